@@ -1,0 +1,74 @@
+# The same verbs that CI calls. `make help` lists them.
+SHELL := /bin/bash
+.DEFAULT_GOAL := help
+PYTHON ?= python3
+VENV ?= .venv
+RUN := $(VENV)/bin/python -P
+STAMP := $(VENV)/.installed
+
+.PHONY: help setup demo check test e2e bench crds docs lock cluster-up cluster-down kubectl images clean
+
+help: ## List the verbs
+	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / {printf "  %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+setup: $(STAMP) ## Install everything that the other verbs need
+	@hack/setup-system.sh test
+
+$(STAMP): requirements/dev.txt pyproject.toml
+	$(PYTHON) -m venv $(VENV)
+	$(VENV)/bin/pip install --quiet --require-hashes -r requirements/dev.txt
+	$(VENV)/bin/pip install --quiet --no-deps --editable .
+	@touch $@
+
+check: $(STAMP) ## Lint, types, layers, generated files
+	$(VENV)/bin/ruff format --check .
+	$(VENV)/bin/ruff check .
+	$(VENV)/bin/mypy
+	$(VENV)/bin/lint-imports
+	$(RUN) -m realtime_operator.api.crdgen --check crds helm/realtime-operator/crds
+
+test: setup ## Checks, then unit, golden, contract and component tests
+	$(MAKE) --no-print-directory check
+	$(RUN) -m pytest tests/unit tests/golden tests/contract tests/component
+
+crds: $(STAMP) ## Generate crds/ from the models, and copy them into the chart
+	$(RUN) -m realtime_operator.api.crdgen crds helm/realtime-operator/crds
+
+cluster-up: $(STAMP) ## Start a real single-node Kubernetes here (builds it once)
+	@hack/setup-system.sh cluster
+	$(RUN) -m tests.kit.cluster up
+
+cluster-down: $(STAMP) ## Stop it and leave nothing behind
+	$(RUN) -m tests.kit.cluster down
+
+kubectl: $(STAMP) ## kubectl against it: make kubectl ARGS='get pods -A'
+	@$(RUN) -m tests.kit.cluster kubectl $(ARGS)
+
+images: $(STAMP) ## Build the images of operator, server and Redis, and load them into the cluster
+	@hack/setup-system.sh cluster
+	$(RUN) -m tests.kit.cluster images
+
+e2e: $(STAMP) ## All scenarios on a real Kubernetes: start, install, run, tear down
+	@hack/setup-system.sh cluster
+	@hack/setup-system.sh test
+	$(RUN) -m tests.kit.cluster e2e $(ARGS)
+
+demo: $(STAMP) ## One object becomes a running service; a rolling update loses nothing
+	@hack/setup-system.sh cluster
+	@hack/setup-system.sh test
+	$(RUN) -m tests.kit.cluster demo $(ARGS)
+
+bench: $(STAMP) ## Fan-out and connect storm beside peers, as ratios
+	$(RUN) -m bench
+
+docs: $(STAMP) ## Generate docs/reference/
+	$(RUN) -m realtime_operator.api.crdgen --reference docs/reference/realtimecluster.md
+
+lock: $(STAMP) ## Resolve requirements/*.txt again from pyproject.toml
+	for set in dev operator server; do \
+	  $(VENV)/bin/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-package realtime-operator \
+	    --no-emit-index-url --no-emit-find-links --no-header --extra $$set pyproject.toml -o requirements/$$set.txt || exit 1; \
+	done
+
+clean: ## Remove what the other verbs made in the checkout
+	rm -rf $(VENV) dist build .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache

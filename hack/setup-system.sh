@@ -1,0 +1,41 @@
+#!/usr/bin/env bash
+# Installs the system packages that a verb needs: `test` (Redis, Node.js) or `cluster` (a container runtime, etcd, Go).
+# On Debian or Ubuntu as root it installs them; elsewhere it says what is missing and ends with 1.
+set -euo pipefail
+cd "$(dirname "$0")/.."
+
+case "${1:-}" in
+  test) wanted=(redis-server:redis-server node:nodejs npm:npm) ;;
+  cluster) wanted=(containerd:containerd runc:runc buildah:buildah mmdebstrap:mmdebstrap etcd:etcd-server iptables:iptables
+    nft:nftables ip:iproute2 conntrack:conntrack openssl:openssl curl:curl gcc:gcc go:golang-go
+    /usr/lib/cni/bridge:containernetworking-plugins) ;;
+  *) echo "usage: $0 test|cluster" >&2; exit 2 ;;
+esac
+
+missing=()
+for pair in "${wanted[@]}"; do
+  program=${pair%%:*} package=${pair##*:}
+  if [[ $program == /* ]]; then [[ -x $program ]] || missing+=("$package")
+  else command -v "$program" >/dev/null || missing+=("$package"); fi
+done
+[[ $1 == cluster && ! -e /usr/include/stdio.h ]] && missing+=(libc6-dev)
+
+if ((${#missing[@]})); then
+  if [[ $(id -u) == 0 ]] && command -v apt-get >/dev/null; then
+    echo "installing system packages: ${missing[*]}"
+    export DEBIAN_FRONTEND=noninteractive
+    log=$(mktemp)
+    { apt-get update -q && apt-get install -q -y --no-install-recommends "${missing[@]}"; } >"$log" 2>&1 || { cat "$log" >&2; exit 1; }
+    rm -f "$log"
+  else
+    echo "missing system packages: ${missing[*]} - install them, or run this as root on Debian or Ubuntu" >&2
+    exit 1
+  fi
+fi
+
+# The stock SDKs of the component and end-to-end tests.
+if [[ $1 == test && -f tests/kit/sdk/package.json ]]; then
+  if [[ ! tests/kit/sdk/node_modules/.installed -nt tests/kit/sdk/package-lock.json ]]; then
+    (cd tests/kit/sdk && npm ci --silent --no-audit --no-fund && touch node_modules/.installed)
+  fi
+fi

@@ -1,0 +1,1 @@
+"""The operator: turns one RealtimeCluster object into a running realtime service and keeps it running."""

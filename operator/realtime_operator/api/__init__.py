@@ -1,0 +1,1 @@
+"""The API of the resource: pydantic models from which the CRD is generated."""

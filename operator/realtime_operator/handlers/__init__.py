@@ -1,0 +1,1 @@
+"""The only importers of kopf: short functions that say which cluster is dirty."""

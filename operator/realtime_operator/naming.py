@@ -1,0 +1,119 @@
+"""Every name, label, annotation and port that two places must agree on.
+
+Names of children are derived from the cluster's name alone, so that a successor finds them again. A cluster name has at
+most 40 characters (checked by the CRD): every derived name stays below Kubernetes' 63.
+"""
+
+from __future__ import annotations
+
+GROUP = "realtime.dev"
+VERSION = "v1alpha1"
+API_VERSION = f"{GROUP}/{VERSION}"
+KIND = "RealtimeCluster"
+PLURAL = "realtimeclusters"
+SINGULAR = "realtimecluster"
+SHORT_NAME = "rtc"
+FIELD_MANAGER = "realtime-operator"
+
+MAX_CLUSTER_NAME_LENGTH = 40
+
+# labels
+LABEL_CLUSTER = f"{GROUP}/cluster"
+LABEL_REVISION = f"{GROUP}/revision"
+LABEL_SERVING = f"{GROUP}/serving"
+"""On server pods: "true" puts the pod behind the client Service; the operator sets "false" to quiesce it."""
+LABEL_NAME = "app.kubernetes.io/name"
+LABEL_INSTANCE = "app.kubernetes.io/instance"
+LABEL_COMPONENT = "app.kubernetes.io/component"
+LABEL_MANAGED_BY = "app.kubernetes.io/managed-by"
+APPLICATION = "realtime-cluster"
+MANAGED_BY = "realtime-operator"
+COMPONENT_SERVER = "server"
+COMPONENT_REDIS = "redis"
+
+# annotations
+ANNOTATION_APPLIED = f"{GROUP}/applied"
+"""On every child: the hash of the manifest that was applied last, so that an unchanged one is not applied again."""
+ANNOTATION_QUIESCED_AT = f"{GROUP}/quiesced-at"
+"""On server pods: when the pod was taken out of the endpoints, RFC 3339 in UTC."""
+ANNOTATION_DELETION_COST = "controller.kubernetes.io/pod-deletion-cost"
+ANNOTATION_CHECKSUM = f"{GROUP}/checksum"
+"""On pod templates: a hash of what the pod reads at its start and that is not part of its template."""
+
+# ports of a server pod; realtime_server.settings has the same numbers (tests/contract)
+PORT_CLIENT = 8000
+PORT_API = 8001
+PORT_ADMIN = 8002
+PORT_REDIS = 6379
+PORT_NAME_CLIENT = "client"
+PORT_NAME_API = "api"
+PORT_NAME_ADMIN = "admin"
+PORT_NAME_REDIS = "redis"
+
+# files in a server pod
+CONFIG_DIRECTORY = "/etc/realtime/config"
+CONFIG_FILE = "config.json"
+CREDENTIALS_DIRECTORY = "/etc/realtime/credentials"
+TOKENS_DIRECTORY = "/etc/realtime/tokens"
+REDIS_CREDENTIALS_DIRECTORY = "/etc/realtime/redis"
+
+# keys of the generated Secrets
+KEY_API = "api-key"
+KEY_TOKEN_SECRET = "token-secret"  # noqa: S105 - the name of a key, not a secret
+KEY_ADMIN_TOKEN = "admin-token"  # noqa: S105 - the name of a key, not a secret
+KEY_REDIS_PASSWORD = "password"  # noqa: S105 - the name of a key, not a secret
+
+# environment of a server pod
+ENV_CONFIG = "REALTIME_CONFIG"
+ENV_SERVER_NAME = "REALTIME_SERVER_NAME"
+ENV_REVISION = "REALTIME_REVISION"
+
+
+def revision_object(cluster: str, revision: str) -> str:
+    """Name of the ReplicaSet and of the ConfigMap of a revision."""
+    return f"{cluster}-{revision}"
+
+
+def client_service(cluster: str) -> str:
+    """Name of the Service that clients connect to."""
+    return cluster
+
+
+def api_service(cluster: str) -> str:
+    """Name of the Service of the HTTP server API."""
+    return f"{cluster}-api"
+
+
+def admin_service(cluster: str) -> str:
+    """Name of the headless Service over the admin ports of all servers, ready or not."""
+    return f"{cluster}-admin"
+
+
+def credentials_secret(cluster: str) -> str:
+    """Name of the Secret with the generated API key, token secret and admin token."""
+    return f"{cluster}-credentials"
+
+
+def redis(cluster: str) -> str:
+    """Name of the StatefulSet, Service and password Secret of the managed Redis."""
+    return f"{cluster}-redis"
+
+
+def service_account(cluster: str) -> str:
+    """Name of the ServiceAccount that server pods run as; it has no permissions."""
+    return cluster
+
+
+def disruption_budget(cluster: str) -> str:
+    """Name of the PodDisruptionBudget over the serving pods."""
+    return cluster
+
+
+def cluster_labels(cluster: str) -> dict[str, str]:
+    """Labels that every child of a cluster has; the operator finds its children by LABEL_CLUSTER."""
+    return {
+        LABEL_NAME: APPLICATION,
+        LABEL_INSTANCE: cluster,
+        LABEL_MANAGED_BY: MANAGED_BY,
+        LABEL_CLUSTER: cluster,
+    }

@@ -1,0 +1,84 @@
+"""What is: a frozen observation of one cluster and of everything it owns, made by a platform.
+
+Nothing in here is a live object: `reconcile` reads it, twice the same World gives twice the same Plan.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+from enum import StrEnum
+
+from realtime_operator.api.base import JsonObject
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class ObjectKey:
+    """Names one object in the cluster's namespace."""
+
+    api_version: str
+    kind: str
+    name: str
+
+
+class ServerState(StrEnum):
+    """What a server says of itself."""
+
+    SERVING = "serving"
+    QUIESCED = "quiesced"
+    DRAINING = "draining"
+    DRAINED = "drained"
+
+
+@dataclass(frozen=True, slots=True)
+class ServerReport:
+    """What a server's admin API answered.
+
+    `seconds_since_last_accept` is None when no connection was ever accepted. `accept_cost_seconds` is the measured
+    CPU time of one accepted connection (handshake, connect, subscribe), None until enough were measured.
+    `drain_rate` is the rate of the running drain in connections per second, None when none runs.
+    """
+
+    state: ServerState
+    connections: int
+    seconds_since_last_accept: float | None = None
+    accept_cost_seconds: float | None = None
+    drain_rate: float | None = None
+    backplane_healthy: bool = True
+    workers: int = 1
+
+
+@dataclass(frozen=True, slots=True)
+class Server:
+    """One server pod. `report` is None when the server could not be asked, or answered too late."""
+
+    name: str
+    uid: str
+    revision: str
+    created_at: datetime
+    serving: bool = True  # the label naming.LABEL_SERVING: behind the client Service
+    ready: bool = False
+    terminating: bool = False
+    failed: bool = False  # phase Failed or Succeeded: it will never serve again
+    quiesced_at: datetime | None = None
+    deletion_cost: int = 0
+    waiting_reason: str | None = None  # ImagePullBackOff, CrashLoopBackOff, ... of the container; Unschedulable
+    waiting_message: str | None = None
+    address: str | None = None
+    report: ServerReport | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class World:
+    """Everything that one reconcile knows.
+
+    `objects` are the live children, whole, as the API server returns them, without the values of Secrets.
+    `secrets` has, for each Secret that is owned or referred to by the spec, the SHA-256 (hex) of each of its keys'
+    values: enough to see that something is there or has changed, and nothing that could leak. A Secret that does not
+    exist is not in it.
+    """
+
+    objects: Mapping[ObjectKey, JsonObject]
+    servers: tuple[Server, ...]
+    secrets: Mapping[str, Mapping[str, str]] = field(default_factory=dict)

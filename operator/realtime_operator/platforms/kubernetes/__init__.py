@@ -1,0 +1,1 @@
+"""The platform Kubernetes: the only code that talks to the API server."""

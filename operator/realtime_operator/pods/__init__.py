@@ -1,0 +1,1 @@
+"""Talks to the servers that the operator runs."""

@@ -1,0 +1,1 @@
+"""Drivers of the ports that core declares."""

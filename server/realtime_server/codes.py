@@ -1,0 +1,78 @@
+"""The closed catalogues of reply errors, disconnect codes and unsubscribe codes.
+
+Source: Centrifugo's client protocol. Clients act on the codes, people read the reasons. A disconnect code from
+3500 to 3999 or from 4500 to 4999 is terminal, every other one makes an SDK reconnect; an unsubscribe code of 2500
+or more makes it subscribe again.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True)
+class ErrorCode:
+    """An error in a reply: the command failed, the connection goes on."""
+
+    code: int
+    message: str
+    temporary: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class DisconnectCode:
+    """A reason why the server closes a connection; it is the code and the reason of the close frame."""
+
+    code: int
+    reason: str
+
+    @property
+    def reconnect(self) -> bool:
+        """Whether an SDK connects again after this code."""
+        return not (3500 <= self.code < 4000 or 4500 <= self.code < 5000)
+
+
+@dataclass(frozen=True, slots=True)
+class UnsubscribeCode:
+    """A reason why the server ends a subscription."""
+
+    code: int
+    reason: str
+
+
+INTERNAL = ErrorCode(100, "internal server error", temporary=True)
+UNAUTHORIZED = ErrorCode(101, "unauthorized")
+UNKNOWN_CHANNEL = ErrorCode(102, "unknown channel")
+PERMISSION_DENIED = ErrorCode(103, "permission denied")
+METHOD_NOT_FOUND = ErrorCode(104, "method not found")
+ALREADY_SUBSCRIBED = ErrorCode(105, "already subscribed")
+LIMIT_EXCEEDED = ErrorCode(106, "limit exceeded")
+BAD_REQUEST = ErrorCode(107, "bad request")
+NOT_AVAILABLE = ErrorCode(108, "not available")
+TOKEN_EXPIRED = ErrorCode(109, "token expired")
+EXPIRED = ErrorCode(110, "expired")
+TOO_MANY_REQUESTS = ErrorCode(111, "too many requests", temporary=True)
+UNRECOVERABLE_POSITION = ErrorCode(112, "unrecoverable position")
+
+CONNECTION_CLOSED = DisconnectCode(3000, "connection closed")
+SHUTDOWN = DisconnectCode(3001, "shutdown")
+SERVER_ERROR = DisconnectCode(3004, "internal server error")
+CONNECTION_EXPIRED = DisconnectCode(3005, "connection expired")
+SLOW = DisconnectCode(3008, "slow")
+WRITE_ERROR = DisconnectCode(3009, "write error")
+INSUFFICIENT_STATE = DisconnectCode(3010, "insufficient state")
+FORCE_RECONNECT = DisconnectCode(3011, "force reconnect")
+NO_PONG = DisconnectCode(3012, "no pong")
+TOO_MANY_REQUESTS_DISCONNECT = DisconnectCode(3013, "too many requests")
+INVALID_TOKEN = DisconnectCode(3500, "invalid token")
+BAD_REQUEST_DISCONNECT = DisconnectCode(3501, "bad request")
+STALE = DisconnectCode(3502, "stale")
+FORCE_DISCONNECT = DisconnectCode(3503, "force disconnect")
+CONNECTION_LIMIT = DisconnectCode(3504, "connection limit")
+CHANNEL_LIMIT = DisconnectCode(3505, "channel limit")
+INAPPROPRIATE_PROTOCOL = DisconnectCode(3506, "inappropriate protocol")
+PERMISSION_DENIED_DISCONNECT = DisconnectCode(3507, "permission denied")
+TOO_MANY_ERRORS = DisconnectCode(3509, "too many errors")
+
+UNSUBSCRIBED = UnsubscribeCode(2000, "unsubscribed")
+UNSUBSCRIBED_INSUFFICIENT_STATE = UnsubscribeCode(2500, "insufficient state")

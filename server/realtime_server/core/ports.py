@@ -1,0 +1,204 @@
+"""The contracts at the edges of core: what it needs from a backplane, and what the HTTP APIs may ask of it.
+
+One test suite, tests/contract, runs against all drivers of the backplane. Every method of the backplane's ports may
+raise `BackplaneError` when the backplane does not answer within its timeout; nothing else.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Protocol
+
+from realtime_server.codes import DisconnectCode, ErrorCode
+from realtime_server.core.values import (
+    ClientInfo,
+    HistoryOptions,
+    HistoryPage,
+    HistoryQuery,
+    PresenceStats,
+    Publication,
+    StreamPosition,
+)
+
+
+class BackplaneError(Exception):
+    """The backplane could not be reached or did not answer in time."""
+
+
+class BrokerEvents(Protocol):
+    """What a broker reports. Called on the event loop, one call at a time; implementations must not block or raise."""
+
+    def on_publication(self, channel: str, publication: Publication, epoch: str) -> None:
+        """A publication arrived in a subscribed channel; per channel in the order of the broker.
+
+        At most once: a broker that loses its link loses what was published meanwhile, and then calls `on_gap`.
+        `epoch` is "" when the channel has no history.
+        """
+
+    def on_control(self, message: bytes) -> None:
+        """A message of `publish_control` arrived; every server gets it, the sender too."""
+
+    def on_gap(self) -> None:
+        """Deliveries may have been lost up to now (the link was away and is back): positions must be checked."""
+
+
+class Broker(Protocol):
+    """Publish/subscribe between servers, and the history of channels."""
+
+    async def start(self, events: BrokerEvents) -> None:
+        """Connect, and report to `events` from now on. Raises BackplaneError when the first connection fails."""
+
+    async def stop(self) -> None:
+        """Close all links. Idempotent."""
+
+    @property
+    def healthy(self) -> bool:
+        """Whether both links (commands and pub/sub) are known to work now."""
+
+    async def publish(self, channel: str, encoded: bytes, history: HistoryOptions | None) -> StreamPosition | None:
+        """Append to the history (if `history`) and deliver to all subscribed servers, in one atomic step.
+
+        Returns the position that the publication got, None without history. A publication whose call raised may
+        have been delivered all the same.
+        """
+
+    async def subscribe(self, channel: str) -> None:
+        """Deliver the channel's publications to this server; those published after the call returned all arrive."""
+
+    async def unsubscribe(self, channel: str) -> None:
+        """Stop delivering the channel's publications to this server."""
+
+    async def history(self, channel: str, query: HistoryQuery, options: HistoryOptions) -> HistoryPage:
+        """Read a part of the stream and its position, as one consistent snapshot.
+
+        A stream that does not exist yet gets an epoch and offset 0 by this call, so that a later call sees the same
+        epoch unless the stream was lost in between. Positions outlive the publications by at least `ttl_seconds`.
+        """
+
+    async def remove_history(self, channel: str) -> None:
+        """Drop what is kept of a channel. Its position goes on counting."""
+
+    async def publish_control(self, message: bytes) -> None:
+        """Deliver a message to every server of the cluster, this one too."""
+
+
+class PresenceStore(Protocol):
+    """Who is subscribed to a channel, across all servers."""
+
+    async def add(self, channel: str, client: str, info: ClientInfo, ttl_seconds: float) -> None:
+        """Add a connection or renew it; it is gone `ttl_seconds` after the last renewal."""
+
+    async def remove(self, channel: str, client: str) -> None:
+        """Remove a connection. Idempotent."""
+
+    async def members(self, channel: str) -> Mapping[str, ClientInfo]:
+        """All connections that have not expired, by client id."""
+
+    async def stats(self, channel: str) -> PresenceStats:
+        """Count connections and different users."""
+
+
+class CommandError(Exception):
+    """A command or an API call failed with a code of the catalogue; the connection or the caller goes on."""
+
+    def __init__(self, error: ErrorCode) -> None:
+        super().__init__(error.message)
+        self.error = error
+
+
+@dataclass(frozen=True, slots=True)
+class NodeInfo:
+    """One worker, as the API method `info` shows it."""
+
+    uid: str
+    name: str
+    version: str
+    clients: int
+    users: int
+    channels: int
+    uptime_seconds: int
+
+
+class RealtimeApi(Protocol):
+    """What the HTTP server API calls; core's Node implements it. All raise CommandError or BackplaneError."""
+
+    async def publish(
+        self, channel: str, data: bytes, *, skip_history: bool = False, tags: Mapping[str, str] | None = None
+    ) -> StreamPosition | None:
+        """Publish raw JSON `data` to a channel; the position, or None in a channel without history."""
+
+    async def presence(self, channel: str) -> Mapping[str, ClientInfo]:
+        """Who is subscribed. CommandError NOT_AVAILABLE where the namespace has no presence."""
+
+    async def presence_stats(self, channel: str) -> PresenceStats:
+        """How many are subscribed. CommandError NOT_AVAILABLE where the namespace has no presence."""
+
+    async def history(self, channel: str, query: HistoryQuery) -> HistoryPage:
+        """Read the channel's stream. CommandError NOT_AVAILABLE where the namespace has no history."""
+
+    async def history_remove(self, channel: str) -> None:
+        """Drop what is kept of the channel."""
+
+    async def disconnect(self, user: str, *, client: str = "", code: DisconnectCode | None = None) -> None:
+        """Close connections of a user (one of them when `client` is given) on all servers."""
+
+    async def unsubscribe(self, user: str, channel: str, *, client: str = "") -> None:
+        """End the user's subscriptions to a channel on all servers."""
+
+    async def info(self) -> tuple[NodeInfo, ...]:
+        """All workers of the cluster that reported in the last seconds, this one first."""
+
+
+class ServingState(StrEnum):
+    """Where a server is between accepting everything and having moved everything away."""
+
+    SERVING = "serving"
+    QUIESCED = "quiesced"
+    DRAINING = "draining"
+    DRAINED = "drained"
+
+
+@dataclass(frozen=True, slots=True)
+class WorkerStatus:
+    """What a worker reports; the supervisor adds up those of all workers of a server.
+
+    `seconds_since_last_accept` is None when nothing was accepted yet. `accept_cost_seconds` is the CPU time of one
+    accepted connection, None until 20 were measured. `drain_rate` is in connections per second, None when no drain
+    runs; `moved_total` counts connections that drains and sheds have moved.
+    """
+
+    state: ServingState
+    connections: int
+    accepted_total: int
+    seconds_since_last_accept: float | None
+    accept_cost_seconds: float | None
+    drain_rate: float | None
+    moved_total: int
+    backplane_healthy: bool
+
+
+class WorkerControl(Protocol):
+    """What the admin API calls; core implements it for one worker. Every call is idempotent."""
+
+    def status(self) -> WorkerStatus:
+        """What is now."""
+
+    def quiesce(self) -> None:
+        """Be not ready, so that no new connections are sent here; those that come are still accepted."""
+
+    def resume(self) -> None:
+        """Undo quiesce and drain."""
+
+    def drain(self, connections_per_second: float) -> None:
+        """Quiesce, and move all connections away (code 3011) at this rate; a running drain takes the new rate.
+
+        Goes on until `resume` or `stop_drain`: a connection that arrives later is moved too.
+        """
+
+    def stop_drain(self) -> None:
+        """Stop moving connections; stays quiesced."""
+
+    def shed(self, connections: int, connections_per_second: float) -> None:
+        """Move this many connections away (code 3011) at this rate, without being quiesced."""

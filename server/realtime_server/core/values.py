@@ -1,0 +1,73 @@
+"""The values that core, protocols and backplane exchange. All immutable."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True)
+class StreamPosition:
+    """A place in a channel's stream: `offset` counts publications from 1, `epoch` names the sequence it counts in."""
+
+    offset: int
+    epoch: str
+
+
+@dataclass(frozen=True, slots=True)
+class ClientInfo:
+    """Who a connection is, as presence and publications show it. The two infos are raw JSON, or None."""
+
+    user: str
+    client: str
+    connection_info: bytes | None = None
+    channel_info: bytes | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Publication:
+    """A message in a channel.
+
+    `encoded` is the JSON object of the publication without its offset (`{"data":...,"info":...}`), made once where it
+    was published: what crosses the backplane is never decoded and encoded again. `offset` is 0 in a channel without
+    history.
+    """
+
+    encoded: bytes
+    offset: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class HistoryOptions:
+    """How much of a channel is kept: at most `size` publications (> 0), each for `ttl_seconds` (> 0)."""
+
+    size: int
+    ttl_seconds: float
+
+
+@dataclass(frozen=True, slots=True)
+class HistoryQuery:
+    """Which part of a stream is wanted.
+
+    `limit`: 0 asks for the position alone, a negative number for all that is kept. `since` starts after that offset
+    (before it when `reverse`); without it from the oldest (newest when `reverse`).
+    """
+
+    limit: int
+    since: StreamPosition | None = None
+    reverse: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class HistoryPage:
+    """Publications in the order asked for, and the position of the newest publication of the stream."""
+
+    publications: tuple[Publication, ...]
+    position: StreamPosition
+
+
+@dataclass(frozen=True, slots=True)
+class PresenceStats:
+    """How many connections and how many different users a channel has."""
+
+    clients: int
+    users: int

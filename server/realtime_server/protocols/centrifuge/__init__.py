@@ -1,0 +1,1 @@
+"""The Centrifugo client protocol."""

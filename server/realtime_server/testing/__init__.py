@@ -1,0 +1,1 @@
+"""Public test kit: fake clock, recording transports, scripted clients."""
