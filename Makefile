@@ -25,14 +25,14 @@ check: $(STAMP) ## Lint, types, layers, generated files
 	$(VENV)/bin/ruff check .
 	$(VENV)/bin/mypy
 	$(VENV)/bin/lint-imports
-	$(RUN) -m realtime_operator.api.crdgen --check crds helm/realtime-operator/crds
+	$(RUN) -m realtime_operator.api.crdgen --check crds helm/realtime-operator/files/crds
 
 test: setup ## Checks, then unit, golden, contract and component tests
 	$(MAKE) --no-print-directory check
 	$(RUN) -m pytest tests/unit tests/golden tests/contract tests/component
 
 crds: $(STAMP) ## Generate crds/ from the models, and copy them into the chart
-	$(RUN) -m realtime_operator.api.crdgen crds helm/realtime-operator/crds
+	$(RUN) -m realtime_operator.api.crdgen crds helm/realtime-operator/files/crds
 
 cluster-up: $(STAMP) ## Start a real single-node Kubernetes here (builds it once)
 	@hack/setup-system.sh cluster
