@@ -1,0 +1,251 @@
+"""Which server goes next, and how: quiesce, settle, drain, then take exactly this pod away.
+
+The steps of one server's retirement, each observed before the next is taken, so that a successor goes on where its
+predecessor stopped:
+
+1. quiesce: the pod leaves the endpoints (`Quiesce`); its time is on the pod.
+2. settle: no new connection has arrived for `settle_seconds`.
+3. drain: the server moves its connections away at its share of the budget (`Drain`).
+4. mark: nothing is left (or the drain's timeout has passed): lowest deletion cost (`SetDeletionCost`).
+5. remove: the pod's ReplicaSet gets one replica less (`ScaleRevision`).
+"""
+
+from __future__ import annotations
+
+import math
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+
+from realtime_operator.planning import budget
+from realtime_operator.planning.budget import DrainPolicy
+from realtime_operator.planning.plan import Action, Drain, Quiesce, Resume, ScaleRevision, SetDeletionCost
+from realtime_operator.planning.world import Server, ServerState
+
+RETIRED_DELETION_COST = -1000
+"""Below every other pod's cost (0 unless somebody set one)."""
+
+SETTLE_LIMIT = 6
+"""A server still reached after this many settle times is drained all the same: clients with a direct address."""
+
+RATE_TOLERANCE = 0.1
+"""A running drain's rate is changed when it is off by more than this part."""
+
+
+@dataclass(frozen=True, slots=True)
+class RolloutPolicy:
+    """`spec.rollout` with the percentages resolved to numbers of servers."""
+
+    max_surge: int
+    max_unavailable: int
+    drain: DrainPolicy
+
+
+@dataclass(frozen=True, slots=True)
+class Fleet:
+    """The servers of a cluster, seen as target revision and old ones.
+
+    `replicas` is the wanted number of pods of each revision's ReplicaSet, as the API server has it.
+    """
+
+    target: str
+    desired: int
+    replicas: Mapping[str, int]
+    servers: tuple[Server, ...]
+
+    @property
+    def live(self) -> tuple[Server, ...]:
+        """Servers that are neither going nor gone."""
+        return tuple(server for server in self.servers if not server.terminating and not server.failed)
+
+    @property
+    def available(self) -> tuple[Server, ...]:
+        """Servers that new connections can reach."""
+        return tuple(server for server in self.live if server.ready and server.serving)
+
+    @property
+    def old_replicas(self) -> int:
+        """Pods of all revisions but the target that exist and are wanted."""
+        return sum(
+            min(wanted, self.live_of(revision)) for revision, wanted in self.replicas.items() if revision != self.target
+        )
+
+    def live_of(self, revision: str) -> int:
+        """How many live servers a revision has."""
+        return sum(1 for server in self.live if server.revision == revision)
+
+    @property
+    def target_replicas(self) -> int:
+        """Wanted pods of the target revision, as it is now."""
+        return self.replicas.get(self.target, 0)
+
+
+@dataclass(frozen=True, slots=True)
+class RolloutStep:
+    """What to do now: how many pods the target revision shall have, and the actions on servers and old revisions."""
+
+    target_replicas: int
+    actions: tuple[Action, ...]
+    retiring: tuple[Server, ...]
+    rate: float
+
+
+def resolve_share(value: int | str, desired: int, *, round_up: bool) -> int:
+    """A number of servers, or a percentage of `desired`: surge rounds up, unavailable down, as in a Deployment."""
+    if isinstance(value, int):
+        return value
+    share = int(value.removesuffix("%")) * desired / 100
+    return math.ceil(share) if round_up else math.floor(share)
+
+
+def resolve_policy(max_surge: int | str, max_unavailable: int | str, desired: int, drain: DrainPolicy) -> RolloutPolicy:
+    """The policy for a number of servers; if both shares come to 0 one may be unavailable, else nothing would move."""
+    surge = resolve_share(max_surge, desired, round_up=True)
+    unavailable = resolve_share(max_unavailable, desired, round_up=False)
+    return RolloutPolicy(surge, unavailable if surge or unavailable else 1, drain)
+
+
+def next_step(fleet: Fleet, policy: RolloutPolicy, now: datetime) -> RolloutStep:
+    """The next step towards `desired` servers of the target revision and none of any other."""
+    retiring = _retiring(fleet)
+    names = {server.name for server in retiring}
+    rate = _rate(fleet, policy)
+    actions: list[Action] = [
+        Resume(server.name) for server in fleet.live if server.name not in names and _held_back(server)
+    ]
+    actions += _quiesces(fleet, policy, retiring)
+    actions += _drains(retiring, policy.drain, rate, now)
+    removable = [server for server in retiring if _removable(server, policy.drain, now)]
+    actions += [
+        SetDeletionCost(server.name, RETIRED_DELETION_COST)
+        for server in removable
+        if server.deletion_cost != RETIRED_DELETION_COST
+    ]
+    gone = Counter(server.revision for server in removable if server.deletion_cost == RETIRED_DELETION_COST)
+    actions += _scale_old(fleet, gone)
+    return RolloutStep(_target_replicas(fleet, policy, gone[fleet.target]), tuple(actions), retiring, rate)
+
+
+def _retiring(fleet: Fleet) -> tuple[Server, ...]:
+    """Every server of an old revision, and as many of the target as are too many; who goes first stands first."""
+    old = [server for server in fleet.live if server.revision != fleet.target]
+    target = [server for server in fleet.live if server.revision == fleet.target]
+    surplus = max(0, len(target) - fleet.desired)
+    return (*sorted(old, key=_retirement_order), *sorted(target, key=_retirement_order)[:surplus])
+
+
+def _rate(fleet: Fleet, policy: RolloutPolicy) -> float:
+    """The budget now: what the servers behind the endpoint can take; 0 while the first of them is still to come.
+
+    Where none is to come before an old one goes (no surge, or no server wanted), waiting would not help anybody.
+    """
+    rate = budget.connections_per_second(policy.drain, fleet.available)
+    coming = any(server.revision == fleet.target and server.serving for server in fleet.live)
+    if rate == 0 and not coming:
+        return policy.drain.connections_per_second or budget.UNMEASURED_RATE
+    return rate
+
+
+def _held_back(server: Server) -> bool:
+    """Whether a server that shall serve does not: out of the endpoints, or quiesced by itself."""
+    return not server.serving or (server.report is not None and server.report.state is not ServerState.SERVING)
+
+
+def _retirement_order(server: Server) -> tuple[bool, bool, int, float, str]:
+    """Who is going already, then who serves nobody, then the fewest connections, then the youngest."""
+    connections = server.report.connections if server.report else 0
+    return (server.serving, server.ready, connections, -server.created_at.timestamp(), server.name)
+
+
+def _quiesces(fleet: Fleet, policy: RolloutPolicy, retiring: Sequence[Server]) -> list[Action]:
+    """Quiesce what the limit of unavailable servers allows; a server that is not ready costs nothing."""
+    spare = len(fleet.available) - (fleet.desired - policy.max_unavailable)
+    actions: list[Action] = []
+    for server in retiring:
+        if not server.serving:
+            continue
+        if server.ready:
+            if spare <= 0:
+                continue
+            spare -= 1
+        actions.append(Quiesce(server.name))
+    return actions
+
+
+def _drains(retiring: Sequence[Server], policy: DrainPolicy, rate: float, now: datetime) -> list[Action]:
+    """Give every settled server its share of the budget."""
+    settled = [server for server in retiring if _settled(server, policy, now) and server.report is not None]
+    holding = [server for server in settled if server.report is not None and server.report.connections > 0]
+    if not holding or rate <= 0:
+        return []
+    share = max(budget.MINIMUM_RATE, round(rate / len(holding), 1))
+    return [Drain(server.name, share) for server in holding if _rate_differs(server, share)]
+
+
+def _rate_differs(server: Server, share: float) -> bool:
+    report = server.report
+    if report is None or report.drain_rate is None or report.state is not ServerState.DRAINING:
+        return True
+    return abs(report.drain_rate - share) > RATE_TOLERANCE * share
+
+
+def _settled(server: Server, policy: DrainPolicy, now: datetime) -> bool:
+    """Quiesced, and nobody new has come for the settle time (or people keep coming who do not use the endpoint)."""
+    if server.serving or server.quiesced_at is None:
+        return False
+    quiesced = (now - server.quiesced_at).total_seconds()
+    if quiesced < policy.settle_seconds:
+        return False
+    last = server.report.seconds_since_last_accept if server.report else None
+    return last is None or last >= policy.settle_seconds or quiesced >= SETTLE_LIMIT * policy.settle_seconds
+
+
+def timed_out(server: Server, policy: DrainPolicy, now: datetime) -> bool:
+    """Whether the drain of a quiesced server has had all its time."""
+    if server.serving or server.quiesced_at is None:
+        return False
+    return (now - server.quiesced_at).total_seconds() >= policy.settle_seconds + policy.timeout_seconds
+
+
+def _removable(server: Server, policy: DrainPolicy, now: datetime) -> bool:
+    """Nothing can be lost any more: it never started, it is empty, or its time is over (its preStop hook drains on)."""
+    if server.serving:
+        return False
+    if server.report is None and not server.ready and server.waiting_reason is not None:
+        return True
+    if timed_out(server, policy, now):
+        return True
+    return server.report is not None and server.report.connections == 0 and _settled(server, policy, now)
+
+
+def _lowered(wanted: int, live: int, gone: int) -> int:
+    """The wanted number without the servers that are done, counted once.
+
+    A pod that is done stays visible for a moment after its ReplicaSet was lowered: it must not lower it again.
+    """
+    return wanted - max(0, gone - max(0, live - wanted))
+
+
+def _scale_old(fleet: Fleet, gone: Counter[str]) -> list[Action]:
+    """Lower old revisions by the servers that are done; once the target is complete they get no replacements either."""
+    complete = sum(1 for server in fleet.available if server.revision == fleet.target) >= fleet.desired
+    actions: list[Action] = []
+    for revision, wanted in sorted(fleet.replicas.items()):
+        if revision == fleet.target:
+            continue
+        live = fleet.live_of(revision)
+        replicas = _lowered(wanted, live, gone[revision])
+        if complete:
+            replicas = min(replicas, live)
+        if replicas < wanted:
+            actions.append(ScaleRevision(revision, replicas))
+    return actions
+
+
+def _target_replicas(fleet: Fleet, policy: RolloutPolicy, gone: int) -> int:
+    """Surge up to what the limit allows; go down only by servers that are done."""
+    now = fleet.target_replicas
+    if now > fleet.desired:
+        return max(fleet.desired, _lowered(now, fleet.live_of(fleet.target), gone))
+    return max(now, min(fleet.desired, fleet.desired + policy.max_surge - fleet.old_replicas))

@@ -1,0 +1,174 @@
+"""A model of what stands around the decisions: ReplicaSets that make and delete pods, servers that drain.
+
+It behaves as Kubernetes does where it matters: a ReplicaSet with too many pods deletes those that are not ready first,
+then those of the lowest deletion cost; a new pod takes some time to be ready; a deleted one lingers for a moment.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+
+from realtime_operator.planning.plan import Action, Drain, Quiesce, Resume, ScaleRevision, SetDeletionCost
+from realtime_operator.planning.rollout import Fleet, RolloutPolicy, RolloutStep, next_step
+from realtime_operator.planning.world import Server, ServerReport, ServerState
+
+START = datetime(2026, 1, 1, tzinfo=UTC)
+READY_AFTER = 3.0
+LINGER = 2.0
+
+
+@dataclass
+class Pod:
+    """A server pod of the model; `created` and the other times are seconds since the start."""
+
+    name: str
+    revision: str
+    created: float
+    broken: bool = False
+    serving: bool = True
+    quiesced: float | None = None
+    drain_rate: float | None = None
+    deletion_cost: int = 0
+    connections: float = 0
+    last_accept: float | None = None
+    terminating: float | None = None
+
+    def ready(self, now: float) -> bool:
+        """As its probe says: started, not broken, not draining."""
+        return not self.broken and self.drain_rate is None and now - self.created >= READY_AFTER
+
+    def observed(self, now: float) -> Server:
+        """As a platform shows it."""
+        started = not self.broken and now - self.created >= READY_AFTER
+        state = ServerState.SERVING
+        if self.drain_rate is not None:
+            state = ServerState.DRAINING if self.connections > 0 else ServerState.DRAINED
+        report = ServerReport(
+            state=state,
+            connections=int(self.connections),
+            seconds_since_last_accept=None if self.last_accept is None else now - self.last_accept,
+            drain_rate=self.drain_rate,
+        )
+        return Server(
+            name=self.name,
+            uid=self.name,
+            revision=self.revision,
+            created_at=START + timedelta(seconds=self.created),
+            serving=self.serving,
+            ready=self.ready(now),
+            terminating=self.terminating is not None,
+            quiesced_at=None if self.quiesced is None else START + timedelta(seconds=self.quiesced),
+            deletion_cost=self.deletion_cost,
+            waiting_reason="CrashLoopBackOff" if self.broken else (None if started else "ContainerCreating"),
+            report=report if started else None,
+        )
+
+
+@dataclass
+class Simulation:
+    """A cluster in the model. `step` is one reconcile and `tick` seconds of life."""
+
+    policy: RolloutPolicy
+    target: str
+    desired: int
+    now: float = 0.0
+    replicas: dict[str, int] = field(default_factory=dict)
+    pods: list[Pod] = field(default_factory=list)
+    broken_revisions: set[str] = field(default_factory=set)
+    removed_with_connections: int = 0
+    moved: float = 0.0
+    homeless: float = 0.0
+    _names: int = 0
+
+    def live(self) -> list[Pod]:
+        """Pods that are not being deleted."""
+        return [pod for pod in self.pods if pod.terminating is None]
+
+    def available(self) -> int:
+        """Pods that a new connection can reach."""
+        return sum(1 for pod in self.live() if pod.serving and pod.ready(self.now))
+
+    def fleet(self) -> Fleet:
+        """As a platform shows the cluster."""
+        servers = tuple(pod.observed(self.now) for pod in self.pods)
+        return Fleet(self.target, self.desired, dict(self.replicas), servers)
+
+    def step(self, tick: float = 1.0) -> RolloutStep:
+        """Decide, carry out, let the model live for `tick` seconds."""
+        decided = next_step(self.fleet(), self.policy, START + timedelta(seconds=self.now))
+        for action in decided.actions:
+            self._carry_out(action)
+        self.replicas[self.target] = decided.target_replicas
+        self._control_replica_sets()
+        self._live(tick)
+        return decided
+
+    def done(self) -> bool:
+        """Whether the cluster is what was asked for."""
+        at_target = all(pod.revision == self.target for pod in self.pods)
+        return at_target and self.available() == self.desired == len(self.pods)
+
+    def settle(self, limit: int = 2000) -> None:
+        """Step until nothing is left to do; fails after `limit` steps."""
+        for _ in range(limit):
+            done, before = self.done(), dict(self.replicas)
+            if not self.step().actions and done and before == self.replicas:
+                return
+        raise AssertionError(f"not settled after {limit} steps: {self.replicas} {self.pods}")
+
+    def connect(self, connections: float) -> None:
+        """New clients, spread over what the endpoint offers."""
+        pods = [pod for pod in self.live() if pod.serving and pod.ready(self.now)]
+        for pod in pods:
+            pod.connections += connections / len(pods)
+            pod.last_accept = self.now
+
+    def _carry_out(self, action: Action) -> None:
+        if isinstance(action, ScaleRevision):
+            self.replicas[action.replica_set] = action.replicas
+            return
+        assert isinstance(action, Quiesce | Resume | Drain | SetDeletionCost)
+        pod = next(pod for pod in self.pods if pod.name == action.server)
+        if isinstance(action, Quiesce):
+            pod.serving, pod.quiesced = False, self.now
+        elif isinstance(action, Resume):
+            pod.serving, pod.quiesced, pod.drain_rate = True, None, None
+        elif isinstance(action, Drain):
+            pod.drain_rate = action.connections_per_second
+        else:
+            pod.deletion_cost = action.cost
+
+    def _control_replica_sets(self) -> None:
+        for revision, wanted in self.replicas.items():
+            pods = [pod for pod in self.live() if pod.revision == revision]
+            pods.sort(key=lambda pod: (pod.ready(self.now), pod.deletion_cost, -pod.created))
+            for pod in pods[: max(0, len(pods) - wanted)]:
+                self.removed_with_connections += int(pod.connections)
+                pod.terminating = self.now
+            for _ in range(wanted - len(pods)):
+                self._names += 1
+                name = f"{revision}-{self._names}"
+                self.pods.append(Pod(name, revision, self.now, broken=revision in self.broken_revisions))
+
+    def _live(self, tick: float) -> None:
+        for pod in self.live():
+            if pod.drain_rate is not None and pod.connections > 0:
+                moving = min(pod.connections, pod.drain_rate * tick)
+                pod.connections -= moving
+                self.moved += moving
+                self.homeless += moving
+        if self.homeless and self.available():
+            self.connect(self.homeless)
+            self.homeless = 0
+        self.now += tick
+        self.pods = [p for p in self.pods if p.terminating is None or self.now - p.terminating < LINGER]
+
+
+def settled(policy: RolloutPolicy, desired: int, revision: str = "a", connections: int = 0) -> Simulation:
+    """A settled cluster of `desired` servers that hold `connections` altogether, for some time already."""
+    simulation = Simulation(policy, revision, desired)
+    simulation.settle()
+    simulation.connect(connections)
+    simulation.now += 3600
+    return simulation

@@ -1,0 +1,237 @@
+"""Rolling updates and scale-ins, step by step and as invariants over whole runs."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from datetime import timedelta
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from realtime_operator.planning.budget import DrainPolicy
+from realtime_operator.planning.plan import Drain, Quiesce, Resume, ScaleRevision, SetDeletionCost
+from realtime_operator.planning.rollout import (
+    RETIRED_DELETION_COST,
+    Fleet,
+    RolloutPolicy,
+    next_step,
+    resolve_policy,
+    resolve_share,
+)
+from realtime_operator.planning.world import Server, ServerReport, ServerState
+from tests.unit.realtime_operator.planning.simulation import START, Simulation, settled
+
+DRAIN = DrainPolicy(connections_per_second=10, timeout_seconds=600, settle_seconds=5)
+POLICY = RolloutPolicy(max_surge=1, max_unavailable=0, drain=DRAIN)
+NOW = START + timedelta(hours=1)
+
+
+def server(name: str, revision: str = "old", connections: int = 0, **changes: object) -> Server:
+    """A ready, serving server that has been there for an hour."""
+    report = ServerReport(ServerState.SERVING, connections, seconds_since_last_accept=1000)
+    return replace(Server(name, name, revision, START, ready=True, report=report), **changes)  # type: ignore[arg-type] # names fields of Server
+
+
+def quiesced(name: str, seconds: float, connections: int, **changes: object) -> Server:
+    """A server that left the endpoints `seconds` ago."""
+    since = NOW - timedelta(seconds=seconds)
+    gone = replace(server(name, connections=connections), serving=False, quiesced_at=since)
+    return replace(gone, **changes)  # type: ignore[arg-type] # each test names fields of Server
+
+
+def fleet(*servers: Server, desired: int = 2, **replicas: int) -> Fleet:
+    """A fleet whose target is `new`."""
+    return Fleet("new", desired, replicas, servers)
+
+
+def test_a_new_revision_first_gets_what_the_surge_allows() -> None:
+    """Nothing old is touched before something new serves."""
+    step = next_step(fleet(server("a"), server("b"), old=2), POLICY, NOW)
+    assert (step.target_replicas, step.actions) == (1, ())
+
+
+def test_an_old_server_is_quiesced_when_a_new_one_is_available() -> None:
+    """The one with the fewest connections goes first."""
+    step = next_step(fleet(server("a", "old", 9), server("b", "old", 3), server("c", "new"), old=2, new=1), POLICY, NOW)
+    assert step.actions == (Quiesce("b"),)
+
+
+def test_a_quiesced_server_is_not_drained_before_it_has_settled() -> None:
+    """The endpoint needs its time to forget the server."""
+    servers = (server("a"), quiesced("b", 4, 3), server("c", "new"))
+    assert next_step(fleet(*servers, old=2, new=1), POLICY, NOW).actions == ()
+
+
+def test_a_quiesced_server_that_is_still_reached_is_not_drained() -> None:
+    """Who is moved away must not come straight back."""
+    report = ServerReport(ServerState.SERVING, 3, seconds_since_last_accept=1)
+    servers = (server("a"), quiesced("b", 10, 3, report=report), server("c", "new"))
+    assert next_step(fleet(*servers, old=2, new=1), POLICY, NOW).actions == ()
+
+
+def test_a_server_that_is_reached_past_the_endpoint_is_drained_at_last() -> None:
+    """A client with the server's own address must not hold up a rollout for ever."""
+    report = ServerReport(ServerState.SERVING, 3, seconds_since_last_accept=1)
+    servers = (server("a"), quiesced("b", 30, 3, report=report), server("c", "new"))
+    assert next_step(fleet(*servers, old=2, new=1), POLICY, NOW).actions == (Drain("b", 10.0),)
+
+
+def test_the_budget_is_shared_by_all_drains() -> None:
+    """One budget for the whole cluster: two drains get half each."""
+    servers = (quiesced("a", 9, 5), quiesced("b", 9, 5), server("c", "new"), server("d", "new"))
+    assert next_step(fleet(*servers, old=2, new=2), POLICY, NOW).actions == (Drain("a", 5.0), Drain("b", 5.0))
+
+
+def test_a_running_drain_is_left_alone() -> None:
+    """The same rate is not sent again."""
+    report = ServerReport(ServerState.DRAINING, 3, seconds_since_last_accept=100, drain_rate=10.0)
+    servers = (server("a"), quiesced("b", 30, 3, report=report, ready=False), server("c", "new"))
+    assert next_step(fleet(*servers, old=2, new=1), POLICY, NOW).actions == ()
+
+
+def test_a_drain_waits_for_the_first_server_that_can_receive() -> None:
+    """Moving connections to nowhere would cut them."""
+    servers = (quiesced("a", 9, 5), server("c", "new", ready=False, report=None))
+    assert next_step(fleet(*servers, desired=1, old=1, new=1), POLICY, NOW).actions == ()
+
+
+def test_an_empty_server_is_marked_before_its_revision_is_lowered() -> None:
+    """Exactly this pod shall go, so its deletion cost is seen by the ReplicaSet controller first."""
+    servers = (server("a"), quiesced("b", 9, 0), server("c", "new"))
+    step = next_step(fleet(*servers, old=2, new=1), POLICY, NOW)
+    assert step.actions == (SetDeletionCost("b", RETIRED_DELETION_COST),)
+
+
+def test_a_marked_server_goes_with_its_replica() -> None:
+    """One less in the old revision."""
+    servers = (server("a"), quiesced("b", 9, 0, deletion_cost=RETIRED_DELETION_COST), server("c", "new"))
+    assert next_step(fleet(*servers, old=2, new=1), POLICY, NOW).actions == (ScaleRevision("old", 1),)
+
+
+def test_a_server_that_lingers_is_not_counted_twice() -> None:
+    """The ReplicaSet was lowered already, the pod is only not gone yet."""
+    servers = (server("a"), quiesced("b", 9, 0, deletion_cost=RETIRED_DELETION_COST), server("c", "new"))
+    assert next_step(fleet(*servers, old=1, new=1), POLICY, NOW).actions == ()
+
+
+def test_a_server_with_connections_goes_when_its_drain_has_timed_out() -> None:
+    """The preStop hook drains on; a rollout does not wait for ever."""
+    servers = (server("a"), quiesced("b", 606, 3), server("c", "new"))
+    assert SetDeletionCost("b", RETIRED_DELETION_COST) in next_step(fleet(*servers, old=2, new=1), POLICY, NOW).actions
+
+
+def test_a_silent_server_is_kept_until_its_drain_has_timed_out() -> None:
+    """Nobody knows whether it holds connections."""
+    servers = (server("a"), quiesced("b", 300, 3, report=None), server("c", "new"))
+    assert next_step(fleet(*servers, old=2, new=1), POLICY, NOW).actions == ()
+
+
+def test_a_server_that_never_started_goes_at_once() -> None:
+    """It can hold no connection; it costs no availability either."""
+    broken = server("a", ready=False, report=None, waiting_reason="ImagePullBackOff")
+    servers = (broken, server("b"), server("c", "new"))
+    assert Quiesce("a") in next_step(fleet(*servers, desired=3, old=2, new=1), POLICY, NOW).actions
+    gone = replace(broken, serving=False, quiesced_at=NOW)
+    step = next_step(fleet(gone, *servers[1:], desired=3, old=2, new=1), POLICY, NOW)
+    assert SetDeletionCost("a", RETIRED_DELETION_COST) in step.actions
+
+
+def test_a_server_that_is_wanted_again_is_put_back() -> None:
+    """A rollback finds its old servers where they are."""
+    servers = (quiesced("a", 9, 5, revision="new"), server("b", "new"))
+    assert next_step(fleet(*servers, new=2), POLICY, NOW).actions == (Resume("a"),)
+
+
+def test_a_server_that_holds_itself_back_is_put_back() -> None:
+    """Quiesced by hand, or by an operator that died half way."""
+    report = ServerReport(ServerState.DRAINED, 0)
+    servers = (server("a", "new", report=report, ready=False), server("b", "new"))
+    assert next_step(fleet(*servers, new=2), POLICY, NOW).actions == (Resume("a"),)
+
+
+def test_scaling_in_drains_the_emptiest_server() -> None:
+    """The same steps as in a rolling update."""
+    servers = (server("a", "new", 5), server("b", "new", 2), server("c", "new", 9))
+    step = next_step(fleet(*servers, new=3), POLICY, NOW)
+    assert (step.target_replicas, step.actions) == (3, (Quiesce("b"),))
+
+
+def test_a_broken_revision_leaves_the_old_servers_alone() -> None:
+    """With maxUnavailable 0: as long as nothing new is ready, nothing old goes."""
+    simulation = settled(POLICY, 3, "a", 90)
+    simulation.target, simulation.broken_revisions = "b", {"b"}
+    for _ in range(300):
+        simulation.step()
+    assert (simulation.available(), simulation.replicas["a"]) == (3, 3)
+    simulation.target = "c"
+    simulation.settle()
+    assert simulation.removed_with_connections == 0
+
+
+@pytest.mark.parametrize(
+    ("value", "desired", "up", "expected"),
+    [(2, 10, True, 2), ("25%", 2, True, 1), ("25%", 2, False, 0), ("100%", 3, False, 3), (0, 5, True, 0)],
+)
+def test_shares_are_rounded_as_in_a_deployment(value: int | str, desired: int, up: bool, expected: int) -> None:
+    """Surge rounds up, unavailable rounds down."""
+    assert resolve_share(value, desired, round_up=up) == expected
+
+
+def test_a_policy_that_would_never_move_may_take_one_server_away() -> None:
+    """0% of surge and 10% of two servers are both nothing."""
+    assert resolve_policy(0, "10%", 2, DRAIN).max_unavailable == 1
+
+
+policies = st.builds(
+    lambda surge, unavailable, rate: RolloutPolicy(
+        surge, max(unavailable, 0 if surge else 1), DrainPolicy(rate, 600, 5)
+    ),
+    st.integers(0, 3),
+    st.integers(0, 2),
+    st.sampled_from([5.0, 20.0, 100.0]),
+)
+
+
+def run_checked(simulation: Simulation, limit: int = 3000) -> None:
+    """Run until settled; check the promises at every step."""
+    floor = min(simulation.available(), simulation.desired - simulation.policy.max_unavailable)
+    ceiling = max(len(simulation.live()), simulation.desired + simulation.policy.max_surge)
+    for _ in range(limit):
+        done, moved = simulation.done(), simulation.moved
+        before = dict(simulation.replicas)
+        step = simulation.step()
+        assert simulation.available() >= floor, "more servers unavailable than allowed"
+        floor = max(floor, min(simulation.available(), simulation.desired - simulation.policy.max_unavailable))
+        assert len(simulation.live()) <= ceiling, "more servers than the surge allows"
+        assert simulation.removed_with_connections == 0, "a server was deleted before its drain"
+        rate = simulation.policy.drain.connections_per_second or 0
+        drains = sum(1 for pod in simulation.pods if pod.drain_rate)
+        assert simulation.moved - moved <= max(rate * 1.1, drains) + 1e-6, "faster than the budget"
+        if done and not step.actions and before == simulation.replicas:
+            return
+    raise AssertionError("never settled")
+
+
+@settings(max_examples=40, deadline=None)
+@given(policies, st.integers(1, 6), st.integers(1, 6), st.integers(0, 100))
+def test_every_change_keeps_the_promises(policy: RolloutPolicy, before: int, after: int, connections: int) -> None:
+    """A new revision and a new number of servers at once: enough serve, none is cut, the budget holds, it ends."""
+    simulation = settled(policy, before, "a", connections)
+    simulation.target, simulation.desired = "b", after
+    run_checked(simulation)
+    assert {pod.revision for pod in simulation.pods} == {"b"}
+
+
+@settings(max_examples=20, deadline=None)
+@given(policies, st.integers(1, 5), st.lists(st.sampled_from("abc"), min_size=1, max_size=4), st.integers(1, 40))
+def test_changes_of_mind_keep_the_promises(policy: RolloutPolicy, desired: int, targets: list[str], pause: int) -> None:
+    """The target changes again in the middle of a rollout, back and forth."""
+    simulation = settled(policy, desired, "a", 100)
+    for target in targets:
+        simulation.target = target
+        for _ in range(pause):
+            simulation.step()
+            assert simulation.removed_with_connections == 0
+            assert simulation.available() >= desired - policy.max_unavailable
+    simulation.settle()
