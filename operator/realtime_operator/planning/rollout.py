@@ -179,7 +179,7 @@ def _drains(retiring: Sequence[Server], policy: DrainPolicy, rate: float, now: d
     holding = [server for server in settled if server.report is not None and server.report.connections > 0]
     if not holding or rate <= 0:
         return []
-    share = max(budget.MINIMUM_RATE, round(rate / len(holding), 1))
+    share = max(budget.MINIMUM_RATE, math.floor(10 * rate / len(holding)) / 10)
     return [Drain(server.name, share) for server in holding if _rate_differs(server, share)]
 
 
