@@ -1,0 +1,118 @@
+"""The HTTP server API of a cluster, as an application calls it."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import json
+import time
+from collections.abc import AsyncIterator
+from dataclasses import dataclass, field
+from typing import Self
+
+import aiohttp
+
+from realtime_operator.api.base import JsonObject, JsonValue
+from tests.kit.document import object_at, parse, text_at, whole_at
+from tests.kit.ledger import Published
+
+CALL_SECONDS = 5
+
+
+class ApiError(Exception):
+    """The API answered with an error; `status` is the HTTP status, `code` the error's code (0 if there is none)."""
+
+    def __init__(self, status: int, code: int, message: str) -> None:
+        super().__init__(f"HTTP {status}, code {code}: {message}")
+        self.status = status
+        self.code = code
+        self.message = message
+
+
+class ServerApi:
+    """Calls the API at `address` (http://host:port) with the key. Every call is a connection of its own.
+
+    So calls are spread over the servers behind a Service, and none runs on one that a server is about to close.
+    """
+
+    def __init__(self, address: str, key: str) -> None:
+        self.address = address
+        self._headers = {"X-API-Key": key}
+        self._session: aiohttp.ClientSession | None = None
+
+    async def __aenter__(self) -> Self:
+        """Open the session."""
+        self._session = aiohttp.ClientSession(
+            connector=aiohttp.TCPConnector(force_close=True, limit=0),
+            timeout=aiohttp.ClientTimeout(total=CALL_SECONDS),
+        )
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        """Close the session."""
+        if self._session is not None:
+            await self._session.close()
+
+    async def call(self, method: str, **params: JsonValue) -> JsonObject:
+        """Call a method and return its result; raises ApiError, or what aiohttp raises when nobody answers."""
+        assert self._session is not None
+        url = f"{self.address}/api/{method}"
+        async with self._session.post(url, data=json.dumps(params), headers=self._headers) as response:
+            body = await response.read()
+            if response.status != 200:
+                raise ApiError(response.status, 0, body.decode(errors="replace"))
+        answer = parse(body)
+        error = answer.get("error")
+        if isinstance(error, dict):
+            raise ApiError(200, whole_at(error, "code"), text_at(error, "message"))
+        return object_at(answer, "result")
+
+    async def publish(self, channel: str, data: JsonValue) -> tuple[int, str]:
+        """Publish and return (offset, epoch); (0, "") for a channel without history."""
+        result = await self.call("publish", channel=channel, data=data)
+        return whole_at(result, "offset"), text_at(result, "epoch")
+
+
+@dataclass
+class Publisher:
+    """What a steady publisher has done: confirmed publications, and attempts whose outcome is not known."""
+
+    channels: tuple[str, ...]
+    published: list[Published] = field(default_factory=list)
+    failed: list[tuple[int, str]] = field(default_factory=list)
+    """(sequence, error) of publications that were not confirmed: they may have been published or not."""
+    sequence: int = 0
+
+    async def publish_one(self, api: ServerApi) -> None:
+        """Publish the next number into the channel whose turn it is."""
+        self.sequence += 1
+        sequence, channel = self.sequence, self.channels[self.sequence % len(self.channels)]
+        data: JsonObject = {"sequence": sequence, "at": time.time()}
+        try:
+            offset, epoch = await api.publish(channel, data)
+        except (ApiError, aiohttp.ClientError, TimeoutError) as error:
+            self.failed.append((sequence, repr(error)))
+        else:
+            self.published.append(Published(channel, sequence, offset, epoch))
+
+    async def run(self, api: ServerApi, per_second: float) -> None:
+        """Publish at a steady rate, one after the other (so that the order is known), until cancelled."""
+        start = time.monotonic()
+        turn = 0
+        while True:
+            await self.publish_one(api)
+            turn += 1
+            await asyncio.sleep(max(0.0, start + turn / per_second - time.monotonic()))
+
+
+@contextlib.asynccontextmanager
+async def publishing(api: ServerApi, *channels: str, per_second: float = 50) -> AsyncIterator[Publisher]:
+    """Publish at a steady rate into the channels, by turns, while the body runs."""
+    publisher = Publisher(channels)
+    task = asyncio.create_task(publisher.run(api, per_second), name="publisher")
+    try:
+        yield publisher
+    finally:
+        task.cancel()
+        with contextlib.suppress(asyncio.CancelledError):
+            await task

@@ -1,0 +1,82 @@
+"""What a Service does, on loopback: one address in front of several servers.
+
+New connections go by turns to the servers that are in the endpoints; taking one out leaves its connections alone.
+`cut` breaks all connections, as a network does: without a close frame.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from collections.abc import Sequence
+from typing import Self
+
+READ_BYTES = 65536
+
+
+class Balancer:
+    """A TCP relay on 127.0.0.1; `endpoints` are ports on 127.0.0.1 and may be changed at any time."""
+
+    def __init__(self, endpoints: Sequence[int]) -> None:
+        self.endpoints = list(endpoints)
+        self.port = 0
+        self._turn = 0
+        self._server: asyncio.Server | None = None
+        self._writers: set[asyncio.StreamWriter] = set()
+        self._relays: set[asyncio.Task[None]] = set()
+
+    async def __aenter__(self) -> Self:
+        """Listen on a free port."""
+        self._server = await asyncio.start_server(self._accept, "127.0.0.1", 0)
+        self.port = self._server.sockets[0].getsockname()[1]
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        """Stop listening and break what is left."""
+        assert self._server is not None
+        self._server.close()
+        self.cut()
+        await asyncio.gather(*self._relays, return_exceptions=True)
+
+    def cut(self) -> None:
+        """Break every connection."""
+        for writer in self._writers:
+            writer.transport.abort()
+
+    async def _accept(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        task = asyncio.current_task()
+        assert task is not None
+        self._relays.add(task)
+        self._writers.add(writer)
+        try:
+            await self._relay(reader, writer)
+        finally:
+            writer.transport.abort()
+            self._writers.discard(writer)
+            self._relays.discard(task)
+
+    async def _relay(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        if not self.endpoints:
+            return
+        self._turn += 1
+        with contextlib.suppress(OSError):
+            port = self.endpoints[self._turn % len(self.endpoints)]
+            server_reader, server_writer = await asyncio.open_connection("127.0.0.1", port)
+            self._writers.add(server_writer)
+            try:
+                async with asyncio.TaskGroup() as group:
+                    group.create_task(_copy(reader, server_writer), name="to the server")
+                    group.create_task(_copy(server_reader, writer), name="to the client")
+            finally:
+                server_writer.transport.abort()
+                self._writers.discard(server_writer)
+
+
+async def _copy(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    """Copy until the end, and pass the end on."""
+    with contextlib.suppress(OSError):
+        while data := await reader.read(READ_BYTES):
+            writer.write(data)
+            await writer.drain()
+        if writer.can_write_eof():
+            writer.write_eof()

@@ -1,0 +1,252 @@
+"""What happened to stock clients, whichever SDK they are made of: typed events, and questions about them."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Protocol, Self
+
+from realtime_operator.api.base import JsonObject, JsonValue
+from tests.kit.deadline import DeadlineMissedError
+
+
+@dataclass(frozen=True, slots=True)
+class Connecting:
+    """A client began to connect, or lost its connection and begins again: `code` says why."""
+
+    client: int
+    at: float
+    code: int
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class Connected:
+    """A client is connected; `id` was given by the server."""
+
+    client: int
+    at: float
+    id: str
+
+
+@dataclass(frozen=True, slots=True)
+class Disconnected:
+    """A client is disconnected and will not connect by itself again."""
+
+    client: int
+    at: float
+    code: int
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class Subscribing:
+    """A client asks for a channel, again or for the first time."""
+
+    client: int
+    at: float
+    channel: str
+    code: int
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class Subscribed:
+    """A client is subscribed; `recovered` has a meaning only when `was_recovering`."""
+
+    client: int
+    at: float
+    channel: str
+    was_recovering: bool
+    recovered: bool
+    offset: int | None
+    epoch: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class Unsubscribed:
+    """A client is no longer subscribed and will not ask by itself again."""
+
+    client: int
+    at: float
+    channel: str
+    code: int
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class Publication:
+    """A publication reached the application."""
+
+    client: int
+    at: float
+    channel: str
+    offset: int | None
+    data: JsonValue
+
+
+@dataclass(frozen=True, slots=True)
+class ErrorReported:
+    """An SDK reported an error to its application."""
+
+    client: int
+    at: float
+    code: int
+    message: str
+
+
+Event = Connecting | Connected | Disconnected | Subscribing | Subscribed | Unsubscribed | Publication | ErrorReported
+
+
+@dataclass(frozen=True, slots=True)
+class Channel:
+    """A channel that every client subscribes to."""
+
+    name: str
+    recoverable: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class ClientOptions:
+    """How stock clients are made. Client i uses endpoints[i % len(endpoints)] and tokens[i], if there is one.
+
+    `renew_token` is called with a client's number when its SDK wants a new token. Delays are in seconds; None keeps the
+    SDK's own. `connects_per_second` 0 connects all at once.
+    """
+
+    endpoints: Sequence[str]
+    count: int = 1
+    channels: Sequence[Channel] = ()
+    tokens: Sequence[str] = ()
+    renew_token: Callable[[int], str] | None = None
+    min_reconnect_delay: float | None = None
+    max_reconnect_delay: float | None = None
+    connects_per_second: float = 0
+
+
+class CallRefusedError(Exception):
+    """The server answered a client's call with an error."""
+
+    def __init__(self, code: int, message: str) -> None:
+        super().__init__(f"{code} {message}")
+        self.code = code
+        self.message = message
+
+
+class Record:
+    """All events of a group of clients in their order, with a way to wait for more."""
+
+    def __init__(self) -> None:
+        self.events: list[Event] = []
+        self.connected: set[int] = set()
+        """Clients that are connected now."""
+        self.subscribed: set[tuple[int, str]] = set()
+        """(client, channel) of what is subscribed now."""
+        self._publications: list[Publication] = []
+        self._changed = asyncio.Event()
+
+    def add(self, event: Event) -> None:
+        """Append an event and wake whoever waits."""
+        self.events.append(event)
+        match event:
+            case Publication():
+                self._publications.append(event)
+            case Connected():
+                self.connected.add(event.client)
+            case Connecting() | Disconnected():
+                self.connected.discard(event.client)
+                self.subscribed = {pair for pair in self.subscribed if pair[0] != event.client}
+            case Subscribed():
+                self.subscribed.add((event.client, event.channel))
+            case Subscribing() | Unsubscribed():
+                self.subscribed.discard((event.client, event.channel))
+            case ErrorReported():
+                pass
+        self._changed.set()
+
+    async def wait(self, fact: Callable[[Record], bool], *, what: str, within: float = 10) -> None:
+        """Wait until `fact` holds; raises DeadlineMissedError after `within` seconds, with the last events."""
+        deadline = time.monotonic() + within
+        while not fact(self):
+            self._changed.clear()
+            try:
+                async with asyncio.timeout(deadline - time.monotonic()):
+                    await self._changed.wait()
+            except TimeoutError:
+                tail = "\n  ".join(repr(event) for event in self.events[-12:])
+                raise DeadlineMissedError(f"not within {within:g} s: {what}; last events:\n  {tail}") from None
+
+    def publications(self, channel: str | None = None, client: int | None = None) -> list[Publication]:
+        """Return what was delivered, in order."""
+        return [
+            event
+            for event in self._publications
+            if (channel is None or event.channel == channel) and (client is None or event.client == client)
+        ]
+
+    def subscriptions(self) -> list[Subscribed]:
+        """Return every answer to a subscribe, in order."""
+        return [event for event in self.events if isinstance(event, Subscribed)]
+
+    def recoveries(self) -> list[Subscribed]:
+        """Return the answers to subscribes that asked for a recovery."""
+        return [event for event in self.subscriptions() if event.was_recovering]
+
+    def lost_connections(self) -> list[Connecting]:
+        """Return the events at which a connection that was there had to be made again; code 0 is the first one."""
+        seen: set[int] = set()
+        lost: list[Connecting] = []
+        for event in self.events:
+            if isinstance(event, Connected):
+                seen.add(event.client)
+            elif isinstance(event, Connecting) and event.client in seen and event.code != 0:
+                lost.append(event)
+        return lost
+
+    def reconnects(self) -> list[float]:
+        """Return when clients were connected again, without the first time of each."""
+        seen: set[int] = set()
+        times: list[float] = []
+        for event in self.events:
+            if isinstance(event, Connected):
+                if event.client in seen:
+                    times.append(event.at)
+                seen.add(event.client)
+        return times
+
+    def first(self, kind: type[Event], client: int | None = None) -> Event | None:
+        """Return the first event of a kind, if there is one."""
+        return next((e for e in self.events if isinstance(e, kind) and (client is None or e.client == client)), None)
+
+
+class StockClients(Protocol):
+    """A group of clients of one stock SDK."""
+
+    record: Record
+    options: ClientOptions
+
+    async def call(self, client: int, method: str, **params: JsonValue) -> JsonObject:
+        """Call publish, presence, presence_stats, history, rpc, subscribe, unsubscribe, connect or disconnect.
+
+        Raises CallRefusedError when the server answers with an error.
+        """
+
+    async def __aenter__(self) -> Self:
+        """Start and connect the clients."""
+
+    async def __aexit__(self, *_: object) -> None:
+        """Disconnect them and end."""
+
+
+async def all_connected(clients: StockClients, *, within: float = 15) -> None:
+    """Wait until every client is connected."""
+    count = clients.options.count
+    await clients.record.wait(lambda r: len(r.connected) == count, what=f"{count} clients connected", within=within)
+
+
+async def all_subscribed(clients: StockClients, *, within: float = 15) -> None:
+    """Wait until every client is subscribed to each of its channels."""
+    wanted = clients.options.count * len(clients.options.channels)
+    await clients.record.wait(lambda r: len(r.subscribed) == wanted, what=f"{wanted} subscriptions", within=within)

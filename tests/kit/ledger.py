@@ -1,0 +1,149 @@
+"""The account of what was published and what arrived: lost, duplicated, out of order, and how fast clients came back.
+
+Pure: it takes lists and gives numbers. A publication is known by its sequence number, which the publisher put into it;
+the offset that the API gave it must be the one with which it arrives.
+"""
+
+from __future__ import annotations
+
+from bisect import bisect_left
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True)
+class Published:
+    """A publication that the server confirmed."""
+
+    channel: str
+    sequence: int
+    offset: int
+    epoch: str
+
+
+@dataclass(frozen=True, slots=True)
+class Delivered:
+    """A publication as it reached one subscriber."""
+
+    channel: str
+    sequence: int
+    offset: int | None
+
+
+@dataclass(frozen=True, slots=True)
+class Account:
+    """What one subscriber missed, got more than once, got in the wrong order, got with a wrong offset, or made up."""
+
+    subscriber: str
+    expected: int
+    delivered: int
+    lost: tuple[int, ...] = ()
+    duplicated: tuple[int, ...] = ()
+    out_of_order: tuple[int, ...] = ()
+    wrong_offset: tuple[int, ...] = ()
+    unknown: tuple[int, ...] = ()
+
+    @property
+    def exact(self) -> bool:
+        """Whether everything arrived exactly once and in order."""
+        return not (self.lost or self.duplicated or self.out_of_order or self.wrong_offset or self.unknown)
+
+
+@dataclass(frozen=True, slots=True)
+class Balance:
+    """The accounts of all subscribers, and their sums."""
+
+    accounts: tuple[Account, ...]
+
+    @property
+    def exact(self) -> bool:
+        """Whether every subscriber got everything exactly once and in order."""
+        return all(account.exact for account in self.accounts)
+
+    @property
+    def delivered(self) -> int:
+        """How many deliveries there were."""
+        return sum(account.delivered for account in self.accounts)
+
+    @property
+    def lost(self) -> int:
+        """How many deliveries are missing."""
+        return sum(len(account.lost) for account in self.accounts)
+
+    @property
+    def duplicated(self) -> int:
+        """How many publications arrived at a subscriber more than once."""
+        return sum(len(account.duplicated) for account in self.accounts)
+
+    def describe(self) -> str:
+        """Say what is wrong, one line for each subscriber with a fault; empty when all is exact."""
+        return "\n".join(_describe(account) for account in self.accounts if not account.exact)
+
+
+def balance(
+    published: Iterable[Published],
+    delivered: Mapping[str, Sequence[Delivered]],
+    uncertain: Iterable[int] = (),
+) -> Balance:
+    """Compare what was published with what each subscriber got.
+
+    `uncertain` are the sequence numbers of publications that were not confirmed: they may arrive once or not at all.
+    Every subscriber is expected to get every confirmed publication of the list, so leave out those of other channels.
+    """
+    confirmed = {publication.sequence: publication for publication in published}
+    allowed = confirmed.keys() | set(uncertain)
+    return Balance(tuple(_account(name, got, confirmed, allowed) for name, got in sorted(delivered.items())))
+
+
+def _account(name: str, got: Sequence[Delivered], confirmed: Mapping[int, Published], allowed: set[int]) -> Account:
+    counts = Counter(delivery.sequence for delivery in got)
+    return Account(
+        subscriber=name,
+        expected=len(confirmed),
+        delivered=len(got),
+        lost=tuple(sorted(confirmed.keys() - counts.keys())),
+        duplicated=tuple(sorted(sequence for sequence, times in counts.items() if times > 1)),
+        out_of_order=tuple(_out_of_order(got)),
+        wrong_offset=tuple(sorted(d.sequence for d in got if not _same_offset(d, confirmed.get(d.sequence)))),
+        unknown=tuple(sorted(counts.keys() - allowed)),
+    )
+
+
+def _out_of_order(got: Sequence[Delivered]) -> list[int]:
+    """Return the first deliveries that came, within their channel, after a later publication."""
+    highest: dict[str, int] = {}
+    seen: set[int] = set()
+    late: list[int] = []
+    for delivery in got:
+        if delivery.sequence not in seen and delivery.sequence < highest.get(delivery.channel, 0):
+            late.append(delivery.sequence)
+        seen.add(delivery.sequence)
+        highest[delivery.channel] = max(delivery.sequence, highest.get(delivery.channel, 0))
+    return late
+
+
+def _same_offset(delivery: Delivered, publication: Published | None) -> bool:
+    return publication is None or publication.offset == 0 or delivery.offset == publication.offset
+
+
+def _describe(account: Account) -> str:
+    faults = [
+        f"{label} {len(numbers)} ({', '.join(map(str, numbers[:8]))}{', ...' if len(numbers) > 8 else ''})"
+        for label, numbers in (
+            ("lost", account.lost),
+            ("duplicated", account.duplicated),
+            ("out of order", account.out_of_order),
+            ("wrong offset", account.wrong_offset),
+            ("unknown", account.unknown),
+        )
+        if numbers
+    ]
+    return f"{account.subscriber}: {account.delivered} delivered of {account.expected}: {'; '.join(faults)}"
+
+
+def largest_rate(times: Iterable[float], window: float = 1.0) -> float:
+    """Return the largest number of the times (seconds) that lie within any window, per second; 0 without times."""
+    ordered = sorted(times)
+    most = max((index + 1 - bisect_left(ordered, at - window, hi=index) for index, at in enumerate(ordered)), default=0)
+    return most / window

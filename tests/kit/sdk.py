@@ -1,0 +1,177 @@
+"""The stock JavaScript SDK (`centrifuge` from npm), run as a Node.js program that speaks JSON lines."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import itertools
+import json
+import shutil
+from pathlib import Path
+from typing import Self
+
+from realtime_operator.api.base import JsonObject, JsonValue
+from tests.kit.clients import (
+    CallRefusedError,
+    ClientOptions,
+    Connected,
+    Connecting,
+    Disconnected,
+    ErrorReported,
+    Event,
+    Publication,
+    Record,
+    Subscribed,
+    Subscribing,
+    Unsubscribed,
+)
+from tests.kit.document import number_at, object_at, parse, text_at, whole_at
+
+PROGRAM = Path(__file__).parent / "sdk" / "clients.mjs"
+CALL_SECONDS = 10
+END_SECONDS = 5
+LINE_BYTES = 4 * 1024 * 1024
+
+
+def event_from_line(line: JsonObject) -> Event | None:
+    """Return the event of a line of the program; None for a line that is no event."""
+    client, at, channel = whole_at(line, "client"), number_at(line, "at"), text_at(line, "channel")
+    code, reason = whole_at(line, "code"), text_at(line, "reason")
+    match line["event"]:
+        case "publication":
+            return Publication(client, at, channel, _offset(line), line["data"])
+        case "connecting":
+            return Connecting(client, at, code, reason)
+        case "connected":
+            return Connected(client, at, text_at(line, "id"))
+        case "disconnected":
+            return Disconnected(client, at, code, reason)
+        case "subscribing":
+            return Subscribing(client, at, channel, code, reason)
+        case "subscribed":
+            return _subscribed(line, client, at, channel)
+        case "unsubscribed":
+            return Unsubscribed(client, at, channel, code, reason)
+        case "error":
+            return ErrorReported(client, at, code, text_at(line, "message"))
+        case _:
+            return None
+
+
+def _subscribed(line: JsonObject, client: int, at: float, channel: str) -> Subscribed:
+    return Subscribed(
+        client=client,
+        at=at,
+        channel=channel,
+        was_recovering=bool(line["wasRecovering"]),
+        recovered=bool(line["recovered"]),
+        offset=_offset(line),
+        epoch=text_at(line, "epoch") or None,
+    )
+
+
+def _offset(line: JsonObject) -> int | None:
+    return None if line["offset"] is None else whole_at(line, "offset")
+
+
+class JavaScriptClients:
+    """A group of JavaScript clients in one Node.js process."""
+
+    def __init__(self, options: ClientOptions) -> None:
+        self.options = options
+        self.record = Record()
+        self._calls: dict[int, asyncio.Future[JsonObject]] = {}
+        self._numbers = itertools.count(1)
+        self._process: asyncio.subprocess.Process | None = None
+        self._reader: asyncio.Task[None] | None = None
+
+    async def __aenter__(self) -> Self:
+        """Start the program; the clients begin to connect."""
+        node = shutil.which("node")
+        if node is None or not (PROGRAM.parent / "node_modules").is_dir():
+            raise RuntimeError("the stock JavaScript SDK is not installed: run `make setup`")
+        self._process = await asyncio.create_subprocess_exec(
+            node,
+            str(PROGRAM),
+            json.dumps(self._program_options()),
+            stdin=asyncio.subprocess.PIPE,
+            stdout=asyncio.subprocess.PIPE,
+            limit=LINE_BYTES,
+        )
+        self._reader = asyncio.create_task(self._read(), name="javascript clients")
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        """End the program, at once if it does not end by itself."""
+        assert self._process is not None
+        assert self._process.stdin is not None
+        self._process.stdin.close()
+        try:
+            async with asyncio.timeout(END_SECONDS):
+                await self._process.wait()
+        except TimeoutError:
+            self._process.kill()
+            await self._process.wait()
+        assert self._reader is not None
+        self._reader.cancel()
+        with contextlib.suppress(asyncio.CancelledError):
+            await self._reader
+
+    async def call(self, client: int, method: str, **params: JsonValue) -> JsonObject:
+        """Make a client call a method of its SDK; raises CallRefusedError when the server answers with an error."""
+        number = next(self._numbers)
+        future: asyncio.Future[JsonObject] = asyncio.get_running_loop().create_future()
+        self._calls[number] = future
+        self._send({"call": number, "client": client, "method": method, "params": params})
+        async with asyncio.timeout(CALL_SECONDS):
+            return await future
+
+    def _program_options(self) -> JsonObject:
+        options = self.options
+        program: JsonObject = {
+            "endpoints": list(options.endpoints),
+            "clients": options.count,
+            "channels": [{"name": c.name, "recoverable": c.recoverable} for c in options.channels],
+            "tokens": list(options.tokens),
+            "askTokens": options.renew_token is not None,
+            "connectsPerSecond": options.connects_per_second,
+        }
+        if options.min_reconnect_delay is not None:
+            program["minReconnectDelay"] = options.min_reconnect_delay * 1000
+        if options.max_reconnect_delay is not None:
+            program["maxReconnectDelay"] = options.max_reconnect_delay * 1000
+        return program
+
+    def _send(self, line: JsonObject) -> None:
+        assert self._process is not None
+        assert self._process.stdin is not None
+        self._process.stdin.write(json.dumps(line).encode() + b"\n")
+
+    async def _read(self) -> None:
+        assert self._process is not None
+        assert self._process.stdout is not None
+        async for text in self._process.stdout:
+            self._take(parse(text))
+
+    def _take(self, line: JsonObject) -> None:
+        if line["event"] == "reply":
+            self._answer(line)
+        elif line["event"] == "token":
+            client = whole_at(line, "client")
+            assert self.options.renew_token is not None
+            token = self.options.renew_token(client)
+            self._send({"call": next(self._numbers), "client": client, "method": "token", "params": {"token": token}})
+        else:
+            event = event_from_line(line)
+            assert event is not None, line
+            self.record.add(event)
+
+    def _answer(self, line: JsonObject) -> None:
+        future = self._calls.pop(whole_at(line, "call"), None)
+        if future is None or future.done():
+            return
+        error = line.get("error")
+        if isinstance(error, dict):
+            future.set_exception(CallRefusedError(whole_at(error, "code"), text_at(error, "message")))
+        else:
+            future.set_result(object_at(line, "result"))

@@ -1,0 +1,17 @@
+"""Connection tokens as an application makes them."""
+
+from __future__ import annotations
+
+import time
+
+import jwt
+
+from realtime_operator.api.base import JsonValue
+
+
+def connection_token(secret: str, user: str, *, lifetime: float | None = 3600, **claims: JsonValue) -> str:
+    """Return an HS256 token of `user`; `lifetime` in seconds; negative: expired; None: without end."""
+    payload: dict[str, JsonValue] = {"sub": user, **claims}
+    if lifetime is not None:
+        payload["exp"] = int(time.time() + lifetime)
+    return jwt.encode(payload, secret, algorithm="HS256")
