@@ -227,7 +227,7 @@ class StockClients(Protocol):
     record: Record
     options: ClientOptions
 
-    async def call(self, client: int, method: str, **params: JsonValue) -> JsonObject:
+    async def call(self, client: int, method: str, /, **params: JsonValue) -> JsonObject:
         """Call publish, presence, presence_stats, history, rpc, subscribe, unsubscribe, connect or disconnect.
 
         Raises CallRefusedError when the server answers with an error.

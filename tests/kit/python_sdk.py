@@ -109,7 +109,7 @@ class PythonClients:
             await client.disconnect()
         await asyncio.sleep(0.05)  # the SDK closes its sockets in tasks that nobody can await
 
-    async def call(self, client: int, method: str, **params: JsonValue) -> JsonObject:
+    async def call(self, client: int, method: str, /, **params: JsonValue) -> JsonObject:
         """Make a client call a method of its SDK; raises CallRefusedError when the server answers with an error.
 
         The results have the names of the JavaScript SDK.

@@ -117,7 +117,7 @@ class JavaScriptClients:
         with contextlib.suppress(asyncio.CancelledError):
             await self._reader
 
-    async def call(self, client: int, method: str, **params: JsonValue) -> JsonObject:
+    async def call(self, client: int, method: str, /, **params: JsonValue) -> JsonObject:
         """Make a client call a method of its SDK; raises CallRefusedError when the server answers with an error."""
         number = next(self._numbers)
         future: asyncio.Future[JsonObject] = asyncio.get_running_loop().create_future()

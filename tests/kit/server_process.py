@@ -1,0 +1,147 @@
+"""A real server process on loopback, configured by a file and asked through its admin API."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import signal
+import sys
+import tempfile
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Self
+
+import aiohttp
+
+from realtime_operator.api.base import JsonObject, JsonValue
+from tests.kit.api import ServerApi
+from tests.kit.deadline import eventually
+from tests.kit.document import parse, text_at
+from tests.kit.redis_process import RedisProcess, free_port
+
+API_KEY = "component-api-key"
+TOKEN_SECRET = "component-token-secret-of-enough-bytes"
+ADMIN_TOKEN = "component-admin-token"
+START_SECONDS = 15
+END_SECONDS = 15
+
+NAMESPACES: tuple[JsonObject, ...] = (
+    {
+        "name": "chat",
+        "history": {"size": 1000, "ttl_seconds": 300},
+        "recovery": True,
+        "presence": True,
+        "publish": "subscribers",
+    },
+    {"name": "open", "publish": "anyone"},
+    {"name": "feed", "history": {"size": 10, "ttl_seconds": 300}, "recovery": True},
+)
+
+
+class ServerProcess:
+    """`realtime-server run` with the namespaces above; `changes` replace top-level fields of the configuration."""
+
+    def __init__(self, name: str, redis: RedisProcess | None, **changes: JsonValue) -> None:
+        self.name = name
+        self.client_port, self.api_port, self.admin_port = free_port(), free_port(), free_port()
+        self._redis = redis
+        self._changes = changes
+        self._folder = tempfile.TemporaryDirectory(prefix="server-")
+        self.log = Path(self._folder.name) / "log"
+        self.process: asyncio.subprocess.Process | None = None
+
+    @property
+    def url(self) -> str:
+        """Where clients connect."""
+        return f"ws://127.0.0.1:{self.client_port}/connection/websocket"
+
+    def api(self) -> ServerApi:
+        """A client of its HTTP API."""
+        return ServerApi(f"http://127.0.0.1:{self.api_port}", API_KEY)
+
+    async def __aenter__(self) -> Self:
+        """Start it and wait until it is ready."""
+        config = self._write_files()
+        environment: Mapping[str, str] = {**os.environ, "REALTIME_SERVER_NAME": self.name}
+        with self.log.open("wb") as log:
+            self.process = await asyncio.create_subprocess_exec(
+                sys.executable, "-P", "-m", "realtime_server", "run", "--config", config,
+                env=environment, stdout=log, stderr=log,
+            )  # fmt: skip
+        await eventually(self.ready, bool, what=f"server {self.name} ready", within=START_SECONDS, every=0.05,
+                         show=lambda _: self.log.read_text())  # fmt: skip
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        """Terminate it; kill it if it does not end."""
+        if self.process is not None and self.process.returncode is None:
+            self.process.send_signal(signal.SIGTERM)
+            self.process.send_signal(signal.SIGTERM)
+            try:
+                async with asyncio.timeout(END_SECONDS):
+                    await self.process.wait()
+            except TimeoutError:
+                self.process.kill()
+                await self.process.wait()
+        self._folder.cleanup()
+
+    async def ready(self) -> bool:
+        """Whether the server says that it is ready."""
+        try:
+            status, _ = await self._request("GET", "/health/ready")
+        except (aiohttp.ClientError, TimeoutError):
+            return False
+        return status == 200
+
+    async def admin(self, method: str, path: str, body: JsonObject | None = None) -> JsonObject:
+        """Call the admin API and return its answer; raises AssertionError unless it answers 200."""
+        status, text = await self._request(method, f"/admin/v1/{path}", body)
+        assert status == 200, f"{method} {path}: {status} {text}"
+        return parse(text)
+
+    async def state(self) -> str:
+        """What the server says of itself: serving, quiesced, draining, drained."""
+        return text_at(await self.admin("GET", "status"), "state")
+
+    async def metrics(self) -> str:
+        """The text of /metrics."""
+        _, text = await self._request("GET", "/metrics")
+        return text
+
+    async def _request(self, method: str, path: str, body: JsonObject | None = None) -> tuple[int, str]:
+        url = f"http://127.0.0.1:{self.admin_port}{path}"
+        headers = {"Authorization": f"Bearer {ADMIN_TOKEN}"}
+        timeout = aiohttp.ClientTimeout(total=5)
+        async with (
+            aiohttp.ClientSession(timeout=timeout) as session,
+            session.request(method, url, json=body, headers=headers) as response,
+        ):
+            return response.status, await response.text()
+
+    def _write_files(self) -> str:
+        folder = Path(self._folder.name)
+        files = {"api-key": API_KEY, "token-secret": TOKEN_SECRET, "admin-token": ADMIN_TOKEN}
+        if self._redis is not None:
+            files["redis-url"] = self._redis.url
+        for name, value in files.items():
+            (folder / name).write_text(value)
+        redis: JsonValue = None if self._redis is None else {"url_file": str(folder / "redis-url")}
+        config: JsonObject = {
+            "listen": {
+                "host": "127.0.0.1",
+                "client_port": self.client_port,
+                "api_port": self.api_port,
+                "admin_port": self.admin_port,
+            },
+            "namespaces": list(NAMESPACES),
+            "auth": {"anonymous": False, "token_secret_files": [str(folder / "token-secret")]},
+            "api": {"key_file": str(folder / "api-key")},
+            "admin": {"token_file": str(folder / "admin-token")},
+            "backplane": {"redis": redis, "prefix": "component"},
+            "drain": {"connections_per_second": 50, "timeout_seconds": 30, "settle_seconds": 0},
+            **self._changes,
+        }
+        path = folder / "config.json"
+        path.write_text(json.dumps(config))
+        return str(path)
