@@ -7,7 +7,8 @@ predecessor stopped:
 2. settle: no new connection has arrived for `settle_seconds`.
 3. drain: the server moves its connections away at its share of the budget (`Drain`).
 4. mark: nothing is left (or the drain's timeout has passed): lowest deletion cost (`SetDeletionCost`).
-5. remove: the pod's ReplicaSet gets one replica less (`ScaleRevision`).
+5. remove: the pod's ReplicaSet gets one replica less (`ScaleRevision`), once this pod is sure to be the one that goes:
+   a ReplicaSet takes pods that are not ready before it looks at the deletion cost, and a drained server is not ready.
 """
 
 from __future__ import annotations
@@ -111,18 +112,16 @@ def next_step(fleet: Fleet, policy: RolloutPolicy, now: datetime) -> RolloutStep
     retiring = _retiring(fleet)
     names = {server.name for server in retiring}
     rate = _rate(fleet, policy)
-    actions: list[Action] = [
-        Resume(server.name) for server in fleet.live if server.name not in names and _held_back(server)
-    ]
+    actions = _put_back([server for server in fleet.live if server.name not in names])
     actions += _quiesces(fleet, policy, retiring)
     actions += _drains(retiring, policy.drain, rate, now)
-    removable = [server for server in retiring if _removable(server, policy.drain, now)]
+    done = [server for server in retiring if _removable(server, policy.drain, now)]
     actions += [
         SetDeletionCost(server.name, RETIRED_DELETION_COST)
-        for server in removable
+        for server in done
         if server.deletion_cost != RETIRED_DELETION_COST
     ]
-    gone = Counter(server.revision for server in removable if server.deletion_cost == RETIRED_DELETION_COST)
+    gone = Counter(server.revision for server in done if _goes_first(server, fleet))
     actions += _scale_old(fleet, gone)
     return RolloutStep(_target_replicas(fleet, policy, gone[fleet.target]), tuple(actions), retiring, rate)
 
@@ -145,6 +144,12 @@ def _rate(fleet: Fleet, policy: RolloutPolicy) -> float:
     if rate == 0 and not coming:
         return policy.drain.connections_per_second or budget.UNMEASURED_RATE
     return rate
+
+
+def _put_back(staying: Sequence[Server]) -> list[Action]:
+    """Whoever stays serves, and is not marked to go first."""
+    unmarked = [SetDeletionCost(s.name, 0) for s in staying if s.deletion_cost == RETIRED_DELETION_COST]
+    return [*unmarked, *(Resume(server.name) for server in staying if _held_back(server))]
 
 
 def _held_back(server: Server) -> bool:
@@ -175,12 +180,19 @@ def _quiesces(fleet: Fleet, policy: RolloutPolicy, retiring: Sequence[Server]) -
 
 def _drains(retiring: Sequence[Server], policy: DrainPolicy, rate: float, now: datetime) -> list[Action]:
     """Give every settled server its share of the budget."""
-    settled = [server for server in retiring if _settled(server, policy, now) and server.report is not None]
-    holding = [server for server in settled if server.report is not None and server.report.connections > 0]
+    settled = [(server, server.report) for server in retiring if _settled(server, policy, now)]
+    holding = [server for server, report in settled if report is not None and report.connections > 0]
+    empty = [server for server, report in settled if report is not None and report.connections == 0]
+    actions: list[Action] = [Drain(server.name, budget.MINIMUM_RATE) for server in empty if not _emptied(server)]
     if not holding or rate <= 0:
-        return []
+        return actions
     share = max(budget.MINIMUM_RATE, math.floor(10 * rate / len(holding)) / 10)
-    return [Drain(server.name, share) for server in holding if _rate_differs(server, share)]
+    return [*actions, *(Drain(server.name, share) for server in holding if _rate_differs(server, share))]
+
+
+def _emptied(server: Server) -> bool:
+    """Whether a drain has left nothing on the server."""
+    return server.report is not None and server.report.state is ServerState.DRAINED
 
 
 def _rate_differs(server: Server, share: float) -> bool:
@@ -216,7 +228,15 @@ def _removable(server: Server, policy: DrainPolicy, now: datetime) -> bool:
         return True
     if timed_out(server, policy, now):
         return True
-    return server.report is not None and server.report.connections == 0 and _settled(server, policy, now)
+    return _emptied(server)
+
+
+def _goes_first(server: Server, fleet: Fleet) -> bool:
+    """Whether the ReplicaSet controller, asked for one pod less, is sure to take this one."""
+    if server.deletion_cost != RETIRED_DELETION_COST:
+        return False
+    others = [other for other in fleet.live if other.revision == server.revision and other.name != server.name]
+    return not server.ready or all(other.ready for other in others)
 
 
 def _lowered(wanted: int, live: int, gone: int) -> int:

@@ -6,6 +6,7 @@ then those of the lowest deletion cost; a new pod takes some time to be ready; a
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 
@@ -46,7 +47,7 @@ class Pod:
             state = ServerState.DRAINING if self.connections > 0 else ServerState.DRAINED
         report = ServerReport(
             state=state,
-            connections=int(self.connections),
+            connections=math.ceil(self.connections - 1e-9),
             seconds_since_last_accept=None if self.last_accept is None else now - self.last_accept,
             drain_rate=self.drain_rate,
         )
@@ -144,7 +145,7 @@ class Simulation:
             pods = [pod for pod in self.live() if pod.revision == revision]
             pods.sort(key=lambda pod: (pod.ready(self.now), pod.deletion_cost, -pod.created))
             for pod in pods[: max(0, len(pods) - wanted)]:
-                self.removed_with_connections += int(pod.connections)
+                self.removed_with_connections += math.ceil(pod.connections - 1e-9)
                 pod.terminating = self.now
             for _ in range(wanted - len(pods)):
                 self._names += 1

@@ -96,22 +96,40 @@ def test_a_drain_waits_for_the_first_server_that_can_receive() -> None:
     assert next_step(fleet(*servers, desired=1, old=1, new=1), POLICY, NOW).actions == ()
 
 
-def test_an_empty_server_is_marked_before_its_revision_is_lowered() -> None:
-    """Exactly this pod shall go, so its deletion cost is seen by the ReplicaSet controller first."""
+DRAINED = ServerReport(ServerState.DRAINED, 0, seconds_since_last_accept=1000, drain_rate=10.0)
+
+
+def test_an_empty_server_is_drained_too() -> None:
+    """A server that has drained is not ready, and only so its ReplicaSet is sure to take it before all others."""
     servers = (server("a"), quiesced("b", 9, 0), server("c", "new"))
+    assert next_step(fleet(*servers, old=2, new=1), POLICY, NOW).actions == (Drain("b", 1.0),)
+
+
+def test_a_drained_server_is_marked_before_its_revision_is_lowered() -> None:
+    """Exactly this pod shall go, so its deletion cost is seen by the ReplicaSet controller first."""
+    servers = (server("a"), quiesced("b", 9, 0, report=DRAINED, ready=False), server("c", "new"))
     step = next_step(fleet(*servers, old=2, new=1), POLICY, NOW)
     assert step.actions == (SetDeletionCost("b", RETIRED_DELETION_COST),)
 
 
 def test_a_marked_server_goes_with_its_replica() -> None:
     """One less in the old revision."""
-    servers = (server("a"), quiesced("b", 9, 0, deletion_cost=RETIRED_DELETION_COST), server("c", "new"))
+    marked = quiesced("b", 9, 0, report=DRAINED, ready=False, deletion_cost=RETIRED_DELETION_COST)
+    servers = (server("a"), marked, server("c", "new"))
     assert next_step(fleet(*servers, old=2, new=1), POLICY, NOW).actions == (ScaleRevision("old", 1),)
+
+
+def test_a_marked_server_waits_while_its_replica_set_would_take_another() -> None:
+    """It still counts as ready and another one does not: that one would go, with all its connections."""
+    marked = quiesced("b", 9, 0, report=DRAINED, deletion_cost=RETIRED_DELETION_COST)
+    servers = (server("a", ready=False), marked, server("c", "new"), server("d", "new"))
+    assert ScaleRevision("old", 1) not in next_step(fleet(*servers, old=2, new=2), POLICY, NOW).actions
 
 
 def test_a_server_that_lingers_is_not_counted_twice() -> None:
     """The ReplicaSet was lowered already, the pod is only not gone yet."""
-    servers = (server("a"), quiesced("b", 9, 0, deletion_cost=RETIRED_DELETION_COST), server("c", "new"))
+    marked = quiesced("b", 9, 0, report=DRAINED, ready=False, deletion_cost=RETIRED_DELETION_COST)
+    servers = (server("a"), marked, server("c", "new"))
     assert next_step(fleet(*servers, old=1, new=1), POLICY, NOW).actions == ()
 
 
@@ -141,6 +159,12 @@ def test_a_server_that_is_wanted_again_is_put_back() -> None:
     """A rollback finds its old servers where they are."""
     servers = (quiesced("a", 9, 5, revision="new"), server("b", "new"))
     assert next_step(fleet(*servers, new=2), POLICY, NOW).actions == (Resume("a"),)
+
+
+def test_a_server_that_is_put_back_is_no_longer_the_first_to_go() -> None:
+    """A deletion cost that stayed would make a later scale-in take this server, with all its connections."""
+    servers = (server("a", "new", deletion_cost=RETIRED_DELETION_COST), server("b", "new"))
+    assert next_step(fleet(*servers, new=2), POLICY, NOW).actions == (SetDeletionCost("a", 0),)
 
 
 def test_a_server_that_holds_itself_back_is_put_back() -> None:
