@@ -1,0 +1,134 @@
+"""What the chart renders, read from the golden manifests."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+
+from realtime_operator.api.base import JsonObject
+from tests.kit.chart import GOLDEN_NAMES, chart_file, golden, golden_text
+from tests.kit.document import dig, object_at, objects_at, text_at
+
+both = pytest.mark.parametrize("name", GOLDEN_NAMES)
+
+
+def of_kind(name: str, *kinds: str) -> list[JsonObject]:
+    """The rendered manifests of some kinds."""
+    return [manifest for manifest in golden(name) if text_at(manifest, "kind") in kinds]
+
+
+def pod_of(name: str) -> JsonObject:
+    """The pod's specification in the rendered Deployment."""
+    return object_at(of_kind(name, "Deployment")[0], "spec", "template", "spec")
+
+
+def environment_of(name: str) -> dict[str, str]:
+    """The fixed environment variables of the operator's container."""
+    container = objects_at(pod_of(name), "containers")[0]
+    return {text_at(item, "name"): text_at(item, "value") for item in objects_at(container, "env")}
+
+
+@both
+def test_pod_passes_the_restricted_profile(name: str) -> None:
+    """The pod is what the restricted Pod Security profile asks for, with a read-only root."""
+    pod = pod_of(name)
+    assert dig(pod, "securityContext", "runAsNonRoot") is True
+    assert dig(pod, "securityContext", "seccompProfile", "type") == "RuntimeDefault"
+    for container in objects_at(pod, "containers"):
+        security = object_at(container, "securityContext")
+        assert security["allowPrivilegeEscalation"] is False
+        assert security["readOnlyRootFilesystem"] is True
+        assert dig(security, "capabilities", "drop") == ["ALL"]
+    assert all(set(volume) == {"name", "emptyDir"} for volume in objects_at(pod, "volumes"))
+
+
+@both
+def test_no_rule_has_a_wildcard(name: str) -> None:
+    """Not one rule of any role has a wildcard."""
+    for role in of_kind(name, "Role", "ClusterRole"):
+        assert "*" not in json.dumps(role["rules"])
+
+
+def test_cluster_wide_rules_are_the_permissions() -> None:
+    """Watching everything takes one ClusterRole with exactly the permissions of the scope `clusters`."""
+    roles = {text_at(role, "metadata", "name"): role["rules"] for role in of_kind("cluster-wide", "ClusterRole")}
+    assert roles["realtime-operator"] == chart_file("files/permissions.yaml")["clusters"]
+    assert set(roles) == {"realtime-operator", "realtime-operator-view", "realtime-operator-edit"}
+
+
+def test_namespaced_rules_are_the_permissions() -> None:
+    """Watching some namespaces takes one Role in each, and no binding of the whole cluster."""
+    roles = {
+        text_at(role, "metadata", "namespace"): role["rules"]
+        for role in of_kind("namespaced", "Role")
+        if text_at(role, "metadata", "name") == "realtime-operator"
+    }
+    assert roles == dict.fromkeys(("team-a", "team-b"), chart_file("files/permissions.yaml")["clusters"])
+    assert of_kind("namespaced", "ClusterRoleBinding") == []
+
+
+@both
+def test_the_lease_is_in_the_namespace_of_the_release(name: str) -> None:
+    """Leases may be written in the release's namespace and nowhere else."""
+    holders = [role for role in of_kind(name, "Role", "ClusterRole") if "leases" in json.dumps(role["rules"])]
+    assert [text_at(role, "metadata", "namespace") for role in holders] == ["realtime-system"]
+
+
+@both
+def test_every_binding_has_its_role_and_the_account(name: str) -> None:
+    """Bindings refer to roles that are rendered, and to the ServiceAccount of the pods."""
+    roles = {
+        (text_at(role, "kind"), text_at(role, "metadata", "namespace"), text_at(role, "metadata", "name"))
+        for role in of_kind(name, "Role", "ClusterRole")
+    }
+    account = {"kind": "ServiceAccount", "name": pod_of(name)["serviceAccountName"], "namespace": "realtime-system"}
+    for binding in of_kind(name, "RoleBinding", "ClusterRoleBinding"):
+        kind = text_at(binding, "roleRef", "kind")
+        assert (kind, text_at(binding, "metadata", "namespace"), text_at(binding, "roleRef", "name")) in roles
+        assert binding["subjects"] == [account]
+
+
+@both
+def test_account_is_rendered(name: str) -> None:
+    """The pods' ServiceAccount is made by the chart, and gives its token only to who asks for it."""
+    (account,) = of_kind(name, "ServiceAccount")
+    assert text_at(account, "metadata", "name") == pod_of(name)["serviceAccountName"]
+    assert account["automountServiceAccountToken"] is False
+
+
+@both
+def test_services_and_budgets_select_the_pods(name: str) -> None:
+    """Service, disruption budget and monitors select the labels that the pods have."""
+    labels = object_at(of_kind(name, "Deployment")[0], "spec", "template", "metadata", "labels")
+    selectors = [object_at(service, "spec", "selector") for service in of_kind(name, "Service")]
+    selectors += [
+        object_at(manifest, "spec", "selector", "matchLabels")
+        for manifest in of_kind(name, "Deployment", "PodDisruptionBudget", "PodMonitor")
+    ]
+    assert all(selector and selector.items() <= labels.items() for selector in selectors)
+
+
+def test_values_reach_the_environment() -> None:
+    """Namespaces, images, timings and logging are given to the operator."""
+    environment = environment_of("namespaced")
+    assert environment["REALTIME_OPERATOR_WATCH_NAMESPACES"] == "team-a,team-b"
+    assert environment["REALTIME_OPERATOR_SERVER_IMAGE"].startswith("registry.example.com/server@sha256:")
+    assert environment["REALTIME_OPERATOR_REDIS_IMAGE"] == "registry.example.com/redis:7.4"
+    assert environment["REALTIME_OPERATOR_LEASE_DURATION_SECONDS"] == "30"
+    assert environment["REALTIME_OPERATOR_POLL_SECONDS"] == "0.5"
+    assert environment["REALTIME_OPERATOR_LOG_LEVEL"] == "debug"
+    assert environment["HTTPS_PROXY"] == "http://proxy.example.com:3128"
+
+
+@both
+def test_operator_is_never_missing_during_its_own_update(name: str) -> None:
+    """The new pod is there before the old one goes; the Lease decides who works."""
+    strategy = object_at(of_kind(name, "Deployment")[0], "spec", "strategy", "rollingUpdate")
+    assert strategy == {"maxSurge": 1, "maxUnavailable": 0}
+
+
+@both
+def test_golden_files_say_how_they_are_made(name: str) -> None:
+    """A golden file begins with the command that writes it."""
+    assert "python -m tests.kit.chart" in golden_text(name).splitlines()[0]
