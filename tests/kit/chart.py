@@ -59,11 +59,10 @@ def run_helm(helm: Path, *arguments: str) -> str:
     return result.stdout
 
 
-def render(helm: Path, *options: str, release: str = RELEASE) -> str:
+def render(helm: Path, *options: str, release: str = RELEASE, namespace: str = NAMESPACE) -> str:
     """Return the manifests that helm renders, without asking a cluster; raises HelmError."""
-    return run_helm(
-        helm, "template", release, str(CHART), "--namespace", NAMESPACE, "--kube-version", KUBERNETES_VERSION, *options
-    )
+    version = ("--kube-version", KUBERNETES_VERSION)
+    return run_helm(helm, "template", release, str(CHART), "--namespace", namespace, *version, *options)
 
 
 def render_golden(helm: Path, name: str) -> str:
