@@ -82,6 +82,9 @@ class Publisher:
     failed: list[tuple[int, str]] = field(default_factory=list)
     """(sequence, error) of publications that were not confirmed: they may have been published or not."""
     sequence: int = 0
+    _stopping: asyncio.Event = field(default_factory=asyncio.Event)
+    _stopped: asyncio.Event = field(default_factory=asyncio.Event)
+    _confirmed: asyncio.Event = field(default_factory=asyncio.Event)
 
     async def publish_one(self, api: ServerApi) -> None:
         """Publish the next number into the channel whose turn it is."""
@@ -94,15 +97,32 @@ class Publisher:
             self.failed.append((sequence, repr(error)))
         else:
             self.published.append(Published(channel, sequence, offset, epoch))
+            self._confirmed.set()
 
     async def run(self, api: ServerApi, per_second: float) -> None:
-        """Publish at a steady rate, one after the other (so that the order is known), until cancelled."""
+        """Publish at a steady rate, one after the other (so that the order is known), until stopped."""
         start = time.monotonic()
         turn = 0
-        while True:
-            await self.publish_one(api)
-            turn += 1
-            await asyncio.sleep(max(0.0, start + turn / per_second - time.monotonic()))
+        try:
+            while not self._stopping.is_set():
+                await self.publish_one(api)
+                turn += 1
+                await asyncio.sleep(max(0.0, start + turn / per_second - time.monotonic()))
+        finally:
+            self._stopped.set()
+
+    async def confirm_more(self, number: int, *, within: float) -> None:
+        """Wait until so many further publications are confirmed; raises TimeoutError after `within` seconds."""
+        wanted = len(self.published) + number
+        async with asyncio.timeout(within):
+            while len(self.published) < wanted:
+                self._confirmed.clear()
+                await self._confirmed.wait()
+
+    async def stop(self) -> None:
+        """Stop after the publication that is under way, and wait for its outcome."""
+        self._stopping.set()
+        await self._stopped.wait()
 
 
 @contextlib.asynccontextmanager
@@ -112,6 +132,7 @@ async def publishing(api: ServerApi, *channels: str, per_second: float = 50) -> 
     task = asyncio.create_task(publisher.run(api, per_second), name="publisher")
     try:
         yield publisher
+        await publisher.stop()
     finally:
         task.cancel()
         with contextlib.suppress(asyncio.CancelledError):

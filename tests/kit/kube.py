@@ -1,0 +1,213 @@
+"""A Kubernetes cluster as a test sees it: written to by kubectl as a user does, read through one `kubectl proxy`.
+
+Reading through the proxy costs a millisecond and no process, so that tests may look often.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import subprocess
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Self
+
+import aiohttp
+import yaml
+
+from realtime_operator.api.base import JsonObject, JsonValue
+from realtime_operator.naming import GROUP, PLURAL, VERSION
+from tests.kit.deadline import eventually
+from tests.kit.document import object_at, objects_at, parse, text_at
+
+CALL_SECONDS = 30
+PROXY_SECONDS = 10
+
+PATHS = {
+    "pods": "api/v1",
+    "services": "api/v1",
+    "endpoints": "api/v1",
+    "secrets": "api/v1",
+    "configmaps": "api/v1",
+    "events": "api/v1",
+    "serviceaccounts": "api/v1",
+    "persistentvolumeclaims": "api/v1",
+    "replicasets": "apis/apps/v1",
+    "statefulsets": "apis/apps/v1",
+    "deployments": "apis/apps/v1",
+    "poddisruptionbudgets": "apis/policy/v1",
+    "leases": "apis/coordination.k8s.io/v1",
+    PLURAL: f"apis/{GROUP}/{VERSION}",
+}
+"""The API that serves each kind of object that tests look at."""
+
+
+class KubectlError(AssertionError):
+    """kubectl ended with an error; its text is what a user would read."""
+
+    def __init__(self, arguments: Sequence[str], text: str) -> None:
+        super().__init__(f"kubectl {' '.join(arguments)}: {text}")
+        self.text = text
+
+
+@dataclass(frozen=True, slots=True)
+class Access:
+    """How a cluster is reached: the program, the credentials, and the address of a running `kubectl proxy`."""
+
+    kubectl: Path
+    kubeconfig: Path
+    proxy: str
+
+
+@contextmanager
+def proxied(kubectl: Path, kubeconfig: Path) -> Iterator[Access]:
+    """Run a `kubectl proxy` while the body runs."""
+    process = subprocess.Popen(
+        [str(kubectl), "--kubeconfig", str(kubeconfig), "proxy", "--port=0"], stdout=subprocess.PIPE, text=True
+    )
+    try:
+        assert process.stdout is not None
+        line = process.stdout.readline()  # "Starting to serve on 127.0.0.1:45678"
+        if "Starting to serve on " not in line:
+            raise RuntimeError(f"kubectl proxy did not start: {line!r}")
+        yield Access(kubectl, kubeconfig, "http://" + line.split()[-1])
+    finally:
+        process.terminate()
+        process.wait(timeout=PROXY_SECONDS)
+        if process.stdout is not None:
+            process.stdout.close()
+
+
+class Kube:
+    """One namespace of a cluster. Use it as an asynchronous context manager."""
+
+    def __init__(self, access: Access, namespace: str) -> None:
+        self.namespace = namespace
+        self.access = access
+        self._session: aiohttp.ClientSession | None = None
+
+    async def __aenter__(self) -> Self:
+        """Open the session."""
+        self._session = aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(total=CALL_SECONDS))
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        """Close the session."""
+        if self._session is not None:
+            await self._session.close()
+
+    def within(self, namespace: str) -> Kube:
+        """Return the same access to another namespace; it is valid as long as this one."""
+        other = Kube(self.access, namespace)
+        other._session = self._session
+        return other
+
+    async def kubectl(self, *arguments: str, stdin: str | None = None) -> str:
+        """Run kubectl in the namespace and return what it prints; raises KubectlError with what it complains about."""
+        process = await asyncio.create_subprocess_exec(
+            str(self.access.kubectl), "--kubeconfig", str(self.access.kubeconfig), "-n", self.namespace, *arguments,
+            stdin=asyncio.subprocess.DEVNULL if stdin is None else asyncio.subprocess.PIPE,
+            stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.PIPE,
+        )  # fmt: skip
+        try:
+            async with asyncio.timeout(CALL_SECONDS * 2):
+                out, complaints = await process.communicate(None if stdin is None else stdin.encode())
+        except TimeoutError:
+            process.kill()
+            await process.wait()
+            raise KubectlError(arguments, f"no answer within {CALL_SECONDS * 2} s") from None
+        if process.returncode != 0:
+            raise KubectlError(arguments, (complaints or out).decode().strip())
+        return out.decode()
+
+    async def apply(self, *manifests: JsonObject) -> str:
+        """`kubectl apply` the objects."""
+        return await self.kubectl("apply", "-f", "-", stdin=yaml.safe_dump_all(manifests))
+
+    async def patch(self, kind: str, name: str, patch: JsonObject, *options: str) -> None:
+        """Merge-patch an object, as a person with kubectl does."""
+        await self.kubectl("patch", kind, name, "--type=merge", "-p", json.dumps(patch), *options)
+
+    async def delete(self, kind: str, name: str, *options: str) -> None:
+        """Delete an object and do not wait for its end."""
+        await self.kubectl("delete", kind, name, "--wait=false", *options)
+
+    async def raw(self, path: str) -> bytes | None:
+        """GET a path of the API server; None when there is nothing; raises AssertionError for another answer."""
+        assert self._session is not None
+        async with self._session.get(f"{self.access.proxy}/{path}") as response:
+            body = await response.read()
+            if response.status == 404:
+                return None
+            assert response.status == 200, f"GET {path}: {response.status} {body[:500].decode(errors='replace')}"
+            return body
+
+    async def get(self, kind: str, name: str) -> JsonObject | None:
+        """Return an object (kind as in PATHS), or None when it does not exist."""
+        body = await self.raw(f"{PATHS[kind]}/namespaces/{self.namespace}/{kind}/{name}")
+        return None if body is None else parse(body)
+
+    async def list(self, kind: str, selector: str = "") -> list[JsonObject]:
+        """Return the objects of a kind (as in PATHS) in the namespace that the label selector selects."""
+        query = f"?labelSelector={selector.replace('=', '%3D').replace(',', '%2C')}" if selector else ""
+        body = await self.raw(f"{PATHS[kind]}/namespaces/{self.namespace}/{kind}{query}")
+        return [] if body is None else objects_at(parse(body), "items")
+
+    async def wait_for(
+        self, kind: str, name: str, fact: Callable[[JsonObject], bool], *, what: str, within: float
+    ) -> JsonObject:
+        """Wait until the object exists and the fact holds for it; returns it."""
+        found = await eventually(
+            lambda: self.get(kind, name),
+            lambda value: value is not None and fact(value),
+            what=f"{kind}/{name}: {what}",
+            within=within,
+            show=_short,
+        )
+        assert found is not None
+        return found
+
+    async def wait_gone(self, kind: str, name: str, *, within: float) -> None:
+        """Wait until the object no longer exists."""
+        await eventually(
+            lambda: self.get(kind, name), lambda v: v is None, what=f"{kind}/{name} gone", within=within, show=_short
+        )
+
+    async def logs(self, pod: str, container: str = "", *, previous: bool = False) -> str:
+        """Return the log of a container; empty when there is none."""
+        query = f"?container={container}&previous={'true' if previous else 'false'}" if container else ""
+        assert self._session is not None
+        url = f"{self.access.proxy}/api/v1/namespaces/{self.namespace}/pods/{pod}/log{query}"
+        async with self._session.get(url) as response:
+            return await response.text() if response.status == 200 else ""
+
+
+def is_ready(pod: JsonObject) -> bool:
+    """Whether a pod has the condition Ready and is not going away."""
+    return has_condition(pod, "Ready") and not text_at(pod, "metadata", "deletionTimestamp")
+
+
+def condition(document: JsonValue, kind: str) -> JsonObject:
+    """Return the condition of a type of an object's status; an empty object when it is not there."""
+    return next((c for c in objects_at(document, "status", "conditions") if c.get("type") == kind), {})
+
+
+def has_condition(document: JsonValue, kind: str, status: str = "True") -> bool:
+    """Whether the condition of a type has the status."""
+    return condition(document, kind).get("status") == status
+
+
+def name_of(document: JsonValue) -> str:
+    """The object's name."""
+    return text_at(document, "metadata", "name")
+
+
+def _short(document: JsonObject | None) -> str:
+    """What a failure text shows of an object: its generation, its deletion, its status."""
+    if document is None:
+        return "it does not exist"
+    metadata = object_at(document, "metadata")
+    shown = {key: metadata.get(key) for key in ("generation", "deletionTimestamp") if key in metadata}
+    return json.dumps({**shown, "status": document.get("status")}, indent=1)[:4000]

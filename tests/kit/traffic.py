@@ -1,0 +1,105 @@
+"""Stock subscribers of both SDKs and a steady publisher, while something happens to the cluster."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from collections.abc import AsyncIterator, Iterable
+from dataclasses import dataclass
+
+from tests.kit.accounting import settle
+from tests.kit.api import Publisher, publishing
+from tests.kit.clients import (
+    Channel,
+    ClientOptions,
+    Connecting,
+    StockClients,
+    Subscribed,
+    all_connected,
+    all_subscribed,
+)
+from tests.kit.ledger import Balance
+from tests.kit.live_cluster import LiveCluster
+from tests.kit.python_sdk import PythonClients
+from tests.kit.sdk import JavaScriptClients
+
+CHANNEL = "chat:traffic"
+
+
+@dataclass(frozen=True, slots=True)
+class Traffic:
+    """Who subscribes and what is published."""
+
+    groups: tuple[StockClients, ...]
+    publisher: Publisher
+
+    async def settle(self, *, within: float = 10) -> Balance:
+        """Wait until the last publication has reached everybody, or long enough, and balance."""
+        balances = [await settle(group, self.publisher, within=within) for group in self.groups]
+        return Balance(tuple(account for balance in balances for account in balance.accounts))
+
+    async def subscribed(self, *, within: float = 30) -> None:
+        """Wait until everybody is connected and subscribed."""
+        for group in self.groups:
+            await all_connected(group, within=within)
+            await all_subscribed(group, within=within)
+
+    def lost_connections(self) -> list[Connecting]:
+        """Return every event at which a connection was lost or taken away."""
+        return [event for group in self.groups for event in group.record.lost_connections()]
+
+    def recoveries(self) -> list[Subscribed]:
+        """Return every answer to a subscribe that asked for recovery."""
+        return [event for group in self.groups for event in group.record.recoveries()]
+
+
+async def clients_of(
+    cluster: LiveCluster,
+    kind: type[JavaScriptClients | PythonClients],
+    *,
+    count: int = 2,
+    channels: Iterable[str] = (CHANNEL,),
+    connects_per_second: float = 0,
+) -> JavaScriptClients | PythonClients:
+    """Return clients of the cluster's endpoint, one user each, subscribed to recoverable channels once they connect."""
+    return kind(
+        ClientOptions(
+            endpoints=[await cluster.url()],
+            count=count,
+            channels=[Channel(name, recoverable=True) for name in channels],
+            tokens=[await cluster.token(f"user-{number}") for number in range(count)],
+            min_reconnect_delay=0.1,
+            max_reconnect_delay=1.0,
+            connects_per_second=connects_per_second,
+        )
+    )
+
+
+@contextlib.asynccontextmanager
+async def subscribers(cluster: LiveCluster, *, per_sdk: int = 2) -> AsyncIterator[tuple[StockClients, ...]]:
+    """Run subscribers of both SDKs while the body runs."""
+    javascript = await clients_of(cluster, JavaScriptClients, count=per_sdk)
+    python = await clients_of(cluster, PythonClients, count=per_sdk)
+    async with javascript, python:
+        for group in (javascript, python):
+            await all_subscribed(group, within=30)
+        yield javascript, python
+
+
+@contextlib.asynccontextmanager
+async def traffic(cluster: LiveCluster, *, per_sdk: int = 2, per_second: float = 50) -> AsyncIterator[Traffic]:
+    """Run subscribers and a publisher while the body runs; call `finish` in the body's end to close the books."""
+    async with (
+        subscribers(cluster, per_sdk=per_sdk) as groups,
+        await cluster.api() as api,
+        publishing(api, CHANNEL, per_second=per_second) as publisher,
+    ):
+        yield Traffic(groups, publisher)
+
+
+async def finish(running: Traffic, *, seconds_more: float = 1.0) -> Balance:
+    """Let the traffic run on for a moment with everybody subscribed, stop publishing, and balance."""
+    await running.subscribed()
+    await asyncio.sleep(seconds_more)
+    await running.publisher.stop()
+    return await running.settle()
