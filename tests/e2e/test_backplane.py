@@ -1,0 +1,66 @@
+"""A Redis that the user has, instead of one that the operator makes."""
+
+from __future__ import annotations
+
+import asyncio
+
+from realtime_operator.api.base import JsonObject
+from tests.e2e.conftest import Scenario
+from tests.e2e.test_rollout import assert_nothing_lost
+from tests.kit.document import text_at
+from tests.kit.installation import Images
+from tests.kit.kube import has_condition, is_ready, name_of
+from tests.kit.live_cluster import manifest
+from tests.kit.traffic import traffic
+
+NAME = "own-redis"
+PASSWORD = "own-password"
+
+
+def redis_manifests(image: str) -> tuple[JsonObject, JsonObject]:
+    """Return a Redis with a password, as somebody else would run it, and its Service."""
+    labels: JsonObject = {"app": NAME}
+    container: JsonObject = {
+        "name": "redis",
+        "image": image,
+        "imagePullPolicy": "IfNotPresent",
+        "command": ["redis-server", "--requirepass", PASSWORD, "--save", "", "--appendonly", "no"],
+        "readinessProbe": {"tcpSocket": {"port": 6379}, "periodSeconds": 1},
+    }
+    metadata: JsonObject = {"name": NAME, "labels": labels}
+    pod: JsonObject = {
+        "apiVersion": "v1",
+        "kind": "Pod",
+        "metadata": metadata,
+        "spec": {"containers": [container], "terminationGracePeriodSeconds": 1},
+    }
+    service: JsonObject = {
+        "apiVersion": "v1",
+        "kind": "Service",
+        "metadata": metadata,
+        "spec": {"selector": labels, "ports": [{"port": 6379}]},
+    }
+    return pod, service
+
+
+async def test_an_external_redis_by_url_is_the_backplane(scenario: Scenario, images: Images) -> None:
+    """A Secret has the URL; the operator makes no Redis, and the history is in the one that is there."""
+    await scenario.kube.apply(*redis_manifests(images.redis))
+    pod = await scenario.kube.wait_for("pods", NAME, is_ready, what="ready", within=30)
+    service = await scenario.kube.wait_for("services", NAME, bool, what="there", within=5)
+    url = f"redis://:{PASSWORD}@{text_at(service, 'spec', 'clusterIP')}:6379/0"
+    await scenario.kube.kubectl("create", "secret", "generic", NAME, f"--from-literal=url={url}")
+    cluster = scenario.cluster()
+    await cluster.apply(
+        manifest("main", backplane={"redis": {"external": {"urlSecretRef": {"name": NAME, "key": "url"}}}})
+    )
+    ready = await cluster.wait_ready()
+    assert has_condition(ready, "BackplaneReady")
+    assert await scenario.kube.list("statefulsets") == []
+    async with traffic(cluster) as running:
+        await asyncio.sleep(1)
+        await assert_nothing_lost(running, moved_by=None)
+    printed = await scenario.kube.kubectl(
+        "exec", name_of(pod), "--", "redis-cli", "-a", PASSWORD, "--no-auth-warning", "DBSIZE"
+    )
+    assert int(printed.split()[-1]) > 0, printed

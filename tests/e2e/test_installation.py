@@ -1,0 +1,78 @@
+"""Installing, restricting to namespaces, and removing."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import pytest
+
+from realtime_operator import naming
+from tests.e2e.conftest import Scenario
+from tests.kit.deadline import eventually, stays
+from tests.kit.document import dig
+from tests.kit.installation import NAMESPACE, RELEASE, Helm, Images
+from tests.kit.kube import KubectlError
+from tests.kit.live_cluster import LiveCluster, manifest
+
+
+@pytest.fixture
+def cluster_wide_again(helm: Helm, images: Images) -> Iterator[None]:
+    """Whatever the scenario did with the release, the next one finds it as the session installed it."""
+    yield
+    helm.install(images)
+
+
+async def test_a_namespaced_install_manages_its_namespaces_only(
+    scenario: Scenario,
+    helm: Helm,
+    images: Images,
+    cluster_wide_again: None,  # noqa: ARG001
+) -> None:
+    """With watchNamespaces a cluster there becomes Ready; one elsewhere stays as it is."""
+    elsewhere = LiveCluster(scenario.kube.within("default"), "elsewhere")
+    helm.install(images, watchNamespaces=[scenario.kube.namespace])
+    try:
+        await elsewhere.apply(manifest("elsewhere", replicas=1))
+        cluster = scenario.cluster()
+        await cluster.apply(manifest("main", replicas=1))
+        await cluster.wait_ready()
+        await stays(elsewhere.get, lambda o: "status" not in o, what="not touched", during=2)
+        assert await _may(scenario, "list", "pods", scenario.kube.namespace)
+        assert not await _may(scenario, "list", "pods", "default")
+        assert not await _may(scenario, "create", "clusterroles", "default")
+    finally:
+        await elsewhere.kube.delete(naming.PLURAL, elsewhere.name)
+
+
+async def _may(scenario: Scenario, verb: str, kind: str, namespace: str) -> bool:
+    """Whether the operator's ServiceAccount may do it."""
+    account = f"system:serviceaccount:{NAMESPACE}:{RELEASE}"
+    try:
+        await scenario.kube.within(namespace).kubectl("auth", "can-i", verb, kind, "--as", account)
+    except KubectlError:
+        return False
+    return True
+
+
+async def test_deletion_leaves_nothing_behind(scenario: Scenario) -> None:
+    """Even while no operator runs: owner references take everything along."""
+    cluster = scenario.cluster()
+    await cluster.apply(manifest("main", replicas=1))
+    await cluster.wait_ready()
+    assert await cluster.children()
+    await scenario.system.kubectl("scale", "deployment", RELEASE, "--replicas=0")
+    try:
+        await scenario.system.wait_for(
+            "deployments", RELEASE, lambda o: dig(o, "status", "readyReplicas") is None, what="no operator", within=30
+        )
+        await scenario.kube.delete(naming.PLURAL, "main")
+        await eventually(cluster.children, lambda left: left == {}, what="no children", within=60)
+        labelled = f"{naming.LABEL_CLUSTER}=main"
+        await eventually(
+            lambda: scenario.kube.list("pods", labelled), lambda pods: pods == [], what="no pods", within=60
+        )
+        for kind in ("persistentvolumeclaims", "endpoints", "configmaps", "secrets"):
+            assert await scenario.kube.list(kind, labelled) == []
+    finally:
+        await scenario.system.kubectl("scale", "deployment", RELEASE, "--replicas=1")
+        await scenario.system.kubectl("rollout", "status", f"deployment/{RELEASE}", "--timeout=60s")

@@ -1,0 +1,158 @@
+"""What is deleted or edited by hand is put back, and what is as it should be is not touched."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import pytest
+
+from realtime_operator import naming
+from realtime_operator.api.base import JsonObject
+from tests.e2e.conftest import Scenario
+from tests.kit.audit import AuditLog
+from tests.kit.clients import Channel, ClientOptions, all_subscribed
+from tests.kit.cluster.environment import Environment
+from tests.kit.deadline import eventually
+from tests.kit.document import dig, object_at, text_at
+from tests.kit.installation import NAMESPACE, RELEASE
+from tests.kit.live_cluster import LiveCluster, manifest
+from tests.kit.sdk import JavaScriptClients
+
+RESYNC_SECONDS = 5
+
+
+async def test_every_deleted_child_comes_back(scenario: Scenario) -> None:
+    """One by one: the same kind and name with another uid, and in the end a cluster that is Ready and serves."""
+    cluster = scenario.cluster()
+    await cluster.apply(manifest("main", replicas=1))
+    await cluster.wait_ready()
+    children = await cluster.children()
+    assert {kind for kind, _ in children} == {
+        "serviceaccounts", "secrets", "configmaps", "services", "statefulsets", "replicasets", "poddisruptionbudgets",
+    }  # fmt: skip
+    for (kind, name), uid in children.items():
+        await scenario.kube.delete(kind, name)
+        await eventually(
+            cluster.children,
+            lambda now, key=(kind, name), old=uid: now.get(key) not in {None, old},  # type: ignore[misc]
+            what=f"{kind}/{name} comes back",
+            within=20,
+        )
+    await cluster.wait_ready(within=90)
+    assert (await cluster.children()).keys() == children.keys()
+    await _serves(cluster)
+
+
+async def _serves(cluster: LiveCluster) -> None:
+    """Connect, publish, receive: with credentials and addresses as they are now."""
+    options = ClientOptions(
+        endpoints=[await cluster.url()],
+        tokens=[await cluster.token("user")],
+        channels=[Channel("chat:repaired")],
+        max_reconnect_delay=0.5,
+    )
+    async with JavaScriptClients(options) as clients, await cluster.api() as api:
+        await all_subscribed(clients, within=30)
+        await api.publish("chat:repaired", "hello")
+        await clients.record.wait(lambda r: len(r.publications()) == 1, what="the publication")
+
+
+@dataclass(frozen=True, slots=True)
+class HandEdit:
+    """What somebody changes by hand in one child, and where to see that it was undone."""
+
+    kind: str
+    name: Callable[[JsonObject], str]
+    patch: JsonObject
+    look: tuple[str, ...]
+
+    def undone(self, before: JsonObject) -> Callable[[JsonObject], bool]:
+        """Return the test whether the field is again what it was."""
+        wanted = dig(before, *self.look)
+        return lambda document: dig(document, *self.look) == wanted
+
+
+EDITS = (
+    HandEdit(
+        "services",
+        lambda _: naming.client_service("main"),
+        {"spec": {"selector": {naming.LABEL_SERVING: "perhaps"}}},
+        ("spec", "selector", naming.LABEL_SERVING),
+    ),
+    HandEdit(
+        "services",
+        lambda _: naming.api_service("main"),
+        {"metadata": {"labels": {naming.LABEL_MANAGED_BY: "me"}}},
+        ("metadata", "labels", naming.LABEL_MANAGED_BY),
+    ),
+    HandEdit(
+        "replicasets",
+        lambda cluster: naming.revision_object("main", text_at(cluster, "status", "currentRevision")),
+        {"spec": {"replicas": 3}},
+        ("spec", "replicas"),
+    ),
+    HandEdit(
+        "statefulsets",
+        lambda _: naming.redis("main"),
+        {"spec": {"template": {"spec": {"terminationGracePeriodSeconds": 77}}}},
+        ("spec", "template", "spec", "terminationGracePeriodSeconds"),
+    ),
+    HandEdit(
+        "poddisruptionbudgets",
+        lambda _: naming.disruption_budget("main"),
+        {"spec": {"maxUnavailable": "100%"}},
+        ("spec", "maxUnavailable"),
+    ),
+)
+
+
+async def test_hand_edits_of_owned_fields_are_undone(scenario: Scenario) -> None:
+    """The field is again what it was before the edit."""
+    cluster = scenario.cluster()
+    await cluster.apply(manifest("main", replicas=1))
+    ready = await cluster.wait_ready()
+    for edit in EDITS:
+        name = edit.name(ready)
+        before = await scenario.kube.get(edit.kind, name)
+        assert before is not None
+        await scenario.kube.patch(edit.kind, name, edit.patch)
+        await scenario.kube.wait_for(edit.kind, name, edit.undone(before), what=f"{edit.look} as before", within=20)
+    await cluster.wait_ready()
+
+
+async def test_what_others_add_is_left_alone(scenario: Scenario) -> None:
+    """Labels and annotations of other tools on children survive."""
+    cluster = scenario.cluster()
+    await cluster.apply(manifest("main", replicas=1))
+    await cluster.wait_ready()
+    await scenario.kube.patch("services", "main", {"metadata": {"annotations": {"example.com/by": "somebody"}}})
+    await cluster.patch(
+        server={"limits": {"messagesPerSecond": 250}}, endpoint={"service": {"annotations": {"a": "b"}}}
+    )
+    service = await scenario.kube.wait_for(
+        "services", "main", lambda o: dig(o, "metadata", "annotations", "a") == "b", what="our change", within=20
+    )
+    assert object_at(service, "metadata", "annotations").get("example.com/by") == "somebody"
+    await cluster.wait_ready()
+
+
+@pytest.fixture
+def audit(environment: Environment) -> AuditLog:
+    """What the API server was asked."""
+    return AuditLog(environment.audit_log)
+
+
+async def test_a_settled_cluster_is_written_to_by_nobody(scenario: Scenario, audit: AuditLog) -> None:
+    """Over more than two resyncs the operator writes nothing but its Lease; and it did look."""
+    cluster = scenario.cluster()
+    await cluster.apply(manifest("main", replicas=2))
+    await cluster.wait_ready()
+    await asyncio.sleep(2)
+    audit.skip()
+    await asyncio.sleep(2.5 * RESYNC_SECONDS)
+    calls = audit.calls_of(f"system:serviceaccount:{NAMESPACE}:{RELEASE}")
+    writes = [call for call in calls if call.writes and call.resource != "leases"]
+    assert writes == []
+    assert [call for call in calls if call.resource == "leases"], "the audit log is not the operator's"
