@@ -1,0 +1,66 @@
+"""The reference has what the code has: each closed catalogue is documented, whole and with nothing else."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+from realtime_operator.planning.reasons import ConditionType, Reason
+from realtime_server import codes
+from realtime_server.codes import DisconnectCode, ErrorCode, UnsubscribeCode
+
+REFERENCE = Path(__file__).parents[3] / "docs" / "reference"
+
+
+def section(document: str, heading: str) -> str:
+    """The text under a heading, up to the next one of the same level."""
+    text = (REFERENCE / document).read_text()
+    _, _, rest = text.partition(f"\n## {heading}\n")
+    assert rest, f"{document} has no section {heading}"
+    return rest.partition("\n## ")[0]
+
+
+def rows(text: str) -> list[list[str]]:
+    """The cells of all rows of the tables in a text."""
+    lines = [line for line in text.splitlines() if line.startswith("| ") and not line.startswith("| ---")]
+    return [[cell.strip() for cell in line.strip("|").split("|")] for line in lines]
+
+
+def catalogue() -> list[ErrorCode | DisconnectCode | UnsubscribeCode]:
+    """All codes, by number."""
+    kinds = (ErrorCode, DisconnectCode, UnsubscribeCode)
+    return sorted((value for value in vars(codes).values() if isinstance(value, kinds)), key=lambda value: value.code)
+
+
+def test_errors_are_documented() -> None:
+    """error-codes.md has every error with its message and whether it is temporary."""
+    expected = [
+        [str(error.code), error.message, "yes" if error.temporary else ""]
+        for error in catalogue()
+        if isinstance(error, ErrorCode)
+    ]
+    assert [row[:3] for row in rows(section("error-codes.md", "Errors in replies"))[1:]] == expected
+
+
+def test_disconnects_are_documented() -> None:
+    """error-codes.md has every disconnect with its reason and whether an SDK comes back."""
+    expected = [
+        [str(code.code), code.reason, "yes" if code.reconnect else "no"]
+        for code in catalogue()
+        if isinstance(code, DisconnectCode)
+    ]
+    assert [row[:3] for row in rows(section("error-codes.md", "Disconnects"))[1:]] == expected
+
+
+def test_unsubscribes_are_documented() -> None:
+    """error-codes.md has every code that ends a subscription."""
+    expected = [[str(code.code), code.reason] for code in catalogue() if isinstance(code, UnsubscribeCode)]
+    assert [row[:2] for row in rows(section("error-codes.md", "Unsubscribes"))[1:]] == expected
+
+
+def test_reasons_are_documented() -> None:
+    """conditions-and-events.md has every condition type and every reason."""
+    text = (REFERENCE / "conditions-and-events.md").read_text()
+    named = set(re.findall(r"`(\w+)`", text))
+    assert {reason.value for reason in Reason} <= named
+    assert set(ConditionType) == set(re.findall(r"^### (\w+)$", text, flags=re.MULTILINE))
