@@ -1,0 +1,23 @@
+"""Durations as people write them in a spec: `25s`, `10m`, `1h30m`. Whole seconds, never negative."""
+
+from __future__ import annotations
+
+import re
+
+PATTERN = "^([0-9]{1,6}h)?([0-9]{1,6}m)?([0-9]{1,6}s)?$"
+"""Understood the same way by Python's re and by RE2, which CEL uses."""
+
+_PARTS = re.compile(r"([0-9]+)([hms])")
+_SECONDS = {"h": 3600, "m": 60, "s": 1}
+
+
+def is_duration(text: str) -> bool:
+    """Whether `seconds` understands the text."""
+    return bool(text) and re.fullmatch(PATTERN, text) is not None
+
+
+def seconds(text: str) -> int:
+    """The length in seconds; raises ValueError for what is not a duration."""
+    if not is_duration(text):
+        raise ValueError(f"not a duration: {text!r}; write it like 30s, 10m or 1h30m")
+    return sum(int(number) * _SECONDS[unit] for number, unit in _PARTS.findall(text))

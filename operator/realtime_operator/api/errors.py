@@ -1,0 +1,63 @@
+"""What can be wrong with an object.
+
+ValueError
+└── InvalidCluster    the object is not a valid RealtimeCluster; carries one Finding for each problem
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from enum import StrEnum
+
+from pydantic import ValidationError
+
+
+class FindingReason(StrEnum):
+    """The closed catalogue of what a finding can be about."""
+
+    INVALID_FIELD = "InvalidField"
+    SECRET_NOT_FOUND = "SecretNotFound"  # noqa: S105 - a reason
+    SECRET_KEY_NOT_FOUND = "SecretKeyNotFound"  # noqa: S105 - a reason
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """One problem: where (`spec.server.heartbeat.timeout`), of which kind, and what would be right."""
+
+    path: str
+    reason: FindingReason
+    message: str
+
+    def __str__(self) -> str:
+        """One line for people."""
+        return f"{self.path}: {self.message}"
+
+
+class InvalidCluster(ValueError):  # noqa: N818 - says what the object is
+    """The object is not a valid RealtimeCluster."""
+
+    def __init__(self, findings: Sequence[Finding]) -> None:
+        super().__init__("; ".join(str(finding) for finding in findings))
+        self.findings = tuple(findings)
+
+
+def findings_of(error: ValidationError) -> tuple[Finding, ...]:
+    """Pydantic's errors as findings, with paths as Kubernetes writes them."""
+    findings = []
+    for entry in error.errors(include_url=False, include_input=False):
+        field = entry.get("ctx", {}).get("field")
+        location = [*entry["loc"], *([field] if isinstance(field, str) else [])]
+        findings.append(Finding(format_path(location), FindingReason.INVALID_FIELD, entry["msg"]))
+    return tuple(findings)
+
+
+def format_path(parts: Sequence[str | int]) -> str:
+    """`("spec", "namespaces", 0, "name")` as `spec.namespaces[0].name`."""
+    path = ""
+    for part in parts:
+        if isinstance(part, int):
+            path += f"[{part}]"
+        else:
+            path += f".{part}" if path else part
+    return path

@@ -1,0 +1,131 @@
+"""Types of fields that several models have. Each says in its rule's message what a right value looks like."""
+
+from __future__ import annotations
+
+import re
+from typing import Annotated
+
+from pydantic import Field, WithJsonSchema
+
+from realtime_operator.api import duration, quantity
+from realtime_operator.api.base import Check
+
+_DNS_LABEL = "^[a-z0-9]([-a-z0-9]*[a-z0-9])?$"
+_DNS_NAME = "^[a-z0-9]([-a-z0-9.]*[a-z0-9])?$"
+_SECRET_KEY = "^[-._a-zA-Z0-9]+$"  # noqa: S105 - a pattern
+_SHARE = "^(100|[1-9]?[0-9])%$"
+_TAG = "^[A-Za-z0-9_][A-Za-z0-9_.-]*$"
+_REPOSITORY = "^[a-z0-9]+([._:-]+[a-z0-9]+)*(/[a-z0-9]+([._-]+[a-z0-9]+)*)*$"
+MAX_DURATION_HOURS = 720
+MAX_BYTES = 1 << 30
+
+
+def _matches(pattern: str, message: str) -> Check[str]:
+    return Check(f"self.matches('{pattern}')", message, lambda text: re.fullmatch(pattern, text) is not None)
+
+
+def _is_sensible_duration(text: str) -> bool:
+    return duration.is_duration(text) and 0 < duration.seconds(text) <= MAX_DURATION_HOURS * 3600
+
+
+def _is_size(value: int | str) -> bool:
+    if not quantity.is_quantity(value):
+        return False
+    number = quantity.parse(value)
+    return number == int(number) and 1 <= number <= MAX_BYTES
+
+
+def _is_share(value: int | str) -> bool:
+    return value >= 0 if isinstance(value, int) else re.fullmatch(_SHARE, value) is not None
+
+
+def _is_rate(value: int | str) -> bool:
+    return 1 <= value <= 100_000 if isinstance(value, int) else value == "auto"
+
+
+Duration = Annotated[
+    str,
+    Field(max_length=21),
+    Check(
+        f"self != '' && self.matches('{duration.PATTERN}') && duration(self) > duration('0s')"
+        f" && duration(self) <= duration('{MAX_DURATION_HOURS}h')",
+        f"must be a duration like 30s, 10m or 1h30m, longer than 0s and at most {MAX_DURATION_HOURS}h",
+        _is_sensible_duration,
+    ),
+]
+
+_INT_OR_STRING = WithJsonSchema({"x-kubernetes-int-or-string": True, "maxLength": 32})
+
+Size = Annotated[
+    int | str,
+    _INT_OR_STRING,
+    Check(
+        "isQuantity(string(self)) && quantity(string(self)).isInteger()"
+        " && quantity(string(self)).asInteger() >= 1 && quantity(string(self)).asInteger() <= 1073741824",
+        "must be a number of bytes like 65536, 64Ki or 1Mi, at least 1 and at most 1Gi",
+        _is_size,
+    ),
+]
+
+Quantity = Annotated[
+    int | str,
+    _INT_OR_STRING,
+    Check(
+        "isQuantity(string(self)) && quantity(string(self)).sign() >= 0",
+        "must be a quantity like 500m, 2 or 256Mi, and not negative",
+        lambda value: quantity.is_quantity(value) and quantity.parse(value) >= 0,
+    ),
+]
+
+Share = Annotated[
+    int | str,
+    _INT_OR_STRING,
+    Check(
+        f"type(self) == int ? self >= 0 : self.matches('{_SHARE}')",
+        "must be a number of servers like 1, or a percentage of them from 0% to 100% like 25%",
+        _is_share,
+    ),
+]
+
+Rate = Annotated[
+    int | str,
+    _INT_OR_STRING,
+    Check(
+        "type(self) == int ? self >= 1 && self <= 100000 : self == 'auto'",
+        "must be a number of connections per second from 1 to 100000, or auto",
+        _is_rate,
+    ),
+]
+
+ObjectName = Annotated[
+    str,
+    Field(max_length=253),
+    _matches(_DNS_NAME, "must be the name of an object: lower case letters, digits, - and ."),
+]
+
+SecretKey = Annotated[
+    str,
+    Field(max_length=253),
+    _matches(_SECRET_KEY, "must be the key of a Secret: letters, digits, -, _ and ."),
+]
+
+NamespaceName = Annotated[
+    str,
+    Field(max_length=63),
+    _matches(_DNS_LABEL, "must consist of lower case letters, digits and -, and begin and end with a letter or digit"),
+]
+
+Repository = Annotated[
+    str,
+    Field(max_length=255),
+    _matches(_REPOSITORY, "must be an image without tag or digest, like ghcr.io/realtime-operator/server"),
+]
+
+Tag = Annotated[
+    str,
+    Field(max_length=128),
+    _matches(_TAG, "must be an image's tag like 1.4.2: letters, digits, _, . and -"),
+]
+
+Text = Annotated[str, Field(max_length=1024)]
+"""Text without a form of its own, bounded so that no rule that reads it is too costly."""

@@ -1,0 +1,148 @@
+"""The status of a RealtimeCluster: what was observed and decided last. Written by the operator only.
+
+All of it is optional: a successor of another release must be able to read what its predecessor left.
+"""
+
+from __future__ import annotations
+
+import json
+from typing import Annotated, Literal, Self
+
+from pydantic import ConfigDict, Field, ValidationError
+
+from realtime_operator.api.base import JsonValue, Model
+
+MAP_OF_TYPES: dict[str, str | list[str]] = {
+    "x-kubernetes-list-type": "map",
+    "x-kubernetes-list-map-keys": ["type"],
+}
+MAP_OF_NAMES: dict[str, str | list[str]] = {
+    "x-kubernetes-list-type": "map",
+    "x-kubernetes-list-map-keys": ["name"],
+}
+ATOMIC: dict[str, str | list[str]] = {"x-kubernetes-list-type": "atomic"}
+
+Timestamp = Annotated[str, Field(json_schema_extra={"format": "date-time"})]
+
+
+class StatusModel(Model):
+    """Base of the status models: fields of other releases are ignored."""
+
+    model_config = ConfigDict(extra="ignore")
+
+
+class Condition(StatusModel):
+    """Something that is true, false or unknown of the cluster, with the reason."""
+
+    type: Annotated[str, Field(max_length=64)]
+    """`Accepted`, `Ready`, `Progressing`, `Degraded` or `BackplaneReady`."""
+    status: Literal["True", "False", "Unknown"]
+    """Whether it is true."""
+    reason: Annotated[str, Field(max_length=128)] = ""
+    """Why, in one word for machines."""
+    message: Annotated[str, Field(max_length=32768)] = ""
+    """Why, in a sentence for people."""
+    last_transition_time: Timestamp | None = None
+    """When `status` changed last, RFC 3339."""
+    observed_generation: int | None = None
+    """The generation of the spec that this is about."""
+
+
+class EndpointsStatus(StatusModel):
+    """Addresses."""
+
+    client: str | None = None
+    """URL that clients connect to."""
+    api: str | None = None
+    """URL of the HTTP API for backends."""
+
+
+class RolloutStatus(StatusModel):
+    """The replacement of servers that is going on. Absent: none is."""
+
+    started_at: Timestamp | None = None
+    """When it began, RFC 3339."""
+    updated_servers: int | None = None
+    """Available servers of the target revision."""
+    old_servers: int | None = None
+    """Servers of other revisions that are still there."""
+    connections_to_move: int | None = None
+    """Connections on the servers that are to go."""
+    draining_servers: Annotated[tuple[str, ...], Field(json_schema_extra={**ATOMIC})] | None = None
+    """Names of the servers that are quiesced or drained now."""
+
+
+class BudgetStatus(StatusModel):
+    """How fast connections are moved now."""
+
+    connections_per_second: float | None = None
+    """Connections per second that the whole cluster may move."""
+
+
+class AutoscalingStatus(StatusModel):
+    """What the autoscaler has decided and remembers."""
+
+    desired_replicas: int | None = None
+    """Servers wanted now."""
+    below_since: Timestamp | None = None
+    """Since when fewer servers would have been enough, RFC 3339."""
+    highest_recommendation: int | None = None
+    """The most servers that were needed since then."""
+
+
+class ServerStatus(StatusModel):
+    """One server."""
+
+    name: str
+    """Name of the pod."""
+    revision: str | None = None
+    """The revision that it runs."""
+    state: str | None = None
+    """`serving`, `quiesced`, `draining`, `drained`, `terminating`, why it waits, or `unknown`."""
+    ready: bool | None = None
+    """Whether the pod is ready."""
+    connections: int | None = None
+    """Connections that it has. Absent: it could not be asked."""
+
+
+class RealtimeClusterStatus(StatusModel):
+    """What was observed last."""
+
+    phase: Literal["Pending", "Progressing", "Ready", "Degraded", "Paused"] | None = None
+    """The conditions in one word."""
+    conditions: Annotated[tuple[Condition, ...], Field(json_schema_extra={**MAP_OF_TYPES})] | None = None
+    """What is true of the cluster."""
+    observed_generation: int | None = None
+    """The generation of the spec that this status is about."""
+    replicas: int | None = None
+    """Servers that there are."""
+    ready_replicas: int | None = None
+    """Servers that new connections can reach."""
+    connections: int | None = None
+    """Connections of all servers that could be asked."""
+    selector: str | None = None
+    """Label selector of the server pods, for autoscalers."""
+    endpoints: EndpointsStatus | None = None
+    """Where clients and backends connect."""
+    current_revision: str | None = None
+    """The revision that was rolled out completely last."""
+    target_revision: str | None = None
+    """The revision that the spec asks for."""
+    rollout: RolloutStatus | None = None
+    """The replacement of servers that is going on. Absent: none is."""
+    budget: BudgetStatus | None = None
+    """How fast connections are moved now. Absent: none are."""
+    autoscaling: AutoscalingStatus | None = None
+    """What the autoscaler has decided and remembers. Absent: there is none."""
+    servers: Annotated[tuple[ServerStatus, ...], Field(json_schema_extra={**MAP_OF_NAMES})] | None = None
+    """The servers, by name."""
+
+    @classmethod
+    def from_object(cls, document: JsonValue) -> Self | None:
+        """Read a status; None when there is none or it can't be read."""
+        if not isinstance(document, dict):
+            return None
+        try:
+            return cls.model_validate_json(json.dumps(document))
+        except ValidationError:
+            return None

@@ -1,0 +1,72 @@
+"""What all manifests have in common: owner, labels, the hash of what was applied."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+
+from realtime_operator import naming
+from realtime_operator.api.base import JsonObject, JsonValue
+from realtime_operator.api.v1alpha1 import RealtimeCluster
+
+_ALPHABET = "0123456789abcdef"
+_VOWEL_FREE = str.maketrans(_ALPHABET, "bcdfghjkmnpqrtvw")
+"""Names of revisions spell no words, and begin with a letter, whatever they follow."""
+
+
+def object_of(value: JsonValue) -> JsonObject:
+    """Narrow a part of a manifest that is known to be an object."""
+    assert isinstance(value, dict)
+    return value
+
+
+def digest(value: JsonValue) -> str:
+    """SHA-256 (hex) of a JSON value, the same for equal values whatever the order of their keys."""
+    canonical = json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
+    return hashlib.sha256(canonical.encode()).hexdigest()
+
+
+def short_hash(value: JsonValue) -> str:
+    """Ten characters that name a JSON value, legal in every name and label."""
+    return digest(value)[:10].translate(_VOWEL_FREE)
+
+
+def component_labels(cluster: RealtimeCluster, component: str) -> dict[str, JsonValue]:
+    """Labels of an object that belongs to a part of the cluster."""
+    return {**naming.cluster_labels(cluster.metadata.name), naming.LABEL_COMPONENT: component}
+
+
+def metadata(
+    cluster: RealtimeCluster,
+    name: str,
+    component: str,
+    *,
+    labels: dict[str, JsonValue] | None = None,
+    annotations: dict[str, JsonValue] | None = None,
+) -> JsonObject:
+    """Metadata of a child: it is owned by the cluster, found by its labels, and goes when the cluster goes."""
+    owner: JsonObject = {
+        "apiVersion": naming.API_VERSION,
+        "kind": naming.KIND,
+        "name": cluster.metadata.name,
+        "uid": cluster.metadata.uid,
+        "controller": True,
+        "blockOwnerDeletion": False,
+    }
+    document: JsonObject = {
+        "name": name,
+        "namespace": cluster.metadata.namespace,
+        "labels": {**component_labels(cluster, component), **(labels or {})},
+        "ownerReferences": [owner],
+    }
+    if annotations:
+        document["annotations"] = {**annotations}
+    return document
+
+
+def sealed(document: JsonObject) -> JsonObject:
+    """The manifest with the hash of itself, by which a manifest that has changed is seen."""
+    document_metadata = object_of(document["metadata"])
+    annotations = object_of(document_metadata.get("annotations", {}))
+    annotations = {**annotations, naming.ANNOTATION_APPLIED: digest(document)[:16]}
+    return {**document, "metadata": {**document_metadata, "annotations": annotations}}

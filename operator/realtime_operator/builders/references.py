@@ -1,0 +1,35 @@
+"""Which Secrets of the user a spec refers to."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from realtime_operator.api.v1alpha1 import RealtimeCluster, SecretReference
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class Reference:
+    """The field of the spec at `path` refers to the key of a Secret in the cluster's namespace."""
+
+    path: str
+    secret: str
+    key: str
+
+
+def references(cluster: RealtimeCluster) -> tuple[Reference, ...]:
+    """Every reference of the spec, in the order of its fields."""
+    spec = cluster.spec
+    found = [
+        _reference(f"spec.auth.tokens[{index}].secretRef", token.secret_ref)
+        for index, token in enumerate(spec.auth.tokens)
+    ]
+    if spec.api.key_secret_ref is not None:
+        found.append(_reference("spec.api.keySecretRef", spec.api.key_secret_ref))
+    if spec.backplane.redis.external is not None:
+        path = "spec.backplane.redis.external.urlSecretRef"
+        found.append(_reference(path, spec.backplane.redis.external.url_secret_ref))
+    return tuple(found)
+
+
+def _reference(path: str, reference: SecretReference) -> Reference:
+    return Reference(path, reference.name, reference.key)

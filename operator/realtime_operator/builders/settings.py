@@ -1,0 +1,25 @@
+"""What builders are told beside the cluster, and what they return for Secrets."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from realtime_operator.api.base import JsonObject
+
+
+@dataclass(frozen=True, slots=True)
+class BuildSettings:
+    """The operator's defaults for what a spec leaves out. Images are full references with a tag."""
+
+    server_image: str
+    redis_image: str
+    server_image_pull_policy: str = "IfNotPresent"
+    image_pull_secrets: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class SecretTemplate:
+    """A Secret whose values are made when it is created: `manifest` has everything but the data of `keys`."""
+
+    manifest: JsonObject
+    keys: tuple[str, ...]
