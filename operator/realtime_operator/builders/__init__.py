@@ -1,8 +1,8 @@
 """Builds manifests: one file per Kubernetes object, pure; None means that the object is not wanted.
 
-The order in which objects are applied: what a pod needs to start (ServiceAccount, the managed Redis) and what needs no
-pod (Services) come before the pods; generated Secrets are ensured before all of them, the ConfigMap of a revision is
-applied before its ReplicaSet.
+The order in which objects are applied: generated Secrets first, every pod mounts them; then the ServiceAccount, without
+which no pod is created; the Redis, which the servers wait for; the Services and the disruption budget, which need no
+pod; and last a revision, its ConfigMap before its ReplicaSet.
 
 Everything is written in the form in which the API server returns it, so that a manifest is contained in its live
 object right after it was applied: planning takes any difference for an edit by somebody else.
@@ -10,8 +10,18 @@ object right after it was applied: planning takes any difference for an edit by 
 
 from __future__ import annotations
 
-from realtime_operator.builders.references import Reference, references
-from realtime_operator.builders.revision import Revision
+from realtime_operator.api.references import Reference, references
+from realtime_operator.builders.build import build_secrets, build_shared
+from realtime_operator.builders.revision import Revision, build_revision
 from realtime_operator.builders.settings import BuildSettings, SecretTemplate
 
-__all__ = ["BuildSettings", "Reference", "Revision", "SecretTemplate", "references"]
+__all__ = [
+    "BuildSettings",
+    "Reference",
+    "Revision",
+    "SecretTemplate",
+    "build_revision",
+    "build_secrets",
+    "build_shared",
+    "references",
+]

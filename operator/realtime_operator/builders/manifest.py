@@ -36,6 +36,21 @@ def component_labels(cluster: RealtimeCluster, component: str) -> dict[str, Json
     return {**naming.cluster_labels(cluster.metadata.name), naming.LABEL_COMPONENT: component}
 
 
+def component_selector(cluster: RealtimeCluster, component: str) -> JsonObject:
+    """Labels that all pods of a part of the cluster have, and no others; they never change."""
+    return {naming.LABEL_CLUSTER: cluster.metadata.name, naming.LABEL_COMPONENT: component}
+
+
+def serving_selector(cluster: RealtimeCluster) -> JsonObject:
+    """Labels of the server pods that are behind the Services."""
+    return {**component_selector(cluster, naming.COMPONENT_SERVER), naming.LABEL_SERVING: "true"}
+
+
+def service_port(name: str, port: int) -> JsonObject:
+    """Port of a Service; the container's port has the same name."""
+    return {"name": name, "port": port, "protocol": "TCP", "targetPort": name}
+
+
 def metadata(
     cluster: RealtimeCluster,
     name: str,

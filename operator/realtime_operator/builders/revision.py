@@ -5,7 +5,14 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from realtime_operator.api.base import JsonObject
-from realtime_operator.builders import manifest
+from realtime_operator.api.v1alpha1 import RealtimeCluster
+from realtime_operator.builders.config_map import build_config_map, server_config
+from realtime_operator.builders.manifest import object_of, short_hash
+from realtime_operator.builders.replica_set import build_replica_set, pod_template
+from realtime_operator.builders.settings import BuildSettings
+
+UNNAMED = ""
+"""Stands for the name while the name is being made."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -19,5 +26,14 @@ class Revision:
 
     def replica_set(self, replicas: int) -> JsonObject:
         """The ReplicaSet with a number of pods, which is not part of its applied hash."""
-        spec = manifest.object_of(self.template["spec"])
-        return {**self.template, "spec": {"replicas": replicas, **spec}}
+        return {**self.template, "spec": {"replicas": replicas, **object_of(self.template["spec"])}}
+
+
+def build_revision(cluster: RealtimeCluster, settings: BuildSettings) -> Revision:
+    """Build the revision that the spec asks for.
+
+    Its name depends on the server's configuration and on the pod template, and on nothing else: not on the number of
+    servers, on how they are replaced (beyond what the pod must know of its drain), or on the values of Secrets.
+    """
+    name = short_hash([server_config(cluster), pod_template(cluster, settings, UNNAMED)])
+    return Revision(name, build_config_map(cluster, name), build_replica_set(cluster, settings, name))

@@ -1,0 +1,88 @@
+"""What neither the schema nor its rules can express, because other objects or the rules of pods have a say in it."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping
+
+from realtime_operator.api.errors import Finding, FindingReason
+from realtime_operator.api.references import Reference, references
+from realtime_operator.api.v1alpha1 import RealtimeCluster, Toleration
+
+_NAME = re.compile(r"[A-Za-z0-9]([-A-Za-z0-9_.]{0,61}[A-Za-z0-9])?", re.ASCII)
+_PREFIX = re.compile(r"[a-z0-9]([-a-z0-9.]*[a-z0-9])?", re.ASCII)
+_MAX_PREFIX_LENGTH = 253
+
+KEY_MESSAGE = "is not a key: it is written name or example.com/name, with at most 63 characters in the name"
+VALUE_MESSAGE = (
+    "is not a label's value: at most 63 letters, digits, -, _ and ., beginning and ending with one of the first two"
+)
+
+
+def validate(cluster: RealtimeCluster, secrets: Mapping[str, Mapping[str, str]]) -> tuple[Finding, ...]:
+    """Every problem of a cluster that its models accept; empty when there is none.
+
+    `secrets` has, for each Secret that exists, its keys.
+    """
+    return (*_missing_secrets(cluster, secrets), *_wrong_keys(cluster), *_wrong_tolerations(cluster))
+
+
+def _missing_secrets(cluster: RealtimeCluster, secrets: Mapping[str, Mapping[str, str]]) -> Iterator[Finding]:
+    for reference in references(cluster):
+        found = _missing(reference, secrets)
+        if found is not None:
+            yield found
+
+
+def _missing(reference: Reference, secrets: Mapping[str, Mapping[str, str]]) -> Finding | None:
+    keys = secrets.get(reference.secret)
+    if keys is None:
+        message = (
+            f"there is no Secret {reference.secret} in the cluster's namespace: create it with the key {reference.key}"
+        )
+        return Finding(reference.path, FindingReason.SECRET_NOT_FOUND, message)
+    if reference.key not in keys:
+        there = ", ".join(sorted(keys)) or "none"
+        message = f"the Secret {reference.secret} has no key {reference.key}; its keys are: {there}"
+        return Finding(reference.path, FindingReason.SECRET_KEY_NOT_FOUND, message)
+    return None
+
+
+def _wrong_keys(cluster: RealtimeCluster) -> Iterator[Finding]:
+    """Labels and annotations that the API server would refuse on the children."""
+    pod, service = cluster.spec.pod, cluster.spec.endpoint.service
+    labels = {"spec.pod.labels": pod.labels, "spec.pod.nodeSelector": pod.node_selector}
+    annotations = {"spec.pod.annotations": pod.annotations, "spec.endpoint.service.annotations": service.annotations}
+    for path, entries in {**labels, **annotations}.items():
+        for key, value in entries.items():
+            if not is_qualified_name(key):
+                yield Finding(path, FindingReason.INVALID_FIELD, f"{key!r} {KEY_MESSAGE}")
+            if path in labels and value and not _NAME.fullmatch(value):
+                yield Finding(f"{path}[{key}]", FindingReason.INVALID_FIELD, f"{value!r} {VALUE_MESSAGE}")
+
+
+def is_qualified_name(key: str) -> bool:
+    """Whether a text can be the key of a label or annotation."""
+    prefix, slash, name = key.rpartition("/")
+    if slash and not (_PREFIX.fullmatch(prefix) and len(prefix) <= _MAX_PREFIX_LENGTH):
+        return False
+    return _NAME.fullmatch(name) is not None
+
+
+def _wrong_tolerations(cluster: RealtimeCluster) -> Iterator[Finding]:
+    for index, toleration in enumerate(cluster.spec.pod.tolerations):
+        message = _wrong_toleration(toleration)
+        if message:
+            yield Finding(f"spec.pod.tolerations[{index}]", FindingReason.INVALID_FIELD, message)
+
+
+def _wrong_toleration(toleration: Toleration) -> str | None:
+    if toleration.operator == "Exists" and toleration.value:
+        return "value must be absent with operator Exists: any value is tolerated"
+    if not toleration.key and toleration.operator != "Exists":
+        return "operator must be Exists without a key: every taint is tolerated"
+    if toleration.key and not is_qualified_name(toleration.key):
+        return f"key {toleration.key!r} {KEY_MESSAGE}"
+    if toleration.toleration_seconds is not None and toleration.effect != "NoExecute":
+        return "tolerationSeconds needs the effect NoExecute: the others evict nobody"
+    return None

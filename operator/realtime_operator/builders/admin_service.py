@@ -1,0 +1,26 @@
+"""The headless Service over the admin ports, for whoever collects metrics."""
+
+from __future__ import annotations
+
+from realtime_operator import naming
+from realtime_operator.api.base import JsonObject
+from realtime_operator.api.v1alpha1 import RealtimeCluster
+from realtime_operator.builders.manifest import component_selector, metadata, sealed, service_port
+
+
+def build_admin_service(cluster: RealtimeCluster) -> JsonObject:
+    """Build it over all server pods: one that drains or is not ready has metrics too."""
+    return sealed(
+        {
+            "apiVersion": "v1",
+            "kind": "Service",
+            "metadata": metadata(cluster, naming.admin_service(cluster.metadata.name), naming.COMPONENT_SERVER),
+            "spec": {
+                "type": "ClusterIP",
+                "clusterIP": "None",
+                "publishNotReadyAddresses": True,
+                "selector": component_selector(cluster, naming.COMPONENT_SERVER),
+                "ports": [service_port(naming.PORT_NAME_ADMIN, naming.PORT_ADMIN)],
+            },
+        }
+    )

@@ -1,0 +1,24 @@
+"""The Service of the HTTP API, for backends inside the Kubernetes cluster."""
+
+from __future__ import annotations
+
+from realtime_operator import naming
+from realtime_operator.api.base import JsonObject
+from realtime_operator.api.v1alpha1 import RealtimeCluster
+from realtime_operator.builders.manifest import metadata, sealed, service_port, serving_selector
+
+
+def build_api_service(cluster: RealtimeCluster) -> JsonObject:
+    """Build it over the pods that serve. It is never exposed: only the client Service has a type of its own."""
+    return sealed(
+        {
+            "apiVersion": "v1",
+            "kind": "Service",
+            "metadata": metadata(cluster, naming.api_service(cluster.metadata.name), naming.COMPONENT_SERVER),
+            "spec": {
+                "type": "ClusterIP",
+                "selector": serving_selector(cluster),
+                "ports": [service_port(naming.PORT_NAME_API, naming.PORT_API)],
+            },
+        }
+    )

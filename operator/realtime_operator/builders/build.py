@@ -1,0 +1,43 @@
+"""All objects of a cluster, in the order in which they are applied."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from realtime_operator.api.base import JsonObject
+from realtime_operator.api.v1alpha1 import RealtimeCluster
+from realtime_operator.builders.admin_service import build_admin_service
+from realtime_operator.builders.api_service import build_api_service
+from realtime_operator.builders.client_service import build_client_service
+from realtime_operator.builders.credentials_secret import build_credentials_secret
+from realtime_operator.builders.disruption_budget import build_disruption_budget
+from realtime_operator.builders.redis_secret import build_redis_secret
+from realtime_operator.builders.redis_service import build_redis_service
+from realtime_operator.builders.redis_stateful_set import build_redis_stateful_set
+from realtime_operator.builders.service_account import build_service_account
+from realtime_operator.builders.settings import BuildSettings, SecretTemplate
+
+
+def build_secrets(cluster: RealtimeCluster) -> tuple[SecretTemplate, ...]:
+    """The Secrets whose values are generated; they are ensured before anything else is applied."""
+    templates = (build_credentials_secret(cluster), build_redis_secret(cluster))
+    return tuple(template for template in templates if template is not None)
+
+
+def build_shared(
+    cluster: RealtimeCluster, settings: BuildSettings, secrets: Mapping[str, Mapping[str, str]]
+) -> tuple[JsonObject, ...]:
+    """What all revisions share. `secrets`: the SHA-256 of each key's value, of each Secret that exists.
+
+    The managed Redis is left out until its password exists.
+    """
+    manifests = (
+        build_service_account(cluster),
+        build_redis_service(cluster),
+        build_redis_stateful_set(cluster, settings, secrets),
+        build_client_service(cluster),
+        build_api_service(cluster),
+        build_admin_service(cluster),
+        build_disruption_budget(cluster),
+    )
+    return tuple(manifest for manifest in manifests if manifest is not None)

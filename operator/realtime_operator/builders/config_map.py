@@ -1,0 +1,100 @@
+"""The ConfigMap of a revision: the configuration file of its servers."""
+
+from __future__ import annotations
+
+import json
+
+from realtime_operator import naming
+from realtime_operator.api.base import JsonObject, JsonValue
+from realtime_operator.api.v1alpha1 import Namespace, RealtimeCluster
+from realtime_operator.builders.manifest import metadata, sealed
+from realtime_operator.builders.redis_service import redis_address
+
+URL_FILE = "url"
+
+
+def build_config_map(cluster: RealtimeCluster, revision: str) -> JsonObject:
+    """Build it. It never changes: another configuration is another revision."""
+    name = naming.revision_object(cluster.metadata.name, revision)
+    labels: JsonObject = {naming.LABEL_REVISION: revision}
+    text = json.dumps(server_config(cluster), indent=2, ensure_ascii=False) + "\n"
+    return sealed(
+        {
+            "apiVersion": "v1",
+            "kind": "ConfigMap",
+            "metadata": metadata(cluster, name, naming.COMPONENT_SERVER, labels=labels),
+            "immutable": True,
+            "data": {naming.CONFIG_FILE: text},
+        }
+    )
+
+
+def server_config(cluster: RealtimeCluster) -> JsonObject:
+    """The server's configuration (docs/reference/server-config.md). Durations in seconds, sizes in bytes.
+
+    The drain's rate is not in it: the operator gives it to each drain, so a change takes effect at once and makes no
+    new revision.
+    """
+    server, drain = cluster.spec.server, cluster.spec.rollout.drain
+    return {
+        "workers": server.workers,
+        "listen": {
+            "host": "0.0.0.0",  # noqa: S104 - in a pod; Services and the kubelet have to reach it
+            "client_port": naming.PORT_CLIENT,
+            "api_port": naming.PORT_API,
+            "admin_port": naming.PORT_ADMIN,
+        },
+        "heartbeat": {
+            "interval_seconds": server.heartbeat.interval_seconds,
+            "timeout_seconds": server.heartbeat.timeout_seconds,
+        },
+        "limits": {
+            "connections": server.limits.connections,
+            "channels_per_connection": server.limits.channels_per_connection,
+            "message_bytes": server.limits.message_bytes_number,
+            "messages_per_second": server.limits.messages_per_second,
+            "outbox_bytes": server.limits.outbox_bytes_number,
+        },
+        "origins": [*server.origins],
+        "namespaces": [_namespace(namespace) for namespace in cluster.spec.namespaces],
+        "auth": _auth(cluster),
+        "api": {"key_file": f"{naming.CREDENTIALS_DIRECTORY}/{naming.KEY_API}"},
+        "admin": {"token_file": f"{naming.CREDENTIALS_DIRECTORY}/{naming.KEY_ADMIN_TOKEN}"},
+        "backplane": {"redis": _redis(cluster), "prefix": f"{cluster.metadata.namespace}.{cluster.metadata.name}"},
+        "drain": {"timeout_seconds": drain.timeout_seconds, "settle_seconds": drain.settle_seconds},
+    }
+
+
+def token_files(cluster: RealtimeCluster) -> list[str]:
+    """Names of the files with the spec's token secrets, in its order; none when the secret is generated."""
+    return [f"{index}" for index, _ in enumerate(cluster.spec.auth.tokens)]
+
+
+def _namespace(namespace: Namespace) -> JsonObject:
+    history = namespace.history
+    return {
+        "name": namespace.name,
+        "history": None if history is None else {"size": history.size, "ttl_seconds": history.ttl_seconds},
+        "recovery": namespace.recovery,
+        "presence": namespace.presence,
+        "publish": namespace.publish,
+    }
+
+
+def _auth(cluster: RealtimeCluster) -> JsonObject:
+    auth = cluster.spec.auth
+    files: list[JsonValue] = [f"{naming.TOKENS_DIRECTORY}/{name}" for name in token_files(cluster)]
+    generated = f"{naming.CREDENTIALS_DIRECTORY}/{naming.KEY_TOKEN_SECRET}"
+    return {
+        "anonymous": auth.anonymous,
+        "token_secret_files": files or [generated],
+        "issuer": auth.issuer,
+        "audience": auth.audience,
+    }
+
+
+def _redis(cluster: RealtimeCluster) -> JsonObject:
+    directory = naming.REDIS_CREDENTIALS_DIRECTORY
+    if cluster.spec.backplane.managed is None:
+        return {"url_file": f"{directory}/{URL_FILE}"}
+    return {"address": redis_address(cluster), "password_file": f"{directory}/{naming.KEY_REDIS_PASSWORD}"}

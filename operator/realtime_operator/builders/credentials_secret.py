@@ -1,0 +1,32 @@
+"""The Secret with the credentials that the spec does not bring."""
+
+from __future__ import annotations
+
+from realtime_operator import naming
+from realtime_operator.api.v1alpha1 import RealtimeCluster
+from realtime_operator.builders.manifest import metadata, sealed
+from realtime_operator.builders.settings import SecretTemplate
+
+
+def generated_keys(cluster: RealtimeCluster) -> tuple[str, ...]:
+    """Its keys: always the admin token, an API key and a token secret only where the spec refers to none."""
+    keys = [naming.KEY_ADMIN_TOKEN]
+    if cluster.spec.api.key_secret_ref is None:
+        keys.append(naming.KEY_API)
+    if not cluster.spec.auth.tokens:
+        keys.append(naming.KEY_TOKEN_SECRET)
+    return tuple(keys)
+
+
+def build_credentials_secret(cluster: RealtimeCluster) -> SecretTemplate:
+    """Build it without values."""
+    name = naming.credentials_secret(cluster.metadata.name)
+    manifest = sealed(
+        {
+            "apiVersion": "v1",
+            "kind": "Secret",
+            "metadata": metadata(cluster, name, naming.COMPONENT_SERVER),
+            "type": "Opaque",
+        }
+    )
+    return SecretTemplate(manifest, generated_keys(cluster))

@@ -1,0 +1,72 @@
+"""What is mounted into a server: its configuration, and secrets as files, which change in place when rotated."""
+
+from __future__ import annotations
+
+from realtime_operator import naming
+from realtime_operator.api.base import JsonObject, JsonValue
+from realtime_operator.api.v1alpha1 import RealtimeCluster
+from realtime_operator.builders import pod
+from realtime_operator.builders.config_map import URL_FILE, token_files
+from realtime_operator.builders.credentials_secret import generated_keys
+
+TEMPORARY_LIMIT = "64Mi"
+
+
+def server_volumes(cluster: RealtimeCluster, revision: str) -> list[JsonValue]:
+    """The volumes of a server pod, in the order of `server_mounts`."""
+    tokens = _tokens(cluster)
+    return [
+        {
+            "name": "config",
+            "configMap": {
+                "name": naming.revision_object(cluster.metadata.name, revision),
+                "defaultMode": pod.READABLE_BY_GROUP,
+            },
+        },
+        _projected("credentials", _credentials(cluster)),
+        *([_projected("tokens", tokens)] if tokens else []),
+        _redis(cluster),
+        pod.temporary_volume(TEMPORARY_LIMIT),
+    ]
+
+
+def server_mounts(cluster: RealtimeCluster) -> list[JsonValue]:
+    """Where they are mounted."""
+    return [
+        pod.mount("config", naming.CONFIG_DIRECTORY),
+        pod.mount("credentials", naming.CREDENTIALS_DIRECTORY),
+        *([pod.mount("tokens", naming.TOKENS_DIRECTORY)] if cluster.spec.auth.tokens else []),
+        pod.mount("redis", naming.REDIS_CREDENTIALS_DIRECTORY),
+        pod.mount("tmp", pod.TEMPORARY_DIRECTORY, read_only=False),
+    ]
+
+
+def _credentials(cluster: RealtimeCluster) -> list[JsonValue]:
+    """The generated ones, and the spec's own API key under the same file name."""
+    generated = {key: key for key in generated_keys(cluster)}
+    sources = [_source(naming.credentials_secret(cluster.metadata.name), generated)]
+    own = cluster.spec.api.key_secret_ref
+    return [*sources, *([_source(own.name, {own.key: naming.KEY_API})] if own else [])]
+
+
+def _tokens(cluster: RealtimeCluster) -> list[JsonValue]:
+    references = [token.secret_ref for token in cluster.spec.auth.tokens]
+    files = token_files(cluster)
+    return [_source(own.name, {own.key: file}) for own, file in zip(references, files, strict=True)]
+
+
+def _redis(cluster: RealtimeCluster) -> JsonObject:
+    external = cluster.spec.backplane.redis.external
+    if external is not None:
+        return pod.secret_volume("redis", external.url_secret_ref.name, {external.url_secret_ref.key: URL_FILE})
+    name = naming.redis(cluster.metadata.name)
+    return pod.secret_volume("redis", name, {naming.KEY_REDIS_PASSWORD: naming.KEY_REDIS_PASSWORD})
+
+
+def _projected(name: str, sources: list[JsonValue]) -> JsonObject:
+    return {"name": name, "projected": {"sources": sources, "defaultMode": pod.READABLE_BY_GROUP}}
+
+
+def _source(secret: str, files: dict[str, str]) -> JsonObject:
+    items: list[JsonValue] = [{"key": key, "path": file} for key, file in files.items()]
+    return {"secret": {"name": secret, "items": items}}

@@ -1,0 +1,20 @@
+"""The ServiceAccount that the pods of a cluster run as. It has no permissions and no token in the pods."""
+
+from __future__ import annotations
+
+from realtime_operator import naming
+from realtime_operator.api.base import JsonObject
+from realtime_operator.api.v1alpha1 import RealtimeCluster
+from realtime_operator.builders.manifest import metadata, sealed
+
+
+def build_service_account(cluster: RealtimeCluster) -> JsonObject:
+    """Build it; it serves the server and the Redis pods."""
+    return sealed(
+        {
+            "apiVersion": "v1",
+            "kind": "ServiceAccount",
+            "metadata": metadata(cluster, naming.service_account(cluster.metadata.name), naming.COMPONENT_SERVER),
+            "automountServiceAccountToken": False,
+        }
+    )
