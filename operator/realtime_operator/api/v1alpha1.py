@@ -36,12 +36,13 @@ ATOMIC: dict[str, str | list[str]] = {LIST_TYPE: "atomic"}
 BY_NAME: dict[str, str | list[str]] = {LIST_TYPE: "map", "x-kubernetes-list-map-keys": ["name"]}
 
 RESERVED_LABELS_RULE = (
-    "self.all(key, !key.startsWith('realtime.dev/') && !(key in ['app.kubernetes.io/name',"
+    "!has(self.labels) || self.labels.all(key, !key.startsWith('realtime.dev/') && !(key in ['app.kubernetes.io/name',"
     " 'app.kubernetes.io/instance', 'app.kubernetes.io/component', 'app.kubernetes.io/managed-by']))"
 )
 RESERVED_LABELS = frozenset(f"app.kubernetes.io/{name}" for name in ("name", "instance", "component", "managed-by"))
 
-Labels = Annotated[dict[str, Text], Field(max_length=32)]
+Labels = Annotated[dict[str, Annotated[str, Field(max_length=63)]], Field(max_length=32)]
+Annotations = Annotated[dict[str, Annotated[str, Field(max_length=16384)]], Field(max_length=32)]
 
 
 def is_reserved(key: str) -> bool:
@@ -144,7 +145,7 @@ class Server(Model):
     """Origins (`https://app.example.com`) that browsers may connect from, compared exactly. Empty: all."""
 
     @rule(
-        "self.origins.all(origin, origin.matches('^[a-z][a-z0-9+.-]*://[^/?#*]+$'))",
+        "!has(self.origins) || self.origins.all(origin, origin.matches('^[a-z][a-z0-9+.-]*://[^/?#*]+$'))",
         "origins are compared exactly: write scheme and host like https://app.example.com, without a path or *",
         field="origins",
     )
@@ -232,7 +233,7 @@ class Resources(Model):
     """What the container may use at most, by resource (`cpu`, `memory`)."""
 
     @rule(
-        "self.requests.all(name, !(name in self.limits)"
+        "!has(self.requests) || !has(self.limits) || self.requests.all(name, !(name in self.limits)"
         " || quantity(string(self.requests[name])).compareTo(quantity(string(self.limits[name]))) <= 0)",
         "requests must not be above limits",
         field="requests",
@@ -366,11 +367,11 @@ class ClientService(Model):
 
     type: Literal["ClusterIP", "NodePort", "LoadBalancer"] = "ClusterIP"
     """Type of the Service."""
-    annotations: Labels = Field(default_factory=dict)
+    annotations: Annotations = Field(default_factory=dict)
     """Annotations of the Service, for load balancers and DNS."""
 
     @rule(
-        "self.annotations.all(key, !key.startsWith('realtime.dev/'))",
+        "!has(self.annotations) || self.annotations.all(key, !key.startsWith('realtime.dev/'))",
         "annotations that begin with realtime.dev/ belong to the operator",
         field="annotations",
     )
@@ -411,11 +412,11 @@ class Pod(Model):
     """Taints of nodes that are tolerated."""
     labels: Labels = Field(default_factory=dict)
     """Labels added to the pods."""
-    annotations: Labels = Field(default_factory=dict)
+    annotations: Annotations = Field(default_factory=dict)
     """Annotations added to the pods."""
 
     @rule(
-        RESERVED_LABELS_RULE.replace("self.all", "self.labels.all"),
+        RESERVED_LABELS_RULE,
         "labels that begin with realtime.dev/, and app.kubernetes.io/name, instance, component and managed-by,"
         " belong to the operator",
         field="labels",
@@ -424,7 +425,7 @@ class Pod(Model):
         return not any(is_reserved(key) for key in self.labels)
 
     @rule(
-        "self.annotations.all(key, !key.startsWith('realtime.dev/'))",
+        "!has(self.annotations) || self.annotations.all(key, !key.startsWith('realtime.dev/'))",
         "annotations that begin with realtime.dev/ belong to the operator",
         field="annotations",
     )

@@ -1,0 +1,101 @@
+"""The reference of the resource in Markdown, from the same schema as the CRD."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+
+from realtime_operator import naming
+from realtime_operator.api.base import VALIDATIONS, JsonObject, JsonValue
+from realtime_operator.api.crd import root_schema
+from realtime_operator.api.schema import INT_OR_STRING, object_at
+
+HEADER = """<!-- Generated from operator/realtime_operator/api/v1alpha1.py by `make docs`. Do not edit. -->
+# RealtimeCluster
+
+"""
+INTRODUCTION = """
+Every field has a default or may be absent: an empty spec is a small cluster that works.
+Fields that are not here are refused by `kubectl` and dropped by the API server.
+The same text is in `kubectl explain rtc.spec --recursive`.
+"""
+
+
+def build_reference() -> str:
+    """Build the page."""
+    schema = root_schema()
+    properties = object_at(schema, "properties")
+    head = f"`apiVersion: {naming.API_VERSION}`, `kind: {naming.KIND}`, short name `{naming.SHORT_NAME}`.\n"
+    parts = [HEADER, head, str(schema["description"]), "\n", INTRODUCTION, *_rules(schema)]
+    for name in ("spec", "status"):
+        parts.extend(_sections(name, object_at(properties, name)))
+    return "".join(parts)
+
+
+def _sections(path: str, schema: JsonObject) -> Iterator[str]:
+    """A section for an object, and one for each object below it."""
+    properties = object_at(schema, "properties")
+    required = schema.get("required")
+    yield f"\n## {path}\n\n{schema['description']}\n\n| field | type | default | means |\n| --- | --- | --- | --- |\n"
+    for name, child in properties.items():
+        assert isinstance(child, dict)
+        is_required = isinstance(required, list) and name in required
+        default = "required" if is_required else _default(child)
+        yield f"| `{name}` | {_type(child)} | {default} | {child['description']}{_limits(child)} |\n"
+    yield from _rules(schema)
+    for name, child in properties.items():
+        assert isinstance(child, dict)
+        items = object_at(child, "items")
+        if "properties" in child:
+            yield from _sections(f"{path}.{name}", child)
+        elif "properties" in items:
+            yield from _sections(f"{path}.{name}[]", items)
+
+
+def _type(schema: JsonObject) -> str:
+    if INT_OR_STRING in schema:
+        return "integer or string"
+    if "items" in schema:
+        return f"list of {_plural(_type(object_at(schema, 'items')))}"
+    if "additionalProperties" in schema:
+        return f"map to {_plural(_type(object_at(schema, 'additionalProperties')))}"
+    return str(schema["type"])
+
+
+def _plural(name: str) -> str:
+    return "integers or strings" if name == "integer or string" else f"{name}s"
+
+
+def _default(schema: JsonObject) -> str:
+    value = schema.get("default")
+    return "" if value in (None, {}) else f"`{json.dumps(value) if not isinstance(value, str) else value}`"
+
+
+def _limits(schema: JsonObject) -> str:
+    """What values are right, in words."""
+    allowed = schema.get("enum")
+    if isinstance(allowed, list):
+        return " One of " + ", ".join(f"`{value}`" for value in allowed) + "."
+    if "minimum" in schema and "maximum" in schema:
+        return f" From {_number(schema['minimum'])} to {_number(schema['maximum'])}."
+    messages = [_sentence(message) for message in _messages(schema)]
+    return "".join(f" {message}" for message in messages)
+
+
+def _number(value: JsonValue) -> str:
+    return f"{value:,}" if isinstance(value, int) else str(value)
+
+
+def _messages(schema: JsonObject) -> list[str]:
+    rules = schema.get(VALIDATIONS)
+    return [str(rule["message"]) for rule in rules if isinstance(rule, dict)] if isinstance(rules, list) else []
+
+
+def _sentence(message: str) -> str:
+    return f"{message[:1].upper()}{message[1:]}."
+
+
+def _rules(schema: JsonObject) -> Iterator[str]:
+    messages = _messages(schema)
+    if messages:
+        yield "\nRules:\n\n" + "".join(f"- {_sentence(message)}\n" for message in messages)

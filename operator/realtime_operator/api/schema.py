@@ -1,0 +1,179 @@
+"""Turns the JSON schema of a model into a structural schema, as Kubernetes asks for in a CRD.
+
+References are inlined, `null` disappears (optional means absent), rules become CEL validations, and a default stands at
+each field, not in its parents again. Whatever is not known here is refused, never passed on and hoped for: the API
+server would ignore it, or refuse the CRD.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import cast
+
+from pydantic import BaseModel
+
+from realtime_operator.api.base import VALIDATIONS, JsonObject, JsonValue, Model
+
+INT_OR_STRING = "x-kubernetes-int-or-string"
+
+_COPIED = (
+    "type",
+    "format",
+    "enum",
+    "minimum",
+    "maximum",
+    "minLength",
+    "maxLength",
+    "pattern",
+    "minItems",
+    "maxItems",
+    "minProperties",
+    "maxProperties",
+    INT_OR_STRING,
+    "x-kubernetes-list-type",
+    "x-kubernetes-list-map-keys",
+    VALIDATIONS,
+)
+_HANDLED = ("description", "default", "properties", "required", "additionalProperties", "items")
+_DROPPED = ("title",)
+_TYPES = frozenset({"object", "array", "string", "integer", "number", "boolean"})
+
+
+class UnsupportedSchema(TypeError):  # noqa: N818 - says what the schema is
+    """A model uses something that a CRD can't express, or that is not allowed here."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Source:
+    definitions: Mapping[str, JsonObject]
+    models: Mapping[str, type[Model]]
+    bounded: bool
+
+
+def structural_schema(model: type[Model], *, bounded: bool) -> JsonObject:
+    """The structural schema of a model; raises UnsupportedSchema.
+
+    With `bounded` every text, list and map must have a largest size: the API server estimates what rules cost at worst.
+    """
+    raw = model.model_json_schema(by_alias=True, mode="validation")
+    definitions = cast("dict[str, JsonObject]", raw.pop("$defs", {}))
+    source = _Source(definitions, _models_below(model), bounded)
+    return _with_rules(_convert(cast("JsonObject", raw), source, model.__name__), model)
+
+
+def _models_below(model: type[Model]) -> dict[str, type[Model]]:
+    """Every model that may be referred to, by its name in the definitions."""
+    found: dict[str, type[Model]] = {}
+    waiting = [model]
+    while waiting:
+        current = waiting.pop()
+        for field in current.model_fields.values():
+            for used in _models_in(field.annotation):
+                if used.__name__ not in found:
+                    found[used.__name__] = used
+                    waiting.append(used)
+    return found
+
+
+def _models_in(annotation: object) -> list[type[Model]]:
+    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
+        return [annotation] if issubclass(annotation, Model) else []
+    return [model for part in getattr(annotation, "__args__", ()) for model in _models_in(part)]
+
+
+def _convert(node: JsonObject, source: _Source, path: str) -> JsonObject:
+    node, model = _resolve(node, source, path)
+    unknown = node.keys() - {*_COPIED, *_HANDLED, *_DROPPED}
+    if unknown:
+        raise UnsupportedSchema(f"{path}: {', '.join(sorted(unknown))} has no place in a CRD")
+    if node.get("type") not in _TYPES and INT_OR_STRING not in node:
+        raise UnsupportedSchema(f"{path}: needs one type of {', '.join(sorted(_TYPES))}")
+    if source.bounded:
+        _check_bounds(node, path)
+    schema: JsonObject = {key: node[key] for key in ("description", "type") if key in node}
+    schema |= {key: node[key] for key in _COPIED if key in node}
+    schema |= _children(node, source, path)
+    if _is_own_default(node, schema):
+        schema["default"] = {} if "properties" in schema else node["default"]
+    return _with_rules(schema, model) if model else schema
+
+
+def _resolve(node: JsonObject, source: _Source, path: str) -> tuple[JsonObject, type[Model] | None]:
+    """Without null and with the definition that it refers to; what stands beside a reference wins."""
+    model = None
+    if "anyOf" in node:
+        options = node["anyOf"]
+        present = [item for item in options if item != {"type": "null"}] if isinstance(options, list) else []
+        if len(present) != 1 or not isinstance(present[0], dict):
+            raise UnsupportedSchema(f"{path}: a union; use one optional field for each variant, and a rule")
+        beside = {key: value for key, value in node.items() if key not in {"anyOf", "default"}}
+        node = {**present[0], **beside}
+    if "$ref" in node:
+        name = str(node["$ref"]).removeprefix("#/$defs/")
+        model = source.models.get(name)
+        node = {**source.definitions[name], **{key: value for key, value in node.items() if key != "$ref"}}
+    if "const" in node:
+        node = {**{key: value for key, value in node.items() if key != "const"}, "enum": [node["const"]]}
+    return node, model
+
+
+def _check_bounds(node: JsonObject, path: str) -> None:
+    kind = node.get("type")
+    unbounded = (
+        (kind == "string" and not node.keys() & {"maxLength", "enum"})
+        or (kind == "array" and "maxItems" not in node)
+        or (kind == "object" and "properties" not in node and "maxProperties" not in node)
+        or (kind == "integer" and not node.keys() >= {"minimum", "maximum"})
+        or (INT_OR_STRING in node and "maxLength" not in node)
+    )
+    if unbounded:
+        raise UnsupportedSchema(f"{path}: has no largest size")
+
+
+def _children(node: JsonObject, source: _Source, path: str) -> JsonObject:
+    schema: JsonObject = {}
+    properties, items, values = node.get("properties"), node.get("items"), node.get("additionalProperties")
+    if isinstance(properties, dict):
+        schema["properties"] = {name: _property(child, source, f"{path}.{name}") for name, child in properties.items()}
+    if isinstance(items, dict):
+        schema["items"] = _convert(items, source, f"{path}[]")
+    if isinstance(values, dict):
+        schema["additionalProperties"] = _convert(values, source, f"{path}[*]")
+    if node.get("required"):
+        schema["required"] = node["required"]
+    return schema
+
+
+def _property(node: JsonValue, source: _Source, path: str) -> JsonObject:
+    schema = _convert(node if isinstance(node, dict) else {}, source, path)
+    if not schema.get("description"):
+        raise UnsupportedSchema(f"{path}: is not documented")
+    return schema
+
+
+def _is_own_default(node: JsonObject, schema: JsonObject) -> bool:
+    """Whether the schema gets a default: not for absent or empty values, and for objects only if a field has one."""
+    if node.get("default") in (None, [], {}):
+        return False
+    return "properties" not in schema or _has_default(schema)
+
+
+def _has_default(schema: JsonObject) -> bool:
+    properties = schema.get("properties")
+    children = properties.values() if isinstance(properties, dict) else ()
+    return any(isinstance(child, dict) and "default" in child for child in children)
+
+
+def object_at(schema: JsonObject, key: str) -> JsonObject:
+    """The object at a key of a schema; an empty one when there is none."""
+    value = schema.get(key)
+    return value if isinstance(value, dict) else {}
+
+
+def _with_rules(schema: JsonObject, model: type[Model]) -> JsonObject:
+    rules: list[JsonValue] = [
+        {"rule": rule.cel, "message": rule.message, **({"fieldPath": f".{rule.field}"} if rule.field else {})}
+        for rule in model.rules
+    ]
+    return {**schema, VALIDATIONS: rules} if rules else schema
