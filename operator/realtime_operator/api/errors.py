@@ -42,13 +42,18 @@ class InvalidCluster(ValueError):  # noqa: N818 - says what the object is
         self.findings = tuple(findings)
 
 
+_MESSAGES = {"extra_forbidden": "is not a field that this operator knows", "missing": "is required"}
+"""In the words of this API instead of those of Python."""
+
+
 def findings_of(error: ValidationError) -> tuple[Finding, ...]:
     """Pydantic's errors as findings, with paths as Kubernetes writes them."""
     findings = []
     for entry in error.errors(include_url=False, include_input=False):
         field = entry.get("ctx", {}).get("field")
         location = [*entry["loc"], *([field] if isinstance(field, str) else [])]
-        findings.append(Finding(format_path(location), FindingReason.INVALID_FIELD, entry["msg"]))
+        message = _MESSAGES.get(entry["type"], entry["msg"])
+        findings.append(Finding(format_path(location), FindingReason.INVALID_FIELD, message))
     return tuple(findings)
 
 

@@ -5,10 +5,12 @@ from __future__ import annotations
 import re
 from typing import Annotated
 
-from pydantic import Field, WithJsonSchema
+from pydantic import Field, GetCoreSchemaHandler, GetJsonSchemaHandler
+from pydantic.json_schema import JsonSchemaValue
+from pydantic_core import CoreSchema, core_schema
 
 from realtime_operator.api import duration, quantity
-from realtime_operator.api.base import Check
+from realtime_operator.api.base import Check, refusal
 
 _DNS_LABEL = "^[a-z0-9]([-a-z0-9]*[a-z0-9])?$"
 _DNS_NAME = "^[a-z0-9]([-a-z0-9.]*[a-z0-9])?$"
@@ -18,6 +20,16 @@ _TAG = "^[A-Za-z0-9_][A-Za-z0-9_.-]*$"
 _REPOSITORY = "^[a-z0-9]+([._:-]+[a-z0-9]+)*(/[a-z0-9]+([._-]+[a-z0-9]+)*)*$"
 MAX_DURATION_HOURS = 720
 MAX_BYTES = 1 << 30
+
+
+def cel_is_duration(expression: str) -> str:
+    """CEL that says whether a text can be read as a duration; rules over several fields have to ask before they do."""
+    return f"({expression} != '' && {expression}.matches('{duration.PATTERN}'))"
+
+
+def cel_is_quantity(expression: str) -> str:
+    """CEL that says whether a value can be read as a quantity."""
+    return f"isQuantity(string({expression}))"
 
 
 def _matches(pattern: str, message: str) -> Check[str]:
@@ -47,21 +59,39 @@ Duration = Annotated[
     str,
     Field(max_length=21),
     Check(
-        f"self != '' && self.matches('{duration.PATTERN}') && duration(self) > duration('0s')"
+        f"{cel_is_duration('self')} && duration(self) > duration('0s')"
         f" && duration(self) <= duration('{MAX_DURATION_HOURS}h')",
         f"must be a duration like 30s, 10m or 1h30m, longer than 0s and at most {MAX_DURATION_HOURS}h",
         _is_sensible_duration,
     ),
 ]
 
-_INT_OR_STRING = WithJsonSchema({"x-kubernetes-int-or-string": True, "maxLength": 32})
+
+class _IntOrString:
+    """Kubernetes' own union, the only one that a CRD may have: a whole number, or a text."""
+
+    def __get_pydantic_core_schema__(self, source: object, handler: GetCoreSchemaHandler) -> CoreSchema:
+        return core_schema.no_info_plain_validator_function(self._check)
+
+    def __get_pydantic_json_schema__(self, schema: CoreSchema, handler: GetJsonSchemaHandler) -> JsonSchemaValue:
+        return {"x-kubernetes-int-or-string": True, "maxLength": 32}
+
+    @staticmethod
+    def _check(value: object) -> int | str:
+        if isinstance(value, bool) or not isinstance(value, int | str):
+            raise refusal("must be an integer or a string")
+        return value
+
+
+_INT_OR_STRING = _IntOrString()
+
 
 Size = Annotated[
     int | str,
     _INT_OR_STRING,
     Check(
-        "isQuantity(string(self)) && quantity(string(self)).isInteger()"
-        " && quantity(string(self)).asInteger() >= 1 && quantity(string(self)).asInteger() <= 1073741824",
+        f"{cel_is_quantity('self')} && quantity(string(self)).isInteger()"
+        f" && quantity(string(self)).asInteger() >= 1 && quantity(string(self)).asInteger() <= {MAX_BYTES}",
         "must be a number of bytes like 65536, 64Ki or 1Mi, at least 1 and at most 1Gi",
         _is_size,
     ),
@@ -71,7 +101,7 @@ Quantity = Annotated[
     int | str,
     _INT_OR_STRING,
     Check(
-        "isQuantity(string(self)) && quantity(string(self)).sign() >= 0",
+        f"{cel_is_quantity('self')} && quantity(string(self)).compareTo(quantity('0')) >= 0",
         "must be a quantity like 500m, 2 or 256Mi, and not negative",
         lambda value: quantity.is_quantity(value) and quantity.parse(value) >= 0,
     ),

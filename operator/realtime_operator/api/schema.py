@@ -94,9 +94,8 @@ def _convert(node: JsonObject, source: _Source, path: str) -> JsonObject:
     schema: JsonObject = {key: node[key] for key in ("description", "type") if key in node}
     schema |= {key: node[key] for key in _COPIED if key in node}
     schema |= _children(node, source, path)
-    if _is_own_default(node, schema):
-        schema["default"] = {} if "properties" in schema else node["default"]
-    return _with_rules(schema, model) if model else schema
+    schema = _with_rules(schema, model) if model else schema
+    return schema | _default(node, schema)
 
 
 def _resolve(node: JsonObject, source: _Source, path: str) -> tuple[JsonObject, type[Model] | None]:
@@ -152,17 +151,24 @@ def _property(node: JsonValue, source: _Source, path: str) -> JsonObject:
     return schema
 
 
-def _is_own_default(node: JsonObject, schema: JsonObject) -> bool:
-    """Whether the schema gets a default: not for absent or empty values, and for objects only if a field has one."""
+def _default(node: JsonObject, schema: JsonObject) -> JsonObject:
+    """The field `default`, or nothing: for absent and empty values, and for objects without a default in any field.
+
+    The default of an object is empty, its fields bring their own; but the API server checks rules against the default
+    as it is written, so that of an object with rules is written out.
+    """
     if node.get("default") in (None, [], {}):
-        return False
-    return "properties" not in schema or _has_default(schema)
-
-
-def _has_default(schema: JsonObject) -> bool:
-    properties = schema.get("properties")
-    children = properties.values() if isinstance(properties, dict) else ()
-    return any(isinstance(child, dict) and "default" in child for child in children)
+        return {}
+    if "properties" not in schema:
+        return {"default": node["default"]}
+    values: JsonObject = {
+        name: child["default"]
+        for name, child in object_at(schema, "properties").items()
+        if isinstance(child, dict) and "default" in child
+    }
+    if not values:
+        return {}
+    return {"default": values if VALIDATIONS in schema else {}}
 
 
 def object_at(schema: JsonObject, key: str) -> JsonObject:

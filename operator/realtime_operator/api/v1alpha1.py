@@ -26,6 +26,8 @@ from realtime_operator.api.fields import (
     Size,
     Tag,
     Text,
+    cel_is_duration,
+    cel_is_quantity,
 )
 from realtime_operator.api.v1alpha1_status import RealtimeClusterStatus
 
@@ -81,7 +83,8 @@ class Heartbeat(Model):
     """How long a client may take to answer a ping before its connection is closed."""
 
     @rule(
-        "duration(self.timeout) < duration(self.interval)",
+        f"!{cel_is_duration('self.timeout')} || !{cel_is_duration('self.interval')}"
+        " || duration(self.timeout) < duration(self.interval)",
         "timeout must be shorter than interval: a ping has to be answered before the next one is sent",
         field="timeout",
     )
@@ -114,7 +117,8 @@ class Limits(Model):
     """What may wait to be sent to one connection, in bytes (a quantity). Above, it is closed as too slow."""
 
     @rule(
-        "quantity(string(self.messageBytes)).compareTo(quantity(string(self.outboxBytes))) <= 0",
+        f"!{cel_is_quantity('self.messageBytes')} || !{cel_is_quantity('self.outboxBytes')}"
+        " || quantity(string(self.messageBytes)).compareTo(quantity(string(self.outboxBytes))) <= 0",
         "outboxBytes must be at least messageBytes: else a single message is too much for every connection",
         field="outboxBytes",
     )
@@ -234,6 +238,7 @@ class Resources(Model):
 
     @rule(
         "!has(self.requests) || !has(self.limits) || self.requests.all(name, !(name in self.limits)"
+        f" || !{cel_is_quantity('self.requests[name]')} || !{cel_is_quantity('self.limits[name]')}"
         " || quantity(string(self.requests[name])).compareTo(quantity(string(self.limits[name]))) <= 0)",
         "requests must not be above limits",
         field="requests",
@@ -328,7 +333,7 @@ class Rollout(Model):
     """How connections are moved."""
 
     @rule(
-        "!(self.maxSurge in [0, '0%']) || !(self.maxUnavailable in [0, '0%'])",
+        "(self.maxSurge != 0 && self.maxSurge != '0%') || (self.maxUnavailable != 0 && self.maxUnavailable != '0%')",
         "maxSurge and maxUnavailable must not both be zero: no server could ever be replaced",
         field="maxSurge",
     )
@@ -499,6 +504,7 @@ class RealtimeCluster(Model):
         "self.metadata.name.size() <= 40 && self.metadata.name.matches('^[a-z]([-a-z0-9]*[a-z0-9])?$')",
         "the name must have at most 40 characters, begin with a letter, end with a letter or digit, and have only"
         " lower case letters, digits and - in it: Services and pods are named after it",
+        field="metadata.name",
     )
     def _name_fits(self) -> bool:
         name = self.metadata.name

@@ -1,0 +1,237 @@
+"""Specs that must be refused, and what is said about them; the API server and the operator are held to one table."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass, field
+
+from realtime_operator import naming
+from realtime_operator.api.base import JsonObject
+
+
+@dataclass(frozen=True, slots=True)
+class Refusal:
+    """A bad spec, the field at fault, and the message.
+
+    With `by_rule` both the API server and the operator say `message`; else it is the API server's, about a bound that
+    the schema has itself, and the operator names the same field in its own words.
+    """
+
+    path: str
+    message: str
+    spec: JsonObject = field(default_factory=dict)
+    name: str = "refused"
+    by_rule: bool = True
+
+    @property
+    def document(self) -> JsonObject:
+        """The object to be refused."""
+        return {
+            "apiVersion": naming.API_VERSION,
+            "kind": naming.KIND,
+            "metadata": {"name": self.name},
+            "spec": self.spec,
+        }
+
+    def is_said_in(self, answer: str) -> bool:
+        """Whether the API server's answer names the field and says the message; it writes map[key] for map.key."""
+        return self.message in answer and self.path in re.sub(r"\[([a-z]+)\]", r".\1", answer)
+
+
+DURATION = "must be a duration like 30s, 10m or 1h30m, longer than 0s and at most 720h"
+SIZE = "must be a number of bytes like 65536, 64Ki or 1Mi, at least 1 and at most 1Gi"
+SHARE = "must be a number of servers like 1, or a percentage of them from 0% to 100% like 25%"
+RATE = "must be a number of connections per second from 1 to 100000, or auto"
+QUANTITY = "must be a quantity like 500m, 2 or 256Mi, and not negative"
+NAME = (
+    "the name must have at most 40 characters, begin with a letter, end with a letter or digit, and have only"
+    " lower case letters, digits and - in it: Services and pods are named after it"
+)
+LABELS = (
+    "labels that begin with realtime.dev/, and app.kubernetes.io/name, instance, component and managed-by,"
+    " belong to the operator"
+)
+ANNOTATIONS = "annotations that begin with realtime.dev/ belong to the operator"
+
+
+def heartbeat(interval: str, timeout: str) -> JsonObject:
+    """Return a spec with this heartbeat."""
+    return {"server": {"heartbeat": {"interval": interval, "timeout": timeout}}}
+
+
+def _autoscaling(**fields: int) -> JsonObject:
+    return {"autoscaling": {"connectionsPerReplica": 1000, **fields}}
+
+
+REFUSALS = (
+    Refusal("metadata.name", NAME, name="a" * 41),
+    Refusal("metadata.name", NAME, name="1st"),
+    Refusal("metadata.name", NAME, name="chat.example"),
+    Refusal("spec.replicas", "should be greater than or equal to 0", {"replicas": -1}, by_rule=False),
+    Refusal("spec.replicas", "should be less than or equal to 1000", {"replicas": 1001}, by_rule=False),
+    Refusal("spec.replicas", "must be of type integer", {"replicas": "2"}, by_rule=False),
+    Refusal("spec.paused", "must be of type boolean", {"paused": "yes"}, by_rule=False),
+    Refusal(
+        "spec.image.repository",
+        "must be an image without tag or digest, like ghcr.io/realtime-operator/server",
+        {"image": {"repository": "ghcr.io/realtime-operator/server@sha256:0123"}},
+    ),
+    Refusal(
+        "spec.image.tag",
+        "must be an image's tag like 1.4.2: letters, digits, _, . and -",
+        {"image": {"tag": "1.0/2"}},
+    ),
+    Refusal(
+        "spec.image.pullPolicy",
+        'supported values: "Always", "IfNotPresent", "Never"',
+        {"image": {"pullPolicy": "Sometimes"}},
+        by_rule=False,
+    ),
+    Refusal(
+        "spec.image.pullSecrets[0]",
+        "must be the name of an object: lower case letters, digits, - and .",
+        {"image": {"pullSecrets": ["My_Secret"]}},
+    ),
+    Refusal("spec.server.workers", "should be greater than or equal to 1", {"server": {"workers": 0}}, by_rule=False),
+    Refusal("spec.server.heartbeat.interval", DURATION, heartbeat("25", "8s")),
+    Refusal("spec.server.heartbeat.interval", DURATION, heartbeat("1.5s", "1s")),
+    Refusal("spec.server.heartbeat.interval", DURATION, heartbeat("", "8s")),
+    Refusal("spec.server.heartbeat.timeout", DURATION, heartbeat("25s", "0s")),
+    Refusal("spec.server.heartbeat.interval", DURATION, heartbeat("721h", "8s")),
+    Refusal(
+        "spec.server.heartbeat.timeout",
+        "timeout must be shorter than interval: a ping has to be answered before the next one is sent",
+        heartbeat("10s", "10s"),
+    ),
+    Refusal(
+        "spec.server.heartbeat.timeout",
+        "timeout must be shorter than interval: a ping has to be answered before the next one is sent",
+        {"server": {"heartbeat": {"interval": "5s"}}},
+    ),
+    Refusal("spec.server.limits.messageBytes", SIZE, {"server": {"limits": {"messageBytes": "64KB"}}}),
+    Refusal("spec.server.limits.messageBytes", SIZE, {"server": {"limits": {"messageBytes": 0}}}),
+    Refusal("spec.server.limits.outboxBytes", SIZE, {"server": {"limits": {"outboxBytes": "2Gi"}}}),
+    Refusal("spec.server.limits.outboxBytes", SIZE, {"server": {"limits": {"outboxBytes": "1500m"}}}),
+    Refusal(
+        "spec.server.limits.outboxBytes",
+        "outboxBytes must be at least messageBytes: else a single message is too much for every connection",
+        {"server": {"limits": {"messageBytes": "2Mi"}}},
+    ),
+    Refusal(
+        "spec.server.origins",
+        "origins are compared exactly: write scheme and host like https://app.example.com, without a path or *",
+        {"server": {"origins": ["https://*.example.com"]}},
+    ),
+    Refusal(
+        "spec.server.origins",
+        "origins are compared exactly: write scheme and host like https://app.example.com, without a path or *",
+        {"server": {"origins": ["https://app.example.com/"]}},
+    ),
+    Refusal(
+        "spec.namespaces[0].name",
+        "must consist of lower case letters, digits and -, and begin and end with a letter or digit",
+        {"namespaces": [{"name": "chat:room"}]},
+    ),
+    Refusal(
+        "spec.namespaces[0].recovery",
+        "recovery needs history: what is not kept can't be recovered; set history, {} for its defaults",
+        {"namespaces": [{"name": "chat", "recovery": True}]},
+    ),
+    Refusal(
+        "spec.namespaces[0].publish",
+        'supported values: "nobody", "subscribers", "anyone"',
+        {"namespaces": [{"name": "chat", "publish": "everybody"}]},
+        by_rule=False,
+    ),
+    Refusal("spec.namespaces[0].history.ttl", DURATION, {"namespaces": [{"name": "chat", "history": {"ttl": "1d"}}]}),
+    Refusal(
+        "spec.namespaces[0].history.size",
+        "should be greater than or equal to 1",
+        {"namespaces": [{"name": "chat", "history": {"size": 0}}]},
+        by_rule=False,
+    ),
+    Refusal(
+        "spec.auth.tokens[0].secretRef.key",
+        "must be the key of a Secret: letters, digits, -, _ and .",
+        {"auth": {"tokens": [{"secretRef": {"name": "tokens", "key": "a/b"}}]}},
+    ),
+    Refusal(
+        "spec.auth.tokens[0].secretRef.key",
+        "Required value",
+        {"auth": {"tokens": [{"secretRef": {"name": "tokens"}}]}},
+        by_rule=False,
+    ),
+    Refusal(
+        "spec.backplane.redis",
+        "set managed or external, not both: the servers use one Redis",
+        {"backplane": {"redis": {"managed": {}, "external": {"urlSecretRef": {"name": "redis", "key": "url"}}}}},
+    ),
+    Refusal(
+        "spec.backplane.redis.managed.resources.limits.memory",
+        QUANTITY,
+        {"backplane": {"redis": {"managed": {"resources": {"limits": {"memory": "1 GB"}}}}}},
+    ),
+    Refusal("spec.rollout.maxSurge", SHARE, {"rollout": {"maxSurge": "a quarter"}}),
+    Refusal("spec.rollout.maxSurge", SHARE, {"rollout": {"maxSurge": "101%"}}),
+    Refusal("spec.rollout.maxUnavailable", SHARE, {"rollout": {"maxUnavailable": -1}}),
+    Refusal("spec.rollout.maxUnavailable", "must be of type", {"rollout": {"maxUnavailable": 0.5}}, by_rule=False),
+    Refusal(
+        "spec.rollout.maxSurge",
+        "maxSurge and maxUnavailable must not both be zero: no server could ever be replaced",
+        {"rollout": {"maxSurge": 0}},
+    ),
+    Refusal(
+        "spec.rollout.maxSurge",
+        "maxSurge and maxUnavailable must not both be zero: no server could ever be replaced",
+        {"rollout": {"maxSurge": "0%", "maxUnavailable": "0%"}},
+    ),
+    Refusal("spec.rollout.drain.connectionsPerSecond", RATE, {"rollout": {"drain": {"connectionsPerSecond": 0}}}),
+    Refusal("spec.rollout.drain.connectionsPerSecond", RATE, {"rollout": {"drain": {"connectionsPerSecond": "fast"}}}),
+    Refusal("spec.rollout.drain.timeout", DURATION, {"rollout": {"drain": {"timeout": "ten minutes"}}}),
+    Refusal(
+        "spec.autoscaling.maxReplicas",
+        "maxReplicas must not be below minReplicas (2 when it is absent)",
+        _autoscaling(maxReplicas=1),
+    ),
+    Refusal(
+        "spec.autoscaling.minReplicas",
+        "should be greater than or equal to 1",
+        _autoscaling(minReplicas=0, maxReplicas=3),
+        by_rule=False,
+    ),
+    Refusal("spec.autoscaling.maxReplicas", "Required value", _autoscaling(), by_rule=False),
+    Refusal(
+        "spec.endpoint.service.type",
+        'supported values: "ClusterIP", "NodePort", "LoadBalancer"',
+        {"endpoint": {"service": {"type": "ExternalName"}}},
+        by_rule=False,
+    ),
+    Refusal(
+        "spec.endpoint.service.annotations",
+        ANNOTATIONS,
+        {"endpoint": {"service": {"annotations": {"realtime.dev/applied": "no"}}}},
+    ),
+    Refusal("spec.pod.labels", LABELS, {"pod": {"labels": {"realtime.dev/serving": "false"}}}),
+    Refusal("spec.pod.labels", LABELS, {"pod": {"labels": {"app.kubernetes.io/name": "chat"}}}),
+    Refusal("spec.pod.annotations", ANNOTATIONS, {"pod": {"annotations": {"realtime.dev/quiesced-at": "now"}}}),
+    Refusal("spec.pod.resources.requests.cpu", QUANTITY, {"pod": {"resources": {"requests": {"cpu": "-1"}}}}),
+    Refusal("spec.pod.resources.requests.cpu", QUANTITY, {"pod": {"resources": {"requests": {"cpu": -1}}}}),
+    Refusal(
+        "spec.pod.resources.requests",
+        "requests must not be above limits",
+        {"pod": {"resources": {"requests": {"memory": "1Gi"}, "limits": {"memory": "512Mi"}}}},
+    ),
+    Refusal(
+        "spec.pod.tolerations[0].effect",
+        'supported values: "NoSchedule", "PreferNoSchedule", "NoExecute"',
+        {"pod": {"tolerations": [{"key": "dedicated", "effect": "Evict"}]}},
+        by_rule=False,
+    ),
+    Refusal(
+        "spec.namespaces",
+        "must have at most 64 items",
+        {"namespaces": [{"name": f"n{i}"} for i in range(65)]},
+        by_rule=False,
+    ),
+)
+"""One entry for each way in which a rule or a bound can be broken."""
