@@ -155,6 +155,14 @@ class Kube:
         body = await self.raw(f"{PATHS[kind]}/namespaces/{self.namespace}/{kind}{query}")
         return [] if body is None else objects_at(parse(body), "items")
 
+    async def create(self, kind: str, document: JsonObject) -> str | None:
+        """POST an object as kubectl does; None when it was accepted, else the message of the refusal."""
+        assert self._session is not None
+        url = f"{self.access.proxy}/{PATHS[kind]}/namespaces/{self.namespace}/{kind}"
+        async with self._session.post(url, json=document, params={"fieldValidation": "Strict"}) as response:
+            answer = parse(await response.read())
+            return None if response.status == 201 else text_at(answer, "message")
+
     async def wait_for(
         self, kind: str, name: str, fact: Callable[[JsonObject], bool], *, what: str, within: float
     ) -> JsonObject:
