@@ -9,7 +9,7 @@ _BINARY = ("Ki", "Mi", "Gi", "Ti", "Pi", "Ei")
 _DECIMAL = {"n": -9, "u": -6, "m": -3, "": 0, "k": 3, "M": 6, "G": 9, "T": 12, "P": 15, "E": 18}
 _SUFFIX_OF = {exponent: suffix for suffix, exponent in _DECIMAL.items()}
 _QUANTITY = re.compile(r"([+-]?(?:[0-9]+(?:\.[0-9]*)?|\.[0-9]+))([KMGTPE]i|[numkMGTPE]|[eE][+-]?[0-9]+)?", re.ASCII)
-_NANO = Decimal(1).scaleb(-9)
+_MILLI = Decimal(1).scaleb(-3)
 
 
 def is_quantity(value: int | str) -> bool:
@@ -33,13 +33,13 @@ def whole(value: int | str) -> int:
 
 
 def canonical(value: int | str) -> str:
-    """The form in which the API server returns the quantity.
+    """The form in which the API server returns the quantity as a container's resource.
 
     No fraction, the largest suffix that allows this, in the family (binary, decimal, exponent) in which it was written.
-    Finer than a billionth is rounded up. A binary quantity below 1024 or with a fraction turns decimal.
+    Finer than a thousandth is rounded up. A binary quantity below 1024 or with a fraction turns decimal.
     """
     _, suffix = _split(value)
-    number = parse(value).quantize(_NANO, rounding=ROUND_UP)
+    number = parse(value).quantize(_MILLI, rounding=ROUND_UP)
     if suffix in _BINARY and (whole_number := _whole(number)) is not None and abs(whole_number) >= 1024:
         return _canonical_binary(whole_number)
     mantissa, exponent = _canonical_decimal(number)
@@ -71,8 +71,8 @@ def _canonical_decimal(number: Decimal) -> tuple[int, int]:
     """Mantissa and exponent: the exponent is a multiple of 3, as large as it can be with a whole mantissa."""
     if number == 0:
         return 0, 0
-    for exponent in range(18, -10, -3):
+    for exponent in range(18, -4, -3):
         mantissa = _whole(number.scaleb(-exponent))
         if mantissa is not None:
             return mantissa, exponent
-    raise AssertionError("a quantity is a multiple of a billionth")
+    raise AssertionError("the number is a multiple of a thousandth")

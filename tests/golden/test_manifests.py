@@ -1,0 +1,38 @@
+"""What is rendered for a RealtimeCluster, whole: `manifests/NAME.yaml` becomes `manifests/NAME.golden.yaml`."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+import yaml
+
+from realtime_operator.api.v1alpha1 import RealtimeCluster
+from tests.kit.document import parse
+from tests.kit.golden import check_golden
+from tests.kit.manifests import render
+
+INPUTS = sorted(
+    path for path in (Path(__file__).parent / "manifests").glob("*.yaml") if not path.name.endswith(".golden.yaml")
+)
+
+
+class _Dumper(yaml.SafeDumper):
+    """Long texts as blocks, so that a change of one line is a difference of one line."""
+
+
+def _represent_text(dumper: yaml.SafeDumper, text: str) -> yaml.ScalarNode:
+    style = "|" if "\n" in text else None
+    return dumper.represent_scalar("tag:yaml.org,2002:str", text, style=style)
+
+
+_Dumper.add_representer(str, _represent_text)
+
+
+@pytest.mark.parametrize("path", INPUTS, ids=lambda path: path.stem)
+def test_manifests_are_the_golden_ones(path: Path) -> None:
+    """Everything that is applied for this object, in the order in which it is."""
+    cluster = RealtimeCluster.from_object(parse(json.dumps(yaml.safe_load(path.read_text()))))
+    text = yaml.dump_all(render(cluster), Dumper=_Dumper, sort_keys=False, width=120, explicit_start=True)
+    check_golden(path.with_suffix(".golden.yaml"), text)

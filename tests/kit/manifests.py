@@ -1,0 +1,38 @@
+"""All manifests of a cluster as the operator renders them, without a Kubernetes."""
+
+from __future__ import annotations
+
+from realtime_operator import naming
+from realtime_operator.api.base import JsonObject
+from realtime_operator.api.v1alpha1 import RealtimeCluster
+from realtime_operator.builders import BuildSettings, build_revision, build_secrets, build_shared
+
+SETTINGS = BuildSettings(
+    server_image="ghcr.io/realtime-operator/server:0.1.0",
+    redis_image="docker.io/library/redis:7.4-bookworm",
+)
+REPLICAS = 2
+UID = "00000000-0000-4000-8000-000000000000"
+PASSWORD_HASH = "5e884898da28047151d0e56f8dc6292773603d0d6aabbdd62a11ef721d1542d8"
+
+
+def cluster_of(spec: JsonObject | None = None, *, name: str = "chat", namespace: str = "realtime") -> RealtimeCluster:
+    """Return a cluster as the API server would return it, with this spec."""
+    metadata: JsonObject = {"name": name, "namespace": namespace, "uid": UID, "generation": 1}
+    return RealtimeCluster.from_object({"metadata": metadata, "spec": spec or {}})
+
+
+def with_redis_password(cluster: RealtimeCluster) -> dict[str, dict[str, str]]:
+    """Return what is known of Secrets once the password of the managed Redis exists."""
+    return {naming.redis(cluster.metadata.name): {naming.KEY_REDIS_PASSWORD: PASSWORD_HASH}}
+
+
+def render(cluster: RealtimeCluster, settings: BuildSettings = SETTINGS) -> list[JsonObject]:
+    """Return every manifest, in the order in which they are applied."""
+    revision = build_revision(cluster, settings)
+    return [
+        *(template.manifest for template in build_secrets(cluster)),
+        *build_shared(cluster, settings, with_redis_password(cluster)),
+        revision.config_map,
+        revision.replica_set(REPLICAS),
+    ]
