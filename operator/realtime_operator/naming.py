@@ -45,6 +45,7 @@ PORT_CLIENT = 8000
 PORT_API = 8001
 PORT_ADMIN = 8002
 PORT_REDIS = 6379
+CLIENT_PATH = "/connection/websocket"
 PORT_NAME_CLIENT = "client"
 PORT_NAME_API = "api"
 PORT_NAME_ADMIN = "admin"

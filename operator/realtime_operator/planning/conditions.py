@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from enum import StrEnum
 
 from realtime_operator.api.base import JsonObject, JsonValue
 from realtime_operator.planning.reasons import ConditionType, Reason
@@ -33,7 +34,7 @@ class Verdict:
 
     type: ConditionType
     status: bool | None
-    reason: Reason
+    reason: StrEnum
     message: str
 
 

@@ -18,9 +18,8 @@ class ConditionType(StrEnum):
 class Reason(StrEnum):
     """Reasons of conditions and Events."""
 
-    # Accepted
+    # Accepted; when it is False, the reason is that of the first finding (api/errors.py)
     VALID = "Valid"
-    INVALID_SPEC = "InvalidSpec"
     # Ready
     SERVERS_AVAILABLE = "ServersAvailable"
     SERVERS_UNAVAILABLE = "ServersUnavailable"

@@ -82,13 +82,13 @@ class Simulation:
     homeless: float = 0.0
     _names: int = 0
 
-    def live(self) -> list[Pod]:
+    def staying(self) -> list[Pod]:
         """Pods that are not being deleted."""
         return [pod for pod in self.pods if pod.terminating is None]
 
     def available(self) -> int:
         """Pods that a new connection can reach."""
-        return sum(1 for pod in self.live() if pod.serving and pod.ready(self.now))
+        return sum(1 for pod in self.staying() if pod.serving and pod.ready(self.now))
 
     def fleet(self) -> Fleet:
         """As a platform shows the cluster."""
@@ -99,10 +99,9 @@ class Simulation:
         """Decide, carry out, let the model live for `tick` seconds."""
         decided = next_step(self.fleet(), self.policy, START + timedelta(seconds=self.now))
         for action in decided.actions:
-            self._carry_out(action)
+            self.carry_out(action)
         self.replicas[self.target] = decided.target_replicas
-        self._control_replica_sets()
-        self._live(tick)
+        self.live(tick)
         return decided
 
     def done(self) -> bool:
@@ -120,12 +119,13 @@ class Simulation:
 
     def connect(self, connections: float) -> None:
         """New clients, spread over what the endpoint offers."""
-        pods = [pod for pod in self.live() if pod.serving and pod.ready(self.now)]
+        pods = [pod for pod in self.staying() if pod.serving and pod.ready(self.now)]
         for pod in pods:
             pod.connections += connections / len(pods)
             pod.last_accept = self.now
 
-    def _carry_out(self, action: Action) -> None:
+    def carry_out(self, action: Action) -> None:
+        """Do one action on a server or a revision."""
         if isinstance(action, ScaleRevision):
             self.replicas[action.replica_set] = action.replicas
             return
@@ -142,7 +142,7 @@ class Simulation:
 
     def _control_replica_sets(self) -> None:
         for revision, wanted in self.replicas.items():
-            pods = [pod for pod in self.live() if pod.revision == revision]
+            pods = [pod for pod in self.staying() if pod.revision == revision]
             pods.sort(key=lambda pod: (pod.ready(self.now), pod.deletion_cost, -pod.created))
             for pod in pods[: max(0, len(pods) - wanted)]:
                 self.removed_with_connections += math.ceil(pod.connections - 1e-9)
@@ -152,8 +152,10 @@ class Simulation:
                 name = f"{revision}-{self._names}"
                 self.pods.append(Pod(name, revision, self.now, broken=revision in self.broken_revisions))
 
-    def _live(self, tick: float) -> None:
-        for pod in self.live():
+    def live(self, tick: float) -> None:
+        """Let ReplicaSets and servers do their part for `tick` seconds."""
+        self._control_replica_sets()
+        for pod in self.staying():
             if pod.drain_rate is not None and pod.connections > 0:
                 moving = min(pod.connections, pod.drain_rate * tick)
                 pod.connections -= moving

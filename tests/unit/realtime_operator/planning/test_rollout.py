@@ -220,14 +220,14 @@ policies = st.builds(
 def run_checked(simulation: Simulation, limit: int = 3000) -> None:
     """Run until settled; check the promises at every step."""
     floor = min(simulation.available(), simulation.desired - simulation.policy.max_unavailable)
-    ceiling = max(len(simulation.live()), simulation.desired + simulation.policy.max_surge)
+    ceiling = max(len(simulation.staying()), simulation.desired + simulation.policy.max_surge)
     for _ in range(limit):
         done, moved = simulation.done(), simulation.moved
         before = dict(simulation.replicas)
         step = simulation.step()
         assert simulation.available() >= floor, "more servers unavailable than allowed"
         floor = max(floor, min(simulation.available(), simulation.desired - simulation.policy.max_unavailable))
-        assert len(simulation.live()) <= ceiling, "more servers than the surge allows"
+        assert len(simulation.staying()) <= ceiling, "more servers than the surge allows"
         assert simulation.removed_with_connections == 0, "a server was deleted before its drain"
         rate = simulation.policy.drain.connections_per_second or 0
         drains = sum(1 for pod in simulation.pods if pod.drain_rate)

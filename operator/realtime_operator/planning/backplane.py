@@ -1,0 +1,30 @@
+"""Is there a link between the servers? Read from the managed Redis and from what the servers say."""
+
+from __future__ import annotations
+
+from realtime_operator import naming
+from realtime_operator.api.v1alpha1 import RealtimeCluster
+from realtime_operator.planning.conditions import Backplane
+from realtime_operator.planning.reasons import Reason
+from realtime_operator.planning.world import ObjectKey, World
+
+
+def observe_backplane(cluster: RealtimeCluster, world: World) -> Backplane:
+    """What the servers report counts most; before any has reported, the managed Redis' own readiness."""
+    reports = {s.name: s.report for s in world.servers if s.report is not None and not s.terminating}
+    cut = [name for name, report in reports.items() if not report.backplane_healthy]
+    if cut:
+        others = f" (and {len(cut) - 1} more)" if len(cut) > 1 else ""
+        return Backplane(ready=False, reason=Reason.DISCONNECTED, message=f"server {cut[0]}{others} cannot reach Redis")
+    if cluster.spec.backplane.redis.external is None and not _managed_ready(cluster, world):
+        return Backplane(ready=False, reason=Reason.STARTING, message="the managed Redis is not ready yet")
+    if not reports:
+        return Backplane(ready=None, reason=Reason.NOT_MEASURED, message="no server has reported yet")
+    return Backplane(ready=True, reason=Reason.CONNECTED, message="every server reaches Redis")
+
+
+def _managed_ready(cluster: RealtimeCluster, world: World) -> bool:
+    key = ObjectKey("apps/v1", "StatefulSet", naming.redis(cluster.metadata.name))
+    status = world.objects.get(key, {}).get("status")
+    ready = status.get("readyReplicas") if isinstance(status, dict) else None
+    return isinstance(ready, int) and ready > 0

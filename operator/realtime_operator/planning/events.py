@@ -1,0 +1,84 @@
+"""Events: told once, when something changes, never while it merely goes on."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from realtime_operator.api.base import JsonObject
+from realtime_operator.api.v1alpha1 import RealtimeCluster
+from realtime_operator.planning.conditions import Facts, Verdict
+from realtime_operator.planning.plan import Action, DeleteServer, Drain, EmitEvent, EventType, Quiesce, Resume
+from realtime_operator.planning.reasons import ConditionType, Reason
+from realtime_operator.planning.world import Server, ServerState
+
+BAD_WHEN_FALSE = frozenset({ConditionType.ACCEPTED, ConditionType.READY, ConditionType.BACKPLANE_READY})
+"""Conditions whose loss is a warning. Progressing is told by the rollout's own events."""
+
+
+def transitions(old: JsonObject, verdicts: Sequence[Verdict]) -> list[Action]:
+    """An Event for every condition whose status changes (a first False of a cluster that is being made is no news)."""
+    before = old.get("conditions")
+    known = {str(item["type"]): item for item in (before if isinstance(before, list) else []) if isinstance(item, dict)}
+    actions: list[Action] = []
+    for verdict in verdicts:
+        previous = known.get(verdict.type, {})
+        if verdict.type is ConditionType.PROGRESSING or verdict.status is None:
+            continue
+        changed = previous.get("status") != str(verdict.status)
+        told_again = verdict.type is ConditionType.ACCEPTED and previous.get("message") != verdict.message
+        bad = verdict.status is (verdict.type not in BAD_WHEN_FALSE)
+        if bad and (changed or told_again) and (previous or verdict.type is ConditionType.ACCEPTED):
+            actions.append(EmitEvent(EventType.WARNING, verdict.reason, verdict.message))
+        elif not bad and changed and previous:
+            actions.append(EmitEvent(EventType.NORMAL, verdict.reason, f"{verdict.type.value}: {verdict.message}"))
+    return actions
+
+
+def narrate(cluster: RealtimeCluster, facts: Facts, actions: Sequence[Action]) -> list[Action]:
+    """Events for the steps that people want to see: rollouts, changes of the number of servers, servers leaving."""
+    told: list[Action] = _rollout(cluster, facts)
+    servers = {server.name: server for server in facts.fleet.servers}
+    for action in actions:
+        event = _about(action, servers)
+        if event is not None:
+            told.append(event)
+    return told
+
+
+def _rollout(cluster: RealtimeCluster, facts: Facts) -> list[Action]:
+    before = cluster.status
+    target = facts.fleet.target
+    told: list[Action] = []
+    if before is None or before.target_revision is None:
+        return told
+    if before.target_revision != target:
+        message = f"rolling out revision {target}: {len(facts.fleet.live)} servers will be replaced"
+        told.append(EmitEvent(EventType.NORMAL, Reason.ROLLOUT_STARTED, message))
+    if before.current_revision != target and facts.current_revision == target:
+        message = f"revision {target} serves with {facts.fleet.desired} servers"
+        told.append(EmitEvent(EventType.NORMAL, Reason.ROLLOUT_COMPLETED, message))
+    autoscaled = before.autoscaling.desired_replicas if before.autoscaling is not None else None
+    if autoscaled is not None and cluster.spec.autoscaling is not None and autoscaled != facts.fleet.desired:
+        message = f"from {autoscaled} to {facts.fleet.desired} servers, following the connections"
+        told.append(EmitEvent(EventType.NORMAL, Reason.SCALED, message))
+    return told
+
+
+def _about(action: Action, servers: dict[str, Server]) -> EmitEvent | None:
+    if isinstance(action, Quiesce):
+        report = servers[action.server].report
+        connections = f"{report.connections} connections" if report is not None else "an unknown number of connections"
+        return EmitEvent(EventType.NORMAL, Reason.QUIESCED, f"server {action.server} leaves with {connections}")
+    if isinstance(action, Drain):
+        report = servers[action.server].report
+        if report is None or report.connections == 0 or report.state is ServerState.DRAINING:
+            return None
+        rate = f"{action.connections_per_second:g} a second"
+        return EmitEvent(
+            EventType.NORMAL, Reason.DRAINING, f"server {action.server}: {report.connections} connections move, {rate}"
+        )
+    if isinstance(action, Resume):
+        return EmitEvent(EventType.NORMAL, Reason.RESUMED, f"server {action.server} serves again")
+    if isinstance(action, DeleteServer):
+        return EmitEvent(EventType.WARNING, Reason.SERVER_REPLACED, f"server {action.server} has failed for good")
+    return None

@@ -1,0 +1,141 @@
+"""A platform in memory: keeps what a plan applies; ReplicaSets and servers live in the model of `simulation`."""
+
+from __future__ import annotations
+
+import copy
+import hashlib
+from dataclasses import dataclass, field
+from datetime import timedelta
+
+from realtime_operator import naming
+from realtime_operator.api.base import JsonObject, JsonValue
+from realtime_operator.api.references import references
+from realtime_operator.api.v1alpha1 import RealtimeCluster
+from realtime_operator.builders import BuildSettings
+from realtime_operator.planning.budget import DrainPolicy
+from realtime_operator.planning.plan import (
+    Action,
+    ApplyObject,
+    DeleteObject,
+    DeleteServer,
+    EmitEvent,
+    EnsureSecret,
+    Plan,
+    ScaleRevision,
+    SetStatus,
+)
+from realtime_operator.planning.reconcile import object_key, reconcile
+from realtime_operator.planning.rollout import RolloutPolicy
+from realtime_operator.planning.settings import PlanSettings
+from realtime_operator.planning.world import ObjectKey, World
+from tests.unit.realtime_operator.planning.simulation import START, Simulation
+
+SETTINGS = PlanSettings(BuildSettings(server_image="localhost/server:1", redis_image="localhost/redis:1"))
+UNUSED_POLICY = RolloutPolicy(0, 0, DrainPolicy(None, 0, 0))
+
+
+def dig(document: JsonObject, *path: str) -> JsonValue:
+    """A value deep in a document, None when a part of the path is missing."""
+    value: JsonValue = document
+    for part in path:
+        value = value.get(part) if isinstance(value, dict) else None
+    return value
+
+
+@dataclass
+class MemoryPlatform:
+    """One cluster and all that it owns. A turn is: observe, decide, carry out, live for some seconds."""
+
+    spec: JsonObject = field(default_factory=dict)
+    objects: dict[ObjectKey, JsonObject] = field(default_factory=dict)
+    secrets: dict[str, dict[str, str]] = field(default_factory=dict)
+    status: JsonObject | None = None
+    generation: int = 1
+    events: list[EmitEvent] = field(default_factory=list)
+    life: Simulation = field(default_factory=lambda: Simulation(UNUSED_POLICY, "", 0))
+
+    def change(self, **spec: JsonValue) -> None:
+        """Change fields of the spec, as a user does."""
+        self.spec = {**self.spec, **spec}
+        self.generation += 1
+
+    def cluster(self) -> RealtimeCluster:
+        """The object as it is stored."""
+        metadata: JsonObject = {"name": "main", "namespace": "test", "uid": "uid-1", "generation": self.generation}
+        return RealtimeCluster.from_object({"metadata": metadata, "spec": self.spec, "status": self.status})
+
+    def world(self) -> World:
+        """What there is now."""
+        referred = {reference.secret for reference in references(self.cluster())}
+        known = {key.name for key in self.objects if key.kind == "Secret"} | referred
+        secrets = {name: keys for name, keys in self.secrets.items() if name in known}
+        servers = tuple(pod.observed(self.life.now) for pod in self.life.pods)
+        return World(copy.deepcopy(self.objects), servers, secrets)
+
+    def plan(self) -> Plan:
+        """What would be done now."""
+        now = START + timedelta(seconds=self.life.now)
+        return reconcile(self.cluster(), self.world(), now, SETTINGS)
+
+    def turn(self, tick: float = 1.0) -> Plan:
+        """One turn."""
+        plan = self.plan()
+        for action in plan.actions:
+            self.carry_out(action)
+        self._live(tick)
+        return plan
+
+    def settle(self, limit: int = 500) -> int:
+        """Turns until a plan has no action and sees no need to look again soon; the number of turns."""
+        for count in range(limit):
+            plan = self.turn()
+            if not plan.actions and plan.look_again_seconds != SETTINGS.poll_seconds:
+                return count
+        raise AssertionError(f"not settled after {limit} turns: {self.plan()} {self.status}")
+
+    def carry_out(self, action: Action) -> None:
+        """Do one action."""
+        if isinstance(action, ApplyObject):
+            key = object_key(action.manifest)
+            self.objects[key] = {**self.objects.get(key, {}), **copy.deepcopy(action.manifest)}
+        elif isinstance(action, EnsureSecret):
+            key = object_key(action.manifest)
+            self.objects[key] = copy.deepcopy(action.manifest)
+            values = self.secrets.setdefault(key.name, {})
+            for name in action.keys:
+                values.setdefault(name, hashlib.sha256(f"{name}{self.life.now}".encode()).hexdigest())
+        elif isinstance(action, DeleteObject):
+            self.delete(action.key)
+        elif isinstance(action, EmitEvent):
+            self.events.append(action)
+        elif isinstance(action, SetStatus):
+            self.status = action.status
+        elif isinstance(action, DeleteServer):
+            self.life.pods = [pod for pod in self.life.pods if pod.name != action.server]
+        else:
+            self.life.carry_out(self._with_revision(action))
+
+    def delete(self, key: ObjectKey) -> None:
+        """Remove an object and, for a Secret, its values."""
+        del self.objects[key]
+        if key.kind == "Secret":
+            del self.secrets[key.name]
+
+    def _with_revision(self, action: Action) -> Action:
+        if not isinstance(action, ScaleRevision):
+            return action
+        key = ObjectKey("apps/v1", "ReplicaSet", action.replica_set)
+        spec = self.objects[key]["spec"]
+        assert isinstance(spec, dict)
+        spec["replicas"] = action.replicas
+        return ScaleRevision(str(dig(self.objects[key], "metadata", "labels", naming.LABEL_REVISION)), action.replicas)
+
+    def _live(self, tick: float) -> None:
+        self.life.replicas = {}
+        for key, live in self.objects.items():
+            if key.kind == "ReplicaSet":
+                revision = str(dig(live, "metadata", "labels", naming.LABEL_REVISION))
+                self.life.replicas[revision] = int(str(dig(live, "spec", "replicas")))
+            if key.kind == "StatefulSet":
+                live["status"] = {"readyReplicas": 1}
+        self.life.live(tick)

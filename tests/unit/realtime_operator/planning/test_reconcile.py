@@ -1,0 +1,283 @@
+"""World in, plan out: the decisions of a whole cluster's life, with the real builders."""
+
+from __future__ import annotations
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from realtime_operator import naming
+from realtime_operator.api.base import JsonObject, JsonValue
+from realtime_operator.planning.plan import (
+    ApplyObject,
+    DeleteObject,
+    EmitEvent,
+    EnsureSecret,
+    Quiesce,
+    ScaleRevision,
+    SetStatus,
+)
+from realtime_operator.planning.reconcile import object_key
+from realtime_operator.planning.world import ObjectKey
+from tests.unit.realtime_operator.planning.memory_platform import MemoryPlatform, dig
+
+SMALL: JsonObject = {"replicas": 2, "rollout": {"drain": {"connectionsPerSecond": 50}}}
+REDIS = ObjectKey("apps/v1", "StatefulSet", "main-redis")
+
+
+def settled(spec: JsonObject | None = None) -> MemoryPlatform:
+    """A cluster that has become what its spec says, an hour ago."""
+    platform = MemoryPlatform(SMALL if spec is None else spec)
+    platform.settle()
+    platform.events.clear()
+    platform.life.now += 3600
+    return platform
+
+
+def conditions(platform: MemoryPlatform) -> dict[str, tuple[str, str]]:
+    """Status and reason by type."""
+    found = (platform.status or {}).get("conditions")
+    assert isinstance(found, list)
+    return {str(c["type"]): (str(c["status"]), str(c["reason"])) for c in found if isinstance(c, dict)}
+
+
+def reasons(platform: MemoryPlatform) -> list[str]:
+    """Reasons of the Events told."""
+    return [event.reason for event in platform.events]
+
+
+def test_an_empty_spec_becomes_a_running_cluster() -> None:
+    """Two servers, a Redis, credentials, Services; ready and settled."""
+    platform = settled({})
+    assert platform.status is not None
+    assert platform.status["phase"] == "Ready"
+    assert platform.status["readyReplicas"] == 2
+    assert platform.status["currentRevision"] == platform.status["targetRevision"]
+    assert {name: status for name, (status, _) in conditions(platform).items()} == {
+        "Accepted": "True",
+        "BackplaneReady": "True",
+        "Degraded": "False",
+        "Progressing": "False",
+        "Ready": "True",
+    }
+
+
+def test_a_settled_cluster_gives_an_empty_plan() -> None:
+    """No write at all, and no look before the resync."""
+    plan = settled().plan()
+    assert (plan.actions, plan.look_again_seconds) == ((), None)
+
+
+def test_secrets_come_before_all_that_reads_them() -> None:
+    """The first plan of a new cluster makes nothing else."""
+    plan = MemoryPlatform().plan()
+    assert plan.actions
+    assert all(isinstance(action, EnsureSecret) for action in plan.actions)
+
+
+def test_a_deleted_child_comes_back_alone() -> None:
+    """Whichever it is: the plan makes this one again (a Secret first, then what depends on its new value)."""
+    for key in settled().objects:
+        platform = settled()
+        platform.delete(key)
+        first = platform.plan().actions
+        made = [a for a in first if isinstance(a, ApplyObject | EnsureSecret)]
+        assert [object_key(action.manifest) for action in made] == [key]
+        assert not any(isinstance(action, DeleteObject | Quiesce | ScaleRevision) for action in first)
+        platform.settle()
+        assert key in platform.objects
+
+
+@pytest.mark.parametrize(
+    ("path", "value"),
+    [
+        (("metadata", "labels"), {}),
+        (("metadata", "ownerReferences"), []),
+        (("spec",), {"replicas": 7}),
+    ],
+)
+def test_an_edited_child_is_put_right(path: tuple[str, ...], value: JsonValue) -> None:
+    """A label, the owner, the whole spec of the Redis."""
+    platform = settled()
+    target = platform.objects[REDIS]
+    for part in path[:-1]:
+        target = target[part]  # type: ignore[assignment] # only objects are on the way
+    target[path[-1]] = value
+    actions = platform.plan().actions
+    assert [object_key(a.manifest) for a in actions if isinstance(a, ApplyObject)] == [REDIS]
+
+
+def test_a_change_of_the_configuration_is_rolled_out() -> None:
+    """Told by Events, at the end the old revision's objects are gone and nobody was cut."""
+    platform = settled()
+    platform.life.connect(100)
+    platform.life.now += 60
+    before = set(platform.objects)
+    platform.change(server={"limits": {"connections": 5}})
+    platform.settle()
+    assert platform.life.removed_with_connections == 0
+    assert platform.status is not None
+    assert "rollout" not in platform.status
+    gone = before - set(platform.objects)
+    assert {key.kind for key in gone} == {"ReplicaSet", "ConfigMap"}
+    told = reasons(platform)
+    assert told[0] == "RolloutStarted"
+    assert told[-1] == "RolloutCompleted"
+    assert told.count("Quiesced") == 2
+    assert told.count("Draining") == 2
+
+
+def test_what_does_not_concern_the_servers_moves_nobody() -> None:
+    """The type of the Service, the number of servers, the way of rolling out."""
+    platform = settled()
+    platform.change(endpoint={"service": {"type": "NodePort"}})
+    platform.settle()
+    assert "RolloutStarted" not in reasons(platform)
+    assert dig(platform.objects[ObjectKey("v1", "Service", "main")], "spec", "type") == "NodePort"
+
+
+def test_a_spec_that_cannot_be_carried_out_changes_nothing() -> None:
+    """Accepted is False and says why, once; what runs goes on running; when it is put right, Accepted is True."""
+    platform = settled()
+    before = dict(platform.objects)
+    platform.change(replicas=5, api={"keySecretRef": {"name": "absent", "key": "k"}})
+    platform.settle()
+    assert platform.objects == before
+    assert conditions(platform)["Accepted"] == ("False", "SecretNotFound")
+    assert conditions(platform)["Ready"][0] == "True"
+    assert reasons(platform) == ["SecretNotFound"]
+    platform.secrets["absent"] = {"k": "0" * 64}
+    platform.settle()
+    assert conditions(platform)["Accepted"][0] == "True"
+    assert len(platform.life.pods) == 5
+
+
+def test_a_paused_cluster_is_only_watched() -> None:
+    """The status goes on, nothing else does."""
+    platform = settled()
+    platform.change(paused=True, replicas=5, server={"workers": 2})
+    plan = platform.turn()
+    assert all(isinstance(action, SetStatus | EmitEvent) for action in plan.actions)
+    platform.settle()
+    assert platform.status is not None
+    assert platform.status["phase"] == "Paused"
+    platform.change(paused=False)
+    platform.settle()
+    assert len(platform.life.pods) == 5
+
+
+def test_scaling_down_drains_before_a_server_goes() -> None:
+    """By hand: `kubectl scale` changes spec.replicas."""
+    platform = settled()
+    platform.life.connect(60)
+    platform.life.now += 60
+    platform.change(replicas=1)
+    platform.settle()
+    assert len(platform.life.pods) == 1
+    assert platform.life.removed_with_connections == 0
+    assert sum(pod.connections for pod in platform.life.pods) == pytest.approx(60)
+
+
+def test_the_number_of_servers_follows_the_connections() -> None:
+    """Up at once, down after the window, drained."""
+    scaling: JsonObject = {
+        "minReplicas": 1,
+        "maxReplicas": 4,
+        "connectionsPerReplica": 10,
+        "scaleDownStabilization": "30s",
+    }
+    platform = MemoryPlatform({**SMALL, "autoscaling": scaling})
+    platform.settle()
+    assert len(platform.life.pods) == 1
+    assert platform.plan().look_again_seconds == 5
+    platform.life.connect(35)
+    platform.settle()
+    assert len(platform.life.pods) == 4
+    for pod in platform.life.pods:
+        pod.connections = 1
+    platform.life.now += 100
+    for _ in range(40):
+        platform.turn()
+    platform.settle()
+    assert len(platform.life.pods) == 1
+    assert platform.life.removed_with_connections == 0
+    assert reasons(platform).count("Scaled") == 2
+
+
+def test_the_managed_redis_stays_until_the_last_server_that_uses_it_has_gone() -> None:
+    """Moving to an external one is a rolling update like any other."""
+    platform = settled()
+    platform.secrets["mine"] = {"url": "0" * 64}
+    platform.change(backplane={"redis": {"external": {"urlSecretRef": {"name": "mine", "key": "url"}}}})
+    redis_while_old_servers = []
+    for _ in range(100):
+        old = {pod.revision for pod in platform.life.pods}
+        platform.turn()
+        if len(old) > 1:
+            redis_while_old_servers.append(REDIS in platform.objects)
+    assert all(redis_while_old_servers)
+    assert REDIS not in platform.objects
+    assert not any(key.name == "main-redis" for key in platform.objects)
+
+
+def test_a_server_that_cannot_start_makes_the_cluster_degraded() -> None:
+    """With the reason that the kubelet gives; the old servers stay."""
+    platform = settled()
+    platform.change(image={"repository": "localhost/none", "tag": "1"})
+    platform.turn()
+    assert platform.status is not None
+    for pod in platform.life.pods:
+        pod.broken = pod.revision == platform.status["targetRevision"]
+    for _ in range(10):
+        platform.turn()
+    assert conditions(platform)["Degraded"] == ("True", "ServerCannotStart")
+    assert conditions(platform)["Ready"][0] == "True"
+    assert platform.life.available() == 2
+
+
+def test_a_cluster_that_is_being_deleted_gets_no_plan() -> None:
+    """Its children have owner references."""
+    platform = settled()
+    cluster = platform.cluster()
+    metadata = cluster.metadata.model_copy(update={"deletion_timestamp": "2026-01-01T00:00:00Z"})
+    from realtime_operator.planning.reconcile import reconcile
+    from tests.unit.realtime_operator.planning.memory_platform import SETTINGS
+    from tests.unit.realtime_operator.planning.simulation import START
+
+    assert reconcile(cluster.model_copy(update={"metadata": metadata}), platform.world(), START, SETTINGS).actions == ()
+
+
+def test_no_server_is_wanted() -> None:
+    """Replicas 0 is legal; the cluster is settled and says so."""
+    platform = settled({**SMALL, "replicas": 0})
+    assert conditions(platform)["Ready"] == ("False", "ScaledToZero")
+    assert platform.plan().actions == ()
+
+
+changes: st.SearchStrategy[JsonObject] = st.one_of(
+    st.integers(0, 5).map(lambda count: {"replicas": count}),
+    st.integers(1, 3).map(lambda workers: {"server": {"workers": workers}}),
+    st.sampled_from([{"endpoint": {"service": {"type": "NodePort"}}}, {"endpoint": {}}]),
+    st.booleans().map(lambda paused: {"paused": paused}),
+)
+
+
+@settings(max_examples=25, deadline=None)
+@given(st.lists(st.tuples(changes, st.integers(0, 25)), min_size=1, max_size=5))
+def test_any_history_of_changes_ends_settled(history: list[tuple[JsonObject, int]]) -> None:
+    """Nobody is cut on the way, and at the end the cluster is what the last spec says, with no more writes."""
+    platform = settled()
+    platform.life.connect(40)
+    for change, turns in history:
+        platform.change(**change)
+        for _ in range(turns):
+            platform.turn()
+    platform.change(paused=False)
+    platform.settle()
+    assert platform.life.removed_with_connections == 0
+    assert len(platform.life.pods) == dig(platform.spec, "replicas")
+    assert len([key for key in platform.objects if key.kind == "ReplicaSet"]) == 1
+    assert platform.plan().actions == ()
+    assert naming.revision_object("main", str((platform.status or {})["currentRevision"])) in {
+        key.name for key in platform.objects
+    }
