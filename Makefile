@@ -3,10 +3,10 @@ SHELL := /bin/bash
 .DEFAULT_GOAL := help
 PYTHON ?= python3
 VENV ?= .venv
-RUN := $(VENV)/bin/python -P
+RUN := PYTHONPATH=$(CURDIR) $(VENV)/bin/python -P
 STAMP := $(VENV)/.installed
 
-.PHONY: help setup demo check test e2e bench crds docs lock cluster-up cluster-down kubectl images clean
+.PHONY: help setup demo check test e2e bench crds docs lock cluster-up cluster-down kubectl wheels images clean
 
 help: ## List the verbs
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / {printf "  %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -44,6 +44,9 @@ cluster-down: $(STAMP) ## Stop it and leave nothing behind
 kubectl: $(STAMP) ## kubectl against it: make kubectl ARGS='get pods -A'
 	@$(RUN) -m tests.kit.cluster kubectl $(ARGS)
 
+wheels: $(STAMP) ## Collect in dist/wheels/ what the Dockerfile installs
+	$(RUN) -m tests.kit.cluster wheels
+
 images: $(STAMP) ## Build the images of operator, server and Redis, and load them into the cluster
 	@hack/setup-system.sh cluster
 	$(RUN) -m tests.kit.cluster images
@@ -69,6 +72,8 @@ lock: $(STAMP) ## Resolve requirements/*.txt again from pyproject.toml
 	  $(VENV)/bin/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-package realtime-operator \
 	    --no-emit-index-url --no-emit-find-links --no-header --extra $$set pyproject.toml -o requirements/$$set.txt || exit 1; \
 	done
+	echo pip | $(VENV)/bin/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url \
+	  --no-emit-find-links --no-header - -o requirements/build.txt
 
 clean: ## Remove what the other verbs made in the checkout
 	rm -rf $(VENV) dist build .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache

@@ -1,0 +1,123 @@
+"""`python -m tests.kit.cluster up|down|status|kubectl|images|e2e|demo`: what the Makefile calls."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Sequence
+from types import FrameType
+
+from tests.kit.cluster import images
+from tests.kit.cluster.components import kubectl
+from tests.kit.cluster.environment import Environment, EnvironmentMissingError
+from tests.kit.cluster.layout import OPERATOR_IMAGE, REDIS_IMAGE, REPOSITORY, SERVER_IMAGE, Layout
+from tests.kit.cluster.lifecycle import Progress, down, exec_inside, is_up, leftovers, up
+from tests.kit.cluster.process import ClusterError
+
+USAGE = "usage: python -m tests.kit.cluster up|down|status|kubectl|wheels|images|e2e|demo|env [ARGUMENTS]"
+
+
+def main(arguments: Sequence[str]) -> int:
+    """Run one command; its exit code."""
+    command, rest = (arguments[0], list(arguments[1:])) if arguments else ("", [])
+    layout = Layout(name=os.environ.get("E2E_CLUSTER", Layout().name))
+    try:
+        return _dispatch(layout, command, rest)
+    except (ClusterError, EnvironmentMissingError) as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 1
+
+
+def _dispatch(layout: Layout, command: str, rest: list[str]) -> int:
+    say = Progress()
+    if command == "up":
+        up(layout, say)
+        print("kubectl: make kubectl ARGS='get pods -A'; stop it with make cluster-down")
+        return 0
+    if command == "down":
+        return _down(layout, say)
+    if command == "status":
+        print("up" if is_up(layout) else "down")
+        return 0 if is_up(layout) else 3
+    if command == "kubectl":
+        return subprocess.run(kubectl(layout, *rest)).returncode
+    if command == "images":
+        up(layout, say)
+        images.build_all(layout, say)
+        return 0
+    if command == "wheels":
+        for target in ("operator", "server"):
+            images.prepare_wheels(target)
+        return 0
+    if command == "env":
+        print("\n".join(f"export {name}={value}" for name, value in _environment(layout).to_environ().items()))
+        return 0
+    if command == "e2e":
+        return _with_cluster(layout, say, ["-m", "pytest", str(REPOSITORY / "tests" / "e2e"), *rest])
+    if command == "demo":
+        return _with_cluster(layout, say, ["-m", "tests.kit.demo", *rest], keep="--keep" in rest)
+    print(USAGE, file=sys.stderr)
+    return 2
+
+
+def _environment(layout: Layout) -> Environment:
+    return Environment(
+        kubectl=layout.programs / "kubectl",
+        helm=layout.helm,
+        kubeconfig=layout.kubeconfig,
+        operator_image=OPERATOR_IMAGE,
+        server_image=SERVER_IMAGE,
+        redis_image=REDIS_IMAGE,
+        audit_log=layout.audit_log,
+    )
+
+
+def _down(layout: Layout, say: Progress) -> int:
+    down(layout)
+    left = leftovers(layout)
+    for line in left:
+        print(f"left behind: {line}", file=sys.stderr)
+    say("the cluster is down, nothing is left" if not left else "the cluster is down")
+    return 1 if left else 0
+
+
+def _with_cluster(layout: Layout, say: Progress, arguments: list[str], *, keep: bool = False) -> int:
+    """Run a program against a cluster: the user's own, the one that is up, or one that is started for it.
+
+    What was started here is torn down whatever happens, unless it is to be kept (KEEP=1, --keep).
+    """
+    command = ["env", "-C", str(REPOSITORY), sys.executable, "-P", *arguments]
+    environment = {"PYTHONPATH": str(REPOSITORY), "PYTHONDONTWRITEBYTECODE": "1"}
+    if os.environ.get("KUBECONFIG"):
+        own = Environment.from_environ()
+        say(f"using the cluster of {own.kubeconfig}")
+        return subprocess.run(command, env={**os.environ, **own.to_environ(), **environment}).returncode
+    signal.signal(signal.SIGTERM, _interrupt)
+    started_here = not is_up(layout)
+    try:
+        up(layout, say)
+        images.build_all(layout, say)
+        say("the images are in the cluster")
+        code = exec_inside(layout, command, {**_environment(layout).to_environ(), **environment})
+    finally:
+        if started_here and not keep and os.environ.get("KEEP") != "1":
+            signal.signal(signal.SIGINT, signal.SIG_IGN)
+            signal.signal(signal.SIGTERM, signal.SIG_IGN)
+            torn_down = _down(layout, say)
+        else:
+            torn_down = 0
+            say("the cluster stays up; stop it with make cluster-down")
+    return code or torn_down
+
+
+def _interrupt(_number: int, _frame: FrameType | None) -> None:
+    raise KeyboardInterrupt
+
+
+if __name__ == "__main__":
+    try:
+        sys.exit(main(sys.argv[1:]))
+    except KeyboardInterrupt:
+        sys.exit(130)

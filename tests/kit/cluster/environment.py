@@ -1,0 +1,59 @@
+"""What end-to-end tests are told by whoever runs them: which cluster, which programs, which images."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+
+class EnvironmentMissingError(Exception):
+    """A variable is not set; the message says which, and what it is for."""
+
+
+@dataclass(frozen=True, slots=True)
+class Environment:
+    """The cluster under test. `audit_log` is None on a cluster whose audit log cannot be read from here."""
+
+    kubectl: Path
+    helm: Path
+    kubeconfig: Path
+    operator_image: str
+    server_image: str
+    redis_image: str
+    audit_log: Path | None
+
+    @classmethod
+    def from_environ(cls, environ: Mapping[str, str] | None = None) -> Environment:
+        """Read E2E_KUBECTL, E2E_HELM, KUBECONFIG, OPERATOR_IMAGE, SERVER_IMAGE, REDIS_IMAGE and E2E_AUDIT_LOG."""
+        given = os.environ if environ is None else environ
+
+        def wanted(name: str, purpose: str) -> str:
+            value = given.get(name)
+            if not value:
+                raise EnvironmentMissingError(f"{name} is not set: it names {purpose}; `make e2e` sets it")
+            return value
+
+        audit_log = given.get("E2E_AUDIT_LOG")
+        return cls(
+            kubectl=Path(given.get("E2E_KUBECTL", "kubectl")),
+            helm=Path(given.get("E2E_HELM", "helm")),
+            kubeconfig=Path(wanted("KUBECONFIG", "the credentials of the cluster")),
+            operator_image=wanted("OPERATOR_IMAGE", "the operator's image, as the cluster's nodes can get it"),
+            server_image=wanted("SERVER_IMAGE", "the server's image, as the cluster's nodes can get it"),
+            redis_image=wanted("REDIS_IMAGE", "an image with redis-server, as the cluster's nodes can get it"),
+            audit_log=Path(audit_log) if audit_log else None,
+        )
+
+    def to_environ(self) -> dict[str, str]:
+        """The inverse of `from_environ`."""
+        return {
+            "E2E_KUBECTL": str(self.kubectl),
+            "E2E_HELM": str(self.helm),
+            "KUBECONFIG": str(self.kubeconfig),
+            "OPERATOR_IMAGE": self.operator_image,
+            "SERVER_IMAGE": self.server_image,
+            "REDIS_IMAGE": self.redis_image,
+            **({"E2E_AUDIT_LOG": str(self.audit_log)} if self.audit_log else {}),
+        }

@@ -1,0 +1,165 @@
+"""Images without a registry: bases from Debian packages, the project's own from its Dockerfile, by buildah.
+
+Each archive's name has a hash of all that went into it: what has not changed is neither built nor imported again.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import re
+import shutil
+import subprocess
+import sys
+from collections.abc import Callable, Iterable
+from pathlib import Path
+
+from tests.kit.cluster.layout import OPERATOR_IMAGE, PAUSE_IMAGE, REDIS_IMAGE, REPOSITORY, SERVER_IMAGE, Layout
+from tests.kit.cluster.process import ClusterError, inside, run
+
+Say = Callable[[str], None]
+
+SUITE = "bookworm"
+IMAGE_PYTHON = "3.11"
+OLD_PYTHON_ONLY = re.compile(r" ; python_full_version < '3\.11\.3'")
+BASE_IMAGE = f"localhost/base-python:{SUITE}"
+BUILD_SECONDS = 600
+
+PAUSE_SOURCE = "#include <unistd.h>\nint main(void) { for (;;) pause(); }\n"
+REDIS_DOCKERFILE = "FROM scratch\nADD base.tar /\nUSER 65532:65532\n"
+PACKAGES = {"python": "python3,ca-certificates", "redis": "redis-server"}
+
+
+def fingerprint(paths: Iterable[Path], *more: str) -> str:
+    """Twelve characters that stand for the content of files (and of the Python files below folders) and of texts."""
+    digest = hashlib.sha256("\0".join(more).encode())
+    for path in paths:
+        for file in sorted(path.rglob("*")) if path.is_dir() else [path]:
+            if file.is_file() and "__pycache__" not in file.parts:
+                digest.update(str(file.relative_to(REPOSITORY)).encode() + b"\0" + file.read_bytes())
+    return digest.hexdigest()[:12]
+
+
+def build_all(layout: Layout, say: Say) -> None:
+    """Build the images of operator, server and Redis, and import them into the running cluster."""
+    _import(layout, REDIS_IMAGE, redis_archive(layout, say), say)
+    for target, image in (("operator", OPERATOR_IMAGE), ("server", SERVER_IMAGE)):
+        _import(layout, image, project_archive(layout, target, image, say), say)
+
+
+def import_pause(layout: Layout, say: Say) -> None:
+    """The image of the process that holds a pod's namespaces."""
+    archive = _archive(layout, "pause", fingerprint([], PAUSE_SOURCE))
+    if not archive.exists():
+        context = _context(layout, "pause")
+        (context / "pause.c").write_text(PAUSE_SOURCE)
+        run("gcc", "-Os", "-static", "-o", context / "pause", context / "pause.c")
+        (context / "Dockerfile").write_text('FROM scratch\nCOPY pause /pause\nENTRYPOINT ["/pause"]\n')
+        _build(layout, context, PAUSE_IMAGE, archive)
+    _import(layout, PAUSE_IMAGE, archive, say)
+
+
+def redis_archive(layout: Layout, say: Say) -> Path:
+    """Redis as Debian packages it."""
+    archive = _archive(layout, "redis", fingerprint([], REDIS_DOCKERFILE, PACKAGES["redis"]))
+    if not archive.exists():
+        say("building the Redis image (once per machine)")
+        context = _context(layout, "redis")
+        _bootstrap(PACKAGES["redis"], context / "base.tar")
+        (context / "Dockerfile").write_text(REDIS_DOCKERFILE)
+        _build(layout, context, REDIS_IMAGE, archive)
+    return archive
+
+
+def project_archive(layout: Layout, target: str, image: str, say: Say) -> Path:
+    """One target of the project's Dockerfile, on a Debian base."""
+    lock = REPOSITORY / "requirements" / f"{target}.txt"
+    sources = [REPOSITORY / name for name in ("Dockerfile", "pyproject.toml", "README.md", "operator", "server")]
+    archive = _archive(layout, target, fingerprint([lock, *sources], PACKAGES["python"]))
+    if not archive.exists():
+        say(f"building the {target} image")
+        _base(layout, say)
+        prepare_wheels(target)
+        _build(layout, REPOSITORY, image, archive, "--target", target, "--build-arg", f"BASE={BASE_IMAGE}", "--layers")
+        for older in archive.parent.glob(f"{target}-*.tar"):
+            if older != archive:
+                older.unlink()
+    return archive
+
+
+def prepare_wheels(target: str) -> None:
+    """Collect what the Dockerfile installs: locked dependencies in dist/wheels/TARGET, our wheel in dist/wheels/own."""
+    wheels = REPOSITORY / "dist" / "wheels"
+    folder, own = wheels / target, wheels / "own"
+    lock, tools = (REPOSITORY / "requirements" / f"{name}.txt" for name in (target, "build"))
+    wanted = fingerprint([lock, tools], IMAGE_PYTHON)
+    stamp = folder / ".lock"
+    if not stamp.exists() or stamp.read_text() != wanted:
+        shutil.rmtree(folder, ignore_errors=True)
+        folder.mkdir(parents=True)
+        # Where the interpreter's version is asked for, the image's counts: Debian's 3.11.2 still needs async-timeout.
+        (folder / "requirements.txt").write_text(OLD_PYTHON_ONLY.sub("", lock.read_text()))
+        download = (sys.executable, "-P", "-m", "pip", "download", "--quiet", "--require-hashes", "--no-deps",
+                    "--only-binary=:all:", "--python-version", IMAGE_PYTHON, "--dest", folder)  # fmt: skip
+        run(*download, "--requirement", folder / "requirements.txt", timeout=BUILD_SECONDS)
+        run(*download, "--requirement", tools, timeout=BUILD_SECONDS)
+        stamp.write_text(wanted)
+    shutil.rmtree(own, ignore_errors=True)
+    # The same sources must give the same wheel, else every build would look like a change.
+    build = (sys.executable, "-P", "-m", "hatchling", "build", "--target", "wheel", "--directory", own)
+    run("env", "-C", REPOSITORY, "SOURCE_DATE_EPOCH=1577836800", *build, timeout=BUILD_SECONDS)
+
+
+def _base(layout: Layout, say: Say) -> None:
+    """The Debian base with Python, in buildah's store."""
+    if run(*_buildah(layout), "images", "--quiet", "--filter", f"reference={BASE_IMAGE}").strip():
+        return
+    say("building the base image (once per machine)")
+    context = _context(layout, "base")
+    _bootstrap(PACKAGES["python"], context / "base.tar")
+    (context / "Dockerfile").write_text("FROM scratch\nADD base.tar /\n")
+    _build(layout, context, BASE_IMAGE, None)
+
+
+def _bootstrap(packages: str, target: Path) -> None:
+    run("mmdebstrap", "--variant=minbase", "--mode=root", f"--include={packages}", SUITE, target, timeout=BUILD_SECONDS)
+
+
+def _context(layout: Layout, name: str) -> Path:
+    folder = layout.cache / "images" / "context" / name
+    folder.mkdir(parents=True, exist_ok=True)
+    return folder
+
+
+def _archive(layout: Layout, name: str, key: str) -> Path:
+    return layout.cache / "images" / f"{name}-{key}.tar"
+
+
+def _buildah(layout: Layout) -> tuple[str, ...]:
+    store = layout.cache / "images" / "buildah"
+    return ("buildah", "--root", str(store), "--runroot", f"/run/{layout.name}-buildah", "--storage-driver", "overlay")
+
+
+def _build(layout: Layout, context: Path, image: str, archive: Path | None, *options: str) -> None:
+    run(*_buildah(layout), "bud", "--quiet", "--runtime", "runc", "--isolation", "chroot", "--pull-never", *options,
+        "--tag", image, context, timeout=BUILD_SECONDS)  # fmt: skip
+    if archive is not None:
+        part = archive.with_suffix(".part")
+        part.unlink(missing_ok=True)
+        run(*_buildah(layout), "push", "--quiet", image, f"oci-archive:{part}:{image}", timeout=BUILD_SECONDS)
+        part.rename(archive)
+
+
+def _import(layout: Layout, image: str, archive: Path, say: Say) -> None:
+    """Import an archive, unless this very one is in the cluster's store already."""
+    stamp = layout.disk / "imported" / image.replace("/", "_")
+    if stamp.exists() and stamp.read_text() == archive.name:
+        return
+    ctr = inside(layout, "ctr", "-a", layout.containerd_socket, "-n", "k8s.io")
+    result = subprocess.run(
+        [*ctr, "images", "import", "--all-platforms=false", str(archive)], capture_output=True, text=True, timeout=120
+    )
+    if result.returncode != 0:
+        raise ClusterError(f"import of {image}: {result.stderr.strip()}")
+    stamp.parent.mkdir(parents=True, exist_ok=True)
+    stamp.write_text(archive.name)
+    say(f"imported {image}")

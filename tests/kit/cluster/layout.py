@@ -1,0 +1,105 @@
+"""Every name, path and address of a test cluster, derived from its name and number: several can run at once."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+from pathlib import Path
+
+KUBERNETES_VERSION = "v1.34.4"
+HELM_VERSION = "v3.22.0"
+COREDNS_VERSION = "v1.14.2"
+REPOSITORY = Path(__file__).parents[3]
+
+OPERATOR_IMAGE = "localhost/realtime-operator:e2e"
+SERVER_IMAGE = "localhost/realtime-server:e2e"
+REDIS_IMAGE = "localhost/realtime-redis:e2e"
+PAUSE_IMAGE = "registry.k8s.io/pause:3.9"
+
+
+def cache_folder() -> Path:
+    """Where built programs and images are kept between runs; REALTIME_OPERATOR_CACHE overrides it."""
+    given = os.environ.get("REALTIME_OPERATOR_CACHE")
+    return Path(given) if given else Path.home() / ".cache" / "realtime-operator"
+
+
+@dataclass(frozen=True, slots=True)
+class Layout:
+    """One test cluster. `number` (0 to 9) picks its address ranges, 10.(100+3n).0.0 and the two that follow."""
+
+    name: str = "realtime-e2e"
+    number: int = 4
+
+    @property
+    def cache(self) -> Path:
+        """Programs and images, shared by all clusters."""
+        return cache_folder()
+
+    @property
+    def programs(self) -> Path:
+        """The built Kubernetes programs."""
+        return self.cache / "bin" / f"kubernetes-{KUBERNETES_VERSION}"
+
+    @property
+    def helm(self) -> Path:
+        """The built helm."""
+        return self.cache / "bin" / f"helm-{HELM_VERSION}" / "helm"
+
+    @property
+    def coredns(self) -> Path:
+        """The built CoreDNS."""
+        return self.cache / "bin" / f"coredns-{COREDNS_VERSION}" / "coredns"
+
+    @property
+    def state(self) -> Path:
+        """Process ids, sockets, certificates, logs: what is gone after `down`, but for the logs."""
+        return Path("/run") / self.name
+
+    @property
+    def disk(self) -> Path:
+        """What is too large for memory: containerd's store (kept), etcd's data and the kubelet's folder (removed)."""
+        return self.cache / "clusters" / self.name
+
+    @property
+    def logs(self) -> Path:
+        """One log file for each component."""
+        return self.disk / "log"
+
+    @property
+    def kubeconfig(self) -> Path:
+        """Credentials of the administrator."""
+        return self.state / "pki" / "admin.kubeconfig"
+
+    @property
+    def audit_log(self) -> Path:
+        """One line of JSON for each request that writes."""
+        return self.logs / "audit.log"
+
+    @property
+    def containerd_socket(self) -> Path:
+        """Socket of the cluster's own containerd."""
+        return self.state / "containerd.sock"
+
+    @property
+    def _base(self) -> int:
+        return 100 + 3 * self.number
+
+    @property
+    def node_address(self) -> str:
+        """Address of the node, the API server and the DNS server."""
+        return f"10.{self._base}.0.1"
+
+    @property
+    def pod_range(self) -> str:
+        """Addresses of pods."""
+        return f"10.{self._base + 1}.0.0/24"
+
+    @property
+    def service_range(self) -> str:
+        """Addresses of Services."""
+        return f"10.{self._base + 2}.0.0/24"
+
+    @property
+    def kubernetes_service(self) -> str:
+        """Address of the Service `kubernetes`."""
+        return f"10.{self._base + 2}.0.1"
