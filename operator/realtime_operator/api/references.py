@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from realtime_operator.api.v1alpha1 import RealtimeCluster, SecretReference
+from realtime_operator.api.v1alpha1 import RealtimeCluster
+from realtime_operator.api.v1alpha1_server import SecretReference
 
 
 @dataclass(frozen=True, slots=True, order=True)

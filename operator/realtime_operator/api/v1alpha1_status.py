@@ -11,16 +11,7 @@ from typing import Annotated, Literal, Self
 from pydantic import ConfigDict, Field, ValidationError
 
 from realtime_operator.api.base import JsonValue, Model
-
-MAP_OF_TYPES: dict[str, str | list[str]] = {
-    "x-kubernetes-list-type": "map",
-    "x-kubernetes-list-map-keys": ["type"],
-}
-MAP_OF_NAMES: dict[str, str | list[str]] = {
-    "x-kubernetes-list-type": "map",
-    "x-kubernetes-list-map-keys": ["name"],
-}
-ATOMIC: dict[str, str | list[str]] = {"x-kubernetes-list-type": "atomic"}
+from realtime_operator.api.fields import ATOMIC, MAP_BY_NAME, MAP_BY_TYPE
 
 Timestamp = Annotated[str, Field(json_schema_extra={"format": "date-time"})]
 
@@ -110,7 +101,7 @@ class RealtimeClusterStatus(StatusModel):
 
     phase: Literal["Pending", "Progressing", "Ready", "Degraded", "Paused"] | None = None
     """The conditions in one word."""
-    conditions: Annotated[tuple[Condition, ...], Field(json_schema_extra={**MAP_OF_TYPES})] | None = None
+    conditions: Annotated[tuple[Condition, ...], Field(json_schema_extra={**MAP_BY_TYPE})] | None = None
     """What is true of the cluster."""
     observed_generation: int | None = None
     """The generation of the spec that this status is about."""
@@ -134,7 +125,7 @@ class RealtimeClusterStatus(StatusModel):
     """How fast connections are moved now. Absent: none are."""
     autoscaling: AutoscalingStatus | None = None
     """What the autoscaler has decided and remembers. Absent: there is none."""
-    servers: Annotated[tuple[ServerStatus, ...], Field(json_schema_extra={**MAP_OF_NAMES})] | None = None
+    servers: Annotated[tuple[ServerStatus, ...], Field(json_schema_extra={**MAP_BY_NAME})] | None = None
     """The servers, by name."""
 
     @classmethod

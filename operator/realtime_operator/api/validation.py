@@ -7,7 +7,8 @@ from collections.abc import Iterator, Mapping
 
 from realtime_operator.api.errors import Finding, FindingReason
 from realtime_operator.api.references import Reference, references
-from realtime_operator.api.v1alpha1 import RealtimeCluster, Toleration
+from realtime_operator.api.v1alpha1 import RealtimeCluster
+from realtime_operator.api.v1alpha1_pod import Toleration
 
 _NAME = re.compile(r"[A-Za-z0-9]([-A-Za-z0-9_.]{0,61}[A-Za-z0-9])?", re.ASCII)
 _PREFIX = re.compile(r"[a-z0-9]([-a-z0-9.]*[a-z0-9])?", re.ASCII)

@@ -6,7 +6,8 @@ import json
 
 from realtime_operator import naming
 from realtime_operator.api.base import JsonObject, JsonValue
-from realtime_operator.api.v1alpha1 import Namespace, RealtimeCluster
+from realtime_operator.api.v1alpha1 import RealtimeCluster
+from realtime_operator.api.v1alpha1_server import Namespace
 from realtime_operator.builders.manifest import metadata, sealed
 from realtime_operator.builders.redis_service import redis_address
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from realtime_operator.api.v1alpha1 import Image
+from realtime_operator.api.v1alpha1_pod import Image
 from realtime_operator.builders.settings import BuildSettings
 
 

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 
 from realtime_operator.api import quantity
 from realtime_operator.api.base import JsonObject
-from realtime_operator.api.v1alpha1 import Resources
+from realtime_operator.api.v1alpha1_pod import Resources
 
 Quantities = Mapping[str, int | str]
 

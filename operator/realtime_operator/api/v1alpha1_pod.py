@@ -1,0 +1,116 @@
+"""The part of the spec that becomes the pods: image, resources, placement, labels."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+from pydantic import Field
+
+from realtime_operator.api import quantity
+from realtime_operator.api.base import Model, rule
+from realtime_operator.api.fields import (
+    ATOMIC,
+    SET,
+    Annotations,
+    Labels,
+    ObjectName,
+    Quantity,
+    Repository,
+    Tag,
+    Text,
+    cel_is_quantity,
+)
+
+RESERVED_LABELS_RULE = (
+    "!has(self.labels) || self.labels.all(key, !key.startsWith('realtime.dev/') && !(key in ['app.kubernetes.io/name',"
+    " 'app.kubernetes.io/instance', 'app.kubernetes.io/component', 'app.kubernetes.io/managed-by']))"
+)
+RESERVED_LABELS = frozenset(f"app.kubernetes.io/{name}" for name in ("name", "instance", "component", "managed-by"))
+
+
+def is_reserved(key: str) -> bool:
+    """Whether a label or annotation belongs to the operator."""
+    return key.startswith("realtime.dev/") or key in RESERVED_LABELS
+
+
+class Image(Model):
+    """The server's image. What is absent comes from the operator's own release."""
+
+    repository: Repository | None = None
+    """Image without tag, like `ghcr.io/realtime-operator/server`. Absent: the operator's default server image."""
+    tag: Tag | None = None
+    """Tag of the image. Absent: the tag of the operator's default server image."""
+    pull_policy: Literal["Always", "IfNotPresent", "Never"] | None = None
+    """When the kubelet pulls the image. Absent: the operator's default (`IfNotPresent`)."""
+    pull_secrets: Annotated[tuple[ObjectName, ...], Field(max_length=8, json_schema_extra={**SET})] = ()
+    """Names of Secrets with credentials for the registry, in addition to the operator's defaults."""
+
+
+class Resources(Model):
+    """Resources of a container, as in a pod."""
+
+    requests: Annotated[dict[str, Quantity], Field(max_length=16)] = Field(default_factory=dict)
+    """What is reserved for the container, by resource (`cpu`, `memory`)."""
+    limits: Annotated[dict[str, Quantity], Field(max_length=16)] = Field(default_factory=dict)
+    """What the container may use at most, by resource (`cpu`, `memory`)."""
+
+    @rule(
+        "!has(self.requests) || !has(self.limits) || self.requests.all(name, !(name in self.limits)"
+        f" || !{cel_is_quantity('self.requests[name]')} || !{cel_is_quantity('self.limits[name]')}"
+        " || quantity(string(self.requests[name])).compareTo(quantity(string(self.limits[name]))) <= 0)",
+        "requests must not be above limits",
+        field="requests",
+    )
+    def _requests_are_within_limits(self) -> bool:
+        return all(
+            quantity.parse(value) <= quantity.parse(self.limits[name])
+            for name, value in self.requests.items()
+            if name in self.limits
+        )
+
+
+class Toleration(Model):
+    """A taint of nodes that server pods tolerate, as in a pod."""
+
+    key: Text | None = None
+    """Key of the taint. Absent: every key, with operator Exists."""
+    operator: Literal["Exists", "Equal"] | None = None
+    """How key and value are compared. Absent: Equal."""
+    value: Text | None = None
+    """Value of the taint."""
+    effect: Literal["NoSchedule", "PreferNoSchedule", "NoExecute"] | None = None
+    """Effect of the taint. Absent: every effect."""
+    toleration_seconds: Annotated[int, Field(ge=0, le=2_147_483_647)] | None = None
+    """How long a NoExecute taint is tolerated, in seconds. Absent: for ever."""
+
+
+class Pod(Model):
+    """What is added to the server pods."""
+
+    resources: Resources = Resources()
+    """Resources of the server container. Absent ones: requests cpu 100m, memory 128Mi; limit memory 512Mi."""
+    node_selector: Labels = Field(default_factory=dict)
+    """Labels that a node must have."""
+    tolerations: Annotated[tuple[Toleration, ...], Field(max_length=32, json_schema_extra={**ATOMIC})] = ()
+    """Taints of nodes that are tolerated."""
+    labels: Labels = Field(default_factory=dict)
+    """Labels added to the pods."""
+    annotations: Annotations = Field(default_factory=dict)
+    """Annotations added to the pods."""
+
+    @rule(
+        RESERVED_LABELS_RULE,
+        "labels that begin with realtime.dev/, and app.kubernetes.io/name, instance, component and managed-by,"
+        " belong to the operator",
+        field="labels",
+    )
+    def _labels_are_free(self) -> bool:
+        return not any(is_reserved(key) for key in self.labels)
+
+    @rule(
+        "!has(self.annotations) || self.annotations.all(key, !key.startsWith('realtime.dev/'))",
+        "annotations that begin with realtime.dev/ belong to the operator",
+        field="annotations",
+    )
+    def _annotations_are_free(self) -> bool:
+        return not any(key.startswith("realtime.dev/") for key in self.annotations)

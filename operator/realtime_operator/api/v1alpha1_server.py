@@ -1,0 +1,181 @@
+"""The part of the spec that becomes the servers' configuration."""
+
+from __future__ import annotations
+
+import re
+from typing import Annotated, Literal
+
+from pydantic import Field
+
+from realtime_operator.api import duration, quantity
+from realtime_operator.api.base import Model, rule
+from realtime_operator.api.fields import (
+    ATOMIC,
+    SET,
+    Duration,
+    NamespaceName,
+    ObjectName,
+    SecretKey,
+    Size,
+    Text,
+    cel_is_duration,
+    cel_is_quantity,
+)
+
+ORIGIN = "^[a-z][a-z0-9+.-]*://[^/?#*]+$"
+
+
+class SecretReference(Model):
+    """A key of a Secret in the cluster's namespace."""
+
+    name: ObjectName
+    """Name of the Secret."""
+    key: SecretKey
+    """Key in the Secret's data."""
+
+
+class Heartbeat(Model):
+    """How a dead connection is found."""
+
+    interval: Duration = "25s"
+    """Time between two pings on a connection. Must be shorter than the idle timeout of every proxy in between."""
+    timeout: Duration = "8s"
+    """How long a client may take to answer a ping before its connection is closed."""
+
+    @rule(
+        f"!{cel_is_duration('self.timeout')} || !{cel_is_duration('self.interval')}"
+        " || duration(self.timeout) < duration(self.interval)",
+        "timeout must be shorter than interval: a ping has to be answered before the next one is sent",
+        field="timeout",
+    )
+    def _timeout_is_shorter(self) -> bool:
+        return self.timeout_seconds < self.interval_seconds
+
+    @property
+    def interval_seconds(self) -> int:
+        """`interval` in seconds."""
+        return duration.seconds(self.interval)
+
+    @property
+    def timeout_seconds(self) -> int:
+        """`timeout` in seconds."""
+        return duration.seconds(self.timeout)
+
+
+class Limits(Model):
+    """What one server accepts."""
+
+    connections: Annotated[int, Field(ge=1, le=1_000_000)] = 10_000
+    """Connections of one server (pod), divided over its workers. Above, a handshake is refused with HTTP 503."""
+    channels_per_connection: Annotated[int, Field(ge=1, le=100_000)] = 128
+    """Channels that one connection may be subscribed to."""
+    message_bytes: Size = "64Ki"
+    """Largest message from a client, in bytes (a quantity)."""
+    messages_per_second: Annotated[int, Field(ge=1, le=100_000)] = 100
+    """Messages per second that one connection may send. Above, it is closed."""
+    outbox_bytes: Size = "1Mi"
+    """What may wait to be sent to one connection, in bytes (a quantity). Above, it is closed as too slow."""
+
+    @rule(
+        f"!{cel_is_quantity('self.messageBytes')} || !{cel_is_quantity('self.outboxBytes')}"
+        " || quantity(string(self.messageBytes)).compareTo(quantity(string(self.outboxBytes))) <= 0",
+        "outboxBytes must be at least messageBytes: else a single message is too much for every connection",
+        field="outboxBytes",
+    )
+    def _a_message_fits(self) -> bool:
+        return self.message_bytes_number <= self.outbox_bytes_number
+
+    @property
+    def message_bytes_number(self) -> int:
+        """`message_bytes` as a number."""
+        return quantity.whole(self.message_bytes)
+
+    @property
+    def outbox_bytes_number(self) -> int:
+        """`outbox_bytes` as a number."""
+        return quantity.whole(self.outbox_bytes)
+
+
+class Server(Model):
+    """What every server of the cluster does."""
+
+    workers: Annotated[int, Field(ge=1, le=64)] = 1
+    """Processes in one server; about one for each CPU core that a pod may use."""
+    heartbeat: Heartbeat = Heartbeat()
+    """Pings to clients."""
+    limits: Limits = Limits()
+    """Limits of a server and of a connection."""
+    origins: Annotated[tuple[Text, ...], Field(max_length=64, json_schema_extra={**SET})] = ()
+    """Origins (`https://app.example.com`) that browsers may connect from, compared exactly. Empty: all."""
+
+    @rule(
+        f"!has(self.origins) || self.origins.all(origin, origin.matches('{ORIGIN}'))",
+        "origins are compared exactly: write scheme and host like https://app.example.com, without a path or *",
+        field="origins",
+    )
+    def _origins_are_origins(self) -> bool:
+        return all(re.fullmatch(ORIGIN, origin) for origin in self.origins)
+
+
+class History(Model):
+    """Publications that are kept for clients that come later."""
+
+    size: Annotated[int, Field(ge=1, le=100_000)] = 100
+    """How many publications a channel keeps."""
+    ttl: Duration = "10m"
+    """How long after the last publication a channel's history is kept."""
+
+    @property
+    def ttl_seconds(self) -> int:
+        """`ttl` in seconds."""
+        return duration.seconds(self.ttl)
+
+
+class Namespace(Model):
+    """Options of the channels whose names begin with `name:`; those of `default` hold for channels without a colon."""
+
+    name: NamespaceName
+    """What stands before the first colon of a channel's name."""
+    history: History | None = None
+    """Keep the last publications of each channel. Absent: keep none."""
+    recovery: bool = False
+    """Let clients that come back get what they missed. Needs `history`."""
+    presence: bool = False
+    """Let it be asked who is subscribed to a channel."""
+    publish: Literal["nobody", "subscribers", "anyone"] = "nobody"
+    """Which clients may publish. The HTTP API always may."""
+
+    @rule(
+        "!self.recovery || has(self.history)",
+        "recovery needs history: what is not kept can't be recovered; set history, {} for its defaults",
+        field="recovery",
+    )
+    def _recovery_has_history(self) -> bool:
+        return not self.recovery or self.history is not None
+
+
+class Token(Model):
+    """A secret that connection tokens may be signed with (HS256)."""
+
+    secret_ref: SecretReference
+    """Where the secret is."""
+
+
+class Authentication(Model):
+    """Who may connect."""
+
+    anonymous: bool = False
+    """Let clients connect without a token."""
+    tokens: Annotated[tuple[Token, ...], Field(max_length=8, json_schema_extra={**ATOMIC})] = ()
+    """Secrets of connection tokens; all are tried, so one can be rotated. Empty: one is generated (`token-secret`)."""
+    issuer: Text | None = None
+    """What the claim `iss` of tokens must say. Absent: anything."""
+    audience: Text | None = None
+    """What the claim `aud` of tokens must contain. Absent: anything."""
+
+
+class ServerApi(Model):
+    """The HTTP API for backends."""
+
+    key_secret_ref: SecretReference | None = None
+    """Where the API key is. Absent: one is generated (Secret CLUSTER-credentials, key api-key)."""
