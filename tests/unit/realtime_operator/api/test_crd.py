@@ -1,0 +1,88 @@
+"""The CustomResourceDefinition."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import jsonschema
+import pytest
+import yaml
+
+from realtime_operator import naming
+from realtime_operator.api.base import JsonObject
+from realtime_operator.api.crd import build_crd, root_schema
+from realtime_operator.api.v1alpha1 import RealtimeCluster
+from realtime_operator.api.validation import validate
+from tests.kit.document import dig, object_at, objects_at, parse
+
+ROOT = Path(__file__).parents[4]
+EXAMPLES = sorted((ROOT / "examples").glob("*.yaml"))
+
+
+def documents(path: Path) -> list[JsonObject]:
+    """The objects of a YAML file."""
+    return [parse(json.dumps(document)) for document in yaml.safe_load_all(path.read_text())]
+
+
+def test_it_has_the_names_that_users_type() -> None:
+    """`kubectl get rtc`, `kubectl get realtime`."""
+    names = object_at(build_crd(), "spec", "names")
+    assert (names["shortNames"], names["categories"], names["plural"]) == (["rtc"], ["realtime"], "realtimeclusters")
+
+
+def test_it_has_status_and_scale() -> None:
+    """The status is written apart from the spec; autoscalers use the scale."""
+    subresources = object_at(build_crd(), "spec", "versions", 0, "subresources")
+    assert subresources["status"] == {}
+    assert subresources["scale"] == {
+        "specReplicasPath": ".spec.replicas",
+        "statusReplicasPath": ".status.replicas",
+        "labelSelectorPath": ".status.selector",
+    }
+
+
+def test_it_prints_what_matters() -> None:
+    """The columns of `kubectl get rtc`."""
+    columns = objects_at(build_crd(), "spec", "versions", 0, "additionalPrinterColumns")
+    assert [column["name"] for column in columns] == ["Phase", "Ready", "Connections", "Revision", "Endpoint", "Age"]
+
+
+def test_every_column_is_a_field() -> None:
+    """A column's path leads to a field of the schema."""
+    schema = root_schema()
+    for column in objects_at(build_crd(), "spec", "versions", 0, "additionalPrinterColumns"):
+        parts = str(column["jsonPath"]).removeprefix(".").split(".")
+        path = [step for part in parts for step in ("properties", part)]
+        assert parts[0] == "metadata" or dig(schema, *path) is not None
+
+
+def test_an_absent_spec_is_an_empty_one() -> None:
+    """The API server fills in the defaults even when there is no spec at all."""
+    assert dig(root_schema(), "properties", "spec", "default") == {}
+
+
+def test_lists_of_the_status_are_merged_by_key() -> None:
+    """So that another program may own a condition."""
+    status = object_at(root_schema(), "properties", "status", "properties")
+    assert dig(status, "conditions", "x-kubernetes-list-map-keys") == ["type"]
+    assert dig(status, "servers", "x-kubernetes-list-map-keys") == ["name"]
+
+
+@pytest.mark.parametrize("path", EXAMPLES, ids=lambda path: path.stem)
+def test_examples_are_valid(path: Path) -> None:
+    """Each has one cluster, which fits the schema, and brings the Secrets that it refers to."""
+    found = documents(path)
+    secrets = {
+        str(dig(item, "metadata", "name")): dict.fromkeys(object_at(item, "stringData"), "")
+        for item in found
+        if item["kind"] == "Secret"
+    }
+    (document,) = [item for item in found if item["kind"] == naming.KIND]
+    jsonschema.validate(document, root_schema())
+    assert validate(RealtimeCluster.from_object(document), secrets) == ()
+
+
+def test_there_are_examples() -> None:
+    """The folder is found."""
+    assert "quickstart" in {path.stem for path in EXAMPLES}

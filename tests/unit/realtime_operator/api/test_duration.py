@@ -1,0 +1,26 @@
+"""Durations."""
+
+from __future__ import annotations
+
+import pytest
+
+from realtime_operator.api import duration
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [("1s", 1), ("25s", 25), ("10m", 600), ("1h30m", 5400), ("1h1m1s", 3661), ("0s", 0), ("90m", 5400), ("005s", 5)],
+)
+def test_a_duration_is_whole_seconds(text: str, expected: int) -> None:
+    """Hours, minutes and seconds add up."""
+    assert duration.seconds(text) == expected
+
+
+@pytest.mark.parametrize(
+    "text", ["", "10", "s", "1.5s", "-1s", "1s1m", "1d", "10 s", "10S", "\u0661s", "1s\n", "1234567s"]
+)
+def test_anything_else_is_refused_with_an_example(text: str) -> None:
+    """The message shows how a duration is written."""
+    assert not duration.is_duration(text)
+    with pytest.raises(ValueError, match="write it like 30s"):
+        duration.seconds(text)

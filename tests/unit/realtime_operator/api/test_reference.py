@@ -1,0 +1,38 @@
+"""The generated page."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from realtime_operator.api.base import JsonObject
+from realtime_operator.api.crd import root_schema
+from realtime_operator.api.reference import build_reference
+from tests.kit.document import object_at
+
+
+def fields(schema: JsonObject) -> Iterator[str]:
+    """Every field of a schema, by its own name."""
+    for name in object_at(schema, "properties"):
+        yield name
+        child = object_at(schema, "properties", name)
+        yield from fields(child)
+        yield from fields(object_at(child, "items"))
+
+
+def test_every_field_is_in_it() -> None:
+    """Of spec and status."""
+    page = build_reference()
+    for part in ("spec", "status"):
+        for name in fields(object_at(root_schema(), "properties", part)):
+            assert f"| `{name}` |" in page
+
+
+def test_rules_are_in_it() -> None:
+    """What would be refused is said before somebody tries it."""
+    assert "- Timeout must be shorter than interval" in build_reference()
+
+
+def test_tables_have_no_broken_cells() -> None:
+    """Every row has four cells."""
+    rows = [line for line in build_reference().splitlines() if line.startswith("|")]
+    assert {line.replace("\\|", "").count("|") for line in rows} == {5}

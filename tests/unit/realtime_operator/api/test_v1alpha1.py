@@ -1,0 +1,65 @@
+"""The resource: defaults, reading, refusals."""
+
+from __future__ import annotations
+
+import pytest
+
+from realtime_operator.api.base import JsonObject
+from realtime_operator.api.errors import InvalidCluster
+from realtime_operator.api.v1alpha1 import RealtimeCluster
+from tests.kit.manifests import cluster_of
+from tests.kit.refusals import REFUSALS, Refusal
+
+
+@pytest.mark.parametrize("spec", [{}, {"spec": {}}, {"spec": {"server": {}, "backplane": {"redis": {}}}}])
+def test_an_empty_spec_is_a_small_cluster(spec: JsonObject) -> None:
+    """Two servers, a managed Redis, no autoscaling: whatever part of the emptiness is written down."""
+    cluster = RealtimeCluster.from_object({"metadata": {"name": "a"}, **spec})
+    assert cluster.spec.replicas == 2
+    assert cluster.spec.autoscaling is None
+    assert cluster.spec.backplane.managed is not None
+
+
+@pytest.mark.parametrize("refusal", REFUSALS, ids=lambda refusal: refusal.path)
+def test_what_the_api_server_refuses_is_refused(refusal: Refusal) -> None:
+    """The same field, and for rules the same message: an object may have been stored before a rule was made."""
+    with pytest.raises(InvalidCluster) as caught:
+        RealtimeCluster.from_object(refusal.document)
+    findings = {finding.path: finding.message for finding in caught.value.findings}
+    assert refusal.path in findings
+    if refusal.by_rule:
+        assert findings[refusal.path] == refusal.message
+
+
+def test_numbers_beside_texts() -> None:
+    """Durations and sizes are texts outside and numbers inside."""
+    spec = cluster_of({"server": {"limits": {"messageBytes": "32Ki", "outboxBytes": 65536}}}).spec
+    assert (spec.server.limits.message_bytes_number, spec.server.limits.outbox_bytes_number) == (32768, 65536)
+    assert (spec.server.heartbeat.interval_seconds, spec.server.heartbeat.timeout_seconds) == (25, 8)
+    assert (spec.rollout.drain.timeout_seconds, spec.rollout.drain.settle_seconds) == (600, 5)
+
+
+@pytest.mark.parametrize(("written", "expected"), [("auto", None), (100, 100.0)])
+def test_a_fixed_rate_is_a_number_and_auto_is_none(written: int | str, expected: float | None) -> None:
+    """`auto` leaves the rate to what was measured."""
+    drain = cluster_of({"rollout": {"drain": {"connectionsPerSecond": written}}}).spec.rollout.drain
+    assert drain.fixed_rate == expected
+
+
+def test_an_external_redis_is_not_managed() -> None:
+    """One or the other."""
+    spec: JsonObject = {"backplane": {"redis": {"external": {"urlSecretRef": {"name": "redis", "key": "url"}}}}}
+    assert cluster_of(spec).spec.backplane.managed is None
+
+
+def test_metadata_of_no_concern_is_ignored() -> None:
+    """The API server adds fields with each release."""
+    metadata: JsonObject = {"name": "a", "namespace": "b", "uid": "c", "managedFields": [], "resourceVersion": "7"}
+    cluster = RealtimeCluster.from_object({"apiVersion": "x", "kind": "y", "metadata": metadata, "more": 1})
+    assert (cluster.metadata.name, cluster.metadata.namespace, cluster.metadata.uid) == ("a", "b", "c")
+
+
+@pytest.mark.parametrize("status", [None, "text", {"phase": "Dreaming"}, {"replicas": "two"}])
+def test_a_status_that_cannot_be_read_counts_as_absent(status: JsonObject) -> None:
+    """It never makes a cluster invalid: it is written anew."""
+    assert RealtimeCluster.from_object({"metadata": {"name": "a"}, "status": status}).status is None
