@@ -1,0 +1,52 @@
+"""The configuration of the servers."""
+
+from __future__ import annotations
+
+from realtime_operator.api.base import JsonObject
+from realtime_operator.builders.config_map import build_config_map, server_config
+from tests.kit.document import dig, object_at, parse, text_at
+from tests.kit.manifests import cluster_of
+
+
+def test_it_never_changes() -> None:
+    """Another configuration is another revision with another name."""
+    config_map = build_config_map(cluster_of(), "bcdfghjkmn")
+    assert config_map["immutable"] is True
+    assert text_at(config_map, "metadata", "name") == "chat-bcdfghjkmn"
+
+
+def test_the_file_is_the_configuration() -> None:
+    """As JSON, to be read by people too."""
+    text = text_at(build_config_map(cluster_of(), "b"), "data", "config.json")
+    assert parse(text) == server_config(cluster_of())
+    assert text.startswith('{\n  "workers": 1,\n')
+
+
+def test_no_secret_is_in_it() -> None:
+    """Only the files in which they are."""
+    config = server_config(cluster_of())
+    assert object_at(config, "api") == {"key_file": "/etc/realtime/credentials/api-key"}
+    assert object_at(config, "admin") == {"token_file": "/etc/realtime/credentials/admin-token"}
+    assert dig(config, "auth", "token_secret_files") == ["/etc/realtime/credentials/token-secret"]
+    assert dig(config, "backplane", "redis", "password_file") == "/etc/realtime/redis/password"
+
+
+def test_own_token_secrets_replace_the_generated_one() -> None:
+    """In their order; all of them are tried."""
+    reference: JsonObject = {"secretRef": {"name": "t", "key": "k"}}
+    config = server_config(cluster_of({"auth": {"tokens": [reference, reference]}}))
+    assert dig(config, "auth", "token_secret_files") == ["/etc/realtime/tokens/0", "/etc/realtime/tokens/1"]
+
+
+def test_clusters_of_one_name_do_not_meet_in_a_shared_redis() -> None:
+    """The prefix has the namespace in it."""
+    prefixes = {dig(server_config(cluster_of(namespace=n)), "backplane", "prefix") for n in ("a", "b")}
+    assert prefixes == {"a.chat", "b.chat"}
+
+
+def test_a_namespace_without_history_has_none() -> None:
+    """And one with an empty history has its defaults."""
+    spec: JsonObject = {"namespaces": [{"name": "a"}, {"name": "b", "history": {}}]}
+    namespaces = dig(server_config(cluster_of(spec)), "namespaces")
+    assert isinstance(namespaces, list)
+    assert [dig(entry, "history") for entry in namespaces] == [None, {"size": 100, "ttl_seconds": 600}]

@@ -1,0 +1,73 @@
+"""The managed Redis. tests/component/test_managed_redis.py runs what its container runs."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+
+from realtime_operator import naming
+from realtime_operator.api.base import JsonObject
+from realtime_operator.builders.redis_stateful_set import build_redis_stateful_set
+from tests.kit.document import dig, object_at, objects_at, text_at
+from tests.kit.manifests import PASSWORD_HASH, SETTINGS, cluster_of, with_redis_password
+
+
+def built(spec: JsonObject | None = None, password_hash: str = PASSWORD_HASH) -> JsonObject:
+    """The StatefulSet of a cluster whose password exists."""
+    secrets = {"chat-redis": {naming.KEY_REDIS_PASSWORD: password_hash}}
+    found = build_redis_stateful_set(cluster_of(spec), SETTINGS, secrets)
+    assert found is not None
+    return found
+
+
+def container(spec: JsonObject | None = None) -> JsonObject:
+    """Its only container."""
+    (found,) = objects_at(built(spec), "spec", "template", "spec", "containers")
+    return found
+
+
+@pytest.mark.parametrize("secrets", [{}, {"chat-redis": {}}, {"chat-redis": {"other": "hash"}}])
+def test_it_waits_for_its_password(secrets: dict[str, dict[str, str]]) -> None:
+    """No Redis without one."""
+    assert build_redis_stateful_set(cluster_of(), SETTINGS, secrets) is None
+
+
+def test_an_external_redis_needs_none() -> None:
+    """Not even if a password is left over."""
+    spec: JsonObject = {"backplane": {"redis": {"external": {"urlSecretRef": {"name": "r", "key": "u"}}}}}
+    assert build_redis_stateful_set(cluster_of(spec), SETTINGS, with_redis_password(cluster_of())) is None
+
+
+def test_a_new_password_is_a_new_pod() -> None:
+    """Redis reads it only when it starts."""
+    one, other = built(), built(password_hash="f" * 64)
+    assert object_at(one, "spec", "template") != object_at(other, "spec", "template")
+    assert object_at(one, "spec", "template", "spec") == object_at(other, "spec", "template", "spec")
+
+
+def test_the_password_is_in_a_file_only() -> None:
+    """Not in the environment, and the hash of it is all that the manifest has."""
+    assert "env" not in container()
+    assert PASSWORD_HASH not in json.dumps(built())
+
+
+@pytest.mark.parametrize(
+    ("limits", "expected"), [({}, 161061273), ({"memory": "1Gi"}, 644245094), ({"cpu": "1"}, 161061273)]
+)
+def test_redis_keeps_within_its_memory(limits: JsonObject, expected: int) -> None:
+    """A part of the limit is left for buffers; when it is full, writing fails and nothing is evicted."""
+    command = text_at(container({"backplane": {"redis": {"managed": {"resources": {"limits": limits}}}}}), "command", 2)
+    assert f"--maxmemory {expected} --maxmemory-policy noeviction" in command
+
+
+def test_the_image_of_the_spec_wins() -> None:
+    """Else the operator's default."""
+    assert container()["image"] == SETTINGS.redis_image
+    assert container({"backplane": {"redis": {"managed": {"image": "own/redis:1"}}}})["image"] == "own/redis:1"
+
+
+def test_its_data_outlives_the_container() -> None:
+    """On a volume of the pod."""
+    volumes = {text_at(v, "name"): v for v in objects_at(built(), "spec", "template", "spec", "volumes")}
+    assert dig(volumes["data"], "emptyDir") == {}

@@ -1,0 +1,77 @@
+"""Files in a server pod."""
+
+from __future__ import annotations
+
+from pathlib import PurePosixPath
+
+import pytest
+
+from realtime_operator.api.base import JsonObject, JsonValue
+from realtime_operator.builders import pod
+from realtime_operator.builders.config_map import server_config
+from realtime_operator.builders.server_volumes import server_mounts, server_volumes
+from tests.kit.document import dig, object_at, objects_at, text_at
+from tests.kit.manifests import cluster_of
+
+REFERENCE: JsonObject = {"name": "own", "key": "the-key"}
+SPECS: dict[str, JsonObject] = {
+    "default": {},
+    "tokens": {"auth": {"tokens": [{"secretRef": REFERENCE}, {"secretRef": REFERENCE}]}},
+    "api": {"api": {"keySecretRef": REFERENCE}},
+    "redis": {"backplane": {"redis": {"external": {"urlSecretRef": REFERENCE}}}},
+}
+
+
+def files(spec: JsonObject) -> dict[str, tuple[str, str]]:
+    """Secret and key of each file that a pod has from a Secret."""
+    cluster = cluster_of(spec)
+    mounts = {text_at(mount, "name"): text_at(mount, "mountPath") for mount in server_mounts(cluster)}
+    found: dict[str, tuple[str, str]] = {}
+    for volume in server_volumes(cluster, "b"):
+        directory = mounts[text_at(volume, "name")]
+        sources = [*([dig(volume, "secret")] if dig(volume, "secret") else [])]
+        sources += [source["secret"] for source in objects_at(volume, "projected", "sources")]
+        for source in sources:
+            secret = text_at(source, "secretName") or text_at(source, "name")
+            for item in objects_at(source, "items"):
+                found[f"{directory}/{item['path']}"] = (secret, text_at(item, "key"))
+    return found
+
+
+def paths(value: JsonValue) -> set[str]:
+    """Every path of a file with a secret in a configuration."""
+    if isinstance(value, dict):
+        return set().union(*(paths(child) for child in value.values()))
+    if isinstance(value, list):
+        return set().union(*(paths(child) for child in value))
+    return {value} if isinstance(value, str) and value.startswith("/") else set()
+
+
+@pytest.mark.parametrize("spec", SPECS.values(), ids=SPECS)
+def test_every_file_that_the_configuration_names_is_mounted(spec: JsonObject) -> None:
+    """And nothing else that is secret."""
+    assert paths(server_config(cluster_of(spec))) == set(files(spec))
+
+
+def test_own_secrets_are_mounted_under_our_names() -> None:
+    """The spec's key becomes the file that the configuration names."""
+    assert files(SPECS["tokens"])["/etc/realtime/tokens/1"] == ("own", "the-key")
+    assert files(SPECS["api"])["/etc/realtime/credentials/api-key"] == ("own", "the-key")
+    assert files(SPECS["redis"])["/etc/realtime/redis/url"] == ("own", "the-key")
+
+
+@pytest.mark.parametrize("spec", SPECS.values(), ids=SPECS)
+def test_every_volume_is_mounted_once(spec: JsonObject) -> None:
+    """Names agree, directories are not nested."""
+    cluster = cluster_of(spec)
+    mounts = server_mounts(cluster)
+    assert [text_at(mount, "name") for mount in mounts] == [text_at(v, "name") for v in server_volumes(cluster, "b")]
+    directories = [PurePosixPath(text_at(mount, "mountPath")) for mount in mounts]
+    assert len({*directories}) == len(directories)
+    assert not any(one in other.parents for one in directories for other in directories)
+
+
+def test_only_temporary_files_can_be_written() -> None:
+    """Everything else is read-only."""
+    writable = [mount for mount in server_mounts(cluster_of()) if object_at(mount).get("readOnly") is not True]
+    assert [text_at(mount, "mountPath") for mount in writable] == [pod.TEMPORARY_DIRECTORY]
