@@ -22,7 +22,7 @@ MEMORY_PART = 0.6
 
 # The password goes from file to file: arguments and environment can be read by others. printf is built into the shell.
 START = """umask 077
-printf 'requirepass "%s"\\n' "$(cat {password_file})" > {configuration}
+printf 'requirepass "%s"\\n' "$(sed 's/[\\"]/\\\\&/g' {password_file})" > {configuration}
 exec redis-server {configuration} --port {port} --dir {directory} --appendonly yes --appendfsync everysec --save '' \
 --maxmemory {memory} --maxmemory-policy noeviction"""
 

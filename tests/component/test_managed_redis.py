@@ -1,0 +1,138 @@
+"""What the container of the managed Redis runs, run here: its command and its probes, with other folders and port."""
+
+from __future__ import annotations
+
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+import redis
+
+from realtime_operator import naming
+from realtime_operator.api.base import JsonValue
+from realtime_operator.builders import pod
+from realtime_operator.builders.redis_stateful_set import DATA_DIRECTORY, build_redis_stateful_set
+from tests.kit.deadline import eventually
+from tests.kit.document import dig, objects_at
+from tests.kit.manifests import SETTINGS, cluster_of, with_redis_password
+from tests.kit.redis_process import free_port
+
+PASSWORD = "pass word/with-$HOME_and#'signs'\"of\\all kinds"
+START_SECONDS = 10
+
+
+class Container:
+    """The container of the manifest, moved into a folder."""
+
+    def __init__(self, folder: Path) -> None:
+        manifest = build_redis_stateful_set(cluster_of(), SETTINGS, with_redis_password(cluster_of()))
+        assert manifest is not None
+        (self._manifest,) = objects_at(manifest, "spec", "template", "spec", "containers")
+        self.port = free_port()
+        self._moved = {
+            naming.REDIS_CREDENTIALS_DIRECTORY: str(folder / "credentials"),
+            f"--dir {DATA_DIRECTORY}": f"--dir {folder / 'data'}",
+            f"{pod.TEMPORARY_DIRECTORY}/redis.conf": str(folder / "tmp.conf"),
+            str(naming.PORT_REDIS): str(self.port),
+        }
+        for name in ("credentials", "data"):
+            (folder / name).mkdir()
+        (folder / "credentials" / naming.KEY_REDIS_PASSWORD).write_text(PASSWORD)
+        self.process: subprocess.Popen[bytes] | None = None
+
+    def start(self) -> None:
+        """Run the command of the container."""
+        command = self._command(dig(self._manifest, "command"))
+        self.process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+
+    def stop(self) -> None:
+        """Stop it as the kubelet does."""
+        if self.process is not None:
+            self.process.terminate()
+            self.process.wait(timeout=START_SECONDS)
+            self.process = None
+
+    def probe(self, name: str) -> bool:
+        """Run a probe; whether it succeeds."""
+        command = self._command(dig(self._manifest, name, "exec", "command"))
+        return subprocess.run(command, capture_output=True, timeout=5).returncode == 0
+
+    def known_to_others(self, name: str) -> bytes:
+        """What /proc says of its process."""
+        assert self.process is not None
+        return Path(f"/proc/{self.process.pid}/{name}").read_bytes()
+
+    async def ready(self) -> None:
+        """Wait until the readiness probe succeeds."""
+
+        async def probe() -> bool:
+            return self.probe("readinessProbe")
+
+        await eventually(probe, bool, what="the readiness probe succeeds", within=START_SECONDS)
+
+    def client(self, password: str | None = PASSWORD) -> redis.Redis:
+        """A client of it."""
+        return redis.Redis(port=self.port, password=password, decode_responses=True)
+
+    def _command(self, words: JsonValue) -> list[str]:
+        assert isinstance(words, list)
+        command = [str(word) for word in words]
+        for here, there in self._moved.items():
+            command = [word.replace(here, there) for word in command]
+        return command
+
+
+@pytest.fixture
+def container(tmp_path: Path) -> Iterator[Container]:
+    """A container that runs."""
+    found = Container(tmp_path)
+    found.start()
+    try:
+        yield found
+    finally:
+        found.stop()
+
+
+async def test_it_wants_the_password_of_the_file(container: Container) -> None:
+    """Whatever characters are in it."""
+    await container.ready()
+    with container.client() as client:
+        assert client.ping()
+    with container.client(password=None) as stranger, pytest.raises(redis.AuthenticationError):
+        stranger.ping()
+
+
+async def test_the_password_is_not_in_its_arguments_or_environment(container: Container) -> None:
+    """Others on the node can read both."""
+    await container.ready()
+    for name in ("cmdline", "environ"):
+        assert PASSWORD.encode() not in container.known_to_others(name)
+
+
+async def test_it_refuses_writes_when_it_is_full_and_evicts_nothing(container: Container) -> None:
+    """An evicted history would be a lost one."""
+    await container.ready()
+    with container.client() as client:
+        assert client.config_get("maxmemory-policy") == {"maxmemory-policy": "noeviction"}
+        assert client.config_get("maxmemory") == {"maxmemory": "161061273"}
+
+
+async def test_a_restarted_container_has_its_data(container: Container) -> None:
+    """From its append-only file."""
+    await container.ready()
+    with container.client() as client:
+        client.set("key", "value")
+    container.stop()
+    assert not container.probe("livenessProbe")
+    container.start()
+    await container.ready()
+    assert container.probe("livenessProbe")
+    with container.client() as client:
+        assert client.get("key") == "value"
+
+
+async def test_the_shell_is_replaced(container: Container) -> None:
+    """Signals of the kubelet reach Redis itself."""
+    await container.ready()
+    assert container.known_to_others("comm") == b"redis-server\n"
