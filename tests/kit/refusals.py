@@ -39,7 +39,7 @@ class Refusal:
 
 
 DURATION = "must be a duration like 30s, 10m or 1h30m, longer than 0s and at most 720h"
-SIZE = "must be a number of bytes like 65536, 64Ki or 1Mi, at least 1 and at most 1Gi"
+SIZE = "must be a number of bytes like 65536, 64Ki or 1Mi, at least 1Ki and at most 1Gi"
 SHARE = "must be a number of servers like 1, or a percentage of them from 0% to 100% like 25%"
 RATE = "must be a number of connections per second from 1 to 100000, or auto"
 QUANTITY = "must be a quantity like 500m, 2 or 256Mi, and not negative"
@@ -109,7 +109,7 @@ REFUSALS = (
         {"server": {"heartbeat": {"interval": "5s"}}},
     ),
     Refusal("spec.server.limits.messageBytes", SIZE, {"server": {"limits": {"messageBytes": "64KB"}}}),
-    Refusal("spec.server.limits.messageBytes", SIZE, {"server": {"limits": {"messageBytes": 0}}}),
+    Refusal("spec.server.limits.messageBytes", SIZE, {"server": {"limits": {"messageBytes": 1000}}}),
     Refusal("spec.server.limits.outboxBytes", SIZE, {"server": {"limits": {"outboxBytes": "2Gi"}}}),
     Refusal("spec.server.limits.outboxBytes", SIZE, {"server": {"limits": {"outboxBytes": "1500m"}}}),
     Refusal(
@@ -129,7 +129,7 @@ REFUSALS = (
     ),
     Refusal(
         "spec.namespaces[0].name",
-        "must consist of lower case letters, digits and -, and begin and end with a letter or digit",
+        "must be the name of a channel namespace: letters, digits, -, _ and .",
         {"namespaces": [{"name": "chat:room"}]},
     ),
     Refusal(

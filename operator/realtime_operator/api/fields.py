@@ -12,7 +12,7 @@ from pydantic_core import CoreSchema, core_schema
 from realtime_operator.api import duration, quantity
 from realtime_operator.api.base import Check, refusal
 
-_DNS_LABEL = "^[a-z0-9]([-a-z0-9]*[a-z0-9])?$"
+_NAMESPACE = "^[-_.a-zA-Z0-9]+$"
 _DNS_NAME = "^[a-z0-9]([-a-z0-9.]*[a-z0-9])?$"
 _SECRET_KEY = "^[-._a-zA-Z0-9]+$"  # noqa: S105 - a pattern
 _SHARE = "^(100|[1-9]?[0-9])%$"
@@ -26,7 +26,7 @@ MAP_BY_NAME: dict[str, JsonValue] = {"x-kubernetes-list-type": "map", "x-kuberne
 MAP_BY_TYPE: dict[str, JsonValue] = {"x-kubernetes-list-type": "map", "x-kubernetes-list-map-keys": ["type"]}
 
 MAX_DURATION_HOURS = 720
-MAX_BYTES = 1 << 30
+MIN_BYTES, MAX_BYTES = 1 << 10, 1 << 30
 
 
 def cel_is_duration(expression: str) -> str:
@@ -51,7 +51,7 @@ def _is_size(value: int | str) -> bool:
     if not quantity.is_quantity(value):
         return False
     number = quantity.parse(value)
-    return number == int(number) and 1 <= number <= MAX_BYTES
+    return number == int(number) and MIN_BYTES <= number <= MAX_BYTES
 
 
 def _is_share(value: int | str) -> bool:
@@ -98,8 +98,8 @@ Size = Annotated[
     _INT_OR_STRING,
     Check(
         f"{cel_is_quantity('self')} && quantity(string(self)).isInteger()"
-        f" && quantity(string(self)).asInteger() >= 1 && quantity(string(self)).asInteger() <= {MAX_BYTES}",
-        "must be a number of bytes like 65536, 64Ki or 1Mi, at least 1 and at most 1Gi",
+        f" && quantity(string(self)).asInteger() >= {MIN_BYTES} && quantity(string(self)).asInteger() <= {MAX_BYTES}",
+        "must be a number of bytes like 65536, 64Ki or 1Mi, at least 1Ki and at most 1Gi",
         _is_size,
     ),
 ]
@@ -149,7 +149,7 @@ SecretKey = Annotated[
 NamespaceName = Annotated[
     str,
     Field(max_length=63),
-    _matches(_DNS_LABEL, "must consist of lower case letters, digits and -, and begin and end with a letter or digit"),
+    _matches(_NAMESPACE, "must be the name of a channel namespace: letters, digits, -, _ and ."),
 ]
 
 Repository = Annotated[

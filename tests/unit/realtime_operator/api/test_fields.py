@@ -22,7 +22,7 @@ class Everything(Model):
 
 ACCEPTED: dict[str, list[int | str]] = {
     "duration": ["1s", "720h", "1h30m"],
-    "size": [1, "64Ki", "1Gi", "1k", "1e3"],
+    "size": [1024, "64Ki", "1Gi", "10k", "1e6"],
     "quantity": ["100m", 2, "0", "1.5Gi"],
     "share": [0, 3, "0%", "25%", "100%"],
     "rate": ["auto", 1, 100000],

@@ -1,0 +1,146 @@
+"""Operator and server do not import each other; what both must know is compared here."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from realtime_operator import naming
+from realtime_operator.api.base import JsonObject
+from realtime_operator.api.v1alpha1 import RealtimeClusterSpec
+from realtime_operator.builders.config_map import server_config
+from realtime_operator.builders.replica_set import build_replica_set
+from realtime_server import settings
+from realtime_server.settings import Settings
+from tests.kit.document import object_at, objects_at
+from tests.kit.manifests import SETTINGS, cluster_of
+
+REFERENCE: JsonObject = {"name": "own", "key": "the-key"}
+EVERYTHING: JsonObject = {
+    "server": {
+        "workers": 64,
+        "heartbeat": {"interval": "720h", "timeout": "1s"},
+        "limits": {
+            "connections": 1,
+            "channelsPerConnection": 1,
+            "messageBytes": "1Ki",
+            "messagesPerSecond": 1,
+            "outboxBytes": "1Gi",
+        },
+        "origins": ["https://chat.example.com"],
+    },
+    "namespaces": [
+        {"name": "default"},
+        {
+            "name": "A_b.c-1",
+            "history": {"size": 1, "ttl": "1s"},
+            "recovery": True,
+            "presence": True,
+            "publish": "anyone",
+        },
+        {"name": "n" * 63, "history": {"size": 100000, "ttl": "720h"}, "publish": "subscribers"},
+    ],
+    "auth": {"anonymous": True, "tokens": [{"secretRef": REFERENCE}], "issuer": "a", "audience": "b"},
+    "api": {"keySecretRef": REFERENCE},
+    "backplane": {"redis": {"external": {"urlSecretRef": REFERENCE}}},
+    "rollout": {"drain": {"connectionsPerSecond": 1, "timeout": "720h", "settle": "1s"}},
+}
+
+
+def settings_of(spec: JsonObject) -> Settings:
+    """What a server reads of the file that the operator writes."""
+    return Settings.model_validate_json(json.dumps(server_config(cluster_of(spec))))
+
+
+def test_ports_agree() -> None:
+    """Numbers and paths."""
+    listen = Settings().listen
+    assert (listen.client_port, listen.api_port, listen.admin_port) == (
+        naming.PORT_CLIENT,
+        naming.PORT_API,
+        naming.PORT_ADMIN,
+    )
+
+
+def test_variables_agree() -> None:
+    """Names of the environment that the operator sets and the server reads."""
+    (container,) = objects_at(build_replica_set(cluster_of(), SETTINGS, "b"), "spec", "template", "spec", "containers")
+    names = {variable["name"] for variable in objects_at(container, "env")}
+    assert names == {settings.ENV_CONFIG, settings.ENV_SERVER_NAME, settings.ENV_REVISION}
+
+
+def test_an_empty_spec_is_the_servers_own_default() -> None:
+    """Limits, heartbeat and drain: the two documents name the same numbers."""
+    own, default = settings_of({}), Settings()
+    assert (own.workers, own.listen, own.heartbeat, own.limits, own.drain) == (
+        default.workers,
+        default.listen,
+        default.heartbeat,
+        default.limits,
+        default.drain,
+    )
+    assert (own.origins, own.namespaces, own.auth.anonymous) == ((), (), False)
+
+
+def test_every_field_of_the_spec_reaches_the_server() -> None:
+    """Under the server's own names, with its own units."""
+    read = settings_of(EVERYTHING)
+    assert (read.workers, read.heartbeat.interval_seconds, read.limits.outbox_bytes) == (64, 2592000, 1 << 30)
+    assert [namespace.name for namespace in read.namespaces] == ["default", "A_b.c-1", "n" * 63]
+    assert read.namespaces[1].history is not None
+    assert (read.auth.issuer, read.auth.audience) == ("a", "b")
+    assert read.auth.token_secret_files == (Path("/etc/realtime/tokens/0"),)
+    assert read.backplane.redis is not None
+    assert read.backplane.redis.url_file == Path("/etc/realtime/redis/url")
+    assert read.drain.timeout_seconds == 2592000
+
+
+def test_the_managed_redis_is_found() -> None:
+    """By address, with the password in a file."""
+    redis = settings_of({}).backplane.redis
+    assert redis is not None
+    assert redis.address == "chat-redis.realtime.svc:6379"
+    assert redis.password_file == Path("/etc/realtime/redis/password")
+
+
+SECONDS = st.integers(1, 720 * 3600)
+
+
+@given(
+    interval=SECONDS,
+    timeout=SECONDS,
+    message=st.integers(1 << 10, 1 << 30),
+    outbox=st.integers(1 << 10, 1 << 30),
+    name=st.from_regex("[-_.a-zA-Z0-9]{1,63}", fullmatch=True),
+    workers=st.integers(1, 64),
+)
+def test_what_the_spec_accepts_the_server_accepts(
+    interval: int, timeout: int, message: int, outbox: int, name: str, workers: int
+) -> None:
+    """At every bound: else servers would crash-loop over what the API server could have refused."""
+    low, high = sorted((timeout, interval))
+    spec: JsonObject = {
+        "server": {
+            "workers": workers,
+            "heartbeat": {"interval": f"{min(high + 1, 999_999)}s", "timeout": f"{min(low, 999_998)}s"},
+            "limits": {"messageBytes": min(message, outbox), "outboxBytes": max(message, outbox)},
+        },
+        "namespaces": [{"name": name, "history": {"ttl": f"{min(low, 999_999)}s"}}],
+    }
+    assert settings_of(spec).workers == workers
+
+
+@pytest.mark.parametrize("part", ["limits", "heartbeat"])
+def test_no_setting_of_the_server_is_forgotten(part: str) -> None:
+    """A new limit of the server becomes a field of the spec in the same change, or this fails."""
+    assert set(object_at(server_config(cluster_of()), part)) == set(type(getattr(Settings(), part)).model_fields)
+
+
+def test_every_part_of_the_spec_that_servers_read_is_known() -> None:
+    """The top level of the server's file."""
+    assert set(server_config(cluster_of())) == set(Settings.model_fields)
+    assert {"server", "namespaces", "auth", "api", "backplane"} <= set(RealtimeClusterSpec.model_fields)
