@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import json
 import re
 from pathlib import Path
 
 from realtime_operator.planning.reasons import ConditionType, Reason
 from realtime_server import codes
 from realtime_server.codes import DisconnectCode, ErrorCode, UnsubscribeCode
+from realtime_server.settings import Settings
 
 REFERENCE = Path(__file__).parents[3] / "docs" / "reference"
 
@@ -64,3 +66,10 @@ def test_reasons_are_documented() -> None:
     named = set(re.findall(r"`(\w+)`", text))
     assert {reason.value for reason in Reason} <= named
     assert set(ConditionType) == set(re.findall(r"^### (\w+)$", text, flags=re.MULTILINE))
+
+
+def test_defaults_of_the_server_are_documented() -> None:
+    """server-config.md shows exactly the configuration that an empty file means."""
+    block = re.search(r"^```json\n(.*?)^```$", section("server-config.md", "File"), flags=re.MULTILINE | re.DOTALL)
+    assert block is not None
+    assert json.loads(block.group(1)) == json.loads(Settings().model_dump_json())
