@@ -77,6 +77,11 @@ REFUSALS = (
         {"image": {"repository": "ghcr.io/realtime-operator/server@sha256:0123"}},
     ),
     Refusal(
+        "spec.image.repository",
+        "must be an image without tag or digest, like ghcr.io/realtime-operator/server",
+        {"image": {"repository": "server:1.0"}},
+    ),
+    Refusal(
         "spec.image.tag",
         "must be an image's tag like 1.4.2: letters, digits, _, . and -",
         {"image": {"tag": "1.0/2"}},
@@ -92,6 +97,7 @@ REFUSALS = (
         "must be the name of an object: lower case letters, digits, - and .",
         {"image": {"pullSecrets": ["My_Secret"]}},
     ),
+    Refusal("spec.image.pullSecrets", "Duplicate value", {"image": {"pullSecrets": ["a", "a"]}}, by_rule=False),
     Refusal("spec.server.workers", "should be greater than or equal to 1", {"server": {"workers": 0}}, by_rule=False),
     Refusal("spec.server.heartbeat.interval", DURATION, heartbeat("25", "8s")),
     Refusal("spec.server.heartbeat.interval", DURATION, heartbeat("1.5s", "1s")),
@@ -132,6 +138,7 @@ REFUSALS = (
         "must be the name of a channel namespace: letters, digits, -, _ and .",
         {"namespaces": [{"name": "chat:room"}]},
     ),
+    Refusal("spec.namespaces", "Duplicate value", {"namespaces": [{"name": "a"}, {"name": "a"}]}, by_rule=False),
     Refusal(
         "spec.namespaces[0].recovery",
         "recovery needs history: what is not kept can't be recovered; set history, {} for its defaults",

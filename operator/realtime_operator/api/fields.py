@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from typing import Annotated
 
-from pydantic import Field, GetCoreSchemaHandler, GetJsonSchemaHandler, JsonValue
+from pydantic import Field, GetCoreSchemaHandler, GetJsonSchemaHandler
 from pydantic.json_schema import JsonSchemaValue
 from pydantic_core import CoreSchema, core_schema
 
@@ -17,13 +17,8 @@ _DNS_NAME = "^[a-z0-9]([-a-z0-9.]*[a-z0-9])?$"
 _SECRET_KEY = "^[-._a-zA-Z0-9]+$"  # noqa: S105 - a pattern
 _SHARE = "^(100|[1-9]?[0-9])%$"
 _TAG = "^[A-Za-z0-9_][A-Za-z0-9_.-]*$"
-_REPOSITORY = "^[a-z0-9]+([._:-]+[a-z0-9]+)*(/[a-z0-9]+([._-]+[a-z0-9]+)*)*$"
-
-# what json_schema_extra says of a list: how server-side apply merges it
-SET: dict[str, JsonValue] = {"x-kubernetes-list-type": "set"}
-ATOMIC: dict[str, JsonValue] = {"x-kubernetes-list-type": "atomic"}
-MAP_BY_NAME: dict[str, JsonValue] = {"x-kubernetes-list-type": "map", "x-kubernetes-list-map-keys": ["name"]}
-MAP_BY_TYPE: dict[str, JsonValue] = {"x-kubernetes-list-type": "map", "x-kubernetes-list-map-keys": ["type"]}
+_WORDS = "[a-z0-9]+([._-]+[a-z0-9]+)*"
+_REPOSITORY = f"^({_WORDS}(:[0-9]+)?/)?{_WORDS}(/{_WORDS})*$"
 
 MAX_DURATION_HOURS = 720
 MIN_BYTES, MAX_BYTES = 1 << 10, 1 << 30

@@ -16,7 +16,8 @@ from realtime_operator import naming
 from realtime_operator.api import duration
 from realtime_operator.api.base import JsonObject, Model, rule
 from realtime_operator.api.errors import InvalidCluster, findings_of
-from realtime_operator.api.fields import MAP_BY_NAME, Annotations, Duration, Rate, Share
+from realtime_operator.api.fields import Annotations, Duration, Rate, Share
+from realtime_operator.api.lists import MAP_BY_NAME
 from realtime_operator.api.v1alpha1_pod import Image, Pod, Resources
 from realtime_operator.api.v1alpha1_server import Authentication, Namespace, SecretReference, Server, ServerApi
 from realtime_operator.api.v1alpha1_status import RealtimeClusterStatus
@@ -175,7 +176,7 @@ class RealtimeClusterSpec(Model):
     """Change nothing until this is false again. What runs goes on running."""
     server: Server = Server()
     """What every server does."""
-    namespaces: Annotated[tuple[Namespace, ...], Field(max_length=64, json_schema_extra={**MAP_BY_NAME})] = ()
+    namespaces: Annotated[tuple[Namespace, ...], Field(max_length=64), MAP_BY_NAME] = ()
     """Kinds of channels and their options."""
     auth: Authentication = Authentication()
     """Who may connect."""

@@ -9,8 +9,6 @@ from pydantic import Field
 from realtime_operator.api import quantity
 from realtime_operator.api.base import Model, rule
 from realtime_operator.api.fields import (
-    ATOMIC,
-    SET,
     Annotations,
     Labels,
     ObjectName,
@@ -20,6 +18,7 @@ from realtime_operator.api.fields import (
     Text,
     cel_is_quantity,
 )
+from realtime_operator.api.lists import ATOMIC, SET
 
 RESERVED_LABELS_RULE = (
     "!has(self.labels) || self.labels.all(key, !key.startsWith('realtime.dev/') && !(key in ['app.kubernetes.io/name',"
@@ -42,7 +41,7 @@ class Image(Model):
     """Tag of the image. Absent: the tag of the operator's default server image."""
     pull_policy: Literal["Always", "IfNotPresent", "Never"] | None = None
     """When the kubelet pulls the image. Absent: the operator's default (`IfNotPresent`)."""
-    pull_secrets: Annotated[tuple[ObjectName, ...], Field(max_length=8, json_schema_extra={**SET})] = ()
+    pull_secrets: Annotated[tuple[ObjectName, ...], Field(max_length=8), SET] = ()
     """Names of Secrets with credentials for the registry, in addition to the operator's defaults."""
 
 
@@ -91,7 +90,7 @@ class Pod(Model):
     """Resources of the server container. Absent ones: requests cpu 100m, memory 128Mi; limit memory 512Mi."""
     node_selector: Labels = Field(default_factory=dict)
     """Labels that a node must have."""
-    tolerations: Annotated[tuple[Toleration, ...], Field(max_length=32, json_schema_extra={**ATOMIC})] = ()
+    tolerations: Annotated[tuple[Toleration, ...], Field(max_length=32), ATOMIC] = ()
     """Taints of nodes that are tolerated."""
     labels: Labels = Field(default_factory=dict)
     """Labels added to the pods."""

@@ -10,8 +10,6 @@ from pydantic import Field
 from realtime_operator.api import duration, quantity
 from realtime_operator.api.base import Model, rule
 from realtime_operator.api.fields import (
-    ATOMIC,
-    SET,
     Duration,
     NamespaceName,
     ObjectName,
@@ -21,6 +19,7 @@ from realtime_operator.api.fields import (
     cel_is_duration,
     cel_is_quantity,
 )
+from realtime_operator.api.lists import ATOMIC, SET
 
 ORIGIN = "^[a-z][a-z0-9+.-]*://[^/?#*]+$"
 
@@ -105,7 +104,7 @@ class Server(Model):
     """Pings to clients."""
     limits: Limits = Limits()
     """Limits of a server and of a connection."""
-    origins: Annotated[tuple[Text, ...], Field(max_length=64, json_schema_extra={**SET})] = ()
+    origins: Annotated[tuple[Text, ...], Field(max_length=64), SET] = ()
     """Origins (`https://app.example.com`) that browsers may connect from, compared exactly. Empty: all."""
 
     @rule(
@@ -166,7 +165,7 @@ class Authentication(Model):
 
     anonymous: bool = False
     """Let clients connect without a token."""
-    tokens: Annotated[tuple[Token, ...], Field(max_length=8, json_schema_extra={**ATOMIC})] = ()
+    tokens: Annotated[tuple[Token, ...], Field(max_length=8), ATOMIC] = ()
     """Secrets of connection tokens; all are tried, so one can be rotated. Empty: one is generated (`token-secret`)."""
     issuer: Text | None = None
     """What the claim `iss` of tokens must say. Absent: anything."""

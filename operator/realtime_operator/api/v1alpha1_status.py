@@ -11,7 +11,7 @@ from typing import Annotated, Literal, Self
 from pydantic import ConfigDict, Field, ValidationError
 
 from realtime_operator.api.base import JsonValue, Model
-from realtime_operator.api.fields import ATOMIC, MAP_BY_NAME, MAP_BY_TYPE
+from realtime_operator.api.lists import ATOMIC, MAP_BY_NAME, MAP_BY_TYPE
 
 Timestamp = Annotated[str, Field(json_schema_extra={"format": "date-time"})]
 
@@ -59,7 +59,7 @@ class RolloutStatus(StatusModel):
     """Servers of other revisions that are still there."""
     connections_to_move: int | None = None
     """Connections on the servers that are to go."""
-    draining_servers: Annotated[tuple[str, ...], Field(json_schema_extra={**ATOMIC})] | None = None
+    draining_servers: Annotated[tuple[str, ...], ATOMIC] | None = None
     """Names of the servers that are quiesced or drained now."""
 
 
@@ -101,7 +101,7 @@ class RealtimeClusterStatus(StatusModel):
 
     phase: Literal["Pending", "Progressing", "Ready", "Degraded", "Paused"] | None = None
     """The conditions in one word."""
-    conditions: Annotated[tuple[Condition, ...], Field(json_schema_extra={**MAP_BY_TYPE})] | None = None
+    conditions: Annotated[tuple[Condition, ...], MAP_BY_TYPE] | None = None
     """What is true of the cluster."""
     observed_generation: int | None = None
     """The generation of the spec that this status is about."""
@@ -125,7 +125,7 @@ class RealtimeClusterStatus(StatusModel):
     """How fast connections are moved now. Absent: none are."""
     autoscaling: AutoscalingStatus | None = None
     """What the autoscaler has decided and remembers. Absent: there is none."""
-    servers: Annotated[tuple[ServerStatus, ...], Field(json_schema_extra={**MAP_BY_NAME})] | None = None
+    servers: Annotated[tuple[ServerStatus, ...], MAP_BY_NAME] | None = None
     """The servers, by name."""
 
     @classmethod

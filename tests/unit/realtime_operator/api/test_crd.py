@@ -10,7 +10,7 @@ import pytest
 import yaml
 
 from realtime_operator import naming
-from realtime_operator.api.base import JsonObject
+from realtime_operator.api.base import JsonObject, JsonValue
 from realtime_operator.api.crd import build_crd, root_schema
 from realtime_operator.api.v1alpha1 import RealtimeCluster
 from realtime_operator.api.validation import validate
@@ -86,3 +86,37 @@ def test_examples_are_valid(path: Path) -> None:
 def test_there_are_examples() -> None:
     """The folder is found."""
     assert "quickstart" in {path.stem for path in EXAMPLES}
+
+
+def with_defaults(value: JsonValue, schema: JsonObject) -> JsonValue:
+    """A value as the API server stores it: defaults of absent fields are filled in, from the outside to the inside."""
+    if isinstance(value, list):
+        return [with_defaults(item, object_at(schema, "items")) for item in value]
+    if not isinstance(value, dict):
+        return value
+    filled = dict(value)
+    for name in object_at(schema, "properties"):
+        child = object_at(schema, "properties", name)
+        if name not in filled and "default" in child:
+            filled[name] = child["default"]
+        if name in filled:
+            filled[name] = with_defaults(filled[name], child)
+    return filled
+
+
+@pytest.mark.parametrize(
+    "spec",
+    [
+        {},
+        {"namespaces": [{"name": "chat", "history": {}}]},
+        {"autoscaling": {"maxReplicas": 5, "connectionsPerReplica": 100}},
+        {"server": {"heartbeat": {"interval": "30s"}}, "rollout": {"drain": {}}},
+    ],
+)
+def test_models_and_schema_have_the_same_defaults(spec: JsonObject) -> None:
+    """It does not matter who fills them in."""
+    document: JsonObject = {"metadata": {"name": "a"}, "spec": spec}
+    stored = with_defaults(document, root_schema())
+    assert isinstance(stored, dict)
+    assert stored != document
+    assert RealtimeCluster.from_object(stored) == RealtimeCluster.from_object(document)

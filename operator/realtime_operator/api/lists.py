@@ -1,0 +1,47 @@
+"""How lists are merged by server-side apply, and that nothing is in them twice."""
+
+from __future__ import annotations
+
+from collections.abc import Hashable
+from dataclasses import dataclass
+
+from pydantic import GetCoreSchemaHandler, GetJsonSchemaHandler
+from pydantic.json_schema import JsonSchemaValue
+from pydantic_core import CoreSchema, core_schema
+
+from realtime_operator.api.base import refusal
+
+
+@dataclass(frozen=True, slots=True)
+class ListType:
+    """Metadata of a list's type: `set` of texts, `map` of objects by `key`, or `atomic`: replaced as a whole.
+
+    The API server refuses duplicates in sets and maps by their list type; the operator does by itself.
+    """
+
+    kind: str
+    key: str | None = None
+
+    def __get_pydantic_core_schema__(self, source: object, handler: GetCoreSchemaHandler) -> CoreSchema:
+        """Look for duplicates after the items have been validated."""
+        return core_schema.no_info_after_validator_function(self._check, handler(source))
+
+    def __get_pydantic_json_schema__(self, schema: CoreSchema, handler: GetJsonSchemaHandler) -> JsonSchemaValue:
+        """Add the markers that server-side apply reads."""
+        keys = {"x-kubernetes-list-map-keys": [self.key]} if self.key else {}
+        return {**handler(schema), "x-kubernetes-list-type": self.kind, **keys}
+
+    def _check(self, items: tuple[object, ...]) -> tuple[object, ...]:
+        seen: set[Hashable] = set()
+        for item in items if self.kind != "atomic" else ():
+            identity = getattr(item, self.key) if self.key else item
+            if identity in seen:
+                raise refusal(f"has {identity} twice")
+            seen.add(identity)
+        return items
+
+
+SET = ListType("set")
+ATOMIC = ListType("atomic")
+MAP_BY_NAME = ListType("map", "name")
+MAP_BY_TYPE = ListType("map", "type")
