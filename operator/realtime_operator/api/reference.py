@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterator
 
 from realtime_operator import naming
@@ -37,11 +38,9 @@ def _sections(path: str, schema: JsonObject) -> Iterator[str]:
     properties = object_at(schema, "properties")
     required = schema.get("required")
     yield f"\n## {path}\n\n{schema['description']}\n\n| field | type | default | means |\n| --- | --- | --- | --- |\n"
-    for name, child in properties.items():
-        assert isinstance(child, dict)
+    for name in properties:
         is_required = isinstance(required, list) and name in required
-        default = "required" if is_required else _default(child)
-        yield f"| `{name}` | {_type(child)} | {default} | {child['description']}{_limits(child)} |\n"
+        yield _row(f"{path}.{name}", name, object_at(properties, name), is_required=is_required)
     yield from _rules(schema)
     for name, child in properties.items():
         assert isinstance(child, dict)
@@ -50,6 +49,18 @@ def _sections(path: str, schema: JsonObject) -> Iterator[str]:
             yield from _sections(f"{path}.{name}", child)
         elif "properties" in items:
             yield from _sections(f"{path}.{name}[]", items)
+
+
+def _row(path: str, name: str, schema: JsonObject, *, is_required: bool) -> str:
+    default = "required" if is_required else _default(schema)
+    return f"| `{name}` | {_linked(path, schema)} | {default} | {schema['description']}{_limits(schema)} |\n"
+
+
+def _linked(path: str, schema: JsonObject) -> str:
+    """The type; for objects with fields a link to their section."""
+    has_section = "properties" in schema or "properties" in object_at(schema, "items")
+    anchor = re.sub(r"[^\w-]", "", path.lower())
+    return f"[{_type(schema)}](#{anchor})" if has_section else _type(schema)
 
 
 def _type(schema: JsonObject) -> str:
@@ -68,11 +79,17 @@ def _plural(name: str) -> str:
 
 def _default(schema: JsonObject) -> str:
     value = schema.get("default")
-    return "" if value in (None, {}) else f"`{json.dumps(value) if not isinstance(value, str) else value}`"
+    return (
+        ""
+        if value is None or "properties" in schema
+        else f"`{json.dumps(value) if not isinstance(value, str) else value}`"
+    )
 
 
 def _limits(schema: JsonObject) -> str:
-    """What values are right, in words."""
+    """What values are right, in words; the rules of an object are in its section."""
+    if "properties" in schema:
+        return ""
     allowed = schema.get("enum")
     if isinstance(allowed, list):
         return " One of " + ", ".join(f"`{value}`" for value in allowed) + "."
@@ -92,7 +109,9 @@ def _messages(schema: JsonObject) -> list[str]:
 
 
 def _sentence(message: str) -> str:
-    return f"{message[:1].upper()}{message[1:]}."
+    first, _, _ = message.partition(" ")
+    is_field = first != first.lower()
+    return f"`{first}`{message[len(first) :]}." if is_field else f"{message[:1].upper()}{message[1:]}."
 
 
 def _rules(schema: JsonObject) -> Iterator[str]:
