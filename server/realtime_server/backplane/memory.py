@@ -1,0 +1,184 @@
+"""A backplane that reaches only this process: for one worker alone, for development, and as the model of the others."""
+
+from __future__ import annotations
+
+import asyncio
+import secrets
+import time
+from collections import deque
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from itertools import islice
+
+from realtime_server.core.ports import BrokerEvents
+from realtime_server.core.values import (
+    ClientInfo,
+    HistoryOptions,
+    HistoryPage,
+    HistoryQuery,
+    PresenceStats,
+    Publication,
+    StreamPosition,
+)
+
+POSITION_SECONDS = 86_400.0
+"""A position is kept at least this long after it was last used, so that who was away for a while can recover."""
+
+SWEEP_SECONDS = 30.0
+"""How often what has expired is looked for in channels that nobody uses."""
+
+
+@dataclass(slots=True)
+class _Stream:
+    epoch: str
+    forgotten_at: float
+    offset: int = 0
+    kept: deque[tuple[float, Publication]] = field(default_factory=deque)
+    """(when it expires, publication), oldest first."""
+
+    def drop_expired(self, now: float) -> None:
+        while self.kept and self.kept[0][0] <= now:
+            self.kept.popleft()
+
+
+class MemoryBroker:
+    """Implements core.ports.Broker. `clock` is in monotonic seconds; `publish` delivers before it returns."""
+
+    def __init__(
+        self, *, clock: Callable[[], float] = time.monotonic, position_seconds: float = POSITION_SECONDS
+    ) -> None:
+        self._clock = clock
+        self._position_seconds = position_seconds
+        self._events: BrokerEvents | None = None
+        self._subscribed: set[str] = set()
+        self._streams: dict[str, _Stream] = {}
+        self._sweeper: asyncio.TimerHandle | None = None
+
+    async def start(self, events: BrokerEvents) -> None:
+        """Report to `events` from now on."""
+        self._events = events
+        self._sweep()
+
+    async def stop(self) -> None:
+        """Report nothing any more."""
+        self._events = None
+        if self._sweeper is not None:
+            self._sweeper.cancel()
+            self._sweeper = None
+
+    @property
+    def healthy(self) -> bool:
+        """Whether it is started: there is no link that could break."""
+        return self._events is not None
+
+    async def publish(self, channel: str, encoded: bytes, history: HistoryOptions | None) -> StreamPosition | None:
+        """Append and deliver; see Broker."""
+        if history is None:
+            self._deliver(channel, Publication(encoded), "")
+            return None
+        stream = self._stream(channel, history)
+        stream.offset += 1
+        publication = Publication(encoded, stream.offset)
+        stream.kept.append((self._clock() + history.ttl_seconds, publication))
+        while len(stream.kept) > history.size:
+            stream.kept.popleft()
+        self._deliver(channel, publication, stream.epoch)
+        return StreamPosition(publication.offset, stream.epoch)
+
+    async def subscribe(self, channel: str) -> None:
+        """Deliver the channel's publications from now on."""
+        self._subscribed.add(channel)
+
+    async def unsubscribe(self, channel: str) -> None:
+        """Stop delivering the channel's publications."""
+        self._subscribed.discard(channel)
+
+    async def history(self, channel: str, query: HistoryQuery, options: HistoryOptions) -> HistoryPage:
+        """Read a part of the stream; see Broker."""
+        stream = self._stream(channel, options)
+        publications = _select([publication for _, publication in stream.kept], query)
+        return HistoryPage(publications, StreamPosition(stream.offset, stream.epoch))
+
+    async def remove_history(self, channel: str) -> None:
+        """Drop what is kept of a channel."""
+        stream = self._streams.get(channel)
+        if stream is not None:
+            stream.kept.clear()
+
+    async def publish_control(self, message: bytes) -> None:
+        """Hand the message to this process, which is all there is."""
+        if self._events is not None:
+            self._events.on_control(message)
+
+    def _deliver(self, channel: str, publication: Publication, epoch: str) -> None:
+        if self._events is not None and channel in self._subscribed:
+            self._events.on_publication(channel, publication, epoch)
+
+    def _stream(self, channel: str, options: HistoryOptions) -> _Stream:
+        """The stream as of now, made if need be; using it keeps its position for longer."""
+        now = self._clock()
+        forgotten_at = now + max(self._position_seconds, 2 * options.ttl_seconds)
+        stream = self._streams.get(channel)
+        if stream is None or stream.forgotten_at <= now:
+            stream = self._streams[channel] = _Stream(secrets.token_hex(4), forgotten_at)
+        stream.forgotten_at = max(stream.forgotten_at, forgotten_at)
+        stream.drop_expired(now)
+        return stream
+
+    def _sweep(self) -> None:
+        now = self._clock()
+        for channel, stream in list(self._streams.items()):
+            stream.drop_expired(now)
+            if stream.forgotten_at <= now:
+                del self._streams[channel]
+        self._sweeper = asyncio.get_running_loop().call_later(SWEEP_SECONDS, self._sweep)
+
+
+def _select(kept: list[Publication], query: HistoryQuery) -> tuple[Publication, ...]:
+    if query.limit == 0:
+        return ()
+    since = query.since
+    if query.reverse:
+        kept.reverse()
+        wanted = (p for p in kept if since is None or p.offset < since.offset)
+    else:
+        wanted = (p for p in kept if since is None or p.offset > since.offset)
+    return tuple(wanted if query.limit < 0 else islice(wanted, query.limit))
+
+
+class MemoryPresence:
+    """Implements core.ports.PresenceStore; `clock` is monotonic seconds."""
+
+    def __init__(self, *, clock: Callable[[], float] = time.monotonic) -> None:
+        self._clock = clock
+        self._channels: dict[str, dict[str, tuple[float, ClientInfo]]] = {}
+
+    async def add(self, channel: str, client: str, info: ClientInfo, ttl_seconds: float) -> None:
+        """Add or renew a connection."""
+        self._channels.setdefault(channel, {})[client] = (self._clock() + ttl_seconds, info)
+
+    async def remove(self, channel: str, client: str) -> None:
+        """Remove a connection."""
+        clients = self._channels.get(channel)
+        if clients is not None:
+            clients.pop(client, None)
+            if not clients:
+                del self._channels[channel]
+
+    async def members(self, channel: str) -> Mapping[str, ClientInfo]:
+        """All connections that have not expired, by client id."""
+        return dict(self._present(channel))
+
+    async def stats(self, channel: str) -> PresenceStats:
+        """Count connections and different users."""
+        present = self._present(channel)
+        return PresenceStats(len(present), len({info.user for info in present.values()}))
+
+    def _present(self, channel: str) -> dict[str, ClientInfo]:
+        now = self._clock()
+        clients = self._channels.get(channel, {})
+        for client in [client for client, (expires_at, _) in clients.items() if expires_at <= now]:
+            del clients[client]
+        if not clients:
+            self._channels.pop(channel, None)
+        return {client: info for client, (_, info) in clients.items()}
