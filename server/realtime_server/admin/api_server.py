@@ -222,9 +222,9 @@ class ApiServer:
             return error_response(401, "unauthorized: send the API key in the header X-API-Key")
         body = await request.read() or b"{}"
         handler = self._handlers.methods.get(method)
+        if handler is None:
+            return json_response({"error": _error(codes.METHOD_NOT_FOUND)})
         try:
-            if handler is None:
-                raise CommandError(codes.METHOD_NOT_FOUND)
             document = {"result": await handler(body)}
         except msgspec.ValidationError as error:
             return json_response({"error": {"code": codes.BAD_REQUEST.code, "message": f"bad request: {error}"}})

@@ -11,7 +11,8 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Protocol
 
-from realtime_server.codes import DisconnectCode, ErrorCode
+from realtime_server.codes import DisconnectCode, ErrorCode, UnsubscribeCode
+from realtime_server.core.commands import Command, Result
 from realtime_server.core.values import (
     ClientInfo,
     HistoryOptions,
@@ -202,3 +203,42 @@ class WorkerControl(Protocol):
 
     def shed(self, connections: int, connections_per_second: float) -> None:
         """Move this many connections away (code 3011) at this rate, without being quiesced."""
+
+
+class Wire(Protocol):
+    """What a client and this server speak: a protocol in the frames of a transport. One object for all its connections.
+
+    Everything that it returns is ready to be written: encoded and framed, so that one publication is encoded and
+    framed once, however many connections get it.
+    """
+
+    def decode(self, message: bytes) -> tuple[Command, ...] | None:
+        """The commands of one message, None when it is malformed. Never raises."""
+
+    def reply(self, command: int, result: Result) -> bytes:
+        """The answer to a command."""
+
+    def error(self, command: int, error: ErrorCode) -> bytes:
+        """The answer to a command that failed."""
+
+    def publication(self, channel: str, publication: Publication) -> bytes:
+        """A publication, pushed."""
+
+    def unsubscribed(self, channel: str, code: UnsubscribeCode) -> bytes:
+        """The end of a subscription, pushed."""
+
+    def ping(self) -> bytes:
+        """A ping."""
+
+
+class Connection(Protocol):
+    """The transport's side of one connection."""
+
+    def write(self, frames: bytes) -> None:
+        """Send what a Wire made, in order, joined with other writes.
+
+        Over the outbox's bound the connection is closed with SLOW. After `close` a write is ignored.
+        """
+
+    def close(self, code: DisconnectCode) -> None:
+        """Send what waits, then the code; idempotent."""

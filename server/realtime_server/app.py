@@ -1,0 +1,157 @@
+"""One worker: the only place where core, protocols, transports, backplane and APIs are put together."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import math
+import signal
+import time
+from importlib.metadata import version
+from pathlib import Path
+
+import structlog
+import uvloop
+
+from realtime_server import settings as configuration
+from realtime_server.admin import api_server, worker
+from realtime_server.admin.api_server import ApiServer
+from realtime_server.backplane.opening import open_backplane
+from realtime_server.core.auth import TokenVerifier
+from realtime_server.core.namespaces import ChannelOptions, Namespaces, PublishPermission
+from realtime_server.core.node import Node, NodeLimits, NodeSettings
+from realtime_server.core.serving import Serving
+from realtime_server.core.values import HistoryOptions
+from realtime_server.metrics import registry_of
+from realtime_server.protocols.centrifuge.json_codec import JsonWire
+from realtime_server.settings import SecretFile, Settings
+from realtime_server.transports.frames import frame_text
+from realtime_server.transports.websocket import WebSocketConnection, WebSocketSettings
+
+logger = structlog.get_logger()
+
+BACKLOG = 4096
+"""Connections that the kernel keeps until they are accepted: many come at once when a server goes."""
+STOP_MARGIN_SECONDS = 5.0
+"""A last drain is over so long before its timeout."""
+
+
+def run_worker(settings: Settings, index: int, control_socket: Path) -> None:
+    """Run one worker until SIGTERM, then drain and return; a second SIGTERM closes what is left. Blocks."""
+    structlog.contextvars.bind_contextvars(worker=index)
+    uvloop.run(_run(settings, index, control_socket))
+
+
+def make_node(settings: Settings) -> Node:
+    """The node that the settings describe."""
+    secrets = [SecretFile(path) for path in settings.auth.token_secret_files]
+
+    def read_secrets() -> list[str]:
+        return [value for secret in secrets if (value := secret.read())]
+
+    broker, presence = open_backplane(settings)
+    verifier = TokenVerifier(read_secrets, issuer=settings.auth.issuer, audience=settings.auth.audience)
+    limits = NodeLimits(settings.limits.channels_per_connection, settings.limits.messages_per_second)
+    node_settings = NodeSettings(
+        name=configuration.server_name(),
+        version=version("realtime-operator"),
+        namespaces=namespaces_of(settings),
+        limits=limits,
+        heartbeat_interval=settings.heartbeat.interval_seconds,
+        heartbeat_timeout=settings.heartbeat.timeout_seconds,
+        anonymous=settings.auth.anonymous,
+    )
+    return Node(node_settings, broker, presence, verifier)
+
+
+def namespaces_of(settings: Settings) -> Namespaces:
+    """The options of all channels."""
+    return Namespaces(
+        (
+            namespace.name,
+            ChannelOptions(
+                history=_history_of(namespace),
+                recovery=namespace.recovery,
+                presence=namespace.presence,
+                publish=PublishPermission(namespace.publish),
+            ),
+        )
+        for namespace in settings.namespaces
+    )
+
+
+def _history_of(namespace: configuration.Namespace) -> HistoryOptions | None:
+    kept = namespace.history
+    return None if kept is None else HistoryOptions(kept.size, kept.ttl_seconds)
+
+
+async def _run(settings: Settings, index: int, control_socket: Path) -> None:
+    loop = asyncio.get_running_loop()
+    node = make_node(settings)
+    serving = Serving(node)
+    stop, stop_now = asyncio.Event(), asyncio.Event()
+
+    def on_stop() -> None:
+        (stop_now if stop.is_set() else stop).set()
+
+    loop.add_signal_handler(signal.SIGTERM, on_stop)
+    api = ApiServer(node, SecretFile(settings.api.key_file))
+    control = await worker.serve(serving, control_socket, registry_of(node, index, api.requests))
+    started = asyncio.create_task(node.start(), name="node-start")
+    pacing = asyncio.create_task(serving.run(), name="serving")
+    stopping = asyncio.create_task(stop.wait(), name="stop")
+    listener: asyncio.Server | None = None
+    api_runner = None
+    try:
+        await asyncio.wait({started, stopping}, return_when=asyncio.FIRST_COMPLETED)
+        if not stop.is_set():
+            started.result()
+            api_runner = await api_server.serve(api, settings)
+            listener = await _listen(settings, node, loop)
+            logger.info("worker listens", client_port=settings.listen.client_port)
+            await stopping
+            await _drain(settings, node, serving, stop_now)
+    finally:
+        for task in (started, pacing, stopping):
+            task.cancel()
+        if listener is not None:
+            listener.close()
+        if api_runner is not None:
+            await api_runner.cleanup()
+        await control.cleanup()
+        await node.stop()
+        with contextlib.suppress(asyncio.CancelledError):
+            await asyncio.sleep(0.05)
+
+
+async def _listen(settings: Settings, node: Node, loop: asyncio.AbstractEventLoop) -> asyncio.Server:
+    wire = JsonWire(frame_text)
+    limits = WebSocketSettings(
+        max_connections=math.ceil(settings.limits.connections / settings.workers),
+        message_bytes=settings.limits.message_bytes,
+        outbox_bytes=settings.limits.outbox_bytes,
+        origins=settings.origins,
+    )
+    return await loop.create_server(
+        lambda: WebSocketConnection(node, wire, limits, loop),
+        settings.listen.host,
+        settings.listen.client_port,
+        reuse_port=True,
+        backlog=BACKLOG,
+    )
+
+
+async def _drain(settings: Settings, node: Node, serving: Serving, stop_now: asyncio.Event) -> None:
+    """Move every connection away within the timeout, at the configured rate or faster if there are too many."""
+    drain = settings.drain
+    span = max(1.0, drain.timeout_seconds - STOP_MARGIN_SECONDS)
+    serving.stop(max(drain.connections_per_second / settings.workers, len(node.sessions) / span))
+    logger.info("worker drains", connections=len(node.sessions))
+    deadline = time.monotonic() + drain.timeout_seconds
+    while node.sessions and not stop_now.is_set() and time.monotonic() < deadline:
+        with contextlib.suppress(TimeoutError):
+            await asyncio.wait_for(stop_now.wait(), 0.1)
+    if node.sessions:
+        logger.warning("worker closes what is left", connections=len(node.sessions))
+        serving.close_all()
+    await asyncio.sleep(0.2)

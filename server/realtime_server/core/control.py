@@ -1,0 +1,64 @@
+"""What servers tell each other: a closed set of messages on the control channel."""
+
+from __future__ import annotations
+
+import msgspec
+
+from realtime_server.core.ports import NodeInfo
+
+
+class Disconnect(msgspec.Struct, tag="disconnect", frozen=True):
+    """Close a user's connections (one of them when `client` is given)."""
+
+    user: str
+    client: str
+    code: int
+    reason: str
+
+
+class Unsubscribe(msgspec.Struct, tag="unsubscribe", frozen=True):
+    """End a user's subscriptions to a channel."""
+
+    user: str
+    client: str
+    channel: str
+
+
+class Announce(msgspec.Struct, tag="announce", frozen=True):
+    """A worker lives, and what it has."""
+
+    uid: str
+    name: str
+    version: str
+    clients: int
+    users: int
+    channels: int
+    uptime_seconds: int
+
+    @classmethod
+    def of(cls, info: NodeInfo) -> Announce:
+        """The message that tells of a worker."""
+        return cls(info.uid, info.name, info.version, info.clients, info.users, info.channels, info.uptime_seconds)
+
+    def to_info(self) -> NodeInfo:
+        """What it tells."""
+        return NodeInfo(self.uid, self.name, self.version, self.clients, self.users, self.channels, self.uptime_seconds)
+
+
+Message = Disconnect | Unsubscribe | Announce
+
+_encoder = msgspec.json.Encoder()
+_decoder: msgspec.json.Decoder[Message] = msgspec.json.Decoder(Message)
+
+
+def encode(message: Message) -> bytes:
+    """The message as bytes."""
+    return _encoder.encode(message)
+
+
+def decode(message: bytes) -> Message | None:
+    """The message; None for one of another release, which is ignored."""
+    try:
+        return _decoder.decode(message)
+    except msgspec.DecodeError:
+        return None

@@ -1,0 +1,49 @@
+"""What is counted on the hot path: plain integers, read by the metrics when they are asked for."""
+
+from __future__ import annotations
+
+import bisect
+from collections import Counter
+
+DELIVERY_BUCKETS = (0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5)
+"""Upper bounds in seconds."""
+
+
+class Counters:
+    """Totals since the start of the worker."""
+
+    __slots__ = (
+        "accept_cost_total", "accept_costs", "accepted", "backplane_gaps", "bytes_received", "bytes_sent",
+        "command_errors", "delivery_counts", "delivery_sum", "disconnects", "drained_connections", "drains",
+        "handshakes_rejected", "messages_received", "messages_sent", "outbox_bytes", "publications", "recoveries",
+    )  # fmt: skip
+
+    def __init__(self) -> None:
+        self.accepted = 0
+        self.handshakes_rejected: Counter[str] = Counter()
+        self.messages_received = 0
+        self.messages_sent = 0
+        self.bytes_received = 0
+        self.bytes_sent = 0
+        self.publications = 0
+        self.disconnects: Counter[int] = Counter()
+        self.command_errors: Counter[int] = Counter()
+        self.drains = 0
+        self.drained_connections = 0
+        self.backplane_gaps = 0
+        self.recoveries: Counter[bool] = Counter()
+        self.outbox_bytes = 0
+        self.accept_costs = 0
+        self.accept_cost_total = 0.0
+        self.delivery_counts = [0] * (len(DELIVERY_BUCKETS) + 1)
+        self.delivery_sum = 0.0
+
+    def observe_delivery(self, seconds: float) -> None:
+        """Count one publication's way through this server."""
+        self.delivery_counts[bisect.bisect_left(DELIVERY_BUCKETS, seconds)] += 1
+        self.delivery_sum += seconds
+
+    def observe_accept(self, cpu_seconds: float) -> None:
+        """Count what one connection has cost, from its first byte to its open session."""
+        self.accept_costs += 1
+        self.accept_cost_total += cpu_seconds

@@ -1,0 +1,50 @@
+"""Which options a channel has, by its name."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from enum import StrEnum
+
+from realtime_server.core.values import HistoryOptions
+
+MAX_CHANNEL_BYTES = 255
+DEFAULT = "default"
+PRIVATE_PREFIX = "$"
+
+
+class PublishPermission(StrEnum):
+    """Which clients may publish to a channel."""
+
+    NOBODY = "nobody"
+    SUBSCRIBERS = "subscribers"
+    ANYONE = "anyone"
+
+
+@dataclass(frozen=True, slots=True)
+class ChannelOptions:
+    """What a channel can do. Recovery implies history."""
+
+    history: HistoryOptions | None = None
+    recovery: bool = False
+    presence: bool = False
+    publish: PublishPermission = PublishPermission.NOBODY
+
+
+class Namespaces:
+    """The options of every channel: by what stands before the first colon, or those of `default`."""
+
+    def __init__(self, options: Iterable[tuple[str, ChannelOptions]]) -> None:
+        self._options = dict(options)
+
+    def of(self, channel: str) -> ChannelOptions | None:
+        """The options of a channel; None when its name is not legal or its namespace is unknown."""
+        if not channel or len(channel) > MAX_CHANNEL_BYTES or len(channel.encode()) > MAX_CHANNEL_BYTES:
+            return None
+        name, colon, _ = channel.removeprefix(PRIVATE_PREFIX).partition(":")
+        if not colon:
+            return self._options.get(DEFAULT, _BUILT_IN)
+        return self._options.get(name)
+
+
+_BUILT_IN = ChannelOptions()

@@ -1,0 +1,119 @@
+"""Whether this worker takes part, and how its connections are moved away. Implements WorkerControl for one worker."""
+
+from __future__ import annotations
+
+import asyncio
+
+from realtime_server import codes
+from realtime_server.codes import DisconnectCode
+from realtime_server.core.drain import Pace
+from realtime_server.core.node import Node
+from realtime_server.core.ports import ServingState, WorkerStatus
+from realtime_server.core.session import Session
+
+TICK_SECONDS = 0.05
+MEASURED_ACCEPTS = 20
+"""So many accepted connections must have been measured before their cost is told."""
+
+
+class Serving:
+    """One worker's state of service. `tick` must be called about every TICK_SECONDS; `run` does so."""
+
+    def __init__(self, node: Node) -> None:
+        self._node = node
+        self._state = ServingState.SERVING
+        self._drain: Pace | None = None
+        self._shed: Pace | None = None
+        self._stopping = False
+        self._moved = 0
+
+    def status(self) -> WorkerStatus:
+        """See WorkerControl."""
+        node, counters = self._node, self._node.counters
+        connections = len(node.sessions)
+        state = self._state
+        if state is ServingState.DRAINING and connections == 0:
+            state = ServingState.DRAINED
+        cost = None
+        if counters.accept_costs >= MEASURED_ACCEPTS:
+            cost = counters.accept_cost_total / counters.accept_costs
+        return WorkerStatus(
+            state=state,
+            connections=connections,
+            accepted_total=counters.accepted,
+            seconds_since_last_accept=None if node.last_accept is None else node.clock() - node.last_accept,
+            accept_cost_seconds=cost,
+            drain_rate=self._drain.rate if self._drain is not None else None,
+            moved_total=self._moved,
+            backplane_healthy=node.broker.healthy,
+        )
+
+    def quiesce(self) -> None:
+        """See WorkerControl."""
+        if self._state is ServingState.SERVING:
+            self._state = ServingState.QUIESCED
+
+    def resume(self) -> None:
+        """See WorkerControl. A worker that is being stopped stays as it is."""
+        if not self._stopping:
+            self._state = ServingState.SERVING
+            self._drain = None
+
+    def drain(self, connections_per_second: float) -> None:
+        """See WorkerControl."""
+        self._state = ServingState.DRAINING
+        if self._drain is None:
+            self._node.counters.drains += 1
+            self._drain = Pace(connections_per_second, self._node.clock())
+        else:
+            self._drain.rate = connections_per_second
+
+    def stop_drain(self) -> None:
+        """See WorkerControl."""
+        if self._state is ServingState.DRAINING and not self._stopping:
+            self._state = ServingState.QUIESCED
+            self._drain = None
+
+    def shed(self, connections: int, connections_per_second: float) -> None:
+        """See WorkerControl."""
+        self._shed = Pace(connections_per_second, self._node.clock(), left=connections)
+
+    def stop(self, connections_per_second: float) -> None:
+        """Drain for the last time: `resume` has no effect any more."""
+        self._stopping = True
+        self.drain(connections_per_second)
+
+    def close_all(self) -> None:
+        """Close every connection at once, because the process ends."""
+        for session in list(self._node.sessions):
+            session.disconnect(codes.SHUTDOWN)
+
+    def tick(self) -> None:
+        """Move what is due now."""
+        now = self._node.clock()
+        if self._drain is not None:
+            self._move(self._drain.due(now, len(self._node.sessions)))
+        if self._shed is not None:
+            self._move(self._shed.due(now, len(self._node.sessions)))
+            if self._shed.finished or not self._node.sessions:
+                self._shed = None
+
+    async def run(self) -> None:
+        """Tick until cancelled."""
+        while True:
+            await asyncio.sleep(TICK_SECONDS)
+            self.tick()
+
+    def _move(self, count: int) -> None:
+        for session in _oldest(self._node, count):
+            session.disconnect(MOVE)
+            self._moved += 1
+            self._node.counters.drained_connections += 1
+
+
+MOVE: DisconnectCode = codes.FORCE_RECONNECT
+
+
+def _oldest(node: Node, count: int) -> list[Session]:
+    sessions = iter(node.sessions)
+    return [session for session, _ in zip(sessions, range(count), strict=False)]

@@ -1,0 +1,27 @@
+"""Logs: an event in lower case with keys and values; JSON in a pod, text on a terminal. Secrets never go in."""
+
+from __future__ import annotations
+
+import logging
+import os
+import sys
+
+import structlog
+
+
+def configure() -> None:
+    """Set up logging of the process; LOG_LEVEL (info) and LOG_FORMAT (json, or text on a terminal) override."""
+    level = os.environ.get("LOG_LEVEL", "info").upper()
+    text = os.environ.get("LOG_FORMAT", "text" if sys.stderr.isatty() else "json") == "text"
+    structlog.configure(
+        processors=[
+            structlog.contextvars.merge_contextvars,
+            structlog.processors.add_log_level,
+            structlog.processors.TimeStamper(fmt="iso", utc=True),
+            structlog.processors.format_exc_info,
+            structlog.dev.ConsoleRenderer(colors=False) if text else structlog.processors.JSONRenderer(),
+        ],
+        wrapper_class=structlog.make_filtering_bound_logger(logging.getLevelNamesMapping().get(level, logging.INFO)),
+        logger_factory=structlog.PrintLoggerFactory(sys.stderr),
+    )
+    logging.basicConfig(level=logging.WARNING, stream=sys.stderr)

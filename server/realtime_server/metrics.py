@@ -1,0 +1,94 @@
+"""Prometheus metrics of one worker, read from plain counters when they are asked for."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+
+from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, HistogramMetricFamily
+from prometheus_client.metrics_core import Metric
+from prometheus_client.registry import Collector, CollectorRegistry
+
+from realtime_server.core.counters import DELIVERY_BUCKETS
+from realtime_server.core.node import Node, count_subscriptions
+
+PREFIX = "realtime_server_"
+
+
+class NodeCollector(Collector):
+    """All metrics of a node, with the label `worker`."""
+
+    def __init__(self, node: Node, worker: int, api_requests: Mapping[tuple[str, int], int]) -> None:
+        self._node = node
+        self._worker = str(worker)
+        self._api_requests = api_requests
+
+    def collect(self) -> Iterator[Metric]:
+        """What is now."""
+        node, counters = self._node, self._node.counters
+        yield self._gauge("connections", "Connections now.", len(node.sessions))
+        yield self._gauge("subscriptions", "Subscriptions of all connections now.", count_subscriptions(node.sessions))
+        yield self._gauge("channels", "Channels with at least one subscriber here.", len(node.channels))
+        yield self._gauge("outbox_bytes", "Bytes that wait to be written.", counters.outbox_bytes)
+        yield self._gauge("backplane_healthy", "1 while the backplane works.", int(node.broker.healthy))
+        yield self._counter("accepted", "Connections accepted.", counters.accepted)
+        yield self._counter("messages_received", "Messages from clients.", counters.messages_received)
+        yield self._counter("messages_sent", "Messages to clients.", counters.messages_sent)
+        yield self._counter("bytes_received", "Bytes from clients.", counters.bytes_received)
+        yield self._counter("bytes_sent", "Bytes to clients.", counters.bytes_sent)
+        yield self._counter("publications", "Publications made by this worker.", counters.publications)
+        yield self._counter("drains", "Drains begun.", counters.drains)
+        yield self._counter(
+            "drained_connections", "Connections moved by drains and sheds.", counters.drained_connections
+        )
+        yield self._counter("backplane_gaps", "Times the link to the backplane was lost.", counters.backplane_gaps)
+        yield self._labelled(
+            "handshakes_rejected", "Handshakes refused, by reason.", "reason", counters.handshakes_rejected
+        )
+        yield self._labelled("disconnects", "Connections closed, by code.", "code", counters.disconnects)
+        yield self._labelled("command_errors", "Commands that failed, by code.", "code", counters.command_errors)
+        recoveries = {str(recovered).lower(): count for recovered, count in counters.recoveries.items()}
+        yield self._labelled("recoveries", "Recoveries, by whether all was recovered.", "recovered", recoveries)
+        requests = CounterMetricFamily(
+            PREFIX + "api_requests", "Calls of the server API, by method and HTTP status.",
+            labels=["worker", "method", "status"],
+        )  # fmt: skip
+        for (method, status), count in self._api_requests.items():
+            requests.add_metric([self._worker, method, str(status)], count)
+        yield requests
+        yield self._delivery()
+
+    def _gauge(self, name: str, text: str, value: float) -> Metric:
+        family = GaugeMetricFamily(PREFIX + name, text, labels=["worker"])
+        family.add_metric([self._worker], value)
+        return family
+
+    def _counter(self, name: str, text: str, value: float) -> Metric:
+        family = CounterMetricFamily(PREFIX + name, text, labels=["worker"])
+        family.add_metric([self._worker], value)
+        return family
+
+    def _labelled(self, name: str, text: str, label: str, values: dict[str, int] | dict[int, int]) -> Metric:
+        family = CounterMetricFamily(PREFIX + name, text, labels=["worker", label])
+        for value, count in values.items():
+            family.add_metric([self._worker, str(value)], count)
+        return family
+
+    def _delivery(self) -> Metric:
+        counters = self._node.counters
+        family = HistogramMetricFamily(
+            PREFIX + "delivery_seconds", "From accepting a publication to its acceptance by the backplane.",
+            labels=["worker"],
+        )  # fmt: skip
+        total, buckets = 0, []
+        for bound, count in zip((*map(str, DELIVERY_BUCKETS), "+Inf"), counters.delivery_counts, strict=True):
+            total += count
+            buckets.append((bound, float(total)))
+        family.add_metric([self._worker], buckets, counters.delivery_sum)
+        return family
+
+
+def registry_of(node: Node, worker: int, api_requests: Mapping[tuple[str, int], int]) -> CollectorRegistry:
+    """The registry of one worker."""
+    registry = CollectorRegistry()
+    registry.register(NodeCollector(node, worker, api_requests))
+    return registry

@@ -1,0 +1,216 @@
+"""The server's configuration: one JSON file, read once at the start, validated whole, never changed after.
+
+Durations are in seconds, sizes in bytes. Secrets are never in it: it names the files that they are in.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import socket
+from pathlib import Path
+from typing import Annotated, Literal, Self
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+
+ENV_CONFIG = "REALTIME_CONFIG"
+ENV_SERVER_NAME = "REALTIME_SERVER_NAME"
+ENV_REVISION = "REALTIME_REVISION"
+
+Port = Annotated[int, Field(ge=1, le=65535)]
+Seconds = Annotated[float, Field(gt=0, le=86400 * 30)]
+
+
+class SettingsError(Exception):
+    """The configuration cannot be used; one line of the message for each problem: where, what, what would be right."""
+
+
+class Model(BaseModel):
+    """Base of the settings: frozen, unknown fields refused."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class Listen(Model):
+    """Where the server listens."""
+
+    host: str = "0.0.0.0"  # noqa: S104 - a server in a pod is reached from outside of it
+    client_port: Port = 8000
+    api_port: Port = 8001
+    admin_port: Port = 8002
+
+
+class Heartbeat(Model):
+    """Pings to clients."""
+
+    interval_seconds: Seconds = 25
+    timeout_seconds: Seconds = 8
+
+
+class Limits(Model):
+    """What is accepted. `connections` counts for the whole server, the rest for one connection."""
+
+    connections: Annotated[int, Field(ge=1)] = 10_000
+    channels_per_connection: Annotated[int, Field(ge=1)] = 128
+    message_bytes: Annotated[int, Field(ge=128)] = 65_536
+    messages_per_second: Annotated[int, Field(ge=1)] = 100
+    outbox_bytes: Annotated[int, Field(ge=1024)] = 1_048_576
+
+
+class History(Model):
+    """How much of a channel is kept."""
+
+    size: Annotated[int, Field(ge=1)] = 100
+    ttl_seconds: Seconds = 600
+
+
+class Namespace(Model):
+    """Options of the channels named `name:...`; those of `default` hold for channels without a colon."""
+
+    name: Annotated[str, Field(min_length=1, max_length=64, pattern="^[a-zA-Z0-9_.-]+$")]
+    history: History | None = None
+    recovery: bool = False
+    presence: bool = False
+    publish: Literal["nobody", "subscribers", "anyone"] = "nobody"
+
+    @model_validator(mode="after")
+    def _recovery_needs_history(self) -> Self:
+        if self.recovery and self.history is None:
+            raise ValueError("recovery needs history: set history, or recovery to false")
+        return self
+
+
+class Auth(Model):
+    """Who may connect. Each file has one secret (HS256); all are tried."""
+
+    anonymous: bool = False
+    token_secret_files: tuple[Path, ...] = ()
+    issuer: str | None = None
+    audience: str | None = None
+
+
+class Api(Model):
+    """The HTTP server API; without a key file every call is refused."""
+
+    key_file: Path | None = None
+
+
+class Admin(Model):
+    """The admin API; without a token file every call is refused."""
+
+    token_file: Path | None = None
+
+
+class Redis(Model):
+    """Where Redis is: a file with its URL, or its address and a file with the password."""
+
+    url_file: Path | None = None
+    address: str | None = None
+    password_file: Path | None = None
+
+    @model_validator(mode="after")
+    def _one_of_them(self) -> Self:
+        if (self.url_file is None) == (self.address is None):
+            raise ValueError("set either url_file or address")
+        return self
+
+
+class Backplane(Model):
+    """The link between servers; without Redis it reaches only this process."""
+
+    redis: Redis | None = None
+    prefix: str = "realtime"
+
+
+class Drain(Model):
+    """How this server empties itself when it is stopped."""
+
+    connections_per_second: Annotated[float, Field(gt=0)] = 50
+    timeout_seconds: Seconds = 600
+    settle_seconds: Annotated[float, Field(ge=0)] = 5
+
+
+class Settings(Model):
+    """Everything."""
+
+    workers: Annotated[int, Field(ge=1, le=64)] = 1
+    listen: Listen = Listen()
+    heartbeat: Heartbeat = Heartbeat()
+    limits: Limits = Limits()
+    origins: tuple[str, ...] = ()
+    namespaces: tuple[Namespace, ...] = ()
+    auth: Auth = Auth()
+    api: Api = Api()
+    admin: Admin = Admin()
+    backplane: Backplane = Backplane()
+    drain: Drain = Drain()
+
+    @model_validator(mode="after")
+    def _consistent(self) -> Self:
+        names = [namespace.name for namespace in self.namespaces]
+        twice = sorted({name for name in names if names.count(name) > 1})
+        if twice:
+            raise ValueError(f"namespaces: {twice[0]} is there twice")
+        if self.heartbeat.timeout_seconds >= self.heartbeat.interval_seconds:
+            raise ValueError("heartbeat.timeout_seconds must be less than heartbeat.interval_seconds")
+        if self.workers > 1 and self.backplane.redis is None:
+            raise ValueError("workers: more than one needs backplane.redis, which links them")
+        return self
+
+    @classmethod
+    def load(cls, path: Path | None) -> Settings:
+        """Read a file (None: the defaults); raises SettingsError."""
+        if path is None:
+            return cls()
+        try:
+            document = json.loads(path.read_text())
+        except OSError as error:
+            raise SettingsError(f"{path}: cannot be read: {error.strerror}") from error
+        except ValueError as error:
+            raise SettingsError(f"{path}: is not JSON: {error}") from error
+        try:
+            return cls.model_validate_json(json.dumps(document))
+        except ValidationError as error:
+            lines = [_line(".".join(map(str, e["loc"])) or "(top level)", e["msg"]) for e in error.errors()]
+            raise SettingsError("\n".join(f"{path}: {line}" for line in lines)) from error
+
+
+def _line(location: str, message: str) -> str:
+    if message.startswith("Extra inputs"):
+        message = "is not a known field; print-defaults lists them"
+    return f"{location}: {message.removeprefix('Value error, ')}"
+
+
+def server_name() -> str:
+    """Name of this server: REALTIME_SERVER_NAME, or the host's name."""
+    return os.environ.get(ENV_SERVER_NAME) or socket.gethostname()
+
+
+def revision() -> str:
+    """The revision that this server runs, empty when nobody said."""
+    return os.environ.get(ENV_REVISION, "")
+
+
+class SecretFile:
+    """A secret in a file, read again when the file changes; empty while it cannot be read."""
+
+    __slots__ = ("_path", "_seen", "_value")
+
+    def __init__(self, path: Path | None) -> None:
+        self._path = path
+        self._seen: tuple[int, int, int] | None = None
+        self._value = ""
+
+    def read(self) -> str:
+        """The secret as it is now, without surrounding white space."""
+        if self._path is None:
+            return ""
+        try:
+            stat = self._path.stat()
+            seen = (stat.st_mtime_ns, stat.st_size, stat.st_ino)
+            if seen != self._seen:
+                self._value = self._path.read_text().strip()
+                self._seen = seen
+        except OSError:
+            self._value, self._seen = "", None
+        return self._value

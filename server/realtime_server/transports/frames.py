@@ -1,0 +1,162 @@
+"""WebSocket frames (RFC 6455, section 5): the common case parsed here, the rest by the `websockets` library.
+
+The common case is a whole, unfragmented, masked text or binary frame. Both ways agree: a property test sees to it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from websockets.exceptions import PayloadTooBig, ProtocolError
+from websockets.frames import Frame, Opcode
+from websockets.streams import StreamReader
+
+TEXT = 0x81
+BINARY = 0x82
+
+
+def frame_text(payload: bytes) -> bytes:
+    """One unmasked, final text frame, as a server sends it."""
+    length = len(payload)
+    if length < 126:
+        return bytes((TEXT, length)) + payload
+    if length < 65536:
+        return b"\x81\x7e" + length.to_bytes(2, "big") + payload
+    return b"\x81\x7f" + length.to_bytes(8, "big") + payload
+
+
+def frame_control(opcode: Opcode, payload: bytes) -> bytes:
+    """One unmasked control frame; `payload` has at most 125 bytes."""
+    return bytes((0x80 | opcode, len(payload))) + payload
+
+
+def frame_close(code: int, reason: str) -> bytes:
+    """A close frame; the reason is cut to what fits."""
+    return frame_control(Opcode.CLOSE, code.to_bytes(2, "big") + reason.encode()[:123])
+
+
+def unmask(payload: bytes, mask: bytes) -> bytes:
+    """Undo a client's mask; as one big number, which is far faster than byte by byte."""
+    length = len(payload)
+    key = (mask * (length // 4 + 1))[:length]
+    return (int.from_bytes(payload, "little") ^ int.from_bytes(key, "little")).to_bytes(length, "little")
+
+
+class FrameError(Exception):
+    """The client broke the protocol; `code` is the WebSocket close code that says how (RFC 6455, section 7.4)."""
+
+    def __init__(self, code: int, reason: str) -> None:
+        super().__init__(reason)
+        self.code = code
+        self.reason = reason
+
+
+def frame_end(buffer: bytes | bytearray, start: int, limit: int) -> int:
+    """Where the frame at `start` ends, 0 while that cannot be known. Raises FrameError 1009 above `limit` bytes."""
+    available = len(buffer) - start
+    if available < 2:
+        return 0
+    second = buffer[start + 1]
+    length, header = second & 0x7F, 2
+    if length == 126:
+        if available < 4:
+            return 0
+        length, header = int.from_bytes(buffer[start + 2 : start + 4], "big"), 4
+    elif length == 127:
+        if available < 10:
+            return 0
+        length, header = int.from_bytes(buffer[start + 2 : start + 10], "big"), 10
+    if length > limit:
+        raise FrameError(1009, "message too big")
+    return start + header + (4 if second & 0x80 else 0) + length
+
+
+class FrameParser:
+    """Frames in, whole messages out; sans I/O. Any FrameError is final."""
+
+    __slots__ = ("_buffer", "_fragments", "_limit", "_size")
+
+    def __init__(self, limit: int) -> None:
+        self._limit = limit
+        self._buffer = bytearray()
+        self._fragments: list[bytes] | None = None
+        self._size = 0
+
+    def feed(self, data: bytes) -> Iterator[tuple[Opcode, bytes]]:
+        """Yield what is complete: TEXT or BINARY with a whole message, PING, PONG and CLOSE with their payload."""
+        buffer = self._buffer
+        buffer += data
+        start = 0
+        try:
+            while True:
+                end = frame_end(buffer, start, self._limit)
+                if not end or end > len(buffer):
+                    return
+                first = buffer[start]
+                second = buffer[start + 1]
+                if first in COMMON and second & 0x80 and self._fragments is None:
+                    body = start + (6 if second < 254 else 8 if second == 254 else 14)
+                    payload = unmask(bytes(buffer[body:end]), bytes(buffer[body - 4 : body]))
+                    start = end
+                    if first == TEXT:
+                        check_text(payload)
+                    yield Opcode(first & 0x0F), payload
+                    continue
+                frame = parse_frame(bytes(buffer[start:end]), self._limit)
+                start = end
+                event = self._take(frame)
+                if event is not None:
+                    yield event
+        finally:
+            del buffer[:start]
+
+    def _take(self, frame: Frame) -> tuple[Opcode, bytes] | None:
+        """The careful path: control frames and fragments."""
+        payload = bytes(frame.data)
+        if frame.opcode in CONTROL:
+            return frame.opcode, payload
+        if (frame.opcode is Opcode.CONT) != (self._fragments is not None):
+            raise FrameError(
+                1002, "unexpected continuation" if frame.opcode is Opcode.CONT else "expected continuation"
+            )
+        if self._fragments is None:
+            self._fragments, self._size = [bytes((frame.opcode,))], 0
+        self._size += len(payload)
+        if self._size > self._limit:
+            raise FrameError(1009, "message too big")
+        self._fragments.append(payload)
+        if not frame.fin:
+            return None
+        opcode, message = Opcode(self._fragments[0][0]), b"".join(self._fragments[1:])
+        self._fragments = None
+        if opcode is Opcode.TEXT:
+            check_text(message)
+        return opcode, message
+
+
+COMMON = frozenset({TEXT, BINARY})
+CONTROL = frozenset({Opcode.PING, Opcode.PONG, Opcode.CLOSE})
+
+
+def check_text(payload: bytes) -> None:
+    """Raise FrameError 1007 for what is not UTF-8: it would break every client that it is delivered to."""
+    try:
+        payload.decode()
+    except UnicodeDecodeError as error:
+        raise FrameError(1007, "invalid UTF-8") from error
+
+
+def parse_frame(data: bytes, limit: int) -> Frame:
+    """Parse one whole frame of a client with the library; raises FrameError 1002."""
+    reader = StreamReader()
+    reader.feed_data(data)
+    parser = Frame.parse(reader.read_exact, mask=True, max_size=limit)
+    try:
+        next(parser)
+    except StopIteration as done:
+        frame = done.value
+        assert isinstance(frame, Frame)
+        return frame
+    except (ProtocolError, PayloadTooBig) as error:
+        raise FrameError(1002, str(error)) from error
+    raise FrameError(1002, "incomplete frame")

@@ -1,0 +1,244 @@
+"""WebSocket (RFC 6455): the handshake by the `websockets` library, the open connection by this protocol.
+
+A connection keeps nothing of the handshake. What is written in one turn of the event loop goes out in one system call.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from dataclasses import dataclass
+
+from websockets.frames import Opcode
+from websockets.http11 import Request, Response
+from websockets.server import ServerProtocol
+from websockets.typing import Origin, Subprotocol
+
+from realtime_server import codes
+from realtime_server.codes import DisconnectCode
+from realtime_server.core.node import Node
+from realtime_server.core.ports import Wire
+from realtime_server.core.session import Session
+from realtime_server.transports.frames import FrameError, FrameParser, frame_close, frame_control
+
+PATH = "/connection/websocket"
+HANDSHAKE_SECONDS = 10.0
+CLOSING_SECONDS = 3.0
+"""How long a client may take to answer a close frame."""
+SUBPROTOCOL = Subprotocol("centrifuge-json")
+
+
+@dataclass(frozen=True, slots=True)
+class WebSocketSettings:
+    """What all connections of a worker share; sizes in bytes."""
+
+    max_connections: int
+    message_bytes: int
+    outbox_bytes: int
+    origins: tuple[str, ...] = ()
+
+
+class WebSocketConnection(asyncio.Protocol):
+    """One client. Implements core's Connection."""
+
+    __slots__ = (
+        "_closing", "_cost", "_flushing", "_handshake", "_loop", "_node", "_outbox", "_parser", "_queued", "_session",
+        "_settings", "_timer", "_transport", "_wire",
+    )  # fmt: skip
+
+    def __init__(self, node: Node, wire: Wire, settings: WebSocketSettings, loop: asyncio.AbstractEventLoop) -> None:
+        self._node = node
+        self._wire = wire
+        self._settings = settings
+        self._loop = loop
+        self._transport: asyncio.Transport | None = None
+        self._handshake: ServerProtocol | None = None
+        self._parser: FrameParser | None = None
+        self._session: Session | None = None
+        self._timer: asyncio.TimerHandle | None = None
+        self._outbox: list[bytes] = []
+        self._queued = 0
+        self._flushing = False
+        self._closing = False
+        self._cost = 0.0
+
+    # asyncio.Protocol
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        """A socket was accepted: the handshake must follow soon."""
+        assert isinstance(transport, asyncio.Transport)
+        self._transport = transport
+        self._timer = self._loop.call_later(HANDSHAKE_SECONDS, transport.abort)
+
+    def data_received(self, data: bytes) -> None:
+        """Bytes of the client."""
+        session = self._session
+        self._node.counters.bytes_received += len(data)
+        if session is not None and session.claims is not None:
+            self._read(data)
+            return
+        began = time.thread_time()
+        if self._parser is None:
+            self._shake(data)
+        else:
+            self._read(data)
+        self._cost += time.thread_time() - began
+        if self._session is not None and self._session.claims is not None:
+            self._node.counters.observe_accept(self._cost)
+
+    def eof_received(self) -> bool:
+        """The client will send no more: the connection is over."""
+        return False
+
+    def connection_lost(self, exc: Exception | None) -> None:  # noqa: ARG002 - why does not matter any more
+        """The socket is gone."""
+        self._cancel_timer()
+        self._closing = True
+        self._forget_queued()
+        self._transport = None
+        if self._session is not None:
+            if not self._session.closed:
+                self._node.counters.disconnects[codes.CONNECTION_CLOSED.code] += 1
+            self._session.on_closed()
+
+    # core's Connection
+
+    def write(self, frames: bytes) -> None:
+        """See Connection."""
+        if self._closing or self._transport is None:
+            return
+        self._outbox.append(frames)
+        self._queued += len(frames)
+        counters = self._node.counters
+        counters.messages_sent += 1
+        counters.outbox_bytes += len(frames)
+        waiting = self._queued
+        if waiting > self._settings.outbox_bytes or (
+            not self._flushing and waiting + self._transport.get_write_buffer_size() > self._settings.outbox_bytes
+        ):
+            self._forget_queued()
+            if self._session is not None:
+                self._session.disconnect(codes.SLOW)
+        elif not self._flushing:
+            self._flushing = True
+            self._loop.call_soon(self._flush)
+
+    def close(self, code: DisconnectCode) -> None:
+        """See Connection."""
+        self._close(code.code, code.reason)
+
+    # inside
+
+    def _close(self, code: int, reason: str) -> None:
+        if self._closing or self._transport is None:
+            return
+        self._flush()
+        self._closing = True
+        self._transport.write(frame_close(code, reason))
+        self._cancel_timer()
+        self._timer = self._loop.call_later(CLOSING_SECONDS, self._transport.abort)
+
+    def _flush(self) -> None:
+        self._flushing = False
+        if self._outbox and self._transport is not None and not self._closing:
+            data = b"".join(self._outbox) if len(self._outbox) > 1 else self._outbox[0]
+            self._node.counters.bytes_sent += len(data)
+            self._transport.write(data)
+        self._forget_queued()
+
+    def _forget_queued(self) -> None:
+        self._node.counters.outbox_bytes -= self._queued
+        self._outbox = []
+        self._queued = 0
+
+    def _cancel_timer(self) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+
+    def _read(self, data: bytes) -> None:
+        parser, session = self._parser, self._session
+        if parser is None or session is None:
+            return
+        now = self._node.clock()
+        counters = self._node.counters
+        try:
+            for opcode, payload in parser.feed(data):
+                if opcode is Opcode.TEXT or opcode is Opcode.BINARY:
+                    counters.messages_received += 1
+                    session.on_message(payload, now)
+                elif opcode is Opcode.PING and not self._closing and self._transport is not None:
+                    self._transport.write(frame_control(Opcode.PONG, payload))
+                elif opcode is Opcode.CLOSE:
+                    self._answer_close(payload)
+                    return
+        except FrameError as error:
+            counters.disconnects[error.code] += 1
+            self._close(error.code, error.reason)
+            session.on_closed()
+
+    def _answer_close(self, payload: bytes) -> None:
+        if self._transport is None:
+            return
+        if not self._closing:
+            self._flush()
+            self._closing = True
+            self._transport.write(frame_control(Opcode.CLOSE, payload[:2]))
+        self._transport.close()
+
+    def _shake(self, data: bytes) -> None:
+        if self._handshake is None:
+            origins = [Origin(origin) for origin in self._settings.origins] or None
+            self._handshake = ServerProtocol(
+                origins=origins, subprotocols=[SUBPROTOCOL], select_subprotocol=_select_subprotocol
+            )
+        handshake = self._handshake
+        handshake.receive_data(data)
+        for event in handshake.events_received():
+            if isinstance(event, Request):
+                self._answer_handshake(handshake, event)
+                return
+        if handshake.parser_exc is not None or handshake.close_expected():
+            self._reject(handshake, "malformed")
+
+    def _answer_handshake(self, handshake: ServerProtocol, request: Request) -> None:
+        refusal = self._refusal(handshake, request)
+        response = refusal or handshake.accept(request)
+        handshake.send_response(response)
+        if response.status_code != 101:
+            self._reject(handshake, _reason(response.status_code))
+            return
+        assert self._transport is not None
+        self._cancel_timer()
+        for part in handshake.data_to_send():
+            self._transport.write(part)
+        self._handshake = None
+        self._parser = FrameParser(self._settings.message_bytes)
+        self._session = self._node.accept(self, self._wire)
+
+    def _refusal(self, handshake: ServerProtocol, request: Request) -> Response | None:
+        if request.path.partition("?")[0] != PATH:
+            return handshake.reject(404, f"There is nothing here. Connect to {PATH}.\n")
+        if len(self._node.sessions) >= self._settings.max_connections:
+            response = handshake.reject(503, "This server has all the connections that it may have. Try again.\n")
+            response.headers["Retry-After"] = "1"
+            return response
+        return None
+
+    def _reject(self, handshake: ServerProtocol, reason: str) -> None:
+        self._node.counters.handshakes_rejected[reason] += 1
+        if self._transport is not None:
+            for part in handshake.data_to_send():
+                self._transport.write(part)
+            self._transport.close()
+
+
+def _select_subprotocol(
+    _protocol: ServerProtocol, offered: list[Subprotocol] | tuple[Subprotocol, ...] | object
+) -> Subprotocol | None:
+    """JSON is spoken with and without a subprotocol; SDKs offer it or nothing."""
+    return SUBPROTOCOL if isinstance(offered, list | tuple) and SUBPROTOCOL in offered else None
+
+
+def _reason(status: int) -> str:
+    return {403: "origin", 404: "path", 503: "connection_limit"}.get(status, "malformed")
