@@ -8,7 +8,9 @@ from pathlib import Path
 
 from realtime_operator.planning.reasons import ConditionType, Reason
 from realtime_server import codes
+from realtime_server.app import make_node
 from realtime_server.codes import DisconnectCode, ErrorCode, UnsubscribeCode
+from realtime_server.metrics import NodeCollector
 from realtime_server.settings import Settings
 
 REFERENCE = Path(__file__).parents[3] / "docs" / "reference"
@@ -73,3 +75,12 @@ def test_defaults_of_the_server_are_documented() -> None:
     block = re.search(r"^```json\n(.*?)^```$", section("server-config.md", "File"), flags=re.MULTILINE | re.DOTALL)
     assert block is not None
     assert json.loads(block.group(1)) == json.loads(Settings().model_dump_json())
+
+
+def test_metrics_of_the_server_are_documented() -> None:
+    """server-metrics.md has every metric of a worker, and the supervisor's own one."""
+    families = NodeCollector(make_node(Settings()), 0, {}).collect()
+    names = {f"{family.name}_total" if family.type == "counter" else family.name for family in families}
+    text = (REFERENCE / "server-metrics.md").read_text().partition("\n## ")[0]
+    documented = set(re.findall(r"^\| `(\w+)", text, flags=re.MULTILINE))
+    assert documented == names | {"realtime_server_worker_restarts_total"}
