@@ -1,0 +1,77 @@
+"""Who is subscribed, in Redis. Expiry goes by the clock of Redis, which all servers share."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Protocol
+
+from realtime_server.backplane import redis_scripts as scripts
+from realtime_server.backplane.redis_reply import Reply, Word, as_bytes, as_int, as_list, milliseconds
+from realtime_server.backplane.redis_scripts import Script
+from realtime_server.core.values import ClientInfo, PresenceStats
+
+ABSENT = b"-"
+
+
+class ScriptRunner(Protocol):
+    """What runs scripts in Redis: the broker."""
+
+    async def run(self, script: Script, keys: Sequence[bytes], *arguments: Word) -> Reply:
+        """Run a script; raises BackplaneError."""
+
+
+class RedisPresence:
+    """Implements core.ports.PresenceStore; it works while the broker is started."""
+
+    def __init__(self, runner: ScriptRunner, prefix: str) -> None:
+        self._runner = runner
+        self._prefix = prefix
+
+    async def add(self, channel: str, client: str, info: ClientInfo, ttl_seconds: float) -> None:
+        """Add or renew a connection."""
+        keys, ttl = self._keys(channel), milliseconds(ttl_seconds)
+        await self._runner.run(scripts.PRESENCE_ADD, keys, client, info.user, encode_info(info), ttl)
+
+    async def remove(self, channel: str, client: str) -> None:
+        """Remove a connection."""
+        await self._runner.run(scripts.PRESENCE_REMOVE, self._keys(channel), client)
+
+    async def members(self, channel: str) -> Mapping[str, ClientInfo]:
+        """All connections that have not expired, by client id."""
+        reply = as_list(await self._runner.run(scripts.PRESENCE_MEMBERS, self._keys(channel)))
+        words = iter(as_bytes(word) for word in reply)
+        names_and_infos = ((name.decode(), info) for name, info in zip(words, words, strict=True))
+        return {name: decode_info(name, info) for name, info in names_and_infos}
+
+    async def stats(self, channel: str) -> PresenceStats:
+        """Count connections and different users; the work does not grow with their number."""
+        clients, users = as_list(await self._runner.run(scripts.PRESENCE_STATS, self._keys(channel)))
+        return PresenceStats(as_int(clients), as_int(users))
+
+    def _keys(self, channel: str) -> list[bytes]:
+        kinds = ("expiry", "clients", "users")
+        return [f"{self._prefix}:presence:{kind}:{channel}".encode() for kind in kinds]
+
+
+def encode_info(info: ClientInfo) -> bytes:
+    """The info without the client's id: netstrings of user, connection info and channel info; `-` for None."""
+    return b"".join(map(_netstring, (info.user.encode(), info.connection_info, info.channel_info)))
+
+
+def decode_info(client: str, encoded: bytes) -> ClientInfo:
+    """The inverse of `encode_info`."""
+    parts: list[bytes | None] = []
+    while encoded:
+        if encoded.startswith(ABSENT):
+            parts.append(None)
+            encoded = encoded[1:]
+        else:
+            length, _, rest = encoded.partition(b":")
+            parts.append(rest[: int(length)])
+            encoded = rest[int(length) :]
+    user, connection_info, channel_info = parts
+    return ClientInfo((user or b"").decode(), client, connection_info, channel_info)
+
+
+def _netstring(value: bytes | None) -> bytes:
+    return ABSENT if value is None else b"%d:%b" % (len(value), value)

@@ -1,0 +1,29 @@
+-- What the scripts of presence share. KEYS[1]: sorted set client -> when it expires (ms), KEYS[2]: hash client -> info,
+-- KEYS[3]: hash user -> number of the user's clients. An info begins with its user as a netstring (LENGTH:USER).
+
+local function now_milliseconds()
+    local time = redis.call('TIME')
+    return time[1] * 1000 + math.floor(time[2] / 1000)
+end
+
+local function remove(client)
+    local info = redis.call('HGET', KEYS[2], client)
+    if info then
+        local colon = string.find(info, ':', 1, true)
+        local user = string.sub(info, colon + 1, colon + tonumber(string.sub(info, 1, colon - 1)))
+        if redis.call('HINCRBY', KEYS[3], user, -1) <= 0 then
+            redis.call('HDEL', KEYS[3], user)
+        end
+        redis.call('HDEL', KEYS[2], client)
+    end
+    redis.call('ZREM', KEYS[1], client)
+end
+
+local function drop_expired(now)
+    repeat
+        local expired = redis.call('ZRANGEBYSCORE', KEYS[1], '-inf', now, 'LIMIT', 0, 128)
+        for _, client in ipairs(expired) do
+            remove(client)
+        end
+    until #expired < 128
+end

@@ -1,0 +1,35 @@
+-- What the scripts of streams share. KEYS[1]: stream, KEYS[2]: position, KEYS[3]: generation.
+--
+-- A stream's entries have the ID OFFSET-0, a time in milliseconds and the publication. The position is a hash: o, the
+-- offset of the newest publication, and e, this channel's part of the epoch. The generation is the other part, common
+-- to all channels: changing it changes every epoch at once.
+
+local function now_milliseconds()
+    local time = redis.call('TIME')
+    return time[1] * 1000 + math.floor(time[2] / 1000)
+end
+
+local function ensure_position(candidate, position_milliseconds)
+    local epoch = redis.call('HGET', KEYS[2], 'e')
+    if not epoch then
+        epoch = candidate
+        redis.call('DEL', KEYS[1])
+        redis.call('HSET', KEYS[2], 'e', epoch, 'o', 0)
+    end
+    redis.call('PEXPIRE', KEYS[2], position_milliseconds)
+    return epoch .. (redis.call('HGET', KEYS[3], 'g') or '')
+end
+
+local function drop_expired(oldest_milliseconds)
+    repeat
+        local entries = redis.call('XRANGE', KEYS[1], '-', '+', 'COUNT', 32)
+        local expired = 0
+        while entries[expired + 1] and tonumber(entries[expired + 1][2][2]) <= oldest_milliseconds do
+            expired = expired + 1
+        end
+        if expired > 0 then
+            local offset = string.match(entries[expired][1], '^%d+')
+            redis.call('XTRIM', KEYS[1], 'MINID', string.format('%d', offset + 1))
+        end
+    until expired < 32
+end
