@@ -6,7 +6,11 @@ import json
 import re
 from pathlib import Path
 
+from realtime_operator.api.errors import FindingReason
+from realtime_operator.metrics import Metrics
 from realtime_operator.planning.reasons import ConditionType, Reason
+from realtime_operator.settings import PREFIX
+from realtime_operator.settings import Settings as OperatorSettings
 from realtime_server import codes
 from realtime_server.app import make_node
 from realtime_server.codes import DisconnectCode, ErrorCode, UnsubscribeCode
@@ -66,7 +70,7 @@ def test_reasons_are_documented() -> None:
     """conditions-and-events.md has every condition type and every reason."""
     text = (REFERENCE / "conditions-and-events.md").read_text()
     named = set(re.findall(r"`(\w+)`", text))
-    assert {reason.value for reason in Reason} <= named
+    assert {reason.value for reason in (*Reason, *FindingReason)} <= named
     assert set(ConditionType) == set(re.findall(r"^### (\w+)$", text, flags=re.MULTILINE))
 
 
@@ -84,3 +88,23 @@ def test_metrics_of_the_server_are_documented() -> None:
     text = (REFERENCE / "server-metrics.md").read_text().partition("\n## ")[0]
     documented = set(re.findall(r"^\| `(\w+)", text, flags=re.MULTILINE))
     assert documented == names | {"realtime_server_worker_restarts_total"}
+
+
+def test_settings_of_the_operator_are_documented() -> None:
+    """operator-settings.md has every variable with its default."""
+    documented = {
+        row[0].strip("`"): row[1].strip("`") for row in rows(section("operator-settings.md", "Variables"))[1:]
+    }
+    assert set(documented) == {f"{PREFIX}{name.upper()}" for name in OperatorSettings.model_fields}
+    for name, field in OperatorSettings.model_fields.items():
+        if field.default and not field.is_required() and field.default_factory is None:
+            assert documented[f"{PREFIX}{name.upper()}"] == str(field.default)
+
+
+def test_metrics_of_the_operator_are_documented() -> None:
+    """operator-settings.md has every metric of the operator."""
+    names = {
+        f"{family.name}_total" if family.type == "counter" else family.name for family in Metrics().registry.collect()
+    }
+    documented = re.findall(r"^\| `(\w+)", section("operator-settings.md", "Metrics"), flags=re.MULTILINE)
+    assert set(documented) == names
