@@ -1,0 +1,95 @@
+"""The only importer of kopf: it watches, and says which cluster is dirty. No finalizers, no state.
+
+kopf calls every handler with keyword arguments of which each takes what it needs.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Mapping
+from typing import Protocol
+
+import kopf
+
+from realtime_operator import naming
+from realtime_operator.platforms.base import Key
+
+CHILDREN = (
+    ("", "v1", "pods"),
+    ("", "v1", "services"),
+    ("", "v1", "configmaps"),
+    ("", "v1", "secrets"),
+    ("", "v1", "serviceaccounts"),
+    ("apps", "v1", "replicasets"),
+    ("apps", "v1", "statefulsets"),
+    ("policy", "v1", "poddisruptionbudgets"),
+)
+"""Group, version and plural of what clusters own."""
+
+
+class Marker(Protocol):
+    """What is told that a cluster is dirty."""
+
+    def mark(self, key: Key) -> None:
+        """The cluster has changed, or may have."""
+
+
+def make_registry(marker: Marker) -> kopf.OperatorRegistry:
+    """Handlers for clusters and for what they own."""
+    registry = kopf.OperatorRegistry()
+    generations: dict[Key, object] = {}
+
+    async def on_cluster(
+        type: str | None,  # noqa: A002 - kopf's name
+        name: str | None,
+        namespace: str | None,
+        meta: Mapping[str, object],
+        **_: object,
+    ) -> None:
+        key = Key(str(namespace), str(name))
+        seen = (meta.get("uid"), meta.get("generation"), meta.get("deletionTimestamp"))
+        # A write of the status is no news: it was this operator that wrote it.
+        if type == "DELETED":
+            generations.pop(key, None)
+        elif generations.get(key) == seen:
+            return
+        else:
+            generations[key] = seen
+        marker.mark(key)
+
+    async def on_child(namespace: str | None, labels: Mapping[str, str], **_: object) -> None:
+        marker.mark(Key(str(namespace), labels[naming.LABEL_CLUSTER]))
+
+    kopf.on.event(naming.GROUP, naming.VERSION, naming.PLURAL, registry=registry, id="cluster")(on_cluster)
+    for group, version, plural in CHILDREN:
+        watch = kopf.on.event(
+            group, version, plural, labels={naming.LABEL_CLUSTER: kopf.PRESENT}, registry=registry, id=f"child-{plural}"
+        )
+        watch(on_child)
+    return registry
+
+
+def make_settings() -> kopf.OperatorSettings:
+    """Kopf writes nothing, and asks for nothing outside of the watched namespaces."""
+    settings = kopf.OperatorSettings()
+    settings.posting.enabled = False
+    settings.peering.standalone = True
+    settings.scanning.disabled = True
+    settings.networking.request_timeout = 30
+    settings.watching.server_timeout = 300
+    settings.watching.client_timeout = 330
+    settings.watching.reconnect_backoff = 1
+    return settings
+
+
+async def watch(marker: Marker, namespaces: tuple[str, ...], ready: asyncio.Event, stop: asyncio.Event) -> None:
+    """Watch until `stop` is set; sets `ready` when the watches are about to begin."""
+    await kopf.operator(
+        registry=make_registry(marker),
+        settings=make_settings(),
+        standalone=True,
+        clusterwide=not namespaces,
+        namespaces=list(namespaces),
+        ready_flag=ready,
+        stop_flag=stop,
+    )

@@ -1,0 +1,95 @@
+"""Which clusters are dirty, and one task for each: observe, decide, apply, until there is nothing to do.
+
+Marks that come while a cluster is worked on are joined into one more turn. A turn that fails is tried again after a
+pause that grows. Every cluster is looked at again after a resync, whatever was seen of it.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import random
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass, field
+
+import structlog
+
+from realtime_operator.platforms.base import Key
+
+logger = structlog.get_logger()
+
+CONCURRENT_TURNS = 8
+MINIMUM_PAUSE_SECONDS = 0.1
+"""Between two turns of one cluster: what its own writes wake up is taken together."""
+RETRY_SECONDS = (0.5, 60.0)
+"""The first and the longest pause after a failure."""
+
+
+@dataclass(frozen=True, slots=True)
+class Turn:
+    """What a turn says: when to look again in seconds (None: at the resync), and whether the cluster is gone."""
+
+    look_again_seconds: float | None = None
+    gone: bool = False
+    failed: bool = False
+
+
+@dataclass(slots=True)
+class _Worker:
+    dirty: asyncio.Event = field(default_factory=asyncio.Event)
+    task: asyncio.Task[None] | None = None
+    failures: int = 0
+
+
+class WorkQueue:
+    """Owns one task per cluster. `work` does one turn and never raises."""
+
+    def __init__(self, work: Callable[[Key], Awaitable[Turn]], resync_seconds: float) -> None:
+        self._work = work
+        self._resync = resync_seconds
+        self._workers: dict[Key, _Worker] = {}
+        self._slots = asyncio.Semaphore(CONCURRENT_TURNS)
+
+    def mark(self, key: Key) -> None:
+        """Something about the cluster has changed, or may have."""
+        worker = self._workers.get(key)
+        if worker is None:
+            worker = self._workers[key] = _Worker()
+            loop = asyncio.get_running_loop()
+            worker.task = loop.create_task(self._run(key, worker), name=f"cluster-{key.namespace}/{key.name}")
+        worker.dirty.set()
+
+    async def close(self) -> None:
+        """End all tasks; a turn under way is cut off, which is safe: the next one starts from what is."""
+        tasks = [worker.task for worker in self._workers.values() if worker.task is not None]
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+        self._workers.clear()
+
+    async def _run(self, key: Key, worker: _Worker) -> None:
+        while True:
+            worker.dirty.clear()
+            async with self._slots:
+                turn = await self._work(key)
+            if turn.gone and not worker.dirty.is_set():
+                del self._workers[key]
+                return
+            worker.failures = worker.failures + 1 if turn.failed else 0
+            await asyncio.sleep(MINIMUM_PAUSE_SECONDS)
+            try:
+                async with asyncio.timeout(self._pause(turn, worker.failures)):
+                    if turn.failed:
+                        # A failing cluster is not tried faster for being looked at by others.
+                        await asyncio.Event().wait()
+                    await worker.dirty.wait()
+            except TimeoutError:
+                continue
+
+    def _pause(self, turn: Turn, failures: int) -> float:
+        jitter = 0.8 + 0.4 * random.random()  # noqa: S311 - spreads the load
+        if failures:
+            first, longest = RETRY_SECONDS
+            return min(longest, first * float(2 ** min(failures - 1, 16))) * jitter
+        if turn.look_again_seconds is not None:
+            return turn.look_again_seconds
+        return self._resync * jitter

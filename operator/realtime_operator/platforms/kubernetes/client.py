@@ -1,0 +1,161 @@
+"""Requests to the API server: plain JSON objects, a timeout on each, errors narrowed once, here."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Mapping
+from importlib.metadata import version
+from pathlib import Path
+from typing import cast
+
+import aiohttp
+from kubernetes.aio import client, config
+from kubernetes.aio.config.config_exception import ConfigException
+
+from realtime_operator import naming
+from realtime_operator.api.base import JsonObject
+from realtime_operator.errors import ConflictError, ForbiddenError, NotFoundError, PlatformError, UnreachableError
+from realtime_operator.metrics import Metrics
+
+REQUEST_SECONDS = 10.0
+MERGE_PATCH = "application/merge-patch+json"
+APPLY_PATCH = "application/apply-patch+yaml"
+
+PLURALS: Mapping[tuple[str, str], str] = {
+    (naming.API_VERSION, naming.KIND): naming.PLURAL,
+    ("v1", "ConfigMap"): "configmaps",
+    ("v1", "Event"): "events",
+    ("v1", "Pod"): "pods",
+    ("v1", "Secret"): "secrets",
+    ("v1", "Service"): "services",
+    ("v1", "ServiceAccount"): "serviceaccounts",
+    ("apps/v1", "ReplicaSet"): "replicasets",
+    ("apps/v1", "StatefulSet"): "statefulsets",
+    ("policy/v1", "PodDisruptionBudget"): "poddisruptionbudgets",
+    ("coordination.k8s.io/v1", "Lease"): "leases",
+}
+"""Every kind that the operator touches."""
+
+IN_CLUSTER = Path("/var/run/secrets/kubernetes.io/serviceaccount/token")
+
+
+def in_cluster() -> bool:
+    """Whether this process runs in a pod with a service account."""
+    return IN_CLUSTER.exists()
+
+
+def path_of(api_version: str, kind: str, namespace: str, name: str = "", subresource: str = "") -> str:
+    """The path of a collection, an object or a subresource."""
+    root = f"/api/{api_version}" if "/" not in api_version else f"/apis/{api_version}"
+    parts = (f"{root}/namespaces/{namespace}/{PLURALS[api_version, kind]}", name, subresource)
+    return "/".join(part for part in parts if part)
+
+
+class KubernetesClient:
+    """One client for the whole process. Every call raises a PlatformError and nothing else."""
+
+    def __init__(self, api: client.ApiClient, metrics: Metrics) -> None:
+        self._api = api
+        self._metrics = metrics
+        self._api.user_agent = f"realtime-operator/{version('realtime-operator')}"
+
+    @classmethod
+    async def connect(cls, metrics: Metrics) -> KubernetesClient:
+        """Use the pod's service account, or the KUBECONFIG of a person."""
+        configuration = client.Configuration()
+        try:
+            if in_cluster():
+                config.load_incluster_config(client_configuration=configuration)  # type: ignore[no-untyped-call]
+            else:
+                path = os.environ.get("KUBECONFIG")
+                await config.load_kube_config(path, client_configuration=configuration)  # type: ignore[no-untyped-call]
+        except (ConfigException, OSError) as error:
+            raise PlatformError(f"no credentials for a Kubernetes cluster: {error}") from error
+        return cls(client.ApiClient(configuration), metrics)
+
+    async def close(self) -> None:
+        """Close all connections."""
+        await self._api.close()  # type: ignore[no-untyped-call]
+
+    async def get(self, path: str, query: Mapping[str, str] | None = None) -> JsonObject:
+        """Read one object or a list."""
+        return await self._request("GET", path, query=query)
+
+    async def list_items(self, path: str, label_selector: str) -> list[JsonObject]:
+        """The objects of a collection that have the labels; kind and apiVersion, which lists leave out, put in."""
+        found = await self.get(path, {"labelSelector": label_selector})
+        items = found.get("items")
+        kind = str(found.get("kind", "")).removesuffix("List")
+        inherited: JsonObject = {"apiVersion": found.get("apiVersion"), "kind": kind}
+        return [{**inherited, **item} for item in items if isinstance(item, dict)] if isinstance(items, list) else []
+
+    async def create(self, path: str, document: JsonObject) -> JsonObject:
+        """Create one object."""
+        return await self._request("POST", path, body=document, query={"fieldManager": naming.FIELD_MANAGER})
+
+    async def replace(self, path: str, document: JsonObject) -> JsonObject:
+        """Replace one object; raises ConflictError when its resourceVersion is not the stored one."""
+        return await self._request("PUT", path, body=document, query={"fieldManager": naming.FIELD_MANAGER})
+
+    async def apply(self, path: str, document: JsonObject) -> JsonObject:
+        """Server-side apply as the operator's field manager; fields that somebody else took are taken back."""
+        query = {"fieldManager": naming.FIELD_MANAGER, "force": "true"}
+        return await self._request("PATCH", path, body=document, query=query, content_type=APPLY_PATCH)
+
+    async def patch(self, path: str, document: JsonObject) -> JsonObject:
+        """JSON merge patch (RFC 7396)."""
+        query = {"fieldManager": naming.FIELD_MANAGER}
+        return await self._request("PATCH", path, body=document, query=query, content_type=MERGE_PATCH)
+
+    async def delete(self, path: str, uid: str = "") -> None:
+        """Delete one object, its own children in the background; with `uid` only this very object. Absent is fine."""
+        options: JsonObject = {"propagationPolicy": "Background"}
+        if uid:
+            options["preconditions"] = {"uid": uid}
+        try:
+            await self._request("DELETE", path, body=options)
+        except NotFoundError:
+            return
+
+    async def _request(
+        self,
+        method: str,
+        path: str,
+        *,
+        query: Mapping[str, str] | None = None,
+        body: JsonObject | None = None,
+        content_type: str = "application/json",
+    ) -> JsonObject:
+        verb, url, headers, data, _form = await self._api.param_serialize(
+            method=method,
+            resource_path=path,
+            query_params=list((query or {}).items()),
+            header_params={"Content-Type": content_type, "Accept": "application/json"},
+            body=body,
+            auth_settings=["BearerToken"],
+        )
+        try:
+            response = await self._api.call_api(verb, url, headers, data, _request_timeout=REQUEST_SECONDS)
+            text = await response.read()  # type: ignore[no-untyped-call]
+        except (aiohttp.ClientError, OSError, TimeoutError) as error:
+            self._metrics.api_requests.labels(method, "none").inc()
+            raise UnreachableError(f"{method} {path}: {type(error).__name__}: {error}") from error
+        self._metrics.api_requests.labels(method, str(response.status)).inc()
+        if response.status >= 400:
+            raise _narrowed(response.status, method, path, text)
+        return cast("JsonObject", json.loads(text))
+
+
+def _narrowed(status: int, method: str, path: str, text: bytes) -> PlatformError:
+    try:
+        message = str(json.loads(text)["message"])
+    except (ValueError, KeyError, TypeError):
+        message = text[:200].decode(errors="replace")
+    kinds: dict[int, type[PlatformError]] = {
+        401: ForbiddenError,
+        403: ForbiddenError,
+        404: NotFoundError,
+        409: ConflictError,
+    }
+    return kinds.get(status, PlatformError)(f"{method} {path}: {status}: {message}")

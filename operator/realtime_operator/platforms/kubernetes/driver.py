@@ -1,0 +1,40 @@
+"""Kubernetes as a platform of the operator."""
+
+from __future__ import annotations
+
+from realtime_operator import naming
+from realtime_operator.api.base import JsonObject
+from realtime_operator.api.v1alpha1 import RealtimeCluster
+from realtime_operator.errors import NotFoundError
+from realtime_operator.metrics import Metrics
+from realtime_operator.planning.plan import Plan
+from realtime_operator.planning.world import World
+from realtime_operator.platforms.base import Key
+from realtime_operator.platforms.kubernetes.apply import Applier
+from realtime_operator.platforms.kubernetes.client import KubernetesClient, path_of
+from realtime_operator.platforms.kubernetes.observe import observe
+from realtime_operator.pods.admin_client import AdminClient
+
+
+class KubernetesPlatform:
+    """Implements Platform with the API server and the servers' admin API."""
+
+    def __init__(self, client: KubernetesClient, admin: AdminClient, metrics: Metrics) -> None:
+        self._client = client
+        self._admin = admin
+        self._metrics = metrics
+
+    async def read(self, key: Key) -> JsonObject | None:
+        """See Platform."""
+        try:
+            return await self._client.get(path_of(naming.API_VERSION, naming.KIND, key.namespace, key.name))
+        except NotFoundError:
+            return None
+
+    async def observe(self, cluster: RealtimeCluster) -> World:
+        """See Platform."""
+        return await observe(self._client, self._admin, cluster)
+
+    async def apply(self, owner: JsonObject, plan: Plan) -> None:
+        """See Platform."""
+        await Applier(self._client, self._admin, self._metrics, owner).apply(plan)

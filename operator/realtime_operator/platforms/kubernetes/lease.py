@@ -1,0 +1,165 @@
+"""Leader election over a Lease (coordination.k8s.io/v1): one process leads at a time.
+
+As in client-go, nobody compares clocks: a holder counts as gone when this process has seen no change of the Lease for
+its whole duration, by its own monotonic clock. Writes carry the resourceVersion that was read, so of two that try at
+once one fails.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import random
+import time
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from enum import StrEnum
+
+import structlog
+
+from realtime_operator.api.base import JsonObject
+from realtime_operator.errors import ConflictError, LeaseLostError, NotFoundError, PlatformError
+from realtime_operator.platforms.kubernetes.client import KubernetesClient, path_of
+from realtime_operator.platforms.kubernetes.observe import dig, text
+
+logger = structlog.get_logger()
+
+
+@dataclass(frozen=True, slots=True)
+class LeaseSettings:
+    """Which Lease, who asks for it, and the times in seconds."""
+
+    namespace: str
+    name: str
+    identity: str
+    duration: float
+    renew_deadline: float
+    retry: float
+
+
+@dataclass(frozen=True, slots=True)
+class Sighting:
+    """What the Lease said when it was seen to change last, and when that was (monotonic seconds)."""
+
+    holder: str
+    version: str
+    at: float
+
+
+class Step(StrEnum):
+    """What to do with the Lease now."""
+
+    CREATE = "create"
+    TAKE = "take"
+    RENEW = "renew"
+    WAIT = "wait"
+
+
+def decide(lease: JsonObject | None, seen: Sighting | None, identity: str, duration: float, now: float) -> Step:
+    """Take a Lease that nobody holds or whose holder has been silent for its duration; renew one's own."""
+    if lease is None:
+        return Step.CREATE
+    holder = text(lease, "spec", "holderIdentity")
+    if holder == identity:
+        return Step.RENEW
+    if not holder:
+        return Step.TAKE
+    stated = dig(lease, "spec", "leaseDurationSeconds")
+    limit = float(stated) if isinstance(stated, int | float) else duration
+    return Step.TAKE if seen is not None and seen.holder == holder and now - seen.at > limit else Step.WAIT
+
+
+class Lease:
+    """The part of one process in the election."""
+
+    def __init__(self, client: KubernetesClient, settings: LeaseSettings) -> None:
+        self._client = client
+        self._settings = settings
+        self._collection = path_of("coordination.k8s.io/v1", "Lease", settings.namespace)
+        self._path = path_of("coordination.k8s.io/v1", "Lease", settings.namespace, settings.name)
+        self._seen: Sighting | None = None
+        self.renewed_at: float | None = None
+
+    @property
+    def leads(self) -> bool:
+        """Whether this process leads now."""
+        if self.renewed_at is None:
+            return False
+        return time.monotonic() - self.renewed_at < self._settings.renew_deadline
+
+    async def acquire(self) -> None:
+        """Wait until this process leads."""
+        while not await self._try():
+            await self._pause()
+        logger.info("leading", lease=self._settings.name, identity=self._settings.identity)
+
+    async def hold(self) -> None:
+        """Renew for ever; raises LeaseLostError when the lease could not be renewed in time or somebody else has it."""
+        while True:
+            await self._pause()
+            if not await self._try() and not self.leads:
+                raise LeaseLostError(f"the lease {self._settings.name} was lost")
+
+    async def release(self) -> None:
+        """Give the lease up, so that a successor takes over at once. Best effort."""
+        if not self.leads:
+            return
+        self.renewed_at = None
+        try:
+            lease = await self._client.get(self._path)
+            if text(lease, "spec", "holderIdentity") == self._settings.identity:
+                await self._client.replace(self._path, self._written(lease, holder=""))
+        except PlatformError as error:
+            logger.warning("lease not released", error=str(error))
+
+    async def _pause(self) -> None:
+        await asyncio.sleep(self._settings.retry * (0.8 + 0.4 * random.random()))  # noqa: S311 - jitter
+
+    async def _try(self) -> bool:
+        began = time.monotonic()
+        try:
+            async with asyncio.timeout(self._settings.renew_deadline):
+                lease = await self._read()
+                step = decide(lease, self._seen, self._settings.identity, self._settings.duration, began)
+                if step is Step.WAIT:
+                    self.renewed_at = None
+                    return False
+                if step is Step.CREATE or lease is None:
+                    await self._client.create(self._collection, self._written(None, holder=self._settings.identity))
+                else:
+                    await self._client.replace(self._path, self._written(lease, holder=self._settings.identity))
+        except ConflictError:
+            return False
+        except (PlatformError, TimeoutError) as error:
+            logger.warning("lease not renewed", error=str(error))
+            return False
+        self.renewed_at = began
+        return True
+
+    async def _read(self) -> JsonObject | None:
+        try:
+            lease = await self._client.get(self._path)
+        except NotFoundError:
+            return None
+        holder, version = text(lease, "spec", "holderIdentity"), text(lease, "metadata", "resourceVersion")
+        if self._seen is None or (self._seen.holder, self._seen.version) != (holder, version):
+            self._seen = Sighting(holder, version, time.monotonic())
+        return lease
+
+    def _written(self, lease: JsonObject | None, *, holder: str) -> JsonObject:
+        now = datetime.now(UTC).isoformat(timespec="microseconds").replace("+00:00", "Z")
+        old = dig(lease or {}, "spec")
+        before = old if isinstance(old, dict) else {}
+        same = before.get("holderIdentity") == holder
+        transitions = before.get("leaseTransitions")
+        count = transitions if isinstance(transitions, int) else 0
+        spec: JsonObject = {
+            "holderIdentity": holder,
+            "leaseDurationSeconds": max(1, round(self._settings.duration)),
+            "acquireTime": before.get("acquireTime") if same else now,
+            "renewTime": now,
+            "leaseTransitions": count if same else count + 1,
+        }
+        metadata: JsonObject = {"name": self._settings.name, "namespace": self._settings.namespace}
+        if lease is not None:
+            metadata["resourceVersion"] = text(lease, "metadata", "resourceVersion")
+        return {"apiVersion": "coordination.k8s.io/v1", "kind": "Lease", "metadata": metadata, "spec": spec}

@@ -1,0 +1,175 @@
+"""Everything that a cluster owns, read from the API server and from its servers, as one frozen World."""
+
+from __future__ import annotations
+
+import asyncio
+import base64
+import hashlib
+from collections.abc import Iterable, Mapping
+from datetime import datetime
+
+from realtime_operator import naming
+from realtime_operator.api.base import JsonObject, JsonValue
+from realtime_operator.api.references import references
+from realtime_operator.api.v1alpha1 import RealtimeCluster
+from realtime_operator.errors import NotFoundError
+from realtime_operator.planning.difference import controller_uid
+from realtime_operator.planning.world import ObjectKey, Server, ServerReport, World
+from realtime_operator.platforms.kubernetes.client import KubernetesClient, path_of
+from realtime_operator.pods.admin_client import AdminClient
+
+OWNED_KINDS = (
+    ("v1", "ConfigMap"),
+    ("v1", "Secret"),
+    ("v1", "Service"),
+    ("v1", "ServiceAccount"),
+    ("apps/v1", "ReplicaSet"),
+    ("apps/v1", "StatefulSet"),
+    ("policy/v1", "PodDisruptionBudget"),
+)
+
+
+def dig(document: JsonValue, *path: str) -> JsonValue:
+    """A value deep in a document, None when a part of the path is missing."""
+    for part in path:
+        document = document.get(part) if isinstance(document, dict) else None
+    return document
+
+
+def text(document: JsonValue, *path: str) -> str:
+    """A text deep in a document, empty when it is missing."""
+    value = dig(document, *path)
+    return value if isinstance(value, str) else ""
+
+
+def objects(value: JsonValue) -> list[JsonObject]:
+    """The objects in a list, none when it is no list."""
+    return [item for item in value if isinstance(item, dict)] if isinstance(value, list) else []
+
+
+async def observe(client: KubernetesClient, admin: AdminClient, cluster: RealtimeCluster) -> World:
+    """The World of a cluster now. Raises PlatformError when the API server cannot be asked."""
+    namespace, name = cluster.metadata.namespace, cluster.metadata.name
+    selector = f"{naming.LABEL_CLUSTER}={name}"
+    lists = await asyncio.gather(
+        *(client.list_items(path_of(version, kind, namespace), selector) for version, kind in OWNED_KINDS),
+        client.list_items(
+            path_of("v1", "Pod", namespace), f"{selector},{naming.LABEL_COMPONENT}={naming.COMPONENT_SERVER}"
+        ),
+    )
+    *owned_lists, pods = lists
+    owned = [item for items in owned_lists for item in items if controller_uid(item) == cluster.metadata.uid]
+    secrets = {text(item, "metadata", "name"): item for item in owned if item["kind"] == "Secret"}
+    token = admin_token(secrets.get(naming.credentials_secret(name)))
+    servers = await asyncio.gather(*(_observe_server(admin, pod, token) for pod in _ours(pods, owned)))
+    return World(
+        objects={key_of(item): without_values(item) for item in owned},
+        servers=tuple(servers),
+        secrets={**{n: hashes(item) for n, item in secrets.items()}, **await _referred(client, cluster, secrets)},
+    )
+
+
+def key_of(item: JsonObject) -> ObjectKey:
+    """The key of a live object."""
+    return ObjectKey(text(item, "apiVersion"), text(item, "kind"), text(item, "metadata", "name"))
+
+
+def without_values(item: JsonObject) -> JsonObject:
+    """A live object without what is secret in it."""
+    return {key: value for key, value in item.items() if item["kind"] != "Secret" or key != "data"}
+
+
+def hashes(secret: JsonObject) -> dict[str, str]:
+    """The SHA-256 (hex) of each value of a Secret."""
+    data = secret.get("data")
+    values = data.items() if isinstance(data, dict) else ()
+    return {key: hashlib.sha256(base64.b64decode(str(value))).hexdigest() for key, value in values}
+
+
+def admin_token(secret: JsonObject | None) -> str:
+    """The admin token in the credentials Secret; empty when there is none."""
+    return base64.b64decode(text(secret or {}, "data", naming.KEY_ADMIN_TOKEN)).decode()
+
+
+async def _referred(
+    client: KubernetesClient, cluster: RealtimeCluster, known: Mapping[str, JsonObject]
+) -> dict[str, Mapping[str, str]]:
+    namespace = cluster.metadata.namespace
+    found: dict[str, Mapping[str, str]] = {}
+    for name in {reference.secret for reference in references(cluster)} - set(known):
+        try:
+            found[name] = hashes(await client.get(path_of("v1", "Secret", namespace, name)))
+        except NotFoundError:
+            continue
+    return found
+
+
+def _ours(pods: Iterable[JsonObject], owned: Iterable[JsonObject]) -> list[JsonObject]:
+    """Pods whose ReplicaSet is the cluster's."""
+    replica_sets = {text(item, "metadata", "uid") for item in owned if item["kind"] == "ReplicaSet"}
+    return [pod for pod in pods if controller_uid(pod) in replica_sets]
+
+
+async def _observe_server(admin: AdminClient, pod: JsonObject, token: str) -> Server:
+    address = text(pod, "status", "podIP")
+    running = text(pod, "status", "phase") == "Running"
+    report = await admin.report(address, token) if address and token and running else None
+    return read_server(pod, report)
+
+
+def read_server(pod: JsonObject, report: ServerReport | None) -> Server:
+    """A server pod as planning sees it."""
+    metadata = pod["metadata"]
+    annotations = dig(metadata, "annotations")
+    waiting_reason, waiting_message = _waiting(pod)
+    quiesced_at = text(annotations, naming.ANNOTATION_QUIESCED_AT)
+    return Server(
+        name=text(metadata, "name"),
+        uid=text(metadata, "uid"),
+        revision=text(metadata, "labels", naming.LABEL_REVISION),
+        created_at=datetime.fromisoformat(text(metadata, "creationTimestamp")),
+        serving=text(metadata, "labels", naming.LABEL_SERVING) == "true",
+        ready=_condition(pod, "Ready") == "True",
+        terminating=dig(metadata, "deletionTimestamp") is not None,
+        failed=text(pod, "status", "phase") in {"Failed", "Succeeded"},
+        quiesced_at=_time(quiesced_at),
+        deletion_cost=_cost(text(annotations, naming.ANNOTATION_DELETION_COST)),
+        waiting_reason=waiting_reason,
+        waiting_message=waiting_message,
+        address=text(pod, "status", "podIP") or None,
+        report=report,
+    )
+
+
+def _time(value: str) -> datetime | None:
+    try:
+        return datetime.fromisoformat(value) if value else None
+    except ValueError:
+        return None
+
+
+def _cost(value: str) -> int:
+    try:
+        return int(value or "0")
+    except ValueError:
+        return 0
+
+
+def _condition(pod: JsonObject, name: str) -> str:
+    for condition in objects(dig(pod, "status", "conditions")):
+        if condition.get("type") == name:
+            return text(condition, "status")
+    return ""
+
+
+def _waiting(pod: JsonObject) -> tuple[str | None, str | None]:
+    """Why the container does not run: what the kubelet says, or the scheduler."""
+    for status in objects(dig(pod, "status", "containerStatuses")):
+        reason = text(status, "state", "waiting", "reason")
+        if reason:
+            return reason, text(status, "state", "waiting", "message") or None
+    for condition in objects(dig(pod, "status", "conditions")):
+        if condition.get("type") == "PodScheduled" and condition.get("status") == "False":
+            return text(condition, "reason") or "Unschedulable", text(condition, "message") or None
+    started = dig(pod, "status", "containerStatuses")
+    return (None, None) if started else ("Pending", None)

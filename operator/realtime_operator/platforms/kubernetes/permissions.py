@@ -1,0 +1,39 @@
+"""What the operator may do, and why: nothing more is asked for, nothing less works. The chart has the same rules."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+READ = ("get", "list", "watch")
+WRITE = ("create", "patch", "delete")
+
+
+@dataclass(frozen=True, slots=True)
+class Permission:
+    """One rule of a role, and what it is for."""
+
+    group: str
+    resources: tuple[str, ...]
+    verbs: tuple[str, ...]
+    reason: str
+
+    def rule(self) -> dict[str, list[str]]:
+        """The rule as Kubernetes writes it."""
+        return {"apiGroups": [self.group], "resources": list(self.resources), "verbs": list(self.verbs)}
+
+
+CLUSTERS = (
+    Permission("realtime.dev", ("realtimeclusters",), READ, "what is wanted"),
+    Permission("realtime.dev", ("realtimeclusters/status",), ("patch",), "what is told"),
+    Permission(
+        "", ("configmaps", "secrets", "serviceaccounts", "services"), (*READ, *WRITE), "children; referred Secrets"
+    ),
+    Permission("", ("pods",), (*READ, "patch", "delete"), "servers: quiesce, deletion cost, replace failed ones"),
+    Permission("", ("events",), ("create",), "what has changed"),
+    Permission("apps", ("replicasets", "statefulsets"), (*READ, *WRITE), "one per revision; the managed Redis"),
+    Permission("policy", ("poddisruptionbudgets",), (*READ, *WRITE), "one per cluster"),
+)
+"""In every watched namespace."""
+
+LEADER_ELECTION = (Permission("coordination.k8s.io", ("leases",), ("get", "create", "update"), "one leads at a time"),)
+"""In the operator's own namespace."""

@@ -1,0 +1,78 @@
+"""The operator's settings: from the environment, read once at the start."""
+
+from __future__ import annotations
+
+import socket
+from typing import Annotated, Literal, Self
+
+from pydantic import Field, ValidationError, model_validator
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+from realtime_operator.errors import SettingsError
+
+PREFIX = "REALTIME_OPERATOR_"
+
+Seconds = Annotated[float, Field(gt=0, le=3600)]
+
+
+class Settings(BaseSettings):
+    """Each field is the environment variable of its name in upper case, with the prefix REALTIME_OPERATOR_."""
+
+    model_config = SettingsConfigDict(env_prefix=PREFIX, frozen=True)
+
+    server_image: Annotated[str, Field(min_length=1)]
+    """Image of servers whose cluster names none."""
+    redis_image: Annotated[str, Field(min_length=1)]
+    """Image of managed Redis whose cluster names none."""
+    server_image_pull_policy: Literal["Always", "IfNotPresent", "Never"] = "IfNotPresent"
+    """Pull policy of the server image."""
+    watch_namespaces: str = ""
+    """Namespaces to watch, separated by commas; empty: all."""
+    lease_name: str = "realtime-operator"
+    """Name of the Lease."""
+    lease_namespace: str = "default"
+    """Namespace of the Lease."""
+    lease_duration_seconds: Seconds = 15
+    """Seconds after which a leader that has not renewed has lost the lease."""
+    lease_renew_seconds: Seconds = 10
+    """Seconds after which a leader that could not renew gives up."""
+    lease_retry_seconds: Seconds = 2
+    """Seconds between two attempts to take or to renew the lease."""
+    identity: str = Field(default_factory=socket.gethostname)
+    """Who holds the Lease."""
+    resync_seconds: Seconds = 30
+    """Seconds between two looks at a quiet cluster."""
+    poll_seconds: Seconds = 1
+    """Seconds between two looks at a cluster in which something moves."""
+    http_port: Annotated[int, Field(ge=0, le=65535)] = 8080
+    """Port of /healthz, /readyz and /metrics."""
+    log_level: Literal["debug", "info", "warning", "error"] = "info"
+    """Least level that is logged."""
+    log_format: Literal["json", "text"] = "json"
+    """How logs are written."""
+
+    @model_validator(mode="after")
+    def _lease_times_are_ordered(self) -> Self:
+        if not self.lease_retry_seconds < self.lease_renew_seconds < self.lease_duration_seconds:
+            raise ValueError(
+                "LEASE_RETRY_SECONDS must be less than LEASE_RENEW_SECONDS, and that less than LEASE_DURATION_SECONDS"
+            )
+        return self
+
+    @property
+    def namespaces(self) -> tuple[str, ...]:
+        """The namespaces to watch; empty: all."""
+        return tuple(name.strip() for name in self.watch_namespaces.split(",") if name.strip())
+
+    @classmethod
+    def load(cls) -> Settings:
+        """Read the environment; raises SettingsError."""
+        try:
+            return cls()
+        except ValidationError as error:
+            lines = [f"{_variable(entry['loc'])}: {entry['msg']}" for entry in error.errors()]
+            raise SettingsError("\n".join(lines)) from error
+
+
+def _variable(location: tuple[int | str, ...]) -> str:
+    return PREFIX + "_".join(str(part) for part in location).upper() if location else "settings"
