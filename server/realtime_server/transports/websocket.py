@@ -8,6 +8,7 @@ from __future__ import annotations
 import asyncio
 import time
 from dataclasses import dataclass
+from typing import cast
 
 from websockets.frames import Opcode
 from websockets.http11 import Request, Response
@@ -66,9 +67,8 @@ class WebSocketConnection(asyncio.Protocol):
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """A socket was accepted: the handshake must follow soon."""
-        assert isinstance(transport, asyncio.Transport)
-        self._transport = transport
-        self._timer = self._loop.call_later(HANDSHAKE_SECONDS, transport.abort)
+        self._transport = cast("asyncio.Transport", transport)  # uvloop's is not a subclass
+        self._timer = self._loop.call_later(HANDSHAKE_SECONDS, self._transport.abort)
 
     def data_received(self, data: bytes) -> None:
         """Bytes of the client."""
