@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import contextlib
 import shutil
+import signal
 import socket
 import subprocess
 import tempfile
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass
+from pathlib import Path
+from urllib.parse import quote
 
 START_SECONDS = 10
 
@@ -28,12 +31,14 @@ class RedisProcess:
 
     port: int
     folder: str
+    password: str = ""
     process: subprocess.Popen[bytes] | None = None
 
     @property
     def url(self) -> str:
         """The URL for clients."""
-        return f"redis://127.0.0.1:{self.port}/0"
+        password = f":{quote(self.password, safe='')}@" if self.password else ""
+        return f"redis://{password}127.0.0.1:{self.port}/0"
 
     def start(self) -> None:
         """Start it and wait until it answers; raises RuntimeError if it does not."""
@@ -51,6 +56,8 @@ class RedisProcess:
             "",
             "--appendonly",
             "yes",
+            "--requirepass",
+            self.password,
         ]
         self.process = subprocess.Popen([program, *options], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
         deadline = time.monotonic() + START_SECONDS
@@ -66,20 +73,35 @@ class RedisProcess:
             self.process.wait()
             self.process = None
 
+    def lose_data(self) -> None:
+        """Forget everything; only while it is stopped."""
+        shutil.rmtree(self.folder)
+        Path(self.folder).mkdir()
+
+    def freeze(self) -> None:
+        """Let it hang: its connections stay and nothing answers."""
+        assert self.process is not None
+        self.process.send_signal(signal.SIGSTOP)
+
+    def thaw(self) -> None:
+        """Let it go on."""
+        assert self.process is not None
+        self.process.send_signal(signal.SIGCONT)
+
     def _answers(self) -> bool:
         try:
             with socket.create_connection(("127.0.0.1", self.port), timeout=1) as connection:
                 connection.sendall(b"PING\r\n")
-                return connection.recv(16).startswith(b"+PONG")
+                return connection.recv(16).startswith((b"+PONG", b"-NOAUTH"))
         except OSError:
             return False
 
 
 @contextlib.contextmanager
-def running_redis() -> Iterator[RedisProcess]:
+def running_redis(password: str = "") -> Iterator[RedisProcess]:
     """Run a Redis while the body runs."""
     with tempfile.TemporaryDirectory(prefix="redis-") as folder:
-        redis = RedisProcess(free_port(), folder)
+        redis = RedisProcess(free_port(), folder, password)
         redis.start()
         try:
             yield redis

@@ -8,7 +8,6 @@ import time
 from collections import deque
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from itertools import islice
 
 from realtime_server.core.ports import BrokerEvents
 from realtime_server.core.values import (
@@ -140,10 +139,10 @@ def _select(kept: list[Publication], query: HistoryQuery) -> tuple[Publication, 
     since = query.since
     if query.reverse:
         kept.reverse()
-        wanted = (p for p in kept if since is None or p.offset < since.offset)
+        wanted = [p for p in kept if since is None or p.offset < since.offset]
     else:
-        wanted = (p for p in kept if since is None or p.offset > since.offset)
-    return tuple(wanted if query.limit < 0 else islice(wanted, query.limit))
+        wanted = [p for p in kept if since is None or p.offset > since.offset]
+    return tuple(wanted if query.limit < 0 else wanted[: query.limit])
 
 
 class MemoryPresence:

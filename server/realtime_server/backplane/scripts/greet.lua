@@ -7,6 +7,8 @@
 -- that lagged). So if all the workers' counts are still what was confirmed to them, nothing confirmed was lost. If one
 -- is less, offsets will be given a second time: no position from before may be trusted, and the generation changes,
 -- once for each run of a Redis process. Everybody is told.
+-- This write takes no memory, so that a full Redis lets the others pass: they take next to nothing, and have to be.
+redis.call('PEXPIRE', KEYS[1], ARGV[4])
 local info = redis.pcall('INFO', 'server')
 local run = type(info) == 'string' and string.match(info, 'run_id:(%x+)') or ''
 local made = tonumber(redis.call('GET', KEYS[1]) or 0)

@@ -9,14 +9,15 @@ local function now_milliseconds()
     return time[1] * 1000 + math.floor(time[2] / 1000)
 end
 
-local function ensure_position(candidate, position_milliseconds)
+-- The epoch; a position is made if there is none. A full Redis refuses a script at its first write, and only if that
+-- takes memory: so this comes before all other writes.
+local function ensure_position(candidate)
     local epoch = redis.call('HGET', KEYS[2], 'e')
     if not epoch then
         epoch = candidate
-        redis.call('DEL', KEYS[1])
         redis.call('HSET', KEYS[2], 'e', epoch, 'o', 0)
+        redis.call('DEL', KEYS[1])
     end
-    redis.call('PEXPIRE', KEYS[2], position_milliseconds)
     return epoch .. (redis.call('HGET', KEYS[3], 'g') or '')
 end
 
