@@ -95,8 +95,8 @@ EDITS = (
     HandEdit(
         "statefulsets",
         lambda _: naming.redis("main"),
-        {"spec": {"template": {"spec": {"terminationGracePeriodSeconds": 77}}}},
-        ("spec", "template", "spec", "terminationGracePeriodSeconds"),
+        {"metadata": {"labels": {naming.LABEL_COMPONENT: "mine"}}},
+        ("metadata", "labels", naming.LABEL_COMPONENT),
     ),
     HandEdit(
         "poddisruptionbudgets",

@@ -61,20 +61,16 @@ class ServerProcess:
         return ServerApi(f"http://127.0.0.1:{self.api_port}", API_KEY)
 
     async def __aenter__(self) -> Self:
-        """Start it and wait until it is ready."""
-        config = self._write_files()
-        environment: Mapping[str, str] = {**os.environ, "REALTIME_SERVER_NAME": self.name}
-        with self.log.open("wb") as log:
-            self.process = await asyncio.create_subprocess_exec(
-                sys.executable, "-P", "-m", "realtime_server", "run", "--config", config,
-                env=environment, stdout=log, stderr=log,
-            )  # fmt: skip
-        await eventually(self.ready, bool, what=f"server {self.name} ready", within=START_SECONDS, every=0.05,
-                         show=lambda _: self.log.read_text())  # fmt: skip
+        """Start it and wait until it is ready; nothing is left when it does not get ready."""
+        try:
+            await self._start()
+        except BaseException:
+            await self.__aexit__()
+            raise
         return self
 
     async def __aexit__(self, *_: object) -> None:
-        """Terminate it; kill it if it does not end."""
+        """Terminate it without a drain; kill it if it does not end."""
         if self.process is not None and self.process.returncode is None:
             self.process.send_signal(signal.SIGTERM)
             self.process.send_signal(signal.SIGTERM)
@@ -84,7 +80,32 @@ class ServerProcess:
             except TimeoutError:
                 self.process.kill()
                 await self.process.wait()
+        if self.log.exists():
+            print(f"--- log of {self.name}", self.log.read_text(), sep="\n")  # shown by pytest when a test fails
         self._folder.cleanup()
+
+    async def _start(self) -> None:
+        config = self._write_files()
+        environment: Mapping[str, str] = {**os.environ, "REALTIME_SERVER_NAME": self.name}
+        with self.log.open("wb") as log:
+            self.process = await asyncio.create_subprocess_exec(
+                sys.executable, "-P", "-m", "realtime_server", "run", "--config", config,
+                env=environment, stdout=log, stderr=log,
+            )  # fmt: skip
+        process = self.process
+
+        async def ready_or_ended() -> bool:
+            return process.returncode is not None or await self.ready()
+
+        await eventually(
+            ready_or_ended,
+            bool,
+            what=f"server {self.name} ready",
+            within=START_SECONDS,
+            every=0.05,
+            show=lambda _: self.log.read_text(),
+        )
+        assert process.returncode is None, f"server {self.name} ended: {self.log.read_text()}"
 
     async def ready(self) -> bool:
         """Whether the server says that it is ready."""

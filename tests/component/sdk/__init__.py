@@ -1,0 +1,1 @@
+"""Stock SDKs against real server processes with a real Redis."""

@@ -1,0 +1,86 @@
+"""Two servers with one Redis, and both stock SDKs."""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import AsyncIterator, Callable, Iterator, Sequence
+from dataclasses import dataclass
+
+import pytest
+import pytest_asyncio
+
+from tests.kit.clients import Channel, ClientOptions, StockClients
+from tests.kit.python_sdk import PythonClients
+from tests.kit.redis_process import RedisProcess, running_redis
+from tests.kit.sdk import JavaScriptClients
+from tests.kit.server_process import TOKEN_SECRET, ServerProcess
+from tests.kit.tokens import connection_token
+
+
+@pytest.fixture(scope="module")
+def redis() -> Iterator[RedisProcess]:
+    """A Redis for the tests of one module."""
+    with running_redis() as process:
+        yield process
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def shared_server(redis: RedisProcess) -> AsyncIterator[ServerProcess]:
+    """A server for the tests of one module, which leave it as it was."""
+    async with ServerProcess("shared-a", redis) as process:
+        yield process
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def other_shared_server(redis: RedisProcess) -> AsyncIterator[ServerProcess]:
+    """A second one with the same Redis."""
+    async with ServerProcess("shared-b", redis) as process:
+        yield process
+
+
+@pytest.fixture
+def room() -> Channel:
+    """A recoverable channel that no other test uses."""
+    return Channel(f"chat:{uuid.uuid4()}", recoverable=True)
+
+
+@pytest.fixture
+async def server(redis: RedisProcess) -> AsyncIterator[ServerProcess]:
+    """One server."""
+    async with ServerProcess("server-a", redis) as process:
+        yield process
+
+
+@pytest.fixture
+async def other_server(redis: RedisProcess) -> AsyncIterator[ServerProcess]:
+    """A second server with the same Redis."""
+    async with ServerProcess("server-b", redis) as process:
+        yield process
+
+
+@dataclass(frozen=True)
+class Sdk:
+    """Makes clients of one of the stock SDKs, with valid tokens of users user-0, user-1, ..."""
+
+    name: str
+    make: Callable[[ClientOptions], StockClients]
+
+    def __call__(self, *endpoints: str, count: int = 1, channels: Sequence[Channel] = ()) -> StockClients:
+        """Make `count` clients; they connect when the block is entered, and reconnect fast."""
+        tokens = [connection_token(TOKEN_SECRET, f"user-{number}") for number in range(count)]
+        return self.make(
+            ClientOptions(
+                endpoints=endpoints,
+                count=count,
+                channels=channels,
+                tokens=tokens,
+                min_reconnect_delay=0.05,
+                max_reconnect_delay=0.5,
+            )
+        )
+
+
+@pytest.fixture(params=["javascript", "python"])
+def sdk(request: pytest.FixtureRequest) -> Sdk:
+    """Each of the stock SDKs by turns."""
+    return Sdk(request.param, JavaScriptClients if request.param == "javascript" else PythonClients)
