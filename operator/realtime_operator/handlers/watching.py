@@ -85,6 +85,8 @@ def make_settings() -> kopf.OperatorSettings:
 async def watch(marker: Marker, namespaces: tuple[str, ...], ready: asyncio.Event, stop: asyncio.Event) -> None:
     """Watch until `stop` is set; sets `ready` when the watches are about to begin."""
     await kopf.operator(
+        # Without one kopf would look up the user's name, which the id of a container's user does not have.
+        identity="realtime-operator",  # type: ignore[arg-type] # a NewType of str that kopf does not export
         registry=make_registry(marker),
         settings=make_settings(),
         standalone=True,
