@@ -95,12 +95,13 @@ async def _run(settings: Settings, index: int, control_socket: Path) -> None:
         (stop_now if stop.is_set() else stop).set()
 
     loop.add_signal_handler(signal.SIGTERM, on_stop)
-    api = ApiServer(node, SecretFile(settings.api.key_file))
-    control = await worker.serve(serving, control_socket, registry_of(node, index, api.requests))
+    listener: asyncio.Server | None = None
+    api = ApiServer(node, SecretFile(settings.api.key_file), data_bytes=settings.limits.outbox_bytes // 2)
+    registry = registry_of(node, index, api.requests)
+    control = await worker.serve(serving, control_socket, registry, listening=lambda: listener is not None)
     started = asyncio.create_task(node.start(), name="node-start")
     pacing = asyncio.create_task(serving.run(), name="serving")
     stopping = asyncio.create_task(stop.wait(), name="stop")
-    listener: asyncio.Server | None = None
     api_runner = None
     try:
         await asyncio.wait({started, stopping}, return_when=asyncio.FIRST_COMPLETED)

@@ -1,155 +1,235 @@
-"""The server's main process: forks the workers, keeps them running, and answers for all of them on the admin port."""
+"""The server's main process: forks the workers and the admin process, keeps them running, passes signals on.
+
+It has no event loop and no thread, ever, so that a process can be forked from it at any time.
+"""
 
 from __future__ import annotations
 
-import asyncio
 import contextlib
 import ctypes
-import multiprocessing
+import gc
 import os
 import signal
+import socket
+import sys
 import tempfile
 import time
-from dataclasses import dataclass, field
-from multiprocessing.context import ForkContext, ForkProcess
+from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 
 import structlog
-import uvloop
 
-from realtime_server.admin import admin_server
-from realtime_server.admin.workers import Workers
+from realtime_server.admin import admin_process
+from realtime_server.admin.board import Board
 from realtime_server.app import run_worker
 from realtime_server.settings import Settings
 
 logger = structlog.get_logger()
 
+EXIT_CANNOT_LISTEN = 1
 PR_SET_PDEATHSIG = 1
 RESTART_SECONDS = (0.2, 5.0)
-"""The first and the longest pause before a worker that died is started again."""
+"""The first and the longest pause before a process that died is started again."""
 HEALTHY_SECONDS = 30.0
-"""A worker that ran for so long starts again without a pause."""
+"""A process that ran for so long starts again after the first pause."""
 STOP_MARGIN_SECONDS = 10.0
+"""How much longer than its drain may take a worker has to end."""
+LOOK_SECONDS = 0.2
+BACKLOG = 128
+SIGNALS = (signal.SIGTERM, signal.SIGINT, signal.SIGCHLD)
 
 
 @dataclass(slots=True)
-class Slot:
-    """The place of one worker."""
+class Child:
+    """A process that is to run. `worker` is the index of a worker, None for the admin process."""
 
-    index: int
-    socket: Path
-    process: ForkProcess | None = None
+    name: str
+    work: Callable[[], None]
+    worker: int | None = None
+    pid: int | None = None
     started_at: float = 0.0
-    pause: float = RESTART_SECONDS[0]
-    restart_at: float = 0.0
+    pause: float = 0.0
+    restart_at: float | None = None
 
 
-@dataclass(slots=True)
 class Supervisor:
-    """Owns the workers. `restarts` counts those that had to be started again."""
+    """Owns the child processes."""
 
-    settings: Settings
-    folder: Path
-    context: ForkContext
-    slots: list[Slot] = field(default_factory=list)
-    stopping: bool = False
-    restarts: int = 0
+    def __init__(self, settings: Settings, folder: Path, admin_socket: socket.socket) -> None:
+        self._settings = settings
+        self._board = Board(settings.workers)
+        self._admin_socket = admin_socket
+        sockets = [folder / f"worker-{index}.sock" for index in range(settings.workers)]
+        self._workers = [self._make_worker(index, path) for index, path in enumerate(sockets)]
+        self._admin = Child("admin", lambda: admin_process.run(settings, admin_socket, sockets, self._board))
+        self._deadline: float | None = None
 
-    def start_workers(self) -> None:
-        """Fork all workers; before any event loop or thread exists in this process."""
-        self.slots = [Slot(i, self.folder / f"worker-{i}.sock") for i in range(self.settings.workers)]
-        for slot in self.slots:
-            self._start(slot)
+    def run(self) -> None:
+        """Run until all workers have ended after a SIGTERM or SIGINT. No child is left."""
+        libc = ctypes.CDLL(None, use_errno=True)
+        # What exists by now is never collected, so that the children go on sharing the memory it is in.
+        gc.collect()
+        gc.freeze()
+        signal.pthread_sigmask(signal.SIG_BLOCK, SIGNALS)
+        try:
+            for child in self._children:
+                self._start(child, libc)
+            while not (self._stopping and all(worker.pid is None for worker in self._workers)):
+                self._handle(signal.sigtimedwait(SIGNALS, LOOK_SECONDS))
+                self._reap()
+                self._look(libc)
+        finally:
+            self._end()
+            signal.pthread_sigmask(signal.SIG_UNBLOCK, SIGNALS)
 
-    def _start(self, slot: Slot) -> None:
-        slot.socket.unlink(missing_ok=True)
-        arguments = (self.settings, slot.index, slot.socket, os.getpid())
-        slot.process = self.context.Process(target=_work, args=arguments, name=f"worker-{slot.index}", daemon=False)
-        slot.process.start()
-        slot.started_at = time.monotonic()
+    @property
+    def _children(self) -> list[Child]:
+        return [*self._workers, self._admin]
 
-    def check(self) -> None:
-        """Start workers that have died again, after a pause that grows while they keep dying."""
+    @property
+    def _stopping(self) -> bool:
+        return self._deadline is not None
+
+    def _make_worker(self, index: int, path: Path) -> Child:
+        def work() -> None:
+            self._admin_socket.close()
+            path.unlink(missing_ok=True)
+            run_worker(self._settings, index, path)
+
+        return Child(f"worker-{index}", work, index)
+
+    def _handle(self, received: signal.struct_siginfo | None) -> None:
+        """Stop at the first SIGTERM or SIGINT; at the second let the workers close what is left."""
+        if received is None or received.si_signo == signal.SIGCHLD:
+            return
+        logger.info("server stops", signal=signal.Signals(received.si_signo).name, at_once=self._stopping)
+        allowed = 0.0 if self._stopping else self._settings.drain.timeout_seconds
+        self._deadline = time.monotonic() + allowed + STOP_MARGIN_SECONDS
+        self._signal_workers(signal.SIGTERM)
+
+    def _reap(self) -> None:
+        """Note which children have ended. Whoever else's parent this has become (process 1) is reaped too."""
+        while True:
+            try:
+                pid, status = os.waitpid(-1, os.WNOHANG)
+            except ChildProcessError:
+                return
+            if pid == 0:
+                return
+            for child in self._children:
+                if child.pid == pid:
+                    self._note_end(child, os.waitstatus_to_exitcode(status))
+
+    def _note_end(self, child: Child, exit_code: int) -> None:
+        child.pid = None
+        if child.worker is not None:
+            self._board.set_running(child.worker, running=False)
+        if self._stopping:
+            logger.info("process ended", process=child.name, exit_code=exit_code)
+            return
+        now, (first, longest) = time.monotonic(), RESTART_SECONDS
+        lived_well = now - child.started_at > HEALTHY_SECONDS
+        child.pause = first if lived_well or not child.pause else min(2 * child.pause, longest)
+        child.restart_at = now + child.pause
+        logger.error("process died", process=child.name, exit_code=exit_code, restart_in=child.pause)
+
+    def _look(self, libc: ctypes.CDLL) -> None:
+        """Start again what is due, or end what takes too long to end."""
         now = time.monotonic()
-        for slot in self.slots:
-            process = slot.process
-            if process is not None and not process.is_alive():
-                process.join()
-                slot.process = None
-                if self.stopping:
-                    continue
-                lived = now - slot.started_at
-                slot.pause = RESTART_SECONDS[0] if lived > HEALTHY_SECONDS else min(2 * slot.pause, RESTART_SECONDS[1])
-                slot.restart_at = now + slot.pause
-                logger.error("worker died", worker=slot.index, exit_code=process.exitcode, restart_in=slot.pause)
-            elif process is None and not self.stopping and now >= slot.restart_at:
-                self.restarts += 1
-                self._start(slot)
+        if self._deadline is not None:
+            if now > self._deadline:
+                logger.error("workers do not end")
+                self._signal_workers(signal.SIGKILL)
+            return
+        for child in self._children:
+            if child.restart_at is not None and now >= child.restart_at:
+                if child.worker is not None:
+                    self._board.count_restart()
+                self._start(child, libc)
 
-    @property
-    def alive(self) -> bool:
-        """Whether every worker runs."""
-        return all(slot.process is not None and slot.process.is_alive() for slot in self.slots)
+    def _start(self, child: Child, libc: ctypes.CDLL) -> None:
+        parent = os.getpid()
+        child.restart_at = None
+        child.started_at = time.monotonic()
+        child.pid = os.fork()
+        if child.pid == 0:
+            _run_child(child, parent, libc)
+        if child.worker is not None:
+            self._board.set_running(child.worker, running=True)
 
-    @property
-    def ended(self) -> bool:
-        """Whether no worker is left."""
-        return all(slot.process is None for slot in self.slots)
+    def _signal_workers(self, number: signal.Signals) -> None:
+        for worker in self._workers:
+            _send(worker, number)
 
-    def signal(self, number: signal.Signals) -> None:
-        """Send a signal to all workers."""
-        for slot in self.slots:
-            if slot.process is not None and slot.process.pid is not None:
-                with contextlib.suppress(ProcessLookupError):
-                    os.kill(slot.process.pid, number)
+    def _end(self) -> None:
+        """End what is left: the admin process last, because it tells how the workers end."""
+        self._signal_workers(signal.SIGKILL)
+        _send(self._admin, signal.SIGKILL)
+        for child in self._children:
+            if child.pid is not None:
+                with contextlib.suppress(ChildProcessError):
+                    os.waitpid(child.pid, 0)
+                child.pid = None
 
 
-def _work(settings: Settings, index: int, socket: Path, parent: int) -> None:
-    # A worker must not outlive its supervisor, however that ends.
-    ctypes.CDLL(None, use_errno=True).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
-    if os.getppid() != parent:
-        return
-    signal.signal(signal.SIGTERM, signal.SIG_DFL)
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
-    run_worker(settings, index, socket)
+def _run_child(child: Child, parent: int, libc: ctypes.CDLL) -> None:
+    """Do the child's work in the process that was just forked; never returns."""
+    exit_code = 1
+    try:
+        # A child must not outlive the supervisor, however that ends.
+        libc.prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
+        for number in (signal.SIGTERM, signal.SIGCHLD):
+            signal.signal(number, signal.SIG_DFL)
+        signal.signal(signal.SIGINT, signal.SIG_IGN)  # a terminal sends it to all; the supervisor decides
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, SIGNALS)
+        if os.getppid() == parent:
+            child.work()
+            exit_code = 0
+    except BaseException:
+        logger.exception("process failed", process=child.name)
+    finally:
+        sys.stdout.flush()
+        sys.stderr.flush()
+        os._exit(exit_code)
+
+
+def _send(child: Child, number: signal.Signals) -> None:
+    if child.pid is not None:
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(child.pid, number)
 
 
 def run(settings: Settings) -> int:
     """Run the server until SIGTERM or SIGINT; its exit code. Blocks."""
-    with tempfile.TemporaryDirectory(prefix="realtime-server-") as folder:
-        context = multiprocessing.get_context("fork")
-        supervisor = Supervisor(settings, Path(folder), context)
-        supervisor.start_workers()
-        try:
-            uvloop.run(_supervise(supervisor))
-        finally:
-            supervisor.signal(signal.SIGKILL)
+    listen = settings.listen
+    try:
+        for port in (listen.client_port, listen.api_port):
+            # Workers bind these themselves; that it works is found out before there are any.
+            _bind(listen.host, port, shared=True).close()
+        admin_socket = _bind(listen.host, listen.admin_port, shared=False)
+    except OSError as error:
+        print(f"error: {error}", file=sys.stderr)  # noqa: T201 - a command speaks
+        return EXIT_CANNOT_LISTEN
+    with admin_socket, tempfile.TemporaryDirectory(prefix="realtime-server-") as folder:
+        admin_socket.listen(BACKLOG)
+        Supervisor(settings, Path(folder), admin_socket).run()
     return 0
 
 
-async def _supervise(supervisor: Supervisor) -> None:
-    loop = asyncio.get_running_loop()
-    asked = asyncio.Event()
-
-    def stop() -> None:
-        supervisor.stopping = True
-        supervisor.signal(signal.SIGTERM)
-        asked.set()
-
-    for number in (signal.SIGTERM, signal.SIGINT):
-        loop.add_signal_handler(number, stop)
-    workers = Workers([slot.socket for slot in supervisor.slots])
-    state = admin_server.ServerState(alive=lambda: supervisor.alive, restarts=lambda: supervisor.restarts)
-    runner = await admin_server.serve(workers, supervisor.settings, state)
+def _bind(host: str, port: int, *, shared: bool) -> socket.socket:
+    """A bound socket; raises OSError with a text that says which address cannot be had and why."""
     try:
-        while not asked.is_set():
-            supervisor.check()
-            with contextlib.suppress(TimeoutError):
-                await asyncio.wait_for(asked.wait(), 0.1)
-        deadline = time.monotonic() + supervisor.settings.drain.timeout_seconds + STOP_MARGIN_SECONDS
-        while not supervisor.ended and time.monotonic() < deadline:
-            supervisor.check()
-            await asyncio.sleep(0.05)
-    finally:
-        await runner.cleanup()
-        await workers.close()
+        (family, kind, protocol, _, address), *_ = socket.getaddrinfo(
+            host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
+        )
+        made = socket.socket(family, kind, protocol)
+        try:
+            made.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT if shared else socket.SO_REUSEADDR, 1)
+            made.bind(address)
+        except OSError:
+            made.close()
+            raise
+    except OSError as error:
+        raise OSError(error.errno, f"cannot listen on {host}:{port}: {error.strerror}") from error
+    return made

@@ -4,49 +4,44 @@ from __future__ import annotations
 
 import time
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
 from importlib.metadata import version
 
+import msgspec
 from aiohttp import web
 from prometheus_client.core import CounterMetricFamily
 
-from realtime_server.admin.exposition import merge
-from realtime_server.admin.responses import error_response, json_body, json_response, same_secret
-from realtime_server.admin.worker import encode_status
-from realtime_server.admin.workers import Workers, WorkersUnavailableError
-from realtime_server.core.ports import ServingState, WorkerStatus
+from realtime_server.admin.board import Board
+from realtime_server.admin.exposition import CONTENT_TYPE, merge
+from realtime_server.admin.responses import error_response, json_response, same_secret
+from realtime_server.admin.workers import Answers, Workers, WorkersUnavailableError
+from realtime_server.core.ports import ServingState
 from realtime_server.settings import SecretFile, Settings, revision, server_name
 
 MAX_RATE = 1_000_000.0
 MAX_CONNECTIONS = 10_000_000
+BODY_BYTES = 65_536
+"""Largest body that a call takes."""
+SILENT_SECONDS = 60.0
+"""A worker that runs and has not answered for so long hangs: the server is not alive."""
 
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
 
-@dataclass(frozen=True, slots=True)
-class ServerState:
-    """What the supervisor knows of its workers."""
-
-    alive: Callable[[], bool]
-    restarts: Callable[[], int]
-
-
 class BadRequestError(Exception):
-    """The body is not what the call takes."""
+    """The body is not what the call takes; the text says what would be."""
 
 
 class AdminServer:
     """The site."""
 
-    def __init__(self, workers: Workers, settings: Settings, state: ServerState) -> None:
+    def __init__(self, workers: Workers, settings: Settings, board: Board) -> None:
         self._workers = workers
-        self._state = state
+        self._board = board
         self._token = SecretFile(settings.admin.token_file)
-        self._started = time.monotonic()
 
     def application(self) -> web.Application:
         """The aiohttp application."""
-        application = web.Application(middlewares=[self._guard])
+        application = web.Application(middlewares=[self._guard], client_max_size=BODY_BYTES)
         router = application.router
         router.add_get("/health/live", self._live)
         router.add_get("/health/ready", self._ready)
@@ -61,95 +56,118 @@ class AdminServer:
 
     @web.middleware
     async def _guard(self, request: web.Request, handler: Handler) -> web.StreamResponse:
-        if request.path.startswith("/admin/"):
-            scheme, _, token = request.headers.get("Authorization", "").partition(" ")
-            if scheme.lower() != "bearer" or not same_secret(token.strip(), self._token.read()):
-                return error_response(401, "unauthorized: send the admin token as a bearer token")
+        """Let nobody in without the token, and answer every failure as JSON."""
+        if request.path.startswith("/admin/") and not self._is_authorized(request):
+            return error_response(401, "unauthorized: send the admin token as `Authorization: Bearer TOKEN`")
         try:
             return await handler(request)
         except BadRequestError as error:
             return error_response(400, str(error))
         except WorkersUnavailableError as error:
-            return error_response(503, f"a worker does not answer: {error}")
+            return error_response(503, str(error))
+        except web.HTTPException as error:
+            return error_response(error.status, error.reason.lower())
+
+    def _is_authorized(self, request: web.Request) -> bool:
+        scheme, _, token = request.headers.get("Authorization", "").partition(" ")
+        return scheme.lower() == "bearer" and same_secret(token.strip(), self._token.read())
 
     async def _live(self, _request: web.Request) -> web.Response:
-        return json_response({"live": True})
+        return _health("live", await self._why_not_live())
 
-    async def _ready(self, _request: web.Request) -> web.Response:
-        reason = await self._not_ready()
-        if reason is None:
-            return json_response({"ready": True})
-        return json_response({"ready": False, "reason": reason}, 503)
-
-    async def _not_ready(self) -> str | None:
-        if not self._state.alive():
+    async def _why_not_live(self) -> str | None:
+        if not self._board.all_running:
             return "a worker is not running"
         try:
-            status = await self._workers.status()
-        except WorkersUnavailableError:
-            return "a worker does not answer yet"
-        if status.state is not ServingState.SERVING:
-            return f"the server is {status.state.value}"
-        return None if status.backplane_healthy else "the backplane cannot be reached"
+            await self._workers.status()
+        except WorkersUnavailableError as error:
+            if self._workers.silent_seconds > SILENT_SECONDS:
+                return str(error)
+        return None
+
+    async def _ready(self, _request: web.Request) -> web.Response:
+        return _health("ready", await self._why_not_ready())
+
+    async def _why_not_ready(self) -> str | None:
+        try:
+            answers = await self._workers.status()
+        except WorkersUnavailableError as error:
+            return str(error)
+        if answers.status.state is not ServingState.SERVING:
+            return f"the server is {answers.status.state.value}"
+        if not answers.status.backplane_healthy:
+            return "the backplane cannot be reached"
+        return None if answers.complete else "a worker is not listening"
 
     async def _metrics(self, _request: web.Request) -> web.Response:
         restarts = CounterMetricFamily("realtime_server_worker_restarts", "Workers started again after they died.")
-        restarts.add_metric([], self._state.restarts())
+        restarts.add_metric([], self._board.restarts)
         body = merge(await self._workers.metrics(), [restarts])
-        return web.Response(body=body, content_type="text/plain", charset="utf-8")
+        return web.Response(body=body, headers={"Content-Type": CONTENT_TYPE})
 
     async def _status(self, _request: web.Request) -> web.Response:
         return self._answer(await self._workers.status())
 
     async def _quiesce(self, _request: web.Request) -> web.Response:
-        return self._answer(await self._workers.command("quiesce"))
+        return self._answer(await self._workers.quiesce())
 
     async def _resume(self, _request: web.Request) -> web.Response:
-        return self._answer(await self._workers.command("resume"))
+        return self._answer(await self._workers.resume())
 
     async def _stop_drain(self, _request: web.Request) -> web.Response:
-        return self._answer(await self._workers.command("stop-drain"))
+        return self._answer(await self._workers.stop_drain())
 
     async def _drain(self, request: web.Request) -> web.Response:
         body = await _body(request)
-        return self._answer(await self._workers.drain(_number(body, "connections_per_second", MAX_RATE)))
+        return self._answer(await self._workers.drain(_rate(body)))
 
     async def _shed(self, request: web.Request) -> web.Response:
         body = await _body(request)
-        connections = int(_number(body, "connections", MAX_CONNECTIONS))
-        return self._answer(await self._workers.shed(connections, _number(body, "connections_per_second", MAX_RATE)))
+        return self._answer(await self._workers.shed(_connections(body), _rate(body)))
 
-    def _answer(self, status: WorkerStatus) -> web.Response:
+    def _answer(self, answers: Answers) -> web.Response:
+        status = answers.status
         return json_response(
             {
                 "server": server_name(),
                 "version": version("realtime-operator"),
                 "revision": revision(),
-                **encode_status(status),
+                "state": status.state.value,
+                "connections": status.connections,
+                "accepted_total": status.accepted_total,
+                "seconds_since_last_accept": status.seconds_since_last_accept,
+                "accept_cost_seconds": status.accept_cost_seconds,
+                "drain_rate": status.drain_rate,
+                "moved_total": status.moved_total,
+                "backplane_healthy": status.backplane_healthy,
                 "workers": len(self._workers),
-                "uptime_seconds": round(time.monotonic() - self._started, 3),
+                "uptime_seconds": round(time.monotonic() - self._board.started_at, 3),
             }
         )
 
 
+def _health(name: str, reason: str | None) -> web.Response:
+    if reason is None:
+        return json_response({name: True})
+    return json_response({name: False, "reason": reason}, 503)
+
+
 async def _body(request: web.Request) -> dict[str, object]:
-    body = await json_body(request)
-    if body is None:
-        raise BadRequestError("the body must be a JSON object")
-    return body
+    try:
+        return msgspec.json.decode(await request.read(), type=dict[str, object])
+    except (msgspec.DecodeError, RecursionError) as error:
+        raise BadRequestError("the body must be a JSON object") from error
 
 
-def _number(body: dict[str, object], name: str, maximum: float) -> float:
-    value = body.get(name)
-    if isinstance(value, bool) or not isinstance(value, int | float) or not 0 < value <= maximum:
-        raise BadRequestError(f"{name} must be a number above 0 and not above {maximum:g}")
+def _rate(body: dict[str, object]) -> float:
+    value = body.get("connections_per_second")
+    if isinstance(value, bool) or not isinstance(value, int | float) or not 0 < value <= MAX_RATE:
+        raise BadRequestError(f"connections_per_second must be a number above 0, at most {MAX_RATE:g}")
+    return float(value)
+
+
+def _connections(body: dict[str, object]) -> int:
+    value = body.get("connections")
+    if isinstance(value, bool) or not isinstance(value, int) or not 0 < value <= MAX_CONNECTIONS:
+        raise BadRequestError(f"connections must be a whole number above 0, at most {MAX_CONNECTIONS}")
     return value
-
-
-async def serve(workers: Workers, settings: Settings, state: ServerState) -> web.AppRunner:
-    """Listen on the admin port; `cleanup` of what is returned ends it."""
-    application = AdminServer(workers, settings, state).application()
-    runner = web.AppRunner(application, access_log=None, handle_signals=False)
-    await runner.setup()
-    await web.TCPSite(runner, settings.listen.host, settings.listen.admin_port, shutdown_timeout=1).start()
-    return runner

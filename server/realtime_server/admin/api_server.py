@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import base64
-import binascii
 from collections import Counter
 from collections.abc import Awaitable, Callable
 
@@ -12,7 +11,7 @@ import structlog
 from aiohttp import web
 
 from realtime_server import codes
-from realtime_server.admin.responses import BODY_BYTES, error_response, json_response, same_secret
+from realtime_server.admin.responses import error_response, json_response, same_secret
 from realtime_server.codes import DisconnectCode, ErrorCode
 from realtime_server.core.ports import BackplaneError, CommandError, RealtimeApi
 from realtime_server.core.publication import encode_client_info, with_offset
@@ -21,8 +20,14 @@ from realtime_server.settings import SecretFile, Settings
 
 logger = structlog.get_logger()
 
+BODY_BYTES = 8 * 1024 * 1024
+"""Largest body that a call takes."""
 MAX_BROADCAST = 10_000
 """Channels in one broadcast."""
+
+
+class NotSupportedError(Exception):
+    """A field that would change what the call does, and that this server does not know how to follow."""
 
 
 class Publish(msgspec.Struct):
@@ -34,6 +39,9 @@ class Publish(msgspec.Struct):
     b64data: str = ""
     skip_history: bool = False
     tags: dict[str, str] = {}
+    idempotency_key: str = ""
+    delta: bool = False
+    version: int = 0
 
 
 class Code(msgspec.Struct):
@@ -50,6 +58,8 @@ class Target(msgspec.Struct):
     client: str = ""
     channel: str = ""
     disconnect: Code | None = None
+    session: str = ""
+    whitelist: list[str] = []
 
 
 class Position(msgspec.Struct):
@@ -71,8 +81,9 @@ class History(msgspec.Struct):
 class ApiHandlers:
     """One handler for each method; each returns the result's JSON object."""
 
-    def __init__(self, api: RealtimeApi) -> None:
+    def __init__(self, api: RealtimeApi, data_bytes: int) -> None:
         self._api = api
+        self._data_bytes = data_bytes
         self.methods: dict[str, Callable[[bytes], Awaitable[object]]] = {
             "publish": self.publish,
             "broadcast": self.broadcast,
@@ -88,14 +99,14 @@ class ApiHandlers:
     async def publish(self, body: bytes) -> object:
         """Publish to one channel: offset and epoch where the channel has a history."""
         request = msgspec.json.decode(body, type=Publish)
-        return await self._publish(_required(request.channel), request, _data_of(request))
+        return await self._publish(_required(request.channel), request, self._data_of(request))
 
     async def broadcast(self, body: bytes) -> object:
         """Publish the same to several channels: a result or an error for each."""
         request = msgspec.json.decode(body, type=Publish)
         if not request.channels or len(request.channels) > MAX_BROADCAST:
             raise CommandError(codes.BAD_REQUEST)
-        data = _data_of(request)
+        data = self._data_of(request)
         responses = []
         for channel in request.channels:
             try:
@@ -107,6 +118,23 @@ class ApiHandlers:
     async def _publish(self, channel: str, request: Publish, data: bytes) -> object:
         position = await self._api.publish(channel, data, skip_history=request.skip_history, tags=request.tags or None)
         return {} if position is None else {"offset": position.offset, "epoch": position.epoch}
+
+    def _data_of(self, request: Publish) -> bytes:
+        """Checked JSON on one line: a line feed would end a message of the client protocol."""
+        _refuse(request, "idempotency_key", "delta", "version")
+        data = bytes(request.data)
+        if request.b64data:
+            try:
+                data = base64.b64decode(request.b64data, validate=True)
+                data.decode()
+                msgspec.json.decode(data)
+            except (ValueError, RecursionError) as error:
+                raise CommandError(codes.BAD_REQUEST) from error
+        if not data:
+            raise CommandError(codes.BAD_REQUEST)
+        if len(data) > self._data_bytes:
+            raise CommandError(codes.LIMIT_EXCEEDED)
+        return data.replace(b"\n", b" ").replace(b"\r", b" ")
 
     async def presence(self, body: bytes) -> object:
         """Who is subscribed."""
@@ -133,6 +161,7 @@ class ApiHandlers:
     async def disconnect(self, body: bytes) -> object:
         """Close a user's connections."""
         request = msgspec.json.decode(body, type=Target)
+        _refuse(request, "session", "whitelist")
         code = None
         if request.disconnect is not None:
             if not 3000 <= request.disconnect.code <= 4999:
@@ -144,6 +173,7 @@ class ApiHandlers:
     async def unsubscribe(self, body: bytes) -> object:
         """End a user's subscriptions to a channel."""
         request = msgspec.json.decode(body, type=Target)
+        _refuse(request, "session")
         await self._api.unsubscribe(_required(request.user), _required(request.channel), client=request.client)
         return {}
 
@@ -171,17 +201,11 @@ def _required(value: str) -> str:
     return value
 
 
-def _data_of(request: Publish) -> bytes:
-    if request.b64data:
-        try:
-            data = base64.b64decode(request.b64data, validate=True)
-            msgspec.json.decode(data)
-        except (binascii.Error, msgspec.DecodeError) as error:
-            raise CommandError(codes.BAD_REQUEST) from error
-        return data
-    if not bytes(request.data):
-        raise CommandError(codes.BAD_REQUEST)
-    return bytes(request.data)
+def _refuse(request: Publish | Target, *names: str) -> None:
+    """Raise NotSupportedError when one of these fields is set."""
+    for name in names:
+        if getattr(request, name):
+            raise NotSupportedError(name)
 
 
 def _history(page: HistoryPage) -> object:
@@ -197,10 +221,13 @@ def _error(error: ErrorCode) -> dict[str, object]:
 
 
 class ApiServer:
-    """The site: checks the key, calls the method, translates errors. `requests` counts by method and HTTP status."""
+    """The site: checks the key, calls the method, translates errors. `requests` counts by method and HTTP status.
 
-    def __init__(self, api: RealtimeApi, key: SecretFile) -> None:
-        self._handlers = ApiHandlers(api)
+    `data_bytes` is the largest publication that is taken.
+    """
+
+    def __init__(self, api: RealtimeApi, key: SecretFile, *, data_bytes: int = BODY_BYTES) -> None:
+        self._handlers = ApiHandlers(api, data_bytes)
         self._key = key
         self.requests: Counter[tuple[str, int]] = Counter()
 
@@ -220,29 +247,47 @@ class ApiServer:
     async def _answer(self, request: web.Request, method: str) -> web.Response:
         if not self._is_authorized(request):
             return error_response(401, "unauthorized: send the API key in the header X-API-Key")
-        body = await request.read() or b"{}"
-        handler = self._handlers.methods.get(method)
-        if handler is None:
-            return json_response({"error": _error(codes.METHOD_NOT_FOUND)})
         try:
-            document = {"result": await handler(body)}
+            body = await request.read() or b"{}"
+            body.decode()  # the JSON decoder does not look into the strings of raw data
+            document = {"result": await self._call(method, body)}
+        except web.HTTPRequestEntityTooLarge:
+            return error_response(413, f"the body is larger than {BODY_BYTES} bytes")
+        except UnicodeDecodeError:
+            return error_response(400, "the body is not JSON: it is not UTF-8")
+        except RecursionError:
+            return error_response(400, "the body is nested too deeply")
         except msgspec.ValidationError as error:
-            return json_response({"error": {"code": codes.BAD_REQUEST.code, "message": f"bad request: {error}"}})
+            return _failed(codes.BAD_REQUEST, str(error))
         except msgspec.DecodeError as error:
             return error_response(400, f"the body is not JSON: {error}")
+        except NotSupportedError as error:
+            return _failed(codes.NOT_AVAILABLE, str(error))
         except CommandError as error:
-            return json_response({"error": _error(error.error)})
+            return _failed(error.error)
         except BackplaneError as error:
             logger.warning("api call failed", method=method, error=str(error))
-            return json_response({"error": _error(codes.INTERNAL)})
+            return _failed(codes.INTERNAL)
         return web.Response(body=msgspec.json.encode(document), content_type="application/json")
+
+    async def _call(self, method: str, body: bytes) -> object:
+        handler = self._handlers.methods.get(method)
+        if handler is None:
+            msgspec.json.decode(body, type=dict[str, msgspec.Raw])
+            raise CommandError(codes.METHOD_NOT_FOUND)
+        return await handler(body)
 
     def _is_authorized(self, request: web.Request) -> bool:
         given = request.headers.get("X-API-Key", "")
         scheme, _, value = request.headers.get("Authorization", "").partition(" ")
-        if scheme.lower() == "apikey":
+        if not given and scheme.lower() == "apikey":
             given = value.strip()
         return same_secret(given, self._key.read())
+
+
+def _failed(error: ErrorCode, why: str = "") -> web.Response:
+    message = f"{error.message}: {why}" if why else error.message
+    return json_response({"error": {"code": error.code, "message": message}})
 
 
 async def _health(_request: web.Request) -> web.Response:
@@ -251,8 +296,8 @@ async def _health(_request: web.Request) -> web.Response:
 
 async def serve(server: ApiServer, settings: Settings) -> web.AppRunner:
     """Listen on the API port, shared by the workers; `cleanup` of what is returned ends it."""
-    runner = web.AppRunner(server.application(), access_log=None, handle_signals=False)
+    runner = web.AppRunner(server.application(), access_log=None, handle_signals=False, shutdown_timeout=2)
     await runner.setup()
     listen = settings.listen
-    await web.TCPSite(runner, listen.host, listen.api_port, reuse_port=True, shutdown_timeout=2).start()
+    await web.TCPSite(runner, listen.host, listen.api_port, reuse_port=True).start()
     return runner

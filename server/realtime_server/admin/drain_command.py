@@ -1,58 +1,105 @@
-"""`realtime-server drain`: what a pod runs before it is stopped. Quiesces, waits, drains its own server."""
+"""`realtime-server drain`: what a pod runs before it is stopped. Quiesces, waits, and drains its own server."""
 
 from __future__ import annotations
 
 import asyncio
 import sys
 import time
+from dataclasses import dataclass
 
 import aiohttp
+import msgspec
 
 from realtime_server.settings import SecretFile, Settings
 
-POLL_SECONDS = 0.5
+POLL_SECONDS = 0.25
+SAY_SECONDS = 2.0
+CALL_SECONDS = 5.0
+HURRY_SECONDS = 3.0
+"""How long what is left at the end of the time may take to be closed."""
+AT_ONCE = 1_000_000.0
+"""Connections per second when the time is over."""
+
+
+class CannotAskError(Exception):
+    """The server does not answer, or not as it should."""
+
+
+@dataclass(frozen=True, slots=True)
+class Status:
+    """What is read of the server's status."""
+
+    state: str
+    connections: int
+    drain_rate: float | None
 
 
 def run(settings: Settings) -> int:
     """Drain the server on this machine; 0 when it is empty or its time is over, 1 when it cannot be asked."""
     try:
-        asyncio.run(_drain(settings))
-    except (aiohttp.ClientError, OSError, TimeoutError) as error:
-        print(f"error: the server cannot be asked: {error}", file=sys.stderr)  # noqa: T201 - a command speaks
+        asyncio.run(_run(settings))
+    except CannotAskError as error:
+        print(f"error: {error}", file=sys.stderr)  # noqa: T201 - a command speaks
         return 1
     return 0
 
 
-async def _drain(settings: Settings) -> None:
-    drain = settings.drain
+async def _run(settings: Settings) -> None:
     token = SecretFile(settings.admin.token_file).read()
-    base = f"http://127.0.0.1:{settings.listen.admin_port}"
-    timeout = aiohttp.ClientTimeout(total=5)
-    async with aiohttp.ClientSession(base, headers={"Authorization": f"Bearer {token}"}, timeout=timeout) as session:
-        deadline = time.monotonic() + drain.timeout_seconds
-        status = await _call(session, "POST", "quiesce")
-        if status["connections"] and status["drain_rate"] is None:
-            _say(f"quiesced with {status['connections']} connections, waiting {drain.settle_seconds:g} s")
-            await asyncio.sleep(drain.settle_seconds)
-        elif status["connections"] == 0 and status["state"] == "quiesced":
-            # The endpoint may still send somebody.
-            await asyncio.sleep(min(1.0, drain.settle_seconds))
-        if status["drain_rate"] is None:
-            status = await _call(session, "POST", "drain", {"connections_per_second": drain.connections_per_second})
-        while status["connections"] and time.monotonic() < deadline:
-            _say(f"{status['connections']} connections left")
-            await asyncio.sleep(POLL_SECONDS)
-            status = await _call(session, "GET", "status")
-        _say(f"done with {status['connections']} connections left")
+    async with aiohttp.ClientSession(
+        f"http://127.0.0.1:{settings.listen.admin_port}",
+        headers={"Authorization": f"Bearer {token}"},
+        timeout=aiohttp.ClientTimeout(total=CALL_SECONDS),
+    ) as session:
+        await _drain(settings, session)
 
 
-async def _call(
-    session: aiohttp.ClientSession, method: str, name: str, body: dict[str, float] | None = None
-) -> dict[str, object]:
-    async with session.request(method, f"/admin/v1/{name}", json=body or {}) as response:
-        response.raise_for_status()
-        document: dict[str, object] = await response.json()
-        return document
+async def _drain(settings: Settings, session: aiohttp.ClientSession) -> None:
+    drain = settings.drain
+    before = await _call(session, "GET", "status")
+    if before.state == "serving":
+        await _call(session, "POST", "quiesce")
+        _say(f"quiesced with {before.connections} connections, {drain.settle_seconds:g} s until new ones stay away")
+        await asyncio.sleep(drain.settle_seconds)
+    if before.drain_rate is None:
+        _say(f"draining at {drain.connections_per_second:g} connections per second")
+        await _call(session, "POST", "drain", {"connections_per_second": drain.connections_per_second})
+    left = await _wait(session, drain.timeout_seconds)
+    if left:
+        _say(f"{left} connections left after {drain.timeout_seconds:g} s, closing them")
+        await _call(session, "POST", "drain", {"connections_per_second": AT_ONCE})
+        left = await _wait(session, HURRY_SECONDS)
+    _say(f"done with {left} connections left")
+
+
+async def _wait(session: aiohttp.ClientSession, seconds: float) -> int:
+    """Wait until no connection is left, or the time is over; how many are left. Bears that a worker is away."""
+    deadline = time.monotonic() + seconds
+    said = 0.0
+    while True:
+        try:
+            left = (await _call(session, "GET", "status")).connections
+        except CannotAskError:
+            if time.monotonic() >= deadline:
+                raise
+        else:
+            if left == 0 or time.monotonic() >= deadline:
+                return left
+            if time.monotonic() >= said + SAY_SECONDS:
+                said = time.monotonic()
+                _say(f"{left} connections left")
+        await asyncio.sleep(POLL_SECONDS)
+
+
+async def _call(session: aiohttp.ClientSession, method: str, name: str, body: dict[str, float] | None = None) -> Status:
+    try:
+        async with session.request(method, f"/admin/v1/{name}", json=body) as response:
+            text = await response.read()
+    except (aiohttp.ClientError, OSError) as error:
+        raise CannotAskError(f"the server does not answer: {str(error) or 'no answer in time'}") from error
+    if response.status != 200:
+        raise CannotAskError(f"the server answered {response.status}: {text.decode(errors='replace')}")
+    return msgspec.json.decode(text, type=Status)
 
 
 def _say(text: str) -> None:

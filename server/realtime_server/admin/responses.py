@@ -3,12 +3,8 @@
 from __future__ import annotations
 
 import hmac
-import json
 
 from aiohttp import web
-
-BODY_BYTES = 8 * 1024 * 1024
-"""Largest body that an API takes."""
 
 
 def json_response(document: object, status: int = 200) -> web.Response:
@@ -23,16 +19,4 @@ def error_response(status: int, message: str) -> web.Response:
 
 def same_secret(given: str, wanted: str) -> bool:
     """Compare in constant time; nothing is equal to an empty secret."""
-    return bool(wanted) and hmac.compare_digest(given.encode(), wanted.encode())
-
-
-async def json_body(request: web.Request) -> dict[str, object] | None:
-    """The JSON object of a request's body, `{}` when it is empty; None when it is something else."""
-    text = await request.text()
-    if not text.strip():
-        return {}
-    try:
-        document = json.loads(text)
-    except ValueError:
-        return None
-    return document if isinstance(document, dict) else None
+    return bool(wanted) and hmac.compare_digest(given.encode(errors="surrogateescape"), wanted.encode())

@@ -1,54 +1,75 @@
-"""A worker's control site, on a socket that only its supervisor knows."""
+"""A worker's control site, on a socket that only the admin process of its server knows."""
 
 from __future__ import annotations
 
-import dataclasses
+from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 
+import msgspec
 from aiohttp import web
 from prometheus_client import generate_latest
 from prometheus_client.registry import CollectorRegistry
 
-from realtime_server.admin.responses import json_response
-from realtime_server.core.ports import ServingState, WorkerControl, WorkerStatus
+from realtime_server.core.ports import WorkerControl, WorkerStatus
 
 
-def encode_status(status: WorkerStatus) -> dict[str, object]:
-    """A status as JSON."""
-    return dataclasses.asdict(status)
+@dataclass(frozen=True, slots=True)
+class Report:
+    """What a worker answers to everything: its status, and whether clients can connect to it."""
+
+    status: WorkerStatus
+    listening: bool
 
 
-def decode_status(document: dict[str, object]) -> WorkerStatus:
-    """The inverse of `encode_status`."""
-    values: dict[str, object] = {**document, "state": ServingState(str(document["state"]))}
-    return WorkerStatus(**values)  # type: ignore[arg-type] # both ends are of the same release
+class DrainRequest(msgspec.Struct, frozen=True):
+    """Move all connections away at this rate."""
+
+    connections_per_second: float
 
 
-def application(control: WorkerControl, registry: CollectorRegistry) -> web.Application:
-    """`GET /status`, `GET /metrics`, `POST /quiesce|resume|drain|stop-drain|shed`; each answers with the status."""
+class ShedRequest(msgspec.Struct, frozen=True):
+    """Move some connections away at this rate."""
+
+    connections: int
+    connections_per_second: float
+
+
+def decode_report(body: bytes) -> Report:
+    """What a worker answered; raises msgspec.DecodeError."""
+    return msgspec.json.decode(body, type=Report)
+
+
+def application(control: WorkerControl, registry: CollectorRegistry, listening: Callable[[], bool]) -> web.Application:
+    """`GET /status` and `POST /quiesce|resume|drain|stop-drain|shed` answer with the report; `GET /metrics`."""
+
+    def report() -> web.Response:
+        body = msgspec.json.encode(Report(control.status(), listening()))
+        return web.Response(body=body, content_type="application/json")
 
     async def status(_request: web.Request) -> web.Response:
-        return json_response(encode_status(control.status()))
+        return report()
 
     async def metrics(_request: web.Request) -> web.Response:
         return web.Response(body=generate_latest(registry), content_type="text/plain")
 
     async def command(request: web.Request) -> web.Response:
-        body = await request.json()
-        name = request.match_info["command"]
-        if name == "quiesce":
-            control.quiesce()
-        elif name == "resume":
-            control.resume()
-        elif name == "drain":
-            control.drain(body["connections_per_second"])
-        elif name == "stop-drain":
-            control.stop_drain()
-        elif name == "shed":
-            control.shed(body["connections"], body["connections_per_second"])
-        else:
-            raise web.HTTPNotFound
-        return json_response(encode_status(control.status()))
+        body = await request.read()
+        match request.match_info["command"]:
+            case "quiesce":
+                control.quiesce()
+            case "resume":
+                control.resume()
+            case "drain":
+                control.drain(msgspec.json.decode(body, type=DrainRequest).connections_per_second)
+            case "stop-drain":
+                control.stop_drain()
+            case "shed":
+                wanted = msgspec.json.decode(body, type=ShedRequest)
+                control.shed(wanted.connections, wanted.connections_per_second)
+            case _:
+                raise web.HTTPNotFound
+        return report()
 
     site = web.Application()
     site.router.add_get("/status", status)
@@ -57,9 +78,12 @@ def application(control: WorkerControl, registry: CollectorRegistry) -> web.Appl
     return site
 
 
-async def serve(control: WorkerControl, path: Path, registry: CollectorRegistry) -> web.AppRunner:
-    """Listen on a Unix socket; `cleanup` of what is returned ends it."""
-    runner = web.AppRunner(application(control, registry), access_log=None, handle_signals=False)
+async def serve(
+    control: WorkerControl, path: Path, registry: CollectorRegistry, *, listening: Callable[[], bool]
+) -> web.AppRunner:
+    """Listen on a Unix socket; `listening` tells whether clients can connect. `cleanup` of the result ends it."""
+    site = application(control, registry, listening)
+    runner = web.AppRunner(site, access_log=None, handle_signals=False, shutdown_timeout=1)
     await runner.setup()
     await web.UnixSite(runner, str(path)).start()
     return runner

@@ -3,29 +3,62 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
+import errno
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Protocol
 
 import aiohttp
+import msgspec
 
-from realtime_server.admin.worker import decode_status
+from realtime_server.admin.worker import DrainRequest, Report, ShedRequest, decode_report
 from realtime_server.core.ports import ServingState, WorkerStatus
 
 CALL_SECONDS = 2.0
+NOT_THERE = (errno.ENOENT, errno.ECONNREFUSED)
+ORDER = (ServingState.SERVING, ServingState.QUIESCED, ServingState.DRAINING, ServingState.DRAINED)
+"""From the state in which a server takes part to the one in which it can go."""
 
 
 class WorkersUnavailableError(Exception):
-    """A worker did not answer: it is starting, or has died and is being started again."""
+    """A worker runs and does not answer, or none runs."""
+
+
+class Running(Protocol):
+    """Knows which workers' processes run."""
+
+    def running(self, worker: int) -> bool:
+        """Whether the process of this worker runs."""
+
+
+@dataclass(frozen=True, slots=True)
+class Command:
+    """What a worker is told, by the name of its route."""
+
+    name: str
+    body: DrainRequest | ShedRequest | None = None
+
+
+SERVE, QUIESCE = Command("resume"), Command("quiesce")
+
+
+@dataclass(frozen=True, slots=True)
+class Answers:
+    """What the workers answered. `complete`: all run, answer, and can be connected to."""
+
+    status: WorkerStatus
+    complete: bool
 
 
 def combine(statuses: Sequence[WorkerStatus]) -> WorkerStatus:
     """The status of a server: sums, the most recent accept, and the state of the worker that is least far."""
-    order = [ServingState.SERVING, ServingState.QUIESCED, ServingState.DRAINING, ServingState.DRAINED]
     accepts = [s.seconds_since_last_accept for s in statuses if s.seconds_since_last_accept is not None]
     costs = [s.accept_cost_seconds for s in statuses if s.accept_cost_seconds is not None]
     rates = [s.drain_rate for s in statuses if s.drain_rate is not None]
     return WorkerStatus(
-        state=min((s.state for s in statuses), key=order.index),
+        state=min((s.state for s in statuses), key=ORDER.index),
         connections=sum(s.connections for s in statuses),
         accepted_total=sum(s.accepted_total for s in statuses),
         seconds_since_last_accept=min(accepts, default=None),
@@ -37,12 +70,25 @@ def combine(statuses: Sequence[WorkerStatus]) -> WorkerStatus:
 
 
 class Workers:
-    """The workers behind their sockets. Every call raises WorkersUnavailableError when one does not answer."""
+    """The workers behind their sockets.
 
-    def __init__(self, sockets: Sequence[Path]) -> None:
+    A worker that is not running has no connections and is left out. When it is back, it is told what the others were
+    told: it does not serve while they drain. Every call raises WorkersUnavailableError.
+    """
+
+    def __init__(
+        self, sockets: Sequence[Path], running: Running, *, clock: Callable[[], float] = time.monotonic
+    ) -> None:
         timeout = aiohttp.ClientTimeout(total=CALL_SECONDS)
+        self._running = running
+        self._clock = clock
+        self._answered_at = [clock()] * len(sockets)
+        self._wanted: Command | None = None
         self._sessions = [
-            aiohttp.ClientSession("http://worker", connector=aiohttp.UnixConnector(str(path)), timeout=timeout)
+            # Every call has its own connection: a kept one may be that of a worker that has died since.
+            aiohttp.ClientSession(
+                "http://worker", connector=aiohttp.UnixConnector(str(path), force_close=True), timeout=timeout
+            )
             for path in sockets
         ]
 
@@ -55,54 +101,119 @@ class Workers:
         for session in self._sessions:
             await session.close()
 
-    async def status(self) -> WorkerStatus:
+    @property
+    def silent_seconds(self) -> float:
+        """For how long the worker that answered least lately has not answered."""
+        return self._clock() - min(self._answered_at)
+
+    async def status(self) -> Answers:
         """What is now."""
-        return combine([decode_status(d) for d in await self._each("GET", "/status", [None] * len(self))])
+        reports = await self._each([None] * len(self))
+        return self._answers(await self._catch_up(reports))
 
-    async def command(self, name: str) -> WorkerStatus:
-        """`quiesce`, `resume` or `stop-drain`."""
-        return await self._command(name, [{}] * len(self))
+    async def resume(self) -> Answers:
+        """Let all serve."""
+        return await self._tell(SERVE)
 
-    async def drain(self, connections_per_second: float) -> WorkerStatus:
+    async def quiesce(self) -> Answers:
+        """Quiesce all."""
+        return await self._tell(QUIESCE)
+
+    async def stop_drain(self) -> Answers:
+        """Stop moving connections; all stay quiesced."""
+        return self._answers(await self._each([Command("stop-drain")] * len(self)), QUIESCE)
+
+    async def drain(self, connections_per_second: float) -> Answers:
         """Drain all, each at its share of the rate."""
-        share = {"connections_per_second": connections_per_second / len(self)}
-        return await self._command("drain", [share] * len(self))
+        return await self._tell(Command("drain", DrainRequest(connections_per_second / len(self))))
 
-    async def shed(self, connections: int, connections_per_second: float) -> WorkerStatus:
-        """Move this many, divided over the workers."""
-        count = len(self)
-        rate = connections_per_second / count
-        shares = [
-            {"connections": connections // count + (index < connections % count), "connections_per_second": rate}
-            for index in range(count)
-        ]
-        return await self._command("shed", shares)
+    async def shed(self, connections: int, connections_per_second: float) -> Answers:
+        """Move this many, divided over the workers by how many each has."""
+        reports = await self._each([None] * len(self))
+        held = [0 if report is None else report.status.connections for report in reports]
+        shares = divide(min(connections, sum(held)), held)
+        rate, total = connections_per_second, max(1, sum(shares))
+        commands = [Command("shed", ShedRequest(share, rate * share / total)) if share else None for share in shares]
+        return self._answers(await self._each(commands))
 
     async def metrics(self) -> list[str]:
         """The exposition of each worker that answers."""
-        texts = await asyncio.gather(*(_text(session) for session in self._sessions), return_exceptions=True)
-        return [text for text in texts if isinstance(text, str)]
+        texts = await asyncio.gather(*(_get(session, "/metrics") for session in self._sessions), return_exceptions=True)
+        return [text.decode() for text in texts if isinstance(text, bytes)]
 
-    async def _command(self, name: str, bodies: Sequence[dict[str, object] | dict[str, float]]) -> WorkerStatus:
-        return combine([decode_status(d) for d in await self._each("POST", f"/{name}", bodies)])
+    async def _tell(self, command: Command) -> Answers:
+        self._wanted = command
+        return self._answers(await self._each([command] * len(self)))
 
-    async def _each(
-        self, method: str, path: str, bodies: Sequence[dict[str, object] | dict[str, float] | None]
-    ) -> list[dict[str, object]]:
-        calls = [_ask(s, method, path, body) for s, body in zip(self._sessions, bodies, strict=True)]
+    async def _catch_up(self, reports: Sequence[Report | None]) -> Sequence[Report | None]:
+        """Tell workers that serve what the others have been told; without a memory of it, what they do."""
+        present = [report.status for report in reports if report is not None]
+        if self._wanted is None and present:
+            self._wanted = _command_of(max(present, key=lambda status: ORDER.index(status.state)))
+        wanted = self._wanted
+        if wanted is None or wanted == SERVE:
+            return reports
+        late = [report is not None and report.status.state is ServingState.SERVING for report in reports]
+        told = await self._each([wanted if is_late else None for is_late in late]) if any(late) else reports
+        return [new if is_late else old for new, old, is_late in zip(told, reports, late, strict=True)]
+
+    def _answers(self, reports: Sequence[Report | None], wanted: Command | None = None) -> Answers:
+        self._wanted = wanted or self._wanted
+        present = [report for report in reports if report is not None]
+        if not present:
+            raise WorkersUnavailableError("no worker runs")
+        complete = len(present) == len(self) and all(report.listening for report in present)
+        return Answers(combine([report.status for report in present]), complete)
+
+    async def _each(self, commands: Sequence[Command | None]) -> list[Report | None]:
+        return list(await asyncio.gather(*(self._ask(worker, command) for worker, command in enumerate(commands))))
+
+    async def _ask(self, worker: int, command: Command | None) -> Report | None:
+        """A worker's report after a command (None: only its report); None when it is not running."""
+        if not self._running.running(worker):
+            self._answered_at[worker] = self._clock()
+            return None
+        session = self._sessions[worker]
         try:
-            return await asyncio.gather(*calls)
-        except (aiohttp.ClientError, OSError, TimeoutError) as error:
-            raise WorkersUnavailableError(str(error) or type(error).__name__) from error
+            body = await (_get(session, "/status") if command is None else _post(session, command))
+            report = decode_report(body)
+        except aiohttp.ClientConnectorError as error:
+            if error.os_error.errno in NOT_THERE:
+                return None
+            raise WorkersUnavailableError(f"worker {worker}: {error}") from error
+        except (aiohttp.ClientError, OSError, msgspec.DecodeError) as error:
+            raise WorkersUnavailableError(f"worker {worker}: {str(error) or 'no answer in time'}") from error
+        self._answered_at[worker] = self._clock()
+        return report
 
 
-async def _ask(session: aiohttp.ClientSession, method: str, path: str, body: object) -> dict[str, object]:
-    async with session.request(method, path, json=body) as response:
+def divide(total: int, weights: Sequence[int]) -> list[int]:
+    """Shares of a total in proportion to weights, none larger than its weight; the total is at most their sum."""
+    shares, weight_before, given = [], 0, 0
+    whole = sum(weights)
+    for weight in weights:
+        weight_before += weight
+        until_here = total * weight_before // whole if whole else 0
+        shares.append(until_here - given)
+        given = until_here
+    return shares
+
+
+def _command_of(status: WorkerStatus) -> Command:
+    """What a worker in this state was told last."""
+    if status.drain_rate is not None:
+        return Command("drain", DrainRequest(status.drain_rate))
+    return SERVE if status.state is ServingState.SERVING else QUIESCE
+
+
+async def _get(session: aiohttp.ClientSession, path: str) -> bytes:
+    async with session.get(path) as response:
         response.raise_for_status()
-        document: dict[str, object] = await response.json()
-        return document
+        return await response.read()
 
 
-async def _text(session: aiohttp.ClientSession) -> str:
-    async with session.get("/metrics") as response:
-        return await response.text()
+async def _post(session: aiohttp.ClientSession, command: Command) -> bytes:
+    body = b"" if command.body is None else msgspec.json.encode(command.body)
+    async with session.post(f"/{command.name}", data=body) as response:
+        response.raise_for_status()
+        return await response.read()

@@ -1,0 +1,38 @@
+"""The process that answers for all workers on the admin port."""
+
+from __future__ import annotations
+
+import asyncio
+import signal
+import socket
+from collections.abc import Sequence
+from pathlib import Path
+
+import uvloop
+from aiohttp import web
+
+from realtime_server.admin.admin_server import AdminServer
+from realtime_server.admin.board import Board
+from realtime_server.admin.workers import Workers
+from realtime_server.settings import Settings
+
+
+def run(settings: Settings, listener: socket.socket, sockets: Sequence[Path], board: Board) -> None:
+    """Serve until SIGTERM. Blocks."""
+    uvloop.run(_run(settings, listener, sockets, board))
+
+
+async def _run(settings: Settings, listener: socket.socket, sockets: Sequence[Path], board: Board) -> None:
+    stop = asyncio.Event()
+    asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, stop.set)
+    workers = Workers(sockets, board)
+    runner = web.AppRunner(
+        AdminServer(workers, settings, board).application(), access_log=None, handle_signals=False, shutdown_timeout=1
+    )
+    await runner.setup()
+    try:
+        await web.SockSite(runner, listener).start()
+        await stop.wait()
+    finally:
+        await runner.cleanup()
+        await workers.close()

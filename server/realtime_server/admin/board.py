@@ -1,0 +1,47 @@
+"""What the supervisor tells the admin process: memory that both see, since before they were two."""
+
+from __future__ import annotations
+
+import mmap
+import struct
+import time
+
+_NUMBER = struct.Struct("q")
+
+
+class Board:
+    """One writer (the supervisor), any number of readers in processes forked from it."""
+
+    def __init__(self, workers: int) -> None:
+        self.started_at = time.monotonic()
+        self._workers = workers
+        self._memory = mmap.mmap(-1, _NUMBER.size * (1 + workers))
+
+    @property
+    def restarts(self) -> int:
+        """How often a worker was started again after it had died."""
+        return self._read(0)
+
+    def count_restart(self) -> None:
+        """One more."""
+        self._write(0, self.restarts + 1)
+
+    def running(self, worker: int) -> bool:
+        """Whether the process of this worker runs."""
+        return bool(self._read(1 + worker))
+
+    def set_running(self, worker: int, running: bool) -> None:
+        """Note that the process of this worker runs, or has ended."""
+        self._write(1 + worker, int(running))
+
+    @property
+    def all_running(self) -> bool:
+        """Whether the processes of all workers run."""
+        return all(self.running(worker) for worker in range(self._workers))
+
+    def _read(self, index: int) -> int:
+        (number,) = _NUMBER.unpack_from(self._memory, index * _NUMBER.size)
+        return int(number)
+
+    def _write(self, index: int, number: int) -> None:
+        _NUMBER.pack_into(self._memory, index * _NUMBER.size, number)
