@@ -60,6 +60,11 @@ def make_registry(marker: Marker) -> kopf.OperatorRegistry:
     async def on_child(namespace: str | None, labels: Mapping[str, str], **_: object) -> None:
         marker.mark(Key(str(namespace), labels[naming.LABEL_CLUSTER]))
 
+    async def on_login(settings: kopf.OperatorSettings, **_: object) -> kopf.ConnectionInfo | None:
+        pod = kopf.login_with_service_account(settings=settings)
+        return pod or kopf.login_with_kubeconfig(settings=settings)
+
+    kopf.on.login(registry=registry, id="login")(on_login)
     kopf.on.event(naming.GROUP, naming.VERSION, naming.PLURAL, registry=registry, id="cluster")(on_cluster)
     for group, version, plural in CHILDREN:
         watch = kopf.on.event(
