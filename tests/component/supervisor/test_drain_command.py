@@ -1,0 +1,87 @@
+"""`realtime-server drain`, as a pod runs it before it is stopped."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import sys
+from pathlib import Path
+
+from realtime_operator.api.base import JsonObject
+from tests.component.supervisor.processes import clients_of
+from tests.kit.redis_process import RedisProcess, free_port
+from tests.kit.server_process import ServerProcess
+
+QUICK: JsonObject = {"connections_per_second": 100, "timeout_seconds": 10, "settle_seconds": 0.2}
+SLOW: JsonObject = {"connections_per_second": 0.1, "timeout_seconds": 1, "settle_seconds": 0}
+
+
+async def drain(config: Path) -> tuple[int | None, list[str], str]:
+    """Run the command: exit code, lines of stdout, stderr."""
+    process = await asyncio.create_subprocess_exec(
+        sys.executable, "-P", "-m", "realtime_server", "drain", "--config", str(config),
+        stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.PIPE,
+    )  # fmt: skip
+    async with asyncio.timeout(20):
+        out, error = await process.communicate()
+    return process.returncode, out.decode().splitlines(), error.decode()
+
+
+def config_of(server: ServerProcess) -> Path:
+    """The server's configuration."""
+    return server.log.parent / "config.json"
+
+
+async def test_it_empties_the_server_and_tells_how(redis: RedisProcess) -> None:
+    """The server runs on, drained."""
+    async with ServerProcess("pod", redis, workers=2, drain=QUICK) as server, clients_of(server, 20) as clients:
+        code, lines, error = await drain(config_of(server))
+        assert (code, error) == (0, "")
+        assert lines[0].startswith("quiesced with 20 connections")
+        assert lines[-1] == "done with 0 connections left"
+        assert [await client.closed() for client in clients] == [3011] * 20
+        assert await server.state() == "drained"
+
+
+async def test_what_is_left_at_the_end_of_the_time_is_closed(redis: RedisProcess) -> None:
+    """So that the pod does not die with open connections."""
+    async with ServerProcess("pod", redis, workers=2, drain=SLOW) as server, clients_of(server, 10) as clients:
+        code, lines, error = await drain(config_of(server))
+        assert (code, error) == (0, "")
+        assert "10 connections left after 1 s, closing them" in lines
+        assert lines[-1] == "done with 0 connections left"
+        assert [await client.closed() for client in clients] == [3011] * 10
+
+
+async def test_a_drain_that_somebody_began_goes_on_at_its_rate(redis: RedisProcess) -> None:
+    """The operator knows better how many the other servers can take."""
+    async with ServerProcess("pod", redis, workers=2, drain=QUICK) as server, clients_of(server, 4) as clients:
+        await server.admin("POST", "drain", {"connections_per_second": 4})
+        code, lines, _ = await drain(config_of(server))
+        assert code == 0
+        assert not any(line.startswith(("quiesced", "draining at")) for line in lines)
+        assert [await client.closed() for client in clients] == [3011] * 4
+
+
+async def test_without_a_server_it_fails_with_a_reason(tmp_path: Path) -> None:
+    """One line."""
+    config = tmp_path / "config.json"
+    config.write_text(json.dumps({"listen": {"admin_port": free_port()}}))
+    code, lines, error = await drain(config)
+    assert (code, lines) == (1, [])
+    assert error.startswith("error: the server does not answer")
+    assert error.count("\n") == 1
+
+
+async def test_a_wrong_token_is_told(redis: RedisProcess, tmp_path: Path) -> None:
+    """And nothing is done."""
+    async with ServerProcess("pod", redis, drain=QUICK) as server:
+        config = json.loads(config_of(server).read_text())
+        (tmp_path / "token").write_text("wrong")
+        config["admin"] = {"token_file": str(tmp_path / "token")}
+        other = tmp_path / "config.json"
+        other.write_text(json.dumps(config))
+        code, _, error = await drain(other)
+        assert code == 1
+        assert "401" in error
+        assert await server.state() == "serving"
