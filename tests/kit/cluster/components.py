@@ -154,6 +154,8 @@ def start_node(layout: Layout) -> None:
         "maxPods": 100,
         "nodeStatusUpdateFrequency": "5s",
         "containerRuntimeEndpoint": f"unix://{layout.containerd_socket}",
+        # /var/log/pods would be shared: each kubelet removes what it does not know.
+        "podLogsDir": f"{layout.disk}/kubelet/pod-logs",
         # Tests wait for Secrets and probes: seconds count.
         "syncFrequency": "10s",
         "serializeImagePulls": False,
