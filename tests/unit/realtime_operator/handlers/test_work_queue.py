@@ -1,0 +1,74 @@
+"""One task per cluster: marks are joined, failures are tried again, a cluster that is gone is forgotten."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+
+from realtime_operator.handlers.work_queue import Turn, WorkQueue
+from realtime_operator.platforms.base import Key
+
+KEY = Key("ns", "main")
+
+
+class Turns:
+    """Records turns, and answers what it is told to."""
+
+    def __init__(self, answer: Callable[[int], Turn]) -> None:
+        self.seen: list[Key] = []
+        self.changed = asyncio.Event()
+        self._answer = answer
+
+    async def turn(self, key: Key) -> Turn:
+        """One turn."""
+        self.seen.append(key)
+        self.changed.set()
+        return self._answer(len(self.seen))
+
+    async def reach(self, count: int) -> None:
+        """Wait until so many turns were done."""
+        async with asyncio.timeout(2):
+            while len(self.seen) < count:
+                self.changed.clear()
+                await self.changed.wait()
+
+
+async def test_marks_during_a_turn_are_joined() -> None:
+    """Three marks before the first turn are one turn."""
+    turns = Turns(lambda _: Turn())
+    queue = WorkQueue(turns.turn, resync_seconds=100)
+    for _ in range(3):
+        queue.mark(KEY)
+    await turns.reach(1)
+    assert turns.seen == [KEY]
+    await queue.close()
+
+
+async def test_a_turn_asks_for_the_next() -> None:
+    """As soon as it says."""
+    turns = Turns(lambda _: Turn(look_again_seconds=0.001))
+    queue = WorkQueue(turns.turn, resync_seconds=100)
+    queue.mark(KEY)
+    await turns.reach(3)
+    await queue.close()
+
+
+async def test_a_failure_is_tried_again() -> None:
+    """After a pause, whatever marks come."""
+    turns = Turns(lambda count: Turn(failed=count < 2))
+    queue = WorkQueue(turns.turn, resync_seconds=100)
+    queue.mark(KEY)
+    await turns.reach(2)
+    await queue.close()
+
+
+async def test_a_cluster_that_is_gone_is_forgotten() -> None:
+    """And made anew when it comes back."""
+    turns = Turns(lambda _: Turn(gone=True))
+    queue = WorkQueue(turns.turn, resync_seconds=0.001)
+    queue.mark(KEY)
+    await turns.reach(1)
+    await asyncio.sleep(0)
+    queue.mark(KEY)
+    await turns.reach(2)
+    await queue.close()

@@ -1,0 +1,109 @@
+"""Pods and Secrets as planning sees them."""
+
+from __future__ import annotations
+
+import hashlib
+from datetime import UTC, datetime
+
+import pytest
+
+from realtime_operator import naming
+from realtime_operator.api.base import JsonObject, JsonValue
+from realtime_operator.platforms.kubernetes.observe import (
+    admin_token,
+    hashes,
+    key_of,
+    read_server,
+    without_values,
+)
+
+
+def pod(status: JsonObject | None = None, **metadata: JsonValue) -> JsonObject:
+    """A server pod as the API server returns it."""
+    labels: JsonObject = {naming.LABEL_REVISION: "r1", naming.LABEL_SERVING: "true"}
+    base: JsonObject = {
+        "name": "main-r1-x",
+        "uid": "u",
+        "creationTimestamp": "2026-01-02T03:04:05Z",
+        "labels": labels,
+    }
+    return {"metadata": {**base, **metadata}, "status": status or {}}
+
+
+def test_a_running_pod() -> None:
+    """Name, revision, readiness, address."""
+    conditions: list[JsonValue] = [{"type": "Ready", "status": "True"}]
+    running: list[JsonValue] = [{"state": {"running": {}}}]
+    status: JsonObject = {
+        "phase": "Running",
+        "podIP": "10.0.0.1",
+        "conditions": conditions,
+        "containerStatuses": running,
+    }
+    server = read_server(pod(status), None)
+    assert (server.name, server.revision, server.ready, server.serving) == ("main-r1-x", "r1", True, True)
+    assert (server.address, server.waiting_reason) == ("10.0.0.1", None)
+    assert server.created_at == datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC)
+
+
+@pytest.mark.parametrize(
+    ("status", "reason"),
+    [
+        ({"containerStatuses": [{"state": {"waiting": {"reason": "ImagePullBackOff"}}}]}, "ImagePullBackOff"),
+        ({"conditions": [{"type": "PodScheduled", "status": "False", "reason": "Unschedulable"}]}, "Unschedulable"),
+        ({}, "Pending"),
+        ({"containerStatuses": [{"state": {"running": {}}}]}, None),
+    ],
+)
+def test_why_a_pod_waits(status: JsonObject, reason: str | None) -> None:
+    """The kubelet's reason, the scheduler's, or that nobody has looked at it yet."""
+    assert read_server(pod(status), None).waiting_reason == reason
+
+
+def test_a_quiesced_pod() -> None:
+    """Label and annotations are the memory of a rollout."""
+    labels: JsonObject = {naming.LABEL_REVISION: "r1", naming.LABEL_SERVING: "false"}
+    annotations: JsonObject = {
+        naming.ANNOTATION_QUIESCED_AT: "2026-01-02T03:04:05.250Z",
+        naming.ANNOTATION_DELETION_COST: "-1000",
+    }
+    server = read_server(pod(labels=labels, annotations=annotations), None)
+    assert (server.serving, server.deletion_cost) == (False, -1000)
+    assert server.quiesced_at == datetime(2026, 1, 2, 3, 4, 5, 250000, tzinfo=UTC)
+
+
+def test_annotations_that_somebody_broke_are_as_if_not_there() -> None:
+    """A hand-edit must not end the reconcile of the cluster."""
+    annotations: JsonObject = {
+        naming.ANNOTATION_QUIESCED_AT: "yesterday",
+        naming.ANNOTATION_DELETION_COST: "low",
+    }
+    server = read_server(pod(annotations=annotations), None)
+    assert (server.quiesced_at, server.deletion_cost) == (None, 0)
+
+
+@pytest.mark.parametrize("phase", ["Failed", "Succeeded"])
+def test_a_pod_that_has_ended(phase: str) -> None:
+    """It never serves again."""
+    assert read_server(pod({"phase": phase}), None).failed
+
+
+SECRET: JsonObject = {
+    "apiVersion": "v1",
+    "kind": "Secret",
+    "metadata": {"name": "main-credentials"},
+    "data": {naming.KEY_ADMIN_TOKEN: "c2VjcmV0"},
+}
+
+
+def test_values_of_secrets_do_not_get_into_a_world() -> None:
+    """Only their hashes do."""
+    assert "data" not in without_values(SECRET)
+    assert hashes(SECRET) == {naming.KEY_ADMIN_TOKEN: hashlib.sha256(b"secret").hexdigest()}
+    assert key_of(SECRET).name == "main-credentials"
+
+
+def test_the_admin_token_is_read_from_the_credentials() -> None:
+    """And is empty when there are none."""
+    assert admin_token(SECRET) == "secret"
+    assert admin_token(None) == ""
