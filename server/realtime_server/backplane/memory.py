@@ -70,6 +70,11 @@ class MemoryBroker:
         """Whether it is started: there is no link that could break."""
         return self._events is not None
 
+    @property
+    def stream_count(self) -> int:
+        """How many channels have a position now."""
+        return len(self._streams)
+
     async def publish(self, channel: str, encoded: bytes, history: HistoryOptions | None) -> StreamPosition | None:
         """Append and deliver; see Broker."""
         if history is None:

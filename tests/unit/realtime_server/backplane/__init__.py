@@ -1,0 +1,1 @@
+"""Drivers of the backplane, as far as they need no backplane."""

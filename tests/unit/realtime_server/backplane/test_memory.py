@@ -1,0 +1,106 @@
+"""The memory driver by a clock that the test sets; tests/contract holds it to what all drivers do."""
+
+from __future__ import annotations
+
+from realtime_server.backplane.memory import MemoryBroker, MemoryPresence
+from realtime_server.core.values import ClientInfo, HistoryOptions, HistoryQuery, PresenceStats, Publication
+
+KEPT = HistoryOptions(size=3, ttl_seconds=100)
+ALL = HistoryQuery(limit=-1)
+
+
+class Clock:
+    """A clock that stands still."""
+
+    def __init__(self) -> None:
+        self.now = 1000.0
+
+    def __call__(self) -> float:
+        return self.now
+
+
+class Events:
+    """Notes what arrived."""
+
+    def __init__(self) -> None:
+        self.arrived: list[str] = []
+
+    def on_publication(self, channel: str, publication: Publication, epoch: str) -> None:
+        self.arrived.append(f"{channel} {publication.encoded.decode()} {publication.offset} {epoch}")
+
+    def on_control(self, message: bytes) -> None:
+        self.arrived.append(message.decode())
+
+    def on_gap(self) -> None:
+        raise AssertionError("memory has no gaps")
+
+
+async def test_a_publication_is_delivered_before_publish_returns() -> None:
+    """With its position."""
+    broker, events = MemoryBroker(), Events()
+    await broker.start(events)
+    await broker.subscribe("news")
+    position = await broker.publish("news", b"1", KEPT)
+    assert position is not None
+    assert events.arrived == [f"news 1 1 {position.epoch}"]
+    await broker.stop()
+
+
+async def test_a_publication_is_kept_for_its_ttl() -> None:
+    """To the second."""
+    clock = Clock()
+    broker = MemoryBroker(clock=clock)
+    await broker.publish("news", b"1", KEPT)
+    clock.now += 60
+    await broker.publish("news", b"2", KEPT)
+    clock.now += 39.9
+    assert len((await broker.history("news", ALL, KEPT)).publications) == 2
+    clock.now += 0.1
+    assert len((await broker.history("news", ALL, KEPT)).publications) == 1
+
+
+async def test_a_position_outlives_the_publications() -> None:
+    """For twice their ttl, however short positions are kept otherwise."""
+    clock = Clock()
+    broker = MemoryBroker(clock=clock, position_seconds=1)
+    position = await broker.publish("news", b"1", KEPT)
+    clock.now += 199.9
+    assert (await broker.history("news", ALL, KEPT)).position == position
+    clock.now += 200
+    assert (await broker.history("news", ALL, KEPT)).position != position
+
+
+async def test_a_position_is_kept_for_a_day() -> None:
+    """A laptop that was closed over night recovers."""
+    clock = Clock()
+    broker = MemoryBroker(clock=clock)
+    position = await broker.publish("news", b"1", KEPT)
+    clock.now += 86_399
+    assert (await broker.history("news", ALL, KEPT)).position == position
+
+
+async def test_what_nobody_asks_for_is_swept_away() -> None:
+    """Memory does not grow with channels that were used once."""
+    clock = Clock()
+    broker = MemoryBroker(clock=clock, position_seconds=1)
+    for number in range(100):
+        await broker.publish(f"c{number}", b"x" * 1000, KEPT)
+    assert broker.stream_count == 100
+    clock.now += 200
+    await broker.start(Events())
+    assert broker.stream_count == 0
+    await broker.stop()
+
+
+async def test_presence_expires_by_the_clock() -> None:
+    """A renewal counts from when it was made."""
+    clock = Clock()
+    presence = MemoryPresence(clock=clock)
+    await presence.add("room", "c1", ClientInfo("ann", "c1"), 60)
+    await presence.add("room", "c2", ClientInfo("ann", "c2"), 60)
+    clock.now += 30
+    await presence.add("room", "c1", ClientInfo("ann", "c1"), 60)
+    clock.now += 30
+    assert set(await presence.members("room")) == {"c1"}
+    clock.now += 30
+    assert await presence.stats("room") == PresenceStats(0, 0)

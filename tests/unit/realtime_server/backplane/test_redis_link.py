@@ -1,0 +1,138 @@
+"""A link to something that speaks Redis' protocol, or does not; tests/contract uses a real Redis."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from collections.abc import AsyncIterator, Awaitable, Callable
+from pathlib import Path
+
+import pytest
+from redis.asyncio.connection import Connection
+
+from realtime_server import settings
+from realtime_server.backplane.redis_link import MAX_PENDING, Link, Target, Timing
+from realtime_server.core.ports import BackplaneError
+
+TIMING = Timing(connect=1, call=0.2, probe=0.05, probes_missed=2)
+Talk = Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]]
+
+
+@contextlib.asynccontextmanager
+async def peer(talk: Talk) -> AsyncIterator[Target]:
+    """Something that listens, answers the library's greeting, and goes on as `talk` says."""
+    served: list[asyncio.Task[None]] = []
+
+    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        with contextlib.suppress(ConnectionError, asyncio.IncompleteReadError):
+            for _ in range(2):  # CLIENT SETINFO, twice
+                await reader.readuntil(b"CLIENT")
+                writer.write(b"+OK\r\n")
+            await reader.read(200)
+            await talk(reader, writer)
+        writer.close()
+        with contextlib.suppress(ConnectionError):
+            await writer.wait_closed()
+
+    def accept(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        served.append(asyncio.create_task(serve(reader, writer)))
+
+    server = await asyncio.start_server(accept, "127.0.0.1", 0)
+    port = server.sockets[0].getsockname()[1]
+    try:
+        yield Target(settings.Redis(address=f"127.0.0.1:{port}"), TIMING)
+    finally:
+        server.close()
+        await asyncio.gather(*served)
+
+
+async def say_nothing(reader: asyncio.StreamReader, _writer: asyncio.StreamWriter) -> None:
+    """Read and never answer."""
+    while await reader.read(1000):
+        pass
+
+
+async def test_one_that_never_answers_is_given_up() -> None:
+    """First the call, then the link."""
+    async with peer(say_nothing) as target:
+        link = await Link.open(target, TIMING)
+        with pytest.raises(BackplaneError):
+            await link.call(b"GET", b"x")
+        assert "does not answer" in await link.wait_broken()
+        assert not link.usable
+        with pytest.raises(BackplaneError):
+            link.post(b"PING")
+        await link.close()
+        await link.close()
+
+
+async def test_all_that_waits_fails_when_the_link_breaks() -> None:
+    """With its reason."""
+    async with peer(say_nothing) as target:
+        link = await Link.open(target, TIMING)
+        calls = [asyncio.create_task(link.call(b"GET", b"x")) for _ in range(10)]
+        await asyncio.sleep(0)
+        link.break_up("no more")
+        results = await asyncio.gather(*calls, return_exceptions=True)
+        await link.close()
+    assert [str(result) for result in results] == ["no more"] * 10
+
+
+async def test_nonsense_breaks_the_link() -> None:
+    """And does not raise anywhere else."""
+
+    async def babble(_reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        writer.write(b"HTTP/1.1 200 OK\r\n\r\n")
+        await writer.drain()
+
+    async with peer(babble) as target:
+        link = await Link.open(target, TIMING)
+        assert "lost the link to Redis" in await link.wait_broken()
+        await link.close()
+
+
+async def test_a_reply_to_nothing_breaks_the_link() -> None:
+    """What it answers could not be told from what was asked."""
+
+    async def chatter(_reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        writer.write(b"+OK\r\n" * 100)
+        await writer.drain()
+
+    async with peer(chatter) as target:
+        link = await Link.open(target, TIMING)
+        assert "a reply to no command" in await link.wait_broken()
+        await link.close()
+
+
+async def test_no_more_wait_than_the_bound() -> None:
+    """A Redis that hangs does not fill the memory."""
+    async with peer(say_nothing) as target:
+        link = await Link.open(target, TIMING)
+        for _ in range(MAX_PENDING):
+            link.post(b"PING")
+        with pytest.raises(BackplaneError, match="too many"):
+            link.post(b"PING")
+        await link.close()
+
+
+async def test_nobody_listens() -> None:
+    """The reason is told."""
+    target = Target(settings.Redis(address="127.0.0.1:1"), TIMING)
+    with pytest.raises(BackplaneError, match="cannot connect"):
+        await Link.open(target, TIMING)
+
+
+async def test_a_file_that_is_not_there(tmp_path: Path) -> None:
+    """As while a Secret is not mounted yet."""
+    target = Target(settings.Redis(url_file=tmp_path / "url"), TIMING)
+    with pytest.raises(BackplaneError, match="not there or empty"):
+        await Link.open(target, TIMING)
+
+
+@pytest.mark.parametrize("url", ["redis://h:1/0?socket_timeout=1&protocol=3&max_connections=5", "rediss://u:p@h:1/2"])
+def test_a_url_may_not_change_how_the_link_works(tmp_path: Path, url: str) -> None:
+    """Where and as whom is its business; protocol and timeouts are not."""
+    (tmp_path / "url").write_text(url)
+    wire = Target(settings.Redis(url_file=tmp_path / "url"), TIMING).wire()
+    assert isinstance(wire, Connection)
+    assert (wire.protocol, wire.socket_timeout) == (2, None)

@@ -1,0 +1,28 @@
+"""How a connection is written down in Redis."""
+
+from __future__ import annotations
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from realtime_server.backplane.redis_presence import decode_info, encode_info
+from realtime_server.core.values import ClientInfo
+
+INFOS = st.builds(
+    ClientInfo,
+    user=st.text(st.characters(exclude_categories=["Cs"])),
+    client=st.just("c1"),
+    connection_info=st.none() | st.binary(),
+    channel_info=st.none() | st.binary(),
+)
+
+
+@given(INFOS)
+def test_what_was_written_is_read(info: ClientInfo) -> None:
+    """Whatever characters are in it."""
+    assert decode_info("c1", encode_info(info)) == info
+
+
+def test_it_begins_with_the_user() -> None:
+    """The scripts read as far as that; the length is in bytes."""
+    assert encode_info(ClientInfo("zoë", "c1", b"{}", None)) == b"4:zo\xc3\xab2:{}-"
