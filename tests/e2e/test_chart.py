@@ -38,10 +38,10 @@ async def teams(access: Access) -> AsyncIterator[Kube]:
             await kube.kubectl("delete", "namespace", *names, "--wait=true")
 
 
-async def allowed(kube: Kube, user: str, verb: str, resource: str) -> bool:
+async def allowed(kube: Kube, user: str, verb: str, resource: str, subresource: str = "") -> bool:
     """Whether the API server lets `user` do this in the namespace."""
     try:
-        answer = await kube.kubectl("auth", "can-i", verb, resource, "--as", user)
+        answer = await kube.kubectl("auth", "can-i", verb, resource, "--subresource", subresource, "--as", user)
     except KubectlError:  # "no" is an exit code as well
         return False
     return answer.strip() == "yes"
@@ -102,8 +102,8 @@ async def test_namespace_roles_include_the_kind(scenario: Scenario) -> None:
     await kube.kubectl("create", "rolebinding", "editor", "--clusterrole=edit", "--user=editor")
     await kube.kubectl("create", "rolebinding", "viewer", "--clusterrole=view", "--user=viewer")
     assert await allowed(kube, "editor", "create", "realtimeclusters.realtime.dev")
-    assert await allowed(kube, "editor", "patch", "realtimeclusters.realtime.dev/scale")
-    assert not await allowed(kube, "editor", "patch", "realtimeclusters.realtime.dev/status")
+    assert await allowed(kube, "editor", "patch", "realtimeclusters.realtime.dev", "scale")
+    assert not await allowed(kube, "editor", "patch", "realtimeclusters.realtime.dev", "status")
     assert await allowed(kube, "viewer", "list", "realtimeclusters.realtime.dev")
     assert not await allowed(kube, "viewer", "delete", "realtimeclusters.realtime.dev")
 
