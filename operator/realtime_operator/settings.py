@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import secrets
 import socket
 from typing import Annotated, Literal, Self
 
@@ -38,8 +39,8 @@ class Settings(BaseSettings):
     """Seconds after which a leader that could not renew gives up."""
     lease_retry_seconds: Seconds = 2
     """Seconds between two attempts to take or to renew the lease."""
-    identity: str = Field(default_factory=socket.gethostname)
-    """Who holds the Lease."""
+    identity: str = Field(default_factory=lambda: f"{socket.gethostname()}-{secrets.token_hex(4)}", min_length=1)
+    """Who holds the Lease: the pod's name; no two processes may have the same."""
     resync_seconds: Seconds = 30
     """Seconds between two looks at a quiet cluster."""
     poll_seconds: Seconds = 1

@@ -3,15 +3,13 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import signal
 
 import structlog
-from aiohttp import web
-from prometheus_client import generate_latest
 
 from realtime_operator.builders import BuildSettings
-from realtime_operator.errors import LeaseLostError, OperatorError
+from realtime_operator.errors import LeaseLostError
+from realtime_operator.handlers import probes
 from realtime_operator.handlers.cluster import ClusterReconciler
 from realtime_operator.handlers.watching import watch
 from realtime_operator.handlers.work_queue import WorkQueue
@@ -25,8 +23,6 @@ from realtime_operator.settings import Settings
 
 logger = structlog.get_logger()
 
-STOP_SECONDS = 5.0
-
 
 def plan_settings(settings: Settings) -> PlanSettings:
     """What the decisions are told."""
@@ -38,103 +34,126 @@ def plan_settings(settings: Settings) -> PlanSettings:
     return PlanSettings(build, poll_seconds=settings.poll_seconds)
 
 
-async def serve_http(settings: Settings, metrics: Metrics) -> web.AppRunner:
-    """`/healthz` and `/readyz` answer while the event loop does; a process that loses its lease ends by itself."""
-
-    async def healthy(_request: web.Request) -> web.Response:
-        return web.json_response({"ok": True})
-
-    async def exposition(_request: web.Request) -> web.Response:
-        return web.Response(body=generate_latest(metrics.registry), content_type="text/plain", charset="utf-8")
-
-    application = web.Application()
-    application.router.add_get("/healthz", healthy)
-    application.router.add_get("/readyz", healthy)
-    application.router.add_get("/metrics", exposition)
-    runner = web.AppRunner(application, access_log=None, handle_signals=False)
-    await runner.setup()
-    await web.TCPSite(runner, port=settings.http_port, shutdown_timeout=1).start()
-    return runner
+def lease_settings(settings: Settings) -> LeaseSettings:
+    """What the election is told."""
+    return LeaseSettings(
+        namespace=settings.lease_namespace,
+        name=settings.lease_name,
+        identity=settings.identity,
+        duration=settings.lease_duration_seconds,
+        renew_deadline=settings.lease_renew_seconds,
+        retry=settings.lease_retry_seconds,
+    )
 
 
 async def run(settings: Settings) -> int:
-    """Run until SIGTERM or SIGINT (0), or until the lease is lost (1)."""
-    stop = asyncio.Event()
-    loop = asyncio.get_running_loop()
-    for number in (signal.SIGTERM, signal.SIGINT):
-        loop.add_signal_handler(number, stop.set)
+    """Run until SIGTERM or SIGINT (0), or until the lease is lost (1). Raises OperatorError when it cannot go on."""
     metrics = Metrics()
-    http = await serve_http(settings, metrics)
     client = await KubernetesClient.connect(metrics)
     try:
-        return await _lead(settings, client, metrics, stop)
+        process = OperatorProcess(settings, client, metrics)
+        process.own_signals()
+        http = await probes.serve(settings.http_port, metrics, process.not_alive, process.not_ready)
+        try:
+            return await process.run()
+        finally:
+            await http.cleanup()
     finally:
         await client.close()
-        await http.cleanup()
 
 
-async def _lead(settings: Settings, client: KubernetesClient, metrics: Metrics, stop: asyncio.Event) -> int:
-    lease = Lease(
-        client,
-        LeaseSettings(
-            settings.lease_namespace,
-            settings.lease_name,
-            settings.identity,
-            settings.lease_duration_seconds,
-            settings.lease_renew_seconds,
-            settings.lease_retry_seconds,
-        ),
-    )
-    if not await _until(stop, asyncio.create_task(lease.acquire(), name="lease-acquire")):
-        return 0
-    metrics.leader.set(1)
-    holding = asyncio.create_task(lease.hold(), name="lease-hold")
-    working = asyncio.create_task(_work(settings, client, metrics, stop), name="work")
-    try:
-        await asyncio.wait({holding, working}, return_when=asyncio.FIRST_COMPLETED)
-        if holding.done():
-            # Another one may lead already: nothing more may be written, not even to clean up.
-            with contextlib.suppress(LeaseLostError):
+class OperatorProcess:
+    """One process in its election: stands by, leads, ends."""
+
+    def __init__(self, settings: Settings, client: KubernetesClient, metrics: Metrics) -> None:
+        self._settings = settings
+        self._client = client
+        self._metrics = metrics
+        self._lease = Lease(client, lease_settings(settings))
+        self._stop = asyncio.Event()
+        self._watching = asyncio.Event()
+        self._leading = False
+
+    def own_signals(self) -> None:
+        """SIGTERM and SIGINT end this process cleanly."""
+        loop = asyncio.get_running_loop()
+        for number in (signal.SIGTERM, signal.SIGINT):
+            loop.add_signal_handler(number, self._stop.set)
+
+    def not_alive(self) -> str | None:
+        """Why the process must be restarted: it believes to lead and cannot renew its lease."""
+        return "leads without a lease" if self._leading and not self._lease.leads else None
+
+    def not_ready(self) -> str | None:
+        """Why the process does not do its part: to stand by, or to lead and watch."""
+        if self._leading:
+            return None if self._watching.is_set() else "leads, but does not watch"
+        return None if self._lease.in_touch else "cannot read its lease"
+
+    async def run(self) -> int:
+        """Stand by, then lead, until told to stop (0) or until the lease is lost (1)."""
+        acquiring = asyncio.create_task(self._lease.acquire(), name="lease-acquire")
+        try:
+            if not await self._first(acquiring):
+                return 0
+            acquiring.result()
+            return await self._lead()
+        finally:
+            await _end(acquiring)
+            await self._lease.release()
+
+    async def _lead(self) -> int:
+        self._leading = True
+        self._metrics.leader.set(1)
+        holding = asyncio.create_task(self._lease.hold(), name="lease-hold")
+        working = asyncio.create_task(self._work(), name="work")
+        try:
+            await self._first(holding, working)
+            if holding.done():
+                # Another one may lead already: nothing more may be written.
+                working.cancel()
                 holding.result()
-            logger.error("lease lost, ending")
+            if working.done():
+                working.result()
+        except LeaseLostError as error:
+            logger.error("lease lost, ending", error=str(error))  # noqa: TRY400 - expected: no traceback
             return 1
-        working.result()
-        return 0
-    finally:
-        metrics.leader.set(0)
-        for task in (working, holding):
-            task.cancel()
-        await asyncio.gather(working, holding, return_exceptions=True)
-        await lease.release()
+        else:
+            return 0
+        finally:
+            self._leading = False
+            self._metrics.leader.set(0)
+            # Written only while the lease is held: the work ends first.
+            await _end(working)
+            await _end(holding)
+
+    async def _work(self) -> None:
+        """Watch and reconcile until cancelled."""
+        admin = AdminClient()
+        platform = KubernetesPlatform(self._client, admin, self._metrics)
+        reconciler = ClusterReconciler(platform, plan_settings(self._settings), self._metrics)
+        queue = WorkQueue(reconciler.turn, self._settings.resync_seconds)
+        watching = asyncio.create_task(
+            watch(queue, self._settings.namespaces, self._watching, self.own_signals), name="watch"
+        )
+        try:
+            await asyncio.shield(watching)
+        finally:
+            await queue.close()
+            await _end(watching)
+            await admin.close()
+
+    async def _first(self, *tasks: asyncio.Task[None]) -> bool:
+        """Wait for one of the tasks, or to be told to stop; whether a task came first."""
+        stopping = asyncio.create_task(self._stop.wait(), name="stop")
+        try:
+            done, _ = await asyncio.wait({*tasks, stopping}, return_when=asyncio.FIRST_COMPLETED)
+            return stopping not in done
+        finally:
+            await _end(stopping)
 
 
-async def _until(stop: asyncio.Event, task: asyncio.Task[None]) -> bool:
-    """Wait for a task, or for `stop`; whether the task came first."""
-    stopping = asyncio.create_task(stop.wait(), name="stop")
-    await asyncio.wait({task, stopping}, return_when=asyncio.FIRST_COMPLETED)
-    stopping.cancel()
-    if task.done():
-        task.result()
-        return True
+async def _end(task: asyncio.Task[object]) -> None:
+    """Cancel a task and wait for it; what it raised has been seen by whoever waited for its result."""
     task.cancel()
-    return False
-
-
-async def _work(settings: Settings, client: KubernetesClient, metrics: Metrics, stop: asyncio.Event) -> None:
-    admin = AdminClient()
-    platform = KubernetesPlatform(client, admin, metrics)
-    reconciler = ClusterReconciler(platform, plan_settings(settings), metrics)
-    queue = WorkQueue(reconciler.turn, settings.resync_seconds)
-    ready = asyncio.Event()
-    watching = asyncio.create_task(watch(queue, settings.namespaces, ready, stop), name="watch")
-    try:
-        await watching
-        if not stop.is_set():
-            raise OperatorError("watching has ended by itself")
-    finally:
-        await queue.close()
-        with contextlib.suppress(TimeoutError):
-            async with asyncio.timeout(STOP_SECONDS):
-                watching.cancel()
-                await asyncio.gather(watching, return_exceptions=True)
-        await admin.close()
+    await asyncio.gather(task, return_exceptions=True)

@@ -6,12 +6,13 @@ kopf calls every handler with keyword arguments of which each takes what it need
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import Protocol
 
 import kopf
 
 from realtime_operator import naming
+from realtime_operator.errors import OperatorError
 from realtime_operator.platforms.base import Key
 
 CHILDREN = (
@@ -26,12 +27,15 @@ CHILDREN = (
 )
 """Group, version and plural of what clusters own."""
 
+STOP_SECONDS = 2.0
+"""How long kopf may take to end."""
+
 
 class Marker(Protocol):
     """What is told that a cluster is dirty."""
 
-    def mark(self, key: Key) -> None:
-        """The cluster has changed, or may have."""
+    def mark(self, key: Key, *, edited: bool = False) -> None:
+        """The cluster has changed, or may have; `edited`: its spec, by a person."""
 
 
 def make_registry(marker: Marker) -> kopf.OperatorRegistry:
@@ -55,7 +59,7 @@ def make_registry(marker: Marker) -> kopf.OperatorRegistry:
             return
         else:
             generations[key] = seen
-        marker.mark(key)
+        marker.mark(key, edited=True)
 
     async def on_child(namespace: str | None, labels: Mapping[str, str], **_: object) -> None:
         marker.mark(Key(str(namespace), labels[naming.LABEL_CLUSTER]))
@@ -80,6 +84,7 @@ def make_settings() -> kopf.OperatorSettings:
     settings.posting.enabled = False
     settings.peering.standalone = True
     settings.scanning.disabled = True
+    settings.process.ultimate_exiting_timeout = None
     settings.networking.request_timeout = 30
     settings.watching.server_timeout = 300
     settings.watching.client_timeout = 330
@@ -87,9 +92,17 @@ def make_settings() -> kopf.OperatorSettings:
     return settings
 
 
-async def watch(marker: Marker, namespaces: tuple[str, ...], ready: asyncio.Event, stop: asyncio.Event) -> None:
-    """Watch until `stop` is set; sets `ready` when the watches are about to begin."""
-    await kopf.operator(
+async def watch(
+    marker: Marker, namespaces: tuple[str, ...], ready: asyncio.Event, started: Callable[[], None] = lambda: None
+) -> None:
+    """Watch until cancelled; raises OperatorError when kopf ends by itself.
+
+    Sets `ready` when the watches are about to begin. `started` is called as soon as kopf has taken the signals SIGTERM
+    and SIGINT for itself, to take them back.
+    """
+    # kopf.operator() would in the end cancel every task that is younger than itself, and wait 5 s before: the workers,
+    # the lease, the probes. Its root tasks alone are all that it needs.
+    tasks = await kopf.spawn_tasks(
         # Without one kopf would look up the user's name, which the id of a container's user does not have.
         identity="realtime-operator",  # type: ignore[arg-type] # a NewType of str that kopf does not export
         registry=make_registry(marker),
@@ -98,5 +111,18 @@ async def watch(marker: Marker, namespaces: tuple[str, ...], ready: asyncio.Even
         clusterwide=not namespaces,
         namespaces=list(namespaces),
         ready_flag=ready,
-        stop_flag=stop,
     )
+    started()
+    try:
+        ended, _ = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
+        raise OperatorError(f"watching has ended: {_reason(ended)}")
+    finally:
+        ready.clear()
+        for task in tasks:
+            task.cancel()
+        await asyncio.wait(tasks, timeout=STOP_SECONDS)
+
+
+def _reason(tasks: Iterable[asyncio.Task[object]]) -> str:
+    failures = [task.exception() for task in tasks if not task.cancelled()]
+    return ", ".join(f"{type(error).__name__}: {error}" for error in failures if error is not None) or "no reason given"

@@ -7,6 +7,7 @@ pause that grows. Every cluster is looked at again after a resync, whatever was 
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import random
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
@@ -36,6 +37,7 @@ class Turn:
 @dataclass(slots=True)
 class _Worker:
     dirty: asyncio.Event = field(default_factory=asyncio.Event)
+    edited: asyncio.Event = field(default_factory=asyncio.Event)
     task: asyncio.Task[None] | None = None
     failures: int = 0
 
@@ -48,18 +50,27 @@ class WorkQueue:
         self._resync = resync_seconds
         self._workers: dict[Key, _Worker] = {}
         self._slots = asyncio.Semaphore(CONCURRENT_TURNS)
+        self._closed = False
 
-    def mark(self, key: Key) -> None:
-        """Something about the cluster has changed, or may have."""
+    def mark(self, key: Key, *, edited: bool = False) -> None:
+        """Something about the cluster has changed, or may have. `edited`: by a person, so a failure is tried again now.
+
+        Nothing is begun any more once the queue is closed.
+        """
+        if self._closed:
+            return
         worker = self._workers.get(key)
         if worker is None:
             worker = self._workers[key] = _Worker()
             loop = asyncio.get_running_loop()
             worker.task = loop.create_task(self._run(key, worker), name=f"cluster-{key.namespace}/{key.name}")
         worker.dirty.set()
+        if edited:
+            worker.edited.set()
 
     async def close(self) -> None:
         """End all tasks; a turn under way is cut off, which is safe: the next one starts from what is."""
+        self._closed = True
         tasks = [worker.task for worker in self._workers.values() if worker.task is not None]
         for task in tasks:
             task.cancel()
@@ -69,6 +80,7 @@ class WorkQueue:
     async def _run(self, key: Key, worker: _Worker) -> None:
         while True:
             worker.dirty.clear()
+            worker.edited.clear()
             async with self._slots:
                 turn = await self._work(key)
             if turn.gone and not worker.dirty.is_set():
@@ -76,14 +88,11 @@ class WorkQueue:
                 return
             worker.failures = worker.failures + 1 if turn.failed else 0
             await asyncio.sleep(MINIMUM_PAUSE_SECONDS)
-            try:
+            # A failing cluster is not tried faster because its servers come and go, only because somebody edits it.
+            news = worker.edited if turn.failed else worker.dirty
+            with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout(self._pause(turn, worker.failures)):
-                    if turn.failed:
-                        # A failing cluster is not tried faster for being looked at by others.
-                        await asyncio.Event().wait()
-                    await worker.dirty.wait()
-            except TimeoutError:
-                continue
+                    await news.wait()
 
     def _pause(self, turn: Turn, failures: int) -> float:
         jitter = 0.8 + 0.4 * random.random()  # noqa: S311 - spreads the load

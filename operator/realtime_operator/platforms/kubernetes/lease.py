@@ -77,7 +77,13 @@ class Lease:
         self._collection = path_of("coordination.k8s.io/v1", "Lease", settings.namespace)
         self._path = path_of("coordination.k8s.io/v1", "Lease", settings.namespace, settings.name)
         self._seen: Sighting | None = None
+        self._contact_at: float | None = None
         self.renewed_at: float | None = None
+
+    @property
+    def in_touch(self) -> bool:
+        """Whether the Lease could be read lately."""
+        return self._contact_at is not None and time.monotonic() - self._contact_at < self._settings.duration
 
     @property
     def leads(self) -> bool:
@@ -96,7 +102,9 @@ class Lease:
         """Renew for ever; raises LeaseLostError when the lease could not be renewed in time or somebody else has it."""
         while True:
             await self._pause()
-            if not await self._try() and not self.leads:
+            if self.leads and await self._try():
+                continue
+            if not self.leads:
                 raise LeaseLostError(f"the lease {self._settings.name} was lost")
 
     async def release(self) -> None:
@@ -116,8 +124,10 @@ class Lease:
 
     async def _try(self) -> bool:
         began = time.monotonic()
+        # A renewal that hangs must not outlive the deadline of the one before: others count from that.
+        since = began if self.renewed_at is None else self.renewed_at
         try:
-            async with asyncio.timeout(self._settings.renew_deadline):
+            async with asyncio.timeout(max(0.0, since + self._settings.renew_deadline - began)):
                 lease = await self._read()
                 step = decide(lease, self._seen, self._settings.identity, self._settings.duration, began)
                 if step is Step.WAIT:
@@ -139,7 +149,9 @@ class Lease:
         try:
             lease = await self._client.get(self._path)
         except NotFoundError:
+            self._contact_at = time.monotonic()
             return None
+        self._contact_at = time.monotonic()
         holder, version = text(lease, "spec", "holderIdentity"), text(lease, "metadata", "resourceVersion")
         if self._seen is None or (self._seen.holder, self._seen.version) != (holder, version):
             self._seen = Sighting(holder, version, time.monotonic())
