@@ -177,8 +177,9 @@ class ApiHandlers:
         await self._api.unsubscribe(_required(request.user), _required(request.channel), client=request.client)
         return {}
 
-    async def info(self, _body: bytes) -> object:
+    async def info(self, body: bytes) -> object:
         """All workers of the cluster."""
+        msgspec.json.decode(body, type=dict[str, msgspec.Raw])
         return {
             "nodes": [
                 {

@@ -1,0 +1,80 @@
+"""A worker that notes what it is told."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import AsyncIterator
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+
+from prometheus_client import CollectorRegistry, Gauge
+
+from realtime_server.admin import worker
+from realtime_server.core.ports import ServingState, WorkerStatus
+
+
+def status_of(state: ServingState = ServingState.SERVING, connections: int = 0) -> WorkerStatus:
+    """A status with nothing special."""
+    return WorkerStatus(
+        state=state,
+        connections=connections,
+        accepted_total=connections,
+        seconds_since_last_accept=None,
+        accept_cost_seconds=None,
+        drain_rate=None,
+        moved_total=0,
+        backplane_healthy=True,
+    )
+
+
+@dataclass
+class Control:
+    """Implements WorkerControl without connections to move."""
+
+    now: WorkerStatus = field(default_factory=status_of)
+    told: list[str] = field(default_factory=list)
+    listening: bool = True
+
+    def status(self) -> WorkerStatus:
+        return self.now
+
+    def quiesce(self) -> None:
+        self._become("quiesce", ServingState.QUIESCED)
+
+    def resume(self) -> None:
+        self._become("resume", ServingState.SERVING)
+
+    def drain(self, connections_per_second: float) -> None:
+        self._become(f"drain {connections_per_second:g}", ServingState.DRAINING, connections_per_second)
+
+    def stop_drain(self) -> None:
+        self._become("stop_drain", ServingState.QUIESCED)
+
+    def shed(self, connections: int, connections_per_second: float) -> None:
+        self.told.append(f"shed {connections} {connections_per_second:g}")
+
+    def _become(self, told: str, state: ServingState, rate: float | None = None) -> None:
+        self.told.append(told)
+        self.now = replace(self.now, state=state, drain_rate=rate)
+
+
+class Processes:
+    """Which workers' processes run."""
+
+    def __init__(self, count: int) -> None:
+        self.up = [True] * count
+
+    def running(self, worker: int) -> bool:
+        return self.up[worker]
+
+
+@contextlib.asynccontextmanager
+async def serving(control: Control, path: Path, index: int = 0) -> AsyncIterator[None]:
+    """The worker's control site on its socket."""
+    registry = CollectorRegistry()
+    Gauge("things", "Things.", ["worker"], registry=registry).labels(str(index)).set(index + 1)
+    runner = await worker.serve(control, path, registry, listening=lambda: control.listening)
+    try:
+        yield
+    finally:
+        await runner.cleanup()

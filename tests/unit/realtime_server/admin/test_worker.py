@@ -1,0 +1,73 @@
+"""A worker's control site."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import aiohttp
+import pytest
+
+from realtime_server.admin.worker import Report, decode_report
+from realtime_server.core.ports import ServingState
+from tests.unit.realtime_server.admin.control import Control, serving, status_of
+
+
+@pytest.fixture
+async def control(tmp_path: Path) -> AsyncIterator[Control]:
+    """A worker with its site."""
+    made = Control(status_of(connections=7))
+    async with serving(made, tmp_path / "socket"):
+        yield made
+
+
+async def ask(tmp_path: Path, method: str, path: str, body: str = "") -> tuple[int, bytes]:
+    """Call the site."""
+    connector = aiohttp.UnixConnector(str(tmp_path / "socket"))
+    async with (
+        aiohttp.ClientSession("http://worker", connector=connector) as session,
+        session.request(method, path, data=body) as response,
+    ):
+        return response.status, await response.read()
+
+
+async def test_the_report_comes_back_as_it_was_sent(control: Control, tmp_path: Path) -> None:
+    """Status, and whether clients can connect."""
+    control.listening = False
+    _, body = await ask(tmp_path, "GET", "/status")
+    assert decode_report(body) == Report(control.now, listening=False)
+
+
+@pytest.mark.parametrize(
+    ("path", "body", "told", "state"),
+    [
+        ("/quiesce", "", "quiesce", ServingState.QUIESCED),
+        ("/resume", "", "resume", ServingState.SERVING),
+        ("/drain", '{"connections_per_second":2.5}', "drain 2.5", ServingState.DRAINING),
+        ("/stop-drain", "", "stop_drain", ServingState.QUIESCED),
+        ("/shed", '{"connections":3,"connections_per_second":2}', "shed 3 2", ServingState.SERVING),
+    ],
+)
+async def test_a_command_reaches_the_worker(
+    control: Control, tmp_path: Path, path: str, body: str, told: str, state: ServingState
+) -> None:
+    """Its answer is what is then."""
+    status, answer = await ask(tmp_path, "POST", path, body)
+    assert status == 200
+    assert control.told == [told]
+    assert decode_report(answer).status.state is state
+
+
+@pytest.mark.parametrize("path", ["/nothing", "/status"])
+async def test_other_commands_are_not_found(control: Control, tmp_path: Path, path: str) -> None:
+    """Nothing happens."""
+    status, _ = await ask(tmp_path, "POST", path)
+    assert status in {404, 405}
+    assert control.told == []
+
+
+@pytest.mark.usefixtures("control")
+async def test_metrics_are_those_of_the_registry(tmp_path: Path) -> None:
+    """In Prometheus' text format."""
+    _, body = await ask(tmp_path, "GET", "/metrics")
+    assert b'things{worker="0"} 1.0' in body
