@@ -134,9 +134,27 @@ def _archive(layout: Layout, name: str, key: str) -> Path:
     return layout.cache / "images" / f"{name}-{key}.tar"
 
 
+def store(layout: Layout) -> Path:
+    """Where buildah keeps layers between builds."""
+    return layout.cache / "images" / "buildah"
+
+
+def release_store(layout: Layout) -> None:
+    """Unmount what buildah leaves mounted in its store, more of it after a build that was cut off."""
+    mounts = Path("/proc/self/mountinfo").read_text().splitlines()
+    points = [point for line in mounts if (point := line.split()[4]).startswith(f"{store(layout)}/")]
+    for point in sorted(points, reverse=True):
+        run("umount", "-l", point)
+    shutil.rmtree(_runtime_folder(layout), ignore_errors=True)
+
+
+def _runtime_folder(layout: Layout) -> Path:
+    return Path("/run") / f"{layout.name}-buildah"
+
+
 def _buildah(layout: Layout) -> tuple[str, ...]:
-    store = layout.cache / "images" / "buildah"
-    return ("buildah", "--root", str(store), "--runroot", f"/run/{layout.name}-buildah", "--storage-driver", "overlay")
+    folders = ("--root", str(store(layout)), "--runroot", str(_runtime_folder(layout)))
+    return ("buildah", *folders, "--storage-driver", "overlay")
 
 
 def _build(layout: Layout, context: Path, image: str, archive: Path | None, *options: str) -> None:

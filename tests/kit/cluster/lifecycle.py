@@ -87,6 +87,7 @@ def down(layout: Layout) -> None:
     _kill_shims(layout)
     stop(layout, ("holder",))
     remove_network(layout)
+    images.release_store(layout)
     for folder in (layout.disk / "etcd", layout.disk / "kubelet", layout.state):
         shutil.rmtree(folder, ignore_errors=True)
     _remove_cgroups(layout)
@@ -142,7 +143,7 @@ def _remove_cgroups(layout: Layout) -> None:
 def leftovers(layout: Layout) -> list[str]:
     """What is still there of a cluster that is down: processes, mounts, namespaces, cgroups. Empty when all is well."""
     found = []
-    needles = (str(layout.state), str(layout.disk))
+    needles = (str(layout.state), str(layout.disk), str(images.store(layout)))
     for folder in Path("/proc").iterdir():
         if folder.name.isdigit() and int(folder.name) != os.getpid():
             with contextlib.suppress(OSError):
