@@ -90,8 +90,8 @@ def reject(old: JsonObject, generation: int, findings: Sequence[Finding], now: d
     message = "; ".join(str(finding) for finding in findings)
     verdict = Verdict(ConditionType.ACCEPTED, status=False, reason=findings[0].reason, message=message)
     new: JsonObject = {
-        "phase": "Pending",
         **old,
+        "phase": "Degraded",
         "observedGeneration": generation,
         "conditions": status.merge_conditions(old, (verdict,), generation, now),
     }

@@ -145,6 +145,8 @@ def test_a_spec_that_cannot_be_carried_out_changes_nothing() -> None:
     assert platform.objects == before
     assert conditions(platform)["Accepted"] == ("False", "SecretNotFound")
     assert conditions(platform)["Ready"][0] == "True"
+    assert platform.status is not None
+    assert platform.status["phase"] == "Degraded"
     assert reasons(platform) == ["SecretNotFound"]
     platform.secrets["absent"] = {"k": "0" * 64}
     platform.settle()
