@@ -12,8 +12,11 @@ _encoder = msgspec.json.Encoder()
 
 
 def encode_publication(data: bytes, *, info: ClientInfo | None = None, tags: Mapping[str, str] | None = None) -> bytes:
-    """The JSON object of a publication without its offset; `data` is raw JSON."""
-    parts = [b'{"data":', data]
+    """The JSON object of a publication without its offset, in one line; `data` is raw JSON.
+
+    Line feeds separate replies, so none may be in a publication. In legal JSON they occur between tokens only.
+    """
+    parts = [b'{"data":', data.replace(b"\n", b" ")]
     if info is not None:
         parts += [b',"info":', encode_client_info(info)]
     if tags:
