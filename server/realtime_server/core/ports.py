@@ -237,7 +237,8 @@ class Connection(Protocol):
     def write(self, frames: bytes) -> None:
         """Send what a Wire made, in order, joined with other writes.
 
-        Over the outbox's bound the connection is closed with SLOW. After `close` a write is ignored.
+        Over the outbox's bound the connection is closed with SLOW, but never within this call, so that it may be
+        called while going through sessions. After `close` a write is ignored.
         """
 
     def close(self, code: DisconnectCode) -> None:

@@ -44,7 +44,7 @@ class WebSocketConnection(asyncio.Protocol):
 
     __slots__ = (
         "_closing", "_cost", "_flushing", "_handshake", "_loop", "_node", "_outbox", "_parser", "_queued", "_session",
-        "_settings", "_timer", "_transport", "_wire",
+        "_settings", "_slow", "_timer", "_transport", "_wire",
     )  # fmt: skip
 
     def __init__(self, node: Node, wire: Wire, settings: WebSocketSettings, loop: asyncio.AbstractEventLoop) -> None:
@@ -61,6 +61,7 @@ class WebSocketConnection(asyncio.Protocol):
         self._queued = 0
         self._flushing = False
         self._closing = False
+        self._slow = False
         self._cost = 0.0
 
     # asyncio.Protocol
@@ -105,7 +106,7 @@ class WebSocketConnection(asyncio.Protocol):
 
     def write(self, frames: bytes) -> None:
         """See Connection."""
-        if self._closing or self._transport is None:
+        if self._closing or self._slow or self._transport is None:
             return
         self._outbox.append(frames)
         self._queued += len(frames)
@@ -116,9 +117,7 @@ class WebSocketConnection(asyncio.Protocol):
         if waiting > self._settings.outbox_bytes or (
             not self._flushing and waiting + self._transport.get_write_buffer_size() > self._settings.outbox_bytes
         ):
-            self._forget_queued()
-            if self._session is not None:
-                self._session.disconnect(codes.SLOW)
+            self._end_slow()
         elif not self._flushing:
             self._flushing = True
             self._loop.call_soon(self._flush)
@@ -128,6 +127,21 @@ class WebSocketConnection(asyncio.Protocol):
         self._close(code.code, code.reason)
 
     # inside
+
+    def _end_slow(self) -> None:
+        """Drop what waits, and disconnect in the next turn of the loop: who writes may be going through a channel."""
+        self._slow = True
+        self._forget_queued()
+        if self._session is not None:
+            self._loop.call_soon(self._session.disconnect, codes.SLOW)
+
+    def _pong(self, payload: bytes) -> None:
+        if self._closing or self._slow or self._transport is None:
+            return
+        if self._transport.get_write_buffer_size() > self._settings.outbox_bytes:
+            self._end_slow()
+        else:
+            self._transport.write(frame_control(Opcode.PONG, payload))
 
     def _close(self, code: int, reason: str) -> None:
         if self._closing or self._transport is None:
@@ -167,8 +181,8 @@ class WebSocketConnection(asyncio.Protocol):
                 if opcode is Opcode.TEXT or opcode is Opcode.BINARY:
                     counters.messages_received += 1
                     session.on_message(payload, now)
-                elif opcode is Opcode.PING and not self._closing and self._transport is not None:
-                    self._transport.write(frame_control(Opcode.PONG, payload))
+                elif opcode is Opcode.PING:
+                    self._pong(payload)
                 elif opcode is Opcode.CLOSE:
                     self._answer_close(payload)
                     return
