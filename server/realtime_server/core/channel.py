@@ -18,16 +18,38 @@ if TYPE_CHECKING:
     from realtime_server.core.session import Session
 
 MAX_BACKLOG = 10_000
-"""Publications that may wait while a gap is being filled; above, the subscribers are told to start again."""
+"""Publications that may wait while a gap is being filled; what comes above it is read from the history."""
+LOST = StreamPosition(0, "")
+"""A position in no stream: nothing can be filled in from here."""
+
+Arrival = tuple[Publication, str]
+"""A publication and the epoch that it came with."""
 
 
 class Joining:
     """A subscription that is being made: what arrives before its position is known waits here."""
 
-    __slots__ = ("buffer",)
+    __slots__ = ("_missed", "buffer")
 
     def __init__(self) -> None:
-        self.buffer: list[Publication] = []
+        self.buffer: list[Arrival] = []
+        self._missed = False
+
+    @property
+    def missed(self) -> bool:
+        """Whether something may have been published that is not here."""
+        return self._missed
+
+    def take(self, publication: Publication, epoch: str) -> None:
+        """Keep a publication until the position is known."""
+        if len(self.buffer) < MAX_BACKLOG:
+            self.buffer.append((publication, epoch))
+        else:
+            self._missed = True
+
+    def miss(self) -> None:
+        """Note that deliveries may have been lost."""
+        self._missed = True
 
 
 class Channel:
@@ -42,7 +64,7 @@ class Channel:
         self.live = False
         self.position: StreamPosition | None = None
         self.joining: list[Joining] = []
-        self.backlog: list[Publication] | None = None
+        self.backlog: list[Arrival] | None = None
         self._members: dict[Wire, dict[Session, None]] = {}
         self._ahead: dict[Session, int] = {}
 
@@ -55,18 +77,34 @@ class Channel:
         """Everyone who is subscribed."""
         return [session for members in self._members.values() for session in members]
 
-    def add(self, session: Session, position: StreamPosition | None) -> None:
-        """Subscribe a session that has everything up to `position`.
+    def add(self, session: Session, position: StreamPosition | None) -> bool:
+        """Subscribe a session that has everything up to `position`; False when the channel must be filled then.
 
-        What the channel still has to deliver up to there is not for it.
+        A session that is ahead does not get what the channel still has to deliver up to there. For one that is behind
+        the channel goes back, and its other sessions are ahead. In another epoch nobody can know who misses what.
         """
         self._members.setdefault(session.wire, {})[session] = None
         if position is None:
-            return
-        if self.position is None:
+            return True
+        ours = self.position
+        if ours is None:
             self.position = position
-        elif position.offset > self.position.offset:
+        elif position.epoch != ours.epoch:
+            self.position = LOST
+        elif position.offset > ours.offset:
             self._ahead[session] = position.offset
+        elif position.offset < ours.offset:
+            self._go_back(session, position)
+        else:
+            return True
+        return self.position is ours or ours is None
+
+    def _go_back(self, session: Session, position: StreamPosition) -> None:
+        assert self.position is not None
+        for other in self.subscribers():
+            if other is not session:
+                self._ahead[other] = max(self.position.offset, self._ahead.get(other, 0))
+        self.position = position
 
     def remove(self, session: Session) -> None:
         """Unsubscribe a session. Idempotent."""
@@ -78,46 +116,72 @@ class Channel:
     def receive(self, publication: Publication, epoch: str) -> bool:
         """Take what the broker delivers; False when publications before it are missing."""
         for join in self.joining:
-            join.buffer.append(publication)
+            join.take(publication, epoch)
         if self.options.history is None or publication.offset == 0:
             self._deliver(publication)
             return True
+        return self._advance(publication, epoch)
+
+    def _advance(self, publication: Publication, epoch: str) -> bool:
         if self.backlog is not None:
-            self.backlog.append(publication)
+            if len(self.backlog) < MAX_BACKLOG:
+                self.backlog.append((publication, epoch))
             return True
         position = self.position
         if position is None:
             return True
         if epoch != position.epoch or publication.offset > position.offset + 1:
-            self.backlog = [publication]
+            self.backlog = [(publication, epoch)]
             return False
         if publication.offset == position.offset + 1:
             self.position = StreamPosition(publication.offset, epoch)
             self._deliver(publication)
         return True
 
+    def suspect(self) -> bool:
+        """Note that deliveries may have been lost; whether there is something to be filled.
+
+        What is being filled already must be read again: it may have been read before the loss.
+        """
+        for join in self.joining:
+            join.miss()
+        if self.position is None:
+            return False
+        self._wait_again()
+        return True
+
+    def _wait_again(self) -> None:
+        self.backlog = list(self.backlog or ())
+
     def fill(self, page: HistoryPage) -> bool:
         """End a gap with what the history has since the last delivered position; False when something is lost.
 
         In that case every subscriber is unsubscribed with a code that makes it subscribe again, so that it is told
-        truthfully whether it can recover.
+        truthfully whether it can recover. When the backlog shows another gap, or was full, there is a backlog again.
         """
         before = self.position or page.position
         backlog, self.backlog = self.backlog or [], None
         complete = page.position.epoch == before.epoch and page.position.offset == before.offset + len(
             page.publications
         )
-        if complete and len(backlog) <= MAX_BACKLOG:
+        self.position = page.position
+        if complete:
             for publication in page.publications:
                 self._deliver(publication)
         else:
-            complete = False
             for session in self.subscribers():
                 session.end_subscription(self, UNSUBSCRIBED_INSUFFICIENT_STATE)
-        self.position = page.position
-        for publication in backlog:
-            self.receive(publication, page.position.epoch)
+        for publication, epoch in backlog:
+            self._advance(publication, epoch)
+        if len(backlog) >= MAX_BACKLOG:
+            self._wait_again()
         return complete
+
+    def retire(self) -> None:
+        """Nobody is here any more and nothing arrives: forget how far it was."""
+        self.live = False
+        self.position = None
+        self.backlog = None
 
     def _deliver(self, publication: Publication) -> None:
         for wire, members in self._members.items():

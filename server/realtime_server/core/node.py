@@ -76,6 +76,11 @@ class Join:
         self._joining = joining
         self.result = result
 
+    @property
+    def channel(self) -> str:
+        """The channel's name."""
+        return self._channel.name
+
     def complete(self) -> None:
         """Hand over what arrived while the subscription was made, and deliver from now on."""
         channel, session = self._channel, self._session
@@ -84,13 +89,20 @@ class Join:
             session.node.leave(session, channel)
             return
         session.subscriptions[channel.name] = channel
-        offset = self.result.offset
-        for publication in self._joining.buffer:
-            if publication.offset == 0 or publication.offset == offset + 1:
+        offset, epoch = self.result.offset, self.result.epoch
+        for publication, its_epoch in self._joining.buffer:
+            if publication.offset == 0 or (publication.offset == offset + 1 and its_epoch == epoch):
                 session.connection.write(session.wire.publication(channel.name, publication))
                 offset = publication.offset or offset
         positioned = channel.options.history is not None
-        channel.add(session, StreamPosition(offset, self.result.epoch) if positioned else None)
+        in_step = channel.add(session, StreamPosition(offset, epoch) if positioned else None)
+        if not in_step or self._joining.missed:
+            session.node.check_position(channel)
+
+    def abandon(self) -> None:
+        """Leave nothing of it: the subscription is not made after all."""
+        self._channel.joining.remove(self._joining)
+        self._session.node.leave(self._session, self._channel)
 
 
 class Node:
@@ -233,7 +245,7 @@ class Node:
             result = await self._position(channel, request)
         except BaseException:
             channel.joining.remove(joining)
-            self._release(channel)
+            self.leave(session, channel)
             raise
         return Join(session, channel, joining, result)
 
@@ -282,8 +294,7 @@ class Node:
     async def _retire(self, channel: Channel) -> None:
         async with channel.lock:
             if channel.unused and channel.live:
-                channel.live = False
-                channel.position = None
+                channel.retire()
                 with contextlib.suppress(BackplaneError):
                     await self.broker.unsubscribe(channel.name)
             if channel.unused and not channel.live and self.channels.get(channel.name) is channel:
@@ -308,18 +319,23 @@ class Node:
         """Check every position: what was published meanwhile is in the history, or its loss is told."""
         self.counters.backplane_gaps += 1
         for channel in self.channels.values():
-            if channel.position is not None and channel.backlog is None:
-                channel.backlog = []
-                self._spawn(self._resync(channel), f"resync-{channel.name}")
+            self.check_position(channel)
+
+    def check_position(self, channel: Channel) -> None:
+        """Read from the history what may be missing, and deliver it or tell its loss."""
+        if channel.suspect():
+            self._spawn(self._resync(channel), f"resync-{channel.name}")
 
     async def _resync(self, channel: Channel) -> None:
         history = channel.options.history
-        while history is not None and channel.backlog is not None and channel.position is not None:
+        while history is not None and (backlog := channel.backlog) is not None and channel.position is not None:
             try:
                 page = await self.broker.history(channel.name, HistoryQuery(-1, channel.position), history)
             except BackplaneError:
                 await asyncio.sleep(RETRY_SECONDS)
                 continue
+            if channel.backlog is not backlog:
+                return  # Another check has begun since, or nobody is here any more.
             channel.fill(page)
 
     def on_control(self, message: bytes) -> None:

@@ -37,7 +37,7 @@ from realtime_server.core.ports import BackplaneError, CommandError, Connection,
 from realtime_server.core.values import ClientInfo, HistoryQuery, StreamPosition
 
 if TYPE_CHECKING:
-    from realtime_server.core.node import Node
+    from realtime_server.core.node import Join, Node
 
 MAX_QUEUED_COMMANDS = 1024
 """Commands of one connection that may wait for the backplane."""
@@ -114,8 +114,14 @@ class Session:
                 return
 
     def end_subscription(self, channel: Channel, code: UnsubscribeCode) -> None:
-        """Unsubscribe the client and tell it."""
-        if self.subscriptions.pop(channel.name, None) is not None:
+        """Unsubscribe the client and tell it.
+
+        One that must subscribe again cannot do so where its token subscribed it: it has to connect again.
+        """
+        assigned = self.claims is not None and channel.name in self.claims.channels
+        if assigned and code is codes.UNSUBSCRIBED_INSUFFICIENT_STATE:
+            self.disconnect(codes.INSUFFICIENT_STATE)
+        elif self.subscriptions.pop(channel.name, None) is not None:
             self.connection.write(self.wire.unsubscribed(channel.name, code))
             self.node.leave(self, channel)
 
@@ -246,13 +252,16 @@ class Session:
 
     async def _connect_with_channels(self, request: ConnectRequest) -> Result:
         assert self.claims is not None
-        results: dict[str, SubscribeResult] = {}
-        joined = []
-        for channel in self.claims.channels:
-            wanted = request.subs.get(channel, SubscribeRequest())
-            joined.append(await self.node.join(self, channel, wanted))
-            results[channel] = joined[-1].result
-        result = self._connected(results)
+        joined: list[Join] = []
+        try:
+            for channel in self.claims.channels:
+                wanted = request.subs.get(channel, SubscribeRequest())
+                joined.append(await self.node.join(self, channel, wanted))
+        except BaseException:
+            for join in joined:
+                join.abandon()
+            raise
+        result = self._connected({join.channel: join.result for join in joined})
         # What came meanwhile must follow the reply, which is written before this task yields.
         for join in joined:
             asyncio.get_running_loop().call_soon(join.complete)
