@@ -36,6 +36,10 @@ STOP_MARGIN_SECONDS = 5.0
 """A last drain is over so long before its timeout."""
 
 
+class WorkerBrokenError(Exception):
+    """Periodic work of this worker has failed; it has moved its connections away and must be started again."""
+
+
 def run_worker(settings: Settings, index: int, control_socket: Path) -> None:
     """Run one worker until SIGTERM, then drain and return; a second SIGTERM closes what is left. Blocks."""
     structlog.contextvars.bind_contextvars(worker=index)
@@ -95,6 +99,7 @@ async def _run(settings: Settings, index: int, control_socket: Path) -> None:
         (stop_now if stop.is_set() else stop).set()
 
     loop.add_signal_handler(signal.SIGTERM, on_stop)
+    loop.set_exception_handler(_report)
     listener: asyncio.Server | None = None
     api = ApiServer(node, SecretFile(settings.api.key_file), data_bytes=settings.limits.outbox_bytes // 2)
     registry = registry_of(node, index, api.requests)
@@ -102,6 +107,7 @@ async def _run(settings: Settings, index: int, control_socket: Path) -> None:
     started = asyncio.create_task(node.start(), name="node-start")
     pacing = asyncio.create_task(serving.run(), name="serving")
     stopping = asyncio.create_task(stop.wait(), name="stop")
+    broken = asyncio.create_task(node.broken.wait(), name="broken")
     api_runner = None
     try:
         await asyncio.wait({started, stopping}, return_when=asyncio.FIRST_COMPLETED)
@@ -110,10 +116,16 @@ async def _run(settings: Settings, index: int, control_socket: Path) -> None:
             api_runner = await api_server.serve(api, settings)
             listener = await _listen(settings, node, loop)
             logger.info("worker listens", client_port=settings.listen.client_port)
-            await stopping
+            await asyncio.wait({stopping, broken, pacing}, return_when=asyncio.FIRST_COMPLETED)
+            if pacing.done():
+                pacing.result()
+            if node.broken.is_set():
+                listener.close()  # the other workers accept what comes from now on
             await _drain(settings, node, serving, stop_now)
+            if node.broken.is_set():
+                raise WorkerBrokenError
     finally:
-        for task in (started, pacing, stopping):
+        for task in (started, pacing, stopping, broken):
             task.cancel()
         if listener is not None:
             listener.close()
@@ -123,6 +135,12 @@ async def _run(settings: Settings, index: int, control_socket: Path) -> None:
         await node.stop()
         with contextlib.suppress(asyncio.CancelledError):
             await asyncio.sleep(0.05)
+
+
+def _report(_loop: asyncio.AbstractEventLoop, context: dict[str, object]) -> None:
+    """Log what no one waits for: a failed task, a failed callback."""
+    error = context.get("exception")
+    logger.error("unexpected failure", what=context.get("message"), exc_info=error)
 
 
 async def _listen(settings: Settings, node: Node, loop: asyncio.AbstractEventLoop) -> asyncio.Server:

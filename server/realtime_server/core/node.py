@@ -21,6 +21,7 @@ from realtime_server.core.namespaces import ChannelOptions, Namespaces
 from realtime_server.core.ports import BackplaneError, Broker, CommandError, Connection, NodeInfo, PresenceStore, Wire
 from realtime_server.core.publication import encode_publication
 from realtime_server.core.session import Session
+from realtime_server.core.tasks import has_failed
 from realtime_server.core.values import (
     ClientInfo,
     HistoryPage,
@@ -135,6 +136,8 @@ class Node:
         self._verifier = verifier
         self._by_user: dict[str, dict[Session, None]] = {}
         self._peers: dict[str, tuple[float, NodeInfo]] = {}
+        self.broken = asyncio.Event()
+        """Set when periodic work has failed in a way that nobody foresaw: this worker must be replaced."""
         self._tasks: set[asyncio.Task[None]] = set()
         self._random = random.Random()  # noqa: S311 - spreads pings, nothing depends on it
 
@@ -148,9 +151,12 @@ class Node:
                 break
             except BackplaneError:
                 await asyncio.sleep(RETRY_SECONDS * (1 + self._random.random()))
-        self._spawn(self._every(1.0, self._beat), "heartbeat")
-        self._spawn(self._every(ANNOUNCE_SECONDS, self._announce), "announce")
-        self._spawn(self._every(PRESENCE_RENEW_SECONDS, self._renew_presence), "presence")
+        for seconds, work, name in (
+            (1.0, self._beat, "heartbeat"),
+            (ANNOUNCE_SECONDS, self._announce, "announce"),
+            (PRESENCE_RENEW_SECONDS, self._renew_presence, "presence"),
+        ):
+            self._spawn(self._every(seconds, work), name)
 
     async def stop(self) -> None:
         """End the periodic work and the links to the backplane."""
@@ -163,7 +169,12 @@ class Node:
     def _spawn(self, work: Coroutine[None, None, None], name: str) -> None:
         task: asyncio.Task[None] = asyncio.get_running_loop().create_task(work, name=name)
         self._tasks.add(task)
-        task.add_done_callback(self._tasks.discard)
+        task.add_done_callback(self._on_task_done)
+
+    def _on_task_done(self, task: asyncio.Task[None]) -> None:
+        self._tasks.discard(task)
+        if has_failed(task):
+            self.broken.set()
 
     async def _every(self, seconds: float, work: Callable[[], Coroutine[None, None, None]]) -> None:
         while True:

@@ -34,6 +34,7 @@ from realtime_server.core.commands import (
 )
 from realtime_server.core.namespaces import PRIVATE_PREFIX, PublishPermission
 from realtime_server.core.ports import BackplaneError, CommandError, Connection, Wire
+from realtime_server.core.tasks import has_failed
 from realtime_server.core.values import ClientInfo, HistoryQuery, StreamPosition
 
 if TYPE_CHECKING:
@@ -154,6 +155,7 @@ class Session:
         self._queue.append(command)
         if self._task is None:
             self._task = asyncio.get_running_loop().create_task(self._work(), name=f"session-{self.client}")
+            self._task.add_done_callback(self._on_task_done)
 
     def _is_legal(self, command: Command) -> bool:
         if command.id < 0 or command.ping is not None:
@@ -179,6 +181,10 @@ class Session:
             self._fail(command.id, codes.NOT_AVAILABLE)
             return True
         return command.send is not None
+
+    def _on_task_done(self, task: asyncio.Task[None]) -> None:
+        if has_failed(task):
+            self.disconnect(codes.SERVER_ERROR)
 
     async def _work(self) -> None:
         queue = self._queue
