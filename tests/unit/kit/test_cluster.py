@@ -1,0 +1,108 @@
+"""The parts of the test cluster that decide something."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from ipaddress import ip_address, ip_network
+from pathlib import Path
+
+import pytest
+
+from tests.kit.cluster.environment import Environment, EnvironmentMissingError
+from tests.kit.cluster.images import OLD_PYTHON_ONLY, fingerprint
+from tests.kit.cluster.layout import REPOSITORY, Layout, cache_folder
+from tests.kit.cluster.lifecycle import leftovers
+from tests.kit.cluster.programs import is_new_enough, programs
+
+
+def test_clusters_of_different_numbers_share_no_address() -> None:
+    """So that several can run side by side."""
+    ranges = [
+        ip_network(text)
+        for number in range(10)
+        for layout in [Layout(name=f"c{number}", number=number)]
+        for text in (f"{layout.node_address}/32", layout.pod_range, layout.service_range)
+    ]
+    assert not any(a.overlaps(b) for i, a in enumerate(ranges) for b in ranges[:i])
+
+
+def test_the_service_of_the_api_server_has_the_first_address_of_its_range() -> None:
+    """As the API server gives it to itself; its certificate names it."""
+    layout = Layout()
+    assert ip_address(layout.kubernetes_service) == next(ip_network(layout.service_range).hosts())
+
+
+def test_clusters_of_different_names_share_no_state() -> None:
+    """But the programs and images that were built."""
+    one, two = Layout(name="one"), Layout(name="two")
+    assert one.cache == two.cache
+    assert {one.state, one.disk, one.kubeconfig}.isdisjoint({two.state, two.disk, two.kubeconfig})
+
+
+def test_the_cache_can_be_put_elsewhere(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """REALTIME_OPERATOR_CACHE names the folder."""
+    monkeypatch.setenv("REALTIME_OPERATOR_CACHE", str(tmp_path))
+    assert cache_folder() == tmp_path
+
+
+def test_a_fingerprint_follows_content() -> None:
+    """What has changed is built again, what has not is not."""
+    folder = REPOSITORY / "hack"
+    assert fingerprint([folder], "a") == fingerprint([folder], "a")
+    assert fingerprint([folder], "a") != fingerprint([folder], "b")
+    assert fingerprint([folder]) != fingerprint([folder / "coredns"])
+
+
+def test_requirements_of_older_interpreters_are_installed_in_the_image() -> None:
+    """Its base has Python 3.11.2, whatever the machine that collects the wheels has."""
+    lock = "async-timeout==5.0.1 ; python_full_version < '3.11.3' \\\n    --hash=sha256:00"
+    assert OLD_PYTHON_ONLY.sub("", lock) == "async-timeout==5.0.1 \\\n    --hash=sha256:00"
+
+
+@pytest.mark.parametrize(
+    ("version", "enough"),
+    [
+        ("go version go1.19.8 linux/amd64", False),
+        ("go version go1.26.0 linux/amd64", True),
+        ("go version go1.30rc1 linux/arm64", True),
+        ("go version devel", False),
+    ],
+)
+def test_an_old_go_is_not_used(version: str, enough: bool) -> None:
+    """Debian 12 has 1.19, which cannot read the modules."""
+    assert is_new_enough(version) is enough
+
+
+def test_every_program_has_a_module_that_pins_it() -> None:
+    """And its own place in the cache, with the version in its path."""
+    found = programs(Layout())
+    assert all((program.module / "go.mod").is_file() and (program.module / "go.sum").is_file() for program in found)
+    assert len({program.target for program in found}) == len(found) == 8
+
+
+def test_a_cluster_that_never_was_leaves_nothing() -> None:
+    """The check looks at processes, mounts, namespaces and cgroups."""
+    assert leftovers(Layout(name="never-was")) == []
+
+
+def test_what_is_left_is_found() -> None:
+    """A process with the cluster's folder on its command line is told with its id."""
+    layout = Layout(name="left-behind")
+    command = [sys.executable, "-c", "input(1)", str(layout.state)]
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL) as process:
+        assert process.stdout is not None
+        process.stdout.read(1)  # it runs
+        assert any(line.startswith(f"process {process.pid}: ") for line in leftovers(layout))
+
+
+def test_the_environment_survives_the_way_to_the_tests() -> None:
+    """What `make e2e` sets is what the scenarios read."""
+    environment = Environment(Path("/k"), Path("/h"), Path("/c"), "o:1", "s:1", "r:1", audit_log=Path("/a"))
+    assert Environment.from_environ(environment.to_environ()) == environment
+
+
+def test_a_missing_image_is_told_with_its_purpose() -> None:
+    """Whoever runs the scenarios on a cluster of their own must push images first."""
+    with pytest.raises(EnvironmentMissingError, match="SERVER_IMAGE is not set: it names the server's image"):
+        Environment.from_environ({"KUBECONFIG": "/c", "OPERATOR_IMAGE": "o:1"})
