@@ -22,8 +22,8 @@ from tests.kit.accounting import settle
 from tests.kit.api import Publisher, publishing
 from tests.kit.clients import StockClients, all_subscribed
 from tests.kit.cluster.environment import Environment
-from tests.kit.deadline import DeadlineMissedError
-from tests.kit.document import objects_at, text_at
+from tests.kit.deadline import DeadlineMissedError, eventually
+from tests.kit.document import number_at, objects_at, text_at
 from tests.kit.installation import Helm, Images
 from tests.kit.kube import Kube, condition, is_ready, name_of, proxied
 from tests.kit.ledger import Balance, largest_rate
@@ -122,8 +122,9 @@ class Demo:
         await self.cluster.patch(server={"limits": {"messagesPerSecond": 200}})
 
         async def progress(_: JsonObject) -> str:
+            servers = await self._servers()
             arrived = len(clients.record.publications())
-            return f"{await self._servers()} | published {len(publisher.published)}, delivered {arrived}"
+            return f"{servers} | published {len(publisher.published)}, delivered {arrived}"
 
         def done(document: JsonObject) -> bool:
             return is_settled(document) and bool(clients.record.reconnects())
@@ -136,10 +137,11 @@ class Demo:
         recoveries = clients.record.recoveries()
         untold = sum(not event.recovered for event in recoveries)
         rate = largest_rate(clients.record.reconnects())
+        delay = max(event.at - number_at(event.data, "at") for event in clients.record.publications())
         self.screen.say(
             f"published {len(publisher.published)}, delivered {result.delivered} to {self.clients} subscribers, "
             f"lost {result.lost}, duplicated {result.duplicated}, recoveries refused {untold}, "
-            f"largest reconnect rate {rate:.0f} a second"
+            f"largest delay {delay:.2f} s, largest reconnect rate {rate:.0f} a second"
         )
         if not result.exact:
             print(result.describe(), file=sys.stderr)
@@ -169,6 +171,19 @@ def _below_here() -> bool:
     return QUICKSTART.is_relative_to(Path.cwd())
 
 
+async def clean_up(kube: Kube, cluster: LiveCluster) -> None:
+    """Take away the cluster, and its namespace when no pod is left.
+
+    Kubernetes waits for pods in a namespace that is deleted with half their grace period, and here that is minutes.
+    """
+    await kube.delete(naming.PLURAL, cluster.name)
+    selector = f"{naming.LABEL_CLUSTER}={cluster.name}"
+    await eventually(
+        lambda: kube.list("pods", selector), lambda pods: not pods, what="the end of all pods", within=READY_SECONDS
+    )
+    await kube.kubectl("delete", "namespace", NAMESPACE, "--wait=false")
+
+
 async def show(environment: Environment, clients: int, keep: bool) -> bool:
     """Run the demo, and take away what it made unless it is to be kept."""
     screen = Screen()
@@ -185,7 +200,7 @@ async def show(environment: Environment, clients: int, keep: bool) -> bool:
                 if keep:
                     screen.say(f"kept: kubectl -n {NAMESPACE} get rtc")
                 else:
-                    await kube.kubectl("delete", "namespace", NAMESPACE, "--wait=false")
+                    await clean_up(kube, cluster)
 
 
 def main() -> int:

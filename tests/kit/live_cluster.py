@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import base64
 import json
 from collections.abc import Callable
@@ -19,6 +20,8 @@ from tests.kit.kube import Kube, condition, has_condition, is_ready, name_of
 from tests.kit.tokens import connection_token
 
 READY_SECONDS = 60
+COUNT_SECONDS = 1
+"""A server that is about to go does not answer any more."""
 ADMIN_SECONDS = 5
 
 
@@ -123,13 +126,16 @@ class LiveCluster:
 
     async def connections(self) -> dict[str, int]:
         """Return the number of connections of each server that answers, by pod name."""
-        counts: dict[str, int] = {}
-        for pod in await self.pods():
-            try:
-                counts[name_of(pod)] = whole_at(await self.admin(pod), "connections")
-            except (aiohttp.ClientError, TimeoutError):
-                continue
-        return counts
+        pods = await self.pods()
+        counts = await asyncio.gather(*(self._connections_of(pod) for pod in pods))
+        return {name_of(pod): count for pod, count in zip(pods, counts, strict=True) if count is not None}
+
+    async def _connections_of(self, pod: JsonObject) -> int | None:
+        try:
+            async with asyncio.timeout(COUNT_SECONDS):
+                return whole_at(await self.admin(pod), "connections")
+        except (aiohttp.ClientError, TimeoutError):
+            return None
 
     async def children(self) -> dict[tuple[str, str], str]:
         """Return the uid of everything that the cluster owns directly, by (kind in plural, name)."""
