@@ -52,12 +52,12 @@ images: $(STAMP) ## Build the images of operator, server and Redis, and load the
 	$(RUN) -m tests.kit.cluster images
 
 e2e: $(STAMP) ## All scenarios on a real Kubernetes: start, install, run, tear down
-	@hack/setup-system.sh cluster
+	@[ -n "$$KUBECONFIG" ] || hack/setup-system.sh cluster
 	@hack/setup-system.sh test
 	$(RUN) -m tests.kit.cluster e2e $(ARGS)
 
 demo: $(STAMP) ## One object becomes a running service; a rolling update loses nothing
-	@hack/setup-system.sh cluster
+	@[ -n "$$KUBECONFIG" ] || hack/setup-system.sh cluster
 	@hack/setup-system.sh test
 	$(RUN) -m tests.kit.cluster demo $(ARGS)
 

@@ -6,6 +6,7 @@ import contextlib
 import os
 import re
 import shutil
+import signal
 import subprocess
 import time
 from pathlib import Path
@@ -26,6 +27,7 @@ from tests.kit.cluster.programs import build_missing
 
 CONTROL_PLANE = ("etcd", "kube-apiserver", "kube-controller-manager", "kube-scheduler")
 NODE = ("kubelet", "kube-proxy", "coredns")
+INTERRUPT_SECONDS = 20
 
 
 class Progress:
@@ -84,6 +86,7 @@ def down(layout: Layout) -> None:
     stop(layout, (*NODE, *CONTROL_PLANE))
     _unmount_kubelet(layout)
     stop(layout, ("containerd",))
+    _kill_inside(layout)
     _kill_shims(layout)
     stop(layout, ("holder",))
     remove_network(layout)
@@ -118,6 +121,19 @@ def _unmount_kubelet(layout: Layout) -> None:
             run(*inside(layout, "umount", "-l", point))
 
 
+def _kill_inside(layout: Layout) -> None:
+    """End whatever else runs in the cluster's mount namespace: what tests have started there and left."""
+    holder = read_pid(layout, "holder")
+    if holder is None:
+        return
+    namespace = Path(f"/proc/{holder}/ns/mnt").readlink()
+    for folder in Path("/proc").iterdir():
+        if folder.name.isdigit() and int(folder.name) != holder:
+            with contextlib.suppress(OSError):
+                if (folder / "ns" / "mnt").readlink() == namespace:
+                    os.kill(int(folder.name), signal.SIGKILL)
+
+
 def _kill_shims(layout: Layout) -> None:
     """End containerd's shims that outlived it; they are known by the socket that they were started with."""
     marker = f"-address\0{layout.containerd_socket}\0".encode()
@@ -125,7 +141,7 @@ def _kill_shims(layout: Layout) -> None:
         if folder.name.isdigit():
             with contextlib.suppress(OSError):
                 if marker in (folder / "cmdline").read_bytes():
-                    os.kill(int(folder.name), 9)
+                    os.kill(int(folder.name), signal.SIGKILL)
 
 
 def _remove_cgroups(layout: Layout) -> None:
@@ -159,5 +175,18 @@ def leftovers(layout: Layout) -> list[str]:
 
 
 def exec_inside(layout: Layout, command: list[str], environment: dict[str, str]) -> int:
-    """Run a command inside the namespaces with the terminal of the caller; its exit code."""
-    return subprocess.run(inside(layout, *command), env={**os.environ, **environment}).returncode
+    """Run a command inside the namespaces with the terminal of the caller; its exit code.
+
+    An interrupt reaches the command too; it gets INTERRUPT_SECONDS to clean up after itself.
+    """
+    process = subprocess.Popen(inside(layout, *command), env={**os.environ, **environment})
+    try:
+        return process.wait()
+    except KeyboardInterrupt:
+        with contextlib.suppress(subprocess.TimeoutExpired, KeyboardInterrupt):
+            process.send_signal(signal.SIGINT)
+            process.wait(INTERRUPT_SECONDS)
+        raise
+    finally:
+        process.kill()
+        process.wait()

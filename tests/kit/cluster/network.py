@@ -23,7 +23,8 @@ def open_namespaces(layout: Layout) -> None:
     run(*ip, "link", "set", "node0", "up")
     # Packets to a Service are redirected after the routing look-up, so some route must exist; there is no default one.
     run(*ip, "route", "add", layout.service_range, "dev", "node0")
-    script = "mount --make-rshared / && exec sleep infinity"
+    # The network namespaces of pods are pinned in /run/netns: there they would outlive the cluster.
+    script = "mount --make-rshared / && mount -t tmpfs netns /run/netns && exec sleep infinity"
     holder = subprocess.Popen(
         ["nsenter", f"--net=/run/netns/{layout.name}", "unshare", "--mount", "--propagation", "private", "sh", "-c",
          script],
