@@ -46,6 +46,15 @@ async def assert_nothing_lost(running: Traffic, *, moved_by: int | None = 3011) 
         assert {event.code for event in running.lost_connections()} == {moved_by}, running.lost_connections()
 
 
+async def warnings_of(scenario: Scenario, cluster: LiveCluster) -> list[str]:
+    """Return the warnings that the operator has told about the cluster."""
+    return [
+        text_at(event, "message")
+        for event in await scenario.kube.list("events")
+        if text_at(event, "involvedObject", "name") == cluster.name and text_at(event, "type") == "Warning"
+    ]
+
+
 async def test_a_config_change_rolls_with_nothing_lost(scenario: Scenario) -> None:
     """Two subscribers of each SDK, 50 publications a second: every offset is accounted for, connections are moved."""
     cluster = scenario.cluster()
@@ -61,6 +70,7 @@ async def test_a_config_change_rolls_with_nothing_lost(scenario: Scenario) -> No
     assert dig(after, "status", "currentRevision") != dig(before, "status", "currentRevision")
     revisions = {text_at(pod, "metadata", "labels", naming.LABEL_REVISION) for pod in await cluster.available()}
     assert revisions == {text_at(after, "status", "currentRevision")}
+    assert await warnings_of(scenario, cluster) == [], "a rollout in which all goes well alarms nobody"
 
 
 async def test_an_image_that_cannot_be_pulled_harms_nobody(scenario: Scenario) -> None:

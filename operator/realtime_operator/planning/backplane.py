@@ -2,16 +2,25 @@
 
 from __future__ import annotations
 
+from datetime import datetime, timedelta
+
 from realtime_operator import naming
 from realtime_operator.api.v1alpha1 import RealtimeCluster
 from realtime_operator.planning.conditions import Backplane
 from realtime_operator.planning.reasons import Reason
-from realtime_operator.planning.world import ObjectKey, World
+from realtime_operator.planning.world import ObjectKey, Server, World
+
+CONNECTING = timedelta(seconds=30)
+"""A new server may take so long to connect before it counts: it serves nobody yet."""
 
 
-def observe_backplane(cluster: RealtimeCluster, world: World) -> Backplane:
+def observe_backplane(cluster: RealtimeCluster, world: World, now: datetime) -> Backplane:
     """What the servers report counts most; before any has reported, the managed Redis' own readiness."""
-    reports = {s.name: s.report for s in world.servers if s.report is not None and not s.terminating}
+    reports = {
+        server.name: server.report
+        for server in world.servers
+        if server.report is not None and not server.terminating and not _connecting(server, now)
+    }
     cut = [name for name, report in reports.items() if not report.backplane_healthy]
     if cut:
         others = f" (and {len(cut) - 1} more)" if len(cut) > 1 else ""
@@ -21,6 +30,11 @@ def observe_backplane(cluster: RealtimeCluster, world: World) -> Backplane:
     if not reports:
         return Backplane(ready=None, reason=Reason.NOT_MEASURED, message="no server has reported yet")
     return Backplane(ready=True, reason=Reason.CONNECTED, message="every server reaches Redis")
+
+
+def _connecting(server: Server, now: datetime) -> bool:
+    cut = server.report is not None and not server.report.backplane_healthy
+    return cut and not server.ready and now - server.created_at < CONNECTING
 
 
 def _managed_ready(cluster: RealtimeCluster, world: World) -> bool:

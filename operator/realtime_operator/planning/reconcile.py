@@ -155,7 +155,7 @@ def _facts(
         fleet=fleet,
         policy=policy,
         step=step,
-        backplane=observe_backplane(cluster, world),
+        backplane=observe_backplane(cluster, world, now),
         current_revision=_current_revision(cluster, fleet, step),
         paused=cluster.spec.paused,
         unready_grace=timedelta(seconds=settings.unready_grace_seconds),
