@@ -58,6 +58,7 @@ class ClusterReconciler:
             cluster = RealtimeCluster.from_object(stored)
         except InvalidCluster as error:
             plan = reject(_status_of(stored), _generation_of(stored), error.findings, now)
+            self._set_phase(key, "Degraded")
             await self._platform.apply(stored, plan)
             return Turn(plan.look_again_seconds)
         world = await self._platform.observe(cluster)

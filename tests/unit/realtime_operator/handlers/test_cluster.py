@@ -1,0 +1,111 @@
+"""One turn of one cluster: what it does with a plan, and with what goes wrong."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from structlog.testing import capture_logs
+
+from realtime_operator.api.base import JsonObject
+from realtime_operator.api.v1alpha1 import RealtimeCluster
+from realtime_operator.builders import BuildSettings
+from realtime_operator.errors import UnreachableError
+from realtime_operator.handlers.cluster import ClusterReconciler
+from realtime_operator.handlers.work_queue import Turn
+from realtime_operator.metrics import Metrics
+from realtime_operator.planning.plan import Plan, SetStatus
+from realtime_operator.planning.settings import PlanSettings
+from realtime_operator.planning.world import World
+from realtime_operator.platforms.base import Key
+
+KEY = Key("team", "chat")
+SETTINGS = PlanSettings(BuildSettings(server_image="localhost/server:1", redis_image="localhost/redis:1"))
+
+
+@dataclass
+class OneCluster:
+    """A platform with one stored object. It notes what is applied; `failure` is raised by `observe`."""
+
+    stored: JsonObject | None
+    failure: Exception | None = None
+    applied: list[Plan] = field(default_factory=list)
+
+    async def read(self, key: Key) -> JsonObject | None:
+        """Return the object."""
+        assert key == KEY
+        return self.stored
+
+    async def observe(self, cluster: RealtimeCluster) -> World:
+        """Return an empty world."""
+        assert cluster.metadata.name == KEY.name
+        if self.failure is not None:
+            raise self.failure
+        return World({}, ())
+
+    async def apply(self, owner: JsonObject, plan: Plan) -> None:
+        """Take note."""
+        assert owner is self.stored
+        self.applied.append(plan)
+
+
+def stored(**spec: object) -> JsonObject:
+    """The object as the API server has it."""
+    metadata: JsonObject = {"name": KEY.name, "namespace": KEY.namespace, "uid": "uid-1", "generation": 3}
+    return {"metadata": metadata, "spec": spec}  # type: ignore[dict-item] # fields of the spec
+
+
+def value(metrics: Metrics, name: str, **labels: str) -> float | None:
+    """A sample of the operator's metrics."""
+    return metrics.registry.get_sample_value(name, labels)
+
+
+async def turn_of(platform: OneCluster) -> tuple[Turn, Metrics]:
+    """One turn, and what was counted."""
+    metrics = Metrics()
+    return await ClusterReconciler(platform, SETTINGS, metrics).turn(KEY), metrics
+
+
+async def test_a_plan_is_applied_and_counted() -> None:
+    """A new cluster gets its objects, and is looked at again soon."""
+    platform = OneCluster(stored())
+    turn, metrics = await turn_of(platform)
+    assert len(platform.applied) == 1
+    assert platform.applied[0].actions
+    assert turn.look_again_seconds is not None
+    assert value(metrics, "realtime_operator_reconcile_total", result="ok") == 1
+
+
+async def test_a_cluster_that_is_gone_ends_its_work() -> None:
+    """Its task ends; the garbage collector removes what it owned."""
+    platform = OneCluster(None)
+    turn, _ = await turn_of(platform)
+    assert turn.gone
+    assert platform.applied == []
+
+
+async def test_a_platform_that_does_not_answer_is_tried_again() -> None:
+    """With the reason in the log and no stack trace."""
+    with capture_logs() as logs:
+        turn, metrics = await turn_of(OneCluster(stored(), failure=UnreachableError("no answer in 10 s")))
+    assert turn.failed
+    assert value(metrics, "realtime_operator_reconcile_total", result="error") == 1
+    assert [(log["error"], "exc_info" in log) for log in logs] == [("no answer in 10 s", False)]
+
+
+async def test_a_defect_in_one_cluster_is_no_end_of_the_operator() -> None:
+    """It is counted apart, so that an alert can tell it from an API server that is away."""
+    with capture_logs() as logs:
+        turn, metrics = await turn_of(OneCluster(stored(), failure=ZeroDivisionError()))
+    assert turn.failed
+    assert value(metrics, "realtime_operator_reconcile_total", result="defect") == 1
+    assert [log["log_level"] for log in logs] == ["error"]
+
+
+async def test_an_object_that_cannot_be_read_is_refused_in_its_status() -> None:
+    """The schema of an older CRD may have let it in: nothing is touched, the phase and the metric say it."""
+    platform = OneCluster(stored(replicas=-1))
+    turn, metrics = await turn_of(platform)
+    assert not turn.failed
+    status = next(action for action in platform.applied[0].actions if isinstance(action, SetStatus)).status
+    assert status["phase"] == "Degraded"
+    assert value(metrics, "realtime_operator_clusters", phase="Degraded") == 1
