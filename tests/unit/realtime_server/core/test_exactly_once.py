@@ -9,18 +9,16 @@ import msgspec
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from realtime_server.backplane.memory import MemoryPresence
 from realtime_server.codes import DisconnectCode
-from realtime_server.core.auth import TokenVerifier
 from realtime_server.core.namespaces import ChannelOptions, Namespaces
-from realtime_server.core.node import Node, NodeLimits, NodeSettings
+from realtime_server.core.node import Node
 from realtime_server.core.session import Session
 from realtime_server.core.values import HistoryOptions
-from realtime_server.protocols.centrifuge.json_codec import JsonWire
 from tests.kit.scripted_broker import ScriptedBroker
+from tests.kit.server_doubles import WIRE, make_node
 
 CHANNEL = "chat:room"
-WIRE = JsonWire(lambda message: message)
+NAMESPACES = Namespaces([("chat", ChannelOptions(history=HistoryOptions(1000, 60.0), recovery=True))])
 SUBSCRIBERS = 3
 
 
@@ -123,21 +121,6 @@ class Client:
         self.seen.append(publication.data)
 
 
-def make_node(broker: ScriptedBroker) -> Node:
-    """A node with one kind of channel, recoverable."""
-    options = ChannelOptions(history=HistoryOptions(1000, 60.0), recovery=True)
-    node_settings = NodeSettings(
-        name="server",
-        version="0",
-        namespaces=Namespaces([("chat", options)]),
-        limits=NodeLimits(10, 1000),
-        heartbeat_interval=25,
-        heartbeat_timeout=8,
-        anonymous=True,
-    )
-    return Node(node_settings, broker, MemoryPresence(), TokenVerifier(list), clock=lambda: 0.0)
-
-
 async def settle() -> None:
     """Let every task run as far as it can without the broker."""
     for _ in range(12):
@@ -149,7 +132,7 @@ class World:
 
     def __init__(self) -> None:
         self.broker = ScriptedBroker()
-        self.node = make_node(self.broker)
+        self.node = make_node(self.broker, namespaces=NAMESPACES)
         self.clients = [Client(self.node) for _ in range(SUBSCRIBERS)]
         self.published = 0
 

@@ -1,0 +1,113 @@
+"""What stands around core in unit tests: a connection that remembers, clocks that stand still, a node in memory."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+import msgspec
+
+from realtime_server.backplane.memory import MemoryBroker, MemoryPresence
+from realtime_server.codes import DisconnectCode
+from realtime_server.core.auth import TokenVerifier
+from realtime_server.core.namespaces import ChannelOptions, Namespaces, PublishPermission
+from realtime_server.core.node import Node, NodeLimits, NodeSettings
+from realtime_server.core.ports import Broker
+from realtime_server.core.session import Session
+from realtime_server.core.values import HistoryOptions
+from realtime_server.protocols.centrifuge.json_codec import JsonWire
+
+SECRET = "a secret of more than thirty-two characters"
+WIRE = JsonWire(lambda message: message)
+NAMESPACES = Namespaces(
+    [
+        ("chat", ChannelOptions(history=HistoryOptions(10, 60.0), recovery=True, presence=True,
+                                publish=PublishPermission.SUBSCRIBERS)),
+        ("open", ChannelOptions(publish=PublishPermission.ANYONE)),
+        ("news", ChannelOptions()),
+    ]
+)  # fmt: skip
+
+
+@dataclass(eq=False)
+class RecordingConnection:
+    """Implements Connection: keeps what is written, and how it was closed."""
+
+    written: list[bytes] = field(default_factory=list)
+    closed_by: DisconnectCode | None = None
+
+    def write(self, frames: bytes) -> None:
+        """Keep one message."""
+        if self.closed_by is None:
+            self.written.append(frames)
+
+    def close(self, code: DisconnectCode) -> None:
+        """Keep the code."""
+        self.closed_by = self.closed_by or code
+
+    def take(self) -> list[object]:
+        """Return what was written since the last time, decoded."""
+        taken, self.written = self.written, []
+        return [msgspec.json.decode(message) for message in taken]
+
+
+@dataclass
+class Clock:
+    """Stands still until it is moved; seconds."""
+
+    now: float = 1000.0
+
+    def __call__(self) -> float:
+        """Return the time."""
+        return self.now
+
+
+def make_node(
+    broker: Broker | None = None,
+    *,
+    namespaces: Namespaces = NAMESPACES,
+    channels: int = 3,
+    messages: int = 1000,
+    anonymous: bool = True,
+    secrets: Sequence[str] = (SECRET,),
+    clock: Clock | None = None,
+    wall_clock: Clock | None = None,
+) -> Node:
+    """A node with few channels per connection, whose clocks stand still."""
+    settings = NodeSettings(
+        name="server",
+        version="0",
+        namespaces=namespaces,
+        limits=NodeLimits(channels, messages),
+        heartbeat_interval=25,
+        heartbeat_timeout=8,
+        anonymous=anonymous,
+    )
+    clock = clock or Clock()
+    return Node(
+        settings,
+        broker or MemoryBroker(clock=clock),
+        MemoryPresence(clock=clock),
+        TokenVerifier(lambda: secrets),
+        clock=clock,
+        wall_clock=wall_clock or Clock(1_800_000_000.0),
+    )
+
+
+def accept(node: Node) -> tuple[Session, RecordingConnection]:
+    """A new connection that has not said anything yet."""
+    connection = RecordingConnection()
+    return node.accept(connection, WIRE), connection
+
+
+def connected(node: Node, token: str = "") -> tuple[Session, RecordingConnection]:
+    """A connection whose connect command was answered."""
+    session, connection = accept(node)
+    send(session, {"id": 1, "connect": {"token": token} if token else {}})
+    connection.take()
+    return session, connection
+
+
+def send(session: Session, *commands: object) -> None:
+    """Hand commands to a session, in one message."""
+    session.on_message(b"\n".join(msgspec.json.encode(command) for command in commands), session.node.clock())

@@ -1,0 +1,128 @@
+"""A worker's state of service, and how its connections are moved away."""
+
+from __future__ import annotations
+
+from realtime_server import codes
+from realtime_server.core.ports import ServingState
+from realtime_server.core.serving import MEASURED_ACCEPTS, Serving
+from tests.kit.server_doubles import Clock, RecordingConnection, connected, make_node
+
+
+class Fleet:
+    """A worker with so many connections, the oldest first."""
+
+    def __init__(self, connections: int) -> None:
+        self.clock = Clock()
+        self.node = make_node(clock=self.clock)
+        self.serving = Serving(self.node)
+        self.connections: list[RecordingConnection] = [connected(self.node)[1] for _ in range(connections)]
+
+    def after(self, seconds: float) -> int:
+        """How many connections are left after some time of ticks, each a tenth of a second."""
+        for _ in range(round(seconds * 10)):
+            self.clock.now += 0.1
+            self.serving.tick()
+        return len(self.node.sessions)
+
+
+def test_a_drain_moves_the_oldest_first_at_its_rate() -> None:
+    """With 3011, after which every SDK connects again and recovers."""
+    fleet = Fleet(10)
+    fleet.serving.drain(2)
+    assert fleet.after(2) == 6
+    assert [c.closed_by for c in fleet.connections] == [codes.FORCE_RECONNECT] * 4 + [None] * 6
+
+
+def test_a_running_drain_takes_a_new_rate() -> None:
+    """The operator follows what the receiving servers measure; it is still one drain."""
+    fleet = Fleet(20)
+    fleet.serving.drain(1)
+    fleet.after(1)
+    fleet.serving.drain(10)
+    assert fleet.after(1) == 9
+    assert fleet.node.counters.drains == 1
+
+
+def test_who_comes_during_a_drain_is_moved_too() -> None:
+    """A client whose DNS answer is old."""
+    fleet = Fleet(1)
+    fleet.serving.drain(10)
+    assert fleet.after(1) == 0
+    connected(fleet.node)
+    assert fleet.serving.status().state is ServingState.DRAINING
+    assert fleet.after(1) == 0
+    assert fleet.serving.status().state is ServingState.DRAINED
+    assert fleet.serving.status().moved_total == 2
+
+
+def test_a_stopped_drain_leaves_the_rest_quiesced() -> None:
+    """Until it is told to serve again."""
+    fleet = Fleet(10)
+    fleet.serving.drain(10)
+    fleet.after(0.5)
+    fleet.serving.stop_drain()
+    assert fleet.after(5) == 5
+    assert fleet.serving.status().state is ServingState.QUIESCED
+    fleet.serving.resume()
+    assert fleet.serving.status().state is ServingState.SERVING
+
+
+def test_shedding_is_no_quiescing() -> None:
+    """So many connections are moved, new ones stay."""
+    fleet = Fleet(10)
+    fleet.serving.shed(3, 100)
+    assert fleet.after(2) == 7
+    assert fleet.serving.status().state is ServingState.SERVING
+
+
+def test_every_call_can_be_made_twice() -> None:
+    """The operator's successor repeats what its predecessor did."""
+    fleet = Fleet(4)
+    for _ in range(2):
+        fleet.serving.quiesce()
+    assert fleet.serving.status().state is ServingState.QUIESCED
+    for _ in range(2):
+        fleet.serving.drain(1)
+    fleet.serving.quiesce()
+    assert fleet.serving.status().state is ServingState.DRAINING
+    for _ in range(2):
+        fleet.serving.resume()
+    assert fleet.serving.status().state is ServingState.SERVING
+
+
+def test_a_worker_that_is_being_stopped_cannot_be_resumed() -> None:
+    """It ends when it is empty."""
+    fleet = Fleet(2)
+    fleet.serving.stop(100)
+    fleet.serving.resume()
+    fleet.serving.stop_drain()
+    assert fleet.after(1) == 0
+    assert fleet.serving.status().state is ServingState.DRAINED
+
+
+def test_what_is_left_at_the_end_is_closed_at_once() -> None:
+    """With 3001: the server shuts down."""
+    fleet = Fleet(2)
+    fleet.serving.close_all()
+    assert [c.closed_by for c in fleet.connections] == [codes.SHUTDOWN] * 2
+
+
+def test_the_cost_of_a_connection_is_told_when_it_is_known() -> None:
+    """A few measurements say nothing."""
+    fleet = Fleet(0)
+    for _ in range(MEASURED_ACCEPTS - 1):
+        fleet.node.counters.observe_accept(0.002)
+    assert fleet.serving.status().accept_cost_seconds is None
+    fleet.node.counters.observe_accept(0.002)
+    told = fleet.serving.status().accept_cost_seconds
+    assert told is not None
+    assert abs(told - 0.002) < 1e-9
+
+
+def test_the_last_accept_is_told_by_its_age() -> None:
+    """The operator waits with the drain until nobody comes any more."""
+    fleet = Fleet(0)
+    assert fleet.serving.status().seconds_since_last_accept is None
+    connected(fleet.node)
+    fleet.clock.now += 4
+    assert fleet.serving.status().seconds_since_last_accept == 4
