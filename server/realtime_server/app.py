@@ -149,6 +149,7 @@ async def _listen(settings: Settings, node: Node, loop: asyncio.AbstractEventLoo
         max_connections=math.ceil(settings.limits.connections / settings.workers),
         message_bytes=settings.limits.message_bytes,
         outbox_bytes=settings.limits.outbox_bytes,
+        handshake_seconds=settings.listen.handshake_seconds,
         origins=settings.origins,
     )
     return await loop.create_server(

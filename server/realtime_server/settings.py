@@ -32,12 +32,13 @@ class Model(BaseModel):
 
 
 class Listen(Model):
-    """Where the server listens."""
+    """Where the server listens, and how long a client may take to become a WebSocket."""
 
     host: str = "0.0.0.0"  # noqa: S104 - a server in a pod is reached from outside of it
     client_port: Port = 8000
     api_port: Port = 8001
     admin_port: Port = 8002
+    handshake_seconds: Seconds = 10
 
 
 class Heartbeat(Model):

@@ -254,6 +254,8 @@ class ApiServer:
             document = {"result": await self._call(method, body)}
         except web.HTTPRequestEntityTooLarge:
             return error_response(413, f"the body is larger than {BODY_BYTES} bytes")
+        except web.RequestPayloadError:
+            return error_response(400, "the body is not what its headers say")
         except UnicodeDecodeError:
             return error_response(400, "the body is not JSON: it is not UTF-8")
         except RecursionError:

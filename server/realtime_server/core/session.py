@@ -40,6 +40,7 @@ from realtime_server.core.values import ClientInfo, HistoryQuery, StreamPosition
 if TYPE_CHECKING:
     from realtime_server.core.node import Join, Node
 
+MAX_COMMAND_ID = 2**32 - 1
 MAX_QUEUED_COMMANDS = 1024
 """Commands of one connection that may wait for the backplane."""
 
@@ -158,7 +159,7 @@ class Session:
             self._task.add_done_callback(self._on_task_done)
 
     def _is_legal(self, command: Command) -> bool:
-        if command.id < 0 or command.ping is not None:
+        if not 0 <= command.id <= MAX_COMMAND_ID or command.ping is not None:
             return False
         if command.send is not None:
             return self.claims is not None

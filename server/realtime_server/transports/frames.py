@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from websockets.exceptions import PayloadTooBig, ProtocolError
-from websockets.frames import Frame, Opcode
+from websockets.frames import Close, Frame, Opcode
 from websockets.streams import StreamReader
 
 TEXT = 0x81
@@ -31,8 +31,9 @@ def frame_control(opcode: Opcode, payload: bytes) -> bytes:
 
 
 def frame_close(code: int, reason: str) -> bytes:
-    """A close frame; the reason is cut to what fits."""
-    return frame_control(Opcode.CLOSE, code.to_bytes(2, "big") + reason.encode()[:123])
+    """A close frame; the reason is cut to what fits, between two characters."""
+    fitting = reason.encode()[:123].decode(errors="ignore").encode()
+    return frame_control(Opcode.CLOSE, code.to_bytes(2, "big") + fitting)
 
 
 def unmask(payload: bytes, mask: bytes) -> bytes:
@@ -114,6 +115,8 @@ class FrameParser:
         """The careful path: control frames and fragments."""
         payload = bytes(frame.data)
         if frame.opcode in CONTROL:
+            if frame.opcode is Opcode.CLOSE:
+                check_close(payload)
             return frame.opcode, payload
         if (frame.opcode is Opcode.CONT) != (self._fragments is not None):
             raise FrameError(
@@ -124,7 +127,8 @@ class FrameParser:
         self._size += len(payload)
         if self._size > self._limit:
             raise FrameError(1009, "message too big")
-        self._fragments.append(payload)
+        if payload:  # a message of endlessly many empty fragments must take no memory
+            self._fragments.append(payload)
         if not frame.fin:
             return None
         opcode, message = Opcode(self._fragments[0][0]), b"".join(self._fragments[1:])
@@ -142,6 +146,17 @@ def check_text(payload: bytes) -> None:
     """Raise FrameError 1007 for what is not UTF-8: it would break every client that it is delivered to."""
     try:
         payload.decode()
+    except UnicodeDecodeError as error:
+        raise FrameError(1007, "invalid UTF-8") from error
+
+
+def check_close(payload: bytes) -> None:
+    """Raise FrameError for a close frame whose code may not be sent (1002) or whose reason is not UTF-8 (1007)."""
+    try:
+        if payload:
+            Close.parse(payload).check()
+    except ProtocolError as error:
+        raise FrameError(1002, str(error)) from error
     except UnicodeDecodeError as error:
         raise FrameError(1007, "invalid UTF-8") from error
 

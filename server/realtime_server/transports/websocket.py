@@ -23,19 +23,21 @@ from realtime_server.core.session import Session
 from realtime_server.transports.frames import FrameError, FrameParser, frame_close, frame_control
 
 PATH = "/connection/websocket"
-HANDSHAKE_SECONDS = 10.0
 CLOSING_SECONDS = 3.0
 """How long a client may take to answer a close frame."""
+NO_HTTP = b"HTTP/1.1 400 Bad Request\r\nConnection: close\r\nContent-Length: 0\r\n\r\n"
+"""The answer to what the `websockets` library cannot parse."""
 SUBPROTOCOL = Subprotocol("centrifuge-json")
 
 
 @dataclass(frozen=True, slots=True)
 class WebSocketSettings:
-    """What all connections of a worker share; sizes in bytes."""
+    """What all connections of a worker share; sizes in bytes, `handshake_seconds` from the socket to the WebSocket."""
 
     max_connections: int
     message_bytes: int
     outbox_bytes: int
+    handshake_seconds: float
     origins: tuple[str, ...] = ()
 
 
@@ -43,8 +45,8 @@ class WebSocketConnection(asyncio.Protocol):
     """One client. Implements core's Connection."""
 
     __slots__ = (
-        "_closing", "_cost", "_flushing", "_handshake", "_loop", "_node", "_outbox", "_parser", "_queued", "_session",
-        "_settings", "_slow", "_timer", "_transport", "_wire",
+        "_closing", "_cost", "_deaf", "_flushing", "_handshake", "_loop", "_node", "_outbox", "_parser", "_queued",
+        "_session", "_settings", "_slow", "_timer", "_transport", "_wire",
     )  # fmt: skip
 
     def __init__(self, node: Node, wire: Wire, settings: WebSocketSettings, loop: asyncio.AbstractEventLoop) -> None:
@@ -61,6 +63,7 @@ class WebSocketConnection(asyncio.Protocol):
         self._queued = 0
         self._flushing = False
         self._closing = False
+        self._deaf = False
         self._slow = False
         self._cost = 0.0
 
@@ -69,12 +72,14 @@ class WebSocketConnection(asyncio.Protocol):
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """A socket was accepted: the handshake must follow soon."""
         self._transport = cast("asyncio.Transport", transport)  # uvloop's is not a subclass
-        self._timer = self._loop.call_later(HANDSHAKE_SECONDS, self._transport.abort)
+        self._timer = self._loop.call_later(self._settings.handshake_seconds, self._end_handshake)
 
     def data_received(self, data: bytes) -> None:
         """Bytes of the client."""
         session = self._session
         self._node.counters.bytes_received += len(data)
+        if self._deaf:
+            return
         if session is not None and session.claims is not None:
             self._read(data)
             return
@@ -152,6 +157,20 @@ class WebSocketConnection(asyncio.Protocol):
         self._cancel_timer()
         self._timer = self._loop.call_later(CLOSING_SECONDS, self._transport.abort)
 
+    def _linger(self) -> None:
+        """Send what was written and then the end; what still comes is read, and dropped.
+
+        Closed at once, the client's unread bytes would reset the connection before it has read why.
+        """
+        if self._transport is None:
+            return
+        self._closing = self._deaf = True
+        self._parser = None
+        self._handshake = None
+        self._transport.write_eof()
+        self._cancel_timer()
+        self._timer = self._loop.call_later(CLOSING_SECONDS, self._transport.abort)
+
     def _flush(self) -> None:
         self._flushing = False
         if self._outbox and self._transport is not None and not self._closing:
@@ -187,9 +206,11 @@ class WebSocketConnection(asyncio.Protocol):
                     self._answer_close(payload)
                     return
         except FrameError as error:
-            counters.disconnects[error.code] += 1
-            self._close(error.code, error.reason)
-            session.on_closed()
+            if not self._closing:
+                counters.disconnects[error.code] += 1
+                self._close(error.code, error.reason)
+                session.on_closed()
+            self._linger()
 
     def _answer_close(self, payload: bytes) -> None:
         if self._transport is None:
@@ -202,7 +223,8 @@ class WebSocketConnection(asyncio.Protocol):
 
     def _shake(self, data: bytes) -> None:
         if self._handshake is None:
-            origins = [Origin(origin) for origin in self._settings.origins] or None
+            # None: what sends no origin is no browser.
+            origins = [None, *map(Origin, self._settings.origins)] if self._settings.origins else None
             self._handshake = ServerProtocol(
                 origins=origins, subprotocols=[SUBPROTOCOL], select_subprotocol=_select_subprotocol
             )
@@ -212,7 +234,7 @@ class WebSocketConnection(asyncio.Protocol):
             if isinstance(event, Request):
                 self._answer_handshake(handshake, event)
                 return
-        if handshake.parser_exc is not None or handshake.close_expected():
+        if handshake.handshake_exc is not None:
             self._reject(handshake, "malformed")
 
     def _answer_handshake(self, handshake: ServerProtocol, request: Request) -> None:
@@ -242,9 +264,13 @@ class WebSocketConnection(asyncio.Protocol):
     def _reject(self, handshake: ServerProtocol, reason: str) -> None:
         self._node.counters.handshakes_rejected[reason] += 1
         if self._transport is not None:
-            for part in handshake.data_to_send():
-                self._transport.write(part)
-            self._transport.close()
+            self._transport.write(b"".join(handshake.data_to_send()) or NO_HTTP)
+            self._linger()
+
+    def _end_handshake(self) -> None:
+        self._node.counters.handshakes_rejected["timeout"] += 1
+        if self._transport is not None:
+            self._transport.abort()
 
 
 def _select_subprotocol(

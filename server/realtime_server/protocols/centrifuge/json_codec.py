@@ -31,10 +31,11 @@ _decoder: msgspec.json.Decoder[Command] = msgspec.json.Decoder(Command)
 def decode_commands(message: bytes) -> tuple[Command, ...] | None:
     """The commands of one message; None when there is none, or one is malformed."""
     try:
+        message.decode()  # the JSON decoder does not look into the strings of raw data
         if b"\n" not in message:
             return (_decoder.decode(message),)
         return tuple(_decoder.decode(line) for line in message.split(b"\n") if line.strip()) or None
-    except (msgspec.DecodeError, UnicodeDecodeError):
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
         return None
 
 
