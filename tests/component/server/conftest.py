@@ -1,0 +1,33 @@
+"""Servers for the tests of one module, each with a bystander."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+
+import pytest_asyncio
+
+from tests.component.server.watch import HastyServer, Watch, watched
+from tests.kit.server_process import ServerProcess
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def watch() -> AsyncIterator[Watch]:
+    """A server with the default limits, except for the time that a handshake may take."""
+    async with watched(HastyServer("default-limits", None)) as result:
+        yield result
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def fast() -> AsyncIterator[Watch]:
+    """A server that lets a connection send as many commands as it can."""
+    async with watched(ServerProcess("no-rate", None, limits={"messages_per_second": 10_000_000})) as result:
+        yield result
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def strict() -> AsyncIterator[Watch]:
+    """A server for two connections, and for browsers of one origin."""
+    async with watched(
+        ServerProcess("strict", None, limits={"connections": 2}, origins=["https://app.example"])
+    ) as result:
+        yield result
