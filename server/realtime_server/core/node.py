@@ -90,14 +90,16 @@ class Join:
             session.node.leave(session, channel)
             return
         session.subscriptions[channel.name] = channel
-        offset, epoch = self.result.offset, self.result.epoch
+        offset, epoch, missed = self.result.offset, self.result.epoch, self._joining.missed
         for publication, its_epoch in self._joining.buffer:
             if publication.offset == 0 or (publication.offset == offset + 1 and its_epoch == epoch):
                 session.connection.write(session.wire.publication(channel.name, publication))
                 offset = publication.offset or offset
+            else:
+                missed = missed or publication.offset > offset or its_epoch != epoch
         positioned = channel.options.history is not None
         in_step = channel.add(session, StreamPosition(offset, epoch) if positioned else None)
-        if not in_step or self._joining.missed:
+        if missed or not in_step:
             session.node.check_position(channel)
 
     def abandon(self) -> None:

@@ -205,9 +205,12 @@ TWO_JOIN_IN_DIFFERENT_ORDER = [
     ("deliver", 0),
 ]
 """The second subscriber read the history after a publication that the first has still to get."""
+LOST_BETWEEN_READ_AND_ANSWER = [("subscribe", 0), ("read", 0), ("publish", 0), ("lose", 0)]
+"""Only the next publication shows it, and it arrives while the subscription is still being made."""
 
 
 @example(steps=TWO_JOIN_IN_DIFFERENT_ORDER)
+@example(steps=LOST_BETWEEN_READ_AND_ANSWER)
 @settings(max_examples=200, deadline=None)
 @given(steps=STEPS)
 def test_every_publication_once_and_in_order(steps: list[tuple[str, int]]) -> None:
