@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
@@ -90,7 +91,7 @@ def make_node(
         MemoryPresence(clock=clock),
         TokenVerifier(lambda: secrets),
         clock=clock,
-        wall_clock=wall_clock or Clock(1_800_000_000.0),
+        wall_clock=wall_clock or Clock(time.time()),
     )
 
 

@@ -1,0 +1,259 @@
+"""A worker's node: heartbeats, delivery, recovery, and what the APIs ask of it."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+
+import pytest
+
+from realtime_server import codes
+from realtime_server.backplane.memory import MemoryBroker
+from realtime_server.core.commands import SubscribeRequest
+from realtime_server.core.node import ANNOUNCE_SECONDS, CONNECT_SECONDS, FORGET_AFTER, Node, is_complete
+from realtime_server.core.ports import CommandError
+from realtime_server.core.values import HistoryPage, HistoryQuery, Publication, StreamPosition
+from tests.kit.server_doubles import SECRET, Clock, RecordingConnection, accept, connected, make_node, send
+from tests.kit.tokens import connection_token
+
+
+async def settle() -> None:
+    """Let every task go on."""
+    for _ in range(20):
+        await asyncio.sleep(0)
+
+
+async def subscribed(node: Node, channel: str, token: str = "") -> RecordingConnection:
+    """A connection that is subscribed to a channel."""
+    session, connection = connected(node, token)
+    send(session, {"id": 2, "subscribe": {"channel": channel}})
+    await settle()
+    connection.take()
+    return connection
+
+
+async def started(clock: Clock | None = None, wall_clock: Clock | None = None) -> Node:
+    """A node that has a backplane and does its periodic work."""
+    node = make_node(clock=clock, wall_clock=wall_clock)
+    await node.start()
+    return node
+
+
+# heartbeats
+
+
+async def beat(node: Node) -> None:
+    """Do what the node does each second."""
+    await node._beat()
+
+
+async def test_a_silent_client_is_pinged_and_then_closed() -> None:
+    """3012 when no pong has come in time."""
+    clock = Clock()
+    node = make_node(clock=clock)
+    _, connection = connected(node)
+    clock.now += 26
+    await beat(node)
+    assert connection.take() == [{}]
+    clock.now += 7.9
+    await beat(node)
+    assert connection.closed_by is None
+    clock.now += 0.2
+    await beat(node)
+    assert connection.closed_by == codes.NO_PONG
+
+
+async def test_a_pong_keeps_the_connection() -> None:
+    """Until the next ping."""
+    clock = Clock()
+    node = make_node(clock=clock)
+    session, connection = connected(node)
+    clock.now += 26
+    await beat(node)
+    send(session, {})
+    clock.now += 20
+    await beat(node)
+    assert connection.closed_by is None
+
+
+async def test_pings_of_many_clients_are_spread() -> None:
+    """Else all of them would answer in the same instant."""
+    node = make_node()
+    due = {round(connected(node)[0].ping_at, 3) for _ in range(50)}
+    assert len(due) > 40
+    assert all(1000 + 12.5 <= at <= 1000 + 25 for at in due)
+
+
+async def test_who_does_not_connect_is_closed() -> None:
+    """3502."""
+    clock = Clock()
+    node = make_node(clock=clock)
+    _, connection = accept(node)
+    clock.now += CONNECT_SECONDS + 1
+    await beat(node)
+    assert connection.closed_by == codes.STALE
+
+
+async def test_an_expired_token_ends_the_connection() -> None:
+    """3005, when it was not renewed."""
+    wall = Clock(time.time())
+    node = make_node(wall_clock=wall)
+    token = connection_token(SECRET, "alice", lifetime=None, exp=int(wall.now) + 60)
+    _, connection = connected(node, token)
+    wall.now += 62
+    await beat(node)
+    assert connection.closed_by == codes.CONNECTION_EXPIRED
+
+
+# delivery
+
+
+async def test_a_publication_is_encoded_once_for_all() -> None:
+    """The very same bytes go to every subscriber."""
+    node = await started()
+    connections = [await subscribed(node, "open:a") for _ in range(3)]
+    await node.publish("open:a", b'{"text":"hi"}', tags={"kind": "test"})
+    assert len({id(connection.written[0]) for connection in connections}) == 1
+    assert connections[0].take() == [
+        {"push": {"channel": "open:a", "pub": {"data": {"text": "hi"}, "tags": {"kind": "test"}}}}
+    ]
+    await node.stop()
+
+
+async def test_data_with_line_feeds_stays_one_line() -> None:
+    """A line feed ends a reply."""
+    node = await started()
+    connection = await subscribed(node, "chat:a")
+    await node.publish("chat:a", b'{\n  "text": "a\\nb"\n}')
+    assert b"\n" not in connection.written[0]
+    [push] = connection.take()
+    assert isinstance(push, dict)
+    assert push["push"]["pub"]["data"] == {"text": "a\nb"}
+    await node.stop()
+
+
+async def test_a_publication_without_history_has_no_offset() -> None:
+    """It is delivered at once and is not recovered."""
+    node = await started()
+    connection = await subscribed(node, "chat:a")
+    assert await node.publish("chat:a", b"1", skip_history=True) is None
+    assert connection.take() == [{"push": {"channel": "chat:a", "pub": {"data": 1}}}]
+    await node.stop()
+
+
+# recovery
+
+PUBLICATIONS = tuple(Publication(b"{}", offset) for offset in (4, 5, 6))
+POSITION = StreamPosition(6, "e")
+
+
+@pytest.mark.parametrize(
+    ("offset", "epoch", "publications", "complete"),
+    [
+        (3, "e", PUBLICATIONS, True),
+        (6, "e", (), True),
+        (0, "", (), False),
+        (2, "e", PUBLICATIONS, False),
+        (5, "e", PUBLICATIONS[2:], True),
+        (5, "x", PUBLICATIONS[2:], False),
+        (7, "e", (), False),
+        (3, "e", PUBLICATIONS[:2], False),
+        (3, "", PUBLICATIONS, True),
+    ],
+    ids=["all kept", "nothing missed", "forgotten", "the first is gone", "one missed", "other epoch", "from the future",
+         "the last is gone", "no epoch"],
+)  # fmt: skip
+def test_recovered_means_all_of_it(
+    offset: int, epoch: str, publications: tuple[Publication, ...], complete: bool
+) -> None:
+    """All or nothing: a part of what was missed is no recovery."""
+    request = SubscribeRequest(channel="chat:a", recover=True, offset=offset, epoch=epoch)
+    assert is_complete(HistoryPage(publications, POSITION), request) is complete
+
+
+async def test_a_recovery_is_counted_by_its_outcome() -> None:
+    """So that an alert can tell when clients lose something."""
+    node = await started()
+    await subscribed(node, "chat:a")
+    for number in range(12):
+        await node.publish("chat:a", b"%d" % number)
+    for offset in (5, 1):
+        session, _ = connected(node)
+        wanted = {"channel": "chat:a", "recover": True, "offset": offset, "epoch": ""}
+        send(session, {"id": 2, "subscribe": wanted})
+        await settle()
+    assert dict(node.counters.recoveries) == {True: 1, False: 1}
+    await node.stop()
+
+
+# the API
+
+
+async def test_a_user_is_disconnected_everywhere() -> None:
+    """All connections of one user, or one of them; with the code that the caller gives."""
+    node = await started()
+    one, first = connected(node, connection_token(SECRET, "alice"))
+    _, second = connected(node, connection_token(SECRET, "alice"))
+    _, other = connected(node, connection_token(SECRET, "bob"))
+    await node.disconnect("alice", client=one.client)
+    assert (first.closed_by, second.closed_by) == (codes.FORCE_DISCONNECT, None)
+    await node.disconnect("alice", code=codes.DisconnectCode(4500, "banned"))
+    assert second.closed_by == codes.DisconnectCode(4500, "banned")
+    assert other.closed_by is None
+    await node.stop()
+
+
+async def test_a_user_is_unsubscribed() -> None:
+    """And told so, with a code after which the SDK does not subscribe again."""
+    node = await started()
+    connection = await subscribed(node, "open:a", connection_token(SECRET, "alice"))
+    await node.unsubscribe("alice", "open:a")
+    assert connection.take() == [
+        {"push": {"channel": "open:a", "unsubscribe": {"code": 2000, "reason": "unsubscribed"}}}
+    ]
+    await node.publish("open:a", b"1")
+    assert connection.take() == []
+    await node.stop()
+
+
+async def test_a_worker_that_is_silent_is_forgotten() -> None:
+    """`info` shows who lives: this one first, then the others by their ids."""
+    clock = Clock()
+    broker = MemoryBroker(clock=clock)
+    node = make_node(broker, clock=clock)
+    await node.start()
+    other = make_node(broker, clock=clock)
+    await other._announce()
+    assert [info.uid for info in await node.info()] == [node.uid, other.uid]
+    clock.now += ANNOUNCE_SECONDS * FORGET_AFTER + 1
+    assert [info.uid for info in await node.info()] == [node.uid]
+    await node.stop()
+
+
+@pytest.mark.parametrize("channel", ["other:a", ""])
+async def test_the_api_refuses_unknown_channels(channel: str) -> None:
+    """102."""
+    node = make_node()
+    for call in (node.publish(channel, b"1"), node.presence(channel), node.history(channel, HistoryQuery(0))):
+        with pytest.raises(CommandError) as caught:
+            await call
+        assert caught.value.error == codes.UNKNOWN_CHANNEL
+
+
+async def test_the_api_tells_what_a_channel_has_not() -> None:
+    """108."""
+    node = make_node()
+    for call in (node.presence("open:a"), node.presence_stats("open:a"), node.history("open:a", HistoryQuery(0))):
+        with pytest.raises(CommandError) as caught:
+            await call
+        assert caught.value.error == codes.NOT_AVAILABLE
+
+
+async def test_a_position_of_another_epoch_cannot_be_read_from() -> None:
+    """112: the caller must begin anew."""
+    node = await started()
+    await node.publish("chat:a", b"1")
+    with pytest.raises(CommandError) as caught:
+        await node.history("chat:a", HistoryQuery(-1, StreamPosition(0, "gone")))
+    assert caught.value.error == codes.UNRECOVERABLE_POSITION
+    await node.stop()

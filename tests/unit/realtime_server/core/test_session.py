@@ -1,0 +1,259 @@
+"""One client's session: what it may say, when, and what it is answered."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+
+import pytest
+
+from realtime_server import codes
+from realtime_server.codes import DisconnectCode
+from realtime_server.core.session import MAX_QUEUED_COMMANDS
+from tests.kit.server_doubles import SECRET, Clock, accept, connected, make_node, send
+from tests.kit.tokens import connection_token
+
+
+async def settle() -> None:
+    """Let the session's task do what is queued."""
+    for _ in range(20):
+        await asyncio.sleep(0)
+
+
+def error(command: int, code: int, message: str) -> dict[str, object]:
+    """The reply to a command that failed."""
+    return {"id": command, "error": {"code": code, "message": message}}
+
+
+# connect
+
+
+def test_connect_tells_how_to_behave() -> None:
+    """The client's id, the ping interval, and that pongs are expected."""
+    session, connection = accept(make_node())
+    send(session, {"id": 1, "connect": {}})
+    expected = {"client": session.client, "version": "0", "ping": 25, "pong": True}
+    assert connection.take() == [{"id": 1, "connect": expected}]
+
+
+def test_a_token_that_ends_tells_when() -> None:
+    """So that the SDK asks for a new one in time."""
+    wall = Clock(time.time())
+    session, connection = accept(make_node(wall_clock=wall))
+    token = connection_token(SECRET, "alice", lifetime=None, exp=int(wall.now) + 301)
+    send(session, {"id": 1, "connect": {"token": token}})
+    [reply] = connection.take()
+    assert isinstance(reply, dict)
+    assert (reply["connect"]["expires"], reply["connect"]["ttl"]) == (True, 300)
+
+
+def test_without_token_where_anonymous_is_not_allowed() -> None:
+    """101, and nothing else may be said."""
+    session, connection = accept(make_node(anonymous=False))
+    send(session, {"id": 1, "connect": {}}, {"id": 2, "subscribe": {"channel": "open:a"}})
+    assert connection.take() == [error(1, 101, "unauthorized")]
+    assert session.claims is None
+
+
+@pytest.mark.parametrize(
+    ("commands", "code"),
+    [
+        ([{"id": 1, "subscribe": {"channel": "open:a"}}], codes.BAD_REQUEST_DISCONNECT),
+        ([{"id": 1, "connect": {}}, {"id": 2, "connect": {}}], codes.BAD_REQUEST_DISCONNECT),
+        ([{"id": 0, "connect": {}}], codes.BAD_REQUEST_DISCONNECT),
+        ([{"id": -1, "connect": {}}], codes.BAD_REQUEST_DISCONNECT),
+        ([{"id": 1, "ping": {}}], codes.BAD_REQUEST_DISCONNECT),
+        ([{}], codes.BAD_REQUEST_DISCONNECT),
+        ([{"id": 1, "connect": {"token": "wrong"}}], codes.INVALID_TOKEN),
+    ],
+    ids=["first", "twice", "id 0", "id negative", "ping", "pong before connect", "token"],
+)
+def test_what_breaks_the_protocol_ends_the_connection(commands: list[object], code: DisconnectCode) -> None:
+    """Counted by its code."""
+    node = make_node()
+    session, connection = accept(node)
+    send(session, *commands)
+    assert connection.closed_by == code
+    assert node.counters.disconnects[code.code] == 1
+    assert node.sessions == {}
+
+
+def test_a_refused_connect_takes_what_follows_with_it() -> None:
+    """Nothing of the message is done for a client that was not let in."""
+    session, connection = accept(make_node())
+    send(session, {"id": 1, "connect": {"token": "wrong"}}, {"id": 2, "publish": {"channel": "open:a", "data": 1}})
+    assert connection.take() == []
+
+
+# channels
+
+
+async def test_subscribe_publish_unsubscribe() -> None:
+    """Replies in the order of the commands; a publication between them where it happens."""
+    node = make_node()
+    await node.start()
+    session, connection = connected(node)
+    send(
+        session,
+        {"id": 2, "subscribe": {"channel": "chat:a"}},
+        {"id": 3, "publish": {"channel": "chat:a", "data": {"text": "hi"}}},
+        {"id": 4, "unsubscribe": {"channel": "chat:a"}},
+        {"id": 5, "publish": {"channel": "chat:a", "data": 1}},
+    )
+    await settle()
+    subscribed, push, published, unsubscribed, denied = connection.take()
+    assert isinstance(subscribed, dict)
+    assert subscribed["subscribe"]["recoverable"] is True
+    assert isinstance(push, dict)
+    assert push["push"]["pub"]["data"] == {"text": "hi"}
+    assert push["push"]["pub"]["offset"] == 1
+    assert push["push"]["pub"]["info"] == {"user": "", "client": session.client}
+    assert published == {"id": 3, "publish": {}}
+    assert unsubscribed == {"id": 4, "unsubscribe": {}}
+    assert denied == error(5, 103, "permission denied")
+    await node.stop()
+
+
+@pytest.mark.parametrize(
+    ("command", "code", "message"),
+    [
+        ({"subscribe": {"channel": "other:a"}}, 102, "unknown channel"),
+        ({"subscribe": {"channel": ""}}, 102, "unknown channel"),
+        ({"subscribe": {"channel": "$open:a"}}, 103, "permission denied"),
+        ({"subscribe": {"channel": "open:a", "type": 1}}, 108, "not available"),
+        ({"publish": {"channel": "news:a", "data": 1}}, 103, "permission denied"),
+        ({"publish": {"channel": "chat:a", "data": 1}}, 103, "permission denied"),
+        ({"publish": {"channel": "open:a"}}, 107, "bad request"),
+        ({"history": {"channel": "chat:a"}}, 103, "permission denied"),
+        ({"presence": {"channel": "chat:a"}}, 103, "permission denied"),
+        ({"presence_stats": {"channel": "other:a"}}, 102, "unknown channel"),
+        ({"rpc": {"method": "x"}}, 108, "not available"),
+        ({"sub_refresh": {"channel": "open:a"}}, 108, "not available"),
+        ({"refresh": {"token": ""}}, 107, "bad request"),
+        ({}, 104, "method not found"),
+    ],
+    ids=lambda value: "-".join(value) if isinstance(value, dict) else str(value),
+)
+async def test_a_command_that_fails_leaves_the_connection(command: dict[str, object], code: int, message: str) -> None:
+    """With an error reply, counted by its code."""
+    node = make_node()
+    session, connection = connected(node, connection_token(SECRET, "alice"))
+    send(session, {"id": 7, **command})
+    await settle()
+    assert connection.take() == [error(7, code, message)]
+    assert connection.closed_by is None
+    assert node.counters.command_errors[code] == 1
+
+
+async def test_subscribing_twice_is_an_error() -> None:
+    """105."""
+    session, connection = connected(make_node())
+    send(session, *({"id": n, "subscribe": {"channel": "open:a"}} for n in (2, 3)))
+    await settle()
+    assert connection.take()[1] == error(3, 105, "already subscribed")
+
+
+async def test_the_number_of_subscriptions_is_limited() -> None:
+    """106; the others stay."""
+    session, connection = connected(make_node(channels=2))
+    send(session, *({"id": n, "subscribe": {"channel": f"open:{n}"}} for n in (2, 3, 4)))
+    await settle()
+    assert connection.take()[2] == error(4, 106, "limit exceeded")
+    assert len(session.subscriptions) == 2
+
+
+async def test_who_leaves_is_gone_from_everything() -> None:
+    """Channels, presence, and the broker's subscription of a channel without subscribers."""
+    node = make_node()
+    session, _ = connected(node)
+    send(session, {"id": 2, "subscribe": {"channel": "chat:a"}})
+    await settle()
+    assert list(await node.presence("chat:a")) == [session.client]
+    session.on_closed()
+    await settle()
+    assert await node.presence("chat:a") == {}
+    assert node.channels == {}
+    assert node.sessions == {}
+
+
+# limits
+
+
+def test_a_message_that_is_not_understood_ends_the_connection() -> None:
+    """3501: it would never be understood."""
+    session, connection = connected(make_node())
+    session.on_message(b"{", 0)
+    assert connection.closed_by == codes.BAD_REQUEST_DISCONNECT
+
+
+async def test_too_many_commands_in_a_second_end_the_connection() -> None:
+    """3013; a client that has just come back may send all its subscriptions at once."""
+    clock = Clock()
+    node = make_node(channels=3, messages=5, clock=clock)
+    session, connection = connected(node)
+    clock.now += 10
+    send(session, *({"id": n, "rpc": {}} for n in range(2, 7)))
+    assert len(connection.take()) == 5
+    send(session, {"id": 8, "rpc": {}})
+    assert connection.closed_by == codes.TOO_MANY_REQUESTS_DISCONNECT
+    fresh, other = connected(node)
+    send(fresh, *({"id": n, "rpc": {}} for n in range(2, 9)))
+    assert other.closed_by is None
+
+
+async def test_commands_that_wait_are_limited() -> None:
+    """A client that sends faster than the backplane answers."""
+    session, connection = connected(make_node(messages=10_000))
+    commands = [{"id": n, "subscribe": {"channel": f"open:{n}"}} for n in range(2, MAX_QUEUED_COMMANDS + 3)]
+    send(session, *commands)
+    assert connection.closed_by == codes.TOO_MANY_REQUESTS_DISCONNECT
+    await settle()
+
+
+def test_a_pong_nobody_asked_for_ends_the_connection() -> None:
+    """It is an empty command."""
+    session, connection = connected(make_node())
+    send(session, {})
+    assert connection.closed_by == codes.BAD_REQUEST_DISCONNECT
+
+
+# tokens
+
+
+async def test_a_new_token_must_be_of_the_same_user() -> None:
+    """The connection does not change hands."""
+    session, connection = connected(make_node(), connection_token(SECRET, "alice", info={"level": 1}))
+    send(session, {"id": 2, "refresh": {"token": connection_token(SECRET, "bob")}})
+    send(session, {"id": 3, "refresh": {"token": connection_token(SECRET, "alice", info={"level": 2})}})
+    bob, alice = connection.take()
+    assert bob == error(2, 107, "bad request")
+    assert isinstance(alice, dict)
+    assert alice["refresh"]["expires"] is True
+    assert session.client_info().connection_info == b'{"level":2}'
+
+
+async def test_a_token_may_subscribe_its_user() -> None:
+    """The connect reply has the subscriptions; publications follow it."""
+    node = make_node()
+    await node.start()
+    session, connection = accept(node)
+    send(session, {"id": 1, "connect": {"token": connection_token(SECRET, "alice", channels=["chat:a", "open:b"])}})
+    await settle()
+    await node.publish("chat:a", b"1")
+    reply, push = connection.take()
+    assert isinstance(reply, dict)
+    assert list(reply["connect"]["subs"]) == ["chat:a", "open:b"]
+    assert isinstance(push, dict)
+    assert push["push"]["channel"] == "chat:a"
+    await node.stop()
+
+
+async def test_a_token_with_a_wrong_channel_leaves_nothing_half_made() -> None:
+    """The connect fails as a whole."""
+    node = make_node()
+    session, connection = accept(node)
+    send(session, {"id": 1, "connect": {"token": connection_token(SECRET, "alice", channels=["chat:a", "other:b"])}})
+    await settle()
+    assert connection.take() == [error(1, 102, "unknown channel")]
+    assert await node.presence("chat:a") == {}
+    assert node.channels == {}

@@ -1,0 +1,1 @@
+"""Protocols: bytes to commands, results to bytes."""

@@ -1,0 +1,146 @@
+"""Centrifugo's client protocol in JSON."""
+
+from __future__ import annotations
+
+import json
+
+import msgspec
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from realtime_server import codes
+from realtime_server.core.commands import (
+    PONG,
+    Command,
+    ConnectRequest,
+    ConnectResult,
+    EmptyResult,
+    HistoryResult,
+    PresenceResult,
+    PresenceStatsResult,
+    PublishRequest,
+    SubscribeRequest,
+    SubscribeResult,
+)
+from realtime_server.core.publication import encode_publication as encode_once
+from realtime_server.core.values import ClientInfo, HistoryPage, Publication, StreamPosition
+from realtime_server.protocols.centrifuge.json_codec import (
+    decode_commands,
+    encode_error,
+    encode_publication,
+    encode_reply,
+    encode_unsubscribed,
+)
+
+TEXT = st.text(max_size=30)
+JSON = st.recursive(
+    st.none() | st.booleans() | st.integers(-(2**53), 2**53) | TEXT,
+    lambda inner: st.lists(inner, max_size=4) | st.dictionaries(TEXT, inner, max_size=4),
+    max_leaves=10,
+)
+
+
+@given(data=JSON, channel=TEXT, identifier=st.integers(1, 2**32 - 1))
+def test_data_passes_through_untouched(data: object, channel: str, identifier: int) -> None:
+    """Whatever an application sends: it is neither decoded nor encoded again."""
+    raw = json.dumps(data).encode()
+    message = msgspec.json.encode({"id": identifier, "publish": {"channel": channel, "data": msgspec.Raw(raw)}})
+    assert decode_commands(message) == (
+        Command(id=identifier, publish=PublishRequest(channel=channel, data=msgspec.Raw(raw))),
+    )
+    push = encode_publication(channel, Publication(encode_once(raw), offset=7))
+    assert json.loads(push) == {"push": {"channel": channel, "pub": {"data": data, "offset": 7}}}
+    assert b"\n" not in push
+
+
+def test_several_commands_stand_in_lines() -> None:
+    """In the order in which they are answered; empty lines are nothing."""
+    message = b'{"id":1,"connect":{"name":"js"}}\n\n{"id":2,"subscribe":{"channel":"a"}}\n{}\n'
+    assert decode_commands(message) == (
+        Command(id=1, connect=ConnectRequest(name="js")),
+        Command(id=2, subscribe=SubscribeRequest(channel="a")),
+        PONG,
+    )
+
+
+def test_what_a_newer_sdk_adds_is_ignored() -> None:
+    """Unknown fields are no error: else an SDK's update would break every client."""
+    assert decode_commands(b'{"id":1,"connect":{"future":{"a":[1]}},"other":1}') == (
+        Command(id=1, connect=ConnectRequest()),
+    )
+
+
+@pytest.mark.parametrize(
+    "message",
+    [b"", b"\n", b"{", b"[]", b"null", b"1", b'"x"', b'{"id":"1"}', b'{"id":1.5}', b'{"id":1,"connect":[]}',
+     b'{"id":1,"subscribe":{"channel":1}}', b'{"id":1,"subscribe":{"channel":"a","offset":-1.5}}', b"\xff\xfe",
+     b'{"id":1}\n{', b"{" * 100_000, b"[" * 100_000],
+)  # fmt: skip
+def test_what_is_malformed_is_none(message: bytes) -> None:
+    """Never an exception: the session closes the connection with 3501."""
+    assert decode_commands(message) is None
+
+
+@given(st.binary(max_size=200))
+def test_garbage_raises_nothing(message: bytes) -> None:
+    """It is commands, or None."""
+    commands = decode_commands(message)
+    assert commands is None or all(isinstance(command, Command) for command in commands)
+
+
+def reply(result: object) -> object:
+    """A reply to command 5, decoded."""
+    return json.loads(encode_reply(5, result))  # type: ignore[arg-type] # one of the results
+
+
+PUBLICATION = Publication(encode_once(b'"hi"', info=ClientInfo("alice", "c1", b'{"a":1}', b"[2]")), 3)
+
+
+@pytest.mark.parametrize(
+    ("result", "expected"),
+    [
+        (
+            ConnectResult("c1", "0.1", 25, True, True, 60, {"a": SubscribeResult()}),
+            {"connect": {"client": "c1", "version": "0.1", "ping": 25, "pong": True, "expires": True, "ttl": 60,
+                         "subs": {"a": {}}}},
+        ),
+        (SubscribeResult(), {"subscribe": {}}),
+        (
+            SubscribeResult(True, True, "e", 3, (PUBLICATION,), True, True),
+            {"subscribe": {"recoverable": True, "positioned": True, "epoch": "e", "offset": 3, "recovered": True,
+                           "was_recovering": True, "publications": [{"data": "hi", "offset": 3, "info": {
+                               "user": "alice", "client": "c1", "conn_info": {"a": 1}, "chan_info": [2]}}]}},
+        ),
+        (EmptyResult("unsubscribe"), {"unsubscribe": {}}),
+        (PresenceStatsResult(3, 2), {"presence_stats": {"num_clients": 3, "num_users": 2}}),
+        (
+            PresenceResult({"c1": ClientInfo("alice", "c1")}),
+            {"presence": {"presence": {"c1": {"user": "alice", "client": "c1"}}}},
+        ),
+        (
+            HistoryResult(HistoryPage((Publication(encode_once(b"1"), 2),), StreamPosition(2, "e"))),
+            {"history": {"publications": [{"data": 1, "offset": 2}], "epoch": "e", "offset": 2}},
+        ),
+    ],
+    ids=["connect", "subscribe", "recovered", "unsubscribe", "presence_stats", "presence", "history"],
+)  # fmt: skip
+def test_replies(result: object, expected: dict[str, object]) -> None:
+    """As the SDKs read them; what is false or empty is left out."""
+    assert reply(result) == {"id": 5, **expected}
+
+
+def test_errors_say_whether_to_try_again() -> None:
+    """`temporary` makes an SDK subscribe again by itself."""
+    assert json.loads(encode_error(5, codes.UNKNOWN_CHANNEL)) == {
+        "id": 5,
+        "error": {"code": 102, "message": "unknown channel"},
+    }
+    assert json.loads(encode_error(5, codes.INTERNAL))["error"]["temporary"] is True
+
+
+def test_the_end_of_a_subscription() -> None:
+    """A push with code and reason."""
+    assert json.loads(encode_unsubscribed("a", codes.UNSUBSCRIBED_INSUFFICIENT_STATE)) == {
+        "push": {"channel": "a", "unsubscribe": {"code": 2500, "reason": "insufficient state"}}
+    }

@@ -1,0 +1,151 @@
+"""WebSocket frames, held against the `websockets` library."""
+
+from __future__ import annotations
+
+from collections.abc import Generator, Iterable
+from itertools import pairwise
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from websockets.frames import Frame, Opcode
+from websockets.streams import StreamReader
+
+from realtime_server.transports.frames import (
+    FrameError,
+    FrameParser,
+    frame_close,
+    frame_control,
+    frame_text,
+    unmask,
+)
+
+LIMIT = 70_000
+MESSAGE = st.binary(max_size=300) | st.sampled_from([b"a" * size for size in (125, 126, 127, 65_535, 65_536)])
+
+
+def masked(opcode: Opcode, payload: bytes, *, fin: bool = True) -> bytes:
+    """A frame as the library's client makes it."""
+    return Frame(opcode, payload, fin=fin).serialize(mask=True)
+
+
+def cut(data: bytes, cuts: Iterable[int]) -> list[bytes]:
+    """The data in pieces."""
+    bounds = [0, *sorted(at % (len(data) + 1) for at in cuts), len(data)]
+    return [data[start:end] for start, end in pairwise(bounds)]
+
+
+def parse(pieces: Iterable[bytes]) -> list[tuple[Opcode, bytes]]:
+    """What the parser makes of the pieces."""
+    parser = FrameParser(LIMIT)
+    return [event for piece in pieces for event in parser.feed(piece)]
+
+
+def read_by_library(data: bytes) -> Frame:
+    """A server's frame, read by the library's client."""
+    reader = StreamReader()
+    reader.feed_data(data)
+    reader.feed_eof()
+    parser: Generator[None, None, Frame] = Frame.parse(reader.read_exact, mask=False, max_size=None)
+    try:
+        next(parser)
+    except StopIteration as done:
+        frame = done.value
+        assert isinstance(frame, Frame)
+        return frame
+    raise AssertionError("the frame is not whole")
+
+
+@given(st.lists(MESSAGE, max_size=5), st.lists(st.integers(0), max_size=8))
+def test_messages_come_out_however_they_are_cut(messages: list[bytes], cuts: list[int]) -> None:
+    """TCP knows no messages."""
+    stream = b"".join(masked(Opcode.BINARY, message) for message in messages)
+    assert parse(cut(stream, cuts)) == [(Opcode.BINARY, message) for message in messages]
+
+
+@given(st.lists(st.binary(max_size=40), min_size=1, max_size=6), st.lists(st.integers(0), max_size=8))
+def test_fragments_are_joined_and_control_frames_may_stand_between(parts: list[bytes], cuts: list[int]) -> None:
+    """RFC 6455, section 5.4."""
+    frames = []
+    for index, part in enumerate(parts):
+        frames.append(masked(Opcode.CONT if index else Opcode.BINARY, part, fin=index == len(parts) - 1))
+        frames.append(masked(Opcode.PING, b"%d" % index))
+    events = parse(cut(b"".join(frames), cuts))
+    assert [payload for opcode, payload in events if opcode is Opcode.BINARY] == [b"".join(parts)]
+    assert sum(opcode is Opcode.PING for opcode, _ in events) == len(parts)
+
+
+@given(st.binary(max_size=400), st.lists(st.integers(0), max_size=4))
+def test_garbage_raises_nothing_but_frame_errors(data: bytes, cuts: list[int]) -> None:
+    """With a close code of RFC 6455."""
+    codes = set()
+    try:
+        parse(cut(data, cuts))
+    except FrameError as error:
+        codes.add(error.code)
+    assert codes <= {1002, 1007, 1009}
+
+
+@given(MESSAGE)
+def test_what_is_sent_is_read_by_the_library(message: bytes) -> None:
+    """In all three forms of the length."""
+    frame = read_by_library(frame_text(message))
+    assert (frame.opcode, bytes(frame.data), frame.fin) == (Opcode.TEXT, message, True)
+
+
+@given(st.binary(max_size=100), st.binary(min_size=4, max_size=4))
+def test_unmasking_is_its_own_inverse(payload: bytes, mask: bytes) -> None:
+    """And does what the RFC says, byte by byte."""
+    assert unmask(payload, mask) == bytes(byte ^ mask[index % 4] for index, byte in enumerate(payload))
+    assert unmask(unmask(payload, mask), mask) == payload
+
+
+@pytest.mark.parametrize(
+    ("data", "code"),
+    [
+        (frame_text(b"not masked"), 1002),
+        (b"\xf1" + masked(Opcode.TEXT, b"a")[1:], 1002),
+        (b"\x83" + masked(Opcode.TEXT, b"a")[1:], 1002),
+        (masked(Opcode.CONT, b"a"), 1002),
+        (masked(Opcode.TEXT, b"a", fin=False) + masked(Opcode.TEXT, b"b"), 1002),
+        (b"\x09\x80\0\0\0\0", 1002),
+        (masked(Opcode.TEXT, b"\xff"), 1007),
+        (masked(Opcode.TEXT, b"\xc3", fin=False) + masked(Opcode.CONT, b"x"), 1007),
+        (b"\x81\xff" + (LIMIT + 1).to_bytes(8, "big"), 1009),
+        (masked(Opcode.BINARY, b"a" * 50_000, fin=False) + masked(Opcode.CONT, b"a" * 50_000), 1009),
+    ],
+    ids=["not masked", "reserved bits", "unknown opcode", "continues nothing", "not continued", "fragmented ping",
+         "not UTF-8", "not UTF-8 in fragments", "too long", "too long in fragments"],
+)  # fmt: skip
+def test_what_breaks_the_protocol(data: bytes, code: int) -> None:
+    """Told with the code of RFC 6455, section 7.4."""
+    with pytest.raises(FrameError) as caught:
+        parse([data])
+    assert caught.value.code == code
+
+
+def test_a_character_may_be_cut_by_a_fragment() -> None:
+    """Only the whole message must be UTF-8."""
+    start, end = "ä".encode()[:1], "ä".encode()[1:]
+    assert parse([masked(Opcode.TEXT, start, fin=False) + masked(Opcode.CONT, end)]) == [(Opcode.TEXT, "ä".encode())]
+
+
+def test_a_long_message_is_refused_by_its_header() -> None:
+    """Before its bytes are there: nothing of it is kept."""
+    parser = FrameParser(100)
+    with pytest.raises(FrameError, match="message too big"):
+        list(parser.feed(b"\x82\xfe\xff\xff"))
+
+
+def test_the_reason_of_a_close_is_cut_to_what_fits() -> None:
+    """A control frame has at most 125 bytes, and its text is UTF-8."""
+    frame = read_by_library(frame_close(4000, "ä" * 100))
+    assert frame.opcode is Opcode.CLOSE
+    assert int.from_bytes(frame.data[:2], "big") == 4000
+    assert bytes(frame.data[2:]).decode() == "ä" * 61
+
+
+def test_a_pong_has_the_payload_of_its_ping() -> None:
+    """Up to 125 bytes."""
+    frame = read_by_library(frame_control(Opcode.PONG, b"p" * 125))
+    assert (frame.opcode, bytes(frame.data)) == (Opcode.PONG, b"p" * 125)
