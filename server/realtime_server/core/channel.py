@@ -153,11 +153,14 @@ class Channel:
     def _wait_again(self) -> None:
         self.backlog = list(self.backlog or ())
 
-    def fill(self, page: HistoryPage) -> bool:
+    def fill(self, page: HistoryPage, covered: int) -> bool:
         """End a gap with what the history has since the last delivered position; False when something is lost.
 
-        In that case every subscriber is unsubscribed with a code that makes it subscribe again, so that it is told
-        truthfully whether it can recover. When the backlog shows another gap, or was full, there is a backlog again.
+        `covered`: so much of the backlog had arrived when the history was asked, and so is in the page or older.
+
+        When something is lost, every subscriber is unsubscribed with a code that makes it subscribe again, so that it
+        is told truthfully whether it can recover. When the rest of the backlog shows another gap, or the backlog was
+        full, there is one again.
         """
         before = self.position or page.position
         backlog, self.backlog = self.backlog or [], None
@@ -171,7 +174,7 @@ class Channel:
         else:
             for session in self.subscribers():
                 session.end_subscription(self, UNSUBSCRIBED_INSUFFICIENT_STATE)
-        for publication, epoch in backlog:
+        for publication, epoch in backlog[covered:]:
             self._advance(publication, epoch)
         if len(backlog) >= MAX_BACKLOG:
             self._wait_again()

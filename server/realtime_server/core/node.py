@@ -342,6 +342,7 @@ class Node:
     async def _resync(self, channel: Channel) -> None:
         history = channel.options.history
         while history is not None and (backlog := channel.backlog) is not None and channel.position is not None:
+            covered = len(backlog)
             try:
                 page = await self.broker.history(channel.name, HistoryQuery(-1, channel.position), history)
             except BackplaneError:
@@ -349,7 +350,7 @@ class Node:
                 continue
             if channel.backlog is not backlog:
                 return  # Another check has begun since, or nobody is here any more.
-            channel.fill(page)
+            channel.fill(page, covered)
 
     def on_control(self, message: bytes) -> None:
         """Carry out what another server asks for, or note that it lives."""

@@ -166,14 +166,17 @@ class World:
         It shows what was lost unnoticed at the end: the broker had no way to tell.
         """
         await self.publish()
-        for _ in range(60):
+        for _ in range(10):
             for client in self.clients:
                 client.subscribe()
             await settle()
             while self.broker.on_the_way:
                 self.broker.deliver()
             await settle()
+            reads = 0
             while self.broker.reads:
+                reads += 1
+                assert reads < 30, "the history is read again and again"
                 self.broker.read(0)
                 self.broker.answer(0)
                 await settle()
@@ -207,10 +210,22 @@ TWO_JOIN_IN_DIFFERENT_ORDER = [
 """The second subscriber read the history after a publication that the first has still to get."""
 LOST_BETWEEN_READ_AND_ANSWER = [("subscribe", 0), ("read", 0), ("publish", 0), ("lose", 0)]
 """Only the next publication shows it, and it arrives while the subscription is still being made."""
+LEFT_OVER_FROM_A_FORMER_STREAM = [
+    ("subscribe", 1),
+    ("read", 0),
+    ("answer", 0),
+    ("publish", 0),
+    ("lose", 0),
+    ("publish", 0),
+    ("deliver", 0),
+    ("forget", 0),
+]
+"""What arrived before Redis was restarted fits nowhere after it: it must not be looked for again and again."""
 
 
 @example(steps=TWO_JOIN_IN_DIFFERENT_ORDER)
 @example(steps=LOST_BETWEEN_READ_AND_ANSWER)
+@example(steps=LEFT_OVER_FROM_A_FORMER_STREAM)
 @settings(max_examples=200, deadline=None)
 @given(steps=STEPS)
 def test_every_publication_once_and_in_order(steps: list[tuple[str, int]]) -> None:
