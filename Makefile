@@ -62,7 +62,8 @@ demo: $(STAMP) ## One object becomes a running service; a rolling update loses n
 	$(RUN) -m tests.kit.cluster demo $(ARGS)
 
 bench: $(STAMP) ## Fan-out and connect storm beside peers, as ratios
-	$(RUN) -m bench
+	@hack/setup-system.sh test
+	$(RUN) -m bench $(ARGS)
 
 docs: $(STAMP) ## Generate docs/reference/
 	$(RUN) -m realtime_operator.api.crdgen --reference docs/reference/realtimecluster.md

@@ -1,0 +1,1 @@
+"""The server beside its peers, on the same core, in one run: `make bench`."""

@@ -1,0 +1,50 @@
+"""The `websockets` library with its own broadcast: `python -m bench.servers.websockets_peer PORT SECRET`.
+
+Speaks as much of Centrifugo's client protocol as the scenarios need. One event loop of uvloop, no compression.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import sys
+
+import jwt
+import uvloop
+from websockets.asyncio.server import ServerConnection, broadcast, serve
+
+subscribers: set[ServerConnection] = set()
+
+
+def answer(connection: ServerConnection, command: dict[str, object], secret: str) -> str:
+    """Carry out one command; the reply."""
+    number = command["id"]
+    connect, publish = command.get("connect"), command.get("publish")
+    if isinstance(connect, dict):
+        claims = jwt.decode(str(connect["token"]), secret, algorithms=["HS256"])
+        return json.dumps({"id": number, "connect": {"client": claims["sub"], "version": "peer"}})
+    if isinstance(publish, dict):
+        push = {"push": {"channel": publish["channel"], "pub": {"data": publish["data"]}}}
+        broadcast(subscribers, json.dumps(push))
+        return json.dumps({"id": number, "publish": {}})
+    subscribers.add(connection)
+    return json.dumps({"id": number, "subscribe": {}})
+
+
+async def main(port: int, secret: str) -> None:
+    """Serve until the process is ended."""
+
+    async def handle(connection: ServerConnection) -> None:
+        try:
+            async for message in connection:
+                lines = str(message).split("\n")
+                await connection.send("\n".join(answer(connection, json.loads(line), secret) for line in lines))
+        finally:
+            subscribers.discard(connection)
+
+    async with serve(handle, "127.0.0.1", port, compression=None, ping_interval=None, backlog=4096):
+        await asyncio.get_running_loop().create_future()
+
+
+if __name__ == "__main__":
+    uvloop.run(main(int(sys.argv[1]), sys.argv[2]))
