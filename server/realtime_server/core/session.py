@@ -115,6 +115,11 @@ class Session:
                 # Not let in: what was sent along with the refused connect has nobody to act for.
                 return
 
+    def on_control(self, now: float) -> None:
+        """Count a ping or pong of the transport towards the rate of messages."""
+        if not self.closed and not self._within_rate(1, now):
+            self.disconnect(codes.TOO_MANY_REQUESTS_DISCONNECT)
+
     def end_subscription(self, channel: Channel, code: UnsubscribeCode) -> None:
         """Unsubscribe the client and tell it.
 

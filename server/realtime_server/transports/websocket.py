@@ -200,11 +200,13 @@ class WebSocketConnection(asyncio.Protocol):
                 if opcode is Opcode.TEXT or opcode is Opcode.BINARY:
                     counters.messages_received += 1
                     session.on_message(payload, now)
-                elif opcode is Opcode.PING:
-                    self._pong(payload)
                 elif opcode is Opcode.CLOSE:
                     self._answer_close(payload)
                     return
+                else:
+                    session.on_control(now)
+                    if opcode is Opcode.PING:
+                        self._pong(payload)
         except FrameError as error:
             if not self._closing:
                 counters.disconnects[error.code] += 1

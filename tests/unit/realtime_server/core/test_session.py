@@ -201,6 +201,16 @@ async def test_too_many_commands_in_a_second_end_the_connection() -> None:
     assert other.closed_by is None
 
 
+def test_pings_of_the_transport_count_as_messages() -> None:
+    """Each is answered, and costs as much."""
+    clock = Clock()
+    session, connection = connected(make_node(messages=5, clock=clock))
+    clock.now += 10
+    for _ in range(6):
+        session.on_control(clock.now)
+    assert connection.closed_by == codes.TOO_MANY_REQUESTS_DISCONNECT
+
+
 async def test_commands_that_wait_are_limited() -> None:
     """A client that sends faster than the backplane answers."""
     session, connection = connected(make_node(messages=10_000))
