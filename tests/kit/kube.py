@@ -177,12 +177,6 @@ class Kube:
         assert found is not None
         return found
 
-    async def wait_gone(self, kind: str, name: str, *, within: float) -> None:
-        """Wait until the object no longer exists."""
-        await eventually(
-            lambda: self.get(kind, name), lambda v: v is None, what=f"{kind}/{name} gone", within=within, show=_short
-        )
-
     async def logs(self, pod: str, container: str = "", *, previous: bool = False) -> str:
         """Return the log of a container; empty when there is none."""
         query = f"?container={container}&previous={'true' if previous else 'false'}" if container else ""

@@ -16,7 +16,7 @@ from realtime_operator.api.base import JsonObject
 from tests.kit.api import ServerApi
 from tests.kit.deadline import eventually
 from tests.kit.document import dig, object_at, objects_at, parse, text_at, whole_at
-from tests.kit.kube import Kube, condition, has_condition, is_ready, name_of
+from tests.kit.kube import Kube, has_condition, is_ready, name_of
 from tests.kit.tokens import connection_token
 
 READY_SECONDS = 60
@@ -184,11 +184,6 @@ def is_settled(document: JsonObject) -> bool:
 def is_serving(pod: JsonObject) -> bool:
     """Whether the pod is behind the client Service."""
     return object_at(pod, "metadata", "labels").get(naming.LABEL_SERVING) == "true"
-
-
-def message_of(document: JsonObject, kind: str) -> str:
-    """The message of a condition."""
-    return text_at(condition(document, kind), "message")
 
 
 def _describe(pod: JsonObject) -> str:

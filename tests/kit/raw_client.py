@@ -51,11 +51,6 @@ class RawClient:
         """Send one binary message."""
         await self._connection.send(message, text=False)
 
-    async def say_in_fragments(self, *parts: str | bytes) -> None:
-        """Send one text message in as many frames."""
-        with contextlib.suppress(ConnectionClosed):
-            await self._connection.send(parts, text=True)
-
     async def command(self, **command: JsonValue) -> JsonObject:
         """Send one command, which must have an id, and return its reply."""
         await self.say(json.dumps(command))

@@ -115,10 +115,6 @@ class Command(Struct, frozen=True, gc=False):
     sub_refresh: SubRefreshRequest | None = None
     ping: Raw | None = None
 
-    def is_pong(self) -> bool:
-        """Whether it is the empty command."""
-        return self == PONG
-
 
 PONG = Command()
 

@@ -1,1 +1,0 @@
-"""Public test kit: fake clock, recording transports, scripted clients."""
