@@ -17,6 +17,8 @@ SAY_SECONDS = 2.0
 CALL_SECONDS = 5.0
 HURRY_SECONDS = 3.0
 """How long what is left at the end of the time may take to be closed."""
+IN_TIME = 0.9
+"""The part of its time after which a drain shall be over."""
 AT_ONCE = 1_000_000.0
 """Connections per second when the time is over."""
 
@@ -62,14 +64,20 @@ async def _drain(settings: Settings, session: aiohttp.ClientSession) -> None:
         _say(f"quiesced with {before.connections} connections, {drain.settle_seconds:g} s until new ones stay away")
         await asyncio.sleep(drain.settle_seconds)
     if before.drain_rate is None:
-        _say(f"draining at {drain.connections_per_second:g} connections per second")
-        await _call(session, "POST", "drain", {"connections_per_second": drain.connections_per_second})
+        rate = round(pace(before.connections, drain.connections_per_second, drain.timeout_seconds), 1)
+        _say(f"draining at {rate:g} connections per second")
+        await _call(session, "POST", "drain", {"connections_per_second": rate})
     left = await _wait(session, drain.timeout_seconds)
     if left:
         _say(f"{left} connections left after {drain.timeout_seconds:g} s, closing them")
         await _call(session, "POST", "drain", {"connections_per_second": AT_ONCE})
         left = await _wait(session, HURRY_SECONDS)
     _say(f"done with {left} connections left")
+
+
+def pace(connections: int, connections_per_second: float, seconds: float) -> float:
+    """The rate at which so many connections are moved in time: the given one, or faster if it has to be."""
+    return max(connections_per_second, connections / max(1.0, IN_TIME * seconds))
 
 
 async def _wait(session: aiohttp.ClientSession, seconds: float) -> int:

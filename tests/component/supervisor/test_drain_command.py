@@ -43,9 +43,19 @@ async def test_it_empties_the_server_and_tells_how(redis: RedisProcess) -> None:
         assert await server.state() == "drained"
 
 
-async def test_what_is_left_at_the_end_of_the_time_is_closed(redis: RedisProcess) -> None:
-    """So that the pod does not die with open connections."""
+async def test_it_is_as_fast_as_it_has_to_be(redis: RedisProcess) -> None:
+    """A rate at which it would not end in time is raised: connections are moved evenly, not all at the end."""
     async with ServerProcess("pod", redis, workers=2, drain=SLOW) as server, clients_of(server, 10) as clients:
+        code, lines, error = await drain(config_of(server))
+        assert (code, error) == (0, "")
+        assert "draining at 10 connections per second" in lines
+        assert [await client.closed() for client in clients] == [3011] * 10
+
+
+async def test_what_is_left_at_the_end_of_the_time_is_closed(redis: RedisProcess) -> None:
+    """So that the pod does not die with open connections, when a drain had been begun that is too slow."""
+    async with ServerProcess("pod", redis, workers=2, drain=SLOW) as server, clients_of(server, 10) as clients:
+        await server.admin("POST", "drain", {"connections_per_second": 0.1})
         code, lines, error = await drain(config_of(server))
         assert (code, error) == (0, "")
         assert "10 connections left after 1 s, closing them" in lines
