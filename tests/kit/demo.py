@@ -37,6 +37,8 @@ CHANNEL = "chat:lobby"
 PER_SECOND = 10
 READY_SECONDS = 120
 ROLLOUT_SECONDS = 240
+COUNT_SECONDS = 1
+"""A server that is about to go does not answer any more."""
 T = TypeVar("T")
 
 
@@ -159,7 +161,7 @@ class Demo:
         status = objects_at(await self.cluster.get(), "status", "servers")
         states = {text_at(server, "name"): text_at(server, "state") for server in status}
         revision = text_at(await self.cluster.get(), "status", "targetRevision")
-        counts = await self.cluster.connections()
+        counts = await self.cluster.connections(within=COUNT_SECONDS)
         return "  ".join(
             f"{name.removeprefix(self.cluster.name + '-')}"
             f" ({'new' if revision in name else 'old'}, {states.get(name, 'starting')}): {count}"

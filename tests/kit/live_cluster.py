@@ -20,8 +20,6 @@ from tests.kit.kube import Kube, has_condition, is_ready, name_of
 from tests.kit.tokens import connection_token
 
 READY_SECONDS = 60
-COUNT_SECONDS = 1
-"""A server that is about to go does not answer any more."""
 ADMIN_SECONDS = 5
 
 
@@ -124,15 +122,15 @@ class LiveCluster:
             assert response.status == 200, f"{url}: {response.status}"
             return parse(await response.read())
 
-    async def connections(self) -> dict[str, int]:
-        """Return the number of connections of each server that answers, by pod name."""
+    async def connections(self, *, within: float = ADMIN_SECONDS) -> dict[str, int]:
+        """Return the number of connections of each server that answers within so many seconds, by pod name."""
         pods = await self.pods()
-        counts = await asyncio.gather(*(self._connections_of(pod) for pod in pods))
+        counts = await asyncio.gather(*(self._connections_of(pod, within) for pod in pods))
         return {name_of(pod): count for pod, count in zip(pods, counts, strict=True) if count is not None}
 
-    async def _connections_of(self, pod: JsonObject) -> int | None:
+    async def _connections_of(self, pod: JsonObject, within: float) -> int | None:
         try:
-            async with asyncio.timeout(COUNT_SECONDS):
+            async with asyncio.timeout(within):
                 return whole_at(await self.admin(pod), "connections")
         except (aiohttp.ClientError, TimeoutError):
             return None
