@@ -20,6 +20,7 @@ from tests.kit.kube import Kube, has_condition, is_ready, name_of
 from tests.kit.tokens import connection_token
 
 READY_SECONDS = 60
+REACHABLE_SECONDS = 15
 ADMIN_SECONDS = 5
 
 
@@ -77,11 +78,13 @@ class LiveCluster:
         return await self.wait(is_settled, what="Ready and settled", within=within)
 
     async def address(self, service: str, port_name: str) -> str:
-        """Return host:port of a port of a Service, as a client in the cluster's network reaches it."""
+        """Return host:port of a port of a Service, once it can be reached: kube-proxy follows a second behind."""
         found = await self.kube.get("services", service)
         assert found is not None, f"Service {service} does not exist"
         port = next(whole_at(p, "port") for p in objects_at(found, "spec", "ports") if p.get("name") == port_name)
-        return f"{text_at(found, 'spec', 'clusterIP')}:{port}"
+        host = text_at(found, "spec", "clusterIP")
+        await eventually(lambda: accepts(host, port), bool, what=f"{host}:{port} reachable", within=REACHABLE_SECONDS)
+        return f"{host}:{port}"
 
     async def url(self) -> str:
         """Return where clients connect."""
@@ -160,6 +163,17 @@ CHILD_KINDS = (
     "poddisruptionbudgets",
 )
 """Everything that a cluster is made of."""
+
+
+async def accepts(host: str, port: int) -> bool:
+    """Whether somebody accepts a connection there within a second."""
+    try:
+        async with asyncio.timeout(1):
+            _, writer = await asyncio.open_connection(host, port)
+    except (OSError, TimeoutError):
+        return False
+    writer.close()
+    return True
 
 
 def is_observed(document: JsonObject) -> bool:
