@@ -14,8 +14,7 @@ from realtime_server.core.namespaces import ChannelOptions
 from realtime_server.core.values import HistoryPage, Publication, StreamPosition
 
 if TYPE_CHECKING:
-    from realtime_server.core.ports import Wire
-    from realtime_server.core.session import Session
+    from realtime_server.core.ports import Subscriber, Wire
 
 MAX_BACKLOG = 10_000
 """Publications that may wait while a gap is being filled; what comes above it is read from the history."""
@@ -65,19 +64,19 @@ class Channel:
         self.position: StreamPosition | None = None
         self.joining: list[Joining] = []
         self.backlog: list[Arrival] | None = None
-        self._members: dict[Wire, dict[Session, None]] = {}
-        self._ahead: dict[Session, int] = {}
+        self._members: dict[Wire, dict[Subscriber, None]] = {}
+        self._ahead: dict[Subscriber, int] = {}
 
     @property
     def unused(self) -> bool:
         """Whether nobody is subscribed or about to be."""
         return not self.joining and not any(self._members.values())
 
-    def subscribers(self) -> list[Session]:
+    def subscribers(self) -> list[Subscriber]:
         """Everyone who is subscribed."""
         return [session for members in self._members.values() for session in members]
 
-    def add(self, session: Session, position: StreamPosition | None) -> bool:
+    def add(self, session: Subscriber, position: StreamPosition | None) -> bool:
         """Subscribe a session that has everything up to `position`; False when the channel must be filled then.
 
         A session that is ahead does not get what the channel still has to deliver up to there. For one that is behind
@@ -99,14 +98,14 @@ class Channel:
             return True
         return self.position is ours or ours is None
 
-    def _go_back(self, session: Session, position: StreamPosition) -> None:
+    def _go_back(self, session: Subscriber, position: StreamPosition) -> None:
         assert self.position is not None
         for other in self.subscribers():
             if other is not session:
                 self._ahead[other] = max(self.position.offset, self._ahead.get(other, 0))
         self.position = position
 
-    def remove(self, session: Session) -> None:
+    def remove(self, session: Subscriber) -> None:
         """Unsubscribe a session. Idempotent."""
         members = self._members.get(session.wire)
         if members is not None:
@@ -173,7 +172,7 @@ class Channel:
                 self._deliver(publication)
         else:
             for session in self.subscribers():
-                session.end_subscription(self, UNSUBSCRIBED_INSUFFICIENT_STATE)
+                session.end_subscription(self.name, UNSUBSCRIBED_INSUFFICIENT_STATE)
         for publication, epoch in backlog[covered:]:
             self._advance(publication, epoch)
         if len(backlog) >= MAX_BACKLOG:
@@ -199,7 +198,7 @@ class Channel:
             for session in members:
                 session.connection.write(frames)
 
-    def _is_new(self, session: Session, publication: Publication) -> bool:
+    def _is_new(self, session: Subscriber, publication: Publication) -> bool:
         ahead = self._ahead.get(session)
         if ahead is None:
             return True

@@ -17,6 +17,7 @@ from realtime_server.core.auth import Claims, TokenRefusedError, TokenVerifier
 from realtime_server.core.channel import Channel, Joining
 from realtime_server.core.commands import SubscribeRequest, SubscribeResult
 from realtime_server.core.counters import Counters
+from realtime_server.core.join import Join, is_complete
 from realtime_server.core.namespaces import ChannelOptions, Namespaces
 from realtime_server.core.ports import BackplaneError, Broker, CommandError, Connection, NodeInfo, PresenceStore, Wire
 from realtime_server.core.publication import encode_publication
@@ -61,51 +62,6 @@ class NodeSettings:
     heartbeat_interval: float
     heartbeat_timeout: float
     anonymous: bool
-
-
-class Join:
-    """A subscription that is ready to be answered: first the reply is written, then `complete` is called.
-
-    Between `Node.join` returning and `complete` there must be no await: what arrived meanwhile comes after the reply.
-    """
-
-    __slots__ = ("_channel", "_joining", "_session", "result")
-
-    def __init__(self, session: Session, channel: Channel, joining: Joining, result: SubscribeResult) -> None:
-        self._session = session
-        self._channel = channel
-        self._joining = joining
-        self.result = result
-
-    @property
-    def channel(self) -> str:
-        """The channel's name."""
-        return self._channel.name
-
-    def complete(self) -> None:
-        """Hand over what arrived while the subscription was made, and deliver from now on."""
-        channel, session = self._channel, self._session
-        channel.joining.remove(self._joining)
-        if session.closed:
-            session.node.leave(session, channel)
-            return
-        session.subscriptions[channel.name] = channel
-        offset, epoch, missed = self.result.offset, self.result.epoch, self._joining.missed
-        for publication, its_epoch in self._joining.buffer:
-            if publication.offset == 0 or (publication.offset == offset + 1 and its_epoch == epoch):
-                session.connection.write(session.wire.publication(channel.name, publication))
-                offset = publication.offset or offset
-            else:
-                missed = missed or publication.offset > offset or its_epoch != epoch
-        positioned = channel.options.history is not None
-        in_step = channel.add(session, StreamPosition(offset, epoch) if positioned else None)
-        if missed or not in_step:
-            session.node.check_position(channel)
-
-    def abandon(self) -> None:
-        """Leave nothing of it: the subscription is not made after all."""
-        self._channel.joining.remove(self._joining)
-        self._session.node.leave(self._session, self._channel)
 
 
 class Node:
@@ -360,9 +316,7 @@ class Node:
                 session.disconnect(DisconnectCode(request.code, request.reason))
         elif isinstance(request, control.Unsubscribe):
             for session in self._sessions_of(request.user, request.client):
-                channel = session.subscriptions.get(request.channel)
-                if channel is not None:
-                    session.end_subscription(channel, codes.UNSUBSCRIBED)
+                session.end_subscription(request.channel, codes.UNSUBSCRIBED)
         elif isinstance(request, control.Announce):
             self._peers[request.uid] = (self.clock(), request.to_info())
 
@@ -454,16 +408,6 @@ class Node:
     def _require_presence(self, channel: str) -> None:
         if not self._require(channel).presence:
             raise CommandError(codes.NOT_AVAILABLE)
-
-
-def is_complete(page: HistoryPage, request: SubscribeRequest) -> bool:
-    """Whether a client that asks to recover misses nothing with this page: all or nothing, never a part."""
-    if request.epoch and request.epoch != page.position.epoch:
-        return False
-    publications = page.publications
-    if not publications:
-        return page.position.offset == request.offset
-    return publications[0].offset == request.offset + 1 and publications[-1].offset == page.position.offset
 
 
 def count_subscriptions(sessions: Iterable[Session]) -> int:

@@ -243,3 +243,17 @@ class Connection(Protocol):
 
     def close(self, code: DisconnectCode) -> None:
         """Send what waits, then the code; idempotent."""
+
+
+class Subscriber(Protocol):
+    """What a channel delivers to: a session, seen from the channel. Compared by identity."""
+
+    wire: Wire
+    connection: Connection
+    client: str
+
+    def client_info(self) -> ClientInfo:
+        """How others see it."""
+
+    def end_subscription(self, channel: str, code: UnsubscribeCode) -> None:
+        """End its subscription and tell it; idempotent."""

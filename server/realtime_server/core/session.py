@@ -38,7 +38,8 @@ from realtime_server.core.tasks import has_failed
 from realtime_server.core.values import ClientInfo, HistoryQuery, StreamPosition
 
 if TYPE_CHECKING:
-    from realtime_server.core.node import Join, Node
+    from realtime_server.core.join import Join
+    from realtime_server.core.node import Node
 
 MAX_COMMAND_ID = 2**32 - 1
 MAX_QUEUED_COMMANDS = 1024
@@ -120,17 +121,19 @@ class Session:
         if not self.closed and not self._within_rate(1, now):
             self.disconnect(codes.TOO_MANY_REQUESTS_DISCONNECT)
 
-    def end_subscription(self, channel: Channel, code: UnsubscribeCode) -> None:
-        """Unsubscribe the client and tell it.
+    def end_subscription(self, channel: str, code: UnsubscribeCode) -> None:
+        """Unsubscribe the client and tell it. Idempotent.
 
         One that must subscribe again cannot do so where its token subscribed it: it has to connect again.
         """
-        assigned = self.claims is not None and channel.name in self.claims.channels
+        assigned = self.claims is not None and channel in self.claims.channels
         if assigned and code is codes.UNSUBSCRIBED_INSUFFICIENT_STATE:
             self.disconnect(codes.INSUFFICIENT_STATE)
-        elif self.subscriptions.pop(channel.name, None) is not None:
-            self.connection.write(self.wire.unsubscribed(channel.name, code))
-            self.node.leave(self, channel)
+            return
+        ended = self.subscriptions.pop(channel, None)
+        if ended is not None:
+            self.connection.write(self.wire.unsubscribed(channel, code))
+            self.node.leave(self, ended)
 
     def _within_rate(self, commands: int, now: float) -> bool:
         window = int(now)

@@ -10,7 +10,8 @@ import pytest
 from realtime_server import codes
 from realtime_server.backplane.memory import MemoryBroker
 from realtime_server.core.commands import SubscribeRequest
-from realtime_server.core.node import ANNOUNCE_SECONDS, CONNECT_SECONDS, FORGET_AFTER, Node, is_complete
+from realtime_server.core.join import is_complete
+from realtime_server.core.node import ANNOUNCE_SECONDS, CONNECT_SECONDS, FORGET_AFTER, Node
 from realtime_server.core.ports import CommandError
 from realtime_server.core.values import HistoryPage, HistoryQuery, Publication, StreamPosition
 from tests.kit.server_doubles import SECRET, Clock, RecordingConnection, accept, connected, make_node, send
