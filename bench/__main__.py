@@ -28,6 +28,8 @@ The server beside two peers that do the same minimal job (`bench/servers/`), wri
 Every server has one core to itself, the load generator another; all take turns, {rounds} rounds.
 The ratio is by CPU time of the server, so it does not depend on how fast the load generator is.
 Compare ratios, not absolute figures: those belong to this machine ({machine}).
+Where several publications are on their way, the server joins what a connection gets in one turn of its event loop into
+one system call; the peers write each by itself.
 """
 
 
@@ -75,7 +77,7 @@ async def measure(scenario: Scenario, chosen: list[Peer], tokens: list[str], rou
 def machine() -> str:
     """What the figures belong to."""
     python = f"CPython {platform.python_version()}, uvloop {version('uvloop')}, websockets {version('websockets')}"
-    return f"{len(CORES)} cores, Linux {platform.release()}, {python}"
+    return f"{len(CORES)} cores, Linux {platform.release().partition('-')[0]}, {python}"
 
 
 async def run(arguments: argparse.Namespace) -> int:
