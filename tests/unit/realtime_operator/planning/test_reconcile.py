@@ -264,7 +264,7 @@ changes: st.SearchStrategy[JsonObject] = st.one_of(
 )
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=25)
 @given(st.lists(st.tuples(changes, st.integers(0, 25)), min_size=1, max_size=5))
 def test_any_history_of_changes_ends_settled(history: list[tuple[JsonObject, int]]) -> None:
     """Nobody is cut on the way, and at the end the cluster is what the last spec says, with no more writes."""

@@ -237,7 +237,7 @@ def run_checked(simulation: Simulation, limit: int = 3000) -> None:
     raise AssertionError("never settled")
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(policies, st.integers(1, 6), st.integers(1, 6), st.integers(0, 100))
 def test_every_change_keeps_the_promises(policy: RolloutPolicy, before: int, after: int, connections: int) -> None:
     """A new revision and a new number of servers at once: enough serve, none is cut, the budget holds, it ends."""
@@ -247,7 +247,7 @@ def test_every_change_keeps_the_promises(policy: RolloutPolicy, before: int, aft
     assert {pod.revision for pod in simulation.pods} == {"b"}
 
 
-@settings(max_examples=20, deadline=None)
+@settings(max_examples=20)
 @given(policies, st.integers(1, 5), st.lists(st.sampled_from("abc"), min_size=1, max_size=4), st.integers(1, 40))
 def test_changes_of_mind_keep_the_promises(policy: RolloutPolicy, desired: int, targets: list[str], pause: int) -> None:
     """The target changes again in the middle of a rollout, back and forth."""

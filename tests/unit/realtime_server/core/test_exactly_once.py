@@ -226,7 +226,7 @@ LEFT_OVER_FROM_A_FORMER_STREAM = [
 @example(steps=TWO_JOIN_IN_DIFFERENT_ORDER)
 @example(steps=LOST_BETWEEN_READ_AND_ANSWER)
 @example(steps=LEFT_OVER_FROM_A_FORMER_STREAM)
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 @given(steps=STEPS)
 def test_every_publication_once_and_in_order(steps: list[tuple[str, int]]) -> None:
     """Whatever the network loses and reorders: no gap, no duplicate, and at rest everybody has the last one."""
@@ -238,7 +238,7 @@ def test_every_publication_once_and_in_order(steps: list[tuple[str, int]]) -> No
         assert client.seen == list(range(world.published - len(client.seen) + 1, world.published + 1))
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100)
 @given(steps=STEPS.map(lambda steps: [step for step in steps if step[0] != "forget"]))
 def test_nothing_is_lost_while_the_history_is_there(steps: list[tuple[str, int]]) -> None:
     """A client is never told of a loss when Redis has kept everything."""
