@@ -6,12 +6,15 @@ import asyncio
 import contextlib
 import math
 import signal
+import socket
 import time
+from collections.abc import Awaitable, Callable
 from importlib.metadata import version
 from pathlib import Path
 
 import structlog
 import uvloop
+from aiohttp import web
 
 from realtime_server import settings as configuration
 from realtime_server.admin import api_server, worker
@@ -22,6 +25,7 @@ from realtime_server.core.namespaces import ChannelOptions, Namespaces, PublishP
 from realtime_server.core.node import Node, NodeLimits, NodeSettings
 from realtime_server.core.serving import Serving
 from realtime_server.core.values import HistoryOptions
+from realtime_server.listening import AcceptGroup, Entrance
 from realtime_server.metrics import registry_of
 from realtime_server.protocols.centrifuge.json_codec import JsonWire
 from realtime_server.settings import SecretFile, Settings
@@ -32,6 +36,7 @@ logger = structlog.get_logger()
 
 BACKLOG = 4096
 """Connections that the kernel keeps until they are accepted: many come at once when a server goes."""
+API_BACKLOG = 128
 STOP_MARGIN_SECONDS = 5.0
 """A last drain is over so long before its timeout."""
 
@@ -100,37 +105,38 @@ async def _run(settings: Settings, index: int, control_socket: Path) -> None:
 
     loop.add_signal_handler(signal.SIGTERM, on_stop)
     loop.set_exception_handler(_report)
-    listener: asyncio.Server | None = None
     api = ApiServer(node, SecretFile(settings.api.key_file), data_bytes=settings.limits.outbox_bytes // 2)
     registry = registry_of(node, index, api.requests)
-    control = await worker.serve(serving, control_socket, registry, listening=lambda: listener is not None)
+    api_runner = await api_server.serve(api)
+    group = AcceptGroup((_clients(settings, node, loop), _backends(settings, api_runner)))
+    control = await worker.serve(serving, control_socket, registry, listening=lambda: group.joined)
     started = asyncio.create_task(node.start(), name="node-start")
     pacing = asyncio.create_task(serving.run(), name="serving")
     stopping = asyncio.create_task(stop.wait(), name="stop")
     broken = asyncio.create_task(node.broken.wait(), name="broken")
-    api_runner = None
+    following: asyncio.Task[None] | None = None
     try:
         await asyncio.wait({started, stopping}, return_when=asyncio.FIRST_COMPLETED)
         if not stop.is_set():
             started.result()
-            api_runner = await api_server.serve(api, settings)
-            listener = await _listen(settings, node, loop)
+            await group.join()
             logger.info("worker listens", client_port=settings.listen.client_port)
+            if settings.listen.shared:
+                following = asyncio.create_task(_follow(serving, group), name="accept-group")
             await asyncio.wait({stopping, broken, pacing}, return_when=asyncio.FIRST_COMPLETED)
             if pacing.done():
                 pacing.result()
             if node.broken.is_set():
-                listener.close()  # the other workers accept what comes from now on
+                await group.leave()  # the other workers accept what comes from now on
             await _drain(settings, node, serving, stop_now)
             if node.broken.is_set():
                 raise WorkerBrokenError
     finally:
-        for task in (started, pacing, stopping, broken):
-            task.cancel()
-        if listener is not None:
-            listener.close()
-        if api_runner is not None:
-            await api_runner.cleanup()
+        for task in (started, pacing, stopping, broken, following):
+            if task is not None:
+                task.cancel()
+        await group.leave()
+        await api_runner.cleanup()
         await control.cleanup()
         await node.stop()
         with contextlib.suppress(asyncio.CancelledError):
@@ -143,7 +149,16 @@ def _report(_loop: asyncio.AbstractEventLoop, context: dict[str, object]) -> Non
     logger.error("unexpected failure", what=context.get("message"), exc_info=error)
 
 
-async def _listen(settings: Settings, node: Node, loop: asyncio.AbstractEventLoop) -> asyncio.Server:
+async def _follow(serving: Serving, group: AcceptGroup) -> None:
+    """Leave the shared ports to other servers while this one does not serve; until cancelled."""
+    while True:
+        await serving.changed.wait()
+        serving.changed.clear()
+        await (group.join() if serving.serves else group.leave())
+
+
+def _clients(settings: Settings, node: Node, loop: asyncio.AbstractEventLoop) -> Entrance:
+    """Where clients come in."""
     wire = JsonWire(frame_text)
     limits = WebSocketSettings(
         max_connections=math.ceil(settings.limits.connections / settings.workers),
@@ -152,13 +167,29 @@ async def _listen(settings: Settings, node: Node, loop: asyncio.AbstractEventLoo
         handshake_seconds=settings.listen.handshake_seconds,
         origins=settings.origins,
     )
-    return await loop.create_server(
-        lambda: WebSocketConnection(node, wire, limits, loop),
-        settings.listen.host,
-        settings.listen.client_port,
-        reuse_port=True,
-        backlog=BACKLOG,
-    )
+
+    async def accept(bound: socket.socket) -> Callable[[], Awaitable[None]]:
+        listener = await loop.create_server(
+            lambda: WebSocketConnection(node, wire, limits, loop), sock=bound, backlog=BACKLOG
+        )
+
+        async def close() -> None:
+            listener.close()
+
+        return close
+
+    return Entrance(settings.listen.host, settings.listen.client_port, accept)
+
+
+def _backends(settings: Settings, runner: web.AppRunner) -> Entrance:
+    """Where backends come in."""
+
+    async def accept(bound: socket.socket) -> Callable[[], Awaitable[None]]:
+        site = web.SockSite(runner, bound, backlog=API_BACKLOG)
+        await site.start()
+        return site.stop
+
+    return Entrance(settings.listen.host, settings.listen.api_port, accept)
 
 
 async def _drain(settings: Settings, node: Node, serving: Serving, stop_now: asyncio.Event) -> None:

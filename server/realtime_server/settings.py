@@ -32,12 +32,18 @@ class Model(BaseModel):
 
 
 class Listen(Model):
-    """Where the server listens, and how long a client may take to become a WebSocket."""
+    """Where the server listens, and how long a client may take to become a WebSocket.
+
+    `admin_socket` is the path of a Unix socket for the admin API, instead of `admin_port`. With `shared` several
+    servers of one machine have the same client and API port, and one that does not serve leaves them to the others.
+    """
 
     host: str = "0.0.0.0"  # noqa: S104 - a server in a pod is reached from outside of it
     client_port: Port = 8000
     api_port: Port = 8001
     admin_port: Port = 8002
+    admin_socket: Path | None = None
+    shared: bool = False
     handshake_seconds: Seconds = 10
 
 

@@ -23,7 +23,8 @@ import structlog
 from realtime_server.admin import admin_process
 from realtime_server.admin.board import Board
 from realtime_server.app import run_worker
-from realtime_server.settings import Settings
+from realtime_server.listening import bind
+from realtime_server.settings import Listen, Settings
 
 logger = structlog.get_logger()
 
@@ -206,8 +207,8 @@ def run(settings: Settings) -> int:
     try:
         for port in (listen.client_port, listen.api_port):
             # Workers bind these themselves; that it works is found out before there are any.
-            _bind(listen.host, port, shared=True).close()
-        admin_socket = _bind(listen.host, listen.admin_port, shared=False)
+            bind(listen.host, port, shared=True).close()
+        admin_socket = _bind_admin(listen)
     except OSError as error:
         print(f"error: {error}", file=sys.stderr)  # noqa: T201 - a command speaks
         return EXIT_CANNOT_LISTEN
@@ -217,19 +218,17 @@ def run(settings: Settings) -> int:
     return 0
 
 
-def _bind(host: str, port: int, *, shared: bool) -> socket.socket:
-    """A bound socket; raises OSError with a text that says which address cannot be had and why."""
+def _bind_admin(listen: Listen) -> socket.socket:
+    """The socket of the admin API: a file that only this user may open, or a port."""
+    path = listen.admin_socket
+    if path is None:
+        return bind(listen.host, listen.admin_port, shared=False)
+    made = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
     try:
-        (family, kind, protocol, _, address), *_ = socket.getaddrinfo(
-            host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
-        )
-        made = socket.socket(family, kind, protocol)
-        try:
-            made.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT if shared else socket.SO_REUSEADDR, 1)
-            made.bind(address)
-        except OSError:
-            made.close()
-            raise
+        path.unlink(missing_ok=True)
+        made.bind(str(path))
+        path.chmod(0o600)
     except OSError as error:
-        raise OSError(error.errno, f"cannot listen on {host}:{port}: {error.strerror}") from error
+        made.close()
+        raise OSError(error.errno, f"cannot listen on {path}: {error.strerror or error}") from error
     return made

@@ -16,7 +16,7 @@ from realtime_server.codes import DisconnectCode, ErrorCode
 from realtime_server.core.ports import BackplaneError, CommandError, RealtimeApi
 from realtime_server.core.publication import encode_client_info, with_offset
 from realtime_server.core.values import HistoryPage, HistoryQuery, StreamPosition
-from realtime_server.settings import SecretFile, Settings
+from realtime_server.settings import SecretFile
 
 logger = structlog.get_logger()
 
@@ -297,10 +297,8 @@ async def _health(_request: web.Request) -> web.Response:
     return json_response({})
 
 
-async def serve(server: ApiServer, settings: Settings) -> web.AppRunner:
-    """Listen on the API port, shared by the workers; `cleanup` of what is returned ends it."""
+async def serve(server: ApiServer) -> web.AppRunner:
+    """A runner that listens nowhere yet; `cleanup` ends it."""
     runner = web.AppRunner(server.application(), access_log=None, handle_signals=False, shutdown_timeout=2)
     await runner.setup()
-    listen = settings.listen
-    await web.TCPSite(runner, listen.host, listen.api_port, reuse_port=True).start()
     return runner

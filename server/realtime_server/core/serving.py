@@ -26,6 +26,8 @@ class Serving:
         self._shed: Pace | None = None
         self._stopping = False
         self._moved = 0
+        self.changed = asyncio.Event()
+        """Set when the state may have changed; whoever follows it clears it."""
 
     def status(self) -> WorkerStatus:
         """See WorkerControl."""
@@ -51,17 +53,17 @@ class Serving:
     def quiesce(self) -> None:
         """See WorkerControl."""
         if self._state is ServingState.SERVING:
-            self._state = ServingState.QUIESCED
+            self._enter(ServingState.QUIESCED)
 
     def resume(self) -> None:
         """See WorkerControl. A worker that is being stopped stays as it is."""
         if not self._stopping:
-            self._state = ServingState.SERVING
+            self._enter(ServingState.SERVING)
             self._drain = None
 
     def drain(self, connections_per_second: float) -> None:
         """See WorkerControl."""
-        self._state = ServingState.DRAINING
+        self._enter(ServingState.DRAINING)
         if self._drain is None:
             self._node.counters.drains += 1
             self._drain = Pace(connections_per_second, self._node.clock())
@@ -71,7 +73,7 @@ class Serving:
     def stop_drain(self) -> None:
         """See WorkerControl."""
         if self._state is ServingState.DRAINING and not self._stopping:
-            self._state = ServingState.QUIESCED
+            self._enter(ServingState.QUIESCED)
             self._drain = None
 
     def shed(self, connections: int, connections_per_second: float) -> None:
@@ -103,6 +105,15 @@ class Serving:
         while True:
             await asyncio.sleep(TICK_SECONDS)
             self.tick()
+
+    @property
+    def serves(self) -> bool:
+        """Whether this worker takes new connections."""
+        return self._state is ServingState.SERVING
+
+    def _enter(self, state: ServingState) -> None:
+        self._state = state
+        self.changed.set()
 
     def _move(self, count: int) -> None:
         for session in _oldest(self._node, count):

@@ -57,6 +57,15 @@ async def test_nobody_gets_in_without_the_token(server: ServerProcess, method: s
     assert await server.state() == "serving"
 
 
+@pytest.mark.parametrize(("given", "status"), [(ADMIN_TOKEN, 200), ("wrong", 401), ("é", 401)])
+async def test_the_token_may_come_in_a_header_of_its_own(server: ServerProcess, given: str, status: int) -> None:
+    """Through a proxy that keeps `Authorization` for itself; a wrong one is not made good by that other header."""
+    headers = {"X-Admin-Token": given, "Authorization": f"Bearer {ADMIN_TOKEN}"}
+    url = f"http://127.0.0.1:{server.admin_port}/admin/v1/status"
+    async with ClientSession() as session, session.get(url, headers=headers) as response:
+        assert response.status == status
+
+
 @pytest.mark.parametrize("path", ["/health/live", "/health/ready"])
 async def test_health_needs_no_token(server: ServerProcess, path: str) -> None:
     """The kubelet has none."""

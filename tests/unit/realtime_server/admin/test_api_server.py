@@ -18,8 +18,7 @@ from realtime_server.app import make_node
 from realtime_server.core.node import Node
 from realtime_server.core.ports import BackplaneError
 from realtime_server.core.values import ClientInfo
-from realtime_server.settings import Api, History, Listen, Namespace, SecretFile, Settings
-from tests.kit.redis_process import free_port
+from realtime_server.settings import Api, History, Namespace, SecretFile, Settings
 
 KEY = "the-key"
 DATA_BYTES = 1000
@@ -120,7 +119,8 @@ async def test_without_a_key_file_every_call_is_refused() -> None:
     """Also one with an empty key."""
     node = make_node(Settings())
     server = ApiServer(node, SecretFile(None))
-    runner = await serve(server, Settings(listen=Listen(host="127.0.0.1", api_port=free_port())))
+    runner = await serve(server)
+    await web.TCPSite(runner, "127.0.0.1", 0).start()
     host, port = runner.addresses[0]
     async with aiohttp.ClientSession() as session:
         for headers in ({}, {"X-API-Key": ""}, {"X-API-Key": "x"}):

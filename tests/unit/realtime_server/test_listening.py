@@ -1,0 +1,102 @@
+"""Several accept on one port; who leaves takes nobody along."""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+from collections import Counter
+from collections.abc import Awaitable, Callable
+
+import pytest
+
+from realtime_server.listening import AcceptGroup, Entrance, bind
+from tests.kit.redis_process import free_port
+
+
+def group(name: bytes, port: int) -> AcceptGroup:
+    """A member that greets everybody by its name."""
+
+    async def greet(_: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        writer.write(name)
+        writer.close()
+
+    async def accept(bound: socket.socket) -> Callable[[], Awaitable[None]]:
+        server = await asyncio.start_server(greet, sock=bound, backlog=1024)
+
+        async def close() -> None:
+            server.close()
+
+        return close
+
+    return AcceptGroup([Entrance("127.0.0.1", port, accept)])
+
+
+async def greeting(port: int) -> bytes:
+    """Who answers."""
+    reader, writer = await asyncio.open_connection("127.0.0.1", port)
+    try:
+        return await reader.read()
+    finally:
+        writer.close()
+
+
+async def test_members_share_a_port_and_one_that_left_gets_nobody() -> None:
+    """Both are reached; after one has left only the other is; after it has come back both are again."""
+    port = free_port()
+    first, second = group(b"first", port), group(b"second", port)
+    await first.join()
+    await second.join()
+    assert set(await asyncio.gather(*(greeting(port) for _ in range(64)))) == {b"first", b"second"}
+    await first.leave()
+    assert not first.joined
+    assert set(await asyncio.gather(*(greeting(port) for _ in range(64)))) == {b"second"}
+    await first.join()
+    assert set(await asyncio.gather(*(greeting(port) for _ in range(64)))) == {b"first", b"second"}
+    await first.leave()
+    await second.leave()
+
+
+async def test_nobody_is_reset_while_a_member_leaves() -> None:
+    """Connections made all the while, in crowds, are all answered."""
+    port = free_port()
+    first, second = group(b"first", port), group(b"second", port)
+    await first.join()
+    await second.join()
+    answers: Counter[bytes] = Counter()
+    busy = asyncio.Event()
+
+    async def keep_connecting() -> None:
+        for _ in range(40):
+            answers[await greeting(port)] += 1
+            if answers.total() > 100:
+                busy.set()
+
+    crowd = [asyncio.create_task(keep_connecting(), name=f"client-{number}") for number in range(16)]
+    await busy.wait()
+    await first.leave()
+    await asyncio.gather(*crowd)
+    assert answers.total() == 640
+    assert set(answers) == {b"first", b"second"}
+    await second.leave()
+
+
+async def test_joining_twice_is_joining_once() -> None:
+    """And leaving twice is leaving once."""
+    port = free_port()
+    member = group(b"only", port)
+    await member.join()
+    await member.join()
+    assert await greeting(port) == b"only"
+    await member.leave()
+    await member.leave()
+    with pytest.raises(ConnectionRefusedError):
+        await greeting(port)
+
+
+def test_an_address_that_cannot_be_had_is_named() -> None:
+    """The error says which one, and why."""
+    with bind("127.0.0.1", free_port(), shared=False) as taken:
+        taken.listen()
+        port = taken.getsockname()[1]
+        with pytest.raises(OSError, match=rf"cannot listen on 127\.0\.0\.1:{port}: Address already in use"):
+            bind("127.0.0.1", port, shared=False)
