@@ -10,15 +10,15 @@ import structlog
 from realtime_operator.builders import BuildSettings
 from realtime_operator.errors import LeaseLostError
 from realtime_operator.handlers import probes
-from realtime_operator.handlers.cluster import ClusterReconciler
 from realtime_operator.handlers.watching import watch
-from realtime_operator.handlers.work_queue import WorkQueue
 from realtime_operator.metrics import Metrics
 from realtime_operator.planning.settings import PlanSettings
 from realtime_operator.platforms.kubernetes.client import KubernetesClient
 from realtime_operator.platforms.kubernetes.driver import KubernetesPlatform
 from realtime_operator.platforms.kubernetes.lease import Lease, LeaseSettings
 from realtime_operator.pods.admin_client import AdminClient
+from realtime_operator.reconciling.cluster import ClusterReconciler
+from realtime_operator.reconciling.work_queue import WorkQueue
 from realtime_operator.settings import Settings
 
 logger = structlog.get_logger()

@@ -11,13 +11,13 @@ from realtime_operator.api.base import JsonObject
 from realtime_operator.api.errors import InvalidCluster
 from realtime_operator.api.v1alpha1 import RealtimeCluster
 from realtime_operator.errors import PlatformError
-from realtime_operator.handlers.work_queue import Turn
 from realtime_operator.metrics import Metrics
 from realtime_operator.planning.plan import Plan
 from realtime_operator.planning.reconcile import reconcile, reject
 from realtime_operator.planning.settings import PlanSettings
 from realtime_operator.planning.world import World
 from realtime_operator.platforms.base import Key, Platform
+from realtime_operator.reconciling.work_queue import Turn
 
 logger = structlog.get_logger()
 

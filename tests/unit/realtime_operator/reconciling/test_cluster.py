@@ -10,13 +10,13 @@ from realtime_operator.api.base import JsonObject
 from realtime_operator.api.v1alpha1 import RealtimeCluster
 from realtime_operator.builders import BuildSettings
 from realtime_operator.errors import UnreachableError
-from realtime_operator.handlers.cluster import ClusterReconciler
-from realtime_operator.handlers.work_queue import Turn
 from realtime_operator.metrics import Metrics
 from realtime_operator.planning.plan import Plan, SetStatus
 from realtime_operator.planning.settings import PlanSettings
 from realtime_operator.planning.world import World
 from realtime_operator.platforms.base import Key
+from realtime_operator.reconciling.cluster import ClusterReconciler
+from realtime_operator.reconciling.work_queue import Turn
 
 KEY = Key("team", "chat")
 SETTINGS = PlanSettings(BuildSettings(server_image="localhost/server:1", redis_image="localhost/redis:1"))

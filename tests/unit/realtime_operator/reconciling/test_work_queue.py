@@ -5,8 +5,8 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable
 
-from realtime_operator.handlers.work_queue import Turn, WorkQueue
 from realtime_operator.platforms.base import Key
+from realtime_operator.reconciling.work_queue import Turn, WorkQueue
 
 KEY = Key("ns", "main")
 

@@ -1,0 +1,1 @@
+"""`realtime` and `kubectl realtime`: what people type, on every platform."""
