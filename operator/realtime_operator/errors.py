@@ -2,11 +2,14 @@
 
 OperatorError
 ├── SettingsError          the environment cannot be used
+├── InputError             what a person gave cannot be used: a file, an argument; says what would be right
 ├── PlatformError          the platform did not do what it was asked for; the key is tried again
 │   ├── ForbiddenError     a permission is missing; says which
 │   ├── ConflictError      somebody else changed or owns the object
 │   ├── NotFoundError      the object is not there
-│   └── UnreachableError   no answer in time
+│   ├── UnreachableError   no answer in time
+│   ├── StateFolderError   the folder of the local platform cannot be used
+│   └── AlreadyRunningError  another process runs the local platform of this folder
 └── LeaseLostError         this process leads no longer
 """
 
@@ -39,6 +42,18 @@ class NotFoundError(PlatformError):
 
 class UnreachableError(PlatformError):
     """No answer in time."""
+
+
+class StateFolderError(PlatformError):
+    """The folder of the local platform cannot be used."""
+
+
+class AlreadyRunningError(PlatformError):
+    """Another process runs the local platform of this folder."""
+
+
+class InputError(OperatorError):
+    """What a person gave cannot be used; the text says what would be right."""
 
 
 class LeaseLostError(OperatorError):

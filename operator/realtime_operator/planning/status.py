@@ -91,6 +91,8 @@ def _phase(verdicts: tuple[Verdict, ...], facts: Facts) -> str:
 
 
 def _endpoints(cluster: RealtimeCluster, world: World) -> JsonObject:
+    if world.endpoints is not None:
+        return {"client": world.endpoints.client, "api": world.endpoints.api}
     name, namespace = cluster.metadata.name, cluster.metadata.namespace
     host = _load_balancer(world, name) or f"{naming.client_service(name)}.{namespace}.svc"
     return {

@@ -70,15 +70,24 @@ class Server:
 
 
 @dataclass(frozen=True, slots=True)
+class Endpoints:
+    """Where clients and backends connect, as URLs."""
+
+    client: str
+    api: str
+
+
+@dataclass(frozen=True, slots=True)
 class World:
     """Everything that one reconcile knows.
 
     `objects` are the live children, whole, as the API server returns them, without the values of Secrets.
     `secrets` has, for each Secret that is owned or referred to by the spec, the SHA-256 (hex) of each of its keys'
     values: enough to see that something is there or has changed, and nothing that could leak. A Secret that does not
-    exist is not in it.
+    exist is not in it. `endpoints` is None on a platform where they follow from the Services.
     """
 
     objects: Mapping[ObjectKey, JsonObject]
     servers: tuple[Server, ...]
     secrets: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
+    endpoints: Endpoints | None = None

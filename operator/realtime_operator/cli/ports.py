@@ -1,0 +1,20 @@
+"""Is a TCP port free? Asked before servers share it: SO_REUSEPORT would let them share it with strangers."""
+
+from __future__ import annotations
+
+import socket
+
+from realtime_operator.errors import InputError
+
+
+def check_free(host: str, port: int, option: str) -> None:
+    """Raise InputError when somebody listens on the port, or it may not be used; `option` sets another one."""
+    try:
+        (family, kind, protocol, _, address), *_ = socket.getaddrinfo(
+            host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
+        )
+        with socket.socket(family, kind, protocol) as attempt:
+            attempt.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            attempt.bind(address)
+    except OSError as error:
+        raise InputError(f"cannot listen on {host}:{port}: {error.strerror}; choose another with {option}") from error

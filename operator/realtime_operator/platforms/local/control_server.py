@@ -1,0 +1,117 @@
+"""What a local platform answers to programs of the same user, on a Unix socket: the part of an API server they need."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Awaitable, Callable
+from importlib.metadata import version
+
+from aiohttp import web
+
+from realtime_operator.api.base import JsonObject, JsonValue
+from realtime_operator.api.errors import InvalidCluster
+from realtime_operator.api.v1alpha1 import RealtimeCluster
+from realtime_operator.platforms.local.driver import LocalPlatform
+from realtime_operator.platforms.local.object_store import object_at
+
+Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
+
+
+class ControlServer:
+    """The site. `on_edit` is called after the spec was changed, `on_marked` after something about a server was."""
+
+    def __init__(self, platform: LocalPlatform, on_edit: Callable[[], None]) -> None:
+        self._platform = platform
+        self._on_edit = on_edit
+
+    def application(self) -> web.Application:
+        """The aiohttp application."""
+        application = web.Application()
+        router = application.router
+        router.add_get("/v1/platform", self._about)
+        router.add_get("/v1/cluster", self._cluster)
+        router.add_patch("/v1/cluster", self._patch)
+        router.add_get("/v1/events", self._events)
+        router.add_get("/v1/servers", self._servers)
+        router.add_get("/v1/secrets/{name}", self._secret)
+        return application
+
+    async def _about(self, _request: web.Request) -> web.Response:
+        ports = self._platform.fleet.files.ports
+        redis = self._platform.redis
+        return web.json_response(
+            {
+                "pid": os.getpid(),
+                "version": version("realtime-operator"),
+                "client": ports.client_url,
+                "api": ports.api_url,
+                "redis": None if redis is None else {"pid": redis.pid, "socket": str(redis.socket)},
+            }
+        )
+
+    async def _cluster(self, _request: web.Request) -> web.Response:
+        return web.json_response(self._platform.store.cluster)
+
+    async def _patch(self, request: web.Request) -> web.Response:
+        """JSON merge patch (RFC 7396) of the spec; 422 with one line for each problem when it cannot be carried out."""
+        patch = await request.json()
+        store = self._platform.store
+        cluster = store.cluster
+        if cluster is None or not isinstance(patch, dict):
+            return web.json_response({"message": "send an object; there must be a cluster"}, status=400)
+        spec = merge_patch(cluster["spec"], patch.get("spec"))
+        assert isinstance(spec, dict)
+        try:
+            RealtimeCluster.from_object({**cluster, "spec": spec})
+        except InvalidCluster as error:
+            return web.json_response({"message": "\n".join(map(str, error.findings))}, status=422)
+        store.set_cluster(str(object_at(cluster, "metadata")["name"]), spec)
+        self._on_edit()
+        return web.json_response(store.cluster)
+
+    async def _events(self, _request: web.Request) -> web.Response:
+        return web.json_response([event.to_object() for event in self._platform.store.events])
+
+    async def _servers(self, _request: web.Request) -> web.Response:
+        fleet = self._platform.fleet
+        return web.json_response(
+            [
+                {
+                    "name": server.name,
+                    "pid": server.process.pid,
+                    "admin_socket": str(server.admin_socket),
+                    "log": str(server.process.log),
+                }
+                for server in fleet.servers
+            ]
+        )
+
+    async def _secret(self, request: web.Request) -> web.Response:
+        values = self._platform.store.secret(request.match_info["name"])
+        return web.json_response(values, status=200 if values else 404)
+
+
+async def serve(server: ControlServer, path: str) -> web.AppRunner:
+    """Listen on a Unix socket that only this user may open; `cleanup` of what is returned ends it."""
+    runner = web.AppRunner(server.application(), access_log=None, handle_signals=False, shutdown_timeout=1)
+    await runner.setup()
+    before = os.umask(0o177)
+    try:
+        await web.UnixSite(runner, path).start()
+    finally:
+        os.umask(before)
+    return runner
+
+
+def merge_patch(document: JsonValue, patch: JsonValue) -> JsonValue:
+    """RFC 7396, section 2."""
+    if not isinstance(patch, dict):
+        return json.loads(json.dumps(patch)) if patch is not None else document
+    merged: JsonObject = dict(document) if isinstance(document, dict) else {}
+    for key, value in patch.items():
+        if value is None:
+            merged.pop(key, None)
+        else:
+            merged[key] = merge_patch(merged.get(key), value)
+    return merged

@@ -1,0 +1,145 @@
+"""The local platform: objects in memory, servers and Redis as processes of one machine."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import structlog
+
+from realtime_operator import naming
+from realtime_operator.api.base import JsonObject
+from realtime_operator.api.references import references
+from realtime_operator.api.v1alpha1 import RealtimeCluster
+from realtime_operator.builders import BuildSettings
+from realtime_operator.planning.plan import (
+    Action,
+    ApplyObject,
+    DeleteObject,
+    DeleteServer,
+    Drain,
+    EmitEvent,
+    EnsureSecret,
+    Plan,
+    Quiesce,
+    Resume,
+    ScaleRevision,
+    SetDeletionCost,
+    SetStatus,
+)
+from realtime_operator.planning.world import Endpoints, ObjectKey, World
+from realtime_operator.platforms.base import Key
+from realtime_operator.platforms.local.fleet import Fleet
+from realtime_operator.platforms.local.object_store import Event, ObjectStore, copy_of
+from realtime_operator.platforms.local.redis import LocalRedis
+from realtime_operator.platforms.local.server import LocalServer
+from realtime_operator.pods.admin_client import AdminClient, ServerUnavailableError
+
+logger = structlog.get_logger()
+
+BUILD_SETTINGS = BuildSettings(server_image="local", redis_image="local")
+"""Images mean nothing here: every server runs the release that is installed."""
+
+
+@dataclass(frozen=True, slots=True)
+class LocalPlatform:
+    """Implements Platform for the one cluster of its store. `on_event` is told every Event."""
+
+    store: ObjectStore
+    fleet: Fleet
+    admin: AdminClient
+    redis: LocalRedis | None
+    on_event: Callable[[Event], None]
+
+    async def read(self, key: Key) -> JsonObject | None:
+        """See Platform."""
+        cluster = self.store.cluster
+        return copy_of(cluster) if cluster is not None and _key_of(cluster) == key else None
+
+    async def observe(self, cluster: RealtimeCluster) -> World:
+        """See Platform. What has ended by itself is brought back first, as controllers of Kubernetes do."""
+        await self._sync(cluster)
+        name = cluster.metadata.name
+        token = self._admin_token(name)
+        servers = await asyncio.gather(*(server.observe(self.admin, token) for server in self.fleet.servers))
+        known = {key.name for key in self.store.objects if key.kind == "Secret"}
+        known |= {reference.secret for reference in references(cluster)}
+        hashes = {secret: self.store.secret_hashes(secret) for secret in known}
+        ports = self.fleet.files.ports
+        return World(
+            objects={key: copy_of(live) for key, live in self.store.objects.items()},
+            servers=tuple(servers),
+            secrets={secret: values for secret, values in hashes.items() if values},
+            endpoints=Endpoints(ports.client_url, ports.api_url),
+        )
+
+    async def apply(self, owner: JsonObject, plan: Plan) -> None:
+        """See Platform."""
+        name = _key_of(owner).name
+        for action in plan.actions:
+            await self._carry_out(action, name)
+        if any(isinstance(action, ApplyObject | ScaleRevision | DeleteObject) for action in plan.actions):
+            await self.fleet.sync()
+
+    async def _carry_out(self, action: Action, cluster: str) -> None:
+        match action:
+            case ApplyObject():
+                self.store.apply(action.manifest)
+            case EnsureSecret():
+                self.store.ensure_secret(action.manifest, action.keys)
+            case DeleteObject():
+                self.store.delete(action.key)
+            case ScaleRevision():
+                self.store.scale(action.replica_set, action.replicas)
+            case SetStatus():
+                self.store.set_status(action.status)
+            case EmitEvent():
+                self.on_event(self.store.tell(action))
+            case Quiesce() | Resume() | SetDeletionCost() | Drain() | DeleteServer():
+                server = self.fleet.find(action.server)
+                if server is not None:
+                    await self._tell(server, action, self._admin_token(cluster))
+
+    async def _tell(
+        self, server: LocalServer, action: Quiesce | Resume | SetDeletionCost | Drain | DeleteServer, token: str
+    ) -> None:
+        """A server that does not answer is told again at the next look."""
+        address = str(server.admin_socket)
+        try:
+            match action:
+                case Quiesce():
+                    server.quiesce()
+                    await self.admin.quiesce(address, token)
+                case Resume():
+                    server.resume()
+                    await self.admin.resume(address, token)
+                case Drain():
+                    await self.admin.drain(address, token, action.connections_per_second)
+                case SetDeletionCost():
+                    server.deletion_cost = action.cost
+                case DeleteServer():
+                    server.stop()
+        except ServerUnavailableError as error:
+            logger.warning("server does not answer", server=server.name, call=type(action).__name__, error=str(error))
+
+    async def _sync(self, cluster: RealtimeCluster) -> None:
+        key = ObjectKey("apps/v1", "StatefulSet", naming.redis(cluster.metadata.name))
+        stateful_set = self.store.objects.get(key)
+        if stateful_set is not None:
+            if self.redis is not None:
+                password = self.store.secret(naming.redis(cluster.metadata.name))[naming.KEY_REDIS_PASSWORD]
+                await self.redis.ensure(password)
+            self.store.objects[key] = {**stateful_set, "status": {"readyReplicas": 1}}
+        elif self.redis is not None:
+            await self.redis.end()
+        await self.fleet.sync()
+
+    def _admin_token(self, cluster: str) -> str:
+        return self.store.secret(naming.credentials_secret(cluster)).get(naming.KEY_ADMIN_TOKEN, "")
+
+
+def _key_of(document: JsonObject) -> Key:
+    metadata = document["metadata"]
+    assert isinstance(metadata, dict)
+    return Key(str(metadata["namespace"]), str(metadata["name"]))

@@ -1,0 +1,130 @@
+"""The servers of the local platform: as many processes of each revision as its ReplicaSet wants, as in Kubernetes."""
+
+from __future__ import annotations
+
+import asyncio
+import random
+import shutil
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+
+from realtime_operator.api.base import JsonObject
+from realtime_operator.planning.difference import revision_of
+from realtime_operator.platforms.local.object_store import ObjectStore, object_at
+from realtime_operator.platforms.local.process import Process
+from realtime_operator.platforms.local.server import LocalServer
+from realtime_operator.platforms.local.server_files import ServerFiles
+from realtime_operator.platforms.local.state_folder import StateFolder
+
+SUFFIX = "bcdfghjklmnpqrstvwxz2456789"
+SUFFIX_LENGTH = 5
+RETRY_SECONDS = (0.5, 30.0)
+"""The first and the longest pause before a server that ended by itself is replaced; the first of all has none."""
+HEALTHY_SECONDS = 10.0
+"""A server that lived for so long is replaced at once."""
+LOOK_SECONDS = 0.1
+
+
+@dataclass(slots=True)
+class Fleet:
+    """Owns the server processes. `on_change` is called whenever one has ended."""
+
+    folder: StateFolder
+    store: ObjectStore
+    files: ServerFiles
+    on_change: Callable[[], None]
+    servers: list[LocalServer] = field(default_factory=list)
+    _crashes: dict[str, int] = field(default_factory=dict)
+
+    def find(self, name: str) -> LocalServer | None:
+        """The server of a name."""
+        return next((server for server in self.servers if server.name == name), None)
+
+    async def sync(self) -> None:
+        """Make the processes what the ReplicaSets say; raises PlatformError when one cannot be started."""
+        self._note_ends()
+        wanted = {key.name: live for key, live in self.store.objects.items() if key.kind == "ReplicaSet"}
+        for server in self.servers:
+            if server.replica_set not in wanted:
+                server.stop()
+        for name, replica_set in wanted.items():
+            self._refresh_files(name, replica_set)
+            replicas = object_at(replica_set, "spec").get("replicas")
+            assert isinstance(replicas, int)
+            live = [server for server in self.servers if server.replica_set == name and not server.terminating]
+            for server in sorted(live, key=_goes_first)[: max(0, len(live) - replicas)]:
+                server.stop()
+            for _ in range(replicas - len(live)):
+                await self._start(name, replica_set)
+
+    async def stop(self, say: Callable[[int], None], at_once: asyncio.Event) -> None:
+        """Let all servers drain and end; `say` is told from time to time how many are left.
+
+        When `at_once` is set they close what they have.
+        """
+        for server in self.servers:
+            server.stop()
+        told_twice = False
+        while running := [server for server in self.servers if server.process.running]:
+            if at_once.is_set() and not told_twice:
+                told_twice = True
+                for server in running:
+                    server.process.terminate()
+            say(len(running))
+            await asyncio.sleep(LOOK_SECONDS)
+        self._note_ends()
+
+    def kill(self) -> None:
+        """End all processes without a farewell."""
+        for server in self.servers:
+            server.process.kill()
+
+    def _note_ends(self) -> None:
+        now = time.monotonic()
+        for server in list(self.servers):
+            if server.process.running:
+                continue
+            if server.crashed and server.retry_at is None:
+                server.retry_at = now + self._pause(server)
+            if not server.crashed or (server.retry_at is not None and now >= server.retry_at):
+                self._forget(server)
+
+    def _pause(self, server: LocalServer) -> float:
+        """Seconds until the replacement: none after a good life, then ever longer."""
+        lived = (datetime.now(UTC) - server.created_at).total_seconds()
+        crashes = 0 if lived > HEALTHY_SECONDS else self._crashes.get(server.revision, 0)
+        self._crashes[server.revision] = crashes + 1
+        first, longest = RETRY_SECONDS
+        return min(longest, first * 2.0 ** (crashes - 1)) if crashes else 0.0
+
+    def _forget(self, server: LocalServer) -> None:
+        self.servers.remove(server)
+        server.admin_socket.unlink(missing_ok=True)
+        shutil.rmtree(self.folder.server(server.name), ignore_errors=True)
+
+    async def _start(self, replica_set: str, manifest: JsonObject) -> None:
+        name = f"{replica_set}-{''.join(random.choices(SUFFIX, k=SUFFIX_LENGTH))}"  # noqa: S311 - a name
+        process = Process(name, self.folder.log(name), self.on_change)
+        server = LocalServer(
+            name=name,
+            revision=revision_of(manifest) or "",
+            replica_set=replica_set,
+            process=process,
+            admin_socket=self.folder.admin_socket(name),
+            created_at=datetime.now(UTC),
+        )
+        await server.start(self.files.write(name, manifest), self.folder.run)
+        self.servers.append(server)
+
+    def _refresh_files(self, replica_set: str, manifest: JsonObject) -> None:
+        """Bring Secrets that have changed to the servers that are there."""
+        for server in self.servers:
+            if server.replica_set == replica_set and server.process.running:
+                self.files.write(server.name, manifest)
+
+
+def _goes_first(server: LocalServer) -> tuple[int, bool, float]:
+    """Whom a ReplicaSet takes away: the lowest deletion cost, then who has not answered yet, then the youngest."""
+    return (server.deletion_cost, server.answered, -server.created_at.timestamp())

@@ -1,0 +1,26 @@
+"""Runs a program that ends when its parent ends, however that happens: `leash.py PARENT_PID PROGRAM ARGUMENT...`.
+
+Linux kills it with the parent (PR_SET_PDEATHSIG), and the signal stays set over exec. Started as a file and without
+site packages, so that it costs milliseconds.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import os
+import signal
+import sys
+
+PR_SET_PDEATHSIG = 1
+
+
+def main(arguments: list[str]) -> None:
+    """Become the program; never returns unless the parent is gone already."""
+    parent, program = int(arguments[0]), arguments[1:]
+    ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
+    if os.getppid() == parent:  # it may have ended before the line above
+        os.execv(program[0], program)  # noqa: S606 - to run a program is what it is for
+
+
+if __name__ == "__main__":
+    main(sys.argv[1:])

@@ -1,0 +1,159 @@
+"""What an API server keeps for a cluster, on this machine: the RealtimeCluster, what it owns, Secrets, Events.
+
+Everything but the values of Secrets lives in memory: at the next start all of it follows from the file again.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import secrets
+import uuid
+from collections import deque
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+
+from realtime_operator import naming
+from realtime_operator.api.base import JsonObject, JsonValue
+from realtime_operator.planning.plan import EmitEvent
+from realtime_operator.planning.world import ObjectKey
+
+NAMESPACE = "local"
+KEPT_EVENTS = 1000
+SECRET_BYTES = 32
+"""Random bytes in a generated credential."""
+
+
+@dataclass(frozen=True, slots=True)
+class Event:
+    """Something that was told about the cluster."""
+
+    at: datetime
+    type: str
+    reason: str
+    message: str
+
+    def to_object(self) -> JsonObject:
+        """As JSON."""
+        return {"at": self.at.isoformat(), "type": self.type, "reason": self.reason, "message": self.message}
+
+
+class ObjectStore:
+    """The store. `secrets_folder` has a folder for each Secret and a file for each key; it survives restarts."""
+
+    def __init__(self, secrets_folder: Path) -> None:
+        self._secrets_folder = secrets_folder
+        self.cluster: JsonObject | None = None
+        self.objects: dict[ObjectKey, JsonObject] = {}
+        self.events: deque[Event] = deque(maxlen=KEPT_EVENTS)
+
+    def set_cluster(self, name: str, spec: JsonObject) -> None:
+        """Create the cluster, or replace its spec; the generation counts the changes."""
+        if self.cluster is None:
+            metadata: JsonObject = {
+                "name": name,
+                "namespace": NAMESPACE,
+                "uid": str(uuid.uuid4()),
+                "generation": 1,
+                "creationTimestamp": datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ"),
+            }
+            self.cluster = {
+                "apiVersion": naming.API_VERSION, "kind": naming.KIND, "metadata": metadata, "spec": spec,
+            }  # fmt: skip
+        elif self.cluster["spec"] != spec:
+            metadata = object_at(self.cluster, "metadata")
+            generation = metadata["generation"]
+            assert isinstance(generation, int)
+            self.cluster = {**self.cluster, "metadata": {**metadata, "generation": generation + 1}, "spec": spec}
+
+    def set_status(self, status: JsonObject) -> None:
+        """Replace the cluster's status."""
+        if self.cluster is not None:
+            self.cluster = {**self.cluster, "status": status}
+
+    def apply(self, manifest: JsonObject) -> None:
+        """Create an object or replace what the manifest names of it."""
+        key = key_of(manifest)
+        self.objects[key] = {**self.objects.get(key, {}), **manifest}
+
+    def scale(self, replica_set: str, replicas: int) -> None:
+        """Set the number of pods of a ReplicaSet; one that is not there is left alone."""
+        key = ObjectKey("apps/v1", "ReplicaSet", replica_set)
+        live = self.objects.get(key)
+        if live is not None:
+            self.objects[key] = {**live, "spec": {**object_at(live, "spec"), "replicas": replicas}}
+
+    def delete(self, key: ObjectKey) -> None:
+        """Remove an object; the values of a Secret go with it."""
+        self.objects.pop(key, None)
+        if key.kind == "Secret":
+            for file in self._folder(key.name).glob("*"):
+                file.unlink()
+
+    def ensure_secret(self, manifest: JsonObject, keys: tuple[str, ...]) -> None:
+        """Create a Secret, or add the keys that it lacks, with random values."""
+        self.apply(manifest)
+        name = key_of(manifest).name
+        for key in keys:
+            if key not in self.secret(name):
+                self.put_secret(name, {key: secrets.token_urlsafe(SECRET_BYTES)})
+
+    def put_secret(self, name: str, values: Mapping[str, str]) -> None:
+        """Write keys of a Secret."""
+        folder = self._folder(name)
+        folder.mkdir(mode=0o700, exist_ok=True)
+        for key, value in values.items():
+            file = folder / key
+            file.touch(mode=0o600)
+            file.write_text(value)
+
+    def secret(self, name: str) -> dict[str, str]:
+        """The values of a Secret, none when it is not there."""
+        folder = self._folder(name)
+        return {file.name: file.read_text() for file in sorted(folder.glob("*"))} if folder.is_dir() else {}
+
+    def secret_hashes(self, name: str) -> dict[str, str]:
+        """The SHA-256 (hex) of each value of a Secret."""
+        return {key: hashlib.sha256(value.encode()).hexdigest() for key, value in self.secret(name).items()}
+
+    def config_map(self, name: str) -> dict[str, str]:
+        """The data of a ConfigMap, none when it is not there."""
+        data = self.objects.get(ObjectKey("v1", "ConfigMap", name), {}).get("data")
+        return {key: str(value) for key, value in data.items()} if isinstance(data, dict) else {}
+
+    def tell(self, event: EmitEvent) -> Event:
+        """Keep an Event."""
+        told = Event(datetime.now(UTC), event.type.value, str(event.reason), event.message)
+        self.events.append(told)
+        return told
+
+    def _folder(self, name: str) -> Path:
+        assert "/" not in name
+        return self._secrets_folder / name
+
+
+def key_of(manifest: JsonObject) -> ObjectKey:
+    """The key of a manifest."""
+    return ObjectKey(str(manifest["apiVersion"]), str(manifest["kind"]), str(object_at(manifest, "metadata")["name"]))
+
+
+def object_at(document: JsonObject, *path: str) -> JsonObject:
+    """An object deep in a document; an empty one when it is not there."""
+    found: JsonValue = document
+    for part in path:
+        found = found.get(part) if isinstance(found, dict) else None
+    return found if isinstance(found, dict) else {}
+
+
+def objects_at(document: JsonObject, *path: str) -> list[JsonObject]:
+    """The objects in a list deep in a document; none when it is not there."""
+    found = object_at(document, *path[:-1]).get(path[-1])
+    return [item for item in found if isinstance(item, dict)] if isinstance(found, list) else []
+
+
+def copy_of(document: JsonObject) -> JsonObject:
+    """A copy that shares nothing."""
+    copied: JsonObject = json.loads(json.dumps(document))
+    return copied

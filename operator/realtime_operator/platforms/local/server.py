@@ -1,0 +1,110 @@
+"""One server as a process: what a pod is elsewhere."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import sys
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+
+from realtime_operator import naming
+from realtime_operator.planning.world import Server, ServerState
+from realtime_operator.platforms.local.process import Process
+from realtime_operator.pods.admin_client import AdminClient, ServerUnavailableError
+
+CRASHED = "CrashLoopBackOff"
+"""The kubelet's word for a container that ended and is not started again yet."""
+STARTING = "ContainerCreating"
+
+
+@dataclass(slots=True)
+class LocalServer:
+    """A process and what is noted about it. `retry_at` is set when it has ended by itself: then it is replaced."""
+
+    name: str
+    revision: str
+    replica_set: str
+    process: Process
+    admin_socket: Path
+    created_at: datetime
+    serving: bool = True
+    terminating: bool = False
+    quiesced_at: datetime | None = None
+    deletion_cost: int = 0
+    answered: bool = False
+    retry_at: float | None = None
+    """Monotonic seconds."""
+
+    @property
+    def crashed(self) -> bool:
+        """Whether it ended without being asked to."""
+        return not self.process.running and not self.process.asked_to_end
+
+    async def start(self, config: Path, temporary: Path) -> None:
+        """Start the process; raises PlatformError."""
+        command = [sys.executable, "-P", "-m", "realtime_server", "run"]
+        await self.process.start(command, self._environment(config, temporary))
+
+    def _environment(self, config: Path, temporary: Path) -> Mapping[str, str]:
+        return {
+            **os.environ,
+            naming.ENV_CONFIG: str(config),
+            naming.ENV_SERVER_NAME: self.name,
+            naming.ENV_REVISION: self.revision,
+            "TMPDIR": str(temporary),
+            "LOG_FORMAT": "text",
+        }
+
+    def quiesce(self) -> None:
+        """Note that it shall take no new connections."""
+        self.serving = False
+        self.quiesced_at = datetime.now(UTC)
+
+    def resume(self) -> None:
+        """Note that it shall serve."""
+        self.serving = True
+        self.quiesced_at = None
+
+    def stop(self) -> None:
+        """Let it drain and end."""
+        if not self.terminating:
+            self.terminating = True
+            self.process.terminate()
+
+    async def observe(self, admin: AdminClient, token: str) -> Server:
+        """As planning sees it. A server that was quiesced, and did not hear of it, is told again."""
+        address = str(self.admin_socket)
+        report = await admin.report(address, token) if self.process.running else None
+        if report is not None and not self.serving and report.state is ServerState.SERVING:
+            await _told(admin.quiesce, address, token)
+        ready = report is not None and await admin.is_ready(address, token)
+        self.answered = self.answered or report is not None
+        return Server(
+            name=self.name,
+            uid=self.name,
+            revision=self.revision,
+            created_at=self.created_at,
+            serving=self.serving,
+            ready=ready,
+            terminating=self.terminating,
+            quiesced_at=self.quiesced_at,
+            deletion_cost=self.deletion_cost,
+            waiting_reason=self._waiting_reason(),
+            waiting_message=self.process.last_words() or None if self.crashed else None,
+            address=address,
+            report=report,
+        )
+
+    def _waiting_reason(self) -> str | None:
+        if self.crashed:
+            return CRASHED
+        return None if self.answered else STARTING
+
+
+async def _told(call: Callable[[str, str], Awaitable[None]], address: str, token: str) -> None:
+    """A server that does not answer is asked again at the next look."""
+    with contextlib.suppress(ServerUnavailableError):
+        await call(address, token)

@@ -1,0 +1,141 @@
+"""The files of a server: what its pod would have mounted, below a folder of its own, and its configuration.
+
+The small part of a kubelet that servers need: volumes of ConfigMaps and Secrets.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from realtime_operator import naming
+from realtime_operator.api.base import JsonObject, JsonValue
+from realtime_operator.errors import PlatformError
+from realtime_operator.platforms.local.object_store import ObjectStore, object_at, objects_at
+from realtime_operator.platforms.local.redis import LocalRedis
+from realtime_operator.platforms.local.state_folder import StateFolder
+
+POD_FILES = "/etc/realtime/"
+"""Below it are the files that a server's configuration names."""
+REDIS_URL_FILE = f"{naming.REDIS_CREDENTIALS_DIRECTORY}/url-of-this-machine"
+REDIS_PASSWORD_FILE = f"{naming.REDIS_CREDENTIALS_DIRECTORY}/{naming.KEY_REDIS_PASSWORD}"
+
+
+@dataclass(frozen=True, slots=True)
+class Ports:
+    """Where all servers of the platform listen together."""
+
+    host: str = "127.0.0.1"
+    client: int = naming.PORT_CLIENT
+    api: int = naming.PORT_API
+
+    @property
+    def client_url(self) -> str:
+        """Where clients connect."""
+        return f"ws://{_reachable(self.host)}:{self.client}{naming.CLIENT_PATH}"
+
+    @property
+    def api_url(self) -> str:
+        """Where backends call."""
+        return f"http://{_reachable(self.host)}:{self.api}/api"
+
+
+@dataclass(frozen=True, slots=True)
+class ServerFiles:
+    """Writes the files of servers. `redis` None: servers get no backplane, each is alone."""
+
+    folder: StateFolder
+    store: ObjectStore
+    ports: Ports
+    redis: LocalRedis | None
+
+    def write(self, server: str, replica_set: JsonObject) -> Path:
+        """Write what differs; returns the configuration file. Raises PlatformError."""
+        root = self.folder.server(server)
+        try:
+            self._write_volumes(root, object_at(replica_set, "spec", "template", "spec"))
+            if self.redis is not None:
+                password = _inside(root, REDIS_PASSWORD_FILE)
+                if password.exists():
+                    _write(_inside(root, REDIS_URL_FILE), self.redis.url(password.read_text()))
+            original = json.loads(_inside(root, f"{naming.CONFIG_DIRECTORY}/{naming.CONFIG_FILE}").read_text())
+            config = self._config(original, root, self.folder.admin_socket(server))
+            _write(root / naming.CONFIG_FILE, json.dumps(config, indent=2) + "\n")
+        except OSError as error:
+            raise PlatformError(f"cannot write the files of {server}: {error}") from error
+        return root / naming.CONFIG_FILE
+
+    def _write_volumes(self, root: Path, pod: JsonObject) -> None:
+        volumes = {str(volume["name"]): volume for volume in objects_at(pod, "volumes")}
+        for mount in objects_at(objects_at(pod, "containers")[0], "volumeMounts"):
+            folder = _inside(root, str(mount["mountPath"]))
+            folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+            for name, value in self._values(volumes[str(mount["name"])]).items():
+                _write(folder / name, value)
+
+    def _values(self, volume: JsonObject) -> Mapping[str, str]:
+        """Files of a volume, by name; none for one that is neither of a ConfigMap nor of Secrets."""
+        if "configMap" in volume:
+            return self.store.config_map(str(object_at(volume, "configMap")["name"]))
+        if "secret" in volume:
+            source = object_at(volume, "secret")
+            return _items(source, self.store.secret(str(source["secretName"])))
+        files: dict[str, str] = {}
+        for entry in objects_at(volume, "projected", "sources"):
+            source = object_at(entry, "secret")
+            files.update(_items(source, self.store.secret(str(source["name"]))))
+        return files
+
+    def _config(self, config: JsonObject, root: Path, admin_socket: Path) -> JsonObject:
+        """The pod's configuration for this machine: files below `root`, shared ports, the admin API on a socket."""
+        moved = _move(config, root)
+        assert isinstance(moved, dict)
+        backplane = object_at(moved, "backplane")
+        if "address" in object_at(backplane, "redis"):
+            url_file: JsonObject = {"url_file": str(_inside(root, REDIS_URL_FILE))}
+            backplane = {**backplane, "redis": None if self.redis is None else url_file}
+        listen: JsonObject = {
+            "host": self.ports.host,
+            "client_port": self.ports.client,
+            "api_port": self.ports.api,
+            "admin_socket": str(admin_socket),
+            "shared": True,
+        }
+        return {**moved, "listen": listen, "backplane": backplane}
+
+
+def _items(source: JsonObject, values: Mapping[str, str]) -> dict[str, str]:
+    items = {str(item["key"]): str(item["path"]) for item in objects_at(source, "items")}
+    return {path: values[key] for key, path in items.items() if key in values}
+
+
+def _inside(root: Path, path: str) -> Path:
+    """An absolute path of the pod, below the server's folder."""
+    return root / path.lstrip("/")
+
+
+def _move(value: JsonValue, root: Path) -> JsonValue:
+    if isinstance(value, dict):
+        return {key: _move(item, root) for key, item in value.items()}
+    if isinstance(value, list):
+        return [_move(item, root) for item in value]
+    return str(_inside(root, value)) if isinstance(value, str) and value.startswith(POD_FILES) else value
+
+
+def _write(path: Path, value: str) -> None:
+    """Replace a file in one step, so that whoever reads it sees the old or the new value."""
+    if path.exists() and path.read_text() == value:
+        return
+    new = path.with_name(f".{path.name}.new")
+    new.touch(mode=0o600)
+    new.write_text(value)
+    new.replace(path)
+
+
+def _reachable(host: str) -> str:
+    """The part of a URL with which a client on this machine gets there."""
+    if host in {"0.0.0.0", "::"}:  # noqa: S104 - only compared
+        return "127.0.0.1"
+    return f"[{host}]" if ":" in host else host

@@ -1,0 +1,106 @@
+"""Where the local platform keeps what it has: credentials, sockets, logs. Nobody but the user may look into it."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from dataclasses import dataclass
+from pathlib import Path
+
+from realtime_operator.errors import StateFolderError
+
+ENV_STATE_DIR = "REALTIME_STATE_DIR"
+LONGEST_SOCKET = 104
+"""Bytes that the path of a Unix socket may have on every system."""
+LONGEST_NAME = len("/run/realtime-server-12345678/worker-00.sock")
+KEPT_LOGS = 50
+
+
+def default_path() -> Path:
+    """`$REALTIME_STATE_DIR`, else `realtime` in `$XDG_STATE_HOME` (XDG Base Directory Specification 0.8)."""
+    own = os.environ.get(ENV_STATE_DIR)
+    if own:
+        return Path(own)
+    base = os.environ.get("XDG_STATE_HOME") or Path.home() / ".local" / "state"
+    return Path(base) / "realtime"
+
+
+@dataclass(frozen=True, slots=True)
+class StateFolder:
+    """The folder of one local platform."""
+
+    path: Path
+
+    @property
+    def lock(self) -> Path:
+        """Held by the process that runs the platform; has its pid."""
+        return self.path / "lock"
+
+    @property
+    def control(self) -> Path:
+        """The Unix socket on which the platform answers."""
+        return self.run / "control.sock"
+
+    @property
+    def run(self) -> Path:
+        """Sockets, and files that processes make and that mean nothing after their end."""
+        return self.path / "run"
+
+    @property
+    def secrets(self) -> Path:
+        """A folder for each Secret, a file for each of its keys."""
+        return self.path / "secrets"
+
+    @property
+    def redis(self) -> Path:
+        """The configuration of the local Redis."""
+        return self.path / "redis"
+
+    @property
+    def logs(self) -> Path:
+        """A log for each server, and Redis' own."""
+        return self.path / "logs"
+
+    def server(self, name: str) -> Path:
+        """What a server reads: as the root folder of its pod would be."""
+        return self.path / "servers" / name
+
+    def admin_socket(self, server: str) -> Path:
+        """Where a server's admin API listens."""
+        return self.run / f"{server}.sock"
+
+    def log(self, name: str) -> Path:
+        """The log of a process."""
+        return self.logs / f"{name}.log"
+
+    def prepare(self) -> None:
+        """Make it; raises StateFolderError when that is not possible or its path is too long for sockets."""
+        length = len(os.fsencode(self.path)) + LONGEST_NAME
+        if length > LONGEST_SOCKET:
+            raise StateFolderError(
+                f"{self.path} is too long by {length - LONGEST_SOCKET} bytes for the sockets in it:"
+                " choose a shorter folder with --state-dir"
+            )
+        try:
+            for folder in (self.path, self.run, self.secrets, self.redis, self.logs):
+                folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+            self.path.chmod(0o700)
+        except OSError as error:
+            raise StateFolderError(f"{self.path} cannot be used: {error.strerror}") from error
+
+    def clean(self) -> bool:
+        """Remove what processes left that are no more, all but credentials and the latest logs; whether there was any.
+
+        Only for whoever holds the lock.
+        """
+        left = [self.path / "servers", *self.run.iterdir()]
+        left = [entry for entry in left if entry.exists() or entry.is_socket()]
+        for entry in left:
+            if entry.is_dir():
+                shutil.rmtree(entry)
+            else:
+                entry.unlink()
+        logs = sorted(self.logs.glob("*.log"), key=lambda path: path.stat().st_mtime, reverse=True)
+        for log in logs[KEPT_LOGS:]:
+            log.unlink()
+        return bool(left)
