@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import signal
-import time
 from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -44,8 +43,8 @@ class LocalOptions:
 
     file: Path
     state_dir: Path
+    ports: Ports
     name: str | None = None
-    ports: Ports = Ports()
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,7 +80,10 @@ class LocalRun:
     @classmethod
     @contextlib.asynccontextmanager
     async def open(cls, options: LocalOptions, listener: Listener) -> AsyncIterator[LocalRun]:
-        """Run it during the body; nothing is left after it. Raises InputError and PlatformError before anything runs."""
+        """Run it during the body; nothing is left after it.
+
+        Raises InputError or PlatformError before anything runs.
+        """
         file = read(options.file, options.name)
         folder = StateFolder(options.state_dir)
         folder.prepare()
@@ -160,9 +162,8 @@ class LocalRun:
             self._listener.on_refusal(str(error))
             return
         if file.name != self._key.name:
-            self._listener.on_refusal(
-                f"{file.path}: the name is {file.name} now; stop and start to run another cluster"
-            )
+            refusal = f"{file.path}: the name is {file.name} now; stop and start to run another cluster"
+            self._listener.on_refusal(refusal)
             return
         self._listener.on_change(await self.forecast_of(file))
         self._take(file)
@@ -174,7 +175,7 @@ class LocalRun:
         self.store.set_cluster(file.name, self._possible(file))
 
     def _possible(self, file: ClusterFile) -> JsonObject:
-        """The spec, or what can be had of it without Redis: one server at a time, which keeps its messages to itself."""
+        """The spec, or what can be had of it without Redis: one server at a time, with its messages to itself."""
         spec = copy_of(file.spec)
         external = file.cluster.spec.backplane.redis.external is not None
         if self.redis is not None or external:
@@ -201,8 +202,3 @@ def _fingerprint(path: Path) -> tuple[int, int, int] | None:
     except OSError:
         return None
     return (stat.st_mtime_ns, stat.st_size, stat.st_ino)
-
-
-def seconds_since(start: float) -> float:
-    """Monotonic seconds since `start`."""
-    return time.monotonic() - start
