@@ -37,6 +37,8 @@ ANNOTATION_APPLIED = f"{GROUP}/applied"
 ANNOTATION_QUIESCED_AT = f"{GROUP}/quiesced-at"
 """On server pods: when the pod was taken out of the endpoints, RFC 3339 in UTC."""
 ANNOTATION_DELETION_COST = "controller.kubernetes.io/pod-deletion-cost"
+ANNOTATION_DRAIN = f"{GROUP}/drain"
+"""On server pods: "requested" asks the operator to drain this server and to replace it."""
 ANNOTATION_CHECKSUM = f"{GROUP}/checksum"
 """On pod templates: a hash of what the pod reads at its start and that is not part of its template."""
 

@@ -80,5 +80,7 @@ def _about(action: Action, servers: dict[str, Server]) -> EmitEvent | None:
     if isinstance(action, Resume):
         return EmitEvent(EventType.NORMAL, Reason.RESUMED, f"server {action.server} serves again")
     if isinstance(action, DeleteServer):
-        return EmitEvent(EventType.WARNING, Reason.SERVER_REPLACED, f"server {action.server} has failed for good")
+        if servers[action.server].failed:
+            return EmitEvent(EventType.WARNING, Reason.SERVER_REPLACED, f"server {action.server} has failed for good")
+        return EmitEvent(EventType.NORMAL, Reason.SERVER_REPLACED, f"server {action.server} is drained and replaced")
     return None

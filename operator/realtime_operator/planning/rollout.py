@@ -21,7 +21,7 @@ from datetime import datetime
 
 from realtime_operator.planning import budget
 from realtime_operator.planning.budget import DrainPolicy
-from realtime_operator.planning.plan import Action, Drain, Quiesce, Resume, ScaleRevision, SetDeletionCost
+from realtime_operator.planning.plan import Action, DeleteServer, Drain, Quiesce, Resume, ScaleRevision, SetDeletionCost
 from realtime_operator.planning.world import Server, ServerState
 
 RETIRED_DELETION_COST = -1000
@@ -123,15 +123,21 @@ def next_step(fleet: Fleet, policy: RolloutPolicy, now: datetime) -> RolloutStep
     ]
     gone = Counter(server.revision for server in done if _goes_first(server, fleet))
     actions += _scale_old(fleet, gone)
+    actions += _replace_in_place(fleet, done)
     return RolloutStep(_target_replicas(fleet, policy, gone[fleet.target]), tuple(actions), retiring, rate)
 
 
 def _retiring(fleet: Fleet) -> tuple[Server, ...]:
-    """Every server of an old revision, and as many of the target as are too many; who goes first stands first."""
+    """Every server of an old revision, those that a person wants replaced, and as many of the target as are too many.
+
+    Who goes first stands first.
+    """
     old = [server for server in fleet.live if server.revision != fleet.target]
     target = [server for server in fleet.live if server.revision == fleet.target]
-    surplus = max(0, len(target) - fleet.desired)
-    return (*sorted(old, key=_retirement_order), *sorted(target, key=_retirement_order)[:surplus])
+    requested = [server for server in target if server.drain_requested]
+    others = sorted((server for server in target if not server.drain_requested), key=_retirement_order)
+    surplus = max(0, len(target) - fleet.desired - len(requested))
+    return (*sorted(old, key=_retirement_order), *sorted(requested, key=_retirement_order), *others[:surplus])
 
 
 def _rate(fleet: Fleet, policy: RolloutPolicy) -> float:
@@ -263,9 +269,19 @@ def _scale_old(fleet: Fleet, gone: Counter[str]) -> list[Action]:
     return actions
 
 
+def _replace_in_place(fleet: Fleet, done: Sequence[Server]) -> list[Action]:
+    """Without a surge, a server that a person wants replaced is deleted when it is done, and its ReplicaSet acts."""
+    if fleet.target_replicas > fleet.desired:
+        return []
+    return [DeleteServer(server.name) for server in done if server.drain_requested and server.revision == fleet.target]
+
+
 def _target_replicas(fleet: Fleet, policy: RolloutPolicy, gone: int) -> int:
     """Surge up to what the limit allows; go down only by servers that are done."""
     now = fleet.target_replicas
     if now > fleet.desired:
         return max(fleet.desired, _lowered(now, fleet.live_of(fleet.target), gone))
+    if not fleet.old_replicas and now == fleet.desired:
+        requested = sum(1 for s in fleet.live if s.drain_requested and s.revision == fleet.target and s.serving)
+        return now + min(requested, policy.max_surge)
     return max(now, min(fleet.desired, fleet.desired + policy.max_surge - fleet.old_replicas))

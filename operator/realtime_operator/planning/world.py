@@ -63,6 +63,7 @@ class Server:
     failed: bool = False  # phase Failed or Succeeded: it will never serve again
     quiesced_at: datetime | None = None
     deletion_cost: int = 0
+    drain_requested: bool = False  # ANNOTATION_DRAIN: a person wants it to be replaced
     waiting_reason: str | None = None  # ImagePullBackOff, CrashLoopBackOff, ... of the container; Unschedulable
     waiting_message: str | None = None
     address: str | None = None

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Mapping
+import ssl
+from collections.abc import AsyncIterator, Mapping
+from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
 from typing import cast
@@ -52,30 +54,64 @@ def path_of(api_version: str, kind: str, namespace: str, name: str = "", subreso
     return "/".join(part for part in parts if part)
 
 
+@dataclass(frozen=True, slots=True)
+class WebSocketAccess:
+    """What a WebSocket client needs: the URL, headers for the handshake, TLS."""
+
+    url: str
+    headers: Mapping[str, str]
+    ssl_context: ssl.SSLContext | None
+
+
+@dataclass(frozen=True, slots=True)
+class Context:
+    """Which cluster and namespace a KUBECONFIG means."""
+
+    name: str
+    namespace: str
+
+
+def context_of(name: str | None) -> Context:
+    """A context of the KUBECONFIG, None: the current one. Raises PlatformError when there is none of the name."""
+    path = os.environ.get("KUBECONFIG") or None
+    try:
+        contexts, current = config.list_kube_config_contexts(path)  # type: ignore[no-untyped-call]
+    except (ConfigException, OSError) as error:
+        raise PlatformError(f"no KUBECONFIG that can be used: {error}") from error
+    known = {str(entry["name"]): entry for entry in contexts}
+    chosen = known.get(name) if name is not None else current
+    if chosen is None:
+        raise PlatformError(f"the KUBECONFIG has no context {name}, but {', '.join(known) or 'none'}")
+    return Context(str(chosen["name"]), str(chosen["context"].get("namespace") or "default"))
+
+
 class KubernetesClient:
     """One client for the whole process. Every call raises a PlatformError and nothing else."""
 
     def __init__(self, api: client.ApiClient, metrics: Metrics) -> None:
         self._api = api
         self._metrics = metrics
+        self._raw: aiohttp.ClientSession | None = None
         self._api.user_agent = f"realtime-operator/{version('realtime-operator')}"
 
     @classmethod
-    async def connect(cls, metrics: Metrics) -> KubernetesClient:
-        """Use the pod's service account, or the KUBECONFIG of a person."""
+    async def connect(cls, metrics: Metrics, context: str | None = None) -> KubernetesClient:
+        """Use the pod's service account, or the KUBECONFIG of a person (`context` None: the current one of it)."""
         configuration = client.Configuration()
         try:
-            if in_cluster():
+            if in_cluster() and context is None:
                 config.load_incluster_config(client_configuration=configuration)  # type: ignore[no-untyped-call]
             else:
                 path = os.environ.get("KUBECONFIG")
-                await config.load_kube_config(path, client_configuration=configuration)  # type: ignore[no-untyped-call]
+                await config.load_kube_config(path, context, configuration)  # type: ignore[no-untyped-call]
         except (ConfigException, OSError) as error:
             raise PlatformError(f"no credentials for a Kubernetes cluster: {error}") from error
         return cls(client.ApiClient(configuration), metrics)
 
     async def close(self) -> None:
         """Close all connections."""
+        if self._raw is not None:
+            await self._raw.close()
         await self._api.close()  # type: ignore[no-untyped-call]
 
     async def get(self, path: str, query: Mapping[str, str] | None = None) -> JsonObject:
@@ -117,6 +153,59 @@ class KubernetesClient:
             await self._request("DELETE", path, body=options)
         except NotFoundError:
             return
+
+    async def call(self, method: str, path: str, *, headers: Mapping[str, str], body: bytes = b"") -> bytes:
+        """Any request, for what stands behind the API server's proxy; the body as it came."""
+        _, url, own_headers, _, _ = await self._api.param_serialize(
+            method=method, resource_path=path, header_params=dict(headers), auth_settings=["BearerToken"]
+        )
+        session = self._session()
+        timeout = aiohttp.ClientTimeout(total=REQUEST_SECONDS)
+        try:
+            async with session.request(
+                method, url, headers=own_headers, data=body, ssl=self._ssl_context, timeout=timeout
+            ) as response:
+                text = await response.read()
+        except (aiohttp.ClientError, OSError, TimeoutError) as error:
+            raise UnreachableError(f"{method} {path}: {type(error).__name__}: {error}") from error
+        if response.status >= 400:
+            raise _narrowed(response.status, method, path, text)
+        return text
+
+    async def lines(self, path: str, query: Mapping[str, str]) -> AsyncIterator[str]:
+        """The lines of an answer as they come, until the server ends it; raises PlatformError before the first one."""
+        _, url, headers, _, _ = await self._api.param_serialize(
+            method="GET", resource_path=path, query_params=list(query.items()), auth_settings=["BearerToken"]
+        )
+        timeout = aiohttp.ClientTimeout(total=None, sock_connect=REQUEST_SECONDS)
+        try:
+            async with self._session().get(url, headers=headers, ssl=self._ssl_context, timeout=timeout) as response:
+                if response.status >= 400:
+                    raise _narrowed(response.status, "GET", path, await response.read())
+                async for line in response.content:
+                    yield line.decode(errors="replace").rstrip("\n")
+        except (aiohttp.ClientError, OSError, TimeoutError) as error:
+            raise UnreachableError(f"GET {path}: {type(error).__name__}: {error}") from error
+
+    async def websocket(self, path: str) -> WebSocketAccess:
+        """How to open a WebSocket to what stands behind the API server's proxy."""
+        _, url, headers, _, _ = await self._api.param_serialize(
+            method="GET", resource_path=path, auth_settings=["BearerToken"]
+        )
+        kept = {name: value for name, value in headers.items() if name.lower() == "authorization"}
+        secure = url.startswith("https:")
+        return WebSocketAccess("ws" + url.removeprefix("http"), kept, self._ssl_context if secure else None)
+
+    def _session(self) -> aiohttp.ClientSession:
+        """A session beside the library's own, which reads every answer whole."""
+        if self._raw is None:
+            self._raw = aiohttp.ClientSession(trust_env=True)
+        return self._raw
+
+    @property
+    def _ssl_context(self) -> ssl.SSLContext:
+        context: ssl.SSLContext = self._api.rest_client.ssl_context
+        return context
 
     async def _request(
         self,

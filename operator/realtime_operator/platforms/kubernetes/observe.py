@@ -18,6 +18,9 @@ from realtime_operator.planning.world import ObjectKey, Server, ServerReport, Wo
 from realtime_operator.platforms.kubernetes.client import KubernetesClient, path_of
 from realtime_operator.pods.admin_client import AdminClient
 
+DRAIN_REQUESTED = "requested"
+"""The value of ANNOTATION_DRAIN."""
+
 OWNED_KINDS = (
     ("v1", "ConfigMap"),
     ("v1", "Secret"),
@@ -133,6 +136,7 @@ def read_server(pod: JsonObject, report: ServerReport | None) -> Server:
         terminating=dig(metadata, "deletionTimestamp") is not None,
         failed=text(pod, "status", "phase") in {"Failed", "Succeeded"},
         quiesced_at=_time(quiesced_at),
+        drain_requested=text(annotations, naming.ANNOTATION_DRAIN) == DRAIN_REQUESTED,
         deletion_cost=_cost(text(annotations, naming.ANNOTATION_DELETION_COST)),
         waiting_reason=waiting_reason,
         waiting_message=waiting_message,

@@ -19,7 +19,7 @@ Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
 
 class ControlServer:
-    """The site. `on_edit` is called after the spec was changed, `on_marked` after something about a server was."""
+    """The site. `on_edit` is called after something was changed."""
 
     def __init__(self, platform: LocalPlatform, on_edit: Callable[[], None]) -> None:
         self._platform = platform
@@ -34,6 +34,7 @@ class ControlServer:
         router.add_patch("/v1/cluster", self._patch)
         router.add_get("/v1/events", self._events)
         router.add_get("/v1/servers", self._servers)
+        router.add_post("/v1/servers/{name}/drain", self._drain)
         router.add_get("/v1/secrets/{name}", self._secret)
         return application
 
@@ -79,6 +80,10 @@ class ControlServer:
             [
                 {
                     "name": server.name,
+                    "revision": server.revision,
+                    "created_at": server.created_at.isoformat(),
+                    "serving": server.serving,
+                    "terminating": server.terminating,
                     "pid": server.process.pid,
                     "admin_socket": str(server.admin_socket),
                     "log": str(server.process.log),
@@ -86,6 +91,15 @@ class ControlServer:
                 for server in fleet.servers
             ]
         )
+
+    async def _drain(self, request: web.Request) -> web.Response:
+        """Note that a server shall be replaced; 404 when there is none of the name."""
+        server = self._platform.fleet.find(request.match_info["name"])
+        if server is None:
+            return web.json_response({"message": "there is no such server"}, status=404)
+        server.drain_requested = True
+        self._on_edit()
+        return web.json_response({})
 
     async def _secret(self, request: web.Request) -> web.Response:
         values = self._platform.store.secret(request.match_info["name"])

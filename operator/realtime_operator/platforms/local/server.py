@@ -34,6 +34,7 @@ class LocalServer:
     terminating: bool = False
     quiesced_at: datetime | None = None
     deletion_cost: int = 0
+    drain_requested: bool = False
     answered: bool = False
     retry_at: float | None = None
     """Monotonic seconds."""
@@ -92,6 +93,7 @@ class LocalServer:
             terminating=self.terminating,
             quiesced_at=self.quiesced_at,
             deletion_cost=self.deletion_cost,
+            drain_requested=self.drain_requested,
             waiting_reason=self._waiting_reason(),
             waiting_message=self.process.last_words() or None if self.crashed else None,
             address=address,

@@ -10,7 +10,7 @@ import math
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 
-from realtime_operator.planning.plan import Action, Drain, Quiesce, Resume, ScaleRevision, SetDeletionCost
+from realtime_operator.planning.plan import Action, DeleteServer, Drain, Quiesce, Resume, ScaleRevision, SetDeletionCost
 from realtime_operator.planning.rollout import Fleet, RolloutPolicy, RolloutStep, next_step
 from realtime_operator.planning.world import Server, ServerReport, ServerState
 
@@ -31,6 +31,7 @@ class Pod:
     quiesced: float | None = None
     drain_rate: float | None = None
     deletion_cost: int = 0
+    drain_requested: bool = False
     connections: float = 0
     last_accept: float | None = None
     terminating: float | None = None
@@ -61,6 +62,7 @@ class Pod:
             terminating=self.terminating is not None,
             quiesced_at=None if self.quiesced is None else START + timedelta(seconds=self.quiesced),
             deletion_cost=self.deletion_cost,
+            drain_requested=self.drain_requested,
             waiting_reason="CrashLoopBackOff" if self.broken else (None if started else "ContainerCreating"),
             report=report if started else None,
         )
@@ -129,9 +131,12 @@ class Simulation:
         if isinstance(action, ScaleRevision):
             self.replicas[action.replica_set] = action.replicas
             return
-        assert isinstance(action, Quiesce | Resume | Drain | SetDeletionCost)
+        assert isinstance(action, Quiesce | Resume | Drain | SetDeletionCost | DeleteServer)
         pod = next(pod for pod in self.pods if pod.name == action.server)
-        if isinstance(action, Quiesce):
+        if isinstance(action, DeleteServer):
+            self.removed_with_connections += math.ceil(pod.connections - 1e-9)
+            self.pods.remove(pod)
+        elif isinstance(action, Quiesce):
             pod.serving, pod.quiesced = False, self.now
         elif isinstance(action, Resume):
             pod.serving, pod.quiesced, pod.drain_rate = True, None, None

@@ -259,3 +259,21 @@ def test_changes_of_mind_keep_the_promises(policy: RolloutPolicy, desired: int, 
             assert simulation.removed_with_connections == 0
             assert simulation.available() >= desired - policy.max_unavailable
     simulation.settle()
+
+
+@settings(max_examples=40)
+@given(policies, st.integers(1, 5), st.sets(st.integers(0, 4), min_size=1), st.integers(0, 100))
+def test_servers_that_a_person_wants_replaced_are_replaced(
+    policy: RolloutPolicy, desired: int, requested: set[int], connections: int
+) -> None:
+    """Any of them, any number: enough serve all the while, none is cut, the budget holds, others stay, it ends."""
+    simulation = settled(policy, desired, "a", connections)
+    pods = list(simulation.pods)
+    leaving = {pods[index].name for index in requested if index < len(pods)}
+    for pod in pods:
+        pod.drain_requested = pod.name in leaving
+    run_checked(simulation)
+    names = {pod.name for pod in simulation.pods}
+    assert leaving.isdisjoint(names)
+    assert {pod.name for pod in pods} - leaving <= names
+    assert len(names) == desired

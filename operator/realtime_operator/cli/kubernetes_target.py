@@ -1,0 +1,250 @@
+"""A Kubernetes cluster, as the commands see it: everything goes through its API server, with a person's credentials.
+
+Servers and Services are reached through the API server's proxy, so that a laptop needs no route to them. The person
+needs, in the namespace: to read RealtimeClusters, ReplicaSets, Pods, Events and Secrets, to use pods/proxy,
+services/proxy and pods/log, and to patch RealtimeClusters and Pods for commands that change something.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import base64
+import json
+import time
+from collections.abc import AsyncIterator, Mapping, Sequence
+from datetime import UTC, datetime
+
+from realtime_operator import naming
+from realtime_operator.api.base import JsonObject, JsonValue
+from realtime_operator.api.crd import build_crd
+from realtime_operator.builders import BuildSettings
+from realtime_operator.cli.target import Door, Event, Finding, Severity, credential, find, name_of, read_cluster
+from realtime_operator.errors import ForbiddenError, InputError, NotFoundError, PlatformError
+from realtime_operator.metrics import Metrics
+from realtime_operator.planning.settings import PlanSettings
+from realtime_operator.planning.world import Server, ServerReport
+from realtime_operator.platforms.kubernetes.client import Context, KubernetesClient, context_of, path_of
+from realtime_operator.platforms.kubernetes.observe import DRAIN_REQUESTED, dig, objects, read_server, text
+from realtime_operator.pods.admin_client import read_report
+
+NEEDED = (
+    (naming.GROUP, naming.PLURAL, "", "list"),
+    (naming.GROUP, naming.PLURAL, "", "patch"),
+    ("", "pods", "", "list"),
+    ("", "pods", "proxy", "get"),
+    ("", "pods", "log", "get"),
+    ("", "services", "proxy", "create"),
+    ("", "secrets", "", "get"),
+    ("", "events", "", "list"),
+)
+"""What the commands ask the API server for: group, resource, subresource, verb."""
+SKEW_SECONDS = 5.0
+
+
+class KubernetesTarget:
+    """Implements Target for one namespace."""
+
+    def __init__(self, client: KubernetesClient, context: Context, namespace: str) -> None:
+        self.description = f"Kubernetes (context {context.name}, namespace {namespace})"
+        self._client = client
+        self._namespace = namespace
+
+    @classmethod
+    async def open(cls, context: str | None, namespace: str | None) -> KubernetesTarget:
+        """Use the KUBECONFIG; raises PlatformError."""
+        chosen = context_of(context)
+        client = await KubernetesClient.connect(Metrics(), context)
+        return cls(client, chosen, namespace or chosen.namespace)
+
+    async def close(self) -> None:
+        """See Target."""
+        await self._client.close()
+
+    async def clusters(self) -> Sequence[JsonObject]:
+        """See Target."""
+        try:
+            items = await self._client.list_items(path_of(naming.API_VERSION, naming.KIND, self._namespace), "")
+        except NotFoundError as error:
+            raise PlatformError(
+                f"{self.description} does not know RealtimeClusters: install the operator (docs/guides/install.md)"
+            ) from error
+        return sorted(items, key=name_of)
+
+    async def patch(self, name: str, spec: JsonObject) -> JsonObject:
+        """See Target."""
+        await find(self, name)
+        path = path_of(naming.API_VERSION, naming.KIND, self._namespace, name)
+        try:
+            return await self._client.patch(path, {"spec": spec})
+        except (ForbiddenError, NotFoundError):
+            raise
+        except PlatformError as error:
+            raise InputError(str(error)) from error
+
+    async def events(self, name: str) -> Sequence[Event]:
+        """See Target."""
+        await find(self, name)
+        query = {"fieldSelector": f"involvedObject.kind={naming.KIND},involvedObject.name={name}"}
+        found = objects((await self._client.get(path_of("v1", "Event", self._namespace), query)).get("items"))
+        told = [
+            Event(text(item, "lastTimestamp"), text(item, "type"), text(item, "reason"), text(item, "message"))
+            for item in found
+        ]
+        return sorted(told, key=lambda event: event.at)
+
+    async def secret(self, name: str) -> Mapping[str, str]:
+        """See Target."""
+        try:
+            found = await self._client.get(path_of("v1", "Secret", self._namespace, name))
+        except NotFoundError:
+            return {}
+        data = found.get("data")
+        items = data.items() if isinstance(data, dict) else ()
+        return {key: base64.b64decode(str(value)).decode() for key, value in items}
+
+    async def servers(self, name: str) -> Sequence[Server]:
+        """See Target."""
+        selector = f"{naming.LABEL_CLUSTER}={name},{naming.LABEL_COMPONENT}={naming.COMPONENT_SERVER}"
+        pods = await self._client.list_items(path_of("v1", "Pod", self._namespace), selector)
+        token = (await self.secret(naming.credentials_secret(name))).get(naming.KEY_ADMIN_TOKEN, "")
+        reports = await asyncio.gather(*(self._report(text(pod, "metadata", "name"), token) for pod in pods))
+        servers = [read_server(pod, report) for pod, report in zip(pods, reports, strict=True)]
+        return sorted(servers, key=lambda server: server.name)
+
+    async def plan_settings(self, name: str) -> PlanSettings:
+        """See Target. The image that the running servers have by the operator's default is what it would use again."""
+        selector = f"{naming.LABEL_CLUSTER}={name}"
+        sets = await self._client.list_items(path_of("apps/v1", "ReplicaSet", self._namespace), selector)
+        newest = max(sets, key=lambda item: text(item, "metadata", "creationTimestamp"), default=None)
+        containers = objects(dig(newest, "spec", "template", "spec", "containers")) if newest else []
+        image = text(containers[0], "image") if containers else "unknown"
+        policy = text(containers[0], "imagePullPolicy") if containers else "IfNotPresent"
+        return PlanSettings(BuildSettings(server_image=image, redis_image="unknown", server_image_pull_policy=policy))
+
+    async def drain(self, name: str, server: Server) -> None:
+        """See Target."""
+        await find(self, name)
+        annotations: JsonObject = {naming.ANNOTATION_DRAIN: DRAIN_REQUESTED}
+        path = path_of("v1", "Pod", self._namespace, server.name)
+        await self._client.patch(path, {"metadata": {"annotations": annotations}})
+
+    async def shed(self, name: str, server: Server, connections: int, connections_per_second: float) -> None:
+        """See Target."""
+        token = (await self.secret(naming.credentials_secret(name))).get(naming.KEY_ADMIN_TOKEN, "")
+        body: JsonObject = {"connections": connections, "connections_per_second": connections_per_second}
+        await self._admin("POST", server.name, "/admin/v1/shed", token, body)
+
+    async def metrics(self, server: Server) -> str:
+        """See Target."""
+        path = self._pod(server.name, naming.PORT_ADMIN, "/metrics")
+        return (await self._client.call("GET", path, headers={})).decode()
+
+    async def call_api(self, name: str, method: str, body: JsonObject) -> JsonObject:
+        """See Target."""
+        key = await credential(self, read_cluster(await find(self, name)), naming.KEY_API)
+        path = self._service(naming.api_service(name), naming.PORT_NAME_API, f"/api/{method}")
+        headers = {"X-API-Key": key, "Content-Type": "application/json"}
+        document: JsonObject = json.loads(
+            await self._client.call("POST", path, headers=headers, body=json.dumps(body).encode())
+        )
+        return document
+
+    async def door(self, name: str, server: Server | None = None) -> Door:
+        """See Target."""
+        if server is None:
+            path = self._service(naming.client_service(name), naming.PORT_NAME_CLIENT, naming.CLIENT_PATH)
+        else:
+            path = self._pod(server.name, naming.PORT_CLIENT, naming.CLIENT_PATH)
+        access = await self._client.websocket(path)
+        return Door(access.url, access.headers, access.ssl_context)
+
+    async def logs(self, server: Server, *, lines: int, follow: bool) -> AsyncIterator[str]:
+        """See Target."""
+        query = {"tailLines": str(lines), "follow": "true" if follow else "false", "container": "server"}
+        path = path_of("v1", "Pod", self._namespace, server.name, "log")
+        async for line in self._client.lines(path, query):
+            yield line
+
+    async def check(self, name: str | None) -> Sequence[Finding]:  # noqa: ARG002 - of the namespace
+        """See Target."""
+        return [await self._check_definition(), *await self._check_permissions(), await self._check_clock()]
+
+    async def _check_definition(self) -> Finding:
+        definition = build_crd()
+        path = f"/apis/apiextensions.k8s.io/v1/customresourcedefinitions/{naming.PLURAL}.{naming.GROUP}"
+        try:
+            live = await self._client.get(path)
+        except NotFoundError:
+            advice = "install the operator: docs/guides/install.md"
+            return Finding("CRD", Severity.ERROR, "RealtimeCluster is not known to the API server", advice)
+        except ForbiddenError:
+            return Finding("CRD", Severity.OK, "it is there; you may not read it whole")
+        if _schema_of(live) != _schema_of(definition):
+            advice = "upgrade the CRD or this program, so that both are of one release"
+            return Finding("CRD", Severity.WARNING, "it is of another release than this program", advice)
+        return Finding("CRD", Severity.OK, f"{naming.API_VERSION}, the same as this program's")
+
+    async def _check_permissions(self) -> Sequence[Finding]:
+        missing = [what for what in NEEDED if not await self._may(*what)]
+        if not missing:
+            return [Finding("RBAC", Severity.OK, "you may do all that the commands need")]
+        names = ", ".join(f"{verb} {resource}{'/' * bool(sub)}{sub}" for _, resource, sub, verb in missing)
+        advice = f"ask for a role with it in namespace {self._namespace}; the role edit has all of it"
+        return [Finding("RBAC", Severity.WARNING, f"you may not: {names}", advice)]
+
+    async def _may(self, group: str, resource: str, subresource: str, verb: str) -> bool:
+        attributes: JsonObject = {
+            "namespace": self._namespace, "group": group, "resource": resource,
+            "subresource": subresource, "verb": verb,
+        }  # fmt: skip
+        review: JsonObject = {
+            "apiVersion": "authorization.k8s.io/v1", "kind": "SelfSubjectAccessReview",
+            "spec": {"resourceAttributes": attributes},
+        }  # fmt: skip
+        path = "/apis/authorization.k8s.io/v1/selfsubjectaccessreviews"
+        return dig(await self._client.create(path, review), "status", "allowed") is True
+
+    async def _check_clock(self) -> Finding:
+        """A Secret or Lease would do as well: what counts is the time that the API server writes into something new."""
+        review: JsonObject = {"apiVersion": "authentication.k8s.io/v1", "kind": "SelfSubjectReview"}
+        before = time.time()
+        answer = await self._client.create("/apis/authentication.k8s.io/v1/selfsubjectreviews", review)
+        written = text(answer, "metadata", "creationTimestamp")
+        if not written:
+            return Finding("clock", Severity.OK, "the API server does not tell its time")
+        skew = abs(datetime.fromisoformat(written).astimezone(UTC).timestamp() - before)
+        if skew > SKEW_SECONDS:
+            advice = "set the clock (NTP): tokens that are made here may count as expired or not valid yet"
+            return Finding("clock", Severity.WARNING, f"differs from the API server's by {skew:.0f} s", advice)
+        return Finding("clock", Severity.OK, "agrees with the API server's to a few seconds")
+
+    async def _report(self, pod: str, token: str) -> ServerReport | None:
+        try:
+            return read_report(await self._admin("GET", pod, "/admin/v1/status", token))
+        except (PlatformError, KeyError, TypeError, ValueError):
+            return None
+
+    async def _admin(
+        self, method: str, pod: str, path: str, token: str, body: JsonObject | None = None
+    ) -> Mapping[str, object]:
+        headers = {"X-Admin-Token": token, "Content-Type": "application/json"}
+        answer = await self._client.call(
+            method,
+            self._pod(pod, naming.PORT_ADMIN, path),
+            headers=headers,
+            body=b"" if body is None else json.dumps(body).encode(),
+        )
+        document: Mapping[str, object] = json.loads(answer)
+        return document
+
+    def _pod(self, name: str, port: int, path: str) -> str:
+        return f"/api/v1/namespaces/{self._namespace}/pods/{name}:{port}/proxy{path}"
+
+    def _service(self, name: str, port: str, path: str) -> str:
+        return f"/api/v1/namespaces/{self._namespace}/services/{name}:{port}/proxy{path}"
+
+
+def _schema_of(definition: JsonObject) -> JsonValue:
+    """What a CRD says of the spec's fields, without what API servers add."""
+    version = objects(dig(definition, "spec", "versions"))[0]
+    return dig(version, "schema", "openAPIV3Schema", "properties", "spec")

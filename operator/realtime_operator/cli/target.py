@@ -1,0 +1,160 @@
+"""What the commands talk to: a Kubernetes cluster or the platform of this machine, seen the same way."""
+
+from __future__ import annotations
+
+import ssl
+from collections.abc import AsyncIterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from enum import StrEnum
+from typing import Protocol
+
+from realtime_operator import naming
+from realtime_operator.api.base import JsonObject
+from realtime_operator.api.v1alpha1 import RealtimeCluster
+from realtime_operator.errors import InputError
+from realtime_operator.planning.settings import PlanSettings
+from realtime_operator.planning.world import Server
+
+
+@dataclass(frozen=True, slots=True)
+class Event:
+    """Something that was told about a cluster; `at` is RFC 3339."""
+
+    at: str
+    type: str
+    reason: str
+    message: str
+
+
+@dataclass(frozen=True, slots=True)
+class Door:
+    """Where a WebSocket client gets in."""
+
+    url: str
+    headers: Mapping[str, str] = field(default_factory=dict)
+    ssl_context: ssl.SSLContext | None = None
+
+
+class Severity(StrEnum):
+    """How bad a finding is."""
+
+    OK = "ok"
+    WARNING = "warning"
+    ERROR = "error"
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """The outcome of one check: what was looked at, what was found, and what to do about it."""
+
+    check: str
+    severity: Severity
+    message: str
+    advice: str = ""
+
+
+class Target(Protocol):
+    """One platform. Every method raises PlatformError when it cannot be asked, InputError for what is not there."""
+
+    description: str
+    """Which platform it is, for people."""
+
+    async def clusters(self) -> Sequence[JsonObject]:
+        """All clusters, by name."""
+
+    async def patch(self, name: str, spec: JsonObject) -> JsonObject:
+        """Merge-patch the spec (RFC 7396); the object as it is then. InputError says what the API refuses."""
+
+    async def events(self, name: str) -> Sequence[Event]:
+        """What was told about a cluster, oldest first."""
+
+    async def secret(self, name: str) -> Mapping[str, str]:
+        """The values of a Secret; empty when there is none."""
+
+    async def servers(self, name: str) -> Sequence[Server]:
+        """The servers of a cluster with their reports, by name."""
+
+    async def plan_settings(self, name: str) -> PlanSettings:
+        """The settings with which the operator makes its decisions about a cluster."""
+
+    async def drain(self, name: str, server: Server) -> None:
+        """Ask for a server to be replaced: it is quiesced, drained within the budget, and another one takes over."""
+
+    async def shed(self, name: str, server: Server, connections: int, connections_per_second: float) -> None:
+        """Move connections of a server away while it goes on serving."""
+
+    async def metrics(self, server: Server) -> str:
+        """A server's metrics in Prometheus' text format."""
+
+    async def call_api(self, name: str, method: str, body: JsonObject) -> JsonObject:
+        """Call the server API (docs/guides/publish.md) with the API key; the whole answer."""
+
+    async def door(self, name: str, server: Server | None = None) -> Door:
+        """Where clients connect: the cluster's endpoint, or one server directly where the platform has such a way."""
+
+    def logs(self, server: Server, *, lines: int, follow: bool) -> AsyncIterator[str]:
+        """The last lines of a server's log, and with `follow` those that come."""
+
+    async def check(self, name: str | None) -> Sequence[Finding]:
+        """What only this platform can check."""
+
+    async def close(self) -> None:
+        """Close all connections."""
+
+
+async def find(target: Target, name: str | None) -> JsonObject:
+    """The cluster of a name, or the only one. Raises InputError that names those that there are."""
+    clusters = await target.clusters()
+    names = [name_of(cluster) for cluster in clusters]
+    if name is not None:
+        if name not in names:
+            raise InputError(f"{target.description} has no cluster {name}{_but(names)}")
+        return clusters[names.index(name)]
+    if not clusters:
+        raise InputError(f"{target.description} has no {naming.KIND}: make one, or choose another namespace")
+    if len(clusters) > 1:
+        raise InputError(f"there are {len(clusters)} clusters, name one: {', '.join(names)}")
+    return clusters[0]
+
+
+async def find_server(target: Target, cluster: str, name: str) -> Server:
+    """A server of a cluster by its name or the end of it. Raises InputError that names those that there are."""
+    servers = await target.servers(cluster)
+    found = [server for server in servers if server.name == name] or [s for s in servers if s.name.endswith(name)]
+    if len(found) != 1:
+        known = ", ".join(server.name for server in servers) or "none"
+        what = "more than one server" if found else "no server"
+        raise InputError(f"cluster {cluster} has {what} {name}: there are {known}")
+    return found[0]
+
+
+def read_cluster(document: JsonObject) -> RealtimeCluster:
+    """The models' view of a stored object; raises InvalidCluster."""
+    return RealtimeCluster.from_object(document)
+
+
+def name_of(document: JsonObject) -> str:
+    """The object's name."""
+    metadata = document["metadata"]
+    assert isinstance(metadata, dict)
+    return str(metadata["name"])
+
+
+def _but(names: Sequence[str]) -> str:
+    return f", but {', '.join(names)}" if names else ", and no other"
+
+
+async def credential(target: Target, cluster: RealtimeCluster, key: str) -> str:
+    """The API key or the (first) token secret of a cluster: the generated one or that of the spec."""
+    name, entry = naming.credentials_secret(cluster.metadata.name), key
+    own = cluster.spec.api.key_secret_ref if key == naming.KEY_API else None
+    if key == naming.KEY_TOKEN_SECRET and cluster.spec.auth.tokens:
+        own = cluster.spec.auth.tokens[0].secret_ref
+    if own is not None:
+        name, entry = own.name, own.key
+    value = (await target.secret(name)).get(entry)
+    if value is None:
+        raise InputError(
+            f"the Secret {name} has no key {entry} (yet): is the cluster running, and may you read Secrets?"
+        )
+    return value
