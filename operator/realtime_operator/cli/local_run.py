@@ -16,6 +16,7 @@ from realtime_operator.cli.ports import check_free
 from realtime_operator.errors import InputError
 from realtime_operator.metrics import Metrics
 from realtime_operator.planning.forecast import Forecast, forecast
+from realtime_operator.planning.reasons import Reason
 from realtime_operator.planning.settings import PlanSettings
 from realtime_operator.platforms.base import Key
 from realtime_operator.platforms.local.control_server import ControlServer, serve
@@ -66,13 +67,14 @@ class LocalRun:
         self.stop_requested = asyncio.Event()
         self.at_once = asyncio.Event()
         self._listener = listener
+        self._ready = asyncio.Event()
         program = find_redis_server()
         self.redis = None if program is None else LocalRedis(folder, program, self.mark)
         self.store = ObjectStore(folder.secrets)
         files = ServerFiles(folder, self.store, options.ports, self.redis)
         self.fleet = Fleet(folder, self.store, files, self.mark)
         self.admin = AdminClient()
-        self.platform = LocalPlatform(self.store, self.fleet, self.admin, self.redis, listener.on_event)
+        self.platform = LocalPlatform(self.store, self.fleet, self.admin, self.redis, self._note)
         self._queue = WorkQueue(ClusterReconciler(self.platform, SETTINGS, Metrics()).turn, RESYNC_SECONDS)
         self._key = Key(NAMESPACE, file.name)
         self._take(file)
@@ -109,6 +111,15 @@ class LocalRun:
         """The stored object as it is now."""
         assert self.store.cluster is not None
         return self.store.cluster
+
+    async def became_ready(self) -> None:
+        """Wait until the operator says so for the first time."""
+        await self._ready.wait()
+
+    def _note(self, event: Event) -> None:
+        if event.reason == Reason.SERVERS_AVAILABLE:
+            self._ready.set()
+        self._listener.on_event(event)
 
     def mark(self) -> None:
         """Something may have changed."""

@@ -73,7 +73,9 @@ class Context:
 
 def context_of(name: str | None) -> Context:
     """A context of the KUBECONFIG, None: the current one. Raises PlatformError when there is none of the name."""
-    path = os.environ.get("KUBECONFIG") or None
+    path = os.environ.get("KUBECONFIG") or str(Path.home() / ".kube" / "config")
+    if not any(Path(part).exists() for part in path.split(os.pathsep)):
+        raise PlatformError(f"there is no KUBECONFIG ({path})")
     try:
         contexts, current = config.list_kube_config_contexts(path)  # type: ignore[no-untyped-call]
     except (ConfigException, OSError) as error:

@@ -1,0 +1,90 @@
+"""`realtime`, also `kubectl realtime`: one program for both platforms."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Awaitable, Callable
+from importlib.metadata import version
+from typing import Annotated
+
+import typer
+
+from realtime_operator.api.errors import InvalidCluster
+from realtime_operator.cli.command import as_plugin, help_of, with_target
+from realtime_operator.cli.commands import changing, doctor, looking, messaging, observing, planning, probing, starting
+from realtime_operator.cli.commands import tokens as token_commands
+from realtime_operator.cli.commands import up as up_command
+from realtime_operator.cli.output import say
+from realtime_operator.errors import ForbiddenError, InputError, OperatorError, UnreachableError
+
+EXIT_CODES: dict[type[Exception], int] = {InputError: 2, InvalidCluster: 2, UnreachableError: 4, ForbiddenError: 5}
+"""Exit codes of what goes wrong; anything else: 1. A command that looked and did not like what it saw: 1."""
+
+LOOK, CHANGE, MESSAGES, RUN = "Look", "Change", "Messages", "Run"
+
+
+def build_app() -> typer.Typer:
+    """All commands."""
+    app = typer.Typer(
+        name="realtime",
+        help="Run, watch and change realtime clusters, on this machine and on Kubernetes.",
+        no_args_is_help=True,
+        pretty_exceptions_enable=False,
+        rich_markup_mode="rich",
+        context_settings={"help_option_names": ["-h", "--help"]},
+    )
+    app.callback()(_global)
+    rollout = typer.Typer(help="Follow, hold, and begin rollouts.", no_args_is_help=True, rich_markup_mode="rich")
+    _add(app, RUN, up_command.up, starting.init)
+    _add_with_target(app, LOOK, looking.status, looking.get, looking.describe, planning.plan)
+    _add_with_target(app, LOOK, observing.top, observing.logs, probing.probe, doctor.doctor)
+    app.add_typer(rollout, name="rollout", rich_help_panel=CHANGE)
+    _add_with_target(app, CHANGE, changing.drain, changing.shed, changing.scale)
+    _add_with_target(app, MESSAGES, messaging.publish, messaging.subscribe, messaging.presence, messaging.history)
+    _add_with_target(app, MESSAGES, messaging.info, messaging.disconnect, token_commands.token)
+    _add_with_target(rollout, None, changing.rollout_status, changing.rollout_pause, changing.rollout_resume)
+    _add_with_target(rollout, None, changing.rollout_restart)
+    return app
+
+
+def _add(app: typer.Typer, panel: str | None, *functions: Callable[..., None]) -> None:
+    for function in functions:
+        name = function.__name__.removeprefix("rollout_")
+        app.command(name, help=help_of(function), rich_help_panel=panel)(function)
+
+
+def _add_with_target(app: typer.Typer, panel: str | None, *functions: Callable[..., Awaitable[int | None]]) -> None:
+    _add(app, panel, *map(with_target, functions))
+
+
+def _print_version(wanted: bool) -> None:
+    if wanted:
+        typer.echo(version("realtime-operator"))
+        raise typer.Exit
+
+
+def _global(
+    _version: Annotated[
+        bool, typer.Option("--version", callback=_print_version, is_eager=True, help="Print the version and end.")
+    ] = False,
+) -> None:
+    pass
+
+
+def main() -> int:
+    """Run one command; its exit code."""
+    name = "kubectl realtime" if as_plugin() else "realtime"
+    try:
+        build_app()(prog_name=name)
+    except (OperatorError, InvalidCluster) as error:
+        say(f"error: {error}", "red")
+        return next((code for kind, code in EXIT_CODES.items() if isinstance(error, kind)), 1)
+    except BrokenPipeError:
+        # whoever reads the output has read enough, as `| head` does
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,191 @@
+"""`rollout`, `drain`, `shed`, `scale`: what a person does to a running cluster."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from datetime import UTC, datetime
+from typing import Annotated
+
+import typer
+
+from realtime_operator.api.base import JsonObject
+from realtime_operator.cli import views
+from realtime_operator.cli.command import ClusterOption
+from realtime_operator.cli.document import dig, text, whole
+from realtime_operator.cli.output import say, show
+from realtime_operator.cli.target import Target, find, find_server, name_of, read_cluster
+from realtime_operator.errors import InputError, PlatformError
+from realtime_operator.planning import budget
+
+RESTARTED_AT = "kubectl.kubernetes.io/restartedAt"
+"""The annotation by which `kubectl rollout restart` makes a new revision."""
+POLL_SECONDS = 0.5
+DEFAULT_TIMEOUT = 600.0
+FAILED = 1
+
+ServerArgument = Annotated[str, typer.Argument(metavar="SERVER", help="Name of the server, or the end of it.")]
+RateOption = Annotated[
+    float | None, typer.Option("--rate", min=0.1, help="Connections a second; default: what the others can take.")
+]
+WaitOption = Annotated[bool, typer.Option("--wait/--no-wait", help="Wait until it is done, showing how far it is.")]
+TimeoutOption = Annotated[float, typer.Option("--timeout", min=0, help="Seconds to wait at most.")]
+
+
+async def rollout_status(
+    target: Target, cluster: ClusterOption = None, wait: WaitOption = True, within: TimeoutOption = DEFAULT_TIMEOUT
+) -> int:
+    """Follow a rollout until it is done. Exit code 1 when it is not, or when it cannot go on.
+
+    Examples:
+      realtime rollout status
+      kubectl realtime rollout status -c chat --no-wait
+
+    """
+    name = name_of(await find(target, cluster))
+    return await _follow(target, name, within if wait else 0)
+
+
+async def _follow(target: Target, name: str, within: float) -> int:
+    deadline = time.monotonic() + within
+    said = ""
+    while True:
+        found = await find(target, name)
+        if _settled(found):
+            show(f"{name}: revision {text(found, 'status', 'currentRevision')} serves, nothing is being replaced")
+            return 0
+        line = f"{text(found, 'status', 'phase', default='Pending')}: {views.condition_message(found, 'Progressing')}"
+        if dig(found, "status", "rollout") is not None:
+            line += f"; {views.rollout_line(found)}"
+        if line != said:
+            said = line
+            say(line)
+        if time.monotonic() >= deadline:
+            degraded = text(found, "status", "phase") == "Degraded"
+            say(views.condition_message(found, "Degraded") if degraded else "not done")
+            return FAILED
+        await asyncio.sleep(POLL_SECONDS)
+
+
+def _settled(cluster: JsonObject) -> bool:
+    seen = whole(cluster, "status", "observedGeneration") == whole(cluster, "metadata", "generation")
+    same = dig(cluster, "status", "currentRevision") == dig(cluster, "status", "targetRevision")
+    return seen and same and text(cluster, "status", "phase") == "Ready" and dig(cluster, "status", "rollout") is None
+
+
+async def rollout_pause(target: Target, cluster: ClusterOption = None) -> None:
+    """Change nothing any more until `rollout resume`; what runs goes on running.
+
+    Examples:
+      realtime rollout pause
+
+    """
+    name = name_of(await find(target, cluster))
+    await target.patch(name, {"paused": True})
+    show(f"{name}: paused")
+
+
+async def rollout_resume(target: Target, cluster: ClusterOption = None) -> None:
+    """Go on after `rollout pause`.
+
+    Examples:
+      realtime rollout resume
+
+    """
+    name = name_of(await find(target, cluster))
+    await target.patch(name, {"paused": False})
+    show(f"{name}: goes on")
+
+
+async def rollout_restart(target: Target, cluster: ClusterOption = None) -> None:
+    """Replace all servers by new ones of the same configuration, as a rolling update.
+
+    Examples:
+      realtime rollout restart && realtime rollout status
+
+    """
+    name = name_of(await find(target, cluster))
+    now = datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+    await target.patch(name, {"pod": {"annotations": {RESTARTED_AT: now}}})
+    show(f"{name}: all servers will be replaced")
+
+
+async def drain(
+    target: Target,
+    server: ServerArgument,
+    cluster: ClusterOption = None,
+    wait: WaitOption = True,
+    within: TimeoutOption = DEFAULT_TIMEOUT,
+) -> int:
+    """Move all connections of a server away, at the budget's pace, and replace it by a new one.
+
+    Examples:
+      realtime drain x2x4z
+      kubectl realtime drain chat-bcdfghjk-x2x4z --no-wait
+
+    """
+    name = name_of(await find(target, cluster))
+    leaving = await find_server(target, name, server)
+    await target.drain(name, leaving)
+    say(f"server {leaving.name} will be drained and replaced")
+    deadline = time.monotonic() + (within if wait else 0)
+    said = ""
+    while wait:
+        found = next((s for s in await target.servers(name) if s.name == leaving.name), None)
+        if found is None:
+            show(f"server {leaving.name} is gone")
+            return 0
+        state = found.report.state.value if found.report is not None else "ending"
+        line = f"{state}, {found.report.connections if found.report is not None else 0} connections left"
+        if line != said:
+            said = line
+            say(line)
+        if time.monotonic() >= deadline:
+            say("not done")
+            return FAILED
+        await asyncio.sleep(POLL_SECONDS)
+    return 0
+
+
+async def shed(
+    target: Target,
+    server: ServerArgument,
+    connections: Annotated[int, typer.Argument(min=1, help="How many connections.")],
+    cluster: ClusterOption = None,
+    rate: RateOption = None,
+) -> None:
+    """Move some connections of a server away; it goes on serving.
+
+    Examples:
+      realtime shed x2x4z 100
+
+    """
+    found = await find(target, cluster)
+    name = name_of(found)
+    leaving = await find_server(target, name, server)
+    others = [s for s in await target.servers(name) if s.name != leaving.name and s.ready and s.serving]
+    if not others:
+        raise PlatformError(f"no other server of {name} could take them")
+    pace = rate or sum(map(budget.accept_rate, others))
+    await target.shed(name, leaving, connections, round(pace, 1))
+    show(f"server {leaving.name}: {connections} connections move at {pace:.1f} a second")
+
+
+async def scale(
+    target: Target,
+    replicas: Annotated[int, typer.Argument(min=0, max=1000, help="Number of servers.")],
+    cluster: ClusterOption = None,
+) -> None:
+    """Set the number of servers. Fewer: who is surplus is drained first.
+
+    Examples:
+      realtime scale 3
+      kubectl realtime scale 5 -c chat
+
+    """
+    found = read_cluster(await find(target, cluster))
+    name = found.metadata.name
+    if found.spec.autoscaling is not None:
+        raise InputError(f"{name} follows its connections: change spec.autoscaling.minReplicas and maxReplicas instead")
+    await target.patch(name, {"replicas": replicas})
+    show(f"{name}: {found.spec.replicas} -> {replicas} servers")

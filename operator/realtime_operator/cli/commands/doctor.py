@@ -1,0 +1,177 @@
+"""`doctor`: checks the whole path and says what to do about what it finds."""
+
+from __future__ import annotations
+
+import asyncio
+import resource
+from collections.abc import Sequence
+
+from rich.console import RenderableType
+
+from realtime_operator import naming
+from realtime_operator.api.base import JsonObject
+from realtime_operator.api.v1alpha1 import RealtimeCluster
+from realtime_operator.cli.client import Message, own_token, subscribed
+from realtime_operator.cli.command import ClusterOption
+from realtime_operator.cli.commands.probing import ARRIVAL_SECONDS, channel_of
+from realtime_operator.cli.document import dig, objects, text
+from realtime_operator.cli.output import Output, OutputOption, document, show, table, word
+from realtime_operator.cli.target import Finding, Severity, Target, credential, find, read_cluster
+from realtime_operator.errors import InputError, OperatorError
+from realtime_operator.planning.world import Server
+
+SHORTEST_SECRET = 32
+"""Bytes of a key for HS256 (RFC 7518, section 3.2)."""
+FAILED = 1
+GOOD_WHEN_FALSE = frozenset({"Degraded", "Progressing"})
+
+
+async def doctor(target: Target, cluster: ClusterOption = None, output: OutputOption = Output.TABLE) -> int:
+    """Check the path from the platform to a delivered message, and say what to do. Exit code 1 for an error.
+
+    Examples:
+      realtime doctor
+      kubectl realtime doctor -c chat -n team
+
+    """
+    findings = list(await target.check(cluster))
+    try:
+        stored = await find(target, cluster)
+    except InputError as error:
+        advice = "make one: `realtime init > chat.yaml`, then `kubectl apply -f` or `realtime up -f` it"
+        findings.append(Finding("cluster", Severity.ERROR, str(error), advice))
+    else:
+        findings += await _examine(target, stored)
+    if output in {Output.JSON, Output.YAML}:
+        document([to_object(finding) for finding in findings], output)
+    else:
+        show(table(("CHECK", "STATE", "FOUND"), [_row(finding) for finding in findings]))
+    return FAILED if any(finding.severity is Severity.ERROR for finding in findings) else 0
+
+
+def to_object(finding: Finding) -> JsonObject:
+    """A finding as JSON."""
+    return {
+        "check": finding.check,
+        "severity": finding.severity.value,
+        "message": finding.message,
+        "advice": finding.advice,
+    }
+
+
+def _row(finding: Finding) -> tuple[RenderableType, ...]:
+    advice = f"\n-> {finding.advice}" if finding.advice else ""
+    return (finding.check, word(finding.severity.value), f"{finding.message}{advice}")
+
+
+async def _examine(target: Target, stored: JsonObject) -> Sequence[Finding]:
+    cluster = read_cluster(stored)
+    servers = await target.servers(cluster.metadata.name)
+    return [
+        *conditions(stored),
+        *_servers(servers),
+        await _keys(target, cluster),
+        file_limit(cluster, resource.getrlimit(resource.RLIMIT_NOFILE)[0]),
+        await _delivery(target, cluster),
+    ]
+
+
+def conditions(stored: JsonObject) -> list[Finding]:
+    """What the operator says of the cluster; nothing said yet is a finding as well."""
+    told = objects(stored, "status", "conditions")
+    if not told:
+        advice = "is the operator running? kubectl get pods -A -l app.kubernetes.io/name=realtime-operator"
+        return [Finding("operator", Severity.ERROR, "it has not said anything about the cluster", advice)]
+    if dig(stored, "status", "observedGeneration") != dig(stored, "metadata", "generation"):
+        late = Finding("operator", Severity.WARNING, "it has not seen the latest change yet", "wait, or read its log")
+    else:
+        late = Finding("operator", Severity.OK, "it has seen the latest change")
+    bad = [c for c in told if c.get("status") == ("True" if c.get("type") in GOOD_WHEN_FALSE else "False")]
+    found = [
+        Finding(
+            text(condition, "type"),
+            Severity.WARNING if condition.get("type") == "Progressing" else Severity.ERROR,
+            f"{text(condition, 'reason')}: {text(condition, 'message')}",
+            ADVICE.get(text(condition, "type"), ""),
+        )
+        for condition in bad
+    ]
+    return [late, *(found or [Finding("conditions", Severity.OK, "all are as they should be")])]
+
+
+ADVICE = {
+    "Accepted": "put the spec right: the message says where and what; nothing is changed until then",
+    "Ready": "docs/runbooks/no-capacity.md",
+    "BackplaneReady": "docs/runbooks/backplane-down.md",
+    "Degraded": "docs/runbooks/cluster-degraded.md",
+    "Progressing": "wait: `realtime rollout status` shows how far it is",
+}
+
+
+def _servers(servers: Sequence[Server]) -> list[Finding]:
+    silent = [server.name for server in servers if server.report is None and not server.terminating]
+    cut = [server.name for server in servers if server.report is not None and not server.report.backplane_healthy]
+    findings = []
+    if silent:
+        advice = "`realtime logs SERVER` says why; on Kubernetes: may you use pods/proxy?"
+        findings.append(Finding("servers", Severity.ERROR, f"do not answer: {', '.join(silent)}", advice))
+    if cut:
+        findings.append(
+            Finding("backplane", Severity.ERROR, f"cannot reach Redis: {', '.join(cut)}", ADVICE["BackplaneReady"])
+        )
+    answering = [server for server in servers if server.report is not None]
+    return findings or [Finding("servers", Severity.OK, f"{len(answering)} answer, all reach the backplane")]
+
+
+async def _keys(target: Target, cluster: RealtimeCluster) -> Finding:
+    try:
+        secret = await credential(target, cluster, naming.KEY_TOKEN_SECRET)
+        await credential(target, cluster, naming.KEY_API)
+    except OperatorError as error:
+        return Finding("keys", Severity.ERROR, str(error), "create the Secret, or leave it out and have one generated")
+    if len(secret.encode()) < SHORTEST_SECRET:
+        advice = f"use at least {SHORTEST_SECRET} random bytes (RFC 7518): openssl rand -base64 32"
+        return Finding("keys", Severity.WARNING, f"the token secret has {len(secret.encode())} bytes only", advice)
+    return Finding("keys", Severity.OK, "token secret and API key are there and long enough")
+
+
+def file_limit(cluster: RealtimeCluster, limit: int) -> Finding:
+    """Whether a process like this one may have as many sockets as a server accepts connections."""
+    wanted = cluster.spec.server.limits.connections
+    if limit != resource.RLIM_INFINITY and limit < wanted:
+        message = f"a process started here may open {limit} files, spec.server.limits.connections is {wanted}"
+        return Finding("sockets", Severity.WARNING, message, f"`ulimit -n {wanted + 1024}` before `realtime up`")
+    return Finding("sockets", Severity.OK, f"up to {wanted} connections for each server")
+
+
+class Arrivals:
+    """Whether a message has arrived."""
+
+    def __init__(self) -> None:
+        self._arrived = asyncio.Event()
+
+    def note(self, _message: Message) -> None:
+        """One has."""
+        self._arrived.set()
+
+    async def wait(self) -> None:
+        """Wait for it; raises TimeoutError."""
+        async with asyncio.timeout(ARRIVAL_SECONDS):
+            await self._arrived.wait()
+
+
+async def _delivery(target: Target, cluster: RealtimeCluster) -> Finding:
+    """Whether a published message reaches a client."""
+    channel, arrived = channel_of(cluster), Arrivals()
+    try:
+        token = await own_token(target, cluster, "realtime-doctor", channel)
+        async with subscribed(await target.door(cluster.metadata.name), token, channel, arrived.note):
+            answer = await target.call_api(cluster.metadata.name, "publish", {"channel": channel, "data": "doctor"})
+            if answer.get("error") is not None:
+                return Finding("delivery", Severity.ERROR, f"the API refuses to publish: {answer['error']}")
+            await arrived.wait()
+    except TimeoutError:
+        return Finding("delivery", Severity.ERROR, "a published message did not arrive", ADVICE["BackplaneReady"])
+    except OperatorError as error:
+        return Finding("delivery", Severity.ERROR, str(error), "`realtime logs SERVER` may say why")
+    return Finding("delivery", Severity.OK, "a published message arrived at a client")

@@ -1,0 +1,186 @@
+"""`publish`, `subscribe`, `presence`, `history`, `info`, `disconnect`: the server API and a client, at hand."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import shlex
+from datetime import UTC, datetime
+from typing import Annotated
+
+import typer
+
+from realtime_operator.api.base import JsonObject, JsonValue
+from realtime_operator.cli.client import Message, own_token, subscribed
+from realtime_operator.cli.command import ClusterOption
+from realtime_operator.cli.document import dig, objects, text
+from realtime_operator.cli.output import Output, OutputOption, document, say, show, table
+from realtime_operator.cli.target import Target, find, name_of, read_cluster
+from realtime_operator.errors import InputError
+
+HINTS = {
+    "102": "its namespace, the part before the colon, is not in spec.namespaces",
+    "108": "the channel's namespace has it switched off: see history and presence in spec.namespaces",
+}
+"""What to do about an error of the server API, by its code."""
+
+ChannelArgument = Annotated[str, typer.Argument(metavar="CHANNEL", help="Like chat:lobby.")]
+
+
+async def publish(
+    target: Target,
+    channel: ChannelArgument,
+    data: Annotated[str, typer.Argument(metavar="JSON", help="What to publish, as JSON.")],
+    cluster: ClusterOption = None,
+    output: OutputOption = Output.TABLE,
+) -> None:
+    """Publish to a channel.
+
+    Examples:
+      realtime publish chat:lobby '{"text": "hello"}'
+      kubectl realtime publish chat:lobby '"hello"' -c chat
+
+    """
+    result = await _call(target, cluster, "publish", {"channel": channel, "data": read_json(data)})
+    if output in {Output.JSON, Output.YAML}:
+        document(result, output)
+        return
+    offset = text(result, "offset")
+    show(f"published to {channel}" + (f" with offset {offset}" if offset else " (it keeps no history)"))
+
+
+def read_json(data: str) -> JsonValue:
+    """The value of an argument; raises InputError that shows how a text has to be quoted."""
+    try:
+        value: JsonValue = json.loads(data)
+    except ValueError as error:
+        quoted = shlex.quote(json.dumps(data, ensure_ascii=False))
+        raise InputError(f"not JSON: {data} ({error}); to publish it as a text write {quoted}") from error
+    return value
+
+
+async def subscribe(
+    target: Target,
+    channel: ChannelArgument,
+    cluster: ClusterOption = None,
+    user: Annotated[str, typer.Option("--user", help="The user to connect as.")] = "realtime-cli",
+    count: Annotated[int | None, typer.Option("--count", min=1, help="End after so many publications.")] = None,
+    output: OutputOption = Output.TABLE,
+) -> None:
+    """Connect as an application does, subscribe, and print what is published, until Ctrl-C.
+
+    With -o json each publication is one line.
+
+    Examples:
+      realtime subscribe chat:lobby
+      kubectl realtime subscribe chat:lobby --count 1 -o json
+
+    """
+    found = read_cluster(await find(target, cluster))
+    token = await own_token(target, found, user, channel)
+    arrived: asyncio.Queue[Message] = asyncio.Queue()
+    async with subscribed(await target.door(found.metadata.name), token, channel, arrived.put_nowait, say):
+        say(f"subscribed to {channel}")
+        left = count
+        while left is None or left > 0:
+            _print(await arrived.get(), output)
+            left = None if left is None else left - 1
+
+
+def _print(message: Message, output: Output) -> None:
+    if output is Output.JSON:
+        line = {"channel": message.channel, "offset": message.offset, "data": message.data}
+        typer.echo(json.dumps(line, ensure_ascii=False))
+    else:
+        at = datetime.fromtimestamp(message.at, UTC).astimezone().strftime("%H:%M:%S.%f")[:-3]
+        offset = "" if message.offset is None else f"{message.offset}  "
+        typer.echo(f"{at}  {offset}{json.dumps(message.data, ensure_ascii=False)}")
+
+
+async def presence(
+    target: Target, channel: ChannelArgument, cluster: ClusterOption = None, output: OutputOption = Output.TABLE
+) -> None:
+    """Show who is subscribed to a channel.
+
+    Examples:
+      realtime presence chat:lobby
+
+    """
+    result = await _call(target, cluster, "presence", {"channel": channel})
+    if output in {Output.JSON, Output.YAML}:
+        document(result, output)
+        return
+    members = dig(result, "presence")
+    rows = sorted(
+        (text(info, "user"), client) for client, info in (members if isinstance(members, dict) else {}).items()
+    )
+    show(table(("USER", "CLIENT"), rows))
+
+
+async def history(
+    target: Target,
+    channel: ChannelArgument,
+    cluster: ClusterOption = None,
+    limit: Annotated[int, typer.Option("--limit", min=0, max=10_000, help="Publications to show at most.")] = 20,
+    output: OutputOption = Output.TABLE,
+) -> None:
+    """Show the latest publications of a channel, oldest first.
+
+    Examples:
+      realtime history chat:lobby --limit 5
+
+    """
+    result = await _call(target, cluster, "history", {"channel": channel, "limit": limit, "reverse": True})
+    if output in {Output.JSON, Output.YAML}:
+        document(result, output)
+        return
+    kept = reversed(objects(result, "publications"))
+    rows = [(text(p, "offset"), json.dumps(p.get("data"), ensure_ascii=False)) for p in kept]
+    show(table(("OFFSET", "DATA"), rows, right=("OFFSET",)))
+    say(f"offset {text(result, 'offset', default='0')}, epoch {text(result, 'epoch')}", "dim")
+
+
+async def info(target: Target, cluster: ClusterOption = None, output: OutputOption = Output.TABLE) -> None:
+    """Show all workers of a cluster as they see themselves.
+
+    Examples:
+      realtime info
+
+    """
+    result = await _call(target, cluster, "info", {})
+    if output in {Output.JSON, Output.YAML}:
+        document(result, output)
+        return
+    columns = ("name", "version", "num_clients", "num_users", "num_channels", "uptime")
+    rows = sorted(tuple(text(node, column, default="0") for column in columns) for node in objects(result, "nodes"))
+    show(table(("NAME", "VERSION", "CLIENTS", "USERS", "CHANNELS", "UPTIME"), rows))
+
+
+async def disconnect(
+    target: Target,
+    user: Annotated[str, typer.Argument(metavar="USER", help="Whose connections to close.")],
+    cluster: ClusterOption = None,
+    client: Annotated[str, typer.Option("--client", help="Only this one.")] = "",
+) -> None:
+    """Close the connections of a user.
+
+    Examples:
+      realtime disconnect alice
+
+    """
+    body: JsonObject = {"user": user, **({"client": client} if client else {})}
+    await _call(target, cluster, "disconnect", body)
+    show(f"{user}: disconnected")
+
+
+async def _call(target: Target, cluster: str | None, method: str, body: JsonObject) -> JsonObject:
+    """The result of a call; raises InputError with the server's reason and what to do."""
+    name = name_of(await find(target, cluster))
+    answer = await target.call_api(name, method, body)
+    error = dig(answer, "error")
+    if error is not None:
+        code, reason = text(error, "code"), text(error, "message")
+        hint = f" ({HINTS[code]})" if code in HINTS else ""
+        raise InputError(f"{method}: {code}: {reason}{hint}")
+    result = dig(answer, "result")
+    return result if isinstance(result, dict) else {}

@@ -1,0 +1,232 @@
+"""`logs` and `top`: what servers say and how much they do."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections import defaultdict, deque
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Annotated
+
+import typer
+from prometheus_client.parser import text_string_to_metric_families
+from rich.console import Group, RenderableType
+from rich.live import Live
+
+from realtime_operator.api.base import JsonObject
+from realtime_operator.cli.command import ClusterOption
+from realtime_operator.cli.output import (
+    Output,
+    OutputOption,
+    console,
+    document,
+    milliseconds,
+    number,
+    show,
+    size,
+    sparkline,
+    table,
+    word,
+)
+from realtime_operator.cli.target import Target, find, find_server, name_of
+from realtime_operator.errors import PlatformError
+from realtime_operator.planning.world import Server
+
+KEPT = 30
+"""Measurements that a sparkline shows."""
+
+
+async def logs(
+    target: Target,
+    server: Annotated[str | None, typer.Argument(metavar="[SERVER]", help="One server; default: all.")] = None,
+    cluster: ClusterOption = None,
+    follow: Annotated[bool, typer.Option("-f", "--follow", help="Go on with what comes, until Ctrl-C.")] = False,
+    lines: Annotated[int, typer.Option("--lines", min=0, help="So many of the last lines of each.")] = 50,
+) -> None:
+    """Print what the servers log; with several each line begins with the server's name.
+
+    Examples:
+      realtime logs
+      realtime logs x2x4z --follow
+
+    """
+    name = name_of(await find(target, cluster))
+    chosen = [await find_server(target, name, server)] if server else list(await target.servers(name))
+    prefixed = len(chosen) > 1
+
+    async def tell(one: Server) -> None:
+        async for line in target.logs(one, lines=lines, follow=follow):
+            typer.echo(f"{one.name}  {line}" if prefixed else line)
+
+    if follow:
+        async with asyncio.TaskGroup() as group:
+            for one in chosen:
+                group.create_task(tell(one), name=f"logs-{one.name}")
+        return
+    for one in chosen:
+        await tell(one)
+
+
+@dataclass(frozen=True, slots=True)
+class Sample:
+    """What one server's metrics say: sums over its workers; times in seconds, sizes in bytes."""
+
+    at: float
+    connections: float
+    received: float
+    sent: float
+    outbox: float
+    cpu: float | None
+    memory: float | None
+    delivery_sum: float
+    delivery_count: float
+
+
+def read_sample(metrics: str, at: float) -> Sample:
+    """Read a server's metrics."""
+    sums: dict[str, float] = defaultdict(float)
+    for family in text_string_to_metric_families(metrics):
+        for entry in family.samples:
+            sums[entry.name.removeprefix("realtime_server_")] += entry.value
+    return Sample(
+        at=at,
+        connections=sums["connections"],
+        received=sums["messages_received_total"],
+        sent=sums["messages_sent_total"],
+        outbox=sums["outbox_bytes"],
+        cpu=sums.get("cpu_seconds_total"),
+        memory=sums.get("memory_bytes"),
+        delivery_sum=sums["delivery_seconds_sum"],
+        delivery_count=sums["delivery_seconds_count"],
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class Rates:
+    """What a server did between two samples, a second; `latency` in seconds, None when nothing was delivered."""
+
+    received: float
+    sent: float
+    cpu: float | None
+    latency: float | None
+
+
+def rates(before: Sample, after: Sample) -> Rates:
+    """What happened between two samples; a server that started again meanwhile counts from nothing."""
+    span = max(1e-6, after.at - before.at)
+    base = before if after.sent >= before.sent else Sample(before.at, 0, 0, 0, 0, 0, 0, 0, 0)
+    delivered = after.delivery_count - base.delivery_count
+    return Rates(
+        received=max(0.0, after.received - base.received) / span,
+        sent=max(0.0, after.sent - base.sent) / span,
+        cpu=None if after.cpu is None or base.cpu is None else max(0.0, after.cpu - base.cpu) / span,
+        latency=(after.delivery_sum - base.delivery_sum) / delivered if delivered > 0 else None,
+    )
+
+
+@dataclass(slots=True)
+class Course:
+    """The samples of one server and its latest rates of messages sent."""
+
+    latest: Sample
+    rates: Rates | None = None
+    sent: deque[float] = field(default_factory=lambda: deque(maxlen=KEPT))
+
+    def add(self, sample: Sample) -> None:
+        """A further sample."""
+        self.rates = rates(self.latest, sample)
+        self.sent.append(self.rates.sent)
+        self.latest = sample
+
+
+async def top(
+    target: Target,
+    cluster: ClusterOption = None,
+    interval: Annotated[float, typer.Option("--interval", min=0.2, help="Seconds between two looks.")] = 1.0,
+    once: Annotated[bool, typer.Option("--once", help="Measure one interval, print it, and end.")] = False,
+    output: OutputOption = Output.TABLE,
+) -> None:
+    """Show connections, messages, latency, outboxes, CPU and memory of each server, live.
+
+    Examples:
+      realtime top
+      kubectl realtime top -c chat --once -o json
+
+    """
+    name = name_of(await find(target, cluster))
+    courses: dict[str, Course] = {}
+    await _measure(target, name, courses)
+    if once or not console().is_terminal or output is not Output.TABLE:
+        await asyncio.sleep(interval)
+        servers = await _measure(target, name, courses)
+        if output in {Output.JSON, Output.YAML}:
+            document([*_objects(servers, courses)], output)
+        else:
+            show(_table(servers, courses))
+        return
+    with Live(console=console(), auto_refresh=False) as live:
+        while True:
+            await asyncio.sleep(interval)
+            servers = await _measure(target, name, courses)
+            live.update(Group(target.description, "", _table(servers, courses)), refresh=True)
+
+
+async def _measure(target: Target, name: str, courses: dict[str, Course]) -> Sequence[Server]:
+    servers = await target.servers(name)
+    texts = await asyncio.gather(*(target.metrics(server) for server in servers), return_exceptions=True)
+    for server, metrics in zip(servers, texts, strict=True):
+        if isinstance(metrics, PlatformError):
+            continue
+        if isinstance(metrics, BaseException):
+            raise metrics
+        sample = read_sample(metrics, time.monotonic())
+        if server.name in courses:
+            courses[server.name].add(sample)
+        else:
+            courses[server.name] = Course(sample)
+    return servers
+
+
+def _table(servers: Sequence[Server], courses: Mapping[str, Course]) -> RenderableType:
+    headers = ("SERVER", "STATE", "CONNECTIONS", "IN/S", "OUT/S", "", "LATENCY", "OUTBOX", "CPU", "MEMORY")
+    return table(headers, _rows(servers, courses), right=(*headers[2:5], *headers[6:]))
+
+
+def _rows(servers: Sequence[Server], courses: Mapping[str, Course]) -> Iterator[tuple[RenderableType, ...]]:
+    for server in servers:
+        course = courses.get(server.name)
+        state = word(server.report.state.value if server.report is not None else "unknown")
+        if course is None or course.rates is None:
+            yield (server.name, state, *["-"] * 8)
+            continue
+        now, latest = course.rates, course.latest
+        yield (
+            server.name,
+            state,
+            number(latest.connections),
+            number(round(now.received, 1)),
+            number(round(now.sent, 1)),
+            sparkline(course.sent),
+            milliseconds(now.latency),
+            size(latest.outbox),
+            "-" if now.cpu is None else f"{100 * now.cpu:.0f}%",
+            size(latest.memory),
+        )
+
+
+def _objects(servers: Sequence[Server], courses: Mapping[str, Course]) -> Iterator[JsonObject]:
+    for server in servers:
+        course = courses.get(server.name)
+        entry: JsonObject = {"server": server.name}
+        if course is not None and course.rates is not None:
+            entry |= {
+                "connections": int(course.latest.connections),
+                "messagesInPerSecond": course.rates.received,
+                "messagesOutPerSecond": course.rates.sent,
+                "latencySeconds": course.rates.latency,
+                "outboxBytes": int(course.latest.outbox),
+                "cpu": course.rates.cpu,
+                "memoryBytes": course.latest.memory,
+            }
+        yield entry

@@ -1,0 +1,94 @@
+"""`plan`: what a change would do, before it is made."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.console import Group, RenderableType
+
+from realtime_operator.api.base import JsonObject, JsonValue
+from realtime_operator.cli.cluster_file import read
+from realtime_operator.cli.output import Output, OutputOption, document, number, show, table
+from realtime_operator.cli.target import Target, name_of, read_cluster
+from realtime_operator.planning.forecast import Forecast, forecast
+
+FileOption = Annotated[Path, typer.Option("-f", "--file", help="YAML file with the RealtimeCluster.", dir_okay=False)]
+FileNameOption = Annotated[str | None, typer.Option("--name", help="Which cluster, when the file has several.")]
+
+
+async def plan(
+    target: Target, file: FileOption, name: FileNameOption = None, output: OutputOption = Output.TABLE
+) -> None:
+    """Say what applying a file would do: the revision, who moves, how fast, for how long; refused with the reasons.
+
+    Changes nothing. Exit code 2 when the file is refused.
+
+    Examples:
+      realtime plan -f chat.yaml
+      kubectl realtime plan -f chat.yaml -n team -o json
+
+    """
+    wanted = read(file, name)
+    known = {name_of(cluster): cluster for cluster in await target.clusters()}
+    stored = known.get(wanted.name)
+    old = None if stored is None else read_cluster(stored)
+    servers = [] if old is None else await target.servers(wanted.name)
+    identity = wanted.cluster.metadata if old is None else old.metadata
+    new = wanted.cluster.model_copy(update={"metadata": identity})
+    expected = forecast(old, new, servers, await target.plan_settings(wanted.name))
+    if output in {Output.JSON, Output.YAML}:
+        document(to_object(wanted.name, expected), output)
+    else:
+        show(forecast_view(wanted.name, expected, created=old is None))
+
+
+def to_object(name: str, expected: Forecast) -> JsonObject:
+    """The forecast as JSON."""
+    changes: list[JsonValue] = [{"path": c.path, "before": c.before, "after": c.after} for c in expected.changes]
+    return {
+        "cluster": name,
+        "changes": changes,
+        "revision": expected.revision,
+        "isNewRevision": expected.is_new_revision,
+        "serversBefore": expected.servers_before,
+        "serversAfter": expected.servers_after,
+        "connectionsToMove": expected.connections,
+        "connectionsPerSecond": expected.connections_per_second,
+        "seconds": expected.seconds,
+    }
+
+
+def forecast_view(name: str, expected: Forecast, *, created: bool) -> RenderableType:
+    """The forecast for a person."""
+    if created:
+        return f"{name} would be created: revision {expected.revision}, {expected.servers_after} servers"
+    if not expected.changes:
+        return f"{name} is what the file says already: nothing would change"
+    changes = table(("FIELD", "NOW", "THEN"), [(c.path, _value(c.before), _value(c.after)) for c in expected.changes])
+    return Group(changes, "", *consequences(expected))
+
+
+def consequences(expected: Forecast) -> list[str]:
+    """What a change leads to, a sentence each."""
+    if expected.replaces_servers:
+        lines = [f"revision {expected.revision}: {expected.servers_before} servers are replaced"]
+    elif expected.servers_before != expected.servers_after:
+        lines = [f"servers: {expected.servers_before} -> {expected.servers_after}"]
+    else:
+        lines = ["no server is replaced"]
+    if expected.connections:
+        rate = number(expected.connections_per_second)
+        lines.append(f"{expected.connections} connections move, at most {rate} reconnects a second")
+    else:
+        lines.append("no connection moves")
+    if expected.seconds:
+        lines.append(f"takes about {expected.seconds:.0f} s")
+    return lines
+
+
+def _value(value: JsonValue) -> str:
+    if value is None:
+        return "-"
+    return str(value).lower() if isinstance(value, bool) else str(value)

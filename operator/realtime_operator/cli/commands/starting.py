@@ -1,0 +1,54 @@
+"""`init`: a file to begin with."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from realtime_operator import naming
+from realtime_operator.api.errors import InvalidCluster
+from realtime_operator.api.v1alpha1 import RealtimeCluster
+from realtime_operator.errors import InputError
+
+STARTER = """\
+# A realtime service. On this machine:  realtime up -f FILE      On Kubernetes:  kubectl apply -f FILE
+# Every field: docs/reference/realtimecluster.md
+apiVersion: {api_version}
+kind: {kind}
+metadata:
+  name: {name}
+spec:
+  replicas: 2                  # servers; or follow the connections with `autoscaling` below
+  namespaces:
+    - name: chat               # channels chat:ANYTHING
+      history: {{size: 100, ttl: 10m}}   # the latest 100 publications, for 10 minutes
+      recovery: true           # who was away gets what was missed, exactly once
+      presence: true           # who is subscribed
+      publish: subscribers     # clients: nobody, subscribers or anyone; your backend may always publish
+  auth:
+    anonymous: true            # for development: connect without a token; take it out for production
+  rollout:
+    maxSurge: 1                # one server more while servers are replaced
+    drain:
+      connectionsPerSecond: auto   # what the servers were measured to take
+      settle: 2s
+  # autoscaling:
+  #   minReplicas: 2
+  #   maxReplicas: 10
+  #   connectionsPerReplica: 5000
+"""
+
+
+def init(name: Annotated[str, typer.Argument(metavar="[NAME]", help="Name of the cluster.")] = "quickstart") -> None:
+    """Print a commented file for a first cluster.
+
+    Examples:
+      realtime init chat > chat.yaml
+
+    """
+    try:
+        RealtimeCluster.from_object({"metadata": {"name": name}})
+    except InvalidCluster as error:
+        raise InputError(str(error.findings[0].message)) from error
+    typer.echo(STARTER.format(api_version=naming.API_VERSION, kind=naming.KIND, name=name), nl=False)

@@ -1,0 +1,139 @@
+"""How the commands speak: tables for people, JSON and YAML for programs, colours on a terminal only."""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+from collections.abc import Iterable, Sequence
+from enum import StrEnum
+from typing import Annotated
+
+import typer
+import yaml
+from rich.console import Console, RenderableType
+from rich.table import Table
+from rich.text import Text
+
+from realtime_operator.api.base import JsonValue
+
+PIPE_WIDTH = 400
+"""Columns of what is not a terminal: nothing is cut off."""
+SPARKS = "▁▂▃▄▅▆▇█"
+STYLES = {
+    "Ready": "green", "Progressing": "yellow", "Pending": "yellow", "Paused": "cyan", "Degraded": "red",
+    "serving": "green", "quiesced": "yellow", "draining": "yellow", "drained": "cyan", "terminating": "cyan",
+    "ok": "green", "warning": "yellow", "error": "red", "Warning": "yellow",
+}  # fmt: skip
+
+
+class Output(StrEnum):
+    """Formats of `-o`."""
+
+    TABLE = "table"
+    WIDE = "wide"
+    JSON = "json"
+    YAML = "yaml"
+    NAME = "name"
+
+
+OutputOption = Annotated[
+    Output, typer.Option("-o", "--output", help="How to print the answer.", rich_help_panel="Output")
+]
+
+
+def console() -> Console:
+    """Where answers go."""
+    return _console(sys.stdout.isatty(), stderr=False)
+
+
+def messages() -> Console:
+    """Where everything goes that is no answer: progress, notices, errors."""
+    return _console(sys.stderr.isatty(), stderr=True)
+
+
+def _console(terminal: bool, *, stderr: bool) -> Console:
+    width = None if terminal else PIPE_WIDTH
+    return Console(stderr=stderr, width=width, highlight=False, markup=False, no_color="NO_COLOR" in os.environ)
+
+
+def say(text: str, style: str = "") -> None:
+    """Tell a person something that is no answer."""
+    messages().print(text, style=style, soft_wrap=True)
+
+
+def show(renderable: RenderableType) -> None:
+    """Print an answer; on no terminal without the blanks that fill its last column."""
+    target = console()
+    if target.is_terminal:
+        target.print(renderable)
+        return
+    with target.capture() as captured:
+        target.print(renderable)
+    for line in captured.get().splitlines():
+        sys.stdout.write(line.rstrip() + "\n")
+
+
+def document(value: JsonValue, output: Output) -> None:
+    """Print a value as JSON or YAML."""
+    if output is Output.YAML:
+        sys.stdout.write(yaml.safe_dump(value, sort_keys=False, allow_unicode=True))
+    else:
+        sys.stdout.write(json.dumps(value, indent=2, ensure_ascii=False) + "\n")
+
+
+def table(headers: Sequence[str], rows: Iterable[Sequence[RenderableType]], right: Iterable[str] = ()) -> Table:
+    """A table as kubectl prints them; `right` names the columns of numbers."""
+    made = Table(box=None, pad_edge=False, header_style="bold", padding=(0, 3, 0, 0))
+    numbers = set(right)
+    for header in headers:
+        made.add_column(header, justify="right" if header in numbers else "left", overflow="fold")
+    for row in rows:
+        made.add_row(*row)
+    return made
+
+
+def word(text: str) -> Text:
+    """A state in its colour."""
+    return Text(text, style=STYLES.get(text, ""))
+
+
+def bar(part: float, whole: float, width: int = 20) -> str:
+    """A bar whose length is a part of a whole; anything above nothing is seen."""
+    if whole <= 0 or part <= 0:
+        return ""
+    return "█" * max(1, round(width * part / whole))
+
+
+def sparkline(values: Sequence[float]) -> str:
+    """One character for each value, by its height between nothing and the largest."""
+    top = max(values, default=0.0)
+    if top <= 0:
+        return SPARKS[0] * len(values)
+    return "".join(SPARKS[min(len(SPARKS) - 1, int(value / top * (len(SPARKS) - 1) + 0.5))] for value in values)
+
+
+def number(value: float | None) -> str:
+    """A number with few digits; `-` for none."""
+    if value is None:
+        return "-"
+    for limit, unit in ((1e9, "G"), (1e6, "M"), (1e4, "k")):
+        if abs(value) >= limit:
+            return f"{value / (1000 if unit == 'k' else limit):.1f}{unit}"
+    return f"{value:.0f}" if value == int(value) else f"{value:.1f}"
+
+
+def size(count: float | None) -> str:
+    """Bytes for people, in binary units."""
+    if count is None:
+        return "-"
+    for unit in ("B", "KiB", "MiB"):
+        if abs(count) < 1024:
+            return f"{count:.0f} {unit}" if unit == "B" else f"{count:.1f} {unit}"
+        count /= 1024
+    return f"{count:.1f} GiB"
+
+
+def milliseconds(seconds: float | None) -> str:
+    """A duration in milliseconds."""
+    return "-" if seconds is None else f"{seconds * 1000:.1f} ms"

@@ -1,0 +1,138 @@
+"""What people see of a cluster: renderables made from its document, pure."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from datetime import datetime
+
+from rich.console import Group, RenderableType
+from rich.table import Table
+from rich.text import Text
+
+from realtime_operator.api.base import JsonObject
+from realtime_operator.cli.document import age, dig, objects, text, whole
+from realtime_operator.cli.output import bar, number, table, word
+from realtime_operator.cli.target import Event
+
+CLUSTER_HEADERS = ("NAME", "PHASE", "READY", "CONNECTIONS", "REVISION", "ENDPOINT", "AGE")
+
+
+def cluster_table(clusters: Sequence[JsonObject], *, wide: bool, now: datetime | None = None) -> Table:
+    """One line for each cluster, with the columns of `kubectl get rtc`; `wide` adds the API and why it is not ready."""
+    headers = (*CLUSTER_HEADERS, *(("API", "MESSAGE") if wide else ()))
+    return table(headers, (_cluster_row(cluster, wide=wide, now=now) for cluster in clusters), right=("CONNECTIONS",))
+
+
+def _cluster_row(cluster: JsonObject, *, wide: bool, now: datetime | None) -> list[RenderableType]:
+    row: list[RenderableType] = [
+        text(cluster, "metadata", "name"),
+        word(text(cluster, "status", "phase", default="Pending")),
+        f"{text(cluster, 'status', 'readyReplicas', default='0')}/{text(cluster, 'status', 'replicas', default='0')}",
+        text(cluster, "status", "connections", default="0"),
+        text(cluster, "status", "targetRevision", default="-"),
+        text(cluster, "status", "endpoints", "client", default="-"),
+        age(text(cluster, "metadata", "creationTimestamp"), now),
+    ]
+    if wide:
+        row += [text(cluster, "status", "endpoints", "api", default="-"), condition_message(cluster, "Ready")]
+    return row
+
+
+def condition_message(cluster: JsonObject, kind: str) -> str:
+    """The sentence of a condition."""
+    found = [c for c in objects(cluster, "status", "conditions") if c.get("type") == kind]
+    return text(found[0], "message") if found else ""
+
+
+def status_view(cluster: JsonObject, where: str) -> RenderableType:
+    """Everything that the status says, for a person."""
+    name = text(cluster, "metadata", "name")
+    phase = text(cluster, "status", "phase", default="Pending")
+    title = Text.assemble((name, "bold"), "  ", word(phase), "  ", (f"on {where}", "dim"))
+    parts: list[RenderableType] = [title, "", _facts(cluster), "", _conditions(cluster)]
+    if objects(cluster, "status", "servers"):
+        parts += ["", server_table(cluster)]
+    return Group(*parts)
+
+
+def _facts(cluster: JsonObject) -> Table:
+    facts = Table(box=None, show_header=False, pad_edge=False, padding=(0, 3, 0, 0))
+    facts.add_column(style="dim")
+    facts.add_column(overflow="fold")
+    for label, value in _fact_lines(cluster):
+        facts.add_row(label, value)
+    return facts
+
+
+def _fact_lines(cluster: JsonObject) -> Iterator[tuple[str, str]]:
+    current, target = (text(cluster, "status", f"{which}Revision") for which in ("current", "target"))
+    yield "Revision", target if current == target or not current else f"{current} -> {target}"
+    available, there = (text(cluster, "status", field, default="0") for field in ("readyReplicas", "replicas"))
+    yield "Servers", f"{available} of {there} available"
+    yield "Connections", text(cluster, "status", "connections", default="0")
+    yield "Clients", text(cluster, "status", "endpoints", "client", default="-")
+    yield "API", text(cluster, "status", "endpoints", "api", default="-")
+    if dig(cluster, "status", "rollout") is not None:
+        yield "Rollout", rollout_line(cluster)
+    desired = whole(cluster, "status", "autoscaling", "desiredReplicas")
+    if desired is not None:
+        lowest = text(cluster, "spec", "autoscaling", "minReplicas", default="2")
+        highest = text(cluster, "spec", "autoscaling", "maxReplicas")
+        yield "Autoscaling", f"{desired} servers wanted, between {lowest} and {highest}"
+
+
+def rollout_line(cluster: JsonObject) -> str:
+    """How far the replacement of servers is, in one sentence; `none` when nothing is replaced."""
+    if dig(cluster, "status", "rollout") is None:
+        return "none"
+    updated, old, left = (
+        whole(cluster, "status", "rollout", field) or 0
+        for field in ("updatedServers", "oldServers", "connectionsToMove")
+    )
+    rate = dig(cluster, "status", "budget", "connectionsPerSecond")
+    line = f"{updated} new and {old} old servers, {left} connections to move"
+    if isinstance(rate, int | float) and rate > 0:
+        line += f" at {number(rate)} a second (about {left / rate:.0f} s)"
+    draining = dig(cluster, "status", "rollout", "drainingServers")
+    return f"{line}, leaving: {', '.join(map(str, draining))}" if isinstance(draining, list) and draining else line
+
+
+def _conditions(cluster: JsonObject) -> Table:
+    rows = [
+        (text(c, "type"), text(c, "status"), text(c, "reason"), text(c, "message"))
+        for c in objects(cluster, "status", "conditions")
+    ]
+    return table(("CONDITION", "STATUS", "REASON", "MESSAGE"), rows)
+
+
+def server_table(cluster: JsonObject) -> Table:
+    """One line for each server, with a bar for its connections."""
+    servers = objects(cluster, "status", "servers")
+    most = max((whole(server, "connections") or 0 for server in servers), default=0)
+    target = text(cluster, "status", "targetRevision")
+    rows = [
+        (
+            text(server, "name"),
+            f"{text(server, 'revision')}{'' if server.get('revision') == target else ' (old)'}",
+            word(text(server, "state")),
+            "yes" if server.get("ready") is True else "no",
+            text(server, "connections", default="?"),
+            bar(whole(server, "connections") or 0, most),
+        )
+        for server in servers
+    ]
+    return table(("SERVER", "REVISION", "STATE", "READY", "CONNECTIONS", ""), rows, right=("CONNECTIONS",))
+
+
+def event_table(events: Sequence[Event], now: datetime | None = None) -> Table:
+    """One line for each event, oldest first."""
+    rows = [(age(event.at, now), word(event.type), event.reason, event.message) for event in events]
+    return table(("AGE", "TYPE", "REASON", "MESSAGE"), rows)
+
+
+def describe_view(
+    cluster: JsonObject, events: Sequence[Event], where: str, now: datetime | None = None
+) -> RenderableType:
+    """The status and what was told lately."""
+    told: RenderableType = event_table(events, now) if events else "no events"
+    return Group(status_view(cluster, where), "", Text("Events", style="bold"), told)
