@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import os
+import resource
 from collections.abc import Iterator, Mapping
+from pathlib import Path
 
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, HistogramMetricFamily
 from prometheus_client.metrics_core import Metric
@@ -30,6 +33,9 @@ class NodeCollector(Collector):
         yield self._gauge("channels", "Channels with at least one subscriber here.", len(node.channels))
         yield self._gauge("outbox_bytes", "Bytes that wait to be written.", counters.outbox_bytes)
         yield self._gauge("backplane_healthy", "1 while the backplane works.", int(node.broker.healthy))
+        usage = resource.getrusage(resource.RUSAGE_SELF)
+        yield self._counter("cpu_seconds", "CPU time of the worker's process.", usage.ru_utime + usage.ru_stime)
+        yield self._gauge("memory_bytes", "Resident memory of the worker's process.", _resident_bytes())
         yield self._counter("accepted", "Connections accepted.", counters.accepted)
         yield self._counter("messages_received", "Messages from clients.", counters.messages_received)
         yield self._counter("messages_sent", "Messages to clients.", counters.messages_sent)
@@ -85,6 +91,12 @@ class NodeCollector(Collector):
             buckets.append((bound, float(total)))
         family.add_metric([self._worker], buckets, counters.delivery_sum)
         return family
+
+
+def _resident_bytes() -> int:
+    """Resident set of this process (proc(5), statm, second field); shared pages of forked workers count in each."""
+    pages = int(Path("/proc/self/statm").read_text().split()[1])
+    return pages * os.sysconf("SC_PAGE_SIZE")
 
 
 def registry_of(node: Node, worker: int, api_requests: Mapping[tuple[str, int], int]) -> CollectorRegistry:

@@ -15,7 +15,6 @@ from typing import Annotated, Concatenate, ParamSpec
 
 import typer
 
-from realtime_operator.cli.kubernetes_target import KubernetesTarget
 from realtime_operator.cli.local_target import LocalTarget
 from realtime_operator.cli.output import say
 from realtime_operator.cli.target import Target
@@ -87,6 +86,9 @@ class Selection:
                 return target
             if local:
                 raise InputError(f"nothing runs in {path}: start it with `realtime up -f FILE`")
+        # the Kubernetes client takes a third of a second to import
+        from realtime_operator.cli.kubernetes_target import KubernetesTarget
+
         try:
             return await KubernetesTarget.open(self.context, self.namespace)
         except PlatformError as error:

@@ -1,4 +1,4 @@
-"""Is a TCP port free? Asked before servers share it: SO_REUSEPORT would let them share it with strangers."""
+"""TCP ports that are free. Asked before servers share one: SO_REUSEPORT would let them share it with strangers."""
 
 from __future__ import annotations
 
@@ -18,3 +18,11 @@ def check_free(host: str, port: int, option: str) -> None:
             attempt.bind(address)
     except OSError as error:
         raise InputError(f"cannot listen on {host}:{port}: {error.strerror}; choose another with {option}") from error
+
+
+def free_port(host: str = "127.0.0.1") -> int:
+    """A port that was free a moment ago."""
+    with socket.socket() as attempt:
+        attempt.bind((host, 0))
+        port: int = attempt.getsockname()[1]
+        return port

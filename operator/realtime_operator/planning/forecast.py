@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from realtime_operator import builders
 from realtime_operator.api.base import JsonObject, JsonValue
@@ -94,12 +94,16 @@ def _drain_policy(cluster: RealtimeCluster) -> DrainPolicy:
 
 
 def _receivers(cluster: RealtimeCluster, live: Sequence[Server], wanted: int, *, is_new: bool) -> list[Server]:
-    """The servers behind the endpoint while connections move: those that stay, and new ones that measured nothing."""
+    """The servers behind the endpoint while connections move: those that stay, and new ones.
+
+    New ones begin carefully, and are trusted with more once they have measured that they can, as others have before.
+    """
     if not live:
         return []
     if not is_new:
         return sorted(live, key=_connections)[max(0, len(live) - wanted) :] or list(live[:1])
-    fresh = Server(name="", uid="", revision="", created_at=live[0].created_at)
+    measured = max(live, key=budget.accept_rate)
+    fresh = replace(live[0], report=measured.report)
     step = _step(cluster, wanted)
     return [fresh] * min(step, wanted) + list(live[: max(0, wanted - step)])
 

@@ -36,9 +36,14 @@ class Screen:
         self._start = time.monotonic()
         self.console = messages()
 
+    @property
+    def seconds(self) -> float:
+        """Since the start."""
+        return time.monotonic() - self._start
+
     def say(self, text: str, style: str = "") -> None:
         """Print a line."""
-        self.console.print(f"[{time.monotonic() - self._start:6.1f} s] {text}", style=style, soft_wrap=True)
+        self.console.print(f"[{self.seconds:6.1f} s] {text}", style=style, soft_wrap=True)
 
     def event(self, event: Event) -> None:
         """An Event of the cluster."""
