@@ -70,6 +70,7 @@ bench: $(STAMP) ## Fan-out and connect storm beside peers, as ratios
 
 docs: $(STAMP) ## Generate docs/reference/
 	$(RUN) -m realtime_operator.api.crdgen --reference docs/reference/realtimecluster.md
+	$(RUN) -m realtime_operator.cli.reference docs/reference/cli.md
 
 lock: $(STAMP) ## Resolve requirements/*.txt again from pyproject.toml
 	for set in dev operator server; do \

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 import os
 import sys
@@ -67,11 +68,16 @@ def show(renderable: RenderableType) -> None:
     target = console()
     if target.is_terminal:
         target.print(renderable)
-        return
+    else:
+        sys.stdout.write(plain(renderable))
+
+
+def plain(renderable: RenderableType) -> str:
+    """An answer as text without colours."""
+    target = Console(file=io.StringIO(), width=PIPE_WIDTH, highlight=False, markup=False, no_color=True)
     with target.capture() as captured:
         target.print(renderable)
-    for line in captured.get().splitlines():
-        sys.stdout.write(line.rstrip() + "\n")
+    return "".join(line.rstrip() + "\n" for line in captured.get().splitlines())
 
 
 def document(value: JsonValue, output: Output) -> None:

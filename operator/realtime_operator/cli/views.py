@@ -66,7 +66,7 @@ def _facts(cluster: JsonObject) -> Table:
 
 def _fact_lines(cluster: JsonObject) -> Iterator[tuple[str, str]]:
     current, target = (text(cluster, "status", f"{which}Revision") for which in ("current", "target"))
-    yield "Revision", target if current == target or not current else f"{current} -> {target}"
+    yield "Revision", (target or "-") if current == target or not current else f"{current} -> {target}"
     available, there = (text(cluster, "status", field, default="0") for field in ("readyReplicas", "replicas"))
     yield "Servers", f"{available} of {there} available"
     yield "Connections", text(cluster, "status", "connections", default="0")

@@ -45,7 +45,7 @@ async def doctor(target: Target, cluster: ClusterOption = None, output: OutputOp
     if output in {Output.JSON, Output.YAML}:
         document([to_object(finding) for finding in findings], output)
     else:
-        show(table(("CHECK", "STATE", "FOUND"), [_row(finding) for finding in findings]))
+        show(finding_table(findings))
     return FAILED if any(finding.severity is Severity.ERROR for finding in findings) else 0
 
 
@@ -57,6 +57,11 @@ def to_object(finding: Finding) -> JsonObject:
         "message": finding.message,
         "advice": finding.advice,
     }
+
+
+def finding_table(findings: Sequence[Finding]) -> RenderableType:
+    """One line for each check, and one more for what to do."""
+    return table(("CHECK", "STATE", "FOUND"), [_row(finding) for finding in findings])
 
 
 def _row(finding: Finding) -> tuple[RenderableType, ...]:

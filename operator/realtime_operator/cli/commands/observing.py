@@ -163,13 +163,13 @@ async def top(
         if output in {Output.JSON, Output.YAML}:
             document([*_objects(servers, courses)], output)
         else:
-            show(_table(servers, courses))
+            show(top_table(servers, courses))
         return
     with Live(console=console(), auto_refresh=False) as live:
         while True:
             await asyncio.sleep(interval)
             servers = await _measure(target, name, courses)
-            live.update(Group(target.description, "", _table(servers, courses)), refresh=True)
+            live.update(Group(target.description, "", top_table(servers, courses)), refresh=True)
 
 
 async def _measure(target: Target, name: str, courses: dict[str, Course]) -> Sequence[Server]:
@@ -188,7 +188,8 @@ async def _measure(target: Target, name: str, courses: dict[str, Course]) -> Seq
     return servers
 
 
-def _table(servers: Sequence[Server], courses: Mapping[str, Course]) -> RenderableType:
+def top_table(servers: Sequence[Server], courses: Mapping[str, Course]) -> RenderableType:
+    """One line for each server; one that was looked at once only has no rates yet."""
     headers = ("SERVER", "STATE", "CONNECTIONS", "IN/S", "OUT/S", "", "LATENCY", "OUTBOX", "CPU", "MEMORY")
     return table(headers, _rows(servers, courses), right=(*headers[2:5], *headers[6:]))
 

@@ -77,7 +77,7 @@ async def probe(
     if output in {Output.JSON, Output.YAML}:
         document({"channel": used, "sent": count, "lost": missing, "clients": [*map(_to_object, listeners)]}, output)
     else:
-        show(_view(listeners, count))
+        show(listener_table(listeners, count))
     return FAILED if missing else 0
 
 
@@ -148,7 +148,8 @@ def _to_object(listener: Listener) -> JsonObject:
     }
 
 
-def _view(listeners: Sequence[Listener], count: int) -> RenderableType:
+def listener_table(listeners: Sequence[Listener], count: int) -> RenderableType:
+    """One line for each subscriber."""
     rows: list[tuple[RenderableType, ...]] = []
     for listener in listeners:
         values = list(listener.seconds.values())

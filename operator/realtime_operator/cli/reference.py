@@ -1,0 +1,114 @@
+"""Writes the reference of the commands, from their code: `python -m realtime_operator.cli.reference FILE`."""
+
+from __future__ import annotations
+
+import inspect
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import typer
+from typer.main import get_group
+
+from realtime_operator.cli.__main__ import EXIT_CODES, build_app
+from realtime_operator.cli.command import EXAMPLES, INTERRUPTED
+
+HEADER = """\
+# Commands
+
+`realtime`, installed as `kubectl-realtime` too, so that `kubectl realtime` works.
+Generated from the code by `make docs`.
+
+## Which platform
+
+With `kubectl realtime`, `--context` or `--namespace`: Kubernetes, by the KUBECONFIG, through the API server alone.
+Else this machine, if `realtime up` runs here (`--state-dir`); else Kubernetes.
+`--platform local` or `kubernetes` decides, as does the variable `REALTIME_PLATFORM`.
+On a terminal each command says which one it talks to.
+"""
+
+EXITS = """\
+## Exit codes
+
+| code | means |
+| --- | --- |
+| 0 | done |
+| 1 | the platform did not do it; or `doctor`, `probe`, `rollout status` or `demo` did not like what it saw |
+| {input} | the input cannot be used: an option, a file, a name that is not there, what the API refuses |
+| {unreachable} | the platform or a server does not answer |
+| {forbidden} | a permission is missing |
+| {interrupted} | Ctrl-C |
+"""
+
+FORMATS = """\
+## Output
+
+`-o table` (default), `wide`, `json`, `yaml`, `name`, where a command has it.
+Answers go to standard output, everything else to standard error.
+Colours on a terminal only, and not with `NO_COLOR`.
+Completion: `realtime --install-completion`.
+"""
+
+
+def build_reference() -> str:
+    """The whole document."""
+    codes = {kind.__name__: code for kind, code in EXIT_CODES.items()}
+    exits = EXITS.format(
+        input=codes["InputError"],
+        unreachable=codes["UnreachableError"],
+        forbidden=codes["ForbiddenError"],
+        interrupted=INTERRUPTED,
+    )
+    sections = [HEADER, FORMATS, exits, *_sections(build_app(), "realtime")]
+    return "\n".join(sections)
+
+
+def _sections(app: typer.Typer, prefix: str) -> Iterator[str]:
+    group = get_group(app)
+    for name, command in group.commands.items():
+        inner = getattr(command, "commands", None)
+        if inner is None:
+            yield _section(f"{prefix} {name}", command.help or "", list(_options(command.params)))
+            continue
+        for inner_name, inner_command in inner.items():
+            options = list(_options(inner_command.params))
+            yield _section(f"{prefix} {name} {inner_name}", inner_command.help or "", options)
+
+
+def _section(name: str, text: str, options: list[str]) -> str:
+    described, _, examples = inspect.cleandoc(text).partition(EXAMPLES)
+    lines = [f"## {name}", "", described.replace("\b", "").strip(), ""]
+    if examples:
+        lines += ["```console", *(line.strip() for line in examples.splitlines() if line.strip()), "```", ""]
+    if options:
+        lines += ["| option | means |", "| --- | --- |", *options, ""]
+    return "\n".join(lines)
+
+
+COMMON = frozenset({"platform", "state_dir", "context", "namespace", "help"})
+"""Options that are explained once, at the beginning."""
+
+
+def _options(parameters: object) -> Iterator[str]:
+    assert isinstance(parameters, list)
+    for parameter in parameters:
+        if parameter.name in COMMON:
+            continue
+        names = " ".join([*parameter.opts, *parameter.secondary_opts])
+        if not names.startswith("-"):
+            names = parameter.metavar or parameter.name.upper()
+        default = "" if parameter.default in {None, "", False} else f" Default: `{_plain(parameter.default)}`."
+        yield f"| `{names}` | {parameter.help or ''}{default} |"
+
+
+def _plain(value: object) -> str:
+    return str(getattr(value, "value", value))
+
+
+def main() -> None:
+    """Write the file."""
+    Path(sys.argv[1]).write_text(build_reference())
+
+
+if __name__ == "__main__":
+    main()

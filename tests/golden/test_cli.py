@@ -1,0 +1,186 @@
+"""What the commands print of a cluster, whole: `cli/NAME.txt`. The clusters are as an operator would report them."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from pathlib import Path
+
+import pytest
+from rich.console import RenderableType
+
+from realtime_operator.api.base import JsonObject
+from realtime_operator.api.v1alpha1 import RealtimeCluster
+from realtime_operator.builders import BuildSettings
+from realtime_operator.cli import views
+from realtime_operator.cli.commands import doctor, planning, probing
+from realtime_operator.cli.commands.observing import Course, Sample, top_table
+from realtime_operator.cli.output import plain
+from realtime_operator.cli.reference import build_reference
+from realtime_operator.cli.target import Door, Event, Finding, Severity
+from realtime_operator.planning.forecast import Forecast, forecast
+from realtime_operator.planning.settings import PlanSettings
+from realtime_operator.planning.world import Server, ServerReport, ServerState
+from tests.kit.golden import check_golden
+
+FOLDER = Path(__file__).parent / "cli"
+REFERENCE = Path(__file__).parents[2] / "docs" / "reference" / "cli.md"
+NOW = datetime(2026, 11, 23, 12, 0, tzinfo=UTC)
+WHERE = "Kubernetes (context production, namespace team)"
+SETTINGS = PlanSettings(BuildSettings(server_image="server:1", redis_image="redis:1"))
+
+
+def condition(kind: str, status: str, reason: str, message: str) -> JsonObject:
+    """A condition as it stands in a status."""
+    return {"type": kind, "status": status, "reason": reason, "message": message}
+
+
+def server_entry(name: str, revision: str, state: str, connections: int | None, *, ready: bool = True) -> JsonObject:
+    """A server as it stands in a status."""
+    entry: JsonObject = {"name": name, "revision": revision, "state": state, "ready": ready}
+    return entry if connections is None else {**entry, "connections": connections}
+
+
+def stored(**status: object) -> JsonObject:
+    """A cluster with a status."""
+    metadata: JsonObject = {
+        "name": "chat", "namespace": "team", "generation": 3, "creationTimestamp": "2026-11-22T10:00:00Z",
+    }  # fmt: skip
+    common: JsonObject = {
+        "phase": "Ready",
+        "observedGeneration": 3,
+        "replicas": 2,
+        "readyReplicas": 2,
+        "connections": 300,
+        "currentRevision": "bcdfghjkmn",
+        "targetRevision": "bcdfghjkmn",
+        "endpoints": {
+            "client": "ws://chat.team.svc:8000/connection/websocket",
+            "api": "http://chat-api.team.svc:8001/api",
+        },
+        "conditions": [
+            condition("Accepted", "True", "Valid", "the spec is carried out"),
+            condition("Ready", "True", "ServersAvailable", "enough servers are available"),
+        ],
+        "servers": [
+            server_entry("chat-bcdfghjkmn-aaaaa", "bcdfghjkmn", "serving", 200),
+            server_entry("chat-bcdfghjkmn-bbbbb", "bcdfghjkmn", "serving", 100),
+        ],
+    }
+    changed: JsonObject = {**common, **status}  # type: ignore[dict-item] # the tests pass JSON
+    spec: JsonObject = {"autoscaling": {"minReplicas": 2, "maxReplicas": 8}}
+    return {"metadata": metadata, "spec": spec, "status": changed}
+
+
+READY = stored()
+ROLLING = stored(
+    phase="Progressing",
+    replicas=3,
+    targetRevision="tvwbcdfghj",
+    rollout={
+        "startedAt": "2026-11-23T11:59:00Z", "updatedServers": 1, "oldServers": 2, "connectionsToMove": 150,
+        "drainingServers": ["chat-bcdfghjkmn-aaaaa"],
+    },
+    budget={"connectionsPerSecond": 50.0},
+    autoscaling={"desiredReplicas": 2},
+    servers=[
+        server_entry("chat-bcdfghjkmn-aaaaa", "bcdfghjkmn", "draining", 50, ready=False),
+        server_entry("chat-bcdfghjkmn-bbbbb", "bcdfghjkmn", "serving", 100),
+        server_entry("chat-tvwbcdfghj-ccccc", "tvwbcdfghj", "serving", 150),
+    ],
+)  # fmt: skip
+NEW: JsonObject = {"metadata": {"name": "chat", "creationTimestamp": "2026-11-23T11:59:59Z"}, "spec": {}}
+EVENTS = (
+    Event("2026-11-23T11:00:00Z", "Normal", "RolloutStarted", "rolling out revision tvwbcdfghj: 2 servers"),
+    Event("2026-11-23T11:59:30Z", "Warning", "Disconnected", "server chat-bcdfghjkmn-aaaaa cannot reach Redis"),
+)
+
+
+def cluster(**spec: object) -> RealtimeCluster:
+    """A cluster with a spec."""
+    return RealtimeCluster.from_object({"metadata": {"name": "chat"}, "spec": spec})  # type: ignore[dict-item] # JSON
+
+
+def servers(*connections: int) -> list[Server]:
+    """Servers of the revision of `cluster()`, each with so many connections, measured."""
+    revision = forecast(None, cluster(), (), SETTINGS).revision
+    return [
+        Server(
+            f"chat-{number}", "", revision, NOW, ready=True,
+            report=ServerReport(ServerState.SERVING, count, accept_cost_seconds=0.0025),
+        )
+        for number, count in enumerate(connections)
+    ]  # fmt: skip
+
+
+def expected(spec: dict[str, object], *connections: int) -> Forecast:
+    """What changing a cluster of the defaults into this one would do."""
+    return forecast(cluster(), cluster(**spec), servers(*connections), SETTINGS)
+
+
+def sample(at: float, sent: float, cpu: float) -> Sample:
+    """Metrics of a server."""
+    return Sample(at, 120, sent / 10, sent, 2048, cpu, 64 * 1024 * 1024, sent / 1000, sent)
+
+
+def course() -> Course:
+    """A server that was looked at four times."""
+    made = Course(sample(0, 0, 0))
+    for second, sent in enumerate((1000, 3000, 3500), 1):
+        made.add(sample(second, sent, second * 0.25))
+    return made
+
+
+def listener(name: str, *milliseconds: float, refusal: str = "") -> probing.Listener:
+    """A subscriber of a probe, and how long messages took to it."""
+    seconds = {number: value / 1000 for number, value in enumerate(milliseconds)}
+    return probing.Listener(name, Door("ws://x"), seconds, refusal)
+
+
+FINDINGS = (
+    Finding("CRD", Severity.OK, "realtime.dev/v1alpha1, the same as this program's"),
+    Finding("clock", Severity.WARNING, "differs from the API server's by 60 s", "set the clock (NTP)"),
+    Finding("servers", Severity.ERROR, "do not answer: chat-bcdfghjkmn-aaaaa", "`realtime logs SERVER` says why"),
+)
+
+VIEWS: dict[str, RenderableType] = {
+    "get": views.cluster_table([READY, ROLLING, NEW], wide=False, now=NOW),
+    "get-wide": views.cluster_table([READY, ROLLING, NEW], wide=True, now=NOW),
+    "status-ready": views.status_view(READY, WHERE),
+    "status-rolling": views.status_view(ROLLING, WHERE),
+    "status-new": views.status_view(NEW, WHERE),
+    "describe": views.describe_view(ROLLING, EVENTS, WHERE, NOW),
+    "describe-without-events": views.describe_view(READY, (), WHERE, NOW),
+    "plan-created": planning.forecast_view("chat", forecast(None, cluster(), (), SETTINGS), created=True),
+    "plan-nothing": planning.forecast_view("chat", expected({}, 10, 10), created=False),
+    "plan-rollout": planning.forecast_view(
+        "chat",
+        expected({"server": {"workers": 2}, "namespaces": [{"name": "news", "presence": True}]}, 400, 600),
+        created=False,
+    ),
+    "plan-scale-in": planning.forecast_view("chat", expected({"replicas": 1}, 400, 600), created=False),
+    "plan-scale-out": planning.forecast_view("chat", expected({"replicas": 4}, 400, 600), created=False),
+    "plan-drain-rate": planning.forecast_view(
+        "chat", expected({"rollout": {"drain": {"connectionsPerSecond": 20}}}, 400, 600), created=False
+    ),
+    "probe": probing.listener_table(
+        [listener("endpoint", 1, 2, 3, 4), listener("chat-a", 1, 9), listener("chat-b", refusal="no connection")], 4
+    ),
+    "doctor": doctor.finding_table(FINDINGS),
+    "top": top_table(servers(120, 0), {"chat-0": course()}),
+}
+
+
+@pytest.mark.parametrize("name", VIEWS)
+def test_what_is_printed_is_the_golden_text(name: str) -> None:
+    """As it was reviewed once."""
+    check_golden(FOLDER / f"{name}.txt", plain(VIEWS[name]))
+
+
+def test_every_golden_text_is_of_a_view() -> None:
+    """None is left from a view that is no more."""
+    assert {path.stem for path in FOLDER.glob("*.txt")} == VIEWS.keys()
+
+
+def test_the_reference_is_what_the_commands_say() -> None:
+    """`make docs` was run."""
+    assert REFERENCE.read_text() == build_reference(), "run `make docs`"
