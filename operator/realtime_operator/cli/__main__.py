@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from importlib.metadata import version
 from typing import Annotated
 
@@ -73,17 +73,19 @@ def _global(
     pass
 
 
-def main() -> int:
-    """Run one command; its exit code."""
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run one command (None: what the process was called with); its exit code."""
     name = "kubectl realtime" if as_plugin() else "realtime"
     try:
-        build_app()(prog_name=name)
+        build_app()(args=arguments, prog_name=name)
     except (OperatorError, InvalidCluster) as error:
         say(f"error: {error}", "red")
         return next((code for kind, code in EXIT_CODES.items() if isinstance(error, kind)), 1)
     except BrokenPipeError:
         # whoever reads the output has read enough, as `| head` does
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    except SystemExit as end:
+        return end.code if isinstance(end.code, int) else 1
     return 0
 
 

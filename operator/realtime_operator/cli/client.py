@@ -6,7 +6,6 @@ import asyncio
 import contextlib
 import time
 from collections.abc import AsyncIterator, Callable
-from dataclasses import dataclass
 
 import centrifuge
 import jwt
@@ -14,21 +13,12 @@ import jwt
 from realtime_operator import naming
 from realtime_operator.api.base import JsonValue
 from realtime_operator.api.v1alpha1 import RealtimeCluster
+from realtime_operator.cli.message import Message
 from realtime_operator.cli.target import Door, Target, credential
 from realtime_operator.errors import InputError, UnreachableError
 
 CONNECT_SECONDS = 10.0
 TOKEN_SECONDS = 3600
-
-
-@dataclass(frozen=True, slots=True)
-class Message:
-    """A publication as it arrived; `at` is the time on this machine in seconds since the epoch."""
-
-    at: float
-    channel: str
-    offset: int | None
-    data: JsonValue
 
 
 class _ClientEvents(centrifuge.ClientEventHandler):  # type: ignore[misc]  # the SDK publishes no types

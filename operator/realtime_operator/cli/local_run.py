@@ -17,25 +17,23 @@ from realtime_operator.errors import InputError
 from realtime_operator.metrics import Metrics
 from realtime_operator.planning.forecast import Forecast, forecast
 from realtime_operator.planning.reasons import Reason
-from realtime_operator.planning.settings import PlanSettings
 from realtime_operator.platforms.base import Key
 from realtime_operator.platforms.local.control_server import ControlServer, serve
-from realtime_operator.platforms.local.driver import BUILD_SETTINGS, LocalPlatform
+from realtime_operator.platforms.local.driver import LocalPlatform
 from realtime_operator.platforms.local.fleet import Fleet
 from realtime_operator.platforms.local.lock import Lock
 from realtime_operator.platforms.local.object_store import NAMESPACE, Event, ObjectStore, copy_of
 from realtime_operator.platforms.local.redis import LocalRedis, find_redis_server
 from realtime_operator.platforms.local.server_files import Ports, ServerFiles
+from realtime_operator.platforms.local.settings import SETTINGS
 from realtime_operator.platforms.local.state_folder import StateFolder
 from realtime_operator.pods.admin_client import AdminClient
 from realtime_operator.reconciling.cluster import ClusterReconciler
 from realtime_operator.reconciling.work_queue import WorkQueue
 
-POLL_SECONDS = 0.25
 RESYNC_SECONDS = 5.0
 FILE_SECONDS = 0.3
 """Between two looks at the file."""
-SETTINGS = PlanSettings(BUILD_SETTINGS, poll_seconds=POLL_SECONDS, autoscaling_poll_seconds=1.0)
 
 
 @dataclass(frozen=True, slots=True)

@@ -18,8 +18,8 @@ from realtime_operator.cli.target import credential as credential_of
 from realtime_operator.errors import InputError, UnreachableError
 from realtime_operator.planning.settings import PlanSettings
 from realtime_operator.planning.world import Server
-from realtime_operator.platforms.local.driver import BUILD_SETTINGS
 from realtime_operator.platforms.local.lock import holder
+from realtime_operator.platforms.local.settings import SETTINGS
 from realtime_operator.platforms.local.state_folder import StateFolder
 from realtime_operator.pods.admin_client import AdminClient, ServerUnavailableError
 
@@ -114,7 +114,7 @@ class LocalTarget:
 
     async def plan_settings(self, name: str) -> PlanSettings:  # noqa: ARG002 - the same for all
         """See Target."""
-        return PlanSettings(BUILD_SETTINGS)
+        return SETTINGS
 
     async def drain(self, name: str, server: Server) -> None:  # noqa: ARG002 - there is one cluster
         """See Target."""

@@ -55,7 +55,9 @@ def messages() -> Console:
 
 def _console(terminal: bool, *, stderr: bool) -> Console:
     width = None if terminal else PIPE_WIDTH
-    return Console(stderr=stderr, width=width, highlight=False, markup=False, no_color="NO_COLOR" in os.environ)
+    return Console(
+        stderr=stderr, width=width, highlight=False, markup=False, emoji=False, no_color="NO_COLOR" in os.environ
+    )
 
 
 def say(text: str, style: str = "") -> None:
@@ -74,7 +76,7 @@ def show(renderable: RenderableType) -> None:
 
 def plain(renderable: RenderableType) -> str:
     """An answer as text without colours."""
-    target = Console(file=io.StringIO(), width=PIPE_WIDTH, highlight=False, markup=False, no_color=True)
+    target = Console(file=io.StringIO(), width=PIPE_WIDTH, highlight=False, markup=False, emoji=False, no_color=True)
     with target.capture() as captured:
         target.print(renderable)
     return "".join(line.rstrip() + "\n" for line in captured.get().splitlines())

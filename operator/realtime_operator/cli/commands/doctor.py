@@ -11,10 +11,10 @@ from rich.console import RenderableType
 from realtime_operator import naming
 from realtime_operator.api.base import JsonObject
 from realtime_operator.api.v1alpha1 import RealtimeCluster
-from realtime_operator.cli.client import Message, own_token, subscribed
 from realtime_operator.cli.command import ClusterOption
 from realtime_operator.cli.commands.probing import ARRIVAL_SECONDS, channel_of
 from realtime_operator.cli.document import dig, objects, text
+from realtime_operator.cli.message import Message
 from realtime_operator.cli.output import Output, OutputOption, document, show, table, word
 from realtime_operator.cli.target import Finding, Severity, Target, credential, find, read_cluster
 from realtime_operator.errors import InputError, OperatorError
@@ -167,6 +167,8 @@ class Arrivals:
 
 async def _delivery(target: Target, cluster: RealtimeCluster) -> Finding:
     """Whether a published message reaches a client."""
+    from realtime_operator.cli.client import own_token, subscribed  # takes a fifth of a second to import
+
     channel, arrived = channel_of(cluster), Arrivals()
     try:
         token = await own_token(target, cluster, "realtime-doctor", channel)

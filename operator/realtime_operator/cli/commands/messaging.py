@@ -11,9 +11,9 @@ from typing import Annotated
 import typer
 
 from realtime_operator.api.base import JsonObject, JsonValue
-from realtime_operator.cli.client import Message, own_token, subscribed
 from realtime_operator.cli.command import ClusterOption
 from realtime_operator.cli.document import dig, objects, text
+from realtime_operator.cli.message import Message
 from realtime_operator.cli.output import Output, OutputOption, document, say, show, table
 from realtime_operator.cli.target import Target, find, name_of, read_cluster
 from realtime_operator.errors import InputError
@@ -76,6 +76,8 @@ async def subscribe(
       kubectl realtime subscribe chat:lobby --count 1 -o json
 
     """
+    from realtime_operator.cli.client import own_token, subscribed  # takes a fifth of a second to import
+
     found = read_cluster(await find(target, cluster))
     token = await own_token(target, found, user, channel)
     arrived: asyncio.Queue[Message] = asyncio.Queue()

@@ -15,8 +15,8 @@ from rich.console import RenderableType
 
 from realtime_operator.api.base import JsonObject, JsonValue
 from realtime_operator.api.v1alpha1 import RealtimeCluster
-from realtime_operator.cli.client import Message, own_token, subscribed
 from realtime_operator.cli.command import ClusterOption
+from realtime_operator.cli.message import Message
 from realtime_operator.cli.output import Output, OutputOption, document, milliseconds, say, show, table, word
 from realtime_operator.cli.target import Door, Target, find, read_cluster
 from realtime_operator.errors import InputError, PlatformError
@@ -61,6 +61,8 @@ async def probe(
       kubectl realtime probe -c chat --count 100 -o json
 
     """
+    from realtime_operator.cli.client import own_token  # takes a fifth of a second to import
+
     found = read_cluster(await find(target, cluster))
     used = channel or channel_of(found)
     listeners = await _listeners(target, found)
@@ -103,6 +105,7 @@ async def _listeners(target: Target, cluster: RealtimeCluster) -> list[Listener]
 @contextlib.asynccontextmanager
 async def _listening(listener: Listener, token: str, channel: str, sent: dict[int, float]) -> AsyncIterator[None]:
     """Subscribe while the body runs; a listener that cannot is noted, and the others go on."""
+    from realtime_operator.cli.client import subscribed
 
     def note(message: Message) -> None:
         number = message.data.get("probe") if isinstance(message.data, dict) else None

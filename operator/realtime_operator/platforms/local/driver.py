@@ -12,7 +12,6 @@ from realtime_operator import naming
 from realtime_operator.api.base import JsonObject
 from realtime_operator.api.references import references
 from realtime_operator.api.v1alpha1 import RealtimeCluster
-from realtime_operator.builders import BuildSettings
 from realtime_operator.planning.plan import (
     Action,
     ApplyObject,
@@ -37,9 +36,6 @@ from realtime_operator.platforms.local.server import LocalServer
 from realtime_operator.pods.admin_client import AdminClient, ServerUnavailableError
 
 logger = structlog.get_logger()
-
-BUILD_SETTINGS = BuildSettings(server_image="local", redis_image="local")
-"""Images mean nothing here: every server runs the release that is installed."""
 
 
 @dataclass(frozen=True, slots=True)

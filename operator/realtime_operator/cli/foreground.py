@@ -1,0 +1,80 @@
+"""A cluster of this machine in the foreground of a terminal: what `up` does after its options are read."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from collections.abc import AsyncIterator
+
+from rich.console import Group, RenderableType
+from rich.live import Live
+from rich.text import Text
+
+from realtime_operator.cli import views
+from realtime_operator.cli.document import dig, objects, text, whole
+from realtime_operator.cli.local_run import Listener, LocalOptions, LocalRun
+from realtime_operator.cli.screen import REFRESH_SECONDS, Screen
+
+
+async def run_in_foreground(options: LocalOptions) -> None:
+    """Run until it is asked to stop; raises InputError or PlatformError when it cannot begin."""
+    screen = Screen()
+    listener = Listener(screen.event, screen.change, screen.refusal, screen.notice)
+    async with LocalRun.open(options, listener) as run:
+        run.own_signals()
+        async with _live(run, screen):
+            announcing = asyncio.create_task(_announce(run, screen), name="announce")
+            await run.stop_requested.wait()
+            announcing.cancel()
+        left = whole(run.cluster, "status", "connections") or 0
+        screen.say(f"stopping; {left} connections are closed (Ctrl-C again: at once)")
+    screen.say("everything has ended")
+
+
+async def _announce(run: LocalRun, screen: Screen) -> None:
+    """Say where everything is, once the cluster is ready."""
+    await run.became_ready()
+    ports = run.options.ports
+    channel = _channel(run)
+    screen.say(f"{text(run.cluster, 'metadata', 'name')} is ready", "bold green")
+    screen.console.print(f"             clients  {ports.client_url}")
+    screen.console.print(f"             API      {ports.api_url}")
+    screen.console.print(f"             try it   realtime publish {channel} '\"hello\"'")
+    screen.console.print(f"                      realtime status --watch; edit {run.options.file} and save it")
+
+
+def _channel(run: LocalRun) -> str:
+    namespaces = [text(namespace, "name") for namespace in objects(run.cluster, "spec", "namespaces")]
+    return f"{namespaces[0]}:lobby" if namespaces and namespaces[0] != "default" else "lobby"
+
+
+@contextlib.asynccontextmanager
+async def _live(run: LocalRun, screen: Screen) -> AsyncIterator[None]:
+    """Show the servers at the bottom of a terminal while the body runs; elsewhere nothing."""
+    if not screen.console.is_terminal:
+        yield
+        return
+
+    async def refresh(live: Live) -> None:
+        while True:
+            live.update(_view(run), refresh=True)
+            await asyncio.sleep(REFRESH_SECONDS)
+
+    with Live(console=screen.console, auto_refresh=False, transient=True) as live:
+        refreshing = asyncio.create_task(refresh(live), name="live-view")
+        try:
+            yield
+        finally:
+            refreshing.cancel()
+            with contextlib.suppress(asyncio.CancelledError):
+                await refreshing
+
+
+def _view(run: LocalRun) -> RenderableType:
+    cluster = run.cluster
+    if not objects(cluster, "status", "servers"):
+        return Text("starting", style="dim")
+    parts: list[RenderableType] = ["", views.server_table(cluster)]
+    if dig(cluster, "status", "rollout") is not None:
+        parts.append(Text(views.rollout_line(cluster), style="yellow"))
+    return Group(*parts)

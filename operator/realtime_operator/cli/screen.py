@@ -1,0 +1,47 @@
+"""What `up` and `demo` say while they run."""
+
+from __future__ import annotations
+
+import time
+
+from realtime_operator.cli.commands.planning import consequences
+from realtime_operator.cli.output import messages
+from realtime_operator.planning.forecast import Forecast
+from realtime_operator.platforms.local.object_store import Event
+
+REFRESH_SECONDS = 0.25
+
+
+class Screen:
+    """Says what happens, a line each with the seconds since the start; on a terminal with a live view below."""
+
+    def __init__(self) -> None:
+        self._start = time.monotonic()
+        self.console = messages()
+
+    @property
+    def seconds(self) -> float:
+        """Since the start."""
+        return time.monotonic() - self._start
+
+    def say(self, text: str, style: str = "") -> None:
+        """Print a line."""
+        self.console.print(f"[{self.seconds:6.1f} s] {text}", style=style, soft_wrap=True)
+
+    def event(self, event: Event) -> None:
+        """An Event of the cluster."""
+        self.say(f"{event.reason}: {event.message}", "yellow" if event.type == "Warning" else "")
+
+    def change(self, expected: Forecast) -> None:
+        """The file has changed: what will happen now."""
+        for change in expected.changes:
+            self.say(f"{change.path}: {change.before} -> {change.after}", "cyan")
+        self.say("; ".join(consequences(expected)) if expected.changes else "the file says the same as before", "cyan")
+
+    def refusal(self, reason: str) -> None:
+        """The file cannot be used."""
+        self.say(f"{reason}\nnothing is changed until the file is put right", "red")
+
+    def notice(self, notice: str) -> None:
+        """Something that a person should know."""
+        self.say(notice, "yellow")

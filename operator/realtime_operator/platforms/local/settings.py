@@ -1,0 +1,13 @@
+"""With what the local platform builds and decides."""
+
+from __future__ import annotations
+
+from realtime_operator.builders import BuildSettings
+from realtime_operator.planning.settings import PlanSettings
+
+SETTINGS = PlanSettings(
+    # Images mean nothing here: every server runs the release that is installed.
+    BuildSettings(server_image="local", redis_image="local"),
+    poll_seconds=0.25,
+    autoscaling_poll_seconds=1.0,
+)
