@@ -19,6 +19,8 @@ from realtime_operator.errors import InputError, UnreachableError
 
 CONNECT_SECONDS = 10.0
 TOKEN_SECONDS = 3600
+CLOSING_SECONDS = 0.1
+"""The SDK closes its sockets in tasks that nobody can await."""
 
 
 class _ClientEvents(centrifuge.ClientEventHandler):  # type: ignore[misc]  # the SDK publishes no types
@@ -79,6 +81,7 @@ async def subscribed(
         yield
     finally:
         await client.disconnect()
+        await asyncio.sleep(CLOSING_SECONDS)
 
 
 async def _ready(

@@ -19,7 +19,7 @@ from rich.text import Text
 from realtime_operator import naming
 from realtime_operator.api.base import JsonObject
 from realtime_operator.cli import views
-from realtime_operator.cli.client import make_token
+from realtime_operator.cli.client import CLOSING_SECONDS, make_token
 from realtime_operator.cli.document import dig, objects, text, whole
 from realtime_operator.cli.local_run import Listener, LocalOptions, LocalRun
 from realtime_operator.cli.output import show
@@ -156,6 +156,7 @@ class Show:
             yield
         finally:
             await asyncio.gather(*(client.disconnect() for client, _ in connected))
+            await asyncio.sleep(CLOSING_SECONDS)
 
     @contextlib.asynccontextmanager
     async def _publisher(self, tally: Tally) -> AsyncIterator[asyncio.Event]:
