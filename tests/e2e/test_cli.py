@@ -66,8 +66,12 @@ async def test_what_is_can_be_seen(scenario: Scenario) -> None:
     assert status == object_at(await cluster.get(), "status")
     assert (await asked(scenario, "get", "-o", "name")).strip() == "realtimecluster.realtime.dev/main"
     assert "enough servers are available" in await asked(scenario, "describe")
-    informed = await asked(scenario, "info")
-    assert all(name in informed for name in names)
+    await eventually(
+        lambda: asked(scenario, "info"),
+        lambda out: all(name in out for name in names),
+        what="every worker announced to the others",
+        within=20,
+    )
     measured = json.loads(await asked(scenario, "top", "--once", "-o", "json"))
     assert {entry["server"] for entry in measured} == names
     assert all(entry["memoryBytes"] > 0 for entry in measured)

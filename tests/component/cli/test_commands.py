@@ -114,8 +114,12 @@ async def test_probe_and_doctor_find_all_well(up: RealtimeUp) -> None:
 async def test_info_top_and_logs(up: RealtimeUp) -> None:
     """One line for each server; top measures CPU and memory."""
     names = {text_at(s, "name") for s in objects_at(parse(await up.answer("status", "-o", "json")), "servers")}
-    informed = parse(await up.answer("info", "-o", "json"))
-    assert {text_at(node, "name") for node in objects_at(informed, "nodes")} == names
+    await eventually(
+        lambda: up.answer("info", "-o", "json"),
+        lambda out: {text_at(node, "name") for node in objects_at(parse(out), "nodes")} == names,
+        what="every worker announced to the others",
+        within=10,
+    )
     measured = json.loads(await up.answer("top", "--once", "--interval", "0.2", "-o", "json"))
     assert {entry["server"] for entry in measured} == names
     assert all(entry["memoryBytes"] > 1_000_000 for entry in measured)
