@@ -96,6 +96,17 @@ class ServerStatus(StatusModel):
     """Connections that it has. Absent: it could not be asked."""
 
 
+class RevisionRecord(StatusModel):
+    """A revision that was rolled out completely, and what it was made of, so that a person can go back to it."""
+
+    revision: str
+    """Its name."""
+    completed_at: Timestamp | None = None
+    """When it was rolled out, RFC 3339."""
+    spec: Annotated[str, Field(max_length=65536)] = "{}"
+    """The part of the spec that made it, as JSON."""
+
+
 class RealtimeClusterStatus(StatusModel):
     """What was observed last."""
 
@@ -119,6 +130,8 @@ class RealtimeClusterStatus(StatusModel):
     """The revision that was rolled out completely last."""
     target_revision: str | None = None
     """The revision that the spec asks for."""
+    revision_history: Annotated[tuple[RevisionRecord, ...], Field(max_length=10), ATOMIC] | None = None
+    """The revisions that were rolled out completely, newest first."""
     rollout: RolloutStatus | None = None
     """The replacement of servers that is going on. Absent: none is."""
     budget: BudgetStatus | None = None

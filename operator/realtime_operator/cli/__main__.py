@@ -45,7 +45,7 @@ def build_app() -> typer.Typer:
     _add_with_target(app, MESSAGES, messaging.publish, messaging.subscribe, messaging.presence, messaging.history)
     _add_with_target(app, MESSAGES, messaging.info, messaging.disconnect, token_commands.token)
     _add_with_target(rollout, None, changing.rollout_status, changing.rollout_pause, changing.rollout_resume)
-    _add_with_target(rollout, None, changing.rollout_restart)
+    _add_with_target(rollout, None, changing.rollout_restart, changing.rollout_undo, changing.rollout_history)
     return app
 
 

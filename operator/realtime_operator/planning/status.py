@@ -7,7 +7,7 @@ from datetime import datetime
 from realtime_operator import naming
 from realtime_operator.api.base import JsonObject, JsonValue
 from realtime_operator.api.v1alpha1 import RealtimeCluster
-from realtime_operator.planning import autoscale, conditions
+from realtime_operator.planning import autoscale, conditions, history
 from realtime_operator.planning.autoscale import AutoscaleState
 from realtime_operator.planning.conditions import Facts, Verdict, timestamp
 from realtime_operator.planning.reasons import ConditionType, Reason
@@ -61,6 +61,9 @@ def compose(
     }
     if facts.current_revision is not None:
         status["currentRevision"] = facts.current_revision
+    kept = history.recorded(cluster, old.get("revisionHistory"), facts.current_revision, fleet.target, facts.now)
+    if kept:
+        status["revisionHistory"] = kept
     rollout = _rollout(old, facts)
     if rollout is not None:
         status["rollout"] = rollout

@@ -175,6 +175,23 @@ async def test_pause_resume_restart(up: RealtimeUp) -> None:
     await up.answer("rollout", "status")
 
 
+async def test_a_rollout_is_undone(up: RealtimeUp) -> None:
+    """After the restart above: the history has both revisions, and `undo` goes back to the former one."""
+    history = json.loads(await up.answer("rollout", "history", "-o", "json"))
+    assert len(history) == 2
+    assert f"{history[0]['revision']}" in await up.answer("rollout", "history")
+    assert await up.answer("rollout", "undo") == f"chat: goes back to revision {history[1]['revision']}\n"
+    await eventually(
+        lambda: up.answer("status", "-o", "json"),
+        lambda out: text_at(parse(out), "currentRevision") == history[1]["revision"],
+        what="the former revision",
+        within=20,
+    )
+    refused = await up.ask("rollout", "undo", "--to", "nothing")
+    assert refused.code == 2
+    assert "has no revision nothing" in refused.complaints
+
+
 async def test_a_refused_change_says_why(up: RealtimeUp) -> None:
     """The API's words and exit code 2; nothing is changed."""
     refused = await up.ask("scale", "1001")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import time
 from datetime import UTC, datetime
 from typing import Annotated
@@ -12,11 +13,11 @@ import typer
 from realtime_operator.api.base import JsonObject
 from realtime_operator.cli import views
 from realtime_operator.cli.command import ClusterOption
-from realtime_operator.cli.document import dig, text, whole
-from realtime_operator.cli.output import say, show
+from realtime_operator.cli.document import age, dig, objects, text, whole
+from realtime_operator.cli.output import Output, OutputOption, document, say, show, table
 from realtime_operator.cli.target import Target, find, find_server, name_of, read_cluster
 from realtime_operator.errors import InputError, PlatformError
-from realtime_operator.planning import budget
+from realtime_operator.planning import budget, history
 
 RESTARTED_AT = "kubectl.kubernetes.io/restartedAt"
 """The annotation by which `kubectl rollout restart` makes a new revision."""
@@ -108,6 +109,56 @@ async def rollout_restart(target: Target, cluster: ClusterOption = None) -> None
     now = datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
     await target.patch(name, {"pod": {"annotations": {RESTARTED_AT: now}}})
     show(f"{name}: all servers will be replaced")
+
+
+async def rollout_history(target: Target, cluster: ClusterOption = None, output: OutputOption = Output.TABLE) -> None:
+    """List the revisions that were rolled out, newest first.
+
+    Examples:
+      realtime rollout history
+
+    """
+    found = await find(target, cluster)
+    kept = objects(found, "status", "revisionHistory")
+    if output in {Output.JSON, Output.YAML}:
+        document([*kept], output)
+        return
+    rows = [(text(entry, "revision"), age(text(entry, "completedAt")), _marks(found, entry)) for entry in kept]
+    show(table(("REVISION", "AGE", ""), rows))
+
+
+def _marks(cluster: JsonObject, entry: JsonObject) -> str:
+    return "wanted now" if entry.get("revision") == dig(cluster, "status", "targetRevision") else ""
+
+
+async def rollout_undo(
+    target: Target,
+    cluster: ClusterOption = None,
+    to: Annotated[str | None, typer.Option("--to", help="The revision; default: the one before.")] = None,
+) -> None:
+    """Go back to a revision that was rolled out before, as a rolling update; also out of a rollout that is stuck.
+
+    What makes a revision is put back: image, server, namespaces, auth, api, backplane, pod. The rest of the spec stays.
+
+    Examples:
+      realtime rollout undo
+      realtime rollout undo --to bcdfghjkmn
+
+    """
+    found = await find(target, cluster)
+    name = name_of(found)
+    wanted = text(found, "status", "targetRevision")
+    chosen = [e for e in objects(found, "status", "revisionHistory") if _is_chosen(e, to, wanted)]
+    if not chosen:
+        raise InputError(f"{name} has no revision {to or 'before this one'}: see `rollout history`")
+    spec = found.get("spec")
+    patch = history.patch_to(spec if isinstance(spec, dict) else {}, json.loads(text(chosen[0], "spec", default="{}")))
+    await target.patch(name, patch)
+    show(f"{name}: goes back to revision {text(chosen[0], 'revision')}")
+
+
+def _is_chosen(entry: JsonObject, to: str | None, wanted: str) -> bool:
+    return entry.get("revision") == to if to is not None else entry.get("revision") != wanted
 
 
 async def drain(
