@@ -1,11 +1,11 @@
 #!/usr/bin/env bash
-# Installs the system packages that a verb needs: `test` (Redis, Node.js) or `cluster` (a container runtime, etcd).
+# Installs the system packages that a verb needs: `test` (Redis, Node.js, Chromium) or `cluster` (a container runtime, etcd).
 # On Debian or Ubuntu as root it installs them; elsewhere it says what is missing and ends with 1.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
 case "${1:-}" in
-  test) wanted=(redis-server:redis-server node:nodejs npm:npm) ;;
+  test) wanted=(redis-server:redis-server node:nodejs npm:npm chromium:chromium chromedriver:chromium-driver) ;;
   cluster) wanted=(containerd:containerd runc:runc buildah:buildah mmdebstrap:mmdebstrap etcd:etcd-server iptables:iptables
     nft:nftables ip:iproute2 conntrack:conntrack openssl:openssl curl:curl gcc:gcc
     /usr/lib/cni/bridge:containernetworking-plugins) ;;

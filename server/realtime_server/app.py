@@ -166,6 +166,7 @@ def _clients(settings: Settings, node: Node, loop: asyncio.AbstractEventLoop) ->
         outbox_bytes=settings.limits.outbox_bytes,
         handshake_seconds=settings.listen.handshake_seconds,
         origins=settings.origins,
+        development=settings.development,
     )
 
     async def accept(bound: socket.socket) -> Callable[[], Awaitable[None]]:

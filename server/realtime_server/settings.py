@@ -141,6 +141,7 @@ class Settings(Model):
     """Everything."""
 
     workers: Annotated[int, Field(ge=1, le=64)] = 1
+    development: bool = False
     listen: Listen = Listen()
     heartbeat: Heartbeat = Heartbeat()
     limits: Limits = Limits()

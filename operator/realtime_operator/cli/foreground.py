@@ -10,6 +10,7 @@ from rich.console import Group, RenderableType
 from rich.live import Live
 from rich.text import Text
 
+from realtime_operator import naming
 from realtime_operator.cli import views
 from realtime_operator.cli.document import dig, objects, text, whole
 from realtime_operator.cli.local_run import Listener, LocalOptions, LocalRun
@@ -39,6 +40,8 @@ async def _announce(run: LocalRun, screen: Screen) -> None:
     screen.say(f"{text(run.cluster, 'metadata', 'name')} is ready", "bold green")
     screen.console.print(f"             clients  {ports.client_url}")
     screen.console.print(f"             API      {ports.api_url}")
+    page = f"{ports.client_url.replace('ws:', 'http:', 1).removesuffix(naming.CLIENT_PATH)}/?channel={channel}"
+    screen.console.print(f"             page     {page}")
     screen.console.print(f"             try it   realtime publish {channel} '\"hello\"'")
     screen.console.print(f"                      realtime status --watch; edit {run.options.file} and save it")
 

@@ -20,6 +20,7 @@ from realtime_server.codes import DisconnectCode
 from realtime_server.core.node import Node
 from realtime_server.core.ports import Wire
 from realtime_server.core.session import Session
+from realtime_server.transports import development_page
 from realtime_server.transports.frames import FrameError, FrameParser, frame_close, frame_control
 
 PATH = "/connection/websocket"
@@ -39,6 +40,8 @@ class WebSocketSettings:
     outbox_bytes: int
     handshake_seconds: float
     origins: tuple[str, ...] = ()
+    development: bool = False
+    """Whether browsers are shown a page at `/`."""
 
 
 class WebSocketConnection(asyncio.Protocol):
@@ -240,6 +243,9 @@ class WebSocketConnection(asyncio.Protocol):
             self._reject(handshake, "malformed")
 
     def _answer_handshake(self, handshake: ServerProtocol, request: Request) -> None:
+        if self._settings.development and request.path.partition("?")[0] == development_page.PATH:
+            self._show_page(handshake)
+            return
         refusal = self._refusal(handshake, request)
         response = refusal or handshake.accept(request)
         handshake.send_response(response)
@@ -253,6 +259,12 @@ class WebSocketConnection(asyncio.Protocol):
         self._handshake = None
         self._parser = FrameParser(self._settings.message_bytes)
         self._session = self._node.accept(self, self._wire)
+
+    def _show_page(self, handshake: ServerProtocol) -> None:
+        handshake.send_response(development_page.development_page())
+        if self._transport is not None:
+            self._transport.write(b"".join(handshake.data_to_send()))
+            self._linger()
 
     def _refusal(self, handshake: ServerProtocol, request: Request) -> Response | None:
         if request.path.partition("?")[0] != PATH:

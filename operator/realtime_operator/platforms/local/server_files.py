@@ -103,7 +103,7 @@ class ServerFiles:
             "admin_socket": str(admin_socket),
             "shared": True,
         }
-        return {**moved, "listen": listen, "backplane": backplane}
+        return {**moved, "development": True, "listen": listen, "backplane": backplane}
 
 
 def _items(source: JsonObject, values: Mapping[str, str]) -> dict[str, str]:

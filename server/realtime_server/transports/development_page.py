@@ -1,0 +1,43 @@
+"""A page for browsers that shows the messages of a channel: for development only."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import re
+from functools import cache
+from importlib.resources import files
+
+from websockets.datastructures import Headers
+from websockets.http11 import Response
+
+PATH = "/"
+
+
+@cache
+def development_page() -> Response:
+    """The page, with a policy (CSP Level 3) that lets nothing run but what is in it."""
+    body = files(__package__).joinpath("development_page.html").read_bytes()
+    policy = (
+        f"default-src 'none'; script-src '{_hash_of(b'script', body)}'; style-src '{_hash_of(b'style', body)}';"
+        " connect-src 'self' ws: wss:; img-src data:; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
+    )
+    headers = Headers(
+        {
+            "Content-Type": "text/html; charset=utf-8",
+            "Content-Length": str(len(body)),
+            "Content-Security-Policy": policy,
+            "Cache-Control": "no-store",
+            "Referrer-Policy": "no-referrer",
+            "X-Content-Type-Options": "nosniff",
+            "Connection": "close",
+        }
+    )
+    return Response(200, "OK", headers, body)
+
+
+def _hash_of(element: bytes, body: bytes) -> str:
+    """The hash of an element's content, as a policy names it."""
+    found = re.search(b"<%b>(.*?)</%b>" % (element, element), body, flags=re.DOTALL)
+    assert found is not None
+    return "sha256-" + base64.b64encode(hashlib.sha256(found[1]).digest()).decode()

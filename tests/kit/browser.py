@@ -1,0 +1,66 @@
+"""A real browser without a window: Chromium, driven by Selenium."""
+
+from __future__ import annotations
+
+import contextlib
+import tempfile
+from collections.abc import Iterator
+
+from selenium.webdriver import Chrome, ChromeOptions, ChromeService
+from selenium.webdriver.common.by import By
+
+CHROMIUM = "/usr/bin/chromium"
+CHROMEDRIVER = "/usr/bin/chromedriver"
+FLAGS = (
+    "--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-sync",
+    "--disable-background-networking", "--disable-component-update",
+)  # fmt: skip
+"""Nothing is shown, and nothing but the page is loaded."""
+
+
+class Page:
+    """What a person sees and does on a page. Blocks: call it in a thread."""
+
+    def __init__(self, driver: Chrome) -> None:
+        self._driver = driver
+
+    def open(self, url: str) -> None:
+        """Go to an address."""
+        self._driver.get(url)
+
+    def text(self, selector: str) -> str:
+        """The text of an element."""
+        return str(self._driver.find_element(By.CSS_SELECTOR, selector).text)
+
+    def texts(self, selector: str) -> list[str]:
+        """The texts of all elements that are selected, in their order."""
+        return [str(element.text) for element in self._driver.find_elements(By.CSS_SELECTOR, selector)]
+
+    def submit(self, selector: str, text: str) -> None:
+        """Type into a field and press Enter."""
+        self._driver.find_element(By.CSS_SELECTOR, selector).send_keys(f"{text}\n")
+
+    def complaints(self) -> list[str]:
+        """What the browser's console has as errors."""
+        log = self._driver.get_log("browser")  # type: ignore[no-untyped-call]
+        return [str(entry["message"]) for entry in log if entry["level"] == "SEVERE"]
+
+    def screenshot(self, path: str) -> None:
+        """Write a PNG file."""
+        self._driver.save_screenshot(path)
+
+
+@contextlib.contextmanager
+def browser() -> Iterator[Page]:
+    """A browser with an empty profile while the body runs."""
+    with tempfile.TemporaryDirectory(prefix="browser-") as profile:
+        options = ChromeOptions()
+        options.binary_location = CHROMIUM
+        for flag in (*FLAGS, f"--user-data-dir={profile}"):
+            options.add_argument(flag)
+        options.set_capability("goog:loggingPrefs", {"browser": "ALL"})
+        driver = Chrome(options=options, service=ChromeService(CHROMEDRIVER))
+        try:
+            yield Page(driver)
+        finally:
+            driver.quit()
