@@ -1,4 +1,4 @@
-"""What `make demo` shows: one object becomes a service, and a rolling update loses nothing.
+"""What `make demo-kubernetes` shows: one object becomes a service, and a rolling update loses nothing.
 
 Run inside the cluster's network by `python -m tests.kit.cluster demo`. It installs the chart, applies
 examples/quickstart.yaml, connects stock clients, publishes all the while, changes the spec and shows how connections

@@ -37,6 +37,11 @@ class Ports:
         return f"ws://{_reachable(self.host)}:{self.client}{naming.CLIENT_PATH}"
 
     @property
+    def page_origins(self) -> tuple[str, ...]:
+        """Origins of the page that servers show to developers."""
+        return tuple(f"http://{host}:{self.client}" for host in dict.fromkeys((_reachable(self.host), "localhost")))
+
+    @property
     def api_url(self) -> str:
         """Where backends call."""
         return f"http://{_reachable(self.host)}:{self.api}/api"
@@ -103,7 +108,15 @@ class ServerFiles:
             "admin_socket": str(admin_socket),
             "shared": True,
         }
-        return {**moved, "development": True, "listen": listen, "backplane": backplane}
+        origins = moved.get("origins")
+        own: list[JsonValue] = [*self.ports.page_origins] if origins else []
+        return {
+            **moved,
+            "development": True,
+            "origins": [*(origins if isinstance(origins, list) else []), *own],
+            "listen": listen,
+            "backplane": backplane,
+        }
 
 
 def _items(source: JsonObject, values: Mapping[str, str]) -> dict[str, str]:
