@@ -67,7 +67,10 @@ def bind(host: str, port: int, *, shared: bool) -> socket.socket:
         )
         made = socket.socket(family, kind, protocol)
         try:
-            made.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT if shared else socket.SO_REUSEADDR, 1)
+            # also for whoever comes later: a connection in TIME_WAIT keeps the port from those who ask for it alone
+            made.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            if shared:
+                made.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
             made.bind(address)
         except OSError:
             made.close()

@@ -93,6 +93,16 @@ async def test_joining_twice_is_joining_once() -> None:
         await greeting(port)
 
 
+async def test_a_shared_port_is_free_again_at_once() -> None:
+    """Connections that were closed a moment ago do not keep it from somebody who wants it alone."""
+    port = free_port()
+    member = group(b"only", port)
+    await member.join()
+    assert await greeting(port) == b"only"
+    await member.leave()
+    bind("127.0.0.1", port, shared=False).close()
+
+
 def test_an_address_that_cannot_be_had_is_named() -> None:
     """The error says which one, and why."""
     with bind("127.0.0.1", free_port(), shared=False) as taken:
