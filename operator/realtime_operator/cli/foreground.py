@@ -16,6 +16,9 @@ from realtime_operator.cli.document import dig, objects, text, whole
 from realtime_operator.cli.local_run import Listener, LocalOptions, LocalRun
 from realtime_operator.cli.screen import REFRESH_SECONDS, Screen
 
+WAITING_SECONDS = 2.0
+"""After so long a person is told what is waited for."""
+
 
 async def run_in_foreground(options: LocalOptions) -> None:
     """Run until it is asked to stop; raises InputError or PlatformError when it cannot begin."""
@@ -34,7 +37,11 @@ async def run_in_foreground(options: LocalOptions) -> None:
 
 async def _announce(run: LocalRun, screen: Screen) -> None:
     """Say where everything is, once the cluster is ready."""
-    await run.became_ready()
+    waiting = asyncio.create_task(_say_why_not_ready(run, screen), name="waiting")
+    try:
+        await run.became_ready()
+    finally:
+        waiting.cancel()
     ports = run.options.ports
     channel = _channel(run)
     screen.say(f"{text(run.cluster, 'metadata', 'name')} is ready", "bold green")
@@ -44,6 +51,17 @@ async def _announce(run: LocalRun, screen: Screen) -> None:
     screen.console.print(f"             page     {page}")
     screen.console.print(f"             try it   realtime publish {channel} '\"hello\"'")
     screen.console.print(f"                      realtime status --watch; edit {run.options.file} and save it")
+
+
+async def _say_why_not_ready(run: LocalRun, screen: Screen) -> None:
+    """Until cancelled, whenever it is another reason than before."""
+    said = ""
+    while True:
+        await asyncio.sleep(WAITING_SECONDS)
+        line = "; ".join(views.complaints(run.cluster))
+        if line != said:
+            said = line
+            screen.say(f"not ready yet: {line or 'starting'}", "yellow")
 
 
 def _channel(run: LocalRun) -> str:

@@ -90,6 +90,8 @@ class LocalRun:
         with Lock(folder.lock):
             check_free(options.ports.host, options.ports.client, "--port")
             check_free(options.ports.host, options.ports.api, "--api-port")
+            if file.ignored:
+                listener.on_notice(f"only on Kubernetes, and not started here: {', '.join(file.ignored)}")
             if folder.clean():
                 listener.on_notice("an earlier run ended without cleaning up; what it left has been removed")
             run = cls(file, options, folder, listener)

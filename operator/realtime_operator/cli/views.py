@@ -44,6 +44,17 @@ def condition_message(cluster: JsonObject, kind: str) -> str:
     return text(found[0], "message") if found else ""
 
 
+def complaints(cluster: JsonObject) -> list[str]:
+    """The sentences of the conditions that are not as they should be, each once."""
+    good = {"Accepted": "True", "BackplaneReady": "True", "Degraded": "False", "Ready": "True"}
+    found = [
+        text(condition, "message")
+        for condition in objects(cluster, "status", "conditions")
+        if text(condition, "status") != good.get(text(condition, "type"), text(condition, "status"))
+    ]
+    return list(dict.fromkeys(found))
+
+
 def status_view(cluster: JsonObject, where: str) -> RenderableType:
     """Everything that the status says, for a person."""
     name = text(cluster, "metadata", "name")
