@@ -22,6 +22,10 @@ from realtime_operator.errors import ForbiddenError, InputError, OperatorError, 
 EXIT_CODES: dict[type[Exception], int] = {InputError: 2, InvalidCluster: 2, UnreachableError: 4, ForbiddenError: 5}
 """Exit codes of what goes wrong; anything else: 1. A command that looked and did not like what it saw: 1."""
 
+DEFECT = 70
+"""Exit code of a defect of this program (EX_SOFTWARE of sysexits.h)."""
+ENV_DEBUG = "REALTIME_DEBUG"
+
 LOOK, CHANGE, MESSAGES, RUN = "Look", "Change", "Messages", "Run"
 
 
@@ -86,6 +90,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
     except SystemExit as end:
         return end.code if isinstance(end.code, int) else 1
+    except Exception as error:
+        # The edge: a person who meets a defect of ours gets a sentence; whoever looks for it gets the trace.
+        if ENV_DEBUG in os.environ:
+            raise
+        say(f"error: a defect of this program: {type(error).__name__}: {error}; {ENV_DEBUG}=1 shows where", "red")
+        return DEFECT
     return 0
 
 

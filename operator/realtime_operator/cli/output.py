@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import io
 import json
 import os
 import sys
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from enum import StrEnum
 from typing import Annotated
 
@@ -63,6 +64,14 @@ def _console(terminal: bool, *, stderr: bool) -> Console:
 def say(text: str, style: str = "") -> None:
     """Tell a person something that is no answer."""
     messages().print(text, style=style, soft_wrap=True)
+
+
+@contextlib.contextmanager
+def working(text: str) -> Iterator[None]:
+    """Show on a terminal that something takes its time, while the body runs."""
+    target = messages()
+    with target.status(text) if target.is_terminal else contextlib.nullcontext():
+        yield
 
 
 def show(renderable: RenderableType) -> None:

@@ -10,7 +10,7 @@ from pathlib import Path
 import typer
 from typer.main import get_group
 
-from realtime_operator.cli.__main__ import EXIT_CODES, build_app
+from realtime_operator.cli.__main__ import DEFECT, EXIT_CODES, build_app
 from realtime_operator.cli.command import EXAMPLES, INTERRUPTED
 
 HEADER = """\
@@ -37,6 +37,7 @@ EXITS = """\
 | {input} | the input cannot be used: an option, a file, a name that is not there, what the API refuses |
 | {unreachable} | the platform or a server does not answer |
 | {forbidden} | a permission is missing |
+| {defect} | a defect of this program; `REALTIME_DEBUG=1` shows the stack trace |
 | {interrupted} | Ctrl-C |
 """
 
@@ -58,6 +59,7 @@ def build_reference() -> str:
         unreachable=codes["UnreachableError"],
         forbidden=codes["ForbiddenError"],
         interrupted=INTERRUPTED,
+        defect=DEFECT,
     )
     sections = [HEADER, FORMATS, exits, *_sections(build_app(), "realtime")]
     return "\n".join(sections)

@@ -15,7 +15,7 @@ from realtime_operator.cli.command import ClusterOption
 from realtime_operator.cli.commands.probing import ARRIVAL_SECONDS, channel_of
 from realtime_operator.cli.document import dig, objects, text
 from realtime_operator.cli.message import Message
-from realtime_operator.cli.output import Output, OutputOption, document, show, table, word
+from realtime_operator.cli.output import Output, OutputOption, document, show, table, word, working
 from realtime_operator.cli.target import Finding, Severity, Target, credential, find, read_cluster
 from realtime_operator.errors import InputError, OperatorError
 from realtime_operator.planning.world import Server
@@ -34,19 +34,23 @@ async def doctor(target: Target, cluster: ClusterOption = None, output: OutputOp
       kubectl realtime doctor -c chat -n team
 
     """
-    findings = list(await target.check(cluster))
-    try:
-        stored = await find(target, cluster)
-    except InputError as error:
-        advice = "make one: `realtime init > chat.yaml`, then `kubectl apply -f` or `realtime up -f` it"
-        findings.append(Finding("cluster", Severity.ERROR, str(error), advice))
-    else:
-        findings += await _examine(target, stored)
+    with working("checking"):
+        findings = await _findings(target, cluster)
     if output in {Output.JSON, Output.YAML}:
         document([to_object(finding) for finding in findings], output)
     else:
         show(finding_table(findings))
     return FAILED if any(finding.severity is Severity.ERROR for finding in findings) else 0
+
+
+async def _findings(target: Target, cluster: str | None) -> list[Finding]:
+    findings = list(await target.check(cluster))
+    try:
+        stored = await find(target, cluster)
+    except InputError as error:
+        advice = "make one: `realtime init > chat.yaml`, then `kubectl apply -f` or `realtime up -f` it"
+        return [*findings, Finding("cluster", Severity.ERROR, str(error), advice)]
+    return [*findings, *await _examine(target, stored)]
 
 
 def to_object(finding: Finding) -> JsonObject:

@@ -17,7 +17,7 @@ from realtime_operator.api.base import JsonObject, JsonValue
 from realtime_operator.api.v1alpha1 import RealtimeCluster
 from realtime_operator.cli.command import ClusterOption
 from realtime_operator.cli.message import Message
-from realtime_operator.cli.output import Output, OutputOption, document, milliseconds, say, show, table, word
+from realtime_operator.cli.output import Output, OutputOption, document, milliseconds, say, show, table, word, working
 from realtime_operator.cli.target import Door, Target, find, read_cluster
 from realtime_operator.errors import InputError, PlatformError
 
@@ -73,8 +73,9 @@ async def probe(
             await stack.enter_async_context(_listening(listener, token, used, sent))
         if not any(listener.refusal == "" for listener in listeners):
             raise PlatformError(listeners[0].refusal)
-        await _send(target, found.metadata.name, used, count, sent)
-        await _arrived(listeners, count)
+        with working(f"publishing to {used}"):
+            await _send(target, found.metadata.name, used, count, sent)
+            await _arrived(listeners, count)
     missing = sum(count - len(listener.seconds) for listener in listeners)
     if output in {Output.JSON, Output.YAML}:
         document({"channel": used, "sent": count, "lost": missing, "clients": [*map(_to_object, listeners)]}, output)
