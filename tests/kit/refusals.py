@@ -11,17 +11,12 @@ from realtime_operator.api.base import JsonObject
 
 @dataclass(frozen=True, slots=True)
 class Refusal:
-    """A bad spec, the field at fault, and the message.
-
-    With `by_rule` both the API server and the operator say `message`; else it is the API server's, about a bound that
-    the schema has itself, and the operator names the same field in its own words.
-    """
+    """A bad spec, the field at fault, and the message that both the API server and the operator say."""
 
     path: str
     message: str
     spec: JsonObject = field(default_factory=dict)
     name: str = "refused"
-    by_rule: bool = True
 
     @property
     def document(self) -> JsonObject:
@@ -34,7 +29,7 @@ class Refusal:
         }
 
     def is_said_in(self, answer: str) -> bool:
-        """Whether the API server's answer names the field and says the message; it writes map[key] for map.key."""
+        """Whether an answer names the field and says the message; it writes map[key] for map.key."""
         return self.message in answer and self.path in re.sub(r"\[([a-z]+)\]", r".\1", answer)
 
 
@@ -67,10 +62,10 @@ REFUSALS = (
     Refusal("metadata.name", NAME, name="a" * 41),
     Refusal("metadata.name", NAME, name="1st"),
     Refusal("metadata.name", NAME, name="chat.example"),
-    Refusal("spec.replicas", "should be greater than or equal to 0", {"replicas": -1}, by_rule=False),
-    Refusal("spec.replicas", "should be less than or equal to 1000", {"replicas": 1001}, by_rule=False),
-    Refusal("spec.replicas", "must be of type integer", {"replicas": "2"}, by_rule=False),
-    Refusal("spec.paused", "must be of type boolean", {"paused": "yes"}, by_rule=False),
+    Refusal("spec.replicas", "should be greater than or equal to 0", {"replicas": -1}),
+    Refusal("spec.replicas", "should be less than or equal to 1000", {"replicas": 1001}),
+    Refusal("spec.replicas", "must be of type integer", {"replicas": "2"}),
+    Refusal("spec.paused", "must be of type boolean", {"paused": "yes"}),
     Refusal(
         "spec.image.repository",
         "must be an image without tag or digest, like ghcr.io/realtime-operator/server",
@@ -90,15 +85,14 @@ REFUSALS = (
         "spec.image.pullPolicy",
         'supported values: "Always", "IfNotPresent", "Never"',
         {"image": {"pullPolicy": "Sometimes"}},
-        by_rule=False,
     ),
     Refusal(
         "spec.image.pullSecrets[0]",
         "must be the name of an object: lower case letters, digits, - and .",
         {"image": {"pullSecrets": ["My_Secret"]}},
     ),
-    Refusal("spec.image.pullSecrets", "Duplicate value", {"image": {"pullSecrets": ["a", "a"]}}, by_rule=False),
-    Refusal("spec.server.workers", "should be greater than or equal to 1", {"server": {"workers": 0}}, by_rule=False),
+    Refusal("spec.image.pullSecrets", "Duplicate value", {"image": {"pullSecrets": ["a", "a"]}}),
+    Refusal("spec.server.workers", "should be greater than or equal to 1", {"server": {"workers": 0}}),
     Refusal("spec.server.heartbeat.interval", DURATION, heartbeat("25", "8s")),
     Refusal("spec.server.heartbeat.interval", DURATION, heartbeat("1.5s", "1s")),
     Refusal("spec.server.heartbeat.interval", DURATION, heartbeat("", "8s")),
@@ -138,7 +132,7 @@ REFUSALS = (
         "must be the name of a channel namespace: letters, digits, -, _ and .",
         {"namespaces": [{"name": "chat:room"}]},
     ),
-    Refusal("spec.namespaces", "Duplicate value", {"namespaces": [{"name": "a"}, {"name": "a"}]}, by_rule=False),
+    Refusal("spec.namespaces", "Duplicate value", {"namespaces": [{"name": "a"}, {"name": "a"}]}),
     Refusal(
         "spec.namespaces[0].recovery",
         "recovery needs history: what is not kept can't be recovered; set history, {} for its defaults",
@@ -148,14 +142,12 @@ REFUSALS = (
         "spec.namespaces[0].publish",
         'supported values: "nobody", "subscribers", "anyone"',
         {"namespaces": [{"name": "chat", "publish": "everybody"}]},
-        by_rule=False,
     ),
     Refusal("spec.namespaces[0].history.ttl", DURATION, {"namespaces": [{"name": "chat", "history": {"ttl": "1d"}}]}),
     Refusal(
         "spec.namespaces[0].history.size",
         "should be greater than or equal to 1",
         {"namespaces": [{"name": "chat", "history": {"size": 0}}]},
-        by_rule=False,
     ),
     Refusal(
         "spec.auth.tokens[0].secretRef.key",
@@ -166,7 +158,6 @@ REFUSALS = (
         "spec.auth.tokens[0].secretRef.key",
         "Required value",
         {"auth": {"tokens": [{"secretRef": {"name": "tokens"}}]}},
-        by_rule=False,
     ),
     Refusal(
         "spec.backplane.redis",
@@ -181,7 +172,7 @@ REFUSALS = (
     Refusal("spec.rollout.maxSurge", SHARE, {"rollout": {"maxSurge": "a quarter"}}),
     Refusal("spec.rollout.maxSurge", SHARE, {"rollout": {"maxSurge": "101%"}}),
     Refusal("spec.rollout.maxUnavailable", SHARE, {"rollout": {"maxUnavailable": -1}}),
-    Refusal("spec.rollout.maxUnavailable", "must be of type", {"rollout": {"maxUnavailable": 0.5}}, by_rule=False),
+    Refusal("spec.rollout.maxUnavailable", "must be of type", {"rollout": {"maxUnavailable": 0.5}}),
     Refusal(
         "spec.rollout.maxSurge",
         "maxSurge and maxUnavailable must not both be zero: no server could ever be replaced",
@@ -204,14 +195,12 @@ REFUSALS = (
         "spec.autoscaling.minReplicas",
         "should be greater than or equal to 1",
         _autoscaling(minReplicas=0, maxReplicas=3),
-        by_rule=False,
     ),
-    Refusal("spec.autoscaling.maxReplicas", "Required value", _autoscaling(), by_rule=False),
+    Refusal("spec.autoscaling.maxReplicas", "Required value", _autoscaling()),
     Refusal(
         "spec.endpoint.service.type",
         'supported values: "ClusterIP", "NodePort", "LoadBalancer"',
         {"endpoint": {"service": {"type": "ExternalName"}}},
-        by_rule=False,
     ),
     Refusal(
         "spec.endpoint.service.annotations",
@@ -232,13 +221,11 @@ REFUSALS = (
         "spec.pod.tolerations[0].effect",
         'supported values: "NoSchedule", "PreferNoSchedule", "NoExecute"',
         {"pod": {"tolerations": [{"key": "dedicated", "effect": "Evict"}]}},
-        by_rule=False,
     ),
     Refusal(
         "spec.namespaces",
         "must have at most 64 items",
         {"namespaces": [{"name": f"n{i}"} for i in range(65)]},
-        by_rule=False,
     ),
 )
 """One entry for each way in which a rule or a bound can be broken."""

@@ -6,7 +6,8 @@ ValueError
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import re
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 
@@ -42,8 +43,17 @@ class InvalidCluster(ValueError):  # noqa: N818 - says what the object is
         self.findings = tuple(findings)
 
 
-_MESSAGES = {"extra_forbidden": "is not a field that this operator knows", "missing": "is required"}
-"""In the words of this API instead of those of Python."""
+_MESSAGES = {
+    "extra_forbidden": "is not a field that this operator knows",
+    "missing": "Required value: is required",
+    "int_type": "must be of type integer",
+    "bool_type": "must be of type boolean",
+    "string_type": "must be of type string",
+    "tuple_type": "must be of type array",
+    "model_type": "must be of type object",
+    "dict_type": "must be of type object",
+}
+"""In the words of the API server, which a person has read elsewhere, instead of those of Python."""
 
 
 def findings_of(error: ValidationError) -> tuple[Finding, ...]:
@@ -52,7 +62,7 @@ def findings_of(error: ValidationError) -> tuple[Finding, ...]:
     for entry in error.errors(include_url=False, include_input=False):
         field = entry.get("ctx", {}).get("field")
         location = [*entry["loc"], *([field] if isinstance(field, str) else [])]
-        message = _MESSAGES.get(entry["type"], entry["msg"])
+        message = _MESSAGES.get(entry["type"]) or _bound(entry["type"], entry.get("ctx", {}), entry["msg"])
         findings.append(Finding(format_path(location), FindingReason.INVALID_FIELD, message))
     return tuple(findings)
 
@@ -66,3 +76,13 @@ def format_path(parts: Sequence[str | int]) -> str:
         else:
             path += f".{part}" if path else part
     return path
+
+
+def _bound(kind: str, context: Mapping[str, object], message: str) -> str:
+    """The message about a bound of the schema, as the API server says it."""
+    if kind == "literal_error":
+        values = ", ".join(f'"{value}"' for value in re.findall("'([^']*)'", str(context["expected"])))
+        return f"Unsupported value: supported values: {values}"
+    if kind == "too_long":
+        return f"must have at most {context['max_length']} items"
+    return message.removeprefix("Input ")

@@ -81,7 +81,7 @@ class _IntOrString:
     @staticmethod
     def _check(value: object) -> int | str:
         if isinstance(value, bool) or not isinstance(value, int | str):
-            raise refusal("must be an integer or a string")
+            raise refusal("must be of type integer or string")
         return value
 
 

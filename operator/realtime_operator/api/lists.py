@@ -36,7 +36,7 @@ class ListType:
         for item in items if self.kind != "atomic" else ():
             identity = getattr(item, self.key) if self.key else item
             if identity in seen:
-                raise refusal(f"has {identity} twice")
+                raise refusal(f"Duplicate value: {identity}")
             seen.add(identity)
         return items
 

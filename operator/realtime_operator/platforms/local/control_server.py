@@ -56,17 +56,20 @@ class ControlServer:
 
     async def _patch(self, request: web.Request) -> web.Response:
         """JSON merge patch (RFC 7396) of the spec; 422 with one line for each problem when it cannot be carried out."""
-        patch = await request.json()
+        try:
+            patch = json.loads(await request.read())
+        except ValueError as error:
+            return web.json_response({"message": f"the body is not JSON: {error}"}, status=400)
         store = self._platform.store
         cluster = store.cluster
         if cluster is None or not isinstance(patch, dict):
             return web.json_response({"message": "send an object; there must be a cluster"}, status=400)
         spec = merge_patch(cluster["spec"], patch.get("spec"))
-        assert isinstance(spec, dict)
         try:
             RealtimeCluster.from_object({**cluster, "spec": spec})
         except InvalidCluster as error:
             return web.json_response({"message": "\n".join(map(str, error.findings))}, status=422)
+        assert isinstance(spec, dict)  # the models take nothing else
         store.set_cluster(str(object_at(cluster, "metadata")["name"]), spec)
         self._on_edit()
         return web.json_response(store.cluster)

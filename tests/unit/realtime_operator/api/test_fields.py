@@ -41,5 +41,5 @@ def test_right_values_are_taken_as_they_are(field: str, value: int | str) -> Non
 @pytest.mark.parametrize("value", [True, 1.5, ["1"]])
 def test_int_or_string_is_nothing_else(value: object) -> None:
     """Not even a boolean, which is an integer in Python."""
-    with pytest.raises(ValidationError, match="must be an integer or a string"):
+    with pytest.raises(ValidationError, match="must be of type integer or string"):
         Everything.model_validate({"share": value})

@@ -22,13 +22,12 @@ def test_an_empty_spec_is_a_small_cluster(spec: JsonObject) -> None:
 
 @pytest.mark.parametrize("refusal", REFUSALS, ids=lambda refusal: refusal.path)
 def test_what_the_api_server_refuses_is_refused(refusal: Refusal) -> None:
-    """The same field, and for rules the same message: an object may have been stored before a rule was made."""
+    """The same field and the same message: an object may have been stored before a rule was made."""
     with pytest.raises(InvalidCluster) as caught:
         RealtimeCluster.from_object(refusal.document)
     findings = {finding.path: finding.message for finding in caught.value.findings}
     assert refusal.path in findings
-    if refusal.by_rule:
-        assert findings[refusal.path] == refusal.message
+    assert refusal.message in findings[refusal.path]
 
 
 def test_numbers_beside_texts() -> None:

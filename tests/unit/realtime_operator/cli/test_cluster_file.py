@@ -1,0 +1,78 @@
+"""The file of a cluster: what it may look like, and what is said when it does not."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+import yaml
+
+from realtime_operator.cli.cluster_file import read
+from realtime_operator.errors import InputError
+from tests.kit.refusals import REFUSALS, Refusal
+
+CLUSTER = "apiVersion: realtime.dev/v1alpha1\nkind: RealtimeCluster\nmetadata: {name: chat}\n"
+SECRET = "apiVersion: v1\nkind: Secret\nmetadata: {name: keys}\n"
+
+
+def written(folder: Path, *documents: str) -> Path:
+    """A file of these documents."""
+    path = folder / "cluster.yaml"
+    path.write_text("---\n".join(documents))
+    return path
+
+
+def test_a_cluster_its_secrets_and_what_means_nothing_here(tmp_path: Path) -> None:
+    """The one cluster is read, Secrets with both kinds of values, and the rest is named."""
+    service = "apiVersion: v1\nkind: Service\nmetadata: {name: web}\n"
+    secret = f"{SECRET}data: {{a: aGVsbG8=}}\nstringData: {{b: world}}\n"
+    file = read(written(tmp_path, secret, service, f"{CLUSTER}spec: {{replicas: 3}}\n"))
+    assert (file.name, file.spec, file.cluster.spec.replicas) == ("chat", {"replicas": 3}, 3)
+    assert file.secrets == {"keys": {"a": "hello", "b": "world"}}
+    assert file.ignored == ("Service web",)
+
+
+def test_one_of_several_is_chosen_by_name(tmp_path: Path) -> None:
+    """Without a name they are listed; with one that is not there too."""
+    path = written(tmp_path, CLUSTER, CLUSTER.replace("chat", "news"))
+    assert read(path, "news").name == "news"
+    with pytest.raises(InputError, match=r"2 clusters \(chat, news\): choose one with --name"):
+        read(path)
+    with pytest.raises(InputError, match="no RealtimeCluster named other, but chat, news"):
+        read(path, "other")
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("", "no object of kind RealtimeCluster; `realtime init`"),
+        ("a: [", "is not YAML: .* line 1"),
+        ("- 1", "a document that is no object"),
+        (CLUSTER.replace("v1alpha1", "v9"), "apiVersion: is realtime.dev/v9; this release reads realtime.dev/v1alpha1"),
+        (f"{CLUSTER}spec: {{replicas: 2020-01-01}}\n", "a value that JSON does not have"),
+        (f"{CLUSTER}---\n{SECRET}data: {{a: '!'}}\n", "Secret keys: data.a: is not the base64 of a text"),
+        (f"{CLUSTER}spec: {{replicas: -1, server: {{limits: 7}}}}\n", r"spec\.replicas: .*\n.*spec\.server\.limits"),
+    ],
+)
+def test_what_is_wrong_is_said(tmp_path: Path, text: str, said: str) -> None:
+    """With the file, the place in it, and what would be right."""
+    with pytest.raises(InputError, match=f"(?s)cluster.yaml: .*{said}"):
+        read(written(tmp_path, text))
+
+
+def test_a_file_that_cannot_be_read_is_named(tmp_path: Path) -> None:
+    """One that is not there, and one that is no text."""
+    with pytest.raises(InputError, match=r"none\.yaml: cannot be read: No such file"):
+        read(tmp_path / "none.yaml")
+    (tmp_path / "binary.yaml").write_bytes(b"\xff\xfe")
+    with pytest.raises(InputError, match="is not UTF-8"):
+        read(tmp_path / "binary.yaml")
+
+
+@pytest.mark.parametrize("refusal", REFUSALS, ids=[refusal.path for refusal in REFUSALS])
+def test_it_says_what_the_api_server_says(tmp_path: Path, refusal: Refusal) -> None:
+    """Every refusal that is proven on a real API server has the same field and sentence here."""
+    path = written(tmp_path, yaml.safe_dump(refusal.document))
+    with pytest.raises(InputError) as refused:
+        read(path)
+    assert refusal.is_said_in(str(refused.value)), str(refused.value)

@@ -1,0 +1,125 @@
+"""What the local platform answers to programs of its user."""
+
+from __future__ import annotations
+
+import stat
+import tempfile
+from collections.abc import AsyncIterator
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import aiohttp
+import pytest
+
+from realtime_operator.planning.plan import EmitEvent, EventType
+from realtime_operator.platforms.local.control_server import ControlServer, merge_patch, serve
+from realtime_operator.platforms.local.driver import LocalPlatform
+from realtime_operator.platforms.local.fleet import Fleet
+from realtime_operator.platforms.local.object_store import ObjectStore
+from realtime_operator.platforms.local.server_files import Ports, ServerFiles
+from realtime_operator.platforms.local.state_folder import StateFolder
+from realtime_operator.pods.admin_client import AdminClient
+
+
+@dataclass
+class Site:
+    """A platform without servers, and who was told of edits."""
+
+    store: ObjectStore
+    session: aiohttp.ClientSession
+    socket: Path
+    edits: list[str] = field(default_factory=list)
+
+    async def get(self, path: str) -> tuple[int, object]:
+        """GET."""
+        async with self.session.get(f"/v1/{path}") as response:
+            return response.status, await response.json()
+
+    async def patch(self, body: str) -> tuple[int, dict[str, object]]:
+        """PATCH of the cluster."""
+        async with self.session.patch("/v1/cluster", data=body) as response:
+            return response.status, await response.json()
+
+
+@pytest.fixture
+async def site() -> AsyncIterator[Site]:
+    """One cluster `chat` on a Unix socket."""
+    with tempfile.TemporaryDirectory(prefix="rt-") as path:
+        folder = StateFolder(Path(path))
+        folder.prepare()
+        store = ObjectStore(folder.secrets)
+        store.set_cluster("chat", {"replicas": 2, "server": {"workers": 2}})
+        files = ServerFiles(folder, store, Ports(), None)
+        fleet = Fleet(folder, store, files, lambda: None)
+        platform = LocalPlatform(store, fleet, AdminClient(), None, lambda _: None)
+        edits: list[str] = []
+        runner = await serve(ControlServer(platform, lambda: edits.append("edited")), str(folder.control))
+        connector = aiohttp.UnixConnector(str(folder.control))
+        async with aiohttp.ClientSession("http://control", connector=connector) as session:
+            yield Site(store, session, folder.control, edits)
+        await runner.cleanup()
+
+
+async def test_only_its_owner_may_open_the_socket(site: Site) -> None:
+    """Mode 0600."""
+    assert stat.S_IMODE(site.socket.stat().st_mode) == 0o600
+
+
+async def test_everything_can_be_asked_for(site: Site) -> None:
+    """The platform, the cluster, servers, events and Secrets; what is not there is not found."""
+    site.store.put_secret("keys", {"a": "b"})
+    site.store.tell(EmitEvent(EventType.WARNING, "Reason", "message"))
+    status, about = await site.get("platform")
+    assert status == 200
+    assert isinstance(about, dict)
+    assert about["client"] == "ws://127.0.0.1:8000/connection/websocket"
+    assert about["redis"] is None
+    assert (await site.get("cluster"))[1] == site.store.cluster
+    assert await site.get("servers") == (200, [])
+    events = (await site.get("events"))[1]
+    assert isinstance(events, list)
+    assert events[0]["message"] == "message"
+    assert await site.get("secrets/keys") == (200, {"a": "b"})
+    assert (await site.get("secrets/none"))[0] == 404
+
+
+async def test_a_patch_changes_the_spec_and_wakes_the_platform(site: Site) -> None:
+    """What is null goes, what is not named stays."""
+    status, cluster = await site.patch('{"spec": {"replicas": 3, "server": null}}')
+    assert (status, cluster["spec"], site.edits) == (200, {"replicas": 3}, ["edited"])
+
+
+@pytest.mark.parametrize(
+    ("body", "status", "said"),
+    [
+        ("{", 400, "not JSON"),
+        ("[]", 400, "send an object"),
+        ('{"spec": 7}', 422, "spec"),
+        ('{"spec": {"replicas": -1}}', 422, "spec.replicas: should be greater than or equal to 0"),
+        ('{"spec": {"replica": 1}}', 422, "spec.replica: is not a field"),
+    ],
+)
+async def test_a_patch_that_cannot_be_carried_out_changes_nothing(
+    site: Site, body: str, status: int, said: str
+) -> None:
+    """It is answered with what is wrong."""
+    before = site.store.cluster
+    answered, document = await site.patch(body)
+    assert (answered, site.store.cluster, site.edits) == (status, before, [])
+    assert said in str(document["message"])
+
+
+async def test_a_server_that_is_not_there_cannot_be_drained(site: Site) -> None:
+    """404, with a sentence."""
+    async with site.session.post("/v1/servers/none/drain", json={}) as response:
+        assert response.status == 404
+
+
+def test_merge_patches_are_those_of_the_standard() -> None:
+    """Cases of RFC 7396, appendix A, for documents that are objects."""
+    assert merge_patch({"a": "b"}, {"a": "c"}) == {"a": "c"}
+    assert merge_patch({"a": "b", "b": "c"}, {"a": None}) == {"b": "c"}
+    assert merge_patch({"a": {"b": "c"}}, {"a": {"b": "d", "c": None}}) == {"a": {"b": "d"}}
+    assert merge_patch({"a": [{"b": "c"}]}, {"a": [1]}) == {"a": [1]}
+    assert merge_patch({}, {"a": {"bb": {"ccc": None}}}) == {"a": {"bb": {}}}
+    assert merge_patch({"a": "foo"}, {"a": {"b": 1}}) == {"a": {"b": 1}}

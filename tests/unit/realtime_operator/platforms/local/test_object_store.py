@@ -1,0 +1,81 @@
+"""What an API server would keep."""
+
+from __future__ import annotations
+
+import stat
+from pathlib import Path
+
+import pytest
+
+from realtime_operator.api.base import JsonObject
+from realtime_operator.planning.plan import EmitEvent, EventType
+from realtime_operator.planning.world import ObjectKey
+from realtime_operator.platforms.local.object_store import KEPT_EVENTS, ObjectStore, object_at
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> ObjectStore:
+    """An empty store."""
+    return ObjectStore(tmp_path)
+
+
+def manifest(kind: str, name: str, **fields: object) -> JsonObject:
+    """A manifest."""
+    return {"apiVersion": "v1", "kind": kind, "metadata": {"name": name}, **fields}  # type: ignore[dict-item] # JSON
+
+
+def test_the_generation_counts_changes_of_the_spec(store: ObjectStore) -> None:
+    """The same spec is no change, and a status is none; the identity stays."""
+    store.set_cluster("chat", {"replicas": 1})
+    assert store.cluster is not None
+    uid = object_at(store.cluster, "metadata")["uid"]
+    store.set_cluster("chat", {"replicas": 1})
+    store.set_status({"phase": "Ready"})
+    assert object_at(store.cluster, "metadata")["generation"] == 1
+    store.set_cluster("chat", {"replicas": 2})
+    metadata = object_at(store.cluster, "metadata")
+    assert (metadata["generation"], metadata["uid"]) == (2, uid)
+    assert store.cluster["status"] == {"phase": "Ready"}
+
+
+def test_secrets_are_made_once_and_survive(store: ObjectStore, tmp_path: Path) -> None:
+    """Keys that are there keep their value, also for the next store; only their owner may read them."""
+    store.ensure_secret(manifest("Secret", "keys"), ("a",))
+    first = store.secret("keys")["a"]
+    later = ObjectStore(tmp_path)
+    later.ensure_secret(manifest("Secret", "keys"), ("a", "b"))
+    assert later.secret("keys")["a"] == first
+    assert len(later.secret("keys")["b"]) >= 32
+    assert stat.S_IMODE((tmp_path / "keys" / "a").stat().st_mode) == 0o600
+    assert stat.S_IMODE((tmp_path / "keys").stat().st_mode) == 0o700
+    assert later.secret_hashes("keys")["a"] != first
+
+
+def test_objects_are_applied_scaled_and_deleted(store: ObjectStore) -> None:
+    """What a manifest does not name stays; scaling what is not there does nothing."""
+    replica_set = ObjectKey("apps/v1", "ReplicaSet", "chat-a")
+    store.apply({**manifest("ReplicaSet", "chat-a", spec={"replicas": 1}), "apiVersion": "apps/v1", "status": {"x": 1}})
+    store.apply({**manifest("ReplicaSet", "chat-a", spec={"replicas": 1}), "apiVersion": "apps/v1"})
+    store.scale("chat-a", 3)
+    store.scale("none", 3)
+    assert store.objects[replica_set]["spec"] == {"replicas": 3}
+    assert store.objects[replica_set]["status"] == {"x": 1}
+    store.delete(replica_set)
+    store.delete(replica_set)
+    assert store.objects == {}
+
+
+def test_values_of_a_deleted_secret_are_gone(store: ObjectStore) -> None:
+    """With the object."""
+    store.ensure_secret(manifest("Secret", "keys"), ("a",))
+    store.delete(ObjectKey("v1", "Secret", "keys"))
+    assert store.secret("keys") == {}
+
+
+def test_the_latest_events_are_kept(store: ObjectStore) -> None:
+    """In their order, and not without end."""
+    for number in range(KEPT_EVENTS + 1):
+        store.tell(EmitEvent(EventType.NORMAL, "Reason", f"message {number}"))
+    assert len(store.events) == KEPT_EVENTS
+    assert store.events[-1].message == f"message {KEPT_EVENTS}"
+    assert store.events[-1].to_object()["type"] == "Normal"

@@ -1,0 +1,106 @@
+"""The files of a server are those of its pod, below a folder, with what differs on one machine."""
+
+from __future__ import annotations
+
+import json
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from realtime_operator.api.base import JsonObject, JsonValue
+from realtime_operator.api.v1alpha1 import RealtimeCluster
+from realtime_operator.builders import build_revision, build_secrets
+from realtime_operator.platforms.local.object_store import ObjectStore
+from realtime_operator.platforms.local.redis import LocalRedis
+from realtime_operator.platforms.local.server_files import Ports, ServerFiles
+from realtime_operator.platforms.local.settings import SETTINGS
+from realtime_operator.platforms.local.state_folder import StateFolder
+from realtime_server.settings import Settings
+
+
+@pytest.fixture
+def folder() -> Iterator[StateFolder]:
+    """A prepared folder."""
+    with tempfile.TemporaryDirectory(prefix="rt-") as path:
+        made = StateFolder(Path(path))
+        made.prepare()
+        yield made
+
+
+def write(folder: StateFolder, *, redis: bool = True, **spec: JsonValue) -> tuple[Settings, ObjectStore]:
+    """Write the files of a server of this spec; the settings that it would run with."""
+    cluster = RealtimeCluster.from_object({"metadata": {"name": "chat"}, "spec": spec})
+    store = ObjectStore(folder.secrets)
+    for template in build_secrets(cluster):
+        store.ensure_secret(template.manifest, template.keys)
+    store.put_secret("keys", {"current": "mine", "url": "redis://elsewhere"})
+    revision = build_revision(cluster, SETTINGS.build)
+    store.apply(revision.config_map)
+    local_redis = LocalRedis(folder, Path("/bin/false"), lambda: None) if redis else None
+    files = ServerFiles(folder, store, Ports(client=9000, api=9001), local_redis)
+    return Settings.load(files.write("chat-a", revision.replica_set(1))), store
+
+
+def test_a_server_listens_where_all_do_and_finds_its_secrets(folder: StateFolder) -> None:
+    """Shared ports, its own socket, the page for developers; credentials with the values of the Secret."""
+    settings, store = write(folder)
+    listen = settings.listen
+    assert (listen.host, listen.client_port, listen.api_port, listen.shared) == ("127.0.0.1", 9000, 9001, True)
+    assert listen.admin_socket == folder.admin_socket("chat-a")
+    assert settings.development
+    secret = store.secret("chat-credentials")
+    assert settings.api.key_file is not None
+    assert settings.api.key_file.read_text() == secret["api-key"]
+    assert settings.auth.token_secret_files[0].read_text() == secret["token-secret"]
+
+
+def test_the_redis_of_the_machine_takes_the_place_of_the_managed_one(folder: StateFolder) -> None:
+    """By its socket, with the generated password; without a Redis there is no backplane."""
+    settings, store = write(folder)
+    assert settings.backplane.redis is not None
+    assert settings.backplane.redis.url_file is not None
+    url = settings.backplane.redis.url_file.read_text()
+    assert url == f"unix://:{store.secret('chat-redis')['password']}@{folder.run}/redis.sock?db=0"
+    alone, _ = write(folder, redis=False)
+    assert alone.backplane.redis is None
+
+
+def test_what_the_spec_brings_is_used(folder: StateFolder) -> None:
+    """Its own token secrets, API key and Redis."""
+    external: JsonObject = {"redis": {"external": {"urlSecretRef": {"name": "keys", "key": "url"}}}}
+    reference: JsonObject = {"name": "keys", "key": "current"}
+    settings, _ = write(
+        folder, backplane=external, auth={"tokens": [{"secretRef": reference}]}, api={"keySecretRef": reference}
+    )
+    assert settings.backplane.redis is not None
+    assert settings.backplane.redis.url_file is not None
+    assert settings.backplane.redis.url_file.read_text() == "redis://elsewhere"
+    assert [file.read_text() for file in settings.auth.token_secret_files] == ["mine"]
+    assert settings.api.key_file is not None
+    assert settings.api.key_file.read_text() == "mine"
+
+
+def test_the_page_for_developers_may_connect_where_origins_are_listed(folder: StateFolder) -> None:
+    """Beside those of the spec; where none are listed everybody may."""
+    settings, _ = write(folder, server={"origins": ["https://app.example.com"]})
+    assert settings.origins == ("https://app.example.com", "http://127.0.0.1:9000", "http://localhost:9000")
+    everybody, _ = write(folder)
+    assert everybody.origins == ()
+
+
+def test_a_changed_secret_changes_its_file_in_one_step(folder: StateFolder) -> None:
+    """The running server reads the new value; what has not changed is not written again."""
+    settings, store = write(folder)
+    cluster = RealtimeCluster.from_object({"metadata": {"name": "chat"}})
+    revision = build_revision(cluster, SETTINGS.build)
+    assert settings.api.key_file is not None
+    token_file = settings.auth.token_secret_files[0]
+    before = token_file.stat().st_ino
+    store.put_secret("chat-credentials", {"api-key": "rotated"})
+    redis = LocalRedis(folder, Path("/bin/false"), lambda: None)
+    file = ServerFiles(folder, store, Ports(), redis).write("chat-a", revision.replica_set(1))
+    assert settings.api.key_file.read_text() == "rotated"
+    assert token_file.stat().st_ino == before
+    assert json.loads(file.read_text())["listen"]["client_port"] == 8000
