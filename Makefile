@@ -27,9 +27,9 @@ check: $(STAMP) ## Lint, types, layers, generated files
 	$(VENV)/bin/lint-imports
 	$(RUN) -m realtime_operator.api.crdgen --check crds helm/realtime-operator/files/crds
 
-test: setup ## Checks, then unit, golden, contract and component tests
+test: setup ## Checks, unit, golden, contract and component tests, and all scenarios on this machine
 	$(MAKE) --no-print-directory check
-	$(RUN) -m pytest tests/unit tests/golden tests/contract tests/component
+	$(RUN) -m pytest tests/unit tests/golden tests/contract tests/component tests/scenarios
 
 crds: $(STAMP) ## Generate crds/ from the models, and copy them into the chart
 	$(RUN) -m realtime_operator.api.crdgen crds helm/realtime-operator/files/crds

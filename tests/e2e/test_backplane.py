@@ -5,13 +5,12 @@ from __future__ import annotations
 import asyncio
 
 from realtime_operator.api.base import JsonObject
-from tests.e2e.conftest import Scenario
-from tests.e2e.test_rollout import assert_nothing_lost
 from tests.kit.document import text_at
 from tests.kit.installation import Images
 from tests.kit.kube import has_condition, is_ready, name_of
-from tests.kit.live_cluster import manifest
-from tests.kit.traffic import traffic
+from tests.kit.kubernetes_fixtures import Scenario
+from tests.kit.running_cluster import manifest
+from tests.kit.traffic import assert_nothing_lost, traffic
 
 NAME = "own-redis"
 PASSWORD = "own-password"

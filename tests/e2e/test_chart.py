@@ -7,11 +7,11 @@ from pathlib import Path
 
 import pytest
 
-from tests.e2e.conftest import Scenario
 from tests.kit.chart import CHART, GOLDEN_NAMES, HelmError, golden_text, golden_values, render, render_golden, run_helm
 from tests.kit.cluster.environment import Environment
 from tests.kit.installation import NAMESPACE, RELEASE, Helm, Images
 from tests.kit.kube import Access, Kube, KubectlError
+from tests.kit.kubernetes_fixtures import Scenario
 
 OPERATOR = f"system:serviceaccount:{NAMESPACE}:{RELEASE}"
 OTHER_RELEASE = "chart-check"

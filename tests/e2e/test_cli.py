@@ -11,11 +11,11 @@ from pathlib import Path
 
 import yaml
 
-from tests.e2e.conftest import Scenario
 from tests.kit.deadline import eventually
 from tests.kit.document import dig, object_at, objects_at, parse, text_at
 from tests.kit.kube import name_of
-from tests.kit.live_cluster import manifest
+from tests.kit.kubernetes_fixtures import Scenario
+from tests.kit.running_cluster import manifest
 from tests.kit.traffic import finish, traffic
 
 COMMAND_SECONDS = 60

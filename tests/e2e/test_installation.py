@@ -7,12 +7,13 @@ from collections.abc import Iterator
 import pytest
 
 from realtime_operator import naming
-from tests.e2e.conftest import Scenario
 from tests.kit.deadline import eventually, stays
 from tests.kit.document import dig
 from tests.kit.installation import NAMESPACE, RELEASE, Helm, Images
 from tests.kit.kube import KubectlError
-from tests.kit.live_cluster import LiveCluster, manifest
+from tests.kit.kubernetes_fixtures import Scenario
+from tests.kit.live_cluster import LiveCluster
+from tests.kit.running_cluster import manifest
 
 
 @pytest.fixture

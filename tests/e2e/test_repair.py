@@ -8,18 +8,16 @@ from dataclasses import dataclass
 
 from realtime_operator import naming
 from realtime_operator.api.base import JsonObject
-from tests.e2e.conftest import Scenario
 from tests.kit.audit import AuditLog
 from tests.kit.clients import Channel, ClientOptions, all_subscribed
 from tests.kit.cluster.environment import Environment
 from tests.kit.deadline import eventually
 from tests.kit.document import dig, object_at, text_at
 from tests.kit.installation import NAMESPACE, RELEASE
-from tests.kit.kube import name_of
-from tests.kit.live_cluster import CHILD_KINDS, LiveCluster, manifest
+from tests.kit.kubernetes_fixtures import Scenario
+from tests.kit.live_cluster import LiveCluster
+from tests.kit.running_cluster import RESYNC_SECONDS, manifest
 from tests.kit.sdk import JavaScriptClients
-
-RESYNC_SECONDS = 5
 
 
 async def test_every_deleted_child_comes_back(scenario: Scenario) -> None:
@@ -143,26 +141,15 @@ async def test_a_settled_cluster_is_written_to_by_nobody(scenario: Scenario, env
     await cluster.apply(manifest("main", replicas=2))
     await cluster.wait_ready()
     await asyncio.sleep(2)
-    before = await _versions(cluster)
+    before = await cluster.writes()
     audit = None if environment.audit_log is None else AuditLog(environment.audit_log)
     if audit is not None:
         audit.skip()
     await asyncio.sleep(2.5 * RESYNC_SECONDS)
-    assert await _versions(cluster) == before
+    assert await cluster.writes() == before
     if audit is not None:
         calls = audit.calls_of(f"system:serviceaccount:{NAMESPACE}:{RELEASE}")
         # Clusters of other scenarios may still be going.
         here = [call for call in calls if call.namespace == scenario.kube.namespace]
         assert [call for call in here if call.writes] == []
         assert [call for call in calls if call.resource == "leases"], "this is not the audit log of the operator"
-
-
-async def _versions(cluster: LiveCluster) -> dict[tuple[str, str], str]:
-    """The resourceVersion of the cluster and of everything that it owns: it changes with every write."""
-    versions = {
-        (kind, name_of(item)): text_at(item, "metadata", "resourceVersion")
-        for kind in CHILD_KINDS
-        for item in await cluster.kube.list(kind, f"{naming.LABEL_CLUSTER}={cluster.name}")
-    }
-    versions[naming.PLURAL, cluster.name] = text_at(await cluster.get(), "metadata", "resourceVersion")
-    return versions

@@ -27,11 +27,11 @@ from tests.kit.document import number_at, objects_at, text_at
 from tests.kit.installation import Helm, Images
 from tests.kit.kube import Kube, condition, is_ready, name_of, proxied
 from tests.kit.ledger import Balance, largest_rate
-from tests.kit.live_cluster import LiveCluster, is_settled, manifests_of
+from tests.kit.live_cluster import LiveCluster
+from tests.kit.running_cluster import QUICKSTART, is_settled, manifests_of
 from tests.kit.sdk import JavaScriptClients
 from tests.kit.traffic import clients_of
 
-QUICKSTART = Path(__file__).parents[2] / "examples" / "quickstart.yaml"
 NAMESPACE = "realtime-demo"
 CHANNEL = "chat:lobby"
 PER_SECOND = 10

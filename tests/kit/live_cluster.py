@@ -1,80 +1,58 @@
-"""One RealtimeCluster in a real Kubernetes, as its users see it: object, endpoints, credentials, servers."""
+"""A running cluster in a real Kubernetes, as its users see it: object, endpoints, credentials, servers."""
 
 from __future__ import annotations
 
 import asyncio
 import base64
 import json
-from collections.abc import Callable
-from pathlib import Path
+from collections.abc import Callable, Mapping
 
 import aiohttp
-import yaml
 
 from realtime_operator import naming
-from realtime_operator.api.base import JsonObject
+from realtime_operator.api.base import JsonObject, JsonValue
 from tests.kit.api import ServerApi
 from tests.kit.deadline import eventually
 from tests.kit.document import dig, object_at, objects_at, parse, text_at, whole_at
-from tests.kit.kube import Kube, has_condition, is_ready, name_of
+from tests.kit.kill import kill_pod
+from tests.kit.kube import Kube, is_ready, name_of
+from tests.kit.running_cluster import READY_SECONDS, RunningServer, ToldEvent, is_observed, is_settled
 from tests.kit.tokens import connection_token
 
-READY_SECONDS = 60
 REACHABLE_SECONDS = 15
 ADMIN_SECONDS = 5
 
 
-def manifest(name: str, **spec: object) -> JsonObject:
-    """Return a small cluster with a recoverable namespace `chat`; `spec` replaces top-level fields of its spec."""
-    chat = {"name": "chat", "history": {"size": 2000, "ttl": "10m"}, "recovery": True, "presence": True}
-    defaults: dict[str, object] = {
-        "replicas": 2,
-        "namespaces": [{**chat, "publish": "subscribers"}],
-        "rollout": {"maxSurge": 1, "maxUnavailable": 0, "drain": {"connectionsPerSecond": 20, "settle": "1s"}},
-    }
-    document = {
-        "apiVersion": naming.API_VERSION,
-        "kind": naming.KIND,
-        "metadata": {"name": name},
-        "spec": {**defaults, **spec},
-    }
-    return parse(json.dumps(document))
-
-
-def manifests_of(path: Path) -> list[JsonObject]:
-    """Return the objects of a YAML file."""
-    return [parse(json.dumps(document)) for document in yaml.safe_load_all(path.read_text()) if document]
-
-
 class LiveCluster:
-    """A RealtimeCluster of the namespace that `kube` is for."""
+    """Implements RunningCluster for a RealtimeCluster of the namespace that `kube` is for."""
 
     def __init__(self, kube: Kube, name: str) -> None:
         self.kube = kube
         self.name = name
 
     async def apply(self, document: JsonObject) -> None:
-        """`kubectl apply` the cluster."""
+        """`kubectl apply` a cluster, which is this one from now on."""
+        self.name = name_of(document)
         await self.kube.apply(document)
 
     async def patch(self, **spec: object) -> None:
-        """Merge-patch fields of the spec."""
+        """See RunningCluster."""
         await self.kube.patch(naming.PLURAL, self.name, parse(json.dumps({"spec": spec})))
 
     async def get(self) -> JsonObject:
-        """Return the object; it must exist."""
+        """See RunningCluster."""
         found = await self.kube.get(naming.PLURAL, self.name)
         assert found is not None, f"{self.name} does not exist"
         return found
 
     async def wait(self, fact: Callable[[JsonObject], bool], *, what: str, within: float = READY_SECONDS) -> JsonObject:
-        """Wait until a fact holds for the object as the operator has last reported on this generation."""
+        """See RunningCluster."""
         return await self.kube.wait_for(
             naming.PLURAL, self.name, lambda o: is_observed(o) and fact(o), what=what, within=within
         )
 
     async def wait_ready(self, *, within: float = READY_SECONDS) -> JsonObject:
-        """Wait until the cluster is Ready with its last spec and nothing moves any more."""
+        """See RunningCluster."""
         return await self.wait(is_settled, what="Ready and settled", within=within)
 
     async def address(self, service: str, port_name: str) -> str:
@@ -87,23 +65,23 @@ class LiveCluster:
         return f"{host}:{port}"
 
     async def url(self) -> str:
-        """Return where clients connect."""
+        """See RunningCluster."""
         address = await self.address(naming.client_service(self.name), naming.PORT_NAME_CLIENT)
         return f"ws://{address}/connection/websocket"
 
     async def credential(self, key: str) -> str:
-        """Return a value of the generated Secret."""
+        """See RunningCluster."""
         secret = await self.kube.get("secrets", naming.credentials_secret(self.name))
         assert secret is not None, "there are no generated credentials"
         return base64.b64decode(text_at(secret, "data", key)).decode()
 
     async def api(self) -> ServerApi:
-        """Return a client of the HTTP API, with the generated key."""
+        """See RunningCluster."""
         address = await self.address(naming.api_service(self.name), naming.PORT_NAME_API)
         return ServerApi(f"http://{address}", await self.credential(naming.KEY_API))
 
     async def token(self, user: str) -> str:
-        """Return a connection token, signed with the generated secret."""
+        """See RunningCluster."""
         return connection_token(await self.credential(naming.KEY_TOKEN_SECRET), user)
 
     async def pods(self) -> list[JsonObject]:
@@ -138,6 +116,52 @@ class LiveCluster:
         except (aiohttp.ClientError, TimeoutError):
             return None
 
+    async def servers(self) -> list[RunningServer]:
+        """See RunningCluster; connections are those of the status."""
+        pods, cluster = await asyncio.gather(self.pods(), self.get())
+        told = {text_at(s, "name"): dig(s, "connections") for s in objects_at(cluster, "status", "servers")}
+        return [_server(pod, told.get(name_of(pod))) for pod in pods]
+
+    async def kill_server(self, name: str) -> None:
+        """See RunningCluster."""
+        for pod in await self.pods():
+            if name_of(pod) == name:
+                await kill_pod(self.kube, pod)
+
+    async def kill_redis(self) -> None:
+        """See RunningCluster."""
+        selector = f"{naming.LABEL_CLUSTER}={self.name},{naming.LABEL_COMPONENT}={naming.COMPONENT_REDIS}"
+        (pod,) = await self.kube.list("pods", selector)
+        await kill_pod(self.kube, pod)
+
+    async def scale(self, replicas: int) -> None:
+        """`kubectl scale`."""
+        await self.kube.kubectl("scale", "rtc", self.name, f"--replicas={replicas}")
+
+    async def put_secret(self, name: str, values: Mapping[str, str]) -> None:
+        """See RunningCluster."""
+        metadata: JsonObject = {"name": name}
+        await self.kube.apply({"apiVersion": "v1", "kind": "Secret", "metadata": metadata, "stringData": {**values}})
+
+    async def events(self) -> list[ToldEvent]:
+        """See RunningCluster."""
+        return [
+            ToldEvent(text_at(event, "type"), text_at(event, "reason"), text_at(event, "message"))
+            for event in await self.kube.list("events")
+            if text_at(event, "involvedObject", "name") == self.name
+            and text_at(event, "involvedObject", "kind") == naming.KIND
+        ]
+
+    async def writes(self) -> dict[tuple[str, str], str]:
+        """The resourceVersion of the cluster and of everything that it owns."""
+        versions = {
+            (kind, name_of(item)): text_at(item, "metadata", "resourceVersion")
+            for kind in CHILD_KINDS
+            for item in await self.kube.list(kind, f"{naming.LABEL_CLUSTER}={self.name}")
+        }
+        versions[naming.PLURAL, self.name] = text_at(await self.get(), "metadata", "resourceVersion")
+        return versions
+
     async def children(self) -> dict[tuple[str, str], str]:
         """Return the uid of everything that the cluster owns directly, by (kind in plural, name)."""
         found: dict[tuple[str, str], str] = {}
@@ -147,10 +171,6 @@ class LiveCluster:
                 if any(owner.get("kind") == naming.KIND for owner in owners):
                     found[kind, name_of(item)] = text_at(item, "metadata", "uid")
         return found
-
-    async def wait_for_servers(self, fact: Callable[[list[JsonObject]], bool], *, what: str, within: float) -> None:
-        """Wait until a fact holds for the list of server pods."""
-        await eventually(self.pods, fact, what=what, within=within, show=lambda pods: [_describe(pod) for pod in pods])
 
 
 CHILD_KINDS = (
@@ -176,28 +196,16 @@ async def accepts(host: str, port: int) -> bool:
     return True
 
 
-def is_observed(document: JsonObject) -> bool:
-    """Whether the operator has reported on this generation of the spec."""
-    return dig(document, "status", "observedGeneration") == dig(document, "metadata", "generation")
-
-
-def is_settled(document: JsonObject) -> bool:
-    """Whether the cluster is ready, with one revision, and nothing is being rolled out."""
-    status = object_at(document, "status")
-    return (
-        status.get("phase") == "Ready"
-        and has_condition(document, "Ready")
-        and has_condition(document, "Progressing", "False")
-        and status.get("currentRevision") == status.get("targetRevision")
-        and is_observed(document)
-    )
-
-
 def is_serving(pod: JsonObject) -> bool:
     """Whether the pod is behind the client Service."""
     return object_at(pod, "metadata", "labels").get(naming.LABEL_SERVING) == "true"
 
 
-def _describe(pod: JsonObject) -> str:
-    state = "ready" if is_ready(pod) else text_at(pod, "status", "phase")
-    return f"{name_of(pod)}: {state}{'' if is_serving(pod) else ', quiesced'}"
+def _server(pod: JsonObject, connections: JsonValue) -> RunningServer:
+    return RunningServer(
+        name=name_of(pod),
+        revision=text_at(pod, "metadata", "labels", naming.LABEL_REVISION),
+        ready=is_ready(pod),
+        serving=is_serving(pod),
+        connections=connections if isinstance(connections, int) else None,
+    )

@@ -60,14 +60,16 @@ def call(*arguments: str) -> Printed:
 
 
 class RealtimeUp:
-    """A running `realtime up`, with its file, its state folder and its ports."""
+    """A running `realtime up`, with its file, its state folder and its ports; `options` are added to the command."""
 
-    def __init__(self, folder: Path, text: str) -> None:
+    def __init__(self, folder: Path, text: str, *options: str) -> None:
+        self.folder = folder
         self.file = folder / "cluster.yaml"
         self.state = folder / "state"
         self.log = folder / "up.log"
         self.port, self.api_port = free_port(), free_port()
         self.process: asyncio.subprocess.Process | None = None
+        self._options = options
         self._asking = asyncio.Lock()
         self.file.write_text(text)
 
@@ -75,12 +77,16 @@ class RealtimeUp:
     def arguments(self) -> tuple[str, ...]:
         """The command line, without the program."""
         ports = ("--port", str(self.port), "--api-port", str(self.api_port))
-        return ("up", "-f", str(self.file), "--state-dir", str(self.state), *ports)
+        return ("up", "-f", str(self.file), "--state-dir", str(self.state), *ports, *self._options)
+
+    async def spawn(self) -> None:
+        """Start it."""
+        with self.log.open("ab") as log:
+            self.process = await asyncio.create_subprocess_exec(*COMMAND, *self.arguments, stdout=log, stderr=log)
 
     async def start(self) -> None:
         """Start it and wait until it says that the cluster is ready."""
-        with self.log.open("ab") as log:
-            self.process = await asyncio.create_subprocess_exec(*COMMAND, *self.arguments, stdout=log, stderr=log)
+        await self.spawn()
         await self.said("is ready")
 
     async def said(self, text: str, times: int = 1) -> None:
@@ -116,37 +122,56 @@ class RealtimeUp:
         async with asyncio.timeout(END_SECONDS):
             return await self.process.wait()
 
+    async def end(self) -> None:
+        """Let it end at once, if it runs; kill it when it does not."""
+        if self.process is None or self.process.returncode is not None:
+            return
+        self.process.send_signal(signal.SIGINT)
+        self.process.send_signal(signal.SIGTERM)
+        try:
+            async with asyncio.timeout(END_SECONDS):
+                await self.process.wait()
+        except TimeoutError:
+            self.process.kill()
+            await self.process.wait()
+
     def processes(self) -> list[int]:
-        """Processes, of whatever parent, that name the state folder in their command line or environment."""
-        wanted = str(self.state).encode()
-        found = []
-        for entry in Path("/proc").iterdir():
-            if entry.name.isdigit() and int(entry.name) != os.getpid():
-                with contextlib.suppress(OSError):
-                    if wanted in (entry / "cmdline").read_bytes() + (entry / "environ").read_bytes():
-                        found.append(int(entry.name))
-        return found
+        """Its processes, of whatever parent."""
+        return processes_that_name(str(self.state))
+
+
+def processes_that_name(*texts: str) -> list[int]:
+    """Processes, of whatever parent, that name all of the texts in their command line or environment."""
+    found = []
+    for entry in Path("/proc").iterdir():
+        if entry.name.isdigit() and int(entry.name) != os.getpid():
+            with contextlib.suppress(OSError):
+                told = (entry / "cmdline").read_bytes() + (entry / "environ").read_bytes()
+                if all(text.encode() in told for text in texts):
+                    found.append(int(entry.name))
+    return found
 
 
 @contextlib.asynccontextmanager
 async def running(text: str) -> AsyncIterator[RealtimeUp]:
     """`realtime up` with a file of this text while the body runs; nothing of it is left afterwards."""
-    folder = Path(tempfile.mkdtemp(prefix="rt-"))  # sockets have short paths
-    up = RealtimeUp(folder, text)
-    try:
+    async with contained(text) as up:
         await up.start()
         yield up
+
+
+@contextlib.asynccontextmanager
+async def contained(text: str, *options: str) -> AsyncIterator[RealtimeUp]:
+    """`realtime up`, not started yet, in a short temporary folder; nothing of it is left afterwards."""
+    folder = Path(tempfile.mkdtemp(prefix="rt-"))  # sockets have short paths
+    up = RealtimeUp(folder, text, *options)
+    try:
+        yield up
     finally:
-        if up.process is not None and up.process.returncode is None:
-            up.process.send_signal(signal.SIGINT)
-            up.process.send_signal(signal.SIGTERM)
-            try:
-                async with asyncio.timeout(END_SECONDS):
-                    await up.process.wait()
-            except TimeoutError:
-                up.process.kill()
-        if up.log.exists():
-            print(up.log.read_text())
+        await up.end()
+        for log in (up.log, *sorted(up.state.glob("logs/*.log"))):  # shown by pytest when a test fails
+            if log.exists():
+                print(f"--- {log.name}", log.read_text(errors="replace"), sep="\n")
         left = up.processes()
         shutil.rmtree(folder)
         assert left == [], f"processes are left: {left}"

@@ -19,8 +19,8 @@ from tests.kit.clients import (
     all_subscribed,
 )
 from tests.kit.ledger import Balance
-from tests.kit.live_cluster import LiveCluster
 from tests.kit.python_sdk import PythonClients
+from tests.kit.running_cluster import RunningCluster
 from tests.kit.sdk import JavaScriptClients
 
 CHANNEL = "chat:traffic"
@@ -54,7 +54,7 @@ class Traffic:
 
 
 async def clients_of(
-    cluster: LiveCluster,
+    cluster: RunningCluster,
     kind: type[JavaScriptClients | PythonClients],
     *,
     count: int = 2,
@@ -76,7 +76,7 @@ async def clients_of(
 
 
 @contextlib.asynccontextmanager
-async def subscribers(cluster: LiveCluster, *, per_sdk: int = 2) -> AsyncIterator[tuple[StockClients, ...]]:
+async def subscribers(cluster: RunningCluster, *, per_sdk: int = 2) -> AsyncIterator[tuple[StockClients, ...]]:
     """Run subscribers of both SDKs while the body runs."""
     javascript = await clients_of(cluster, JavaScriptClients, count=per_sdk)
     python = await clients_of(cluster, PythonClients, count=per_sdk)
@@ -87,7 +87,7 @@ async def subscribers(cluster: LiveCluster, *, per_sdk: int = 2) -> AsyncIterato
 
 
 @contextlib.asynccontextmanager
-async def traffic(cluster: LiveCluster, *, per_sdk: int = 2, per_second: float = 50) -> AsyncIterator[Traffic]:
+async def traffic(cluster: RunningCluster, *, per_sdk: int = 2, per_second: float = 50) -> AsyncIterator[Traffic]:
     """Run subscribers and a publisher while the body runs; call `finish` in the body's end to close the books."""
     async with (
         subscribers(cluster, per_sdk=per_sdk) as groups,
@@ -103,3 +103,13 @@ async def finish(running: Traffic, *, seconds_more: float = 1.0) -> Balance:
     await asyncio.sleep(seconds_more)
     await running.publisher.stop()
     return await running.settle()
+
+
+async def assert_nothing_lost(running: Traffic, *, moved_by: int | None = 3011) -> None:
+    """Close the books: every publication once, in order; every recovery true; connections moved by the code only."""
+    result = await finish(running)
+    assert result.exact, result.describe()
+    assert running.publisher.failed == []
+    assert all(event.recovered for event in running.recoveries()), running.recoveries()
+    if moved_by is not None:
+        assert {event.code for event in running.lost_connections()} == {moved_by}, running.lost_connections()

@@ -55,7 +55,8 @@ def _dispatch(layout: Layout, command: str, rest: list[str]) -> int:
         print("\n".join(f"export {name}={value}" for name, value in _environment(layout).to_environ().items()))
         return 0
     if command == "e2e":
-        return _with_cluster(layout, say, ["-m", "pytest", str(REPOSITORY / "tests" / "e2e"), *rest])
+        suites = [str(REPOSITORY / "tests" / suite) for suite in ("e2e", "scenarios")]
+        return _with_cluster(layout, say, ["-m", "pytest", *suites, "--platform=kubernetes", *rest])
     if command == "demo":
         return _with_cluster(layout, say, ["-m", "tests.kit.demo", *rest], keep="--keep" in rest)
     print(USAGE, file=sys.stderr)

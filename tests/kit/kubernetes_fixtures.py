@@ -1,0 +1,100 @@
+"""The operator, installed by its chart into a real Kubernetes, and a namespace for each scenario.
+
+A plugin: tests/conftest.py loads it for --platform=kubernetes.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import AsyncIterator, Generator, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+from tests.kit.cluster.environment import Environment
+from tests.kit.dump import dump, folder_for
+from tests.kit.installation import NAMESPACE, Helm, Images
+from tests.kit.kube import Access, Kube, proxied
+from tests.kit.live_cluster import LiveCluster
+
+FAILURES = Path(__file__).parents[2] / "e2e-failures"
+FAILED = pytest.StashKey[bool]()
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(item: pytest.Item) -> Generator[None, pytest.TestReport, pytest.TestReport]:
+    """Remember whether the scenario failed, so that its fixture dumps what was there."""
+    report = yield
+    item.stash[FAILED] = item.stash.get(FAILED, False) or report.failed
+    return report
+
+
+@pytest.fixture(scope="session")
+def environment() -> Environment:
+    """The cluster that `make e2e` has started, or that the user's KUBECONFIG names."""
+    return Environment.from_environ()
+
+
+@pytest.fixture(scope="session")
+def access(environment: Environment) -> Iterator[Access]:
+    """Kubectl and a proxy to the API server."""
+    with proxied(environment.kubectl, environment.kubeconfig) as access:
+        yield access
+
+
+@pytest.fixture(scope="session")
+def helm(environment: Environment) -> Helm:
+    """Helm for the cluster."""
+    return Helm(environment.helm, environment.kubeconfig)
+
+
+@pytest.fixture(scope="session")
+def images(environment: Environment) -> Images:
+    """The images that the cluster has."""
+    return Images(environment.operator_image, environment.server_image, environment.redis_image)
+
+
+@pytest.fixture(scope="session")
+def installed(helm: Helm, images: Images) -> Iterator[None]:
+    """The operator, cluster-wide, with one replica."""
+    helm.install(images)
+    try:
+        yield
+    finally:
+        helm.uninstall()
+
+
+@dataclass(frozen=True, slots=True)
+class Scenario:
+    """What a scenario works with: its own namespace, and the operator's."""
+
+    kube: Kube
+    system: Kube
+
+    def cluster(self, name: str = "main") -> LiveCluster:
+        """A RealtimeCluster of the scenario's namespace."""
+        return LiveCluster(self.kube, name)
+
+
+@pytest.fixture
+async def scenario(request: pytest.FixtureRequest, access: Access, installed: None) -> AsyncIterator[Scenario]:  # noqa: ARG001
+    """A fresh namespace; after a failure everything about it and the operator is kept in e2e-failures/."""
+    name = re.sub(r"[^a-z0-9]+", "-", request.node.name.removeprefix("test_").lower())[:50].strip("-")
+    async with Kube(access, f"e2e-{name}") as kube:
+        system = kube.within(NAMESPACE)
+        await kube.kubectl("create", "namespace", kube.namespace)
+        try:
+            yield Scenario(kube, system)
+        finally:
+            if request.node.stash.get(FAILED, False):
+                folder = folder_for(FAILURES, request.node.name)
+                await dump(kube, folder)
+                await dump(system, folder)
+            await kube.kubectl("delete", "namespace", kube.namespace, "--wait=false")
+
+
+@pytest.fixture
+def cluster(scenario: Scenario) -> LiveCluster:
+    """The cluster of a scenario that any platform can do."""
+    return scenario.cluster()

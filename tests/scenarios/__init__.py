@@ -1,0 +1,1 @@
+"""What a cluster does for its users, on any platform: pytest tests/scenarios --platform local|kubernetes."""

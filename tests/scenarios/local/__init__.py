@@ -1,0 +1,1 @@
+"""What only the local platform has: its process, its state folder, its file."""

@@ -1,0 +1,40 @@
+"""Whatever is killed, the cluster comes back, and subscribers lose nothing or are told the truth."""
+
+from __future__ import annotations
+
+from tests.kit.running_cluster import RunningCluster, available_servers, manifest, wait_for_servers
+from tests.kit.traffic import finish, traffic
+
+
+async def test_a_killed_server_is_replaced_and_its_subscribers_recover(cluster: RunningCluster) -> None:
+    """SIGKILL, nobody is told: another server takes its place, clients come back elsewhere with everything."""
+    await cluster.apply(manifest("main", replicas=2))
+    await cluster.wait_ready()
+    async with traffic(cluster) as running:
+        victim = (await available_servers(cluster))[0].name
+        await cluster.kill_server(victim)
+        await wait_for_servers(
+            cluster,
+            lambda now: len(now) == 2 and all(s.available and s.name != victim for s in now),
+            what="two servers without the killed one",
+            within=60,
+        )
+        await cluster.wait_ready()
+        result = await finish(running)
+        assert result.exact, result.describe()
+        assert all(event.recovered for event in running.recoveries())
+
+
+async def test_a_killed_redis_comes_back_and_subscribers_are_told_the_truth(cluster: RunningCluster) -> None:
+    """What was confirmed arrives, or a recovery says that it could not; then the service is usable again."""
+    await cluster.apply(manifest("main", replicas=2))
+    await cluster.wait_ready()
+    async with traffic(cluster) as running:
+        await cluster.kill_redis()
+        await running.publisher.confirm_more(50, within=60)
+        await cluster.wait_ready()
+        result = await finish(running)
+        untold = [account for account in result.accounts if not account.exact]
+        told = [event for event in running.recoveries() if not event.recovered]
+        assert not untold or told, result.describe()
+        assert result.duplicated == 0, result.describe()
