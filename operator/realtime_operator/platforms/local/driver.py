@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import structlog
 
@@ -47,6 +47,8 @@ class LocalPlatform:
     admin: AdminClient
     redis: LocalRedis | None
     on_event: Callable[[Event], None]
+    _starting: asyncio.Lock = field(default_factory=asyncio.Lock)
+    """Held by whoever compares processes with what is wanted: two at once would start everything twice."""
 
     async def read(self, key: Key) -> JsonObject | None:
         """See Platform."""
@@ -55,7 +57,8 @@ class LocalPlatform:
 
     async def observe(self, cluster: RealtimeCluster) -> World:
         """See Platform. What has ended by itself is brought back first, as controllers of Kubernetes do."""
-        await self._sync(cluster)
+        async with self._starting:
+            await self._sync(cluster)
         name = cluster.metadata.name
         token = self._admin_token(name)
         servers = await asyncio.gather(*(server.observe(self.admin, token) for server in self.fleet.servers))
@@ -76,7 +79,8 @@ class LocalPlatform:
         for action in plan.actions:
             await self._carry_out(action, name)
         if any(isinstance(action, ApplyObject | ScaleRevision | DeleteObject) for action in plan.actions):
-            await self.fleet.sync()
+            async with self._starting:
+                await self.fleet.sync()
 
     async def _carry_out(self, action: Action, cluster: str) -> None:
         match action:

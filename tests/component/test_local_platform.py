@@ -1,0 +1,50 @@
+"""The local platform, in this process: what only shows when two things are asked of it at once."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import shutil
+import signal
+import tempfile
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import pytest
+
+from realtime_operator.cli.cluster_file import read
+from realtime_operator.cli.local_run import Listener, LocalOptions, LocalRun
+from realtime_operator.platforms.local.server_files import Ports
+from tests.kit.realtime_command import processes_that_name
+from tests.kit.redis_process import free_port
+from tests.kit.running_cluster import QUICKSTART
+
+READY_SECONDS = 20
+
+
+@pytest.fixture
+async def run() -> AsyncIterator[LocalRun]:
+    """The quickstart's cluster, ready."""
+    folder = Path(tempfile.mkdtemp(prefix="rt-"))  # sockets have short paths
+    listener = Listener(lambda _: None, lambda _: None, lambda _: None, lambda _: None)
+    options = LocalOptions(QUICKSTART, folder, Ports(client=free_port(), api=free_port()))
+    try:
+        async with LocalRun.open(options, listener) as opened:
+            async with asyncio.timeout(READY_SECONDS):
+                await opened.became_ready()
+            yield opened
+    finally:
+        shutil.rmtree(folder)
+
+
+async def test_looks_at_the_same_time_start_nothing_twice(run: LocalRun) -> None:
+    """A file is saved, which is a look, while what was killed is brought back by another look."""
+    state, servers = str(run.options.state_dir), list(run.fleet.servers)
+    for process in processes_that_name(state):
+        os.kill(process, signal.SIGKILL)
+    async with asyncio.timeout(READY_SECONDS):
+        await asyncio.gather(*(server.process.ended() for server in servers))
+    file = read(QUICKSTART)
+    await asyncio.gather(*(run.forecast_of(file) for _ in range(3)))
+    assert len(processes_that_name(state, "redis-server")) == 1
+    assert len(run.fleet.servers) == 2
