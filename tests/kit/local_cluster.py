@@ -144,7 +144,10 @@ class LocalCluster:
         process = self.up.process
         assert process is not None
         assert process.returncode is None, self.up.log.read_text()
-        return self.control.exists() and (await self.get()) != {}
+        try:
+            return (await self.get()) != {}
+        except aiohttp.ClientError:  # no socket yet, or that of an earlier run
+            return False
 
     @property
     def control(self) -> Path:
