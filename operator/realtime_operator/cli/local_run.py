@@ -13,7 +13,7 @@ from realtime_operator.api.base import JsonObject
 from realtime_operator.api.v1alpha1 import RealtimeCluster
 from realtime_operator.cli.cluster_file import ClusterFile, read
 from realtime_operator.cli.ports import check_free
-from realtime_operator.errors import InputError
+from realtime_operator.errors import InputError, PlatformError
 from realtime_operator.metrics import Metrics
 from realtime_operator.planning.forecast import Forecast, forecast
 from realtime_operator.planning.reasons import Reason
@@ -176,7 +176,10 @@ class LocalRun:
             refusal = f"{file.path}: the name is {file.name} now; stop and start to run another cluster"
             self._listener.on_refusal(refusal)
             return
-        self._listener.on_change(await self.forecast_of(file))
+        try:
+            self._listener.on_change(await self.forecast_of(file))
+        except PlatformError as error:
+            self._listener.on_notice(f"{file.path} is taken; what follows from it cannot be said now: {error}")
         self._take(file)
         self.edited()
 

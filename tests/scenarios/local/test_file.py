@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import shutil
+
 from tests.kit.document import dig
 from tests.kit.local_cluster import LocalCluster
 from tests.kit.running_cluster import manifest
@@ -40,4 +42,20 @@ async def test_a_file_with_an_error_changes_nothing_and_says_where(cluster: Loca
     assert [server.name for server in await cluster.servers()] == [server.name for server in servers]
     assert await cluster.writes() == writes
     await cluster.apply(manifest("main", replicas=2))
+    assert dig(await cluster.wait_ready(), "status", "readyReplicas") == 2
+
+
+async def test_a_file_saved_while_redis_cannot_start_is_followed(cluster: LocalCluster) -> None:
+    """Somebody has put a file where its folder is: the change is taken, and carried out once that is put right."""
+    await cluster.apply(manifest("main", replicas=1))
+    await cluster.wait_ready()
+    redis = cluster.up.state / "redis"
+    shutil.rmtree(redis)
+    redis.touch()
+    await cluster.kill_redis()
+    await cluster.up.said("reconcile failed")
+    await cluster.apply(manifest("main", replicas=2))
+    await cluster.up.said(f"cannot write {redis}/redis.conf: Not a directory")
+    redis.unlink()
+    redis.mkdir()
     assert dig(await cluster.wait_ready(), "status", "readyReplicas") == 2

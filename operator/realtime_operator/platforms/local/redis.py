@@ -74,10 +74,14 @@ class LocalRedis:
         """Start it unless it runs; raises PlatformError when it does not answer in time."""
         if self._process is not None and self._process.running:
             return
-        self.socket.unlink(missing_ok=True)
         configuration = self._folder.redis / "redis.conf"
-        configuration.touch(mode=0o600)
-        configuration.write_text(CONFIGURATION.format(socket=self.socket, password=password, folder=self._folder.redis))
+        text = CONFIGURATION.format(socket=self.socket, password=password, folder=self._folder.redis)
+        try:
+            self.socket.unlink(missing_ok=True)
+            configuration.touch(mode=0o600)
+            configuration.write_text(text)
+        except OSError as error:
+            raise PlatformError(f"cannot write {configuration}: {error.strerror}") from error
         self._process = Process(NAME, self._folder.log(NAME), self._on_end)
         await self._process.start([str(self._program), str(configuration)], os.environ)
         if not await self._answers_in_time(self._process):
