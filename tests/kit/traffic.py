@@ -97,7 +97,7 @@ async def traffic(cluster: RunningCluster, *, per_sdk: int = 2, per_second: floa
         yield Traffic(groups, publisher)
 
 
-async def finish(running: Traffic, *, seconds_more: float = 1.0) -> Balance:
+async def finish(running: Traffic, *, seconds_more: float = 0.5) -> Balance:
     """Let the traffic run on for a moment with everybody subscribed, stop publishing, and balance."""
     await running.subscribed()
     await asyncio.sleep(seconds_more)

@@ -41,7 +41,7 @@ async def test_a_paused_cluster_is_left_alone_until_resumed(cluster: RunningClus
     async with traffic(cluster) as running:
         await cluster.patch(paused=True, server={"limits": {"messagesPerSecond": 300}})
         await cluster.wait(lambda o: dig(o, "status", "phase") == "Paused", what="Paused")
-        await stays(cluster.servers, lambda now: {s.name for s in now} == names, what="the same servers", during=2)
+        await stays(cluster.servers, lambda now: {s.name for s in now} == names, what="the same servers", during=1)
         await cluster.patch(paused=False)
         await cluster.wait_ready()
         await wait_for_servers(

@@ -23,7 +23,7 @@ async def test_what_the_schema_cannot_say_is_told_and_changes_nothing(cluster: R
     assert "spec.auth.tokens[0].secretRef" in text_at(accepted, "message")
     assert "signing-keys" in text_at(accepted, "message")
     assert dig(refused, "status", "currentRevision") == dig(before, "status", "currentRevision")
-    await stays(cluster.servers, lambda now: {s.name for s in now} == names, what="the same servers", during=2)
+    await stays(cluster.servers, lambda now: {s.name for s in now} == names, what="the same servers", during=1)
     told = [event for event in await cluster.events() if "signing-keys" in event.message]
     assert [event.type for event in told] == ["Warning"]
     await cluster.put_secret("signing-keys", {"current": "s" * 40})
