@@ -173,5 +173,8 @@ async def contained(text: str, *options: str) -> AsyncIterator[RealtimeUp]:
             if log.exists():
                 print(f"--- {log.name}", log.read_text(errors="replace"), sep="\n")
         left = up.processes()
+        for process in left:  # a failure leaves nothing behind either
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(process, signal.SIGKILL)
         shutil.rmtree(folder)
         assert left == [], f"processes are left: {left}"
