@@ -141,6 +141,6 @@ def test_no_setting_of_the_server_is_forgotten(part: str) -> None:
 
 
 def test_every_part_of_the_spec_that_servers_read_is_known() -> None:
-    """The top level of the server's file."""
-    assert set(server_config(cluster_of())) == set(Settings.model_fields)
+    """The top level of the server's file; what is for developers has no place in a cluster."""
+    assert set(server_config(cluster_of())) == set(Settings.model_fields) - {"development"}
     assert {"server", "namespaces", "auth", "api", "backplane"} <= set(RealtimeClusterSpec.model_fields)
