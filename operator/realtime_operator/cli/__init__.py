@@ -1,1 +1,16 @@
 """`realtime` and `kubectl realtime`: what people type, on every platform."""
+
+from __future__ import annotations
+
+INTERRUPTED = 130
+"""Exit code after Ctrl-C, as of a shell."""
+
+
+def main() -> int:
+    """Run one command; its exit code. Ctrl-C while the program is still being read ends it as quietly as later."""
+    try:
+        from realtime_operator.cli.__main__ import main as run
+
+        return run()
+    except KeyboardInterrupt:
+        return INTERRUPTED

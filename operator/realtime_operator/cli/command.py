@@ -15,6 +15,7 @@ from typing import Annotated, Concatenate, ParamSpec
 
 import typer
 
+from realtime_operator.cli import INTERRUPTED
 from realtime_operator.cli.local_target import LocalTarget
 from realtime_operator.cli.output import say
 from realtime_operator.cli.target import Target
@@ -25,8 +26,6 @@ P = ParamSpec("P")
 
 ENV_PLATFORM = "REALTIME_PLATFORM"
 PANEL = "Where"
-INTERRUPTED = 130
-"""Exit code after Ctrl-C, as of a shell."""
 EXAMPLES = "Examples:"
 
 

@@ -41,6 +41,6 @@ def up(
     from realtime_operator.cli.foreground import run_in_foreground
     from realtime_operator.cli.local_run import LocalOptions
 
-    log.configure("info" if verbose else "error", "text")
+    log.configure("info" if verbose else "warning", "text")
     options = LocalOptions(file, state_dir or default_path(), Ports(host, port, api_port), name)
     asyncio.run(run_in_foreground(options))
