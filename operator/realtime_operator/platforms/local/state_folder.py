@@ -17,12 +17,15 @@ KEPT_LOGS = 50
 
 
 def default_path() -> Path:
-    """`$REALTIME_STATE_DIR`, else `realtime` in `$XDG_STATE_HOME` (XDG Base Directory Specification 0.8)."""
+    """`$REALTIME_STATE_DIR`, else `realtime` in `$XDG_STATE_HOME` (XDG Base Directory Specification 0.8).
+
+    That specification has relative paths ignored.
+    """
     own = os.environ.get(ENV_STATE_DIR)
     if own:
         return Path(own)
-    base = os.environ.get("XDG_STATE_HOME") or Path.home() / ".local" / "state"
-    return Path(base) / "realtime"
+    base = Path(os.environ.get("XDG_STATE_HOME", ""))
+    return (base if base.is_absolute() else Path.home() / ".local" / "state") / "realtime"
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,6 +33,12 @@ class StateFolder:
     """The folder of one local platform."""
 
     path: Path
+    """Absolute, whatever is given: servers have it in their configuration, and an address that begins with / is a
+    socket's."""
+
+    def __post_init__(self) -> None:
+        """Make the path absolute."""
+        object.__setattr__(self, "path", self.path.absolute())
 
     @property
     def lock(self) -> Path:
@@ -66,15 +75,21 @@ class StateFolder:
         return self.path / "servers" / name
 
     def admin_socket(self, server: str) -> Path:
-        """Where a server's admin API listens."""
-        return self.run / f"{server}.sock"
+        """Where a server's admin API listens: without the cluster's name, of which there is one and which may be long.
+
+        A server is named CLUSTER-REVISION-SUFFIX.
+        """
+        return self.run / f"{'-'.join(server.rsplit('-', 2)[-2:])}.sock"
 
     def log(self, name: str) -> Path:
         """The log of a process."""
         return self.logs / f"{name}.log"
 
     def prepare(self) -> None:
-        """Make it; raises StateFolderError when that is not possible or its path is too long for sockets."""
+        """Make it; raises StateFolderError when that is not possible or its path is too long for sockets.
+
+        A folder with other things in it is refused too: what is called as our own would be removed from it.
+        """
         length = len(os.fsencode(self.path)) + LONGEST_NAME
         if length > LONGEST_SOCKET:
             raise StateFolderError(
@@ -82,7 +97,13 @@ class StateFolder:
                 " choose a shorter folder with --state-dir"
             )
         try:
-            for folder in (self.path, self.run, self.secrets, self.redis, self.logs):
+            if self.path.is_dir() and not self.lock.exists() and any(self.path.iterdir()):
+                raise StateFolderError(
+                    f"{self.path} has other things in it: choose an empty or a new folder with --state-dir"
+                )
+            self.path.mkdir(mode=0o700, parents=True, exist_ok=True)
+            self.lock.touch(mode=0o600)
+            for folder in (self.run, self.secrets, self.redis, self.logs):
                 folder.mkdir(mode=0o700, parents=True, exist_ok=True)
             self.path.chmod(0o700)
         except OSError as error:

@@ -3,11 +3,7 @@
 from __future__ import annotations
 
 import json
-import tempfile
-from collections.abc import Iterator
 from pathlib import Path
-
-import pytest
 
 from realtime_operator.api.base import JsonObject, JsonValue
 from realtime_operator.api.v1alpha1 import RealtimeCluster
@@ -18,15 +14,6 @@ from realtime_operator.platforms.local.server_files import Ports, ServerFiles
 from realtime_operator.platforms.local.settings import SETTINGS
 from realtime_operator.platforms.local.state_folder import StateFolder
 from realtime_server.settings import Settings
-
-
-@pytest.fixture
-def folder() -> Iterator[StateFolder]:
-    """A prepared folder."""
-    with tempfile.TemporaryDirectory(prefix="rt-") as path:
-        made = StateFolder(Path(path))
-        made.prepare()
-        yield made
 
 
 def write(folder: StateFolder, *, redis: bool = True, **spec: JsonValue) -> tuple[Settings, ObjectStore]:

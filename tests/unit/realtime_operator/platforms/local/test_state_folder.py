@@ -3,25 +3,24 @@
 from __future__ import annotations
 
 import os
+import shutil
 import socket
 import stat
-import tempfile
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
+from realtime_operator import naming
 from realtime_operator.errors import StateFolderError
-from realtime_operator.platforms.local.state_folder import ENV_STATE_DIR, KEPT_LOGS, StateFolder, default_path
-
-
-@pytest.fixture
-def folder() -> Iterator[StateFolder]:
-    """A folder with a short path, prepared."""
-    with tempfile.TemporaryDirectory(prefix="rt-") as path:
-        made = StateFolder(Path(path) / "state")
-        made.prepare()
-        yield made
+from realtime_operator.platforms.local.fleet import SUFFIX_LENGTH
+from realtime_operator.platforms.local.state_folder import (
+    ENV_STATE_DIR,
+    KEPT_LOGS,
+    LONGEST_NAME,
+    LONGEST_SOCKET,
+    StateFolder,
+    default_path,
+)
 
 
 def test_where_it_is(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -32,15 +31,24 @@ def test_where_it_is(monkeypatch: pytest.MonkeyPatch) -> None:
     assert default_path() == Path("/home/me/.local/state/realtime")
     monkeypatch.setenv("XDG_STATE_HOME", "/xdg")
     assert default_path() == Path("/xdg/realtime")
+    monkeypatch.setenv("XDG_STATE_HOME", "relative")
+    assert default_path() == Path("/home/me/.local/state/realtime"), "its specification has relative paths ignored"
     monkeypatch.setenv(ENV_STATE_DIR, "/own")
     assert default_path() == Path("/own")
 
 
+def test_a_relative_path_is_made_absolute(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Servers run elsewhere, and an address that does not begin with / would be taken for a host."""
+    monkeypatch.chdir(tmp_path)
+    assert StateFolder(Path("state")).admin_socket("chat-a-b") == tmp_path / "state" / "run" / "a-b.sock"
+
+
 def test_only_its_owner_may_look_into_it(folder: StateFolder) -> None:
-    """Mode 0700, also when it was there with another one."""
+    """Mode 0700, also when it was there with another one; so are the folders in it."""
     folder.path.chmod(0o755)
     folder.prepare()
-    assert stat.S_IMODE(folder.path.stat().st_mode) == 0o700
+    for path in (folder.path, folder.run, folder.secrets, folder.redis, folder.logs):
+        assert stat.S_IMODE(path.stat().st_mode) == 0o700
 
 
 def test_a_path_that_is_too_long_for_sockets_is_refused() -> None:
@@ -49,12 +57,46 @@ def test_a_path_that_is_too_long_for_sockets_is_refused() -> None:
         StateFolder(Path("/") / ("x" * 80)).prepare()
 
 
-def test_a_folder_that_cannot_be_made_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_longest_path_has_room_for_every_socket(folder: StateFolder) -> None:
+    """Also for those of a cluster with the longest name, and of a server's many workers."""
+    length = LONGEST_SOCKET - LONGEST_NAME
+    longest = StateFolder(folder.path / ("x" * (length - len(str(folder.path)) - 1)))
+    longest.prepare()
+    server = f"{naming.revision_object('c' * naming.MAX_CLUSTER_NAME_LENGTH, 'r' * 10)}-{'s' * SUFFIX_LENGTH}"
+    temporary = longest.run / "realtime-server-12345678"
+    temporary.mkdir()
+    for path in (longest.control, longest.admin_socket(server), temporary / "worker-63.sock"):
+        with socket.socket(socket.AF_UNIX) as listener:
+            listener.bind(str(path))
+        assert len(os.fsencode(path)) <= LONGEST_SOCKET
+    with pytest.raises(StateFolderError, match="too long by 1 bytes"):
+        StateFolder(longest.path.with_name(f"{longest.path.name}x")).prepare()
+
+
+def test_a_folder_that_cannot_be_made_is_named(folder: StateFolder) -> None:
     """With the reason."""
-    (tmp_path / "file").touch()
-    monkeypatch.chdir(tmp_path)
+    (folder.path / "file").touch()
     with pytest.raises(StateFolderError, match=r"file/state cannot be used: Not a directory"):
-        StateFolder(Path("file/state")).prepare()
+        StateFolder(folder.path / "file" / "state").prepare()
+
+
+@pytest.mark.parametrize("name", ["servers", "run", "logs", "cluster.yaml"])
+def test_a_folder_with_other_things_in_it_is_refused(folder: StateFolder, name: str) -> None:
+    """They might have our names, and would be removed; the folder's permissions are left alone too."""
+    project = folder.path / "project"
+    (project / name).mkdir(parents=True)
+    project.chmod(0o755)
+    with pytest.raises(StateFolderError, match=r"project has other things in it: .* --state-dir"):
+        StateFolder(project).prepare()
+    assert [path.name for path in project.iterdir()] == [name]
+    assert stat.S_IMODE(project.stat().st_mode) == 0o755
+
+
+def test_a_folder_of_an_earlier_run_is_used_again(folder: StateFolder) -> None:
+    """However that ended: it is known by its lock, which is made first of all."""
+    shutil.rmtree(folder.logs)
+    folder.prepare()
+    assert folder.logs.is_dir()
 
 
 def test_what_processes_left_is_cleaned_and_credentials_stay(folder: StateFolder) -> None:
