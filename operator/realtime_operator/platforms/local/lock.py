@@ -4,10 +4,15 @@ from __future__ import annotations
 
 import fcntl
 import os
+import time
 from pathlib import Path
 from typing import Self
 
 from realtime_operator.errors import AlreadyRunningError
+
+TRY_SECONDS = 0.3
+"""Whoever asks for the holder holds it for an instant, and a holder that ends is not gone at once."""
+PAUSE_SECONDS = 0.02
 
 
 class Lock:
@@ -20,18 +25,28 @@ class Lock:
     def __enter__(self) -> Self:
         """Take it, and write this process' pid into it."""
         self._file = os.open(self._path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
-        try:
-            fcntl.flock(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
+        if not self._taken():
             holder = os.read(self._file, 32).decode().strip()
             os.close(self._file)
             raise AlreadyRunningError(
                 f"{self._path.parent} is used by process {holder}, which runs already:"
                 f" stop it (kill {holder}), or choose another folder with --state-dir and other ports"
-            ) from None
+            )
         os.ftruncate(self._file, 0)
         os.pwrite(self._file, f"{os.getpid()}\n".encode(), 0)
         return self
+
+    def _taken(self) -> bool:
+        deadline = time.monotonic() + TRY_SECONDS
+        while True:
+            try:
+                fcntl.flock(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                if time.monotonic() >= deadline:
+                    return False
+                time.sleep(PAUSE_SECONDS)
+            else:
+                return True
 
     def __exit__(self, *_: object) -> None:
         """Give it back."""

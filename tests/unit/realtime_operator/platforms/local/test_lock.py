@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -21,6 +22,15 @@ with Lock(Path(sys.argv[1])):
 """
 
 
+ASK = """
+import fcntl, os, sys, time
+file = os.open(sys.argv[1], os.O_RDONLY)
+fcntl.flock(file, fcntl.LOCK_SH)
+print("asks", flush=True)
+time.sleep(0.1)
+"""
+
+
 def test_another_process_is_refused_with_the_holders_pid(tmp_path: Path) -> None:
     """And may have it at once when the holder was killed."""
     path = tmp_path / "lock"
@@ -34,6 +44,17 @@ def test_another_process_is_refused_with_the_holders_pid(tmp_path: Path) -> None
     assert holder(path) is None
     with Lock(path):
         pass
+
+
+def test_whoever_asks_for_the_holder_keeps_nobody_out(tmp_path: Path) -> None:
+    """`realtime status` asks by taking the lock for an instant: a `realtime up` that starts then is not refused."""
+    path = tmp_path / "lock"
+    path.touch()
+    with subprocess.Popen([sys.executable, "-S", "-c", ASK, str(path)], stdout=subprocess.PIPE) as asking:
+        assert asking.stdout is not None
+        asking.stdout.readline()
+        with Lock(path):
+            assert holder(path) == os.getpid()
 
 
 def test_nobody_holds_what_is_not_there_or_was_given_back(tmp_path: Path) -> None:
