@@ -19,7 +19,10 @@ def main(arguments: list[str]) -> None:
     parent, program = int(arguments[0]), arguments[1:]
     ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
     if os.getppid() == parent:  # it may have ended before the line above
-        os.execv(program[0], program)  # noqa: S606 - to run a program is what it is for
+        try:
+            os.execv(program[0], program)  # noqa: S606 - to run a program is what it is for
+        except OSError as error:
+            sys.exit(f"cannot run {program[0]}: {error.strerror}")
 
 
 if __name__ == "__main__":

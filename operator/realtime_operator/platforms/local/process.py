@@ -38,7 +38,10 @@ class Process:
         return self._process is not None and self._process.returncode is None
 
     async def start(self, command: Sequence[str], environment: Mapping[str, str]) -> None:
-        """Start it; raises PlatformError when the program cannot be run."""
+        """Start it; raises PlatformError when no process can be had.
+
+        A program that cannot be run ends at once, with the reason as its last words.
+        """
         try:
             with self.log.open("ab") as log:
                 self._process = await asyncio.create_subprocess_exec(

@@ -70,7 +70,7 @@ async def test_a_program_that_is_not_there_is_an_error_or_an_end(tmp_path: Path)
     process = Process("it", tmp_path / "log", ended.set)
     await process.start(["/no/such/program"], os.environ)
     await asyncio.wait_for(ended.wait(), 5)
-    assert "No such file" in process.last_words()
+    assert process.last_words() == "cannot run /no/such/program: No such file or directory"
     other = Process("other", tmp_path / "none" / "log", ended.set)
     with pytest.raises(PlatformError, match="cannot start other: No such file"):
         await other.start(["/bin/true"], os.environ)

@@ -1,0 +1,38 @@
+"""A program that ends when its parent ends."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+
+import pytest
+
+from realtime_operator.platforms.local import leash
+
+
+def leashed(parent: int, *program: str) -> subprocess.CompletedProcess[str]:
+    """Run a program on a leash of this parent, to its end."""
+    command = [sys.executable, "-S", "-E", "-P", leash.__file__, str(parent), *program]
+    return subprocess.run(command, capture_output=True, text=True, timeout=10, check=False)
+
+
+def test_it_becomes_the_program() -> None:
+    """With its arguments, its output and its exit code."""
+    ran = leashed(os.getpid(), "/bin/sh", "-c", "echo $1; exit 7", "sh", "an argument")
+    assert (ran.returncode, ran.stdout, ran.stderr) == (7, "an argument\n", "")
+
+
+def test_nothing_runs_when_the_parent_is_gone_already() -> None:
+    """It may end between the start of the leash and its first line."""
+    ran = leashed(os.getppid(), "/bin/echo", "ran")
+    assert (ran.returncode, ran.stdout, ran.stderr) == (0, "", "")
+
+
+@pytest.mark.parametrize(
+    ("program", "reason"), [("/no/such/program", "No such file or directory"), ("/", "Permission denied")]
+)
+def test_what_cannot_be_run_is_named(program: str, reason: str) -> None:
+    """In one line, which is what is shown of a log."""
+    ran = leashed(os.getpid(), program)
+    assert (ran.returncode, ran.stderr) == (1, f"cannot run {program}: {reason}\n")
