@@ -48,13 +48,17 @@ def find_redis_server() -> Path | None:
 
 
 class LocalRedis:
-    """One Redis. `ensure` brings it back whenever it has ended; its data ends with it, as that of the managed pod."""
+    """One Redis. `ensure` brings it back whenever it has ended, and replaces it when its password has changed.
+
+    Its data ends with it, as that of the managed pod.
+    """
 
     def __init__(self, folder: StateFolder, program: Path, on_end: Callable[[], None]) -> None:
         self._folder = folder
         self._program = program
         self._on_end = on_end
         self._process: Process | None = None
+        self._password: str | None = None
 
     @property
     def socket(self) -> Path:
@@ -68,24 +72,29 @@ class LocalRedis:
 
     def url(self, password: str) -> str:
         """The URL for servers."""
-        return f"unix://:{quote(password, safe='')}@{self.socket}?db=0"
+        return f"unix://:{quote(password, safe='')}@{quote(str(self.socket))}?db=0"
 
     async def ensure(self, password: str) -> None:
-        """Start it unless it runs; raises PlatformError when it does not answer in time."""
-        if self._process is not None and self._process.running:
+        """Start it unless it runs with this password; raises PlatformError when it does not answer in time."""
+        if self._process is not None and self._process.running and self._password == password:
             return
+        await self.end()
         configuration = self._folder.redis / "redis.conf"
-        text = CONFIGURATION.format(socket=self.socket, password=password, folder=self._folder.redis)
+        text = CONFIGURATION.format(
+            socket=_quoted(str(self.socket)), password=_quoted(password), folder=_quoted(str(self._folder.redis))
+        )
         try:
             self.socket.unlink(missing_ok=True)
             configuration.touch(mode=0o600)
             configuration.write_text(text)
         except OSError as error:
             raise PlatformError(f"cannot write {configuration}: {error.strerror}") from error
+        self._password = password
         self._process = Process(NAME, self._folder.log(NAME), self._on_end)
         await self._process.start([str(self._program), str(configuration)], os.environ)
         if not await self._answers_in_time(self._process):
             self._process.kill()
+            await self._process.ended()
             raise PlatformError(f"Redis does not start: {self._process.last_words()}")
 
     async def _answers_in_time(self, process: Process) -> bool:
@@ -120,3 +129,11 @@ class LocalRedis:
         except TimeoutError:
             self._process.kill()
             await self._process.ended()
+
+
+def _quoted(value: str) -> str:
+    """A value of the configuration file, which separates values by spaces."""
+    plain = (
+        c if c.isprintable() and c not in '"\\' else "".join(f"\\x{byte:02x}" for byte in c.encode()) for c in value
+    )
+    return f'"{"".join(plain)}"'
