@@ -84,7 +84,7 @@ class AdminClient:
     async def _request(
         self, method: str, address: str, token: str, path: str, body: Mapping[str, float] | None
     ) -> bytes:
-        headers = {"Authorization": f"Bearer {token}"} if token else {}
+        headers = {"Authorization": f"Bearer {token.strip()}"} if token else {}  # servers strip theirs
         try:
             async with (
                 self._slots,

@@ -1,11 +1,176 @@
-"""Reports as servers send them."""
+"""The client against a real admin site, on a Unix socket and on TCP, and reports as servers send them."""
 
 from __future__ import annotations
 
+import asyncio
+import tempfile
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, replace
+from pathlib import Path
+
 import pytest
+from aiohttp import web
 
 from realtime_operator.planning.world import ServerReport, ServerState
-from realtime_operator.pods.admin_client import read_report
+from realtime_operator.pods import admin_client
+from realtime_operator.pods.admin_client import AdminClient, ServerUnavailableError, read_report
+from realtime_server.admin.admin_server import AdminServer
+from realtime_server.admin.board import Board
+from realtime_server.admin.workers import Workers
+from realtime_server.core.ports import ServingState
+from realtime_server.settings import Settings
+from tests.kit.redis_process import free_port
+from tests.unit.realtime_server.admin.control import Control, serving, status_of
+
+TOKEN = "admin-token"
+
+
+@dataclass(frozen=True, slots=True)
+class Site:
+    """A server's site, of which only the worker is a stand-in, and a client for it."""
+
+    address: str
+    client: AdminClient
+    control: Control
+    token_file: Path
+
+
+@asynccontextmanager
+async def listening(application: web.Application, transport: str, folder: Path) -> AsyncIterator[tuple[str, int]]:
+    """An application on a socket or a port: the address for the client, and the port."""
+    address, port = (str(folder / "admin.sock"), 1) if transport == "socket" else ("127.0.0.1", free_port())
+    runner = web.AppRunner(application, access_log=None, handle_signals=False, shutdown_timeout=0.1)
+    await runner.setup()
+    site = web.UnixSite(runner, address) if transport == "socket" else web.TCPSite(runner, address, port)
+    try:
+        await site.start()
+        yield address, port
+    finally:
+        await runner.cleanup()
+
+
+@pytest.fixture(params=["socket", "port"])
+async def site(request: pytest.FixtureRequest) -> AsyncIterator[Site]:
+    """A server of one worker with seven connections."""
+    with tempfile.TemporaryDirectory(prefix="rt-") as path:
+        folder = Path(path)
+        (folder / "token").write_text(TOKEN)
+        control, board = Control(status_of(connections=7)), Board(1)
+        board.set_running(0, running=True)
+        workers = Workers([folder / "worker.sock"], board)
+        settings = Settings.model_validate({"admin": {"token_file": str(folder / "token")}})
+        application = AdminServer(workers, settings, board).application()
+        async with (
+            serving(control, folder / "worker.sock"),
+            listening(application, request.param, folder) as (address, port),
+        ):
+            client = AdminClient(port)
+            yield Site(address, client, control, folder / "token")
+            await client.close()
+        await workers.close()
+
+
+async def test_a_server_is_told_what_to_do(site: Site) -> None:
+    """Every call arrives with its numbers."""
+    await site.client.quiesce(site.address, TOKEN)
+    await site.client.drain(site.address, TOKEN, 12.5)
+    await site.client.resume(site.address, TOKEN)
+    await site.client.shed(site.address, TOKEN, 3, 2.5)
+    assert site.control.told == ["quiesce", "drain 12.5", "resume", "shed 3 2.5"]
+
+
+async def test_a_server_is_asked_how_it_is(site: Site) -> None:
+    """Its report; ready while it serves and can be connected to."""
+    report = await site.client.report(site.address, TOKEN)
+    assert report == ServerReport(ServerState.SERVING, 7, workers=1)
+    assert await site.client.is_ready(site.address, TOKEN)
+    await site.client.quiesce(site.address, TOKEN)
+    report = await site.client.report(site.address, TOKEN)
+    assert report == ServerReport(ServerState.QUIESCED, 7, workers=1)
+    assert not await site.client.is_ready(site.address, TOKEN)
+    site.control.now = replace(site.control.now, state=ServingState.SERVING, backplane_healthy=False)
+    assert not await site.client.is_ready(site.address, TOKEN)
+
+
+async def test_metrics_need_no_token(site: Site) -> None:
+    """They are Prometheus' text."""
+    assert 'things{worker="0"} 1.0' in await site.client.metrics(site.address)
+
+
+async def test_without_the_token_nothing_is_told(site: Site) -> None:
+    """No report, and an error for whoever commands."""
+    assert await site.client.report(site.address, "wrong") is None
+    assert await site.client.report(site.address, "") is None
+    with pytest.raises(ServerUnavailableError, match="/admin/v1/quiesce"):
+        await site.client.quiesce(site.address, "wrong")
+    assert site.control.told == []
+
+
+async def test_a_token_may_have_white_space_around_it(site: Site) -> None:
+    """Who makes a Secret with `echo` has a line's end in it; the server does not mind either."""
+    site.token_file.write_text(f"{TOKEN}\n")
+    await site.client.quiesce(site.address, f"{TOKEN}\n")
+    assert site.control.told == ["quiesce"]
+
+
+async def test_what_a_server_refuses_is_an_error(site: Site) -> None:
+    """A number that it does not take."""
+    with pytest.raises(ServerUnavailableError, match="/admin/v1/shed"):
+        await site.client.shed(site.address, TOKEN, 0, 1)
+
+
+@pytest.mark.parametrize("address", ["/no/such/socket", f"/{'x' * 200}", "127.0.0.1", "::1"])
+async def test_a_server_that_is_not_there_is_unavailable(address: str) -> None:
+    """No exception but this one, no report, not ready."""
+    client = AdminClient(free_port())
+    for call in (client.quiesce(address, TOKEN), client.drain(address, TOKEN, 1), client.metrics(address)):
+        with pytest.raises(ServerUnavailableError):
+            await call
+    assert await client.report(address, TOKEN) is None
+    assert not await client.is_ready(address, TOKEN)
+    await client.close()
+
+
+def _text(text: str) -> Callable[[web.Request], Awaitable[web.StreamResponse]]:
+    async def answer(_request: web.Request) -> web.StreamResponse:
+        return web.Response(text=text)
+
+    return answer
+
+
+@pytest.mark.parametrize("transport", ["socket", "port"])
+@pytest.mark.parametrize("text", ["", "<html>", "[]", "null", '{"state": "serving"}'])
+async def test_an_answer_that_is_no_report_is_none(transport: str, text: str) -> None:
+    """Somebody else may listen there."""
+    application = web.Application()
+    application.router.add_get("/admin/v1/status", _text(text))
+    with tempfile.TemporaryDirectory(prefix="rt-") as folder:
+        async with listening(application, transport, Path(folder)) as (address, port):
+            client = AdminClient(port)
+            assert await client.report(address, TOKEN) is None
+            await client.close()
+
+
+@pytest.mark.parametrize("transport", ["socket", "port"])
+async def test_a_server_that_hangs_is_unavailable_in_time(transport: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """One such server does not hold up the others for long."""
+    monkeypatch.setattr(admin_client, "CALL_SECONDS", 0.05)
+    hanging = asyncio.Event()
+
+    async def hang(_request: web.Request) -> web.StreamResponse:
+        await hanging.wait()
+        return web.Response()
+
+    application = web.Application()
+    application.router.add_post("/admin/v1/quiesce", hang)
+    with tempfile.TemporaryDirectory(prefix="rt-") as folder:
+        async with listening(application, transport, Path(folder)) as (address, port):
+            client = AdminClient(port)
+            with pytest.raises(ServerUnavailableError, match="/admin/v1/quiesce: TimeoutError"):
+                await client.quiesce(address, TOKEN)
+            hanging.set()
+            await client.close()
 
 
 def test_a_report_is_read() -> None:
