@@ -5,15 +5,17 @@ from __future__ import annotations
 import base64
 import binascii
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import yaml
+from pydantic import ConfigDict, Field, ValidationError
 
 from realtime_operator import naming
-from realtime_operator.api.base import JsonObject, JsonValue
-from realtime_operator.api.errors import InvalidCluster
+from realtime_operator.api.base import JsonObject, JsonValue, Model
+from realtime_operator.api.errors import Finding, InvalidCluster, findings_of
+from realtime_operator.api.fields import ObjectName, SecretKey
 from realtime_operator.api.v1alpha1 import RealtimeCluster
 from realtime_operator.errors import InputError
 
@@ -61,19 +63,53 @@ def read(path: Path, name: str | None = None) -> ClusterFile:
     )
 
 
+class _SecretMetadata(Model):
+    model_config = ConfigDict(extra="ignore")
+
+    name: ObjectName
+
+
+class _Secret(Model):
+    """The part of a Secret that is used here."""
+
+    model_config = ConfigDict(extra="ignore")
+
+    metadata: _SecretMetadata
+    data: dict[SecretKey, str] = Field(default_factory=dict)
+    string_data: dict[SecretKey, str] = Field(default_factory=dict)
+
+
+class _Loader(yaml.SafeLoader):
+    """Refuses a key that is there twice, as kubectl does; else the first one would mean nothing."""
+
+    def compose_mapping_node(self, anchor: str | None) -> yaml.MappingNode:  # type: ignore[override] # the stubs have it wrong
+        node = super().compose_mapping_node(anchor)  # type: ignore[arg-type] # the stubs have it wrong
+        seen: set[tuple[str, str]] = set()
+        for key, _ in node.value:
+            if isinstance(key, yaml.ScalarNode):
+                if (key.tag, key.value) in seen:
+                    raise yaml.MarkedYAMLError(
+                        problem=f"the key {key.value} is there twice", problem_mark=key.start_mark
+                    )
+                seen.add((key.tag, key.value))
+        return node
+
+
 def _documents(path: Path) -> Iterator[JsonObject]:
     try:
-        text = path.read_text()
+        text = path.read_text(encoding="utf-8")
     except OSError as error:
         raise InputError(f"{path}: cannot be read: {error.strerror}") from error
     except UnicodeDecodeError as error:
         raise InputError(f"{path}: is not UTF-8: {error.reason} at byte {error.start}") from error
     try:
-        documents = json.loads(json.dumps(list(yaml.safe_load_all(text))))
+        documents = json.loads(json.dumps(list(yaml.load_all(text, _Loader)), allow_nan=False))
     except yaml.YAMLError as error:
         raise InputError(f"{path}: is not YAML: {' '.join(str(error).split())}") from error
     except (TypeError, ValueError) as error:
         raise InputError(f"{path}: has a value that JSON does not have ({error}): put it in quotes") from error
+    except RecursionError as error:
+        raise InputError(f"{path}: is nested too deeply") from error
     for document in documents:
         if isinstance(document, dict):
             yield document
@@ -88,21 +124,32 @@ def _checked(path: Path, document: JsonObject) -> RealtimeCluster:
     try:
         return RealtimeCluster.from_object({**document, "status": None})
     except InvalidCluster as error:
-        lines = "\n".join(f"  {finding}" for finding in error.findings)
-        raise InputError(f'{path}: {naming.KIND} "{_name_of(document)}" is invalid:\n{lines}') from error
+        raise _invalid(path, document, error.findings) from error
 
 
 def _values(path: Path, document: JsonObject) -> Mapping[str, str]:
+    """The values of a Secret; they and it become files, so their names must be such as Kubernetes takes."""
+    try:
+        secret = _Secret.model_validate_json(json.dumps(document))
+    except ValidationError as error:
+        raise _invalid(path, document, findings_of(error)) from error
     values: dict[str, str] = {}
-    data, text = document.get("data"), document.get("stringData")
-    for key, value in data.items() if isinstance(data, dict) else ():
+    for key, value in secret.data.items():
         try:
-            values[key] = base64.b64decode(str(value), validate=True).decode()
-        except (binascii.Error, UnicodeDecodeError) as error:
+            # A base64 program ends its lines; Kubernetes does not mind.
+            values[key] = base64.b64decode("".join(value.splitlines()), validate=True).decode()
+        except (binascii.Error, UnicodeError, ValueError) as error:
             raise InputError(f"{path}: Secret {_name_of(document)}: data.{key}: is not the base64 of a text") from error
-    for key, value in text.items() if isinstance(text, dict) else ():
-        values[key] = str(value)
+    values |= secret.string_data
+    for key in values:
+        if key == "." or key.startswith(".."):
+            raise InputError(f"{path}: Secret {_name_of(document)}: {key} cannot be a key: it is a folder's name")
     return values
+
+
+def _invalid(path: Path, document: JsonObject, findings: Sequence[Finding]) -> InputError:
+    lines = "\n".join(f"  {finding}" for finding in findings)
+    return InputError(f'{path}: {document.get("kind")} "{_name_of(document)}" is invalid:\n{lines}')
 
 
 def _name_of(document: JsonObject) -> str:

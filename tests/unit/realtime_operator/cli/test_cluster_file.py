@@ -49,8 +49,23 @@ def test_one_of_several_is_chosen_by_name(tmp_path: Path) -> None:
         ("a: [", "is not YAML: .* line 1"),
         ("- 1", "a document that is no object"),
         (CLUSTER.replace("v1alpha1", "v9"), "apiVersion: is realtime.dev/v9; this release reads realtime.dev/v1alpha1"),
-        (f"{CLUSTER}spec: {{replicas: 2020-01-01}}\n", "a value that JSON does not have"),
+        (f"{CLUSTER}spec: {{replicas: 2020-01-01}}\n", "a value that JSON does not have .*date.* in quotes"),
+        (f"{CLUSTER}spec: {{replicas: 2020-13-45}}\n", "a value that JSON does not have .*month"),
+        (f"{CLUSTER}spec: {{replicas: .nan}}\n", "a value that JSON does not have"),
+        (f"{CLUSTER}spec: {'[' * 500}{']' * 500}\n", "is nested too deeply"),
+        (f"{CLUSTER}spec: &a {{server: *a}}\n", "a value that JSON does not have .*Circular"),
+        (f"{CLUSTER}spec:\n  replicas: 1\n  replicas: 3\n", "is not YAML: the key replicas is there twice .* line 6"),
+        (CLUSTER.replace("{name: chat}", "[]"), "metadata: must be of type object"),
         (f"{CLUSTER}---\n{SECRET}data: {{a: '!'}}\n", "Secret keys: data.a: is not the base64 of a text"),
+        (f"{CLUSTER}---\n{SECRET}data: {{a: é}}\n", "Secret keys: data.a: is not the base64 of a text"),
+        (f"{CLUSTER}---\n{SECRET}data: {{a: /w==}}\n", "Secret keys: data.a: is not the base64 of a text"),
+        (f"{CLUSTER}---\n{SECRET}data: {{a: null}}\n", r'Secret "keys" is invalid:\n  data\.a: must be of type string'),
+        (f"{CLUSTER}---\n{SECRET}data: [a]\n", "data: must be of type object"),
+        (f"{CLUSTER}---\n{SECRET}stringData: {{a: 6379}}\n", r"stringData\.a: must be of type string"),
+        (f"{CLUSTER}---\n{SECRET}stringData: {{../a: b}}\n", "stringData.*: must be the key of a Secret"),
+        (f"{CLUSTER}---\n{SECRET}stringData: {{..: b}}\n", "Secret keys: .. cannot be a key"),
+        (f"{CLUSTER}---\n{SECRET.replace('keys', '../a')}", r"metadata\.name: must be the name of an object"),
+        (f"{CLUSTER}---\n{SECRET.replace('name: keys', '')}", r"metadata\.name: Required value"),
         (f"{CLUSTER}spec: {{replicas: -1, server: {{limits: 7}}}}\n", r"spec\.replicas: .*\n.*spec\.server\.limits"),
     ],
 )
@@ -60,10 +75,31 @@ def test_what_is_wrong_is_said(tmp_path: Path, text: str, said: str) -> None:
         read(written(tmp_path, text))
 
 
+def test_a_base64_may_have_lines(tmp_path: Path) -> None:
+    """As the program base64 prints it."""
+    file = read(written(tmp_path, CLUSTER, f"{SECRET}data:\n  a: |\n    aGVs\n    bG8=\n"))
+    assert file.secrets == {"keys": {"a": "hello"}}
+
+
+def test_text_outweighs_data(tmp_path: Path) -> None:
+    """As on the API server."""
+    file = read(written(tmp_path, CLUSTER, f"{SECRET}data: {{a: aGVsbG8=}}\nstringData: {{a: world}}\n"))
+    assert file.secrets == {"keys": {"a": "world"}}
+
+
+def test_anchors_and_merges_are_no_keys_twice(tmp_path: Path) -> None:
+    """A key may take the place of a merged one."""
+    server = "spec:\n  server: &a {workers: 2}\n  pod: {labels: &b {x: y, z: z}, annotations: {<<: *b, x: other}}\n"
+    spec = read(written(tmp_path, CLUSTER + server)).cluster.spec
+    assert spec.pod.annotations == {"x": "other", "z": "z"}
+
+
 def test_a_file_that_cannot_be_read_is_named(tmp_path: Path) -> None:
     """One that is not there, and one that is no text."""
     with pytest.raises(InputError, match=r"none\.yaml: cannot be read: No such file"):
         read(tmp_path / "none.yaml")
+    with pytest.raises(InputError, match="cannot be read: Is a directory"):
+        read(tmp_path)
     (tmp_path / "binary.yaml").write_bytes(b"\xff\xfe")
     with pytest.raises(InputError, match="is not UTF-8"):
         read(tmp_path / "binary.yaml")
