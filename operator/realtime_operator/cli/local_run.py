@@ -12,7 +12,7 @@ from pathlib import Path
 from realtime_operator.api.base import JsonObject
 from realtime_operator.api.v1alpha1 import RealtimeCluster
 from realtime_operator.cli.cluster_file import ClusterFile, read
-from realtime_operator.cli.ports import check_free
+from realtime_operator.cli.ports import check_ports
 from realtime_operator.errors import InputError, PlatformError
 from realtime_operator.metrics import Metrics
 from realtime_operator.planning.forecast import Forecast, forecast
@@ -88,8 +88,7 @@ class LocalRun:
         folder = StateFolder(options.state_dir)
         folder.prepare()
         with Lock(folder.lock):
-            check_free(options.ports.host, options.ports.client, "--port")
-            check_free(options.ports.host, options.ports.api, "--api-port")
+            check_ports(options.ports.host, options.ports.client, options.ports.api)
             if file.ignored:
                 listener.on_notice(f"only on Kubernetes, and not started here: {', '.join(file.ignored)}")
             if folder.clean():

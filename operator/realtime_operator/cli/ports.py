@@ -20,6 +20,14 @@ def check_free(host: str, port: int, option: str) -> None:
         raise InputError(f"cannot listen on {host}:{port}: {error.strerror}; choose another with {option}") from error
 
 
+def check_ports(host: str, client: int, api: int) -> None:
+    """Raise InputError when the servers cannot share these two ports."""
+    if client == api:
+        raise InputError(f"clients and the API cannot share port {api}: choose another with --port or --api-port")
+    check_free(host, client, "--port")
+    check_free(host, api, "--api-port")
+
+
 def free_port(host: str = "127.0.0.1") -> int:
     """A port that was free a moment ago."""
     with socket.socket() as attempt:
