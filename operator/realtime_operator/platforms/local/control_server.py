@@ -60,15 +60,19 @@ class ControlServer:
             patch = json.loads(await request.read())
         except ValueError as error:
             return web.json_response({"message": f"the body is not JSON: {error}"}, status=400)
+        except RecursionError:
+            return web.json_response({"message": "the body is nested too deeply"}, status=400)
         store = self._platform.store
         cluster = store.cluster
         if cluster is None or not isinstance(patch, dict):
             return web.json_response({"message": "send an object; there must be a cluster"}, status=400)
-        spec = merge_patch(cluster["spec"], patch.get("spec"))
         try:
+            spec = merge_patch(cluster["spec"], patch.get("spec"))
             RealtimeCluster.from_object({**cluster, "spec": spec})
         except InvalidCluster as error:
             return web.json_response({"message": "\n".join(map(str, error.findings))}, status=422)
+        except RecursionError:
+            return web.json_response({"message": "the spec is nested too deeply"}, status=422)
         assert isinstance(spec, dict)  # the models take nothing else
         store.set_cluster(str(object_at(cluster, "metadata")["name"]), spec)
         self._on_edit()

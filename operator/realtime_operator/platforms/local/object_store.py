@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import re
 import secrets
 import uuid
 from collections import deque
@@ -22,6 +23,8 @@ from realtime_operator.planning.world import ObjectKey
 
 NAMESPACE = "local"
 KEPT_EVENTS = 1000
+NAME = re.compile("[a-z0-9]([-a-z0-9.]{0,251}[a-z0-9])?")
+"""What Kubernetes takes as the name of an object; here it is a folder's."""
 SECRET_BYTES = 32
 """Random bytes in a generated credential."""
 
@@ -101,18 +104,21 @@ class ObjectStore:
                 self.put_secret(name, {key: secrets.token_urlsafe(SECRET_BYTES)})
 
     def put_secret(self, name: str, values: Mapping[str, str]) -> None:
-        """Write keys of a Secret."""
+        """Write keys of a Secret, each in one step: half a credential would be kept for ever."""
         folder = self._folder(name)
         folder.mkdir(mode=0o700, exist_ok=True)
         for key, value in values.items():
-            file = folder / key
-            file.touch(mode=0o600)
-            file.write_text(value)
+            new = self._secrets_folder / ".new"
+            new.unlink(missing_ok=True)
+            new.touch(mode=0o600)
+            new.write_bytes(value.encode())
+            new.replace(folder / key)
 
     def secret(self, name: str) -> dict[str, str]:
-        """The values of a Secret, none when it is not there."""
-        folder = self._folder(name)
-        return {file.name: file.read_text() for file in sorted(folder.glob("*"))} if folder.is_dir() else {}
+        """The values of a Secret, none when it is not there or cannot be."""
+        if NAME.fullmatch(name) is None or not self._folder(name).is_dir():
+            return {}
+        return {file.name: file.read_bytes().decode() for file in sorted(self._folder(name).glob("*"))}
 
     def secret_hashes(self, name: str) -> dict[str, str]:
         """The SHA-256 (hex) of each value of a Secret."""
@@ -130,7 +136,7 @@ class ObjectStore:
         return told
 
     def _folder(self, name: str) -> Path:
-        assert "/" not in name
+        assert NAME.fullmatch(name), name
         return self._secrets_folder / name
 
 

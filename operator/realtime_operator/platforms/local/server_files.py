@@ -139,11 +139,11 @@ def _move(value: JsonValue, root: Path) -> JsonValue:
 
 def _write(path: Path, value: str) -> None:
     """Replace a file in one step, so that whoever reads it sees the old or the new value."""
-    if path.exists() and path.read_text() == value:
+    if path.exists() and path.read_bytes() == value.encode():
         return
     new = path.with_name(f".{path.name}.new")
     new.touch(mode=0o600)
-    new.write_text(value)
+    new.write_bytes(value.encode())
     new.replace(path)
 
 

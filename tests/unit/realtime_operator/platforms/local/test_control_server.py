@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import stat
 import tempfile
 from collections.abc import AsyncIterator
@@ -10,6 +11,7 @@ from pathlib import Path
 
 import aiohttp
 import pytest
+from yarl import URL
 
 from realtime_operator.planning.plan import EmitEvent, EventType
 from realtime_operator.platforms.local.control_server import ControlServer, merge_patch, serve
@@ -19,6 +21,7 @@ from realtime_operator.platforms.local.object_store import ObjectStore
 from realtime_operator.platforms.local.server_files import Ports, ServerFiles
 from realtime_operator.platforms.local.state_folder import StateFolder
 from realtime_operator.pods.admin_client import AdminClient
+from tests.kit.refusals import REFUSALS, Refusal
 
 
 @dataclass
@@ -83,17 +86,46 @@ async def test_everything_can_be_asked_for(site: Site) -> None:
     assert (await site.get("secrets/none"))[0] == 404
 
 
+@pytest.mark.parametrize("name", ["..", "%2e%2e", "%2e%2e%2flock", "a%2fb", "%00", "A", "a" * 300])
+async def test_a_name_that_is_none_is_not_found(site: Site, name: str) -> None:
+    """It is no path, and no internal error."""
+    url = URL(f"http://control/v1/secrets/{name}", encoded=True)
+    async with site.session.get(url) as response:
+        assert response.status == 404
+
+
 async def test_a_patch_changes_the_spec_and_wakes_the_platform(site: Site) -> None:
     """What is null goes, what is not named stays."""
     status, cluster = await site.patch('{"spec": {"replicas": 3, "server": null}}')
     assert (status, cluster["spec"], site.edits) == (200, {"replicas": 3}, ["edited"])
 
 
+async def test_a_patch_that_is_no_text_is_refused(site: Site) -> None:
+    """400, whatever its headers say of it."""
+    for body, kind in ((b'{"spec": "\xff"}', "application/json"), (b"\xff\xfe\xff", "application/json; charset=none")):
+        async with site.session.patch("/v1/cluster", data=body, headers={"Content-Type": kind}) as response:
+            assert response.status == 400
+            assert "not JSON" in (await response.json())["message"]
+
+
+@pytest.mark.parametrize("refusal", [refusal for refusal in REFUSALS if refusal.spec], ids=lambda refusal: refusal.path)
+async def test_a_patch_says_what_the_api_server_says(site: Site, refusal: Refusal) -> None:
+    """Every refusal that is proven on a real API server has the same field and sentence here."""
+    site.store.set_cluster("chat", {})
+    status, document = await site.patch(json.dumps({"spec": refusal.spec}))
+    assert status == 422
+    assert refusal.is_said_in(str(document["message"])), document
+
+
 @pytest.mark.parametrize(
     ("body", "status", "said"),
     [
         ("{", 400, "not JSON"),
+        ("[" * 100000, 400, "nested too deeply"),
+        ('{"spec": ' + '{"a": ' * 900 + "1" + "}" * 901, 422, "recursion limit"),
+        ('{"spec": {"replicas": NaN}}', 422, "spec.replicas"),
         ("[]", 400, "send an object"),
+        ("null", 400, "send an object"),
         ('{"spec": 7}', 422, "spec"),
         ('{"spec": {"replicas": -1}}', 422, "spec.replicas: should be greater than or equal to 0"),
         ('{"spec": {"replica": 1}}', 422, "spec.replica: is not a field"),

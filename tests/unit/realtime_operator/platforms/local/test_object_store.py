@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import stat
 from pathlib import Path
 
@@ -49,6 +50,33 @@ def test_secrets_are_made_once_and_survive(store: ObjectStore, tmp_path: Path) -
     assert stat.S_IMODE((tmp_path / "keys" / "a").stat().st_mode) == 0o600
     assert stat.S_IMODE((tmp_path / "keys").stat().st_mode) == 0o700
     assert later.secret_hashes("keys")["a"] != first
+
+
+def test_a_value_is_kept_as_it_is(store: ObjectStore) -> None:
+    """Byte by byte: a line's end is a part of it."""
+    value = "é\r\nline\r\n\n"
+    store.put_secret("keys", {"a": value})
+    assert store.secret("keys") == {"a": value}
+    assert store.secret_hashes("keys") == {"a": hashlib.sha256(value.encode()).hexdigest()}
+
+
+def test_a_value_is_replaced_in_one_step(store: ObjectStore, tmp_path: Path) -> None:
+    """Whoever reads it sees the old or the new one, and an end in between leaves no half."""
+    store.put_secret("keys", {"a": "old"})
+    with (tmp_path / "keys" / "a").open() as reading:
+        store.put_secret("keys", {"a": "new"})
+        assert reading.read() == "old"
+    (tmp_path / ".new").write_text("left by one that was killed")
+    store.put_secret("keys", {"b": "other"})
+    assert store.secret("keys") == {"a": "new", "b": "other"}
+    assert [path.name for path in tmp_path.iterdir()] == ["keys"]
+
+
+@pytest.mark.parametrize("name", ["", ".", "..", "a/b", "../keys", "A", "a" * 254, "a\0"])
+def test_a_name_that_is_none_has_no_values(store: ObjectStore, name: str) -> None:
+    """It never leads out of the folder."""
+    store.put_secret("keys", {"a": "b"})
+    assert store.secret(name) == {}
 
 
 def test_objects_are_applied_scaled_and_deleted(store: ObjectStore) -> None:
