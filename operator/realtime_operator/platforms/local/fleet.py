@@ -6,7 +6,7 @@ import asyncio
 import random
 import shutil
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 
@@ -14,7 +14,7 @@ from realtime_operator.api.base import JsonObject
 from realtime_operator.planning.difference import revision_of
 from realtime_operator.platforms.local.object_store import ObjectStore, object_at
 from realtime_operator.platforms.local.process import Process
-from realtime_operator.platforms.local.server import LocalServer
+from realtime_operator.platforms.local.server import COMMAND, LocalServer
 from realtime_operator.platforms.local.server_files import ServerFiles
 from realtime_operator.platforms.local.state_folder import StateFolder
 
@@ -29,12 +29,13 @@ LOOK_SECONDS = 0.1
 
 @dataclass(slots=True)
 class Fleet:
-    """Owns the server processes. `on_change` is called whenever one has ended."""
+    """Owns the server processes, each of them `command`. `on_change` is called whenever one has ended."""
 
     folder: StateFolder
     store: ObjectStore
     files: ServerFiles
     on_change: Callable[[], None]
+    command: Sequence[str] = COMMAND
     servers: list[LocalServer] = field(default_factory=list)
     _crashes: dict[str, int] = field(default_factory=dict)
 
@@ -115,7 +116,7 @@ class Fleet:
             admin_socket=self.folder.admin_socket(name),
             created_at=datetime.now(UTC),
         )
-        await server.start(self.files.write(name, manifest), self.folder.run)
+        await server.start(self.command, self.files.write(name, manifest), self.folder.run)
         self.servers.append(server)
 
     def _refresh_files(self, replica_set: str, manifest: JsonObject) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import os
 import sys
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -15,6 +15,7 @@ from realtime_operator.planning.world import Server, ServerState
 from realtime_operator.platforms.local.process import Process
 from realtime_operator.pods.admin_client import AdminClient, ServerUnavailableError
 
+COMMAND = (sys.executable, "-P", "-m", "realtime_server", "run")
 CRASHED = "CrashLoopBackOff"
 """The kubelet's word for a container that ended and is not started again yet."""
 STARTING = "ContainerCreating"
@@ -44,9 +45,8 @@ class LocalServer:
         """Whether it ended without being asked to."""
         return not self.process.running and not self.process.asked_to_end
 
-    async def start(self, config: Path, temporary: Path) -> None:
+    async def start(self, command: Sequence[str], config: Path, temporary: Path) -> None:
         """Start the process; raises PlatformError."""
-        command = [sys.executable, "-P", "-m", "realtime_server", "run"]
         await self.process.start(command, self._environment(config, temporary))
 
     def _environment(self, config: Path, temporary: Path) -> Mapping[str, str]:

@@ -15,13 +15,9 @@ from aiohttp import web
 from realtime_operator.planning.world import ServerReport, ServerState
 from realtime_operator.pods import admin_client
 from realtime_operator.pods.admin_client import AdminClient, ServerUnavailableError, read_report
-from realtime_server.admin.admin_server import AdminServer
-from realtime_server.admin.board import Board
-from realtime_server.admin.workers import Workers
 from realtime_server.core.ports import ServingState
-from realtime_server.settings import Settings
 from tests.kit.redis_process import free_port
-from tests.unit.realtime_server.admin.control import Control, serving, status_of
+from tests.unit.realtime_server.admin.control import Control, admin_application, status_of
 
 TOKEN = "admin-token"
 
@@ -56,19 +52,14 @@ async def site(request: pytest.FixtureRequest) -> AsyncIterator[Site]:
     with tempfile.TemporaryDirectory(prefix="rt-") as path:
         folder = Path(path)
         (folder / "token").write_text(TOKEN)
-        control, board = Control(status_of(connections=7)), Board(1)
-        board.set_running(0, running=True)
-        workers = Workers([folder / "worker.sock"], board)
-        settings = Settings.model_validate({"admin": {"token_file": str(folder / "token")}})
-        application = AdminServer(workers, settings, board).application()
+        control = Control(status_of(connections=7))
         async with (
-            serving(control, folder / "worker.sock"),
+            admin_application(control, folder) as application,
             listening(application, request.param, folder) as (address, port),
         ):
             client = AdminClient(port)
             yield Site(address, client, control, folder / "token")
             await client.close()
-        await workers.close()
 
 
 async def test_a_server_is_told_what_to_do(site: Site) -> None:

@@ -7,10 +7,15 @@ from collections.abc import AsyncIterator
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
+from aiohttp import web
 from prometheus_client import CollectorRegistry, Gauge
 
 from realtime_server.admin import worker
+from realtime_server.admin.admin_server import AdminServer
+from realtime_server.admin.board import Board
+from realtime_server.admin.workers import Workers
 from realtime_server.core.ports import ServingState, WorkerStatus
+from realtime_server.settings import Settings
 
 
 def status_of(state: ServingState = ServingState.SERVING, connections: int = 0) -> WorkerStatus:
@@ -78,3 +83,15 @@ async def serving(control: Control, path: Path, index: int = 0) -> AsyncIterator
         yield
     finally:
         await runner.cleanup()
+
+
+@contextlib.asynccontextmanager
+async def admin_application(control: Control, folder: Path) -> AsyncIterator[web.Application]:
+    """The admin site of a server of one worker; its token is in the file `token` of the folder."""
+    board = Board(1)
+    board.set_running(0, running=True)
+    workers = Workers([folder / "worker.sock"], board)
+    settings = Settings.model_validate({"admin": {"token_file": str(folder / "token")}})
+    async with serving(control, folder / "worker.sock"):
+        yield AdminServer(workers, settings, board).application()
+    await workers.close()
