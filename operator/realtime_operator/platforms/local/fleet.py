@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 
 from realtime_operator.api.base import JsonObject
+from realtime_operator.errors import PlatformError
 from realtime_operator.planning.difference import revision_of
 from realtime_operator.platforms.local.object_store import ObjectStore, object_at
 from realtime_operator.platforms.local.process import Process
@@ -25,6 +26,9 @@ RETRY_SECONDS = (0.5, 30.0)
 HEALTHY_SECONDS = 10.0
 """A server that lived for so long is replaced at once."""
 LOOK_SECONDS = 0.1
+AT_ONCE_SECONDS = 15.0
+"""A server that was told twice to end has so long; its own supervisor ends hanging workers a bit earlier."""
+MOST_DOUBLINGS = 16
 
 
 @dataclass(slots=True)
@@ -63,16 +67,18 @@ class Fleet:
     async def stop(self, say: Callable[[int], None], at_once: asyncio.Event) -> None:
         """Let all servers drain and end; `say` is told from time to time how many are left.
 
-        When `at_once` is set they close what they have.
+        When `at_once` is set they close what they have, and who hangs then is killed.
         """
         for server in self.servers:
             server.stop()
-        told_twice = False
+        deadline: float | None = None
         while running := [server for server in self.servers if server.process.running]:
-            if at_once.is_set() and not told_twice:
-                told_twice = True
+            if at_once.is_set() and deadline is None:
+                deadline = time.monotonic() + AT_ONCE_SECONDS
                 for server in running:
                     server.process.terminate()
+            if deadline is not None and time.monotonic() > deadline:
+                self.kill()
             say(len(running))
             await asyncio.sleep(LOOK_SECONDS)
         self._note_ends()
@@ -97,11 +103,13 @@ class Fleet:
         lived = (datetime.now(UTC) - server.created_at).total_seconds()
         crashes = 0 if lived > HEALTHY_SECONDS else self._crashes.get(server.revision, 0)
         self._crashes[server.revision] = crashes + 1
-        first, longest = RETRY_SECONDS
-        return min(longest, first * 2.0 ** (crashes - 1)) if crashes else 0.0
+        return pause_seconds(crashes)
 
     def _forget(self, server: LocalServer) -> None:
         self.servers.remove(server)
+        self._remove_files(server)
+
+    def _remove_files(self, server: LocalServer) -> None:
         server.admin_socket.unlink(missing_ok=True)
         shutil.rmtree(self.folder.server(server.name), ignore_errors=True)
 
@@ -116,7 +124,11 @@ class Fleet:
             admin_socket=self.folder.admin_socket(name),
             created_at=datetime.now(UTC),
         )
-        await server.start(self.command, self.files.write(name, manifest), self.folder.run)
+        try:
+            await server.start(self.command, self.files.write(name, manifest), self.folder.run)
+        except PlatformError:
+            self._remove_files(server)
+            raise
         self.servers.append(server)
 
     def _refresh_files(self, replica_set: str, manifest: JsonObject) -> None:
@@ -124,6 +136,12 @@ class Fleet:
         for server in self.servers:
             if server.replica_set == replica_set and server.process.running:
                 self.files.write(server.name, manifest)
+
+
+def pause_seconds(crashes: int) -> float:
+    """Seconds before a server is replaced whose revision has crashed so often before."""
+    first, longest = RETRY_SECONDS
+    return min(longest, first * 2.0 ** min(crashes - 1, MOST_DOUBLINGS)) if crashes else 0.0
 
 
 def _goes_first(server: LocalServer) -> tuple[int, bool, float]:
