@@ -128,8 +128,9 @@ class LocalPlatform:
         stateful_set = self.store.objects.get(key)
         if stateful_set is not None:
             if self.redis is not None:
-                password = self.store.secret(naming.redis(cluster.metadata.name))[naming.KEY_REDIS_PASSWORD]
-                await self.redis.ensure(password)
+                password = self.store.secret(naming.redis(cluster.metadata.name)).get(naming.KEY_REDIS_PASSWORD)
+                if password is not None:  # else somebody has removed it, and another one is planned now
+                    await self.redis.ensure(password)
             self.store.objects[key] = {**stateful_set, "status": {"readyReplicas": 1}}
         elif self.redis is not None:
             await self.redis.end()

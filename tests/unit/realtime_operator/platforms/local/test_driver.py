@@ -1,0 +1,303 @@
+"""The local platform carries out plans: real servers and a real Redis, in one process with the decisions."""
+
+from __future__ import annotations
+
+import os
+import signal
+import tempfile
+from collections.abc import AsyncIterator, Callable
+from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from pathlib import Path
+
+import pytest
+import pytest_asyncio
+
+from realtime_operator import naming
+from realtime_operator.api.base import JsonObject
+from realtime_operator.api.v1alpha1 import RealtimeCluster
+from realtime_operator.cli.cluster_file import read
+from realtime_operator.cli.ports import free_port
+from realtime_operator.planning.plan import (
+    Action,
+    DeleteServer,
+    Drain,
+    EmitEvent,
+    EventType,
+    Plan,
+    Quiesce,
+    Resume,
+    SetDeletionCost,
+    SetStatus,
+)
+from realtime_operator.planning.reconcile import reconcile
+from realtime_operator.planning.world import Endpoints, Server, ServerState, World
+from realtime_operator.platforms.base import Key
+from realtime_operator.platforms.local.driver import LocalPlatform
+from realtime_operator.platforms.local.fleet import Fleet
+from realtime_operator.platforms.local.object_store import NAMESPACE, Event, ObjectStore
+from realtime_operator.platforms.local.redis import LocalRedis, find_redis_server
+from realtime_operator.platforms.local.server_files import Ports, ServerFiles
+from realtime_operator.platforms.local.settings import SETTINGS
+from realtime_operator.platforms.local.state_folder import StateFolder
+from realtime_operator.pods.admin_client import AdminClient
+from tests.kit.deadline import eventually
+from tests.kit.raw_client import raw_client
+from tests.kit.running_cluster import QUICKSTART
+
+pytestmark = pytest.mark.asyncio(loop_scope="module")
+
+SETTLED_SECONDS = 20
+LOOK_SECONDS = 0.05
+CLIENTS = 16
+LISTEN = "0A"
+"""A socket's state in /proc/net/tcp."""
+
+
+@dataclass
+class Machine:
+    """A platform, and what turns of the operator are made of."""
+
+    platform: LocalPlatform
+    told: list[Event] = field(default_factory=list)
+
+    @property
+    def url(self) -> str:
+        """Where clients connect."""
+        return self.platform.fleet.files.ports.client_url
+
+    async def stored(self) -> JsonObject:
+        """The cluster's object."""
+        stored = await self.platform.read(Key(NAMESPACE, "quickstart"))
+        assert stored is not None
+        return stored
+
+    async def observe(self) -> World:
+        """A look at everything."""
+        return await self.platform.observe(RealtimeCluster.from_object(await self.stored()))
+
+    async def plan(self) -> Plan:
+        """What is to be done now."""
+        cluster = RealtimeCluster.from_object(await self.stored())
+        return reconcile(cluster, await self.platform.observe(cluster), datetime.now(UTC), SETTINGS)
+
+    async def turn(self) -> Plan:
+        """One turn: a plan that was carried out."""
+        plan = await self.plan()
+        await self.platform.apply(await self.stored(), plan)
+        return plan
+
+    async def settle(self) -> None:
+        """Turns until nothing is left to do."""
+        await eventually(
+            self.turn,
+            lambda plan: not plan.actions and plan.look_again_seconds is None,
+            what="nothing left to do",
+            within=SETTLED_SECONDS,
+            every=LOOK_SECONDS,
+        )
+
+    async def do(self, *actions: Action) -> None:
+        """Carry out actions that nobody planned."""
+        await self.platform.apply(await self.stored(), Plan(actions))
+
+    async def until(self, fact: Callable[[dict[str, Server]], bool], what: str) -> dict[str, Server]:
+        """Look until servers, by their names, are as they shall be."""
+
+        async def look() -> dict[str, Server]:
+            return {server.name: server for server in (await self.observe()).servers}
+
+        return await eventually(look, fact, what=what, within=SETTLED_SECONDS, every=LOOK_SECONDS)
+
+    async def listeners(self) -> int:
+        """How many sockets listen on the port for clients."""
+        port = self.platform.fleet.files.ports.client
+        lines = Path("/proc/net/tcp").read_text().splitlines()[1:]  # noqa: ASYNC240 - in memory
+        columns = [line.split() for line in lines]
+        return sum(1 for column in columns if column[1].endswith(f":{port:04X}") and column[3] == LISTEN)
+
+    async def have(self, fact: Callable[[dict[str, int]], bool], what: str) -> None:
+        """Wait until the servers have such numbers of connections."""
+
+        async def connections() -> dict[str, int]:
+            servers = (await self.observe()).servers
+            return {server.name: server.report.connections for server in servers if server.report is not None}
+
+        await eventually(connections, fact, what=what, within=5, every=0.01)
+
+
+@asynccontextmanager
+async def local_machine(redis: Path | None) -> AsyncIterator[Machine]:
+    """A platform with the quickstart's cluster, of which nothing runs yet; nothing is left."""
+    with tempfile.TemporaryDirectory(prefix="rt-") as path:
+        folder = StateFolder(Path(path) / "state")
+        folder.prepare()
+        store, admin = ObjectStore(folder.secrets), AdminClient()
+        file = read(QUICKSTART)
+        store.set_cluster(file.name, file.spec)
+        own_redis = None if redis is None else LocalRedis(folder, redis, lambda: None)
+        files = ServerFiles(folder, store, Ports(client=free_port(), api=free_port()), own_redis)
+        fleet = Fleet(folder, store, files, lambda: None)
+        told: list[Event] = []
+        try:
+            yield Machine(LocalPlatform(store, fleet, admin, own_redis, told.append), told)
+        finally:
+            fleet.kill()
+            for server in fleet.servers:
+                await server.process.ended()
+            if own_redis is not None:
+                await own_redis.end()
+            await admin.close()
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def machine() -> AsyncIterator[Machine]:
+    """The quickstart's cluster, settled; tests leave it so."""
+    program = find_redis_server()
+    assert program is not None, "redis-server is not installed: run `make setup`"
+    async with local_machine(program) as made:
+        await made.settle()
+        yield made
+
+
+@asynccontextmanager
+async def clients(url: str) -> AsyncIterator[None]:
+    """Connections that stay during the body."""
+    async with AsyncExitStack() as stack:
+        for _ in range(CLIENTS):
+            client = await stack.enter_async_context(raw_client(url))
+            await client.command(id=1, connect={})
+        yield
+
+
+async def test_a_settled_cluster_is_left_alone(machine: Machine) -> None:
+    """A further plan has no actions; the status says where to connect, and people were told that servers are there."""
+    plan = await machine.plan()
+    assert (plan.actions, plan.look_again_seconds) == ((), None)
+    status = (await machine.stored())["status"]
+    assert isinstance(status, dict)
+    assert (status["phase"], status["readyReplicas"]) == ("Ready", 2)
+    assert "ServersAvailable" in {event.reason for event in machine.told}
+    world = await machine.observe()
+    assert [server.ready for server in world.servers] == [True, True]
+    ports = machine.platform.fleet.files.ports
+    assert world.endpoints == Endpoints(ports.client_url, ports.api_url)
+
+
+async def test_only_the_cluster_of_the_platform_is_read(machine: Machine) -> None:
+    """Whoever changes what was read changes nothing else."""
+    assert await machine.platform.read(Key(NAMESPACE, "other")) is None
+    assert await machine.platform.read(Key("other", "quickstart")) is None
+    before = await machine.stored()
+    before["spec"] = None
+    assert (await machine.stored())["spec"] is not None
+
+
+async def test_hashes_of_secrets_are_seen_and_no_values(machine: Machine) -> None:
+    """Of those that are owned, and of those that the spec refers to."""
+    world = await machine.observe()
+    credentials = naming.credentials_secret("quickstart")
+    assert set(world.secrets) == {credentials, naming.redis("quickstart")}
+    values = machine.platform.store.secret(credentials)
+    assert set(world.secrets[credentials]) == set(values)
+    assert not set(world.secrets[credentials].values()) & set(values.values())
+
+
+async def test_a_quiesced_server_leaves_the_shared_port_and_comes_back(machine: Machine) -> None:
+    """New connections reach the other one alone; after Resume they reach both."""
+    first, second = (server.name for server in (await machine.observe()).servers)
+    await machine.do(Quiesce(first))
+    seen = await machine.until(lambda servers: not servers[first].ready, "it is not ready")
+    await eventually(machine.listeners, lambda count: count == 1, what="one listens", within=5, every=0.01)
+    assert (seen[first].serving, seen[second].serving) == (False, True)
+    assert seen[first].quiesced_at is not None
+    async with clients(machine.url):
+        await machine.have(lambda counts: counts == {first: 0, second: CLIENTS}, "all are at the other one")
+    await machine.do(Resume(first))
+    seen = await machine.until(lambda servers: servers[first].ready, "it is back")
+    assert (seen[first].serving, seen[first].quiesced_at) == (True, None)
+    async with clients(machine.url):
+        await machine.have(
+            lambda counts: sum(counts.values()) == CLIENTS and min(counts.values()) > 0, "both have some"
+        )
+    await machine.settle()
+
+
+async def test_a_server_is_drained_at_the_rate_of_the_plan(machine: Machine) -> None:
+    """And serves again when a plan resumes it."""
+    first = (await machine.observe()).servers[0].name
+    await machine.do(Quiesce(first), Drain(first, 100.0))
+
+    def is_drained(servers: dict[str, Server]) -> bool:
+        report = servers[first].report
+        return report is not None and report.state is ServerState.DRAINED
+
+    await machine.until(is_drained, "it is drained")
+    await machine.do(Resume(first))
+    await machine.settle()
+
+
+async def test_events_and_marks_arrive(machine: Machine) -> None:
+    """An Event is kept and told; a deletion cost and a status are noted; a server that is gone is no error."""
+    server = (await machine.observe()).servers[0].name
+    status = (await machine.stored())["status"]
+    assert isinstance(status, dict)
+    await machine.do(
+        EmitEvent(EventType.WARNING, "Tried", "a message"),
+        SetDeletionCost(server, 7),
+        SetStatus({**status, "phase": "Tried"}),
+        Quiesce("gone"),
+    )
+    assert [(event.type, event.reason, event.message) for event in machine.told[-1:]] == [
+        ("Warning", "Tried", "a message")
+    ]
+    assert machine.platform.store.events[-1] == machine.told[-1]
+    assert (await machine.observe()).servers[0].deletion_cost == 7
+    assert (await machine.stored())["status"] == {**status, "phase": "Tried"}
+    await machine.do(SetDeletionCost(server, 0), SetStatus(status))
+    await machine.settle()
+
+
+async def test_a_deleted_server_is_replaced(machine: Machine) -> None:
+    """Its ReplicaSet wants as many as before."""
+    first = (await machine.observe()).servers[0].name
+    await machine.do(DeleteServer(first))
+    await machine.until(lambda servers: first not in servers and len(servers) == 2, "it is replaced")
+    await machine.settle()
+
+
+async def test_a_redis_that_was_killed_is_brought_back_by_a_look(machine: Machine) -> None:
+    """And the servers find it."""
+    redis = machine.platform.redis
+    assert redis is not None
+    killed = redis.pid
+    assert killed is not None
+    os.kill(killed, signal.SIGKILL)
+    await machine.until(
+        lambda servers: redis.pid not in {killed, None} and all(server.ready for server in servers.values()),
+        "all are ready again",
+    )
+    await machine.settle()
+
+
+async def test_a_lost_password_is_made_again() -> None:
+    """Somebody removed the file: the next plan makes one, instead of every look failing."""
+    program = find_redis_server()
+    assert program is not None
+    async with local_machine(program) as machine:
+        machine.platform.store.apply(
+            {"apiVersion": "apps/v1", "kind": "StatefulSet", "metadata": {"name": naming.redis("quickstart")}}
+        )
+        plan = await machine.plan()
+        assert [type(action).__name__ for action in plan.actions] == ["EnsureSecret", "EnsureSecret"]
+
+
+async def test_without_a_redis_objects_are_made_all_the_same() -> None:
+    """What a machine does not have hinders nobody: its servers know that they are alone."""
+    async with local_machine(None) as machine:
+        await machine.turn()
+        assert (await machine.observe()).secrets.keys() == {
+            naming.credentials_secret("quickstart"),
+            naming.redis("quickstart"),
+        }
