@@ -20,7 +20,7 @@ from realtime_server import settings as configuration
 from realtime_server.admin import api_server, worker
 from realtime_server.admin.api_server import ApiServer
 from realtime_server.backplane.opening import open_backplane
-from realtime_server.core.auth import TokenVerifier
+from realtime_server.core.auth import TokenKey, TokenVerifier, prepare
 from realtime_server.core.namespaces import ChannelOptions, Namespaces, PublishPermission
 from realtime_server.core.node import Node, NodeLimits, NodeSettings
 from realtime_server.core.serving import Serving
@@ -53,13 +53,8 @@ def run_worker(settings: Settings, index: int, control_socket: Path) -> None:
 
 def make_node(settings: Settings) -> Node:
     """The node that the settings describe."""
-    secrets = [SecretFile(path) for path in settings.auth.token_secret_files]
-
-    def read_secrets() -> list[str]:
-        return [value for secret in secrets if (value := secret.read())]
-
     broker, presence = open_backplane(settings)
-    verifier = TokenVerifier(read_secrets, issuer=settings.auth.issuer, audience=settings.auth.audience)
+    verifier = TokenVerifier(token_keys(settings), issuer=settings.auth.issuer, audience=settings.auth.audience)
     limits = NodeLimits(settings.limits.channels_per_connection, settings.limits.messages_per_second)
     node_settings = NodeSettings(
         name=configuration.server_name(),
@@ -71,6 +66,30 @@ def make_node(settings: Settings) -> Node:
         anonymous=settings.auth.anonymous,
     )
     return Node(node_settings, broker, presence, verifier)
+
+
+def token_keys(settings: Settings) -> Callable[[], list[TokenKey]]:
+    """Reads the keys as they are now. One that cannot be used is told of in the log, once, and left out."""
+    auth = settings.auth
+    listed = [("HS256", path) for path in auth.token_secret_files]
+    listed += [(key.algorithm, key.file) for key in auth.token_keys]
+    files = [(algorithm, path, SecretFile(path)) for algorithm, path in listed]
+    told: set[TokenKey] = set()
+
+    def read() -> list[TokenKey]:
+        found = []
+        for algorithm, path, file in files:
+            key = TokenKey(algorithm, file.read())
+            if not key.text:
+                continue
+            if prepare(key) is not None:
+                found.append(key)
+            elif key not in told:
+                told.add(key)
+                logger.warning("token key cannot be used", file=str(path), algorithm=algorithm)
+        return found
+
+    return read
 
 
 def namespaces_of(settings: Settings) -> Namespaces:

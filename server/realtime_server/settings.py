@@ -87,11 +87,21 @@ class Namespace(Model):
         return self
 
 
+class TokenKeyFile(Model):
+    """A file with a secret (HS*) or a public key in PEM (RS*, ES*, EdDSA), and the algorithm that it is for."""
+
+    algorithm: Literal[
+        "HS256", "HS384", "HS512", "RS256", "RS384", "RS512", "ES256", "ES384", "ES512", "EdDSA"
+    ]  # fmt: skip
+    file: Path
+
+
 class Auth(Model):
-    """Who may connect. Each file has one secret (HS256); all are tried."""
+    """Who may connect. All keys are tried: those of `token_keys`, and the HS256 secrets in `token_secret_files`."""
 
     anonymous: bool = False
     token_secret_files: tuple[Path, ...] = ()
+    token_keys: tuple[TokenKeyFile, ...] = ()
     issuer: str | None = None
     audience: str | None = None
 

@@ -4,18 +4,20 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from typing import get_args
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from realtime_operator import naming
-from realtime_operator.api.base import JsonObject
+from realtime_operator.api.base import JsonObject, JsonValue
 from realtime_operator.api.v1alpha1 import RealtimeClusterSpec
+from realtime_operator.api.v1alpha1_server import Token
 from realtime_operator.builders.config_map import server_config
 from realtime_operator.builders.replica_set import build_replica_set
 from realtime_server import settings
-from realtime_server.settings import Settings
+from realtime_server.settings import Settings, TokenKeyFile
 from tests.kit.document import object_at, objects_at
 from tests.kit.manifests import SETTINGS, cluster_of
 
@@ -97,6 +99,17 @@ def test_every_field_of_the_spec_reaches_the_server() -> None:
     assert read.backplane.redis is not None
     assert read.backplane.redis.url_file == Path("/etc/realtime/redis/url")
     assert read.drain.timeout_seconds == 2592000
+
+
+def test_keys_of_every_algorithm_reach_the_server() -> None:
+    """The spec's algorithms are those of the server."""
+    algorithms = get_args(Token.model_fields["algorithm"].annotation)
+    assert algorithms == get_args(TokenKeyFile.model_fields["algorithm"].annotation)
+    reference: JsonObject = {"name": "t", "key": "k"}
+    tokens: list[JsonValue] = [{"algorithm": algorithm, "secretRef": reference} for algorithm in algorithms[1:9]]
+    read = settings_of({"auth": {"tokens": tokens}})
+    assert [key.algorithm for key in read.auth.token_keys] == list(algorithms[1:9])
+    assert read.auth.token_secret_files == ()
 
 
 def test_the_managed_redis_is_found() -> None:

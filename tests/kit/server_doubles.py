@@ -10,7 +10,7 @@ import msgspec
 
 from realtime_server.backplane.memory import MemoryBroker, MemoryPresence
 from realtime_server.codes import DisconnectCode
-from realtime_server.core.auth import TokenVerifier
+from realtime_server.core.auth import TokenKey, TokenVerifier
 from realtime_server.core.namespaces import ChannelOptions, Namespaces, PublishPermission
 from realtime_server.core.node import Node, NodeLimits, NodeSettings
 from realtime_server.core.ports import Broker
@@ -89,7 +89,7 @@ def make_node(
         settings,
         broker or MemoryBroker(clock=clock),
         MemoryPresence(clock=clock),
-        TokenVerifier(lambda: secrets),
+        TokenVerifier(lambda: [TokenKey("HS256", secret) for secret in secrets]),
         clock=clock,
         wall_clock=wall_clock or Clock(time.time()),
     )

@@ -154,10 +154,14 @@ class Namespace(Model):
 
 
 class Token(Model):
-    """A secret that connection tokens may be signed with (HS256)."""
+    """A key that connection tokens may be signed with."""
 
+    algorithm: Literal[
+        "HS256", "HS384", "HS512", "RS256", "RS384", "RS512", "ES256", "ES384", "ES512", "EdDSA"
+    ] = "HS256"  # fmt: skip
+    """The one algorithm that the key is for (RFC 7518, RFC 8037)."""
     secret_ref: SecretReference
-    """Where the secret is."""
+    """Where the key is: the secret itself for HS256, HS384 and HS512, else the public key in PEM."""
 
 
 class Authentication(Model):
@@ -166,7 +170,7 @@ class Authentication(Model):
     anonymous: bool = False
     """Let clients connect without a token."""
     tokens: Annotated[tuple[Token, ...], Field(max_length=8), ATOMIC] = ()
-    """Secrets of connection tokens; all are tried, so one can be rotated. Empty: one is generated (`token-secret`)."""
+    """Keys of connection tokens; all are tried, so one can be rotated. Empty: one is generated (`token-secret`)."""
     issuer: Text | None = None
     """What the claim `iss` of tokens must say. Absent: anything."""
     audience: Text | None = None

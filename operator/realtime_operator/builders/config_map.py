@@ -84,11 +84,16 @@ def _namespace(namespace: Namespace) -> JsonObject:
 
 def _auth(cluster: RealtimeCluster) -> JsonObject:
     auth = cluster.spec.auth
-    files: list[JsonValue] = [f"{naming.TOKENS_DIRECTORY}/{name}" for name in token_files(cluster)]
+    files = [f"{naming.TOKENS_DIRECTORY}/{name}" for name in token_files(cluster)]
+    own = [(token.algorithm, file) for token, file in zip(auth.tokens, files, strict=True)]
+    secrets: list[JsonValue] = [file for algorithm, file in own if algorithm == "HS256"]
+    keys: list[JsonValue] = [{"algorithm": name, "file": file} for name, file in own if name != "HS256"]
     generated = f"{naming.CREDENTIALS_DIRECTORY}/{naming.KEY_TOKEN_SECRET}"
     return {
         "anonymous": auth.anonymous,
-        "token_secret_files": files or [generated],
+        "token_secret_files": secrets if own else [generated],
+        # servers of earlier releases do not know it
+        **({"token_keys": keys} if keys else {}),
         "issuer": auth.issuer,
         "audience": auth.audience,
     }

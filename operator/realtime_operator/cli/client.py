@@ -14,7 +14,7 @@ from realtime_operator import naming
 from realtime_operator.api.base import JsonValue
 from realtime_operator.api.v1alpha1 import RealtimeCluster
 from realtime_operator.cli.message import Message
-from realtime_operator.cli.target import Door, Target, credential
+from realtime_operator.cli.target import Door, Target, credential, signing_token
 from realtime_operator.errors import InputError, UnreachableError
 
 CONNECT_SECONDS = 10.0
@@ -112,14 +112,15 @@ def _hint(reason: str) -> str:
 
 
 def make_token(secret: str, user: str, *, seconds: float | None, cluster: RealtimeCluster, **claims: JsonValue) -> str:
-    """A connection token (JWT, HS256) that the cluster accepts; `seconds` None: it never expires."""
+    """A connection token (JWT) that the cluster accepts; `seconds` None: it never expires."""
     now = int(time.time())
     payload: dict[str, JsonValue] = {"sub": user, "iat": now, **claims}
     if seconds is not None:
         payload["exp"] = now + int(seconds)
     auth = cluster.spec.auth
     payload |= {key: value for key, value in (("iss", auth.issuer), ("aud", auth.audience)) if value is not None}
-    return jwt.encode(payload, secret, algorithm="HS256")
+    algorithm = signing_token(cluster).algorithm if auth.tokens else "HS256"
+    return jwt.encode(payload, secret, algorithm=algorithm)
 
 
 async def own_token(target: Target, cluster: RealtimeCluster, user: str = "realtime-cli", *channels: str) -> str:

@@ -11,6 +11,7 @@ from typing import Protocol
 from realtime_operator import naming
 from realtime_operator.api.base import JsonObject
 from realtime_operator.api.v1alpha1 import RealtimeCluster
+from realtime_operator.api.v1alpha1_server import Token
 from realtime_operator.errors import InputError
 from realtime_operator.planning.settings import PlanSettings
 from realtime_operator.planning.world import Server
@@ -144,12 +145,26 @@ def _but(names: Sequence[str]) -> str:
     return f", but {', '.join(names)}" if names else ", and no other"
 
 
+def signing_token(cluster: RealtimeCluster) -> Token:
+    """The first of the spec's token keys with which tokens can be made as well as verified. Raises InputError."""
+    for token in cluster.spec.auth.tokens:
+        if token.algorithm.startswith("HS"):
+            return token
+    raise InputError(
+        f"tokens of {cluster.metadata.name} are signed with a private key, which your backend has and this program has"
+        " not: add an HS256 secret to spec.auth.tokens for development"
+    )
+
+
 async def credential(target: Target, cluster: RealtimeCluster, key: str) -> str:
-    """The API key or the (first) token secret of a cluster: the generated one or that of the spec."""
+    """The API key or the secret for tokens of a cluster: the generated one or that of the spec.
+
+    Raises InputError when it is not there, or when tokens are signed with private keys, which only backends have.
+    """
     name, entry = naming.credentials_secret(cluster.metadata.name), key
     own = cluster.spec.api.key_secret_ref if key == naming.KEY_API else None
     if key == naming.KEY_TOKEN_SECRET and cluster.spec.auth.tokens:
-        own = cluster.spec.auth.tokens[0].secret_ref
+        own = signing_token(cluster).secret_ref
     if own is not None:
         name, entry = own.name, own.key
     value = (await target.secret(name)).get(entry)

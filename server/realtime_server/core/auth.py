@@ -1,17 +1,41 @@
-"""Connection tokens: JSON Web Tokens (RFC 7519) signed with HS256, as Centrifugo's SDKs send them."""
+"""Connection tokens: JSON Web Tokens (RFC 7519), as Centrifugo's SDKs send them."""
 
 from __future__ import annotations
 
 import json
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 
 import jwt
+from cryptography.exceptions import UnsupportedAlgorithm
 
 from realtime_server.codes import INVALID_TOKEN, TOKEN_EXPIRED, DisconnectCode, ErrorCode
 
 LEEWAY_SECONDS = 5
 """Clocks differ a little."""
+
+
+@dataclass(frozen=True, slots=True)
+class TokenKey:
+    """A secret (HS*) or a public key in PEM (RS*, ES*, EdDSA), and the one algorithm that it is for (RFC 7518, 8037).
+
+    A key is never used with another algorithm than its own: a public key must not become a secret.
+    """
+
+    algorithm: str
+    text: str
+
+
+@lru_cache(maxsize=64)
+def prepare(key: TokenKey) -> object | None:
+    """The key as the library uses it; None for one that cannot be used. Reading PEM takes longer than a signature."""
+    algorithm = jwt.get_algorithm_by_name(key.algorithm)
+    try:
+        prepared: object = algorithm.prepare_key(key.text)
+    except (jwt.PyJWTError, ValueError, TypeError, UnsupportedAlgorithm):
+        return None
+    return prepared
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,27 +57,30 @@ class TokenRefusedError(Exception):
 
 
 class TokenVerifier:
-    """Verifies tokens against all secrets that are valid now."""
+    """Verifies tokens against all keys that are valid now."""
 
     def __init__(
         self,
-        secrets: Callable[[], Sequence[str]],
+        keys: Callable[[], Sequence[TokenKey]],
         *,
         issuer: str | None = None,
         audience: str | None = None,
     ) -> None:
-        self._secrets = secrets
+        self._keys = keys
         self._issuer = issuer
         self._audience = audience
 
     def verify(self, token: str) -> Claims:
         """The claims; raises TokenRefusedError."""
-        for secret in self._secrets():
+        for key in self._keys():
+            prepared = prepare(key)
+            if prepared is None:
+                continue
             try:
                 decoded = jwt.decode(
                     token,
-                    secret,
-                    algorithms=["HS256"],
+                    prepared,  # type: ignore[arg-type] # the library's own
+                    algorithms=[key.algorithm],
                     issuer=self._issuer,
                     audience=self._audience,
                     leeway=LEEWAY_SECONDS,
@@ -61,7 +88,7 @@ class TokenVerifier:
                 )
             except jwt.ExpiredSignatureError as error:
                 raise TokenRefusedError(TOKEN_EXPIRED) from error
-            except jwt.InvalidSignatureError:
+            except (jwt.InvalidSignatureError, jwt.InvalidAlgorithmError, jwt.InvalidKeyError):
                 continue
             except (jwt.PyJWTError, ValueError) as error:
                 raise TokenRefusedError(INVALID_TOKEN) from error

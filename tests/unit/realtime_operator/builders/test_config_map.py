@@ -38,6 +38,15 @@ def test_own_token_secrets_replace_the_generated_one() -> None:
     assert dig(config, "auth", "token_secret_files") == ["/etc/realtime/tokens/0", "/etc/realtime/tokens/1"]
 
 
+def test_keys_of_other_algorithms_are_named_with_theirs() -> None:
+    """Beside the secrets, and only where there are any: servers of earlier releases do not know the field."""
+    reference: JsonObject = {"secretRef": {"name": "t", "key": "k"}}
+    config = server_config(cluster_of({"auth": {"tokens": [{"algorithm": "ES256", **reference}, reference]}}))
+    assert dig(config, "auth", "token_keys") == [{"algorithm": "ES256", "file": "/etc/realtime/tokens/0"}]
+    assert dig(config, "auth", "token_secret_files") == ["/etc/realtime/tokens/1"]
+    assert "token_keys" not in object_at(server_config(cluster_of()), "auth")
+
+
 def test_clusters_of_one_name_do_not_meet_in_a_shared_redis() -> None:
     """The prefix has the namespace in it."""
     prefixes = {dig(server_config(cluster_of(namespace=n)), "backplane", "prefix") for n in ("a", "b")}
