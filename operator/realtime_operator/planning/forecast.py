@@ -8,12 +8,15 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
+from datetime import UTC, datetime
 
 from realtime_operator import builders
 from realtime_operator.api.base import JsonObject, JsonValue
 from realtime_operator.api.v1alpha1 import RealtimeCluster
 from realtime_operator.planning import budget, rollout
 from realtime_operator.planning.budget import DrainPolicy
+from realtime_operator.planning.reconcile import autoscaling
+from realtime_operator.planning.rollout import RolloutPolicy
 from realtime_operator.planning.settings import PlanSettings
 from realtime_operator.planning.world import Server
 
@@ -34,7 +37,7 @@ class Change:
 class Forecast:
     """What a change would do.
 
-    `revision` is the one that the new spec asks for; `is_new_revision`: servers run another one, so all are replaced.
+    `revision` is the one that the new spec asks for; `is_new_revision`: servers run another one, and are replaced.
     `connections` are moved, at most `connections_per_second` in the whole cluster, in about `seconds`.
     """
 
@@ -59,16 +62,17 @@ def forecast(
     """What would happen if `old`, with these servers, became `new`; `old` None: it would be created."""
     revision = builders.build_revision(new, settings.build).name
     live = [server for server in servers if not server.terminating and not server.failed]
-    is_new = any(server.revision != revision for server in live)
-    wanted = _wanted(new, len(live))
-    moving = live if is_new else sorted(live, key=_connections)[: max(0, len(live) - wanted)]
+    old_ones = sorted((server for server in live if server.revision != revision), key=_connections)
+    others = sorted((server for server in live if server.revision == revision), key=_connections)
+    wanted = _wanted(old, new, servers)
+    surplus = max(0, len(others) - wanted)
+    moving = [*old_ones, *others[:surplus]]
     connections = sum(map(_connections, moving))
-    policy = _drain_policy(new)
-    rate = budget.connections_per_second(policy, _receivers(new, live, wanted, is_new=is_new)) if connections else 0.0
+    rate = _rate(new, _receivers(new, old_ones, others[surplus:], wanted)) if connections else 0.0
     return Forecast(
         changes=tuple(_changes("spec", _spec_of(old), _spec_of(new))),
         revision=revision,
-        is_new_revision=is_new or not live,
+        is_new_revision=bool(old_ones) or not live,
         servers_before=len(live),
         servers_after=wanted,
         connections=connections,
@@ -77,11 +81,11 @@ def forecast(
     )
 
 
-def _wanted(cluster: RealtimeCluster, now: int) -> int:
-    scaling = cluster.spec.autoscaling
-    if scaling is None:
-        return cluster.spec.replicas
-    return max(scaling.min_replicas, min(scaling.max_replicas, now or scaling.min_replicas))
+def _wanted(old: RealtimeCluster | None, new: RealtimeCluster, servers: Sequence[Server]) -> int:
+    """As many as at once: fewer than there are the autoscaler wants only after a while."""
+    stored = new if old is None else new.model_copy(update={"status": old.status})
+    scaling = autoscaling(stored, servers, datetime.min.replace(tzinfo=UTC))
+    return new.spec.replicas if scaling is None else scaling.desired
 
 
 def _connections(server: Server) -> int:
@@ -93,25 +97,37 @@ def _drain_policy(cluster: RealtimeCluster) -> DrainPolicy:
     return DrainPolicy(drain.fixed_rate, drain.timeout_seconds, drain.settle_seconds)
 
 
-def _receivers(cluster: RealtimeCluster, live: Sequence[Server], wanted: int, *, is_new: bool) -> list[Server]:
-    """The servers behind the endpoint while connections move: those that stay, and new ones.
+def _rate(cluster: RealtimeCluster, receivers: Sequence[Server]) -> float:
+    """The budget with these servers behind the endpoint; where none stays, waiting would not help anybody."""
+    policy = _drain_policy(cluster)
+    return budget.connections_per_second(policy, receivers) or policy.connections_per_second or budget.UNMEASURED_RATE
 
-    New ones begin carefully, and are trusted with more once they have measured that they can, as others have before.
+
+def _receivers(
+    cluster: RealtimeCluster, old_ones: Sequence[Server], others: Sequence[Server], wanted: int
+) -> list[Server]:
+    """The servers behind the endpoint while connections move: those that stay for now, and new ones.
+
+    `old_ones` in the order in which they go. New ones begin carefully, and are trusted with more once they have
+    measured that they can, as others have before.
     """
-    if not live:
-        return []
-    if not is_new:
-        return sorted(live, key=_connections)[max(0, len(live) - wanted) :] or list(live[:1])
-    measured = max(live, key=budget.accept_rate)
-    fresh = replace(live[0], report=measured.report)
-    step = _step(cluster, wanted)
-    return [fresh] * min(step, wanted) + list(live[: max(0, wanted - step)])
+    if not old_ones:
+        return list(others)
+    staying = [*others, *reversed(old_ones[_step(cluster, wanted) :])]
+    available = max(0, wanted - _policy(cluster, wanted).max_unavailable)
+    measured = max((*old_ones, *others), key=budget.accept_rate)
+    fresh = replace(old_ones[0], report=measured.report)
+    return [*staying, *[fresh] * (available - len(staying))][:available]
+
+
+def _policy(cluster: RealtimeCluster, wanted: int) -> RolloutPolicy:
+    share = cluster.spec.rollout
+    return rollout.resolve_policy(share.max_surge, share.max_unavailable, wanted, _drain_policy(cluster))
 
 
 def _step(cluster: RealtimeCluster, wanted: int) -> int:
     """How many servers are replaced at a time."""
-    share = cluster.spec.rollout
-    policy = rollout.resolve_policy(share.max_surge, share.max_unavailable, wanted, _drain_policy(cluster))
+    policy = _policy(cluster, wanted)
     return max(1, policy.max_surge + policy.max_unavailable)
 
 
@@ -137,8 +153,9 @@ def _changes(path: str, before: JsonValue, after: JsonValue) -> Iterator[Change]
     if left is None or right is None:
         yield Change(path, before, after)
         return
-    for key in dict.fromkeys((*left, *right)):
-        yield from _changes(f"{path}{key}", left.get(key), right.get(key))
+    keys = dict.fromkeys((*left, *right))
+    found = [change for key in keys for change in _changes(f"{path}{key}", left.get(key), right.get(key))]
+    yield from found or [Change(path, before, after)]  # items of a list in another order
 
 
 def _by_key(value: JsonValue) -> dict[str, JsonValue] | None:

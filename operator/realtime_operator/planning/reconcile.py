@@ -34,7 +34,7 @@ from realtime_operator.planning.plan import (
 from realtime_operator.planning.reasons import ConditionType, Reason
 from realtime_operator.planning.rollout import Fleet, RolloutStep
 from realtime_operator.planning.settings import PlanSettings
-from realtime_operator.planning.world import ObjectKey, World
+from realtime_operator.planning.world import ObjectKey, Server, World
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,7 +71,7 @@ def reconcile(cluster: RealtimeCluster, world: World, now: datetime, settings: P
         builders.build_shared(cluster, settings.build, world.secrets),
         builders.build_revision(cluster, settings.build),
     )
-    scaling = _autoscaling(cluster, world, now)
+    scaling = autoscaling(cluster, world.servers, now)
     facts = _facts(cluster, world, desired, scaling, now, settings)
     set_status, told = _status(cluster, world, facts, scaling)
     actions: list[Action] = []
@@ -112,7 +112,8 @@ def _missing_secrets(templates: Sequence[builders.SecretTemplate], world: World)
     return tuple(actions)
 
 
-def _autoscaling(cluster: RealtimeCluster, world: World, now: datetime) -> AutoscaleState | None:
+def autoscaling(cluster: RealtimeCluster, servers: Sequence[Server], now: datetime) -> AutoscaleState | None:
+    """How many servers the autoscaler wants; None when the spec says it."""
     spec = cluster.spec.autoscaling
     if spec is None:
         return None
@@ -123,10 +124,10 @@ def _autoscaling(cluster: RealtimeCluster, world: World, now: datetime) -> Autos
         scale_down_stabilization_seconds=spec.scale_down_stabilization_seconds,
     )
     state = status.autoscale_state(status.observed(cluster))
-    if state is None and world.servers:
+    if state is None and servers:
         # Scaling by itself was just switched on: start from what runs, not from the minimum.
         state = AutoscaleState(desired=cluster.spec.replicas)
-    return autoscale.decide(policy, world.servers, state, now)
+    return autoscale.decide(policy, servers, state, now)
 
 
 def _facts(

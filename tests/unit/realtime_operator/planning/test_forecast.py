@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import UTC, datetime
 
 import pytest
@@ -9,13 +10,18 @@ import pytest
 from realtime_operator.api.base import JsonObject, JsonValue
 from realtime_operator.api.v1alpha1 import RealtimeCluster
 from realtime_operator.builders import BuildSettings, build_revision
+from realtime_operator.planning.budget import DrainPolicy
 from realtime_operator.planning.forecast import Change, Forecast, forecast
+from realtime_operator.planning.plan import Drain
+from realtime_operator.planning.rollout import resolve_policy
 from realtime_operator.planning.settings import PlanSettings
 from realtime_operator.planning.world import Server, ServerReport, ServerState
+from tests.unit.realtime_operator.planning.simulation import settled
 
 SETTINGS = PlanSettings(BuildSettings(server_image="server:1", redis_image="redis:1"))
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
 NEW_REVISION: JsonObject = {"server": {"workers": 2}}
+NO_SURGE: JsonObject = {"maxSurge": 0, "maxUnavailable": 1}
 
 
 def cluster(**spec: JsonValue) -> RealtimeCluster:
@@ -23,9 +29,14 @@ def cluster(**spec: JsonValue) -> RealtimeCluster:
     return RealtimeCluster.from_object({"metadata": {"name": "main"}, "spec": spec})
 
 
+def revision_of(spec: JsonObject) -> str:
+    """The revision that a spec asks for."""
+    return build_revision(cluster(**spec), SETTINGS.build).name
+
+
 def servers(*connections: int, cost: float | None = None) -> list[Server]:
     """Servers of `cluster()`'s revision, one for each number of connections."""
-    revision = build_revision(cluster(), SETTINGS.build).name
+    revision = revision_of({})
     reports = [ServerReport(ServerState.SERVING, count, accept_cost_seconds=cost) for count in connections]
     return [Server(str(n), "", revision, NOW, ready=True, report=report) for n, report in enumerate(reports)]
 
@@ -68,6 +79,68 @@ def test_a_new_revision_moves_everybody_in_steps_of_the_surge() -> None:
     assert rolled.seconds == pytest.approx(2 * (2 + 5) + 2)
 
 
+def test_without_a_surge_one_server_less_receives() -> None:
+    """Three servers, of which one may be missing: the two that stay take what they are trusted with."""
+    rolled = expected({**NEW_REVISION, "replicas": 3, "rollout": NO_SURGE}, servers(100, 100, 100))
+    assert (rolled.connections, rolled.connections_per_second) == (300, 100.0)
+    assert rolled.seconds == pytest.approx(3 * (2 + 5) + 3)
+
+
+def test_a_rollout_that_is_under_way_moves_only_who_has_not_moved() -> None:
+    """Servers of the new revision stay."""
+    done = [replace(server, revision=revision_of(NEW_REVISION)) for server in servers(70)]
+    rolled = expected(NEW_REVISION, [*servers(30), *done])
+    assert (rolled.connections, rolled.servers_before, rolled.servers_after) == (30, 2, 2)
+    assert rolled.replaces_servers
+    assert rolled.seconds == pytest.approx(1 * (2 + 5) + 0.3)
+
+
+def test_a_change_back_moves_those_that_were_replaced_already() -> None:
+    """Those that were not are as many as are wanted."""
+    done = [replace(server, revision=revision_of(NEW_REVISION)) for server in servers(70)]
+    assert expected({}, [*servers(30, 5), *done]).connections == 70
+
+
+@pytest.mark.parametrize("spec", [{"replicas": 0}, {"replicas": 0, **NEW_REVISION}])
+def test_nobody_receives_when_no_server_is_wanted(spec: JsonObject) -> None:
+    """All are sent away, carefully or at the fixed rate: waiting would not help them."""
+    off = expected(spec, servers(100, 200, cost=0.001))
+    assert (off.servers_after, off.connections, off.connections_per_second) == (0, 300, 50.0)
+    fixed = expected({**spec, "rollout": {"drain": {"connectionsPerSecond": 10}}}, servers(100, 200))
+    assert fixed.connections_per_second == 10.0
+
+
+def test_who_is_on_its_way_out_is_not_counted() -> None:
+    """It neither moves nor receives because of the change."""
+    first, second, third = servers(100, 100, 100)
+    running = [replace(first, terminating=True), replace(second, failed=True), third]
+    rolled = expected({**NEW_REVISION, "replicas": 1}, running)
+    assert (rolled.servers_before, rolled.connections) == (1, 100)
+
+
+@pytest.mark.parametrize("drain", [{}, {"connectionsPerSecond": 10}])
+@pytest.mark.parametrize(
+    ("count", "surge", "unavailable"),
+    [(1, 1, 0), (1, 0, 1), (2, "25%", 0), (2, 2, 0), (3, 0, 1), (4, 1, 1), (8, "25%", 0), (8, "25%", "25%"), (5, 0, 5)],
+)
+def test_the_rate_is_that_of_the_rollout(
+    count: int, surge: int | str, unavailable: int | str, drain: JsonObject
+) -> None:
+    """A rollout of the same cluster begins its first drain with it."""
+    share: JsonObject = {"maxSurge": surge, "maxUnavailable": unavailable, "drain": drain}
+    spec: JsonObject = {"replicas": count, "rollout": share}
+    spec_drain = cluster(**spec).spec.rollout.drain
+    policy = DrainPolicy(spec_drain.fixed_rate, spec_drain.timeout_seconds, spec_drain.settle_seconds)
+    old = revision_of(spec)
+    simulation = settled(resolve_policy(surge, unavailable, count, policy), count, old, connections=100 * count)
+    running = [pod.observed(simulation.now) for pod in simulation.pods]
+    said = forecast(cluster(**spec), cluster(**spec, **NEW_REVISION), running, SETTINGS)
+    simulation.target = said.revision
+    steps = (simulation.step() for _ in range(1000))
+    draining = next(step for step in steps if any(isinstance(action, Drain) for action in step.actions))
+    assert said.connections_per_second == draining.rate
+
+
 def test_a_fixed_rate_is_the_rate() -> None:
     """Whatever was measured."""
     rollout: JsonObject = {"drain": {"connectionsPerSecond": 10, "settle": "1s"}, "maxSurge": 2}
@@ -84,6 +157,51 @@ def test_the_autoscaler_keeps_its_number_within_the_new_bounds() -> None:
     """Not `replicas`."""
     scaling: JsonObject = {"minReplicas": 3, "maxReplicas": 5, "connectionsPerReplica": 10}
     assert expected({"autoscaling": scaling, "replicas": 1}, servers(1)).servers_after == 3
+
+
+@pytest.mark.parametrize(
+    ("connections", "after"), [((5, 5), 2), ((15, 15), 3), ((25, 20), 5), ((90, 90), 5), ((), 2)], ids=str
+)
+def test_the_autoscaler_takes_as_many_as_the_connections_need(connections: tuple[int, ...], after: int) -> None:
+    """At once when they are more than there are; fewer come only after a while, and are not said."""
+    scaling: JsonObject = {"minReplicas": 2, "maxReplicas": 5, "connectionsPerReplica": 10}
+    assert expected({"autoscaling": scaling}, servers(*connections)).servers_after == after
+
+
+def test_the_autoscaler_keeps_what_it_has_for_a_while() -> None:
+    """What it had decided is in the status."""
+    scaling: JsonObject = {"minReplicas": 1, "maxReplicas": 5, "connectionsPerReplica": 10}
+    status: JsonObject = {"autoscaling": {"desiredReplicas": 3, "belowSince": "2026-01-01T00:00:00Z"}}
+    metadata: JsonObject = {"name": "main"}
+    old = RealtimeCluster.from_object({"metadata": metadata, "spec": {"autoscaling": scaling}, "status": status})
+    new = cluster(autoscaling={**scaling, "maxReplicas": 4})
+    assert forecast(old, new, servers(1, 1, 1), SETTINGS).servers_after == 3
+
+
+def test_a_list_in_another_order_is_a_change() -> None:
+    """It makes a new revision: nobody may be moved without a reason that is named."""
+    names: list[JsonValue] = [{"name": "a"}, {"name": "b"}]
+    changed = forecast(cluster(namespaces=names), cluster(namespaces=names[::-1]), (), SETTINGS)
+    assert [change.path for change in changed.changes] == ["spec.namespaces"]
+
+
+def test_lists_without_names_are_changed_as_a_whole() -> None:
+    """And so is what was not set before."""
+    old = cluster(server={"origins": ["https://a.example"]})
+    new = cluster(server={"origins": ["https://b.example"]}, namespaces=[{"name": "chat", "history": {"size": 5}}])
+    changes = {change.path: change for change in forecast(old, new, (), SETTINGS).changes}
+    assert changes.keys() == {"spec.server.origins", "spec.namespaces[chat]"}
+    origins, chat = changes["spec.server.origins"], changes["spec.namespaces[chat]"]
+    assert (origins.before, origins.after) == (["https://a.example"], ["https://b.example"])
+    assert chat.before is None
+    assert isinstance(chat.after, dict)
+
+
+def test_everything_is_new_when_a_cluster_is_created() -> None:
+    """Field by field, from nothing."""
+    changes = forecast(None, cluster(replicas=3), (), SETTINGS).changes
+    assert Change("spec.replicas", None, 3) in changes
+    assert all(change.before is None for change in changes)
 
 
 def test_changes_are_named_by_their_path() -> None:
