@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import json
+import os
+import socket
 import stat
-import tempfile
 from collections.abc import AsyncIterator
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from pathlib import Path
 
 import aiohttp
@@ -18,6 +20,9 @@ from realtime_operator.platforms.local.control_server import ControlServer, merg
 from realtime_operator.platforms.local.driver import LocalPlatform
 from realtime_operator.platforms.local.fleet import Fleet
 from realtime_operator.platforms.local.object_store import ObjectStore
+from realtime_operator.platforms.local.process import Process
+from realtime_operator.platforms.local.redis import LocalRedis
+from realtime_operator.platforms.local.server import LocalServer
 from realtime_operator.platforms.local.server_files import Ports, ServerFiles
 from realtime_operator.platforms.local.state_folder import StateFolder
 from realtime_operator.pods.admin_client import AdminClient
@@ -26,9 +31,10 @@ from tests.kit.refusals import REFUSALS, Refusal
 
 @dataclass
 class Site:
-    """A platform without servers, and who was told of edits."""
+    """A platform whose servers do not run, and who was told of edits."""
 
     store: ObjectStore
+    fleet: Fleet
     session: aiohttp.ClientSession
     socket: Path
     edits: list[str] = field(default_factory=list)
@@ -45,22 +51,19 @@ class Site:
 
 
 @pytest.fixture
-async def site() -> AsyncIterator[Site]:
+async def site(folder: StateFolder) -> AsyncIterator[Site]:
     """One cluster `chat` on a Unix socket."""
-    with tempfile.TemporaryDirectory(prefix="rt-") as path:
-        folder = StateFolder(Path(path))
-        folder.prepare()
-        store = ObjectStore(folder.secrets)
-        store.set_cluster("chat", {"replicas": 2, "server": {"workers": 2}})
-        files = ServerFiles(folder, store, Ports(), None)
-        fleet = Fleet(folder, store, files, lambda: None)
-        platform = LocalPlatform(store, fleet, AdminClient(), None, lambda _: None)
-        edits: list[str] = []
-        runner = await serve(ControlServer(platform, lambda: edits.append("edited")), str(folder.control))
-        connector = aiohttp.UnixConnector(str(folder.control))
-        async with aiohttp.ClientSession("http://control", connector=connector) as session:
-            yield Site(store, session, folder.control, edits)
-        await runner.cleanup()
+    store = ObjectStore(folder.secrets)
+    store.set_cluster("chat", {"replicas": 2, "server": {"workers": 2}})
+    files = ServerFiles(folder, store, Ports(), None)
+    fleet = Fleet(folder, store, files, lambda: None)
+    platform = LocalPlatform(store, fleet, AdminClient(), None, lambda _: None)
+    edits: list[str] = []
+    runner = await serve(ControlServer(platform, lambda: edits.append("edited")), str(folder.control))
+    connector = aiohttp.UnixConnector(str(folder.control))
+    async with aiohttp.ClientSession("http://control", connector=connector) as session:
+        yield Site(store, fleet, session, folder.control, edits)
+    await runner.cleanup()
 
 
 async def test_only_its_owner_may_open_the_socket(site: Site) -> None:
@@ -139,6 +142,78 @@ async def test_a_patch_that_cannot_be_carried_out_changes_nothing(
     answered, document = await site.patch(body)
     assert (answered, site.store.cluster, site.edits) == (status, before, [])
     assert said in str(document["message"])
+
+
+def add_server(site: Site, name: str = "chat-a-b") -> LocalServer:
+    """A server that was never started."""
+    folder = site.fleet.folder
+    process = Process(name, folder.log(name), lambda: None)
+    made = LocalServer(name, "a", "chat-a", process, folder.admin_socket(name), datetime.now(UTC))
+    site.fleet.servers.append(made)
+    return made
+
+
+async def test_servers_are_listed(site: Site) -> None:
+    """With what a person needs to look into one: where it answers, where its log is."""
+    server = add_server(site)
+    assert await site.get("servers") == (
+        200,
+        [
+            {
+                "name": "chat-a-b",
+                "revision": "a",
+                "created_at": server.created_at.isoformat(),
+                "serving": True,
+                "terminating": False,
+                "pid": None,
+                "admin_socket": str(site.fleet.folder.run / "a-b.sock"),
+                "log": str(site.fleet.folder.logs / "chat-a-b.log"),
+            }
+        ],
+    )
+
+
+async def test_a_server_is_marked_to_be_replaced(site: Site) -> None:
+    """That one alone; the platform is woken."""
+    first, second = add_server(site), add_server(site, "chat-a-c")
+    async with site.session.post(f"/v1/servers/{first.name}/drain", json={}) as response:
+        assert response.status == 200
+    assert (first.drain_requested, second.drain_requested, site.edits) == (True, False, ["edited"])
+
+
+async def test_without_a_cluster_there_is_nothing_to_change(site: Site) -> None:
+    """It is answered, also then."""
+    site.store.cluster = None
+    assert await site.get("cluster") == (200, None)
+    assert (await site.patch('{"spec": {}}'))[0] == 400
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "status"), [("GET", "nothing", 404), ("DELETE", "cluster", 405), ("PUT", "secrets/keys", 405)]
+)
+async def test_nothing_else_is_answered(site: Site, method: str, path: str, status: int) -> None:
+    """A Secret cannot be written, and a cluster not removed."""
+    async with site.session.request(method, f"/v1/{path}") as response:
+        assert response.status == status
+
+
+async def test_a_socket_that_an_earlier_run_left_is_replaced(folder: StateFolder) -> None:
+    """One that was killed leaves it."""
+    with socket.socket(socket.AF_UNIX) as left:
+        left.bind(str(folder.control))
+    store = ObjectStore(folder.secrets)
+    fleet = Fleet(folder, store, ServerFiles(folder, store, Ports(), None), lambda: None)
+    redis = LocalRedis(folder, Path("/bin/false"), lambda: None)
+    platform = LocalPlatform(store, fleet, AdminClient(), redis, lambda _: None)
+    runner = await serve(ControlServer(platform, lambda: None), str(folder.control))
+    connector = aiohttp.UnixConnector(str(folder.control))
+    async with (
+        aiohttp.ClientSession("http://control", connector=connector) as session,
+        session.get("/v1/platform") as response,
+    ):
+        about = await response.json()
+    await runner.cleanup()
+    assert (about["pid"], about["redis"]) == (os.getpid(), {"pid": None, "socket": str(redis.socket)})
 
 
 async def test_a_server_that_is_not_there_cannot_be_drained(site: Site) -> None:
