@@ -18,6 +18,9 @@ from realtime_operator.platforms.local.object_store import object_at
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
 
+ALONE = "spec.replicas: without a redis-server one server with one worker runs alone: more could not reach each other"
+
+
 class ControlServer:
     """The site. `on_edit` is called after something was changed."""
 
@@ -68,12 +71,14 @@ class ControlServer:
             return web.json_response({"message": "send an object; there must be a cluster"}, status=400)
         try:
             spec = merge_patch(cluster["spec"], patch.get("spec"))
-            RealtimeCluster.from_object({**cluster, "spec": spec})
+            wanted = RealtimeCluster.from_object({**cluster, "spec": spec})
         except InvalidCluster as error:
             return web.json_response({"message": "\n".join(map(str, error.findings))}, status=422)
         except RecursionError:
             return web.json_response({"message": "the spec is nested too deeply"}, status=422)
         assert isinstance(spec, dict)  # the models take nothing else
+        if self._platform.redis is None and not runs_alone(wanted):
+            return web.json_response({"message": ALONE}, status=422)
         store.set_cluster(str(object_at(cluster, "metadata")["name"]), spec)
         self._on_edit()
         return web.json_response(store.cluster)
@@ -111,6 +116,13 @@ class ControlServer:
     async def _secret(self, request: web.Request) -> web.Response:
         values = self._platform.store.secret(request.match_info["name"])
         return web.json_response(values, status=200 if values else 404)
+
+
+def runs_alone(cluster: RealtimeCluster) -> bool:
+    """Whether a cluster can do without the local Redis: at most one worker, or a Redis that is elsewhere."""
+    spec = cluster.spec
+    few = spec.autoscaling is None and spec.replicas <= 1 and spec.server.workers == 1
+    return few or spec.backplane.redis.external is not None
 
 
 async def serve(server: ControlServer, path: str) -> web.AppRunner:

@@ -99,8 +99,23 @@ async def test_a_name_that_is_none_is_not_found(site: Site, name: str) -> None:
 
 async def test_a_patch_changes_the_spec_and_wakes_the_platform(site: Site) -> None:
     """What is null goes, what is not named stays."""
-    status, cluster = await site.patch('{"spec": {"replicas": 3, "server": null}}')
-    assert (status, cluster["spec"], site.edits) == (200, {"replicas": 3}, ["edited"])
+    status, cluster = await site.patch('{"spec": {"replicas": 1, "server": null}}')
+    assert (status, cluster["spec"], site.edits) == (200, {"replicas": 1}, ["edited"])
+
+
+@pytest.mark.parametrize(
+    "spec",
+    [
+        '{"replicas": 2, "server": null}',
+        '{"replicas": 1}',
+        '{"replicas": 1, "server": null, "autoscaling": {"maxReplicas": 2, "connectionsPerReplica": 1}}',
+    ],
+)
+async def test_without_redis_there_is_one_server_with_one_worker(site: Site, spec: str) -> None:
+    """More could not reach each other: two servers, two workers, an autoscaler are refused."""
+    status, document = await site.patch(f'{{"spec": {spec}}}')
+    assert (status, site.edits) == (422, [])
+    assert "without a redis-server" in str(document["message"])
 
 
 async def test_a_patch_that_is_no_text_is_refused(site: Site) -> None:
