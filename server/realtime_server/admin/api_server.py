@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import base64
 from collections import Counter
 from collections.abc import Awaitable, Callable
@@ -24,6 +25,9 @@ BODY_BYTES = 8 * 1024 * 1024
 """Largest body that a call takes."""
 MAX_BROADCAST = 10_000
 """Channels in one broadcast."""
+MAX_BATCH = 1_000
+"""Commands in one batch."""
+BATCH = "batch"
 
 
 class NotSupportedError(Exception):
@@ -76,6 +80,13 @@ class History(msgspec.Struct):
     limit: int = 0
     since: Position | None = None
     reverse: bool = False
+
+
+class Batch(msgspec.Struct):
+    """Several commands, each an object with one field: the method's name, and in it what the method takes."""
+
+    commands: list[dict[str, msgspec.Raw]] = []
+    parallel: bool = False
 
 
 class ApiHandlers:
@@ -217,8 +228,8 @@ def _history(page: HistoryPage) -> object:
     }
 
 
-def _error(error: ErrorCode) -> dict[str, object]:
-    return {"code": error.code, "message": error.message}
+def _error(error: ErrorCode, why: str = "") -> dict[str, object]:
+    return {"code": error.code, "message": f"{error.message}: {why}" if why else error.message}
 
 
 class ApiServer:
@@ -242,8 +253,12 @@ class ApiServer:
     async def _serve(self, request: web.Request) -> web.Response:
         method = request.match_info["method"]
         response = await self._answer(request, method)
-        self.requests[method if method in self._handlers.methods else "unknown", response.status] += 1
+        self._count(method, response.status)
         return response
+
+    def _count(self, method: str, status: int) -> None:
+        known = method in self._handlers.methods or method == BATCH
+        self.requests[method if known else "unknown", status] += 1
 
     async def _answer(self, request: web.Request, method: str) -> web.Response:
         if not self._is_authorized(request):
@@ -251,7 +266,7 @@ class ApiServer:
         try:
             body = await request.read() or b"{}"
             body.decode()  # the JSON decoder does not look into the strings of raw data
-            document = {"result": await self._call(method, body)}
+            document = await (self._batch(body) if method == BATCH else self._result(method, body))
         except web.HTTPRequestEntityTooLarge:
             return error_response(413, f"the body is larger than {BODY_BYTES} bytes")
         except web.RequestPayloadError:
@@ -260,18 +275,38 @@ class ApiServer:
             return error_response(400, "the body is not JSON: it is not UTF-8")
         except RecursionError:
             return error_response(400, "the body is nested too deeply")
-        except msgspec.ValidationError as error:
-            return _failed(codes.BAD_REQUEST, str(error))
+        except FAILURES as error:
+            return json_response({"error": _failure(method, error)})
         except msgspec.DecodeError as error:
             return error_response(400, f"the body is not JSON: {error}")
-        except NotSupportedError as error:
-            return _failed(codes.NOT_AVAILABLE, str(error))
-        except CommandError as error:
-            return _failed(error.error)
-        except BackplaneError as error:
-            logger.warning("api call failed", method=method, error=str(error))
-            return _failed(codes.INTERNAL)
         return web.Response(body=msgspec.json.encode(document), content_type="application/json")
+
+    async def _result(self, method: str, body: bytes) -> dict[str, object]:
+        return {"result": await self._call(method, body)}
+
+    async def _batch(self, body: bytes) -> dict[str, object]:
+        """A reply for each command, in their order: the method's name with its result, or an error.
+
+        Commands follow one another, also after one has failed; with `parallel` they run at once.
+        """
+        batch = msgspec.json.decode(body, type=Batch)
+        if not batch.commands or len(batch.commands) > MAX_BATCH:
+            raise CommandError(codes.BAD_REQUEST)
+        if batch.parallel:
+            return {"replies": await asyncio.gather(*map(self._reply, batch.commands))}
+        return {"replies": [await self._reply(command) for command in batch.commands]}
+
+    async def _reply(self, command: dict[str, msgspec.Raw]) -> dict[str, object]:
+        try:
+            ((method, body),) = command.items()
+        except ValueError:
+            return {"error": _error(codes.BAD_REQUEST)}
+        try:
+            reply: dict[str, object] = {method: await self._call(method, bytes(body))}
+        except FAILURES as error:
+            reply = {"error": _failure(method, error)}
+        self._count(method, 200)
+        return reply
 
     async def _call(self, method: str, body: bytes) -> object:
         handler = self._handlers.methods.get(method)
@@ -288,9 +323,21 @@ class ApiServer:
         return same_secret(given, self._key.read())
 
 
-def _failed(error: ErrorCode, why: str = "") -> web.Response:
-    message = f"{error.message}: {why}" if why else error.message
-    return json_response({"error": {"code": error.code, "message": message}})
+FAILURES = (msgspec.ValidationError, NotSupportedError, CommandError, BackplaneError)
+"""What can go wrong with a call whose body is JSON."""
+
+
+def _failure(method: str, error: Exception) -> dict[str, object]:
+    """The error of a call, as its caller gets it."""
+    match error:
+        case msgspec.ValidationError():
+            return _error(codes.BAD_REQUEST, str(error))
+        case NotSupportedError():
+            return _error(codes.NOT_AVAILABLE, str(error))
+        case CommandError():
+            return _error(error.error)
+    logger.warning("api call failed", method=method, error=str(error))
+    return _error(codes.INTERNAL)
 
 
 async def _health(_request: web.Request) -> web.Response:

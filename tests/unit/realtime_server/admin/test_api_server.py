@@ -13,7 +13,7 @@ import aiohttp
 import pytest
 from aiohttp import web
 
-from realtime_server.admin.api_server import BODY_BYTES, ApiServer, serve
+from realtime_server.admin.api_server import BODY_BYTES, MAX_BATCH, ApiServer, serve
 from realtime_server.app import make_node
 from realtime_server.core.node import Node
 from realtime_server.core.ports import BackplaneError
@@ -157,9 +157,9 @@ async def test_a_body_that_is_too_large_gets_413(site: Site) -> None:
 
 async def test_an_unknown_method_gets_104(site: Site) -> None:
     """The methods that are still to come, too."""
-    for method in ("subscribe", "refresh", "channels", "batch", "nothing"):
+    for method in ("subscribe", "refresh", "channels", "nothing"):
         assert await site.call(method) == error(104, "method not found")
-    assert site.server.requests["unknown", 200] == 5
+    assert site.server.requests["unknown", 200] == 4
 
 
 @pytest.mark.parametrize(
@@ -373,3 +373,75 @@ async def test_health_needs_no_key(site: Site) -> None:
     """For load balancers in front of the API."""
     async with site.session.get(f"{site.address}/health") as response:
         assert (response.status, await response.json()) == (200, {})
+
+
+# several at once
+
+
+@pytest.mark.parametrize("parallel", [False, True])
+async def test_a_batch_has_a_reply_for_each_command(site: Site, *, parallel: bool) -> None:
+    """In their order, under the method's name; one that fails does not stop the others."""
+    commands = [
+        {"publish": {"channel": "chat:a", "data": 1}},
+        {"publish": {"channel": "nothing:a", "data": 1}},
+        {"history": {"channel": "plain:a"}},
+        {"publish": {"channel": "chat:b", "data": 2}},
+        {"broadcast": {"channels": ["chat:c", "nothing:c"], "data": 3}},
+    ]
+    answer = await site.call("batch", commands=commands, parallel=parallel)
+    assert isinstance(answer, dict)
+    published, unknown, without_history, other, broadcast = answer["replies"]
+    assert published["publish"]["offset"] == other["publish"]["offset"] == 1
+    assert unknown == error(102, "unknown channel")
+    assert without_history == error(108, "not available")
+    assert [list(response) for response in broadcast["broadcast"]["responses"]] == [["result"], ["error"]]
+    assert site.server.requests["publish", 200] == 3
+    assert site.server.requests["batch", 200] == 1
+
+
+async def test_commands_of_a_batch_follow_one_another(site: Site) -> None:
+    """What one publishes the next one finds."""
+    commands = [{"publish": {"channel": "chat:a", "data": number}} for number in range(3)]
+    commands.append({"history": {"channel": "chat:a", "limit": -1}})
+    answer = await site.call("batch", commands=commands)
+    assert isinstance(answer, dict)
+    kept = answer["replies"][3]["history"]["publications"]
+    assert [publication["data"] for publication in kept] == [0, 1, 2]
+
+
+@pytest.mark.parametrize(
+    ("command", "expected"),
+    [
+        ({}, error(107, "bad request")),
+        ({"info": {}, "publish": {}}, error(107, "bad request")),
+        ({"nothing": {}}, error(104, "method not found")),
+        ({"batch": {"commands": [{"info": {}}]}}, error(104, "method not found")),
+        ({"publish": {"channel": "chat:a"}}, error(107, "bad request")),
+        ({"publish": {"channel": "chat:a", "data": 1, "delta": True}}, error(108, "not available: delta")),
+    ],
+    ids=["nothing", "two methods", "unknown", "a batch", "no data", "not supported"],
+)
+async def test_a_command_that_cannot_be_carried_out_is_an_error_of_its_own(
+    site: Site, command: object, expected: object
+) -> None:
+    """The one beside it is carried out."""
+    answer = await site.call("batch", commands=[command, {"publish": {"channel": "chat:a", "data": 1}}])
+    assert isinstance(answer, dict)
+    assert answer["replies"][0] == expected
+    assert answer["replies"][1]["publish"]["offset"] == 1
+
+
+@pytest.mark.parametrize("commands", [[], [{"info": {}}] * (MAX_BATCH + 1)], ids=["none", "too many"])
+async def test_a_batch_has_some_commands_and_not_too_many(site: Site, commands: object) -> None:
+    """Else nothing of it is carried out."""
+    assert await site.call("batch", commands=commands) == error(107, "bad request")
+
+
+@pytest.mark.parametrize(
+    "body", ['{"commands": 7}', '{"commands": [7]}', '{"commands": [{"info": {}}], "parallel": 7}']
+)
+async def test_a_batch_of_another_shape_is_a_bad_request(site: Site, body: str) -> None:
+    """107, with what would be right."""
+    status, answer = await site.post("batch", body, **{"X-API-Key": KEY})
+    assert status == 200
+    assert json.loads(answer)["error"]["code"] == 107
