@@ -18,9 +18,10 @@ from rich.text import Text
 
 from realtime_operator import naming
 from realtime_operator.api.base import JsonObject
+from realtime_operator.api.document import dig, objects_at
 from realtime_operator.cli import views
 from realtime_operator.cli.client import CLOSING_SECONDS, make_token
-from realtime_operator.cli.document import dig, objects, text, whole
+from realtime_operator.cli.document import text, whole
 from realtime_operator.cli.local_run import Listener, LocalOptions, LocalRun
 from realtime_operator.cli.output import show
 from realtime_operator.cli.ports import free_port
@@ -205,7 +206,7 @@ class Show:
     def _updated(self, before: str) -> bool:
         cluster = self.local.cluster
         current = text(cluster, "status", "currentRevision")
-        servers = objects(cluster, "status", "servers")
+        servers = objects_at(cluster, "status", "servers")
         same = all(server.get("revision") == current for server in servers)
         return current != before and same and text(cluster, "status", "phase") == "Ready"
 
@@ -268,6 +269,6 @@ class Show:
         servers = "  ".join(
             f"{text(s, 'name').rpartition('-')[2]} ({'new' if s.get('revision') == target else 'old'},"
             f" {text(s, 'state')}): {whole(s, 'connections') or 0}"
-            for s in objects(cluster, "status", "servers")
+            for s in objects_at(cluster, "status", "servers")
         )
         return f"    {servers} | published {len(tally.published)}, delivered {tally.delivered}"

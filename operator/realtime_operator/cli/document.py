@@ -1,17 +1,11 @@
-"""Reads deep in JSON documents without surprises: what is not there, or of another type, is empty."""
+"""What stands in a document, as people are shown it."""
 
 from __future__ import annotations
 
 from datetime import UTC, datetime
 
-from realtime_operator.api.base import JsonObject, JsonValue
-
-
-def dig(document: JsonValue, *path: str) -> JsonValue:
-    """A value deep in a document, None when a part of the path is missing."""
-    for part in path:
-        document = document.get(part) if isinstance(document, dict) else None
-    return document
+from realtime_operator.api.base import JsonValue
+from realtime_operator.api.document import dig
 
 
 def text(document: JsonValue, *path: str, default: str = "") -> str:
@@ -24,12 +18,6 @@ def whole(document: JsonValue, *path: str) -> int | None:
     """A whole number; None when it is missing."""
     value = dig(document, *path)
     return value if isinstance(value, int) and not isinstance(value, bool) else None
-
-
-def objects(document: JsonValue, *path: str) -> list[JsonObject]:
-    """The objects of a list."""
-    value = dig(document, *path)
-    return [item for item in value if isinstance(item, dict)] if isinstance(value, list) else []
 
 
 def age(timestamp: str, now: datetime | None = None) -> str:

@@ -11,8 +11,9 @@ from rich.live import Live
 from rich.text import Text
 
 from realtime_operator import naming
+from realtime_operator.api.document import dig, objects_at
 from realtime_operator.cli import views
-from realtime_operator.cli.document import dig, objects, text, whole
+from realtime_operator.cli.document import text, whole
 from realtime_operator.cli.local_run import Listener, LocalOptions, LocalRun
 from realtime_operator.cli.screen import REFRESH_SECONDS, Screen
 
@@ -65,7 +66,7 @@ async def _say_why_not_ready(run: LocalRun, screen: Screen) -> None:
 
 
 def _channel(run: LocalRun) -> str:
-    namespaces = [text(namespace, "name") for namespace in objects(run.cluster, "spec", "namespaces")]
+    namespaces = [text(namespace, "name") for namespace in objects_at(run.cluster, "spec", "namespaces")]
     return f"{namespaces[0]}:lobby" if namespaces and namespaces[0] != "default" else "lobby"
 
 
@@ -93,7 +94,7 @@ async def _live(run: LocalRun, screen: Screen) -> AsyncIterator[None]:
 
 def _view(run: LocalRun) -> RenderableType:
     cluster = run.cluster
-    if not objects(cluster, "status", "servers"):
+    if not objects_at(cluster, "status", "servers"):
         return Text("starting", style="dim")
     parts: list[RenderableType] = ["", views.server_table(cluster)]
     if dig(cluster, "status", "rollout") is not None:

@@ -17,6 +17,7 @@ from datetime import UTC, datetime
 from realtime_operator import naming
 from realtime_operator.api.base import JsonObject, JsonValue
 from realtime_operator.api.crd import build_crd
+from realtime_operator.api.document import dig, objects_at, text_at
 from realtime_operator.builders import BuildSettings
 from realtime_operator.cli.target import Door, Event, Finding, Severity, credential, find, name_of, read_cluster
 from realtime_operator.errors import ForbiddenError, InputError, NotFoundError, PlatformError
@@ -24,7 +25,7 @@ from realtime_operator.metrics import Metrics
 from realtime_operator.planning.settings import PlanSettings
 from realtime_operator.planning.world import Server, ServerReport
 from realtime_operator.platforms.kubernetes.client import Context, KubernetesClient, context_of, path_of
-from realtime_operator.platforms.kubernetes.observe import DRAIN_REQUESTED, dig, objects, read_server, text
+from realtime_operator.platforms.kubernetes.observe import DRAIN_REQUESTED, read_server
 from realtime_operator.pods.admin_client import read_report
 
 NEEDED = (
@@ -85,9 +86,11 @@ class KubernetesTarget:
         """See Target."""
         await find(self, name)
         query = {"fieldSelector": f"involvedObject.kind={naming.KIND},involvedObject.name={name}"}
-        found = objects((await self._client.get(path_of("v1", "Event", self._namespace), query)).get("items"))
+        found = objects_at(await self._client.get(path_of("v1", "Event", self._namespace), query), "items")
         told = [
-            Event(text(item, "lastTimestamp"), text(item, "type"), text(item, "reason"), text(item, "message"))
+            Event(
+                text_at(item, "lastTimestamp"), text_at(item, "type"), text_at(item, "reason"), text_at(item, "message")
+            )
             for item in found
         ]
         return sorted(told, key=lambda event: event.at)
@@ -107,7 +110,7 @@ class KubernetesTarget:
         selector = f"{naming.LABEL_CLUSTER}={name},{naming.LABEL_COMPONENT}={naming.COMPONENT_SERVER}"
         pods = await self._client.list_items(path_of("v1", "Pod", self._namespace), selector)
         token = (await self.secret(naming.credentials_secret(name))).get(naming.KEY_ADMIN_TOKEN, "")
-        reports = await asyncio.gather(*(self._report(text(pod, "metadata", "name"), token) for pod in pods))
+        reports = await asyncio.gather(*(self._report(text_at(pod, "metadata", "name"), token) for pod in pods))
         servers = [read_server(pod, report) for pod, report in zip(pods, reports, strict=True)]
         return sorted(servers, key=lambda server: server.name)
 
@@ -115,10 +118,10 @@ class KubernetesTarget:
         """See Target. The image that the running servers have by the operator's default is what it would use again."""
         selector = f"{naming.LABEL_CLUSTER}={name}"
         sets = await self._client.list_items(path_of("apps/v1", "ReplicaSet", self._namespace), selector)
-        newest = max(sets, key=lambda item: text(item, "metadata", "creationTimestamp"), default=None)
-        containers = objects(dig(newest, "spec", "template", "spec", "containers")) if newest else []
-        image = text(containers[0], "image") if containers else "unknown"
-        policy = text(containers[0], "imagePullPolicy") if containers else "IfNotPresent"
+        newest = max(sets, key=lambda item: text_at(item, "metadata", "creationTimestamp"), default=None)
+        containers = objects_at(newest, "spec", "template", "spec", "containers") if newest else []
+        image = text_at(containers[0], "image") if containers else "unknown"
+        policy = text_at(containers[0], "imagePullPolicy") if containers else "IfNotPresent"
         return PlanSettings(BuildSettings(server_image=image, redis_image="unknown", server_image_pull_policy=policy))
 
     async def drain(self, name: str, server: Server) -> None:
@@ -209,7 +212,7 @@ class KubernetesTarget:
         review: JsonObject = {"apiVersion": "authentication.k8s.io/v1", "kind": "SelfSubjectReview"}
         before = time.time()
         answer = await self._client.create("/apis/authentication.k8s.io/v1/selfsubjectreviews", review)
-        written = text(answer, "metadata", "creationTimestamp")
+        written = text_at(answer, "metadata", "creationTimestamp")
         if not written:
             return Finding("clock", Severity.OK, "the API server does not tell its time")
         skew = abs(datetime.fromisoformat(written).astimezone(UTC).timestamp() - before)
@@ -246,5 +249,5 @@ class KubernetesTarget:
 
 def _schema_of(definition: JsonObject) -> JsonValue:
     """What a CRD says of the spec's fields, without what API servers add."""
-    version = objects(dig(definition, "spec", "versions"))[0]
+    version = objects_at(definition, "spec", "versions")[0]
     return dig(version, "schema", "openAPIV3Schema", "properties", "spec")

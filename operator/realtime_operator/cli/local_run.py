@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import copy
 import signal
 from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass
@@ -22,7 +23,7 @@ from realtime_operator.platforms.local.control_server import ControlServer, serv
 from realtime_operator.platforms.local.driver import LocalPlatform
 from realtime_operator.platforms.local.fleet import Fleet
 from realtime_operator.platforms.local.lock import Lock
-from realtime_operator.platforms.local.object_store import NAMESPACE, Event, ObjectStore, copy_of
+from realtime_operator.platforms.local.object_store import NAMESPACE, Event, ObjectStore
 from realtime_operator.platforms.local.redis import LocalRedis, find_redis_server
 from realtime_operator.platforms.local.server_files import Ports, ServerFiles
 from realtime_operator.platforms.local.settings import SETTINGS
@@ -189,7 +190,7 @@ class LocalRun:
 
     def _possible(self, file: ClusterFile) -> JsonObject:
         """The spec, or what can be had of it without Redis: one server at a time, with its messages to itself."""
-        spec = copy_of(file.spec)
+        spec = copy.deepcopy(file.spec)
         external = file.cluster.spec.backplane.redis.external is not None
         if self.redis is not None or external:
             return spec

@@ -10,7 +10,8 @@ from rich.table import Table
 from rich.text import Text
 
 from realtime_operator.api.base import JsonObject
-from realtime_operator.cli.document import age, dig, objects, text, whole
+from realtime_operator.api.document import dig, objects_at
+from realtime_operator.cli.document import age, text, whole
 from realtime_operator.cli.output import bar, number, table, word
 from realtime_operator.cli.target import Event
 
@@ -40,7 +41,7 @@ def _cluster_row(cluster: JsonObject, *, wide: bool, now: datetime | None) -> li
 
 def condition_message(cluster: JsonObject, kind: str) -> str:
     """The sentence of a condition."""
-    found = [c for c in objects(cluster, "status", "conditions") if c.get("type") == kind]
+    found = [c for c in objects_at(cluster, "status", "conditions") if c.get("type") == kind]
     return text(found[0], "message") if found else ""
 
 
@@ -49,7 +50,7 @@ def complaints(cluster: JsonObject) -> list[str]:
     good = {"Accepted": "True", "BackplaneReady": "True", "Degraded": "False", "Ready": "True"}
     found = [
         text(condition, "message")
-        for condition in objects(cluster, "status", "conditions")
+        for condition in objects_at(cluster, "status", "conditions")
         if text(condition, "status") != good.get(text(condition, "type"), text(condition, "status"))
     ]
     return list(dict.fromkeys(found))
@@ -61,7 +62,7 @@ def status_view(cluster: JsonObject, where: str) -> RenderableType:
     phase = text(cluster, "status", "phase", default="Pending")
     title = Text.assemble((name, "bold"), "  ", word(phase), "  ", (f"on {where}", "dim"))
     parts: list[RenderableType] = [title, "", _facts(cluster), "", _conditions(cluster)]
-    if objects(cluster, "status", "servers"):
+    if objects_at(cluster, "status", "servers"):
         parts += ["", server_table(cluster)]
     return Group(*parts)
 
@@ -111,14 +112,14 @@ def rollout_line(cluster: JsonObject) -> str:
 def _conditions(cluster: JsonObject) -> Table:
     rows = [
         (text(c, "type"), text(c, "status"), text(c, "reason"), text(c, "message"))
-        for c in objects(cluster, "status", "conditions")
+        for c in objects_at(cluster, "status", "conditions")
     ]
     return table(("CONDITION", "STATUS", "REASON", "MESSAGE"), rows)
 
 
 def server_table(cluster: JsonObject) -> Table:
     """One line for each server, with a bar for its connections."""
-    servers = objects(cluster, "status", "servers")
+    servers = objects_at(cluster, "status", "servers")
     most = max((whole(server, "connections") or 0 for server in servers), default=0)
     target = text(cluster, "status", "targetRevision")
     rows = [

@@ -34,7 +34,7 @@ from realtime_operator.planning.plan import (
 from realtime_operator.planning.reasons import ConditionType, Reason
 from realtime_operator.planning.rollout import Fleet, RolloutStep
 from realtime_operator.planning.settings import PlanSettings
-from realtime_operator.planning.world import ObjectKey, Server, World
+from realtime_operator.planning.world import ObjectKey, Server, World, object_key
 
 
 @dataclass(frozen=True, slots=True)
@@ -245,10 +245,3 @@ def _look_again(
     if actions or waiting or facts.step.retiring or fleet.target_replicas != len(fleet.live):
         return settings.poll_seconds
     return settings.autoscaling_poll_seconds if cluster.spec.autoscaling is not None else None
-
-
-def object_key(manifest: JsonObject) -> ObjectKey:
-    """The key of a manifest."""
-    metadata = manifest["metadata"]
-    assert isinstance(metadata, dict)
-    return ObjectKey(str(manifest["apiVersion"]), str(manifest["kind"]), str(metadata["name"]))

@@ -11,6 +11,7 @@ from datetime import datetime
 from enum import StrEnum
 
 from realtime_operator.api.base import JsonObject
+from realtime_operator.api.document import text_at
 
 
 @dataclass(frozen=True, slots=True, order=True)
@@ -20,6 +21,11 @@ class ObjectKey:
     api_version: str
     kind: str
     name: str
+
+
+def object_key(document: JsonObject) -> ObjectKey:
+    """The key of a manifest or of a live object."""
+    return ObjectKey(str(document["apiVersion"]), str(document["kind"]), text_at(document, "metadata", "name"))
 
 
 class ServerState(StrEnum):

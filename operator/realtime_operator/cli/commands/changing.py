@@ -11,9 +11,10 @@ from typing import Annotated
 import typer
 
 from realtime_operator.api.base import JsonObject
+from realtime_operator.api.document import dig, objects_at
 from realtime_operator.cli import views
 from realtime_operator.cli.command import ClusterOption
-from realtime_operator.cli.document import age, dig, objects, text, whole
+from realtime_operator.cli.document import age, text, whole
 from realtime_operator.cli.output import Output, OutputOption, document, say, show, table
 from realtime_operator.cli.target import Target, find, find_server, name_of, read_cluster
 from realtime_operator.errors import InputError, PlatformError
@@ -119,7 +120,7 @@ async def rollout_history(target: Target, cluster: ClusterOption = None, output:
 
     """
     found = await find(target, cluster)
-    kept = objects(found, "status", "revisionHistory")
+    kept = objects_at(found, "status", "revisionHistory")
     if output in {Output.JSON, Output.YAML}:
         document([*kept], output)
         return
@@ -148,7 +149,7 @@ async def rollout_undo(
     found = await find(target, cluster)
     name = name_of(found)
     wanted = text(found, "status", "targetRevision")
-    chosen = [e for e in objects(found, "status", "revisionHistory") if _is_chosen(e, to, wanted)]
+    chosen = [e for e in objects_at(found, "status", "revisionHistory") if _is_chosen(e, to, wanted)]
     if not chosen:
         raise InputError(f"{name} has no revision {to or 'before this one'}: see `rollout history`")
     spec = found.get("spec")

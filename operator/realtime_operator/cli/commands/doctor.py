@@ -10,10 +10,11 @@ from rich.console import RenderableType
 
 from realtime_operator import naming
 from realtime_operator.api.base import JsonObject
+from realtime_operator.api.document import dig, objects_at
 from realtime_operator.api.v1alpha1 import RealtimeCluster
 from realtime_operator.cli.command import ClusterOption
 from realtime_operator.cli.commands.probing import ARRIVAL_SECONDS, channel_of
-from realtime_operator.cli.document import dig, objects, text
+from realtime_operator.cli.document import text
 from realtime_operator.cli.message import Message
 from realtime_operator.cli.output import Output, OutputOption, document, show, table, word, working
 from realtime_operator.cli.target import Finding, Severity, Target, credential, find, read_cluster
@@ -87,7 +88,7 @@ async def _examine(target: Target, stored: JsonObject) -> Sequence[Finding]:
 
 def conditions(stored: JsonObject) -> list[Finding]:
     """What the operator says of the cluster; nothing said yet is a finding as well."""
-    told = objects(stored, "status", "conditions")
+    told = objects_at(stored, "status", "conditions")
     if not told:
         advice = "is the operator running? kubectl get pods -A -l app.kubernetes.io/name=realtime-operator"
         return [Finding("operator", Severity.ERROR, "it has not said anything about the cluster", advice)]

@@ -9,8 +9,8 @@ import typer
 from rich.live import Live
 
 from realtime_operator.api.base import JsonObject
+from realtime_operator.api.document import dig
 from realtime_operator.cli import views
-from realtime_operator.cli.document import dig
 from realtime_operator.cli.output import Output, OutputOption, console, document, show
 from realtime_operator.cli.target import Target, find, name_of
 

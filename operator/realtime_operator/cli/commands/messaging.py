@@ -11,8 +11,9 @@ from typing import Annotated
 import typer
 
 from realtime_operator.api.base import JsonObject, JsonValue
+from realtime_operator.api.document import dig, objects_at
 from realtime_operator.cli.command import ClusterOption
-from realtime_operator.cli.document import dig, objects, text
+from realtime_operator.cli.document import text
 from realtime_operator.cli.message import Message
 from realtime_operator.cli.output import Output, OutputOption, document, say, show, table
 from realtime_operator.cli.target import Target, find, name_of, read_cluster
@@ -136,7 +137,7 @@ async def history(
     if output in {Output.JSON, Output.YAML}:
         document(result, output)
         return
-    kept = reversed(objects(result, "publications"))
+    kept = reversed(objects_at(result, "publications"))
     rows = [(text(p, "offset"), json.dumps(p.get("data"), ensure_ascii=False)) for p in kept]
     show(table(("OFFSET", "DATA"), rows, right=("OFFSET",)))
     say(f"offset {text(result, 'offset', default='0')}, epoch {text(result, 'epoch')}", "dim")
@@ -154,7 +155,7 @@ async def info(target: Target, cluster: ClusterOption = None, output: OutputOpti
         document(result, output)
         return
     columns = ("name", "version", "num_clients", "num_users", "num_channels", "uptime")
-    rows = sorted(tuple(text(node, column, default="0") for column in columns) for node in objects(result, "nodes"))
+    rows = sorted(tuple(text(node, column, default="0") for column in columns) for node in objects_at(result, "nodes"))
     show(table(("NAME", "VERSION", "CLIENTS", "USERS", "CHANNELS", "UPTIME"), rows))
 
 

@@ -11,6 +11,7 @@ import structlog
 
 from realtime_operator import naming
 from realtime_operator.api.base import JsonObject
+from realtime_operator.api.document import dig, text_at
 from realtime_operator.errors import NotFoundError, PlatformError
 from realtime_operator.metrics import Metrics
 from realtime_operator.planning.plan import (
@@ -29,7 +30,7 @@ from realtime_operator.planning.plan import (
     SetStatus,
 )
 from realtime_operator.platforms.kubernetes.client import KubernetesClient, path_of
-from realtime_operator.platforms.kubernetes.observe import admin_token, dig, text
+from realtime_operator.platforms.kubernetes.observe import admin_token
 from realtime_operator.pods.admin_client import AdminClient, ServerUnavailableError
 
 logger = structlog.get_logger()
@@ -46,8 +47,8 @@ class Applier:
         self._admin = admin
         self._metrics = metrics
         self._owner = owner
-        self._namespace = text(owner, "metadata", "namespace")
-        self._name = text(owner, "metadata", "name")
+        self._namespace = text_at(owner, "metadata", "namespace")
+        self._name = text_at(owner, "metadata", "name")
 
     async def apply(self, plan: Plan) -> None:
         """Carry out all actions in their order; raises PlatformError at the first that fails.
@@ -83,8 +84,8 @@ class Applier:
                 await self._set_status(action)
 
     def _path_of(self, manifest: JsonObject) -> str:
-        name = text(manifest, "metadata", "name")
-        return path_of(text(manifest, "apiVersion"), text(manifest, "kind"), self._namespace, name)
+        name = text_at(manifest, "metadata", "name")
+        return path_of(text_at(manifest, "apiVersion"), text_at(manifest, "kind"), self._namespace, name)
 
     async def _ensure_secret(self, action: EnsureSecret) -> None:
         path = self._path_of(action.manifest)
@@ -125,7 +126,7 @@ class Applier:
         try:
             pod = await self._client.get(path_of("v1", "Pod", self._namespace, server))
             path = path_of("v1", "Secret", self._namespace, naming.credentials_secret(self._name))
-            return text(pod, "status", "podIP"), admin_token(await self._client.get(path))
+            return text_at(pod, "status", "podIP"), admin_token(await self._client.get(path))
         except NotFoundError:
             return "", ""
 
@@ -155,7 +156,7 @@ class Applier:
                 "kind": naming.KIND,
                 "name": self._name,
                 "namespace": self._namespace,
-                "uid": text(self._owner, "metadata", "uid"),
+                "uid": text_at(self._owner, "metadata", "uid"),
             },
             "type": action.type.value,
             "reason": str(action.reason),
@@ -191,7 +192,7 @@ def _marks(action: Quiesce | Resume | SetDeletionCost) -> JsonObject:
 
 def _about(action: Action) -> str:
     if isinstance(action, ApplyObject | EnsureSecret):
-        return f"{text(action.manifest, 'kind')} {text(action.manifest, 'metadata', 'name')}"
+        return f"{text_at(action.manifest, 'kind')} {text_at(action.manifest, 'metadata', 'name')}"
     if isinstance(action, EmitEvent | SetStatus):
         return ""
     return str(action)

@@ -17,9 +17,9 @@ from enum import StrEnum
 import structlog
 
 from realtime_operator.api.base import JsonObject
+from realtime_operator.api.document import dig, text_at
 from realtime_operator.errors import ConflictError, LeaseLostError, NotFoundError, PlatformError
 from realtime_operator.platforms.kubernetes.client import KubernetesClient, path_of
-from realtime_operator.platforms.kubernetes.observe import dig, text
 
 logger = structlog.get_logger()
 
@@ -58,7 +58,7 @@ def decide(lease: JsonObject | None, seen: Sighting | None, identity: str, durat
     """Take a Lease that nobody holds or whose holder has been silent for its duration; renew one's own."""
     if lease is None:
         return Step.CREATE
-    holder = text(lease, "spec", "holderIdentity")
+    holder = text_at(lease, "spec", "holderIdentity")
     if holder == identity:
         return Step.RENEW
     if not holder:
@@ -114,7 +114,7 @@ class Lease:
         self.renewed_at = None
         try:
             lease = await self._client.get(self._path)
-            if text(lease, "spec", "holderIdentity") == self._settings.identity:
+            if text_at(lease, "spec", "holderIdentity") == self._settings.identity:
                 await self._client.replace(self._path, self._written(lease, holder=""))
         except PlatformError as error:
             logger.warning("lease not released", error=str(error))
@@ -152,7 +152,7 @@ class Lease:
             self._contact_at = time.monotonic()
             return None
         self._contact_at = time.monotonic()
-        holder, version = text(lease, "spec", "holderIdentity"), text(lease, "metadata", "resourceVersion")
+        holder, version = text_at(lease, "spec", "holderIdentity"), text_at(lease, "metadata", "resourceVersion")
         if self._seen is None or (self._seen.holder, self._seen.version) != (holder, version):
             self._seen = Sighting(holder, version, time.monotonic())
         return lease
@@ -173,5 +173,5 @@ class Lease:
         }
         metadata: JsonObject = {"name": self._settings.name, "namespace": self._settings.namespace}
         if lease is not None:
-            metadata["resourceVersion"] = text(lease, "metadata", "resourceVersion")
+            metadata["resourceVersion"] = text_at(lease, "metadata", "resourceVersion")
         return {"apiVersion": "coordination.k8s.io/v1", "kind": "Lease", "metadata": metadata, "spec": spec}

@@ -9,12 +9,13 @@ from collections.abc import Iterable, Mapping
 from datetime import datetime
 
 from realtime_operator import naming
-from realtime_operator.api.base import JsonObject, JsonValue
+from realtime_operator.api.base import JsonObject
+from realtime_operator.api.document import dig, objects_at, text_at
 from realtime_operator.api.references import references
 from realtime_operator.api.v1alpha1 import RealtimeCluster
 from realtime_operator.errors import NotFoundError
 from realtime_operator.planning.difference import controller_uid
-from realtime_operator.planning.world import ObjectKey, Server, ServerReport, World
+from realtime_operator.planning.world import Server, ServerReport, World, object_key
 from realtime_operator.platforms.kubernetes.client import KubernetesClient, path_of
 from realtime_operator.pods.admin_client import AdminClient
 
@@ -32,24 +33,6 @@ OWNED_KINDS = (
 )
 
 
-def dig(document: JsonValue, *path: str) -> JsonValue:
-    """A value deep in a document, None when a part of the path is missing."""
-    for part in path:
-        document = document.get(part) if isinstance(document, dict) else None
-    return document
-
-
-def text(document: JsonValue, *path: str) -> str:
-    """A text deep in a document, empty when it is missing."""
-    value = dig(document, *path)
-    return value if isinstance(value, str) else ""
-
-
-def objects(value: JsonValue) -> list[JsonObject]:
-    """The objects in a list, none when it is no list."""
-    return [item for item in value if isinstance(item, dict)] if isinstance(value, list) else []
-
-
 async def observe(client: KubernetesClient, admin: AdminClient, cluster: RealtimeCluster) -> World:
     """The World of a cluster now. Raises PlatformError when the API server cannot be asked."""
     namespace, name = cluster.metadata.namespace, cluster.metadata.name
@@ -62,19 +45,14 @@ async def observe(client: KubernetesClient, admin: AdminClient, cluster: Realtim
     )
     *owned_lists, pods = lists
     owned = [item for items in owned_lists for item in items if controller_uid(item) == cluster.metadata.uid]
-    secrets = {text(item, "metadata", "name"): item for item in owned if item["kind"] == "Secret"}
+    secrets = {text_at(item, "metadata", "name"): item for item in owned if item["kind"] == "Secret"}
     token = admin_token(secrets.get(naming.credentials_secret(name)))
     servers = await asyncio.gather(*(_observe_server(admin, pod, token) for pod in _ours(pods, owned)))
     return World(
-        objects={key_of(item): without_values(item) for item in owned},
+        objects={object_key(item): without_values(item) for item in owned},
         servers=tuple(servers),
         secrets={**{n: hashes(item) for n, item in secrets.items()}, **await _referred(client, cluster, secrets)},
     )
-
-
-def key_of(item: JsonObject) -> ObjectKey:
-    """The key of a live object."""
-    return ObjectKey(text(item, "apiVersion"), text(item, "kind"), text(item, "metadata", "name"))
 
 
 def without_values(item: JsonObject) -> JsonObject:
@@ -91,7 +69,7 @@ def hashes(secret: JsonObject) -> dict[str, str]:
 
 def admin_token(secret: JsonObject | None) -> str:
     """The admin token in the credentials Secret; empty when there is none."""
-    return base64.b64decode(text(secret or {}, "data", naming.KEY_ADMIN_TOKEN)).decode()
+    return base64.b64decode(text_at(secret or {}, "data", naming.KEY_ADMIN_TOKEN)).decode()
 
 
 async def _referred(
@@ -109,13 +87,13 @@ async def _referred(
 
 def _ours(pods: Iterable[JsonObject], owned: Iterable[JsonObject]) -> list[JsonObject]:
     """Pods whose ReplicaSet is the cluster's."""
-    replica_sets = {text(item, "metadata", "uid") for item in owned if item["kind"] == "ReplicaSet"}
+    replica_sets = {text_at(item, "metadata", "uid") for item in owned if item["kind"] == "ReplicaSet"}
     return [pod for pod in pods if controller_uid(pod) in replica_sets]
 
 
 async def _observe_server(admin: AdminClient, pod: JsonObject, token: str) -> Server:
-    address = text(pod, "status", "podIP")
-    running = text(pod, "status", "phase") == "Running"
+    address = text_at(pod, "status", "podIP")
+    running = text_at(pod, "status", "phase") == "Running"
     report = await admin.report(address, token) if address and token and running else None
     return read_server(pod, report)
 
@@ -125,22 +103,22 @@ def read_server(pod: JsonObject, report: ServerReport | None) -> Server:
     metadata = pod["metadata"]
     annotations = dig(metadata, "annotations")
     waiting_reason, waiting_message = _waiting(pod)
-    quiesced_at = text(annotations, naming.ANNOTATION_QUIESCED_AT)
+    quiesced_at = text_at(annotations, naming.ANNOTATION_QUIESCED_AT)
     return Server(
-        name=text(metadata, "name"),
-        uid=text(metadata, "uid"),
-        revision=text(metadata, "labels", naming.LABEL_REVISION),
-        created_at=datetime.fromisoformat(text(metadata, "creationTimestamp")),
-        serving=text(metadata, "labels", naming.LABEL_SERVING) == "true",
+        name=text_at(metadata, "name"),
+        uid=text_at(metadata, "uid"),
+        revision=text_at(metadata, "labels", naming.LABEL_REVISION),
+        created_at=datetime.fromisoformat(text_at(metadata, "creationTimestamp")),
+        serving=text_at(metadata, "labels", naming.LABEL_SERVING) == "true",
         ready=_condition(pod, "Ready") == "True",
         terminating=dig(metadata, "deletionTimestamp") is not None,
-        failed=text(pod, "status", "phase") in {"Failed", "Succeeded"},
+        failed=text_at(pod, "status", "phase") in {"Failed", "Succeeded"},
         quiesced_at=_time(quiesced_at),
-        drain_requested=text(annotations, naming.ANNOTATION_DRAIN) == DRAIN_REQUESTED,
-        deletion_cost=_cost(text(annotations, naming.ANNOTATION_DELETION_COST)),
+        drain_requested=text_at(annotations, naming.ANNOTATION_DRAIN) == DRAIN_REQUESTED,
+        deletion_cost=_cost(text_at(annotations, naming.ANNOTATION_DELETION_COST)),
         waiting_reason=waiting_reason,
         waiting_message=waiting_message,
-        address=text(pod, "status", "podIP") or None,
+        address=text_at(pod, "status", "podIP") or None,
         report=report,
     )
 
@@ -160,20 +138,20 @@ def _cost(value: str) -> int:
 
 
 def _condition(pod: JsonObject, name: str) -> str:
-    for condition in objects(dig(pod, "status", "conditions")):
+    for condition in objects_at(pod, "status", "conditions"):
         if condition.get("type") == name:
-            return text(condition, "status")
+            return text_at(condition, "status")
     return ""
 
 
 def _waiting(pod: JsonObject) -> tuple[str | None, str | None]:
     """Why the container does not run: what the kubelet says, or the scheduler."""
-    for status in objects(dig(pod, "status", "containerStatuses")):
-        reason = text(status, "state", "waiting", "reason")
+    for status in objects_at(pod, "status", "containerStatuses"):
+        reason = text_at(status, "state", "waiting", "reason")
         if reason:
-            return reason, text(status, "state", "waiting", "message") or None
-    for condition in objects(dig(pod, "status", "conditions")):
+            return reason, text_at(status, "state", "waiting", "message") or None
+    for condition in objects_at(pod, "status", "conditions"):
         if condition.get("type") == "PodScheduled" and condition.get("status") == "False":
-            return text(condition, "reason") or "Unschedulable", text(condition, "message") or None
+            return text_at(condition, "reason") or "Unschedulable", text_at(condition, "message") or None
     started = dig(pod, "status", "containerStatuses")
     return (None, None) if started else ("Pending", None)

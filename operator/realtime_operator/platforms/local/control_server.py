@@ -10,10 +10,10 @@ from importlib.metadata import version
 from aiohttp import web
 
 from realtime_operator.api.base import JsonObject, JsonValue
+from realtime_operator.api.document import object_at
 from realtime_operator.api.errors import InvalidCluster
 from realtime_operator.api.v1alpha1 import RealtimeCluster
 from realtime_operator.platforms.local.driver import LocalPlatform
-from realtime_operator.platforms.local.object_store import object_at
 
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 

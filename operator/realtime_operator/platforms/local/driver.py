@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import copy
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
@@ -30,7 +31,7 @@ from realtime_operator.planning.plan import (
 from realtime_operator.planning.world import Endpoints, ObjectKey, World
 from realtime_operator.platforms.base import Key
 from realtime_operator.platforms.local.fleet import Fleet
-from realtime_operator.platforms.local.object_store import Event, ObjectStore, copy_of
+from realtime_operator.platforms.local.object_store import Event, ObjectStore
 from realtime_operator.platforms.local.redis import LocalRedis
 from realtime_operator.platforms.local.server import LocalServer
 from realtime_operator.pods.admin_client import AdminClient, ServerUnavailableError
@@ -53,7 +54,7 @@ class LocalPlatform:
     async def read(self, key: Key) -> JsonObject | None:
         """See Platform."""
         cluster = self.store.cluster
-        return copy_of(cluster) if cluster is not None and _key_of(cluster) == key else None
+        return copy.deepcopy(cluster) if cluster is not None and _key_of(cluster) == key else None
 
     async def observe(self, cluster: RealtimeCluster) -> World:
         """See Platform. What has ended by itself is brought back first, as controllers of Kubernetes do."""
@@ -67,7 +68,7 @@ class LocalPlatform:
         hashes = {secret: self.store.secret_hashes(secret) for secret in known}
         ports = self.fleet.files.ports
         return World(
-            objects={key: copy_of(live) for key, live in self.store.objects.items()},
+            objects={key: copy.deepcopy(live) for key, live in self.store.objects.items()},
             servers=tuple(servers),
             secrets={secret: values for secret, values in hashes.items() if values},
             endpoints=Endpoints(ports.client_url, ports.api_url),

@@ -11,9 +11,10 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 
 from realtime_operator.api.base import JsonObject
+from realtime_operator.api.document import object_at
 from realtime_operator.errors import PlatformError
 from realtime_operator.planning.difference import revision_of
-from realtime_operator.platforms.local.object_store import ObjectStore, object_at
+from realtime_operator.platforms.local.object_store import ObjectStore
 from realtime_operator.platforms.local.process import Process
 from realtime_operator.platforms.local.server import COMMAND, LocalServer
 from realtime_operator.platforms.local.server_files import ServerFiles

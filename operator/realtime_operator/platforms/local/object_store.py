@@ -6,7 +6,6 @@ Everything but the values of Secrets lives in memory: at the next start all of i
 from __future__ import annotations
 
 import hashlib
-import json
 import re
 import secrets
 import uuid
@@ -17,9 +16,10 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from realtime_operator import naming
-from realtime_operator.api.base import JsonObject, JsonValue
+from realtime_operator.api.base import JsonObject
+from realtime_operator.api.document import object_at
 from realtime_operator.planning.plan import EmitEvent
-from realtime_operator.planning.world import ObjectKey
+from realtime_operator.planning.world import ObjectKey, object_key
 
 NAMESPACE = "local"
 KEPT_EVENTS = 1000
@@ -78,7 +78,7 @@ class ObjectStore:
 
     def apply(self, manifest: JsonObject) -> None:
         """Create an object or replace what the manifest names of it."""
-        key = key_of(manifest)
+        key = object_key(manifest)
         self.objects[key] = {**self.objects.get(key, {}), **manifest}
 
     def scale(self, replica_set: str, replicas: int) -> None:
@@ -98,7 +98,7 @@ class ObjectStore:
     def ensure_secret(self, manifest: JsonObject, keys: tuple[str, ...]) -> None:
         """Create a Secret, or add the keys that it lacks, with random values."""
         self.apply(manifest)
-        name = key_of(manifest).name
+        name = object_key(manifest).name
         for key in keys:
             if key not in self.secret(name):
                 self.put_secret(name, {key: secrets.token_urlsafe(SECRET_BYTES)})
@@ -138,28 +138,3 @@ class ObjectStore:
     def _folder(self, name: str) -> Path:
         assert NAME.fullmatch(name), name
         return self._secrets_folder / name
-
-
-def key_of(manifest: JsonObject) -> ObjectKey:
-    """The key of a manifest."""
-    return ObjectKey(str(manifest["apiVersion"]), str(manifest["kind"]), str(object_at(manifest, "metadata")["name"]))
-
-
-def object_at(document: JsonObject, *path: str) -> JsonObject:
-    """An object deep in a document; an empty one when it is not there."""
-    found: JsonValue = document
-    for part in path:
-        found = found.get(part) if isinstance(found, dict) else None
-    return found if isinstance(found, dict) else {}
-
-
-def objects_at(document: JsonObject, *path: str) -> list[JsonObject]:
-    """The objects in a list deep in a document; none when it is not there."""
-    found = object_at(document, *path[:-1]).get(path[-1])
-    return [item for item in found if isinstance(item, dict)] if isinstance(found, list) else []
-
-
-def copy_of(document: JsonObject) -> JsonObject:
-    """A copy that shares nothing."""
-    copied: JsonObject = json.loads(json.dumps(document))
-    return copied

@@ -12,8 +12,9 @@ from pathlib import Path
 
 from realtime_operator import naming
 from realtime_operator.api.base import JsonObject, JsonValue
+from realtime_operator.api.document import object_at, objects_at
 from realtime_operator.errors import PlatformError
-from realtime_operator.platforms.local.object_store import ObjectStore, object_at, objects_at
+from realtime_operator.platforms.local.object_store import ObjectStore
 from realtime_operator.platforms.local.redis import LocalRedis
 from realtime_operator.platforms.local.state_folder import StateFolder
 

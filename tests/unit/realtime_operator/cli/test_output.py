@@ -5,7 +5,8 @@ from __future__ import annotations
 import pytest
 
 from realtime_operator.api.base import JsonObject
-from realtime_operator.cli.document import age, dig, objects, text, whole
+from realtime_operator.api.document import dig, objects_at
+from realtime_operator.cli.document import age, text, whole
 from realtime_operator.cli.output import bar, milliseconds, number, plain, size, sparkline, table
 from realtime_operator.planning.conditions import parse_timestamp
 
@@ -49,7 +50,7 @@ def test_documents_are_read_without_surprises() -> None:
     document: JsonObject = {"a": {"b": [1, {"c": True}], "d": 3}}
     assert dig(document, "a", "x", "y") is None
     assert (text(document, "a", "d"), text(document, "a", "b", default="?")) == ("3", "?")
-    assert (whole(document, "a", "d"), whole(objects(document, "a", "b")[0], "c")) == (3, None)
+    assert (whole(document, "a", "d"), whole(objects_at(document, "a", "b")[0], "c")) == (3, None)
     now = parse_timestamp("2026-01-03T00:00:00Z")
     ages = ["2026-01-02T23:59:01Z", "2026-01-02T23:57:00Z", "2026-01-02T01:00:00Z", "2026-01-01T00:00:00Z", "soon"]
     assert [age(then, now) for then in ages] == ["59s", "3m", "23h", "2d", "-"]

@@ -24,10 +24,10 @@ from realtime_operator.planning.plan import (
     ScaleRevision,
     SetStatus,
 )
-from realtime_operator.planning.reconcile import object_key, reconcile
+from realtime_operator.planning.reconcile import reconcile
 from realtime_operator.planning.rollout import RolloutPolicy
 from realtime_operator.planning.settings import PlanSettings
-from realtime_operator.planning.world import ObjectKey, World
+from realtime_operator.planning.world import ObjectKey, World, object_key
 from tests.unit.realtime_operator.planning.simulation import START, Simulation
 
 SETTINGS = PlanSettings(BuildSettings(server_image="localhost/server:1", redis_image="localhost/redis:1"))

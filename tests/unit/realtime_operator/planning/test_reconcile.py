@@ -17,8 +17,7 @@ from realtime_operator.planning.plan import (
     ScaleRevision,
     SetStatus,
 )
-from realtime_operator.planning.reconcile import object_key
-from realtime_operator.planning.world import ObjectKey
+from realtime_operator.planning.world import ObjectKey, object_key
 from tests.unit.realtime_operator.planning.memory_platform import MemoryPlatform, dig
 
 SMALL: JsonObject = {"replicas": 2, "rollout": {"drain": {"connectionsPerSecond": 50}}}

@@ -9,10 +9,10 @@ import pytest
 
 from realtime_operator import naming
 from realtime_operator.api.base import JsonObject, JsonValue
+from realtime_operator.planning.world import object_key
 from realtime_operator.platforms.kubernetes.observe import (
     admin_token,
     hashes,
-    key_of,
     read_server,
     without_values,
 )
@@ -100,7 +100,7 @@ def test_values_of_secrets_do_not_get_into_a_world() -> None:
     """Only their hashes do."""
     assert "data" not in without_values(SECRET)
     assert hashes(SECRET) == {naming.KEY_ADMIN_TOKEN: hashlib.sha256(b"secret").hexdigest()}
-    assert key_of(SECRET).name == "main-credentials"
+    assert object_key(SECRET).name == "main-credentials"
 
 
 def test_the_admin_token_is_read_from_the_credentials() -> None:

@@ -9,9 +9,10 @@ from pathlib import Path
 import pytest
 
 from realtime_operator.api.base import JsonObject
+from realtime_operator.api.document import object_at
 from realtime_operator.planning.plan import EmitEvent, EventType
 from realtime_operator.planning.world import ObjectKey
-from realtime_operator.platforms.local.object_store import KEPT_EVENTS, ObjectStore, object_at
+from realtime_operator.platforms.local.object_store import KEPT_EVENTS, ObjectStore
 
 
 @pytest.fixture

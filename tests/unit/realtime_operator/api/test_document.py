@@ -1,0 +1,24 @@
+"""Documents are read without surprises."""
+
+from __future__ import annotations
+
+from realtime_operator.api.base import JsonObject
+from realtime_operator.api.document import dig, object_at, objects_at, text_at
+
+DOCUMENT: JsonObject = {"a": {"b": [1, {"c": "d"}], "text": "t", "number": 3}}
+
+
+def test_what_is_there_is_found() -> None:
+    """By its path; of a list only the objects."""
+    assert dig(DOCUMENT, "a", "number") == 3
+    assert text_at(DOCUMENT, "a", "text") == "t"
+    assert object_at(DOCUMENT, "a") == DOCUMENT["a"]
+    assert objects_at(DOCUMENT, "a", "b") == [{"c": "d"}]
+
+
+def test_what_is_missing_or_of_another_type_is_empty() -> None:
+    """Nothing is raised, also below what is no object."""
+    assert dig(DOCUMENT, "a", "text", "x") is None
+    assert text_at(DOCUMENT, "a", "number") == text_at(DOCUMENT, "x", "y") == ""
+    assert object_at(DOCUMENT, "a", "b") == object_at(None, "x") == {}
+    assert objects_at(DOCUMENT, "a", "text") == objects_at(DOCUMENT, "x") == []
