@@ -49,6 +49,8 @@ class KubernetesTarget:
         self.description = f"Kubernetes (context {context.name}, namespace {namespace})"
         self._client = client
         self._namespace = namespace
+        self._api_keys: dict[str, str] = {}
+        """Of clusters whose API was called: looked up once for each command."""
 
     @classmethod
     async def open(cls, context: str | None, namespace: str | None) -> KubernetesTarget:
@@ -144,9 +146,10 @@ class KubernetesTarget:
 
     async def call_api(self, name: str, method: str, body: JsonObject) -> JsonObject:
         """See Target."""
-        key = await credential(self, read_cluster(await find(self, name)), naming.KEY_API)
+        if name not in self._api_keys:
+            self._api_keys[name] = await credential(self, read_cluster(await find(self, name)), naming.KEY_API)
         path = self._service(naming.api_service(name), naming.PORT_NAME_API, f"/api/{method}")
-        headers = {"X-API-Key": key, "Content-Type": "application/json"}
+        headers = {"X-API-Key": self._api_keys[name], "Content-Type": "application/json"}
         document: JsonObject = json.loads(
             await self._client.call("POST", path, headers=headers, body=json.dumps(body).encode())
         )

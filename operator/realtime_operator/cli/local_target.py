@@ -42,6 +42,9 @@ class LocalTarget:
         self.description = f"this machine (process {pid}, {folder.path})"
         self._folder = folder
         self._admin = AdminClient()
+        self._api: aiohttp.ClientSession | None = None
+        """To the API of the one cluster, made when it is needed first: its key is looked up once."""
+        self._api_url = ""
         self._control = aiohttp.ClientSession(
             "http://control",
             connector=aiohttp.UnixConnector(str(folder.control)),
@@ -58,6 +61,8 @@ class LocalTarget:
     async def close(self) -> None:
         """See Target."""
         await self._control.close()
+        if self._api is not None:
+            await self._api.close()
         await self._admin.close()
 
     async def clusters(self) -> Sequence[JsonObject]:
@@ -137,15 +142,14 @@ class LocalTarget:
 
     async def call_api(self, name: str, method: str, body: JsonObject) -> JsonObject:
         """See Target."""
-        about = await self._about()
-        key = await credential_of(self, read_cluster(await find(self, name)), naming.KEY_API)
-        timeout = aiohttp.ClientTimeout(total=CALL_SECONDS)
-        url = f"{about['api']}/{method}"
+        if self._api is None:
+            key = await credential_of(self, read_cluster(await find(self, name)), naming.KEY_API)
+            timeout = aiohttp.ClientTimeout(total=CALL_SECONDS)
+            self._api_url = str((await self._about())["api"])
+            self._api = aiohttp.ClientSession(headers={"X-API-Key": key}, timeout=timeout)
+        url = f"{self._api_url}/{method}"
         try:
-            async with (
-                aiohttp.ClientSession(timeout=timeout) as session,
-                session.post(url, json=body, headers={"X-API-Key": key}) as response,
-            ):
+            async with self._api.post(url, json=body) as response:
                 document: JsonObject = await response.json()
                 return document
         except (aiohttp.ClientError, OSError, TimeoutError, ValueError) as error:
