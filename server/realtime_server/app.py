@@ -23,6 +23,7 @@ from realtime_server.backplane.opening import open_backplane
 from realtime_server.core.auth import TokenKey, TokenVerifier, prepare
 from realtime_server.core.namespaces import ChannelOptions, Namespaces, PublishPermission
 from realtime_server.core.node import Node, NodeLimits, NodeSettings
+from realtime_server.core.server_api import ServerApi
 from realtime_server.core.serving import Serving
 from realtime_server.core.values import HistoryOptions
 from realtime_server.listening import AcceptGroup, Entrance
@@ -124,7 +125,7 @@ async def _run(settings: Settings, index: int, control_socket: Path) -> None:
 
     loop.add_signal_handler(signal.SIGTERM, on_stop)
     loop.set_exception_handler(_report)
-    api = ApiServer(node, SecretFile(settings.api.key_file), data_bytes=settings.limits.outbox_bytes // 2)
+    api = ApiServer(ServerApi(node), SecretFile(settings.api.key_file), data_bytes=settings.limits.outbox_bytes // 2)
     registry = registry_of(node, index, api.requests)
     api_runner = await api_server.serve(api)
     group = AcceptGroup((_clients(settings, node, loop), _backends(settings, api_runner)))

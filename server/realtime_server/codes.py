@@ -39,6 +39,11 @@ class UnsubscribeCode:
     code: int
     reason: str
 
+    @property
+    def resubscribe(self) -> bool:
+        """Whether an SDK subscribes again after this code."""
+        return self.code >= 2500
+
 
 INTERNAL = ErrorCode(100, "internal server error", temporary=True)
 UNAUTHORIZED = ErrorCode(101, "unauthorized")
@@ -53,17 +58,20 @@ TOKEN_EXPIRED = ErrorCode(109, "token expired")
 EXPIRED = ErrorCode(110, "expired")
 TOO_MANY_REQUESTS = ErrorCode(111, "too many requests", temporary=True)
 UNRECOVERABLE_POSITION = ErrorCode(112, "unrecoverable position")
+CONCURRENT_PAGINATION = ErrorCode(113, "concurrent pagination", temporary=True)
 
 CONNECTION_CLOSED = DisconnectCode(3000, "connection closed")
 SHUTDOWN = DisconnectCode(3001, "shutdown")
 SERVER_ERROR = DisconnectCode(3004, "internal server error")
 CONNECTION_EXPIRED = DisconnectCode(3005, "connection expired")
+SUBSCRIPTION_EXPIRED = DisconnectCode(3006, "subscription expired")
 SLOW = DisconnectCode(3008, "slow")
 WRITE_ERROR = DisconnectCode(3009, "write error")
 INSUFFICIENT_STATE = DisconnectCode(3010, "insufficient state")
 FORCE_RECONNECT = DisconnectCode(3011, "force reconnect")
 NO_PONG = DisconnectCode(3012, "no pong")
 TOO_MANY_REQUESTS_DISCONNECT = DisconnectCode(3013, "too many requests")
+STATE_INVALIDATED = DisconnectCode(3014, "state invalidated")
 INVALID_TOKEN = DisconnectCode(3500, "invalid token")
 BAD_REQUEST_DISCONNECT = DisconnectCode(3501, "bad request")
 STALE = DisconnectCode(3502, "stale")
@@ -72,7 +80,9 @@ CONNECTION_LIMIT = DisconnectCode(3504, "connection limit")
 CHANNEL_LIMIT = DisconnectCode(3505, "channel limit")
 INAPPROPRIATE_PROTOCOL = DisconnectCode(3506, "inappropriate protocol")
 PERMISSION_DENIED_DISCONNECT = DisconnectCode(3507, "permission denied")
+NOT_AVAILABLE_DISCONNECT = DisconnectCode(3508, "not available")
 TOO_MANY_ERRORS = DisconnectCode(3509, "too many errors")
 
 UNSUBSCRIBED = UnsubscribeCode(2000, "unsubscribed")
 UNSUBSCRIBED_INSUFFICIENT_STATE = UnsubscribeCode(2500, "insufficient state")
+UNSUBSCRIBED_EXPIRED = UnsubscribeCode(2501, "expired")

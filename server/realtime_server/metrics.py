@@ -30,7 +30,7 @@ class NodeCollector(Collector):
         node, counters = self._node, self._node.counters
         yield self._gauge("connections", "Connections now.", len(node.sessions))
         yield self._gauge("subscriptions", "Subscriptions of all connections now.", count_subscriptions(node.sessions))
-        yield self._gauge("channels", "Channels with at least one subscriber here.", len(node.channels))
+        yield self._gauge("channels", "Channels with at least one subscriber here.", len(node.hub.channels))
         yield self._gauge("outbox_bytes", "Bytes that wait to be written.", counters.outbox_bytes)
         yield self._gauge("backplane_healthy", "1 while the backplane works.", int(node.broker.healthy))
         usage = resource.getrusage(resource.RUSAGE_SELF)

@@ -36,6 +36,7 @@ class RecordingConnection:
 
     written: list[bytes] = field(default_factory=list)
     closed_by: DisconnectCode | None = None
+    congested: bool = False
 
     def write(self, frames: bytes) -> None:
         """Keep one message."""

@@ -15,8 +15,8 @@ from realtime_server import codes
 from realtime_server.admin.responses import error_response, json_response, same_secret
 from realtime_server.codes import DisconnectCode, ErrorCode
 from realtime_server.core.ports import BackplaneError, CommandError, RealtimeApi
-from realtime_server.core.publication import encode_client_info, with_offset
 from realtime_server.core.values import HistoryPage, HistoryQuery, StreamPosition
+from realtime_server.protocols.centrifuge.json_values import encode_client_info, encode_publication
 from realtime_server.settings import SecretFile
 
 logger = structlog.get_logger()
@@ -222,7 +222,7 @@ def _refuse(request: Publish | Target, *names: str) -> None:
 
 def _history(page: HistoryPage) -> object:
     return {
-        "publications": [msgspec.Raw(with_offset(publication)) for publication in page.publications],
+        "publications": [msgspec.Raw(encode_publication(publication)) for publication in page.publications],
         "epoch": page.position.epoch,
         "offset": page.position.offset,
     }

@@ -10,11 +10,14 @@ import asyncio
 from typing import TYPE_CHECKING
 
 from realtime_server.codes import UNSUBSCRIBED_INSUFFICIENT_STATE
+from realtime_server.core.fan_out import FanOut
 from realtime_server.core.namespaces import ChannelOptions
+from realtime_server.core.publication import Content, Joined, content_in, unpack
+from realtime_server.core.pushes import JoinPush, LeavePush
 from realtime_server.core.values import HistoryPage, Publication, StreamPosition
 
 if TYPE_CHECKING:
-    from realtime_server.core.ports import Subscriber, Wire
+    from realtime_server.core.ports import Subscriber
 
 MAX_BACKLOG = 10_000
 """Publications that may wait while a gap is being filled; what comes above it is read from the history."""
@@ -54,7 +57,18 @@ class Joining:
 class Channel:
     """One channel. `position` is None until it is known, and for channels without history always."""
 
-    __slots__ = ("_ahead", "_members", "backlog", "joining", "live", "lock", "name", "options", "position")
+    __slots__ = (
+        "_subscribers",
+        "backlog",
+        "checked",
+        "checked_at",
+        "joining",
+        "live",
+        "lock",
+        "name",
+        "options",
+        "position",
+    )
 
     def __init__(self, name: str, options: ChannelOptions) -> None:
         self.name = name
@@ -64,25 +78,30 @@ class Channel:
         self.position: StreamPosition | None = None
         self.joining: list[Joining] = []
         self.backlog: list[Arrival] | None = None
-        self._members: dict[Wire, dict[Subscriber, None]] = {}
-        self._ahead: dict[Subscriber, int] = {}
+        self.checked_at = 0.0
+        """When the position was compared with the stream's, or had moved on; monotonic seconds."""
+        self.checked: StreamPosition | None = None
+        """What the position was then."""
+        self._subscribers = FanOut(name, options)
 
     @property
     def unused(self) -> bool:
         """Whether nobody is subscribed or about to be."""
-        return not self.joining and not any(self._members.values())
+        return not self.joining and not self._subscribers
 
     def subscribers(self) -> list[Subscriber]:
         """Everyone who is subscribed."""
-        return [session for members in self._members.values() for session in members]
+        return list(self._subscribers)
 
-    def add(self, session: Subscriber, position: StreamPosition | None) -> bool:
+    def add(
+        self, session: Subscriber, position: StreamPosition | None, *, delta: bool = False, watches: bool = False
+    ) -> bool:
         """Subscribe a session that has everything up to `position`; False when the channel must be filled then.
 
         A session that is ahead does not get what the channel still has to deliver up to there. For one that is behind
         the channel goes back, and its other sessions are ahead. In another epoch nobody can know who misses what.
         """
-        self._members.setdefault(session.wire, {})[session] = None
+        self._subscribers.add(session, delta=delta, watches=watches)
         if position is None:
             return True
         ours = self.position
@@ -91,7 +110,7 @@ class Channel:
         elif position.epoch != ours.epoch:
             self.position = LOST
         elif position.offset > ours.offset:
-            self._ahead[session] = position.offset
+            self._subscribers.ahead[session] = position.offset
         elif position.offset < ours.offset:
             self._go_back(session, position)
         else:
@@ -100,26 +119,34 @@ class Channel:
 
     def _go_back(self, session: Subscriber, position: StreamPosition) -> None:
         assert self.position is not None
+        ahead = self._subscribers.ahead
         for other in self.subscribers():
             if other is not session:
-                self._ahead[other] = max(self.position.offset, self._ahead.get(other, 0))
+                ahead[other] = max(self.position.offset, ahead.get(other, 0))
         self.position = position
 
     def remove(self, session: Subscriber) -> None:
         """Unsubscribe a session. Idempotent."""
-        members = self._members.get(session.wire)
-        if members is not None:
-            members.pop(session, None)
-        self._ahead.pop(session, None)
+        self._subscribers.remove(session)
 
     def receive(self, publication: Publication, epoch: str) -> bool:
         """Take what the broker delivers; False when publications before it are missing."""
         for join in self.joining:
             join.take(publication, epoch)
         if self.options.history is None or publication.offset == 0:
-            self._deliver(publication)
+            self._happen(publication)
             return True
         return self._advance(publication, epoch)
+
+    def _happen(self, publication: Publication) -> None:
+        """Deliver what has no place in the stream."""
+        event = unpack(publication.encoded)
+        if isinstance(event, Content):
+            self._subscribers.deliver(event, 0)
+        elif isinstance(event, Joined):
+            self._subscribers.announce(JoinPush(event.info))
+        else:
+            self._subscribers.announce(LeavePush(event.info))
 
     def _advance(self, publication: Publication, epoch: str) -> bool:
         if self.backlog is not None:
@@ -171,6 +198,7 @@ class Channel:
             for publication in page.publications:
                 self._deliver(publication)
         else:
+            self._subscribers.flush()
             for session in self.subscribers():
                 session.end_subscription(self.name, UNSUBSCRIBED_INSUFFICIENT_STATE)
         for publication, epoch in backlog[covered:]:
@@ -184,24 +212,7 @@ class Channel:
         self.live = False
         self.position = None
         self.backlog = None
+        self._subscribers.flush()
 
     def _deliver(self, publication: Publication) -> None:
-        for wire, members in self._members.items():
-            if not members:
-                continue
-            frames = wire.publication(self.name, publication)
-            if self._ahead:
-                for session in members:
-                    if self._is_new(session, publication):
-                        session.connection.write(frames)
-                continue
-            for session in members:
-                session.connection.write(frames)
-
-    def _is_new(self, session: Subscriber, publication: Publication) -> bool:
-        ahead = self._ahead.get(session)
-        if ahead is None:
-            return True
-        if publication.offset >= ahead:
-            del self._ahead[session]
-        return publication.offset > ahead
+        self._subscribers.deliver(content_in(publication), publication.offset)

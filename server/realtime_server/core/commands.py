@@ -120,7 +120,10 @@ PONG = Command()
 
 
 class SubscribeResult(Struct, frozen=True):
-    """What became of a subscription."""
+    """What became of a subscription.
+
+    `ttl` in seconds until it has to be renewed; with `delta` the data of its publications may come as differences.
+    """
 
     recoverable: bool = False
     positioned: bool = False
@@ -129,10 +132,17 @@ class SubscribeResult(Struct, frozen=True):
     publications: tuple[Publication, ...] = ()
     recovered: bool = False
     was_recovering: bool = False
+    expires: bool = False
+    ttl: int = 0
+    data: Raw = Raw()
+    delta: bool = False
 
 
 class ConnectResult(Struct, frozen=True):
-    """The open session. `ping` in seconds; `ttl` in seconds until the token expires."""
+    """The open session. `ping` in seconds; `ttl` in seconds until the token expires.
+
+    `session` and `node` say where a client sends its commands whose transport carries only what it receives.
+    """
 
     client: str
     version: str
@@ -141,6 +151,9 @@ class ConnectResult(Struct, frozen=True):
     expires: bool = False
     ttl: int = 0
     subs: dict[str, SubscribeResult] = {}
+    data: Raw = Raw()
+    session: str = ""
+    node: str = ""
 
 
 class RefreshResult(Struct, frozen=True):
@@ -150,6 +163,19 @@ class RefreshResult(Struct, frozen=True):
     version: str
     expires: bool
     ttl: int
+
+
+class SubRefreshResult(Struct, frozen=True):
+    """The subscription's token was renewed; `ttl` in seconds."""
+
+    expires: bool
+    ttl: int
+
+
+class RpcResult(Struct, frozen=True):
+    """What the backend answered."""
+
+    data: Raw
 
 
 class EmptyResult(Struct, frozen=True):
@@ -178,5 +204,13 @@ class HistoryResult(Struct, frozen=True):
 
 
 Result = (
-    ConnectResult | SubscribeResult | RefreshResult | EmptyResult | PresenceResult | PresenceStatsResult | HistoryResult
+    ConnectResult
+    | SubscribeResult
+    | RefreshResult
+    | SubRefreshResult
+    | RpcResult
+    | EmptyResult
+    | PresenceResult
+    | PresenceStatsResult
+    | HistoryResult
 )

@@ -15,7 +15,8 @@ class Counters:
     __slots__ = (
         "accept_cost_total", "accept_costs", "accepted", "backplane_gaps", "bytes_received", "bytes_sent",
         "command_errors", "delivery_counts", "delivery_sum", "disconnects", "drained_connections", "drains",
-        "handshakes_rejected", "messages_received", "messages_sent", "outbox_bytes", "publications", "recoveries",
+        "handshakes_rejected", "messages_received", "messages_sent", "outbox_bytes", "publications",
+        "publications_dropped", "recoveries",
     )  # fmt: skip
 
     def __init__(self) -> None:
@@ -26,6 +27,7 @@ class Counters:
         self.bytes_received = 0
         self.bytes_sent = 0
         self.publications = 0
+        self.publications_dropped: Counter[str] = Counter()
         self.disconnects: Counter[int] = Counter()
         self.command_errors: Counter[int] = Counter()
         self.drains = 0

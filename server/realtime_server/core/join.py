@@ -2,66 +2,135 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from realtime_server.core.channel import Channel, Joining
+from realtime_server.core.channel import Joining
 from realtime_server.core.commands import SubscribeRequest, SubscribeResult
-from realtime_server.core.values import HistoryPage, StreamPosition
+from realtime_server.core.publication import Content, content_in, unpack
+from realtime_server.core.subscription import Subscription
+from realtime_server.core.values import HistoryPage, Publication, StreamPosition
 
 if TYPE_CHECKING:
+    from realtime_server.core.hub import Hub
     from realtime_server.core.session import Session
+
+FOSSIL = "fossil"
+REJECT_UNRECOVERED = 2
+"""The flag of a client that would rather fail than begin anew."""
+
+
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """What a subscription is to be: what the client asks for, and what whoever let it in says.
+
+    `info` is raw JSON that others see; `expires_at` is Unix time in seconds. See Subscription for the rest.
+    """
+
+    recover: bool = False
+    offset: int = 0
+    epoch: str = ""
+    reject_unrecovered: bool = False
+    delta: bool = False
+    watches: bool = False
+    info: bytes | None = None
+    expires_at: float | None = None
+    assigned: bool = False
+
+    @classmethod
+    def by_client(
+        cls,
+        request: SubscribeRequest,
+        *,
+        info: bytes | None = None,
+        expires_at: float | None = None,
+        assigned: bool = False,
+    ) -> Wanted:
+        """What a client asks for."""
+        return cls(
+            recover=request.recover,
+            offset=request.offset,
+            epoch=request.epoch,
+            reject_unrecovered=bool(request.flag & REJECT_UNRECOVERED),
+            delta=request.delta == FOSSIL,
+            watches=request.join_leave or assigned,
+            info=info,
+            expires_at=expires_at,
+            assigned=assigned,
+        )
 
 
 class Join:
     """A subscription that is ready to be answered: first the reply is written, then `complete` is called.
 
-    Between `Node.join` returning and `complete` there must be no await: what arrived meanwhile comes after the reply.
+    Between `Hub.join` returning and `complete` there must be no await: what arrived meanwhile comes after the reply.
     """
 
-    __slots__ = ("_channel", "_joining", "_session", "result")
+    __slots__ = ("_hub", "_joining", "_session", "_subscription", "result")
 
-    def __init__(self, session: Session, channel: Channel, joining: Joining, result: SubscribeResult) -> None:
+    def __init__(
+        self, hub: Hub, session: Session, subscription: Subscription, joining: Joining, result: SubscribeResult
+    ) -> None:
+        self._hub = hub
         self._session = session
-        self._channel = channel
+        self._subscription = subscription
         self._joining = joining
         self.result = result
 
     @property
     def channel(self) -> str:
         """The channel's name."""
-        return self._channel.name
+        return self._subscription.channel.name
 
     def complete(self) -> None:
         """Hand over what arrived while the subscription was made, and deliver from now on."""
-        channel, session = self._channel, self._session
+        subscription, session = self._subscription, self._session
+        channel = subscription.channel
         channel.joining.remove(self._joining)
         if session.closed:
-            session.node.leave(session, channel)
+            self._hub.leave(session, subscription)
             return
-        session.subscriptions[channel.name] = channel
+        session.subscriptions[channel.name] = subscription
         offset, epoch, missed = self.result.offset, self.result.epoch, self._joining.missed
         for publication, its_epoch in self._joining.buffer:
             if publication.offset == 0 or (publication.offset == offset + 1 and its_epoch == epoch):
-                session.connection.write(session.wire.publication(channel.name, publication))
+                self._write(publication)
                 offset = publication.offset or offset
             else:
                 missed = missed or publication.offset > offset or its_epoch != epoch
         positioned = channel.options.history is not None
-        in_step = channel.add(session, StreamPosition(offset, epoch) if positioned else None)
+        in_step = channel.add(
+            session,
+            StreamPosition(offset, epoch) if positioned else None,
+            delta=subscription.delta,
+            watches=subscription.watches,
+        )
         if missed or not in_step:
-            session.node.check_position(channel)
+            self._hub.check_position(channel)
+        self._hub.complete(session, subscription)
+
+    def _write(self, publication: Publication) -> None:
+        """Write what arrived meanwhile. Who joined or left meanwhile can be asked for with presence."""
+        session, name = self._session, self.channel
+        content = content_in(publication) if publication.offset else unpack(publication.encoded)
+        if isinstance(content, Content):
+            if self._subscription.delta:
+                frames = session.wire.delta_publication(name, content, publication.offset, None)
+            else:
+                frames = session.wire.publication(name, content, publication.offset)
+            session.connection.write(frames)
 
     def abandon(self) -> None:
         """Leave nothing of it: the subscription is not made after all."""
-        self._channel.joining.remove(self._joining)
-        self._session.node.leave(self._session, self._channel)
+        self._subscription.channel.joining.remove(self._joining)
+        self._hub.leave(self._session, self._subscription)
 
 
-def is_complete(page: HistoryPage, request: SubscribeRequest) -> bool:
+def is_complete(page: HistoryPage, wanted: Wanted) -> bool:
     """Whether a client that asks to recover misses nothing with this page: all or nothing, never a part."""
-    if request.epoch and request.epoch != page.position.epoch:
+    if wanted.epoch and wanted.epoch != page.position.epoch:
         return False
     publications = page.publications
     if not publications:
-        return page.position.offset == request.offset
-    return publications[0].offset == request.offset + 1 and publications[-1].offset == page.position.offset
+        return page.position.offset == wanted.offset
+    return publications[0].offset == wanted.offset + 1 and publications[-1].offset == page.position.offset

@@ -21,14 +21,38 @@ class PublishPermission(StrEnum):
     ANYONE = "anyone"
 
 
+class RecoveryMode(StrEnum):
+    """What a client gets that comes back: all it has missed, or the newest publication."""
+
+    STREAM = "stream"
+    CACHE = "cache"
+
+
+class SlowConsumer(StrEnum):
+    """What becomes of a connection that reads more slowly than is published."""
+
+    DISCONNECT = "disconnect"
+    DROP_OLDEST = "dropOldest"
+    CONFLATE = "conflate"
+
+
 @dataclass(frozen=True, slots=True)
 class ChannelOptions:
-    """What a channel can do. Recovery implies history."""
+    """What a channel can do. Recovery implies history.
+
+    `delta`: subscribers may take differences. `write_delay_seconds`: publications wait for so long to be written
+    together. Neither recovery nor delta go with a `slow_consumer` policy that drops something.
+    """
 
     history: HistoryOptions | None = None
     recovery: bool = False
     presence: bool = False
     publish: PublishPermission = PublishPermission.NOBODY
+    recovery_mode: RecoveryMode = RecoveryMode.STREAM
+    join_leave: bool = False
+    delta: bool = False
+    write_delay_seconds: float = 0.0
+    slow_consumer: SlowConsumer = SlowConsumer.DISCONNECT
 
 
 class Namespaces:

@@ -13,6 +13,9 @@ from typing import Protocol
 
 from realtime_server.codes import DisconnectCode, ErrorCode, UnsubscribeCode
 from realtime_server.core.commands import Command, Result
+from realtime_server.core.namespaces import SlowConsumer
+from realtime_server.core.publication import Content
+from realtime_server.core.pushes import Push
 from realtime_server.core.values import (
     ClientInfo,
     HistoryOptions,
@@ -123,7 +126,7 @@ class NodeInfo:
 
 
 class RealtimeApi(Protocol):
-    """What the HTTP server API calls; core's Node implements it. All raise CommandError or BackplaneError."""
+    """What the HTTP server API calls; core's ServerApi implements it. All raise CommandError or BackplaneError."""
 
     async def publish(
         self, channel: str, data: bytes, *, skip_history: bool = False, tags: Mapping[str, str] | None = None
@@ -209,8 +212,10 @@ class Wire(Protocol):
     """What a client and this server speak: a protocol in the frames of a transport. One object for all its connections.
 
     Everything that it returns is ready to be written: encoded and framed, so that one publication is encoded and
-    framed once, however many connections get it.
+    framed once, however many connections get it. `binary`: the data of publications may be any bytes, not just JSON.
     """
+
+    binary: bool
 
     def decode(self, message: bytes) -> tuple[Command, ...] | None:
         """The commands of one message, None when it is malformed. Never raises."""
@@ -221,11 +226,14 @@ class Wire(Protocol):
     def error(self, command: int, error: ErrorCode) -> bytes:
         """The answer to a command that failed."""
 
-    def publication(self, channel: str, publication: Publication) -> bytes:
-        """A publication, pushed."""
+    def publication(self, channel: str, content: Content, offset: int) -> bytes:
+        """A publication, pushed; an offset of 0 is none."""
 
-    def unsubscribed(self, channel: str, code: UnsubscribeCode) -> bytes:
-        """The end of a subscription, pushed."""
+    def delta_publication(self, channel: str, content: Content, offset: int, patch: bytes | None) -> bytes:
+        """A publication, pushed to those who take differences: `patch` to the data before it, None for the whole."""
+
+    def push(self, channel: str, push: Push) -> bytes:
+        """Everything else that is pushed; `channel` is "" for what is in none."""
 
     def ping(self) -> bytes:
         """A ping."""
@@ -244,16 +252,25 @@ class Connection(Protocol):
     def close(self, code: DisconnectCode) -> None:
         """Send what waits, then the code; idempotent."""
 
+    @property
+    def congested(self) -> bool:
+        """Whether more waits to be sent than the client takes at once; `Session.on_writable` is called after it."""
+
 
 class Subscriber(Protocol):
     """What a channel delivers to: a session, seen from the channel. Compared by identity."""
 
     wire: Wire
     connection: Connection
-    client: str
 
-    def client_info(self) -> ClientInfo:
-        """How others see it."""
+    def info_in(self, channel: str) -> ClientInfo | None:
+        """How others in a channel see it; None when it is not subscribed any more."""
 
     def end_subscription(self, channel: str, code: UnsubscribeCode) -> None:
         """End its subscription and tell it; idempotent."""
+
+    def lags(self) -> bool:
+        """Whether it reads more slowly than it is written to."""
+
+    def hold(self, channel: str, policy: SlowConsumer, content: Content, offset: int) -> None:
+        """Keep a publication for one that lags, or drop some as the policy says."""

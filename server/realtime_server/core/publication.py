@@ -1,43 +1,87 @@
-"""A publication is encoded once, where it is published; its offset is put in where it is delivered."""
+"""What servers tell each other in a channel: publications, and who joins and leaves.
+
+It is packed once, where it happens, and unpacked once on each server that has subscribers, whatever protocols they
+speak.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import TypeAlias
 
 import msgspec
 
 from realtime_server.core.values import ClientInfo, Publication
 
-_encoder = msgspec.json.Encoder()
 
+class Content(msgspec.Struct, tag=1, array_like=True, frozen=True, gc=False):
+    """A publication without its position. `data` is JSON in one line, or `binary`: any bytes.
 
-def encode_publication(data: bytes, *, info: ClientInfo | None = None, tags: Mapping[str, str] | None = None) -> bytes:
-    """The JSON object of a publication without its offset, in one line; `data` is raw JSON.
-
-    Line feeds separate replies, so none may be in a publication. In legal JSON they occur between tokens only.
+    `info` is who published, None for the API.
     """
-    parts = [b'{"data":', data.replace(b"\n", b" ")]
-    if info is not None:
-        parts += [b',"info":', encode_client_info(info)]
-    if tags:
-        parts += [b',"tags":', _encoder.encode(dict(tags))]
-    parts.append(b"}")
-    return b"".join(parts)
+
+    data: bytes
+    info: ClientInfo | None = None
+    tags: dict[str, str] | None = None
+    binary: bool = False
 
 
-def with_offset(publication: Publication) -> bytes:
-    """The JSON object of a publication as a client gets it."""
-    if not publication.offset:
-        return publication.encoded
-    return b'%b,"offset":%d}' % (publication.encoded[:-1], publication.offset)
+class Joined(msgspec.Struct, tag=2, array_like=True, frozen=True, gc=False):
+    """A connection has subscribed."""
+
+    info: ClientInfo
 
 
-def encode_client_info(info: ClientInfo) -> bytes:
-    """The JSON object that shows a connection."""
-    parts = [b'{"user":', _encoder.encode(info.user), b',"client":', _encoder.encode(info.client)]
-    if info.connection_info is not None:
-        parts += [b',"conn_info":', info.connection_info]
-    if info.channel_info is not None:
-        parts += [b',"chan_info":', info.channel_info]
-    parts.append(b"}")
-    return b"".join(parts)
+class Left(msgspec.Struct, tag=3, array_like=True, frozen=True, gc=False):
+    """A connection is not subscribed any more."""
+
+    info: ClientInfo
+
+
+Event: TypeAlias = Content | Joined | Left
+"""What happens in a channel."""
+
+_encoder = msgspec.msgpack.Encoder()
+_decoder: msgspec.msgpack.Decoder[Event] = msgspec.msgpack.Decoder(Event)
+_UNREADABLE = Content(b"null")
+
+
+def content_of(data: bytes, *, info: ClientInfo | None = None, tags: Mapping[str, str] | None = None) -> Content:
+    """A publication of raw JSON `data`.
+
+    Line feeds separate replies in a message of the JSON protocol, so none may be in it. In legal JSON they occur
+    between tokens only.
+    """
+    return Content(data.replace(b"\n", b" ").replace(b"\r", b" "), info, dict(tags) if tags else None)
+
+
+def binary_content_of(data: bytes, *, info: ClientInfo | None = None, tags: Mapping[str, str] | None = None) -> Content:
+    """A publication of any bytes; they count as JSON if they are."""
+    try:
+        data.decode()  # the JSON decoder does not look into the strings of raw data
+        msgspec.json.decode(data, type=msgspec.Raw)
+    except (ValueError, RecursionError):
+        return Content(data, info, dict(tags) if tags else None, binary=True)
+    return content_of(data, info=info, tags=tags)
+
+
+def pack(event: Event) -> bytes:
+    """The event as it crosses the backplane."""
+    return _encoder.encode(event)
+
+
+def unpack(packed: bytes) -> Event:
+    """The inverse of `pack`.
+
+    What cannot be read (of a foreign writer) is a publication of null: in the order of offsets none may be missing.
+    """
+    try:
+        return _decoder.decode(packed)
+    except msgspec.DecodeError:
+        return _UNREADABLE
+
+
+def content_in(publication: Publication) -> Content:
+    """The content of a publication of a history, where nothing else is kept."""
+    event = unpack(publication.encoded)
+    return event if isinstance(event, Content) else _UNREADABLE

@@ -12,33 +12,19 @@ from typing import TYPE_CHECKING
 
 from realtime_server import codes
 from realtime_server.codes import DisconnectCode, ErrorCode, UnsubscribeCode
-from realtime_server.core.auth import Claims, TokenRefusedError
-from realtime_server.core.channel import Channel
-from realtime_server.core.commands import (
-    PONG,
-    ChannelRequest,
-    Command,
-    ConnectRequest,
-    ConnectResult,
-    EmptyResult,
-    HistoryRequest,
-    HistoryResult,
-    PresenceResult,
-    PresenceStatsResult,
-    PublishRequest,
-    RefreshRequest,
-    RefreshResult,
-    Result,
-    SubscribeRequest,
-    SubscribeResult,
-)
-from realtime_server.core.namespaces import PRIVATE_PREFIX, PublishPermission
+from realtime_server.core import connecting, publishing, reading, subscribing
+from realtime_server.core.auth import Claims
+from realtime_server.core.commands import PONG, Command, Result
+from realtime_server.core.held import Held
+from realtime_server.core.namespaces import SlowConsumer
 from realtime_server.core.ports import BackplaneError, CommandError, Connection, Wire
+from realtime_server.core.publication import Content
+from realtime_server.core.pushes import Push, UnsubscribePush
+from realtime_server.core.subscription import Subscription
 from realtime_server.core.tasks import has_failed
-from realtime_server.core.values import ClientInfo, HistoryQuery, StreamPosition
+from realtime_server.core.values import ClientInfo
 
 if TYPE_CHECKING:
-    from realtime_server.core.join import Join
     from realtime_server.core.node import Node
 
 MAX_COMMAND_ID = 2**32 - 1
@@ -47,26 +33,33 @@ MAX_QUEUED_COMMANDS = 1024
 
 
 class Session:
-    """One client's session. `client` is its id, `claims` None until it has connected."""
+    """One client's session. `client` is its id, `claims` None until it has connected.
+
+    `emulated`: the connection carries only what the client receives, its commands come by other ways.
+    """
 
     __slots__ = (
-        "__weakref__", "_count", "_queue", "_task", "_window", "claims", "client", "closed", "connection", "node",
-        "opened_at", "ping_at", "pong_by", "subscriptions", "wire",
+        "__weakref__", "_count", "_held", "_queue", "_task", "_window", "claims", "client", "closed", "connection",
+        "emulated", "node", "opened_at", "ping_at", "pong_by", "subscriptions", "wire",
     )  # fmt: skip
 
-    def __init__(self, node: Node, connection: Connection, wire: Wire, client: str, now: float) -> None:
+    def __init__(
+        self, node: Node, connection: Connection, wire: Wire, client: str, now: float, *, emulated: bool = False
+    ) -> None:
         self.node = node
         self.connection = connection
         self.wire = wire
         self.client = client
+        self.emulated = emulated
         self.claims: Claims | None = None
-        self.subscriptions: dict[str, Channel] = {}
+        self.subscriptions: dict[str, Subscription] = {}
         self.opened_at = now
         self.ping_at = 0.0
         self.pong_by = 0.0
         self.closed = False
         self._queue: deque[Command] | None = None
         self._task: asyncio.Task[None] | None = None
+        self._held: Held | None = None
         self._window = 0
         self._count = 0
 
@@ -79,9 +72,15 @@ class Session:
         """Whether it has ended; a method, because taking a command can end it."""
         return self.closed
 
-    def client_info(self) -> ClientInfo:
-        """How others see this connection."""
-        return ClientInfo(self.user, self.client, self.claims.info if self.claims is not None else None)
+    def client_info(self, channel_info: bytes | None = None) -> ClientInfo:
+        """How others see this connection; `channel_info` is what its subscription adds."""
+        info = self.claims.info if self.claims is not None else None
+        return ClientInfo(self.user, self.client, info, channel_info)
+
+    def info_in(self, channel: str) -> ClientInfo | None:
+        """See Subscriber."""
+        subscription = self.subscriptions.get(channel)
+        return None if subscription is None else self.client_info(subscription.info)
 
     def disconnect(self, code: DisconnectCode) -> None:
         """Close the connection with a code. Idempotent."""
@@ -98,6 +97,8 @@ class Session:
         if self._task is not None:
             self._task.cancel()
         self.node.forget(self)
+
+    # what the client sends
 
     def on_message(self, message: bytes, now: float) -> None:
         """Take one message of the client; `now` is monotonic. Never raises: what is wrong closes the connection."""
@@ -120,20 +121,6 @@ class Session:
         """Count a ping or pong of the transport towards the rate of messages."""
         if not self.closed and not self._within_rate(1, now):
             self.disconnect(codes.TOO_MANY_REQUESTS_DISCONNECT)
-
-    def end_subscription(self, channel: str, code: UnsubscribeCode) -> None:
-        """Unsubscribe the client and tell it. Idempotent.
-
-        One that must subscribe again cannot do so where its token subscribed it: it has to connect again.
-        """
-        assigned = self.claims is not None and channel in self.claims.channels
-        if assigned and code is codes.UNSUBSCRIBED_INSUFFICIENT_STATE:
-            self.disconnect(codes.INSUFFICIENT_STATE)
-            return
-        ended = self.subscriptions.pop(channel, None)
-        if ended is not None:
-            self.connection.write(self.wire.unsubscribed(channel, code))
-            self.node.leave(self, ended)
 
     def _within_rate(self, commands: int, now: float) -> bool:
         window = int(now)
@@ -179,15 +166,15 @@ class Session:
         """Answer what needs no backplane; False for everything else."""
         try:
             if command.connect is not None:
-                return self._connect(command.id, command.connect)
+                return connecting.connect_now(self, command.id, command.connect)
             if command.refresh is not None:
-                self._reply(command.id, self._refresh(command.refresh))
+                self.reply(command.id, connecting.refresh(self, command.refresh))
                 return True
         except CommandError as error:
-            self._fail(command.id, error.error)
+            self.fail(command.id, error.error)
             return True
         if command.rpc is not None or command.sub_refresh is not None:
-            self._fail(command.id, codes.NOT_AVAILABLE)
+            self.fail(command.id, codes.NOT_AVAILABLE)
             return True
         return command.send is not None
 
@@ -209,151 +196,92 @@ class Session:
     async def _answer(self, command: Command) -> None:
         try:
             if not self._answer_now(command):
-                result = await self._perform(command)
-                if not self.closed and result is not None:
-                    self._reply(command.id, result)
+                await self._perform(command)
         except CommandError as error:
-            self._fail(command.id, error.error)
+            self.fail(command.id, error.error)
         except BackplaneError:
-            self._fail(command.id, codes.INTERNAL)
+            self.fail(command.id, codes.INTERNAL)
 
-    async def _perform(self, command: Command) -> Result | None:
+    async def _perform(self, command: Command) -> None:
+        number = command.id
         if command.publish is not None:
-            return await self._publish(command.publish)
-        if command.subscribe is not None:
-            await self._subscribe(command.id, command.subscribe)
-            return None
-        if command.connect is not None:
-            return await self._connect_with_channels(command.connect)
-        if command.unsubscribe is not None:
-            return self._unsubscribe(command.unsubscribe)
-        if command.history is not None:
-            return await self._history(command.history)
-        if command.presence is not None:
-            self._require_subscription(command.presence.channel)
-            return PresenceResult(dict(await self.node.presence(command.presence.channel)))
-        if command.presence_stats is not None:
-            self._require_subscription(command.presence_stats.channel)
-            stats = await self.node.presence_stats(command.presence_stats.channel)
-            return PresenceStatsResult(stats.clients, stats.users)
-        raise CommandError(codes.METHOD_NOT_FOUND)
+            self.reply(number, await publishing.publish(self, command.publish))
+        elif command.subscribe is not None:
+            await subscribing.subscribe(self, number, command.subscribe)
+        elif command.connect is not None:
+            await connecting.connect(self, number, command.connect)
+        elif command.unsubscribe is not None:
+            self.reply(number, subscribing.unsubscribe(self, command.unsubscribe))
+        elif command.history is not None:
+            self.reply(number, await reading.history(self, command.history))
+        elif command.presence is not None:
+            self.reply(number, await reading.presence(self, command.presence))
+        elif command.presence_stats is not None:
+            self.reply(number, await reading.presence_stats(self, command.presence_stats))
+        else:
+            raise CommandError(codes.METHOD_NOT_FOUND)
 
-    def _reply(self, command: int, result: Result) -> None:
-        self.connection.write(self.wire.reply(command, result))
+    # what the client gets
 
-    def _fail(self, command: int, error: ErrorCode) -> None:
+    def reply(self, command: int, result: Result) -> None:
+        """Answer a command."""
+        if not self.closed:
+            self.connection.write(self.wire.reply(command, result))
+
+    def fail(self, command: int, error: ErrorCode) -> None:
+        """Answer a command that failed."""
         self.node.counters.command_errors[error.code] += 1
         if not self.closed:
             self.connection.write(self.wire.error(command, error))
 
-    # connect and refresh
-
-    def _connect(self, command: int, request: ConnectRequest) -> bool:
-        if self.claims is not None:
-            return False
-        try:
-            claims = self.node.authenticate(request.token)
-        except TokenRefusedError as refused:
-            if isinstance(refused.code, DisconnectCode):
-                self.disconnect(refused.code)
-                return True
-            raise CommandError(refused.code) from refused
-        self.claims = claims
-        self.node.open(self)
-        if claims.channels:
-            return False
-        self._reply(command, self._connected({}))
-        return True
-
-    async def _connect_with_channels(self, request: ConnectRequest) -> Result:
-        assert self.claims is not None
-        joined: list[Join] = []
-        try:
-            for channel in self.claims.channels:
-                wanted = request.subs.get(channel, SubscribeRequest())
-                joined.append(await self.node.join(self, channel, wanted))
-        except BaseException:
-            for join in joined:
-                join.abandon()
-            raise
-        result = self._connected({join.channel: join.result for join in joined})
-        # What came meanwhile must follow the reply, which is written before this task yields.
-        for join in joined:
-            asyncio.get_running_loop().call_soon(join.complete)
-        return result
-
-    def _connected(self, subscriptions: dict[str, SubscribeResult]) -> ConnectResult:
-        expires, ttl = self._time_to_live()
-        ping = round(self.node.heartbeat_interval)
-        return ConnectResult(self.client, self.node.version, max(1, ping), True, expires, ttl, subscriptions)
-
-    def _refresh(self, request: RefreshRequest) -> Result:
-        try:
-            claims = self.node.authenticate(request.token)
-        except TokenRefusedError as refused:
-            if isinstance(refused.code, DisconnectCode):
-                raise CommandError(codes.UNAUTHORIZED) from refused
-            raise CommandError(refused.code) from refused
-        if self.claims is None or claims.user != self.claims.user:
-            raise CommandError(codes.BAD_REQUEST)
-        self.claims = claims
-        expires, ttl = self._time_to_live()
-        return RefreshResult(self.client, self.node.version, expires, ttl)
-
-    def _time_to_live(self) -> tuple[bool, int]:
-        assert self.claims is not None
-        if self.claims.expires_at is None:
-            return False, 0
-        return True, max(1, int(self.claims.expires_at - self.node.wall_clock()))
-
-    # channels
-
-    def _require_subscription(self, channel: str) -> None:
-        if self.node.options_of(channel) is None:
-            raise CommandError(codes.UNKNOWN_CHANNEL)
-        if channel not in self.subscriptions:
-            raise CommandError(codes.PERMISSION_DENIED)
-
-    async def _subscribe(self, command: int, request: SubscribeRequest) -> None:
-        if request.type:
-            raise CommandError(codes.NOT_AVAILABLE)
-        if self.node.options_of(request.channel) is None:
-            raise CommandError(codes.UNKNOWN_CHANNEL)
-        if request.channel.startswith(PRIVATE_PREFIX):
-            raise CommandError(codes.PERMISSION_DENIED)
-        if request.channel in self.subscriptions:
-            raise CommandError(codes.ALREADY_SUBSCRIBED)
-        if len(self.subscriptions) >= self.node.limits.channels_per_connection:
-            raise CommandError(codes.LIMIT_EXCEEDED)
-        join = await self.node.join(self, request.channel, request)
+    def push(self, channel: str, push: Push) -> None:
+        """Tell the client something; `channel` is "" for what is in none."""
         if not self.closed:
-            self._reply(command, join.result)
-        join.complete()
+            self.connection.write(self.wire.push(channel, push))
 
-    def _unsubscribe(self, request: ChannelRequest) -> Result:
-        channel = self.subscriptions.pop(request.channel, None)
-        if channel is not None:
-            self.node.leave(self, channel)
-        return EmptyResult("unsubscribe")
+    def end_subscription(self, channel: str, code: UnsubscribeCode) -> None:
+        """Unsubscribe the client and tell it. Idempotent.
 
-    async def _publish(self, request: PublishRequest) -> Result:
-        options = self.node.options_of(request.channel)
-        if options is None:
-            raise CommandError(codes.UNKNOWN_CHANNEL)
-        if request.type or request.key or request.removed:
-            raise CommandError(codes.NOT_AVAILABLE)
-        if not bytes(request.data):
-            raise CommandError(codes.BAD_REQUEST)
-        subscribed = request.channel in self.subscriptions
-        if options.publish is PublishPermission.NOBODY or (
-            options.publish is PublishPermission.SUBSCRIBERS and not subscribed
-        ):
-            raise CommandError(codes.PERMISSION_DENIED)
-        await self.node.publish_from(self.client_info(), request.channel, bytes(request.data))
-        return EmptyResult("publish")
+        One that must subscribe again cannot do so where the server subscribed it: it has to connect again.
+        """
+        subscription = self.subscriptions.get(channel)
+        if subscription is None:
+            return
+        if subscription.assigned and code.resubscribe:
+            self.disconnect(codes.INSUFFICIENT_STATE)
+            return
+        self.push(channel, UnsubscribePush(code.code, code.reason))
+        self.drop_subscription(channel)
 
-    async def _history(self, request: HistoryRequest) -> Result:
-        self._require_subscription(request.channel)
-        since = StreamPosition(request.since.offset, request.since.epoch) if request.since is not None else None
-        page = await self.node.history(request.channel, HistoryQuery(request.limit, since, request.reverse))
-        return HistoryResult(page)
+    def drop_subscription(self, channel: str) -> None:
+        """End a subscription without telling the client. Idempotent."""
+        subscription = self.subscriptions.pop(channel, None)
+        if subscription is not None:
+            if self._held is not None:
+                self._held.forget(channel)
+            self.node.hub.end(self, subscription)
+
+    # a client that reads slowly
+
+    def lags(self) -> bool:
+        """Whether the client reads more slowly than it is written to."""
+        return self.connection.congested or bool(self._held)
+
+    def hold(self, channel: str, policy: SlowConsumer, content: Content, offset: int) -> None:
+        """Keep a publication until the client has read what was written, or drop some as the policy says."""
+        if self._held is None:
+            self._held = Held(self.node.limits.held_bytes)
+        dropped = self._held.dropped
+        self._held.put(channel, policy, content, offset)
+        self.node.counters.publications_dropped[policy] += self._held.dropped - dropped
+        if not self.connection.congested:
+            self.on_writable()
+
+    def on_writable(self) -> None:
+        """The client has read what was written: write what was held."""
+        if self._held is None:
+            return
+        for item in self._held.take():
+            self.connection.write(self.wire.publication(item.channel, item.told(), item.offset))
+        if not self._held:
+            self._held = None

@@ -1,8 +1,9 @@
-"""What becomes of a background task that fails."""
+"""Background tasks: who owns them, and what becomes of one that fails."""
 
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable, Coroutine
 
 
 def has_failed(task: asyncio.Task[None]) -> bool:
@@ -12,3 +13,29 @@ def has_failed(task: asyncio.Task[None]) -> bool:
         context = {"message": f"{task.get_name()} failed", "exception": error, "task": task}
         task.get_loop().call_exception_handler(context)
     return error is not None
+
+
+class TaskGroup:
+    """Owns tasks; `on_failure` is called when one has failed."""
+
+    def __init__(self, on_failure: Callable[[], None]) -> None:
+        self._on_failure = on_failure
+        self._tasks: set[asyncio.Task[None]] = set()
+
+    def spawn(self, work: Coroutine[None, None, None], name: str) -> None:
+        """Run `work` in a task of this group."""
+        task: asyncio.Task[None] = asyncio.get_running_loop().create_task(work, name=name)
+        self._tasks.add(task)
+        task.add_done_callback(self._on_done)
+
+    async def cancel(self) -> None:
+        """End all tasks."""
+        tasks = list(self._tasks)
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+
+    def _on_done(self, task: asyncio.Task[None]) -> None:
+        self._tasks.discard(task)
+        if has_failed(task):
+            self._on_failure()

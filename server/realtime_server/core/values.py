@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+import msgspec
+
 
 @dataclass(frozen=True, slots=True)
 class StreamPosition:
@@ -13,8 +15,7 @@ class StreamPosition:
     epoch: str
 
 
-@dataclass(frozen=True, slots=True)
-class ClientInfo:
+class ClientInfo(msgspec.Struct, array_like=True, frozen=True, gc=False):
     """Who a connection is, as presence and publications show it. The two infos are raw JSON, or None."""
 
     user: str
@@ -25,11 +26,10 @@ class ClientInfo:
 
 @dataclass(frozen=True, slots=True)
 class Publication:
-    """A message in a channel.
+    """Something that happened in a channel: a message as a rule, see core.publication.
 
-    `encoded` is the JSON object of the publication without its offset (`{"data":...,"info":...}`), made once where it
-    was published: what crosses the backplane is never decoded and encoded again. `offset` is 0 in a channel without
-    history.
+    `encoded` is what was packed where it happened; the backplane does not look into it. `offset` is 0 for what is not
+    kept in a history.
     """
 
     encoded: bytes

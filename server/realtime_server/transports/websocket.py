@@ -48,8 +48,8 @@ class WebSocketConnection(asyncio.Protocol):
     """One client. Implements core's Connection."""
 
     __slots__ = (
-        "_closing", "_cost", "_deaf", "_flushing", "_handshake", "_loop", "_node", "_outbox", "_parser", "_queued",
-        "_session", "_settings", "_slow", "_timer", "_transport", "_wire",
+        "_closing", "_congested", "_cost", "_deaf", "_flushing", "_handshake", "_loop", "_node", "_outbox", "_parser",
+        "_queued", "_session", "_settings", "_slow", "_timer", "_transport", "_wire",
     )  # fmt: skip
 
     def __init__(self, node: Node, wire: Wire, settings: WebSocketSettings, loop: asyncio.AbstractEventLoop) -> None:
@@ -68,6 +68,7 @@ class WebSocketConnection(asyncio.Protocol):
         self._closing = False
         self._deaf = False
         self._slow = False
+        self._congested = False
         self._cost = 0.0
 
     # asyncio.Protocol
@@ -94,6 +95,16 @@ class WebSocketConnection(asyncio.Protocol):
         self._cost += time.thread_time() - began
         if self._session is not None and self._session.claims is not None:
             self._node.counters.observe_accept(self._cost)
+
+    def pause_writing(self) -> None:
+        """The kernel takes no more for now."""
+        self._congested = True
+
+    def resume_writing(self) -> None:
+        """What was written is nearly gone."""
+        self._congested = False
+        if self._session is not None:
+            self._session.on_writable()
 
     def eof_received(self) -> bool:
         """The client will send no more: the connection is over."""
@@ -129,6 +140,11 @@ class WebSocketConnection(asyncio.Protocol):
         elif not self._flushing:
             self._flushing = True
             self._loop.call_soon(self._flush)
+
+    @property
+    def congested(self) -> bool:
+        """See Connection."""
+        return self._congested
 
     def close(self, code: DisconnectCode) -> None:
         """See Connection."""

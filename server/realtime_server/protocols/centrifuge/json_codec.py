@@ -9,7 +9,7 @@ from collections.abc import Callable
 
 import msgspec
 
-from realtime_server.codes import ErrorCode, UnsubscribeCode
+from realtime_server.codes import ErrorCode
 from realtime_server.core.commands import (
     Command,
     ConnectResult,
@@ -19,10 +19,29 @@ from realtime_server.core.commands import (
     PresenceStatsResult,
     RefreshResult,
     Result,
+    RpcResult,
+    SubRefreshResult,
     SubscribeResult,
 )
-from realtime_server.core.publication import encode_client_info, with_offset
+from realtime_server.core.publication import Content, content_in
+from realtime_server.core.pushes import (
+    DisconnectPush,
+    JoinPush,
+    LeavePush,
+    MessagePush,
+    Push,
+    RefreshPush,
+    SubscribePush,
+    UnsubscribePush,
+)
 from realtime_server.core.values import Publication
+from realtime_server.protocols.centrifuge.json_values import (
+    encode_client_info,
+    encode_content,
+    encode_parts,
+    encode_publication,
+    json_data,
+)
 
 _encoder = msgspec.json.Encoder()
 _decoder: msgspec.json.Decoder[Command] = msgspec.json.Decoder(Command)
@@ -53,18 +72,53 @@ def encode_error(command: int, error: ErrorCode) -> bytes:
     return _encoder.encode({"id": command, "error": document})
 
 
-def encode_publication(channel: str, publication: Publication) -> bytes:
-    """A publication, pushed; its own encoding is put in as it is."""
-    return b'{"push":{"channel":%b,"pub":%b}}' % (_encoder.encode(channel), with_offset(publication))
+def encode_publication_push(channel: str, publication: bytes) -> bytes:
+    """A publication that is encoded already, pushed."""
+    return b'{"push":{"channel":%b,"pub":%b}}' % (_encoder.encode(channel), publication)
 
 
-def encode_unsubscribed(channel: str, code: UnsubscribeCode) -> bytes:
-    """The end of a subscription, pushed."""
-    push = {"channel": channel, "unsubscribe": {"code": code.code, "reason": code.reason}}
-    return _encoder.encode({"push": push})
+def encode_delta(content: Content, offset: int, patch: bytes | None) -> bytes:
+    """A publication for those who take differences: its data is a string, which holds the whole JSON or a patch."""
+    text = json_data(content) if patch is None else patch
+    return encode_parts(_encoder.encode(text.decode()), content, offset, delta=patch is not None)
+
+
+def encode_push(channel: str, push: Push) -> bytes:
+    """Whatever else is pushed."""
+    document: dict[str, object] = {"channel": channel} if channel else {}
+    name, body = _push_body(push)
+    document[name] = body
+    return _encoder.encode({"push": document})
 
 
 PING = b"{}"
+
+
+def _push_body(push: Push) -> tuple[str, object]:
+    match push:
+        case JoinPush():
+            return "join", {"info": msgspec.Raw(encode_client_info(push.info))}
+        case LeavePush():
+            return "leave", {"info": msgspec.Raw(encode_client_info(push.info))}
+        case SubscribePush():
+            return "subscribe", _set_fields(push, "recoverable", "epoch", "offset", "positioned", "data")
+        case UnsubscribePush():
+            return "unsubscribe", {"code": push.code, "reason": push.reason}
+        case MessagePush():
+            return "message", {"data": push.data}
+        case DisconnectPush():
+            return "disconnect", {"code": push.code, "reason": push.reason, "reconnect": push.reconnect}
+        case RefreshPush():
+            return "refresh", _set_fields(push, "expires", "ttl")
+
+
+def _set_fields(source: object, *names: str) -> dict[str, object]:
+    """The fields that are not empty: the others are left out, as the protocol's schema wants it."""
+    found = ((name, getattr(source, name)) for name in names)
+    return {name: value for name, value in found if value and value != _NO_DATA}
+
+
+_NO_DATA = msgspec.Raw()
 
 
 def _body(result: Result) -> tuple[bytes, bytes]:
@@ -88,6 +142,10 @@ def _body(result: Result) -> tuple[bytes, bytes]:
             "offset": page.position.offset,
         }
         return b"history", _encoder.encode(document_)
+    if isinstance(result, SubRefreshResult):
+        return b"sub_refresh", _encoder.encode(_set_fields(result, "expires", "ttl"))
+    if isinstance(result, RpcResult):
+        return b"rpc", _encoder.encode(_set_fields(result, "data"))
     assert isinstance(result, EmptyResult)
     return result.method.encode(), b"{}"
 
@@ -99,33 +157,32 @@ def _connect(result: ConnectResult) -> dict[str, object]:
         "ping": result.ping,
         "pong": result.pong,
     }
-    if result.expires:
-        document |= {"expires": True, "ttl": result.ttl}
+    document |= _set_fields(result, "expires", "ttl", "data", "session", "node")
     if result.subs:
         document["subs"] = {channel: _subscribe(sub) for channel, sub in result.subs.items()}
     return document
 
 
 def _subscribe(result: SubscribeResult) -> dict[str, object]:
-    document: dict[str, object] = {}
-    for name in ("recoverable", "positioned", "recovered", "was_recovering"):
-        if getattr(result, name):
-            document[name] = True
-    if result.epoch:
-        document["epoch"] = result.epoch
-    if result.offset:
-        document["offset"] = result.offset
+    document = _set_fields(
+        result, "expires", "ttl", "recoverable", "positioned", "recovered", "was_recovering", "epoch", "offset", "data",
+        "delta",
+    )  # fmt: skip
     if result.publications:
-        document["publications"] = _publications(result.publications)
+        document["publications"] = _publications(result.publications, delta=result.delta)
     return document
 
 
-def _publications(publications: tuple[Publication, ...]) -> list[msgspec.Raw]:
-    return [msgspec.Raw(with_offset(publication)) for publication in publications]
+def _publications(publications: tuple[Publication, ...], *, delta: bool = False) -> list[msgspec.Raw]:
+    if delta:
+        return [msgspec.Raw(encode_delta(content_in(one), one.offset, None)) for one in publications]
+    return [msgspec.Raw(encode_publication(one)) for one in publications]
 
 
 class JsonWire:
     """The Wire of this protocol over a transport; `frame` turns one message into the transport's bytes."""
+
+    binary = False
 
     def __init__(self, frame: Callable[[bytes], bytes]) -> None:
         self._frame = frame
@@ -143,13 +200,17 @@ class JsonWire:
         """See Wire."""
         return self._frame(encode_error(command, error))
 
-    def publication(self, channel: str, publication: Publication) -> bytes:
+    def publication(self, channel: str, content: Content, offset: int) -> bytes:
         """See Wire."""
-        return self._frame(encode_publication(channel, publication))
+        return self._frame(encode_publication_push(channel, encode_content(content, offset)))
 
-    def unsubscribed(self, channel: str, code: UnsubscribeCode) -> bytes:
+    def delta_publication(self, channel: str, content: Content, offset: int, patch: bytes | None) -> bytes:
         """See Wire."""
-        return self._frame(encode_unsubscribed(channel, code))
+        return self._frame(encode_publication_push(channel, encode_delta(content, offset, patch)))
+
+    def push(self, channel: str, push: Push) -> bytes:
+        """See Wire."""
+        return self._frame(encode_push(channel, push))
 
     def ping(self) -> bytes:
         """See Wire."""

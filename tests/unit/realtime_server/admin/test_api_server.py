@@ -17,6 +17,7 @@ from realtime_server.admin.api_server import BODY_BYTES, MAX_BATCH, ApiServer, s
 from realtime_server.app import make_node
 from realtime_server.core.node import Node
 from realtime_server.core.ports import BackplaneError
+from realtime_server.core.server_api import ServerApi
 from realtime_server.core.values import ClientInfo
 from realtime_server.settings import Api, History, Namespace, SecretFile, Settings
 
@@ -64,7 +65,7 @@ async def site(tmp_path: Path) -> AsyncIterator[Site]:
     )
     node = make_node(settings)
     await node.broker.start(node)
-    server = ApiServer(node, SecretFile(settings.api.key_file), data_bytes=DATA_BYTES)
+    server = ApiServer(ServerApi(node), SecretFile(settings.api.key_file), data_bytes=DATA_BYTES)
     runner = web.AppRunner(server.application())
     await runner.setup()
     listener = web.TCPSite(runner, "127.0.0.1", 0)
@@ -118,7 +119,7 @@ async def test_without_the_key_nothing_happens(site: Site, headers: dict[str, st
 async def test_without_a_key_file_every_call_is_refused() -> None:
     """Also one with an empty key."""
     node = make_node(Settings())
-    server = ApiServer(node, SecretFile(None))
+    server = ApiServer(ServerApi(node), SecretFile(None))
     runner = await serve(server)
     await web.TCPSite(runner, "127.0.0.1", 0).start()
     host, port = runner.addresses[0]
@@ -313,7 +314,7 @@ async def test_removed_history_is_gone(site: Site) -> None:
 
 async def test_presence_shows_who_is_there(site: Site) -> None:
     """With their infos as they are."""
-    presence = site.node._presence
+    presence = site.node.hub._presence
     await presence.add("chat:a", "c1", ClientInfo("ann", "c1", b'{"name":"Ann"}'), 60)
     await presence.add("chat:a", "c2", ClientInfo("ann", "c2"), 60)
     assert await site.call("presence", channel="chat:a") == {

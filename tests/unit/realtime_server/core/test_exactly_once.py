@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from realtime_server.codes import DisconnectCode
 from realtime_server.core.namespaces import ChannelOptions, Namespaces
 from realtime_server.core.node import Node
+from realtime_server.core.server_api import ServerApi
 from realtime_server.core.session import Session
 from realtime_server.core.values import HistoryOptions
 from tests.kit.scripted_broker import ScriptedBroker
@@ -74,6 +75,11 @@ class Client:
             self._on_publication(reply.push.pub)
         elif reply.push is not None and reply.push.unsubscribe is not None:
             self.subscribed = False
+
+    @property
+    def congested(self) -> bool:
+        """Whether too much waits: never."""
+        return False
 
     def close(self, code: DisconnectCode) -> None:
         """The server ends the connection."""
@@ -139,7 +145,7 @@ class World:
     async def publish(self) -> None:
         """Publish the next number."""
         self.published += 1
-        await self.node.publish(CHANNEL, b"%d" % self.published)
+        await ServerApi(self.node).publish(CHANNEL, b"%d" % self.published)
 
     async def step(self, name: str, index: int) -> None:
         """Take one step of a history."""

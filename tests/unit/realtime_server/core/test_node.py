@@ -9,10 +9,10 @@ import pytest
 
 from realtime_server import codes
 from realtime_server.backplane.memory import MemoryBroker
-from realtime_server.core.commands import SubscribeRequest
-from realtime_server.core.join import is_complete
+from realtime_server.core.join import Wanted, is_complete
 from realtime_server.core.node import ANNOUNCE_SECONDS, CONNECT_SECONDS, FORGET_AFTER, Node
 from realtime_server.core.ports import CommandError
+from realtime_server.core.server_api import ServerApi
 from realtime_server.core.values import HistoryPage, HistoryQuery, Publication, StreamPosition
 from tests.kit.server_doubles import SECRET, Clock, RecordingConnection, accept, connected, make_node, send
 from tests.kit.tokens import connection_token
@@ -113,7 +113,7 @@ async def test_a_publication_is_encoded_once_for_all() -> None:
     """The very same bytes go to every subscriber."""
     node = await started()
     connections = [await subscribed(node, "open:a") for _ in range(3)]
-    await node.publish("open:a", b'{"text":"hi"}', tags={"kind": "test"})
+    await ServerApi(node).publish("open:a", b'{"text":"hi"}', tags={"kind": "test"})
     assert len({id(connection.written[0]) for connection in connections}) == 1
     assert connections[0].take() == [
         {"push": {"channel": "open:a", "pub": {"data": {"text": "hi"}, "tags": {"kind": "test"}}}}
@@ -125,7 +125,7 @@ async def test_data_with_line_feeds_stays_one_line() -> None:
     """A line feed ends a reply."""
     node = await started()
     connection = await subscribed(node, "chat:a")
-    await node.publish("chat:a", b'{\n  "text": "a\\nb"\n}')
+    await ServerApi(node).publish("chat:a", b'{\n  "text": "a\\nb"\n}')
     assert b"\n" not in connection.written[0]
     [push] = connection.take()
     assert isinstance(push, dict)
@@ -137,7 +137,7 @@ async def test_a_publication_without_history_has_no_offset() -> None:
     """It is delivered at once and is not recovered."""
     node = await started()
     connection = await subscribed(node, "chat:a")
-    assert await node.publish("chat:a", b"1", skip_history=True) is None
+    assert await ServerApi(node).publish("chat:a", b"1", skip_history=True) is None
     assert connection.take() == [{"push": {"channel": "chat:a", "pub": {"data": 1}}}]
     await node.stop()
 
@@ -168,8 +168,8 @@ def test_recovered_means_all_of_it(
     offset: int, epoch: str, publications: tuple[Publication, ...], complete: bool
 ) -> None:
     """All or nothing: a part of what was missed is no recovery."""
-    request = SubscribeRequest(channel="chat:a", recover=True, offset=offset, epoch=epoch)
-    assert is_complete(HistoryPage(publications, POSITION), request) is complete
+    wanted = Wanted(recover=True, offset=offset, epoch=epoch)
+    assert is_complete(HistoryPage(publications, POSITION), wanted) is complete
 
 
 async def test_a_recovery_is_counted_by_its_outcome() -> None:
@@ -177,7 +177,7 @@ async def test_a_recovery_is_counted_by_its_outcome() -> None:
     node = await started()
     await subscribed(node, "chat:a")
     for number in range(12):
-        await node.publish("chat:a", b"%d" % number)
+        await ServerApi(node).publish("chat:a", b"%d" % number)
     for offset in (5, 1):
         session, _ = connected(node)
         wanted = {"channel": "chat:a", "recover": True, "offset": offset, "epoch": ""}
@@ -196,9 +196,9 @@ async def test_a_user_is_disconnected_everywhere() -> None:
     one, first = connected(node, connection_token(SECRET, "alice"))
     _, second = connected(node, connection_token(SECRET, "alice"))
     _, other = connected(node, connection_token(SECRET, "bob"))
-    await node.disconnect("alice", client=one.client)
+    await ServerApi(node).disconnect("alice", client=one.client)
     assert (first.closed_by, second.closed_by) == (codes.FORCE_DISCONNECT, None)
-    await node.disconnect("alice", code=codes.DisconnectCode(4500, "banned"))
+    await ServerApi(node).disconnect("alice", code=codes.DisconnectCode(4500, "banned"))
     assert second.closed_by == codes.DisconnectCode(4500, "banned")
     assert other.closed_by is None
     await node.stop()
@@ -208,11 +208,11 @@ async def test_a_user_is_unsubscribed() -> None:
     """And told so, with a code after which the SDK does not subscribe again."""
     node = await started()
     connection = await subscribed(node, "open:a", connection_token(SECRET, "alice"))
-    await node.unsubscribe("alice", "open:a")
+    await ServerApi(node).unsubscribe("alice", "open:a")
     assert connection.take() == [
         {"push": {"channel": "open:a", "unsubscribe": {"code": 2000, "reason": "unsubscribed"}}}
     ]
-    await node.publish("open:a", b"1")
+    await ServerApi(node).publish("open:a", b"1")
     assert connection.take() == []
     await node.stop()
 
@@ -225,9 +225,9 @@ async def test_a_worker_that_is_silent_is_forgotten() -> None:
     await node.start()
     other = make_node(broker, clock=clock)
     await other._announce()
-    assert [info.uid for info in await node.info()] == [node.uid, other.uid]
+    assert [info.uid for info in await ServerApi(node).info()] == [node.uid, other.uid]
     clock.now += ANNOUNCE_SECONDS * FORGET_AFTER + 1
-    assert [info.uid for info in await node.info()] == [node.uid]
+    assert [info.uid for info in await ServerApi(node).info()] == [node.uid]
     await node.stop()
 
 
@@ -235,7 +235,11 @@ async def test_a_worker_that_is_silent_is_forgotten() -> None:
 async def test_the_api_refuses_unknown_channels(channel: str) -> None:
     """102."""
     node = make_node()
-    for call in (node.publish(channel, b"1"), node.presence(channel), node.history(channel, HistoryQuery(0))):
+    for call in (
+        ServerApi(node).publish(channel, b"1"),
+        ServerApi(node).presence(channel),
+        ServerApi(node).history(channel, HistoryQuery(0)),
+    ):
         with pytest.raises(CommandError) as caught:
             await call
         assert caught.value.error == codes.UNKNOWN_CHANNEL
@@ -244,7 +248,11 @@ async def test_the_api_refuses_unknown_channels(channel: str) -> None:
 async def test_the_api_tells_what_a_channel_has_not() -> None:
     """108."""
     node = make_node()
-    for call in (node.presence("open:a"), node.presence_stats("open:a"), node.history("open:a", HistoryQuery(0))):
+    for call in (
+        ServerApi(node).presence("open:a"),
+        ServerApi(node).presence_stats("open:a"),
+        ServerApi(node).history("open:a", HistoryQuery(0)),
+    ):
         with pytest.raises(CommandError) as caught:
             await call
         assert caught.value.error == codes.NOT_AVAILABLE
@@ -253,8 +261,8 @@ async def test_the_api_tells_what_a_channel_has_not() -> None:
 async def test_a_position_of_another_epoch_cannot_be_read_from() -> None:
     """112: the caller must begin anew."""
     node = await started()
-    await node.publish("chat:a", b"1")
+    await ServerApi(node).publish("chat:a", b"1")
     with pytest.raises(CommandError) as caught:
-        await node.history("chat:a", HistoryQuery(-1, StreamPosition(0, "gone")))
+        await ServerApi(node).history("chat:a", HistoryQuery(-1, StreamPosition(0, "gone")))
     assert caught.value.error == codes.UNRECOVERABLE_POSITION
     await node.stop()

@@ -9,6 +9,7 @@ import pytest
 
 from realtime_server import codes
 from realtime_server.codes import DisconnectCode
+from realtime_server.core.server_api import ServerApi
 from realtime_server.core.session import MAX_QUEUED_COMMANDS
 from tests.kit.server_doubles import SECRET, Clock, accept, connected, make_node, send
 from tests.kit.tokens import connection_token
@@ -168,11 +169,11 @@ async def test_who_leaves_is_gone_from_everything() -> None:
     session, _ = connected(node)
     send(session, {"id": 2, "subscribe": {"channel": "chat:a"}})
     await settle()
-    assert list(await node.presence("chat:a")) == [session.client]
+    assert list(await ServerApi(node).presence("chat:a")) == [session.client]
     session.on_closed()
     await settle()
-    assert await node.presence("chat:a") == {}
-    assert node.channels == {}
+    assert await ServerApi(node).presence("chat:a") == {}
+    assert node.hub.channels == {}
     assert node.sessions == {}
 
 
@@ -249,7 +250,7 @@ async def test_a_token_may_subscribe_its_user() -> None:
     session, connection = accept(node)
     send(session, {"id": 1, "connect": {"token": connection_token(SECRET, "alice", channels=["chat:a", "open:b"])}})
     await settle()
-    await node.publish("chat:a", b"1")
+    await ServerApi(node).publish("chat:a", b"1")
     reply, push = connection.take()
     assert isinstance(reply, dict)
     assert list(reply["connect"]["subs"]) == ["chat:a", "open:b"]
@@ -265,5 +266,5 @@ async def test_a_token_with_a_wrong_channel_leaves_nothing_half_made() -> None:
     send(session, {"id": 1, "connect": {"token": connection_token(SECRET, "alice", channels=["chat:a", "other:b"])}})
     await settle()
     assert connection.take() == [error(1, 102, "unknown channel")]
-    assert await node.presence("chat:a") == {}
-    assert node.channels == {}
+    assert await ServerApi(node).presence("chat:a") == {}
+    assert node.hub.channels == {}

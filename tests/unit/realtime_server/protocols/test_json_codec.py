@@ -20,19 +20,33 @@ from realtime_server.core.commands import (
     PresenceResult,
     PresenceStatsResult,
     PublishRequest,
+    RefreshResult,
+    RpcResult,
+    SubRefreshResult,
     SubscribeRequest,
     SubscribeResult,
 )
-from realtime_server.core.publication import encode_publication as encode_once
+from realtime_server.core.publication import Content, binary_content_of, content_of, pack
+from realtime_server.core.pushes import (
+    DisconnectPush,
+    JoinPush,
+    LeavePush,
+    MessagePush,
+    Push,
+    RefreshPush,
+    SubscribePush,
+    UnsubscribePush,
+)
 from realtime_server.core.values import ClientInfo, HistoryPage, Publication, StreamPosition
 from realtime_server.protocols.centrifuge.json_codec import (
+    JsonWire,
     decode_commands,
     encode_error,
-    encode_publication,
+    encode_push,
     encode_reply,
-    encode_unsubscribed,
 )
 
+WIRE = JsonWire(lambda message: message)
 TEXT = st.text(max_size=30)
 JSON = st.recursive(
     st.none() | st.booleans() | st.integers(-(2**53), 2**53) | TEXT,
@@ -49,7 +63,7 @@ def test_data_passes_through_untouched(data: object, channel: str, identifier: i
     assert decode_commands(message) == (
         Command(id=identifier, publish=PublishRequest(channel=channel, data=msgspec.Raw(raw))),
     )
-    push = encode_publication(channel, Publication(encode_once(raw), offset=7))
+    push = WIRE.publication(channel, content_of(raw), 7)
     assert json.loads(push) == {"push": {"channel": channel, "pub": {"data": data, "offset": 7}}}
     assert b"\n" not in push
 
@@ -94,7 +108,7 @@ def reply(result: object) -> object:
     return json.loads(encode_reply(5, result))  # type: ignore[arg-type] # one of the results
 
 
-PUBLICATION = Publication(encode_once(b'"hi"', info=ClientInfo("alice", "c1", b'{"a":1}', b"[2]")), 3)
+PUBLICATION = Publication(pack(content_of(b'"hi"', info=ClientInfo("alice", "c1", b'{"a":1}', b"[2]"))), 3)
 
 
 @pytest.mark.parametrize(
@@ -112,6 +126,16 @@ PUBLICATION = Publication(encode_once(b'"hi"', info=ClientInfo("alice", "c1", b'
                            "was_recovering": True, "publications": [{"data": "hi", "offset": 3, "info": {
                                "user": "alice", "client": "c1", "conn_info": {"a": 1}, "chan_info": [2]}}]}},
         ),
+        (
+            SubscribeResult(publications=(PUBLICATION,), delta=True, expires=True, ttl=5, data=msgspec.Raw(b"[1]")),
+            {"subscribe": {"delta": True, "expires": True, "ttl": 5, "data": [1], "publications": [
+                {"data": '"hi"', "offset": 3, "info": {
+                    "user": "alice", "client": "c1", "conn_info": {"a": 1}, "chan_info": [2]}}]}},
+        ),
+        (RefreshResult("c1", "0.1", True, 5),
+         {"refresh": {"client": "c1", "version": "0.1", "expires": True, "ttl": 5}}),
+        (SubRefreshResult(True, 5), {"sub_refresh": {"expires": True, "ttl": 5}}),
+        (RpcResult(msgspec.Raw(b'{"a":1}')), {"rpc": {"data": {"a": 1}}}),
         (EmptyResult("unsubscribe"), {"unsubscribe": {}}),
         (PresenceStatsResult(3, 2), {"presence_stats": {"num_clients": 3, "num_users": 2}}),
         (
@@ -119,11 +143,12 @@ PUBLICATION = Publication(encode_once(b'"hi"', info=ClientInfo("alice", "c1", b'
             {"presence": {"presence": {"c1": {"user": "alice", "client": "c1"}}}},
         ),
         (
-            HistoryResult(HistoryPage((Publication(encode_once(b"1"), 2),), StreamPosition(2, "e"))),
+            HistoryResult(HistoryPage((Publication(pack(content_of(b"1")), 2),), StreamPosition(2, "e"))),
             {"history": {"publications": [{"data": 1, "offset": 2}], "epoch": "e", "offset": 2}},
         ),
     ],
-    ids=["connect", "subscribe", "recovered", "unsubscribe", "presence_stats", "presence", "history"],
+    ids=["connect", "subscribe", "recovered", "delta", "refresh", "sub_refresh", "rpc", "unsubscribe",
+          "presence_stats", "presence", "history"],
 )  # fmt: skip
 def test_replies(result: object, expected: dict[str, object]) -> None:
     """As the SDKs read them; what is false or empty is left out."""
@@ -139,8 +164,43 @@ def test_errors_say_whether_to_try_again() -> None:
     assert json.loads(encode_error(5, codes.INTERNAL))["error"]["temporary"] is True
 
 
-def test_the_end_of_a_subscription() -> None:
-    """A push with code and reason."""
-    assert json.loads(encode_unsubscribed("a", codes.UNSUBSCRIBED_INSUFFICIENT_STATE)) == {
-        "push": {"channel": "a", "unsubscribe": {"code": 2500, "reason": "insufficient state"}}
-    }
+INFO = ClientInfo("alice", "c1")
+
+
+@pytest.mark.parametrize(
+    ("channel", "push", "expected"),
+    [
+        ("a", JoinPush(INFO), {"channel": "a", "join": {"info": {"user": "alice", "client": "c1"}}}),
+        ("a", LeavePush(INFO), {"channel": "a", "leave": {"info": {"user": "alice", "client": "c1"}}}),
+        ("a", SubscribePush(True, "e", 3, True, msgspec.Raw(b"1")),
+         {"channel": "a",
+          "subscribe": {"recoverable": True, "epoch": "e", "offset": 3, "positioned": True, "data": 1}}),
+        ("a", SubscribePush(), {"channel": "a", "subscribe": {}}),
+        ("a", UnsubscribePush(2500, "insufficient state"),
+         {"channel": "a", "unsubscribe": {"code": 2500, "reason": "insufficient state"}}),
+        ("", MessagePush(msgspec.Raw(b'{"x":1}')), {"message": {"data": {"x": 1}}}),
+        ("", DisconnectPush(3000, "closed", reconnect=True),
+         {"disconnect": {"code": 3000, "reason": "closed", "reconnect": True}}),
+        ("", RefreshPush(expires=True, ttl=60), {"refresh": {"expires": True, "ttl": 60}}),
+    ],
+    ids=["join", "leave", "subscribe", "subscribe plain", "unsubscribe", "message", "disconnect", "refresh"],
+)  # fmt: skip
+def test_pushes(channel: str, push: Push, expected: dict[str, object]) -> None:
+    """What the server says of its own accord."""
+    assert json.loads(encode_push(channel, push)) == {"push": expected}
+
+
+def test_binary_data_is_a_string() -> None:
+    """A client of the JSON protocol gets what only the other protocol can carry in base64."""
+    push = WIRE.publication("a", binary_content_of(b"\xff\x00"), 0)
+    assert json.loads(push) == {"push": {"channel": "a", "pub": {"data": "/wA="}}}
+    assert binary_content_of(b'{"a":\n1}') == Content(b'{"a": 1}')
+
+
+def test_differences_are_strings() -> None:
+    """The whole as well, so that a client knows what the next difference is made to."""
+    content = content_of(b'{"a":1}')
+    whole = json.loads(WIRE.delta_publication("a", content, 2, None))
+    assert whole["push"]["pub"] == {"data": '{"a":1}', "offset": 2}
+    short = json.loads(WIRE.delta_publication("a", content, 3, b"7\n7@0,x;"))
+    assert short["push"]["pub"] == {"data": "7\n7@0,x;", "offset": 3, "delta": True}

@@ -1,0 +1,107 @@
+"""Publications that wait because their subscriber reads too slowly, where the namespace allows to drop some.
+
+What is dropped is told: the next publication that the subscriber gets of the channel says in its tags how many are
+missing before it.
+"""
+
+from __future__ import annotations
+
+import msgspec
+
+from realtime_server.core.namespaces import SlowConsumer
+from realtime_server.core.publication import Content
+
+DROPPED_TAG = "realtime.dropped"
+"""How many publications of the channel were dropped before this one."""
+CONFLATED_TAG = "realtime.conflated"
+"""How many older publications with the same key this one stands for."""
+KEY_TAG = "key"
+"""What tells publications apart that replace one another; without it a channel has one key."""
+ITEM_BYTES = 200
+"""What a publication takes besides its data, about."""
+
+
+class HeldItem:
+    """A publication that waits; `missing`: how many are not sent for it."""
+
+    __slots__ = ("channel", "content", "missing", "offset", "policy")
+
+    def __init__(self, channel: str, policy: SlowConsumer, content: Content, offset: int, missing: int) -> None:
+        self.channel = channel
+        self.policy = policy
+        self.content = content
+        self.offset = offset
+        self.missing = missing
+
+    @property
+    def size(self) -> int:
+        """Bytes that it takes, about."""
+        return len(self.content.data) + ITEM_BYTES
+
+    def told(self) -> Content:
+        """The content with what is missing in its tags."""
+        if not self.missing:
+            return self.content
+        name = CONFLATED_TAG if self.policy is SlowConsumer.CONFLATE else DROPPED_TAG
+        return msgspec.structs.replace(self.content, tags={**(self.content.tags or {}), name: str(self.missing)})
+
+
+class Held:
+    """What waits for one connection, bounded in bytes."""
+
+    __slots__ = ("_dropped", "_items", "_limit", "_next", "dropped", "size")
+
+    def __init__(self, limit_bytes: int) -> None:
+        self._limit = limit_bytes
+        self._items: dict[tuple[str, str | int], HeldItem] = {}
+        self._next = 0
+        self._dropped: dict[str, int] = {}
+        """How many were dropped of a channel that nothing else waits of."""
+        self.size = 0
+        self.dropped = 0
+        """How many were dropped or replaced since the beginning."""
+
+    def __bool__(self) -> bool:
+        """Whether something waits, or was dropped and is still to be told."""
+        return bool(self._items or self._dropped)
+
+    def put(self, channel: str, policy: SlowConsumer, content: Content, offset: int) -> None:
+        """Add a publication. Under `conflate` it replaces the one with its key; over the limit the oldest goes."""
+        key = self._key_of(channel, policy, content)
+        missing = 0
+        replaced = self._items.pop(key, None)
+        if replaced is not None:
+            self.size -= replaced.size
+            self.dropped += 1
+            missing = replaced.missing + 1
+        item = HeldItem(channel, policy, content, offset, missing)
+        self._items[key] = item
+        self.size += item.size
+        while self.size > self._limit and len(self._items) > 1:
+            self._drop_oldest()
+
+    def take(self) -> list[HeldItem]:
+        """All that waits, oldest first; nothing does then."""
+        items, self._items, self.size = list(self._items.values()), {}, 0
+        for item in items:
+            item.missing += self._dropped.pop(item.channel, 0)
+        return items
+
+    def forget(self, channel: str) -> None:
+        """Drop what waits of a channel whose subscription has ended."""
+        for key in [key for key in self._items if key[0] == channel]:
+            self.size -= self._items.pop(key).size
+        self._dropped.pop(channel, None)
+
+    def _key_of(self, channel: str, policy: SlowConsumer, content: Content) -> tuple[str, str | int]:
+        if policy is SlowConsumer.CONFLATE:
+            return channel, (content.tags or {}).get(KEY_TAG, "")
+        self._next += 1
+        return channel, self._next
+
+    def _drop_oldest(self) -> None:
+        key = next(iter(self._items))
+        item = self._items.pop(key)
+        self.size -= item.size
+        self.dropped += 1
+        self._dropped[item.channel] = self._dropped.get(item.channel, 0) + item.missing + 1

@@ -1,0 +1,34 @@
+"""How a client publishes: the command publish."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from realtime_server import codes
+from realtime_server.core.commands import EmptyResult, PublishRequest
+from realtime_server.core.namespaces import PublishPermission
+from realtime_server.core.ports import CommandError
+from realtime_server.core.publication import binary_content_of, content_of
+
+if TYPE_CHECKING:
+    from realtime_server.core.session import Session
+
+
+async def publish(session: Session, request: PublishRequest) -> EmptyResult:
+    """Publish; who it is goes with the publication. Raises CommandError or BackplaneError."""
+    hub = session.node.hub
+    options = hub.require(request.channel)
+    if request.type or request.key or request.removed:
+        raise CommandError(codes.NOT_AVAILABLE)
+    data = bytes(request.data)
+    if not data:
+        raise CommandError(codes.BAD_REQUEST)
+    subscription = session.subscriptions.get(request.channel)
+    if options.publish is PublishPermission.NOBODY or (
+        options.publish is PublishPermission.SUBSCRIBERS and subscription is None
+    ):
+        raise CommandError(codes.PERMISSION_DENIED)
+    info = session.client_info(subscription.info if subscription is not None else None)
+    content = binary_content_of(data, info=info) if session.wire.binary else content_of(data, info=info)
+    await hub.publish(request.channel, content)
+    return EmptyResult("publish")

@@ -1,0 +1,37 @@
+"""One connection's subscription to a channel."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from realtime_server.core.channel import Channel
+
+
+class Subscription:
+    """What was agreed. `info` is raw JSON that others see; `expires_at` Unix time in seconds, None for never.
+
+    `assigned`: the server made it (a token, a hook, the API), the client did not ask for it. `tells`: others are told
+    when it begins and ends.
+    """
+
+    __slots__ = ("assigned", "channel", "delta", "expires_at", "info", "tells", "watches")
+
+    def __init__(
+        self,
+        channel: Channel,
+        *,
+        info: bytes | None = None,
+        expires_at: float | None = None,
+        assigned: bool = False,
+        delta: bool = False,
+        tells: bool = False,
+        watches: bool = False,
+    ) -> None:
+        self.channel = channel
+        self.info = info
+        self.expires_at = expires_at
+        self.assigned = assigned
+        self.delta = delta
+        self.tells = tells
+        self.watches = watches

@@ -1,0 +1,53 @@
+"""Publications and clients as JSON objects, as clients and callers of the server API get them."""
+
+from __future__ import annotations
+
+import base64
+
+import msgspec
+
+from realtime_server.core.publication import Content, content_in
+from realtime_server.core.values import ClientInfo, Publication
+
+_encoder = msgspec.json.Encoder()
+
+
+def encode_publication(publication: Publication) -> bytes:
+    """The JSON object of a publication of a history."""
+    return encode_content(content_in(publication), publication.offset)
+
+
+def encode_content(content: Content, offset: int) -> bytes:
+    """The JSON object of a publication; an offset of 0 is left out."""
+    return encode_parts(json_data(content), content, offset)
+
+
+def encode_parts(data: bytes, content: Content, offset: int, *, delta: bool = False) -> bytes:
+    """The JSON object of a publication whose data is encoded already."""
+    parts = [b'{"data":', data]
+    if content.info is not None:
+        parts += [b',"info":', encode_client_info(content.info)]
+    if content.tags:
+        parts += [b',"tags":', _encoder.encode(content.tags)]
+    if offset:
+        parts.append(b',"offset":%d' % offset)
+    if delta:
+        parts.append(b',"delta":true')
+    parts.append(b"}")
+    return b"".join(parts)
+
+
+def json_data(content: Content) -> bytes:
+    """The data of a publication as JSON: as it is, or in a string (base64, RFC 4648) if it is binary."""
+    return _encoder.encode(base64.b64encode(content.data).decode()) if content.binary else content.data
+
+
+def encode_client_info(info: ClientInfo) -> bytes:
+    """The JSON object that shows a connection."""
+    parts = [b'{"user":', _encoder.encode(info.user), b',"client":', _encoder.encode(info.client)]
+    if info.connection_info is not None:
+        parts += [b',"conn_info":', info.connection_info]
+    if info.channel_info is not None:
+        parts += [b',"chan_info":', info.channel_info]
+    parts.append(b"}")
+    return b"".join(parts)
