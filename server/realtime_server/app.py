@@ -56,7 +56,13 @@ def make_node(settings: Settings) -> Node:
     """The node that the settings describe."""
     broker, presence = open_backplane(settings)
     verifier = TokenVerifier(token_keys(settings), issuer=settings.auth.issuer, audience=settings.auth.audience)
-    limits = NodeLimits(settings.limits.channels_per_connection, settings.limits.messages_per_second)
+    limits = NodeLimits(
+        channels_per_connection=settings.limits.channels_per_connection,
+        messages_per_second=settings.limits.messages_per_second,
+        held_bytes=settings.limits.outbox_bytes,
+        connections_per_user=settings.limits.connections_per_user,
+        connects_per_second=settings.limits.connects_per_second / settings.workers,
+    )
     node_settings = NodeSettings(
         name=configuration.server_name(),
         version=version("realtime-operator"),

@@ -55,9 +55,14 @@ class Heartbeat(Model):
 
 
 class Limits(Model):
-    """What is accepted. `connections` counts for the whole server, the rest for one connection."""
+    """What is accepted. 0 connects per second or connections per user: no limit.
+
+    The first two count for the whole server, the third for one worker, the rest for one connection.
+    """
 
     connections: Annotated[int, Field(ge=1)] = 10_000
+    connects_per_second: Annotated[float, Field(ge=0)] = 0
+    connections_per_user: Annotated[int, Field(ge=0)] = 0
     channels_per_connection: Annotated[int, Field(ge=1)] = 128
     message_bytes: Annotated[int, Field(ge=128)] = 65_536
     messages_per_second: Annotated[int, Field(ge=1)] = 100

@@ -70,6 +70,8 @@ def make_node(
     namespaces: Namespaces = NAMESPACES,
     channels: int = 3,
     messages: int = 1000,
+    connections_per_user: int = 0,
+    connects_per_second: float = 0,
     anonymous: bool = True,
     secrets: Sequence[str] = (SECRET,),
     clock: Clock | None = None,
@@ -80,7 +82,9 @@ def make_node(
         name="server",
         version="0",
         namespaces=namespaces,
-        limits=NodeLimits(channels, messages),
+        limits=NodeLimits(
+            channels, messages, connections_per_user=connections_per_user, connects_per_second=connects_per_second
+        ),
         heartbeat_interval=25,
         heartbeat_timeout=8,
         anonymous=anonymous,

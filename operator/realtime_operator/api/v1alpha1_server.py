@@ -66,6 +66,10 @@ class Limits(Model):
 
     connections: Annotated[int, Field(ge=1, le=1_000_000)] = 10_000
     """Connections of one server (pod), divided over its workers. Above, a handshake is refused with HTTP 503."""
+    connects_per_second: Annotated[int, Field(ge=0, le=1_000_000)] = 0
+    """Clients that one server lets in per second, those that resume first. Above: error 111, SDKs retry. 0: all."""
+    connections_per_user: Annotated[int, Field(ge=0, le=1_000_000)] = 0
+    """Connections that one user may have to one worker. Above, a connection is closed with 3504. 0: no limit."""
     channels_per_connection: Annotated[int, Field(ge=1, le=100_000)] = 128
     """Channels that one connection may be subscribed to."""
     message_bytes: Size = "64Ki"

@@ -7,7 +7,7 @@ import json
 from realtime_operator import naming
 from realtime_operator.api.base import JsonObject, JsonValue
 from realtime_operator.api.v1alpha1 import RealtimeCluster
-from realtime_operator.api.v1alpha1_server import Namespace
+from realtime_operator.api.v1alpha1_server import Limits, Namespace
 from realtime_operator.builders.manifest import metadata, sealed
 from realtime_operator.builders.redis_service import redis_address
 
@@ -49,13 +49,7 @@ def server_config(cluster: RealtimeCluster) -> JsonObject:
             "interval_seconds": server.heartbeat.interval_seconds,
             "timeout_seconds": server.heartbeat.timeout_seconds,
         },
-        "limits": {
-            "connections": server.limits.connections,
-            "channels_per_connection": server.limits.channels_per_connection,
-            "message_bytes": server.limits.message_bytes_number,
-            "messages_per_second": server.limits.messages_per_second,
-            "outbox_bytes": server.limits.outbox_bytes_number,
-        },
+        "limits": _limits(server.limits),
         "origins": [*server.origins],
         "namespaces": [_namespace(namespace) for namespace in cluster.spec.namespaces],
         "auth": _auth(cluster),
@@ -63,6 +57,18 @@ def server_config(cluster: RealtimeCluster) -> JsonObject:
         "admin": {"token_file": f"{naming.CREDENTIALS_DIRECTORY}/{naming.KEY_ADMIN_TOKEN}"},
         "backplane": {"redis": _redis(cluster), "prefix": f"{cluster.metadata.namespace}.{cluster.metadata.name}"},
         "drain": {"timeout_seconds": drain.timeout_seconds, "settle_seconds": drain.settle_seconds},
+    }
+
+
+def _limits(limits: Limits) -> JsonObject:
+    return {
+        "connections": limits.connections,
+        "connects_per_second": limits.connects_per_second,
+        "connections_per_user": limits.connections_per_user,
+        "channels_per_connection": limits.channels_per_connection,
+        "message_bytes": limits.message_bytes_number,
+        "messages_per_second": limits.messages_per_second,
+        "outbox_bytes": limits.outbox_bytes_number,
     }
 
 

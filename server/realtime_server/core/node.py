@@ -7,13 +7,15 @@ import contextlib
 import random
 import time
 import uuid
-from collections.abc import Callable, Coroutine, Iterable
+from collections.abc import Callable, Coroutine, Iterable, Sequence
 from dataclasses import dataclass
 
 from realtime_server import codes
 from realtime_server.codes import DisconnectCode
 from realtime_server.core import control
+from realtime_server.core.admission import Admission, resumes
 from realtime_server.core.auth import Claims, TokenRefusedError, TokenVerifier
+from realtime_server.core.commands import Command
 from realtime_server.core.counters import Counters
 from realtime_server.core.hub import PRESENCE_RENEW_SECONDS, Hub
 from realtime_server.core.namespaces import Namespaces
@@ -33,7 +35,7 @@ RETRY_SECONDS = 0.5
 
 @dataclass(frozen=True, slots=True)
 class NodeLimits:
-    """What one connection may do; 0 connections per user is no limit.
+    """What one connection may do, and how many there may be; 0 connections per user or connects per second: no limit.
 
     `held_bytes`: publications that wait for a slow client where the namespace allows to drop some.
     """
@@ -42,6 +44,7 @@ class NodeLimits:
     messages_per_second: int
     held_bytes: int = 1_048_576
     connections_per_user: int = 0
+    connects_per_second: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,6 +88,8 @@ class Node:
         self._verifier = verifier
         self._by_user: dict[str, dict[Session, None]] = {}
         self._peers: dict[str, tuple[float, NodeInfo]] = {}
+        rate = settings.limits.connects_per_second
+        self._admission = Admission(rate, clock()) if rate else None
         self.broken = asyncio.Event()
         """Set when periodic work has failed in a way that nobody foresaw: this worker must be replaced."""
         self._tasks = TaskGroup(self.broken.set)
@@ -129,6 +134,10 @@ class Node:
         self.counters.accepted += 1
         self.last_accept = now
         return session
+
+    def admits(self, commands: Sequence[Command]) -> bool:
+        """Whether a client that begins with these commands may come in now."""
+        return self._admission is None or self._admission.admit(self.clock(), resumes=resumes(commands))
 
     def authenticate(self, token: str) -> Claims:
         """Who the client is; raises TokenRefusedError."""

@@ -111,6 +111,10 @@ class Session:
         if not self._within_rate(len(commands), now):
             self.disconnect(codes.TOO_MANY_REQUESTS_DISCONNECT)
             return
+        first = commands[0]
+        if first.connect is not None and self.claims is None and not self.node.admits(commands):
+            self.fail(first.id, codes.TOO_MANY_REQUESTS)
+            return
         for command in commands:
             self._take(command)
             if self.claims is None or self.is_closed():
