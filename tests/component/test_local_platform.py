@@ -26,7 +26,7 @@ READY_SECONDS = 20
 async def run() -> AsyncIterator[LocalRun]:
     """The quickstart's cluster, ready."""
     folder = Path(tempfile.mkdtemp(prefix="rt-"))  # sockets have short paths
-    listener = Listener(lambda _: None, lambda _: None, lambda _: None, lambda _: None)
+    listener = Listener(*[lambda _: None] * 5)
     options = LocalOptions(QUICKSTART, folder, Ports(client=free_port(), api=free_port()))
     try:
         async with LocalRun.open(options, listener) as opened:

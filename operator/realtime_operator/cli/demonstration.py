@@ -13,12 +13,11 @@ from pathlib import Path
 import aiohttp
 import centrifuge
 from rich.console import Group, RenderableType
-from rich.live import Live
 from rich.text import Text
 
 from realtime_operator import naming
 from realtime_operator.api.base import JsonObject
-from realtime_operator.api.document import dig, objects_at
+from realtime_operator.api.document import objects_at
 from realtime_operator.cli import views
 from realtime_operator.cli.client import CLOSING_SECONDS, make_token
 from realtime_operator.cli.document import text, whole
@@ -62,7 +61,7 @@ async def demonstrate(clients: int, rate: float) -> bool:
     with tempfile.TemporaryDirectory(prefix="rt-demo-") as folder:
         file = Path(folder) / "demo.yaml"
         _write(file, messages_per_second=100)
-        listener = Listener(lambda _: None, screen.change, screen.refusal, screen.notice)
+        listener = Listener(lambda _: None, screen.change, screen.refusal, screen.notice, lambda _: None)
         options = LocalOptions(file, Path(folder) / "state", Ports(client=free_port(), api=free_port()))
         screen.say("realtime up: 2 servers and a Redis, as processes of this machine")
         async with LocalRun.open(options, listener) as run:
@@ -232,36 +231,25 @@ class Show:
     @contextlib.asynccontextmanager
     async def _live(self, tally: Tally) -> AsyncIterator[None]:
         """Show connections moving: in place on a terminal, elsewhere a line from time to time."""
-
-        async def draw(live: Live) -> None:
-            while True:
-                live.update(self._view(tally), refresh=True)
-                await asyncio.sleep(REFRESH_SECONDS)
-
-        async def write() -> None:
-            while True:
-                self.screen.say(self._line(tally))
-                await asyncio.sleep(PRINT_SECONDS)
-
-        with contextlib.ExitStack() as stack:
-            if self.screen.console.is_terminal:
-                live = Live(console=self.screen.console, auto_refresh=False, transient=True)
-                work = draw(stack.enter_context(live))
-            else:
-                work = write()
-            task = asyncio.create_task(work, name="demo-view")
-            try:
+        if self.screen.console.is_terminal:
+            async with self.screen.live(lambda: self._view(tally)):
                 yield
-            finally:
-                task.cancel()
-                await asyncio.gather(task, return_exceptions=True)
+            return
+        writing = asyncio.create_task(self._write(tally), name="demo-lines")
+        try:
+            yield
+        finally:
+            writing.cancel()
+            await asyncio.gather(writing, return_exceptions=True)
+
+    async def _write(self, tally: Tally) -> None:
+        while True:
+            self.screen.say(self._line(tally))
+            await asyncio.sleep(PRINT_SECONDS)
 
     def _view(self, tally: Tally) -> RenderableType:
-        cluster = self.local.cluster
-        parts: list[RenderableType] = ["", views.server_table(cluster)]
-        if dig(cluster, "status", "rollout") is not None:
-            parts.append(Text(views.rollout_line(cluster), style="yellow"))
-        return Group(*parts, f"published {len(tally.published)}, delivered {tally.delivered}")
+        counts = f"published {len(tally.published)}, delivered {tally.delivered}"
+        return Group(views.moving_view(self.local.cluster), counts)
 
     def _line(self, tally: Tally) -> str:
         cluster = self.local.cluster

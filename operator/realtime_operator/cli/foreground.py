@@ -3,19 +3,12 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
-from collections.abc import AsyncIterator
 
-from rich.console import Group, RenderableType
-from rich.live import Live
-from rich.text import Text
-
-from realtime_operator import naming
-from realtime_operator.api.document import dig, objects_at
+from realtime_operator.api.document import objects_at
 from realtime_operator.cli import views
 from realtime_operator.cli.document import text, whole
 from realtime_operator.cli.local_run import Listener, LocalOptions, LocalRun
-from realtime_operator.cli.screen import REFRESH_SECONDS, Screen
+from realtime_operator.cli.screen import Screen
 
 WAITING_SECONDS = 2.0
 """After so long a person is told what is waited for."""
@@ -24,10 +17,10 @@ WAITING_SECONDS = 2.0
 async def run_in_foreground(options: LocalOptions) -> None:
     """Run until it is asked to stop; raises InputError or PlatformError when it cannot begin."""
     screen = Screen()
-    listener = Listener(screen.event, screen.change, screen.refusal, screen.notice)
+    listener = Listener(screen.event, screen.change, screen.refusal, screen.notice, screen.stopping)
     async with LocalRun.open(options, listener) as run:
         run.own_signals()
-        async with _live(run, screen):
+        async with screen.live(lambda: views.moving_view(run.cluster)):
             announcing = asyncio.create_task(_announce(run, screen), name="announce")
             await run.stop_requested.wait()
             announcing.cancel()
@@ -48,8 +41,7 @@ async def _announce(run: LocalRun, screen: Screen) -> None:
     screen.say(f"{text(run.cluster, 'metadata', 'name')} is ready", "bold green")
     screen.console.print(f"             clients  {ports.client_url}")
     screen.console.print(f"             API      {ports.api_url}")
-    page = f"{ports.client_url.replace('ws:', 'http:', 1).removesuffix(naming.CLIENT_PATH)}/?channel={channel}"
-    screen.console.print(f"             page     {page}")
+    screen.console.print(f"             page     {ports.page_url}?channel={channel}")
     screen.console.print(f"             try it   realtime publish {channel} '\"hello\"'")
     screen.console.print(f"                      realtime status --watch; edit {run.options.file} and save it")
 
@@ -68,35 +60,3 @@ async def _say_why_not_ready(run: LocalRun, screen: Screen) -> None:
 def _channel(run: LocalRun) -> str:
     namespaces = [text(namespace, "name") for namespace in objects_at(run.cluster, "spec", "namespaces")]
     return f"{namespaces[0]}:lobby" if namespaces and namespaces[0] != "default" else "lobby"
-
-
-@contextlib.asynccontextmanager
-async def _live(run: LocalRun, screen: Screen) -> AsyncIterator[None]:
-    """Show the servers at the bottom of a terminal while the body runs; elsewhere nothing."""
-    if not screen.console.is_terminal:
-        yield
-        return
-
-    async def refresh(live: Live) -> None:
-        while True:
-            live.update(_view(run), refresh=True)
-            await asyncio.sleep(REFRESH_SECONDS)
-
-    with Live(console=screen.console, auto_refresh=False, transient=True) as live:
-        refreshing = asyncio.create_task(refresh(live), name="live-view")
-        try:
-            yield
-        finally:
-            refreshing.cancel()
-            with contextlib.suppress(asyncio.CancelledError):
-                await refreshing
-
-
-def _view(run: LocalRun) -> RenderableType:
-    cluster = run.cluster
-    if not objects_at(cluster, "status", "servers"):
-        return Text("starting", style="dim")
-    parts: list[RenderableType] = ["", views.server_table(cluster)]
-    if dig(cluster, "status", "rollout") is not None:
-        parts.append(Text(views.rollout_line(cluster), style="yellow"))
-    return Group(*parts)

@@ -171,7 +171,7 @@ class KubernetesTarget:
         async for line in self._client.lines(path, query):
             yield line
 
-    async def check(self, name: str | None) -> Sequence[Finding]:  # noqa: ARG002 - of the namespace
+    async def check(self) -> Sequence[Finding]:
         """See Target."""
         return [await self._check_definition(), *await self._check_permissions(), await self._check_clock()]
 

@@ -49,12 +49,17 @@ class LocalOptions:
 
 @dataclass(frozen=True, slots=True)
 class Listener:
-    """Who is told what happens: Events, a changed file with its forecast, a file that cannot be used, notices."""
+    """Who is told what happens.
+
+    Events, a changed file with its forecast, a file that cannot be used, notices, and how many servers are still there
+    while all of them stop.
+    """
 
     on_event: Callable[[Event], None]
     on_change: Callable[[Forecast], None]
     on_refusal: Callable[[str], None]
     on_notice: Callable[[str], None]
+    on_stopping: Callable[[int], None]
 
 
 class LocalRun:
@@ -142,7 +147,7 @@ class LocalRun:
         """Drain and end everything; cancelled or failed, everything is killed."""
         await self._queue.close()
         try:
-            await self.fleet.stop(lambda _: None, self.at_once)
+            await self.fleet.stop(self._listener.on_stopping, self.at_once)
         finally:
             self.fleet.kill()
             if self.redis is not None:

@@ -171,7 +171,7 @@ class LocalTarget:
                 else:
                     await asyncio.sleep(FOLLOW_SECONDS)
 
-    async def check(self, name: str | None) -> Sequence[Finding]:  # noqa: ARG002 - there is one cluster
+    async def check(self) -> Sequence[Finding]:
         """See Target."""
         about = await self._about()
         redis = about.get("redis")

@@ -12,7 +12,7 @@ from typer.main import get_group
 
 from realtime_operator.cli import INTERRUPTED
 from realtime_operator.cli.__main__ import DEFECT, EXIT_CODES, build_app
-from realtime_operator.cli.command import EXAMPLES
+from realtime_operator.cli.command import COMMON, EXAMPLES
 
 HEADER = """\
 # Commands
@@ -88,14 +88,14 @@ def _section(name: str, text: str, options: list[str]) -> str:
     return "\n".join(lines)
 
 
-COMMON = frozenset({"platform", "state_dir", "context", "namespace", "help"})
-"""Options that are explained once, at the beginning."""
+EXPLAINED_ONCE = frozenset({*(parameter.name for parameter in COMMON), "help"})
+"""Options that are explained at the beginning."""
 
 
 def _options(parameters: object) -> Iterator[str]:
     assert isinstance(parameters, list)
     for parameter in parameters:
-        if parameter.name in COMMON:
+        if parameter.name in EXPLAINED_ONCE:
             continue
         names = " ".join([*parameter.opts, *parameter.secondary_opts])
         if not names.startswith("-"):

@@ -2,7 +2,13 @@
 
 from __future__ import annotations
 
+import asyncio
+import contextlib
 import time
+from collections.abc import AsyncIterator, Callable
+
+from rich.console import RenderableType
+from rich.live import Live
 
 from realtime_operator.cli.commands.planning import consequences
 from realtime_operator.cli.output import messages
@@ -17,12 +23,33 @@ class Screen:
 
     def __init__(self) -> None:
         self._start = time.monotonic()
+        self._stopping = 0
         self.console = messages()
 
     @property
     def seconds(self) -> float:
         """Since the start."""
         return time.monotonic() - self._start
+
+    @contextlib.asynccontextmanager
+    async def live(self, render: Callable[[], RenderableType]) -> AsyncIterator[None]:
+        """Show what `render` returns at the bottom of a terminal while the body runs; elsewhere nothing."""
+        if not self.console.is_terminal:
+            yield
+            return
+
+        async def refresh(live: Live) -> None:
+            while True:
+                live.update(render(), refresh=True)
+                await asyncio.sleep(REFRESH_SECONDS)
+
+        with Live(console=self.console, auto_refresh=False, transient=True) as live:
+            refreshing = asyncio.create_task(refresh(live), name="live-view")
+            try:
+                yield
+            finally:
+                refreshing.cancel()
+                await asyncio.gather(refreshing, return_exceptions=True)
 
     def say(self, text: str, style: str = "") -> None:
         """Print a line."""
@@ -41,6 +68,12 @@ class Screen:
     def refusal(self, reason: str) -> None:
         """The file cannot be used."""
         self.say(f"{reason}\nnothing is changed until the file is put right", "red")
+
+    def stopping(self, servers: int) -> None:
+        """So many servers still move their connections; said when it changes."""
+        if servers != self._stopping:
+            self._stopping = servers
+            self.say(f"{servers} {'server is' if servers == 1 else 'servers are'} still draining")
 
     def notice(self, notice: str) -> None:
         """Something that a person should know."""

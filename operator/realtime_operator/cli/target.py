@@ -96,7 +96,7 @@ class Target(Protocol):
     def logs(self, server: Server, *, lines: int, follow: bool) -> AsyncIterator[str]:
         """The last lines of a server's log, and with `follow` those that come."""
 
-    async def check(self, name: str | None) -> Sequence[Finding]:
+    async def check(self) -> Sequence[Finding]:
         """What only this platform can check."""
 
     async def close(self) -> None:

@@ -136,6 +136,16 @@ def server_table(cluster: JsonObject) -> Table:
     return table(("SERVER", "REVISION", "STATE", "READY", "CONNECTIONS", ""), rows, right=("CONNECTIONS",))
 
 
+def moving_view(cluster: JsonObject) -> RenderableType:
+    """The servers, and how far their replacement is: for a view that is drawn again and again."""
+    if not objects_at(cluster, "status", "servers"):
+        return Text("starting", style="dim")
+    parts: list[RenderableType] = ["", server_table(cluster)]
+    if dig(cluster, "status", "rollout") is not None:
+        parts.append(Text(rollout_line(cluster), style="yellow"))
+    return Group(*parts)
+
+
 def event_table(events: Sequence[Event], now: datetime | None = None) -> Table:
     """One line for each event, oldest first."""
     rows = [(age(event.at, now), word(event.type), event.reason, event.message) for event in events]

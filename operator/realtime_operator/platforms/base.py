@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import secrets
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -9,6 +10,13 @@ from realtime_operator.api.base import JsonObject
 from realtime_operator.api.v1alpha1 import RealtimeCluster
 from realtime_operator.planning.plan import Plan
 from realtime_operator.planning.world import World
+
+SECRET_BYTES = 32
+
+
+def random_credential() -> str:
+    """A new credential: 256 random bits as URL-safe text."""
+    return secrets.token_urlsafe(SECRET_BYTES)
 
 
 @dataclass(frozen=True, slots=True, order=True)

@@ -45,7 +45,7 @@ async def doctor(target: Target, cluster: ClusterOption = None, output: OutputOp
 
 
 async def _findings(target: Target, cluster: str | None) -> list[Finding]:
-    findings = list(await target.check(cluster))
+    findings = list(await target.check())
     try:
         stored = await find(target, cluster)
     except InputError as error:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import base64
-import secrets
 from collections.abc import Mapping
 from datetime import UTC, datetime
 
@@ -29,14 +28,12 @@ from realtime_operator.planning.plan import (
     SetDeletionCost,
     SetStatus,
 )
+from realtime_operator.platforms.base import random_credential
 from realtime_operator.platforms.kubernetes.client import KubernetesClient, path_of
 from realtime_operator.platforms.kubernetes.observe import admin_token
 from realtime_operator.pods.admin_client import AdminClient, ServerUnavailableError
 
 logger = structlog.get_logger()
-
-SECRET_BYTES = 32
-"""Random bytes in a generated credential."""
 
 
 class Applier:
@@ -173,7 +170,7 @@ class Applier:
 
 
 def _random_value() -> str:
-    return base64.b64encode(secrets.token_urlsafe(SECRET_BYTES).encode()).decode()
+    return base64.b64encode(random_credential().encode()).decode()
 
 
 def _only(values: Mapping[str, object], keys: tuple[str, ...]) -> dict[str, str]:

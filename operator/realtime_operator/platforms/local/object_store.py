@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import hashlib
 import re
-import secrets
 import uuid
 from collections import deque
 from collections.abc import Mapping
@@ -20,13 +19,12 @@ from realtime_operator.api.base import JsonObject
 from realtime_operator.api.document import object_at
 from realtime_operator.planning.plan import EmitEvent
 from realtime_operator.planning.world import ObjectKey, object_key
+from realtime_operator.platforms.base import random_credential
 
 NAMESPACE = "local"
 KEPT_EVENTS = 1000
 NAME = re.compile("[a-z0-9]([-a-z0-9.]{0,251}[a-z0-9])?")
 """What Kubernetes takes as the name of an object; here it is a folder's."""
-SECRET_BYTES = 32
-"""Random bytes in a generated credential."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,7 +99,7 @@ class ObjectStore:
         name = object_key(manifest).name
         for key in keys:
             if key not in self.secret(name):
-                self.put_secret(name, {key: secrets.token_urlsafe(SECRET_BYTES)})
+                self.put_secret(name, {key: random_credential()})
 
     def put_secret(self, name: str, values: Mapping[str, str]) -> None:
         """Write keys of a Secret, each in one step: half a credential would be kept for ever."""

@@ -43,6 +43,11 @@ class Ports:
         return tuple(f"http://{host}:{self.client}" for host in dict.fromkeys((_reachable(self.host), "localhost")))
 
     @property
+    def page_url(self) -> str:
+        """The page that servers show to developers."""
+        return f"{self.page_origins[0]}/"
+
+    @property
     def api_url(self) -> str:
         """Where backends call."""
         return f"http://{_reachable(self.host)}:{self.api}/api"
