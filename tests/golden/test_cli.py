@@ -167,6 +167,7 @@ VIEWS: dict[str, RenderableType] = {
     ),
     "doctor": doctor.finding_table(FINDINGS),
     "top": top_table(servers(120, 0), {"chat-0": course()}),
+    "top-narrow": top_table(servers(120, 0), {"chat-0": course()}, narrow=True),
 }
 
 

@@ -99,9 +99,11 @@ def document(value: JsonValue, output: Output) -> None:
         sys.stdout.write(json.dumps(value, indent=2, ensure_ascii=False) + "\n")
 
 
-def table(headers: Sequence[str], rows: Iterable[Sequence[RenderableType]], right: Iterable[str] = ()) -> Table:
-    """A table as kubectl prints them; `right` names the columns of numbers."""
-    made = Table(box=None, pad_edge=False, header_style="bold", padding=(0, 3, 0, 0))
+def table(
+    headers: Sequence[str], rows: Iterable[Sequence[RenderableType]], right: Iterable[str] = (), gap: int = 3
+) -> Table:
+    """A table as kubectl prints them; `right` names the columns of numbers, `gap` is the space between columns."""
+    made = Table(box=None, pad_edge=False, header_style="bold", padding=(0, gap, 0, 0))
     numbers = set(right)
     for header in headers:
         made.add_column(header, justify="right" if header in numbers else "left", overflow="fold")

@@ -68,6 +68,10 @@ async def logs(
         await tell(one)
 
 
+WIDE_COLUMNS = 130
+"""A terminal of fewer columns gets the narrow table."""
+
+
 @dataclass(frozen=True, slots=True)
 class Sample:
     """What one server's metrics say: sums over its workers; times in seconds, sizes in bytes."""
@@ -169,7 +173,8 @@ async def top(
         while True:
             await asyncio.sleep(interval)
             servers = await _measure(target, name, courses)
-            live.update(Group(target.description, "", top_table(servers, courses)), refresh=True)
+            shown = top_table(servers, courses, narrow=console().width < WIDE_COLUMNS)
+            live.update(Group(target.description, "", shown), refresh=True)
 
 
 async def _measure(target: Target, name: str, courses: dict[str, Course]) -> Sequence[Server]:
@@ -188,10 +193,20 @@ async def _measure(target: Target, name: str, courses: dict[str, Course]) -> Seq
     return servers
 
 
-def top_table(servers: Sequence[Server], courses: Mapping[str, Course]) -> RenderableType:
-    """One line for each server; one that was looked at once only has no rates yet."""
+def top_table(servers: Sequence[Server], courses: Mapping[str, Course], *, narrow: bool = False) -> RenderableType:
+    """One line for each server; one that was looked at once only has no rates yet.
+
+    A `narrow` one fits into 80 columns: names without what all of them begin with, no course of the rate.
+    """
     headers = ("SERVER", "STATE", "CONNECTIONS", "IN/S", "OUT/S", "", "LATENCY", "OUTBOX", "CPU", "MEMORY")
-    return table(headers, _rows(servers, courses), right=(*headers[2:5], *headers[6:]))
+    numbers = (*headers[2:5], *headers[6:])
+    rows = list(_rows(servers, courses))
+    if not narrow:
+        return table(headers, rows, right=numbers)
+    narrow_rows = [
+        (f"…{server.name.rpartition('-')[2]}", *row[1:5], *row[6:]) for server, row in zip(servers, rows, strict=True)
+    ]
+    return table((*headers[:5], *headers[6:]), narrow_rows, right=numbers, gap=1)
 
 
 def _rows(servers: Sequence[Server], courses: Mapping[str, Course]) -> Iterator[tuple[RenderableType, ...]]:
