@@ -11,6 +11,7 @@ import msgspec
 from realtime_server.backplane.memory import MemoryBroker, MemoryPresence
 from realtime_server.codes import DisconnectCode
 from realtime_server.core.auth import TokenKey, TokenVerifier
+from realtime_server.core.hooks import Backend
 from realtime_server.core.namespaces import ChannelOptions, Namespaces, PublishPermission
 from realtime_server.core.node import Node, NodeLimits, NodeSettings
 from realtime_server.core.ports import Broker
@@ -67,6 +68,7 @@ class Clock:
 def make_node(
     broker: Broker | None = None,
     *,
+    backend: Backend | None = None,
     namespaces: Namespaces = NAMESPACES,
     channels: int = 3,
     messages: int = 1000,
@@ -95,6 +97,7 @@ def make_node(
         broker or MemoryBroker(clock=clock),
         MemoryPresence(clock=clock),
         TokenVerifier(lambda: [TokenKey("HS256", secret) for secret in secrets]),
+        backend,
         clock=clock,
         wall_clock=wall_clock or Clock(time.time()),
     )

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 
@@ -11,6 +11,7 @@ import jwt
 from cryptography.exceptions import UnsupportedAlgorithm
 
 from realtime_server.codes import INVALID_TOKEN, TOKEN_EXPIRED, DisconnectCode, ErrorCode
+from realtime_server.core.grant import Grant
 
 LEEWAY_SECONDS = 5
 """Clocks differ a little."""
@@ -40,12 +41,20 @@ def prepare(key: TokenKey) -> object | None:
 
 @dataclass(frozen=True, slots=True)
 class Claims:
-    """What a token says. `expires_at` is Unix time in seconds, None for never; `info` is raw JSON."""
+    """What a token or the backend says of a client.
+
+    `expires_at` is Unix time in seconds, None for never; `info` is raw JSON that others see, `meta` raw JSON for the
+    backend alone. The server subscribes the client to `channels`, under the conditions of `grants` if they are there.
+    """
 
     user: str
     expires_at: float | None = None
     info: bytes | None = None
     channels: tuple[str, ...] = ()
+    grants: Mapping[str, Grant] | None = None
+    meta: bytes | None = None
+    renewed_by_hook: bool = False
+    """Whether the backend is asked when its time is over, instead of the client."""
 
 
 class TokenRefusedError(Exception):

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+from dataclasses import replace
 from typing import TYPE_CHECKING
+
+from msgspec import Raw
 
 from realtime_server import codes
 from realtime_server.codes import DisconnectCode
@@ -16,58 +19,95 @@ from realtime_server.core.commands import (
     SubscribeRequest,
     SubscribeResult,
 )
+from realtime_server.core.grant import PLAIN
+from realtime_server.core.hooks import Connecting, DisconnectRequestedError, Hook, Refreshed
 from realtime_server.core.join import Join, Wanted
 from realtime_server.core.ports import CommandError
 
 if TYPE_CHECKING:
     from realtime_server.core.session import Session
 
+RENEW_AGAIN_SECONDS = 30.0
+"""When the backend is asked again that could not be asked whether a connection or a subscription goes on."""
+
 
 def connect_now(session: Session, command: int, request: ConnectRequest) -> bool:
-    """Let a client in; False when that takes the backplane. Raises CommandError."""
-    if session.claims is not None:
-        return False  # it is in already, and its channels are to be joined: `connect` goes on
+    """Let a client in; False when that takes the backplane or the backend. Raises CommandError."""
+    if session.claims is not None or (not request.token and session.node.backend.asks(Hook.CONNECT)):
+        return False
     try:
-        claims = session.node.authenticate(request.token)
-    except TokenRefusedError as refused:
-        if isinstance(refused.code, DisconnectCode):
-            session.disconnect(refused.code)
-            return True
-        raise CommandError(refused.code) from refused
+        claims = _verified(session, request.token)
+    except DisconnectRequestedError as refused:
+        session.disconnect(refused.code)
+        return True
     if not session.node.open(session, claims):
         return True
     if claims.channels:
-        return False
-    session.reply(command, _result(session, {}))
+        return False  # they are to be joined: `connect` goes on
+    session.reply(command, _result(session, {}, None))
     return True
 
 
 async def connect(session: Session, command: int, request: ConnectRequest) -> None:
-    """Join the channels of a client that was let in, and answer. Raises CommandError or BackplaneError."""
-    assert session.claims is not None
-    joined: list[Join] = []
-    try:
-        for channel in session.claims.channels:
-            wanted = request.subs.get(channel, SubscribeRequest())
-            joined.append(await session.node.hub.join(session, channel, Wanted.by_client(wanted, assigned=True)))
-    except BaseException:
-        for join in joined:
-            join.abandon()
-        raise
-    session.reply(command, _result(session, {join.channel: join.result for join in joined}))
+    """Let a client in that the backend decides about, join its channels, and answer.
+
+    Raises CommandError, DisconnectRequestedError or BackplaneError.
+    """
+    data = None
+    if session.claims is None:
+        claims, data = await _asked(session, request)
+        if session.closed or not session.node.open(session, claims):
+            return
+    joined = await _joined(session, request)
+    session.reply(command, _result(session, {join.channel: join.result for join in joined}, data))
     # What came meanwhile must follow the reply, which is written before this task yields.
     for join in joined:
         asyncio.get_running_loop().call_soon(join.complete)
 
 
+async def _asked(session: Session, request: ConnectRequest) -> tuple[Claims, bytes | None]:
+    """Who the client is, says the backend, and what it is told."""
+    question = Connecting(
+        session.caller(), bytes(request.data), request.name, request.version, tuple(request.subs), request.headers
+    )
+    answer = await session.node.backend.connect(question)
+    return (_verified(session, request.token), None) if answer is None else (answer.claims, answer.data)
+
+
+def _verified(session: Session, token: str) -> Claims:
+    """Who the client is, says its token. Raises CommandError or DisconnectRequestedError."""
+    try:
+        return session.node.authenticate(token)
+    except TokenRefusedError as refused:
+        if isinstance(refused.code, DisconnectCode):
+            raise DisconnectRequestedError(refused.code) from refused
+        raise CommandError(refused.code) from refused
+
+
+async def _joined(session: Session, request: ConnectRequest) -> list[Join]:
+    """Subscriptions to the channels that the client has by its claims: all of them or none."""
+    claims = session.claims
+    assert claims is not None
+    grants = claims.grants or {}
+    joined: list[Join] = []
+    try:
+        for channel in claims.channels:
+            asked = request.subs.get(channel, SubscribeRequest())
+            wanted = Wanted.by_client(asked, grants.get(channel, PLAIN), assigned=True)
+            joined.append(await session.node.hub.join(session, channel, wanted))
+    except BaseException:
+        for join in joined:
+            join.abandon()
+        raise
+    return joined
+
+
 def refresh(session: Session, request: RefreshRequest) -> RefreshResult:
     """Take a new token of the same user. Raises CommandError."""
     try:
-        claims = session.node.authenticate(request.token)
-    except TokenRefusedError as refused:
-        if isinstance(refused.code, DisconnectCode):
-            raise CommandError(codes.UNAUTHORIZED) from refused
-        raise CommandError(refused.code) from refused
+        claims = _verified(session, request.token)
+    except DisconnectRequestedError as refused:
+        raise CommandError(codes.UNAUTHORIZED) from refused
     if session.claims is None or claims.user != session.claims.user:
         raise CommandError(codes.BAD_REQUEST)
     session.claims = claims
@@ -75,7 +115,27 @@ def refresh(session: Session, request: RefreshRequest) -> RefreshResult:
     return RefreshResult(session.client, session.node.version, expires, ttl)
 
 
-def _result(session: Session, subscriptions: dict[str, SubscribeResult]) -> ConnectResult:
+async def renew(session: Session) -> None:
+    """Ask the backend whether a connection whose time is over goes on; it does if the backend cannot be asked."""
+    claims = session.claims
+    assert claims is not None
+    try:
+        answer = await session.node.backend.refresh(session.caller())
+    except DisconnectRequestedError as wanted:
+        session.disconnect(wanted.code)
+        return
+    except CommandError:
+        session.disconnect(codes.CONNECTION_EXPIRED)
+        return
+    if answer is None:
+        answer = Refreshed(session.node.wall_clock() + RENEW_AGAIN_SECONDS)
+    if answer.expired:
+        session.disconnect(codes.CONNECTION_EXPIRED)
+    elif not session.closed:
+        session.claims = replace(claims, expires_at=answer.expires_at, info=answer.info or claims.info)
+
+
+def _result(session: Session, subscriptions: dict[str, SubscribeResult], data: bytes | None) -> ConnectResult:
     node, claims = session.node, session.claims
     assert claims is not None
     expires, ttl = _time_to_live(session, claims)
@@ -86,6 +146,7 @@ def _result(session: Session, subscriptions: dict[str, SubscribeResult]) -> Conn
         pong=True,
         expires=expires,
         ttl=ttl,
+        data=Raw() if data is None else Raw(data),
         subs=subscriptions,
         session=session.client if session.emulated else "",
         node=node.uid if session.emulated else "",
@@ -93,6 +154,7 @@ def _result(session: Session, subscriptions: dict[str, SubscribeResult]) -> Conn
 
 
 def _time_to_live(session: Session, claims: Claims) -> tuple[bool, int]:
-    if claims.expires_at is None:
+    """Whether the client has to renew its token, and in how many seconds."""
+    if claims.expires_at is None or claims.renewed_by_hook:
         return False, 0
-    return True, max(1, int(claims.expires_at - session.node.wall_clock()))
+    return True, session.seconds_until(claims.expires_at)

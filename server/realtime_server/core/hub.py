@@ -77,8 +77,9 @@ class Hub:
             channel = self.channels[name] = Channel(name, options)
         subscription = Subscription(
             channel,
-            info=wanted.info,
-            expires_at=wanted.expires_at,
+            info=wanted.grant.info,
+            expires_at=wanted.grant.expires_at,
+            renewed_by_hook=wanted.grant.renewed_by_hook,
             assigned=wanted.assigned,
             delta=options.delta and wanted.delta,
             tells=options.join_leave,
@@ -96,7 +97,7 @@ class Hub:
             channel.joining.remove(joining)
             self.leave(session, subscription)
             raise
-        return Join(self, session, subscription, joining, result)
+        return Join(self, session, subscription, joining, session.told(wanted.grant, result))
 
     async def _make_live(self, channel: Channel) -> None:
         async with channel.lock:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from realtime_server.core.channel import Joining
 from realtime_server.core.commands import SubscribeRequest, SubscribeResult
+from realtime_server.core.grant import PLAIN, Grant
 from realtime_server.core.publication import Content, content_in, unpack
 from realtime_server.core.subscription import Subscription
 from realtime_server.core.values import HistoryPage, Publication, StreamPosition
@@ -22,10 +23,7 @@ REJECT_UNRECOVERED = 2
 
 @dataclass(frozen=True, slots=True)
 class Wanted:
-    """What a subscription is to be: what the client asks for, and what whoever let it in says.
-
-    `info` is raw JSON that others see; `expires_at` is Unix time in seconds. See Subscription for the rest.
-    """
+    """What a subscription is to be: what the client asks for, and the conditions under which it is let in."""
 
     recover: bool = False
     offset: int = 0
@@ -33,19 +31,11 @@ class Wanted:
     reject_unrecovered: bool = False
     delta: bool = False
     watches: bool = False
-    info: bytes | None = None
-    expires_at: float | None = None
     assigned: bool = False
+    grant: Grant = PLAIN
 
     @classmethod
-    def by_client(
-        cls,
-        request: SubscribeRequest,
-        *,
-        info: bytes | None = None,
-        expires_at: float | None = None,
-        assigned: bool = False,
-    ) -> Wanted:
+    def by_client(cls, request: SubscribeRequest, grant: Grant = PLAIN, *, assigned: bool = False) -> Wanted:
         """What a client asks for."""
         return cls(
             recover=request.recover,
@@ -54,9 +44,8 @@ class Wanted:
             reject_unrecovered=bool(request.flag & REJECT_UNRECOVERED),
             delta=request.delta == FOSSIL,
             watches=request.join_leave or assigned,
-            info=info,
-            expires_at=expires_at,
             assigned=assigned,
+            grant=grant,
         )
 
 
@@ -91,6 +80,7 @@ class Join:
             self._hub.leave(session, subscription)
             return
         session.subscriptions[channel.name] = subscription
+        session.expiring = session.expiring or subscription.expires_at is not None
         offset, epoch, missed = self.result.offset, self.result.epoch, self._joining.missed
         for publication, its_epoch in self._joining.buffer:
             if publication.offset == 0 or (publication.offset == offset + 1 and its_epoch == epoch):

@@ -12,15 +12,17 @@ from dataclasses import dataclass
 
 from realtime_server import codes
 from realtime_server.codes import DisconnectCode
-from realtime_server.core import control
+from realtime_server.core import connecting, control, subscribing
 from realtime_server.core.admission import Admission, resumes
 from realtime_server.core.auth import Claims, TokenRefusedError, TokenVerifier
 from realtime_server.core.commands import Command
 from realtime_server.core.counters import Counters
+from realtime_server.core.hooks import Backend, Hook, NoBackend, TransportInfo
 from realtime_server.core.hub import PRESENCE_RENEW_SECONDS, Hub
 from realtime_server.core.namespaces import Namespaces
 from realtime_server.core.ports import BackplaneError, Broker, Connection, NodeInfo, PresenceStore, Wire
 from realtime_server.core.session import Session
+from realtime_server.core.subscription import Subscription
 from realtime_server.core.tasks import TaskGroup
 from realtime_server.core.values import Publication
 
@@ -31,6 +33,7 @@ FORGET_AFTER = 3.5
 CONNECT_SECONDS = 10.0
 """How long a client may take to send its connect command."""
 RETRY_SECONDS = 0.5
+WEBSOCKET = TransportInfo()
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,6 +72,7 @@ class Node:
         broker: Broker,
         presence: PresenceStore,
         verifier: TokenVerifier,
+        backend: Backend | None = None,
         *,
         clock: Callable[[], float] = time.monotonic,
         wall_clock: Callable[[], float] = time.time,
@@ -85,7 +89,9 @@ class Node:
         self.started_at = clock()
         self.last_accept: float | None = None
         self.broker = broker
+        self.backend = backend or NoBackend()
         self._verifier = verifier
+        self._renewing: set[Session | Subscription] = set()
         self._by_user: dict[str, dict[Session, None]] = {}
         self._peers: dict[str, tuple[float, NodeInfo]] = {}
         rate = settings.limits.connects_per_second
@@ -126,10 +132,12 @@ class Node:
 
     # sessions
 
-    def accept(self, connection: Connection, wire: Wire, *, emulated: bool = False) -> Session:
+    def accept(
+        self, connection: Connection, wire: Wire, transport: TransportInfo = WEBSOCKET, *, emulated: bool = False
+    ) -> Session:
         """A new connection, not yet authenticated."""
         now = self.clock()
-        session = Session(self, connection, wire, str(uuid.uuid4()), now, emulated=emulated)
+        session = Session(self, connection, wire, str(uuid.uuid4()), now, transport, emulated=emulated)
         self.sessions[session] = None
         self.counters.accepted += 1
         self.last_accept = now
@@ -184,13 +192,45 @@ class Node:
                 if now - session.opened_at > CONNECT_SECONDS:
                     session.disconnect(codes.STALE)
             elif claims.expires_at is not None and wall > claims.expires_at + 1:
-                session.disconnect(codes.CONNECTION_EXPIRED)
+                self._expire(session, claims)
             elif session.pong_by and now > session.pong_by:
                 session.disconnect(codes.NO_PONG)
             elif now >= session.ping_at:
                 session.ping_at = now + self.heartbeat_interval
                 session.pong_by = now + self.settings.heartbeat_timeout
                 session.connection.write(session.wire.ping())
+            if session.expiring:
+                self._expire_subscriptions(session, wall)
+
+    def _expire(self, session: Session, claims: Claims) -> None:
+        if not claims.renewed_by_hook or not self.backend.asks(Hook.REFRESH):
+            session.disconnect(codes.CONNECTION_EXPIRED)
+        else:
+            self._renew(session, connecting.renew(session))
+
+    def _expire_subscriptions(self, session: Session, wall: float) -> None:
+        for channel, subscription in list(session.subscriptions.items()):
+            if subscription.expires_at is None or wall <= subscription.expires_at + 1:
+                continue
+            if subscription.renewed_by_hook and self.backend.asks(Hook.SUB_REFRESH, channel):
+                self._renew(subscription, subscribing.renew(session, channel, subscription))
+            else:
+                session.end_subscription(channel, codes.UNSUBSCRIBED_EXPIRED)
+
+    def _renew(self, what: Session | Subscription, work: Coroutine[None, None, None]) -> None:
+        """Ask the backend, once at a time for each."""
+        if what in self._renewing:
+            work.close()
+            return
+        self._renewing.add(what)
+
+        async def renew() -> None:
+            try:
+                await work
+            finally:
+                self._renewing.discard(what)
+
+        self._tasks.spawn(renew(), "renew")
 
     # what the broker reports
 

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from realtime_server import codes
 from realtime_server.core.commands import EmptyResult, PublishRequest
+from realtime_server.core.hooks import Hook, Published
 from realtime_server.core.namespaces import PublishPermission
 from realtime_server.core.ports import CommandError
 from realtime_server.core.publication import binary_content_of, content_of
@@ -13,9 +14,14 @@ from realtime_server.core.publication import binary_content_of, content_of
 if TYPE_CHECKING:
     from realtime_server.core.session import Session
 
+AS_IT_IS = Published()
+
 
 async def publish(session: Session, request: PublishRequest) -> EmptyResult:
-    """Publish; who it is goes with the publication. Raises CommandError or BackplaneError."""
+    """Publish; who it is goes with the publication.
+
+    Raises CommandError, DisconnectRequestedError or BackplaneError.
+    """
     hub = session.node.hub
     options = hub.require(request.channel)
     if request.type or request.key or request.removed:
@@ -28,7 +34,17 @@ async def publish(session: Session, request: PublishRequest) -> EmptyResult:
         options.publish is PublishPermission.SUBSCRIBERS and subscription is None
     ):
         raise CommandError(codes.PERMISSION_DENIED)
+    changed = await _asked(session, request.channel, data)
+    data, skip_history = changed.data or data, changed.skip_history
     info = session.client_info(subscription.info if subscription is not None else None)
     content = binary_content_of(data, info=info) if session.wire.binary else content_of(data, info=info)
-    await hub.publish(request.channel, content)
+    await hub.publish(request.channel, content, skip_history=skip_history)
     return EmptyResult("publish")
+
+
+async def _asked(session: Session, channel: str, data: bytes) -> Published:
+    """What the backend makes of a publication."""
+    backend = session.node.backend
+    if not backend.asks(Hook.PUBLISH, channel):
+        return AS_IT_IS
+    return await backend.publish(session.caller(), channel, data) or AS_IT_IS

@@ -10,12 +10,16 @@ import asyncio
 from collections import deque
 from typing import TYPE_CHECKING
 
+from msgspec import Raw, structs
+
 from realtime_server import codes
 from realtime_server.codes import DisconnectCode, ErrorCode, UnsubscribeCode
-from realtime_server.core import connecting, publishing, reading, subscribing
+from realtime_server.core import calling, connecting, publishing, reading, subscribing
 from realtime_server.core.auth import Claims
-from realtime_server.core.commands import PONG, Command, Result
+from realtime_server.core.commands import PONG, Command, Result, SubscribeResult
+from realtime_server.core.grant import Grant
 from realtime_server.core.held import Held
+from realtime_server.core.hooks import Caller, Disconnected, DisconnectRequestedError, TransportInfo
 from realtime_server.core.namespaces import SlowConsumer
 from realtime_server.core.ports import BackplaneError, CommandError, Connection, Wire
 from realtime_server.core.publication import Content
@@ -40,16 +44,26 @@ class Session:
 
     __slots__ = (
         "__weakref__", "_count", "_held", "_queue", "_task", "_window", "claims", "client", "closed", "connection",
-        "emulated", "node", "opened_at", "ping_at", "pong_by", "subscriptions", "wire",
+        "emulated", "expiring", "node", "opened_at", "ping_at", "pong_by", "subscriptions",
+        "transport", "wire",
     )  # fmt: skip
 
     def __init__(
-        self, node: Node, connection: Connection, wire: Wire, client: str, now: float, *, emulated: bool = False
+        self,
+        node: Node,
+        connection: Connection,
+        wire: Wire,
+        client: str,
+        now: float,
+        transport: TransportInfo,
+        *,
+        emulated: bool = False,
     ) -> None:
         self.node = node
         self.connection = connection
         self.wire = wire
         self.client = client
+        self.transport = transport
         self.emulated = emulated
         self.claims: Claims | None = None
         self.subscriptions: dict[str, Subscription] = {}
@@ -57,6 +71,8 @@ class Session:
         self.ping_at = 0.0
         self.pong_by = 0.0
         self.closed = False
+        self.expiring = False
+        """Whether one of the subscriptions ends at some time."""
         self._queue: deque[Command] | None = None
         self._task: asyncio.Task[None] | None = None
         self._held: Held | None = None
@@ -87,16 +103,24 @@ class Session:
         if not self.closed:
             self.node.counters.disconnects[code.code] += 1
             self.connection.close(code)
-            self.on_closed()
+            self.on_closed(code)
 
-    def on_closed(self) -> None:
+    def on_closed(self, code: DisconnectCode = codes.CONNECTION_CLOSED) -> None:
         """The connection is gone: leave everything. Idempotent."""
         if self.closed:
             return
         self.closed = True
         if self._task is not None:
             self._task.cancel()
+        if self.claims is not None:
+            connected = self.node.clock() - self.opened_at
+            self.node.backend.emit(Disconnected(self.client, self.user, code.code, code.reason, connected))
         self.node.forget(self)
+
+    def caller(self) -> Caller:
+        """How the backend is told of this connection."""
+        meta = self.claims.meta if self.claims is not None else None
+        return Caller(self.client, self.user, self.transport, meta)
 
     # what the client sends
 
@@ -117,7 +141,7 @@ class Session:
             return
         for command in commands:
             self._take(command)
-            if self.claims is None or self.is_closed():
+            if self.is_closed() or not self._begun:
                 # Not let in: what was sent along with the refused connect has nobody to act for.
                 return
 
@@ -157,14 +181,19 @@ class Session:
             self._task = asyncio.get_running_loop().create_task(self._work(), name=f"session-{self.client}")
             self._task.add_done_callback(self._on_task_done)
 
+    @property
+    def _begun(self) -> bool:
+        """Whether the client is in, or its connect waits for an answer."""
+        return self.claims is not None or self._queue is not None
+
     def _is_legal(self, command: Command) -> bool:
         if not 0 <= command.id <= MAX_COMMAND_ID or command.ping is not None:
             return False
         if command.send is not None:
-            return self.claims is not None
+            return self._begun
         if command.id == 0:
             return False
-        return (command.connect is not None) == (self.claims is None)
+        return (command.connect is not None) != self._begun
 
     def _answer_now(self, command: Command) -> bool:
         """Answer what needs no backplane; False for everything else."""
@@ -174,11 +203,13 @@ class Session:
             if command.refresh is not None:
                 self.reply(command.id, connecting.refresh(self, command.refresh))
                 return True
+            if command.sub_refresh is not None:
+                self.reply(command.id, subscribing.refresh(self, command.sub_refresh))
+                return True
+            if command.rpc is not None:
+                return calling.refused(self, command.id)
         except CommandError as error:
             self.fail(command.id, error.error)
-            return True
-        if command.rpc is not None or command.sub_refresh is not None:
-            self.fail(command.id, codes.NOT_AVAILABLE)
             return True
         return command.send is not None
 
@@ -193,6 +224,8 @@ class Session:
             while queue and not self.closed:
                 await self._answer(queue[0])
                 queue.popleft()
+                if self.claims is None:
+                    return  # not let in, and neither is what was sent along with the connect
         finally:
             self._task = None
             self._queue = None
@@ -203,6 +236,8 @@ class Session:
                 await self._perform(command)
         except CommandError as error:
             self.fail(command.id, error.error)
+        except DisconnectRequestedError as wanted:
+            self.disconnect(wanted.code)
         except BackplaneError:
             self.fail(command.id, codes.INTERNAL)
 
@@ -222,6 +257,8 @@ class Session:
             self.reply(number, await reading.presence(self, command.presence))
         elif command.presence_stats is not None:
             self.reply(number, await reading.presence_stats(self, command.presence_stats))
+        elif command.rpc is not None:
+            self.reply(number, await calling.rpc(self, command.rpc))
         else:
             raise CommandError(codes.METHOD_NOT_FOUND)
 
@@ -252,7 +289,8 @@ class Session:
         if subscription is None:
             return
         if subscription.assigned and code.resubscribe:
-            self.disconnect(codes.INSUFFICIENT_STATE)
+            expired = code is codes.UNSUBSCRIBED_EXPIRED
+            self.disconnect(codes.SUBSCRIPTION_EXPIRED if expired else codes.INSUFFICIENT_STATE)
             return
         self.push(channel, UnsubscribePush(code.code, code.reason))
         self.drop_subscription(channel)
@@ -264,6 +302,18 @@ class Session:
             if self._held is not None:
                 self._held.forget(channel)
             self.node.hub.end(self, subscription)
+
+    def told(self, grant: Grant, result: SubscribeResult) -> SubscribeResult:
+        """The answer to a subscription with the conditions of its grant."""
+        if grant.data is not None:
+            result = structs.replace(result, data=Raw(grant.data))
+        if grant.expires_at is None or grant.renewed_by_hook:
+            return result
+        return structs.replace(result, expires=True, ttl=self.seconds_until(grant.expires_at))
+
+    def seconds_until(self, at: float) -> int:
+        """Whole seconds until a Unix time, at least one."""
+        return max(1, int(at - self.node.wall_clock()))
 
     # a client that reads slowly
 

@@ -1,37 +1,88 @@
-"""How a client gets channels and gives them up: the commands subscribe and unsubscribe."""
+"""How a client gets channels and gives them up: the commands subscribe, sub_refresh and unsubscribe."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
 from realtime_server import codes
-from realtime_server.core.commands import ChannelRequest, EmptyResult, SubscribeRequest
+from realtime_server.core.commands import (
+    ChannelRequest,
+    EmptyResult,
+    SubRefreshRequest,
+    SubRefreshResult,
+    SubscribeRequest,
+)
+from realtime_server.core.connecting import RENEW_AGAIN_SECONDS
+from realtime_server.core.grant import PLAIN, Grant
+from realtime_server.core.hooks import DisconnectRequestedError, Hook, Refreshed
 from realtime_server.core.join import Wanted
 from realtime_server.core.namespaces import PRIVATE_PREFIX
 from realtime_server.core.ports import CommandError
 
 if TYPE_CHECKING:
     from realtime_server.core.session import Session
+    from realtime_server.core.subscription import Subscription
 
 
 async def subscribe(session: Session, command: int, request: SubscribeRequest) -> None:
-    """Subscribe and answer. Raises CommandError or BackplaneError, and then nothing is left of it."""
-    hub = session.node.hub
+    """Subscribe and answer.
+
+    Raises CommandError, DisconnectRequestedError or BackplaneError, and then nothing is left of it.
+    """
     if request.type:
         raise CommandError(codes.NOT_AVAILABLE)
-    hub.require(request.channel)
-    if request.channel.startswith(PRIVATE_PREFIX):
-        raise CommandError(codes.PERMISSION_DENIED)
+    session.node.hub.require(request.channel)
     if request.channel in session.subscriptions:
         raise CommandError(codes.ALREADY_SUBSCRIBED)
     if len(session.subscriptions) >= session.node.limits.channels_per_connection:
         raise CommandError(codes.LIMIT_EXCEEDED)
-    join = await hub.join(session, request.channel, Wanted.by_client(request))
+    grant = await _granted(session, request)
+    if session.closed:
+        return
+    join = await session.node.hub.join(session, request.channel, Wanted.by_client(request, grant))
     session.reply(command, join.result)
     join.complete()
+
+
+async def _granted(session: Session, request: SubscribeRequest) -> Grant:
+    """The conditions under which a client may subscribe."""
+    backend = session.node.backend
+    if backend.asks(Hook.SUBSCRIBE, request.channel):
+        grant = await backend.subscribe(session.caller(), request.channel, bytes(request.data), request.token)
+        if grant is not None:
+            return grant
+    if request.channel.startswith(PRIVATE_PREFIX):
+        raise CommandError(codes.PERMISSION_DENIED)
+    return PLAIN
+
+
+def refresh(session: Session, request: SubRefreshRequest) -> SubRefreshResult:
+    """Take a new token for a subscription. Raises CommandError."""
+    del session, request
+    raise CommandError(codes.NOT_AVAILABLE)
 
 
 def unsubscribe(session: Session, request: ChannelRequest) -> EmptyResult:
     """Give a channel up."""
     session.drop_subscription(request.channel)
     return EmptyResult("unsubscribe")
+
+
+async def renew(session: Session, channel: str, subscription: Subscription) -> None:
+    """Ask the backend whether a subscription whose time is over goes on; it does if the backend cannot be asked."""
+    try:
+        answer = await session.node.backend.sub_refresh(session.caller(), channel)
+    except DisconnectRequestedError as wanted:
+        session.disconnect(wanted.code)
+        return
+    except CommandError:
+        answer = Refreshed(expired=True)
+    if session.subscriptions.get(channel) is not subscription:
+        return
+    if answer is None:
+        answer = Refreshed(session.node.wall_clock() + RENEW_AGAIN_SECONDS)
+    if answer.expired:
+        session.end_subscription(channel, codes.UNSUBSCRIBED_EXPIRED)
+        return
+    subscription.expires_at = answer.expires_at
+    subscription.info = answer.info or subscription.info

@@ -11,11 +11,11 @@ if TYPE_CHECKING:
 class Subscription:
     """What was agreed. `info` is raw JSON that others see; `expires_at` Unix time in seconds, None for never.
 
-    `assigned`: the server made it (a token, a hook, the API), the client did not ask for it. `tells`: others are told
-    when it begins and ends.
+    `assigned`: the server made it (a token, a hook, the API), the client did not ask for it. `renewed_by_hook`: the
+    backend is asked when its time is over, instead of the client. `tells`: others are told when it begins and ends.
     """
 
-    __slots__ = ("assigned", "channel", "delta", "expires_at", "info", "tells", "watches")
+    __slots__ = ("assigned", "channel", "delta", "expires_at", "info", "renewed_by_hook", "tells", "watches")
 
     def __init__(
         self,
@@ -23,6 +23,7 @@ class Subscription:
         *,
         info: bytes | None = None,
         expires_at: float | None = None,
+        renewed_by_hook: bool = False,
         assigned: bool = False,
         delta: bool = False,
         tells: bool = False,
@@ -31,6 +32,7 @@ class Subscription:
         self.channel = channel
         self.info = info
         self.expires_at = expires_at
+        self.renewed_by_hook = renewed_by_hook
         self.assigned = assigned
         self.delta = delta
         self.tells = tells

@@ -1,0 +1,19 @@
+"""What lets a subscription in, and under which conditions: a token, a hook, or the server API."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True)
+class Grant:
+    """`info` is raw JSON that others see, `data` raw data for the subscriber; `expires_at` Unix time in seconds."""
+
+    info: bytes | None = None
+    data: bytes | None = None
+    expires_at: float | None = None
+    renewed_by_hook: bool = False
+    """Whether the backend is asked when its time is over, instead of the client."""
+
+
+PLAIN = Grant()
