@@ -23,6 +23,7 @@ class ScriptedBroker:
     """Implements Broker for one channel with history. Publications are kept for ever, unless `forget` is called."""
 
     healthy = True
+    immediate = False
 
     def __init__(self) -> None:
         self.epoch = "epoch-1"

@@ -43,6 +43,8 @@ class _Stream:
 class MemoryBroker:
     """Implements core.ports.Broker. `clock` is in monotonic seconds; `publish` delivers before it returns."""
 
+    immediate = True
+
     def __init__(
         self, *, clock: Callable[[], float] = time.monotonic, position_seconds: float = POSITION_SECONDS
     ) -> None:

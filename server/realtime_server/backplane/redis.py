@@ -59,6 +59,8 @@ def open_redis(redis: settings.Redis, prefix: str, timing: Timing | None = None)
 class RedisBroker:
     """Implements core.ports.Broker with two links: one for commands, one for what arrives."""
 
+    immediate = False
+
     def __init__(
         self, target: Target, prefix: str, timing: Timing, *, position_seconds: float = POSITION_SECONDS
     ) -> None:

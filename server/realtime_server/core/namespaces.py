@@ -10,6 +10,8 @@ from realtime_server.core.values import HistoryOptions
 
 MAX_CHANNEL_BYTES = 255
 DEFAULT = "default"
+KNOWN_CHANNELS = 4096
+"""So many names are not parsed again; it is asked for at each publication."""
 PRIVATE_PREFIX = "$"
 
 
@@ -60,9 +62,19 @@ class Namespaces:
 
     def __init__(self, options: Iterable[tuple[str, ChannelOptions]]) -> None:
         self._options = dict(options)
+        self._known: dict[str, ChannelOptions | None] = {}
 
     def of(self, channel: str) -> ChannelOptions | None:
         """The options of a channel; None when its name is not legal or its namespace is unknown."""
+        try:
+            return self._known[channel]
+        except KeyError:
+            if len(self._known) >= KNOWN_CHANNELS:
+                self._known.clear()
+            found = self._known[channel] = self._find(channel)
+            return found
+
+    def _find(self, channel: str) -> ChannelOptions | None:
         if not channel or len(channel) > MAX_CHANNEL_BYTES or len(channel.encode()) > MAX_CHANNEL_BYTES:
             return None
         name, colon, _ = channel.removeprefix(PRIVATE_PREFIX).partition(":")

@@ -90,6 +90,8 @@ class Node:
         self.last_accept: float | None = None
         self.broker = broker
         self.backend = backend or NoBackend()
+        self.immediate = backend is None and broker.immediate
+        """Whether commands are done at once: neither the backplane nor the backend lets them wait."""
         self._verifier = verifier
         self._renewing: set[Session | Subscription] = set()
         self._by_user: dict[str, dict[Session, None]] = {}

@@ -61,6 +61,10 @@ class Broker(Protocol):
     def healthy(self) -> bool:
         """Whether both links (commands and pub/sub) are known to work now."""
 
+    @property
+    def immediate(self) -> bool:
+        """Whether all its calls are done at once, without waiting for anything."""
+
     async def publish(self, channel: str, encoded: bytes, history: HistoryOptions | None) -> StreamPosition | None:
         """Append to the history (if `history`) and deliver to all subscribed servers, in one atomic step.
 

@@ -25,7 +25,7 @@ from realtime_server.core.ports import BackplaneError, CommandError, Connection,
 from realtime_server.core.publication import Content
 from realtime_server.core.pushes import Push, UnsubscribePush
 from realtime_server.core.subscription import Subscription
-from realtime_server.core.tasks import has_failed
+from realtime_server.core.tasks import has_failed, run_now
 from realtime_server.core.values import ClientInfo
 
 if TYPE_CHECKING:
@@ -169,7 +169,7 @@ class Session:
         if not self._is_legal(command):
             self.disconnect(codes.BAD_REQUEST_DISCONNECT)
             return
-        if self._queue is None and self._answer_now(command):
+        if self._queue is None and (self._answer_now(command) or self._perform_now(command)):
             return
         if self._queue is None:
             self._queue = deque()
@@ -222,7 +222,8 @@ class Session:
         assert queue is not None
         try:
             while queue and not self.closed:
-                await self._answer(queue[0])
+                if not self._answer_now(queue[0]):
+                    await self._answer(queue[0])
                 queue.popleft()
                 if self.claims is None:
                     return  # not let in, and neither is what was sent along with the connect
@@ -230,10 +231,21 @@ class Session:
             self._task = None
             self._queue = None
 
+    def _perform_now(self, command: Command) -> bool:
+        """Answer what needs the backplane, if that never waits; False otherwise."""
+        if not self.node.immediate:
+            return False
+        try:
+            run_now(self._answer(command))
+        except Exception as error:  # noqa: BLE001 - as in a task of its own: reported, and the client comes back
+            context = {"message": f"session-{self.client} failed", "exception": error}
+            asyncio.get_running_loop().call_exception_handler(context)
+            self.disconnect(codes.SERVER_ERROR)
+        return True
+
     async def _answer(self, command: Command) -> None:
         try:
-            if not self._answer_now(command):
-                await self._perform(command)
+            await self._perform(command)
         except CommandError as error:
             self.fail(command.id, error.error)
         except DisconnectRequestedError as wanted:

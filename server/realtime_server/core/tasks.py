@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Coroutine
+from typing import TypeVar
+
+T = TypeVar("T")
 
 
 def has_failed(task: asyncio.Task[None]) -> bool:
@@ -13,6 +16,20 @@ def has_failed(task: asyncio.Task[None]) -> bool:
         context = {"message": f"{task.get_name()} failed", "exception": error, "task": task}
         task.get_loop().call_exception_handler(context)
     return error is not None
+
+
+def run_now(coroutine: Coroutine[object, None, T]) -> T:
+    """The result of a coroutine that waits for nothing, without the cost of a task.
+
+    Raises what the coroutine raises, and RuntimeError when it waits after all: it is ended then.
+    """
+    try:
+        coroutine.send(None)
+    except StopIteration as done:
+        result: T = done.value
+        return result
+    coroutine.close()
+    raise RuntimeError("a coroutine that was to be done at once waits")
 
 
 class TaskGroup:

@@ -122,6 +122,8 @@ _NO_DATA = msgspec.Raw()
 
 
 def _body(result: Result) -> tuple[bytes, bytes]:
+    if isinstance(result, EmptyResult):
+        return result.method.encode(), b"{}"
     if isinstance(result, ConnectResult):
         return b"connect", _encoder.encode(_connect(result))
     if isinstance(result, SubscribeResult):
@@ -144,10 +146,8 @@ def _body(result: Result) -> tuple[bytes, bytes]:
         return b"history", _encoder.encode(document_)
     if isinstance(result, SubRefreshResult):
         return b"sub_refresh", _encoder.encode(_set_fields(result, "expires", "ttl"))
-    if isinstance(result, RpcResult):
-        return b"rpc", _encoder.encode(_set_fields(result, "data"))
-    assert isinstance(result, EmptyResult)
-    return result.method.encode(), b"{}"
+    assert isinstance(result, RpcResult)
+    return b"rpc", _encoder.encode(_set_fields(result, "data"))
 
 
 def _connect(result: ConnectResult) -> dict[str, object]:

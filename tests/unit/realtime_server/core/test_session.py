@@ -11,6 +11,7 @@ from realtime_server import codes
 from realtime_server.codes import DisconnectCode
 from realtime_server.core.server_api import ServerApi
 from realtime_server.core.session import MAX_QUEUED_COMMANDS
+from tests.kit.scripted_broker import ScriptedBroker
 from tests.kit.server_doubles import SECRET, Clock, accept, connected, make_node, send
 from tests.kit.tokens import connection_token
 
@@ -214,7 +215,7 @@ def test_pings_of_the_transport_count_as_messages() -> None:
 
 async def test_commands_that_wait_are_limited() -> None:
     """A client that sends faster than the backplane answers."""
-    session, connection = connected(make_node(messages=10_000))
+    session, connection = connected(make_node(ScriptedBroker(), messages=10_000))
     commands = [{"id": n, "subscribe": {"channel": f"open:{n}"}} for n in range(2, MAX_QUEUED_COMMANDS + 3)]
     send(session, *commands)
     assert connection.closed_by == codes.TOO_MANY_REQUESTS_DISCONNECT

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import asyncio
 
+import pytest
+
 from realtime_server.codes import SERVER_ERROR
-from realtime_server.core.tasks import has_failed
+from realtime_server.core.tasks import has_failed, run_now
 from realtime_server.core.values import HistoryOptions, StreamPosition
 from tests.kit.scripted_broker import ScriptedBroker
 from tests.kit.server_doubles import connected, make_node, send
@@ -38,6 +40,27 @@ async def _fail() -> None:
     raise ZeroDivisionError
 
 
+async def _seven() -> int:
+    return 7
+
+
+async def _wait() -> None:
+    await asyncio.sleep(60)
+
+
+def test_what_waits_for_nothing_is_done_at_once() -> None:
+    """Also without an event loop; what waits is no such thing."""
+    assert run_now(_seven()) == 7
+    with pytest.raises(ZeroDivisionError):
+        run_now(_fail())
+
+
+async def test_what_waits_is_not_done_at_once() -> None:
+    """A defect, which is not hidden."""
+    with pytest.raises(RuntimeError, match="waits"):
+        run_now(_wait())
+
+
 async def test_a_failed_task_is_reported() -> None:
     """By its name, once."""
     reports = Reports()
@@ -65,10 +88,13 @@ async def test_a_node_whose_periodic_work_failed_is_broken() -> None:
     assert reports.messages == ["announce failed"]
 
 
-async def test_a_command_that_fails_unforeseen_ends_the_connection() -> None:
+@pytest.mark.parametrize("immediate", [False, True])
+async def test_a_command_that_fails_unforeseen_ends_the_connection(*, immediate: bool) -> None:
     """With 3004, after which an SDK connects again: it does not wait for an answer that never comes."""
     reports = Reports()
-    session, connection = connected(make_node(BrokenBroker()))
+    broker = BrokenBroker()
+    broker.immediate = immediate
+    session, connection = connected(make_node(broker))
     send(session, {"id": 2, "publish": {"channel": "open:a", "data": 1}})
     for _ in range(3):
         await asyncio.sleep(0)
