@@ -7,6 +7,7 @@ from collections.abc import AsyncIterator
 import pytest_asyncio
 
 from tests.component.server.watch import HastyServer, Watch, watched
+from tests.kit.redis_process import running_redis
 from tests.kit.server_process import ServerProcess
 
 
@@ -22,6 +23,14 @@ async def fast() -> AsyncIterator[Watch]:
     """A server that lets a connection send as many commands as it can."""
     async with watched(ServerProcess("no-rate", None, limits={"messages_per_second": 10_000_000})) as result:
         yield result
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def waiting() -> AsyncIterator[Watch]:
+    """The same with Redis, which commands have to wait for."""
+    with running_redis() as redis:
+        async with watched(ServerProcess("waits", redis, limits={"messages_per_second": 10_000_000})) as result:
+            yield result
 
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")

@@ -304,9 +304,9 @@ async def test_commands_of_one_message_are_counted_for_the_rate(watch: Watch) ->
         assert await client.closed() == (3013, "too many requests")
 
 
-async def test_commands_that_wait_are_bounded(fast: Watch) -> None:
+async def test_commands_that_wait_are_bounded(waiting: Watch) -> None:
     """Above the bound of the queue it is 3013 too, and what waits is given up."""
-    async with fast.counts({("disconnects", "3013"): 1}), raw_client(fast.server.url) as client:
+    async with waiting.counts({("disconnects", "3013"): 1}), raw_client(waiting.server.url) as client:
         await client.connect(TOKEN)
         await client.say("\n".join(f'{{"id":{number},"what":{{}}}}' for number in range(2, 1200)))
         assert await client.closed() == (3013, "too many requests")
