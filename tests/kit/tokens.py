@@ -1,4 +1,4 @@
-"""Connection tokens as an application makes them."""
+"""Tokens as an application makes them."""
 
 from __future__ import annotations
 
@@ -7,6 +7,11 @@ import time
 import jwt
 
 from realtime_operator.api.base import JsonValue
+
+
+def subscription_token(secret: str, user: str, channel: str, **claims: JsonValue) -> str:
+    """Return an HS256 token that lets `user` subscribe to `channel`, without end unless `exp` says one."""
+    return jwt.encode({"sub": user, "channel": channel, **claims}, secret, algorithm="HS256")
 
 
 def connection_token(secret: str, user: str, *, lifetime: float | None = 3600, **claims: JsonValue) -> str:

@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-import json
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 
 import jwt
 from cryptography.exceptions import UnsupportedAlgorithm
 
-from realtime_server.codes import INVALID_TOKEN, TOKEN_EXPIRED, DisconnectCode, ErrorCode
+from realtime_server.codes import INVALID_TOKEN, PERMISSION_DENIED, TOKEN_EXPIRED, DisconnectCode, ErrorCode
+from realtime_server.core.claims import ClaimError, Claims, connection_claims, subscription_grant
 from realtime_server.core.grant import Grant
+from realtime_server.core.ports import CommandError
 
 LEEWAY_SECONDS = 5
 """Clocks differ a little."""
@@ -39,24 +40,6 @@ def prepare(key: TokenKey) -> object | None:
     return prepared
 
 
-@dataclass(frozen=True, slots=True)
-class Claims:
-    """What a token or the backend says of a client.
-
-    `expires_at` is Unix time in seconds, None for never; `info` is raw JSON that others see, `meta` raw JSON for the
-    backend alone. The server subscribes the client to `channels`, under the conditions of `grants` if they are there.
-    """
-
-    user: str
-    expires_at: float | None = None
-    info: bytes | None = None
-    channels: tuple[str, ...] = ()
-    grants: Mapping[str, Grant] | None = None
-    meta: bytes | None = None
-    renewed_by_hook: bool = False
-    """Whether the backend is asked when its time is over, instead of the client."""
-
-
 class TokenRefusedError(Exception):
     """The token is not accepted: with an error reply (expired), or by a disconnect (everything else)."""
 
@@ -80,13 +63,29 @@ class TokenVerifier:
         self._audience = audience
 
     def verify(self, token: str) -> Claims:
-        """The claims; raises TokenRefusedError."""
+        """The claims of a connection token; raises TokenRefusedError."""
+        try:
+            return connection_claims(self._decode(token))
+        except ClaimError as error:
+            raise TokenRefusedError(INVALID_TOKEN) from error
+
+    def verify_subscription(self, token: str, *, channel: str, user: str) -> Grant:
+        """What a subscription token lets in; raises CommandError TOKEN_EXPIRED or PERMISSION_DENIED."""
+        try:
+            return subscription_grant(self._decode(token), channel=channel, user=user)
+        except ClaimError as error:
+            raise CommandError(PERMISSION_DENIED) from error
+        except TokenRefusedError as refused:
+            raise CommandError(TOKEN_EXPIRED if refused.code is TOKEN_EXPIRED else PERMISSION_DENIED) from refused
+
+    def _decode(self, token: str) -> dict[str, object]:
+        """The payload of a token that is signed with one of the keys and valid now; raises TokenRefusedError."""
         for key in self._keys():
             prepared = prepare(key)
             if prepared is None:
                 continue
             try:
-                decoded = jwt.decode(
+                decoded: dict[str, object] = jwt.decode(
                     token,
                     prepared,  # type: ignore[arg-type] # the library's own
                     algorithms=[key.algorithm],
@@ -101,19 +100,5 @@ class TokenVerifier:
                 continue
             except (jwt.PyJWTError, ValueError) as error:
                 raise TokenRefusedError(INVALID_TOKEN) from error
-            return _claims(decoded)
+            return decoded
         raise TokenRefusedError(INVALID_TOKEN)
-
-
-def _claims(decoded: dict[str, object]) -> Claims:
-    user, expires, info = decoded.get("sub"), decoded.get("exp"), decoded.get("info")
-    channels = decoded.get("channels", [])
-    legal = isinstance(channels, list) and all(isinstance(channel, str) for channel in channels)
-    if not isinstance(user, str) or not legal or not isinstance(channels, list):
-        raise TokenRefusedError(INVALID_TOKEN)
-    return Claims(
-        user=user,
-        expires_at=float(expires) if isinstance(expires, int | float) else None,
-        info=None if info is None else json.dumps(info, separators=(",", ":")).encode(),
-        channels=tuple(str(channel) for channel in channels),
-    )

@@ -10,7 +10,8 @@ from msgspec import Raw
 
 from realtime_server import codes
 from realtime_server.codes import DisconnectCode
-from realtime_server.core.auth import Claims, TokenRefusedError
+from realtime_server.core.auth import TokenRefusedError
+from realtime_server.core.claims import Claims
 from realtime_server.core.commands import (
     ConnectRequest,
     ConnectResult,

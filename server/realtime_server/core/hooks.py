@@ -12,7 +12,7 @@ from enum import StrEnum
 from typing import Protocol, TypeAlias
 
 from realtime_server.codes import NOT_AVAILABLE, DisconnectCode
-from realtime_server.core.auth import Claims
+from realtime_server.core.claims import Claims
 from realtime_server.core.grant import Grant
 from realtime_server.core.ports import CommandError
 

@@ -14,9 +14,11 @@ from realtime_server import codes
 from realtime_server.codes import DisconnectCode
 from realtime_server.core import connecting, control, subscribing
 from realtime_server.core.admission import Admission, resumes
-from realtime_server.core.auth import Claims, TokenRefusedError, TokenVerifier
+from realtime_server.core.auth import TokenRefusedError, TokenVerifier
+from realtime_server.core.claims import Claims
 from realtime_server.core.commands import Command
 from realtime_server.core.counters import Counters
+from realtime_server.core.grant import Grant
 from realtime_server.core.hooks import Backend, Hook, NoBackend, TransportInfo
 from realtime_server.core.hub import PRESENCE_RENEW_SECONDS, Hub
 from realtime_server.core.namespaces import Namespaces
@@ -156,6 +158,10 @@ class Node:
         if self.settings.anonymous:
             return Claims(user="")
         raise TokenRefusedError(codes.UNAUTHORIZED)
+
+    def verify_subscription(self, token: str, *, channel: str, user: str) -> Grant:
+        """What a subscription token lets in; raises CommandError."""
+        return self._verifier.verify_subscription(token, channel=channel, user=user)
 
     def open(self, session: Session, claims: Claims) -> bool:
         """The client has said who it is: it is pinged from now on and can be found by its user.

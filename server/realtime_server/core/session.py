@@ -15,7 +15,7 @@ from msgspec import Raw, structs
 from realtime_server import codes
 from realtime_server.codes import DisconnectCode, ErrorCode, UnsubscribeCode
 from realtime_server.core import calling, connecting, publishing, reading, subscribing
-from realtime_server.core.auth import Claims
+from realtime_server.core.claims import Claims
 from realtime_server.core.commands import PONG, Command, Result, SubscribeResult
 from realtime_server.core.grant import Grant
 from realtime_server.core.held import Held

@@ -51,6 +51,8 @@ async def _granted(session: Session, request: SubscribeRequest) -> Grant:
         grant = await backend.subscribe(session.caller(), request.channel, bytes(request.data), request.token)
         if grant is not None:
             return grant
+    if request.token:
+        return session.node.verify_subscription(request.token, channel=request.channel, user=session.user)
     if request.channel.startswith(PRIVATE_PREFIX):
         raise CommandError(codes.PERMISSION_DENIED)
     return PLAIN
@@ -58,8 +60,18 @@ async def _granted(session: Session, request: SubscribeRequest) -> Grant:
 
 def refresh(session: Session, request: SubRefreshRequest) -> SubRefreshResult:
     """Take a new token for a subscription. Raises CommandError."""
-    del session, request
-    raise CommandError(codes.NOT_AVAILABLE)
+    subscription = session.subscriptions.get(request.channel)
+    if subscription is None:
+        raise CommandError(codes.PERMISSION_DENIED)
+    if not request.token:
+        raise CommandError(codes.BAD_REQUEST)
+    grant = session.node.verify_subscription(request.token, channel=request.channel, user=session.user)
+    subscription.expires_at, subscription.info = grant.expires_at, grant.info
+    subscription.renewed_by_hook = False
+    session.expiring = session.expiring or grant.expires_at is not None
+    if grant.expires_at is None:
+        return SubRefreshResult(expires=False, ttl=0)
+    return SubRefreshResult(expires=True, ttl=session.seconds_until(grant.expires_at))
 
 
 def unsubscribe(session: Session, request: ChannelRequest) -> EmptyResult:

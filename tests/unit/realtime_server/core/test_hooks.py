@@ -11,7 +11,7 @@ import pytest
 
 from realtime_server import codes
 from realtime_server.codes import DisconnectCode, ErrorCode
-from realtime_server.core.auth import Claims
+from realtime_server.core.claims import Claims
 from realtime_server.core.grant import Grant
 from realtime_server.core.hooks import (
     Caller,

@@ -13,7 +13,7 @@ from realtime_server.core.server_api import ServerApi
 from realtime_server.core.session import MAX_QUEUED_COMMANDS
 from tests.kit.scripted_broker import ScriptedBroker
 from tests.kit.server_doubles import SECRET, Clock, accept, connected, make_node, send
-from tests.kit.tokens import connection_token
+from tests.kit.tokens import connection_token, subscription_token
 
 
 async def settle() -> None:
@@ -130,7 +130,7 @@ async def test_subscribe_publish_unsubscribe() -> None:
         ({"presence": {"channel": "chat:a"}}, 103, "permission denied"),
         ({"presence_stats": {"channel": "other:a"}}, 102, "unknown channel"),
         ({"rpc": {"method": "x"}}, 108, "not available"),
-        ({"sub_refresh": {"channel": "open:a"}}, 108, "not available"),
+        ({"sub_refresh": {"channel": "open:a", "token": "t"}}, 103, "permission denied"),
         ({"refresh": {"token": ""}}, 107, "bad request"),
         ({}, 104, "method not found"),
     ],
@@ -269,3 +269,46 @@ async def test_a_token_with_a_wrong_channel_leaves_nothing_half_made() -> None:
     assert connection.take() == [error(1, 102, "unknown channel")]
     assert await ServerApi(node).presence("chat:a") == {}
     assert node.hub.channels == {}
+
+
+# subscription tokens
+
+
+async def test_a_private_channel_takes_a_token_of_the_user_for_it() -> None:
+    """Everything else is 103; an expired one is 109, after which an SDK gets a new one."""
+    session, connection = connected(make_node(channels=10), connection_token(SECRET, "alice"))
+    tokens = [
+        subscription_token(SECRET, "alice", "$open:a", info={"role": "admin"}),
+        subscription_token(SECRET, "alice", "$open:other"),
+        subscription_token(SECRET, "bob", "$open:c"),
+        subscription_token("another secret of more than thirty-two characters", "alice", "$open:d"),
+        subscription_token(SECRET, "alice", "$open:e", exp=1_000_000_000),
+        "rubbish",
+    ]
+    wanted = [{"channel": f"$open:{name}", "token": token} for name, token in zip("abcdef", tokens, strict=True)]
+    send(session, *({"id": number, "subscribe": one} for number, one in enumerate(wanted, 2)))
+    await settle()
+    expired = error(6, 109, "token expired")
+    denied = [error(number, 103, "permission denied") for number in (3, 4, 5)]
+    assert connection.take() == [{"id": 2, "subscribe": {}}, *denied, expired, error(7, 103, "permission denied")]
+    assert session.subscriptions["$open:a"].info == b'{"role":"admin"}'
+
+
+async def test_a_subscription_is_renewed_with_a_new_token() -> None:
+    """Before the old one ends; the reply says when the new one does."""
+    wall = Clock(time.time())
+    session, connection = connected(make_node(wall_clock=wall), connection_token(SECRET, "alice"))
+
+    def token(seconds: int) -> str:
+        return subscription_token(SECRET, "alice", "open:a", exp=int(wall.now) + seconds)
+
+    send(session, {"id": 2, "subscribe": {"channel": "open:a", "token": token(61)}})
+    wall.now += 30
+    send(session, {"id": 3, "sub_refresh": {"channel": "open:a", "token": token(121)}})
+    send(session, {"id": 4, "sub_refresh": {"channel": "open:a"}})
+    await settle()
+    assert connection.take() == [
+        {"id": 2, "subscribe": {"expires": True, "ttl": 60}},
+        {"id": 3, "sub_refresh": {"expires": True, "ttl": 120}},
+        error(4, 107, "bad request"),
+    ]

@@ -1,0 +1,75 @@
+"""What tokens say."""
+
+from __future__ import annotations
+
+import base64
+
+import pytest
+
+from realtime_server.core.claims import ClaimError, Claims, connection_claims, subscription_grant
+from realtime_server.core.grant import Grant
+
+
+def encoded(text: bytes) -> str:
+    """Base64, as in a claim."""
+    return base64.b64encode(text).decode()
+
+
+@pytest.mark.parametrize(
+    ("decoded", "expected"),
+    [
+        ({"sub": "a"}, Claims("a")),
+        ({"sub": "a", "exp": 5}, Claims("a", 5.0)),
+        ({"sub": "a", "exp": 5, "expire_at": 9}, Claims("a", 9.0)),
+        ({"sub": "a", "exp": 5, "expire_at": 0}, Claims("a")),
+        ({"sub": "a", "info": {"x": [1]}, "b64info": "%"}, Claims("a", info=b'{"x":[1]}')),
+        ({"sub": "a", "b64info": encoded(b'{"x": 1}')}, Claims("a", info=b'{"x":1}')),
+        ({"sub": "a", "meta": {"plan": "pro"}}, Claims("a", meta=b'{"plan":"pro"}')),
+        ({"sub": "a", "channels": ["x", "y", "x"]}, Claims("a", channels=("x", "y"))),
+        (
+            {"sub": "a", "channels": ["x"], "subs": {"x": {"info": 1}, "y": {}, "z": {"b64data": encoded(b"[]")}}},
+            Claims("a", channels=("x", "y", "z"),
+                   grants={"x": Grant(info=b"1"), "y": Grant(), "z": Grant(data=b"[]")}),
+        ),
+    ],
+    ids=["user", "expires", "later than the token", "never", "info", "base64", "meta", "channels", "subs"],
+)  # fmt: skip
+def test_connection_tokens(decoded: dict[str, object], expected: Claims) -> None:
+    """All that Centrifugo's tokens can say and this server can follow."""
+    assert connection_claims(decoded) == expected
+
+
+@pytest.mark.parametrize(
+    ("decoded", "what"),
+    [
+        ({}, "sub"),
+        ({"sub": 1}, "sub"),
+        ({"sub": "a", "exp": "soon"}, "expire_at"),
+        ({"sub": "a", "expire_at": True}, "expire_at"),
+        ({"sub": "a", "channels": "x"}, "channels"),
+        ({"sub": "a", "channels": [1]}, "channels"),
+        ({"sub": "a", "subs": ["x"]}, "subs"),
+        ({"sub": "a", "subs": {"x": 1}}, "subs"),
+        ({"sub": "a", "subs": {"x": {"override": {"presence": {"value": True}}}}}, "override"),
+        ({"sub": "a", "b64info": "%"}, "b64info"),
+        ({"sub": "a", "b64info": encoded(b"{")}, "b64info"),
+    ],
+    ids=lambda value: value if isinstance(value, str) else "",
+)
+def test_a_claim_that_cannot_be_followed_is_refused(decoded: dict[str, object], what: str) -> None:
+    """By its name: what a token says is never left out in silence."""
+    with pytest.raises(ClaimError, match=what):
+        connection_claims(decoded)
+
+
+def test_subscription_tokens() -> None:
+    """Info for others, data for the subscriber, and an end."""
+    decoded = {"sub": "a", "channel": "x", "info": {"y": 1}, "data": 2, "exp": 7}
+    assert subscription_grant(decoded, channel="x", user="a") == Grant(info=b'{"y":1}', data=b"2", expires_at=7.0)
+
+
+@pytest.mark.parametrize(("channel", "user", "what"), [("other", "a", "channel"), ("x", "b", "sub")])
+def test_a_subscription_token_is_for_one_channel_and_one_user(channel: str, user: str, what: str) -> None:
+    """Nobody can pass it on."""
+    with pytest.raises(ClaimError, match=what):
+        subscription_grant({"sub": "a", "channel": "x"}, channel=channel, user=user)
