@@ -20,12 +20,14 @@ from realtime_server import settings as configuration
 from realtime_server.admin import api_server, worker
 from realtime_server.admin.api_server import ApiServer
 from realtime_server.backplane.opening import open_backplane
-from realtime_server.core.auth import TokenKey, TokenVerifier, prepare
+from realtime_server.core.auth import TokenVerifier
 from realtime_server.core.namespaces import ChannelOptions, Namespaces, PublishPermission
 from realtime_server.core.node import Node, NodeLimits, NodeSettings
 from realtime_server.core.server_api import ServerApi
 from realtime_server.core.serving import Serving
 from realtime_server.core.values import HistoryOptions
+from realtime_server.keys import key_files
+from realtime_server.keys.remote_keys import HttpKeys, Source
 from realtime_server.listening import AcceptGroup, Entrance
 from realtime_server.metrics import registry_of
 from realtime_server.protocols.centrifuge.json_codec import JsonWire
@@ -52,10 +54,18 @@ def run_worker(settings: Settings, index: int, control_socket: Path) -> None:
     uvloop.run(_run(settings, index, control_socket))
 
 
-def make_node(settings: Settings) -> Node:
+def make_node(settings: Settings, remote_keys: HttpKeys | None = None) -> Node:
     """The node that the settings describe."""
     broker, presence = open_backplane(settings)
-    verifier = TokenVerifier(token_keys(settings), issuer=settings.auth.issuer, audience=settings.auth.audience)
+    auth = settings.auth
+    verifier = TokenVerifier(
+        key_files.connection_keys(auth),
+        remote=remote_keys,
+        subscription_keys=key_files.subscription_keys(auth),
+        issuer=auth.issuer,
+        audience=auth.audience,
+        leeway=auth.leeway_seconds,
+    )
     limits = NodeLimits(
         channels_per_connection=settings.limits.channels_per_connection,
         messages_per_second=settings.limits.messages_per_second,
@@ -73,30 +83,6 @@ def make_node(settings: Settings) -> Node:
         anonymous=settings.auth.anonymous,
     )
     return Node(node_settings, broker, presence, verifier)
-
-
-def token_keys(settings: Settings) -> Callable[[], list[TokenKey]]:
-    """Reads the keys as they are now. One that cannot be used is told of in the log, once, and left out."""
-    auth = settings.auth
-    listed = [("HS256", path) for path in auth.token_secret_files]
-    listed += [(key.algorithm, key.file) for key in auth.token_keys]
-    files = [(algorithm, path, SecretFile(path)) for algorithm, path in listed]
-    told: set[TokenKey] = set()
-
-    def read() -> list[TokenKey]:
-        found = []
-        for algorithm, path, file in files:
-            key = TokenKey(algorithm, file.read())
-            if not key.text:
-                continue
-            if prepare(key) is not None:
-                found.append(key)
-            elif key not in told:
-                told.add(key)
-                logger.warning("token key cannot be used", file=str(path), algorithm=algorithm)
-        return found
-
-    return read
 
 
 def namespaces_of(settings: Settings) -> Namespaces:
@@ -122,7 +108,8 @@ def _history_of(namespace: configuration.Namespace) -> HistoryOptions | None:
 
 async def _run(settings: Settings, index: int, control_socket: Path) -> None:
     loop = asyncio.get_running_loop()
-    node = make_node(settings)
+    remote_keys = _remote_keys(settings)
+    node = make_node(settings, remote_keys)
     serving = Serving(node)
     stop, stop_now = asyncio.Event(), asyncio.Event()
 
@@ -136,7 +123,7 @@ async def _run(settings: Settings, index: int, control_socket: Path) -> None:
     api_runner = await api_server.serve(api)
     group = AcceptGroup((_clients(settings, node, loop), _backends(settings, api_runner)))
     control = await worker.serve(serving, control_socket, registry, listening=lambda: group.joined)
-    started = asyncio.create_task(node.start(), name="node-start")
+    started = asyncio.create_task(_start(node, remote_keys), name="node-start")
     pacing = asyncio.create_task(serving.run(), name="serving")
     stopping = asyncio.create_task(stop.wait(), name="stop")
     broken = asyncio.create_task(node.broken.wait(), name="broken")
@@ -165,8 +152,24 @@ async def _run(settings: Settings, index: int, control_socket: Path) -> None:
         await api_runner.cleanup()
         await control.cleanup()
         await node.stop()
+        if remote_keys is not None:
+            await remote_keys.stop()
         with contextlib.suppress(asyncio.CancelledError):
             await asyncio.sleep(0.05)
+
+
+def _remote_keys(settings: Settings) -> HttpKeys | None:
+    jwks = settings.auth.jwks
+    if jwks is None:
+        return None
+    return HttpKeys(Source(jwks.url, jwks.refresh_seconds, jwks.timeout_seconds, jwks.ca_file))
+
+
+async def _start(node: Node, remote_keys: HttpKeys | None) -> None:
+    """Do what has to be done before clients can come. Keys that cannot be read yet are no reason to stay away."""
+    if remote_keys is not None:
+        await remote_keys.start()
+    await node.start()
 
 
 def _report(_loop: asyncio.AbstractEventLoop, context: dict[str, object]) -> None:

@@ -101,14 +101,29 @@ class TokenKeyFile(Model):
     file: Path
 
 
+class JsonWebKeys(Model):
+    """Where an identity provider publishes its public keys (RFC 7517), and how often they are read."""
+
+    url: Annotated[str, Field(pattern="^https?://[^/]+")]
+    refresh_seconds: Annotated[float, Field(ge=5, le=86_400)] = 300
+    timeout_seconds: Annotated[float, Field(gt=0, le=60)] = 5
+    ca_file: Path | None = None
+
+
 class Auth(Model):
-    """Who may connect. All keys are tried: those of `token_keys`, and the HS256 secrets in `token_secret_files`."""
+    """Who may connect.
+
+    All keys are tried: those of `token_keys`, and those at `jwks`.
+    Subscription tokens have the same, unless there are `subscription_token_keys`.
+    """
 
     anonymous: bool = False
-    token_secret_files: tuple[Path, ...] = ()
     token_keys: tuple[TokenKeyFile, ...] = ()
+    subscription_token_keys: tuple[TokenKeyFile, ...] = ()
+    jwks: JsonWebKeys | None = None
     issuer: str | None = None
     audience: str | None = None
+    leeway_seconds: Annotated[float, Field(ge=0, le=300)] = 5
 
 
 class Api(Model):

@@ -17,7 +17,7 @@ from realtime_operator.api.v1alpha1_server import Token
 from realtime_operator.builders.config_map import server_config
 from realtime_operator.builders.replica_set import build_replica_set
 from realtime_server import settings
-from realtime_server.settings import Settings, TokenKeyFile
+from realtime_server.settings import JsonWebKeys, Settings, TokenKeyFile
 from tests.kit.document import object_at, objects_at
 from tests.kit.manifests import SETTINGS, cluster_of
 
@@ -46,7 +46,15 @@ EVERYTHING: JsonObject = {
         },
         {"name": "n" * 63, "history": {"size": 100000, "ttl": "720h"}, "publish": "subscribers"},
     ],
-    "auth": {"anonymous": True, "tokens": [{"secretRef": REFERENCE}], "issuer": "a", "audience": "b"},
+    "auth": {
+        "anonymous": True,
+        "tokens": [{"secretRef": REFERENCE}],
+        "subscriptionTokens": [{"secretRef": REFERENCE}],
+        "jwks": {"url": "https://id.example/keys"},
+        "leeway": "1h",
+        "issuer": "a",
+        "audience": "b",
+    },
     "api": {"keySecretRef": REFERENCE},
     "backplane": {"redis": {"external": {"urlSecretRef": REFERENCE}}},
     "rollout": {"drain": {"connectionsPerSecond": 1, "timeout": "720h", "settle": "1s"}},
@@ -95,7 +103,11 @@ def test_every_field_of_the_spec_reaches_the_server() -> None:
     assert [namespace.name for namespace in read.namespaces] == ["default", "A_b.c-1", "n" * 63]
     assert read.namespaces[1].history is not None
     assert (read.auth.issuer, read.auth.audience) == ("a", "b")
-    assert read.auth.token_secret_files == (Path("/etc/realtime/tokens/0"),)
+    assert read.auth.token_keys == (TokenKeyFile(algorithm="HS256", file=Path("/etc/realtime/tokens/0")),)
+    assert read.auth.subscription_token_keys == (
+        TokenKeyFile(algorithm="HS256", file=Path("/etc/realtime/tokens/subscription-0")),
+    )
+    assert (read.auth.jwks, read.auth.leeway_seconds) == (JsonWebKeys(url="https://id.example/keys"), 300)
     assert read.backplane.redis is not None
     assert read.backplane.redis.url_file == Path("/etc/realtime/redis/url")
     assert read.drain.timeout_seconds == 2592000
@@ -109,7 +121,6 @@ def test_keys_of_every_algorithm_reach_the_server() -> None:
     tokens: list[JsonValue] = [{"algorithm": algorithm, "secretRef": reference} for algorithm in algorithms[1:9]]
     read = settings_of({"auth": {"tokens": tokens}})
     assert [key.algorithm for key in read.auth.token_keys] == list(algorithms[1:9])
-    assert read.auth.token_secret_files == ()
 
 
 def test_the_managed_redis_is_found() -> None:

@@ -160,6 +160,11 @@ REFUSALS = (
         {"auth": {"tokens": [{"secretRef": {"name": "tokens"}}]}},
     ),
     Refusal(
+        "spec.auth.jwks.url",
+        "must be the address of a JWK Set, like https://id.example.com/.well-known/jwks.json",
+        {"auth": {"jwks": {"url": "id.example.com/keys"}}},
+    ),
+    Refusal(
         "spec.backplane.redis",
         "set managed or external, not both: the servers use one Redis",
         {"backplane": {"redis": {"managed": {}, "external": {"urlSecretRef": {"name": "redis", "key": "url"}}}}},

@@ -10,13 +10,14 @@ import msgspec
 
 from realtime_server.backplane.memory import MemoryBroker, MemoryPresence
 from realtime_server.codes import DisconnectCode
-from realtime_server.core.auth import TokenKey, TokenVerifier
+from realtime_server.core.auth import TokenVerifier
 from realtime_server.core.hooks import Backend
 from realtime_server.core.namespaces import ChannelOptions, Namespaces, PublishPermission
 from realtime_server.core.node import Node, NodeLimits, NodeSettings
 from realtime_server.core.ports import Broker
 from realtime_server.core.session import Session
 from realtime_server.core.values import HistoryOptions
+from realtime_server.core.web_token import TokenKey
 from realtime_server.protocols.centrifuge.json_codec import JsonWire
 
 SECRET = "a secret of more than thirty-two characters"

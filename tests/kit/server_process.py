@@ -156,7 +156,10 @@ class ServerProcess:
                 "admin_port": self.admin_port,
             },
             "namespaces": list(NAMESPACES),
-            "auth": {"anonymous": False, "token_secret_files": [str(folder / "token-secret")]},
+            "auth": {
+                "anonymous": False,
+                "token_keys": [{"algorithm": "HS256", "file": str(folder / "token-secret")}],
+            },
             "api": {"key_file": str(folder / "api-key")},
             "admin": {"token_file": str(folder / "admin-token")},
             "backplane": {"redis": redis, "prefix": "component"},

@@ -21,6 +21,7 @@ from realtime_operator.api.fields import (
 )
 from realtime_operator.api.lists import ATOMIC, SET
 
+URL = "^https?://[^/?#]+[^ ]*$"
 ORIGIN = "^[a-z][a-z0-9+.-]*://[^/?#*]+$"
 
 
@@ -168,6 +169,28 @@ class Token(Model):
     """Where the key is: the secret itself for HS256, HS384 and HS512, else the public key in PEM."""
 
 
+class JsonWebKeys(Model):
+    """Public keys that an identity provider publishes (JWK Set, RFC 7517)."""
+
+    url: Annotated[str, Field(max_length=2048)]
+    """Where the document is: http:// or https://."""
+    refresh: Duration = "5m"
+    """How often it is read, apart from when a token names an unknown key."""
+
+    @rule(
+        f"self.url.matches('{URL}')",
+        "must be the address of a JWK Set, like https://id.example.com/.well-known/jwks.json",
+        field="url",
+    )
+    def _url_is_one(self) -> bool:
+        return re.fullmatch(URL, self.url) is not None
+
+    @property
+    def refresh_seconds(self) -> int:
+        """`refresh` in seconds, as the server takes it."""
+        return min(max(duration.seconds(self.refresh), 5), 86_400)
+
+
 class Authentication(Model):
     """Who may connect."""
 
@@ -175,10 +198,21 @@ class Authentication(Model):
     """Let clients connect without a token."""
     tokens: Annotated[tuple[Token, ...], Field(max_length=8), ATOMIC] = ()
     """Keys of connection tokens; all are tried, so one can be rotated. Empty: one is generated (`token-secret`)."""
+    subscription_tokens: Annotated[tuple[Token, ...], Field(max_length=8), ATOMIC] = ()
+    """Keys of subscription tokens, for private channels (`$...`). Empty: those of connection tokens."""
+    jwks: JsonWebKeys | None = None
+    """Keys of an identity provider, besides `tokens`."""
+    leeway: Duration = "5s"
+    """How much the clocks of servers and of those that make tokens may differ."""
     issuer: Text | None = None
     """What the claim `iss` of tokens must say. Absent: anything."""
     audience: Text | None = None
     """What the claim `aud` of tokens must contain. Absent: anything."""
+
+    @property
+    def leeway_seconds(self) -> int:
+        """`leeway` in seconds, as the server takes it."""
+        return min(duration.seconds(self.leeway), 300)
 
 
 class ServerApi(Model):

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 
 from realtime_operator import naming
 from realtime_operator.api.base import JsonObject, JsonValue
 from realtime_operator.api.v1alpha1 import RealtimeCluster
-from realtime_operator.api.v1alpha1_server import Limits, Namespace
+from realtime_operator.api.v1alpha1_server import Limits, Namespace, Token
 from realtime_operator.builders.manifest import metadata, sealed
 from realtime_operator.builders.redis_service import redis_address
 
@@ -72,9 +73,11 @@ def _limits(limits: Limits) -> JsonObject:
     }
 
 
-def token_files(cluster: RealtimeCluster) -> list[str]:
-    """Names of the files with the spec's token secrets, in its order; none when the secret is generated."""
-    return [f"{index}" for index, _ in enumerate(cluster.spec.auth.tokens)]
+def token_files(cluster: RealtimeCluster) -> dict[str, Token]:
+    """The spec's token keys by the names of their files, in its order; none when the secret is generated."""
+    auth = cluster.spec.auth
+    connection = {f"{index}": token for index, token in enumerate(auth.tokens)}
+    return connection | {f"subscription-{index}": token for index, token in enumerate(auth.subscription_tokens)}
 
 
 def _namespace(namespace: Namespace) -> JsonObject:
@@ -89,20 +92,28 @@ def _namespace(namespace: Namespace) -> JsonObject:
 
 
 def _auth(cluster: RealtimeCluster) -> JsonObject:
-    auth = cluster.spec.auth
-    files = [f"{naming.TOKENS_DIRECTORY}/{name}" for name in token_files(cluster)]
-    own = [(token.algorithm, file) for token, file in zip(auth.tokens, files, strict=True)]
-    secrets: list[JsonValue] = [file for algorithm, file in own if algorithm == "HS256"]
-    keys: list[JsonValue] = [{"algorithm": name, "file": file} for name, file in own if name != "HS256"]
+    auth, files = cluster.spec.auth, [*token_files(cluster)]
     generated = f"{naming.CREDENTIALS_DIRECTORY}/{naming.KEY_TOKEN_SECRET}"
+    connection, subscription = files[: len(auth.tokens)], files[len(auth.tokens) :]
+    jwks: JsonValue = None
+    if auth.jwks is not None:
+        jwks = {"url": auth.jwks.url, "refresh_seconds": auth.jwks.refresh_seconds}
     return {
         "anonymous": auth.anonymous,
-        "token_secret_files": secrets if own else [generated],
-        # servers of earlier releases do not know it
-        **({"token_keys": keys} if keys else {}),
+        "token_keys": _token_keys(connection, auth.tokens) or [{"algorithm": "HS256", "file": generated}],
+        "subscription_token_keys": _token_keys(subscription, auth.subscription_tokens),
+        "jwks": jwks,
         "issuer": auth.issuer,
         "audience": auth.audience,
+        "leeway_seconds": auth.leeway_seconds,
     }
+
+
+def _token_keys(files: Sequence[str], tokens: Sequence[Token]) -> list[JsonValue]:
+    return [
+        {"algorithm": token.algorithm, "file": f"{naming.TOKENS_DIRECTORY}/{file}"}
+        for file, token in zip(files, tokens, strict=True)
+    ]
 
 
 def _redis(cluster: RealtimeCluster) -> JsonObject:

@@ -35,7 +35,7 @@ def server_mounts(cluster: RealtimeCluster) -> list[JsonValue]:
     return [
         pod.mount("config", naming.CONFIG_DIRECTORY),
         pod.mount("credentials", naming.CREDENTIALS_DIRECTORY),
-        *([pod.mount("tokens", naming.TOKENS_DIRECTORY)] if cluster.spec.auth.tokens else []),
+        *([pod.mount("tokens", naming.TOKENS_DIRECTORY)] if token_files(cluster) else []),
         pod.mount("redis", naming.REDIS_CREDENTIALS_DIRECTORY),
         pod.mount("tmp", pod.TEMPORARY_DIRECTORY, read_only=False),
     ]
@@ -50,9 +50,8 @@ def _credentials(cluster: RealtimeCluster) -> list[JsonValue]:
 
 
 def _tokens(cluster: RealtimeCluster) -> list[JsonValue]:
-    references = [token.secret_ref for token in cluster.spec.auth.tokens]
-    files = token_files(cluster)
-    return [_source(own.name, {own.key: file}) for own, file in zip(references, files, strict=True)]
+    found = ((token.secret_ref, file) for file, token in token_files(cluster).items())
+    return [_source(reference.name, {reference.key: file}) for reference, file in found]
 
 
 def _redis(cluster: RealtimeCluster) -> JsonObject:

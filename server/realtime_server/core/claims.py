@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import base64
-import json
 from collections.abc import Mapping
 from dataclasses import dataclass
+
+import msgspec
 
 from realtime_server.core.grant import PLAIN, Grant
 
@@ -104,7 +105,7 @@ def _raw(decoded: Decoded, name: str) -> bytes | None:
     if encoded is None:
         return None
     try:
-        return _encode(json.loads(base64.b64decode(str(encoded), validate=True)))
+        return _encode(msgspec.json.decode(base64.b64decode(str(encoded), validate=True)))
     except (ValueError, RecursionError) as error:
         raise ClaimError(f"b64{name}: has to be JSON in base64") from error
 
@@ -117,4 +118,4 @@ def _strings(decoded: Decoded, name: str) -> tuple[str, ...]:
 
 
 def _encode(value: object) -> bytes:
-    return json.dumps(value, separators=(",", ":")).encode()
+    return msgspec.json.encode(value)

@@ -119,6 +119,12 @@ class Command(Struct, frozen=True, gc=False):
 PONG = Command()
 
 
+def token_of(command: Command) -> str:
+    """The token that a command brings, "" for none."""
+    request = command.connect or command.subscribe or command.refresh or command.sub_refresh
+    return request.token if request is not None else ""
+
+
 class SubscribeResult(Struct, frozen=True):
     """What became of a subscription.
 

@@ -16,7 +16,7 @@ from realtime_server.core import connecting, control, subscribing
 from realtime_server.core.admission import Admission, resumes
 from realtime_server.core.auth import TokenRefusedError, TokenVerifier
 from realtime_server.core.claims import Claims
-from realtime_server.core.commands import Command
+from realtime_server.core.commands import Command, token_of
 from realtime_server.core.counters import Counters
 from realtime_server.core.grant import Grant
 from realtime_server.core.hooks import Backend, Hook, NoBackend, TransportInfo
@@ -158,6 +158,14 @@ class Node:
         if self.settings.anonymous:
             return Claims(user="")
         raise TokenRefusedError(codes.UNAUTHORIZED)
+
+    def lacks_key(self, command: Command) -> bool:
+        """Whether a command waits for keys to be read: its token names one that is not known yet."""
+        return self._verifier.has_remote_keys and self._verifier.lacks_key(token_of(command))
+
+    async def fetch_key(self, command: Command) -> None:
+        """Read the keys that a command waits for. Never raises."""
+        await self._verifier.fetch_key(token_of(command))
 
     def verify_subscription(self, token: str, *, channel: str, user: str) -> Grant:
         """What a subscription token lets in; raises CommandError."""

@@ -169,7 +169,7 @@ class Session:
         if not self._is_legal(command):
             self.disconnect(codes.BAD_REQUEST_DISCONNECT)
             return
-        if self._queue is None and (self._answer_now(command) or self._perform_now(command)):
+        if self._queue is None and self._finish_now(command):
             return
         if self._queue is None:
             self._queue = deque()
@@ -180,6 +180,12 @@ class Session:
         if self._task is None:
             self._task = asyncio.get_running_loop().create_task(self._work(), name=f"session-{self.client}")
             self._task.add_done_callback(self._on_task_done)
+
+    def _finish_now(self, command: Command) -> bool:
+        """Answer what waits for nothing; False for everything else."""
+        if self.node.lacks_key(command):
+            return False
+        return self._answer_now(command) or self._perform_now(command)
 
     @property
     def _begun(self) -> bool:
@@ -222,6 +228,8 @@ class Session:
         assert queue is not None
         try:
             while queue and not self.closed:
+                if self.node.lacks_key(queue[0]):
+                    await self.node.fetch_key(queue[0])
                 if not self._answer_now(queue[0]):
                     await self._answer(queue[0])
                 queue.popleft()

@@ -27,7 +27,9 @@ def test_no_secret_is_in_it() -> None:
     config = server_config(cluster_of())
     assert object_at(config, "api") == {"key_file": "/etc/realtime/credentials/api-key"}
     assert object_at(config, "admin") == {"token_file": "/etc/realtime/credentials/admin-token"}
-    assert dig(config, "auth", "token_secret_files") == ["/etc/realtime/credentials/token-secret"]
+    assert dig(config, "auth", "token_keys") == [
+        {"algorithm": "HS256", "file": "/etc/realtime/credentials/token-secret"}
+    ]
     assert dig(config, "backplane", "redis", "password_file") == "/etc/realtime/redis/password"
 
 
@@ -35,16 +37,22 @@ def test_own_token_secrets_replace_the_generated_one() -> None:
     """In their order; all of them are tried."""
     reference: JsonObject = {"secretRef": {"name": "t", "key": "k"}}
     config = server_config(cluster_of({"auth": {"tokens": [reference, reference]}}))
-    assert dig(config, "auth", "token_secret_files") == ["/etc/realtime/tokens/0", "/etc/realtime/tokens/1"]
+    files = ["/etc/realtime/tokens/0", "/etc/realtime/tokens/1"]
+    assert dig(config, "auth", "token_keys") == [{"algorithm": "HS256", "file": file} for file in files]
 
 
-def test_keys_of_other_algorithms_are_named_with_theirs() -> None:
-    """Beside the secrets, and only where there are any: servers of earlier releases do not know the field."""
+def test_keys_are_named_with_their_algorithms() -> None:
+    """Those of subscription tokens apart from those of connections."""
     reference: JsonObject = {"secretRef": {"name": "t", "key": "k"}}
-    config = server_config(cluster_of({"auth": {"tokens": [{"algorithm": "ES256", **reference}, reference]}}))
-    assert dig(config, "auth", "token_keys") == [{"algorithm": "ES256", "file": "/etc/realtime/tokens/0"}]
-    assert dig(config, "auth", "token_secret_files") == ["/etc/realtime/tokens/1"]
-    assert "token_keys" not in object_at(server_config(cluster_of()), "auth")
+    own: JsonObject = {"tokens": [{"algorithm": "ES256", **reference}, reference], "subscriptionTokens": [reference]}
+    config = server_config(cluster_of({"auth": own}))
+    assert dig(config, "auth", "token_keys") == [
+        {"algorithm": "ES256", "file": "/etc/realtime/tokens/0"},
+        {"algorithm": "HS256", "file": "/etc/realtime/tokens/1"},
+    ]
+    assert dig(config, "auth", "subscription_token_keys") == [
+        {"algorithm": "HS256", "file": "/etc/realtime/tokens/subscription-0"}
+    ]
 
 
 def test_clusters_of_one_name_do_not_meet_in_a_shared_redis() -> None:

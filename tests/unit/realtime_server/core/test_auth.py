@@ -16,8 +16,9 @@ from cryptography.hazmat.primitives.asymmetric.rsa import RSAPrivateKey
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
 from realtime_server.codes import INVALID_TOKEN, TOKEN_EXPIRED
-from realtime_server.core.auth import LEEWAY_SECONDS, TokenKey, TokenRefusedError, TokenVerifier, prepare
+from realtime_server.core.auth import LEEWAY_SECONDS, TokenRefusedError, TokenVerifier
 from realtime_server.core.claims import Claims
+from realtime_server.core.web_token import TokenKey, prepare
 from tests.kit.server_doubles import SECRET
 from tests.kit.tokens import connection_token
 

@@ -40,7 +40,7 @@ def test_a_server_listens_where_all_do_and_finds_its_secrets(folder: StateFolder
     secret = store.secret("chat-credentials")
     assert settings.api.key_file is not None
     assert settings.api.key_file.read_text() == secret["api-key"]
-    assert settings.auth.token_secret_files[0].read_text() == secret["token-secret"]
+    assert settings.auth.token_keys[0].file.read_text() == secret["token-secret"]
 
 
 def test_the_redis_of_the_machine_takes_the_place_of_the_managed_one(folder: StateFolder) -> None:
@@ -64,7 +64,7 @@ def test_what_the_spec_brings_is_used(folder: StateFolder) -> None:
     assert settings.backplane.redis is not None
     assert settings.backplane.redis.url_file is not None
     assert settings.backplane.redis.url_file.read_text() == "redis://elsewhere"
-    assert [file.read_text() for file in settings.auth.token_secret_files] == ["mine"]
+    assert [key.file.read_text() for key in settings.auth.token_keys] == ["mine"]
     assert settings.api.key_file is not None
     assert settings.api.key_file.read_text() == "mine"
 
@@ -83,7 +83,7 @@ def test_a_changed_secret_changes_its_file_in_one_step(folder: StateFolder) -> N
     cluster = RealtimeCluster.from_object({"metadata": {"name": "chat"}})
     revision = build_revision(cluster, SETTINGS.build)
     assert settings.api.key_file is not None
-    token_file = settings.auth.token_secret_files[0]
+    token_file = settings.auth.token_keys[0].file
     before = token_file.stat().st_ino
     store.put_secret("chat-credentials", {"api-key": "rotated"})
     redis = LocalRedis(folder, Path("/bin/false"), lambda: None)

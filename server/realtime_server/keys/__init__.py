@@ -1,0 +1,1 @@
+"""Keys of tokens: read from files, and from whoever publishes them."""

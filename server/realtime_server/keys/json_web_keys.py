@@ -1,0 +1,60 @@
+"""JSON Web Keys (RFC 7517), as an identity provider publishes them: from a document to keys, pure."""
+
+from __future__ import annotations
+
+import msgspec
+
+from realtime_server.core.web_token import TokenKey, prepare
+
+MAX_KEYS = 64
+BY_TYPE = {
+    ("RSA", ""): ("RS256", "RS384", "RS512"),
+    ("EC", "P-256"): ("ES256",),
+    ("EC", "P-384"): ("ES384",),
+    ("EC", "P-521"): ("ES512",),
+    ("OKP", "Ed25519"): ("EdDSA",),
+}
+"""Algorithms that a key can be for which does not say so. Never a secret's: what is published is none."""
+
+
+class DocumentError(Exception):
+    """The document has no keys that can be used; the text says why."""
+
+
+class _Key(msgspec.Struct):
+    kty: str
+    kid: str = ""
+    alg: str = ""
+    use: str = "sig"
+    crv: str = ""
+
+
+class _Document(msgspec.Struct):
+    keys: list[msgspec.Raw]
+
+
+def read_keys(document: bytes) -> tuple[TokenKey, ...]:
+    """The keys for signatures in a JWK Set; those that cannot be used are left out. Raises DocumentError."""
+    try:
+        listed = msgspec.json.decode(document, type=_Document).keys
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+        raise DocumentError(f"is no JWK Set: {error}") from error
+    if len(listed) > MAX_KEYS:
+        raise DocumentError(f"has {len(listed)} keys, more than {MAX_KEYS}")
+    keys = tuple(key for one in listed for key in _keys_of(bytes(one)))
+    if not keys:
+        raise DocumentError("has no public key for signatures (RSA, EC or Ed25519)")
+    return keys
+
+
+def _keys_of(raw: bytes) -> list[TokenKey]:
+    try:
+        key = msgspec.json.decode(raw, type=_Key)
+        text = raw.decode()
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        return []
+    possible = BY_TYPE.get((key.kty, "" if key.kty == "RSA" else key.crv), ())
+    if key.use != "sig" or (key.alg and key.alg not in possible):
+        return []
+    made = [TokenKey(algorithm, text, key.kid) for algorithm in ((key.alg,) if key.alg else possible)]
+    return [one for one in made if prepare(one) is not None]

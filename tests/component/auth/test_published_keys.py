@@ -1,0 +1,157 @@
+"""Keys at a URL: rotated without a restart, kept while the provider is away, not asked for by every stranger."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import time
+from collections.abc import AsyncIterator
+
+import jwt
+import pytest
+import pytest_asyncio
+from aiohttp import web
+from cryptography.hazmat.primitives.asymmetric.ec import SECP256R1, EllipticCurvePrivateKey, generate_private_key
+from jwt.algorithms import ECAlgorithm
+
+from realtime_operator.api.base import JsonObject
+from tests.kit.deadline import eventually
+from tests.kit.document import dig
+from tests.kit.raw_client import ClosedByServerError, raw_client
+from tests.kit.redis_process import free_port
+from tests.kit.server_process import ServerProcess
+
+
+class Provider:
+    """Publishes keys over HTTP on loopback; `status` other than 200: it is broken."""
+
+    def __init__(self) -> None:
+        self.keys: dict[str, EllipticCurvePrivateKey] = {}
+        self.status = 200
+        self.asked = 0
+        self.port = free_port()
+        self._runner: web.AppRunner | None = None
+
+    @property
+    def url(self) -> str:
+        """Where the document is."""
+        return f"http://127.0.0.1:{self.port}/.well-known/jwks.json"
+
+    def add(self, key_id: str) -> None:
+        """Publish a further key."""
+        self.keys[key_id] = generate_private_key(SECP256R1())
+
+    def token(self, key_id: str, user: str = "alice") -> str:
+        """A token that is signed with one of the keys."""
+        return jwt.encode({"sub": user}, self.keys[key_id], algorithm="ES256", headers={"kid": key_id})
+
+    async def start(self) -> None:
+        """Listen."""
+        application = web.Application()
+        application.router.add_get("/.well-known/jwks.json", self._answer)
+        self._runner = web.AppRunner(application)
+        await self._runner.setup()
+        await web.TCPSite(self._runner, "127.0.0.1", self.port).start()
+
+    async def stop(self) -> None:
+        """Be away. Idempotent."""
+        if self._runner is not None:
+            await self._runner.cleanup()
+            self._runner = None
+
+    async def _answer(self, _request: web.Request) -> web.Response:
+        self.asked += 1
+        published = [
+            {**ECAlgorithm.to_jwk(key.public_key(), as_dict=True), "kid": key_id, "use": "sig", "alg": "ES256"}
+            for key_id, key in self.keys.items()
+        ]
+        return web.Response(status=self.status, text=json.dumps({"keys": published}))
+
+
+@pytest_asyncio.fixture
+async def provider() -> AsyncIterator[Provider]:
+    """One with a key."""
+    made = Provider()
+    made.add("2026-1")
+    await made.start()
+    yield made
+    await made.stop()
+
+
+def server_of(provider: Provider) -> ServerProcess:
+    """A server that takes this provider's tokens, and no others."""
+    return ServerProcess("published-keys", None, auth={"jwks": {"url": provider.url}})
+
+
+async def answer(server: ServerProcess, token: str) -> JsonObject:
+    """The reply to a connect with this token; raises ClosedByServerError when it is refused for good."""
+    async with raw_client(server.url) as client:
+        return await client.command(id=1, connect={"token": token})
+
+
+async def connects(server: ServerProcess, token: str) -> bool:
+    """Whether a client gets in with this token."""
+    return "connect" in await answer(server, token)
+
+
+def is_temporary(reply: JsonObject) -> bool:
+    """Whether an SDK tries again after this reply."""
+    return dig(reply, "error", "temporary") is True
+
+
+async def test_a_new_key_is_known_with_its_tokens(provider: Provider) -> None:
+    """The document is read once for it, however many clients come; the server is not restarted."""
+    async with server_of(provider) as server:
+        assert await connects(server, provider.token("2026-1"))
+        provider.add("2026-2")
+        await eventually(
+            lambda: connects(server, provider.token("2026-2")), bool, what="the new key is known", within=15
+        )
+        for number in range(20):
+            assert await connects(server, provider.token("2026-2", f"user-{number}"))
+        assert provider.asked == 2
+
+
+async def test_a_provider_that_is_away_changes_nothing_for_known_keys(provider: Provider) -> None:
+    """A token with a key that cannot be looked up is to be tried again."""
+    async with server_of(provider) as server:
+        await provider.stop()
+        provider.add("2026-2")
+        assert is_temporary(await answer(server, provider.token("2026-2")))
+        assert await connects(server, provider.token("2026-1"))
+        await provider.start()
+        await eventually(
+            lambda: connects(server, provider.token("2026-2")), bool, what="the new key is known", within=15
+        )
+
+
+async def test_a_server_that_starts_without_its_provider_catches_up(provider: Provider) -> None:
+    """It is ready, because other clients may come with other keys; these come again until it knows theirs."""
+    provider.status = 503
+    async with server_of(provider) as server:
+        assert is_temporary(await answer(server, provider.token("2026-1")))
+        provider.status = 200
+        await eventually(lambda: connects(server, provider.token("2026-1")), bool, what="the key is known", within=15)
+
+
+async def test_strangers_do_not_make_it_ask_again_and_again(provider: Provider) -> None:
+    """Tokens with keys that nobody has published: the provider is asked once in five seconds at most."""
+    strange = Provider()
+    names = [f"strange-{number}" for number in range(40)]
+    for name in names:
+        strange.add(name)
+    async with server_of(provider) as server:
+        began = time.monotonic()
+        replies = await asyncio.gather(*(answer(server, strange.token(name)) for name in names), return_exceptions=True)
+        assert all(isinstance(one, ClosedByServerError) or is_temporary(one) for one in replies)  # type: ignore[arg-type] # checked
+        assert provider.asked <= 2 + (time.monotonic() - began) / 5
+        assert await connects(server, provider.token("2026-1"))
+
+
+async def test_a_token_of_a_foreign_key_with_a_known_name_is_refused(provider: Provider) -> None:
+    """For good: its signature is wrong, and no look at the document will change that."""
+    strange = Provider()
+    strange.add("2026-1")
+    async with server_of(provider) as server:
+        with pytest.raises(ClosedByServerError):
+            await answer(server, strange.token("2026-1"))

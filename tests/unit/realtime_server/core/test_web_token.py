@@ -1,0 +1,162 @@
+"""Tokens that are taken apart here say what PyJWT makes of them."""
+
+from __future__ import annotations
+
+import base64
+import hmac
+import json
+
+import jwt
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from realtime_server.codes import TOKEN_EXPIRED
+from realtime_server.core.auth import LEEWAY_SECONDS, TokenRefusedError, TokenVerifier
+from realtime_server.core.claims import Claims
+from realtime_server.core.web_token import MAX_TOKEN_CHARACTERS, TokenKey, take_apart
+from tests.kit.server_doubles import SECRET
+
+REFUSALS = {"invalid", "expired"}
+NOW = 1_700_000_000
+VERIFIER = TokenVerifier(
+    lambda: [TokenKey("HS256", SECRET)], issuer="shop", audience=("chat", "games"), wall_clock=lambda: NOW
+)
+JSON = st.recursive(
+    st.none() | st.booleans() | st.integers(-(2**70), 2**70) | st.floats(allow_nan=False, allow_infinity=False)
+    | st.text(max_size=5),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=3), inner, max_size=3),
+    max_leaves=5,
+)  # fmt: skip
+TIMES = st.integers(NOW - 10, NOW + 10) | st.floats(NOW - 10, NOW + 10) | st.just(0) | JSON
+PAYLOADS = st.fixed_dictionaries(
+    {
+        "sub": st.text(max_size=5) | JSON,
+        "iss": st.just("shop") | JSON,
+        "aud": st.sampled_from(["chat", ["x", "games"]]) | JSON,
+    },
+    optional={"exp": TIMES, "nbf": TIMES, "iat": TIMES, "info": JSON, "other": JSON},
+)  # fmt: skip
+HEADERS = st.fixed_dictionaries(
+    {"alg": st.sampled_from(["HS256", "HS256", "HS256", "HS512", "none", "RS256", ""]) | JSON},
+    optional={"typ": st.just("JWT") | JSON, "kid": st.text(max_size=3) | JSON, "crit": JSON, "b64": st.booleans()},
+)
+
+
+def segment(value: object) -> str:
+    """JSON in base64url without padding."""
+    return base64.urlsafe_b64encode(json.dumps(value).encode()).decode().rstrip("=")
+
+
+def signed(header: object, payload: object) -> str:
+    """A token with this header and payload, signed as HS256 whatever the header says."""
+    message = f"{segment(header)}.{segment(payload)}"
+    signature = hmac.digest(SECRET.encode(), message.encode(), "sha256")
+    return f"{message}.{base64.urlsafe_b64encode(signature).decode().rstrip('=')}"
+
+
+def ours(token: str) -> str:
+    """What this server makes of a token."""
+    try:
+        return VERIFIER.verify(token).user
+    except TokenRefusedError as refused:
+        return "expired" if refused.code is TOKEN_EXPIRED else "invalid"
+
+
+def theirs(token: str, monkeypatch: pytest.MonkeyPatch) -> str:
+    """What PyJWT makes of it."""
+
+    class Clock:
+        """Stands still."""
+
+        @staticmethod
+        def now(tz: object) -> Clock:
+            """Return it."""
+            del tz
+            return Clock()
+
+        @staticmethod
+        def timestamp() -> float:
+            """Return the time."""
+            return NOW
+
+    monkeypatch.setattr("jwt.api_jwt.datetime", Clock)
+    try:
+        found = jwt.decode(
+            token, SECRET, algorithms=["HS256"], issuer="shop", audience=["chat", "games"], leeway=LEEWAY_SECONDS,
+            options={"require": ["sub"], "verify_sub": False},
+        )  # fmt: skip
+    except jwt.ExpiredSignatureError:
+        return "expired"
+    except (jwt.PyJWTError, ValueError, TypeError, RecursionError):
+        return "invalid"
+    return str(found["sub"])
+
+
+@given(header=st.just({"alg": "HS256", "typ": "JWT"}) | HEADERS, payload=PAYLOADS)
+def test_nothing_is_accepted_that_the_library_refuses(header: object, payload: dict[str, object]) -> None:
+    """And what has numbers where there have to be numbers is accepted where the library does."""
+    token = signed(header, payload)
+    with pytest.MonkeyPatch.context() as monkeypatch:
+        reference = theirs(token, monkeypatch)
+    found = ours(token)
+    if found not in REFUSALS:
+        assert found == reference
+    numbers = all(type(payload[name]) in {int, float} for name in ("exp", "nbf", "iat") if name in payload)
+    if header == {"alg": "HS256", "typ": "JWT"} and isinstance(payload["sub"], str) and numbers:
+        assert (found in REFUSALS) == (reference in REFUSALS)
+
+
+@given(st.text(max_size=40) | st.from_regex(r"[\w-]{0,9}\.[\w-]{0,9}\.[\w-]{0,9}", fullmatch=True))
+def test_garbage_raises_nothing(text: str) -> None:
+    """It is no token."""
+    assert ours(text) == "invalid"
+
+
+@pytest.mark.parametrize(
+    "header",
+    [
+        {"alg": "HS256", "crit": ["exp"]},
+        {"alg": "HS256", "crit": []},
+        {"alg": "HS256", "b64": False},
+        {"typ": "JWT"},
+        {"alg": 1},
+        {"alg": "HS256", "kid": 7},
+        [],
+    ],
+    ids=["critical", "critical nothing", "not encoded", "no algorithm", "algorithm a number", "key a number", "a list"],
+)
+def test_a_header_that_asks_for_more_is_refused(header: object) -> None:
+    """An extension that must be understood and is not (RFC 7515, section 4.1.11)."""
+    assert take_apart(signed(header, {"sub": "a"})) is None
+
+
+def test_padding_and_foreign_characters_are_refused() -> None:
+    """Each token has one spelling (RFC 7515, section 2)."""
+    token = signed({"alg": "HS256"}, {"sub": "a", "iss": "shop", "aud": "chat"})
+    assert ours(token) == "a"
+    for changed in (f"{token}=", f"{token} ", token.replace(".", ".\n", 1), f"{token}.", token.replace("-", "+") + "+"):
+        assert ours(changed) == "invalid"
+    assert take_apart("a." * MAX_TOKEN_CHARACTERS) is None
+
+
+def test_a_key_is_chosen_by_its_name() -> None:
+    """A key without a name is tried for every token, and a token without one is tried with every key."""
+    token = signed({"alg": "HS256", "kid": "2026"}, {"sub": "a"})
+    nameless = signed({"alg": "HS256"}, {"sub": "a"})
+
+    def users(key_id: str) -> list[bool]:
+        key = TokenKey("HS256", SECRET, key_id)
+        return [take_apart(one).fits(key) for one in (token, nameless)]  # type: ignore[union-attr] # both are tokens
+
+    assert users("2026") == [True, True]
+    assert users("") == [True, True]
+    assert users("2025") == [False, True]
+
+
+def test_audiences() -> None:
+    """One of those that are set has to be among those of the token."""
+    claims = {"sub": "a", "iss": "shop"}
+    assert VERIFIER.verify(signed({"alg": "HS256"}, {**claims, "aud": ["x", "games"]})) == Claims("a")
+    for audience in ("x", ["x"], [], None, 7, {"chat": 1}):
+        assert ours(signed({"alg": "HS256"}, {**claims, "aud": audience})) == "invalid"
