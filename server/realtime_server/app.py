@@ -56,7 +56,7 @@ def run_worker(settings: Settings, index: int, control_socket: Path) -> None:
 
 def make_node(settings: Settings, remote_keys: HttpKeys | None = None) -> Node:
     """The node that the settings describe."""
-    broker, presence = open_backplane(settings)
+    broker, presence, *_ = open_backplane(settings)
     auth = settings.auth
     verifier = TokenVerifier(
         key_files.connection_keys(auth),

@@ -19,6 +19,8 @@ ENV_REVISION = "REALTIME_REVISION"
 
 Port = Annotated[int, Field(ge=1, le=65535)]
 Seconds = Annotated[float, Field(gt=0, le=86400 * 30)]
+HostAndPort = Annotated[str, Field(pattern=r"^(\[[0-9a-fA-F:.]+\]|[^\s:/@\[\]]+):[0-9]{1,5}$")]
+"""HOST:PORT or [IPV6]:PORT."""
 
 
 class SettingsError(Exception):
@@ -138,25 +140,69 @@ class Admin(Model):
     token_file: Path | None = None
 
 
+class RedisSentinel(Model):
+    """The sentinels that know the primary, and what they call it.
+
+    `username` and `password_file` are for the sentinels.
+    """
+
+    addresses: Annotated[tuple[HostAndPort, ...], Field(min_length=1)]
+    master_name: Annotated[str, Field(min_length=1)]
+    username: str | None = None
+    password_file: Path | None = None
+
+
+class RedisCluster(Model):
+    """Some nodes of a Redis Cluster, which know the others.
+
+    `partitions`: into how many groups of keys the channels are divided; all servers must have the same number.
+    """
+
+    addresses: Annotated[tuple[HostAndPort, ...], Field(min_length=1)]
+    partitions: Annotated[int, Field(ge=1, le=1024)] = 64
+
+
 class Redis(Model):
-    """Where Redis is: a file with its URL, or its address and a file with the password."""
+    """Where Redis is: a file with its URL, or its address, its sentinels or its cluster, and files with secrets.
+
+    `username`, `password_file` and `tls` go with the latter three; they are part of a URL. `ca_file` has the
+    certificates that a server's is checked against, instead of the system's; it makes every connection one with TLS,
+    unless the URL says otherwise.
+    """
 
     url_file: Path | None = None
-    address: str | None = None
+    address: HostAndPort | None = None
+    sentinel: RedisSentinel | None = None
+    cluster: RedisCluster | None = None
+    username: str | None = None
     password_file: Path | None = None
+    tls: bool = False
+    ca_file: Path | None = None
 
     @model_validator(mode="after")
     def _one_of_them(self) -> Self:
-        if (self.url_file is None) == (self.address is None):
-            raise ValueError("set either url_file or address")
+        places = {
+            "url_file": self.url_file,
+            "address": self.address,
+            "sentinel": self.sentinel,
+            "cluster": self.cluster,
+        }
+        if sum(place is not None for place in places.values()) != 1:
+            raise ValueError(f"set one of {', '.join(places)}")
+        beside = [name for name in ("username", "password_file", "tls") if getattr(self, name)]
+        if self.url_file is not None and beside:
+            raise ValueError(f"{beside[0]} is part of the URL in url_file")
         return self
 
 
 class Backplane(Model):
-    """The link between servers; without Redis it reaches only this process."""
+    """The link between servers; without Redis it reaches only this process.
+
+    `prefix` begins the names of all keys; braces would end the part that keeps those of a channel together.
+    """
 
     redis: Redis | None = None
-    prefix: str = "realtime"
+    prefix: Annotated[str, Field(pattern=r"^[^{}\s]+$")] = "realtime"
 
 
 class Drain(Model):

@@ -1,4 +1,4 @@
-"""A real Redis on loopback, for one test or one module."""
+"""A real Redis or Valkey on loopback, for one test or one module."""
 
 from __future__ import annotations
 
@@ -9,10 +9,15 @@ import socket
 import subprocess
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import quote
+
+from redis import Redis
+from redis.exceptions import RedisError
+
+from tests.kit.redis_answer import Answer, ask
 
 START_SECONDS = 10
 
@@ -25,46 +30,78 @@ def free_port() -> int:
         return port
 
 
+def wait_until(condition: Callable[[], bool], what: str, within: float) -> None:
+    """Wait until a condition holds; a Redis that does not answer is no. Raises RuntimeError after `within` seconds."""
+    deadline = time.monotonic() + within
+    while True:
+        with contextlib.suppress(RedisError, OSError):
+            if condition():
+                return
+        if time.monotonic() > deadline:
+            raise RuntimeError(f"not within {within:g} s: {what}")
+        time.sleep(0.05)
+
+
 @dataclass
 class RedisProcess:
-    """A redis-server with append-only file, so that it can be stopped and started again with its data."""
+    """A redis-server, by default with append-only file, so that it can be stopped and started again with its data.
+
+    `options` come after those that are always there, as words of the command line.
+    """
 
     port: int
     folder: str
     password: str = ""
+    program: str = "redis-server"
+    options: tuple[str, ...] = ()
+    host: str = "127.0.0.1"
     process: subprocess.Popen[bytes] | None = None
 
     @property
     def url(self) -> str:
         """The URL for clients."""
         password = f":{quote(self.password, safe='')}@" if self.password else ""
-        return f"redis://{password}127.0.0.1:{self.port}/0"
+        return f"redis://{password}{self.host}:{self.port}/0"
+
+    @property
+    def address(self) -> str:
+        """HOST:PORT."""
+        return f"{self.host}:{self.port}"
 
     def start(self) -> None:
         """Start it and wait until it answers; raises RuntimeError if it does not."""
-        program = shutil.which("redis-server")
+        self.launch()
+        self.wait()
+
+    def launch(self) -> None:
+        """Start it."""
+        program = shutil.which(self.program)
         if program is None:
-            raise RuntimeError("redis-server is not installed: run `make setup`")
-        options = [
-            "--bind",
-            "127.0.0.1",
-            "--port",
-            str(self.port),
-            "--dir",
-            self.folder,
-            "--save",
-            "",
-            "--appendonly",
-            "yes",
-            "--requirepass",
-            self.password,
-        ]
-        self.process = subprocess.Popen([program, *options], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+            raise RuntimeError(f"{self.program} is not installed: run `make setup`")
+        self.process = subprocess.Popen([program, *self._words()], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+
+    def _words(self) -> list[str]:
+        always = {
+            "bind": self.host, "port": str(self.port), "dir": self.folder, "save": "", "appendonly": "yes",
+            "requirepass": self.password, "masterauth": self.password,
+        }  # fmt: skip
+        return [*(word for name, value in always.items() for word in (f"--{name}", value)), *self.options]
+
+    def wait(self) -> None:
+        """Wait until it answers; raises RuntimeError if it does not."""
         deadline = time.monotonic() + START_SECONDS
         while not self._answers():
-            if time.monotonic() > deadline or self.process.poll() is not None:
-                raise RuntimeError(f"redis-server does not answer on port {self.port}")
+            if time.monotonic() > deadline or self.process is None or self.process.poll() is not None:
+                raise RuntimeError(f"{self.program} does not answer on port {self.port}")
             time.sleep(0.02)
+
+    def ask(self, *words: str | int | bytes) -> Answer:
+        """Send a command; raises OSError and redis.ResponseError."""
+        return ask((self.host, self.port), self.password, *words)
+
+    def client(self) -> Redis:
+        """A client of the library, to do what an administrator does."""
+        return Redis(host=self.host, port=self.port, password=self.password or None)
 
     def stop(self) -> None:
         """Kill it, as a machine that goes away does."""
@@ -90,7 +127,7 @@ class RedisProcess:
 
     def _answers(self) -> bool:
         try:
-            with socket.create_connection(("127.0.0.1", self.port), timeout=1) as connection:
+            with socket.create_connection((self.host, self.port), timeout=1) as connection:
                 connection.sendall(b"PING\r\n")
                 return connection.recv(16).startswith((b"+PONG", b"-NOAUTH"))
         except OSError:
@@ -98,10 +135,12 @@ class RedisProcess:
 
 
 @contextlib.contextmanager
-def running_redis(password: str = "") -> Iterator[RedisProcess]:
+def running_redis(
+    password: str = "", *, program: str = "redis-server", options: tuple[str, ...] = ()
+) -> Iterator[RedisProcess]:
     """Run a Redis while the body runs."""
     with tempfile.TemporaryDirectory(prefix="redis-") as folder:
-        redis = RedisProcess(free_port(), folder, password)
+        redis = RedisProcess(free_port(), folder, password, program, options)
         redis.start()
         try:
             yield redis

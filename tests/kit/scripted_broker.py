@@ -6,7 +6,8 @@ import asyncio
 from collections import deque
 from dataclasses import dataclass
 
-from realtime_server.core.ports import BrokerEvents
+from realtime_server.core.latency import LatencyHistogram
+from realtime_server.core.ports import ROUNDTRIP_BUCKETS, BrokerEvents
 from realtime_server.core.values import HistoryOptions, HistoryPage, HistoryQuery, Publication, StreamPosition
 
 
@@ -30,19 +31,31 @@ class ScriptedBroker:
         self.stream: list[Publication] = []
         self.on_the_way: deque[tuple[Publication, str]] = deque()
         self.reads: list[Read] = []
+        self.roundtrips = LatencyHistogram(ROUNDTRIP_BUCKETS)
         self._events: BrokerEvents | None = None
         self._subscribed = False
 
-    async def start(self, events: BrokerEvents) -> None:
+    async def start(self, events: BrokerEvents, node: str = "") -> None:  # noqa: ARG002 - there is one
         """Report to `events` from now on."""
         self._events = events
 
     async def stop(self) -> None:
         """Nothing to close."""
 
-    async def publish(self, channel: str, encoded: bytes, history: HistoryOptions | None) -> StreamPosition | None:
+    async def publish(
+        self,
+        channel: str,
+        encoded: bytes,
+        history: HistoryOptions | None,
+        *,
+        idempotency_key: str = "",
+        idempotency_seconds: float = 300.0,  # noqa: ARG002 - no key
+        version: int = 0,
+        version_epoch: str = "",
+    ) -> StreamPosition | None:
         """Append, and send on the way."""
         assert history is not None, channel
+        assert (idempotency_key, version, version_epoch) == ("", 0, "")
         publication = Publication(encoded, len(self.stream) + 1)
         self.stream.append(publication)
         if self._subscribed:
@@ -67,7 +80,7 @@ class ScriptedBroker:
         """Not needed here."""
         raise NotImplementedError(channel)
 
-    async def publish_control(self, message: bytes) -> None:
+    async def publish_control(self, message: bytes, node: str = "") -> None:
         """Nobody else is there."""
 
     # the steps

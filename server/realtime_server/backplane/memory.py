@@ -5,11 +5,12 @@ from __future__ import annotations
 import asyncio
 import secrets
 import time
-from collections import deque
+from collections import OrderedDict, deque
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
-from realtime_server.core.ports import BrokerEvents
+from realtime_server.core.latency import LatencyHistogram
+from realtime_server.core.ports import ROUNDTRIP_BUCKETS, BrokerEvents
 from realtime_server.core.values import (
     ClientInfo,
     HistoryOptions,
@@ -26,6 +27,9 @@ POSITION_SECONDS = 86_400.0
 SWEEP_SECONDS = 30.0
 """How often what has expired is looked for in channels that nobody uses."""
 
+MAX_IDEMPOTENCY_KEYS = 100_000
+"""So many are remembered; the oldest are forgotten first."""
+
 
 @dataclass(slots=True)
 class _Stream:
@@ -34,6 +38,12 @@ class _Stream:
     offset: int = 0
     kept: deque[tuple[float, Publication]] = field(default_factory=deque)
     """(when it expires, publication), oldest first."""
+    version: int = 0
+    version_epoch: str = ""
+
+    def is_old(self, version: int, version_epoch: str) -> bool:
+        """Whether a publication of that version has come already, or a newer one."""
+        return 0 < version <= self.version and version_epoch == self.version_epoch
 
     def drop_expired(self, now: float) -> None:
         while self.kept and self.kept[0][0] <= now:
@@ -50,14 +60,20 @@ class MemoryBroker:
     ) -> None:
         self._clock = clock
         self._position_seconds = position_seconds
+        self.roundtrips = LatencyHistogram(ROUNDTRIP_BUCKETS)
+        """Stays empty: nothing is sent that could be late."""
         self._events: BrokerEvents | None = None
+        self._node = ""
         self._subscribed: set[str] = set()
         self._streams: dict[str, _Stream] = {}
+        self._once: OrderedDict[tuple[str, str], tuple[float, StreamPosition | None]] = OrderedDict()
+        """When the key expires, and what was returned."""
         self._sweeper: asyncio.TimerHandle | None = None
 
-    async def start(self, events: BrokerEvents) -> None:
+    async def start(self, events: BrokerEvents, node: str = "") -> None:
         """Report to `events` from now on."""
         self._events = events
+        self._node = node
         self._sweep()
 
     async def stop(self) -> None:
@@ -77,12 +93,40 @@ class MemoryBroker:
         """How many channels have a position now."""
         return len(self._streams)
 
-    async def publish(self, channel: str, encoded: bytes, history: HistoryOptions | None) -> StreamPosition | None:
+    async def publish(
+        self,
+        channel: str,
+        encoded: bytes,
+        history: HistoryOptions | None,
+        *,
+        idempotency_key: str = "",
+        idempotency_seconds: float = 300.0,
+        version: int = 0,
+        version_epoch: str = "",
+    ) -> StreamPosition | None:
         """Append and deliver; see Broker."""
+        now, once = self._clock(), (channel, idempotency_key)
+        if idempotency_key and once in self._once and self._once[once][0] > now:
+            return self._once[once][1]
+        position = self._publish(channel, encoded, history, version, version_epoch)
+        if idempotency_key:
+            self._once.pop(once, None)
+            self._once[once] = (now + idempotency_seconds, position)
+            if len(self._once) > MAX_IDEMPOTENCY_KEYS:
+                self._once.popitem(last=False)
+        return position
+
+    def _publish(
+        self, channel: str, encoded: bytes, history: HistoryOptions | None, version: int, version_epoch: str
+    ) -> StreamPosition | None:
         if history is None:
             self._deliver(channel, Publication(encoded), "")
             return None
         stream = self._stream(channel, history)
+        if stream.is_old(version, version_epoch):
+            return StreamPosition(stream.offset, stream.epoch)
+        if version:
+            stream.version, stream.version_epoch = version, version_epoch
         stream.offset += 1
         publication = Publication(encoded, stream.offset)
         stream.kept.append((self._clock() + history.ttl_seconds, publication))
@@ -111,9 +155,9 @@ class MemoryBroker:
         if stream is not None:
             stream.kept.clear()
 
-    async def publish_control(self, message: bytes) -> None:
+    async def publish_control(self, message: bytes, node: str = "") -> None:
         """Hand the message to this process, which is all there is."""
-        if self._events is not None:
+        if self._events is not None and node in ("", self._node):
             self._events.on_control(message)
 
     def _deliver(self, channel: str, publication: Publication, epoch: str) -> None:
@@ -137,6 +181,8 @@ class MemoryBroker:
             stream.drop_expired(now)
             if stream.forgotten_at <= now:
                 del self._streams[channel]
+        for once in [once for once, (expires_at, _) in self._once.items() if expires_at <= now]:
+            del self._once[once]
         self._sweeper = asyncio.get_running_loop().call_later(SWEEP_SECONDS, self._sweep)
 
 

@@ -1,9 +1,10 @@
-"""The backplane in Redis: pub/sub between servers, streams as history, presence. One primary; no Redis Cluster.
+"""The backplane in Redis: pub/sub between servers, streams as history. A Redis, one that sentinels name, or a cluster.
 
-Keys begin with the prefix: `PREFIX:stream:CHANNEL`, `PREFIX:position:CHANNEL`, `PREFIX:presence:KIND:CHANNEL`,
-`PREFIX:generation`, `PREFIX:made:WORKER`. Pub/sub channels: `PREFIX:channel:CHANNEL`, `PREFIX:control`, `PREFIX:gap`,
-`PREFIX:echo:WORKER`. A message of a channel is `OFFSET:EPOCH`, a line feed, and the encoded publication; nothing stands
-before the line feed when the channel has no history.
+Names are made by redis_keys and begin with `{PREFIX:TAG}:`. Of a channel: `stream:CHANNEL`, `position:CHANNEL`,
+`once:LENGTH:KEY:CHANNEL`, `presence:KIND:CHANNEL`. Of a partition: `generation`, `made`, `seen`, `awaited`, `occupied`,
+`occupants`, `occupies:WORKER`. Of a queue: `queue:NAME`. Pub/sub channels: `channel:CHANNEL`, `gap`, `echo:WORKER`,
+`control`, `node:NODE`. A message of a channel is `OFFSET:EPOCH:NUMBER`, a line feed, and the encoded publication;
+nothing stands before the line feed when the channel has no history. The number counts the partition's publications.
 
 Whether positions may be trusted after a restart or a failover of Redis is decided in scripts/greet.lua.
 """
@@ -11,21 +12,20 @@ Whether positions may be trusted after a restart or a failover of Redis is decid
 from __future__ import annotations
 
 import asyncio
-import contextlib
+import functools
+import hashlib
 import secrets
-from collections.abc import Sequence
-
-import structlog
-from redis.exceptions import NoScriptError, ResponseError
+from collections.abc import Callable
 
 from realtime_server import settings
 from realtime_server.backplane import redis_scripts as scripts
-from realtime_server.backplane.redis_keeper import Keeper
-from realtime_server.backplane.redis_link import Link, Target, Timing
-from realtime_server.backplane.redis_presence import RedisPresence
-from realtime_server.backplane.redis_reply import Reply, Word, as_bytes, as_int, as_list, milliseconds
-from realtime_server.backplane.redis_scripts import Script
-from realtime_server.core.ports import BackplaneError, Broker, BrokerEvents, PresenceStore
+from realtime_server.backplane.redis_link import Timing
+from realtime_server.backplane.redis_partition import Partition
+from realtime_server.backplane.redis_reply import Word, as_bytes, as_int, as_list, milliseconds
+from realtime_server.backplane.redis_router import Router
+from realtime_server.backplane.redis_target import EndpointReader
+from realtime_server.core.latency import LatencyHistogram
+from realtime_server.core.ports import ROUNDTRIP_BUCKETS, BrokerEvents
 from realtime_server.core.values import (
     HistoryOptions,
     HistoryPage,
@@ -34,117 +34,117 @@ from realtime_server.core.values import (
     StreamPosition,
 )
 
-logger = structlog.get_logger()
-
 POSITION_SECONDS = 86_400.0
 """A position is kept at least this long after it was last used, so that who was away for a while can recover."""
-WORKER_SECONDS = 172_800.0
-"""How long the count of a worker's publications is kept while the worker is away."""
-SUBSCRIBE_AT_ONCE = 512
-"""Channels in one command when all are subscribed again."""
-ECHO_SECONDS = 2.0
-ECHOES_MISSED = 5
-"""So many messages to itself may be on their way; more: the two links do not end at the same Redis."""
 MOST = 2**62
 """Larger offsets and limits than this are this."""
+MOST_VERSION = 10**20 - 1
+LONG_KEY = 64
+"""Longer idempotency keys are stored as their digest."""
 
 
-def open_redis(redis: settings.Redis, prefix: str, timing: Timing | None = None) -> tuple[Broker, PresenceStore]:
-    """A broker that is not started, and the presence store that uses its links."""
-    timing = timing or Timing()
-    broker = RedisBroker(Target(redis, timing), prefix, timing)
-    return broker, RedisPresence(broker, prefix)
+def open_router(redis: settings.Redis, prefix: str, timing: Timing | None = None) -> Router:
+    """What leads to Redis, not connected yet."""
+    return Router(EndpointReader(redis), prefix, timing or Timing(), secrets.token_hex(8))
 
 
 class RedisBroker:
-    """Implements core.ports.Broker with two links: one for commands, one for what arrives."""
+    """Implements core.ports.Broker. It starts and stops the router, which others may share."""
 
     immediate = False
 
-    def __init__(
-        self, target: Target, prefix: str, timing: Timing, *, position_seconds: float = POSITION_SECONDS
-    ) -> None:
-        self._prefix = prefix
+    def __init__(self, router: Router, *, position_seconds: float = POSITION_SECONDS) -> None:
+        self.roundtrips = LatencyHistogram(ROUNDTRIP_BUCKETS)
+        self._router = router
         self._position_seconds = position_seconds
-        self._worker = secrets.token_hex(8)
-        self._made = 0
-        """How many publications with history Redis has confirmed to this worker."""
-        self._control, self._gaps = self._key("control"), self._key("gap")
-        self._echo = self._key("echo", self._worker)
         self._events: BrokerEvents | None = None
-        self._subscribed: dict[bytes, str] = {}
-        self._gap = False
-        self._echoes_missed = 0
-        self._watcher: asyncio.Task[None] | None = None
-        self._commands = Keeper("commands", target, timing, greet=self._greet, on_up=self._report_gap)
-        self._messages = Keeper(
-            "messages", target, timing, greet=self._listen, on_up=self._note_gap, on_message=self._take
-        )
+        self._channels: dict[bytes, tuple[str, Partition]] = {}
+        self._special: dict[bytes, Callable[[bytes], None]] = {}
+        """What else is listened to."""
 
     # life
 
-    async def start(self, events: BrokerEvents) -> None:
-        """Connect both links; see Broker."""
+    async def start(self, events: BrokerEvents, node: str = "") -> None:
+        """Connect; see Broker."""
         self._events = events
+        self._channels.clear()
+        await self._router.start(self)
+        router = self._router
+        self._special = {}
+        for partition in router.partitions:
+            self._special[partition.gaps] = functools.partial(router.note_gap, partition)
+            self._special[partition.echo] = functools.partial(self._note_echo, partition)
+        for name in self._control_names(node):
+            self._special[name] = self._note_control
         try:
-            await self._commands.start()
-            await self._messages.start()
+            for name in self._control_names(node):
+                await router.subscribe(router.partitions[0], name)
         except BaseException:
             await self.stop()
             raise
-        self._watcher = asyncio.create_task(self._watch(), name="redis-watch")
 
     async def stop(self) -> None:
-        """Close both links."""
+        """Close all links."""
         self._events = None
-        if self._watcher is not None:
-            self._watcher.cancel()
-            await asyncio.gather(self._watcher, return_exceptions=True)
-            self._watcher = None
-        await self._messages.stop()
-        await self._commands.stop()
+        await self._router.stop()
 
     @property
     def healthy(self) -> bool:
-        """Whether both links are there and answer."""
-        return self._commands.usable and self._messages.usable
+        """See Broker."""
+        return self._events is not None and self._router.healthy
 
     # what core asks for
 
-    async def publish(self, channel: str, encoded: bytes, history: HistoryOptions | None) -> StreamPosition | None:
+    async def publish(
+        self,
+        channel: str,
+        encoded: bytes,
+        history: HistoryOptions | None,
+        *,
+        idempotency_key: str = "",
+        idempotency_seconds: float = 300.0,
+        version: int = 0,
+        version_epoch: str = "",
+    ) -> StreamPosition | None:
         """Append and deliver in one script; see Broker."""
+        router, keys = self._router, self._router.keys
+        partition = router.channel_partition(channel)
+        name = keys.of(channel, "channel")
+        once = (keys.of(channel, "once", *_bounded(idempotency_key)),) if idempotency_key else ()
+        once_for = milliseconds(idempotency_seconds)
         if history is None:
-            await self.call(b"PUBLISH", self._channel(channel), b"\n" + encoded)
+            command, message = router.pubsub.publish, b"\n" + encoded
+            if once:
+                await router.run(partition, scripts.PUBLISH_ONCE, once, command, name, message, once_for)
+            else:
+                await router.call(partition, command, name, message)
             return None
-        keys = (*self._stream_keys(channel), self._key("made", self._worker))
-        reply = await self.run(
-            scripts.PUBLISH, keys,
-            self._channel(channel), encoded, history.size, *self._lifetimes(history), secrets.token_hex(4),
+        reply = await router.run(
+            partition, scripts.PUBLISH, (*self._stream_keys(channel, partition), partition.made_key, *once),
+            router.pubsub.publish, name, encoded, history.size, *self._lifetimes(history), secrets.token_hex(4),
+            router.worker, once_for, f"{min(version, MOST_VERSION):020d}" if version > 0 else b"", version_epoch,
         )  # fmt: skip
         offset, epoch, made = as_list(reply)
-        self._made = max(self._made, as_int(made))
+        partition.confirm(as_int(made))
         return StreamPosition(as_int(offset), as_bytes(epoch).decode())
 
     async def subscribe(self, channel: str) -> None:
         """Returns when Redis has confirmed; see Broker."""
-        name = self._channel(channel)
-        known = name in self._subscribed
-        self._subscribed[name] = channel
+        partition = self._router.channel_partition(channel)
+        name = self._router.keys.of(channel, "channel")
+        self._channels[name] = (channel, partition)
         try:
-            await self._messages.link.call(b"SUBSCRIBE", name)
-        except BaseException as error:
-            if not known:
-                await self.unsubscribe(channel)
-            if isinstance(error, ResponseError):
-                raise BackplaneError(f"Redis refused: {error}") from error
+            await self._router.subscribe(partition, name)
+        except BaseException:
+            if name not in partition.wanted:
+                self._channels.pop(name, None)
             raise
 
     async def unsubscribe(self, channel: str) -> None:
-        """Delivers nothing more at once; Redis is told, and never asked again after a reconnect."""
-        name = self._channel(channel)
-        if self._subscribed.pop(name, None) is not None:
-            with contextlib.suppress(BackplaneError):
-                self._messages.link.post(b"UNSUBSCRIBE", name)
+        """Delivers nothing more at once; Redis is told."""
+        found = self._channels.pop(self._router.keys.of(channel, "channel"), None)
+        if found is not None:
+            self._router.unsubscribe(found[1], self._router.keys.of(channel, "channel"))
 
     async def history(self, channel: str, query: HistoryQuery, options: HistoryOptions) -> HistoryPage:
         """Read in one script; see Broker."""
@@ -152,8 +152,9 @@ class RedisBroker:
         limit = max(-1, min(query.limit, MOST))
         if query.reverse and since == 0:
             limit = 0  # nothing is before the beginning
-        reply = await self.run(
-            scripts.HISTORY, self._stream_keys(channel),
+        partition = self._router.channel_partition(channel)
+        reply = await self._router.run(
+            partition, scripts.HISTORY, self._stream_keys(channel, partition),
             limit, since, int(query.reverse), *self._lifetimes(options), secrets.token_hex(4),
         )  # fmt: skip
         newest, epoch, found = as_list(reply)
@@ -165,106 +166,69 @@ class RedisBroker:
 
     async def remove_history(self, channel: str) -> None:
         """Drop the stream; see Broker."""
-        await self.call(b"DEL", self._key("stream", channel))
+        await self._router.call(
+            self._router.channel_partition(channel), b"DEL", self._router.keys.of(channel, "stream")
+        )
 
-    async def publish_control(self, message: bytes) -> None:
-        """Publish to all workers; see Broker."""
-        await self.call(b"PUBLISH", self._control, message)
+    async def publish_control(self, message: bytes, node: str = "") -> None:
+        """Publish to all workers or to one; see Broker."""
+        name = self._control_names(node)[-1]
+        await self._router.call(self._router.partitions[0], self._router.pubsub.publish, name, message)
 
-    # commands
+    # what arrives
 
-    async def call(self, *words: Word) -> Reply:
-        """Run a command; raises BackplaneError."""
-        try:
-            return await self._commands.link.call(*words)
-        except ResponseError as error:
-            raise BackplaneError(f"Redis refused: {error}") from error
-
-    async def run(self, script: Script, keys: Sequence[bytes], *arguments: Word) -> Reply:
-        """Run a script, which Redis may not know yet or any more; raises BackplaneError."""
-        try:
-            return await self._commands.link.call(b"EVALSHA", script.digest, len(keys), *keys, *arguments)
-        except NoScriptError:
-            return await self.call(b"EVAL", script.text, len(keys), *keys, *arguments)
-        except ResponseError as error:
-            raise BackplaneError(f"Redis refused: {error}") from error
-
-    # links
-
-    async def _greet(self, link: Link) -> None:
-        keys = (self._key("made", self._worker), self._key("generation"))
-        reply = await link.call(
-            b"EVAL", scripts.GREET.text, len(keys), *keys,
-            self._made, secrets.token_hex(4), self._gaps, int(WORKER_SECONDS * 1000),
-        )  # fmt: skip
-        made, changed = as_list(reply)
-        if changed and self._made:
-            logger.warning("redis lost publications: all positions are void")
-        self._made = as_int(made)
-
-    async def _listen(self, link: Link) -> None:
-        channels = list(self._subscribed)
-        names = [self._control, self._gaps, self._echo, *channels]
-        for start in range(0, len(names), SUBSCRIBE_AT_ONCE):
-            chunk = names[start : start + SUBSCRIBE_AT_ONCE]
-            await link.call(b"SUBSCRIBE", *chunk, replies=len(chunk))
-        for name in channels:
-            if name not in self._subscribed:  # given up meanwhile
-                link.post(b"UNSUBSCRIBE", name)
-        self._echoes_missed = 0
-
-    def _note_gap(self) -> None:
-        self._gap = True
-        self._report_gap()
-
-    def _report_gap(self) -> None:
-        """Report a gap as soon as the positions can be checked, which takes both links."""
-        if self._gap and self.healthy and self._events is not None:
-            self._gap = False
-            self._events.on_gap()
-
-    def _take(self, name: bytes, message: bytes) -> None:
+    def on_message(self, name: bytes, message: bytes) -> None:
+        """See RouterEvents."""
         if self._events is None:
             return
-        channel = self._subscribed.get(name)
-        if channel is not None:
-            head, _, encoded = message.partition(b"\n")
-            offset, _, epoch = head.partition(b":")
-            self._events.on_publication(channel, Publication(encoded, int(offset or 0)), epoch.decode())
-        elif name == self._control:
+        found = self._channels.get(name)
+        if found is None:
+            special = self._special.get(name)
+            if special is not None:
+                special(message)
+            return
+        channel, partition = found
+        head, _, encoded = message.partition(b"\n")
+        if head:
+            offset, epoch, number = head.split(b":")
+            partition.see(int(number))
+            self._events.on_publication(channel, Publication(encoded, int(offset)), epoch.decode())
+        else:
+            self._events.on_publication(channel, Publication(encoded), "")
+
+    def on_gap(self) -> None:
+        """See RouterEvents."""
+        if self._events is not None:
+            self._events.on_gap()
+
+    def _note_control(self, message: bytes) -> None:
+        if self._events is not None:
             self._events.on_control(message)
-        elif name == self._gaps:
-            self._note_gap()
-        elif name == self._echo:
-            self._echoes_missed = 0
 
-    async def _watch(self) -> None:
-        """Send messages to this worker itself: what was sent by one link has to come back by the other.
-
-        It does not when they end at different Redis processes, as after a failover that only one of them noticed.
-        """
-        while True:
-            await asyncio.sleep(ECHO_SECONDS)
-            with contextlib.suppress(BackplaneError):
-                link = self._messages.link
-                if self._echoes_missed >= ECHOES_MISSED:
-                    link.break_up("what is published does not arrive")
-                    continue
-                await self.call(b"PEXPIRE", self._key("made", self._worker), int(WORKER_SECONDS * 1000))
-                await self.call(b"PUBLISH", self._echo, b"")
-                self._echoes_missed += 1
+    def _note_echo(self, partition: Partition, message: bytes) -> None:
+        took = partition.canary.arrive(message, asyncio.get_running_loop().time())
+        if took is not None:
+            self.roundtrips.observe(took)
 
     # names
 
-    def _key(self, *parts: str) -> bytes:
-        return ":".join((self._prefix, *parts)).encode()
+    def _control_names(self, node: str) -> list[bytes]:
+        """Where messages for all workers are published, and where those for one, if it has a name."""
+        named = self._router.keys.named
+        return [named(0, "control"), *([named(0, "node", node)] if node else [])]
 
-    def _channel(self, channel: str) -> bytes:
-        return self._key("channel", channel)
-
-    def _stream_keys(self, channel: str) -> tuple[bytes, bytes, bytes]:
-        return self._key("stream", channel), self._key("position", channel), self._key("generation")
+    def _stream_keys(self, channel: str, partition: Partition) -> tuple[bytes, bytes, bytes]:
+        keys = self._router.keys
+        return keys.of(channel, "stream"), keys.of(channel, "position"), partition.generation
 
     def _lifetimes(self, options: HistoryOptions) -> tuple[int, int]:
         """How long publications and the position are kept, in milliseconds."""
         return milliseconds(options.ttl_seconds), milliseconds(max(self._position_seconds, 2 * options.ttl_seconds))
+
+
+def _bounded(idempotency_key: str) -> tuple[str, str]:
+    """A key of bounded length as parts of a name; the first part says where the second ends."""
+    encoded = idempotency_key.encode()
+    if len(encoded) <= LONG_KEY:
+        return str(len(encoded)), idempotency_key
+    return "sha256", hashlib.sha256(encoded).hexdigest()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import random
 from collections.abc import Awaitable, Callable
 
@@ -18,7 +19,8 @@ logger = structlog.get_logger()
 class Keeper:
     """One link that is to be there always.
 
-    `greet` prepares a new link; only then it is `link`. `on_up` is called when there is one again after a loss.
+    `greet` prepares a new link; only then it is `link`. `on_up` is called when there is one again after a loss,
+    `on_lost` when it was lost.
     """
 
     def __init__(
@@ -29,6 +31,7 @@ class Keeper:
         *,
         greet: Callable[[Link], Awaitable[None]],
         on_up: Callable[[], None],
+        on_lost: Callable[[], None],
         on_message: Callable[[bytes, bytes], None] | None = None,
     ) -> None:
         self._name = name
@@ -36,7 +39,9 @@ class Keeper:
         self._timing = timing
         self._greet = greet
         self._on_up = on_up
+        self._on_lost = on_lost
         self._on_message = on_message
+        self._hurry = asyncio.Event()
         self._link: Link | None = None
         self._task: asyncio.Task[None] | None = None
 
@@ -57,6 +62,14 @@ class Keeper:
         self._link = await self._connect()
         self._task = asyncio.create_task(self._keep(self._link), name=f"redis-keep-{self._name}")
 
+    def begin(self) -> None:
+        """Stay connected from now on, whenever the first attempt succeeds."""
+        self._task = asyncio.create_task(self._keep(None), name=f"redis-keep-{self._name}")
+
+    def hurry(self) -> None:
+        """Give up an attempt that is under way and try at once: there is reason to believe that it will succeed."""
+        self._hurry.set()
+
     async def stop(self) -> None:
         """End the link. Idempotent."""
         if self._task is not None:
@@ -67,29 +80,62 @@ class Keeper:
             await self._link.close()
             self._link = None
 
-    async def _keep(self, link: Link) -> None:
+    async def _keep(self, link: Link | None) -> None:
         while True:
-            reason = await link.wait_broken()
-            self._link = None
-            await link.close()
-            logger.warning("redis link lost", link=self._name, reason=reason)
+            if link is not None:
+                reason = await link.wait_broken()
+                self._link = None
+                await link.close()
+                logger.warning("redis link lost", link=self._name, reason=reason)
+                self._on_lost()
             self._link = link = await self._reconnect()
             logger.info("redis link is back", link=self._name)
             self._on_up()
 
     async def _reconnect(self) -> Link:
+        self._hurry.clear()
         pause = self._timing.retry_first
         while True:
-            await asyncio.sleep(pause * random.uniform(0.5, 1))  # noqa: S311 - spreads the servers' attempts
-            pause = min(2 * pause, self._timing.retry_most)
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(pause * random.uniform(0.5, 1)):  # noqa: S311 - spreads the servers' attempts
+                    await self._hurry.wait()
+            self._hurry.clear()
             try:
-                return await self._connect()
+                return await self._attempt()
             except BackplaneError as error:
                 logger.info("redis is away", link=self._name, reason=str(error))
+            pause = self._timing.retry_first if self._hurry.is_set() else min(2 * pause, self._timing.retry_most)
+            self._hurry.clear()
+
+    async def _attempt(self) -> Link:
+        """Connect, unless it becomes urgent to begin anew."""
+        connecting = asyncio.create_task(self._connect(), name=f"redis-connect-{self._name}")
+        hurried = asyncio.create_task(self._hurry.wait(), name=f"redis-hurry-{self._name}")
+        try:
+            await asyncio.wait((connecting, hurried), return_when=asyncio.FIRST_COMPLETED)
+        except asyncio.CancelledError:
+            connecting.cancel()
+            await self._discard(connecting)
+            raise
+        finally:
+            hurried.cancel()
+        if connecting.done():
+            return connecting.result()
+        connecting.cancel()
+        await self._discard(connecting)
+        raise BackplaneError("given up for another attempt")
+
+    @staticmethod
+    async def _discard(connecting: asyncio.Task[Link]) -> None:
+        """Wait for a cancelled attempt; it may have succeeded all the same."""
+        (outcome,) = await asyncio.gather(connecting, return_exceptions=True)
+        if isinstance(outcome, Link):
+            await outcome.close()
 
     async def _connect(self) -> Link:
         link = await Link.open(self._target, self._timing, self._on_message)
         try:
+            await self._target.check(link)
             await self._greet(link)
         except BaseException as error:
             await link.close()

@@ -6,25 +6,22 @@ import asyncio
 import contextlib
 import math
 from collections import deque
-from collections.abc import Awaitable, Callable, Iterable
+from collections.abc import Awaitable, Callable, Iterable, Sequence
 from dataclasses import dataclass
-from typing import Protocol, cast
+from typing import Protocol
 
 import hiredis
-from redis.asyncio.connection import Connection, parse_url
-from redis.exceptions import ReadOnlyError, RedisError, ResponseError
+from redis.exceptions import NoScriptError, ReadOnlyError, RedisError, ResponseError
 
-from realtime_server import settings
 from realtime_server.backplane.redis_reply import Reply, Word
+from realtime_server.backplane.redis_scripts import Script
 from realtime_server.core.ports import BackplaneError
-from realtime_server.settings import SecretFile
 
 MAX_PENDING = 65_536
 """Commands that wait for their reply; more are refused, so that a Redis that hangs does not fill the memory."""
 FAIR_READS = 128
 """So many replies are read before other work of the event loop has its turn."""
-FROM_URL = frozenset({"connection_class", "host", "port", "db", "username", "password", "path"})
-"""What a URL may say, and whatever begins with ssl_."""
+MESSAGES = frozenset({b"message", b"smessage"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,7 +34,18 @@ class Timing:
     probes_missed: int = 3
     """A link that brought nothing while so many probes were due is dead."""
     retry_first: float = 0.1
-    retry_most: float = 5.0
+    retry_most: float = 2.0
+    """Less than `settle`, so that all come back before it is over."""
+    canary: float = 1.0
+    """How often a worker sends a message to itself."""
+    canary_overdue: float = 5.0
+    """One that did not come back for so long is lost."""
+    settle: float = 5.0
+    """So long the other workers are waited for after a restart or a failover, before positions are given or void."""
+    silent: float = 10.0
+    """A worker that was not heard of for so long is gone."""
+    topology: float = 2.0
+    """How often the map of a Redis Cluster is read."""
 
 
 class Wire(Protocol):
@@ -56,35 +64,21 @@ class Wire(Protocol):
         """Read the next reply."""
 
 
-class Target:
-    """Where Redis is. The files are read for each connection, so that a changed password is used by the next one."""
+@dataclass(frozen=True, slots=True)
+class _Forgotten:
+    """Stands for the reply to an unsubscribe."""
 
-    def __init__(self, redis: settings.Redis, timing: Timing) -> None:
-        self._address = redis.address
-        self._url = SecretFile(redis.url_file)
-        self._password = SecretFile(redis.password_file)
-        self._timing = timing
+    name: bytes
 
-    def wire(self) -> Wire:
-        """A connection that is not connected yet. Raises BackplaneError when the settings cannot be used."""
-        try:
-            options = self._options()
-        except ValueError as error:  # its text may contain the URL, and that the password
-            raise BackplaneError("the URL of Redis is not one") from error
-        connection = options.pop("connection_class", Connection)
-        assert callable(connection)
-        # RESP2: replies and messages share one format on both kinds of link. No timeout of its own: the link has one.
-        made = connection(**options, protocol=2, socket_connect_timeout=self._timing.connect, socket_timeout=None)
-        return cast(Wire, made)
 
-    def _options(self) -> dict[str, object]:
-        if self._address is not None:
-            host, _, port = self._address.rpartition(":")
-            return {"host": host.strip("[]"), "port": int(port), "password": self._password.read() or None}
-        url = self._url.read()
-        if not url:
-            raise BackplaneError("the file with the URL of Redis is not there or empty")
-        return {name: value for name, value in parse_url(url).items() if name in FROM_URL or name.startswith("ssl_")}
+class Target(Protocol):
+    """Where a link goes to."""
+
+    async def wire(self) -> Wire:
+        """A connection that is not connected yet; raises BackplaneError when it is not known where to connect to."""
+
+    async def check(self, link: Link) -> None:
+        """Raises BackplaneError when the other end of a new link is not what it should be."""
 
 
 class Link:
@@ -100,7 +94,7 @@ class Link:
         self._loop = asyncio.get_running_loop()
         self._outgoing: list[bytes] = []
         self._writable = asyncio.Event()
-        self._pending: deque[asyncio.Future[Reply] | None] = deque()
+        self._pending: deque[asyncio.Future[Reply] | _Forgotten | None] = deque()
         self._broken = asyncio.Event()
         self._reason = ""
         self._received = 0
@@ -111,13 +105,15 @@ class Link:
         cls, target: Target, timing: Timing, on_message: Callable[[bytes, bytes], None] | None = None
     ) -> Link:
         """Connect; raises BackplaneError. The caller closes the link."""
-        wire = target.wire()
+        wire = None
         try:
             async with asyncio.timeout(timing.connect):
+                wire = await target.wire()
                 await wire.connect()
         except BaseException as error:
-            with contextlib.suppress(RedisError, OSError):
-                await wire.disconnect(nowait=True)
+            if wire is not None:
+                with contextlib.suppress(RedisError, OSError):
+                    await wire.disconnect(nowait=True)
             if isinstance(error, RedisError | OSError):
                 raise BackplaneError(f"cannot connect to Redis: {str(error) or 'no answer in time'}") from error
             raise
@@ -145,7 +141,7 @@ class Link:
         self._reason = reason
         self._broken.set()
         for future in self._pending:
-            if future is not None and not future.done():
+            if isinstance(future, asyncio.Future) and not future.done():
                 future.set_exception(BackplaneError(reason))
         self._pending.clear()
 
@@ -171,7 +167,18 @@ class Link:
         except TimeoutError as error:
             raise BackplaneError("Redis did not answer in time") from error
 
-    def post(self, *words: Word, replies: int = 1, future: asyncio.Future[Reply] | None = None) -> None:
+    async def run(self, script: Script, keys: Sequence[bytes], *arguments: Word) -> Reply:
+        """Run a script, which Redis may not know yet or any more; raises as `call` does."""
+        try:
+            return await self.call(b"EVALSHA", script.digest, len(keys), *keys, *arguments)
+        except NoScriptError:
+            return await self.call(b"EVAL", script.text, len(keys), *keys, *arguments)
+
+    def forget(self, command: bytes, name: bytes) -> None:
+        """Unsubscribe; nobody waits for the reply. Raises BackplaneError if it cannot be sent."""
+        self.post(command, name, future=_Forgotten(name))
+
+    def post(self, *words: Word, replies: int = 1, future: asyncio.Future[Reply] | _Forgotten | None = None) -> None:
         """Send a command whose reply nobody waits for, or `future` does. Raises BackplaneError if it cannot be sent."""
         if self._broken.is_set():
             raise BackplaneError(self._reason)
@@ -211,7 +218,7 @@ class Link:
             self._take(reply)
 
     def _take(self, reply: Reply | ResponseError) -> None:
-        if self._on_message is not None and isinstance(reply, list) and reply[0] == b"message":
+        if self._on_message is not None and isinstance(reply, list) and reply[0] in MESSAGES:
             _, channel, message = reply
             assert isinstance(channel, bytes)
             assert isinstance(message, bytes)
@@ -219,13 +226,22 @@ class Link:
             return
         if not self._pending:
             raise BackplaneError("a reply to no command")
+        if self._unasked(reply):
+            raise BackplaneError("Redis ended a subscription: its slot has moved")
         future = self._pending.popleft()
-        if future is None or future.done():
+        if not isinstance(future, asyncio.Future) or future.done():
             return
         if isinstance(reply, ResponseError):
             future.set_exception(reply)
         else:
             future.set_result(reply)
+
+    def _unasked(self, reply: Reply | ResponseError) -> bool:
+        """Whether Redis ended a subscription by itself, as it does when a slot of a cluster moves away."""
+        if self._on_message is None or not isinstance(reply, list) or reply[0] != b"sunsubscribe":
+            return False
+        head = self._pending[0]
+        return not isinstance(head, _Forgotten) or head.name != reply[1]
 
     async def _probe(self) -> None:
         missed, seen = 0, -1

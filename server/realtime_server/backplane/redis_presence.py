@@ -2,55 +2,48 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from typing import Protocol
+from collections.abc import Mapping
 
 from realtime_server.backplane import redis_scripts as scripts
 from realtime_server.backplane.redis_reply import Reply, Word, as_bytes, as_int, as_list, milliseconds
+from realtime_server.backplane.redis_router import Router
 from realtime_server.backplane.redis_scripts import Script
 from realtime_server.core.values import ClientInfo, PresenceStats
 
 ABSENT = b"-"
 
 
-class ScriptRunner(Protocol):
-    """What runs scripts in Redis: the broker."""
-
-    async def run(self, script: Script, keys: Sequence[bytes], *arguments: Word) -> Reply:
-        """Run a script; raises BackplaneError."""
-
-
 class RedisPresence:
     """Implements core.ports.PresenceStore; it works while the broker is started."""
 
-    def __init__(self, runner: ScriptRunner, prefix: str) -> None:
-        self._runner = runner
-        self._prefix = prefix
+    def __init__(self, router: Router) -> None:
+        self._router = router
 
     async def add(self, channel: str, client: str, info: ClientInfo, ttl_seconds: float) -> None:
         """Add or renew a connection."""
-        keys, ttl = self._keys(channel), milliseconds(ttl_seconds)
-        await self._runner.run(scripts.PRESENCE_ADD, keys, client, info.user, encode_info(info), ttl)
+        ttl = milliseconds(ttl_seconds)
+        await self._run(channel, scripts.PRESENCE_ADD, client, info.user, encode_info(info), ttl)
 
     async def remove(self, channel: str, client: str) -> None:
         """Remove a connection."""
-        await self._runner.run(scripts.PRESENCE_REMOVE, self._keys(channel), client)
+        await self._run(channel, scripts.PRESENCE_REMOVE, client)
 
     async def members(self, channel: str) -> Mapping[str, ClientInfo]:
         """All connections that have not expired, by client id."""
-        reply = as_list(await self._runner.run(scripts.PRESENCE_MEMBERS, self._keys(channel)))
+        reply = as_list(await self._run(channel, scripts.PRESENCE_MEMBERS))
         words = iter(as_bytes(word) for word in reply)
         names_and_infos = ((name.decode(), info) for name, info in zip(words, words, strict=True))
         return {name: decode_info(name, info) for name, info in names_and_infos}
 
     async def stats(self, channel: str) -> PresenceStats:
         """Count connections and different users; the work does not grow with their number."""
-        clients, users = as_list(await self._runner.run(scripts.PRESENCE_STATS, self._keys(channel)))
+        clients, users = as_list(await self._run(channel, scripts.PRESENCE_STATS))
         return PresenceStats(as_int(clients), as_int(users))
 
-    def _keys(self, channel: str) -> list[bytes]:
-        kinds = ("expiry", "clients", "users")
-        return [f"{self._prefix}:presence:{kind}:{channel}".encode() for kind in kinds]
+    async def _run(self, channel: str, script: Script, *arguments: Word) -> Reply:
+        keys = self._router.keys
+        names = [keys.of(channel, "presence", kind) for kind in ("expiry", "clients", "users")]
+        return await self._router.run(self._router.channel_partition(channel), script, names, *arguments)
 
 
 def encode_info(info: ClientInfo) -> bytes:

@@ -112,7 +112,7 @@ class Node:
         """Connect to the backplane (again and again until it is there) and begin the periodic work."""
         while True:
             try:
-                await self.broker.start(self)
+                await self.broker.start(self, self.uid)
                 break
             except BackplaneError:
                 await asyncio.sleep(RETRY_SECONDS * (1 + self._random.random()))

@@ -13,6 +13,7 @@ from typing import Protocol
 
 from realtime_server.codes import DisconnectCode, ErrorCode, UnsubscribeCode
 from realtime_server.core.commands import Command, Result
+from realtime_server.core.latency import LatencyHistogram
 from realtime_server.core.namespaces import SlowConsumer
 from realtime_server.core.publication import Content
 from realtime_server.core.pushes import Push
@@ -42,34 +43,64 @@ class BrokerEvents(Protocol):
         """
 
     def on_control(self, message: bytes) -> None:
-        """A message of `publish_control` arrived; every server gets it, the sender too."""
+        """A message of `publish_control` arrived: one for all workers, or for this one."""
 
     def on_gap(self) -> None:
         """Deliveries may have been lost up to now (the link was away and is back): positions must be checked."""
 
 
+ROUNDTRIP_BUCKETS = (0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0)
+"""Upper bounds in seconds."""
+
+
 class Broker(Protocol):
     """Publish/subscribe between servers, and the history of channels."""
 
-    async def start(self, events: BrokerEvents) -> None:
-        """Connect, and report to `events` from now on. Raises BackplaneError when the first connection fails."""
+    @property
+    def roundtrips(self) -> LatencyHistogram:
+        """How long messages of this worker to itself took; it sends some as long as it is started."""
+
+    async def start(self, events: BrokerEvents, node: str = "") -> None:
+        """Connect, and report to `events` from now on. Raises BackplaneError when the first connection fails.
+
+        `node` is this worker's unique name, by which `publish_control` may address it.
+        """
 
     async def stop(self) -> None:
         """Close all links. Idempotent."""
 
     @property
     def healthy(self) -> bool:
-        """Whether both links (commands and pub/sub) are known to work now."""
+        """Whether what is published now is known to arrive.
+
+        That is: all links answer, histories may be trusted, and the last message of this worker to itself came back
+        in time.
+        """
 
     @property
     def immediate(self) -> bool:
         """Whether all its calls are done at once, without waiting for anything."""
 
-    async def publish(self, channel: str, encoded: bytes, history: HistoryOptions | None) -> StreamPosition | None:
+    async def publish(
+        self,
+        channel: str,
+        encoded: bytes,
+        history: HistoryOptions | None,
+        *,
+        idempotency_key: str = "",
+        idempotency_seconds: float = 300.0,
+        version: int = 0,
+        version_epoch: str = "",
+    ) -> StreamPosition | None:
         """Append to the history (if `history`) and deliver to all subscribed servers, in one atomic step.
 
         Returns the position that the publication got, None without history. A publication whose call raised may
         have been delivered all the same.
+
+        With an `idempotency_key`, a second call for the channel with the same key within `idempotency_seconds` does
+        nothing and returns what the first returned. With a `version` above 0 and history, a publication is skipped,
+        and the present position returned, when the newest one of the same `version_epoch` has that version or a
+        greater one; a version of another epoch counts as newer.
         """
 
     async def subscribe(self, channel: str) -> None:
@@ -88,8 +119,11 @@ class Broker(Protocol):
     async def remove_history(self, channel: str) -> None:
         """Drop what is kept of a channel. Its position goes on counting."""
 
-    async def publish_control(self, message: bytes) -> None:
-        """Deliver a message to every server of the cluster, this one too."""
+    async def publish_control(self, message: bytes, node: str = "") -> None:
+        """Deliver a message to every worker of the cluster, this one too; only to one when `node` names it.
+
+        At most once: a worker that is not there does not get it, and nobody is told.
+        """
 
 
 class PresenceStore(Protocol):

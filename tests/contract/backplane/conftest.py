@@ -1,4 +1,4 @@
-"""The drivers, and a real Redis that wants a password."""
+"""The drivers, each on real processes that want a password."""
 
 from __future__ import annotations
 
@@ -12,35 +12,150 @@ import pytest
 
 from realtime_server import settings
 from realtime_server.backplane.memory import MemoryBroker, MemoryPresence
-from realtime_server.backplane.redis import RedisBroker
-from realtime_server.backplane.redis_link import Target, Timing
+from realtime_server.backplane.memory_occupancy import MemoryOccupancy
+from realtime_server.backplane.memory_queue import MemoryEventQueue
+from realtime_server.backplane.redis import RedisBroker, open_router
+from realtime_server.backplane.redis_link import Timing
+from realtime_server.backplane.redis_occupancy import RedisOccupancy
 from realtime_server.backplane.redis_presence import RedisPresence
+from realtime_server.backplane.redis_queue import RedisEventQueue
+from realtime_server.core.event_queue import EventQueue
+from realtime_server.core.occupancy import ChannelOccupancy
 from realtime_server.core.ports import Broker, PresenceStore
 from tests.contract.backplane.recorder import Recorder
+from tests.kit.redis_cluster import RedisClusterDeployment, running_cluster
 from tests.kit.redis_process import RedisProcess, running_redis
+from tests.kit.redis_sentinel import PRIMARY_NAME, SentinelDeployment, running_sentinels
+from tests.kit.valkey_program import valkey_program
 
 PASSWORD = "pass word/with:all@kinds%of#signs"
-TIMING = Timing(connect=2, call=1, probe=0.1, probes_missed=3, retry_first=0.02, retry_most=0.2)
+LINKED_DRIVERS = ("standalone", "sentinel", "cluster", "valkey")
+DRIVERS = ("memory", *LINKED_DRIVERS)
+NODE = "node-of-the-test"
+TIMING = Timing(
+    connect=2, call=2, probe=0.1, probes_missed=3, retry_first=0.02, retry_most=0.2,
+    canary=0.1, canary_overdue=0.5, settle=1, silent=2, topology=0.2,
+)  # fmt: skip
 POSITION_SECONDS = 0.3
+QUEUE_SIZE = 5
 
 
 @dataclass(frozen=True)
 class Server:
-    """A server's end of the backplane: its broker, its presence store, and what the broker has reported."""
+    """A server's end of the backplane, and what its broker has reported."""
 
     broker: Broker
     presence: PresenceStore
+    occupancy: ChannelOccupancy
+    queue: EventQueue
     seen: Recorder
 
 
 Connect = Callable[[], contextlib.AbstractAsyncContextManager[Server]]
 
 
-@pytest.fixture(scope="module")
-def shared_redis() -> Iterator[RedisProcess]:
-    """A Redis that nobody stops."""
+def redis_settings(process: RedisProcess, folder: Path) -> settings.Redis:
+    """Settings with the password in a file."""
+    return settings.Redis(address=process.address, password_file=password_file(process.password, folder))
+
+
+def password_file(password: str, folder: Path) -> Path:
+    """A file with a password, as a mounted Secret has it."""
+    path = folder / "password"
+    path.write_text(password + "\n")
+    return path
+
+
+def redis_server(redis: settings.Redis, prefix: str) -> contextlib.AbstractAsyncContextManager[Server]:
+    """A server on Redis; positions are short-lived so that a test can see them go."""
+    router = open_router(redis, prefix, TIMING)
+    broker = RedisBroker(router, position_seconds=POSITION_SECONDS)
+    queue = RedisEventQueue(router, "events", QUEUE_SIZE)
+    return started(Server(broker, RedisPresence(router), RedisOccupancy(router), queue, Recorder()))
+
+
+def memory_server() -> contextlib.AbstractAsyncContextManager[Server]:
+    """A server that is alone."""
+    broker = MemoryBroker(position_seconds=POSITION_SECONDS)
+    return started(Server(broker, MemoryPresence(), MemoryOccupancy(), MemoryEventQueue(QUEUE_SIZE), Recorder()))
+
+
+@contextlib.asynccontextmanager
+async def started(server: Server) -> AsyncIterator[Server]:
+    """Start the server's broker, and stop it."""
+    await server.broker.start(server.seen, NODE)
+    try:
+        yield server
+    finally:
+        await server.broker.stop()
+
+
+# processes that nobody stops
+
+
+@pytest.fixture(scope="session")
+def standalone() -> Iterator[RedisProcess]:
+    """One Redis."""
     with running_redis(PASSWORD) as process:
         yield process
+
+
+@pytest.fixture(scope="session")
+def valkey() -> Iterator[RedisProcess]:
+    """One Valkey."""
+    program = valkey_program()
+    assert program is not None, "valkey-server is not installed: run `make setup`"
+    with running_redis(PASSWORD, program=program) as process:
+        yield process
+
+
+@pytest.fixture(scope="session")
+def sentinels() -> Iterator[SentinelDeployment]:
+    """A primary, a replica, three sentinels."""
+    with running_sentinels(PASSWORD) as deployment:
+        yield deployment
+
+
+@pytest.fixture(scope="session")
+def cluster() -> Iterator[RedisClusterDeployment]:
+    """Three primaries."""
+    with running_cluster(PASSWORD) as deployment:
+        yield deployment
+
+
+def settings_of(driver: str, request: pytest.FixtureRequest, folder: Path) -> settings.Redis:
+    """How a server reaches the processes of a driver, which are started when they are needed first."""
+    if driver in ("standalone", "valkey"):
+        process: RedisProcess = request.getfixturevalue(driver)
+        return redis_settings(process, folder)
+    secret = password_file(PASSWORD, folder)
+    if driver == "sentinel":
+        sentinels: SentinelDeployment = request.getfixturevalue("sentinels")
+        place = settings.RedisSentinel(addresses=sentinels.addresses, master_name=PRIMARY_NAME)
+        return settings.Redis(sentinel=place, password_file=secret)
+    deployment: RedisClusterDeployment = request.getfixturevalue("cluster")
+    return settings.Redis(cluster=settings.RedisCluster(addresses=deployment.addresses), password_file=secret)
+
+
+@pytest.fixture(params=DRIVERS)
+async def server(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[Server]:
+    """A server on each driver."""
+    if request.param == "memory":
+        async with memory_server() as found:
+            yield found
+        return
+    async with redis_server(settings_of(request.param, request, tmp_path), secrets.token_hex(4)) as found:
+        yield found
+
+
+@pytest.fixture(params=LINKED_DRIVERS)
+def together(request: pytest.FixtureRequest, tmp_path: Path) -> Connect:
+    """Makes servers that share what a driver links them by."""
+    place, prefix = settings_of(request.param, request, tmp_path), secrets.token_hex(4)
+    return lambda: redis_server(place, prefix)
+
+
+# a Redis of the test's own
 
 
 @pytest.fixture
@@ -50,44 +165,8 @@ def redis() -> Iterator[RedisProcess]:
         yield process
 
 
-def redis_settings(process: RedisProcess, folder: Path) -> settings.Redis:
-    """Settings with the password in a file."""
-    password_file = folder / "password"
-    password_file.write_text(process.password + "\n")
-    return settings.Redis(address=f"127.0.0.1:{process.port}", password_file=password_file)
-
-
-def redis_server(target: Target, prefix: str) -> contextlib.AbstractAsyncContextManager[Server]:
-    """A server on Redis; positions are short-lived so that a test can see them go."""
-    broker = RedisBroker(target, prefix, TIMING, position_seconds=POSITION_SECONDS)
-    return started(Server(broker, RedisPresence(broker, prefix), Recorder()))
-
-
-@contextlib.asynccontextmanager
-async def started(server: Server) -> AsyncIterator[Server]:
-    """Start the server's broker, and stop it."""
-    await server.broker.start(server.seen)
-    try:
-        yield server
-    finally:
-        await server.broker.stop()
-
-
 @pytest.fixture
 def connect(redis: RedisProcess, tmp_path: Path) -> Connect:
     """Makes servers that share the test's own Redis."""
-    target, prefix = Target(redis_settings(redis, tmp_path), TIMING), secrets.token_hex(4)
-    return lambda: redis_server(target, prefix)
-
-
-@pytest.fixture(params=["memory", "redis"])
-async def server(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[Server]:
-    """A server on each driver."""
-    if request.param == "memory":
-        memory = Server(MemoryBroker(position_seconds=POSITION_SECONDS), MemoryPresence(), Recorder())
-        async with started(memory) as found:
-            yield found
-        return
-    process: RedisProcess = request.getfixturevalue("shared_redis")
-    async with redis_server(Target(redis_settings(process, tmp_path), TIMING), secrets.token_hex(4)) as found:
-        yield found
+    place, prefix = redis_settings(redis, tmp_path), secrets.token_hex(4)
+    return lambda: redis_server(place, prefix)

@@ -7,11 +7,9 @@ import shutil
 from pathlib import Path
 
 import pytest
-from redis import Redis
 
 from realtime_server import settings
-from realtime_server.backplane.redis import RedisBroker
-from realtime_server.backplane.redis_link import Target
+from realtime_server.backplane.redis import RedisBroker, open_router
 from realtime_server.core.ports import BackplaneError
 from realtime_server.core.values import HistoryOptions, HistoryQuery
 from tests.contract.backplane.conftest import TIMING, Connect, Server
@@ -44,11 +42,6 @@ async def restart(redis: RedisProcess, server: Server, *, lose: bool = False) ->
     await server.seen.until(lambda seen: seen.gaps > gaps)
 
 
-def administrator(redis: RedisProcess) -> Redis:
-    """A client of the library, to do what an administrator does."""
-    return Redis(port=redis.port, password=redis.password)
-
-
 # several servers
 
 
@@ -77,9 +70,9 @@ async def test_streams_presence_and_control_are_shared(connect: Connect) -> None
 async def test_clusters_with_different_prefixes_do_not_meet(redis: RedisProcess, tmp_path: Path) -> None:
     """One Redis can serve several; pub/sub knows no database numbers, so the prefix has to do it."""
     (tmp_path / "url").write_text(redis.url)
-    target = Target(settings.Redis(url_file=tmp_path / "url"), TIMING)
+    place = settings.Redis(url_file=tmp_path / "url")
     seen: list[Recorder] = []
-    brokers = [RedisBroker(target, prefix, TIMING) for prefix in ("one", "other")]
+    brokers = [RedisBroker(open_router(place, prefix, TIMING)) for prefix in ("one", "other")]
     for broker in brokers:
         seen.append(Recorder())
         await broker.start(seen[-1])
@@ -131,7 +124,7 @@ async def test_a_restarted_redis_with_its_data_loses_nothing(connect: Connect, r
             await server.seen.until(lambda seen: seen.encoded("news") == [b"1"])
         await restart(redis, one)
         await other.seen.until(lambda seen: seen.gaps == 1)
-        assert one.broker.healthy
+        await healthy(one)
         page = await one.broker.history("news", ALL, KEPT)
         assert (len(page.publications), page.position) == (1, before)
         after = await one.broker.publish("news", b"2", KEPT)
@@ -209,7 +202,7 @@ async def test_a_cut_subscription_link_comes_back_with_all_channels(connect: Con
     async with connect() as server:
         await asyncio.gather(*(server.broker.subscribe(channel) for channel in channels))
         await server.broker.unsubscribe("c7")
-        client = administrator(redis)
+        client = redis.client()
         killed = await asyncio.to_thread(client.client_kill_filter, _type="pubsub")
         assert killed == 1
         await server.seen.until(lambda seen: seen.gaps == 1)
@@ -224,7 +217,7 @@ async def test_a_cut_command_link_is_no_gap(connect: Connect, redis: RedisProces
     async with connect() as server:
         await server.broker.subscribe("news")
         position = await server.broker.publish("news", b"1", KEPT)
-        client = administrator(redis)
+        client = redis.client()
         assert await asyncio.to_thread(client.client_kill_filter, _type="normal", skipme=True) == 1
         await healthy(server, wanted=False)
         await healthy(server)
@@ -240,7 +233,7 @@ async def test_flushed_scripts_are_loaded_again(connect: Connect, redis: RedisPr
     """As after a failover."""
     async with connect() as server:
         await server.broker.publish("news", b"1", KEPT)
-        await asyncio.to_thread(administrator(redis).script_flush)
+        await asyncio.to_thread(redis.client().script_flush)
         position = await server.broker.publish("news", b"2", KEPT)
         assert position is not None
         assert position.offset == 2
@@ -249,7 +242,7 @@ async def test_flushed_scripts_are_loaded_again(connect: Connect, redis: RedisPr
 async def test_a_redis_that_turned_replica_is_left(connect: Connect, redis: RedisProcess) -> None:
     """It refuses writes: the link is closed, to find the primary by connecting again."""
     async with connect() as server:
-        client = administrator(redis)
+        client = redis.client()
         await asyncio.to_thread(client.execute_command, "REPLICAOF", "127.0.0.1", str(free_port()))
         with pytest.raises(BackplaneError):
             await server.broker.publish("news", b"1", KEPT)
@@ -262,7 +255,7 @@ async def test_a_redis_that_turned_replica_is_left(connect: Connect, redis: Redi
 async def test_a_full_redis_refuses_and_stays_linked(connect: Connect, redis: RedisProcess) -> None:
     """Nothing is half done, other calls go on, and a link that is lost comes back."""
     async with connect() as server:
-        client = administrator(redis)
+        client = redis.client()
         await server.broker.publish("news", b"1", KEPT)
         await asyncio.to_thread(client.config_set, "maxmemory", "1")
         with pytest.raises(BackplaneError, match="maxmemory"):
@@ -282,8 +275,8 @@ async def test_a_full_redis_refuses_and_stays_linked(connect: Connect, redis: Re
 async def test_starting_without_redis_fails_and_can_be_tried_again(redis: RedisProcess, tmp_path: Path) -> None:
     """The password is read for each attempt, so it may come later."""
     password = tmp_path / "password"
-    target = Target(settings.Redis(address=f"127.0.0.1:{redis.port}", password_file=password), TIMING)
-    broker, seen = RedisBroker(target, "p", TIMING), Recorder()
+    place = settings.Redis(address=redis.address, password_file=password)
+    broker, seen = RedisBroker(open_router(place, "p", TIMING)), Recorder()
     with pytest.raises(BackplaneError):
         await broker.start(seen)
     password.write_text("wrong")
@@ -299,7 +292,7 @@ async def test_a_changed_password_is_used_by_the_next_link(redis: RedisProcess, 
     """A rotation needs no restart of the servers."""
     url_file = tmp_path / "url"
     url_file.write_text(redis.url)
-    broker, seen = RedisBroker(Target(settings.Redis(url_file=url_file), TIMING), "p", TIMING), Recorder()
+    broker, seen = RedisBroker(open_router(settings.Redis(url_file=url_file), "p", TIMING)), Recorder()
     await broker.start(seen)
     server_gone = seen.gaps
     redis.stop()
@@ -318,7 +311,7 @@ async def test_a_wrong_url_is_told_without_its_password(tmp_path: Path, text: st
     """The error goes to the log."""
     url_file = tmp_path / "url"
     url_file.write_text(text)
-    broker = RedisBroker(Target(settings.Redis(url_file=url_file), TIMING), "p", TIMING)
+    broker = RedisBroker(open_router(settings.Redis(url_file=url_file), "p", TIMING))
     with pytest.raises(BackplaneError) as raised:
         await broker.start(Recorder())
     assert "s3cret" not in str(raised.value)

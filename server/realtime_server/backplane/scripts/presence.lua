@@ -1,11 +1,6 @@
 -- What the scripts of presence share. KEYS[1]: sorted set client -> when it expires (ms), KEYS[2]: hash client -> info,
 -- KEYS[3]: hash user -> number of the user's clients. An info begins with its user as a netstring (LENGTH:USER).
 
-local function now_milliseconds()
-    local time = redis.call('TIME')
-    return time[1] * 1000 + math.floor(time[2] / 1000)
-end
-
 local function remove(client)
     local info = redis.call('HGET', KEYS[2], client)
     if info then

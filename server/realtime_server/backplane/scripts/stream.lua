@@ -1,13 +1,17 @@
 -- What the scripts of streams share. KEYS[1]: stream, KEYS[2]: position, KEYS[3]: generation.
 --
 -- A stream's entries have the ID OFFSET-0, a time in milliseconds and the publication. The position is a hash: o, the
--- offset of the newest publication, and e, this channel's part of the epoch. The generation is the other part, common
--- to all channels: changing it changes every epoch at once.
+-- offset of the newest publication, e, this channel's part of the epoch, v and ve, version and version epoch of the
+-- newest publication that had one. The generation is the other part of the epoch, common to all channels of the
+-- partition: changing it changes every epoch at once. While a partition settles (see greet.lua) no position may be
+-- given out: the caller tries again.
 
-local function now_milliseconds()
-    local time = redis.call('TIME')
-    return time[1] * 1000 + math.floor(time[2] / 1000)
+local function settling()
+    local settle = redis.call('HGET', KEYS[3], 'settle')
+    return settle and settle ~= ''
 end
+
+local SETTLING = { err = 'SETTLING not all workers have said what they know about lost publications' }
 
 -- The epoch; a position is made if there is none. A full Redis refuses a script at its first write, and only if that
 -- takes memory: so this comes before all other writes.

@@ -11,11 +11,18 @@ import pytest
 from redis.asyncio.connection import Connection
 
 from realtime_server import settings
+from realtime_server.backplane.redis_cluster import NodeTarget
 from realtime_server.backplane.redis_link import MAX_PENDING, Link, Target, Timing
+from realtime_server.backplane.redis_target import EndpointReader, Mode
 from realtime_server.core.ports import BackplaneError
 
 TIMING = Timing(connect=1, call=0.2, probe=0.05, probes_missed=2)
 Talk = Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]]
+
+
+def target_of(place: settings.Redis) -> Target:
+    """Where the settings say that the only Redis is."""
+    return NodeTarget(EndpointReader(place), TIMING, Mode.STANDALONE)
 
 
 @contextlib.asynccontextmanager
@@ -40,7 +47,7 @@ async def peer(talk: Talk) -> AsyncIterator[Target]:
     server = await asyncio.start_server(accept, "127.0.0.1", 0)
     port = server.sockets[0].getsockname()[1]
     try:
-        yield Target(settings.Redis(address=f"127.0.0.1:{port}"), TIMING)
+        yield target_of(settings.Redis(address=f"127.0.0.1:{port}"))
     finally:
         server.close()
         await asyncio.gather(*served)
@@ -117,22 +124,22 @@ async def test_no_more_wait_than_the_bound() -> None:
 
 async def test_nobody_listens() -> None:
     """The reason is told."""
-    target = Target(settings.Redis(address="127.0.0.1:1"), TIMING)
+    target = target_of(settings.Redis(address="127.0.0.1:1"))
     with pytest.raises(BackplaneError, match="cannot connect"):
         await Link.open(target, TIMING)
 
 
 async def test_a_file_that_is_not_there(tmp_path: Path) -> None:
     """As while a Secret is not mounted yet."""
-    target = Target(settings.Redis(url_file=tmp_path / "url"), TIMING)
+    target = target_of(settings.Redis(url_file=tmp_path / "url"))
     with pytest.raises(BackplaneError, match="not there or empty"):
         await Link.open(target, TIMING)
 
 
 @pytest.mark.parametrize("url", ["redis://h:1/0?socket_timeout=1&protocol=3&max_connections=5", "rediss://u:p@h:1/2"])
-def test_a_url_may_not_change_how_the_link_works(tmp_path: Path, url: str) -> None:
+async def test_a_url_may_not_change_how_the_link_works(tmp_path: Path, url: str) -> None:
     """Where and as whom is its business; protocol and timeouts are not."""
     (tmp_path / "url").write_text(url)
-    wire = Target(settings.Redis(url_file=tmp_path / "url"), TIMING).wire()
+    wire = await target_of(settings.Redis(url_file=tmp_path / "url")).wire()
     assert isinstance(wire, Connection)
     assert (wire.protocol, wire.socket_timeout) == (2, None)

@@ -20,5 +20,5 @@ def test_the_digest_is_that_of_the_text(name: str, script: Script) -> None:
 
 
 def test_no_two_are_the_same() -> None:
-    """Seven scripts."""
-    assert len({script.digest for _, script in ALL}) == len(ALL) == 7
+    """Each is one of its own."""
+    assert len({script.digest for _, script in ALL}) == len(ALL) > 7

@@ -16,13 +16,23 @@ from tests.kit.server_doubles import connected, make_node, send
 class BrokenBroker(ScriptedBroker):
     """Has a defect: it raises what no port may raise."""
 
-    async def publish(self, channel: str, encoded: bytes, history: HistoryOptions | None) -> StreamPosition | None:
+    async def publish(
+        self,
+        channel: str,
+        encoded: bytes,
+        history: HistoryOptions | None,
+        *,
+        idempotency_key: str = "",
+        idempotency_seconds: float = 300.0,
+        version: int = 0,
+        version_epoch: str = "",
+    ) -> StreamPosition | None:
         """Fail."""
-        raise ZeroDivisionError(channel, encoded, history)
+        raise ZeroDivisionError(channel, encoded, history, idempotency_key, idempotency_seconds, version, version_epoch)
 
-    async def publish_control(self, message: bytes) -> None:
+    async def publish_control(self, message: bytes, node: str = "") -> None:
         """Fail."""
-        raise ZeroDivisionError(message)
+        raise ZeroDivisionError(message, node)
 
 
 class Reports:

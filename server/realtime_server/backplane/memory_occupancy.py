@@ -1,0 +1,28 @@
+"""Which channels are occupied, in this process, which is all there is."""
+
+from __future__ import annotations
+
+from realtime_server.core.occupancy import OccupancyChanges
+
+
+class MemoryOccupancy:
+    """Implements core.occupancy.ChannelOccupancy."""
+
+    def __init__(self) -> None:
+        self._occupied: set[str] = set()
+
+    async def note_occupied(self, channel: str) -> bool:
+        """See ChannelOccupancy."""
+        known = channel in self._occupied
+        self._occupied.add(channel)
+        return not known
+
+    async def note_vacated(self, channel: str) -> bool:
+        """See ChannelOccupancy."""
+        known = channel in self._occupied
+        self._occupied.discard(channel)
+        return known
+
+    async def missed_changes(self) -> OccupancyChanges:
+        """None: nobody else is there."""
+        return OccupancyChanges()

@@ -1,0 +1,102 @@
+"""The map of a Redis Cluster: which primary has which slots.
+
+See https://redis.io/docs/latest/operate/oss_and_stack/reference/cluster-spec/.
+"""
+
+from __future__ import annotations
+
+import bisect
+import random
+from collections.abc import Mapping, Sequence
+
+from redis.exceptions import ResponseError
+
+from realtime_server.backplane.redis_keeper import Keeper
+from realtime_server.backplane.redis_link import Link, Timing, Wire
+from realtime_server.backplane.redis_reply import Reply, as_bytes, as_int, as_list
+from realtime_server.backplane.redis_target import Address, EndpointReader, Mode
+from realtime_server.core.ports import BackplaneError
+
+UNKNOWN_HOSTS = frozenset({"", "?"})
+
+
+class NodeTarget:
+    """A link to one node, or to the only one there is."""
+
+    def __init__(self, reader: EndpointReader, timing: Timing, mode: Mode, address: Address | None = None) -> None:
+        self._reader = reader
+        self._timing = timing
+        self._mode = mode
+        self._address = address
+
+    async def wire(self) -> Wire:
+        """A connection to it; raises BackplaneError when the settings cannot be used."""
+        endpoint = self._reader.read()
+        if endpoint.mode is not self._mode:
+            raise BackplaneError(f"the URL of Redis is not one of {self._mode} any more: restart this server")
+        return endpoint.wire(self._address or endpoint.addresses[0], self._timing)
+
+    async def check(self, link: Link) -> None:
+        """Whether it is a primary shows by the first write."""
+
+
+class SlotMap:
+    """Which primary has which slot, as one node sees it."""
+
+    def __init__(self, ranges: Sequence[tuple[int, int, Address]]) -> None:
+        self._ranges = sorted(ranges)
+        self._firsts = [first for first, _, _ in self._ranges]
+
+    def primary_of(self, slot: int) -> Address:
+        """The primary of a slot; raises BackplaneError if none has it."""
+        index = bisect.bisect_right(self._firsts, slot) - 1
+        if index < 0 or self._ranges[index][1] < slot:
+            raise BackplaneError(f"no primary of the Redis Cluster has slot {slot}")
+        return self._ranges[index][2]
+
+
+class ClusterMap:
+    """Asks the nodes for the map: those with links, those that were in the last map, those of the settings."""
+
+    def __init__(self, reader: EndpointReader, timing: Timing) -> None:
+        self._reader = reader
+        self._timing = timing
+        self._known: dict[Address, None] = {}
+
+    async def read(self, linked: Mapping[Address, Keeper]) -> SlotMap:
+        """The map of the first node that answers and sees a cluster that works; raises BackplaneError if none does."""
+        reasons = []
+        for address in random.sample(list(linked), len(linked)):
+            if linked[address].usable:
+                try:
+                    return await self._ask(linked[address].link, address)
+                except (BackplaneError, ResponseError) as error:
+                    reasons.append(f"{address[0]}:{address[1]}: {error}")
+        for address in dict.fromkeys([*self._known, *self._reader.read().addresses]):
+            try:
+                return await self._ask_anew(address)
+            except (BackplaneError, ResponseError) as error:
+                reasons.append(f"{address[0]}:{address[1]}: {error}")
+        raise BackplaneError(f"no node of the Redis Cluster tells where the slots are: {'; '.join(reasons)}")
+
+    async def _ask_anew(self, address: Address) -> SlotMap:
+        link = await Link.open(NodeTarget(self._reader, self._timing, Mode.CLUSTER, address), self._timing)
+        try:
+            return await self._ask(link, address)
+        finally:
+            await link.close()
+
+    async def _ask(self, link: Link, asked: Address) -> SlotMap:
+        state = as_bytes(await link.call(b"CLUSTER", b"INFO"))
+        if b"cluster_state:ok" not in state:
+            raise BackplaneError("it sees a cluster that is not whole")
+        rows = [as_list(row) for row in as_list(await link.call(b"CLUSTER", b"SLOTS"))]
+        self._known = dict.fromkeys(_address(node, asked) for row in rows for node in row[2:])
+        return SlotMap([(as_int(row[0]), as_int(row[1]), _address(row[2], asked)) for row in rows])
+
+
+def _address(node: Reply, asked: Address) -> Address:
+    """Where a node is: host, port and more. A node that does not know its own host says none."""
+    host, port = as_list(node)[:2]
+    name = "" if host is None else as_bytes(host).decode()
+    return asked[0] if name in UNKNOWN_HOSTS else name, as_int(port)

@@ -1,0 +1,52 @@
+"""Names in Redis: which partition a channel is in, and what its keys and pub/sub channels are called.
+
+Every name is `{PREFIX:TAG}:KIND:...`. What stands in braces is the hash tag of a partition: all names of a partition
+are in one slot of a Redis Cluster, so that one script may use them together. Outside a cluster there is one partition.
+A partition, and not a channel, is the unit because positions of a whole partition become void at once, by one key that
+every script of the partition reads, see scripts/greet.lua.
+"""
+
+from __future__ import annotations
+
+import itertools
+import zlib
+
+from redis.crc import key_slot
+
+SLOTS = 16_384
+"""Of every Redis Cluster."""
+
+
+class Keys:
+    """The names that begin with `prefix`, in `partitions` (at least 1)."""
+
+    def __init__(self, prefix: str, partitions: int) -> None:
+        self.partitions = partitions
+        self._tags = [_tag(prefix, index, partitions) for index in range(partitions)]
+
+    def partition_of(self, channel: str) -> int:
+        """Which partition a channel is in."""
+        return zlib.crc32(channel.encode()) % self.partitions if self.partitions > 1 else 0
+
+    def slot(self, partition: int) -> int:
+        """The slot that all names of a partition are in."""
+        return key_slot(self._tags[partition].encode())
+
+    def named(self, partition: int, *parts: str) -> bytes:
+        """A name in a partition."""
+        return ":".join((self._tags[partition], *parts)).encode()
+
+    def of(self, channel: str, *kinds: str) -> bytes:
+        """A name of a channel, in its partition."""
+        return self.named(self.partition_of(channel), *kinds, channel)
+
+
+def _tag(prefix: str, index: int, partitions: int) -> str:
+    """The tag of a partition; its slot is in its share of all slots, so that primaries have as many partitions."""
+    if partitions == 1:
+        return f"{{{prefix}:0}}"
+    for number in itertools.count():
+        tag = f"{{{prefix}:{index}.{number}}}"
+        if key_slot(tag.encode()) * partitions // SLOTS == index:
+            return tag
+    raise AssertionError  # pragma: no cover - every share of the slots is met by some number

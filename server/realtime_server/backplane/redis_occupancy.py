@@ -1,0 +1,80 @@
+"""Which channels are occupied, counted in Redis over all workers."""
+
+from __future__ import annotations
+
+from realtime_server.backplane import redis_scripts as scripts
+from realtime_server.backplane.redis_partition import Partition
+from realtime_server.backplane.redis_reply import as_bytes, as_int, as_list, milliseconds
+from realtime_server.backplane.redis_router import Router
+from realtime_server.backplane.redis_scripts import Script
+from realtime_server.core.occupancy import OccupancyChanges
+
+STRUCK_AT_ONCE = 1000
+"""Channels of a worker that is gone, in one script."""
+
+
+class RedisOccupancy:
+    """Implements core.occupancy.ChannelOccupancy; it works while the broker is started.
+
+    A worker counts as gone when it was not heard of for `Timing.silent` seconds.
+    """
+
+    def __init__(self, router: Router) -> None:
+        self._router = router
+        self._occupied: dict[str, None] = {}
+
+    async def note_occupied(self, channel: str) -> bool:
+        """See ChannelOccupancy."""
+        self._occupied[channel] = None
+        return await self._change(scripts.OCCUPY, channel)
+
+    async def note_vacated(self, channel: str) -> bool:
+        """See ChannelOccupancy."""
+        self._occupied.pop(channel, None)
+        return await self._change(scripts.VACATE, channel)
+
+    async def missed_changes(self) -> OccupancyChanges:
+        """See ChannelOccupancy."""
+        occupied: list[str] = []
+        vacated: list[str] = []
+        for partition in self._router.partitions:
+            here, gone = await self._occupants(partition)
+            if not here:
+                occupied += await self._put_back(partition)
+            for worker in gone:
+                vacated += await self._strike_out(partition, worker)
+        return OccupancyChanges(tuple(occupied), tuple(vacated))
+
+    async def _change(self, script: Script, channel: str) -> bool:
+        partition = self._router.channel_partition(channel)
+        worker = self._router.worker
+        return bool(as_int(await self._router.run(partition, script, self._keys(partition, worker), worker, channel)))
+
+    async def _occupants(self, partition: Partition) -> tuple[bool, list[str]]:
+        """Whether this worker is one, and those that are gone."""
+        keys = (self._router.keys.named(partition.index, "occupants"), partition.seen_key)
+        silent = milliseconds(self._router.timing.silent)
+        reply = await self._router.run(partition, scripts.OCCUPANTS, keys, self._router.worker, silent)
+        here, gone = as_list(reply)
+        return bool(as_int(here)), [as_bytes(worker).decode() for worker in as_list(gone)]
+
+    async def _put_back(self, partition: Partition) -> list[str]:
+        """Note this worker's channels again, which was taken for gone; the channels that nobody else has."""
+        mine = [channel for channel in self._occupied if self._router.channel_partition(channel) is partition]
+        return [c for c in mine if c in self._occupied and await self._change(scripts.OCCUPY, c)]
+
+    async def _strike_out(self, partition: Partition, worker: str) -> list[str]:
+        keys = (*self._keys(partition, worker), partition.seen_key)
+        silent = milliseconds(self._router.timing.silent)
+        vacated: list[str] = []
+        left = True
+        while left:
+            reply = await self._router.run(partition, scripts.STRIKE_OUT, keys, worker, silent, STRUCK_AT_ONCE)
+            more, channels = as_list(reply)
+            left = bool(as_int(more))
+            vacated += [as_bytes(channel).decode() for channel in as_list(channels)]
+        return vacated
+
+    def _keys(self, partition: Partition, worker: str) -> tuple[bytes, bytes, bytes]:
+        named, index = self._router.keys.named, partition.index
+        return named(index, "occupied"), named(index, "occupies", worker), named(index, "occupants")

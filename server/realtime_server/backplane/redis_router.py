@@ -1,0 +1,256 @@
+"""Which primary has which partition: one shard alone, one that sentinels name, or those of a cluster."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from collections.abc import Awaitable, Callable, Sequence
+from typing import Protocol
+
+import structlog
+from redis.exceptions import AskError, ClusterDownError, ResponseError, TryAgainError
+
+from realtime_server.backplane.redis_cluster import ClusterMap, NodeTarget
+from realtime_server.backplane.redis_keys import Keys
+from realtime_server.backplane.redis_link import Link, Timing
+from realtime_server.backplane.redis_partition import Partition, PubSub
+from realtime_server.backplane.redis_reply import Reply, Word
+from realtime_server.backplane.redis_scripts import Script
+from realtime_server.backplane.redis_sentinel import SentinelTarget, SentinelWatch
+from realtime_server.backplane.redis_shard import Shard
+from realtime_server.backplane.redis_target import Address, Endpoint, EndpointReader, Mode
+from realtime_server.core.ports import BackplaneError
+
+logger = structlog.get_logger()
+
+RETRY_SECONDS = 0.02
+"""After an answer that will soon be another one: the slot has moved, or the partition settles."""
+HURRY_SECONDS = 0.25
+"""The map is read so often while a primary does not answer: another one takes its place."""
+PASSING = (AskError, TryAgainError, ClusterDownError)
+"""Moved is a kind of Ask."""
+
+
+class RouterEvents(Protocol):
+    """What a router reports."""
+
+    def on_message(self, name: bytes, message: bytes) -> None:
+        """Something arrived in a pub/sub channel."""
+
+    def on_gap(self) -> None:
+        """Something may have been lost, and can be read again."""
+
+
+class Router:
+    """Finds the primary for each command, and follows when it changes. Use `keys` only once it was started."""
+
+    def __init__(self, reader: EndpointReader, prefix: str, timing: Timing, worker: str) -> None:
+        self.timing = timing
+        self.worker = worker
+        self._reader = reader
+        self._prefix = prefix
+        self._keys: Keys | None = None
+        self._events: RouterEvents | None = None
+        self.pubsub = PubSub(sharded=False)
+        self.partitions: list[Partition] = []
+        self._owners: list[Shard | None] = []
+        self._shards: dict[Address | None, Shard] = {}
+        self._sentinels: SentinelWatch | None = None
+        self._map: ClusterMap | None = None
+        self._follower: asyncio.Task[None] | None = None
+        self._changed = asyncio.Event()
+
+    # life
+
+    async def start(self, events: RouterEvents) -> None:
+        """Connect to every primary; raises BackplaneError if one does not answer."""
+        self._events = events
+        try:
+            await self._start(self._reader.read())
+        except BaseException:
+            await self.stop()
+            raise
+
+    async def _start(self, endpoint: Endpoint) -> None:
+        if self._keys is None or self._keys.partitions != endpoint.partitions:
+            self._keys = Keys(self._prefix, endpoint.partitions)
+        self.pubsub = PubSub(sharded=endpoint.mode is Mode.CLUSTER)
+        indexes = range(endpoint.partitions)
+        self.partitions = [Partition(index, self._keys, self.worker, self.timing, self.pubsub) for index in indexes]
+        self._owners = [None] * endpoint.partitions
+        if endpoint.mode is Mode.CLUSTER:
+            self._map = ClusterMap(self._reader, self.timing)
+            await self._follow_map(required=True)
+            self._follower = asyncio.create_task(self._follow(), name="redis-cluster-map")
+            return
+        sentinel = SentinelTarget(self._reader, self.timing) if endpoint.mode is Mode.SENTINEL else None
+        shard = self._shard("redis", sentinel or NodeTarget(self._reader, self.timing, endpoint.mode), self.partitions)
+        self._shards[None] = shard
+        await shard.start()
+        self._owners = [shard] * len(self._owners)
+        if sentinel is not None:
+            self._sentinels = SentinelWatch(self._reader, self.timing, shard.switch)
+            self._sentinels.start()
+
+    async def stop(self) -> None:
+        """Close all links. Idempotent."""
+        self._events = None
+        if self._follower is not None:
+            self._follower.cancel()
+            await asyncio.gather(self._follower, return_exceptions=True)
+            self._follower = None
+        if self._sentinels is not None:
+            await self._sentinels.stop()
+            self._sentinels = None
+        shards = list(self._shards.values())
+        self._shards.clear()
+        await asyncio.gather(*(shard.stop() for shard in shards))
+
+    @property
+    def healthy(self) -> bool:
+        """Whether what is published in any partition is known to arrive."""
+        return (
+            bool(self._shards)
+            and all(owner is not None for owner in self._owners)
+            and all(shard.healthy for shard in self._shards.values())
+        )
+
+    @property
+    def keys(self) -> Keys:
+        """The names of all keys; raises BackplaneError before the first start."""
+        if self._keys is None:
+            raise BackplaneError("not connected to Redis yet")
+        return self._keys
+
+    def channel_partition(self, channel: str) -> Partition:
+        """The partition that a channel is in; raises BackplaneError before the first start."""
+        return self.partitions[self.keys.partition_of(channel)]
+
+    # commands
+
+    async def run(self, partition: Partition, script: Script, keys: Sequence[bytes], *arguments: Word) -> Reply:
+        """Run a script where the partition is; raises BackplaneError."""
+        return await self._ask(lambda: self._owner(partition).commands.link.run(script, keys, *arguments))
+
+    async def call(self, partition: Partition, *words: Word) -> Reply:
+        """Run a command where the partition is; raises BackplaneError."""
+        return await self._ask(lambda: self._owner(partition).commands.link.call(*words))
+
+    async def subscribe(self, partition: Partition, name: bytes) -> None:
+        """Listen to a pub/sub channel from now on, also after links were lost; raises BackplaneError."""
+        known = name in partition.wanted
+        partition.wanted[name] = None
+        try:
+            await self._ask(lambda: self._owner(partition).messages.link.call(self.pubsub.subscribe, name))
+        except BaseException:
+            if not known:
+                self.unsubscribe(partition, name)
+            raise
+
+    def unsubscribe(self, partition: Partition, name: bytes) -> None:
+        """Listen no more; Redis is told, and never asked again after a reconnect."""
+        if name in partition.wanted:
+            del partition.wanted[name]
+            with contextlib.suppress(BackplaneError):
+                self._owner(partition).messages.link.forget(self.pubsub.unsubscribe, name)
+
+    def link_for(self, partition: Partition) -> Link:
+        """The link for commands to where the partition is; raises BackplaneError while there is none."""
+        return self._owner(partition).commands.link
+
+    def note_gap(self, partition: Partition, message: bytes) -> None:
+        """Something was said in the partition's channel for gaps."""
+        with contextlib.suppress(BackplaneError):
+            self._owner(partition).hear(partition, message)
+
+    def _owner(self, partition: Partition) -> Shard:
+        owner = self._owners[partition.index]
+        if owner is None:
+            raise BackplaneError("no primary of the Redis Cluster has this channel")
+        return owner
+
+    async def _ask(self, attempt: Callable[[], Awaitable[Reply]]) -> Reply:
+        deadline = 0.0
+        while True:
+            try:
+                return await attempt()
+            except ResponseError as error:
+                now = asyncio.get_running_loop().time()
+                deadline = deadline or now + self.timing.call
+                if now >= deadline or not (isinstance(error, PASSING) or str(error).startswith("SETTLING")):
+                    raise BackplaneError(f"Redis refused: {error}") from error
+                if isinstance(error, PASSING):
+                    self._changed.set()
+            await asyncio.sleep(RETRY_SECONDS)
+
+    # shards
+
+    def _shard(self, name: str, target: NodeTarget | SentinelTarget, partitions: Sequence[Partition]) -> Shard:
+        events = self._events
+        assert events is not None
+        return Shard(
+            name, target, self.timing, partitions,
+            on_message=events.on_message, on_gap=self._report_gap, on_lost=self._changed.set,
+        )  # fmt: skip
+
+    def _cluster_shards(self) -> list[tuple[Address, Shard]]:
+        return [(address, shard) for address, shard in self._shards.items() if address is not None]
+
+    def _report_gap(self) -> None:
+        if self._events is not None:
+            self._events.on_gap()
+
+    async def _follow(self) -> None:
+        """Read the map of the cluster every now and then, and soon when it seems to have changed."""
+        while True:
+            quiet = all(shard.linked for shard in self._shards.values())
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(self.timing.topology if quiet else HURRY_SECONDS):
+                    await self._changed.wait()
+            self._changed.clear()
+            try:
+                await self._follow_map()
+            except BackplaneError as error:
+                logger.info("redis cluster has changed, not followed yet", reason=str(error))
+            await asyncio.sleep(RETRY_SECONDS)
+
+    async def _follow_map(self, *, required: bool = False) -> None:
+        """Give every partition to its primary; raises BackplaneError if one does not answer."""
+        assert self._map is not None
+        found = await self._map.read({address: shard.commands for address, shard in self._cluster_shards()})
+        wanted: dict[Address, list[Partition]] = {}
+        for partition in self.partitions:
+            wanted.setdefault(found.primary_of(partition.slot), []).append(partition)
+        outcomes = await asyncio.gather(
+            *(self._give(address, partitions) for address, partitions in wanted.items()), return_exceptions=True
+        )
+        for address, shard in self._cluster_shards():
+            if address not in wanted:
+                del self._shards[address]
+                await shard.stop()
+        for outcome in outcomes:
+            if isinstance(outcome, BaseException) and (required or not isinstance(outcome, BackplaneError)):
+                raise outcome
+
+    async def _give(self, address: Address, partitions: Sequence[Partition]) -> None:
+        shard = self._shards.get(address)
+        moved = [partition for partition in partitions if shard is None or self._owners[partition.index] is not shard]
+        for partition in moved:
+            previous = self._owners[partition.index]
+            if previous is not None:
+                previous.partitions.pop(partition.index, None)
+        if shard is not None:
+            for partition in moved:
+                await shard.adopt(partition)
+                self._owners[partition.index] = shard
+            return
+        shard = self._shard(
+            f"{address[0]}:{address[1]}", NodeTarget(self._reader, self.timing, Mode.CLUSTER, address), moved
+        )
+        await shard.start()
+        self._shards[address] = shard
+        for partition in moved:
+            again = self._owners[partition.index] is not None
+            self._owners[partition.index] = shard
+            if again:
+                shard.note_gap()

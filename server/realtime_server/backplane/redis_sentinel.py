@@ -1,0 +1,126 @@
+"""The primary that sentinels name, and the news of another one.
+
+See https://redis.io/docs/latest/develop/reference/sentinel-clients/.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import itertools
+from collections.abc import Callable
+
+import structlog
+from redis.exceptions import ResponseError
+
+from realtime_server.backplane.redis_keeper import Keeper
+from realtime_server.backplane.redis_link import Link, Timing, Wire
+from realtime_server.backplane.redis_reply import as_bytes, as_list
+from realtime_server.backplane.redis_target import Address, Endpoint, EndpointReader, Mode
+from realtime_server.core.ports import BackplaneError
+
+logger = structlog.get_logger()
+
+SWITCH = b"+switch-master"
+ASK_SECONDS = 1.0
+"""So long the sentinels have for their answer; those that did not come until then are not heard."""
+
+
+class _Sentinel:
+    """A link to one sentinel."""
+
+    def __init__(self, endpoint: Endpoint, address: Address, timing: Timing) -> None:
+        self._endpoint = endpoint
+        self._address = address
+        self._timing = timing
+
+    async def wire(self) -> Wire:
+        """A connection to it."""
+        return self._endpoint.sentinel_wire(self._address, self._timing)
+
+    async def check(self, link: Link) -> None:
+        """It will be seen whether it answers."""
+
+
+class SentinelTarget:
+    """A link to the primary: asks all sentinels at once and believes the newest configuration."""
+
+    def __init__(self, reader: EndpointReader, timing: Timing) -> None:
+        self._reader = reader
+        self._timing = timing
+
+    async def wire(self) -> Wire:
+        """A connection to the primary; raises BackplaneError when no sentinel knows one."""
+        endpoint = self._reader.read()
+        if endpoint.mode is not Mode.SENTINEL:
+            raise BackplaneError("the URL of Redis names no sentinels any more: restart this server")
+        return endpoint.wire(await self._primary(endpoint), self._timing)
+
+    async def check(self, link: Link) -> None:
+        """Raises BackplaneError unless the other end is a primary: sentinels may not know yet that it is none."""
+        role = as_bytes(as_list(await link.call(b"ROLE"))[0])
+        if role != b"master":
+            raise BackplaneError(f"the sentinels name a primary that is a {role.decode()}")
+
+    async def _primary(self, endpoint: Endpoint) -> Address:
+        answers = await asyncio.gather(*(self._ask(endpoint, address) for address in endpoint.addresses))
+        known = [answer for answer in answers if answer is not None]
+        if not known:
+            raise BackplaneError(f"no sentinel knows a primary called {endpoint.primary_name!r}")
+        _, address = max(known)
+        return address
+
+    async def _ask(self, endpoint: Endpoint, address: Address) -> tuple[int, Address] | None:
+        """The epoch of the sentinel's configuration, and the primary; None if it does not know or answer."""
+        try:
+            async with asyncio.timeout(min(ASK_SECONDS, self._timing.connect)):
+                link = await Link.open(_Sentinel(endpoint, address, self._timing), self._timing)
+                try:
+                    reply = await link.call(b"SENTINEL", b"MASTER", endpoint.primary_name)
+                finally:
+                    await link.close()
+            words = iter(map(as_bytes, as_list(reply)))
+            known = dict(zip(words, words, strict=True))
+            return int(known[b"config-epoch"]), (known[b"ip"].decode(), int(known[b"port"]))
+        except (TimeoutError, ResponseError, BackplaneError, KeyError, ValueError) as error:
+            logger.debug("sentinel does not tell the primary", sentinel=address, reason=str(error))
+            return None
+
+
+class SentinelWatch:
+    """Listens to one sentinel at a time for the news that there is another primary, and calls `on_switch`."""
+
+    def __init__(self, reader: EndpointReader, timing: Timing, on_switch: Callable[[str], None]) -> None:
+        self._reader = reader
+        self._timing = timing
+        self._on_switch = on_switch
+        self._turn = itertools.count()
+        self._keeper = Keeper(
+            "sentinel", self, timing,
+            greet=self._listen, on_up=lambda: None, on_lost=lambda: None, on_message=self._take,
+        )  # fmt: skip
+
+    def start(self) -> None:
+        """Connect, again and again until a sentinel is there."""
+        self._keeper.begin()
+
+    async def stop(self) -> None:
+        """End the link."""
+        await self._keeper.stop()
+
+    async def wire(self) -> Wire:
+        """A connection to the next sentinel."""
+        endpoint = self._reader.read()
+        address = endpoint.addresses[next(self._turn) % len(endpoint.addresses)]
+        return endpoint.sentinel_wire(address, self._timing)
+
+    async def check(self, link: Link) -> None:
+        """Any sentinel will do."""
+
+    async def _listen(self, link: Link) -> None:
+        await link.call(b"SUBSCRIBE", SWITCH)
+
+    def _take(self, _name: bytes, message: bytes) -> None:
+        """NAME OLD-HOST OLD-PORT NEW-HOST NEW-PORT."""
+        words = message.decode().split(" ")
+        if words[0] == self._reader.read().primary_name:
+            self._on_switch("the sentinels name another primary")

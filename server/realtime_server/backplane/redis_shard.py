@@ -1,0 +1,174 @@
+"""One primary and this worker's two links to it: one for commands, one for what arrives."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import secrets
+from collections.abc import Callable, Iterable
+
+import structlog
+from redis.exceptions import ResponseError
+
+from realtime_server.backplane.redis_keeper import Keeper
+from realtime_server.backplane.redis_link import Link, Target, Timing
+from realtime_server.backplane.redis_partition import GREET, SETTLED, Partition
+from realtime_server.core.ports import BackplaneError
+
+logger = structlog.get_logger()
+
+
+class Shard:
+    """Keeps both links up and its partitions greeted, listened to and watched.
+
+    `on_message` gets what arrives, `on_gap` is called when something may have been lost and can be read again,
+    `on_lost` when a link was lost.
+    """
+
+    def __init__(
+        self,
+        name: str,
+        target: Target,
+        timing: Timing,
+        partitions: Iterable[Partition],
+        *,
+        on_message: Callable[[bytes, bytes], None],
+        on_gap: Callable[[], None],
+        on_lost: Callable[[], None] = lambda: None,
+    ) -> None:
+        self.name = name
+        self.partitions = {partition.index: partition for partition in partitions}
+        self._timing = timing
+        self._on_gap = on_gap
+        self._gap = False
+        self._roll_call = asyncio.Event()
+        self._watcher: asyncio.Task[None] | None = None
+        self.commands = Keeper(
+            f"{name} commands", target, timing, greet=self._greet, on_up=self.report_gap, on_lost=on_lost
+        )
+        self.messages = Keeper(
+            f"{name} messages", target, timing,
+            greet=self._listen, on_up=self.note_gap, on_lost=on_lost, on_message=on_message,
+        )  # fmt: skip
+
+    async def start(self) -> None:
+        """Connect both links; raises BackplaneError if that fails."""
+        try:
+            await self.commands.start()
+            await self.messages.start()
+        except BaseException:
+            await self.stop()
+            raise
+        self._watcher = asyncio.create_task(self._watch(), name=f"redis-watch-{self.name}")
+
+    async def stop(self) -> None:
+        """Close both links. Idempotent."""
+        if self._watcher is not None:
+            self._watcher.cancel()
+            await asyncio.gather(self._watcher, return_exceptions=True)
+            self._watcher = None
+        if self.commands.usable:
+            with contextlib.suppress(BackplaneError, ResponseError):
+                link = self.commands.link
+                await asyncio.gather(*(partition.leave(link) for partition in self.partitions.values()))
+        await self.messages.stop()
+        await self.commands.stop()
+
+    @property
+    def linked(self) -> bool:
+        """Whether both links are there and answer."""
+        return self.commands.usable and self.messages.usable
+
+    @property
+    def healthy(self) -> bool:
+        """Whether what is published in its partitions is known to arrive."""
+        now = asyncio.get_running_loop().time()
+        partitions = self.partitions.values()
+        return self.linked and not any(one.settling or one.canary.overdue(now) for one in partitions)
+
+    def break_up(self, reason: str) -> None:
+        """Connect anew."""
+        for keeper in (self.commands, self.messages):
+            if keeper.usable:
+                keeper.link.break_up(reason)
+
+    def switch(self, reason: str) -> None:
+        """Connect anew without delay: the primary is another one."""
+        self.break_up(reason)
+        self.commands.hurry()
+        self.messages.hurry()
+
+    def note_gap(self) -> None:
+        """Something may have been lost."""
+        self._gap = True
+        self.report_gap()
+
+    def report_gap(self) -> None:
+        """Report a gap as soon as the positions can be checked, which takes both links."""
+        if self._gap and self.linked:
+            self._gap = False
+            self._on_gap()
+
+    async def adopt(self, partition: Partition) -> None:
+        """The primary has the partition from now on. Raises BackplaneError, and then the links are made anew."""
+        self.partitions[partition.index] = partition
+        try:
+            await self._prepare(partition)
+        except ResponseError as error:
+            self.break_up(f"Redis refused: {error}")
+            raise BackplaneError(f"Redis refused: {error}") from error
+        except BackplaneError as error:
+            self.break_up(str(error))
+            raise
+        self.note_gap()
+
+    async def _prepare(self, partition: Partition) -> None:
+        await partition.greet(self.commands.link, _candidate())
+        await partition.listen(self.messages.link)
+
+    async def _greet(self, link: Link) -> None:
+        candidate = _candidate()
+        await asyncio.gather(*(partition.greet(link, candidate) for partition in self.partitions.values()))
+
+    async def _listen(self, link: Link) -> None:
+        for partition in list(self.partitions.values()):
+            await partition.listen(link)
+
+    async def _watch(self) -> None:
+        """Look after the partitions: see that what one link sends comes back by the other.
+
+        It does not when they end at different Redis processes, as after a failover that only one of them noticed.
+        """
+        while True:
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(self._timing.canary):
+                    await self._roll_call.wait()
+            called = self._roll_call.is_set()
+            self._roll_call.clear()
+            with contextlib.suppress(BackplaneError, ResponseError):
+                await self._look_after(greet_all=called)
+
+    async def _look_after(self, *, greet_all: bool) -> None:
+        link, now = self.commands.link, asyncio.get_running_loop().time()
+        partitions = list(self.partitions.values())
+        if self.linked and any(partition.canary.overdue(now) for partition in partitions):
+            self.break_up("what is published does not arrive")
+            return
+        candidate = _candidate()
+        greeting = [partition for partition in partitions if greet_all or partition.settling]
+        await asyncio.gather(*(partition.greet(link, candidate) for partition in greeting))
+        await asyncio.gather(*(partition.beat(link) for partition in partitions))
+
+    def hear(self, partition: Partition, message: bytes) -> None:
+        """Something was said in a partition's channel for gaps."""
+        if message == GREET:
+            self._roll_call.set()
+            return
+        partition.settling = False
+        if message != SETTLED:
+            self.note_gap()
+
+
+def _candidate() -> str:
+    """A generation that nobody else thinks of."""
+    return secrets.token_hex(4)

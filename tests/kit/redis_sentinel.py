@@ -1,0 +1,154 @@
+"""A primary, a replica and three sentinels on loopback."""
+
+from __future__ import annotations
+
+import contextlib
+import shutil
+import subprocess
+import tempfile
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from urllib.parse import quote
+
+from tests.kit.redis_answer import Answer, ask, fields, texts
+from tests.kit.redis_process import RedisProcess, free_port, wait_until
+
+PRIMARY_NAME = "main"
+DOWN_AFTER_SECONDS = 1.0
+READY_SECONDS = 15.0
+FAILOVER_SECONDS = 20.0
+
+
+@dataclass
+class SentinelProcess:
+    """One sentinel; its configuration is a file that it writes itself."""
+
+    port: int
+    configuration: Path
+    process: subprocess.Popen[bytes] | None = None
+
+    @property
+    def address(self) -> str:
+        """HOST:PORT."""
+        return f"127.0.0.1:{self.port}"
+
+    def start(self) -> None:
+        """Start it."""
+        program = shutil.which("redis-server")
+        assert program is not None, "redis-server is not installed: run `make setup`"
+        self.process = subprocess.Popen(
+            [program, str(self.configuration), "--sentinel"], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
+        )
+
+    def stop(self) -> None:
+        """Kill it."""
+        if self.process is not None:
+            self.process.kill()
+            self.process.wait()
+            self.process = None
+
+    def ask(self, *words: str | int) -> Answer:
+        """Send a command; raises OSError and redis.ResponseError."""
+        return ask(("127.0.0.1", self.port), "", *words)
+
+    def primary_port(self) -> int:
+        """The port of the primary that it names."""
+        return int(texts(self.ask("SENTINEL", "GET-MASTER-ADDR-BY-NAME", PRIMARY_NAME))[1])
+
+
+@dataclass
+class SentinelDeployment:
+    """`data[0]` is the primary at first; which one it is now says `primary`."""
+
+    data: list[RedisProcess]
+    sentinels: list[SentinelProcess] = field(default_factory=list)
+
+    @property
+    def password(self) -> str:
+        """Of primary and replica."""
+        return self.data[0].password
+
+    @property
+    def addresses(self) -> tuple[str, ...]:
+        """Those of the sentinels."""
+        return tuple(sentinel.address for sentinel in self.sentinels)
+
+    @property
+    def url(self) -> str:
+        """The URL for servers."""
+        login = f":{quote(self.password, safe='')}@" if self.password else ""
+        return f"redis+sentinel://{login}{','.join(self.addresses)}/{PRIMARY_NAME}"
+
+    def primary(self) -> RedisProcess:
+        """Who the first sentinel says is the primary."""
+        port = self.sentinels[0].primary_port()
+        return next(process for process in self.data if process.port == port)
+
+    def replica(self) -> RedisProcess:
+        """The other one."""
+        primary = self.primary()
+        return next(process for process in self.data if process is not primary)
+
+    def wait_replicated(self) -> None:
+        """Wait until the replica is in step and every sentinel knows all others and the replica."""
+        wait_until(self._replicated, "replica in step, sentinels know each other", READY_SECONDS)
+
+    def wait_failover(self, old: RedisProcess) -> RedisProcess:
+        """Wait until every sentinel names another primary than `old`; returns it."""
+        wait_until(
+            lambda: all(sentinel.primary_port() != old.port for sentinel in self.sentinels),
+            "all sentinels name another primary",
+            FAILOVER_SECONDS,
+        )
+        return self.primary()
+
+    def _replicated(self) -> bool:
+        for sentinel in self.sentinels:
+            known = fields(sentinel.ask("SENTINEL", "MASTER", PRIMARY_NAME))
+            others = str(len(self.sentinels) - 1)
+            if (known["num-slaves"], known["num-other-sentinels"], known["flags"]) != ("1", others, "master"):
+                return False
+        replication = fields(self.replica().ask("INFO", "replication"))
+        return replication["role"] == "slave" and replication["master_link_status"] == "up"
+
+
+@contextlib.contextmanager
+def running_sentinels(password: str = "") -> Iterator[SentinelDeployment]:
+    """Run them while the body runs."""
+    with tempfile.TemporaryDirectory(prefix="sentinel-") as folder, contextlib.ExitStack() as stack:
+        data = []
+        for name in ("a", "b"):
+            (Path(folder) / name).mkdir()
+            process = RedisProcess(
+                free_port(), f"{folder}/{name}", password, options=("--repl-diskless-sync-delay", "0")
+            )
+            process.start()
+            stack.callback(process.stop)
+            data.append(process)
+        data[1].ask("REPLICAOF", "127.0.0.1", data[0].port)
+        deployment = SentinelDeployment(data)
+        for number in range(3):
+            port = free_port()
+            configuration = Path(folder) / f"sentinel-{number}.conf"
+            configuration.write_text(_configuration(port, data[0].port, password, folder))
+            sentinel = SentinelProcess(port, configuration)
+            sentinel.start()
+            stack.callback(sentinel.stop)
+            deployment.sentinels.append(sentinel)
+        deployment.wait_replicated()
+        yield deployment
+
+
+def _configuration(port: int, primary_port: int, password: str, folder: str) -> str:
+    lines = [
+        "bind 127.0.0.1",
+        f"port {port}",
+        f"dir {folder}",
+        f"sentinel monitor {PRIMARY_NAME} 127.0.0.1 {primary_port} 2",
+        f"sentinel down-after-milliseconds {PRIMARY_NAME} {round(DOWN_AFTER_SECONDS * 1000)}",
+        f"sentinel failover-timeout {PRIMARY_NAME} 6000",
+    ]
+    if password:
+        lines.append(f'sentinel auth-pass {PRIMARY_NAME} "{password}"')
+    return "\n".join(lines) + "\n"
