@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from collections.abc import Awaitable, Callable, Sequence
 
 from redis.exceptions import ResponseError
@@ -16,7 +17,7 @@ from realtime_server.core.ports import BackplaneError
 
 GROUP = b"workers"
 POLL_SECONDS = 0.25
-"""An empty queue is asked again after this time.
+"""An empty queue is asked again after this time, and at once when this worker appends.
 
 Redis could wait itself (BLOCK), but not on a link that other commands share.
 """
@@ -33,10 +34,12 @@ class RedisEventQueue:
         self._router = router
         self._name = name
         self._size = size
+        self._appended = asyncio.Event()
 
     async def append(self, event: bytes) -> bool:
         """Add an event; see EventQueue."""
         reply = await self._router.run(self._partition, scripts.APPEND, (self._key,), self._size, event)
+        self._appended.set()
         return not as_int(reply)
 
     async def take(self, consumer: str, count: int, wait_seconds: float) -> Sequence[QueuedEvent]:
@@ -44,11 +47,14 @@ class RedisEventQueue:
         clock = asyncio.get_running_loop().time
         deadline = clock() + wait_seconds
         while True:
+            self._appended.clear()
             taken = await self._with_group(lambda: self._read(consumer, count))
             left = deadline - clock()
             if taken or left <= 0:
                 return taken
-            await asyncio.sleep(min(left, POLL_SECONDS))
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(min(left, POLL_SECONDS)):
+                    await self._appended.wait()
 
     async def done(self, idents: Sequence[str]) -> None:
         """These events were handled; see EventQueue."""

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import contextlib
 import secrets
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Protocol
 
 import pytest
 
@@ -51,7 +52,11 @@ class Server:
     seen: Recorder
 
 
-Connect = Callable[[], contextlib.AbstractAsyncContextManager[Server]]
+class Connect(Protocol):
+    """Makes servers that share something."""
+
+    def __call__(self, timing: Timing = TIMING) -> contextlib.AbstractAsyncContextManager[Server]:
+        """Start a server, and stop it in the end."""
 
 
 def redis_settings(process: RedisProcess, folder: Path) -> settings.Redis:
@@ -66,9 +71,11 @@ def password_file(password: str, folder: Path) -> Path:
     return path
 
 
-def redis_server(redis: settings.Redis, prefix: str) -> contextlib.AbstractAsyncContextManager[Server]:
+def redis_server(
+    redis: settings.Redis, prefix: str, timing: Timing = TIMING
+) -> contextlib.AbstractAsyncContextManager[Server]:
     """A server on Redis; positions are short-lived so that a test can see them go."""
-    router = open_router(redis, prefix, TIMING)
+    router = open_router(redis, prefix, timing)
     broker = RedisBroker(router, position_seconds=POSITION_SECONDS)
     queue = RedisEventQueue(router, "events", QUEUE_SIZE)
     return started(Server(broker, RedisPresence(router), RedisOccupancy(router), queue, Recorder()))
@@ -152,7 +159,7 @@ async def server(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterato
 def together(request: pytest.FixtureRequest, tmp_path: Path) -> Connect:
     """Makes servers that share what a driver links them by."""
     place, prefix = settings_of(request.param, request, tmp_path), secrets.token_hex(4)
-    return lambda: redis_server(place, prefix)
+    return lambda timing=TIMING: redis_server(place, prefix, timing)
 
 
 # a Redis of the test's own
@@ -169,4 +176,4 @@ def redis() -> Iterator[RedisProcess]:
 def connect(redis: RedisProcess, tmp_path: Path) -> Connect:
     """Makes servers that share the test's own Redis."""
     place, prefix = redis_settings(redis, tmp_path), secrets.token_hex(4)
-    return lambda: redis_server(place, prefix)
+    return lambda timing=TIMING: redis_server(place, prefix, timing)

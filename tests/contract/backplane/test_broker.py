@@ -8,7 +8,7 @@ import secrets
 import pytest
 
 from realtime_server.core.values import HistoryOptions, HistoryQuery, Publication, StreamPosition
-from tests.contract.backplane.conftest import POSITION_SECONDS, Server
+from tests.contract.backplane.conftest import NODE, POSITION_SECONDS, Server
 
 KEPT = HistoryOptions(size=5, ttl_seconds=60)
 ALL = HistoryQuery(limit=-1)
@@ -123,6 +123,14 @@ async def test_control_messages_come_back_in_order(server: Server) -> None:
         await server.broker.publish_control(b"%d" % number)
     await server.seen.until(lambda seen: len(seen.controls) >= 10)
     assert server.seen.controls == [b"%d" % number for number in range(10)]
+
+
+async def test_a_control_message_for_one_worker_is_for_it_alone(server: Server) -> None:
+    """One that nobody is called by is lost."""
+    for node, message in (("nobody", b"lost"), (NODE, b"mine"), ("", b"all")):
+        await server.broker.publish_control(message, node)
+    await server.seen.until(lambda seen: len(seen.controls) >= 2)
+    assert server.seen.controls == [b"mine", b"all"]
 
 
 # history
