@@ -11,7 +11,7 @@ from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Histo
 from prometheus_client.metrics_core import Metric
 from prometheus_client.registry import Collector, CollectorRegistry
 
-from realtime_server.core.counters import DELIVERY_BUCKETS
+from realtime_server.core.latency import LatencyHistogram
 from realtime_server.core.node import Node, count_subscriptions
 
 PREFIX = "realtime_server_"
@@ -32,7 +32,9 @@ class NodeCollector(Collector):
         yield self._gauge("subscriptions", "Subscriptions of all connections now.", count_subscriptions(node.sessions))
         yield self._gauge("channels", "Channels with at least one subscriber here.", len(node.hub.channels))
         yield self._gauge("outbox_bytes", "Bytes that wait to be written.", counters.outbox_bytes)
-        yield self._gauge("backplane_healthy", "1 while the backplane works.", int(node.broker.healthy))
+        yield self._gauge(
+            "backplane_healthy", "1 while what is published is known to arrive.", int(node.broker.healthy)
+        )
         usage = resource.getrusage(resource.RUSAGE_SELF)
         yield self._counter("cpu_seconds", "CPU time of the worker's process.", usage.ru_utime + usage.ru_stime)
         yield self._gauge("memory_bytes", "Resident memory of the worker's process.", _resident_bytes())
@@ -61,7 +63,14 @@ class NodeCollector(Collector):
         for (method, status), count in self._api_requests.items():
             requests.add_metric([self._worker, method, str(status)], count)
         yield requests
-        yield self._delivery()
+        yield self._histogram(
+            "delivery_seconds", "From accepting a publication to its acceptance by the backplane.", counters.delivery
+        )
+        yield self._histogram(
+            "backplane_roundtrip_seconds",
+            "From publishing a message of this worker to itself to its arrival.",
+            node.broker.roundtrips,
+        )
 
     def _gauge(self, name: str, text: str, value: float) -> Metric:
         family = GaugeMetricFamily(PREFIX + name, text, labels=["worker"])
@@ -79,17 +88,9 @@ class NodeCollector(Collector):
             family.add_metric([self._worker, str(value)], count)
         return family
 
-    def _delivery(self) -> Metric:
-        counters = self._node.counters
-        family = HistogramMetricFamily(
-            PREFIX + "delivery_seconds", "From accepting a publication to its acceptance by the backplane.",
-            labels=["worker"],
-        )  # fmt: skip
-        total, buckets = 0, []
-        for bound, count in zip((*map(str, DELIVERY_BUCKETS), "+Inf"), counters.delivery_counts, strict=True):
-            total += count
-            buckets.append((bound, float(total)))
-        family.add_metric([self._worker], buckets, counters.delivery_sum)
+    def _histogram(self, name: str, text: str, histogram: LatencyHistogram) -> Metric:
+        family = HistogramMetricFamily(PREFIX + name, text, labels=["worker"])
+        family.add_metric([self._worker], histogram.cumulative(), histogram.total)
         return family
 
 

@@ -13,6 +13,8 @@ class Canary:
 
     def __init__(self, overdue_seconds: float) -> None:
         self._overdue_seconds = overdue_seconds
+        self.proven = False
+        """Whether one has come back since the link is there."""
         self._number = 0
         self._waiting: deque[tuple[int, float]] = deque()
 
@@ -30,6 +32,7 @@ class Canary:
         """
         took = None
         number = int(message)
+        self.proven = True
         while self._waiting and self._waiting[0][0] <= number:
             sent, at = self._waiting.popleft()
             if sent == number:
@@ -41,5 +44,6 @@ class Canary:
         return bool(self._waiting) and now - self._waiting[0][1] > self._overdue_seconds
 
     def forget(self) -> None:
-        """What is on its way does not come any more: the link was lost."""
+        """A new link: what is on its way does not come by it."""
         self._waiting.clear()
+        self.proven = False

@@ -53,6 +53,10 @@ class Partition:
         self._all = 0
         """The greatest number that any publication carried."""
 
+    def healthy(self, now: float) -> bool:
+        """Whether what is published is known to arrive, and positions may be given; by the event loop's clock."""
+        return not self.settling and self.canary.proven and not self.canary.overdue(now)
+
     def confirm(self, made: int) -> None:
         """Redis has confirmed a write of this worker."""
         self._made = max(self._made, made)

@@ -41,10 +41,11 @@ class Shard:
         self._timing = timing
         self._on_gap = on_gap
         self._gap = False
-        self._roll_call = asyncio.Event()
+        self._roll_call = False
+        self._due = asyncio.Event()
         self._watcher: asyncio.Task[None] | None = None
         self.commands = Keeper(
-            f"{name} commands", target, timing, greet=self._greet, on_up=self.report_gap, on_lost=on_lost
+            f"{name} commands", target, timing, greet=self._greet, on_up=self._note_up, on_lost=on_lost
         )
         self.messages = Keeper(
             f"{name} messages", target, timing,
@@ -83,8 +84,7 @@ class Shard:
     def healthy(self) -> bool:
         """Whether what is published in its partitions is known to arrive."""
         now = asyncio.get_running_loop().time()
-        partitions = self.partitions.values()
-        return self.linked and not any(one.settling or one.canary.overdue(now) for one in partitions)
+        return self.linked and all(partition.healthy(now) for partition in self.partitions.values())
 
     def break_up(self, reason: str) -> None:
         """Connect anew."""
@@ -100,6 +100,7 @@ class Shard:
 
     def note_gap(self) -> None:
         """Something may have been lost."""
+        self._due.set()
         self._gap = True
         self.report_gap()
 
@@ -134,19 +135,23 @@ class Shard:
         for partition in list(self.partitions.values()):
             await partition.listen(link)
 
+    def _note_up(self) -> None:
+        self._due.set()
+        self.report_gap()
+
     async def _watch(self) -> None:
         """Look after the partitions: see that what one link sends comes back by the other.
 
         It does not when they end at different Redis processes, as after a failover that only one of them noticed.
         """
         while True:
-            with contextlib.suppress(TimeoutError):
-                async with asyncio.timeout(self._timing.canary):
-                    await self._roll_call.wait()
-            called = self._roll_call.is_set()
-            self._roll_call.clear()
+            called, self._roll_call = self._roll_call, False
+            self._due.clear()
             with contextlib.suppress(BackplaneError, ResponseError):
                 await self._look_after(greet_all=called)
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(self._timing.canary):
+                    await self._due.wait()
 
     async def _look_after(self, *, greet_all: bool) -> None:
         link, now = self.commands.link, asyncio.get_running_loop().time()
@@ -162,7 +167,8 @@ class Shard:
     def hear(self, partition: Partition, message: bytes) -> None:
         """Something was said in a partition's channel for gaps."""
         if message == GREET:
-            self._roll_call.set()
+            self._roll_call = True
+            self._due.set()
             return
         partition.settling = False
         if message != SETTLED:

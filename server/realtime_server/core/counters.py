@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-import bisect
 from collections import Counter
+
+from realtime_server.core.latency import LatencyHistogram
 
 DELIVERY_BUCKETS = (0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5)
 """Upper bounds in seconds."""
@@ -14,7 +15,7 @@ class Counters:
 
     __slots__ = (
         "accept_cost_total", "accept_costs", "accepted", "backplane_gaps", "bytes_received", "bytes_sent",
-        "command_errors", "delivery_counts", "delivery_sum", "disconnects", "drained_connections", "drains",
+        "command_errors", "delivery", "disconnects", "drained_connections", "drains",
         "handshakes_rejected", "messages_received", "messages_sent", "outbox_bytes", "publications",
         "publications_dropped", "recoveries",
     )  # fmt: skip
@@ -37,13 +38,11 @@ class Counters:
         self.outbox_bytes = 0
         self.accept_costs = 0
         self.accept_cost_total = 0.0
-        self.delivery_counts = [0] * (len(DELIVERY_BUCKETS) + 1)
-        self.delivery_sum = 0.0
+        self.delivery = LatencyHistogram(DELIVERY_BUCKETS)
 
     def observe_delivery(self, seconds: float) -> None:
         """Count one publication's way through this server."""
-        self.delivery_counts[bisect.bisect_left(DELIVERY_BUCKETS, seconds)] += 1
-        self.delivery_sum += seconds
+        self.delivery.observe(seconds)
 
     def observe_accept(self, cpu_seconds: float) -> None:
         """Count what one connection has cost, from its first byte to its open session."""

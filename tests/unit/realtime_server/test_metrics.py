@@ -39,6 +39,16 @@ def test_counts_are_those_of_the_node() -> None:
     assert found["api_requests_total", (("method", "publish"), ("status", "200"), *WORKER)] == 4
 
 
+def test_the_roundtrip_through_the_backplane_is_a_histogram() -> None:
+    """The broker measures it."""
+    node = make_node()
+    node.broker.roundtrips.observe(0.002)
+    found = samples(node)
+    assert found["backplane_roundtrip_seconds_bucket", (("le", "0.001"), *WORKER)] == 0
+    assert found["backplane_roundtrip_seconds_bucket", (("le", "0.0025"), *WORKER)] == 1
+    assert found["backplane_roundtrip_seconds_sum", WORKER] == 0.002
+
+
 async def test_the_time_of_a_publication_is_a_histogram() -> None:
     """Buckets are cumulative and end with infinity."""
     node = make_node()
