@@ -146,13 +146,15 @@ class Link:
         self._pending.clear()
 
     async def close(self) -> None:
-        """End it; idempotent."""
+        """End it; idempotent. The connection is closed even when this is cancelled."""
         self.break_up("closed")
         for task in self._tasks:
             task.cancel()
-        await asyncio.gather(*self._tasks, return_exceptions=True)
-        with contextlib.suppress(RedisError, OSError):
-            await self._wire.disconnect(nowait=True)
+        try:
+            await asyncio.gather(*self._tasks, return_exceptions=True)
+        finally:
+            with contextlib.suppress(RedisError, OSError):
+                await self._wire.disconnect(nowait=True)
 
     async def call(self, *words: Word, replies: int = 1) -> Reply:
         """Send a command and return its (last) reply.

@@ -14,7 +14,7 @@ from realtime_server.backplane.redis_reply import as_int, as_list, milliseconds
 SUBSCRIBE_AT_ONCE = 512
 """Channels in one command when all are subscribed again."""
 WORKER_SECONDS = 172_800.0
-"""How long the count of a worker's writes is kept while the worker is away."""
+"""How long the count of a worker's publications is kept while the worker is away."""
 GREET, SETTLED = b"greet", b"settled"
 """In the channel for gaps: every worker should greet, for the primary is another run; all have greeted. Else a loss."""
 
@@ -49,7 +49,7 @@ class Partition:
         self._timing = timing
         self._pubsub = pubsub
         self._made = 0
-        """How many writes Redis has confirmed to this worker."""
+        """How many publications with history Redis has confirmed to this worker."""
         self._all = 0
         """The greatest number that any publication carried."""
 
@@ -58,7 +58,7 @@ class Partition:
         return not self.settling and self.canary.proven and not self.canary.overdue(now)
 
     def confirm(self, made: int) -> None:
-        """Redis has confirmed a write of this worker."""
+        """Redis has confirmed a publication of this worker."""
         self._made = max(self._made, made)
 
     def see(self, number: int) -> None:
@@ -79,11 +79,10 @@ class Partition:
     async def beat(self, link: Link) -> None:
         """Say that this worker lives, and send the canary."""
         message = self.canary.send(asyncio.get_running_loop().time())
-        made = await link.run(
-            scripts.BEAT, (self.made_key, self.seen_key),
+        await link.run(
+            scripts.BEAT, (self.seen_key, self.made_key),
             self._worker, self._pubsub.publish, self.echo, message, milliseconds(WORKER_SECONDS),
         )  # fmt: skip
-        self.confirm(as_int(made))
 
     async def leave(self, link: Link) -> None:
         """The worker ends: nobody has to wait for it."""

@@ -1,7 +1,7 @@
 -- A worker says hello after it has connected, before it does anything else: find out whether publications were lost.
--- KEYS[1]: generation. KEYS[2]: hash worker -> how many writes it has made, '' -> how many publications all have made.
+-- KEYS[1]: generation. KEYS[2]: hash worker -> how many publications it has made, '' -> how many all have.
 -- KEYS[3]: sorted set worker -> when it was last seen (ms). KEYS[4]: set of the workers that are waited for.
--- ARGV: worker, how many of its writes were confirmed to it, of how many of all publications it knows, candidate
+-- ARGV: worker, how many of its publications were confirmed to it, of how many of all publications it knows, candidate
 -- generation, the command that publishes, pub/sub channel for gaps, how long a partition settles, after how long a
 -- silent worker is gone, how long it is remembered (the last three in ms).
 -- Returns the worker's count and that of all publications, and 1 while the partition settles.

@@ -1,10 +1,10 @@
 -- Append a publication and deliver it, unless it came before.
--- KEYS[4]: hash worker -> how many writes it has made, '' -> how many publications all have. KEYS[5]: what was returned for this idempotency key; absent
+-- KEYS[4]: hash worker -> how many publications it has made, '' -> how many publications all have. KEYS[5]: what was returned for this idempotency key; absent
 -- when the publication has none.
 -- ARGV: the command that publishes, pub/sub channel, publication, size, ttl, how long the position is kept (both
 -- milliseconds), candidate epoch, worker, how long the idempotency key is kept (milliseconds), version ('' for none,
 -- else 20 digits, so that their order is that of the numbers), version epoch.
--- Returns offset, epoch, and how many writes the worker has made.
+-- Returns offset, epoch, and how many publications the worker has made.
 if settling() then
     return SETTLING
 end
