@@ -151,7 +151,8 @@ def endpoint_of(url: str, tls: Options | None = None) -> Endpoint:
     if mode is Mode.CLUSTER and options.pop("db", 0) != 0:
         raise ValueError("a cluster has one database, 0")
     default_port = SENTINEL_PORT if mode is Mode.SENTINEL else REDIS_PORT
-    addresses = tuple(_address(text, default_port) for text in hosts.split(","))
+    by_path: tuple[Address, ...] = (("", 0),)
+    addresses = by_path if scheme == "unix" else tuple(_address(text, default_port) for text in hosts.split(","))
     asked = {name: query[f"sentinel_{name}"][0] for name in ("username", "password") if f"sentinel_{name}" in query}
     sentinel_options = {
         name: value for name, value in options.items() if name.startswith("ssl_") or name == "connection_class"

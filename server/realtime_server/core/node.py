@@ -10,6 +10,8 @@ import uuid
 from collections.abc import Callable, Coroutine, Iterable, Sequence
 from dataclasses import dataclass
 
+import structlog
+
 from realtime_server import codes
 from realtime_server.codes import DisconnectCode
 from realtime_server.core import connecting, control, subscribing
@@ -27,6 +29,8 @@ from realtime_server.core.session import Session
 from realtime_server.core.subscription import Subscription
 from realtime_server.core.tasks import TaskGroup
 from realtime_server.core.values import Publication
+
+logger = structlog.get_logger()
 
 ANNOUNCE_SECONDS = 3.0
 """How often a worker tells the others of itself, for the API method `info`."""
@@ -114,7 +118,8 @@ class Node:
             try:
                 await self.broker.start(self, self.uid)
                 break
-            except BackplaneError:
+            except BackplaneError as error:
+                logger.warning("backplane is away", error=str(error))
                 await asyncio.sleep(RETRY_SECONDS * (1 + self._random.random()))
         for seconds, work, name in (
             (1.0, self._beat, "heartbeat"),

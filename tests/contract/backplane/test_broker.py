@@ -9,6 +9,7 @@ import pytest
 
 from realtime_server.core.values import HistoryOptions, HistoryQuery, Publication, StreamPosition
 from tests.contract.backplane.conftest import NODE, POSITION_SECONDS, Server
+from tests.kit.deadline import eventually
 
 KEPT = HistoryOptions(size=5, ttl_seconds=60)
 ALL = HistoryQuery(limit=-1)
@@ -255,8 +256,12 @@ async def test_channels_have_epochs_of_their_own(server: Server) -> None:
 
 
 async def test_a_broker_is_healthy_while_it_runs(server: Server) -> None:
-    """And not after it was stopped, which can be done twice."""
-    assert server.broker.healthy
+    """As soon as its first message to itself has come back; and not after it was stopped, which can be done twice."""
+
+    async def healthy() -> bool:
+        return server.broker.healthy
+
+    await eventually(healthy, bool, what="health", within=5, every=0.02)
     await server.broker.stop()
     await server.broker.stop()
     assert not server.broker.healthy
