@@ -58,6 +58,7 @@ CONFIG_DIRECTORY = "/etc/realtime/config"
 CONFIG_FILE = "config.json"
 CREDENTIALS_DIRECTORY = "/etc/realtime/credentials"
 TOKENS_DIRECTORY = "/etc/realtime/tokens"
+HOOKS_DIRECTORY = "/etc/realtime/hooks"
 REDIS_CREDENTIALS_DIRECTORY = "/etc/realtime/redis"
 
 # keys of the generated Secrets

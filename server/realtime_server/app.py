@@ -8,6 +8,7 @@ import math
 import signal
 import socket
 import time
+import uuid
 from collections.abc import Awaitable, Callable
 from importlib.metadata import version
 from pathlib import Path
@@ -19,13 +20,16 @@ from aiohttp import web
 from realtime_server import settings as configuration
 from realtime_server.admin import api_server, worker
 from realtime_server.admin.api_server import ApiServer
-from realtime_server.backplane.opening import open_backplane
+from realtime_server.backplane.opening import Backplane, open_backplane
 from realtime_server.core.auth import TokenVerifier
+from realtime_server.core.hooks import Backend, Hook
 from realtime_server.core.namespaces import ChannelOptions, Namespaces, PublishPermission
 from realtime_server.core.node import Node, NodeLimits, NodeSettings
 from realtime_server.core.server_api import ServerApi
 from realtime_server.core.serving import Serving
 from realtime_server.core.values import HistoryOptions
+from realtime_server.hooks.hook_metrics import HookCollector
+from realtime_server.hooks.opening import HookClient
 from realtime_server.keys import key_files
 from realtime_server.keys.remote_keys import HttpKeys, Source
 from realtime_server.listening import AcceptGroup, Entrance
@@ -54,9 +58,14 @@ def run_worker(settings: Settings, index: int, control_socket: Path) -> None:
     uvloop.run(_run(settings, index, control_socket))
 
 
-def make_node(settings: Settings, remote_keys: HttpKeys | None = None) -> Node:
+def make_node(
+    settings: Settings,
+    backplane: Backplane | None = None,
+    remote_keys: HttpKeys | None = None,
+    backend: Backend | None = None,
+) -> Node:
     """The node that the settings describe."""
-    broker, presence, *_ = open_backplane(settings)
+    backplane = backplane or open_backplane(settings)
     auth = settings.auth
     verifier = TokenVerifier(
         key_files.connection_keys(auth),
@@ -82,7 +91,7 @@ def make_node(settings: Settings, remote_keys: HttpKeys | None = None) -> Node:
         heartbeat_timeout=settings.heartbeat.timeout_seconds,
         anonymous=settings.auth.anonymous,
     )
-    return Node(node_settings, broker, presence, verifier)
+    return Node(node_settings, backplane.broker, backplane.presence, verifier, backend, backplane.occupancy)
 
 
 def namespaces_of(settings: Settings) -> Namespaces:
@@ -109,7 +118,9 @@ def _history_of(namespace: configuration.Namespace) -> HistoryOptions | None:
 async def _run(settings: Settings, index: int, control_socket: Path) -> None:
     loop = asyncio.get_running_loop()
     remote_keys = _remote_keys(settings)
-    node = make_node(settings, remote_keys)
+    backplane = open_backplane(settings)
+    hooks = _hooks(settings, backplane)
+    node = make_node(settings, backplane, remote_keys, hooks.backend if hooks is not None else None)
     serving = Serving(node)
     stop, stop_now = asyncio.Event(), asyncio.Event()
 
@@ -120,10 +131,12 @@ async def _run(settings: Settings, index: int, control_socket: Path) -> None:
     loop.set_exception_handler(_report)
     api = ApiServer(ServerApi(node), SecretFile(settings.api.key_file), data_bytes=settings.limits.outbox_bytes // 2)
     registry = registry_of(node, index, api.requests)
+    if hooks is not None:
+        registry.register(HookCollector(hooks.backend, index))
     api_runner = await api_server.serve(api)
     group = AcceptGroup((_clients(settings, node, loop), _backends(settings, api_runner)))
     control = await worker.serve(serving, control_socket, registry, listening=lambda: group.joined)
-    started = asyncio.create_task(_start(node, remote_keys), name="node-start")
+    started = asyncio.create_task(_start(node, remote_keys, hooks), name="node-start")
     pacing = asyncio.create_task(serving.run(), name="serving")
     stopping = asyncio.create_task(stop.wait(), name="stop")
     broken = asyncio.create_task(node.broken.wait(), name="broken")
@@ -151,6 +164,8 @@ async def _run(settings: Settings, index: int, control_socket: Path) -> None:
         await group.leave()
         await api_runner.cleanup()
         await control.cleanup()
+        if hooks is not None:
+            await hooks.stop()
         await node.stop()
         if remote_keys is not None:
             await remote_keys.stop()
@@ -165,11 +180,21 @@ def _remote_keys(settings: Settings) -> HttpKeys | None:
     return HttpKeys(Source(jwks.url, jwks.refresh_seconds, jwks.timeout_seconds, jwks.ca_file))
 
 
-async def _start(node: Node, remote_keys: HttpKeys | None) -> None:
+def _hooks(settings: Settings, backplane: Backplane) -> HookClient | None:
+    hooks = settings.hooks
+    if not any(hooks.of(hook) for hook in Hook) and hooks.events is None:
+        return None
+    queue_size = hooks.events.queue_size if hooks.events is not None else 1
+    return HookClient(hooks, backplane.open_queue("hooks", queue_size), str(uuid.uuid4()))
+
+
+async def _start(node: Node, remote_keys: HttpKeys | None, hooks: HookClient | None) -> None:
     """Do what has to be done before clients can come. Keys that cannot be read yet are no reason to stay away."""
     if remote_keys is not None:
         await remote_keys.start()
     await node.start()
+    if hooks is not None:
+        await hooks.start()
 
 
 def _report(_loop: asyncio.AbstractEventLoop, context: dict[str, object]) -> None:

@@ -128,6 +128,64 @@ class Auth(Model):
     leeway_seconds: Annotated[float, Field(ge=0, le=300)] = 5
 
 
+class HookEndpoint(Model):
+    """An address of the user's backend. `concurrency`: calls of one worker that run at the same time."""
+
+    url: Annotated[str, Field(pattern="^https?://[^/]+")]
+    timeout_seconds: Annotated[float, Field(gt=0, le=60)] = 1
+    concurrency: Annotated[int, Field(ge=1, le=10_000)] = 100
+
+
+class RequestHook(HookEndpoint):
+    """A question to the backend; `when_down`: what becomes of the command while it does not answer.
+
+    `namespaces`: only for channels of these; empty: all.
+    """
+
+    when_down: Literal["deny", "allow"] = "deny"
+    namespaces: tuple[str, ...] = ()
+
+
+class EventHook(HookEndpoint):
+    """Where events are told, and which. `queue_size`: events that wait in the whole cluster; then the oldest go."""
+
+    timeout_seconds: Annotated[float, Field(gt=0, le=60)] = 5
+    disconnects: bool = True
+    channels: bool = False
+    queue_size: Annotated[int, Field(ge=100, le=10_000_000)] = 100_000
+
+
+class Hooks(Model):
+    """What the backend is asked and told. Headers of clients that it is to see are named in lower case."""
+
+    connect: RequestHook | None = None
+    refresh: RequestHook | None = None
+    subscribe: RequestHook | None = None
+    publish: RequestHook | None = None
+    sub_refresh: RequestHook | None = None
+    rpc: RequestHook | None = None
+    events: EventHook | None = None
+    forward_headers: tuple[Annotated[str, Field(pattern="^[a-z0-9-]+$")], ...] = ()
+    secret_file: Path | None = None
+    ca_file: Path | None = None
+
+    def of(self, name: str) -> RequestHook | None:
+        """The hook of this name."""
+        found = getattr(self, name)
+        assert found is None or isinstance(found, RequestHook)
+        return found
+
+    @model_validator(mode="after")
+    def _namespaces_where_there_are_channels(self) -> Self:
+        for name in ("connect", "refresh", "rpc"):
+            hook = self.of(name)
+            if hook is not None and hook.namespaces:
+                raise ValueError(f"{name}.namespaces: only questions about a channel can be limited to namespaces")
+        if self.rpc is not None and self.rpc.when_down == "allow":
+            raise ValueError("rpc.when_down: a call has no answer without the backend; leave it deny")
+        return self
+
+
 class Api(Model):
     """The HTTP server API; without a key file every call is refused."""
 
@@ -224,6 +282,7 @@ class Settings(Model):
     origins: tuple[str, ...] = ()
     namespaces: tuple[Namespace, ...] = ()
     auth: Auth = Auth()
+    hooks: Hooks = Hooks()
     api: Api = Api()
     admin: Admin = Admin()
     backplane: Backplane = Backplane()

@@ -17,7 +17,7 @@ from realtime_operator.api.v1alpha1_server import Token
 from realtime_operator.builders.config_map import server_config
 from realtime_operator.builders.replica_set import build_replica_set
 from realtime_server import settings
-from realtime_server.settings import JsonWebKeys, Settings, TokenKeyFile
+from realtime_server.settings import EventHook, JsonWebKeys, RequestHook, Settings, TokenKeyFile
 from tests.kit.document import object_at, objects_at
 from tests.kit.manifests import SETTINGS, cluster_of
 
@@ -46,6 +46,11 @@ EVERYTHING: JsonObject = {
         },
         {"name": "n" * 63, "history": {"size": 100000, "ttl": "720h"}, "publish": "subscribers"},
     ],
+    "hooks": {
+        "publish": {"url": "http://backend", "whenDown": "allow", "namespaces": ["default"]},
+        "events": {"url": "http://backend", "queueSize": 100},
+        "secretRef": REFERENCE,
+    },
     "auth": {
         "anonymous": True,
         "tokens": [{"secretRef": REFERENCE}],
@@ -108,6 +113,9 @@ def test_every_field_of_the_spec_reaches_the_server() -> None:
         TokenKeyFile(algorithm="HS256", file=Path("/etc/realtime/tokens/subscription-0")),
     )
     assert (read.auth.jwks, read.auth.leeway_seconds) == (JsonWebKeys(url="https://id.example/keys"), 300)
+    assert read.hooks.publish == RequestHook(url="http://backend", when_down="allow", namespaces=("default",))
+    assert read.hooks.events == EventHook(url="http://backend", queue_size=100)
+    assert read.hooks.secret_file == Path("/etc/realtime/hooks/secret")
     assert read.backplane.redis is not None
     assert read.backplane.redis.url_file == Path("/etc/realtime/redis/url")
     assert read.drain.timeout_seconds == 2592000

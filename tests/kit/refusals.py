@@ -165,6 +165,21 @@ REFUSALS = (
         {"auth": {"jwks": {"url": "id.example.com/keys"}}},
     ),
     Refusal(
+        "spec.hooks.connect.url",
+        "must be an address like http://backend.default.svc/realtime",
+        {"hooks": {"connect": {"url": "backend"}}},
+    ),
+    Refusal(
+        "spec.hooks.publish.timeout",
+        "timeout must be at most 1m: clients wait for the answer",
+        {"hooks": {"publish": {"url": "http://backend", "timeout": "2m"}}},
+    ),
+    Refusal(
+        "spec.hooks.forwardHeaders",
+        "forwardHeaders are names of HTTP headers in lower case, like cookie",
+        {"hooks": {"forwardHeaders": ["X Y"]}},
+    ),
+    Refusal(
         "spec.backplane.redis",
         "set managed or external, not both: the servers use one Redis",
         {"backplane": {"redis": {"managed": {}, "external": {"urlSecretRef": {"name": "redis", "key": "url"}}}}},

@@ -18,6 +18,7 @@ from realtime_operator.api.base import JsonObject, Model, rule
 from realtime_operator.api.errors import InvalidCluster, findings_of
 from realtime_operator.api.fields import Annotations, Duration, Rate, Share
 from realtime_operator.api.lists import MAP_BY_NAME
+from realtime_operator.api.v1alpha1_hooks import Hooks
 from realtime_operator.api.v1alpha1_pod import Image, Pod, Resources
 from realtime_operator.api.v1alpha1_server import Authentication, Namespace, SecretReference, Server, ServerApi
 from realtime_operator.api.v1alpha1_status import RealtimeClusterStatus
@@ -180,6 +181,8 @@ class RealtimeClusterSpec(Model):
     """Kinds of channels and their options."""
     auth: Authentication = Authentication()
     """Who may connect."""
+    hooks: Hooks = Hooks()
+    """What servers ask your backend, and tell it."""
     api: ServerApi = ServerApi()
     """The HTTP API for backends."""
     backplane: Backplane = Backplane()

@@ -9,6 +9,7 @@ from realtime_operator import naming
 from realtime_operator.api.base import JsonObject, JsonValue
 from realtime_operator.api.v1alpha1 import RealtimeCluster
 from realtime_operator.api.v1alpha1_server import Limits, Namespace, Token
+from realtime_operator.builders.hooks import hooks_config
 from realtime_operator.builders.manifest import metadata, sealed
 from realtime_operator.builders.redis_service import redis_address
 
@@ -54,6 +55,7 @@ def server_config(cluster: RealtimeCluster) -> JsonObject:
         "origins": [*server.origins],
         "namespaces": [_namespace(namespace) for namespace in cluster.spec.namespaces],
         "auth": _auth(cluster),
+        "hooks": hooks_config(cluster),
         "api": {"key_file": f"{naming.CREDENTIALS_DIRECTORY}/{naming.KEY_API}"},
         "admin": {"token_file": f"{naming.CREDENTIALS_DIRECTORY}/{naming.KEY_ADMIN_TOKEN}"},
         "backplane": {"redis": _redis(cluster), "prefix": f"{cluster.metadata.namespace}.{cluster.metadata.name}"},

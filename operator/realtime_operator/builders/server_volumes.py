@@ -8,6 +8,7 @@ from realtime_operator.api.v1alpha1 import RealtimeCluster
 from realtime_operator.builders import pod
 from realtime_operator.builders.config_map import URL_FILE, token_files
 from realtime_operator.builders.credentials_secret import generated_keys
+from realtime_operator.builders.hooks import SECRET_FILE
 
 TEMPORARY_LIMIT = "64Mi"
 
@@ -25,6 +26,7 @@ def server_volumes(cluster: RealtimeCluster, revision: str) -> list[JsonValue]:
         },
         _projected("credentials", _credentials(cluster)),
         *([_projected("tokens", tokens)] if tokens else []),
+        *_hooks(cluster),
         _redis(cluster),
         pod.temporary_volume(TEMPORARY_LIMIT),
     ]
@@ -36,6 +38,7 @@ def server_mounts(cluster: RealtimeCluster) -> list[JsonValue]:
         pod.mount("config", naming.CONFIG_DIRECTORY),
         pod.mount("credentials", naming.CREDENTIALS_DIRECTORY),
         *([pod.mount("tokens", naming.TOKENS_DIRECTORY)] if token_files(cluster) else []),
+        *([pod.mount("hooks", naming.HOOKS_DIRECTORY)] if cluster.spec.hooks.secret_ref else []),
         pod.mount("redis", naming.REDIS_CREDENTIALS_DIRECTORY),
         pod.mount("tmp", pod.TEMPORARY_DIRECTORY, read_only=False),
     ]
@@ -52,6 +55,11 @@ def _credentials(cluster: RealtimeCluster) -> list[JsonValue]:
 def _tokens(cluster: RealtimeCluster) -> list[JsonValue]:
     found = ((token.secret_ref, file) for file, token in token_files(cluster).items())
     return [_source(reference.name, {reference.key: file}) for reference, file in found]
+
+
+def _hooks(cluster: RealtimeCluster) -> list[JsonObject]:
+    secret = cluster.spec.hooks.secret_ref
+    return [] if secret is None else [pod.secret_volume("hooks", secret.name, {secret.key: SECRET_FILE})]
 
 
 def _redis(cluster: RealtimeCluster) -> JsonObject:

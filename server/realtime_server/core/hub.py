@@ -8,6 +8,7 @@ from collections.abc import Callable, Mapping
 
 from realtime_server import codes
 from realtime_server.core.channel import Channel, Joining
+from realtime_server.core.channel_watch import ChannelWatch
 from realtime_server.core.commands import SubscribeResult
 from realtime_server.core.counters import Counters
 from realtime_server.core.join import Join, Wanted, is_complete
@@ -47,6 +48,7 @@ class Hub:
         counters: Counters,
         tasks: TaskGroup,
         clock: Callable[[], float],
+        watch: ChannelWatch | None = None,
     ) -> None:
         self.channels: dict[str, Channel] = {}
         self._namespaces = namespaces
@@ -55,6 +57,7 @@ class Hub:
         self._counters = counters
         self._tasks = tasks
         self._clock = clock
+        self._watch = watch
 
     def options_of(self, channel: str) -> ChannelOptions | None:
         """The options of a channel; None for one that cannot exist."""
@@ -104,6 +107,8 @@ class Hub:
             if not channel.live:
                 await self._broker.subscribe(channel.name)
                 channel.live = True
+                if self._watch is not None:
+                    await self._watch.occupied(channel.name)
 
     async def _position(self, channel: Channel, wanted: Wanted) -> SubscribeResult:
         options = channel.options
@@ -173,6 +178,8 @@ class Hub:
                 channel.retire()
                 with contextlib.suppress(BackplaneError):
                     await self._broker.unsubscribe(channel.name)
+                if self._watch is not None:
+                    await self._watch.vacated(channel.name)
             if channel.unused and not channel.live and self.channels.get(channel.name) is channel:
                 del self.channels[channel.name]
 

@@ -17,6 +17,7 @@ from realtime_server.codes import DisconnectCode
 from realtime_server.core import connecting, control, subscribing
 from realtime_server.core.admission import Admission, resumes
 from realtime_server.core.auth import TokenRefusedError, TokenVerifier
+from realtime_server.core.channel_watch import ChannelWatch
 from realtime_server.core.claims import Claims
 from realtime_server.core.commands import Command, token_of
 from realtime_server.core.counters import Counters
@@ -24,6 +25,7 @@ from realtime_server.core.grant import Grant
 from realtime_server.core.hooks import Backend, Hook, NoBackend, TransportInfo
 from realtime_server.core.hub import PRESENCE_RENEW_SECONDS, Hub
 from realtime_server.core.namespaces import Namespaces
+from realtime_server.core.occupancy import ChannelOccupancy
 from realtime_server.core.ports import BackplaneError, Broker, Connection, NodeInfo, PresenceStore, Wire
 from realtime_server.core.session import Session
 from realtime_server.core.subscription import Subscription
@@ -36,6 +38,8 @@ ANNOUNCE_SECONDS = 3.0
 """How often a worker tells the others of itself, for the API method `info`."""
 FORGET_AFTER = 3.5
 """A worker that was silent for this many announcements is gone."""
+WATCH_SECONDS = 3.0
+"""How often channels are looked for that were left without a word."""
 CONNECT_SECONDS = 10.0
 """How long a client may take to send its connect command."""
 RETRY_SECONDS = 0.5
@@ -79,6 +83,7 @@ class Node:
         presence: PresenceStore,
         verifier: TokenVerifier,
         backend: Backend | None = None,
+        occupancy: ChannelOccupancy | None = None,
         *,
         clock: Callable[[], float] = time.monotonic,
         wall_clock: Callable[[], float] = time.time,
@@ -107,7 +112,9 @@ class Node:
         self.broken = asyncio.Event()
         """Set when periodic work has failed in a way that nobody foresaw: this worker must be replaced."""
         self._tasks = TaskGroup(self.broken.set)
-        self.hub = Hub(settings.namespaces, broker, presence, self.counters, self._tasks, clock)
+        watched = occupancy is not None and self.backend.watches_channels
+        self._watch = ChannelWatch(occupancy, self.backend) if watched and occupancy is not None else None
+        self.hub = Hub(settings.namespaces, broker, presence, self.counters, self._tasks, clock, self._watch)
         self._random = random.Random()  # noqa: S311 - spreads pings, nothing depends on it
 
     # life
@@ -127,6 +134,8 @@ class Node:
             (PRESENCE_RENEW_SECONDS, self.hub.renew_presence, "presence"),
         ):
             self._tasks.spawn(self._every(seconds, work), name)
+        if self._watch is not None:
+            self._tasks.spawn(self._every(WATCH_SECONDS, self._watch.catch_up), "channel-watch")
 
     async def stop(self) -> None:
         """End the periodic work and the links to the backplane."""

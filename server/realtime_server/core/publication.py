@@ -52,17 +52,29 @@ def content_of(data: bytes, *, info: ClientInfo | None = None, tags: Mapping[str
     Line feeds separate replies in a message of the JSON protocol, so none may be in it. In legal JSON they occur
     between tokens only.
     """
-    return Content(data.replace(b"\n", b" ").replace(b"\r", b" "), info, dict(tags) if tags else None)
+    return Content(_one_line(data), info, dict(tags) if tags else None)
 
 
 def binary_content_of(data: bytes, *, info: ClientInfo | None = None, tags: Mapping[str, str] | None = None) -> Content:
     """A publication of any bytes; they count as JSON if they are."""
+    found = as_json(data)
+    if found is None:
+        return Content(data, info, dict(tags) if tags else None, binary=True)
+    return Content(found, info, dict(tags) if tags else None)
+
+
+def as_json(data: bytes) -> bytes | None:
+    """The data in one line if it is JSON, else None."""
     try:
         data.decode()  # the JSON decoder does not look into the strings of raw data
         msgspec.json.decode(data, type=msgspec.Raw)
     except (ValueError, RecursionError):
-        return Content(data, info, dict(tags) if tags else None, binary=True)
-    return content_of(data, info=info, tags=tags)
+        return None
+    return _one_line(data)
+
+
+def _one_line(data: bytes) -> bytes:
+    return data.replace(b"\n", b" ").replace(b"\r", b" ")
 
 
 def pack(event: Event) -> bytes:

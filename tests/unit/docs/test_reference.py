@@ -14,6 +14,8 @@ from realtime_operator.settings import Settings as OperatorSettings
 from realtime_server import codes
 from realtime_server.app import make_node
 from realtime_server.codes import DisconnectCode, ErrorCode, UnsubscribeCode
+from realtime_server.hooks.hook_metrics import HookCollector
+from realtime_server.hooks.http_backend import HttpBackend
 from realtime_server.metrics import NodeCollector
 from realtime_server.settings import Settings
 
@@ -83,7 +85,8 @@ def test_defaults_of_the_server_are_documented() -> None:
 
 def test_metrics_of_the_server_are_documented() -> None:
     """server-metrics.md has every metric of a worker, and the supervisor's own one."""
-    families = NodeCollector(make_node(Settings()), 0, {}).collect()
+    collectors = [NodeCollector(make_node(Settings()), 0, {}), HookCollector(HttpBackend({}, None), 0)]
+    families = [family for collector in collectors for family in collector.collect()]
     names = {f"{family.name}_total" if family.type == "counter" else family.name for family in families}
     text = (REFERENCE / "server-metrics.md").read_text().partition("\n## ")[0]
     documented = set(re.findall(r"^\| `(\w+)", text, flags=re.MULTILINE))

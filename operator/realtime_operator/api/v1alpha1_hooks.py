@@ -1,0 +1,107 @@
+"""The part of the spec about the user's backend: what servers ask it and tell it."""
+
+from __future__ import annotations
+
+import re
+from typing import Annotated, Literal
+
+from pydantic import Field
+
+from realtime_operator.api import duration
+from realtime_operator.api.base import Model, rule
+from realtime_operator.api.fields import Duration, NamespaceName, Text, cel_is_duration
+from realtime_operator.api.lists import SET
+from realtime_operator.api.v1alpha1_server import URL, SecretReference
+
+HEADER = "^[a-z0-9-]+$"
+MOST_SECONDS = 60
+
+
+class HookEndpoint(Model):
+    """An address of the backend."""
+
+    url: Annotated[str, Field(max_length=2048)]
+    """Where requests are posted: http:// or https://."""
+    timeout: Duration = "1s"
+    """How long an answer may take, up to 1m."""
+    concurrency: Annotated[int, Field(ge=1, le=10_000)] = 100
+    """Requests of one worker that run at the same time; ten times as many may wait."""
+
+    @rule(
+        f"self.url.matches('{URL}')",
+        "must be an address like http://backend.default.svc/realtime",
+        field="url",
+    )
+    def _url_is_one(self) -> bool:
+        return re.fullmatch(URL, self.url) is not None
+
+    @rule(
+        f"!{cel_is_duration('self.timeout')} || duration(self.timeout) <= duration('{MOST_SECONDS}s')",
+        "timeout must be at most 1m: clients wait for the answer",
+        field="timeout",
+    )
+    def _timeout_is_short(self) -> bool:
+        return self.timeout_seconds <= MOST_SECONDS
+
+    @property
+    def timeout_seconds(self) -> int:
+        """`timeout` in seconds."""
+        return duration.seconds(self.timeout)
+
+
+class Hook(HookEndpoint):
+    """A question to the backend about a connection."""
+
+    when_down: Literal["deny", "allow"] = "deny"
+    """While the backend does not answer: refuse, or go on as if there were no hook."""
+
+
+class ChannelHook(Hook):
+    """A question to the backend about a channel."""
+
+    namespaces: Annotated[tuple[NamespaceName, ...], Field(max_length=64), SET] = ()
+    """Ask only for channels of these namespaces. Empty: for all."""
+
+
+class EventHook(HookEndpoint):
+    """Where the backend is told what happens; each event at least once."""
+
+    timeout: Duration = "5s"
+    """How long an answer may take, up to 1m."""
+    disconnects: bool = True
+    """Tell which clients have gone."""
+    channels: bool = False
+    """Tell which channels get their first subscriber and lose their last one, in the whole cluster."""
+    queue_size: Annotated[int, Field(ge=100, le=10_000_000)] = 100_000
+    """Events that may wait in Redis. Above, the oldest go."""
+
+
+class Hooks(Model):
+    """What servers ask the user's backend, and what they tell it."""
+
+    connect: Hook | None = None
+    """May a client without a token connect, and who is it?"""
+    refresh: Hook | None = None
+    """May a connection go on that the connect hook has let in for a while?"""
+    subscribe: ChannelHook | None = None
+    """May a client subscribe?"""
+    sub_refresh: ChannelHook | None = None
+    """May a subscription go on that the subscribe hook has let in for a while?"""
+    publish: ChannelHook | None = None
+    """May a client publish, and what?"""
+    rpc: HookEndpoint | None = None
+    """Answer a client's call."""
+    events: EventHook | None = None
+    """Be told of disconnects and of channels."""
+    forward_headers: Annotated[tuple[Text, ...], Field(max_length=32), SET] = ()
+    """Headers of the client's HTTP request that the backend gets too, in lower case."""
+    secret_ref: SecretReference | None = None
+    """The key that signs requests. Absent: they are not signed."""
+
+    @rule(
+        f"!has(self.forwardHeaders) || self.forwardHeaders.all(name, name.matches('{HEADER}'))",
+        "forwardHeaders are names of HTTP headers in lower case, like cookie",
+        field="forwardHeaders",
+    )
+    def _headers_are_headers(self) -> bool:
+        return all(re.fullmatch(HEADER, name) for name in self.forward_headers)

@@ -1,0 +1,48 @@
+"""The part of the server's configuration about the user's backend."""
+
+from __future__ import annotations
+
+from realtime_operator import naming
+from realtime_operator.api.base import JsonObject, JsonValue
+from realtime_operator.api.v1alpha1 import RealtimeCluster
+from realtime_operator.api.v1alpha1_hooks import ChannelHook, EventHook, Hook, HookEndpoint
+
+SECRET_FILE = "secret"  # noqa: S105 - the name of a file
+
+
+def hooks_config(cluster: RealtimeCluster) -> JsonObject:
+    """Build it. Durations in seconds."""
+    hooks = cluster.spec.hooks
+    return {
+        "connect": _endpoint(hooks.connect),
+        "refresh": _endpoint(hooks.refresh),
+        "subscribe": _endpoint(hooks.subscribe),
+        "sub_refresh": _endpoint(hooks.sub_refresh),
+        "publish": _endpoint(hooks.publish),
+        "rpc": _endpoint(hooks.rpc),
+        "events": _endpoint(hooks.events),
+        "forward_headers": [*hooks.forward_headers],
+        "secret_file": None if hooks.secret_ref is None else f"{naming.HOOKS_DIRECTORY}/{SECRET_FILE}",
+    }
+
+
+def _endpoint(endpoint: HookEndpoint | None) -> JsonValue:
+    if endpoint is None:
+        return None
+    config: JsonObject = {
+        "url": endpoint.url,
+        "timeout_seconds": endpoint.timeout_seconds,
+        "concurrency": endpoint.concurrency,
+    }
+    match endpoint:
+        case ChannelHook():
+            config |= {"when_down": endpoint.when_down, "namespaces": [*endpoint.namespaces]}
+        case Hook():
+            config |= {"when_down": endpoint.when_down}
+        case EventHook():
+            config |= {
+                "disconnects": endpoint.disconnects,
+                "channels": endpoint.channels,
+                "queue_size": endpoint.queue_size,
+            }
+    return config

@@ -1,0 +1,1 @@
+"""The user's backend over HTTP: asked before a client is answered, and told of events."""

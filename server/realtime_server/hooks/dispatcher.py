@@ -1,0 +1,176 @@
+"""Tells the backend of events, each at least once: from a buffer to a durable queue, and from there over HTTP.
+
+Nothing is told in the order of the whole cluster: events carry the time when they happened.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import random
+import time
+import uuid
+from collections import Counter, deque
+from collections.abc import Callable, Sequence
+
+import msgspec
+import structlog
+
+from realtime_server.core.event_queue import EventQueue, QueuedEvent
+from realtime_server.core.hooks import ChannelOccupied, Disconnected, HookEvent
+from realtime_server.core.ports import BackplaneError
+from realtime_server.core.tasks import has_failed
+from realtime_server.hooks.endpoint import BackendDownError, Endpoint
+
+logger = structlog.get_logger()
+
+BUFFERED = 10_000
+"""Events that may wait for the queue; then the oldest go, counted."""
+BATCH = 100
+"""Events in one request, at most."""
+WAIT_SECONDS = 1.0
+"""How long a look into the queue waits for something."""
+RETRY_SECONDS = (0.5, 30.0)
+"""The first and the longest pause after a request that failed."""
+LEAST_IDLE_SECONDS = 15.0
+IDLE_TIMEOUTS = 4
+"""After so many timeouts of a request, or LEAST_IDLE_SECONDS, another worker may take an event over."""
+
+
+class EventDispatcher:
+    """`emit` may be called at any time; what it takes is delivered between `start` and `stop`.
+
+    `disconnects` and `channels` say which events are wanted; `told` counts by what became of them.
+    """
+
+    def __init__(
+        self,
+        queue: EventQueue,
+        endpoint: Endpoint,
+        consumer: str,
+        *,
+        disconnects: bool,
+        channels: bool,
+        wall_clock: Callable[[], float] = time.time,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self.endpoint = endpoint
+        self.channels = channels
+        self.told: Counter[str] = Counter()
+        self._disconnects = disconnects
+        self._queue = queue
+        self._consumer = consumer
+        self._wall_clock = wall_clock
+        self._clock = clock
+        self._buffer: deque[bytes] = deque()
+        self._emitted = asyncio.Event()
+        self._tasks: list[asyncio.Task[None]] = []
+        self._pause = RETRY_SECONDS[0]
+        self._idle = max(LEAST_IDLE_SECONDS, IDLE_TIMEOUTS * endpoint.timeout)
+        self._reclaimed_at = clock()
+
+    def emit(self, event: HookEvent) -> None:
+        """Keep an event to be told; never blocks. Over the bound the oldest goes."""
+        if not (self._disconnects if isinstance(event, Disconnected) else self.channels):
+            return
+        if len(self._buffer) >= BUFFERED:
+            self._buffer.popleft()
+            self._lose(1)
+        self._buffer.append(encode(event, self._wall_clock()))
+        self._emitted.set()
+
+    async def start(self) -> None:
+        """Begin to deliver."""
+        for work, name in ((self._fill, "hook-events-queue"), (self._deliver, "hook-events-deliver")):
+            task = asyncio.create_task(work(), name=name)
+            task.add_done_callback(has_failed)
+            self._tasks.append(task)
+
+    async def stop(self) -> None:
+        """Put into the queue what is left, and end: another worker delivers it. Idempotent."""
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+        self._tasks = []
+        with contextlib.suppress(BackplaneError):
+            await self._empty_buffer()
+
+    async def _fill(self) -> None:
+        while True:
+            await self._emitted.wait()
+            self._emitted.clear()
+            try:
+                await self._empty_buffer()
+            except BackplaneError as error:
+                logger.warning("events wait for the backplane", waiting=len(self._buffer), error=str(error))
+                await asyncio.sleep(RETRY_SECONDS[0])
+                self._emitted.set()
+
+    async def _empty_buffer(self) -> None:
+        while self._buffer:
+            event = self._buffer[0]
+            if not await self._queue.append(event):
+                self._lose(1)
+            if self._buffer and self._buffer[0] is event:
+                self._buffer.popleft()
+
+    async def _deliver(self) -> None:
+        while True:
+            try:
+                taken = await self._take()
+                if taken:
+                    await self._post(taken)
+            except BackplaneError as error:
+                logger.warning("events cannot be read", error=str(error))
+                await asyncio.sleep(RETRY_SECONDS[0])
+
+    async def _take(self) -> Sequence[QueuedEvent]:
+        now = self._clock()
+        if now - self._reclaimed_at >= self._idle / 3:
+            self._reclaimed_at = now
+            found = await self._queue.reclaim(self._consumer, self._idle, BATCH)
+            if found:
+                return found
+        return await self._queue.take(self._consumer, BATCH, WAIT_SECONDS)
+
+    async def _post(self, taken: Sequence[QueuedEvent]) -> None:
+        """Deliver a batch, again and again until it is taken, or may be another worker's soon."""
+        body = msgspec.json.encode({"events": [msgspec.Raw(one.event) for one in taken]})
+        deadline = self._clock() + self._idle / 2
+        while True:
+            try:
+                await self.endpoint.call(body, {})
+            except BackendDownError as error:
+                logger.warning("events not delivered", events=len(taken), error=str(error))
+                await asyncio.sleep(self._pause * random.uniform(0.5, 1))  # noqa: S311 - spreads the workers
+                self._pause = min(2 * self._pause, RETRY_SECONDS[1])
+                if self._clock() > deadline:
+                    return  # whoever reclaims them next tries on
+                continue
+            self._pause = RETRY_SECONDS[0]
+            self.told["delivered"] += len(taken)
+            await self._queue.done([one.ident for one in taken])
+            return
+
+    def _lose(self, count: int) -> None:
+        self.told["dropped"] += count
+        if self.told["dropped"] == count:
+            logger.error("events are dropped: the queue is full, the backend does not take them")
+
+
+def encode(event: HookEvent, unix_seconds: float) -> bytes:
+    """An event as the backend gets it, with an id by which it knows one that comes again."""
+    document: dict[str, object] = {"id": str(uuid.uuid4()), "time": round(unix_seconds, 3)}
+    if isinstance(event, Disconnected):
+        document |= {
+            "type": "disconnect",
+            "client": event.client,
+            "user": event.user,
+            "code": event.code,
+            "reason": event.reason,
+            "connected_seconds": round(event.connected_seconds, 3),
+        }
+    else:
+        occupied = isinstance(event, ChannelOccupied)
+        document |= {"type": "channel_occupied" if occupied else "channel_vacated", "channel": event.channel}
+    return msgspec.json.encode(document)

@@ -1,0 +1,65 @@
+"""Prometheus metrics of the hooks of one worker, read from plain counters when they are asked for."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator
+
+from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, HistogramMetricFamily
+from prometheus_client.metrics_core import Metric
+from prometheus_client.registry import Collector
+
+from realtime_server.hooks.breaker import BreakerState
+from realtime_server.hooks.endpoint import Endpoint
+from realtime_server.hooks.http_backend import HttpBackend
+
+PREFIX = "realtime_server_hook_"
+EVENTS = "events"
+"""What the label `hook` says of the requests with events."""
+
+
+class HookCollector(Collector):
+    """All metrics of a worker's hooks, with the labels `worker` and `hook`."""
+
+    def __init__(self, backend: HttpBackend, worker: int, *, clock: Callable[[], float] = time.monotonic) -> None:
+        self._backend = backend
+        self._worker = str(worker)
+        self._clock = clock
+
+    def collect(self) -> Iterator[Metric]:
+        """What is now."""
+        requests = CounterMetricFamily(
+            PREFIX + "requests", "Requests to the backend, by what became of them.",
+            labels=["worker", "hook", "outcome"],
+        )  # fmt: skip
+        seconds = HistogramMetricFamily(
+            PREFIX + "seconds", "Time of a request, waiting for its turn included.", labels=["worker", "hook"]
+        )
+        in_flight = GaugeMetricFamily(
+            PREFIX + "in_flight", "Requests that run or wait for their turn.", labels=["worker", "hook"]
+        )
+        breaker = GaugeMetricFamily(
+            PREFIX + "breaker_open", "1 while the backend is left alone, because it did not answer.",
+            labels=["worker", "hook"],
+        )  # fmt: skip
+        for hook, endpoint in self._endpoints():
+            labels = [self._worker, hook]
+            for outcome, count in endpoint.usage.outcomes.items():
+                requests.add_metric([*labels, outcome.value], count)
+            seconds.add_metric(labels, endpoint.usage.seconds.cumulative(), endpoint.usage.seconds.total)
+            in_flight.add_metric(labels, endpoint.usage.in_flight)
+            breaker.add_metric(labels, int(endpoint.breaker.state(self._clock()) is not BreakerState.CLOSED))
+        yield from (requests, seconds, in_flight, breaker)
+        events = CounterMetricFamily(
+            PREFIX + "events", "Events that were delivered, or dropped over a bound.", labels=["worker", "outcome"]
+        )
+        if self._backend.events is not None:
+            for told in ("delivered", "dropped"):
+                events.add_metric([self._worker, told], self._backend.events.told[told])
+        yield events
+
+    def _endpoints(self) -> Iterator[tuple[str, Endpoint]]:
+        for hook, found in self._backend.hooks.items():
+            yield hook.value, found.endpoint
+        if self._backend.events is not None:
+            yield EVENTS, self._backend.events.endpoint

@@ -1,0 +1,65 @@
+"""The hooks that the settings ask for."""
+
+from __future__ import annotations
+
+import ssl
+from collections.abc import Callable
+
+import aiohttp
+
+from realtime_server import settings
+from realtime_server.core.event_queue import EventQueue
+from realtime_server.core.hooks import Hook
+from realtime_server.hooks.dispatcher import EventDispatcher
+from realtime_server.hooks.endpoint import Endpoint
+from realtime_server.hooks.http_backend import HttpBackend, HttpHook
+from realtime_server.settings import SecretFile
+
+CONNECTIONS = 512
+"""HTTP connections to the backend that one worker keeps, at most."""
+
+
+class HookClient:
+    """The HTTP side of all hooks of a worker: `backend` asks and tells between `start` and `stop`."""
+
+    def __init__(self, hooks: settings.Hooks, queue: EventQueue, consumer: str) -> None:
+        self._ca_file = hooks.ca_file
+        self._session: aiohttp.ClientSession | None = None
+        secret = SecretFile(hooks.secret_file).read
+        found = {
+            hook: HttpHook(self._endpoint(one, secret), one.when_down == "allow", frozenset(one.namespaces))
+            for hook in Hook
+            if (one := hooks.of(hook.value)) is not None
+        }
+        events = None
+        if hooks.events is not None:
+            endpoint = self._endpoint(hooks.events, secret)
+            events = EventDispatcher(
+                queue, endpoint, consumer, disconnects=hooks.events.disconnects, channels=hooks.events.channels
+            )
+        self.backend = HttpBackend(found, events)
+
+    def _endpoint(self, one: settings.HookEndpoint, secret: Callable[[], str]) -> Endpoint:
+        return Endpoint(
+            one.url, self._open_session, timeout=one.timeout_seconds, concurrency=one.concurrency, secret=secret
+        )
+
+    def _open_session(self) -> aiohttp.ClientSession:
+        assert self._session is not None
+        return self._session
+
+    async def start(self) -> None:
+        """Be ready to ask, and begin to tell."""
+        context = ssl.create_default_context(cafile=self._ca_file)
+        connector = aiohttp.TCPConnector(ssl=context, limit=CONNECTIONS)
+        self._session = aiohttp.ClientSession(connector=connector, cookie_jar=aiohttp.DummyCookieJar())
+        if self.backend.events is not None:
+            await self.backend.events.start()
+
+    async def stop(self) -> None:
+        """End it. Idempotent."""
+        if self.backend.events is not None:
+            await self.backend.events.stop()
+        if self._session is not None:
+            await self._session.close()
+            self._session = None

@@ -1,0 +1,1 @@
+"""Hooks of a real server process, with a real backend over HTTP."""

@@ -1,0 +1,110 @@
+"""What the backend is sent and answers, in the shapes of Centrifugo's proxy protocol."""
+
+from __future__ import annotations
+
+import base64
+import json
+from collections.abc import Callable
+
+import msgspec
+import pytest
+
+from realtime_server.core.claims import Claims
+from realtime_server.core.grant import Grant
+from realtime_server.core.hooks import Caller, Connected, Connecting, Published, Refreshed, TransportInfo
+from realtime_server.hooks import messages
+from realtime_server.hooks.messages import InvalidAnswerError
+from realtime_server.hooks.signature import sign
+
+CALLER = Caller("c1", "alice", TransportInfo("websocket", "json"), meta=b'{"plan":"pro"}')
+CLIENT = {"client": "c1", "transport": "websocket", "protocol": "json", "encoding": "json"}
+
+
+def b64(data: bytes) -> str:
+    """Base64."""
+    return base64.b64encode(data).decode()
+
+
+def test_a_client_that_wants_to_come_in() -> None:
+    """It has no user yet; what it sent goes along."""
+    request = Connecting(CALLER, b'{"ticket":7}', "js", "1.0", ("chat:a",))
+    assert json.loads(messages.connect_request(request)) == {
+        **CLIENT, "name": "js", "version": "1.0", "channels": ["chat:a"], "data": {"ticket": 7},
+    }  # fmt: skip
+
+
+def test_every_other_question() -> None:
+    """With the user and what its token says for the backend; what is empty is left out."""
+    sent = json.loads(messages.request_of(CALLER, channel="chat:a", data=b"", token=""))
+    assert sent == {**CLIENT, "user": "alice", "meta": {"plan": "pro"}, "channel": "chat:a"}
+
+
+def test_data_that_is_not_json_goes_in_base64() -> None:
+    """Clients of the Protobuf protocol may send any bytes."""
+    caller = Caller("c1", "alice", TransportInfo("websocket", "protobuf"))
+    sent = json.loads(messages.request_of(caller, method="add", data=b"\xff\x00"))
+    assert (sent["encoding"], sent["b64data"], "data" in sent) == ("binary", b64(b"\xff\x00"), False)
+
+
+@pytest.mark.parametrize(
+    ("answer", "read", "expected"),
+    [
+        (
+            {"user": "a", "expire_at": 9, "info": {"n": 1}, "b64data": b64(b"hi"), "meta": [1], "channels": ["x"],
+             "subs": {"y": {"b64info": b64(b"2"), "data": [3], "expire_at": 8}, "x": {}}},
+            lambda raw: msgspec.json.decode(raw, type=messages.ConnectAnswer).to_connected(renewed=True),
+            Connected(
+                Claims("a", 9.0, b'{"n": 1}', ("x", "y"),
+                       {"y": Grant(b"2", b"[3]", 8.0, renewed_by_hook=True), "x": Grant(renewed_by_hook=True)},
+                       b"[1]", renewed_by_hook=True),
+                b"hi",
+            ),
+        ),
+        (
+            {},
+            lambda raw: msgspec.json.decode(raw, type=messages.ConnectAnswer).to_connected(renewed=False),
+            Connected(Claims("")),
+        ),
+        (
+            {"expired": True, "expire_at": 5, "info": 1},
+            lambda raw: msgspec.json.decode(raw, type=messages.RefreshAnswer).to_refreshed(),
+            Refreshed(5.0, b"1", expired=True),
+        ),
+        (
+            {"data": {"better": 1}, "skip_history": True},
+            lambda raw: msgspec.json.decode(raw, type=messages.PublishAnswer).to_published(),
+            Published(b'{"better": 1}', skip_history=True),
+        ),
+        ({"data": [1]}, lambda raw: msgspec.json.decode(raw, type=messages.RpcAnswer).to_data(), b"[1]"),
+        ({}, lambda raw: msgspec.json.decode(raw, type=messages.RpcAnswer).to_data(), b"null"),
+    ],
+    ids=["connect", "connect anonymous", "refresh", "publish", "rpc", "rpc nothing"],
+)  # fmt: skip
+def test_answers(answer: object, read: Callable[[bytes], object], expected: object) -> None:
+    """As core takes them."""
+    assert read(json.dumps(answer).encode()) == expected
+
+
+@pytest.mark.parametrize(
+    ("read", "what"),
+    [
+        (lambda: messages.Error(399).to_code(), "error.code"),
+        (lambda: messages.Error(2000).to_code(), "error.code"),
+        (lambda: messages.Disconnect(3000).to_code(), "disconnect.code"),
+        (lambda: messages.Subscription(b64info=b64(b"{")).to_grant(renewed=False), "b64info"),
+        (lambda: messages.Subscription(b64data="%").to_grant(renewed=False), "b64data"),
+        (lambda: messages.Subscription(override=msgspec.Raw(b'{"presence":{}}')).to_grant(renewed=False), "override"),
+        (lambda: messages.ConnectAnswer(caps=msgspec.Raw(b"[1]")).to_connected(renewed=False), "caps"),
+    ],
+    ids=["error too small", "error too large", "disconnect", "info", "data", "override", "caps"],
+)
+def test_an_answer_that_cannot_be_followed_is_refused(read: Callable[[], object], what: str) -> None:
+    """By its name: nothing is left out in silence."""
+    with pytest.raises(InvalidAnswerError, match=what):
+        read()
+
+
+def test_signatures_can_be_checked_by_anybody() -> None:
+    """`printf '1700000000.{}' | openssl dgst -sha256 -hmac secret`."""
+    expected = "b8569b78799ff9e3cbff0fc2d63a33a2b57f3282abd07c37ae5e8e7d79a5f163"
+    assert sign(b"{}", "secret", 1_700_000_000) == f"t=1700000000,v1={expected}"
