@@ -1,40 +1,52 @@
-"""The servers that are compared: how each is started, on a core of its own, and what it has used of it."""
+"""The servers that are compared: how each is started, on the servers' core, fresh for every measurement."""
 
 from __future__ import annotations
 
 import asyncio
 import contextlib
 import os
-import shutil
 import sys
-from collections.abc import AsyncIterator, Callable, Iterator
+import tempfile
+from collections.abc import AsyncIterator, Callable
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
+from importlib.metadata import version
 from pathlib import Path
 
-from tests.kit.redis_process import free_port
+import msgspec
+from tests.kit.redis_process import free_port, running_redis
 from tests.kit.server_process import TOKEN_SECRET, ServerProcess
 
+from bench import build
+from bench.build import SERVERS, BuildError
+from bench.generator import LoadError, Target
+from bench.machine import family, on_server_core
+from realtime_operator.api.base import JsonObject
+from realtime_server.settings import Namespace
+
 REPOSITORY = Path(__file__).parents[1]
-NODE_MODULES = REPOSITORY / "tests" / "kit" / "sdk"
-START_SECONDS = 15.0
-CORES = frozenset(os.sched_getaffinity(0))
-SERVER_CORE = min(CORES)
-"""The core of the servers: the load generator stays off it."""
-REFERENCE = "websockets"
-"""The peer that the others are compared with."""
+START_SECONDS = 20.0
+LOG_BYTES = 2000
+"""So much of what a server has said last is shown when it does not start."""
 
+FLOOR, FLOOR_JOINED = "C floor", "C floor, 1 ms"
+OURS, OURS_JOINED, OURS_REDIS = "realtime-server", "realtime-server, 1 ms", "realtime-server, Redis"
+CENTRIFUGE, CENTRIFUGE_JOINED, CENTRIFUGE_REDIS = "Centrifuge", "Centrifuge, 1 ms", "Centrifuge, Redis"
+WS, SOCKET_IO, WEBSOCKETS = "ws", "Socket.IO", "websockets"
+PLAIN = (FLOOR, OURS, CENTRIFUGE, WS, SOCKET_IO, WEBSOCKETS)
+"""Those without joined writes and without Redis."""
 
-@dataclass(frozen=True, slots=True)
-class Running:
-    """A server that accepts connections."""
-
-    port: int
-    pid: int
-
-    def cpu_seconds(self) -> float:
-        """User and system time of the process and its children since their start."""
-        return sum(_cpu_seconds(pid) for pid in _family(self.pid))
+LIMITS: JsonObject = {
+    "connections": 100_000,
+    "messages_per_second": 1_000_000,
+    "outbox_bytes": 16 * 1024 * 1024,
+}
+"""`limits` of this project's server: what the scenarios need, none is switched off."""
+NAMESPACE: JsonObject = {"name": "open", "publish": "anyone"}
+"""The namespace of the channels that are measured."""
+WRITE_DELAY = "write_delay_seconds"
+"""The field of a namespace that joins the writes to one connection for so many seconds."""
+JOINED_SECONDS = 0.001
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,88 +54,168 @@ class Peer:
     """One server that can be started again and again."""
 
     name: str
-    start: Callable[[], AbstractAsyncContextManager[Running]]
+    start: Callable[[], AbstractAsyncContextManager[Target]]
 
 
-def peers() -> list[Peer]:
-    """All that can run here."""
-    found = [Peer("realtime-server", _realtime_server), Peer(REFERENCE, _websockets)]
-    if shutil.which("node") and (NODE_MODULES / "node_modules" / "ws").is_dir():
-        found.append(Peer("ws", _ws))
-    return found
+@dataclass(frozen=True, slots=True)
+class Peers:
+    """All that can run here, by name, and why others cannot."""
+
+    found: dict[str, Peer]
+    versions: dict[str, str]
+    notices: tuple[str, ...]
 
 
-@contextlib.contextmanager
-def _on_server_core() -> Iterator[None]:
-    """What is started in the body runs on the servers' core."""
-    before = os.sched_getaffinity(0)
-    os.sched_setaffinity(0, {SERVER_CORE})
-    try:
-        yield
-    finally:
-        os.sched_setaffinity(0, before)
+def prepare(wanted: Callable[[str], bool]) -> Peers:
+    """Build and install the peers that are wanted, by the name before a comma; those that cannot be had are noted."""
+    found: list[Peer] = []
+    versions: dict[str, str] = {}
+    notices = []
+    for name, makers in _MAKERS.items():
+        if name != FLOOR and not wanted(name):
+            continue
+        try:
+            made, versions[name] = makers()
+            found += made
+        except BuildError as error:
+            if name == FLOOR:
+                raise
+            notices.append(f"{name} is left out: {error}")
+    if wanted(OURS) and WRITE_DELAY not in Namespace.model_fields:
+        notices.append(f"{OURS_JOINED} is left out: namespaces have no `{WRITE_DELAY}` yet")
+    return Peers({peer.name: peer for peer in found}, versions, tuple(notices))
+
+
+def _floor() -> tuple[list[Peer], str]:
+    program = str(build.c_program("floor"))
+    milliseconds = f"{JOINED_SECONDS * 1000:g}"
+    return [
+        Peer(FLOOR, lambda: _process(program, "{port}")),
+        Peer(FLOOR_JOINED, lambda: _process(program, "{port}", milliseconds)),
+    ], "of this repository"
+
+
+def _ours() -> tuple[list[Peer], str]:
+    peers = [Peer(OURS, lambda: _realtime_server(NAMESPACE)), Peer(OURS_REDIS, _realtime_servers_with_redis)]
+    if WRITE_DELAY in Namespace.model_fields:
+        peers.append(Peer(OURS_JOINED, lambda: _realtime_server({**NAMESPACE, WRITE_DELAY: JOINED_SECONDS})))
+    return peers, f"of this repository, uvloop {version('uvloop')}, CPython {sys.version.split()[0]}"
+
+
+def _centrifuge() -> tuple[list[Peer], str]:
+    program = str(build.go_program("centrifuge"))
+    command = (program, "-port", "{port}", "-secret", TOKEN_SECRET)
+    joined = (*command, "-write-delay", f"{JOINED_SECONDS * 1000:g}ms")
+    required = (SERVERS / "centrifuge" / "go.mod").read_text().partition("centrifugal/centrifuge ")[2].split()[0]
+    return [
+        Peer(CENTRIFUGE, lambda: _process(*command)),
+        Peer(CENTRIFUGE_JOINED, lambda: _process(*joined)),
+        Peer(CENTRIFUGE_REDIS, lambda: _centrifuge_with_redis(command)),
+    ], f"{required}, GOMAXPROCS=1"
+
+
+def _node_peer(name: str, package: str, script: str, *, socketio: bool) -> tuple[list[Peer], str]:
+    node = build.node_modules()
+    manifest = msgspec.json.decode((SERVERS / "node_modules" / package / "package.json").read_bytes())
+    start = lambda: _process(node, str(SERVERS / script), "{port}", TOKEN_SECRET, socketio=socketio)  # noqa: E731
+    return [Peer(name, start)], str(manifest["version"])
+
+
+def _websockets() -> tuple[list[Peer], str]:
+    command = (sys.executable, "-P", "-m", "bench.servers.websockets_peer", "{port}", TOKEN_SECRET)
+    return [Peer(WEBSOCKETS, lambda: _process(*command))], f"{version('websockets')}, on uvloop"
+
+
+_MAKERS: dict[str, Callable[[], tuple[list[Peer], str]]] = {
+    FLOOR: _floor,
+    OURS: _ours,
+    CENTRIFUGE: _centrifuge,
+    WS: lambda: _node_peer(WS, "ws", "ws_peer.mjs", socketio=False),
+    SOCKET_IO: lambda: _node_peer(SOCKET_IO, "socket.io", "socketio_peer.mjs", socketio=True),
+    WEBSOCKETS: _websockets,
+}
+NAMES = tuple(_MAKERS)
+"""What `--peers` may name."""
 
 
 @contextlib.asynccontextmanager
-async def _realtime_server() -> AsyncIterator[Running]:
-    limits = {"connections": 100_000, "messages_per_second": 1_000_000, "outbox_bytes": 16 * 1024 * 1024}
-    server = ServerProcess("bench", None, workers=1, limits=dict(limits))
-    with _on_server_core():
+async def _realtime_server(namespace: JsonObject) -> AsyncIterator[Target]:
+    server = ServerProcess("bench", None, workers=1, limits=LIMITS, namespaces=[namespace])
+    async with _started(server) as pids:
+        yield Target(server.client_port, server.client_port, pids)
+
+
+@contextlib.asynccontextmanager
+async def _realtime_servers_with_redis() -> AsyncIterator[Target]:
+    """Publishers on one server, subscribers on another; Redis counts as the server's CPU time too."""
+    async with contextlib.AsyncExitStack() as stack:
+        with on_server_core():
+            redis = stack.enter_context(running_redis())
+        changes: JsonObject = {"workers": 1, "limits": LIMITS, "namespaces": [NAMESPACE]}
+        first, second = ServerProcess("bench-1", redis, **changes), ServerProcess("bench-2", redis, **changes)
+        pids = (*await stack.enter_async_context(_started(first)), *await stack.enter_async_context(_started(second)))
+        assert redis.process is not None
+        yield Target(second.client_port, first.client_port, (*pids, redis.process.pid))
+
+
+@contextlib.asynccontextmanager
+async def _started(server: ServerProcess) -> AsyncIterator[tuple[int, ...]]:
+    with on_server_core():
         await server.__aenter__()
     try:
         assert server.process is not None
-        yield Running(server.client_port, server.process.pid)
+        yield family(server.process.pid)
     finally:
         with contextlib.redirect_stdout(None):
             await server.__aexit__()
 
 
-def _websockets() -> AbstractAsyncContextManager[Running]:
-    return _process(sys.executable, "-P", "-m", "bench.servers.websockets_peer")
-
-
-def _ws() -> AbstractAsyncContextManager[Running]:
-    node = shutil.which("node")
-    assert node is not None
-    return _process(node, str(REPOSITORY / "bench" / "servers" / "ws_peer.mjs"), after=(str(NODE_MODULES),))
+@contextlib.asynccontextmanager
+async def _centrifuge_with_redis(command: tuple[str, ...]) -> AsyncIterator[Target]:
+    async with contextlib.AsyncExitStack() as stack:
+        with on_server_core():
+            redis = stack.enter_context(running_redis())
+        both = [
+            await stack.enter_async_context(_process(*command, "-redis", f"127.0.0.1:{redis.port}")) for _ in range(2)
+        ]
+        assert redis.process is not None
+        yield Target(both[1].port, both[0].port, (*both[0].pids, *both[1].pids, redis.process.pid))
 
 
 @contextlib.asynccontextmanager
-async def _process(*command: str, after: tuple[str, ...] = ()) -> AsyncIterator[Running]:
+async def _process(*command: str, socketio: bool = False) -> AsyncIterator[Target]:
+    """A program whose arguments have `{port}` where its port goes."""
     port = free_port()
-    with _on_server_core():
-        process = await asyncio.create_subprocess_exec(
-            *command, str(port), TOKEN_SECRET, *after, cwd=REPOSITORY, env={**os.environ, "PYTHONPATH": str(REPOSITORY)}
-        )
-    try:
-        await _accepts(port)
-        yield Running(port, process.pid)
-    finally:
-        process.kill()
-        await process.wait()
+    with tempfile.TemporaryFile() as log:
+        with on_server_core():
+            process = await asyncio.create_subprocess_exec(
+                *(word.replace("{port}", str(port)) for word in command),
+                cwd=REPOSITORY,
+                env={**os.environ, "PYTHONPATH": str(REPOSITORY), "GOMAXPROCS": "1"},
+                stdin=asyncio.subprocess.DEVNULL,
+                stdout=log,
+                stderr=log,
+            )
+        try:
+            if not await _accepts(port, process):
+                log.seek(0)
+                raise LoadError(f"`{command[0]}` does not start: {log.read()[-LOG_BYTES:].decode(errors='replace')}")
+            yield Target(port, port, (process.pid,), socketio)
+        finally:
+            if process.returncode is None:
+                process.kill()
+            await process.wait()
 
 
-async def _accepts(port: int) -> None:
-    async with asyncio.timeout(START_SECONDS):
-        while True:
-            try:
+async def _accepts(port: int, process: asyncio.subprocess.Process) -> bool:
+    deadline = asyncio.get_running_loop().time() + START_SECONDS
+    while process.returncode is None and asyncio.get_running_loop().time() < deadline:
+        try:
+            async with asyncio.timeout(1):
                 _, writer = await asyncio.open_connection("127.0.0.1", port)
-            except OSError:
-                await asyncio.sleep(0.05)
-                continue
-            writer.close()
-            return
-
-
-def _family(pid: int) -> list[int]:
-    """The process and all below it."""
-    family = [pid]
-    for member in family:
-        for task in Path(f"/proc/{member}/task").iterdir():
-            family += map(int, (task / "children").read_text().split())
-    return family
-
-
-def _cpu_seconds(pid: int) -> float:
-    fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
-    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+        except (OSError, TimeoutError):
+            await asyncio.sleep(0.05)
+            continue
+        writer.close()
+        return True
+    return False

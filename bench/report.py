@@ -1,64 +1,224 @@
-"""From measurements to ratios, each round within itself, so that a slow moment of the machine cancels out."""
+"""From results to Markdown and plots: `docs/performance/`."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
+from pathlib import Path
 from statistics import median
 
-from bench.load import Measured
+import msgspec
 
-Rounds = Sequence[Mapping[str, Measured]]
-"""What each peer did, round by round."""
-SATURATED = 0.95
-"""A load generator that is busy for more than this part of the time may have held a server up."""
+from bench.chart import Bar, Line, bars, lines
+from bench.generator import DATA_BYTES
+from bench.goals import verdicts
+from bench.measured import Measured
+from bench.results import SATURATED, Run, ScenarioResults, Spread, names, of, ratio, spread
+
+COST = "cost"
+QUICK = """
+**This was a quick run, with a tenth of the connections that the titles say: it only shows that everything runs.**
+"""
+REMARKS = """\
+- Centrifuge is the library inside Centrifugo, with its own WebSocket handler and brokers, in a program of 130 lines
+  (`bench/servers/centrifuge/`). Centrifugo itself, which adds configuration on top, is not built: the module proxy
+  did not serve its module when this was written.
+- uWebSockets.js is not compared: npm does not carry it, only copies that others than its authors have published.
+- `ws`, `websockets` and Socket.IO get a server that is as small as the library allows (`bench/servers/`), without
+  compression. The server of this repository runs as it is deployed: limits, metrics, admin API."""
+_WRITTEN_BY = "<!-- Written by `make bench`: do not edit. -->"
 
 
-@dataclass(frozen=True, slots=True)
-class Row:
-    """One peer in one scenario: its ratio to the reference by CPU time, and its own figures."""
-
-    peer: str
-    ratio: float
-    lowest: float
-    highest: float
-    per_cpu_second: float
-    per_second: float
-    load_share: float
+def write(folder: Path, run: Run) -> None:
+    """README.md, the plots beside it, and what was measured in raw/."""
+    (folder / "raw").mkdir(parents=True, exist_ok=True)
+    (folder / "README.md").write_text(markdown(run))
+    for name, svg in plots(run).items():
+        (folder / name).write_text(svg)
+    (folder / "raw" / f"{run.day}.json").write_bytes(msgspec.json.format(msgspec.json.encode(run), indent=1) + b"\n")
 
 
-def rows(rounds: Rounds, reference: str) -> list[Row]:
-    """One row for each peer, the best first. Ratio and figures are medians over the rounds."""
-    found = []
-    for peer in rounds[0]:
-        ratios = [measured[peer].per_cpu_second / measured[reference].per_cpu_second for measured in rounds]
-        mine = [measured[peer] for measured in rounds]
-        found.append(
-            Row(
-                peer=peer,
-                ratio=median(ratios),
-                lowest=min(ratios),
-                highest=max(ratios),
-                per_cpu_second=median(one.per_cpu_second for one in mine),
-                per_second=median(one.count / one.wall for one in mine),
-                load_share=median(one.load_cpu / one.wall for one in mine),
-            )
+def read(path: Path) -> Run:
+    """What `write` has put into raw/; raises ValueError when it is something else."""
+    return msgspec.json.decode(path.read_bytes(), type=Run)
+
+
+def markdown(run: Run) -> str:
+    """The whole report."""
+    parts = [_introduction(run), _goals(run)]
+    parts += [_section(scenario) for scenario in run.scenarios if scenario.kind != COST]
+    costs = [scenario for scenario in run.scenarios if scenario.kind == COST]
+    if costs:
+        parts.append(_costs(costs))
+    parts.append(_remarks(run))
+    return "\n\n".join(parts) + "\n"
+
+
+def plots(run: Run) -> dict[str, str]:
+    """SVG documents by file name."""
+    found = {f"{one.key}.svg": _plot(one) for one in run.scenarios if one.kind != COST}
+    costs = [scenario for scenario in run.scenarios if scenario.kind == COST]
+    if costs:
+        found["cost.svg"] = _cost_plot(costs)
+    return found
+
+
+def _introduction(run: Run) -> str:
+    compared = "\n".join(f"- **{name}**: {text}" for name, text in run.versions.items())
+    return f"""{_WRITTEN_BY}
+# Performance
+{QUICK if run.quick else ""}
+The server beside others that do the same job, measured in one run on {run.day}.
+
+- Every server has one core to itself, the load generator (`bench/load/`, in C) another.
+  The servers take turns, {run.rounds} rounds, each started anew for every measurement; the order moves on by one each round.
+- A **ratio** is work per second of the server's CPU time, relative to the **C floor** (`bench/floor/`) in the same
+  round. The floor does nothing but what the kernel makes a server do: what it leaves is what there is to gain.
+- Given are the median of the rounds and, in brackets, the lowest and the highest.
+- Data of a publication: {DATA_BYTES} bytes of JSON. All speak Centrifugo's client protocol in JSON, Socket.IO its own.
+- Compare ratios, not absolute figures: those belong to this machine ({run.machine}).
+- "Busy" is the part of the time in which the server or the load generator used its core. A load generator at more than
+  {SATURATED:.0%} is marked: then figures per second are too low, ratios still hold.
+
+Compared are:
+
+{compared}"""
+
+
+def _goals(run: Run) -> str:
+    rows = []
+    for one in verdicts(run):
+        verdict = {True: "reached", False: "**not reached**", None: "-"}[one.met]
+        rows.append([one.scenario, one.goal, one.reached, verdict])
+    return "## Goals\n\n" + table(["", "goal", "reached", "verdict"], rows)
+
+
+def _section(scenario: ScenarioResults) -> str:
+    build: Callable[[ScenarioResults], str] = {"memory": _memory, "latency": _latency}.get(scenario.kind, _throughput)
+    explanation = f"{scenario.explanation}\n\n" if scenario.explanation else ""
+    plot = f"![{scenario.title}]({scenario.key}.svg)"
+    return f"## {scenario.title}\n\n{explanation}{build(scenario)}\n\n{plot}"
+
+
+def _throughput(scenario: ScenarioResults) -> str:
+    rows = []
+    for name in sorted(names(scenario), key=lambda name: -_middle(scenario, name)):
+        measured, found = of(scenario, name), ratio(scenario, name)
+        text = "-" if found is None else f"{found.middle:.2f} ({found.lowest:.2f} to {found.highest:.2f})"
+        rows.append(
+            [
+                name,
+                text,
+                f"{median(one.per_cpu_second for one in measured):,.0f}",
+                f"{median(one.per_second for one in measured):,.0f}",
+                *_shares(measured),
+            ]
         )
-    return sorted(found, key=lambda row: -row.ratio)
+    counted = scenario.counted
+    heads = ["server", "ratio to the floor", f"{counted} per CPU-second", "per second", "server busy", "load busy"]
+    return table(heads, rows)
 
 
-def table(title: str, found: Sequence[Row], reference: str) -> str:
-    """A section of Markdown with one line for each peer."""
-    lines = [
-        f"## {title}",
-        "",
-        f"| server | ratio to {reference} (lowest to highest) | per CPU-second | per second | load generator busy |",
-        "| --- | --- | --- | --- | --- |",
-    ]
-    for row in found:
-        note = " (saturated)" if row.load_share > SATURATED else ""
-        lines.append(
-            f"| {row.peer} | {row.ratio:.2f} ({row.lowest:.2f} to {row.highest:.2f}) | {row.per_cpu_second:,.0f} "
-            f"| {row.per_second:,.0f} | {row.load_share:.0%}{note} |"
-        )
-    return "\n".join([*lines, ""])
+def _latency(scenario: ScenarioResults) -> str:
+    rows = []
+    for name in sorted(names(scenario), key=lambda name: _p99(scenario, name)):
+        measured = of(scenario, name)
+        latencies = [one.latency for one in measured if one.latency is not None]
+        if latencies:
+            columns = [[one.p50 for one in latencies], [one.p99 for one in latencies]]
+            texts = [_milliseconds(values) for values in columns]
+            highest = f"{max(one.highest for one in latencies) / 1000:.1f}"
+            delivered = f"{median(one.per_second for one in measured):,.0f}"
+            rows.append([name, *texts, highest, delivered, *_shares(measured)])
+    return table(["server", "p50, ms", "p99, ms", "highest, ms", "deliveries/s", "server busy", "load busy"], rows)
+
+
+def _memory(scenario: ScenarioResults) -> str:
+    rows = []
+    for name in sorted(names(scenario), key=lambda name: _bytes(scenario, name)):
+        found = spread([one.bytes_per_connection / 1024 for one in of(scenario, name)])
+        assert found is not None
+        rows.append([name, f"{found.middle:.1f} ({found.lowest:.1f} to {found.highest:.1f})"])
+    return table(["server", "KB per connection"], rows)
+
+
+def _costs(scenarios: Sequence[ScenarioResults]) -> str:
+    peers = list(dict.fromkeys(name for scenario in scenarios for name in names(scenario)))
+    heads = ["server, µs of CPU time per delivery", *(f"{scenario.clients:,}" for scenario in scenarios)]
+    rows = []
+    for name in peers:
+        found = [_cost(scenario, name) for scenario in scenarios]
+        rows.append([name, *("-" if cost is None else f"{cost:.1f}" for cost in found)])
+    title, explanation = scenarios[0].title, scenarios[0].explanation
+    return f"## {title}\n\n{explanation}\n\n{table(heads, rows)}\n\n![{title}](cost.svg)"
+
+
+def _remarks(run: Run) -> str:
+    listed = [REMARKS, *(f"- {notice}." for notice in run.notices), *(f"- Failed: {one}" for one in run.failures)]
+    remarks = "\n".join(listed)
+    return f"## Remarks\n\n{remarks}\n\nRaw results: [raw/{run.day}.json](raw/{run.day}.json)"
+
+
+def table(heads: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+    """A table of Markdown."""
+    return "\n".join(f"| {' | '.join(row)} |" for row in [heads, ["---"] * len(heads), *rows])
+
+
+def _shares(measured: Sequence[Measured]) -> list[str]:
+    load = median(one.load_share for one in measured)
+    mark = " (saturated)" if load > SATURATED else ""
+    return [f"{median(one.server_share for one in measured):.0%}", f"{load:.0%}{mark}"]
+
+
+def _milliseconds(microseconds: Sequence[float]) -> str:
+    found = spread([value / 1000 for value in microseconds])
+    assert found is not None
+    return f"{found.middle:.1f} ({found.lowest:.1f} to {found.highest:.1f})"
+
+
+def _middle(scenario: ScenarioResults, name: str) -> float:
+    found = ratio(scenario, name)
+    return 0.0 if found is None else found.middle
+
+
+def _p99(scenario: ScenarioResults, name: str) -> float:
+    return median([one.latency.p99 for one in of(scenario, name) if one.latency is not None] or [0.0])
+
+
+def _bytes(scenario: ScenarioResults, name: str) -> float:
+    return median(one.bytes_per_connection for one in of(scenario, name))
+
+
+def _cost(scenario: ScenarioResults, name: str) -> float | None:
+    found = spread([one.cpu_microseconds for one in of(scenario, name)])
+    return None if found is None else found.middle
+
+
+def _plot(scenario: ScenarioResults) -> str:
+    if scenario.kind == "memory":
+        found = {
+            name: spread([one.bytes_per_connection / 1024 for one in of(scenario, name)]) for name in names(scenario)
+        }
+        return bars(scenario.title, "KB per connection, less is better", _bars(found, smallest_first=True))
+    if scenario.kind == "latency":
+        p99 = {
+            name: spread([one.latency.p99 / 1000 for one in of(scenario, name) if one.latency is not None])
+            for name in names(scenario)
+        }
+        return bars(scenario.title, "p99 in ms, less is better", _bars(p99, smallest_first=True))
+    ratios = {name: ratio(scenario, name) for name in names(scenario)}
+    axis = f"{scenario.counted} per CPU-second, as a ratio to the C floor; more is better"
+    return bars(scenario.title, axis, _bars(ratios, smallest_first=False))
+
+
+def _bars(found: dict[str, Spread | None], *, smallest_first: bool) -> list[Bar]:
+    drawn = [Bar(name, one.middle, one.lowest, one.highest) for name, one in found.items() if one is not None]
+    return sorted(drawn, key=lambda bar: bar.value if smallest_first else -bar.value)
+
+
+def _cost_plot(scenarios: Sequence[ScenarioResults]) -> str:
+    peers = list(dict.fromkeys(name for scenario in scenarios for name in names(scenario)))
+    drawn = []
+    for name in peers:
+        points = [(float(one.clients), cost) for one in scenarios if (cost := _cost(one, name)) is not None]
+        drawn.append(Line(name, points))
+    return lines(scenarios[0].title, "subscribers", "µs of CPU time per delivery", drawn, logarithmic=True)

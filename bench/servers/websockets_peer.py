@@ -6,29 +6,37 @@ Speaks as much of Centrifugo's client protocol as the scenarios need. One event 
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import json
 import sys
+from collections import defaultdict
 
 import jwt
 import uvloop
 from websockets.asyncio.server import ServerConnection, broadcast, serve
+from websockets.exceptions import ConnectionClosed
 
-subscribers: set[ServerConnection] = set()
+ENCODER = json.JSONEncoder(separators=(",", ":"))
+"""As compact as what the others send."""
+channels: defaultdict[str, set[ServerConnection]] = defaultdict(set)
 
 
 def answer(connection: ServerConnection, command: dict[str, object], secret: str) -> str:
     """Carry out one command; the reply."""
     number = command["id"]
-    connect, publish = command.get("connect"), command.get("publish")
+    encode = ENCODER.encode
+    connect, publish, subscribe = command.get("connect"), command.get("publish"), command.get("subscribe")
     if isinstance(connect, dict):
         claims = jwt.decode(str(connect["token"]), secret, algorithms=["HS256"])
-        return json.dumps({"id": number, "connect": {"client": claims["sub"], "version": "peer"}})
+        return encode({"id": number, "connect": {"client": claims["sub"], "version": "peer"}})
     if isinstance(publish, dict):
-        push = {"push": {"channel": publish["channel"], "pub": {"data": publish["data"]}}}
-        broadcast(subscribers, json.dumps(push))
-        return json.dumps({"id": number, "publish": {}})
-    subscribers.add(connection)
-    return json.dumps({"id": number, "subscribe": {}})
+        subscribers = channels.get(str(publish["channel"]))
+        if subscribers:
+            broadcast(subscribers, encode({"push": {"channel": publish["channel"], "pub": {"data": publish["data"]}}}))
+        return encode({"id": number, "publish": {}})
+    if isinstance(subscribe, dict):
+        channels[str(subscribe["channel"])].add(connection)
+    return encode({"id": number, "subscribe": {}})
 
 
 async def main(port: int, secret: str) -> None:
@@ -36,11 +44,13 @@ async def main(port: int, secret: str) -> None:
 
     async def handle(connection: ServerConnection) -> None:
         try:
-            async for message in connection:
-                lines = str(message).split("\n")
-                await connection.send("\n".join(answer(connection, json.loads(line), secret) for line in lines))
+            with contextlib.suppress(ConnectionClosed):
+                async for message in connection:
+                    lines = str(message).split("\n")
+                    await connection.send("\n".join(answer(connection, json.loads(line), secret) for line in lines))
         finally:
-            subscribers.discard(connection)
+            for subscribers in channels.values():
+                subscribers.discard(connection)
 
     async with serve(handle, "127.0.0.1", port, compression=None, ping_interval=None, backlog=4096):
         await asyncio.get_running_loop().create_future()

@@ -1,29 +1,28 @@
-// `ws` of npm: node ws_peer.mjs PORT SECRET FOLDER_WITH_NODE_MODULES
+// `ws` of npm: node ws_peer.mjs PORT SECRET
 //
 // Speaks as much of Centrifugo's client protocol as the scenarios need. No compression; a publication is encoded once.
-import { createHmac } from 'node:crypto';
-import { createRequire } from 'node:module';
+import { WebSocketServer } from 'ws';
+import { verify } from './token.mjs';
 
-const [port, secret, modules] = process.argv.slice(2);
-const { WebSocketServer } = createRequire(`${modules}/`)('ws');
-const subscribers = new Set();
-
-function verify(token) {
-  const [header, payload, signature] = token.split('.');
-  const expected = createHmac('sha256', secret).update(`${header}.${payload}`).digest('base64url');
-  if (signature !== expected) throw new Error('invalid token');
-  return JSON.parse(Buffer.from(payload, 'base64url')).sub;
-}
+const [port, secret] = process.argv.slice(2);
+const channels = new Map();
 
 function answer(socket, command) {
-  if (command.connect) return { id: command.id, connect: { client: verify(command.connect.token), version: 'peer' } };
+  if (command.connect) {
+    return { id: command.id, connect: { client: verify(command.connect.token, secret), version: 'peer' } };
+  }
   if (command.publish) {
     const { channel, data } = command.publish;
-    const push = Buffer.from(JSON.stringify({ push: { channel, pub: { data } } }));
-    for (const subscriber of subscribers) subscriber.send(push, { binary: false });
+    const subscribers = channels.get(channel);
+    if (subscribers) {
+      const push = Buffer.from(JSON.stringify({ push: { channel, pub: { data } } }));
+      for (const subscriber of subscribers) subscriber.send(push, { binary: false });
+    }
     return { id: command.id, publish: {} };
   }
-  subscribers.add(socket);
+  const { channel } = command.subscribe;
+  if (!channels.has(channel)) channels.set(channel, new Set());
+  channels.get(channel).add(socket);
   return { id: command.id, subscribe: {} };
 }
 
@@ -33,5 +32,7 @@ new WebSocketServer(options).on('connection', (socket) => {
     const lines = message.toString().split('\n');
     socket.send(lines.map((line) => JSON.stringify(answer(socket, JSON.parse(line)))).join('\n'));
   });
-  socket.on('close', () => subscribers.delete(socket));
+  socket.on('close', () => {
+    for (const subscribers of channels.values()) subscribers.delete(socket);
+  });
 });
