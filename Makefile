@@ -66,7 +66,7 @@ demo-kubernetes: $(STAMP) ## The same on a real Kubernetes: one object becomes a
 	@hack/setup-system.sh test
 	$(RUN) -m tests.kit.cluster demo $(ARGS)
 
-bench: $(STAMP) ## Fan-out and connect storm beside peers, as ratios
+bench: $(STAMP) ## Every scenario beside peers, as ratios to a floor in C: ARGS="--output docs/performance"
 	@hack/setup-system.sh test
 	$(RUN) -m bench $(ARGS)
 

@@ -55,13 +55,16 @@ def family(pid: int) -> tuple[int, ...]:
 
 
 def anonymous_bytes(pids: tuple[int, ...]) -> int:
-    """Resident memory of the processes that no file backs: heap and stacks, not program text, not the kernel's."""
+    """Resident memory of the processes that no file backs: heap and stacks, not program text, not the kernel's.
+
+    Pages that several of them share, since one was forked from the other, count once.
+    """
     return sum(_anonymous_bytes(pid) for pid in pids)
 
 
 def _anonymous_bytes(pid: int) -> int:
-    for line in Path(f"/proc/{pid}/status").read_text().splitlines():
-        if line.startswith("RssAnon:"):
+    for line in Path(f"/proc/{pid}/smaps_rollup").read_text().splitlines():
+        if line.startswith("Pss_Anon:"):
             return int(line.split()[1]) * 1024
     return 0
 

@@ -70,7 +70,7 @@ def _introduction(run: Run) -> str:
 The server beside others that do the same job, measured in one run on {run.day}.
 
 - Every server has one core to itself, the load generator (`bench/load/`, in C) another.
-  The servers take turns, {run.rounds} rounds, each started anew for every measurement; the order moves on by one each round.
+  They take turns, {run.rounds} rounds, each started anew for every measurement; the order changes with every round.
 - A **ratio** is work per second of the server's CPU time, relative to the **C floor** (`bench/floor/`) in the same
   round. The floor does nothing but what the kernel makes a server do: what it leaves is what there is to gain.
 - Given are the median of the rounds and, in brackets, the lowest and the highest.

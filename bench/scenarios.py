@@ -165,7 +165,7 @@ def _quick(scenario: Scenario) -> Scenario:
     load = scenario.load
     small = replace(
         load,
-        clients=max(10, load.clients // 10) if load.scenario != "inbound" else load.clients,
+        clients=max(1, load.clients // 10) if load.scenario != "inbound" else load.clients,
         warm_clients=load.warm_clients // 10,
         seconds=0.2,
         warm_up=0.1,
