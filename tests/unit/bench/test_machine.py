@@ -1,0 +1,50 @@
+"""What is read of processes."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+
+import pytest
+from bench import machine
+from bench.machine import MachineError, anonymous_bytes, family, on_server_core
+
+
+def test_children_belong_to_the_family() -> None:
+    """And theirs."""
+    with subprocess.Popen(["sh", "-c", "sleep 5 & echo; wait"], stdout=subprocess.PIPE) as shell:
+        try:
+            assert shell.stdout is not None
+            shell.stdout.readline()
+            found = family(shell.pid)
+            assert found[0] == shell.pid
+            assert len(found) == 2
+        finally:
+            for pid in family(shell.pid):
+                os.kill(pid, 9)
+
+
+def test_memory_that_is_taken_shows() -> None:
+    """To the page."""
+    before = anonymous_bytes((os.getpid(),))
+    taken = bytearray(b"x") * (8 * 2**20)
+    grown = anonymous_bytes((os.getpid(),)) - before
+    assert len(taken) <= grown <= len(taken) + 2**20
+
+
+def test_what_is_started_on_the_servers_core_stays_there() -> None:
+    """And this process is where it was."""
+    before = os.sched_getaffinity(0)
+    ask = "import os; print(os.sched_getaffinity(0))"
+    with on_server_core():
+        found = subprocess.run([sys.executable, "-c", ask], capture_output=True, text=True, check=True)
+    assert found.stdout.strip() == str({machine.SERVER_CORE})
+    assert os.sched_getaffinity(0) == before
+
+
+def test_one_core_is_not_enough(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The load generator would take what the server needs."""
+    monkeypatch.setattr(machine, "CORES", frozenset({0}))
+    with pytest.raises(MachineError, match="two cores are needed"):
+        machine.prepare()
