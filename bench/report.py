@@ -79,6 +79,8 @@ The server beside others that do the same job, measured in one run on {run.day}.
 - "Busy" is the part of the time in which the server or the load generator used its core. A load generator at more than
   {SATURATED:.0%} is marked: then figures per second are too low, ratios still hold.
 
+[How it is measured](method.md) says what each scenario does, and how to run it.
+
 Compared are:
 
 {compared}"""

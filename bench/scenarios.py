@@ -52,6 +52,7 @@ _ALL = (
         "throughput",
         "deliveries",
         Load("fan-out", 1_000, in_flight=16),
+        rounds=3,
         explanation="A server may join what one connection gets in one turn of its loop. The floor does, without "
         "waiting for more.",
     ),
@@ -86,6 +87,7 @@ _ALL = (
         "throughput",
         "commands",
         Load("inbound", 64, in_flight=16),
+        rounds=3,
         explanation="As above, but 16 commands in one write.",
     ),
     Scenario(
@@ -119,7 +121,7 @@ _ALL = (
         "Latency with 1,000 subscribers and 200 publications per second",
         "latency",
         "deliveries",
-        Load("fan-out", 1_000, rate=200.0, seconds=4.0, warm_up=1.0),
+        Load("fan-out", 1_000, rate=200.0, seconds=3.0, warm_up=1.0),
         (*PLAIN, *_JOINED),
         rounds=3,
         explanation="From when a publication was to be sent to when a subscriber has it, every delivery. The load "

@@ -1,11 +1,11 @@
 #!/usr/bin/env bash
-# Installs the system packages that a verb needs: `test` (Redis, Node.js, Chromium) or `cluster` (a container runtime, etcd).
+# Installs the system packages that a verb needs: `test` (Redis, Node.js, Chromium, a C compiler) or `cluster` (a container runtime, etcd).
 # On Debian or Ubuntu as root it installs them; elsewhere it says what is missing and ends with 1.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
 case "${1:-}" in
-  test) wanted=(redis-server:redis-server node:nodejs npm:npm chromium:chromium chromedriver:chromium-driver) ;;
+  test) wanted=(redis-server:redis-server node:nodejs npm:npm chromium:chromium chromedriver:chromium-driver cc:gcc) ;;
   cluster) wanted=(containerd:containerd runc:runc buildah:buildah mmdebstrap:mmdebstrap etcd:etcd-server iptables:iptables
     nft:nftables ip:iproute2 conntrack:conntrack openssl:openssl curl:curl gcc:gcc
     /usr/lib/cni/bridge:containernetworking-plugins) ;;
@@ -18,7 +18,7 @@ for pair in "${wanted[@]}"; do
   if [[ $program == /* ]]; then [[ -x $program ]] || missing+=("$package")
   else command -v "$program" >/dev/null || missing+=("$package"); fi
 done
-[[ $1 == cluster && ! -e /usr/include/stdio.h ]] && missing+=(libc6-dev)
+[[ ! -e /usr/include/stdio.h ]] && missing+=(libc6-dev)
 
 if ((${#missing[@]})); then
   if [[ $(id -u) == 0 ]] && command -v apt-get >/dev/null; then
