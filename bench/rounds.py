@@ -90,7 +90,7 @@ async def measure(
                     results.add(step.scenario.key, step.round, step.peer.name, measured)
                     progress.done(step, outcome(step.scenario, measured))
                     left.remove(step)
-        except (LoadError, AssertionError) as error:
+        except (LoadError, AssertionError, RuntimeError, OSError) as error:
             what = str(error).strip()
             failures += [f"{one.scenario.key}, round {one.round + 1}: {one.peer.name}: {what}" for one in left]
             for one in left:

@@ -32,7 +32,8 @@ async def soak(seconds: float, every: float, clients: int) -> list[Sample]:
     async with contextlib.AsyncExitStack() as stack:
         redis = stack.enter_context(running_redis())
         server = ServerProcess("soak", redis, workers=1, limits=LIMITS)
-        with machine.on_server_core(), contextlib.redirect_stdout(None):
+        stack.enter_context(contextlib.redirect_stdout(None))  # the server's log, which it would print at its end
+        with machine.on_server_core():
             await server.__aenter__()
         stack.push_async_exit(server)
         assert server.process is not None
@@ -46,7 +47,6 @@ async def soak(seconds: float, every: float, clients: int) -> list[Sample]:
             sample = Sample(loop.time() - began, machine.anonymous_bytes(pids), **asdict(churn.counts))
             samples.append(sample)
             print(f"{sample.at:7.0f} s: {sample.memory / 2**20:.2f} MiB, {churn.counts}", file=sys.stderr, flush=True)
-        stack.enter_context(contextlib.redirect_stdout(None))  # the server's log is not asked for here
     return samples
 
 

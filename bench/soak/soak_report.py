@@ -11,7 +11,7 @@ from pathlib import Path
 from bench import machine
 from bench.chart import Line, lines
 from bench.report import table
-from bench.soak.verdict import FLAT, WARM_UP, Sample, judge
+from bench.soak.verdict import FLAT, LEAST_SAMPLES, LEAST_SECONDS, WARM_UP, Sample, judge
 
 MEBIBYTE = 1024 * 1024
 
@@ -69,7 +69,11 @@ def verdict(samples: Sequence[Sample]) -> str:
     """One paragraph."""
     found = judge(samples)
     if found is None:
-        return "**No verdict**: too few samples after the warm-up."
+        minutes = LEAST_SECONDS / 60
+        return (
+            f"**No verdict**: {LEAST_SAMPLES} samples over {minutes:.0f} minutes are needed after the warm-up "
+            f"(the first {WARM_UP:.0%})."
+        )
     word = "Memory is flat" if found.flat else "Memory is not flat"
     return (
         f"**{word}**: after the warm-up (the first {WARM_UP:.0%}) a straight line through {found.samples} samples "

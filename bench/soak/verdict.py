@@ -11,6 +11,8 @@ WARM_UP = 1 / 3
 FLAT = 0.02
 """Growth over the judged time, as a part of the mean, up to which memory is called flat."""
 LEAST_SAMPLES = 4
+LEAST_SECONDS = 600.0
+"""A line through less time than this says nothing: a little growth would be called flat."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,12 +45,12 @@ class Verdict:
 
 
 def judge(samples: Sequence[Sample]) -> Verdict | None:
-    """None when there are too few samples after the warm-up."""
+    """None when there is too little to judge after the warm-up: LEAST_SAMPLES over LEAST_SECONDS."""
     if not samples:
         return None
     begin = samples[-1].at * WARM_UP
     judged = [sample for sample in samples if sample.at >= begin]
-    if len(judged) < LEAST_SAMPLES:
+    if len(judged) < LEAST_SAMPLES or judged[-1].at - judged[0].at < LEAST_SECONDS:
         return None
     times, sizes = [sample.at for sample in judged], [float(sample.memory) for sample in judged]
     slope = linear_regression(times, sizes).slope

@@ -23,6 +23,6 @@ def test_three_files_are_written(tmp_path: Path) -> None:
 
 def test_the_verdict_is_one_sentence_with_figures() -> None:
     """And says when there is none."""
-    assert verdict(samples(*[50 * 2**20] * 6)).startswith("**Memory is flat**: after the warm-up (the first 33%)")
-    assert verdict(samples(*(2**20 * minute for minute in range(1, 9)))).startswith("**Memory is not flat**")
+    assert verdict(samples(*[50 * 2**20] * 18)).startswith("**Memory is flat**: after the warm-up (the first 33%)")
+    assert verdict(samples(*(2**20 * minute for minute in range(1, 19)))).startswith("**Memory is not flat**")
     assert verdict(samples(1)).startswith("**No verdict**")
