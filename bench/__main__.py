@@ -28,8 +28,10 @@ async def run(arguments: argparse.Namespace) -> Run:
     chosen = scenarios.scenarios(only=tuple(arguments.only), quick=arguments.quick)
     wanted = set(arguments.peers) or set(peers.NAMES)
     print("building what is needed", file=sys.stderr)
+    busy = machine.busy()
     there = peers.prepare(lambda name: name in wanted)
-    for notice in there.notices:
+    notices = [*there.notices, *([busy] if busy else [])]
+    for notice in notices:
         print(f"note: {notice}", file=sys.stderr)
     count = 1 if arguments.quick else arguments.rounds
     with tempfile.TemporaryDirectory(prefix="bench-") as folder:
@@ -41,7 +43,7 @@ async def run(arguments: argparse.Namespace) -> Run:
         day=f"{datetime.now(UTC):%Y-%m-%d}",
         machine=machine.describe(),
         versions=there.versions,
-        notices=there.notices,
+        notices=tuple(notices),
         failures=tuple(failures),
         rounds=count,
         quick=arguments.quick,

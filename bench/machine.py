@@ -18,6 +18,10 @@ FILES = 16_384
 """Descriptors that a process needs for 10,000 connections and what comes with them."""
 
 
+BUSY = 0.7
+"""Processes that want to run, on average over the last minute; more than that is more than a desktop's noise."""
+
+
 class MachineError(Exception):
     """Nothing can be measured on this machine; says why."""
 
@@ -67,6 +71,14 @@ def _anonymous_bytes(pid: int) -> int:
         if line.startswith("Pss_Anon:"):
             return int(line.split()[1]) * 1024
     return 0
+
+
+def busy() -> str | None:
+    """What to say when others use the machine: their work shows in every figure. None when it is quiet."""
+    load = os.getloadavg()[0]
+    if load < BUSY:
+        return None
+    return f"The machine was busy with other things when this began (load {load:.1f}): the figures are noise"
 
 
 def describe() -> str:

@@ -48,3 +48,10 @@ def test_one_core_is_not_enough(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(machine, "CORES", frozenset({0}))
     with pytest.raises(MachineError, match="two cores are needed"):
         machine.prepare()
+
+
+@pytest.mark.parametrize(("load", "quiet"), [(0.2, True), (3.0, False)])
+def test_a_busy_machine_is_told_of(monkeypatch: pytest.MonkeyPatch, load: float, quiet: bool) -> None:
+    """What others do on it shows in every figure."""
+    monkeypatch.setattr("os.getloadavg", lambda: (load, 9.0, 9.0))
+    assert (machine.busy() is None) is quiet
