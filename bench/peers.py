@@ -22,7 +22,7 @@ from bench.build import SERVERS, BuildError
 from bench.generator import LoadError, Target
 from bench.machine import family, on_server_core
 from realtime_operator.api.base import JsonObject
-from realtime_server.settings import Namespace
+from realtime_server.settings import Limits, Namespace
 
 REPOSITORY = Path(__file__).parents[1]
 START_SECONDS = 20.0
@@ -44,8 +44,10 @@ LIMITS: JsonObject = {
 """`limits` of this project's server: what the scenarios need, none is switched off."""
 NAMESPACE: JsonObject = {"name": "open", "publish": "anyone"}
 """The namespace of the channels that are measured."""
+CONFIGURATION: JsonObject = {"workers": 1, "limits": LIMITS, "namespaces": [NAMESPACE]}
+"""The configuration of this project's server, besides ports, keys and Redis."""
 WRITE_DELAY = "write_delay_seconds"
-"""The field of a namespace that joins the writes to one connection for so many seconds."""
+"""The field of a namespace, or of `limits`, that joins the writes to one connection for so many seconds."""
 JOINED_SECONDS = 0.001
 
 
@@ -81,9 +83,18 @@ def prepare(wanted: Callable[[str], bool]) -> Peers:
             if name == FLOOR:
                 raise
             notices.append(f"{name} is left out: {error}")
-    if wanted(OURS) and WRITE_DELAY not in Namespace.model_fields:
-        notices.append(f"{OURS_JOINED} is left out: namespaces have no `{WRITE_DELAY}` yet")
+    if wanted(OURS) and joined_configuration() is None:
+        notices.append(f"{OURS_JOINED} is left out: the server has no `{WRITE_DELAY}` yet")
     return Peers({peer.name: peer for peer in found}, versions, tuple(notices))
+
+
+def joined_configuration() -> JsonObject | None:
+    """CONFIGURATION with writes joined for JOINED_SECONDS; None when the server cannot do that."""
+    if WRITE_DELAY in Namespace.model_fields:
+        return {**CONFIGURATION, "namespaces": [{**NAMESPACE, WRITE_DELAY: JOINED_SECONDS}]}
+    if WRITE_DELAY in Limits.model_fields:
+        return {**CONFIGURATION, "limits": {**LIMITS, WRITE_DELAY: JOINED_SECONDS}}
+    return None
 
 
 def _floor() -> tuple[list[Peer], str]:
@@ -96,9 +107,10 @@ def _floor() -> tuple[list[Peer], str]:
 
 
 def _ours() -> tuple[list[Peer], str]:
-    peers = [Peer(OURS, lambda: _realtime_server(NAMESPACE)), Peer(OURS_REDIS, _realtime_servers_with_redis)]
-    if WRITE_DELAY in Namespace.model_fields:
-        peers.append(Peer(OURS_JOINED, lambda: _realtime_server({**NAMESPACE, WRITE_DELAY: JOINED_SECONDS})))
+    peers = [Peer(OURS, lambda: _realtime_server(CONFIGURATION)), Peer(OURS_REDIS, _realtime_servers_with_redis)]
+    joined = joined_configuration()
+    if joined is not None:
+        peers.append(Peer(OURS_JOINED, lambda: _realtime_server(joined)))
     return peers, f"of this repository, uvloop {version('uvloop')}, CPython {sys.version.split()[0]}"
 
 
@@ -139,8 +151,8 @@ NAMES = tuple(_MAKERS)
 
 
 @contextlib.asynccontextmanager
-async def _realtime_server(namespace: JsonObject) -> AsyncIterator[Target]:
-    server = ServerProcess("bench", None, workers=1, limits=LIMITS, namespaces=[namespace])
+async def _realtime_server(configuration: JsonObject) -> AsyncIterator[Target]:
+    server = ServerProcess("bench", None, **configuration)
     async with _started(server) as pids:
         yield Target(server.client_port, server.client_port, pids)
 
@@ -151,8 +163,8 @@ async def _realtime_servers_with_redis() -> AsyncIterator[Target]:
     async with contextlib.AsyncExitStack() as stack:
         with on_server_core():
             redis = stack.enter_context(running_redis())
-        changes: JsonObject = {"workers": 1, "limits": LIMITS, "namespaces": [NAMESPACE]}
-        first, second = ServerProcess("bench-1", redis, **changes), ServerProcess("bench-2", redis, **changes)
+        first = ServerProcess("bench-1", redis, **CONFIGURATION)
+        second = ServerProcess("bench-2", redis, **CONFIGURATION)
         pids = (*await stack.enter_async_context(_started(first)), *await stack.enter_async_context(_started(second)))
         assert redis.process is not None
         yield Target(second.client_port, first.client_port, (*pids, redis.process.pid))

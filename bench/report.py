@@ -89,7 +89,7 @@ Compared are:
 def _goals(run: Run) -> str:
     rows = []
     for one in verdicts(run):
-        verdict = {True: "reached", False: "**not reached**", None: "-"}[one.met]
+        verdict = {True: "reached", False: "**not reached**", None: "-"}[None if run.quick else one.met]
         rows.append([one.scenario, one.goal, one.reached, verdict])
     return "## Goals\n\n" + table(["", "goal", "reached", "verdict"], rows)
 

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import json
+
 import pytest
 from bench import peers
 from bench.build import BuildError
 
-from realtime_server.settings import Limits, Namespace
+from realtime_server.settings import Settings
 
 
 def test_the_floor_is_always_there() -> None:
@@ -44,8 +46,7 @@ def test_without_the_floor_there_is_nothing_to_compare_with(monkeypatch: pytest.
 
 def test_the_server_accepts_its_configuration() -> None:
     """A field that was renamed shows here and not after minutes."""
-    Limits.model_validate(peers.LIMITS)
-    namespace = dict(peers.NAMESPACE)
-    if peers.WRITE_DELAY in Namespace.model_fields:
-        namespace[peers.WRITE_DELAY] = peers.JOINED_SECONDS
-    Namespace.model_validate(namespace)
+    Settings.model_validate_json(json.dumps(peers.CONFIGURATION))
+    joined = peers.joined_configuration()
+    Settings.model_validate_json(json.dumps(joined or {}))
+    assert joined != peers.CONFIGURATION
