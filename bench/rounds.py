@@ -61,7 +61,7 @@ class Progress:
 
     def done(self, step: Step, outcome: str) -> None:
         """One measurement is over."""
-        self._left -= step.weight
+        self._left = max(0.0, self._left - step.weight)  # sums of floats end a little off zero
         left = self.remaining()
         clock = f"{int(left // 60)}:{int(left % 60):02} left"
         print(
