@@ -55,6 +55,8 @@ class RedisProcess:
     program: str = "redis-server"
     options: tuple[str, ...] = ()
     host: str = "127.0.0.1"
+    launcher: tuple[str, ...] = ()
+    """What runs the program, if it is not run by itself."""
     process: subprocess.Popen[bytes] | None = None
 
     @property
@@ -78,7 +80,9 @@ class RedisProcess:
         program = shutil.which(self.program)
         if program is None:
             raise RuntimeError(f"{self.program} is not installed: run `make setup`")
-        self.process = subprocess.Popen([program, *self._words()], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+        self.process = subprocess.Popen(
+            [*self.launcher, program, *self._words()], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
+        )
 
     def _words(self) -> list[str]:
         always = {
@@ -104,7 +108,7 @@ class RedisProcess:
         return Redis(host=self.host, port=self.port, password=self.password or None)
 
     def stop(self) -> None:
-        """Kill it, as a machine that goes away does."""
+        """Kill it, as a machine that goes away does, also while it hangs."""
         if self.process is not None:
             self.process.kill()
             self.process.wait()
@@ -132,6 +136,15 @@ class RedisProcess:
                 return connection.recv(16).startswith((b"+PONG", b"-NOAUTH"))
         except OSError:
             return False
+
+
+def cut_replication(primary: RedisProcess) -> None:
+    """Let the replicas of a primary lag for ever: they are thrown out, and have no password to come back with.
+
+    Connections that are open stay. After a restart the password is what it was.
+    """
+    primary.ask("CONFIG", "SET", "requirepass", "a password that no replica has")
+    ask((primary.host, primary.port), "a password that no replica has", "CLIENT", "KILL", "TYPE", "replica")
 
 
 @contextlib.contextmanager

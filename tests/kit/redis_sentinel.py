@@ -12,7 +12,7 @@ from pathlib import Path
 from urllib.parse import quote
 
 from tests.kit.redis_answer import Answer, ask, fields, texts
-from tests.kit.redis_process import RedisProcess, free_port, wait_until
+from tests.kit.redis_process import RedisProcess, cut_replication, free_port, wait_until
 
 PRIMARY_NAME = "main"
 DOWN_AFTER_SECONDS = 1.0
@@ -89,6 +89,10 @@ class SentinelDeployment:
         """The other one."""
         primary = self.primary()
         return next(process for process in self.data if process is not primary)
+
+    def cut_replication(self) -> None:
+        """Let the replica lag for ever, see `cut_replication` of redis_process."""
+        cut_replication(self.primary())
 
     def wait_replicated(self) -> None:
         """Wait until the replica is in step and every sentinel knows all others and the replica."""

@@ -10,7 +10,7 @@ import sys
 import tempfile
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Self
+from typing import Protocol, Self
 
 import aiohttp
 
@@ -18,7 +18,7 @@ from realtime_operator.api.base import JsonObject, JsonValue
 from tests.kit.api import ServerApi
 from tests.kit.deadline import eventually
 from tests.kit.document import parse, text_at
-from tests.kit.redis_process import RedisProcess, free_port
+from tests.kit.redis_process import free_port
 
 API_KEY = "component-api-key"
 TOKEN_SECRET = "component-token-secret-of-enough-bytes"
@@ -39,10 +39,18 @@ NAMESPACES: tuple[JsonObject, ...] = (
 )
 
 
+class RedisPlace(Protocol):
+    """Whatever has a URL by which servers find Redis."""
+
+    @property
+    def url(self) -> str:
+        """The URL."""
+
+
 class ServerProcess:
     """`realtime-server run` with the namespaces above; `changes` replace top-level fields of the configuration."""
 
-    def __init__(self, name: str, redis: RedisProcess | None, **changes: JsonValue) -> None:
+    def __init__(self, name: str, redis: RedisPlace | None, **changes: JsonValue) -> None:
         self.name = name
         self.client_port, self.api_port, self.admin_port = free_port(), free_port(), free_port()
         self._redis = redis

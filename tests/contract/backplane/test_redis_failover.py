@@ -17,7 +17,7 @@ from realtime_server.core.values import HistoryOptions, HistoryQuery, StreamPosi
 from tests.contract.backplane.conftest import PASSWORD, TIMING, Connect, Server, password_file, redis_server
 from tests.kit.deadline import eventually
 from tests.kit.redis_cluster import RedisClusterDeployment, running_cluster
-from tests.kit.redis_process import RedisProcess
+from tests.kit.redis_process import RedisProcess, cut_replication
 from tests.kit.redis_sentinel import DOWN_AFTER_SECONDS, SentinelDeployment, running_sentinels
 
 KEPT = HistoryOptions(size=1000, ttl_seconds=60)
@@ -85,14 +85,6 @@ async def publish(server: Server, channel: str, *texts: bytes) -> StreamPosition
         position = await server.broker.publish(channel, text, KEPT)
     assert position is not None
     return position
-
-
-def cut_replication(primary: RedisProcess) -> None:
-    """Let the replica lag for ever: it is thrown out and has no password to come back with."""
-    primary.ask("CONFIG", "SET", "requirepass", "a password that the replica does not have")
-    primary_password, primary.password = primary.password, "a password that the replica does not have"
-    primary.ask("CLIENT", "KILL", "TYPE", "replica")
-    primary.password = primary_password
 
 
 def wait_replicated(primary: RedisProcess) -> None:

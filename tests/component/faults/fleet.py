@@ -1,0 +1,103 @@
+"""Two servers, subscribers that move between them, and a publisher, while something happens to Redis."""
+
+from __future__ import annotations
+
+import contextlib
+import time
+from collections.abc import AsyncIterator
+from dataclasses import dataclass
+
+from realtime_operator.api.base import JsonValue
+from tests.kit.api import Publisher, ServerApi, publishing
+from tests.kit.balancer import Balancer
+from tests.kit.clients import Channel, ClientOptions, all_subscribed
+from tests.kit.deadline import eventually
+from tests.kit.python_sdk import PythonClients
+from tests.kit.server_process import API_KEY, TOKEN_SECRET, RedisPlace, ServerProcess
+from tests.kit.tokens import connection_token
+from tests.kit.truth import Truth, truth_of
+
+CHANNEL = Channel("chat:room", recoverable=True)
+SUBSCRIBERS = 4
+CALL_SECONDS = 4.5
+"""No call of the API takes longer: two seconds for Redis to answer, as long for a partition that settles, and a margin
+for a busy machine."""
+HEALTH_SECONDS = 6.5
+"""So soon a server is not healthy any more when Redis is away, however that shows; and a margin as above."""
+BACK_SECONDS = 12.0
+"""So soon all works again once Redis does; and a margin as above."""
+
+
+class TimedApi(ServerApi):
+    """Notes how long the longest call took."""
+
+    longest = 0.0
+
+    async def publish(self, channel: str, data: JsonValue) -> tuple[int, str]:
+        """See ServerApi."""
+        began = time.monotonic()
+        try:
+            return await super().publish(channel, data)
+        finally:
+            self.longest = max(self.longest, time.monotonic() - began)
+
+
+@dataclass
+class Fleet:
+    """Two servers, subscribers that come to either of them, and a publisher at the first."""
+
+    servers: list[ServerProcess]
+    clients: PythonClients
+    publisher: Publisher
+    api: TimedApi
+    balancer: Balancer
+
+    def move_clients(self) -> None:
+        """Cut all connections: the SDKs come back by themselves, to either server."""
+        self.balancer.cut()
+
+    async def wait_health(self, *, healthy: bool, within: float) -> float:
+        """Wait until all servers say that they are linked, or that they are not; returns the seconds it took."""
+        began = time.monotonic()
+
+        async def read() -> list[bool]:
+            return [await server.ready() for server in self.servers]
+
+        await eventually(read, lambda seen: seen == [healthy] * 2, what=f"ready: {healthy}", within=within, every=0.05)
+        return time.monotonic() - began
+
+    async def settle(self) -> Truth:
+        """Stop publishing, wait until every subscriber is where the channel is, and return what they were told."""
+        await self.publisher.stop()
+        await all_subscribed(self.clients, within=BACK_SECONDS)
+        page = await self.api.call("history", channel=CHANNEL.name, limit=0)
+        wanted = {(client, CHANNEL.name): (page["epoch"], page["offset"]) for client in range(SUBSCRIBERS)}
+
+        def arrived() -> bool:
+            return truth_of(self.clients.record.events, self.publisher.published).positions == wanted
+
+        await self.clients.record.wait(lambda _: arrived(), what=f"all at {page}", within=BACK_SECONDS)
+        return truth_of(self.clients.record.events, self.publisher.published)
+
+
+@contextlib.asynccontextmanager
+async def fleet(redis: RedisPlace) -> AsyncIterator[Fleet]:
+    """Run it while the body runs; some has been published and has arrived when it begins."""
+    async with (
+        ServerProcess("fault-a", redis) as one,
+        ServerProcess("fault-b", redis) as other,
+        Balancer([one.client_port, other.client_port]) as balancer,
+    ):
+        options = ClientOptions(
+            endpoints=[f"ws://127.0.0.1:{balancer.port}/connection/websocket"],
+            count=SUBSCRIBERS,
+            channels=[CHANNEL],
+            tokens=[connection_token(TOKEN_SECRET, f"user-{number}") for number in range(SUBSCRIBERS)],
+            min_reconnect_delay=0.05,
+            max_reconnect_delay=0.5,
+        )
+        async with PythonClients(options) as clients, TimedApi(one.api().address, API_KEY) as api:
+            await all_subscribed(clients)
+            async with publishing(api, CHANNEL.name, per_second=100) as publisher:
+                await publisher.confirm_more(30, within=5)
+                yield Fleet([one, other], clients, publisher, api, balancer)

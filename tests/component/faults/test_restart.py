@@ -1,0 +1,86 @@
+"""A Redis that is killed, or hangs, and comes back."""
+
+from __future__ import annotations
+
+import asyncio
+import signal
+
+from tests.component.faults.fleet import BACK_SECONDS, CALL_SECONDS, HEALTH_SECONDS, fleet
+from tests.kit.redis_process import running_redis
+
+
+async def test_killed_and_restarted_with_its_data() -> None:
+    """Everything that was confirmed is there, and nobody is told of a loss."""
+    with running_redis() as redis:
+        async with fleet(redis) as site:
+            await asyncio.to_thread(redis.stop)
+            await site.wait_health(healthy=False, within=HEALTH_SECONDS)
+            site.move_clients()
+            await asyncio.to_thread(redis.start)
+            await site.wait_health(healthy=True, within=BACK_SECONDS)
+            site.move_clients()
+            await site.publisher.confirm_more(50, within=BACK_SECONDS)
+            truth = await site.settle()
+            assert truth.lies == []
+            assert truth.told_of_a_loss == 0
+            assert site.api.longest < CALL_SECONDS
+
+
+async def test_killed_and_restarted_empty() -> None:
+    """All positions are void, and everybody is told."""
+    with running_redis() as redis:
+        async with fleet(redis) as site:
+            await asyncio.to_thread(redis.stop)
+            redis.lose_data()
+            await asyncio.to_thread(redis.start)
+            await site.publisher.confirm_more(50, within=BACK_SECONDS)
+            site.move_clients()
+            await site.wait_health(healthy=True, within=BACK_SECONDS)
+            truth = await site.settle()
+            assert truth.lies == []
+            assert truth.told_of_a_loss >= 4
+            assert site.api.longest < CALL_SECONDS
+
+
+async def test_a_redis_that_hangs() -> None:
+    """Calls end, the servers say that they are not healthy, and all goes on as if nothing had been when it wakes."""
+    with running_redis() as redis:
+        async with fleet(redis) as site:
+            redis.freeze()
+            await site.wait_health(healthy=False, within=HEALTH_SECONDS)
+            await asyncio.sleep(CALL_SECONDS)
+            redis.thaw()
+            await site.wait_health(healthy=True, within=BACK_SECONDS)
+            site.move_clients()
+            await site.publisher.confirm_more(50, within=BACK_SECONDS)
+            truth = await site.settle()
+            assert truth.lies == []
+            assert truth.told_of_a_loss == 0
+            assert site.api.longest < CALL_SECONDS
+
+
+async def test_a_server_dies_with_redis_and_its_publications() -> None:
+    """Nobody is left who knows of them: after the time to settle, positions are void."""
+    with running_redis() as redis:
+        async with fleet(redis) as site:
+            process = site.servers[0].process
+            assert process is not None
+            process.send_signal(signal.SIGKILL)
+            await process.wait()
+            await asyncio.to_thread(redis.stop)
+            await asyncio.to_thread(redis.start)
+
+            async def ready() -> bool:
+                return await site.servers[1].ready()
+
+            began = asyncio.get_running_loop().time()
+            while not await ready():
+                assert asyncio.get_running_loop().time() - began < BACK_SECONDS
+                await asyncio.sleep(0.1)
+            site.balancer.endpoints = [site.servers[1].client_port]
+            site.api.address = site.servers[1].api().address
+            site.move_clients()
+            await site.publisher.confirm_more(50, within=BACK_SECONDS)
+            truth = await site.settle()
+            assert truth.lies == []
+            assert truth.told_of_a_loss >= 4

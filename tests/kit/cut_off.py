@@ -1,0 +1,68 @@
+"""A network namespace with one process's network in it, which can be cut off without a word. Needs root."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import secrets
+import subprocess
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+NETWORK = "198.18.0"
+"""Of the addresses for tests of networks (RFC 2544): these two hosts only ever exist between the ends of one cable."""
+
+
+@dataclass(frozen=True, slots=True)
+class Island:
+    """A namespace behind a cable; programs run in it with `launcher` before their words."""
+
+    name: str
+    address: str
+
+    @property
+    def launcher(self) -> tuple[str, ...]:
+        """What runs a program in it."""
+        return ("ip", "netns", "exec", self.name)
+
+    def cut(self) -> None:
+        """Drop every packet, in both directions: nobody is told that the other one is away."""
+        for chain in ("INPUT", "OUTPUT"):
+            self._run("iptables", "-A", chain, "-j", "DROP")
+
+    def join(self) -> None:
+        """Let packets pass again."""
+        self._run("iptables", "-F")
+
+    def _run(self, *words: str) -> None:
+        _run(*self.launcher, *words)
+
+
+def may_make_islands() -> bool:
+    """Whether this process may make network namespaces."""
+    return os.geteuid() == 0
+
+
+@contextlib.contextmanager
+def island() -> Iterator[Island]:
+    """Make a namespace with an address that this host reaches, and remove it in the end."""
+    name = f"island-{secrets.token_hex(3)}"
+    outer, inner = f"o-{name[-6:]}", f"i-{name[-6:]}"
+    third = secrets.randbelow(64) * 4
+    near, far = f"{NETWORK}.{third + 1}", f"{NETWORK}.{third + 2}"
+    made = Island(name, far)
+    _run("ip", "netns", "add", name)
+    try:
+        _run("ip", "link", "add", outer, "type", "veth", "peer", "name", inner, "netns", name)
+        _run("ip", "address", "add", f"{near}/30", "dev", outer)
+        _run("ip", "link", "set", outer, "up")
+        _run(*made.launcher, "ip", "address", "add", f"{far}/30", "dev", inner)
+        _run(*made.launcher, "ip", "link", "set", inner, "up")
+        _run(*made.launcher, "ip", "link", "set", "lo", "up")
+        yield made
+    finally:
+        _run("ip", "netns", "del", name)  # takes both ends of the cable along
+
+
+def _run(*words: str) -> None:
+    subprocess.run(words, check=True, capture_output=True, timeout=10)
