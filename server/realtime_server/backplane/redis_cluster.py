@@ -34,7 +34,7 @@ class NodeTarget:
         endpoint = self._reader.read()
         if endpoint.mode is not self._mode:
             raise BackplaneError(f"the URL of Redis is not one of {self._mode} any more: restart this server")
-        return endpoint.wire(self._address or endpoint.addresses[0], self._timing)
+        return endpoint.wire(self._address or next(iter(endpoint.addresses), None), self._timing)
 
     async def check(self, link: Link) -> None:
         """Whether it is a primary shows by the first write."""

@@ -22,7 +22,7 @@ class Keys:
 
     def __init__(self, prefix: str, partitions: int) -> None:
         self.partitions = partitions
-        self._tags = [_tag(prefix, index, partitions) for index in range(partitions)]
+        self._tags = _tags(prefix, partitions)
 
     def partition_of(self, channel: str) -> int:
         """Which partition a channel is in."""
@@ -41,12 +41,12 @@ class Keys:
         return self.named(self.partition_of(channel), *kinds, channel)
 
 
-def _tag(prefix: str, index: int, partitions: int) -> str:
-    """The tag of a partition; its slot is in its share of all slots, so that primaries have as many partitions."""
-    if partitions == 1:
-        return f"{{{prefix}:0}}"
+def _tags(prefix: str, partitions: int) -> list[str]:
+    """The tags of all partitions: one in each equal share of the slots, so that primaries have as many partitions."""
+    found: dict[int, str] = {}
     for number in itertools.count():
-        tag = f"{{{prefix}:{index}.{number}}}"
-        if key_slot(tag.encode()) * partitions // SLOTS == index:
-            return tag
-    raise AssertionError  # pragma: no cover - every share of the slots is met by some number
+        tag = f"{{{prefix}:{number}}}"
+        found.setdefault(key_slot(tag.encode()) * partitions // SLOTS, tag)
+        if len(found) == partitions:
+            break
+    return [found[share] for share in range(partitions)]

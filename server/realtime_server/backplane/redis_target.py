@@ -41,7 +41,8 @@ class Mode(StrEnum):
 class Endpoint:
     """Where Redis is.
 
-    `addresses` are those of Redis, of the sentinels, or of some nodes of the cluster to ask for the others.
+    `addresses` are those of Redis, of the sentinels, or of some nodes of the cluster to ask for the others; none where
+    Redis is at a Unix socket.
     `primary_name` is what the sentinels call the primary, `partitions` those of the names, see redis_keys.
     """
 
@@ -52,8 +53,8 @@ class Endpoint:
     primary_name: str = ""
     partitions: int = 1
 
-    def wire(self, address: Address, timing: Timing) -> Wire:
-        """A connection to a Redis, not connected yet."""
+    def wire(self, address: Address | None, timing: Timing) -> Wire:
+        """A connection to a Redis, not connected yet; no address where there is only a Unix socket."""
         return _wire(self.options, address, timing)
 
     def sentinel_wire(self, address: Address, timing: Timing) -> Wire:
@@ -61,11 +62,11 @@ class Endpoint:
         return _wire(self.sentinel_options, address, timing)
 
 
-def _wire(options: Options, address: Address, timing: Timing) -> Wire:
+def _wire(options: Options, address: Address | None, timing: Timing) -> Wire:
     arguments = dict(options)
     kind = arguments.pop("connection_class", Connection)
     assert callable(kind)
-    if "path" not in arguments:
+    if address is not None:
         arguments["host"], arguments["port"] = address
     # RESP2: replies and messages share one format on both kinds of link. No timeout of its own: the link has one.
     made = kind(**arguments, protocol=2, socket_connect_timeout=timing.connect, socket_timeout=None)
@@ -151,8 +152,7 @@ def endpoint_of(url: str, tls: Options | None = None) -> Endpoint:
     if mode is Mode.CLUSTER and options.pop("db", 0) != 0:
         raise ValueError("a cluster has one database, 0")
     default_port = SENTINEL_PORT if mode is Mode.SENTINEL else REDIS_PORT
-    by_path: tuple[Address, ...] = (("", 0),)
-    addresses = by_path if scheme == "unix" else tuple(_address(text, default_port) for text in hosts.split(","))
+    addresses = () if "path" in options else tuple(_address(text, default_port) for text in hosts.split(","))
     asked = {name: query[f"sentinel_{name}"][0] for name in ("username", "password") if f"sentinel_{name}" in query}
     sentinel_options = {
         name: value for name, value in options.items() if name.startswith("ssl_") or name == "connection_class"

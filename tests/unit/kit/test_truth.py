@@ -21,7 +21,7 @@ def lies(*events: Event, published: tuple[Published, ...] = ()) -> list[str]:
 
 def test_all_in_order_is_the_truth() -> None:
     """Through a recovery too."""
-    events = [subscribed("e", 0), got(1), subscribed("e", 2, recovered=True), got(2), got(3)]
+    events: list[Event] = [subscribed("e", 0), got(1), subscribed("e", 2, recovered=True), got(2), got(3)]
     found = truth_of(events, [Published("c", 2, 2, "e")])
     assert (found.lies, found.told_of_a_loss, found.positions) == ([], 0, {(0, "c"): ("e", 3)})
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from realtime_server.backplane.memory import MemoryBroker, MemoryPresence
+from realtime_server.backplane.memory import MAX_IDEMPOTENCY_KEYS, MemoryBroker, MemoryPresence
 from realtime_server.core.values import ClientInfo, HistoryOptions, HistoryQuery, PresenceStats, Publication
 
 KEPT = HistoryOptions(size=3, ttl_seconds=100)
@@ -104,3 +104,21 @@ async def test_presence_expires_by_the_clock() -> None:
     assert set(await presence.members("room")) == {"c1"}
     clock.now += 30
     assert await presence.stats("room") == PresenceStats(0, 0)
+
+
+async def test_idempotency_keys_are_bounded_and_swept() -> None:
+    """By time, and the oldest first by number."""
+    clock = Clock()
+    broker = MemoryBroker(clock=clock)
+    await broker.publish("news", b"1", KEPT, idempotency_key="first")
+    for number in range(MAX_IDEMPOTENCY_KEYS):
+        await broker.publish("other", b"1", None, idempotency_key=str(number))
+    again = await broker.publish("news", b"1", KEPT, idempotency_key="first")
+    assert again is not None
+    assert again.offset == 2
+    clock.now += 299.9
+    assert await broker.publish("news", b"1", KEPT, idempotency_key="first") == again
+    clock.now += 0.2
+    later = await broker.publish("news", b"1", KEPT, idempotency_key="first")
+    assert later is not None
+    assert later.offset == 3

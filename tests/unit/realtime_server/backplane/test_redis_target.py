@@ -1,53 +1,136 @@
-"""Where Redis is, as a URL says it."""
+"""Where Redis is: URLs and settings."""
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
-from redis.asyncio.connection import SSLConnection, UnixDomainSocketConnection
+from pydantic import ValidationError
+from redis.asyncio.connection import SSLConnection
 
-from realtime_server.backplane.redis_target import Mode, endpoint_of
-
-
-def test_one_redis_by_its_address() -> None:
-    """With login and database."""
-    found = endpoint_of("redis://app:secret@redis.example:6380/2")
-    assert (found.mode, found.addresses) == (Mode.STANDALONE, (("redis.example", 6380),))
-    assert dict(found.options) == {"username": "app", "password": "secret", "db": 2}
-    assert endpoint_of("redis://redis.example").addresses == (("redis.example", 6379),)
-    assert endpoint_of("rediss://[::1]:6380").options["connection_class"] is SSLConnection
+from realtime_server import settings
+from realtime_server.backplane.redis_link import Timing
+from realtime_server.backplane.redis_target import Endpoint, EndpointReader, Mode, endpoint_of
+from realtime_server.core.ports import BackplaneError
 
 
-def test_one_redis_by_a_socket_of_this_machine() -> None:
-    """It has no address."""
-    found = endpoint_of("unix://:secret@/run/redis.sock?db=1")
-    assert found.mode is Mode.STANDALONE
-    assert len(found.addresses) == 1
-    assert dict(found.options) == {
-        "connection_class": UnixDomainSocketConnection, "path": "/run/redis.sock", "password": "secret", "db": 1,
-    }  # fmt: skip
+def login(endpoint: Endpoint) -> tuple[object, object]:
+    """User and password."""
+    return endpoint.options.get("username"), endpoint.options.get("password")
+
+
+def test_one_redis() -> None:
+    """As ever."""
+    endpoint = endpoint_of("redis://ann:p%40ss@redis.example.com:6380/2")
+    assert (endpoint.mode, endpoint.addresses) == (Mode.STANDALONE, (("redis.example.com", 6380),))
+    assert (login(endpoint), endpoint.options["db"]) == (("ann", "p@ss"), 2)
+    assert endpoint.partitions == 1
 
 
 def test_sentinels() -> None:
-    """Several addresses, the primary's name, and a login for them alone."""
-    found = endpoint_of("redis+sentinel://:secret@a,b:26380/main/3?sentinel_password=other")
-    assert (found.mode, found.primary_name) == (Mode.SENTINEL, "main")
-    assert found.addresses == (("a", 26379), ("b", 26380))
-    assert dict(found.options) == {"password": "secret", "db": 3}
-    assert dict(found.sentinel_options) == {"password": "other"}
+    """The user is that of Redis; the sentinels' own is in the query."""
+    url = "rediss+sentinel://ann:pw@s1:26380,s2,[::1]:26381/main/3?sentinel_username=eve&sentinel_password=x%20y"
+    endpoint = endpoint_of(url)
+    assert endpoint.mode is Mode.SENTINEL
+    assert endpoint.addresses == (("s1", 26380), ("s2", 26379), ("::1", 26381))
+    assert (endpoint.primary_name, endpoint.options["db"]) == ("main", 3)
+    assert login(endpoint) == ("ann", "pw")
+    expected = {"username": "eve", "password": "x y", "connection_class": SSLConnection}
+    assert endpoint.sentinel_options == expected
 
 
 def test_a_cluster() -> None:
-    """Some of its nodes, and in how many parts its names fall."""
-    found = endpoint_of("redis+cluster://a:7000,b:7001?partitions=16")
-    assert (found.mode, found.addresses, found.partitions) == (Mode.CLUSTER, (("a", 7000), ("b", 7001)), 16)
+    """Some nodes, and into how many partitions the names are divided."""
+    endpoint = endpoint_of("redis+cluster://:pw@n1:7000,n2:7001")
+    assert (endpoint.mode, endpoint.addresses) == (Mode.CLUSTER, (("n1", 7000), ("n2", 7001)))
+    assert (login(endpoint), endpoint.partitions) == ((None, "pw"), 64)
+    assert endpoint_of("redis+cluster://n1?partitions=256").partitions == 256
+
+
+def test_a_unix_socket() -> None:
+    """There is no host, but there may be a login."""
+    endpoint = endpoint_of("unix://:secret@/run/redis.sock?db=1")
+    assert (endpoint.addresses, login(endpoint)) == ((), (None, "secret"))
+    assert (endpoint.options["path"], endpoint.options["db"]) == ("/run/redis.sock", 1)
 
 
 @pytest.mark.parametrize(
     "url",
-    ["", "http://redis", "redis://", "redis+sentinel://a", "redis+ring://a", "redis+cluster://a/1",
-     "redis+cluster://a?partitions=0", "redis://a:port"],
+    [
+        "redis+sentinel://s1:26379", "redis+cluster://n1/3", "redis+cluster://n1?partitions=0", "redis+tower://n1",
+        "redis+cluster://n1?partitions=many", "", "redis://", "redis+sentinel:///main", "redis://h:notaport", "http://h",
+    ],
 )  # fmt: skip
-def test_what_is_no_url_of_redis(url: str) -> None:
-    """An error at once, not a server that waits."""
-    with pytest.raises(ValueError, match=r"."):
+def test_what_is_no_url_is_refused(url: str) -> None:
+    """The reader says so without the text, which may have a password."""
+    with pytest.raises(ValueError, match=r".+"):
         endpoint_of(url)
+
+
+def test_a_secret_is_in_no_representation() -> None:
+    """Endpoints may be logged."""
+    assert "s3cret" not in repr(endpoint_of("redis+sentinel://:s3cret@h/main?sentinel_password=s3cret"))
+
+
+def test_fields_say_the_same_as_a_url(tmp_path: Path) -> None:
+    """With passwords in files."""
+    (tmp_path / "redis").write_text("pw\n")
+    (tmp_path / "sentinel").write_text("x y\n")
+    sentinel = settings.RedisSentinel(
+        addresses=("s1:26380", "[::1]:26381"), master_name="main", username="eve", password_file=tmp_path / "sentinel"
+    )
+    place = settings.Redis(sentinel=sentinel, username="ann", password_file=tmp_path / "redis", tls=True)
+    url = "rediss+sentinel://ann:pw@s1:26380,[::1]:26381/main?sentinel_username=eve&sentinel_password=x%20y"
+    assert EndpointReader(place).read() == endpoint_of(url)
+    nodes = settings.RedisCluster(addresses=("n1:7000",), partitions=8)
+    place = settings.Redis(cluster=nodes, username="ann", password_file=tmp_path / "redis")
+    assert EndpointReader(place).read() == endpoint_of("redis+cluster://ann:pw@n1:7000?partitions=8")
+
+
+def test_certificates_of_an_own_authority(tmp_path: Path) -> None:
+    """For fields at once, for a URL when it asks for TLS."""
+    authority = tmp_path / "ca.pem"
+    read = EndpointReader(settings.Redis(address="h:1", ca_file=authority)).read()
+    assert read.options == {"connection_class": SSLConnection, "ssl_ca_certs": str(authority)}
+    for scheme, expected in (("rediss", str(authority)), ("redis", None)):
+        (tmp_path / "url").write_text(f"{scheme}://h:1")
+        read = EndpointReader(settings.Redis(url_file=tmp_path / "url", ca_file=authority)).read()
+        assert read.options.get("ssl_ca_certs") == expected
+        assert read.wire(("h", 1), Timing()) is not None
+
+
+def test_an_unreadable_url_is_told_without_it(tmp_path: Path) -> None:
+    """It goes to the log."""
+    (tmp_path / "url").write_text("redis://:s3cret@h:notaport")
+    with pytest.raises(BackplaneError) as raised:
+        EndpointReader(settings.Redis(url_file=tmp_path / "url")).read()
+    assert "s3cret" not in str(raised.value)
+
+
+@pytest.mark.parametrize(
+    ("fields", "said"),
+    [
+        ({}, "set one of url_file, address, sentinel, cluster"),
+        ({"address": "h:1", "url_file": "/u"}, "set one of"),
+        ({"address": "h:1", "cluster": {"addresses": ["n:1"]}}, "set one of"),
+        ({"url_file": "/u", "password_file": "/p"}, "password_file is part of the URL"),
+        ({"url_file": "/u", "tls": True}, "tls is part of the URL"),
+        ({"address": "no port"}, "address"),
+        ({"address": "h:1", "mode": "cluster"}, "mode"),
+        ({"cluster": {"addresses": []}}, "addresses"),
+        ({"cluster": {"addresses": ["n:1"], "partitions": 0}}, "partitions"),
+        ({"sentinel": {"addresses": ["s:1"]}}, "master_name"),
+        ({"sentinel": {"addresses": ["s:1"], "master_name": "m", "quorum": 2}}, "quorum"),
+    ],
+)
+def test_settings_that_make_no_sense_are_refused(fields: dict[str, object], said: str) -> None:
+    """By name."""
+    with pytest.raises(ValidationError, match=said):
+        settings.Redis.model_validate(fields)
+
+
+@pytest.mark.parametrize("prefix", ["a{b}", "", "a b"])
+def test_a_prefix_has_no_braces(prefix: str) -> None:
+    """They would end the hash tag."""
+    with pytest.raises(ValidationError, match="prefix"):
+        settings.Backplane(prefix=prefix)

@@ -1,0 +1,79 @@
+"""Links that are encrypted, and certificates that are checked."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from realtime_server import settings
+from realtime_server.backplane.redis import RedisBroker, open_router
+from realtime_server.core.ports import BackplaneError
+from realtime_server.core.values import HistoryOptions
+from tests.contract.backplane.conftest import PASSWORD, TIMING, redis_settings
+from tests.contract.backplane.recorder import Recorder
+from tests.kit.cluster.certificates import Authority
+from tests.kit.redis_process import RedisProcess, free_port, running_redis
+
+KEPT = HistoryOptions(size=10, ttl_seconds=60)
+
+
+@pytest.fixture
+def certificates(tmp_path: Path) -> Path:
+    """A folder with ca.crt, and redis.crt and redis.key for 127.0.0.1."""
+    folder = tmp_path / "certificates"
+    folder.mkdir()
+    Authority(folder).issue("redis", None, "redis", ("127.0.0.1",))
+    return folder
+
+
+@pytest.fixture
+def tls_port() -> int:
+    """Where it speaks TLS."""
+    return free_port()
+
+
+@pytest.fixture
+def encrypted(certificates: Path, tls_port: int) -> Iterator[RedisProcess]:
+    """A Redis that speaks TLS beside its plain port."""
+    files = {"cert-file": "redis.crt", "key-file": "redis.key", "ca-cert-file": "ca.crt"}
+    options = [word for name, file in files.items() for word in (f"--tls-{name}", str(certificates / file))]
+    with running_redis(
+        PASSWORD, options=("--tls-port", str(tls_port), "--tls-auth-clients", "no", *options)
+    ) as process:
+        yield process
+
+
+async def publish_once(place: settings.Redis) -> int:
+    """Start a broker there and publish; returns the offset."""
+    broker = RedisBroker(open_router(place, "tls", TIMING))
+    await broker.start(Recorder())
+    try:
+        position = await broker.publish("news", b"1", KEPT)
+    finally:
+        await broker.stop()
+    assert position is not None
+    return position.offset
+
+
+async def test_a_certificate_of_an_own_authority(
+    encrypted: RedisProcess, certificates: Path, tls_port: int, tmp_path: Path
+) -> None:
+    """By fields, and by a URL."""
+    authority = certificates / "ca.crt"
+    address = f"127.0.0.1:{tls_port}"
+    plain = redis_settings(encrypted, tmp_path)
+    assert await publish_once(plain.model_copy(update={"address": address, "ca_file": authority})) == 1
+    url_file = tmp_path / "url"
+    url_file.write_text(encrypted.url.replace("redis://", "rediss://").replace(f":{encrypted.port}/", f":{tls_port}/"))
+    assert await publish_once(settings.Redis(url_file=url_file, ca_file=authority)) == 2
+
+
+async def test_a_certificate_of_somebody_else_is_refused(
+    encrypted: RedisProcess, tls_port: int, tmp_path: Path
+) -> None:
+    """Without the authority's file only those of the system are believed."""
+    place = redis_settings(encrypted, tmp_path).model_copy(update={"address": f"127.0.0.1:{tls_port}", "tls": True})
+    with pytest.raises(BackplaneError, match="certificate verify failed"):
+        await publish_once(place)

@@ -1,0 +1,90 @@
+"""A link that is to be there always, by something that listens when it likes."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from collections.abc import AsyncIterator
+
+from realtime_server import settings
+from realtime_server.backplane.redis_cluster import NodeTarget
+from realtime_server.backplane.redis_keeper import Keeper
+from realtime_server.backplane.redis_link import Link, Timing, Wire
+from realtime_server.backplane.redis_target import EndpointReader, Mode
+
+TIMING = Timing(connect=30, call=30, probe=30, retry_first=0.001, retry_most=30)
+
+
+class SlowTarget:
+    """Where nobody answers until `address` is set: as a host that vanished."""
+
+    def __init__(self) -> None:
+        self.address: str | None = None
+        self.asked = asyncio.Event()
+
+    async def wire(self) -> Wire:
+        """A connection, if there is somebody; else this waits."""
+        self.asked.set()
+        if self.address is None:
+            await asyncio.Event().wait()
+        target = NodeTarget(EndpointReader(settings.Redis(address=self.address)), TIMING, Mode.STANDALONE)
+        return await target.wire()
+
+    async def check(self, link: Link) -> None:
+        """Everything will do."""
+
+
+@contextlib.asynccontextmanager
+async def listener() -> AsyncIterator[str]:
+    """Something that says OK to everything; its address."""
+    served: list[asyncio.Task[None]] = []
+
+    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        with contextlib.suppress(ConnectionError):
+            while received := await reader.read(1000):
+                writer.write(b"+OK\r\n" * received.count(b"*"))
+        writer.close()
+        with contextlib.suppress(ConnectionError):
+            await writer.wait_closed()
+
+    def accept(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        served.append(asyncio.create_task(serve(reader, writer)))
+
+    server = await asyncio.start_server(accept, "127.0.0.1", 0)
+    port = server.sockets[0].getsockname()[1]
+    try:
+        yield f"127.0.0.1:{port}"
+    finally:
+        server.close()
+        await asyncio.gather(*served)
+
+
+async def greet(_link: Link) -> None:
+    """Nothing to prepare."""
+
+
+async def test_an_attempt_that_hangs_is_given_up_for_a_better_one() -> None:
+    """`hurry` does not wait for the timeout of connecting, nor for the pause after it."""
+    up = asyncio.Event()
+    target = SlowTarget()
+    keeper = Keeper("test", target, TIMING, greet=greet, on_up=up.set, on_lost=lambda: None)
+    async with listener() as address, asyncio.timeout(1):
+        keeper.begin()
+        await target.asked.wait()
+        target.address = address
+        keeper.hurry()
+        await up.wait()
+        assert keeper.usable
+        await keeper.stop()
+        assert not keeper.usable
+
+
+async def test_a_keeper_can_be_stopped_while_it_connects() -> None:
+    """Nothing is left of the attempt."""
+    target = SlowTarget()
+    keeper = Keeper("test", target, TIMING, greet=greet, on_up=lambda: None, on_lost=lambda: None)
+    keeper.begin()
+    await target.asked.wait()
+    async with asyncio.timeout(1):
+        await keeper.stop()
+    assert [task.get_name() for task in asyncio.all_tasks() if task.get_name().startswith("redis-")] == []
