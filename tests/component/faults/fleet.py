@@ -64,7 +64,9 @@ class Fleet:
             return [await server.ready() for server in self.servers]
 
         await eventually(read, lambda seen: seen == [healthy] * 2, what=f"ready: {healthy}", within=within, every=0.05)
-        return time.monotonic() - began
+        took = time.monotonic() - began
+        print(f"all servers ready: {healthy} after {took:.2f} s, longest call {self.api.longest:.2f} s")
+        return took
 
     async def settle(self) -> Truth:
         """Stop publishing, wait until every subscriber is where the channel is, and return what they were told."""
