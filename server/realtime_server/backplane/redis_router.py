@@ -24,7 +24,8 @@ from realtime_server.core.ports import BackplaneError
 logger = structlog.get_logger()
 
 RETRY_SECONDS = 0.02
-"""After an answer that will soon be another one: the slot has moved, or the partition settles."""
+"""After an answer that will soon be another one: the slot has moved, or the partition settles. Then twice as long."""
+RETRY_MOST_SECONDS = 0.25
 HURRY_SECONDS = 0.25
 """The map is read so often while a primary does not answer: another one takes its place."""
 PASSING = (AskError, TryAgainError, ClusterDownError)
@@ -170,7 +171,7 @@ class Router:
         return owner
 
     async def _ask(self, attempt: Callable[[], Awaitable[Reply]]) -> Reply:
-        deadline = 0.0
+        deadline, pause = 0.0, RETRY_SECONDS
         while True:
             try:
                 return await attempt()
@@ -181,7 +182,8 @@ class Router:
                     raise BackplaneError(f"Redis refused: {error}") from error
                 if isinstance(error, PASSING):
                     self._changed.set()
-            await asyncio.sleep(RETRY_SECONDS)
+            await asyncio.sleep(pause)
+            pause = min(2 * pause, RETRY_MOST_SECONDS)
 
     # shards
 
