@@ -101,13 +101,20 @@ def _join(nodes: list[RedisProcess]) -> None:
         first, last = index * SLOTS // PRIMARIES, (index + 1) * SLOTS // PRIMARIES - 1
         node.ask("CLUSTER", "ADDSLOTSRANGE", first, last)
         node.ask("CLUSTER", "SET-CONFIG-EPOCH", index + 1)
-    for node in nodes[1:]:
-        bus = node.options[node.options.index("--cluster-port") + 1]
-        nodes[0].ask("CLUSTER", "MEET", node.host, node.port, bus)
-    wait_until(lambda: all(_knows_all(node, len(nodes)) for node in nodes), "the nodes know each other", READY_SECONDS)
+    wait_until(lambda: _have_met(nodes), "the nodes know each other", READY_SECONDS, every=0.5)
     for primary, replica in zip(nodes[:PRIMARIES], nodes[PRIMARIES:], strict=False):
         replica.ask("CLUSTER", "REPLICATE", _identity(primary))
     wait_until(lambda: all(_is_ready(node) for node in nodes), "the cluster works", READY_SECONDS)
+
+
+def _have_met(nodes: list[RedisProcess]) -> bool:
+    """Whether all know all; if not, introduce them again: on a busy machine a handshake may have been given up."""
+    if all(_knows_all(node, len(nodes)) for node in nodes):
+        return True
+    for node in nodes[1:]:
+        bus = node.options[node.options.index("--cluster-port") + 1]
+        nodes[0].ask("CLUSTER", "MEET", node.host, node.port, bus)
+    return False
 
 
 def _knows_all(node: RedisProcess, count: int) -> bool:

@@ -30,7 +30,7 @@ def free_port() -> int:
         return port
 
 
-def wait_until(condition: Callable[[], bool], what: str, within: float) -> None:
+def wait_until(condition: Callable[[], bool], what: str, within: float, *, every: float = 0.05) -> None:
     """Wait until a condition holds; a Redis that does not answer is no. Raises RuntimeError after `within` seconds."""
     deadline = time.monotonic() + within
     while True:
@@ -39,7 +39,7 @@ def wait_until(condition: Callable[[], bool], what: str, within: float) -> None:
                 return
         if time.monotonic() > deadline:
             raise RuntimeError(f"not within {within:g} s: {what}")
-        time.sleep(0.05)
+        time.sleep(every)
 
 
 @dataclass

@@ -1,7 +1,7 @@
 """The backplane in Redis: pub/sub between servers, streams as history. A Redis, one that sentinels name, or a cluster.
 
 Names are made by redis_keys and begin with `{PREFIX:TAG}:`. Of a channel: `stream:CHANNEL`, `position:CHANNEL`,
-`once:LENGTH:KEY:CHANNEL`, `presence:KIND:CHANNEL`. Of a partition: `generation`, `made`, `seen`, `awaited`, `occupied`,
+`once:LENGTH:KEY:CHANNEL`, `presence:KIND:CHANNEL`. Of a partition: `generation`, `seen`, `awaited`, `occupied`,
 `occupants`, `occupies:WORKER`. Of a queue: `queue:NAME`. Pub/sub channels: `channel:CHANNEL`, `gap`, `echo:WORKER`,
 `control`, `node:NODE`. A message of a channel is `OFFSET:EPOCH:NUMBER`, a line feed, and the encoded publication;
 nothing stands before the line feed when the channel has no history. The number counts the partition's publications.
@@ -14,6 +14,7 @@ from __future__ import annotations
 import asyncio
 import functools
 import hashlib
+import random
 import secrets
 from collections.abc import Callable
 
@@ -57,6 +58,7 @@ class RedisBroker:
         self.roundtrips = LatencyHistogram(ROUNDTRIP_BUCKETS)
         self._router = router
         self._position_seconds = position_seconds
+        self._random = random.Random()  # noqa: S311 - seeded by the system; nobody gains by guessing an epoch
         self._events: BrokerEvents | None = None
         self._channels: dict[bytes, tuple[str, Partition]] = {}
         self._special: dict[bytes, Callable[[bytes], None]] = {}
@@ -107,44 +109,47 @@ class RedisBroker:
         version_epoch: str = "",
     ) -> StreamPosition | None:
         """Append and deliver in one script; see Broker."""
-        router, keys = self._router, self._router.keys
-        partition = router.channel_partition(channel)
-        name = keys.of(channel, "channel")
-        once = (keys.of(channel, "once", *_bounded(idempotency_key)),) if idempotency_key else ()
-        once_for = milliseconds(idempotency_seconds)
+        router = self._router
+        names = router.keys.channel(channel)
+        partition, command = router.partitions[names.partition], router.pubsub.publish
+        once: tuple[bytes, ...] = ()
+        once_for = 0
+        if idempotency_key:
+            once = (router.keys.of(channel, "once", *_bounded(idempotency_key)),)
+            once_for = milliseconds(idempotency_seconds)
         if history is None:
-            command, message = router.pubsub.publish, b"\n" + encoded
+            message = b"\n" + encoded
             if once:
-                await router.run(partition, scripts.PUBLISH_ONCE, once, command, name, message, once_for)
+                await router.run(partition, scripts.PUBLISH_ONCE, once, command, names.messages, message, once_for)
             else:
-                await router.call(partition, command, name, message)
+                await router.call(partition, command, names.messages, message)
             return None
         reply = await router.run(
-            partition, scripts.PUBLISH, (*self._stream_keys(channel, partition), partition.made_key, *once),
-            router.pubsub.publish, name, encoded, history.size, *self._lifetimes(history), secrets.token_hex(4),
-            router.worker, once_for, f"{min(version, MOST_VERSION):020d}" if version > 0 else b"", version_epoch,
+            partition, scripts.PUBLISH, (names.stream, names.position, partition.generation, *once),
+            command, names.messages, encoded, history.size, *self._lifetimes(history), self._candidate(),
+            once_for, b"%020d" % min(version, MOST_VERSION) if version > 0 else b"", version_epoch,
         )  # fmt: skip
-        offset, epoch, made = as_list(reply)
-        partition.confirm(as_int(made))
+        offset, epoch, number = as_list(reply)
+        partition.note(as_int(number))
         return StreamPosition(as_int(offset), as_bytes(epoch).decode())
 
     async def subscribe(self, channel: str) -> None:
         """Returns when Redis has confirmed; see Broker."""
-        partition = self._router.channel_partition(channel)
-        name = self._router.keys.of(channel, "channel")
-        self._channels[name] = (channel, partition)
+        names = self._router.keys.channel(channel)
+        partition = self._router.partitions[names.partition]
+        self._channels[names.messages] = (channel, partition)
         try:
-            await self._router.subscribe(partition, name)
+            await self._router.subscribe(partition, names.messages)
         except BaseException:
-            if name not in partition.wanted:
-                self._channels.pop(name, None)
+            if names.messages not in partition.wanted:
+                self._channels.pop(names.messages, None)
             raise
 
     async def unsubscribe(self, channel: str) -> None:
         """Delivers nothing more at once; Redis is told."""
-        found = self._channels.pop(self._router.keys.of(channel, "channel"), None)
-        if found is not None:
-            self._router.unsubscribe(found[1], self._router.keys.of(channel, "channel"))
+        names = self._router.keys.channel(channel)
+        if self._channels.pop(names.messages, None) is not None:
+            self._router.unsubscribe(self._router.partitions[names.partition], names.messages)
 
     async def history(self, channel: str, query: HistoryQuery, options: HistoryOptions) -> HistoryPage:
         """Read in one script; see Broker."""
@@ -152,10 +157,11 @@ class RedisBroker:
         limit = max(-1, min(query.limit, MOST))
         if query.reverse and since == 0:
             limit = 0  # nothing is before the beginning
-        partition = self._router.channel_partition(channel)
+        names = self._router.keys.channel(channel)
+        partition = self._router.partitions[names.partition]
         reply = await self._router.run(
-            partition, scripts.HISTORY, self._stream_keys(channel, partition),
-            limit, since, int(query.reverse), *self._lifetimes(options), secrets.token_hex(4),
+            partition, scripts.HISTORY, (names.stream, names.position, partition.generation),
+            limit, since, int(query.reverse), *self._lifetimes(options), self._candidate(),
         )  # fmt: skip
         newest, epoch, found = as_list(reply)
         pairs = iter(as_list(found))
@@ -191,7 +197,7 @@ class RedisBroker:
         head, _, encoded = message.partition(b"\n")
         if head:
             offset, epoch, number = head.split(b":")
-            partition.see(int(number))
+            partition.note(int(number))
             self._events.on_publication(channel, Publication(encoded, int(offset)), epoch.decode())
         else:
             self._events.on_publication(channel, Publication(encoded), "")
@@ -217,9 +223,9 @@ class RedisBroker:
         named = self._router.keys.named
         return [named(0, "control"), *([named(0, "node", node)] if node else [])]
 
-    def _stream_keys(self, channel: str, partition: Partition) -> tuple[bytes, bytes, bytes]:
-        keys = self._router.keys
-        return keys.of(channel, "stream"), keys.of(channel, "position"), partition.generation
+    def _candidate(self) -> str:
+        """An epoch for a stream that has none yet; unique, and not a secret."""
+        return f"{self._random.getrandbits(32):08x}"
 
     def _lifetimes(self, options: HistoryOptions) -> tuple[int, int]:
         """How long publications and the position are kept, in milliseconds."""

@@ -10,11 +10,24 @@ from __future__ import annotations
 
 import itertools
 import zlib
+from typing import NamedTuple
 
 from redis.crc import key_slot
 
 SLOTS = 16_384
 """Of every Redis Cluster."""
+REMEMBERED = 8192
+"""Channels whose names are kept made."""
+
+
+class ChannelKeys(NamedTuple):
+    """The names of a channel that every publication needs."""
+
+    partition: int
+    stream: bytes
+    position: bytes
+    messages: bytes
+    """Its pub/sub channel."""
 
 
 class Keys:
@@ -23,6 +36,18 @@ class Keys:
     def __init__(self, prefix: str, partitions: int) -> None:
         self.partitions = partitions
         self._tags = _tags(prefix, partitions)
+        self._channels: dict[str, ChannelKeys] = {}
+        """Made before."""
+
+    def channel(self, name: str) -> ChannelKeys:
+        """The names of a channel; the same object again while it is in use."""
+        found = self._channels.get(name)
+        if found is None:
+            if len(self._channels) >= REMEMBERED:
+                self._channels.clear()
+            kinds = (self.of(name, kind) for kind in ("stream", "position", "channel"))
+            found = self._channels[name] = ChannelKeys(self.partition_of(name), *kinds)
+        return found
 
     def partition_of(self, channel: str) -> int:
         """Which partition a channel is in."""

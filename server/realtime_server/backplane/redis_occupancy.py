@@ -52,7 +52,7 @@ class RedisOccupancy:
 
     async def _occupants(self, partition: Partition) -> tuple[bool, list[str]]:
         """Whether this worker is one, and those that are gone."""
-        keys = (self._router.keys.named(partition.index, "occupants"), partition.seen_key)
+        keys = (self._router.keys.named(partition.index, "occupants"), partition.seen)
         silent = milliseconds(self._router.timing.silent)
         reply = await self._router.run(partition, scripts.OCCUPANTS, keys, self._router.worker, silent)
         here, gone = as_list(reply)
@@ -64,7 +64,7 @@ class RedisOccupancy:
         return [c for c in mine if c in self._occupied and await self._change(scripts.OCCUPY, c)]
 
     async def _strike_out(self, partition: Partition, worker: str) -> list[str]:
-        keys = (*self._keys(partition, worker), partition.seen_key)
+        keys = (*self._keys(partition, worker), partition.seen)
         silent = milliseconds(self._router.timing.silent)
         vacated: list[str] = []
         left = True

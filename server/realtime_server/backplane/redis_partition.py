@@ -14,7 +14,7 @@ from realtime_server.backplane.redis_reply import as_int, as_list, milliseconds
 SUBSCRIBE_AT_ONCE = 512
 """Channels in one command when all are subscribed again."""
 WORKER_SECONDS = 172_800.0
-"""How long the count of a worker's publications is kept while the worker is away."""
+"""How long a worker is remembered that is away."""
 GREET, SETTLED = b"greet", b"settled"
 """In the channel for gaps: every worker should greet, for the primary is another run; all have greeted. Else a loss."""
 
@@ -32,7 +32,7 @@ class PubSub:
 
 
 class Partition:
-    """The counts that show losses, the pub/sub channels that are wanted, and the canary."""
+    """The number that shows losses, the pub/sub channels that are wanted, and the canary."""
 
     def __init__(self, index: int, keys: Keys, worker: str, timing: Timing, pubsub: PubSub) -> None:
         self.index = index
@@ -43,50 +43,45 @@ class Partition:
         self.gaps, self.echo = keys.named(index, "gap"), keys.named(index, "echo", worker)
         self.wanted: dict[bytes, None] = dict.fromkeys((self.gaps, self.echo))
         """Pub/sub channels."""
-        self.generation, self.made_key = keys.named(index, "generation"), keys.named(index, "made")
-        self.seen_key, self._awaited = keys.named(index, "seen"), keys.named(index, "awaited")
+        self.generation = keys.named(index, "generation")
+        self.seen, self._awaited = keys.named(index, "seen"), keys.named(index, "awaited")
         self._worker = worker
         self._timing = timing
         self._pubsub = pubsub
-        self._made = 0
-        """How many publications with history Redis has confirmed to this worker."""
-        self._all = 0
-        """The greatest number that any publication carried."""
+        self._number = 0
+        """The greatest number of a publication that is known here."""
+        self._greeted = False
 
     def healthy(self, now: float) -> bool:
         """Whether what is published is known to arrive, and positions may be given; by the event loop's clock."""
         return not self.settling and self.canary.proven and not self.canary.overdue(now)
 
-    def confirm(self, made: int) -> None:
-        """Redis has confirmed a publication of this worker."""
-        self._made = max(self._made, made)
-
-    def see(self, number: int) -> None:
-        """A publication has arrived; they are numbered through all channels."""
-        self._all = max(self._all, number)
+    def note(self, number: int) -> None:
+        """A publication was confirmed or has arrived; they are numbered through all channels of the partition."""
+        self._number = max(self._number, number)
 
     async def greet(self, link: Link, candidate: str) -> None:
         """Find out whether publications were lost, see scripts/greet.lua."""
         timing = self._timing
         reply = await link.run(
-            scripts.GREET, (self.generation, self.made_key, self.seen_key, self._awaited),
-            self._worker, self._made, self._all, candidate, self._pubsub.publish, self.gaps,
+            scripts.GREET, (self.generation, self.seen, self._awaited),
+            self._worker, self._number, int(self._greeted), candidate, self._pubsub.publish, self.gaps,
             milliseconds(timing.settle), milliseconds(timing.silent), milliseconds(WORKER_SECONDS),
         )  # fmt: skip
-        made, everything, settling = as_list(reply)
-        self._made, self._all, self.settling = as_int(made), as_int(everything), bool(as_int(settling))
+        number, settling = as_list(reply)
+        self._number, self.settling, self._greeted = as_int(number), bool(as_int(settling)), True
 
     async def beat(self, link: Link) -> None:
         """Say that this worker lives, and send the canary."""
         message = self.canary.send(asyncio.get_running_loop().time())
         await link.run(
-            scripts.BEAT, (self.seen_key, self.made_key),
+            scripts.BEAT, (self.seen,),
             self._worker, self._pubsub.publish, self.echo, message, milliseconds(WORKER_SECONDS),
         )  # fmt: skip
 
     async def leave(self, link: Link) -> None:
         """The worker ends: nobody has to wait for it."""
-        await link.run(scripts.LEAVE, (self.made_key, self.seen_key, self._awaited), self._worker)
+        await link.run(scripts.LEAVE, (self.seen, self._awaited), self._worker)
 
     async def listen(self, link: Link) -> None:
         """Subscribe to all that is wanted."""

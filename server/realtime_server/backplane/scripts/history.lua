@@ -2,9 +2,6 @@
 -- ARGV: limit (0: none, negative: all), offset to start from or '', '1' to go backwards, ttl, how long the position is
 -- kept (both milliseconds), candidate epoch.
 -- Returns offset, epoch, and a list of offset, publication, offset, publication and so on.
-if settling() then
-    return SETTLING
-end
 local epoch = ensure_position(ARGV[6])
 redis.call('PEXPIRE', KEYS[2], ARGV[5])
 local newest = tonumber(redis.call('HGET', KEYS[2], 'o'))

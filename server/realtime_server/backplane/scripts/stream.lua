@@ -2,16 +2,13 @@
 --
 -- A stream's entries have the ID OFFSET-0, a time in milliseconds and the publication. The position is a hash: o, the
 -- offset of the newest publication, e, this channel's part of the epoch, v and ve, version and version epoch of the
--- newest publication that had one. The generation is the other part of the epoch, common to all channels of the
--- partition: changing it changes every epoch at once. While a partition settles (see greet.lua) no position may be
--- given out: the caller tries again.
+-- newest publication that had one. The generation is a hash: g, the other part of the epoch, common to all channels of
+-- the partition, so that changing it changes every epoch at once; settle, n and more, see greet.lua.
 
-local function settling()
-    local settle = redis.call('HGET', KEYS[3], 'settle')
-    return settle and settle ~= ''
+local generation = redis.call('HMGET', KEYS[3], 'g', 'settle')
+if generation[2] and generation[2] ~= '' then
+    return { err = 'SETTLING not all workers have said what they know about lost publications' }
 end
-
-local SETTLING = { err = 'SETTLING not all workers have said what they know about lost publications' }
 
 -- The epoch; a position is made if there is none. A full Redis refuses a script at its first write, and only if that
 -- takes memory: so this comes before all other writes.
@@ -22,7 +19,7 @@ local function ensure_position(candidate)
         redis.call('HSET', KEYS[2], 'e', epoch, 'o', 0)
         redis.call('DEL', KEYS[1])
     end
-    return epoch .. (redis.call('HGET', KEYS[3], 'g') or '')
+    return epoch .. (generation[1] or '')
 end
 
 local function drop_expired(oldest_milliseconds)
