@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from redis.crc import key_slot
 
-from realtime_server.backplane.redis_keys import SLOTS, Keys
+from realtime_server.backplane.redis_keys import REMEMBERED, SLOTS, Keys
 
 KEYS = Keys("chat.prod", 16)
 NAMES = st.text(st.characters(exclude_categories=["Cs"]), min_size=1)
@@ -50,3 +50,15 @@ def test_alone_there_is_one_partition() -> None:
     keys = Keys("realtime", 1)
     assert keys.partition_of("news") == 0
     assert keys.of("news", "stream") == b"{realtime:0}:stream:news"
+
+
+def test_the_names_of_a_channel_are_made_once() -> None:
+    """And not kept for ever: channels come and go."""
+    keys = Keys("realtime", 4)
+    first = keys.channel("news")
+    assert keys.channel("news") is first
+    assert first == (keys.partition_of("news"), *(keys.of("news", kind) for kind in ("stream", "position", "channel")))
+    for number in range(REMEMBERED):
+        keys.channel(f"c{number}")
+    assert keys.channel("news") is not first
+    assert keys.channel("news") == first
