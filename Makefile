@@ -6,7 +6,7 @@ VENV ?= .venv
 RUN := PYTHONPATH=$(CURDIR) $(VENV)/bin/python -P
 STAMP := $(VENV)/.installed
 
-.PHONY: help setup demo demo-kubernetes check test e2e bench crds docs lock cluster-up cluster-down kubectl wheels images clean
+.PHONY: help setup demo demo-kubernetes check test e2e bench crds docs lock proto cluster-up cluster-down kubectl wheels images clean
 
 help: ## List the verbs
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / {printf "  %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -35,6 +35,9 @@ test: setup ## Checks, unit, golden, contract and component tests, and all scena
 
 crds: $(STAMP) ## Generate crds/ from the models, and copy them into the chart
 	$(RUN) -m realtime_operator.api.crdgen crds helm/realtime-operator/files/crds
+
+proto: $(STAMP) ## Generate client_pb2.py from client.proto
+	$(RUN) -m grpc_tools.protoc -I server --python_out=server --pyi_out=server realtime_server/protocols/centrifuge/client.proto
 
 cluster-up: $(STAMP) ## Start a real single-node Kubernetes here (builds it once)
 	@hack/setup-system.sh cluster

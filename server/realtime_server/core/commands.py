@@ -98,6 +98,10 @@ class SubRefreshRequest(Struct, frozen=True, gc=False):
     token: str = ""
 
 
+class PingRequest(Struct, frozen=True, gc=False):
+    """Clients do not ping, servers do; known to be refused."""
+
+
 class Command(Struct, frozen=True, gc=False):
     """One command: exactly one of its requests is set; none is the answer to a ping."""
 
@@ -113,7 +117,7 @@ class Command(Struct, frozen=True, gc=False):
     send: SendRequest | None = None
     refresh: RefreshRequest | None = None
     sub_refresh: SubRefreshRequest | None = None
-    ping: Raw | None = None
+    ping: PingRequest | None = None
 
 
 PONG = Command()

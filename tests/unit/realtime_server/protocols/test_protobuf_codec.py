@@ -1,0 +1,241 @@
+"""Centrifugo's client protocol in Protobuf: it says the same as the one in JSON, and takes the same commands."""
+
+from __future__ import annotations
+
+import base64
+import json
+
+import centrifuge.protocol.client_pb2 as stock  # the schema of the Python SDK
+import pytest
+from google.protobuf.json_format import MessageToDict
+from hypothesis import given
+from hypothesis import strategies as st
+
+from realtime_server.codes import ErrorCode
+from realtime_server.core.commands import PONG, Command, ConnectRequest, RefreshResult, Result
+from realtime_server.core.publication import Content, binary_content_of
+from realtime_server.core.pushes import Push
+from realtime_server.core.values import ClientInfo
+from realtime_server.protocols.centrifuge import client_pb2 as pb
+from realtime_server.protocols.centrifuge.json_codec import JsonWire
+from realtime_server.protocols.centrifuge.json_codec import decode_commands as decode_json
+from realtime_server.protocols.centrifuge.protobuf_codec import MAX_TTL, ProtobufWire
+from realtime_server.protocols.centrifuge.protobuf_commands import decode_commands
+from realtime_server.protocols.centrifuge.varint import delimited, split_delimited
+from tests.unit.realtime_server.protocols.results import (
+    ANY_CONTENTS,
+    CONTENTS,
+    ERRORS,
+    JSON,
+    NUMBERS,
+    OFFSETS,
+    PUSHES,
+    RESULTS,
+    TEXTS,
+)
+
+WIRE = ProtobufWire(lambda message: message)
+JSON_WIRE = JsonWire(lambda message: message)
+EMBEDDED = {"data", "conn_info", "chan_info"}
+"""Fields that hold JSON as bytes, and are JSON in the other protocol."""
+
+
+def said(frames: bytes) -> pb.Reply:
+    """The one reply in a message."""
+    [message] = split_delimited(frames)
+    return pb.Reply.FromString(message)
+
+
+def as_json(value: object) -> object:
+    """Protobuf's own JSON mapping of a message, with embedded JSON and numbers as the other protocol has them."""
+    if isinstance(value, list):
+        return [as_json(one) for one in value]
+    if not isinstance(value, dict):
+        return value
+    document = {}
+    for key, inner in value.items():
+        if key in EMBEDDED and isinstance(inner, str):
+            document[key] = json.loads(base64.b64decode(inner))
+        elif key == "offset" and isinstance(inner, str):
+            document[key] = int(inner)
+        else:
+            document[key] = as_json(inner)
+    return document
+
+
+def filled(value: object) -> object:
+    """A document without the fields that say nothing: Protobuf leaves out what is false, 0 or empty."""
+    if isinstance(value, list):
+        return [filled(one) for one in value]
+    if not isinstance(value, dict):
+        return value
+    found = {key: inner if key in EMBEDDED else filled(inner) for key, inner in value.items()}
+    return {key: inner for key, inner in found.items() if key in EMBEDDED or inner not in (False, 0, "", [], {})}
+
+
+def assert_same(protobuf: bytes, json_: bytes) -> None:
+    """Both protocols say the same, and an SDK's own schema agrees with ours."""
+    document, expected = MessageToDict(said(protobuf), preserving_proto_field_name=True), json.loads(json_)
+    assert filled(as_json(document)) == filled(expected)
+    assert set(document) - {"id"} == set(expected) - {"id"}
+    assert (
+        MessageToDict(stock.Reply.FromString(split_delimited(protobuf)[0]), preserving_proto_field_name=True)
+        == document
+    )
+    assert set(document.get("push", {})) - {"channel"} == set(expected.get("push", {})) - {"channel"}
+
+
+@given(command=NUMBERS, result=RESULTS)
+def test_both_protocols_answer_the_same(command: int, result: Result) -> None:
+    """Every result, with everything that can be in it."""
+    assert_same(WIRE.reply(command, result), JSON_WIRE.reply(command, result))
+
+
+@given(command=NUMBERS, error=ERRORS)
+def test_both_protocols_refuse_the_same(command: int, error: ErrorCode) -> None:
+    """Every error of the catalogue."""
+    assert_same(WIRE.error(command, error), JSON_WIRE.error(command, error))
+
+
+@given(channel=TEXTS, push=PUSHES)
+def test_both_protocols_push_the_same(channel: str, push: Push) -> None:
+    """Everything that is pushed besides publications."""
+    assert_same(WIRE.push(channel, push), JSON_WIRE.push(channel, push))
+
+
+@given(channel=TEXTS, content=CONTENTS, offset=OFFSETS)
+def test_both_protocols_publish_the_same(channel: str, content: Content, offset: int) -> None:
+    """JSON is JSON in both."""
+    assert_same(WIRE.publication(channel, content, offset), JSON_WIRE.publication(channel, content, offset))
+
+
+@given(channel=TEXTS, content=ANY_CONTENTS, offset=OFFSETS)
+def test_data_passes_through_untouched(channel: str, content: Content, offset: int) -> None:
+    """Any bytes."""
+    push = said(WIRE.publication(channel, content, offset)).push
+    assert (push.channel, push.pub.data, push.pub.offset) == (channel, content.data, offset)
+
+
+def test_binary_infos_pass_through() -> None:
+    """What a backend says of a client may be any bytes."""
+    info = ClientInfo("alice", "c1", b"\xff", b"\xfe")
+    told = said(WIRE.publication("a", Content(b"1", info), 0)).push.pub.info
+    assert (told.conn_info, told.chan_info) == (b"\xff", b"\xfe")
+
+
+def test_differences_are_told() -> None:
+    """The data of a difference is the patch, any bytes; the whole has nothing special."""
+    content = binary_content_of(b"\xff\x01")
+    assert said(WIRE.delta_publication("a", content, 2, None)).push.pub == pb.Publication(data=b"\xff\x01", offset=2)
+    short = said(WIRE.delta_publication("a", content, 3, b"\xfe")).push.pub
+    assert short == pb.Publication(data=b"\xfe", offset=3, delta=True)
+
+
+def test_a_ping_is_an_empty_reply() -> None:
+    """One message of no bytes."""
+    assert WIRE.ping() == b"\x00"
+
+
+def test_a_time_to_live_without_end_is_cut() -> None:
+    """The field has 32 bits; a token may be valid for longer."""
+    assert said(WIRE.reply(1, RefreshResult("c", "0", True, 2**40))).refresh.ttl == MAX_TTL
+
+
+# what clients say
+
+SUBSCRIPTIONS = st.fixed_dictionaries(
+    {},
+    optional={
+        "channel": TEXTS, "token": TEXTS, "recover": st.booleans(), "epoch": TEXTS, "offset": OFFSETS, "data": JSON,
+        "positioned": st.booleans(), "recoverable": st.booleans(), "join_leave": st.booleans(),
+        "delta": st.sampled_from(("", "fossil")), "flag": NUMBERS, "type": st.integers(0, 3),
+    },
+)  # fmt: skip
+CHANNEL: st.SearchStrategy[dict[str, object]] = st.fixed_dictionaries({"channel": TEXTS})
+REQUESTS: dict[str, st.SearchStrategy[dict[str, object]]] = {
+    "connect": st.fixed_dictionaries(
+        {},
+        optional={
+            "token": TEXTS, "data": JSON, "subs": st.dictionaries(TEXTS, SUBSCRIPTIONS, max_size=2), "name": TEXTS,
+            "version": TEXTS, "headers": st.dictionaries(TEXTS, TEXTS, max_size=2), "flag": NUMBERS,
+        },
+    ),
+    "subscribe": SUBSCRIPTIONS,
+    "unsubscribe": CHANNEL,
+    "publish": st.fixed_dictionaries(
+        {}, optional={"channel": TEXTS, "data": JSON, "type": st.integers(0, 3), "key": TEXTS, "removed": st.booleans()}
+    ),
+    "presence": CHANNEL,
+    "presence_stats": CHANNEL,
+    "history": st.fixed_dictionaries(
+        {},
+        optional={
+            "channel": TEXTS, "limit": st.integers(-1, 100), "reverse": st.booleans(),
+            "since": st.fixed_dictionaries({}, optional={"offset": OFFSETS, "epoch": TEXTS}),
+        },
+    ),
+    "ping": st.just({}),
+    "send": st.fixed_dictionaries({"data": JSON}),
+    "rpc": st.fixed_dictionaries({"method": TEXTS, "data": JSON}),
+    "refresh": st.fixed_dictionaries({"token": TEXTS}),
+    "sub_refresh": st.fixed_dictionaries({"channel": TEXTS, "token": TEXTS}),
+}  # fmt: skip
+COMMANDS = st.one_of(
+    *(st.fixed_dictionaries({"id": NUMBERS, name: request}) for name, request in REQUESTS.items()),
+    st.just({}),
+)
+
+
+def embedded(value: object) -> object:
+    """A command as JSON has it: what is bytes in Protobuf is JSON."""
+    if isinstance(value, dict):
+        return {key: embedded(inner) for key, inner in value.items()}
+    return json.loads(value) if isinstance(value, bytes) else value
+
+
+def _command(command: dict[str, object]) -> pb.Command:
+    return pb.Command(**command)  # type: ignore[arg-type] # what is wrong is refused at run time
+
+
+@given(st.lists(COMMANDS, min_size=1, max_size=4))
+def test_both_protocols_understand_the_same(commands: list[dict[str, object]]) -> None:
+    """Every command, with everything that can be in it, several in one message."""
+    protobuf = b"".join(delimited(_command(command).SerializeToString()) for command in commands)
+    lines = b"\n".join(compact(embedded(command)) for command in commands)
+    assert decode_commands(protobuf) == decode_json(lines)
+
+
+def compact(value: object) -> bytes:
+    """JSON as the strategies write it."""
+    return json.dumps(value, ensure_ascii=False).encode()
+
+
+def test_what_a_newer_sdk_adds_is_ignored() -> None:
+    """Unknown fields are no error: else an SDK's update would break every client."""
+    assert decode_commands(delimited(b"\x08\x01\x22\x02\x48\x01\xfa\x3f\x01x")) == (
+        Command(id=1, connect=ConnectRequest()),
+    )
+
+
+@pytest.mark.parametrize(
+    "message",
+    [b"", b"\x01", b"\x02\x08", b"\x03\x22\x05a", b"\xff" * 30, b"\x04\x22\x02\x0a\x05",
+     delimited(b"\x2a\x03\x0a\x01\xff"), delimited(b"\x23" * 200)],
+    ids=["empty", "cut off", "cut off number", "cut off request", "long length", "cut off field", "not UTF-8",
+         "nested groups"],
+)  # fmt: skip
+def test_what_is_malformed_is_none(message: bytes) -> None:
+    """Never an exception: the session closes the connection with 3501."""
+    assert decode_commands(message) is None
+
+
+@given(st.binary(max_size=200) | st.binary(max_size=200).map(delimited))
+def test_garbage_raises_nothing(message: bytes) -> None:
+    """It is commands, or None."""
+    commands = decode_commands(message)
+    assert commands is None or all(isinstance(command, Command) for command in commands)
+
+
+def test_the_answer_to_a_ping_is_an_empty_command() -> None:
+    """One message of no bytes."""
+    assert decode_commands(b"\x00") == (PONG,)
