@@ -25,6 +25,7 @@ from realtime_server.core.auth import TokenVerifier
 from realtime_server.core.hooks import Backend, Hook
 from realtime_server.core.namespaces import ChannelOptions, Namespaces, PublishPermission
 from realtime_server.core.node import Node, NodeLimits, NodeSettings
+from realtime_server.core.ports import Wire
 from realtime_server.core.server_api import ServerApi
 from realtime_server.core.serving import Serving
 from realtime_server.core.values import HistoryOptions
@@ -35,8 +36,10 @@ from realtime_server.keys.remote_keys import HttpKeys, Source
 from realtime_server.listening import AcceptGroup, Entrance
 from realtime_server.metrics import registry_of
 from realtime_server.protocols.centrifuge.json_codec import JsonWire
+from realtime_server.protocols.centrifuge.protobuf_codec import ProtobufWire
 from realtime_server.settings import SecretFile, Settings
-from realtime_server.transports.frames import frame_text
+from realtime_server.transports.dialect import DIALECTS, Dialect, Encoding
+from realtime_server.transports.frames import PING, frame_binary, frame_text
 from realtime_server.transports.websocket import WebSocketConnection, WebSocketSettings
 
 logger = structlog.get_logger()
@@ -213,7 +216,7 @@ async def _follow(serving: Serving, group: AcceptGroup) -> None:
 
 def _clients(settings: Settings, node: Node, loop: asyncio.AbstractEventLoop) -> Entrance:
     """Where clients come in."""
-    wire = JsonWire(frame_text)
+    wires = {dialect: _wire_of(dialect) for dialect in DIALECTS}
     limits = WebSocketSettings(
         max_connections=math.ceil(settings.limits.connections / settings.workers),
         message_bytes=settings.limits.message_bytes,
@@ -225,7 +228,7 @@ def _clients(settings: Settings, node: Node, loop: asyncio.AbstractEventLoop) ->
 
     async def accept(bound: socket.socket) -> Callable[[], Awaitable[None]]:
         listener = await loop.create_server(
-            lambda: WebSocketConnection(node, wire, limits, loop), sock=bound, backlog=BACKLOG
+            lambda: WebSocketConnection(node, wires, limits, loop), sock=bound, backlog=BACKLOG
         )
 
         async def close() -> None:
@@ -234,6 +237,13 @@ def _clients(settings: Settings, node: Node, loop: asyncio.AbstractEventLoop) ->
         return close
 
     return Entrance(settings.listen.host, settings.listen.client_port, accept)
+
+
+def _wire_of(dialect: Dialect) -> Wire:
+    ping = PING if dialect.native_pings else None
+    if dialect.encoding is Encoding.PROTOBUF:
+        return ProtobufWire(frame_binary, native_ping=ping)
+    return JsonWire(frame_text, native_ping=ping)
 
 
 def _backends(settings: Settings, runner: web.AppRunner) -> Entrance:

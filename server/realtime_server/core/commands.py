@@ -149,7 +149,7 @@ class SubscribeResult(Struct, frozen=True):
 
 
 class ConnectResult(Struct, frozen=True):
-    """The open session. `ping` in seconds; `ttl` in seconds until the token expires.
+    """The open session. `ping` in seconds, 0 for none; `ttl` in seconds until the token expires.
 
     `session` and `node` say where a client sends its commands whose transport carries only what it receives.
     """

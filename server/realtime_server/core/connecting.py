@@ -143,8 +143,9 @@ def _result(session: Session, subscriptions: dict[str, SubscribeResult], data: b
     return ConnectResult(
         client=session.client,
         version=node.version,
-        ping=max(1, round(node.heartbeat_interval)),
-        pong=True,
+        # An SDK that is told of pings connects again when it sees none, and it does not see those of the transport.
+        ping=0 if session.wire.native_pings else max(1, round(node.heartbeat_interval)),
+        pong=not session.wire.native_pings,
         expires=expires,
         ttl=ttl,
         data=Raw() if data is None else Raw(data),

@@ -251,9 +251,11 @@ class Wire(Protocol):
 
     Everything that it returns is ready to be written: encoded and framed, so that one publication is encoded and
     framed once, however many connections get it. `binary`: the data of publications may be any bytes, not just JSON.
+    `native_pings`: pings are the transport's, and are answered by it; the client's protocol does not know of them.
     """
 
     binary: bool
+    native_pings: bool
 
     def decode(self, message: bytes) -> tuple[Command, ...] | None:
         """The commands of one message, None when it is malformed. Never raises."""

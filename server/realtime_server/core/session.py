@@ -150,6 +150,11 @@ class Session:
         if not self.closed and not self._within_rate(1, now):
             self.disconnect(codes.TOO_MANY_REQUESTS_DISCONNECT)
 
+    def on_pong(self) -> None:
+        """The transport's answer to a ping of its own. One that was not asked for means nothing (RFC 6455, 5.5.3)."""
+        if self.wire.native_pings:
+            self.pong_by = 0.0
+
     def _within_rate(self, commands: int, now: float) -> bool:
         window = int(now)
         if window != self._window:
@@ -161,7 +166,7 @@ class Session:
 
     def _take(self, command: Command) -> None:
         if command == PONG:
-            if self.pong_by:
+            if self.pong_by and not self.wire.native_pings:
                 self.pong_by = 0.0
             else:
                 self.disconnect(codes.BAD_REQUEST_DISCONNECT)

@@ -17,12 +17,24 @@ BINARY = 0x82
 
 def frame_text(payload: bytes) -> bytes:
     """One unmasked, final text frame, as a server sends it."""
-    length = len(payload)
+    return _header(TEXT, len(payload)) + payload
+
+
+def frame_binary(payload: bytes) -> bytes:
+    """One unmasked, final binary frame, as a server sends it."""
+    return _header(BINARY, len(payload)) + payload
+
+
+def _header(first: int, length: int) -> bytes:
     if length < 126:
-        return bytes((TEXT, length)) + payload
+        return bytes((first, length))
     if length < 65536:
-        return b"\x81\x7e" + length.to_bytes(2, "big") + payload
-    return b"\x81\x7f" + length.to_bytes(8, "big") + payload
+        return bytes((first, 126)) + length.to_bytes(2, "big")
+    return bytes((first, 127)) + length.to_bytes(8, "big")
+
+
+PING = b"\x89\x00"
+"""A ping frame without payload."""
 
 
 def frame_control(opcode: Opcode, payload: bytes) -> bytes:

@@ -7,20 +7,23 @@ from __future__ import annotations
 
 import asyncio
 import time
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import cast
 
 from websockets.frames import Opcode
 from websockets.http11 import Request, Response
 from websockets.server import ServerProtocol
-from websockets.typing import Origin, Subprotocol
+from websockets.typing import Origin
 
 from realtime_server import codes
 from realtime_server.codes import DisconnectCode
+from realtime_server.core.hooks import TransportInfo
 from realtime_server.core.node import Node
 from realtime_server.core.ports import Wire
 from realtime_server.core.session import Session
 from realtime_server.transports import development_page
+from realtime_server.transports.dialect import SUBPROTOCOLS, Dialect, Encoding, dialect_of, select_subprotocol
 from realtime_server.transports.frames import FrameError, FrameParser, frame_close, frame_control
 
 PATH = "/connection/websocket"
@@ -28,7 +31,7 @@ CLOSING_SECONDS = 3.0
 """How long a client may take to answer a close frame."""
 NO_HTTP = b"HTTP/1.1 400 Bad Request\r\nConnection: close\r\nContent-Length: 0\r\n\r\n"
 """The answer to what the `websockets` library cannot parse."""
-SUBPROTOCOL = Subprotocol("centrifuge-json")
+TRANSPORTS = {encoding: TransportInfo(encoding=encoding) for encoding in Encoding}
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,12 +52,18 @@ class WebSocketConnection(asyncio.Protocol):
 
     __slots__ = (
         "_closing", "_congested", "_cost", "_deaf", "_flushing", "_handshake", "_loop", "_node", "_outbox", "_parser",
-        "_queued", "_session", "_settings", "_slow", "_timer", "_transport", "_wire",
+        "_queued", "_session", "_settings", "_slow", "_timer", "_transport", "_wires",
     )  # fmt: skip
 
-    def __init__(self, node: Node, wire: Wire, settings: WebSocketSettings, loop: asyncio.AbstractEventLoop) -> None:
+    def __init__(
+        self,
+        node: Node,
+        wires: Mapping[Dialect, Wire],
+        settings: WebSocketSettings,
+        loop: asyncio.AbstractEventLoop,
+    ) -> None:
         self._node = node
-        self._wire = wire
+        self._wires = wires
         self._settings = settings
         self._loop = loop
         self._transport: asyncio.Transport | None = None
@@ -218,6 +227,8 @@ class WebSocketConnection(asyncio.Protocol):
             for opcode, payload in parser.feed(data):
                 if opcode is Opcode.TEXT or opcode is Opcode.BINARY:
                     counters.messages_received += 1
+                    if opcode is Opcode.TEXT and session.wire.binary:
+                        session.disconnect(codes.INAPPROPRIATE_PROTOCOL)
                     session.on_message(payload, now)
                 elif opcode is Opcode.CLOSE:
                     self._answer_close(payload)
@@ -226,6 +237,8 @@ class WebSocketConnection(asyncio.Protocol):
                     session.on_control(now)
                     if opcode is Opcode.PING:
                         self._pong(payload)
+                    else:
+                        session.on_pong()
         except FrameError as error:
             if not self._closing:
                 counters.disconnects[error.code] += 1
@@ -247,7 +260,7 @@ class WebSocketConnection(asyncio.Protocol):
             # None: what sends no origin is no browser.
             origins = [None, *map(Origin, self._settings.origins)] if self._settings.origins else None
             self._handshake = ServerProtocol(
-                origins=origins, subprotocols=[SUBPROTOCOL], select_subprotocol=_select_subprotocol
+                origins=origins, subprotocols=list(SUBPROTOCOLS), select_subprotocol=select_subprotocol
             )
         handshake = self._handshake
         handshake.receive_data(data)
@@ -274,7 +287,8 @@ class WebSocketConnection(asyncio.Protocol):
             self._transport.write(part)
         self._handshake = None
         self._parser = FrameParser(self._settings.message_bytes)
-        self._session = self._node.accept(self, self._wire)
+        dialect = dialect_of(request.path, handshake.subprotocol)
+        self._session = self._node.accept(self, self._wires[dialect], TRANSPORTS[dialect.encoding])
 
     def _show_page(self, handshake: ServerProtocol) -> None:
         handshake.send_response(development_page.development_page())
@@ -301,13 +315,6 @@ class WebSocketConnection(asyncio.Protocol):
         self._node.counters.handshakes_rejected["timeout"] += 1
         if self._transport is not None:
             self._transport.abort()
-
-
-def _select_subprotocol(
-    _protocol: ServerProtocol, offered: list[Subprotocol] | tuple[Subprotocol, ...] | object
-) -> Subprotocol | None:
-    """JSON is spoken with and without a subprotocol; SDKs offer it or nothing."""
-    return SUBPROTOCOL if isinstance(offered, list | tuple) and SUBPROTOCOL in offered else None
 
 
 def _reason(status: int) -> str:

@@ -196,13 +196,17 @@ def _subscribe_push(push: SubscribePush) -> pb.Subscribe:
 
 
 class ProtobufWire:
-    """The Wire of this protocol over a transport; `frame` turns one message into the transport's bytes."""
+    """The Wire of this protocol over a transport; `frame` turns one message into the transport's bytes.
+
+    `native_ping`: the transport's own ping, ready to be written, where the client wants that one.
+    """
 
     binary = True
 
-    def __init__(self, frame: Callable[[bytes], bytes]) -> None:
+    def __init__(self, frame: Callable[[bytes], bytes], *, native_ping: bytes | None = None) -> None:
+        self.native_pings = native_ping is not None
         self._frame = frame
-        self._ping = frame(delimited(PING))
+        self._ping = native_ping or frame(delimited(PING))
 
     def decode(self, message: bytes) -> tuple[Command, ...] | None:
         """See Wire."""

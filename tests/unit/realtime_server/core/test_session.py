@@ -11,8 +11,9 @@ from realtime_server import codes
 from realtime_server.codes import DisconnectCode
 from realtime_server.core.server_api import ServerApi
 from realtime_server.core.session import MAX_QUEUED_COMMANDS
+from realtime_server.protocols.centrifuge.json_codec import JsonWire
 from tests.kit.scripted_broker import ScriptedBroker
-from tests.kit.server_doubles import SECRET, Clock, accept, connected, make_node, send
+from tests.kit.server_doubles import SECRET, Clock, RecordingConnection, accept, connected, make_node, send
 from tests.kit.tokens import connection_token, subscription_token
 
 
@@ -312,3 +313,49 @@ async def test_a_subscription_is_renewed_with_a_new_token() -> None:
         {"id": 3, "sub_refresh": {"expires": True, "ttl": 120}},
         error(4, 107, "bad request"),
     ]
+
+
+# pings of the transport
+
+
+async def test_pings_of_the_transport() -> None:
+    """A client that wants them is told of none, gets none of the protocol's, and is gone without a pong frame."""
+    clock = Clock()
+    node = make_node(clock=clock)
+    connection = RecordingConnection()
+    session = node.accept(connection, JsonWire(lambda message: message, native_ping=b"ping frame"))
+    send(session, {"id": 1, "connect": {}})
+    assert connection.take() == [
+        {"id": 1, "connect": {"client": session.client, "version": "0", "ping": 0, "pong": False}}
+    ]
+    for _ in range(3):
+        clock.now += 25
+        await node._beat()
+        assert connection.written == [b"ping frame"]
+        connection.written.clear()
+        session.on_pong()
+    clock.now += 25
+    await node._beat()
+    clock.now += 9
+    await node._beat()
+    assert connection.closed_by == codes.NO_PONG
+
+
+async def test_a_pong_of_the_protocol_does_not_answer_a_ping_of_the_transport() -> None:
+    """It was not asked for: 3501."""
+    clock = Clock()
+    node = make_node(clock=clock)
+    connection = RecordingConnection()
+    session = node.accept(connection, JsonWire(lambda message: message, native_ping=b"ping frame"))
+    send(session, {"id": 1, "connect": {}})
+    clock.now += 25
+    await node._beat()
+    send(session, {})
+    assert connection.closed_by == codes.BAD_REQUEST_DISCONNECT
+
+
+def test_a_pong_frame_that_nobody_asked_for_means_nothing() -> None:
+    """RFC 6455, section 5.5.3: it may be a heartbeat of the client's own."""
+    session, connection = connected(make_node())
+    session.on_pong()
+    assert connection.closed_by is None

@@ -12,8 +12,10 @@ from websockets.frames import Frame, Opcode
 from websockets.streams import StreamReader
 
 from realtime_server.transports.frames import (
+    PING,
     FrameError,
     FrameParser,
+    frame_binary,
     frame_close,
     frame_control,
     frame_text,
@@ -89,8 +91,15 @@ def test_garbage_raises_nothing_but_frame_errors(data: bytes, cuts: list[int]) -
 @given(MESSAGE)
 def test_what_is_sent_is_read_by_the_library(message: bytes) -> None:
     """In all three forms of the length."""
-    frame = read_by_library(frame_text(message))
-    assert (frame.opcode, bytes(frame.data), frame.fin) == (Opcode.TEXT, message, True)
+    for made, opcode in ((frame_text(message), Opcode.TEXT), (frame_binary(message), Opcode.BINARY)):
+        frame = read_by_library(made)
+        assert (frame.opcode, bytes(frame.data), frame.fin) == (opcode, message, True)
+
+
+def test_a_ping_is_read_by_the_library() -> None:
+    """Without payload: the client answers with none."""
+    frame = read_by_library(PING)
+    assert (frame.opcode, bytes(frame.data), frame.fin) == (Opcode.PING, b"", True)
 
 
 @given(st.binary(max_size=100), st.binary(min_size=4, max_size=4))

@@ -1,0 +1,53 @@
+"""What a client wants to be spoken to, by the URL and the subprotocol of its handshake.
+
+Source: Centrifugo's client protocol. JSON unless the client asks for Protobuf; pings are messages of the protocol
+unless it asks for those of WebSocket, which a browser or a tool answers by itself.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from enum import StrEnum
+from urllib.parse import parse_qs
+
+from websockets.server import ServerProtocol
+from websockets.typing import Subprotocol
+
+
+class Encoding(StrEnum):
+    """How messages of the client protocol are written."""
+
+    JSON = "json"
+    PROTOBUF = "protobuf"
+
+
+SUBPROTOCOLS = {Subprotocol(f"centrifuge-{encoding}"): encoding for encoding in Encoding}
+
+
+@dataclass(frozen=True, slots=True)
+class Dialect:
+    """One way to speak the client protocol; `native_pings`: with pings of the transport instead of its own."""
+
+    encoding: Encoding = Encoding.JSON
+    native_pings: bool = False
+
+
+DIALECTS = tuple(Dialect(encoding, native) for encoding in Encoding for native in (False, True))
+
+
+def select_subprotocol(_protocol: ServerProtocol, offered: Iterable[Subprotocol]) -> Subprotocol | None:
+    """The first one offered that is spoken here; none is needed. For `websockets`."""
+    return next((one for one in offered if one in SUBPROTOCOLS), None)
+
+
+def dialect_of(path: str, subprotocol: Subprotocol | None) -> Dialect:
+    """What the handshake of a client asks for; its subprotocol counts for more than its URL."""
+    _, _, text = path.partition("?")
+    query = parse_qs(text) if text else {}
+    if subprotocol is not None:
+        encoding = SUBPROTOCOLS[subprotocol]
+    else:
+        asked = query.get("format", []) + query.get("cf_protocol", [])
+        encoding = Encoding.PROTOBUF if Encoding.PROTOBUF in asked else Encoding.JSON
+    return Dialect(encoding, "true" in query.get("cf_ws_frame_ping_pong", []))

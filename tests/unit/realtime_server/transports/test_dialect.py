@@ -1,0 +1,44 @@
+"""Which encoding and which pings a client gets, by its handshake."""
+
+from __future__ import annotations
+
+import pytest
+from websockets.server import ServerProtocol
+from websockets.typing import Subprotocol
+
+from realtime_server.transports.dialect import SUBPROTOCOLS, Dialect, Encoding, dialect_of, select_subprotocol
+
+PROTOBUF = Subprotocol("centrifuge-protobuf")
+JSON = Subprotocol("centrifuge-json")
+
+
+@pytest.mark.parametrize(
+    ("path", "subprotocol", "expected"),
+    [
+        ("/connection/websocket", None, Dialect()),
+        ("/connection/websocket", JSON, Dialect()),
+        ("/connection/websocket", PROTOBUF, Dialect(Encoding.PROTOBUF)),
+        ("/connection/websocket?format=protobuf", None, Dialect(Encoding.PROTOBUF)),
+        ("/connection/websocket?cf_protocol=protobuf", None, Dialect(Encoding.PROTOBUF)),
+        ("/connection/websocket?format=json", None, Dialect()),
+        ("/connection/websocket?format=xml", None, Dialect()),
+        ("/connection/websocket?format=protobuf", JSON, Dialect()),
+        ("/connection/websocket?cf_ws_frame_ping_pong=true", None, Dialect(native_pings=True)),
+        ("/connection/websocket?cf_ws_frame_ping_pong=false", None, Dialect()),
+        ("/connection/websocket?a=b&cf_ws_frame_ping_pong=true&format=protobuf", None,
+         Dialect(Encoding.PROTOBUF, native_pings=True)),
+        ("/connection/websocket?%ff=&&=", None, Dialect()),
+    ],
+)  # fmt: skip
+def test_by_subprotocol_and_url(path: str, subprotocol: Subprotocol | None, expected: Dialect) -> None:
+    """The subprotocol counts for more; what is not known is JSON."""
+    assert dialect_of(path, subprotocol) == expected
+
+
+@pytest.mark.parametrize(
+    ("offered", "selected"),
+    [([], None), (["chat"], None), ([PROTOBUF], PROTOBUF), (["chat", JSON, PROTOBUF], JSON)],
+)
+def test_the_first_known_subprotocol_is_taken(offered: list[Subprotocol], selected: Subprotocol | None) -> None:
+    """The client names them by its preference (RFC 6455, section 4.1)."""
+    assert select_subprotocol(ServerProtocol(subprotocols=list(SUBPROTOCOLS)), offered) == selected
