@@ -97,15 +97,50 @@ class ErrorReported:
     message: str
 
 
-Event = Connecting | Connected | Disconnected | Subscribing | Subscribed | Unsubscribed | Publication | ErrorReported
+@dataclass(frozen=True, slots=True)
+class Joined:
+    """A client was told that somebody has subscribed to a channel: `user`, by the connection `who`."""
+
+    client: int
+    at: float
+    channel: str
+    user: str
+    who: str
+
+
+@dataclass(frozen=True, slots=True)
+class Left:
+    """A client was told that somebody is not subscribed any more."""
+
+    client: int
+    at: float
+    channel: str
+    user: str
+    who: str
+
+
+Event = (
+    Connecting
+    | Connected
+    | Disconnected
+    | Subscribing
+    | Subscribed
+    | Unsubscribed
+    | Publication
+    | ErrorReported
+    | Joined
+    | Left
+)
 
 
 @dataclass(frozen=True, slots=True)
 class Channel:
-    """A channel that every client subscribes to."""
+    """A channel that every client subscribes to; `delta`: with differences in Fossil's format."""
 
     name: str
     recoverable: bool = False
+    join_leave: bool = False
+    delta: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,7 +148,7 @@ class ClientOptions:
     """How stock clients are made. Client i uses endpoints[i % len(endpoints)] and tokens[i], if there is one.
 
     `renew_token` is called with a client's number when its SDK wants a new token. Delays are in seconds; None keeps the
-    SDK's own. `connects_per_second` 0 connects all at once.
+    SDK's own. `connects_per_second` 0 connects all at once. With `protobuf` data is JSON all the same, as bytes.
     """
 
     endpoints: Sequence[str]
@@ -124,6 +159,7 @@ class ClientOptions:
     min_reconnect_delay: float | None = None
     max_reconnect_delay: float | None = None
     connects_per_second: float = 0
+    protobuf: bool = False
 
 
 class CallRefusedError(Exception):
@@ -162,7 +198,7 @@ class Record:
                 self.subscribed.add((event.client, event.channel))
             case Subscribing() | Unsubscribed():
                 self.subscribed.discard((event.client, event.channel))
-            case ErrorReported():
+            case ErrorReported() | Joined() | Left():
                 pass
         self._changed.set()
 
@@ -228,7 +264,7 @@ class StockClients(Protocol):
     options: ClientOptions
 
     async def call(self, client: int, method: str, /, **params: JsonValue) -> JsonObject:
-        """Call publish, presence, presence_stats, history, rpc, subscribe, unsubscribe, connect or disconnect.
+        """Call a command of the protocol by its name, or connect, disconnect, delta_stats (JavaScript only).
 
         Raises CallRefusedError when the server answers with an error.
         """

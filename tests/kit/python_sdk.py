@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import asyncio
+import base64
+import json
 import time
 from dataclasses import asdict
 from typing import Self, cast
 
+import centrifuge
 from centrifuge import (
     Client,
     ClientEventHandler,
+    DeltaType,
     ReplyError,
     SubscriptionEventHandler,
 )
@@ -19,11 +23,14 @@ from centrifuge.types import StreamPosition
 from realtime_operator.api.base import JsonObject, JsonValue
 from tests.kit.clients import (
     CallRefusedError,
+    Channel,
     ClientOptions,
     Connected,
     Connecting,
     Disconnected,
     ErrorReported,
+    Joined,
+    Left,
     Publication,
     Record,
     Subscribed,
@@ -49,6 +56,23 @@ class _ClientEvents(ClientEventHandler):  # type: ignore[misc]  # the SDK publis
     async def on_error(self, ctx: sdk.ErrorContext) -> None:
         self._record.add(ErrorReported(self._client, time.time(), ctx.code, str(ctx.error)))
 
+    # subscriptions that the server makes
+
+    async def on_subscribed(self, ctx: sdk.ServerSubscribedContext) -> None:
+        self._record.add(_subscribed(self._client, ctx.channel, ctx))
+
+    async def on_unsubscribed(self, ctx: sdk.ServerUnsubscribedContext) -> None:
+        self._record.add(Unsubscribed(self._client, time.time(), ctx.channel, 0, ""))
+
+    async def on_publication(self, ctx: sdk.ServerPublicationContext) -> None:
+        self._record.add(_publication(self._client, ctx.channel, ctx.pub))
+
+    async def on_join(self, ctx: sdk.ServerJoinContext) -> None:
+        self._record.add(Joined(self._client, time.time(), ctx.channel, ctx.info.user, ctx.info.client))
+
+    async def on_leave(self, ctx: sdk.ServerLeaveContext) -> None:
+        self._record.add(Left(self._client, time.time(), ctx.channel, ctx.info.user, ctx.info.client))
+
 
 class _SubscriptionEvents(SubscriptionEventHandler):  # type: ignore[misc]  # the SDK publishes no types
     def __init__(self, client: int, channel: str, record: Record) -> None:
@@ -60,29 +84,49 @@ class _SubscriptionEvents(SubscriptionEventHandler):  # type: ignore[misc]  # th
         self._record.add(Subscribing(self._client, time.time(), self._channel, ctx.code, ctx.reason))
 
     async def on_subscribed(self, ctx: sdk.SubscribedContext) -> None:
-        position = ctx.stream_position
-        self._record.add(
-            Subscribed(
-                client=self._client,
-                at=time.time(),
-                channel=self._channel,
-                was_recovering=ctx.was_recovering,
-                recovered=ctx.recovered,
-                offset=None if position is None else position.offset,
-                epoch=None if position is None else position.epoch,
-            )
-        )
+        self._record.add(_subscribed(self._client, self._channel, ctx))
 
     async def on_unsubscribed(self, ctx: sdk.UnsubscribedContext) -> None:
         self._record.add(Unsubscribed(self._client, time.time(), self._channel, ctx.code, ctx.reason))
 
     async def on_publication(self, ctx: sdk.PublicationContext) -> None:
-        publication = ctx.pub
-        offset = publication.offset or None
-        self._record.add(Publication(self._client, time.time(), self._channel, offset, publication.data))
+        self._record.add(_publication(self._client, self._channel, ctx.pub))
+
+    async def on_join(self, ctx: sdk.JoinContext) -> None:
+        self._record.add(Joined(self._client, time.time(), self._channel, ctx.info.user, ctx.info.client))
+
+    async def on_leave(self, ctx: sdk.LeaveContext) -> None:
+        self._record.add(Left(self._client, time.time(), self._channel, ctx.info.user, ctx.info.client))
 
     async def on_error(self, ctx: sdk.SubscriptionErrorContext) -> None:
         self._record.add(ErrorReported(self._client, time.time(), ctx.code, str(ctx.error)))
+
+
+def _subscribed(client: int, channel: str, ctx: sdk.SubscribedContext | sdk.ServerSubscribedContext) -> Subscribed:
+    position = ctx.stream_position
+    return Subscribed(
+        client=client,
+        at=time.time(),
+        channel=channel,
+        was_recovering=ctx.was_recovering,
+        recovered=ctx.recovered,
+        offset=None if position is None else position.offset,
+        epoch=None if position is None else position.epoch,
+    )
+
+
+def _publication(client: int, channel: str, publication: centrifuge.Publication) -> Publication:
+    return Publication(client, time.time(), channel, publication.offset or None, _from_wire(publication.data))
+
+
+def _from_wire(data: JsonValue | bytes) -> JsonValue:
+    """Data as JSON; what is none and came in Protobuf is shown in base64."""
+    if not isinstance(data, bytes):
+        return data
+    try:
+        return cast("JsonValue", json.loads(data.decode()))
+    except ValueError:
+        return {"base64": base64.b64encode(data).decode()}
 
 
 class PythonClients:
@@ -98,7 +142,7 @@ class PythonClients:
         pause = 1 / self.options.connects_per_second if self.options.connects_per_second else 0
         for index, client in enumerate(self._clients):
             for channel in self.options.channels:
-                await self._subscribe(index, channel.name, channel.recoverable)
+                await self._subscribe(index, channel)
             await client.connect()
             await asyncio.sleep(pause)
         return self
@@ -133,6 +177,7 @@ class PythonClients:
             token=options.tokens[index] if index < len(options.tokens) else "",
             get_token=None if renew is None else get_token,
             proxy=None,
+            use_protobuf=options.protobuf,
         )
         if options.min_reconnect_delay is not None:
             client._min_reconnect_delay = options.min_reconnect_delay
@@ -140,13 +185,21 @@ class PythonClients:
             client._max_reconnect_delay = options.max_reconnect_delay
         return client
 
-    async def _subscribe(self, index: int, channel: str, recoverable: bool) -> None:
+    async def _subscribe(self, index: int, channel: Channel) -> None:
         client = self._clients[index]
-        subscription = client.get_subscription(channel)
+        subscription = client.get_subscription(channel.name)
         if subscription is None:
-            events = _SubscriptionEvents(index, channel, self.record)
-            subscription = client.new_subscription(channel, events=events, recoverable=recoverable)
+            subscription = client.new_subscription(
+                channel.name,
+                events=_SubscriptionEvents(index, channel.name, self.record),
+                recoverable=channel.recoverable,
+                join_leave=channel.join_leave,
+                delta=DeltaType.FOSSIL if channel.delta else None,
+            )
         await subscription.subscribe()
+
+    def _to_wire(self, data: JsonValue) -> JsonValue | bytes:
+        return json.dumps(data).encode() if self.options.protobuf else data
 
     async def _call(self, index: int, method: str, params: JsonObject) -> JsonObject:
         client = self._clients[index]
@@ -154,13 +207,13 @@ class PythonClients:
             case "connect" | "disconnect":
                 await getattr(client, method)()
             case "subscribe":
-                await self._subscribe(index, str(params["channel"]), params.get("recoverable") is True)
+                await self._subscribe(index, Channel(str(params["channel"]), params.get("recoverable") is True))
             case "unsubscribe":
                 await client.get_subscription(params["channel"]).unsubscribe()
             case "publish":
-                await client.publish(params["channel"], params["data"])
+                await client.publish(params["channel"], self._to_wire(params["data"]))
             case "rpc":
-                return {"data": (await client.rpc(params["method"], params["data"])).data}
+                return {"data": _from_wire((await client.rpc(params["method"], self._to_wire(params["data"]))).data)}
             case "presence" | "presence_stats" | "history":
                 return await self._ask(client, method, dict(params))
             case _:
@@ -178,7 +231,10 @@ class PythonClients:
         since = params.pop("since", None)
         if isinstance(since, dict):
             params["since"] = cast("JsonValue", StreamPosition(**since))
-        return cast("JsonObject", asdict(await client.history(channel, **params)))
+        history = asdict(await client.history(channel, **params))
+        for publication in history["publications"]:
+            publication["data"] = _from_wire(publication["data"])
+        return cast("JsonObject", history)
 
 
 def _client_info(info: object) -> JsonObject:
@@ -186,6 +242,6 @@ def _client_info(info: object) -> JsonObject:
     return {
         "client": fields["client"],
         "user": fields["user"],
-        "connInfo": fields["conn_info"],
-        "chanInfo": fields["chan_info"],
+        "connInfo": _from_wire(fields["conn_info"]),
+        "chanInfo": _from_wire(fields["chan_info"]),
     }

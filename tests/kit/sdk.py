@@ -13,12 +13,15 @@ from typing import Self
 from realtime_operator.api.base import JsonObject, JsonValue
 from tests.kit.clients import (
     CallRefusedError,
+    Channel,
     ClientOptions,
     Connected,
     Connecting,
     Disconnected,
     ErrorReported,
     Event,
+    Joined,
+    Left,
     Publication,
     Record,
     Subscribed,
@@ -52,10 +55,18 @@ def event_from_line(line: JsonObject) -> Event | None:
             return _subscribed(line, client, at, channel)
         case "unsubscribed":
             return Unsubscribed(client, at, channel, code, reason)
+        case "join":
+            return Joined(client, at, channel, text_at(object_at(line, "info"), "user"), _client_in(line))
+        case "leave":
+            return Left(client, at, channel, text_at(object_at(line, "info"), "user"), _client_in(line))
         case "error":
             return ErrorReported(client, at, code, text_at(line, "message"))
         case _:
             return None
+
+
+def _client_in(line: JsonObject) -> str:
+    return text_at(object_at(line, "info"), "client")
 
 
 def _subscribed(line: JsonObject, client: int, at: float, channel: str) -> Subscribed:
@@ -72,6 +83,15 @@ def _subscribed(line: JsonObject, client: int, at: float, channel: str) -> Subsc
 
 def _offset(line: JsonObject) -> int | None:
     return None if line["offset"] is None else whole_at(line, "offset")
+
+
+def _channel(channel: Channel) -> JsonObject:
+    return {
+        "name": channel.name,
+        "recoverable": channel.recoverable,
+        "joinLeave": channel.join_leave,
+        "delta": "fossil" if channel.delta else None,
+    }
 
 
 class JavaScriptClients:
@@ -131,7 +151,8 @@ class JavaScriptClients:
         program: JsonObject = {
             "endpoints": list(options.endpoints),
             "clients": options.count,
-            "channels": [{"name": c.name, "recoverable": c.recoverable} for c in options.channels],
+            "channels": [_channel(channel) for channel in options.channels],
+            "protobuf": options.protobuf,
             "tokens": list(options.tokens),
             "askTokens": options.renew_token is not None,
             "connectsPerSecond": options.connects_per_second,

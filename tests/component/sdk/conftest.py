@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import uuid
 from collections.abc import AsyncIterator, Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import pytest
 import pytest_asyncio
@@ -63,7 +63,12 @@ class Sdk:
     """Makes clients of one of the stock SDKs, with valid tokens of users user-0, user-1, ..."""
 
     name: str
-    make: Callable[[ClientOptions], StockClients]
+    language: Callable[[ClientOptions], StockClients]
+    protobuf: bool = False
+
+    def make(self, options: ClientOptions) -> StockClients:
+        """Make clients with options of a test's own."""
+        return self.language(replace(options, protobuf=self.protobuf))
 
     def __call__(self, *endpoints: str, count: int = 1, channels: Sequence[Channel] = ()) -> StockClients:
         """Make `count` clients; they connect when the block is entered, and reconnect fast."""
@@ -80,7 +85,16 @@ class Sdk:
         )
 
 
-@pytest.fixture(params=["javascript", "python"])
+SDKS = (
+    Sdk("javascript", JavaScriptClients),
+    Sdk("python", PythonClients),
+    Sdk("javascript-protobuf", JavaScriptClients, protobuf=True),
+    Sdk("python-protobuf", PythonClients, protobuf=True),
+)
+
+
+@pytest.fixture(params=SDKS, ids=lambda sdk: sdk.name)
 def sdk(request: pytest.FixtureRequest) -> Sdk:
-    """Each of the stock SDKs by turns."""
-    return Sdk(request.param, JavaScriptClients if request.param == "javascript" else PythonClients)
+    """Each of the stock SDKs by turns, in both encodings."""
+    found: Sdk = request.param
+    return found

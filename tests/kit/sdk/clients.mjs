@@ -4,16 +4,30 @@
 //
 // Options: endpoints (client i uses endpoints[i % length]), clients, channels, tokens (one per client), askTokens (get new
 // tokens from the parent: event `token`, answered by the call `token`), minReconnectDelay and maxReconnectDelay
-// (milliseconds), connectsPerSecond (0: all at once). Times (`at`) are seconds since 1970. It ends when stdin ends.
+// (milliseconds), connectsPerSecond (0: all at once), protobuf (data is JSON all the same, as bytes). A channel may have
+// recoverable, joinLeave and delta ('fossil'). Times (`at`) are seconds since 1970. It ends when stdin ends.
 import { createInterface } from 'node:readline';
-import { Centrifuge } from 'centrifuge';
+import { Centrifuge as JsonCentrifuge } from 'centrifuge';
+import { Centrifuge as ProtobufCentrifuge } from 'centrifuge/build/protobuf';
 import WebSocket from 'ws';
 
 const options = {
   endpoints: [], clients: 1, channels: [], tokens: [], askTokens: false,
-  minReconnectDelay: 500, maxReconnectDelay: 20000, connectsPerSecond: 0,
+  minReconnectDelay: 500, maxReconnectDelay: 20000, connectsPerSecond: 0, protobuf: false,
   ...JSON.parse(process.argv[2] ?? '{}'),
 };
+
+const Centrifuge = options.protobuf ? ProtobufCentrifuge : JsonCentrifuge;
+const toWire = (data) => (options.protobuf ? new TextEncoder().encode(JSON.stringify(data)) : data);
+const fromWire = (data) => (data instanceof Uint8Array ? parsed(data) : data ?? null);
+
+function parsed(bytes) {
+  try {
+    return JSON.parse(new TextDecoder('utf-8', { fatal: true }).decode(bytes));
+  } catch {
+    return { base64: Buffer.from(bytes).toString('base64') };
+  }
+}
 
 let lines = [];
 
@@ -52,29 +66,46 @@ function makeClient(index) {
   client.on('connected', (context) => report('connected', index, { id: context.client }));
   client.on('disconnected', ({ code, reason }) => report('disconnected', index, { code, reason }));
   client.on('error', ({ error }) => report('error', index, { code: error.code ?? 0, message: error.message ?? '' }));
+  reportChannels(client, index, (context) => context.channel);  // of subscriptions that the server makes
   for (const channel of options.channels) subscribe(client, index, channel);
   return client;
 }
 
-function subscribe(client, index, { name, recoverable = false, positioned = false }) {
-  const known = client.getSubscription(name);
-  if (known !== null) {
-    known.subscribe();
-    return;
-  }
-  const subscription = client.newSubscription(name, { recoverable, positioned });
-  subscription.on('subscribing', ({ code, reason }) => report('subscribing', index, { channel: name, code, reason }));
-  subscription.on('subscribed', (context) => report('subscribed', index, {
-    channel: name,
+function reportChannels(emitter, index, channelOf) {
+  emitter.on('subscribed', (context) => report('subscribed', index, {
+    channel: channelOf(context),
     wasRecovering: context.wasRecovering,
     recovered: context.recovered,
     offset: context.streamPosition?.offset ?? null,
     epoch: context.streamPosition?.epoch ?? null,
   }));
-  subscription.on('unsubscribed', ({ code, reason }) => report('unsubscribed', index, { channel: name, code, reason }));
-  subscription.on('publication', (publication) => report('publication', index, {
-    channel: name, offset: publication.offset ?? null, data: publication.data,
+  emitter.on('subscribing', (context) => report('subscribing', index, {
+    channel: channelOf(context), code: context.code ?? 0, reason: context.reason ?? '',
   }));
+  emitter.on('unsubscribed', (context) => report('unsubscribed', index, {
+    channel: channelOf(context), code: context.code ?? 0, reason: context.reason ?? '',
+  }));
+  emitter.on('publication', (publication) => report('publication', index, {
+    channel: channelOf(publication), offset: publication.offset ?? null, data: fromWire(publication.data),
+  }));
+  for (const event of ['join', 'leave']) {
+    emitter.on(event, (context) => report(event, index, { channel: channelOf(context), info: infoOf(context.info) }));
+  }
+}
+
+function infoOf({ client, user, connInfo, chanInfo }) {
+  return { client, user, connInfo: fromWire(connInfo), chanInfo: fromWire(chanInfo) };
+}
+
+function subscribe(client, index, { name, recoverable = false, positioned = false, joinLeave = false, delta = null }) {
+  const known = client.getSubscription(name);
+  if (known !== null) {
+    known.subscribe();
+    return;
+  }
+  const wanted = { recoverable, positioned, joinLeave };
+  const subscription = client.newSubscription(name, delta ? { ...wanted, delta } : wanted);
+  reportChannels(subscription, index, () => name);
   subscription.on('error', ({ error }) => report('error', index, { code: error.code, message: error.message, channel: name }));
   subscription.subscribe();
 }
@@ -82,18 +113,27 @@ function subscribe(client, index, { name, recoverable = false, positioned = fals
 const calls = {
   connect: (client) => client.connect(),
   disconnect: (client) => client.disconnect(),
-  subscribe: (client, { channel, recoverable }, index) => subscribe(client, index, { name: channel, recoverable }),
+  subscribe: (client, { channel, ...wanted }, index) => subscribe(client, index, { name: channel, ...wanted }),
   unsubscribe: (client, { channel }) => client.getSubscription(channel).unsubscribe(),
-  publish: (client, { channel, data }) => client.publish(channel, data),
-  presence: (client, { channel }) => client.presence(channel),
+  publish: (client, { channel, data }) => client.publish(channel, toWire(data)),
+  presence: async (client, { channel }) => presenceOf(await client.presence(channel)),
   presence_stats: (client, { channel }) => client.presenceStats(channel),
-  history: (client, { channel, ...history }) => client.history(channel, history),
-  rpc: (client, { method, data }) => client.rpc(method, data),
+  history: async (client, { channel, ...history }) => historyOf(await client.history(channel, history)),
+  rpc: async (client, { method, data }) => ({ data: fromWire((await client.rpc(method, toWire(data))).data) }),
+  delta_stats: (client, { channel }) => client.getSubscription(channel).deltaStats(),
   token: (client, { token }, index) => {
     tokenWaiters.get(index)?.(token);
     tokenWaiters.delete(index);
   },
 };
+
+function presenceOf({ clients }) {
+  return { clients: Object.fromEntries(Object.entries(clients).map(([id, info]) => [id, infoOf(info)])) };
+}
+
+function historyOf({ publications, ...position }) {
+  return { publications: publications.map((one) => ({ ...one, data: fromWire(one.data) })), ...position };
+}
 
 const clients = Array.from({ length: options.clients }, (_, index) => makeClient(index));
 
