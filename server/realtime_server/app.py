@@ -23,7 +23,7 @@ from realtime_server.admin.api_server import ApiServer
 from realtime_server.backplane.opening import Backplane, open_backplane
 from realtime_server.core.auth import TokenVerifier
 from realtime_server.core.hooks import Backend, Hook
-from realtime_server.core.namespaces import ChannelOptions, Namespaces, PublishPermission
+from realtime_server.core.namespaces import ChannelOptions, Namespaces, PublishPermission, RecoveryMode, SlowConsumer
 from realtime_server.core.node import Node, NodeLimits, NodeSettings
 from realtime_server.core.ports import Wire
 from realtime_server.core.server_api import ServerApi
@@ -107,6 +107,11 @@ def namespaces_of(settings: Settings) -> Namespaces:
                 recovery=namespace.recovery,
                 presence=namespace.presence,
                 publish=PublishPermission(namespace.publish),
+                recovery_mode=RecoveryMode(namespace.recovery_mode),
+                join_leave=namespace.join_leave,
+                delta=namespace.delta,
+                write_delay_seconds=namespace.write_delay_seconds,
+                slow_consumer=SlowConsumer(namespace.slow_consumer),
             ),
         )
         for namespace in settings.namespaces

@@ -79,18 +79,35 @@ class History(Model):
 
 
 class Namespace(Model):
-    """Options of the channels named `name:...`; those of `default` hold for channels without a colon."""
+    """Options of the channels named `name:...`; those of `default` hold for channels without a colon.
+
+    `recovery_mode` says what a client gets that comes back: all it missed, or the newest publication. With `join_leave`
+    subscribers are told who comes and goes; with `delta` they may take differences. Publications wait for
+    `write_delay_seconds` to be written together. `slow_consumer` says what becomes of a client that reads too slowly.
+    """
 
     name: Annotated[str, Field(min_length=1, max_length=64, pattern="^[a-zA-Z0-9_.-]+$")]
     history: History | None = None
     recovery: bool = False
     presence: bool = False
     publish: Literal["nobody", "subscribers", "anyone"] = "nobody"
+    recovery_mode: Literal["stream", "cache"] = "stream"
+    join_leave: bool = False
+    delta: bool = False
+    write_delay_seconds: Annotated[float, Field(ge=0, le=1)] = 0
+    slow_consumer: Literal["disconnect", "dropOldest", "conflate"] = "disconnect"
 
     @model_validator(mode="after")
-    def _recovery_needs_history(self) -> Self:
+    def _options_go_together(self) -> Self:
         if self.recovery and self.history is None:
             raise ValueError("recovery needs history: set history, or recovery to false")
+        if self.recovery_mode != "stream" and not self.recovery:
+            raise ValueError("recovery_mode needs recovery: set recovery to true, or leave recovery_mode out")
+        if self.slow_consumer != "disconnect" and (self.recovery or self.delta):
+            raise ValueError(
+                f"slow_consumer {self.slow_consumer} leaves publications out, on which recovery and delta are built:"
+                " set both to false, or slow_consumer to disconnect"
+            )
         return self
 
 

@@ -34,6 +34,11 @@ class Refusal:
 
 
 DURATION = "must be a duration like 30s, 10m or 1h30m, longer than 0s and at most 720h"
+MILLISECONDS = "must be whole milliseconds like 5ms, from 0ms to 1000ms"
+DROPS = (
+    "dropOldest and conflate leave publications out, on which recovery and delta are built: set both to false, or"
+    " slowConsumer to disconnect"
+)
 SIZE = "must be a number of bytes like 65536, 64Ki or 1Mi, at least 1Ki and at most 1Gi"
 SHARE = "must be a number of servers like 1, or a percentage of them from 0% to 100% like 25%"
 RATE = "must be a number of connections per second from 1 to 100000, or auto"
@@ -142,6 +147,34 @@ REFUSALS = (
         "spec.namespaces[0].publish",
         'supported values: "nobody", "subscribers", "anyone"',
         {"namespaces": [{"name": "chat", "publish": "everybody"}]},
+    ),
+    Refusal(
+        "spec.namespaces[0].recoveryMode",
+        "recoveryMode needs recovery: set recovery to true, or leave recoveryMode out",
+        {"namespaces": [{"name": "chat", "recoveryMode": "cache"}]},
+    ),
+    Refusal(
+        "spec.namespaces[0].recoveryMode",
+        'supported values: "stream", "cache"',
+        {"namespaces": [{"name": "chat", "recoveryMode": "all"}]},
+    ),
+    Refusal("spec.namespaces[0].writeDelay", MILLISECONDS, {"namespaces": [{"name": "chat", "writeDelay": "1s"}]}),
+    Refusal("spec.namespaces[0].writeDelay", MILLISECONDS, {"namespaces": [{"name": "chat", "writeDelay": "1001ms"}]}),
+    Refusal("spec.namespaces[0].writeDelay", MILLISECONDS, {"namespaces": [{"name": "chat", "writeDelay": "05ms"}]}),
+    Refusal(
+        "spec.namespaces[0].slowConsumer",
+        'supported values: "disconnect", "dropOldest", "conflate"',
+        {"namespaces": [{"name": "chat", "slowConsumer": "wait"}]},
+    ),
+    Refusal(
+        "spec.namespaces[0].slowConsumer",
+        DROPS,
+        {"namespaces": [{"name": "chat", "history": {}, "recovery": True, "slowConsumer": "conflate"}]},
+    ),
+    Refusal(
+        "spec.namespaces[0].slowConsumer",
+        DROPS,
+        {"namespaces": [{"name": "chat", "delta": True, "slowConsumer": "dropOldest"}]},
     ),
     Refusal("spec.namespaces[0].history.ttl", DURATION, {"namespaces": [{"name": "chat", "history": {"ttl": "1d"}}]}),
     Refusal(

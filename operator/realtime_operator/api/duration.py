@@ -7,6 +7,9 @@ import re
 PATTERN = "^([0-9]{1,6}h)?([0-9]{1,6}m)?([0-9]{1,6}s)?$"
 """Understood the same way by Python's re and by RE2, which CEL uses."""
 
+MILLISECONDS_PATTERN = "^(0|[1-9][0-9]{0,2}|1000)ms$"
+"""Up to a second, as in `5ms`."""
+
 _PARTS = re.compile(r"([0-9]+)([hms])")
 _SECONDS = {"h": 3600, "m": 60, "s": 1}
 
@@ -21,3 +24,10 @@ def seconds(text: str) -> int:
     if not is_duration(text):
         raise ValueError(f"not a duration: {text!r}; write it like 30s, 10m or 1h30m")
     return sum(int(number) * _SECONDS[unit] for number, unit in _PARTS.findall(text))
+
+
+def milliseconds(text: str) -> int:
+    """The length of a text like `5ms` in milliseconds; raises ValueError for what is none."""
+    if re.fullmatch(MILLISECONDS_PATTERN, text) is None:
+        raise ValueError(f"not milliseconds: {text!r}; write them like 5ms, at most 1000ms")
+    return int(text.removesuffix("ms"))

@@ -69,6 +69,13 @@ Duration = Annotated[
 ]
 
 
+Milliseconds = Annotated[
+    str,
+    Field(max_length=6),
+    _matches(duration.MILLISECONDS_PATTERN, "must be whole milliseconds like 5ms, from 0ms to 1000ms"),
+]
+
+
 class _IntOrString:
     """Kubernetes' own union, the only one that a CRD may have: a whole number, or a text."""
 

@@ -11,6 +11,7 @@ from realtime_operator.api import duration, quantity
 from realtime_operator.api.base import Model, rule
 from realtime_operator.api.fields import (
     Duration,
+    Milliseconds,
     NamespaceName,
     ObjectName,
     SecretKey,
@@ -148,6 +149,16 @@ class Namespace(Model):
     """Let it be asked who is subscribed to a channel."""
     publish: Literal["nobody", "subscribers", "anyone"] = "nobody"
     """Which clients may publish. The HTTP API always may."""
+    recovery_mode: Literal["stream", "cache"] = "stream"
+    """What a client gets that comes back: all that it missed, or the newest publication (`cache`). Needs `recovery`."""
+    join_leave: bool = False
+    """Tell subscribers who joins and leaves a channel."""
+    delta: bool = False
+    """Let clients take publications as differences to the one before, which saves bytes where data changes little."""
+    write_delay: Milliseconds = "0ms"
+    """How long publications wait to be written together: fewer, larger packets. At most 1000ms."""
+    slow_consumer: Literal["disconnect", "dropOldest", "conflate"] = "disconnect"
+    """What becomes of a client that reads too slowly: it has to reconnect, or it is sent less and told so."""
 
     @rule(
         "!self.recovery || has(self.history)",
@@ -156,6 +167,28 @@ class Namespace(Model):
     )
     def _recovery_has_history(self) -> bool:
         return not self.recovery or self.history is not None
+
+    @rule(
+        "self.recoveryMode == 'stream' || self.recovery",
+        "recoveryMode needs recovery: set recovery to true, or leave recoveryMode out",
+        field="recoveryMode",
+    )
+    def _mode_has_recovery(self) -> bool:
+        return self.recovery_mode == "stream" or self.recovery
+
+    @rule(
+        "self.slowConsumer == 'disconnect' || (!self.recovery && !self.delta)",
+        "dropOldest and conflate leave publications out, on which recovery and delta are built: set both to false, or"
+        " slowConsumer to disconnect",
+        field="slowConsumer",
+    )
+    def _nothing_is_built_on_what_is_dropped(self) -> bool:
+        return self.slow_consumer == "disconnect" or not (self.recovery or self.delta)
+
+    @property
+    def write_delay_seconds(self) -> float:
+        """`write_delay` in seconds."""
+        return duration.milliseconds(self.write_delay) / 1000
 
 
 class Token(Model):

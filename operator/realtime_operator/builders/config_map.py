@@ -90,7 +90,21 @@ def _namespace(namespace: Namespace) -> JsonObject:
         "recovery": namespace.recovery,
         "presence": namespace.presence,
         "publish": namespace.publish,
+        **_newer_options(namespace),
     }
+
+
+def _newer_options(namespace: Namespace) -> JsonObject:
+    """Options that servers of earlier releases do not know: only where they are used."""
+    options: JsonObject = {
+        "recovery_mode": namespace.recovery_mode,
+        "join_leave": namespace.join_leave,
+        "delta": namespace.delta,
+        "write_delay_seconds": namespace.write_delay_seconds,
+        "slow_consumer": namespace.slow_consumer,
+    }
+    unused = {"recovery_mode": "stream", "slow_consumer": "disconnect"}
+    return {name: value for name, value in options.items() if value and value != unused.get(name)}
 
 
 def _auth(cluster: RealtimeCluster) -> JsonObject:

@@ -24,3 +24,16 @@ def test_anything_else_is_refused_with_an_example(text: str) -> None:
     assert not duration.is_duration(text)
     with pytest.raises(ValueError, match="write it like 30s"):
         duration.seconds(text)
+
+
+@pytest.mark.parametrize(("text", "expected"), [("0ms", 0), ("5ms", 5), ("1000ms", 1000)])
+def test_milliseconds(text: str, expected: int) -> None:
+    """For what is far below a second."""
+    assert duration.milliseconds(text) == expected
+
+
+@pytest.mark.parametrize("text", ["", "5", "5s", "05ms", "-1ms", "1.5ms", "1001ms", "5ms\n"])
+def test_other_milliseconds_are_refused_with_an_example(text: str) -> None:
+    """The message shows how they are written."""
+    with pytest.raises(ValueError, match="write them like 5ms"):
+        duration.milliseconds(text)

@@ -6,13 +6,14 @@ import pytest
 from pydantic import ValidationError
 
 from realtime_operator.api.base import Model
-from realtime_operator.api.fields import Duration, Quantity, Rate, Repository, Share, Size
+from realtime_operator.api.fields import Duration, Milliseconds, Quantity, Rate, Repository, Share, Size
 
 
 class Everything(Model):
     """A field of each type."""
 
     duration: Duration | None = None
+    milliseconds: Milliseconds | None = None
     size: Size | None = None
     quantity: Quantity | None = None
     share: Share | None = None
@@ -22,6 +23,7 @@ class Everything(Model):
 
 ACCEPTED: dict[str, list[int | str]] = {
     "duration": ["1s", "720h", "1h30m"],
+    "milliseconds": ["0ms", "5ms", "250ms", "1000ms"],
     "size": [1024, "64Ki", "1Gi", "10k", "1e6"],
     "quantity": ["100m", 2, "0", "1.5Gi"],
     "share": [0, 3, "0%", "25%", "100%"],

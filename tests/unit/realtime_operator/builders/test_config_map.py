@@ -67,3 +67,13 @@ def test_a_namespace_without_history_has_none() -> None:
     namespaces = dig(server_config(cluster_of(spec)), "namespaces")
     assert isinstance(namespaces, list)
     assert [dig(entry, "history") for entry in namespaces] == [None, {"size": 100, "ttl_seconds": 600}]
+
+
+def test_newer_options_of_a_namespace_are_told_where_they_are_used() -> None:
+    """Only there: servers of earlier releases do not know them."""
+    spec: JsonObject = {"namespaces": [{"name": "a"}, {"name": "b", "writeDelay": "5ms", "slowConsumer": "conflate"}]}
+    namespaces = dig(server_config(cluster_of(spec)), "namespaces")
+    assert isinstance(namespaces, list)
+    plain, other = namespaces
+    assert plain == {"name": "a", "history": None, "recovery": False, "presence": False, "publish": "nobody"}
+    assert (dig(other, "write_delay_seconds"), dig(other, "slow_consumer")) == (0.005, "conflate")

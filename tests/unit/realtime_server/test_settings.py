@@ -1,0 +1,69 @@
+"""The server's configuration: what goes together."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from realtime_server.app import namespaces_of
+from realtime_server.core.namespaces import ChannelOptions, PublishPermission, RecoveryMode, SlowConsumer
+from realtime_server.core.values import HistoryOptions
+from realtime_server.settings import Settings, SettingsError
+
+
+def load(folder: Path, namespace: dict[str, object]) -> Settings:
+    """Settings with this namespace, read from a file."""
+    file = folder / "config.json"
+    file.write_text(json.dumps({"namespaces": [{"name": "chat", **namespace}]}))
+    return Settings.load(file)
+
+
+@pytest.mark.parametrize(
+    ("namespace", "told"),
+    [
+        ({"recovery": True}, "recovery needs history"),
+        ({"recovery_mode": "cache"}, "recovery_mode needs recovery"),
+        ({"recovery": True, "history": {}, "slow_consumer": "conflate"}, "slow_consumer conflate leaves publications"),
+        ({"delta": True, "slow_consumer": "dropOldest"}, "slow_consumer dropOldest leaves publications"),
+        ({"write_delay_seconds": 1.5}, "less than or equal to 1"),
+        ({"write_delay_seconds": -0.1}, "greater than or equal to 0"),
+        ({"slow_consumer": "wait"}, "'disconnect', 'dropOldest' or 'conflate'"),
+    ],
+)
+def test_options_that_do_not_go_together_are_refused(tmp_path: Path, namespace: dict[str, object], told: str) -> None:
+    """Naming the namespace, and what would be right."""
+    with pytest.raises(SettingsError, match=told) as refused:
+        load(tmp_path, namespace)
+    assert "config.json: namespaces.0" in str(refused.value)
+
+
+def test_the_options_of_a_namespace_reach_its_channels(tmp_path: Path) -> None:
+    """All of them."""
+    settings = load(
+        tmp_path,
+        {
+            "history": {"size": 5, "ttl_seconds": 60},
+            "recovery": True,
+            "recovery_mode": "cache",
+            "presence": True,
+            "publish": "anyone",
+            "join_leave": True,
+            "delta": True,
+            "write_delay_seconds": 0.005,
+        },
+    )
+    assert namespaces_of(settings).of("chat:room") == ChannelOptions(
+        history=HistoryOptions(5, 60.0),
+        recovery=True,
+        presence=True,
+        publish=PublishPermission.ANYONE,
+        recovery_mode=RecoveryMode.CACHE,
+        join_leave=True,
+        delta=True,
+        write_delay_seconds=0.005,
+    )
+    dropping = namespaces_of(load(tmp_path, {"slow_consumer": "conflate"})).of("chat:room")
+    assert dropping is not None
+    assert dropping.slow_consumer is SlowConsumer.CONFLATE
