@@ -129,6 +129,10 @@ class Channel:
         """Unsubscribe a session. Idempotent."""
         self._subscribers.remove(session)
 
+    def flush(self) -> None:
+        """Send what waits to be written together with more."""
+        self._subscribers.flush()
+
     def receive(self, publication: Publication, epoch: str) -> bool:
         """Take what the broker delivers; False when publications before it are missing."""
         for join in self.joining:

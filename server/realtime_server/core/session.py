@@ -317,6 +317,7 @@ class Session:
             expired = code is codes.UNSUBSCRIBED_EXPIRED
             self.disconnect(codes.SUBSCRIPTION_EXPIRED if expired else codes.INSUFFICIENT_STATE)
             return
+        subscription.channel.flush()  # what was published before belongs to it still
         self.push(channel, UnsubscribePush(code.code, code.reason))
         self.drop_subscription(channel)
 
