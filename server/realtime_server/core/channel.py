@@ -29,11 +29,12 @@ Arrival = tuple[Publication, str]
 
 
 class Joining:
-    """A subscription that is being made: what arrives before its position is known waits here."""
+    """A subscription of a connection that is being made: what arrives before its position is known waits here."""
 
-    __slots__ = ("_missed", "buffer")
+    __slots__ = ("_missed", "buffer", "client")
 
-    def __init__(self) -> None:
+    def __init__(self, client: str) -> None:
+        self.client = client
         self.buffer: list[Arrival] = []
         self._missed = False
 

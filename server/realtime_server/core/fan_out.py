@@ -48,7 +48,7 @@ class FanOut:
         self._groups: dict[Wire, Group] = {}
         self._deltas: dict[Wire, Group] = {}
         self._fresh: set[Subscriber] = set()
-        """Who takes differences and has not got anything yet that one could be made to."""
+        """Who takes differences and has not got what the next one is made to."""
         self._previous: bytes | None = None
         self._watchers: Group = {}
         self._pending: list[Item] = []
@@ -88,6 +88,8 @@ class FanOut:
                 if not group:
                     del groups[subscriber.wire]
         self._fresh.discard(subscriber)
+        if not self._deltas:
+            self._previous = None
         self._watchers.pop(subscriber, None)
         self.ahead.pop(subscriber, None)
 
@@ -130,18 +132,20 @@ class FanOut:
 
     def _write(self, group: Group, frames: list[bytes], items: list[Item]) -> None:
         joined = frames[0] if len(frames) == 1 else b"".join(frames)
-        if not self.ahead and self._options.slow_consumer is SlowConsumer.DISCONNECT:
+        policy = self._options.slow_consumer
+        if not self.ahead and policy is SlowConsumer.DISCONNECT:
             for subscriber in group:
                 subscriber.connection.write(joined)
             return
         for subscriber in group:
-            if subscriber in self.ahead:
-                self._write_what_is_new(subscriber, frames, items)
-            elif self._options.slow_consumer is SlowConsumer.DISCONNECT or not subscriber.lags():
-                subscriber.connection.write(joined)
-            else:
+            if policy is not SlowConsumer.DISCONNECT and subscriber.lags():
                 for content, offset in items:
-                    subscriber.hold(self._name, self._options.slow_consumer, content, offset)
+                    if self._is_new(subscriber, offset):
+                        subscriber.hold(self._name, policy, content, offset)
+            elif subscriber in self.ahead:
+                self._write_what_is_new(subscriber, frames, items)
+            else:
+                subscriber.connection.write(joined)
 
     def _write_what_is_new(self, subscriber: Subscriber, frames: list[bytes], items: list[Item]) -> None:
         for frame, (_, offset) in zip(frames, items, strict=True):
@@ -161,17 +165,22 @@ class FanOut:
     def _send_deltas(self, items: list[Item]) -> None:
         for content, offset in items:
             previous, self._previous = self._previous, None if content.binary else content.data
-            difference = None if previous is None or content.binary else patch(previous, content.data)
+            difference = None
+            if previous is not None and not content.binary and len(self._fresh) < self._delta_count():
+                difference = patch(previous, content.data)
             for wire, group in self._deltas.items():
                 self._send_delta(wire, group, content, offset, difference)
+
+    def _delta_count(self) -> int:
+        return sum(map(len, self._deltas.values()))
 
     def _send_delta(self, wire: Wire, group: Group, content: Content, offset: int, difference: bytes | None) -> None:
         whole = wire.delta_publication(self._name, content, offset, None)
         short = whole if difference is None else wire.delta_publication(self._name, content, offset, difference)
         for subscriber in group:
             if not self._is_new(subscriber, offset):
-                continue
-            if subscriber in self._fresh:
+                self._fresh.add(subscriber)  # the next difference is not to what it got last
+            elif subscriber in self._fresh:
                 self._fresh.discard(subscriber)
                 subscriber.connection.write(whole)
             else:

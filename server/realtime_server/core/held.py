@@ -22,16 +22,16 @@ ITEM_BYTES = 200
 
 
 class HeldItem:
-    """A publication that waits; `missing`: how many are not sent for it."""
+    """A publication that waits. `dropped` were left out before it, `conflated` are older ones with its key."""
 
-    __slots__ = ("channel", "content", "missing", "offset", "policy")
+    __slots__ = ("channel", "conflated", "content", "dropped", "offset")
 
-    def __init__(self, channel: str, policy: SlowConsumer, content: Content, offset: int, missing: int) -> None:
+    def __init__(self, channel: str, content: Content, offset: int) -> None:
         self.channel = channel
-        self.policy = policy
         self.content = content
         self.offset = offset
-        self.missing = missing
+        self.dropped = 0
+        self.conflated = 0
 
     @property
     def size(self) -> int:
@@ -40,10 +40,14 @@ class HeldItem:
 
     def told(self) -> Content:
         """The content with what is missing in its tags."""
-        if not self.missing:
+        if not self.dropped and not self.conflated:
             return self.content
-        name = CONFLATED_TAG if self.policy is SlowConsumer.CONFLATE else DROPPED_TAG
-        return msgspec.structs.replace(self.content, tags={**(self.content.tags or {}), name: str(self.missing)})
+        tags = dict(self.content.tags or {})
+        if self.dropped:
+            tags[DROPPED_TAG] = str(self.dropped)
+        if self.conflated:
+            tags[CONFLATED_TAG] = str(self.conflated)
+        return msgspec.structs.replace(self.content, tags=tags)
 
 
 class Held:
@@ -65,27 +69,35 @@ class Held:
         """Whether something waits, or was dropped and is still to be told."""
         return bool(self._items or self._dropped)
 
+    @property
+    def waits(self) -> bool:
+        """Whether a publication waits."""
+        return bool(self._items)
+
     def put(self, channel: str, policy: SlowConsumer, content: Content, offset: int) -> None:
         """Add a publication. Under `conflate` it replaces the one with its key; over the limit the oldest goes."""
         key = self._key_of(channel, policy, content)
-        missing = 0
+        item = HeldItem(channel, content, offset)
         replaced = self._items.pop(key, None)
         if replaced is not None:
             self.size -= replaced.size
             self.dropped += 1
-            missing = replaced.missing + 1
-        item = HeldItem(channel, policy, content, offset, missing)
+            item.conflated = replaced.conflated + 1
         self._items[key] = item
         self.size += item.size
         while self.size > self._limit and len(self._items) > 1:
             self._drop_oldest()
 
-    def take(self) -> list[HeldItem]:
-        """All that waits, oldest first; nothing does then."""
-        items, self._items, self.size = list(self._items.values()), {}, 0
-        for item in items:
-            item.missing += self._dropped.pop(item.channel, 0)
-        return items
+    def take(self, size: int) -> list[HeldItem]:
+        """What has waited longest: one at least, and more up to about `size` bytes."""
+        taken: list[HeldItem] = []
+        while self._items and (not taken or size > 0):
+            item = self._items.pop(next(iter(self._items)))
+            item.dropped = self._dropped.pop(item.channel, 0)
+            self.size -= item.size
+            size -= item.size
+            taken.append(item)
+        return taken
 
     def forget(self, channel: str) -> None:
         """Drop what waits of a channel whose subscription has ended."""
@@ -104,4 +116,4 @@ class Held:
         item = self._items.pop(key)
         self.size -= item.size
         self.dropped += 1
-        self._dropped[item.channel] = self._dropped.get(item.channel, 0) + item.missing + 1
+        self._dropped[item.channel] = self._dropped.get(item.channel, 0) + item.conflated + 1

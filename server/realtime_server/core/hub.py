@@ -88,7 +88,7 @@ class Hub:
             tells=options.join_leave,
             watches=options.join_leave and wanted.watches,
         )
-        joining = Joining()
+        joining = Joining(session.client)
         channel.joining.append(joining)
         try:
             await self._make_live(channel)
@@ -147,7 +147,7 @@ class Hub:
         channel = subscription.channel
         channel.remove(session)
         if channel.options.presence:
-            self._tasks.spawn(self._remove_presence(channel.name, session.client), "leave")
+            self._tasks.spawn(self._remove_presence(channel.name, session), "leave")
         self.release(channel)
 
     def end(self, session: Session, subscription: Subscription) -> None:
@@ -163,9 +163,15 @@ class Hub:
         with contextlib.suppress(BackplaneError):
             await self._broker.publish(channel, pack(event), None)
 
-    async def _remove_presence(self, channel: str, client: str) -> None:
+    async def _remove_presence(self, channel: str, session: Session) -> None:
+        if session.info_in(channel) is not None or self._is_joining(channel, session.client):
+            return  # It has come back before this task ran, and was added then.
         with contextlib.suppress(BackplaneError):
-            await self._presence.remove(channel, client)
+            await self._presence.remove(channel, session.client)
+
+    def _is_joining(self, channel: str, client: str) -> bool:
+        found = self.channels.get(channel)
+        return found is not None and any(joining.client == client for joining in found.joining)
 
     def release(self, channel: Channel) -> None:
         """Give a channel up if nobody uses it any more."""

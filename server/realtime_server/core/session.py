@@ -358,10 +358,15 @@ class Session:
             self.on_writable()
 
     def on_writable(self) -> None:
-        """The client has read what was written: write what was held."""
-        if self._held is None:
+        """The client has read what was written: write what was held, a part at a time, and see whether it lags again.
+
+        All at once might be more than the connection's outbox may hold.
+        """
+        if self._held is None or self.closed or self.connection.congested:
             return
-        for item in self._held.take():
+        for item in self._held.take(self.node.limits.held_bytes // 4):
             self.connection.write(self.wire.publication(item.channel, item.told(), item.offset))
-        if not self._held:
+        if self._held.waits:
+            asyncio.get_running_loop().call_soon(self.on_writable)
+        elif not self._held:
             self._held = None
