@@ -32,6 +32,7 @@ if TYPE_CHECKING:
     from realtime_server.core.node import Node
 
 MAX_COMMAND_ID = 2**32 - 1
+MAX_TTL_SECONDS = 2**31 - 1
 MAX_QUEUED_COMMANDS = 1024
 """Commands of one connection that may wait for the backplane."""
 
@@ -110,6 +111,7 @@ class Session:
         if self.closed:
             return
         self.closed = True
+        self._held = None
         if self._task is not None:
             self._task.cancel()
         if self.claims is not None:
@@ -338,8 +340,8 @@ class Session:
         return structs.replace(result, expires=True, ttl=self.seconds_until(grant.expires_at))
 
     def seconds_until(self, at: float) -> int:
-        """Whole seconds until a Unix time, at least one."""
-        return max(1, int(at - self.node.wall_clock()))
+        """Whole seconds until a Unix time, at least one; at most what every SDK can hold."""
+        return max(1, min(MAX_TTL_SECONDS, int(at - self.node.wall_clock())))
 
     # a client that reads slowly
 

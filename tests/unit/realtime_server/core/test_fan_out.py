@@ -11,7 +11,7 @@ from realtime_server.codes import UnsubscribeCode
 from realtime_server.core import delta
 from realtime_server.core.fan_out import FanOut
 from realtime_server.core.namespaces import ChannelOptions, SlowConsumer
-from realtime_server.core.ports import Wire
+from realtime_server.core.ports import Connection, Wire
 from realtime_server.core.publication import Content
 from realtime_server.core.pushes import JoinPush
 from realtime_server.core.values import ClientInfo
@@ -28,9 +28,14 @@ class Listener:
     """Implements Subscriber: keeps what it gets."""
 
     wire: Wire = WIRE
-    connection: RecordingConnection = field(default_factory=RecordingConnection)
+    recorder: RecordingConnection = field(default_factory=RecordingConnection)
+    connection: Connection = field(init=False)
     slow: bool = False
     held: list[tuple[int, int]] = field(default_factory=list)
+
+    def __post_init__(self) -> None:
+        """What is written is kept."""
+        self.connection = self.recorder
 
     def info_in(self, channel: str) -> ClientInfo | None:
         """Not needed here."""
@@ -51,8 +56,8 @@ class Listener:
 
     def writes(self) -> list[list[object]]:
         """Each write since the last time: the data of its publications, or what else it was."""
-        written, self.connection.written = self.connection.written, []
-        decoder = msgspec.json.Decoder()
+        written, self.recorder.written = self.recorder.written, []
+        decoder = msgspec.json.Decoder(dict[str, dict[str, object]])
         return [[_shown(document) for document in decoder.decode_lines(_lines(frames))] for frames in written]
 
 
@@ -60,9 +65,10 @@ def _lines(frames: bytes) -> bytes:
     return frames.replace(b'}{"push"', b'}\n{"push"')
 
 
-def _shown(document: dict[str, dict[str, dict[str, object]]]) -> object:
+def _shown(document: dict[str, dict[str, object]]) -> object:
     push = document["push"]
-    return push["pub"]["data"] if "pub" in push else next(kind for kind in push if kind != "channel")
+    publication = push.get("pub")
+    return publication["data"] if isinstance(publication, dict) else next(kind for kind in push if kind != "channel")
 
 
 def number(value: int) -> Content:

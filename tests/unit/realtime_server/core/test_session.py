@@ -50,6 +50,15 @@ def test_a_token_that_ends_tells_when() -> None:
     assert (reply["connect"]["expires"], reply["connect"]["ttl"]) == (True, 300)
 
 
+def test_a_token_for_longer_than_a_life_ends_in_68_years() -> None:
+    """SDKs hold the time in 32 bits."""
+    session, connection = accept(make_node())
+    send(session, {"id": 1, "connect": {"token": connection_token(SECRET, "alice", lifetime=None, exp=10**15)}})
+    [reply] = connection.take()
+    assert isinstance(reply, dict)
+    assert (reply["connect"]["expires"], reply["connect"]["ttl"]) == (True, 2**31 - 1)
+
+
 def test_without_token_where_anonymous_is_not_allowed() -> None:
     """101, and nothing else may be said."""
     session, connection = accept(make_node(anonymous=False))
