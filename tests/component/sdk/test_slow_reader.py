@@ -1,0 +1,116 @@
+"""A client that does not read for a while, over a real socket: what its namespace leaves out, and how it is told."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import AsyncIterator
+from dataclasses import dataclass
+
+import pytest
+import pytest_asyncio
+from websockets.asyncio.client import ClientConnection, connect
+
+from realtime_operator.api.base import JsonObject, JsonValue
+from tests.kit.api import ServerApi
+from tests.kit.document import object_at, parse, whole_at
+from tests.kit.server_process import TOKEN_SECRET, ServerProcess
+from tests.kit.tokens import connection_token
+
+NAMESPACES: list[JsonValue] = [
+    {"name": "log", "slow_consumer": "dropOldest"},
+    {"name": "price", "slow_consumer": "conflate"},
+    {"name": "chat"},
+]
+FILLER = "x" * 50_000
+PUBLICATIONS = 400
+"""20 MB: more than the kernel and the server hold for one connection."""
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def server() -> AsyncIterator[ServerProcess]:
+    """A server with a namespace for each policy, which does not ping meanwhile."""
+    async with ServerProcess("slow", None, namespaces=NAMESPACES) as process:
+        yield process
+
+
+@dataclass(frozen=True)
+class Got:
+    """A publication that the client has read."""
+
+    number: int
+    dropped: int
+    conflated: int
+
+
+async def publish(api: ServerApi, channel: str, number: int) -> None:
+    """The publication of this number; there are two keys."""
+    data: JsonObject = {"number": number, "filler": FILLER}
+    await api.call("publish", channel=channel, data=data, tags={"key": "even" if number % 2 == 0 else "odd"})
+
+
+async def read_until(client: ClientConnection, last: int) -> list[Got]:
+    """All publications up to the one of this number."""
+    got: list[Got] = []
+    async with asyncio.timeout(20):
+        while not got or got[-1].number != last:
+            for line in str(await client.recv()).split("\n"):
+                document = parse(line)
+                if "push" in document:
+                    publication = object_at(object_at(document, "push"), "pub")
+                    got.append(_got(publication))
+    return got
+
+
+def _got(publication: JsonObject) -> Got:
+    tags = object_at(publication, "tags")
+    dropped, conflated = (int(str(tags.get(f"realtime.{name}", 0))) for name in ("dropped", "conflated"))
+    return Got(whole_at(object_at(publication, "data"), "number"), dropped, conflated)
+
+
+async def subscribed(client: ClientConnection, channel: str) -> None:
+    """Let the client in and subscribe it."""
+    token = connection_token(TOKEN_SECRET, "user-0")
+    for command in ({"id": 1, "connect": {"token": token}}, {"id": 2, "subscribe": {"channel": channel}}):
+        await client.send(json.dumps(command))
+        assert "error" not in parse(str(await client.recv()))
+
+
+@pytest.mark.parametrize("policy", ["dropOldest", "conflate"])
+async def test_what_is_left_out_is_told(server: ServerProcess, policy: str) -> None:
+    """The connection stays; what was read and what is told as missing are all that was published, and in order."""
+    channel = "log:a" if policy == "dropOldest" else "price:a"
+    async with (
+        connect(server.url, ping_interval=None, max_size=None, max_queue=1, proxy=None) as client,
+        server.api() as api,
+    ):
+        await subscribed(client, channel)
+        client.transport.pause_reading()
+        for number in range(PUBLICATIONS):
+            await publish(api, channel, number)
+        client.transport.resume_reading()
+        got = await read_until(client, PUBLICATIONS - 1)
+        await publish(api, channel, PUBLICATIONS)
+        got += await read_until(client, PUBLICATIONS)
+    numbers = [one.number for one in got]
+    assert numbers == sorted(numbers)
+    assert len(got) < PUBLICATIONS
+    assert sum(1 + one.dropped + one.conflated for one in got) == PUBLICATIONS + 1
+    left_out = sum(one.dropped if policy == "dropOldest" else one.conflated for one in got)
+    assert left_out == PUBLICATIONS + 1 - len(got)
+    counted = f'realtime_server_publications_dropped_total{{policy="{policy}",worker="0"}} {float(left_out)}'
+    assert counted in await server.metrics()
+
+
+async def test_where_nothing_is_left_out_the_connection_ends(server: ServerProcess) -> None:
+    """With 3008, when more waits than may."""
+    async with (
+        connect(server.url, ping_interval=None, max_size=None, max_queue=1, proxy=None) as client,
+        server.api() as api,
+    ):
+        await subscribed(client, "chat:a")
+        client.transport.pause_reading()
+        for number in range(PUBLICATIONS):
+            await publish(api, "chat:a", number)
+        metrics = await server.metrics()
+    assert 'disconnects_total{code="3008",worker="0"} 1.0' in metrics
