@@ -14,7 +14,9 @@ from aiohttp import web
 from realtime_server import codes
 from realtime_server.admin.responses import error_response, json_response, same_secret
 from realtime_server.codes import DisconnectCode, ErrorCode
-from realtime_server.core.ports import BackplaneError, CommandError, RealtimeApi
+from realtime_server.core.grant import Grant
+from realtime_server.core.ports import BackplaneError, CommandError, Message, RealtimeApi
+from realtime_server.core.publication import as_json
 from realtime_server.core.values import HistoryPage, HistoryQuery, StreamPosition
 from realtime_server.protocols.centrifuge.json_values import encode_client_info, encode_publication
 from realtime_server.settings import SecretFile
@@ -25,6 +27,9 @@ BODY_BYTES = 8 * 1024 * 1024
 """Largest body that a call takes."""
 MAX_BROADCAST = 10_000
 """Channels in one broadcast."""
+MAX_KEY_LENGTH = 256
+"""Characters of an idempotency key or a version's epoch."""
+MOST_VERSIONS = 2**63
 MAX_BATCH = 1_000
 """Commands in one batch."""
 BATCH = "batch"
@@ -46,6 +51,7 @@ class Publish(msgspec.Struct):
     idempotency_key: str = ""
     delta: bool = False
     version: int = 0
+    version_epoch: str = ""
 
 
 class Code(msgspec.Struct):
@@ -56,7 +62,7 @@ class Code(msgspec.Struct):
 
 
 class Target(msgspec.Struct):
-    """Whom a call is about."""
+    """Whom a call is about: all connections of a user, or the one that `client` or `session` names."""
 
     user: str = ""
     client: str = ""
@@ -71,6 +77,38 @@ class Position(msgspec.Struct):
 
     offset: int = 0
     epoch: str = ""
+
+
+class Subscribe(msgspec.Struct):
+    """Subscribe a user's connections to a channel."""
+
+    user: str = ""
+    channel: str = ""
+    client: str = ""
+    session: str = ""
+    info: msgspec.Raw = msgspec.Raw()
+    b64info: str = ""
+    data: msgspec.Raw = msgspec.Raw()
+    b64data: str = ""
+    expire_at: int = 0
+    recover_since: Position | None = None
+    override: msgspec.Raw = msgspec.Raw()
+
+
+class Refresh(msgspec.Struct):
+    """Change when a user's connections expire: at a Unix time in seconds, never (0), or now (`expired`)."""
+
+    user: str = ""
+    client: str = ""
+    session: str = ""
+    expired: bool = False
+    expire_at: int = 0
+
+
+class Channels(msgspec.Struct):
+    """Channels that have subscribers."""
+
+    pattern: str = ""
 
 
 class History(msgspec.Struct):
@@ -102,50 +140,56 @@ class ApiHandlers:
             "presence_stats": self.presence_stats,
             "history": self.history,
             "history_remove": self.history_remove,
-            "disconnect": self.disconnect,
+            "subscribe": self.subscribe,
             "unsubscribe": self.unsubscribe,
+            "disconnect": self.disconnect,
+            "refresh": self.refresh,
+            "channels": self.channels,
             "info": self.info,
         }
 
     async def publish(self, body: bytes) -> object:
         """Publish to one channel: offset and epoch where the channel has a history."""
         request = msgspec.json.decode(body, type=Publish)
-        return await self._publish(_required(request.channel), request, self._data_of(request))
+        return await self._publish(_required(request.channel), self._message(request))
 
     async def broadcast(self, body: bytes) -> object:
         """Publish the same to several channels: a result or an error for each."""
         request = msgspec.json.decode(body, type=Publish)
         if not request.channels or len(request.channels) > MAX_BROADCAST:
             raise CommandError(codes.BAD_REQUEST)
-        data = self._data_of(request)
+        message = self._message(request)
         responses = []
         for channel in request.channels:
             try:
-                responses.append({"result": await self._publish(_required(channel), request, data)})
+                responses.append({"result": await self._publish(_required(channel), message)})
             except CommandError as error:
                 responses.append({"error": _error(error.error)})
         return {"responses": responses}
 
-    async def _publish(self, channel: str, request: Publish, data: bytes) -> object:
-        position = await self._api.publish(channel, data, skip_history=request.skip_history, tags=request.tags or None)
+    async def _publish(self, channel: str, message: Message) -> object:
+        position = await self._api.publish(channel, message)
         return {} if position is None else {"offset": position.offset, "epoch": position.epoch}
 
-    def _data_of(self, request: Publish) -> bytes:
-        """Checked JSON on one line: a line feed would end a message of the client protocol."""
-        _refuse(request, "idempotency_key", "delta", "version")
-        data = bytes(request.data)
-        if request.b64data:
-            try:
-                data = base64.b64decode(request.b64data, validate=True)
-                data.decode()
-                msgspec.json.decode(data)
-            except (ValueError, RecursionError) as error:
-                raise CommandError(codes.BAD_REQUEST) from error
-        if not data:
+    def _message(self, request: Publish) -> Message:
+        """What is published; raises CommandError."""
+        data = _from_base64(request.b64data) if request.b64data else bytes(request.data)
+        if not data or len(request.idempotency_key) > MAX_KEY_LENGTH or len(request.version_epoch) > MAX_KEY_LENGTH:
+            raise CommandError(codes.BAD_REQUEST)
+        if not 0 <= request.version < MOST_VERSIONS:
             raise CommandError(codes.BAD_REQUEST)
         if len(data) > self._data_bytes:
             raise CommandError(codes.LIMIT_EXCEEDED)
-        return data.replace(b"\n", b" ").replace(b"\r", b" ")
+        return Message(
+            data,
+            binary=bool(request.b64data),
+            tags=request.tags or None,
+            skip_history=request.skip_history,
+            idempotency_key=request.idempotency_key,
+            version=request.version,
+            version_epoch=request.version_epoch,
+            delta=request.delta,
+        )
 
     async def presence(self, body: bytes) -> object:
         """Who is subscribed."""
@@ -169,24 +213,62 @@ class ApiHandlers:
         await self._api.history_remove(_required(msgspec.json.decode(body, type=Target).channel))
         return {}
 
-    async def disconnect(self, body: bytes) -> object:
-        """Close a user's connections."""
-        request = msgspec.json.decode(body, type=Target)
-        _refuse(request, "session", "whitelist")
-        code = None
-        if request.disconnect is not None:
-            if not 3000 <= request.disconnect.code <= 4999:
+    async def subscribe(self, body: bytes) -> object:
+        """Subscribe a user's connections to a channel."""
+        request = msgspec.json.decode(body, type=Subscribe)
+        if bytes(request.override) not in {b"", b"null", b"{}"}:
+            raise NotSupportedError("override")
+        info = bytes(request.info) or None
+        if request.b64info:
+            info = as_json(_from_base64(request.b64info))
+            if info is None:
                 raise CommandError(codes.BAD_REQUEST)
-            code = DisconnectCode(request.disconnect.code, request.disconnect.reason)
-        await self._api.disconnect(_required(request.user), client=request.client, code=code)
+        data = _from_base64(request.b64data) if request.b64data else bytes(request.data) or None
+        grant = Grant(info=info, data=data, expires_at=float(request.expire_at) or None)
+        since = request.recover_since
+        await self._api.subscribe(
+            _required(request.user),
+            _required(request.channel),
+            grant,
+            client=_connection(request),
+            since=None if since is None else StreamPosition(since.offset, since.epoch),
+        )
         return {}
 
     async def unsubscribe(self, body: bytes) -> object:
         """End a user's subscriptions to a channel."""
         request = msgspec.json.decode(body, type=Target)
-        _refuse(request, "session")
-        await self._api.unsubscribe(_required(request.user), _required(request.channel), client=request.client)
+        await self._api.unsubscribe(_required(request.user), _required(request.channel), client=_connection(request))
         return {}
+
+    async def disconnect(self, body: bytes) -> object:
+        """Close a user's connections."""
+        request = msgspec.json.decode(body, type=Target)
+        code = None
+        if request.disconnect is not None:
+            if not 3000 <= request.disconnect.code <= 4999:
+                raise CommandError(codes.BAD_REQUEST)
+            code = DisconnectCode(request.disconnect.code, request.disconnect.reason)
+        await self._api.disconnect(
+            _required(request.user), client=_connection(request), code=code, spared=request.whitelist
+        )
+        return {}
+
+    async def refresh(self, body: bytes) -> object:
+        """Change when a user's connections expire."""
+        request = msgspec.json.decode(body, type=Refresh)
+        await self._api.refresh(
+            _required(request.user),
+            client=_connection(request),
+            expires_at=float(request.expire_at) or None,
+            expired=request.expired,
+        )
+        return {}
+
+    async def channels(self, body: bytes) -> object:
+        """Channels that have subscribers, and how many."""
+        found = await self._api.channels(msgspec.json.decode(body, type=Channels).pattern)
+        return {"channels": {channel: {"num_clients": count} for channel, count in sorted(found.items())}}
 
     async def info(self, body: bytes) -> object:
         """All workers of the cluster."""
@@ -213,11 +295,18 @@ def _required(value: str) -> str:
     return value
 
 
-def _refuse(request: Publish | Target, *names: str) -> None:
-    """Raise NotSupportedError when one of these fields is set."""
-    for name in names:
-        if getattr(request, name):
-            raise NotSupportedError(name)
+def _connection(request: Subscribe | Refresh | Target) -> str:
+    """The one connection that a call is about, "" for all: a session has the id of its connection."""
+    if request.client and request.session and request.client != request.session:
+        raise CommandError(codes.BAD_REQUEST)
+    return request.client or request.session
+
+
+def _from_base64(text: str) -> bytes:
+    try:
+        return base64.b64decode(text, validate=True)
+    except ValueError as error:
+        raise CommandError(codes.BAD_REQUEST) from error
 
 
 def _history(page: HistoryPage) -> object:

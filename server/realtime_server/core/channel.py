@@ -90,6 +90,11 @@ class Channel:
         """Whether nobody is subscribed or about to be."""
         return not self.joining and not self._subscribers
 
+    @property
+    def subscriber_count(self) -> int:
+        """How many are subscribed."""
+        return len(self._subscribers)
+
     def subscribers(self) -> list[Subscriber]:
         """Everyone who is subscribed."""
         return list(self._subscribers)

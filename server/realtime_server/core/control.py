@@ -8,12 +8,13 @@ from realtime_server.core.ports import NodeInfo
 
 
 class Disconnect(msgspec.Struct, tag="disconnect", frozen=True):
-    """Close a user's connections (one of them when `client` is given)."""
+    """Close a user's connections (one of them when `client` is given), except for those in `spared`."""
 
     user: str
     client: str
     code: int
     reason: str
+    spared: tuple[str, ...] = ()
 
 
 class Unsubscribe(msgspec.Struct, tag="unsubscribe", frozen=True):
@@ -22,6 +23,44 @@ class Unsubscribe(msgspec.Struct, tag="unsubscribe", frozen=True):
     user: str
     client: str
     channel: str
+
+
+class Subscribe(msgspec.Struct, tag="subscribe", frozen=True):
+    """Subscribe a user's connections to a channel; with `since` from there on."""
+
+    user: str
+    client: str
+    channel: str
+    info: bytes | None = None
+    data: bytes | None = None
+    expires_at: float | None = None
+    since: tuple[int, str] | None = None
+
+
+class Refresh(msgspec.Struct, tag="refresh", frozen=True):
+    """Change when a user's connections expire: at a Unix time, never (None), or now."""
+
+    user: str
+    client: str
+    expires_at: float | None = None
+    expired: bool = False
+
+
+class AskChannels(msgspec.Struct, tag="ask-channels", frozen=True):
+    """Tell `worker` how many subscribers the channels have whose names match."""
+
+    ident: str
+    worker: str
+    pattern: str
+
+
+class TellChannels(msgspec.Struct, tag="tell-channels", frozen=True):
+    """The answer to AskChannels; `complete`: these are all of them."""
+
+    ident: str
+    worker: str
+    channels: dict[str, int]
+    complete: bool
 
 
 class Announce(msgspec.Struct, tag="announce", frozen=True):
@@ -45,7 +84,7 @@ class Announce(msgspec.Struct, tag="announce", frozen=True):
         return NodeInfo(self.uid, self.name, self.version, self.clients, self.users, self.channels, self.uptime_seconds)
 
 
-Message = Disconnect | Unsubscribe | Announce
+Message = Disconnect | Unsubscribe | Subscribe | Refresh | AskChannels | TellChannels | Announce
 
 _encoder = msgspec.json.Encoder()
 _decoder: msgspec.json.Decoder[Message] = msgspec.json.Decoder(Message)

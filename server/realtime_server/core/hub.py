@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 
 from realtime_server import codes
 from realtime_server.core.channel import Channel, Joining
@@ -69,6 +69,10 @@ class Hub:
         if options is None:
             raise CommandError(codes.UNKNOWN_CHANNEL)
         return options
+
+    def subscriber_counts(self) -> Iterator[tuple[str, int]]:
+        """Channels that have subscribers here, and how many."""
+        return ((name, count) for name, channel in self.channels.items() if (count := channel.subscriber_count))
 
     # subscriptions
 
@@ -255,11 +259,27 @@ class Hub:
 
     # publications, presence, history
 
-    async def publish(self, channel: str, content: Content, *, skip_history: bool = False) -> StreamPosition | None:
-        """Publish; the position, None without history. Raises CommandError or BackplaneError."""
+    async def publish(
+        self,
+        channel: str,
+        content: Content,
+        *,
+        skip_history: bool = False,
+        idempotency_key: str = "",
+        version: int = 0,
+        version_epoch: str = "",
+    ) -> StreamPosition | None:
+        """Publish; the position, None without history. Raises CommandError or BackplaneError. See Broker.publish."""
         options = self.require(channel)
         began = self._clock()
-        position = await self._broker.publish(channel, pack(content), None if skip_history else options.history)
+        position = await self._broker.publish(
+            channel,
+            pack(content),
+            None if skip_history else options.history,
+            idempotency_key=idempotency_key,
+            version=version,
+            version_epoch=version_epoch,
+        )
         self._counters.publications += 1
         self._counters.observe_delivery(self._clock() - began)
         return position

@@ -13,7 +13,6 @@ from dataclasses import dataclass
 import structlog
 
 from realtime_server import codes
-from realtime_server.codes import DisconnectCode
 from realtime_server.core import connecting, control, subscribing
 from realtime_server.core.admission import Admission, resumes
 from realtime_server.core.auth import TokenRefusedError, TokenVerifier
@@ -26,6 +25,7 @@ from realtime_server.core.hooks import Backend, Hook, NoBackend, TransportInfo
 from realtime_server.core.hub import PRESENCE_RENEW_SECONDS, Hub
 from realtime_server.core.namespaces import Namespaces
 from realtime_server.core.occupancy import ChannelOccupancy
+from realtime_server.core.orders import Orders
 from realtime_server.core.ports import BackplaneError, Broker, Connection, NodeInfo, PresenceStore, Wire
 from realtime_server.core.session import Session
 from realtime_server.core.subscription import Subscription
@@ -115,6 +115,7 @@ class Node:
         watched = occupancy is not None and self.backend.watches_channels
         self._watch = ChannelWatch(occupancy, self.backend) if watched and occupancy is not None else None
         self.hub = Hub(settings.namespaces, broker, presence, self.counters, self._tasks, clock, self._watch)
+        self.orders = Orders(self)
         self._random = random.Random()  # noqa: S311 - spreads pings, nothing depends on it
 
     # life
@@ -273,16 +274,8 @@ class Node:
         self.hub.on_gap()
 
     def on_control(self, message: bytes) -> None:
-        """Carry out what another server asks for, or note that it lives."""
-        request = control.decode(message)
-        if isinstance(request, control.Disconnect):
-            for session in self.sessions_of(request.user, request.client):
-                session.disconnect(DisconnectCode(request.code, request.reason))
-        elif isinstance(request, control.Unsubscribe):
-            for session in self.sessions_of(request.user, request.client):
-                session.end_subscription(request.channel, codes.UNSUBSCRIBED)
-        elif isinstance(request, control.Announce):
-            self._peers[request.uid] = (self.clock(), request.to_info())
+        """See BrokerEvents."""
+        self.orders.take(message)
 
     def sessions_of(self, user: str, client: str) -> list[Session]:
         """Connections of a user here, one of them when `client` is given."""
@@ -297,8 +290,25 @@ class Node:
         others = [info for uid, (_, info) in sorted(self._peers.items()) if uid != self.uid]
         return (self._info(), *others)
 
+    def note_worker(self, info: NodeInfo) -> None:
+        """A worker of the cluster has said that it lives."""
+        self._peers[info.uid] = (self.clock(), info)
+
+    async def tell(self, order: control.Message, worker: str = "") -> None:
+        """Have something done by all workers, or by one; raises BackplaneError."""
+        await self.broker.publish_control(control.encode(order), worker)
+
+    def spawn(self, work: Coroutine[None, None, None], name: str) -> None:
+        """Do something in the background; it may raise BackplaneError, which ends it."""
+
+        async def quietly() -> None:
+            with contextlib.suppress(BackplaneError):
+                await work
+
+        self._tasks.spawn(quietly(), name)
+
     async def _announce(self) -> None:
-        await self.broker.publish_control(control.encode(control.Announce.of(self._info())))
+        await self.tell(control.Announce.of(self._info()))
 
     def _info(self) -> NodeInfo:
         uptime = int(self.clock() - self.started_at)

@@ -6,13 +6,14 @@ raise `BackplaneError` when the backplane does not answer within its timeout; no
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import Protocol
 
 from realtime_server.codes import DisconnectCode, ErrorCode, UnsubscribeCode
 from realtime_server.core.commands import Command, Result
+from realtime_server.core.grant import Grant
 from realtime_server.core.latency import LatencyHistogram
 from realtime_server.core.namespaces import SlowConsumer
 from realtime_server.core.publication import Content
@@ -163,13 +164,31 @@ class NodeInfo:
     uptime_seconds: int
 
 
+@dataclass(frozen=True, slots=True)
+class Message:
+    """What the backend publishes: raw JSON, or any bytes if `binary`. For the rest see Broker.publish.
+
+    `delta`: it is to come as a difference where subscribers take them.
+    """
+
+    data: bytes
+    binary: bool = False
+    tags: Mapping[str, str] | None = None
+    skip_history: bool = False
+    idempotency_key: str = ""
+    version: int = 0
+    version_epoch: str = ""
+    delta: bool = False
+
+
 class RealtimeApi(Protocol):
     """What the HTTP server API calls; core's ServerApi implements it. All raise CommandError or BackplaneError."""
 
-    async def publish(
-        self, channel: str, data: bytes, *, skip_history: bool = False, tags: Mapping[str, str] | None = None
-    ) -> StreamPosition | None:
-        """Publish raw JSON `data` to a channel; the position, or None in a channel without history."""
+    async def publish(self, channel: str, message: Message) -> StreamPosition | None:
+        """Publish to a channel; the position, or None in a channel without history.
+
+        CommandError NOT_AVAILABLE when differences are wanted where the namespace has none.
+        """
 
     async def presence(self, channel: str) -> Mapping[str, ClientInfo]:
         """Who is subscribed. CommandError NOT_AVAILABLE where the namespace has no presence."""
@@ -183,11 +202,33 @@ class RealtimeApi(Protocol):
     async def history_remove(self, channel: str) -> None:
         """Drop what is kept of the channel."""
 
-    async def disconnect(self, user: str, *, client: str = "", code: DisconnectCode | None = None) -> None:
-        """Close connections of a user (one of them when `client` is given) on all servers."""
+    async def subscribe(
+        self, user: str, channel: str, grant: Grant, *, client: str = "", since: StreamPosition | None = None
+    ) -> None:
+        """Subscribe the user's connections on all servers (one of them when `client` is given).
+
+        With `since` they get what they missed since then, or else begin at the end. As with the other calls about
+        connections, it returns when all servers have been told; who is not connected is no error.
+        """
 
     async def unsubscribe(self, user: str, channel: str, *, client: str = "") -> None:
         """End the user's subscriptions to a channel on all servers."""
+
+    async def disconnect(
+        self, user: str, *, client: str = "", code: DisconnectCode | None = None, spared: Sequence[str] = ()
+    ) -> None:
+        """Close connections of a user (one of them when `client` is given) on all servers, but for the spared ones."""
+
+    async def refresh(
+        self, user: str, *, client: str = "", expires_at: float | None = None, expired: bool = False
+    ) -> None:
+        """Let connections of a user go on until a Unix time, for ever (None), or end as expired."""
+
+    async def channels(self, pattern: str) -> Mapping[str, int]:
+        """Channels that have subscribers and match a pattern (`*`, `?`; empty: all), and how many there are.
+
+        CommandError INTERNAL when a server does not answer, LIMIT_EXCEEDED when one has too many that match.
+        """
 
     async def info(self) -> tuple[NodeInfo, ...]:
         """All workers of the cluster that reported in the last seconds, this one first."""

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 from realtime_server import codes
 from realtime_server.codes import DisconnectCode
 from realtime_server.core import control
+from realtime_server.core.grant import Grant
 from realtime_server.core.node import Node
-from realtime_server.core.ports import NodeInfo
-from realtime_server.core.publication import content_of
+from realtime_server.core.ports import CommandError, Message, NodeInfo
+from realtime_server.core.publication import binary_content_of, content_of
 from realtime_server.core.values import ClientInfo, HistoryPage, HistoryQuery, PresenceStats, StreamPosition
 
 
@@ -20,11 +21,20 @@ class ServerApi:
         self._node = node
         self._hub = node.hub
 
-    async def publish(
-        self, channel: str, data: bytes, *, skip_history: bool = False, tags: Mapping[str, str] | None = None
-    ) -> StreamPosition | None:
+    async def publish(self, channel: str, message: Message) -> StreamPosition | None:
         """See RealtimeApi."""
-        return await self._hub.publish(channel, content_of(data, tags=tags), skip_history=skip_history)
+        options = self._hub.require(channel)
+        if message.delta and not options.delta:
+            raise CommandError(codes.NOT_AVAILABLE)
+        make = binary_content_of if message.binary else content_of
+        return await self._hub.publish(
+            channel,
+            make(message.data, tags=message.tags),
+            skip_history=message.skip_history,
+            idempotency_key=message.idempotency_key,
+            version=message.version,
+            version_epoch=message.version_epoch,
+        )
 
     async def presence(self, channel: str) -> Mapping[str, ClientInfo]:
         """See RealtimeApi."""
@@ -42,19 +52,41 @@ class ServerApi:
         """See RealtimeApi."""
         await self._hub.history_remove(channel)
 
-    async def disconnect(self, user: str, *, client: str = "", code: DisconnectCode | None = None) -> None:
+    async def subscribe(
+        self, user: str, channel: str, grant: Grant, *, client: str = "", since: StreamPosition | None = None
+    ) -> None:
         """See RealtimeApi."""
-        told = code or codes.FORCE_DISCONNECT
-        await self._tell(control.Disconnect(user, client, told.code, told.reason))
+        self._hub.require(channel)
+        position = None if since is None else (since.offset, since.epoch)
+        await self._node.tell(
+            control.Subscribe(user, client, channel, grant.info, grant.data, grant.expires_at, position)
+        )
 
     async def unsubscribe(self, user: str, channel: str, *, client: str = "") -> None:
         """See RealtimeApi."""
         self._hub.require(channel)
-        await self._tell(control.Unsubscribe(user, client, channel))
+        await self._node.tell(control.Unsubscribe(user, client, channel))
+
+    async def disconnect(
+        self, user: str, *, client: str = "", code: DisconnectCode | None = None, spared: Sequence[str] = ()
+    ) -> None:
+        """See RealtimeApi."""
+        told = code or codes.FORCE_DISCONNECT
+        await self._node.tell(control.Disconnect(user, client, told.code, told.reason, tuple(spared)))
+
+    async def refresh(
+        self, user: str, *, client: str = "", expires_at: float | None = None, expired: bool = False
+    ) -> None:
+        """See RealtimeApi."""
+        await self._node.tell(control.Refresh(user, client, expires_at, expired))
+
+    async def channels(self, pattern: str) -> Mapping[str, int]:
+        """See RealtimeApi."""
+        surveys = self._node.orders.surveys
+        ident, answer = surveys.open(worker.uid for worker in self._node.workers())
+        await self._node.tell(control.AskChannels(ident, self._node.uid, pattern))
+        return await surveys.result(ident, answer)
 
     async def info(self) -> tuple[NodeInfo, ...]:
         """See RealtimeApi."""
         return self._node.workers()
-
-    async def _tell(self, message: control.Message) -> None:
-        await self._node.broker.publish_control(control.encode(message))

@@ -18,6 +18,8 @@ from realtime_server.core.hooks import DisconnectRequestedError, Hook, Refreshed
 from realtime_server.core.join import Wanted
 from realtime_server.core.namespaces import PRIVATE_PREFIX
 from realtime_server.core.ports import CommandError
+from realtime_server.core.publication import content_in
+from realtime_server.core.pushes import SubscribePush
 
 if TYPE_CHECKING:
     from realtime_server.core.session import Session
@@ -72,6 +74,32 @@ def refresh(session: Session, request: SubRefreshRequest) -> SubRefreshResult:
     if grant.expires_at is None:
         return SubRefreshResult(expires=False, ttl=0)
     return SubRefreshResult(expires=True, ttl=session.seconds_until(grant.expires_at))
+
+
+async def assign(session: Session, channel: str, grant: Grant, since: tuple[int, str] | None) -> None:
+    """Subscribe a client that did not ask for it; `since`: it has everything up to this offset of this epoch.
+
+    One that has the channel already, or as many channels as it may have, is left as it is. Raises BackplaneError.
+    """
+    full = len(session.subscriptions) >= session.node.limits.channels_per_connection
+    if channel in session.subscriptions or full or session.closed:
+        return
+    offset, epoch = since or (0, "")
+    wanted = Wanted(recover=since is not None, offset=offset, epoch=epoch, watches=True, assigned=True, grant=grant)
+    try:
+        join = await session.node.hub.join(session, channel, wanted)
+    except CommandError:
+        return
+    if channel in session.subscriptions:  # by another call meanwhile
+        join.abandon()
+        return
+    result = join.result
+    begins_at = result.publications[0].offset - 1 if result.publications else result.offset
+    session.push(channel, SubscribePush(result.recoverable, result.epoch, begins_at, result.positioned, result.data))
+    for publication in result.publications:
+        frames = session.wire.publication(channel, content_in(publication), publication.offset)
+        session.connection.write(frames)
+    join.complete()
 
 
 def unsubscribe(session: Session, request: ChannelRequest) -> EmptyResult:

@@ -6,6 +6,7 @@ from prometheus_client import generate_latest
 from prometheus_client.parser import text_string_to_metric_families
 
 from realtime_server.core.node import Node
+from realtime_server.core.ports import Message
 from realtime_server.core.server_api import ServerApi
 from realtime_server.metrics import registry_of
 from tests.kit.server_doubles import connected, make_node, send
@@ -52,7 +53,7 @@ def test_the_roundtrip_through_the_backplane_is_a_histogram() -> None:
 async def test_the_time_of_a_publication_is_a_histogram() -> None:
     """Buckets are cumulative and end with infinity."""
     node = make_node()
-    await ServerApi(node).publish("open:a", b"1")
+    await ServerApi(node).publish("open:a", Message(b"1"))
     node.counters.observe_delivery(0.003)
     node.counters.observe_delivery(60)
     found = samples(node)

@@ -12,7 +12,7 @@ from realtime_server.backplane.memory import MemoryBroker
 from realtime_server.core.hub import CHECK_SECONDS, PRESENCE_TTL_SECONDS
 from realtime_server.core.namespaces import ChannelOptions, Namespaces, RecoveryMode
 from realtime_server.core.node import Node
-from realtime_server.core.ports import BrokerEvents
+from realtime_server.core.ports import BrokerEvents, Message
 from realtime_server.core.server_api import ServerApi
 from realtime_server.core.session import Session
 from realtime_server.core.values import HistoryOptions, HistoryQuery, Publication
@@ -154,7 +154,7 @@ async def test_joins_do_not_count_as_publications(world: World) -> None:
 async def test_the_newest_publication_is_what_is_recovered(world: World) -> None:
     """Whatever was missed; also in another epoch and from no position at all."""
     for number in range(20):
-        await ServerApi(world.nodes[1]).publish("price:a", b"%d" % number)
+        await ServerApi(world.nodes[1]).publish("price:a", Message(b"%d" % number))
     for offset, epoch in ((3, ""), (0, ""), (7, "another")):
         _, connection = await world.subscribed(0, "price:a", recover=True, offset=offset, epoch=epoch)
         [reply] = taken(connection)
@@ -165,7 +165,7 @@ async def test_the_newest_publication_is_what_is_recovered(world: World) -> None
 
 async def test_who_has_the_newest_publication_gets_nothing(world: World) -> None:
     """It is recovered all the same."""
-    position = await ServerApi(world.nodes[1]).publish("price:a", b"1")
+    position = await ServerApi(world.nodes[1]).publish("price:a", Message(b"1"))
     assert position is not None
     _, connection = await world.subscribed(0, "price:a", recover=True, offset=1, epoch=position.epoch)
     [reply] = taken(connection)
@@ -178,7 +178,7 @@ async def test_who_has_the_newest_publication_gets_nothing(world: World) -> None
 async def test_where_no_value_is_kept_none_is_recovered(world: World, expired: bool) -> None:
     """Nothing was published, or it is too old: the client is told the truth."""
     if expired:
-        await ServerApi(world.nodes[1]).publish("price:a", b"1")
+        await ServerApi(world.nodes[1]).publish("price:a", Message(b"1"))
         world.clock.now += 61
     _, connection = await world.subscribed(0, "price:a", recover=True)
     [reply] = taken(connection)
@@ -192,7 +192,7 @@ async def test_where_no_value_is_kept_none_is_recovered(world: World, expired: b
 async def test_a_client_may_refuse_to_begin_anew(world: World) -> None:
     """112 where all could not be recovered, and no subscription is left; else it is as any other."""
     for number in range(20):
-        await ServerApi(world.nodes[1]).publish("chat:a", b"%d" % number)
+        await ServerApi(world.nodes[1]).publish("chat:a", Message(b"%d" % number))
     session, connection = await world.subscribed(0, "chat:a", recover=True, offset=1, flag=2)
     assert connection.take() == [{"id": 2, "error": {"code": 112, "message": "unrecoverable position"}}]
     assert session.subscriptions == {}
@@ -210,7 +210,7 @@ async def test_what_waits_is_written_before_the_end_of_a_subscription(world: Wor
     """The server ends it; the client has what was published before."""
     _, connection = await world.subscribed(0, "late:a", "alice")
     connection.take()
-    await ServerApi(world.nodes[1]).publish("late:a", b"1")
+    await ServerApi(world.nodes[1]).publish("late:a", Message(b"1"))
     assert connection.take() == []
     await ServerApi(world.nodes[1]).unsubscribe("alice", "late:a")
     await settle()
@@ -229,7 +229,7 @@ async def test_what_was_lost_unnoticed_in_a_quiet_channel_is_found() -> None:
     session, connection = connected(node)
     send(session, {"id": 2, "subscribe": {"channel": "chat:room"}})
     await answer(broker)
-    await ServerApi(node).publish("chat:room", b'"lost"')
+    await ServerApi(node).publish("chat:room", Message(b'"lost"'))
     broker.lose()
     connection.take()
     for _ in range(2):
@@ -249,7 +249,7 @@ async def test_busy_channels_are_not_checked() -> None:
     await answer(broker)
     for _ in range(4):
         clock.now += CHECK_SECONDS + 1
-        await ServerApi(node).publish("chat:room", b"1")
+        await ServerApi(node).publish("chat:room", Message(b"1"))
         broker.deliver()
         node.hub.check_quiet_channels()
         await settle()

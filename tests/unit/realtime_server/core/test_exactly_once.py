@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 from realtime_server.codes import DisconnectCode
 from realtime_server.core.namespaces import ChannelOptions, Namespaces
 from realtime_server.core.node import Node
+from realtime_server.core.ports import Message
 from realtime_server.core.server_api import ServerApi
 from realtime_server.core.session import Session
 from realtime_server.core.values import HistoryOptions
@@ -170,7 +171,7 @@ class World:
     async def publish(self) -> None:
         """Publish the next number."""
         self.published += 1
-        await ServerApi(self.node).publish(CHANNEL, DOCUMENT % self.published)
+        await ServerApi(self.node).publish(CHANNEL, Message(DOCUMENT % self.published))
 
     async def step(self, name: str, index: int) -> None:
         """Take one step of a history."""

@@ -11,7 +11,7 @@ from realtime_server import codes
 from realtime_server.backplane.memory import MemoryBroker
 from realtime_server.core.join import Wanted, is_complete
 from realtime_server.core.node import ANNOUNCE_SECONDS, CONNECT_SECONDS, FORGET_AFTER, Node
-from realtime_server.core.ports import CommandError
+from realtime_server.core.ports import CommandError, Message
 from realtime_server.core.server_api import ServerApi
 from realtime_server.core.values import HistoryPage, HistoryQuery, Publication, StreamPosition
 from tests.kit.server_doubles import SECRET, Clock, RecordingConnection, accept, connected, make_node, send
@@ -113,7 +113,7 @@ async def test_a_publication_is_encoded_once_for_all() -> None:
     """The very same bytes go to every subscriber."""
     node = await started()
     connections = [await subscribed(node, "open:a") for _ in range(3)]
-    await ServerApi(node).publish("open:a", b'{"text":"hi"}', tags={"kind": "test"})
+    await ServerApi(node).publish("open:a", Message(b'{"text":"hi"}', tags={"kind": "test"}))
     assert len({id(connection.written[0]) for connection in connections}) == 1
     assert connections[0].take() == [
         {"push": {"channel": "open:a", "pub": {"data": {"text": "hi"}, "tags": {"kind": "test"}}}}
@@ -125,7 +125,7 @@ async def test_data_with_line_feeds_stays_one_line() -> None:
     """A line feed ends a reply."""
     node = await started()
     connection = await subscribed(node, "chat:a")
-    await ServerApi(node).publish("chat:a", b'{\n  "text": "a\\nb"\n}')
+    await ServerApi(node).publish("chat:a", Message(b'{\n  "text": "a\\nb"\n}'))
     assert b"\n" not in connection.written[0]
     [push] = connection.take()
     assert isinstance(push, dict)
@@ -137,7 +137,7 @@ async def test_a_publication_without_history_has_no_offset() -> None:
     """It is delivered at once and is not recovered."""
     node = await started()
     connection = await subscribed(node, "chat:a")
-    assert await ServerApi(node).publish("chat:a", b"1", skip_history=True) is None
+    assert await ServerApi(node).publish("chat:a", Message(b"1", skip_history=True)) is None
     assert connection.take() == [{"push": {"channel": "chat:a", "pub": {"data": 1}}}]
     await node.stop()
 
@@ -177,7 +177,7 @@ async def test_a_recovery_is_counted_by_its_outcome() -> None:
     node = await started()
     await subscribed(node, "chat:a")
     for number in range(12):
-        await ServerApi(node).publish("chat:a", b"%d" % number)
+        await ServerApi(node).publish("chat:a", Message(b"%d" % number))
     for offset in (5, 1):
         session, _ = connected(node)
         wanted = {"channel": "chat:a", "recover": True, "offset": offset, "epoch": ""}
@@ -212,7 +212,7 @@ async def test_a_user_is_unsubscribed() -> None:
     assert connection.take() == [
         {"push": {"channel": "open:a", "unsubscribe": {"code": 2000, "reason": "unsubscribed"}}}
     ]
-    await ServerApi(node).publish("open:a", b"1")
+    await ServerApi(node).publish("open:a", Message(b"1"))
     assert connection.take() == []
     await node.stop()
 
@@ -236,7 +236,7 @@ async def test_the_api_refuses_unknown_channels(channel: str) -> None:
     """102."""
     node = make_node()
     for call in (
-        ServerApi(node).publish(channel, b"1"),
+        ServerApi(node).publish(channel, Message(b"1")),
         ServerApi(node).presence(channel),
         ServerApi(node).history(channel, HistoryQuery(0)),
     ):
@@ -261,7 +261,7 @@ async def test_the_api_tells_what_a_channel_has_not() -> None:
 async def test_a_position_of_another_epoch_cannot_be_read_from() -> None:
     """112: the caller must begin anew."""
     node = await started()
-    await ServerApi(node).publish("chat:a", b"1")
+    await ServerApi(node).publish("chat:a", Message(b"1"))
     with pytest.raises(CommandError) as caught:
         await ServerApi(node).history("chat:a", HistoryQuery(-1, StreamPosition(0, "gone")))
     assert caught.value.error == codes.UNRECOVERABLE_POSITION

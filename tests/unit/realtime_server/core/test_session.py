@@ -9,6 +9,7 @@ import pytest
 
 from realtime_server import codes
 from realtime_server.codes import DisconnectCode
+from realtime_server.core.ports import Message
 from realtime_server.core.server_api import ServerApi
 from realtime_server.core.session import MAX_QUEUED_COMMANDS
 from realtime_server.protocols.centrifuge.json_codec import JsonWire
@@ -261,7 +262,7 @@ async def test_a_token_may_subscribe_its_user() -> None:
     session, connection = accept(node)
     send(session, {"id": 1, "connect": {"token": connection_token(SECRET, "alice", channels=["chat:a", "open:b"])}})
     await settle()
-    await ServerApi(node).publish("chat:a", b"1")
+    await ServerApi(node).publish("chat:a", Message(b"1"))
     reply, push = connection.take()
     assert isinstance(reply, dict)
     assert list(reply["connect"]["subs"]) == ["chat:a", "open:b"]

@@ -8,6 +8,7 @@ import pytest
 
 from realtime_server.core.namespaces import ChannelOptions, Namespaces, SlowConsumer
 from realtime_server.core.node import Node
+from realtime_server.core.ports import Message
 from realtime_server.core.server_api import ServerApi
 from realtime_server.core.session import Session
 from tests.kit.document import dig
@@ -49,7 +50,7 @@ async def settle() -> None:
 
 async def publish(node: Node, channel: str, data: bytes, **tags: str) -> None:
     """As a backend does."""
-    await ServerApi(node).publish(channel, data, tags=tags)
+    await ServerApi(node).publish(channel, Message(data, tags=tags))
 
 
 async def test_what_waited_comes_when_the_client_reads_again() -> None:

@@ -1,0 +1,76 @@
+"""What another server asks of this worker: by the backplane's control channel, for the server API as a rule."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+from realtime_server import codes
+from realtime_server.codes import DisconnectCode
+from realtime_server.core import control, subscribing
+from realtime_server.core.grant import Grant
+from realtime_server.core.pushes import RefreshPush
+from realtime_server.core.survey import Surveys, matching
+
+if TYPE_CHECKING:
+    from realtime_server.core.node import Node
+    from realtime_server.core.session import Session
+
+
+class Orders:
+    """Carries them out for the sessions of one node. Never raises."""
+
+    def __init__(self, node: Node) -> None:
+        self._node = node
+        self.surveys = Surveys()
+
+    def take(self, message: bytes) -> None:
+        """Carry one out; one of another release is ignored."""
+        order = control.decode(message)
+        match order:
+            case control.Disconnect():
+                for session in self._sessions(order.user, order.client):
+                    if session.client not in order.spared:
+                        session.disconnect(DisconnectCode(order.code, order.reason))
+            case control.Unsubscribe():
+                for session in self._sessions(order.user, order.client):
+                    session.end_subscription(order.channel, codes.UNSUBSCRIBED)
+            case control.Subscribe():
+                self._subscribe(order)
+            case control.Refresh():
+                for session in self._sessions(order.user, order.client):
+                    _refresh(session, order)
+            case control.AskChannels():
+                self._tell_channels(order)
+            case control.TellChannels():
+                self.surveys.take(order.ident, order.worker, order.channels, complete=order.complete)
+            case control.Announce():
+                self._node.note_worker(order.to_info())
+
+    def _sessions(self, user: str, client: str) -> Iterable[Session]:
+        return self._node.sessions_of(user, client)
+
+    def _subscribe(self, order: control.Subscribe) -> None:
+        grant = Grant(info=order.info, data=order.data, expires_at=order.expires_at)
+        for session in self._sessions(order.user, order.client):
+            work = subscribing.assign(session, order.channel, grant, order.since)
+            self._node.spawn(work, f"assign-{order.channel}")
+
+    def _tell_channels(self, order: control.AskChannels) -> None:
+        found, complete = matching(order.pattern, self._node.hub.subscriber_counts())
+        answer = control.TellChannels(order.ident, self._node.uid, found, complete)
+        self._node.spawn(self._node.tell(answer, order.worker), "tell-channels")
+
+
+def _refresh(session: Session, order: control.Refresh) -> None:
+    if order.expired:
+        session.disconnect(codes.CONNECTION_EXPIRED)
+        return
+    if session.claims is None:
+        return
+    session.claims = replace(session.claims, expires_at=order.expires_at, renewed_by_hook=False)
+    if order.expires_at is None:
+        session.push("", RefreshPush(expires=False))
+    else:
+        session.push("", RefreshPush(expires=True, ttl=session.seconds_until(order.expires_at)))
