@@ -19,6 +19,7 @@ from aiohttp import web
 
 from realtime_server import settings as configuration
 from realtime_server.admin import api_server, worker
+from realtime_server.admin.api_keys import ApiKeys
 from realtime_server.admin.api_server import ApiServer
 from realtime_server.backplane.opening import Backplane, open_backplane
 from realtime_server.core.auth import TokenVerifier
@@ -37,7 +38,7 @@ from realtime_server.listening import AcceptGroup, Entrance
 from realtime_server.metrics import registry_of
 from realtime_server.protocols.centrifuge.json_codec import JsonWire
 from realtime_server.protocols.centrifuge.protobuf_codec import ProtobufWire
-from realtime_server.settings import SecretFile, Settings
+from realtime_server.settings import Settings
 from realtime_server.transports.dialect import DIALECTS, Dialect, Encoding
 from realtime_server.transports.frames import PING, frame_binary, frame_text
 from realtime_server.transports.websocket import WebSocketConnection, WebSocketSettings
@@ -137,7 +138,11 @@ async def _run(settings: Settings, index: int, control_socket: Path) -> None:
 
     loop.add_signal_handler(signal.SIGTERM, on_stop)
     loop.set_exception_handler(_report)
-    api = ApiServer(ServerApi(node), SecretFile(settings.api.key_file), data_bytes=settings.limits.outbox_bytes // 2)
+    api = ApiServer(
+        ServerApi(node),
+        ApiKeys.of(settings.api, workers=settings.workers),
+        data_bytes=settings.limits.outbox_bytes // 2,
+    )
     registry = registry_of(node, index, api.requests)
     if hooks is not None:
         registry.register(HookCollector(hooks.backend, index))

@@ -203,10 +203,24 @@ class Hooks(Model):
         return self
 
 
+class ApiKey(Model):
+    """A key for some methods and channels. No methods, no channels: all; 0 calls per second: no limit.
+
+    `channels` are patterns (`*`, `?`) that every channel of a call has to match. Calls are those of the whole server.
+    """
+
+    name: Annotated[str, Field(min_length=1, max_length=64, pattern="^[a-zA-Z0-9_.-]+$")]
+    file: Path
+    methods: tuple[str, ...] = ()
+    channels: tuple[str, ...] = ()
+    calls_per_second: Annotated[float, Field(ge=0)] = 0
+
+
 class Api(Model):
-    """The HTTP server API; without a key file every call is refused."""
+    """The HTTP server API; without a key every call is refused. The key in `key_file` may do everything."""
 
     key_file: Path | None = None
+    keys: tuple[ApiKey, ...] = ()
 
 
 class Admin(Model):

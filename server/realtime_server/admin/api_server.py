@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import base64
+import math
+import time
 from collections import Counter
 from collections.abc import Awaitable, Callable
 
@@ -12,14 +14,14 @@ import structlog
 from aiohttp import web
 
 from realtime_server import codes
-from realtime_server.admin.responses import error_response, json_response, same_secret
+from realtime_server.admin.api_keys import ApiKey, ApiKeys
+from realtime_server.admin.responses import error_response, json_response
 from realtime_server.codes import DisconnectCode, ErrorCode
 from realtime_server.core.grant import Grant
 from realtime_server.core.ports import BackplaneError, CommandError, Message, RealtimeApi
 from realtime_server.core.publication import as_json
 from realtime_server.core.values import HistoryPage, HistoryQuery, StreamPosition
 from realtime_server.protocols.centrifuge.json_values import encode_client_info, encode_publication
-from realtime_server.settings import SecretFile
 
 logger = structlog.get_logger()
 
@@ -327,9 +329,17 @@ class ApiServer:
     `data_bytes` is the largest publication that is taken.
     """
 
-    def __init__(self, api: RealtimeApi, key: SecretFile, *, data_bytes: int = BODY_BYTES) -> None:
+    def __init__(
+        self,
+        api: RealtimeApi,
+        keys: ApiKeys,
+        *,
+        data_bytes: int = BODY_BYTES,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
         self._handlers = ApiHandlers(api, data_bytes)
-        self._key = key
+        self._keys = keys
+        self._clock = clock
         self.requests: Counter[tuple[str, int]] = Counter()
 
     def application(self) -> web.Application:
@@ -350,12 +360,17 @@ class ApiServer:
         self.requests[method if known else "unknown", status] += 1
 
     async def _answer(self, request: web.Request, method: str) -> web.Response:
-        if not self._is_authorized(request):
+        key = self._keys.find(_given(request))
+        if key is None:
             return error_response(401, "unauthorized: send the API key in the header X-API-Key")
         try:
             body = await request.read() or b"{}"
             body.decode()  # the JSON decoder does not look into the strings of raw data
-            document = await (self._batch(body) if method == BATCH else self._result(method, body))
+            document = await (self._batch(key, body) if method == BATCH else self._result(key, method, body))
+        except TooManyCallsError as error:
+            response = error_response(429, str(error))
+            response.headers["Retry-After"] = str(error.seconds)
+            return response
         except web.HTTPRequestEntityTooLarge:
             return error_response(413, f"the body is larger than {BODY_BYTES} bytes")
         except web.RequestPayloadError:
@@ -370,10 +385,11 @@ class ApiServer:
             return error_response(400, f"the body is not JSON: {error}")
         return web.Response(body=msgspec.json.encode(document), content_type="application/json")
 
-    async def _result(self, method: str, body: bytes) -> dict[str, object]:
-        return {"result": await self._call(method, body)}
+    async def _result(self, key: ApiKey, method: str, body: bytes) -> dict[str, object]:
+        self._count_calls(key, 1)
+        return {"result": await self._call(key, method, body)}
 
-    async def _batch(self, body: bytes) -> dict[str, object]:
+    async def _batch(self, key: ApiKey, body: bytes) -> dict[str, object]:
         """A reply for each command, in their order: the method's name with its result, or an error.
 
         Commands follow one another, also after one has failed; with `parallel` they run at once.
@@ -381,38 +397,69 @@ class ApiServer:
         batch = msgspec.json.decode(body, type=Batch)
         if not batch.commands or len(batch.commands) > MAX_BATCH:
             raise CommandError(codes.BAD_REQUEST)
+        self._count_calls(key, len(batch.commands))
         if batch.parallel:
-            return {"replies": await asyncio.gather(*map(self._reply, batch.commands))}
-        return {"replies": [await self._reply(command) for command in batch.commands]}
+            return {"replies": await asyncio.gather(*(self._reply(key, command) for command in batch.commands))}
+        return {"replies": [await self._reply(key, command) for command in batch.commands]}
 
-    async def _reply(self, command: dict[str, msgspec.Raw]) -> dict[str, object]:
+    async def _reply(self, key: ApiKey, command: dict[str, msgspec.Raw]) -> dict[str, object]:
         try:
             ((method, body),) = command.items()
         except ValueError:
             return {"error": _error(codes.BAD_REQUEST)}
         try:
-            reply: dict[str, object] = {method: await self._call(method, bytes(body))}
+            reply: dict[str, object] = {method: await self._call(key, method, bytes(body))}
         except FAILURES as error:
             reply = {"error": _failure(method, error)}
         self._count(method, 200)
         return reply
 
-    async def _call(self, method: str, body: bytes) -> object:
+    def _count_calls(self, key: ApiKey, count: int) -> None:
+        """Raises TooManyCallsError above the rate of the key."""
+        if key.calls is not None and not key.calls.take(self._clock(), count):
+            raise TooManyCallsError(key.name, key.calls.seconds_until(count))
+
+    async def _call(self, key: ApiKey, method: str, body: bytes) -> object:
         handler = self._handlers.methods.get(method)
         if handler is None:
             msgspec.json.decode(body, type=dict[str, msgspec.Raw])
             raise CommandError(codes.METHOD_NOT_FOUND)
+        if not key.may_call(method):
+            raise NotAllowedError(f"the key {key.name} is not for {method}")
+        if key.channels:
+            about = msgspec.json.decode(body, type=_About)
+            if not key.may_use([*about.channels, *([about.channel] if about.channel else [])]):
+                raise NotAllowedError(f"the key {key.name} is not for these channels")
         return await handler(body)
 
-    def _is_authorized(self, request: web.Request) -> bool:
-        given = request.headers.get("X-API-Key", "")
-        scheme, _, value = request.headers.get("Authorization", "").partition(" ")
-        if not given and scheme.lower() == "apikey":
-            given = value.strip()
-        return same_secret(given, self._key.read())
+
+class _About(msgspec.Struct):
+    """The channels that a call is about."""
+
+    channel: str = ""
+    channels: list[str] = []
 
 
-FAILURES = (msgspec.ValidationError, NotSupportedError, CommandError, BackplaneError)
+class NotAllowedError(Exception):
+    """The key of the caller is not for this call; the text says which and why."""
+
+
+class TooManyCallsError(Exception):
+    """The caller has called more often than its key may; `seconds`: when it may again."""
+
+    def __init__(self, key: str, seconds: float) -> None:
+        super().__init__(f"too many requests: the key {key} has used up its calls per second")
+        self.seconds = max(1, math.ceil(seconds))
+
+
+def _given(request: web.Request) -> str:
+    """The key that a caller sends, in either header."""
+    given = request.headers.get("X-API-Key", "")
+    scheme, _, value = request.headers.get("Authorization", "").partition(" ")
+    return value.strip() if not given and scheme.lower() == "apikey" else given
+
+
+FAILURES = (msgspec.ValidationError, NotSupportedError, NotAllowedError, CommandError, BackplaneError)
 """What can go wrong with a call whose body is JSON."""
 
 
@@ -421,6 +468,8 @@ def _failure(method: str, error: Exception) -> dict[str, object]:
     match error:
         case msgspec.ValidationError():
             return _error(codes.BAD_REQUEST, str(error))
+        case NotAllowedError():
+            return _error(codes.PERMISSION_DENIED, str(error))
         case NotSupportedError():
             return _error(codes.NOT_AVAILABLE, str(error))
         case CommandError():

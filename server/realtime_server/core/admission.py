@@ -5,29 +5,21 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from realtime_server.core.commands import Command
+from realtime_server.core.token_bucket import TokenBucket
 
 RESERVED = 0.25
 """This part of a second's connects is kept for clients that resume: their users notice when they are late."""
 
 
 class Admission:
-    """A token bucket that holds one second's connects (at least one). `rate` is in connects per second, > 0."""
+    """Holds one second's connects (at least one). `rate` is in connects per second, > 0."""
 
     def __init__(self, rate: float, now: float) -> None:
-        self._rate = rate
-        self._size = max(1.0, rate)
-        self._level = self._size
-        self._at = now
+        self._bucket = TokenBucket(rate, max(1.0, rate), now)
 
     def admit(self, now: float, *, resumes: bool) -> bool:
         """Whether one more may come in at `now`, monotonic seconds. Who may not tries again later."""
-        self._level = min(self._size, self._level + (now - self._at) * self._rate)
-        self._at = now
-        kept = 0.0 if resumes else RESERVED * (self._size - 1)
-        if self._level < 1 + kept:
-            return False
-        self._level -= 1
-        return True
+        return self._bucket.take(now, kept=0.0 if resumes else RESERVED * (self._bucket.size - 1))
 
 
 def resumes(commands: Iterable[Command]) -> bool:

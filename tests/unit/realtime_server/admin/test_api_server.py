@@ -13,15 +13,18 @@ import aiohttp
 import pytest
 from aiohttp import web
 
+from realtime_server.admin.api_keys import ApiKeys
 from realtime_server.admin.api_server import BODY_BYTES, MAX_BATCH, ApiServer, serve
 from realtime_server.app import make_node
 from realtime_server.core.node import Node
 from realtime_server.core.ports import BackplaneError
 from realtime_server.core.server_api import ServerApi
 from realtime_server.core.values import ClientInfo
-from realtime_server.settings import Api, History, Namespace, SecretFile, Settings
+from realtime_server.settings import Api, ApiKey, History, Namespace, Settings
+from tests.kit.server_doubles import Clock
 
 KEY = "the-key"
+LIMITED_KEY = "the-key-of-the-shop"
 DATA_BYTES = 1000
 
 
@@ -33,6 +36,7 @@ class Site:
     node: Node
     address: str
     session: aiohttp.ClientSession
+    clock: Clock
 
     async def post(self, method: str, body: bytes | str, **headers: str) -> tuple[int, bytes]:
         """Call with exactly this body and these headers."""
@@ -56,23 +60,31 @@ class Site:
 async def site(tmp_path: Path) -> AsyncIterator[Site]:
     """The API with a key."""
     (tmp_path / "key").write_text(f"{KEY}\n")
+    (tmp_path / "limited").write_text(LIMITED_KEY)
+    keys = (
+        ApiKey(
+            name="shop", file=tmp_path / "limited", methods=("publish", "broadcast", "info"), channels=("chat:*",),
+            calls_per_second=3,
+        ),
+    )  # fmt: skip
     settings = Settings(
         namespaces=(
             Namespace(name="chat", history=History(size=5), presence=True),
             Namespace(name="plain"),
         ),
-        api=Api(key_file=tmp_path / "key"),
+        api=Api(key_file=tmp_path / "key", keys=keys),
     )
+    clock = Clock()
     node = make_node(settings)
     await node.broker.start(node)
-    server = ApiServer(ServerApi(node), SecretFile(settings.api.key_file), data_bytes=DATA_BYTES)
+    server = ApiServer(ServerApi(node), ApiKeys.of(settings.api, clock=clock), data_bytes=DATA_BYTES, clock=clock)
     runner = web.AppRunner(server.application())
     await runner.setup()
     listener = web.TCPSite(runner, "127.0.0.1", 0)
     await listener.start()
     address = f"http://127.0.0.1:{runner.addresses[0][1]}"
     async with aiohttp.ClientSession() as session:
-        yield Site(server, node, address, session)
+        yield Site(server, node, address, session, clock)
     await runner.cleanup()
     await node.broker.stop()
 
@@ -119,7 +131,7 @@ async def test_without_the_key_nothing_happens(site: Site, headers: dict[str, st
 async def test_without_a_key_file_every_call_is_refused() -> None:
     """Also one with an empty key."""
     node = make_node(Settings())
-    server = ApiServer(ServerApi(node), SecretFile(None))
+    server = ApiServer(ServerApi(node), ApiKeys.of(Api()))
     runner = await serve(server)
     await web.TCPSite(runner, "127.0.0.1", 0).start()
     host, port = runner.addresses[0]
@@ -470,3 +482,41 @@ async def test_any_bytes_can_be_published(site: Site) -> None:
     """In base64; whoever reads JSON gets base64 too."""
     await site.call("publish", channel="chat:a", b64data="/wA=")
     assert await site.history("chat:a") == [b'"/wA="']
+
+
+# a key for some things
+
+
+async def limited(site: Site, method: str, **params: object) -> object:
+    """Call with the key that may not do everything."""
+    _, body = await site.post(method, json.dumps(params), **{"X-API-Key": LIMITED_KEY})
+    return json.loads(body)
+
+
+async def test_a_key_may_be_for_some_methods_and_channels(site: Site) -> None:
+    """Everything else is 103, with the reason; a call about no channel needs a key for all of them."""
+    assert "result" in str(await limited(site, "publish", channel="chat:a", data=1))
+    denied = "permission denied: the key shop is not for"
+    assert await limited(site, "disconnect", user="ann") == error(103, f"{denied} disconnect")
+    assert await limited(site, "publish", channel="plain:a", data=1) == error(103, f"{denied} these channels")
+    site.clock.now += 1
+    broadcast = await limited(site, "broadcast", channels=["chat:a", "plain:a"], data=1)
+    assert broadcast == error(103, f"{denied} these channels")
+    assert await limited(site, "info") == error(103, f"{denied} these channels")
+    assert await site.history("chat:a") == [b"1"]
+
+
+async def test_a_key_may_be_for_so_many_calls_a_second(site: Site) -> None:
+    """Each command of a batch is one; the answer says when to come again, and the other key is not slower."""
+    commands = [{"publish": {"channel": "chat:a", "data": number}} for number in range(2)]
+    assert "replies" in str(await limited(site, "batch", commands=commands))
+    assert "result" in str(await limited(site, "publish", channel="chat:a", data=2))
+    url, body = f"{site.address}/api/publish", b'{"channel":"chat:a","data":3}'
+    async with site.session.post(url, data=body, headers={"X-API-Key": LIMITED_KEY}) as response:
+        assert (response.status, response.headers["Retry-After"]) == (429, "1")
+        message = "too many requests: the key shop has used up its calls per second"
+        assert (await response.json())["error"] == {"code": 429, "message": message}
+    assert "result" in str(await site.call("publish", channel="chat:a", data=4))
+    site.clock.now += 0.4
+    assert "result" in str(await limited(site, "publish", channel="chat:a", data=5))
+    assert await site.history("chat:a") == [b"0", b"1", b"2", b"4", b"5"]
