@@ -33,7 +33,9 @@ from realtime_server.core.values import HistoryOptions
 from realtime_server.hooks.hook_metrics import HookCollector
 from realtime_server.hooks.opening import HookClient
 from realtime_server.keys import key_files
-from realtime_server.keys.remote_keys import HttpKeys, Source
+from realtime_server.keys.http_document import HttpDocument, Source
+from realtime_server.keys.key_metrics import KeysCollector
+from realtime_server.keys.remote_keys import Freshness, PublishedKeys
 from realtime_server.listening import AcceptGroup, Entrance
 from realtime_server.metrics import registry_of
 from realtime_server.protocols.centrifuge.json_codec import JsonWire
@@ -65,7 +67,7 @@ def run_worker(settings: Settings, index: int, control_socket: Path) -> None:
 def make_node(
     settings: Settings,
     backplane: Backplane | None = None,
-    remote_keys: HttpKeys | None = None,
+    remote_keys: PublishedKeys | None = None,
     backend: Backend | None = None,
 ) -> Node:
     """The node that the settings describe."""
@@ -146,6 +148,8 @@ async def _run(settings: Settings, index: int, control_socket: Path) -> None:
     registry = registry_of(node, index, api.requests)
     if hooks is not None:
         registry.register(HookCollector(hooks.backend, index))
+    if remote_keys is not None:
+        registry.register(KeysCollector(remote_keys, index))
     api_runner = await api_server.serve(api)
     group = AcceptGroup((_clients(settings, node, loop), _backends(settings, api_runner)))
     control = await worker.serve(serving, control_socket, registry, listening=lambda: group.joined)
@@ -186,11 +190,12 @@ async def _run(settings: Settings, index: int, control_socket: Path) -> None:
             await asyncio.sleep(0.05)
 
 
-def _remote_keys(settings: Settings) -> HttpKeys | None:
+def _remote_keys(settings: Settings) -> PublishedKeys | None:
     jwks = settings.auth.jwks
     if jwks is None:
         return None
-    return HttpKeys(Source(jwks.url, jwks.refresh_seconds, jwks.timeout_seconds, jwks.ca_file))
+    document = HttpDocument(Source(jwks.url, jwks.timeout_seconds, jwks.ca_file))
+    return PublishedKeys(document, Freshness(jwks.refresh_seconds, jwks.max_age_seconds))
 
 
 def _hooks(settings: Settings, backplane: Backplane) -> HookClient | None:
@@ -201,7 +206,7 @@ def _hooks(settings: Settings, backplane: Backplane) -> HookClient | None:
     return HookClient(hooks, backplane.open_queue("hooks", queue_size), str(uuid.uuid4()))
 
 
-async def _start(node: Node, remote_keys: HttpKeys | None, hooks: HookClient | None) -> None:
+async def _start(node: Node, remote_keys: PublishedKeys | None, hooks: HookClient | None) -> None:
     """Do what has to be done before clients can come. Keys that cannot be read yet are no reason to stay away."""
     if remote_keys is not None:
         await remote_keys.start()

@@ -121,12 +121,25 @@ class TokenKeyFile(Model):
 
 
 class JsonWebKeys(Model):
-    """Where an identity provider publishes its public keys (RFC 7517), and how often they are read."""
+    """Where an identity provider publishes its public keys (RFC 7517), and how often they are read.
+
+    While they cannot be read the former ones are used for `max_age_seconds`. Clients may wait for `timeout_seconds`:
+    it is less than the time that they have to connect. `ca_file`: certificates in PEM to trust instead of the usual ones.
+    """
 
     url: Annotated[str, Field(pattern="^https?://[^/]+")]
     refresh_seconds: Annotated[float, Field(ge=5, le=86_400)] = 300
-    timeout_seconds: Annotated[float, Field(gt=0, le=60)] = 5
+    max_age_seconds: Seconds = 86_400
+    timeout_seconds: Annotated[float, Field(gt=0, le=8)] = 5
     ca_file: Path | None = None
+
+    @model_validator(mode="after")
+    def _used_until_read_again(self) -> Self:
+        if self.max_age_seconds < self.refresh_seconds:
+            raise ValueError(
+                "max_age_seconds must be at least refresh_seconds: else keys end before they are read again"
+            )
+        return self
 
 
 class Auth(Model):

@@ -1,18 +1,16 @@
-"""The keys that an identity provider publishes, read over HTTP and kept: implements RemoteKeys."""
+"""The keys that an identity provider publishes, read and kept: implements RemoteKeys."""
 
 from __future__ import annotations
 
 import asyncio
 import contextlib
 import random
-import ssl
 import time
 from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from pathlib import Path
+from typing import Protocol
 
-import aiohttp
 import structlog
 
 from realtime_server.core.web_token import TokenKey
@@ -20,67 +18,87 @@ from realtime_server.keys.json_web_keys import DocumentError, read_keys
 
 logger = structlog.get_logger()
 
-MAX_DOCUMENT_BYTES = 1_048_576
 FETCH_AGAIN_SECONDS = 5.0
 """Tokens with unknown keys make the document be read at most so often."""
 RETRY_SECONDS = 5.0
+"""The first pause after a failure; each further one is twice as long, up to the usual pause."""
 MAX_MISSING = 1024
 JITTER = 0.1
-"""This part of the interval is left to chance: workers do not all read in the same moment."""
+"""This part of a pause is left to chance: workers do not all read in the same moment."""
+
+
+class Document(Protocol):
+    """A JWK Set somewhere else."""
+
+    @property
+    def url(self) -> str:
+        """Where it is."""
+
+    async def read(self) -> bytes:
+        """What is there now, within bounded time and size; raises DocumentError."""
 
 
 @dataclass(frozen=True, slots=True)
-class Source:
-    """Where the document is. `refresh` and `timeout` in seconds; the CA file is for a private certificate."""
+class Freshness:
+    """How often the keys are read, and how long they are used while they cannot be read; seconds."""
 
-    url: str
     refresh: float = 300.0
-    timeout: float = 5.0
-    ca_file: Path | None = None
+    max_age: float = 86_400.0
 
 
-class HttpKeys:
-    """Reads the document at the start, every `refresh` seconds, and when a token names an unknown key.
+class PublishedKeys:
+    """Reads the keys at the start, from time to time, and when a token names an unknown one.
 
-    While it cannot be read the keys that were read last are used (RFC 7517 has no end for them); `outcomes` counts.
+    While they cannot be read the former ones are used until `max_age`, so that an outage of the provider stops nobody
+    whose key is known; a key that was withdrawn meanwhile is trusted no longer than that. `clock` is monotonic seconds.
     """
 
-    def __init__(self, source: Source, *, clock: Callable[[], float] = time.monotonic) -> None:
-        self._source = source
+    def __init__(
+        self, document: Document, freshness: Freshness = Freshness(), *, clock: Callable[[], float] = time.monotonic
+    ) -> None:
+        self._document = document
+        self._freshness = freshness
         self._clock = clock
         self._known: tuple[TokenKey, ...] = ()
         self._missing: dict[str, None] = {}
-        self._fetched_at: float | None = None
+        self._asked_at: float | None = None
+        self._read_at: float | None = None
+        self._failures = 0
         self._fetching: asyncio.Task[None] | None = None
         self._refreshing: asyncio.Task[None] | None = None
-        self._session: aiohttp.ClientSession | None = None
         self.outcomes: Counter[str] = Counter()
+        """How often they were read (`ok`) and could not be read (`failed`)."""
 
     @property
     def known(self) -> Sequence[TokenKey]:
         """See RemoteKeys."""
+        if self._known and self.age > self._freshness.max_age:
+            logger.warning("keys of tokens are too old to be used", url=self._document.url, age=round(self.age))
+            self._known = ()
         return self._known
 
     @property
     def loaded(self) -> bool:
         """See RemoteKeys."""
-        return bool(self._known)
+        return bool(self.known)
+
+    @property
+    def age(self) -> float:
+        """Seconds since the keys were last read; 0 before that."""
+        return 0.0 if self._read_at is None else self._clock() - self._read_at
 
     @property
     def may_fetch(self) -> bool:
         """See RemoteKeys."""
-        fetched_at = self._fetched_at
-        return self._fetching is not None or fetched_at is None or self._clock() - fetched_at >= FETCH_AGAIN_SECONDS
+        asked_at = self._asked_at
+        return self._fetching is not None or asked_at is None or self._clock() - asked_at >= FETCH_AGAIN_SECONDS
 
     def is_missing(self, key_id: str) -> bool:
         """See RemoteKeys."""
         return key_id in self._missing
 
     async def start(self) -> None:
-        """Read the document, and again from time to time; returns after the first attempt, whatever became of it."""
-        context = ssl.create_default_context(cafile=self._source.ca_file)
-        timeout = aiohttp.ClientTimeout(total=self._source.timeout)
-        self._session = aiohttp.ClientSession(timeout=timeout, connector=aiohttp.TCPConnector(ssl=context, limit=1))
+        """Read them, and again from time to time; returns after the first attempt, whatever became of it."""
         await self.fetch("")
         self._refreshing = asyncio.create_task(self._refresh(), name="jwks-refresh")
 
@@ -91,8 +109,6 @@ class HttpKeys:
                 task.cancel()
                 with contextlib.suppress(asyncio.CancelledError):
                     await task
-        if self._session is not None:
-            await self._session.close()
 
     async def fetch(self, key_id: str) -> None:
         """See RemoteKeys."""
@@ -100,39 +116,45 @@ class HttpKeys:
             if not self.may_fetch:
                 return
             self._fetching = asyncio.create_task(self._fetch(), name="jwks-fetch")
-        await asyncio.shield(self._fetching)
-        if key_id and all(key.key_id != key_id for key in self._known):
-            if len(self._missing) >= MAX_MISSING:
-                del self._missing[next(iter(self._missing))]
-            self._missing[key_id] = None
+        reads = self.outcomes["ok"]
+        await asyncio.wait({self._fetching})  # all wait for one; none that goes away ends it for the others
+        looked_up = self.outcomes["ok"] > reads
+        if looked_up and key_id and all(key.key_id != key_id for key in self.known):
+            self._remember_missing(key_id)
+
+    def pause(self) -> float:
+        """Seconds until they are to be read again, without a token asking for it."""
+        usual = self._freshness.refresh
+        if self._failures:
+            # The exponent is bounded: a float has an end, an outage may not.
+            usual = min(usual, RETRY_SECONDS * 2.0 ** min(self._failures - 1, 16))
+        return usual * random.uniform(1 - JITTER, 1)  # noqa: S311 - spreads the workers
 
     async def _refresh(self) -> None:
         while True:
-            pause = self._source.refresh if self.loaded else RETRY_SECONDS
-            await asyncio.sleep(pause * random.uniform(1 - JITTER, 1))  # noqa: S311 - spreads the workers
+            await asyncio.sleep(self.pause())
             await self.fetch("")
 
     async def _fetch(self) -> None:
         try:
-            self._known = read_keys(await self._read())
+            self._known = read_keys(await self._document.read())
+        except DocumentError as error:
+            self._failures += 1
+            self.outcomes["failed"] += 1
+            logger.warning(
+                "keys of tokens cannot be read", url=self._document.url, error=str(error), kept=len(self._known)
+            )
+        else:
+            self._failures = 0
+            self._read_at = self._clock()
             self._missing.clear()
             self.outcomes["ok"] += 1
-        except (aiohttp.ClientError, TimeoutError, OSError, DocumentError) as error:
-            self.outcomes["failed"] += 1
-            reason = str(error) or type(error).__name__
-            logger.warning("keys of tokens cannot be read", url=self._source.url, error=reason, kept=len(self._known))
         finally:
-            self._fetched_at = self._clock()
+            self._asked_at = self._clock()
             self._fetching = None
 
-    async def _read(self) -> bytes:
-        assert self._session is not None
-        async with self._session.get(self._source.url, allow_redirects=False) as response:
-            if response.status != 200:
-                raise DocumentError(f"the answer is {response.status}")
-            body = await response.content.read(MAX_DOCUMENT_BYTES + 1)
-            while len(body) <= MAX_DOCUMENT_BYTES and (more := await response.content.read(MAX_DOCUMENT_BYTES)):
-                body += more
-            if len(body) > MAX_DOCUMENT_BYTES:
-                raise DocumentError(f"is larger than {MAX_DOCUMENT_BYTES} bytes")
-            return body
+    def _remember_missing(self, key_id: str) -> None:
+        """That the provider has no such key. Only for what was really looked up: an outage says nothing about a key."""
+        if len(self._missing) >= MAX_MISSING:
+            del self._missing[next(iter(self._missing))]
+        self._missing[key_id] = None

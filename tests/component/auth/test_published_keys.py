@@ -15,6 +15,7 @@ from cryptography.hazmat.primitives.asymmetric.ec import SECP256R1, EllipticCurv
 from jwt.algorithms import ECAlgorithm
 
 from realtime_operator.api.base import JsonObject
+from realtime_server.keys.remote_keys import FETCH_AGAIN_SECONDS
 from tests.kit.deadline import eventually
 from tests.kit.document import dig
 from tests.kit.raw_client import ClosedByServerError, raw_client
@@ -23,11 +24,13 @@ from tests.kit.server_process import ServerProcess
 
 
 class Provider:
-    """Publishes keys over HTTP on loopback; `status` other than 200: it is broken."""
+    """Publishes keys over HTTP on loopback; `status` other than 200: it is broken. `delay` in seconds."""
 
     def __init__(self) -> None:
         self.keys: dict[str, EllipticCurvePrivateKey] = {}
         self.status = 200
+        self.location = ""
+        self.delay = 0.0
         self.asked = 0
         self.port = free_port()
         self._runner: web.AppRunner | None = None
@@ -61,11 +64,13 @@ class Provider:
 
     async def _answer(self, _request: web.Request) -> web.Response:
         self.asked += 1
+        await asyncio.sleep(self.delay)
         published = [
             {**ECAlgorithm.to_jwk(key.public_key(), as_dict=True), "kid": key_id, "use": "sig", "alg": "ES256"}
             for key_id, key in self.keys.items()
         ]
-        return web.Response(status=self.status, text=json.dumps({"keys": published}))
+        headers = {"Location": self.location} if self.location else None
+        return web.Response(status=self.status, headers=headers, text=json.dumps({"keys": published}))
 
 
 @pytest_asyncio.fixture
@@ -123,6 +128,44 @@ async def test_a_provider_that_is_away_changes_nothing_for_known_keys(provider: 
         await eventually(
             lambda: connects(server, provider.token("2026-2")), bool, what="the new key is known", within=15
         )
+
+
+async def test_a_key_that_cannot_be_looked_up_is_not_refused_for_good(provider: Provider) -> None:
+    """However often the server looks and fails: SDKs come again, and get in when the provider is back."""
+    async with server_of(provider) as server:
+        provider.add("2026-2")
+        provider.status = 503
+        looked = provider.asked
+        await asyncio.sleep(FETCH_AGAIN_SECONDS)
+        assert is_temporary(await answer(server, provider.token("2026-2")))
+        assert provider.asked == looked + 1
+        assert is_temporary(await answer(server, provider.token("2026-2")))
+        provider.status = 200
+        await eventually(
+            lambda: connects(server, provider.token("2026-2")), bool, what="the new key is known", within=15
+        )
+
+
+async def test_a_slow_provider_delays_only_those_who_need_it(provider: Provider) -> None:
+    """Others get in at once; who waits gets in when the answer comes."""
+    async with server_of(provider) as server:
+        provider.add("2026-2")
+        provider.delay = 2.0
+        await asyncio.sleep(FETCH_AGAIN_SECONDS)
+        waiting = [asyncio.create_task(connects(server, provider.token("2026-2", f"user-{n}"))) for n in range(20)]
+        began = time.monotonic()
+        assert await connects(server, provider.token("2026-1"))
+        assert time.monotonic() - began < 1
+        assert all(await asyncio.gather(*waiting))
+        assert provider.asked == 2
+
+
+async def test_redirects_are_not_followed(provider: Provider) -> None:
+    """The keys come from the address that was configured, or not at all."""
+    provider.status, provider.location = 302, provider.url
+    async with server_of(provider) as server:
+        assert is_temporary(await answer(server, provider.token("2026-1")))
+        assert provider.asked == 1
 
 
 async def test_a_server_that_starts_without_its_provider_catches_up(provider: Provider) -> None:

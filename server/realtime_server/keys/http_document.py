@@ -1,0 +1,69 @@
+"""A document at a URL, read within bounds."""
+
+from __future__ import annotations
+
+import ssl
+from dataclasses import dataclass
+from pathlib import Path
+
+import aiohttp
+
+from realtime_server.keys.json_web_keys import DocumentError
+from realtime_server.settings import SecretFile
+
+MAX_DOCUMENT_BYTES = 1_048_576
+
+
+@dataclass(frozen=True, slots=True)
+class Source:
+    """Where the document is. `timeout` in seconds, for all of it; the CA file is for a private certificate."""
+
+    url: str
+    timeout: float = 5.0
+    ca_file: Path | None = None
+
+
+class HttpDocument:
+    """Reads it. Redirects are not followed: the keys come from the address that was configured, or not at all."""
+
+    def __init__(self, source: Source) -> None:
+        self._source = source
+        self._ca_file = None if source.ca_file is None else SecretFile(source.ca_file)
+        self._trusted: tuple[str, ssl.SSLContext] | None = None
+
+    @property
+    def url(self) -> str:
+        """Where it is."""
+        return self._source.url
+
+    async def read(self) -> bytes:
+        """What is there now; raises DocumentError when it cannot be had in time, or is larger than 1 MiB."""
+        try:
+            return await self._read()
+        except (aiohttp.ClientError, TimeoutError, OSError) as error:
+            raise DocumentError(str(error) or type(error).__name__) from error
+
+    async def _read(self) -> bytes:
+        timeout = aiohttp.ClientTimeout(total=self._source.timeout)
+        connector = aiohttp.TCPConnector(ssl=self._context(), limit=1)
+        async with (
+            aiohttp.ClientSession(timeout=timeout, connector=connector) as session,
+            session.get(self._source.url, allow_redirects=False) as response,
+        ):
+            if response.status != 200:
+                raise DocumentError(f"the answer is {response.status}, not 200")
+            body = b""
+            async for part in response.content.iter_any():
+                body += part
+                if len(body) > MAX_DOCUMENT_BYTES:
+                    raise DocumentError(f"is larger than {MAX_DOCUMENT_BYTES} bytes")
+            return body
+
+    def _context(self) -> ssl.SSLContext:
+        """Whom to trust; made again when the file has changed, because a certificate is renewed without a restart."""
+        text = "" if self._ca_file is None else self._ca_file.read()
+        if self._ca_file is not None and not text:
+            raise DocumentError(f"{self._source.ca_file}: cannot be read; it has to hold certificates in PEM")
+        if self._trusted is None or self._trusted[0] != text:
+            self._trusted = text, ssl.create_default_context(cadata=text or None)
+        return self._trusted[1]
