@@ -124,7 +124,8 @@ class JsonWebKeys(Model):
     """Where an identity provider publishes its public keys (RFC 7517), and how often they are read.
 
     While they cannot be read the former ones are used for `max_age_seconds`. Clients may wait for `timeout_seconds`:
-    it is less than the time that they have to connect. `ca_file`: certificates in PEM to trust instead of the usual ones.
+    it is less than the time that they have to connect. `ca_file`: certificates in PEM that are trusted instead of the
+    usual ones.
     """
 
     url: Annotated[str, Field(pattern="^https?://[^/]+")]

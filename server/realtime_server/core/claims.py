@@ -7,11 +7,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 import msgspec
+from msgspec import UNSET, UnsetType
 
 from realtime_server.core.grant import PLAIN, Grant
-
-Decoded = Mapping[str, object]
-"""The payload of a token whose signature is right."""
 
 
 class ClaimError(ValueError):
@@ -36,86 +34,102 @@ class Claims:
     """Whether the backend is asked when its time is over, instead of the client."""
 
 
-def connection_claims(decoded: Decoded) -> Claims:
+class SubscriptionOptions(msgspec.Struct):
+    """What `subs` says of one channel."""
+
+    info: object = None
+    b64info: str | None = None
+    data: object = None
+    b64data: str | None = None
+    override: dict[str, object] | None = None
+
+
+class Payload(msgspec.Struct):
+    """The claims of a token, before anything but their types was looked at. What is not listed here is ignored.
+
+    Times are Unix times in seconds. Only `expire_at`, and what is not there in a token at all, may be null: a null
+    `exp` would be a token without end that nobody asked for.
+    """
+
+    sub: str
+    exp: float | UnsetType = UNSET
+    nbf: float | UnsetType = UNSET
+    iat: float | UnsetType = UNSET
+    iss: object = None
+    aud: object = None
+    info: object = None
+    b64info: str | None = None
+    meta: object = None
+    expire_at: float | None = None
+    channels: tuple[str, ...] | None = None
+    subs: dict[str, SubscriptionOptions] | None = None
+    channel: str = ""
+    data: object = None
+    b64data: str | None = None
+
+
+_DECODER = msgspec.json.Decoder(Payload)
+
+
+def read_payload(encoded: bytes) -> Payload:
+    """The claims in the payload of a token; raises ClaimError."""
+    try:
+        return _DECODER.decode(encoded)
+    except (ValueError, RecursionError) as error:  # msgspec's and Unicode's errors are ValueErrors
+        raise ClaimError(str(error)) from error
+
+
+def connection_claims(payload: Payload) -> Claims:
     """The claims of a connection token; raises ClaimError."""
-    channels = _strings(decoded, "channels")
-    grants = _grants(decoded)
-    meta = decoded.get("meta")
+    expires_at = _expiry(payload)
+    if payload.subs is None and payload.channels is None and payload.meta is None:
+        return Claims(payload.sub, expires_at, _raw("info", payload.info, payload.b64info))
+    grants = {channel: _grant(options) for channel, options in (payload.subs or {}).items()}
     return Claims(
-        user=_user(decoded),
-        expires_at=_expiry(decoded),
-        info=_raw(decoded, "info"),
-        channels=(*channels, *(name for name in grants if name not in channels)),
+        user=payload.sub,
+        expires_at=expires_at,
+        info=_raw("info", payload.info, payload.b64info),
+        channels=tuple(dict.fromkeys((*(payload.channels or ()), *grants))),
         grants=grants or None,
-        meta=None if meta is None else _encode(meta),
+        meta=None if payload.meta is None else msgspec.json.encode(payload.meta),
     )
 
 
-def subscription_grant(decoded: Decoded, *, channel: str, user: str) -> Grant:
+def subscription_grant(payload: Payload, *, channel: str, user: str) -> Grant:
     """The grant of a subscription token, which has to be for this channel and this user; raises ClaimError."""
-    if decoded.get("channel") != channel:
+    if payload.channel != channel:
         raise ClaimError("channel: the token is for another one")
-    if _user(decoded) != user:
+    if payload.sub != user:
         raise ClaimError("sub: the token is for another user")
-    return Grant(info=_raw(decoded, "info"), data=_raw(decoded, "data"), expires_at=_expiry(decoded))
+    return Grant(
+        info=_raw("info", payload.info, payload.b64info),
+        data=_raw("data", payload.data, payload.b64data),
+        expires_at=_expiry(payload),
+    )
 
 
-def _user(decoded: Decoded) -> str:
-    user = decoded.get("sub")
-    if not isinstance(user, str):
-        raise ClaimError("sub: has to be a string")
-    return user
-
-
-def _expiry(decoded: Decoded) -> float | None:
+def _expiry(payload: Payload) -> float | None:
     """When what the token lets in ends: `expire_at` (0: never), or else when the token itself does."""
-    at = decoded.get("expire_at", decoded.get("exp"))
-    if at is None:
-        return None
-    if isinstance(at, bool) or not isinstance(at, int | float):
-        raise ClaimError("expire_at: has to be a number of seconds since 1970")
-    return float(at) or None
+    if payload.expire_at is not None:
+        return payload.expire_at or None
+    return None if payload.exp is UNSET else payload.exp
 
 
-def _grants(decoded: Decoded) -> dict[str, Grant]:
-    subs = decoded.get("subs")
-    if subs is None:
-        return {}
-    if not isinstance(subs, dict):
-        raise ClaimError("subs: has to be an object with a field for each channel")
-    return {str(channel): _grant(options) for channel, options in subs.items()}
-
-
-def _grant(options: object) -> Grant:
-    if not isinstance(options, dict):
-        raise ClaimError("subs: the options of a channel have to be an object")
-    if options.get("override"):
+def _grant(options: SubscriptionOptions) -> Grant:
+    if options.override:
         raise ClaimError("subs: override is not supported")
-    if not options:
-        return PLAIN
-    return Grant(info=_raw(options, "info"), data=_raw(options, "data"))
+    info = _raw("info", options.info, options.b64info)
+    data = _raw("data", options.data, options.b64data)
+    return PLAIN if info is None and data is None else Grant(info=info, data=data)
 
 
-def _raw(decoded: Decoded, name: str) -> bytes | None:
-    """A claim as raw JSON, or what its base64 twin (`b64info`) has in it, which has to be JSON too."""
-    value = decoded.get(name)
+def _raw(name: str, value: object, encoded: str | None) -> bytes | None:
+    """A claim as JSON without white space, or what its base64 twin (`b64info`) has in it, which has to be JSON too."""
     if value is not None:
-        return _encode(value)
-    encoded = decoded.get(f"b64{name}")
+        return msgspec.json.encode(value)
     if encoded is None:
         return None
     try:
-        return _encode(msgspec.json.decode(base64.b64decode(str(encoded), validate=True)))
+        return msgspec.json.encode(msgspec.json.decode(base64.b64decode(encoded, validate=True)))
     except (ValueError, RecursionError) as error:
         raise ClaimError(f"b64{name}: has to be JSON in base64") from error
-
-
-def _strings(decoded: Decoded, name: str) -> tuple[str, ...]:
-    values = decoded.get(name, [])
-    if not isinstance(values, list) or not all(isinstance(value, str) for value in values):
-        raise ClaimError(f"{name}: has to be a list of strings")
-    return tuple(dict.fromkeys(str(value) for value in values))
-
-
-def _encode(value: object) -> bytes:
-    return msgspec.json.encode(value)

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+import time
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 
 import structlog
@@ -12,35 +13,50 @@ from realtime_server.settings import Auth, SecretFile
 
 logger = structlog.get_logger()
 
-
-def connection_keys(auth: Auth) -> Callable[[], list[TokenKey]]:
-    """Reads the keys of connection tokens as they are now."""
-    return key_files((key.algorithm, key.file) for key in auth.token_keys)
+LOOK_AGAIN_SECONDS = 1.0
+"""Looking whether a file has changed takes about as long as verifying a token does: it is not done for each."""
 
 
-def subscription_keys(auth: Auth) -> Callable[[], list[TokenKey]] | None:
-    """Reads the keys of subscription tokens as they are now; None when they are those of connection tokens."""
-    if not auth.subscription_token_keys:
-        return None
-    return key_files((key.algorithm, key.file) for key in auth.subscription_token_keys)
+class KeyFiles:
+    """Keys in files, each with its algorithm, as they were at most a second ago. `clock` is monotonic seconds.
 
+    One that cannot be used is told of in the log, once, and left out.
+    """
 
-def key_files(listed: Iterable[tuple[str, Path]]) -> Callable[[], list[TokenKey]]:
-    """Reads keys as they are now. One that cannot be used is told of in the log, once, and left out."""
-    files = [(algorithm, path, SecretFile(path)) for algorithm, path in listed]
-    told: set[TokenKey] = set()
+    def __init__(self, listed: Iterable[tuple[str, Path]], *, clock: Callable[[], float] = time.monotonic) -> None:
+        self._files = [(algorithm, path, SecretFile(path)) for algorithm, path in listed]
+        self._clock = clock
+        self._told: set[TokenKey] = set()
+        self._keys: tuple[TokenKey, ...] = ()
+        self._look_at: float | None = None
 
-    def read() -> list[TokenKey]:
-        found = []
-        for algorithm, path, file in files:
+    def read(self) -> Sequence[TokenKey]:
+        """The keys, in their order."""
+        now = self._clock()
+        if self._look_at is None or now >= self._look_at:
+            self._look_at = now + LOOK_AGAIN_SECONDS
+            self._keys = tuple(self._usable())
+        return self._keys
+
+    def _usable(self) -> Iterable[TokenKey]:
+        for algorithm, path, file in self._files:
             key = TokenKey(algorithm, file.read())
             if not key.text:
                 continue
             if prepare(key) is not None:
-                found.append(key)
-            elif key not in told:
-                told.add(key)
+                yield key
+            elif key not in self._told:
+                self._told.add(key)
                 logger.warning("token key cannot be used", file=str(path), algorithm=algorithm)
-        return found
 
-    return read
+
+def connection_keys(auth: Auth) -> Callable[[], Sequence[TokenKey]]:
+    """Reads the keys of connection tokens."""
+    return KeyFiles((key.algorithm, key.file) for key in auth.token_keys).read
+
+
+def subscription_keys(auth: Auth) -> Callable[[], Sequence[TokenKey]] | None:
+    """Reads the keys of subscription tokens; None when they are those of connection tokens."""
+    if not auth.subscription_token_keys:
+        return None
+    return KeyFiles((key.algorithm, key.file) for key in auth.subscription_token_keys).read

@@ -15,12 +15,14 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from cryptography.hazmat.primitives.asymmetric.rsa import RSAPrivateKey
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
-from realtime_server.codes import INVALID_TOKEN, TOKEN_EXPIRED
+from realtime_server.codes import INTERNAL, INVALID_TOKEN, PERMISSION_DENIED, TOKEN_EXPIRED, TOO_MANY_REQUESTS
 from realtime_server.core.auth import LEEWAY_SECONDS, TokenRefusedError, TokenVerifier
 from realtime_server.core.claims import Claims
+from realtime_server.core.grant import Grant
+from realtime_server.core.ports import CommandError
 from realtime_server.core.web_token import TokenKey, prepare
 from tests.kit.server_doubles import SECRET
-from tests.kit.tokens import connection_token
+from tests.kit.tokens import connection_token, subscription_token
 
 OTHER = "another secret of more than thirty-two characters"
 KEY = TokenKey("HS256", SECRET)
@@ -188,6 +190,92 @@ def unsigned(algorithm: str) -> str:
 def test_everything_else_is_an_invalid_token(token: str) -> None:
     """3500: the SDK does not try it again and again."""
     assert refused(token) == INVALID_TOKEN
+
+
+class Published:
+    """Keys of a provider that is away or has answered; nothing is fetched."""
+
+    def __init__(self, known: list[TokenKey], *, missing: str = "") -> None:
+        self.known = known
+        self.missing = missing
+        self.may_fetch = True
+
+    @property
+    def loaded(self) -> bool:
+        """See RemoteKeys."""
+        return bool(self.known)
+
+    async def fetch(self, key_id: str) -> None:
+        """See RemoteKeys."""
+
+    def is_missing(self, key_id: str) -> bool:
+        """See RemoteKeys."""
+        return key_id == self.missing
+
+
+def named(key_id: str) -> str:
+    """A token of alice that names its key."""
+    return jwt.encode({"sub": "alice"}, PAIRS["EdDSA"].private, algorithm="EdDSA", headers={"kid": key_id})
+
+
+def published(key_id: str) -> TokenKey:
+    """The public key, under this name."""
+    return TokenKey("EdDSA", PAIRS["EdDSA"].public.text, key_id)
+
+
+@pytest.mark.parametrize(
+    ("remote", "lacks", "code"),
+    [
+        (Published([]), True, INTERNAL),
+        (Published([published("old")]), True, TOO_MANY_REQUESTS),
+        (Published([published("old")], missing="new"), True, INVALID_TOKEN),
+        (Published([TokenKey("EdDSA", pair_of("EdDSA").public.text, "new")]), False, INVALID_TOKEN),
+    ],
+    ids=["never read", "not looked up", "looked up", "signed with another"],
+)
+def test_who_comes_with_an_unknown_key(remote: Published, lacks: bool, code: object) -> None:
+    """Is to come again as long as nobody has looked whether it exists."""
+    verifier = TokenVerifier(list, remote=remote)
+    assert verifier.lacks_key(named("new")) == lacks
+    assert refused(named("new"), verifier) == code
+
+
+def test_published_keys_are_tried_besides_those_of_files() -> None:
+    """A token that names no key is tried with all; a secret's token waits for no provider."""
+    verifier = TokenVerifier(lambda: [KEY], remote=Published([published("new")]))
+    for token in (named("new"), named(""), signed("EdDSA"), connection_token(SECRET, "alice")):
+        assert not verifier.lacks_key(token)
+        assert verifier.verify(token).user == "alice"
+    assert not TokenVerifier(lambda: [KEY], remote=Published([])).lacks_key(connection_token(SECRET, "alice"))
+    assert not verifier.lacks_key("garbage")
+
+
+def test_subscription_tokens_with_keys_of_their_own_have_no_others() -> None:
+    """Neither those of connection tokens nor published ones, and nobody is told to try again in vain."""
+    verifier = TokenVerifier(lambda: [KEY], remote=Published([]), subscription_keys=lambda: [OTHER_KEY])
+    assert verifier.verify_subscription(subscription_token(OTHER, "alice", "$x"), channel="$x", user="alice") == Grant()
+    foreign = jwt.encode({"sub": "alice", "channel": "$x"}, PAIRS["EdDSA"].private, algorithm="EdDSA")
+    for token in (subscription_token(SECRET, "alice", "$x"), foreign):
+        with pytest.raises(CommandError) as caught:
+            verifier.verify_subscription(token, channel="$x", user="alice")
+        assert caught.value.error == PERMISSION_DENIED
+
+
+@pytest.mark.parametrize(
+    ("claims", "code"),
+    [({}, None), ({"channel": "$y"}, PERMISSION_DENIED), ({"sub": "bob"}, PERMISSION_DENIED),
+     ({"exp": 1}, TOKEN_EXPIRED), ({"b64info": "%"}, PERMISSION_DENIED)],
+    ids=["right", "other channel", "other user", "expired", "bad claim"],
+)  # fmt: skip
+def test_subscription_tokens(claims: dict[str, str | int], code: object) -> None:
+    """An expired one gets 109, so that the SDK fetches another; every other refusal is 103."""
+    token = jwt.encode({"sub": "alice", "channel": "$x", **claims}, SECRET, algorithm="HS256")
+    if code is None:
+        assert VERIFIER.verify_subscription(token, channel="$x", user="alice") == Grant()
+        return
+    with pytest.raises(CommandError) as caught:
+        VERIFIER.verify_subscription(token, channel="$x", user="alice")
+    assert caught.value.error == code
 
 
 def test_issuer_and_audience_must_fit_where_they_are_given() -> None:

@@ -14,7 +14,8 @@ from hypothesis import strategies as st
 from realtime_server.codes import TOKEN_EXPIRED
 from realtime_server.core.auth import LEEWAY_SECONDS, TokenRefusedError, TokenVerifier
 from realtime_server.core.claims import Claims
-from realtime_server.core.web_token import MAX_TOKEN_CHARACTERS, TokenKey, take_apart
+from realtime_server.core.web_token import MAX_TOKEN_CHARACTERS, TokenKey, prepare, take_apart
+from realtime_server.keys.json_web_keys import MAX_KEYS
 from tests.kit.server_doubles import SECRET
 
 REFUSALS = {"invalid", "expired"}
@@ -50,7 +51,12 @@ def segment(value: object) -> str:
 
 def signed(header: object, payload: object) -> str:
     """A token with this header and payload, signed as HS256 whatever the header says."""
-    message = f"{segment(header)}.{segment(payload)}"
+    return signed_text(segment(header), json.dumps(payload).encode())
+
+
+def signed_text(head: str, payload: bytes) -> str:
+    """The same with a payload that may be no JSON."""
+    message = f"{head}.{base64.urlsafe_b64encode(payload).decode().rstrip('=')}"
     signature = hmac.digest(SECRET.encode(), message.encode(), "sha256")
     return f"{message}.{base64.urlsafe_b64encode(signature).decode().rstrip('=')}"
 
@@ -107,6 +113,50 @@ def test_nothing_is_accepted_that_the_library_refuses(header: object, payload: d
         assert (found in REFUSALS) == (reference in REFUSALS)
 
 
+NUMBERS = st.sampled_from(
+    ["1", "-1", "1e3", "1.5e400", "1" + "0" * 400, "NaN", "Infinity", "-0", "01", "+1", f"{NOW}.9", f"{NOW}e0", "null"]
+)
+MEMBERS = st.lists(
+    st.sampled_from(['"sub":"a"', '"sub":"b"', '"iss":"shop"', '"aud":"chat"', '"exp":1', '"x":1', '"\\u0073ub":"c"'])
+    | st.tuples(st.sampled_from(["exp", "nbf", "iat"]), NUMBERS).map(lambda pair: f'"{pair[0]}":{pair[1]}'),
+    max_size=4,
+)
+
+
+@given(members=MEMBERS)
+def test_odd_json_is_read_as_the_library_reads_it(members: list[str]) -> None:
+    """Names that are there twice, numbers without a bound, what is no JSON: nobody else gets in, and nobody longer."""
+    text = "{" + ",".join(['"sub":"a","iss":"shop","aud":"chat"', *members]) + "}"
+    token = signed_text(segment({"alg": "HS256"}), text.encode())
+    with pytest.MonkeyPatch.context() as monkeypatch:
+        reference = theirs(token, monkeypatch)
+    assert ours(token) in REFUSALS | {reference}
+
+
+@given(
+    algorithm=st.sampled_from(["HS256", "HS384", "HS512"]),
+    position=st.integers(0, 500),
+    character=st.sampled_from("=+/-_.Az09 \n\u00e9\0"),
+    insert=st.booleans(),
+)
+def test_a_changed_token_is_what_the_library_says(algorithm: str, position: int, character: str, insert: bool) -> None:
+    """Also where only bits change that base64 leaves over; and never valid where it is not."""
+    secret = "a secret that is long enough for the longest of the hashes, of 64 bytes and more"
+    token = jwt.encode({"sub": "a"}, secret, algorithm=algorithm)
+    at = position % len(token)
+    changed = token[:at] + character + token[at + (not insert) :]
+    try:
+        jwt.decode(changed, secret, algorithms=[algorithm])
+        reference = True
+    except (jwt.PyJWTError, ValueError):
+        reference = False
+    taken = take_apart(changed)
+    found = taken is not None and taken.fits(TokenKey(algorithm, secret))
+    assert reference or not found
+    if set(character) <= set("-_Az09") and not insert:
+        assert found == reference
+
+
 @given(st.text(max_size=40) | st.from_regex(r"[\w-]{0,9}\.[\w-]{0,9}\.[\w-]{0,9}", fullmatch=True))
 def test_garbage_raises_nothing(text: str) -> None:
     """It is no token."""
@@ -160,3 +210,13 @@ def test_audiences() -> None:
     assert VERIFIER.verify(signed({"alg": "HS256"}, {**claims, "aud": ["x", "games"]})) == Claims("a")
     for audience in ("x", ["x"], [], None, 7, {"chat": 1}):
         assert ours(signed({"alg": "HS256"}, {**claims, "aud": audience})) == "invalid"
+
+
+def test_a_key_does_not_show_itself() -> None:
+    """What is logged or raised has no secret in it."""
+    assert SECRET not in repr(TokenKey("HS256", SECRET, "2026"))
+
+
+def test_all_keys_of_a_provider_stay_prepared() -> None:
+    """As many as may be published, each of them for three algorithms: reading keys takes longer than verifying."""
+    assert (prepare.cache_info().maxsize or 0) > 3 * MAX_KEYS
