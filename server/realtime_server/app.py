@@ -9,13 +9,14 @@ import signal
 import socket
 import time
 import uuid
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterator
 from importlib.metadata import version
 from pathlib import Path
 
 import structlog
 import uvloop
 from aiohttp import web
+from prometheus_client.registry import Collector
 
 from realtime_server import settings as configuration
 from realtime_server.admin import api_server, worker
@@ -146,10 +147,8 @@ async def _run(settings: Settings, index: int, control_socket: Path) -> None:
         data_bytes=settings.limits.outbox_bytes // 2,
     )
     registry = registry_of(node, index, api.requests)
-    if hooks is not None:
-        registry.register(HookCollector(hooks.backend, index))
-    if remote_keys is not None:
-        registry.register(KeysCollector(remote_keys, index))
+    for collector in _collectors(index, remote_keys, hooks):
+        registry.register(collector)
     api_runner = await api_server.serve(api)
     group = AcceptGroup((_clients(settings, node, loop), _backends(settings, api_runner)))
     control = await worker.serve(serving, control_socket, registry, listening=lambda: group.joined)
@@ -196,6 +195,14 @@ def _remote_keys(settings: Settings) -> PublishedKeys | None:
         return None
     document = HttpDocument(Source(jwks.url, jwks.timeout_seconds, jwks.ca_file))
     return PublishedKeys(document, Freshness(jwks.refresh_seconds, jwks.max_age_seconds))
+
+
+def _collectors(index: int, remote_keys: PublishedKeys | None, hooks: HookClient | None) -> Iterator[Collector]:
+    """Metrics of what not every worker has."""
+    if hooks is not None:
+        yield HookCollector(hooks.backend, index)
+    if remote_keys is not None:
+        yield KeysCollector(remote_keys, index)
 
 
 def _hooks(settings: Settings, backplane: Backplane) -> HookClient | None:

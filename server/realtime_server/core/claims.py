@@ -9,6 +9,7 @@ from dataclasses import dataclass
 import msgspec
 from msgspec import UNSET, UnsetType
 
+from realtime_server.core.capabilities import Capability, PatternError, check
 from realtime_server.core.grant import PLAIN, Grant
 
 
@@ -32,6 +33,8 @@ class Claims:
     meta: bytes | None = None
     renewed_by_hook: bool = False
     """Whether the backend is asked when its time is over, instead of the client."""
+    capabilities: tuple[Capability, ...] = ()
+    """What the client may do besides what the options of a channel allow."""
 
 
 class SubscriptionOptions(msgspec.Struct):
@@ -63,6 +66,7 @@ class Payload(msgspec.Struct):
     expire_at: float | None = None
     channels: tuple[str, ...] | None = None
     subs: dict[str, SubscriptionOptions] | None = None
+    caps: tuple[Capability, ...] | None = None
     channel: str = ""
     data: object = None
     b64data: str | None = None
@@ -82,7 +86,7 @@ def read_payload(encoded: bytes) -> Payload:
 def connection_claims(payload: Payload) -> Claims:
     """The claims of a connection token; raises ClaimError."""
     expires_at = _expiry(payload)
-    if payload.subs is None and payload.channels is None and payload.meta is None:
+    if payload.subs is None and payload.channels is None and payload.meta is None and payload.caps is None:
         return Claims(payload.sub, expires_at, _raw("info", payload.info, payload.b64info))
     grants = {channel: _grant(options) for channel, options in (payload.subs or {}).items()}
     return Claims(
@@ -92,6 +96,7 @@ def connection_claims(payload: Payload) -> Claims:
         channels=tuple(dict.fromkeys((*(payload.channels or ()), *grants))),
         grants=grants or None,
         meta=None if payload.meta is None else msgspec.json.encode(payload.meta),
+        capabilities=_capabilities(payload.caps),
     )
 
 
@@ -113,6 +118,14 @@ def _expiry(payload: Payload) -> float | None:
     if payload.expire_at is not None:
         return payload.expire_at or None
     return None if payload.exp is UNSET else payload.exp
+
+
+def _capabilities(claim: tuple[Capability, ...] | None) -> tuple[Capability, ...]:
+    try:
+        check(claim or ())
+    except PatternError as error:
+        raise ClaimError(f"caps: {error}") from error
+    return claim or ()
 
 
 def _grant(options: SubscriptionOptions) -> Grant:

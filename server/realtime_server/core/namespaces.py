@@ -13,14 +13,30 @@ DEFAULT = "default"
 KNOWN_CHANNELS = 4096
 """So many names are not parsed again; it is asked for at each publication."""
 PRIVATE_PREFIX = "$"
+USER_BOUNDARY = "#"
+"""What follows the last one in a channel's name are the only users that may subscribe to it."""
+USER_SEPARATOR = ","
 
 
-class PublishPermission(StrEnum):
-    """Which clients may publish to a channel."""
+class SubscribePermission(StrEnum):
+    """Which clients may subscribe without a token for the channel."""
+
+    ANYONE = "anyone"
+    AUTHENTICATED = "authenticated"
+    """Who has a user id."""
+    TOKEN = "token"  # noqa: S105 - the word for what it takes
+    """Nobody: it takes a token, the backend's word, or a capability."""
+
+
+class Access(StrEnum):
+    """Which clients may do something in a channel."""
 
     NOBODY = "nobody"
     SUBSCRIBERS = "subscribers"
     ANYONE = "anyone"
+
+
+PublishPermission = Access
 
 
 class RecoveryMode(StrEnum):
@@ -40,7 +56,7 @@ class SlowConsumer(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class ChannelOptions:
-    """What a channel can do. Recovery implies history.
+    """What a channel can do, and who may do it. Recovery implies history.
 
     `delta`: subscribers may take differences. `write_delay_seconds`: publications wait for so long to be written
     together. Neither recovery nor delta go with a `slow_consumer` policy that drops something.
@@ -55,6 +71,9 @@ class ChannelOptions:
     delta: bool = False
     write_delay_seconds: float = 0.0
     slow_consumer: SlowConsumer = SlowConsumer.DISCONNECT
+    subscribe: SubscribePermission = SubscribePermission.ANYONE
+    presence_for: Access = Access.SUBSCRIBERS
+    history_for: Access = Access.SUBSCRIBERS
 
 
 class Namespaces:
