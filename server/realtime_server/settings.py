@@ -146,7 +146,7 @@ class JsonWebKeys(Model):
 class Auth(Model):
     """Who may connect.
 
-    All keys are tried: those of `token_keys`, and those at `jwks`.
+    All keys are tried: those of `token_keys`, and those at `jwks`. Tokens have one of the audiences, if there are any.
     Subscription tokens have the same, unless there are `subscription_token_keys`.
     """
 
@@ -155,7 +155,7 @@ class Auth(Model):
     subscription_token_keys: tuple[TokenKeyFile, ...] = ()
     jwks: JsonWebKeys | None = None
     issuer: str | None = None
-    audience: str | None = None
+    audience: str | tuple[str, ...] | None = None
     leeway_seconds: Annotated[float, Field(ge=0, le=300)] = 5
 
 

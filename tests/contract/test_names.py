@@ -55,10 +55,10 @@ EVERYTHING: JsonObject = {
         "anonymous": True,
         "tokens": [{"secretRef": REFERENCE}],
         "subscriptionTokens": [{"secretRef": REFERENCE}],
-        "jwks": {"url": "https://id.example/keys"},
-        "leeway": "1h",
+        "jwks": {"url": "https://id.example/keys", "refresh": "24h", "maxAge": "720h", "caSecretRef": REFERENCE},
+        "leeway": "5m",
         "issuer": "a",
-        "audience": "b",
+        "audiences": ["b", "c"],
     },
     "api": {"keySecretRef": REFERENCE},
     "backplane": {"redis": {"external": {"urlSecretRef": REFERENCE}}},
@@ -107,12 +107,18 @@ def test_every_field_of_the_spec_reaches_the_server() -> None:
     assert (read.workers, read.heartbeat.interval_seconds, read.limits.outbox_bytes) == (64, 2592000, 1 << 30)
     assert [namespace.name for namespace in read.namespaces] == ["default", "A_b.c-1", "n" * 63]
     assert read.namespaces[1].history is not None
-    assert (read.auth.issuer, read.auth.audience) == ("a", "b")
+    assert (read.auth.issuer, read.auth.audience) == ("a", ("b", "c"))
     assert read.auth.token_keys == (TokenKeyFile(algorithm="HS256", file=Path("/etc/realtime/tokens/0")),)
     assert read.auth.subscription_token_keys == (
         TokenKeyFile(algorithm="HS256", file=Path("/etc/realtime/tokens/subscription-0")),
     )
-    assert (read.auth.jwks, read.auth.leeway_seconds) == (JsonWebKeys(url="https://id.example/keys"), 300)
+    assert read.auth.leeway_seconds == 300
+    assert read.auth.jwks == JsonWebKeys(
+        url="https://id.example/keys",
+        refresh_seconds=86_400,
+        max_age_seconds=2_592_000,
+        ca_file=Path("/etc/realtime/tokens/jwks-ca.pem"),
+    )
     assert read.hooks.publish == RequestHook(url="http://backend", when_down="allow", namespaces=("default",))
     assert read.hooks.events == EventHook(url="http://backend", queue_size=100)
     assert read.hooks.secret_file == Path("/etc/realtime/hooks/secret")

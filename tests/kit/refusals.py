@@ -43,6 +43,7 @@ SIZE = "must be a number of bytes like 65536, 64Ki or 1Mi, at least 1Ki and at m
 SHARE = "must be a number of servers like 1, or a percentage of them from 0% to 100% like 25%"
 RATE = "must be a number of connections per second from 1 to 100000, or auto"
 QUANTITY = "must be a quantity like 500m, 2 or 256Mi, and not negative"
+REFRESH = "refresh must be from 5s to 24h: often enough to follow a rotation, seldom enough for the provider"
 NAME = (
     "the name must have at most 40 characters, begin with a letter, end with a letter or digit, and have only"
     " lower case letters, digits and - in it: Services and pods are named after it"
@@ -197,6 +198,27 @@ REFUSALS = (
         "must be the address of a JWK Set, like https://id.example.com/.well-known/jwks.json",
         {"auth": {"jwks": {"url": "id.example.com/keys"}}},
     ),
+    Refusal("spec.auth.jwks.refresh", REFRESH, {"auth": {"jwks": {"url": "https://id.example/keys", "refresh": "4s"}}}),
+    Refusal(
+        "spec.auth.jwks.refresh", REFRESH, {"auth": {"jwks": {"url": "https://id.example/keys", "refresh": "25h"}}}
+    ),
+    Refusal(
+        "spec.auth.jwks.maxAge",
+        "maxAge must not be below refresh: else keys end before they are read again",
+        {"auth": {"jwks": {"url": "https://id.example/keys", "refresh": "10m", "maxAge": "9m59s"}}},
+    ),
+    Refusal("spec.auth.jwks.maxAge", DURATION, {"auth": {"jwks": {"url": "https://id.example/keys", "maxAge": "1d"}}}),
+    Refusal(
+        "spec.auth.jwks.caSecretRef.key",
+        "Required value",
+        {"auth": {"jwks": {"url": "https://id.example/keys", "caSecretRef": {"name": "authority"}}}},
+    ),
+    Refusal(
+        "spec.auth.leeway",
+        "leeway must be at most 5m: for so long tokens are accepted that have expired",
+        {"auth": {"leeway": "5m1s"}},
+    ),
+    Refusal("spec.auth.audiences", "Duplicate value", {"auth": {"audiences": ["chat", "chat"]}}),
     Refusal(
         "spec.hooks.connect.url",
         "must be an address like http://backend.default.svc/realtime",

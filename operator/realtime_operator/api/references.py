@@ -28,6 +28,8 @@ def references(cluster: RealtimeCluster) -> tuple[Reference, ...]:
         _reference(f"spec.auth.subscriptionTokens[{index}].secretRef", token.secret_ref)
         for index, token in enumerate(spec.auth.subscription_tokens)
     ]
+    if spec.auth.jwks is not None and spec.auth.jwks.ca_secret_ref is not None:
+        found.append(_reference("spec.auth.jwks.caSecretRef", spec.auth.jwks.ca_secret_ref))
     if spec.hooks.secret_ref is not None:
         found.append(_reference("spec.hooks.secretRef", spec.hooks.secret_ref))
     if spec.api.key_secret_ref is not None:

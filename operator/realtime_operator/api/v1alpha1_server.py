@@ -208,7 +208,11 @@ class JsonWebKeys(Model):
     url: Annotated[str, Field(max_length=2048)]
     """Where the document is: http:// or https://."""
     refresh: Duration = "5m"
-    """How often it is read, apart from when a token names an unknown key."""
+    """How often it is read, apart from when a token names an unknown key. From 5s to 24h."""
+    max_age: Duration = "24h"
+    """How long its keys are used while it cannot be read; after that, clients with its tokens have to wait."""
+    ca_secret_ref: SecretReference | None = None
+    """Certificates in PEM that are trusted for https://, for a private authority. Absent: the usual ones."""
 
     @rule(
         f"self.url.matches('{URL}')",
@@ -218,10 +222,33 @@ class JsonWebKeys(Model):
     def _url_is_one(self) -> bool:
         return re.fullmatch(URL, self.url) is not None
 
+    @rule(
+        f"!{cel_is_duration('self.refresh')}"
+        " || (duration(self.refresh) >= duration('5s') && duration(self.refresh) <= duration('24h'))",
+        "refresh must be from 5s to 24h: often enough to follow a rotation, seldom enough for the provider",
+        field="refresh",
+    )
+    def _refresh_is_sensible(self) -> bool:
+        return 5 <= self.refresh_seconds <= 86_400
+
+    @rule(
+        f"!{cel_is_duration('self.refresh')} || !{cel_is_duration('self.maxAge')}"
+        " || duration(self.maxAge) >= duration(self.refresh)",
+        "maxAge must not be below refresh: else keys end before they are read again",
+        field="maxAge",
+    )
+    def _keys_last_until_read_again(self) -> bool:
+        return self.max_age_seconds >= self.refresh_seconds
+
     @property
     def refresh_seconds(self) -> int:
-        """`refresh` in seconds, as the server takes it."""
-        return min(max(duration.seconds(self.refresh), 5), 86_400)
+        """`refresh` in seconds."""
+        return duration.seconds(self.refresh)
+
+    @property
+    def max_age_seconds(self) -> int:
+        """`max_age` in seconds."""
+        return duration.seconds(self.max_age)
 
 
 class Authentication(Model):
@@ -236,16 +263,24 @@ class Authentication(Model):
     jwks: JsonWebKeys | None = None
     """Keys of an identity provider, besides `tokens`."""
     leeway: Duration = "5s"
-    """How much the clocks of servers and of those that make tokens may differ."""
+    """How much the clocks of servers and of those that make tokens may differ. At most 5m."""
     issuer: Text | None = None
     """What the claim `iss` of tokens must say. Absent: anything."""
-    audience: Text | None = None
-    """What the claim `aud` of tokens must contain. Absent: anything."""
+    audiences: Annotated[tuple[Text, ...], Field(max_length=16), SET] = ()
+    """The claim `aud` of tokens must contain one of these. Empty: anything."""
+
+    @rule(
+        f"!{cel_is_duration('self.leeway')} || duration(self.leeway) <= duration('5m')",
+        "leeway must be at most 5m: for so long tokens are accepted that have expired",
+        field="leeway",
+    )
+    def _leeway_is_short(self) -> bool:
+        return self.leeway_seconds <= 300
 
     @property
     def leeway_seconds(self) -> int:
-        """`leeway` in seconds, as the server takes it."""
-        return min(duration.seconds(self.leeway), 300)
+        """`leeway` in seconds."""
+        return duration.seconds(self.leeway)
 
 
 class ServerApi(Model):

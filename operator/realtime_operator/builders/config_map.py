@@ -8,12 +8,13 @@ from collections.abc import Sequence
 from realtime_operator import naming
 from realtime_operator.api.base import JsonObject, JsonValue
 from realtime_operator.api.v1alpha1 import RealtimeCluster
-from realtime_operator.api.v1alpha1_server import Limits, Namespace, Token
+from realtime_operator.api.v1alpha1_server import Authentication, JsonWebKeys, Limits, Namespace, SecretReference, Token
 from realtime_operator.builders.hooks import hooks_config
 from realtime_operator.builders.manifest import metadata, sealed
 from realtime_operator.builders.redis_service import redis_address
 
 URL_FILE = "url"
+JWKS_CA_FILE = "jwks-ca.pem"
 
 
 def build_config_map(cluster: RealtimeCluster, revision: str) -> JsonObject:
@@ -82,6 +83,13 @@ def token_files(cluster: RealtimeCluster) -> dict[str, Token]:
     return connection | {f"subscription-{index}": token for index, token in enumerate(auth.subscription_tokens)}
 
 
+def authentication_files(cluster: RealtimeCluster) -> dict[str, SecretReference]:
+    """What is mounted for authentication, by file name: token keys, and certificates to trust for the JWK Set."""
+    files = {file: token.secret_ref for file, token in token_files(cluster).items()}
+    jwks = cluster.spec.auth.jwks
+    return files if jwks is None or jwks.ca_secret_ref is None else {**files, JWKS_CA_FILE: jwks.ca_secret_ref}
+
+
 def _namespace(namespace: Namespace) -> JsonObject:
     history = namespace.history
     return {
@@ -111,18 +119,32 @@ def _auth(cluster: RealtimeCluster) -> JsonObject:
     auth, files = cluster.spec.auth, [*token_files(cluster)]
     generated = f"{naming.CREDENTIALS_DIRECTORY}/{naming.KEY_TOKEN_SECRET}"
     connection, subscription = files[: len(auth.tokens)], files[len(auth.tokens) :]
-    jwks: JsonValue = None
-    if auth.jwks is not None:
-        jwks = {"url": auth.jwks.url, "refresh_seconds": auth.jwks.refresh_seconds}
     return {
         "anonymous": auth.anonymous,
         "token_keys": _token_keys(connection, auth.tokens) or [{"algorithm": "HS256", "file": generated}],
         "subscription_token_keys": _token_keys(subscription, auth.subscription_tokens),
-        "jwks": jwks,
+        "jwks": None if auth.jwks is None else _jwks(auth.jwks),
         "issuer": auth.issuer,
-        "audience": auth.audience,
+        "audience": _audience(auth),
         "leeway_seconds": auth.leeway_seconds,
     }
+
+
+def _audience(auth: Authentication) -> JsonValue:
+    """A list only where there are several: servers of earlier releases know a text."""
+    if len(auth.audiences) > 1:
+        return [*auth.audiences]
+    return auth.audiences[0] if auth.audiences else None
+
+
+def _jwks(jwks: JsonWebKeys) -> JsonObject:
+    """With what servers of earlier releases do not know only where it is used."""
+    config: JsonObject = {"url": jwks.url, "refresh_seconds": jwks.refresh_seconds}
+    if jwks.max_age != JsonWebKeys.model_fields["max_age"].default:
+        config["max_age_seconds"] = jwks.max_age_seconds
+    if jwks.ca_secret_ref is not None:
+        config["ca_file"] = f"{naming.TOKENS_DIRECTORY}/{JWKS_CA_FILE}"
+    return config
 
 
 def _token_keys(files: Sequence[str], tokens: Sequence[Token]) -> list[JsonValue]:

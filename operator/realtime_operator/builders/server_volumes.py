@@ -6,7 +6,7 @@ from realtime_operator import naming
 from realtime_operator.api.base import JsonObject, JsonValue
 from realtime_operator.api.v1alpha1 import RealtimeCluster
 from realtime_operator.builders import pod
-from realtime_operator.builders.config_map import URL_FILE, token_files
+from realtime_operator.builders.config_map import URL_FILE, authentication_files
 from realtime_operator.builders.credentials_secret import generated_keys
 from realtime_operator.builders.hooks import SECRET_FILE
 
@@ -37,7 +37,7 @@ def server_mounts(cluster: RealtimeCluster) -> list[JsonValue]:
     return [
         pod.mount("config", naming.CONFIG_DIRECTORY),
         pod.mount("credentials", naming.CREDENTIALS_DIRECTORY),
-        *([pod.mount("tokens", naming.TOKENS_DIRECTORY)] if token_files(cluster) else []),
+        *([pod.mount("tokens", naming.TOKENS_DIRECTORY)] if authentication_files(cluster) else []),
         *([pod.mount("hooks", naming.HOOKS_DIRECTORY)] if cluster.spec.hooks.secret_ref else []),
         pod.mount("redis", naming.REDIS_CREDENTIALS_DIRECTORY),
         pod.mount("tmp", pod.TEMPORARY_DIRECTORY, read_only=False),
@@ -53,8 +53,8 @@ def _credentials(cluster: RealtimeCluster) -> list[JsonValue]:
 
 
 def _tokens(cluster: RealtimeCluster) -> list[JsonValue]:
-    found = ((token.secret_ref, file) for file, token in token_files(cluster).items())
-    return [_source(reference.name, {reference.key: file}) for reference, file in found]
+    found = authentication_files(cluster).items()
+    return [_source(reference.name, {reference.key: file}) for file, reference in found]
 
 
 def _hooks(cluster: RealtimeCluster) -> list[JsonObject]:

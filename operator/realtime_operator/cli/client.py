@@ -118,7 +118,10 @@ def make_token(secret: str, user: str, *, seconds: float | None, cluster: Realti
     if seconds is not None:
         payload["exp"] = now + int(seconds)
     auth = cluster.spec.auth
-    payload |= {key: value for key, value in (("iss", auth.issuer), ("aud", auth.audience)) if value is not None}
+    if auth.issuer is not None:
+        payload["iss"] = auth.issuer
+    if auth.audiences:
+        payload["aud"] = auth.audiences[0]
     algorithm = signing_token(cluster).algorithm if auth.tokens else "HS256"
     return jwt.encode(payload, secret, algorithm=algorithm)
 

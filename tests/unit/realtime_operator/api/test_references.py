@@ -10,7 +10,11 @@ def test_every_reference_is_found_with_its_path() -> None:
     """In the order of the spec's fields."""
     cluster = cluster_of(
         {
-            "auth": {"tokens": [{"secretRef": {"name": "t", "key": "a"}}, {"secretRef": {"name": "t", "key": "b"}}]},
+            "auth": {
+                "tokens": [{"secretRef": {"name": "t", "key": "a"}}, {"secretRef": {"name": "t", "key": "b"}}],
+                "subscriptionTokens": [{"secretRef": {"name": "s", "key": "e"}}],
+                "jwks": {"url": "https://id.example/keys", "caSecretRef": {"name": "j", "key": "f"}},
+            },
             "api": {"keySecretRef": {"name": "k", "key": "c"}},
             "backplane": {"redis": {"external": {"urlSecretRef": {"name": "r", "key": "d"}}}},
         }
@@ -18,6 +22,8 @@ def test_every_reference_is_found_with_its_path() -> None:
     assert references(cluster) == (
         Reference("spec.auth.tokens[0].secretRef", "t", "a"),
         Reference("spec.auth.tokens[1].secretRef", "t", "b"),
+        Reference("spec.auth.subscriptionTokens[0].secretRef", "s", "e"),
+        Reference("spec.auth.jwks.caSecretRef", "j", "f"),
         Reference("spec.api.keySecretRef", "k", "c"),
         Reference("spec.backplane.redis.external.urlSecretRef", "r", "d"),
     )

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from realtime_operator.api.base import JsonObject
+import pytest
+
+from realtime_operator.api.base import JsonObject, JsonValue
 from realtime_operator.builders.config_map import build_config_map, server_config
 from tests.kit.document import dig, object_at, parse, text_at
 from tests.kit.manifests import cluster_of
@@ -77,3 +79,27 @@ def test_newer_options_of_a_namespace_are_told_where_they_are_used() -> None:
     plain, other = namespaces
     assert plain == {"name": "a", "history": None, "recovery": False, "presence": False, "publish": "nobody"}
     assert (dig(other, "write_delay_seconds"), dig(other, "slow_consumer")) == (0.005, "conflate")
+
+
+@pytest.mark.parametrize(
+    ("audiences", "expected"), [([], None), (["chat"], "chat"), (["chat", "games"], ["chat", "games"])]
+)
+def test_one_audience_is_a_text(audiences: list[JsonValue], expected: JsonValue) -> None:
+    """As servers of earlier releases know it; a list only where there are several."""
+    config = server_config(cluster_of({"auth": {"audiences": audiences}}))
+    assert object_at(config, "auth")["audience"] == expected
+
+
+def test_what_earlier_servers_do_not_know_of_keys_is_there_only_where_it_is_used() -> None:
+    """A cluster that does not use it can have servers of an earlier release."""
+    jwks: JsonObject = {"url": "https://id.example/keys"}
+    auth = object_at(server_config(cluster_of({"auth": {"jwks": jwks}})), "auth")
+    assert auth["jwks"] == {"url": "https://id.example/keys", "refresh_seconds": 300}
+    jwks |= {"maxAge": "1h", "caSecretRef": {"name": "authority", "key": "ca.crt"}}
+    auth = object_at(server_config(cluster_of({"auth": {"jwks": jwks}})), "auth")
+    assert auth["jwks"] == {
+        "url": "https://id.example/keys",
+        "refresh_seconds": 300,
+        "max_age_seconds": 3600,
+        "ca_file": "/etc/realtime/tokens/jwks-ca.pem",
+    }

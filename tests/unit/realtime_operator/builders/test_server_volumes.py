@@ -17,6 +17,8 @@ REFERENCE: JsonObject = {"name": "own", "key": "the-key"}
 SPECS: dict[str, JsonObject] = {
     "default": {},
     "tokens": {"auth": {"tokens": [{"secretRef": REFERENCE}, {"secretRef": REFERENCE}]}},
+    "subscription tokens": {"auth": {"subscriptionTokens": [{"secretRef": REFERENCE}]}},
+    "published keys": {"auth": {"jwks": {"url": "https://id.example/keys", "caSecretRef": REFERENCE}}},
     "api": {"api": {"keySecretRef": REFERENCE}},
     "redis": {"backplane": {"redis": {"external": {"urlSecretRef": REFERENCE}}}},
 }
@@ -56,6 +58,7 @@ def test_every_file_that_the_configuration_names_is_mounted(spec: JsonObject) ->
 def test_own_secrets_are_mounted_under_our_names() -> None:
     """The spec's key becomes the file that the configuration names."""
     assert files(SPECS["tokens"])["/etc/realtime/tokens/1"] == ("own", "the-key")
+    assert files(SPECS["published keys"])["/etc/realtime/tokens/jwks-ca.pem"] == ("own", "the-key")
     assert files(SPECS["api"])["/etc/realtime/credentials/api-key"] == ("own", "the-key")
     assert files(SPECS["redis"])["/etc/realtime/redis/url"] == ("own", "the-key")
 
