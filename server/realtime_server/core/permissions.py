@@ -5,10 +5,8 @@ Without a subscription token and without the backend's word, both of which stand
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
-
-from realtime_server.core.capabilities import Action, Capability, allows
+from realtime_server.core.capabilities import Action, allows
+from realtime_server.core.claims import Claims
 from realtime_server.core.namespaces import (
     PRIVATE_PREFIX,
     USER_BOUNDARY,
@@ -17,14 +15,6 @@ from realtime_server.core.namespaces import (
     ChannelOptions,
     SubscribePermission,
 )
-
-
-@dataclass(frozen=True, slots=True)
-class Visitor:
-    """Who asks: the user's id, "" for an anonymous one, and what the connection token allows."""
-
-    user: str
-    capabilities: Sequence[Capability] = ()
 
 
 def is_private(channel: str) -> bool:
@@ -42,7 +32,7 @@ def is_limited_to(channel: str, user: str) -> bool:
     return bool(user) and user in channel.rpartition(USER_BOUNDARY)[2].split(USER_SEPARATOR)
 
 
-def may_subscribe(visitor: Visitor, channel: str, options: ChannelOptions) -> bool:
+def may_subscribe(claims: Claims, channel: str, options: ChannelOptions) -> bool:
     """Whether a client may subscribe.
 
     The name of the channel stands above its options and above capabilities: a wildcard in a token opens neither a
@@ -51,30 +41,30 @@ def may_subscribe(visitor: Visitor, channel: str, options: ChannelOptions) -> bo
     if is_private(channel):
         return False
     if is_user_limited(channel):
-        return is_limited_to(channel, visitor.user)
+        return is_limited_to(channel, claims.user)
     if options.subscribe is SubscribePermission.ANYONE:
         return True
-    if options.subscribe is SubscribePermission.AUTHENTICATED and visitor.user:
+    if options.subscribe is SubscribePermission.AUTHENTICATED and claims.user:
         return True
-    return allows(visitor.capabilities, Action.SUBSCRIBE, channel)
+    return allows(claims.capabilities, Action.SUBSCRIBE, channel)
 
 
-def may_publish(visitor: Visitor, channel: str, options: ChannelOptions, *, subscribed: bool) -> bool:
+def may_publish(claims: Claims, channel: str, options: ChannelOptions, *, subscribed: bool) -> bool:
     """Whether a client may publish."""
-    return _may(Action.PUBLISH, options.publish, visitor, channel, subscribed=subscribed)
+    return _may(Action.PUBLISH, options.publish, claims, channel, subscribed=subscribed)
 
 
-def may_see_presence(visitor: Visitor, channel: str, options: ChannelOptions, *, subscribed: bool) -> bool:
+def may_see_presence(claims: Claims, channel: str, options: ChannelOptions, *, subscribed: bool) -> bool:
     """Whether a client may ask who is subscribed, and be told who joins and leaves."""
-    return _may(Action.PRESENCE, options.presence_for, visitor, channel, subscribed=subscribed)
+    return _may(Action.PRESENCE, options.presence_for, claims, channel, subscribed=subscribed)
 
 
-def may_read_history(visitor: Visitor, channel: str, options: ChannelOptions, *, subscribed: bool) -> bool:
+def may_read_history(claims: Claims, channel: str, options: ChannelOptions, *, subscribed: bool) -> bool:
     """Whether a client may read the stream. To recover what it missed itself it needs no more than to subscribe."""
-    return _may(Action.HISTORY, options.history_for, visitor, channel, subscribed=subscribed)
+    return _may(Action.HISTORY, options.history_for, claims, channel, subscribed=subscribed)
 
 
-def _may(action: Action, access: Access, visitor: Visitor, channel: str, *, subscribed: bool) -> bool:
+def _may(action: Action, access: Access, claims: Claims, channel: str, *, subscribed: bool) -> bool:
     closed = is_private(channel) or is_user_limited(channel)
     if access is Access.SUBSCRIBERS or (access is Access.ANYONE and closed):
         if subscribed:
@@ -82,4 +72,4 @@ def _may(action: Action, access: Access, visitor: Visitor, channel: str, *, subs
     elif access is Access.ANYONE:
         return True
     # Who could not get into a channel does not get anything out of it, or into it, by a wildcard either.
-    return (subscribed or not closed) and allows(visitor.capabilities, action, channel)
+    return (subscribed or not closed) and allows(claims.capabilities, action, channel)

@@ -7,9 +7,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from realtime_server.core.capabilities import Action, Capability, Match
+from realtime_server.core.claims import Claims
 from realtime_server.core.namespaces import Access, ChannelOptions, SubscribePermission
 from realtime_server.core.permissions import (
-    Visitor,
     is_limited_to,
     may_publish,
     may_read_history,
@@ -18,13 +18,13 @@ from realtime_server.core.permissions import (
 )
 
 EVERYTHING = (Capability(("*",), tuple(Action), Match.WILDCARD),)
-ALICE, NOBODY = Visitor("alice"), Visitor("")
-POWERFUL = Visitor("alice", EVERYTHING)
+ALICE, NOBODY = Claims("alice"), Claims("")
+POWERFUL = Claims("alice", capabilities=EVERYTHING)
 ANYONE, AUTHENTICATED, TOKEN = SubscribePermission
 
 
 @pytest.mark.parametrize(
-    ("channel", "option", "visitor", "allowed"),
+    ("channel", "option", "claims", "allowed"),
     [
         # options of the namespace
         ("news", ANYONE, ALICE, True),
@@ -35,8 +35,8 @@ ANYONE, AUTHENTICATED, TOKEN = SubscribePermission
         ("news", TOKEN, NOBODY, False),
         # capabilities
         ("news", TOKEN, POWERFUL, True),
-        ("news", AUTHENTICATED, Visitor("", EVERYTHING), True),
-        ("news", TOKEN, Visitor("alice", (Capability(("news",), (Action.PUBLISH,)), *EVERYTHING)), False),
+        ("news", AUTHENTICATED, Claims("", capabilities=EVERYTHING), True),
+        ("news", TOKEN, Claims("alice", capabilities=(Capability(("news",), (Action.PUBLISH,)), *EVERYTHING)), False),
         # private channels
         ("$news", ANYONE, ALICE, False),
         ("$news", ANYONE, POWERFUL, False),
@@ -58,13 +58,13 @@ ANYONE, AUTHENTICATED, TOKEN = SubscribePermission
         ("news#Alice", ANYONE, ALICE, False),
     ],
 )
-def test_who_may_subscribe(channel: str, option: SubscribePermission, visitor: Visitor, allowed: bool) -> None:
+def test_who_may_subscribe(channel: str, option: SubscribePermission, claims: Claims, allowed: bool) -> None:
     """By the channel's name, then by its options, then by the token."""
-    assert may_subscribe(visitor, channel, ChannelOptions(subscribe=option)) == allowed
+    assert may_subscribe(claims, channel, ChannelOptions(subscribe=option)) == allowed
 
 
 @pytest.mark.parametrize(
-    ("channel", "access", "visitor", "outside", "inside"),
+    ("channel", "access", "claims", "outside", "inside"),
     [
         ("news", Access.NOBODY, ALICE, False, False),
         ("news", Access.SUBSCRIBERS, ALICE, False, True),
@@ -73,7 +73,13 @@ def test_who_may_subscribe(channel: str, option: SubscribePermission, visitor: V
         ("news", Access.ANYONE, NOBODY, True, True),
         ("news", Access.NOBODY, POWERFUL, True, True),
         ("news", Access.SUBSCRIBERS, POWERFUL, True, True),
-        ("news", Access.NOBODY, Visitor("alice", (Capability(("news",), (Action.SUBSCRIBE,)),)), False, False),
+        (
+            "news",
+            Access.NOBODY,
+            Claims("alice", capabilities=(Capability(("news",), (Action.SUBSCRIBE,)),)),
+            False,
+            False,
+        ),
         # nobody gets anything out of a channel, or into it, that could not be let in
         ("$news", Access.ANYONE, ALICE, False, True),
         ("$news", Access.ANYONE, POWERFUL, False, True),
@@ -83,12 +89,12 @@ def test_who_may_subscribe(channel: str, option: SubscribePermission, visitor: V
         ("news#alice", Access.NOBODY, ALICE, False, False),
     ],
 )
-def test_what_else_they_may(channel: str, access: Access, visitor: Visitor, outside: bool, inside: bool) -> None:
+def test_what_else_they_may(channel: str, access: Access, claims: Claims, outside: bool, inside: bool) -> None:
     """Publishing, presence and history follow the same rule, each with its own option."""
     options = ChannelOptions(publish=access, presence_for=access, history_for=access)
     for may in (may_publish, may_see_presence, may_read_history):
-        assert may(visitor, channel, options, subscribed=False) == outside
-        assert may(visitor, channel, options, subscribed=True) == inside
+        assert may(claims, channel, options, subscribed=False) == outside
+        assert may(claims, channel, options, subscribed=True) == inside
 
 
 def test_each_option_and_each_capability_is_for_one_thing() -> None:
@@ -96,8 +102,8 @@ def test_each_option_and_each_capability_is_for_one_thing() -> None:
     closed = ChannelOptions(publish=Access.NOBODY, presence_for=Access.NOBODY, history_for=Access.NOBODY)
     questions = {Action.PUBLISH: may_publish, Action.PRESENCE: may_see_presence, Action.HISTORY: may_read_history}
     for allowed in questions:
-        visitor = Visitor("alice", (Capability(("news",), (allowed,)),))
-        found = {action for action, may in questions.items() if may(visitor, "news", closed, subscribed=True)}
+        claims = Claims("alice", capabilities=(Capability(("news",), (allowed,)),))
+        found = {action for action, may in questions.items() if may(claims, "news", closed, subscribed=True)}
         assert found == {allowed}
     assert may_publish(ALICE, "news", ChannelOptions(publish=Access.ANYONE), subscribed=False)
     assert not may_read_history(ALICE, "news", ChannelOptions(publish=Access.ANYONE), subscribed=False)
