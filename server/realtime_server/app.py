@@ -25,7 +25,14 @@ from realtime_server.admin.api_server import ApiServer
 from realtime_server.backplane.opening import Backplane, open_backplane
 from realtime_server.core.auth import TokenVerifier
 from realtime_server.core.hooks import Backend, Hook
-from realtime_server.core.namespaces import ChannelOptions, Namespaces, PublishPermission, RecoveryMode, SlowConsumer
+from realtime_server.core.namespaces import (
+    Access,
+    ChannelOptions,
+    Namespaces,
+    RecoveryMode,
+    SlowConsumer,
+    SubscribePermission,
+)
 from realtime_server.core.node import Node, NodeLimits, NodeSettings
 from realtime_server.core.ports import Wire
 from realtime_server.core.server_api import ServerApi
@@ -110,7 +117,10 @@ def namespaces_of(settings: Settings) -> Namespaces:
                 history=_history_of(namespace),
                 recovery=namespace.recovery,
                 presence=namespace.presence,
-                publish=PublishPermission(namespace.publish),
+                subscribe=SubscribePermission(namespace.subscribe),
+                publish=Access(namespace.publish),
+                presence_for=Access(namespace.presence_for),
+                history_for=Access(namespace.history_for),
                 recovery_mode=RecoveryMode(namespace.recovery_mode),
                 join_leave=namespace.join_leave,
                 delta=namespace.delta,

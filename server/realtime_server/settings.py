@@ -84,13 +84,17 @@ class Namespace(Model):
     `recovery_mode` says what a client gets that comes back: all it missed, or the newest publication. With `join_leave`
     subscribers are told who comes and goes; with `delta` they may take differences. Publications wait for
     `write_delay_seconds` to be written together. `slow_consumer` says what becomes of a client that reads too slowly.
+    `subscribe`, `publish`, `presence_for` and `history_for` say which clients may do that.
     """
 
     name: Annotated[str, Field(min_length=1, max_length=64, pattern="^[a-zA-Z0-9_.-]+$")]
     history: History | None = None
     recovery: bool = False
     presence: bool = False
+    subscribe: Literal["anyone", "authenticated", "token"] = "anyone"
     publish: Literal["nobody", "subscribers", "anyone"] = "nobody"
+    presence_for: Literal["nobody", "subscribers", "anyone"] = "subscribers"
+    history_for: Literal["nobody", "subscribers", "anyone"] = "subscribers"
     recovery_mode: Literal["stream", "cache"] = "stream"
     join_leave: bool = False
     delta: bool = False

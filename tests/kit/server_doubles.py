@@ -12,7 +12,7 @@ from realtime_server.backplane.memory import MemoryBroker, MemoryPresence
 from realtime_server.codes import DisconnectCode
 from realtime_server.core.auth import TokenVerifier
 from realtime_server.core.hooks import Backend
-from realtime_server.core.namespaces import ChannelOptions, Namespaces, PublishPermission
+from realtime_server.core.namespaces import Access, ChannelOptions, Namespaces
 from realtime_server.core.node import Node, NodeLimits, NodeSettings
 from realtime_server.core.ports import Broker
 from realtime_server.core.session import Session
@@ -25,8 +25,8 @@ WIRE = JsonWire(lambda message: message)
 NAMESPACES = Namespaces(
     [
         ("chat", ChannelOptions(history=HistoryOptions(10, 60.0), recovery=True, presence=True,
-                                publish=PublishPermission.SUBSCRIBERS)),
-        ("open", ChannelOptions(publish=PublishPermission.ANYONE)),
+                                publish=Access.SUBSCRIBERS)),
+        ("open", ChannelOptions(publish=Access.ANYONE)),
         ("news", ChannelOptions()),
     ]
 )  # fmt: skip

@@ -149,6 +149,12 @@ class Namespace(Model):
     """Let it be asked who is subscribed to a channel."""
     publish: Literal["nobody", "subscribers", "anyone"] = "nobody"
     """Which clients may publish. The HTTP API always may."""
+    subscribe: Literal["anyone", "authenticated", "token"] = "anyone"
+    """Which clients may subscribe: any, those with a user, or only with a subscription token or a capability."""
+    presence_for: Literal["nobody", "subscribers", "anyone"] = "subscribers"
+    """Which clients may ask who is subscribed."""
+    history_for: Literal["nobody", "subscribers", "anyone"] = "subscribers"
+    """Which clients may read the history. Recovering what a client missed itself takes no permission."""
     recovery_mode: Literal["stream", "cache"] = "stream"
     """What a client gets that comes back: all that it missed, or the newest publication (`cache`). Needs `recovery`."""
     join_leave: bool = False

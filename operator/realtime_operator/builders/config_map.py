@@ -110,8 +110,17 @@ def _newer_options(namespace: Namespace) -> JsonObject:
         "delta": namespace.delta,
         "write_delay_seconds": namespace.write_delay_seconds,
         "slow_consumer": namespace.slow_consumer,
+        "subscribe": namespace.subscribe,
+        "presence_for": namespace.presence_for,
+        "history_for": namespace.history_for,
     }
-    unused = {"recovery_mode": "stream", "slow_consumer": "disconnect"}
+    unused = {
+        "recovery_mode": "stream",
+        "slow_consumer": "disconnect",
+        "subscribe": "anyone",
+        "presence_for": "subscribers",
+        "history_for": "subscribers",
+    }
     return {name: value for name, value in options.items() if value and value != unused.get(name)}
 
 

@@ -36,9 +36,6 @@ class Access(StrEnum):
     ANYONE = "anyone"
 
 
-PublishPermission = Access
-
-
 class RecoveryMode(StrEnum):
     """What a client gets that comes back: all it has missed, or the newest publication."""
 
@@ -65,7 +62,7 @@ class ChannelOptions:
     history: HistoryOptions | None = None
     recovery: bool = False
     presence: bool = False
-    publish: PublishPermission = PublishPermission.NOBODY
+    publish: Access = Access.NOBODY
     recovery_mode: RecoveryMode = RecoveryMode.STREAM
     join_leave: bool = False
     delta: bool = False

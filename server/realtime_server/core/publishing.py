@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from realtime_server import codes
 from realtime_server.core.commands import EmptyResult, PublishRequest
 from realtime_server.core.hooks import Hook, Published
-from realtime_server.core.namespaces import PublishPermission
+from realtime_server.core.permissions import may_publish
 from realtime_server.core.ports import CommandError
 from realtime_server.core.publication import binary_content_of, content_of
 
@@ -30,9 +30,8 @@ async def publish(session: Session, request: PublishRequest) -> EmptyResult:
     if not data:
         raise CommandError(codes.BAD_REQUEST)
     subscription = session.subscriptions.get(request.channel)
-    if options.publish is PublishPermission.NOBODY or (
-        options.publish is PublishPermission.SUBSCRIBERS and subscription is None
-    ):
+    claims, subscribed = session.claims, subscription is not None
+    if claims is None or not may_publish(claims, request.channel, options, subscribed=subscribed):
         raise CommandError(codes.PERMISSION_DENIED)
     changed = await _asked(session, request.channel, data)
     data, skip_history = changed.data or data, changed.skip_history

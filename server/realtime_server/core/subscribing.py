@@ -16,7 +16,7 @@ from realtime_server.core.connecting import RENEW_AGAIN_SECONDS
 from realtime_server.core.grant import PLAIN, Grant
 from realtime_server.core.hooks import DisconnectRequestedError, Hook, Refreshed
 from realtime_server.core.join import Wanted
-from realtime_server.core.namespaces import PRIVATE_PREFIX
+from realtime_server.core.permissions import may_subscribe
 from realtime_server.core.ports import CommandError
 from realtime_server.core.publication import content_in
 from realtime_server.core.pushes import SubscribePush
@@ -55,7 +55,8 @@ async def _granted(session: Session, request: SubscribeRequest) -> Grant:
             return grant
     if request.token:
         return session.node.verify_subscription(request.token, channel=request.channel, user=session.user)
-    if request.channel.startswith(PRIVATE_PREFIX):
+    options = session.node.hub.require(request.channel)
+    if session.claims is None or not may_subscribe(session.claims, request.channel, options):
         raise CommandError(codes.PERMISSION_DENIED)
     return PLAIN
 

@@ -6,6 +6,8 @@ import json
 import re
 from pathlib import Path
 
+from prometheus_client.registry import Collector
+
 from realtime_operator.api.errors import FindingReason
 from realtime_operator.metrics import Metrics
 from realtime_operator.planning.reasons import ConditionType, Reason
@@ -16,6 +18,9 @@ from realtime_server.app import make_node
 from realtime_server.codes import DisconnectCode, ErrorCode, UnsubscribeCode
 from realtime_server.hooks.hook_metrics import HookCollector
 from realtime_server.hooks.http_backend import HttpBackend
+from realtime_server.keys.http_document import HttpDocument, Source
+from realtime_server.keys.key_metrics import KeysCollector
+from realtime_server.keys.remote_keys import PublishedKeys
 from realtime_server.metrics import NodeCollector
 from realtime_server.settings import Settings
 
@@ -85,7 +90,11 @@ def test_defaults_of_the_server_are_documented() -> None:
 
 def test_metrics_of_the_server_are_documented() -> None:
     """server-metrics.md has every metric of a worker, and the supervisor's own one."""
-    collectors = [NodeCollector(make_node(Settings()), 0, {}), HookCollector(HttpBackend({}, None), 0)]
+    collectors: list[Collector] = [
+        NodeCollector(make_node(Settings()), 0, {}),
+        HookCollector(HttpBackend({}, None), 0),
+        KeysCollector(PublishedKeys(HttpDocument(Source("https://id.example/keys"))), 0),
+    ]
     families = [family for collector in collectors for family in collector.collect()]
     names = {f"{family.name}_total" if family.type == "counter" else family.name for family in families}
     text = (REFERENCE / "server-metrics.md").read_text().partition("\n## ")[0]

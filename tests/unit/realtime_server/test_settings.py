@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from realtime_server.app import namespaces_of
-from realtime_server.core.namespaces import ChannelOptions, PublishPermission, RecoveryMode, SlowConsumer
+from realtime_server.core.namespaces import Access, ChannelOptions, RecoveryMode, SlowConsumer
 from realtime_server.core.values import HistoryOptions
 from realtime_server.settings import Settings, SettingsError
 
@@ -58,7 +58,7 @@ def test_the_options_of_a_namespace_reach_its_channels(tmp_path: Path) -> None:
         history=HistoryOptions(5, 60.0),
         recovery=True,
         presence=True,
-        publish=PublishPermission.ANYONE,
+        publish=Access.ANYONE,
         recovery_mode=RecoveryMode.CACHE,
         join_leave=True,
         delta=True,

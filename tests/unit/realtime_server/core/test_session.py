@@ -9,9 +9,11 @@ import pytest
 
 from realtime_server import codes
 from realtime_server.codes import DisconnectCode
+from realtime_server.core.namespaces import Access, ChannelOptions, Namespaces, SubscribePermission
 from realtime_server.core.ports import Message
 from realtime_server.core.server_api import ServerApi
 from realtime_server.core.session import MAX_QUEUED_COMMANDS
+from realtime_server.core.values import HistoryOptions
 from realtime_server.protocols.centrifuge.json_codec import JsonWire
 from tests.kit.scripted_broker import ScriptedBroker
 from tests.kit.server_doubles import SECRET, Clock, RecordingConnection, accept, connected, make_node, send
@@ -369,3 +371,51 @@ def test_a_pong_frame_that_nobody_asked_for_means_nothing() -> None:
     session, connection = connected(make_node())
     session.on_pong()
     assert connection.closed_by is None
+
+
+# permissions
+
+STRICT = Namespaces(
+    [
+        ("members", ChannelOptions(subscribe=SubscribePermission.AUTHENTICATED)),
+        ("closed", ChannelOptions(subscribe=SubscribePermission.TOKEN)),
+        ("board", ChannelOptions(
+            history=HistoryOptions(5, 60), presence=True, publish=Access.ANYONE,
+            presence_for=Access.NOBODY, history_for=Access.ANYONE,
+        )),
+    ]
+)  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("user", "command", "allowed"),
+    [
+        ("", {"subscribe": {"channel": "members:a"}}, False),
+        ("alice", {"subscribe": {"channel": "members:a"}}, True),
+        ("alice", {"subscribe": {"channel": "closed:a"}}, False),
+        ("alice", {"subscribe": {"channel": "closed:a", "token": "closed:a"}}, True),
+        ("alice", {"subscribe": {"channel": "members:x#alice,bob"}}, True),
+        ("carol", {"subscribe": {"channel": "members:x#alice,bob"}}, False),
+        ("alice", {"publish": {"channel": "board:a", "data": 1}}, True),
+        ("alice", {"history": {"channel": "board:a"}}, True),
+        ("alice", {"presence": {"channel": "board:a"}}, False),
+        ("alice", {"presence_stats": {"channel": "board:a"}}, False),
+    ],
+    ids=["anonymous", "user", "no token", "token", "named", "not named", "publish", "history", "presence", "stats"],
+)
+async def test_namespaces_say_what_clients_may_do(
+    user: str, command: dict[str, dict[str, str]], *, allowed: bool
+) -> None:
+    user: str, command: dict[str, dict[str, str]], *, allowed: bool
+) -> None:
+    """Everything else is 103."""
+    node = make_node(namespaces=STRICT)
+    await node.start()
+    session, connection = connected(node, connection_token(SECRET, user) if user else "")
+    [request] = command.values()
+    if "token" in request:
+        request = {**request, "token": subscription_token(SECRET, user, request["token"])}
+    send(session, {"id": 2, next(iter(command)): request})
+    await settle()
+    assert ("error" not in str(connection.take()[0])) is allowed
+    await node.stop()
