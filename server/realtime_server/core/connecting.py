@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Collection
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from msgspec import Raw
+from msgspec import Raw, structs
 
 from realtime_server import codes
 from realtime_server.codes import DisconnectCode
@@ -21,16 +22,13 @@ from realtime_server.core.commands import (
     SubscribeResult,
 )
 from realtime_server.core.grant import PLAIN
-from realtime_server.core.hooks import Connecting, DisconnectRequestedError, Hook, Refreshed
+from realtime_server.core.hooks import RENEW_AGAIN_SECONDS, Connecting, DisconnectRequestedError, Hook, Refreshed
 from realtime_server.core.join import Join, Wanted
 from realtime_server.core.ports import CommandError
+from realtime_server.core.subscribing import granted
 
 if TYPE_CHECKING:
     from realtime_server.core.session import Session
-
-RENEW_AGAIN_SECONDS = 30.0
-"""When the backend is asked again that could not be asked whether a connection or a subscription goes on."""
-
 
 def connect_now(session: Session, command: int, request: ConnectRequest) -> bool:
     """Let a client in; False when that takes the backplane or the backend. Raises CommandError."""
@@ -43,7 +41,7 @@ def connect_now(session: Session, command: int, request: ConnectRequest) -> bool
         return True
     if not session.node.open(session, claims):
         return True
-    if claims.channels:
+    if claims.channels or (session.wire.unidirectional and request.subs):
         return False  # they are to be joined: `connect` goes on
     session.reply(command, _result(session, {}, None))
     return True
@@ -86,21 +84,41 @@ def _verified(session: Session, token: str) -> Claims:
 
 
 async def _joined(session: Session, request: ConnectRequest) -> list[Join]:
-    """Subscriptions to the channels that the client has by its claims: all of them or none."""
+    """Subscriptions to the channels that the client gets with its connection: all of them or none.
+
+    They are those of its claims, and those that a client asks for which can send no other command.
+    """
     claims = session.claims
     assert claims is not None
     grants = claims.grants or {}
+    wanted = {
+        channel: Wanted.by_client(request.subs.get(channel, SubscribeRequest()), grants.get(channel, PLAIN), assigned=True)
+        for channel in claims.channels
+    }
     joined: list[Join] = []
     try:
-        for channel in claims.channels:
-            asked = request.subs.get(channel, SubscribeRequest())
-            wanted = Wanted.by_client(asked, grants.get(channel, PLAIN), assigned=True)
-            joined.append(await session.node.hub.join(session, channel, wanted))
+        if session.wire.unidirectional:
+            wanted |= await _requested(session, request, known=wanted.keys())
+        for channel, options in wanted.items():
+            joined.append(await session.node.hub.join(session, channel, options))
     except BaseException:
         for join in joined:
             join.abandon()
         raise
     return joined
+
+
+async def _requested(session: Session, request: ConnectRequest, known: Collection[str]) -> dict[str, Wanted]:
+    """The channels that a client asks for in its connect command, as far as it may subscribe to them."""
+    channels = [channel for channel in request.subs if channel not in known]
+    if len(channels) + len(known) > session.node.limits.channels_per_connection:
+        raise CommandError(codes.LIMIT_EXCEEDED)
+    wanted = {}
+    for channel in channels:
+        asked = structs.replace(request.subs[channel], channel=channel)
+        session.node.hub.require(channel)
+        wanted[channel] = Wanted.by_client(asked, await granted(session, asked), assigned=True)
+    return wanted
 
 
 def refresh(session: Session, request: RefreshRequest) -> RefreshResult:
@@ -145,13 +163,13 @@ def _result(session: Session, subscriptions: dict[str, SubscribeResult], data: b
         version=node.version,
         # An SDK that is told of pings connects again when it sees none, and it does not see those of the transport.
         ping=0 if session.wire.native_pings else max(1, round(node.heartbeat_interval)),
-        pong=not session.wire.native_pings,
+        pong=not session.wire.native_pings and not session.wire.unidirectional,
         expires=expires,
         ttl=ttl,
         data=Raw() if data is None else Raw(data),
         subs=subscriptions,
-        session=session.client if session.emulated else "",
-        node=node.uid if session.emulated else "",
+        session=session.secret,
+        node=node.uid if session.secret else "",
     )
 
 

@@ -63,6 +63,14 @@ class TellChannels(msgspec.Struct, tag="tell-channels", frozen=True):
     complete: bool
 
 
+class Emulate(msgspec.Struct, tag="emulate", frozen=True):
+    """Commands of a client whose connection, of a worker `node`, carries only what it receives."""
+
+    node: str
+    session: str
+    data: bytes
+
+
 class Announce(msgspec.Struct, tag="announce", frozen=True):
     """A worker lives, and what it has."""
 
@@ -84,7 +92,7 @@ class Announce(msgspec.Struct, tag="announce", frozen=True):
         return NodeInfo(self.uid, self.name, self.version, self.clients, self.users, self.channels, self.uptime_seconds)
 
 
-Message = Disconnect | Unsubscribe | Subscribe | Refresh | AskChannels | TellChannels | Announce
+Message = Disconnect | Unsubscribe | Subscribe | Refresh | Emulate | AskChannels | TellChannels | Announce
 
 _encoder = msgspec.json.Encoder()
 _decoder: msgspec.json.Decoder[Message] = msgspec.json.Decoder(Message)

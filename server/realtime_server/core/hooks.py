@@ -16,6 +16,9 @@ from realtime_server.core.claims import Claims
 from realtime_server.core.grant import Grant
 from realtime_server.core.ports import CommandError
 
+RENEW_AGAIN_SECONDS = 30.0
+"""When the backend is asked again that could not be asked whether a connection or a subscription goes on."""
+
 
 class Hook(StrEnum):
     """A question to the backend."""

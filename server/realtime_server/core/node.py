@@ -46,6 +46,10 @@ RETRY_SECONDS = 0.5
 WEBSOCKET = TransportInfo()
 
 
+class UnknownNodeError(Exception):
+    """No worker of this uid is known to live."""
+
+
 @dataclass(frozen=True, slots=True)
 class NodeLimits:
     """What one connection may do, and how many there may be; 0 connections per user or connects per second: no limit.
@@ -105,6 +109,7 @@ class Node:
         """Whether commands are done at once: neither the backplane nor the backend lets them wait."""
         self._verifier = verifier
         self._renewing: set[Session | Subscription] = set()
+        self._emulated: dict[str, Session] = {}
         self._by_user: dict[str, dict[Session, None]] = {}
         self._peers: dict[str, tuple[float, NodeInfo]] = {}
         rate = settings.limits.connects_per_second
@@ -154,13 +159,42 @@ class Node:
     def accept(
         self, connection: Connection, wire: Wire, transport: TransportInfo = WEBSOCKET, *, emulated: bool = False
     ) -> Session:
-        """A new connection, not yet authenticated."""
+        """A new connection, not yet authenticated; the commands of an `emulated` one come by `emulate`."""
         now = self.clock()
-        session = Session(self, connection, wire, str(uuid.uuid4()), now, transport, emulated=emulated)
+        secret = str(uuid.uuid4()) if emulated else ""
+        session = Session(self, connection, wire, str(uuid.uuid4()), now, transport, secret=secret)
         self.sessions[session] = None
+        if emulated:
+            self._emulated[secret] = session
         self.counters.accepted += 1
         self.last_accept = now
         return session
+
+    async def emulate(self, node: str, session: str, data: bytes) -> None:
+        """Hand commands to an emulated connection of any worker of the cluster; in no order with other calls.
+
+        Nothing happens when the worker has no such session any more: its client sees its stream end. Raises
+        UnknownNodeError for a worker that does not live, and BackplaneError.
+        """
+        request = control.Emulate(node, session, data)
+        if node == self.uid:
+            self._take_emulated(request)
+        elif self._may_live(node):
+            await self.broker.publish_control(control.encode(request))
+        else:
+            raise UnknownNodeError(node)
+
+    def _take_emulated(self, request: control.Emulate) -> None:
+        session = self._emulated.get(request.session)
+        if session is not None:
+            self.counters.messages_received += 1
+            session.on_message(request.data, self.clock())
+
+    def _may_live(self, node: str) -> bool:
+        """Whether a worker was heard of in the last seconds, or this one has not listened for so long yet."""
+        since = self.clock() - ANNOUNCE_SECONDS * FORGET_AFTER
+        peer = self._peers.get(node)
+        return self.started_at > since if peer is None else peer[0] >= since
 
     def admits(self, commands: Sequence[Command]) -> bool:
         """Whether a client that begins with these commands may come in now."""
@@ -205,6 +239,7 @@ class Node:
     def forget(self, session: Session) -> None:
         """A connection is gone."""
         self.sessions.pop(session, None)
+        self._emulated.pop(session.secret, None)
         if session.claims is not None:
             same_user = self._by_user.get(session.user, {})
             same_user.pop(session, None)
@@ -228,7 +263,8 @@ class Node:
                 session.disconnect(codes.NO_PONG)
             elif now >= session.ping_at:
                 session.ping_at = now + self.heartbeat_interval
-                session.pong_by = now + self.settings.heartbeat_timeout
+                if session.wire.native_pings or not session.wire.unidirectional:
+                    session.pong_by = now + self.settings.heartbeat_timeout
                 session.connection.write(session.wire.ping())
             if session.expiring:
                 self._expire_subscriptions(session, wall)

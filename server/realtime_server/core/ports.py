@@ -293,10 +293,12 @@ class Wire(Protocol):
     Everything that it returns is ready to be written: encoded and framed, so that one publication is encoded and
     framed once, however many connections get it. `binary`: the data of publications may be any bytes, not just JSON.
     `native_pings`: pings are the transport's, and are answered by it; the client's protocol does not know of them.
+    `unidirectional`: the client says who it is and then only listens; it sends no commands and answers no pings.
     """
 
     binary: bool
     native_pings: bool
+    unidirectional: bool
 
     def decode(self, message: bytes) -> tuple[Command, ...] | None:
         """The commands of one message, None when it is malformed. Never raises."""

@@ -26,6 +26,7 @@ from realtime_server.core.publication import Content
 from realtime_server.core.pushes import Push, UnsubscribePush
 from realtime_server.core.subscription import Subscription
 from realtime_server.core.tasks import has_failed, run_now
+from realtime_server.core.unidirectional import disconnect_of
 from realtime_server.core.values import ClientInfo
 
 if TYPE_CHECKING:
@@ -40,13 +41,14 @@ MAX_QUEUED_COMMANDS = 1024
 class Session:
     """One client's session. `client` is its id, `claims` None until it has connected.
 
-    `emulated`: the connection carries only what the client receives, its commands come by other ways.
+    `secret`: the connection carries only what the client receives, its commands come by other ways and show this;
+    "" where they come by the connection. It is not `client`, which others in a channel may see.
     """
 
     __slots__ = (
         "__weakref__", "_count", "_held", "_queue", "_task", "_window", "claims", "client", "closed", "connection",
-        "emulated", "expiring", "node", "opened_at", "ping_at", "pong_by", "subscriptions",
-        "transport", "wire",
+        "expiring", "node", "opened_at", "ping_at", "pong_by", "secret",
+        "subscriptions", "transport", "wire",
     )  # fmt: skip
 
     def __init__(
@@ -58,14 +60,14 @@ class Session:
         now: float,
         transport: TransportInfo,
         *,
-        emulated: bool = False,
+        secret: str = "",
     ) -> None:
         self.node = node
         self.connection = connection
         self.wire = wire
         self.client = client
         self.transport = transport
-        self.emulated = emulated
+        self.secret = secret
         self.claims: Claims | None = None
         self.subscriptions: dict[str, Subscription] = {}
         self.opened_at = now
@@ -297,9 +299,11 @@ class Session:
             self.connection.write(self.wire.reply(command, result))
 
     def fail(self, command: int, error: ErrorCode) -> None:
-        """Answer a command that failed."""
+        """Answer a command that failed; a client that only listens is sent away, because it could do nothing else."""
         self.node.counters.command_errors[error.code] += 1
-        if not self.closed:
+        if self.wire.unidirectional:
+            self.disconnect(disconnect_of(error))
+        elif not self.closed:
             self.connection.write(self.wire.error(command, error))
 
     def push(self, channel: str, push: Push) -> None:

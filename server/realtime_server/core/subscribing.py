@@ -12,9 +12,8 @@ from realtime_server.core.commands import (
     SubRefreshResult,
     SubscribeRequest,
 )
-from realtime_server.core.connecting import RENEW_AGAIN_SECONDS
 from realtime_server.core.grant import PLAIN, Grant
-from realtime_server.core.hooks import DisconnectRequestedError, Hook, Refreshed
+from realtime_server.core.hooks import RENEW_AGAIN_SECONDS, DisconnectRequestedError, Hook, Refreshed
 from realtime_server.core.join import Wanted
 from realtime_server.core.permissions import may_subscribe
 from realtime_server.core.ports import CommandError
@@ -38,7 +37,7 @@ async def subscribe(session: Session, command: int, request: SubscribeRequest) -
         raise CommandError(codes.ALREADY_SUBSCRIBED)
     if len(session.subscriptions) >= session.node.limits.channels_per_connection:
         raise CommandError(codes.LIMIT_EXCEEDED)
-    grant = await _granted(session, request)
+    grant = await granted(session, request)
     if session.closed:
         return
     join = await session.node.hub.join(session, request.channel, Wanted.by_client(request, grant))
@@ -46,8 +45,8 @@ async def subscribe(session: Session, command: int, request: SubscribeRequest) -
     join.complete()
 
 
-async def _granted(session: Session, request: SubscribeRequest) -> Grant:
-    """The conditions under which a client may subscribe."""
+async def granted(session: Session, request: SubscribeRequest) -> Grant:
+    """The conditions under which a client may subscribe. Raises CommandError or DisconnectRequestedError."""
     backend = session.node.backend
     if backend.asks(Hook.SUBSCRIBE, request.channel):
         grant = await backend.subscribe(session.caller(), request.channel, bytes(request.data), request.token)

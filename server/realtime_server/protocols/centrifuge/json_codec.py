@@ -60,7 +60,7 @@ def decode_commands(message: bytes) -> tuple[Command, ...] | None:
 
 def encode_reply(command: int, result: Result) -> bytes:
     """The answer to a command."""
-    name, body = _body(result)
+    name, body = encode_result(result)
     return b'{"id":%d,"%b":%b}' % (command, name, body)
 
 
@@ -74,7 +74,12 @@ def encode_error(command: int, error: ErrorCode) -> bytes:
 
 def encode_publication_push(channel: str, publication: bytes) -> bytes:
     """A publication that is encoded already, pushed."""
-    return b'{"push":{"channel":%b,"pub":%b}}' % (_encoder.encode(channel), publication)
+    return b'{"push":%b}' % encode_publication_in(channel, publication)
+
+
+def encode_publication_in(channel: str, publication: bytes) -> bytes:
+    """The object that is pushed with a publication."""
+    return b'{"channel":%b,"pub":%b}' % (_encoder.encode(channel), publication)
 
 
 def encode_delta(content: Content, offset: int, patch: bytes | None) -> bytes:
@@ -85,10 +90,15 @@ def encode_delta(content: Content, offset: int, patch: bytes | None) -> bytes:
 
 def encode_push(channel: str, push: Push) -> bytes:
     """Whatever else is pushed."""
+    return b'{"push":%b}' % encode_pushed(channel, push)
+
+
+def encode_pushed(channel: str, push: Push) -> bytes:
+    """The object that is pushed."""
     document: dict[str, object] = {"channel": channel} if channel else {}
     name, body = _push_body(push)
     document[name] = body
-    return _encoder.encode({"push": document})
+    return _encoder.encode(document)
 
 
 PING = b"{}"
@@ -121,7 +131,8 @@ def _set_fields(source: object, *names: str) -> dict[str, object]:
 _NO_DATA = msgspec.Raw()
 
 
-def _body(result: Result) -> tuple[bytes, bytes]:
+def encode_result(result: Result) -> tuple[bytes, bytes]:
+    """The name of a result and its JSON object."""
     if isinstance(result, EmptyResult):
         return result.method.encode(), b"{}"
     if isinstance(result, ConnectResult):
@@ -186,6 +197,7 @@ class JsonWire:
     """
 
     binary = False
+    unidirectional = False
 
     def __init__(self, frame: Callable[[bytes], bytes], *, native_ping: bytes | None = None) -> None:
         self.native_pings = native_ping is not None

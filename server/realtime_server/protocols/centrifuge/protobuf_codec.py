@@ -202,6 +202,7 @@ class ProtobufWire:
     """
 
     binary = True
+    unidirectional = False
 
     def __init__(self, frame: Callable[[bytes], bytes], *, native_ping: bytes | None = None) -> None:
         self.native_pings = native_ping is not None

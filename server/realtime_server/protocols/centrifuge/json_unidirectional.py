@@ -1,0 +1,83 @@
+"""Centrifugo's unidirectional client protocol in JSON, for clients without an SDK.
+
+The client says who it is with one connect request; every message to it is one push, without the envelope that the
+bidirectional protocol has around it. Source: Centrifugo's documentation, "Unidirectional client protocol".
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import msgspec
+
+from realtime_server.codes import ErrorCode
+from realtime_server.core.commands import Command, ConnectRequest, Result
+from realtime_server.core.publication import Content
+from realtime_server.core.pushes import Push
+from realtime_server.protocols.centrifuge.json_codec import (
+    PING,
+    encode_delta,
+    encode_publication_in,
+    encode_pushed,
+    encode_result,
+)
+from realtime_server.protocols.centrifuge.json_values import encode_content
+
+_decoder: msgspec.json.Decoder[ConnectRequest] = msgspec.json.Decoder(ConnectRequest)
+_encoder = msgspec.json.Encoder()
+COMMAND = 1
+"""The id of the only command; the client never sees it."""
+
+
+def decode_connect(message: bytes) -> tuple[Command, ...] | None:
+    """The connect command that a client means; None when it is malformed. An empty message is an empty request."""
+    try:
+        message.decode()  # the JSON decoder does not look into the strings of raw data
+        return (Command(COMMAND, connect=_decoder.decode(message.strip() or b"{}")),)
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        return None
+
+
+class UnidirectionalJsonWire:
+    """The Wire of this protocol over a transport; `frame` turns one message into the transport's bytes.
+
+    `native_ping`: the transport's own ping, ready to be written, where the client wants that one.
+    """
+
+    binary = False
+    unidirectional = True
+
+    def __init__(self, frame: Callable[[bytes], bytes], *, native_ping: bytes | None = None) -> None:
+        self.native_pings = native_ping is not None
+        self._frame = frame
+        self._ping = native_ping or frame(PING)
+
+    def decode(self, message: bytes) -> tuple[Command, ...] | None:
+        """See Wire."""
+        return decode_connect(message)
+
+    def reply(self, command: int, result: Result) -> bytes:
+        """See Wire. The answer to the only command, which is connect, is a push."""
+        del command
+        return self._frame(b'{"%b":%b}' % encode_result(result))
+
+    def error(self, command: int, error: ErrorCode) -> bytes:
+        """See Wire. A session disconnects its client instead."""
+        del command
+        return self._frame(_encoder.encode({"error": {"code": error.code, "message": error.message}}))
+
+    def publication(self, channel: str, content: Content, offset: int) -> bytes:
+        """See Wire."""
+        return self._frame(encode_publication_in(channel, encode_content(content, offset)))
+
+    def delta_publication(self, channel: str, content: Content, offset: int, patch: bytes | None) -> bytes:
+        """See Wire."""
+        return self._frame(encode_publication_in(channel, encode_delta(content, offset, patch)))
+
+    def push(self, channel: str, push: Push) -> bytes:
+        """See Wire."""
+        return self._frame(encode_pushed(channel, push))
+
+    def ping(self) -> bytes:
+        """See Wire."""
+        return self._ping
