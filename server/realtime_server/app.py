@@ -34,7 +34,6 @@ from realtime_server.core.namespaces import (
     SubscribePermission,
 )
 from realtime_server.core.node import Node, NodeLimits, NodeSettings
-from realtime_server.core.ports import Wire
 from realtime_server.core.server_api import ServerApi
 from realtime_server.core.serving import Serving
 from realtime_server.core.values import HistoryOptions
@@ -45,18 +44,14 @@ from realtime_server.keys.http_document import HttpDocument, Source
 from realtime_server.keys.key_metrics import KeysCollector
 from realtime_server.keys.remote_keys import Freshness, PublishedKeys
 from realtime_server.listening import AcceptGroup, Entrance
-from realtime_server.metrics import registry_of
-from realtime_server.protocols.centrifuge.json_codec import JsonWire
-from realtime_server.protocols.centrifuge.protobuf_codec import ProtobufWire
+from realtime_server.metrics import ClientPortCollector, registry_of
 from realtime_server.settings import Settings
-from realtime_server.transports.dialect import DIALECTS, Dialect, Encoding
-from realtime_server.transports.frames import PING, frame_binary, frame_text
-from realtime_server.transports.websocket import WebSocketConnection, WebSocketSettings
+from realtime_server.transports.client_port import ClientPort, ClientPortSettings
+from realtime_server.transports.forwarded import TrustedProxies
+from realtime_server.transports.tls import TlsSettings
 
 logger = structlog.get_logger()
 
-BACKLOG = 4096
-"""Connections that the kernel keeps until they are accepted: many come at once when a server goes."""
 API_BACKLOG = 128
 STOP_MARGIN_SECONDS = 5.0
 """A last drain is over so long before its timeout."""
@@ -156,16 +151,20 @@ async def _run(settings: Settings, index: int, control_socket: Path) -> None:
         ApiKeys.of(settings.api, workers=settings.workers),
         data_bytes=settings.limits.outbox_bytes // 2,
     )
+    clients = ClientPort(node, client_port_settings(settings), serves=lambda: serving.serves)
     registry = registry_of(node, index, api.requests)
     for collector in _collectors(index, remote_keys, hooks):
         registry.register(collector)
+    registry.register(ClientPortCollector(clients, index))
     api_runner = await api_server.serve(api)
-    group = AcceptGroup((_clients(settings, node, loop), _backends(settings, api_runner)))
+    entrance = Entrance(settings.listen.host, settings.listen.client_port, clients.accept)
+    group = AcceptGroup((entrance, _backends(settings, api_runner)))
     control = await worker.serve(serving, control_socket, registry, listening=lambda: group.joined)
     started = asyncio.create_task(_start(node, remote_keys, hooks), name="node-start")
     pacing = asyncio.create_task(serving.run(), name="serving")
     stopping = asyncio.create_task(stop.wait(), name="stop")
     broken = asyncio.create_task(node.broken.wait(), name="broken")
+    certificates = asyncio.create_task(clients.follow(), name="certificates")
     following: asyncio.Task[None] | None = None
     try:
         await asyncio.wait({started, stopping}, return_when=asyncio.FIRST_COMPLETED)
@@ -173,8 +172,8 @@ async def _run(settings: Settings, index: int, control_socket: Path) -> None:
             started.result()
             await group.join()
             logger.info("worker listens", client_port=settings.listen.client_port)
-            if settings.listen.shared:
-                following = asyncio.create_task(_follow(serving, group), name="accept-group")
+            shared = group if settings.listen.shared else None
+            following = asyncio.create_task(_follow(serving, clients, shared), name="accept-group")
             await asyncio.wait({stopping, broken, pacing}, return_when=asyncio.FIRST_COMPLETED)
             if pacing.done():
                 pacing.result()
@@ -184,10 +183,11 @@ async def _run(settings: Settings, index: int, control_socket: Path) -> None:
             if node.broken.is_set():
                 raise WorkerBrokenError
     finally:
-        for task in (started, pacing, stopping, broken, following):
+        for task in (started, pacing, stopping, broken, certificates, following):
             if task is not None:
                 task.cancel()
         await group.leave()
+        await clients.close()
         await api_runner.cleanup()
         await control.cleanup()
         if hooks is not None:
@@ -238,44 +238,41 @@ def _report(_loop: asyncio.AbstractEventLoop, context: dict[str, object]) -> Non
     logger.error("unexpected failure", what=context.get("message"), exc_info=error)
 
 
-async def _follow(serving: Serving, group: AcceptGroup) -> None:
-    """Leave the shared ports to other servers while this one does not serve; until cancelled."""
+async def _follow(serving: Serving, clients: ClientPort, shared: AcceptGroup | None) -> None:
+    """While this server does not serve: keep no socket for a further request, and leave ports that are `shared`.
+
+    Until cancelled. New connections must not come to it, neither by its ports nor by sockets that are open already.
+    """
     while True:
         await serving.changed.wait()
         serving.changed.clear()
-        await (group.join() if serving.serves else group.leave())
+        if not serving.serves:
+            clients.http.close_idle()
+        if shared is not None:
+            await (shared.join() if serving.serves else shared.leave())
 
 
-def _clients(settings: Settings, node: Node, loop: asyncio.AbstractEventLoop) -> Entrance:
-    """Where clients come in."""
-    wires = {dialect: _wire_of(dialect) for dialect in DIALECTS}
-    limits = WebSocketSettings(
-        max_connections=math.ceil(settings.limits.connections / settings.workers),
-        message_bytes=settings.limits.message_bytes,
-        outbox_bytes=settings.limits.outbox_bytes,
-        handshake_seconds=settings.listen.handshake_seconds,
+def client_port_settings(settings: Settings) -> ClientPortSettings:
+    """What the settings say of one worker's clients."""
+    listen, limits, workers = settings.listen, settings.limits, settings.workers
+    return ClientPortSettings(
+        max_connections=math.ceil(limits.connections / workers),
+        max_handshakes=math.ceil(limits.handshakes / workers),
+        message_bytes=limits.message_bytes,
+        outbox_bytes=limits.outbox_bytes,
+        handshake_seconds=listen.handshake_seconds,
         origins=settings.origins,
+        proxies=TrustedProxies(listen.trusted_proxies, listen.forwarded_header),
+        proxy_protocol=listen.proxy_protocol,
+        tls=tls_settings(listen),
         development=settings.development,
     )
 
-    async def accept(bound: socket.socket) -> Callable[[], Awaitable[None]]:
-        listener = await loop.create_server(
-            lambda: WebSocketConnection(node, wires, limits, loop), sock=bound, backlog=BACKLOG
-        )
 
-        async def close() -> None:
-            listener.close()
-
-        return close
-
-    return Entrance(settings.listen.host, settings.listen.client_port, accept)
-
-
-def _wire_of(dialect: Dialect) -> Wire:
-    ping = PING if dialect.native_pings else None
-    if dialect.encoding is Encoding.PROTOBUF:
-        return ProtobufWire(frame_binary, native_ping=ping)
-    return JsonWire(frame_text, native_ping=ping)
+def tls_settings(listen: configuration.Listen) -> TlsSettings | None:
+    """Where the certificate of clients' port is, None where it has none."""
+    tls = listen.tls
+    return None if tls is None else TlsSettings(tls.certificate_file, tls.key_file, tls.min_version)
 
 
 def _backends(settings: Settings, runner: web.AppRunner) -> Entrance:

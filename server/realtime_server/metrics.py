@@ -13,6 +13,7 @@ from prometheus_client.registry import Collector, CollectorRegistry
 
 from realtime_server.core.latency import LatencyHistogram
 from realtime_server.core.node import Node, count_subscriptions
+from realtime_server.transports.client_port import ClientPort
 
 PREFIX = "realtime_server_"
 
@@ -102,6 +103,26 @@ def _resident_bytes() -> int:
     """Resident set of this process (proc(5), statm, second field); shared pages of forked workers count in each."""
     pages = int(Path("/proc/self/statm").read_text().split()[1])
     return pages * os.sysconf("SC_PAGE_SIZE")
+
+
+class ClientPortCollector(Collector):
+    """What the port of clients tells of itself, with the label `worker`."""
+
+    def __init__(self, port: ClientPort, worker: int) -> None:
+        self._port = port
+        self._worker = str(worker)
+
+    def collect(self) -> Iterator[Metric]:
+        """What is now."""
+        yield self._gauge("sockets", "Sockets of clients, also those that are no connections.", self._port.sockets.open)
+        if self._port.certificate is not None:
+            text = "When the first certificate of the chain ends, Unix time."
+            yield self._gauge("tls_certificate_expiry_timestamp_seconds", text, self._port.certificate.expires_at)
+
+    def _gauge(self, name: str, text: str, value: float) -> Metric:
+        family = GaugeMetricFamily(PREFIX + name, text, labels=["worker"])
+        family.add_metric([self._worker], value)
+        return family
 
 
 def registry_of(node: Node, worker: int, api_requests: Mapping[tuple[str, int], int]) -> CollectorRegistry:

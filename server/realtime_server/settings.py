@@ -8,6 +8,7 @@ from __future__ import annotations
 import json
 import os
 import socket
+from ipaddress import IPv4Network, IPv6Network
 from pathlib import Path
 from typing import Annotated, Literal, Self
 
@@ -33,9 +34,22 @@ class Model(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
 
-class Listen(Model):
-    """Where the server listens, and how long a client may take to become a WebSocket.
+Network = IPv4Network | IPv6Network
 
+
+class Tls(Model):
+    """Certificate (with its chain) and key of the client port, in PEM; read again when they change."""
+
+    certificate_file: Path
+    key_file: Path
+    min_version: Literal["1.2", "1.3"] = "1.2"
+
+
+class Listen(Model):
+    """Where the server listens, and how long a client may take to become a connection.
+
+    With `proxy_protocol` the proxies in `trusted_proxies` say with the PROXY protocol whose connection it is; their
+    `forwarded_header` says whose request. Nobody else is believed, and the other header is not looked at.
     `admin_socket` is the path of a Unix socket for the admin API, instead of `admin_port`. With `shared` several
     servers of one machine have the same client and API port, and one that does not serve leaves them to the others.
     """
@@ -47,6 +61,16 @@ class Listen(Model):
     admin_socket: Path | None = None
     shared: bool = False
     handshake_seconds: Seconds = 10
+    tls: Tls | None = None
+    proxy_protocol: bool = False
+    trusted_proxies: tuple[Network, ...] = ()
+    forwarded_header: Literal["X-Forwarded-For", "Forwarded"] = "X-Forwarded-For"
+
+    @model_validator(mode="after")
+    def _proxies_are_known(self) -> Self:
+        if self.proxy_protocol and not self.trusted_proxies:
+            raise ValueError("proxy_protocol needs trusted_proxies: the networks of those who may speak it")
+        return self
 
 
 class Heartbeat(Model):
@@ -59,10 +83,12 @@ class Heartbeat(Model):
 class Limits(Model):
     """What is accepted. 0 connects per second or connections per user: no limit.
 
-    The first two count for the whole server, the third for one worker, the rest for one connection.
+    The first three count for the whole server, the fourth for one worker, the rest for one connection. `handshakes`:
+    sockets of clients that are no connection, because they are still in the handshake or do an HTTP request.
     """
 
     connections: Annotated[int, Field(ge=1)] = 10_000
+    handshakes: Annotated[int, Field(ge=1)] = 10_000
     connects_per_second: Annotated[float, Field(ge=0)] = 0
     connections_per_user: Annotated[int, Field(ge=0)] = 0
     channels_per_connection: Annotated[int, Field(ge=1)] = 128

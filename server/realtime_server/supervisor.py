@@ -22,9 +22,10 @@ import structlog
 
 from realtime_server.admin import admin_process
 from realtime_server.admin.board import Board
-from realtime_server.app import run_worker
+from realtime_server.app import run_worker, tls_settings
 from realtime_server.listening import bind
 from realtime_server.settings import Listen, Settings
+from realtime_server.transports.tls import Certificate, CertificateError
 
 logger = structlog.get_logger()
 
@@ -208,8 +209,10 @@ def run(settings: Settings) -> int:
         for port in (listen.client_port, listen.api_port):
             # Workers bind these themselves; that it works is found out before there are any.
             bind(listen.host, port, shared=True).close()
+        if (tls := tls_settings(listen)) is not None:
+            Certificate(tls)
         admin_socket = _bind_admin(listen)
-    except OSError as error:
+    except (OSError, CertificateError) as error:
         print(f"error: {error}", file=sys.stderr)  # noqa: T201 - a command speaks
         return EXIT_CANNOT_LISTEN
     with admin_socket, tempfile.TemporaryDirectory(prefix="realtime-server-") as folder:

@@ -30,6 +30,7 @@ from realtime_server.core.subscribing import granted
 if TYPE_CHECKING:
     from realtime_server.core.session import Session
 
+
 def connect_now(session: Session, command: int, request: ConnectRequest) -> bool:
     """Let a client in; False when that takes the backplane or the backend. Raises CommandError."""
     if session.claims is not None or (not request.token and session.node.backend.asks(Hook.CONNECT)):
@@ -92,8 +93,8 @@ async def _joined(session: Session, request: ConnectRequest) -> list[Join]:
     assert claims is not None
     grants = claims.grants or {}
     wanted = {
-        channel: Wanted.by_client(request.subs.get(channel, SubscribeRequest()), grants.get(channel, PLAIN), assigned=True)
-        for channel in claims.channels
+        name: Wanted.by_client(request.subs.get(name, SubscribeRequest()), grants.get(name, PLAIN), assigned=True)
+        for name in claims.channels
     }
     joined: list[Join] = []
     try:

@@ -8,32 +8,36 @@ import re
 from functools import cache
 from importlib.resources import files
 
-from websockets.datastructures import Headers
-from websockets.http11 import Response
+from aiohttp import web
+
+from realtime_server.transports.http_server import HttpRequest
 
 PATH = "/"
+METHODS = ("GET", "HEAD")
+
+
+async def show(asked: HttpRequest) -> web.StreamResponse:
+    """The page, with a policy (CSP Level 3) that lets nothing run but what is in it."""
+    del asked
+    body, policy = _page()
+    headers = {
+        "Content-Type": "text/html; charset=utf-8",
+        "Content-Security-Policy": policy,
+        "Cache-Control": "no-store",
+        "Referrer-Policy": "no-referrer",
+        "X-Content-Type-Options": "nosniff",
+    }
+    return web.Response(body=body, headers=headers)
 
 
 @cache
-def development_page() -> Response:
-    """The page, with a policy (CSP Level 3) that lets nothing run but what is in it."""
+def _page() -> tuple[bytes, str]:
     body = files(__package__).joinpath("development_page.html").read_bytes()
     policy = (
         f"default-src 'none'; script-src '{_hash_of(b'script', body)}'; style-src '{_hash_of(b'style', body)}';"
         " connect-src 'self' ws: wss:; img-src data:; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
     )
-    headers = Headers(
-        {
-            "Content-Type": "text/html; charset=utf-8",
-            "Content-Length": str(len(body)),
-            "Content-Security-Policy": policy,
-            "Cache-Control": "no-store",
-            "Referrer-Policy": "no-referrer",
-            "X-Content-Type-Options": "nosniff",
-            "Connection": "close",
-        }
-    )
-    return Response(200, "OK", headers, body)
+    return body, policy
 
 
 def _hash_of(element: bytes, body: bytes) -> str:

@@ -22,18 +22,29 @@ class Encoding(StrEnum):
     PROTOBUF = "protobuf"
 
 
+PATH = "/connection/websocket"
+UNIDIRECTIONAL_PATH = "/connection/uni_websocket"
+PATHS = (PATH, UNIDIRECTIONAL_PATH)
+
 SUBPROTOCOLS = {Subprotocol(f"centrifuge-{encoding}"): encoding for encoding in Encoding}
 
 
 @dataclass(frozen=True, slots=True)
 class Dialect:
-    """One way to speak the client protocol; `native_pings`: with pings of the transport instead of its own."""
+    """One way to speak the client protocol.
+
+    `native_pings`: with pings of the transport instead of its own; `unidirectional`: the client only listens, in JSON.
+    """
 
     encoding: Encoding = Encoding.JSON
     native_pings: bool = False
+    unidirectional: bool = False
 
 
-DIALECTS = tuple(Dialect(encoding, native) for encoding in Encoding for native in (False, True))
+DIALECTS = (
+    *(Dialect(encoding, native) for encoding in Encoding for native in (False, True)),
+    *(Dialect(Encoding.JSON, native, unidirectional=True) for native in (False, True)),
+)
 
 
 def select_subprotocol(_protocol: ServerProtocol, offered: Iterable[Subprotocol]) -> Subprotocol | None:
@@ -42,12 +53,21 @@ def select_subprotocol(_protocol: ServerProtocol, offered: Iterable[Subprotocol]
 
 
 def dialect_of(path: str, subprotocol: Subprotocol | None) -> Dialect:
-    """What the handshake of a client asks for; its subprotocol counts for more than its URL."""
-    _, _, text = path.partition("?")
+    """What the handshake of a client asks for; its subprotocol counts for more than the parameters of its URL."""
+    name, _, text = path.partition("?")
     query = parse_qs(text) if text else {}
+    native = "true" in query.get("cf_ws_frame_ping_pong", [])
+    if name == UNIDIRECTIONAL_PATH:
+        return Dialect(Encoding.JSON, native, unidirectional=True)
     if subprotocol is not None:
         encoding = SUBPROTOCOLS[subprotocol]
     else:
         asked = query.get("format", []) + query.get("cf_protocol", [])
         encoding = Encoding.PROTOBUF if Encoding.PROTOBUF in asked else Encoding.JSON
-    return Dialect(encoding, "true" in query.get("cf_ws_frame_ping_pong", []))
+    return Dialect(encoding, native)
+
+
+def connect_in(path: str) -> bytes | None:
+    """The connect request in the URL of a client that only listens, None where there is none."""
+    found = parse_qs(path.partition("?")[2]).get("cf_connect")
+    return found[0].encode(errors="replace") if found else None

@@ -18,20 +18,25 @@ from websockets.typing import Origin
 
 from realtime_server import codes
 from realtime_server.codes import DisconnectCode
-from realtime_server.core.hooks import TransportInfo
 from realtime_server.core.node import Node
 from realtime_server.core.ports import Wire
 from realtime_server.core.session import Session
-from realtime_server.transports import development_page
-from realtime_server.transports.dialect import SUBPROTOCOLS, Dialect, Encoding, dialect_of, select_subprotocol
+from realtime_server.transports.dialect import (
+    PATH,
+    PATHS,
+    SUBPROTOCOLS,
+    Dialect,
+    connect_in,
+    dialect_of,
+    select_subprotocol,
+)
 from realtime_server.transports.frames import FrameError, FrameParser, frame_close, frame_control
+from realtime_server.transports.reception import Reception
 
-PATH = "/connection/websocket"
 CLOSING_SECONDS = 3.0
 """How long a client may take to answer a close frame."""
 NO_HTTP = b"HTTP/1.1 400 Bad Request\r\nConnection: close\r\nContent-Length: 0\r\n\r\n"
 """The answer to what the `websockets` library cannot parse."""
-TRANSPORTS = {encoding: TransportInfo(encoding=encoding) for encoding in Encoding}
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,16 +48,17 @@ class WebSocketSettings:
     outbox_bytes: int
     handshake_seconds: float
     origins: tuple[str, ...] = ()
-    development: bool = False
-    """Whether browsers are shown a page at `/`."""
 
 
 class WebSocketConnection(asyncio.Protocol):
-    """One client. Implements core's Connection."""
+    """One client, which was counted when it was made. Implements core's Connection.
+
+    `peer` is the address that a proxy speaks for, "" for that of the socket.
+    """
 
     __slots__ = (
-        "_closing", "_congested", "_cost", "_deaf", "_flushing", "_handshake", "_loop", "_node", "_outbox", "_parser",
-        "_queued", "_session", "_settings", "_slow", "_timer", "_transport", "_wires",
+        "_closing", "_congested", "_cost", "_deaf", "_flushing", "_handshake", "_head", "_loop", "_node", "_outbox",
+        "_parser", "_peer", "_queued", "_reception", "_session", "_settings", "_slow", "_timer", "_transport", "_wires",
     )  # fmt: skip
 
     def __init__(
@@ -61,11 +67,16 @@ class WebSocketConnection(asyncio.Protocol):
         wires: Mapping[Dialect, Wire],
         settings: WebSocketSettings,
         loop: asyncio.AbstractEventLoop,
+        reception: Reception,
+        peer: str = "",
     ) -> None:
         self._node = node
         self._wires = wires
         self._settings = settings
         self._loop = loop
+        self._reception = reception
+        self._peer = peer
+        self._head = b""
         self._transport: asyncio.Transport | None = None
         self._handshake: ServerProtocol | None = None
         self._parser: FrameParser | None = None
@@ -121,6 +132,7 @@ class WebSocketConnection(asyncio.Protocol):
 
     def connection_lost(self, exc: Exception | None) -> None:  # noqa: ARG002 - why does not matter any more
         """The socket is gone."""
+        self._reception.sockets.leave()
         self._cancel_timer()
         self._closing = True
         self._forget_queued()
@@ -257,6 +269,14 @@ class WebSocketConnection(asyncio.Protocol):
 
     def _shake(self, data: bytes) -> None:
         if self._handshake is None:
+            self._head += data
+            wants_http = self._reception.wants_http(self._head)
+            if wants_http is None:
+                return
+            data, self._head = self._head, b""
+            if wants_http:
+                self._hand_over(data)
+                return
             # None: what sends no origin is no browser.
             origins = [None, *map(Origin, self._settings.origins)] if self._settings.origins else None
             self._handshake = ServerProtocol(
@@ -272,9 +292,6 @@ class WebSocketConnection(asyncio.Protocol):
             self._reject(handshake, "malformed")
 
     def _answer_handshake(self, handshake: ServerProtocol, request: Request) -> None:
-        if self._settings.development and request.path.partition("?")[0] == development_page.PATH:
-            self._show_page(handshake)
-            return
         refusal = self._refusal(handshake, request)
         response = refusal or handshake.accept(request)
         handshake.send_response(response)
@@ -288,16 +305,21 @@ class WebSocketConnection(asyncio.Protocol):
         self._handshake = None
         self._parser = FrameParser(self._settings.message_bytes)
         dialect = dialect_of(request.path, handshake.subprotocol)
-        self._session = self._node.accept(self, self._wires[dialect], TRANSPORTS[dialect.encoding])
+        name = "uni_websocket" if dialect.unidirectional else "websocket"
+        told = self._reception.describe(self._transport, self._peer, name, dialect.encoding, request.headers.get_all)
+        self._session = self._node.accept(self, self._wires[dialect], told)
+        first = connect_in(request.path) if dialect.unidirectional else None
+        if first is not None:
+            self._session.on_message(first, self._node.clock())
 
-    def _show_page(self, handshake: ServerProtocol) -> None:
-        handshake.send_response(development_page.development_page())
-        if self._transport is not None:
-            self._transport.write(b"".join(handshake.data_to_send()))
-            self._linger()
+    def _hand_over(self, data: bytes) -> None:
+        assert self._transport is not None
+        self._cancel_timer()
+        transport, self._transport = self._transport, None
+        self._reception.hand_over(transport, data, self._peer)
 
     def _refusal(self, handshake: ServerProtocol, request: Request) -> Response | None:
-        if request.path.partition("?")[0] != PATH:
+        if request.path.partition("?")[0] not in PATHS:
             return handshake.reject(404, f"There is nothing here. Connect to {PATH}.\n")
         if len(self._node.sessions) >= self._settings.max_connections:
             response = handshake.reject(503, "This server has all the connections that it may have. Try again.\n")

@@ -1,0 +1,176 @@
+"""The port of clients: WebSocket, SSE, HTTP streaming and `/emulation` on one port, plain or with TLS.
+
+What stands between here and the client (a proxy, TLS) is taken off first; then `reception` sorts sockets by their first
+request.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+
+from realtime_server.core.node import Node
+from realtime_server.core.ports import Wire
+from realtime_server.protocols.centrifuge.json_codec import JsonWire
+from realtime_server.protocols.centrifuge.json_unidirectional import UnidirectionalJsonWire
+from realtime_server.protocols.centrifuge.protobuf_codec import ProtobufWire
+from realtime_server.transports import development_page, emulation, http_stream, sse
+from realtime_server.transports.acceptor import Acceptor, AcceptorSettings
+from realtime_server.transports.dialect import DIALECTS, Dialect, Encoding
+from realtime_server.transports.emulation import EmulationEndpoint
+from realtime_server.transports.forwarded import NO_PROXIES, TrustedProxies
+from realtime_server.transports.frames import PING, frame_binary, frame_text
+from realtime_server.transports.http_server import HttpServer, HttpSettings, Route
+from realtime_server.transports.reception import Reception
+from realtime_server.transports.sockets import Rejection, Sockets
+from realtime_server.transports.stream_endpoint import StreamEndpoint, StreamKind, StreamSettings
+from realtime_server.transports.tls import Certificate, TlsSettings
+from realtime_server.transports.websocket import WebSocketConnection, WebSocketSettings
+
+BACKLOG = 4096
+"""Connections that the kernel keeps until they are accepted: many come at once when a server goes."""
+EMULATION_OVERHEAD = 6
+"""How much longer a message can be as a JSON string: six bytes for one."""
+
+
+@dataclass(frozen=True, slots=True)
+class ClientPortSettings:
+    """What a worker's clients may do; sizes in bytes, of one worker.
+
+    `max_handshakes`: sockets that are no connection, because they are in a handshake or do a request.
+    """
+
+    max_connections: int
+    max_handshakes: int
+    message_bytes: int
+    outbox_bytes: int
+    handshake_seconds: float
+    origins: tuple[str, ...] = ()
+    proxies: TrustedProxies = NO_PROXIES
+    proxy_protocol: bool = False
+    tls: TlsSettings | None = None
+    development: bool = False
+    """Whether browsers are shown a page at `/`."""
+    visible_headers: tuple[str, ...] = ()
+    """Headers of a client's request that the backend is shown, in lower case."""
+
+
+class ClientPort:
+    """Makes connections out of what arrives on bound sockets. Raises CertificateError when it is made."""
+
+    def __init__(self, node: Node, settings: ClientPortSettings, *, serves: Callable[[], bool] = lambda: True) -> None:
+        self._node = node
+        self._settings = settings
+        self._loop = asyncio.get_running_loop()
+        self._wires = {dialect: wire_of(dialect) for dialect in DIALECTS}
+        self._acceptors: list[Acceptor] = []
+        self.sockets = Sockets(settings.max_connections + settings.max_handshakes)
+        self.certificate = Certificate(settings.tls) if settings.tls is not None else None
+        self.http = HttpServer(
+            HttpSettings(
+                body_bytes=EMULATION_OVERHEAD * settings.message_bytes,
+                request_seconds=settings.handshake_seconds,
+                origins=settings.origins,
+                proxies=settings.proxies,
+                visible_headers=settings.visible_headers,
+            ),
+            self._routes(),
+            node.counters,
+            self.sockets,
+            self._loop,
+            serves=serves,
+        )
+        self._reception = Reception(self.sockets, self.http, settings.proxies, settings.visible_headers)
+        self._websockets = WebSocketSettings(
+            max_connections=settings.max_connections,
+            message_bytes=settings.message_bytes,
+            outbox_bytes=settings.outbox_bytes,
+            handshake_seconds=settings.handshake_seconds,
+            origins=settings.origins,
+        )
+
+    async def accept(self, bound: socket.socket) -> Callable[[], Awaitable[None]]:
+        """Accept on a bound socket; returns how to end that. Connections that were accepted go on."""
+        if self.certificate is not None or self._settings.proxy_protocol:
+            return self._accept_wrapped(bound)
+        listener = await self._loop.create_server(self._enter, sock=bound, backlog=BACKLOG)
+
+        async def close() -> None:
+            listener.close()
+
+        return close
+
+    async def follow(self) -> None:
+        """Look after the certificate until cancelled."""
+        if self.certificate is not None:
+            await self.certificate.follow()
+
+    async def close(self) -> None:
+        """End what is no connection: requests, and handshakes."""
+        for acceptor in self._acceptors:
+            await acceptor.stop()
+        await self.http.close()
+
+    def _accept_wrapped(self, bound: socket.socket) -> Callable[[], Awaitable[None]]:
+        settings = self._settings
+        acceptor = Acceptor(
+            bound,
+            self._make,
+            AcceptorSettings(
+                backlog=BACKLOG,
+                seconds=settings.handshake_seconds,
+                proxies=settings.proxies if settings.proxy_protocol else None,
+            ),
+            self.sockets,
+            self._node.counters,
+            self.certificate,
+        )
+        acceptor.open()
+        self._acceptors = [*(one for one in self._acceptors if not one.over), acceptor]
+
+        async def close() -> None:
+            acceptor.close()
+
+        return close
+
+    def _enter(self) -> asyncio.Protocol:
+        """The protocol of a plain socket that was just accepted."""
+        if self.sockets.enter():
+            return self._make("")
+        self._node.counters.handshakes_rejected["socket_limit"] += 1
+        return Rejection(self.sockets)
+
+    def _make(self, peer: str) -> asyncio.Protocol:
+        return WebSocketConnection(self._node, self._wires, self._websockets, self._loop, self._reception, peer)
+
+    def _routes(self) -> dict[str, Route]:
+        node, settings = self._node, self._settings
+        routes = {
+            sse.PATH: Route(sse.METHODS, self._stream(sse.sse())),
+            sse.UNIDIRECTIONAL_PATH: Route(sse.METHODS, self._stream(sse.unidirectional_sse())),
+            http_stream.PATH: Route(http_stream.METHODS, self._stream(http_stream.http_stream())),
+            http_stream.UNIDIRECTIONAL_PATH: Route(
+                http_stream.METHODS, self._stream(http_stream.unidirectional_http_stream())
+            ),
+            emulation.PATH: Route(emulation.METHODS, EmulationEndpoint(node, settings.message_bytes)),
+        }
+        if settings.development:
+            routes[development_page.PATH] = Route(development_page.METHODS, development_page.show, cross_origin=False)
+        return routes
+
+    def _stream(self, kind: StreamKind) -> StreamEndpoint:
+        settings = self._settings
+        limits = StreamSettings(settings.max_connections, settings.message_bytes, settings.outbox_bytes)
+        return StreamEndpoint(self._node, kind, limits, self._loop)
+
+
+def wire_of(dialect: Dialect) -> Wire:
+    """What a WebSocket client of this dialect is spoken to with."""
+    ping = PING if dialect.native_pings else None
+    if dialect.unidirectional:
+        return UnidirectionalJsonWire(frame_text, native_ping=ping)
+    if dialect.encoding is Encoding.PROTOBUF:
+        return ProtobufWire(frame_binary, native_ping=ping)
+    return JsonWire(frame_text, native_ping=ping)

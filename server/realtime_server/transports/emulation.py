@@ -1,0 +1,44 @@
+"""`POST /emulation`: commands of clients that receive by SSE or HTTP streaming.
+
+The request may reach any worker of the cluster; it goes on to the one that has the session. 204 says that it is on its
+way, and nothing of whether the session is still there: its client sees that by its stream. 404 is for a worker that
+does not live any more, so that the client connects again at once.
+"""
+
+from __future__ import annotations
+
+from aiohttp import web
+
+from realtime_server.core.node import Node, UnknownNodeError
+from realtime_server.core.ports import BackplaneError
+from realtime_server.protocols.centrifuge.emulation import decode_json, decode_protobuf
+from realtime_server.transports.http_server import HttpRequest, RequestRefusedError
+from realtime_server.transports.stream_endpoint import BINARY_TYPE
+
+PATH = "/emulation"
+METHODS = ("POST",)
+
+
+class EmulationEndpoint:
+    """Hands commands to their sessions."""
+
+    def __init__(self, node: Node, message_bytes: int) -> None:
+        self._node = node
+        self._message_bytes = message_bytes
+
+    async def __call__(self, asked: HttpRequest) -> web.StreamResponse:
+        """Answer one request. Raises RequestRefusedError."""
+        body = await asked.body()
+        decode = decode_protobuf if asked.request.content_type == BINARY_TYPE else decode_json
+        request = decode(body)
+        if request is None:
+            raise RequestRefusedError(400, "the body is no object with node, session and data", "malformed")
+        if len(request.data) > self._message_bytes:
+            raise RequestRefusedError(413, f"data is larger than {self._message_bytes} bytes", "too_large")
+        try:
+            await self._node.emulate(request.node, request.session, request.data)
+        except UnknownNodeError as error:
+            raise RequestRefusedError(404, "this node does not live", "unknown_node") from error
+        except BackplaneError as error:
+            raise RequestRefusedError(503, "the node cannot be reached now", "backplane") from error
+        return web.Response(status=204, headers={"Cache-Control": "no-store"})

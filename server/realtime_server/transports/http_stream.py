@@ -1,0 +1,42 @@
+"""HTTP streaming: messages as the body of a response that does not end, to a POST with the first commands.
+
+JSON stands in lines; Protobuf, which a client asks for by its Content-Type, after lengths.
+"""
+
+from __future__ import annotations
+
+from realtime_server.protocols.centrifuge.json_codec import JsonWire
+from realtime_server.protocols.centrifuge.json_unidirectional import UnidirectionalJsonWire
+from realtime_server.protocols.centrifuge.protobuf_codec import ProtobufWire
+from realtime_server.transports.dialect import Encoding
+from realtime_server.transports.stream import chunk
+from realtime_server.transports.stream_endpoint import BINARY_TYPE, StreamKind
+
+PATH = "/connection/http_stream"
+UNIDIRECTIONAL_PATH = "/connection/uni_http_stream"
+METHODS = ("POST",)
+JSON_TYPE = "application/json"
+
+
+def frame_line(message: bytes) -> bytes:
+    """One message of JSON, as one chunk; it has no line feed."""
+    return chunk(message + b"\n")
+
+
+def http_stream() -> StreamKind:
+    """For SDKs."""
+    return StreamKind(
+        "http_stream",
+        {Encoding.JSON: JsonWire(frame_line), Encoding.PROTOBUF: ProtobufWire(chunk)},
+        {Encoding.JSON: JSON_TYPE, Encoding.PROTOBUF: BINARY_TYPE},
+    )
+
+
+def unidirectional_http_stream() -> StreamKind:
+    """For whatever can read a response line by line."""
+    return StreamKind(
+        "uni_http_stream",
+        {Encoding.JSON: UnidirectionalJsonWire(frame_line)},
+        {Encoding.JSON: JSON_TYPE},
+        unidirectional=True,
+    )

@@ -1,0 +1,69 @@
+"""What to do with a socket: the first bytes of a client say whether it wants a WebSocket or anything else of HTTP."""
+
+from __future__ import annotations
+
+import asyncio
+import re
+from collections.abc import Callable
+
+from realtime_server.core.hooks import TransportInfo
+from realtime_server.transports.addresses import peer_of
+from realtime_server.transports.forwarded import NO_PROXIES, TrustedProxies
+from realtime_server.transports.http_server import HEAD_BYTES, LINE_BYTES, HttpServer, visible
+from realtime_server.transports.sockets import Sockets
+
+WEBSOCKET = b"GET /connection/websocket"
+_REQUEST = re.compile(rb"[A-Z]{1,16} ([^ ?\r\n]+)[ ?]")
+_BEGUN = re.compile(rb"[A-Z]{0,16}(?: [^ ?\r\n]{0,64})?")
+"""What can still become a request for one of the paths."""
+
+
+class Reception:
+    """What all sockets of a worker share before it is known what their clients want."""
+
+    def __init__(
+        self,
+        sockets: Sockets,
+        http: HttpServer,
+        proxies: TrustedProxies = NO_PROXIES,
+        visible_headers: tuple[str, ...] = (),
+    ) -> None:
+        self.sockets = sockets
+        self._http = http
+        self._proxies = proxies
+        self._visible_headers = visible_headers
+
+    def wants_http(self, data: bytes) -> bool | None:
+        """Whether a request is for one of the endpoints of HTTP, by all that came of it; None: not known yet.
+
+        They get a request when its head is there, whole and of a decent size. Everything else, be it broken, is for
+        the WebSocket handshake, which answers it.
+        """
+        if data.startswith(WEBSOCKET):
+            return False
+        request = _REQUEST.match(data)
+        if request is None:
+            return None if _BEGUN.fullmatch(data) else False
+        if request[1] not in self._http.paths:
+            return False
+        end = data.find(b"\r\n\r\n", 0, HEAD_BYTES)
+        line = data.find(b"\r\n", 0, LINE_BYTES)
+        if end >= 0:
+            return line >= 0
+        return None if len(data) < HEAD_BYTES and (line >= 0 or len(data) < LINE_BYTES) else False
+
+    def hand_over(self, transport: asyncio.Transport, data: bytes, peer: str) -> None:
+        """Let HTTP go on with a socket of which `data` has been read."""
+        self._http.take(transport, data, peer)
+
+    def describe(
+        self,
+        transport: asyncio.BaseTransport,
+        peer: str,
+        name: str,
+        encoding: str,
+        values: Callable[[str], list[str]],
+    ) -> TransportInfo:
+        """How a client is connected; `values` gives the lines of a header, `peer` is "" for that of the socket."""
+        remote = self._proxies.client_of(peer or peer_of(transport), values(self._proxies.header))
+        return TransportInfo(name, encoding, remote, visible(self._visible_headers, values))

@@ -1,0 +1,40 @@
+"""The sockets of the clients' port: all of them are counted, whatever stands behind them."""
+
+from __future__ import annotations
+
+import asyncio
+
+
+class Sockets:
+    """How many sockets are open, and how many may be. Whoever enters leaves exactly once."""
+
+    __slots__ = ("limit", "open")
+
+    def __init__(self, limit: int) -> None:
+        self.limit = limit
+        self.open = 0
+
+    def enter(self) -> bool:
+        """Count one more; False if that is too many: it has to be closed at once, and leaves as the others do."""
+        self.open += 1
+        return self.open <= self.limit
+
+    def leave(self) -> None:
+        """One is closed."""
+        self.open -= 1
+
+
+class Rejection(asyncio.Protocol):
+    """A socket that was one too many: closed without a word."""
+
+    def __init__(self, sockets: Sockets) -> None:
+        self._sockets = sockets
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        """Close it."""
+        transport.close()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """It is closed."""
+        del exc
+        self._sockets.leave()

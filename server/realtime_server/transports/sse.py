@@ -1,0 +1,48 @@
+"""Server-Sent Events (HTML Living Standard, section 9.2): messages as events of an EventSource.
+
+Commands come in the URL (`cf_connect`) or as the body of a POST, and by `/emulation` after that.
+"""
+
+from __future__ import annotations
+
+import random
+
+from realtime_server.protocols.centrifuge.json_codec import JsonWire
+from realtime_server.protocols.centrifuge.json_unidirectional import UnidirectionalJsonWire
+from realtime_server.transports.dialect import Encoding
+from realtime_server.transports.stream import chunk
+from realtime_server.transports.stream_endpoint import StreamKind
+
+PATH = "/connection/sse"
+UNIDIRECTIONAL_PATH = "/connection/uni_sse"
+METHODS = ("GET", "POST")
+CONTENT_TYPE = "text/event-stream"
+RETRY_SECONDS = (1.0, 5.0)
+"""How long an EventSource that lost its stream waits before it connects again: spread, so that not all come at once."""
+
+
+def frame_event(message: bytes) -> bytes:
+    """One event, as one chunk; the message is one line."""
+    return chunk(b"data: %b\n\n" % message)
+
+
+def retry_field() -> bytes:
+    """What tells an EventSource when to come back; not an event. Different each time."""
+    seconds = random.uniform(*RETRY_SECONDS)  # noqa: S311 - spreads clients, nothing depends on it
+    return b"retry: %d\n\n" % (seconds * 1000)
+
+
+def sse() -> StreamKind:
+    """For SDKs."""
+    return StreamKind("sse", {Encoding.JSON: JsonWire(frame_event)}, {Encoding.JSON: CONTENT_TYPE})
+
+
+def unidirectional_sse() -> StreamKind:
+    """For an EventSource as browsers have it."""
+    return StreamKind(
+        "uni_sse",
+        {Encoding.JSON: UnidirectionalJsonWire(frame_event)},
+        {Encoding.JSON: CONTENT_TYPE},
+        preamble=retry_field,
+        unidirectional=True,
+    )

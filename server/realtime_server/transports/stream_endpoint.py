@@ -1,0 +1,135 @@
+"""An endpoint whose answer is a stream of what its client receives: from the request to the end of the body."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+
+from aiohttp import HttpVersion11, web
+
+from realtime_server import codes
+from realtime_server.codes import DisconnectCode
+from realtime_server.core.hooks import TransportInfo
+from realtime_server.core.node import Node
+from realtime_server.core.ports import Wire
+from realtime_server.transports.dialect import Encoding
+from realtime_server.transports.http_server import HttpRequest, RequestRefusedError, error_response
+from realtime_server.transports.stream import StreamConnection
+
+BINARY_TYPE = "application/octet-stream"
+CONNECT_PARAMETER = "cf_connect"
+HEADERS = {
+    "Cache-Control": "no-store, no-transform",
+    "X-Accel-Buffering": "no",
+    "X-Content-Type-Options": "nosniff",
+}
+"""A proxy must neither keep a stream, nor wait for more of it before it passes a part on, nor compress it."""
+
+REFUSALS = {
+    codes.CONNECTION_EXPIRED: 401,
+    codes.INVALID_TOKEN: 401,
+    codes.BAD_REQUEST_DISCONNECT: 400,
+    codes.CONNECTION_LIMIT: 403,
+    codes.CHANNEL_LIMIT: 403,
+    codes.PERMISSION_DENIED_DISCONNECT: 403,
+    codes.NOT_AVAILABLE_DISCONNECT: 403,
+}
+
+
+@dataclass(frozen=True, slots=True)
+class StreamSettings:
+    """What all streams of a worker share; sizes in bytes."""
+
+    max_connections: int
+    message_bytes: int
+    outbox_bytes: int
+
+
+@dataclass(frozen=True, slots=True)
+class StreamKind:
+    """One transport. `content_type` of its answers by encoding; `preamble` makes what stands before the first message.
+
+    With `unidirectional` a client that is not let in gets a status that says so, and no stream.
+    """
+
+    name: str
+    wires: Mapping[Encoding, Wire]
+    content_types: Mapping[Encoding, str]
+    preamble: Callable[[], bytes] | None = None
+    unidirectional: bool = False
+
+
+class StreamEndpoint:
+    """Makes connections of one kind from requests."""
+
+    def __init__(self, node: Node, kind: StreamKind, settings: StreamSettings, loop: asyncio.AbstractEventLoop) -> None:
+        self._node = node
+        self._kind = kind
+        self._settings = settings
+        self._loop = loop
+
+    async def __call__(self, asked: HttpRequest) -> web.StreamResponse:
+        """Answer one request; returns when the stream is over. Raises RequestRefusedError."""
+        request = asked.request
+        if request.version < HttpVersion11:
+            raise RequestRefusedError(505, "a stream needs HTTP/1.1", "malformed")
+        if len(self._node.sessions) >= self._settings.max_connections:
+            message = "this server has all the connections that it may have; try again"
+            raise RequestRefusedError(503, message, "connection_limit", {"Retry-After": "1"})
+        first = await self._first_message(asked)
+        if len(first) > self._settings.message_bytes:
+            message = f"the first message is larger than {self._settings.message_bytes} bytes"
+            raise RequestRefusedError(413, message, "too_large")
+        encoding = Encoding.PROTOBUF if request.content_type == BINARY_TYPE else Encoding.JSON
+        wire = self._kind.wires.get(encoding)
+        if wire is None:
+            raise RequestRefusedError(415, "send JSON as application/json", "malformed")
+        stream = self._begin(asked, wire, encoding, first)
+        if self._kind.unidirectional:
+            await stream.decided.wait()
+            if stream.refusal is not None:
+                return _refused(stream.refusal, asked.shared)
+        response = await self._prepare(asked, self._kind.content_types[encoding])
+        if asked.connection.transport is not None:
+            stream.open(asked.connection.transport)
+        await stream.ended.wait()
+        asked.connection.close_soon()
+        return response
+
+    async def _first_message(self, asked: HttpRequest) -> bytes:
+        if asked.request.method == "POST":
+            return await asked.body()
+        given = asked.request.query.get(CONNECT_PARAMETER)
+        if given is None and not self._kind.unidirectional:
+            raise RequestRefusedError(400, f"the parameter {CONNECT_PARAMETER} is missing", "malformed")
+        return (given or "").encode(errors="replace")
+
+    def _begin(self, asked: HttpRequest, wire: Wire, encoding: Encoding, first: bytes) -> StreamConnection:
+        """The session, which has got its first message."""
+        node, kind = self._node, self._kind
+        stream = StreamConnection(wire, node.counters, self._settings.outbox_bytes, self._loop)
+        asked.connection.attach(stream)
+        told = TransportInfo(kind.name, encoding, asked.remote, asked.headers)
+        session = node.accept(stream, wire, told, emulated=not kind.unidirectional)
+        stream.session = session
+        node.counters.messages_received += 1
+        session.on_message(first, node.clock())
+        return stream
+
+    async def _prepare(self, asked: HttpRequest, content_type: str) -> web.StreamResponse:
+        """The head of the response; what stands before the first message is sent with it."""
+        response = web.StreamResponse(headers={"Content-Type": content_type, **HEADERS, **asked.shared})
+        response.force_close()  # a stream that ends is the end of its socket
+        response.enable_chunked_encoding()
+        await response.prepare(asked.request)
+        if self._kind.preamble is not None:
+            await response.write(self._kind.preamble())
+        return response
+
+
+def _refused(code: DisconnectCode, shared: Mapping[str, str]) -> web.Response:
+    """A client that only listens was not let in; one that may try again is told so with 503."""
+    status = REFUSALS.get(code, 503 if code.reconnect else 403)
+    retry = {"Retry-After": "1"} if status == 503 else {}
+    return error_response(status, code.code, code.reason, {**retry, **shared})
