@@ -151,7 +151,7 @@ async def _run(settings: Settings, index: int, control_socket: Path) -> None:
         ApiKeys.of(settings.api, workers=settings.workers),
         data_bytes=settings.limits.outbox_bytes // 2,
     )
-    clients = ClientPort(node, client_port_settings(settings), serves=lambda: serving.serves)
+    clients = ClientPort(node, client_port_settings(settings), keeps=lambda: serving.serves and not serving.sheds)
     registry = registry_of(node, index, api.requests)
     for collector in _collectors(index, remote_keys, hooks):
         registry.register(collector)
@@ -239,14 +239,14 @@ def _report(_loop: asyncio.AbstractEventLoop, context: dict[str, object]) -> Non
 
 
 async def _follow(serving: Serving, clients: ClientPort, shared: AcceptGroup | None) -> None:
-    """While this server does not serve: keep no socket for a further request, and leave ports that are `shared`.
+    """Leave ports that are `shared` while this server does not serve; until cancelled.
 
-    Until cancelled. New connections must not come to it, neither by its ports nor by sockets that are open already.
+    Sockets that wait for a further request are closed too: a client that is moved away would come back by one.
     """
     while True:
         await serving.changed.wait()
         serving.changed.clear()
-        if not serving.serves:
+        if serving.sheds or not serving.serves:
             clients.http.close_idle()
         if shared is not None:
             await (shared.join() if serving.serves else shared.leave())

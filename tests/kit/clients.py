@@ -6,7 +6,7 @@ import asyncio
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Protocol, Self
+from typing import Literal, Protocol, Self, TypeAlias
 
 from realtime_operator.api.base import JsonObject, JsonValue
 from tests.kit.deadline import DeadlineMissedError
@@ -143,12 +143,16 @@ class Channel:
     delta: bool = False
 
 
+Transport: TypeAlias = Literal["websocket", "sse", "http_stream"]
+
+
 @dataclass(frozen=True, slots=True)
 class ClientOptions:
     """How stock clients are made. Client i uses endpoints[i % len(endpoints)] and tokens[i], if there is one.
 
     `renew_token` is called with a client's number when its SDK wants a new token. Delays are in seconds; None keeps the
     SDK's own. `connects_per_second` 0 connects all at once. With `protobuf` data is JSON all the same, as bytes.
+    `endpoints` are those of WebSocket, whatever the `transport`; only the JavaScript SDK has others.
     """
 
     endpoints: Sequence[str]
@@ -160,6 +164,7 @@ class ClientOptions:
     max_reconnect_delay: float | None = None
     connects_per_second: float = 0
     protobuf: bool = False
+    transport: Transport = "websocket"
 
 
 class CallRefusedError(Exception):

@@ -79,6 +79,7 @@ class Serving:
     def shed(self, connections: int, connections_per_second: float) -> None:
         """See WorkerControl."""
         self._shed = Pace(connections_per_second, self._node.clock(), left=connections)
+        self.changed.set()
 
     def stop(self, connections_per_second: float) -> None:
         """Drain for the last time: `resume` has no effect any more."""
@@ -110,6 +111,11 @@ class Serving:
     def serves(self) -> bool:
         """Whether this worker takes new connections."""
         return self._state is ServingState.SERVING
+
+    @property
+    def sheds(self) -> bool:
+        """Whether some connections are being moved away without being quiesced."""
+        return self._shed is not None
 
     def _enter(self, state: ServingState) -> None:
         self._state = state

@@ -60,7 +60,7 @@ class ClientPortSettings:
 class ClientPort:
     """Makes connections out of what arrives on bound sockets. Raises CertificateError when it is made."""
 
-    def __init__(self, node: Node, settings: ClientPortSettings, *, serves: Callable[[], bool] = lambda: True) -> None:
+    def __init__(self, node: Node, settings: ClientPortSettings, *, keeps: Callable[[], bool] = lambda: True) -> None:
         self._node = node
         self._settings = settings
         self._loop = asyncio.get_running_loop()
@@ -80,7 +80,7 @@ class ClientPort:
             node.counters,
             self.sockets,
             self._loop,
-            serves=serves,
+            keeps=keeps,
         )
         self._reception = Reception(self.sockets, self.http, settings.proxies, settings.visible_headers)
         self._websockets = WebSocketSettings(

@@ -13,7 +13,6 @@ from realtime_server.core.node import Node, UnknownNodeError
 from realtime_server.core.ports import BackplaneError
 from realtime_server.protocols.centrifuge.emulation import decode_json, decode_protobuf
 from realtime_server.transports.http_server import HttpRequest, RequestRefusedError
-from realtime_server.transports.stream_endpoint import BINARY_TYPE
 
 PATH = "/emulation"
 METHODS = ("POST",)
@@ -29,7 +28,7 @@ class EmulationEndpoint:
     async def __call__(self, asked: HttpRequest) -> web.StreamResponse:
         """Answer one request. Raises RequestRefusedError."""
         body = await asked.body()
-        decode = decode_protobuf if asked.request.content_type == BINARY_TYPE else decode_json
+        decode = decode_protobuf if asked.binary else decode_json
         request = decode(body)
         if request is None:
             raise RequestRefusedError(400, "the body is no object with node, session and data", "malformed")

@@ -22,12 +22,13 @@ from realtime_server.transports.forwarded import NO_PROXIES, TrustedProxies
 from realtime_server.transports.sockets import Sockets
 from realtime_server.transports.stream import StreamConnection
 
-KEEP_ALIVE_SECONDS = 75.0
+KEEP_ALIVE_SECONDS = 30.0
 """How long a socket may be without a request, or with a part of one."""
 CLOSING_SECONDS = 3.0
 """How long a client may take to read the end of a stream, or to send the rest of a body that nobody wants."""
 PREFLIGHT_SECONDS = 7200
 """How long a browser may remember what it was allowed (Fetch Standard, Access-Control-Max-Age)."""
+BINARY_TYPE = "application/octet-stream"
 HEAD_BYTES = 16_384
 LINE_BYTES = 8_190
 
@@ -173,6 +174,12 @@ class HttpRequest:
     shared: Mapping[str, str]
     seconds: float
 
+    @property
+    def binary(self) -> bool:
+        """Whether the body is Protobuf; without a Content-Type it is JSON."""
+        content_type = self.request.headers.get("Content-Type", "")
+        return content_type.partition(";")[0].strip().lower() == BINARY_TYPE
+
     async def body(self) -> bytes:
         """The whole body; raises RequestRefusedError for one that is too large, too slow, or broken."""
         try:
@@ -201,8 +208,8 @@ class Route:
 class HttpServer:
     """Answers the requests of all sockets of a worker by their path.
 
-    `serves` tells whether new connections are wanted here: where not, no socket is kept for a further request, which
-    would come back to a server that is being emptied.
+    `keeps` tells whether sockets are kept for further requests. They are not while connections are moved away: a client
+    would use one to come back.
     """
 
     def __init__(
@@ -213,7 +220,7 @@ class HttpServer:
         sockets: Sockets,
         loop: asyncio.AbstractEventLoop,
         *,
-        serves: Callable[[], bool] = lambda: True,
+        keeps: Callable[[], bool] = lambda: True,
     ) -> None:
         self.paths = frozenset(path.encode() for path in routes)
         self._settings = settings
@@ -221,7 +228,7 @@ class HttpServer:
         self._counters = counters
         self._sockets = sockets
         self._loop = loop
-        self._serves = serves
+        self._keeps = keeps
         self._server = web.Server(self._answer, request_factory=self._make_request)
 
     def take(self, transport: asyncio.Transport, data: bytes, peer: str) -> None:
@@ -261,7 +268,7 @@ class HttpServer:
             response = await self._routed(request, connection)
         finally:
             connection.end()
-        if not self._serves() and not response.prepared:
+        if not self._keeps() and not response.prepared:
             response.force_close()
         return response
 

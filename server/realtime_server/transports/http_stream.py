@@ -9,8 +9,9 @@ from realtime_server.protocols.centrifuge.json_codec import JsonWire
 from realtime_server.protocols.centrifuge.json_unidirectional import UnidirectionalJsonWire
 from realtime_server.protocols.centrifuge.protobuf_codec import ProtobufWire
 from realtime_server.transports.dialect import Encoding
+from realtime_server.transports.http_server import BINARY_TYPE
 from realtime_server.transports.stream import chunk
-from realtime_server.transports.stream_endpoint import BINARY_TYPE, StreamKind
+from realtime_server.transports.stream_endpoint import StreamKind
 
 PATH = "/connection/http_stream"
 UNIDIRECTIONAL_PATH = "/connection/uni_http_stream"

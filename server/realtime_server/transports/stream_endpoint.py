@@ -17,7 +17,6 @@ from realtime_server.transports.dialect import Encoding
 from realtime_server.transports.http_server import HttpRequest, RequestRefusedError, error_response
 from realtime_server.transports.stream import StreamConnection
 
-BINARY_TYPE = "application/octet-stream"
 CONNECT_PARAMETER = "cf_connect"
 HEADERS = {
     "Cache-Control": "no-store, no-transform",
@@ -81,7 +80,7 @@ class StreamEndpoint:
         if len(first) > self._settings.message_bytes:
             message = f"the first message is larger than {self._settings.message_bytes} bytes"
             raise RequestRefusedError(413, message, "too_large")
-        encoding = Encoding.PROTOBUF if request.content_type == BINARY_TYPE else Encoding.JSON
+        encoding = Encoding.PROTOBUF if asked.binary else Encoding.JSON
         wire = self._kind.wires.get(encoding)
         if wire is None:
             raise RequestRefusedError(415, "send JSON as application/json", "malformed")

@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 import pytest
 import pytest_asyncio
 
-from tests.kit.clients import Channel, ClientOptions, StockClients
+from tests.kit.clients import Channel, ClientOptions, StockClients, Transport
 from tests.kit.python_sdk import PythonClients
 from tests.kit.redis_process import RedisProcess, running_redis
 from tests.kit.sdk import JavaScriptClients
@@ -65,10 +65,11 @@ class Sdk:
     name: str
     language: Callable[[ClientOptions], StockClients]
     protobuf: bool = False
+    transport: Transport = "websocket"
 
     def make(self, options: ClientOptions) -> StockClients:
         """Make clients with options of a test's own."""
-        return self.language(replace(options, protobuf=self.protobuf))
+        return self.language(replace(options, protobuf=self.protobuf, transport=self.transport))
 
     def __call__(self, *endpoints: str, count: int = 1, channels: Sequence[Channel] = ()) -> StockClients:
         """Make `count` clients; they connect when the block is entered, and reconnect fast."""
@@ -90,11 +91,14 @@ SDKS = (
     Sdk("python", PythonClients),
     Sdk("javascript-protobuf", JavaScriptClients, protobuf=True),
     Sdk("python-protobuf", PythonClients, protobuf=True),
+    Sdk("javascript-sse", JavaScriptClients, transport="sse"),
+    Sdk("javascript-http-stream", JavaScriptClients, transport="http_stream"),
+    Sdk("javascript-http-stream-protobuf", JavaScriptClients, protobuf=True, transport="http_stream"),
 )
 
 
 @pytest.fixture(params=SDKS, ids=lambda sdk: sdk.name)
 def sdk(request: pytest.FixtureRequest) -> Sdk:
-    """Each of the stock SDKs by turns, in both encodings."""
+    """Each of the stock SDKs by turns, in both encodings and on every transport."""
     found: Sdk = request.param
     return found

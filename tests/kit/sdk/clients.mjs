@@ -4,16 +4,19 @@
 //
 // Options: endpoints (client i uses endpoints[i % length]), clients, channels, tokens (one per client), askTokens (get new
 // tokens from the parent: event `token`, answered by the call `token`), minReconnectDelay and maxReconnectDelay
-// (milliseconds), connectsPerSecond (0: all at once), protobuf (data is JSON all the same, as bytes). A channel may have
-// recoverable, joinLeave and delta ('fossil'). Times (`at`) are seconds since 1970. It ends when stdin ends.
+// (milliseconds), connectsPerSecond (0: all at once), protobuf (data is JSON all the same, as bytes), transport (websocket,
+// sse or http_stream; endpoints are those of websocket all the same). A channel may have recoverable, joinLeave and delta
+// ('fossil'). Times (`at`) are seconds since 1970. It ends when stdin ends.
 import { createInterface } from 'node:readline';
 import { Centrifuge as JsonCentrifuge } from 'centrifuge';
 import { Centrifuge as ProtobufCentrifuge } from 'centrifuge/build/protobuf';
+import { EventSource } from 'eventsource';
 import WebSocket from 'ws';
 
 const options = {
   endpoints: [], clients: 1, channels: [], tokens: [], askTokens: false,
   minReconnectDelay: 500, maxReconnectDelay: 20000, connectsPerSecond: 0, protobuf: false,
+  transport: 'websocket',
   ...JSON.parse(process.argv[2] ?? '{}'),
 };
 
@@ -54,9 +57,19 @@ function askToken(client) {
   });
 }
 
+function transportOf(endpoint) {
+  if (options.transport === 'websocket') return { endpoint };
+  const url = new URL(endpoint.replace(/^ws/, 'http'));
+  const emulationEndpoint = new URL('/emulation', url).toString();
+  return { endpoint: [{ transport: options.transport, endpoint: new URL(options.transport, url).toString() }], emulationEndpoint };
+}
+
 function makeClient(index) {
-  const client = new Centrifuge(options.endpoints[index % options.endpoints.length], {
+  const { endpoint, ...emulation } = transportOf(options.endpoints[index % options.endpoints.length]);
+  const client = new Centrifuge(endpoint, {
+    ...emulation,
     websocket: WebSocket,
+    eventsource: EventSource,
     token: options.tokens[index] ?? '',
     getToken: options.askTokens ? () => askToken(index) : null,
     minReconnectDelay: options.minReconnectDelay,
