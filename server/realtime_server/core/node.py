@@ -76,6 +76,11 @@ class NodeSettings:
     heartbeat_timeout: float
     anonymous: bool
 
+    @property
+    def patience(self) -> float:
+        """How long a client may be silent that is pinged."""
+        return self.heartbeat_interval + self.heartbeat_timeout
+
 
 class Node:
     """Implements BrokerEvents; `clock` is monotonic seconds, `wall_clock` Unix time in seconds."""

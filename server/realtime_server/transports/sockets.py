@@ -3,6 +3,17 @@
 from __future__ import annotations
 
 import asyncio
+import socket
+
+
+def limit_silence(transport: asyncio.BaseTransport, seconds: float) -> None:
+    """Break the connection when what was written is not acknowledged for so long (TCP_USER_TIMEOUT, tcp(7)).
+
+    For clients that answer nothing: they are found to be gone by the pings that they do not acknowledge.
+    """
+    made = transport.get_extra_info("socket")
+    if made is not None and hasattr(socket, "TCP_USER_TIMEOUT"):
+        made.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, int(seconds * 1000))
 
 
 class Sockets:

@@ -15,6 +15,7 @@ from realtime_server.core.node import Node
 from realtime_server.core.ports import Wire
 from realtime_server.transports.dialect import Encoding
 from realtime_server.transports.http_server import HttpRequest, RequestRefusedError, error_response
+from realtime_server.transports.sockets import limit_silence
 from realtime_server.transports.stream import StreamConnection
 
 CONNECT_PARAMETER = "cf_connect"
@@ -109,6 +110,8 @@ class StreamEndpoint:
         node, kind = self._node, self._kind
         stream = StreamConnection(wire, node.counters, self._settings.outbox_bytes, self._loop)
         asked.connection.attach(stream)
+        if kind.unidirectional and asked.connection.transport is not None:
+            limit_silence(asked.connection.transport, node.settings.patience)
         told = TransportInfo(kind.name, encoding, asked.remote, asked.headers)
         session = node.accept(stream, wire, told, emulated=not kind.unidirectional)
         stream.session = session

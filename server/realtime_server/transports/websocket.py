@@ -32,6 +32,7 @@ from realtime_server.transports.dialect import (
 )
 from realtime_server.transports.frames import FrameError, FrameParser, frame_close, frame_control
 from realtime_server.transports.reception import Reception
+from realtime_server.transports.sockets import limit_silence
 
 CLOSING_SECONDS = 3.0
 """How long a client may take to answer a close frame."""
@@ -207,7 +208,10 @@ class WebSocketConnection(asyncio.Protocol):
         self._closing = self._deaf = True
         self._parser = None
         self._handshake = None
-        self._transport.write_eof()
+        if self._transport.can_write_eof():
+            self._transport.write_eof()
+        else:  # TLS: there is no half of it that could be closed
+            self._transport.close()
         self._cancel_timer()
         self._timer = self._loop.call_later(CLOSING_SECONDS, self._transport.abort)
 
@@ -308,6 +312,8 @@ class WebSocketConnection(asyncio.Protocol):
         name = "uni_websocket" if dialect.unidirectional else "websocket"
         told = self._reception.describe(self._transport, self._peer, name, dialect.encoding, request.headers.get_all)
         self._session = self._node.accept(self, self._wires[dialect], told)
+        if dialect.unidirectional:
+            limit_silence(self._transport, self._node.settings.patience)
         first = connect_in(request.path) if dialect.unidirectional else None
         if first is not None:
             self._session.on_message(first, self._node.clock())

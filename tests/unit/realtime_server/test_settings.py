@@ -67,3 +67,31 @@ def test_the_options_of_a_namespace_reach_its_channels(tmp_path: Path) -> None:
     dropping = namespaces_of(load(tmp_path, {"slow_consumer": "conflate"})).of("chat:room")
     assert dropping is not None
     assert dropping.slow_consumer is SlowConsumer.CONFLATE
+
+
+@pytest.mark.parametrize(
+    ("listen", "told"),
+    [
+        ({"proxy_protocol": True}, "proxy_protocol needs trusted_proxies"),
+        ({"trusted_proxies": ["10.0.0.1/8"]}, "trusted_proxies"),
+        ({"trusted_proxies": ["proxy.example"]}, "trusted_proxies"),
+        ({"forwarded_header": "X-Real-IP"}, "'X-Forwarded-For' or 'Forwarded'"),
+        ({"tls": {"certificate_file": "/tls.crt"}}, "tls.key_file: Field required"),
+        ({"tls": {"certificate_file": "/a", "key_file": "/b", "min_version": "1.1"}}, "'1.2' or '1.3'"),
+    ],
+)
+def test_listening_that_cannot_be_is_refused(tmp_path: Path, listen: dict[str, object], told: str) -> None:
+    """Naming the field, and what would be right."""
+    file = tmp_path / "config.json"
+    file.write_text(json.dumps({"listen": listen}))
+    with pytest.raises(SettingsError, match=told) as refused:
+        Settings.load(file)
+    assert "config.json: listen" in str(refused.value)
+
+
+def test_a_single_address_is_a_network_of_one(tmp_path: Path) -> None:
+    """Of IPv4 and IPv6."""
+    file = tmp_path / "config.json"
+    file.write_text(json.dumps({"listen": {"trusted_proxies": ["10.0.0.1", "fd00::/8"]}}))
+    found = Settings.load(file).listen.trusted_proxies
+    assert list(map(str, found)) == ["10.0.0.1/32", "fd00::/8"]

@@ -9,12 +9,14 @@ import pytest
 
 from realtime_server import codes
 from realtime_server.backplane.memory import MemoryBroker
+from realtime_server.core import control
 from realtime_server.core.join import Wanted, is_complete
-from realtime_server.core.node import ANNOUNCE_SECONDS, CONNECT_SECONDS, FORGET_AFTER, Node
+from realtime_server.core.node import ANNOUNCE_SECONDS, CONNECT_SECONDS, FORGET_AFTER, Node, UnknownNodeError
 from realtime_server.core.ports import CommandError, Message
 from realtime_server.core.server_api import ServerApi
+from realtime_server.core.session import Session
 from realtime_server.core.values import HistoryPage, HistoryQuery, Publication, StreamPosition
-from tests.kit.server_doubles import SECRET, Clock, RecordingConnection, accept, connected, make_node, send
+from tests.kit.server_doubles import SECRET, WIRE, Clock, RecordingConnection, accept, connected, make_node, send
 from tests.kit.tokens import connection_token
 
 
@@ -265,4 +267,78 @@ async def test_a_position_of_another_epoch_cannot_be_read_from() -> None:
     with pytest.raises(CommandError) as caught:
         await ServerApi(node).history("chat:a", HistoryQuery(-1, StreamPosition(0, "gone")))
     assert caught.value.error == codes.UNRECOVERABLE_POSITION
+    await node.stop()
+
+
+# emulated sessions
+
+
+def emulated(node: Node) -> tuple[Session, RecordingConnection]:
+    """A connection that is let in, whose further commands come by other ways."""
+    connection = RecordingConnection()
+    session = node.accept(connection, WIRE, emulated=True)
+    send(session, {"id": 1, "connect": {}})
+    return session, connection
+
+
+def test_an_emulated_client_is_told_where_its_commands_go() -> None:
+    """By a secret that is not its id: the id is shown to others in presence."""
+    node = make_node()
+    session, connection = emulated(node)
+    [reply] = connection.take()
+    assert isinstance(reply, dict)
+    assert reply["connect"]["node"] == node.uid
+    assert reply["connect"]["session"] == session.secret
+    assert session.secret not in ("", session.client)
+
+
+async def test_its_commands_are_taken_by_its_secret_alone() -> None:
+    """What names its id, another secret, or none is for nobody."""
+    node = make_node()
+    session, connection = emulated(node)
+    accept(node)
+    connection.take()
+    for session_id in (session.client, "", "other"):
+        await node.emulate(node.uid, session_id, b'{"id":2,"rpc":{}}')
+    assert connection.take() == []
+    await node.emulate(node.uid, session.secret, b'{"id":2,"rpc":{}}')
+    assert len(connection.take()) == 1
+
+
+async def test_a_session_that_is_gone_takes_nothing() -> None:
+    """And is forgotten."""
+    node = make_node()
+    session, connection = emulated(node)
+    session.disconnect(codes.FORCE_RECONNECT)
+    connection.take()
+    await node.emulate(node.uid, session.secret, b'{"id":2,"rpc":{}}')
+    assert connection.take() == []
+
+
+async def test_commands_for_another_worker_go_to_it() -> None:
+    """Through the backplane; others ignore them."""
+    here, there = make_node(), make_node()
+    session, connection = emulated(there)
+    connection.take()
+    message = control.encode(control.Emulate(there.uid, session.secret, b'{"id":2,"rpc":{}}'))
+    here.on_control(message)
+    assert connection.take() == []
+    there.on_control(message)
+    assert len(connection.take()) == 1
+
+
+async def test_a_worker_that_does_not_live_is_told() -> None:
+    """As soon as this one has listened for long enough to know of all that do."""
+    clock = Clock()
+    node = make_node(clock=clock)
+    await node.start()
+    await node.emulate("unknown", "secret", b"{}")
+    clock.now += ANNOUNCE_SECONDS * FORGET_AFTER + 1
+    with pytest.raises(UnknownNodeError):
+        await node.emulate("unknown", "secret", b"{}")
+    node.on_control(control.encode(control.Announce("unknown", "b", "0", 0, 0, 0, 0)))
+    await node.emulate("unknown", "secret", b"{}")
+    clock.now += ANNOUNCE_SECONDS * FORGET_AFTER + 1
+    with pytest.raises(UnknownNodeError):
+        await node.emulate("unknown", "secret", b"{}")
     await node.stop()

@@ -6,7 +6,15 @@ import pytest
 from websockets.server import ServerProtocol
 from websockets.typing import Subprotocol
 
-from realtime_server.transports.dialect import SUBPROTOCOLS, Dialect, Encoding, dialect_of, select_subprotocol
+from realtime_server.transports.dialect import (
+    DIALECTS,
+    SUBPROTOCOLS,
+    Dialect,
+    Encoding,
+    connect_in,
+    dialect_of,
+    select_subprotocol,
+)
 
 PROTOBUF = Subprotocol("centrifuge-protobuf")
 JSON = Subprotocol("centrifuge-json")
@@ -28,11 +36,15 @@ JSON = Subprotocol("centrifuge-json")
         ("/connection/websocket?a=b&cf_ws_frame_ping_pong=true&format=protobuf", None,
          Dialect(Encoding.PROTOBUF, native_pings=True)),
         ("/connection/websocket?%ff=&&=", None, Dialect()),
+        ("/connection/uni_websocket", None, Dialect(unidirectional=True)),
+        ("/connection/uni_websocket?format=protobuf", PROTOBUF, Dialect(unidirectional=True)),
+        ("/connection/uni_websocket?cf_ws_frame_ping_pong=true", None, Dialect(native_pings=True, unidirectional=True)),
     ],
 )  # fmt: skip
 def test_by_subprotocol_and_url(path: str, subprotocol: Subprotocol | None, expected: Dialect) -> None:
     """The subprotocol counts for more; what is not known is JSON."""
     assert dialect_of(path, subprotocol) == expected
+    assert expected in DIALECTS
 
 
 @pytest.mark.parametrize(
@@ -42,3 +54,16 @@ def test_by_subprotocol_and_url(path: str, subprotocol: Subprotocol | None, expe
 def test_the_first_known_subprotocol_is_taken(offered: list[Subprotocol], selected: Subprotocol | None) -> None:
     """The client names them by its preference (RFC 6455, section 4.1)."""
     assert select_subprotocol(ServerProtocol(subprotocols=list(SUBPROTOCOLS)), offered) == selected
+
+
+@pytest.mark.parametrize(
+    ("path", "expected"),
+    [
+        ("/connection/uni_websocket", None),
+        ("/connection/uni_websocket?cf_connect=%7B%22token%22%3A%22t%22%7D", b'{"token":"t"}'),
+        ("/connection/uni_websocket?cf_connect=", None),
+    ],
+)
+def test_a_client_that_only_listens_may_connect_by_its_url(path: str, expected: bytes | None) -> None:
+    """Then it needs to send nothing at all."""
+    assert connect_in(path) == expected

@@ -1,0 +1,90 @@
+"""Certificates of servers, in files as Kubernetes mounts a Secret: a symbolic link that is swapped as a whole."""
+
+from __future__ import annotations
+
+import datetime
+import ipaddress
+import ssl
+from pathlib import Path
+
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.x509.oid import NameOID
+
+PEM = serialization.Encoding.PEM
+NAMES = x509.SubjectAlternativeName([x509.IPAddress(ipaddress.ip_address("127.0.0.1")), x509.DNSName("localhost")])
+
+
+class Mount:
+    """A folder with `tls.crt` and `tls.key` of 127.0.0.1, and the authority that clients trust."""
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+        self._authority_key = ec.generate_private_key(ec.SECP256R1())
+        self._authority = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "test authority")])
+        self._swaps = 0
+        constraints = x509.BasicConstraints(ca=True, path_length=None)
+        made = self._builder(self._authority, self._authority_key.public_key(), days=30)
+        usage = x509.KeyUsage(
+            digital_signature=True, key_cert_sign=True, crl_sign=True, content_commitment=False, key_encipherment=False,
+            data_encipherment=False, key_agreement=False, encipher_only=False, decipher_only=False,
+        )  # fmt: skip
+        made = made.add_extension(constraints, critical=True).add_extension(usage, critical=True)
+        folder.mkdir(exist_ok=True)
+        (folder / "ca.crt").write_bytes(made.sign(self._authority_key, hashes.SHA256()).public_bytes(PEM))
+        for name in ("tls.crt", "tls.key"):
+            (folder / name).symlink_to(Path("..data") / name)
+
+    @property
+    def certificate(self) -> Path:
+        """The file with the certificate."""
+        return self._folder / "tls.crt"
+
+    @property
+    def key(self) -> Path:
+        """The file with its key."""
+        return self._folder / "tls.key"
+
+    def issue(self, days: int = 1, password: bytes | None = None) -> int:
+        """Mount a new certificate that ends in so many days, its key under a password if one is given; its number."""
+        key = ec.generate_private_key(ec.SECP256R1())
+        encryption = serialization.BestAvailableEncryption(password) if password else serialization.NoEncryption()
+        name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "server")])
+        made = self._builder(name, key.public_key(), days).add_extension(NAMES, critical=False)
+        certificate = made.sign(self._authority_key, hashes.SHA256())
+        self.put(
+            certificate.public_bytes(PEM),
+            key.private_bytes(PEM, serialization.PrivateFormat.PKCS8, encryption),
+        )
+        return certificate.serial_number
+
+    def put(self, certificate: bytes, key: bytes) -> None:
+        """Mount any content, by one rename as kubelet does."""
+        self._swaps += 1
+        version = self._folder / f"..{self._swaps}"
+        version.mkdir()
+        (version / "tls.crt").write_bytes(certificate)
+        (version / "tls.key").write_bytes(key)
+        link = self._folder / "..data_tmp"
+        link.symlink_to(version.name)
+        link.rename(self._folder / "..data")
+
+    def client(self) -> ssl.SSLContext:
+        """What clients trust."""
+        return ssl.create_default_context(cafile=str(self._folder / "ca.crt"))
+
+    def _builder(self, name: x509.Name, key: ec.EllipticCurvePublicKey, days: int) -> x509.CertificateBuilder:
+        now = datetime.datetime.now(datetime.UTC).replace(microsecond=0)
+        issuer = self._authority_key.public_key()
+        return (
+            x509.CertificateBuilder()
+            .subject_name(name)
+            .issuer_name(self._authority)
+            .public_key(key)
+            .serial_number(x509.random_serial_number())
+            .not_valid_before(now - datetime.timedelta(days=2))
+            .not_valid_after(now + datetime.timedelta(days=days))
+            .add_extension(x509.SubjectKeyIdentifier.from_public_key(key), critical=False)
+            .add_extension(x509.AuthorityKeyIdentifier.from_issuer_public_key(issuer), critical=False)
+        )

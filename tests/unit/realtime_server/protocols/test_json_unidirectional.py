@@ -1,0 +1,87 @@
+"""The unidirectional protocol: one request in, pushes without an envelope out."""
+
+from __future__ import annotations
+
+import msgspec
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from realtime_server import codes
+from realtime_server.core.commands import Command, ConnectRequest, ConnectResult, SubscribeRequest, SubscribeResult
+from realtime_server.core.publication import content_of
+from realtime_server.core.pushes import DisconnectPush, MessagePush, Push, SubscribePush, UnsubscribePush
+from realtime_server.protocols.centrifuge.json_unidirectional import COMMAND, UnidirectionalJsonWire, decode_connect
+
+WIRE = UnidirectionalJsonWire(lambda message: message)
+
+
+@pytest.mark.parametrize(
+    ("message", "expected"),
+    [
+        (b"", ConnectRequest()),
+        (b" {}\n", ConnectRequest()),
+        (b'{"token":"t","name":"a"}', ConnectRequest(token="t", name="a")),
+        (
+            b'{"subs":{"chat:a":{"recover":true,"offset":3,"epoch":"e"}}}',
+            ConnectRequest(subs={"chat:a": SubscribeRequest(recover=True, offset=3, epoch="e")}),
+        ),
+    ],
+)
+def test_the_message_of_a_client_is_its_connect_request(message: bytes, expected: ConnectRequest) -> None:
+    """Without a command around it; a client that has nothing to say sends nothing."""
+    assert decode_connect(message) == (Command(COMMAND, connect=expected),)
+
+
+@pytest.mark.parametrize("message", [b"[]", b"null", b"{", b'{"token":1}', b'{"token":"\xff"}', b"[" * 100_000])
+def test_what_is_none_is_malformed(message: bytes) -> None:
+    """Never an exception."""
+    assert decode_connect(message) is None
+
+
+@given(st.binary(max_size=200))
+def test_no_bytes_break_it(message: bytes) -> None:
+    """One command, or None."""
+    found = decode_connect(message)
+    assert found is None or len(found) == 1
+
+
+def test_the_answer_to_connect_is_a_push() -> None:
+    """With the positions of its channels; no id, for there was no command."""
+    position = SubscribeResult(recoverable=True, epoch="e", offset=7)
+    result = ConnectResult(client="c", version="1", ping=25, pong=False, subs={"chat:a": position})
+    assert msgspec.json.decode(WIRE.reply(COMMAND, result)) == {
+        "connect": {
+            "client": "c",
+            "version": "1",
+            "ping": 25,
+            "pong": False,
+            "subs": {"chat:a": {"recoverable": True, "epoch": "e", "offset": 7}},
+        }
+    }
+
+
+def test_publications_stand_alone() -> None:
+    """Channel and publication, as the reference server sends them."""
+    content = content_of(b'{"a":1}')
+    assert WIRE.publication("chat:a", content, 3) == b'{"channel":"chat:a","pub":{"data":{"a":1},"offset":3}}'
+    assert WIRE.ping() == b"{}"
+
+
+@pytest.mark.parametrize(
+    ("channel", "push", "expected"),
+    [
+        ("", DisconnectPush(3, "r", reconnect=True), {"disconnect": {"code": 3, "reason": "r", "reconnect": True}}),
+        ("a", UnsubscribePush(2000, "u"), {"channel": "a", "unsubscribe": {"code": 2000, "reason": "u"}}),
+        ("a", SubscribePush(), {"channel": "a", "subscribe": {}}),
+        ("", MessagePush(msgspec.Raw(b'"m"')), {"message": {"data": "m"}}),
+    ],
+)
+def test_every_push_stands_alone(channel: str, push: Push, expected: dict[str, object]) -> None:
+    """Without the field `push` around it."""
+    assert msgspec.json.decode(WIRE.push(channel, push)) == expected
+
+
+def test_an_error_is_shown_as_one() -> None:
+    """For completeness: a session disconnects its client instead."""
+    assert WIRE.error(COMMAND, codes.LIMIT_EXCEEDED) == b'{"error":{"code":106,"message":"limit exceeded"}}'

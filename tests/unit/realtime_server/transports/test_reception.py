@@ -1,0 +1,61 @@
+"""What the first bytes of a client say: a WebSocket, another request, or nothing yet."""
+
+from __future__ import annotations
+
+from typing import cast
+
+import pytest
+
+from realtime_server.transports.http_server import HEAD_BYTES, HttpServer
+from realtime_server.transports.reception import Reception
+from realtime_server.transports.sockets import Sockets
+
+
+class Paths:
+    """The paths of an HTTP server, and nothing else of it."""
+
+    paths = frozenset({b"/", b"/connection/sse", b"/emulation"})
+
+
+RECEPTION = Reception(Sockets(1), cast("HttpServer", Paths()))
+END = b" HTTP/1.1\r\nHost: a\r\n\r\n"
+
+
+@pytest.mark.parametrize(
+    ("data", "wants_http"),
+    [
+        (b"GET /connection/websocket HTTP/1.1\r\n", False),
+        (b"GET /connection/websocket", False),
+        (b"GET /connection/sse" + END, True),
+        (b"POST /emulation" + END + b"{}", True),
+        (b"OPTIONS /emulation" + END, True),
+        (b"GET /connection/sse?cf_connect=a" + END, True),
+        (b"GET /" + END, True),
+        (b"GET /?channel=a" + END, True),
+        (b"GET /other" + END, False),
+        (b"GET /connection/sse/below" + END, False),
+        (b"GET //" + END, False),
+        (b"get /" + END, False),
+        (b"\x16\x03\x01", False),
+        (b"PRI * HTTP/2.0\r\n\r\n", False),
+        (b"", None),
+        (b"POST", None),
+        (b"POST /emu", None),
+        (b"POST /emulation HTTP/1.1\r\nHost: a\r\n", None),
+        (b"POST /emulation?" + b"a" * 100, None),
+        (b"POST /emulation?" + b"a" * 10_000, False),
+        (b"POST /emulation?" + b"a" * 10_000 + END, False),
+        (b"POST /emulation HTTP/1.1\r\nCookie: " + b"a" * HEAD_BYTES + b"\r\n\r\n", False),
+        (b"POST /" + b"a" * 100, False),
+    ],
+)
+def test_sorting(data: bytes, wants_http: bool | None) -> None:
+    """A request for an endpoint of HTTP goes there when its head is whole; what is broken or too long never does."""
+    assert RECEPTION.wants_http(data) is wants_http
+
+
+def test_byte_by_byte_it_comes_out_the_same() -> None:
+    """Undecided until it is decided."""
+    request = b"POST /emulation" + END
+    verdicts = [RECEPTION.wants_http(request[:size]) for size in range(len(request) + 1)]
+    assert verdicts == [None] * len(request) + [True]

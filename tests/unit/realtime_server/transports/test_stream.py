@@ -1,0 +1,140 @@
+"""A connection that is the body of a response: its order, its bound, and its end."""
+
+from __future__ import annotations
+
+import asyncio
+from dataclasses import dataclass, field
+from typing import cast
+
+from realtime_server import codes
+from realtime_server.protocols.centrifuge.json_codec import JsonWire
+from realtime_server.transports.http_stream import frame_line
+from realtime_server.transports.stream import StreamConnection, chunk
+from tests.kit.server_doubles import make_node
+
+WIRE = JsonWire(lambda message: message + b"\n")
+
+
+@dataclass
+class Transport:
+    """Keeps what is written; `unsent` is what the kernel has not taken."""
+
+    written: list[bytes] = field(default_factory=list)
+    unsent: int = 0
+
+    def write(self, data: bytes) -> None:
+        """Keep it."""
+        self.written.append(data)
+
+    def get_write_buffer_size(self) -> int:
+        """Return `unsent`."""
+        return self.unsent
+
+
+def make(outbox_bytes: int = 1000) -> tuple[StreamConnection, Transport]:
+    """A connection with a session, not open yet."""
+    node = make_node()
+    stream = StreamConnection(WIRE, node.counters, outbox_bytes, asyncio.get_running_loop())
+    stream.session = node.accept(stream, WIRE)
+    return stream, Transport()
+
+
+def opened(stream: StreamConnection, transport: Transport) -> None:
+    """Write the head of the response."""
+    stream.open(cast("asyncio.Transport", transport))
+
+
+async def turn() -> None:
+    """Let the loop go round."""
+    await asyncio.sleep(0)
+
+
+def test_a_chunk_is_its_size_in_hexadecimal_and_its_data() -> None:
+    """RFC 9112, section 7.1."""
+    assert chunk(b"a" * 26) == b"1a\r\n" + b"a" * 26 + b"\r\n"
+    assert frame_line(b"{}") == b"3\r\n{}\n\r\n"
+
+
+async def test_what_is_written_before_the_head_waits() -> None:
+    """And goes out with it, in one write."""
+    stream, transport = make()
+    stream.write(b"a")
+    stream.write(b"b")
+    await turn()
+    assert stream.decided.is_set()
+    opened(stream, transport)
+    assert transport.written == [b"ab"]
+
+
+async def test_writes_of_one_turn_are_joined() -> None:
+    """One system call for all."""
+    stream, transport = make()
+    opened(stream, transport)
+    stream.write(b"a")
+    stream.write(b"b")
+    assert transport.written == []
+    await turn()
+    assert transport.written == [b"ab"]
+
+
+async def test_the_code_is_the_last_thing_that_is_sent() -> None:
+    """After what waits, and nothing after it."""
+    stream, transport = make()
+    opened(stream, transport)
+    stream.write(b"a")
+    stream.close(codes.FORCE_RECONNECT)
+    stream.write(b"b")
+    stream.close(codes.SHUTDOWN)
+    await turn()
+    push = b'{"push":{"disconnect":{"code":3011,"reason":"force reconnect","reconnect":true}}}\n'
+    assert transport.written == [b"a" + push]
+    assert stream.ended.is_set()
+
+
+async def test_sent_away_before_anything_was_said() -> None:
+    """The refusal is kept for whoever answers with a status; whoever opens the stream sends the code."""
+    stream, transport = make()
+    stream.close(codes.INVALID_TOKEN)
+    assert stream.refusal == codes.INVALID_TOKEN
+    opened(stream, transport)
+    assert b'"code":3500' in transport.written[0]
+
+
+async def test_a_client_that_does_not_read_is_disconnected() -> None:
+    """3008 above the outbox's bound; what waited is dropped, and it happens in a later turn."""
+    stream, transport = make(outbox_bytes=100)
+    opened(stream, transport)
+    stream.write(b"a" * 60)
+    transport.unsent = 60
+    stream.write(b"b" * 60)
+    assert not stream.ended.is_set()
+    await turn()
+    await turn()
+    assert stream.session is not None
+    assert stream.session.node.counters.disconnects == {codes.SLOW.code: 1}
+    assert b'"code":3008' in transport.written[-1]
+    assert not any(b"b" * 60 in data for data in transport.written)
+    assert stream.session.node.counters.outbox_bytes == 0
+
+
+async def test_congestion_is_told_and_its_end() -> None:
+    """As the session wants to know it for slow consumers."""
+    stream, _ = make()
+    stream.on_full()
+    assert stream.congested
+    stream.on_drained()
+    assert not stream.congested
+
+
+async def test_a_lost_socket_ends_the_session() -> None:
+    """Counted as a client that went by itself."""
+    stream, transport = make()
+    opened(stream, transport)
+    stream.write(b"a")
+    stream.on_lost()
+    await turn()
+    assert stream.ended.is_set()
+    assert stream.session is not None
+    assert stream.session.closed
+    assert stream.session.node.counters.disconnects == {3000: 1}
+    assert transport.written == []

@@ -1,0 +1,68 @@
+"""The certificate: read again when its files change, kept when they are broken."""
+
+from __future__ import annotations
+
+import time
+from pathlib import Path
+
+import pytest
+import structlog
+
+from realtime_server.transports.tls import Certificate, CertificateError, TlsSettings
+from tests.kit.certificates import Mount
+
+
+def mounted(folder: Path) -> tuple[Mount, Certificate]:
+    """A certificate in files, and what the server makes of it."""
+    mount = Mount(folder)
+    mount.issue()
+    return mount, Certificate(TlsSettings(mount.certificate, mount.key))
+
+
+def test_nothing_is_read_again_while_nothing_changes(tmp_path: Path) -> None:
+    """The context stays the same."""
+    _, certificate = mounted(tmp_path)
+    context = certificate.context
+    assert not certificate.refresh()
+    assert certificate.context is context
+
+
+def test_a_swapped_link_is_a_new_certificate(tmp_path: Path) -> None:
+    """As kubelet changes the files of a Secret; its end is told."""
+    mount, certificate = mounted(tmp_path)
+    before = certificate.context
+    mount.issue(days=7)
+    assert certificate.refresh()
+    assert certificate.context is not before
+    assert certificate.expires_at == pytest.approx(time.time() + 7 * 86400, abs=60)
+
+
+@pytest.mark.parametrize("broken", ["certificate", "key", "mismatch", "password", "gone"])
+def test_one_that_cannot_be_used_is_told_once_and_left(tmp_path: Path, broken: str) -> None:
+    """And the next good one is taken."""
+    mount, certificate = mounted(tmp_path)
+    before, chain, key = certificate.context, mount.certificate.read_bytes(), mount.key.read_bytes()
+    if broken == "gone":
+        mount.key.unlink()
+    else:
+        mount.issue(password=b"secret" if broken == "password" else None)
+    if broken in ("certificate", "key", "mismatch"):
+        mount.put(
+            {"certificate": b"nonsense", "mismatch": mount.certificate.read_bytes()}.get(broken, chain),
+            b"nonsense" if broken == "key" else key,
+        )
+    with structlog.testing.capture_logs() as logs:
+        assert not certificate.refresh()
+        assert not certificate.refresh()
+    assert [entry["log_level"] for entry in logs] == ["error"]
+    assert certificate.context is before
+    if broken == "gone":
+        mount.key.symlink_to("..data/tls.key")
+    mount.issue()
+    assert certificate.refresh()
+
+
+def test_a_server_does_not_start_without_one(tmp_path: Path) -> None:
+    """The file is named."""
+    with pytest.raises(CertificateError, match=r"missing\.crt"):
+        Certificate(TlsSettings(tmp_path / "missing.crt", tmp_path / "missing.key"))
