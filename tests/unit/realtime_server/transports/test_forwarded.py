@@ -87,4 +87,5 @@ def test_a_client_cannot_choose_its_address(lie: str, real: str, header: HeaderN
 def test_no_text_breaks_the_readers(values: list[str]) -> None:
     """Addresses, or None."""
     for found in (*x_forwarded_for(values), *forwarded(values)):
-        assert found is None or ipaddress.ip_address(found)
+        if found is not None:
+            ipaddress.ip_address(found)
