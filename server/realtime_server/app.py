@@ -266,6 +266,7 @@ def client_port_settings(settings: Settings) -> ClientPortSettings:
         proxy_protocol=listen.proxy_protocol,
         tls=tls_settings(listen),
         development=settings.development,
+        visible_headers=settings.hooks.forward_headers,
     )
 
 

@@ -64,9 +64,8 @@ class TellChannels(msgspec.Struct, tag="tell-channels", frozen=True):
 
 
 class Emulate(msgspec.Struct, tag="emulate", frozen=True):
-    """Commands of a client whose connection, of a worker `node`, carries only what it receives."""
+    """Commands of a client whose connection, of the worker that gets this, carries only what it receives."""
 
-    node: str
     session: str
     data: bytes
 

@@ -181,15 +181,16 @@ class Node:
         Nothing happens when the worker has no such session any more: its client sees its stream end. Raises
         UnknownNodeError for a worker that does not live, and BackplaneError.
         """
-        request = control.Emulate(node, session, data)
+        request = control.Emulate(session, data)
         if node == self.uid:
-            self._take_emulated(request)
+            self.take_emulated(request)
         elif self._may_live(node):
-            await self.broker.publish_control(control.encode(request))
+            await self.broker.publish_control(control.encode(request), node)
         else:
             raise UnknownNodeError(node)
 
-    def _take_emulated(self, request: control.Emulate) -> None:
+    def take_emulated(self, request: control.Emulate) -> None:
+        """Take commands of a client whose connection carries only what it receives; unknown sessions are ignored."""
         session = self._emulated.get(request.session)
         if session is not None:
             self.counters.messages_received += 1

@@ -41,6 +41,8 @@ class Orders:
             case control.Refresh():
                 for session in self._sessions(order.user, order.client):
                     _refresh(session, order)
+            case control.Emulate():
+                self._node.take_emulated(order)
             case control.AskChannels():
                 self._tell_channels(order)
             case control.TellChannels():

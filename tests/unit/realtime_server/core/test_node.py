@@ -316,15 +316,17 @@ async def test_a_session_that_is_gone_takes_nothing() -> None:
 
 
 async def test_commands_for_another_worker_go_to_it() -> None:
-    """Through the backplane; others ignore them."""
-    here, there = make_node(), make_node()
+    """Through the backplane, addressed to it."""
+    clock = Clock()
+    broker = MemoryBroker(clock=clock)
+    here, there = make_node(broker, clock=clock), make_node(broker, clock=clock)
+    await there.start()
     session, connection = emulated(there)
     connection.take()
-    message = control.encode(control.Emulate(there.uid, session.secret, b'{"id":2,"rpc":{}}'))
-    here.on_control(message)
-    assert connection.take() == []
-    there.on_control(message)
+    await here.emulate(there.uid, session.secret, b'{"id":2,"rpc":{}}')
+    await settle()
     assert len(connection.take()) == 1
+    await there.stop()
 
 
 async def test_a_worker_that_does_not_live_is_told() -> None:

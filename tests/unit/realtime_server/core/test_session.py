@@ -406,8 +406,6 @@ STRICT = Namespaces(
 async def test_namespaces_say_what_clients_may_do(
     user: str, command: dict[str, dict[str, str]], *, allowed: bool
 ) -> None:
-    user: str, command: dict[str, dict[str, str]], *, allowed: bool
-) -> None:
     """Everything else is 103."""
     node = make_node(namespaces=STRICT)
     await node.start()
