@@ -68,6 +68,8 @@ class Limits(Model):
 
     connections: Annotated[int, Field(ge=1, le=1_000_000)] = 10_000
     """Connections of one server (pod), divided over its workers. Above, a handshake is refused with HTTP 503."""
+    handshakes: Annotated[int, Field(ge=1, le=1_000_000)] = 10_000
+    """Sockets of one server that are no connection: still in the handshake, or in an HTTP request."""
     connects_per_second: Annotated[int, Field(ge=0, le=1_000_000)] = 0
     """Clients that one server lets in per second, those that resume first. Above: error 111, SDKs retry. 0: all."""
     connections_per_user: Annotated[int, Field(ge=0, le=1_000_000)] = 0

@@ -67,6 +67,7 @@ def server_config(cluster: RealtimeCluster) -> JsonObject:
 def _limits(limits: Limits) -> JsonObject:
     return {
         "connections": limits.connections,
+        "handshakes": limits.handshakes,
         "connects_per_second": limits.connects_per_second,
         "connections_per_user": limits.connections_per_user,
         "channels_per_connection": limits.channels_per_connection,

@@ -30,9 +30,7 @@ class Orders:
         order = control.decode(message)
         match order:
             case control.Disconnect():
-                for session in self._sessions(order.user, order.client):
-                    if session.client not in order.spared:
-                        session.disconnect(DisconnectCode(order.code, order.reason))
+                self._disconnect(order)
             case control.Unsubscribe():
                 for session in self._sessions(order.user, order.client):
                     session.end_subscription(order.channel, codes.UNSUBSCRIBED)
@@ -52,6 +50,11 @@ class Orders:
 
     def _sessions(self, user: str, client: str) -> Iterable[Session]:
         return self._node.sessions_of(user, client)
+
+    def _disconnect(self, order: control.Disconnect) -> None:
+        for session in self._sessions(order.user, order.client):
+            if session.client not in order.spared:
+                session.disconnect(DisconnectCode(order.code, order.reason))
 
     def _subscribe(self, order: control.Subscribe) -> None:
         grant = Grant(info=order.info, data=order.data, expires_at=order.expires_at)
