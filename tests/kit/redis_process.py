@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import contextlib
+import itertools
+import os
 import shutil
 import signal
 import socket
@@ -22,12 +24,28 @@ from tests.kit.redis_answer import Answer, ask
 START_SECONDS = 10
 
 
+FIRST_PORT, PORTS = 10_000, 2_000
+"""Ports that tests give out, a part for each test process: below those that the kernel gives to whoever connects, and
+10,000 above them there is room for the second port that each node of a Redis Cluster has."""
+
+
+def _ports() -> Iterator[int]:
+    """The ports of this process, over and over, from a place of its own on."""
+    part = int(os.environ.get("PYTEST_XDIST_WORKER", "gw4").removeprefix("gw")) % 5
+    for number in itertools.count(os.getpid()):
+        yield FIRST_PORT + part * PORTS + number % PORTS
+
+
+_next_port = _ports()
+
+
 def free_port() -> int:
-    """Return a TCP port on 127.0.0.1 that was free a moment ago."""
-    with socket.socket() as listener:
-        listener.bind(("127.0.0.1", 0))
-        port: int = listener.getsockname()[1]
-        return port
+    """Return a TCP port on 127.0.0.1 that was free a moment ago, and that was not given out lately."""
+    for port in itertools.islice(_next_port, PORTS):
+        with socket.socket() as listener, contextlib.suppress(OSError):
+            listener.bind(("127.0.0.1", port))
+            return port
+    raise RuntimeError("no TCP port is free")
 
 
 def wait_until(condition: Callable[[], bool], what: str, within: float, *, every: float = 0.05) -> None:
