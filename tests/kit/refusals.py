@@ -177,6 +177,16 @@ REFUSALS = (
         DROPS,
         {"namespaces": [{"name": "chat", "delta": True, "slowConsumer": "dropOldest"}]},
     ),
+    Refusal(
+        "spec.namespaces[0].subscribe",
+        'supported values: "anyone", "authenticated", "token"',
+        {"namespaces": [{"name": "chat", "subscribe": "subscribers"}]},
+    ),
+    Refusal(
+        "spec.namespaces[0].historyFor",
+        'supported values: "nobody", "subscribers", "anyone"',
+        {"namespaces": [{"name": "chat", "historyFor": "authenticated"}]},
+    ),
     Refusal("spec.namespaces[0].history.ttl", DURATION, {"namespaces": [{"name": "chat", "history": {"ttl": "1d"}}]}),
     Refusal(
         "spec.namespaces[0].history.size",

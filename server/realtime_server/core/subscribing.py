@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from realtime_server import codes
@@ -15,7 +16,7 @@ from realtime_server.core.commands import (
 from realtime_server.core.grant import PLAIN, Grant
 from realtime_server.core.hooks import RENEW_AGAIN_SECONDS, DisconnectRequestedError, Hook, Refreshed
 from realtime_server.core.join import Wanted
-from realtime_server.core.permissions import may_subscribe
+from realtime_server.core.permissions import may_see_presence, may_subscribe
 from realtime_server.core.ports import CommandError
 from realtime_server.core.publication import content_in
 from realtime_server.core.pushes import SubscribePush
@@ -32,7 +33,7 @@ async def subscribe(session: Session, command: int, request: SubscribeRequest) -
     """
     if request.type:
         raise CommandError(codes.NOT_AVAILABLE)
-    session.node.hub.require(request.channel)
+    options = session.node.hub.require(request.channel)
     if request.channel in session.subscriptions:
         raise CommandError(codes.ALREADY_SUBSCRIBED)
     if len(session.subscriptions) >= session.node.limits.channels_per_connection:
@@ -40,7 +41,11 @@ async def subscribe(session: Session, command: int, request: SubscribeRequest) -
     grant = await granted(session, request)
     if session.closed:
         return
-    join = await session.node.hub.join(session, request.channel, Wanted.by_client(request, grant))
+    wanted = Wanted.by_client(request, grant)
+    claims = session.claims
+    if claims is None or not may_see_presence(claims, request.channel, options, subscribed=True):
+        wanted = replace(wanted, watches=False)  # who may not ask who is there is not told who comes
+    join = await session.node.hub.join(session, request.channel, wanted)
     session.reply(command, join.result)
     join.complete()
 
