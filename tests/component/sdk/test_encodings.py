@@ -67,8 +67,8 @@ async def closed_with(client: ClientConnection) -> int:
 
 async def test_all_sdks_share_a_channel(shared_server: ServerProcess, room: Channel) -> None:
     """Whoever publishes: everybody sees the same JSON with the same offset."""
-    groups = [sdk(shared_server.url, channels=[room]) for sdk in SDKS]
-    async with groups[0], groups[1], groups[2], groups[3]:
+    async with contextlib.AsyncExitStack() as stack:
+        groups = [await stack.enter_async_context(sdk(shared_server.url, channels=[room])) for sdk in SDKS]
         for group in groups:
             await all_subscribed(group)
         for number, group in enumerate(groups):
