@@ -267,6 +267,7 @@ def client_port_settings(settings: Settings) -> ClientPortSettings:
         tls=tls_settings(listen),
         development=settings.development,
         visible_headers=settings.hooks.forward_headers,
+        compression_threshold=settings.compression.threshold_bytes if settings.compression.enabled else None,
     )
 
 

@@ -80,6 +80,13 @@ class Heartbeat(Model):
     timeout_seconds: Seconds = 8
 
 
+class Compression(Model):
+    """Compression of WebSocket messages of at least `threshold_bytes`, for clients that offer it (RFC 7692)."""
+
+    enabled: bool = False
+    threshold_bytes: Annotated[int, Field(ge=0)] = 1024
+
+
 class Limits(Model):
     """What is accepted. 0 connects per second or connections per user: no limit.
 
@@ -353,6 +360,7 @@ class Settings(Model):
     development: bool = False
     listen: Listen = Listen()
     heartbeat: Heartbeat = Heartbeat()
+    compression: Compression = Compression()
     limits: Limits = Limits()
     origins: tuple[str, ...] = ()
     namespaces: tuple[Namespace, ...] = ()

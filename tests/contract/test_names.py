@@ -17,7 +17,7 @@ from realtime_operator.api.v1alpha1_server import Token
 from realtime_operator.builders.config_map import server_config
 from realtime_operator.builders.replica_set import build_replica_set
 from realtime_server import settings
-from realtime_server.settings import EventHook, JsonWebKeys, RequestHook, Settings, TokenKeyFile
+from realtime_server.settings import Compression, EventHook, JsonWebKeys, RequestHook, Settings, TokenKeyFile
 from tests.kit.document import object_at, objects_at
 from tests.kit.manifests import SETTINGS, cluster_of
 
@@ -26,6 +26,7 @@ EVERYTHING: JsonObject = {
     "server": {
         "workers": 64,
         "heartbeat": {"interval": "720h", "timeout": "1s"},
+        "compression": {"enabled": True, "threshold": "1Gi"},
         "limits": {
             "connections": 1,
             "channelsPerConnection": 1,
@@ -91,10 +92,11 @@ def test_variables_agree() -> None:
 def test_an_empty_spec_is_the_servers_own_default() -> None:
     """Limits, heartbeat and drain: the two documents name the same numbers."""
     own, default = settings_of({}), Settings()
-    assert (own.workers, own.listen, own.heartbeat, own.limits, own.drain) == (
+    assert (own.workers, own.listen, own.heartbeat, own.compression, own.limits, own.drain) == (
         default.workers,
         default.listen,
         default.heartbeat,
+        default.compression,
         default.limits,
         default.drain,
     )
@@ -105,6 +107,7 @@ def test_every_field_of_the_spec_reaches_the_server() -> None:
     """Under the server's own names, with its own units."""
     read = settings_of(EVERYTHING)
     assert (read.workers, read.heartbeat.interval_seconds, read.limits.outbox_bytes) == (64, 2592000, 1 << 30)
+    assert read.compression == Compression(enabled=True, threshold_bytes=1 << 30)
     assert [namespace.name for namespace in read.namespaces] == ["default", "A_b.c-1", "n" * 63]
     assert read.namespaces[1].history is not None
     assert (read.auth.issuer, read.auth.audience) == ("a", ("b", "c"))
@@ -172,13 +175,15 @@ def test_what_the_spec_accepts_the_server_accepts(
     assert settings_of(spec).workers == workers
 
 
-@pytest.mark.parametrize("part", ["limits", "heartbeat"])
+@pytest.mark.parametrize("part", ["limits", "heartbeat", "compression"])
 def test_no_setting_of_the_server_is_forgotten(part: str) -> None:
     """A new limit of the server becomes a field of the spec in the same change, or this fails."""
-    assert set(object_at(server_config(cluster_of()), part)) == set(type(getattr(Settings(), part)).model_fields)
+    assert set(object_at(server_config(cluster_of(EVERYTHING)), part)) == set(
+        type(getattr(Settings(), part)).model_fields
+    )
 
 
 def test_every_part_of_the_spec_that_servers_read_is_known() -> None:
     """The top level of the server's file; what is for developers has no place in a cluster."""
-    assert set(server_config(cluster_of())) == set(Settings.model_fields) - {"development"}
+    assert set(server_config(cluster_of(EVERYTHING))) == set(Settings.model_fields) - {"development"}
     assert {"server", "namespaces", "auth", "api", "backplane"} <= set(RealtimeClusterSpec.model_fields)

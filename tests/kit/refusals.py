@@ -114,6 +114,7 @@ REFUSALS = (
         "timeout must be shorter than interval: a ping has to be answered before the next one is sent",
         {"server": {"heartbeat": {"interval": "5s"}}},
     ),
+    Refusal("spec.server.compression.threshold", SIZE, {"server": {"compression": {"threshold": 100}}}),
     Refusal("spec.server.limits.messageBytes", SIZE, {"server": {"limits": {"messageBytes": "64KB"}}}),
     Refusal("spec.server.limits.messageBytes", SIZE, {"server": {"limits": {"messageBytes": 1000}}}),
     Refusal("spec.server.limits.outboxBytes", SIZE, {"server": {"limits": {"outboxBytes": "2Gi"}}}),

@@ -63,6 +63,20 @@ class Heartbeat(Model):
         return duration.seconds(self.timeout)
 
 
+class Compression(Model):
+    """Compression of WebSocket messages (permessage-deflate, RFC 7692), for clients that offer it."""
+
+    enabled: bool = False
+    """Compress each publication, once for all its subscribers. Saves bytes, costs CPU time of servers and clients."""
+    threshold: Size = "1Ki"
+    """Messages of at least so many bytes are compressed (a quantity), if that makes them smaller."""
+
+    @property
+    def threshold_bytes(self) -> int:
+        """`threshold` as a number."""
+        return quantity.whole(self.threshold)
+
+
 class Limits(Model):
     """What one server accepts."""
 
@@ -110,6 +124,8 @@ class Server(Model):
     """Processes in one server; about one for each CPU core that a pod may use."""
     heartbeat: Heartbeat = Heartbeat()
     """Pings to clients."""
+    compression: Compression = Compression()
+    """Compression of WebSocket messages."""
     limits: Limits = Limits()
     """Limits of a server and of a connection."""
     origins: Annotated[tuple[Text, ...], Field(max_length=64), SET] = ()

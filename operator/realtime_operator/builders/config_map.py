@@ -8,7 +8,15 @@ from collections.abc import Sequence
 from realtime_operator import naming
 from realtime_operator.api.base import JsonObject, JsonValue
 from realtime_operator.api.v1alpha1 import RealtimeCluster
-from realtime_operator.api.v1alpha1_server import Authentication, JsonWebKeys, Limits, Namespace, SecretReference, Token
+from realtime_operator.api.v1alpha1_server import (
+    Authentication,
+    Compression,
+    JsonWebKeys,
+    Limits,
+    Namespace,
+    SecretReference,
+    Token,
+)
 from realtime_operator.builders.hooks import hooks_config
 from realtime_operator.builders.manifest import metadata, sealed
 from realtime_operator.builders.redis_service import redis_address
@@ -52,6 +60,7 @@ def server_config(cluster: RealtimeCluster) -> JsonObject:
             "interval_seconds": server.heartbeat.interval_seconds,
             "timeout_seconds": server.heartbeat.timeout_seconds,
         },
+        **_compression(server.compression),
         "limits": _limits(server.limits),
         "origins": [*server.origins],
         "namespaces": [_namespace(namespace) for namespace in cluster.spec.namespaces],
@@ -62,6 +71,13 @@ def server_config(cluster: RealtimeCluster) -> JsonObject:
         "backplane": {"redis": _redis(cluster), "prefix": f"{cluster.metadata.namespace}.{cluster.metadata.name}"},
         "drain": {"timeout_seconds": drain.timeout_seconds, "settle_seconds": drain.settle_seconds},
     }
+
+
+def _compression(compression: Compression) -> JsonObject:
+    """Nothing where there is none: servers of earlier releases do not know it."""
+    if not compression.enabled:
+        return {}
+    return {"compression": {"enabled": True, "threshold_bytes": compression.threshold_bytes}}
 
 
 def _limits(limits: Limits) -> JsonObject:

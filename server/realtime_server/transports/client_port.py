@@ -18,6 +18,7 @@ from realtime_server.protocols.centrifuge.json_unidirectional import Unidirectio
 from realtime_server.protocols.centrifuge.protobuf_codec import ProtobufWire
 from realtime_server.transports import development_page, emulation, http_stream, sse
 from realtime_server.transports.acceptor import Acceptor, AcceptorSettings
+from realtime_server.transports.compression import Deflater, Negotiation
 from realtime_server.transports.dialect import DIALECTS, Dialect, Encoding
 from realtime_server.transports.emulation import EmulationEndpoint
 from realtime_server.transports.forwarded import NO_PROXIES, TrustedProxies
@@ -55,6 +56,8 @@ class ClientPortSettings:
     """Whether browsers are shown a page at `/`."""
     visible_headers: tuple[str, ...] = ()
     """Headers of a client's request that the backend is shown, in lower case."""
+    compression_threshold: int | None = None
+    """Messages of so many bytes are compressed for the WebSocket clients that want it; None: none are."""
 
 
 class ClientPort:
@@ -64,7 +67,7 @@ class ClientPort:
         self._node = node
         self._settings = settings
         self._loop = asyncio.get_running_loop()
-        self._wires = {dialect: wire_of(dialect) for dialect in DIALECTS}
+        self._wires = {dialect: wire_of(dialect, settings.compression_threshold) for dialect in DIALECTS}
         self._acceptors: list[Acceptor] = []
         self.sockets = Sockets(settings.max_connections + settings.max_handshakes)
         self.certificate = Certificate(settings.tls) if settings.tls is not None else None
@@ -89,6 +92,7 @@ class ClientPort:
             outbox_bytes=settings.outbox_bytes,
             handshake_seconds=settings.handshake_seconds,
             origins=settings.origins,
+            extensions=() if settings.compression_threshold is None else (Negotiation(),),
         )
 
     async def accept(self, bound: socket.socket) -> Callable[[], Awaitable[None]]:
@@ -166,11 +170,15 @@ class ClientPort:
         return StreamEndpoint(self._node, kind, limits, self._loop)
 
 
-def wire_of(dialect: Dialect) -> Wire:
+def wire_of(dialect: Dialect, compression_threshold: int | None = None) -> Wire:
     """What a WebSocket client of this dialect is spoken to with."""
     ping = PING if dialect.native_pings else None
+    text, binary = frame_text, frame_binary
+    if dialect.compressed and compression_threshold is not None:
+        deflater = Deflater(compression_threshold)
+        text, binary = deflater.frame_text, deflater.frame_binary
     if dialect.unidirectional:
-        return UnidirectionalJsonWire(frame_text, native_ping=ping)
+        return UnidirectionalJsonWire(text, native_ping=ping)
     if dialect.encoding is Encoding.PROTOBUF:
-        return ProtobufWire(frame_binary, native_ping=ping)
-    return JsonWire(frame_text, native_ping=ping)
+        return ProtobufWire(binary, native_ping=ping)
+    return JsonWire(text, native_ping=ping)

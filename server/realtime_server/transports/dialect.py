@@ -33,17 +33,21 @@ SUBPROTOCOLS = {Subprotocol(f"centrifuge-{encoding}"): encoding for encoding in 
 class Dialect:
     """One way to speak the client protocol.
 
-    `native_pings`: with pings of the transport instead of its own; `unidirectional`: the client only listens, in JSON.
+    `native_pings`: with pings of the transport instead of its own; `unidirectional`: the client only listens, in JSON;
+    `compressed`: in frames that may be compressed.
     """
 
     encoding: Encoding = Encoding.JSON
     native_pings: bool = False
     unidirectional: bool = False
+    compressed: bool = False
 
 
-DIALECTS = (
-    *(Dialect(encoding, native) for encoding in Encoding for native in (False, True)),
-    *(Dialect(Encoding.JSON, native, unidirectional=True) for native in (False, True)),
+DIALECTS = tuple(
+    Dialect(encoding, native, unidirectional, compressed)
+    for encoding, unidirectional in ((Encoding.JSON, False), (Encoding.PROTOBUF, False), (Encoding.JSON, True))
+    for native in (False, True)
+    for compressed in (False, True)
 )
 
 
@@ -52,19 +56,22 @@ def select_subprotocol(_protocol: ServerProtocol, offered: Iterable[Subprotocol]
     return next((one for one in offered if one in SUBPROTOCOLS), None)
 
 
-def dialect_of(path: str, subprotocol: Subprotocol | None) -> Dialect:
-    """What the handshake of a client asks for; its subprotocol counts for more than the parameters of its URL."""
+def dialect_of(path: str, subprotocol: Subprotocol | None, *, compressed: bool = False) -> Dialect:
+    """What the handshake of a client asks for; its subprotocol counts for more than the parameters of its URL.
+
+    `compressed`: whether compression was negotiated.
+    """
     name, _, text = path.partition("?")
     query = parse_qs(text) if text else {}
     native = "true" in query.get("cf_ws_frame_ping_pong", [])
     if name == UNIDIRECTIONAL_PATH:
-        return Dialect(Encoding.JSON, native, unidirectional=True)
+        return Dialect(Encoding.JSON, native, unidirectional=True, compressed=compressed)
     if subprotocol is not None:
         encoding = SUBPROTOCOLS[subprotocol]
     else:
         asked = query.get("format", []) + query.get("cf_protocol", [])
         encoding = Encoding.PROTOBUF if Encoding.PROTOBUF in asked else Encoding.JSON
-    return Dialect(encoding, native)
+    return Dialect(encoding, native, compressed=compressed)
 
 
 def connect_in(path: str) -> bytes | None:

@@ -5,7 +5,9 @@ The common case is a whole, unfragmented, masked text or binary frame. Both ways
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import codecs
+from collections.abc import Callable, Iterator
+from typing import TypeAlias
 
 from websockets.exceptions import PayloadTooBig, ProtocolError
 from websockets.frames import Close, Frame, Opcode
@@ -13,24 +15,30 @@ from websockets.streams import StreamReader
 
 TEXT = 0x81
 BINARY = 0x82
+RSV1 = 0x40
+"""The bit of a message's first frame that says that it is compressed (RFC 7692, section 6)."""
+Inflate: TypeAlias = Callable[[bytes, int], bytes]
+"""Makes a message of a compressed one; raises FrameError for what is not, or becomes longer than the limit."""
 
 
 def frame_text(payload: bytes) -> bytes:
     """One unmasked, final text frame, as a server sends it."""
-    return _header(TEXT, len(payload)) + payload
+    return frame(TEXT, payload)
 
 
 def frame_binary(payload: bytes) -> bytes:
     """One unmasked, final binary frame, as a server sends it."""
-    return _header(BINARY, len(payload)) + payload
+    return frame(BINARY, payload)
 
 
-def _header(first: int, length: int) -> bytes:
+def frame(first: int, payload: bytes) -> bytes:
+    """One unmasked frame; `first` is its first byte: FIN, the reserved bits and the opcode."""
+    length = len(payload)
     if length < 126:
-        return bytes((first, length))
+        return bytes((first, length)) + payload
     if length < 65536:
-        return bytes((first, 126)) + length.to_bytes(2, "big")
-    return bytes((first, 127)) + length.to_bytes(8, "big")
+        return bytes((first, 126)) + length.to_bytes(2, "big") + payload
+    return bytes((first, 127)) + length.to_bytes(8, "big") + payload
 
 
 PING = b"\x89\x00"
@@ -84,16 +92,60 @@ def frame_end(buffer: bytes | bytearray, start: int, limit: int) -> int:
     return start + header + (4 if second & 0x80 else 0) + length
 
 
-class FrameParser:
-    """Frames in, whole messages out; sans I/O. Any FrameError is final."""
+class PartialMessage:
+    """What there is of a fragmented message.
 
-    __slots__ = ("_buffer", "_fragments", "_limit", "_size")
+    Text is checked as it comes, so that what is broken is refused before its end; compressed text is, at its end.
+    """
 
-    def __init__(self, limit: int) -> None:
-        self._limit = limit
-        self._buffer = bytearray()
-        self._fragments: list[bytes] | None = None
+    __slots__ = ("_decoder", "_inflate", "_opcode", "_parts", "_size")
+
+    def __init__(self, opcode: Opcode, inflate: Inflate | None) -> None:
+        self._opcode = opcode
+        self._inflate = inflate
+        self._decoder = _UTF8_DECODER() if opcode is Opcode.TEXT and inflate is None else None
+        self._parts: list[bytes] = []
         self._size = 0
+
+    def add(self, payload: bytes, limit: int, *, final: bool) -> None:
+        """The next fragment. Raises FrameError."""
+        self._size += len(payload)
+        if self._size > limit:
+            raise FrameError(1009, "message too big")
+        if payload:  # a message of endlessly many empty fragments must take no memory
+            self._parts.append(payload)
+        if self._decoder is not None:
+            try:
+                self._decoder.decode(payload, final)
+            except UnicodeDecodeError as error:
+                raise FrameError(1007, "invalid UTF-8") from error
+
+    def whole(self, limit: int) -> tuple[Opcode, bytes]:
+        """The message, after its last fragment. Raises FrameError."""
+        message = b"".join(self._parts)
+        if self._inflate is not None:
+            message = self._inflate(message, limit)
+            if self._opcode is Opcode.TEXT:
+                check_text(message)
+        return self._opcode, message
+
+
+_UTF8_DECODER = codecs.getincrementaldecoder("utf-8")
+
+
+class FrameParser:
+    """Frames in, whole messages out; sans I/O. Any FrameError is final.
+
+    `inflate` is for a connection that has negotiated compression.
+    """
+
+    __slots__ = ("_buffer", "_inflate", "_limit", "_partial")
+
+    def __init__(self, limit: int, inflate: Inflate | None = None) -> None:
+        self._limit = limit
+        self._inflate = inflate
+        self._buffer = bytearray()
+        self._partial: PartialMessage | None = None
 
     def feed(self, data: bytes) -> Iterator[tuple[Opcode, bytes]]:
         """Yield what is complete: TEXT or BINARY with a whole message, PING, PONG and CLOSE with their payload."""
@@ -107,7 +159,7 @@ class FrameParser:
                     return
                 first = buffer[start]
                 second = buffer[start + 1]
-                if first in COMMON and second & 0x80 and self._fragments is None:
+                if first in COMMON and second & 0x80 and self._partial is None:
                     body = start + (6 if second < 254 else 8 if second == 254 else 14)
                     payload = unmask(bytes(buffer[body:end]), bytes(buffer[body - 4 : body]))
                     start = end
@@ -115,42 +167,39 @@ class FrameParser:
                         check_text(payload)
                     yield Opcode(first & 0x0F), payload
                     continue
-                frame = parse_frame(bytes(buffer[start:end]), self._limit)
+                whole = bytes(buffer[start:end])
                 start = end
-                event = self._take(frame)
+                event = self._take(whole)
                 if event is not None:
                     yield event
         finally:
             del buffer[:start]
 
-    def _take(self, frame: Frame) -> tuple[Opcode, bytes] | None:
-        """The careful path: control frames and fragments."""
-        payload = bytes(frame.data)
-        if frame.opcode in CONTROL:
-            if frame.opcode is Opcode.CLOSE:
+    def _take(self, data: bytes) -> tuple[Opcode, bytes] | None:
+        """The careful path, of one whole frame: control frames, fragments, and what is compressed."""
+        inflate = self._inflate if data[0] & RSV1 and data[0] & 0x0F in COMPRESSIBLE else None
+        parsed = parse_frame(data if inflate is None else bytes((data[0] ^ RSV1,)) + data[1:], self._limit)
+        payload = bytes(parsed.data)
+        if parsed.opcode in CONTROL:
+            if parsed.opcode is Opcode.CLOSE:
                 check_close(payload)
-            return frame.opcode, payload
-        if (frame.opcode is Opcode.CONT) != (self._fragments is not None):
+            return parsed.opcode, payload
+        partial = self._partial
+        if (parsed.opcode is Opcode.CONT) != (partial is not None):
             raise FrameError(
-                1002, "unexpected continuation" if frame.opcode is Opcode.CONT else "expected continuation"
+                1002, "unexpected continuation" if parsed.opcode is Opcode.CONT else "expected continuation"
             )
-        if self._fragments is None:
-            self._fragments, self._size = [bytes((frame.opcode,))], 0
-        self._size += len(payload)
-        if self._size > self._limit:
-            raise FrameError(1009, "message too big")
-        if payload:  # a message of endlessly many empty fragments must take no memory
-            self._fragments.append(payload)
-        if not frame.fin:
+        if partial is None:
+            partial = self._partial = PartialMessage(parsed.opcode, inflate)
+        partial.add(payload, self._limit, final=parsed.fin)
+        if not parsed.fin:
             return None
-        opcode, message = Opcode(self._fragments[0][0]), b"".join(self._fragments[1:])
-        self._fragments = None
-        if opcode is Opcode.TEXT:
-            check_text(message)
-        return opcode, message
+        self._partial = None
+        return partial.whole(self._limit)
 
 
 COMMON = frozenset({TEXT, BINARY})
+COMPRESSIBLE = frozenset({Opcode.TEXT, Opcode.BINARY})
 CONTROL = frozenset({Opcode.PING, Opcode.PONG, Opcode.CLOSE})
 
 

@@ -11,6 +11,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import cast
 
+from websockets.extensions import ServerExtensionFactory
 from websockets.frames import Opcode
 from websockets.http11 import Request, Response
 from websockets.server import ServerProtocol
@@ -21,6 +22,7 @@ from realtime_server.codes import DisconnectCode
 from realtime_server.core.node import Node
 from realtime_server.core.ports import Wire
 from realtime_server.core.session import Session
+from realtime_server.transports.compression import inflate
 from realtime_server.transports.dialect import (
     PATH,
     PATHS,
@@ -49,6 +51,8 @@ class WebSocketSettings:
     outbox_bytes: int
     handshake_seconds: float
     origins: tuple[str, ...] = ()
+    extensions: tuple[ServerExtensionFactory, ...] = ()
+    """What may be negotiated: nothing, or compression."""
 
 
 class WebSocketConnection(asyncio.Protocol):
@@ -284,7 +288,10 @@ class WebSocketConnection(asyncio.Protocol):
             # None: what sends no origin is no browser.
             origins = [None, *map(Origin, self._settings.origins)] if self._settings.origins else None
             self._handshake = ServerProtocol(
-                origins=origins, subprotocols=list(SUBPROTOCOLS), select_subprotocol=select_subprotocol
+                origins=origins,
+                extensions=self._settings.extensions,
+                subprotocols=list(SUBPROTOCOLS),
+                select_subprotocol=select_subprotocol,
             )
         handshake = self._handshake
         handshake.receive_data(data)
@@ -307,8 +314,9 @@ class WebSocketConnection(asyncio.Protocol):
         for part in handshake.data_to_send():
             self._transport.write(part)
         self._handshake = None
-        self._parser = FrameParser(self._settings.message_bytes)
-        dialect = dialect_of(request.path, handshake.subprotocol)
+        compressed = bool(handshake.extensions)
+        self._parser = FrameParser(self._settings.message_bytes, inflate if compressed else None)
+        dialect = dialect_of(request.path, handshake.subprotocol, compressed=compressed)
         name = "uni_websocket" if dialect.unidirectional else "websocket"
         told = self._reception.describe(self._transport, self._peer, name, dialect.encoding, request.headers.get_all)
         self._session = self._node.accept(self, self._wires[dialect], told)

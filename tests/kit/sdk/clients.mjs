@@ -133,6 +133,7 @@ const calls = {
   presence_stats: (client, { channel }) => client.presenceStats(channel),
   history: async (client, { channel, ...history }) => historyOf(await client.history(channel, history)),
   rpc: async (client, { method, data }) => ({ data: fromWire((await client.rpc(method, toWire(data))).data) }),
+  extensions: (client) => ({ extensions: client._transport._transport.extensions }),  // of its WebSocket
   delta_stats: (client, { channel }) => client.getSubscription(channel).deltaStats(),
   token: (client, { token }, index) => {
     tokenWaiters.get(index)?.(token);

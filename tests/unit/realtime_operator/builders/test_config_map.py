@@ -35,6 +35,13 @@ def test_no_secret_is_in_it() -> None:
     assert dig(config, "backplane", "redis", "password_file") == "/etc/realtime/redis/password"
 
 
+def test_compression_is_told_only_where_it_is_on() -> None:
+    """Servers of earlier releases do not know it, and would not start."""
+    assert "compression" not in server_config(cluster_of({"server": {"compression": {"threshold": "2Ki"}}}))
+    config = server_config(cluster_of({"server": {"compression": {"enabled": True, "threshold": "2Ki"}}}))
+    assert config["compression"] == {"enabled": True, "threshold_bytes": 2048}
+
+
 def test_own_token_secrets_replace_the_generated_one() -> None:
     """In their order; all of them are tried."""
     reference: JsonObject = {"secretRef": {"name": "t", "key": "k"}}

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 from websockets.server import ServerProtocol
 from websockets.typing import Subprotocol
@@ -45,6 +47,16 @@ def test_by_subprotocol_and_url(path: str, subprotocol: Subprotocol | None, expe
     """The subprotocol counts for more; what is not known is JSON."""
     assert dialect_of(path, subprotocol) == expected
     assert expected in DIALECTS
+
+
+@pytest.mark.parametrize("dialect", [one for one in DIALECTS if not one.compressed])
+def test_every_dialect_can_be_spoken_in_compressed_frames(dialect: Dialect) -> None:
+    """As was negotiated, whatever else the client wants."""
+    path = "/connection/uni_websocket" if dialect.unidirectional else "/connection/websocket"
+    query = f"?format={dialect.encoding}&cf_ws_frame_ping_pong={str(dialect.native_pings).lower()}"
+    compressed = dialect_of(path + query, None, compressed=True)
+    assert compressed == replace(dialect, compressed=True)
+    assert compressed in DIALECTS
 
 
 @pytest.mark.parametrize(

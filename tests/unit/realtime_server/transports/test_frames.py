@@ -133,6 +133,15 @@ def test_what_breaks_the_protocol(data: bytes, code: int) -> None:
     assert caught.value.code == code
 
 
+@pytest.mark.parametrize(
+    "start", [b"\xff", b"ok \xc0\xaf", b"\xed\xa0\x80", b"\xf4\x90", b"\xce\xba\xff"], ids=lambda start: start.hex()
+)
+def test_text_that_cannot_become_utf8_is_refused_before_its_end(start: bytes) -> None:
+    """As soon as the fragment with the first wrong byte is there."""
+    with pytest.raises(FrameError, match="invalid UTF-8"):
+        parse([masked(Opcode.TEXT, start, fin=False)])
+
+
 def test_a_character_may_be_cut_by_a_fragment() -> None:
     """Only the whole message must be UTF-8."""
     start, end = "ä".encode()[:1], "ä".encode()[1:]

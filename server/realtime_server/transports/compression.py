@@ -1,0 +1,102 @@
+"""permessage-deflate (RFC 7692), without context takeover in either direction.
+
+So a compressed message depends on nothing that was sent before: it is made once for everybody who gets it, and no
+connection keeps the state of a compressor.
+"""
+
+from __future__ import annotations
+
+import zlib
+from collections.abc import Sequence
+
+from websockets.exceptions import NegotiationError
+from websockets.extensions import Extension
+from websockets.extensions.permessage_deflate import PerMessageDeflate, ServerPerMessageDeflateFactory
+from websockets.typing import ExtensionParameter
+
+from realtime_server.transports.frames import BINARY, RSV1, TEXT, FrameError, frame
+
+# Measured with JSON documents: of 1 KiB to 47%, 4 KiB to 36%, 16 KiB to 32%, 64 KiB to 31%, in 14, 28, 97 and 580 us.
+# Level 6 makes 16 KiB 8% and 64 KiB 9% smaller and takes twice and nearly twice as long; level 1 makes them 4% and 5%
+# larger and saves 10%. The largest window and memory level make 64 KiB 2% smaller, and take 256 KiB for the compressor
+# instead of 32; a client has to keep a window too, of 4 KiB instead of 32.
+LEVEL = 3
+MEMORY_LEVEL = 5
+WINDOW_BITS = 12
+
+_TAIL = b"\x00\x00\xff\xff"
+"""What every flush ends with, and no message has (section 7.2.1)."""
+_END = b"\x01\x00\x00\xff\xff"
+"""An empty last block: it is seen as the end only by what ended whole before it."""
+_ENDED = b"\x00" + _TAIL + _END
+"""What is left where a message has a last block of its own (section 7.2.3.4)."""
+
+
+class Negotiation(ServerPerMessageDeflateFactory):
+    """Accepts what clients offer, for `websockets`.
+
+    An offer that needs a smaller window than everybody's is declined: the connection goes on without compression.
+    """
+
+    def __init__(self) -> None:
+        super().__init__(
+            server_no_context_takeover=True, client_no_context_takeover=True, server_max_window_bits=WINDOW_BITS
+        )
+
+    def process_request_params(
+        self, params: Sequence[ExtensionParameter], accepted_extensions: Sequence[Extension]
+    ) -> tuple[list[ExtensionParameter], PerMessageDeflate]:
+        """See ServerExtensionFactory."""
+        answer, extension = super().process_request_params(params, accepted_extensions)
+        if extension.local_max_window_bits < WINDOW_BITS:
+            raise NegotiationError(f"server_max_window_bits below {WINDOW_BITS}")
+        return answer, extension
+
+
+class Deflater:
+    """Frames for clients that take compressed ones: messages of at least `threshold` bytes, if that makes them shorter.
+
+    The same message gives the same frame for everybody.
+    """
+
+    def __init__(self, threshold: int) -> None:
+        self._threshold = threshold
+
+    def frame_text(self, payload: bytes) -> bytes:
+        """See frames.frame_text."""
+        return self._frame(TEXT, payload)
+
+    def frame_binary(self, payload: bytes) -> bytes:
+        """See frames.frame_binary."""
+        return self._frame(BINARY, payload)
+
+    def _frame(self, first: int, payload: bytes) -> bytes:
+        if len(payload) >= self._threshold:
+            deflated = deflate(payload)
+            if len(deflated) < len(payload):
+                return frame(first | RSV1, deflated)
+        return frame(first, payload)
+
+
+def deflate(message: bytes) -> bytes:
+    """The payload of a compressed message."""
+    compressor = zlib.compressobj(LEVEL, zlib.DEFLATED, -WINDOW_BITS, MEMORY_LEVEL)
+    return (compressor.compress(message) + compressor.flush(zlib.Z_SYNC_FLUSH)).removesuffix(_TAIL)
+
+
+def inflate(payload: bytes, limit: int) -> bytes:
+    """The inverse, for what clients send; never makes more than `limit` bytes and one.
+
+    Raises FrameError 1009 for a longer message, 1002 for what is not DEFLATE, or not whole. Of several blocks only the
+    last may say that it is (BFINAL): everything after it would have to be read again and again.
+    """
+    decompressor = zlib.decompressobj(-zlib.MAX_WBITS)
+    try:
+        message = decompressor.decompress(payload + _TAIL + _END, limit + 1)
+    except zlib.error as error:
+        raise FrameError(1002, "invalid compressed data") from error
+    if len(message) > limit:
+        raise FrameError(1009, "message too big")
+    if not decompressor.eof or decompressor.unused_data not in (b"", _ENDED):
+        raise FrameError(1002, "incomplete compressed data")
+    return message
