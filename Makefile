@@ -26,6 +26,7 @@ check: $(STAMP) ## Lint, types, layers, generated files
 	$(VENV)/bin/mypy
 	$(VENV)/bin/lint-imports
 	$(RUN) -m realtime_operator.api.crdgen --check crds helm/realtime-operator/files/crds
+	$(RUN) -m realtime_server print-openapi | diff -u docs/reference/openapi.json - || { echo "run: make docs"; exit 1; }
 
 test: setup ## Checks, unit, golden, contract and component tests, and all scenarios on this machine
 	$(MAKE) --no-print-directory check
@@ -76,6 +77,7 @@ bench: $(STAMP) ## Every scenario beside peers, as ratios to a floor in C: ARGS=
 docs: $(STAMP) ## Generate docs/reference/
 	$(RUN) -m realtime_operator.api.crdgen --reference docs/reference/realtimecluster.md
 	$(RUN) -m realtime_operator.cli.reference docs/reference/cli.md
+	$(RUN) -m realtime_server print-openapi > docs/reference/openapi.json
 
 lock: $(STAMP) ## Resolve requirements/*.txt again from pyproject.toml
 	for set in dev operator server; do \

@@ -1,4 +1,4 @@
-"""`realtime-server run | check-config | print-defaults | drain [--config FILE]`."""
+"""`realtime-server run | check-config | print-defaults | print-openapi | drain [--config FILE]`."""
 
 from __future__ import annotations
 
@@ -29,6 +29,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
     if options.command == "check-config":
         print(settings.model_dump_json(indent=2))  # noqa: T201 - a command speaks
         return 0
+    if options.command == "print-openapi":
+        from realtime_server.admin import openapi
+
+        print(openapi.encoded().decode(), end="")  # noqa: T201 - a command speaks
+        return 0
     if options.command == "drain":
         from realtime_server.admin import drain_command
 
@@ -51,6 +56,7 @@ def _parser() -> argparse.ArgumentParser:
         "run": "run the server until SIGTERM",
         "check-config": "check a configuration and print it with its defaults",
         "print-defaults": "print the default configuration",
+        "print-openapi": "print the OpenAPI document of the server API, which needs no configuration",
         "drain": "move all connections of the server on this machine away; what a pod runs before it stops",
     }
     for name, text in texts.items():

@@ -21,6 +21,7 @@ from prometheus_client.registry import Collector
 from realtime_server import settings as configuration
 from realtime_server.admin import api_server, worker
 from realtime_server.admin.api_keys import ApiKeys
+from realtime_server.admin.api_metrics import ApiCollector
 from realtime_server.admin.api_server import ApiServer
 from realtime_server.backplane.opening import Backplane, open_backplane
 from realtime_server.core.auth import TokenVerifier
@@ -152,7 +153,8 @@ async def _run(settings: Settings, index: int, control_socket: Path) -> None:
         data_bytes=settings.limits.outbox_bytes // 2,
     )
     clients = ClientPort(node, client_port_settings(settings), keeps=lambda: serving.serves and not serving.sheds)
-    registry = registry_of(node, index, api.requests)
+    registry = registry_of(node, index)
+    registry.register(ApiCollector(api.usage, index))
     for collector in _collectors(index, remote_keys, hooks):
         registry.register(collector)
     registry.register(ClientPortCollector(clients, index))

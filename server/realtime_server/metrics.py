@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import resource
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from pathlib import Path
 
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, HistogramMetricFamily
@@ -21,10 +21,9 @@ PREFIX = "realtime_server_"
 class NodeCollector(Collector):
     """All metrics of a node, with the label `worker`."""
 
-    def __init__(self, node: Node, worker: int, api_requests: Mapping[tuple[str, int], int]) -> None:
+    def __init__(self, node: Node, worker: int) -> None:
         self._node = node
         self._worker = str(worker)
-        self._api_requests = api_requests
 
     def collect(self) -> Iterator[Metric]:
         """What is now."""
@@ -61,13 +60,6 @@ class NodeCollector(Collector):
             "publications_dropped", "Publications that a slow client did not get, by policy.", "policy",
             counters.publications_dropped,
         )  # fmt: skip
-        requests = CounterMetricFamily(
-            PREFIX + "api_requests", "Calls of the server API, by method and HTTP status.",
-            labels=["worker", "method", "status"],
-        )  # fmt: skip
-        for (method, status), count in self._api_requests.items():
-            requests.add_metric([self._worker, method, str(status)], count)
-        yield requests
         yield self._histogram(
             "delivery_seconds", "From accepting a publication to its acceptance by the backplane.", counters.delivery
         )
@@ -125,8 +117,8 @@ class ClientPortCollector(Collector):
         return family
 
 
-def registry_of(node: Node, worker: int, api_requests: Mapping[tuple[str, int], int]) -> CollectorRegistry:
+def registry_of(node: Node, worker: int) -> CollectorRegistry:
     """The registry of one worker."""
     registry = CollectorRegistry()
-    registry.register(NodeCollector(node, worker, api_requests))
+    registry.register(NodeCollector(node, worker))
     return registry

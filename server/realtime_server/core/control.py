@@ -8,13 +8,18 @@ from realtime_server.core.ports import NodeInfo
 
 
 class Disconnect(msgspec.Struct, tag="disconnect", frozen=True):
-    """Close a user's connections (one of them when `client` is given), except for those in `spared`."""
+    """Close a user's connections, except for those in `spared`.
+
+    As in the other messages about connections, `client` is "" for all of them, or the id or session of one, and if
+    `session` is given it has to be one of the two as well.
+    """
 
     user: str
     client: str
     code: int
     reason: str
     spared: tuple[str, ...] = ()
+    session: str = ""
 
 
 class Unsubscribe(msgspec.Struct, tag="unsubscribe", frozen=True):
@@ -23,6 +28,7 @@ class Unsubscribe(msgspec.Struct, tag="unsubscribe", frozen=True):
     user: str
     client: str
     channel: str
+    session: str = ""
 
 
 class Subscribe(msgspec.Struct, tag="subscribe", frozen=True):
@@ -35,6 +41,7 @@ class Subscribe(msgspec.Struct, tag="subscribe", frozen=True):
     data: bytes | None = None
     expires_at: float | None = None
     since: tuple[int, str] | None = None
+    session: str = ""
 
 
 class Refresh(msgspec.Struct, tag="refresh", frozen=True):
@@ -44,6 +51,7 @@ class Refresh(msgspec.Struct, tag="refresh", frozen=True):
     client: str
     expires_at: float | None = None
     expired: bool = False
+    session: str = ""
 
 
 class AskChannels(msgspec.Struct, tag="ask-channels", frozen=True):

@@ -319,9 +319,9 @@ class Node:
         """See BrokerEvents."""
         self.orders.take(message)
 
-    def sessions_of(self, user: str, client: str) -> list[Session]:
-        """Connections of a user here, one of them when `client` is given."""
-        return [s for s in self._by_user.get(user, {}) if not client or s.client == client]
+    def sessions_of(self, user: str, *names: str) -> list[Session]:
+        """Connections of a user here that have all these names, ids or sessions; an empty one fits all."""
+        return [s for s in self._by_user.get(user, {}) if all(not name or s.has_name(name) for name in names)]
 
     # other workers
 

@@ -32,12 +32,12 @@ class Orders:
             case control.Disconnect():
                 self._disconnect(order)
             case control.Unsubscribe():
-                for session in self._sessions(order.user, order.client):
+                for session in self._sessions(order):
                     session.end_subscription(order.channel, codes.UNSUBSCRIBED)
             case control.Subscribe():
                 self._subscribe(order)
             case control.Refresh():
-                for session in self._sessions(order.user, order.client):
+                for session in self._sessions(order):
                     _refresh(session, order)
             case control.Emulate():
                 self._node.take_emulated(order)
@@ -48,17 +48,19 @@ class Orders:
             case control.Announce():
                 self._node.note_worker(order.to_info())
 
-    def _sessions(self, user: str, client: str) -> Iterable[Session]:
-        return self._node.sessions_of(user, client)
+    def _sessions(
+        self, order: control.Disconnect | control.Unsubscribe | control.Subscribe | control.Refresh
+    ) -> Iterable[Session]:
+        return self._node.sessions_of(order.user, order.client, order.session)
 
     def _disconnect(self, order: control.Disconnect) -> None:
-        for session in self._sessions(order.user, order.client):
+        for session in self._sessions(order):
             if session.client not in order.spared:
                 session.disconnect(DisconnectCode(order.code, order.reason))
 
     def _subscribe(self, order: control.Subscribe) -> None:
         grant = Grant(info=order.info, data=order.data, expires_at=order.expires_at)
-        for session in self._sessions(order.user, order.client):
+        for session in self._sessions(order):
             work = subscribing.assign(session, order.channel, grant, order.since)
             self._node.spawn(work, f"assign-{order.channel}")
 

@@ -144,11 +144,15 @@ class PresenceStore(Protocol):
 
 
 class CommandError(Exception):
-    """A command or an API call failed with a code of the catalogue; the connection or the caller goes on."""
+    """A command or an API call failed with a code of the catalogue; the connection or the caller goes on.
 
-    def __init__(self, error: ErrorCode) -> None:
+    `why` is for callers of the API: what is wrong, and what would be right.
+    """
+
+    def __init__(self, error: ErrorCode, why: str = "") -> None:
         super().__init__(error.message)
         self.error = error
+        self.why = why
 
 
 @dataclass(frozen=True, slots=True)
@@ -162,6 +166,18 @@ class NodeInfo:
     users: int
     channels: int
     uptime_seconds: int
+
+
+@dataclass(frozen=True, slots=True)
+class Connections:
+    """Whom a call of the API is about: all connections of a user, or one of them.
+
+    `client` and `session` both take the id of a connection, or the session that an emulated one was told.
+    """
+
+    user: str
+    client: str = ""
+    session: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -187,7 +203,8 @@ class RealtimeApi(Protocol):
     async def publish(self, channel: str, message: Message) -> StreamPosition | None:
         """Publish to a channel; the position, or None in a channel without history.
 
-        CommandError NOT_AVAILABLE when differences are wanted where the namespace has none.
+        CommandError NOT_AVAILABLE when differences are wanted where the namespace has none, or a version where
+        nothing is kept that it could be compared with.
         """
 
     async def presence(self, channel: str) -> Mapping[str, ClientInfo]:
@@ -203,26 +220,27 @@ class RealtimeApi(Protocol):
         """Drop what is kept of the channel."""
 
     async def subscribe(
-        self, user: str, channel: str, grant: Grant, *, client: str = "", since: StreamPosition | None = None
+        self, connections: Connections, channel: str, grant: Grant, *, since: StreamPosition | None = None
     ) -> None:
-        """Subscribe the user's connections on all servers (one of them when `client` is given).
+        """Subscribe connections on all servers.
 
-        With `since` they get what they missed since then, or else begin at the end. As with the other calls about
-        connections, it returns when all servers have been told; who is not connected is no error.
+        With `since` they get what they missed since then, or else begin at the end; CommandError NOT_AVAILABLE where
+        the namespace has no recovery. As with the other calls about connections, it returns when all servers have been
+        told; who is not connected is no error.
         """
 
-    async def unsubscribe(self, user: str, channel: str, *, client: str = "") -> None:
-        """End the user's subscriptions to a channel on all servers."""
+    async def unsubscribe(self, connections: Connections, channel: str) -> None:
+        """End the subscriptions of connections to a channel on all servers."""
 
     async def disconnect(
-        self, user: str, *, client: str = "", code: DisconnectCode | None = None, spared: Sequence[str] = ()
+        self, connections: Connections, *, code: DisconnectCode | None = None, spared: Sequence[str] = ()
     ) -> None:
-        """Close connections of a user (one of them when `client` is given) on all servers, but for the spared ones."""
+        """Close connections on all servers, but for the spared ones."""
 
     async def refresh(
-        self, user: str, *, client: str = "", expires_at: float | None = None, expired: bool = False
+        self, connections: Connections, *, expires_at: float | None = None, expired: bool = False
     ) -> None:
-        """Let connections of a user go on until a Unix time, for ever (None), or end as expired."""
+        """Let connections go on until a Unix time, for ever (None), or end as expired."""
 
     async def channels(self, pattern: str) -> Mapping[str, int]:
         """Channels that have subscribers and match a pattern (`*`, `?`; empty: all), and how many there are.

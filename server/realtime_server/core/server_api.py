@@ -9,7 +9,7 @@ from realtime_server.codes import DisconnectCode
 from realtime_server.core import control
 from realtime_server.core.grant import Grant
 from realtime_server.core.node import Node
-from realtime_server.core.ports import CommandError, Message, NodeInfo
+from realtime_server.core.ports import CommandError, Connections, Message, NodeInfo
 from realtime_server.core.publication import binary_content_of, content_of
 from realtime_server.core.values import ClientInfo, HistoryPage, HistoryQuery, PresenceStats, StreamPosition
 
@@ -25,7 +25,9 @@ class ServerApi:
         """See RealtimeApi."""
         options = self._hub.require(channel)
         if message.delta and not options.delta:
-            raise CommandError(codes.NOT_AVAILABLE)
+            raise CommandError(codes.NOT_AVAILABLE, "delta: the namespace has no differences")
+        if message.version and (options.history is None or message.skip_history):
+            raise CommandError(codes.NOT_AVAILABLE, "version: without history there is nothing to compare it with")
         make = binary_content_of if message.binary else content_of
         return await self._hub.publish(
             channel,
@@ -53,32 +55,51 @@ class ServerApi:
         await self._hub.history_remove(channel)
 
     async def subscribe(
-        self, user: str, channel: str, grant: Grant, *, client: str = "", since: StreamPosition | None = None
+        self, connections: Connections, channel: str, grant: Grant, *, since: StreamPosition | None = None
     ) -> None:
         """See RealtimeApi."""
-        self._hub.require(channel)
-        position = None if since is None else (since.offset, since.epoch)
-        await self._node.tell(
-            control.Subscribe(user, client, channel, grant.info, grant.data, grant.expires_at, position)
+        options = self._hub.require(channel)
+        if since is not None and not options.recovery:
+            raise CommandError(codes.NOT_AVAILABLE, "recover_since: the namespace has no recovery")
+        order = control.Subscribe(
+            connections.user,
+            _named(connections),
+            channel,
+            grant.info,
+            grant.data,
+            grant.expires_at,
+            None if since is None else (since.offset, since.epoch),
+            session=connections.session,
         )
+        await self._node.tell(order)
 
-    async def unsubscribe(self, user: str, channel: str, *, client: str = "") -> None:
+    async def unsubscribe(self, connections: Connections, channel: str) -> None:
         """See RealtimeApi."""
         self._hub.require(channel)
-        await self._node.tell(control.Unsubscribe(user, client, channel))
+        order = control.Unsubscribe(connections.user, _named(connections), channel, session=connections.session)
+        await self._node.tell(order)
 
     async def disconnect(
-        self, user: str, *, client: str = "", code: DisconnectCode | None = None, spared: Sequence[str] = ()
+        self, connections: Connections, *, code: DisconnectCode | None = None, spared: Sequence[str] = ()
     ) -> None:
         """See RealtimeApi."""
         told = code or codes.FORCE_DISCONNECT
-        await self._node.tell(control.Disconnect(user, client, told.code, told.reason, tuple(spared)))
+        order = control.Disconnect(
+            connections.user,
+            _named(connections),
+            told.code,
+            told.reason,
+            tuple(spared),
+            session=connections.session,
+        )
+        await self._node.tell(order)
 
     async def refresh(
-        self, user: str, *, client: str = "", expires_at: float | None = None, expired: bool = False
+        self, connections: Connections, *, expires_at: float | None = None, expired: bool = False
     ) -> None:
         """See RealtimeApi."""
-        await self._node.tell(control.Refresh(user, client, expires_at, expired))
+        order = control.Refresh(connections.user, _named(connections), expires_at, expired, session=connections.session)
+        await self._node.tell(order)
 
     async def channels(self, pattern: str) -> Mapping[str, int]:
         """See RealtimeApi."""
@@ -90,3 +111,8 @@ class ServerApi:
     async def info(self) -> tuple[NodeInfo, ...]:
         """See RealtimeApi."""
         return self._node.workers()
+
+
+def _named(connections: Connections) -> str:
+    """The name of one connection, "" for all: never empty where one is meant, also to servers that know no sessions."""
+    return connections.client or connections.session

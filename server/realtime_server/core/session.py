@@ -87,6 +87,10 @@ class Session:
         """The user's id, empty for an anonymous one."""
         return self.claims.user if self.claims is not None else ""
 
+    def has_name(self, name: str) -> bool:
+        """Whether this is the id of the connection, or what it was told as its session."""
+        return name in {self.client, self.secret}
+
     def is_closed(self) -> bool:
         """Whether it has ended; a method, because taking a command can end it."""
         return self.closed

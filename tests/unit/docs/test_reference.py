@@ -14,6 +14,7 @@ from realtime_operator.planning.reasons import ConditionType, Reason
 from realtime_operator.settings import PREFIX
 from realtime_operator.settings import Settings as OperatorSettings
 from realtime_server import codes
+from realtime_server.admin.api_metrics import ApiCollector, ApiUsage
 from realtime_server.app import make_node
 from realtime_server.codes import DisconnectCode, ErrorCode, UnsubscribeCode
 from realtime_server.hooks.hook_metrics import HookCollector
@@ -91,7 +92,8 @@ def test_defaults_of_the_server_are_documented() -> None:
 def test_metrics_of_the_server_are_documented() -> None:
     """server-metrics.md has every metric of a worker, and the supervisor's own one."""
     collectors: list[Collector] = [
-        NodeCollector(make_node(Settings()), 0, {}),
+        NodeCollector(make_node(Settings()), 0),
+        ApiCollector(ApiUsage(()), 0),
         HookCollector(HttpBackend({}, None), 0),
         KeysCollector(PublishedKeys(HttpDocument(Source("https://id.example/keys"))), 0),
     ]

@@ -12,7 +12,7 @@ from realtime_server.backplane.memory import MemoryBroker
 from realtime_server.core.hub import CHECK_SECONDS, PRESENCE_TTL_SECONDS
 from realtime_server.core.namespaces import ChannelOptions, Namespaces, RecoveryMode
 from realtime_server.core.node import Node
-from realtime_server.core.ports import BrokerEvents, Message
+from realtime_server.core.ports import BrokerEvents, Connections, Message
 from realtime_server.core.server_api import ServerApi
 from realtime_server.core.session import Session
 from realtime_server.core.values import HistoryOptions, HistoryQuery, Publication
@@ -212,7 +212,7 @@ async def test_what_waits_is_written_before_the_end_of_a_subscription(world: Wor
     connection.take()
     await ServerApi(world.nodes[1]).publish("late:a", Message(b"1"))
     assert connection.take() == []
-    await ServerApi(world.nodes[1]).unsubscribe("alice", "late:a")
+    await ServerApi(world.nodes[1]).unsubscribe(Connections("alice"), "late:a")
     await settle()
     documents = [object_at(document, "push") for document in taken(connection)]
     assert [next(kind for kind in push if kind != "channel") for push in documents] == ["pub", "unsubscribe"]

@@ -12,7 +12,7 @@ from realtime_server.backplane.memory import MemoryBroker
 from realtime_server.core import control
 from realtime_server.core.join import Wanted, is_complete
 from realtime_server.core.node import ANNOUNCE_SECONDS, CONNECT_SECONDS, FORGET_AFTER, Node, UnknownNodeError
-from realtime_server.core.ports import CommandError, Message
+from realtime_server.core.ports import CommandError, Connections, Message
 from realtime_server.core.server_api import ServerApi
 from realtime_server.core.session import Session
 from realtime_server.core.values import HistoryPage, HistoryQuery, Publication, StreamPosition
@@ -198,11 +198,28 @@ async def test_a_user_is_disconnected_everywhere() -> None:
     one, first = connected(node, connection_token(SECRET, "alice"))
     _, second = connected(node, connection_token(SECRET, "alice"))
     _, other = connected(node, connection_token(SECRET, "bob"))
-    await ServerApi(node).disconnect("alice", client=one.client)
+    await ServerApi(node).disconnect(Connections("alice", one.client))
     assert (first.closed_by, second.closed_by) == (codes.FORCE_DISCONNECT, None)
-    await ServerApi(node).disconnect("alice", code=codes.DisconnectCode(4500, "banned"))
+    await ServerApi(node).disconnect(Connections("alice"), code=codes.DisconnectCode(4500, "banned"))
     assert second.closed_by == codes.DisconnectCode(4500, "banned")
     assert other.closed_by is None
+    await node.stop()
+
+
+async def test_the_api_finds_an_emulated_connection_by_what_it_was_told() -> None:
+    """By its session as by its id; both have to be of the same connection, if both are given."""
+    node = await started()
+    alice = connection_token(SECRET, "alice")
+    one, (other, _) = node.accept(RecordingConnection(), WIRE, emulated=True), connected(node, alice)
+    send(one, {"id": 1, "connect": {"token": alice}})
+    api = ServerApi(node)
+    for wrong in (Connections("alice", other.client, one.secret), Connections("bob", "", one.secret)):
+        await api.disconnect(wrong)
+        assert (one.closed, other.closed) == (False, False)
+    await api.disconnect(Connections("alice", one.client, one.secret))
+    assert (one.is_closed(), other.closed) == (True, False)
+    await api.disconnect(Connections("alice", session=other.client))
+    assert other.is_closed()
     await node.stop()
 
 
@@ -210,7 +227,7 @@ async def test_a_user_is_unsubscribed() -> None:
     """And told so, with a code after which the SDK does not subscribe again."""
     node = await started()
     connection = await subscribed(node, "open:a", connection_token(SECRET, "alice"))
-    await ServerApi(node).unsubscribe("alice", "open:a")
+    await ServerApi(node).unsubscribe(Connections("alice"), "open:a")
     assert connection.take() == [
         {"push": {"channel": "open:a", "unsubscribe": {"code": 2000, "reason": "unsubscribed"}}}
     ]

@@ -1,0 +1,126 @@
+"""Calls of the server API and their answers, for its OpenAPI document. Tests hold them to the types."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import TypeAlias
+
+Json: TypeAlias = "dict[str, Json] | list[Json] | str | int | float | bool | None"
+
+EPOCH = "pXsv4b6yRKa7wJ2q"
+CLIENT = "32251c52-6d1c-4c5f-9c0b-7d5b1f3a4e21"
+ALICE: Json = {"user": "alice", "client": CLIENT, "conn_info": {"name": "Alice"}}
+POSITION: Json = {"offset": 7, "epoch": EPOCH}
+DONE: Json = {"result": {}}
+
+
+@dataclass(frozen=True, slots=True)
+class Example:
+    """A call with its answer."""
+
+    name: str
+    request: dict[str, Json]
+    answer: Json
+
+
+def _result(**fields: Json) -> Json:
+    return {"result": fields}
+
+
+EXAMPLES: Mapping[str, Sequence[Example]] = {
+    "publish": [
+        Example(
+            "once",
+            {"channel": "chat:lobby", "data": {"text": "hello"}, "idempotency_key": "order-17"},
+            {"result": POSITION},
+        ),
+        Example(
+            "newest",
+            {"channel": "prices:EURUSD", "data": 1.0842, "version": 4711, "version_epoch": "feed-1"},
+            {"result": POSITION},
+        ),
+        Example("bytes", {"channel": "frames:cam1", "b64data": "/9j/4AA=", "tags": {"type": "image/jpeg"}}, DONE),
+        Example(
+            "unknown",
+            {"channel": "nowhere:lobby", "data": 1},
+            {"error": {"code": 102, "message": "unknown channel"}},
+        ),
+    ],
+    "broadcast": [
+        Example(
+            "several",
+            {"channels": ["user:1", "nowhere:2"], "data": {"unread": 3}},
+            _result(responses=[{"result": POSITION}, {"error": {"code": 102, "message": "unknown channel"}}]),
+        )
+    ],
+    "subscribe": [
+        Example(
+            "user",
+            {"user": "alice", "channel": "team:red", "info": {"role": "captain"}, "expire_at": 1795445019},
+            DONE,
+        ),
+        Example(
+            "connection",
+            {"user": "alice", "channel": "team:red", "client": CLIENT, "recover_since": POSITION},
+            DONE,
+        ),
+    ],
+    "unsubscribe": [Example("user", {"user": "alice", "channel": "team:red"}, DONE)],
+    "disconnect": [
+        Example(
+            "banned",
+            {"user": "alice", "disconnect": {"code": 4501, "reason": "banned"}, "whitelist": [CLIENT]},
+            DONE,
+        )
+    ],
+    "refresh": [
+        Example("until", {"user": "alice", "expire_at": 1795445019}, DONE),
+        Example("now", {"user": "alice", "client": CLIENT, "expired": True}, DONE),
+    ],
+    "presence": [Example("room", {"channel": "chat:lobby"}, _result(presence={CLIENT: ALICE}))],
+    "presence_stats": [Example("room", {"channel": "chat:lobby"}, _result(num_clients=2, num_users=1))],
+    "history": [
+        Example(
+            "page",
+            {"channel": "chat:lobby", "limit": 10, "since": {"offset": 6, "epoch": EPOCH}},
+            _result(
+                publications=[{"data": {"text": "hello"}, "info": ALICE, "tags": {"lang": "en"}, "offset": 7}],
+                epoch=EPOCH,
+                offset=7,
+            ),
+        ),
+        Example("position", {"channel": "chat:lobby"}, _result(publications=[], epoch=EPOCH, offset=7)),
+    ],
+    "history_remove": [Example("channel", {"channel": "chat:lobby"}, DONE)],
+    "channels": [
+        Example("namespace", {"pattern": "chat:*"}, _result(channels={"chat:lobby": {"num_clients": 2}}))
+    ],
+    "info": [
+        Example(
+            "cluster",
+            {},
+            _result(
+                nodes=[
+                    {
+                        "uid": "0f8b0f6e-7d1c-4b57-9b5e-3f0f1a8a5b11", "name": "chat-7d9f-x2k4p", "version": "0.1.0",
+                        "num_clients": 2, "num_users": 1, "num_channels": 1, "uptime": 3600,
+                    }
+                ]
+            ),
+        )
+    ],
+    "batch": [
+        Example(
+            "two",
+            {
+                "commands": [
+                    {"publish": {"channel": "chat:lobby", "data": {"text": "hello"}}},
+                    {"presence_stats": {"channel": "feed:all"}},
+                ],
+                "parallel": True,
+            },
+            {"replies": [{"publish": POSITION}, {"error": {"code": 108, "message": "not available"}}]},
+        )
+    ],
+}  # fmt: skip

@@ -1,0 +1,271 @@
+"""The methods of the server API: from what a caller sends to calls of core, and back."""
+
+from __future__ import annotations
+
+import asyncio
+import base64
+from collections.abc import Awaitable, Callable, Mapping
+from typing import Generic, Protocol, TypeVar
+
+import msgspec
+import structlog
+from msgspec import UNSET, Raw, Struct, UnsetType
+
+from realtime_server import codes
+from realtime_server.admin import api_messages as messages
+from realtime_server.codes import DisconnectCode, ErrorCode
+from realtime_server.core.grant import Grant
+from realtime_server.core.ports import BackplaneError, CommandError, Connections, Message, RealtimeApi
+from realtime_server.core.publication import as_json, content_in
+from realtime_server.core.values import ClientInfo, HistoryQuery, Publication, StreamPosition
+from realtime_server.protocols.centrifuge.json_values import json_data
+
+logger = structlog.get_logger()
+
+PUBLISHED_AT_ONCE = 256
+"""Publications of a broadcast that are on their way at the same time."""
+
+Request = TypeVar("Request", bound=messages.Request)
+Result = TypeVar("Result", bound=messages.Result)
+
+
+class ApiHandlers:
+    """One handler for each method. All raise CommandError or BackplaneError.
+
+    `data_bytes` is the largest publication that is taken, its tags included.
+    """
+
+    def __init__(self, api: RealtimeApi, data_bytes: int) -> None:
+        self._api = api
+        self._data_bytes = data_bytes
+
+    async def publish(self, request: messages.Publish) -> messages.Published:
+        """Publish to a channel."""
+        return await self._publish(request.channel, self._message(request))
+
+    async def broadcast(self, request: messages.Broadcast) -> messages.Broadcasted:
+        """Publish the same to several channels: a result or an error for each."""
+        message = self._message(request)
+        responses: list[messages.BroadcastResponse] = []
+        for start in range(0, len(request.channels), PUBLISHED_AT_ONCE):
+            some = request.channels[start : start + PUBLISHED_AT_ONCE]
+            if AWAY in responses:  # each would wait for it in vain
+                responses += [AWAY] * len(some)
+            else:
+                responses += await asyncio.gather(*(self._respond(channel, message) for channel in some))
+        return messages.Broadcasted(responses=responses)
+
+    async def _respond(self, channel: str, message: Message) -> messages.BroadcastResponse:
+        try:
+            return messages.BroadcastResponse(result=await self._publish(channel, message))
+        except CommandError as error:
+            return messages.BroadcastResponse(error=error_of(error.error, error.why))
+        except BackplaneError as error:
+            logger.warning("api call failed", method="broadcast", error=str(error))
+            return AWAY
+
+    async def _publish(self, channel: str, message: Message) -> messages.Published:
+        position = await self._api.publish(channel, message)
+        if position is None:
+            return messages.Published()
+        return messages.Published(offset=position.offset, epoch=position.epoch)
+
+    def _message(self, request: messages.Publication) -> Message:
+        data = _either("data", request.data, request.b64data)
+        if not data:
+            raise CommandError(codes.BAD_REQUEST, "data or b64data is needed")
+        if request.version_epoch and not request.version:
+            raise CommandError(codes.BAD_REQUEST, "version_epoch needs a version above 0")
+        size = len(data) + sum(len(tag.encode()) for pair in request.tags.items() for tag in pair)
+        if size > self._data_bytes:
+            raise CommandError(codes.LIMIT_EXCEEDED, f"data and tags have {size} bytes, more than {self._data_bytes}")
+        return Message(
+            data,
+            binary=bool(request.b64data),
+            tags=request.tags or None,
+            skip_history=request.skip_history,
+            idempotency_key=request.idempotency_key,
+            version=request.version,
+            version_epoch=request.version_epoch,
+            delta=request.delta,
+        )
+
+    async def subscribe(self, request: messages.Subscribe) -> messages.Done:
+        """Subscribe a user's connections to a channel."""
+        if request.override is not UNSET and bytes(request.override) not in {b"null", b"{}"}:
+            raise CommandError(codes.NOT_AVAILABLE, "override")
+        info = _either("info", request.info, request.b64info)
+        if request.b64info and info is not None:
+            info = as_json(info)
+            if info is None:
+                raise CommandError(codes.BAD_REQUEST, "b64info: is not JSON in base64")
+        data = _either("data", request.data, request.b64data)
+        grant = Grant(info=info, data=data, expires_at=float(request.expire_at) or None)
+        await self._api.subscribe(_connections(request), request.channel, grant, since=_position(request.recover_since))
+        return messages.Done()
+
+    async def unsubscribe(self, request: messages.Unsubscribe) -> messages.Done:
+        """End a user's subscriptions to a channel."""
+        await self._api.unsubscribe(_connections(request), request.channel)
+        return messages.Done()
+
+    async def disconnect(self, request: messages.Disconnect) -> messages.Done:
+        """Close a user's connections."""
+        wanted = request.disconnect
+        code = None if wanted is None else DisconnectCode(wanted.code, wanted.reason)
+        await self._api.disconnect(_connections(request), code=code, spared=request.whitelist)
+        return messages.Done()
+
+    async def refresh(self, request: messages.Refresh) -> messages.Done:
+        """Change when a user's connections expire: at a time, never, or now."""
+        if request.expired and request.expire_at:
+            raise CommandError(codes.BAD_REQUEST, "expired and expire_at: one of them")
+        expires_at = float(request.expire_at) or None
+        await self._api.refresh(_connections(request), expires_at=expires_at, expired=request.expired)
+        return messages.Done()
+
+    async def presence(self, request: messages.OfChannel) -> messages.Presence:
+        """Who is subscribed to a channel."""
+        members = await self._api.presence(request.channel)
+        return messages.Presence(presence={client: _client_info(info) for client, info in members.items()})
+
+    async def presence_stats(self, request: messages.OfChannel) -> messages.PresenceStats:
+        """How many are subscribed to a channel."""
+        stats = await self._api.presence_stats(request.channel)
+        return messages.PresenceStats(num_clients=stats.clients, num_users=stats.users)
+
+    async def history(self, request: messages.History) -> messages.HistoryPage:
+        """A part of a channel's stream, and its position."""
+        query = HistoryQuery(request.limit, _position(request.since), request.reverse)
+        page = await self._api.history(request.channel, query)
+        publications = [_publication(publication) for publication in page.publications]
+        return messages.HistoryPage(publications=publications, epoch=page.position.epoch, offset=page.position.offset)
+
+    async def history_remove(self, request: messages.OfChannel) -> messages.Done:
+        """Drop what is kept of a channel; its position goes on counting."""
+        await self._api.history_remove(request.channel)
+        return messages.Done()
+
+    async def channels(self, request: messages.Channels) -> messages.FoundChannels:
+        """Channels that have subscribers on any server, and how many."""
+        found = await self._api.channels(request.pattern)
+        channels = {channel: messages.ChannelInfo(count) for channel, count in sorted(found.items())}
+        return messages.FoundChannels(channels=channels)
+
+    async def info(self, _request: messages.Nothing) -> messages.Info:
+        """All workers of the cluster."""
+        nodes = [
+            messages.NodeInfo(
+                node.uid, node.name, node.version, node.clients, node.users, node.channels, node.uptime_seconds
+            )
+            for node in await self._api.info()
+        ]
+        return messages.Info(nodes=nodes)
+
+
+class ApiMethod(Protocol):
+    """A method of the API: what it takes and answers, in one sentence what it does, and how it is called."""
+
+    @property
+    def request(self) -> type[Struct]:
+        """What it takes."""
+
+    @property
+    def result(self) -> type[Struct]:
+        """What it answers."""
+
+    @property
+    def summary(self) -> str:
+        """What it does."""
+
+    async def answer(self, handlers: ApiHandlers, body: bytes) -> Struct:
+        """Carry it out. Raises CommandError, BackplaneError, or what msgspec raises for a body that does not fit."""
+
+
+class Method(Generic[Request, Result]):
+    """Implements ApiMethod: a handler with its types."""
+
+    def __init__(
+        self, request: type[Request], result: type[Result], handler: Callable[[ApiHandlers, Request], Awaitable[Result]]
+    ) -> None:
+        self.request = request
+        self.result = result
+        self.summary = (handler.__doc__ or "").strip().removesuffix(".")
+        self._handler = handler
+        self._decoder = msgspec.json.Decoder(request)
+
+    async def answer(self, handlers: ApiHandlers, body: bytes) -> Result:
+        """See ApiMethod."""
+        return await self._handler(handlers, self._decoder.decode(body))
+
+
+METHODS: Mapping[str, ApiMethod] = {
+    "publish": Method(messages.Publish, messages.Published, ApiHandlers.publish),
+    "broadcast": Method(messages.Broadcast, messages.Broadcasted, ApiHandlers.broadcast),
+    "subscribe": Method(messages.Subscribe, messages.Done, ApiHandlers.subscribe),
+    "unsubscribe": Method(messages.Unsubscribe, messages.Done, ApiHandlers.unsubscribe),
+    "disconnect": Method(messages.Disconnect, messages.Done, ApiHandlers.disconnect),
+    "refresh": Method(messages.Refresh, messages.Done, ApiHandlers.refresh),
+    "presence": Method(messages.OfChannel, messages.Presence, ApiHandlers.presence),
+    "presence_stats": Method(messages.OfChannel, messages.PresenceStats, ApiHandlers.presence_stats),
+    "history": Method(messages.History, messages.HistoryPage, ApiHandlers.history),
+    "history_remove": Method(messages.OfChannel, messages.Done, ApiHandlers.history_remove),
+    "channels": Method(messages.Channels, messages.FoundChannels, ApiHandlers.channels),
+    "info": Method(messages.Nothing, messages.Info, ApiHandlers.info),
+}
+"""All methods but `batch`, which carries out these."""
+
+
+def error_of(error: ErrorCode, why: str = "") -> messages.Error:
+    """An error as its caller gets it."""
+    return messages.Error(error.code, f"{error.message}: {why}" if why else error.message)
+
+
+AWAY = messages.BroadcastResponse(error=error_of(codes.INTERNAL))
+
+
+class _AboutConnections(Protocol):
+    @property
+    def user(self) -> str: ...
+    @property
+    def client(self) -> str: ...
+    @property
+    def session(self) -> str: ...
+
+
+def _connections(request: _AboutConnections) -> Connections:
+    return Connections(request.user, request.client, request.session)
+
+
+def _position(position: messages.Position | None) -> StreamPosition | None:
+    return None if position is None else StreamPosition(position.offset, position.epoch)
+
+
+def _either(name: str, raw: Raw | UnsetType, encoded: str) -> bytes | None:
+    """The bytes of a field or of its twin in base64, None if neither is there."""
+    if raw is not UNSET and encoded:
+        raise CommandError(codes.BAD_REQUEST, f"{name} and b64{name}: one of them")
+    if raw is not UNSET:
+        return bytes(raw)
+    try:
+        return base64.b64decode(encoded, validate=True) if encoded else None
+    except ValueError:
+        raise CommandError(codes.BAD_REQUEST, f"b64{name}: is not base64") from None
+
+
+def _client_info(info: ClientInfo) -> messages.ClientInfo:
+    return messages.ClientInfo(info.user, info.client, _raw(info.connection_info), _raw(info.channel_info))
+
+
+def _raw(document: bytes | None) -> Raw | UnsetType:
+    return UNSET if document is None else Raw(document)
+
+
+def _publication(publication: Publication) -> messages.KeptPublication:
+    content = content_in(publication)
+    return messages.KeptPublication(
+        Raw(json_data(content)),
+        info=UNSET if content.info is None else _client_info(content.info),
+        tags=content.tags or UNSET,
+        offset=publication.offset or UNSET,
+    )

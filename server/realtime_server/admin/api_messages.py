@@ -1,0 +1,315 @@
+"""What callers of the server API send and what they are answered: the types that it decodes, encodes and documents.
+
+Source of names and meanings: Centrifugo's server API. A field that is not here is refused, because to ignore it would
+do something else than was asked for. The OpenAPI document is made from these types: see openapi.
+"""
+
+from __future__ import annotations
+
+from typing import Annotated, TypeAlias
+
+from msgspec import UNSET, Meta, Raw, Struct, UnsetType
+
+from realtime_server import codes
+
+MAX_BROADCAST = 10_000
+"""Channels in one broadcast."""
+MAX_BATCH = 1_000
+"""Commands in one batch."""
+MAX_KEY_LENGTH = 256
+"""Characters of an idempotency key or a version's epoch."""
+MAX_OFFSET = 2**53 - 1
+"""Redis counts in numbers that are exact up to here."""
+MAX_TIME = 2**40
+"""Unix time in seconds, far beyond what anybody means."""
+
+ERRORS = (
+    codes.INTERNAL,
+    codes.UNKNOWN_CHANNEL,
+    codes.PERMISSION_DENIED,
+    codes.METHOD_NOT_FOUND,
+    codes.LIMIT_EXCEEDED,
+    codes.BAD_REQUEST,
+    codes.NOT_AVAILABLE,
+    codes.UNRECOVERABLE_POSITION,
+)
+"""All that the API answers with."""
+
+Channel: TypeAlias = Annotated[
+    str, Meta(min_length=1, description="Name of a channel: `NAMESPACE:...`, or one without a colon.")
+]
+User: TypeAlias = Annotated[str, Meta(min_length=1, description="Id of a user.")]
+Client: TypeAlias = Annotated[str, Meta(description="One of the user's connections, by its id; empty: all.")]
+Session: TypeAlias = Annotated[
+    str, Meta(description="One of the user's connections, by the id or by the session that its connect reply has.")
+]
+Time: TypeAlias = Annotated[int, Meta(ge=0, le=MAX_TIME, description="Unix time in seconds; 0: never.")]
+Data: TypeAlias = Annotated[Raw | UnsetType, Meta(description="Any JSON.")]
+Base64: TypeAlias = Annotated[
+    str,
+    Meta(description="Instead of the field without `b64`: the same in base64.", extra_json_schema={"format": "byte"}),
+]
+
+
+class Request(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """What a method takes."""
+
+
+class Result(Struct, frozen=True, kw_only=True):
+    """What a method answers."""
+
+
+class Nothing(Request, frozen=True, kw_only=True):
+    """No fields."""
+
+
+class Done(Result, frozen=True, kw_only=True):
+    """No fields: it is done, or all servers have been told."""
+
+
+class Position(Request, frozen=True, kw_only=True):
+    """A place in a channel's stream."""
+
+    offset: Annotated[int, Meta(ge=0, le=MAX_OFFSET)] = 0
+    epoch: str = ""
+
+
+class Publication(Request, frozen=True, kw_only=True):
+    """What is published, and how. One of `data` and `b64data` is needed."""
+
+    data: Data = UNSET
+    b64data: Annotated[
+        str,
+        Meta(
+            description="Any bytes, in base64; clients of the JSON protocol get base64 if it is not JSON.",
+            extra_json_schema={"format": "byte"},
+        ),
+    ] = ""
+    skip_history: Annotated[bool, Meta(description="Deliver it and do not keep it.")] = False
+    tags: Annotated[dict[str, str], Meta(description="They go with the publication.")] = {}
+    idempotency_key: Annotated[
+        str,
+        Meta(
+            max_length=MAX_KEY_LENGTH,
+            description="A second call for the channel with the same key within 5 minutes does nothing, and is answered"
+            " as the first was.",
+        ),
+    ] = ""
+    delta: Annotated[bool, Meta(description="Fail where the namespace has no differences.")] = False
+    version: Annotated[
+        int,
+        Meta(
+            ge=0,
+            le=2**63 - 1,
+            description="Above 0, in a channel with history: left out, and answered with the present position, unless"
+            " it is newer than the newest of the same `version_epoch`.",
+        ),
+    ] = 0
+    version_epoch: Annotated[
+        str, Meta(max_length=MAX_KEY_LENGTH, description="What `version` counts in; another one begins anew.")
+    ] = ""
+
+
+class Publish(Publication, frozen=True, kw_only=True):
+    """Publish to a channel."""
+
+    channel: Channel
+
+
+class Published(Result, frozen=True, kw_only=True):
+    """The position of the publication, in a channel with history."""
+
+    offset: int | UnsetType = UNSET
+    epoch: str | UnsetType = UNSET
+
+
+class Broadcast(Publication, frozen=True, kw_only=True):
+    """Publish the same to several channels."""
+
+    channels: Annotated[list[str], Meta(min_length=1, max_length=MAX_BROADCAST)]
+
+
+class Error(Struct, frozen=True):
+    """Why a call failed."""
+
+    code: Annotated[int, Meta(description="\n".join(f"- {error.code}: {error.message}" for error in ERRORS),
+                              extra_json_schema={"enum": [error.code for error in ERRORS]})]  # fmt: skip
+    message: Annotated[str, Meta(description="For people: the meaning of the code, and what would be right.")]
+
+
+class BroadcastResponse(Struct, frozen=True):
+    """What became of one channel: one of the two."""
+
+    result: Published | UnsetType = UNSET
+    error: Error | UnsetType = UNSET
+
+
+class Broadcasted(Result, frozen=True, kw_only=True):
+    """One response for each channel, in their order."""
+
+    responses: list[BroadcastResponse]
+
+
+class Subscribe(Request, frozen=True, kw_only=True):
+    """Subscribe a user's connections to a channel. It needs no permission of the namespace."""
+
+    user: User
+    channel: Channel
+    client: Client = ""
+    session: Session = ""
+    info: Annotated[Raw | UnsetType, Meta(description="Any JSON that others in the channel see of the client.")] = UNSET
+    b64info: Base64 = ""
+    data: Annotated[Raw | UnsetType, Meta(description="Any JSON that the client gets with its subscription.")] = UNSET
+    b64data: Base64 = ""
+    expire_at: Time = 0
+    recover_since: Annotated[
+        Position | None,
+        Meta(description="First give it what it missed since then. Only where the namespace has recovery."),
+    ] = None
+    override: Annotated[
+        Raw | UnsetType, Meta(description="Not available: only empty.", extra_json_schema={"type": ["object", "null"]})
+    ] = UNSET
+
+
+class Unsubscribe(Request, frozen=True, kw_only=True):
+    """End a user's subscriptions to a channel."""
+
+    user: User
+    channel: Channel
+    client: Client = ""
+    session: Session = ""
+
+
+class DisconnectCode(Request, frozen=True, kw_only=True):
+    """What the client is told. SDKs come back unless the code is from 3500 to 3999 or from 4500 to 4999."""
+
+    code: Annotated[int, Meta(ge=3000, le=4999)]
+    reason: Annotated[str, Meta(description="At most 123 bytes of it arrive.")] = ""
+
+
+class Disconnect(Request, frozen=True, kw_only=True):
+    """Close a user's connections."""
+
+    user: User
+    client: Client = ""
+    session: Session = ""
+    whitelist: Annotated[list[str], Meta(max_length=MAX_BATCH, description="Connections that are spared.")] = []
+    disconnect: Annotated[DisconnectCode | None, Meta(description="Else 3503: for good.")] = None
+
+
+class Refresh(Request, frozen=True, kw_only=True):
+    """Change when a user's connections expire."""
+
+    user: User
+    client: Client = ""
+    session: Session = ""
+    expired: Annotated[bool, Meta(description="They end now.")] = False
+    expire_at: Time = 0
+
+
+class OfChannel(Request, frozen=True, kw_only=True):
+    """A channel."""
+
+    channel: Channel
+
+
+class ClientInfo(Struct, frozen=True):
+    """A connection, as others in a channel see it."""
+
+    user: str
+    client: str
+    conn_info: Raw | UnsetType = UNSET
+    chan_info: Raw | UnsetType = UNSET
+
+
+class Presence(Result, frozen=True, kw_only=True):
+    """All connections in the channel, by their ids."""
+
+    presence: dict[str, ClientInfo]
+
+
+class PresenceStats(Result, frozen=True, kw_only=True):
+    """How many connections and how many different users the channel has."""
+
+    num_clients: int
+    num_users: int
+
+
+class History(Request, frozen=True, kw_only=True):
+    """A part of a channel's stream."""
+
+    channel: Channel
+    limit: Annotated[
+        int,
+        Meta(
+            ge=-1,
+            le=2**31 - 1,
+            description="At most so many publications; 0: the position alone, -1: all that is kept.",
+        ),
+    ] = 0
+    since: Annotated[Position | None, Meta(description="Those after this position (before it when `reverse`).")] = None
+    reverse: Annotated[bool, Meta(description="The newest first.")] = False
+
+
+class KeptPublication(Struct, frozen=True):
+    """A publication of a history. `info`: the client that published it."""
+
+    data: Raw
+    info: ClientInfo | UnsetType = UNSET
+    tags: dict[str, str] | UnsetType = UNSET
+    offset: int | UnsetType = UNSET
+
+
+class HistoryPage(Result, frozen=True, kw_only=True):
+    """Publications in the order asked for, and the position of the newest one of the stream."""
+
+    publications: list[KeptPublication]
+    epoch: str
+    offset: int
+
+
+class Channels(Request, frozen=True, kw_only=True):
+    """Channels that have subscribers."""
+
+    pattern: Annotated[
+        str, Meta(max_length=255, description="`*` stands for any characters, `?` for one; empty: all channels.")
+    ] = ""
+
+
+class ChannelInfo(Struct, frozen=True):
+    """How many connections are subscribed."""
+
+    num_clients: int
+
+
+class FoundChannels(Result, frozen=True, kw_only=True):
+    """The channels, by their names."""
+
+    channels: dict[str, ChannelInfo]
+
+
+class NodeInfo(Struct, frozen=True):
+    """One worker of the cluster; `uptime` in seconds."""
+
+    uid: str
+    name: str
+    version: str
+    num_clients: int
+    num_users: int
+    num_channels: int
+    uptime: int
+
+
+class Info(Result, frozen=True, kw_only=True):
+    """All workers that reported in the last seconds; first the one that answers."""
+
+    nodes: list[NodeInfo]
+
+
+class Batch(Request, frozen=True, kw_only=True):
+    """Several commands, each an object with one field: the method's name, and in it what the method takes."""
+
+    commands: Annotated[list[dict[str, Raw]], Meta(min_length=1, max_length=MAX_BATCH)]
+    parallel: Annotated[
+        bool, Meta(description="All at once, in no order; else one after the other, also after one has failed.")
+    ] = False
