@@ -85,8 +85,8 @@ class ApiServer:
         except RecursionError:
             return error_response(400, "the body is nested too deeply")
         except msgspec.DecodeError as error:
-            broken = _syntax_error(body) if isinstance(error, msgspec.ValidationError) else error
-            if broken is not None:
+            broken = _syntax_error(body) if isinstance(error, msgspec.ValidationError) else str(error)
+            if broken:
                 return error_response(400, f"the body is not JSON: {broken}")
             return json_response({"error": self._failure(method, error)})
         except FAILURES as error:
@@ -180,13 +180,15 @@ def _given(request: web.Request) -> str:
     return value.strip() if not given and scheme.lower() == "apikey" else given
 
 
-def _syntax_error(body: bytes) -> msgspec.DecodeError | None:
+def _syntax_error(body: bytes) -> str:
     """What is wrong with a body as JSON: that a field is wrong was found before the rest of it was read."""
     try:
         msgspec.json.decode(body, type=msgspec.Raw)
     except msgspec.DecodeError as error:
-        return error
-    return None
+        return str(error)
+    except RecursionError:
+        return "it is nested too deeply"
+    return ""
 
 
 FAILURES = (msgspec.ValidationError, NotAllowedError, CommandError, BackplaneError)
