@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Collection
 from dataclasses import replace
 from typing import TYPE_CHECKING
@@ -44,7 +43,7 @@ def connect_now(session: Session, command: int, request: ConnectRequest) -> bool
         return True
     if claims.channels or (session.wire.unidirectional and request.subs):
         return False  # they are to be joined: `connect` goes on
-    session.reply(command, _result(session, {}, None))
+    session.greet(command, _result(session, {}, None))
     return True
 
 
@@ -59,10 +58,10 @@ async def connect(session: Session, command: int, request: ConnectRequest) -> No
         if session.closed or not session.node.open(session, claims):
             return
     joined = await _joined(session, request)
-    session.reply(command, _result(session, {join.channel: join.result for join in joined}, data))
-    # What came meanwhile must follow the reply, which is written before this task yields.
+    session.greet(command, _result(session, {join.channel: join.result for join in joined}, data))
+    # What came meanwhile follows the reply.
     for join in joined:
-        asyncio.get_running_loop().call_soon(join.complete)
+        join.complete()
 
 
 async def _asked(session: Session, request: ConnectRequest) -> tuple[Claims, bytes | None]:

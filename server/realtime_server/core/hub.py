@@ -102,7 +102,7 @@ class Hub:
             result = await self._position(channel, wanted)
         except BaseException:
             channel.joining.remove(joining)
-            self.leave(session, subscription)
+            self.give_up(session, subscription)
             raise
         return Join(self, session, subscription, joining, session.told(wanted.grant, result))
 
@@ -145,6 +145,11 @@ class Hub:
         """A subscription has begun: tell who wants to know."""
         if subscription.tells:
             self._tell(subscription, Joined(session.client_info(subscription.info)))
+
+    def give_up(self, session: Session, subscription: Subscription) -> None:
+        """A subscription is not made after all; one to the same channel that was made meanwhile stays as it is."""
+        if subscription.channel.name not in session.subscriptions:
+            self.leave(session, subscription)
 
     def leave(self, session: Session, subscription: Subscription) -> None:
         """A session no longer gets the channel."""

@@ -113,7 +113,7 @@ class Join:
     def abandon(self) -> None:
         """Leave nothing of it: the subscription is not made after all."""
         self._subscription.channel.joining.remove(self._joining)
-        self._hub.leave(self._session, self._subscription)
+        self._hub.give_up(self._session, self._subscription)
 
 
 def is_complete(page: HistoryPage, wanted: Wanted) -> bool:

@@ -77,6 +77,8 @@ def _refresh(session: Session, order: control.Refresh) -> None:
     if session.claims is None:
         return
     session.claims = replace(session.claims, expires_at=order.expires_at, renewed_by_hook=False)
+    if not session.welcome:
+        return  # the answer to its connect command will say so
     if order.expires_at is None:
         session.push("", RefreshPush(expires=False))
     else:

@@ -16,7 +16,7 @@ from realtime_server import codes
 from realtime_server.codes import DisconnectCode, ErrorCode, UnsubscribeCode
 from realtime_server.core import calling, connecting, publishing, reading, subscribing
 from realtime_server.core.claims import Claims
-from realtime_server.core.commands import PONG, Command, Result, SubscribeResult
+from realtime_server.core.commands import PONG, Command, ConnectResult, Result, SubscribeResult
 from realtime_server.core.grant import Grant
 from realtime_server.core.held import Held
 from realtime_server.core.hooks import Caller, Disconnected, DisconnectRequestedError, TransportInfo
@@ -46,9 +46,9 @@ class Session:
     """
 
     __slots__ = (
-        "__weakref__", "_count", "_held", "_queue", "_task", "_window", "claims", "client", "closed", "connection",
-        "expiring", "node", "opened_at", "ping_at", "pong_by", "secret",
-        "subscriptions", "transport", "wire",
+        "__weakref__", "_count", "_held", "_queue", "_task", "_welcomed", "_window", "claims", "client", "closed",
+        "connection", "expiring", "node", "opened_at", "ping_at", "pong_by", "secret", "subscriptions", "transport",
+        "welcome", "wire",
     )  # fmt: skip
 
     def __init__(
@@ -76,6 +76,9 @@ class Session:
         self.closed = False
         self.expiring = False
         """Whether one of the subscriptions ends at some time."""
+        self.welcome = False
+        """Whether the client was told that it is in. Before that an SDK does not understand a push."""
+        self._welcomed: asyncio.Event | None = None
         self._queue: deque[Command] | None = None
         self._task: asyncio.Task[None] | None = None
         self._held: Held | None = None
@@ -118,6 +121,8 @@ class Session:
             return
         self.closed = True
         self._held = None
+        if self._welcomed is not None:
+            self._welcomed.set()
         if self._task is not None:
             self._task.cancel()
         if self.claims is not None:
@@ -296,6 +301,19 @@ class Session:
             raise CommandError(codes.METHOD_NOT_FOUND)
 
     # what the client gets
+
+    def greet(self, command: int, result: ConnectResult) -> None:
+        """Answer the connect command: from now on the client may be told anything."""
+        self.reply(command, result)
+        self.welcome = True
+        if self._welcomed is not None:
+            self._welcomed.set()
+
+    async def welcomed(self) -> None:
+        """Wait until the client was told that it is in, or has gone."""
+        if not self.welcome and not self.closed:
+            self._welcomed = self._welcomed or asyncio.Event()
+            await self._welcomed.wait()
 
     def reply(self, command: int, result: Result) -> None:
         """Answer a command."""

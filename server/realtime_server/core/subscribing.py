@@ -46,6 +46,9 @@ async def subscribe(session: Session, command: int, request: SubscribeRequest) -
     if claims is None or not may_see_presence(claims, request.channel, options, subscribed=True):
         wanted = replace(wanted, watches=False)  # who may not ask who is there is not told who comes
     join = await session.node.hub.join(session, request.channel, wanted)
+    if request.channel in session.subscriptions:  # by the server meanwhile
+        join.abandon()
+        raise CommandError(codes.ALREADY_SUBSCRIBED)
     session.reply(command, join.result)
     join.complete()
 
@@ -86,8 +89,8 @@ async def assign(session: Session, channel: str, grant: Grant, since: tuple[int,
 
     One that has the channel already, or as many channels as it may have, is left as it is. Raises BackplaneError.
     """
-    full = len(session.subscriptions) >= session.node.limits.channels_per_connection
-    if channel in session.subscriptions or full or session.closed:
+    await session.welcomed()
+    if not _has_room(session, channel):
         return
     offset, epoch = since or (0, "")
     wanted = Wanted(recover=since is not None, offset=offset, epoch=epoch, watches=True, assigned=True, grant=grant)
@@ -95,7 +98,7 @@ async def assign(session: Session, channel: str, grant: Grant, since: tuple[int,
         join = await session.node.hub.join(session, channel, wanted)
     except CommandError:
         return
-    if channel in session.subscriptions:  # by another call meanwhile
+    if not _has_room(session, channel):  # any more, because of another call
         join.abandon()
         return
     result = join.result
@@ -105,6 +108,11 @@ async def assign(session: Session, channel: str, grant: Grant, since: tuple[int,
         frames = session.wire.publication(channel, content_in(publication), publication.offset)
         session.connection.write(frames)
     join.complete()
+
+
+def _has_room(session: Session, channel: str) -> bool:
+    full = len(session.subscriptions) >= session.node.limits.channels_per_connection
+    return channel not in session.subscriptions and not full and not session.closed
 
 
 def unsubscribe(session: Session, request: ChannelRequest) -> EmptyResult:
