@@ -88,7 +88,7 @@ def make_node(
     limits = NodeLimits(
         channels_per_connection=settings.limits.channels_per_connection,
         messages_per_second=settings.limits.messages_per_second,
-        held_bytes=settings.limits.outbox_bytes,
+        outbox_bytes=settings.limits.outbox_bytes,
         connections_per_user=settings.limits.connections_per_user,
         connects_per_second=settings.limits.connects_per_second / settings.workers,
     )
@@ -100,6 +100,8 @@ def make_node(
         heartbeat_interval=settings.heartbeat.interval_seconds,
         heartbeat_timeout=settings.heartbeat.timeout_seconds,
         anonymous=settings.auth.anonymous,
+        connect_seconds=settings.listen.handshake_seconds,
+        expiry_leeway=settings.auth.leeway_seconds,
     )
     return Node(node_settings, backplane.broker, backplane.presence, verifier, backend, backplane.occupancy)
 

@@ -12,6 +12,7 @@ from prometheus_client.metrics_core import Metric
 from prometheus_client.registry import Collector, CollectorRegistry
 
 from realtime_server.core.latency import LatencyHistogram
+from realtime_server.core.limits import exceeded
 from realtime_server.core.node import Node, count_subscriptions
 from realtime_server.transports.client_port import ClientPort
 
@@ -53,6 +54,8 @@ class NodeCollector(Collector):
             "handshakes_rejected", "Handshakes refused, by reason.", "reason", counters.handshakes_rejected
         )
         yield self._labelled("disconnects", "Connections closed, by code.", "code", counters.disconnects)
+        limits = {str(limit): count for limit, count in exceeded(counters)}
+        yield self._labelled("limit_exceeded", "Times that a limit was exceeded, by limit.", "limit", limits)
         yield self._labelled("command_errors", "Commands that failed, by code.", "code", counters.command_errors)
         recoveries = {str(recovered).lower(): count for recovered, count in counters.recoveries.items()}
         yield self._labelled("recoveries", "Recoveries, by whether all was recovered.", "recovered", recoveries)

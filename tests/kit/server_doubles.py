@@ -76,6 +76,7 @@ def make_node(
     connections_per_user: int = 0,
     connects_per_second: float = 0,
     anonymous: bool = True,
+    expiry_leeway: float = 0.0,
     secrets: Sequence[str] = (SECRET,),
     clock: Clock | None = None,
     wall_clock: Clock | None = None,
@@ -91,6 +92,7 @@ def make_node(
         heartbeat_interval=25,
         heartbeat_timeout=8,
         anonymous=anonymous,
+        expiry_leeway=expiry_leeway,
     )
     clock = clock or Clock()
     return Node(

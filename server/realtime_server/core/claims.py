@@ -12,6 +12,9 @@ from msgspec import UNSET, UnsetType
 from realtime_server.core.capabilities import Capability, PatternError, check
 from realtime_server.core.grant import PLAIN, Grant
 
+MAX_INFO_BYTES = 8192
+"""Of what others see of a client, which goes along with all that it publishes, and is kept while it is there."""
+
 
 class ClaimError(ValueError):
     """A claim is not what it has to be; the text says which and why."""
@@ -87,12 +90,12 @@ def connection_claims(payload: Payload) -> Claims:
     """The claims of a connection token; raises ClaimError."""
     expires_at = _expiry(payload)
     if payload.subs is None and payload.channels is None and payload.meta is None and payload.caps is None:
-        return Claims(payload.sub, expires_at, _raw("info", payload.info, payload.b64info))
+        return Claims(payload.sub, expires_at, _info(payload.info, payload.b64info))
     grants = {channel: _grant(options) for channel, options in (payload.subs or {}).items()}
     return Claims(
         user=payload.sub,
         expires_at=expires_at,
-        info=_raw("info", payload.info, payload.b64info),
+        info=_info(payload.info, payload.b64info),
         channels=tuple(dict.fromkeys((*(payload.channels or ()), *grants))),
         grants=grants or None,
         meta=None if payload.meta is None else msgspec.json.encode(payload.meta),
@@ -107,7 +110,7 @@ def subscription_grant(payload: Payload, *, channel: str, user: str) -> Grant:
     if payload.sub != user:
         raise ClaimError("sub: the token is for another user")
     return Grant(
-        info=_raw("info", payload.info, payload.b64info),
+        info=_info(payload.info, payload.b64info),
         data=_raw("data", payload.data, payload.b64data),
         expires_at=_expiry(payload),
     )
@@ -131,9 +134,17 @@ def _capabilities(claim: tuple[Capability, ...] | None) -> tuple[Capability, ...
 def _grant(options: SubscriptionOptions) -> Grant:
     if options.override:
         raise ClaimError("subs: override is not supported")
-    info = _raw("info", options.info, options.b64info)
+    info = _info(options.info, options.b64info)
     data = _raw("data", options.data, options.b64data)
     return PLAIN if info is None and data is None else Grant(info=info, data=data)
+
+
+def _info(value: object, encoded: str | None) -> bytes | None:
+    """What others see; raises ClaimError for too much of it."""
+    found = _raw("info", value, encoded)
+    if found is not None and len(found) > MAX_INFO_BYTES:
+        raise ClaimError(f"info: has more than {MAX_INFO_BYTES} bytes")
+    return found
 
 
 def _raw(name: str, value: object, encoded: str | None) -> bytes | None:

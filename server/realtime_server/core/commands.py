@@ -26,6 +26,8 @@ class SubscribeRequest(Struct, frozen=True, gc=False):
     delta: str = ""
     flag: int = 0
     type: int = 0
+    tf: Raw = Raw()
+    """A filter of publications; known to be refused."""
 
 
 class ConnectRequest(Struct, frozen=True, gc=False):
@@ -96,6 +98,7 @@ class SubRefreshRequest(Struct, frozen=True, gc=False):
 
     channel: str = ""
     token: str = ""
+    type: int = 0
 
 
 class PingRequest(Struct, frozen=True, gc=False):

@@ -23,8 +23,9 @@ from realtime_server.core.commands import (
 from realtime_server.core.grant import PLAIN
 from realtime_server.core.hooks import RENEW_AGAIN_SECONDS, Connecting, DisconnectRequestedError, Hook, Refreshed
 from realtime_server.core.join import Join, Wanted
+from realtime_server.core.limits import Limit
 from realtime_server.core.ports import CommandError
-from realtime_server.core.subscribing import granted
+from realtime_server.core.subscribing import granted, require_plain
 
 if TYPE_CHECKING:
     from realtime_server.core.session import Session
@@ -58,7 +59,11 @@ async def connect(session: Session, command: int, request: ConnectRequest) -> No
         if session.closed or not session.node.open(session, claims):
             return
     joined = await _joined(session, request)
-    session.greet(command, _result(session, {join.channel: join.result for join in joined}, data))
+    if not session.greet(command, _result(session, {join.channel: join.result for join in joined}, data)):
+        for join in joined:
+            join.forgo()
+        if not session.greet(command, _result(session, {join.channel: join.result for join in joined}, data)):
+            session.disconnect(codes.SERVER_ERROR)  # what the backend has to tell is too much by itself
     # What came meanwhile follows the reply.
     for join in joined:
         join.complete()
@@ -95,6 +100,7 @@ async def _joined(session: Session, request: ConnectRequest) -> list[Join]:
         name: Wanted.by_client(request.subs.get(name, SubscribeRequest()), grants.get(name, PLAIN), assigned=True)
         for name in claims.channels
     }
+    _require_room(session, len(wanted))
     joined: list[Join] = []
     try:
         if session.wire.unidirectional:
@@ -108,14 +114,21 @@ async def _joined(session: Session, request: ConnectRequest) -> list[Join]:
     return joined
 
 
+def _require_room(session: Session, channels: int) -> None:
+    """Raises DisconnectRequestedError when these are too many: the client has no way to do with fewer."""
+    if channels > session.node.limits.channels_per_connection:
+        session.node.counters.limits[Limit.CHANNELS_PER_CONNECTION] += 1
+        raise DisconnectRequestedError(codes.CHANNEL_LIMIT)
+
+
 async def _requested(session: Session, request: ConnectRequest, known: Collection[str]) -> dict[str, Wanted]:
     """The channels that a client asks for in its connect command, as far as it may subscribe to them."""
     channels = [channel for channel in request.subs if channel not in known]
-    if len(channels) + len(known) > session.node.limits.channels_per_connection:
-        raise CommandError(codes.LIMIT_EXCEEDED)
+    _require_room(session, len(channels) + len(known))
     wanted = {}
     for channel in channels:
         asked = structs.replace(request.subs[channel], channel=channel)
+        require_plain(asked)
         session.node.hub.require(channel)
         wanted[channel] = Wanted.by_client(asked, await granted(session, asked), assigned=True)
     return wanted

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter
 
 from realtime_server.core.latency import LatencyHistogram
+from realtime_server.core.limits import Limit
 
 DELIVERY_BUCKETS = (0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5)
 """Upper bounds in seconds."""
@@ -16,7 +17,7 @@ class Counters:
     __slots__ = (
         "accept_cost_total", "accept_costs", "accepted", "backplane_gaps", "bytes_received", "bytes_sent",
         "command_errors", "delivery", "disconnects", "drained_connections", "drains",
-        "handshakes_rejected", "messages_received", "messages_sent", "outbox_bytes", "publications",
+        "handshakes_rejected", "limits", "messages_received", "messages_sent", "outbox_bytes", "publications",
         "publications_dropped", "recoveries",
     )  # fmt: skip
 
@@ -31,6 +32,8 @@ class Counters:
         self.publications_dropped: Counter[str] = Counter()
         self.disconnects: Counter[int] = Counter()
         self.command_errors: Counter[int] = Counter()
+        self.limits: Counter[Limit] = Counter()
+        """What was exceeded, as far as neither a code nor a reason says it; see core.limits."""
         self.drains = 0
         self.drained_connections = 0
         self.backplane_gaps = 0

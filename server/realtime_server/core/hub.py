@@ -12,7 +12,8 @@ from realtime_server.core.channel_watch import ChannelWatch
 from realtime_server.core.commands import SubscribeResult
 from realtime_server.core.counters import Counters
 from realtime_server.core.join import Join, Wanted, is_complete
-from realtime_server.core.namespaces import ChannelOptions, Namespaces, RecoveryMode
+from realtime_server.core.limits import Limit
+from realtime_server.core.namespaces import ChannelOptions, Namespaces, RecoveryMode, is_too_long
 from realtime_server.core.ports import BackplaneError, Broker, CommandError, PresenceStore, Subscriber
 from realtime_server.core.publication import Content, Joined, Left, pack
 from realtime_server.core.session import Session
@@ -67,6 +68,8 @@ class Hub:
         """The options of a channel; raises CommandError UNKNOWN_CHANNEL."""
         options = self.options_of(channel)
         if options is None:
+            if is_too_long(channel):
+                self._counters.limits[Limit.CHANNEL_BYTES] += 1
             raise CommandError(codes.UNKNOWN_CHANNEL)
         return options
 
@@ -126,9 +129,8 @@ class Hub:
         else:
             recovered, publications = is_complete(page, wanted), page.publications
         recovered = recovering and recovered
-        if recovering:
-            self._counters.recoveries[recovered] += 1
         if recovering and not recovered and wanted.reject_unrecovered:
+            self._counters.recoveries[False] += 1
             raise CommandError(codes.UNRECOVERABLE_POSITION)
         return SubscribeResult(
             recoverable=options.recovery,
@@ -141,8 +143,10 @@ class Hub:
             delta=delta,
         )
 
-    def complete(self, session: Session, subscription: Subscription) -> None:
+    def complete(self, session: Session, subscription: Subscription, result: SubscribeResult) -> None:
         """A subscription has begun: tell who wants to know."""
+        if result.was_recovering:
+            self._counters.recoveries[result.recovered] += 1
         if subscription.tells:
             self._tell(subscription, Joined(session.client_info(subscription.info)))
 

@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from msgspec import structs
+
 from realtime_server.core.channel import Joining
 from realtime_server.core.commands import SubscribeRequest, SubscribeResult
 from realtime_server.core.grant import PLAIN, Grant
@@ -97,7 +99,7 @@ class Join:
         )
         if missed or not in_step:
             self._hub.check_position(channel)
-        self._hub.complete(session, subscription)
+        self._hub.complete(session, subscription, self.result)
 
     def _write(self, publication: Publication) -> None:
         """Write what arrived meanwhile. Who joined or left meanwhile can be asked for with presence."""
@@ -109,6 +111,10 @@ class Join:
             else:
                 frames = session.wire.publication(name, content, publication.offset)
             session.connection.write(frames)
+
+    def forgo(self) -> None:
+        """Recover nothing after all, and say so: what was missed is more than one answer may hold."""
+        self.result = structs.replace(self.result, recovered=False, publications=())
 
     def abandon(self) -> None:
         """Leave nothing of it: the subscription is not made after all."""

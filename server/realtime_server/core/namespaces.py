@@ -73,6 +73,11 @@ class ChannelOptions:
     history_for: Access = Access.SUBSCRIBERS
 
 
+def is_too_long(channel: str) -> bool:
+    """Whether no channel can have this name, because it has more than MAX_CHANNEL_BYTES in UTF-8."""
+    return len(channel) > MAX_CHANNEL_BYTES or len(channel.encode()) > MAX_CHANNEL_BYTES
+
+
 class Namespaces:
     """The options of every channel: by what stands before the first colon, or those of `default`."""
 
@@ -91,7 +96,7 @@ class Namespaces:
             return found
 
     def _find(self, channel: str) -> ChannelOptions | None:
-        if not channel or len(channel) > MAX_CHANNEL_BYTES or len(channel.encode()) > MAX_CHANNEL_BYTES:
+        if not channel or is_too_long(channel):
             return None
         name, colon, _ = channel.removeprefix(PRIVATE_PREFIX).partition(":")
         if not colon:

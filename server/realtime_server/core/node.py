@@ -23,6 +23,7 @@ from realtime_server.core.counters import Counters
 from realtime_server.core.grant import Grant
 from realtime_server.core.hooks import Backend, Hook, NoBackend, TransportInfo
 from realtime_server.core.hub import PRESENCE_RENEW_SECONDS, Hub
+from realtime_server.core.limits import Limit
 from realtime_server.core.namespaces import Namespaces
 from realtime_server.core.occupancy import ChannelOccupancy
 from realtime_server.core.orders import Orders
@@ -31,6 +32,7 @@ from realtime_server.core.session import Session
 from realtime_server.core.subscription import Subscription
 from realtime_server.core.tasks import TaskGroup
 from realtime_server.core.values import Publication
+from realtime_server.core.web_token import MAX_TOKEN_CHARACTERS
 
 logger = structlog.get_logger()
 
@@ -40,8 +42,6 @@ FORGET_AFTER = 3.5
 """A worker that was silent for this many announcements is gone."""
 WATCH_SECONDS = 3.0
 """How often channels are looked for that were left without a word."""
-CONNECT_SECONDS = 10.0
-"""How long a client may take to send its connect command."""
 RETRY_SECONDS = 0.5
 WEBSOCKET = TransportInfo()
 
@@ -54,14 +54,19 @@ class UnknownNodeError(Exception):
 class NodeLimits:
     """What one connection may do, and how many there may be; 0 connections per user or connects per second: no limit.
 
-    `held_bytes`: publications that wait for a slow client where the namespace allows to drop some.
+    `outbox_bytes`: what may wait for one connection, and as much of its commands may wait for the backplane.
     """
 
     channels_per_connection: int
     messages_per_second: int
-    held_bytes: int = 1_048_576
+    outbox_bytes: int = 1_048_576
     connections_per_user: int = 0
     connects_per_second: float = 0.0
+
+    @property
+    def reply_bytes(self) -> int:
+        """How large the answer to one command may be: it has to fit into the outbox beside others."""
+        return self.outbox_bytes // 2
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,6 +80,10 @@ class NodeSettings:
     heartbeat_interval: float
     heartbeat_timeout: float
     anonymous: bool
+    connect_seconds: float = 10.0
+    """How long a client may take to be let in by its connect command."""
+    expiry_leeway: float = 0.0
+    """So long after its time a connection or a subscription ends that was not renewed."""
 
     @property
     def patience(self) -> float:
@@ -204,11 +213,15 @@ class Node:
 
     def admits(self, commands: Sequence[Command]) -> bool:
         """Whether a client that begins with these commands may come in now."""
-        return self._admission is None or self._admission.admit(self.clock(), resumes=resumes(commands))
+        if self._admission is None or self._admission.admit(self.clock(), resumes=resumes(commands)):
+            return True
+        self.counters.limits[Limit.CONNECTS_PER_SECOND] += 1
+        return False
 
     def authenticate(self, token: str) -> Claims:
         """Who the client is; raises TokenRefusedError."""
         if token:
+            self._note_length(token)
             return self._verifier.verify(token)
         if self.settings.anonymous:
             return Claims(user="")
@@ -224,7 +237,12 @@ class Node:
 
     def verify_subscription(self, token: str, *, channel: str, user: str) -> Grant:
         """What a subscription token lets in; raises CommandError."""
+        self._note_length(token)
         return self._verifier.verify_subscription(token, channel=channel, user=user)
+
+    def _note_length(self, token: str) -> None:
+        if len(token) > MAX_TOKEN_CHARACTERS:
+            self.counters.limits[Limit.TOKEN_BYTES] += 1
 
     def open(self, session: Session, claims: Claims) -> bool:
         """The client has said who it is: it is pinged from now on and can be found by its user.
@@ -261,9 +279,9 @@ class Node:
         for session in list(self.sessions):
             claims = session.claims
             if claims is None:
-                if now - session.opened_at > CONNECT_SECONDS:
+                if now - session.opened_at > self.settings.connect_seconds:
                     session.disconnect(codes.STALE)
-            elif claims.expires_at is not None and wall > claims.expires_at + 1:
+            elif claims.expires_at is not None and wall > claims.expires_at + self.settings.expiry_leeway:
                 self._expire(session, claims)
             elif session.pong_by and now > session.pong_by:
                 session.disconnect(codes.NO_PONG)
@@ -283,7 +301,7 @@ class Node:
 
     def _expire_subscriptions(self, session: Session, wall: float) -> None:
         for channel, subscription in list(session.subscriptions.items()):
-            if subscription.expires_at is None or wall <= subscription.expires_at + 1:
+            if subscription.expires_at is None or wall <= subscription.expires_at + self.settings.expiry_leeway:
                 continue
             if subscription.renewed_by_hook and self.backend.asks(Hook.SUB_REFRESH, channel):
                 self._renew(subscription, subscribing.renew(session, channel, subscription))

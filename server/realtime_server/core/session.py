@@ -20,6 +20,7 @@ from realtime_server.core.commands import PONG, Command, ConnectResult, Result, 
 from realtime_server.core.grant import Grant
 from realtime_server.core.held import Held
 from realtime_server.core.hooks import Caller, Disconnected, DisconnectRequestedError, TransportInfo
+from realtime_server.core.limits import Limit
 from realtime_server.core.namespaces import SlowConsumer
 from realtime_server.core.ports import BackplaneError, CommandError, Connection, Wire
 from realtime_server.core.publication import Content
@@ -35,7 +36,7 @@ if TYPE_CHECKING:
 MAX_COMMAND_ID = 2**32 - 1
 MAX_TTL_SECONDS = 2**31 - 1
 MAX_QUEUED_COMMANDS = 1024
-"""Commands of one connection that may wait for the backplane."""
+"""Commands of one connection that may wait for the backplane; their bytes are limited too."""
 
 
 class Session:
@@ -46,9 +47,9 @@ class Session:
     """
 
     __slots__ = (
-        "__weakref__", "_count", "_held", "_queue", "_task", "_welcomed", "_window", "claims", "client", "closed",
-        "connection", "expiring", "node", "opened_at", "ping_at", "pong_by", "secret", "subscriptions", "transport",
-        "welcome", "wire",
+        "__weakref__", "_count", "_held", "_queue", "_task", "_waiting", "_welcomed", "_window", "claims", "client",
+        "closed", "connection", "expiring", "node", "opened_at", "ping_at", "pong_by", "secret", "subscriptions",
+        "transport", "welcome", "wire",
     )  # fmt: skip
 
     def __init__(
@@ -79,11 +80,12 @@ class Session:
         self.welcome = False
         """Whether the client was told that it is in. Before that an SDK does not understand a push."""
         self._welcomed: asyncio.Event | None = None
-        self._queue: deque[Command] | None = None
+        self._queue: deque[tuple[Command, int]] | None = None
         self._task: asyncio.Task[None] | None = None
         self._held: Held | None = None
         self._window = 0
         self._count = 0
+        self._waiting = 0
 
     @property
     def user(self) -> str:
@@ -146,14 +148,15 @@ class Session:
             self.disconnect(codes.BAD_REQUEST_DISCONNECT)
             return
         if not self._within_rate(len(commands), now):
-            self.disconnect(codes.TOO_MANY_REQUESTS_DISCONNECT)
+            self._end_flood(Limit.MESSAGES_PER_SECOND)
             return
         first = commands[0]
         if first.connect is not None and self.claims is None and not self.node.admits(commands):
             self.fail(first.id, codes.TOO_MANY_REQUESTS)
             return
+        size = len(message) // len(commands)
         for command in commands:
-            self._take(command)
+            self._take(command, size)
             if self.is_closed() or not self._begun:
                 # Not let in: what was sent along with the refused connect has nobody to act for.
                 return
@@ -161,7 +164,7 @@ class Session:
     def on_control(self, now: float) -> None:
         """Count a ping or pong of the transport towards the rate of messages."""
         if not self.closed and not self._within_rate(1, now):
-            self.disconnect(codes.TOO_MANY_REQUESTS_DISCONNECT)
+            self._end_flood(Limit.MESSAGES_PER_SECOND)
 
     def on_pong(self) -> None:
         """The transport's answer to a ping of its own. One that was not asked for means nothing (RFC 6455, 5.5.3)."""
@@ -177,7 +180,11 @@ class Session:
         allowance = self.node.limits.channels_per_connection if now - self.opened_at < 2 else 0
         return self._count <= self.node.limits.messages_per_second + allowance
 
-    def _take(self, command: Command) -> None:
+    def _end_flood(self, limit: Limit) -> None:
+        self.node.counters.limits[limit] += 1
+        self.disconnect(codes.TOO_MANY_REQUESTS_DISCONNECT)
+
+    def _take(self, command: Command, size: int) -> None:
         if command == PONG:
             if self.pong_by and not self.wire.native_pings:
                 self.pong_by = 0.0
@@ -191,10 +198,11 @@ class Session:
             return
         if self._queue is None:
             self._queue = deque()
-        if len(self._queue) >= MAX_QUEUED_COMMANDS:
-            self.disconnect(codes.TOO_MANY_REQUESTS_DISCONNECT)
+        self._waiting += size
+        if len(self._queue) >= MAX_QUEUED_COMMANDS or self._waiting > self.node.limits.outbox_bytes:
+            self._end_flood(Limit.WAITING_COMMANDS)
             return
-        self._queue.append(command)
+        self._queue.append((command, size))
         if self._task is None:
             self._task = asyncio.get_running_loop().create_task(self._work(), name=f"session-{self.client}")
             self._task.add_done_callback(self._on_task_done)
@@ -246,16 +254,19 @@ class Session:
         assert queue is not None
         try:
             while queue and not self.closed:
-                if self.node.lacks_key(queue[0]):
-                    await self.node.fetch_key(queue[0])
-                if not self._answer_now(queue[0]):
-                    await self._answer(queue[0])
+                command, size = queue[0]
+                if self.node.lacks_key(command):
+                    await self.node.fetch_key(command)
+                if not self._answer_now(command):
+                    await self._answer(command)
                 queue.popleft()
+                self._waiting -= size
                 if self.claims is None:
                     return  # not let in, and neither is what was sent along with the connect
         finally:
             self._task = None
             self._queue = None
+            self._waiting = 0
 
     def _perform_now(self, command: Command) -> bool:
         """Answer what needs the backplane, if that never waits; False otherwise."""
@@ -302,12 +313,12 @@ class Session:
 
     # what the client gets
 
-    def greet(self, command: int, result: ConnectResult) -> None:
-        """Answer the connect command: from now on the client may be told anything."""
-        self.reply(command, result)
-        self.welcome = True
-        if self._welcomed is not None:
+    def greet(self, command: int, result: ConnectResult) -> bool:
+        """Answer the connect command, see `reply_within`: after that the client may be told anything."""
+        self.welcome = self.reply_within(command, result)
+        if self.welcome and self._welcomed is not None:
             self._welcomed.set()
+        return self.welcome
 
     async def welcomed(self) -> None:
         """Wait until the client was told that it is in, or has gone."""
@@ -316,9 +327,20 @@ class Session:
             await self._welcomed.wait()
 
     def reply(self, command: int, result: Result) -> None:
-        """Answer a command."""
-        if not self.closed:
-            self.connection.write(self.wire.reply(command, result))
+        """Answer a command: with error 106 if the answer is larger than a reply may be."""
+        if not self.reply_within(command, result):
+            self.fail(command, codes.LIMIT_EXCEEDED)
+
+    def reply_within(self, command: int, result: Result) -> bool:
+        """Answer a command unless the answer is larger than a reply may be; whether it was not."""
+        if self.closed:
+            return True
+        frames = self.wire.reply(command, result)
+        if len(frames) > self.node.limits.reply_bytes:
+            self.node.counters.limits[Limit.REPLY_BYTES] += 1
+            return False
+        self.connection.write(frames)
+        return True
 
     def fail(self, command: int, error: ErrorCode) -> None:
         """Answer a command that failed; a client that only listens is sent away, because it could do nothing else."""
@@ -378,7 +400,7 @@ class Session:
     def hold(self, channel: str, policy: SlowConsumer, content: Content, offset: int) -> None:
         """Keep a publication until the client has read what was written, or drop some as the policy says."""
         if self._held is None:
-            self._held = Held(self.node.limits.held_bytes)
+            self._held = Held(self.node.limits.outbox_bytes)
         dropped = self._held.dropped
         self._held.put(channel, policy, content, offset)
         self.node.counters.publications_dropped[policy] += self._held.dropped - dropped
@@ -392,7 +414,7 @@ class Session:
         """
         if self._held is None or self.closed or self.connection.congested:
             return
-        for item in self._held.take(self.node.limits.held_bytes // 4):
+        for item in self._held.take(self.node.limits.outbox_bytes // 4):
             self.connection.write(self.wire.publication(item.channel, item.told(), item.offset))
         if self._held.waits:
             asyncio.get_running_loop().call_soon(self.on_writable)

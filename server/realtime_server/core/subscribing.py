@@ -16,6 +16,7 @@ from realtime_server.core.commands import (
 from realtime_server.core.grant import PLAIN, Grant
 from realtime_server.core.hooks import RENEW_AGAIN_SECONDS, DisconnectRequestedError, Hook, Refreshed
 from realtime_server.core.join import Wanted
+from realtime_server.core.limits import Limit
 from realtime_server.core.permissions import may_see_presence, may_subscribe
 from realtime_server.core.ports import CommandError
 from realtime_server.core.publication import content_in
@@ -31,12 +32,12 @@ async def subscribe(session: Session, command: int, request: SubscribeRequest) -
 
     Raises CommandError, DisconnectRequestedError or BackplaneError, and then nothing is left of it.
     """
-    if request.type:
-        raise CommandError(codes.NOT_AVAILABLE)
+    require_plain(request)
     options = session.node.hub.require(request.channel)
     if request.channel in session.subscriptions:
         raise CommandError(codes.ALREADY_SUBSCRIBED)
     if len(session.subscriptions) >= session.node.limits.channels_per_connection:
+        session.node.counters.limits[Limit.CHANNELS_PER_CONNECTION] += 1
         raise CommandError(codes.LIMIT_EXCEEDED)
     grant = await granted(session, request)
     if session.closed:
@@ -49,8 +50,22 @@ async def subscribe(session: Session, command: int, request: SubscribeRequest) -
     if request.channel in session.subscriptions:  # by the server meanwhile
         join.abandon()
         raise CommandError(codes.ALREADY_SUBSCRIBED)
-    session.reply(command, join.result)
+    if not session.reply_within(command, join.result):
+        if wanted.reject_unrecovered:
+            join.abandon()
+            raise CommandError(codes.UNRECOVERABLE_POSITION)
+        join.forgo()
+        session.reply(command, join.result)
     join.complete()
+
+
+def require_plain(request: SubscribeRequest) -> None:
+    """Raises CommandError NOT_AVAILABLE for another type of subscription, and for a filter of publications.
+
+    Whoever asks for a part must not be given all of it as if it were that part.
+    """
+    if request.type or bytes(request.tf) not in {b"", b"null"}:
+        raise CommandError(codes.NOT_AVAILABLE)
 
 
 async def granted(session: Session, request: SubscribeRequest) -> Grant:
@@ -70,6 +85,8 @@ async def granted(session: Session, request: SubscribeRequest) -> Grant:
 
 def refresh(session: Session, request: SubRefreshRequest) -> SubRefreshResult:
     """Take a new token for a subscription. Raises CommandError."""
+    if request.type:
+        raise CommandError(codes.NOT_AVAILABLE)
     subscription = session.subscriptions.get(request.channel)
     if subscription is None:
         raise CommandError(codes.PERMISSION_DENIED)
@@ -111,8 +128,11 @@ async def assign(session: Session, channel: str, grant: Grant, since: tuple[int,
 
 
 def _has_room(session: Session, channel: str) -> bool:
+    if channel in session.subscriptions or session.closed:
+        return False
     full = len(session.subscriptions) >= session.node.limits.channels_per_connection
-    return channel not in session.subscriptions and not full and not session.closed
+    session.node.counters.limits[Limit.CHANNELS_PER_CONNECTION] += full
+    return not full
 
 
 def unsubscribe(session: Session, request: ChannelRequest) -> EmptyResult:

@@ -17,7 +17,7 @@ from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
 from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.hmac import HMAC
 
-MAX_TOKEN_CHARACTERS = 65_536
+MAX_TOKEN_CHARACTERS = 32_768
 DIGESTS = {"HS256": hashes.SHA256(), "HS384": hashes.SHA384(), "HS512": hashes.SHA512()}
 TO_STANDARD_ALPHABET = bytes.maketrans(b"-_+/=", b"+/!!!")
 """From base64url to base64; what only base64 has, and padding, becomes a character that neither has."""

@@ -13,7 +13,7 @@ import msgspec
 from msgspec import Raw, Struct
 
 from realtime_server.codes import DisconnectCode, ErrorCode
-from realtime_server.core.claims import Claims
+from realtime_server.core.claims import MAX_INFO_BYTES, Claims
 from realtime_server.core.grant import Grant
 from realtime_server.core.hooks import Caller, Connected, Connecting, Published, Refreshed
 from realtime_server.core.publication import as_json
@@ -196,12 +196,12 @@ def _data(data: Raw, b64data: str) -> bytes | None:
 
 
 def _info(info: Raw, b64info: str) -> bytes | None:
-    if not b64info:
-        return bytes(info) or None
-    found = as_json(_from_base64("b64info", b64info))
+    found = as_json(_from_base64("b64info", b64info)) if b64info else bytes(info)
     if found is None:
         raise InvalidAnswerError("b64info: has to be JSON in base64")
-    return found
+    if len(found) > MAX_INFO_BYTES:
+        raise InvalidAnswerError(f"info: has more than {MAX_INFO_BYTES} bytes")
+    return found or None
 
 
 def _from_base64(name: str, value: str) -> bytes:

@@ -11,6 +11,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import cast
 
+from websockets.exceptions import SecurityError
 from websockets.extensions import ServerExtensionFactory
 from websockets.frames import Opcode
 from websockets.http11 import Request, Response
@@ -300,7 +301,8 @@ class WebSocketConnection(asyncio.Protocol):
                 self._answer_handshake(handshake, event)
                 return
         if handshake.handshake_exc is not None:
-            self._reject(handshake, "malformed")
+            too_large = isinstance(handshake.handshake_exc, SecurityError)
+            self._reject(handshake, "head_too_large" if too_large else "malformed")
 
     def _answer_handshake(self, handshake: ServerProtocol, request: Request) -> None:
         refusal = self._refusal(handshake, request)

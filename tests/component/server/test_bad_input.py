@@ -106,18 +106,27 @@ async def test_connect_comes_first(watch: Watch, message: str) -> None:
 
 UNKNOWN_CHANNEL = error(102, "unknown channel")
 DENIED = error(103, "permission denied")
+NOT_AVAILABLE = error(108, "not available")
 WRONG_COMMANDS: dict[str, tuple[JsonObject, JsonObject]] = {
     "unknown method": ({"what": {}}, error(104, "method not found")),
     "no method": ({}, error(104, "method not found")),
     "method null": ({"subscribe": None}, error(104, "method not found")),
-    "rpc": ({"rpc": {"method": "a"}}, error(108, "not available")),
+    "rpc": ({"rpc": {"method": "a"}}, NOT_AVAILABLE),
     "unknown namespace": ({"subscribe": {"channel": "nowhere:a"}}, UNKNOWN_CHANNEL),
     "no channel": ({"subscribe": {}}, UNKNOWN_CHANNEL),
     "channel too long": ({"subscribe": {"channel": "open:" + "a" * 251}}, UNKNOWN_CHANNEL),
     "channel too long in bytes": ({"subscribe": {"channel": "open:" + "ä" * 126}}, UNKNOWN_CHANNEL),
     "channel of 60,000 bytes": ({"subscribe": {"channel": "open:" + "a" * 60_000}}, UNKNOWN_CHANNEL),
     "private channel": ({"subscribe": {"channel": "$open:a"}}, DENIED),
-    "other type of subscription": ({"subscribe": {"channel": "open:a", "type": 1}}, error(108, "not available")),
+    "other type of subscription": ({"subscribe": {"channel": "open:a", "type": 1}}, NOT_AVAILABLE),
+    "a filter of publications": (
+        {"subscribe": {"channel": "open:a", "tf": {"op": "not"}}},
+        NOT_AVAILABLE,
+    ),
+    "other type of publication": ({"publish": {"channel": "open:a", "data": 1, "type": 1}}, NOT_AVAILABLE),
+    "publication with a key": ({"publish": {"channel": "open:a", "data": 1, "key": "a"}}, NOT_AVAILABLE),
+    "other type of sub_refresh": ({"sub_refresh": {"channel": "open:a", "type": 1}}, NOT_AVAILABLE),
+    "sub_refresh of no subscription": ({"sub_refresh": {"channel": "open:a", "token": "a"}}, DENIED),
     "publish nowhere": ({"publish": {"channel": "nowhere:a", "data": 1}}, UNKNOWN_CHANNEL),
     "publish where nobody may": ({"publish": {"channel": "feed:a", "data": 1}}, DENIED),
     "publish without a subscription": ({"publish": {"channel": CHANNEL, "data": 1}}, DENIED),

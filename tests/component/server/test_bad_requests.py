@@ -53,11 +53,11 @@ HANDSHAKES: dict[str, tuple[bytes, int, str]] = {
     "no HTTP": (b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03\n\n", 400, "malformed"),
     "HTTP/1.0": (request().replace(b"HTTP/1.1", b"HTTP/1.0"), 505, "malformed"),
     "header without a colon": (request().replace(b"Upgrade: ", b"Upgrade "), 400, "malformed"),
-    "long path": (request("/" + "a" * 10_000), 414, "malformed"),
-    "long header": (request(headers={**UPGRADE, "Cookie": "a" * 10_000}), 431, "malformed"),
-    "huge header": (request(headers={**UPGRADE, "Cookie": "a" * 4 * MEBIBYTE}), 431, "malformed"),
-    "endless header": (request()[:-2] + b"Cookie: " + b"a" * 4 * MEBIBYTE, 431, "malformed"),
-    "many headers": (request(headers={**UPGRADE, **{f"X-{n}": "a" for n in range(200)}}), 431, "malformed"),
+    "long path": (request("/" + "a" * 10_000), 414, "head_too_large"),
+    "long header": (request(headers={**UPGRADE, "Cookie": "a" * 10_000}), 431, "head_too_large"),
+    "huge header": (request(headers={**UPGRADE, "Cookie": "a" * 4 * MEBIBYTE}), 431, "head_too_large"),
+    "endless header": (request()[:-2] + b"Cookie: " + b"a" * 4 * MEBIBYTE, 431, "head_too_large"),
+    "many headers": (request(headers={**UPGRADE, **{f"X-{n}": "a" for n in range(200)}}), 431, "head_too_large"),
 }
 
 

@@ -36,8 +36,8 @@ def error(code: int, message: str) -> JsonObject:
 class HastyServer(ServerProcess):
     """One with the default limits that waits for a handshake as long as HANDSHAKE_SECONDS."""
 
-    def __init__(self, name: str, redis: RedisProcess | None) -> None:
-        super().__init__(name, redis)
+    def __init__(self, name: str, redis: RedisProcess | None, **changes: JsonValue) -> None:
+        super().__init__(name, redis, **changes)
         self._changes["listen"] = {
             "host": "127.0.0.1",
             "client_port": self.client_port,

@@ -17,6 +17,7 @@ from realtime_server import codes
 from realtime_server.admin.api_metrics import ApiCollector, ApiUsage
 from realtime_server.app import make_node
 from realtime_server.codes import DisconnectCode, ErrorCode, UnsubscribeCode
+from realtime_server.core.limits import Limit
 from realtime_server.hooks.hook_metrics import HookCollector
 from realtime_server.hooks.http_backend import HttpBackend
 from realtime_server.keys.http_document import HttpDocument, Source
@@ -102,6 +103,15 @@ def test_metrics_of_the_server_are_documented() -> None:
     text = (REFERENCE / "server-metrics.md").read_text().partition("\n## ")[0]
     documented = set(re.findall(r"^\| `(\w+)", text, flags=re.MULTILINE))
     assert documented == names | {"realtime_server_worker_restarts_total"}
+
+
+def test_limits_are_documented() -> None:
+    """limits.md has every limit, and a test exceeds each."""
+    text = (REFERENCE / "limits.md").read_text().partition("\n## ")[0]
+    table = re.findall(r"^\| `(\w+)` \|", text, flags=re.MULTILINE)
+    tests = (REFERENCE.parents[1] / "tests" / "component" / "server" / "test_limits.py").read_text()
+    assert table == list(Limit)
+    assert [limit for limit in Limit if not re.search(rf"counts\([^)]*\b{limit}=", tests)] == []
 
 
 def test_settings_of_the_operator_are_documented() -> None:

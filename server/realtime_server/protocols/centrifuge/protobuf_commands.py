@@ -72,6 +72,7 @@ def _subscription(found: client_pb2.SubscribeRequest) -> SubscribeRequest:
         found.delta,
         found.flag,
         found.type,
+        Raw(found.tf),
     )
 
 
@@ -103,6 +104,7 @@ _READERS: dict[str, Callable[[client_pb2.Command], Command]] = {
     "rpc": lambda command: Command(id=command.id, rpc=RpcRequest(command.rpc.method, Raw(command.rpc.data))),
     "refresh": lambda command: Command(id=command.id, refresh=RefreshRequest(command.refresh.token)),
     "sub_refresh": lambda command: Command(
-        id=command.id, sub_refresh=SubRefreshRequest(command.sub_refresh.channel, command.sub_refresh.token)
+        id=command.id,
+        sub_refresh=SubRefreshRequest(command.sub_refresh.channel, command.sub_refresh.token, command.sub_refresh.type),
     ),
 }

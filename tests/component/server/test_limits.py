@@ -1,0 +1,330 @@
+"""Each limit of docs/reference/limits.md: what a client gets that exceeds it, and the metric that counts it."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import json
+from collections import Counter
+from collections.abc import AsyncIterator, Iterator
+
+import pytest
+import pytest_asyncio
+from prometheus_client.parser import text_string_to_metric_families
+
+from realtime_operator.api.base import JsonObject
+from tests.component.server.watch import HastyServer
+from tests.kit.deadline import eventually
+from tests.kit.document import dig
+from tests.kit.raw_client import TEXT, UPGRADE, RawClient, frame, raw_client, raw_stream, request
+from tests.kit.redis_process import RedisProcess, running_redis
+from tests.kit.server_process import TOKEN_SECRET, ServerProcess
+from tests.kit.tokens import connection_token, subscription_token
+
+pytestmark = pytest.mark.asyncio(loop_scope="module")
+
+LIMITS: JsonObject = {
+    "connections_per_user": 2,
+    "channels_per_connection": 3,
+    "messages_per_second": 50,
+    "outbox_bytes": 65_536,
+}
+TOKEN = connection_token(TOKEN_SECRET, "mallory")
+LONG = "a" * 40_000
+LIMIT_EXCEEDED = {"code": 106, "message": "limit exceeded"}
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def tight() -> AsyncIterator[ServerProcess]:
+    """A server with small limits that waits for a second."""
+    async with HastyServer("tight", None, limits=LIMITS) as process:
+        yield process
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def few() -> AsyncIterator[ServerProcess]:
+    """A server for three connections, and three sockets besides."""
+    limits: JsonObject = {"connections": 3, "handshakes": 3, "connects_per_second": 1000}
+    async with ServerProcess("few", None, limits=limits) as process:
+        yield process
+
+
+@pytest.fixture(scope="module")
+def redis() -> Iterator[RedisProcess]:
+    """What commands have to wait for."""
+    with running_redis() as process:
+        yield process
+
+
+async def exceeded(server: ServerProcess) -> Counter[str]:
+    """How often each limit was, of all workers."""
+    found: Counter[str] = Counter()
+    for family in text_string_to_metric_families(await server.metrics()):
+        if family.name == "realtime_server_limit_exceeded":
+            for sample in family.samples:
+                found[sample.labels["limit"]] += int(sample.value)
+    return found
+
+
+@contextlib.asynccontextmanager
+async def counts(server: ServerProcess, **expected: int) -> AsyncIterator[None]:
+    """The body exceeds these limits so often, and no other."""
+    before = await exceeded(server)
+    yield
+    changes = await exceeded(server)
+    changes.subtract(before)
+    assert {limit: count for limit, count in changes.items() if count} == expected
+
+
+def subscribe(number: int, channel: str, **wanted: object) -> str:
+    """A command."""
+    return json.dumps({"id": number, "subscribe": {"channel": channel, **wanted}})
+
+
+# the way in
+
+
+async def test_connections(few: ServerProcess) -> None:
+    """503, with the time to try again."""
+    async with counts(few, connections=1), contextlib.AsyncExitStack() as stack:
+        for _ in range(3):
+            await (await stack.enter_async_context(raw_client(few.url))).connect(TOKEN)
+        stream = await stack.enter_async_context(raw_stream(few.client_port))
+        await stream.send(request())
+        status, headers = await stream.response()
+        assert (status, headers["retry-after"]) == (503, "1")
+
+
+async def test_handshakes(few: ServerProcess) -> None:
+    """Sockets above those of connections are closed at once."""
+    async with counts(few, handshakes=1), contextlib.AsyncExitStack() as stack:
+        for _ in range(6):
+            await (await stack.enter_async_context(raw_stream(few.client_port))).send(b"GET /connection/websocket")
+        await asyncio.sleep(0.1)
+        stream = await stack.enter_async_context(raw_stream(few.client_port))
+        await stream.ended()
+
+
+async def test_handshake_seconds(tight: ServerProcess) -> None:
+    """The socket is closed without an answer."""
+    async with counts(tight, handshake_seconds=1), raw_stream(tight.client_port) as stream:
+        await stream.send(request()[:-2])
+        await stream.ended()
+
+
+async def test_head_bytes(tight: ServerProcess) -> None:
+    """431 or 414."""
+    async with counts(tight, head_bytes=2):
+        for data, expected in ((request(headers={**UPGRADE, "Cookie": LONG}), 431), (request("/" + LONG), 414)):
+            async with raw_stream(tight.client_port) as stream:
+                await stream.send(data)
+                status, _ = await stream.response()
+                assert status == expected
+
+
+async def test_connect_seconds(tight: ServerProcess) -> None:
+    """3502: a connection that says nothing takes a place."""
+    async with counts(tight, connect_seconds=1), raw_client(tight.url) as client:
+        assert await client.closed() == (3502, "stale")
+
+
+async def test_connects_per_second() -> None:
+    """111, which is temporary; a client that resumes gets in where others have to wait."""
+    limits: JsonObject = {"connects_per_second": 4}
+    async with (
+        ServerProcess("slow-door", None, limits=limits) as server,
+        counts(server, connects_per_second=1),
+        contextlib.AsyncExitStack() as stack,
+    ):
+        reply: JsonObject = {}
+        while "error" not in reply:
+            client = await stack.enter_async_context(raw_client(server.url))
+            reply = await client.command(id=1, connect={"token": TOKEN})
+        assert reply["error"] == {"code": 111, "message": "too many requests", "temporary": True}
+        await client.say(f'{{"id":2,"connect":{{"token":"{TOKEN}"}}}}\n{subscribe(3, "feed:a", recover=True)}')
+        assert "connect" in await client.reply(2)
+
+
+async def test_connections_per_user(tight: ServerProcess) -> None:
+    """3504, which is final."""
+    async with counts(tight, connections_per_user=1), raw_client(tight.url) as one, raw_client(tight.url) as two:
+        await one.connect(TOKEN)
+        await two.connect(TOKEN)
+        async with raw_client(tight.url) as three:
+            await three.say(json.dumps({"id": 1, "connect": {"token": TOKEN}}))
+            assert await three.closed() == (3504, "connection limit")
+
+
+@pytest.mark.parametrize("token", [f"{TOKEN}{LONG}", connection_token(TOKEN_SECRET, "mallory", info=LONG)])
+async def test_token_bytes(tight: ServerProcess, token: str) -> None:
+    """3500, also if it were a good one; 103 for a subscription's."""
+    async with counts(tight, token_bytes=1), raw_client(tight.url) as client:
+        await client.say(json.dumps({"id": 1, "connect": {"token": token}}))
+        assert await client.closed() == (3500, "invalid token")
+
+
+async def test_token_bytes_of_a_subscription(tight: ServerProcess) -> None:
+    """The connection goes on."""
+    async with counts(tight, token_bytes=1), raw_client(tight.url) as client:
+        await client.connect(TOKEN)
+        token = subscription_token(TOKEN_SECRET, "mallory", "$open:a", info=LONG)
+        await client.say(subscribe(2, "$open:a", token=token))
+        assert dig(await client.reply(2), "error", "code") == 103
+
+
+async def test_info_bytes(tight: ServerProcess) -> None:
+    """What others see of a client goes along with everything it does: 3500."""
+    async with counts(tight), raw_client(tight.url) as client:
+        token = connection_token(TOKEN_SECRET, "mallory", info="a" * 8192)
+        await client.say(json.dumps({"id": 1, "connect": {"token": token}}))
+        assert await client.closed() == (3500, "invalid token")
+
+
+# channels
+
+
+async def test_channels_per_connection(tight: ServerProcess) -> None:
+    """106 for the one too many."""
+    async with counts(tight, channels_per_connection=1), raw_client(tight.url) as client:
+        await client.connect(TOKEN)
+        await client.say("\n".join(subscribe(number, f"open:{number}") for number in range(2, 6)))
+        assert await client.reply(5) == {"id": 5, "error": LIMIT_EXCEEDED}
+
+
+async def test_channels_of_a_token(tight: ServerProcess) -> None:
+    """3505: the client can do nothing about it."""
+    async with counts(tight, channels_per_connection=1), raw_client(tight.url) as client:
+        token = connection_token(TOKEN_SECRET, "mallory", channels=[f"open:{number}" for number in range(4)])
+        await client.say(json.dumps({"id": 1, "connect": {"token": token}}))
+        assert await client.closed() == (3505, "channel limit")
+
+
+async def test_channels_of_the_server_api(tight: ServerProcess) -> None:
+    """A client that is full is left as it is."""
+    async with counts(tight, channels_per_connection=1), raw_client(tight.url) as client, tight.api() as api:
+        await client.connect(TOKEN)
+        await client.say("\n".join(subscribe(number, f"open:{number}") for number in range(2, 5)))
+        await client.reply(4)
+        await api.call("subscribe", user="mallory", channel="open:9")
+        await api.call("publish", channel="open:9", data="not for it")
+        await api.call("publish", channel="open:4", data="for it")
+        assert await client.publication() == "for it"
+
+
+async def test_channel_bytes(tight: ServerProcess) -> None:
+    """102: no channel has such a name."""
+    async with counts(tight, channel_bytes=1), raw_client(tight.url) as client:
+        await client.connect(TOKEN)
+        await client.say(subscribe(2, "open:" + "a" * 251))
+        assert dig(await client.reply(2), "error", "code") == 102
+
+
+# what is said
+
+
+async def test_message_bytes(tight: ServerProcess) -> None:
+    """1009, WebSocket's own code, after which an SDK does not come back."""
+    async with counts(tight, message_bytes=1), raw_stream(tight.client_port) as stream:
+        await stream.connect(TOKEN)
+        await stream.send(frame(TEXT, b" " * 65_537))
+        assert await stream.closed() == (1009, "message too big")
+
+
+async def test_messages_per_second(tight: ServerProcess) -> None:
+    """3013; commands of one message count each."""
+    async with counts(tight, messages_per_second=1), raw_client(tight.url) as client:
+        await client.connect(TOKEN)
+        await client.say("\n".join('{"send":{"data":{}}}' for _ in range(60)))
+        assert await client.closed() == (3013, "too many requests")
+
+
+@pytest.mark.parametrize(("commands", "data"), [(1100, 1), (40, "a" * 50_000)], ids=["number", "bytes"])
+async def test_waiting_commands(redis: RedisProcess, commands: int, data: str | int) -> None:
+    """3013 while Redis does not answer: 1,024 commands, or outbox_bytes of them."""
+    limits: JsonObject = {"messages_per_second": 100_000}
+    async with ServerProcess("waits", redis, limits=limits) as server, raw_client(server.url) as client:
+        await client.connect(TOKEN)
+        async with counts(server, waiting_commands=1):
+            redis.freeze()
+            try:
+                for number in range(2, commands + 2):
+                    await client.say(json.dumps({"id": number, "publish": {"channel": "open:a", "data": data}}))
+                assert await client.closed() == (3013, "too many requests")
+            finally:
+                redis.thaw()
+            await eventually(server.ready, bool, what="ready again", within=10)
+
+
+# what is answered, and delivered
+
+
+async def filled(server: ServerProcess, channel: str) -> tuple[int, str]:
+    """Publish more than an answer may hold; the last position."""
+    async with server.api() as api:
+        for _ in range(4):
+            position = await api.publish(channel, "a" * 15_000)
+    return position
+
+
+async def test_reply_bytes(tight: ServerProcess) -> None:
+    """106, and the client can ask for less."""
+    await filled(tight, "feed:a")
+    async with counts(tight, reply_bytes=1), raw_client(tight.url) as client:
+        await client.connect(TOKEN)
+        await client.subscribe("feed:a")
+        reply = await client.command(id=3, history={"channel": "feed:a", "limit": 10})
+        assert reply == {"id": 3, "error": LIMIT_EXCEEDED}
+        assert "history" in await client.command(id=4, history={"channel": "feed:a", "limit": 1})
+
+
+async def missed(server: ServerProcess, client: RawClient, channel: str, **wanted: object) -> JsonObject:
+    """Answer to a subscription that has missed more than an answer may hold."""
+    _, epoch = await filled(server, channel)
+    await client.connect(TOKEN)
+    await client.say(subscribe(2, channel, recover=True, epoch=epoch, offset=0, **wanted))
+    return await client.reply(2)
+
+
+async def test_what_was_missed_and_is_too_much_is_not_recovered(tight: ServerProcess) -> None:
+    """It is told so: closing the connection would bring the client back with the same question for ever."""
+    async with counts(tight, reply_bytes=1), raw_client(tight.url) as client:
+        result = dig(await missed(tight, client, "feed:b"), "subscribe")
+        assert isinstance(result, dict)
+        assert (result["was_recovering"], result.get("recovered"), result.get("publications")) == (True, None, None)
+        async with tight.api() as api:
+            await api.publish("feed:b", "and on it goes")
+        assert await client.publication() == "and on it goes"
+
+
+async def test_who_would_rather_fail_than_begin_anew_fails(tight: ServerProcess) -> None:
+    """112, as for everything that cannot be recovered."""
+    async with counts(tight, reply_bytes=1), raw_client(tight.url) as client:
+        reply = await missed(tight, client, "feed:c", flag=2)
+        assert reply == {"id": 2, "error": {"code": 112, "message": "unrecoverable position"}}
+
+
+async def test_what_a_token_recovers_is_within_the_limit_too(tight: ServerProcess) -> None:
+    """The client gets in, and its subscription begins anew."""
+    _, epoch = await filled(tight, "feed:d")
+    token = connection_token(TOKEN_SECRET, "mallory", channels=["feed:d"])
+    since: JsonObject = {"recover": True, "epoch": epoch, "offset": 0}
+    async with counts(tight, reply_bytes=1), raw_client(tight.url) as client:
+        reply = await client.command(id=1, connect={"token": token, "subs": {"feed:d": since}})
+        assert dig(reply, "connect", "subs", "feed:d", "was_recovering") is True
+        assert dig(reply, "connect", "subs", "feed:d", "recovered") is None
+
+
+async def test_outbox_bytes(tight: ServerProcess) -> None:
+    """3008, after which an SDK comes back."""
+    async with (
+        counts(tight, outbox_bytes=1),
+        raw_stream(tight.client_port, receive_buffer=4096) as slow,
+        tight.api() as api,
+    ):
+        await slow.connect(TOKEN)
+        await slow.subscribe("open:large")
+        for _ in range(400):
+            await api.call("publish", channel="open:large", data="a" * 30_000)
+            if (await exceeded(tight))["outbox_bytes"]:
+                break
+        assert await slow.closed() == (3008, "slow")
