@@ -9,10 +9,13 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from realtime_server import log
-from realtime_server.settings import ENV_CONFIG, Settings, SettingsError
+from realtime_server.settings import ENV_CONFIG, ENV_REVISION, Settings, SettingsError, revision
 
 EXIT_CONFIG = 2
 """The configuration cannot be used."""
+NO_ECHO = (
+    f"error: --echo: is for tests; it goes neither with backplane.redis nor with ${ENV_REVISION}, as production has"
+)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -38,10 +41,17 @@ def main(arguments: Sequence[str] | None = None) -> int:
         from realtime_server.admin import drain_command
 
         return drain_command.run(settings)
+    if options.echo and _looks_like_production(settings):
+        print(NO_ECHO, file=sys.stderr)  # noqa: T201 - a command speaks
+        return EXIT_CONFIG
     from realtime_server import supervisor
 
     log.configure()
-    return supervisor.run(settings)
+    return supervisor.run(settings, echo=options.echo)
+
+
+def _looks_like_production(settings: Settings) -> bool:
+    return settings.backplane.redis is not None or bool(revision())
 
 
 def _path(given: str | None) -> Path | None:
@@ -62,6 +72,9 @@ def _parser() -> argparse.ArgumentParser:
     for name, text in texts.items():
         command = commands.add_parser(name, help=text, description=text)
         command.add_argument("--config", metavar="FILE", help=f"a JSON file (default: ${ENV_CONFIG}, else defaults)")
+        if name == "run":
+            echo = "answer each WebSocket message at /echo with itself, to anybody: for tests of the transport only"
+            command.add_argument("--echo", action="store_true", help=echo)
     return parser
 
 

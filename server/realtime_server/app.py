@@ -62,10 +62,13 @@ class WorkerBrokenError(Exception):
     """Periodic work of this worker has failed; it has moved its connections away and must be started again."""
 
 
-def run_worker(settings: Settings, index: int, control_socket: Path) -> None:
-    """Run one worker until SIGTERM, then drain and return; a second SIGTERM closes what is left. Blocks."""
+def run_worker(settings: Settings, index: int, control_socket: Path, *, echo: bool = False) -> None:
+    """Run one worker until SIGTERM, then drain and return; a second SIGTERM closes what is left. Blocks.
+
+    `echo`: with an endpoint that answers each message with itself.
+    """
     structlog.contextvars.bind_contextvars(worker=index)
-    uvloop.run(_run(settings, index, control_socket))
+    uvloop.run(_run(settings, index, control_socket, echo=echo))
 
 
 def make_node(
@@ -135,7 +138,7 @@ def _history_of(namespace: configuration.Namespace) -> HistoryOptions | None:
     return None if kept is None else HistoryOptions(kept.size, kept.ttl_seconds)
 
 
-async def _run(settings: Settings, index: int, control_socket: Path) -> None:
+async def _run(settings: Settings, index: int, control_socket: Path, *, echo: bool) -> None:
     loop = asyncio.get_running_loop()
     remote_keys = _remote_keys(settings)
     backplane = open_backplane(settings)
@@ -154,7 +157,9 @@ async def _run(settings: Settings, index: int, control_socket: Path) -> None:
         ApiKeys.of(settings.api, workers=settings.workers),
         data_bytes=settings.limits.outbox_bytes // 2,
     )
-    clients = ClientPort(node, client_port_settings(settings), keeps=lambda: serving.serves and not serving.sheds)
+    clients = ClientPort(
+        node, client_port_settings(settings, echo=echo), keeps=lambda: serving.serves and not serving.sheds
+    )
     registry = registry_of(node, index)
     registry.register(ApiCollector(api.usage, index))
     for collector in _collectors(index, remote_keys, hooks):
@@ -256,7 +261,7 @@ async def _follow(serving: Serving, clients: ClientPort, shared: AcceptGroup | N
             await (shared.join() if serving.serves else shared.leave())
 
 
-def client_port_settings(settings: Settings) -> ClientPortSettings:
+def client_port_settings(settings: Settings, *, echo: bool = False) -> ClientPortSettings:
     """What the settings say of one worker's clients."""
     listen, limits, workers = settings.listen, settings.limits, settings.workers
     return ClientPortSettings(
@@ -272,6 +277,7 @@ def client_port_settings(settings: Settings) -> ClientPortSettings:
         development=settings.development,
         visible_headers=settings.hooks.forward_headers,
         compression_threshold=settings.compression.threshold_bytes if settings.compression.enabled else None,
+        echo=echo,
     )
 
 

@@ -25,6 +25,7 @@ from realtime_server.admin.board import Board
 from realtime_server.app import run_worker, tls_settings
 from realtime_server.listening import bind
 from realtime_server.settings import Listen, Settings
+from realtime_server.transports.echo import PATH as ECHO_PATH
 from realtime_server.transports.tls import Certificate, CertificateError
 
 logger = structlog.get_logger()
@@ -58,8 +59,9 @@ class Child:
 class Supervisor:
     """Owns the child processes."""
 
-    def __init__(self, settings: Settings, folder: Path, admin_socket: socket.socket) -> None:
+    def __init__(self, settings: Settings, folder: Path, admin_socket: socket.socket, *, echo: bool = False) -> None:
         self._settings = settings
+        self._echo = echo
         self._board = Board(settings.workers)
         self._admin_socket = admin_socket
         sockets = [folder / f"worker-{index}.sock" for index in range(settings.workers)]
@@ -97,7 +99,7 @@ class Supervisor:
         def work() -> None:
             self._admin_socket.close()
             path.unlink(missing_ok=True)
-            run_worker(self._settings, index, path)
+            run_worker(self._settings, index, path, echo=self._echo)
 
         return Child(f"worker-{index}", work, index)
 
@@ -202,8 +204,13 @@ def _send(child: Child, number: signal.Signals) -> None:
             os.kill(child.pid, number)
 
 
-def run(settings: Settings) -> int:
-    """Run the server until SIGTERM or SIGINT; its exit code. Blocks."""
+def run(settings: Settings, *, echo: bool = False) -> int:
+    """Run the server until SIGTERM or SIGINT; its exit code. Blocks.
+
+    `echo`: with an endpoint that answers each message with itself, to anybody: for tests only.
+    """
+    if echo:
+        logger.warning("there is an echo endpoint, which is for tests only", path=ECHO_PATH)
     listen = settings.listen
     try:
         for port in (listen.client_port, listen.api_port):
@@ -217,7 +224,7 @@ def run(settings: Settings) -> int:
         return EXIT_CANNOT_LISTEN
     with admin_socket, tempfile.TemporaryDirectory(prefix="realtime-server-") as folder:
         admin_socket.listen(BACKLOG)
-        Supervisor(settings, Path(folder), admin_socket).run()
+        Supervisor(settings, Path(folder), admin_socket, echo=echo).run()
     return 0
 
 

@@ -50,6 +50,9 @@ class RedisPlace(Protocol):
 class ServerProcess:
     """`realtime-server run` with the namespaces above; `changes` replace top-level fields of the configuration."""
 
+    options: tuple[str, ...] = ()
+    """Further options of its command line."""
+
     def __init__(self, name: str, redis: RedisPlace | None, **changes: JsonValue) -> None:
         self.name = name
         self.client_port, self.api_port, self.admin_port = free_port(), free_port(), free_port()
@@ -97,7 +100,7 @@ class ServerProcess:
         environment: Mapping[str, str] = {**os.environ, "REALTIME_SERVER_NAME": self.name}
         with self.log.open("wb") as log:
             self.process = await asyncio.create_subprocess_exec(
-                sys.executable, "-P", "-m", "realtime_server", "run", "--config", config,
+                sys.executable, "-P", "-m", "realtime_server", "run", "--config", config, *self.options,
                 env=environment, stdout=log, stderr=log,
             )  # fmt: skip
         process = self.process

@@ -20,6 +20,7 @@ from realtime_server.transports import development_page, emulation, http_stream,
 from realtime_server.transports.acceptor import Acceptor, AcceptorSettings
 from realtime_server.transports.compression import Deflater, Negotiation
 from realtime_server.transports.dialect import DIALECTS, Dialect, Encoding
+from realtime_server.transports.echo import Echo
 from realtime_server.transports.emulation import EmulationEndpoint
 from realtime_server.transports.forwarded import NO_PROXIES, TrustedProxies
 from realtime_server.transports.frames import PING, frame_binary, frame_text
@@ -58,6 +59,8 @@ class ClientPortSettings:
     """Headers of a client's request that the backend is shown, in lower case."""
     compression_threshold: int | None = None
     """Messages of so many bytes are compressed for the WebSocket clients that want it; None: none are."""
+    echo: bool = False
+    """Whether there is an endpoint that answers each message with itself: for tests only."""
 
 
 class ClientPort:
@@ -93,6 +96,7 @@ class ClientPort:
             handshake_seconds=settings.handshake_seconds,
             origins=settings.origins,
             extensions=() if settings.compression_threshold is None else (Negotiation(),),
+            echo=Echo(settings.message_bytes, settings.compression_threshold) if settings.echo else None,
         )
 
     async def accept(self, bound: socket.socket) -> Callable[[], Awaitable[None]]:

@@ -6,6 +6,7 @@ A connection keeps nothing of the handshake. What is written in one turn of the 
 from __future__ import annotations
 
 import asyncio
+import math
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -33,6 +34,8 @@ from realtime_server.transports.dialect import (
     dialect_of,
     select_subprotocol,
 )
+from realtime_server.transports.echo import PATH as ECHO_PATH
+from realtime_server.transports.echo import Echo
 from realtime_server.transports.frames import FrameError, FrameParser, frame_close, frame_control
 from realtime_server.transports.reception import Reception
 from realtime_server.transports.sockets import limit_silence
@@ -54,6 +57,8 @@ class WebSocketSettings:
     origins: tuple[str, ...] = ()
     extensions: tuple[ServerExtensionFactory, ...] = ()
     """What may be negotiated: nothing, or compression."""
+    echo: Echo | None = None
+    """For tests only."""
 
 
 class WebSocketConnection(asyncio.Protocol):
@@ -143,10 +148,7 @@ class WebSocketConnection(asyncio.Protocol):
         self._closing = True
         self._forget_queued()
         self._transport = None
-        if self._session is not None:
-            if not self._session.closed:
-                self._node.counters.disconnects[codes.CONNECTION_CLOSED.code] += 1
-            self._session.on_closed()
+        self._end_session()
 
     # core's Connection
 
@@ -270,11 +272,21 @@ class WebSocketConnection(asyncio.Protocol):
     def _answer_close(self, payload: bytes) -> None:
         if self._transport is None:
             return
-        if not self._closing:
-            self._flush()
-            self._closing = True
-            self._transport.write(frame_control(Opcode.CLOSE, payload[:2]))
-        self._transport.close()
+        if self._closing:
+            self._transport.close()
+            return
+        self._flush()
+        self._closing = True
+        self._transport.write(frame_control(Opcode.CLOSE, payload[:2]))
+        self._end_session()
+        self._linger()
+
+    def _end_session(self) -> None:
+        """The client has gone by itself, unless it was sent away before."""
+        if self._session is not None:
+            if not self._session.closed:
+                self._node.counters.disconnects[codes.CONNECTION_CLOSED.code] += 1
+            self._session.on_closed()
 
     def _shake(self, data: bytes) -> None:
         if self._handshake is None:
@@ -317,11 +329,17 @@ class WebSocketConnection(asyncio.Protocol):
             self._transport.write(part)
         self._handshake = None
         compressed = bool(handshake.extensions)
-        self._parser = FrameParser(self._settings.message_bytes, inflate if compressed else None)
+        echo = self._echo(request)
+        if echo is not None:
+            self._parser = echo.parser(inflate if compressed else None, self.write)
+        else:
+            self._parser = FrameParser(self._settings.message_bytes, inflate if compressed else None)
         dialect = dialect_of(request.path, handshake.subprotocol, compressed=compressed)
         name = "uni_websocket" if dialect.unidirectional else "websocket"
         told = self._reception.describe(self._transport, self._peer, name, dialect.encoding, request.headers.get_all)
         self._session = self._node.accept(self, self._wires[dialect], told)
+        if echo is not None:
+            self._session.opened_at = math.inf  # it need not say who it is
         if dialect.unidirectional:
             limit_silence(self._transport, self._node.settings.patience)
         first = connect_in(request.path) if dialect.unidirectional else None
@@ -335,13 +353,16 @@ class WebSocketConnection(asyncio.Protocol):
         self._reception.hand_over(transport, data, self._peer)
 
     def _refusal(self, handshake: ServerProtocol, request: Request) -> Response | None:
-        if request.path.partition("?")[0] not in PATHS:
+        if request.path.partition("?")[0] not in PATHS and self._echo(request) is None:
             return handshake.reject(404, f"There is nothing here. Connect to {PATH}.\n")
         if len(self._node.sessions) >= self._settings.max_connections:
             response = handshake.reject(503, "This server has all the connections that it may have. Try again.\n")
             response.headers["Retry-After"] = "1"
             return response
         return None
+
+    def _echo(self, request: Request) -> Echo | None:
+        return self._settings.echo if request.path == ECHO_PATH else None
 
     def _reject(self, handshake: ServerProtocol, reason: str) -> None:
         self._node.counters.handshakes_rejected[reason] += 1

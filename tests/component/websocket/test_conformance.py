@@ -1,0 +1,65 @@
+"""RFC 6455 and RFC 7692, case by case, by a client that sends every byte itself, at once or one by one."""
+
+from __future__ import annotations
+
+import pytest
+
+from tests.component.websocket import closing_cases, compression_cases, framing_cases, utf8_cases
+from tests.component.websocket.case import Case
+from tests.component.websocket.compression_cases import OFFER, OFFERS
+from tests.component.websocket.conftest import EchoServer
+from tests.component.websocket.fuzzing_client import CHOPS, Chop, answer_to, at_once, opened
+
+pytestmark = pytest.mark.asyncio(loop_scope="module")
+
+CASES = (*framing_cases.CASES, *utf8_cases.CASES, *closing_cases.CASES)
+COMPRESSED_WHERE_NEGOTIATED = {"3 reserved 4", "3 reserved 4 after a message", "3 reserved 4 before a ping"}
+"""Cases of which the only fault is a bit that has a meaning there: compression_cases has what becomes of them."""
+every_chop = pytest.mark.parametrize("chop", CHOPS.values(), ids=CHOPS.keys())
+
+
+async def check(port: int, case: Case, chop: Chop, offer: str | None = None) -> None:
+    """The server answers with what the case says, and with nothing else, and ends the connection."""
+    answer = await answer_to(port, case, chop, offer)
+    assert (answer.code, answer.messages, answer.pongs) == (case.code, list(case.echoed), list(case.pongs)), (
+        answer.reason
+    )
+
+
+@every_chop
+@pytest.mark.parametrize("case", CASES, ids=lambda case: case.name)
+async def test_case(echo: EchoServer, case: Case, chop: Chop) -> None:
+    """The same, however the bytes arrive."""
+    await check(echo.client_port, case, chop)
+
+
+@every_chop
+@pytest.mark.parametrize("case", compression_cases.CASES, ids=lambda case: case.name)
+async def test_case_with_compression(compressing: EchoServer, case: Case, chop: Chop) -> None:
+    """The same, however the bytes arrive."""
+    await check(compressing.client_port, case, chop, OFFER)
+
+
+@pytest.mark.parametrize(
+    "case", [case for case in CASES if case.name not in COMPRESSED_WHERE_NEGOTIATED], ids=lambda case: case.name
+)
+async def test_case_without_compression_where_it_was_negotiated(compressing: EchoServer, case: Case) -> None:
+    """Nothing changes for a client that does not make use of it."""
+    await check(compressing.client_port, case, at_once, OFFER)
+
+
+@pytest.mark.parametrize(("offer", "answer"), OFFERS.items(), ids=OFFERS.keys())
+async def test_offers(compressing: EchoServer, offer: str, answer: str | None) -> None:
+    """Section 13: what cannot be had is declined, and the connection is made without it; both kinds work."""
+    async with opened(compressing.client_port, offer=offer) as (_, _, headers):
+        assert headers.get("sec-websocket-extensions") == answer
+    case = next(case for case in CASES if case.name == "1 text of 65536")
+    told = await answer_to(compressing.client_port, case, at_once, offer)
+    assert told.messages == list(case.echoed)
+    assert told.deflated == (0 if answer is None else 1)
+
+
+async def test_what_the_server_does_not_compress_it_does_not_negotiate(echo: EchoServer) -> None:
+    """Off by default."""
+    async with opened(echo.client_port, offer=OFFER) as (_, _, headers):
+        assert "sec-websocket-extensions" not in headers
