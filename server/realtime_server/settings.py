@@ -418,7 +418,7 @@ def revision() -> str:
 
 
 class SecretFile:
-    """A secret in a file, read again when the file changes; empty while it cannot be read."""
+    """A secret in a file, read again when the file changes; empty while it cannot be read, or is no text (UTF-8)."""
 
     __slots__ = ("_path", "_seen", "_value")
 
@@ -437,6 +437,8 @@ class SecretFile:
             if seen != self._seen:
                 self._value = self._path.read_text().strip()
                 self._seen = seen
+        except UnicodeDecodeError:
+            self._value, self._seen = "", seen
         except OSError:
             self._value, self._seen = "", None
         return self._value

@@ -13,6 +13,7 @@ import msgspec
 from msgspec import Raw, Struct
 
 from realtime_server.codes import DisconnectCode, ErrorCode
+from realtime_server.core.capabilities import Capability, PatternError, check
 from realtime_server.core.claims import MAX_INFO_BYTES, Claims
 from realtime_server.core.grant import Grant
 from realtime_server.core.hooks import Caller, Connected, Connecting, Published, Refreshed
@@ -95,12 +96,14 @@ class ConnectAnswer(Struct):
     channels: list[str] = []
     subs: dict[str, Subscription] = {}
     meta: Raw = NONE
-    caps: Raw = NONE
+    caps: list[Capability] | None = None
 
     def to_connected(self, *, renewed: bool) -> Connected:
         """As core knows it; `renewed`: the backend is asked again when it expires. Raises InvalidAnswerError."""
-        if bytes(self.caps) not in {b"", b"null", b"[]"}:
-            raise InvalidAnswerError("caps: is not supported")
+        try:
+            check(self.caps or ())
+        except PatternError as error:
+            raise InvalidAnswerError(f"caps: {error}") from error
         grants = {channel: sub.to_grant(renewed=renewed) for channel, sub in self.subs.items()}
         claims = Claims(
             user=self.user,
@@ -110,6 +113,7 @@ class ConnectAnswer(Struct):
             grants=grants or None,
             meta=bytes(self.meta) or None,
             renewed_by_hook=renewed,
+            capabilities=tuple(self.caps or ()),
         )
         return Connected(claims, _data(self.data, self.b64data))
 

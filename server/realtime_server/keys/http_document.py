@@ -40,7 +40,7 @@ class HttpDocument:
         """What is there now; raises DocumentError when it cannot be had in time, or is larger than 1 MiB."""
         try:
             return await self._read()
-        except (aiohttp.ClientError, TimeoutError, OSError) as error:
+        except (aiohttp.ClientError, TimeoutError, OSError, ValueError) as error:  # ValueError: a CA file of no PEM
             raise DocumentError(str(error) or type(error).__name__) from error
 
     async def _read(self) -> bytes:

@@ -26,7 +26,7 @@ class KeyFiles:
     def __init__(self, listed: Iterable[tuple[str, Path]], *, clock: Callable[[], float] = time.monotonic) -> None:
         self._files = [(algorithm, path, SecretFile(path)) for algorithm, path in listed]
         self._clock = clock
-        self._told: set[TokenKey] = set()
+        self._told: set[tuple[Path, str]] = set()
         self._keys: tuple[TokenKey, ...] = ()
         self._look_at: float | None = None
 
@@ -41,13 +41,12 @@ class KeyFiles:
     def _usable(self) -> Iterable[TokenKey]:
         for algorithm, path, file in self._files:
             key = TokenKey(algorithm, file.read())
-            if not key.text:
-                continue
-            if prepare(key) is not None:
+            if key.text and prepare(key) is not None:
                 yield key
-            elif key not in self._told:
-                self._told.add(key)
-                logger.warning("token key cannot be used", file=str(path), algorithm=algorithm)
+            elif (path, key.text) not in self._told:
+                self._told.add((path, key.text))
+                why = "is no key for this algorithm" if key.text else "is not there, empty, or no text (UTF-8)"
+                logger.warning("token key cannot be used", file=str(path), algorithm=algorithm, why=why)
 
 
 def connection_keys(auth: Auth) -> Callable[[], Sequence[TokenKey]]:

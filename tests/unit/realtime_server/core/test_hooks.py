@@ -25,7 +25,7 @@ from realtime_server.core.hooks import (
     Published,
     Refreshed,
 )
-from realtime_server.core.node import Node
+from realtime_server.core.node import Node, NodeLimits
 from realtime_server.core.ports import CommandError
 from realtime_server.core.session import Session
 from realtime_server.core.values import HistoryQuery
@@ -234,6 +234,17 @@ async def test_the_backend_may_change_what_is_published() -> None:
     page = await world.node.hub.history("chat:a", HistoryQuery(-1))
     assert len(page.publications) == 1
     assert b"better" in page.publications[0].encoded
+
+
+async def test_what_the_backend_makes_of_a_publication_has_to_fit() -> None:
+    """Else it would disconnect every subscriber as slow."""
+    world = World(ALICE, Grant(), Published(b'"' + b"x" * (NodeLimits(1, 1).held_bytes // 2) + b'"'))
+    commands = (
+        {"id": 2, "subscribe": {"channel": "chat:a"}},
+        {"id": 3, "publish": {"channel": "chat:a", "data": "hi"}},
+    )
+    replies = await world.send(CONNECT, *commands)
+    assert replies[-1] == fails(3, codes.LIMIT_EXCEEDED)
 
 
 async def test_the_backend_answers_calls() -> None:

@@ -9,6 +9,7 @@ from collections.abc import Callable
 import msgspec
 import pytest
 
+from realtime_server.core.capabilities import Action, Capability, Match
 from realtime_server.core.claims import Claims
 from realtime_server.core.grant import Grant
 from realtime_server.core.hooks import Caller, Connected, Connecting, Published, Refreshed, TransportInfo
@@ -66,6 +67,11 @@ def test_data_that_is_not_json_goes_in_base64() -> None:
             Connected(Claims("")),
         ),
         (
+            {"caps": [{"channels": ["team:*"], "match": "wildcard", "allow": ["sub"]}]},
+            lambda raw: msgspec.json.decode(raw, type=messages.ConnectAnswer).to_connected(renewed=False),
+            Connected(Claims("", capabilities=(Capability(("team:*",), (Action.SUBSCRIBE,), Match.WILDCARD),))),
+        ),
+        (
             {"expired": True, "expire_at": 5, "info": 1},
             lambda raw: msgspec.json.decode(raw, type=messages.RefreshAnswer).to_refreshed(),
             Refreshed(5.0, b"1", expired=True),
@@ -78,7 +84,7 @@ def test_data_that_is_not_json_goes_in_base64() -> None:
         ({"data": [1]}, lambda raw: msgspec.json.decode(raw, type=messages.RpcAnswer).to_data(), b"[1]"),
         ({}, lambda raw: msgspec.json.decode(raw, type=messages.RpcAnswer).to_data(), b"null"),
     ],
-    ids=["connect", "connect anonymous", "refresh", "publish", "rpc", "rpc nothing"],
+    ids=["connect", "connect anonymous", "connect capabilities", "refresh", "publish", "rpc", "rpc nothing"],
 )  # fmt: skip
 def test_answers(answer: object, read: Callable[[bytes], object], expected: object) -> None:
     """As core takes them."""
@@ -94,7 +100,10 @@ def test_answers(answer: object, read: Callable[[bytes], object], expected: obje
         (lambda: messages.Subscription(b64info=b64(b"{")).to_grant(renewed=False), "b64info"),
         (lambda: messages.Subscription(b64data="%").to_grant(renewed=False), "b64data"),
         (lambda: messages.Subscription(override=msgspec.Raw(b'{"presence":{}}')).to_grant(renewed=False), "override"),
-        (lambda: messages.ConnectAnswer(caps=msgspec.Raw(b"[1]")).to_connected(renewed=False), "caps"),
+        (
+            lambda: messages.ConnectAnswer(caps=[Capability(("[",), (), Match.REGEX)]).to_connected(renewed=False),
+            "caps",
+        ),
     ],
     ids=["error too small", "error too large", "disconnect", "info", "data", "override", "caps"],
 )

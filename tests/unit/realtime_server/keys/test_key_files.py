@@ -63,6 +63,19 @@ def test_what_is_no_key_is_told_once(tmp_path: Path) -> None:
     assert "not a public key" not in repr(logs)
 
 
+def test_a_file_that_is_no_text_is_no_key(tmp_path: Path) -> None:
+    """Random bytes, as `openssl rand` makes them: told once, and tokens are refused instead of the server failing."""
+    clock, file, other = Clock(), tmp_path / "binary", tmp_path / "other"
+    file.write_bytes(bytes(range(128, 192)))
+    other.write_text(NEW)
+    keys = KeyFiles([("HS256", file), ("HS256", other)], clock=clock)
+    with capture_logs() as logs:
+        for _ in range(3):
+            assert keys.read() == (TokenKey("HS256", NEW),)
+            clock.now += LOOK_AGAIN_SECONDS
+    assert [(entry["file"], entry["why"]) for entry in logs] == [(str(file), "is not there, empty, or no text (UTF-8)")]
+
+
 @pytest.mark.parametrize("own", [True, False])
 def test_subscription_tokens_have_keys_of_their_own_or_none(tmp_path: Path, own: bool) -> None:
     """None stands for those of connection tokens."""
