@@ -14,6 +14,7 @@ from msgspec import UNSET, Raw, Struct, UnsetType
 from realtime_server import codes
 from realtime_server.admin import api_messages as messages
 from realtime_server.codes import DisconnectCode, ErrorCode
+from realtime_server.core.claims import MAX_INFO_BYTES
 from realtime_server.core.grant import Grant
 from realtime_server.core.ports import BackplaneError, CommandError, Connections, Message, RealtimeApi
 from realtime_server.core.publication import as_json, content_in
@@ -99,6 +100,8 @@ class ApiHandlers:
             info = as_json(info)
             if info is None:
                 raise CommandError(codes.BAD_REQUEST, "b64info: is not JSON in base64")
+        if info is not None and len(info) > MAX_INFO_BYTES:
+            raise CommandError(codes.LIMIT_EXCEEDED, f"info has {len(info)} bytes, more than {MAX_INFO_BYTES}")
         data = _either("data", request.data, request.b64data)
         grant = Grant(info=info, data=data, expires_at=float(request.expire_at) or None)
         await self._api.subscribe(_connections(request), request.channel, grant, since=_position(request.recover_since))

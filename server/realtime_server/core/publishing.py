@@ -35,7 +35,7 @@ async def publish(session: Session, request: PublishRequest) -> EmptyResult:
         raise CommandError(codes.PERMISSION_DENIED)
     changed = await _asked(session, request.channel, data)
     data, skip_history = changed.data or data, changed.skip_history
-    if len(data) > session.node.limits.held_bytes // 2:
+    if len(data) > session.node.limits.reply_bytes:
         raise CommandError(codes.LIMIT_EXCEEDED)  # it would disconnect every subscriber
     info = session.client_info(subscription.info if subscription is not None else None)
     content = binary_content_of(data, info=info) if session.wire.binary else content_of(data, info=info)

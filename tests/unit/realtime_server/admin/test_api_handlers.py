@@ -134,6 +134,12 @@ async def test_data_that_no_outbox_takes_gets_106(site: Site) -> None:
         assert answer == error(106, f"limit exceeded: {why}")
 
 
+async def test_an_info_that_is_too_large_gets_106(site: Site) -> None:
+    """It would go along with all that the client publishes."""
+    answer = await site.call("subscribe", user="ann", channel="chat:a", info="x" * 8191)
+    assert answer == error(106, "limit exceeded: info has 8193 bytes, more than 8192")
+
+
 async def test_unknown_channels_get_102(site: Site) -> None:
     """As for clients."""
     assert await site.call("publish", channel="nowhere:a", data=1) == error(102, "unknown channel")

@@ -238,7 +238,7 @@ async def test_the_backend_may_change_what_is_published() -> None:
 
 async def test_what_the_backend_makes_of_a_publication_has_to_fit() -> None:
     """Else it would disconnect every subscriber as slow."""
-    world = World(ALICE, Grant(), Published(b'"' + b"x" * (NodeLimits(1, 1).held_bytes // 2) + b'"'))
+    world = World(ALICE, Grant(), Published(b'"' + b"x" * NodeLimits(1, 1).reply_bytes + b'"'))
     commands = (
         {"id": 2, "subscribe": {"channel": "chat:a"}},
         {"id": 3, "publish": {"channel": "chat:a", "data": "hi"}},
