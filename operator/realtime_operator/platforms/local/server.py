@@ -76,12 +76,16 @@ class LocalServer:
             self.process.terminate()
 
     async def observe(self, admin: AdminClient, token: str) -> Server:
-        """As planning sees it. A server that was quiesced, and did not hear of it, is told again."""
+        """As planning sees it. A server that was quiesced, and did not hear of it, is told again.
+
+        Readiness is asked for first, so that it is never younger than the report, as on Kubernetes: a server that is
+        ready and reports that it is cut off from Redis has lost the link. The other way round it may have found it.
+        """
         address = str(self.admin_socket)
+        ready = self.process.running and await admin.is_ready(address, token)
         report = await admin.report(address, token) if self.process.running else None
         if report is not None and not self.serving and report.state is ServerState.SERVING:
             await _told(admin.quiesce, address, token)
-        ready = report is not None and await admin.is_ready(address, token)
         self.answered = self.answered or report is not None
         return Server(
             name=self.name,
@@ -89,7 +93,7 @@ class LocalServer:
             revision=self.revision,
             created_at=self.created_at,
             serving=self.serving,
-            ready=ready,
+            ready=ready and report is not None,
             terminating=self.terminating,
             quiesced_at=self.quiesced_at,
             deletion_cost=self.deletion_cost,

@@ -17,7 +17,7 @@ from realtime_operator.platforms.local.process import Process
 from realtime_operator.platforms.local.server import CRASHED, STARTING, LocalServer
 from realtime_operator.platforms.local.state_folder import StateFolder
 from realtime_operator.pods.admin_client import AdminClient
-from realtime_server.core.ports import ServingState
+from realtime_server.core.ports import ServingState, WorkerStatus
 from tests.unit.realtime_server.admin.control import Control, admin_application, status_of
 
 NAME = "chat-a-b"
@@ -93,6 +93,23 @@ async def test_one_without_its_backplane_is_not_ready(server: LocalServer, folde
         seen = await observed(server)
     assert not seen.ready
     assert seen.report is not None
+
+
+class Arriving(Control):
+    """Reaches its backplane after it was asked for the first time."""
+
+    def status(self) -> WorkerStatus:
+        asked, self.now = self.now, replace(self.now, backplane_healthy=True)
+        return asked
+
+
+async def test_one_that_has_just_reached_its_backplane_has_not_lost_it(
+    server: LocalServer, folder: StateFolder
+) -> None:
+    """Ready, and cut off by an older report: that would be an alarm in a start in which all goes well."""
+    async with answering(server, folder, Arriving(replace(status_of(), backplane_healthy=False))):
+        seen = [await observed(server), await observed(server)]
+    assert [(one.ready, one.report and one.report.backplane_healthy) for one in seen] == [(False, True), (True, True)]
 
 
 async def test_one_that_did_not_hear_of_its_quiescence_is_told_again(server: LocalServer, folder: StateFolder) -> None:
