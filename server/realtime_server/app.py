@@ -54,6 +54,8 @@ from realtime_server.transports.tls import TlsSettings
 logger = structlog.get_logger()
 
 API_BACKLOG = 128
+PROOF_SECONDS = 0.01
+"""So often a worker that starts looks whether its backplane has proven itself."""
 STOP_MARGIN_SECONDS = 5.0
 """A last drain is over so long before its timeout."""
 
@@ -233,12 +235,17 @@ def _hooks(settings: Settings, backplane: Backplane) -> HookClient | None:
 
 
 async def _start(node: Node, remote_keys: PublishedKeys | None, hooks: HookClient | None) -> None:
-    """Do what has to be done before clients can come. Keys that cannot be read yet are no reason to stay away."""
+    """Do what has to be done before clients can come: for as long as it takes until what is published arrives.
+
+    Keys that cannot be read yet are no reason to stay away.
+    """
     if remote_keys is not None:
         await remote_keys.start()
     await node.start()
     if hooks is not None:
         await hooks.start()
+    while not node.broker.healthy:  # noqa: ASYNC110 - it depends on the clock too, so nothing can announce it
+        await asyncio.sleep(PROOF_SECONDS)
 
 
 def _report(_loop: asyncio.AbstractEventLoop, context: dict[str, object]) -> None:

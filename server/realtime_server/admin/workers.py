@@ -52,8 +52,13 @@ class Answers:
     complete: bool
 
 
-def combine(statuses: Sequence[WorkerStatus]) -> WorkerStatus:
-    """The status of a server: sums, the most recent accept, and the state of the worker that is least far."""
+def combine(reports: Sequence[Report]) -> WorkerStatus:
+    """The status of a server: sums, the most recent accept, and the state of the worker that is least far.
+
+    Of the backplane those that listen tell, if there are any: a worker that starts has not reached it yet.
+    """
+    statuses = [report.status for report in reports]
+    linked = [report.status for report in reports if report.listening] or statuses
     accepts = [s.seconds_since_last_accept for s in statuses if s.seconds_since_last_accept is not None]
     costs = [s.accept_cost_seconds for s in statuses if s.accept_cost_seconds is not None]
     rates = [s.drain_rate for s in statuses if s.drain_rate is not None]
@@ -65,7 +70,7 @@ def combine(statuses: Sequence[WorkerStatus]) -> WorkerStatus:
         accept_cost_seconds=sum(costs) / len(costs) if costs else None,
         drain_rate=sum(rates) if rates else None,
         moved_total=sum(s.moved_total for s in statuses),
-        backplane_healthy=all(s.backplane_healthy for s in statuses),
+        backplane_healthy=all(s.backplane_healthy for s in linked),
     )
 
 
@@ -163,7 +168,7 @@ class Workers:
         if not present:
             raise WorkersUnavailableError("no worker runs")
         complete = len(present) == len(self) and all(report.listening for report in present)
-        return Answers(combine([report.status for report in present]), complete)
+        return Answers(combine(present), complete)
 
     async def _each(self, commands: Sequence[Command | None]) -> list[Report | None]:
         return list(await asyncio.gather(*(self._ask(worker, command) for worker, command in enumerate(commands))))

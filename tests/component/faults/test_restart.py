@@ -6,7 +6,9 @@ import asyncio
 import signal
 
 from tests.component.faults.fleet import BACK_SECONDS, CALL_SECONDS, HEALTH_SECONDS, fleet
+from tests.kit.deadline import eventually
 from tests.kit.redis_process import running_redis
+from tests.kit.server_process import ServerProcess
 
 
 async def test_killed_and_restarted_with_its_data() -> None:
@@ -84,3 +86,35 @@ async def test_a_server_dies_with_redis_and_its_publications() -> None:
             truth = await site.settle()
             assert truth.lies == []
             assert truth.told_of_a_loss >= 4
+
+
+async def test_a_server_that_starts_while_a_dead_one_is_waited_for_lets_nobody_in() -> None:
+    """Whoever came could subscribe to nothing: no position is given before the time to settle is over."""
+    with running_redis() as redis:
+        async with ServerProcess("dead", redis) as dead:
+            assert dead.process is not None
+            dead.process.send_signal(signal.SIGKILL)
+            await dead.process.wait()
+        await asyncio.to_thread(redis.stop)
+        await asyncio.to_thread(redis.start)
+        late = ServerProcess("late", redis)
+        starting = asyncio.create_task(late.__aenter__(), name="late server")
+        try:
+            await eventually(
+                lambda: lets_in(late), bool, what="the first client is let in", within=BACK_SECONDS, every=0.02
+            )
+            assert (await late.admin("GET", "status"))["backplane_healthy"] is True
+        finally:
+            await asyncio.gather(starting, return_exceptions=True)
+            await late.__aexit__()
+
+
+async def lets_in(server: ServerProcess) -> bool:
+    """Whether a connection to the port for clients is accepted."""
+    try:
+        _, writer = await asyncio.open_connection("127.0.0.1", server.client_port)
+    except ConnectionRefusedError:
+        return False
+    writer.close()
+    await writer.wait_closed()
+    return True

@@ -12,6 +12,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from realtime_server.admin.worker import Report
 from realtime_server.admin.workers import Workers, WorkersUnavailableError, combine, divide
 from realtime_server.core.ports import ServingState
 from tests.unit.realtime_server.admin.control import Control, Processes, serving, status_of
@@ -82,7 +83,7 @@ def test_numbers_are_added_up() -> None:
         moved_total=2,
     )
     silent = replace(status_of(), backplane_healthy=False)
-    assert combine([one, other, silent]) == replace(
+    assert combine([Report(status, listening=True) for status in (one, other, silent)]) == replace(
         status_of(connections=7),
         seconds_since_last_accept=2.0,
         accept_cost_seconds=0.003,
@@ -103,7 +104,14 @@ def test_numbers_are_added_up() -> None:
 )
 def test_a_server_is_as_far_as_its_last_worker(states: list[ServingState], expected: ServingState) -> None:
     """Drained only when all are."""
-    assert combine([status_of(state) for state in states]).state is expected
+    assert combine([Report(status_of(state), listening=True) for state in states]).state is expected
+
+
+@pytest.mark.parametrize(("others_listen", "expected"), [(True, True), (False, False)])
+def test_a_worker_that_starts_does_not_say_that_the_link_is_lost(*, others_listen: bool, expected: bool) -> None:
+    """It has not reached the backplane yet, which is no news unless nobody has."""
+    starting = Report(replace(status_of(), backplane_healthy=False), listening=False)
+    assert combine([Report(status_of(), listening=others_listen), starting]).backplane_healthy is expected
 
 
 @given(st.lists(st.integers(0, 1000), min_size=1, max_size=8), st.data())
