@@ -28,8 +28,7 @@ check: $(STAMP) ## Lint, types, layers, generated files
 	$(RUN) -m realtime_operator.api.crdgen --check crds helm/realtime-operator/files/crds
 	$(RUN) -m realtime_server print-openapi | diff -u docs/reference/openapi.json - || { echo "run: make docs"; exit 1; }
 
-test: setup ## Checks, unit, golden, contract and component tests, and all scenarios on this machine
-	$(MAKE) --no-print-directory check
+test: setup check ## Checks, unit, golden, contract and component tests, and all scenarios on this machine
 	$(RUN) -m pytest -n 3 --dist loadfile tests/unit tests/golden
 	$(RUN) -m pytest -n 2 --dist loadfile tests/contract tests/component tests/scenarios --ignore tests/component/server
 	$(RUN) -m pytest tests/component/server
