@@ -57,7 +57,10 @@ EXAMPLES: Mapping[str, Sequence[Example]] = {
     "subscribe": [
         Example(
             "user",
-            {"user": "alice", "channel": "team:red", "info": {"role": "captain"}, "expire_at": 1795445019},
+            {
+                "user": "alice", "channel": "team:red", "info": {"role": "captain"}, "expire_at": 1795445019,
+                "override": {"join_leave": {"value": False}},
+            },
             DONE,
         ),
         Example(

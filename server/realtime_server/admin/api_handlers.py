@@ -16,6 +16,7 @@ from realtime_server.admin import api_messages as messages
 from realtime_server.codes import DisconnectCode, ErrorCode
 from realtime_server.core.claims import MAX_INFO_BYTES
 from realtime_server.core.grant import Grant
+from realtime_server.core.override import AS_THE_NAMESPACE
 from realtime_server.core.ports import BackplaneError, CommandError, Connections, Message, RealtimeApi
 from realtime_server.core.publication import as_json, content_in
 from realtime_server.core.values import ClientInfo, HistoryQuery, Publication, StreamPosition
@@ -93,8 +94,6 @@ class ApiHandlers:
 
     async def subscribe(self, request: messages.Subscribe) -> messages.Done:
         """Subscribe a user's connections to a channel."""
-        if request.override is not UNSET and bytes(request.override) not in {b"null", b"{}"}:
-            raise CommandError(codes.NOT_AVAILABLE, "override")
         info = _either("info", request.info, request.b64info)
         if request.b64info and info is not None:
             info = as_json(info)
@@ -103,7 +102,12 @@ class ApiHandlers:
         if info is not None and len(info) > MAX_INFO_BYTES:
             raise CommandError(codes.LIMIT_EXCEEDED, f"info has {len(info)} bytes, more than {MAX_INFO_BYTES}")
         data = _either("data", request.data, request.b64data)
-        grant = Grant(info=info, data=data, expires_at=float(request.expire_at) or None)
+        grant = Grant(
+            info=info,
+            data=data,
+            expires_at=float(request.expire_at) or None,
+            override=request.override or AS_THE_NAMESPACE,
+        )
         await self._api.subscribe(_connections(request), request.channel, grant, since=_position(request.recover_since))
         return messages.Done()
 

@@ -11,6 +11,7 @@ from typing import Annotated, TypeAlias
 from msgspec import UNSET, Meta, Raw, Struct, UnsetType
 
 from realtime_server import codes
+from realtime_server.core.override import Override
 
 MAX_BROADCAST = 10_000
 """Channels in one broadcast."""
@@ -164,11 +165,11 @@ class Subscribe(Request, frozen=True, kw_only=True):
     expire_at: Time = 0
     recover_since: Annotated[
         Position | None,
-        Meta(description="First give it what it missed since then. Only where the namespace has recovery."),
+        Meta(description="First give it what it missed since then. Only where the subscription has recovery."),
     ] = None
     override: Annotated[
-        Raw | UnsetType, Meta(description="Not available: only empty.", extra_json_schema={"type": ["object", "null"]})
-    ] = UNSET
+        Override | None, Meta(description="What is different for this subscription from the options of the namespace.")
+    ] = None
 
 
 class Unsubscribe(Request, frozen=True, kw_only=True):

@@ -11,6 +11,7 @@ from msgspec import UNSET, UnsetType
 
 from realtime_server.core.capabilities import Capability, PatternError, check
 from realtime_server.core.grant import PLAIN, Grant
+from realtime_server.core.override import AS_THE_NAMESPACE, Override
 
 MAX_INFO_BYTES = 8192
 """Of what others see of a client, which goes along with all that it publishes, and is kept while it is there."""
@@ -47,7 +48,7 @@ class SubscriptionOptions(msgspec.Struct):
     b64info: str | None = None
     data: object = None
     b64data: str | None = None
-    override: dict[str, object] | None = None
+    override: Override | None = None
 
 
 class Payload(msgspec.Struct):
@@ -73,6 +74,7 @@ class Payload(msgspec.Struct):
     channel: str = ""
     data: object = None
     b64data: str | None = None
+    override: Override | None = None
 
 
 _DECODER = msgspec.json.Decoder(Payload)
@@ -113,6 +115,7 @@ def subscription_grant(payload: Payload, *, channel: str, user: str) -> Grant:
         info=_info(payload.info, payload.b64info),
         data=_raw("data", payload.data, payload.b64data),
         expires_at=_expiry(payload),
+        override=payload.override or AS_THE_NAMESPACE,
     )
 
 
@@ -132,11 +135,11 @@ def _capabilities(claim: tuple[Capability, ...] | None) -> tuple[Capability, ...
 
 
 def _grant(options: SubscriptionOptions) -> Grant:
-    if options.override:
-        raise ClaimError("subs: override is not supported")
     info = _info(options.info, options.b64info)
     data = _raw("data", options.data, options.b64data)
-    return PLAIN if info is None and data is None else Grant(info=info, data=data)
+    if info is None and data is None and options.override is None:
+        return PLAIN
+    return Grant(info=info, data=data, override=options.override or AS_THE_NAMESPACE)
 
 
 def _info(value: object, encoded: str | None) -> bytes | None:

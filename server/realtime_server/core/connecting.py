@@ -25,7 +25,7 @@ from realtime_server.core.hooks import RENEW_AGAIN_SECONDS, Connecting, Disconne
 from realtime_server.core.join import Join, Wanted
 from realtime_server.core.limits import Limit
 from realtime_server.core.ports import CommandError
-from realtime_server.core.subscribing import granted, require_plain
+from realtime_server.core.subscribing import granted, permitted, require_plain
 
 if TYPE_CHECKING:
     from realtime_server.core.session import Session
@@ -106,7 +106,7 @@ async def _joined(session: Session, request: ConnectRequest) -> list[Join]:
         if session.wire.unidirectional:
             wanted |= await _requested(session, request, known=wanted.keys())
         for channel, options in wanted.items():
-            joined.append(await session.node.hub.join(session, channel, options))
+            joined.append(await session.node.hub.join(session, channel, permitted(session, channel, options)))
     except BaseException:
         for join in joined:
             join.abandon()

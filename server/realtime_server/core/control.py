@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import msgspec
 
+from realtime_server.core.override import AS_THE_NAMESPACE, Override
 from realtime_server.core.ports import NodeInfo
 
 
@@ -42,6 +43,7 @@ class Subscribe(msgspec.Struct, tag="subscribe", frozen=True):
     expires_at: float | None = None
     since: tuple[int, str] | None = None
     session: str = ""
+    override: Override = AS_THE_NAMESPACE
 
 
 class Refresh(msgspec.Struct, tag="refresh", frozen=True):

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from realtime_server.core.override import AS_THE_NAMESPACE, Override
+
 
 @dataclass(frozen=True, slots=True)
 class Grant:
@@ -14,6 +16,7 @@ class Grant:
     expires_at: float | None = None
     renewed_by_hook: bool = False
     """Whether the backend is asked when its time is over, instead of the client."""
+    override: Override = AS_THE_NAMESPACE
 
 
 PLAIN = Grant()

@@ -11,9 +11,11 @@ from realtime_server.core.channel import Channel, Joining
 from realtime_server.core.channel_watch import ChannelWatch
 from realtime_server.core.commands import SubscribeResult
 from realtime_server.core.counters import Counters
+from realtime_server.core.grant import Grant
 from realtime_server.core.join import Join, Wanted, is_complete
 from realtime_server.core.limits import Limit
 from realtime_server.core.namespaces import ChannelOptions, Namespaces, RecoveryMode, is_too_long
+from realtime_server.core.override import AS_THE_NAMESPACE
 from realtime_server.core.ports import BackplaneError, Broker, CommandError, PresenceStore, Subscriber
 from realtime_server.core.publication import Content, Joined, Left, pack
 from realtime_server.core.session import Session
@@ -73,6 +75,16 @@ class Hub:
             raise CommandError(codes.UNKNOWN_CHANNEL)
         return options
 
+    def options_of_subscription(self, channel: str, grant: Grant) -> ChannelOptions:
+        """The options of a subscription with this grant; raises CommandError UNKNOWN_CHANNEL or NOT_AVAILABLE."""
+        options = self.require(channel)
+        if grant.override == AS_THE_NAMESPACE:
+            return options
+        why = grant.override.conflict(options)
+        if why:
+            raise CommandError(codes.NOT_AVAILABLE, why)
+        return grant.override.applied_to(options)
+
     def subscriber_counts(self) -> Iterator[tuple[str, int]]:
         """Channels that have subscribers here, and how many."""
         return ((name, count) for name, channel in self.channels.items() if (count := channel.subscriber_count))
@@ -81,10 +93,10 @@ class Hub:
 
     async def join(self, session: Session, name: str, wanted: Wanted) -> Join:
         """Prepare a subscription. Raises CommandError or BackplaneError, and then nothing is left of it."""
-        options = self.require(name)
+        options, override = self.options_of_subscription(name, wanted.grant), wanted.grant.override
         channel = self.channels.get(name)
         if channel is None:
-            channel = self.channels[name] = Channel(name, options)
+            channel = self.channels[name] = Channel(name, self.require(name))
         subscription = Subscription(
             channel,
             info=wanted.grant.info,
@@ -93,7 +105,8 @@ class Hub:
             assigned=wanted.assigned,
             delta=options.delta and wanted.delta,
             tells=options.join_leave,
-            watches=options.join_leave and wanted.watches,
+            watches=override.pushes_joins or (options.join_leave and wanted.watches),
+            present=options.presence,
         )
         joining = Joining(session.client)
         channel.joining.append(joining)
@@ -102,7 +115,7 @@ class Hub:
             if options.presence:
                 info = session.client_info(subscription.info)
                 await self._presence.add(name, session.client, info, PRESENCE_TTL_SECONDS)
-            result = await self._position(channel, wanted)
+            result = await self._position(name, options, wanted)
         except BaseException:
             channel.joining.remove(joining)
             self.give_up(session, subscription)
@@ -117,13 +130,12 @@ class Hub:
                 if self._watch is not None:
                     await self._watch.occupied(channel.name)
 
-    async def _position(self, channel: Channel, wanted: Wanted) -> SubscribeResult:
-        options = channel.options
+    async def _position(self, name: str, options: ChannelOptions, wanted: Wanted) -> SubscribeResult:
         delta = options.delta and wanted.delta
         if options.history is None:
             return SubscribeResult(delta=delta)
         recovering = options.recovery and wanted.recover
-        page = await self._broker.history(channel.name, _query_of(options, wanted), options.history)
+        page = await self._broker.history(name, _query_of(options, wanted), options.history)
         if options.recovery_mode is RecoveryMode.CACHE:
             recovered, publications = _newest(page, wanted)
         else:
@@ -134,7 +146,7 @@ class Hub:
             raise CommandError(codes.UNRECOVERABLE_POSITION)
         return SubscribeResult(
             recoverable=options.recovery,
-            positioned=options.recovery,
+            positioned=wanted.grant.override.positions(options),
             epoch=page.position.epoch,
             offset=page.position.offset,
             publications=publications if recovered else (),
@@ -159,7 +171,7 @@ class Hub:
         """A session no longer gets the channel."""
         channel = subscription.channel
         channel.remove(session)
-        if channel.options.presence:
+        if subscription.present:
             self._tasks.spawn(self._remove_presence(channel.name, session), "leave")
         self.release(channel)
 

@@ -59,7 +59,7 @@ class Orders:
                 session.disconnect(DisconnectCode(order.code, order.reason))
 
     def _subscribe(self, order: control.Subscribe) -> None:
-        grant = Grant(info=order.info, data=order.data, expires_at=order.expires_at)
+        grant = Grant(info=order.info, data=order.data, expires_at=order.expires_at, override=order.override)
         for session in self._sessions(order):
             work = subscribing.assign(session, order.channel, grant, order.since)
             self._node.spawn(work, f"assign-{order.channel}")

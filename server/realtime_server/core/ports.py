@@ -365,7 +365,7 @@ class Subscriber(Protocol):
     connection: Connection
 
     def info_in(self, channel: str) -> ClientInfo | None:
-        """How others in a channel see it; None when it is not subscribed any more."""
+        """How others in a channel see it; None when it is not subscribed any more, or not to be seen."""
 
     def end_subscription(self, channel: str, code: UnsubscribeCode) -> None:
         """End its subscription and tell it; idempotent."""

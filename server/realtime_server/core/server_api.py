@@ -58,9 +58,9 @@ class ServerApi:
         self, connections: Connections, channel: str, grant: Grant, *, since: StreamPosition | None = None
     ) -> None:
         """See RealtimeApi."""
-        options = self._hub.require(channel)
+        options = self._hub.options_of_subscription(channel, grant)
         if since is not None and not options.recovery:
-            raise CommandError(codes.NOT_AVAILABLE, "recover_since: the namespace has no recovery")
+            raise CommandError(codes.NOT_AVAILABLE, "recover_since: the subscription has no recovery")
         order = control.Subscribe(
             connections.user,
             _named(connections),
@@ -70,6 +70,7 @@ class ServerApi:
             grant.expires_at,
             None if since is None else (since.offset, since.epoch),
             session=connections.session,
+            override=grant.override,
         )
         await self._node.tell(order)
 

@@ -108,7 +108,9 @@ class Session:
     def info_in(self, channel: str) -> ClientInfo | None:
         """See Subscriber."""
         subscription = self.subscriptions.get(channel)
-        return None if subscription is None else self.client_info(subscription.info)
+        if subscription is None or not subscription.present:
+            return None
+        return self.client_info(subscription.info)
 
     def disconnect(self, code: DisconnectCode) -> None:
         """Close the connection with a code. Idempotent."""

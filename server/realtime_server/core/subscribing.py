@@ -33,7 +33,7 @@ async def subscribe(session: Session, command: int, request: SubscribeRequest) -
     Raises CommandError, DisconnectRequestedError or BackplaneError, and then nothing is left of it.
     """
     require_plain(request)
-    options = session.node.hub.require(request.channel)
+    session.node.hub.require(request.channel)
     if request.channel in session.subscriptions:
         raise CommandError(codes.ALREADY_SUBSCRIBED)
     if len(session.subscriptions) >= session.node.limits.channels_per_connection:
@@ -42,10 +42,7 @@ async def subscribe(session: Session, command: int, request: SubscribeRequest) -
     grant = await granted(session, request)
     if session.closed:
         return
-    wanted = Wanted.by_client(request, grant)
-    claims = session.claims
-    if claims is None or not may_see_presence(claims, request.channel, options, subscribed=True):
-        wanted = replace(wanted, watches=False)  # who may not ask who is there is not told who comes
+    wanted = permitted(session, request.channel, Wanted.by_client(request, grant))
     join = await session.node.hub.join(session, request.channel, wanted)
     if request.channel in session.subscriptions:  # by the server meanwhile
         join.abandon()
@@ -66,6 +63,14 @@ def require_plain(request: SubscribeRequest) -> None:
     """
     if request.type or bytes(request.tf) not in {b"", b"null"}:
         raise CommandError(codes.NOT_AVAILABLE)
+
+
+def permitted(session: Session, channel: str, wanted: Wanted) -> Wanted:
+    """What a client may have of it: who may not ask who is there is not told who comes. Raises CommandError."""
+    options, claims = session.node.hub.require(channel), session.claims
+    if claims is None or not may_see_presence(claims, channel, options, subscribed=True):
+        return replace(wanted, watches=False)
+    return wanted
 
 
 async def granted(session: Session, request: SubscribeRequest) -> Grant:
@@ -112,7 +117,7 @@ async def assign(session: Session, channel: str, grant: Grant, since: tuple[int,
     offset, epoch = since or (0, "")
     wanted = Wanted(recover=since is not None, offset=offset, epoch=epoch, watches=True, assigned=True, grant=grant)
     try:
-        join = await session.node.hub.join(session, channel, wanted)
+        join = await session.node.hub.join(session, channel, permitted(session, channel, wanted))
     except CommandError:
         return
     if not _has_room(session, channel):  # any more, because of another call

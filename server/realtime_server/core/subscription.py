@@ -13,9 +13,10 @@ class Subscription:
 
     `assigned`: the server made it (a token, a hook, the API), the client did not ask for it. `renewed_by_hook`: the
     backend is asked when its time is over, instead of the client. `tells`: others are told when it begins and ends.
+    `present`: it is among those who are present, where the channel has presence.
     """
 
-    __slots__ = ("assigned", "channel", "delta", "expires_at", "info", "renewed_by_hook", "tells", "watches")
+    __slots__ = ("assigned", "channel", "delta", "expires_at", "info", "present", "renewed_by_hook", "tells", "watches")
 
     def __init__(
         self,
@@ -28,6 +29,7 @@ class Subscription:
         delta: bool = False,
         tells: bool = False,
         watches: bool = False,
+        present: bool = True,
     ) -> None:
         self.channel = channel
         self.info = info
@@ -37,3 +39,4 @@ class Subscription:
         self.delta = delta
         self.tells = tells
         self.watches = watches
+        self.present = present

@@ -17,6 +17,7 @@ from realtime_server.core.capabilities import Capability, PatternError, check
 from realtime_server.core.claims import MAX_INFO_BYTES, Claims
 from realtime_server.core.grant import Grant
 from realtime_server.core.hooks import Caller, Connected, Connecting, Published, Refreshed
+from realtime_server.core.override import AS_THE_NAMESPACE, Override
 from realtime_server.core.publication import as_json
 
 NONE = Raw()
@@ -70,17 +71,16 @@ class Subscription(Struct):
     data: Raw = NONE
     b64data: str = ""
     expire_at: int = 0
-    override: Raw = NONE
+    override: Override | None = None
 
     def to_grant(self, *, renewed: bool) -> Grant:
         """As core knows it; raises InvalidAnswerError."""
-        if bytes(self.override) not in {b"", b"null", b"{}"}:
-            raise InvalidAnswerError("override: is not supported")
         return Grant(
             info=_info(self.info, self.b64info),
             data=_data(self.data, self.b64data),
             expires_at=float(self.expire_at) or None,
             renewed_by_hook=renewed,
+            override=self.override or AS_THE_NAMESPACE,
         )
 
 

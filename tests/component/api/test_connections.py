@@ -65,6 +65,22 @@ async def test_a_user_is_subscribed_everywhere(cluster: Cluster) -> None:
     assert [object_at(members, client)["chan_info"] for client in members] == [{"role": "x"}] * 2
 
 
+async def test_a_connection_is_subscribed_unseen(cluster: Cluster) -> None:
+    """By an override, on whichever server it is; one that the namespace cannot do is refused."""
+    hidden: JsonObject = {"presence": {"value": False}}
+    await cluster.api.call("subscribe", user="alice", channel="chat:team", override=hidden)
+    await cluster.api.call("subscribe", user="bob", channel="chat:team")
+    for index in (0, 1, 2):
+        await cluster.pushed(index, "subscribe")
+    members = object_at(await cluster.api.call("presence", channel="chat:team"), "presence")
+    assert list(members) == [cluster.ids[2]]
+    with pytest.raises(ApiError) as caught:
+        await cluster.api.call("subscribe", user="bob", channel="open:a", override={"presence": {"value": True}})
+    assert (caught.value.code, caught.value.message) == (
+        108, "not available: override.presence: the namespace has no presence"
+    )  # fmt: skip
+
+
 async def test_one_connection_is_subscribed_and_gets_what_it_missed(cluster: Cluster) -> None:
     """From a position on, in order, and before anything new."""
     for number in range(3):

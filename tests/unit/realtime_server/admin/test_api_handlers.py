@@ -71,9 +71,10 @@ async def test_wrong_fields_get_107(site: Site, method: str, body: str) -> None:
         ("publish", {"channel": "chat:a", "delta": True}, "delta: the namespace has no differences"),
         ("publish", {"channel": "plain:a", "version": 1}, VERSION),
         ("publish", {"channel": "chat:a", "version": 1, "skip_history": True}, VERSION),
-        ("subscribe", {"user": "ann", "channel": "chat:a", "override": {"presence": {"value": True}}}, "override"),
+        ("subscribe", {"user": "ann", "channel": "plain:a", "override": {"force_recovery": {"value": True}}},
+         "override: without history there is no recovery and no position"),
         ("subscribe", {"user": "ann", "channel": "plain:a", "recover_since": {"offset": 1, "epoch": "x"}},
-         "recover_since: the namespace has no recovery"),
+         "recover_since: the subscription has no recovery"),
     ],
 )  # fmt: skip
 async def test_a_field_that_cannot_be_followed_is_refused(

@@ -9,6 +9,7 @@ import pytest
 
 from realtime_server.core.claims import ClaimError, Claims, connection_claims, read_payload, subscription_grant
 from realtime_server.core.grant import Grant
+from realtime_server.core.override import Override, Switch
 
 
 def encoded(text: bytes) -> str:
@@ -39,9 +40,13 @@ def claims_of(decoded: object) -> Claims:
             Claims("a", channels=("x", "y", "z"),
                    grants={"x": Grant(info=b"1"), "y": Grant(), "z": Grant(data=b"[]")}),
         ),
+        (
+            {"sub": "a", "subs": {"x": {"override": {"presence": {"value": False}}}}},
+            Claims("a", channels=("x",), grants={"x": Grant(override=Override(presence=Switch(value=False)))}),
+        ),
     ],
     ids=["user", "expires", "later than the token", "never", "no end of its own", "nulls",
-         "info", "base64", "meta", "channels", "subs"],
+         "info", "base64", "meta", "channels", "subs", "override"],
 )  # fmt: skip
 def test_connection_tokens(decoded: dict[str, object], expected: Claims) -> None:
     """All that Centrifugo's tokens can say and this server can follow."""
@@ -61,7 +66,8 @@ def test_connection_tokens(decoded: dict[str, object], expected: Claims) -> None
         ({"sub": "a", "channels": [1]}, "channels"),
         ({"sub": "a", "subs": ["x"]}, "subs"),
         ({"sub": "a", "subs": {"x": 1}}, "subs"),
-        ({"sub": "a", "subs": {"x": {"override": {"presence": {"value": True}}}}}, "override"),
+        ({"sub": "a", "subs": {"x": {"override": {"delta": {"value": True}}}}}, "override"),
+        ({"sub": "a", "subs": {"x": {"override": {"presence": True}}}}, "override"),
         ({"sub": "a", "b64info": "%"}, "b64info"),
         ({"sub": "a", "b64info": encoded(b"{")}, "b64info"),
     ],
@@ -77,6 +83,9 @@ def test_subscription_tokens() -> None:
     """Info for others, data for the subscriber, and an end."""
     payload = read_payload(b'{"sub": "a", "channel": "x", "info": {"y": 1}, "data": 2, "exp": 7}')
     assert subscription_grant(payload, channel="x", user="a") == Grant(info=b'{"y":1}', data=b"2", expires_at=7.0)
+    payload = read_payload(b'{"sub": "a", "channel": "x", "override": {"force_recovery": {"value": true}}}')
+    expected = Grant(override=Override(force_recovery=Switch(value=True)))
+    assert subscription_grant(payload, channel="x", user="a") == expected
 
 
 @pytest.mark.parametrize(("channel", "user", "what"), [("other", "a", "channel"), ("x", "b", "sub")])

@@ -99,13 +99,12 @@ def test_answers(answer: object, read: Callable[[bytes], object], expected: obje
         (lambda: messages.Disconnect(3000).to_code(), "disconnect.code"),
         (lambda: messages.Subscription(b64info=b64(b"{")).to_grant(renewed=False), "b64info"),
         (lambda: messages.Subscription(b64data="%").to_grant(renewed=False), "b64data"),
-        (lambda: messages.Subscription(override=msgspec.Raw(b'{"presence":{}}')).to_grant(renewed=False), "override"),
         (
             lambda: messages.ConnectAnswer(caps=[Capability(("[",), (), Match.REGEX)]).to_connected(renewed=False),
             "caps",
         ),
     ],
-    ids=["error too small", "error too large", "disconnect", "info", "data", "override", "caps"],
+    ids=["error too small", "error too large", "disconnect", "info", "data", "caps"],
 )
 def test_an_answer_that_cannot_be_followed_is_refused(read: Callable[[], object], what: str) -> None:
     """By its name: nothing is left out in silence."""
