@@ -138,14 +138,24 @@ class FanOut:
                 subscriber.connection.write(joined)
             return
         for subscriber in group:
-            if policy is not SlowConsumer.DISCONNECT and subscriber.lags():
-                for content, offset in items:
-                    if self._is_new(subscriber, offset):
-                        subscriber.hold(self._name, policy, content, offset)
+            if policy is not SlowConsumer.DISCONNECT:
+                self._write_or_hold(subscriber, policy, frames, items)
             elif subscriber in self.ahead:
                 self._write_what_is_new(subscriber, frames, items)
             else:
                 subscriber.connection.write(joined)
+
+    def _write_or_hold(
+        self, subscriber: Subscriber, policy: SlowConsumer, frames: list[bytes], items: list[Item]
+    ) -> None:
+        """One by one: any of them may be what makes the subscriber lag."""
+        for frame, (content, offset) in zip(frames, items, strict=True):
+            if not self._is_new(subscriber, offset):
+                continue
+            if subscriber.lags():
+                subscriber.hold(self._name, policy, content, offset)
+            else:
+                subscriber.connection.write(frame)
 
     def _write_what_is_new(self, subscriber: Subscriber, frames: list[bytes], items: list[Item]) -> None:
         for frame, (_, offset) in zip(frames, items, strict=True):

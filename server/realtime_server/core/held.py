@@ -6,6 +6,8 @@ missing before it.
 
 from __future__ import annotations
 
+from collections import Counter
+
 import msgspec
 
 from realtime_server.core.namespaces import SlowConsumer
@@ -36,7 +38,8 @@ class HeldItem:
     @property
     def size(self) -> int:
         """Bytes that it takes, about."""
-        return len(self.content.data) + ITEM_BYTES
+        tags = self.content.tags or {}
+        return len(self.content.data) + sum(map(len, tags)) + sum(map(len, tags.values())) + ITEM_BYTES
 
     def told(self) -> Content:
         """The content with what is missing in its tags."""
@@ -53,12 +56,14 @@ class HeldItem:
 class Held:
     """What waits for one connection, bounded in bytes."""
 
-    __slots__ = ("_dropped", "_items", "_limit", "_next", "dropped", "size")
+    __slots__ = ("_counts", "_dropped", "_items", "_limit", "_next", "dropped", "size")
 
     def __init__(self, limit_bytes: int) -> None:
         self._limit = limit_bytes
         self._items: dict[tuple[str, str | int], HeldItem] = {}
         self._next = 0
+        self._counts: Counter[str] = Counter()
+        """How many wait of each channel."""
         self._dropped: dict[str, int] = {}
         """How many were dropped of a channel that nothing else waits of."""
         self.size = 0
@@ -78,12 +83,11 @@ class Held:
         """Add a publication. Under `conflate` it replaces the one with its key; over the limit the oldest goes."""
         key = self._key_of(channel, policy, content)
         item = HeldItem(channel, content, offset)
-        replaced = self._items.pop(key, None)
-        if replaced is not None:
-            self.size -= replaced.size
+        if key in self._items:
             self.dropped += 1
-            item.conflated = replaced.conflated + 1
+            item.conflated = self._remove(key).conflated + 1
         self._items[key] = item
+        self._counts[channel] += 1
         self.size += item.size
         while self.size > self._limit and len(self._items) > 1:
             self._drop_oldest()
@@ -92,9 +96,8 @@ class Held:
         """What has waited longest: one at least, and more up to about `size` bytes."""
         taken: list[HeldItem] = []
         while self._items and (not taken or size > 0):
-            item = self._items.pop(next(iter(self._items)))
+            item = self._remove(next(iter(self._items)))
             item.dropped = self._dropped.pop(item.channel, 0)
-            self.size -= item.size
             size -= item.size
             taken.append(item)
         return taken
@@ -102,7 +105,7 @@ class Held:
     def forget(self, channel: str) -> None:
         """Drop what waits of a channel whose subscription has ended."""
         for key in [key for key in self._items if key[0] == channel]:
-            self.size -= self._items.pop(key).size
+            self._remove(key)
         self._dropped.pop(channel, None)
 
     def _key_of(self, channel: str, policy: SlowConsumer, content: Content) -> tuple[str, str | int]:
@@ -111,9 +114,17 @@ class Held:
         self._next += 1
         return channel, self._next
 
-    def _drop_oldest(self) -> None:
-        key = next(iter(self._items))
+    def _remove(self, key: tuple[str, str | int]) -> HeldItem:
         item = self._items.pop(key)
         self.size -= item.size
+        self._counts[item.channel] -= 1
+        if not self._counts[item.channel]:
+            del self._counts[item.channel]
+        return item
+
+    def _drop_oldest(self) -> None:
+        """The oldest of a channel of which more waits, which then tells of it; the oldest at all if there is none."""
+        oldest = next(iter(self._items))
+        item = self._remove(next((key for key in self._items if self._counts[key[0]] > 1), oldest))
         self.dropped += 1
         self._dropped[item.channel] = self._dropped.get(item.channel, 0) + item.conflated + 1

@@ -89,9 +89,11 @@ class StreamConnection:
         self._counters.messages_sent += 1
         self._counters.outbox_bytes += len(frames)
         self.decided.set()
+        if self._queued > self._outbox_bytes and self._transport is not None and not self._unsent():
+            self._flush()  # a burst of one turn of the loop: what the kernel takes at once need not wait
         if self._queued + self._unsent() > self._outbox_bytes:
             self._end_slow()
-        elif not self._flushing and self._transport is not None:
+        elif self._outbox and not self._flushing and self._transport is not None:
             self._flushing = True
             self._loop.call_soon(self._flush)
 

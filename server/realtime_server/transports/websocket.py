@@ -161,12 +161,12 @@ class WebSocketConnection(asyncio.Protocol):
         counters = self._node.counters
         counters.messages_sent += 1
         counters.outbox_bytes += len(frames)
-        waiting = self._queued
-        if waiting > self._settings.outbox_bytes or (
-            not self._flushing and waiting + self._transport.get_write_buffer_size() > self._settings.outbox_bytes
-        ):
+        if self._queued > self._settings.outbox_bytes and not self._transport.get_write_buffer_size():
+            self._flush()  # a burst of one turn of the loop: what the kernel takes at once need not wait
+        waiting = self._queued if self._flushing else self._queued + self._transport.get_write_buffer_size()
+        if waiting > self._settings.outbox_bytes:
             self._end_slow()
-        elif not self._flushing:
+        elif self._outbox and not self._flushing:
             self._flushing = True
             self._loop.call_soon(self._flush)
 

@@ -30,7 +30,7 @@ PUBLICATIONS = 400
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
 async def server() -> AsyncIterator[ServerProcess]:
     """A server with a namespace for each policy, which does not ping meanwhile."""
-    async with ServerProcess("slow", None, namespaces=NAMESPACES) as process:
+    async with ServerProcess("slow", None, namespaces=NAMESPACES, limits={"outbox_bytes": 262_144}) as process:
         yield process
 
 
@@ -43,10 +43,15 @@ class Got:
     conflated: int
 
 
-async def publish(api: ServerApi, channel: str, number: int) -> None:
-    """The publication of this number; there are two keys."""
+async def publish(api: ServerApi, channel: str, number: int, key: str | None) -> None:
+    """The publication of this number."""
     data: JsonObject = {"number": number, "filler": FILLER}
-    await api.call("publish", channel=channel, data=data, tags={"key": "even" if number % 2 == 0 else "odd"})
+    await api.call("publish", channel=channel, data=data, tags={} if key is None else {"key": key})
+
+
+def parity(number: int) -> str:
+    """One of two keys."""
+    return "even" if number % 2 == 0 else "odd"
 
 
 async def read_until(client: ClientConnection, last: int) -> list[Got]:
@@ -63,7 +68,7 @@ async def read_until(client: ClientConnection, last: int) -> list[Got]:
 
 
 def _got(publication: JsonObject) -> Got:
-    tags = object_at(publication, "tags")
+    tags = object_at(publication.get("tags", {}))
     dropped, conflated = (int(str(tags.get(f"realtime.{name}", 0))) for name in ("dropped", "conflated"))
     return Got(whole_at(object_at(publication, "data"), "number"), dropped, conflated)
 
@@ -87,10 +92,10 @@ async def test_what_is_left_out_is_told(server: ServerProcess, policy: str) -> N
         await subscribed(client, channel)
         client.transport.pause_reading()
         for number in range(PUBLICATIONS):
-            await publish(api, channel, number)
+            await publish(api, channel, number, parity(number))
         client.transport.resume_reading()
         got = await read_until(client, PUBLICATIONS - 1)
-        await publish(api, channel, PUBLICATIONS)
+        await publish(api, channel, PUBLICATIONS, parity(PUBLICATIONS))
         got += await read_until(client, PUBLICATIONS)
     numbers = [one.number for one in got]
     assert numbers == sorted(numbers)
@@ -111,6 +116,42 @@ async def test_where_nothing_is_left_out_the_connection_ends(server: ServerProce
         await subscribed(client, "chat:a")
         client.transport.pause_reading()
         for number in range(PUBLICATIONS):
-            await publish(api, "chat:a", number)
+            await publish(api, "chat:a", number, None)
         metrics = await server.metrics()
     assert 'disconnects_total{code="3008",worker="0"} 1.0' in metrics
+
+
+async def test_of_each_key_the_newest_arrives(server: ServerProcess) -> None:
+    """Keys do not replace one another; publications without a key have one together."""
+    keys = ["a", "b", "c", None]
+    async with (
+        connect(server.url, ping_interval=None, max_size=None, max_queue=1, proxy=None) as client,
+        server.api() as api,
+    ):
+        await subscribed(client, "price:keys")
+        client.transport.pause_reading()
+        for number in range(PUBLICATIONS):
+            await publish(api, "price:keys", number, keys[number % len(keys)])
+        client.transport.resume_reading()
+        got = await read_until(client, PUBLICATIONS - 1)
+    assert [one.number for one in got][-len(keys) :] == list(range(PUBLICATIONS - len(keys), PUBLICATIONS))
+    assert sum(1 + one.conflated for one in got) == PUBLICATIONS
+    assert sum(one.dropped for one in got) == 0
+
+
+@pytest.mark.parametrize("channel", ["log:burst", "price:burst"])
+async def test_a_burst_ends_no_connection_where_something_may_be_left_out(server: ServerProcess, channel: str) -> None:
+    """More is published in one turn of the server's loop than may wait: it is held, or left out and told."""
+    async with (
+        connect(server.url, ping_interval=None, max_size=None, proxy=None) as client,
+        server.api() as api,
+    ):
+        await subscribed(client, channel)
+        burst = 15
+        data: JsonObject = {"filler": FILLER}
+        commands: list[JsonValue] = [
+            {"publish": {"channel": channel, "data": {"number": number, **data}}} for number in range(burst)
+        ]
+        await api.call("batch", commands=commands)
+        got = await read_until(client, burst - 1)
+    assert sum(1 + one.dropped + one.conflated for one in got) == burst

@@ -12,6 +12,8 @@ from realtime_server.core.publication import Content
 DROP, CONFLATE = SlowConsumer.DROP_OLDEST, SlowConsumer.CONFLATE
 SIZE = ITEM_BYTES + 1
 """What a publication of one byte takes."""
+KEYED = SIZE + len(KEY_TAG) + 1
+"""The same with a key of one letter."""
 EVERYTHING = 10**9
 
 
@@ -43,15 +45,31 @@ def test_the_oldest_go_when_there_is_too_much_and_the_next_one_tells() -> None:
 def test_what_was_dropped_is_told_when_the_channel_goes_on() -> None:
     """Also if nothing of it waits any more."""
     held = Held(2 * SIZE)
-    held.put("a", DROP, number(1), 0)
-    for value in (2, 3):
-        held.put("b", DROP, number(value), 0)
-    assert told(held) == [("b", 2, 0, 0), ("b", 3, 0, 0)]
+    for value, channel in enumerate("abc", start=1):
+        held.put(channel, DROP, number(value), 0)
+    assert told(held) == [("b", 2, 0, 0), ("c", 3, 0, 0)]
     assert held
     assert not held.waits
     held.put("a", DROP, number(4), 0)
     assert told(held) == [("a", 4, 1, 0)]
     assert not held
+
+
+def test_a_busy_channel_does_not_push_out_a_quiet_one() -> None:
+    """Of a channel in which nothing follows nobody could tell that something is missing."""
+    held = Held(3 * SIZE)
+    held.put("quiet", DROP, number(0), 0)
+    for value in range(1, 6):
+        held.put("busy", DROP, number(value), 0)
+    assert told(held) == [("quiet", 0, 0, 0), ("busy", 4, 3, 0), ("busy", 5, 0, 0)]
+
+
+def test_tags_count_too() -> None:
+    """They are as large as their publisher wants."""
+    held = Held(2 * SIZE)
+    for _ in range(2):
+        held.put("a", DROP, Content(b"1", tags={"note": "a" * SIZE}), 0)
+    assert len(told(held)) == 1
 
 
 def test_of_one_key_the_newest_waits() -> None:
@@ -65,7 +83,7 @@ def test_of_one_key_the_newest_waits() -> None:
 
 def test_too_many_keys_are_dropped_and_told_as_dropped() -> None:
     """Not as older ones of the key that comes next: it has another one."""
-    held = Held(2 * SIZE)
+    held = Held(2 * KEYED)
     for value, key in enumerate(("x", "x", "y", "z")):
         held.put("a", CONFLATE, number(value, key), 0)
     assert told(held) == [("a", 2, 2, 0), ("a", 3, 0, 0)]
@@ -128,7 +146,7 @@ def test_nothing_is_missing_without_being_told(
         channel, _, key = step
         held.put(channel, policies[channel], Content(b"%d" % put[channel], tags={KEY_TAG: key} if key else None), 0)
         put[channel] += 1
-        assert held.size <= max(room * SIZE, SIZE + 1)
+        assert held.size <= max(room * SIZE, KEYED + 1)
     while held.waits:
         take(SIZE)
     for channel in "ab":

@@ -117,6 +117,18 @@ async def test_a_client_that_does_not_read_is_disconnected() -> None:
     assert stream.session.node.counters.outbox_bytes == 0
 
 
+async def test_a_burst_goes_to_the_kernel_before_it_counts_as_too_much() -> None:
+    """A client that reads is not to blame for what was written in one turn of the loop."""
+    stream, transport = make(outbox_bytes=100)
+    opened(stream, transport)
+    for part in (b"a", b"b", b"c"):
+        stream.write(part * 60)
+    await turn()
+    await turn()
+    assert b"".join(transport.written) == b"a" * 60 + b"b" * 60 + b"c" * 60
+    assert not stream.ended.is_set()
+
+
 async def test_congestion_is_told_and_its_end() -> None:
     """As the session wants to know it for slow consumers."""
     stream, _ = make()
