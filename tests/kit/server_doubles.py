@@ -8,7 +8,8 @@ from dataclasses import dataclass, field
 
 import msgspec
 
-from realtime_server.backplane.memory import MemoryBroker, MemoryPresence
+from realtime_server.backplane.memory import MemoryBroker
+from realtime_server.backplane.memory_presence import MemoryPresence
 from realtime_server.codes import DisconnectCode
 from realtime_server.core.auth import TokenVerifier
 from realtime_server.core.hooks import Backend

@@ -6,20 +6,12 @@ import asyncio
 import secrets
 import time
 from collections import OrderedDict, deque
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from realtime_server.core.latency import LatencyHistogram
 from realtime_server.core.ports import ROUNDTRIP_BUCKETS, BrokerEvents
-from realtime_server.core.values import (
-    ClientInfo,
-    HistoryOptions,
-    HistoryPage,
-    HistoryQuery,
-    PresenceStats,
-    Publication,
-    StreamPosition,
-)
+from realtime_server.core.values import HistoryOptions, HistoryPage, HistoryQuery, Publication, StreamPosition
 
 POSITION_SECONDS = 86_400.0
 """A position is kept at least this long after it was last used, so that who was away for a while can recover."""
@@ -196,41 +188,3 @@ def _select(kept: list[Publication], query: HistoryQuery) -> tuple[Publication, 
     else:
         wanted = [p for p in kept if since is None or p.offset > since.offset]
     return tuple(wanted if query.limit < 0 else wanted[: query.limit])
-
-
-class MemoryPresence:
-    """Implements core.ports.PresenceStore; `clock` is monotonic seconds."""
-
-    def __init__(self, *, clock: Callable[[], float] = time.monotonic) -> None:
-        self._clock = clock
-        self._channels: dict[str, dict[str, tuple[float, ClientInfo]]] = {}
-
-    async def add(self, channel: str, client: str, info: ClientInfo, ttl_seconds: float) -> None:
-        """Add or renew a connection."""
-        self._channels.setdefault(channel, {})[client] = (self._clock() + ttl_seconds, info)
-
-    async def remove(self, channel: str, client: str) -> None:
-        """Remove a connection."""
-        clients = self._channels.get(channel)
-        if clients is not None:
-            clients.pop(client, None)
-            if not clients:
-                del self._channels[channel]
-
-    async def members(self, channel: str) -> Mapping[str, ClientInfo]:
-        """All connections that have not expired, by client id."""
-        return dict(self._present(channel))
-
-    async def stats(self, channel: str) -> PresenceStats:
-        """Count connections and different users."""
-        present = self._present(channel)
-        return PresenceStats(len(present), len({info.user for info in present.values()}))
-
-    def _present(self, channel: str) -> dict[str, ClientInfo]:
-        now = self._clock()
-        clients = self._channels.get(channel, {})
-        for client in [client for client, (expires_at, _) in clients.items() if expires_at <= now]:
-            del clients[client]
-        if not clients:
-            self._channels.pop(channel, None)
-        return {client: info for client, (_, info) in clients.items()}

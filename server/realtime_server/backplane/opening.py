@@ -6,8 +6,9 @@ from collections.abc import Callable
 from typing import NamedTuple
 
 from realtime_server import settings as configuration
-from realtime_server.backplane.memory import MemoryBroker, MemoryPresence
+from realtime_server.backplane.memory import MemoryBroker
 from realtime_server.backplane.memory_occupancy import MemoryOccupancy
+from realtime_server.backplane.memory_presence import MemoryPresence
 from realtime_server.backplane.memory_queue import MemoryEventQueue
 from realtime_server.core.event_queue import EventQueue
 from realtime_server.core.occupancy import ChannelOccupancy

@@ -19,6 +19,8 @@ from realtime_server.core.ports import BackplaneError
 
 MAX_PENDING = 65_536
 """Commands that wait for their reply; more are refused, so that a Redis that hangs does not fill the memory."""
+MAX_OUTGOING_BYTES = 32 * 1024 * 1024
+"""Of commands that Redis does not take from the connection; what comes above is refused, for the same reason."""
 FAIR_READS = 128
 """So many replies are read before other work of the event loop has its turn."""
 MESSAGES = frozenset({b"message", b"smessage"})
@@ -93,6 +95,7 @@ class Link:
         self._on_message = on_message
         self._loop = asyncio.get_running_loop()
         self._outgoing: list[bytes] = []
+        self._outgoing_bytes = 0
         self._writable = asyncio.Event()
         self._pending: deque[asyncio.Future[Reply] | _Forgotten | None] = deque()
         self._broken = asyncio.Event()
@@ -144,6 +147,7 @@ class Link:
             if isinstance(future, asyncio.Future) and not future.done():
                 future.set_exception(BackplaneError(reason))
         self._pending.clear()
+        self._outgoing.clear()
 
     async def close(self) -> None:
         """End it; idempotent. The connection is closed even when this is cancelled."""
@@ -184,11 +188,14 @@ class Link:
         """Send a command whose reply nobody waits for, or `future` does. Raises BackplaneError if it cannot be sent."""
         if self._broken.is_set():
             raise BackplaneError(self._reason)
-        if len(self._pending) + replies > MAX_PENDING:
+        packed = hiredis.pack_command(words)  # type: ignore[arg-type] # its stub knows tuples of one word only
+        full = self._outgoing_bytes and self._outgoing_bytes + len(packed) > MAX_OUTGOING_BYTES
+        if full or len(self._pending) + replies > MAX_PENDING:
             raise BackplaneError("too many commands wait for Redis")
         self._pending.extend([None] * (replies - 1))
         self._pending.append(future)
-        self._outgoing.append(hiredis.pack_command(words))  # type: ignore[arg-type] # its stub knows tuples of one word only
+        self._outgoing.append(packed)
+        self._outgoing_bytes += len(packed)
         self._writable.set()
 
     async def _guard(self, work: Callable[[], Awaitable[None]]) -> None:
@@ -203,6 +210,7 @@ class Link:
             self._writable.clear()
             joined, self._outgoing = b"".join(self._outgoing), []
             await self._wire.send_packed_command((joined,), check_health=False)
+            self._outgoing_bytes -= len(joined)
 
     async def _read(self) -> None:
         while True:

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from realtime_server.backplane import redis_scripts as scripts
-from realtime_server.backplane.redis_partition import Partition
-from realtime_server.backplane.redis_reply import as_bytes, as_int, as_list, milliseconds
+from realtime_server.backplane.redis_partition import WORKER_SECONDS, Partition
+from realtime_server.backplane.redis_reply import Word, as_bytes, as_int, as_list, milliseconds
 from realtime_server.backplane.redis_router import Router
 from realtime_server.backplane.redis_scripts import Script
 from realtime_server.core.occupancy import OccupancyChanges
@@ -26,7 +26,7 @@ class RedisOccupancy:
     async def note_occupied(self, channel: str) -> bool:
         """See ChannelOccupancy."""
         self._occupied[channel] = None
-        return await self._change(scripts.OCCUPY, channel)
+        return await self._occupy(channel)
 
     async def note_vacated(self, channel: str) -> bool:
         """See ChannelOccupancy."""
@@ -45,23 +45,27 @@ class RedisOccupancy:
                 vacated += await self._strike_out(partition, worker)
         return OccupancyChanges(tuple(occupied), tuple(vacated))
 
-    async def _change(self, script: Script, channel: str) -> bool:
-        partition = self._router.channel_partition(channel)
-        worker = self._router.worker
-        return bool(as_int(await self._router.run(partition, script, self._keys(partition, worker), worker, channel)))
+    async def _occupy(self, channel: str) -> bool:
+        return await self._change(scripts.OCCUPY, channel, milliseconds(WORKER_SECONDS))
+
+    async def _change(self, script: Script, channel: str, *more: Word) -> bool:
+        partition, worker = self._router.channel_partition(channel), self._router.worker
+        reply = await self._router.run(partition, script, self._keys(partition, worker), worker, channel, *more)
+        return bool(as_int(reply))
 
     async def _occupants(self, partition: Partition) -> tuple[bool, list[str]]:
         """Whether this worker is one, and those that are gone."""
-        keys = (self._router.keys.named(partition.index, "occupants"), partition.seen)
-        silent = milliseconds(self._router.timing.silent)
-        reply = await self._router.run(partition, scripts.OCCUPANTS, keys, self._router.worker, silent)
+        worker, silent = self._router.worker, milliseconds(self._router.timing.silent)
+        keys = (*self._keys(partition, worker), partition.seen)
+        kept = milliseconds(WORKER_SECONDS)
+        reply = await self._router.run(partition, scripts.OCCUPANTS, keys, worker, silent, kept)
         here, gone = as_list(reply)
         return bool(as_int(here)), [as_bytes(worker).decode() for worker in as_list(gone)]
 
     async def _put_back(self, partition: Partition) -> list[str]:
         """Note this worker's channels again, which was taken for gone; the channels that nobody else has."""
         mine = [channel for channel in self._occupied if self._router.channel_partition(channel) is partition]
-        return [c for c in mine if c in self._occupied and await self._change(scripts.OCCUPY, c)]
+        return [c for c in mine if c in self._occupied and await self._occupy(c)]
 
     async def _strike_out(self, partition: Partition, worker: str) -> list[str]:
         keys = (*self._keys(partition, worker), partition.seen)

@@ -14,7 +14,9 @@ from realtime_server.backplane.redis_reply import as_int, as_list, milliseconds
 SUBSCRIBE_AT_ONCE = 512
 """Channels in one command when all are subscribed again."""
 WORKER_SECONDS = 172_800.0
-"""How long a worker is remembered that is away."""
+"""How long a worker is remembered that is away, and what it had."""
+GENERATION_SECONDS = 2_592_000.0
+"""How long a generation is kept while no worker runs: longer than a cluster is away that comes back."""
 GREET, SETTLED = b"greet", b"settled"
 """In the channel for gaps: every worker should greet, for the primary is another run; all have greeted. Else a loss."""
 
@@ -39,6 +41,8 @@ class Partition:
         self.slot = keys.slot(index)
         self.settling = False
         """Whether other workers are waited for, so that no position is given."""
+        self.forgotten = False
+        """Whether Redis has evicted the generation, so that another one is needed."""
         self.canary = Canary(timing.canary_overdue)
         self.gaps, self.echo = keys.named(index, "gap"), keys.named(index, "echo", worker)
         self.wanted: dict[bytes, None] = dict.fromkeys((self.gaps, self.echo))
@@ -67,17 +71,21 @@ class Partition:
             scripts.GREET, (self.generation, self.seen, self._awaited),
             self._worker, self._number, int(self._greeted), candidate, self._pubsub.publish, self.gaps,
             milliseconds(timing.settle), milliseconds(timing.silent), milliseconds(WORKER_SECONDS),
+            milliseconds(GENERATION_SECONDS),
         )  # fmt: skip
         number, settling = as_list(reply)
         self._number, self.settling, self._greeted = as_int(number), bool(as_int(settling)), True
+        self.forgotten = False
 
     async def beat(self, link: Link) -> None:
         """Say that this worker lives, and send the canary."""
         message = self.canary.send(asyncio.get_running_loop().time())
-        await link.run(
-            scripts.BEAT, (self.seen,),
+        reply = await link.run(
+            scripts.BEAT, (self.seen, self.generation),
             self._worker, self._pubsub.publish, self.echo, message, milliseconds(WORKER_SECONDS),
+            milliseconds(GENERATION_SECONDS),
         )  # fmt: skip
+        self.forgotten = not as_int(reply)
 
     async def leave(self, link: Link) -> None:
         """The worker ends: nobody has to wait for it."""

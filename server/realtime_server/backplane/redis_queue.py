@@ -16,6 +16,10 @@ from realtime_server.core.event_queue import QueuedEvent
 from realtime_server.core.ports import BackplaneError
 
 GROUP = b"workers"
+QUEUE_SECONDS = 2_592_000.0
+"""A queue to which nothing is added for so long is forgotten."""
+CONSUMER_SECONDS = 3600.0
+"""A consumer that was silent for so long, and has nothing left to do, is forgotten: each start of a worker makes one."""
 POLL_SECONDS = 0.25
 """An empty queue is asked again after this time, and at once when this worker appends.
 
@@ -30,15 +34,18 @@ class RedisEventQueue:
     in a failover is lost.
     """
 
-    def __init__(self, router: Router, name: str, size: int) -> None:
+    def __init__(self, router: Router, name: str, size: int, *, consumer_seconds: float = CONSUMER_SECONDS) -> None:
         self._router = router
         self._name = name
         self._size = size
+        self._consumer_seconds = consumer_seconds
         self._appended = asyncio.Event()
 
     async def append(self, event: bytes) -> bool:
         """Add an event; see EventQueue."""
-        reply = await self._router.run(self._partition, scripts.APPEND, (self._key,), self._size, event)
+        reply = await self._router.run(
+            self._partition, scripts.APPEND, (self._key,), self._size, event, milliseconds(QUEUE_SECONDS)
+        )
         self._appended.set()
         return not as_int(reply)
 
@@ -63,7 +70,11 @@ class RedisEventQueue:
 
     async def reclaim(self, consumer: str, idle_seconds: float, count: int = 100) -> Sequence[QueuedEvent]:
         """Events that were taken long ago; see EventQueue."""
-        return await self._with_group(lambda: self._claim(consumer, idle_seconds, count))
+        found = await self._with_group(lambda: self._claim(consumer, idle_seconds, count))
+        await self._router.run(
+            self._partition, scripts.RETIRE_CONSUMERS, (self._key,), GROUP, milliseconds(self._consumer_seconds)
+        )
+        return found
 
     async def size(self) -> int:
         """How many events are not done."""

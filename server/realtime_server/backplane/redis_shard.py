@@ -160,7 +160,7 @@ class Shard:
             self.break_up("what is published does not arrive")
             return
         candidate = _candidate()
-        greeting = [partition for partition in partitions if greet_all or partition.settling]
+        greeting = [partition for partition in partitions if greet_all or partition.settling or partition.forgotten]
         await asyncio.gather(*(partition.greet(link, candidate) for partition in greeting))
         await asyncio.gather(*(partition.beat(link) for partition in partitions))
 

@@ -18,6 +18,7 @@ from realtime_server.core.namespaces import ChannelOptions, Namespaces, Recovery
 from realtime_server.core.override import AS_THE_NAMESPACE
 from realtime_server.core.ports import BackplaneError, Broker, CommandError, PresenceStore, Subscriber
 from realtime_server.core.publication import Content, Joined, Left, pack
+from realtime_server.core.resync import Resync
 from realtime_server.core.session import Session
 from realtime_server.core.subscription import Subscription
 from realtime_server.core.tasks import TaskGroup
@@ -34,7 +35,6 @@ PRESENCE_TTL_SECONDS = 60.0
 PRESENCE_RENEW_SECONDS = 20.0
 RENEWED_AT_ONCE = 256
 """So many entries of presence are renewed at the same time."""
-RETRY_SECONDS = 0.5
 CHECK_SECONDS = 30.0
 """The position of a channel in which nothing happens is compared with the stream's so often."""
 CHECKED_AT_ONCE = 64
@@ -61,6 +61,7 @@ class Hub:
         self._tasks = tasks
         self._clock = clock
         self._watch = watch
+        self._resyncs = Resync(tasks, self._resync)
 
     def options_of(self, channel: str) -> ChannelOptions | None:
         """The options of a channel; None for one that cannot exist."""
@@ -236,7 +237,7 @@ class Hub:
         """Deliver to the subscribers here."""
         found = self.channels.get(channel)
         if found is not None and not found.receive(publication, epoch):
-            self._tasks.spawn(self._resync(found), f"resync-{channel}")
+            self._resyncs.add(found)
 
     def on_gap(self) -> None:
         """Check every position: what was published meanwhile is in the history, or its loss is told."""
@@ -247,7 +248,7 @@ class Hub:
     def check_position(self, channel: Channel) -> None:
         """Read from the history what may be missing, and deliver it or tell its loss."""
         if channel.suspect():
-            self._tasks.spawn(self._resync(channel), f"resync-{channel.name}")
+            self._resyncs.add(channel)
 
     def check_quiet_channels(self) -> None:
         """Check positions in which nothing happened for a while: a lost publication shows by the next one, or here."""
@@ -269,11 +270,7 @@ class Hub:
         history = channel.options.history
         while history is not None and (backlog := channel.backlog) is not None and channel.position is not None:
             covered = len(backlog)
-            try:
-                page = await self._broker.history(channel.name, HistoryQuery(-1, channel.position), history)
-            except BackplaneError:
-                await asyncio.sleep(RETRY_SECONDS)
-                continue
+            page = await self._broker.history(channel.name, HistoryQuery(-1, channel.position), history)
             if channel.backlog is not backlog:
                 return  # Another check has begun since, or nobody is here any more.
             channel.fill(page, covered)

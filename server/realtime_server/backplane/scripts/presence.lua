@@ -1,6 +1,12 @@
 -- What the scripts of presence share. KEYS[1]: sorted set client -> when it expires (ms), KEYS[2]: hash client -> info,
 -- KEYS[3]: hash user -> number of the user's clients. An info begins with its user as a netstring (LENGTH:USER).
 
+-- A Redis that evicts keys may have taken one of the three. What is left is worth nothing: everybody who is there comes
+-- back with the next renewal. Nor would its counts ever be right again.
+if redis.call('EXISTS', unpack(KEYS)) % #KEYS ~= 0 then
+    redis.call('DEL', unpack(KEYS))
+end
+
 local function remove(client)
     local info = redis.call('HGET', KEYS[2], client)
     if info then

@@ -1,4 +1,5 @@
--- A worker has no subscribers in a channel any more. KEYS and ARGV: as in occupy.lua.
+-- A worker has no subscribers in a channel any more. KEYS: as in occupy.lua. ARGV: worker,
+-- channel.
 -- Returns 1 if no worker has subscribers there now.
 if redis.call('SREM', KEYS[2], ARGV[2]) == 0 then
     return 0

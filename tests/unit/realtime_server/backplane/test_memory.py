@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from realtime_server.backplane.memory import MAX_IDEMPOTENCY_KEYS, MemoryBroker, MemoryPresence
-from realtime_server.core.values import ClientInfo, HistoryOptions, HistoryQuery, PresenceStats, Publication
+from realtime_server.backplane.memory import MAX_IDEMPOTENCY_KEYS, MemoryBroker
+from realtime_server.core.values import HistoryOptions, HistoryQuery, Publication
 
 KEPT = HistoryOptions(size=3, ttl_seconds=100)
 ALL = HistoryQuery(limit=-1)
@@ -90,20 +90,6 @@ async def test_what_nobody_asks_for_is_swept_away() -> None:
     await broker.start(Events())
     assert broker.stream_count == 0
     await broker.stop()
-
-
-async def test_presence_expires_by_the_clock() -> None:
-    """A renewal counts from when it was made."""
-    clock = Clock()
-    presence = MemoryPresence(clock=clock)
-    await presence.add("room", "c1", ClientInfo("ann", "c1"), 60)
-    await presence.add("room", "c2", ClientInfo("ann", "c2"), 60)
-    clock.now += 30
-    await presence.add("room", "c1", ClientInfo("ann", "c1"), 60)
-    clock.now += 30
-    assert set(await presence.members("room")) == {"c1"}
-    clock.now += 30
-    assert await presence.stats("room") == PresenceStats(0, 0)
 
 
 async def test_idempotency_keys_are_bounded_and_swept() -> None:

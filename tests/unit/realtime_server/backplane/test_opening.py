@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from realtime_server.backplane.memory import MemoryBroker, MemoryPresence
+from realtime_server.backplane.memory import MemoryBroker
 from realtime_server.backplane.memory_occupancy import MemoryOccupancy
+from realtime_server.backplane.memory_presence import MemoryPresence
 from realtime_server.backplane.memory_queue import MemoryEventQueue
 from realtime_server.backplane.opening import open_backplane
 from realtime_server.backplane.redis import RedisBroker

@@ -12,7 +12,7 @@ from redis.asyncio.connection import Connection
 
 from realtime_server import settings
 from realtime_server.backplane.redis_cluster import NodeTarget
-from realtime_server.backplane.redis_link import MAX_PENDING, Link, Target, Timing
+from realtime_server.backplane.redis_link import MAX_OUTGOING_BYTES, MAX_PENDING, Link, Target, Timing
 from realtime_server.backplane.redis_target import EndpointReader, Mode
 from realtime_server.core.ports import BackplaneError
 
@@ -119,6 +119,37 @@ async def test_no_more_wait_than_the_bound() -> None:
             link.post(b"PING")
         with pytest.raises(BackplaneError, match="too many"):
             link.post(b"PING")
+        await link.close()
+
+
+async def test_no_more_bytes_wait_than_the_bound() -> None:
+    """A few large publications fill the memory as well as many small ones."""
+
+    async def read_nothing(_reader: asyncio.StreamReader, _writer: asyncio.StreamWriter) -> None:
+        await done.wait()
+
+    done = asyncio.Event()
+    async with peer(read_nothing) as target:
+        link = await Link.open(target, TIMING)
+        large = bytes(MAX_OUTGOING_BYTES // 8)
+        await asyncio.sleep(0.02)  # until the first ping was sent
+        for _ in range(7):
+            link.post(b"PUBLISH", b"c", large)
+        await asyncio.sleep(0.02)  # the kernel takes a part, and they count until all of it was taken
+        with pytest.raises(BackplaneError, match="too many"):
+            link.post(b"PUBLISH", b"c", large)
+        await link.close()
+        done.set()
+
+
+async def test_one_large_command_may_pass() -> None:
+    """However large: the bound is for what waits."""
+    async with peer(say_nothing) as target:
+        link = await Link.open(target, TIMING)
+        await asyncio.sleep(0.02)  # until the first ping was sent
+        link.post(b"PUBLISH", b"c", bytes(MAX_OUTGOING_BYTES + 1))
+        with pytest.raises(BackplaneError, match="too many"):
+            link.post(b"PUBLISH", b"c", b"x")
         await link.close()
 
 

@@ -1,0 +1,213 @@
+"""What is left in Redis, and a Redis that throws keys away: nothing stays for ever, and no position becomes a lie."""
+
+from __future__ import annotations
+
+import asyncio
+import secrets
+from pathlib import Path
+
+import pytest
+
+from realtime_server.backplane.redis import RedisBroker, open_router
+from realtime_server.backplane.redis_queue import GROUP, RedisEventQueue
+from realtime_server.core.join import Wanted, is_complete
+from realtime_server.core.ports import BackplaneError
+from realtime_server.core.values import ClientInfo, HistoryOptions, HistoryQuery, PresenceStats, StreamPosition
+from tests.contract.backplane.conftest import QUEUE_SIZE, TIMING, Connect, Server, redis_settings
+from tests.contract.backplane.recorder import Recorder
+from tests.kit.redis_answer import texts
+from tests.kit.redis_process import RedisProcess
+
+KEPT = HistoryOptions(size=1000, ttl_seconds=60)
+LONGEST_SECONDS = 31 * 86_400
+MEMORY_BYTES = 8_000_000
+LARGE = 20_000
+
+
+async def ask(redis: RedisProcess, *words: str | int | bytes) -> list[str]:
+    """A command of an administrator whose answer is a list."""
+    return texts(await asyncio.to_thread(redis.ask, *words))
+
+
+async def one_key(redis: RedisProcess, kind: str) -> str:
+    """The name of the only key of a kind."""
+    (name,) = await ask(redis, "KEYS", f"*:{kind}*")
+    return name
+
+
+async def recovers(server: Server, channel: str, since: StreamPosition) -> bool:
+    """Whether a client that has everything up to a position would be told that it recovered."""
+    page = await server.broker.history(channel, HistoryQuery(-1, since), KEPT)
+    return is_complete(page, Wanted(recover=True, offset=since.offset, epoch=since.epoch))
+
+
+async def publish(server: Server, channel: str, count: int, data: bytes = b"x") -> StreamPosition:
+    """Publish; the last position."""
+    position = None
+    for _ in range(count):
+        position = await server.broker.publish(channel, data, KEPT, idempotency_key=secrets.token_hex(4))
+    assert position is not None
+    return position
+
+
+async def publish_until_refused(server: Server, channel: str, since: StreamPosition) -> StreamPosition:
+    """Fill Redis; the last position that was confirmed."""
+    confirmed = since
+    for _ in range(1000):
+        try:
+            confirmed = await publish(server, channel, 1, secrets.token_bytes(LARGE))
+        except BackplaneError:
+            return confirmed
+    raise AssertionError("nothing was refused")
+
+
+async def use_everything(server: Server) -> None:
+    """Write every kind of key."""
+    await publish(server, "news", 3)
+    await server.broker.publish("news", b"1", None, idempotency_key="k")
+    await server.broker.history("empty", HistoryQuery(0), KEPT)
+    await server.presence.add("room", "c1", ClientInfo("ann", "c1"), 60)
+    await server.occupancy.note_occupied("room")
+    await server.queue.append(b"event")
+    await server.queue.take("one", 1, 0)
+
+
+# expiry
+
+
+async def test_nothing_is_kept_for_ever(connect: Connect, redis: RedisProcess) -> None:
+    """Every key that is written goes by itself, some time after the last server has gone; also after a restart."""
+    async with connect() as one, connect() as other:
+        for server in (one, other):
+            await use_everything(server)
+        await asyncio.to_thread(redis.stop)
+        await asyncio.to_thread(redis.start)
+        await one.seen.until(lambda seen: seen.gaps > 0)
+        await other.seen.until(lambda seen: seen.gaps > 0)
+        for server in (one, other):
+            await use_everything(server)
+    names = await ask(redis, "KEYS", "*")
+    kinds = {name.partition("}:")[2].partition(":")[0] for name in names}
+    assert kinds >= {"stream", "position", "once", "presence", "generation", "queue", "occupied", "occupies"}
+    left = {name: await asyncio.to_thread(redis.ask, "TTL", name) for name in names}
+    assert [name for name, seconds in left.items() if not isinstance(seconds, int) or seconds < 0] == []
+    assert max(seconds for seconds in left.values() if isinstance(seconds, int)) <= LONGEST_SECONDS
+
+
+async def test_consumers_that_are_gone_are_forgotten(redis: RedisProcess, tmp_path: Path) -> None:
+    """Each start of a worker makes one; one that took an event and did not finish it is kept until somebody has it."""
+    router = open_router(redis_settings(redis, tmp_path), "p", TIMING)
+    broker, queue = RedisBroker(router), RedisEventQueue(router, "events", QUEUE_SIZE, consumer_seconds=0.05)
+    await broker.start(Recorder())
+    key = router.keys.of("events", "queue").decode()
+
+    async def consumers() -> set[str]:
+        found = await asyncio.to_thread(redis.ask, "XINFO", "CONSUMERS", key, GROUP)
+        assert isinstance(found, list)
+        return {texts(consumer)[1] for consumer in found}
+
+    await queue.append(b"1")
+    await queue.take("busy", 1, 0)
+    for number in range(10):
+        await queue.take(f"gone-{number}", 1, 0)
+    await asyncio.sleep(0.1)
+    assert await queue.reclaim("lives", 60) == ()
+    assert await consumers() <= {"busy", "lives"}
+    assert [event.event for event in await queue.reclaim("lives", 0.05)] == [b"1"]
+    await broker.stop()
+
+
+# eviction of single keys
+
+
+@pytest.mark.parametrize("kind", ["stream", "position", "generation", "seen", "awaited"])
+async def test_a_key_that_was_evicted_leads_to_no_lie(connect: Connect, redis: RedisProcess, kind: str) -> None:
+    """Who has everything may be told so; who lacks something is told that it is lost, now and later."""
+    async with connect() as server:
+        await publish(server, "news", 5)
+        lacks = await publish(server, "news", 1)
+        complete = await publish(server, "news", 3)
+        assert await recovers(server, "news", lacks)
+        for name in await ask(redis, "KEYS", f"*:{kind}*"):
+            await asyncio.to_thread(redis.ask, "DEL", name)
+        told = await recovers(server, "news", lacks)
+        assert told == (kind in ("seen", "awaited"))
+        after = await publish(server, "news", 1)
+        assert after.epoch != complete.epoch or after.offset == complete.offset + 1
+        if not told:
+            assert not await recovers(server, "news", lacks)
+
+
+async def test_an_evicted_generation_is_made_again(connect: Connect, redis: RedisProcess) -> None:
+    """At once, so that epochs change no more than they have to."""
+    async with connect() as server:
+        await server.broker.subscribe("news")
+        before = await publish(server, "news", 1)
+        await asyncio.to_thread(redis.ask, "DEL", await one_key(redis, "generation"))
+        await server.seen.until(lambda seen: seen.gaps > 0)
+        after = await publish(server, "news", 1)
+        assert after.epoch not in (before.epoch, before.epoch[:8])
+        assert len(after.epoch) == len(before.epoch)
+
+
+@pytest.mark.parametrize("kind", ["expiry", "clients", "users"])
+async def test_presence_of_which_a_part_was_evicted_is_right_again(
+    connect: Connect, redis: RedisProcess, kind: str
+) -> None:
+    """It is empty until those who are there are renewed, and counts are right then."""
+    async with connect() as server:
+        for client, user in (("a1", "ann"), ("a2", "ann"), ("b1", "bob")):
+            await server.presence.add("room", client, ClientInfo(user, client), 60)
+        await asyncio.to_thread(redis.ask, "DEL", await one_key(redis, f"presence:{kind}"))
+        await server.presence.add("room", "a1", ClientInfo("ann", "a1"), 60)
+        assert await server.presence.stats("room") == PresenceStats(1, 1)
+        await server.presence.add("room", "b1", ClientInfo("bob", "b1"), 60)
+        await server.presence.remove("room", "a1")
+        assert await server.presence.stats("room") == PresenceStats(1, 1)
+        assert set(await server.presence.members("room")) == {"b1"}
+
+
+# a Redis that is full
+
+
+@pytest.mark.parametrize("policy", ["allkeys-lru", "allkeys-random", "volatile-ttl"])
+async def test_a_redis_that_evicts_never_makes_recovered_a_lie(
+    connect: Connect, redis: RedisProcess, policy: str
+) -> None:
+    """With real pressure: more is published than fits, and of every channel a client wants to recover."""
+    async with connect() as server:
+        await asyncio.to_thread(redis.ask, "CONFIG", "SET", "maxmemory-policy", policy)
+        await asyncio.to_thread(redis.ask, "CONFIG", "SET", "maxmemory", MEMORY_BYTES)
+        true, lost = 0, 0
+        data = secrets.token_bytes(LARGE)
+        for turn in range(1000):
+            channel = f"c{turn % 50}"
+            since = await publish(server, channel, 1, data)
+            await publish(server, channel, 1, data)
+            page = await server.broker.history(channel, HistoryQuery(-1, since), KEPT)
+            if is_complete(page, Wanted(recover=True, offset=since.offset, epoch=since.epoch)):
+                assert [publication.offset for publication in page.publications] == [since.offset + 1]
+                true += 1
+            old = StreamPosition(max(0, since.offset - 10), since.epoch)
+            if await recovers(server, channel, old):
+                page = await server.broker.history(channel, HistoryQuery(-1, old), KEPT)
+                assert [p.offset for p in page.publications] == list(range(old.offset + 1, since.offset + 2))
+            else:
+                lost += 1
+        evicted = [line for line in (await ask(redis, "INFO", "stats"))[0].splitlines() if "evicted_keys" in line]
+        assert evicted != ["evicted_keys:0"]
+        assert true > 0
+        assert lost > 0
+
+
+async def test_a_full_redis_that_evicts_nothing_keeps_its_word(connect: Connect, redis: RedisProcess) -> None:
+    """`noeviction`: what was confirmed stays, what is refused was not made, and it goes on when there is room again."""
+    async with connect() as server:
+        first = await publish(server, "news", 1)
+        await asyncio.to_thread(redis.ask, "CONFIG", "SET", "maxmemory", MEMORY_BYTES)
+        confirmed = await publish_until_refused(server, "news", first)
+        page = await server.broker.history("news", HistoryQuery(-1, first), KEPT)
+        assert [p.offset for p in page.publications] == list(range(2, confirmed.offset + 1))
+        assert server.broker.healthy
+        await asyncio.to_thread(redis.ask, "CONFIG", "SET", "maxmemory", 0)
+        assert await publish(server, "news", 1) == StreamPosition(confirmed.offset + 1, first.epoch)

@@ -1,0 +1,68 @@
+"""Presence in memory by a clock that the test sets; tests/contract holds it to what all drivers do."""
+
+from __future__ import annotations
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from realtime_server.backplane.memory_presence import MemoryPresence
+from realtime_server.core.tasks import run_now
+from realtime_server.core.values import ClientInfo, PresenceStats
+
+
+class Clock:
+    """A clock that stands still."""
+
+    def __init__(self) -> None:
+        self.now = 1000.0
+
+    def __call__(self) -> float:
+        return self.now
+
+
+async def test_presence_expires_by_the_clock() -> None:
+    """A renewal counts from when it was made."""
+    clock = Clock()
+    presence = MemoryPresence(clock=clock)
+    await presence.add("room", "c1", ClientInfo("ann", "c1"), 60)
+    await presence.add("room", "c2", ClientInfo("ann", "c2"), 60)
+    clock.now += 30
+    await presence.add("room", "c1", ClientInfo("ann", "c1"), 60)
+    clock.now += 30
+    assert set(await presence.members("room")) == {"c1"}
+    clock.now += 30
+    assert await presence.stats("room") == PresenceStats(0, 0)
+
+
+CLIENTS = ("a1", "a2", "b1", "c1")
+
+
+@given(
+    st.lists(
+        st.one_of(
+            st.tuples(st.sampled_from(CLIENTS), st.integers(1, 50), st.sampled_from(("ann", "bob"))),
+            st.sampled_from(CLIENTS),
+            st.integers(1, 30),
+        ),
+        max_size=60,
+    )
+)
+def test_counts_are_those_of_the_members(steps: list[tuple[str, int, str] | str | int]) -> None:
+    """Whoever comes, is renewed, changes its user, goes, and whatever time passes: counted is who is there."""
+    clock = Clock()
+    presence = MemoryPresence(clock=clock)
+    there: dict[str, tuple[float, str]] = {}
+    for step in steps:
+        if isinstance(step, int):
+            clock.now += step
+        elif isinstance(step, str):
+            there.pop(step, None)
+            run_now(presence.remove("room", step))
+        else:
+            client, ttl, user = step
+            there[client] = (clock.now + ttl, user)
+            run_now(presence.add("room", client, ClientInfo(user, client), ttl))
+        there = {client: entry for client, entry in there.items() if entry[0] > clock.now}
+        members = run_now(presence.members("room"))
+        assert {client: info.user for client, info in members.items()} == {c: user for c, (_, user) in there.items()}
+        assert run_now(presence.stats("room")) == PresenceStats(len(there), len({user for _, user in there.values()}))
