@@ -15,10 +15,14 @@ NETWORK = "198.18.0"
 
 @dataclass(frozen=True, slots=True)
 class Island:
-    """A namespace behind a cable; programs run in it with `launcher` before their words."""
+    """A namespace behind a cable; programs run in it with `launcher` before their words.
+
+    `address` is that of its end of the cable, `near` that of this host's.
+    """
 
     name: str
     address: str
+    near: str
 
     @property
     def launcher(self) -> tuple[str, ...]:
@@ -29,6 +33,11 @@ class Island:
         """Drop every packet, in both directions: nobody is told that the other one is away."""
         for chain in ("INPUT", "OUTPUT"):
             self._run("iptables", "-A", chain, "-j", "DROP")
+
+    def cut_connection(self, port: int) -> None:
+        """Drop the packets of one connection alone, by its TCP port on this host."""
+        self._run("iptables", "-A", "INPUT", "-p", "tcp", "--sport", str(port), "-j", "DROP")
+        self._run("iptables", "-A", "OUTPUT", "-p", "tcp", "--dport", str(port), "-j", "DROP")
 
     def join(self) -> None:
         """Let packets pass again."""
@@ -50,7 +59,7 @@ def island() -> Iterator[Island]:
     outer, inner = f"o-{name[-6:]}", f"i-{name[-6:]}"
     third = secrets.randbelow(64) * 4
     near, far = f"{NETWORK}.{third + 1}", f"{NETWORK}.{third + 2}"
-    made = Island(name, far)
+    made = Island(name, far, near)
     _run("ip", "netns", "add", name)
     try:
         _run("ip", "link", "add", outer, "type", "veth", "peer", "name", inner, "netns", name)

@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from urllib.parse import quote
 
+from tests.kit.cut_off import Island
 from tests.kit.redis_answer import Answer, ask, fields, texts
 from tests.kit.redis_process import RedisProcess, cut_replication, free_port, wait_until
 
@@ -26,12 +27,13 @@ class SentinelProcess:
 
     port: int
     configuration: Path
+    host: str = "127.0.0.1"
     process: subprocess.Popen[bytes] | None = None
 
     @property
     def address(self) -> str:
         """HOST:PORT."""
-        return f"127.0.0.1:{self.port}"
+        return f"{self.host}:{self.port}"
 
     def start(self) -> None:
         """Start it."""
@@ -50,7 +52,7 @@ class SentinelProcess:
 
     def ask(self, *words: str | int) -> Answer:
         """Send a command; raises OSError and redis.ResponseError."""
-        return ask(("127.0.0.1", self.port), "", *words)
+        return ask((self.host, self.port), "", *words)
 
     def primary_port(self) -> int:
         """The port of the primary that it names."""
@@ -118,25 +120,28 @@ class SentinelDeployment:
 
 
 @contextlib.contextmanager
-def running_sentinels(password: str = "") -> Iterator[SentinelDeployment]:
-    """Run them while the body runs."""
+def running_sentinels(password: str = "", *, primary_in: Island | None = None) -> Iterator[SentinelDeployment]:
+    """Run them while the body runs; the first primary on an island where one is given, all others on this side."""
+    here = "127.0.0.1" if primary_in is None else primary_in.near
     with tempfile.TemporaryDirectory(prefix="sentinel-") as folder, contextlib.ExitStack() as stack:
         data = []
         for name in ("a", "b"):
             (Path(folder) / name).mkdir()
             process = RedisProcess(
-                free_port(), f"{folder}/{name}", password, options=("--repl-diskless-sync-delay", "0")
+                free_port(), f"{folder}/{name}", password, options=("--repl-diskless-sync-delay", "0"), host=here
             )
+            if name == "a" and primary_in is not None:
+                process.host, process.launcher = primary_in.address, primary_in.launcher
             process.start()
             stack.callback(process.stop)
             data.append(process)
-        data[1].ask("REPLICAOF", "127.0.0.1", data[0].port)
+        data[1].ask("REPLICAOF", data[0].host, data[0].port)
         deployment = SentinelDeployment(data)
         for number in range(3):
             port = free_port()
             configuration = Path(folder) / f"sentinel-{number}.conf"
-            configuration.write_text(_configuration(port, data[0].port, password, folder))
-            sentinel = SentinelProcess(port, configuration)
+            configuration.write_text(_configuration((here, port), data[0], folder))
+            sentinel = SentinelProcess(port, configuration, here)
             sentinel.start()
             stack.callback(sentinel.stop)
             deployment.sentinels.append(sentinel)
@@ -144,15 +149,16 @@ def running_sentinels(password: str = "") -> Iterator[SentinelDeployment]:
         yield deployment
 
 
-def _configuration(port: int, primary_port: int, password: str, folder: str) -> str:
+def _configuration(address: tuple[str, int], primary: RedisProcess, folder: str) -> str:
+    host, port = address
     lines = [
-        "bind 127.0.0.1",
+        f"bind {host}",
         f"port {port}",
         f"dir {folder}",
-        f"sentinel monitor {PRIMARY_NAME} 127.0.0.1 {primary_port} 2",
+        f"sentinel monitor {PRIMARY_NAME} {primary.host} {primary.port} 2",
         f"sentinel down-after-milliseconds {PRIMARY_NAME} {round(DOWN_AFTER_SECONDS * 1000)}",
         f"sentinel failover-timeout {PRIMARY_NAME} 6000",
     ]
-    if password:
-        lines.append(f'sentinel auth-pass {PRIMARY_NAME} "{password}"')
+    if primary.password:
+        lines.append(f'sentinel auth-pass {PRIMARY_NAME} "{primary.password}"')
     return "\n".join(lines) + "\n"

@@ -126,6 +126,11 @@ class ServerProcess:
             return False
         return status == 200
 
+    async def live(self) -> bool:
+        """Whether the server says that it need not be restarted."""
+        status, _ = await self._request("GET", "/health/live")
+        return status == 200
+
     async def admin(self, method: str, path: str, body: JsonObject | None = None) -> JsonObject:
         """Call the admin API and return its answer; raises AssertionError unless it answers 200."""
         status, text = await self._request(method, f"/admin/v1/{path}", body)

@@ -19,7 +19,7 @@ GROUP = b"workers"
 QUEUE_SECONDS = 2_592_000.0
 """A queue to which nothing is added for so long is forgotten."""
 CONSUMER_SECONDS = 3600.0
-"""A consumer that was silent for so long, and has nothing left to do, is forgotten: each start of a worker makes one."""
+"""A consumer that was silent for so long and has nothing left to do is forgotten: each start of a worker makes one."""
 POLL_SECONDS = 0.25
 """An empty queue is asked again after this time, and at once when this worker appends.
 

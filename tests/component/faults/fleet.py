@@ -65,6 +65,8 @@ class Fleet:
 
         await eventually(read, lambda seen: seen == [healthy] * 2, what=f"ready: {healthy}", within=within, every=0.05)
         took = time.monotonic() - began
+        for server in self.servers:
+            await _agree(server, healthy=healthy)
         print(f"all servers ready: {healthy} after {took:.2f} s, longest call {self.api.longest:.2f} s")
         return took
 
@@ -80,6 +82,15 @@ class Fleet:
 
         await self.clients.record.wait(lambda _: arrived(), what=f"all at {page}", within=BACK_SECONDS)
         return truth_of(self.clients.record.events, self.publisher.published)
+
+
+async def _agree(server: ServerProcess, *, healthy: bool) -> None:
+    """Everything that a server says of itself agrees; and a server whose Redis is away need not be restarted."""
+    assert await server.live()
+    status = await server.admin("GET", "status")
+    metrics = await server.metrics()
+    assert status["backplane_healthy"] is healthy
+    assert f'realtime_server_backplane_healthy{{worker="0"}} {float(healthy)}' in metrics
 
 
 @contextlib.asynccontextmanager

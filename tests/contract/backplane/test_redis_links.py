@@ -11,7 +11,7 @@ import pytest
 from realtime_server import settings
 from realtime_server.backplane.redis import RedisBroker, open_router
 from realtime_server.core.ports import BackplaneError
-from realtime_server.core.values import HistoryOptions, HistoryQuery
+from realtime_server.core.values import ClientInfo, HistoryOptions, HistoryQuery, PresenceStats
 from tests.contract.backplane.conftest import TIMING, Connect, Server
 from tests.contract.backplane.recorder import Recorder
 from tests.kit.deadline import eventually
@@ -46,9 +46,9 @@ async def restart(redis: RedisProcess, server: Server, *, lose: bool = False) ->
 # several servers
 
 
-async def test_publications_cross_servers_in_order(connect: Connect) -> None:
+async def test_publications_cross_servers_in_order(together: Connect) -> None:
     """Two servers publish to one channel at the same time; both see the same sequence."""
-    async with connect() as one, connect() as other:
+    async with together() as one, together() as other:
         await one.broker.subscribe("busy")
         await other.broker.subscribe("busy")
         publishing = [s.broker.publish("busy", b"%d" % n, KEPT) for n in range(200) for s in (one, other)]
@@ -58,11 +58,16 @@ async def test_publications_cross_servers_in_order(connect: Connect) -> None:
         assert seen[0] == seen[1]
 
 
-async def test_streams_presence_and_control_are_shared(connect: Connect) -> None:
+async def test_streams_presence_and_control_are_shared(together: Connect) -> None:
     """It does not matter where something happened."""
-    async with connect() as one, connect() as other:
+    async with together() as one, together() as other:
         position = await one.broker.publish("news", b"1", KEPT)
         assert (await other.broker.history("news", ALL, KEPT)).position == position
+        await one.presence.add("room", "a", ClientInfo("ann", "a"), 60)
+        await other.presence.add("room", "b", ClientInfo("ann", "b"), 60)
+        for server in (one, other):
+            assert set(await server.presence.members("room")) == {"a", "b"}
+            assert await server.presence.stats("room") == PresenceStats(2, 1)
         await other.broker.publish_control(b"all")
         for server in (one, other):
             await server.seen.until(lambda seen: seen.controls == [b"all"])
