@@ -23,6 +23,7 @@ MAX_OUTGOING_BYTES = 32 * 1024 * 1024
 """Of commands that Redis does not take from the connection; what comes above is refused, for the same reason."""
 FAIR_READS = 128
 """So many replies are read before other work of the event loop has its turn."""
+PING = b"*1\r\n$4\r\nPING\r\n"
 MESSAGES = frozenset({b"message", b"smessage"})
 
 
@@ -192,6 +193,9 @@ class Link:
         full = self._outgoing_bytes and self._outgoing_bytes + len(packed) > MAX_OUTGOING_BYTES
         if full or len(self._pending) + replies > MAX_PENDING:
             raise BackplaneError("too many commands wait for Redis")
+        self._send(packed, replies, future)
+
+    def _send(self, packed: bytes, replies: int, future: asyncio.Future[Reply] | _Forgotten | None) -> None:
         self._pending.extend([None] * (replies - 1))
         self._pending.append(future)
         self._outgoing.append(packed)
@@ -258,6 +262,6 @@ class Link:
         while missed < self._timing.probes_missed:
             missed = missed + 1 if self._received == seen else 0
             seen = self._received
-            self.post(b"PING")
+            self._send(PING, 1, None)  # whatever waits: a Redis that has much to do is not dead
             await asyncio.sleep(self._timing.probe)
         raise BackplaneError("Redis does not answer")

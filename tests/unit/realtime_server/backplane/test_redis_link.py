@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 from collections.abc import AsyncIterator, Awaitable, Callable
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -140,6 +141,26 @@ async def test_no_more_bytes_wait_than_the_bound() -> None:
             link.post(b"PUBLISH", b"c", large)
         await link.close()
         done.set()
+
+
+async def test_a_link_with_much_to_do_is_probed_and_kept() -> None:
+    """What answers is not dead, however many commands wait."""
+
+    async def answer_slowly(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        while await reader.read(100_000):
+            writer.write(b"+OK\r\n")
+            await asyncio.sleep(0.01)
+
+    async with peer(answer_slowly) as target:
+        link = await Link.open(target, replace(TIMING, probes_missed=20))
+        deadline = asyncio.get_running_loop().time() + 4 * TIMING.probe
+        while asyncio.get_running_loop().time() < deadline:
+            with contextlib.suppress(BackplaneError):
+                for _ in range(MAX_PENDING):
+                    link.post(b"GET", b"x")
+            await asyncio.sleep(0.01)
+        assert link.usable
+        await link.close()
 
 
 async def test_one_large_command_may_pass() -> None:
