@@ -140,7 +140,10 @@ class PresenceStore(Protocol):
         """All connections that have not expired, by client id."""
 
     async def stats(self, channel: str) -> PresenceStats:
-        """Count connections and different users."""
+        """Count connections and different users; the work does not grow with their number.
+
+        Where thousands have just expired at once, some of their users may be counted by this call and the next ones.
+        """
 
 
 class CommandError(Exception):

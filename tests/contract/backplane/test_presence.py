@@ -95,6 +95,19 @@ async def test_a_channel_empties_by_itself(server: Server) -> None:
     assert await server.presence.stats("room") == PresenceStats(0, 0)
 
 
+async def test_of_very_many_that_expire_none_is_counted(server: Server) -> None:
+    """They are dropped a part at a time, so that nobody has to wait; their users are counted for a moment longer."""
+    for start in range(0, 4000, 500):
+        numbers = range(start, start + 500)
+        await asyncio.gather(*(server.presence.add("room", f"c{n}", info(f"c{n}", f"u{n}"), 1.5) for n in numbers))
+    await server.presence.add("room", "stays", info("stays", "ann"), LONG)
+    await asyncio.sleep(2)
+    counted = [await server.presence.stats("room") for _ in range(5)]
+    assert [stats.clients for stats in counted] == [1] * 5
+    assert counted[-1].users == 1
+    assert set(await server.presence.members("room")) == {"stays"}
+
+
 async def test_many_can_come_and_go_at_once(server: Server) -> None:
     """The counts are right afterwards."""
     names = [f"c{number}" for number in range(200)]

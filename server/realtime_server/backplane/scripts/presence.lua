@@ -20,11 +20,14 @@ local function remove(client)
     redis.call('ZREM', KEYS[1], client)
 end
 
-local function drop_expired(now)
+-- Drops no more than about `most`: when a server with very many members has died, all of them expire at once, and Redis
+-- would do nothing else for a second.
+local function drop_expired(now, most)
     repeat
         local expired = redis.call('ZRANGEBYSCORE', KEYS[1], '-inf', now, 'LIMIT', 0, 128)
         for _, client in ipairs(expired) do
             remove(client)
         end
-    until #expired < 128
+        most = most - #expired
+    until #expired < 128 or most <= 0
 end

@@ -1,6 +1,6 @@
 -- Add or renew a client. ARGV: client, user, info, ttl (milliseconds).
 local now = now_milliseconds()
-drop_expired(now)
+drop_expired(now, 1024)
 local known = redis.call('HGET', KEYS[2], ARGV[1])
 if known ~= ARGV[3] then
     if known then

@@ -1,3 +1,4 @@
--- How many clients and how many users.
-drop_expired(now_milliseconds())
-return { redis.call('HLEN', KEYS[2]), redis.call('HLEN', KEYS[3]) }
+-- How many clients and how many users. Users whose clients have all expired are counted until they are dropped.
+local now = now_milliseconds()
+drop_expired(now, 1024)
+return { redis.call('ZCOUNT', KEYS[1], string.format('(%d', now), '+inf'), redis.call('HLEN', KEYS[3]) }
