@@ -17,7 +17,7 @@ from realtime_server.core.ports import BackplaneError
 
 GROUP = b"workers"
 QUEUE_SECONDS = 2_592_000.0
-"""A queue to which nothing is added for so long is forgotten."""
+"""A queue to which nothing is added for so long is forgotten, and made again when it is asked for."""
 CONSUMER_SECONDS = 3600.0
 """A consumer that was silent for so long and has nothing left to do is forgotten: each start of a worker makes one."""
 POLL_SECONDS = 0.25
@@ -101,6 +101,7 @@ class RedisEventQueue:
         except BackplaneError as error:
             if "BUSYGROUP" not in str(error):  # another worker was first
                 raise
+        await self._router.call(self._partition, b"PEXPIRE", self._key, milliseconds(QUEUE_SECONDS))
         return await attempt()
 
     async def _read(self, consumer: str, count: int) -> Sequence[QueuedEvent]:

@@ -94,6 +94,15 @@ async def test_nothing_is_kept_for_ever(connect: Connect, redis: RedisProcess) -
     assert max(seconds for seconds in left.values() if isinstance(seconds, int)) <= LONGEST_SECONDS
 
 
+async def test_a_queue_to_which_nothing_was_added_goes_too(connect: Connect, redis: RedisProcess) -> None:
+    """It is made by asking for events."""
+    async with connect() as server:
+        assert await server.queue.take("one", 1, 0) == ()
+        seconds = await asyncio.to_thread(redis.ask, "TTL", await one_key(redis, "queue"))
+        assert isinstance(seconds, int)
+        assert 0 < seconds <= LONGEST_SECONDS
+
+
 async def test_consumers_that_are_gone_are_forgotten(redis: RedisProcess, tmp_path: Path) -> None:
     """Each start of a worker makes one; one that took an event and did not finish it is kept until somebody has it."""
     router = open_router(redis_settings(redis, tmp_path), "p", TIMING)
