@@ -100,10 +100,10 @@ class RawClient:
             raise ClosedByServerError(f"closed by the server: {error}") from error
         self._arrived += [parse(line) for line in message.split("\n")]
 
-    async def closed(self) -> tuple[int, str]:
+    async def closed(self, within: float = ANSWER_SECONDS) -> tuple[int, str]:
         """Code and reason of the server's close frame; what comes before it is dropped."""
         try:
-            async with asyncio.timeout(ANSWER_SECONDS):
+            async with asyncio.timeout(within):
                 while True:
                     await self._connection.recv()
         except ConnectionClosed as error:
