@@ -254,6 +254,12 @@ class Hooks(Model):
         return self
 
 
+ApiMethod = Literal[
+    "publish", "broadcast", "subscribe", "unsubscribe", "disconnect", "refresh", "presence", "presence_stats",
+    "history", "history_remove", "channels", "info",
+]  # fmt: skip
+
+
 class ApiKey(Model):
     """A key for some methods and channels. No methods, no channels: all; 0 calls per second: no limit.
 
@@ -262,7 +268,7 @@ class ApiKey(Model):
 
     name: Annotated[str, Field(min_length=1, max_length=64, pattern="^[a-zA-Z0-9_.-]+$")]
     file: Path
-    methods: tuple[str, ...] = ()
+    methods: tuple[ApiMethod, ...] = ()
     channels: tuple[str, ...] = ()
     calls_per_second: Annotated[float, Field(ge=0)] = 0
 

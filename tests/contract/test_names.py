@@ -13,11 +13,22 @@ from hypothesis import strategies as st
 from realtime_operator import naming
 from realtime_operator.api.base import JsonObject, JsonValue
 from realtime_operator.api.v1alpha1 import RealtimeClusterSpec
+from realtime_operator.api.v1alpha1_server import ApiMethod as SpecApiMethod
 from realtime_operator.api.v1alpha1_server import Token
 from realtime_operator.builders.config_map import server_config
 from realtime_operator.builders.replica_set import build_replica_set
 from realtime_server import settings
-from realtime_server.settings import Compression, EventHook, JsonWebKeys, RequestHook, Settings, TokenKeyFile
+from realtime_server.admin.api_handlers import METHODS
+from realtime_server.settings import (
+    ApiKey,
+    ApiMethod,
+    Compression,
+    EventHook,
+    JsonWebKeys,
+    RequestHook,
+    Settings,
+    TokenKeyFile,
+)
 from tests.kit.document import object_at, objects_at
 from tests.kit.manifests import SETTINGS, cluster_of
 
@@ -61,7 +72,12 @@ EVERYTHING: JsonObject = {
         "issuer": "a",
         "audiences": ["b", "c"],
     },
-    "api": {"keySecretRef": REFERENCE},
+    "api": {
+        "keySecretRef": REFERENCE,
+        "keys": [
+            {"name": "shop", "secretRef": REFERENCE, "methods": ["info"], "channels": ["a*"], "callsPerSecond": 9}
+        ],
+    },
     "backplane": {"redis": {"external": {"urlSecretRef": REFERENCE}}},
     "rollout": {"drain": {"connectionsPerSecond": 1, "timeout": "720h", "settle": "1s"}},
 }
@@ -125,6 +141,12 @@ def test_every_field_of_the_spec_reaches_the_server() -> None:
     assert read.hooks.publish == RequestHook(url="http://backend", when_down="allow", namespaces=("default",))
     assert read.hooks.events == EventHook(url="http://backend", queue_size=100)
     assert read.hooks.secret_file == Path("/etc/realtime/hooks/secret")
+    assert read.api.keys == (
+        ApiKey(
+            name="shop", file=Path("/etc/realtime/credentials/api-key-shop"), methods=("info",), channels=("a*",),
+            calls_per_second=9,
+        ),
+    )  # fmt: skip
     assert read.backplane.redis is not None
     assert read.backplane.redis.url_file == Path("/etc/realtime/redis/url")
     assert read.drain.timeout_seconds == 2592000
@@ -138,6 +160,11 @@ def test_keys_of_every_algorithm_reach_the_server() -> None:
     tokens: list[JsonValue] = [{"algorithm": algorithm, "secretRef": reference} for algorithm in algorithms[1:9]]
     read = settings_of({"auth": {"tokens": tokens}})
     assert [key.algorithm for key in read.auth.token_keys] == list(algorithms[1:9])
+
+
+def test_methods_of_api_keys_are_those_of_the_server() -> None:
+    """In the spec, in the settings, and in what the server carries out."""
+    assert set(get_args(SpecApiMethod)) == set(get_args(ApiMethod)) == set(METHODS)
 
 
 def test_the_managed_redis_is_found() -> None:

@@ -34,6 +34,9 @@ def references(cluster: RealtimeCluster) -> tuple[Reference, ...]:
         found.append(_reference("spec.hooks.secretRef", spec.hooks.secret_ref))
     if spec.api.key_secret_ref is not None:
         found.append(_reference("spec.api.keySecretRef", spec.api.key_secret_ref))
+    found += [
+        _reference(f"spec.api.keys[{index}].secretRef", key.secret_ref) for index, key in enumerate(spec.api.keys)
+    ]
     if spec.backplane.redis.external is not None:
         path = "spec.backplane.redis.external.urlSecretRef"
         found.append(_reference(path, spec.backplane.redis.external.url_secret_ref))

@@ -20,7 +20,7 @@ from realtime_operator.api.fields import (
     cel_is_duration,
     cel_is_quantity,
 )
-from realtime_operator.api.lists import ATOMIC, SET
+from realtime_operator.api.lists import ATOMIC, MAP_BY_NAME, SET
 
 URL = "^https?://[^/?#]+[^ ]*$"
 ORIGIN = "^[a-z][a-z0-9+.-]*://[^/?#*]+$"
@@ -307,8 +307,31 @@ class Authentication(Model):
         return duration.seconds(self.leeway)
 
 
+ApiMethod = Literal[
+    "publish", "broadcast", "subscribe", "unsubscribe", "disconnect", "refresh", "presence", "presence_stats",
+    "history", "history_remove", "channels", "info",
+]  # fmt: skip
+
+
+class ApiKey(Model):
+    """A key of the HTTP API for some methods and channels."""
+
+    name: NamespaceName
+    """What answers and logs call it."""
+    secret_ref: SecretReference
+    """Where the key is."""
+    methods: Annotated[tuple[ApiMethod, ...], Field(max_length=16), SET] = ()
+    """What it may call, also in a batch. Empty: all."""
+    channels: Annotated[tuple[Text, ...], Field(max_length=64), SET] = ()
+    """Patterns (`*`, `?`), one of which every channel of a call has to match. Empty: all channels."""
+    calls_per_second: Annotated[int, Field(ge=0, le=1_000_000)] = 0
+    """How often it may call one server; a batch counts as its commands. 0: no limit."""
+
+
 class ServerApi(Model):
     """The HTTP API for backends."""
 
     key_secret_ref: SecretReference | None = None
     """Where the API key is. Absent: one is generated (Secret CLUSTER-credentials, key api-key)."""
+    keys: Annotated[tuple[ApiKey, ...], Field(max_length=16), MAP_BY_NAME] = ()
+    """Further keys, for backends that are not to do everything."""

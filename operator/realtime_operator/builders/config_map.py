@@ -9,12 +9,14 @@ from realtime_operator import naming
 from realtime_operator.api.base import JsonObject, JsonValue
 from realtime_operator.api.v1alpha1 import RealtimeCluster
 from realtime_operator.api.v1alpha1_server import (
+    ApiKey,
     Authentication,
     Compression,
     JsonWebKeys,
     Limits,
     Namespace,
     SecretReference,
+    ServerApi,
     Token,
 )
 from realtime_operator.builders.hooks import hooks_config
@@ -66,11 +68,31 @@ def server_config(cluster: RealtimeCluster) -> JsonObject:
         "namespaces": [_namespace(namespace) for namespace in cluster.spec.namespaces],
         "auth": _auth(cluster),
         "hooks": hooks_config(cluster),
-        "api": {"key_file": f"{naming.CREDENTIALS_DIRECTORY}/{naming.KEY_API}"},
+        "api": _api(cluster.spec.api),
         "admin": {"token_file": f"{naming.CREDENTIALS_DIRECTORY}/{naming.KEY_ADMIN_TOKEN}"},
         "backplane": {"redis": _redis(cluster), "prefix": f"{cluster.metadata.namespace}.{cluster.metadata.name}"},
         "drain": {"timeout_seconds": drain.timeout_seconds, "settle_seconds": drain.settle_seconds},
     }
+
+
+def api_key_file(key: ApiKey) -> str:
+    """The name of the file that a further key of the server API is in."""
+    return f"{naming.KEY_API}-{key.name}"
+
+
+def _api(api: ServerApi) -> JsonObject:
+    keys: list[JsonValue] = [
+        {
+            "name": key.name,
+            "file": f"{naming.CREDENTIALS_DIRECTORY}/{api_key_file(key)}",
+            "methods": [*key.methods],
+            "channels": [*key.channels],
+            "calls_per_second": key.calls_per_second,
+        }
+        for key in api.keys
+    ]
+    key_file = f"{naming.CREDENTIALS_DIRECTORY}/{naming.KEY_API}"
+    return {"key_file": key_file, "keys": keys} if keys else {"key_file": key_file}
 
 
 def _compression(compression: Compression) -> JsonObject:

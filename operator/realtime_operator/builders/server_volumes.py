@@ -6,7 +6,7 @@ from realtime_operator import naming
 from realtime_operator.api.base import JsonObject, JsonValue
 from realtime_operator.api.v1alpha1 import RealtimeCluster
 from realtime_operator.builders import pod
-from realtime_operator.builders.config_map import URL_FILE, authentication_files
+from realtime_operator.builders.config_map import URL_FILE, api_key_file, authentication_files
 from realtime_operator.builders.credentials_secret import generated_keys
 from realtime_operator.builders.hooks import SECRET_FILE
 
@@ -45,11 +45,12 @@ def server_mounts(cluster: RealtimeCluster) -> list[JsonValue]:
 
 
 def _credentials(cluster: RealtimeCluster) -> list[JsonValue]:
-    """The generated ones, and the spec's own API key under the same file name."""
+    """The generated ones, the spec's own API key under the same file name, and its further ones."""
     generated = {key: key for key in generated_keys(cluster)}
     sources = [_source(naming.credentials_secret(cluster.metadata.name), generated)]
     own = cluster.spec.api.key_secret_ref
-    return [*sources, *([_source(own.name, {own.key: naming.KEY_API})] if own else [])]
+    limited = [_source(key.secret_ref.name, {key.secret_ref.key: api_key_file(key)}) for key in cluster.spec.api.keys]
+    return [*sources, *([_source(own.name, {own.key: naming.KEY_API})] if own else []), *limited]
 
 
 def _tokens(cluster: RealtimeCluster) -> list[JsonValue]:

@@ -15,7 +15,10 @@ def test_every_reference_is_found_with_its_path() -> None:
                 "subscriptionTokens": [{"secretRef": {"name": "s", "key": "e"}}],
                 "jwks": {"url": "https://id.example/keys", "caSecretRef": {"name": "j", "key": "f"}},
             },
-            "api": {"keySecretRef": {"name": "k", "key": "c"}},
+            "api": {
+                "keySecretRef": {"name": "k", "key": "c"},
+                "keys": [{"name": "shop", "secretRef": {"name": "k", "key": "g"}}],
+            },
             "backplane": {"redis": {"external": {"urlSecretRef": {"name": "r", "key": "d"}}}},
         }
     )
@@ -25,6 +28,7 @@ def test_every_reference_is_found_with_its_path() -> None:
         Reference("spec.auth.subscriptionTokens[0].secretRef", "s", "e"),
         Reference("spec.auth.jwks.caSecretRef", "j", "f"),
         Reference("spec.api.keySecretRef", "k", "c"),
+        Reference("spec.api.keys[0].secretRef", "k", "g"),
         Reference("spec.backplane.redis.external.urlSecretRef", "r", "d"),
     )
 

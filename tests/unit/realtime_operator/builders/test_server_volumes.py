@@ -20,6 +20,7 @@ SPECS: dict[str, JsonObject] = {
     "subscription tokens": {"auth": {"subscriptionTokens": [{"secretRef": REFERENCE}]}},
     "published keys": {"auth": {"jwks": {"url": "https://id.example/keys", "caSecretRef": REFERENCE}}},
     "api": {"api": {"keySecretRef": REFERENCE}},
+    "api keys": {"api": {"keys": [{"name": "a", "secretRef": REFERENCE}, {"name": "b", "secretRef": REFERENCE}]}},
     "redis": {"backplane": {"redis": {"external": {"urlSecretRef": REFERENCE}}}},
 }
 
