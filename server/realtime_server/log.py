@@ -7,6 +7,7 @@ import os
 import sys
 
 import structlog
+from aiohttp.http_exceptions import HttpProcessingError
 
 
 def configure() -> None:
@@ -25,3 +26,13 @@ def configure() -> None:
         logger_factory=structlog.PrintLoggerFactory(sys.stderr),
     )
     logging.basicConfig(level=logging.WARNING, stream=sys.stderr)
+    logging.getLogger("aiohttp.server").addFilter(is_ours)
+
+
+def is_ours(record: logging.LogRecord) -> bool:
+    """Whether aiohttp reports something that failed here, and not a request that is no HTTP.
+
+    Those are answered with 400. Anybody can send them, and each would be a stack trace in the log.
+    """
+    error = record.exc_info[1] if record.exc_info else None
+    return not isinstance(error, HttpProcessingError)

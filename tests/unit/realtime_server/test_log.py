@@ -1,0 +1,20 @@
+"""What is logged, and what is not."""
+
+from __future__ import annotations
+
+import logging
+
+import pytest
+from aiohttp.http_exceptions import BadHttpMessage
+
+from realtime_server.log import is_ours
+
+
+@pytest.mark.parametrize(
+    ("error", "logged"), [(BadHttpMessage("what is this?"), False), (RuntimeError("a defect"), True), (None, True)]
+)
+def test_requests_that_are_no_http_are_not_logged(error: Exception | None, logged: bool) -> None:
+    """Defects are."""
+    exc_info = None if error is None else (type(error), error, None)
+    record = logging.LogRecord("aiohttp.server", logging.ERROR, "", 0, "Error handling request", (), exc_info)
+    assert is_ours(record) is logged
