@@ -10,6 +10,7 @@ import asyncio
 from typing import TYPE_CHECKING
 
 from realtime_server.codes import UNSUBSCRIBED_INSUFFICIENT_STATE
+from realtime_server.core.backlog import Backlog
 from realtime_server.core.fan_out import FanOut
 from realtime_server.core.namespaces import ChannelOptions
 from realtime_server.core.publication import Content, Joined, content_in, unpack
@@ -19,13 +20,8 @@ from realtime_server.core.values import HistoryPage, Publication, StreamPosition
 if TYPE_CHECKING:
     from realtime_server.core.ports import Subscriber
 
-MAX_BACKLOG = 10_000
-"""Publications that may wait while a gap is being filled; what comes above it is read from the history."""
 LOST = StreamPosition(0, "")
 """A position in no stream: nothing can be filled in from here."""
-
-Arrival = tuple[Publication, str]
-"""A publication and the epoch that it came with."""
 
 
 class Joining:
@@ -35,20 +31,17 @@ class Joining:
 
     def __init__(self, client: str) -> None:
         self.client = client
-        self.buffer: list[Arrival] = []
+        self.buffer = Backlog()
         self._missed = False
 
     @property
     def missed(self) -> bool:
         """Whether something may have been published that is not here."""
-        return self._missed
+        return self._missed or self.buffer.overflowed
 
     def take(self, publication: Publication, epoch: str) -> None:
         """Keep a publication until the position is known."""
-        if len(self.buffer) < MAX_BACKLOG:
-            self.buffer.append((publication, epoch))
-        else:
-            self._missed = True
+        self.buffer.take(publication, epoch)
 
     def miss(self) -> None:
         """Note that deliveries may have been lost."""
@@ -78,7 +71,8 @@ class Channel:
         self.live = False
         self.position: StreamPosition | None = None
         self.joining: list[Joining] = []
-        self.backlog: list[Arrival] | None = None
+        self.backlog: Backlog | None = None
+        """What waits while a gap is being filled; what comes above its bounds is read from the history."""
         self.checked_at = 0.0
         """When the position was compared with the stream's, or had moved on; monotonic seconds."""
         self.checked: StreamPosition | None = None
@@ -160,14 +154,14 @@ class Channel:
 
     def _advance(self, publication: Publication, epoch: str) -> bool:
         if self.backlog is not None:
-            if len(self.backlog) < MAX_BACKLOG:
-                self.backlog.append((publication, epoch))
+            self.backlog.take(publication, epoch)
             return True
         position = self.position
         if position is None:
             return True
         if epoch != position.epoch or publication.offset > position.offset + 1:
-            self.backlog = [(publication, epoch)]
+            self.backlog = Backlog()
+            self.backlog.take(publication, epoch)
             return False
         if publication.offset == position.offset + 1:
             self.position = StreamPosition(publication.offset, epoch)
@@ -187,7 +181,7 @@ class Channel:
         return True
 
     def _wait_again(self) -> None:
-        self.backlog = list(self.backlog or ())
+        self.backlog = Backlog() if self.backlog is None else self.backlog.copy()
 
     def fill(self, page: HistoryPage, covered: int) -> bool:
         """End a gap with what the history has since the last delivered position; False when something is lost.
@@ -195,11 +189,11 @@ class Channel:
         `covered`: so much of the backlog had arrived when the history was asked, and so is in the page or older.
 
         When something is lost, every subscriber is unsubscribed with a code that makes it subscribe again, so that it
-        is told truthfully whether it can recover. When the rest of the backlog shows another gap, or the backlog was
-        full, there is one again.
+        is told truthfully whether it can recover. When the rest of the backlog shows another gap, or something had
+        no room in it, there is one again.
         """
         before = self.position or page.position
-        backlog, self.backlog = self.backlog or [], None
+        backlog, self.backlog = self.backlog or Backlog(), None
         complete = page.position.epoch == before.epoch and page.position.offset == before.offset + len(
             page.publications
         )
@@ -211,9 +205,9 @@ class Channel:
             self._subscribers.flush()
             for session in self.subscribers():
                 session.end_subscription(self.name, UNSUBSCRIBED_INSUFFICIENT_STATE)
-        for publication, epoch in backlog[covered:]:
+        for publication, epoch in backlog.arrivals[covered:]:
             self._advance(publication, epoch)
-        if len(backlog) >= MAX_BACKLOG:
+        if backlog.overflowed:
             self._wait_again()
         return complete
 

@@ -269,7 +269,7 @@ class Hub:
     async def _resync(self, channel: Channel) -> None:
         history = channel.options.history
         while history is not None and (backlog := channel.backlog) is not None and channel.position is not None:
-            covered = len(backlog)
+            covered = len(backlog.arrivals)
             page = await self._broker.history(channel.name, HistoryQuery(-1, channel.position), history)
             if channel.backlog is not backlog:
                 return  # Another check has begun since, or nobody is here any more.

@@ -84,7 +84,7 @@ class Join:
         session.subscriptions[channel.name] = subscription
         session.expiring = session.expiring or subscription.expires_at is not None
         offset, epoch, missed = self.result.offset, self.result.epoch, self._joining.missed
-        for publication, its_epoch in self._joining.buffer:
+        for publication, its_epoch in self._joining.buffer.arrivals:
             if publication.offset == 0 or (publication.offset == offset + 1 and its_epoch == epoch):
                 self._write(publication)
                 offset = publication.offset or offset
