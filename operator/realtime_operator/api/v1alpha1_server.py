@@ -287,7 +287,7 @@ class Authentication(Model):
     jwks: JsonWebKeys | None = None
     """Keys of an identity provider, besides `tokens`."""
     leeway: Duration = "5s"
-    """How much the clocks of servers and of those that make tokens may differ. At most 5m."""
+    """How much clocks of servers and of makers of tokens may differ, how late a token may be renewed. At most 5m."""
     issuer: Text | None = None
     """What the claim `iss` of tokens must say. Absent: anything."""
     audiences: Annotated[tuple[Text, ...], Field(max_length=16), SET] = ()

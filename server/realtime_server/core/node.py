@@ -83,7 +83,7 @@ class NodeSettings:
     connect_seconds: float = 10.0
     """How long a client may take to be let in by its connect command."""
     expiry_leeway: float = 0.0
-    """So long after its time a connection or a subscription ends that was not renewed."""
+    """So long after its time a connection or a subscription ends that its client has not renewed."""
 
     @property
     def patience(self) -> float:
@@ -281,7 +281,7 @@ class Node:
             if claims is None:
                 if now - session.opened_at > self.settings.connect_seconds:
                     session.disconnect(codes.STALE)
-            elif claims.expires_at is not None and wall > claims.expires_at + self.settings.expiry_leeway:
+            elif self._is_over(claims, wall):
                 self._expire(session, claims)
             elif session.pong_by and now > session.pong_by:
                 session.disconnect(codes.NO_PONG)
@@ -293,6 +293,11 @@ class Node:
             if session.expiring:
                 self._expire_subscriptions(session, wall)
 
+    def _is_over(self, what: Claims | Subscription, wall: float) -> bool:
+        """Whether its time is over: at once if the backend is asked then, later if the client has to renew it."""
+        leeway = 0.0 if what.renewed_by_hook else self.settings.expiry_leeway
+        return what.expires_at is not None and wall > what.expires_at + leeway
+
     def _expire(self, session: Session, claims: Claims) -> None:
         if not claims.renewed_by_hook or not self.backend.asks(Hook.REFRESH):
             session.disconnect(codes.CONNECTION_EXPIRED)
@@ -301,7 +306,7 @@ class Node:
 
     def _expire_subscriptions(self, session: Session, wall: float) -> None:
         for channel, subscription in list(session.subscriptions.items()):
-            if subscription.expires_at is None or wall <= subscription.expires_at + self.settings.expiry_leeway:
+            if not self._is_over(subscription, wall):
                 continue
             if subscription.renewed_by_hook and self.backend.asks(Hook.SUB_REFRESH, channel):
                 self._renew(subscription, subscribing.renew(session, channel, subscription))
