@@ -14,7 +14,7 @@ help: ## List the verbs
 setup: $(STAMP) ## Install everything that the other verbs need
 	@hack/setup-system.sh test
 
-$(STAMP): requirements/dev.txt pyproject.toml
+$(STAMP): requirements/dev.txt pyproject.toml hatch_build.py $(wildcard server/native/*)
 	$(PYTHON) -m venv $(VENV)
 	$(VENV)/bin/pip install --quiet --require-hashes -r requirements/dev.txt
 	$(VENV)/bin/pip install --quiet --no-deps --editable .

@@ -19,12 +19,29 @@ from realtime_server.transports.client_port import ClientPort
 PREFIX = "realtime_server_"
 
 
-class NodeCollector(Collector):
-    """All metrics of a node, with the label `worker`."""
+class WorkerCollector(Collector):
+    """Makes metrics with the label `worker`."""
+
+    def __init__(self, worker: int) -> None:
+        self._worker = str(worker)
+
+    def _gauge(self, name: str, text: str, value: float) -> Metric:
+        family = GaugeMetricFamily(PREFIX + name, text, labels=["worker"])
+        family.add_metric([self._worker], value)
+        return family
+
+    def _counter(self, name: str, text: str, value: float) -> Metric:
+        family = CounterMetricFamily(PREFIX + name, text, labels=["worker"])
+        family.add_metric([self._worker], value)
+        return family
+
+
+class NodeCollector(WorkerCollector):
+    """All metrics of a node."""
 
     def __init__(self, node: Node, worker: int) -> None:
+        super().__init__(worker)
         self._node = node
-        self._worker = str(worker)
 
     def collect(self) -> Iterator[Metric]:
         """What is now."""
@@ -32,7 +49,6 @@ class NodeCollector(Collector):
         yield self._gauge("connections", "Connections now.", len(node.sessions))
         yield self._gauge("subscriptions", "Subscriptions of all connections now.", count_subscriptions(node.sessions))
         yield self._gauge("channels", "Channels with at least one subscriber here.", len(node.hub.channels))
-        yield self._gauge("outbox_bytes", "Bytes that wait to be written.", counters.outbox_bytes)
         yield self._gauge(
             "backplane_healthy", "1 while what is published is known to arrive.", int(node.broker.healthy)
         )
@@ -41,9 +57,7 @@ class NodeCollector(Collector):
         yield self._gauge("memory_bytes", "Resident memory of the worker's process.", _resident_bytes())
         yield self._counter("accepted", "Connections accepted.", counters.accepted)
         yield self._counter("messages_received", "Messages from clients.", counters.messages_received)
-        yield self._counter("messages_sent", "Messages to clients.", counters.messages_sent)
         yield self._counter("bytes_received", "Bytes from clients.", counters.bytes_received)
-        yield self._counter("bytes_sent", "Bytes to clients.", counters.bytes_sent)
         yield self._counter("publications", "Publications made by this worker.", counters.publications)
         yield self._counter("drains", "Drains begun.", counters.drains)
         yield self._counter(
@@ -72,16 +86,6 @@ class NodeCollector(Collector):
             node.broker.roundtrips,
         )
 
-    def _gauge(self, name: str, text: str, value: float) -> Metric:
-        family = GaugeMetricFamily(PREFIX + name, text, labels=["worker"])
-        family.add_metric([self._worker], value)
-        return family
-
-    def _counter(self, name: str, text: str, value: float) -> Metric:
-        family = CounterMetricFamily(PREFIX + name, text, labels=["worker"])
-        family.add_metric([self._worker], value)
-        return family
-
     def _labelled(self, name: str, text: str, label: str, values: dict[str, int] | dict[int, int]) -> Metric:
         family = CounterMetricFamily(PREFIX + name, text, labels=["worker", label])
         for value, count in values.items():
@@ -100,24 +104,23 @@ def _resident_bytes() -> int:
     return pages * os.sysconf("SC_PAGE_SIZE")
 
 
-class ClientPortCollector(Collector):
-    """What the port of clients tells of itself, with the label `worker`."""
+class ClientPortCollector(WorkerCollector):
+    """What the port of clients tells of itself."""
 
     def __init__(self, port: ClientPort, worker: int) -> None:
+        super().__init__(worker)
         self._port = port
-        self._worker = str(worker)
 
     def collect(self) -> Iterator[Metric]:
         """What is now."""
         yield self._gauge("sockets", "Sockets of clients, also those that are no connections.", self._port.sockets.open)
+        flusher = self._port.flusher
+        yield self._gauge("outbox_bytes", "Bytes that wait to be written.", flusher.bytes_waiting)
+        yield self._counter("messages_sent", "Messages to clients.", flusher.messages_sent)
+        yield self._counter("bytes_sent", "Bytes to clients.", flusher.bytes_sent)
         if self._port.certificate is not None:
             text = "When the first certificate of the chain ends, Unix time."
             yield self._gauge("tls_certificate_expiry_timestamp_seconds", text, self._port.certificate.expires_at)
-
-    def _gauge(self, name: str, text: str, value: float) -> Metric:
-        family = GaugeMetricFamily(PREFIX + name, text, labels=["worker"])
-        family.add_metric([self._worker], value)
-        return family
 
 
 def registry_of(node: Node, worker: int) -> CollectorRegistry:

@@ -15,9 +15,9 @@ class Counters:
     """Totals since the start of the worker."""
 
     __slots__ = (
-        "accept_cost_total", "accept_costs", "accepted", "backplane_gaps", "bytes_received", "bytes_sent",
+        "accept_cost_total", "accept_costs", "accepted", "backplane_gaps", "bytes_received",
         "command_errors", "delivery", "disconnects", "drained_connections", "drains",
-        "handshakes_rejected", "limits", "messages_received", "messages_sent", "outbox_bytes", "publications",
+        "handshakes_rejected", "limits", "messages_received", "publications",
         "publications_dropped", "recoveries",
     )  # fmt: skip
 
@@ -25,9 +25,7 @@ class Counters:
         self.accepted = 0
         self.handshakes_rejected: Counter[str] = Counter()
         self.messages_received = 0
-        self.messages_sent = 0
         self.bytes_received = 0
-        self.bytes_sent = 0
         self.publications = 0
         self.publications_dropped: Counter[str] = Counter()
         self.disconnects: Counter[int] = Counter()
@@ -38,7 +36,6 @@ class Counters:
         self.drained_connections = 0
         self.backplane_gaps = 0
         self.recoveries: Counter[bool] = Counter()
-        self.outbox_bytes = 0
         self.accept_costs = 0
         self.accept_cost_total = 0.0
         self.delivery = LatencyHistogram(DELIVERY_BUCKETS)

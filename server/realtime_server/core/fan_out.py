@@ -16,11 +16,11 @@ from realtime_server.core.publication import Content
 from realtime_server.core.pushes import Push
 
 if TYPE_CHECKING:
-    from realtime_server.core.ports import Subscriber, Wire
+    from realtime_server.core.ports import Connection, Subscriber, Wire
 
 Item: TypeAlias = tuple[Content, int]
 """A publication and its offset, 0 for none."""
-Group: TypeAlias = "dict[Subscriber, None]"
+Group: TypeAlias = "dict[Subscriber, Connection]"
 
 
 class FanOut:
@@ -73,11 +73,11 @@ class FanOut:
         """Deliver to a subscriber from now on: as differences if `delta`, and who joins and leaves if it `watches`."""
         self.flush()
         groups = self._deltas if delta else self._groups
-        groups.setdefault(subscriber.wire, {})[subscriber] = None
+        groups.setdefault(subscriber.wire, {})[subscriber] = subscriber.connection
         if delta:
             self._fresh.add(subscriber)
         if watches:
-            self._watchers[subscriber] = None
+            self._watchers[subscriber] = subscriber.connection
 
     def remove(self, subscriber: Subscriber) -> None:
         """Deliver to it no more. Idempotent."""
@@ -134,8 +134,8 @@ class FanOut:
         joined = frames[0] if len(frames) == 1 else b"".join(frames)
         policy = self._options.slow_consumer
         if not self.ahead and policy is SlowConsumer.DISCONNECT:
-            for subscriber in group:
-                subscriber.connection.write(joined)
+            for connection in group.values():
+                connection.write(joined)
             return
         for subscriber in group:
             if policy is not SlowConsumer.DISCONNECT:

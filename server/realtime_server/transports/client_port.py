@@ -17,6 +17,7 @@ from realtime_server.protocols.centrifuge.json_codec import JsonWire
 from realtime_server.protocols.centrifuge.json_unidirectional import UnidirectionalJsonWire
 from realtime_server.protocols.centrifuge.protobuf_codec import ProtobufWire
 from realtime_server.transports import development_page, emulation, http_stream, sse
+from realtime_server.transports.accelerated import Flusher
 from realtime_server.transports.acceptor import Acceptor, AcceptorSettings
 from realtime_server.transports.compression import Deflater, Negotiation
 from realtime_server.transports.dialect import DIALECTS, Dialect, Encoding
@@ -73,6 +74,7 @@ class ClientPort:
         self._wires = {dialect: wire_of(dialect, settings.compression_threshold) for dialect in DIALECTS}
         self._acceptors: list[Acceptor] = []
         self.sockets = Sockets(settings.max_connections + settings.max_handshakes)
+        self.flusher = Flusher(self._loop.call_soon, settings.outbox_bytes)
         self.certificate = Certificate(settings.tls) if settings.tls is not None else None
         self.http = HttpServer(
             HttpSettings(
@@ -92,7 +94,6 @@ class ClientPort:
         self._websockets = WebSocketSettings(
             max_connections=settings.max_connections,
             message_bytes=settings.message_bytes,
-            outbox_bytes=settings.outbox_bytes,
             handshake_seconds=settings.handshake_seconds,
             origins=settings.origins,
             extensions=() if settings.compression_threshold is None else (Negotiation(),),
@@ -151,7 +152,9 @@ class ClientPort:
         return Rejection(self.sockets)
 
     def _make(self, peer: str) -> asyncio.Protocol:
-        return WebSocketConnection(self._node, self._wires, self._websockets, self._loop, self._reception, peer)
+        return WebSocketConnection(
+            self._node, self._wires, self._websockets, self._loop, self._reception, self.flusher, peer
+        )
 
     def _routes(self) -> dict[str, Route]:
         node, settings = self._node, self._settings
@@ -169,9 +172,8 @@ class ClientPort:
         return routes
 
     def _stream(self, kind: StreamKind) -> StreamEndpoint:
-        settings = self._settings
-        limits = StreamSettings(settings.max_connections, settings.message_bytes, settings.outbox_bytes)
-        return StreamEndpoint(self._node, kind, limits, self._loop)
+        limits = StreamSettings(self._settings.max_connections, self._settings.message_bytes)
+        return StreamEndpoint(self._node, kind, limits, self.flusher, self._loop)
 
 
 def wire_of(dialect: Dialect, compression_threshold: int | None = None) -> Wire:

@@ -9,8 +9,9 @@ from collections.abc import Callable, Iterator
 
 from websockets.frames import Opcode
 
+from realtime_server.transports.accelerated import split
 from realtime_server.transports.compression import Deflater
-from realtime_server.transports.frames import FrameParser, Inflate, frame_binary, frame_text
+from realtime_server.transports.frames import CONTROL, FrameParser, Inflate, frame_binary, frame_text
 
 PATH = "/echo"
 
@@ -23,19 +24,29 @@ class EchoParser(FrameParser):
     def __init__(
         self, limit: int, inflate: Inflate | None, deflater: Deflater | None, write: Callable[[bytes], None]
     ) -> None:
-        super().__init__(limit, inflate)
+        super().__init__(limit, inflate, split)
         self._deflater = deflater
         self._write = write
 
-    def feed(self, data: bytes) -> Iterator[tuple[Opcode, bytes]]:
+    def take(self, data: bytes) -> list[tuple[int, bytes]]:
         """See FrameParser."""
-        for opcode, payload in super().feed(data):
-            if opcode is Opcode.TEXT:
-                self._write(frame_text(payload) if self._deflater is None else self._deflater.frame_text(payload))
-            elif opcode is Opcode.BINARY:
-                self._write(frame_binary(payload) if self._deflater is None else self._deflater.frame_binary(payload))
-            else:
+        for opcode, payload in super().take(data):
+            self._give_back(opcode, payload)
+        return []
+
+    def take_rest(self) -> Iterator[tuple[int, bytes]]:
+        """See FrameParser."""
+        for opcode, payload in super().take_rest():
+            if opcode in CONTROL:
                 yield opcode, payload
+            else:
+                self._give_back(opcode, payload)
+
+    def _give_back(self, opcode: int, payload: bytes) -> None:
+        if opcode == Opcode.TEXT:
+            self._write(frame_text(payload) if self._deflater is None else self._deflater.frame_text(payload))
+        else:
+            self._write(frame_binary(payload) if self._deflater is None else self._deflater.frame_binary(payload))
 
 
 class Echo:

@@ -15,6 +15,9 @@ from websockets.streams import StreamReader
 
 TEXT = 0x81
 BINARY = 0x82
+COMMON = frozenset({TEXT, BINARY})
+COMPRESSIBLE = frozenset({Opcode.TEXT, Opcode.BINARY})
+CONTROL = frozenset({Opcode.PING, Opcode.PONG, Opcode.CLOSE})
 RSV1 = 0x40
 """The bit of a message's first frame that says that it is compressed (RFC 7692, section 6)."""
 Inflate: TypeAlias = Callable[[bytes, int], bytes]
@@ -125,58 +128,105 @@ class PartialMessage:
         message = b"".join(self._parts)
         if self._inflate is not None:
             message = self._inflate(message, limit)
-            if self._opcode is Opcode.TEXT:
-                check_text(message)
+            if self._opcode is Opcode.TEXT and not is_text(message):
+                raise FrameError(1007, "invalid UTF-8")
         return self._opcode, message
 
 
 _UTF8_DECODER = codecs.getincrementaldecoder("utf-8")
 
 
+def split(data: bytes | bytearray, limit: int) -> tuple[list[tuple[int, bytes]], int]:
+    """The messages (opcode, payload) that `data` begins with, and how many bytes they take.
+
+    Only whole ones of the common case, up to `limit` bytes; what ends at the first other frame, be it incomplete or
+    wrong, is for the careful path. Never raises. The twin of `_native/frames.c`.
+    """
+    messages: list[tuple[int, bytes]] = []
+    start = 0
+    while len(data) - start >= 2 and data[start] in COMMON and data[start + 1] & 0x80:
+        second = data[start + 1]
+        try:
+            end = frame_end(data, start, limit)
+        except FrameError:
+            break
+        if not end or end > len(data):
+            break
+        body = start + (6 if second < 254 else 8 if second == 254 else 14)
+        payload = unmask(bytes(data[body:end]), bytes(data[body - 4 : body]))
+        if data[start] == TEXT and not is_text(payload):
+            break
+        messages.append((data[start] & 0x0F, payload))
+        start = end
+    return messages, start
+
+
+Split: TypeAlias = Callable[[bytes | bytearray, int], tuple[list[tuple[int, bytes]], int]]
+
+
 class FrameParser:
     """Frames in, whole messages out; sans I/O. Any FrameError is final.
 
-    `inflate` is for a connection that has negotiated compression.
+    `inflate` is for a connection that has negotiated compression, `split` is one of the twins.
     """
 
-    __slots__ = ("_buffer", "_inflate", "_limit", "_partial")
+    __slots__ = ("_inflate", "_limit", "_partial", "_rest", "_split")
 
-    def __init__(self, limit: int, inflate: Inflate | None = None) -> None:
+    def __init__(self, limit: int, inflate: Inflate | None = None, split: Split = split) -> None:
         self._limit = limit
         self._inflate = inflate
-        self._buffer = bytearray()
+        self._split = split
+        self._rest: bytearray | None = None
+        """What was received and not taken; None for nothing, which is what most connections keep."""
         self._partial: PartialMessage | None = None
 
-    def feed(self, data: bytes) -> Iterator[tuple[Opcode, bytes]]:
-        """Yield what is complete: TEXT or BINARY with a whole message, PING, PONG and CLOSE with their payload."""
-        buffer = self._buffer
-        buffer += data
-        start = 0
+    def feed(self, data: bytes) -> Iterator[tuple[int, bytes]]:
+        """Yield what is complete: opcode and payload of whole messages (text, binary) and of control frames."""
+        yield from self.take(data)
+        if self.has_rest:
+            yield from self.take_rest()
+
+    def take(self, data: bytes) -> list[tuple[int, bytes]]:
+        """The whole messages of the common case with which all that was received begins; then ask `has_rest`."""
+        rest = self._rest
+        if rest is not None:
+            rest += data
+            data = rest
+        messages, taken = ([], 0) if self._partial is not None else self._split(data, self._limit)
+        if taken == len(data):
+            self._rest = None
+        elif rest is None:
+            self._rest = bytearray(data[taken:] if taken else data)
+        else:
+            del rest[:taken]
+        return messages
+
+    @property
+    def has_rest(self) -> bool:
+        """Whether something was received that was not taken: it may be incomplete, or need care."""
+        return self._rest is not None
+
+    def take_rest(self) -> Iterator[tuple[int, bytes]]:
+        """Yield what is complete in the rest, with all care. Raises FrameError."""
+        rest, start = self._rest, 0
+        if rest is None:
+            return
         try:
             while True:
-                end = frame_end(buffer, start, self._limit)
-                if not end or end > len(buffer):
+                end = frame_end(rest, start, self._limit)
+                if not end or end > len(rest):
                     return
-                first = buffer[start]
-                second = buffer[start + 1]
-                if first in COMMON and second & 0x80 and self._partial is None:
-                    body = start + (6 if second < 254 else 8 if second == 254 else 14)
-                    payload = unmask(bytes(buffer[body:end]), bytes(buffer[body - 4 : body]))
-                    start = end
-                    if first == TEXT:
-                        check_text(payload)
-                    yield Opcode(first & 0x0F), payload
-                    continue
-                whole = bytes(buffer[start:end])
+                whole = bytes(rest[start:end])
                 start = end
                 event = self._take(whole)
                 if event is not None:
                     yield event
         finally:
-            del buffer[:start]
+            del rest[:start]
+            if not rest:
+                self._rest = None
 
-    def _take(self, data: bytes) -> tuple[Opcode, bytes] | None:
-        """The careful path, of one whole frame: control frames, fragments, and what is compressed."""
+    def _take(self, data: bytes) -> tuple[int, bytes] | None:
         inflate = self._inflate if data[0] & RSV1 and data[0] & 0x0F in COMPRESSIBLE else None
         parsed = parse_frame(data if inflate is None else bytes((data[0] ^ RSV1,)) + data[1:], self._limit)
         payload = bytes(parsed.data)
@@ -198,17 +248,13 @@ class FrameParser:
         return partial.whole(self._limit)
 
 
-COMMON = frozenset({TEXT, BINARY})
-COMPRESSIBLE = frozenset({Opcode.TEXT, Opcode.BINARY})
-CONTROL = frozenset({Opcode.PING, Opcode.PONG, Opcode.CLOSE})
-
-
-def check_text(payload: bytes) -> None:
-    """Raise FrameError 1007 for what is not UTF-8: it would break every client that it is delivered to."""
+def is_text(payload: bytes) -> bool:
+    """Whether it is UTF-8: what is not would break every client that it is delivered to."""
     try:
         payload.decode()
-    except UnicodeDecodeError as error:
-        raise FrameError(1007, "invalid UTF-8") from error
+    except UnicodeDecodeError:
+        return False
+    return True
 
 
 def check_close(payload: bytes) -> None:

@@ -14,6 +14,8 @@ from realtime_server.core.counters import Counters
 from realtime_server.core.ports import Wire
 from realtime_server.core.pushes import DisconnectPush
 from realtime_server.core.session import Session
+from realtime_server.transports.accelerated import Flusher, Outbox
+from realtime_server.transports.outbox import descriptor_of
 
 
 def chunk(data: bytes) -> bytes:
@@ -21,7 +23,7 @@ def chunk(data: bytes) -> bytes:
     return b"%x\r\n%b\r\n" % (len(data), data)
 
 
-class StreamConnection:
+class StreamConnection(Outbox):
     """One client. Implements core's Connection.
 
     What is written before `open` waits, within the outbox's bound. `decided` is set as soon as there is something to be
@@ -29,22 +31,19 @@ class StreamConnection:
     """
 
     __slots__ = (
-        "_closing", "_congested", "_counters", "_flushing", "_loop", "_outbox", "_outbox_bytes", "_queued", "_slow",
-        "_transport", "_wire", "decided", "ended", "refusal", "session",
+        "_closing", "_counters", "_last", "_loop", "_socket", "_wire", "congested", "decided", "ended", "refusal",
+        "session",
     )  # fmt: skip
 
-    def __init__(self, wire: Wire, counters: Counters, outbox_bytes: int, loop: asyncio.AbstractEventLoop) -> None:
+    def __init__(self, wire: Wire, counters: Counters, flusher: Flusher, loop: asyncio.AbstractEventLoop) -> None:
+        super().__init__(flusher)
         self._wire = wire
         self._counters = counters
-        self._outbox_bytes = outbox_bytes
         self._loop = loop
-        self._transport: asyncio.Transport | None = None
-        self._outbox: list[bytes] = []
-        self._queued = 0
-        self._flushing = False
+        self._socket: asyncio.Transport | None = None
+        self._last: bytes | None = None
         self._closing = False
-        self._slow = False
-        self._congested = False
+        self.congested = False
         self.session: Session | None = None
         self.refusal: DisconnectCode | None = None
         self.decided = asyncio.Event()
@@ -52,26 +51,28 @@ class StreamConnection:
 
     def open(self, transport: asyncio.Transport) -> None:
         """The head of the response was written: send what waits, and what comes from now on."""
-        self._transport = transport
-        self._flush()
+        self._socket = transport
+        self.begin(transport, descriptor_of(transport))
+        self.flush()
+        self._send_last()
 
     # what happens to the socket
 
     def on_full(self) -> None:
         """The kernel takes no more for now."""
-        self._congested = True
+        self.congested = True
 
     def on_drained(self) -> None:
         """What was written is nearly gone."""
-        self._congested = False
+        self.congested = False
         if self.session is not None:
             self.session.on_writable()
 
     def on_lost(self) -> None:
         """The socket is gone."""
         self._closing = True
-        self._transport = None
-        self._forget_queued()
+        self.stop()
+        self._socket = None
         self._end()
         if self.session is not None:
             if not self.session.closed:
@@ -82,25 +83,9 @@ class StreamConnection:
 
     def write(self, frames: bytes) -> None:
         """See Connection."""
-        if self._closing or self._slow:
-            return
-        self._outbox.append(frames)
-        self._queued += len(frames)
-        self._counters.messages_sent += 1
-        self._counters.outbox_bytes += len(frames)
-        self.decided.set()
-        if self._queued > self._outbox_bytes and self._transport is not None and not self._unsent():
-            self._flush()  # a burst of one turn of the loop: what the kernel takes at once need not wait
-        if self._queued + self._unsent() > self._outbox_bytes:
-            self._end_slow()
-        elif self._outbox and not self._flushing and self._transport is not None:
-            self._flushing = True
-            self._loop.call_soon(self._flush)
-
-    @property
-    def congested(self) -> bool:
-        """See Connection."""
-        return self._congested
+        if not self._closing:
+            self.decided.set()
+            super().write(frames)
 
     def close(self, code: DisconnectCode) -> None:
         """See Connection. The code is the last push, because a stream has no close frame."""
@@ -108,36 +93,25 @@ class StreamConnection:
             return
         if not self.decided.is_set():
             self.refusal = code
-        self._outbox.append(self._wire.push("", DisconnectPush(code.code, code.reason, code.reconnect)))
         self._closing = True
-        if self._transport is not None:
-            self._flush()
+        self._last = self._wire.push("", DisconnectPush(code.code, code.reason, code.reconnect))
+        self.flush()
+        self._send_last()
         self._end()
 
     # inside
 
-    def _unsent(self) -> int:
-        return 0 if self._transport is None else self._transport.get_write_buffer_size()
-
-    def _end_slow(self) -> None:
-        """Drop what waits, and disconnect in the next turn of the loop: who writes may be going through a channel."""
-        self._slow = True
-        self._forget_queued()
+    def on_overflow(self) -> None:
+        """Disconnect in the next turn of the loop: who writes may be going through a channel."""
         if self.session is not None:
             self._loop.call_soon(self.session.disconnect, codes.SLOW)
 
-    def _flush(self) -> None:
-        self._flushing = False
-        if self._outbox and self._transport is not None:
-            data = b"".join(self._outbox)
-            self._counters.bytes_sent += len(data)
-            self._transport.write(data)
-        self._forget_queued()
-
-    def _forget_queued(self) -> None:
-        self._counters.outbox_bytes -= self._queued
-        self._outbox = []
-        self._queued = 0
+    def _send_last(self) -> None:
+        """Send the code, if there is one, behind everything else; before the head of the response it waits."""
+        if self._socket is not None and self._last is not None:
+            self.stop()
+            self._socket.write(self._last)
+            self._last = None
 
     def _end(self) -> None:
         self.decided.set()

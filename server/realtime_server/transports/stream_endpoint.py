@@ -13,6 +13,7 @@ from realtime_server.codes import DisconnectCode
 from realtime_server.core.hooks import TransportInfo
 from realtime_server.core.node import Node
 from realtime_server.core.ports import Wire
+from realtime_server.transports.accelerated import Flusher
 from realtime_server.transports.dialect import Encoding
 from realtime_server.transports.http_server import HttpRequest, RequestRefusedError, error_response
 from realtime_server.transports.sockets import limit_silence
@@ -43,7 +44,6 @@ class StreamSettings:
 
     max_connections: int
     message_bytes: int
-    outbox_bytes: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,8 +63,16 @@ class StreamKind:
 class StreamEndpoint:
     """Makes connections of one kind from requests."""
 
-    def __init__(self, node: Node, kind: StreamKind, settings: StreamSettings, loop: asyncio.AbstractEventLoop) -> None:
+    def __init__(
+        self,
+        node: Node,
+        kind: StreamKind,
+        settings: StreamSettings,
+        flusher: Flusher,
+        loop: asyncio.AbstractEventLoop,
+    ) -> None:
         self._node = node
+        self._flusher = flusher
         self._kind = kind
         self._settings = settings
         self._loop = loop
@@ -108,7 +116,7 @@ class StreamEndpoint:
     def _begin(self, asked: HttpRequest, wire: Wire, encoding: Encoding, first: bytes) -> StreamConnection:
         """The session, which has got its first message."""
         node, kind = self._node, self._kind
-        stream = StreamConnection(wire, node.counters, self._settings.outbox_bytes, self._loop)
+        stream = StreamConnection(wire, node.counters, self._flusher, self._loop)
         asked.connection.attach(stream)
         if kind.unidirectional and asked.connection.transport is not None:
             limit_silence(asked.connection.transport, node.settings.patience)

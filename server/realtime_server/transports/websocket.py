@@ -24,6 +24,7 @@ from realtime_server.codes import DisconnectCode
 from realtime_server.core.node import Node
 from realtime_server.core.ports import Wire
 from realtime_server.core.session import Session
+from realtime_server.transports.accelerated import Flusher, Outbox, split
 from realtime_server.transports.compression import inflate
 from realtime_server.transports.dialect import (
     PATH,
@@ -36,7 +37,8 @@ from realtime_server.transports.dialect import (
 )
 from realtime_server.transports.echo import PATH as ECHO_PATH
 from realtime_server.transports.echo import Echo
-from realtime_server.transports.frames import FrameError, FrameParser, frame_close, frame_control
+from realtime_server.transports.frames import CONTROL, FrameError, FrameParser, frame_close, frame_control
+from realtime_server.transports.outbox import descriptor_of
 from realtime_server.transports.reception import Reception
 from realtime_server.transports.sockets import limit_silence
 
@@ -52,7 +54,6 @@ class WebSocketSettings:
 
     max_connections: int
     message_bytes: int
-    outbox_bytes: int
     handshake_seconds: float
     origins: tuple[str, ...] = ()
     extensions: tuple[ServerExtensionFactory, ...] = ()
@@ -61,15 +62,15 @@ class WebSocketSettings:
     """For tests only."""
 
 
-class WebSocketConnection(asyncio.Protocol):
+class WebSocketConnection(Outbox, asyncio.Protocol):
     """One client, which was counted when it was made. Implements core's Connection.
 
     `peer` is the address that a proxy speaks for, "" for that of the socket.
     """
 
     __slots__ = (
-        "_closing", "_congested", "_cost", "_deaf", "_flushing", "_handshake", "_head", "_loop", "_node", "_outbox",
-        "_parser", "_peer", "_queued", "_reception", "_session", "_settings", "_slow", "_timer", "_transport", "_wires",
+        "_closing", "_cost", "_deaf", "_handshake", "_head", "_loop", "_node", "_parser", "_peer", "_reception",
+        "_session", "_settings", "_socket", "_timer", "_wires", "congested",
     )  # fmt: skip
 
     def __init__(
@@ -79,8 +80,10 @@ class WebSocketConnection(asyncio.Protocol):
         settings: WebSocketSettings,
         loop: asyncio.AbstractEventLoop,
         reception: Reception,
+        flusher: Flusher,
         peer: str = "",
     ) -> None:
+        super().__init__(flusher)
         self._node = node
         self._wires = wires
         self._settings = settings
@@ -88,25 +91,21 @@ class WebSocketConnection(asyncio.Protocol):
         self._reception = reception
         self._peer = peer
         self._head = b""
-        self._transport: asyncio.Transport | None = None
+        self._socket: asyncio.Transport | None = None
         self._handshake: ServerProtocol | None = None
         self._parser: FrameParser | None = None
         self._session: Session | None = None
         self._timer: asyncio.TimerHandle | None = None
-        self._outbox: list[bytes] = []
-        self._queued = 0
-        self._flushing = False
         self._closing = False
         self._deaf = False
-        self._slow = False
-        self._congested = False
+        self.congested = False
         self._cost = 0.0
 
     # asyncio.Protocol
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """A socket was accepted: the handshake must follow soon."""
-        self._transport = cast("asyncio.Transport", transport)  # uvloop's is not a subclass
+        self._socket = cast("asyncio.Transport", transport)  # uvloop's is not a subclass
         self._timer = self._loop.call_later(self._settings.handshake_seconds, self._end_handshake)
 
     def data_received(self, data: bytes) -> None:
@@ -129,11 +128,11 @@ class WebSocketConnection(asyncio.Protocol):
 
     def pause_writing(self) -> None:
         """The kernel takes no more for now."""
-        self._congested = True
+        self.congested = True
 
     def resume_writing(self) -> None:
         """What was written is nearly gone."""
-        self._congested = False
+        self.congested = False
         if self._session is not None:
             self._session.on_writable()
 
@@ -146,34 +145,11 @@ class WebSocketConnection(asyncio.Protocol):
         self._reception.sockets.leave()
         self._cancel_timer()
         self._closing = True
-        self._forget_queued()
-        self._transport = None
+        self.stop()
+        self._socket = None
         self._end_session()
 
-    # core's Connection
-
-    def write(self, frames: bytes) -> None:
-        """See Connection."""
-        if self._closing or self._slow or self._transport is None:
-            return
-        self._outbox.append(frames)
-        self._queued += len(frames)
-        counters = self._node.counters
-        counters.messages_sent += 1
-        counters.outbox_bytes += len(frames)
-        if self._queued > self._settings.outbox_bytes and not self._transport.get_write_buffer_size():
-            self._flush()  # a burst of one turn of the loop: what the kernel takes at once need not wait
-        waiting = self._queued if self._flushing else self._queued + self._transport.get_write_buffer_size()
-        if waiting > self._settings.outbox_bytes:
-            self._end_slow()
-        elif self._outbox and not self._flushing:
-            self._flushing = True
-            self._loop.call_soon(self._flush)
-
-    @property
-    def congested(self) -> bool:
-        """See Connection."""
-        return self._congested
+    # core's Connection: `write` is the outbox's
 
     def close(self, code: DisconnectCode) -> None:
         """See Connection."""
@@ -181,59 +157,42 @@ class WebSocketConnection(asyncio.Protocol):
 
     # inside
 
-    def _end_slow(self) -> None:
-        """Drop what waits, and disconnect in the next turn of the loop: who writes may be going through a channel."""
-        self._slow = True
-        self._forget_queued()
+    def on_overflow(self) -> None:
+        """Disconnect in the next turn of the loop: who writes may be going through a channel."""
         if self._session is not None:
             self._loop.call_soon(self._session.disconnect, codes.SLOW)
 
-    def _pong(self, payload: bytes) -> None:
-        if self._closing or self._slow or self._transport is None:
-            return
-        if self._transport.get_write_buffer_size() > self._settings.outbox_bytes:
-            self._end_slow()
-        else:
-            self._transport.write(frame_control(Opcode.PONG, payload))
-
     def _close(self, code: int, reason: str) -> None:
-        if self._closing or self._transport is None:
+        if self._closing or self._socket is None:
             return
-        self._flush()
         self._closing = True
-        self._transport.write(frame_close(code, reason))
+        self._finish(frame_close(code, reason))
         self._cancel_timer()
-        self._timer = self._loop.call_later(CLOSING_SECONDS, self._transport.abort)
+        self._timer = self._loop.call_later(CLOSING_SECONDS, self._socket.abort)
+
+    def _finish(self, frame: bytes) -> None:
+        """Send what waits and then the last frame."""
+        assert self._socket is not None
+        self.flush()
+        self.stop()
+        self._socket.write(frame)
 
     def _linger(self) -> None:
         """Send what was written and then the end; what still comes is read, and dropped.
 
         Closed at once, the client's unread bytes would reset the connection before it has read why.
         """
-        if self._transport is None:
+        if self._socket is None:
             return
         self._closing = self._deaf = True
         self._parser = None
         self._handshake = None
-        if self._transport.can_write_eof():
-            self._transport.write_eof()
+        if self._socket.can_write_eof():
+            self._socket.write_eof()
         else:  # TLS: there is no half of it that could be closed
-            self._transport.close()
+            self._socket.close()
         self._cancel_timer()
-        self._timer = self._loop.call_later(CLOSING_SECONDS, self._transport.abort)
-
-    def _flush(self) -> None:
-        self._flushing = False
-        if self._outbox and self._transport is not None and not self._closing:
-            data = b"".join(self._outbox) if len(self._outbox) > 1 else self._outbox[0]
-            self._node.counters.bytes_sent += len(data)
-            self._transport.write(data)
-        self._forget_queued()
-
-    def _forget_queued(self) -> None:
-        self._node.counters.outbox_bytes -= self._queued
-        self._outbox = []
-        self._queued = 0
+        self._timer = self._loop.call_later(CLOSING_SECONDS, self._socket.abort)
 
     def _cancel_timer(self) -> None:
         if self._timer is not None:
@@ -245,39 +204,47 @@ class WebSocketConnection(asyncio.Protocol):
         if parser is None or session is None:
             return
         now = self._node.clock()
-        counters = self._node.counters
+        for opcode, payload in parser.take(data):
+            self._take_message(session, opcode, payload, now)
+        if not parser.has_rest:
+            return
         try:
-            for opcode, payload in parser.feed(data):
-                if opcode is Opcode.TEXT or opcode is Opcode.BINARY:
-                    counters.messages_received += 1
-                    if opcode is Opcode.TEXT and session.wire.binary:
-                        session.disconnect(codes.INAPPROPRIATE_PROTOCOL)
-                    session.on_message(payload, now)
-                elif opcode is Opcode.CLOSE:
+            for opcode, payload in parser.take_rest():
+                if opcode == Opcode.CLOSE:
                     self._answer_close(payload)
                     return
-                else:
-                    session.on_control(now)
-                    if opcode is Opcode.PING:
-                        self._pong(payload)
-                    else:
-                        session.on_pong()
+                self._take_careful(session, opcode, payload, now)
         except FrameError as error:
             if not self._closing:
-                counters.disconnects[error.code] += 1
+                self._node.counters.disconnects[error.code] += 1
                 self._close(error.code, error.reason)
                 session.on_closed()
             self._linger()
 
+    def _take_message(self, session: Session, opcode: int, payload: bytes, now: float) -> None:
+        self._node.counters.messages_received += 1
+        if opcode == Opcode.TEXT and session.wire.binary:
+            session.disconnect(codes.INAPPROPRIATE_PROTOCOL)
+        session.on_message(payload, now)
+
+    def _take_careful(self, session: Session, opcode: int, payload: bytes, now: float) -> None:
+        if opcode in CONTROL:
+            session.on_control(now)
+            if opcode == Opcode.PING:
+                self.write(frame_control(Opcode.PONG, payload))
+            else:
+                session.on_pong()
+        else:
+            self._take_message(session, opcode, payload, now)
+
     def _answer_close(self, payload: bytes) -> None:
-        if self._transport is None:
+        if self._socket is None:
             return
         if self._closing:
-            self._transport.close()
+            self._socket.close()
             return
-        self._flush()
         self._closing = True
-        self._transport.write(frame_control(Opcode.CLOSE, payload[:2]))
+        self._finish(frame_control(Opcode.CLOSE, payload[:2]))
         self._end_session()
         self._linger()
 
@@ -323,33 +290,34 @@ class WebSocketConnection(asyncio.Protocol):
         if response.status_code != 101:
             self._reject(handshake, _reason(response.status_code))
             return
-        assert self._transport is not None
+        assert self._socket is not None
         self._cancel_timer()
         for part in handshake.data_to_send():
-            self._transport.write(part)
+            self._socket.write(part)
         self._handshake = None
+        self.begin(self._socket, descriptor_of(self._socket))
         compressed = bool(handshake.extensions)
         echo = self._echo(request)
         if echo is not None:
             self._parser = echo.parser(inflate if compressed else None, self.write)
         else:
-            self._parser = FrameParser(self._settings.message_bytes, inflate if compressed else None)
+            self._parser = FrameParser(self._settings.message_bytes, inflate if compressed else None, split)
         dialect = dialect_of(request.path, handshake.subprotocol, compressed=compressed)
         name = "uni_websocket" if dialect.unidirectional else "websocket"
-        told = self._reception.describe(self._transport, self._peer, name, dialect.encoding, request.headers.get_all)
+        told = self._reception.describe(self._socket, self._peer, name, dialect.encoding, request.headers.get_all)
         self._session = self._node.accept(self, self._wires[dialect], told)
         if echo is not None:
             self._session.opened_at = math.inf  # it need not say who it is
         if dialect.unidirectional:
-            limit_silence(self._transport, self._node.settings.patience)
+            limit_silence(self._socket, self._node.settings.patience)
         first = connect_in(request.path) if dialect.unidirectional else None
         if first is not None:
             self._session.on_message(first, self._node.clock())
 
     def _hand_over(self, data: bytes) -> None:
-        assert self._transport is not None
+        assert self._socket is not None
         self._cancel_timer()
-        transport, self._transport = self._transport, None
+        transport, self._socket = self._socket, None
         self._reception.hand_over(transport, data, self._peer)
 
     def _refusal(self, handshake: ServerProtocol, request: Request) -> Response | None:
@@ -366,14 +334,14 @@ class WebSocketConnection(asyncio.Protocol):
 
     def _reject(self, handshake: ServerProtocol, reason: str) -> None:
         self._node.counters.handshakes_rejected[reason] += 1
-        if self._transport is not None:
-            self._transport.write(b"".join(handshake.data_to_send()) or NO_HTTP)
+        if self._socket is not None:
+            self._socket.write(b"".join(handshake.data_to_send()) or NO_HTTP)
             self._linger()
 
     def _end_handshake(self) -> None:
         self._node.counters.handshakes_rejected["timeout"] += 1
-        if self._transport is not None:
-            self._transport.abort()
+        if self._socket is not None:
+            self._socket.abort()
 
 
 def _reason(status: int) -> str:

@@ -11,10 +11,12 @@ from hypothesis import strategies as st
 from websockets.frames import Frame, Opcode
 from websockets.streams import StreamReader
 
+from realtime_server.transports import accelerated, frames
 from realtime_server.transports.frames import (
     PING,
     FrameError,
     FrameParser,
+    Split,
     frame_binary,
     frame_close,
     frame_control,
@@ -37,10 +39,27 @@ def cut(data: bytes, cuts: Iterable[int]) -> list[bytes]:
     return [data[start:end] for start, end in pairwise(bounds)]
 
 
-def parse(pieces: Iterable[bytes]) -> list[tuple[Opcode, bytes]]:
-    """What the parser makes of the pieces."""
-    parser = FrameParser(LIMIT)
-    return [event for piece in pieces for event in parser.feed(piece)]
+def parse(pieces: Iterable[bytes]) -> list[tuple[int, bytes]]:
+    """What the parser makes of the pieces, with both twins of `split`. Raises FrameError, and then both do."""
+    pieces = list(pieces)
+    outcomes = [outcome(pieces, split) for split in (frames.split, accelerated.split)]
+    assert outcomes[0] == outcomes[1]
+    events, error = outcomes[0]
+    if error is not None:
+        raise FrameError(*error)
+    return events
+
+
+def outcome(pieces: list[bytes], split: Split) -> tuple[list[tuple[int, bytes]], tuple[int, str] | None]:
+    """The events, and with what code and reason it ended, if so."""
+    parser = FrameParser(LIMIT, split)
+    events: list[tuple[int, bytes]] = []
+    try:
+        for piece in pieces:
+            events.extend(parser.feed(piece))
+    except FrameError as error:
+        return events, (error.code, error.reason)
+    return events, None
 
 
 def read_by_library(data: bytes) -> Frame:
@@ -68,13 +87,13 @@ def test_messages_come_out_however_they_are_cut(messages: list[bytes], cuts: lis
 @given(st.lists(st.binary(max_size=40), min_size=1, max_size=6), st.lists(st.integers(0), max_size=8))
 def test_fragments_are_joined_and_control_frames_may_stand_between(parts: list[bytes], cuts: list[int]) -> None:
     """RFC 6455, section 5.4."""
-    frames = []
+    sent = []
     for index, part in enumerate(parts):
-        frames.append(masked(Opcode.CONT if index else Opcode.BINARY, part, fin=index == len(parts) - 1))
-        frames.append(masked(Opcode.PING, b"%d" % index))
-    events = parse(cut(b"".join(frames), cuts))
-    assert [payload for opcode, payload in events if opcode is Opcode.BINARY] == [b"".join(parts)]
-    assert sum(opcode is Opcode.PING for opcode, _ in events) == len(parts)
+        sent.append(masked(Opcode.CONT if index else Opcode.BINARY, part, fin=index == len(parts) - 1))
+        sent.append(masked(Opcode.PING, b"%d" % index))
+    events = parse(cut(b"".join(sent), cuts))
+    assert [payload for opcode, payload in events if opcode == Opcode.BINARY] == [b"".join(parts)]
+    assert sum(opcode == Opcode.PING for opcode, _ in events) == len(parts)
 
 
 @given(st.binary(max_size=400), st.lists(st.integers(0), max_size=4))
@@ -100,6 +119,14 @@ def test_a_ping_is_read_by_the_library() -> None:
     """Without payload: the client answers with none."""
     frame = read_by_library(PING)
     assert (frame.opcode, bytes(frame.data), frame.fin) == (Opcode.PING, b"", True)
+
+
+@given(st.binary(max_size=60), st.lists(st.sampled_from([b"", b"a" * 3, "ä".encode(), b"\xff"]), max_size=4))
+def test_both_twins_take_the_same(garbage: bytes, texts: list[bytes]) -> None:
+    """Whole frames of the common case, and not a byte of what follows."""
+    data = b"".join(masked(Opcode.TEXT, text) for text in texts) + garbage
+    assert accelerated.split(data, LIMIT) == frames.split(data, LIMIT)
+    assert accelerated.split(bytearray(data), LIMIT) == frames.split(data, LIMIT)
 
 
 @given(st.binary(max_size=100), st.binary(min_size=4, max_size=4))
@@ -158,7 +185,7 @@ def test_a_long_message_is_refused_by_its_header() -> None:
 def test_the_reason_of_a_close_is_cut_to_what_fits() -> None:
     """A control frame has at most 125 bytes, and its text is UTF-8."""
     frame = read_by_library(frame_close(4000, "ä" * 100))
-    assert frame.opcode is Opcode.CLOSE
+    assert frame.opcode == Opcode.CLOSE
     assert int.from_bytes(frame.data[:2], "big") == 4000
     assert bytes(frame.data[2:]).decode() == "ä" * 61
 

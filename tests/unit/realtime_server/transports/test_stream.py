@@ -8,6 +8,7 @@ from typing import cast
 
 from realtime_server import codes
 from realtime_server.protocols.centrifuge.json_codec import JsonWire
+from realtime_server.transports.accelerated import Flusher
 from realtime_server.transports.http_stream import frame_line
 from realtime_server.transports.stream import StreamConnection, chunk
 from tests.kit.server_doubles import make_node
@@ -30,11 +31,15 @@ class Transport:
         """Return `unsent`."""
         return self.unsent
 
+    def get_extra_info(self, _name: str) -> None:
+        """There is no socket that could be written to past it."""
+
 
 def make(outbox_bytes: int = 1000) -> tuple[StreamConnection, Transport]:
     """A connection with a session, not open yet."""
     node = make_node()
-    stream = StreamConnection(WIRE, node.counters, outbox_bytes, asyncio.get_running_loop())
+    loop = asyncio.get_running_loop()
+    stream = StreamConnection(WIRE, node.counters, Flusher(loop.call_soon, outbox_bytes), loop)
     stream.session = node.accept(stream, WIRE)
     return stream, Transport()
 
@@ -87,7 +92,7 @@ async def test_the_code_is_the_last_thing_that_is_sent() -> None:
     stream.close(codes.SHUTDOWN)
     await turn()
     push = b'{"push":{"disconnect":{"code":3011,"reason":"force reconnect","reconnect":true}}}\n'
-    assert transport.written == [b"a" + push]
+    assert b"".join(transport.written) == b"a" + push
     assert stream.ended.is_set()
 
 
@@ -114,7 +119,6 @@ async def test_a_client_that_does_not_read_is_disconnected() -> None:
     assert stream.session.node.counters.disconnects == {codes.SLOW.code: 1}
     assert b'"code":3008' in transport.written[-1]
     assert not any(b"b" * 60 in data for data in transport.written)
-    assert stream.session.node.counters.outbox_bytes == 0
 
 
 async def test_a_burst_goes_to_the_kernel_before_it_counts_as_too_much() -> None:
