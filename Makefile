@@ -11,8 +11,10 @@ STAMP := $(VENV)/.installed
 help: ## List the verbs
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / {printf "  %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
-setup: $(STAMP) ## Install everything that the other verbs need
+setup: ## Install everything that the other verbs need
 	@hack/setup-system.sh test
+	@$(MAKE) --no-print-directory $(STAMP)
+	@ls server/realtime_server/_native.*.so >/dev/null 2>&1 || $(VENV)/bin/pip install --quiet --no-deps --editable . # a compiler came later
 
 $(STAMP): requirements/dev.txt pyproject.toml hatch_build.py $(wildcard server/native/*)
 	$(PYTHON) -m venv $(VENV)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Collection
-from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from msgspec import Raw, structs
@@ -164,7 +163,7 @@ async def renew(session: Session) -> None:
     if answer.expired:
         session.disconnect(codes.CONNECTION_EXPIRED)
     elif not session.closed:
-        session.claims = replace(claims, expires_at=answer.expires_at, info=answer.info or claims.info)
+        session.claims = structs.replace(claims, expires_at=answer.expires_at, info=answer.info or claims.info)
 
 
 def _result(session: Session, subscriptions: dict[str, SubscribeResult], data: bytes | None) -> ConnectResult:

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from msgspec import Struct
 
 from realtime_server.core.override import AS_THE_NAMESPACE, Override
 
 
-@dataclass(frozen=True, slots=True)
-class Grant:
+class Grant(Struct, frozen=True, gc=False):
     """`info` is raw JSON that others see, `data` raw data for the subscriber; `expires_at` Unix time in seconds."""
 
     info: bytes | None = None

@@ -11,6 +11,9 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Protocol, TypeAlias
 
+from msgspec import Struct
+from msgspec import field as msgspec_field
+
 from realtime_server.codes import NOT_AVAILABLE, DisconnectCode
 from realtime_server.core.claims import Claims
 from realtime_server.core.grant import Grant
@@ -31,14 +34,13 @@ class Hook(StrEnum):
     RPC = "rpc"
 
 
-@dataclass(frozen=True, slots=True)
-class TransportInfo:
+class TransportInfo(Struct, frozen=True):
     """How a client is connected. `headers`: those of its HTTP request that the backend is to see, in lower case."""
 
     name: str = "websocket"
     encoding: str = "json"
     remote: str = ""
-    headers: Mapping[str, str] = field(default_factory=dict)
+    headers: Mapping[str, str] = msgspec_field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)

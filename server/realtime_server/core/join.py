@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from msgspec import structs
+from msgspec import Struct, structs
 
 from realtime_server.core.channel import Joining
 from realtime_server.core.commands import SubscribeRequest, SubscribeResult
@@ -23,8 +22,7 @@ REJECT_UNRECOVERED = 2
 """The flag of a client that would rather fail than begin anew."""
 
 
-@dataclass(frozen=True, slots=True)
-class Wanted:
+class Wanted(Struct, frozen=True, gc=False):
     """What a subscription is to be: what the client asks for, and the conditions under which it is let in."""
 
     recover: bool = False

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import random
+import secrets
 import time
 import uuid
 from collections.abc import Callable, Coroutine, Iterable, Sequence
@@ -175,8 +176,8 @@ class Node:
     ) -> Session:
         """A new connection, not yet authenticated; the commands of an `emulated` one come by `emulate`."""
         now = self.clock()
-        secret = str(uuid.uuid4()) if emulated else ""
-        session = Session(self, connection, wire, str(uuid.uuid4()), now, transport, secret=secret)
+        secret = secrets.token_hex(16) if emulated else ""
+        session = Session(self, connection, wire, secrets.token_hex(16), now, transport, secret=secret)
         self.sessions[session] = None
         if emulated:
             self._emulated[secret] = session

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import replace
 from typing import TYPE_CHECKING
+
+from msgspec import structs
 
 from realtime_server import codes
 from realtime_server.codes import DisconnectCode
@@ -76,7 +77,7 @@ def _refresh(session: Session, order: control.Refresh) -> None:
         return
     if session.claims is None:
         return
-    session.claims = replace(session.claims, expires_at=order.expires_at, renewed_by_hook=False)
+    session.claims = structs.replace(session.claims, expires_at=order.expires_at, renewed_by_hook=False)
     if not session.welcome:
         return  # the answer to its connect command will say so
     if order.expires_at is None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from realtime_server import codes
@@ -69,7 +68,7 @@ def permitted(session: Session, channel: str, wanted: Wanted) -> Wanted:
     """What a client may have of it: who may not ask who is there is not told who comes. Raises CommandError."""
     options, claims = session.node.hub.require(channel), session.claims
     if claims is None or not may_see_presence(claims, channel, options, subscribed=True):
-        return replace(wanted, watches=False)
+        return structs.replace(wanted, watches=False)
     return wanted
 
 

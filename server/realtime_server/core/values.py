@@ -7,8 +7,7 @@ from dataclasses import dataclass
 import msgspec
 
 
-@dataclass(frozen=True, slots=True)
-class StreamPosition:
+class StreamPosition(msgspec.Struct, frozen=True, gc=False):
     """A place in a channel's stream: `offset` counts publications from 1, `epoch` names the sequence it counts in."""
 
     offset: int
@@ -24,8 +23,7 @@ class ClientInfo(msgspec.Struct, array_like=True, frozen=True, gc=False):
     channel_info: bytes | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class Publication:
+class Publication(msgspec.Struct, frozen=True, gc=False):
     """Something that happened in a channel: a message as a rule, see core.publication.
 
     `encoded` is what was packed where it happened; the backplane does not look into it. `offset` is 0 for what is not
@@ -44,8 +42,7 @@ class HistoryOptions:
     ttl_seconds: float
 
 
-@dataclass(frozen=True, slots=True)
-class HistoryQuery:
+class HistoryQuery(msgspec.Struct, frozen=True, gc=False):
     """Which part of a stream is wanted.
 
     `limit`: 0 asks for the position alone, a negative number for all that is kept. `since` starts after that offset
@@ -57,8 +54,7 @@ class HistoryQuery:
     reverse: bool = False
 
 
-@dataclass(frozen=True, slots=True)
-class HistoryPage:
+class HistoryPage(msgspec.Struct, frozen=True, gc=False):
     """Publications in the order asked for, and the position of the newest publication of the stream."""
 
     publications: tuple[Publication, ...]

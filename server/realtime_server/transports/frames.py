@@ -191,9 +191,9 @@ class FrameParser:
         rest = self._rest
         if rest is not None:
             rest += data
-            data = rest
-        messages, taken = ([], 0) if self._partial is not None else self._split(data, self._limit)
-        if taken == len(data):
+        received = data if rest is None else rest
+        messages, taken = ([], 0) if self._partial is not None else self._split(received, self._limit)
+        if taken == len(received):
             self._rest = None
         elif rest is None:
             self._rest = bytearray(data[taken:] if taken else data)

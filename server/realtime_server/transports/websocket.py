@@ -38,6 +38,7 @@ from realtime_server.transports.dialect import (
 from realtime_server.transports.echo import PATH as ECHO_PATH
 from realtime_server.transports.echo import Echo
 from realtime_server.transports.frames import CONTROL, FrameError, FrameParser, frame_close, frame_control
+from realtime_server.transports.handshake import EXTENSIONS, ORIGIN, Opening, read_opening
 from realtime_server.transports.outbox import descriptor_of
 from realtime_server.transports.reception import Reception
 from realtime_server.transports.sockets import limit_silence
@@ -69,8 +70,8 @@ class WebSocketConnection(Outbox, asyncio.Protocol):
     """
 
     __slots__ = (
-        "_closing", "_cost", "_deaf", "_handshake", "_head", "_loop", "_node", "_parser", "_peer", "_reception",
-        "_session", "_settings", "_socket", "_timer", "_wires", "congested",
+        "_closing", "_cost", "_deaf", "_handshake", "_head", "_loop", "_measured", "_node", "_parser", "_peer",
+        "_reception", "_session", "_settings", "_socket", "_timer", "_wires", "congested",
     )  # fmt: skip
 
     def __init__(
@@ -99,6 +100,7 @@ class WebSocketConnection(Outbox, asyncio.Protocol):
         self._closing = False
         self._deaf = False
         self.congested = False
+        self._measured = node.counters.measures_next_accept()
         self._cost = 0.0
 
     # asyncio.Protocol
@@ -117,14 +119,15 @@ class WebSocketConnection(Outbox, asyncio.Protocol):
         if session is not None and session.claims is not None:
             self._read(data)
             return
-        began = time.thread_time()
+        began = time.thread_time() if self._measured else 0.0
         if self._parser is None:
             self._shake(data)
         else:
             self._read(data)
-        self._cost += time.thread_time() - began
-        if self._session is not None and self._session.claims is not None:
-            self._node.counters.observe_accept(self._cost)
+        if self._measured:
+            self._cost += time.thread_time() - began
+            if self._session is not None and self._session.claims is not None:
+                self._node.counters.observe_accept(self._cost)
 
     def pause_writing(self) -> None:
         """The kernel takes no more for now."""
@@ -265,6 +268,10 @@ class WebSocketConnection(Outbox, asyncio.Protocol):
             if wants_http:
                 self._hand_over(data)
                 return
+            opening = read_opening(data)
+            if opening is not None and self._may_open(opening):
+                self._open(opening)
+                return
             # None: what sends no origin is no browser.
             origins = [None, *map(Origin, self._settings.origins)] if self._settings.origins else None
             self._handshake = ServerProtocol(
@@ -290,27 +297,40 @@ class WebSocketConnection(Outbox, asyncio.Protocol):
         if response.status_code != 101:
             self._reject(handshake, _reason(response.status_code))
             return
+        self._handshake = None
+        compressed, answer = bool(handshake.extensions), b"".join(handshake.data_to_send())
+        self._open(Opening(request.path, request.headers.get_all, handshake.subprotocol, compressed, answer))
+
+    def _may_open(self, opening: Opening) -> bool:
+        """Whether the usual handshake is all that there is to look at here."""
+        settings = self._settings
+        return (
+            opening.path.partition("?")[0] in PATHS
+            and len(self._node.sessions) < settings.max_connections
+            and not (settings.extensions and opening.values(EXTENSIONS))
+            and not (settings.origins and not set(opening.values(ORIGIN)) <= set(settings.origins))
+        )
+
+    def _open(self, opening: Opening) -> None:
         assert self._socket is not None
         self._cancel_timer()
-        for part in handshake.data_to_send():
-            self._socket.write(part)
-        self._handshake = None
+        self._socket.write(opening.response)
         self.begin(self._socket, descriptor_of(self._socket))
-        compressed = bool(handshake.extensions)
-        echo = self._echo(request)
+        decompress = inflate if opening.compressed else None
+        echo = self._echo(opening.path)
         if echo is not None:
-            self._parser = echo.parser(inflate if compressed else None, self.write)
+            self._parser = echo.parser(decompress, self.write)
         else:
-            self._parser = FrameParser(self._settings.message_bytes, inflate if compressed else None, split)
-        dialect = dialect_of(request.path, handshake.subprotocol, compressed=compressed)
+            self._parser = FrameParser(self._settings.message_bytes, decompress, split)
+        dialect = dialect_of(opening.path, opening.subprotocol, compressed=opening.compressed)
         name = "uni_websocket" if dialect.unidirectional else "websocket"
-        told = self._reception.describe(self._socket, self._peer, name, dialect.encoding, request.headers.get_all)
+        told = self._reception.describe(self._socket, self._peer, name, dialect.encoding, opening.values)
         self._session = self._node.accept(self, self._wires[dialect], told)
         if echo is not None:
             self._session.opened_at = math.inf  # it need not say who it is
         if dialect.unidirectional:
             limit_silence(self._socket, self._node.settings.patience)
-        first = connect_in(request.path) if dialect.unidirectional else None
+        first = connect_in(opening.path) if dialect.unidirectional else None
         if first is not None:
             self._session.on_message(first, self._node.clock())
 
@@ -321,7 +341,7 @@ class WebSocketConnection(Outbox, asyncio.Protocol):
         self._reception.hand_over(transport, data, self._peer)
 
     def _refusal(self, handshake: ServerProtocol, request: Request) -> Response | None:
-        if request.path.partition("?")[0] not in PATHS and self._echo(request) is None:
+        if request.path.partition("?")[0] not in PATHS and self._echo(request.path) is None:
             return handshake.reject(404, f"There is nothing here. Connect to {PATH}.\n")
         if len(self._node.sessions) >= self._settings.max_connections:
             response = handshake.reject(503, "This server has all the connections that it may have. Try again.\n")
@@ -329,8 +349,8 @@ class WebSocketConnection(Outbox, asyncio.Protocol):
             return response
         return None
 
-    def _echo(self, request: Request) -> Echo | None:
-        return self._settings.echo if request.path == ECHO_PATH else None
+    def _echo(self, path: str) -> Echo | None:
+        return self._settings.echo if path == ECHO_PATH else None
 
     def _reject(self, handshake: ServerProtocol, reason: str) -> None:
         self._node.counters.handshakes_rejected[reason] += 1

@@ -59,7 +59,7 @@ def _masked(frame: Frame) -> bytes:
     return bytes((data[0] | (RSV1 if rsv1 else 0),)) + data[1:]
 
 
-def parse(pieces: Iterable[bytes], *, negotiated: bool = True, limit: int = LIMIT) -> list[tuple[Opcode, bytes]]:
+def parse(pieces: Iterable[bytes], *, negotiated: bool = True, limit: int = LIMIT) -> list[tuple[int, bytes]]:
     """What the parser makes of the pieces."""
     parser = FrameParser(limit, inflate if negotiated else None)
     return [event for piece in pieces for event in parser.feed(piece)]

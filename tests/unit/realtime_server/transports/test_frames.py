@@ -52,7 +52,7 @@ def parse(pieces: Iterable[bytes]) -> list[tuple[int, bytes]]:
 
 def outcome(pieces: list[bytes], split: Split) -> tuple[list[tuple[int, bytes]], tuple[int, str] | None]:
     """The events, and with what code and reason it ended, if so."""
-    parser = FrameParser(LIMIT, split)
+    parser = FrameParser(LIMIT, split=split)
     events: list[tuple[int, bytes]] = []
     try:
         for piece in pieces:

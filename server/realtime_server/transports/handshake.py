@@ -1,0 +1,89 @@
+"""The usual WebSocket handshake (RFC 6455, section 4.2), which is all that most clients send: read in one go.
+
+When a server goes, all its clients shake hands at once: the `websockets` library takes about ten times as long. What is
+not plain and whole is for the library, which also says what is wrong; a property test holds both to the same answers.
+"""
+
+from __future__ import annotations
+
+import binascii
+import hashlib
+import re
+from collections.abc import Callable, Mapping
+
+from msgspec import Struct
+from websockets.typing import Subprotocol
+
+from realtime_server.transports.dialect import SUBPROTOCOLS
+
+MAX_BYTES = 8192
+"""A longer head is for the library, which has its own limits."""
+EXTENSIONS = "sec-websocket-extensions"
+ORIGIN = "origin"
+GUID = b"258EAFA5-E914-47DA-95CA-C5AB0DC85B11"
+
+_HEAD = re.compile(
+    rb"GET (/[!-~]*) HTTP/1\.1\r\n"
+    rb"((?:[!#$%&'*+\-.^_`|~0-9A-Za-z]+:[\t -~]*\r\n)+)"
+    rb"\r\n"
+)
+_KEY = re.compile(r"[A-Za-z0-9+/]{22}==")
+_CONNECTIONS = frozenset({"upgrade", "keep-alive, upgrade", "upgrade, keep-alive"})
+_UNUSUAL = frozenset({"content-length", "transfer-encoding"})
+"""A request with one of them is not the usual one."""
+
+
+class Opening(Struct, frozen=True):
+    """A handshake that was accepted: `response` opens the WebSocket. `values` gives the lines of a header."""
+
+    path: str
+    values: Callable[[str], list[str]]
+    subprotocol: Subprotocol | None
+    compressed: bool
+    response: bytes
+
+
+def read_opening(head: bytes) -> Opening | None:
+    """The handshake in all that a client has sent so far, without extensions.
+
+    None for what is not whole, not plain, or wrong.
+    """
+    found = _HEAD.fullmatch(head) if len(head) <= MAX_BYTES else None
+    if found is None:
+        return None
+    lines = found[2].decode("ascii").split("\r\n")[:-1]
+    headers = {}
+    for line in lines:
+        name, _, value = line.partition(":")
+        headers[name.lower()] = value.strip(" \t")
+    offered = headers.get("sec-websocket-protocol")
+    subprotocol = None if offered is None else Subprotocol(offered)
+    if len(headers) != len(lines) or not _is_usual(headers) or not (offered is None or subprotocol in SUBPROTOCOLS):
+        return None
+    response = _response(headers["sec-websocket-key"], subprotocol)
+    return Opening(found[1].decode("ascii"), lambda name: _values(headers, name), subprotocol, False, response)
+
+
+def _values(headers: Mapping[str, str], name: str) -> list[str]:
+    value = headers.get(name.lower())
+    return [] if value is None else [value]
+
+
+def _response(key: str, subprotocol: Subprotocol | None) -> bytes:
+    digest = hashlib.sha1(key.encode() + GUID, usedforsecurity=False).digest()
+    chosen = b"" if subprotocol is None else b"Sec-WebSocket-Protocol: %b\r\n" % subprotocol.encode()
+    return (
+        b"HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
+        b"Sec-WebSocket-Accept: %b\r\n%b\r\n" % (binascii.b2a_base64(digest, newline=False), chosen)
+    )
+
+
+def _is_usual(headers: Mapping[str, str]) -> bool:
+    return (
+        "host" in headers
+        and headers.get("upgrade", "").lower() == "websocket"
+        and headers.get("connection", "").lower() in _CONNECTIONS
+        and headers.get("sec-websocket-version") == "13"
+        and _KEY.fullmatch(headers.get("sec-websocket-key", "")) is not None
+        and _UNUSUAL.isdisjoint(headers)
+    )

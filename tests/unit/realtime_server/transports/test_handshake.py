@@ -1,0 +1,134 @@
+"""The usual handshake, held against the `websockets` library: what is accepted here is accepted there, alike."""
+
+from __future__ import annotations
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from websockets.headers import parse_extension
+from websockets.http11 import Request, Response
+from websockets.server import ServerProtocol
+
+from realtime_server.transports.dialect import SUBPROTOCOLS, select_subprotocol
+from realtime_server.transports.handshake import MAX_BYTES, read_opening
+
+USUAL = {
+    "Host": "example.com",
+    "Upgrade": "websocket",
+    "Connection": "Upgrade",
+    "Sec-WebSocket-Key": "dGhlIHNhbXBsZSBub25jZQ==",
+    "Sec-WebSocket-Version": "13",
+}
+PATH = "/connection/websocket"
+CHANGES = {
+    "Host": ["example.com:8000", "", "[::1]"],
+    "Upgrade": ["WebSocket", "h2c", "websocket, h2c", ""],
+    "Connection": ["keep-alive, Upgrade", "upgrade", "keep-alive", "Upgrade,", "", "close"],
+    "Sec-WebSocket-Key": [
+        "AAAAAAAAAAAAAAAAAAAAAA==",
+        "short",
+        "dGhlIHNhbXBsZSBub25jZQ=",
+        "!GhlIHNhbXBsZSBub25jZQ==",
+        "",
+    ],
+    "Sec-WebSocket-Version": ["8", "013", "13, 8", ""],
+    "Sec-WebSocket-Protocol": ["centrifuge-json", "centrifuge-protobuf", "other", "other, centrifuge-json", ",", ""],
+    "Sec-WebSocket-Extensions": ["permessage-deflate; client_max_window_bits", "nonsense; ="],
+    "Origin": ["https://example.com", "null"],
+    "Content-Length": ["0", "5"],
+    "Transfer-Encoding": ["chunked"],
+    "X-Forwarded-For": ["10.0.0.1"],
+    "Cookie": ["a=1; b=\u00e9", "a\tb"],
+}
+
+
+def head(headers: list[tuple[str, str]], *, line: str = f"GET {PATH} HTTP/1.1") -> bytes:
+    """A request."""
+    lines = [line, *(f"{name}: {value}" for name, value in headers)]
+    return "".join(f"{one}\r\n" for one in (*lines, "")).encode("latin-1")
+
+
+def of_library(data: bytes) -> tuple[Request | None, Response | None]:
+    """What the library makes of it."""
+    handshake = ServerProtocol(subprotocols=list(SUBPROTOCOLS), select_subprotocol=select_subprotocol)
+    handshake.receive_data(data)
+    for event in handshake.events_received():
+        if isinstance(event, Request):
+            return event, handshake.accept(event)
+    return None, None
+
+
+CHANGE = st.sampled_from([(name, value) for name, values in CHANGES.items() for value in values])
+
+
+@given(st.lists(CHANGE, max_size=3), st.lists(CHANGE, max_size=1), st.sets(st.sampled_from(list(USUAL)), max_size=1))
+def test_what_is_accepted_is_accepted_by_the_library(
+    changed: list[tuple[str, str]], added: list[tuple[str, str]], left_out: set[str]
+) -> None:
+    """With the same answer, but for headers that say nothing to a client."""
+    headers = {**USUAL, **dict(changed)}
+    data = head([(name, value) for name, value in headers.items() if name not in left_out] + added)
+    opening = read_opening(data)
+    if opening is None:
+        return
+    request, response = of_library(data)
+    assert request is not None
+    assert response is not None
+    assert response.status_code == 101
+    status, *lines = opening.response.decode().removesuffix("\r\n\r\n").split("\r\n")
+    assert status == "HTTP/1.1 101 Switching Protocols"
+    ours = dict(line.split(": ") for line in lines)
+    assert ours == {name: value for name, value in response.headers.raw_items() if name not in ("Date", "Server")}
+    assert opening.path == request.path
+    for name in (*CHANGES, "Missing"):
+        assert opening.values(name) == request.headers.get_all(name)
+
+
+@pytest.mark.parametrize(
+    "headers",
+    [
+        USUAL,
+        {**USUAL, "Origin": "https://example.com", "Cookie": "a=1", "User-Agent": "Mozilla/5.0 (X11; Linux x86_64)"},
+        {**USUAL, "Connection": "keep-alive, Upgrade", "Sec-WebSocket-Extensions": "permessage-deflate"},
+        {**USUAL, "Sec-WebSocket-Protocol": "centrifuge-protobuf"},
+    ],
+    ids=["bare", "browser", "extensions are not negotiated here", "protobuf"],
+)
+def test_what_clients_send_is_usual(headers: dict[str, str]) -> None:
+    """Chrome, Firefox, `ws`, `websockets`."""
+    opening = read_opening(head(list(headers.items()), line=f"GET {PATH}?a=b HTTP/1.1"))
+    assert opening is not None
+    assert opening.path == f"{PATH}?a=b"
+    assert not opening.compressed
+    if "Sec-WebSocket-Extensions" in headers:
+        assert parse_extension(opening.values("sec-websocket-extensions")[0]) == [("permessage-deflate", [])]
+
+
+@pytest.mark.parametrize(
+    "data",
+    [
+        head(list(USUAL.items()))[:-1],
+        head(list(USUAL.items())) + b"x",
+        head(list(USUAL.items()), line=f"POST {PATH} HTTP/1.1"),
+        head(list(USUAL.items()), line=f"GET {PATH} HTTP/1.0"),
+        head(list(USUAL.items()), line="GET http://example.com/ HTTP/1.1"),
+        head([*USUAL.items(), ("Host", "twice")]),
+        head([*USUAL.items(), ("X", "a" * MAX_BYTES)]),
+        head([*USUAL.items(), ("X", "\u00e9")]),
+        head([*USUAL.items(), ("X y", "a")]),
+        head([*USUAL.items(), ("X", "a\r\n folded")]),
+        head(list(USUAL.items())).replace(b"\r\n", b"\n"),
+    ],
+    ids=["not whole", "more than the head", "method", "version", "target", "twice", "long", "not ASCII", "name",
+         "folded", "line ends"],
+)  # fmt: skip
+def test_everything_else_is_for_the_library(data: bytes) -> None:
+    """It waits for the rest, accepts, or says what is wrong."""
+    assert read_opening(data) is None
+
+
+def test_the_answer_of_the_rfc() -> None:
+    """The example of RFC 6455, section 1.3."""
+    opening = read_opening(head(list(USUAL.items())))
+    assert opening is not None
+    assert b"Sec-WebSocket-Accept: s3pPLMBiTxaQ9kYGzzhZRbK+xOo=\r\n" in opening.response
