@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from msgspec import structs
+
 from realtime_server import codes
 from realtime_server.core.commands import (
     ChannelRequest,

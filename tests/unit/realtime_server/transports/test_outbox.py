@@ -213,10 +213,11 @@ def test_after_the_stop_nothing_is_sent(case: Case) -> None:
 
 
 def test_the_bound_is_for_what_waits(small: Case) -> None:
-    """One byte more stops it, drops all, and is told once."""
+    """One byte more, of what the kernel does not take at once, stops it, drops all, and is told once."""
     one, far = small.connected()
+    small.transport.unsent = 1
     one.write(b"12345")
-    one.write(b"67890")
+    one.write(b"6789")
     assert small.overflows == 0
     one.write(b"x")
     one.write(b"y")
@@ -224,6 +225,16 @@ def test_the_bound_is_for_what_waits(small: Case) -> None:
     small.turn()
     with pytest.raises(BlockingIOError):
         far.recv(10)
+
+
+def test_a_burst_goes_to_the_kernel_before_it_counts_as_too_much(small: Case) -> None:
+    """A reader is not slow because much was published at once."""
+    one, far = small.connected()
+    for _ in range(5):
+        one.write(b"12345")
+    small.turn()
+    assert far.recv(100) == b"12345" * 5
+    assert (small.overflows, small.flusher.bytes_waiting) == (0, 0)
 
 
 def test_what_the_transport_has_not_sent_counts_towards_the_bound(small: Case) -> None:
