@@ -17,7 +17,8 @@ from websockets.typing import Subprotocol
 from realtime_server.transports.dialect import SUBPROTOCOLS
 
 MAX_BYTES = 8192
-"""A longer head is for the library, which has its own limits."""
+MAX_HEADERS = 64
+"""A larger head is for the library, which has its own limits."""
 EXTENSIONS = "sec-websocket-extensions"
 ORIGIN = "origin"
 GUID = b"258EAFA5-E914-47DA-95CA-C5AB0DC85B11"
@@ -52,6 +53,8 @@ def read_opening(head: bytes) -> Opening | None:
     if found is None:
         return None
     lines = found[2].decode("ascii").split("\r\n")[:-1]
+    if len(lines) > MAX_HEADERS:
+        return None
     headers = {}
     for line in lines:
         name, _, value = line.partition(":")

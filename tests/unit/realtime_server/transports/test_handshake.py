@@ -10,7 +10,7 @@ from websockets.http11 import Request, Response
 from websockets.server import ServerProtocol
 
 from realtime_server.transports.dialect import SUBPROTOCOLS, select_subprotocol
-from realtime_server.transports.handshake import MAX_BYTES, read_opening
+from realtime_server.transports.handshake import MAX_BYTES, MAX_HEADERS, read_opening
 
 USUAL = {
     "Host": "example.com",
@@ -114,12 +114,13 @@ def test_what_clients_send_is_usual(headers: dict[str, str]) -> None:
         head(list(USUAL.items()), line="GET http://example.com/ HTTP/1.1"),
         head([*USUAL.items(), ("Host", "twice")]),
         head([*USUAL.items(), ("X", "a" * MAX_BYTES)]),
+        head([*USUAL.items(), *((f"X-{number}", "a") for number in range(MAX_HEADERS))]),
         head([*USUAL.items(), ("X", "\u00e9")]),
         head([*USUAL.items(), ("X y", "a")]),
         head([*USUAL.items(), ("X", "a\r\n folded")]),
         head(list(USUAL.items())).replace(b"\r\n", b"\n"),
     ],
-    ids=["not whole", "more than the head", "method", "version", "target", "twice", "long", "not ASCII", "name",
+    ids=["not whole", "more than the head", "method", "version", "target", "twice", "long", "many", "not ASCII", "name",
          "folded", "line ends"],
 )  # fmt: skip
 def test_everything_else_is_for_the_library(data: bytes) -> None:
