@@ -47,6 +47,7 @@ from realtime_server.keys.remote_keys import Freshness, PublishedKeys
 from realtime_server.listening import AcceptGroup, Entrance
 from realtime_server.metrics import ClientPortCollector, registry_of
 from realtime_server.settings import Settings
+from realtime_server.transports.accelerated import ACCELERATED
 from realtime_server.transports.client_port import ClientPort, ClientPortSettings
 from realtime_server.transports.forwarded import TrustedProxies
 from realtime_server.transports.tls import TlsSettings
@@ -182,7 +183,7 @@ async def _run(settings: Settings, index: int, control_socket: Path, *, echo: bo
         if not stop.is_set():
             started.result()
             await group.join()
-            logger.info("worker listens", client_port=settings.listen.client_port)
+            logger.info("worker listens", client_port=settings.listen.client_port, accelerated=ACCELERATED)
             shared = group if settings.listen.shared else None
             following = asyncio.create_task(_follow(serving, clients, shared), name="accept-group")
             await asyncio.wait({stopping, broken, pacing}, return_when=asyncio.FIRST_COMPLETED)
