@@ -23,7 +23,7 @@ from realtime_server.core.grant import PLAIN
 from realtime_server.core.hooks import RENEW_AGAIN_SECONDS, Connecting, DisconnectRequestedError, Hook, Refreshed
 from realtime_server.core.join import Join, Wanted
 from realtime_server.core.limits import Limit
-from realtime_server.core.ports import CommandError
+from realtime_server.core.ports import BackplaneError, CommandError
 from realtime_server.core.subscribing import granted, permitted, require_plain
 
 if TYPE_CHECKING:
@@ -57,7 +57,11 @@ async def connect(session: Session, command: int, request: ConnectRequest) -> No
         claims, data = await _asked(session, request)
         if session.closed or not session.node.open(session, claims):
             return
-    joined = await _joined(session, request)
+    try:
+        joined = await _joined(session, request)
+    except (CommandError, BackplaneError):
+        session.node.turn_away(session)
+        raise
     if not session.greet(command, _result(session, {join.channel: join.result for join in joined}, data)):
         for join in joined:
             join.forgo()

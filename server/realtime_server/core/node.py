@@ -261,15 +261,23 @@ class Node:
         session.ping_at = self.clock() + self.heartbeat_interval * spread
         return True
 
-    def forget(self, session: Session) -> None:
-        """A connection is gone."""
-        self.sessions.pop(session, None)
-        self._emulated.pop(session.secret, None)
+    def turn_away(self, session: Session) -> None:
+        """The client was not let in after all; it may try again with another connect command."""
+        self._forget_user(session)
+        session.claims = None
+
+    def _forget_user(self, session: Session) -> None:
         if session.claims is not None:
             same_user = self._by_user.get(session.user, {})
             same_user.pop(session, None)
             if not same_user:
                 self._by_user.pop(session.user, None)
+
+    def forget(self, session: Session) -> None:
+        """A connection is gone."""
+        self.sessions.pop(session, None)
+        self._emulated.pop(session.secret, None)
+        self._forget_user(session)
         for subscription in session.subscriptions.values():
             self.hub.end(session, subscription)
         session.subscriptions.clear()

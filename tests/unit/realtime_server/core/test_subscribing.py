@@ -6,7 +6,7 @@ import asyncio
 
 from realtime_server.core.grant import PLAIN
 from realtime_server.core.node import Node
-from realtime_server.core.ports import Message
+from realtime_server.core.ports import BackplaneError, Message
 from realtime_server.core.server_api import ServerApi
 from realtime_server.core.session import Session
 from realtime_server.core.subscribing import assign
@@ -110,3 +110,26 @@ async def test_a_client_that_goes_while_it_connects_is_not_waited_for() -> None:
     session.on_closed()
     async with asyncio.timeout(1):
         await call
+
+
+async def test_a_connect_command_that_failed_may_come_again() -> None:
+    """Nothing is left of the first one: what was sent along with it is not done."""
+    broker = ScriptedBroker()
+    node = make_node(broker)
+    await node.start()
+    session, connection = accept(node)
+    connect = {"token": connection_token(SECRET, "alice", channels=[ROOM])}
+    send(session, {"id": 1, "connect": connect}, {"id": 2, "publish": {"channel": "open:a", "data": 1}})
+    await turns()
+    broker.reads.pop().answer.set_exception(BackplaneError("away"))
+    await turns()
+    error = {"code": 100, "message": "internal server error", "temporary": True}
+    assert connection.take() == [{"id": 1, "error": error}]
+    assert node.sessions_of("alice", "") == []
+    send(session, {"id": 3, "connect": connect})
+    await turns()
+    await history_answers(broker)
+    [reply] = connection.take()
+    assert isinstance(reply, dict)
+    assert reply["id"] == 3
+    assert node.sessions_of("alice", "") == [session]
