@@ -15,7 +15,7 @@ from realtime_operator.settings import PREFIX
 from realtime_operator.settings import Settings as OperatorSettings
 from realtime_server import codes
 from realtime_server.admin.api_metrics import ApiCollector, ApiUsage
-from realtime_server.app import make_node
+from realtime_server.app import client_port_settings, make_node
 from realtime_server.codes import DisconnectCode, ErrorCode, UnsubscribeCode
 from realtime_server.core.limits import Limit
 from realtime_server.hooks.hook_metrics import HookCollector
@@ -23,8 +23,9 @@ from realtime_server.hooks.http_backend import HttpBackend
 from realtime_server.keys.http_document import HttpDocument, Source
 from realtime_server.keys.key_metrics import KeysCollector
 from realtime_server.keys.remote_keys import PublishedKeys
-from realtime_server.metrics import NodeCollector
+from realtime_server.metrics import ClientPortCollector, NodeCollector
 from realtime_server.settings import Settings
+from realtime_server.transports.client_port import ClientPort
 
 REFERENCE = Path(__file__).parents[3] / "docs" / "reference"
 
@@ -90,10 +91,12 @@ def test_defaults_of_the_server_are_documented() -> None:
     assert json.loads(block.group(1)) == json.loads(Settings().model_dump_json())
 
 
-def test_metrics_of_the_server_are_documented() -> None:
-    """server-metrics.md has every metric of a worker, and the supervisor's own one."""
+async def test_metrics_of_the_server_are_documented() -> None:
+    """server-metrics.md has every metric of a worker, that of a certificate, and the supervisor's own one."""
+    node = make_node(Settings())
     collectors: list[Collector] = [
-        NodeCollector(make_node(Settings()), 0),
+        NodeCollector(node, 0),
+        ClientPortCollector(ClientPort(node, client_port_settings(Settings())), 0),
         ApiCollector(ApiUsage(()), 0),
         HookCollector(HttpBackend({}, None), 0),
         KeysCollector(PublishedKeys(HttpDocument(Source("https://id.example/keys"))), 0),
@@ -102,7 +105,8 @@ def test_metrics_of_the_server_are_documented() -> None:
     names = {f"{family.name}_total" if family.type == "counter" else family.name for family in families}
     text = (REFERENCE / "server-metrics.md").read_text().partition("\n## ")[0]
     documented = set(re.findall(r"^\| `(\w+)", text, flags=re.MULTILINE))
-    assert documented == names | {"realtime_server_worker_restarts_total"}
+    elsewhere = {"realtime_server_worker_restarts_total", "realtime_server_tls_certificate_expiry_timestamp_seconds"}
+    assert documented == names | elsewhere
 
 
 def test_limits_are_documented() -> None:
