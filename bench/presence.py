@@ -22,6 +22,7 @@ from realtime_server.core.values import ClientInfo, Publication
 
 MEMBERS = (10, 1_000, 100_000)
 CALLS, LONG_CALLS = 2_000, 5
+TOGETHER = 100
 AT_ONCE = 500
 PATIENT = Timing(call=60.0, probes_missed=60, canary_overdue=60.0)
 """A machine that does other things too fails nothing."""
@@ -63,11 +64,18 @@ async def measure(store: PresenceStore, members: int, redis: RedisProcess | None
     more = range(members, members + CALLS)
     return {
         "join": await timed(redis, (add(store, number) for number in more)),
+        f"renew {TOGETHER} by one call": await timed(redis, renewals(store, members)),
         "renew": await timed(redis, (add(store, number % members) for number in more)),
         "count (`presence_stats`)": await timed(redis, (store.stats(CHANNEL) for _ in more)),
         "leave": await timed(redis, (store.remove(CHANNEL, f"client-{number}") for number in more)),
         "list (`presence`)": await timed(redis, (store.members(CHANNEL) for _ in range(LONG_CALLS))),
     }
+
+
+def renewals(store: PresenceStore, members: int) -> Iterator[Awaitable[object]]:
+    """As many calls as renew all members, at most LONG_CALLS."""
+    for start in range(0, min(members, TOGETHER * LONG_CALLS), TOGETHER):
+        yield store.renew(CHANNEL, [member(n) for n in range(start, min(start + TOGETHER, members))], TTL_SECONDS)
 
 
 async def add(store: PresenceStore, number: int) -> None:

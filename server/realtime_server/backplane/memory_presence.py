@@ -5,7 +5,7 @@ from __future__ import annotations
 import heapq
 import time
 from collections import Counter
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 
 from realtime_server.core.values import ClientInfo, PresenceStats
 
@@ -28,6 +28,11 @@ class MemoryPresence:
         now = self._clock()
         members.drop_expired(now)
         members.add(client, info, now + ttl_seconds)
+
+    async def renew(self, channel: str, clients: Sequence[ClientInfo], ttl_seconds: float) -> None:
+        """Add or renew many connections."""
+        for info in clients:
+            await self.add(channel, info.client, info, ttl_seconds)
 
     async def remove(self, channel: str, client: str) -> None:
         """Remove a connection."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 from realtime_server.backplane import redis_scripts as scripts
 from realtime_server.backplane.redis_reply import Reply, Word, as_bytes, as_int, as_list, milliseconds
@@ -22,7 +22,12 @@ class RedisPresence:
     async def add(self, channel: str, client: str, info: ClientInfo, ttl_seconds: float) -> None:
         """Add or renew a connection."""
         ttl = milliseconds(ttl_seconds)
-        await self._run(channel, scripts.PRESENCE_ADD, client, info.user, encode_info(info), ttl)
+        await self._run(channel, scripts.PRESENCE_ADD, ttl, client, info.user, encode_info(info))
+
+    async def renew(self, channel: str, clients: Sequence[ClientInfo], ttl_seconds: float) -> None:
+        """Add or renew many connections by one script."""
+        words = (word for info in clients for word in (info.client, info.user, encode_info(info)))
+        await self._run(channel, scripts.PRESENCE_ADD, milliseconds(ttl_seconds), *words)
 
     async def remove(self, channel: str, client: str) -> None:
         """Remove a connection."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 
 from realtime_server import codes
 from realtime_server.core.channel import Channel, Joining
@@ -33,8 +33,8 @@ from realtime_server.core.values import (
 
 PRESENCE_TTL_SECONDS = 60.0
 PRESENCE_RENEW_SECONDS = 20.0
-RENEWED_AT_ONCE = 256
-"""So many entries of presence are renewed at the same time."""
+RENEWED_TOGETHER, RENEWED_AT_ONCE = 100, 64
+"""So many connections of a channel are renewed by one call, and so many calls are made at the same time."""
 CHECK_SECONDS = 30.0
 """The position of a channel in which nothing happens is compared with the stream's so often."""
 CHECKED_AT_ONCE = 64
@@ -218,18 +218,18 @@ class Hub:
     async def renew_presence(self) -> None:
         """Tell the store that all that are subscribed still are; raises BackplaneError."""
         due = [
-            (channel.name, subscriber)
+            (channel.name, subscribers[start : start + RENEWED_TOGETHER])
             for channel in self.channels.values()
-            if channel.options.presence
-            for subscriber in channel.subscribers()
+            if channel.options.presence and (subscribers := channel.subscribers())
+            for start in range(0, len(subscribers), RENEWED_TOGETHER)
         ]
         for start in range(0, len(due), RENEWED_AT_ONCE):
-            await asyncio.gather(*(self._renew(*one) for one in due[start : start + RENEWED_AT_ONCE]))
+            await asyncio.gather(*(self._renew(*some) for some in due[start : start + RENEWED_AT_ONCE]))
 
-    async def _renew(self, channel: str, subscriber: Subscriber) -> None:
-        info = subscriber.info_in(channel)
-        if info is not None:
-            await self._presence.add(channel, info.client, info, PRESENCE_TTL_SECONDS)
+    async def _renew(self, channel: str, subscribers: Sequence[Subscriber]) -> None:
+        infos = [info for subscriber in subscribers if (info := subscriber.info_in(channel)) is not None]
+        if infos:
+            await self._presence.renew(channel, infos, PRESENCE_TTL_SECONDS)
 
     # what the broker reports
 

@@ -95,6 +95,19 @@ async def test_a_channel_empties_by_itself(server: Server) -> None:
     assert await server.presence.stats("room") == PresenceStats(0, 0)
 
 
+async def test_many_are_renewed_by_one_call(server: Server) -> None:
+    """Those that are there, those that are not yet, and those whose user has changed."""
+    await server.presence.add("room", "c0", info("c0", "ann"), 0.3)
+    await server.presence.add("room", "c1", info("c1", "bob"), 0.3)
+    await server.presence.add("room", "gone", info("gone", "cy"), 0.3)
+    renewed = [info("c0", "ann"), info("c1", "ann", b"{}"), *(info(f"c{n}", f"u{n}") for n in range(2, 100))]
+    await server.presence.renew("room", renewed, LONG)
+    assert await server.presence.stats("room") == PresenceStats(101, 100)
+    await asyncio.sleep(0.4)
+    assert await server.presence.members("room") == {one.client: one for one in renewed}
+    assert await server.presence.stats("room") == PresenceStats(100, 99)
+
+
 async def test_of_very_many_that_expire_none_is_counted(server: Server) -> None:
     """They are dropped a part at a time, so that nobody has to wait; their users are counted for a moment longer."""
     for start in range(0, 4000, 500):
