@@ -38,10 +38,11 @@ PROGRAMS = ("standalone", "oldest", "valkey")
 """What one process alone can be."""
 NODE = "node-of-the-test"
 TIMING = Timing(
-    connect=2, call=2, probe=0.1, probes_missed=3, retry_first=0.02, retry_most=0.2,
-    canary=0.1, canary_overdue=0.5, settle=1, silent=2, topology=0.2,
+    connect=2, call=2, probe=0.2, probes_missed=3, retry_first=0.02, retry_most=0.2,
+    canary=0.2, canary_overdue=2, settle=1, silent=2, topology=0.2,
 )  # fmt: skip
-POSITION_SECONDS = 0.3
+"""Shorter than in earnest, and longer than a busy machine lets a process wait."""
+POSITION_SECONDS = 0.6
 QUEUE_SIZE = 5
 
 
