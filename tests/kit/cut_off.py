@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import contextlib
+import ipaddress
 import os
 import secrets
 import subprocess
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-NETWORK = "198.18.0"
-"""Of the addresses for tests of networks (RFC 2544): these two hosts only ever exist between the ends of one cable."""
+NETWORK = ipaddress.ip_network("198.18.0.0/15")
+"""The addresses for tests of networks (RFC 2544). Each island has four of its own, which only ever exist between the
+ends of one cable; there are so many that test runs on one machine do not meet."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,8 +59,8 @@ def island() -> Iterator[Island]:
     """Make a namespace with an address that this host reaches, and remove it in the end."""
     name = f"island-{secrets.token_hex(3)}"
     outer, inner = f"o-{name[-6:]}", f"i-{name[-6:]}"
-    third = secrets.randbelow(64) * 4
-    near, far = f"{NETWORK}.{third + 1}", f"{NETWORK}.{third + 2}"
+    first = NETWORK[secrets.randbelow(NETWORK.num_addresses // 4) * 4]
+    near, far = str(first + 1), str(first + 2)
     made = Island(name, far, near)
     _run("ip", "netns", "add", name)
     try:

@@ -89,9 +89,13 @@ class RedisProcess:
         return f"{self.host}:{self.port}"
 
     def start(self) -> None:
-        """Start it and wait until it answers; raises RuntimeError if it does not."""
+        """Start it and wait until it answers; raises RuntimeError if it does not, and then it does not run."""
         self.launch()
-        self.wait()
+        try:
+            self.wait()
+        except RuntimeError:
+            self.stop()
+            raise
 
     def launch(self) -> None:
         """Start it."""
