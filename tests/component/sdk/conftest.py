@@ -51,13 +51,6 @@ async def server(redis: RedisProcess) -> AsyncIterator[ServerProcess]:
         yield process
 
 
-@pytest.fixture
-async def other_server(redis: RedisProcess) -> AsyncIterator[ServerProcess]:
-    """A second server with the same Redis."""
-    async with ServerProcess("server-b", redis) as process:
-        yield process
-
-
 @dataclass(frozen=True)
 class Sdk:
     """Makes clients of one of the stock SDKs, with valid tokens of users user-0, user-1, ..."""

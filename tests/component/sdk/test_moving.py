@@ -13,7 +13,7 @@ from tests.kit.clients import Channel, all_subscribed
 from tests.kit.deadline import eventually
 from tests.kit.document import whole_at
 from tests.kit.ledger import largest_rate
-from tests.kit.redis_process import RedisProcess
+from tests.kit.redis_process import RedisProcess, running_redis
 from tests.kit.server_process import ServerProcess
 
 CHAT = Channel("chat:room", recoverable=True)
@@ -24,12 +24,12 @@ def behind(balancer: Balancer) -> str:
     return f"ws://127.0.0.1:{balancer.port}/connection/websocket"
 
 
-async def test_a_broken_connection_is_recovered(sdk: Sdk, server: ServerProcess) -> None:
+async def test_a_broken_connection_is_recovered(sdk: Sdk, shared_server: ServerProcess) -> None:
     """What was published while the client was away arrives once, in order, and the SDK is told so."""
     async with (
-        Balancer([server.client_port]) as balancer,
+        Balancer([shared_server.client_port]) as balancer,
         sdk(behind(balancer), count=2, channels=[CHAT]) as clients,
-        server.api() as api,
+        shared_server.api() as api,
     ):
         await all_subscribed(clients)
         async with publishing(api, CHAT.name, per_second=100) as publisher:
@@ -44,13 +44,13 @@ async def test_a_broken_connection_is_recovered(sdk: Sdk, server: ServerProcess)
         assert all(event.recovered for event in clients.record.recoveries())
 
 
-async def test_more_missed_than_history_keeps_is_told_truthfully(sdk: Sdk, server: ServerProcess) -> None:
+async def test_more_missed_than_history_keeps_is_told_truthfully(sdk: Sdk, shared_server: ServerProcess) -> None:
     """Recovered is false, and nothing of the missed part is delivered."""
     channel = Channel("feed:short", recoverable=True)
     async with (
-        Balancer([server.client_port]) as balancer,
+        Balancer([shared_server.client_port]) as balancer,
         sdk(behind(balancer), channels=[channel]) as clients,
-        server.api() as api,
+        shared_server.api() as api,
     ):
         await all_subscribed(clients)
         await api.publish(channel.name, "seen")
@@ -60,7 +60,7 @@ async def test_more_missed_than_history_keeps_is_told_truthfully(sdk: Sdk, serve
         await clients.record.wait(lambda r: not r.connected, what="disconnected")
         for number in range(20):
             await api.publish(channel.name, number)
-        balancer.endpoints = [server.client_port]
+        balancer.endpoints = [shared_server.client_port]
         await clients.record.wait(lambda r: len(r.recoveries()) == 1, what="a recovery")
         assert not clients.record.recoveries()[0].recovered
         await api.publish(channel.name, "after")
@@ -69,18 +69,18 @@ async def test_more_missed_than_history_keeps_is_told_truthfully(sdk: Sdk, serve
 
 
 async def test_a_drain_moves_connections_and_loses_nothing(
-    sdk: Sdk, server: ServerProcess, other_server: ServerProcess
+    sdk: Sdk, server: ServerProcess, other_shared_server: ServerProcess
 ) -> None:
     """40 subscribers move by code 3011, at no more than the wanted rate, while a publisher goes on."""
     count, rate = 40, 20.0
     async with (
         Balancer([server.client_port]) as balancer,
         sdk(behind(balancer), count=count, channels=[CHAT]) as clients,
-        other_server.api() as api,
+        other_shared_server.api() as api,
     ):
         await all_subscribed(clients)
         async with publishing(api, CHAT.name, per_second=50) as publisher:
-            balancer.endpoints = [other_server.client_port]
+            balancer.endpoints = [other_shared_server.client_port]
             await server.admin("POST", "drain", {"connections_per_second": rate})
             await eventually(server.state, lambda s: s == "drained", what="the server drained", within=15)
             await all_subscribed(clients)
@@ -91,36 +91,40 @@ async def test_a_drain_moves_connections_and_loses_nothing(
         assert [event.code for event in lost] == [3011] * count
         assert all(event.recovered for event in clients.record.recoveries())
         assert largest_rate(event.at for event in lost) <= rate * 1.5 + 1
-        assert whole_at(await other_server.admin("GET", "status"), "connections") == count
+        assert whole_at(await other_shared_server.admin("GET", "status"), "connections") == count
         assert not await server.ready()
 
 
-async def test_shedding_moves_as_many_as_asked(sdk: Sdk, server: ServerProcess, other_server: ServerProcess) -> None:
+async def test_shedding_moves_as_many_as_asked(
+    sdk: Sdk, server: ServerProcess, other_shared_server: ServerProcess
+) -> None:
     """The others stay, and the server goes on serving."""
     async with (
         Balancer([server.client_port]) as balancer,
         sdk(behind(balancer), count=10, channels=[CHAT]) as clients,
     ):
         await all_subscribed(clients)
-        balancer.endpoints = [other_server.client_port]
+        balancer.endpoints = [other_shared_server.client_port]
         await server.admin("POST", "shed", {"connections": 4, "connections_per_second": 100})
         await clients.record.wait(lambda r: len(r.reconnects()) == 4, what="4 moved")
         await all_subscribed(clients)
         assert whole_at(await server.admin("GET", "status"), "connections") == 6
-        assert whole_at(await other_server.admin("GET", "status"), "connections") == 4
+        assert whole_at(await other_shared_server.admin("GET", "status"), "connections") == 4
         assert await server.state() == "serving"
 
 
-async def test_a_terminated_server_drains_first(sdk: Sdk, server: ServerProcess, other_server: ServerProcess) -> None:
+async def test_a_terminated_server_drains_first(
+    sdk: Sdk, server: ServerProcess, other_shared_server: ServerProcess
+) -> None:
     """SIGTERM drains by 3011 and then ends with 0; nothing is lost."""
     async with (
         Balancer([server.client_port]) as balancer,
         sdk(behind(balancer), count=10, channels=[CHAT]) as clients,
-        other_server.api() as api,
+        other_shared_server.api() as api,
     ):
         await all_subscribed(clients)
         async with publishing(api, CHAT.name, per_second=50) as publisher:
-            balancer.endpoints = [other_server.client_port]
+            balancer.endpoints = [other_shared_server.client_port]
             assert server.process is not None
             server.process.send_signal(signal.SIGTERM)
             async with asyncio.timeout(20):
@@ -132,18 +136,18 @@ async def test_a_terminated_server_drains_first(sdk: Sdk, server: ServerProcess,
 
 
 async def test_a_killed_server_costs_a_recovery_and_nothing_else(
-    sdk: Sdk, server: ServerProcess, other_server: ServerProcess
+    sdk: Sdk, server: ServerProcess, other_shared_server: ServerProcess
 ) -> None:
     """SIGKILL of a server: its clients come back elsewhere, recovered."""
     async with (
         Balancer([server.client_port]) as balancer,
         sdk(behind(balancer), count=4, channels=[CHAT]) as clients,
-        other_server.api() as api,
+        other_shared_server.api() as api,
     ):
         await all_subscribed(clients)
         async with publishing(api, CHAT.name, per_second=50) as publisher:
             await asyncio.sleep(0.3)
-            balancer.endpoints = [other_server.client_port]
+            balancer.endpoints = [other_shared_server.client_port]
             assert server.process is not None
             server.process.kill()
             await clients.record.wait(lambda r: len(r.reconnects()) == 4, what="reconnected")
@@ -153,41 +157,44 @@ async def test_a_killed_server_costs_a_recovery_and_nothing_else(
         assert all(event.recovered for event in clients.record.recoveries())
 
 
-async def test_a_restarted_redis_does_not_cost_connections(sdk: Sdk, redis: RedisProcess) -> None:
+async def test_a_restarted_redis_does_not_cost_connections(sdk: Sdk) -> None:
     """While Redis is away publishing fails with a temporary error; afterwards everything confirmed has arrived."""
-    async with (
-        ServerProcess("without-redis", redis) as server,
-        sdk(server.url, channels=[CHAT]) as clients,
-        server.api() as api,
-    ):
-        await all_subscribed(clients)
-        async with publishing(api, CHAT.name, per_second=50) as publisher:
-            await asyncio.sleep(0.3)
-            redis.stop()
-            await eventually(server.ready, lambda ready: not ready, what="not ready", within=10)
-            redis.start()
-            await eventually(server.ready, bool, what="ready again", within=20)
-            await publisher.confirm_more(10, within=10)
-        assert clients.record.lost_connections() == []
-        assert publisher.failed, "publications while Redis was away must not be confirmed"
-        await all_subscribed(clients)
-        result = await settle(clients, publisher)
-        told = [event for event in clients.record.recoveries() if not event.recovered]
-        assert result.exact or told, result.describe()
+    with running_redis() as redis:
+        async with (
+            ServerProcess("without-redis", redis) as server,
+            sdk(server.url, channels=[CHAT]) as clients,
+            server.api() as api,
+        ):
+            await all_subscribed(clients)
+            async with publishing(api, CHAT.name, per_second=50) as publisher:
+                await asyncio.sleep(0.3)
+                redis.stop()
+                await eventually(server.ready, lambda ready: not ready, what="not ready", within=10)
+                redis.start()
+                await eventually(server.ready, bool, what="ready again", within=20)
+                await publisher.confirm_more(10, within=10)
+            assert clients.record.lost_connections() == []
+            assert publisher.failed, "publications while Redis was away must not be confirmed"
+            await all_subscribed(clients)
+            result = await settle(clients, publisher)
+            told = [event for event in clients.record.recoveries() if not event.recovered]
+            assert result.exact or told, result.describe()
 
 
-async def test_a_server_with_workers_drains_all_of_them(sdk: Sdk, redis: RedisProcess, server: ServerProcess) -> None:
+async def test_a_server_with_workers_drains_all_of_them(
+    sdk: Sdk, redis: RedisProcess, shared_server: ServerProcess
+) -> None:
     """Two workers share the port; their connections are counted together and all of them move."""
     async with (
         ServerProcess("workers", redis, workers=2) as wide,
         Balancer([wide.client_port]) as balancer,
         sdk(behind(balancer), count=20, channels=[CHAT]) as clients,
-        server.api() as api,
+        shared_server.api() as api,
     ):
         await all_subscribed(clients)
         assert whole_at(await wide.admin("GET", "status"), "connections") == 20
         async with publishing(api, CHAT.name, per_second=50) as publisher:
-            balancer.endpoints = [server.client_port]
+            balancer.endpoints = [shared_server.client_port]
             await wide.admin("POST", "drain", {"connections_per_second": 40})
             await eventually(wide.state, lambda s: s == "drained", what="drained", within=15)
             await all_subscribed(clients)
