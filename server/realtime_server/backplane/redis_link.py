@@ -151,7 +151,12 @@ class Link:
         self._outgoing.clear()
 
     async def close(self) -> None:
-        """End it; idempotent. The connection is closed even when this is cancelled."""
+        """End it; idempotent. The connection is closed even when this is cancelled.
+
+        A link that works is closed when this returns: TLS ends with an answer of the other end. One that is broken may
+        get none, and nobody waits for it.
+        """
+        worked = self.usable
         self.break_up("closed")
         for task in self._tasks:
             task.cancel()
@@ -159,7 +164,7 @@ class Link:
             await asyncio.gather(*self._tasks, return_exceptions=True)
         finally:
             with contextlib.suppress(RedisError, OSError):
-                await self._wire.disconnect(nowait=True)
+                await self._wire.disconnect(nowait=not worked)
 
     async def call(self, *words: Word, replies: int = 1) -> Reply:
         """Send a command and return its (last) reply.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -68,6 +69,27 @@ async def test_a_certificate_of_an_own_authority(
     url_file = tmp_path / "url"
     url_file.write_text(encrypted.url.replace("redis://", "rediss://").replace(f":{encrypted.port}/", f":{tls_port}/"))
     assert await publish_once(settings.Redis(url_file=url_file, ca_file=authority)) == 2
+
+
+def open_sockets() -> set[str]:
+    """Of this process."""
+    targets = set()
+    for descriptor in Path("/proc/self/fd").iterdir():
+        with contextlib.suppress(FileNotFoundError):
+            targets.add(str(descriptor.readlink()))
+    return {target for target in targets if target.startswith("socket:")}
+
+
+async def test_a_broker_that_has_stopped_leaves_no_connection(
+    encrypted: RedisProcess, certificates: Path, tls_port: int, tmp_path: Path
+) -> None:
+    """TLS is ended by both sides: it waits for the other one's farewell."""
+    before = open_sockets()
+    place = redis_settings(encrypted, tmp_path)
+    await publish_once(
+        place.model_copy(update={"address": f"127.0.0.1:{tls_port}", "ca_file": certificates / "ca.crt"})
+    )
+    assert open_sockets() <= before
 
 
 async def test_a_certificate_of_somebody_else_is_refused(
