@@ -147,3 +147,11 @@ def largest_rate(times: Iterable[float], window: float = 1.0) -> float:
     ordered = sorted(times)
     most = max((index + 1 - bisect_left(ordered, at - window, hi=index) for index, at in enumerate(ordered)), default=0)
     return most / window
+
+
+def most_ahead(times: Iterable[float], begin: float, rate: float) -> float:
+    """Return how many of the times (seconds) there were at most, at any of them, beyond `rate` a second since `begin`.
+
+    Whoever notes things late, because the machine is busy, makes this smaller and never larger.
+    """
+    return max((number - rate * (at - begin) for number, at in enumerate(sorted(times), start=1)), default=0.0)

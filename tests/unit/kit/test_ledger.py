@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tests.kit.ledger import Delivered, Published, balance, largest_rate
+from tests.kit.ledger import Delivered, Published, balance, largest_rate, most_ahead
 
 PUBLISHED = [Published("chat:1", number, number, "epoch") for number in range(1, 6)]
 ALL = [Delivered("chat:1", number, number) for number in range(1, 6)]
@@ -96,3 +96,15 @@ def test_the_largest_rate_is_that_of_the_busiest_second() -> None:
 def test_the_largest_rate_of_a_shorter_window_is_per_second_too() -> None:
     """Two within half a second are four per second."""
     assert largest_rate([0.0, 0.4, 5.0], window=0.5) == 4.0
+
+
+def test_who_keeps_to_a_rate_is_never_ahead() -> None:
+    """However late it is noted."""
+    assert most_ahead([10.5, 11.0, 11.5], begin=10.0, rate=2.0) == 0.0
+    assert most_ahead([11.5, 11.5, 11.5], begin=10.0, rate=2.0) == 0.0
+    assert most_ahead([], begin=10.0, rate=2.0) == 0.0
+
+
+def test_who_is_too_fast_is_ahead() -> None:
+    """By as many as were too early."""
+    assert most_ahead([10.5, 10.5, 11.0, 11.0], begin=10.0, rate=2.0) == 2.0
