@@ -55,9 +55,9 @@ def test_the_wheel_has_two_packages_and_nothing_else(installed: Path) -> None:
     for package in names:
         assert (installed / package / "py.typed").is_file()
     source = {
-        str(file.relative_to(root))
-        for root in (REPOSITORY / "operator", REPOSITORY / "server")
-        for file in root.rglob("*")
+        str(file.relative_to(REPOSITORY / root))
+        for root, package in (("operator", "realtime_operator"), ("server", "realtime_server"))
+        for file in (REPOSITORY / root / package).rglob("*")
         if file.is_file() and "__pycache__" not in file.parts
     }
     shipped = {str(file.relative_to(installed)) for file in installed.rglob("*") if file.is_file()}
