@@ -9,6 +9,7 @@ import os
 import shlex
 import subprocess
 import sysconfig
+import tempfile
 from pathlib import Path
 from typing import Any
 
@@ -29,14 +30,15 @@ class NativeBuildHook(BuildHookInterface[Any]):
         wanted = os.environ.get("REALTIME_NATIVE", "")
         root = Path(self.root)
         target = root / f"{MODULE}{sysconfig.get_config_var('EXT_SUFFIX')}"
-        target.unlink(missing_ok=True)
         if wanted == "0":
+            target.unlink(missing_ok=True)
             return
         try:
             compile_module(root, target)
         except (OSError, subprocess.SubprocessError) as error:
             if wanted == "1":
                 raise
+            target.unlink(missing_ok=True)
             self.app.display_warning(f"without the accelerator, which could not be compiled: {error}")
             return
         build_data["artifacts"].append(str(target.relative_to(root)))
@@ -45,9 +47,15 @@ class NativeBuildHook(BuildHookInterface[Any]):
 
 
 def compile_module(root: Path, target: Path) -> None:
-    """Compile and link all sources at once; raises OSError or SubprocessError."""
+    """Compile and link all sources at once; raises OSError or SubprocessError.
+
+    What is there is replaced in one step: other processes may be about to load it.
+    """
     compiler = shlex.split(os.environ.get("CC") or sysconfig.get_config_var("CC") or "cc")
     sources = sorted(str(source.relative_to(root)) for source in (root / SOURCES).glob("*.c"))
     includes = [f"-I{sysconfig.get_path('include')}", f"-I{sysconfig.get_path('platinclude')}"]
-    command = [*compiler, *FLAGS, *includes, "-o", str(target), *sources]
-    subprocess.run(command, cwd=root, check=True, timeout=COMPILE_SECONDS)  # noqa: S603 - the compiler that was named
+    with tempfile.TemporaryDirectory(dir=target.parent, prefix=".native-") as folder:
+        made = Path(folder, target.name)
+        command = [*compiler, *FLAGS, *includes, "-o", str(made), *sources]
+        subprocess.run(command, cwd=root, check=True, timeout=COMPILE_SECONDS)  # noqa: S603 - the compiler that was named
+        made.replace(target)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import shutil
 import subprocess
 import sys
 import zipfile
@@ -62,3 +64,19 @@ def test_the_wheel_has_two_packages_and_nothing_else(installed: Path) -> None:
     }
     shipped = {str(file.relative_to(installed)) for file in installed.rglob("*") if file.is_file()}
     assert source <= shipped
+    assert any(name.startswith("realtime_server/_native.") for name in shipped), "there is a compiler here"
+
+
+def test_without_a_compiler_the_wheel_is_for_every_platform(tmp_path: Path) -> None:
+    """Pure Python, with the twins of what would be in C."""
+    copy = tmp_path / "checkout"
+    shutil.copytree(REPOSITORY, copy, ignore=shutil.ignore_patterns(".*", "node_modules", "_native.*", "dist", "docs"))
+    build = [sys.executable, "-P", "-m", "hatchling", "build", "--target", "wheel", "--directory", str(tmp_path)]
+    environment = {**os.environ, "CC": "/nowhere/cc"}
+    made = subprocess.run(build, cwd=copy, env=environment, capture_output=True, text=True, timeout=60)
+    assert made.returncode == 0, made.stderr
+    assert "without the accelerator" in made.stdout + made.stderr
+    (wheel,) = tmp_path.glob("*.whl")
+    assert wheel.name.endswith("-py3-none-any.whl")
+    required = subprocess.run(build, cwd=copy, env={**environment, "REALTIME_NATIVE": "1"}, capture_output=True)
+    assert required.returncode != 0

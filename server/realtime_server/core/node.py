@@ -120,6 +120,7 @@ class Node:
         self.last_accept: float | None = None
         self.broker = broker
         self.backend = backend or NoBackend()
+        self.has_backend = backend is not None
         self.immediate = backend is None and broker.immediate
         """Whether commands are done at once: neither the backplane nor the backend lets them wait."""
         self._verifier = verifier

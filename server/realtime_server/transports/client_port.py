@@ -90,7 +90,9 @@ class ClientPort:
             self._loop,
             keeps=keeps,
         )
-        self._reception = Reception(self.sockets, self.http, settings.proxies, settings.visible_headers)
+        self._reception = Reception(
+            self.sockets, self.http, settings.proxies, settings.visible_headers, describes=node.has_backend
+        )
         self._websockets = WebSocketSettings(
             max_connections=settings.max_connections,
             message_bytes=settings.message_bytes,

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import re
 from collections.abc import Callable
+from functools import lru_cache
 
 from realtime_server.core.hooks import TransportInfo
 from realtime_server.transports.addresses import peer_of
@@ -27,11 +28,15 @@ class Reception:
         http: HttpServer,
         proxies: TrustedProxies = NO_PROXIES,
         visible_headers: tuple[str, ...] = (),
+        *,
+        describes: bool = True,
     ) -> None:
         self.sockets = sockets
         self._http = http
         self._proxies = proxies
         self._visible_headers = visible_headers
+        self._describes = describes
+        """Whether anybody is told how clients are connected; finding out takes a system call for each."""
 
     def wants_http(self, data: bytes) -> bool | None:
         """Whether a request is for one of the endpoints of HTTP, by all that came of it; None: not known yet.
@@ -65,5 +70,12 @@ class Reception:
         values: Callable[[str], list[str]],
     ) -> TransportInfo:
         """How a client is connected; `values` gives the lines of a header, `peer` is "" for that of the socket."""
+        if not self._describes:
+            return _undescribed(name, encoding)
         remote = self._proxies.client_of(peer or peer_of(transport), values(self._proxies.header))
         return TransportInfo(name, encoding, remote, visible(self._visible_headers, values))
+
+
+@lru_cache
+def _undescribed(name: str, encoding: str) -> TransportInfo:
+    return TransportInfo(name, encoding)

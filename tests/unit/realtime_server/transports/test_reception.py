@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import asyncio
 from typing import cast
 
 import pytest
 
+from realtime_server.core.hooks import TransportInfo
 from realtime_server.transports.http_server import HEAD_BYTES, HttpServer
 from realtime_server.transports.reception import Reception
 from realtime_server.transports.sockets import Sockets
@@ -59,3 +61,15 @@ def test_byte_by_byte_it_comes_out_the_same() -> None:
     request = b"POST /emulation" + END
     verdicts = [RECEPTION.wants_http(request[:size]) for size in range(len(request) + 1)]
     assert verdicts == [None] * len(request) + [True]
+
+
+def test_what_nobody_is_told_is_not_found_out() -> None:
+    """Without a backend the socket is not asked for its address."""
+
+    def never(_name: str) -> list[str]:
+        raise AssertionError
+
+    reception = Reception(Sockets(1), cast("HttpServer", Paths()), describes=False)
+    told = reception.describe(asyncio.Transport(), "", "websocket", "json", never)
+    assert told == TransportInfo("websocket", "json")
+    assert told is reception.describe(asyncio.Transport(), "", "websocket", "json", never)
