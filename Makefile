@@ -32,7 +32,7 @@ check: $(STAMP) ## Lint, types, layers, generated files
 
 test: setup check ## Checks, unit, golden, contract and component tests, and all scenarios on this machine
 	$(RUN) -m pytest -n 3 --dist loadfile tests/unit tests/golden
-	$(RUN) -m pytest -n 2 --dist loadfile tests/contract tests/component tests/scenarios --ignore tests/component/server
+	$(RUN) -m pytest -n 3 --dist loadfile tests/contract tests/component tests/scenarios --ignore tests/component/server
 	$(RUN) -m pytest tests/component/server
 
 crds: $(STAMP) ## Generate crds/ from the models, and copy them into the chart
