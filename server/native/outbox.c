@@ -281,19 +281,6 @@ static PyObject *Outbox_flush(Outbox *self, PyObject *Py_UNUSED(ignored))
     Py_RETURN_NONE;
 }
 
-static PyObject *Outbox_cork(Outbox *self, PyObject *Py_UNUSED(ignored))
-{
-    self->due = self->due || !self->behind;
-    Py_RETURN_NONE;
-}
-
-static PyObject *Outbox_uncork(Outbox *self, PyObject *Py_UNUSED(ignored))
-{
-    if (!self->behind && flush(self) < 0)
-        return NULL;
-    Py_RETURN_NONE;
-}
-
 static PyObject *Outbox_on_overflow(PyObject *Py_UNUSED(self), PyObject *Py_UNUSED(ignored))
 {
     PyErr_SetNone(PyExc_NotImplementedError);
@@ -337,8 +324,6 @@ static PyMethodDef outbox_methods[] = {
     {"stop", (PyCFunction)Outbox_stop, METH_NOARGS, NULL},
     {"write", (PyCFunction)Outbox_write, METH_O, NULL},
     {"flush", (PyCFunction)Outbox_flush, METH_NOARGS, NULL},
-    {"cork", (PyCFunction)Outbox_cork, METH_NOARGS, NULL},
-    {"uncork", (PyCFunction)Outbox_uncork, METH_NOARGS, NULL},
     {"on_overflow", Outbox_on_overflow, METH_NOARGS, NULL},
     {NULL},
 };

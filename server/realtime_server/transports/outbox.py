@@ -124,18 +124,6 @@ class Outbox:
             self._due = True
             flusher.schedule(self)
 
-    def cork(self) -> None:
-        """Let what is written wait for `uncork`, in this turn of the loop, instead of the next one.
-
-        What one message of a client is answered with goes out at once: a turn of the loop costs as much as the answer.
-        """
-        self._due = self._due or not self._behind
-
-    def uncork(self) -> None:
-        """Send what waits now, unless the next turn of the loop is to."""
-        if not self._behind:
-            self.flush()
-
     def flush(self) -> None:
         """Send what waits now."""
         self._due = False

@@ -206,17 +206,11 @@ class WebSocketConnection(Outbox, asyncio.Protocol):
         parser, session = self._parser, self._session
         if parser is None or session is None:
             return
-        self.cork()
-        try:
-            now = self._node.clock()
-            for opcode, payload in parser.take(data):
-                self._take_message(session, opcode, payload, now)
-            if parser.has_rest:
-                self._read_rest(parser, session, now)
-        finally:
-            self.uncork()
-
-    def _read_rest(self, parser: FrameParser, session: Session, now: float) -> None:
+        now = self._node.clock()
+        for opcode, payload in parser.take(data):
+            self._take_message(session, opcode, payload, now)
+        if not parser.has_rest:
+            return
         try:
             for opcode, payload in parser.take_rest():
                 if opcode == Opcode.CLOSE:

@@ -196,53 +196,6 @@ def test_what_is_written_before_the_beginning_waits(case: Case) -> None:
         assert far.recv(10) == b"a"
 
 
-def test_what_is_written_while_corked_goes_out_at_the_end(case: Case) -> None:
-    """In one system call, and without a turn of the loop."""
-    one, far = case.connected()
-    one.write(b"a")
-    case.turn()
-    assert far.recv(10) == b"a"
-    one.cork()
-    one.write(b"b")
-    one.write(b"c")
-    with pytest.raises(BlockingIOError):
-        far.recv(10)
-    one.uncork()
-    assert far.recv(10) == b"bc"
-    assert case.scheduled == 0
-    one.write(b"d")
-    case.turn()
-    assert far.recv(10) == b"d"
-
-
-def test_corked_it_still_sends_what_others_wrote_before(case: Case) -> None:
-    """In order."""
-    one, far = case.connected()
-    one.write(b"a")
-    one.cork()
-    one.write(b"b")
-    one.uncork()
-    assert far.recv(10) == b"ab"
-    case.turn()
-    with pytest.raises(BlockingIOError):
-        far.recv(10)
-
-
-def test_a_client_that_does_not_read_is_bounded_while_corked(small: Case) -> None:
-    """What the transport has not sent counts, however many messages it sends."""
-    one, _ = small.connected()
-    small.transport.unsent = 5
-    one.write(b"a")
-    small.turn()
-    for _ in range(2):
-        small.transport.unsent += 3
-        one.cork()
-        one.write(b"bcd")
-        one.uncork()
-        small.turn()
-    assert small.overflows == 1
-
-
 def test_after_the_stop_nothing_is_sent(case: Case) -> None:
     """What waited is dropped, what is written is ignored; twice is once."""
     one, far = case.connected()
