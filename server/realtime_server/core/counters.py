@@ -45,10 +45,6 @@ class Counters:
         self.accept_cost_total = 0.0
         self.delivery = LatencyHistogram(DELIVERY_BUCKETS)
 
-    def observe_delivery(self, seconds: float) -> None:
-        """Count one publication's way through this server."""
-        self.delivery.observe(seconds)
-
     def measures_next_accept(self) -> bool:
         """Whether to measure what the next connection costs: reading the clock of CPU time costs much itself.
 

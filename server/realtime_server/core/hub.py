@@ -69,7 +69,7 @@ class Hub:
 
     def require(self, channel: str) -> ChannelOptions:
         """The options of a channel; raises CommandError UNKNOWN_CHANNEL."""
-        options = self.options_of(channel)
+        options = self._namespaces.of(channel)
         if options is None:
             if is_too_long(channel):
                 self._counters.limits[Limit.CHANNEL_BYTES] += 1
@@ -299,7 +299,7 @@ class Hub:
             version_epoch=version_epoch,
         )
         self._counters.publications += 1
-        self._counters.observe_delivery(self._clock() - began)
+        self._counters.delivery.observe(self._clock() - began)
         return position
 
     async def presence(self, channel: str) -> Mapping[str, ClientInfo]:

@@ -33,19 +33,13 @@ async def publish(session: Session, request: PublishRequest) -> EmptyResult:
     claims, subscribed = session.claims, subscription is not None
     if claims is None or not may_publish(claims, request.channel, options, subscribed=subscribed):
         raise CommandError(codes.PERMISSION_DENIED)
-    changed = await _asked(session, request.channel, data)
-    data, skip_history = changed.data or data, changed.skip_history
+    skip_history = False
+    if session.node.backend.asks(Hook.PUBLISH, request.channel):
+        changed = await session.node.backend.publish(session.caller(), request.channel, data) or AS_IT_IS
+        data, skip_history = changed.data or data, changed.skip_history
     if len(data) > session.node.limits.reply_bytes:
         raise CommandError(codes.LIMIT_EXCEEDED)  # it would disconnect every subscriber
     info = session.client_info(subscription.info if subscription is not None else None)
     content = binary_content_of(data, info=info) if session.wire.binary else content_of(data, info=info)
     await hub.publish(request.channel, content, skip_history=skip_history)
     return EmptyResult("publish")
-
-
-async def _asked(session: Session, channel: str, data: bytes) -> Published:
-    """What the backend makes of a publication."""
-    backend = session.node.backend
-    if not backend.asks(Hook.PUBLISH, channel):
-        return AS_IT_IS
-    return await backend.publish(session.caller(), channel, data) or AS_IT_IS

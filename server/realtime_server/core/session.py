@@ -156,6 +156,9 @@ class Session:
         if first.connect is not None and self.claims is None and not self.node.admits(commands):
             self.fail(first.id, codes.TOO_MANY_REQUESTS)
             return
+        if len(commands) == 1:
+            self._take(first, len(message))
+            return
         size = len(message) // len(commands)
         for command in commands:
             self._take(command, size)

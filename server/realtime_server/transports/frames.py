@@ -38,7 +38,7 @@ def frame(first: int, payload: bytes) -> bytes:
     """One unmasked frame; `first` is its first byte: FIN, the reserved bits and the opcode."""
     length = len(payload)
     if length < 126:
-        return bytes((first, length)) + payload
+        return b"%c%c%b" % (first, length, payload)
     if length < 65536:
         return bytes((first, 126)) + length.to_bytes(2, "big") + payload
     return bytes((first, 127)) + length.to_bytes(8, "big") + payload

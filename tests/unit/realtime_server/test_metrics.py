@@ -53,8 +53,8 @@ async def test_the_time_of_a_publication_is_a_histogram() -> None:
     """Buckets are cumulative and end with infinity."""
     node = make_node()
     await ServerApi(node).publish("open:a", Message(b"1"))
-    node.counters.observe_delivery(0.003)
-    node.counters.observe_delivery(60)
+    node.counters.delivery.observe(0.003)
+    node.counters.delivery.observe(60)
     found = samples(node)
     assert found["delivery_seconds_bucket", (("le", "0.0025"), *WORKER)] == 1
     assert found["delivery_seconds_bucket", (("le", "0.005"), *WORKER)] == 2

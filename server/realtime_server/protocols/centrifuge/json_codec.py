@@ -60,6 +60,8 @@ def decode_commands(message: bytes) -> tuple[Command, ...] | None:
 
 def encode_reply(command: int, result: Result) -> bytes:
     """The answer to a command."""
+    if isinstance(result, EmptyResult):  # to each publication
+        return b'{"id":%d,"%b":{}}' % (command, result.method.encode())
     name, body = encode_result(result)
     return b'{"id":%d,"%b":%b}' % (command, name, body)
 
