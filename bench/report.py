@@ -91,7 +91,8 @@ def _goals(run: Run) -> str:
     for one in verdicts(run):
         verdict = {True: "reached", False: "**not reached**", None: "-"}[None if run.quick else one.met]
         rows.append([one.scenario, one.goal, one.reached, verdict])
-    return "## Goals\n\n" + table(["", "goal", "reached", "verdict"], rows)
+    why = "[Where the time goes](profile.md) says why, where a goal was not reached."
+    return f"## Goals\n\n{table(['', 'goal', 'reached', 'verdict'], rows)}\n\n{why}"
 
 
 def _section(scenario: ScenarioResults) -> str:
