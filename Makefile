@@ -5,8 +5,10 @@ PYTHON ?= python3
 VENV ?= .venv
 RUN := PYTHONPATH=$(CURDIR) $(VENV)/bin/python -P
 STAMP := $(VENV)/.installed
+# Tests that take minutes: CI runs them after the everyday part.
+THOROUGH := tests/component/faults tests/contract/backplane/test_redis_failover.py tests/component/sdk/test_moving.py
 
-.PHONY: help setup demo demo-kubernetes check test e2e bench crds docs lock proto cluster-up cluster-down kubectl wheels images clean
+.PHONY: help setup demo demo-kubernetes check test test-thorough e2e bench crds docs lock proto cluster-up cluster-down kubectl wheels images clean
 
 help: ## List the verbs
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / {printf "  %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -32,8 +34,11 @@ check: $(STAMP) ## Lint, types, layers, generated files
 
 test: setup check ## Checks, unit, golden, contract and component tests, and all scenarios on this machine
 	$(RUN) -m pytest -n 3 --dist loadfile tests/unit tests/golden
-	$(RUN) -m pytest -n 3 --dist loadfile tests/contract tests/component tests/scenarios --ignore tests/component/server
+	$(RUN) -m pytest -n 5 --dist loadfile tests/contract tests/component tests/scenarios $(THOROUGH:%=--ignore=%) --ignore tests/component/server
 	$(RUN) -m pytest tests/component/server
+
+test-thorough: setup ## What takes long: faults of Redis on real processes, and moving the clients of every SDK
+	$(RUN) -m pytest -n 4 --dist loadfile $(THOROUGH)
 
 crds: $(STAMP) ## Generate crds/ from the models, and copy them into the chart
 	$(RUN) -m realtime_operator.api.crdgen crds helm/realtime-operator/files/crds
