@@ -353,6 +353,8 @@ static PyTypeObject OutboxType = {
 static PyObject *Flusher_flush(Flusher *self, PyObject *Py_UNUSED(ignored))
 {
     PyObject *due = self->due;
+    if (due == NULL)
+        Py_RETURN_NONE; /* Flusher.__init__ was not called */
     self->due = PyList_New(0);
     if (self->due == NULL) {
         self->due = due;
