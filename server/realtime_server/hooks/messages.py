@@ -183,6 +183,7 @@ def _caller(caller: Caller) -> dict[str, object]:
         "transport": transport.name,
         "protocol": transport.encoding,
         "encoding": "binary" if binary else "json",
+        "remote_address": transport.remote,
     }
 
 

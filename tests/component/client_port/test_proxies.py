@@ -1,0 +1,93 @@
+"""Whose address the backend is told: the socket's, or what a trusted proxy says by a header or the PROXY protocol."""
+
+from __future__ import annotations
+
+import socket
+import struct
+from collections.abc import Mapping
+
+import pytest
+
+from realtime_operator.api.base import JsonObject, JsonValue
+from tests.kit.http_backend import HttpBackend
+from tests.kit.raw_client import TEXT, UPGRADE, RawStream, frame, raw_stream, request
+from tests.kit.server_process import ServerProcess
+
+CLIENT = "203.0.113.9"
+LOOPBACK = "127.0.0.0/8"
+SIGNATURE = b"\r\n\r\n\x00\r\nQUIT\n"
+VERSION_1 = f"PROXY TCP4 {CLIENT} 198.51.100.1 40000 443\r\n".encode()
+VERSION_2 = (
+    SIGNATURE
+    + struct.pack("!BBH", 0x21, 0x11, 12)
+    + socket.inet_aton(CLIENT)
+    + socket.inet_aton("198.51.100.1")
+    + struct.pack("!HH", 40000, 443)
+)
+
+
+class ProxiedServer(ServerProcess):
+    """Lets in whom the backend lets in; `listen` is added to where it listens."""
+
+    def __init__(self, backend: HttpBackend, **listen: JsonValue) -> None:
+        hooks: JsonObject = {"connect": {"url": backend.url("connect")}}
+        super().__init__("proxied", None, hooks=hooks)
+        ports = {"client_port": self.client_port, "api_port": self.api_port, "admin_port": self.admin_port}
+        self._changes["listen"] = {"host": "127.0.0.1", **ports, **listen}
+
+
+def backend() -> HttpBackend:
+    """One that lets everybody in."""
+    return HttpBackend({"connect": lambda _: {"result": {"user": "alice"}}})
+
+
+async def let_in(stream: RawStream, headers: Mapping[str, str] | None = None) -> None:
+    """Shake hands and connect."""
+    await stream.send(request(headers={**UPGRADE, **(headers or {})}))
+    status, _ = await stream.response()
+    assert status == 101
+    await stream.send(frame(TEXT, b'{"id":1,"connect":{}}'))
+    _, reply = await stream.frame()
+    assert b'"connect":' in reply
+
+
+@pytest.mark.parametrize(
+    ("trusted", "told"),
+    [([LOOPBACK], CLIENT), (["10.0.0.0/8"], "127.0.0.1"), ([], "127.0.0.1")],
+    ids=["trusted", "another proxy", "none"],
+)
+async def test_a_forwarded_address_is_believed_from_trusted_proxies(trusted: list[str], told: str) -> None:
+    """Everybody else could say anything."""
+    async with (
+        backend() as asked,
+        ProxiedServer(asked, trusted_proxies=[*trusted]) as server,
+        raw_stream(server.client_port) as stream,
+    ):
+        await let_in(stream, {"X-Forwarded-For": CLIENT})
+        assert [body["remote_address"] for body in asked.bodies("connect")] == [told]
+
+
+@pytest.mark.parametrize("header", [VERSION_1, VERSION_2], ids=["version 1", "version 2"])
+async def test_the_proxy_protocol_says_whose_connection_it_is(header: bytes) -> None:
+    """Before the first byte of HTTP; a header of HTTP is not looked at then."""
+    async with (
+        backend() as asked,
+        ProxiedServer(asked, proxy_protocol=True, trusted_proxies=[LOOPBACK]) as server,
+        raw_stream(server.client_port) as stream,
+    ):
+        await stream.send(header)
+        await let_in(stream)
+        assert [body["remote_address"] for body in asked.bodies("connect")] == [CLIENT]
+
+
+async def test_a_trusted_proxy_that_does_not_speak_it_is_cut_off() -> None:
+    """Whose connection it is would be a guess."""
+    async with (
+        backend() as asked,
+        ProxiedServer(asked, proxy_protocol=True, trusted_proxies=[LOOPBACK]) as server,
+        raw_stream(server.client_port) as stream,
+    ):
+        await stream.send(request())
+        await stream.ended()
+        assert asked.requests == []
+        assert 'reason="proxy_protocol"' in await server.metrics()

@@ -1,0 +1,97 @@
+"""A server that takes TLS itself, and whose certificate is replaced while clients are connected."""
+
+from __future__ import annotations
+
+import ssl
+from pathlib import Path
+
+from cryptography import x509
+from websockets.asyncio.client import ClientConnection, connect
+
+from realtime_operator.api.base import JsonObject
+from tests.kit.certificates import Mount
+from tests.kit.deadline import eventually
+from tests.kit.raw_client import RawClient
+from tests.kit.server_process import TOKEN_SECRET, ServerProcess
+from tests.kit.tokens import connection_token
+
+TOKEN = connection_token(TOKEN_SECRET, "user-0")
+CHANNEL = "open:tls"
+LARGE = 300_000
+
+
+class TlsServer(ServerProcess):
+    """Clients connect by wss://."""
+
+    def __init__(self, mount: Mount) -> None:
+        super().__init__("tls", None, limits={"message_bytes": LARGE * 2})
+        listen: JsonObject = {
+            "host": "127.0.0.1",
+            "client_port": self.client_port,
+            "api_port": self.api_port,
+            "admin_port": self.admin_port,
+            "tls": {"certificate_file": str(mount.certificate), "key_file": str(mount.key)},
+        }
+        self._changes["listen"] = listen
+
+    @property
+    def url(self) -> str:
+        """Where clients connect."""
+        return super().url.replace("ws://", "wss://")
+
+
+def opened(server: TlsServer, mount: Mount) -> connect:
+    """A WebSocket of a client that trusts the authority."""
+    return connect(server.url, ssl=mount.client(), proxy=None, ping_interval=None, max_size=None)
+
+
+def shown(client: ClientConnection) -> int:
+    """The number of the certificate that a client was shown."""
+    tls = client.transport.get_extra_info("ssl_object")
+    assert isinstance(tls, ssl.SSLObject)
+    certificate = tls.getpeercert(binary_form=True)
+    assert certificate is not None
+    return x509.load_der_x509_certificate(certificate).serial_number
+
+
+async def test_publications_arrive_over_tls_in_order(tmp_path: Path) -> None:
+    """Small ones and those that no socket takes at once."""
+    mount = Mount(tmp_path / "tls")
+    mount.issue()
+    async with TlsServer(mount) as server, opened(server, mount) as connection:
+        client = RawClient(connection)
+        await client.connect(TOKEN)
+        await client.subscribe(CHANNEL)
+        sent = ["a", "b" * LARGE, "c", "d" * LARGE, "e"]
+        async with server.api() as api:
+            for data in sent:
+                await api.call("publish", channel=CHANNEL, data=data)
+        assert [await client.publication() for _ in sent] == sent
+
+
+async def test_a_new_certificate_is_for_new_connections(tmp_path: Path) -> None:
+    """Read within seconds; nobody who is connected notices, and a broken one changes nothing."""
+    mount = Mount(tmp_path / "tls")
+    first = mount.issue()
+    async with TlsServer(mount) as server, opened(server, mount) as connection:
+        assert shown(connection) == first
+        client = RawClient(connection)
+        await client.connect(TOKEN)
+        await client.subscribe(CHANNEL)
+        second = mount.issue(days=3)
+
+        async def newest() -> int:
+            async with opened(server, mount) as other:
+                return shown(other)
+
+        await eventually(newest, lambda number: number == second, what="the new certificate", within=15, every=0.5)
+        mount.put(b"broken", b"broken")
+
+        async def log() -> str:
+            return server.log.read_text()
+
+        await eventually(log, lambda text: "cannot be used" in text, what="word of it in the log", within=15, every=0.5)
+        assert await newest() == second
+        async with server.api() as api:
+            await api.call("publish", channel=CHANNEL, data="still here")
+        assert await client.publication() == "still here"
