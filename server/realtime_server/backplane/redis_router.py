@@ -12,7 +12,7 @@ from redis.exceptions import AskError, ClusterDownError, ResponseError, TryAgain
 
 from realtime_server.backplane.redis_cluster import ClusterMap, NodeTarget
 from realtime_server.backplane.redis_keys import Keys
-from realtime_server.backplane.redis_link import Link, Timing
+from realtime_server.backplane.redis_link import Timing
 from realtime_server.backplane.redis_partition import Partition, PubSub
 from realtime_server.backplane.redis_reply import Reply, Word
 from realtime_server.backplane.redis_scripts import Script
@@ -154,10 +154,6 @@ class Router:
             del partition.wanted[name]
             with contextlib.suppress(BackplaneError):
                 self._owner(partition).messages.link.forget(self.pubsub.unsubscribe, name)
-
-    def link_for(self, partition: Partition) -> Link:
-        """The link for commands to where the partition is; raises BackplaneError while there is none."""
-        return self._owner(partition).commands.link
 
     def note_gap(self, partition: Partition, message: bytes) -> None:
         """Something was said in the partition's channel for gaps."""

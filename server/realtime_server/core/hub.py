@@ -63,10 +63,6 @@ class Hub:
         self._watch = watch
         self._resyncs = Resync(tasks, self._resync)
 
-    def options_of(self, channel: str) -> ChannelOptions | None:
-        """The options of a channel; None for one that cannot exist."""
-        return self._namespaces.of(channel)
-
     def require(self, channel: str) -> ChannelOptions:
         """The options of a channel; raises CommandError UNKNOWN_CHANNEL."""
         options = self._namespaces.of(channel)

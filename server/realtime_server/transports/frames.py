@@ -180,12 +180,6 @@ class FrameParser:
         """What was received and not taken; None for nothing, which is what most connections keep."""
         self._partial: PartialMessage | None = None
 
-    def feed(self, data: bytes) -> Iterator[tuple[int, bytes]]:
-        """Yield what is complete: opcode and payload of whole messages (text, binary) and of control frames."""
-        yield from self.take(data)
-        if self.has_rest:
-            yield from self.take_rest()
-
     def take(self, data: bytes) -> list[tuple[int, bytes]]:
         """The whole messages of the common case with which all that was received begins; then ask `has_rest`."""
         rest = self._rest

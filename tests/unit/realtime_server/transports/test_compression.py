@@ -20,6 +20,7 @@ from websockets.uri import parse_uri
 
 from realtime_server.transports.compression import WINDOW_BITS, Deflater, Negotiation, deflate, inflate
 from realtime_server.transports.frames import BINARY, RSV1, TEXT, FrameError, FrameParser, frame_binary, frame_text
+from tests.unit.realtime_server.transports.frame_pieces import parsed
 
 LIMIT = 70_000
 REPETITIVE = b'{"price":1,"volume":2}' * 100
@@ -62,7 +63,7 @@ def _masked(frame: Frame) -> bytes:
 def parse(pieces: Iterable[bytes], *, negotiated: bool = True, limit: int = LIMIT) -> list[tuple[int, bytes]]:
     """What the parser makes of the pieces."""
     parser = FrameParser(limit, inflate if negotiated else None)
-    return [event for piece in pieces for event in parser.feed(piece)]
+    return list(parsed(parser, pieces))
 
 
 def read_by_library(data: bytes) -> Frame:
