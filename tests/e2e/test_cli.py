@@ -136,8 +136,11 @@ async def test_a_person_scales_pauses_restarts_and_drains_and_nothing_is_lost(sc
         await cluster.wait_ready()
         leaving = name_of((await cluster.available())[0])
         await asked(scenario, "drain", leaving)
+        await cluster.wait(
+            lambda o: all(text_at(one, "name") != leaving for one in objects_at(o, "status", "servers")),
+            what="a status without the server, whose pod is gone",
+        )
         ready = await cluster.wait_ready()
-        assert leaving not in {text_at(server, "name") for server in objects_at(ready, "status", "servers")}
         before = text_at(ready, "status", "currentRevision")
         await asked(scenario, "rollout", "restart")
         await cluster.wait(lambda o: text_at(o, "status", "targetRevision") != before, what="a new revision")
