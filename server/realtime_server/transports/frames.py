@@ -140,7 +140,7 @@ def split(data: bytes | bytearray, limit: int) -> tuple[list[tuple[int, bytes]],
     """The messages (opcode, payload) that `data` begins with, and how many bytes they take.
 
     Only whole ones of the common case, up to `limit` bytes; what ends at the first other frame, be it incomplete or
-    wrong, is for the careful path. Never raises. The twin of `_native/frames.c`.
+    wrong, is for the careful path. Never raises. The twin of `server/native/frames.c`.
     """
     messages: list[tuple[int, bytes]] = []
     start = 0

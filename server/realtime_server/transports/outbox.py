@@ -1,7 +1,7 @@
 """What waits to be written to connections: joined for one turn of the event loop, then one system call for each.
 
 The kernel is asked directly, past the event loop's transport, which takes over only what the kernel does not: for a
-fan-out the transport costs more than everything else in the process. This is the twin of `_native/outbox.c`.
+fan-out the transport costs more than everything else in the process. This is the twin of `server/native/outbox.c`.
 """
 
 from __future__ import annotations

@@ -83,6 +83,16 @@ class Fleet:
         await self.clients.record.wait(lambda _: arrived(), what=f"all at {page}", within=BACK_SECONDS)
         return truth_of(self.clients.record.events, self.publisher.published)
 
+    async def goes_on_without_a_loss(self) -> None:
+        """All is well again: clients that are moved recover everything, nobody was lied to, and no call took long."""
+        await self.wait_health(healthy=True, within=BACK_SECONDS)
+        self.move_clients()
+        await self.publisher.confirm_more(50, within=BACK_SECONDS)
+        truth = await self.settle()
+        assert truth.lies == []
+        assert truth.told_of_a_loss == 0
+        assert self.api.longest < CALL_SECONDS
+
 
 async def _agree(server: ServerProcess, *, healthy: bool) -> None:
     """Everything that a server says of itself agrees, unless it changes meanwhile; it never has to be restarted."""

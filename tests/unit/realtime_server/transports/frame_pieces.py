@@ -1,8 +1,12 @@
-"""What a parser of frames makes of the pieces in which they come."""
+"""Frames in both directions: what a parser makes of their pieces, and what the library's client reads."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
+
+from websockets.extensions import Extension
+from websockets.frames import Frame
+from websockets.streams import StreamReader
 
 from realtime_server.transports.frames import FrameParser
 
@@ -13,3 +17,18 @@ def parsed(parser: FrameParser, pieces: Iterable[bytes]) -> Iterator[tuple[int, 
         yield from parser.take(piece)
         if parser.has_rest:
             yield from parser.take_rest()
+
+
+def read_by_library(data: bytes, extensions: Sequence[Extension] = ()) -> Frame:
+    """A server's frame, read by the library's client."""
+    reader = StreamReader()
+    reader.feed_data(data)
+    reader.feed_eof()
+    parser = Frame.parse(reader.read_exact, mask=False, max_size=None, extensions=extensions)
+    try:
+        next(parser)
+    except StopIteration as done:
+        found = done.value
+        assert isinstance(found, Frame)
+        return found
+    raise AssertionError("the frame is not whole")

@@ -15,12 +15,11 @@ from websockets.extensions.permessage_deflate import ClientPerMessageDeflateFact
 from websockets.frames import Frame, Opcode
 from websockets.http11 import Request
 from websockets.server import ServerProtocol
-from websockets.streams import StreamReader
 from websockets.uri import parse_uri
 
 from realtime_server.transports.compression import WINDOW_BITS, Deflater, Negotiation, deflate, inflate
 from realtime_server.transports.frames import BINARY, RSV1, TEXT, FrameError, FrameParser, frame_binary, frame_text
-from tests.unit.realtime_server.transports.frame_pieces import parsed
+from tests.unit.realtime_server.transports.frame_pieces import parsed, read_by_library
 
 LIMIT = 70_000
 REPETITIVE = b'{"price":1,"volume":2}' * 100
@@ -66,21 +65,6 @@ def parse(pieces: Iterable[bytes], *, negotiated: bool = True, limit: int = LIMI
     return list(parsed(parser, pieces))
 
 
-def read_by_library(data: bytes) -> Frame:
-    """A server's frame, read by the library's client with its extension."""
-    reader = StreamReader()
-    reader.feed_data(data)
-    reader.feed_eof()
-    parser = Frame.parse(reader.read_exact, mask=False, max_size=None, extensions=[extension()])
-    try:
-        next(parser)
-    except StopIteration as done:
-        found = done.value
-        assert isinstance(found, Frame)
-        return found
-    raise AssertionError("the frame is not whole")
-
-
 # frames out
 
 
@@ -89,7 +73,7 @@ def test_what_is_sent_is_read_by_the_library(message: bytes, threshold: int) -> 
     """Compressed or not, in all three forms of the length."""
     deflater = Deflater(threshold)
     for made, opcode in ((deflater.frame_text(message), Opcode.TEXT), (deflater.frame_binary(message), Opcode.BINARY)):
-        read = read_by_library(made)
+        read = read_by_library(made, [extension()])
         assert (read.opcode, bytes(read.data), read.fin) == (opcode, message, True)
 
 

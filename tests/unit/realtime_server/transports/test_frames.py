@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Generator, Iterable
+from collections.abc import Iterable
 from itertools import pairwise
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from websockets.frames import Frame, Opcode
-from websockets.streams import StreamReader
 
 from realtime_server.transports import accelerated, frames
 from realtime_server.transports.frames import (
@@ -23,7 +22,7 @@ from realtime_server.transports.frames import (
     frame_text,
     unmask,
 )
-from tests.unit.realtime_server.transports.frame_pieces import parsed
+from tests.unit.realtime_server.transports.frame_pieces import parsed, read_by_library
 
 LIMIT = 70_000
 MESSAGE = st.binary(max_size=300) | st.sampled_from([b"a" * size for size in (125, 126, 127, 65_535, 65_536)])
@@ -60,21 +59,6 @@ def outcome(pieces: list[bytes], split: Split) -> tuple[list[tuple[int, bytes]],
     except FrameError as error:
         return events, (error.code, error.reason)
     return events, None
-
-
-def read_by_library(data: bytes) -> Frame:
-    """A server's frame, read by the library's client."""
-    reader = StreamReader()
-    reader.feed_data(data)
-    reader.feed_eof()
-    parser: Generator[None, None, Frame] = Frame.parse(reader.read_exact, mask=False, max_size=None)
-    try:
-        next(parser)
-    except StopIteration as done:
-        frame = done.value
-        assert isinstance(frame, Frame)
-        return frame
-    raise AssertionError("the frame is not whole")
 
 
 @given(st.lists(MESSAGE, max_size=5), st.lists(st.integers(0), max_size=8))
