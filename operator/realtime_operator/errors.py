@@ -5,7 +5,8 @@ OperatorError
 ├── InputError             what a person gave cannot be used: a file, an argument; says what would be right
 ├── PlatformError          the platform did not do what it was asked for; the key is tried again
 │   ├── ForbiddenError     a permission is missing; says which
-│   ├── ConflictError      somebody else changed or owns the object
+│   ├── ConflictError      the object is there already, or somebody has changed it meanwhile
+│   ├── NameTakenError     an object of that name is there, and the cluster does not own it
 │   ├── NotFoundError      the object is not there
 │   ├── UnreachableError   no answer in time
 │   ├── StateFolderError   the folder of the local platform cannot be used
@@ -33,7 +34,11 @@ class ForbiddenError(PlatformError):
 
 
 class ConflictError(PlatformError):
-    """Somebody else changed or owns the object."""
+    """The object is there already, or somebody has changed it meanwhile."""
+
+
+class NameTakenError(PlatformError):
+    """An object of that name is there, and the cluster does not own it."""
 
 
 class NotFoundError(PlatformError):

@@ -30,6 +30,8 @@ APPLICATION = "realtime-cluster"
 MANAGED_BY = "realtime-operator"
 COMPONENT_SERVER = "server"
 COMPONENT_REDIS = "redis"
+COMPONENT_REDIS_TRIAL = "redis-trial"
+"""The pod in which a changed Redis is tried; no Service leads to it."""
 
 # annotations
 ANNOTATION_APPLIED = f"{GROUP}/applied"

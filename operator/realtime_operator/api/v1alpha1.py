@@ -106,6 +106,13 @@ class Rollout(Model):
     """Servers that may be missing from the wanted number: a number, or a percentage rounded down."""
     drain: DrainSpec = DrainSpec()
     """How connections are moved."""
+    progress_deadline: Duration = "10m"
+    """How long a change may take from one step to the next, beside the drain's timeout, before it counts as stuck."""
+
+    @property
+    def progress_deadline_seconds(self) -> int:
+        """`progress_deadline` in seconds."""
+        return duration.seconds(self.progress_deadline)
 
     @rule(
         "(self.maxSurge != 0 && self.maxSurge != '0%') || (self.maxUnavailable != 0 && self.maxUnavailable != '0%')",

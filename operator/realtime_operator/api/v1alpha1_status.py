@@ -26,7 +26,7 @@ class Condition(StatusModel):
     """Something that is true, false or unknown of the cluster, with the reason."""
 
     type: Annotated[str, Field(max_length=64)]
-    """`Accepted`, `Ready`, `Progressing`, `Degraded` or `BackplaneReady`."""
+    """`Accepted`, `Ready`, `Progressing`, `Degraded`, `BackplaneReady` or `CredentialsKept`."""
     status: Literal["True", "False", "Unknown"]
     """Whether it is true."""
     reason: Annotated[str, Field(max_length=128)] = ""
@@ -94,6 +94,52 @@ class ServerStatus(StatusModel):
     """Whether the pod is ready."""
     connections: int | None = None
     """Connections that it has. Absent: it could not be asked."""
+    unreachable_since: Timestamp | None = None
+    """Since when it has not answered, RFC 3339. Absent: it answers."""
+    last_connections: int | None = None
+    """Connections that it had when it answered last; only while it does not answer."""
+
+
+class HoldStatus(StatusModel):
+    """Why no connections are moved, though servers are to go."""
+
+    reason: Annotated[str, Field(max_length=128)]
+    """Why, in one word for machines."""
+    message: Annotated[str, Field(max_length=32768)] = ""
+    """Why, in a sentence for people."""
+    since: Timestamp | None = None
+    """When it began, RFC 3339."""
+    until: Timestamp | None = None
+    """When moves go on unless the reason is seen again, RFC 3339. In the past: they go on."""
+    count: int | None = None
+    """How often moved connections did not arrive in this rollout."""
+
+
+class ProgressStatus(StatusModel):
+    """How far the change is that is under way."""
+
+    step: Annotated[str, Field(max_length=256)] = ""
+    """What was reached last."""
+    at: Timestamp | None = None
+    """When it was reached, RFC 3339."""
+
+
+class CredentialsStatus(StatusModel):
+    """What is known of the generated credentials, without telling them."""
+
+    fingerprints: dict[str, str] | None = None
+    """The first characters of the SHA-256 of each generated credential."""
+    replaced: Annotated[tuple[str, ...], ATOMIC] | None = None
+    """Keys whose values were replaced last."""
+    replaced_at: Timestamp | None = None
+    """When they were, RFC 3339."""
+
+
+class RedisStatus(StatusModel):
+    """What is known of the managed Redis."""
+
+    podless_since: Timestamp | None = None
+    """Since when its StatefulSet has had no pod, RFC 3339."""
 
 
 class RevisionRecord(StatusModel):
@@ -121,7 +167,7 @@ class RealtimeClusterStatus(StatusModel):
     ready_replicas: int | None = None
     """Servers that new connections can reach."""
     connections: int | None = None
-    """Connections of all servers that could be asked."""
+    """Connections of all servers. Absent: a server that may hold some does not answer."""
     selector: str | None = None
     """Label selector of the server pods, for autoscalers."""
     endpoints: EndpointsStatus | None = None
@@ -138,6 +184,14 @@ class RealtimeClusterStatus(StatusModel):
     """How fast connections are moved now. Absent: none are."""
     autoscaling: AutoscalingStatus | None = None
     """What the autoscaler has decided and remembers. Absent: there is none."""
+    hold: HoldStatus | None = None
+    """Why no connections are moved, or were not lately. Absent: nothing has held them."""
+    progress: ProgressStatus | None = None
+    """How far the change is that is under way. Absent: none is."""
+    credentials: CredentialsStatus | None = None
+    """What is known of the generated credentials."""
+    redis: RedisStatus | None = None
+    """What is known of the managed Redis. Absent: all is well."""
     servers: Annotated[tuple[ServerStatus, ...], MAP_BY_NAME] | None = None
     """The servers, by name."""
 

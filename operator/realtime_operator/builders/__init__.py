@@ -12,6 +12,7 @@ from __future__ import annotations
 
 from realtime_operator.api.references import Reference, references
 from realtime_operator.builders.build import build_secrets, build_shared
+from realtime_operator.builders.redis_trial_pod import build_redis_trial_pod
 from realtime_operator.builders.revision import Revision, build_revision
 from realtime_operator.builders.settings import BuildSettings, SecretTemplate
 
@@ -20,6 +21,7 @@ __all__ = [
     "Reference",
     "Revision",
     "SecretTemplate",
+    "build_redis_trial_pod",
     "build_revision",
     "build_secrets",
     "build_shared",

@@ -29,7 +29,7 @@ def _cluster_row(cluster: JsonObject, *, wide: bool, now: datetime | None) -> li
         text(cluster, "metadata", "name"),
         word(text(cluster, "status", "phase", default="Pending")),
         f"{text(cluster, 'status', 'readyReplicas', default='0')}/{text(cluster, 'status', 'replicas', default='0')}",
-        text(cluster, "status", "connections", default="0"),
+        _connections(cluster),
         text(cluster, "status", "targetRevision", default="-"),
         text(cluster, "status", "endpoints", "client", default="-"),
         age(text(cluster, "metadata", "creationTimestamp"), now),
@@ -47,7 +47,13 @@ def condition_message(cluster: JsonObject, kind: str) -> str:
 
 def complaints(cluster: JsonObject) -> list[str]:
     """The sentences of the conditions that are not as they should be, each once."""
-    good = {"Accepted": "True", "BackplaneReady": "True", "Degraded": "False", "Ready": "True"}
+    good = {
+        "Accepted": "True",
+        "BackplaneReady": "True",
+        "CredentialsKept": "True",
+        "Degraded": "False",
+        "Ready": "True",
+    }
     found = [
         text(condition, "message")
         for condition in objects_at(cluster, "status", "conditions")
@@ -56,41 +62,73 @@ def complaints(cluster: JsonObject) -> list[str]:
     return list(dict.fromkeys(found))
 
 
-def status_view(cluster: JsonObject, where: str) -> RenderableType:
+def status_view(cluster: JsonObject, where: str, now: datetime | None = None) -> RenderableType:
     """Everything that the status says, for a person."""
     name = text(cluster, "metadata", "name")
     phase = text(cluster, "status", "phase", default="Pending")
     title = Text.assemble((name, "bold"), "  ", word(phase), "  ", (f"on {where}", "dim"))
-    parts: list[RenderableType] = [title, "", _facts(cluster), "", _conditions(cluster)]
+    parts: list[RenderableType] = [title, "", _facts(cluster, now), "", _conditions(cluster)]
     if objects_at(cluster, "status", "servers"):
         parts += ["", server_table(cluster)]
     return Group(*parts)
 
 
-def _facts(cluster: JsonObject) -> Table:
+def _facts(cluster: JsonObject, now: datetime | None) -> Table:
     facts = Table(box=None, show_header=False, pad_edge=False, padding=(0, 3, 0, 0))
     facts.add_column(style="dim")
     facts.add_column(overflow="fold")
-    for label, value in _fact_lines(cluster):
+    for label, value in _fact_lines(cluster, now):
         facts.add_row(label, value)
     return facts
 
 
-def _fact_lines(cluster: JsonObject) -> Iterator[tuple[str, str]]:
+def _connections(cluster: JsonObject) -> str:
+    """The number, `?` when a server that may hold some does not answer."""
+    silent = any("unreachableSince" in server for server in objects_at(cluster, "status", "servers"))
+    return text(cluster, "status", "connections", default="?" if silent else "0")
+
+
+def connections_line(cluster: JsonObject, now: datetime | None = None) -> str:
+    """The number of connections; where it is unknown, what was known last and how old that is."""
+    servers = objects_at(cluster, "status", "servers")
+    silent = [server for server in servers if "unreachableSince" in server]
+    if not silent:
+        return _connections(cluster)
+    last = sum(whole(server, "connections") or whole(server, "lastConnections") or 0 for server in servers)
+    oldest = min(text(server, "unreachableSince") for server in silent)
+    names = f"{len(silent)} server{'s' if len(silent) > 1 else ''}"
+    return f"unknown: {names} silent for {age(oldest, now)}; {last} when they answered last"
+
+
+def _fact_lines(cluster: JsonObject, now: datetime | None) -> Iterator[tuple[str, str]]:
     current, target = (text(cluster, "status", f"{which}Revision") for which in ("current", "target"))
     yield "Revision", (target or "-") if current == target or not current else f"{current} -> {target}"
     available, there = (text(cluster, "status", field, default="0") for field in ("readyReplicas", "replicas"))
     yield "Servers", f"{available} of {there} available"
-    yield "Connections", text(cluster, "status", "connections", default="0")
+    yield "Connections", connections_line(cluster, now)
     yield "Clients", text(cluster, "status", "endpoints", "client", default="-")
     yield "API", text(cluster, "status", "endpoints", "api", default="-")
     if dig(cluster, "status", "rollout") is not None:
         yield "Rollout", rollout_line(cluster)
+    held = held_line(cluster)
+    if held:
+        yield "Held", held
     desired = whole(cluster, "status", "autoscaling", "desiredReplicas")
     if desired is not None:
         lowest = text(cluster, "spec", "autoscaling", "minReplicas", default="2")
         highest = text(cluster, "spec", "autoscaling", "maxReplicas")
         yield "Autoscaling", f"{desired} servers wanted, between {lowest} and {highest}"
+
+
+def held_line(cluster: JsonObject) -> str:
+    """Why nobody is moved now; empty when nothing holds."""
+    found = [c for c in objects_at(cluster, "status", "conditions") if c.get("type") == "Progressing"]
+    held = bool(found) and found[0].get("reason") == "MovesHeld"
+    return (
+        f"{text(cluster, 'status', 'hold', 'message')}, until {text(cluster, 'status', 'hold', 'until')}"
+        if held
+        else ""
+    )
 
 
 def rollout_line(cluster: JsonObject) -> str:
@@ -128,7 +166,9 @@ def server_table(cluster: JsonObject) -> Table:
             f"{text(server, 'revision')}{'' if server.get('revision') == target else ' (old)'}",
             word(text(server, "state")),
             "yes" if server.get("ready") is True else "no",
-            text(server, "connections", default="?"),
+            text(
+                server, "connections", default=f"? (was {last})" if (last := text(server, "lastConnections")) else "?"
+            ),
             bar(whole(server, "connections") or 0, most),
         )
         for server in servers
@@ -157,4 +197,4 @@ def describe_view(
 ) -> RenderableType:
     """The status and what was told lately."""
     told: RenderableType = event_table(events, now) if events else "no events"
-    return Group(status_view(cluster, where), "", Text("Events", style="bold"), told)
+    return Group(status_view(cluster, where, now), "", Text("Events", style="bold"), told)

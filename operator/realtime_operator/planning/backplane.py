@@ -2,16 +2,25 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from realtime_operator import naming
 from realtime_operator.api.v1alpha1 import RealtimeCluster
-from realtime_operator.planning.conditions import Backplane
 from realtime_operator.planning.reasons import Reason
 from realtime_operator.planning.world import ObjectKey, Server, World
 
 CONNECTING = timedelta(seconds=30)
 """A new server may take so long to connect before it counts: it serves nobody yet."""
+
+
+@dataclass(frozen=True, slots=True)
+class Backplane:
+    """What is known of the link between the servers: `ready` None when nothing has been measured yet."""
+
+    ready: bool | None
+    reason: Reason
+    message: str
 
 
 def observe_backplane(cluster: RealtimeCluster, world: World, now: datetime) -> Backplane:

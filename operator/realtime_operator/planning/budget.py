@@ -16,6 +16,9 @@ CAPACITY_FRACTION = 0.25
 UNMEASURED_RATE = 50.0
 """Connections per second that a receiving server is trusted with before it has measured its own cost."""
 
+TRIAL_RATE = 5.0
+"""Connections per second while it is tried again whether those that are moved arrive."""
+
 MINIMUM_RATE = 1.0
 """Connections per second: a drain that is allowed at all moves on."""
 

@@ -5,13 +5,18 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from realtime_operator.api.base import JsonObject
+from realtime_operator.api.document import objects_at, text_at
 from realtime_operator.api.v1alpha1 import RealtimeCluster
-from realtime_operator.planning.conditions import Facts, Verdict
+from realtime_operator.planning.brakes import LOOKING_AGAIN
+from realtime_operator.planning.conditions import Verdict
+from realtime_operator.planning.facts import Facts
 from realtime_operator.planning.plan import Action, DeleteServer, Drain, EmitEvent, EventType, Quiesce, Resume
 from realtime_operator.planning.reasons import ConditionType, Reason
 from realtime_operator.planning.world import Server, ServerState
 
-BAD_WHEN_FALSE = frozenset({ConditionType.ACCEPTED, ConditionType.READY, ConditionType.BACKPLANE_READY})
+BAD_WHEN_FALSE = frozenset(
+    {ConditionType.ACCEPTED, ConditionType.READY, ConditionType.BACKPLANE_READY, ConditionType.CREDENTIALS_KEPT}
+)
 """Conditions whose loss is a warning. Progressing is told by the rollout's own events."""
 
 
@@ -34,6 +39,20 @@ def transitions(old: JsonObject, verdicts: Sequence[Verdict]) -> list[Action]:
     return actions
 
 
+def holds(old: JsonObject, facts: Facts) -> list[Action]:
+    """An Event when moves are held, and when they go on; not for the moment in which the operator only looks again."""
+    before = next((c for c in objects_at(old, "conditions") if c.get("type") == ConditionType.PROGRESSING), {})
+    was_held = before.get("reason") == Reason.HELD
+    hold = facts.hold
+    if hold is not None and hold.in_force(facts.now):
+        if was_held or hold.reason in LOOKING_AGAIN:
+            return []
+        return [EmitEvent(EventType.WARNING, Reason.HELD, f"{hold.reason.value}: {hold.message}")]
+    if was_held and text_at(old, "hold", "reason") not in LOOKING_AGAIN:
+        return [EmitEvent(EventType.NORMAL, Reason.MOVES_RESUMED, "connections are moved again")]
+    return []
+
+
 def narrate(cluster: RealtimeCluster, facts: Facts, actions: Sequence[Action]) -> list[Action]:
     """Events for the steps that people want to see: rollouts, changes of the number of servers, servers leaving."""
     told: list[Action] = _rollout(cluster, facts)
@@ -52,7 +71,9 @@ def _rollout(cluster: RealtimeCluster, facts: Facts) -> list[Action]:
     if before is None or before.target_revision is None:
         return told
     if before.target_revision != target:
-        message = f"rolling out revision {target}: {len(facts.fleet.live)} servers will be replaced"
+        old = sum(1 for server in facts.fleet.live if server.revision != target)
+        replaced = f"{old} servers will be replaced" if old else "no server has to be replaced"
+        message = f"rolling out revision {target}: {replaced}"
         told.append(EmitEvent(EventType.NORMAL, Reason.ROLLOUT_STARTED, message))
     if before.current_revision != target and facts.current_revision == target:
         message = f"revision {target} serves with {facts.fleet.desired} servers"

@@ -7,7 +7,7 @@ from datetime import datetime
 
 from realtime_operator.api.base import JsonObject, JsonValue
 from realtime_operator.api.v1alpha1 import RealtimeCluster
-from realtime_operator.planning.conditions import timestamp
+from realtime_operator.planning.timestamps import timestamp
 
 KEPT = 5
 MAX_SPEC_CHARACTERS = 65536

@@ -1,4 +1,4 @@
-"""What is to be done: a list of actions that a platform carries out in order, and when to look again."""
+"""What is to be done: actions that a platform carries out in order, and what it says of those that fail."""
 
 from __future__ import annotations
 
@@ -10,28 +10,50 @@ from realtime_operator.planning.world import ObjectKey
 
 
 @dataclass(frozen=True, slots=True)
-class ApplyObject:
-    """Server-side apply the manifest (it has its owner reference and ANNOTATION_APPLIED already)."""
+class CreateObject:
+    """Create the manifest's object; it has its owner reference and ANNOTATION_APPLIED already.
+
+    An object of that name that the cluster does not own is left alone: the action fails with FailureKind.NAME_TAKEN.
+    `requires`: objects without which this one must not be made; when one of them failed in the same plan, this action
+    is not carried out.
+    """
 
     manifest: JsonObject
+    requires: tuple[ObjectKey, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class ApplyObject:
+    """Server-side apply the manifest to the very object that was observed, known by its `uid`. `requires`: as above."""
+
+    manifest: JsonObject
+    uid: str
+    requires: tuple[ObjectKey, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
 class EnsureSecret:
     """Create the Secret, or add what is missing: `manifest` has everything but the data; each key gets a random value.
 
-    Keys that exist keep their value.
+    Keys that exist keep their value. `uid` is that of the Secret that was observed, None when there was none: then a
+    Secret of that name that the cluster does not own fails the action with FailureKind.NAME_TAKEN.
     """
 
     manifest: JsonObject
     keys: tuple[str, ...]
+    uid: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class DeleteObject:
-    """Delete an object (foreground of nothing: its own children go by owner reference). Absent is fine."""
+    """Delete the very object that was observed; its own children go by owner reference. Absent is fine.
+
+    `uid` and `resource_version` are preconditions: an object that has changed since is left for the next plan.
+    """
 
     key: ObjectKey
+    uid: str
+    resource_version: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,9 +96,13 @@ class SetDeletionCost:
 
 @dataclass(frozen=True, slots=True)
 class DeleteServer:
-    """Delete one pod: only for pods that have failed for good; the ReplicaSet replaces it."""
+    """Delete one pod, whose ReplicaSet or StatefulSet replaces it: one that has failed for good, or that is drained.
+
+    With `uid` only this very pod: those of a StatefulSet have the same name again.
+    """
 
     server: str
+    uid: str = ""
 
 
 class EventType(StrEnum):
@@ -103,7 +129,8 @@ class SetStatus:
 
 
 Action = (
-    ApplyObject
+    CreateObject
+    | ApplyObject
     | EnsureSecret
     | DeleteObject
     | ScaleRevision
@@ -117,9 +144,23 @@ Action = (
 )
 
 
-@dataclass(frozen=True, slots=True)
-class Plan:
-    """Actions in the order in which they are applied, and when to look again (None: at the next resync)."""
+class FailureKind(StrEnum):
+    """Why an action was not carried out."""
 
-    actions: tuple[Action, ...] = ()
-    look_again_seconds: float | None = None
+    NAME_TAKEN = "name taken"
+    """An object of that name is there, and the cluster does not own it."""
+    REFUSED = "refused"
+    """The platform does not let it be: a permission, a quota, an admission webhook, a field."""
+    OUTDATED = "outdated"
+    """The object has changed since it was observed: the next plan starts from what is."""
+    SKIPPED = "skipped"
+    """An action that this one requires has failed."""
+
+
+@dataclass(frozen=True, slots=True)
+class Failure:
+    """An action that was not carried out, and why, in the platform's words."""
+
+    action: Action
+    kind: FailureKind
+    message: str

@@ -13,6 +13,7 @@ class ConditionType(StrEnum):
     PROGRESSING = "Progressing"
     DEGRADED = "Degraded"
     BACKPLANE_READY = "BackplaneReady"
+    CREDENTIALS_KEPT = "CredentialsKept"
 
 
 class Reason(StrEnum):
@@ -25,6 +26,8 @@ class Reason(StrEnum):
     SERVERS_UNAVAILABLE = "ServersUnavailable"
     SCALED_TO_ZERO = "ScaledToZero"
     BACKPLANE_UNAVAILABLE = "BackplaneUnavailable"
+    ENDPOINT_UNAVAILABLE = "EndpointUnavailable"
+    CLIENTS_REFUSED = "ClientsRefused"
     # Progressing
     SETTLED = "Settled"
     CREATING = "Creating"
@@ -33,8 +36,22 @@ class Reason(StrEnum):
     SCALING_DOWN = "ScalingDown"
     REPLACING = "ReplacingServers"
     PAUSED = "Paused"
+    OPERATOR_PAUSED = "OperatorPaused"
+    HELD = "MovesHeld"
+    DEADLINE_EXCEEDED = "ProgressDeadlineExceeded"
+    # why moves are held (.status.hold), beside BackplaneUnavailable
+    OBSERVATION_STALE = "ObservationStale"
+    JUST_CONNECTED = "JustConnected"
+    FLEET_UNREADY = "FleetUnready"
+    MOVED_NOT_ARRIVING = "MovedNotArriving"
     # Degraded
     AS_EXPECTED = "AsExpected"
+    NAME_TAKEN = "NameTaken"
+    WRITE_REFUSED = "WriteRefused"
+    PODS_REFUSED = "PodsRefused"
+    REDIS_CANNOT_START = "RedisCannotStart"
+    REDIS_CHANGE_FAILS = "RedisChangeFails"
+    REDIS_NOT_READY = "RedisNotReady"
     SERVER_CANNOT_START = "ServerCannotStart"
     SERVER_NOT_READY = "ServerNotReady"
     DRAIN_TIMED_OUT = "DrainTimedOut"
@@ -44,11 +61,15 @@ class Reason(StrEnum):
     STARTING = "Starting"
     DISCONNECTED = "Disconnected"
     NOT_MEASURED = "NotMeasured"
+    # CredentialsKept
+    UNCHANGED = "Unchanged"
+    REPLACED = "Replaced"
     # Events only
     ROLLOUT_STARTED = "RolloutStarted"
     ROLLOUT_COMPLETED = "RolloutCompleted"
     SCALED = "Scaled"
     QUIESCED = "Quiesced"
     RESUMED = "Resumed"
+    MOVES_RESUMED = "MovesResumed"
     DRAINING = "Draining"
     SERVER_REPLACED = "ServerReplaced"

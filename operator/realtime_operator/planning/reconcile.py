@@ -7,32 +7,36 @@ followed by one that decides the same from what it finds.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
-from realtime_operator import builders
+from realtime_operator import builders, naming
 from realtime_operator.api.base import JsonObject
-from realtime_operator.api.errors import Finding
+from realtime_operator.api.document import objects_at, text_at
 from realtime_operator.api.v1alpha1 import RealtimeCluster
 from realtime_operator.api.validation import validate
-from realtime_operator.planning import autoscale, conditions, events, rollout, status
+from realtime_operator.planning import autoscale, rollout, status
 from realtime_operator.planning.autoscale import AutoscalePolicy, AutoscaleState
 from realtime_operator.planning.backplane import observe_backplane
+from realtime_operator.planning.brakes import arrivals, brake, next_hold
 from realtime_operator.planning.budget import DrainPolicy
-from realtime_operator.planning.conditions import Facts, Verdict
+from realtime_operator.planning.credentials import next_credentials
 from realtime_operator.planning.difference import contains, needs_apply, revision_of
+from realtime_operator.planning.facts import Facts
+from realtime_operator.planning.fleet import Fleet
 from realtime_operator.planning.plan import (
     Action,
     ApplyObject,
+    CreateObject,
     DeleteObject,
     DeleteServer,
     EnsureSecret,
-    Plan,
     ScaleRevision,
-    SetStatus,
 )
-from realtime_operator.planning.reasons import ConditionType, Reason
-from realtime_operator.planning.rollout import Fleet, RolloutStep
+from realtime_operator.planning.progress import next_progress
+from realtime_operator.planning.redis_change import change_redis, redis_state
+from realtime_operator.planning.report import report_rejection
+from realtime_operator.planning.rollout import RolloutPolicy, RolloutStep
 from realtime_operator.planning.settings import PlanSettings
 from realtime_operator.planning.world import ObjectKey, Server, World, object_key
 
@@ -51,53 +55,62 @@ class Desired:
         return {object_key(manifest) for manifest in manifests}
 
 
-def reconcile(cluster: RealtimeCluster, world: World, now: datetime, settings: PlanSettings) -> Plan:
-    """The plan that brings `world` closer to what `cluster.spec` says; empty when it is there already.
+@dataclass(frozen=True, slots=True)
+class Decision:
+    """What to do with a cluster now, and what to tell of it afterwards.
+
+    `actions` bring it closer to its spec; which of them failed goes into `report`. `told` is what is to be told of a
+    spec that cannot be carried out; `facts` are None then. `moving`: something is under way, whatever fails.
+    """
+
+    actions: tuple[Action, ...] = ()
+    told: tuple[Action, ...] = ()
+    look_again_seconds: float | None = None
+    moving: bool = False
+    facts: Facts | None = None
+    scaling: AutoscaleState | None = None
+
+
+def reconcile(cluster: RealtimeCluster, world: World, now: datetime, settings: PlanSettings) -> Decision:
+    """Decide what brings `world` closer to what `cluster.spec` says; nothing when it is there already.
 
     A spec that cannot be carried out changes nothing but the condition Accepted. A cluster that is being deleted gets
-    no plan at all: its children have owner references.
+    no action at all: its children have owner references.
     """
     if cluster.metadata.deletion_timestamp is not None:
-        return Plan()
+        return Decision()
     findings = validate(cluster, world.secrets)
     if findings:
-        return reject(status.observed(cluster), cluster.metadata.generation, findings, now)
-    templates = builders.build_secrets(cluster)
-    missing = _missing_secrets(templates, world)
-    if missing and not cluster.spec.paused:
-        return Plan(missing, look_again_seconds=settings.poll_seconds)
+        old = status.observed(cluster)
+        return Decision(told=report_rejection(old, cluster.metadata.generation, findings, now))
     desired = Desired(
-        templates,
+        builders.build_secrets(cluster),
         builders.build_shared(cluster, settings.build, world.secrets),
         builders.build_revision(cluster, settings.build),
     )
     scaling = autoscaling(cluster, world.servers, now)
     facts = _facts(cluster, world, desired, scaling, now, settings)
-    set_status, told = _status(cluster, world, facts, scaling)
-    actions: list[Action] = []
-    if not cluster.spec.paused:
-        actions = [*_apply(desired, facts, world), *_servers(facts, world), *_prune(desired, facts, world)]
-        told = [*events.narrate(cluster, facts, actions), *told]
-    actions = [*actions, *set_status, *told]
-    return Plan(tuple(actions), _look_again(cluster, facts, actions, settings))
+    actions = () if _is_paused(facts) else _actions(desired, facts, world)
+    facts = replace(facts, missing_endpoint=_missing_endpoint(cluster, world, actions))
+    moving = _is_moving(facts)
+    look_again = _look_again(cluster, facts, moving=moving or bool(actions), settings=settings)
+    return Decision(actions, (), look_again, moving, facts, scaling)
 
 
-def reject(old: JsonObject, generation: int, findings: Sequence[Finding], now: datetime) -> Plan:
-    """Say what is wrong with a spec, once, and touch nothing that runs.
+def _is_paused(facts: Facts) -> bool:
+    return facts.paused or facts.operator_paused is not None
 
-    `old` is the object's status as it stands; `generation` its metadata.generation.
+
+def _actions(desired: Desired, facts: Facts, world: World) -> tuple[Action, ...]:
+    """Everything that is to be done, in order.
+
+    Without its Secrets nothing is made that reads them, nothing is moved, and nothing is taken for left over.
     """
-    message = "; ".join(str(finding) for finding in findings)
-    verdict = Verdict(ConditionType.ACCEPTED, status=False, reason=findings[0].reason, message=message)
-    new: JsonObject = {
-        **old,
-        "phase": "Degraded",
-        "observedGeneration": generation,
-        "conditions": status.merge_conditions(old, (verdict,), generation, now),
-    }
-    if new == old:
-        return Plan()
-    return Plan((SetStatus(new), *events.transitions(old, (verdict,))))
+    missing = _missing_secrets(desired.secrets, world)
+    if missing:
+        return (*missing, *_apply(desired.shared, world))
+    actions = [*_apply(desired.shared, world), *_apply_revision(desired, facts, world)]
+    return (*actions, *_servers(facts, world), *_prune(desired, facts, world))
 
 
 def _missing_secrets(templates: Sequence[builders.SecretTemplate], world: World) -> tuple[Action, ...]:
@@ -108,7 +121,8 @@ def _missing_secrets(templates: Sequence[builders.SecretTemplate], world: World)
         present = world.secrets.get(key.name, {})
         live = world.objects.get(key)
         if live is None or not contains(live, template.manifest) or any(name not in present for name in template.keys):
-            actions.append(EnsureSecret(template.manifest, template.keys))
+            uid = None if live is None else text_at(live, "metadata", "uid")
+            actions.append(EnsureSecret(template.manifest, template.keys, uid))
     return tuple(actions)
 
 
@@ -138,10 +152,41 @@ def _facts(
     now: datetime,
     settings: PlanSettings,
 ) -> Facts:
-    count = cluster.spec.replicas if scaling is None else scaling.desired
-    fleet = Fleet(desired.revision.name, count, _replicas(world), world.servers)
+    fleet = Fleet(desired.revision.name, _count(cluster, scaling), _replicas(world), world.servers)
+    policy = _policy(cluster, fleet.desired)
+    old = status.observed(cluster)
+    backplane = observe_backplane(cluster, world, now)
+    retiring = rollout.retiring_servers(fleet)
+    hold = next_hold(world, fleet, retiring, backplane, status.hold_state(old), now)
+    step = rollout.next_step(fleet, policy, now, brake(hold, arrivals(fleet, retiring), now))
+    deadline = cluster.spec.rollout.progress_deadline_seconds
+    return Facts(
+        name=cluster.metadata.name,
+        fleet=fleet,
+        policy=policy,
+        step=step,
+        backplane=backplane,
+        redis=redis_state(cluster.metadata.name, world, status.podless_since(old), now),
+        credentials=next_credentials(cluster.metadata.name, world.secrets, status.credentials_state(old), now),
+        progress=next_progress(fleet, retiring, policy.drain, deadline, status.progress_state(old), now),
+        current_revision=_current_revision(cluster, fleet, step),
+        paused=cluster.spec.paused,
+        unready_grace=timedelta(seconds=settings.unready_grace_seconds),
+        now=now,
+        hold=hold,
+        operator_paused=settings.paused,
+        pods_refused=_pods_refused(world),
+        unreachable=status.unreachable_since(old, world.servers, now),
+    )
+
+
+def _count(cluster: RealtimeCluster, scaling: AutoscaleState | None) -> int:
+    return cluster.spec.replicas if scaling is None else scaling.desired
+
+
+def _policy(cluster: RealtimeCluster, count: int) -> RolloutPolicy:
     drain = cluster.spec.rollout.drain
-    policy = rollout.resolve_policy(
+    return rollout.resolve_policy(
         cluster.spec.rollout.max_surge,
         cluster.spec.rollout.max_unavailable,
         count,
@@ -151,17 +196,25 @@ def _facts(
             settle_seconds=drain.settle_seconds,
         ),
     )
-    step = rollout.next_step(fleet, policy, now)
-    return Facts(
-        fleet=fleet,
-        policy=policy,
-        step=step,
-        backplane=observe_backplane(cluster, world, now),
-        current_revision=_current_revision(cluster, fleet, step),
-        paused=cluster.spec.paused,
-        unready_grace=timedelta(seconds=settings.unready_grace_seconds),
-        now=now,
+
+
+def _pods_refused(world: World) -> tuple[str, ...]:
+    """What the ReplicaSets say that cannot create their pods: the API server refuses them."""
+    replica_sets = sorted((key.name, live) for key, live in world.objects.items() if key.kind == "ReplicaSet")
+    return tuple(
+        f"ReplicaSet {name} cannot create pods: {text_at(condition, 'message')}"
+        for name, live in replica_sets
+        for condition in objects_at(live, "status", "conditions")
+        if condition.get("type") == "ReplicaFailure" and condition.get("status") == "True"
     )
+
+
+def _missing_endpoint(cluster: RealtimeCluster, world: World, actions: Sequence[Action]) -> str | None:
+    """Why clients find no Service: it is not there and is not made now; `report` sees whether making it failed."""
+    name = naming.client_service(cluster.metadata.name)
+    key = ObjectKey("v1", "Service", name)
+    made = any(isinstance(action, CreateObject) and object_key(action.manifest) == key for action in actions)
+    return None if key in world.objects or made else f"there is no Service {name}"
 
 
 def _replicas(world: World) -> dict[str, int]:
@@ -184,12 +237,27 @@ def _current_revision(cluster: RealtimeCluster, fleet: Fleet, step: RolloutStep)
     return cluster.status.current_revision if cluster.status is not None else None
 
 
-def _apply(desired: Desired, facts: Facts, world: World) -> list[Action]:
-    """Everything that is missing, has changed or was edited; what a server needs comes before the servers."""
-    revision = desired.revision
-    replica_set = revision.replica_set(facts.step.target_replicas)
-    manifests = (*desired.shared, revision.config_map, replica_set)
-    return [ApplyObject(m) for m in manifests if needs_apply(m, world.objects.get(object_key(m)))]
+def _apply(manifests: Sequence[JsonObject], world: World) -> list[Action]:
+    """Everything shared that is missing, has changed or was edited. Redis is changed in steps of its own."""
+    redis = next((manifest for manifest in manifests if manifest["kind"] == "StatefulSet"), None)
+    others = [manifest for manifest in manifests if manifest is not redis]
+    return [*(action for manifest in others for action in _write(manifest, world)), *change_redis(redis, world)]
+
+
+def _apply_revision(desired: Desired, facts: Facts, world: World) -> list[Action]:
+    """The target revision: no pod is made that would run with somebody else's ServiceAccount or configuration."""
+    config_map = desired.revision.config_map
+    accounts = [object_key(manifest) for manifest in desired.shared if manifest["kind"] == "ServiceAccount"]
+    requires = (*accounts, object_key(config_map))
+    replica_set = desired.revision.replica_set(facts.step.target_replicas)
+    return [*_write(config_map, world), *_write(replica_set, world, requires)]
+
+
+def _write(manifest: JsonObject, world: World, requires: tuple[ObjectKey, ...] = ()) -> list[Action]:
+    live = world.objects.get(object_key(manifest))
+    if live is None:
+        return [CreateObject(manifest, requires)]
+    return [ApplyObject(manifest, text_at(live, "metadata", "uid"), requires)] if needs_apply(manifest, live) else []
 
 
 def _servers(facts: Facts, world: World) -> list[Action]:
@@ -217,31 +285,25 @@ def _prune(desired: Desired, facts: Facts, world: World) -> list[Action]:
     for key, live in sorted(world.objects.items(), key=lambda item: item[0]):
         revision = revision_of(live)
         if (revision not in used) if revision is not None else (settled and key not in wanted):
-            actions.append(DeleteObject(key))
+            uid, version = text_at(live, "metadata", "uid"), text_at(live, "metadata", "resourceVersion")
+            actions.append(DeleteObject(key, uid, version))
     return actions
 
 
-def _status(
-    cluster: RealtimeCluster, world: World, facts: Facts, scaling: AutoscaleState | None
-) -> tuple[list[Action], list[Action]]:
-    """The status when anything in it is new, and an Event for each condition that changes."""
-    accepted = Verdict(ConditionType.ACCEPTED, status=True, reason=Reason.VALID, message="the spec is carried out")
-    verdicts = (accepted, *conditions.evaluate(facts))
-    old = status.observed(cluster)
-    new = status.compose(cluster, world, facts, verdicts, scaling)
-    if new == old:
-        return [], []
-    return [SetStatus(new)], events.transitions(old, verdicts)
-
-
-def _look_again(
-    cluster: RealtimeCluster, facts: Facts, actions: Sequence[Action], settings: PlanSettings
-) -> float | None:
-    """Soon while something moves; at the resync when all is settled or nothing may be done."""
+def _is_moving(facts: Facts) -> bool:
+    """Whether something goes on that has to be followed."""
+    if _is_paused(facts):
+        return False
     fleet = facts.fleet
-    if facts.paused:
-        return None
     waiting = any(not server.ready or server.terminating for server in fleet.servers)
-    if actions or waiting or facts.step.retiring or fleet.target_replicas != len(fleet.live):
+    redis = any(pod.trial or not pod.ready for pod in facts.redis.pods)
+    return waiting or redis or bool(facts.step.retiring) or fleet.target_replicas != len(fleet.live)
+
+
+def _look_again(cluster: RealtimeCluster, facts: Facts, *, moving: bool, settings: PlanSettings) -> float | None:
+    """Soon while something moves; at the resync when all is settled or nothing may be done."""
+    if _is_paused(facts):
+        return None
+    if moving:
         return settings.poll_seconds
     return settings.autoscaling_poll_seconds if cluster.spec.autoscaling is not None else None

@@ -15,12 +15,14 @@ from __future__ import annotations
 
 import math
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
 from realtime_operator.planning import budget
+from realtime_operator.planning.brakes import NO_BRAKE, Brake
 from realtime_operator.planning.budget import DrainPolicy
+from realtime_operator.planning.fleet import Fleet, holds_nobody, is_lost
 from realtime_operator.planning.plan import Action, DeleteServer, Drain, Quiesce, Resume, ScaleRevision, SetDeletionCost
 from realtime_operator.planning.world import Server, ServerState
 
@@ -41,45 +43,6 @@ class RolloutPolicy:
     max_surge: int
     max_unavailable: int
     drain: DrainPolicy
-
-
-@dataclass(frozen=True, slots=True)
-class Fleet:
-    """The servers of a cluster, seen as target revision and old ones.
-
-    `replicas` is the wanted number of pods of each revision's ReplicaSet, as the API server has it.
-    """
-
-    target: str
-    desired: int
-    replicas: Mapping[str, int]
-    servers: tuple[Server, ...]
-
-    @property
-    def live(self) -> tuple[Server, ...]:
-        """Servers that are neither going nor gone."""
-        return tuple(server for server in self.servers if not server.terminating and not server.failed)
-
-    @property
-    def available(self) -> tuple[Server, ...]:
-        """Servers that new connections can reach."""
-        return tuple(server for server in self.live if server.ready and server.serving)
-
-    @property
-    def old_replicas(self) -> int:
-        """Pods of all revisions but the target that exist and are wanted."""
-        return sum(
-            min(wanted, self.live_of(revision)) for revision, wanted in self.replicas.items() if revision != self.target
-        )
-
-    def live_of(self, revision: str) -> int:
-        """How many live servers a revision has."""
-        return sum(1 for server in self.live if server.revision == revision)
-
-    @property
-    def target_replicas(self) -> int:
-        """Wanted pods of the target revision, as it is now."""
-        return self.replicas.get(self.target, 0)
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,15 +70,20 @@ def resolve_policy(max_surge: int | str, max_unavailable: int | str, desired: in
     return RolloutPolicy(surge, unavailable if surge or unavailable else 1, drain)
 
 
-def next_step(fleet: Fleet, policy: RolloutPolicy, now: datetime) -> RolloutStep:
-    """The next step towards `desired` servers of the target revision and none of any other."""
-    retiring = _retiring(fleet)
+def next_step(fleet: Fleet, policy: RolloutPolicy, now: datetime, brake: Brake = NO_BRAKE) -> RolloutStep:
+    """The next step towards `desired` servers of the target revision and none of any other, as far as `brake` lets."""
+    retiring = retiring_servers(fleet)
+    rate = _rate(fleet, policy, brake)
+    if brake.freeze:
+        return RolloutStep(_target_replicas(fleet, policy, 0), (), retiring, rate)
     names = {server.name for server in retiring}
-    rate = _rate(fleet, policy)
     actions = _put_back([server for server in fleet.live if server.name not in names])
-    actions += _quiesces(fleet, policy, retiring)
-    actions += _drains(retiring, policy.drain, rate, now)
-    done = [server for server in retiring if _removable(server, policy.drain, now)]
+    if brake.stop:
+        actions += _halt(retiring)
+    else:
+        actions += _quiesces(fleet, policy, retiring, now, brake)
+        actions += _drains(retiring, policy.drain, rate, now)
+    done = [server for server in retiring if _may_go(server, policy.drain, now, brake)]
     actions += [
         SetDeletionCost(server.name, RETIRED_DELETION_COST)
         for server in done
@@ -127,7 +95,7 @@ def next_step(fleet: Fleet, policy: RolloutPolicy, now: datetime) -> RolloutStep
     return RolloutStep(_target_replicas(fleet, policy, gone[fleet.target]), tuple(actions), retiring, rate)
 
 
-def _retiring(fleet: Fleet) -> tuple[Server, ...]:
+def retiring_servers(fleet: Fleet) -> tuple[Server, ...]:
     """Every server of an old revision, those that a person wants replaced, and as many of the target as are too many.
 
     Who goes first stands first.
@@ -140,7 +108,7 @@ def _retiring(fleet: Fleet) -> tuple[Server, ...]:
     return (*sorted(old, key=_retirement_order), *sorted(requested, key=_retirement_order), *others[:surplus])
 
 
-def _rate(fleet: Fleet, policy: RolloutPolicy) -> float:
+def _rate(fleet: Fleet, policy: RolloutPolicy, brake: Brake) -> float:
     """The budget now: what the servers behind the endpoint can take; 0 while the first of them is still to come.
 
     Where none is to come before an old one goes (no surge, or no server wanted), waiting would not help anybody.
@@ -148,8 +116,17 @@ def _rate(fleet: Fleet, policy: RolloutPolicy) -> float:
     rate = budget.connections_per_second(policy.drain, fleet.available)
     coming = any(server.revision == fleet.target and server.serving for server in fleet.live)
     if rate == 0 and not coming:
-        return policy.drain.connections_per_second or budget.UNMEASURED_RATE
-    return rate
+        rate = policy.drain.connections_per_second or budget.UNMEASURED_RATE
+    return min(rate, budget.TRIAL_RATE) if brake.careful else rate
+
+
+def _halt(retiring: Sequence[Server]) -> list[Action]:
+    """Put back every server that was to go and answers; one that is marked to go first is gone already."""
+    return [
+        Resume(server.name)
+        for server in retiring
+        if server.report is not None and server.deletion_cost != RETIRED_DELETION_COST and _held_back(server)
+    ]
 
 
 def _put_back(staying: Sequence[Server]) -> list[Action]:
@@ -169,19 +146,35 @@ def _retirement_order(server: Server) -> tuple[bool, bool, int, float, str]:
     return (server.serving, server.ready, connections, -server.created_at.timestamp(), server.name)
 
 
-def _quiesces(fleet: Fleet, policy: RolloutPolicy, retiring: Sequence[Server]) -> list[Action]:
-    """Quiesce what the limit of unavailable servers allows; a server that is not ready costs nothing."""
-    spare = len(fleet.available) - (fleet.desired - policy.max_unavailable)
+def _quiesces(
+    fleet: Fleet, policy: RolloutPolicy, retiring: Sequence[Server], now: datetime, brake: Brake
+) -> list[Action]:
+    """Quiesce what the limit of unavailable servers allows, when those that were moved before have arrived.
+
+    A server that is not ready counts for nothing only when it holds nobody, or has not been ready for long and a new
+    one is: a probe that fails everywhere at once must not empty the fleet.
+    """
+    floor = fleet.desired - policy.max_unavailable
+    available = len(fleet.available)
+    leaving = sum(1 for server in retiring if not server.serving)
     actions: list[Action] = []
     for server in retiring:
         if not server.serving:
             continue
         if server.ready:
-            if spare <= 0:
+            if available <= floor or brake.unconfirmed:
                 continue
-            spare -= 1
+            available -= 1
+        elif not holds_nobody(server, now):
+            if not (is_lost(server, now) and _has_new(fleet)) or leaving >= max(1, policy.max_surge):
+                continue
+            leaving += 1
         actions.append(Quiesce(server.name))
     return actions
+
+
+def _has_new(fleet: Fleet) -> bool:
+    return any(server.revision == fleet.target for server in fleet.available)
 
 
 def _drains(retiring: Sequence[Server], policy: DrainPolicy, rate: float, now: datetime) -> list[Action]:
@@ -235,6 +228,16 @@ def _removable(server: Server, policy: DrainPolicy, now: datetime) -> bool:
     if timed_out(server, policy, now):
         return True
     return _emptied(server)
+
+
+def _may_go(server: Server, policy: DrainPolicy, now: datetime, brake: Brake) -> bool:
+    """Whether a server is done with, and those that it moved were seen to arrive or have had their time."""
+    if server.deletion_cost == RETIRED_DELETION_COST and not server.serving:
+        return _removable(server, policy, now)
+    if brake.stop or not _removable(server, policy, now):
+        return False
+    recent = server.report.recent if server.report is not None else None
+    return not (brake.unconfirmed and recent is not None and recent.moved > 0)
 
 
 def _goes_first(server: Server, fleet: Fleet) -> bool:

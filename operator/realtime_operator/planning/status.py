@@ -2,15 +2,22 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from datetime import datetime
 
 from realtime_operator import naming
 from realtime_operator.api.base import JsonObject, JsonValue
+from realtime_operator.api.document import dig, object_at, objects_at, text_at
 from realtime_operator.api.v1alpha1 import RealtimeCluster
 from realtime_operator.planning import autoscale, conditions, history
 from realtime_operator.planning.autoscale import AutoscaleState
-from realtime_operator.planning.conditions import Facts, Verdict, timestamp
+from realtime_operator.planning.brakes import Hold
+from realtime_operator.planning.conditions import Verdict
+from realtime_operator.planning.credentials import Credentials
+from realtime_operator.planning.facts import Facts
+from realtime_operator.planning.progress import Progress
 from realtime_operator.planning.reasons import ConditionType, Reason
+from realtime_operator.planning.timestamps import parse_timestamp, timestamp
 from realtime_operator.planning.world import ObjectKey, Server, World
 
 SELECTOR = f"{naming.LABEL_CLUSTER}={{name}},{naming.LABEL_COMPONENT}={naming.COMPONENT_SERVER}"
@@ -32,9 +39,60 @@ def autoscale_state(old: JsonObject) -> AutoscaleState | None:
     highest = state.get("highestRecommendation")
     return AutoscaleState(
         desired=int(str(state["desiredReplicas"])),
-        below_since=conditions.parse_timestamp(state.get("belowSince")),
+        below_since=parse_timestamp(state.get("belowSince")),
         highest=highest if isinstance(highest, int) else None,
     )
+
+
+def hold_state(old: JsonObject) -> Hold | None:
+    """The hold that an earlier reconcile left."""
+    since, until = (parse_timestamp(dig(old, "hold", name)) for name in ("since", "until"))
+    reason = text_at(old, "hold", "reason")
+    if since is None or until is None or reason not in set(Reason):
+        return None
+    count = dig(old, "hold", "count")
+    return Hold(Reason(reason), text_at(old, "hold", "message"), since, until, count if isinstance(count, int) else 0)
+
+
+def progress_state(old: JsonObject) -> Progress:
+    """How far an earlier reconcile saw the change that is under way."""
+    return Progress(text_at(old, "progress", "step"), parse_timestamp(dig(old, "progress", "at")))
+
+
+def credentials_state(old: JsonObject) -> Credentials:
+    """The credentials that an earlier reconcile saw."""
+    found = object_at(old, "credentials")
+    fingerprints = {name: str(value) for name, value in object_at(found, "fingerprints").items()}
+    replaced = found.get("replaced")
+    names = tuple(str(name) for name in replaced) if isinstance(replaced, list) else ()
+    return Credentials(fingerprints, names, parse_timestamp(found.get("replacedAt")))
+
+
+def podless_since(old: JsonObject) -> datetime | None:
+    """Since when the managed Redis has had no pod."""
+    return parse_timestamp(dig(old, "redis", "podlessSince"))
+
+
+def unreachable_since(old: JsonObject, servers: Sequence[Server], now: datetime) -> dict[str, datetime]:
+    """Since when servers that run have not answered on their admin port, by name."""
+    before = {text_at(entry, "name"): parse_timestamp(entry.get("unreachableSince")) for entry in _servers(old)}
+    silent = [server for server in servers if _is_silent(server)]
+    return {server.name: before.get(server.name) or now for server in silent}
+
+
+def _servers(old: JsonObject) -> list[JsonObject]:
+    return objects_at(old, "servers")
+
+
+def _is_silent(server: Server) -> bool:
+    return server.report is None and not server.failed and server.waiting_reason is None
+
+
+def connections(servers: Sequence[Server]) -> int | None:
+    """All connections of the cluster; None when a server that may hold some could not be asked."""
+    if any(_is_silent(server) for server in servers):
+        return None
+    return sum(server.report.connections for server in servers if server.report is not None)
 
 
 def compose(
@@ -53,12 +111,15 @@ def compose(
         "conditions": merge_conditions(old, verdicts, cluster.metadata.generation, facts.now),
         "replicas": len(fleet.live),
         "readyReplicas": len(fleet.available),
-        "connections": sum(server.report.connections for server in fleet.servers if server.report),
         "selector": SELECTOR.format(name=cluster.metadata.name),
         "endpoints": _endpoints(cluster, world),
         "targetRevision": fleet.target,
-        "servers": [_server(server) for server in sorted(fleet.servers, key=lambda server: server.name)],
+        "servers": _server_list(old, facts),
+        "credentials": _credentials(facts.credentials),
     }
+    known = connections(fleet.servers)
+    if known is not None:
+        status["connections"] = known
     if facts.current_revision is not None:
         status["currentRevision"] = facts.current_revision
     kept = history.recorded(cluster, old.get("revisionHistory"), facts.current_revision, fleet.target, facts.now)
@@ -70,7 +131,33 @@ def compose(
         status["budget"] = {"connectionsPerSecond": facts.step.rate}
     if scaling is not None:
         status["autoscaling"] = _autoscaling(scaling)
-    return status
+    return status | _memory(facts)
+
+
+def _memory(facts: Facts) -> JsonObject:
+    """What a later reconcile has to know of this one, where there is anything."""
+    memory: JsonObject = {}
+    hold, progress = facts.hold, facts.progress
+    if hold is not None:
+        memory["hold"] = {
+            "reason": hold.reason.value,
+            "message": hold.message,
+            "since": timestamp(hold.since),
+            "until": timestamp(hold.until),
+            "count": hold.count,
+        }
+    if progress.at is not None:
+        memory["progress"] = {"step": progress.step, "at": timestamp(progress.at)}
+    if facts.redis.podless_since is not None:
+        memory["redis"] = {"podlessSince": timestamp(facts.redis.podless_since)}
+    return memory
+
+
+def _credentials(credentials: Credentials) -> JsonObject:
+    found: JsonObject = {"fingerprints": {**credentials.fingerprints}}
+    if credentials.replaced_at is not None:
+        found |= {"replaced": [*credentials.replaced], "replacedAt": timestamp(credentials.replaced_at)}
+    return found
 
 
 def merge_conditions(old: JsonObject, verdicts: tuple[Verdict, ...], generation: int, now: datetime) -> list[JsonValue]:
@@ -81,7 +168,7 @@ def merge_conditions(old: JsonObject, verdicts: tuple[Verdict, ...], generation:
 
 def _phase(verdicts: tuple[Verdict, ...], facts: Facts) -> str:
     true = {verdict.type for verdict in verdicts if verdict.status is True}
-    if facts.paused:
+    if facts.paused or facts.operator_paused is not None:
         return "Paused"
     if ConditionType.DEGRADED in true:
         return "Degraded"
@@ -116,19 +203,36 @@ def _load_balancer(world: World, cluster: str) -> str | None:
     return None
 
 
-def _server(server: Server) -> JsonObject:
-    if server.terminating:
-        state = "terminating"
-    elif server.report is not None:
-        state = server.report.state.value
-    else:
-        state = server.waiting_reason or "unknown"
-    if state == "serving" and not server.serving:
-        state = "quiesced"
-    entry: JsonObject = {"name": server.name, "revision": server.revision, "state": state, "ready": server.ready}
+def _server_list(old: JsonObject, facts: Facts) -> list[JsonValue]:
+    before = {text_at(entry, "name"): entry for entry in _servers(old)}
+    ordered = sorted(facts.fleet.servers, key=lambda server: server.name)
+    return [_server(server, before.get(server.name, {}), facts.unreachable.get(server.name)) for server in ordered]
+
+
+def _server(server: Server, before: JsonObject, unreachable: datetime | None) -> JsonObject:
+    entry: JsonObject = {
+        "name": server.name,
+        "revision": server.revision,
+        "state": _state(server),
+        "ready": server.ready,
+    }
     if server.report is not None:
         entry["connections"] = server.report.connections
+    elif unreachable is not None:
+        entry["unreachableSince"] = timestamp(unreachable)
+        last = before.get("connections", before.get("lastConnections"))
+        if last is not None:
+            entry["lastConnections"] = last
     return entry
+
+
+def _state(server: Server) -> str:
+    if server.terminating:
+        return "terminating"
+    if server.report is None:
+        return server.waiting_reason or "unknown"
+    state = server.report.state.value
+    return "quiesced" if state == "serving" and not server.serving else state
 
 
 def _rollout(old: JsonObject, facts: Facts) -> JsonObject | None:

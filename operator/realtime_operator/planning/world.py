@@ -13,6 +13,21 @@ from enum import StrEnum
 from realtime_operator.api.base import JsonObject
 from realtime_operator.api.document import text_at
 
+CANNOT_START = frozenset(
+    {
+        "CrashLoopBackOff",
+        "ImagePullBackOff",
+        "ErrImagePull",
+        "ErrImageNeverPull",
+        "InvalidImageName",
+        "CreateContainerConfigError",
+        "CreateContainerError",
+        "RunContainerError",
+        "Unschedulable",
+    }
+)
+"""Waiting reasons that do not go away by waiting alone."""
+
 
 @dataclass(frozen=True, slots=True, order=True)
 class ObjectKey:
@@ -38,12 +53,28 @@ class ServerState(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
+class Recent:
+    """What happened at a server in the last `seconds`.
+
+    `connects_succeeded` and `connects_failed` count connect commands by their outcome, `failures` those that failed by
+    code; `moved` counts the connections that the server asked to connect again elsewhere.
+    """
+
+    seconds: float
+    connects_succeeded: int
+    connects_failed: int
+    moved: int
+    failures: Mapping[str, int] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
 class ServerReport:
     """What a server's admin API answered.
 
     `seconds_since_last_accept` is None when no connection was ever accepted. `accept_cost_seconds` is the measured
     CPU time of one accepted connection (handshake, connect, subscribe), None until enough were measured.
     `drain_rate` is the rate of the running drain in connections per second, None when none runs.
+    `recent` is None for servers of earlier releases, which do not count it.
     """
 
     state: ServerState
@@ -53,11 +84,15 @@ class ServerReport:
     drain_rate: float | None = None
     backplane_healthy: bool = True
     workers: int = 1
+    recent: Recent | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class Server:
-    """One server pod. `report` is None when the server could not be asked, or answered too late."""
+    """One server pod. `report` is None when the server could not be asked, or answered too late.
+
+    `unready_since` is when it was ready last, or when it was first seen not to be; None while it is ready.
+    """
 
     name: str
     uid: str
@@ -65,6 +100,7 @@ class Server:
     created_at: datetime
     serving: bool = True  # the label naming.LABEL_SERVING: behind the client Service
     ready: bool = False
+    unready_since: datetime | None = None
     terminating: bool = False
     failed: bool = False  # phase Failed or Succeeded: it will never serve again
     quiesced_at: datetime | None = None
@@ -74,6 +110,26 @@ class Server:
     waiting_message: str | None = None
     address: str | None = None
     report: ServerReport | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class RedisPod:
+    """One pod of the managed Redis, or of the trial of a changed one.
+
+    `template` tells what it was made from: the StatefulSet's revision (controller-revision-hash) of its pod, or
+    ANNOTATION_APPLIED of a trial.
+    """
+
+    name: str
+    uid: str
+    template: str
+    created_at: datetime
+    ready: bool = False
+    unready_since: datetime | None = None
+    terminating: bool = False
+    trial: bool = False
+    waiting_reason: str | None = None
+    waiting_message: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,9 +148,15 @@ class World:
     `secrets` has, for each Secret that is owned or referred to by the spec, the SHA-256 (hex) of each of its keys'
     values: enough to see that something is there or has changed, and nothing that could leak. A Secret that does not
     exist is not in it. `endpoints` is None on a platform where they follow from the Services.
+    `redis` are the pods of the managed Redis. `stale_since` is None when all of it was read just now, or is known to
+    be as fresh; else the time (UTC) since when changes may have been missed. `contact_since` is since when the
+    platform could be asked without interruption, None when that is not known.
     """
 
     objects: Mapping[ObjectKey, JsonObject]
     servers: tuple[Server, ...]
     secrets: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
     endpoints: Endpoints | None = None
+    redis: tuple[RedisPod, ...] = ()
+    stale_since: datetime | None = None
+    contact_since: datetime | None = None

@@ -10,7 +10,7 @@ from collections.abc import AsyncIterator, Mapping
 import aiohttp
 
 from realtime_operator import naming
-from realtime_operator.planning.world import ServerReport, ServerState
+from realtime_operator.planning.world import Recent, ServerReport, ServerState
 
 CALL_SECONDS = 2.0
 CONCURRENT_CALLS = 32
@@ -126,6 +126,21 @@ def read_report(document: Mapping[str, object]) -> ServerReport:
         drain_rate=_number(document.get("drain_rate")),
         backplane_healthy=document.get("backplane_healthy") is True,
         workers=int(str(document.get("workers", 1))),
+        recent=read_recent(document.get("recent")),
+    )
+
+
+def read_recent(document: object) -> Recent | None:
+    """What happened lately, in the same answer; None from servers that do not count it. Raises as `read_report`."""
+    if not isinstance(document, dict):
+        return None
+    failures = document.get("failures")
+    return Recent(
+        seconds=float(str(document["seconds"])),
+        connects_succeeded=int(str(document["connects_succeeded"])),
+        connects_failed=int(str(document["connects_failed"])),
+        moved=int(str(document["moved"])),
+        failures={str(code): int(str(count)) for code, count in failures.items()} if isinstance(failures, dict) else {},
     )
 
 

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import math
 from collections import Counter
+from collections.abc import Callable, Sequence
+from dataclasses import replace
 from datetime import UTC, datetime
 
 import structlog
@@ -12,9 +15,12 @@ from realtime_operator.api.errors import InvalidCluster
 from realtime_operator.api.v1alpha1 import RealtimeCluster
 from realtime_operator.errors import PlatformError
 from realtime_operator.metrics import Metrics
-from realtime_operator.planning.plan import Plan
-from realtime_operator.planning.reconcile import reconcile, reject
+from realtime_operator.planning.findings import about
+from realtime_operator.planning.plan import Action, Failure, FailureKind, SetStatus
+from realtime_operator.planning.reconcile import Decision, reconcile
+from realtime_operator.planning.report import refused, report, report_rejection
 from realtime_operator.planning.settings import PlanSettings
+from realtime_operator.planning.status import connections
 from realtime_operator.planning.world import World
 from realtime_operator.platforms.base import Key, Platform
 from realtime_operator.reconciling.work_queue import Turn
@@ -22,14 +28,23 @@ from realtime_operator.reconciling.work_queue import Turn
 logger = structlog.get_logger()
 
 
-class ClusterReconciler:
-    """Does the turns of all clusters."""
+def _never() -> str | None:
+    """Nobody has paused the operator."""
+    return None
 
-    def __init__(self, platform: Platform, settings: PlanSettings, metrics: Metrics) -> None:
+
+class ClusterReconciler:
+    """Does the turns of all clusters. `paused` says why the operator may move nothing now; None: it may."""
+
+    def __init__(
+        self, platform: Platform, settings: PlanSettings, metrics: Metrics, paused: Callable[[], str | None] = _never
+    ) -> None:
         self._platform = platform
         self._settings = settings
         self._metrics = metrics
+        self._paused = paused
         self._phases: dict[Key, str] = {}
+        self._contact: dict[Key, datetime] = {}
 
     async def turn(self, key: Key) -> Turn:
         """One turn; never raises: what failed is logged, counted and tried again."""
@@ -37,10 +52,12 @@ class ClusterReconciler:
             with self._metrics.reconcile_seconds.time():
                 turn = await self._turn(key)
         except PlatformError as error:
+            self._contact.pop(key, None)
             self._metrics.reconciles.labels("error").inc()
             logger.warning("reconcile failed", cluster=_name(key), kind=type(error).__name__, error=str(error))
             return Turn(failed=True)
         except Exception:
+            self._contact.pop(key, None)
             # The edge: a defect in one cluster's handling must not end the others'.
             self._metrics.reconciles.labels("defect").inc()
             logger.exception("reconcile failed unexpectedly", cluster=_name(key))
@@ -53,31 +70,59 @@ class ClusterReconciler:
         if stored is None:
             self._forget(key)
             return Turn(gone=True)
-        now = datetime.now(UTC)
         try:
             cluster = RealtimeCluster.from_object(stored)
         except InvalidCluster as error:
-            plan = reject(_status_of(stored), _generation_of(stored), error.findings, now)
+            told = report_rejection(_status_of(stored), _generation_of(stored), error.findings, datetime.now(UTC))
             self._set_phase(key, "Degraded")
-            await self._platform.apply(stored, plan)
-            return Turn(plan.look_again_seconds)
-        world = await self._platform.observe(cluster)
-        plan = reconcile(cluster, world, datetime.now(UTC), self._settings)
-        self._note(key, cluster, world, plan)
-        await self._platform.apply(stored, plan)
-        return Turn(plan.look_again_seconds)
+            return Turn(failed=refused(await self._platform.apply(stored, told)))
+        return await self._carry_out(key, cluster, stored)
 
-    def _note(self, key: Key, cluster: RealtimeCluster, world: World, plan: Plan) -> None:
-        if plan.actions:
-            kinds = Counter(type(action).__name__ for action in plan.actions)
-            logger.info("reconcile", cluster=_name(key), actions=dict(kinds), look_again=plan.look_again_seconds)
+    async def _carry_out(self, key: Key, cluster: RealtimeCluster, stored: JsonObject) -> Turn:
+        world = replace(await self._platform.observe(cluster), contact_since=self._contact_since(key))
+        decision = reconcile(cluster, world, datetime.now(UTC), self._effective_settings())
+        failures = await self._platform.apply(stored, decision.actions)
+        told = decision.told
+        if decision.facts is not None:
+            told = report(cluster, world, decision.facts, decision.scaling, decision.actions, failures)
+        failures = (*failures, *await self._platform.apply(stored, told))
+        self._note(key, cluster, world, decision, told)
+        self._note_failures(key, failures)
+        if refused(failures) and not decision.moving:
+            return Turn(failed=True)
+        again = 0.0 if failures and not refused(failures) else decision.look_again_seconds
+        return Turn(again)
+
+    def _effective_settings(self) -> PlanSettings:
+        return replace(self._settings, paused=self._paused())
+
+    def _contact_since(self, key: Key) -> datetime:
+        """Since when this cluster could be observed without interruption."""
+        return self._contact.setdefault(key, datetime.now(UTC))
+
+    def _note(
+        self, key: Key, cluster: RealtimeCluster, world: World, decision: Decision, told: Sequence[Action]
+    ) -> None:
+        if decision.actions:
+            kinds = Counter(type(action).__name__ for action in decision.actions)
+            logger.info("reconcile", cluster=_name(key), actions=dict(kinds), look_again=decision.look_again_seconds)
         labels = (key.namespace, key.name)
-        connections = sum(server.report.connections for server in world.servers if server.report)
-        self._metrics.connections.labels(*labels).set(connections)
+        known = connections(world.servers)
+        self._metrics.connections.labels(*labels).set(math.nan if known is None else known)
         self._metrics.draining_servers.labels(*labels).set(sum(not server.serving for server in world.servers))
-        self._set_phase(key, (cluster.status.phase if cluster.status else None) or "Pending")
+        written = next((action.status.get("phase") for action in told if isinstance(action, SetStatus)), None)
+        before = cluster.status.phase if cluster.status is not None else None
+        self._set_phase(key, str(written or before or "Pending"))
+
+    def _note_failures(self, key: Key, failures: Sequence[Failure]) -> None:
+        for failure in failures:
+            if failure.kind in {FailureKind.OUTDATED, FailureKind.SKIPPED}:
+                logger.debug("not carried out", cluster=_name(key), about=about(failure.action), error=failure.message)
+            else:
+                logger.warning("refused", cluster=_name(key), about=about(failure.action), error=failure.message)
 
     def _forget(self, key: Key) -> None:
+        self._contact.pop(key, None)
         if key in self._phases:
             self._set_phase(key, None)
             for gauge in (self._metrics.connections, self._metrics.draining_servers):

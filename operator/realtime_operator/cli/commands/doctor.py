@@ -25,6 +25,7 @@ SHORTEST_SECRET = 32
 """Bytes of a key for HS256 (RFC 7518, section 3.2)."""
 FAILED = 1
 GOOD_WHEN_FALSE = frozenset({"Degraded", "Progressing"})
+SETTLED = "Settled"
 
 
 async def doctor(target: Target, cluster: ClusterOption = None, output: OutputOption = Output.TABLE) -> int:
@@ -96,7 +97,7 @@ def conditions(stored: JsonObject) -> list[Finding]:
         late = Finding("operator", Severity.WARNING, "it has not seen the latest change yet", "wait, or read its log")
     else:
         late = Finding("operator", Severity.OK, "it has seen the latest change")
-    bad = [c for c in told if c.get("status") == ("True" if c.get("type") in GOOD_WHEN_FALSE else "False")]
+    bad = [condition for condition in told if _is_bad(condition)]
     found = [
         Finding(
             text(condition, "type"),
@@ -109,11 +110,19 @@ def conditions(stored: JsonObject) -> list[Finding]:
     return [late, *(found or [Finding("conditions", Severity.OK, "all are as they should be")])]
 
 
+def _is_bad(condition: JsonObject) -> bool:
+    """Whether a person should look: also at a change that does not get on, which Progressing tells by its reason."""
+    if condition.get("type") == "Progressing":
+        return condition.get("reason") != SETTLED
+    return condition.get("status") == ("True" if condition.get("type") in GOOD_WHEN_FALSE else "False")
+
+
 ADVICE = {
     "Accepted": "put the spec right: the message says where and what; nothing is changed until then",
     "Ready": "docs/runbooks/no-capacity.md",
     "BackplaneReady": "docs/runbooks/backplane-down.md",
     "Degraded": "docs/runbooks/cluster-degraded.md",
+    "CredentialsKept": "docs/runbooks/credentials-replaced.md",
     "Progressing": "wait: `realtime rollout status` shows how far it is",
 }
 

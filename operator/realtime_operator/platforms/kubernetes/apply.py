@@ -1,43 +1,59 @@
-"""Carries out a plan against the API server and the servers' admin API, action by action."""
+"""Carries out actions against the API server and the servers' admin API, one by one."""
 
 from __future__ import annotations
 
 import base64
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 
 import structlog
 
 from realtime_operator import naming
 from realtime_operator.api.base import JsonObject
-from realtime_operator.api.document import dig, text_at
-from realtime_operator.errors import NotFoundError, PlatformError
+from realtime_operator.api.document import object_at, text_at
+from realtime_operator.errors import (
+    ConflictError,
+    NameTakenError,
+    NotFoundError,
+    PlatformError,
+    UnreachableError,
+)
 from realtime_operator.metrics import Metrics
 from realtime_operator.planning.plan import (
     Action,
     ApplyObject,
+    CreateObject,
     DeleteObject,
     DeleteServer,
     Drain,
     EmitEvent,
     EnsureSecret,
-    Plan,
+    Failure,
+    FailureKind,
     Quiesce,
     Resume,
     ScaleRevision,
     SetDeletionCost,
     SetStatus,
 )
-from realtime_operator.platforms.base import random_credential
+from realtime_operator.platforms.base import random_credential, skipped
 from realtime_operator.platforms.kubernetes.client import KubernetesClient, path_of
 from realtime_operator.platforms.kubernetes.observe import admin_token
+from realtime_operator.platforms.kubernetes.ownership import claims_to_merge, is_owned, name_taken_message
 from realtime_operator.pods.admin_client import AdminClient, ServerUnavailableError
 
 logger = structlog.get_logger()
 
+FAILURE_KINDS: Mapping[type[PlatformError], FailureKind] = {
+    NameTakenError: FailureKind.NAME_TAKEN,
+    ConflictError: FailureKind.OUTDATED,
+    NotFoundError: FailureKind.OUTDATED,
+}
+"""What an error says of an action that was not carried out; any other: it was refused."""
+
 
 class Applier:
-    """Carries out one plan for one cluster; `owner` is the stored RealtimeCluster."""
+    """Carries out actions for one cluster; `owner` is the stored RealtimeCluster."""
 
     def __init__(self, client: KubernetesClient, admin: AdminClient, metrics: Metrics, owner: JsonObject) -> None:
         self._client = client
@@ -46,26 +62,44 @@ class Applier:
         self._owner = owner
         self._namespace = text_at(owner, "metadata", "namespace")
         self._name = text_at(owner, "metadata", "name")
+        self._uid = text_at(owner, "metadata", "uid")
 
-    async def apply(self, plan: Plan) -> None:
-        """Carry out all actions in their order; raises PlatformError at the first that fails.
+    async def apply(self, actions: Sequence[Action]) -> tuple[Failure, ...]:
+        """See Platform.apply. Raises UnreachableError when the API server does not answer.
 
         A server that does not answer holds up nothing but itself: it is asked again at the next look.
         """
-        for action in plan.actions:
+        failures: list[Failure] = []
+        for action in actions:
+            failure = skipped(action, failures) or await self._try(action)
+            if failure is not None:
+                failures.append(failure)
+            else:
+                self._metrics.actions.labels(type(action).__name__).inc()
+        return tuple(failures)
+
+    async def _try(self, action: Action) -> Failure | None:
+        try:
             await self._carry_out(action)
-            self._metrics.actions.labels(type(action).__name__).inc()
+        except UnreachableError:
+            raise
+        except PlatformError as error:
+            return Failure(action, FAILURE_KINDS.get(type(error), FailureKind.REFUSED), str(error))
+        return None
 
     async def _carry_out(self, action: Action) -> None:
         logger.debug("action", kind=type(action).__name__, about=_about(action))
         match action:
+            case CreateObject():
+                await self._create(action.manifest)
             case ApplyObject():
-                await self._client.apply(self._path_of(action.manifest), action.manifest)
+                await self._apply(action.manifest, action.uid)
             case EnsureSecret():
                 await self._ensure_secret(action)
             case DeleteObject():
                 key = action.key
-                await self._client.delete(path_of(key.api_version, key.kind, self._namespace, key.name))
+                path = path_of(key.api_version, key.kind, self._namespace, key.name)
+                await self._client.delete(path, action.uid, action.resource_version)
             case ScaleRevision():
                 path = path_of("apps/v1", "ReplicaSet", self._namespace, action.replica_set)
                 await self._client.patch(path, {"spec": {"replicas": action.replicas}})
@@ -74,25 +108,61 @@ class Applier:
             case Drain():
                 await self._drain(action)
             case DeleteServer():
-                await self._client.delete(path_of("v1", "Pod", self._namespace, action.server))
+                await self._client.delete(path_of("v1", "Pod", self._namespace, action.server), action.uid)
             case EmitEvent():
                 await self._tell(action)
             case SetStatus():
                 await self._set_status(action)
 
-    def _path_of(self, manifest: JsonObject) -> str:
-        name = text_at(manifest, "metadata", "name")
+    def _path_of(self, manifest: JsonObject, *, collection: bool = False) -> str:
+        name = "" if collection else text_at(manifest, "metadata", "name")
         return path_of(text_at(manifest, "apiVersion"), text_at(manifest, "kind"), self._namespace, name)
 
-    async def _ensure_secret(self, action: EnsureSecret) -> None:
-        path = self._path_of(action.manifest)
+    async def _create(self, manifest: JsonObject) -> None:
+        """Create an object that was not observed; one that is there is taken only when it is the cluster's own.
+
+        A child whose labels somebody has removed is not observed, and is put right here.
+        """
         try:
-            present = dig(await self._client.get(path), "data")
-        except NotFoundError:
-            present = None
-        kept = present if isinstance(present, dict) else {}
-        missing = {key: _random_value() for key in action.keys if key not in kept}
-        await self._client.apply(path, {**action.manifest, "data": {**_only(kept, action.keys), **missing}})
+            await self._client.create(self._path_of(manifest, collection=True), manifest)
+        except ConflictError:
+            live = await self._client.get(self._path_of(manifest))
+            if not is_owned(live, self._uid):
+                raise NameTakenError(name_taken_message(text_at(manifest, "kind"), live, self._name)) from None
+            await self._apply(manifest, text_at(live, "metadata", "uid"))
+
+    async def _apply(self, manifest: JsonObject, uid: str) -> None:
+        """Apply to the object with this uid; raises ConflictError when there is another one or none."""
+        path = self._path_of(manifest)
+        live = await self._client.get(path)
+        claims = claims_to_merge(live)
+        if claims is not None:
+            version = text_at(live, "metadata", "resourceVersion")
+            await self._client.patch(
+                path, {"metadata": {"uid": uid, "resourceVersion": version, "managedFields": claims}}
+            )
+        await self._client.apply(path, {**manifest, "metadata": {**object_at(manifest, "metadata"), "uid": uid}})
+
+    async def _ensure_secret(self, action: EnsureSecret) -> None:
+        """Keep the values that are there, and make those that are missing."""
+        path = self._path_of(action.manifest)
+        present = object_at(await self._client.get(path), "data") if action.uid is not None else {}
+        kept = {key: value for key, value in present.items() if key in action.keys}
+        missing: JsonObject = {key: _random_value() for key in action.keys if key not in kept}
+        manifest: JsonObject = {**action.manifest, "data": {**kept, **missing}}
+        if action.uid is None:
+            await self._create_secret(manifest, action)
+        else:
+            await self._apply(manifest, action.uid)
+
+    async def _create_secret(self, manifest: JsonObject, action: EnsureSecret) -> None:
+        try:
+            await self._client.create(self._path_of(manifest, collection=True), manifest)
+        except ConflictError:
+            live = await self._client.get(self._path_of(manifest))
+            if not is_owned(live, self._uid):
+                raise NameTakenError(name_taken_message("Secret", live, self._name)) from None
+            await self._ensure_secret(EnsureSecret(action.manifest, action.keys, text_at(live, "metadata", "uid")))
 
     async def _mark(self, action: Quiesce | Resume | SetDeletionCost) -> None:
         if isinstance(action, Resume):
@@ -173,10 +243,6 @@ def _random_value() -> str:
     return base64.b64encode(random_credential().encode()).decode()
 
 
-def _only(values: Mapping[str, object], keys: tuple[str, ...]) -> dict[str, str]:
-    return {key: str(values[key]) for key in keys if key in values}
-
-
 def _marks(action: Quiesce | Resume | SetDeletionCost) -> JsonObject:
     if isinstance(action, Quiesce):
         now = datetime.now(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
@@ -188,7 +254,7 @@ def _marks(action: Quiesce | Resume | SetDeletionCost) -> JsonObject:
 
 
 def _about(action: Action) -> str:
-    if isinstance(action, ApplyObject | EnsureSecret):
+    if isinstance(action, CreateObject | ApplyObject | EnsureSecret):
         return f"{text_at(action.manifest, 'kind')} {text_at(action.manifest, 'metadata', 'name')}"
     if isinstance(action, EmitEvent | SetStatus):
         return ""

@@ -146,11 +146,16 @@ class KubernetesClient:
         query = {"fieldManager": naming.FIELD_MANAGER}
         return await self._request("PATCH", path, body=document, query=query, content_type=MERGE_PATCH)
 
-    async def delete(self, path: str, uid: str = "") -> None:
-        """Delete one object, its own children in the background; with `uid` only this very object. Absent is fine."""
+    async def delete(self, path: str, uid: str = "", resource_version: str = "") -> None:
+        """Delete one object, its own children in the background. Absent is fine.
+
+        With `uid` only this very object, with `resource_version` only as it was then; raises ConflictError otherwise.
+        """
         options: JsonObject = {"propagationPolicy": "Background"}
-        if uid:
-            options["preconditions"] = {"uid": uid}
+        given = {"uid": uid, "resourceVersion": resource_version}
+        preconditions: JsonObject = {name: value for name, value in given.items() if value}
+        if preconditions:
+            options["preconditions"] = preconditions
         try:
             await self._request("DELETE", path, body=options)
         except NotFoundError:

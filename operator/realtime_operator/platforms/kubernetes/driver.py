@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from realtime_operator import naming
 from realtime_operator.api.base import JsonObject
 from realtime_operator.api.v1alpha1 import RealtimeCluster
 from realtime_operator.errors import NotFoundError
 from realtime_operator.metrics import Metrics
-from realtime_operator.planning.plan import Plan
+from realtime_operator.planning.plan import Action, Failure
 from realtime_operator.planning.world import World
 from realtime_operator.platforms.base import Key
 from realtime_operator.platforms.kubernetes.apply import Applier
@@ -35,6 +37,6 @@ class KubernetesPlatform:
         """See Platform."""
         return await observe(self._client, self._admin, cluster)
 
-    async def apply(self, owner: JsonObject, plan: Plan) -> None:
+    async def apply(self, owner: JsonObject, actions: Sequence[Action]) -> tuple[Failure, ...]:
         """See Platform."""
-        await Applier(self._client, self._admin, self._metrics, owner).apply(plan)
+        return await Applier(self._client, self._admin, self._metrics, owner).apply(actions)

@@ -15,9 +15,12 @@ from realtime_operator.api.references import references
 from realtime_operator.api.v1alpha1 import RealtimeCluster
 from realtime_operator.errors import NotFoundError
 from realtime_operator.planning.difference import controller_uid
-from realtime_operator.planning.world import Server, ServerReport, World, object_key
+from realtime_operator.planning.world import RedisPod, Server, ServerReport, World, object_key
 from realtime_operator.platforms.kubernetes.client import KubernetesClient, path_of
 from realtime_operator.pods.admin_client import AdminClient
+
+LABEL_CONTROLLER_REVISION = "controller-revision-hash"
+"""On pods of a StatefulSet: its revision that the pod was made from."""
 
 DRAIN_REQUESTED = "requested"
 """The value of ANNOTATION_DRAIN."""
@@ -39,19 +42,21 @@ async def observe(client: KubernetesClient, admin: AdminClient, cluster: Realtim
     selector = f"{naming.LABEL_CLUSTER}={name}"
     lists = await asyncio.gather(
         *(client.list_items(path_of(version, kind, namespace), selector) for version, kind in OWNED_KINDS),
-        client.list_items(
-            path_of("v1", "Pod", namespace), f"{selector},{naming.LABEL_COMPONENT}={naming.COMPONENT_SERVER}"
-        ),
+        client.list_items(path_of("v1", "Pod", namespace), selector),
     )
     *owned_lists, pods = lists
-    owned = [item for items in owned_lists for item in items if controller_uid(item) == cluster.metadata.uid]
+    uid = cluster.metadata.uid
+    owned = [item for items in owned_lists for item in items if controller_uid(item) == uid]
     secrets = {text_at(item, "metadata", "name"): item for item in owned if item["kind"] == "Secret"}
     token = admin_token(secrets.get(naming.credentials_secret(name)))
-    servers = await asyncio.gather(*(_observe_server(admin, pod, token) for pod in _ours(pods, owned)))
+    server_pods = _controlled(pods, "ReplicaSet", owned)
+    servers = await asyncio.gather(*(_observe_server(admin, pod, token) for pod in server_pods))
+    redis_pods = [*_controlled(pods, "StatefulSet", owned), *(pod for pod in pods if controller_uid(pod) == uid)]
     return World(
         objects={object_key(item): without_values(item) for item in owned},
         servers=tuple(servers),
         secrets={**{n: hashes(item) for n, item in secrets.items()}, **await _referred(client, cluster, secrets)},
+        redis=tuple(read_redis_pod(pod) for pod in redis_pods),
     )
 
 
@@ -85,10 +90,10 @@ async def _referred(
     return found
 
 
-def _ours(pods: Iterable[JsonObject], owned: Iterable[JsonObject]) -> list[JsonObject]:
-    """Pods whose ReplicaSet is the cluster's."""
-    replica_sets = {text_at(item, "metadata", "uid") for item in owned if item["kind"] == "ReplicaSet"}
-    return [pod for pod in pods if controller_uid(pod) in replica_sets]
+def _controlled(pods: Iterable[JsonObject], kind: str, owned: Iterable[JsonObject]) -> list[JsonObject]:
+    """Pods whose controller is one of the cluster's objects of a kind."""
+    controllers = {text_at(item, "metadata", "uid") for item in owned if item["kind"] == kind}
+    return [pod for pod in pods if controller_uid(pod) in controllers]
 
 
 async def _observe_server(admin: AdminClient, pod: JsonObject, token: str) -> Server:
@@ -104,13 +109,15 @@ def read_server(pod: JsonObject, report: ServerReport | None) -> Server:
     annotations = dig(metadata, "annotations")
     waiting_reason, waiting_message = _waiting(pod)
     quiesced_at = text_at(annotations, naming.ANNOTATION_QUIESCED_AT)
+    ready = _condition(pod, "Ready")
     return Server(
         name=text_at(metadata, "name"),
         uid=text_at(metadata, "uid"),
         revision=text_at(metadata, "labels", naming.LABEL_REVISION),
         created_at=datetime.fromisoformat(text_at(metadata, "creationTimestamp")),
         serving=text_at(metadata, "labels", naming.LABEL_SERVING) == "true",
-        ready=_condition(pod, "Ready") == "True",
+        ready=text_at(ready, "status") == "True",
+        unready_since=_unready_since(pod, ready),
         terminating=dig(metadata, "deletionTimestamp") is not None,
         failed=text_at(pod, "status", "phase") in {"Failed", "Succeeded"},
         quiesced_at=_time(quiesced_at),
@@ -137,11 +144,40 @@ def _cost(value: str) -> int:
         return 0
 
 
-def _condition(pod: JsonObject, name: str) -> str:
-    for condition in objects_at(pod, "status", "conditions"):
-        if condition.get("type") == name:
-            return text_at(condition, "status")
-    return ""
+def read_redis_pod(pod: JsonObject) -> RedisPod:
+    """A pod of the managed Redis, or of a trial, as planning sees it."""
+    waiting_reason, waiting_message = _waiting(pod)
+    ready = _condition(pod, "Ready")
+    trial = text_at(pod, "metadata", "labels", naming.LABEL_COMPONENT) == naming.COMPONENT_REDIS_TRIAL
+    made_from = (
+        text_at(pod, "metadata", "annotations", naming.ANNOTATION_APPLIED)
+        if trial
+        else text_at(pod, "metadata", "labels", LABEL_CONTROLLER_REVISION)
+    )
+    return RedisPod(
+        name=text_at(pod, "metadata", "name"),
+        uid=text_at(pod, "metadata", "uid"),
+        template=made_from,
+        created_at=datetime.fromisoformat(text_at(pod, "metadata", "creationTimestamp")),
+        ready=text_at(ready, "status") == "True",
+        unready_since=_unready_since(pod, ready),
+        terminating=dig(pod, "metadata", "deletionTimestamp") is not None,
+        trial=trial,
+        waiting_reason=waiting_reason,
+        waiting_message=waiting_message,
+    )
+
+
+def _condition(pod: JsonObject, name: str) -> JsonObject:
+    found = (condition for condition in objects_at(pod, "status", "conditions") if condition.get("type") == name)
+    return next(found, {})
+
+
+def _unready_since(pod: JsonObject, ready: JsonObject) -> datetime | None:
+    """When the pod stopped being ready; since its creation when it has never said anything."""
+    if text_at(ready, "status") == "True":
+        return None
+    return _time(text_at(ready, "lastTransitionTime")) or _time(text_at(pod, "metadata", "creationTimestamp"))
 
 
 def _waiting(pod: JsonObject) -> tuple[str | None, str | None]:

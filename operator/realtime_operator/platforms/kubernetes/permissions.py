@@ -28,7 +28,12 @@ CLUSTERS = (
     Permission(
         "", ("configmaps", "secrets", "serviceaccounts", "services"), (*READ, *WRITE), "children; referred Secrets"
     ),
-    Permission("", ("pods",), (*READ, "patch", "delete"), "servers: quiesce, deletion cost, replace failed ones"),
+    Permission(
+        "",
+        ("pods",),
+        (*READ, *WRITE),
+        "servers: quiesce, deletion cost, replace failed ones; a changed Redis is tried in a pod",
+    ),
     Permission("", ("events",), ("create",), "what has changed"),
     Permission("apps", ("replicasets", "statefulsets"), (*READ, *WRITE), "one per revision; the managed Redis"),
     Permission("policy", ("poddisruptionbudgets",), (*READ, *WRITE), "one per cluster"),

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import copy
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
 import structlog
@@ -16,12 +16,13 @@ from realtime_operator.api.v1alpha1 import RealtimeCluster
 from realtime_operator.planning.plan import (
     Action,
     ApplyObject,
+    CreateObject,
     DeleteObject,
     DeleteServer,
     Drain,
     EmitEvent,
     EnsureSecret,
-    Plan,
+    Failure,
     Quiesce,
     Resume,
     ScaleRevision,
@@ -74,18 +75,19 @@ class LocalPlatform:
             endpoints=Endpoints(ports.client_url, ports.api_url),
         )
 
-    async def apply(self, owner: JsonObject, plan: Plan) -> None:
-        """See Platform."""
+    async def apply(self, owner: JsonObject, actions: Sequence[Action]) -> tuple[Failure, ...]:
+        """See Platform. Nothing can be refused here: nobody else has objects in the store."""
         name = _key_of(owner).name
-        for action in plan.actions:
+        for action in actions:
             await self._carry_out(action, name)
-        if any(isinstance(action, ApplyObject | ScaleRevision | DeleteObject) for action in plan.actions):
+        if any(isinstance(action, CreateObject | ApplyObject | ScaleRevision | DeleteObject) for action in actions):
             async with self._starting:
                 await self.fleet.sync()
+        return ()
 
     async def _carry_out(self, action: Action, cluster: str) -> None:
         match action:
-            case ApplyObject():
+            case CreateObject() | ApplyObject():
                 self.store.apply(action.manifest)
             case EnsureSecret():
                 self.store.ensure_secret(action.manifest, action.keys)

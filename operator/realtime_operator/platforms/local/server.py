@@ -37,6 +37,7 @@ class LocalServer:
     deletion_cost: int = 0
     drain_requested: bool = False
     answered: bool = False
+    unready_since: datetime | None = None
     retry_at: float | None = None
     """Monotonic seconds."""
 
@@ -87,13 +88,16 @@ class LocalServer:
         if report is not None and not self.serving and report.state is ServerState.SERVING:
             await _told(admin.quiesce, address, token)
         self.answered = self.answered or report is not None
+        ready = ready and report is not None
+        self.unready_since = None if ready else self.unready_since or datetime.now(UTC)
         return Server(
             name=self.name,
             uid=self.name,
             revision=self.revision,
             created_at=self.created_at,
             serving=self.serving,
-            ready=ready and report is not None,
+            ready=ready,
+            unready_since=self.unready_since,
             terminating=self.terminating,
             quiesced_at=self.quiesced_at,
             deletion_cost=self.deletion_cost,

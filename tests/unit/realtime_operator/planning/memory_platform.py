@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import copy
 import hashlib
-from dataclasses import dataclass, field
-from datetime import timedelta
+from dataclasses import dataclass, field, replace
+from datetime import datetime, timedelta
 
 from realtime_operator import naming
 from realtime_operator.api.base import JsonObject, JsonValue
@@ -16,18 +16,22 @@ from realtime_operator.planning.budget import DrainPolicy
 from realtime_operator.planning.plan import (
     Action,
     ApplyObject,
+    CreateObject,
     DeleteObject,
     DeleteServer,
     EmitEvent,
     EnsureSecret,
-    Plan,
+    Failure,
+    FailureKind,
     ScaleRevision,
     SetStatus,
 )
-from realtime_operator.planning.reconcile import reconcile
+from realtime_operator.planning.reconcile import Decision, reconcile
+from realtime_operator.planning.report import report
 from realtime_operator.planning.rollout import RolloutPolicy
 from realtime_operator.planning.settings import PlanSettings
-from realtime_operator.planning.world import ObjectKey, World, object_key
+from realtime_operator.planning.world import ObjectKey, RedisPod, World, object_key
+from realtime_operator.platforms.base import made_by, skipped
 from tests.unit.realtime_operator.planning.simulation import START, Simulation
 
 SETTINGS = PlanSettings(BuildSettings(server_image="localhost/server:1", redis_image="localhost/redis:1"))
@@ -53,6 +57,14 @@ class MemoryPlatform:
     generation: int = 1
     events: list[EmitEvent] = field(default_factory=list)
     life: Simulation = field(default_factory=lambda: Simulation(UNUSED_POLICY, "", 0))
+    taken: set[ObjectKey] = field(default_factory=set)
+    """Names that objects of others have."""
+    refused: dict[ObjectKey, str] = field(default_factory=dict)
+    """Objects that the API server does not let be written, with its message."""
+    redis: list[RedisPod] = field(default_factory=list)
+    stale_for: float | None = None
+    contact_for: float | None = None
+    paused: str | None = None
 
     def change(self, **spec: JsonValue) -> None:
         """Change fields of the spec, as a user does."""
@@ -70,20 +82,56 @@ class MemoryPlatform:
         known = {key.name for key in self.objects if key.kind == "Secret"} | referred
         secrets = {name: keys for name, keys in self.secrets.items() if name in known}
         servers = tuple(pod.observed(self.life.now) for pod in self.life.pods)
-        return World(copy.deepcopy(self.objects), servers, secrets)
+        return World(
+            copy.deepcopy(self.objects),
+            servers,
+            secrets,
+            redis=tuple(self.redis),
+            stale_since=None if self.stale_for is None else self.now() - timedelta(seconds=self.stale_for),
+            contact_since=None if self.contact_for is None else self.now() - timedelta(seconds=self.contact_for),
+        )
 
-    def plan(self) -> Plan:
+    def now(self) -> datetime:
+        """The time of the model."""
+        return START + timedelta(seconds=self.life.now)
+
+    def decide(self) -> Decision:
         """What would be done now."""
-        now = START + timedelta(seconds=self.life.now)
-        return reconcile(self.cluster(), self.world(), now, SETTINGS)
+        return reconcile(self.cluster(), self.world(), self.now(), replace(SETTINGS, paused=self.paused))
 
-    def turn(self, tick: float = 1.0) -> Plan:
+    def plan(self) -> Decision:
+        """What would be done and told now: nothing on a settled cluster."""
+        decision = self.decide()
+        return replace(decision, actions=(*decision.actions, *self._told(decision, self.world(), ())))
+
+    def turn(self, tick: float = 1.0) -> Decision:
         """One turn."""
-        plan = self.plan()
-        for action in plan.actions:
+        world, decision = self.world(), self.decide()
+        failures: list[Failure] = []
+        for action in decision.actions:
+            failure = skipped(action, failures) or self._failure(action)
+            if failure is not None:
+                failures.append(failure)
+            else:
+                self.carry_out(action)
+        told = self._told(decision, world, tuple(failures))
+        for action in told:
             self.carry_out(action)
         self._live(tick)
-        return plan
+        return replace(decision, actions=(*decision.actions, *told))
+
+    def _told(self, decision: Decision, world: World, failures: tuple[Failure, ...]) -> tuple[Action, ...]:
+        if decision.facts is None:
+            return decision.told
+        return report(self.cluster(), world, decision.facts, decision.scaling, decision.actions, failures)
+
+    def _failure(self, action: Action) -> Failure | None:
+        key = made_by(action)
+        if key in self.taken and not isinstance(action, ApplyObject):
+            return Failure(action, FailureKind.NAME_TAKEN, f"{key.kind} {key.name} exists and belongs to somebody else")
+        if key is not None and key in self.refused:
+            return Failure(action, FailureKind.REFUSED, self.refused[key])
+        return None
 
     def settle(self, limit: int = 500) -> int:
         """Turns until a plan has no action and sees no need to look again soon; the number of turns."""
@@ -95,7 +143,7 @@ class MemoryPlatform:
 
     def carry_out(self, action: Action) -> None:
         """Do one action."""
-        if isinstance(action, ApplyObject):
+        if isinstance(action, CreateObject | ApplyObject):
             key = object_key(action.manifest)
             self.objects[key] = {**self.objects.get(key, {}), **copy.deepcopy(action.manifest)}
         elif isinstance(action, EnsureSecret):

@@ -10,8 +10,9 @@ import math
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 
+from realtime_operator.planning.fleet import Fleet
 from realtime_operator.planning.plan import Action, DeleteServer, Drain, Quiesce, Resume, ScaleRevision, SetDeletionCost
-from realtime_operator.planning.rollout import Fleet, RolloutPolicy, RolloutStep, next_step
+from realtime_operator.planning.rollout import RolloutPolicy, RolloutStep, next_step
 from realtime_operator.planning.world import Server, ServerReport, ServerState
 
 START = datetime(2026, 1, 1, tzinfo=UTC)
@@ -35,10 +36,15 @@ class Pod:
     connections: float = 0
     last_accept: float | None = None
     terminating: float | None = None
+    unready: float | None = None
+    """Since when its probe fails, though it runs."""
+    silent: bool = False
+    """Whether it does not answer on its admin port."""
 
     def ready(self, now: float) -> bool:
         """As its probe says: started, not broken, not draining."""
-        return not self.broken and self.drain_rate is None and now - self.created >= READY_AFTER
+        started = not self.broken and now - self.created >= READY_AFTER
+        return started and self.drain_rate is None and self.unready is None
 
     def observed(self, now: float) -> Server:
         """As a platform shows it."""
@@ -59,13 +65,19 @@ class Pod:
             created_at=START + timedelta(seconds=self.created),
             serving=self.serving,
             ready=self.ready(now),
+            unready_since=self._unready_since(now),
             terminating=self.terminating is not None,
             quiesced_at=None if self.quiesced is None else START + timedelta(seconds=self.quiesced),
             deletion_cost=self.deletion_cost,
             drain_requested=self.drain_requested,
             waiting_reason="CrashLoopBackOff" if self.broken else (None if started else "ContainerCreating"),
-            report=report if started else None,
+            report=report if started and not self.silent else None,
         )
+
+    def _unready_since(self, now: float) -> datetime | None:
+        if self.ready(now):
+            return None
+        return START + timedelta(seconds=self.created if self.unready is None else self.unready)
 
 
 @dataclass

@@ -5,8 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from datetime import timedelta
 
-from realtime_operator.planning.backplane import observe_backplane
-from realtime_operator.planning.conditions import Backplane
+from realtime_operator.planning.backplane import Backplane, observe_backplane
 from realtime_operator.planning.reasons import Reason
 from realtime_operator.planning.world import ObjectKey, Server, ServerReport, ServerState, World
 from tests.kit.manifests import cluster_of

@@ -10,6 +10,7 @@ from realtime_operator import naming
 from realtime_operator.api.base import JsonObject, JsonValue
 from realtime_operator.planning.plan import (
     ApplyObject,
+    CreateObject,
     DeleteObject,
     EmitEvent,
     EnsureSecret,
@@ -55,6 +56,7 @@ def test_an_empty_spec_becomes_a_running_cluster() -> None:
     assert {name: status for name, (status, _) in conditions(platform).items()} == {
         "Accepted": "True",
         "BackplaneReady": "True",
+        "CredentialsKept": "True",
         "Degraded": "False",
         "Progressing": "False",
         "Ready": "True",
@@ -68,10 +70,11 @@ def test_a_settled_cluster_gives_an_empty_plan() -> None:
 
 
 def test_secrets_come_before_all_that_reads_them() -> None:
-    """The first plan of a new cluster makes nothing else."""
-    plan = MemoryPlatform().plan()
-    assert plan.actions
-    assert all(isinstance(action, EnsureSecret) for action in plan.actions)
+    """The first plan of a new cluster makes nothing that reads them."""
+    actions = MemoryPlatform().decide().actions
+    assert {type(action) for action in actions[:2]} == {EnsureSecret}
+    made = {object_key(action.manifest).kind for action in actions[2:] if isinstance(action, CreateObject)}
+    assert made == {"ServiceAccount", "Service", "PodDisruptionBudget"}
 
 
 def test_a_deleted_child_comes_back_alone() -> None:
@@ -80,7 +83,7 @@ def test_a_deleted_child_comes_back_alone() -> None:
         platform = settled()
         platform.delete(key)
         first = platform.plan().actions
-        made = [a for a in first if isinstance(a, ApplyObject | EnsureSecret)]
+        made = [a for a in first if isinstance(a, CreateObject | EnsureSecret)]
         assert [object_key(action.manifest) for action in made] == [key]
         assert not any(isinstance(action, DeleteObject | Quiesce | ScaleRevision) for action in first)
         platform.settle()
@@ -103,7 +106,7 @@ def test_an_edited_child_is_put_right(path: tuple[str, ...], value: JsonValue) -
         target = target[part]  # type: ignore[assignment] # only objects are on the way
     target[path[-1]] = value
     actions = platform.plan().actions
-    assert [object_key(a.manifest) for a in actions if isinstance(a, ApplyObject)] == [REDIS]
+    assert [object_key(a.manifest) for a in actions if isinstance(a, ApplyObject | CreateObject)] == [REDIS]
 
 
 def test_a_change_of_the_configuration_is_rolled_out() -> None:

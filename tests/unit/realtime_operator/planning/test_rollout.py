@@ -10,10 +10,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from realtime_operator.planning.budget import DrainPolicy
+from realtime_operator.planning.fleet import Fleet
 from realtime_operator.planning.plan import Drain, Quiesce, Resume, ScaleRevision, SetDeletionCost
 from realtime_operator.planning.rollout import (
     RETIRED_DELETION_COST,
-    Fleet,
     RolloutPolicy,
     next_step,
     resolve_policy,

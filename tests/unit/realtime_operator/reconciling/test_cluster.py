@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from structlog.testing import capture_logs
@@ -11,7 +12,7 @@ from realtime_operator.api.v1alpha1 import RealtimeCluster
 from realtime_operator.builders import BuildSettings
 from realtime_operator.errors import UnreachableError
 from realtime_operator.metrics import Metrics
-from realtime_operator.planning.plan import Plan, SetStatus
+from realtime_operator.planning.plan import Action, Failure, FailureKind, SetStatus
 from realtime_operator.planning.settings import PlanSettings
 from realtime_operator.planning.world import World
 from realtime_operator.platforms.base import Key
@@ -24,11 +25,15 @@ SETTINGS = PlanSettings(BuildSettings(server_image="localhost/server:1", redis_i
 
 @dataclass
 class OneCluster:
-    """A platform with one stored object. It notes what is applied; `failure` is raised by `observe`."""
+    """A platform with one stored object. It notes what is applied; `failure` is raised by `observe`.
+
+    With `fails` every action fails in this way.
+    """
 
     stored: JsonObject | None
     failure: Exception | None = None
-    applied: list[Plan] = field(default_factory=list)
+    applied: list[tuple[Action, ...]] = field(default_factory=list)
+    fails: FailureKind | None = None
 
     async def read(self, key: Key) -> JsonObject | None:
         """Return the object."""
@@ -42,10 +47,11 @@ class OneCluster:
             raise self.failure
         return World({}, ())
 
-    async def apply(self, owner: JsonObject, plan: Plan) -> None:
+    async def apply(self, owner: JsonObject, actions: Sequence[Action]) -> tuple[Failure, ...]:
         """Take note."""
         assert owner is self.stored
-        self.applied.append(plan)
+        self.applied.append(tuple(actions))
+        return tuple(Failure(action, self.fails, "no") for action in actions if self.fails)
 
 
 def stored(**spec: object) -> JsonObject:
@@ -69,8 +75,8 @@ async def test_a_plan_is_applied_and_counted() -> None:
     """A new cluster gets its objects, and is looked at again soon."""
     platform = OneCluster(stored())
     turn, metrics = await turn_of(platform)
-    assert len(platform.applied) == 1
-    assert platform.applied[0].actions
+    assert platform.applied[0]
+    assert [type(action) for action in platform.applied[1]][:1] == [SetStatus]
     assert turn.look_again_seconds is not None
     assert value(metrics, "realtime_operator_reconcile_total", result="ok") == 1
 
@@ -106,6 +112,24 @@ async def test_an_object_that_cannot_be_read_is_refused_in_its_status() -> None:
     platform = OneCluster(stored(replicas=-1))
     turn, metrics = await turn_of(platform)
     assert not turn.failed
-    status = next(action for action in platform.applied[0].actions if isinstance(action, SetStatus)).status
+    status = next(action for action in platform.applied[0] if isinstance(action, SetStatus)).status
     assert status["phase"] == "Degraded"
     assert value(metrics, "realtime_operator_clusters", phase="Degraded") == 1
+
+
+async def test_a_refused_write_is_a_condition_and_tried_again_after_a_pause() -> None:
+    """Whatever the platform refuses: the status says so, the turn counts as failed."""
+    platform = OneCluster(stored(), fails=FailureKind.REFUSED)
+    turn, _ = await turn_of(platform)
+    assert turn.failed
+    status = next(action for action in platform.applied[1] if isinstance(action, SetStatus)).status
+    conditions = {str(c["type"]): c for c in status["conditions"] if isinstance(c, dict)}  # type: ignore[union-attr] # a list
+    assert conditions["Degraded"]["reason"] == "WriteRefused"
+    assert "Secret chat-credentials was refused: no" in str(conditions["Degraded"]["message"])
+
+
+async def test_what_has_changed_meanwhile_is_looked_at_again_at_once() -> None:
+    """No failure, no condition: the next plan starts from what is."""
+    platform = OneCluster(stored(), fails=FailureKind.OUTDATED)
+    turn, _ = await turn_of(platform)
+    assert (turn.failed, turn.look_again_seconds) == (False, 0.0)

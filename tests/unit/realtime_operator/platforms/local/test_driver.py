@@ -7,7 +7,7 @@ import signal
 import tempfile
 from collections.abc import AsyncIterator, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -25,13 +25,13 @@ from realtime_operator.planning.plan import (
     Drain,
     EmitEvent,
     EventType,
-    Plan,
     Quiesce,
     Resume,
     SetDeletionCost,
     SetStatus,
 )
-from realtime_operator.planning.reconcile import reconcile
+from realtime_operator.planning.reconcile import Decision, reconcile
+from realtime_operator.planning.report import report
 from realtime_operator.planning.world import Endpoints, Server, ServerState, World
 from realtime_operator.platforms.base import Key
 from realtime_operator.platforms.local.driver import LocalPlatform
@@ -77,16 +77,20 @@ class Machine:
         """A look at everything."""
         return await self.platform.observe(RealtimeCluster.from_object(await self.stored()))
 
-    async def plan(self) -> Plan:
-        """What is to be done now."""
+    async def plan(self) -> Decision:
+        """What is to be done and told now."""
         cluster = RealtimeCluster.from_object(await self.stored())
-        return reconcile(cluster, await self.platform.observe(cluster), datetime.now(UTC), SETTINGS)
+        world = await self.platform.observe(cluster)
+        decision = reconcile(cluster, world, datetime.now(UTC), SETTINGS)
+        assert decision.facts is not None
+        told = report(cluster, world, decision.facts, decision.scaling, decision.actions, ())
+        return replace(decision, actions=(*decision.actions, *told))
 
-    async def turn(self) -> Plan:
-        """One turn: a plan that was carried out."""
-        plan = await self.plan()
-        await self.platform.apply(await self.stored(), plan)
-        return plan
+    async def turn(self) -> Decision:
+        """One turn: a decision that was carried out."""
+        decision = await self.plan()
+        await self.platform.apply(await self.stored(), decision.actions)
+        return decision
 
     async def settle(self) -> None:
         """Turns until nothing is left to do."""
@@ -100,7 +104,7 @@ class Machine:
 
     async def do(self, *actions: Action) -> None:
         """Carry out actions that nobody planned."""
-        await self.platform.apply(await self.stored(), Plan(actions))
+        await self.platform.apply(await self.stored(), actions)
 
     async def until(self, fact: Callable[[dict[str, Server]], bool], what: str) -> dict[str, Server]:
         """Look until servers, by their names, are as they shall be."""
@@ -290,7 +294,11 @@ async def test_a_lost_password_is_made_again() -> None:
             {"apiVersion": "apps/v1", "kind": "StatefulSet", "metadata": {"name": naming.redis("quickstart")}}
         )
         plan = await machine.plan()
-        assert [type(action).__name__ for action in plan.actions] == ["EnsureSecret", "EnsureSecret"]
+        assert [type(action).__name__ for action in plan.actions[:3]] == [
+            "EnsureSecret",
+            "EnsureSecret",
+            "CreateObject",
+        ]
 
 
 async def test_without_a_redis_objects_are_made_all_the_same() -> None:

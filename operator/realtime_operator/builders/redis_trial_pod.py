@@ -1,0 +1,31 @@
+"""The pod in which a changed managed Redis is tried, beside the one that serves."""
+
+from __future__ import annotations
+
+from realtime_operator import naming
+from realtime_operator.api.base import JsonObject
+from realtime_operator.builders.manifest import object_of, sealed
+
+
+def build_redis_trial_pod(stateful_set: JsonObject) -> JsonObject:
+    """Build it from the StatefulSet that is wanted: the same pod with an empty volume, behind no Service.
+
+    Its ANNOTATION_APPLIED is the same for the same pod.
+    """
+    spec = object_of(stateful_set["spec"])
+    template = object_of(object_of(spec["template"])["spec"])
+    live = object_of(stateful_set["metadata"])
+    labels = {**object_of(live["labels"]), naming.LABEL_COMPONENT: naming.COMPONENT_REDIS_TRIAL}
+    return sealed(
+        {
+            "apiVersion": "v1",
+            "kind": "Pod",
+            "metadata": {
+                "name": f"{live['name']}-trial",
+                "namespace": live["namespace"],
+                "labels": labels,
+                "ownerReferences": live["ownerReferences"],
+            },
+            "spec": template,
+        }
+    )

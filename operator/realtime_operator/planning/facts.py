@@ -1,0 +1,55 @@
+"""What the conditions and the status are read from: the world and what was decided about it, in one place."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+
+from realtime_operator.planning.backplane import Backplane
+from realtime_operator.planning.brakes import Hold
+from realtime_operator.planning.credentials import Credentials
+from realtime_operator.planning.fleet import Fleet
+from realtime_operator.planning.plan import Failure
+from realtime_operator.planning.progress import Progress
+from realtime_operator.planning.redis_change import RedisState
+from realtime_operator.planning.rollout import RolloutPolicy, RolloutStep
+
+
+@dataclass(frozen=True, slots=True)
+class Facts:
+    """What the verdicts are read from.
+
+    `pods_refused` has the messages of ReplicaSets that cannot create pods. `missing_endpoint` says why clients find no
+    Service, None when it is there. `operator_paused` says why the operator does nothing, None when it is not paused.
+    `unreachable` is since when servers have not answered on their admin port, by name. `failures` are the actions of
+    this turn that were not carried out.
+    """
+
+    name: str
+    fleet: Fleet
+    policy: RolloutPolicy
+    step: RolloutStep
+    backplane: Backplane
+    redis: RedisState
+    credentials: Credentials
+    progress: Progress
+    current_revision: str | None
+    paused: bool
+    unready_grace: timedelta
+    now: datetime
+    hold: Hold | None = None
+    operator_paused: str | None = None
+    pods_refused: tuple[str, ...] = ()
+    unreachable: dict[str, datetime] = field(default_factory=dict)
+    missing_endpoint: str | None = None
+    failures: tuple[Failure, ...] = ()
+
+    @property
+    def overdue(self) -> bool:
+        """Whether nothing has got on for longer than the deadline."""
+        return self.progress.is_overdue(self.now)
+
+    @property
+    def overdue_after(self) -> float:
+        """The deadline in seconds."""
+        return self.progress.deadline_seconds

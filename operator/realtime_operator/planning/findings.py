@@ -1,0 +1,179 @@
+"""What needs a person, most pressing first: each finding is a reason for machines and a sentence for people. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from realtime_operator.api.document import text_at
+from realtime_operator.planning.brakes import failures_text
+from realtime_operator.planning.facts import Facts
+from realtime_operator.planning.plan import (
+    Action,
+    ApplyObject,
+    CreateObject,
+    DeleteObject,
+    EnsureSecret,
+    FailureKind,
+    ScaleRevision,
+)
+from realtime_operator.planning.reasons import Reason
+from realtime_operator.planning.rollout import timed_out
+from realtime_operator.planning.world import CANNOT_START, RedisPod, Server
+
+ATTEMPTS_ENOUGH = 20
+"""So many connects say something about whether clients can connect."""
+SUCCEEDING_PART = 0.1
+"""Below this part of all connects, clients as good as cannot."""
+
+Finding = tuple[Reason, str]
+
+
+def all_findings(facts: Facts) -> list[Finding]:
+    """Everything that needs a person now, in the order of the checks."""
+    checks = (
+        name_taken,
+        write_refused,
+        pods_refused,
+        server_cannot_start,
+        redis_cannot_start,
+        redis_change_fails,
+        moved_not_arriving,
+        clients_refused,
+        drain_timed_out,
+        server_not_ready,
+        redis_not_ready,
+        server_unreachable,
+        deadline_exceeded,
+    )
+    return [found for check in checks if (found := check(facts)) is not None]
+
+
+def name_taken(facts: Facts) -> Finding | None:
+    """Objects that the cluster needs and that somebody else has."""
+    messages = [failure.message for failure in facts.failures if failure.kind is FailureKind.NAME_TAKEN]
+    return (Reason.NAME_TAKEN, ". ".join(messages)) if messages else None
+
+
+def write_refused(facts: Facts) -> Finding | None:
+    """Writes that the platform did not let be."""
+    refused = [failure for failure in facts.failures if failure.kind is FailureKind.REFUSED]
+    messages = [f"{about(failure.action)} was refused: {failure.message}" for failure in refused]
+    return (Reason.WRITE_REFUSED, "; ".join(messages)) if messages else None
+
+
+def about(action: Action) -> str:
+    """The object that an action is about, as people name it."""
+    match action:
+        case CreateObject() | ApplyObject() | EnsureSecret():
+            return f"{text_at(action.manifest, 'kind')} {text_at(action.manifest, 'metadata', 'name')}"
+        case DeleteObject():
+            return f"deletion of {action.key.kind} {action.key.name}"
+        case ScaleRevision():
+            return f"scaling ReplicaSet {action.replica_set} to {action.replicas}"
+        case _:
+            return f"{type(action).__name__} {getattr(action, 'server', '')}".strip()
+
+
+def pods_refused(facts: Facts) -> Finding | None:
+    """ReplicaSets whose pods the API server does not create: a ResourceQuota, a LimitRange, an admission webhook."""
+    return (Reason.PODS_REFUSED, "; ".join(facts.pods_refused)) if facts.pods_refused else None
+
+
+def server_cannot_start(facts: Facts) -> Finding | None:
+    """A server whose container does not come up by waiting."""
+    for server in facts.fleet.live:
+        if server.waiting_reason in CANNOT_START:
+            return Reason.SERVER_CANNOT_START, f"server {server.name} cannot start: {_waiting(server)}"
+    return None
+
+
+def redis_cannot_start(facts: Facts) -> Finding | None:
+    """The managed Redis does not come up by waiting."""
+    for pod in facts.redis.pods:
+        if not pod.trial and pod.waiting_reason in CANNOT_START:
+            return Reason.REDIS_CANNOT_START, f"Redis pod {pod.name} cannot start: {_waiting(pod)}"
+    return None
+
+
+def redis_change_fails(facts: Facts) -> Finding | None:
+    """A changed Redis does not come up beside the one that serves, which is kept."""
+    for pod in facts.redis.pods:
+        if pod.trial and pod.waiting_reason in CANNOT_START:
+            message = f"the change of Redis is not made, its trial {pod.name} cannot start: {_waiting(pod)}"
+            return Reason.REDIS_CHANGE_FAILS, f"{message}; the Redis that serves is kept"
+    return None
+
+
+def moved_not_arriving(facts: Facts) -> Finding | None:
+    """Moves are held since those that were moved do not arrive."""
+    hold = facts.hold
+    if hold is None or hold.reason is not Reason.MOVED_NOT_ARRIVING or not hold.in_force(facts.now):
+        return None
+    return Reason.MOVED_NOT_ARRIVING, hold.message
+
+
+def clients_refused(facts: Facts) -> Finding | None:
+    """Nearly all clients that tried to connect lately were refused."""
+    reports = [server.report.recent for server in facts.fleet.available if server.report is not None]
+    recent = [found for found in reports if found is not None]
+    succeeded = sum(found.connects_succeeded for found in recent)
+    failed = sum(found.connects_failed for found in recent)
+    attempts = succeeded + failed
+    if attempts < ATTEMPTS_ENOUGH or succeeded >= SUCCEEDING_PART * attempts:
+        return None
+    seconds = max(found.seconds for found in recent)
+    why = failures_text(facts.fleet.available)
+    return Reason.CLIENTS_REFUSED, f"{failed} of {attempts} connects of the last {seconds:g} s failed{why}"
+
+
+def drain_timed_out(facts: Facts) -> Finding | None:
+    """Servers that still have connections when the time for their drain is over."""
+    late = [s for s in facts.step.retiring if timed_out(s, facts.policy.drain, facts.now) and s.report is not None]
+    late = [server for server in late if server.report is not None and server.report.connections > 0]
+    return _about(Reason.DRAIN_TIMED_OUT, late, "still had connections when its drain timed out")
+
+
+def server_not_ready(facts: Facts) -> Finding | None:
+    """Servers that run, and have not been ready for longer than the grace."""
+    limit = facts.now - facts.unready_grace
+    late = [s for s in facts.fleet.live if s.serving and not s.ready and (s.unready_since or s.created_at) < limit]
+    return _about(Reason.SERVER_NOT_READY, late, "is not ready")
+
+
+def redis_not_ready(facts: Facts) -> Finding | None:
+    """The managed Redis has not been ready for longer than the grace, or its pod is not made."""
+    limit = facts.now - facts.unready_grace
+    if facts.redis.podless_since is not None and facts.redis.podless_since < limit:
+        name = facts.redis.name
+        return Reason.REDIS_NOT_READY, f"StatefulSet {name} has no pod: `kubectl describe statefulset {name}` says why"
+    for pod in facts.redis.pods:
+        waits = pod.waiting_reason in CANNOT_START
+        if not pod.trial and not waits and not pod.ready and (pod.unready_since or pod.created_at) < limit:
+            return Reason.REDIS_NOT_READY, f"Redis pod {pod.name} is not ready"
+    return None
+
+
+def server_unreachable(facts: Facts) -> Finding | None:
+    """Servers that are ready, and have not answered the operator for longer than the grace."""
+    limit = facts.now - facts.unready_grace
+    silent = [s for s in facts.fleet.available if s.name in facts.unreachable and facts.unreachable[s.name] < limit]
+    return _about(Reason.SERVER_UNREACHABLE, silent, "does not answer on its admin port: its connections are unknown")
+
+
+def deadline_exceeded(facts: Facts) -> Finding | None:
+    """Nothing has got on for longer than `spec.rollout.progressDeadline`."""
+    if not facts.overdue:
+        return None
+    return Reason.DEADLINE_EXCEEDED, f"no progress for {facts.overdue_after:g} s"
+
+
+def _waiting(waiting: Server | RedisPod) -> str:
+    detail = f": {waiting.waiting_message}" if waiting.waiting_message else ""
+    return f"{waiting.waiting_reason}{detail}"
+
+
+def _about(reason: Reason, servers: Sequence[Server], text: str) -> Finding | None:
+    if not servers:
+        return None
+    others = f" (and {len(servers) - 1} more)" if len(servers) > 1 else ""
+    return reason, f"server {servers[0].name}{others} {text}"

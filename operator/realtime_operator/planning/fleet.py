@@ -1,0 +1,75 @@
+"""The servers of a cluster as a rollout sees them: those of the target revision, and all others."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+from realtime_operator.planning.world import Server
+
+UNREADY_GRACE = timedelta(seconds=60)
+"""A server that has been ready may be so long without before that counts as more than a moment."""
+
+
+@dataclass(frozen=True, slots=True)
+class Fleet:
+    """The servers of a cluster, seen as target revision and old ones.
+
+    `replicas` is the wanted number of pods of each revision's ReplicaSet, as the API server has it.
+    """
+
+    target: str
+    desired: int
+    replicas: Mapping[str, int]
+    servers: tuple[Server, ...]
+
+    @property
+    def live(self) -> tuple[Server, ...]:
+        """Servers that are neither going nor gone."""
+        return tuple(server for server in self.servers if not server.terminating and not server.failed)
+
+    @property
+    def available(self) -> tuple[Server, ...]:
+        """Servers that new connections can reach."""
+        return tuple(server for server in self.live if server.ready and server.serving)
+
+    @property
+    def old_replicas(self) -> int:
+        """Pods of all revisions but the target that exist and are wanted."""
+        return sum(
+            min(wanted, self.live_of(revision)) for revision, wanted in self.replicas.items() if revision != self.target
+        )
+
+    def live_of(self, revision: str) -> int:
+        """How many live servers a revision has."""
+        return sum(1 for server in self.live if server.revision == revision)
+
+    @property
+    def target_replicas(self) -> int:
+        """Wanted pods of the target revision, as it is now."""
+        return self.replicas.get(self.target, 0)
+
+
+def holds_nobody(server: Server, now: datetime) -> bool:
+    """True when a server that is not ready holds no connection for sure, and none is on its way to it.
+
+    Its container does not run; or nobody has ever come; or nobody is there, and it has not been ready for long.
+    """
+    if server.report is None:
+        return server.waiting_reason is not None
+    if server.report.connections > 0:
+        return False
+    return server.report.seconds_since_last_accept is None or is_lost(server, now)
+
+
+def is_lost(server: Server, now: datetime) -> bool:
+    """True when a server has not been ready for longer than UNREADY_GRACE."""
+    return not server.ready and server.unready_since is not None and now - server.unready_since >= UNREADY_GRACE
+
+
+def just_lost(server: Server, now: datetime) -> bool:
+    """True when a running server that people may be on has stopped being ready within UNREADY_GRACE."""
+    if server.ready or server.unready_since is None or server.waiting_reason is not None or is_lost(server, now):
+        return False
+    return not holds_nobody(server, now)

@@ -1,0 +1,47 @@
+"""Whether a change gets on: when a step was seen last, and when that is too long ago. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+from realtime_operator.planning.budget import DrainPolicy
+from realtime_operator.planning.fleet import Fleet
+from realtime_operator.planning.world import Server
+
+
+@dataclass(frozen=True, slots=True)
+class Progress:
+    """How far a change is, and since when; it lives in `.status.progress`. `at` is None when nothing changes."""
+
+    step: str = ""
+    at: datetime | None = None
+    deadline_seconds: float = 0.0
+
+    def is_overdue(self, now: datetime) -> bool:
+        """Whether nothing has got on for longer than the deadline."""
+        return self.at is not None and now - self.at > timedelta(seconds=self.deadline_seconds)
+
+
+def next_progress(
+    fleet: Fleet,
+    retiring: Sequence[Server],
+    drain: DrainPolicy,
+    deadline_seconds: float,
+    before: Progress,
+    now: datetime,
+) -> Progress:
+    """The progress now: a step is a server that became available, was quiesced, or is gone.
+
+    A drain has a time of its own, `spec.rollout.drain.timeout`, by which the deadline is later while one runs.
+    """
+    updated = sum(1 for server in fleet.available if server.revision == fleet.target)
+    old = sum(1 for server in fleet.live if server.revision != fleet.target)
+    if updated >= fleet.desired and not retiring and not fleet.old_replicas:
+        return Progress()
+    leaving = sum(1 for server in retiring if not server.serving)
+    step = f"{updated} of {fleet.desired} updated, {old} old, {len(fleet.available)} available, {leaving} leaving"
+    drain_seconds = drain.settle_seconds + drain.timeout_seconds if leaving else 0.0
+    at = before.at if before.at is not None and before.step == step else now
+    return Progress(step, at, deadline_seconds + drain_seconds)

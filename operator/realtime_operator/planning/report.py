@@ -1,0 +1,80 @@
+"""What is told after the actions of a turn: the status, and Events for what has changed. Pure.
+
+It comes after the actions so that it is true: a write that was refused is a condition, and no Event tells of what did
+not happen.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+from datetime import datetime
+
+from realtime_operator import naming
+from realtime_operator.api.base import JsonObject
+from realtime_operator.api.errors import Finding
+from realtime_operator.api.v1alpha1 import RealtimeCluster
+from realtime_operator.planning import conditions, events, status
+from realtime_operator.planning.autoscale import AutoscaleState
+from realtime_operator.planning.conditions import Verdict
+from realtime_operator.planning.facts import Facts
+from realtime_operator.planning.plan import Action, CreateObject, Failure, FailureKind, SetStatus
+from realtime_operator.planning.reasons import ConditionType, Reason
+from realtime_operator.planning.world import ObjectKey, World, object_key
+
+
+def report(
+    cluster: RealtimeCluster,
+    world: World,
+    facts: Facts,
+    scaling: AutoscaleState | None,
+    actions: Sequence[Action],
+    failures: Sequence[Failure],
+) -> tuple[Action, ...]:
+    """The status when anything in it is new, and the Events; `failures` are those of `actions`."""
+    facts = replace(facts, failures=tuple(failures), missing_endpoint=_missing_endpoint(facts, failures))
+    accepted = Verdict(ConditionType.ACCEPTED, status=True, reason=Reason.VALID, message="the spec is carried out")
+    verdicts = (accepted, *conditions.evaluate(facts))
+    old = status.observed(cluster)
+    new = status.compose(cluster, world, facts, verdicts, scaling)
+    told: list[Action] = [SetStatus(new)] if new != old else []
+    if not facts.paused and facts.operator_paused is None:
+        failed = {id(failure.action) for failure in failures}
+        told += events.holds(old, facts)
+        told += events.narrate(cluster, facts, [action for action in actions if id(action) not in failed])
+    if new != old:
+        told += events.transitions(old, verdicts)
+    return tuple(told)
+
+
+def _missing_endpoint(facts: Facts, failures: Sequence[Failure]) -> str | None:
+    key = ObjectKey("v1", "Service", naming.client_service(facts.name))
+    for failure in failures:
+        if isinstance(failure.action, CreateObject) and object_key(failure.action.manifest) == key:
+            return failure.message
+    return facts.missing_endpoint
+
+
+def report_rejection(
+    old: JsonObject, generation: int, findings: Sequence[Finding], now: datetime
+) -> tuple[Action, ...]:
+    """Say what is wrong with a spec, once.
+
+    `old` is the object's status as it stands; `generation` its metadata.generation.
+    """
+    message = "; ".join(str(finding) for finding in findings)
+    verdict = Verdict(ConditionType.ACCEPTED, status=False, reason=findings[0].reason, message=message)
+    new: JsonObject = {
+        **old,
+        "phase": "Degraded",
+        "observedGeneration": generation,
+        "conditions": status.merge_conditions(old, (verdict,), generation, now),
+    }
+    if new == old:
+        return ()
+    return (SetStatus(new), *events.transitions(old, (verdict,)))
+
+
+def refused(failures: Sequence[Failure]) -> bool:
+    """Whether a turn has to be tried again after a pause: what is only outdated follows at once from a new look."""
+    return any(failure.kind is not FailureKind.OUTDATED for failure in failures)

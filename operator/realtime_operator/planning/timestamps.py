@@ -1,0 +1,20 @@
+"""Times as Kubernetes writes them: RFC 3339 in UTC with whole seconds."""
+
+from __future__ import annotations
+
+from datetime import datetime
+
+
+def timestamp(now: datetime) -> str:
+    """Write a time in UTC."""
+    return now.strftime("%Y-%m-%dT%H:%M:%SZ")
+
+
+def parse_timestamp(value: object) -> datetime | None:
+    """Read what `timestamp` writes; None for anything else."""
+    if not isinstance(value, str):
+        return None
+    try:
+        return datetime.fromisoformat(value)
+    except ValueError:
+        return None
