@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import resource
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, HistogramMetricFamily
@@ -56,6 +56,11 @@ class NodeCollector(WorkerCollector):
         yield self._counter("cpu_seconds", "CPU time of the worker's process.", usage.ru_utime + usage.ru_stime)
         yield self._gauge("memory_bytes", "Resident memory of the worker's process.", _resident_bytes())
         yield self._counter("accepted", "Connections accepted.", counters.accepted)
+        yield self._counter("connects", "Connect commands answered with a result.", counters.connects)
+        yield self._labelled(
+            "connects_failed", "Connects refused, or ended before their answer, by code.", "code",
+            counters.connects_failed,
+        )  # fmt: skip
         yield self._counter("messages_received", "Messages from clients.", counters.messages_received)
         yield self._counter("bytes_received", "Bytes from clients.", counters.bytes_received)
         yield self._counter("publications", "Publications made by this worker.", counters.publications)
@@ -86,7 +91,7 @@ class NodeCollector(WorkerCollector):
             node.broker.roundtrips,
         )
 
-    def _labelled(self, name: str, text: str, label: str, values: dict[str, int] | dict[int, int]) -> Metric:
+    def _labelled(self, name: str, text: str, label: str, values: Mapping[str, int] | Mapping[int, int]) -> Metric:
         family = CounterMetricFamily(PREFIX + name, text, labels=["worker", label])
         for value, count in values.items():
             family.add_metric([self._worker, str(value)], count)

@@ -15,6 +15,7 @@ from realtime_server.admin.exposition import CONTENT_TYPE, merge
 from realtime_server.admin.responses import error_response, json_response, same_secret
 from realtime_server.admin.workers import Answers, Workers, WorkersUnavailableError
 from realtime_server.core.ports import ServingState
+from realtime_server.core.recent_events import WINDOW_SECONDS, RecentEvents
 from realtime_server.settings import SecretFile, Settings, revision, server_name
 
 MAX_RATE = 1_000_000.0
@@ -147,10 +148,21 @@ class AdminServer:
                 "drain_rate": status.drain_rate,
                 "moved_total": status.moved_total,
                 "backplane_healthy": status.backplane_healthy,
+                "recent": _recent(status.recent),
                 "workers": len(self._workers),
                 "uptime_seconds": round(time.monotonic() - self._board.started_at, 3),
             }
         )
+
+
+def _recent(events: RecentEvents) -> dict[str, object]:
+    return {
+        "seconds": WINDOW_SECONDS,
+        "connects_succeeded": events.connects_succeeded,
+        "connects_failed": events.connects_failed,
+        "failures": events.failures,
+        "moved": events.moved,
+    }
 
 
 def _health(name: str, reason: str | None) -> web.Response:

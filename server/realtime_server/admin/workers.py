@@ -15,6 +15,7 @@ import msgspec
 
 from realtime_server.admin.worker import DrainRequest, Report, ShedRequest, decode_report
 from realtime_server.core.ports import ServingState, WorkerStatus
+from realtime_server.core.recent_events import RecentEvents
 
 CALL_SECONDS = 2.0
 NOT_THERE = (errno.ENOENT, errno.ECONNREFUSED)
@@ -71,6 +72,7 @@ def combine(reports: Sequence[Report]) -> WorkerStatus:
         drain_rate=sum(rates) if rates else None,
         moved_total=sum(s.moved_total for s in statuses),
         backplane_healthy=all(s.backplane_healthy for s in linked),
+        recent=RecentEvents.combine(s.recent for s in statuses),
     )
 
 

@@ -1,11 +1,14 @@
-"""What is counted on the hot path: plain integers, read by the metrics when they are asked for."""
+"""What is counted on the hot path: plain integers, read by the metrics and the status when they are asked for."""
 
 from __future__ import annotations
 
+import time
 from collections import Counter
+from collections.abc import Callable
 
 from realtime_server.core.latency import LatencyHistogram
 from realtime_server.core.limits import Limit
+from realtime_server.core.recent_events import CONNECTED, HANDSHAKE_STATUS, MOVED, RecentCounter, failure_name
 
 DELIVERY_BUCKETS = (0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5)
 """Upper bounds in seconds."""
@@ -15,18 +18,22 @@ MEASURED_PART = 8
 
 
 class Counters:
-    """Totals since the start of the worker."""
+    """Totals since the start of the worker, and a few events of the last seconds. `clock` is monotonic."""
 
     __slots__ = (
-        "_begun_accepts",
+        "_begun_accepts", "_clock",
         "accept_cost_total", "accept_costs", "accepted", "backplane_gaps", "bytes_received",
-        "command_errors", "delivery", "disconnects", "drained_connections", "drains",
+        "command_errors", "connects", "connects_failed", "delivery", "disconnects", "drained_connections", "drains",
         "handshakes_rejected", "limits", "messages_received", "publications",
-        "publications_dropped", "recoveries",
+        "publications_dropped", "recent", "recoveries",
     )  # fmt: skip
 
-    def __init__(self) -> None:
+    def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
+        self._clock = clock
+        self.recent = RecentCounter()
         self.accepted = 0
+        self.connects = 0
+        self.connects_failed: Counter[str] = Counter()
         self.handshakes_rejected: Counter[str] = Counter()
         self.messages_received = 0
         self.bytes_received = 0
@@ -44,6 +51,33 @@ class Counters:
         self.accept_costs = 0
         self.accept_cost_total = 0.0
         self.delivery = LatencyHistogram(DELIVERY_BUCKETS)
+
+    def count_connect(self) -> None:
+        """Count a connect command that was answered with a result."""
+        self.connects += 1
+        self.recent.count(CONNECTED, self._clock())
+
+    def count_failed_connect(self, code: int) -> None:
+        """Count a connect that was refused, or ended before its answer, unless its code says that it is no failure."""
+        name = failure_name(code)
+        if name is not None:
+            self._count_failure(name)
+
+    def count_rejected_handshake(self, reason: str) -> None:
+        """Count a refused handshake or request; that of a client that means well is a failed connect too."""
+        self.handshakes_rejected[reason] += 1
+        status = HANDSHAKE_STATUS.get(reason)
+        if status is not None:
+            self._count_failure(status)
+
+    def _count_failure(self, name: str) -> None:
+        self.connects_failed[name] += 1
+        self.recent.count(name, self._clock())
+
+    def count_moved(self) -> None:
+        """Count a connection that was asked to connect to another server."""
+        self.drained_connections += 1
+        self.recent.count(MOVED, self._clock())
 
     def measures_next_accept(self) -> bool:
         """Whether to measure what the next connection costs: reading the clock of CPU time costs much itself.

@@ -112,7 +112,7 @@ class Node:
         self.version = settings.version
         self.heartbeat_interval = settings.heartbeat_interval
         self.uid = str(uuid.uuid4())
-        self.counters = Counters()
+        self.counters = Counters(clock)
         self.sessions: dict[Session, None] = {}
         self.clock = clock
         self.wall_clock = wall_clock

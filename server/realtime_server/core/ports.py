@@ -18,6 +18,7 @@ from realtime_server.core.latency import LatencyHistogram
 from realtime_server.core.namespaces import SlowConsumer
 from realtime_server.core.publication import Content
 from realtime_server.core.pushes import Push
+from realtime_server.core.recent_events import RecentEvents
 from realtime_server.core.values import (
     ClientInfo,
     HistoryOptions,
@@ -273,7 +274,7 @@ class WorkerStatus:
 
     `seconds_since_last_accept` is None when nothing was accepted yet. `accept_cost_seconds` is the CPU time of one
     accepted connection, None until 20 were measured. `drain_rate` is in connections per second, None when no drain
-    runs; `moved_total` counts connections that drains and sheds have moved.
+    runs; `moved_total` counts connections that drains and sheds have moved; `recent` is about the last seconds.
     """
 
     state: ServingState
@@ -284,6 +285,7 @@ class WorkerStatus:
     drain_rate: float | None
     moved_total: int
     backplane_healthy: bool
+    recent: RecentEvents
 
 
 class WorkerControl(Protocol):

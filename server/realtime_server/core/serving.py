@@ -48,6 +48,7 @@ class Serving:
             drain_rate=self._drain.rate if self._drain is not None else None,
             moved_total=self._moved,
             backplane_healthy=node.broker.healthy,
+            recent=counters.recent.report(node.clock()),
         )
 
     def quiesce(self) -> None:
@@ -125,7 +126,7 @@ class Serving:
         for session in _oldest(self._node, count):
             session.disconnect(MOVE)
             self._moved += 1
-            self._node.counters.drained_connections += 1
+            self._node.counters.count_moved()
 
 
 MOVE: DisconnectCode = codes.FORCE_RECONNECT

@@ -123,6 +123,8 @@ class Session:
         """The connection is gone: leave everything. Idempotent."""
         if self.closed:
             return
+        if code is not codes.STALE or self._begun:  # one that never said anything has not tried to connect
+            self.note_unanswered(code.code)
         self.closed = True
         self._held = None
         if self._welcomed is not None:
@@ -133,6 +135,11 @@ class Session:
             connected = self.node.clock() - self.opened_at
             self.node.backend.emit(Disconnected(self.client, self.user, code.code, code.reason, connected))
         self.node.forget(self)
+
+    def note_unanswered(self, code: int) -> None:
+        """Count a connect that ends with this code, if the client has not been let in."""
+        if not self.welcome:
+            self.node.counters.count_failed_connect(code)
 
     def caller(self) -> Caller:
         """How the backend is told of this connection."""
@@ -321,6 +328,8 @@ class Session:
     def greet(self, command: int, result: ConnectResult) -> bool:
         """Answer the connect command, see `reply_within`: after that the client may be told anything."""
         self.welcome = self.reply_within(command, result)
+        if self.welcome and not self.closed:
+            self.node.counters.count_connect()
         if self.welcome and self._welcomed is not None:
             self._welcomed.set()
         return self.welcome
@@ -353,6 +362,7 @@ class Session:
         if self.wire.unidirectional:
             self.disconnect(disconnect_of(error))
         elif not self.closed:
+            self.note_unanswered(error.code)
             self.connection.write(self.wire.error(command, error))
 
     def push(self, channel: str, push: Push) -> None:

@@ -127,7 +127,7 @@ class Acceptor:
             self._pause = self._loop.call_later(PAUSE_SECONDS, self._loop.add_reader, self._bound, self._accept)
 
     def _give_up(self, accepted: socket.socket, reason: str) -> None:
-        self._counters.handshakes_rejected[reason] += 1
+        self._counters.count_rejected_handshake(reason)
         accepted.close()
         self._sockets.leave()
 

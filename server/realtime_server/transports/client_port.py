@@ -150,7 +150,7 @@ class ClientPort:
         """The protocol of a plain socket that was just accepted."""
         if self.sockets.enter():
             return self._make("")
-        self._node.counters.handshakes_rejected["socket_limit"] += 1
+        self._node.counters.count_rejected_handshake("socket_limit")
         return Rejection(self.sockets)
 
     def _make(self, peer: str) -> asyncio.Protocol:

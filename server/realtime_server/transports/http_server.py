@@ -133,7 +133,7 @@ class HttpConnection(web.RequestHandler):
     ) -> web.StreamResponse:
         """What is no HTTP is counted, and answered by aiohttp."""
         if status == 400:
-            self._counters.handshakes_rejected["malformed"] += 1
+            self._counters.count_rejected_handshake("malformed")
         return super().handle_error(request, status, exc, message)
 
     def begin(self) -> None:
@@ -321,7 +321,7 @@ class HttpServer:
         )
 
     def _refuse(self, refused: RequestRefusedError, shared: Mapping[str, str]) -> web.Response:
-        self._counters.handshakes_rejected[refused.reason] += 1
+        self._counters.count_rejected_handshake(refused.reason)
         return error_response(refused.status, refused.status, refused.message, {**refused.headers, **shared})
 
 

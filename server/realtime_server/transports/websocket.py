@@ -220,6 +220,7 @@ class WebSocketConnection(Outbox, asyncio.Protocol):
         except FrameError as error:
             if not self._closing:
                 self._node.counters.disconnects[error.code] += 1
+                session.note_unanswered(codes.BAD_REQUEST_DISCONNECT.code)
                 self._close(error.code, error.reason)
                 session.on_closed()
             self._linger()
@@ -353,13 +354,13 @@ class WebSocketConnection(Outbox, asyncio.Protocol):
         return self._settings.echo if path == ECHO_PATH else None
 
     def _reject(self, handshake: ServerProtocol, reason: str) -> None:
-        self._node.counters.handshakes_rejected[reason] += 1
+        self._node.counters.count_rejected_handshake(reason)
         if self._socket is not None:
             self._socket.write(b"".join(handshake.data_to_send()) or NO_HTTP)
             self._linger()
 
     def _end_handshake(self) -> None:
-        self._node.counters.handshakes_rejected["timeout"] += 1
+        self._node.counters.count_rejected_handshake("timeout")
         if self._socket is not None:
             self._socket.abort()
 

@@ -15,6 +15,7 @@ from realtime_server.admin.admin_server import AdminServer
 from realtime_server.admin.board import Board
 from realtime_server.admin.workers import Workers
 from realtime_server.core.ports import ServingState, WorkerStatus
+from realtime_server.core.recent_events import RecentEvents
 from realtime_server.settings import Settings
 
 
@@ -29,6 +30,7 @@ def status_of(state: ServingState = ServingState.SERVING, connections: int = 0) 
         drain_rate=None,
         moved_total=0,
         backplane_healthy=True,
+        recent=RecentEvents(),
     )
 
 

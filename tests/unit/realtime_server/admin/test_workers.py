@@ -15,6 +15,7 @@ from hypothesis import strategies as st
 from realtime_server.admin.worker import Report
 from realtime_server.admin.workers import Workers, WorkersUnavailableError, combine, divide
 from realtime_server.core.ports import ServingState
+from realtime_server.core.recent_events import RecentEvents
 from tests.unit.realtime_server.admin.control import Control, Processes, serving, status_of
 
 SERVING, QUIESCED = ServingState.SERVING, ServingState.QUIESCED
@@ -74,6 +75,7 @@ def test_numbers_are_added_up() -> None:
         accept_cost_seconds=0.002,
         drain_rate=10.0,
         moved_total=1,
+        recent=RecentEvents(2, 1, {"3500": 1}),
     )
     other = replace(
         status_of(connections=4),
@@ -81,6 +83,7 @@ def test_numbers_are_added_up() -> None:
         accept_cost_seconds=0.004,
         drain_rate=20.0,
         moved_total=2,
+        recent=RecentEvents(3, 2, {"100": 1, "3500": 2}),
     )
     silent = replace(status_of(), backplane_healthy=False)
     assert combine([Report(status, listening=True) for status in (one, other, silent)]) == replace(
@@ -90,6 +93,7 @@ def test_numbers_are_added_up() -> None:
         drain_rate=30.0,
         moved_total=3,
         backplane_healthy=False,
+        recent=RecentEvents(5, 3, {"100": 1, "3500": 3}),
     )
 
 
