@@ -8,7 +8,7 @@ STAMP := $(VENV)/.installed
 # Tests that take minutes: CI runs them after the everyday part.
 THOROUGH := tests/component/faults tests/contract/backplane/test_redis_failover.py tests/component/sdk/test_moving.py
 
-.PHONY: help setup demo demo-kubernetes check test test-thorough e2e bench crds docs lock proto cluster-up cluster-down kubectl wheels images clean
+.PHONY: help setup demo demo-kubernetes check test test-thorough test-apiserver e2e bench crds docs lock proto cluster-up cluster-down kubectl wheels images clean
 
 help: ## List the verbs
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / {printf "  %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -39,6 +39,11 @@ test: setup check ## Checks, unit, golden, contract and component tests, and all
 
 test-thorough: setup ## What takes long: faults of Redis on real processes, and moving the clients of every SDK
 	$(RUN) -m pytest -n 4 --dist loadfile $(THOROUGH)
+
+test-apiserver: $(STAMP) ## The operator against a real kube-apiserver with etcd alone (builds it once)
+	@hack/setup-system.sh apiserver
+	$(RUN) -m tests.kit.cluster apiserver
+	$(RUN) -m pytest tests/apiserver $(ARGS)
 
 crds: $(STAMP) ## Generate crds/ from the models, and copy them into the chart
 	$(RUN) -m realtime_operator.api.crdgen crds helm/realtime-operator/files/crds

@@ -1,5 +1,6 @@
 #!/usr/bin/env bash
-# Installs the system packages that a verb needs: `test` (Redis, Node.js, Chromium, a C compiler, network namespaces) or `cluster` (a container runtime, etcd).
+# Installs the system packages that a verb needs: `test` (Redis, Node.js, Chromium, a C compiler, network namespaces),
+# `cluster` (a container runtime, etcd) or `apiserver` (etcd alone).
 # On Debian or Ubuntu as root it installs them; elsewhere it says what is missing and ends with 1.
 set -euo pipefail
 cd "$(dirname "$0")/.."
@@ -10,7 +11,8 @@ case "${1:-}" in
   cluster) wanted=(containerd:containerd runc:runc buildah:buildah mmdebstrap:mmdebstrap etcd:etcd-server iptables:iptables
     nft:nftables ip:iproute2 conntrack:conntrack openssl:openssl curl:curl gcc:gcc
     /usr/lib/cni/bridge:containernetworking-plugins) ;;
-  *) echo "usage: $0 test|cluster" >&2; exit 2 ;;
+  apiserver) wanted=(etcd:etcd-server) ;;
+  *) echo "usage: $0 test|cluster|apiserver" >&2; exit 2 ;;
 esac
 
 missing=()
@@ -19,7 +21,7 @@ for pair in "${wanted[@]}"; do
   if [[ $program == /* ]]; then [[ -x $program ]] || missing+=("$package")
   else command -v "$program" >/dev/null || missing+=("$package"); fi
 done
-[[ ! -e /usr/include/stdio.h ]] && missing+=(libc6-dev)
+[[ $1 != apiserver && ! -e /usr/include/stdio.h ]] && missing+=(libc6-dev)
 
 if ((${#missing[@]})); then
   if [[ $(id -u) == 0 ]] && command -v apt-get >/dev/null; then

@@ -26,5 +26,6 @@ def pytest_configure(config: pytest.Config) -> None:
     """Load the fixtures of the platform; what only Kubernetes has is collected there only."""
     platform = config.getoption("--platform")
     config.pluginmanager.import_plugin(f"tests.kit.{platform}_fixtures")
+    config.pluginmanager.import_plugin("tests.kit.apiserver_fixtures")
     if platform != "kubernetes":
         collect_ignore.append("e2e")

@@ -1,4 +1,4 @@
-"""`python -m tests.kit.cluster up|down|status|kubectl|images|e2e|demo`: what the Makefile calls."""
+"""`python -m tests.kit.cluster up|down|status|kubectl|images|apiserver|e2e|demo`: what the Makefile calls."""
 
 from __future__ import annotations
 
@@ -15,8 +15,9 @@ from tests.kit.cluster.environment import Environment, EnvironmentMissingError
 from tests.kit.cluster.layout import OPERATOR_IMAGE, REDIS_IMAGE, REPOSITORY, SERVER_IMAGE, Layout
 from tests.kit.cluster.lifecycle import Progress, down, exec_inside, is_up, leftovers, up
 from tests.kit.cluster.process import ClusterError
+from tests.kit.cluster.programs import API_SERVER_PROGRAMS, build_missing
 
-USAGE = "usage: python -m tests.kit.cluster up|down|status|kubectl|wheels|images|e2e|demo|env [ARGUMENTS]"
+USAGE = "usage: python -m tests.kit.cluster up|down|status|kubectl|wheels|images|apiserver|e2e|demo|env [ARGUMENTS]"
 
 
 def main(arguments: Sequence[str]) -> int:
@@ -46,6 +47,9 @@ def _dispatch(layout: Layout, command: str, rest: list[str]) -> int:
     if command == "images":
         up(layout, say)
         images.build_all(layout, say)
+        return 0
+    if command == "apiserver":
+        build_missing(layout, say, API_SERVER_PROGRAMS)
         return 0
     if command == "wheels":
         for target in ("operator", "server"):

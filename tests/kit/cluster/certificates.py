@@ -18,7 +18,7 @@ VALID_DAYS = 30
 KUBECONFIG = """\
 apiVersion: v1
 kind: Config
-clusters: [{{name: test, cluster: {{server: "https://{address}:6443", certificate-authority: {folder}/ca.crt}}}}]
+clusters: [{{name: test, cluster: {{server: "https://{server}", certificate-authority: {folder}/ca.crt}}}}]
 users: [{{name: {user}, user: {{client-certificate: {folder}/{user}.crt, client-key: {folder}/{user}.key}}}}]
 contexts: [{{name: test, context: {{cluster: test, user: {user}}}}}]
 current-context: test
@@ -74,8 +74,19 @@ def write_certificates(layout: Layout) -> None:
     for name, (organization, common_name) in CLIENTS.items():
         hosts = (layout.node_address, "127.0.0.1", "node1") if name == "kubelet" else ()
         authority.issue(name, organization, common_name, hosts)
-        kubeconfig = KUBECONFIG.format(address=layout.node_address, folder=folder, user=name)
-        (folder / f"{name}.kubeconfig").write_text(kubeconfig)
+        write_kubeconfig(folder, name, f"{layout.node_address}:6443")
+    write_service_account_keys(folder)
+
+
+def write_kubeconfig(folder: Path, user: str, server: str) -> Path:
+    """Write USER.kubeconfig for a user whose certificate is there; `server` is host:port. Returns its path."""
+    path = folder / f"{user}.kubeconfig"
+    path.write_text(KUBECONFIG.format(server=server, folder=folder, user=user))
+    return path
+
+
+def write_service_account_keys(folder: Path) -> None:
+    """Write service-accounts.key and .pub, with which the API server signs and checks tokens."""
     tokens = rsa.generate_private_key(public_exponent=65537, key_size=2048)
     _write_key(folder / "service-accounts.key", tokens)
     public = tokens.public_key().public_bytes(_PEM, serialization.PublicFormat.SubjectPublicKeyInfo)

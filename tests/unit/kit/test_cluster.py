@@ -13,7 +13,7 @@ from tests.kit.cluster.environment import Environment, EnvironmentMissingError
 from tests.kit.cluster.images import OLD_PYTHON_ONLY, fingerprint
 from tests.kit.cluster.layout import REPOSITORY, Layout, cache_folder
 from tests.kit.cluster.lifecycle import leftovers
-from tests.kit.cluster.programs import is_new_enough, programs
+from tests.kit.cluster.programs import API_SERVER_PROGRAMS, build_missing, is_new_enough, programs
 
 
 def test_clusters_of_different_numbers_share_no_address() -> None:
@@ -79,6 +79,18 @@ def test_every_program_has_a_module_that_pins_it() -> None:
     found = programs(Layout())
     assert all((program.module / "go.mod").is_file() and (program.module / "go.sum").is_file() for program in found)
     assert len({program.target for program in found}) == len(found) == 8
+
+
+def test_an_api_server_alone_needs_no_other_program(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """On a new machine minutes are saved: what is there already is not built, and nothing else is wanted."""
+    monkeypatch.setenv("REALTIME_OPERATOR_CACHE", str(tmp_path))
+    said: list[str] = []
+    for name in API_SERVER_PROGRAMS:
+        Layout().programs.mkdir(parents=True, exist_ok=True)
+        (Layout().programs / name).touch()
+    build_missing(Layout(), said.append, API_SERVER_PROGRAMS)
+    assert said == []
+    assert {program.target.name for program in programs(Layout())} > API_SERVER_PROGRAMS
 
 
 def test_a_cluster_that_never_was_leaves_nothing() -> None:

@@ -1,0 +1,188 @@
+"""Every action of a plan against a real API server, with the operator's permissions."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from dataclasses import dataclass
+
+import pytest
+
+from realtime_operator import naming
+from realtime_operator.api.base import JsonObject
+from realtime_operator.api.v1alpha1 import RealtimeCluster
+from realtime_operator.builders import build_revision, build_secrets, build_shared
+from realtime_operator.metrics import Metrics
+from realtime_operator.planning.plan import (
+    Action,
+    ApplyObject,
+    DeleteServer,
+    EmitEvent,
+    EnsureSecret,
+    EventType,
+    Plan,
+    Quiesce,
+    Resume,
+    ScaleRevision,
+    SetDeletionCost,
+    SetStatus,
+)
+from realtime_operator.platforms.kubernetes.apply import Applier
+from realtime_operator.platforms.kubernetes.client import KubernetesClient, path_of
+from realtime_operator.pods.admin_client import AdminClient
+from tests.kit.apiserver import ApiServer
+from tests.kit.document import dig, object_at, objects_at, text_at
+from tests.kit.manifests import SETTINGS, with_redis_password
+
+
+@dataclass
+class Applied:
+    """A RealtimeCluster that is stored, and plans that are carried out for it."""
+
+    client: KubernetesClient
+    admin: AdminClient
+    server: ApiServer
+    owner: JsonObject
+
+    @property
+    def namespace(self) -> str:
+        """Where it is."""
+        return text_at(self.owner, "metadata", "namespace")
+
+    @property
+    def cluster(self) -> RealtimeCluster:
+        """The object, parsed."""
+        return RealtimeCluster.from_object(self.owner)
+
+    async def do(self, *actions: Action) -> None:
+        """Carry out a plan."""
+        await Applier(self.client, self.admin, Metrics(), self.owner).apply(Plan(actions))
+
+    def get(self, version: str, kind: str, name: str) -> JsonObject:
+        """An object as it is stored."""
+        return self.server.call("GET", path_of(version, kind, self.namespace, name))
+
+    def pod(self, name: str = "main-a-x") -> None:
+        """A server pod, as the ReplicaSet controller makes it."""
+        labels: JsonObject = {**naming.cluster_labels("main"), naming.LABEL_SERVING: "true"}
+        container: JsonObject = {"name": "server", "image": "localhost/server:1"}
+        document: JsonObject = {
+            "metadata": {"name": name, "labels": labels}, "spec": {"containers": [container]},
+        }  # fmt: skip
+        self.server.call("POST", path_of("v1", "Pod", self.namespace), document)
+
+
+@pytest.fixture
+async def applied(api_server: ApiServer, namespace: str, operator_client: KubernetesClient) -> AsyncIterator[Applied]:
+    """A cluster `main` with a managed Redis."""
+    document: JsonObject = {"apiVersion": naming.API_VERSION, "kind": naming.KIND, "metadata": {"name": "main"}}
+    owner = api_server.call("POST", path_of(naming.API_VERSION, naming.KIND, namespace), {**document, "spec": {}})
+    admin = AdminClient()
+    yield Applied(operator_client, admin, api_server, owner)
+    await admin.close()
+
+
+async def test_every_child_is_accepted_and_the_second_time_nothing_changes(applied: Applied) -> None:
+    """All kinds, with the operator's role alone; the owner is the cluster."""
+    revision = build_revision(applied.cluster, SETTINGS)
+    shared = build_shared(applied.cluster, SETTINGS, with_redis_password(applied.cluster))
+    manifests = [*shared, revision.config_map, revision.replica_set(2)]
+    actions = [ApplyObject(manifest) for manifest in manifests]
+    await applied.do(*actions)
+
+    def stored() -> list[JsonObject]:
+        return [
+            applied.get(text_at(m, "apiVersion"), text_at(m, "kind"), text_at(m, "metadata", "name")) for m in manifests
+        ]
+
+    first = stored()
+    assert {text_at(item, "kind") for item in first} == {
+        "ConfigMap", "PodDisruptionBudget", "ReplicaSet", "Service", "ServiceAccount", "StatefulSet",
+    }  # fmt: skip
+    uid = text_at(applied.owner, "metadata", "uid")
+    assert all(dig(item, "metadata", "ownerReferences", 0, "uid") == uid for item in first)
+    await applied.do(*actions)
+    assert [dig(item, "metadata", "resourceVersion") for item in stored()] == [
+        dig(item, "metadata", "resourceVersion") for item in first
+    ]
+
+
+async def test_a_secret_gets_what_is_missing_and_keeps_what_it_has(applied: Applied) -> None:
+    """Random values, once."""
+    (template, *_) = build_secrets(applied.cluster)
+    name = text_at(template.manifest, "metadata", "name")
+    await applied.do(EnsureSecret(template.manifest, template.keys))
+    before = object_at(applied.get("v1", "Secret", name), "data")
+    assert set(before) == set(template.keys)
+    gone = template.keys[0]
+    applied.server.call("PATCH", path_of("v1", "Secret", applied.namespace, name), {"data": {gone: None}})
+    await applied.do(EnsureSecret(template.manifest, template.keys))
+    after = object_at(applied.get("v1", "Secret", name), "data")
+    assert set(after) == set(template.keys)
+    assert {key for key in template.keys if after[key] != before[key]} == {gone}
+
+
+async def test_a_revision_is_scaled(applied: Applied) -> None:
+    """Only its number of pods changes."""
+    revision = build_revision(applied.cluster, SETTINGS)
+    name = text_at(revision.replica_set(1), "metadata", "name")
+    await applied.do(ApplyObject(revision.replica_set(1)))
+    await applied.do(ScaleRevision(name, 3))
+    assert dig(applied.get("apps/v1", "ReplicaSet", name), "spec", "replicas") == 3
+
+
+async def test_a_server_is_quiesced_and_resumed(applied: Applied) -> None:
+    """By a label that the Service selects, and a time."""
+    applied.pod()
+    await applied.do(Quiesce("main-a-x"))
+    metadata = object_at(applied.get("v1", "Pod", "main-a-x"), "metadata")
+    assert dig(metadata, "labels", naming.LABEL_SERVING) == "false"
+    assert text_at(metadata, "annotations", naming.ANNOTATION_QUIESCED_AT)
+    await applied.do(Resume("main-a-x"))
+    metadata = object_at(applied.get("v1", "Pod", "main-a-x"), "metadata")
+    assert dig(metadata, "labels", naming.LABEL_SERVING) == "true"
+    assert dig(metadata, "annotations", naming.ANNOTATION_QUIESCED_AT) is None
+
+
+async def test_a_deletion_cost_is_set_and_removed(applied: Applied) -> None:
+    """0 is no cost."""
+    applied.pod()
+    await applied.do(SetDeletionCost("main-a-x", -1000))
+    path = ("metadata", "annotations", naming.ANNOTATION_DELETION_COST)
+    assert dig(applied.get("v1", "Pod", "main-a-x"), *path) == "-1000"
+    await applied.do(SetDeletionCost("main-a-x", 0))
+    assert dig(applied.get("v1", "Pod", "main-a-x"), *path) is None
+
+
+async def test_a_failed_server_is_deleted(applied: Applied) -> None:
+    """A pod that was never scheduled is gone at once."""
+    applied.pod()
+    await applied.do(DeleteServer("main-a-x"))
+    listed = applied.server.call("GET", path_of("v1", "Pod", applied.namespace))
+    assert objects_at(listed, "items") == []
+
+
+async def test_an_event_is_about_the_cluster(applied: Applied) -> None:
+    """As `kubectl describe` finds it."""
+    await applied.do(EmitEvent(EventType.WARNING, "TestReason", "something has changed"))
+    path = path_of("v1", "Event", applied.namespace)
+    (event,) = objects_at(applied.server.call("GET", path), "items")
+    assert (event["reason"], event["message"]) == ("TestReason", "something has changed")
+    assert dig(event, "involvedObject", "uid") == dig(applied.owner, "metadata", "uid")
+
+
+async def test_a_status_is_written_whole(applied: Applied) -> None:
+    """What the next one no longer has is gone; the spec is not touched."""
+    await applied.do(SetStatus({"phase": "Pending", "observedGeneration": 1, "replicas": 2}))
+    await applied.do(SetStatus({"phase": "Ready", "observedGeneration": 1}))
+    stored = applied.get(naming.API_VERSION, naming.KIND, "main")
+    assert stored["status"] == {"phase": "Ready", "observedGeneration": 1}
+    assert dig(stored, "metadata", "generation") == dig(applied.owner, "metadata", "generation")
+
+
+async def test_a_plan_for_a_cluster_that_has_gone_does_no_harm(applied: Applied) -> None:
+    """Its status and its pods are not there any more."""
+    path = path_of(naming.API_VERSION, naming.KIND, applied.namespace, "main")
+    applied.server.call("DELETE", path)
+    await asyncio.sleep(0)
+    await applied.do(Quiesce("main-a-x"), DeleteServer("main-a-x"), SetStatus({"phase": "Ready"}))

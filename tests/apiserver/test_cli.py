@@ -1,0 +1,132 @@
+"""`realtime` with the KUBECONFIG of a person, as far as no server runs."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+import yaml
+
+from realtime_operator import naming
+from realtime_operator.api.base import JsonObject
+from realtime_operator.platforms.kubernetes.client import path_of
+from tests.kit.apiserver import ApiServer
+from tests.kit.document import dig, parse
+from tests.kit.realtime_command import Printed, realtime
+
+
+class Person:
+    """Somebody with a KUBECONFIG."""
+
+    def __init__(self, server: ApiServer, namespace: str, user: str = "admin") -> None:
+        self.server, self.namespace, self._user = server, namespace, user
+
+    async def __call__(self, *arguments: str) -> Printed:
+        """Run a command in the namespace."""
+        kubeconfig = str(self.server.kubeconfig(self._user))
+        return await realtime(*arguments, "--namespace", self.namespace, KUBECONFIG=kubeconfig)
+
+    def create(self, name: str, **spec: object) -> None:
+        """Make a RealtimeCluster."""
+        document: JsonObject = {"apiVersion": naming.API_VERSION, "kind": naming.KIND, "metadata": {"name": name}}
+        path = path_of(naming.API_VERSION, naming.KIND, self.namespace)
+        self.server.call("POST", path, {**document, "spec": parse(json.dumps(spec))})
+
+    def stored(self, name: str) -> JsonObject:
+        """A RealtimeCluster as it is stored."""
+        return self.server.call("GET", path_of(naming.API_VERSION, naming.KIND, self.namespace, name))
+
+
+@pytest.fixture
+def person(api_server: ApiServer, namespace: str) -> Person:
+    """The administrator."""
+    return Person(api_server, namespace)
+
+
+async def test_clusters_are_listed(person: Person) -> None:
+    """As a table, by name, and whole."""
+    person.create("one")
+    person.create("two", replicas=3)
+    listed = await person("get")
+    assert [line.split()[0] for line in listed.out.splitlines()] == ["NAME", "one", "two"]
+    named = await person("get", "-o", "name")
+    assert named.out.split() == ["realtimecluster.realtime.dev/one", "realtimecluster.realtime.dev/two"]
+    whole = await person("get", "two", "-o", "json")
+    assert dig(parse(whole.out), "spec", "replicas") == 3
+
+
+async def test_a_cluster_that_nobody_has_looked_at_is_described(person: Person) -> None:
+    """Where it is, and that nothing is known yet."""
+    person.create("one")
+    shown = await person("status")
+    assert shown.code == 0, shown
+    assert f"namespace {person.namespace})" in shown.out
+
+
+async def test_commands_change_the_spec(person: Person) -> None:
+    """What they do not name stays."""
+    person.create("one", replicas=1, paused=False)
+    assert (await person("scale", "4")).code == 0
+    assert (await person("rollout", "pause")).code == 0
+    assert (await person("rollout", "restart")).code == 0
+    spec = person.stored("one")["spec"]
+    assert (dig(spec, "replicas"), dig(spec, "paused")) == (4, True)
+    assert dig(spec, "pod", "annotations", "kubectl.kubernetes.io/restartedAt")
+
+
+async def test_a_plan_for_a_new_cluster_is_made_without_writing(person: Person, tmp_path: Path) -> None:
+    """The API server is asked for what is there, and nothing else."""
+    document = {
+        "apiVersion": naming.API_VERSION, "kind": naming.KIND, "metadata": {"name": "new"}, "spec": {"replicas": 2},
+    }  # fmt: skip
+    file = tmp_path / "new.yaml"
+    file.write_text(yaml.safe_dump(document))
+    planned = await person("plan", "-f", str(file), "-o", "json")
+    assert planned.code == 0, planned
+    assert dig(parse(planned.out), "isNewRevision") is True
+    assert (await person("get", "-o", "name")).out == ""
+
+
+async def test_what_is_not_there_is_named(person: Person) -> None:
+    """With the right exit code and what to do."""
+    nothing = await person("status")
+    assert (nothing.code, "has no RealtimeCluster" in nothing.complaints) == (2, True)
+    person.create("one")
+    other = await person("status", "other")
+    assert (other.code, other.out) == (2, "")
+    assert "has no cluster other, but one" in other.complaints
+
+
+async def test_a_change_that_is_not_allowed_is_told_in_the_api_servers_words(
+    api_server: ApiServer, namespace: str
+) -> None:
+    """With the verb that is missing, and no stack trace."""
+    user = f"reader-{namespace}"
+    rules = [{"apiGroups": [naming.GROUP], "resources": [naming.PLURAL], "verbs": ["get", "list"]}]
+    api_server.grant(user, rules, namespace)
+    person = Person(api_server, namespace, user)
+    person.create("one")
+    refused = await person("scale", "4")
+    assert refused.code != 0
+    assert f'cannot patch resource "{naming.PLURAL}" in API group "{naming.GROUP}"' in refused.complaints
+
+
+async def test_the_doctor_names_missing_permissions(api_server: ApiServer, namespace: str) -> None:
+    """Of a person who may read everything, and change and reach nothing."""
+    user = f"viewer-{namespace}"
+    rules: list[dict[str, list[str]]] = [
+        {"apiGroups": [naming.GROUP], "resources": [naming.PLURAL], "verbs": ["get", "list"]},
+        {"apiGroups": [""], "resources": ["pods", "secrets", "events"], "verbs": ["get", "list"]},
+        {"apiGroups": ["apps"], "resources": ["replicasets"], "verbs": ["get", "list"]},
+    ]
+    api_server.grant(user, rules, namespace)
+    person = Person(api_server, namespace, user)
+    person.create("one")
+    examined = await person("doctor", "-o", "json")
+    findings = {finding["check"]: finding for finding in json.loads(examined.out)}
+    assert findings["RBAC"]["severity"] == "warning"
+    assert findings["RBAC"]["message"] == (
+        "you may not: patch realtimeclusters, get pods/proxy, get pods/log, create services/proxy"
+    )
+    assert findings["clock"]["severity"] == "ok"

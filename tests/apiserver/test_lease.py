@@ -1,0 +1,99 @@
+"""Leader election over a Lease of a real API server."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Iterator
+from dataclasses import replace
+
+import pytest
+
+from realtime_operator.errors import LeaseLostError, PlatformError
+from realtime_operator.metrics import Metrics
+from realtime_operator.platforms.kubernetes.client import KubernetesClient, path_of
+from realtime_operator.platforms.kubernetes.lease import Lease, LeaseSettings
+from tests.kit.apiserver import ApiServer
+from tests.kit.document import dig, text_at
+
+TIMES = LeaseSettings("", "election", "one", duration=2, renew_deadline=1.5, retry=0.2)
+
+
+def lease_of(client: KubernetesClient, namespace: str, identity: str) -> Lease:
+    """A process's part in the election."""
+    return Lease(client, replace(TIMES, namespace=namespace, identity=identity))
+
+
+async def holder(client: KubernetesClient, namespace: str) -> str:
+    """Who holds the Lease."""
+    found = await client.get(path_of("coordination.k8s.io/v1", "Lease", namespace, TIMES.name))
+    return text_at(found, "spec", "holderIdentity")
+
+
+async def test_a_lease_that_is_given_up_is_taken_at_once(operator_client: KubernetesClient, namespace: str) -> None:
+    """Not only after its duration; each change of the holder is counted."""
+    first, second = lease_of(operator_client, namespace, "one"), lease_of(operator_client, namespace, "two")
+    await first.acquire()
+    waiting = asyncio.create_task(second.acquire())
+    await asyncio.sleep(0.5)
+    assert (first.leads, second.leads) == (True, False)
+    await first.release()
+    await asyncio.wait_for(waiting, 1)
+    assert (first.leads, second.leads) == (False, True)
+    assert await holder(operator_client, namespace) == "two"
+    path = path_of("coordination.k8s.io/v1", "Lease", namespace, TIMES.name)
+    assert dig(await operator_client.get(path), "spec", "leaseTransitions") == 3, "one, nobody, two"
+
+
+async def test_a_silent_holder_is_succeeded_after_the_duration(
+    operator_client: KubernetesClient, namespace: str
+) -> None:
+    """It has stopped to lead by then, and says so when it wakes up."""
+    first, second = lease_of(operator_client, namespace, "one"), lease_of(operator_client, namespace, "two")
+    await first.acquire()
+    began = asyncio.get_running_loop().time()
+    await asyncio.wait_for(second.acquire(), 10)
+    assert asyncio.get_running_loop().time() - began > TIMES.duration
+    assert not first.leads
+    with pytest.raises(LeaseLostError):
+        await first.hold()
+
+
+@pytest.fixture
+def paused_later(api_server: ApiServer) -> Iterator[ApiServer]:
+    """An API server that goes on after the test, whatever happened."""
+    yield api_server
+    api_server.resume()
+
+
+async def test_who_cannot_renew_stops_to_lead_before_another_one_may_begin(
+    operator_client: KubernetesClient, namespace: str, paused_later: ApiServer
+) -> None:
+    """While the API server answers nothing, within the renew deadline."""
+    lease = lease_of(operator_client, namespace, "one")
+    await lease.acquire()
+    paused_later.pause()
+    with pytest.raises(LeaseLostError):
+        await asyncio.wait_for(lease.hold(), TIMES.duration)
+    paused_later.resume()
+    successor = lease_of(operator_client, namespace, "two")
+    await asyncio.wait_for(successor.acquire(), 10)
+    assert successor.leads
+
+
+async def test_a_missing_permission_is_waited_for(
+    api_server: ApiServer, namespace: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whoever may not write the Lease never leads, and goes on trying."""
+    api_server.grant(f"nobody-{namespace}", [], namespace)
+    monkeypatch.setenv("KUBECONFIG", str(api_server.kubeconfig(f"nobody-{namespace}")))
+    client = await KubernetesClient.connect(Metrics())
+    try:
+        lease = lease_of(client, namespace, "nobody")
+        with pytest.raises(TimeoutError):
+            await asyncio.wait_for(lease.acquire(), 1)
+        assert not lease.leads
+        assert not lease.in_touch
+        with pytest.raises(PlatformError, match="leases"):
+            await holder(client, namespace)
+    finally:
+        await client.close()
