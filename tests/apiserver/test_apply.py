@@ -1,4 +1,4 @@
-"""Every action of a plan against a real API server, with the operator's permissions."""
+"""Every action against a real API server, with the operator's permissions."""
 
 from __future__ import annotations
 
@@ -16,11 +16,12 @@ from realtime_operator.metrics import Metrics
 from realtime_operator.planning.plan import (
     Action,
     ApplyObject,
+    CreateObject,
     DeleteServer,
     EmitEvent,
     EnsureSecret,
     EventType,
-    Plan,
+    Failure,
     Quiesce,
     Resume,
     ScaleRevision,
@@ -54,9 +55,18 @@ class Applied:
         """The object, parsed."""
         return RealtimeCluster.from_object(self.owner)
 
+    async def try_to(self, *actions: Action) -> tuple[Failure, ...]:
+        """Carry out actions; those that failed."""
+        return await Applier(self.client, self.admin, Metrics(), self.owner).apply(actions)
+
     async def do(self, *actions: Action) -> None:
-        """Carry out a plan."""
-        await Applier(self.client, self.admin, Metrics(), self.owner).apply(Plan(actions))
+        """Carry out actions, none of which fails."""
+        assert await self.try_to(*actions) == ()
+
+    def uid_of(self, manifest: JsonObject) -> str:
+        """The uid of a manifest's object."""
+        name = text_at(manifest, "metadata", "name")
+        return text_at(self.get(text_at(manifest, "apiVersion"), text_at(manifest, "kind"), name), "metadata", "uid")
 
     def get(self, version: str, kind: str, name: str) -> JsonObject:
         """An object as it is stored."""
@@ -70,6 +80,12 @@ class Applied:
             "metadata": {"name": name, "labels": labels}, "spec": {"containers": [container]},
         }  # fmt: skip
         self.server.call("POST", path_of("v1", "Pod", self.namespace), document)
+
+
+def without_claims(live: JsonObject) -> JsonObject:
+    """An object without what tells who has set which field, and how often it was written."""
+    metadata = {k: v for k, v in object_at(live, "metadata").items() if k not in {"managedFields", "resourceVersion"}}
+    return {**live, "metadata": metadata}
 
 
 @pytest.fixture
@@ -87,8 +103,7 @@ async def test_every_child_is_accepted_and_the_second_time_nothing_changes(appli
     revision = build_revision(applied.cluster, SETTINGS)
     shared = build_shared(applied.cluster, SETTINGS, with_redis_password(applied.cluster))
     manifests = [*shared, revision.config_map, revision.replica_set(2)]
-    actions = [ApplyObject(manifest) for manifest in manifests]
-    await applied.do(*actions)
+    await applied.do(*(CreateObject(manifest) for manifest in manifests))
 
     def stored() -> list[JsonObject]:
         return [
@@ -101,10 +116,13 @@ async def test_every_child_is_accepted_and_the_second_time_nothing_changes(appli
     }  # fmt: skip
     uid = text_at(applied.owner, "metadata", "uid")
     assert all(dig(item, "metadata", "ownerReferences", 0, "uid") == uid for item in first)
-    await applied.do(*actions)
+    await applied.do(*(ApplyObject(manifest, applied.uid_of(manifest)) for manifest in manifests))
+    second = stored()
+    await applied.do(*(ApplyObject(manifest, applied.uid_of(manifest)) for manifest in manifests))
     assert [dig(item, "metadata", "resourceVersion") for item in stored()] == [
-        dig(item, "metadata", "resourceVersion") for item in first
+        dig(item, "metadata", "resourceVersion") for item in second
     ]
+    assert [without_claims(item) for item in second] == [without_claims(item) for item in first]
 
 
 async def test_a_secret_gets_what_is_missing_and_keeps_what_it_has(applied: Applied) -> None:
@@ -116,7 +134,7 @@ async def test_a_secret_gets_what_is_missing_and_keeps_what_it_has(applied: Appl
     assert set(before) == set(template.keys)
     gone = template.keys[0]
     applied.server.call("PATCH", path_of("v1", "Secret", applied.namespace, name), {"data": {gone: None}})
-    await applied.do(EnsureSecret(template.manifest, template.keys))
+    await applied.do(EnsureSecret(template.manifest, template.keys, applied.uid_of(template.manifest)))
     after = object_at(applied.get("v1", "Secret", name), "data")
     assert set(after) == set(template.keys)
     assert {key for key in template.keys if after[key] != before[key]} == {gone}
@@ -126,7 +144,7 @@ async def test_a_revision_is_scaled(applied: Applied) -> None:
     """Only its number of pods changes."""
     revision = build_revision(applied.cluster, SETTINGS)
     name = text_at(revision.replica_set(1), "metadata", "name")
-    await applied.do(ApplyObject(revision.replica_set(1)))
+    await applied.do(CreateObject(revision.replica_set(1)))
     await applied.do(ScaleRevision(name, 3))
     assert dig(applied.get("apps/v1", "ReplicaSet", name), "spec", "replicas") == 3
 

@@ -135,6 +135,8 @@ class Applier:
         """Apply to the object with this uid; raises ConflictError when there is another one or none."""
         path = self._path_of(manifest)
         live = await self._client.get(path)
+        if text_at(live, "metadata", "uid") != uid:
+            raise ConflictError(f"{path}: another object has this name now")
         claims = claims_to_merge(live)
         if claims is not None:
             version = text_at(live, "metadata", "resourceVersion")
