@@ -41,6 +41,8 @@ ANNOTATION_QUIESCED_AT = f"{GROUP}/quiesced-at"
 ANNOTATION_DELETION_COST = "controller.kubernetes.io/pod-deletion-cost"
 ANNOTATION_DRAIN = f"{GROUP}/drain"
 """On server pods: "requested" asks the operator to drain this server and to replace it."""
+ANNOTATION_PAUSED = f"{GROUP}/paused"
+"""On the operator's Lease: any text but "false" pauses the whole operator, and says why."""
 ANNOTATION_CHECKSUM = f"{GROUP}/checksum"
 """On pod templates: a hash of what the pod reads at its start and that is not part of its template."""
 

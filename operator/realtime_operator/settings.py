@@ -41,6 +41,8 @@ class Settings(BaseSettings):
     """Seconds between two attempts to take or to renew the lease."""
     identity: str = Field(default_factory=lambda: f"{socket.gethostname()}-{secrets.token_hex(4)}", min_length=1)
     """Who holds the Lease: the pod's name; no two processes may have the same."""
+    paused: bool = False
+    """Whether the operator only watches and reports: nothing is changed, nobody is moved."""
     resync_seconds: Seconds = 30
     """Seconds between two looks at a quiet cluster."""
     poll_seconds: Seconds = 1

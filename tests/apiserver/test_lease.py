@@ -8,6 +8,8 @@ from dataclasses import replace
 
 import pytest
 
+from realtime_operator import naming
+from realtime_operator.api.base import JsonObject
 from realtime_operator.errors import LeaseLostError, PlatformError
 from realtime_operator.metrics import Metrics
 from realtime_operator.platforms.kubernetes.client import KubernetesClient, path_of
@@ -97,3 +99,40 @@ async def test_a_missing_permission_is_waited_for(
             await holder(client, namespace)
     finally:
         await client.close()
+
+
+async def test_a_lease_of_somebody_else_is_left_alone(
+    api_server: ApiServer, operator_client: KubernetesClient, namespace: str
+) -> None:
+    """Even one that nobody holds: another program may want it back."""
+    document: JsonObject = {"metadata": {"name": TIMES.name}, "spec": {"leaseDurationSeconds": 1}}
+    collection = path_of("coordination.k8s.io/v1", "Lease", namespace)
+    theirs = api_server.call("POST", collection, document)
+    lease = lease_of(operator_client, namespace, "one")
+    with pytest.raises(TimeoutError):
+        await asyncio.wait_for(lease.acquire(), 2)
+    assert lease.foreign
+    assert api_server.call("GET", f"{collection}/{TIMES.name}") == theirs
+
+
+async def test_an_annotation_pauses_and_outlives_renewals(
+    api_server: ApiServer, operator_client: KubernetesClient, namespace: str
+) -> None:
+    """Seen at the next renewal; whoever renews leaves it where it is."""
+    told: list[str | None] = []
+    lease = Lease(operator_client, replace(TIMES, namespace=namespace), lambda: told.append(lease.paused))
+    await lease.acquire()
+    path = f"{path_of('coordination.k8s.io/v1', 'Lease', namespace)}/{TIMES.name}"
+    holding = asyncio.create_task(lease.hold())
+    try:
+        for value in ("incident 17", None):
+            annotations: JsonObject = {naming.ANNOTATION_PAUSED: value}
+            api_server.call("PATCH", path, {"metadata": {"annotations": annotations, "labels": {"team": "x"}}})
+            await asyncio.sleep(1)
+            assert lease.paused == value
+            found = await operator_client.get(path)
+            assert dig(found, "metadata", "annotations", naming.ANNOTATION_PAUSED) == value
+            assert dig(found, "metadata", "labels", "team") == "x"
+    finally:
+        holding.cancel()
+    assert told == ["incident 17", None]

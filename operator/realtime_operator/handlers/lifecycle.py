@@ -7,6 +7,7 @@ import signal
 
 import structlog
 
+from realtime_operator import naming
 from realtime_operator.builders import BuildSettings
 from realtime_operator.errors import LeaseLostError
 from realtime_operator.handlers import probes
@@ -69,7 +70,8 @@ class OperatorProcess:
         self._settings = settings
         self._client = client
         self._metrics = metrics
-        self._lease = Lease(client, lease_settings(settings))
+        self._lease = Lease(client, lease_settings(settings), self._on_pause)
+        self._queue: WorkQueue | None = None
         self._stop = asyncio.Event()
         self._watching = asyncio.Event()
         self._leading = False
@@ -84,8 +86,24 @@ class OperatorProcess:
         """Why the process must be restarted: it believes to lead and cannot renew its lease."""
         return "leads without a lease" if self._leading and not self._lease.leads else None
 
+    def paused(self) -> str | None:
+        """Why the operator moves nothing, in a sentence for people; None when it does its work."""
+        if self._settings.paused:
+            return "the operator is paused by its settings (chart value `paused`)"
+        if self._lease.paused is not None:
+            name = f"{self._settings.lease_namespace}/{self._settings.lease_name}"
+            annotation = f"annotation {naming.ANNOTATION_PAUSED} of Lease {name}"
+            return f"the operator is paused by the {annotation}: {self._lease.paused}"
+        return None
+
+    def _on_pause(self) -> None:
+        if self._queue is not None:
+            self._queue.mark_all()
+
     def not_ready(self) -> str | None:
         """Why the process does not do its part: to stand by, or to lead and watch."""
+        if self._lease.foreign:
+            return f"the Lease {self._settings.lease_name} belongs to somebody else"
         if self._leading:
             return None if self._watching.is_set() else "leads, but does not watch"
         return None if self._lease.in_touch else "cannot read its lease"
@@ -131,14 +149,15 @@ class OperatorProcess:
         """Watch and reconcile until cancelled."""
         admin = AdminClient()
         platform = KubernetesPlatform(self._client, admin, self._metrics)
-        reconciler = ClusterReconciler(platform, plan_settings(self._settings), self._metrics)
-        queue = WorkQueue(reconciler.turn, self._settings.resync_seconds)
+        reconciler = ClusterReconciler(platform, plan_settings(self._settings), self._metrics, self.paused)
+        queue = self._queue = WorkQueue(reconciler.turn, self._settings.resync_seconds)
         watching = asyncio.create_task(
             watch(queue, self._settings.namespaces, self._watching, self.own_signals), name="watch"
         )
         try:
             await asyncio.shield(watching)
         finally:
+            self._queue = None
             await queue.close()
             await _end(watching)
             await admin.close()

@@ -10,8 +10,11 @@ from enum import StrEnum
 from realtime_operator.api.base import JsonObject, JsonValue
 from realtime_operator.planning import findings
 from realtime_operator.planning.facts import Facts
+from realtime_operator.planning.plan import FailureKind
 from realtime_operator.planning.reasons import ConditionType, Reason
 from realtime_operator.planning.timestamps import timestamp
+
+REFUSALS = frozenset({FailureKind.NAME_TAKEN, FailureKind.REFUSED})
 
 STILL = frozenset({Reason.SETTLED, Reason.PAUSED, Reason.OPERATOR_PAUSED})
 """Reasons of Progressing with which nothing is under way."""
@@ -96,6 +99,15 @@ def _progress(facts: Facts) -> tuple[Reason, str]:
         return Reason.SCALING_UP, f"scaling from {fleet.target_replicas} to {fleet.desired} servers"
     if updated < fleet.desired:
         return Reason.REPLACING, f"{updated} of {fleet.desired} servers are available"
+    return _rest(facts)
+
+
+def _rest(facts: Facts) -> tuple[Reason, str]:
+    """What may be left to do when the servers are as they shall be."""
+    if any(pod.trial for pod in facts.redis.pods):
+        return Reason.CHANGING_REDIS, "a changed Redis is tried beside the one that serves"
+    if any(failure.kind in REFUSALS for failure in facts.failures):
+        return Reason.RETRYING, "a part of what the spec says could not be made, and is tried again: see Degraded"
     return Reason.SETTLED, "the cluster is what the spec says"
 
 

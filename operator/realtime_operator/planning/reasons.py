@@ -35,6 +35,8 @@ class Reason(StrEnum):
     SCALING_UP = "ScalingUp"
     SCALING_DOWN = "ScalingDown"
     REPLACING = "ReplacingServers"
+    CHANGING_REDIS = "ChangingRedis"
+    RETRYING = "Retrying"
     PAUSED = "Paused"
     OPERATOR_PAUSED = "OperatorPaused"
     HELD = "MovesHeld"

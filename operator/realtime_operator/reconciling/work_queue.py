@@ -68,6 +68,11 @@ class WorkQueue:
         if edited:
             worker.edited.set()
 
+    def mark_all(self) -> None:
+        """Something about all clusters has changed."""
+        for key in list(self._workers):
+            self.mark(key, edited=True)
+
     async def close(self) -> None:
         """End all tasks; a turn under way is cut off, which is safe: the next one starts from what is."""
         self._closed = True

@@ -10,14 +10,16 @@ from __future__ import annotations
 import asyncio
 import random
 import time
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from enum import StrEnum
 
 import structlog
 
+from realtime_operator import naming
 from realtime_operator.api.base import JsonObject
-from realtime_operator.api.document import dig, text_at
+from realtime_operator.api.document import dig, object_at, objects_at, text_at
 from realtime_operator.errors import ConflictError, LeaseLostError, NotFoundError, PlatformError
 from realtime_operator.platforms.kubernetes.client import KubernetesClient, path_of
 
@@ -52,12 +54,18 @@ class Step(StrEnum):
     TAKE = "take"
     RENEW = "renew"
     WAIT = "wait"
+    LEAVE = "leave"
 
 
 def decide(lease: JsonObject | None, seen: Sighting | None, identity: str, duration: float, now: float) -> Step:
-    """Take a Lease that nobody holds or whose holder has been silent for its duration; renew one's own."""
+    """Take a Lease that nobody holds or whose holder has been silent for its duration; renew one's own.
+
+    A Lease that no operator has ever written is somebody else's: it is left alone.
+    """
     if lease is None:
         return Step.CREATE
+    if not is_ours(lease):
+        return Step.LEAVE
     holder = text_at(lease, "spec", "holderIdentity")
     if holder == identity:
         return Step.RENEW
@@ -68,17 +76,35 @@ def decide(lease: JsonObject | None, seen: Sighting | None, identity: str, durat
     return Step.TAKE if seen is not None and seen.holder == holder and now - seen.at > limit else Step.WAIT
 
 
-class Lease:
-    """The part of one process in the election."""
+def is_ours(lease: JsonObject) -> bool:
+    """True when an operator has written the Lease; each of its writes is noted in managedFields."""
+    return any(entry.get("manager") == naming.FIELD_MANAGER for entry in objects_at(lease, "metadata", "managedFields"))
 
-    def __init__(self, client: KubernetesClient, settings: LeaseSettings) -> None:
+
+def pause_of(lease: JsonObject) -> str | None:
+    """Why people on call want the operator to move nothing, from ANNOTATION_PAUSED; None when they do not."""
+    reason = text_at(lease, "metadata", "annotations", naming.ANNOTATION_PAUSED).strip()
+    return reason if reason and reason.lower() != "false" else None
+
+
+class Lease:
+    """The part of one process in the election. `on_pause` is called when `paused` has changed."""
+
+    def __init__(
+        self, client: KubernetesClient, settings: LeaseSettings, on_pause: Callable[[], None] = lambda: None
+    ) -> None:
         self._client = client
+        self._on_pause = on_pause
         self._settings = settings
         self._collection = path_of("coordination.k8s.io/v1", "Lease", settings.namespace)
         self._path = path_of("coordination.k8s.io/v1", "Lease", settings.namespace, settings.name)
         self._seen: Sighting | None = None
         self._contact_at: float | None = None
         self.renewed_at: float | None = None
+        self.paused: str | None = None
+        """Why the operator shall move nothing, as the Lease said when it was read last; None: it does its work."""
+        self.foreign = False
+        """Whether the Lease is somebody else's: this process can never lead."""
 
     @property
     def in_touch(self) -> bool:
@@ -130,7 +156,8 @@ class Lease:
             async with asyncio.timeout(max(0.0, since + self._settings.renew_deadline - began)):
                 lease = await self._read()
                 step = decide(lease, self._seen, self._settings.identity, self._settings.duration, began)
-                if step is Step.WAIT:
+                self._note_owner(foreign=step is Step.LEAVE)
+                if step in {Step.WAIT, Step.LEAVE}:
                     self.renewed_at = None
                     return False
                 if step is Step.CREATE or lease is None:
@@ -145,6 +172,21 @@ class Lease:
         self.renewed_at = began
         return True
 
+    def _note_owner(self, *, foreign: bool) -> None:
+        if foreign and not self.foreign:
+            logger.error(
+                "the lease belongs to somebody else, and is left alone: give the operator another name for its own",
+                lease=self._settings.name,
+                namespace=self._settings.namespace,
+            )
+        self.foreign = foreign
+
+    def _note_pause(self, paused: str | None) -> None:
+        if paused != self.paused:
+            self.paused = paused
+            logger.warning("the operator is paused" if paused else "the operator goes on", reason=paused or "")
+            self._on_pause()
+
     async def _read(self) -> JsonObject | None:
         try:
             lease = await self._client.get(self._path)
@@ -152,6 +194,7 @@ class Lease:
             self._contact_at = time.monotonic()
             return None
         self._contact_at = time.monotonic()
+        self._note_pause(pause_of(lease))
         holder, version = text_at(lease, "spec", "holderIdentity"), text_at(lease, "metadata", "resourceVersion")
         if self._seen is None or (self._seen.holder, self._seen.version) != (holder, version):
             self._seen = Sighting(holder, version, time.monotonic())
@@ -172,6 +215,6 @@ class Lease:
             "leaseTransitions": count if same else count + 1,
         }
         metadata: JsonObject = {"name": self._settings.name, "namespace": self._settings.namespace}
-        if lease is not None:
-            metadata["resourceVersion"] = text_at(lease, "metadata", "resourceVersion")
+        if lease is not None:  # with the labels and annotations of people
+            metadata = {key: value for key, value in object_at(lease, "metadata").items() if key != "managedFields"}
         return {"apiVersion": "coordination.k8s.io/v1", "kind": "Lease", "metadata": metadata, "spec": spec}

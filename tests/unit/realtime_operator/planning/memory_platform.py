@@ -35,6 +35,7 @@ from realtime_operator.platforms.base import made_by, skipped
 from tests.unit.realtime_operator.planning.simulation import START, Simulation
 
 SETTINGS = PlanSettings(BuildSettings(server_image="localhost/server:1", redis_image="localhost/redis:1"))
+QUOTA: JsonObject = {"type": "ReplicaFailure", "status": "True", "message": "pods are forbidden: exceeded quota: small"}
 UNUSED_POLICY = RolloutPolicy(0, 0, DrainPolicy(None, 0, 0))
 
 
@@ -62,6 +63,7 @@ class MemoryPlatform:
     refused: dict[ObjectKey, str] = field(default_factory=dict)
     """Objects that the API server does not let be written, with its message."""
     redis: list[RedisPod] = field(default_factory=list)
+    redis_ready: bool = True
     stale_for: float | None = None
     contact_for: float | None = None
     paused: str | None = None
@@ -143,7 +145,11 @@ class MemoryPlatform:
 
     def carry_out(self, action: Action) -> None:
         """Do one action."""
-        if isinstance(action, CreateObject | ApplyObject):
+        if isinstance(action, CreateObject) and action.manifest["kind"] == "Pod":
+            made_from = str(dig(action.manifest, "metadata", "annotations", naming.ANNOTATION_APPLIED))
+            name = str(dig(action.manifest, "metadata", "name"))
+            self.redis.append(RedisPod(name, f"uid-{made_from}", made_from, self.now(), trial=True))
+        elif isinstance(action, CreateObject | ApplyObject):
             key = object_key(action.manifest)
             self.objects[key] = {**self.objects.get(key, {}), **copy.deepcopy(action.manifest)}
         elif isinstance(action, EnsureSecret):
@@ -160,6 +166,7 @@ class MemoryPlatform:
             self.status = action.status
         elif isinstance(action, DeleteServer):
             self.life.pods = [pod for pod in self.life.pods if pod.name != action.server]
+            self.redis = [pod for pod in self.redis if pod.name != action.server]
         else:
             self.life.carry_out(self._with_revision(action))
 
@@ -184,6 +191,7 @@ class MemoryPlatform:
             if key.kind == "ReplicaSet":
                 revision = str(dig(live, "metadata", "labels", naming.LABEL_REVISION))
                 self.life.replicas[revision] = int(str(dig(live, "spec", "replicas")))
+                live["status"] = {"conditions": [QUOTA]} if self.life.refuses_pods else {}
             if key.kind == "StatefulSet":
-                live["status"] = {"readyReplicas": 1}
+                live["status"] = {"readyReplicas": int(self.redis_ready)}
         self.life.live(tick)

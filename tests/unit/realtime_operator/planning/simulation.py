@@ -13,7 +13,7 @@ from datetime import UTC, datetime, timedelta
 from realtime_operator.planning.fleet import Fleet
 from realtime_operator.planning.plan import Action, DeleteServer, Drain, Quiesce, Resume, ScaleRevision, SetDeletionCost
 from realtime_operator.planning.rollout import RolloutPolicy, RolloutStep, next_step
-from realtime_operator.planning.world import Server, ServerReport, ServerState
+from realtime_operator.planning.world import Recent, Server, ServerReport, ServerState
 
 START = datetime(2026, 1, 1, tzinfo=UTC)
 READY_AFTER = 3.0
@@ -40,11 +40,14 @@ class Pod:
     """Since when its probe fails, though it runs."""
     silent: bool = False
     """Whether it does not answer on its admin port."""
+    linked: bool = True
+    """Whether it reaches Redis; it is not ready when it does not."""
+    recent: Recent | None = None
 
     def ready(self, now: float) -> bool:
         """As its probe says: started, not broken, not draining."""
         started = not self.broken and now - self.created >= READY_AFTER
-        return started and self.drain_rate is None and self.unready is None
+        return started and self.drain_rate is None and self.unready is None and self.linked
 
     def observed(self, now: float) -> Server:
         """As a platform shows it."""
@@ -57,6 +60,8 @@ class Pod:
             connections=math.ceil(self.connections - 1e-9),
             seconds_since_last_accept=None if self.last_accept is None else now - self.last_accept,
             drain_rate=self.drain_rate,
+            backplane_healthy=self.linked,
+            recent=self.recent,
         )
         return Server(
             name=self.name,
@@ -91,6 +96,8 @@ class Simulation:
     replicas: dict[str, int] = field(default_factory=dict)
     pods: list[Pod] = field(default_factory=list)
     broken_revisions: set[str] = field(default_factory=set)
+    refuses_pods: bool = False
+    """Whether a quota lets no pod be created."""
     removed_with_connections: int = 0
     moved: float = 0.0
     homeless: float = 0.0
@@ -164,7 +171,7 @@ class Simulation:
             for pod in pods[: max(0, len(pods) - wanted)]:
                 self.removed_with_connections += math.ceil(pod.connections - 1e-9)
                 pod.terminating = self.now
-            for _ in range(wanted - len(pods)):
+            for _ in range(0 if self.refuses_pods else wanted - len(pods)):
                 self._names += 1
                 name = f"{revision}-{self._names}"
                 self.pods.append(Pod(name, revision, self.now, broken=revision in self.broken_revisions))

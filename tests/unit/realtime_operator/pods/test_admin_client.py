@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 from aiohttp import web
 
-from realtime_operator.planning.world import ServerReport, ServerState
+from realtime_operator.planning.world import Recent, ServerReport, ServerState
 from realtime_operator.pods import admin_client
 from realtime_operator.pods.admin_client import AdminClient, ServerUnavailableError, read_report
 from realtime_server.core.ports import ServingState
@@ -74,7 +74,7 @@ async def test_a_server_is_told_what_to_do(site: Site) -> None:
 async def test_a_server_is_asked_how_it_is(site: Site) -> None:
     """Its report; ready while it serves and can be connected to."""
     report = await site.client.report(site.address, TOKEN)
-    assert report == ServerReport(ServerState.SERVING, 7, workers=1)
+    assert report == ServerReport(ServerState.SERVING, 7, workers=1, recent=Recent(30, 0, 0, 0))
     assert await site.client.is_ready(site.address, TOKEN)
     await site.client.quiesce(site.address, TOKEN)
     report = await site.client.report(site.address, TOKEN)

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import pytest
 
+from realtime_operator import naming
 from realtime_operator.api.base import JsonObject
-from realtime_operator.platforms.kubernetes.lease import Sighting, Step, decide
+from realtime_operator.platforms.kubernetes.lease import Sighting, Step, decide, pause_of
 
 
 def lease(holder: str, duration: int = 15) -> JsonObject:
-    """A Lease with a holder."""
-    return {"spec": {"holderIdentity": holder, "leaseDurationSeconds": duration}}
+    """A Lease of the operator with a holder."""
+    metadata: JsonObject = {"managedFields": [{"manager": naming.FIELD_MANAGER, "operation": "Update"}]}
+    return {"metadata": metadata, "spec": {"holderIdentity": holder, "leaseDurationSeconds": duration}}
 
 
 @pytest.mark.parametrize(
@@ -23,6 +25,8 @@ def lease(holder: str, duration: int = 15) -> JsonObject:
         (lease("other"), Sighting("other", "1", 100.0), 115.0, Step.WAIT),
         (lease("other"), Sighting("other", "1", 100.0), 115.1, Step.TAKE),
         (lease("other", 60), Sighting("other", "1", 100.0), 130.0, Step.WAIT),
+        ({**lease(""), "metadata": {}}, None, 0.0, Step.LEAVE),
+        ({**lease("other"), "metadata": {}}, Sighting("other", "1", 100.0), 1e9, Step.LEAVE),
         (lease("third"), Sighting("other", "1", 100.0), 1e9, Step.WAIT),
     ],
 )
@@ -31,3 +35,13 @@ def test_a_lease_is_taken_when_its_holder_was_silent_for_the_duration_that_it_st
 ) -> None:
     """Silence is measured from the last change that this process saw, never by comparing clocks."""
     assert decide(found, seen, "me", 15, now) is expected
+
+
+@pytest.mark.parametrize(
+    ("value", "paused"),
+    [("incident 17", "incident 17"), ("true", "true"), ("false", None), ("False", None), ("", None)],
+)
+def test_an_annotation_pauses_the_operator_and_says_why(value: str, paused: str | None) -> None:
+    """Any text but "false"."""
+    assert pause_of({"metadata": {"annotations": {naming.ANNOTATION_PAUSED: value}}}) == paused
+    assert pause_of({"metadata": {}}) is None

@@ -1,0 +1,278 @@
+"""The table of causes and conditions in the reference is true: each cause is made, each cell compared."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from realtime_operator import naming
+from realtime_operator.planning.world import ObjectKey, Recent, RedisPod
+from tests.unit.realtime_operator.planning.memory_platform import MemoryPlatform
+from tests.unit.realtime_operator.planning.simulation import START
+from tests.unit.realtime_operator.planning.test_reconcile import SMALL, conditions, settled
+
+REFERENCE = Path(__file__).parents[4] / "docs" / "reference" / "conditions-and-events.md"
+HEALTHY = {
+    "Accepted": "True `Valid`",
+    "Ready": "True `ServersAvailable`",
+    "Progressing": "False `Settled`",
+    "Degraded": "False `AsExpected`",
+    "BackplaneReady": "True `Connected`",
+    "CredentialsKept": "True `Unchanged`",
+}
+
+
+def cells(line: str) -> list[str]:
+    """The cells of a row."""
+    return [cell.strip() for cell in line.strip().strip("|").split("|")]
+
+
+def documented() -> dict[str, dict[str, str]]:
+    """The conditions of each cause: what the reference says, and what a healthy cluster has where it says nothing."""
+    table = REFERENCE.read_text().partition("<!-- causes -->")[2].partition("\n\n")[0].strip().splitlines()
+    header, _, *lines = table
+    rows = [cells(line) for line in lines]
+    named = [dict(zip(cells(header)[1:], row[1:], strict=True)) for row in rows]
+    stated = [{kind: text for kind, text in row.items() if text} for row in named]
+    return {row[0]: {**HEALTHY, **cell} for row, cell in zip(rows, stated, strict=True)}
+
+
+def turns(platform: MemoryPlatform, count: int = 5) -> None:
+    """Some seconds of life."""
+    for _ in range(count):
+        platform.turn()
+
+
+def later(platform: MemoryPlatform, seconds: float) -> None:
+    """One turn after some time, and one more: what a turn notes, the next one says."""
+    platform.turn()
+    platform.life.now += seconds
+    platform.turn()
+
+
+def rolling() -> MemoryPlatform:
+    """Two servers with a hundred connections, in the middle of a rollout: the first new server is there."""
+    platform = settled()
+    platform.life.connect(100)
+    platform.life.now += 60
+    platform.change(server={"limits": {"connections": 5}})
+    turns(platform, 6)
+    return platform
+
+
+def quota_of_a_new_cluster() -> MemoryPlatform:
+    """No pod at all."""
+    platform = MemoryPlatform(SMALL)
+    platform.life.refuses_pods = True
+    turns(platform)
+    return platform
+
+
+def quota_in_a_rollout() -> MemoryPlatform:
+    """The old servers stay."""
+    platform = settled()
+    platform.life.refuses_pods = True
+    platform.change(server={"limits": {"connections": 5}})
+    turns(platform)
+    return platform
+
+
+def refused_config_map() -> MemoryPlatform:
+    """An admission webhook does not like it."""
+    platform = settled()
+    platform.change(server={"limits": {"connections": 5}})
+    revision = next(a for a in platform.decide().actions if getattr(a, "manifest", {}).get("kind") == "ConfigMap")
+    name = str(revision.manifest["metadata"]["name"])  # type: ignore[union-attr,index,call-overload] # a CreateObject
+    platform.refused[ObjectKey("v1", "ConfigMap", name)] = "admission webhook denied the request"
+    turns(platform)
+    return platform
+
+
+def foreign_service() -> MemoryPlatform:
+    """An application had a Service `main` before."""
+    platform = MemoryPlatform(SMALL, taken={ObjectKey("v1", "Service", "main")})
+    turns(platform, 20)
+    return platform
+
+
+def broken_image() -> MemoryPlatform:
+    """The kubelet says so of the first new server."""
+    platform = settled()
+    platform.change(image={"repository": "localhost/none", "tag": "1"})
+    turns(platform, 2)
+    for pod in platform.life.pods:
+        pod.broken = platform.status is not None and pod.revision == platform.status["targetRevision"]
+    turns(platform)
+    return platform
+
+
+def redis_pod(**changes: object) -> RedisPod:
+    """The pod of the managed Redis."""
+    return replace(RedisPod("main-redis-0", "uid-redis", "main-redis-1", START, ready=True), **changes)  # type: ignore[arg-type] # names fields
+
+
+def broken_redis_image() -> MemoryPlatform:
+    """Servers wait for it, and never get ready."""
+    platform = MemoryPlatform(SMALL, redis_ready=False)
+    platform.redis = [redis_pod(ready=False, waiting_reason="ImagePullBackOff", waiting_message='image "x"')]
+    for _ in range(6):
+        platform.turn()
+        for pod in platform.life.pods:
+            pod.linked = False
+    return platform
+
+
+def broken_redis_change() -> MemoryPlatform:
+    """The trial does not start."""
+    platform = settled()
+    platform.redis = [redis_pod()]
+    platform.change(backplane={"redis": {"managed": {"image": "localhost/none:1"}}})
+    turns(platform, 2)
+    trial = next(pod for pod in platform.redis if pod.trial)
+    platform.redis.remove(trial)
+    platform.redis.append(replace(trial, waiting_reason="ErrImagePull", waiting_message='image "localhost/none:1"'))
+    turns(platform)
+    return platform
+
+
+def podless_redis() -> MemoryPlatform:
+    """Its pod was deleted, and cannot be made again; what servers say is not known yet."""
+    platform = settled()
+    platform.redis_ready = False
+    turns(platform, 2)
+    later(platform, 61)
+    return platform
+
+
+def cut_off(platform: MemoryPlatform) -> MemoryPlatform:
+    """Redis is away."""
+    for pod in platform.life.pods:
+        pod.linked, pod.unready = False, platform.life.now
+    platform.turn()
+    return platform
+
+
+def refused_clients() -> MemoryPlatform:
+    """The backend that is asked about each of them is down."""
+    platform = settled()
+    for pod in platform.life.pods:
+        pod.recent = Recent(30, 0, 30, 0, {"100": 30})
+    platform.turn()
+    return platform
+
+
+def refused_moves() -> MemoryPlatform:
+    """The new revision asks a backend that is down."""
+    platform = rolling()
+    for pod in platform.life.pods:
+        target = platform.status is not None and pod.revision == platform.status["targetRevision"]
+        pod.recent = Recent(30, 6, 40, 0, {"100": 40}) if target else Recent(30, 0, 0, 30)
+    platform.turn()
+    return platform
+
+
+def silent(seconds: float) -> MemoryPlatform:
+    """Something stands between the operator and a server."""
+    platform = settled()
+    platform.life.pods[0].silent = True
+    later(platform, seconds)
+    return platform
+
+
+def unready(seconds: float) -> MemoryPlatform:
+    """The probe of a server fails that runs."""
+    platform = settled()
+    platform.life.pods[0].unready = platform.life.now
+    later(platform, seconds)
+    return platform
+
+
+def lost_credentials() -> MemoryPlatform:
+    """Somebody deleted the Secret."""
+    platform = settled()
+    platform.delete(ObjectKey("v1", "Secret", naming.credentials_secret("main")))
+    turns(platform)
+    return platform
+
+
+def changed(**spec: object) -> MemoryPlatform:
+    """A settled cluster whose spec was changed."""
+    platform = settled()
+    platform.change(**spec)  # type: ignore[arg-type] # fields of the spec
+    platform.settle()
+    return platform
+
+
+def paused_operator() -> MemoryPlatform:
+    """By the people on call."""
+    platform = settled()
+    platform.paused = "the operator is paused"
+    platform.turn()
+    return platform
+
+
+CAUSES: dict[str, Callable[[], MemoryPlatform]] = {
+    "a quota refuses every pod of a new cluster": quota_of_a_new_cluster,
+    "a quota refuses the new servers of a rollout": quota_in_a_rollout,
+    "the ConfigMap of a new revision is refused": refused_config_map,
+    "the client Service is somebody else's": foreign_service,
+    "the image of the servers cannot be pulled": broken_image,
+    "the image of the managed Redis cannot be pulled, in a new cluster": broken_redis_image,
+    "a changed image of the managed Redis cannot be pulled": broken_redis_change,
+    "the StatefulSet of Redis makes no pod for 61 s": podless_redis,
+    "no server reaches Redis": lambda: cut_off(settled()),
+    "no server reaches Redis, during a rollout": lambda: cut_off(rolling()),
+    "all clients are refused": refused_clients,
+    "those that are moved are refused": refused_moves,
+    "a server is silent on its admin port for 10 s": lambda: silent(10),
+    "a server is silent on its admin port for 61 s": lambda: silent(61),
+    "a server is not ready for 10 s": lambda: unready(10),
+    "a server is not ready for 61 s": lambda: unready(61),
+    "nothing gets on for 11 minutes": lambda: unready(660),
+    "the Secret with the credentials was deleted, and is new": lost_credentials,
+    "`spec.paused`": lambda: changed(paused=True),
+    "the operator is paused": paused_operator,
+    "`replicas` is 0": lambda: changed(replicas=0),
+}
+
+
+def test_every_documented_cause_is_made() -> None:
+    """And no other."""
+    assert list(CAUSES) == list(documented())
+
+
+@pytest.mark.parametrize("cause", CAUSES)
+def test_a_cause_has_the_conditions_that_the_reference_says(cause: str) -> None:
+    """All of them, also those that are as on a healthy cluster."""
+    found = {kind: f"{status} `{reason}`" for kind, (status, reason) in conditions(CAUSES[cause]()).items()}
+    assert found == documented()[cause]
+
+
+def test_what_is_unknown_is_no_number() -> None:
+    """The total is absent; the server says since when it is silent, and what it had last."""
+    platform = settled()
+    platform.life.connect(100)
+    platform.turn()
+    platform.life.pods[0].silent = True
+    later(platform, 61)
+    assert platform.status is not None
+    assert "connections" not in platform.status
+    servers = platform.status["servers"]
+    assert isinstance(servers, list)
+    (entry,) = (server for server in servers if isinstance(server, dict) and "unreachableSince" in server)
+    assert entry["lastConnections"] == 50
+    assert "connections" not in entry
+
+
+def test_nothing_flaps_for_a_server_that_misses_one_call() -> None:
+    """No Event, and no condition changes."""
+    platform = settled()
+    for _ in range(5):
+        platform.life.pods[0].silent = not platform.life.pods[0].silent
+        platform.turn()
+    assert platform.events == []
+    assert re.match("True", conditions(platform)["Ready"][0])
