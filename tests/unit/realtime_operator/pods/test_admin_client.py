@@ -78,7 +78,7 @@ async def test_a_server_is_asked_how_it_is(site: Site) -> None:
     assert await site.client.is_ready(site.address, TOKEN)
     await site.client.quiesce(site.address, TOKEN)
     report = await site.client.report(site.address, TOKEN)
-    assert report == ServerReport(ServerState.QUIESCED, 7, workers=1)
+    assert report == ServerReport(ServerState.QUIESCED, 7, workers=1, recent=Recent(30, 0, 0, 0))
     assert not await site.client.is_ready(site.address, TOKEN)
     site.control.now = replace(site.control.now, state=ServingState.SERVING, backplane_healthy=False)
     assert not await site.client.is_ready(site.address, TOKEN)
