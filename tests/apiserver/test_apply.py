@@ -28,8 +28,11 @@ from realtime_operator.planning.plan import (
     SetDeletionCost,
     SetStatus,
 )
-from realtime_operator.platforms.kubernetes.apply import Applier
+from realtime_operator.platforms.base import Key
+from realtime_operator.platforms.kubernetes.apply import Applier, ApplierTools
 from realtime_operator.platforms.kubernetes.client import KubernetesClient, path_of
+from realtime_operator.platforms.kubernetes.credential_memory import CredentialMemory
+from realtime_operator.platforms.kubernetes.event_recorder import EventRecorder
 from realtime_operator.pods.admin_client import AdminClient
 from tests.kit.apiserver import ApiServer
 from tests.kit.document import dig, object_at, objects_at, text_at
@@ -40,8 +43,7 @@ from tests.kit.manifests import SETTINGS, with_redis_password
 class Applied:
     """A RealtimeCluster that is stored, and plans that are carried out for it."""
 
-    client: KubernetesClient
-    admin: AdminClient
+    tools: ApplierTools
     server: ApiServer
     owner: JsonObject
 
@@ -57,7 +59,7 @@ class Applied:
 
     async def try_to(self, *actions: Action) -> tuple[Failure, ...]:
         """Carry out actions; those that failed."""
-        return await Applier(self.client, self.admin, Metrics(), self.owner).apply(actions)
+        return await Applier(self.tools, self.owner).apply(actions)
 
     async def do(self, *actions: Action) -> None:
         """Carry out actions, none of which fails."""
@@ -94,7 +96,8 @@ async def applied(api_server: ApiServer, namespace: str, operator_client: Kubern
     document: JsonObject = {"apiVersion": naming.API_VERSION, "kind": naming.KIND, "metadata": {"name": "main"}}
     owner = api_server.call("POST", path_of(naming.API_VERSION, naming.KIND, namespace), {**document, "spec": {}})
     admin = AdminClient()
-    yield Applied(operator_client, admin, api_server, owner)
+    tools = ApplierTools(operator_client, admin, Metrics(), EventRecorder(operator_client), CredentialMemory())
+    yield Applied(tools, api_server, owner)
     await admin.close()
 
 
@@ -187,6 +190,34 @@ async def test_an_event_is_about_the_cluster(applied: Applied) -> None:
     (event,) = objects_at(applied.server.call("GET", path), "items")
     assert (event["reason"], event["message"]) == ("TestReason", "something has changed")
     assert dig(event, "involvedObject", "uid") == dig(applied.owner, "metadata", "uid")
+
+
+async def test_the_same_event_again_counts_up(applied: Applied) -> None:
+    """Another message is another Event; one that was removed is told anew."""
+    event = EmitEvent(EventType.WARNING, "TestReason", "something has changed")
+    await applied.do(event, event, EmitEvent(EventType.WARNING, "TestReason", "something else has"), event)
+    path = path_of("v1", "Event", applied.namespace)
+    found = objects_at(applied.server.call("GET", path), "items")
+    assert sorted((item["message"], item["count"]) for item in found) == [
+        ("something else has", 1), ("something has changed", 3),
+    ]  # fmt: skip
+    for item in found:
+        applied.server.call("DELETE", f"{path}/{text_at(item, 'metadata', 'name')}")
+    await applied.do(event)
+    assert [item["count"] for item in objects_at(applied.server.call("GET", path), "items")] == [1]
+
+
+async def test_credentials_that_are_known_are_put_back(applied: Applied) -> None:
+    """Somebody deleted the Secret: backends and clients keep what they were given."""
+    (template, *_) = build_secrets(applied.cluster)
+    name = text_at(template.manifest, "metadata", "name")
+    await applied.do(EnsureSecret(template.manifest, template.keys))
+    before = object_at(applied.get("v1", "Secret", name), "data")
+    key, uid = Key(applied.namespace, "main"), text_at(applied.owner, "metadata", "uid")
+    applied.tools.credentials.note(key, uid, name, before)
+    applied.server.call("DELETE", path_of("v1", "Secret", applied.namespace, name))
+    await applied.do(EnsureSecret(template.manifest, template.keys))
+    assert object_at(applied.get("v1", "Secret", name), "data") == before
 
 
 async def test_a_status_is_written_whole(applied: Applied) -> None:

@@ -84,7 +84,7 @@ async def test_a_child_of_another_cluster_is_left_alone(applied: Applied) -> Non
     owner = applied.server.call(
         "POST", path_of(naming.API_VERSION, naming.KIND, applied.namespace), {**document, "spec": {}}
     )
-    other = Applied(applied.client, applied.admin, applied.server, owner)
+    other = Applied(applied.tools, applied.server, owner)
     wanted = next(m for m in children(other) if object_key(m) == object_key(service))
     (failure,) = await other.try_to(CreateObject(wanted))
     assert failure.message.startswith("Service main-api exists and belongs to RealtimeCluster main: it is left alone.")

@@ -96,13 +96,17 @@ class SetDeletionCost:
 
 @dataclass(frozen=True, slots=True)
 class DeleteServer:
-    """Delete one pod, whose ReplicaSet or StatefulSet replaces it: one that has failed for good, or that is drained.
-
-    With `uid` only this very pod: those of a StatefulSet have the same name again.
-    """
+    """Delete one server's pod, which its ReplicaSet replaces: it has failed for good, or is drained."""
 
     server: str
-    uid: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class DeletePod:
+    """Delete the very pod of Redis that was observed: those of a StatefulSet have the same name again."""
+
+    name: str
+    uid: str
 
 
 class EventType(StrEnum):
@@ -139,6 +143,7 @@ Action = (
     | Drain
     | SetDeletionCost
     | DeleteServer
+    | DeletePod
     | EmitEvent
     | SetStatus
 )

@@ -15,7 +15,7 @@ from realtime_operator.api.base import JsonObject
 from realtime_operator.api.document import dig, object_at, text_at
 from realtime_operator.builders import build_redis_trial_pod
 from realtime_operator.planning.difference import contains, needs_apply
-from realtime_operator.planning.plan import Action, ApplyObject, CreateObject, DeleteServer
+from realtime_operator.planning.plan import Action, ApplyObject, CreateObject, DeletePod
 from realtime_operator.planning.world import CANNOT_START, ObjectKey, RedisPod, World, object_key
 
 
@@ -67,7 +67,7 @@ def _is_risky(wanted: JsonObject, live: JsonObject) -> bool:
 
 
 def _remove(pods: Sequence[RedisPod]) -> list[Action]:
-    return [DeleteServer(pod.name, pod.uid) for pod in pods]
+    return [DeletePod(pod.name, pod.uid) for pod in pods]
 
 
 def _free(live: JsonObject, world: World) -> list[Action]:
@@ -76,7 +76,7 @@ def _free(live: JsonObject, world: World) -> list[Action]:
         return []
     newest = text_at(live, "status", "updateRevision")
     return [
-        DeleteServer(pod.name, pod.uid)
+        DeletePod(pod.name, pod.uid)
         for pod in world.redis
         if not pod.trial
         and not pod.terminating

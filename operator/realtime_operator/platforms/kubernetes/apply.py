@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from datetime import UTC, datetime
 
 import structlog
@@ -24,6 +25,7 @@ from realtime_operator.planning.plan import (
     ApplyObject,
     CreateObject,
     DeleteObject,
+    DeletePod,
     DeleteServer,
     Drain,
     EmitEvent,
@@ -36,8 +38,10 @@ from realtime_operator.planning.plan import (
     SetDeletionCost,
     SetStatus,
 )
-from realtime_operator.platforms.base import random_credential, skipped
+from realtime_operator.platforms.base import Key, random_credential, skipped
 from realtime_operator.platforms.kubernetes.client import KubernetesClient, path_of
+from realtime_operator.platforms.kubernetes.credential_memory import CredentialMemory
+from realtime_operator.platforms.kubernetes.event_recorder import EventRecorder
 from realtime_operator.platforms.kubernetes.observe import admin_token
 from realtime_operator.platforms.kubernetes.ownership import claims_to_merge, is_owned, name_taken_message
 from realtime_operator.pods.admin_client import AdminClient, ServerUnavailableError
@@ -52,13 +56,26 @@ FAILURE_KINDS: Mapping[type[PlatformError], FailureKind] = {
 """What an error says of an action that was not carried out; any other: it was refused."""
 
 
+@dataclass(frozen=True, slots=True)
+class ApplierTools:
+    """What all appliers of a process share."""
+
+    client: KubernetesClient
+    admin: AdminClient
+    metrics: Metrics
+    events: EventRecorder
+    credentials: CredentialMemory
+
+
 class Applier:
     """Carries out actions for one cluster; `owner` is the stored RealtimeCluster."""
 
-    def __init__(self, client: KubernetesClient, admin: AdminClient, metrics: Metrics, owner: JsonObject) -> None:
-        self._client = client
-        self._admin = admin
-        self._metrics = metrics
+    def __init__(self, tools: ApplierTools, owner: JsonObject) -> None:
+        self._client = tools.client
+        self._admin = tools.admin
+        self._metrics = tools.metrics
+        self._events = tools.events
+        self._credentials = tools.credentials
         self._owner = owner
         self._namespace = text_at(owner, "metadata", "namespace")
         self._name = text_at(owner, "metadata", "name")
@@ -108,9 +125,11 @@ class Applier:
             case Drain():
                 await self._drain(action)
             case DeleteServer():
-                await self._client.delete(path_of("v1", "Pod", self._namespace, action.server), action.uid)
+                await self._client.delete(path_of("v1", "Pod", self._namespace, action.server))
+            case DeletePod():
+                await self._client.delete(path_of("v1", "Pod", self._namespace, action.name), action.uid)
             case EmitEvent():
-                await self._tell(action)
+                await self._events.record(self._owner, action)
             case SetStatus():
                 await self._set_status(action)
 
@@ -146,16 +165,23 @@ class Applier:
         await self._client.apply(path, {**manifest, "metadata": {**object_at(manifest, "metadata"), "uid": uid}})
 
     async def _ensure_secret(self, action: EnsureSecret) -> None:
-        """Keep the values that are there, and make those that are missing."""
+        """Keep the values that are there, put back those that were seen before, and make what is still missing."""
         path = self._path_of(action.manifest)
         present = object_at(await self._client.get(path), "data") if action.uid is not None else {}
         kept = {key: value for key, value in present.items() if key in action.keys}
-        missing: JsonObject = {key: _random_value() for key in action.keys if key not in kept}
+        missing: JsonObject = {key: self._known_or_new(action, key) for key in action.keys if key not in kept}
         manifest: JsonObject = {**action.manifest, "data": {**kept, **missing}}
         if action.uid is None:
             await self._create_secret(manifest, action)
         else:
             await self._apply(manifest, action.uid)
+
+    def _known_or_new(self, action: EnsureSecret, key: str) -> str:
+        secret = text_at(action.manifest, "metadata", "name")
+        known = self._credentials.value(Key(self._namespace, self._name), self._uid, secret, key)
+        if known is not None:
+            logger.warning("credential put back", cluster=f"{self._namespace}/{self._name}", secret=secret, key=key)
+        return known or _random_value()
 
     async def _create_secret(self, manifest: JsonObject, action: EnsureSecret) -> None:
         try:
@@ -211,34 +237,6 @@ class Applier:
             await self._client.apply(path, document)
         except NotFoundError:
             return
-
-    async def _tell(self, action: EmitEvent) -> None:
-        """Create an Event. One that cannot be told is not worth failing for."""
-        logger.info("event", cluster=f"{self._namespace}/{self._name}", reason=action.reason, message=action.message)
-        now = datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
-        document: JsonObject = {
-            "apiVersion": "v1",
-            "kind": "Event",
-            "metadata": {"generateName": f"{self._name}.", "namespace": self._namespace},
-            "involvedObject": {
-                "apiVersion": naming.API_VERSION,
-                "kind": naming.KIND,
-                "name": self._name,
-                "namespace": self._namespace,
-                "uid": text_at(self._owner, "metadata", "uid"),
-            },
-            "type": action.type.value,
-            "reason": str(action.reason),
-            "message": action.message[:1024],
-            "source": {"component": naming.MANAGED_BY},
-            "firstTimestamp": now,
-            "lastTimestamp": now,
-            "count": 1,
-        }
-        try:
-            await self._client.create(path_of("v1", "Event", self._namespace), document)
-        except PlatformError as error:
-            logger.warning("event not told", error=str(error))
 
 
 def _random_value() -> str:

@@ -12,8 +12,10 @@ from realtime_operator.metrics import Metrics
 from realtime_operator.planning.plan import Action, Failure
 from realtime_operator.planning.world import World
 from realtime_operator.platforms.base import Key
-from realtime_operator.platforms.kubernetes.apply import Applier
+from realtime_operator.platforms.kubernetes.apply import Applier, ApplierTools
 from realtime_operator.platforms.kubernetes.client import KubernetesClient, path_of
+from realtime_operator.platforms.kubernetes.credential_memory import CredentialMemory
+from realtime_operator.platforms.kubernetes.event_recorder import EventRecorder
 from realtime_operator.platforms.kubernetes.observe import observe
 from realtime_operator.pods.admin_client import AdminClient
 
@@ -24,19 +26,21 @@ class KubernetesPlatform:
     def __init__(self, client: KubernetesClient, admin: AdminClient, metrics: Metrics) -> None:
         self._client = client
         self._admin = admin
-        self._metrics = metrics
+        self._credentials = CredentialMemory()
+        self._tools = ApplierTools(client, admin, metrics, EventRecorder(client), self._credentials)
 
     async def read(self, key: Key) -> JsonObject | None:
         """See Platform."""
         try:
             return await self._client.get(path_of(naming.API_VERSION, naming.KIND, key.namespace, key.name))
         except NotFoundError:
+            self._credentials.forget(key)
             return None
 
     async def observe(self, cluster: RealtimeCluster) -> World:
         """See Platform."""
-        return await observe(self._client, self._admin, cluster)
+        return await observe(self._client, self._admin, cluster, self._credentials)
 
     async def apply(self, owner: JsonObject, actions: Sequence[Action]) -> tuple[Failure, ...]:
         """See Platform."""
-        return await Applier(self._client, self._admin, self._metrics, owner).apply(actions)
+        return await Applier(self._tools, owner).apply(actions)

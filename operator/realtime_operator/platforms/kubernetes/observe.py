@@ -10,13 +10,15 @@ from datetime import datetime
 
 from realtime_operator import naming
 from realtime_operator.api.base import JsonObject
-from realtime_operator.api.document import dig, objects_at, text_at
+from realtime_operator.api.document import dig, object_at, objects_at, text_at
 from realtime_operator.api.references import references
 from realtime_operator.api.v1alpha1 import RealtimeCluster
 from realtime_operator.errors import NotFoundError
 from realtime_operator.planning.difference import controller_uid
 from realtime_operator.planning.world import RedisPod, Server, ServerReport, World, object_key
+from realtime_operator.platforms.base import Key
 from realtime_operator.platforms.kubernetes.client import KubernetesClient, path_of
+from realtime_operator.platforms.kubernetes.credential_memory import CredentialMemory
 from realtime_operator.pods.admin_client import AdminClient
 
 LABEL_CONTROLLER_REVISION = "controller-revision-hash"
@@ -36,8 +38,10 @@ OWNED_KINDS = (
 )
 
 
-async def observe(client: KubernetesClient, admin: AdminClient, cluster: RealtimeCluster) -> World:
-    """The World of a cluster now. Raises PlatformError when the API server cannot be asked."""
+async def observe(
+    client: KubernetesClient, admin: AdminClient, cluster: RealtimeCluster, credentials: CredentialMemory
+) -> World:
+    """The World of a cluster now; generated credentials are noted. Raises PlatformError as KubernetesClient does."""
     namespace, name = cluster.metadata.namespace, cluster.metadata.name
     selector = f"{naming.LABEL_CLUSTER}={name}"
     lists = await asyncio.gather(
@@ -48,6 +52,8 @@ async def observe(client: KubernetesClient, admin: AdminClient, cluster: Realtim
     uid = cluster.metadata.uid
     owned = [item for items in owned_lists for item in items if controller_uid(item) == uid]
     secrets = {text_at(item, "metadata", "name"): item for item in owned if item["kind"] == "Secret"}
+    for secret, live in secrets.items():
+        credentials.note(Key(namespace, name), uid, secret, object_at(live, "data"))
     token = admin_token(secrets.get(naming.credentials_secret(name)))
     server_pods = _controlled(pods, "ReplicaSet", owned)
     servers = await asyncio.gather(*(_observe_server(admin, pod, token) for pod in server_pods))

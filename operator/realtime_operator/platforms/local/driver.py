@@ -18,6 +18,7 @@ from realtime_operator.planning.plan import (
     ApplyObject,
     CreateObject,
     DeleteObject,
+    DeletePod,
     DeleteServer,
     Drain,
     EmitEvent,
@@ -99,6 +100,8 @@ class LocalPlatform:
                 self.store.set_status(action.status)
             case EmitEvent():
                 self.on_event(self.store.tell(action))
+            case DeletePod():
+                pass  # Redis is a process here, and is never tried
             case Quiesce() | Resume() | SetDeletionCost() | Drain() | DeleteServer():
                 server = self.fleet.find(action.server)
                 if server is not None:

@@ -18,6 +18,7 @@ from realtime_operator.planning.plan import (
     ApplyObject,
     CreateObject,
     DeleteObject,
+    DeletePod,
     DeleteServer,
     EmitEvent,
     EnsureSecret,
@@ -166,7 +167,8 @@ class MemoryPlatform:
             self.status = action.status
         elif isinstance(action, DeleteServer):
             self.life.pods = [pod for pod in self.life.pods if pod.name != action.server]
-            self.redis = [pod for pod in self.redis if pod.name != action.server]
+        elif isinstance(action, DeletePod):
+            self.redis = [pod for pod in self.redis if pod.uid != action.uid]
         else:
             self.life.carry_out(self._with_revision(action))
 

@@ -1,0 +1,48 @@
+"""Whether generated credentials are still those that people were given."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+
+from realtime_operator.planning.credentials import TOLD_FOR, Credentials, next_credentials
+from tests.unit.realtime_operator.planning.simulation import START
+
+
+def secrets(
+    api_key: str = "a" * 64, token_secret: str = "b" * 64, admin_token: str = "c" * 64
+) -> dict[str, dict[str, str]]:
+    """The hashes of the Secret's values."""
+    return {"main-credentials": {"api-key": api_key, "token-secret": token_secret, "admin-token": admin_token}}
+
+
+FIRST = next_credentials("main", secrets(), Credentials(), START)
+
+
+def test_the_first_ones_are_no_replacement() -> None:
+    """Fingerprints are short, and the admin token, which nobody outside has, is not in them."""
+    assert Credentials({"api-key": "a" * 8, "token-secret": "b" * 8}) == FIRST
+
+
+def test_a_missing_secret_is_no_replacement_yet() -> None:
+    """It may come back with the same values."""
+    gone = next_credentials("main", {}, FIRST, START)
+    assert gone == FIRST
+    assert next_credentials("main", secrets(), gone, START) == FIRST
+
+
+def test_a_new_value_is_told_for_a_day() -> None:
+    """With what to do, for each key by itself."""
+    new = next_credentials("main", secrets(api_key="d" * 64), FIRST, START)
+    assert new.replaced == ("api-key",)
+    assert new.message("main") == (
+        "api-key of Secret main-credentials was replaced at 2026-01-01T00:00:00Z: give your backends the new API key"
+    )
+    later = next_credentials("main", secrets(api_key="d" * 64), new, START + timedelta(hours=23))
+    assert later == new
+    over = START + TOLD_FOR
+    assert next_credentials("main", secrets(api_key="d" * 64), later, over).replaced_at is None
+
+
+def test_the_admin_token_concerns_nobody() -> None:
+    """Only the operator and the servers have it."""
+    assert next_credentials("main", secrets(admin_token="e" * 64), FIRST, START) == FIRST

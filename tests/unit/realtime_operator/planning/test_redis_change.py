@@ -1,0 +1,113 @@
+"""A changed Redis is tried beside the one that serves; one that hangs is freed."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from realtime_operator import naming
+from realtime_operator.api.base import JsonObject
+from realtime_operator.planning.plan import ApplyObject, CreateObject, DeletePod
+from realtime_operator.planning.redis_change import change_redis
+from realtime_operator.planning.world import ObjectKey, RedisPod, World, object_key
+from tests.unit.realtime_operator.planning.memory_platform import MemoryPlatform, dig
+from tests.unit.realtime_operator.planning.simulation import START
+from tests.unit.realtime_operator.planning.test_reconcile import settled
+
+KEY = ObjectKey("apps/v1", "StatefulSet", "main-redis")
+SERVING = RedisPod("main-redis-0", "uid-0", "main-redis-1", START, ready=True)
+OTHER_IMAGE: JsonObject = {"redis": {"managed": {"image": "localhost/redis:2"}}}
+
+
+def image_of(platform: MemoryPlatform) -> str:
+    """The image that the StatefulSet has."""
+    containers = dig(platform.objects[KEY], "spec", "template", "spec", "containers")
+    assert isinstance(containers, list)
+    return str(dig(containers[0], "image"))  # type: ignore[arg-type] # an object
+
+
+def changed() -> MemoryPlatform:
+    """A settled cluster with a Redis that serves, whose spec asks for another image."""
+    platform = settled()
+    platform.redis = [SERVING]
+    platform.change(backplane=OTHER_IMAGE)
+    return platform
+
+
+def test_a_change_is_tried_before_it_is_made() -> None:
+    """The Redis that serves stays until the other one has started; then the trial goes."""
+    platform = changed()
+    platform.turn()
+    (trial,) = (pod for pod in platform.redis if pod.trial)
+    assert trial.name == "main-redis-trial"
+    for _ in range(5):
+        platform.turn()
+    assert image_of(platform) == "localhost/redis:1"
+    platform.redis = [SERVING, replace(trial, ready=True)]
+    platform.turn()
+    assert image_of(platform) == "localhost/redis:2"
+    assert platform.redis == [SERVING]
+
+
+def test_the_trial_follows_the_spec() -> None:
+    """Put right: another trial. Taken back: none, and nothing has happened to Redis."""
+    platform = changed()
+    platform.turn()
+    first = next(pod for pod in platform.redis if pod.trial)
+    platform.change(backplane={"redis": {"managed": {"image": "localhost/redis:3"}}})
+    platform.turn()
+    platform.turn()
+    second = next(pod for pod in platform.redis if pod.trial)
+    assert second.template != first.template
+    platform.change(backplane={})
+    platform.turn()
+    assert platform.redis == [SERVING]
+    assert image_of(platform) == "localhost/redis:1"
+
+
+def test_a_redis_that_does_not_serve_is_replaced_at_once() -> None:
+    """There is nothing to protect."""
+    platform = changed()
+    platform.redis = [replace(SERVING, ready=False, waiting_reason="ImagePullBackOff")]
+    platform.turn()
+    assert image_of(platform) == "localhost/redis:2"
+
+
+def test_the_trial_is_the_same_pod_behind_no_service() -> None:
+    """Its labels are not those that the Service of Redis selects."""
+    platform = changed()
+    actions = platform.decide().actions
+    (manifest,) = (a.manifest for a in actions if isinstance(a, CreateObject) and a.manifest["kind"] == "Pod")
+    assert dig(manifest, "metadata", "labels", naming.LABEL_COMPONENT) == naming.COMPONENT_REDIS_TRIAL
+    selector = dig(platform.objects[ObjectKey("v1", "Service", "main-redis")], "spec", "selector")
+    assert isinstance(selector, dict)
+    assert dig(manifest, "metadata", "labels", naming.LABEL_COMPONENT) != selector[naming.LABEL_COMPONENT]
+
+
+def stuck(**status: object) -> World:
+    """A StatefulSet whose pod is of a former template and cannot start."""
+    live = {**settled().objects[KEY]}
+    live["metadata"] = {**live["metadata"], "generation": 3}  # type: ignore[dict-item] # an object
+    live["status"] = {"observedGeneration": 3, "updateRevision": "main-redis-2", **status}  # type: ignore[dict-item] # a status
+    pod = replace(SERVING, ready=False, waiting_reason="ImagePullBackOff")
+    return World({KEY: live}, (), redis=(pod,))
+
+
+def test_a_pod_that_hangs_in_a_former_template_is_deleted() -> None:
+    """A StatefulSet would wait for it for ever. Only this pod, and only when the controller has seen the change."""
+    world = stuck()
+    wanted = {key: value for key, value in world.objects[KEY].items() if key != "status"}
+    assert change_redis(wanted, world) == [DeletePod("main-redis-0", "uid-0")]
+    assert change_redis(wanted, stuck(observedGeneration=2)) == []
+    assert change_redis(wanted, stuck(updateRevision="main-redis-1")) == []
+
+
+def test_a_label_is_changed_without_a_trial() -> None:
+    """The pod itself stays what it is."""
+    platform = settled()
+    platform.redis = [SERVING]
+    labels = platform.objects[KEY]["metadata"]
+    assert isinstance(labels, dict)
+    labels["labels"] = {}
+    (action,) = platform.decide().actions
+    assert isinstance(action, ApplyObject)
+    assert object_key(action.manifest) == KEY
