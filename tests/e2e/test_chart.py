@@ -92,7 +92,7 @@ async def test_operator_may_do_what_its_rules_say_and_no_more(scenario: Scenario
     kube = scenario.kube
     for verb, resource in (("patch", "pods"), ("create", "secrets"), ("watch", "realtimeclusters.realtime.dev")):
         assert await allowed(kube, OPERATOR, verb, resource), f"{verb} {resource}"
-    for verb, resource in (("list", "nodes"), ("create", "pods"), ("update", "deployments.apps"), ("get", "leases")):
+    for verb, resource in (("list", "nodes"), ("update", "pods"), ("update", "deployments.apps"), ("get", "leases")):
         assert not await allowed(kube, OPERATOR, verb, resource), f"{verb} {resource}"
 
 

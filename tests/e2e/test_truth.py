@@ -1,0 +1,94 @@
+"""What a cluster says while the API server refuses what it needs."""
+
+from __future__ import annotations
+
+import pytest
+
+from realtime_operator import naming
+from realtime_operator.api.base import JsonObject
+from tests.kit.deadline import eventually
+from tests.kit.document import dig, text_at
+from tests.kit.kube import condition
+from tests.kit.kubernetes_fixtures import Scenario
+from tests.kit.running_cluster import manifest
+
+QUOTA: JsonObject = {
+    "apiVersion": "v1",
+    "kind": "ResourceQuota",
+    "metadata": {"name": "small"},
+    "spec": {"hard": {"pods": "1"}},
+}
+LIMIT_RANGE: JsonObject = {
+    "apiVersion": "v1",
+    "kind": "LimitRange",
+    "metadata": {"name": "small"},
+    "spec": {"limits": [{"type": "Pod", "max": {"memory": "300Mi"}}]},
+}
+NO_CONFIG_MAPS: JsonObject = {**QUOTA, "spec": {"hard": {"count/configmaps": "1"}}}
+
+
+@pytest.mark.parametrize("limit", [QUOTA, LIMIT_RANGE], ids=["quota", "limit-range"])
+async def test_pods_that_are_refused_are_told(scenario: Scenario, limit: JsonObject) -> None:
+    """With the API server's words; when the limit is gone the cluster gets ready by itself."""
+    await scenario.kube.apply(limit)
+    cluster = scenario.cluster()
+    await cluster.apply(manifest("main", replicas=1))
+    told = await cluster.wait(lambda o: condition(o, "Degraded").get("reason") == "PodsRefused", what="it is told")
+    message = text_at(condition(told, "Degraded"), "message")
+    assert "cannot create pods" in message
+    assert "small" in message or "maximum memory usage per Pod" in message
+    assert dig(told, "status", "phase") == "Degraded"
+    await scenario.kube.delete(text_at(limit, "kind").lower(), "small")
+    await cluster.wait_ready(within=120)
+
+
+async def test_a_refused_write_is_told_and_the_rest_goes_on(scenario: Scenario) -> None:
+    """No more ConfigMaps, so there is no new revision; the Service follows the spec all the same."""
+    cluster = scenario.cluster()
+    await cluster.apply(manifest("main", replicas=1))
+    before = await cluster.wait_ready()
+    quota: JsonObject = {**NO_CONFIG_MAPS, "spec": {"hard": {"count/configmaps": "2"}}}
+    await scenario.kube.apply(quota)
+    # kube-root-ca.crt and that of the revision
+    await scenario.kube.wait_for(
+        "resourcequotas",
+        "small",
+        lambda o: dig(o, "status", "used", "count/configmaps") == "2",
+        what="quota counted",
+        within=20,
+    )
+    await cluster.patch(
+        server={"limits": {"messagesPerSecond": 250}}, endpoint={"service": {"annotations": {"a": "b"}}}
+    )
+    told = await cluster.wait(lambda o: condition(o, "Degraded").get("reason") == "WriteRefused", what="it is told")
+    assert "exceeded quota: small" in text_at(condition(told, "Degraded"), "message")
+    assert condition(told, "Progressing").get("reason") != "Settled"
+    assert dig(told, "status", "currentRevision") == dig(before, "status", "currentRevision")
+    found = await scenario.kube.get("services", naming.client_service("main"))
+    assert dig(found, "metadata", "annotations", "a") == "b"
+    await scenario.kube.delete("resourcequotas", "small")
+    await cluster.wait_ready(within=120)
+
+
+async def test_the_whole_operator_can_be_paused(scenario: Scenario) -> None:
+    """An annotation on its Lease: changes are seen and told, nothing is done until it is gone."""
+    cluster = scenario.cluster()
+    await cluster.apply(manifest("main", replicas=1))
+    before = await cluster.wait_ready()
+    (lease,) = await scenario.system.list("leases")
+    name = text_at(lease, "metadata", "name")
+    await scenario.system.kubectl("annotate", "lease", name, f"{naming.ANNOTATION_PAUSED}=incident 17")
+    try:
+        told = await cluster.wait(
+            lambda o: condition(o, "Progressing").get("reason") == "OperatorPaused", what="paused", within=20
+        )
+        assert "incident 17" in text_at(condition(told, "Progressing"), "message")
+        await cluster.patch(replicas=2, server={"limits": {"messagesPerSecond": 250}})
+        told = await cluster.wait(lambda o: dig(o, "status", "phase") == "Paused", what="the change is seen")
+        assert dig(told, "status", "targetRevision") != dig(before, "status", "currentRevision")
+        sets = await scenario.kube.list("replicasets")
+        assert [dig(item, "spec", "replicas") for item in sets] == [1]
+    finally:
+        await scenario.system.kubectl("annotate", "lease", name, f"{naming.ANNOTATION_PAUSED}-")
+    await cluster.wait_ready(within=90)
+    await eventually(cluster.available, lambda now: len(now) == 2, what="two servers", within=30)
