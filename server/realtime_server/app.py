@@ -6,23 +6,22 @@ import asyncio
 import contextlib
 import math
 import signal
-import socket
 import time
 import uuid
-from collections.abc import Awaitable, Callable, Iterator
+from collections.abc import Iterator
 from importlib.metadata import version
 from pathlib import Path
 
 import structlog
 import uvloop
-from aiohttp import web
 from prometheus_client.registry import Collector
 
 from realtime_server import settings as configuration
-from realtime_server.admin import api_server, worker
+from realtime_server.admin import worker
 from realtime_server.admin.api_keys import ApiKeys
 from realtime_server.admin.api_metrics import ApiCollector
 from realtime_server.admin.api_server import ApiServer
+from realtime_server.admin.api_site import ApiSite
 from realtime_server.backplane.opening import Backplane, open_backplane
 from realtime_server.core.auth import TokenVerifier
 from realtime_server.core.hooks import Backend, Hook
@@ -54,7 +53,6 @@ from realtime_server.transports.tls import TlsSettings
 
 logger = structlog.get_logger()
 
-API_BACKLOG = 128
 PROOF_SECONDS = 0.01
 """So often a worker that starts looks whether its backplane has proven itself."""
 STOP_MARGIN_SECONDS = 5.0
@@ -168,9 +166,11 @@ async def _run(settings: Settings, index: int, control_socket: Path, *, echo: bo
     for collector in _collectors(index, remote_keys, hooks):
         registry.register(collector)
     registry.register(ClientPortCollector(clients, index))
-    api_runner = await api_server.serve(api)
+    api_site = ApiSite(api, keeps=lambda: serving.serves)
+    await api_site.setup()
     entrance = Entrance(settings.listen.host, settings.listen.client_port, clients.accept)
-    group = AcceptGroup((entrance, _backends(settings, api_runner)))
+    backends = Entrance(settings.listen.host, settings.listen.api_port, api_site.accept)
+    group = AcceptGroup((entrance, backends))
     control = await worker.serve(serving, control_socket, registry, listening=lambda: group.joined)
     started = asyncio.create_task(_start(node, remote_keys, hooks), name="node-start")
     pacing = asyncio.create_task(serving.run(), name="serving")
@@ -191,7 +191,7 @@ async def _run(settings: Settings, index: int, control_socket: Path, *, echo: bo
                 pacing.result()
             if node.broken.is_set():
                 await group.leave()  # the other workers accept what comes from now on
-            await _drain(settings, node, serving, stop_now)
+            await _drain(settings, node, serving, api_site, stop_now)
             if node.broken.is_set():
                 raise WorkerBrokenError
     finally:
@@ -200,7 +200,7 @@ async def _run(settings: Settings, index: int, control_socket: Path, *, echo: bo
                 task.cancel()
         await group.leave()
         await clients.close()
-        await api_runner.cleanup()
+        await api_site.close()
         await control.cleanup()
         if hooks is not None:
             await hooks.stop()
@@ -295,25 +295,25 @@ def tls_settings(listen: configuration.Listen) -> TlsSettings | None:
     return None if tls is None else TlsSettings(tls.certificate_file, tls.key_file, tls.min_version)
 
 
-def _backends(settings: Settings, runner: web.AppRunner) -> Entrance:
-    """Where backends come in."""
+async def _drain(settings: Settings, node: Node, serving: Serving, api_site: ApiSite, stop_now: asyncio.Event) -> None:
+    """Move every connection away within the timeout, at the configured rate or faster if there are too many.
 
-    async def accept(bound: socket.socket) -> Callable[[], Awaitable[None]]:
-        site = web.SockSite(runner, bound, backlog=API_BACKLOG)
-        await site.start()
-        return site.stop
-
-    return Entrance(settings.listen.host, settings.listen.api_port, accept)
-
-
-async def _drain(settings: Settings, node: Node, serving: Serving, stop_now: asyncio.Event) -> None:
-    """Move every connection away within the timeout, at the configured rate or faster if there are too many."""
+    Calls of the server API are answered until this worker has been out of service for the settle time: until then
+    they may be sent here, on new connections and on kept ones.
+    """
     drain = settings.drain
     span = max(1.0, drain.timeout_seconds - STOP_MARGIN_SECONDS)
     serving.stop(max(drain.connections_per_second / settings.workers, len(node.sessions) / span))
     logger.info("worker drains", connections=len(node.sessions))
-    deadline = time.monotonic() + drain.timeout_seconds
-    while node.sessions and not stop_now.is_set() and time.monotonic() < deadline:
+    began = time.monotonic()
+
+    def has_to_wait() -> bool:
+        now = time.monotonic()
+        left_at = began if serving.left_at is None else serving.left_at
+        is_settled = now - left_at >= drain.settle_seconds or api_site.is_unused(drain.settle_seconds)
+        return not is_settled or (bool(node.sessions) and now - began < drain.timeout_seconds)
+
+    while has_to_wait() and not stop_now.is_set():
         with contextlib.suppress(TimeoutError):
             await asyncio.wait_for(stop_now.wait(), 0.1)
     if node.sessions:

@@ -37,7 +37,7 @@ RESTART_SECONDS = (0.2, 5.0)
 HEALTHY_SECONDS = 30.0
 """A process that ran for so long starts again after the first pause."""
 STOP_MARGIN_SECONDS = 10.0
-"""How much longer than its drain may take a worker has to end."""
+"""How much longer than its drain and its settle time may take a worker has to end."""
 GARBAGE_THRESHOLD = 50_000
 """A worker looks for cycles of garbage after so many new objects."""
 LOOK_SECONDS = 0.2
@@ -113,7 +113,8 @@ class Supervisor:
         if received is None or received.si_signo == signal.SIGCHLD:
             return
         logger.info("server stops", signal=signal.Signals(received.si_signo).name, at_once=self._stopping)
-        allowed = 0.0 if self._stopping else self._settings.drain.timeout_seconds
+        drain = self._settings.drain
+        allowed = 0.0 if self._stopping else max(drain.timeout_seconds, drain.settle_seconds)
         self._deadline = time.monotonic() + allowed + STOP_MARGIN_SECONDS
         self._signal_workers(signal.SIGTERM)
 

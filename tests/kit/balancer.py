@@ -15,12 +15,17 @@ READ_BYTES = 65536
 
 
 class Balancer:
-    """A TCP relay on 127.0.0.1; `endpoints` are ports on 127.0.0.1 and may be changed at any time."""
+    """A TCP relay on 127.0.0.1; `endpoints` are ports on 127.0.0.1 and may be changed at any time.
 
-    def __init__(self, endpoints: Sequence[int]) -> None:
+    `delay`: seconds that everything takes from one side to the other, the end of a connection too.
+    """
+
+    def __init__(self, endpoints: Sequence[int], *, delay: float = 0.0) -> None:
         self.endpoints = list(endpoints)
+        self._delay = delay
         self.port = 0
-        self._turn = 0
+        self.accepted = 0
+        """How many connections there have been."""
         self._server: asyncio.Server | None = None
         self._writers: set[asyncio.StreamWriter] = set()
         self._relays: set[asyncio.Task[None]] = set()
@@ -58,25 +63,27 @@ class Balancer:
     async def _relay(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         if not self.endpoints:
             return
-        self._turn += 1
+        self.accepted += 1
         with contextlib.suppress(OSError):
-            port = self.endpoints[self._turn % len(self.endpoints)]
+            port = self.endpoints[self.accepted % len(self.endpoints)]
             server_reader, server_writer = await asyncio.open_connection("127.0.0.1", port)
             self._writers.add(server_writer)
             try:
                 async with asyncio.TaskGroup() as group:
-                    group.create_task(_copy(reader, server_writer), name="to the server")
-                    group.create_task(_copy(server_reader, writer), name="to the client")
+                    group.create_task(_copy(reader, server_writer, self._delay), name="to the server")
+                    group.create_task(_copy(server_reader, writer, self._delay), name="to the client")
             finally:
                 server_writer.transport.abort()
                 self._writers.discard(server_writer)
 
 
-async def _copy(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-    """Copy until the end, and pass the end on."""
+async def _copy(reader: asyncio.StreamReader, writer: asyncio.StreamWriter, delay: float) -> None:
+    """Copy until the end, and pass the end on. What arrives within a delay goes on with what it began with."""
     with contextlib.suppress(OSError):
         while data := await reader.read(READ_BYTES):
+            await asyncio.sleep(delay)
             writer.write(data)
             await writer.drain()
+        await asyncio.sleep(delay)
         if writer.can_write_eof():
             writer.write_eof()

@@ -217,10 +217,3 @@ async def _document(_request: web.Request) -> web.Response:
 
 async def _health(_request: web.Request) -> web.Response:
     return json_response({})
-
-
-async def serve(server: ApiServer) -> web.AppRunner:
-    """A runner that listens nowhere yet; `cleanup` ends it."""
-    runner = web.AppRunner(server.application(), access_log=None, handle_signals=False, shutdown_timeout=2)
-    await runner.setup()
-    return runner

@@ -26,6 +26,8 @@ class Serving:
         self._shed: Pace | None = None
         self._stopping = False
         self._moved = 0
+        self.left_at: float | None = None
+        """When this worker stopped serving, monotonic; None while it serves."""
         self.changed = asyncio.Event()
         """Set when the state may have changed; whoever follows it clears it."""
 
@@ -120,6 +122,10 @@ class Serving:
 
     def _enter(self, state: ServingState) -> None:
         self._state = state
+        if state is ServingState.SERVING:
+            self.left_at = None
+        elif self.left_at is None:
+            self.left_at = self._node.clock()
         self.changed.set()
 
     def _move(self, count: int) -> None:

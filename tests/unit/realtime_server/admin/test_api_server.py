@@ -11,7 +11,7 @@ from aiohttp import web
 
 from realtime_server.admin.api_keys import ApiKeys
 from realtime_server.admin.api_messages import MAX_BATCH
-from realtime_server.admin.api_server import BODY_BYTES, ApiServer, serve
+from realtime_server.admin.api_server import BODY_BYTES, ApiServer
 from realtime_server.app import make_node
 from realtime_server.core.ports import BackplaneError
 from realtime_server.core.server_api import ServerApi
@@ -56,7 +56,8 @@ async def test_without_a_key_file_every_call_is_refused() -> None:
     """Also one with an empty key."""
     node = make_node(Settings())
     server = ApiServer(ServerApi(node), ApiKeys.of(Api()))
-    runner = await serve(server)
+    runner = web.AppRunner(server.application())
+    await runner.setup()
     await web.TCPSite(runner, "127.0.0.1", 0).start()
     host, port = runner.addresses[0]
     async with aiohttp.ClientSession() as session:

@@ -67,6 +67,26 @@ def test_a_stopped_drain_leaves_the_rest_quiesced() -> None:
     assert fleet.serving.status().state is ServingState.SERVING
 
 
+def test_the_time_since_a_worker_left_service_begins_once() -> None:
+    """With the first of quiesce and drain."""
+    fleet = Fleet(1)
+    fleet.serving.quiesce()
+    left_at = fleet.clock.now
+    fleet.after(3)
+    fleet.serving.drain(1)
+    fleet.serving.stop(1)
+    assert fleet.serving.left_at == left_at
+
+
+def test_a_worker_that_serves_has_not_left() -> None:
+    """It sheds, or serves again."""
+    fleet = Fleet(1)
+    fleet.serving.quiesce()
+    fleet.serving.resume()
+    fleet.serving.shed(1, 1)
+    assert fleet.serving.left_at is None
+
+
 def test_shedding_is_no_quiescing() -> None:
     """So many connections are moved, new ones stay."""
     fleet = Fleet(10)

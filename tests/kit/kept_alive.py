@@ -1,0 +1,164 @@
+"""Backends that publish in a loop on kept connections (aiohttp, urllib3, Node's fetch), and one that keeps none."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import json
+import shutil
+from abc import ABC, abstractmethod
+from collections.abc import AsyncIterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import ClassVar
+
+import aiohttp
+import urllib3
+
+from realtime_operator.api.base import JsonObject
+from tests.kit.document import object_at, parse, text_at, whole_at
+
+PROGRAM = Path(__file__).parent / "sdk" / "kept_alive.mjs"
+CALL_SECONDS = 10.0
+
+
+@dataclass
+class Backend(ABC):
+    """Publishes {"sequence": 1}, {"sequence": 2} and so on, one after the other, until it is told to stop."""
+
+    url: str
+    key: str
+    channel: str
+    interval: float
+    """Seconds between two publications: how long its connection is idle."""
+    confirmed: dict[int, int] = field(default_factory=dict)
+    """Offsets by sequence number."""
+    failed: list[str] = field(default_factory=list)
+    stopping: asyncio.Event = field(default_factory=asyncio.Event)
+    name: ClassVar[str]
+
+    @abstractmethod
+    async def run(self) -> None:
+        """Publish until `stopping` is set."""
+
+    def note(self, sequence: int, status: int, body: bytes) -> None:
+        """Keep the outcome of one publication."""
+        answer = parse(body) if status == 200 else {}
+        if "result" in answer:
+            self.confirmed[sequence] = whole_at(object_at(answer, "result"), "offset")
+        else:
+            self.failed.append(f"{self.name}: {sequence}: HTTP {status}: {body.decode(errors='replace')}")
+
+    def body(self, sequence: int) -> bytes:
+        """The body of one call."""
+        return json.dumps({"channel": self.channel, "data": {"sequence": sequence}}).encode()
+
+    async def pause(self) -> None:
+        """Wait for the next turn, or for the end."""
+        with contextlib.suppress(TimeoutError):
+            await asyncio.wait_for(self.stopping.wait(), self.interval)
+
+
+class AiohttpBackend(Backend):
+    """With one session, as its documentation recommends."""
+
+    name = "aiohttp"
+    keeps: ClassVar[bool] = True
+
+    async def run(self) -> None:
+        """See Backend."""
+        async with aiohttp.ClientSession(
+            connector=aiohttp.TCPConnector(force_close=not self.keeps),
+            headers={"X-API-Key": self.key},
+            timeout=aiohttp.ClientTimeout(total=CALL_SECONDS),
+        ) as session:
+            sequence = 0
+            while not self.stopping.is_set():
+                sequence += 1
+                try:
+                    async with session.post(f"{self.url}/api/publish", data=self.body(sequence)) as response:
+                        self.note(sequence, response.status, await response.read())
+                except (aiohttp.ClientError, TimeoutError) as error:
+                    self.failed.append(f"{self.name}: {sequence}: {error!r}")
+                await self.pause()
+
+
+class FreshBackend(AiohttpBackend):
+    """Keeps nothing: every call is a connection of its own."""
+
+    name = "fresh"
+    keeps = False
+
+
+class Urllib3Backend(Backend):
+    """What `requests` is made of; nothing is sent twice."""
+
+    name = "urllib3"
+
+    async def run(self) -> None:
+        """See Backend."""
+        with urllib3.PoolManager(retries=False, timeout=CALL_SECONDS, headers={"X-API-Key": self.key}) as pool:
+            sequence = 0
+            while not self.stopping.is_set():
+                sequence += 1
+                try:
+                    response = await asyncio.to_thread(
+                        pool.request, "POST", f"{self.url}/api/publish", body=self.body(sequence)
+                    )
+                    self.note(sequence, response.status, response.data)
+                except urllib3.exceptions.HTTPError as error:
+                    self.failed.append(f"{self.name}: {sequence}: {error!r}")
+                await self.pause()
+
+
+class FetchBackend(Backend):
+    """Node's fetch, in a process of its own."""
+
+    name = "fetch"
+
+    async def run(self) -> None:
+        """See Backend."""
+        node = shutil.which("node")
+        assert node is not None, "Node.js is not installed: run `make setup`"
+        options: JsonObject = {
+            "url": self.url, "key": self.key, "channel": self.channel, "interval": self.interval,
+        }  # fmt: skip
+        process = await asyncio.create_subprocess_exec(
+            node, str(PROGRAM), json.dumps(options), stdin=asyncio.subprocess.PIPE, stdout=asyncio.subprocess.PIPE
+        )
+        assert process.stdin is not None
+        assert process.stdout is not None
+        stopping = asyncio.create_task(self._close(process.stdin), name="fetch-stop")
+        try:
+            while line := await process.stdout.readline():
+                outcome = parse(line)
+                if outcome["error"]:
+                    self.failed.append(f"{self.name}: {outcome['sequence']}: {text_at(outcome, 'error')}")
+                else:
+                    self.confirmed[whole_at(outcome, "sequence")] = whole_at(outcome, "offset")
+        finally:
+            stopping.cancel()
+            with contextlib.suppress(ProcessLookupError):
+                process.kill()
+            await process.wait()
+
+    async def _close(self, stdin: asyncio.StreamWriter) -> None:
+        await self.stopping.wait()
+        stdin.close()
+
+
+KINDS: tuple[type[Backend], ...] = (AiohttpBackend, FreshBackend, Urllib3Backend, FetchBackend)
+
+
+@contextlib.asynccontextmanager
+async def publishing_backends(url: str, key: str, *, intervals: tuple[float, ...]) -> AsyncIterator[list[Backend]]:
+    """Backends of each kind at each interval, each with a channel of its own; they stop at the end of the body."""
+    backends = [kind(url, key, f"chat:{kind.name}-{interval}", interval) for kind in KINDS for interval in intervals]
+    async with asyncio.TaskGroup() as group:
+        for backend in backends:
+            group.create_task(backend.run(), name=backend.channel)
+        try:
+            yield backends
+        finally:
+            for backend in backends:
+                backend.stopping.set()
