@@ -43,6 +43,8 @@ SIZE = "must be a number of bytes like 65536, 64Ki or 1Mi, at least 1Ki and at m
 SHARE = "must be a number of servers like 1, or a percentage of them from 0% to 100% like 25%"
 RATE = "must be a number of connections per second from 1 to 100000, or auto"
 QUANTITY = "must be a quantity like 500m, 2 or 256Mi, and not negative"
+MEMORY = "memory must be 0 or at least 4Mi (did you mean 512Mi? 512 is 512 bytes, and 512m half a byte)"
+CPU = "cpu must be below 100 (did you mean 500m? 500 is 500 CPUs)"
 REFRESH = "refresh must be from 5s to 24h: often enough to follow a rotation, seldom enough for the provider"
 NAME = (
     "the name must have at most 40 characters, begin with a letter, end with a letter or digit, and have only"
@@ -296,6 +298,26 @@ REFUSALS = (
     Refusal("spec.pod.labels", LABELS, {"pod": {"labels": {"realtime.dev/serving": "false"}}}),
     Refusal("spec.pod.labels", LABELS, {"pod": {"labels": {"app.kubernetes.io/name": "chat"}}}),
     Refusal("spec.pod.annotations", ANNOTATIONS, {"pod": {"annotations": {"realtime.dev/quiesced-at": "now"}}}),
+    *(
+        Refusal(f"spec.pod.resources.{side}", MEMORY, {"pod": {"resources": {side: {"memory": memory}}}})
+        for side in ("requests", "limits")
+        for memory in (512, "512", "512m", "512k", "1Mi", "4194303")
+    ),
+    *(
+        Refusal(f"spec.pod.resources.{side}", CPU, {"pod": {"resources": {side: {"cpu": cpu}}}})
+        for side in ("requests", "limits")
+        for cpu in (100, "500", "512Mi")
+    ),
+    Refusal(
+        "spec.backplane.redis.managed.resources.limits",
+        MEMORY,
+        {"backplane": {"redis": {"managed": {"resources": {"limits": {"memory": 512}}}}}},
+    ),
+    Refusal(
+        "spec.backplane.redis.managed.resources.requests",
+        CPU,
+        {"backplane": {"redis": {"managed": {"resources": {"requests": {"cpu": 250}}}}}},
+    ),
     Refusal("spec.pod.resources.requests.cpu", QUANTITY, {"pod": {"resources": {"requests": {"cpu": "-1"}}}}),
     Refusal("spec.pod.resources.requests.cpu", QUANTITY, {"pod": {"resources": {"requests": {"cpu": -1}}}}),
     Refusal(

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Annotated, Literal
 
 from pydantic import Field
 
 from realtime_operator.api import quantity
-from realtime_operator.api.base import Model, rule
+from realtime_operator.api.base import Check, Model, rule
 from realtime_operator.api.fields import (
     Annotations,
     Labels,
@@ -45,12 +46,54 @@ class Image(Model):
     """Names of Secrets with credentials for the registry, in addition to the operator's defaults."""
 
 
+LEAST_MEMORY = "4Mi"
+"""No container of ours runs in less; what is below it was written with the wrong suffix, or with none."""
+TOO_MANY_CPUS = "100"
+"""A server has at most 64 workers; whoever writes 100 or more means thousandths."""
+
+
+def _cel_of(name: str, holds: str) -> str:
+    """CEL that says whether a resource is absent, no quantity (which is refused elsewhere), or as it should be."""
+    value = f"self['{name}']"
+    return f"!('{name}' in self) || !{cel_is_quantity(value)} || {holds}"
+
+
+def _cel_compare(name: str, other: str) -> str:
+    return f"quantity(string(self['{name}'])).compareTo(quantity('{other}'))"
+
+
+def _is_enough_memory(quantities: Mapping[str, int | str]) -> bool:
+    """0 says that nothing is reserved, or that there is no limit."""
+    memory = quantity.parse(quantities.get("memory", 0))
+    return memory == 0 or memory >= quantity.parse(LEAST_MEMORY)
+
+
+def _are_few_cpus(quantities: Mapping[str, int | str]) -> bool:
+    return quantity.parse(quantities.get("cpu", 0)) < quantity.parse(TOO_MANY_CPUS)
+
+
+Quantities = Annotated[
+    dict[str, Quantity],
+    Field(max_length=16),
+    Check(
+        _cel_of("memory", f"{_cel_compare('memory', '0')} == 0 || {_cel_compare('memory', LEAST_MEMORY)} >= 0"),
+        f"memory must be 0 or at least {LEAST_MEMORY} (did you mean 512Mi? 512 is 512 bytes, and 512m half a byte)",
+        _is_enough_memory,
+    ),
+    Check(
+        _cel_of("cpu", f"{_cel_compare('cpu', TOO_MANY_CPUS)} < 0"),
+        f"cpu must be below {TOO_MANY_CPUS} (did you mean 500m? 500 is 500 CPUs)",
+        _are_few_cpus,
+    ),
+]
+
+
 class Resources(Model):
     """Resources of a container, as in a pod."""
 
-    requests: Annotated[dict[str, Quantity], Field(max_length=16)] = Field(default_factory=dict)
+    requests: Quantities = Field(default_factory=dict)
     """What is reserved for the container, by resource (`cpu`, `memory`)."""
-    limits: Annotated[dict[str, Quantity], Field(max_length=16)] = Field(default_factory=dict)
+    limits: Quantities = Field(default_factory=dict)
     """What the container may use at most, by resource (`cpu`, `memory`)."""
 
     @rule(

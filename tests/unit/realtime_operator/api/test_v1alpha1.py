@@ -38,6 +38,26 @@ def test_numbers_beside_texts() -> None:
     assert (spec.rollout.drain.timeout_seconds, spec.rollout.drain.settle_seconds) == (600, 5)
 
 
+@pytest.mark.parametrize(
+    "quantities",
+    [
+        {"memory": 0},
+        {"memory": "4Mi", "cpu": "100m"},
+        {"memory": 4 << 20, "cpu": 0},
+        {"memory": "512M", "cpu": 64},
+        {"memory": "1Gi", "cpu": "99999m"},
+        {"ephemeral-storage": 512},
+    ],
+)
+def test_quantities_that_can_be_meant_are_taken(quantities: JsonObject) -> None:
+    """Also none at all, and the smallest and the largest."""
+    resources: JsonObject = {"requests": quantities, "limits": quantities}
+    cluster = cluster_of(
+        {"pod": {"resources": resources}, "backplane": {"redis": {"managed": {"resources": resources}}}}
+    )
+    assert cluster.spec.pod.resources.requests == quantities
+
+
 @pytest.mark.parametrize(("written", "expected"), [("auto", None), (100, 100.0)])
 def test_a_fixed_rate_is_a_number_and_auto_is_none(written: int | str, expected: float | None) -> None:
     """`auto` leaves the rate to what was measured."""
