@@ -1,4 +1,4 @@
-"""A primary, a replica and three sentinels on loopback."""
+"""A primary, replicas and three sentinels on loopback."""
 
 from __future__ import annotations
 
@@ -28,6 +28,7 @@ class SentinelProcess:
     port: int
     configuration: Path
     host: str = "127.0.0.1"
+    program: str = "redis-server"
     process: subprocess.Popen[bytes] | None = None
 
     @property
@@ -37,8 +38,8 @@ class SentinelProcess:
 
     def start(self) -> None:
         """Start it."""
-        program = shutil.which("redis-server")
-        assert program is not None, "redis-server is not installed: run `make setup`"
+        program = shutil.which(self.program)
+        assert program is not None, f"{self.program} is not installed: run `make setup`"
         self.process = subprocess.Popen(
             [program, str(self.configuration), "--sentinel"], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
         )
@@ -87,18 +88,18 @@ class SentinelDeployment:
         port = self.sentinels[0].primary_port()
         return next(process for process in self.data if process.port == port)
 
-    def replica(self) -> RedisProcess:
-        """The other one."""
+    def replicas(self) -> list[RedisProcess]:
+        """The others."""
         primary = self.primary()
-        return next(process for process in self.data if process is not primary)
+        return [process for process in self.data if process is not primary]
 
     def cut_replication(self) -> None:
         """Let the replica lag for ever, see `cut_replication` of redis_process."""
         cut_replication(self.primary())
 
     def wait_replicated(self) -> None:
-        """Wait until the replica is in step and every sentinel knows all others and the replica."""
-        wait_until(self._replicated, "replica in step, sentinels know each other", READY_SECONDS)
+        """Wait until the replicas are in step and every sentinel knows all others and the replicas."""
+        wait_until(self._replicated, "replicas in step, sentinels know each other", READY_SECONDS)
 
     def wait_failover(self, old: RedisProcess) -> RedisProcess:
         """Wait until every sentinel names another primary than `old`; returns it."""
@@ -112,36 +113,52 @@ class SentinelDeployment:
     def _replicated(self) -> bool:
         for sentinel in self.sentinels:
             known = fields(sentinel.ask("SENTINEL", "MASTER", PRIMARY_NAME))
-            others = str(len(self.sentinels) - 1)
-            if (known["num-slaves"], known["num-other-sentinels"], known["flags"]) != ("1", others, "master"):
+            expected = (str(len(self.data) - 1), str(len(self.sentinels) - 1), "master")
+            if (known["num-slaves"], known["num-other-sentinels"], known["flags"]) != expected:
                 return False
-        replication = fields(self.replica().ask("INFO", "replication"))
-        return replication["role"] == "slave" and replication["master_link_status"] == "up"
+        return all(_is_in_step(replica) for replica in self.replicas())
+
+
+def _is_in_step(replica: RedisProcess) -> bool:
+    replication = fields(replica.ask("INFO", "replication"))
+    return replication["role"] == "slave" and replication["master_link_status"] == "up"
 
 
 @contextlib.contextmanager
-def running_sentinels(password: str = "", *, primary_in: Island | None = None) -> Iterator[SentinelDeployment]:
-    """Run them while the body runs; the first primary on an island where one is given, all others on this side."""
+def running_sentinels(
+    password: str = "",
+    *,
+    primary_in: Island | None = None,
+    replicas: int = 1,
+    program: str = "redis-server",
+    options: tuple[str, ...] = (),
+) -> Iterator[SentinelDeployment]:
+    """Run them while the body runs; the first primary on an island where one is given, all others on this side.
+
+    `options` are those of primary and replicas, as words of the command line.
+    """
     here = "127.0.0.1" if primary_in is None else primary_in.near
     with tempfile.TemporaryDirectory(prefix="sentinel-") as folder, contextlib.ExitStack() as stack:
         data = []
-        for name in ("a", "b"):
-            (Path(folder) / name).mkdir()
+        for number in range(1 + replicas):
+            (Path(folder) / str(number)).mkdir()
             process = RedisProcess(
-                free_port(), f"{folder}/{name}", password, options=("--repl-diskless-sync-delay", "0"), host=here
-            )
-            if name == "a" and primary_in is not None:
+                free_port(), f"{folder}/{number}", password, program,
+                options=("--repl-diskless-sync-delay", "0", *options), host=here,
+            )  # fmt: skip
+            if number == 0 and primary_in is not None:
                 process.host, process.launcher = primary_in.address, primary_in.launcher
             process.start()
             stack.callback(process.stop)
             data.append(process)
-        data[1].ask("REPLICAOF", data[0].host, data[0].port)
+        for replica in data[1:]:
+            replica.ask("REPLICAOF", data[0].host, data[0].port)
         deployment = SentinelDeployment(data)
         for number in range(3):
             port = free_port()
             configuration = Path(folder) / f"sentinel-{number}.conf"
             configuration.write_text(_configuration((here, port), data[0], folder))
-            sentinel = SentinelProcess(port, configuration, here)
+            sentinel = SentinelProcess(port, configuration, here, program)
             sentinel.start()
             stack.callback(sentinel.stop)
             deployment.sentinels.append(sentinel)

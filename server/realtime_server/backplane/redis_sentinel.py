@@ -21,6 +21,8 @@ from realtime_server.core.ports import BackplaneError
 logger = structlog.get_logger()
 
 SWITCH = b"+switch-master"
+GUARDED = b"min_slaves_good_slaves:"
+"""In INFO only where min-replicas-to-write and min-replicas-max-lag are set."""
 ASK_SECONDS = 1.0
 """So long the sentinels have for their answer; those that did not come until then are not heard."""
 
@@ -47,6 +49,7 @@ class SentinelTarget:
     def __init__(self, reader: EndpointReader, timing: Timing) -> None:
         self._reader = reader
         self._timing = timing
+        self._has_advised = False
 
     async def wire(self) -> Wire:
         """A connection to the primary; raises BackplaneError when no sentinel knows one."""
@@ -60,6 +63,21 @@ class SentinelTarget:
         role = as_bytes(as_list(await link.call(b"ROLE"))[0])
         if role != b"master":
             raise BackplaneError(f"the sentinels name a primary that is a {role.decode()}")
+        if not self._has_advised:
+            self._has_advised = True
+            await self._advise(link)
+
+    async def _advise(self, link: Link) -> None:
+        """Log once when the primary confirms writes that no replica gets: a failover loses them."""
+        try:
+            information = as_bytes(await link.call(b"INFO", b"replication"))
+        except ResponseError:  # it may not be asked
+            return
+        if GUARDED not in information:
+            logger.warning(
+                "the primary confirms writes that no replica gets, and a failover loses them",
+                advice="set min-replicas-to-write and min-replicas-max-lag on all that can be primary",
+            )
 
     async def _primary(self, endpoint: Endpoint) -> Address:
         answers = await asyncio.gather(*(self._ask(endpoint, address) for address in endpoint.addresses))

@@ -4,25 +4,38 @@ from __future__ import annotations
 
 import asyncio
 import secrets
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import AbstractAsyncContextManager
+from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
+from structlog.testing import capture_logs
 
 from realtime_server import settings
 from realtime_server.backplane.redis_keys import Keys
 from realtime_server.core.ports import BackplaneError
 from realtime_server.core.values import HistoryOptions, HistoryQuery, StreamPosition
-from tests.contract.backplane.conftest import PASSWORD, TIMING, Connect, Server, password_file, redis_server
+from tests.contract.backplane.account import publishing
+from tests.contract.backplane.conftest import (
+    PASSWORD,
+    TIMING,
+    Connect,
+    Server,
+    password_file,
+    program_of,
+    redis_server,
+)
 from tests.kit.deadline import eventually
 from tests.kit.redis_cluster import RedisClusterDeployment, running_cluster
 from tests.kit.redis_process import RedisProcess, cut_replication
-from tests.kit.redis_sentinel import DOWN_AFTER_SECONDS, SentinelDeployment, running_sentinels
+from tests.kit.redis_sentinel import DOWN_AFTER_SECONDS, PRIMARY_NAME, SentinelDeployment, running_sentinels
 
 KEPT = HistoryOptions(size=1000, ttl_seconds=60)
 ALL = HistoryQuery(limit=-1)
 FAILOVER_SECONDS = 25.0
+CALL_SECONDS = 2 * TIMING.call + 0.5
+PAUSE_MILLISECONDS = 10_000
 PARTITIONS = 8
 
 
@@ -190,6 +203,85 @@ async def test_a_planned_failover_is_followed_at_once(sentinels: SentinelDeploym
         await asyncio.to_thread(sentinels.wait_failover, old)
         await healthy(server)
         assert await publish(server, "news", b"2") == StreamPosition(2, before.epoch)
+
+
+@dataclass(frozen=True)
+class Planned:
+    """A way to have the primary replaced while servers publish, and what it may cost."""
+
+    fail_over: Callable[[SentinelDeployment], None]
+    program: str = "standalone"
+    min_replicas: int = 0
+    most_lost: int | None = 0
+    """Confirmed publications that are lost; None: whatever was published until the servers followed."""
+    keeps_epoch: bool = True
+
+
+def plainly(deployment: SentinelDeployment, *options: str) -> None:
+    """Ask a sentinel, and wait until all name another primary."""
+    old = deployment.primary()
+    deployment.sentinels[0].ask("SENTINEL", "FAILOVER", PRIMARY_NAME, *options)
+    deployment.wait_failover(old)
+
+
+def after_a_pause(deployment: SentinelDeployment) -> None:
+    """What the guide says: let nothing be written at the primary, see that the replica has all, and only then ask."""
+    primary = deployment.primary()
+    primary.ask("CLIENT", "PAUSE", PAUSE_MILLISECONDS, "WRITE")
+    wait_replicated(primary)
+    plainly(deployment)
+
+
+def coordinated(deployment: SentinelDeployment) -> None:
+    """What Valkey 9 offers."""
+    plainly(deployment, "COORDINATED")
+
+
+PLANNED = {
+    "plain": Planned(plainly, most_lost=None, keeps_epoch=False),
+    # One can be on its way to the replica in the moment in which that is promoted.
+    "min-replicas": Planned(plainly, min_replicas=1, most_lost=1, keeps_epoch=False),
+    "pause": Planned(after_a_pause),
+    "pause-oldest": Planned(after_a_pause, program="oldest"),
+    "pause-valkey": Planned(after_a_pause, program="valkey"),
+    "coordinated": Planned(coordinated, program="valkey"),
+}
+
+
+@pytest.mark.parametrize("planned", PLANNED.values(), ids=PLANNED)
+async def test_a_planned_failover_while_servers_publish(planned: Planned, tmp_path: Path) -> None:
+    """Each confirmed publication is kept, or everybody is told that positions are void."""
+    options = ("--min-replicas-to-write", str(planned.min_replicas))
+    url_file = tmp_path / "url"
+    with running_sentinels(PASSWORD, program=program_of(planned.program), options=options) as deployment:
+        url_file.write_text(deployment.url)
+        async with redis_server(settings.Redis(url_file=url_file), "planned") as server:
+            async with publishing(server.broker) as account:
+                await account.confirm_more(20, within=FAILOVER_SECONDS)
+                await asyncio.to_thread(planned.fail_over, deployment)
+                await account.confirm_more(20, within=FAILOVER_SECONDS)
+            lost = await account.lost()
+    print(
+        f"confirmed {len(account.confirmed)}, lost {len(lost)}, failed {len(account.failed)}, {account.longest:.2f} s"
+    )
+    assert planned.most_lost is None or len(lost) <= planned.most_lost
+    assert account.epochs == 1 or not planned.keeps_epoch
+    assert account.longest < CALL_SECONDS
+
+
+@pytest.mark.parametrize("program", ["standalone", "oldest", "valkey"])
+@pytest.mark.parametrize(("min_replicas", "lines"), [("0", 1), ("1", 0)])
+async def test_a_primary_that_needs_no_replica_is_told_of(
+    program: str, min_replicas: str, lines: int, tmp_path: Path
+) -> None:
+    """In one line of the log, however many links there are."""
+    options = ("--min-replicas-to-write", min_replicas)
+    with running_sentinels(PASSWORD, program=program_of(program), options=options) as deployment:
+        (tmp_path / "url").write_text(deployment.url)
+        with capture_logs() as logs:
+            async with redis_server(settings.Redis(url_file=tmp_path / "url"), "advised") as server:
+                await publish(server, "news", b"1")
+    assert [entry["log_level"] for entry in logs if "no replica" in entry["event"]] == ["warning"] * lines
 
 
 async def test_without_sentinels_a_server_does_not_start(sentinels: SentinelDeployment, by_sentinels: Connect) -> None:
