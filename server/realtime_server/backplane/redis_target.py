@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import TypeAlias, cast
-from urllib.parse import parse_qs, urlsplit
+from urllib.parse import SplitResult, parse_qs, urlsplit
 
 from redis.asyncio.connection import Connection, SSLConnection, parse_url
 
@@ -132,7 +132,7 @@ def endpoint_of(url: str, tls: Options | None = None) -> Endpoint:
 
     `rediss` instead of `redis` is TLS, for which `tls` may have options; so may the query (`ssl_ca_certs` and others).
     """
-    parts = urlsplit(url)
+    parts = _split(url)
     scheme, _, kind = parts.scheme.partition("+")
     mode = Mode(kind or "standalone")
     login, at, hosts = parts.netloc.rpartition("@")
@@ -165,6 +165,17 @@ def endpoint_of(url: str, tls: Options | None = None) -> Endpoint:
         primary_name,
         _partitions(query) if mode is Mode.CLUSTER else 1,
     )
+
+
+def _split(url: str) -> SplitResult:
+    """Take a URL apart where RFC 3986 does; urlsplit of recent Pythons refuses a list of hosts with an IPv6 address."""
+    scheme, separator, rest = url.partition("://")
+    if not separator:
+        raise ValueError("no scheme")
+    hierarchy, _, fragment = rest.partition("#")
+    hierarchy, _, query = hierarchy.partition("?")
+    netloc, slash, path = hierarchy.partition("/")
+    return SplitResult(scheme.lower(), netloc, slash + path, query, fragment)
 
 
 def _partitions(query: Mapping[str, list[str]]) -> int:

@@ -47,6 +47,16 @@ def test_a_cluster() -> None:
     assert endpoint_of("redis+cluster://n1?partitions=256").partitions == 256
 
 
+def test_addresses_of_ipv6() -> None:
+    """Anywhere in a list, with and without a port: urlsplit of recent Pythons refuses what is not one address."""
+    addresses = endpoint_of("redis+cluster://ann:p%5Bw@[fd00::1]:7000,n2,[fd00::3]?partitions=8#x").addresses
+    assert addresses == (("fd00::1", 7000), ("n2", 6379), ("fd00::3", 6379))
+    assert endpoint_of("redis://[fd00::1]:6380/2").addresses == (("fd00::1", 6380),)
+    for wrong in ("redis+cluster://[fd00::1,n2", "redis+cluster://n1,fd00::3]:1", "redis+cluster://n1,", "redis//n1"):
+        with pytest.raises(ValueError, match=r".+"):
+            endpoint_of(wrong)
+
+
 def test_a_unix_socket() -> None:
     """There is no host, but there may be a login."""
     endpoint = endpoint_of("unix://:secret@/run/redis.sock?db=1")
