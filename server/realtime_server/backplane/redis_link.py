@@ -217,6 +217,8 @@ class Link:
         while True:
             await self._writable.wait()
             self._writable.clear()
+            if not self._outgoing:  # broken up; from Python 3.12 on asyncio never closes what has written no bytes
+                return
             joined, self._outgoing = b"".join(self._outgoing), []
             await self._wire.send_packed_command((joined,), check_health=False)
             self._outgoing_bytes -= len(joined)
