@@ -7,6 +7,7 @@ import ipaddress
 import ssl
 from pathlib import Path
 
+import pytest
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
@@ -17,10 +18,14 @@ NAMES = x509.SubjectAlternativeName([x509.IPAddress(ipaddress.ip_address("127.0.
 
 
 class Mount:
-    """A folder with `tls.crt` and `tls.key` of 127.0.0.1, and the authority that clients trust."""
+    """A folder with `tls.crt` and `tls.key` of 127.0.0.1, and the authority that clients trust.
 
-    def __init__(self, folder: Path) -> None:
+    Without `identifiers` the certificates do not say which key is whose, as those of old private authorities.
+    """
+
+    def __init__(self, folder: Path, *, identifiers: bool = True) -> None:
         self._folder = folder
+        self._identifiers = identifiers
         self._authority_key = ec.generate_private_key(ec.SECP256R1())
         self._authority = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "test authority")])
         self._swaps = 0
@@ -32,9 +37,14 @@ class Mount:
         )  # fmt: skip
         made = made.add_extension(constraints, critical=True).add_extension(usage, critical=True)
         folder.mkdir(exist_ok=True)
-        (folder / "ca.crt").write_bytes(made.sign(self._authority_key, hashes.SHA256()).public_bytes(PEM))
+        self.authority.write_bytes(made.sign(self._authority_key, hashes.SHA256()).public_bytes(PEM))
         for name in ("tls.crt", "tls.key"):
             (folder / name).symlink_to(Path("..data") / name)
+
+    @property
+    def authority(self) -> Path:
+        """The file with the authority's certificate."""
+        return self._folder / "ca.crt"
 
     @property
     def certificate(self) -> Path:
@@ -72,12 +82,17 @@ class Mount:
 
     def client(self) -> ssl.SSLContext:
         """What clients trust."""
-        return ssl.create_default_context(cafile=str(self._folder / "ca.crt"))
+        return ssl.create_default_context(cafile=str(self.authority))
+
+    def server(self) -> ssl.SSLContext:
+        """What servers present: the certificate of now."""
+        context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        context.load_cert_chain(self.certificate, self.key)
+        return context
 
     def _builder(self, name: x509.Name, key: ec.EllipticCurvePublicKey, days: int) -> x509.CertificateBuilder:
         now = datetime.datetime.now(datetime.UTC).replace(microsecond=0)
-        issuer = self._authority_key.public_key()
-        return (
+        made = (
             x509.CertificateBuilder()
             .subject_name(name)
             .issuer_name(self._authority)
@@ -85,6 +100,27 @@ class Mount:
             .serial_number(x509.random_serial_number())
             .not_valid_before(now - datetime.timedelta(days=2))
             .not_valid_after(now + datetime.timedelta(days=days))
-            .add_extension(x509.SubjectKeyIdentifier.from_public_key(key), critical=False)
-            .add_extension(x509.AuthorityKeyIdentifier.from_issuer_public_key(issuer), critical=False)
         )
+        if not self._identifiers:
+            return made
+        issuer = x509.AuthorityKeyIdentifier.from_issuer_public_key(self._authority_key.public_key())
+        subject = x509.SubjectKeyIdentifier.from_public_key(key)
+        return made.add_extension(subject, critical=False).add_extension(issuer, critical=False)
+
+
+def check_strictly(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let clients check certificates as Python 3.13 and later do by default."""
+    default = ssl.create_default_context
+
+    def strict(
+        purpose: ssl.Purpose = ssl.Purpose.SERVER_AUTH,
+        *,
+        cafile: str | Path | None = None,
+        capath: str | Path | None = None,
+        cadata: str | bytes | None = None,
+    ) -> ssl.SSLContext:
+        context = default(purpose, cafile=cafile, capath=capath, cadata=cadata)
+        context.verify_flags |= ssl.VERIFY_X509_STRICT
+        return context
+
+    monkeypatch.setattr(ssl, "create_default_context", strict)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import ssl
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Self
@@ -36,13 +37,15 @@ class HttpBackend:
     delay: float = 0.0
     """Seconds until it answers."""
     port: int = field(default_factory=free_port)
+    tls: ssl.SSLContext | None = None
+    """With one it speaks HTTPS."""
     running: int = 0
     most_at_once: int = 0
     _runner: web.AppRunner | None = None
 
     def url(self, path: str) -> str:
         """Where a hook is."""
-        return f"http://127.0.0.1:{self.port}/{path}"
+        return f"{'http' if self.tls is None else 'https'}://127.0.0.1:{self.port}/{path}"
 
     def bodies(self, path: str) -> list[JsonObject]:
         """What was sent to a hook."""
@@ -54,7 +57,7 @@ class HttpBackend:
         application.router.add_post("/{path}", self._answer)
         self._runner = web.AppRunner(application, shutdown_timeout=0.1)
         await self._runner.setup()
-        await web.TCPSite(self._runner, "127.0.0.1", self.port).start()
+        await web.TCPSite(self._runner, "127.0.0.1", self.port, ssl_context=self.tls).start()
         return self
 
     async def __aexit__(self, *_: object) -> None:

@@ -15,6 +15,7 @@ from redis.exceptions import NoScriptError, ReadOnlyError, RedisError, ResponseE
 
 from realtime_server.backplane.redis_reply import Reply, Word
 from realtime_server.backplane.redis_scripts import Script
+from realtime_server.connect_errors import connect_error
 from realtime_server.core.ports import BackplaneError
 
 MAX_PENDING = 65_536
@@ -119,7 +120,8 @@ class Link:
                 with contextlib.suppress(RedisError, OSError):
                     await wire.disconnect(nowait=True)
             if isinstance(error, RedisError | OSError):
-                raise BackplaneError(f"cannot connect to Redis: {str(error) or 'no answer in time'}") from error
+                reason = connect_error(error) if str(error) else "no answer in time"
+                raise BackplaneError(f"cannot connect to Redis: {reason}") from error
             raise
         link = cls(wire, timing, on_message)
         link._tasks = [

@@ -11,6 +11,7 @@ from enum import StrEnum
 
 import aiohttp
 
+from realtime_server.connect_errors import connect_error
 from realtime_server.core.latency import LatencyHistogram
 from realtime_server.hooks.breaker import CircuitBreaker
 from realtime_server.hooks.signature import HEADER, sign
@@ -103,7 +104,7 @@ class Endpoint:
         except TimeoutError as error:
             raise self._down(Outcome.TIMEOUT, f"no answer within {self.timeout:g} s") from error
         except aiohttp.ClientError as error:
-            raise self._down(Outcome.UNREACHABLE, str(error) or type(error).__name__) from error
+            raise self._down(Outcome.UNREACHABLE, connect_error(error)) from error
 
     def _down(self, outcome: Outcome, why: str) -> BackendDownError:
         self.usage.outcomes[outcome] += 1

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import aiohttp
 
+from realtime_server.connect_errors import connect_error
 from realtime_server.keys.json_web_keys import DocumentError
 from realtime_server.settings import SecretFile
 
@@ -41,7 +42,7 @@ class HttpDocument:
         try:
             return await self._read()
         except (aiohttp.ClientError, TimeoutError, OSError, ValueError) as error:  # ValueError: a CA file of no PEM
-            raise DocumentError(str(error) or type(error).__name__) from error
+            raise DocumentError(connect_error(error)) from error
 
     async def _read(self) -> bytes:
         timeout = aiohttp.ClientTimeout(total=self._source.timeout)

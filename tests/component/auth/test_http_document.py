@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import datetime
-import ipaddress
 import ssl
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable
@@ -13,14 +11,11 @@ from pathlib import Path
 
 import pytest
 from aiohttp import web
-from cryptography import x509
-from cryptography.hazmat.primitives import hashes
-from cryptography.hazmat.primitives.asymmetric import ec
-from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
-from cryptography.x509.oid import NameOID
 
+from realtime_server.connect_errors import ADVICE
 from realtime_server.keys.http_document import MAX_DOCUMENT_BYTES, HttpDocument, Source
 from realtime_server.keys.json_web_keys import DocumentError
+from tests.kit.certificates import Mount, check_strictly
 from tests.kit.redis_process import free_port
 
 Answer = Callable[[web.Request], Awaitable[web.StreamResponse]]
@@ -48,30 +43,6 @@ def answers(body: bytes, status: int = 200) -> Answer:
         return web.Response(status=status, body=body)
 
     return answer
-
-
-def certificate(directory: Path) -> tuple[Path, ssl.SSLContext]:
-    """A self-signed certificate for 127.0.0.1: its file, and what a site needs to use it."""
-    key = ec.generate_private_key(ec.SECP256R1())
-    name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "a test")])
-    now = datetime.datetime.now(datetime.UTC)
-    made = (
-        x509.CertificateBuilder()
-        .subject_name(name)
-        .issuer_name(name)
-        .public_key(key.public_key())
-        .serial_number(x509.random_serial_number())
-        .not_valid_before(now - datetime.timedelta(hours=1))
-        .not_valid_after(now + datetime.timedelta(hours=1))
-        .add_extension(x509.SubjectAlternativeName([x509.IPAddress(ipaddress.ip_address("127.0.0.1"))]), critical=False)
-        .sign(key, hashes.SHA256())
-    )
-    public, private = directory / "public.pem", directory / "private.pem"
-    public.write_bytes(made.public_bytes(Encoding.PEM))
-    private.write_bytes(key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()))
-    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    context.load_cert_chain(public, private)
-    return public, context
 
 
 async def test_a_document_is_read() -> None:
@@ -127,22 +98,42 @@ async def test_nobody_there() -> None:
         await HttpDocument(Source(f"http://127.0.0.1:{free_port()}/keys")).read()
 
 
-async def test_a_private_certificate_is_trusted_when_it_is_given(tmp_path: Path) -> None:
+def mounted(folder: Path, *, identifiers: bool = True) -> Mount:
+    """A certificate of an authority of its own."""
+    mount = Mount(folder, identifiers=identifiers)
+    mount.issue()
+    return mount
+
+
+async def test_a_private_certificate_is_trusted_when_it_is_given(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """And a renewed one without a restart."""
-    (tmp_path / "renewed").mkdir()
-    trusted, context = certificate(tmp_path)
-    renewed, renewed_context = certificate(tmp_path / "renewed")
-    async with site(answers(b"{}"), context) as url:
+    check_strictly(monkeypatch)
+    first, renewed = mounted(tmp_path / "first"), mounted(tmp_path / "renewed")
+    async with site(answers(b"{}"), first.server()) as url:
         with pytest.raises(DocumentError):
             await HttpDocument(Source(url)).read()
-        document = HttpDocument(Source(url, ca_file=trusted))
+        document = HttpDocument(Source(url, ca_file=first.authority))
         assert await document.read() == b"{}"
-    async with site(answers(b"{}"), renewed_context) as url:
-        document = HttpDocument(Source(url, ca_file=trusted))
+    async with site(answers(b"{}"), renewed.server()) as url:
+        document = HttpDocument(Source(url, ca_file=first.authority))
         with pytest.raises(DocumentError):
             await document.read()
-        trusted.write_bytes(renewed.read_bytes() + b"\n")
+        first.authority.write_bytes(renewed.authority.read_bytes() + b"\n")
         assert await document.read() == b"{}"
+
+
+async def test_a_certificate_that_is_refused_for_its_form_is_told(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """With what would be right: an old private authority is met first by whoever comes to Python 3.13."""
+    check_strictly(monkeypatch)
+    old = mounted(tmp_path / "old", identifiers=False)
+    async with site(answers(b"{}"), old.server()) as url:
+        with pytest.raises(DocumentError) as raised:
+            await HttpDocument(Source(url, ca_file=old.authority)).read()
+    assert str(raised.value).endswith(ADVICE)
 
 
 async def test_a_certificate_that_cannot_be_read_is_named(tmp_path: Path) -> None:

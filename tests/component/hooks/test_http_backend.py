@@ -4,30 +4,35 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, nullcontext
+from pathlib import Path
 
 import pytest
 from aiohttp import web
+from structlog.testing import capture_logs
 
 from realtime_operator.api.base import JsonObject
 from realtime_server.backplane.memory_queue import MemoryEventQueue
 from realtime_server.codes import INTERNAL, DisconnectCode, ErrorCode
+from realtime_server.connect_errors import ADVICE
 from realtime_server.core.hooks import Caller, Connecting, DisconnectRequestedError, Hook, Published, TransportInfo
 from realtime_server.core.ports import CommandError
 from realtime_server.hooks.endpoint import MAX_ANSWER_BYTES, WAITING_FACTOR, Outcome
 from realtime_server.hooks.http_backend import HttpBackend as Hooks
 from realtime_server.hooks.opening import HookClient
 from realtime_server.settings import Hooks as HookSettings
+from tests.kit.certificates import Mount, check_strictly
 from tests.kit.http_backend import HttpBackend
 
 CALLER = Caller("c1", "alice", TransportInfo(headers={"cookie": "session=7"}))
 
 
 @asynccontextmanager
-async def hooks(backend: HttpBackend, **changes: object) -> AsyncIterator[Hooks]:
+async def hooks(backend: HttpBackend, authority: Path | None = None, **changes: object) -> AsyncIterator[Hooks]:
     """Hooks for publish and connect; `changes` are settings of publish."""
     publish = {"url": backend.url("publish"), "timeout_seconds": 0.3, **changes}
-    settings = HookSettings.model_validate({"publish": publish, "connect": {"url": backend.url("connect")}})
+    connect = {"url": backend.url("connect")}
+    settings = HookSettings.model_validate({"publish": publish, "connect": connect, "ca_file": authority})
     client = HookClient(settings, MemoryEventQueue(10), "worker")
     await client.start()
     try:
@@ -60,6 +65,18 @@ async def test_the_backend_says_no(answer: JsonObject, raised: Exception) -> Non
         with pytest.raises(type(raised)) as caught:
             await asked.publish(CALLER, "chat:a", b"{}")
         assert caught.value.args == raised.args
+
+
+async def test_a_backend_with_a_private_certificate_is_asked(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """One that Python 3.13 refuses for its form is told with what would be right."""
+    check_strictly(monkeypatch)
+    for name, identifiers in (("good", True), ("old", False)):
+        mount = Mount(tmp_path / name, identifiers=identifiers)
+        mount.issue()
+        async with HttpBackend(tls=mount.server()) as backend, hooks(backend, mount.authority) as asked:
+            with capture_logs() as logs, nullcontext() if identifiers else pytest.raises(CommandError):
+                await asked.publish(CALLER, "chat:a", b"{}")
+        assert [ADVICE in str(entry["error"]) for entry in logs] == [] if identifiers else [True]
 
 
 def body(text: bytes, status: int = 200) -> Callable[[object], web.Response]:

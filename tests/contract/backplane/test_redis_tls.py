@@ -10,23 +10,27 @@ import pytest
 
 from realtime_server import settings
 from realtime_server.backplane.redis import RedisBroker, open_router
+from realtime_server.connect_errors import ADVICE
 from realtime_server.core.ports import BackplaneError
 from realtime_server.core.values import HistoryOptions
 from tests.contract.backplane.conftest import PASSWORD, TIMING, redis_settings
 from tests.contract.backplane.recorder import Recorder
-from tests.kit.cluster.certificates import Authority
+from tests.kit.certificates import Mount, check_strictly
 from tests.kit.redis_process import RedisProcess, free_port, running_redis
 
 KEPT = HistoryOptions(size=10, ttl_seconds=60)
 
 
+def issued(folder: Path, *, identifiers: bool = True) -> Path:
+    """A folder with ca.crt, and tls.crt and tls.key for 127.0.0.1."""
+    Mount(folder, identifiers=identifiers).issue()
+    return folder
+
+
 @pytest.fixture
 def certificates(tmp_path: Path) -> Path:
-    """A folder with ca.crt, and redis.crt and redis.key for 127.0.0.1."""
-    folder = tmp_path / "certificates"
-    folder.mkdir()
-    Authority(folder).issue("redis", None, "redis", ("127.0.0.1",))
-    return folder
+    """Certificates as they should be."""
+    return issued(tmp_path / "certificates")
 
 
 @pytest.fixture
@@ -37,8 +41,15 @@ def tls_port() -> int:
 
 @pytest.fixture
 def encrypted(certificates: Path, tls_port: int) -> Iterator[RedisProcess]:
+    """A Redis with these certificates."""
+    with speaking_tls(certificates, tls_port) as process:
+        yield process
+
+
+@contextlib.contextmanager
+def speaking_tls(certificates: Path, tls_port: int) -> Iterator[RedisProcess]:
     """A Redis that speaks TLS beside its plain port."""
-    files = {"cert-file": "redis.crt", "key-file": "redis.key", "ca-cert-file": "ca.crt"}
+    files = {"cert-file": "tls.crt", "key-file": "tls.key", "ca-cert-file": "ca.crt"}
     options = [word for name, file in files.items() for word in (f"--tls-{name}", str(certificates / file))]
     with running_redis(
         PASSWORD, options=("--tls-port", str(tls_port), "--tls-auth-clients", "no", *options)
@@ -99,3 +110,20 @@ async def test_a_certificate_of_somebody_else_is_refused(
     place = redis_settings(encrypted, tmp_path).model_copy(update={"address": f"127.0.0.1:{tls_port}", "tls": True})
     with pytest.raises(BackplaneError, match="certificate verify failed"):
         await publish_once(place)
+
+
+async def test_a_certificate_of_an_old_authority_is_refused_with_advice(
+    tls_port: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As Python 3.13 does for its form; the URL may ask for the checks of before."""
+    check_strictly(monkeypatch)
+    old = issued(tmp_path / "old", identifiers=False)
+    with speaking_tls(old, tls_port) as redis:
+        url = redis.url.replace("redis://", "rediss://").replace(f":{redis.port}/", f":{tls_port}/")
+        url_file = tmp_path / "url"
+        url_file.write_text(url)
+        place = settings.Redis(url_file=url_file, ca_file=old / "ca.crt")
+        with pytest.raises(BackplaneError, match=ADVICE):
+            await publish_once(place)
+        url_file.write_text(f"{url}?ssl_exclude_verify_flags=VERIFY_X509_STRICT")
+        assert await publish_once(place) == 1
