@@ -6,7 +6,9 @@ kopf calls every handler with keyword arguments of which each takes what it need
 from __future__ import annotations
 
 import asyncio
+import ssl
 from collections.abc import Callable, Iterable, Mapping
+from dataclasses import fields
 from typing import Protocol
 
 import kopf
@@ -38,6 +40,25 @@ class Marker(Protocol):
         """The cluster has changed, or may have; `edited`: its spec, by a person."""
 
 
+class ApiServer(kopf.ConnectionInfo):
+    """How kopf reaches the API server."""
+
+    def as_ssl_context(self) -> ssl.SSLContext:
+        """Check certificates as kubectl does, without the key identifiers that Python asks for from 3.13 on.
+
+        Authorities of clusters that are some years old have none.
+        """
+        context = super().as_ssl_context()
+        context.verify_flags &= ~ssl.VERIFY_X509_STRICT
+        return context
+
+
+def log_in(settings: kopf.OperatorSettings, **_: object) -> ApiServer | None:
+    """Use the pod's service account, or the KUBECONFIG of a person; None when there is neither."""
+    found = kopf.login_with_service_account(settings=settings) or kopf.login_with_kubeconfig(settings=settings)
+    return None if found is None else ApiServer(**{one.name: getattr(found, one.name) for one in fields(found)})
+
+
 def make_registry(marker: Marker) -> kopf.OperatorRegistry:
     """Handlers for clusters and for what they own."""
     registry = kopf.OperatorRegistry()
@@ -64,11 +85,7 @@ def make_registry(marker: Marker) -> kopf.OperatorRegistry:
     async def on_child(namespace: str | None, labels: Mapping[str, str], **_: object) -> None:
         marker.mark(Key(str(namespace), labels[naming.LABEL_CLUSTER]))
 
-    async def on_login(settings: kopf.OperatorSettings, **_: object) -> kopf.ConnectionInfo | None:
-        pod = kopf.login_with_service_account(settings=settings)
-        return pod or kopf.login_with_kubeconfig(settings=settings)
-
-    kopf.on.login(registry=registry, id="login")(on_login)
+    kopf.on.login(registry=registry, id="login")(log_in)
     kopf.on.event(naming.GROUP, naming.VERSION, naming.PLURAL, registry=registry, id="cluster")(on_cluster)
     for group, version, plural in CHILDREN:
         watch = kopf.on.event(

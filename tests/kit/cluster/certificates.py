@@ -42,8 +42,9 @@ class Authority:
         self._folder = folder
         self._key = ec.generate_private_key(ec.SECP256R1())
         self._name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "test-cluster")])
-        constraints = x509.BasicConstraints(ca=True, path_length=None)
-        certificate = _builder(self._name, self._name, self._key).add_extension(constraints, critical=True)
+        certificate = _builder(self._name, self._name, self._key, self._key)
+        certificate = certificate.add_extension(x509.BasicConstraints(ca=True, path_length=None), critical=True)
+        certificate = certificate.add_extension(_SIGNS, critical=True)
         _write(folder / "ca.crt", certificate.sign(self._key, hashes.SHA256()).public_bytes(_PEM))
 
     def issue(self, name: str, organization: str | None, common_name: str, hosts: tuple[str, ...] = ()) -> None:
@@ -53,7 +54,7 @@ class Authority:
         if organization is not None:
             attributes.insert(0, x509.NameAttribute(NameOID.ORGANIZATION_NAME, organization))
         usages = x509.ExtendedKeyUsage([ExtendedKeyUsageOID.CLIENT_AUTH, ExtendedKeyUsageOID.SERVER_AUTH])
-        certificate = _builder(x509.Name(attributes), self._name, key).add_extension(usages, critical=False)
+        certificate = _builder(x509.Name(attributes), self._name, key, self._key).add_extension(usages, critical=False)
         if hosts:
             certificate = certificate.add_extension(x509.SubjectAlternativeName(map(_host, hosts)), critical=False)
         _write(self._folder / f"{name}.crt", certificate.sign(self._key, hashes.SHA256()).public_bytes(_PEM))
@@ -61,6 +62,11 @@ class Authority:
 
 
 _PEM = serialization.Encoding.PEM
+_SIGNS = x509.KeyUsage(
+    digital_signature=True, key_cert_sign=True, crl_sign=True, content_commitment=False, key_encipherment=False,
+    data_encipherment=False, key_agreement=False, encipher_only=False, decipher_only=False,
+)  # fmt: skip
+"""What the authority's key is for; Python 3.13 wants it said."""
 
 
 def write_certificates(layout: Layout) -> None:
@@ -93,15 +99,22 @@ def write_service_account_keys(folder: Path) -> None:
     _write(folder / "service-accounts.pub", public)
 
 
-def _builder(subject: x509.Name, issuer: x509.Name, key: ec.EllipticCurvePrivateKey) -> x509.CertificateBuilder:
+def _builder(
+    subject: x509.Name, issuer: x509.Name, key: ec.EllipticCurvePrivateKey, issuer_key: ec.EllipticCurvePrivateKey
+) -> x509.CertificateBuilder:
     now = datetime.datetime.now(datetime.UTC)
-    return x509.CertificateBuilder(
-        issuer_name=issuer,
-        subject_name=subject,
-        public_key=key.public_key(),
-        serial_number=x509.random_serial_number(),
-        not_valid_before=now - datetime.timedelta(hours=1),
-        not_valid_after=now + datetime.timedelta(days=VALID_DAYS),
+    whose = x509.SubjectKeyIdentifier.from_public_key(key.public_key())
+    signed_by = x509.AuthorityKeyIdentifier.from_issuer_public_key(issuer_key.public_key())
+    return (
+        x509.CertificateBuilder()
+        .issuer_name(issuer)
+        .subject_name(subject)
+        .public_key(key.public_key())
+        .serial_number(x509.random_serial_number())
+        .not_valid_before(now - datetime.timedelta(hours=1))
+        .not_valid_after(now + datetime.timedelta(days=VALID_DAYS))
+        .add_extension(whose, critical=False)
+        .add_extension(signed_by, critical=False)
     )
 
 

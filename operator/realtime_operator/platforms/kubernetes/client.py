@@ -100,6 +100,8 @@ class KubernetesClient:
     async def connect(cls, metrics: Metrics, context: str | None = None) -> KubernetesClient:
         """Use the pod's service account, or the KUBECONFIG of a person (`context` None: the current one of it)."""
         configuration = client.Configuration()
+        # As kubectl: authorities of clusters that are some years old have no key identifiers.
+        configuration.disable_strict_ssl_verification = True
         try:
             if in_cluster() and context is None:
                 config.load_incluster_config(client_configuration=configuration)  # type: ignore[no-untyped-call]
