@@ -5,38 +5,28 @@ Each archive's name has a hash of all that went into it: what has not changed is
 
 from __future__ import annotations
 
-import hashlib
-import re
 import shutil
 import subprocess
 import sys
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from pathlib import Path
 
 from tests.kit.cluster.layout import OPERATOR_IMAGE, PAUSE_IMAGE, REDIS_IMAGE, REPOSITORY, SERVER_IMAGE, Layout
 from tests.kit.cluster.process import ClusterError, inside, run
+from tests.kit.fingerprint import fingerprint
+from tests.kit.locked_wheels import collect_wheels
 
 Say = Callable[[str], None]
 
 SUITE = "bookworm"
-IMAGE_PYTHON = "3.11"
-OLD_PYTHON_ONLY = re.compile(r" ; python_full_version < '3\.11\.3'")
+IMAGE_PYTHON = "3.11.2"
+"""Of Debian's suite."""
 BASE_IMAGE = f"localhost/base-python:{SUITE}"
 BUILD_SECONDS = 600
 
 PAUSE_SOURCE = "#include <unistd.h>\nint main(void) { for (;;) pause(); }\n"
 REDIS_DOCKERFILE = "FROM scratch\nADD base.tar /\nUSER 65532:65532\n"
 PACKAGES = {"python": "python3,ca-certificates", "redis": "redis-server"}
-
-
-def fingerprint(paths: Iterable[Path], *more: str) -> str:
-    """Twelve characters that stand for the content of files (and of the Python files below folders) and of texts."""
-    digest = hashlib.sha256("\0".join(more).encode())
-    for path in paths:
-        for file in sorted(path.rglob("*")) if path.is_dir() else [path]:
-            if file.is_file() and "__pycache__" not in file.parts:
-                digest.update(str(file.relative_to(REPOSITORY)).encode() + b"\0" + file.read_bytes())
-    return digest.hexdigest()[:12]
 
 
 def build_all(layout: Layout, say: Say) -> None:
@@ -88,21 +78,9 @@ def project_archive(layout: Layout, target: str, image: str, say: Say) -> Path:
 
 def prepare_wheels(target: str) -> None:
     """Collect what the Dockerfile installs: locked dependencies in dist/wheels/TARGET, our wheel in dist/wheels/own."""
-    wheels = REPOSITORY / "dist" / "wheels"
-    folder, own = wheels / target, wheels / "own"
-    lock, tools = (REPOSITORY / "requirements" / f"{name}.txt" for name in (target, "build"))
-    wanted = fingerprint([lock, tools], IMAGE_PYTHON)
-    stamp = folder / ".lock"
-    if not stamp.exists() or stamp.read_text() != wanted:
-        shutil.rmtree(folder, ignore_errors=True)
-        folder.mkdir(parents=True)
-        # Where the interpreter's version is asked for, the image's counts: Debian's 3.11.2 still needs async-timeout.
-        (folder / "requirements.txt").write_text(OLD_PYTHON_ONLY.sub("", lock.read_text()))
-        download = (sys.executable, "-P", "-m", "pip", "download", "--quiet", "--require-hashes", "--no-deps",
-                    "--only-binary=:all:", "--python-version", IMAGE_PYTHON, "--dest", folder)  # fmt: skip
-        run(*download, "--requirement", folder / "requirements.txt", timeout=BUILD_SECONDS)
-        run(*download, "--requirement", tools, timeout=BUILD_SECONDS)
-        stamp.write_text(wanted)
+    wheels, locks = REPOSITORY / "dist" / "wheels", REPOSITORY / "requirements"
+    collect_wheels(wheels / target, IMAGE_PYTHON, locks / f"{target}.txt", locks / "build.txt")
+    own = wheels / "own"
     shutil.rmtree(own, ignore_errors=True)
     # The same sources must give the same wheel, else every build would look like a change.
     build = (sys.executable, "-P", "-m", "hatchling", "build", "--target", "wheel", "--directory", own)

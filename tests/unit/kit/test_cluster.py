@@ -10,8 +10,7 @@ from pathlib import Path
 import pytest
 
 from tests.kit.cluster.environment import Environment, EnvironmentMissingError
-from tests.kit.cluster.images import OLD_PYTHON_ONLY, fingerprint
-from tests.kit.cluster.layout import REPOSITORY, Layout, cache_folder
+from tests.kit.cluster.layout import Layout, cache_folder
 from tests.kit.cluster.lifecycle import leftovers
 from tests.kit.cluster.programs import API_SERVER_PROGRAMS, build_missing, is_new_enough, programs
 
@@ -44,20 +43,6 @@ def test_the_cache_can_be_put_elsewhere(monkeypatch: pytest.MonkeyPatch, tmp_pat
     """REALTIME_OPERATOR_CACHE names the folder."""
     monkeypatch.setenv("REALTIME_OPERATOR_CACHE", str(tmp_path))
     assert cache_folder() == tmp_path
-
-
-def test_a_fingerprint_follows_content() -> None:
-    """What has changed is built again, what has not is not."""
-    folder = REPOSITORY / "hack"
-    assert fingerprint([folder], "a") == fingerprint([folder], "a")
-    assert fingerprint([folder], "a") != fingerprint([folder], "b")
-    assert fingerprint([folder]) != fingerprint([folder / "coredns"])
-
-
-def test_requirements_of_older_interpreters_are_installed_in_the_image() -> None:
-    """Its base has Python 3.11.2, whatever the machine that collects the wheels has."""
-    lock = "async-timeout==5.0.1 ; python_full_version < '3.11.3' \\\n    --hash=sha256:00"
-    assert OLD_PYTHON_ONLY.sub("", lock) == "async-timeout==5.0.1 \\\n    --hash=sha256:00"
 
 
 @pytest.mark.parametrize(
