@@ -109,6 +109,7 @@ class RedisProcess:
     def _words(self) -> list[str]:
         always = {
             "bind": self.host, "port": str(self.port), "dir": self.folder, "save": "", "appendonly": "yes",
+            "appendfsync": "no",  # what was answered is written: with everysec a slow disk makes Redis put it off
             "requirepass": self.password, "masterauth": self.password,
         }  # fmt: skip
         return [*(word for name, value in always.items() for word in (f"--{name}", value)), *self.options]
