@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
 # Installs the system packages that a verb needs: `test` (Redis, Node.js, Chromium, a C compiler, network namespaces),
-# `cluster` (a container runtime, etcd) or `apiserver` (etcd alone).
+# `cluster` (a container runtime, etcd), `apiserver` (etcd alone) or `debian` (what makes and enters the root of another
+# Debian).
 # On Debian or Ubuntu as root it installs them; elsewhere it says what is missing and ends with 1.
 set -euo pipefail
 cd "$(dirname "$0")/.."
@@ -12,7 +13,8 @@ case "${1:-}" in
     nft:nftables ip:iproute2 conntrack:conntrack openssl:openssl curl:curl gcc:gcc
     /usr/lib/cni/bridge:containernetworking-plugins) ;;
   apiserver) wanted=(etcd:etcd-server) ;;
-  *) echo "usage: $0 test|cluster|apiserver" >&2; exit 2 ;;
+  debian) wanted=(mmdebstrap:mmdebstrap ip:iproute2 setpriv:util-linux unshare:util-linux) ;;
+  *) echo "usage: $0 test|cluster|apiserver|debian" >&2; exit 2 ;;
 esac
 
 missing=()
@@ -21,7 +23,7 @@ for pair in "${wanted[@]}"; do
   if [[ $program == /* ]]; then [[ -x $program ]] || missing+=("$package")
   else command -v "$program" >/dev/null || missing+=("$package"); fi
 done
-[[ $1 != apiserver && ! -e /usr/include/stdio.h ]] && missing+=(libc6-dev)
+[[ ! $1 =~ ^(apiserver|debian)$ && ! -e /usr/include/stdio.h ]] && missing+=(libc6-dev)
 
 if ((${#missing[@]})); then
   if [[ $(id -u) == 0 ]] && command -v apt-get >/dev/null; then
