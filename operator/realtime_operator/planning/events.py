@@ -20,8 +20,15 @@ BAD_WHEN_FALSE = frozenset(
 """Conditions whose loss is a warning. Progressing is told by the rollout's own events."""
 
 
+NEWS_AT_ONCE = frozenset({ConditionType.ACCEPTED, ConditionType.DEGRADED})
+"""Conditions that are told of a cluster whose status is written for the first time."""
+
+
 def transitions(old: JsonObject, verdicts: Sequence[Verdict]) -> list[Action]:
-    """An Event for every condition whose status changes (a first False of a cluster that is being made is no news)."""
+    """An Event for every condition whose status changes, and for another finding of a condition that was bad before.
+
+    A first False of a cluster that is being made is no news.
+    """
     before = old.get("conditions")
     known = {str(item["type"]): item for item in (before if isinstance(before, list) else []) if isinstance(item, dict)}
     actions: list[Action] = []
@@ -30,9 +37,11 @@ def transitions(old: JsonObject, verdicts: Sequence[Verdict]) -> list[Action]:
         if verdict.type is ConditionType.PROGRESSING or verdict.status is None:
             continue
         changed = previous.get("status") != str(verdict.status)
-        told_again = verdict.type is ConditionType.ACCEPTED and previous.get("message") != verdict.message
+        told_again = (verdict.type is ConditionType.ACCEPTED and previous.get("message") != verdict.message) or (
+            verdict.type is ConditionType.DEGRADED and previous.get("reason") != verdict.reason
+        )
         bad = verdict.status is (verdict.type not in BAD_WHEN_FALSE)
-        if bad and (changed or told_again) and (previous or verdict.type is ConditionType.ACCEPTED):
+        if bad and (changed or told_again) and (previous or verdict.type in NEWS_AT_ONCE):
             actions.append(EmitEvent(EventType.WARNING, verdict.reason, verdict.message))
         elif not bad and changed and previous:
             actions.append(EmitEvent(EventType.NORMAL, verdict.reason, f"{verdict.type.value}: {verdict.message}"))
