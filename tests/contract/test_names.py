@@ -15,7 +15,8 @@ from realtime_operator.api.base import JsonObject, JsonValue
 from realtime_operator.api.v1alpha1 import RealtimeClusterSpec
 from realtime_operator.api.v1alpha1_server import ApiMethod as SpecApiMethod
 from realtime_operator.api.v1alpha1_server import Token
-from realtime_operator.builders.config_map import server_config
+from realtime_operator.builders import server_defaults
+from realtime_operator.builders.config_map import full_config, server_config
 from realtime_operator.builders.replica_set import build_replica_set
 from realtime_server import settings
 from realtime_server.admin.api_handlers import METHODS
@@ -24,12 +25,15 @@ from realtime_server.settings import (
     ApiMethod,
     Compression,
     EventHook,
+    History,
     JsonWebKeys,
+    Model,
+    Namespace,
     RequestHook,
     Settings,
     TokenKeyFile,
 )
-from tests.kit.document import object_at, objects_at
+from tests.kit.document import object_at, objects_at, parse
 from tests.kit.manifests import SETTINGS, cluster_of
 
 REFERENCE: JsonObject = {"name": "own", "key": "the-key"}
@@ -205,12 +209,54 @@ def test_what_the_spec_accepts_the_server_accepts(
 @pytest.mark.parametrize("part", ["limits", "heartbeat", "compression"])
 def test_no_setting_of_the_server_is_forgotten(part: str) -> None:
     """A new limit of the server becomes a field of the spec in the same change, or this fails."""
-    assert set(object_at(server_config(cluster_of(EVERYTHING)), part)) == set(
+    assert set(object_at(full_config(cluster_of(EVERYTHING)), part)) == set(
         type(getattr(Settings(), part)).model_fields
     )
 
 
 def test_every_part_of_the_spec_that_servers_read_is_known() -> None:
     """The top level of the server's file; what is for developers has no place in a cluster."""
-    assert set(server_config(cluster_of(EVERYTHING))) == set(Settings.model_fields) - {"development"}
+    assert set(full_config(cluster_of(EVERYTHING))) == set(Settings.model_fields) - {"development"}
     assert {"server", "namespaces", "auth", "api", "backplane"} <= set(RealtimeClusterSpec.model_fields)
+
+
+def test_the_defaults_that_are_left_out_are_the_servers() -> None:
+    """Every one of them: a field that the file does not name has the value that the operator believes it has."""
+    own = parse(Settings().model_dump_json())
+    assert disagreements(server_defaults.SERVER, own) == []
+    examples: list[tuple[server_defaults.Defaults, Model]] = [
+        (server_defaults.NAMESPACE, Namespace(name="a")),
+        (server_defaults.HISTORY, History()),
+        (server_defaults.JWKS, JsonWebKeys(url="http://a")),
+        (server_defaults.HOOK, RequestHook(url="http://a")),
+        (server_defaults.EVENT_HOOK, EventHook(url="http://a")),
+        (server_defaults.API_KEY, ApiKey(name="a", file=Path("a"))),
+    ]
+    for table, example in examples:
+        assert disagreements(table, parse(example.model_dump_json())) == []
+
+
+def disagreements(table: server_defaults.Defaults, own: JsonObject) -> list[str]:
+    """The fields of which operator and server believe different things."""
+    found: list[str] = []
+    for name, default in table.items():
+        match default:
+            case server_defaults.Each():
+                wrong = own[name] != []
+            case server_defaults.Maybe():
+                wrong = own[name] is not None
+            case dict() if isinstance(own[name], dict):
+                found += [f"{name}.{part}" for part in disagreements(default, object_at(own, name))]
+                continue
+            case _:
+                wrong = own[name] != default
+        found += [name] if wrong else []
+    return found
+
+
+@pytest.mark.parametrize("part", ["server", "namespaces", "hooks", "auth", "api"])
+def test_what_is_left_out_changes_nothing(part: str) -> None:
+    """A server reads the same from the short file as it would from the whole one."""
+    cluster = cluster_of({part: EVERYTHING[part]})
+    short, whole = (json.dumps(config(cluster)) for config in (server_config, full_config))
+    assert Settings.model_validate_json(short) == Settings.model_validate_json(whole)

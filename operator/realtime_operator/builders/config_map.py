@@ -22,6 +22,7 @@ from realtime_operator.api.v1alpha1_server import (
 from realtime_operator.builders.hooks import hooks_config
 from realtime_operator.builders.manifest import metadata, sealed
 from realtime_operator.builders.redis_service import redis_address
+from realtime_operator.builders.server_defaults import without_defaults
 
 URL_FILE = "url"
 JWKS_CA_FILE = "jwks-ca.pem"
@@ -44,7 +45,12 @@ def build_config_map(cluster: RealtimeCluster, revision: str) -> JsonObject:
 
 
 def server_config(cluster: RealtimeCluster) -> JsonObject:
-    """The server's configuration (docs/reference/server-config.md). Durations in seconds, sizes in bytes.
+    """The server's configuration (docs/reference/server-config.md): what differs from its defaults."""
+    return without_defaults(full_config(cluster))
+
+
+def full_config(cluster: RealtimeCluster) -> JsonObject:
+    """Everything that the spec says of the servers. Durations in seconds, sizes in bytes.
 
     The drain's rate is not in it: the operator gives it to each drain, so a change takes effect at once and makes no
     new revision.
@@ -62,7 +68,7 @@ def server_config(cluster: RealtimeCluster) -> JsonObject:
             "interval_seconds": server.heartbeat.interval_seconds,
             "timeout_seconds": server.heartbeat.timeout_seconds,
         },
-        **_compression(server.compression),
+        "compression": _compression(server.compression),
         "limits": _limits(server.limits),
         "origins": [*server.origins],
         "namespaces": [_namespace(namespace) for namespace in cluster.spec.namespaces],
@@ -91,15 +97,12 @@ def _api(api: ServerApi) -> JsonObject:
         }
         for key in api.keys
     ]
-    key_file = f"{naming.CREDENTIALS_DIRECTORY}/{naming.KEY_API}"
-    return {"key_file": key_file, "keys": keys} if keys else {"key_file": key_file}
+    return {"key_file": f"{naming.CREDENTIALS_DIRECTORY}/{naming.KEY_API}", "keys": keys}
 
 
 def _compression(compression: Compression) -> JsonObject:
-    """Nothing where there is none: servers of earlier releases do not know it."""
-    if not compression.enabled:
-        return {}
-    return {"compression": {"enabled": True, "threshold_bytes": compression.threshold_bytes}}
+    """Nothing where it is off: its threshold means nothing then."""
+    return {"enabled": True, "threshold_bytes": compression.threshold_bytes} if compression.enabled else {}
 
 
 def _limits(limits: Limits) -> JsonObject:
@@ -137,13 +140,6 @@ def _namespace(namespace: Namespace) -> JsonObject:
         "recovery": namespace.recovery,
         "presence": namespace.presence,
         "publish": namespace.publish,
-        **_newer_options(namespace),
-    }
-
-
-def _newer_options(namespace: Namespace) -> JsonObject:
-    """Options that servers of earlier releases do not know: only where they are used."""
-    options: JsonObject = {
         "recovery_mode": namespace.recovery_mode,
         "join_leave": namespace.join_leave,
         "delta": namespace.delta,
@@ -153,14 +149,6 @@ def _newer_options(namespace: Namespace) -> JsonObject:
         "presence_for": namespace.presence_for,
         "history_for": namespace.history_for,
     }
-    unused = {
-        "recovery_mode": "stream",
-        "slow_consumer": "disconnect",
-        "subscribe": "anyone",
-        "presence_for": "subscribers",
-        "history_for": "subscribers",
-    }
-    return {name: value for name, value in options.items() if value and value != unused.get(name)}
 
 
 def _auth(cluster: RealtimeCluster) -> JsonObject:
@@ -186,13 +174,12 @@ def _audience(auth: Authentication) -> JsonValue:
 
 
 def _jwks(jwks: JsonWebKeys) -> JsonObject:
-    """With what servers of earlier releases do not know only where it is used."""
-    config: JsonObject = {"url": jwks.url, "refresh_seconds": jwks.refresh_seconds}
-    if jwks.max_age != JsonWebKeys.model_fields["max_age"].default:
-        config["max_age_seconds"] = jwks.max_age_seconds
-    if jwks.ca_secret_ref is not None:
-        config["ca_file"] = f"{naming.TOKENS_DIRECTORY}/{JWKS_CA_FILE}"
-    return config
+    return {
+        "url": jwks.url,
+        "refresh_seconds": jwks.refresh_seconds,
+        "max_age_seconds": jwks.max_age_seconds,
+        "ca_file": None if jwks.ca_secret_ref is None else f"{naming.TOKENS_DIRECTORY}/{JWKS_CA_FILE}",
+    }
 
 
 def _token_keys(files: Sequence[str], tokens: Sequence[Token]) -> list[JsonValue]:
