@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+
 from realtime_operator.api.base import JsonObject, JsonValue
 
 
@@ -28,3 +30,16 @@ def objects_at(document: JsonValue, *path: str) -> list[JsonObject]:
     """The objects of a list, none when it is missing."""
     value = dig(document, *path)
     return [item for item in value if isinstance(item, dict)] if isinstance(value, list) else []
+
+
+def merge_patch(document: JsonValue, patch: JsonValue) -> JsonValue:
+    """Apply a JSON merge patch (RFC 7396, section 2); no patch, no change."""
+    if not isinstance(patch, dict):
+        return json.loads(json.dumps(patch)) if patch is not None else document
+    merged: JsonObject = dict(document) if isinstance(document, dict) else {}
+    for key, value in patch.items():
+        if value is None:
+            merged.pop(key, None)
+        else:
+            merged[key] = merge_patch(merged.get(key), value)
+    return merged

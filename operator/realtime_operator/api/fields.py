@@ -24,6 +24,13 @@ MAX_DURATION_HOURS = 720
 MIN_BYTES, MAX_BYTES = 1 << 10, 1 << 30
 
 
+class KeepsRevision:
+    """Metadata of a field whose change replaces no server. A field without it is part of what makes a revision."""
+
+
+KEEPS_REVISION = KeepsRevision()
+
+
 def cel_is_duration(expression: str) -> str:
     """CEL that says whether a text can be read as a duration; rules over several fields have to ask before they do."""
     return f"({expression} != '' && {expression}.matches('{duration.PATTERN}'))"

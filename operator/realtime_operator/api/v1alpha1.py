@@ -16,7 +16,7 @@ from realtime_operator import naming
 from realtime_operator.api import duration
 from realtime_operator.api.base import JsonObject, Model, rule
 from realtime_operator.api.errors import InvalidCluster, findings_of
-from realtime_operator.api.fields import Annotations, Duration, Rate, Share
+from realtime_operator.api.fields import KEEPS_REVISION, Annotations, Duration, Rate, Share
 from realtime_operator.api.lists import MAP_BY_NAME
 from realtime_operator.api.v1alpha1_hooks import Hooks
 from realtime_operator.api.v1alpha1_pod import Image, Pod, Resources
@@ -45,7 +45,7 @@ class ExternalRedis(Model):
 class Redis(Model):
     """Which Redis links the servers. Neither: a managed one with its defaults."""
 
-    managed: ManagedRedis | None = None
+    managed: Annotated[ManagedRedis | None, KEEPS_REVISION] = None
     """Run a Redis beside the servers."""
     external: ExternalRedis | None = None
     """Use a Redis that is there already."""
@@ -73,7 +73,7 @@ class Backplane(Model):
 class DrainSpec(Model):
     """How the connections of a server are moved to others before it goes."""
 
-    connections_per_second: Rate = "auto"
+    connections_per_second: Annotated[Rate, KEEPS_REVISION] = "auto"
     """Connections per second that the whole cluster moves; `auto`: what the servers were measured to absorb."""
     timeout: Duration = "10m"
     """After this time a server goes even if it has connections left."""
@@ -100,9 +100,9 @@ class DrainSpec(Model):
 class Rollout(Model):
     """How servers are replaced."""
 
-    max_surge: Share = "25%"
+    max_surge: Annotated[Share, KEEPS_REVISION] = "25%"
     """Servers above the wanted number during a rollout: a number, or a percentage rounded up."""
-    max_unavailable: Share = 0
+    max_unavailable: Annotated[Share, KEEPS_REVISION] = 0
     """Servers that may be missing from the wanted number: a number, or a percentage rounded down."""
     drain: DrainSpec = DrainSpec()
     """How connections are moved."""
@@ -178,9 +178,9 @@ class RealtimeClusterSpec(Model):
 
     image: Image = Image()
     """The server's image."""
-    replicas: Annotated[int, Field(ge=0, le=1000)] = 2
+    replicas: Annotated[int, Field(ge=0, le=1000), KEEPS_REVISION] = 2
     """Number of servers. Not used when `autoscaling` is set."""
-    paused: bool = False
+    paused: Annotated[bool, KEEPS_REVISION] = False
     """Change nothing until this is false again. What runs goes on running."""
     server: Server = Server()
     """What every server does."""
@@ -196,9 +196,9 @@ class RealtimeClusterSpec(Model):
     """The link between the servers."""
     rollout: Rollout = Rollout()
     """How servers are replaced."""
-    autoscaling: Autoscaling | None = None
+    autoscaling: Annotated[Autoscaling | None, KEEPS_REVISION] = None
     """Follow the number of connections. Absent: `replicas` servers."""
-    endpoint: Endpoint = Endpoint()
+    endpoint: Annotated[Endpoint, KEEPS_REVISION] = Endpoint()
     """Where clients connect."""
     pod: Pod = Pod()
     """What is added to the server pods."""

@@ -151,6 +151,8 @@ class RevisionRecord(StatusModel):
     """When it was rolled out, RFC 3339."""
     spec: Annotated[str, Field(max_length=65536)] = "{}"
     """The part of the spec that made it, as JSON."""
+    complete: bool | None = None
+    """Whether all of that part is in it. Absent: written by a release that left hooks and the drain out."""
 
 
 class RealtimeClusterStatus(StatusModel):

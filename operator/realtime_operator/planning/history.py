@@ -3,16 +3,32 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterator
+from dataclasses import dataclass
 from datetime import datetime
 
+from pydantic import ValidationError
+
 from realtime_operator.api.base import JsonObject, JsonValue
-from realtime_operator.api.v1alpha1 import RealtimeCluster
+from realtime_operator.api.document import dig, merge_patch
+from realtime_operator.api.revision_part import differing_part, revision_part
+from realtime_operator.api.v1alpha1 import RealtimeCluster, RealtimeClusterSpec
+from realtime_operator.api.v1alpha1_status import RevisionRecord
 from realtime_operator.planning.timestamps import timestamp
 
 KEPT = 5
 MAX_SPEC_CHARACTERS = 65536
-REVISION_FIELDS = ("image", "server", "namespaces", "auth", "api", "backplane", "pod")
-"""The fields of the spec that make a revision; the others say how many servers there are and how they are replaced."""
+NOT_IN_OLD_RECORDS = ("hooks", "rollout")
+"""Parts of a spec that the records of earlier releases leave out, whatever was in them."""
+
+
+@dataclass(frozen=True, slots=True)
+class WayBack:
+    """How to go back to a revision: the merge patch of the spec, and the document of the spec with it."""
+
+    revision: str
+    patch: JsonObject
+    spec: JsonObject
 
 
 def recorded(
@@ -22,25 +38,83 @@ def recorded(
     kept = [entry for entry in old if isinstance(entry, dict)] if isinstance(old, list) else []
     if current != target or (kept and kept[0].get("revision") == target):
         return [*kept]
-    text = json.dumps(revision_fields(cluster), separators=(",", ":"), sort_keys=True, ensure_ascii=False)
+    text = json.dumps(to_record(cluster), separators=(",", ":"), sort_keys=True, ensure_ascii=False)
     if len(text) > MAX_SPEC_CHARACTERS:
         return [*kept]
-    entry: JsonObject = {"revision": target, "completedAt": timestamp(now), "spec": text}
+    entry: JsonObject = {"revision": target, "completedAt": timestamp(now), "spec": text, "complete": True}
     others = [other for other in kept if other.get("revision") != target]
     return [entry, *others[: KEPT - 1]]
 
 
-def revision_fields(cluster: RealtimeCluster) -> JsonObject:
-    """The part of a spec that makes its revision, as it is written."""
-    dumped: JsonObject = cluster.spec.model_dump(mode="json", by_alias=True, exclude_unset=True, exclude_none=True)
-    return {name: dumped[name] for name in REVISION_FIELDS if name in dumped}
+def to_record(cluster: RealtimeCluster) -> JsonObject:
+    """The part of a spec that makes its revision, as it is written.
+
+    With the managed Redis: it makes no revision, but it comes back with one that used it instead of an external one.
+    """
+    written: JsonObject = cluster.spec.model_dump(mode="json", by_alias=True, exclude_unset=True, exclude_none=True)
+    part = revision_part(written)
+    return {**part, "backplane": written["backplane"]} if written.get("backplane") else part
 
 
-def patch_to(now: JsonObject, then: JsonObject) -> JsonObject:
-    """The JSON merge patch (RFC 7396) that makes REVISION_FIELDS of a spec what they were."""
-    current = {name: now[name] for name in REVISION_FIELDS if name in now}
-    patch = difference(current, then)
+def entries(cluster: RealtimeCluster) -> tuple[RevisionRecord, ...]:
+    """The history, newest first."""
+    return (cluster.status.revision_history or ()) if cluster.status is not None else ()
+
+
+def recorded_spec(entry: RevisionRecord, now: RealtimeClusterSpec) -> RealtimeClusterSpec | None:
+    """The spec that made a revision; what its record leaves out is as it is now. None when it cannot be read."""
+    written: JsonObject = now.model_dump(mode="json", by_alias=True, exclude_unset=True, exclude_none=True)
+    patch = patch_to(written, entry)
+    if patch is None:
+        return None
+    try:
+        return RealtimeClusterSpec.model_validate_json(json.dumps(merge_patch(written, patch)))
+    except ValidationError:
+        return None
+
+
+def ways_back(cluster: RealtimeCluster, spec: JsonObject, to: str | None) -> Iterator[WayBack]:
+    """The revisions in the history (`to`: only this one) that were made of something else than the spec says now.
+
+    `spec` is the cluster's as it is written.
+    """
+    for entry in entries(cluster):
+        if to not in {None, entry.revision}:
+            continue
+        there = recorded_spec(entry, cluster.spec)
+        patch = patch_to(spec, entry)
+        if there is None or patch is None or differing_part(there) == differing_part(cluster.spec):
+            continue
+        merged = merge_patch(spec, patch)
+        assert isinstance(merged, dict)  # both are objects
+        yield WayBack(entry.revision, patch, merged)
+
+
+def patch_to(now: JsonObject, entry: RevisionRecord) -> JsonObject | None:
+    """The JSON merge patch (RFC 7396) that puts back what made a revision; None when its record cannot be read."""
+    then = _parsed(entry.spec)
+    if then is None:
+        return None
+    current, wanted = revision_part(now), revision_part(then)
+    if not entry.complete:
+        wanted |= {name: current[name] for name in NOT_IN_OLD_RECORDS if name in current}
+    if _uses_external(now) != _uses_external(then):
+        current |= {"backplane": now.get("backplane", {})}
+        wanted |= {"backplane": then.get("backplane", {})}
+    patch = difference(current, wanted)
     return patch if isinstance(patch, dict) else {}
+
+
+def _parsed(text: str) -> JsonObject | None:
+    try:
+        document: JsonValue = json.loads(text)
+    except ValueError:
+        return None
+    return document if isinstance(document, dict) else None
+
+
+def _uses_external(spec: JsonObject) -> bool:
+    return dig(spec, "backplane", "redis", "external") is not None
 
 
 def difference(now: JsonValue, then: JsonValue) -> JsonValue:

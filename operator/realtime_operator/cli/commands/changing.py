@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import json
 import time
 from datetime import UTC, datetime
 from typing import Annotated
@@ -11,7 +10,8 @@ from typing import Annotated
 import typer
 
 from realtime_operator.api.base import JsonObject
-from realtime_operator.api.document import dig, objects_at
+from realtime_operator.api.document import dig, object_at, objects_at
+from realtime_operator.api.v1alpha1 import RealtimeCluster
 from realtime_operator.cli import views
 from realtime_operator.cli.command import ClusterOption
 from realtime_operator.cli.document import age, text, whole
@@ -19,6 +19,7 @@ from realtime_operator.cli.output import Output, OutputOption, document, say, sh
 from realtime_operator.cli.target import Target, find, find_server, name_of, read_cluster
 from realtime_operator.errors import InputError, PlatformError
 from realtime_operator.planning import budget, history
+from realtime_operator.planning.forecast import forecast
 
 RESTARTED_AT = "kubectl.kubernetes.io/restartedAt"
 """The annotation by which `kubectl rollout restart` makes a new revision."""
@@ -139,7 +140,8 @@ async def rollout_undo(
 ) -> None:
     """Go back to a revision that was rolled out before, as a rolling update; also out of a rollout that is stuck.
 
-    What makes a revision is put back: image, server, namespaces, auth, api, backplane, pod. The rest of the spec stays.
+    All that makes a revision is put back. The number of servers, autoscaling, the endpoint, the pace of rollouts and
+    the managed Redis stay as they are. Exit code 2 when there is nothing to go back to.
 
     Examples:
       realtime rollout undo
@@ -147,19 +149,29 @@ async def rollout_undo(
 
     """
     found = await find(target, cluster)
-    name = name_of(found)
-    wanted = text(found, "status", "targetRevision")
-    chosen = [e for e in objects_at(found, "status", "revisionHistory") if _is_chosen(e, to, wanted)]
-    if not chosen:
-        raise InputError(f"{name} has no revision {to or 'before this one'}: see `rollout history`")
-    spec = found.get("spec")
-    patch = history.patch_to(spec if isinstance(spec, dict) else {}, json.loads(text(chosen[0], "spec", default="{}")))
-    await target.patch(name, patch)
-    show(f"{name}: goes back to revision {text(chosen[0], 'revision')}")
+    old, name = read_cluster(found), name_of(found)
+    way = next(history.ways_back(old, object_at(found, "spec"), to), None)
+    if way is None:
+        raise InputError(_no_way_back(old, to))
+    new = read_cluster({**found, "spec": way.spec})
+    expected = forecast(old, new, await target.servers(name), await target.plan_settings(name))
+    await target.patch(name, way.patch)
+    if expected.revision == way.revision:
+        show(f"{name}: goes back to revision {way.revision}")
+    else:
+        made = f"made of it now, with the operator's defaults of today, that is revision {expected.revision}"
+        show(f"{name}: goes back to what revision {way.revision} was made of; {made}")
 
 
-def _is_chosen(entry: JsonObject, to: str | None, wanted: str) -> bool:
-    return entry.get("revision") == to if to is not None else entry.get("revision") != wanted
+def _no_way_back(cluster: RealtimeCluster, to: str | None) -> str:
+    name, known = cluster.metadata.name, [entry.revision for entry in history.entries(cluster)]
+    if to is not None and to not in known:
+        return f"{name} has no revision {to} in its history: see `rollout history`"
+    if to is not None:
+        return f"{name}: there is nothing to go back to: the spec says already what revision {to} was made of"
+    if not known:
+        return f"{name}: there is nothing to go back to: no revision was rolled out completely yet"
+    return f"{name}: there is nothing to go back to: the spec says what all revisions in the history were made of"
 
 
 async def drain(

@@ -9,8 +9,7 @@ from importlib.metadata import version
 
 from aiohttp import web
 
-from realtime_operator.api.base import JsonObject, JsonValue
-from realtime_operator.api.document import object_at
+from realtime_operator.api.document import merge_patch, object_at
 from realtime_operator.api.errors import InvalidCluster
 from realtime_operator.api.v1alpha1 import RealtimeCluster
 from realtime_operator.platforms.local.driver import LocalPlatform
@@ -135,16 +134,3 @@ async def serve(server: ControlServer, path: str) -> web.AppRunner:
     finally:
         os.umask(before)
     return runner
-
-
-def merge_patch(document: JsonValue, patch: JsonValue) -> JsonValue:
-    """RFC 7396, section 2."""
-    if not isinstance(patch, dict):
-        return json.loads(json.dumps(patch)) if patch is not None else document
-    merged: JsonObject = dict(document) if isinstance(document, dict) else {}
-    for key, value in patch.items():
-        if value is None:
-            merged.pop(key, None)
-        else:
-            merged[key] = merge_patch(merged.get(key), value)
-    return merged

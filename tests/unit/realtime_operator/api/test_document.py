@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from realtime_operator.api.base import JsonObject
-from realtime_operator.api.document import dig, object_at, objects_at, text_at
+from realtime_operator.api.document import dig, merge_patch, object_at, objects_at, text_at
 
 DOCUMENT: JsonObject = {"a": {"b": [1, {"c": "d"}], "text": "t", "number": 3}}
 
@@ -22,3 +22,13 @@ def test_what_is_missing_or_of_another_type_is_empty() -> None:
     assert text_at(DOCUMENT, "a", "number") == text_at(DOCUMENT, "x", "y") == ""
     assert object_at(DOCUMENT, "a", "b") == object_at(None, "x") == {}
     assert objects_at(DOCUMENT, "a", "text") == objects_at(DOCUMENT, "x") == []
+
+
+def test_merge_patches_are_those_of_the_standard() -> None:
+    """Cases of RFC 7396, appendix A, for documents that are objects."""
+    assert merge_patch({"a": "b"}, {"a": "c"}) == {"a": "c"}
+    assert merge_patch({"a": "b", "b": "c"}, {"a": None}) == {"b": "c"}
+    assert merge_patch({"a": {"b": "c"}}, {"a": {"b": "d", "c": None}}) == {"a": {"b": "d"}}
+    assert merge_patch({"a": [{"b": "c"}]}, {"a": [1]}) == {"a": [1]}
+    assert merge_patch({}, {"a": {"bb": {"ccc": None}}}) == {"a": {"bb": {}}}
+    assert merge_patch({"a": "foo"}, {"a": {"b": 1}}) == {"a": {"b": 1}}

@@ -5,14 +5,14 @@ from __future__ import annotations
 import json
 from datetime import UTC, datetime
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from realtime_operator.api.base import JsonObject, JsonValue
+from realtime_operator.api.document import merge_patch
 from realtime_operator.api.v1alpha1 import RealtimeCluster
-from realtime_operator.planning.history import KEPT, difference, patch_to, recorded
-from realtime_operator.platforms.local.control_server import merge_patch
-from tests.kit.document import parse
+from realtime_operator.planning.history import KEPT, difference, recorded, ways_back
 from tests.unit.realtime_operator.planning.memory_platform import MemoryPlatform
 
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
@@ -27,7 +27,9 @@ def test_a_revision_is_recorded_once_it_serves_as_a_whole() -> None:
     """Not before, and not twice."""
     assert recorded(cluster(), None, None, "a", NOW) == []
     first = recorded(cluster(server={"workers": 2}, replicas=3), None, "a", "a", NOW)
-    assert first == [{"revision": "a", "completedAt": "2026-01-01T00:00:00Z", "spec": '{"server":{"workers":2}}'}]
+    assert first == [
+        {"revision": "a", "completedAt": "2026-01-01T00:00:00Z", "spec": '{"server":{"workers":2}}', "complete": True}
+    ]
     assert recorded(cluster(), first, "a", "a", NOW) == first
     assert recorded(cluster(), first, "a", "b", NOW) == first
     assert [e["revision"] for e in recorded(cluster(), first, "b", "b", NOW) if isinstance(e, dict)] == ["b", "a"]
@@ -62,12 +64,89 @@ def test_going_back_makes_the_old_revision_and_leaves_the_rest() -> None:
     entry = history[1]
     assert isinstance(entry, dict)
     assert entry["revision"] == before
-    patched = merge_patch(platform.spec, patch_to(platform.spec, parse(str(entry["spec"]))))
-    assert patched == {"replicas": 3, "server": {"workers": 2}}
-    platform.spec = patched
+    (way,) = ways_back(platform.cluster(), platform.spec, None)
+    assert (way.revision, way.spec) == (before, {"replicas": 3, "server": {"workers": 2}})
+    assert merge_patch(platform.spec, way.patch) == way.spec
+    platform.spec = way.spec
     platform.generation += 1
     platform.settle()
     assert platform.status["currentRevision"] == before
+
+
+def with_history(spec: JsonObject, *records: JsonObject, target: str = "now") -> RealtimeCluster:
+    """A cluster with a spec, and with the records of a, b, ... in its history."""
+    entries: list[JsonValue] = [{"revision": name, **record} for name, record in zip("abc", records, strict=False)]
+    status: JsonObject = {"targetRevision": target, "revisionHistory": entries}
+    return RealtimeCluster.from_object({"metadata": {"name": "main"}, "spec": spec, "status": status})
+
+
+def record(text: str) -> JsonObject:
+    """A record that has all that made a revision."""
+    return {"spec": text, "complete": True}
+
+
+def ways(spec: JsonObject, *records: JsonObject, to: str | None = None) -> list[tuple[str, JsonObject]]:
+    """The ways back: revision and patch."""
+    return [(way.revision, way.patch) for way in ways_back(with_history(spec, *records), spec, to)]
+
+
+def test_hooks_and_the_drains_times_are_put_back() -> None:
+    """They make a revision as all the rest does; the drain's rate does not, and stays."""
+    spec: JsonObject = {
+        "hooks": {"rpc": {"url": "http://a"}},
+        "rollout": {"drain": {"timeout": "1m", "connectionsPerSecond": 5}},
+    }
+    back = ways(spec, record('{"rollout":{"drain":{"settle":"2s"}}}'))
+    assert back == [("a", {"hooks": None, "rollout": {"drain": {"timeout": None, "settle": "2s"}}})]
+
+
+def test_a_revision_that_was_made_of_the_same_is_no_way_back() -> None:
+    """Whatever it is called, and however it is written: the patch would change nothing."""
+    spec: JsonObject = {"replicas": 5, "server": {"heartbeat": {"interval": "20s"}}}
+    same = record('{"server":{"heartbeat":{"interval":"20s"},"workers":1}}')
+    assert ways(spec, same, record('{"server":{"workers":2}}'))[0][0] == "b"
+    assert ways(spec, same) == ways(spec, same, to="a") == ways(spec) == []
+
+
+def test_a_named_revision_is_chosen() -> None:
+    """And no other one."""
+    assert [name for name, _ in ways({}, record('{"server":{"workers":2}}'), record('{"server":{"workers":3}}'))] == [
+        "a", "b",
+    ]  # fmt: skip
+    assert ways({}, record('{"server":{"workers":2}}'), record('{"server":{"workers":3}}'), to="b") == [
+        ("b", {"server": {"workers": 3}})
+    ]
+
+
+@pytest.mark.parametrize("text", ["no JSON", "[]", '{"server":{"workers":"many"}}', '{"unknown":{}}'])
+def test_a_record_that_cannot_be_read_is_no_way_back(text: str) -> None:
+    """Nothing is patched with half of a spec."""
+    assert ways({"server": {"workers": 2}}, record(text)) == []
+
+
+def test_what_an_old_record_leaves_out_stays_as_it_is() -> None:
+    """Earlier releases recorded neither hooks nor the drain, whatever there was."""
+    spec: JsonObject = {"hooks": {"rpc": {"url": "http://a"}}, "server": {"workers": 2}}
+    assert ways(spec, {"spec": '{"server":{"workers":3}}'}) == [("a", {"server": {"workers": 3}})]
+
+
+MANAGED: JsonObject = {"redis": {"managed": {"resources": {"limits": {"memory": "1Gi"}}}}}
+EXTERNAL: JsonObject = {"redis": {"external": {"urlSecretRef": {"name": "mine", "key": "url"}}}}
+
+
+def test_the_managed_redis_is_not_restarted_by_going_back() -> None:
+    """Its size makes no revision, and its restart would end all histories."""
+    now: JsonObject = {"server": {"workers": 2}, "backplane": {"redis": {"managed": {"image": "redis:8"}}}}
+    assert ways(now, record(json.dumps({"backplane": MANAGED}))) == [("a", {"server": None})]
+
+
+@pytest.mark.parametrize(("now", "then"), [(MANAGED, EXTERNAL), (EXTERNAL, MANAGED)], ids=["external", "managed"])
+def test_going_back_to_another_redis_puts_it_back_whole(now: JsonObject, then: JsonObject) -> None:
+    """Never both at once, which no cluster may have."""
+    (way,) = ways_back(
+        with_history({"backplane": now}, record(json.dumps({"backplane": then}))), {"backplane": now}, None
+    )
+    assert way.spec == {"backplane": then}
 
 
 values = st.recursive(

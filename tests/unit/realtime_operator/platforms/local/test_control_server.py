@@ -16,7 +16,7 @@ import pytest
 from yarl import URL
 
 from realtime_operator.planning.plan import EmitEvent, EventType
-from realtime_operator.platforms.local.control_server import ControlServer, merge_patch, serve
+from realtime_operator.platforms.local.control_server import ControlServer, serve
 from realtime_operator.platforms.local.driver import LocalPlatform
 from realtime_operator.platforms.local.fleet import Fleet
 from realtime_operator.platforms.local.object_store import ObjectStore
@@ -235,13 +235,3 @@ async def test_a_server_that_is_not_there_cannot_be_drained(site: Site) -> None:
     """404, with a sentence."""
     async with site.session.post("/v1/servers/none/drain", json={}) as response:
         assert response.status == 404
-
-
-def test_merge_patches_are_those_of_the_standard() -> None:
-    """Cases of RFC 7396, appendix A, for documents that are objects."""
-    assert merge_patch({"a": "b"}, {"a": "c"}) == {"a": "c"}
-    assert merge_patch({"a": "b", "b": "c"}, {"a": None}) == {"b": "c"}
-    assert merge_patch({"a": {"b": "c"}}, {"a": {"b": "d", "c": None}}) == {"a": {"b": "d"}}
-    assert merge_patch({"a": [{"b": "c"}]}, {"a": [1]}) == {"a": [1]}
-    assert merge_patch({}, {"a": {"bb": {"ccc": None}}}) == {"a": {"bb": {}}}
-    assert merge_patch({"a": "foo"}, {"a": {"b": 1}}) == {"a": {"b": 1}}

@@ -1,0 +1,69 @@
+"""The part of a spec that makes a revision: every field but those that are marked with KEEPS_REVISION."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from realtime_operator.api.base import JsonObject, JsonValue, Model
+from realtime_operator.api.fields import KEEPS_REVISION
+from realtime_operator.api.v1alpha1 import RealtimeClusterSpec
+
+
+def revision_part(spec: JsonObject) -> JsonObject:
+    """The part of a spec as it is written."""
+    part = spec
+    for path in KEEPING:
+        part = _without(part, path)
+    return part
+
+
+def differing_part(model: Model) -> JsonObject:
+    """The part of a spec, or of a model in it, that says something else than the defaults.
+
+    The same spec gives the same part in a later release: a field that is new there has its default, and is left out.
+    """
+    part: JsonObject = {}
+    for name, field in type(model).model_fields.items():
+        value, default = getattr(model, name), field.get_default(call_default_factory=True)
+        if KEEPS_REVISION in field.metadata or value == default:
+            continue
+        said = _json(value)
+        if said != {} or not isinstance(default, Model):
+            part[field.alias or name] = said
+    return part
+
+
+def _json(value: object) -> JsonValue:
+    match value:
+        case Model():
+            return differing_part(value)
+        case tuple():
+            return [_json(item) for item in value]
+        case dict():
+            return {str(key): _json(item) for key, item in value.items()}
+        case None | bool() | int() | float() | str():
+            return value
+    raise TypeError(f"{value!r} is not of a spec")
+
+
+def keeping_paths(model: type[Model], path: tuple[str, ...] = ()) -> Iterator[tuple[str, ...]]:
+    """The paths of the fields whose change keeps the revision."""
+    for name, field in model.model_fields.items():
+        here = (*path, field.alias or name)
+        if KEEPS_REVISION in field.metadata:
+            yield here
+        elif isinstance(field.annotation, type) and issubclass(field.annotation, Model):
+            yield from keeping_paths(field.annotation, here)
+
+
+KEEPING = tuple(keeping_paths(RealtimeClusterSpec))
+
+
+def _without(document: JsonObject, path: tuple[str, ...]) -> JsonObject:
+    """The document without a field, and without the objects that have nothing else in them."""
+    name, rest = path[0], path[1:]
+    value = document.get(name)
+    if name not in document or (rest and not isinstance(value, dict)):
+        return document
+    inner = _without(value, rest) if rest and isinstance(value, dict) else {}
+    return {key: inner if key == name else other for key, other in document.items() if key != name or inner}

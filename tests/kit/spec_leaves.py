@@ -1,0 +1,109 @@
+"""Every leaf of the spec, and for each another value that the models accept: for tests that no field can escape."""
+
+from __future__ import annotations
+
+import copy
+import json
+from collections.abc import Iterator
+from pathlib import Path
+
+import yaml
+from pydantic import ValidationError
+
+from realtime_operator.api.base import JsonObject, JsonValue, Model
+from realtime_operator.api.v1alpha1 import RealtimeClusterSpec
+from tests.kit.document import object_at, parse
+
+Leaf = tuple[str | int, ...]
+"""Where a leaf is in a spec: names of fields, and indexes of lists of objects."""
+EVERYTHING = Path(__file__).parents[1] / "golden" / "manifests" / "everything.yaml"
+OTHERS: tuple[JsonValue, ...] = (
+    True, False, 1, 2, 3, 7, 150, 1_000_000, "other", "7s", "2s", "40s", "3ms", "3Ki", "2Mi", "900m",
+    "http://other.example/a", "7%", "auto", "ES256", "Always", "Never", "anyone", "nobody", "authenticated", "deny",
+    "NodePort", "stream", "conflate", "Exists", "NoExecute", [], ["info"], ["other"], ["https://other.example"],
+    {"cpu": "3m"}, {"cpu": "9", "memory": "9Gi"}, {"other": "value"},
+)  # fmt: skip
+"""Values to change a leaf to."""
+HOOK: JsonObject = {"url": "http://backend/h", "timeout": "3s", "concurrency": 9}
+DECIDING: JsonObject = {**HOOK, "whenDown": "allow"}
+CHANNEL: JsonObject = {**DECIDING, "namespaces": ["used"]}
+NAMESPACE: JsonObject = {
+    "name": "used", "history": {"size": 5, "ttl": "1m"}, "recovery": True, "presence": True, "publish": "subscribers",
+    "subscribe": "token", "presenceFor": "anyone", "historyFor": "anyone", "recoveryMode": "cache", "joinLeave": True,
+    "delta": True, "writeDelay": "5ms",
+}  # fmt: skip
+"""With the options that exclude slowConsumer."""
+
+
+def used_specs() -> list[JsonObject]:
+    """Specs which together have every field: one with a managed Redis, one with an external one."""
+    everything = parse(json.dumps(yaml.safe_load(EVERYTHING.read_text())["spec"]))
+    hooks: JsonObject = {
+        **dict.fromkeys(("connect", "refresh"), DECIDING),
+        **dict.fromkeys(("subscribe", "subRefresh", "publish"), CHANNEL),
+        "rpc": HOOK,
+        "events": {**HOOK, "disconnects": False, "channels": True, "queueSize": 5000},
+    }
+    recoverable: JsonObject = {"name": "recoverable", "history": {}, "recovery": True}
+    namespaces: list[JsonValue] = [NAMESPACE, recoverable, {"name": "slow", "slowConsumer": "dropOldest"}]
+    managed: JsonObject = {
+        **everything, "namespaces": namespaces, "hooks": {**object_at(everything, "hooks"), **hooks},
+    }  # fmt: skip
+    external: JsonObject = {"redis": {"external": {"urlSecretRef": {"name": "redis", "key": "url"}}}}
+    return [_whole(managed), _whole({"backplane": external})]
+
+
+def _whole(spec: JsonObject) -> JsonObject:
+    """The spec with every field written out, as it is after the API server's defaults."""
+    model = RealtimeClusterSpec.model_validate_json(json.dumps(spec))
+    return parse(model.model_dump_json(by_alias=True, exclude_none=True))
+
+
+def leaves(spec: JsonValue, model: type[Model] = RealtimeClusterSpec, path: Leaf = ()) -> Iterator[Leaf]:
+    """The leaves of a spec: its fields that are no models and no lists of models."""
+    assert isinstance(spec, dict)
+    for name, field in model.model_fields.items():
+        here, inner, value = (*path, field.alias or name), _model_in(field.annotation), spec.get(field.alias or name)
+        if value is None:
+            continue
+        if inner is None:
+            yield here
+        elif isinstance(value, list):
+            for index, item in enumerate(value):
+                yield from leaves(item, inner, (*here, index))
+        else:
+            yield from leaves(value, inner, here)
+
+
+def model_leaves(model: type[Model] = RealtimeClusterSpec, path: tuple[str, ...] = ()) -> Iterator[tuple[str, ...]]:
+    """The same of the models, whatever a spec has: without indexes."""
+    for name, field in model.model_fields.items():
+        inner = _model_in(field.annotation)
+        here = (*path, field.alias or name)
+        yield from [here] if inner is None else model_leaves(inner, here)
+
+
+def _model_in(annotation: object) -> type[Model] | None:
+    if isinstance(annotation, type) and issubclass(annotation, Model):
+        return annotation
+    return next((found for part in getattr(annotation, "__args__", ()) if (found := _model_in(part))), None)
+
+
+def changed(spec: JsonObject, leaf: Leaf) -> JsonObject | None:
+    """The spec with another value at a leaf, which the models accept; None when what stands beside it excludes all."""
+    for other in OTHERS:
+        candidate = copy.deepcopy(spec)
+        parent: JsonValue = candidate
+        for part in leaf[:-1]:
+            parent = parent[part]  # type: ignore[index] # the leaf is of this document
+        assert isinstance(parent, dict)
+        name = str(leaf[-1])
+        if json.dumps(parent[name]) == json.dumps(other):
+            continue
+        parent[name] = other
+        try:
+            RealtimeClusterSpec.model_validate_json(json.dumps(candidate))
+        except ValidationError:
+            continue
+        return candidate
+    return None

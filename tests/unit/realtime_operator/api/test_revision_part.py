@@ -1,0 +1,82 @@
+"""What makes a revision: proven for every leaf of the spec."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+
+from realtime_operator.api.base import JsonObject
+from realtime_operator.api.revision_part import differing_part, revision_part
+from realtime_operator.api.v1alpha1 import RealtimeClusterSpec
+from realtime_operator.api.v1alpha1_status import RevisionRecord
+from realtime_operator.builders.revision import build_revision
+from realtime_operator.planning import history
+from tests.kit.document import dig, parse
+from tests.kit.manifests import SETTINGS, cluster_of
+from tests.kit.spec_leaves import changed, leaves, model_leaves, used_specs
+
+MANAGED, EXTERNAL = used_specs()
+USED = [(leaf, MANAGED) for leaf in leaves(MANAGED)] + [
+    (leaf, EXTERNAL) for leaf in leaves(EXTERNAL) if "external" in leaf
+]
+PAIRS = [(leaf, spec, changed(spec, leaf)) for leaf, spec in USED]
+CASES = [(leaf, spec, other) for leaf, spec, other in PAIRS if other is not None]
+
+
+def revision_of(spec: JsonObject) -> str:
+    """The revision that is made of a spec."""
+    return build_revision(cluster_of(spec), SETTINGS).name
+
+
+def test_no_field_of_the_models_is_missing_here() -> None:
+    """A new field has to be in one of the specs, and to be changed, or this fails."""
+    seen = {tuple(part for part in leaf if isinstance(part, str)) for leaf, _, _ in CASES}
+    assert seen == set(model_leaves())
+
+
+@pytest.mark.parametrize(
+    ("spec", "other"), [case[1:] for case in CASES], ids=[".".join(map(str, leaf)) for leaf, _, _ in CASES]
+)
+def test_a_field_makes_a_revision_exactly_when_it_is_in_the_part(spec: JsonObject, other: JsonObject) -> None:
+    """What the builders make of it decides; what the history records and `undo` puts back follows."""
+    makes_one = revision_of(other) != revision_of(spec)
+    assert (revision_part(other) != revision_part(spec)) is makes_one
+    models = [RealtimeClusterSpec.model_validate_json(json.dumps(each)) for each in (spec, other)]
+    assert (differing_part(models[0]) != differing_part(models[1])) is makes_one
+    back = history.patch_to(other, record_of(spec))
+    assert (back != {}) is makes_one
+    if makes_one:
+        restored = history.recorded_spec(record_of(spec), cluster_of(other).spec)
+        assert restored is not None
+        assert revision_of(parse(restored.model_dump_json(by_alias=True, exclude_none=True))) == revision_of(spec)
+
+
+def record_of(spec: JsonObject) -> RevisionRecord:
+    """The record of a spec in the history."""
+    text = json.dumps(history.to_record(cluster_of(spec)))
+    return RevisionRecord(revision="a", spec=text, complete=True)
+
+
+def test_a_spec_that_says_the_defaults_differs_in_nothing() -> None:
+    """Written out or left out: the hash is the same, also when a later release has a further field with a default."""
+    written = RealtimeClusterSpec.model_validate_json(RealtimeClusterSpec().model_dump_json())
+    assert differing_part(written) == differing_part(RealtimeClusterSpec()) == {}
+
+
+def test_an_empty_object_that_says_something_is_kept() -> None:
+    """`history: {}` keeps a history with the defaults; `rollout` with nothing else in it than the pace goes."""
+    spec = RealtimeClusterSpec.model_validate_json(
+        '{"namespaces": [{"name": "a", "history": {}}], "rollout": {"maxSurge": 2}}'
+    )
+    assert differing_part(spec) == {"namespaces": [{"name": "a", "history": {}}]}
+
+
+def test_the_rest_of_the_document_is_left() -> None:
+    """The part of a written spec is that spec without the fields that keep the revision."""
+    spec: JsonObject = {
+        "replicas": 3, "server": {}, "rollout": {"maxSurge": 1, "drain": {"settle": "1s"}},
+        "backplane": {"redis": {"managed": {}}},
+    }  # fmt: skip
+    assert revision_part(spec) == {"server": {}, "rollout": {"drain": {"settle": "1s"}}}
+    assert dig(spec, "rollout", "maxSurge") == 1, "the argument is not changed"
