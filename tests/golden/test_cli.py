@@ -88,6 +88,11 @@ ROLLING = stored(
         server_entry("chat-tvwbcdfghj-ccccc", "tvwbcdfghj", "serving", 150),
     ],
 )  # fmt: skip
+UPGRADED = stored(
+    madeWith={"operatorVersion": "0.1.0", "serverImage": "server:0.1.0", "redisImage": "redis:7"},
+    defaults={"operatorVersion": "0.2.0", "serverImage": "server:0.2.0", "redisImage": "redis:7"},
+    newerDefaults=["servers", "redis"],
+)
 NEW: JsonObject = {"metadata": {"name": "chat", "creationTimestamp": "2026-11-23T11:59:59Z"}, "spec": {}}
 EVENTS = (
     Event("2026-11-23T11:00:00Z", "Normal", "RolloutStarted", "rolling out revision tvwbcdfghj: 2 servers"),
@@ -147,6 +152,7 @@ VIEWS: dict[str, RenderableType] = {
     "get-wide": views.cluster_table([READY, ROLLING, NEW], wide=True, now=NOW),
     "status-ready": views.status_view(READY, WHERE),
     "status-rolling": views.status_view(ROLLING, WHERE),
+    "status-upgraded": views.status_view(UPGRADED, WHERE),
     "status-new": views.status_view(NEW, WHERE),
     "describe": views.describe_view(ROLLING, EVENTS, WHERE, NOW),
     "describe-without-events": views.describe_view(READY, (), WHERE, NOW),

@@ -106,7 +106,7 @@ class Rollout(Model):
     """Servers that may be missing from the wanted number: a number, or a percentage rounded down."""
     drain: DrainSpec = DrainSpec()
     """How connections are moved."""
-    progress_deadline: Duration = "10m"
+    progress_deadline: Annotated[Duration, KEEPS_REVISION] = "10m"
     """How long a change may take from one step to the next, beside the drain's timeout, before it counts as stuck."""
 
     @property

@@ -142,6 +142,43 @@ class RedisStatus(StatusModel):
     """Since when its StatefulSet has had no pod, RFC 3339."""
 
 
+class MadeOf(StatusModel):
+    """What the target revision and the managed Redis were made of, as hashes, so that they are kept while it is so."""
+
+    generation: int | None = None
+    """The generation of the spec."""
+    servers: Annotated[str, Field(max_length=64)] | None = None
+    """Of what makes a revision."""
+    redis: Annotated[str, Field(max_length=64)] | None = None
+    """Of what makes the managed Redis. Absent: there is none."""
+
+
+class MadeWith(StatusModel):
+    """The defaults that the target revision and the managed Redis were made with."""
+
+    operator_version: Annotated[str, Field(max_length=128)] | None = None
+    """Release of the operator. Absent: one that did not note it."""
+    server_image: Annotated[str, Field(max_length=512)] | None = None
+    """Image of the servers."""
+    redis_image: Annotated[str, Field(max_length=512)] | None = None
+    """Image of the managed Redis. Absent: there is none."""
+
+
+class OperatorDefaults(StatusModel):
+    """What the operator takes now where the spec says nothing."""
+
+    operator_version: Annotated[str, Field(max_length=128)] | None = None
+    """Release of the operator."""
+    server_image: Annotated[str, Field(max_length=512)] | None = None
+    """Image of servers."""
+    server_image_pull_policy: Annotated[str, Field(max_length=64)] | None = None
+    """When the kubelet pulls it."""
+    image_pull_secrets: Annotated[tuple[str, ...], ATOMIC] | None = None
+    """Secrets with credentials for the registry. Absent: none."""
+    redis_image: Annotated[str, Field(max_length=512)] | None = None
+    """Image of managed Redis."""
+
+
 class RevisionRecord(StatusModel):
     """A revision that was rolled out completely, and what it was made of, so that a person can go back to it."""
 
@@ -178,6 +215,14 @@ class RealtimeClusterStatus(StatusModel):
     """The revision that was rolled out completely last."""
     target_revision: str | None = None
     """The revision that the spec asks for."""
+    made_of: MadeOf | None = None
+    """What the target revision was made of: while the spec says the same it is kept, also by another release."""
+    made_with: MadeWith | None = None
+    """The defaults that it was made with."""
+    defaults: OperatorDefaults | None = None
+    """The defaults that the operator has now. A change of what makes a revision takes them."""
+    newer_defaults: Annotated[tuple[Literal["servers", "redis"], ...], ATOMIC] | None = None
+    """What the operator would make otherwise now, of the same spec. Absent: nothing."""
     revision_history: Annotated[tuple[RevisionRecord, ...], Field(max_length=10), ATOMIC] | None = None
     """The revisions that were rolled out completely, newest first."""
     rollout: RolloutStatus | None = None

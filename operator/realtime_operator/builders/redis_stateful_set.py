@@ -12,7 +12,8 @@ from realtime_operator.api import quantity
 from realtime_operator.api.base import JsonObject
 from realtime_operator.api.v1alpha1 import ManagedRedis, RealtimeCluster
 from realtime_operator.builders import pod, resources
-from realtime_operator.builders.manifest import component_labels, component_selector, metadata, object_of, sealed
+from realtime_operator.builders.manifest import component_labels, component_selector, metadata, object_of
+from realtime_operator.builders.record import redis_hash, with_record
 from realtime_operator.builders.settings import BuildSettings
 
 DATA_DIRECTORY = "/data"
@@ -41,25 +42,24 @@ def build_redis_stateful_set(
     checksum = secrets.get(name, {}).get(naming.KEY_REDIS_PASSWORD)
     if managed is None or checksum is None:
         return None
-    return sealed(
-        {
-            "apiVersion": "apps/v1",
-            "kind": "StatefulSet",
-            "metadata": metadata(cluster, name, naming.COMPONENT_REDIS),
-            "spec": {
-                "replicas": 1,
-                "serviceName": name,
-                "selector": {"matchLabels": component_selector(cluster, naming.COMPONENT_REDIS)},
-                "template": {
-                    "metadata": {
-                        "labels": component_labels(cluster, naming.COMPONENT_REDIS),
-                        "annotations": {naming.ANNOTATION_CHECKSUM: checksum[:16]},
-                    },
-                    "spec": _pod(cluster, managed, settings),
+    manifest: JsonObject = {
+        "apiVersion": "apps/v1",
+        "kind": "StatefulSet",
+        "metadata": metadata(cluster, name, naming.COMPONENT_REDIS),
+        "spec": {
+            "replicas": 1,
+            "serviceName": name,
+            "selector": {"matchLabels": component_selector(cluster, naming.COMPONENT_REDIS)},
+            "template": {
+                "metadata": {
+                    "labels": component_labels(cluster, naming.COMPONENT_REDIS),
+                    "annotations": {naming.ANNOTATION_CHECKSUM: checksum[:16]},
                 },
+                "spec": _pod(cluster, managed, settings),
             },
-        }
-    )
+        },
+    }
+    return with_record(manifest, redis_hash(managed, checksum), settings)
 
 
 def _pod(cluster: RealtimeCluster, managed: ManagedRedis, settings: BuildSettings) -> JsonObject:

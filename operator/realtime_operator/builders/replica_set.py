@@ -7,7 +7,7 @@ from realtime_operator.api.base import JsonObject, JsonValue
 from realtime_operator.api.v1alpha1 import RealtimeCluster
 from realtime_operator.builders import pod, resources
 from realtime_operator.builders.image import server_image
-from realtime_operator.builders.manifest import component_labels, component_selector, metadata, sealed
+from realtime_operator.builders.manifest import component_labels, component_selector, metadata
 from realtime_operator.builders.server_volumes import server_mounts, server_volumes
 from realtime_operator.builders.settings import BuildSettings
 
@@ -16,20 +16,18 @@ STOP_SECONDS = 30
 
 
 def build_replica_set(cluster: RealtimeCluster, settings: BuildSettings, revision: str) -> JsonObject:
-    """Build it without a number of replicas, which is scaled and not applied."""
+    """Build it without a number of replicas, which is scaled and not applied; it is not sealed yet."""
     name = naming.revision_object(cluster.metadata.name, revision)
     labels: JsonObject = {naming.LABEL_REVISION: revision}
-    return sealed(
-        {
-            "apiVersion": "apps/v1",
-            "kind": "ReplicaSet",
-            "metadata": metadata(cluster, name, naming.COMPONENT_SERVER, labels=labels),
-            "spec": {
-                "selector": {"matchLabels": _selector(cluster, revision)},
-                "template": pod_template(cluster, settings, revision),
-            },
-        }
-    )
+    return {
+        "apiVersion": "apps/v1",
+        "kind": "ReplicaSet",
+        "metadata": metadata(cluster, name, naming.COMPONENT_SERVER, labels=labels),
+        "spec": {
+            "selector": {"matchLabels": _selector(cluster, revision)},
+            "template": pod_template(cluster, settings, revision),
+        },
+    }
 
 
 def pod_template(cluster: RealtimeCluster, settings: BuildSettings, revision: str) -> JsonObject:

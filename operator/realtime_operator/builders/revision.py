@@ -8,6 +8,7 @@ from realtime_operator.api.base import JsonObject
 from realtime_operator.api.v1alpha1 import RealtimeCluster
 from realtime_operator.builders.config_map import build_config_map, server_config
 from realtime_operator.builders.manifest import object_of, short_hash
+from realtime_operator.builders.record import servers_hash, with_record
 from realtime_operator.builders.replica_set import build_replica_set, pod_template
 from realtime_operator.builders.settings import BuildSettings
 
@@ -36,4 +37,6 @@ def build_revision(cluster: RealtimeCluster, settings: BuildSettings) -> Revisio
     servers, on how they are replaced (beyond what the pod must know of its drain), or on the values of Secrets.
     """
     name = short_hash([server_config(cluster), pod_template(cluster, settings, UNNAMED)])
-    return Revision(name, build_config_map(cluster, name), build_replica_set(cluster, settings, name))
+    config_map = build_config_map(cluster, name)
+    replica_set = build_replica_set(cluster, settings, name)
+    return Revision(name, config_map, with_record(replica_set, servers_hash(cluster), settings, (config_map,)))

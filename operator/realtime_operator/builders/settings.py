@@ -9,12 +9,13 @@ from realtime_operator.api.base import JsonObject
 
 @dataclass(frozen=True, slots=True)
 class BuildSettings:
-    """The operator's defaults for what a spec leaves out. Images are full references with a tag."""
+    """The operator's defaults for what a spec leaves out, and its release. Images are full references with a tag."""
 
     server_image: str
     redis_image: str
     server_image_pull_policy: str = "IfNotPresent"
     image_pull_secrets: tuple[str, ...] = ()
+    operator_version: str = "unknown"
 
 
 @dataclass(frozen=True, slots=True)

@@ -17,13 +17,14 @@ from datetime import UTC, datetime
 from realtime_operator import naming
 from realtime_operator.api.base import JsonObject, JsonValue
 from realtime_operator.api.crd import build_crd
-from realtime_operator.api.document import dig, objects_at, text_at
+from realtime_operator.api.document import dig, object_at, objects_at, text_at
 from realtime_operator.builders import BuildSettings
 from realtime_operator.cli.target import Door, Event, Finding, Severity, credential, find, name_of, read_cluster
 from realtime_operator.errors import ForbiddenError, InputError, NotFoundError, PlatformError
 from realtime_operator.metrics import Metrics
+from realtime_operator.planning.difference import controller_uid
 from realtime_operator.planning.settings import PlanSettings
-from realtime_operator.planning.world import Server, ServerReport
+from realtime_operator.planning.world import ObjectKey, Server, ServerReport, object_key
 from realtime_operator.platforms.kubernetes.client import Context, KubernetesClient, context_of, path_of
 from realtime_operator.platforms.kubernetes.observe import DRAIN_REQUESTED, read_server
 from realtime_operator.pods.admin_client import read_report
@@ -116,15 +117,19 @@ class KubernetesTarget:
         servers = [read_server(pod, report) for pod, report in zip(pods, reports, strict=True)]
         return sorted(servers, key=lambda server: server.name)
 
-    async def plan_settings(self, name: str) -> PlanSettings:
-        """See Target. The image that the running servers have by the operator's default is what it would use again."""
+    async def replica_sets(self, name: str) -> Mapping[ObjectKey, JsonObject]:
+        """See Target."""
+        uid = text_at(await find(self, name), "metadata", "uid")
         selector = f"{naming.LABEL_CLUSTER}={name}"
-        sets = await self._client.list_items(path_of("apps/v1", "ReplicaSet", self._namespace), selector)
-        newest = max(sets, key=lambda item: text_at(item, "metadata", "creationTimestamp"), default=None)
-        containers = objects_at(newest, "spec", "template", "spec", "containers") if newest else []
-        image = text_at(containers[0], "image") if containers else "unknown"
-        policy = text_at(containers[0], "imagePullPolicy") if containers else "IfNotPresent"
-        return PlanSettings(BuildSettings(server_image=image, redis_image="unknown", server_image_pull_policy=policy))
+        items = await self._client.list_items(path_of("apps/v1", "ReplicaSet", self._namespace), selector)
+        return {object_key(item): item for item in items if controller_uid(item) == uid}
+
+    async def plan_settings(self, name: str) -> PlanSettings:
+        """See Target. The operator says its defaults in the status of every cluster."""
+        clusters = await self.clusters()
+        told = [object_at(cluster, "status", "defaults") for cluster in clusters if name_of(cluster) == name]
+        told += [object_at(cluster, "status", "defaults") for cluster in clusters]
+        return PlanSettings(read_defaults(next(filter(None, told), {})))
 
     async def drain(self, name: str, server: Server) -> None:
         """See Target."""
@@ -248,6 +253,18 @@ class KubernetesTarget:
 
     def _service(self, name: str, port: str, path: str) -> str:
         return f"/api/v1/namespaces/{self._namespace}/services/{name}:{port}/proxy{path}"
+
+
+def read_defaults(defaults: JsonObject) -> BuildSettings:
+    """The operator's defaults as a status says them; those that it does not say are unknown."""
+    secrets = dig(defaults, "imagePullSecrets")
+    return BuildSettings(
+        server_image=text_at(defaults, "serverImage") or "unknown",
+        redis_image=text_at(defaults, "redisImage") or "unknown",
+        server_image_pull_policy=text_at(defaults, "serverImagePullPolicy") or "IfNotPresent",
+        image_pull_secrets=tuple(map(str, secrets)) if isinstance(secrets, list) else (),
+        operator_version=text_at(defaults, "operatorVersion") or "unknown",
+    )
 
 
 def _schema_of(definition: JsonObject) -> JsonValue:

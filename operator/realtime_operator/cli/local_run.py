@@ -158,7 +158,7 @@ class LocalRun:
         """What the file would change now."""
         old = RealtimeCluster.from_object(self.cluster)
         world = await self.platform.observe(old)
-        return forecast(old, _as_stored(file, old), world.servers, SETTINGS)
+        return forecast(old, _as_stored(file, old), world.servers, SETTINGS, world.objects)
 
     async def watch_file(self) -> None:
         """Follow the file until cancelled: a change is announced with its forecast and carried out, or refused."""

@@ -17,7 +17,7 @@ from realtime_operator.cli.target import Door, Event, Finding, Severity, find, r
 from realtime_operator.cli.target import credential as credential_of
 from realtime_operator.errors import InputError, UnreachableError
 from realtime_operator.planning.settings import PlanSettings
-from realtime_operator.planning.world import Server
+from realtime_operator.planning.world import ObjectKey, Server, object_key
 from realtime_operator.platforms.local.lock import holder
 from realtime_operator.platforms.local.settings import SETTINGS
 from realtime_operator.platforms.local.state_folder import StateFolder
@@ -116,6 +116,13 @@ class LocalTarget:
             address=address,
             report=report,
         )
+
+    async def replica_sets(self, name: str) -> Mapping[ObjectKey, JsonObject]:
+        """See Target."""
+        await find(self, name)
+        items = await self._get("replicasets")
+        assert isinstance(items, list)
+        return {object_key(item): item for item in items if isinstance(item, dict)}
 
     async def plan_settings(self, name: str) -> PlanSettings:  # noqa: ARG002 - the same for all
         """See Target."""

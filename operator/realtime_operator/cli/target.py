@@ -14,7 +14,7 @@ from realtime_operator.api.v1alpha1 import RealtimeCluster
 from realtime_operator.api.v1alpha1_server import Token
 from realtime_operator.errors import InputError
 from realtime_operator.planning.settings import PlanSettings
-from realtime_operator.planning.world import Server
+from realtime_operator.planning.world import ObjectKey, Server
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,6 +74,9 @@ class Target(Protocol):
 
     async def servers(self, name: str) -> Sequence[Server]:
         """The servers of a cluster with their reports, by name."""
+
+    async def replica_sets(self, name: str) -> Mapping[ObjectKey, JsonObject]:
+        """The ReplicaSets of a cluster: the revisions that there are."""
 
     async def plan_settings(self, name: str) -> PlanSettings:
         """The settings with which the operator makes its decisions about a cluster."""

@@ -15,6 +15,11 @@ from realtime_operator.cli.document import age, text, whole
 from realtime_operator.cli.output import bar, number, table, word
 from realtime_operator.cli.target import Event
 
+NEWER_DEFAULTS = (
+    ("servers", "serverImage", "`realtime rollout restart` takes it"),
+    ("redis", "redisImage", "a change of backplane.redis.managed takes it, and ends all histories"),
+)
+"""Parts of a cluster that are kept as they were made, and how to make them anew."""
 CLUSTER_HEADERS = ("NAME", "PHASE", "READY", "CONNECTIONS", "REVISION", "ENDPOINT", "AGE")
 
 
@@ -108,6 +113,8 @@ def _fact_lines(cluster: JsonObject, now: datetime | None) -> Iterator[tuple[str
     yield "Connections", connections_line(cluster, now)
     yield "Clients", text(cluster, "status", "endpoints", "client", default="-")
     yield "API", text(cluster, "status", "endpoints", "api", default="-")
+    if dig(cluster, "status", "newerDefaults") is not None:
+        yield "Defaults", defaults_line(cluster)
     if dig(cluster, "status", "rollout") is not None:
         yield "Rollout", rollout_line(cluster)
     held = held_line(cluster)
@@ -129,6 +136,20 @@ def held_line(cluster: JsonObject) -> str:
         if held
         else ""
     )
+
+
+def defaults_line(cluster: JsonObject) -> str:
+    """What is kept as an earlier operator made it, what this one would make of it, and how to have that."""
+    newer = dig(cluster, "status", "newerDefaults")
+    release = text(cluster, "status", "defaults", "operatorVersion", default="now")
+    before = text(cluster, "status", "madeWith", "operatorVersion", default="an earlier release")
+    lines: list[str] = []
+    for part, image, way in NEWER_DEFAULTS:
+        if isinstance(newer, list) and part in newer:
+            made, now = (text(cluster, "status", which, image, default="?") for which in ("madeWith", "defaults"))
+            difference = f"made with {made}, now {now}" if made != now else f"made by {before}, otherwise by {release}"
+            lines.append(f"{part}: {difference}; {way}")
+    return "\n".join(lines)
 
 
 def rollout_line(cluster: JsonObject) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import signal
+from importlib.metadata import version
 
 import structlog
 
@@ -31,6 +32,7 @@ def plan_settings(settings: Settings) -> PlanSettings:
         server_image=settings.server_image,
         redis_image=settings.redis_image,
         server_image_pull_policy=settings.server_image_pull_policy,
+        operator_version=version("realtime-operator"),
     )
     return PlanSettings(build, poll_seconds=settings.poll_seconds)
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
+from realtime_operator.api.base import JsonObject
 from realtime_operator.planning.backplane import Backplane
 from realtime_operator.planning.brakes import Hold
 from realtime_operator.planning.credentials import Credentials
@@ -22,7 +23,7 @@ class Facts:
     `pods_refused` has the messages of ReplicaSets that cannot create pods. `missing_endpoint` says why clients find no
     Service, None when it is there. `operator_paused` says why the operator does nothing, None when it is not paused.
     `unreachable` is since when servers have not answered on their admin port, by name. `failures` are the actions of
-    this turn that were not carried out.
+    this turn that were not carried out. `provenance` are the fields of the status about what the target was made of.
     """
 
     name: str
@@ -43,6 +44,7 @@ class Facts:
     unreachable: dict[str, datetime] = field(default_factory=dict)
     missing_endpoint: str | None = None
     failures: tuple[Failure, ...] = ()
+    provenance: JsonObject = field(default_factory=dict)
 
     @property
     def overdue(self) -> bool:

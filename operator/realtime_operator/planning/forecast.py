@@ -6,20 +6,21 @@ The numbers are those by which `rollout` would go on now; measurements that chan
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
+from types import MappingProxyType
 
-from realtime_operator import builders
 from realtime_operator.api.base import JsonObject, JsonValue
 from realtime_operator.api.v1alpha1 import RealtimeCluster
-from realtime_operator.planning import budget, rollout
+from realtime_operator.planning import budget, revisions, rollout
 from realtime_operator.planning.budget import DrainPolicy
 from realtime_operator.planning.reconcile import autoscaling
 from realtime_operator.planning.rollout import RolloutPolicy
 from realtime_operator.planning.settings import PlanSettings
-from realtime_operator.planning.world import Server
+from realtime_operator.planning.world import ObjectKey, Server
 
+NOTHING: Mapping[ObjectKey, JsonObject] = MappingProxyType({})
 START_SECONDS = 2.0
 """Until a new server is ready, roughly."""
 
@@ -57,10 +58,17 @@ class Forecast:
 
 
 def forecast(
-    old: RealtimeCluster | None, new: RealtimeCluster, servers: Sequence[Server], settings: PlanSettings
+    old: RealtimeCluster | None,
+    new: RealtimeCluster,
+    servers: Sequence[Server],
+    settings: PlanSettings,
+    replica_sets: Mapping[ObjectKey, JsonObject] = NOTHING,
 ) -> Forecast:
-    """What would happen if `old`, with these servers, became `new`; `old` None: it would be created."""
-    revision = builders.build_revision(new, settings.build).name
+    """What would happen if `old`, with these servers, became `new`; `old` None: it would be created.
+
+    `replica_sets` are those that there are: a revision that was made of the same before is kept.
+    """
+    revision = revisions.choose(_stored(old, new), replica_sets, settings.build).name
     live = [server for server in servers if not server.terminating and not server.failed]
     old_ones = sorted((server for server in live if server.revision != revision), key=_connections)
     others = sorted((server for server in live if server.revision == revision), key=_connections)
@@ -81,10 +89,18 @@ def forecast(
     )
 
 
+def _stored(old: RealtimeCluster | None, new: RealtimeCluster) -> RealtimeCluster:
+    """The new cluster as it would be stored: with the status that there is, and the next generation if it differs."""
+    if old is None:
+        return new
+    generation = old.metadata.generation + (new.spec != old.spec)
+    metadata = new.metadata.model_copy(update={"generation": generation})
+    return new.model_copy(update={"metadata": metadata, "status": old.status})
+
+
 def _wanted(old: RealtimeCluster | None, new: RealtimeCluster, servers: Sequence[Server]) -> int:
     """As many as at once: fewer than there are the autoscaler wants only after a while."""
-    stored = new if old is None else new.model_copy(update={"status": old.status})
-    scaling = autoscaling(stored, servers, datetime.min.replace(tzinfo=UTC))
+    scaling = autoscaling(_stored(old, new), servers, datetime.min.replace(tzinfo=UTC))
     return new.spec.replicas if scaling is None else scaling.desired
 
 

@@ -15,18 +15,17 @@ from realtime_operator.api.base import JsonObject
 from realtime_operator.api.document import objects_at, text_at
 from realtime_operator.api.v1alpha1 import RealtimeCluster
 from realtime_operator.api.validation import validate
-from realtime_operator.planning import autoscale, rollout, status
+from realtime_operator.planning import autoscale, provenance, revisions, rollout, status
 from realtime_operator.planning.autoscale import AutoscalePolicy, AutoscaleState
 from realtime_operator.planning.backplane import observe_backplane
 from realtime_operator.planning.brakes import arrivals, brake, next_hold
 from realtime_operator.planning.budget import DrainPolicy
 from realtime_operator.planning.credentials import next_credentials
-from realtime_operator.planning.difference import contains, needs_apply, revision_of
+from realtime_operator.planning.difference import contains, revision_of
 from realtime_operator.planning.facts import Facts
 from realtime_operator.planning.fleet import Fleet
 from realtime_operator.planning.plan import (
     Action,
-    ApplyObject,
     CreateObject,
     DeleteObject,
     DeleteServer,
@@ -39,15 +38,17 @@ from realtime_operator.planning.report import report_rejection
 from realtime_operator.planning.rollout import RolloutPolicy, RolloutStep
 from realtime_operator.planning.settings import PlanSettings
 from realtime_operator.planning.world import ObjectKey, Server, World, object_key
+from realtime_operator.planning.writing import write
 
 
 @dataclass(frozen=True, slots=True)
 class Desired:
-    """What the spec asks for, built."""
+    """What the spec asks for, built, or kept as it was made. `provenance`: what the status says of that."""
 
     secrets: tuple[builders.SecretTemplate, ...]
     shared: tuple[JsonObject, ...]
-    revision: builders.Revision
+    revision: revisions.Target
+    provenance: JsonObject
 
     def keys(self) -> set[ObjectKey]:
         """Everything that belongs to no revision."""
@@ -83,11 +84,7 @@ def reconcile(cluster: RealtimeCluster, world: World, now: datetime, settings: P
     if findings:
         old = status.observed(cluster)
         return Decision(told=report_rejection(old, cluster.metadata.generation, findings, now))
-    desired = Desired(
-        builders.build_secrets(cluster),
-        builders.build_shared(cluster, settings.build, world.secrets),
-        builders.build_revision(cluster, settings.build),
-    )
+    desired = _desired(cluster, world, settings)
     scaling = autoscaling(cluster, world.servers, now)
     facts = _facts(cluster, world, desired, scaling, now, settings)
     actions = () if _is_paused(facts) else _actions(desired, facts, world)
@@ -95,6 +92,14 @@ def reconcile(cluster: RealtimeCluster, world: World, now: datetime, settings: P
     moving = _is_moving(facts)
     look_again = _look_again(cluster, facts, moving=moving or bool(actions), settings=settings)
     return Decision(actions, (), look_again, moving, facts, scaling)
+
+
+def _desired(cluster: RealtimeCluster, world: World, settings: PlanSettings) -> Desired:
+    shared = builders.build_shared(cluster, settings.build, world.secrets)
+    redis = revisions.choose_redis(cluster, world, shared)
+    target = revisions.choose(cluster, world.objects, settings.build)
+    made = provenance.compose(cluster, world, target, redis, settings.build)
+    return Desired(builders.build_secrets(cluster), revisions.with_redis(shared, redis), target, made)
 
 
 def _is_paused(facts: Facts) -> bool:
@@ -176,6 +181,7 @@ def _facts(
         hold=hold,
         operator_paused=settings.paused,
         pods_refused=_pods_refused(world),
+        provenance=desired.provenance,
         unreachable=status.unreachable_since(old, world.servers, now),
     )
 
@@ -241,23 +247,14 @@ def _apply(manifests: Sequence[JsonObject], world: World) -> list[Action]:
     """Everything shared that is missing, has changed or was edited. Redis is changed in steps of its own."""
     redis = next((manifest for manifest in manifests if manifest["kind"] == "StatefulSet"), None)
     others = [manifest for manifest in manifests if manifest is not redis]
-    return [*(action for manifest in others for action in _write(manifest, world)), *change_redis(redis, world)]
+    written = [action for manifest in others for action in write(manifest, world.objects)]
+    return [*written, *change_redis(redis, world)]
 
 
 def _apply_revision(desired: Desired, facts: Facts, world: World) -> list[Action]:
-    """The target revision: no pod is made that would run with somebody else's ServiceAccount or configuration."""
-    config_map = desired.revision.config_map
-    accounts = [object_key(manifest) for manifest in desired.shared if manifest["kind"] == "ServiceAccount"]
-    requires = (*accounts, object_key(config_map))
-    replica_set = desired.revision.replica_set(facts.step.target_replicas)
-    return [*_write(config_map, world), *_write(replica_set, world, requires)]
-
-
-def _write(manifest: JsonObject, world: World, requires: tuple[ObjectKey, ...] = ()) -> list[Action]:
-    live = world.objects.get(object_key(manifest))
-    if live is None:
-        return [CreateObject(manifest, requires)]
-    return [ApplyObject(manifest, text_at(live, "metadata", "uid"), requires)] if needs_apply(manifest, live) else []
+    """The target revision: no pod is made that would run with somebody else's ServiceAccount."""
+    accounts = tuple(object_key(manifest) for manifest in desired.shared if manifest["kind"] == "ServiceAccount")
+    return desired.revision.apply(facts.step.target_replicas, world.objects, accounts)
 
 
 def _servers(facts: Facts, world: World) -> list[Action]:

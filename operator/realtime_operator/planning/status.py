@@ -131,7 +131,7 @@ def compose(
         status["budget"] = {"connectionsPerSecond": facts.step.rate}
     if scaling is not None:
         status["autoscaling"] = _autoscaling(scaling)
-    return status | _memory(facts)
+    return status | facts.provenance | _memory(facts)
 
 
 def _memory(facts: Facts) -> JsonObject:

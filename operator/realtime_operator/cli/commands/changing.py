@@ -103,6 +103,8 @@ async def rollout_resume(target: Target, cluster: ClusterOption = None) -> None:
 async def rollout_restart(target: Target, cluster: ClusterOption = None) -> None:
     """Replace all servers by new ones of the same configuration, as a rolling update.
 
+    They are made with the operator's defaults of now: after its upgrade, this takes them.
+
     Examples:
       realtime rollout restart && realtime rollout status
 
@@ -154,7 +156,9 @@ async def rollout_undo(
     if way is None:
         raise InputError(_no_way_back(old, to))
     new = read_cluster({**found, "spec": way.spec})
-    expected = forecast(old, new, await target.servers(name), await target.plan_settings(name))
+    expected = forecast(
+        old, new, await target.servers(name), await target.plan_settings(name), await target.replica_sets(name)
+    )
     await target.patch(name, way.patch)
     if expected.revision == way.revision:
         show(f"{name}: goes back to revision {way.revision}")

@@ -36,9 +36,10 @@ async def plan(
     stored = known.get(wanted.name)
     old = None if stored is None else read_cluster(stored)
     servers = [] if old is None else await target.servers(wanted.name)
+    replica_sets = {} if old is None else await target.replica_sets(wanted.name)
     identity = wanted.cluster.metadata if old is None else old.metadata
     new = wanted.cluster.model_copy(update={"metadata": identity})
-    expected = forecast(old, new, servers, await target.plan_settings(wanted.name))
+    expected = forecast(old, new, servers, await target.plan_settings(wanted.name), replica_sets)
     if output in {Output.JSON, Output.YAML}:
         document(to_object(wanted.name, expected), output)
     else:

@@ -36,6 +36,7 @@ class ControlServer:
         router.add_patch("/v1/cluster", self._patch)
         router.add_get("/v1/events", self._events)
         router.add_get("/v1/servers", self._servers)
+        router.add_get("/v1/replicasets", self._replica_sets)
         router.add_post("/v1/servers/{name}/drain", self._drain)
         router.add_get("/v1/secrets/{name}", self._secret)
         return application
@@ -102,6 +103,10 @@ class ControlServer:
                 for server in fleet.servers
             ]
         )
+
+    async def _replica_sets(self, _request: web.Request) -> web.Response:
+        objects = self._platform.store.objects
+        return web.json_response([live for key, live in objects.items() if key.kind == "ReplicaSet"])
 
     async def _drain(self, request: web.Request) -> web.Response:
         """Note that a server shall be replaced; 404 when there is none of the name."""

@@ -50,7 +50,10 @@ def dig(document: JsonObject, *path: str) -> JsonValue:
 
 @dataclass
 class MemoryPlatform:
-    """One cluster and all that it owns. A turn is: observe, decide, carry out, live for some seconds."""
+    """One cluster and all that it owns. A turn is: observe, decide, carry out, live for some seconds.
+
+    `settings` are those of the operator that decides; another one may take over.
+    """
 
     spec: JsonObject = field(default_factory=dict)
     objects: dict[ObjectKey, JsonObject] = field(default_factory=dict)
@@ -68,6 +71,7 @@ class MemoryPlatform:
     stale_for: float | None = None
     contact_for: float | None = None
     paused: str | None = None
+    settings: PlanSettings = SETTINGS
 
     def change(self, **spec: JsonValue) -> None:
         """Change fields of the spec, as a user does."""
@@ -100,7 +104,7 @@ class MemoryPlatform:
 
     def decide(self) -> Decision:
         """What would be done now."""
-        return reconcile(self.cluster(), self.world(), self.now(), replace(SETTINGS, paused=self.paused))
+        return reconcile(self.cluster(), self.world(), self.now(), replace(self.settings, paused=self.paused))
 
     def plan(self) -> Decision:
         """What would be done and told now: nothing on a settled cluster."""
@@ -140,7 +144,7 @@ class MemoryPlatform:
         """Turns until a plan has no action and sees no need to look again soon; the number of turns."""
         for count in range(limit):
             plan = self.turn()
-            if not plan.actions and plan.look_again_seconds != SETTINGS.poll_seconds:
+            if not plan.actions and plan.look_again_seconds != self.settings.poll_seconds:
                 return count
         raise AssertionError(f"not settled after {limit} turns: {self.plan()} {self.status}")
 

@@ -1,0 +1,339 @@
+"""A cluster that another operator takes over: what was made stays, until the spec says something else."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from realtime_operator import naming
+from realtime_operator.api.base import JsonObject, JsonValue
+from realtime_operator.builders import BuildSettings
+from realtime_operator.planning.forecast import forecast
+from realtime_operator.planning.plan import (
+    ApplyObject,
+    CreateObject,
+    DeleteObject,
+    DeleteServer,
+    Drain,
+    Quiesce,
+    ScaleRevision,
+)
+from realtime_operator.planning.reconcile import Decision
+from realtime_operator.planning.settings import PlanSettings
+from realtime_operator.planning.world import ObjectKey, object_key
+from tests.kit.document import dig, object_at, objects_at, parse, text_at
+from tests.kit.revision_worlds import FOLDER, SERVER_DEFAULTS, server_defaults
+from tests.unit.realtime_operator.planning.memory_platform import SETTINGS, MemoryPlatform
+from tests.unit.realtime_operator.planning.simulation import Pod
+
+WORLDS = sorted(path for path in FOLDER.glob("*/*.json") if path.name != SERVER_DEFAULTS)
+DEFAULTS = sorted(FOLDER.glob(f"*/{SERVER_DEFAULTS}"))
+UPGRADED = PlanSettings(
+    BuildSettings(server_image="localhost/server:2", redis_image="localhost/redis:2", operator_version="9.9.9")
+)
+HEAVY = ("ReplicaSet", "StatefulSet", "ConfigMap")
+CHANGE: JsonObject = {"limits": {"connections": 4321}}
+REDIS = ObjectKey("apps/v1", "StatefulSet", "main-redis")
+
+
+def id_of(path: Path) -> str:
+    """The commit and the spec."""
+    return f"{path.parent.name}/{path.stem}"
+
+
+def taken_over(path: Path, settings: PlanSettings = UPGRADED) -> MemoryPlatform:
+    """A cluster as an operator of an older commit left it, with servers that have connections."""
+    world = parse(path.read_text())
+    platform = MemoryPlatform(object_at(world, "spec"), settings=settings)
+    platform.objects = {object_key(item): item for item in objects_at(world, "objects")}
+    platform.status = object_at(world, "status")
+    platform.generation = int(str(world["generation"]))
+    platform.secrets = {
+        name: {key: str(value) for key, value in object_at(keys).items()}
+        for name, keys in object_at(world, "secrets").items()
+    }
+    servers = objects_at(world, "status", "servers")
+    platform.life.pods = [
+        Pod(f"old-{number}", text_at(server, "revision"), -3600, connections=10)
+        for number, server in enumerate(servers)
+    ]
+    return platform
+
+
+def settled(settings: PlanSettings = SETTINGS, **spec: JsonValue) -> MemoryPlatform:
+    """A cluster that an operator of this commit has made, with connections."""
+    platform = MemoryPlatform({"replicas": 2, **spec}, settings=settings)
+    platform.settle()
+    platform.events.clear()
+    platform.life.connect(40)
+    platform.life.now += 3600
+    return platform
+
+
+def replica_sets(platform: MemoryPlatform) -> set[str]:
+    """The names of the ReplicaSets that there are."""
+    return {key.name for key in platform.objects if key.kind == "ReplicaSet"}
+
+
+def assert_nobody_is_moved(plan: Decision) -> None:
+    """No server, and no object that servers or Redis are made by, is touched."""
+    touched = [
+        action
+        for action in plan.actions
+        if isinstance(action, Quiesce | Drain | DeleteServer | DeleteObject | ScaleRevision)
+        or (isinstance(action, ApplyObject | CreateObject) and action.manifest["kind"] in HEAVY)
+    ]
+    assert touched == []
+
+
+def take_over(platform: MemoryPlatform) -> None:
+    """Let the operator look until nothing is to be done, and assert that it changes nothing that matters."""
+    before = (replica_sets(platform), (platform.status or {})["targetRevision"], platform.objects.get(REDIS))
+    for _ in range(20):
+        assert_nobody_is_moved(platform.turn())
+    assert (replica_sets(platform), (platform.status or {})["targetRevision"], platform.objects.get(REDIS)) == before
+    assert [event for event in platform.events if event.reason == "RolloutStarted"] == []
+    assert platform.plan().actions == ()
+
+
+def test_there_are_worlds_of_older_commits() -> None:
+    """Else the tests below would say nothing."""
+    assert len(WORLDS) >= 4
+    assert {path.stem for path in WORLDS} == {path.stem for path in (FOLDER / "specs").glob("*.yaml")}
+
+
+@pytest.mark.parametrize("path", WORLDS, ids=id_of)
+def test_an_upgrade_of_the_operator_changes_nothing(path: Path) -> None:
+    """With other default images too: no new revision, no apply of what servers and Redis are made by."""
+    take_over(taken_over(path))
+
+
+@pytest.mark.parametrize("path", WORLDS, ids=id_of)
+def test_a_field_that_keeps_the_revision_keeps_it_after_an_upgrade(path: Path) -> None:
+    """The number of servers is followed; before the new operator has looked for the first time, and after it has."""
+    for first_look in (True, False):
+        platform = taken_over(path)
+        before = replica_sets(platform)
+        if first_look:
+            take_over(platform)
+        platform.spec.pop("autoscaling", None)
+        platform.change(replicas=15, rollout={**object_at(platform.spec, "rollout"), "maxSurge": 3})
+        plan = platform.turn()
+        assert not any(isinstance(a, Quiesce | Drain) for a in plan.actions)
+        platform.settle()
+        assert replica_sets(platform) == before
+        assert len(platform.life.pods) == 15
+        assert platform.life.removed_with_connections == 0
+
+
+@pytest.mark.parametrize("path", WORLDS, ids=id_of)
+def test_a_change_makes_exactly_one_new_revision_with_the_new_defaults(path: Path) -> None:
+    """Everybody is moved to it, once; status says what it was made with."""
+    platform = taken_over(path)
+    platform.turn()
+    before, redis = replica_sets(platform), platform.objects.get(REDIS)
+    platform.change(server=CHANGE)
+    seen: set[str] = set()
+    for _ in range(400):
+        platform.turn()
+        seen |= replica_sets(platform)
+    assert len(seen - before) == 1
+    assert replica_sets(platform) == seen - before
+    assert platform.life.removed_with_connections == 0
+    assert platform.objects.get(REDIS) == redis, "a change of the servers does not restart the managed Redis"
+    made_with = object_at(platform.status, "madeWith")
+    assert made_with["operatorVersion"] == "9.9.9"
+    if "image" not in platform.spec:
+        assert made_with["serverImage"] == "localhost/server:2"
+
+
+@pytest.mark.parametrize("path", DEFAULTS, ids=lambda path: path.parent.name)
+def test_no_default_of_the_server_has_changed(path: Path) -> None:
+    """The operator leaves out what equals a default: a server of an older release must mean the same by it."""
+    older, now = parse(path.read_text()), server_defaults()
+    for name, document in older.items():
+        assert known_alike(document, now[name]) == []
+
+
+def known_alike(older: JsonValue, now: JsonValue, path: str = "") -> list[str]:
+    """The fields of the older document that have another value now, or none."""
+    if isinstance(older, dict) and isinstance(now, dict):
+        return [found for name, value in older.items() for found in known_alike(value, now.get(name), f"{path}.{name}")]
+    return [] if older == now else [f"{path}: {older} -> {now}"]
+
+
+def test_newer_defaults_are_told() -> None:
+    """What the target was made with, what would be taken now; nothing while they are the same."""
+    platform = settled()
+    assert "newerDefaults" not in object_at(platform.status)
+    platform.settings = UPGRADED
+    take_over(platform)
+    assert object_at(platform.status)["newerDefaults"] == ["servers", "redis"]
+    assert dig(platform.status, "madeWith", "serverImage") == "localhost/server:1"
+    assert dig(platform.status, "madeWith", "redisImage") == "localhost/redis:1"
+    assert dig(platform.status, "defaults", "serverImage") == "localhost/server:2"
+
+
+def test_a_restart_takes_the_newer_defaults() -> None:
+    """As `rollout restart` asks for it: an annotation of the pods. Redis is left: its restart would end histories."""
+    platform = settled()
+    platform.settings = UPGRADED
+    take_over(platform)
+    platform.change(pod={"annotations": {"kubectl.kubernetes.io/restartedAt": "2026-01-01T00:00:00Z"}})
+    platform.settle()
+    assert object_at(platform.status)["newerDefaults"] == ["redis"]
+    assert dig(platform.status, "madeWith", "serverImage") == "localhost/server:2"
+    assert dig(platform.status, "madeWith", "redisImage") == "localhost/redis:1"
+
+
+def test_a_change_of_the_managed_redis_takes_its_newer_default_image() -> None:
+    """And leaves the servers where they are."""
+    platform = settled()
+    platform.settings = UPGRADED
+    take_over(platform)
+    before = replica_sets(platform)
+    platform.change(backplane={"redis": {"managed": {"resources": {"limits": {"memory": "1Gi"}}}}})
+    platform.settle()
+    assert dig(platform.status, "madeWith", "redisImage") == "localhost/redis:2"
+    assert replica_sets(platform) == before
+
+
+@pytest.mark.parametrize("kind", ["ReplicaSet", "StatefulSet"])
+def test_an_edit_is_put_right_as_it_was_made(kind: str) -> None:
+    """By an operator that would make something else: the former image comes back, not the newer default."""
+    platform = settled()
+    platform.settings = UPGRADED
+    take_over(platform)
+    key = next(key for key in platform.objects if key.kind == kind)
+    before = json.dumps(platform.objects[key]["metadata"]), json.dumps(dig(platform.objects[key], "spec", "template"))
+    template = object_at(platform.objects[key], "spec", "template", "spec")
+    objects_at(template, "containers")[0]["image"] = "edited"
+    platform.settle()
+    live = platform.objects[key]
+    assert (json.dumps(live["metadata"]), json.dumps(dig(live, "spec", "template"))) == before
+
+
+def test_a_configuration_that_was_deleted_comes_back_as_it_was() -> None:
+    """From what its ReplicaSet carries: servers of the revision may start at any time."""
+    platform = settled()
+    platform.settings = UPGRADED
+    take_over(platform)
+    key = next(key for key in platform.objects if key.kind == "ConfigMap")
+    before = platform.objects[key]
+    platform.delete(key)
+    platform.settle()
+    assert platform.objects[key] == before
+
+
+@pytest.mark.parametrize(
+    "record",
+    [
+        "", "no JSON", "[]", "[1]", '[{"kind":"ClusterRoleBinding"}]',
+        '[{"apiVersion":"apps/v1","kind":"ReplicaSet","metadata":{"name":"other","namespace":"test"}}]',
+    ],
+)  # fmt: skip
+def test_a_record_that_is_not_the_operators_is_not_applied(record: str) -> None:
+    """Whoever may edit a ReplicaSet cannot have the operator apply another object; the revision is kept as it is."""
+    platform = settled()
+    platform.settings = UPGRADED
+    take_over(platform)
+    key = next(key for key in platform.objects if key.kind == "ReplicaSet")
+    object_at(platform.objects[key], "metadata", "annotations")[naming.ANNOTATION_MANIFEST] = record
+    assert_nobody_is_moved(platform.turn())
+    platform.change(replicas=3)
+    platform.settle()
+    assert len(platform.life.pods) == 3
+    assert replica_sets(platform) == {key.name}
+
+
+def test_going_back_during_a_rollout_finds_the_revision_that_is_still_there() -> None:
+    """It was made by an earlier operator: its servers are put back into service, none is replaced."""
+    platform = settled()
+    platform.settings = UPGRADED
+    take_over(platform)
+    before, names = replica_sets(platform), {pod.name for pod in platform.life.pods}
+    spec = platform.spec
+    platform.change(server=CHANGE)
+    for _ in range(3):
+        platform.turn()
+    assert len(replica_sets(platform)) == 2
+    old = platform.cluster()
+    platform.spec = spec
+    said = forecast(old, platform.cluster(), (), UPGRADED, platform.objects)
+    platform.generation += 1
+    platform.settle()
+    assert replica_sets(platform) == before == {f"main-{said.revision}"}
+    assert names <= {pod.name for pod in platform.life.pods}
+
+
+def test_a_forecast_tells_what_will_be_done() -> None:
+    """After an upgrade: the same revision where it is kept, the new one where the change makes one."""
+    platform = settled()
+    platform.settings = UPGRADED
+    take_over(platform)
+    servers = platform.world().servers
+    old, target = platform.cluster(), object_at(platform.status)["targetRevision"]
+    for change in ({"replicas": 3}, {"server": CHANGE}):
+        platform.change(**change)
+        said = forecast(old, platform.cluster(), servers, UPGRADED, platform.objects)
+        assert (said.revision == target) is ("replicas" in change)
+        platform.settle()
+        assert object_at(platform.status)["targetRevision"] == said.revision
+
+
+def test_a_spec_that_was_refused_and_is_accepted_later_is_carried_out() -> None:
+    """Its generation was observed, but nothing was made of it."""
+    for known in (True, False):
+        platform = settled()
+        platform.change(server=CHANGE, api={"keySecretRef": {"name": "absent", "key": "k"}})
+        platform.settle()
+        if not known:
+            platform.status = {k: v for k, v in object_at(platform.status).items() if k != "madeOf"}
+        target = object_at(platform.status)["targetRevision"]
+        platform.secrets["absent"] = {"k": "0" * 64}
+        platform.settle()
+        assert object_at(platform.status)["targetRevision"] != target
+
+
+def test_a_status_that_was_lost_is_no_reason_to_move_anybody() -> None:
+    """The objects carry what they were made of."""
+    platform = settled()
+    platform.settings = UPGRADED
+    platform.status = None
+    before = replica_sets(platform)
+    for _ in range(20):
+        assert_nobody_is_moved(platform.turn())
+    assert replica_sets(platform) == before
+
+
+def test_a_default_of_the_api_that_has_changed_keeps_the_revision() -> None:
+    """The API server fills it in: the spec reads otherwise, while nobody has changed it; also when that comes later."""
+    platform = settled()
+    platform.settings = UPGRADED
+    platform.spec = {**platform.spec, "server": {"heartbeat": {"interval": "20s"}}}  # the same generation
+    take_over(platform)
+    before = replica_sets(platform)
+    platform.change(replicas=3)
+    platform.settle()
+    assert replica_sets(platform) == before
+
+
+def test_a_new_password_replaces_the_redis() -> None:
+    """It has to: and it is made with what the operator has now."""
+    platform = settled()
+    platform.settings = UPGRADED
+    take_over(platform)
+    platform.secrets["main-redis"] = {naming.KEY_REDIS_PASSWORD: "f" * 64}
+    platform.settle()
+    assert dig(platform.status, "madeWith", "redisImage") == "localhost/redis:2"
+
+
+def test_a_new_operator_version_alone_is_no_newer_default() -> None:
+    """What it would make is the same."""
+    platform = settled()
+    platform.settings = replace(SETTINGS, build=replace(SETTINGS.build, operator_version="2"))
+    take_over(platform)
+    assert "newerDefaults" not in object_at(platform.status)
