@@ -10,6 +10,7 @@ import sys
 import tempfile
 from collections.abc import Mapping
 from pathlib import Path
+from types import MappingProxyType
 from typing import Protocol, Self
 
 import aiohttp
@@ -52,6 +53,8 @@ class ServerProcess:
 
     options: tuple[str, ...] = ()
     """Further options of its command line."""
+    variables: Mapping[str, str] = MappingProxyType({})
+    """Further variables of its environment."""
 
     def __init__(self, name: str, redis: RedisPlace | None, **changes: JsonValue) -> None:
         self.name = name
@@ -61,6 +64,11 @@ class ServerProcess:
         self._folder = tempfile.TemporaryDirectory(prefix="server-")
         self.log = Path(self._folder.name) / "log"
         self.process: asyncio.subprocess.Process | None = None
+
+    @property
+    def folder(self) -> Path:
+        """Its files."""
+        return Path(self._folder.name)
 
     @property
     def url(self) -> str:
@@ -97,7 +105,7 @@ class ServerProcess:
 
     async def _start(self) -> None:
         config = self._write_files()
-        environment: Mapping[str, str] = {**os.environ, "REALTIME_SERVER_NAME": self.name}
+        environment: Mapping[str, str] = {**os.environ, **self.variables, "REALTIME_SERVER_NAME": self.name}
         with self.log.open("wb") as log:
             self.process = await asyncio.create_subprocess_exec(
                 sys.executable, "-P", "-m", "realtime_server", "run", "--config", config, *self.options,
@@ -157,7 +165,7 @@ class ServerProcess:
             return response.status, await response.text()
 
     def _write_files(self) -> str:
-        folder = Path(self._folder.name)
+        folder = self.folder
         files = {"api-key": API_KEY, "token-secret": TOKEN_SECRET, "admin-token": ADMIN_TOKEN}
         if self._redis is not None:
             files["redis-url"] = self._redis.url

@@ -1,0 +1,120 @@
+"""The operator of today drives servers of older commits: it writes what they can read, and they do what it asks for."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import AsyncIterator, Iterator
+from pathlib import Path
+
+import pytest
+
+from realtime_operator import naming
+from realtime_operator.api.base import JsonObject
+from realtime_operator.planning.world import ServerReport, ServerState
+from realtime_operator.pods.admin_client import AdminClient
+from tests.kit.deadline import eventually
+from tests.kit.document import dig
+from tests.kit.local_cluster import local_cluster
+from tests.kit.older_server import CommitMissingError, OlderServer, module_of, unpack_server
+from tests.kit.raw_client import RawClient, raw_client
+from tests.kit.realtime_command import processes_that_name
+from tests.kit.redis_process import RedisProcess, running_redis
+from tests.kit.running_cluster import manifest
+from tests.kit.server_process import ADMIN_TOKEN, TOKEN_SECRET
+from tests.kit.tokens import connection_token
+from tests.kit.traffic import assert_nothing_lost, traffic
+
+COMMITS = ("1b980f7c96d5a572493898838097737353cfe2c7", "d167a997b5cbe06d3d8bb7efb757a75fdefaaa90")
+"""The last one before this promise was made, and one 99 commits before that."""
+HOST = "127.0.0.1"
+SPEC: JsonObject = {
+    "server": {"limits": {"connections": 5000, "messageBytes": "32Ki"}, "heartbeat": {"interval": "20s"}},
+    "namespaces": [
+        {"name": "chat", "history": {"size": 50}, "recovery": True, "presence": True, "publish": "subscribers"}
+    ],
+    "rollout": {"drain": {"timeout": "2m", "settle": "1s"}},
+}
+"""Of what all of these commits know."""
+CLIENTS = 4
+
+
+@pytest.fixture(scope="module", params=COMMITS, ids=lambda commit: commit[:7])
+def older(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The server's code of an older commit."""
+    path = unpack_server(request.param, tmp_path_factory.mktemp("older"))
+    assert module_of(path).startswith(str(path)), "it is this code that runs, and not that of the checkout"
+    return path
+
+
+@pytest.fixture
+def redis() -> Iterator[RedisProcess]:
+    """A Redis."""
+    with running_redis() as process:
+        yield process
+
+
+@contextlib.asynccontextmanager
+async def clients(server: OlderServer, count: int) -> AsyncIterator[list[RawClient]]:
+    """Clients that are connected and subscribed."""
+    async with contextlib.AsyncExitStack() as stack:
+        opened = []
+        for number in range(count):
+            client = await stack.enter_async_context(raw_client(server.url))
+            await client.connect(connection_token(TOKEN_SECRET, f"user-{number}"))
+            opened.append(await client.subscribe("chat:a"))
+        yield opened
+
+
+async def test_it_reads_its_configuration_and_obeys(older: Path, redis: RedisProcess) -> None:
+    """Report, shed, quiesce, resume, drain, metrics: all that the operator and its commands ask servers for."""
+    async with OlderServer("older", redis, older, SPEC) as server, clients(server, CLIENTS):
+        admin = AdminClient(server.admin_port)
+
+        async def report() -> ServerReport:
+            told = await admin.report(HOST, ADMIN_TOKEN)
+            assert told is not None
+            return told
+
+        async def reported(state: ServerState, connections: int) -> None:
+            await eventually(
+                report, lambda told: (told.state, told.connections) == (state, connections), what=state, within=10
+            )
+
+        try:
+            await reported(ServerState.SERVING, CLIENTS)
+            assert (await report()).backplane_healthy
+            await admin.shed(HOST, ADMIN_TOKEN, 1, 100.0)
+            await reported(ServerState.SERVING, CLIENTS - 1)
+            await admin.quiesce(HOST, ADMIN_TOKEN)
+            await reported(ServerState.QUIESCED, CLIENTS - 1)
+            assert not await admin.is_ready(HOST, ADMIN_TOKEN)
+            await admin.resume(HOST, ADMIN_TOKEN)
+            await reported(ServerState.SERVING, CLIENTS - 1)
+            assert await admin.is_ready(HOST, ADMIN_TOKEN)
+            await admin.drain(HOST, ADMIN_TOKEN, 1.0)
+            assert (await report()).drain_rate == 1.0
+            await admin.drain(HOST, ADMIN_TOKEN, 100.0)
+            await reported(ServerState.DRAINED, 0)
+            assert "realtime_server_connections" in await admin.metrics(HOST)
+        finally:
+            await admin.close()
+
+
+async def test_a_rolling_update_of_its_servers_loses_nothing(older: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The whole operator: a change of the spec, connections moved by code 3011, every publication accounted for."""
+    monkeypatch.setenv("PYTHONPATH", str(older))
+    async with local_cluster() as cluster:
+        await cluster.apply(manifest("main", replicas=2))
+        before = await cluster.wait_ready()
+        assert len(processes_that_name(str(cluster.up.state), f"{naming.ENV_SERVER_NAME}=", f"PYTHONPATH={older}")) >= 4
+        async with traffic(cluster) as running:
+            await cluster.patch(server={"limits": {"messagesPerSecond": 200}})
+            after = await cluster.wait_ready()
+            await assert_nothing_lost(running)
+        assert dig(after, "status", "currentRevision") != dig(before, "status", "currentRevision")
+
+
+def test_a_clone_without_history_is_told_so(tmp_path: Path) -> None:
+    """It fails, and says what to do; it is not skipped."""
+    with pytest.raises(CommitMissingError, match="git fetch --unshallow"):
+        unpack_server("0" * 40, tmp_path)
