@@ -2,7 +2,7 @@
 
 A server of an earlier release refuses a field that it does not know. It meets such a field only where somebody has
 asked for something else than the default, and so for what that release cannot do. realtime_server.settings has the same
-numbers (tests/contract); none of them changes once it was released.
+numbers (tests/contract); none of them changes once it was released (docs/adr/0019-revisions-are-kept.md).
 """
 
 from __future__ import annotations

@@ -66,7 +66,7 @@ def test_going_back_gives_the_former_name() -> None:
 
 
 def test_a_new_default_image_is_a_new_revision() -> None:
-    """An upgrade of the operator rolls out its server."""
+    """What is made with it; that it reaches nobody by itself is decided in planning/revisions."""
     settings = BuildSettings(server_image="ghcr.io/realtime-operator/server:0.2.0", redis_image=SETTINGS.redis_image)
     assert build_revision(cluster_of(), settings).name != name_of({})
 
