@@ -32,6 +32,7 @@ from realtime_operator.pods.admin_client import read_report
 NEEDED = (
     (naming.GROUP, naming.PLURAL, "", "list"),
     (naming.GROUP, naming.PLURAL, "", "patch"),
+    ("apps", "replicasets", "", "list"),
     ("", "pods", "", "list"),
     ("", "pods", "proxy", "get"),
     ("", "pods", "log", "get"),

@@ -7,10 +7,13 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from realtime_operator import naming
 from realtime_operator.api.base import JsonObject, JsonValue
-from realtime_operator.builders import BuildSettings
+from realtime_operator.builders import BuildSettings, redis_stateful_set, replica_set
+from realtime_operator.planning import history
 from realtime_operator.planning.forecast import forecast
 from realtime_operator.planning.plan import (
     ApplyObject,
@@ -150,6 +153,50 @@ def test_a_change_makes_exactly_one_new_revision_with_the_new_defaults(path: Pat
     assert made_with["operatorVersion"] == "9.9.9"
     if "image" not in platform.spec:
         assert made_with["serverImage"] == "localhost/server:2"
+
+
+EVERYTHING = FOLDER / "2026-11-28-1b980f7" / "everything.json"
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"hooks": {"rpc": {"url": "http://other"}}},
+        {"hooks": {"secretRef": {"name": "other", "key": "secret"}}},
+        {"rollout": {"drain": {"timeout": "7m", "settle": "10s"}}},
+    ],
+    ids=str,
+)
+def test_what_old_records_leave_out_is_followed_too(change: JsonObject) -> None:
+    """Changed while no operator ran, between the older one and this one: a new revision is made of it."""
+    platform = taken_over(EVERYTHING)
+    before = replica_sets(platform)
+    for name, value in change.items():
+        platform.change(**{name: {**object_at(platform.spec, name), **object_at(value)}})
+    platform.secrets["other"] = {"secret": "0" * 64}
+    platform.turn()
+    assert len(replica_sets(platform) - before) == 1
+
+
+RECORDED = [path for path in WORLDS if f'"{naming.ANNOTATION_MANIFEST}"' in path.read_text()]
+
+
+@pytest.mark.parametrize("path", RECORDED, ids=id_of)
+def test_what_an_older_commit_recorded_is_read(path: Path) -> None:
+    """Edits of its objects are repaired from it."""
+    platform = taken_over(path)
+    (key,) = [key for key in platform.objects if key.kind == "ReplicaSet"]
+    before = json.dumps(platform.objects[key], sort_keys=True)
+    object_at(platform.objects[key], "metadata")["labels"] = {
+        **object_at(platform.objects[key], "metadata", "labels"), naming.LABEL_COMPONENT: "edited",
+    }  # fmt: skip
+    platform.settle()
+    assert json.dumps(platform.objects[key], sort_keys=True) == before
+
+
+def test_there_are_records_of_older_commits() -> None:
+    """Else the test above would say nothing."""
+    assert RECORDED
 
 
 @pytest.mark.parametrize("path", DEFAULTS, ids=lambda path: path.parent.name)
@@ -300,10 +347,12 @@ def test_a_spec_that_was_refused_and_is_accepted_later_is_carried_out() -> None:
         assert object_at(platform.status)["targetRevision"] != target
 
 
-def test_a_status_that_was_lost_is_no_reason_to_move_anybody() -> None:
-    """The objects carry what they were made of."""
+def test_a_status_that_was_lost_is_no_reason_to_move_anybody(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The objects carry what they were made of, whatever another release would make of it."""
     platform = settled()
     platform.settings = UPGRADED
+    monkeypatch.setattr(redis_stateful_set, "MEMORY_PART", 0.5)
+    monkeypatch.setattr(replica_set, "STOP_SECONDS", 60)
     platform.status = None
     before = replica_sets(platform)
     for _ in range(20):
@@ -339,3 +388,54 @@ def test_a_new_operator_version_alone_is_no_newer_default() -> None:
     platform.settings = replace(SETTINGS, build=replace(SETTINGS.build, operator_version="2"))
     take_over(platform)
     assert "newerDefaults" not in object_at(platform.status)
+
+
+def test_going_back_to_what_is_gone_is_said_before() -> None:
+    """After an upgrade and a restart, the former spec makes another revision, by the new defaults: the forecast's."""
+    platform = settled()
+    former = object_at(platform.status)["targetRevision"]
+    platform.settings = UPGRADED
+    take_over(platform)
+    platform.change(pod={"annotations": {"kubectl.kubernetes.io/restartedAt": "2026-01-01T00:00:00Z"}})
+    platform.settle()
+    old = platform.cluster()
+    (way,) = history.ways_back(old, platform.spec, None)
+    assert way.revision == former
+    platform.spec = way.spec
+    said = forecast(old, platform.cluster(), platform.world().servers, UPGRADED, platform.objects)
+    platform.generation += 1
+    platform.settle()
+    assert object_at(platform.status)["targetRevision"] == said.revision != former
+
+
+STEPS = st.sampled_from(["upgrade", "downgrade", "change", "scale", "lose the status", "wait"])
+
+
+@settings(max_examples=20)
+@given(st.lists(STEPS, min_size=1, max_size=8))
+def test_whatever_happens_only_changes_make_revisions(steps: list[str]) -> None:
+    """Operators that come and go, in any order with changes of the spec: one new revision for each change."""
+    platform = settled()
+    made, changes = replica_sets(platform), 0
+    for step in steps:
+        match step:
+            case "upgrade":
+                platform.settings = UPGRADED
+            case "downgrade":
+                platform.settings = SETTINGS
+            case "change":
+                changes += 1
+                platform.change(server={"limits": {"connections": 1000 + changes}})
+            case "scale":
+                platform.change(replicas=5 - int(str(platform.spec["replicas"])))
+            case "lose the status":
+                platform.status = None
+            case "wait":
+                platform.settle()
+        platform.turn()
+        made |= replica_sets(platform)
+    platform.settle()
+    made |= replica_sets(platform)
+    assert len(made) == 1 + changes
+    assert len(replica_sets(platform)) == 1
+    assert platform.life.removed_with_connections == 0
