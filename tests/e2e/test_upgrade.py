@@ -1,0 +1,43 @@
+"""The operator is upgraded, to one with other defaults."""
+
+from __future__ import annotations
+
+import asyncio
+from dataclasses import replace
+
+from tests.kit.deadline import stays
+from tests.kit.document import dig, object_at, text_at
+from tests.kit.installation import Helm, Images
+from tests.kit.kubernetes_fixtures import Scenario
+from tests.kit.running_cluster import manifest
+from tests.kit.traffic import assert_nothing_lost, traffic
+
+NOWHERE = "localhost/not-pulled-by-anybody:2"
+QUIET_SECONDS = 8
+"""The operator looks at every cluster more than once."""
+
+
+async def test_an_upgrade_of_the_operator_moves_nobody(scenario: Scenario, helm: Helm, images: Images) -> None:
+    """Default images that do not exist show it: no pod is made of them, not even by scaling, and Redis stays."""
+    cluster = scenario.cluster()
+    await cluster.apply(manifest("main", replicas=2))
+    before = await cluster.wait_ready()
+    children = await cluster.children()
+    pods = {server.name for server in await cluster.servers()}
+    try:
+        async with traffic(cluster) as running:
+            await asyncio.to_thread(helm.install, replace(images, server=NOWHERE, redis=NOWHERE))
+            upgraded = await cluster.wait(
+                lambda o: text_at(o, "status", "defaults", "serverImage") == NOWHERE, what="seen by the new operator"
+            )
+            await stays(cluster.children, lambda now: now == children, what="the same objects", during=QUIET_SECONDS)
+            assert {server.name for server in await cluster.servers()} == pods
+            assert dig(upgraded, "status", "newerDefaults") == ["servers", "redis"]
+            assert object_at(upgraded, "status", "madeWith")["serverImage"] == images.server
+            await cluster.scale(3)
+            scaled = await cluster.wait_ready()
+            assert dig(scaled, "status", "targetRevision") == dig(before, "status", "targetRevision")
+            await assert_nothing_lost(running, moved_by=None)
+            assert running.lost_connections() == []
+    finally:
+        await asyncio.to_thread(helm.install, images)
