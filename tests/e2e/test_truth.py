@@ -49,14 +49,8 @@ async def test_a_refused_write_is_told_and_the_rest_goes_on(scenario: Scenario) 
     before = await cluster.wait_ready()
     quota: JsonObject = {**NO_CONFIG_MAPS, "spec": {"hard": {"count/configmaps": "2"}}}
     await scenario.kube.apply(quota)
-    # kube-root-ca.crt and that of the revision
-    await scenario.kube.wait_for(
-        "resourcequotas",
-        "small",
-        lambda o: dig(o, "status", "used", "count/configmaps") == "2",
-        what="quota counted",
-        within=20,
-    )
+    counted = "--for=jsonpath={.status.used.count/configmaps}=2"  # kube-root-ca.crt and that of the revision
+    await scenario.kube.kubectl("wait", counted, "resourcequota/small", "--timeout=20s")
     await cluster.patch(
         server={"limits": {"messagesPerSecond": 250}}, endpoint={"service": {"annotations": {"a": "b"}}}
     )
