@@ -17,6 +17,8 @@ state = "{state}/containerd"
 oom_score = 0
 [grpc]
   address = "{socket}"
+[plugins."io.containerd.internal.v1.opt"]
+  path = "{state}/opt"
 [plugins."io.containerd.grpc.v1.cri"]
   sandbox_image = "{pause}"
   restrict_oom_score_adj = true
@@ -118,6 +120,7 @@ def start_control_plane(layout: Layout) -> None:
         f"--authorization-kubeconfig={pki}/controller-manager.kubeconfig",
         f"--service-account-private-key-file={pki}/service-accounts.key", f"--root-ca-file={pki}/ca.crt",
         "--use-service-account-credentials=true", "--leader-elect=false", "--bind-address=127.0.0.1",
+        f"--flex-volume-plugin-dir={layout.disk}/kubelet/volume-plugins",
         f"--cert-dir={layout.state}/controller-manager",
     )  # fmt: skip
     start(
@@ -156,6 +159,7 @@ def start_node(layout: Layout) -> None:
         "containerRuntimeEndpoint": f"unix://{layout.containerd_socket}",
         # /var/log/pods would be shared: each kubelet removes what it does not know.
         "podLogsDir": f"{layout.disk}/kubelet/pod-logs",
+        "volumePluginDir": f"{layout.disk}/kubelet/volume-plugins",
         # Tests wait for Secrets and probes: seconds count.
         "syncFrequency": "10s",
         "serializeImagePulls": False,

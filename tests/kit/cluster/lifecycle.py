@@ -20,6 +20,7 @@ from tests.kit.cluster.components import (
     start_control_plane,
     start_node,
 )
+from tests.kit.cluster.fixed_paths import written_outside
 from tests.kit.cluster.layout import Layout
 from tests.kit.cluster.network import open_namespaces, remove_network
 from tests.kit.cluster.process import ClusterError, inside, read_pid, run, stop, succeeds
@@ -91,6 +92,8 @@ def down(layout: Layout) -> None:
     stop(layout, ("holder",))
     remove_network(layout)
     images.release_store(layout)
+    for path in written_outside(layout):
+        path.unlink(missing_ok=True)
     for folder in (layout.disk / "etcd", layout.disk / "kubelet", layout.state):
         shutil.rmtree(folder, ignore_errors=True)
     _remove_cgroups(layout)
@@ -157,8 +160,11 @@ def _remove_cgroups(layout: Layout) -> None:
 
 
 def leftovers(layout: Layout) -> list[str]:
-    """What is still there of a cluster that is down: processes, mounts, namespaces, cgroups. Empty when all is well."""
-    found = []
+    """What is still there of a cluster that is down: processes, mounts, namespaces, cgroups, files in shared places.
+
+    Empty when all is well.
+    """
+    found = [f"file {path}" for path in written_outside(layout)]
     needles = (str(layout.state), str(layout.disk), str(images.store(layout)))
     for folder in Path("/proc").iterdir():
         if folder.name.isdigit() and int(folder.name) != os.getpid():

@@ -5,6 +5,7 @@ from __future__ import annotations
 import subprocess
 from pathlib import Path
 
+from tests.kit.cluster.fixed_paths import make_mount_points, mount_script
 from tests.kit.cluster.layout import Layout
 from tests.kit.cluster.process import inside, read_pid, run, wait_for, write_pid
 
@@ -23,8 +24,9 @@ def open_namespaces(layout: Layout) -> None:
     run(*ip, "link", "set", "node0", "up")
     # Packets to a Service are redirected after the routing look-up, so some route must exist; there is no default one.
     run(*ip, "route", "add", layout.service_range, "dev", "node0")
+    make_mount_points()
     # The network namespaces of pods are pinned in /run/netns: there they would outlive the cluster.
-    script = "mount --make-rshared / && mount -t tmpfs netns /run/netns && exec sleep infinity"
+    script = f"mount --make-rshared / && mount -t tmpfs netns /run/netns && {mount_script()} && exec sleep infinity"
     holder = subprocess.Popen(
         ["nsenter", f"--net=/run/netns/{layout.name}", "unshare", "--mount", "--propagation", "private", "sh", "-c",
          script],

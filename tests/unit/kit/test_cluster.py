@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from tests.kit.cluster.environment import Environment, EnvironmentMissingError
+from tests.kit.cluster.fixed_paths import written_outside
 from tests.kit.cluster.layout import Layout, cache_folder
 from tests.kit.cluster.lifecycle import leftovers
 from tests.kit.cluster.programs import API_SERVER_PROGRAMS, build_missing, is_new_enough, programs
@@ -91,6 +92,22 @@ def test_what_is_left_is_found() -> None:
         assert process.stdout is not None
         process.stdout.read(1)  # it runs
         assert any(line.startswith(f"process {process.pid}: ") for line in leftovers(layout))
+
+
+def test_files_in_shared_places_are_found_by_what_they_belong_to(tmp_path: Path) -> None:
+    """Links to the cluster's logs, and CNI's notes of its containers; not those of others."""
+    layout, logs, cache = Layout(name="ours"), tmp_path / "containers", tmp_path / "results"
+    logs.mkdir()
+    cache.mkdir()
+    (logs / "ours.log").symlink_to(layout.disk / "kubelet" / "pod-logs" / "pod" / "0.log")
+    (logs / "theirs.log").symlink_to("/var/log/pods/pod/0.log")
+    (logs / "also-theirs.log").symlink_to(Layout(name="ours-too").disk / "kubelet" / "0.log")
+    (logs / "no-link.log").write_text("")
+    for name in ("ours-a1-eth0", "cni-loopback-a1-lo", "theirs-b2-eth0", "cni-loopback-b2-lo"):
+        (cache / name).write_text("{}")
+    expected = [logs / "ours.log", cache / "ours-a1-eth0", cache / "cni-loopback-a1-lo"]
+    assert written_outside(layout, logs, cache) == expected
+    assert written_outside(layout, tmp_path / "no", tmp_path / "no") == []
 
 
 def test_the_environment_survives_the_way_to_the_tests() -> None:

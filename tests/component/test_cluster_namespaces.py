@@ -1,0 +1,39 @@
+"""The namespaces of the test cluster, without a cluster in them."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.kit.cluster.fixed_paths import FIXED_PATHS
+from tests.kit.cluster.layout import Layout
+from tests.kit.cluster.network import open_namespaces, remove_network
+from tests.kit.cluster.process import inside, run, stop
+
+# The process that holds them outlives whoever has started it.
+pytestmark = pytest.mark.filterwarnings("ignore:subprocess .* is still running:ResourceWarning")
+
+
+@pytest.fixture
+def layout() -> Iterator[Layout]:
+    """Namespaces of the test's own."""
+    layout = Layout(name="realtime-namespaces-test", number=9)
+    layout.state.mkdir(parents=True, exist_ok=True)
+    try:
+        open_namespaces(layout)
+        yield layout
+    finally:
+        stop(layout, ("holder",))
+        remove_network(layout)
+        shutil.rmtree(layout.state)
+
+
+@pytest.mark.parametrize("path", FIXED_PATHS, ids=str)
+def test_what_is_written_to_a_fixed_path_stays_inside(layout: Layout, path: Path) -> None:
+    """It is gone with the namespace."""
+    run(*inside(layout, "sh", "-c", f"mkdir {path}/of-the-test && echo text > {path}/of-the-test/file"))
+    assert run(*inside(layout, "cat", f"{path}/of-the-test/file")) == "text\n"
+    assert not (path / "of-the-test").exists()
