@@ -2,7 +2,7 @@
 # build needs no network and is repeatable: the locked dependencies with their hashes, and the project's own wheel.
 #
 #   make wheels && docker build --target server --tag realtime-server .
-ARG BASE=docker.io/library/python:3.11-slim-bookworm
+ARG BASE=docker.io/library/python:3.13-slim-trixie
 
 FROM ${BASE} AS operator-build
 COPY dist/wheels/operator/ /wheels/

@@ -107,12 +107,15 @@ class DebianRoot:
                 if old not in {self.system, self.environment}:
                     shutil.rmtree(old)
 
-    def run_on_copy(self, command: str) -> int:
-        """Run a command of bash in a copy of the checkout, with its packages in /opt/environment; its exit code."""
+    def run_on_copy(self, command: str, bound: Mapping[Path, str] | None = None) -> int:
+        """Run a command of bash in a copy of the checkout, with its packages in /opt/environment; its exit code.
+
+        `bound` names folders from outside, and where they are inside.
+        """
         left_out = " ".join(f"--exclude={pattern!r}" for pattern in LEFT_OUT)
         script = ON_A_COPY.format(left_out=left_out, command=command)
-        layers, bound = [self.environment, self.system], {REPOSITORY: "/original"}
-        return subprocess.run(inside(self._place, layers, script, bound)).returncode
+        folders = {REPOSITORY: "/original", **(bound or {})}
+        return subprocess.run(inside(self._place, [self.environment, self.system], script, folders)).returncode
 
     def _bootstrap(self, folder: Path) -> None:
         packages = ",".join(self.packages)

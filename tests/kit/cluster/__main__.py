@@ -53,7 +53,7 @@ def _dispatch(layout: Layout, command: str, rest: list[str]) -> int:
         return 0
     if command == "wheels":
         for target in ("operator", "server"):
-            images.prepare_wheels(target)
+            images.prepare_wheels(target, say)
         return 0
     if command == "env":
         print("\n".join(f"export {name}={value}" for name, value in _environment(layout).to_environ().items()))

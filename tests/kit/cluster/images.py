@@ -5,23 +5,33 @@ Each archive's name has a hash of all that went into it: what has not changed is
 
 from __future__ import annotations
 
+import functools
+import os
+import shlex
 import shutil
 import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
 
-from tests.kit.cluster.layout import OPERATOR_IMAGE, PAUSE_IMAGE, REDIS_IMAGE, REPOSITORY, SERVER_IMAGE, Layout
+from tests.kit.cluster.layout import (
+    OPERATOR_IMAGE,
+    PAUSE_IMAGE,
+    REDIS_IMAGE,
+    REPOSITORY,
+    SERVER_IMAGE,
+    Layout,
+    cache_folder,
+)
 from tests.kit.cluster.process import ClusterError, inside, run
+from tests.kit.debian_root import PYTHON, SUITE, DebianRoot
 from tests.kit.fingerprint import fingerprint
 from tests.kit.locked_wheels import collect_wheels
 
 Say = Callable[[str], None]
 
-SUITE = "bookworm"
-IMAGE_PYTHON = "3.11.2"
-"""Of Debian's suite."""
 BASE_IMAGE = f"localhost/base-python:{SUITE}"
+WHEELS = REPOSITORY / "dist" / "wheels"
 BUILD_SECONDS = 600
 
 PAUSE_SOURCE = "#include <unistd.h>\nint main(void) { for (;;) pause(); }\n"
@@ -50,7 +60,7 @@ def import_pause(layout: Layout, say: Say) -> None:
 
 def redis_archive(layout: Layout, say: Say) -> Path:
     """Redis as Debian packages it."""
-    archive = _archive(layout, "redis", fingerprint([], REDIS_DOCKERFILE, PACKAGES["redis"]))
+    archive = _archive(layout, "redis", fingerprint([], SUITE, REDIS_DOCKERFILE, PACKAGES["redis"]))
     if not archive.exists():
         say("building the Redis image (once per machine)")
         context = _context(layout, "redis")
@@ -64,11 +74,11 @@ def project_archive(layout: Layout, target: str, image: str, say: Say) -> Path:
     """One target of the project's Dockerfile, on a Debian base."""
     lock = REPOSITORY / "requirements" / f"{target}.txt"
     sources = [REPOSITORY / name for name in ("Dockerfile", "pyproject.toml", "README.md", "operator", "server")]
-    archive = _archive(layout, target, fingerprint([lock, *sources], PACKAGES["python"]))
+    archive = _archive(layout, target, fingerprint([lock, *sources], SUITE, PACKAGES["python"]))
     if not archive.exists():
         say(f"building the {target} image")
         _base(layout, say)
-        prepare_wheels(target)
+        prepare_wheels(target, say)
         _build(layout, REPOSITORY, image, archive, "--target", target, "--build-arg", f"BASE={BASE_IMAGE}", "--layers")
         for older in archive.parent.glob(f"{target}-*.tar"):
             if older != archive:
@@ -76,15 +86,30 @@ def project_archive(layout: Layout, target: str, image: str, say: Say) -> Path:
     return archive
 
 
-def prepare_wheels(target: str) -> None:
+def prepare_wheels(target: str, say: Say) -> None:
     """Collect what the Dockerfile installs: locked dependencies in dist/wheels/TARGET, our wheel in dist/wheels/own."""
-    wheels, locks = REPOSITORY / "dist" / "wheels", REPOSITORY / "requirements"
-    collect_wheels(wheels / target, IMAGE_PYTHON, locks / f"{target}.txt", locks / "build.txt")
-    own = wheels / "own"
+    locks = REPOSITORY / "requirements"
+    collect_wheels(WHEELS / target, PYTHON, locks / f"{target}.txt", locks / "build.txt")
+    _build_own_wheel(say)
+
+
+@functools.cache
+def _build_own_wheel(say: Say) -> None:
+    own = WHEELS / "own"
     shutil.rmtree(own, ignore_errors=True)
+    own.mkdir()
     # The same sources must give the same wheel, else every build would look like a change.
-    build = (sys.executable, "-P", "-m", "hatchling", "build", "--target", "wheel", "--directory", own)
-    run("env", "-C", REPOSITORY, "SOURCE_DATE_EPOCH=1577836800", *build, timeout=BUILD_SECONDS)
+    build = "env SOURCE_DATE_EPOCH=1577836800 {} -P -m hatchling build --target wheel --directory {}".format
+    if PYTHON.startswith(f"{sys.version_info.major}.{sys.version_info.minor}."):
+        run("env", "-C", REPOSITORY, *shlex.split(build(sys.executable, own)), timeout=BUILD_SECONDS)
+        return
+    # Its part in C is for one version of Python.
+    if os.geteuid() != 0:
+        raise ClusterError(f"the images have Python {PYTHON}: run this with that, or as root, who gets it from Debian")
+    root = DebianRoot(cache_folder() / "debian")
+    root.prepare(say)
+    if root.run_on_copy(build("/opt/environment/bin/python", "/own"), {own: "/own"}) != 0:
+        raise ClusterError(f"the wheel for Python {PYTHON} was not built, see above")
 
 
 def _base(layout: Layout, say: Say) -> None:
