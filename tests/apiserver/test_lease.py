@@ -14,7 +14,7 @@ from realtime_operator.errors import LeaseLostError, PlatformError
 from realtime_operator.metrics import Metrics
 from realtime_operator.platforms.kubernetes.client import KubernetesClient, path_of
 from realtime_operator.platforms.kubernetes.lease import Lease, LeaseSettings
-from tests.kit.apiserver import ApiServer
+from tests.kit.apiserver import OPERATOR_USER, ApiServer
 from tests.kit.document import dig, text_at
 
 TIMES = LeaseSettings("", "election", "one", duration=2, renew_deadline=1.5, retry=0.2)
@@ -58,6 +58,46 @@ async def test_a_silent_holder_is_succeeded_after_the_duration(
     assert not first.leads
     with pytest.raises(LeaseLostError):
         await first.hold()
+
+
+async def test_a_renewal_is_one_request(api_server: ApiServer, namespace: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The Lease is not read before it is written: nobody else may have written it."""
+    monkeypatch.setenv("KUBECONFIG", str(api_server.kubeconfig(OPERATOR_USER)))
+    metrics = Metrics()
+    client = await KubernetesClient.connect(metrics)
+    try:
+        lease = lease_of(client, namespace, "one")
+        await lease.acquire()
+        holding = asyncio.create_task(lease.hold())
+        await asyncio.sleep(3 * TIMES.duration)
+        assert lease.leads
+        holding.cancel()
+        reads = metrics.registry.get_sample_value(
+            "realtime_operator_api_requests_total", {"verb": "GET", "code": "404"}
+        )
+        writes = metrics.registry.get_sample_value(
+            "realtime_operator_api_requests_total", {"verb": "PUT", "code": "200"}
+        )
+        assert reads == 1
+        assert writes is not None
+        assert writes > TIMES.duration / TIMES.retry
+        assert not metrics.registry.get_sample_value(
+            "realtime_operator_api_requests_total", {"verb": "GET", "code": "200"}
+        )
+    finally:
+        await client.close()
+
+
+async def test_a_lease_that_somebody_took_is_lost_at_the_next_renewal(
+    operator_client: KubernetesClient, api_server: ApiServer, namespace: str
+) -> None:
+    """Not only when the renew deadline has passed."""
+    lease = lease_of(operator_client, namespace, "one")
+    await lease.acquire()
+    path = path_of("coordination.k8s.io/v1", "Lease", namespace, TIMES.name)
+    api_server.call("PATCH", path, {"spec": {"holderIdentity": "two"}})
+    with pytest.raises(LeaseLostError):
+        await asyncio.wait_for(lease.hold(), 2 * TIMES.retry)
 
 
 @pytest.fixture

@@ -100,6 +100,8 @@ class Lease:
         self._path = path_of("coordination.k8s.io/v1", "Lease", settings.namespace, settings.name)
         self._seen: Sighting | None = None
         self._contact_at: float | None = None
+        self._written_last: JsonObject | None = None
+        """The Lease as this process has written it: a renewal need not read it first."""
         self.renewed_at: float | None = None
         self.paused: str | None = None
         """Why the operator shall move nothing, as the Lease said when it was read last; None: it does its work."""
@@ -137,7 +139,7 @@ class Lease:
         """Give the lease up, so that a successor takes over at once. Best effort."""
         if not self.leads:
             return
-        self.renewed_at = None
+        self.renewed_at = self._written_last = None
         try:
             lease = await self._client.get(self._path)
             if text_at(lease, "spec", "holderIdentity") == self._settings.identity:
@@ -149,27 +151,32 @@ class Lease:
         await asyncio.sleep(self._settings.retry * (0.8 + 0.4 * random.random()))  # noqa: S311 - jitter
 
     async def _try(self) -> bool:
-        began = time.monotonic()
+        began, identity = time.monotonic(), self._settings.identity
         # A renewal that hangs must not outlive the deadline of the one before: others count from that.
         since = began if self.renewed_at is None else self.renewed_at
         try:
             async with asyncio.timeout(max(0.0, since + self._settings.renew_deadline - began)):
-                lease = await self._read()
-                step = decide(lease, self._seen, self._settings.identity, self._settings.duration, began)
+                lease = self._written_last or await self._read()
+                step = decide(lease, self._seen, identity, self._settings.duration, began)
                 self._note_owner(foreign=step is Step.LEAVE)
                 if step in {Step.WAIT, Step.LEAVE}:
                     self.renewed_at = None
                     return False
                 if step is Step.CREATE or lease is None:
-                    await self._client.create(self._collection, self._written(None, holder=self._settings.identity))
+                    written = await self._client.create(self._collection, self._written(None, holder=identity))
                 else:
-                    await self._client.replace(self._path, self._written(lease, holder=self._settings.identity))
+                    written = await self._client.replace(self._path, self._written(lease, holder=identity))
         except ConflictError:
-            return False
+            if self._written_last is None:
+                return False
+            # Somebody else has written it since: what it says now decides.
+            self._written_last = None
+            return await self._try()
         except (PlatformError, TimeoutError) as error:
+            self._written_last = None
             logger.warning("lease not renewed", error=str(error))
             return False
-        self.renewed_at = began
+        self.renewed_at, self._contact_at, self._written_last = began, time.monotonic(), written
         return True
 
     def _note_owner(self, *, foreign: bool) -> None:
