@@ -25,6 +25,11 @@ class Metrics:
             ["verb", "code"],
             registry=self.registry,
         )
+        self.stale_seconds = Gauge(
+            "realtime_operator_stale_seconds",
+            "Seconds for which changes may have been missed; 0 while every watch is open and the API server answers.",
+            registry=self.registry,
+        )
         self.leader = Gauge("realtime_operator_leader", "1 while this process leads.", registry=self.registry)
         self.clusters = Gauge(
             "realtime_operator_clusters", "RealtimeClusters, by phase.", ["phase"], registry=self.registry

@@ -113,6 +113,11 @@ def redis(cluster: str) -> str:
     return f"{cluster}-redis"
 
 
+def secrets(cluster: str) -> tuple[str, ...]:
+    """Names of all Secrets that a cluster may own."""
+    return (credentials_secret(cluster), redis(cluster))
+
+
 def service_account(cluster: str) -> str:
     """Name of the ServiceAccount that server pods run as; it has no permissions."""
     return cluster

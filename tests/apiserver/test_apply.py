@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
 
@@ -233,5 +232,4 @@ async def test_a_plan_for_a_cluster_that_has_gone_does_no_harm(applied: Applied)
     """Its status and its pods are not there any more."""
     path = path_of(naming.API_VERSION, naming.KIND, applied.namespace, "main")
     applied.server.call("DELETE", path)
-    await asyncio.sleep(0)
     await applied.do(Quiesce("main-a-x"), DeleteServer("main-a-x"), SetStatus({"phase": "Ready"}))

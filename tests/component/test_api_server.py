@@ -11,9 +11,10 @@ import yaml
 from aiohttp import web
 
 from realtime_operator.errors import PlatformError
-from realtime_operator.handlers.watching import log_in, make_settings
 from realtime_operator.metrics import Metrics
 from realtime_operator.platforms.kubernetes.client import KubernetesClient
+from realtime_operator.platforms.kubernetes.store import ObjectStore
+from realtime_operator.platforms.kubernetes.watch_session import WatchSession
 from tests.kit.certificates import Mount, check_strictly
 from tests.kit.redis_process import free_port
 
@@ -74,13 +75,18 @@ async def test_the_client_trusts_an_old_authority(url: str) -> None:
 
 
 async def test_watches_trust_an_old_authority(url: str) -> None:
-    """With kopf's own session."""
-    connection = log_in(make_settings())
-    assert connection is not None
-    assert connection.server == url
-    context = connection.as_ssl_context()
-    async with aiohttp.ClientSession() as session, session.get(f"{url}/version", ssl=context) as response:
-        assert response.status == 200
+    """In the session that kopf is given."""
+    client = await KubernetesClient.connect(Metrics())
+    try:
+        async with watch_session(client) as session, session.get(f"{url}/version") as response:
+            assert response.status == 200
+    finally:
+        await client.close()
+
+
+def watch_session(client: KubernetesClient) -> aiohttp.ClientSession:
+    """The session in which kopf lists and watches."""
+    return WatchSession(client, ObjectStore(()), print).open()
 
 
 async def test_another_authority_is_not_trusted(url: str, tmp_path: Path) -> None:
@@ -90,11 +96,8 @@ async def test_another_authority_is_not_trusted(url: str, tmp_path: Path) -> Non
     try:
         with pytest.raises(PlatformError, match="certificate verify failed"):
             await client.get("/version")
+        async with watch_session(client) as session:
+            with pytest.raises(aiohttp.ClientConnectorCertificateError):
+                await session.get(f"{url}/version")
     finally:
         await client.close()
-    connection = log_in(make_settings())
-    assert connection is not None
-    context = connection.as_ssl_context()
-    async with aiohttp.ClientSession() as session:
-        with pytest.raises(aiohttp.ClientConnectorCertificateError):
-            await session.get(f"{url}/version", ssl=context)

@@ -12,18 +12,22 @@ from realtime_operator import naming
 from realtime_operator.builders import BuildSettings
 from realtime_operator.errors import LeaseLostError
 from realtime_operator.handlers import probes
-from realtime_operator.handlers.watching import watch
+from realtime_operator.handlers.watching import Watcher
 from realtime_operator.metrics import Metrics
 from realtime_operator.planning.settings import PlanSettings
 from realtime_operator.platforms.kubernetes.client import KubernetesClient
 from realtime_operator.platforms.kubernetes.driver import KubernetesPlatform
 from realtime_operator.platforms.kubernetes.lease import Lease, LeaseSettings
+from realtime_operator.platforms.kubernetes.secret_reader import REFRESH_SECONDS
 from realtime_operator.pods.admin_client import AdminClient
 from realtime_operator.reconciling.cluster import ClusterReconciler
 from realtime_operator.reconciling.work_queue import WorkQueue
 from realtime_operator.settings import Settings
 
 logger = structlog.get_logger()
+
+SECRET_RESYNCS = 1.5
+"""Secrets are read again after so many resyncs, so that a short resync makes them short too."""
 
 
 def plan_settings(settings: Settings) -> PlanSettings:
@@ -75,7 +79,7 @@ class OperatorProcess:
         self._lease = Lease(client, lease_settings(settings), self._on_pause)
         self._queue: WorkQueue | None = None
         self._stop = asyncio.Event()
-        self._watching = asyncio.Event()
+        self._watcher: Watcher | None = None
         self._leading = False
 
     def own_signals(self) -> None:
@@ -107,7 +111,7 @@ class OperatorProcess:
         if self._lease.foreign:
             return f"the Lease {self._settings.lease_name} belongs to somebody else"
         if self._leading:
-            return None if self._watching.is_set() else "leads, but does not watch"
+            return "does not watch yet" if self._watcher is None else self._watcher.obstacle
         return None if self._lease.in_touch else "cannot read its lease"
 
     async def run(self) -> int:
@@ -150,18 +154,22 @@ class OperatorProcess:
     async def _work(self) -> None:
         """Watch and reconcile until cancelled."""
         admin = AdminClient()
-        platform = KubernetesPlatform(self._client, admin, self._metrics)
+        namespaces = self._settings.namespaces
+        secret_seconds = min(REFRESH_SECONDS, SECRET_RESYNCS * self._settings.resync_seconds)
+        platform = KubernetesPlatform(self._client, admin, self._metrics, namespaces, secret_seconds)
         reconciler = ClusterReconciler(platform, plan_settings(self._settings), self._metrics, self.paused)
         queue = self._queue = WorkQueue(reconciler.turn, self._settings.resync_seconds)
-        watching = asyncio.create_task(
-            watch(queue, self._settings.namespaces, self._watching, self.own_signals), name="watch"
-        )
+        platform.changed = lambda key, edited: queue.mark(key, edited=edited)
+        self._watcher = Watcher(self._client, platform.store, namespaces, platform.stale_since)
+        watching = asyncio.create_task(self._watcher.run(self.own_signals), name="watch")
+        refreshing = asyncio.create_task(platform.secrets.run(), name="secrets")
         try:
             await asyncio.shield(watching)
         finally:
             self._queue = None
             await queue.close()
             await _end(watching)
+            await _end(refreshing)
             await admin.close()
 
     async def _first(self, *tasks: asyncio.Task[None]) -> bool:

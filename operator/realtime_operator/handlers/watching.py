@@ -1,4 +1,4 @@
-"""The only importer of kopf: it watches, and says which cluster is dirty. No finalizers, no state.
+"""The only importer of kopf: it lists and watches, and what it sees goes into the store. No finalizers, no state.
 
 kopf calls every handler with keyword arguments of which each takes what it needs.
 """
@@ -6,138 +6,187 @@ kopf calls every handler with keyword arguments of which each takes what it need
 from __future__ import annotations
 
 import asyncio
-import ssl
-from collections.abc import Callable, Iterable, Mapping
-from dataclasses import fields
-from typing import Protocol
+import itertools
+from collections.abc import Callable, Iterable, Iterator
+from typing import cast
 
 import kopf
+import structlog
 
 from realtime_operator import naming
-from realtime_operator.errors import OperatorError
-from realtime_operator.platforms.base import Key
+from realtime_operator.api.base import JsonObject
+from realtime_operator.errors import OperatorError, PlatformError
+from realtime_operator.platforms.kubernetes.client import PLURALS, KubernetesClient
+from realtime_operator.platforms.kubernetes.discovery import not_served
+from realtime_operator.platforms.kubernetes.driver import WATCHED
+from realtime_operator.platforms.kubernetes.store import ObjectStore
+from realtime_operator.platforms.kubernetes.watch_session import WatchSession
 
-CHILDREN = (
-    ("", "v1", "pods"),
-    ("", "v1", "services"),
-    ("", "v1", "configmaps"),
-    ("", "v1", "secrets"),
-    ("", "v1", "serviceaccounts"),
-    ("apps", "v1", "replicasets"),
-    ("apps", "v1", "statefulsets"),
-    ("policy", "v1", "poddisruptionbudgets"),
-)
-"""Group, version and plural of what clusters own."""
+logger = structlog.get_logger()
 
+PAGE = 250
+"""Objects that one answer to a list may have."""
 STOP_SECONDS = 2.0
 """How long kopf may take to end."""
+POLL_SECONDS = 1.0
+"""Between two looks for a kind that is not served, and at the health of the watches."""
+COMPLETE_SECONDS = 30.0
+"""How long the first lists may take before watching begins anew."""
+RETRY_SECONDS = (0.5, 1.0, 2.0, 3.0, 5.0)
+"""Pauses before a request that failed is tried again; the last one is repeated."""
 
 
-class Marker(Protocol):
-    """What is told that a cluster is dirty."""
+class _Pauses:
+    """Pauses without an end: kopf would end the whole operator after the last one."""
 
-    def mark(self, key: Key, *, edited: bool = False) -> None:
-        """The cluster has changed, or may have; `edited`: its spec, by a person."""
-
-
-class ApiServer(kopf.ConnectionInfo):
-    """How kopf reaches the API server."""
-
-    def as_ssl_context(self) -> ssl.SSLContext:
-        """Check certificates as kubectl does, without the key identifiers that Python asks for from 3.13 on.
-
-        Authorities of clusters that are some years old have none.
-        """
-        context = super().as_ssl_context()
-        context.verify_flags &= ~ssl.VERIFY_X509_STRICT
-        return context
+    def __iter__(self) -> Iterator[float]:
+        return itertools.chain(RETRY_SECONDS, itertools.repeat(RETRY_SECONDS[-1]))
 
 
-def log_in(settings: kopf.OperatorSettings, **_: object) -> ApiServer | None:
-    """Use the pod's service account, or the KUBECONFIG of a person; None when there is neither."""
-    found = kopf.login_with_service_account(settings=settings) or kopf.login_with_kubeconfig(settings=settings)
-    return None if found is None else ApiServer(**{one.name: getattr(found, one.name) for one in fields(found)})
-
-
-def make_registry(marker: Marker) -> kopf.OperatorRegistry:
-    """Handlers for clusters and for what they own."""
+def make_registry(store: ObjectStore, session: WatchSession) -> kopf.OperatorRegistry:
+    """Handlers that put every object into the store, and a login with the operator's own client."""
     registry = kopf.OperatorRegistry()
-    generations: dict[Key, object] = {}
 
-    async def on_cluster(
-        type: str | None,  # noqa: A002 - kopf's name
-        name: str | None,
-        namespace: str | None,
-        meta: Mapping[str, object],
-        **_: object,
-    ) -> None:
-        key = Key(str(namespace), str(name))
-        seen = (meta.get("uid"), meta.get("generation"), meta.get("deletionTimestamp"))
-        # A write of the status is no news: it was this operator that wrote it.
-        if type == "DELETED":
-            generations.pop(key, None)
-        elif generations.get(key) == seen:
-            return
+    async def on_event(event: kopf.RawEvent, **_: object) -> None:
+        document = cast("JsonObject", event["object"])
+        if event["type"] == "DELETED":
+            store.gone(document)
         else:
-            generations[key] = seen
-        marker.mark(key, edited=True)
+            store.put(document)
 
-    async def on_child(namespace: str | None, labels: Mapping[str, str], **_: object) -> None:
-        marker.mark(Key(str(namespace), labels[naming.LABEL_CLUSTER]))
+    async def on_login(**_: object) -> kopf.AiohttpSession:
+        return kopf.AiohttpSession(server=session.server, aiohttp_session=session.open())
 
-    kopf.on.login(registry=registry, id="login")(log_in)
-    kopf.on.event(naming.GROUP, naming.VERSION, naming.PLURAL, registry=registry, id="cluster")(on_cluster)
-    for group, version, plural in CHILDREN:
-        watch = kopf.on.event(
-            group, version, plural, labels={naming.LABEL_CLUSTER: kopf.PRESENT}, registry=registry, id=f"child-{plural}"
-        )
-        watch(on_child)
+    kopf.on.login(registry=registry, id="login")(on_login)
+    for group, version, plural in _resources():
+        kopf.on.event(group, version, plural, registry=registry, id=plural)(on_event)
     return registry
 
 
 def make_settings() -> kopf.OperatorSettings:
-    """Kopf writes nothing, and asks for nothing outside of the watched namespaces."""
+    """Kopf writes nothing, asks for nothing outside of the watched namespaces, and for nothing without the label."""
     settings = kopf.OperatorSettings()
     settings.posting.enabled = False
     settings.peering.standalone = True
     settings.scanning.disabled = True
     settings.process.ultimate_exiting_timeout = None
     settings.networking.request_timeout = 30
+    settings.networking.error_backoffs = _Pauses()
     settings.watching.server_timeout = 300
     settings.watching.client_timeout = 330
     settings.watching.reconnect_backoff = 1
+    settings.watching.chunk_size = PAGE
+    for group, version, plural in _resources():
+        if group != naming.GROUP:
+            settings.watching.label_selectors[group, version, plural] = naming.LABEL_CLUSTER
     return settings
 
 
-async def watch(
-    marker: Marker, namespaces: tuple[str, ...], ready: asyncio.Event, started: Callable[[], None] = lambda: None
-) -> None:
-    """Watch until cancelled; raises OperatorError when kopf ends by itself.
+def _resources() -> list[tuple[str, str, str]]:
+    """Group, version and plural of what is watched."""
+    found = []
+    for api_version, kind in WATCHED:
+        group, _, version = api_version.rpartition("/")
+        found.append((group, version, PLURALS[api_version, kind]))
+    return found
 
-    Sets `ready` when the watches are about to begin. `started` is called as soon as kopf has taken the signals SIGTERM
-    and SIGINT for itself, to take them back.
+
+class Watcher:
+    """Keeps the store fed. `obstacle` says why it is not, None while it is.
+
+    `check` is called every second: it notes whether what is known is fresh.
     """
-    # kopf.operator() would in the end cancel every task that is younger than itself, and wait 5 s before: the workers,
-    # the lease, the probes. Its root tasks alone are all that it needs.
-    tasks = await kopf.spawn_tasks(
-        # Without one kopf would look up the user's name, which the id of a container's user does not have.
-        identity="realtime-operator",  # type: ignore[arg-type] # a NewType of str that kopf does not export
-        registry=make_registry(marker),
-        settings=make_settings(),
-        standalone=True,
-        clusterwide=not namespaces,
-        namespaces=list(namespaces),
-        ready_flag=ready,
-    )
-    started()
-    try:
-        ended, _ = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
-        raise OperatorError(f"watching has ended: {_reason(ended)}")
-    finally:
-        ready.clear()
-        for task in tasks:
-            task.cancel()
-        await asyncio.wait(tasks, timeout=STOP_SECONDS)
+
+    def __init__(
+        self,
+        client: KubernetesClient,
+        store: ObjectStore,
+        namespaces: tuple[str, ...],
+        check: Callable[[], object] = lambda: None,
+    ) -> None:
+        self._check = check
+        self._client = client
+        self._store = store
+        self._namespaces = namespaces
+        self.obstacle: str | None = "does not watch yet"
+
+    async def run(self, started: Callable[[], None] = lambda: None) -> None:
+        """Watch until cancelled; raises OperatorError when kopf ends by itself.
+
+        Waits while the CRD is not installed, at the start and whenever it was deleted. `started` is called whenever
+        kopf has taken the signals SIGTERM and SIGINT for itself, to take them back.
+        """
+        try:
+            while True:
+                await self._wait_until_served()
+                reason = await self._watch(started)
+                self.obstacle = reason
+                logger.warning("watching begins anew", reason=reason)
+                await asyncio.sleep(POLL_SECONDS)
+        finally:
+            self.obstacle = "does not watch"
+
+    async def _wait_until_served(self) -> None:
+        said = None
+        while True:
+            try:
+                reason = await not_served(self._client)
+            except PlatformError as error:
+                reason = str(error)
+            if reason is None:
+                if said is not None:
+                    logger.info("the API server serves RealtimeClusters, going on")
+                return
+            self.obstacle = reason
+            if reason != said:
+                said = reason
+                logger.warning("waiting for the API server", reason=reason)
+            await asyncio.sleep(POLL_SECONDS)
+
+    async def _watch(self, started: Callable[[], None]) -> str:
+        """Watch until that has to begin anew; returns why."""
+        self._store.restart()
+        restart: asyncio.Queue[str] = asyncio.Queue()
+        session = WatchSession(self._client, self._store, restart.put_nowait)
+        # kopf.operator() would in the end cancel every task that is younger than itself, and wait 5 s before: the
+        # workers, the lease, the probes. Its root tasks alone are all that it needs.
+        tasks = await kopf.spawn_tasks(
+            # Without one kopf would look up the user's name, which the id of a container's user does not have.
+            identity="realtime-operator",  # type: ignore[arg-type] # a NewType of str that kopf does not export
+            registry=make_registry(self._store, session),
+            settings=make_settings(),
+            standalone=True,
+            clusterwide=not self._namespaces,
+            namespaces=list(self._namespaces),
+        )
+        started()
+        try:
+            return await self._follow(tasks, restart)
+        finally:
+            for task in tasks:
+                task.cancel()
+            await asyncio.wait(tasks, timeout=STOP_SECONDS)
+
+    async def _follow(self, tasks: Iterable[asyncio.Task[object]], restart: asyncio.Queue[str]) -> str:
+        """Look after kopf's tasks and the watches; returns why to begin anew, raises OperatorError when kopf ends."""
+        loop = asyncio.get_running_loop()
+        deadline = loop.time() + COMPLETE_SECONDS
+        restarting = asyncio.ensure_future(restart.get())
+        try:
+            while True:
+                await asyncio.wait({*tasks, restarting}, timeout=POLL_SECONDS, return_when=asyncio.FIRST_COMPLETED)
+                if restarting.done():
+                    return restarting.result()
+                ended = [task for task in tasks if task.done()]
+                if ended:
+                    raise OperatorError(f"watching has ended: {_reason(ended)}")
+                self._check()
+                missing = ", ".join(map(str, self._store.missing()))
+                self.obstacle = f"has not listed yet: {missing}" if missing else None
+                if missing and loop.time() > deadline:
+                    return f"not listed within {COMPLETE_SECONDS:g} s: {missing}"
+        finally:
+            restarting.cancel()
 
 
 def _reason(tasks: Iterable[asyncio.Task[object]]) -> str:

@@ -79,7 +79,9 @@ class ClusterReconciler:
         return await self._carry_out(key, cluster, stored)
 
     async def _carry_out(self, key: Key, cluster: RealtimeCluster, stored: JsonObject) -> Turn:
-        world = replace(await self._platform.observe(cluster), contact_since=self._contact_since(key))
+        world = await self._platform.observe(cluster)
+        own = self._contact_since(key)
+        world = replace(world, contact_since=max(own, world.contact_since or own))
         decision = reconcile(cluster, world, datetime.now(UTC), self._effective_settings())
         failures = await self._platform.apply(stored, decision.actions)
         told = decision.told

@@ -42,8 +42,8 @@ from realtime_operator.platforms.base import Key, random_credential, skipped
 from realtime_operator.platforms.kubernetes.client import KubernetesClient, path_of
 from realtime_operator.platforms.kubernetes.credential_memory import CredentialMemory
 from realtime_operator.platforms.kubernetes.event_recorder import EventRecorder
-from realtime_operator.platforms.kubernetes.observe import admin_token
 from realtime_operator.platforms.kubernetes.ownership import claims_to_merge, is_owned, name_taken_message
+from realtime_operator.platforms.kubernetes.secret_reader import admin_token
 from realtime_operator.pods.admin_client import AdminClient, ServerUnavailableError
 
 logger = structlog.get_logger()

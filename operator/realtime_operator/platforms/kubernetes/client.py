@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import ssl
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping
 from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
@@ -17,10 +18,14 @@ from kubernetes.aio.config.config_exception import ConfigException
 
 from realtime_operator import naming
 from realtime_operator.api.base import JsonObject
+from realtime_operator.api.document import objects_at, text_at
 from realtime_operator.errors import ConflictError, ForbiddenError, NotFoundError, PlatformError, UnreachableError
 from realtime_operator.metrics import Metrics
+from realtime_operator.platforms.kubernetes.contact import Contact
 
 REQUEST_SECONDS = 10.0
+PAGE = 250
+"""Objects that one answer to a list may have."""
 MERGE_PATCH = "application/merge-patch+json"
 APPLY_PATCH = "application/apply-patch+yaml"
 
@@ -39,6 +44,8 @@ PLURALS: Mapping[tuple[str, str], str] = {
 }
 """Every kind that the operator touches."""
 
+KINDS = {(api_version, plural): kind for (api_version, kind), plural in PLURALS.items()}
+
 IN_CLUSTER = Path("/var/run/secrets/kubernetes.io/serviceaccount/token")
 
 
@@ -52,6 +59,38 @@ def path_of(api_version: str, kind: str, namespace: str, name: str = "", subreso
     root = f"/api/{api_version}" if "/" not in api_version else f"/apis/{api_version}"
     parts = (f"{root}/namespaces/{namespace}/{PLURALS[api_version, kind]}", name, subresource)
     return "/".join(part for part in parts if part)
+
+
+@dataclass(frozen=True, slots=True)
+class Address:
+    """What a path of the API server leads to: a collection (no name), an object or a subresource of one."""
+
+    api_version: str
+    kind: str
+    namespace: str
+    name: str
+    subresource: str
+
+
+def address_of(path: str) -> Address | None:
+    """The inverse of `path_of`, for collections of all namespaces too; None for other paths."""
+    match = _PATH.fullmatch(path)
+    if match is None:
+        return None
+    api_version = match["core"] or match["group"]
+    kind = KINDS.get((api_version, match["plural"]))
+    if kind is None:
+        return None
+    return Address(api_version, kind, match["namespace"] or "", match["name"] or "", match["subresource"] or "")
+
+
+_PATH = re.compile(
+    r"/(?:api/(?P<core>[^/]+)|apis/(?P<group>[^/]+/[^/]+))(?:/namespaces/(?P<namespace>[^/]+))?"
+    r"/(?P<plural>[^/]+)(?:/(?P<name>[^/]+))?(?:/(?P<subresource>[^/]+))?"
+)
+
+Answered = Callable[[str, str, JsonObject], None]
+"""Is told the method, the path and the answer of a request that succeeded."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,6 +133,9 @@ class KubernetesClient:
         self._api = api
         self._metrics = metrics
         self._raw: aiohttp.ClientSession | None = None
+        self.contact = Contact()
+        self.answered: Answered = lambda _method, _path, _document: None
+        """Called with every answer that is an object, a list or a status."""
         self._api.user_agent = f"realtime-operator/{version('realtime-operator')}"
 
     @classmethod
@@ -122,13 +164,43 @@ class KubernetesClient:
         """Read one object or a list."""
         return await self._request("GET", path, query=query)
 
+    def session(self, middleware: aiohttp.ClientMiddlewareType) -> aiohttp.ClientSession:
+        """A session of its own with this client's credentials, for requests that pass the middleware first."""
+
+        async def authorized(
+            request: aiohttp.ClientRequest, handler: aiohttp.ClientHandlerType
+        ) -> aiohttp.ClientResponse:
+            _, _, headers, _, _ = await self._api.param_serialize(
+                method=request.method, resource_path=request.url.path, auth_settings=["BearerToken"]
+            )
+            for name, value in headers.items():
+                if name.lower() == "authorization":
+                    request.headers[name] = value
+            return await handler(request)
+
+        return aiohttp.ClientSession(
+            connector=aiohttp.TCPConnector(limit=0, ssl=self._ssl_context),
+            headers={"User-Agent": self._api.user_agent},
+            middlewares=(middleware, authorized),
+            trust_env=True,
+        )
+
+    @property
+    def server(self) -> str:
+        """The URL of the API server."""
+        return str(self._api.configuration.host)
+
     async def list_items(self, path: str, label_selector: str) -> list[JsonObject]:
         """The objects of a collection that have the labels; kind and apiVersion, which lists leave out, put in."""
-        found = await self.get(path, {"labelSelector": label_selector})
-        items = found.get("items")
-        kind = str(found.get("kind", "")).removesuffix("List")
-        inherited: JsonObject = {"apiVersion": found.get("apiVersion"), "kind": kind}
-        return [{**inherited, **item} for item in items if isinstance(item, dict)] if isinstance(items, list) else []
+        items: list[JsonObject] = []
+        query = {"labelSelector": label_selector, "limit": str(PAGE)}
+        while True:
+            found = await self.get(path, query)
+            items += items_of(found)
+            following = text_at(found, "metadata", "continue")
+            if not following:
+                return items
+            query["continue"] = following
 
     async def create(self, path: str, document: JsonObject) -> JsonObject:
         """Create one object."""
@@ -233,16 +305,29 @@ class KubernetesClient:
             body=body,
             auth_settings=["BearerToken"],
         )
+        began = self.contact.began()
         try:
             response = await self._api.call_api(verb, url, headers, data, _request_timeout=REQUEST_SECONDS)
             text = await response.read()  # type: ignore[no-untyped-call]
         except (aiohttp.ClientError, OSError, TimeoutError) as error:
             self._metrics.api_requests.labels(method, "none").inc()
+            self.contact.failed(began)
             raise UnreachableError(f"{method} {path}: {type(error).__name__}: {error}") from error
+        finally:
+            self.contact.ended(began)
+        self.contact.succeeded(began)
         self._metrics.api_requests.labels(method, str(response.status)).inc()
         if response.status >= 400:
             raise _narrowed(response.status, method, path, text)
-        return cast("JsonObject", json.loads(text))
+        document = cast("JsonObject", json.loads(text))
+        self.answered(method, path, document)
+        return document
+
+
+def items_of(found: JsonObject) -> list[JsonObject]:
+    """The items of a list with kind and apiVersion, which lists leave out."""
+    kind = text_at(found, "kind").removesuffix("List")
+    return [{"apiVersion": found.get("apiVersion"), "kind": kind, **item} for item in objects_at(found, "items")]
 
 
 def _narrowed(status: int, method: str, path: str, text: bytes) -> PlatformError:

@@ -2,45 +2,151 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import asyncio
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
 
 from realtime_operator import naming
 from realtime_operator.api.base import JsonObject
+from realtime_operator.api.document import text_at
+from realtime_operator.api.references import references
 from realtime_operator.api.v1alpha1 import RealtimeCluster
-from realtime_operator.errors import NotFoundError
 from realtime_operator.metrics import Metrics
+from realtime_operator.planning.difference import controller_uid
 from realtime_operator.planning.plan import Action, Failure
 from realtime_operator.planning.world import World
 from realtime_operator.platforms.base import Key
 from realtime_operator.platforms.kubernetes.apply import Applier, ApplierTools
-from realtime_operator.platforms.kubernetes.client import KubernetesClient, path_of
+from realtime_operator.platforms.kubernetes.client import KubernetesClient, address_of
 from realtime_operator.platforms.kubernetes.credential_memory import CredentialMemory
 from realtime_operator.platforms.kubernetes.event_recorder import EventRecorder
 from realtime_operator.platforms.kubernetes.observe import observe
+from realtime_operator.platforms.kubernetes.secret_reader import REFRESH_SECONDS, SecretReader
+from realtime_operator.platforms.kubernetes.store import ObjectStore, Part
 from realtime_operator.pods.admin_client import AdminClient
+
+WATCHED = (
+    (naming.API_VERSION, naming.KIND),
+    ("v1", "Pod"),
+    ("v1", "Service"),
+    ("v1", "ConfigMap"),
+    ("v1", "ServiceAccount"),
+    ("apps/v1", "ReplicaSet"),
+    ("apps/v1", "StatefulSet"),
+    ("policy/v1", "PodDisruptionBudget"),
+)
+"""Every kind that is watched: clusters, and what has their label. No Secrets."""
+
+Changed = Callable[[Key, bool], None]
+"""Is told which cluster has changed, and whether it was its spec."""
+
+
+def parts_of(namespaces: tuple[str, ...]) -> tuple[Part, ...]:
+    """What is watched in some namespaces; none: in all."""
+    return tuple(Part(version, kind, namespace) for version, kind in WATCHED for namespace in namespaces or ("",))
 
 
 class KubernetesPlatform:
-    """Implements Platform with the API server and the servers' admin API."""
+    """Implements Platform with the API server and the servers' admin API.
 
-    def __init__(self, client: KubernetesClient, admin: AdminClient, metrics: Metrics) -> None:
+    `changed` is called whenever a cluster or something of it has changed; it may be set until the first watch begins.
+    Somebody else feeds `store` from watches; the answers to this process's own requests come into it here.
+    """
+
+    def __init__(
+        self,
+        client: KubernetesClient,
+        admin: AdminClient,
+        metrics: Metrics,
+        namespaces: tuple[str, ...],
+        secret_seconds: float = REFRESH_SECONDS,
+    ) -> None:
         self._client = client
         self._admin = admin
+        self._metrics = metrics
         self._credentials = CredentialMemory()
         self._tools = ApplierTools(client, admin, metrics, EventRecorder(client), self._credentials)
+        self._fresh_since: datetime | None = None
+        self.changed: Changed = lambda _key, _edited: None
+        self.store = ObjectStore(parts_of(namespaces), self._note_change)
+        self.secrets = SecretReader(client, lambda key: self.changed(key, False), secret_seconds)
+        client.answered = self._take_answer
 
     async def read(self, key: Key) -> JsonObject | None:
-        """See Platform."""
-        try:
-            return await self._client.get(path_of(naming.API_VERSION, naming.KIND, key.namespace, key.name))
-        except NotFoundError:
+        """See Platform. Waits until the store is complete."""
+        await self.store.complete.wait()
+        stored = self.store.cluster(key)
+        if stored is None:
             self._credentials.forget(key)
-            return None
+        return stored
 
     async def observe(self, cluster: RealtimeCluster) -> World:
-        """See Platform."""
-        return await observe(self._client, self._admin, cluster, self._credentials)
+        """See Platform. Waits until the store is complete; generated credentials are noted."""
+        await self.store.complete.wait()
+        key = Key(cluster.metadata.namespace, cluster.metadata.name)
+        names = sorted({*naming.secrets(key.name), *(reference.secret for reference in references(cluster))})
+        found = await asyncio.gather(*(self.secrets.get(key, name) for name in names))
+        secrets = {name: secret for name, secret in zip(names, found, strict=True) if secret is not None}
+        for name, secret in secrets.items():
+            if controller_uid(secret.document) == cluster.metadata.uid:
+                self._credentials.note(key, cluster.metadata.uid, name, secret.values)
+        world = await observe(self._admin, cluster, self.store.children(key), secrets)
+        # Asked at the end: what broke while servers were asked counts.
+        return replace(world, stale_since=self.stale_since(), contact_since=self.contact_since())
 
     async def apply(self, owner: JsonObject, actions: Sequence[Action]) -> tuple[Failure, ...]:
         """See Platform."""
         return await Applier(self._tools, owner).apply(actions)
+
+    def stale_since(self) -> datetime | None:
+        """Since when changes may have been missed; None while the watches are open and the API server answers."""
+        now = self.store.clock()
+        known_until = self.store.known_until()
+        lost = self._client.contact.lost_since()
+        age = now - min(known_until, now if lost is None else lost)
+        self._metrics.stale_seconds.set(age)
+        if age > 0:
+            self._fresh_since = None
+            return datetime.now(UTC) - timedelta(seconds=age)
+        if self._fresh_since is None:
+            self._fresh_since = datetime.now(UTC)
+        return None
+
+    def contact_since(self) -> datetime | None:
+        """Since when nothing was missed, as far as `stale_since` was asked; None while something may have been."""
+        return self._fresh_since
+
+    def _note_change(self, key: Key, edited: bool) -> None:
+        if edited:
+            self.secrets.expire(key)
+        self.changed(key, edited)
+
+    def _take_answer(self, method: str, path: str, document: JsonObject) -> None:
+        """Put what the API server answered into the store at once: the watches may lag behind it."""
+        address = address_of(path)
+        if address is None or (not address.name and method != "POST"):
+            return
+        if method == "DELETE" and _is_gone(document):
+            self._take_deletion(address.api_version, address.kind, address.namespace, address.name, document)
+        elif document.get("kind") == "Secret":
+            self.secrets.put(document)
+        elif (text_at(document, "apiVersion"), text_at(document, "kind")) in WATCHED:
+            self.store.put(document)
+
+    def _take_deletion(self, api_version: str, kind: str, namespace: str, name: str, answer: JsonObject) -> None:
+        if kind == "Secret":
+            self.secrets.deleted(namespace, name)
+            return
+        uid = text_at(answer, "metadata", "uid") or text_at(answer, "details", "uid")
+        metadata: JsonObject = {"namespace": namespace, "name": name, "uid": uid}
+        self.store.deleted({"apiVersion": api_version, "kind": kind, "metadata": metadata})
+
+
+def _is_gone(answer: JsonObject) -> bool:
+    """True when the answer to a deletion means that the object is no longer there, not that it will go later."""
+    if answer.get("kind") == "Status":
+        return answer.get("status") == "Success"
+    metadata = answer.get("metadata")
+    kept = metadata if isinstance(metadata, dict) else {}
+    return not kept.get("finalizers") and not kept.get("deletionGracePeriodSeconds")

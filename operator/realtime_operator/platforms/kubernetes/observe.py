@@ -1,24 +1,19 @@
-"""Everything that a cluster owns, read from the API server and from its servers, as one frozen World."""
+"""Everything that a cluster owns, from the store and from its servers, as one frozen World."""
 
 from __future__ import annotations
 
 import asyncio
-import base64
-import hashlib
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
 
 from realtime_operator import naming
 from realtime_operator.api.base import JsonObject
-from realtime_operator.api.document import dig, object_at, objects_at, text_at
+from realtime_operator.api.document import dig, objects_at, text_at
 from realtime_operator.api.references import references
 from realtime_operator.api.v1alpha1 import RealtimeCluster
-from realtime_operator.errors import NotFoundError
 from realtime_operator.planning.difference import controller_uid
 from realtime_operator.planning.world import RedisPod, Server, ServerReport, World, object_key
-from realtime_operator.platforms.base import Key
-from realtime_operator.platforms.kubernetes.client import KubernetesClient, path_of
-from realtime_operator.platforms.kubernetes.credential_memory import CredentialMemory
+from realtime_operator.platforms.kubernetes.secret_reader import KnownSecret
 from realtime_operator.pods.admin_client import AdminClient
 
 LABEL_CONTROLLER_REVISION = "controller-revision-hash"
@@ -27,73 +22,43 @@ LABEL_CONTROLLER_REVISION = "controller-revision-hash"
 DRAIN_REQUESTED = "requested"
 """The value of ANNOTATION_DRAIN."""
 
-OWNED_KINDS = (
-    ("v1", "ConfigMap"),
-    ("v1", "Secret"),
-    ("v1", "Service"),
-    ("v1", "ServiceAccount"),
-    ("apps/v1", "ReplicaSet"),
-    ("apps/v1", "StatefulSet"),
-    ("policy/v1", "PodDisruptionBudget"),
-)
-
 
 async def observe(
-    client: KubernetesClient, admin: AdminClient, cluster: RealtimeCluster, credentials: CredentialMemory
+    admin: AdminClient,
+    cluster: RealtimeCluster,
+    children: Sequence[JsonObject],
+    secrets: Mapping[str, KnownSecret],
 ) -> World:
-    """The World of a cluster now; generated credentials are noted. Raises PlatformError as KubernetesClient does."""
-    namespace, name = cluster.metadata.namespace, cluster.metadata.name
-    selector = f"{naming.LABEL_CLUSTER}={name}"
-    lists = await asyncio.gather(
-        *(client.list_items(path_of(version, kind, namespace), selector) for version, kind in OWNED_KINDS),
-        client.list_items(path_of("v1", "Pod", namespace), selector),
-    )
-    *owned_lists, pods = lists
-    uid = cluster.metadata.uid
-    owned = [item for items in owned_lists for item in items if controller_uid(item) == uid]
-    secrets = {text_at(item, "metadata", "name"): item for item in owned if item["kind"] == "Secret"}
-    for secret, live in secrets.items():
-        credentials.note(Key(namespace, name), uid, secret, object_at(live, "data"))
-    token = admin_token(secrets.get(naming.credentials_secret(name)))
+    """The World of a cluster, of what the store has of it and what its servers answer now.
+
+    `children` are the objects with the cluster's label, `secrets` those that it owns or refers to, by name.
+    """
+    name, uid = cluster.metadata.name, cluster.metadata.uid
+    owned = [item for item in children if item["kind"] != "Pod" and controller_uid(item) == uid]
+    own_secrets = {n: secret for n, secret in secrets.items() if controller_uid(secret.document) == uid}
+    credentials = own_secrets.get(naming.credentials_secret(name))
+    token = "" if credentials is None else credentials.admin_token
+    pods = [item for item in children if item["kind"] == "Pod"]
     server_pods = _controlled(pods, "ReplicaSet", owned)
     servers = await asyncio.gather(*(_observe_server(admin, pod, token) for pod in server_pods))
     redis_pods = [*_controlled(pods, "StatefulSet", owned), *(pod for pod in pods if controller_uid(pod) == uid)]
     return World(
-        objects={object_key(item): without_values(item) for item in owned},
+        objects={object_key(item): item for item in (*owned, *(secret.document for secret in own_secrets.values()))},
         servers=tuple(servers),
-        secrets={**{n: hashes(item) for n, item in secrets.items()}, **await _referred(client, cluster, secrets)},
+        secrets=_hashes(cluster, secrets),
         redis=tuple(read_redis_pod(pod) for pod in redis_pods),
     )
 
 
-def without_values(item: JsonObject) -> JsonObject:
-    """A live object without what is secret in it."""
-    return {key: value for key, value in item.items() if item["kind"] != "Secret" or key != "data"}
-
-
-def hashes(secret: JsonObject) -> dict[str, str]:
-    """The SHA-256 (hex) of each value of a Secret."""
-    data = secret.get("data")
-    values = data.items() if isinstance(data, dict) else ()
-    return {key: hashlib.sha256(base64.b64decode(str(value))).hexdigest() for key, value in values}
-
-
-def admin_token(secret: JsonObject | None) -> str:
-    """The admin token in the credentials Secret; empty when there is none."""
-    return base64.b64decode(text_at(secret or {}, "data", naming.KEY_ADMIN_TOKEN)).decode()
-
-
-async def _referred(
-    client: KubernetesClient, cluster: RealtimeCluster, known: Mapping[str, JsonObject]
-) -> dict[str, Mapping[str, str]]:
-    namespace = cluster.metadata.namespace
-    found: dict[str, Mapping[str, str]] = {}
-    for name in {reference.secret for reference in references(cluster)} - set(known):
-        try:
-            found[name] = hashes(await client.get(path_of("v1", "Secret", namespace, name)))
-        except NotFoundError:
-            continue
-    return found
+def _hashes(cluster: RealtimeCluster, secrets: Mapping[str, KnownSecret]) -> dict[str, Mapping[str, str]]:
+    """The hashes of the Secrets that the cluster owns or refers to; a namesake of its own that it does not is left."""
+    referred = {reference.secret for reference in references(cluster)}
+    uid = cluster.metadata.uid
+    return {
+        name: secret.hashes
+        for name, secret in secrets.items()
+        if name in referred or controller_uid(secret.document) == uid
+    }
 
 
 def _controlled(pods: Iterable[JsonObject], kind: str, owned: Iterable[JsonObject]) -> list[JsonObject]:

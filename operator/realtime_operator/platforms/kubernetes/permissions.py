@@ -25,9 +25,8 @@ class Permission:
 CLUSTERS = (
     Permission("realtime.dev", ("realtimeclusters",), READ, "what is wanted"),
     Permission("realtime.dev", ("realtimeclusters/status",), ("patch",), "what is told"),
-    Permission(
-        "", ("configmaps", "secrets", "serviceaccounts", "services"), (*READ, *WRITE), "children; referred Secrets"
-    ),
+    Permission("", ("configmaps", "serviceaccounts", "services"), (*READ, *WRITE), "children"),
+    Permission("", ("secrets",), ("get", *WRITE), "children and referred ones, by name: never listed or watched"),
     Permission(
         "",
         ("pods",),

@@ -1,21 +1,14 @@
-"""Pods and Secrets as planning sees them."""
+"""Pods as planning sees them."""
 
 from __future__ import annotations
 
-import hashlib
 from datetime import UTC, datetime
 
 import pytest
 
 from realtime_operator import naming
 from realtime_operator.api.base import JsonObject, JsonValue
-from realtime_operator.planning.world import object_key
-from realtime_operator.platforms.kubernetes.observe import (
-    admin_token,
-    hashes,
-    read_server,
-    without_values,
-)
+from realtime_operator.platforms.kubernetes.observe import read_server
 
 
 def pod(status: JsonObject | None = None, **metadata: JsonValue) -> JsonObject:
@@ -86,24 +79,3 @@ def test_annotations_that_somebody_broke_are_as_if_not_there() -> None:
 def test_a_pod_that_has_ended(phase: str) -> None:
     """It never serves again."""
     assert read_server(pod({"phase": phase}), None).failed
-
-
-SECRET: JsonObject = {
-    "apiVersion": "v1",
-    "kind": "Secret",
-    "metadata": {"name": "main-credentials"},
-    "data": {naming.KEY_ADMIN_TOKEN: "c2VjcmV0"},
-}
-
-
-def test_values_of_secrets_do_not_get_into_a_world() -> None:
-    """Only their hashes do."""
-    assert "data" not in without_values(SECRET)
-    assert hashes(SECRET) == {naming.KEY_ADMIN_TOKEN: hashlib.sha256(b"secret").hexdigest()}
-    assert object_key(SECRET).name == "main-credentials"
-
-
-def test_the_admin_token_is_read_from_the_credentials() -> None:
-    """And is empty when there are none."""
-    assert admin_token(SECRET) == "secret"
-    assert admin_token(None) == ""

@@ -1,0 +1,170 @@
+"""Secrets by name: the operator may neither list nor watch them, and keeps hashes of what is not its own.
+
+Each is read when it is first needed, and again before what is known of it is REFRESH_SECONDS old.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import base64
+import hashlib
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+
+import structlog
+
+from realtime_operator import naming
+from realtime_operator.api.base import JsonObject
+from realtime_operator.api.document import object_at, objects_at, text_at
+from realtime_operator.errors import NotFoundError, PlatformError
+from realtime_operator.platforms.base import Key
+from realtime_operator.platforms.kubernetes.client import KubernetesClient, path_of
+from realtime_operator.platforms.kubernetes.store import slim, uid_of, version_of
+
+logger = structlog.get_logger()
+
+REFRESH_SECONDS = 45.0
+"""A changed Secret is seen within this time at the latest."""
+FORGET_SECONDS = 300.0
+"""After this time without a use a Secret is not read any more."""
+LOOK_SECONDS = 1.0
+
+
+@dataclass(frozen=True, slots=True)
+class KnownSecret:
+    """A Secret: the object without its data, and the SHA-256 (hex) of each value.
+
+    `values`, in base64, are kept of Secrets that a RealtimeCluster owns, and of no others.
+    """
+
+    document: JsonObject
+    hashes: Mapping[str, str]
+    values: Mapping[str, str]
+
+    @property
+    def admin_token(self) -> str:
+        """The admin token; empty when it has none."""
+        return base64.b64decode(self.values.get(naming.KEY_ADMIN_TOKEN, "")).decode()
+
+
+@dataclass(slots=True)
+class _Entry:
+    secret: KnownSecret | None = None
+    known: bool = False
+    expired: bool = True
+    read_at: float = 0.0
+    deleted_uid: str = ""
+    """Of what this process has deleted: a read that was under way then must not bring it back."""
+    used_at: float = 0.0
+    users: set[Key] = field(default_factory=set)
+
+
+class SecretReader:
+    """Reads the Secrets that clusters own or refer to. `changed` is called with each cluster of a changed Secret."""
+
+    def __init__(
+        self,
+        client: KubernetesClient,
+        changed: Callable[[Key], None] = lambda _key: None,
+        refresh_seconds: float = REFRESH_SECONDS,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._client = client
+        self._changed = changed
+        self._refresh_seconds = refresh_seconds
+        self._clock = clock
+        self._entries: dict[tuple[str, str], _Entry] = {}
+
+    async def get(self, key: Key, name: str) -> KnownSecret | None:
+        """The Secret in the cluster's namespace, None when there is none; raises PlatformError when it is not known."""
+        entry = self._entries.setdefault((key.namespace, name), _Entry())
+        entry.users.add(key)
+        entry.used_at = self._clock()
+        if entry.expired:
+            await self._read(key.namespace, name)
+        return entry.secret
+
+    def expire(self, key: Key) -> None:
+        """Let the next `get` for a cluster read its Secrets again: somebody has edited the cluster."""
+        for entry in self._entries.values():
+            if key in entry.users:
+                entry.expired = True
+
+    def put(self, document: JsonObject) -> None:
+        """Take what the API server answered to a read or a write of a Secret, unless a newer version is known."""
+        entry = self._entries.get((text_at(document, "metadata", "namespace"), text_at(document, "metadata", "name")))
+        if entry is None or uid_of(document) == entry.deleted_uid:
+            return
+        newer = entry.secret is None or version_of(entry.secret.document) < version_of(document)
+        self._set(entry, known_secret(document) if newer else entry.secret)
+
+    def deleted(self, namespace: str, name: str) -> None:
+        """The Secret was deleted by this process."""
+        entry = self._entries.get((namespace, name))
+        if entry is not None:
+            entry.deleted_uid = uid_of(entry.secret.document) if entry.secret else entry.deleted_uid
+            self._set(entry, None)
+
+    async def run(self) -> None:
+        """Read again what is due, until cancelled. A Secret that cannot be read stays as it was known."""
+        while True:
+            await asyncio.sleep(LOOK_SECONDS)
+            await self.refresh()
+
+    async def refresh(self) -> None:
+        """Read every Secret that is due, and forget those that nobody uses."""
+        now = self._clock()
+        for where, entry in list(self._entries.items()):
+            if now - entry.used_at > FORGET_SECONDS:
+                del self._entries[where]
+            elif entry.expired or now - entry.read_at >= self._refresh_seconds:
+                try:
+                    await self._read(*where)
+                except PlatformError as error:
+                    logger.warning("secret not read", namespace=where[0], secret=where[1], error=str(error))
+                    entry.read_at = now - self._refresh_seconds / 2
+
+    async def _read(self, namespace: str, name: str) -> None:
+        """Ask for a Secret; the answer may be overtaken by that to a write, which is the newer one."""
+        asked_at = self._clock()
+        try:
+            document = await self._client.get(path_of("v1", "Secret", namespace, name))
+        except NotFoundError:
+            entry = self._entries.get((namespace, name))
+            if entry is not None and entry.read_at <= asked_at:
+                self._set(entry, None)
+        else:
+            self.put(document)
+
+    def _set(self, entry: _Entry, secret: KnownSecret | None) -> None:
+        changed = entry.known and _identity(entry.secret) != _identity(secret)
+        entry.secret, entry.known, entry.expired, entry.read_at = secret, True, False, self._clock()
+        if changed:
+            for key in entry.users:
+                self._changed(key)
+
+
+def known_secret(document: JsonObject) -> KnownSecret:
+    """What is kept of a Secret."""
+    stripped: JsonObject = {name: value for name, value in slim(document).items() if name != "data"}
+    owners = objects_at(document, "metadata", "ownerReferences")
+    is_ours = any(owner.get("kind") == naming.KIND for owner in owners)
+    values = {key: str(value) for key, value in object_at(document, "data").items()} if is_ours else {}
+    return KnownSecret(stripped, hashes(document), values)
+
+
+def hashes(secret: JsonObject) -> dict[str, str]:
+    """The SHA-256 (hex) of each value of a Secret."""
+    data = secret.get("data")
+    values = data.items() if isinstance(data, dict) else ()
+    return {key: hashlib.sha256(base64.b64decode(str(value))).hexdigest() for key, value in values}
+
+
+def admin_token(secret: JsonObject | None) -> str:
+    """The admin token in the credentials Secret; empty when there is none."""
+    return base64.b64decode(text_at(secret or {}, "data", naming.KEY_ADMIN_TOKEN)).decode()
+
+
+def _identity(secret: KnownSecret | None) -> tuple[str, int] | None:
+    return None if secret is None else (uid_of(secret.document), version_of(secret.document))

@@ -1,0 +1,249 @@
+"""What the operator knows of the objects in Kubernetes: fed by watches and by the answers to its own writes.
+
+Decisions are made on it, so it never goes back in time: of two versions of an object the newer one stays, an object
+that was seen to be gone does not come back with an older version, and until every part was listed once nothing is told.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Callable, Collection
+from dataclasses import dataclass, field
+
+from realtime_operator import naming
+from realtime_operator.api.base import JsonObject, JsonValue
+from realtime_operator.api.document import dig, objects_at, text_at
+from realtime_operator.planning.difference import label
+from realtime_operator.platforms.base import Key
+
+CATCH_UP_SECONDS = 1.0
+"""How long a watch that was opened after a gap may take to deliver what had happened in it."""
+GAP_SECONDS = 2.0
+"""How long may pass without a watch before something counts as missed: each one ends every few minutes, and the next is
+opened at once; and they are looked at once a second."""
+REMEMBERED_DELETIONS = 10_000
+"""Deletions that are remembered, so that a late event does not bring an object back."""
+
+
+@dataclass(frozen=True, slots=True)
+class Part:
+    """One watch: the objects of a kind in one namespace, or in all (empty)."""
+
+    api_version: str
+    kind: str
+    namespace: str = ""
+
+    def __str__(self) -> str:
+        return f"{self.kind} in {self.namespace or 'all namespaces'}"
+
+
+@dataclass(frozen=True, slots=True)
+class _Name:
+    api_version: str
+    kind: str
+    namespace: str
+    name: str
+
+
+@dataclass(slots=True)
+class _Health:
+    """How far a part can be trusted, in monotonic seconds.
+
+    `known_until` is the last time at which it was known to be complete; an open watch tells it from `caught_up_at` on.
+    """
+
+    listed: bool = False
+    is_open: Callable[[], bool] | None = None
+    caught_up_at: float = 0.0
+    known_until: float = 0.0
+
+
+def _unheard(_key: Key, _edited: bool) -> None:
+    """Nobody waits for changes."""
+
+
+@dataclass(slots=True)
+class ObjectStore:
+    """RealtimeClusters and what has the label of one, by cluster.
+
+    `changed` is called with the cluster's key whenever something of it has changed, and with True when that was its
+    spec. `clock` gives monotonic seconds.
+    """
+
+    parts: Collection[Part]
+    changed: Callable[[Key, bool], None] = _unheard
+    clock: Callable[[], float] = time.monotonic
+    complete: asyncio.Event = field(default_factory=asyncio.Event)
+    """Set while every part has been listed."""
+    _health: dict[Part, _Health] = field(init=False)
+    _where: dict[_Name, Key] = field(default_factory=dict)
+    _objects: dict[Key, dict[_Name, JsonObject]] = field(default_factory=dict)
+    _gone: dict[str, int | None] = field(default_factory=dict)
+    """Uids of what was deleted, with the version of that; None: it cannot come back."""
+
+    def __post_init__(self) -> None:
+        self._health = {part: _Health() for part in self.parts}
+
+    def cluster(self, key: Key) -> JsonObject | None:
+        """The RealtimeCluster as it is stored; None when there is none."""
+        return self._objects.get(key, {}).get(_Name(naming.API_VERSION, naming.KIND, key.namespace, key.name))
+
+    def children(self, key: Key) -> list[JsonObject]:
+        """Every object that has the label of the cluster, owned or not. They must not be changed."""
+        return [item for name, item in self._objects.get(key, {}).items() if name.kind != naming.KIND]
+
+    def put(self, document: JsonObject) -> None:
+        """Take the version of an object that was read, watched, or answered to a write; an older one is ignored."""
+        name, uid, version = _name_of(document), uid_of(document), version_of(document)
+        if uid in self._gone and (self._gone[uid] is None or version <= (self._gone[uid] or 0)):
+            return
+        key = _cluster_of(document)
+        before = self._stored(name)
+        if before is not None and version <= version_of(before):
+            return
+        if key is None:
+            if before is not None:
+                self._drop(name, uid, version)
+            return
+        if before is not None and self._where[name] != key:
+            self._remove(name)
+        self._gone.pop(uid, None)
+        self._where[name] = key
+        self._objects.setdefault(key, {})[name] = slim(document)
+        if name.kind != naming.KIND:
+            self.changed(key, False)
+        elif before is None or _spec_identity(before) != _spec_identity(document):
+            self.changed(key, True)
+
+    def gone(self, document: JsonObject) -> None:
+        """An object was deleted, or has lost the label; `document` is what it was in the end."""
+        self._drop(_name_of(document), uid_of(document), version_of(document))
+
+    def deleted(self, document: JsonObject) -> None:
+        """Forget an object that this process has deleted; `document` has at least its kind, name, namespace, uid."""
+        self._drop(_name_of(document), uid_of(document), None)
+
+    def listed(self, part: Part, uids: Collection[str], version: int, asked_at: float) -> None:
+        """A list of a part is complete: what is older than it and not in it has gone.
+
+        `version` is the list's, `asked_at` (monotonic seconds) when it was asked for.
+        """
+        for name, key in list(self._where.items()):
+            if _is_in(part, name):
+                item = self._objects[key][name]
+                if uid_of(item) not in uids and version_of(item) <= version:
+                    self._drop(name, uid_of(item), version)
+        self._health[part].listed = True
+        self._health[part].known_until = asked_at
+        if all(health.listed for health in self._health.values()):
+            self.complete.set()
+
+    def watching(self, part: Part, is_open: Callable[[], bool]) -> None:
+        """A watch of a part was opened where the last list or watch had ended; `is_open` says whether it still is."""
+        health, now = self._health[part], self.clock()
+        gap = now - health.known_until > GAP_SECONDS
+        health.is_open, health.caught_up_at = is_open, now + CATCH_UP_SECONDS if gap else now
+
+    def restart(self) -> None:
+        """Watching begins anew: what is known stays, and is not complete before every part was listed again."""
+        self.complete.clear()
+        for health in self._health.values():
+            health.listed, health.is_open = False, None
+
+    def known_until(self) -> float:
+        """Until when (monotonic seconds) all changes are known to be in the store; now, when every watch is open."""
+        now = self.clock()
+        for health in self._health.values():
+            if health.listed and health.is_open is not None and now >= health.caught_up_at and health.is_open():
+                health.known_until = now
+        oldest = min((health.known_until for health in self._health.values()), default=now)
+        return now if now - oldest <= GAP_SECONDS else oldest
+
+    def missing(self) -> list[Part]:
+        """The parts that were not listed yet."""
+        return [part for part, health in self._health.items() if not health.listed]
+
+    def _stored(self, name: _Name) -> JsonObject | None:
+        key = self._where.get(name)
+        return None if key is None else self._objects[key][name]
+
+    def _drop(self, name: _Name, uid: str, version: int | None) -> None:
+        self._remember(uid, version)
+        before = self._stored(name)
+        if before is None or uid_of(before) != uid or (version is not None and version_of(before) > version):
+            return
+        key = self._remove(name)
+        self.changed(key, name.kind == naming.KIND)
+
+    def _remove(self, name: _Name) -> Key:
+        key = self._where.pop(name)
+        items = self._objects[key]
+        del items[name]
+        if not items:
+            del self._objects[key]
+        return key
+
+    def _remember(self, uid: str, version: int | None) -> None:
+        known = self._gone.pop(uid, 0)
+        self._gone[uid] = None if version is None or known is None else max(version, known)
+        while len(self._gone) > REMEMBERED_DELETIONS:
+            del self._gone[next(iter(self._gone))]
+
+
+def slim(document: JsonObject) -> JsonObject:
+    """The object without what no decision needs: managedFields, and most of a pod's specification."""
+    metadata = document.get("metadata")
+    kept = metadata if isinstance(metadata, dict) else {}
+    found = {**document, "metadata": {key: value for key, value in kept.items() if key != "managedFields"}}
+    if document.get("kind") == "Pod":
+        found["spec"] = _slim_pod(document)
+    return found
+
+
+def _slim_pod(pod: JsonObject) -> JsonObject:
+    containers: list[JsonValue] = [
+        {"name": container.get("name"), "image": container.get("image")}
+        for container in objects_at(pod, "spec", "containers")
+    ]
+    return {"containers": containers, "nodeName": dig(pod, "spec", "nodeName")}
+
+
+def version_of(document: JsonObject) -> int:
+    """The resourceVersion as a number, by which versions are ordered; 0 when there is none."""
+    text = text_at(document, "metadata", "resourceVersion")
+    return int(text) if text.isdecimal() else 0
+
+
+def uid_of(document: JsonObject) -> str:
+    """The object's uid."""
+    return text_at(document, "metadata", "uid")
+
+
+def _name_of(document: JsonObject) -> _Name:
+    return _Name(
+        text_at(document, "apiVersion"),
+        text_at(document, "kind"),
+        text_at(document, "metadata", "namespace"),
+        text_at(document, "metadata", "name"),
+    )
+
+
+def _cluster_of(document: JsonObject) -> Key | None:
+    """The cluster that an object is, or whose label it has."""
+    namespace = text_at(document, "metadata", "namespace")
+    if document.get("kind") == naming.KIND:
+        return Key(namespace, text_at(document, "metadata", "name"))
+    name = label(document, naming.LABEL_CLUSTER)
+    return None if name is None else Key(namespace, name)
+
+
+def _spec_identity(cluster: JsonObject) -> tuple[JsonValue, ...]:
+    """What differs when a person has changed a RealtimeCluster, and not when its status was written."""
+    metadata = cluster["metadata"]
+    return (dig(metadata, "uid"), dig(metadata, "generation"), dig(metadata, "deletionTimestamp"))
+
+
+def _is_in(part: Part, name: _Name) -> bool:
+    same = (part.api_version, part.kind) == (name.api_version, name.kind)
+    return same and part.namespace in {"", name.namespace}
