@@ -8,7 +8,7 @@ STAMP := $(VENV)/.installed
 # Tests that take minutes: CI runs them after the everyday part.
 THOROUGH := tests/component/faults tests/contract/backplane/test_redis_failover.py tests/component/sdk/test_moving.py
 
-.PHONY: help setup demo demo-kubernetes check test test-thorough test-apiserver test-debian13 e2e bench crds revision-fixtures docs lock proto cluster-up cluster-down kubectl wheels images clean
+.PHONY: help setup demo demo-kubernetes check test test-thorough test-apiserver test-debian13 e2e bench bench-operator crds revision-fixtures docs lock proto cluster-up cluster-down kubectl wheels images clean
 
 help: ## List the verbs
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / {printf "  %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -94,6 +94,11 @@ demo-kubernetes: $(STAMP) ## The same on a real Kubernetes: one object becomes a
 bench: $(STAMP) ## Every scenario beside peers, as ratios to a floor in C: ARGS="--output docs/performance"
 	@hack/setup-system.sh test
 	$(RUN) -m bench $(ARGS)
+
+bench-operator: $(STAMP) ## The operator's memory and requests beside another commit: ARGS="--base COMMIT --output docs/performance"
+	@hack/setup-system.sh apiserver
+	$(RUN) -m tests.kit.cluster apiserver
+	$(RUN) -m bench.operator $(ARGS)
 
 revision-fixtures: $(STAMP) ## Keep what the operator of this commit makes, for later ones to take over: NAME=date-commit
 	$(RUN) -m tests.kit.revision_worlds $(NAME)

@@ -1,0 +1,66 @@
+"""The operators that are compared: this checkout's, and that of an earlier commit."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import subprocess
+import sys
+import tempfile
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import yaml
+from tests.kit.document import parse
+
+from realtime_operator.api.base import JsonObject
+
+REPOSITORY = Path(__file__).parents[2]
+CRDS = Path("helm/realtime-operator/files/crds")
+PERMISSIONS = Path("helm/realtime-operator/files/permissions.yaml")
+
+
+@dataclass(frozen=True, slots=True)
+class Build:
+    """An operator: its commit, the command line that runs it, and the rules of the role that its chart grants."""
+
+    name: str
+    commit: str
+    checkout: Path
+
+    @property
+    def program(self) -> tuple[str, ...]:
+        """Run it with this Python and its libraries; only its own code is another."""
+        code = f"{self.checkout / 'operator'}"
+        return ("env", f"PYTHONPATH={code}", sys.executable, "-P", "-m", "realtime_operator")
+
+    @property
+    def crd(self) -> JsonObject:
+        """Its definition of RealtimeClusters."""
+        (file,) = (self.checkout / CRDS).glob("*.yaml")
+        return parse(json.dumps(yaml.safe_load(file.read_text())))
+
+    @property
+    def rules(self) -> list[dict[str, list[str]]]:
+        """What it may do."""
+        granted = yaml.safe_load((self.checkout / PERMISSIONS).read_text())
+        return [*granted["clusters"], *granted["leaderElection"]]
+
+
+@contextlib.contextmanager
+def builds(base: str) -> Iterator[tuple[Build, Build]]:
+    """The build of the commit `base`, checked out for the time of the body, and that of this checkout."""
+    with tempfile.TemporaryDirectory(prefix="operator-base-") as folder:
+        checkout = Path(folder) / "checkout"
+        _git("worktree", "add", "--detach", str(checkout), base)
+        try:
+            before = Build("before", _git("rev-parse", "--short", base), checkout)
+            yield before, Build("now", _git("rev-parse", "--short", "HEAD"), REPOSITORY)
+        finally:
+            _git("worktree", "remove", "--force", str(checkout))
+
+
+def _git(*arguments: str) -> str:
+    command = ["git", "-C", str(REPOSITORY), *arguments]
+    return subprocess.run(command, check=True, capture_output=True, text=True).stdout.strip()
