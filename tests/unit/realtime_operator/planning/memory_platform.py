@@ -197,7 +197,9 @@ class MemoryPlatform:
             if key.kind == "ReplicaSet":
                 revision = str(dig(live, "metadata", "labels", naming.LABEL_REVISION))
                 self.life.replicas[revision] = int(str(dig(live, "spec", "replicas")))
-                live["status"] = {"conditions": [QUOTA]} if self.life.refuses_pods else {}
+                live.pop("status", None)
+                if self.life.refuses_pods:
+                    live["status"] = {"conditions": [QUOTA]}
             if key.kind == "StatefulSet":
                 live["status"] = {"readyReplicas": int(self.redis_ready)}
         self.life.live(tick)
