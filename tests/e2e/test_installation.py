@@ -7,10 +7,12 @@ from collections.abc import Iterator
 import pytest
 
 from realtime_operator import naming
+from realtime_operator.api.base import JsonObject
+from tests.e2e.test_operator import OPERATOR_SELECTOR
 from tests.kit.deadline import eventually, stays
-from tests.kit.document import dig
+from tests.kit.document import dig, text_at
 from tests.kit.installation import NAMESPACE, RELEASE, Helm, Images
-from tests.kit.kube import KubectlError
+from tests.kit.kube import KubectlError, is_ready, name_of
 from tests.kit.kubernetes_fixtures import Scenario
 from tests.kit.live_cluster import LiveCluster
 from tests.kit.running_cluster import manifest
@@ -53,6 +55,35 @@ async def _may(scenario: Scenario, verb: str, kind: str, namespace: str) -> bool
     except KubectlError:
         return False
     return True
+
+
+async def test_an_operator_waits_for_its_kind(
+    scenario: Scenario,
+    helm: Helm,
+    images: Images,
+    cluster_wide_again: None,  # noqa: ARG001
+) -> None:
+    """The CRD is deleted while it runs: not ready, no traceback. When it is back, the same process goes on."""
+    cluster = scenario.cluster()
+    await cluster.apply(manifest("main", replicas=1))
+    await cluster.wait_ready()
+    (before,) = await scenario.system.list("pods", OPERATOR_SELECTOR)
+    await scenario.kube.kubectl("delete", "crd", f"{naming.PLURAL}.{naming.GROUP}", "--timeout=60s")
+
+    async def operator() -> JsonObject:
+        (pod,) = await scenario.system.list("pods", OPERATOR_SELECTOR)
+        return pod
+
+    await eventually(operator, lambda pod: not is_ready(pod), what="the operator is not ready", within=60)
+    helm.install(images)
+    await eventually(operator, is_ready, what="the operator is ready", within=60)
+    after = await operator()
+    assert text_at(after, "metadata", "uid") == text_at(before, "metadata", "uid")
+    log = await scenario.system.logs(name_of(after))
+    assert "Traceback" not in log
+    again = scenario.cluster("again")
+    await again.apply(manifest("again", replicas=1))
+    await again.wait_ready(within=90)
 
 
 async def test_deletion_leaves_nothing_behind(scenario: Scenario) -> None:

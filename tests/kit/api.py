@@ -32,18 +32,21 @@ class ApiError(Exception):
 class ServerApi:
     """Calls the API at `address` (http://host:port) with the key. Every call is a connection of its own.
 
-    So calls are spread over the servers behind a Service, and none runs on one that a server is about to close.
+    So calls are spread over the servers behind a Service, and none runs on one that a server is about to close. With
+    `kept` connections are kept and used again, as most backends do.
     """
 
-    def __init__(self, address: str, key: str) -> None:
+    def __init__(self, address: str, key: str, *, kept: bool = False) -> None:
         self.address = address
+        self.key = key
+        self._kept = kept
         self._headers = {"X-API-Key": key}
         self._session: aiohttp.ClientSession | None = None
 
     async def __aenter__(self) -> Self:
         """Open the session."""
         self._session = aiohttp.ClientSession(
-            connector=aiohttp.TCPConnector(force_close=True, limit=0),
+            connector=aiohttp.TCPConnector(force_close=not self._kept, limit=0),
             timeout=aiohttp.ClientTimeout(total=CALL_SECONDS),
         )
         return self
