@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 
 import pytest
+from yarl import URL
 
 from realtime_operator import naming
 from realtime_operator.api.base import JsonObject
@@ -19,15 +20,18 @@ from realtime_operator.handlers.watching import PAGE, Watcher
 from realtime_operator.metrics import Metrics
 from realtime_operator.planning.world import World
 from realtime_operator.platforms.base import Key
-from realtime_operator.platforms.kubernetes.client import KubernetesClient, path_of
-from realtime_operator.platforms.kubernetes.driver import KubernetesPlatform
+from realtime_operator.platforms.kubernetes.client import PLURALS, KubernetesClient, path_of
+from realtime_operator.platforms.kubernetes.driver import WATCHED, KubernetesPlatform
 from realtime_operator.pods.admin_client import AdminClient
 from tests.kit.apiserver import ApiServer, RefusedError
 from tests.kit.deadline import eventually
-from tests.kit.document import dig
+from tests.kit.document import dig, parse
 from tests.kit.operator_process import OperatorProcess
 
-TOLD_SECONDS = 5
+TOLD_SECONDS = 10
+COMPLETE_SECONDS = 20
+GOODBYE_SECONDS = 0.5
+"""Both ends of a TLS connection say goodbye: the loop must not end before."""
 
 
 @dataclass
@@ -80,6 +84,20 @@ def manifest(name: str, *, cluster: str | None = "main") -> JsonObject:
     return {"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": name, "labels": labels}}
 
 
+@contextlib.asynccontextmanager
+async def watching(client: KubernetesClient, platform: KubernetesPlatform, namespace: str) -> AsyncIterator[None]:
+    """Feed the platform's store while the body runs, which begins when the store is complete."""
+    task = asyncio.create_task(Watcher(client, platform.store, (namespace,), platform.stale_since).run())
+    try:
+        async with asyncio.timeout(COMPLETE_SECONDS):
+            await platform.store.complete.wait()
+        yield
+    finally:
+        task.cancel()
+        await asyncio.gather(task, return_exceptions=True)
+        await asyncio.sleep(GOODBYE_SECONDS)
+
+
 @pytest.fixture
 async def watched(api_server: ApiServer, namespace: str, operator_client: KubernetesClient) -> AsyncIterator[Watched]:
     """Watches of the test's namespace that have begun."""
@@ -87,12 +105,8 @@ async def watched(api_server: ApiServer, namespace: str, operator_client: Kubern
     platform = KubernetesPlatform(operator_client, admin, Metrics(), (namespace,))
     changes: list[Key] = []
     platform.changed = lambda key, _edited: changes.append(key)
-    watching = asyncio.create_task(Watcher(operator_client, platform.store, (namespace,), platform.stale_since).run())
-    async with asyncio.timeout(TOLD_SECONDS):
-        await platform.store.complete.wait()
-    yield Watched(api_server, operator_client, platform, namespace, changes)
-    watching.cancel()
-    await asyncio.gather(watching, return_exceptions=True)
+    async with watching(operator_client, platform, namespace):
+        yield Watched(api_server, operator_client, platform, namespace, changes)
     await admin.close()
 
 
@@ -156,16 +170,29 @@ async def test_a_list_of_many_pages_is_complete(
     for number in range(PAGE + 10):
         api_server.call("POST", path_of("v1", "ConfigMap", namespace), manifest(f"c{number}"))
     platform = KubernetesPlatform(operator_client, AdminClient(), Metrics(), (namespace,))
-    watching = asyncio.create_task(Watcher(operator_client, platform.store, (namespace,)).run())
-    try:
-        async with asyncio.timeout(TOLD_SECONDS):
-            await platform.store.complete.wait()
+    async with watching(operator_client, platform, namespace):
         assert len(platform.store.children(Key(namespace, "main"))) == PAGE + 10
         listed = await operator_client.list_items(path_of("v1", "ConfigMap", namespace), naming.LABEL_CLUSTER)
         assert len(listed) == PAGE + 10
-    finally:
-        watching.cancel()
-        await asyncio.gather(watching, return_exceptions=True)
+
+
+async def test_the_api_server_is_asked_for_labelled_objects_alone(
+    api_server: ApiServer, namespace: str, operator_client: KubernetesClient
+) -> None:
+    """Objects of others do not even come over the wire, and Secrets are not asked for."""
+    platform = KubernetesPlatform(operator_client, AdminClient(), Metrics(), (namespace,))
+    async with watching(operator_client, platform, namespace):
+        pass
+
+    async def asked() -> list[tuple[str, str]]:
+        events = [parse(line) for line in api_server.audit_log.read_bytes().splitlines()]
+        uris = [URL(text_at(e, "requestURI")) for e in events if text_at(e, "objectRef", "namespace") == namespace]
+        return [(uri.name, uri.query.get("labelSelector", "")) for uri in uris if uri.name != namespace]
+
+    found = await eventually(asked, lambda found: len(found) >= 2 * len(WATCHED), what="all lists, watches", within=10)
+    labelled = {PLURALS[which] for which in WATCHED} - {naming.PLURAL}
+    assert set(found) == {(naming.PLURAL, ""), *((plural, naming.LABEL_CLUSTER) for plural in labelled)}
+    assert "secrets" not in labelled
 
 
 @pytest.fixture
