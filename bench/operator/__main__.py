@@ -26,7 +26,7 @@ def compare(base: str, clusters: int, foreign: Foreign, seconds: float) -> repor
     with builds(base) as pair:
         found = [_measure_build(build, clusters, foreign, seconds) for build in pair]
         alone, beside = zip(*found, strict=True)
-        return report.Comparison((pair[0].commit, pair[1].commit), clusters, foreign, alone, beside)
+        return report.Comparison(pair[0].commit, clusters, foreign, alone, beside)
 
 
 def _measure_build(build: Build, clusters: int, foreign: Foreign, seconds: float) -> tuple[Measured, Measured]:

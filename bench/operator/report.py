@@ -21,7 +21,7 @@ READS_RATIO = 5
 class Comparison:
     """Two builds, each without and with objects of others beside the settled clusters."""
 
-    commits: tuple[str, str]
+    base: str
     clusters: int
     foreign: Foreign
     alone: Sequence[Measured]
@@ -49,7 +49,7 @@ def render(comparison: Comparison) -> str:
         "<!-- Written by `make bench-operator`: do not edit. -->",
         "# The operator",
         "",
-        f"Commit {comparison.commits[1]} (now) beside {comparison.commits[0]} (before), one after the other, each on a",
+        f"The operator as it is (now) beside that of commit {comparison.base} (before), one after the other, each on a",
         f"kube-apiserver with etcd of its own ({datetime.now(UTC):%Y-%m-%d}, {machine.describe()}).",
         f"There are {comparison.clusters} settled RealtimeClusters, each with a managed Redis; the second time also",
         f"{foreign.secrets:,} Secrets of {foreign.secret_bytes // 1000:,} KB and {foreign.pods:,} Pods of others.",

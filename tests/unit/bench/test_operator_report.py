@@ -16,7 +16,7 @@ def measured(build: str, peak: float, **requests: int) -> Measured:
 def comparison(grown: float = 95, reads: int = 150) -> Comparison:
     """The operator now takes 90 MiB alone and `grown` beside others, and `reads` in two minutes."""
     return Comparison(
-        ("aaa", "bbb"),
+        "aaa",
         20,
         Foreign(1000, 200_000, 5000),
         (measured("before", 100, get=100, list=650, update=60), measured("now", 90, get=reads, update=60)),
@@ -27,6 +27,7 @@ def comparison(grown: float = 95, reads: int = 150) -> Comparison:
 def test_the_figures_are_in_the_table() -> None:
     """Growth of the peak, and reads a minute without the writes."""
     text = render(comparison())
+    assert "commit aaa" in text
     assert "| **growth of the peak, MiB** | 800.0 | 5.0 |" in text
     assert "| **reads a minute** | 375 | 75 |" in text
     assert "1,000 Secrets of 200 KB and 5,000 Pods" in text
