@@ -17,6 +17,7 @@ from realtime_server.admin.api_handlers import METHODS, ApiHandlers, error_of
 from realtime_server.admin.api_keys import ApiKey, ApiKeys
 from realtime_server.admin.api_metrics import ApiUsage
 from realtime_server.admin.responses import error_response, json_response
+from realtime_server.core.nesting import check_nesting
 from realtime_server.core.ports import BackplaneError, CommandError, RealtimeApi
 
 logger = structlog.get_logger()
@@ -69,6 +70,7 @@ class ApiServer:
         try:
             body = await request.read() or b"{}"
             body.decode()  # the JSON decoder does not look into the strings of raw data
+            check_nesting(body)
             document = await (self._batch(key, body) if method == BATCH else self._result(key, method, body))
         except NotAllowedError as error:
             return json_response({"error": self._failure(method, error)}, 403)
@@ -186,8 +188,6 @@ def _syntax_error(body: bytes) -> str:
         msgspec.json.decode(body, type=msgspec.Raw)
     except msgspec.DecodeError as error:
         return str(error)
-    except RecursionError:
-        return "it is nested too deeply"
     return ""
 
 

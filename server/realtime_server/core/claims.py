@@ -10,6 +10,7 @@ from msgspec import UNSET, UnsetType
 
 from realtime_server.core.capabilities import Capability, PatternError, check
 from realtime_server.core.grant import PLAIN, Grant
+from realtime_server.core.nesting import check_nesting
 from realtime_server.core.override import AS_THE_NAMESPACE, Override
 
 MAX_INFO_BYTES = 8192
@@ -81,6 +82,7 @@ _DECODER = msgspec.json.Decoder(Payload)
 def read_payload(encoded: bytes) -> Payload:
     """The claims in the payload of a token; raises ClaimError."""
     try:
+        check_nesting(encoded)
         return _DECODER.decode(encoded)
     except (ValueError, RecursionError) as error:  # msgspec's and Unicode's errors are ValueErrors
         raise ClaimError(str(error)) from error
@@ -155,6 +157,8 @@ def _raw(name: str, value: object, encoded: str | None) -> bytes | None:
     if encoded is None:
         return None
     try:
-        return msgspec.json.encode(msgspec.json.decode(base64.b64decode(encoded, validate=True)))
+        decoded = base64.b64decode(encoded, validate=True)
+        check_nesting(decoded)
+        return msgspec.json.encode(msgspec.json.decode(decoded))
     except (ValueError, RecursionError) as error:
         raise ClaimError(f"b64{name}: has to be JSON in base64") from error

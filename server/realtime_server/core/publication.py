@@ -11,6 +11,7 @@ from typing import TypeAlias
 
 import msgspec
 
+from realtime_server.core.nesting import check_nesting
 from realtime_server.core.values import ClientInfo, Publication
 
 
@@ -67,6 +68,7 @@ def as_json(data: bytes) -> bytes | None:
     """The data in one line if it is JSON, else None."""
     try:
         data.decode()  # the JSON decoder does not look into the strings of raw data
+        check_nesting(data)
         msgspec.json.decode(data, type=msgspec.Raw)
     except (ValueError, RecursionError):
         return None

@@ -21,6 +21,7 @@ from realtime_server.core.hooks import (
     Published,
     Refreshed,
 )
+from realtime_server.core.nesting import check_nesting
 from realtime_server.core.ports import CommandError
 from realtime_server.hooks import messages
 from realtime_server.hooks.dispatcher import EventDispatcher
@@ -140,6 +141,7 @@ class HttpBackend:
 def _decode(body: bytes, kind: type[Answer]) -> Reply[Answer]:
     try:
         body.decode()  # the JSON decoder does not look into the strings of raw data
+        check_nesting(body)
         return msgspec.json.decode(body, type=Reply[kind])  # type: ignore[valid-type] # a type at run time
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         raise InvalidAnswerError(str(error)) from error

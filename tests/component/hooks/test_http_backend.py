@@ -92,12 +92,24 @@ def body(text: bytes, status: int = 200) -> Callable[[object], web.Response]:
         (body(b'{"result": {"b64data": "%"}}'), Outcome.INVALID),
         (body(b'{"error": {"code": 1}}'), Outcome.INVALID),
         (body(b"\xff"), Outcome.INVALID),
+        (body(b'{"result": {"data": ' + b"[" * 600 + b"]" * 600 + b"}}"), Outcome.INVALID),
         (body(b"{}", 500), Outcome.STATUS),
         (body(b"{}", 404), Outcome.STATUS),
         (lambda _: web.Response(status=302, headers={"Location": "http://169.254.169.254/"}), Outcome.STATUS),
         (body(b'{"result": {"data": "' + b"x" * MAX_ANSWER_BYTES + b'"}}'), Outcome.TOO_LARGE),
     ],
-    ids=["no JSON", "no object", "no base64", "no code", "no text", "broken", "not there", "elsewhere", "endless"],
+    ids=[
+        "no JSON",
+        "no object",
+        "no base64",
+        "no code",
+        "no text",
+        "too deep",
+        "broken",
+        "not there",
+        "elsewhere",
+        "endless",
+    ],
 )
 async def test_a_wrong_answer_is_an_error_to_try_again(
     answer: Callable[[object], web.Response], outcome: Outcome

@@ -162,7 +162,7 @@ CALLS: dict[str, tuple[str, dict[str, str], bytes, int, int, str]] = {
     "another scheme": ("publish", {"Authorization": f"Bearer {API_KEY}"}, PUBLISH, 401, 401, NO_KEY),
     "not JSON": ("publish", KEY, b"hello", 400, 400, "the body is not JSON"),
     "not UTF-8": ("publish", KEY, PUBLISH.replace(b"{}", b'"\xff"'), 400, 400, "the body is not JSON: it is not UTF-8"),
-    "nested too deeply": ("publish", KEY, b"[" * 100_000, 400, 400, "the body is not JSON: it is nested"),
+    "nested too deeply": ("publish", KEY, b"[" * 100_000, 400, 400, "the body is nested too deeply"),
     "nested data": ("publish", KEY, b'{"data":' + b"[" * 100_000, 400, 400, "the body is nested"),
     "a list": ("publish", KEY, b"[]", 200, 107, "bad request"),
     "channel a number": ("publish", KEY, b'{"channel":1,"data":{}}', 200, 107, "bad request"),

@@ -23,6 +23,7 @@ from realtime_server.core.commands import (
     SubRefreshResult,
     SubscribeResult,
 )
+from realtime_server.core.nesting import check_nesting
 from realtime_server.core.publication import Content, content_in
 from realtime_server.core.pushes import (
     DisconnectPush,
@@ -51,6 +52,7 @@ def decode_commands(message: bytes) -> tuple[Command, ...] | None:
     """The commands of one message; None when there is none, or one is malformed."""
     try:
         message.decode()  # the JSON decoder does not look into the strings of raw data
+        check_nesting(message)
         if b"\n" not in message:
             return (_decoder.decode(message),)
         return tuple(_decoder.decode(line) for line in message.split(b"\n") if line.strip()) or None

@@ -12,6 +12,7 @@ import msgspec
 
 from realtime_server.codes import ErrorCode
 from realtime_server.core.commands import Command, ConnectRequest, Result
+from realtime_server.core.nesting import check_nesting
 from realtime_server.core.publication import Content
 from realtime_server.core.pushes import Push
 from realtime_server.protocols.centrifuge.json_codec import (
@@ -33,6 +34,7 @@ def decode_connect(message: bytes) -> tuple[Command, ...] | None:
     """The connect command that a client means; None when it is malformed. An empty message is an empty request."""
     try:
         message.decode()  # the JSON decoder does not look into the strings of raw data
+        check_nesting(message)
         return (Command(COMMAND, connect=_decoder.decode(message.strip() or b"{}")),)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
         return None

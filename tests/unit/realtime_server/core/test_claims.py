@@ -110,7 +110,7 @@ def test_what_others_see_has_no_line_breaks() -> None:
 @pytest.mark.parametrize(
     "encoded",
     [b"", b"[]", b'{"sub":"a"', b'{"sub":"\xff"}', b'{"sub":"a","exp":NaN}', b'{"sub":"a","exp":1e999}',
-     b'{"sub":"a","info":NaN}', b'{"sub":"a","info":' + b"[" * 20_000 + b"]" * 20_000 + b"}"],
+     b'{"sub":"a","info":NaN}', b'{"sub":"a","info":' + b"[" * 600 + b"]" * 600 + b"}"],
     ids=["nothing", "a list", "half", "no UTF-8", "not a number", "too large", "info not a number", "deep"],
 )  # fmt: skip
 def test_what_is_no_json_is_refused(encoded: bytes) -> None:

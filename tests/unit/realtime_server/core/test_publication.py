@@ -54,7 +54,15 @@ def test_a_history_has_publications_only() -> None:
 
 @pytest.mark.parametrize(
     ("data", "binary"),
-    [(b'{"a":1}', False), (b"", True), (b"{", True), (b"\xff", True), (b'"\xff"', True), (b"[" * 100_000, True)],
+    [
+        (b'{"a":1}', False),
+        (b"", True),
+        (b"{", True),
+        (b"\xff", True),
+        (b'"\xff"', True),
+        (b"[" * 100_000, True),
+        (b"[" * 600 + b"]" * 600, True),
+    ],
 )
 def test_bytes_are_json_if_they_are(data: bytes, binary: bool) -> None:
     """A client of the JSON protocol gets them as JSON, or else in base64."""

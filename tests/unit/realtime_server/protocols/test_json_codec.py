@@ -89,7 +89,8 @@ def test_what_a_newer_sdk_adds_is_ignored() -> None:
     "message",
     [b"", b"\n", b"{", b"[]", b"null", b"1", b'"x"', b'{"id":"1"}', b'{"id":1.5}', b'{"id":1,"connect":[]}',
      b'{"id":1,"subscribe":{"channel":1}}', b'{"id":1,"subscribe":{"channel":"a","offset":-1.5}}', b"\xff\xfe",
-     b'{"id":1}\n{', b"{" * 100_000, b"[" * 100_000],
+     b'{"id":1}\n{', b"{" * 100_000, b"[" * 100_000,
+     b'{"id":1,"publish":{"channel":"a","data":' + b"[" * 600 + b"]" * 600 + b"}}"],
 )  # fmt: skip
 def test_what_is_malformed_is_none(message: bytes) -> None:
     """Never an exception: the session closes the connection with 3501."""

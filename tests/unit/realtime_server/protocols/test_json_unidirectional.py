@@ -33,7 +33,18 @@ def test_the_message_of_a_client_is_its_connect_request(message: bytes, expected
     assert decode_connect(message) == (Command(COMMAND, connect=expected),)
 
 
-@pytest.mark.parametrize("message", [b"[]", b"null", b"{", b'{"token":1}', b'{"token":"\xff"}', b"[" * 100_000])
+@pytest.mark.parametrize(
+    "message",
+    [
+        b"[]",
+        b"null",
+        b"{",
+        b'{"token":1}',
+        b'{"token":"\xff"}',
+        b"[" * 100_000,
+        b'{"data":' + b"[" * 600 + b"]" * 600 + b"}",
+    ],
+)
 def test_what_is_none_is_malformed(message: bytes) -> None:
     """Never an exception."""
     assert decode_connect(message) is None
