@@ -21,6 +21,7 @@ from realtime_operator.planning.plan import (
     EnsureSecret,
     EventType,
     Failure,
+    FailureKind,
     Quiesce,
     Resume,
     ScaleRevision,
@@ -177,7 +178,10 @@ async def test_a_deletion_cost_is_set_and_removed(applied: Applied) -> None:
 async def test_a_failed_server_is_deleted(applied: Applied) -> None:
     """A pod that was never scheduled is gone at once."""
     applied.pod()
-    await applied.do(DeleteServer("main-a-x"))
+    (failure,) = await applied.try_to(DeleteServer("main-a-x", "another-uid"))
+    assert failure.kind is FailureKind.OUTDATED
+    uid = text_at(applied.get("v1", "Pod", "main-a-x"), "metadata", "uid")
+    await applied.do(DeleteServer("main-a-x", uid))
     listed = applied.server.call("GET", path_of("v1", "Pod", applied.namespace))
     assert objects_at(listed, "items") == []
 
@@ -232,4 +236,4 @@ async def test_a_plan_for_a_cluster_that_has_gone_does_no_harm(applied: Applied)
     """Its status and its pods are not there any more."""
     path = path_of(naming.API_VERSION, naming.KIND, applied.namespace, "main")
     applied.server.call("DELETE", path)
-    await applied.do(Quiesce("main-a-x"), DeleteServer("main-a-x"), SetStatus({"phase": "Ready"}))
+    await applied.do(Quiesce("main-a-x"), DeleteServer("main-a-x", "uid"), SetStatus({"phase": "Ready"}))

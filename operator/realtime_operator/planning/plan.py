@@ -99,6 +99,7 @@ class DeleteServer:
     """Delete one server's pod, which its ReplicaSet replaces: it has failed for good, or is drained."""
 
     server: str
+    uid: str
 
 
 @dataclass(frozen=True, slots=True)

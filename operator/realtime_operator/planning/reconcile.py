@@ -265,7 +265,7 @@ def _servers(facts: Facts, world: World) -> list[Action]:
         for action in facts.step.actions
     ]
     failed = [server for server in world.servers if server.failed and not server.terminating]
-    return [*actions, *(DeleteServer(server.name) for server in failed)]
+    return [*actions, *(DeleteServer(server.name, server.uid) for server in failed)]
 
 
 def _prune(desired: Desired, facts: Facts, world: World) -> list[Action]:

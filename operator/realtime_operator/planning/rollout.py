@@ -276,7 +276,8 @@ def _replace_in_place(fleet: Fleet, done: Sequence[Server]) -> list[Action]:
     """Without a surge, a server that a person wants replaced is deleted when it is done, and its ReplicaSet acts."""
     if fleet.target_replicas > fleet.desired:
         return []
-    return [DeleteServer(server.name) for server in done if server.drain_requested and server.revision == fleet.target]
+    leaving = [server for server in done if server.drain_requested and server.revision == fleet.target]
+    return [DeleteServer(server.name, server.uid) for server in leaving]
 
 
 def _target_replicas(fleet: Fleet, policy: RolloutPolicy, gone: int) -> int:

@@ -125,7 +125,7 @@ class Applier:
             case Drain():
                 await self._drain(action)
             case DeleteServer():
-                await self._client.delete(path_of("v1", "Pod", self._namespace, action.server))
+                await self._client.delete(path_of("v1", "Pod", self._namespace, action.server), action.uid)
             case DeletePod():
                 await self._client.delete(path_of("v1", "Pod", self._namespace, action.name), action.uid)
             case EmitEvent():

@@ -266,7 +266,7 @@ async def test_events_and_marks_arrive(machine: Machine) -> None:
 async def test_a_deleted_server_is_replaced(machine: Machine) -> None:
     """Its ReplicaSet wants as many as before."""
     first = (await machine.observe()).servers[0].name
-    await machine.do(DeleteServer(first))
+    await machine.do(DeleteServer(first, first))
     await machine.until(lambda servers: first not in servers and len(servers) == 2, "it is replaced")
     await machine.settle()
 
