@@ -93,6 +93,25 @@ UPGRADED = stored(
     defaults={"operatorVersion": "0.2.0", "serverImage": "server:0.2.0", "redisImage": "redis:7"},
     newerDefaults=["servers", "redis"],
 )
+HELD = stored(
+    phase="Degraded",
+    rollout={"updatedServers": 1, "oldServers": 2, "connectionsToMove": 280, "drainingServers": []},
+    hold={
+        "reason": "MovedNotArriving", "until": "2026-11-23T12:00:40Z", "count": 1,
+        "message": "of 20 connections that were moved in the last 30 s, 3 arrived, and 40 connects failed",
+    },
+    conditions=[condition("Progressing", "False", "MovesHeld", "moves nobody: clients are refused")],
+)  # fmt: skip
+SILENT = stored(
+    connections=None,
+    servers=[
+        server_entry("chat-bcdfghjkmn-aaaaa", "bcdfghjkmn", "serving", 200),
+        {
+            **server_entry("chat-bcdfghjkmn-bbbbb", "bcdfghjkmn", "unknown", None),
+            "unreachableSince": "2026-11-23T11:59:15Z", "lastConnections": 100,
+        },
+    ],
+)  # fmt: skip
 NEW: JsonObject = {"metadata": {"name": "chat", "creationTimestamp": "2026-11-23T11:59:59Z"}, "spec": {}}
 EVENTS = (
     Event("2026-11-23T11:00:00Z", "Normal", "RolloutStarted", "rolling out revision tvwbcdfghj: 2 servers"),
@@ -148,11 +167,13 @@ FINDINGS = (
 )
 
 VIEWS: dict[str, RenderableType] = {
-    "get": views.cluster_table([READY, ROLLING, NEW], wide=False, now=NOW),
+    "get": views.cluster_table([READY, ROLLING, SILENT, NEW], wide=False, now=NOW),
     "get-wide": views.cluster_table([READY, ROLLING, NEW], wide=True, now=NOW),
     "status-ready": views.status_view(READY, WHERE),
     "status-rolling": views.status_view(ROLLING, WHERE),
     "status-upgraded": views.status_view(UPGRADED, WHERE),
+    "status-held": views.status_view(HELD, WHERE),
+    "status-silent": views.status_view(SILENT, WHERE, NOW),
     "status-new": views.status_view(NEW, WHERE),
     "describe": views.describe_view(ROLLING, EVENTS, WHERE, NOW),
     "describe-without-events": views.describe_view(READY, (), WHERE, NOW),

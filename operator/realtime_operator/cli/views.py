@@ -128,14 +128,12 @@ def _fact_lines(cluster: JsonObject, now: datetime | None) -> Iterator[tuple[str
 
 
 def held_line(cluster: JsonObject) -> str:
-    """Why nobody is moved now; empty when nothing holds."""
+    """Why nobody is moved now, and when it goes on; empty when nothing holds."""
     found = [c for c in objects_at(cluster, "status", "conditions") if c.get("type") == "Progressing"]
-    held = bool(found) and found[0].get("reason") == "MovesHeld"
-    return (
-        f"{text(cluster, 'status', 'hold', 'message')}, until {text(cluster, 'status', 'hold', 'until')}"
-        if held
-        else ""
-    )
+    if not found or found[0].get("reason") != "MovesHeld":
+        return ""
+    message, until = (text(cluster, "status", "hold", field) for field in ("message", "until"))
+    return f"{message}; goes on at {until} unless that is seen again"
 
 
 def defaults_line(cluster: JsonObject) -> str:
