@@ -60,12 +60,12 @@ def _why_not_ready(facts: Facts) -> tuple[Reason, str] | None:
     available, desired = len(facts.fleet.available), facts.fleet.desired
     if desired == 0:
         return Reason.SCALED_TO_ZERO, "no servers are wanted: replicas is 0"
+    if facts.missing_endpoint is not None:
+        return Reason.ENDPOINT_UNAVAILABLE, facts.missing_endpoint
     if available < max(1, desired - facts.policy.max_unavailable):
         return Reason.SERVERS_UNAVAILABLE, f"{available} of {desired} servers are available"
     if facts.backplane.ready is False:
         return Reason.BACKPLANE_UNAVAILABLE, facts.backplane.message
-    if facts.missing_endpoint is not None:
-        return Reason.ENDPOINT_UNAVAILABLE, facts.missing_endpoint
     refused = findings.clients_refused(facts)
     return None if refused is None else refused
 

@@ -55,7 +55,7 @@ def next_credentials(
     known = {key: present[key][:FINGERPRINT_CHARACTERS] for key in ADVICE if key in present}
     changed = tuple(key for key, value in known.items() if before.fingerprints.get(key, value) != value)
     fingerprints = {**{key: value for key, value in before.fingerprints.items() if key in ADVICE}, **known}
-    if changed:
-        return Credentials(fingerprints, changed, now)
     kept = before.replaced_recently(now)
+    if changed:
+        return Credentials(fingerprints, tuple(dict.fromkeys((*(before.replaced if kept else ()), *changed))), now)
     return Credentials(fingerprints, before.replaced if kept else (), before.replaced_at if kept else None)

@@ -136,7 +136,8 @@ def drain_timed_out(facts: Facts) -> Finding | None:
 def server_not_ready(facts: Facts) -> Finding | None:
     """Servers that run, and have not been ready for longer than the grace."""
     limit = facts.now - facts.unready_grace
-    late = [s for s in facts.fleet.live if s.serving and not s.ready and (s.unready_since or s.created_at) < limit]
+    running = [server for server in facts.fleet.live if server.waiting_reason not in CANNOT_START]
+    late = [s for s in running if s.serving and not s.ready and (s.unready_since or s.created_at) < limit]
     return _about(Reason.SERVER_NOT_READY, late, "is not ready")
 
 

@@ -54,10 +54,11 @@ class Fleet:
 def holds_nobody(server: Server, now: datetime) -> bool:
     """True when a server that is not ready holds no connection for sure, and none is on its way to it.
 
-    Its container does not run; or nobody has ever come; or nobody is there, and it has not been ready for long.
+    Its container does not run, or it was never ready; or nobody has ever come; or nobody is there, and it has not been
+    ready for long.
     """
     if server.report is None:
-        return server.waiting_reason is not None
+        return server.waiting_reason is not None or not server.was_ready
     if server.report.connections > 0:
         return False
     return server.report.seconds_since_last_accept is None or is_lost(server, now)
@@ -70,6 +71,8 @@ def is_lost(server: Server, now: datetime) -> bool:
 
 def just_lost(server: Server, now: datetime) -> bool:
     """True when a running server that people may be on has stopped being ready within UNREADY_GRACE."""
-    if server.ready or server.unready_since is None or server.waiting_reason is not None or is_lost(server, now):
+    if server.ready or not server.was_ready or server.unready_since is None:
+        return False
+    if server.waiting_reason is not None or is_lost(server, now):
         return False
     return not holds_nobody(server, now)

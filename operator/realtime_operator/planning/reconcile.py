@@ -252,9 +252,11 @@ def _apply(manifests: Sequence[JsonObject], world: World) -> list[Action]:
 
 
 def _apply_revision(desired: Desired, facts: Facts, world: World) -> list[Action]:
-    """The target revision: no pod is made that would run with somebody else's ServiceAccount."""
-    accounts = tuple(object_key(manifest) for manifest in desired.shared if manifest["kind"] == "ServiceAccount")
-    return desired.revision.apply(facts.step.target_replicas, world.objects, accounts)
+    """The target revision: no pod is made that would run as somebody else, or send Redis' password to somebody else."""
+    redis = naming.redis(facts.name)
+    needed = {object_key(m) for m in desired.shared if m["kind"] == "ServiceAccount"}
+    needed |= {key for m in desired.shared if (key := object_key(m)).kind == "Service" and key.name == redis}
+    return desired.revision.apply(facts.step.target_replicas, world.objects, tuple(sorted(needed)))
 
 
 def _servers(facts: Facts, world: World) -> list[Action]:

@@ -174,7 +174,8 @@ def _phase(verdicts: tuple[Verdict, ...], facts: Facts) -> str:
         return "Degraded"
     if facts.current_revision is None:
         return "Pending"
-    if ConditionType.PROGRESSING in true:
+    held = any(verdict.reason is Reason.HELD for verdict in verdicts)
+    if ConditionType.PROGRESSING in true or held:
         return "Progressing"
     reasons = {verdict.reason for verdict in verdicts if verdict.type is ConditionType.READY}
     return "Ready" if ConditionType.READY in true or Reason.SCALED_TO_ZERO in reasons else "Degraded"
@@ -185,9 +186,18 @@ def _endpoints(cluster: RealtimeCluster, world: World) -> JsonObject:
         return {"client": world.endpoints.client, "api": world.endpoints.api}
     name, namespace = cluster.metadata.name, cluster.metadata.namespace
     host = _load_balancer(world, name) or f"{naming.client_service(name)}.{namespace}.svc"
+    addresses = {
+        "client": (naming.client_service(name), f"ws://{host}:{naming.PORT_CLIENT}{naming.CLIENT_PATH}"),
+        "api": (
+            naming.api_service(name),
+            f"http://{naming.api_service(name)}.{namespace}.svc:{naming.PORT_API}/api",
+        ),
+    }
+    # The Service of somebody else is no address of this cluster: backends would send it their key.
     return {
-        "client": f"ws://{host}:{naming.PORT_CLIENT}{naming.CLIENT_PATH}",
-        "api": f"http://{naming.api_service(name)}.{namespace}.svc:{naming.PORT_API}/api",
+        field: address
+        for field, (service, address) in addresses.items()
+        if ObjectKey("v1", "Service", service) in world.objects
     }
 
 

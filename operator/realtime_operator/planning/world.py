@@ -92,6 +92,7 @@ class Server:
     """One server pod. `report` is None when the server could not be asked, or answered too late.
 
     `unready_since` is when it was ready last, or when it was first seen not to be; None while it is ready.
+    `was_ready`: it is ready, or has been.
     """
 
     name: str
@@ -101,6 +102,7 @@ class Server:
     serving: bool = True  # the label naming.LABEL_SERVING: behind the client Service
     ready: bool = False
     unready_since: datetime | None = None
+    was_ready: bool = False
     terminating: bool = False
     failed: bool = False  # phase Failed or Succeeded: it will never serve again
     quiesced_at: datetime | None = None

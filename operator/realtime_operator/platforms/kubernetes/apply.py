@@ -148,6 +148,8 @@ class Applier:
             live = await self._client.get(self._path_of(manifest))
             if not is_owned(live, self._uid):
                 raise NameTakenError(name_taken_message(text_at(manifest, "kind"), live, self._name)) from None
+            if text_at(live, "metadata", "deletionTimestamp"):
+                raise
             await self._apply(manifest, text_at(live, "metadata", "uid"))
 
     async def _apply(self, manifest: JsonObject, uid: str) -> None:

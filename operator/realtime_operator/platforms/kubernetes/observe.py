@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Iterable, Mapping, Sequence
-from datetime import datetime
+from datetime import datetime, timedelta
 
 from realtime_operator import naming
 from realtime_operator.api.base import JsonObject
@@ -18,6 +18,9 @@ from realtime_operator.pods.admin_client import AdminClient
 
 LABEL_CONTROLLER_REVISION = "controller-revision-hash"
 """On pods of a StatefulSet: its revision that the pod was made from."""
+
+FIRST_STATUS = timedelta(seconds=1)
+"""Between the start of a pod and the first conditions that the kubelet writes, which have whole seconds."""
 
 DRAIN_REQUESTED = "requested"
 """The value of ANNOTATION_DRAIN."""
@@ -89,6 +92,7 @@ def read_server(pod: JsonObject, report: ServerReport | None) -> Server:
         serving=text_at(metadata, "labels", naming.LABEL_SERVING) == "true",
         ready=text_at(ready, "status") == "True",
         unready_since=_unready_since(pod, ready),
+        was_ready=_was_ready(pod, ready),
         terminating=dig(metadata, "deletionTimestamp") is not None,
         failed=text_at(pod, "status", "phase") in {"Failed", "Succeeded"},
         quiesced_at=_time(quiesced_at),
@@ -142,6 +146,14 @@ def read_redis_pod(pod: JsonObject) -> RedisPod:
 def _condition(pod: JsonObject, name: str) -> JsonObject:
     found = (condition for condition in objects_at(pod, "status", "conditions") if condition.get("type") == name)
     return next(found, {})
+
+
+def _was_ready(pod: JsonObject, ready: JsonObject) -> bool:
+    """Whether the pod is ready or has been: the condition has changed since the kubelet wrote it for the first time."""
+    if text_at(ready, "status") == "True":
+        return True
+    since, started = _time(text_at(ready, "lastTransitionTime")), _time(text_at(pod, "status", "startTime"))
+    return since is not None and started is not None and since - started > FIRST_STATUS
 
 
 def _unready_since(pod: JsonObject, ready: JsonObject) -> datetime | None:

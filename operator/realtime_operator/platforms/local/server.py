@@ -38,6 +38,7 @@ class LocalServer:
     drain_requested: bool = False
     answered: bool = False
     unready_since: datetime | None = None
+    was_ready: bool = False
     retry_at: float | None = None
     """Monotonic seconds."""
 
@@ -89,6 +90,7 @@ class LocalServer:
             await _told(admin.quiesce, address, token)
         self.answered = self.answered or report is not None
         ready = ready and report is not None
+        self.was_ready = self.was_ready or ready
         self.unready_since = None if ready else self.unready_since or datetime.now(UTC)
         return Server(
             name=self.name,
@@ -98,6 +100,7 @@ class LocalServer:
             serving=self.serving,
             ready=ready,
             unready_since=self.unready_since,
+            was_ready=self.was_ready,
             terminating=self.terminating,
             quiesced_at=self.quiesced_at,
             deletion_cost=self.deletion_cost,

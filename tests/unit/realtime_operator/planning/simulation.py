@@ -71,6 +71,7 @@ class Pod:
             serving=self.serving,
             ready=self.ready(now),
             unready_since=self._unready_since(now),
+            was_ready=started,
             terminating=self.terminating is not None,
             quiesced_at=None if self.quiesced is None else START + timedelta(seconds=self.quiesced),
             deletion_cost=self.deletion_cost,

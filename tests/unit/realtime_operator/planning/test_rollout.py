@@ -30,7 +30,7 @@ NOW = START + timedelta(hours=1)
 def server(name: str, revision: str = "old", connections: int = 0, **changes: object) -> Server:
     """A ready, serving server that has been there for an hour."""
     report = ServerReport(ServerState.SERVING, connections, seconds_since_last_accept=1000)
-    return replace(Server(name, name, revision, START, ready=True, report=report), **changes)  # type: ignore[arg-type] # names fields of Server
+    return replace(Server(name, name, revision, START, ready=True, was_ready=True, report=report), **changes)  # type: ignore[arg-type] # names fields of Server
 
 
 def quiesced(name: str, seconds: float, connections: int, **changes: object) -> Server:
