@@ -62,12 +62,19 @@ def _why_not_ready(facts: Facts) -> tuple[Reason, str] | None:
         return Reason.SCALED_TO_ZERO, "no servers are wanted: replicas is 0"
     if facts.missing_endpoint is not None:
         return Reason.ENDPOINT_UNAVAILABLE, facts.missing_endpoint
-    if available < max(1, desired - facts.policy.max_unavailable):
+    if available < max(1, _wanted(facts) - facts.policy.max_unavailable):
         return Reason.SERVERS_UNAVAILABLE, f"{available} of {desired} servers are available"
     if facts.backplane.ready is False:
         return Reason.BACKPLANE_UNAVAILABLE, facts.backplane.message
     refused = findings.clients_refused(facts)
     return None if refused is None else refused
+
+
+def _wanted(facts: Facts) -> int:
+    """The servers that there should be already: those that a scale-up adds are not missing."""
+    if _progress(facts)[0] is not Reason.SCALING_UP:
+        return facts.fleet.desired
+    return min(facts.fleet.desired, sum(1 for server in facts.fleet.live if server.was_ready))
 
 
 def progressing(facts: Facts) -> Verdict:
@@ -98,7 +105,8 @@ def _progress(facts: Facts) -> tuple[Reason, str]:
     if fleet.target_replicas < fleet.desired:
         return Reason.SCALING_UP, f"scaling from {fleet.target_replicas} to {fleet.desired} servers"
     if updated < fleet.desired:
-        return Reason.REPLACING, f"{updated} of {fleet.desired} servers are available"
+        reason = Reason.SCALING_UP if facts.was_progressing is Reason.SCALING_UP else Reason.REPLACING
+        return reason, f"{updated} of {fleet.desired} servers are available"
     return _rest(facts)
 
 
@@ -116,7 +124,9 @@ def degraded(facts: Facts) -> Verdict:
     found = findings.all_findings(facts)
     if not found:
         return Verdict(ConditionType.DEGRADED, False, Reason.AS_EXPECTED, "nothing needs attention")
-    return Verdict(ConditionType.DEGRADED, True, found[0][0], "; ".join(message for _, message in found))
+    return Verdict(
+        ConditionType.DEGRADED, True, found[0][0], findings.FINDINGS_SEPARATOR.join(message for _, message in found)
+    )
 
 
 def merge(old: Sequence[JsonValue], verdicts: Sequence[Verdict], generation: int, now: datetime) -> list[JsonValue]:

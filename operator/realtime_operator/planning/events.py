@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 
 from realtime_operator.api.base import JsonObject
@@ -10,6 +11,7 @@ from realtime_operator.api.v1alpha1 import RealtimeCluster
 from realtime_operator.planning.brakes import LOOKING_AGAIN
 from realtime_operator.planning.conditions import Verdict
 from realtime_operator.planning.facts import Facts
+from realtime_operator.planning.findings import FINDINGS_SEPARATOR
 from realtime_operator.planning.plan import Action, DeleteServer, Drain, EmitEvent, EventType, Quiesce, Resume
 from realtime_operator.planning.reasons import ConditionType, Reason
 from realtime_operator.planning.world import Server, ServerState
@@ -20,32 +22,45 @@ BAD_WHEN_FALSE = frozenset(
 """Conditions whose loss is a warning. Progressing is told by the rollout's own events."""
 
 
+TOLD_AGAIN = frozenset({ConditionType.ACCEPTED, ConditionType.DEGRADED, ConditionType.CREDENTIALS_KEPT})
+"""Conditions in which something new is told while they are bad already."""
+
 NEWS_AT_ONCE = frozenset({ConditionType.ACCEPTED, ConditionType.DEGRADED})
 """Conditions that are told of a cluster whose status is written for the first time."""
 
 
 def transitions(old: JsonObject, verdicts: Sequence[Verdict]) -> list[Action]:
-    """An Event for every condition whose status changes, and for another finding of a condition that was bad before.
+    """An Event for every condition whose status changes, and for what is new in one that was bad before.
 
     A first False of a cluster that is being made is no news.
     """
-    before = old.get("conditions")
-    known = {str(item["type"]): item for item in (before if isinstance(before, list) else []) if isinstance(item, dict)}
+    known = {text_at(condition, "type"): condition for condition in objects_at(old, "conditions")}
     actions: list[Action] = []
     for verdict in verdicts:
         previous = known.get(verdict.type, {})
         if verdict.type is ConditionType.PROGRESSING or verdict.status is None:
             continue
         changed = previous.get("status") != str(verdict.status)
-        told_again = (verdict.type is ConditionType.ACCEPTED and previous.get("message") != verdict.message) or (
-            verdict.type is ConditionType.DEGRADED and previous.get("reason") != verdict.reason
-        )
         bad = verdict.status is (verdict.type not in BAD_WHEN_FALSE)
-        if bad and (changed or told_again) and (previous or verdict.type in NEWS_AT_ONCE):
-            actions.append(EmitEvent(EventType.WARNING, verdict.reason, verdict.message))
+        message = verdict.message if changed else _news(verdict, text_at(previous, "message"))
+        if bad and message and (previous or verdict.type in NEWS_AT_ONCE):
+            actions.append(EmitEvent(EventType.WARNING, verdict.reason, message))
         elif not bad and changed and previous:
             actions.append(EmitEvent(EventType.NORMAL, verdict.reason, f"{verdict.type.value}: {verdict.message}"))
     return actions
+
+
+def _news(verdict: Verdict, before: str) -> str:
+    """What a bad condition says that it did not say before; empty when only its numbers are others."""
+    if verdict.type not in TOLD_AGAIN:
+        return ""
+    known = {_without_numbers(part) for part in before.split(FINDINGS_SEPARATOR)}
+    parts = verdict.message.split(FINDINGS_SEPARATOR)
+    return FINDINGS_SEPARATOR.join(part for part in parts if _without_numbers(part) not in known)
+
+
+def _without_numbers(text: str) -> str:
+    return re.sub(r"\d+", "#", text)
 
 
 def holds(old: JsonObject, facts: Facts) -> list[Action]:
@@ -81,11 +96,11 @@ def _rollout(cluster: RealtimeCluster, facts: Facts) -> list[Action]:
         return told
     if before.target_revision != target:
         old = sum(1 for server in facts.fleet.live if server.revision != target)
-        replaced = f"{old} servers will be replaced" if old else "no server has to be replaced"
+        replaced = f"{_servers(old)} will be replaced" if old else "no server has to be replaced"
         message = f"rolling out revision {target}: {replaced}"
         told.append(EmitEvent(EventType.NORMAL, Reason.ROLLOUT_STARTED, message))
     if before.current_revision != target and facts.current_revision == target:
-        message = f"revision {target} serves with {facts.fleet.desired} servers"
+        message = f"revision {target} serves with {_servers(facts.fleet.desired)}"
         told.append(EmitEvent(EventType.NORMAL, Reason.ROLLOUT_COMPLETED, message))
     autoscaled = before.autoscaling.desired_replicas if before.autoscaling is not None else None
     if autoscaled is not None and cluster.spec.autoscaling is not None and autoscaled != facts.fleet.desired:
@@ -114,3 +129,7 @@ def _about(action: Action, servers: dict[str, Server]) -> EmitEvent | None:
             return EmitEvent(EventType.WARNING, Reason.SERVER_REPLACED, f"server {action.server} has failed for good")
         return EmitEvent(EventType.NORMAL, Reason.SERVER_REPLACED, f"server {action.server} is drained and replaced")
     return None
+
+
+def _servers(count: int) -> str:
+    return "1 server" if count == 1 else f"{count} servers"

@@ -12,6 +12,7 @@ from realtime_operator.planning.credentials import Credentials
 from realtime_operator.planning.fleet import Fleet
 from realtime_operator.planning.plan import Failure
 from realtime_operator.planning.progress import Progress
+from realtime_operator.planning.reasons import Reason
 from realtime_operator.planning.redis_change import RedisState
 from realtime_operator.planning.rollout import RolloutPolicy, RolloutStep
 
@@ -23,7 +24,8 @@ class Facts:
     `pods_refused` has the messages of ReplicaSets that cannot create pods. `missing_endpoint` says why clients find no
     Service, None when it is there. `operator_paused` says why the operator does nothing, None when it is not paused.
     `unreachable` is since when servers have not answered on their admin port, by name. `failures` are the actions of
-    this turn that were not carried out. `provenance` are the fields of the status about what the target was made of.
+    this turn that were not carried out, `standing` is what was refused before a pause. `was_progressing` is the reason
+    of Progressing until now. `provenance` are the fields of the status about what the target was made of.
     """
 
     name: str
@@ -44,6 +46,8 @@ class Facts:
     unreachable: dict[str, datetime] = field(default_factory=dict)
     missing_endpoint: str | None = None
     failures: tuple[Failure, ...] = ()
+    standing: tuple[Reason, str] | None = None
+    was_progressing: Reason | None = None
     provenance: JsonObject = field(default_factory=dict)
 
     @property

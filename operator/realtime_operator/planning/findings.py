@@ -25,12 +25,15 @@ ATTEMPTS_ENOUGH = 20
 SUCCEEDING_PART = 0.1
 """Below this part of all connects, clients as good as cannot."""
 
+FINDINGS_SEPARATOR = "; "
+
 Finding = tuple[Reason, str]
 
 
 def all_findings(facts: Facts) -> list[Finding]:
     """Everything that needs a person now, in the order of the checks."""
     checks = (
+        standing,
         name_taken,
         write_refused,
         pods_refused,
@@ -46,6 +49,11 @@ def all_findings(facts: Facts) -> list[Finding]:
         deadline_exceeded,
     )
     return [found for check in checks if (found := check(facts)) is not None]
+
+
+def standing(facts: Facts) -> Finding | None:
+    """What was refused when something was tried last; while the operator is paused nothing is tried."""
+    return facts.standing
 
 
 def name_taken(facts: Facts) -> Finding | None:

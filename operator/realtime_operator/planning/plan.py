@@ -58,10 +58,11 @@ class DeleteObject:
 
 @dataclass(frozen=True, slots=True)
 class ScaleRevision:
-    """Set the number of pods of a revision's ReplicaSet."""
+    """Set the number of pods of a revision's ReplicaSet, the very one that was observed where its `uid` is given."""
 
     replica_set: str
     replicas: int
+    uid: str = ""
 
 
 @dataclass(frozen=True, slots=True)

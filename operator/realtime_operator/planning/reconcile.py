@@ -33,6 +33,7 @@ from realtime_operator.planning.plan import (
     ScaleRevision,
 )
 from realtime_operator.planning.progress import next_progress
+from realtime_operator.planning.reasons import ConditionType
 from realtime_operator.planning.redis_change import change_redis, redis_state
 from realtime_operator.planning.report import report_rejection
 from realtime_operator.planning.rollout import RolloutPolicy, RolloutStep
@@ -183,6 +184,8 @@ def _facts(
         pods_refused=_pods_refused(world),
         provenance=desired.provenance,
         unreachable=status.unreachable_since(old, world.servers, now),
+        was_progressing=status.reason_of(old, ConditionType.PROGRESSING),
+        standing=status.standing_refusal(old) if settings.paused or cluster.spec.paused else None,
     )
 
 
@@ -261,11 +264,14 @@ def _apply_revision(desired: Desired, facts: Facts, world: World) -> list[Action
 
 def _servers(facts: Facts, world: World) -> list[Action]:
     """The step of the rollout, with the names of ReplicaSets for revisions; failed pods make room."""
-    names = {revision_of(live): key.name for key, live in world.objects.items() if key.kind == "ReplicaSet"}
-    actions: list[Action] = [
-        ScaleRevision(names[action.replica_set], action.replicas) if isinstance(action, ScaleRevision) else action
-        for action in facts.step.actions
-    ]
+    sets = {revision_of(live): (key.name, live) for key, live in world.objects.items() if key.kind == "ReplicaSet"}
+    actions: list[Action] = []
+    for action in facts.step.actions:
+        if isinstance(action, ScaleRevision):
+            name, live = sets[action.replica_set]
+            actions.append(ScaleRevision(name, action.replicas, text_at(live, "metadata", "uid")))
+        else:
+            actions.append(action)
     failed = [server for server in world.servers if server.failed and not server.terminating]
     return [*actions, *(DeleteServer(server.name, server.uid) for server in failed)]
 

@@ -15,6 +15,7 @@ from realtime_operator.planning.brakes import Hold
 from realtime_operator.planning.conditions import Verdict
 from realtime_operator.planning.credentials import Credentials
 from realtime_operator.planning.facts import Facts
+from realtime_operator.planning.findings import FINDINGS_SEPARATOR
 from realtime_operator.planning.progress import Progress
 from realtime_operator.planning.reasons import ConditionType, Reason
 from realtime_operator.planning.timestamps import parse_timestamp, timestamp
@@ -66,6 +67,22 @@ def credentials_state(old: JsonObject) -> Credentials:
     replaced = found.get("replaced")
     names = tuple(str(name) for name in replaced) if isinstance(replaced, list) else ()
     return Credentials(fingerprints, names, parse_timestamp(found.get("replacedAt")))
+
+
+def reason_of(old: JsonObject, kind: ConditionType) -> Reason | None:
+    """The reason of a condition as it stands; None when there is none, or one of another release."""
+    found = next((c for c in objects_at(old, "conditions") if c.get("type") == kind), {})
+    reason = text_at(found, "reason")
+    return Reason(reason) if reason in set(Reason) else None
+
+
+def standing_refusal(old: JsonObject) -> tuple[Reason, str] | None:
+    """What the platform refused last, as the condition Degraded still says it."""
+    reason = reason_of(old, ConditionType.DEGRADED)
+    found = next((c for c in objects_at(old, "conditions") if c.get("type") == ConditionType.DEGRADED), {})
+    if reason not in {Reason.NAME_TAKEN, Reason.WRITE_REFUSED}:
+        return None
+    return reason, text_at(found, "message").split(FINDINGS_SEPARATOR)[0]
 
 
 def podless_since(old: JsonObject) -> datetime | None:

@@ -103,7 +103,7 @@ def conditions(stored: JsonObject) -> list[Finding]:
             text(condition, "type"),
             Severity.WARNING if condition.get("type") == "Progressing" else Severity.ERROR,
             f"{text(condition, 'reason')}: {text(condition, 'message')}",
-            ADVICE.get(text(condition, "type"), ""),
+            ADVICE_BY_REASON.get(text(condition, "reason"), ADVICE.get(text(condition, "type"), "")),
         )
         for condition in bad
     ]
@@ -116,6 +116,16 @@ def _is_bad(condition: JsonObject) -> bool:
         return condition.get("reason") != SETTLED
     return condition.get("status") == ("True" if condition.get("type") in GOOD_WHEN_FALSE else "False")
 
+
+ADVICE_BY_REASON = {
+    "OperatorPaused": "docs/runbooks/pause-the-operator.md",
+    "Paused": "`spec.paused: false` lets it go on",
+    "MovesHeld": "`realtime status` says why and until when; docs/reference/conditions-and-events.md#brakes",
+    "EndpointUnavailable": "docs/runbooks/cluster-degraded.md#nametaken",
+    "ClientsRefused": "docs/runbooks/cluster-degraded.md#movednotarriving-clientsrefused",
+    "BackplaneUnavailable": "docs/runbooks/backplane-down.md",
+}
+"""Where the reason says more than the type."""
 
 ADVICE = {
     "Accepted": "put the spec right: the message says where and what; nothing is changed until then",

@@ -119,7 +119,8 @@ class Applier:
                 await self._client.delete(path, action.uid, action.resource_version)
             case ScaleRevision():
                 path = path_of("apps/v1", "ReplicaSet", self._namespace, action.replica_set)
-                await self._client.patch(path, {"spec": {"replicas": action.replicas}})
+                same: JsonObject = {"metadata": {"uid": action.uid}} if action.uid else {}
+                await self._client.patch(path, {**same, "spec": {"replicas": action.replicas}})
             case Quiesce() | Resume() | SetDeletionCost():
                 await self._mark(action)
             case Drain():
