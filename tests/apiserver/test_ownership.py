@@ -113,6 +113,21 @@ async def test_a_child_whose_labels_were_removed_is_put_right(applied: Applied) 
     assert object_at(live, "metadata", "labels") == object_at(service, "metadata", "labels")
 
 
+async def test_a_child_that_is_going_is_waited_for(applied: Applied) -> None:
+    """It has the name until it is gone; nothing is written to it."""
+    account = next(manifest for manifest in children(applied) if manifest["kind"] == "ServiceAccount")
+    await applied.do(CreateObject(account))
+    finalizers: JsonObject = {"metadata": {"finalizers": ["example.com/wait"]}}
+    applied.server.call("PATCH", path(applied, account), finalizers)
+    applied.server.call("DELETE", path(applied, account))
+    before = applied.server.call("GET", path(applied, account))
+    (failure,) = await applied.try_to(CreateObject(account))
+    assert failure.kind is FailureKind.OUTDATED
+    assert applied.server.call("GET", path(applied, account)) == before
+    applied.server.call("PATCH", path(applied, account), {"metadata": {"finalizers": None}})
+    await applied.do(CreateObject(account))
+
+
 async def test_a_field_that_is_no_longer_wanted_goes(applied: Applied) -> None:
     """Also the first time, when the object was only created: the operator has to own what it created it with."""
     service = next(manifest for manifest in children(applied) if manifest["kind"] == "Service")

@@ -26,8 +26,8 @@ ARRIVAL_RELEASE_SECONDS = 30.0
 
 LONGEST_RELEASE_SECONDS = 600.0
 
-LOOKING_AGAIN = frozenset({Reason.OBSERVATION_STALE, Reason.JUST_CONNECTED})
-"""Reasons with which nothing is known to be wrong: the operator looks again before it does anything."""
+LOOKING_AGAIN = frozenset({Reason.OBSERVATION_STALE, Reason.JUST_CONNECTED, Reason.STATUS_REFUSED})
+"""Reasons with which nothing is done with servers: the operator looks again first, or could not remember it."""
 
 MOVED_ENOUGH = 20
 """Of so many that were moved, fewer than half arrived: stop. Fewer do when none arrived at all."""
@@ -145,6 +145,8 @@ def _evidence(
     now: datetime,
 ) -> tuple[Reason, str, float] | None:
     """The first reason to stop, its message, and for how many seconds it lasts from now."""
+    if world.status_refused is not None:
+        return Reason.STATUS_REFUSED, f"the status cannot be written: {world.status_refused}", RELEASE_SECONDS
     if world.stale_since is not None:
         age = max(0, round((now - world.stale_since).total_seconds()))
         return Reason.OBSERVATION_STALE, f"what is known of the servers is {age} s old", CONTACT_SECONDS

@@ -44,6 +44,7 @@ class Reason(StrEnum):
     # why moves are held (.status.hold), beside BackplaneUnavailable
     OBSERVATION_STALE = "ObservationStale"
     JUST_CONNECTED = "JustConnected"
+    STATUS_REFUSED = "StatusRefused"
     FLEET_UNREADY = "FleetUnready"
     MOVED_NOT_ARRIVING = "MovedNotArriving"
     # Degraded

@@ -62,13 +62,12 @@ class Decision:
     """What to do with a cluster now, and what to tell of it afterwards.
 
     `actions` bring it closer to its spec; which of them failed goes into `report`. `told` is what is to be told of a
-    spec that cannot be carried out; `facts` are None then. `moving`: something is under way, whatever fails.
+    spec that cannot be carried out; `facts` are None then.
     """
 
     actions: tuple[Action, ...] = ()
     told: tuple[Action, ...] = ()
     look_again_seconds: float | None = None
-    moving: bool = False
     facts: Facts | None = None
     scaling: AutoscaleState | None = None
 
@@ -90,9 +89,8 @@ def reconcile(cluster: RealtimeCluster, world: World, now: datetime, settings: P
     facts = _facts(cluster, world, desired, scaling, now, settings)
     actions = () if _is_paused(facts) else _actions(desired, facts, world)
     facts = replace(facts, missing_endpoint=_missing_endpoint(cluster, world, actions))
-    moving = _is_moving(facts)
-    look_again = _look_again(cluster, facts, moving=moving or bool(actions), settings=settings)
-    return Decision(actions, (), look_again, moving, facts, scaling)
+    look_again = _look_again(cluster, facts, moving=_is_moving(facts) or bool(actions), settings=settings)
+    return Decision(actions, (), look_again, facts, scaling)
 
 
 def _desired(cluster: RealtimeCluster, world: World, settings: PlanSettings) -> Desired:

@@ -18,7 +18,7 @@ from realtime_operator.planning import conditions, events, status
 from realtime_operator.planning.autoscale import AutoscaleState
 from realtime_operator.planning.conditions import Verdict
 from realtime_operator.planning.facts import Facts
-from realtime_operator.planning.plan import Action, CreateObject, Failure, FailureKind, SetStatus
+from realtime_operator.planning.plan import Action, CreateObject, Failure, SetStatus
 from realtime_operator.planning.reasons import ConditionType, Reason
 from realtime_operator.planning.world import ObjectKey, World, object_key
 
@@ -73,8 +73,3 @@ def report_rejection(
     if new == old:
         return ()
     return (SetStatus(new), *events.transitions(old, (verdict,)))
-
-
-def refused(failures: Sequence[Failure]) -> bool:
-    """Whether a turn has to be tried again after a pause: what is only outdated follows at once from a new look."""
-    return any(failure.kind is not FailureKind.OUTDATED for failure in failures)

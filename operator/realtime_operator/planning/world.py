@@ -152,7 +152,8 @@ class World:
     exist is not in it. `endpoints` is None on a platform where they follow from the Services.
     `redis` are the pods of the managed Redis. `stale_since` is None when all of it was read just now, or is known to
     be as fresh; else the time (UTC) since when changes may have been missed. `contact_since` is since when the
-    platform could be asked without interruption, None when that is not known.
+    platform could be asked without interruption, None when that is not known. `status_refused` says why the status
+    could not be written last, None when it could.
     """
 
     objects: Mapping[ObjectKey, JsonObject]
@@ -162,3 +163,4 @@ class World:
     redis: tuple[RedisPod, ...] = ()
     stale_since: datetime | None = None
     contact_since: datetime | None = None
+    status_refused: str | None = None

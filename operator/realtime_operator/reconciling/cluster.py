@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import time
 from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import replace
@@ -18,14 +19,20 @@ from realtime_operator.metrics import Metrics
 from realtime_operator.planning.findings import about
 from realtime_operator.planning.plan import Action, Failure, FailureKind, SetStatus
 from realtime_operator.planning.reconcile import Decision, reconcile
-from realtime_operator.planning.report import refused, report, report_rejection
+from realtime_operator.planning.report import report, report_rejection
 from realtime_operator.planning.settings import PlanSettings
 from realtime_operator.planning.status import connections
 from realtime_operator.planning.world import World
 from realtime_operator.platforms.base import Key, Platform
+from realtime_operator.reconciling.memory import ClusterMemory
 from realtime_operator.reconciling.work_queue import Turn
 
 logger = structlog.get_logger()
+
+OUTDATED_SECONDS = 0.5
+"""Until the next look at what has changed while it was written to."""
+UNWRITTEN_SECONDS = 5.0
+"""Until a status is written again that was refused."""
 
 
 def _never() -> str | None:
@@ -44,7 +51,7 @@ class ClusterReconciler:
         self._metrics = metrics
         self._paused = paused
         self._phases: dict[Key, str] = {}
-        self._contact: dict[Key, datetime] = {}
+        self._memories: dict[Key, ClusterMemory] = {}
 
     async def turn(self, key: Key) -> Turn:
         """One turn; never raises: what failed is logged, counted and tried again."""
@@ -52,12 +59,12 @@ class ClusterReconciler:
             with self._metrics.reconcile_seconds.time():
                 turn = await self._turn(key)
         except PlatformError as error:
-            self._contact.pop(key, None)
+            self._lose_contact(key)
             self._metrics.reconciles.labels("error").inc()
             logger.warning("reconcile failed", cluster=_name(key), kind=type(error).__name__, error=str(error))
             return Turn(failed=True)
         except Exception:
-            self._contact.pop(key, None)
+            self._lose_contact(key)
             # The edge: a defect in one cluster's handling must not end the others'.
             self._metrics.reconciles.labels("defect").inc()
             logger.exception("reconcile failed unexpectedly", cluster=_name(key))
@@ -75,32 +82,50 @@ class ClusterReconciler:
         except InvalidCluster as error:
             told = report_rejection(_status_of(stored), _generation_of(stored), error.findings, datetime.now(UTC))
             self._set_phase(key, "Degraded")
-            return Turn(failed=refused(await self._platform.apply(stored, told)))
+            return Turn(failed=bool(await self._platform.apply(stored, told)))
         return await self._carry_out(key, cluster, stored)
 
     async def _carry_out(self, key: Key, cluster: RealtimeCluster, stored: JsonObject) -> Turn:
-        world = await self._platform.observe(cluster)
-        own = self._contact_since(key)
-        world = replace(world, contact_since=max(own, world.contact_since or own))
+        memory = self._memories.setdefault(key, ClusterMemory())
+        cluster = memory.with_status(cluster)
+        world = await self._observe(cluster, memory)
         decision = reconcile(cluster, world, datetime.now(UTC), self._effective_settings())
-        failures = await self._platform.apply(stored, decision.actions)
+        failures = await self._apply(stored, decision, memory)
         told = decision.told
         if decision.facts is not None:
             told = report(cluster, world, decision.facts, decision.scaling, decision.actions, failures)
-        failures = (*failures, *await self._platform.apply(stored, told))
+        failures = (*failures, *await self._tell(stored, memory.with_unwritten(told), memory))
         self._note(key, cluster, world, decision, told)
         self._note_failures(key, failures)
-        if refused(failures) and not decision.moving:
-            return Turn(failed=True)
-        again = 0.0 if failures and not refused(failures) else decision.look_again_seconds
-        return Turn(again)
+        return Turn(_look_again(decision, failures, memory))
+
+    async def _observe(self, cluster: RealtimeCluster, memory: ClusterMemory) -> World:
+        world = await self._platform.observe(cluster)
+        own = memory.contact_since = memory.contact_since or datetime.now(UTC)
+        contact_since = max(own, world.contact_since or own)
+        return replace(world, contact_since=contact_since, status_refused=memory.status_refused)
+
+    async def _apply(self, stored: JsonObject, decision: Decision, memory: ClusterMemory) -> tuple[Failure, ...]:
+        now = time.monotonic()
+        tried, waiting = memory.refusals.split(decision.actions, now)
+        failures = await self._platform.apply(stored, tried)
+        memory.refusals.note(decision.actions, tried, failures, now)
+        return (*waiting, *failures)
+
+    async def _tell(self, stored: JsonObject, told: Sequence[Action], memory: ClusterMemory) -> tuple[Failure, ...]:
+        failures = await self._platform.apply(stored, told)
+        event = memory.note_told(told, failures)
+        if event is not None:
+            await self._platform.apply(stored, (event,))
+        return failures
+
+    def _lose_contact(self, key: Key) -> None:
+        memory = self._memories.get(key)
+        if memory is not None:
+            memory.contact_since = None
 
     def _effective_settings(self) -> PlanSettings:
         return replace(self._settings, paused=self._paused())
-
-    def _contact_since(self, key: Key) -> datetime:
-        """Since when this cluster could be observed without interruption."""
-        return self._contact.setdefault(key, datetime.now(UTC))
 
     def _note(
         self, key: Key, cluster: RealtimeCluster, world: World, decision: Decision, told: Sequence[Action]
@@ -124,7 +149,7 @@ class ClusterReconciler:
                 logger.warning("refused", cluster=_name(key), about=about(failure.action), error=failure.message)
 
     def _forget(self, key: Key) -> None:
-        self._contact.pop(key, None)
+        self._memories.pop(key, None)
         if key in self._phases:
             self._set_phase(key, None)
             for gauge in (self._metrics.connections, self._metrics.draining_servers):
@@ -137,6 +162,16 @@ class ClusterReconciler:
         counts = Counter(self._phases.values())
         for name in {before, phase} - {None}:
             self._metrics.clusters.labels(name).set(counts[str(name)])
+
+
+def _look_again(decision: Decision, failures: Sequence[Failure], memory: ClusterMemory) -> float | None:
+    """When to look again, in seconds: as decided, and for what was not carried out when its time has come."""
+    times = [decision.look_again_seconds, memory.refusals.seconds_until_retry(time.monotonic())]
+    if any(failure.kind is FailureKind.OUTDATED for failure in failures):
+        times.append(OUTDATED_SECONDS)
+    if memory.unwritten is not None:
+        times.append(UNWRITTEN_SECONDS)
+    return min((seconds for seconds in times if seconds is not None), default=None)
 
 
 def _name(key: Key) -> str:

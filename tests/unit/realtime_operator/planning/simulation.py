@@ -43,15 +43,17 @@ class Pod:
     linked: bool = True
     """Whether it reaches Redis; it is not ready when it does not."""
     recent: Recent | None = None
+    starting: bool = False
+    """Whether its container runs and is not ready for the first time yet."""
 
     def ready(self, now: float) -> bool:
         """As its probe says: started, not broken, not draining."""
-        started = not self.broken and now - self.created >= READY_AFTER
+        started = not self.broken and not self.starting and now - self.created >= READY_AFTER
         return started and self.drain_rate is None and self.unready is None and self.linked
 
     def observed(self, now: float) -> Server:
         """As a platform shows it."""
-        started = not self.broken and now - self.created >= READY_AFTER
+        started = not self.broken and not self.starting and now - self.created >= READY_AFTER
         state = ServerState.SERVING
         if self.drain_rate is not None:
             state = ServerState.DRAINING if self.connections > 0 else ServerState.DRAINED
@@ -76,9 +78,14 @@ class Pod:
             quiesced_at=None if self.quiesced is None else START + timedelta(seconds=self.quiesced),
             deletion_cost=self.deletion_cost,
             drain_requested=self.drain_requested,
-            waiting_reason="CrashLoopBackOff" if self.broken else (None if started else "ContainerCreating"),
+            waiting_reason=self._waiting_reason(started=started),
             report=report if started and not self.silent else None,
         )
+
+    def _waiting_reason(self, *, started: bool) -> str | None:
+        if self.broken:
+            return "CrashLoopBackOff"
+        return None if started or self.starting else "ContainerCreating"
 
     def _unready_since(self, now: float) -> datetime | None:
         if self.ready(now):

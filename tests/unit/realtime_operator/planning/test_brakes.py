@@ -124,6 +124,34 @@ def test_a_server_that_was_ready_a_moment_ago_is_not_for_free() -> None:
     assert not any(isinstance(action, Quiesce) for action in plan.actions)
 
 
+def test_new_servers_that_are_not_ready_yet_stop_nothing() -> None:
+    """A surge of two in a small cluster: nobody has lost anything."""
+    spec: JsonObject = {"replicas": 2, "rollout": {"maxSurge": "100%", "drain": {"connectionsPerSecond": 20}}}
+    platform = settled(spec)
+    platform.life.connect(40)
+    platform.life.now += 60
+    platform.change(server={"limits": {"connections": 5}})
+    for _ in range(3):
+        platform.turn()
+    for pod in platform.life.pods:
+        if not pod.ready(platform.life.now):
+            pod.starting = True  # its container runs, and says nothing yet
+    platform.turn()
+    assert "MovesHeld" not in reasons(platform)
+    for pod in platform.life.pods:
+        pod.starting = False
+    platform.settle()
+    assert "MovesHeld" not in reasons(platform)
+
+
+def test_a_rollout_that_is_held_is_not_over() -> None:
+    """Whoever waits for the phase Ready waits for the end."""
+    platform = rolling(turns=8)
+    platform.contact_for = 1.0
+    platform.turn()
+    assert (platform.status or {})["phase"] == "Progressing"
+
+
 @pytest.mark.parametrize("changes", [{"stale_for": 3.0}, {"contact_for": 1.0}], ids=["stale", "just connected"])
 def test_what_is_not_known_for_sure_is_looked_at_again(changes: dict[str, float]) -> None:
     """Nothing is done with servers, not even put back; no Event tells of it."""

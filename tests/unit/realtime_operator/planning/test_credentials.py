@@ -43,6 +43,15 @@ def test_a_new_value_is_told_for_a_day() -> None:
     assert next_credentials("main", secrets(api_key="d" * 64), later, over).replaced_at is None
 
 
+def test_replacements_one_after_another_are_all_told() -> None:
+    """Whoever missed the first reads it in the second."""
+    first = next_credentials("main", secrets(api_key="d" * 64), FIRST, START)
+    there = secrets(api_key="d" * 64)
+    there["main-credentials"]["token-secret"] = "e" * 64
+    second = next_credentials("main", there, first, START + timedelta(minutes=6))
+    assert second.replaced == ("api-key", "token-secret")
+
+
 def test_the_admin_token_concerns_nobody() -> None:
     """Only the operator and the servers have it."""
     assert next_credentials("main", secrets(admin_token="e" * 64), FIRST, START) == FIRST

@@ -251,6 +251,70 @@ def test_a_cluster_that_is_being_deleted_gets_no_plan() -> None:
     assert reconcile(cluster.model_copy(update={"metadata": metadata}), platform.world(), START, SETTINGS).actions == ()
 
 
+def test_no_server_sends_the_password_of_redis_to_somebody_else() -> None:
+    """The Service of the managed Redis is an application's: no pod is made that would log in there."""
+    platform = MemoryPlatform(SMALL, taken={ObjectKey("v1", "Service", "main-redis")})
+    for _ in range(10):
+        platform.turn()
+    assert platform.life.pods == []
+    assert not any(key.kind == "ReplicaSet" for key in platform.objects)
+    platform.taken.clear()
+    platform.settle()
+    assert len(platform.life.pods) == 2
+
+
+def test_the_status_has_no_address_of_somebody_else() -> None:
+    """Backends would send it their key."""
+    platform = MemoryPlatform(SMALL, taken={ObjectKey("v1", "Service", "main-api")})
+    for _ in range(20):
+        platform.turn()
+    endpoints = dig(platform.status or {}, "endpoints")
+    assert isinstance(endpoints, dict)
+    assert endpoints.keys() == {"client"}
+
+
+def test_each_new_finding_is_told_once() -> None:
+    """Also behind one that stays; numbers that change are no news."""
+    platform = MemoryPlatform(SMALL, taken={ObjectKey("v1", "Service", "main-api")})
+    for _ in range(20):
+        platform.turn()
+    assert reasons(platform).count("NameTaken") == 1
+    service = ObjectKey("v1", "Service", "main")
+    platform.refused[service] = "no more than 3 Services"
+    platform.change(endpoint={"service": {"type": "NodePort"}})
+    platform.turn()
+    platform.refused[service] = "no more than 4 Services"
+    platform.turn()
+    told = [event.message for event in platform.events if event.type.value == "Warning"]
+    assert [message for message in told if "Service main was refused" in message] == [
+        "Service main was refused: no more than 3 Services"
+    ]
+
+
+def test_a_pause_keeps_what_was_refused() -> None:
+    """Nothing is tried, so nothing can be refused; it is not well for that."""
+    platform = MemoryPlatform(SMALL, taken={ObjectKey("v1", "Service", "main-api")})
+    for _ in range(20):
+        platform.turn()
+    platform.paused = "the operator is paused"
+    for _ in range(3):
+        platform.turn()
+    assert conditions(platform)["Degraded"] == ("True", "NameTaken")
+
+
+def test_a_scale_up_is_no_fault() -> None:
+    """Those that were there serve, and those that come are not missing; no warning."""
+    platform = settled()
+    platform.change(replicas=5)
+    seen = set()
+    for _ in range(3):
+        platform.turn()
+        seen.add((*conditions(platform)["Ready"], conditions(platform)["Progressing"][1]))
+    assert seen == {("True", "ServersAvailable", "ScalingUp")}
+    platform.settle()
+    assert not any(event.type.value == "Warning" for event in platform.events)
+
+
 def test_no_server_is_wanted() -> None:
     """Replicas 0 is legal; the cluster is settled and says so."""
     platform = settled({**SMALL, "replicas": 0})

@@ -64,6 +64,18 @@ def test_the_trial_follows_the_spec() -> None:
     assert image_of(platform) == "localhost/redis:1"
 
 
+def test_a_trial_that_is_going_is_waited_for() -> None:
+    """The next one has its name."""
+    platform = changed()
+    platform.turn()
+    trial = next(pod for pod in platform.redis if pod.trial)
+    platform.redis = [SERVING, replace(trial, template="older", terminating=True)]
+    for _ in range(3):
+        assert not any(isinstance(action, CreateObject) for action in platform.turn().actions)
+    platform.redis = [SERVING]
+    assert any(isinstance(action, CreateObject) for action in platform.turn().actions)
+
+
 def test_a_redis_that_does_not_serve_is_replaced_at_once() -> None:
     """There is nothing to protect."""
     platform = changed()

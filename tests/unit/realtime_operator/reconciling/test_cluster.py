@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
+import pytest
 from structlog.testing import capture_logs
 
 from realtime_operator.api.base import JsonObject
@@ -12,11 +13,11 @@ from realtime_operator.api.v1alpha1 import RealtimeCluster
 from realtime_operator.builders import BuildSettings
 from realtime_operator.errors import UnreachableError
 from realtime_operator.metrics import Metrics
-from realtime_operator.planning.plan import Action, Failure, FailureKind, SetStatus
+from realtime_operator.planning.plan import Action, EmitEvent, Failure, FailureKind, SetStatus
 from realtime_operator.planning.settings import PlanSettings
 from realtime_operator.planning.world import World
 from realtime_operator.platforms.base import Key
-from realtime_operator.reconciling.cluster import ClusterReconciler
+from realtime_operator.reconciling.cluster import OUTDATED_SECONDS, ClusterReconciler
 from realtime_operator.reconciling.work_queue import Turn
 
 KEY = Key("team", "chat")
@@ -27,13 +28,14 @@ SETTINGS = PlanSettings(BuildSettings(server_image="localhost/server:1", redis_i
 class OneCluster:
     """A platform with one stored object. It notes what is applied; `failure` is raised by `observe`.
 
-    With `fails` every action fails in this way.
+    With `fails` every action fails in this way, with `refuses` those of a kind are refused.
     """
 
     stored: JsonObject | None
     failure: Exception | None = None
     applied: list[tuple[Action, ...]] = field(default_factory=list)
     fails: FailureKind | None = None
+    refuses: type[Action] | None = None
 
     async def read(self, key: Key) -> JsonObject | None:
         """Return the object."""
@@ -51,6 +53,8 @@ class OneCluster:
         """Take note."""
         assert owner is self.stored
         self.applied.append(tuple(actions))
+        if self.refuses is not None:
+            return tuple(Failure(a, FailureKind.REFUSED, "no") for a in actions if isinstance(a, self.refuses))
         return tuple(Failure(action, self.fails, "no") for action in actions if self.fails)
 
 
@@ -118,10 +122,11 @@ async def test_an_object_that_cannot_be_read_is_refused_in_its_status() -> None:
 
 
 async def test_a_refused_write_is_a_condition_and_tried_again_after_a_pause() -> None:
-    """Whatever the platform refuses: the status says so, the turn counts as failed."""
+    """Whatever the platform refuses: the status says so, and other things of the cluster are not held up."""
     platform = OneCluster(stored(), fails=FailureKind.REFUSED)
     turn, _ = await turn_of(platform)
-    assert turn.failed
+    assert turn.look_again_seconds is not None
+    assert 0 < turn.look_again_seconds <= 1
     status = next(action for action in platform.applied[1] if isinstance(action, SetStatus)).status
     conditions = {str(c["type"]): c for c in status["conditions"] if isinstance(c, dict)}  # type: ignore[union-attr] # a list
     assert conditions["Degraded"]["reason"] == "WriteRefused"
@@ -132,4 +137,25 @@ async def test_what_has_changed_meanwhile_is_looked_at_again_at_once() -> None:
     """No failure, no condition: the next plan starts from what is."""
     platform = OneCluster(stored(), fails=FailureKind.OUTDATED)
     turn, _ = await turn_of(platform)
-    assert (turn.failed, turn.look_again_seconds) == (False, 0.0)
+    assert (turn.failed, turn.look_again_seconds) == (False, OUTDATED_SECONDS)
+
+
+async def test_a_status_that_is_refused_is_gone_on_from(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What was told is not told again, nobody is moved, and the status is written as soon as it can be."""
+    platform = OneCluster(stored())
+    reconciler = ClusterReconciler(platform, SETTINGS, Metrics())
+    monkeypatch.setattr(platform, "refuses", SetStatus)
+    await reconciler.turn(KEY)
+    (first,) = [action for action in platform.applied[1] if isinstance(action, SetStatus)]
+    (told,) = platform.applied[2]
+    assert isinstance(told, EmitEvent)
+    assert told.message == "the status was refused: no"
+    platform.applied.clear()
+    await reconciler.turn(KEY)
+    assert [type(action) for action in platform.applied[1]] == [SetStatus]
+    monkeypatch.setattr(platform, "refuses", None)
+    await reconciler.turn(KEY)
+    platform.applied.clear()
+    platform.stored = {**stored(), "status": first.status}
+    await reconciler.turn(KEY)
+    assert not any(isinstance(action, SetStatus) for action in platform.applied[1])

@@ -1,0 +1,55 @@
+"""What this process remembers of one cluster between two turns: nothing that a successor would miss for long."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+
+from realtime_operator.api.base import JsonObject
+from realtime_operator.api.v1alpha1 import RealtimeCluster
+from realtime_operator.api.v1alpha1_status import RealtimeClusterStatus
+from realtime_operator.planning.plan import Action, EmitEvent, EventType, Failure, FailureKind, SetStatus
+from realtime_operator.planning.reasons import Reason
+from realtime_operator.reconciling.refusals import Refusals
+
+
+@dataclass(slots=True)
+class ClusterMemory:
+    """`contact_since` is since when the cluster could be observed without interruption.
+
+    `unwritten` is a status that the platform refused, and `status_refused` why: the next turn goes on from it, so that
+    nothing is told twice and no brake is forgotten.
+    """
+
+    contact_since: datetime | None = None
+    refusals: Refusals = field(default_factory=Refusals)
+    unwritten: JsonObject | None = None
+    status_refused: str | None = None
+
+    def with_status(self, cluster: RealtimeCluster) -> RealtimeCluster:
+        """The cluster with the status that was decided last, whether it could be written or not."""
+        if self.unwritten is None:
+            return cluster
+        return cluster.model_copy(update={"status": RealtimeClusterStatus.from_object(self.unwritten)})
+
+    def with_unwritten(self, told: Sequence[Action]) -> tuple[Action, ...]:
+        """What is to be told, with the status that is still to be written where there is no newer one."""
+        if self.unwritten is None or any(isinstance(action, SetStatus) for action in told):
+            return tuple(told)
+        return (SetStatus(self.unwritten), *told)
+
+    def note_told(self, told: Sequence[Action], failures: Sequence[Failure]) -> EmitEvent | None:
+        """Remember a status that was refused, and forget one that was written; an Event when that has begun."""
+        statuses = [action for action in told if isinstance(action, SetStatus)]
+        refused = [f for f in failures if isinstance(f.action, SetStatus) and f.kind is not FailureKind.OUTDATED]
+        if not statuses:
+            return None
+        if not refused:
+            self.unwritten = self.status_refused = None
+            return None
+        is_news = self.status_refused is None
+        self.unwritten, self.status_refused = statuses[0].status, refused[0].message
+        if not is_news:
+            return None
+        return EmitEvent(EventType.WARNING, Reason.WRITE_REFUSED, f"the status was refused: {self.status_refused}")

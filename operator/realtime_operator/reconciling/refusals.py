@@ -1,0 +1,72 @@
+"""Actions of one cluster that the platform has refused, and when each is tried again.
+
+Everything else of the cluster goes on at its own pace; what was refused is tried after a pause that doubles.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+from realtime_operator.builders.manifest import digest
+from realtime_operator.planning.findings import about
+from realtime_operator.planning.plan import Action, ApplyObject, CreateObject, EnsureSecret, Failure, FailureKind
+from realtime_operator.platforms.base import skipped
+
+RETRY_SECONDS = (1.0, 30.0)
+"""The first and the longest pause."""
+
+FINAL = frozenset({FailureKind.NAME_TAKEN, FailureKind.REFUSED})
+"""What does not go away by looking again."""
+
+
+@dataclass(slots=True)
+class _Refusal:
+    failure: Failure
+    at: float
+    pause: float
+
+
+@dataclass(slots=True)
+class Refusals:
+    """Times are monotonic seconds."""
+
+    _known: dict[str, _Refusal] = field(default_factory=dict)
+
+    def split(self, actions: Sequence[Action], now: float) -> tuple[tuple[Action, ...], tuple[Failure, ...]]:
+        """The actions to try now; and as failures those that wait for their time, with those that require them."""
+        failures: list[Failure] = []
+        tried: list[Action] = []
+        for action in actions:
+            known = self._known.get(_identity(action))
+            if known is not None and now < known.at:
+                failures.append(Failure(action, known.failure.kind, known.failure.message))
+            elif (failure := skipped(action, failures)) is not None:
+                failures.append(failure)
+            else:
+                tried.append(action)
+        return tuple(tried), tuple(failures)
+
+    def note(self, actions: Sequence[Action], tried: Sequence[Action], failures: Sequence[Failure], now: float) -> None:
+        """Remember what of `tried` was refused; forget what went well, and what is no longer among `actions`."""
+        refused = {_identity(failure.action): failure for failure in failures if failure.kind in FINAL}
+        planned, again = {_identity(action) for action in actions}, {_identity(action) for action in tried}
+        before, self._known = self._known, {}
+        for identity, known in before.items():
+            if identity in planned and identity not in again:
+                self._known[identity] = known
+        for identity, failure in refused.items():
+            earlier = before.get(identity)
+            first, longest = RETRY_SECONDS
+            pause = first if earlier is None else min(longest, 2 * earlier.pause)
+            self._known[identity] = _Refusal(failure, now + pause, pause)
+
+    def seconds_until_retry(self, now: float) -> float | None:
+        """Seconds until the first of them is tried again; None when there is none."""
+        return max(0.0, min(known.at for known in self._known.values()) - now) if self._known else None
+
+
+def _identity(action: Action) -> str:
+    """The same for the same action on the same object; another one when its manifest has changed."""
+    manifest = action.manifest if isinstance(action, CreateObject | ApplyObject | EnsureSecret) else None
+    return f"{type(action).__name__} {about(action)} {digest(manifest) if manifest is not None else ''}"
