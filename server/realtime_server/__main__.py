@@ -1,81 +1,24 @@
-"""`realtime-server run | check-config | print-defaults | print-openapi | drain [--config FILE]`."""
+"""Entry point of `realtime-server`: `run` holds SIGTERM and SIGINT back before anything else is imported."""
 
 from __future__ import annotations
 
-import argparse
-import os
+import signal
 import sys
 from collections.abc import Sequence
-from pathlib import Path
-
-from realtime_server import log
-from realtime_server.settings import ENV_CONFIG, ENV_REVISION, Settings, SettingsError, revision
-
-EXIT_CONFIG = 2
-"""The configuration cannot be used."""
-NO_ECHO = (
-    f"error: --echo: is for tests; it goes neither with backplane.redis nor with ${ENV_REVISION}, as production has"
-)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run one command; its exit code."""
-    options = _parser().parse_args(arguments)
-    try:
-        settings = Settings.load(_path(options.config))
-    except SettingsError as error:
-        print(f"error: {error}", file=sys.stderr)  # noqa: T201 - a command speaks
-        return EXIT_CONFIG
-    if options.command == "print-defaults":
-        print(Settings().model_dump_json(indent=2))  # noqa: T201 - a command speaks
-        return 0
-    if options.command == "check-config":
-        print(settings.model_dump_json(indent=2))  # noqa: T201 - a command speaks
-        return 0
-    if options.command == "print-openapi":
-        from realtime_server.admin import openapi
+    """Run one command; its exit code.
 
-        print(openapi.encoded().decode(), end="")  # noqa: T201 - a command speaks
-        return 0
-    if options.command == "drain":
-        from realtime_server.admin import drain_command
+    The kernel drops a signal that process 1 of a container neither blocks nor handles, so that a server that is told to
+    stop during its imports would run on until it is killed. Blocked, the signal waits until the supervisor takes it.
+    """
+    given = sys.argv[1:] if arguments is None else arguments
+    if given[:1] == ["run"]:
+        signal.pthread_sigmask(signal.SIG_BLOCK, (signal.SIGTERM, signal.SIGINT))
+    from realtime_server import command_line  # takes a good part of a second, seconds on a busy node
 
-        return drain_command.run(settings)
-    if options.echo and _looks_like_production(settings):
-        print(NO_ECHO, file=sys.stderr)  # noqa: T201 - a command speaks
-        return EXIT_CONFIG
-    from realtime_server import supervisor
-
-    log.configure()
-    return supervisor.run(settings, echo=options.echo)
-
-
-def _looks_like_production(settings: Settings) -> bool:
-    return settings.backplane.redis is not None or bool(revision())
-
-
-def _path(given: str | None) -> Path | None:
-    name = given or os.environ.get(ENV_CONFIG)
-    return Path(name) if name else None
-
-
-def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(prog="realtime-server", description="A WebSocket server for realtime messages.")
-    commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
-    texts = {
-        "run": "run the server until SIGTERM",
-        "check-config": "check a configuration and print it with its defaults",
-        "print-defaults": "print the default configuration",
-        "print-openapi": "print the OpenAPI document of the server API, which needs no configuration",
-        "drain": "move all connections of the server on this machine away; what a pod runs before it stops",
-    }
-    for name, text in texts.items():
-        command = commands.add_parser(name, help=text, description=text)
-        command.add_argument("--config", metavar="FILE", help=f"a JSON file (default: ${ENV_CONFIG}, else defaults)")
-        if name == "run":
-            echo = "answer each WebSocket message at /echo with itself, to anybody: for tests of the transport only"
-            command.add_argument("--echo", action="store_true", help=echo)
-    return parser
+    return command_line.main(given)
 
 
 if __name__ == "__main__":

@@ -72,22 +72,28 @@ class Supervisor:
         self._deadline: float | None = None
 
     def run(self) -> None:
-        """Run until all workers have ended after a SIGTERM or SIGINT. No child is left."""
+        """Run until all workers have ended after a SIGTERM or SIGINT. No child is left.
+
+        Such a signal that was blocked and pending before ends it without a child.
+        """
         libc = ctypes.CDLL(None, use_errno=True)
         # What exists by now is never collected, so that the children go on sharing the memory it is in.
         gc.collect()
         gc.freeze()
-        signal.pthread_sigmask(signal.SIG_BLOCK, SIGNALS)
+        blocked_before = signal.pthread_sigmask(signal.SIG_BLOCK, SIGNALS)
         try:
-            for child in self._children:
-                self._start(child, libc)
+            self._handle(signal.sigtimedwait(SIGNALS, 0))
+            if not self._stopping:
+                for child in self._children:
+                    self._start(child, libc)
             while not (self._stopping and all(worker.pid is None for worker in self._workers)):
                 self._handle(signal.sigtimedwait(SIGNALS, LOOK_SECONDS))
                 self._reap()
                 self._look(libc)
         finally:
             self._end()
-            signal.pthread_sigmask(signal.SIG_UNBLOCK, SIGNALS)
+            # As it was: `run` blocks SIGTERM and SIGINT for good, so that one more does not break the clean end.
+            signal.pthread_sigmask(signal.SIG_SETMASK, blocked_before)
 
     @property
     def _children(self) -> list[Child]:

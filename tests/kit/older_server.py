@@ -55,7 +55,7 @@ class OlderServer(ServerProcess):
         self._redis_url = redis.url
         self._spec = spec
 
-    def _write_files(self) -> str:
+    def write_files(self) -> str:
         """The files of its pod, below its folder; where it listens and where Redis is are those of this machine."""
         config = server_config(cluster_of(self._spec))
         for place, value in self._secrets(config).items():

@@ -104,7 +104,7 @@ class ServerProcess:
         self._folder.cleanup()
 
     async def _start(self) -> None:
-        config = self._write_files()
+        config = self.write_files()
         environment: Mapping[str, str] = {**os.environ, **self.variables, "REALTIME_SERVER_NAME": self.name}
         with self.log.open("wb") as log:
             self.process = await asyncio.create_subprocess_exec(
@@ -164,7 +164,8 @@ class ServerProcess:
         ):
             return response.status, await response.text()
 
-    def _write_files(self) -> str:
+    def write_files(self) -> str:
+        """Write its files; the path of its configuration."""
         folder = self.folder
         files = {"api-key": API_KEY, "token-secret": TOKEN_SECRET, "admin-token": ADMIN_TOKEN}
         if self._redis is not None:

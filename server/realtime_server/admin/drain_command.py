@@ -15,16 +15,27 @@ from realtime_server.settings import SecretFile, Settings
 POLL_SECONDS = 0.25
 SAY_SECONDS = 2.0
 CALL_SECONDS = 5.0
+START_SECONDS = 20.0
+"""How long a server that is starting is waited for, and at most CALL_SECONDS more.
+
+Together with HURRY_SECONDS it is within the 30 s that the pod's grace period has beyond settling and draining.
+"""
 HURRY_SECONDS = 3.0
 """How long what is left at the end of the time may take to be closed."""
 IN_TIME = 0.9
 """The part of its time after which a drain shall be over."""
+NO_WORKER = 503
+"""The status code of the admin API's answer when a worker does not answer it."""
 AT_ONCE = 1_000_000.0
 """Connections per second when the time is over."""
 
 
 class CannotAskError(Exception):
     """The server does not answer, or not as it should."""
+
+
+class NotStartedError(CannotAskError):
+    """The server does not listen, or not all of its workers answer: perhaps it is only starting."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,7 +69,7 @@ async def _run(settings: Settings) -> None:
 
 async def _drain(settings: Settings, session: aiohttp.ClientSession) -> None:
     drain = settings.drain
-    before = await _call(session, "GET", "status")
+    before = await _first_status(session)
     if before.state == "serving":
         await _call(session, "POST", "quiesce")
         _say(f"quiesced with {before.connections} connections, {drain.settle_seconds:g} s until new ones stay away")
@@ -73,6 +84,22 @@ async def _drain(settings: Settings, session: aiohttp.ClientSession) -> None:
         await _call(session, "POST", "drain", {"connections_per_second": AT_ONCE})
         left = await _wait(session, HURRY_SECONDS)
     _say(f"done with {left} connections left")
+
+
+async def _first_status(session: aiohttp.ClientSession) -> Status:
+    """Ask for the status; wait for a server that is only starting, as SIGTERM would come before it can drain."""
+    deadline = time.monotonic() + START_SECONDS
+    said = False
+    while True:
+        try:
+            return await _call(session, "GET", "status")
+        except NotStartedError:
+            if time.monotonic() + POLL_SECONDS >= deadline:
+                raise
+        if not said:
+            said = True
+            _say(f"the server does not answer yet, waiting for up to {START_SECONDS:g} s")
+        await asyncio.sleep(POLL_SECONDS)
 
 
 def pace(connections: int, connections_per_second: float, seconds: float) -> float:
@@ -104,9 +131,10 @@ async def _call(session: aiohttp.ClientSession, method: str, name: str, body: di
         async with session.request(method, f"/admin/v1/{name}", json=body) as response:
             text = await response.read()
     except (aiohttp.ClientError, OSError) as error:
-        raise CannotAskError(f"the server does not answer: {str(error) or 'no answer in time'}") from error
+        raise NotStartedError(f"the server does not answer: {str(error) or 'no answer in time'}") from error
     if response.status != 200:
-        raise CannotAskError(f"the server answered {response.status}: {text.decode(errors='replace')}")
+        kind = NotStartedError if response.status == NO_WORKER else CannotAskError
+        raise kind(f"the server answered {response.status}: {text.decode(errors='replace')}")
     return msgspec.json.decode(text, type=Status)
 
 

@@ -5,9 +5,11 @@ from __future__ import annotations
 import asyncio
 import json
 import sys
+import time
 from pathlib import Path
 
 from realtime_operator.api.base import JsonObject
+from realtime_server.admin.drain_command import START_SECONDS
 from tests.component.supervisor.processes import clients_of
 from tests.kit.redis_process import RedisProcess, free_port
 from tests.kit.server_process import ServerProcess
@@ -22,7 +24,7 @@ async def drain(config: Path) -> tuple[int | None, list[str], str]:
         sys.executable, "-P", "-m", "realtime_server", "drain", "--config", str(config),
         stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.PIPE,
     )  # fmt: skip
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(START_SECONDS + 20):
         out, error = await process.communicate()
     return process.returncode, out.decode().splitlines(), error.decode()
 
@@ -73,14 +75,30 @@ async def test_a_drain_that_somebody_began_goes_on_at_its_rate(redis: RedisProce
         assert [await client.closed() for client in clients] == [3011] * 4
 
 
-async def test_without_a_server_it_fails_with_a_reason(tmp_path: Path) -> None:
-    """One line."""
+async def test_a_server_that_is_only_starting_is_waited_for(redis: RedisProcess) -> None:
+    """The command runs first and finds nobody: a pod may be deleted before its server listens."""
+    server = ServerProcess("pod", redis, workers=2, drain=QUICK)
+    config = server.write_files()
+    draining = asyncio.create_task(drain(Path(config)), name="drain")
+    await asyncio.sleep(2)
+    async with server:
+        code, lines, error = await draining
+        assert (code, error) == (0, "")
+        assert lines[0].startswith("the server does not answer yet")
+        assert lines[-1] == "done with 0 connections left"
+        assert await server.state() == "drained"
+
+
+async def test_without_a_server_it_fails_with_a_reason_in_time(tmp_path: Path) -> None:
+    """It leaves most of the 30 s that a pod has beyond its drain."""
     config = tmp_path / "config.json"
     config.write_text(json.dumps({"listen": {"admin_port": free_port()}}))
+    began = time.monotonic()
     code, lines, error = await drain(config)
-    assert (code, lines) == (1, [])
+    assert (code, len(lines)) == (1, 1)
     assert error.startswith("error: the server does not answer")
     assert error.count("\n") == 1
+    assert time.monotonic() - began < START_SECONDS + 5
 
 
 async def test_a_wrong_token_is_told(redis: RedisProcess, tmp_path: Path) -> None:
