@@ -66,7 +66,7 @@ class Hold:
     count: int = 0
 
     def in_force(self, now: datetime) -> bool:
-        """Whether nobody may be moved now."""
+        """True when nobody may be moved now."""
         return now < self.until
 
 
@@ -80,12 +80,12 @@ class Arrivals:
 
     @property
     def confirmed(self) -> bool:
-        """Whether as many came as must have, if those that were moved did."""
+        """True when as many came as must have, if those that were moved did."""
         return self.moved < MOVED_FEW or 2 * self.arrived >= self.moved
 
     @property
     def refused(self) -> bool:
-        """Whether those that were moved are refused; clients that left for good fail nowhere and stop nothing."""
+        """True when those that were moved are refused; clients that left for good fail nowhere and stop nothing."""
         enough = self.moved >= MOVED_ENOUGH or (self.moved >= MOVED_FEW and self.arrived == 0)
         return enough and not self.confirmed and 2 * self.failed >= self.moved - self.arrived
 
@@ -164,7 +164,7 @@ def _evidence(
 
 
 def _repairs(fleet: Fleet) -> bool:
-    """Whether a new server has what the old ones lack: then moving is what helps."""
+    """True when a new server has what the old ones lack: then moving is what helps."""
     linked = [s for s in fleet.available if s.report is not None and s.report.backplane_healthy]
     cut = [s for s in fleet.live if s.report is not None and not s.report.backplane_healthy]
     return any(s.revision == fleet.target for s in linked) and all(s.revision != fleet.target for s in cut)

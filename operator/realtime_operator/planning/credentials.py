@@ -35,7 +35,7 @@ class Credentials:
     replaced_at: datetime | None = None
 
     def replaced_recently(self, now: datetime) -> bool:
-        """Whether somebody may still have to be told."""
+        """True when somebody may still have to be told."""
         return self.replaced_at is not None and now - self.replaced_at < TOLD_FOR
 
     def message(self, cluster: str) -> str:

@@ -52,7 +52,7 @@ class Facts:
 
     @property
     def overdue(self) -> bool:
-        """Whether nothing has got on for longer than the deadline."""
+        """True when nothing has got on for longer than the deadline."""
         return self.progress.is_overdue(self.now)
 
     @property

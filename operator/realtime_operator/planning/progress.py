@@ -20,7 +20,7 @@ class Progress:
     deadline_seconds: float = 0.0
 
     def is_overdue(self, now: datetime) -> bool:
-        """Whether nothing has got on for longer than the deadline."""
+        """True when nothing has got on for longer than the deadline."""
         return self.at is not None and now - self.at > timedelta(seconds=self.deadline_seconds)
 
 

@@ -294,7 +294,7 @@ def _prune(desired: Desired, facts: Facts, world: World) -> list[Action]:
 
 
 def _is_moving(facts: Facts) -> bool:
-    """Whether something goes on that has to be followed."""
+    """True when something goes on that has to be followed."""
     if _is_paused(facts):
         return False
     fleet = facts.fleet

@@ -62,7 +62,7 @@ def change_redis(wanted: JsonObject | None, world: World) -> list[Action]:
 
 
 def _is_risky(wanted: JsonObject, live: JsonObject) -> bool:
-    """Whether the pod itself becomes another one: its image, its command, what it mounts."""
+    """True when the pod itself becomes another one: its image, its command, what it mounts."""
     path = ("spec", "template", "spec")
     return not contains(object_at(live, *path), object_at(wanted, *path))
 

@@ -136,7 +136,7 @@ def _put_back(staying: Sequence[Server]) -> list[Action]:
 
 
 def _held_back(server: Server) -> bool:
-    """Whether a server that shall serve does not: out of the endpoints, or quiesced by itself."""
+    """True when a server that shall serve does not: out of the endpoints, or quiesced by itself."""
     return not server.serving or (server.report is not None and server.report.state is not ServerState.SERVING)
 
 
@@ -190,7 +190,7 @@ def _drains(retiring: Sequence[Server], policy: DrainPolicy, rate: float, now: d
 
 
 def _emptied(server: Server) -> bool:
-    """Whether a drain has left nothing on the server."""
+    """True when a drain has left nothing on the server."""
     return server.report is not None and server.report.state is ServerState.DRAINED
 
 
@@ -213,7 +213,7 @@ def _settled(server: Server, policy: DrainPolicy, now: datetime) -> bool:
 
 
 def timed_out(server: Server, policy: DrainPolicy, now: datetime) -> bool:
-    """Whether the drain of a quiesced server has had all its time."""
+    """True when the drain of a quiesced server has had all its time."""
     if server.serving or server.quiesced_at is None:
         return False
     return (now - server.quiesced_at).total_seconds() >= policy.settle_seconds + policy.timeout_seconds
@@ -231,7 +231,7 @@ def _removable(server: Server, policy: DrainPolicy, now: datetime) -> bool:
 
 
 def _may_go(server: Server, policy: DrainPolicy, now: datetime, brake: Brake) -> bool:
-    """Whether a server is done with, and those that it moved were seen to arrive or have had their time."""
+    """True when a server is done with, and those that it moved were seen to arrive or have had their time."""
     if server.deletion_cost == RETIRED_DELETION_COST and not server.serving:
         return _removable(server, policy, now)
     if brake.stop or not _removable(server, policy, now):
@@ -241,7 +241,7 @@ def _may_go(server: Server, policy: DrainPolicy, now: datetime, brake: Brake) ->
 
 
 def _goes_first(server: Server, fleet: Fleet) -> bool:
-    """Whether the ReplicaSet controller, asked for one pod less, is sure to take this one."""
+    """True when the ReplicaSet controller, asked for one pod less, is sure to take this one."""
     if server.deletion_cost != RETIRED_DELETION_COST:
         return False
     others = [other for other in fleet.live if other.revision == server.revision and other.name != server.name]

@@ -111,7 +111,7 @@ def conditions(stored: JsonObject) -> list[Finding]:
 
 
 def _is_bad(condition: JsonObject) -> bool:
-    """Whether a person should look: also at a change that does not get on, which Progressing tells by its reason."""
+    """True when a person should look: also at a change that does not get on, which Progressing tells by its reason."""
     if condition.get("type") == "Progressing":
         return condition.get("reason") != SETTLED
     return condition.get("status") == ("True" if condition.get("type") in GOOD_WHEN_FALSE else "False")
@@ -165,7 +165,7 @@ async def _keys(target: Target, cluster: RealtimeCluster) -> Finding:
 
 
 def file_limit(cluster: RealtimeCluster, limit: int) -> Finding:
-    """Whether a process like this one may have as many sockets as a server accepts connections."""
+    """True when a process like this one may have as many sockets as a server accepts connections."""
     wanted = cluster.spec.server.limits.connections
     if limit != resource.RLIM_INFINITY and limit < wanted:
         message = f"a process started here may open {limit} files, spec.server.limits.connections is {wanted}"
@@ -174,7 +174,7 @@ def file_limit(cluster: RealtimeCluster, limit: int) -> Finding:
 
 
 class Arrivals:
-    """Whether a message has arrived."""
+    """True when a message has arrived."""
 
     def __init__(self) -> None:
         self._arrived = asyncio.Event()
@@ -190,7 +190,7 @@ class Arrivals:
 
 
 async def _delivery(target: Target, cluster: RealtimeCluster) -> Finding:
-    """Whether a published message reaches a client."""
+    """True when a published message reaches a client."""
     from realtime_operator.cli.client import own_token, subscribed  # takes a fifth of a second to import
 
     channel, arrived = channel_of(cluster), Arrivals()

@@ -106,16 +106,16 @@ class Lease:
         self.paused: str | None = None
         """Why the operator shall move nothing, as the Lease said when it was read last; None: it does its work."""
         self.foreign = False
-        """Whether the Lease is somebody else's: this process can never lead."""
+        """True when the Lease is somebody else's: this process can never lead."""
 
     @property
     def in_touch(self) -> bool:
-        """Whether the Lease could be read lately."""
+        """True when the Lease could be read lately."""
         return self._contact_at is not None and time.monotonic() - self._contact_at < self._settings.duration
 
     @property
     def leads(self) -> bool:
-        """Whether this process leads now."""
+        """True when this process leads now."""
         if self.renewed_at is None:
             return False
         return time.monotonic() - self.renewed_at < self._settings.renew_deadline

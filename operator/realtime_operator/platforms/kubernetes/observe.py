@@ -149,7 +149,7 @@ def _condition(pod: JsonObject, name: str) -> JsonObject:
 
 
 def _was_ready(pod: JsonObject, ready: JsonObject) -> bool:
-    """Whether the pod is ready or has been: the condition has changed since the kubelet wrote it for the first time."""
+    """True when the pod is ready or has been: the condition has changed since the kubelet wrote it first."""
     if text_at(ready, "status") == "True":
         return True
     since, started = _time(text_at(ready, "lastTransitionTime")), _time(text_at(pod, "status", "startTime"))
