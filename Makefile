@@ -6,7 +6,8 @@ VENV ?= .venv
 RUN := PYTHONPATH=$(CURDIR) $(VENV)/bin/python -P
 STAMP := $(VENV)/.installed
 # Tests that take minutes: CI runs them after the everyday part.
-THOROUGH := tests/component/faults tests/contract/backplane/test_redis_failover.py tests/component/sdk/test_moving.py
+THOROUGH := tests/component/faults tests/contract/backplane/test_redis_failover.py tests/component/sdk/test_moving.py \
+  tests/contract/test_older_servers.py tests/scenarios/test_brakes.py tests/scenarios/test_api_handover.py
 
 .PHONY: help setup demo demo-kubernetes check test test-thorough test-apiserver test-debian13 e2e bench bench-operator crds revision-fixtures docs lock proto cluster-up cluster-down kubectl wheels images clean
 
@@ -42,15 +43,15 @@ suite:
 	$(RUN) -m pytest -n 5 --dist loadfile tests/contract tests/component $(ALSO) $(THOROUGH:%=--ignore=%) $(WITHOUT:%=--ignore=%) --ignore tests/component/server
 	$(RUN) -m pytest tests/component/server
 
-# It has no history of git, and in its root `nsenter` leads out of it again.
-NOT_ON_DEBIAN13 := tests/contract/test_older_servers.py tests/component/test_cluster_namespaces.py
+# In its root `nsenter` leads out of it again.
+NOT_ON_DEBIAN13 := tests/component/test_cluster_namespaces.py
 
 .PHONY: test-debian13
 test-debian13: setup ## Unit, golden, contract and component tests on Debian 13: Python 3.13, Redis 8 (makes a root once)
 	@hack/setup-system.sh debian
-	$(RUN) -m tests.kit.debian_root make suite VENV=/opt/environment WITHOUT='$(NOT_ON_DEBIAN13)'
+	$(RUN) -m tests.kit.debian_root make suite VENV=/opt/environment WITHOUT=$(NOT_ON_DEBIAN13)
 
-test-thorough: setup ## What takes long: faults of Redis on real processes, and moving the clients of every SDK
+test-thorough: setup ## What takes long: faults of Redis on real processes, moving the clients of every SDK, servers of older commits
 	$(RUN) -m pytest -n 4 --dist loadfile $(THOROUGH)
 
 test-apiserver: $(STAMP) ## The operator against a real kube-apiserver with etcd alone (builds it once)
