@@ -181,8 +181,13 @@ async def test_the_api_server_is_asked_for_labelled_objects_alone(
 ) -> None:
     """Objects of others do not even come over the wire, and Secrets are not asked for."""
     platform = KubernetesPlatform(operator_client, AdminClient(), Metrics(), (namespace,))
+
+    async def fresh() -> bool:
+        return platform.stale_since() is None
+
     async with watching(operator_client, platform, namespace):
-        pass
+        # The audit log has a watch when it ends: each of them must have been opened before.
+        await eventually(fresh, bool, what="every watch is open", within=10)
 
     async def asked() -> list[tuple[str, str]]:
         events = [parse(line) for line in api_server.audit_log.read_bytes().splitlines()]
