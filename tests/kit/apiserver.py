@@ -38,7 +38,7 @@ MERGE_PATCH = "application/merge-patch+json"
 AUDIT_POLICY: JsonObject = {
     "apiVersion": "audit.k8s.io/v1",
     "kind": "Policy",
-    "omitStages": ["RequestReceived", "ResponseStarted"],
+    "omitStages": ["RequestReceived"],
     "rules": [{"level": "None", "userGroups": ["system:masters"]}, {"level": "Metadata"}],
 }
 

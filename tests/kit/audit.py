@@ -43,7 +43,9 @@ class AuditLog:
         with self._path.open("rb") as log:
             log.seek(self._position)
             lines = log.read().splitlines()
-        calls = (_call(line) for line in lines if user.encode() in line)
+        # A watch is there twice, when it begins and when it ends: one call.
+        ended = (line for line in lines if user.encode() in line and b'"stage":"ResponseComplete"' in line)
+        calls = (_call(line) for line in ended)
         return [call for call in calls if call.user == user]
 
 
