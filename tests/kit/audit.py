@@ -44,7 +44,7 @@ class AuditLog:
             log.seek(self._position)
             lines = log.read().splitlines()
         # A watch is there twice, when it begins and when it ends: one call.
-        ended = (line for line in lines if user.encode() in line and b'"stage":"ResponseComplete"' in line)
+        ended = (line for line in lines if user.encode() in line and b'"stage":"ResponseStarted"' not in line)
         calls = (_call(line) for line in ended)
         return [call for call in calls if call.user == user]
 
