@@ -8,13 +8,12 @@ from datetime import datetime
 from enum import StrEnum
 
 from realtime_operator.api.base import JsonObject, JsonValue
+from realtime_operator.api.document import objects_at
 from realtime_operator.planning import findings
 from realtime_operator.planning.facts import Facts
-from realtime_operator.planning.plan import FailureKind
+from realtime_operator.planning.plan import REFUSALS
 from realtime_operator.planning.reasons import ConditionType, Reason
 from realtime_operator.planning.timestamps import timestamp
-
-REFUSALS = frozenset({FailureKind.NAME_TAKEN, FailureKind.REFUSED})
 
 STILL = frozenset({Reason.SETTLED, Reason.PAUSED, Reason.OPERATOR_PAUSED})
 """Reasons of Progressing with which nothing is under way."""
@@ -127,6 +126,11 @@ def degraded(facts: Facts) -> Verdict:
     return Verdict(
         ConditionType.DEGRADED, True, found[0][0], findings.FINDINGS_SEPARATOR.join(message for _, message in found)
     )
+
+
+def condition_of(old: JsonObject, kind: ConditionType) -> JsonObject:
+    """A condition as it stands in a status; an empty object when there is none."""
+    return next((c for c in objects_at(old, "conditions") if c.get("type") == kind), {})
 
 
 def merge(old: Sequence[JsonValue], verdicts: Sequence[Verdict], generation: int, now: datetime) -> list[JsonValue]:

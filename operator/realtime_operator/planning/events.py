@@ -9,7 +9,7 @@ from realtime_operator.api.base import JsonObject
 from realtime_operator.api.document import objects_at, text_at
 from realtime_operator.api.v1alpha1 import RealtimeCluster
 from realtime_operator.planning.brakes import LOOKING_AGAIN
-from realtime_operator.planning.conditions import Verdict
+from realtime_operator.planning.conditions import Verdict, condition_of
 from realtime_operator.planning.facts import Facts
 from realtime_operator.planning.findings import FINDINGS_SEPARATOR
 from realtime_operator.planning.plan import Action, DeleteServer, Drain, EmitEvent, EventType, Quiesce, Resume
@@ -65,8 +65,7 @@ def _without_numbers(text: str) -> str:
 
 def holds(old: JsonObject, facts: Facts) -> list[Action]:
     """An Event when moves are held, and when they go on; not for the moment in which the operator only looks again."""
-    before = next((c for c in objects_at(old, "conditions") if c.get("type") == ConditionType.PROGRESSING), {})
-    was_held = before.get("reason") == Reason.HELD
+    was_held = condition_of(old, ConditionType.PROGRESSING).get("reason") == Reason.HELD
     hold = facts.hold
     if hold is not None and hold.in_force(facts.now):
         if was_held or hold.reason in LOOKING_AGAIN:

@@ -13,10 +13,8 @@ from types import MappingProxyType
 
 from realtime_operator.api.base import JsonObject, JsonValue
 from realtime_operator.api.v1alpha1 import RealtimeCluster
-from realtime_operator.planning import budget, revisions, rollout
-from realtime_operator.planning.budget import DrainPolicy
-from realtime_operator.planning.reconcile import autoscaling
-from realtime_operator.planning.rollout import RolloutPolicy
+from realtime_operator.planning import budget, revisions
+from realtime_operator.planning.reconcile import autoscaling, drain_policy, rollout_policy
 from realtime_operator.planning.settings import PlanSettings
 from realtime_operator.planning.world import ObjectKey, Server
 
@@ -108,14 +106,9 @@ def _connections(server: Server) -> int:
     return server.report.connections if server.report is not None else 0
 
 
-def _drain_policy(cluster: RealtimeCluster) -> DrainPolicy:
-    drain = cluster.spec.rollout.drain
-    return DrainPolicy(drain.fixed_rate, drain.timeout_seconds, drain.settle_seconds)
-
-
 def _rate(cluster: RealtimeCluster, receivers: Sequence[Server]) -> float:
     """The budget with these servers behind the endpoint; where none stays, waiting would not help anybody."""
-    policy = _drain_policy(cluster)
+    policy = drain_policy(cluster)
     return budget.connections_per_second(policy, receivers) or policy.connections_per_second or budget.UNMEASURED_RATE
 
 
@@ -130,20 +123,15 @@ def _receivers(
     if not old_ones:
         return list(others)
     staying = [*others, *reversed(old_ones[_step(cluster, wanted) :])]
-    available = max(0, wanted - _policy(cluster, wanted).max_unavailable)
+    available = max(0, wanted - rollout_policy(cluster, wanted).max_unavailable)
     measured = max((*old_ones, *others), key=budget.accept_rate)
     fresh = replace(old_ones[0], report=measured.report)
     return [*staying, *[fresh] * (available - len(staying))][:available]
 
 
-def _policy(cluster: RealtimeCluster, wanted: int) -> RolloutPolicy:
-    share = cluster.spec.rollout
-    return rollout.resolve_policy(share.max_surge, share.max_unavailable, wanted, _drain_policy(cluster))
-
-
 def _step(cluster: RealtimeCluster, wanted: int) -> int:
     """How many servers are replaced at a time."""
-    policy = _policy(cluster, wanted)
+    policy = rollout_policy(cluster, wanted)
     return max(1, policy.max_surge + policy.max_unavailable)
 
 

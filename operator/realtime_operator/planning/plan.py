@@ -164,6 +164,10 @@ class FailureKind(StrEnum):
     """An action that this one requires has failed."""
 
 
+REFUSALS = frozenset({FailureKind.NAME_TAKEN, FailureKind.REFUSED})
+"""Failures that do not go away by looking again."""
+
+
 @dataclass(frozen=True, slots=True)
 class Failure:
     """An action that was not carried out, and why, in the platform's words."""

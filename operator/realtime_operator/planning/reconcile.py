@@ -157,7 +157,7 @@ def _facts(
     settings: PlanSettings,
 ) -> Facts:
     fleet = Fleet(desired.revision.name, _count(cluster, scaling), _replicas(world), world.servers)
-    policy = _policy(cluster, fleet.desired)
+    policy = rollout_policy(cluster, fleet.desired)
     old = status.observed(cluster)
     backplane = observe_backplane(cluster, world, now)
     retiring = rollout.retiring_servers(fleet)
@@ -191,18 +191,16 @@ def _count(cluster: RealtimeCluster, scaling: AutoscaleState | None) -> int:
     return cluster.spec.replicas if scaling is None else scaling.desired
 
 
-def _policy(cluster: RealtimeCluster, count: int) -> RolloutPolicy:
+def drain_policy(cluster: RealtimeCluster) -> DrainPolicy:
+    """How the spec wants connections to be moved."""
     drain = cluster.spec.rollout.drain
-    return rollout.resolve_policy(
-        cluster.spec.rollout.max_surge,
-        cluster.spec.rollout.max_unavailable,
-        count,
-        DrainPolicy(
-            connections_per_second=drain.fixed_rate,
-            timeout_seconds=drain.timeout_seconds,
-            settle_seconds=drain.settle_seconds,
-        ),
-    )
+    return DrainPolicy(drain.fixed_rate, drain.timeout_seconds, drain.settle_seconds)
+
+
+def rollout_policy(cluster: RealtimeCluster, count: int) -> RolloutPolicy:
+    """How the spec wants servers to be replaced, for so many of them."""
+    share = cluster.spec.rollout
+    return rollout.resolve_policy(share.max_surge, share.max_unavailable, count, drain_policy(cluster))
 
 
 def _pods_refused(world: World) -> tuple[str, ...]:

@@ -71,18 +71,17 @@ def credentials_state(old: JsonObject) -> Credentials:
 
 def reason_of(old: JsonObject, kind: ConditionType) -> Reason | None:
     """The reason of a condition as it stands; None when there is none, or one of another release."""
-    found = next((c for c in objects_at(old, "conditions") if c.get("type") == kind), {})
-    reason = text_at(found, "reason")
+    reason = text_at(conditions.condition_of(old, kind), "reason")
     return Reason(reason) if reason in set(Reason) else None
 
 
 def standing_refusal(old: JsonObject) -> tuple[Reason, str] | None:
     """What the platform refused last, as the condition Degraded still says it."""
     reason = reason_of(old, ConditionType.DEGRADED)
-    found = next((c for c in objects_at(old, "conditions") if c.get("type") == ConditionType.DEGRADED), {})
     if reason not in {Reason.NAME_TAKEN, Reason.WRITE_REFUSED}:
         return None
-    return reason, text_at(found, "message").split(FINDINGS_SEPARATOR)[0]
+    message = text_at(conditions.condition_of(old, ConditionType.DEGRADED), "message")
+    return reason, message.split(FINDINGS_SEPARATOR)[0]
 
 
 def podless_since(old: JsonObject) -> datetime | None:

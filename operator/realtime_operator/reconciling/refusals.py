@@ -10,14 +10,11 @@ from dataclasses import dataclass, field
 
 from realtime_operator.builders.manifest import digest
 from realtime_operator.planning.findings import about
-from realtime_operator.planning.plan import Action, ApplyObject, CreateObject, EnsureSecret, Failure, FailureKind
+from realtime_operator.planning.plan import REFUSALS, Action, ApplyObject, CreateObject, EnsureSecret, Failure
 from realtime_operator.platforms.base import skipped
 
 RETRY_SECONDS = (1.0, 30.0)
 """The first and the longest pause."""
-
-FINAL = frozenset({FailureKind.NAME_TAKEN, FailureKind.REFUSED})
-"""What does not go away by looking again."""
 
 
 @dataclass(slots=True)
@@ -49,7 +46,7 @@ class Refusals:
 
     def note(self, actions: Sequence[Action], tried: Sequence[Action], failures: Sequence[Failure], now: float) -> None:
         """Remember what of `tried` was refused; forget what went well, and what is no longer among `actions`."""
-        refused = {_identity(failure.action): failure for failure in failures if failure.kind in FINAL}
+        refused = {_identity(failure.action): failure for failure in failures if failure.kind in REFUSALS}
         planned, again = {_identity(action) for action in actions}, {_identity(action) for action in tried}
         before, self._known = self._known, {}
         for identity, known in before.items():
