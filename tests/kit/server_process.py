@@ -104,14 +104,7 @@ class ServerProcess:
         self._folder.cleanup()
 
     async def _start(self) -> None:
-        config = self.write_files()
-        environment: Mapping[str, str] = {**os.environ, **self.variables, "REALTIME_SERVER_NAME": self.name}
-        with self.log.open("wb") as log:
-            self.process = await asyncio.create_subprocess_exec(
-                sys.executable, "-P", "-m", "realtime_server", "run", "--config", config, *self.options,
-                env=environment, stdout=log, stderr=log,
-            )  # fmt: skip
-        process = self.process
+        process = await self.launch()
 
         async def ready_or_ended() -> bool:
             return process.returncode is not None or await self.ready()
@@ -125,6 +118,17 @@ class ServerProcess:
             show=lambda _: self.log.read_text(),
         )
         assert process.returncode is None, f"server {self.name} ended: {self.log.read_text()}"
+
+    async def launch(self) -> asyncio.subprocess.Process:
+        """Start the process and wait for nothing: it may end, or be drained, before it was ever seen ready."""
+        config = self.write_files()
+        environment: Mapping[str, str] = {**os.environ, **self.variables, "REALTIME_SERVER_NAME": self.name}
+        with self.log.open("wb") as log:
+            self.process = await asyncio.create_subprocess_exec(
+                sys.executable, "-P", "-m", "realtime_server", "run", "--config", config, *self.options,
+                env=environment, stdout=log, stderr=log,
+            )  # fmt: skip
+        return self.process
 
     async def ready(self) -> bool:
         """Whether the server says that it is ready."""

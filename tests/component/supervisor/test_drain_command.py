@@ -76,17 +76,22 @@ async def test_a_drain_that_somebody_began_goes_on_at_its_rate(redis: RedisProce
 
 
 async def test_a_server_that_is_only_starting_is_waited_for(redis: RedisProcess) -> None:
-    """The command runs first and finds nobody: a pod may be deleted before its server listens."""
+    """The command runs first and finds nobody: a pod may be deleted before its server listens.
+
+    Nothing waits for the server to be ready: the command may be quicker, and it never is after that.
+    """
     server = ServerProcess("pod", redis, workers=2, drain=QUICK)
-    config = server.write_files()
-    draining = asyncio.create_task(drain(Path(config)), name="drain")
+    draining = asyncio.create_task(drain(Path(server.write_files())), name="drain")
     await asyncio.sleep(2)
-    async with server:
+    try:
+        await server.launch()
         code, lines, error = await draining
         assert (code, error) == (0, "")
         assert lines[0].startswith("the server does not answer yet")
         assert lines[-1] == "done with 0 connections left"
         assert await server.state() == "drained"
+    finally:
+        await server.__aexit__()
 
 
 async def test_without_a_server_it_fails_with_a_reason_in_time(tmp_path: Path) -> None:
