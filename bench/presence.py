@@ -17,8 +17,8 @@ from realtime_server.backplane.memory_presence import MemoryPresence
 from realtime_server.backplane.redis import RedisBroker, open_router
 from realtime_server.backplane.redis_link import Timing
 from realtime_server.backplane.redis_presence import RedisPresence
-from realtime_server.core.ports import PresenceStore
-from realtime_server.core.values import ClientInfo, Publication
+from realtime_server.core.model.values import ClientInfo, Publication
+from realtime_server.core.ports.backplane import PresenceStore
 
 MEMBERS = (10, 1_000, 100_000)
 CALLS, LONG_CALLS = 2_000, 5

@@ -23,9 +23,8 @@ from realtime_server.admin.api_metrics import ApiCollector
 from realtime_server.admin.api_server import ApiServer
 from realtime_server.admin.api_site import ApiSite
 from realtime_server.backplane.opening import Backplane, open_backplane
-from realtime_server.core.auth import TokenVerifier
-from realtime_server.core.hooks import Backend, Hook
-from realtime_server.core.namespaces import (
+from realtime_server.core.auth.verifier import TokenVerifier
+from realtime_server.core.model.namespaces import (
     Access,
     ChannelOptions,
     Namespaces,
@@ -33,10 +32,11 @@ from realtime_server.core.namespaces import (
     SlowConsumer,
     SubscribePermission,
 )
+from realtime_server.core.model.values import HistoryOptions
 from realtime_server.core.node import Node, NodeLimits, NodeSettings
+from realtime_server.core.ports.backend import Backend, Hook
 from realtime_server.core.server_api import ServerApi
 from realtime_server.core.serving import Serving
-from realtime_server.core.values import HistoryOptions
 from realtime_server.hooks.hook_metrics import HookCollector
 from realtime_server.hooks.opening import HookClient
 from realtime_server.keys import key_files

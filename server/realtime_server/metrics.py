@@ -11,8 +11,8 @@ from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Histo
 from prometheus_client.metrics_core import Metric
 from prometheus_client.registry import Collector, CollectorRegistry
 
-from realtime_server.core.latency import LatencyHistogram
-from realtime_server.core.limits import exceeded
+from realtime_server.core.limits.limit import exceeded
+from realtime_server.core.metrics.counters import LatencyHistogram
 from realtime_server.core.node import Node, count_subscriptions
 from realtime_server.transports.client_port import ClientPort
 

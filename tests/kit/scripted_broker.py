@@ -6,9 +6,9 @@ import asyncio
 from collections import deque
 from dataclasses import dataclass
 
-from realtime_server.core.latency import LatencyHistogram
-from realtime_server.core.ports import ROUNDTRIP_BUCKETS, BrokerEvents
-from realtime_server.core.values import HistoryOptions, HistoryPage, HistoryQuery, Publication, StreamPosition
+from realtime_server.core.metrics.counters import LatencyHistogram
+from realtime_server.core.model.values import HistoryOptions, HistoryPage, HistoryQuery, Publication, StreamPosition
+from realtime_server.core.ports.backplane import ROUNDTRIP_BUCKETS, BrokerEvents
 
 
 @dataclass(slots=True, eq=False)

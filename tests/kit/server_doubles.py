@@ -11,18 +11,18 @@ import msgspec
 from realtime_server.backplane.memory import MemoryBroker
 from realtime_server.backplane.memory_presence import MemoryPresence
 from realtime_server.codes import DisconnectCode
-from realtime_server.core.auth import TokenVerifier
-from realtime_server.core.hooks import Backend
-from realtime_server.core.namespaces import Access, ChannelOptions, Namespaces
+from realtime_server.core.auth.verifier import TokenVerifier
+from realtime_server.core.auth.web_token import TokenKey
+from realtime_server.core.model.namespaces import Access, ChannelOptions, Namespaces
+from realtime_server.core.model.values import HistoryOptions
 from realtime_server.core.node import Node, NodeLimits, NodeSettings
-from realtime_server.core.ports import Broker
-from realtime_server.core.session import Session
-from realtime_server.core.values import HistoryOptions
-from realtime_server.core.web_token import TokenKey
-from realtime_server.protocols.centrifuge.json_codec import JsonWire
+from realtime_server.core.ports.backend import Backend
+from realtime_server.core.ports.backplane import Broker
+from realtime_server.core.sessions.session import Session
+from realtime_server.protocols.centrifuge.json_codec import JsonCodec
 
 SECRET = "a secret of more than thirty-two characters"
-WIRE = JsonWire(lambda message: message)
+WIRE = JsonCodec(lambda message: message)
 NAMESPACES = Namespaces(
     [
         ("chat", ChannelOptions(history=HistoryOptions(10, 60.0), recovery=True, presence=True,

@@ -14,8 +14,8 @@ from realtime_server.admin.board import Board
 from realtime_server.admin.exposition import CONTENT_TYPE, merge
 from realtime_server.admin.responses import error_response, json_response, same_secret
 from realtime_server.admin.workers import Answers, Workers, WorkersUnavailableError
-from realtime_server.core.ports import ServingState
-from realtime_server.core.recent_events import WINDOW_SECONDS, RecentEvents
+from realtime_server.core.metrics.recent_events import WINDOW_SECONDS, RecentEvents
+from realtime_server.core.ports.api import ServingState
 from realtime_server.settings import SecretFile, Settings, revision, server_name
 
 MAX_RATE = 1_000_000.0

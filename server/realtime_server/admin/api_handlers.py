@@ -14,12 +14,12 @@ from msgspec import UNSET, Raw, Struct, UnsetType
 from realtime_server import codes
 from realtime_server.admin import api_messages as messages
 from realtime_server.codes import DisconnectCode, ErrorCode
-from realtime_server.core.claims import MAX_INFO_BYTES
-from realtime_server.core.grant import Grant
-from realtime_server.core.override import AS_THE_NAMESPACE
-from realtime_server.core.ports import BackplaneError, CommandError, Connections, Message, RealtimeApi
-from realtime_server.core.publication import as_json, content_in
-from realtime_server.core.values import ClientInfo, HistoryQuery, Publication, StreamPosition
+from realtime_server.core.auth.claims import MAX_INFO_BYTES
+from realtime_server.core.model.errors import BackplaneError, CommandError
+from realtime_server.core.model.grant import AS_THE_NAMESPACE, Grant
+from realtime_server.core.model.publication import as_json, content_in
+from realtime_server.core.model.values import ClientInfo, HistoryQuery, Publication, StreamPosition
+from realtime_server.core.ports.api import Connections, Message, RealtimeApi
 from realtime_server.protocols.centrifuge.json_values import json_data
 
 logger = structlog.get_logger()

@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 
 from realtime_server.admin.responses import same_secret
-from realtime_server.core.token_bucket import TokenBucket
+from realtime_server.core.limits.rates import TokenBucket
 from realtime_server.settings import Api, SecretFile
 
 ONLY_KEY = "default"

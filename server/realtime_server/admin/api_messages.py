@@ -11,7 +11,7 @@ from typing import Annotated, TypeAlias
 from msgspec import UNSET, Meta, Raw, Struct, UnsetType
 
 from realtime_server import codes
-from realtime_server.core.override import Override
+from realtime_server.core.model.grant import Override
 
 MAX_BROADCAST = 10_000
 """Channels in one broadcast."""

@@ -9,7 +9,7 @@ from prometheus_client.core import CounterMetricFamily, HistogramMetricFamily
 from prometheus_client.metrics_core import Metric
 from prometheus_client.registry import Collector
 
-from realtime_server.core.latency import LatencyHistogram
+from realtime_server.core.metrics.counters import LatencyHistogram
 
 PREFIX = "realtime_server_api_"
 UNKNOWN = "unknown"

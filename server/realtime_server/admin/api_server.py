@@ -17,8 +17,9 @@ from realtime_server.admin.api_handlers import METHODS, ApiHandlers, error_of
 from realtime_server.admin.api_keys import ApiKey, ApiKeys
 from realtime_server.admin.api_metrics import ApiUsage
 from realtime_server.admin.responses import error_response, json_response
-from realtime_server.core.nesting import check_nesting
-from realtime_server.core.ports import BackplaneError, CommandError, RealtimeApi
+from realtime_server.core.model.errors import BackplaneError, CommandError
+from realtime_server.core.model.nesting import check_nesting
+from realtime_server.core.ports.api import RealtimeApi
 
 logger = structlog.get_logger()
 

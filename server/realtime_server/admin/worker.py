@@ -11,7 +11,7 @@ from aiohttp import web
 from prometheus_client import generate_latest
 from prometheus_client.registry import CollectorRegistry
 
-from realtime_server.core.ports import WorkerControl, WorkerStatus
+from realtime_server.core.ports.api import WorkerControl, WorkerStatus
 
 
 @dataclass(frozen=True, slots=True)

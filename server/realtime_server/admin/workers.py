@@ -14,8 +14,8 @@ import aiohttp
 import msgspec
 
 from realtime_server.admin.worker import DrainRequest, Report, ShedRequest, decode_report
-from realtime_server.core.ports import ServingState, WorkerStatus
-from realtime_server.core.recent_events import RecentEvents
+from realtime_server.core.metrics.recent_events import RecentEvents
+from realtime_server.core.ports.api import ServingState, WorkerStatus
 
 CALL_SECONDS = 2.0
 NOT_THERE = (errno.ENOENT, errno.ECONNREFUSED)

@@ -9,9 +9,9 @@ from collections import OrderedDict, deque
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
-from realtime_server.core.latency import LatencyHistogram
-from realtime_server.core.ports import ROUNDTRIP_BUCKETS, BrokerEvents
-from realtime_server.core.values import HistoryOptions, HistoryPage, HistoryQuery, Publication, StreamPosition
+from realtime_server.core.metrics.counters import LatencyHistogram
+from realtime_server.core.model.values import HistoryOptions, HistoryPage, HistoryQuery, Publication, StreamPosition
+from realtime_server.core.ports.backplane import ROUNDTRIP_BUCKETS, BrokerEvents
 
 POSITION_SECONDS = 86_400.0
 """A position is kept at least this long after it was last used, so that who was away for a while can recover."""
@@ -43,7 +43,7 @@ class _Stream:
 
 
 class MemoryBroker:
-    """Implements core.ports.Broker. `clock` is in monotonic seconds; `publish` delivers before it returns."""
+    """Implements core.ports.backplane.Broker. `clock` is in monotonic seconds; `publish` delivers before it returns."""
 
     immediate = True
 

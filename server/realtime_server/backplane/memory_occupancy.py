@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from realtime_server.core.occupancy import OccupancyChanges
+from realtime_server.core.ports.backplane import OccupancyChanges
 
 
 class MemoryOccupancy:

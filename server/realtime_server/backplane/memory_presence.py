@@ -7,14 +7,14 @@ import time
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 
-from realtime_server.core.values import ClientInfo, PresenceStats
+from realtime_server.core.model.values import ClientInfo, PresenceStats
 
 STALE_PER_CLIENT = 8
 """So many expiries of one client may be noted, of which only the last counts, before they are sorted out."""
 
 
 class MemoryPresence:
-    """Implements core.ports.PresenceStore; `clock` is monotonic seconds."""
+    """Implements core.ports.backplane.PresenceStore; `clock` is monotonic seconds."""
 
     def __init__(self, *, clock: Callable[[], float] = time.monotonic) -> None:
         self._clock = clock

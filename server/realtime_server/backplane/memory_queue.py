@@ -9,7 +9,7 @@ from collections import OrderedDict
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-from realtime_server.core.event_queue import QueuedEvent
+from realtime_server.core.ports.backplane import QueuedEvent
 
 
 @dataclass(slots=True)

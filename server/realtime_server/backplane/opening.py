@@ -10,9 +10,7 @@ from realtime_server.backplane.memory import MemoryBroker
 from realtime_server.backplane.memory_occupancy import MemoryOccupancy
 from realtime_server.backplane.memory_presence import MemoryPresence
 from realtime_server.backplane.memory_queue import MemoryEventQueue
-from realtime_server.core.event_queue import EventQueue
-from realtime_server.core.occupancy import ChannelOccupancy
-from realtime_server.core.ports import Broker, PresenceStore
+from realtime_server.core.ports.backplane import Broker, ChannelOccupancy, EventQueue, PresenceStore
 from realtime_server.settings import Settings
 
 

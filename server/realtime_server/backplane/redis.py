@@ -25,15 +25,9 @@ from realtime_server.backplane.redis_partition import Partition
 from realtime_server.backplane.redis_reply import Word, as_bytes, as_int, as_list, milliseconds
 from realtime_server.backplane.redis_router import Router
 from realtime_server.backplane.redis_target import EndpointReader
-from realtime_server.core.latency import LatencyHistogram
-from realtime_server.core.ports import ROUNDTRIP_BUCKETS, BrokerEvents
-from realtime_server.core.values import (
-    HistoryOptions,
-    HistoryPage,
-    HistoryQuery,
-    Publication,
-    StreamPosition,
-)
+from realtime_server.core.metrics.counters import LatencyHistogram
+from realtime_server.core.model.values import HistoryOptions, HistoryPage, HistoryQuery, Publication, StreamPosition
+from realtime_server.core.ports.backplane import ROUNDTRIP_BUCKETS, BrokerEvents
 
 POSITION_SECONDS = 86_400.0
 """A position is kept at least this long after it was last used, so that who was away for a while can recover."""
@@ -50,7 +44,7 @@ def open_router(redis: settings.Redis, prefix: str, timing: Timing | None = None
 
 
 class RedisBroker:
-    """Implements core.ports.Broker. It starts and stops the router, which others may share."""
+    """Implements core.ports.backplane.Broker. It starts and stops the router, which others may share."""
 
     immediate = False
 

@@ -11,7 +11,7 @@ import structlog
 from redis.exceptions import ResponseError
 
 from realtime_server.backplane.redis_link import Link, Target, Timing
-from realtime_server.core.ports import BackplaneError
+from realtime_server.core.model.errors import BackplaneError
 
 logger = structlog.get_logger()
 

@@ -16,7 +16,7 @@ from redis.exceptions import NoScriptError, ReadOnlyError, RedisError, ResponseE
 from realtime_server.backplane.redis_reply import Reply, Word
 from realtime_server.backplane.redis_scripts import Script
 from realtime_server.connect_errors import connect_error
-from realtime_server.core.ports import BackplaneError
+from realtime_server.core.model.errors import BackplaneError
 
 MAX_PENDING = 65_536
 """Commands that wait for their reply; more are refused, so that a Redis that hangs does not fill the memory."""

@@ -7,7 +7,7 @@ from realtime_server.backplane.redis_partition import WORKER_SECONDS, Partition
 from realtime_server.backplane.redis_reply import Word, as_bytes, as_int, as_list, milliseconds
 from realtime_server.backplane.redis_router import Router
 from realtime_server.backplane.redis_scripts import Script
-from realtime_server.core.occupancy import OccupancyChanges
+from realtime_server.core.ports.backplane import OccupancyChanges
 
 STRUCK_AT_ONCE = 1000
 """Channels of a worker that is gone, in one script."""

@@ -8,13 +8,13 @@ from realtime_server.backplane import redis_scripts as scripts
 from realtime_server.backplane.redis_reply import Reply, Word, as_bytes, as_int, as_list, milliseconds
 from realtime_server.backplane.redis_router import Router
 from realtime_server.backplane.redis_scripts import Script
-from realtime_server.core.values import ClientInfo, PresenceStats
+from realtime_server.core.model.values import ClientInfo, PresenceStats
 
 ABSENT = b"-"
 
 
 class RedisPresence:
-    """Implements core.ports.PresenceStore; it works while the broker is started."""
+    """Implements core.ports.backplane.PresenceStore; it works while the broker is started."""
 
     def __init__(self, router: Router) -> None:
         self._router = router

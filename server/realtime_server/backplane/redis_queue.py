@@ -12,8 +12,8 @@ from realtime_server.backplane import redis_scripts as scripts
 from realtime_server.backplane.redis_partition import Partition
 from realtime_server.backplane.redis_reply import Reply, as_bytes, as_int, as_list, milliseconds
 from realtime_server.backplane.redis_router import Router
-from realtime_server.core.event_queue import QueuedEvent
-from realtime_server.core.ports import BackplaneError
+from realtime_server.core.model.errors import BackplaneError
+from realtime_server.core.ports.backplane import QueuedEvent
 
 GROUP = b"workers"
 QUEUE_SECONDS = 2_592_000.0

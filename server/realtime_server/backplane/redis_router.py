@@ -19,7 +19,7 @@ from realtime_server.backplane.redis_scripts import Script
 from realtime_server.backplane.redis_sentinel import SentinelTarget, SentinelWatch
 from realtime_server.backplane.redis_shard import Shard
 from realtime_server.backplane.redis_target import Address, Endpoint, EndpointReader, Mode
-from realtime_server.core.ports import BackplaneError
+from realtime_server.core.model.errors import BackplaneError
 
 logger = structlog.get_logger()
 

@@ -16,7 +16,7 @@ from realtime_server.backplane.redis_keeper import Keeper
 from realtime_server.backplane.redis_link import Link, Timing, Wire
 from realtime_server.backplane.redis_reply import as_bytes, as_list
 from realtime_server.backplane.redis_target import Address, Endpoint, EndpointReader, Mode
-from realtime_server.core.ports import BackplaneError
+from realtime_server.core.model.errors import BackplaneError
 
 logger = structlog.get_logger()
 

@@ -13,7 +13,7 @@ from redis.exceptions import ResponseError
 from realtime_server.backplane.redis_keeper import Keeper
 from realtime_server.backplane.redis_link import Link, Target, Timing
 from realtime_server.backplane.redis_partition import GREET, SETTLED, Partition
-from realtime_server.core.ports import BackplaneError
+from realtime_server.core.model.errors import BackplaneError
 
 logger = structlog.get_logger()
 

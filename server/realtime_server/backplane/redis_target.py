@@ -12,7 +12,7 @@ from redis.asyncio.connection import Connection, SSLConnection, parse_url
 
 from realtime_server import settings
 from realtime_server.backplane.redis_link import Timing, Wire
-from realtime_server.core.ports import BackplaneError
+from realtime_server.core.model.errors import BackplaneError
 from realtime_server.settings import SecretFile
 
 CLUSTER_PARTITIONS = 64

@@ -14,26 +14,29 @@ from dataclasses import dataclass
 import structlog
 
 from realtime_server import codes
-from realtime_server.core import connecting, control, subscribing
-from realtime_server.core.admission import Admission, resumes
-from realtime_server.core.auth import TokenRefusedError, TokenVerifier
-from realtime_server.core.channel_watch import ChannelWatch
-from realtime_server.core.claims import Claims
-from realtime_server.core.commands import Command, token_of
-from realtime_server.core.counters import Counters
-from realtime_server.core.grant import Grant
-from realtime_server.core.hooks import Backend, Hook, NoBackend, TransportInfo
-from realtime_server.core.hub import PRESENCE_RENEW_SECONDS, Hub
-from realtime_server.core.limits import Limit
-from realtime_server.core.namespaces import Namespaces
-from realtime_server.core.occupancy import ChannelOccupancy
-from realtime_server.core.orders import Orders
-from realtime_server.core.ports import BackplaneError, Broker, Connection, NodeInfo, PresenceStore, Wire
-from realtime_server.core.session import Session
-from realtime_server.core.subscription import Subscription
+from realtime_server.core.auth.claims import Claims
+from realtime_server.core.auth.verifier import TokenRefusedError, TokenVerifier
+from realtime_server.core.auth.web_token import MAX_TOKEN_CHARACTERS
+from realtime_server.core.channels.channel_watch import ChannelWatch
+from realtime_server.core.channels.hub import PRESENCE_RENEW_SECONDS, Hub
+from realtime_server.core.channels.subscription import Subscription
+from realtime_server.core.commands import connect, subscribe
+from realtime_server.core.control import messages as control
+from realtime_server.core.control.handler import ControlHandler
+from realtime_server.core.limits.limit import Limit
+from realtime_server.core.limits.rates import Admission, resumes
+from realtime_server.core.metrics.counters import Counters
+from realtime_server.core.model.commands import Command, token_of
+from realtime_server.core.model.errors import BackplaneError
+from realtime_server.core.model.grant import Grant
+from realtime_server.core.model.namespaces import Namespaces
+from realtime_server.core.model.values import Publication
+from realtime_server.core.ports.api import NodeInfo
+from realtime_server.core.ports.backend import Backend, Hook, NoBackend, TransportInfo
+from realtime_server.core.ports.backplane import Broker, ChannelOccupancy, PresenceStore
+from realtime_server.core.ports.client import Codec, Connection
+from realtime_server.core.sessions.session import Session
 from realtime_server.core.tasks import TaskGroup
-from realtime_server.core.values import Publication
-from realtime_server.core.web_token import MAX_TOKEN_CHARACTERS
 
 logger = structlog.get_logger()
 
@@ -136,7 +139,7 @@ class Node:
         watched = occupancy is not None and self.backend.watches_channels
         self._watch = ChannelWatch(occupancy, self.backend) if watched and occupancy is not None else None
         self.hub = Hub(settings.namespaces, broker, presence, self.counters, self._tasks, clock, self._watch)
-        self.orders = Orders(self)
+        self.control = ControlHandler(self)
         self._random = random.Random()  # noqa: S311 - spreads pings, nothing depends on it
 
     # life
@@ -173,12 +176,12 @@ class Node:
     # sessions
 
     def accept(
-        self, connection: Connection, wire: Wire, transport: TransportInfo = WEBSOCKET, *, emulated: bool = False
+        self, connection: Connection, codec: Codec, transport: TransportInfo = WEBSOCKET, *, emulated: bool = False
     ) -> Session:
         """A new connection, not yet authenticated; the commands of an `emulated` one come by `emulate`."""
         now = self.clock()
         secret = secrets.token_hex(16) if emulated else ""
-        session = Session(self, connection, wire, secrets.token_hex(16), now, transport, secret=secret)
+        session = Session(self, connection, codec, secrets.token_hex(16), now, transport, secret=secret)
         self.sessions[session] = None
         if emulated:
             self._emulated[secret] = session
@@ -297,9 +300,9 @@ class Node:
                 session.disconnect(codes.NO_PONG)
             elif now >= session.ping_at:
                 session.ping_at = now + self.heartbeat_interval
-                if session.wire.native_pings or not session.wire.unidirectional:
+                if session.codec.native_pings or not session.codec.unidirectional:
                     session.pong_by = now + self.settings.heartbeat_timeout
-                session.connection.write(session.wire.ping())
+                session.connection.write(session.codec.ping())
             if session.expiring:
                 self._expire_subscriptions(session, wall)
 
@@ -312,14 +315,14 @@ class Node:
         if not claims.renewed_by_hook or not self.backend.asks(Hook.REFRESH):
             session.disconnect(codes.CONNECTION_EXPIRED)
         else:
-            self._renew(session, connecting.renew(session))
+            self._renew(session, connect.renew(session))
 
     def _expire_subscriptions(self, session: Session, wall: float) -> None:
         for channel, subscription in list(session.subscriptions.items()):
             if not self._is_over(subscription, wall):
                 continue
             if subscription.renewed_by_hook and self.backend.asks(Hook.SUB_REFRESH, channel):
-                self._renew(subscription, subscribing.renew(session, channel, subscription))
+                self._renew(subscription, subscribe.renew(session, channel, subscription))
             else:
                 session.end_subscription(channel, codes.UNSUBSCRIBED_EXPIRED)
 
@@ -350,7 +353,7 @@ class Node:
 
     def on_control(self, message: bytes) -> None:
         """See BrokerEvents."""
-        self.orders.take(message)
+        self.control.take(message)
 
     def sessions_of(self, user: str, *names: str) -> list[Session]:
         """Connections of a user here that have all these names, ids or sessions; an empty one fits all."""

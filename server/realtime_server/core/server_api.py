@@ -6,12 +6,13 @@ from collections.abc import Mapping, Sequence
 
 from realtime_server import codes
 from realtime_server.codes import DisconnectCode
-from realtime_server.core import control
-from realtime_server.core.grant import Grant
+from realtime_server.core.control import messages as control
+from realtime_server.core.model.errors import CommandError
+from realtime_server.core.model.grant import Grant
+from realtime_server.core.model.publication import binary_content_of, content_of
+from realtime_server.core.model.values import ClientInfo, HistoryPage, HistoryQuery, PresenceStats, StreamPosition
 from realtime_server.core.node import Node
-from realtime_server.core.ports import CommandError, Connections, Message, NodeInfo
-from realtime_server.core.publication import binary_content_of, content_of
-from realtime_server.core.values import ClientInfo, HistoryPage, HistoryQuery, PresenceStats, StreamPosition
+from realtime_server.core.ports.api import Connections, Message, NodeInfo
 
 
 class ServerApi:
@@ -104,7 +105,7 @@ class ServerApi:
 
     async def channels(self, pattern: str) -> Mapping[str, int]:
         """See RealtimeApi."""
-        surveys = self._node.orders.surveys
+        surveys = self._node.control.surveys
         ident, answer = surveys.open(worker.uid for worker in self._node.workers())
         await self._node.tell(control.AskChannels(ident, self._node.uid, pattern))
         return await surveys.result(ident, answer)

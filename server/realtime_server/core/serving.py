@@ -6,10 +6,10 @@ import asyncio
 
 from realtime_server import codes
 from realtime_server.codes import DisconnectCode
-from realtime_server.core.drain import Pace
+from realtime_server.core.limits.rates import Pace
 from realtime_server.core.node import Node
-from realtime_server.core.ports import ServingState, WorkerStatus
-from realtime_server.core.session import Session
+from realtime_server.core.ports.api import ServingState, WorkerStatus
+from realtime_server.core.sessions.session import Session
 
 TICK_SECONDS = 0.05
 MEASURED_ACCEPTS = 20

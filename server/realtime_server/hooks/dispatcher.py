@@ -16,9 +16,9 @@ from collections.abc import Callable, Sequence
 import msgspec
 import structlog
 
-from realtime_server.core.event_queue import EventQueue, QueuedEvent
-from realtime_server.core.hooks import ChannelOccupied, Disconnected, HookEvent
-from realtime_server.core.ports import BackplaneError
+from realtime_server.core.model.errors import BackplaneError
+from realtime_server.core.ports.backend import ChannelOccupied, Disconnected, HookEvent
+from realtime_server.core.ports.backplane import EventQueue, QueuedEvent
 from realtime_server.core.tasks import has_failed
 from realtime_server.hooks.endpoint import BackendDownError, Endpoint
 

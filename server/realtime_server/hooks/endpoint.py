@@ -12,7 +12,7 @@ from enum import StrEnum
 import aiohttp
 
 from realtime_server.connect_errors import connect_error
-from realtime_server.core.latency import LatencyHistogram
+from realtime_server.core.metrics.counters import LatencyHistogram
 from realtime_server.hooks.breaker import CircuitBreaker
 from realtime_server.hooks.signature import HEADER, sign
 

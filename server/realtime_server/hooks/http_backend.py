@@ -10,19 +10,10 @@ import msgspec
 import structlog
 
 from realtime_server.codes import INTERNAL
-from realtime_server.core.grant import Grant
-from realtime_server.core.hooks import (
-    Caller,
-    Connected,
-    Connecting,
-    DisconnectRequestedError,
-    Hook,
-    HookEvent,
-    Published,
-    Refreshed,
-)
-from realtime_server.core.nesting import check_nesting
-from realtime_server.core.ports import CommandError
+from realtime_server.core.model.errors import CommandError, DisconnectRequestedError
+from realtime_server.core.model.grant import Grant
+from realtime_server.core.model.nesting import check_nesting
+from realtime_server.core.ports.backend import Caller, Connected, Connecting, Hook, HookEvent, Published, Refreshed
 from realtime_server.hooks import messages
 from realtime_server.hooks.dispatcher import EventDispatcher
 from realtime_server.hooks.endpoint import BackendDownError, Endpoint, Outcome

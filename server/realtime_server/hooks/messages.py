@@ -13,12 +13,11 @@ import msgspec
 from msgspec import Raw, Struct
 
 from realtime_server.codes import DisconnectCode, ErrorCode
-from realtime_server.core.capabilities import Capability, PatternError, check
-from realtime_server.core.claims import MAX_INFO_BYTES, Claims
-from realtime_server.core.grant import Grant
-from realtime_server.core.hooks import Caller, Connected, Connecting, Published, Refreshed
-from realtime_server.core.override import AS_THE_NAMESPACE, Override
-from realtime_server.core.publication import as_json
+from realtime_server.core.auth.capabilities import Capability, PatternError, check
+from realtime_server.core.auth.claims import MAX_INFO_BYTES, Claims
+from realtime_server.core.model.grant import AS_THE_NAMESPACE, Grant, Override
+from realtime_server.core.model.publication import as_json
+from realtime_server.core.ports.backend import Caller, Connected, Connecting, Published, Refreshed
 
 NONE = Raw()
 Answer = TypeVar("Answer")

@@ -8,8 +8,8 @@ from collections.abc import Callable
 import aiohttp
 
 from realtime_server import settings
-from realtime_server.core.event_queue import EventQueue
-from realtime_server.core.hooks import Hook
+from realtime_server.core.ports.backend import Hook
+from realtime_server.core.ports.backplane import EventQueue
 from realtime_server.hooks.dispatcher import EventDispatcher
 from realtime_server.hooks.endpoint import Endpoint
 from realtime_server.hooks.http_backend import HttpBackend, HttpHook

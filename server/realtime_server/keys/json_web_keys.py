@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import msgspec
 
-from realtime_server.core.web_token import TokenKey, prepare
+from realtime_server.core.auth.web_token import TokenKey, prepare
 
 MAX_KEYS = 64
 BY_TYPE = {

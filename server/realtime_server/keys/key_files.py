@@ -8,7 +8,7 @@ from pathlib import Path
 
 import structlog
 
-from realtime_server.core.web_token import TokenKey, prepare
+from realtime_server.core.auth.web_token import TokenKey, prepare
 from realtime_server.settings import Auth, SecretFile
 
 logger = structlog.get_logger()

@@ -13,7 +13,7 @@ from typing import Protocol
 
 import structlog
 
-from realtime_server.core.web_token import TokenKey
+from realtime_server.core.auth.web_token import TokenKey
 from realtime_server.keys.json_web_keys import DocumentError, read_keys
 
 logger = structlog.get_logger()

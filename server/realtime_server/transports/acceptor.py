@@ -13,7 +13,7 @@ from dataclasses import dataclass
 
 import structlog
 
-from realtime_server.core.counters import Counters
+from realtime_server.core.metrics.counters import Counters
 from realtime_server.transports.addresses import plain_address
 from realtime_server.transports.forwarded import TrustedProxies
 from realtime_server.transports.proxy_protocol import MAX_HEADER_BYTES, ProxyProtocolError, parse_header

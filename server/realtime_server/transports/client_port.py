@@ -12,10 +12,10 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 
 from realtime_server.core.node import Node
-from realtime_server.core.ports import Wire
-from realtime_server.protocols.centrifuge.json_codec import JsonWire
-from realtime_server.protocols.centrifuge.json_unidirectional import UnidirectionalJsonWire
-from realtime_server.protocols.centrifuge.protobuf_codec import ProtobufWire
+from realtime_server.core.ports.client import Codec
+from realtime_server.protocols.centrifuge.json_codec import JsonCodec
+from realtime_server.protocols.centrifuge.json_unidirectional import UnidirectionalJsonCodec
+from realtime_server.protocols.centrifuge.protobuf_codec import ProtobufCodec
 from realtime_server.transports import development_page, emulation, http_stream, sse
 from realtime_server.transports.accelerated import Flusher
 from realtime_server.transports.acceptor import Acceptor, AcceptorSettings
@@ -71,7 +71,7 @@ class ClientPort:
         self._node = node
         self._settings = settings
         self._loop = asyncio.get_running_loop()
-        self._wires = {dialect: wire_of(dialect, settings.compression_threshold) for dialect in DIALECTS}
+        self._wires = {dialect: codec_of(dialect, settings.compression_threshold) for dialect in DIALECTS}
         self._acceptors: list[Acceptor] = []
         self.sockets = Sockets(settings.max_connections + settings.max_handshakes)
         self.flusher = Flusher(self._loop.call_soon, settings.outbox_bytes)
@@ -178,7 +178,7 @@ class ClientPort:
         return StreamEndpoint(self._node, kind, limits, self.flusher, self._loop)
 
 
-def wire_of(dialect: Dialect, compression_threshold: int | None = None) -> Wire:
+def codec_of(dialect: Dialect, compression_threshold: int | None = None) -> Codec:
     """What a WebSocket client of this dialect is spoken to with."""
     ping = PING if dialect.native_pings else None
     text, binary = frame_text, frame_binary
@@ -186,7 +186,7 @@ def wire_of(dialect: Dialect, compression_threshold: int | None = None) -> Wire:
         deflater = Deflater(compression_threshold)
         text, binary = deflater.frame_text, deflater.frame_binary
     if dialect.unidirectional:
-        return UnidirectionalJsonWire(text, native_ping=ping)
+        return UnidirectionalJsonCodec(text, native_ping=ping)
     if dialect.encoding is Encoding.PROTOBUF:
-        return ProtobufWire(binary, native_ping=ping)
-    return JsonWire(text, native_ping=ping)
+        return ProtobufCodec(binary, native_ping=ping)
+    return JsonCodec(text, native_ping=ping)

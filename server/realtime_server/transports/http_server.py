@@ -16,7 +16,7 @@ from aiohttp import StreamReader, web
 from aiohttp.abc import AbstractAccessLogger, AbstractStreamWriter
 from aiohttp.http import RawRequestMessage
 
-from realtime_server.core.counters import Counters
+from realtime_server.core.metrics.counters import Counters
 from realtime_server.transports.addresses import peer_of
 from realtime_server.transports.forwarded import NO_PROXIES, TrustedProxies
 from realtime_server.transports.sockets import Sockets

@@ -5,9 +5,9 @@ JSON stands in lines; Protobuf, which a client asks for by its Content-Type, aft
 
 from __future__ import annotations
 
-from realtime_server.protocols.centrifuge.json_codec import JsonWire
-from realtime_server.protocols.centrifuge.json_unidirectional import UnidirectionalJsonWire
-from realtime_server.protocols.centrifuge.protobuf_codec import ProtobufWire
+from realtime_server.protocols.centrifuge.json_codec import JsonCodec
+from realtime_server.protocols.centrifuge.json_unidirectional import UnidirectionalJsonCodec
+from realtime_server.protocols.centrifuge.protobuf_codec import ProtobufCodec
 from realtime_server.transports.dialect import Encoding
 from realtime_server.transports.http_server import BINARY_TYPE
 from realtime_server.transports.stream import chunk
@@ -28,7 +28,7 @@ def http_stream() -> StreamKind:
     """For SDKs."""
     return StreamKind(
         "http_stream",
-        {Encoding.JSON: JsonWire(frame_line), Encoding.PROTOBUF: ProtobufWire(chunk)},
+        {Encoding.JSON: JsonCodec(frame_line), Encoding.PROTOBUF: ProtobufCodec(chunk)},
         {Encoding.JSON: JSON_TYPE, Encoding.PROTOBUF: BINARY_TYPE},
     )
 
@@ -37,7 +37,7 @@ def unidirectional_http_stream() -> StreamKind:
     """For whatever can read a response line by line."""
     return StreamKind(
         "uni_http_stream",
-        {Encoding.JSON: UnidirectionalJsonWire(frame_line)},
+        {Encoding.JSON: UnidirectionalJsonCodec(frame_line)},
         {Encoding.JSON: JSON_TYPE},
         unidirectional=True,
     )

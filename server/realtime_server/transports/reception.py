@@ -7,7 +7,7 @@ import re
 from collections.abc import Callable
 from functools import lru_cache
 
-from realtime_server.core.hooks import TransportInfo
+from realtime_server.core.ports.backend import TransportInfo
 from realtime_server.transports.addresses import peer_of
 from realtime_server.transports.forwarded import NO_PROXIES, TrustedProxies
 from realtime_server.transports.http_server import HEAD_BYTES, LINE_BYTES, HttpServer, visible

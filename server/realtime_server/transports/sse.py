@@ -7,8 +7,8 @@ from __future__ import annotations
 
 import random
 
-from realtime_server.protocols.centrifuge.json_codec import JsonWire
-from realtime_server.protocols.centrifuge.json_unidirectional import UnidirectionalJsonWire
+from realtime_server.protocols.centrifuge.json_codec import JsonCodec
+from realtime_server.protocols.centrifuge.json_unidirectional import UnidirectionalJsonCodec
 from realtime_server.transports.dialect import Encoding
 from realtime_server.transports.stream import chunk
 from realtime_server.transports.stream_endpoint import StreamKind
@@ -34,14 +34,14 @@ def retry_field() -> bytes:
 
 def sse() -> StreamKind:
     """For SDKs."""
-    return StreamKind("sse", {Encoding.JSON: JsonWire(frame_event)}, {Encoding.JSON: CONTENT_TYPE})
+    return StreamKind("sse", {Encoding.JSON: JsonCodec(frame_event)}, {Encoding.JSON: CONTENT_TYPE})
 
 
 def unidirectional_sse() -> StreamKind:
     """For an EventSource as browsers have it."""
     return StreamKind(
         "uni_sse",
-        {Encoding.JSON: UnidirectionalJsonWire(frame_event)},
+        {Encoding.JSON: UnidirectionalJsonCodec(frame_event)},
         {Encoding.JSON: CONTENT_TYPE},
         preamble=retry_field,
         unidirectional=True,

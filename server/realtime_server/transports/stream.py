@@ -1,7 +1,7 @@
 """A connection that is the body of an HTTP response: what SSE and HTTP streaming have in common.
 
-The body is chunked (RFC 9112, section 7.1). A chunk is made by the Wire, once for everybody who gets it, and is written
-to the socket as it is; aiohttp writes what is before the first and after the last one.
+The body is chunked (RFC 9112, section 7.1). A chunk is made by the Codec, once for everybody who gets it, and is
+written to the socket as it is; aiohttp writes what is before the first and after the last one.
 """
 
 from __future__ import annotations
@@ -10,10 +10,10 @@ import asyncio
 
 from realtime_server import codes
 from realtime_server.codes import DisconnectCode
-from realtime_server.core.counters import Counters
-from realtime_server.core.ports import Wire
-from realtime_server.core.pushes import DisconnectPush
-from realtime_server.core.session import Session
+from realtime_server.core.metrics.counters import Counters
+from realtime_server.core.model.pushes import DisconnectPush
+from realtime_server.core.ports.client import Codec
+from realtime_server.core.sessions.session import Session
 from realtime_server.transports.accelerated import Flusher, Outbox
 from realtime_server.transports.outbox import descriptor_of
 
@@ -35,9 +35,9 @@ class StreamConnection(Outbox):
         "session",
     )  # fmt: skip
 
-    def __init__(self, wire: Wire, counters: Counters, flusher: Flusher, loop: asyncio.AbstractEventLoop) -> None:
+    def __init__(self, codec: Codec, counters: Counters, flusher: Flusher, loop: asyncio.AbstractEventLoop) -> None:
         super().__init__(flusher)
-        self._wire = wire
+        self._wire = codec
         self._counters = counters
         self._loop = loop
         self._socket: asyncio.Transport | None = None

@@ -10,9 +10,9 @@ from aiohttp import HttpVersion11, web
 
 from realtime_server import codes
 from realtime_server.codes import DisconnectCode
-from realtime_server.core.hooks import TransportInfo
 from realtime_server.core.node import Node
-from realtime_server.core.ports import Wire
+from realtime_server.core.ports.backend import TransportInfo
+from realtime_server.core.ports.client import Codec
 from realtime_server.transports.accelerated import Flusher
 from realtime_server.transports.dialect import Encoding
 from realtime_server.transports.http_server import HttpRequest, RequestRefusedError, error_response
@@ -54,7 +54,7 @@ class StreamKind:
     """
 
     name: str
-    wires: Mapping[Encoding, Wire]
+    codecs: Mapping[Encoding, Codec]
     content_types: Mapping[Encoding, str]
     preamble: Callable[[], bytes] | None = None
     unidirectional: bool = False
@@ -90,10 +90,10 @@ class StreamEndpoint:
             message = f"the first message is larger than {self._settings.message_bytes} bytes"
             raise RequestRefusedError(413, message, "too_large")
         encoding = Encoding.PROTOBUF if asked.binary else Encoding.JSON
-        wire = self._kind.wires.get(encoding)
-        if wire is None:
+        codec = self._kind.codecs.get(encoding)
+        if codec is None:
             raise RequestRefusedError(415, "send JSON as application/json", "malformed")
-        stream = self._begin(asked, wire, encoding, first)
+        stream = self._begin(asked, codec, encoding, first)
         if self._kind.unidirectional:
             await stream.decided.wait()
             if stream.refusal is not None:
@@ -113,15 +113,15 @@ class StreamEndpoint:
             raise RequestRefusedError(400, f"the parameter {CONNECT_PARAMETER} is missing", "malformed")
         return (given or "").encode(errors="replace")
 
-    def _begin(self, asked: HttpRequest, wire: Wire, encoding: Encoding, first: bytes) -> StreamConnection:
+    def _begin(self, asked: HttpRequest, codec: Codec, encoding: Encoding, first: bytes) -> StreamConnection:
         """The session, which has got its first message."""
         node, kind = self._node, self._kind
-        stream = StreamConnection(wire, node.counters, self._flusher, self._loop)
+        stream = StreamConnection(codec, node.counters, self._flusher, self._loop)
         asked.connection.attach(stream)
         if kind.unidirectional and asked.connection.transport is not None:
             limit_silence(asked.connection.transport, node.settings.patience)
         told = TransportInfo(kind.name, encoding, asked.remote, asked.headers)
-        session = node.accept(stream, wire, told, emulated=not kind.unidirectional)
+        session = node.accept(stream, codec, told, emulated=not kind.unidirectional)
         stream.session = session
         node.counters.messages_received += 1
         session.on_message(first, node.clock())

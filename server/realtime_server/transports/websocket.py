@@ -22,8 +22,8 @@ from websockets.typing import Origin
 from realtime_server import codes
 from realtime_server.codes import DisconnectCode
 from realtime_server.core.node import Node
-from realtime_server.core.ports import Wire
-from realtime_server.core.session import Session
+from realtime_server.core.ports.client import Codec
+from realtime_server.core.sessions.session import Session
 from realtime_server.transports.accelerated import Flusher, Outbox, split
 from realtime_server.transports.compression import inflate
 from realtime_server.transports.dialect import (
@@ -77,7 +77,7 @@ class WebSocketConnection(Outbox, asyncio.Protocol):
     def __init__(
         self,
         node: Node,
-        wires: Mapping[Dialect, Wire],
+        codecs: Mapping[Dialect, Codec],
         settings: WebSocketSettings,
         loop: asyncio.AbstractEventLoop,
         reception: Reception,
@@ -86,7 +86,7 @@ class WebSocketConnection(Outbox, asyncio.Protocol):
     ) -> None:
         super().__init__(flusher)
         self._node = node
-        self._wires = wires
+        self._wires = codecs
         self._settings = settings
         self._loop = loop
         self._reception = reception
@@ -227,7 +227,7 @@ class WebSocketConnection(Outbox, asyncio.Protocol):
 
     def _take_message(self, session: Session, opcode: int, payload: bytes, now: float) -> None:
         self._node.counters.messages_received += 1
-        if opcode == Opcode.TEXT and session.wire.binary:
+        if opcode == Opcode.TEXT and session.codec.binary:
             session.disconnect(codes.INAPPROPRIATE_PROTOCOL)
         session.on_message(payload, now)
 

@@ -12,8 +12,8 @@ from aiohttp import web
 from realtime_operator.api.base import JsonObject
 from realtime_operator.api.document import objects_at
 from realtime_server.backplane.memory_queue import MemoryEventQueue
-from realtime_server.core.event_queue import EventQueue
-from realtime_server.core.hooks import ChannelOccupied, ChannelVacated, Disconnected
+from realtime_server.core.ports.backend import ChannelOccupied, ChannelVacated, Disconnected
+from realtime_server.core.ports.backplane import EventQueue
 from realtime_server.hooks import dispatcher
 from realtime_server.hooks.http_backend import HttpBackend as Hooks
 from realtime_server.hooks.opening import HookClient

@@ -15,8 +15,8 @@ from realtime_operator.api.base import JsonObject
 from realtime_server.backplane.memory_queue import MemoryEventQueue
 from realtime_server.codes import INTERNAL, DisconnectCode, ErrorCode
 from realtime_server.connect_errors import ADVICE
-from realtime_server.core.hooks import Caller, Connecting, DisconnectRequestedError, Hook, Published, TransportInfo
-from realtime_server.core.ports import CommandError
+from realtime_server.core.model.errors import CommandError, DisconnectRequestedError
+from realtime_server.core.ports.backend import Caller, Connecting, Hook, Published, TransportInfo
 from realtime_server.hooks.endpoint import MAX_ANSWER_BYTES, WAITING_FACTOR, Outcome
 from realtime_server.hooks.http_backend import HttpBackend as Hooks
 from realtime_server.hooks.opening import HookClient

@@ -13,7 +13,7 @@ import pytest_asyncio
 from centrifuge import codecs, fossil
 
 from realtime_operator.api.base import JsonObject, JsonValue
-from realtime_server.core.delta import patch
+from realtime_server.core.channels.delta import patch
 from tests.component.sdk.conftest import Sdk
 from tests.kit.clients import Channel, StockClients, all_subscribed
 from tests.kit.document import whole_at

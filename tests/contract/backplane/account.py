@@ -8,8 +8,9 @@ import time
 from collections.abc import AsyncIterator
 from dataclasses import dataclass, field
 
-from realtime_server.core.ports import BackplaneError, Broker
-from realtime_server.core.values import HistoryOptions, HistoryQuery, StreamPosition
+from realtime_server.core.model.errors import BackplaneError
+from realtime_server.core.model.values import HistoryOptions, HistoryQuery, StreamPosition
+from realtime_server.core.ports.backplane import Broker
 from tests.kit.deadline import eventually
 
 KEPT = HistoryOptions(size=10_000, ttl_seconds=60)

@@ -21,9 +21,7 @@ from realtime_server.backplane.redis_link import Timing
 from realtime_server.backplane.redis_occupancy import RedisOccupancy
 from realtime_server.backplane.redis_presence import RedisPresence
 from realtime_server.backplane.redis_queue import RedisEventQueue
-from realtime_server.core.event_queue import EventQueue
-from realtime_server.core.occupancy import ChannelOccupancy
-from realtime_server.core.ports import Broker, PresenceStore
+from realtime_server.core.ports.backplane import Broker, ChannelOccupancy, EventQueue, PresenceStore
 from tests.contract.backplane.recorder import Recorder
 from tests.kit.redis_answer import fields
 from tests.kit.redis_cluster import RedisClusterDeployment, running_cluster

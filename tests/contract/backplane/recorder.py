@@ -6,7 +6,7 @@ import asyncio
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
-from realtime_server.core.values import Publication, StreamPosition
+from realtime_server.core.model.values import Publication, StreamPosition
 
 WITHIN_SECONDS = 10.0
 

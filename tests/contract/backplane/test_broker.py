@@ -7,7 +7,7 @@ import secrets
 
 import pytest
 
-from realtime_server.core.values import HistoryOptions, HistoryQuery, Publication, StreamPosition
+from realtime_server.core.model.values import HistoryOptions, HistoryQuery, Publication, StreamPosition
 from tests.contract.backplane.conftest import NODE, POSITION_SECONDS, Server
 from tests.kit.deadline import eventually
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Sequence
 
-from realtime_server.core.event_queue import QueuedEvent
+from realtime_server.core.ports.backplane import QueuedEvent
 from tests.contract.backplane.conftest import QUEUE_SIZE, Connect, Server
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from realtime_server.core.occupancy import OccupancyChanges
+from realtime_server.core.ports.backplane import OccupancyChanges
 from tests.contract.backplane.conftest import TIMING, Connect, Server
 from tests.kit.deadline import eventually
 

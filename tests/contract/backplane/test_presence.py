@@ -6,7 +6,7 @@ import asyncio
 
 import pytest
 
-from realtime_server.core.values import ClientInfo, PresenceStats
+from realtime_server.core.model.values import ClientInfo, PresenceStats
 from tests.contract.backplane.conftest import Server
 
 LONG = 60.0

@@ -6,7 +6,7 @@ import asyncio
 
 import pytest
 
-from realtime_server.core.values import HistoryOptions, HistoryQuery, StreamPosition
+from realtime_server.core.model.values import HistoryOptions, HistoryQuery, StreamPosition
 from tests.contract.backplane.conftest import Connect, Server
 
 KEPT = HistoryOptions(size=100, ttl_seconds=60)

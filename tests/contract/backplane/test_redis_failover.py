@@ -14,8 +14,8 @@ from structlog.testing import capture_logs
 
 from realtime_server import settings
 from realtime_server.backplane.redis_keys import Keys
-from realtime_server.core.ports import BackplaneError
-from realtime_server.core.values import HistoryOptions, HistoryQuery, StreamPosition
+from realtime_server.core.model.errors import BackplaneError
+from realtime_server.core.model.values import HistoryOptions, HistoryQuery, StreamPosition
 from tests.contract.backplane.account import publishing
 from tests.contract.backplane.conftest import (
     PASSWORD,

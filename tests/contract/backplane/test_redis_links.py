@@ -10,8 +10,8 @@ import pytest
 
 from realtime_server import settings
 from realtime_server.backplane.redis import RedisBroker, open_router
-from realtime_server.core.ports import BackplaneError
-from realtime_server.core.values import ClientInfo, HistoryOptions, HistoryQuery, PresenceStats
+from realtime_server.core.model.errors import BackplaneError
+from realtime_server.core.model.values import ClientInfo, HistoryOptions, HistoryQuery, PresenceStats
 from tests.contract.backplane.conftest import TIMING, Connect, Server
 from tests.contract.backplane.recorder import Recorder
 from tests.kit.deadline import eventually

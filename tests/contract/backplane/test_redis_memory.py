@@ -10,9 +10,9 @@ import pytest
 
 from realtime_server.backplane.redis import RedisBroker, open_router
 from realtime_server.backplane.redis_queue import GROUP, RedisEventQueue
-from realtime_server.core.join import Wanted, is_complete
-from realtime_server.core.ports import BackplaneError
-from realtime_server.core.values import ClientInfo, HistoryOptions, HistoryQuery, PresenceStats, StreamPosition
+from realtime_server.core.channels.join import Wanted, is_complete
+from realtime_server.core.model.errors import BackplaneError
+from realtime_server.core.model.values import ClientInfo, HistoryOptions, HistoryQuery, PresenceStats, StreamPosition
 from tests.contract.backplane.conftest import QUEUE_SIZE, TIMING, Connect, Server, redis_settings
 from tests.contract.backplane.recorder import Recorder
 from tests.kit.redis_answer import texts

@@ -11,8 +11,8 @@ import pytest
 from realtime_server import settings
 from realtime_server.backplane.redis import RedisBroker, open_router
 from realtime_server.connect_errors import ADVICE
-from realtime_server.core.ports import BackplaneError
-from realtime_server.core.values import HistoryOptions
+from realtime_server.core.model.errors import BackplaneError
+from realtime_server.core.model.values import HistoryOptions
 from tests.contract.backplane.conftest import PASSWORD, TIMING, redis_settings
 from tests.contract.backplane.recorder import Recorder
 from tests.kit.certificates import Mount, check_strictly

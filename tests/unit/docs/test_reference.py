@@ -17,7 +17,7 @@ from realtime_server import codes
 from realtime_server.admin.api_metrics import ApiCollector, ApiUsage
 from realtime_server.app import client_port_settings, make_node
 from realtime_server.codes import DisconnectCode, ErrorCode, UnsubscribeCode
-from realtime_server.core.limits import Limit
+from realtime_server.core.limits.limit import Limit
 from realtime_server.hooks.hook_metrics import HookCollector
 from realtime_server.hooks.http_backend import HttpBackend
 from realtime_server.keys.http_document import HttpDocument, Source

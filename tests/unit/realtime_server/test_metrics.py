@@ -6,7 +6,7 @@ from prometheus_client import generate_latest
 from prometheus_client.parser import text_string_to_metric_families
 
 from realtime_server.core.node import Node
-from realtime_server.core.ports import Message
+from realtime_server.core.ports.api import Message
 from realtime_server.core.server_api import ServerApi
 from realtime_server.metrics import registry_of
 from tests.kit.server_doubles import connected, make_node, send

@@ -10,7 +10,7 @@ from collections.abc import Callable
 import msgspec
 
 from realtime_server.codes import ErrorCode
-from realtime_server.core.commands import (
+from realtime_server.core.model.commands import (
     Command,
     ConnectResult,
     EmptyResult,
@@ -23,9 +23,9 @@ from realtime_server.core.commands import (
     SubRefreshResult,
     SubscribeResult,
 )
-from realtime_server.core.nesting import check_nesting
-from realtime_server.core.publication import Content, content_in
-from realtime_server.core.pushes import (
+from realtime_server.core.model.nesting import check_nesting
+from realtime_server.core.model.publication import Content, content_in
+from realtime_server.core.model.pushes import (
     DisconnectPush,
     JoinPush,
     LeavePush,
@@ -35,7 +35,7 @@ from realtime_server.core.pushes import (
     SubscribePush,
     UnsubscribePush,
 )
-from realtime_server.core.values import Publication
+from realtime_server.core.model.values import Publication
 from realtime_server.protocols.centrifuge.json_values import (
     encode_client_info,
     encode_content,
@@ -194,8 +194,8 @@ def _publications(publications: tuple[Publication, ...], *, delta: bool = False)
     return [msgspec.Raw(encode_publication(one)) for one in publications]
 
 
-class JsonWire:
-    """The Wire of this protocol over a transport; `frame` turns one message into the transport's bytes.
+class JsonCodec:
+    """The Codec of this protocol over a transport; `frame` turns one message into the transport's bytes.
 
     `native_ping`: the transport's own ping, ready to be written, where the client wants that one.
     """
@@ -209,29 +209,29 @@ class JsonWire:
         self._ping = native_ping or frame(PING)
 
     def decode(self, message: bytes) -> tuple[Command, ...] | None:
-        """See Wire."""
+        """See Codec."""
         return decode_commands(message)
 
     def reply(self, command: int, result: Result) -> bytes:
-        """See Wire."""
+        """See Codec."""
         return self._frame(encode_reply(command, result))
 
     def error(self, command: int, error: ErrorCode) -> bytes:
-        """See Wire."""
+        """See Codec."""
         return self._frame(encode_error(command, error))
 
     def publication(self, channel: str, content: Content, offset: int) -> bytes:
-        """See Wire."""
+        """See Codec."""
         return self._frame(encode_publication_push(channel, encode_content(content, offset)))
 
     def delta_publication(self, channel: str, content: Content, offset: int, patch: bytes | None) -> bytes:
-        """See Wire."""
+        """See Codec."""
         return self._frame(encode_publication_push(channel, encode_delta(content, offset, patch)))
 
     def push(self, channel: str, push: Push) -> bytes:
-        """See Wire."""
+        """See Codec."""
         return self._frame(encode_push(channel, push))
 
     def ping(self) -> bytes:
-        """See Wire."""
+        """See Codec."""
         return self._ping

@@ -11,10 +11,10 @@ from collections.abc import Callable
 import msgspec
 
 from realtime_server.codes import ErrorCode
-from realtime_server.core.commands import Command, ConnectRequest, Result
-from realtime_server.core.nesting import check_nesting
-from realtime_server.core.publication import Content
-from realtime_server.core.pushes import Push
+from realtime_server.core.model.commands import Command, ConnectRequest, Result
+from realtime_server.core.model.nesting import check_nesting
+from realtime_server.core.model.publication import Content
+from realtime_server.core.model.pushes import Push
 from realtime_server.protocols.centrifuge.json_codec import (
     PING,
     encode_delta,
@@ -40,8 +40,8 @@ def decode_connect(message: bytes) -> tuple[Command, ...] | None:
         return None
 
 
-class UnidirectionalJsonWire:
-    """The Wire of this protocol over a transport; `frame` turns one message into the transport's bytes.
+class UnidirectionalJsonCodec:
+    """The Codec of this protocol over a transport; `frame` turns one message into the transport's bytes.
 
     `native_ping`: the transport's own ping, ready to be written, where the client wants that one.
     """
@@ -55,31 +55,31 @@ class UnidirectionalJsonWire:
         self._ping = native_ping or frame(PING)
 
     def decode(self, message: bytes) -> tuple[Command, ...] | None:
-        """See Wire."""
+        """See Codec."""
         return decode_connect(message)
 
     def reply(self, command: int, result: Result) -> bytes:
-        """See Wire. The answer to the only command, which is connect, is a push."""
+        """See Codec. The answer to the only command, which is connect, is a push."""
         del command
         return self._frame(b'{"%b":%b}' % encode_result(result))
 
     def error(self, command: int, error: ErrorCode) -> bytes:
-        """See Wire. A session disconnects its client instead."""
+        """See Codec. A session disconnects its client instead."""
         del command
         return self._frame(_encoder.encode({"error": {"code": error.code, "message": error.message}}))
 
     def publication(self, channel: str, content: Content, offset: int) -> bytes:
-        """See Wire."""
+        """See Codec."""
         return self._frame(encode_publication_in(channel, encode_content(content, offset)))
 
     def delta_publication(self, channel: str, content: Content, offset: int, patch: bytes | None) -> bytes:
-        """See Wire."""
+        """See Codec."""
         return self._frame(encode_publication_in(channel, encode_delta(content, offset, patch)))
 
     def push(self, channel: str, push: Push) -> bytes:
-        """See Wire."""
+        """See Codec."""
         return self._frame(encode_pushed(channel, push))
 
     def ping(self) -> bytes:
-        """See Wire."""
+        """See Codec."""
         return self._ping

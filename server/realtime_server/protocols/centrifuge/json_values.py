@@ -6,8 +6,8 @@ import base64
 
 import msgspec
 
-from realtime_server.core.publication import Content, content_in
-from realtime_server.core.values import ClientInfo, Publication
+from realtime_server.core.model.publication import Content, content_in
+from realtime_server.core.model.values import ClientInfo, Publication
 
 _encoder = msgspec.json.Encoder()
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from realtime_server.codes import ErrorCode
-from realtime_server.core.commands import (
+from realtime_server.core.model.commands import (
     Command,
     ConnectResult,
     EmptyResult,
@@ -21,8 +21,8 @@ from realtime_server.core.commands import (
     SubRefreshResult,
     SubscribeResult,
 )
-from realtime_server.core.publication import Content, content_in
-from realtime_server.core.pushes import (
+from realtime_server.core.model.publication import Content, content_in
+from realtime_server.core.model.pushes import (
     DisconnectPush,
     JoinPush,
     LeavePush,
@@ -32,7 +32,7 @@ from realtime_server.core.pushes import (
     SubscribePush,
     UnsubscribePush,
 )
-from realtime_server.core.values import ClientInfo, Publication
+from realtime_server.core.model.values import ClientInfo, Publication
 from realtime_server.protocols.centrifuge import client_pb2 as pb
 from realtime_server.protocols.centrifuge.protobuf_commands import decode_commands
 from realtime_server.protocols.centrifuge.varint import delimited
@@ -195,8 +195,8 @@ def _subscribe_push(push: SubscribePush) -> pb.Subscribe:
     )
 
 
-class ProtobufWire:
-    """The Wire of this protocol over a transport; `frame` turns one message into the transport's bytes.
+class ProtobufCodec:
+    """The Codec of this protocol over a transport; `frame` turns one message into the transport's bytes.
 
     `native_ping`: the transport's own ping, ready to be written, where the client wants that one.
     """
@@ -210,29 +210,29 @@ class ProtobufWire:
         self._ping = native_ping or frame(delimited(PING))
 
     def decode(self, message: bytes) -> tuple[Command, ...] | None:
-        """See Wire."""
+        """See Codec."""
         return decode_commands(message)
 
     def reply(self, command: int, result: Result) -> bytes:
-        """See Wire."""
+        """See Codec."""
         return self._frame(delimited(encode_reply(command, result)))
 
     def error(self, command: int, error: ErrorCode) -> bytes:
-        """See Wire."""
+        """See Codec."""
         return self._frame(delimited(encode_error(command, error)))
 
     def publication(self, channel: str, content: Content, offset: int) -> bytes:
-        """See Wire."""
+        """See Codec."""
         return self._frame(delimited(encode_publication_push(channel, content, offset)))
 
     def delta_publication(self, channel: str, content: Content, offset: int, patch: bytes | None) -> bytes:
-        """See Wire."""
+        """See Codec."""
         return self._frame(delimited(encode_publication_push(channel, content, offset, patch)))
 
     def push(self, channel: str, push: Push) -> bytes:
-        """See Wire."""
+        """See Codec."""
         return self._frame(delimited(encode_push(channel, push)))
 
     def ping(self) -> bytes:
-        """See Wire."""
+        """See Codec."""
         return self._ping

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from google.protobuf.message import DecodeError
 from msgspec import Raw
 
-from realtime_server.core.commands import (
+from realtime_server.core.model.commands import (
     PONG,
     ChannelRequest,
     Command,

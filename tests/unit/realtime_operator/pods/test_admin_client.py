@@ -15,7 +15,7 @@ from aiohttp import web
 from realtime_operator.planning.world import Recent, ServerReport, ServerState
 from realtime_operator.pods import admin_client
 from realtime_operator.pods.admin_client import AdminClient, ServerUnavailableError, read_report
-from realtime_server.core.ports import ServingState
+from realtime_server.core.ports.api import ServingState
 from tests.kit.redis_process import free_port
 from tests.unit.realtime_server.admin.control import Control, admin_application, status_of
 

@@ -14,8 +14,8 @@ from realtime_server.admin import worker
 from realtime_server.admin.admin_server import AdminServer
 from realtime_server.admin.board import Board
 from realtime_server.admin.workers import Workers
-from realtime_server.core.ports import ServingState, WorkerStatus
-from realtime_server.core.recent_events import RecentEvents
+from realtime_server.core.metrics.recent_events import RecentEvents
+from realtime_server.core.ports.api import ServingState, WorkerStatus
 from realtime_server.settings import Settings
 
 

@@ -8,8 +8,8 @@ import json
 import pytest
 
 from realtime_server.admin.api_handlers import PUBLISHED_AT_ONCE
-from realtime_server.core.ports import BackplaneError
-from realtime_server.core.values import ClientInfo
+from realtime_server.core.model.errors import BackplaneError
+from realtime_server.core.model.values import ClientInfo
 from tests.unit.realtime_server.admin.api_site import DATA_BYTES, KEY, VERSION, Site, error
 
 

@@ -13,7 +13,7 @@ from realtime_server.admin.api_keys import ApiKeys
 from realtime_server.admin.api_messages import MAX_BATCH
 from realtime_server.admin.api_server import BODY_BYTES, ApiServer
 from realtime_server.app import make_node
-from realtime_server.core.ports import BackplaneError
+from realtime_server.core.model.errors import BackplaneError
 from realtime_server.core.server_api import ServerApi
 from realtime_server.settings import Api, Settings
 from tests.unit.realtime_server.admin.api_site import KEY, LIMITED_KEY, VERSION, Site, error

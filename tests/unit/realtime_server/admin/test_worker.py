@@ -9,7 +9,7 @@ import aiohttp
 import pytest
 
 from realtime_server.admin.worker import Report, decode_report
-from realtime_server.core.ports import ServingState
+from realtime_server.core.ports.api import ServingState
 from tests.unit.realtime_server.admin.control import Control, serving, status_of
 
 

@@ -14,8 +14,8 @@ from hypothesis import strategies as st
 
 from realtime_server.admin.worker import Report
 from realtime_server.admin.workers import Workers, WorkersUnavailableError, combine, divide
-from realtime_server.core.ports import ServingState
-from realtime_server.core.recent_events import RecentEvents
+from realtime_server.core.metrics.recent_events import RecentEvents
+from realtime_server.core.ports.api import ServingState
 from tests.unit.realtime_server.admin.control import Control, Processes, serving, status_of
 
 SERVING, QUIESCED = ServingState.SERVING, ServingState.QUIESCED

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from realtime_server.backplane.memory import MAX_IDEMPOTENCY_KEYS, MemoryBroker
-from realtime_server.core.values import HistoryOptions, HistoryQuery, Publication
+from realtime_server.core.model.values import HistoryOptions, HistoryQuery, Publication
 
 KEPT = HistoryOptions(size=3, ttl_seconds=100)
 ALL = HistoryQuery(limit=-1)

@@ -6,8 +6,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from realtime_server.backplane.memory_presence import MemoryPresence
+from realtime_server.core.model.values import ClientInfo, PresenceStats
 from realtime_server.core.tasks import run_now
-from realtime_server.core.values import ClientInfo, PresenceStats
 
 
 class Clock:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from realtime_server.backplane.redis_cluster import SlotMap
-from realtime_server.core.ports import BackplaneError
+from realtime_server.core.model.errors import BackplaneError
 
 A, B = ("a", 1), ("b", 2)
 MAP = SlotMap([(101, 200, B), (0, 99, A), (300, 300, A)])

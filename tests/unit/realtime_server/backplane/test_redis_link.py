@@ -16,7 +16,7 @@ from realtime_server import settings
 from realtime_server.backplane.redis_cluster import NodeTarget
 from realtime_server.backplane.redis_link import MAX_OUTGOING_BYTES, MAX_PENDING, Link, Target, Timing
 from realtime_server.backplane.redis_target import EndpointReader, Mode
-from realtime_server.core.ports import BackplaneError
+from realtime_server.core.model.errors import BackplaneError
 
 TIMING = Timing(connect=1, call=0.2, probe=0.05, probes_missed=2)
 Talk = Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]]

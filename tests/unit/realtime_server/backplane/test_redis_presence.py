@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from realtime_server.backplane.redis_presence import decode_info, encode_info
-from realtime_server.core.values import ClientInfo
+from realtime_server.core.model.values import ClientInfo
 
 INFOS = st.builds(
     ClientInfo,

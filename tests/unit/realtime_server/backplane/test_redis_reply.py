@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from realtime_server.backplane.redis_reply import Reply, as_bytes, as_int, as_list, milliseconds
-from realtime_server.core.ports import BackplaneError
+from realtime_server.core.model.errors import BackplaneError
 
 
 def test_what_was_expected_is_handed_on() -> None:

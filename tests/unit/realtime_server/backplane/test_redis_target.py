@@ -11,7 +11,7 @@ from redis.asyncio.connection import SSLConnection
 from realtime_server import settings
 from realtime_server.backplane.redis_link import Timing
 from realtime_server.backplane.redis_target import Endpoint, EndpointReader, Mode, endpoint_of
-from realtime_server.core.ports import BackplaneError
+from realtime_server.core.model.errors import BackplaneError
 
 
 def login(endpoint: Endpoint) -> tuple[object, object]:

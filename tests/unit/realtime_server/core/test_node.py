@@ -9,13 +9,14 @@ import pytest
 
 from realtime_server import codes
 from realtime_server.backplane.memory import MemoryBroker
-from realtime_server.core import control
-from realtime_server.core.join import Wanted, is_complete
+from realtime_server.core.channels.join import Wanted, is_complete
+from realtime_server.core.control import messages as control
+from realtime_server.core.model.errors import CommandError
+from realtime_server.core.model.values import HistoryPage, HistoryQuery, Publication, StreamPosition
 from realtime_server.core.node import ANNOUNCE_SECONDS, FORGET_AFTER, Node, UnknownNodeError
-from realtime_server.core.ports import CommandError, Connections, Message
+from realtime_server.core.ports.api import Connections, Message
 from realtime_server.core.server_api import ServerApi
-from realtime_server.core.session import Session
-from realtime_server.core.values import HistoryPage, HistoryQuery, Publication, StreamPosition
+from realtime_server.core.sessions.session import Session
 from tests.kit.server_doubles import SECRET, WIRE, Clock, RecordingConnection, accept, connected, make_node, send
 from tests.kit.tokens import connection_token
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from realtime_server import codes
-from realtime_server.core.ports import ServingState
+from realtime_server.core.ports.api import ServingState
 from realtime_server.core.serving import MEASURED_ACCEPTS, Serving
 from tests.kit.server_doubles import Clock, RecordingConnection, connected, make_node
 

@@ -7,8 +7,8 @@ import asyncio
 import pytest
 
 from realtime_server.codes import SERVER_ERROR
+from realtime_server.core.model.values import HistoryOptions, StreamPosition
 from realtime_server.core.tasks import has_failed, run_now
-from realtime_server.core.values import HistoryOptions, StreamPosition
 from tests.kit.scripted_broker import ScriptedBroker
 from tests.kit.server_doubles import connected, make_node, send
 

@@ -9,10 +9,10 @@ from collections.abc import Callable
 import msgspec
 import pytest
 
-from realtime_server.core.capabilities import Action, Capability, Match
-from realtime_server.core.claims import Claims
-from realtime_server.core.grant import Grant
-from realtime_server.core.hooks import Caller, Connected, Connecting, Published, Refreshed, TransportInfo
+from realtime_server.core.auth.capabilities import Action, Capability, Match
+from realtime_server.core.auth.claims import Claims
+from realtime_server.core.model.grant import Grant
+from realtime_server.core.ports.backend import Caller, Connected, Connecting, Published, Refreshed, TransportInfo
 from realtime_server.hooks import messages
 from realtime_server.hooks.messages import InvalidAnswerError
 from realtime_server.hooks.signature import sign

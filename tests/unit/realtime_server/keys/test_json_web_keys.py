@@ -9,7 +9,7 @@ from cryptography.hazmat.primitives.asymmetric import ec, rsa
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from jwt.algorithms import ECAlgorithm, OKPAlgorithm, RSAAlgorithm
 
-from realtime_server.core.web_token import TokenKey
+from realtime_server.core.auth.web_token import TokenKey
 from realtime_server.keys.json_web_keys import MAX_KEYS, DocumentError, read_keys
 
 RSA: dict[str, object] = RSAAlgorithm.to_jwk(rsa.generate_private_key(65537, 2048).public_key(), as_dict=True)

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from structlog.testing import capture_logs
 
-from realtime_server.core.web_token import TokenKey
+from realtime_server.core.auth.web_token import TokenKey
 from realtime_server.keys.key_files import LOOK_AGAIN_SECONDS, KeyFiles, connection_keys, subscription_keys
 from realtime_server.settings import Auth, TokenKeyFile
 

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from msgspec import Raw
 
 from realtime_server import codes
-from realtime_server.core.commands import (
+from realtime_server.core.model.commands import (
     ConnectResult,
     EmptyResult,
     HistoryResult,
@@ -20,8 +20,8 @@ from realtime_server.core.commands import (
     SubRefreshResult,
     SubscribeResult,
 )
-from realtime_server.core.publication import Content, pack
-from realtime_server.core.pushes import (
+from realtime_server.core.model.publication import Content, pack
+from realtime_server.core.model.pushes import (
     DisconnectPush,
     JoinPush,
     LeavePush,
@@ -31,7 +31,7 @@ from realtime_server.core.pushes import (
     SubscribePush,
     UnsubscribePush,
 )
-from realtime_server.core.values import ClientInfo, HistoryPage, Publication, StreamPosition
+from realtime_server.core.model.values import ClientInfo, HistoryPage, Publication, StreamPosition
 
 TEXTS = st.text(max_size=20)
 NUMBERS = st.integers(0, 2**32 - 1)

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from realtime_server import codes
-from realtime_server.core.commands import (
+from realtime_server.core.model.commands import (
     PONG,
     Command,
     ConnectRequest,
@@ -26,8 +26,8 @@ from realtime_server.core.commands import (
     SubscribeRequest,
     SubscribeResult,
 )
-from realtime_server.core.publication import Content, binary_content_of, content_of, pack
-from realtime_server.core.pushes import (
+from realtime_server.core.model.publication import Content, binary_content_of, content_of, pack
+from realtime_server.core.model.pushes import (
     DisconnectPush,
     JoinPush,
     LeavePush,
@@ -37,16 +37,16 @@ from realtime_server.core.pushes import (
     SubscribePush,
     UnsubscribePush,
 )
-from realtime_server.core.values import ClientInfo, HistoryPage, Publication, StreamPosition
+from realtime_server.core.model.values import ClientInfo, HistoryPage, Publication, StreamPosition
 from realtime_server.protocols.centrifuge.json_codec import (
-    JsonWire,
+    JsonCodec,
     decode_commands,
     encode_error,
     encode_push,
     encode_reply,
 )
 
-WIRE = JsonWire(lambda message: message)
+WIRE = JsonCodec(lambda message: message)
 TEXT = st.text(max_size=30)
 JSON = st.recursive(
     st.none() | st.booleans() | st.integers(-(2**53), 2**53) | TEXT,

@@ -8,12 +8,18 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from realtime_server import codes
-from realtime_server.core.commands import Command, ConnectRequest, ConnectResult, SubscribeRequest, SubscribeResult
-from realtime_server.core.publication import content_of
-from realtime_server.core.pushes import DisconnectPush, MessagePush, Push, SubscribePush, UnsubscribePush
-from realtime_server.protocols.centrifuge.json_unidirectional import COMMAND, UnidirectionalJsonWire, decode_connect
+from realtime_server.core.model.commands import (
+    Command,
+    ConnectRequest,
+    ConnectResult,
+    SubscribeRequest,
+    SubscribeResult,
+)
+from realtime_server.core.model.publication import content_of
+from realtime_server.core.model.pushes import DisconnectPush, MessagePush, Push, SubscribePush, UnsubscribePush
+from realtime_server.protocols.centrifuge.json_unidirectional import COMMAND, UnidirectionalJsonCodec, decode_connect
 
-WIRE = UnidirectionalJsonWire(lambda message: message)
+WIRE = UnidirectionalJsonCodec(lambda message: message)
 
 
 @pytest.mark.parametrize(

@@ -12,14 +12,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from realtime_server.codes import ErrorCode
-from realtime_server.core.commands import PONG, Command, ConnectRequest, RefreshResult, Result
-from realtime_server.core.publication import Content, binary_content_of
-from realtime_server.core.pushes import Push
-from realtime_server.core.values import ClientInfo
+from realtime_server.core.model.commands import PONG, Command, ConnectRequest, RefreshResult, Result
+from realtime_server.core.model.publication import Content, binary_content_of
+from realtime_server.core.model.pushes import Push
+from realtime_server.core.model.values import ClientInfo
 from realtime_server.protocols.centrifuge import client_pb2 as pb
-from realtime_server.protocols.centrifuge.json_codec import JsonWire
+from realtime_server.protocols.centrifuge.json_codec import JsonCodec
 from realtime_server.protocols.centrifuge.json_codec import decode_commands as decode_json
-from realtime_server.protocols.centrifuge.protobuf_codec import MAX_TTL, ProtobufWire
+from realtime_server.protocols.centrifuge.protobuf_codec import MAX_TTL, ProtobufCodec
 from realtime_server.protocols.centrifuge.protobuf_commands import decode_commands
 from realtime_server.protocols.centrifuge.varint import delimited, split_delimited
 from tests.unit.realtime_server.protocols.results import (
@@ -34,8 +34,8 @@ from tests.unit.realtime_server.protocols.results import (
     TEXTS,
 )
 
-WIRE = ProtobufWire(lambda message: message)
-JSON_WIRE = JsonWire(lambda message: message)
+WIRE = ProtobufCodec(lambda message: message)
+JSON_WIRE = JsonCodec(lambda message: message)
 EMBEDDED = {"data", "conn_info", "chan_info"}
 """Fields that hold JSON as bytes, and are JSON in the other protocol."""
 

@@ -7,7 +7,7 @@ from typing import cast
 
 import pytest
 
-from realtime_server.core.hooks import TransportInfo
+from realtime_server.core.ports.backend import TransportInfo
 from realtime_server.transports.http_server import HEAD_BYTES, HttpServer
 from realtime_server.transports.reception import Reception
 from realtime_server.transports.sockets import Sockets

@@ -7,13 +7,13 @@ from dataclasses import dataclass, field
 from typing import cast
 
 from realtime_server import codes
-from realtime_server.protocols.centrifuge.json_codec import JsonWire
+from realtime_server.protocols.centrifuge.json_codec import JsonCodec
 from realtime_server.transports.accelerated import Flusher
 from realtime_server.transports.http_stream import frame_line
 from realtime_server.transports.stream import StreamConnection, chunk
 from tests.kit.server_doubles import make_node
 
-WIRE = JsonWire(lambda message: message + b"\n")
+WIRE = JsonCodec(lambda message: message + b"\n")
 
 
 @dataclass

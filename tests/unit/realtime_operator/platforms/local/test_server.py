@@ -17,7 +17,7 @@ from realtime_operator.platforms.local.process import Process
 from realtime_operator.platforms.local.server import CRASHED, STARTING, LocalServer
 from realtime_operator.platforms.local.state_folder import StateFolder
 from realtime_operator.pods.admin_client import AdminClient
-from realtime_server.core.ports import ServingState, WorkerStatus
+from realtime_server.core.ports.api import ServingState, WorkerStatus
 from tests.unit.realtime_server.admin.control import Control, admin_application, status_of
 
 NAME = "chat-a-b"

@@ -1,0 +1,1 @@
+"""Channels: subscriptions, delivery of publications, recovery."""

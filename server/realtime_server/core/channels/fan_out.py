@@ -1,0 +1,197 @@
+"""Delivery of a channel's publications on this server: encoded once for each protocol, the same bytes for everybody.
+
+With a write delay what is published within it goes out together: one write for each subscriber, which is what the
+kernel charges for.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, TypeAlias
+
+from realtime_server.core.channels.delta import patch
+from realtime_server.core.model.namespaces import ChannelOptions, SlowConsumer
+from realtime_server.core.model.publication import Content
+from realtime_server.core.model.pushes import Push
+
+if TYPE_CHECKING:
+    from realtime_server.core.ports.client import Codec, Connection, Subscriber
+
+Item: TypeAlias = tuple[Content, int]
+"""A publication and its offset, 0 for none."""
+Group: TypeAlias = "dict[Subscriber, Connection]"
+
+
+class FanOut:
+    """The subscribers of one channel.
+
+    `ahead`: up to where a subscriber has everything, if that is further than what is still to be delivered.
+    """
+
+    __slots__ = (
+        "_deltas",
+        "_fresh",
+        "_groups",
+        "_name",
+        "_options",
+        "_pending",
+        "_previous",
+        "_timer",
+        "_watchers",
+        "ahead",
+    )
+
+    def __init__(self, name: str, options: ChannelOptions) -> None:
+        self._name = name
+        self._options = options
+        self._groups: dict[Codec, Group] = {}
+        self._deltas: dict[Codec, Group] = {}
+        self._fresh: set[Subscriber] = set()
+        """Who takes differences and has not got what the next one is made to."""
+        self._previous: bytes | None = None
+        self._watchers: Group = {}
+        self._pending: list[Item] = []
+        self._timer: asyncio.TimerHandle | None = None
+        self.ahead: dict[Subscriber, int] = {}
+
+    def __bool__(self) -> bool:
+        """Whether there is anybody."""
+        return any(self._groups.values()) or any(self._deltas.values())
+
+    def __iter__(self) -> Iterator[Subscriber]:
+        """Everybody."""
+        for groups in (self._groups, self._deltas):
+            for group in groups.values():
+                yield from group
+
+    def __len__(self) -> int:
+        """How many there are."""
+        return sum(map(len, (*self._groups.values(), *self._deltas.values())))
+
+    def add(self, subscriber: Subscriber, *, delta: bool, receives_join_leave: bool) -> None:
+        """Deliver to a subscriber from now on: as differences if `delta`, joins and leaves if `receives_join_leave`."""
+        self.flush()
+        groups = self._deltas if delta else self._groups
+        groups.setdefault(subscriber.codec, {})[subscriber] = subscriber.connection
+        if delta:
+            self._fresh.add(subscriber)
+        if receives_join_leave:
+            self._watchers[subscriber] = subscriber.connection
+
+    def remove(self, subscriber: Subscriber) -> None:
+        """Deliver to it no more. Idempotent."""
+        for groups in (self._groups, self._deltas):
+            group = groups.get(subscriber.codec)
+            if group is not None and subscriber in group:
+                del group[subscriber]
+                if not group:
+                    del groups[subscriber.codec]
+        self._fresh.discard(subscriber)
+        if not self._deltas:
+            self._previous = None
+        self._watchers.pop(subscriber, None)
+        self.ahead.pop(subscriber, None)
+
+    def deliver(self, content: Content, offset: int) -> None:
+        """Send a publication to everybody, at once or within the channel's write delay."""
+        delay = self._options.write_delay_seconds
+        if not delay:
+            self._send([(content, offset)])
+            return
+        self._pending.append((content, offset))
+        if self._timer is None:
+            self._timer = asyncio.get_running_loop().call_later(delay, self.flush)
+
+    def flush(self) -> None:
+        """Send what waits."""
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+        if self._pending:
+            items, self._pending = self._pending, []
+            self._send(items)
+
+    def announce(self, push: Push) -> None:
+        """Tell who wants to know that somebody has joined or left."""
+        if self._watchers:
+            self.flush()
+        frames: dict[Codec, bytes] = {}
+        for watcher in self._watchers:
+            codec = watcher.codec
+            if codec not in frames:
+                frames[codec] = codec.push(self._name, push)
+            watcher.connection.write(frames[codec])
+
+    def _send(self, items: list[Item]) -> None:
+        for codec, group in self._groups.items():
+            frames = [codec.publication(self._name, content, offset) for content, offset in items]
+            self._write(group, frames, items)
+        if self._deltas:
+            self._send_deltas(items)
+
+    def _write(self, group: Group, frames: list[bytes], items: list[Item]) -> None:
+        joined = frames[0] if len(frames) == 1 else b"".join(frames)
+        policy = self._options.slow_consumer
+        if not self.ahead and policy is SlowConsumer.DISCONNECT:
+            for connection in group.values():
+                connection.write(joined)
+            return
+        for subscriber in group:
+            if policy is not SlowConsumer.DISCONNECT:
+                self._write_or_hold(subscriber, policy, frames, items)
+            elif subscriber in self.ahead:
+                self._write_what_is_new(subscriber, frames, items)
+            else:
+                subscriber.connection.write(joined)
+
+    def _write_or_hold(
+        self, subscriber: Subscriber, policy: SlowConsumer, frames: list[bytes], items: list[Item]
+    ) -> None:
+        """One by one: any of them may be what makes the subscriber lag."""
+        for frame, (content, offset) in zip(frames, items, strict=True):
+            if not self._is_new(subscriber, offset):
+                continue
+            if subscriber.lags():
+                subscriber.hold(self._name, policy, content, offset)
+            else:
+                subscriber.connection.write(frame)
+
+    def _write_what_is_new(self, subscriber: Subscriber, frames: list[bytes], items: list[Item]) -> None:
+        for frame, (_, offset) in zip(frames, items, strict=True):
+            if self._is_new(subscriber, offset):
+                subscriber.connection.write(frame)
+
+    def _is_new(self, subscriber: Subscriber, offset: int) -> bool:
+        ahead = self.ahead.get(subscriber)
+        if ahead is None or not offset:
+            return True
+        if offset >= ahead:
+            del self.ahead[subscriber]
+        return offset > ahead
+
+    # differences
+
+    def _send_deltas(self, items: list[Item]) -> None:
+        for content, offset in items:
+            previous, self._previous = self._previous, None if content.binary else content.data
+            difference = None
+            if previous is not None and not content.binary and len(self._fresh) < self._delta_count():
+                difference = patch(previous, content.data)
+            for codec, group in self._deltas.items():
+                self._send_delta(codec, group, content, offset, difference)
+
+    def _delta_count(self) -> int:
+        return sum(map(len, self._deltas.values()))
+
+    def _send_delta(self, codec: Codec, group: Group, content: Content, offset: int, difference: bytes | None) -> None:
+        whole = codec.delta_publication(self._name, content, offset, None)
+        short = whole if difference is None else codec.delta_publication(self._name, content, offset, difference)
+        for subscriber in group:
+            if not self._is_new(subscriber, offset):
+                self._fresh.add(subscriber)  # the next difference is not to what it got last
+            elif subscriber in self._fresh:
+                self._fresh.discard(subscriber)
+                subscriber.connection.write(whole)
+            else:
+                subscriber.connection.write(short)

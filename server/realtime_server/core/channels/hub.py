@@ -1,0 +1,351 @@
+"""The channels of a worker: who is subscribed, what is published, and how gaps are filled."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from collections.abc import Callable, Iterator, Mapping, Sequence
+
+from realtime_server import codes
+from realtime_server.core.channels.channel import Channel, Joining
+from realtime_server.core.channels.channel_watch import ChannelWatch
+from realtime_server.core.channels.join import Join, Wanted, is_complete
+from realtime_server.core.channels.resync import Resync
+from realtime_server.core.channels.subscription import Subscription
+from realtime_server.core.limits.limit import Limit
+from realtime_server.core.metrics.counters import Counters
+from realtime_server.core.model.commands import SubscribeResult
+from realtime_server.core.model.errors import BackplaneError, CommandError
+from realtime_server.core.model.grant import AS_THE_NAMESPACE, Grant
+from realtime_server.core.model.namespaces import ChannelOptions, Namespaces, RecoveryMode, is_too_long
+from realtime_server.core.model.publication import Content, Joined, Left, pack
+from realtime_server.core.model.values import (
+    ClientInfo,
+    HistoryPage,
+    HistoryQuery,
+    PresenceStats,
+    Publication,
+    StreamPosition,
+)
+from realtime_server.core.ports.backplane import Broker, PresenceStore
+from realtime_server.core.ports.client import Subscriber
+from realtime_server.core.sessions.session import Session
+from realtime_server.core.tasks import TaskGroup
+
+PRESENCE_TTL_SECONDS = 60.0
+PRESENCE_RENEW_SECONDS = 20.0
+RENEWED_TOGETHER, RENEWED_AT_ONCE = 100, 64
+"""So many connections of a channel are renewed by one call, and so many calls are made at the same time."""
+CHECK_SECONDS = 30.0
+"""The position of a channel in which nothing happens is compared with the stream's so often."""
+CHECKED_AT_ONCE = 64
+
+
+class Hub:
+    """Implements the part of BrokerEvents that is about channels. `clock` is monotonic seconds."""
+
+    def __init__(
+        self,
+        namespaces: Namespaces,
+        broker: Broker,
+        presence: PresenceStore,
+        counters: Counters,
+        tasks: TaskGroup,
+        clock: Callable[[], float],
+        watch: ChannelWatch | None = None,
+    ) -> None:
+        self.channels: dict[str, Channel] = {}
+        self._namespaces = namespaces
+        self._broker = broker
+        self._presence = presence
+        self._counters = counters
+        self._tasks = tasks
+        self._clock = clock
+        self._watch = watch
+        self._resyncs = Resync(tasks, self._resync)
+
+    def require(self, channel: str) -> ChannelOptions:
+        """The options of a channel; raises CommandError UNKNOWN_CHANNEL."""
+        options = self._namespaces.of(channel)
+        if options is None:
+            if is_too_long(channel):
+                self._counters.limits[Limit.CHANNEL_BYTES] += 1
+            raise CommandError(codes.UNKNOWN_CHANNEL)
+        return options
+
+    def options_of_subscription(self, channel: str, grant: Grant) -> ChannelOptions:
+        """The options of a subscription with this grant; raises CommandError UNKNOWN_CHANNEL or NOT_AVAILABLE."""
+        options = self.require(channel)
+        if grant.override == AS_THE_NAMESPACE:
+            return options
+        why = grant.override.conflict(options)
+        if why:
+            raise CommandError(codes.NOT_AVAILABLE, why)
+        return grant.override.applied_to(options)
+
+    def subscriber_counts(self) -> Iterator[tuple[str, int]]:
+        """Channels that have subscribers here, and how many."""
+        return ((name, count) for name, channel in self.channels.items() if (count := channel.subscriber_count))
+
+    # subscriptions
+
+    async def join(self, session: Session, name: str, wanted: Wanted) -> Join:
+        """Prepare a subscription. Raises CommandError or BackplaneError, and then nothing is left of it."""
+        options, override = self.options_of_subscription(name, wanted.grant), wanted.grant.override
+        channel = self.channels.get(name)
+        if channel is None:
+            channel = self.channels[name] = Channel(name, self.require(name))
+        subscription = Subscription(
+            channel,
+            info=wanted.grant.info,
+            expires_at=wanted.grant.expires_at,
+            renewed_by_hook=wanted.grant.renewed_by_hook,
+            server_side=wanted.server_side,
+            delta=options.delta and wanted.delta,
+            emits_join_leave=options.join_leave,
+            receives_join_leave=override.pushes_joins or (options.join_leave and wanted.receives_join_leave),
+            present=options.presence,
+        )
+        joining = Joining(session.client)
+        channel.joining.append(joining)
+        try:
+            await self._make_live(channel)
+            if options.presence:
+                info = session.client_info(subscription.info)
+                await self._presence.add(name, session.client, info, PRESENCE_TTL_SECONDS)
+            result = await self._position(name, options, wanted)
+        except BaseException:
+            channel.joining.remove(joining)
+            self.give_up(session, subscription)
+            raise
+        return Join(self, session, subscription, joining, session.told(wanted.grant, result))
+
+    async def _make_live(self, channel: Channel) -> None:
+        async with channel.lock:
+            if not channel.live:
+                await self._broker.subscribe(channel.name)
+                channel.live = True
+                if self._watch is not None:
+                    await self._watch.occupied(channel.name)
+
+    async def _position(self, name: str, options: ChannelOptions, wanted: Wanted) -> SubscribeResult:
+        delta = options.delta and wanted.delta
+        if options.history is None:
+            return SubscribeResult(delta=delta)
+        recovering = options.recovery and wanted.recover
+        page = await self._broker.history(name, _query_of(options, wanted), options.history)
+        if options.recovery_mode is RecoveryMode.CACHE:
+            recovered, publications = _newest(page, wanted)
+        else:
+            recovered, publications = is_complete(page, wanted), page.publications
+        recovered = recovering and recovered
+        if recovering and not recovered and wanted.reject_unrecovered:
+            self._counters.recoveries[False] += 1
+            raise CommandError(codes.UNRECOVERABLE_POSITION)
+        return SubscribeResult(
+            recoverable=options.recovery,
+            positioned=wanted.grant.override.positions(options),
+            epoch=page.position.epoch,
+            offset=page.position.offset,
+            publications=publications if recovered else (),
+            recovered=recovered,
+            was_recovering=recovering,
+            delta=delta,
+        )
+
+    def complete(self, session: Session, subscription: Subscription, result: SubscribeResult) -> None:
+        """A subscription has begun: tell who wants to know."""
+        if result.was_recovering:
+            self._counters.recoveries[result.recovered] += 1
+        if subscription.emits_join_leave:
+            self._tell(subscription, Joined(session.client_info(subscription.info)))
+
+    def give_up(self, session: Session, subscription: Subscription) -> None:
+        """A subscription is not made after all; one to the same channel that was made meanwhile stays as it is."""
+        if subscription.channel.name not in session.subscriptions:
+            self.leave(session, subscription)
+
+    def leave(self, session: Session, subscription: Subscription) -> None:
+        """A session no longer gets the channel."""
+        channel = subscription.channel
+        channel.remove(session)
+        if subscription.present:
+            self._tasks.spawn(self._remove_presence(channel.name, session), "leave")
+        self.release(channel)
+
+    def end(self, session: Session, subscription: Subscription) -> None:
+        """A subscription that had begun is over: leave, and tell who wants to know."""
+        self.leave(session, subscription)
+        if subscription.emits_join_leave:
+            self._tell(subscription, Left(session.client_info(subscription.info)))
+
+    def _tell(self, subscription: Subscription, event: Joined | Left) -> None:
+        self._tasks.spawn(self._publish_event(subscription.channel.name, event), "tell")
+
+    async def _publish_event(self, channel: str, event: Joined | Left) -> None:
+        with contextlib.suppress(BackplaneError):
+            await self._broker.publish(channel, pack(event), None)
+
+    async def _remove_presence(self, channel: str, session: Session) -> None:
+        if session.info_in(channel) is not None or self._is_joining(channel, session.client):
+            return  # It has come back before this task ran, and was added then.
+        with contextlib.suppress(BackplaneError):
+            await self._presence.remove(channel, session.client)
+
+    def _is_joining(self, channel: str, client: str) -> bool:
+        found = self.channels.get(channel)
+        return found is not None and any(joining.client == client for joining in found.joining)
+
+    def release(self, channel: Channel) -> None:
+        """Give a channel up if nobody uses it any more."""
+        if channel.unused:
+            self._tasks.spawn(self._retire(channel), f"release-{channel.name}")
+
+    async def _retire(self, channel: Channel) -> None:
+        async with channel.lock:
+            if channel.unused and channel.live:
+                channel.retire()
+                with contextlib.suppress(BackplaneError):
+                    await self._broker.unsubscribe(channel.name)
+                if self._watch is not None:
+                    await self._watch.vacated(channel.name)
+            if channel.unused and not channel.live and self.channels.get(channel.name) is channel:
+                del self.channels[channel.name]
+
+    async def renew_presence(self) -> None:
+        """Tell the store that all that are subscribed still are; raises BackplaneError."""
+        due = [
+            (channel.name, subscribers[start : start + RENEWED_TOGETHER])
+            for channel in self.channels.values()
+            if channel.options.presence and (subscribers := channel.subscribers())
+            for start in range(0, len(subscribers), RENEWED_TOGETHER)
+        ]
+        for start in range(0, len(due), RENEWED_AT_ONCE):
+            await asyncio.gather(*(self._renew(*some) for some in due[start : start + RENEWED_AT_ONCE]))
+
+    async def _renew(self, channel: str, subscribers: Sequence[Subscriber]) -> None:
+        infos = [info for subscriber in subscribers if (info := subscriber.info_in(channel)) is not None]
+        if infos:
+            await self._presence.renew(channel, infos, PRESENCE_TTL_SECONDS)
+
+    # what the broker reports
+
+    def on_publication(self, channel: str, publication: Publication, epoch: str) -> None:
+        """Deliver to the subscribers here."""
+        found = self.channels.get(channel)
+        if found is not None and not found.receive(publication, epoch):
+            self._resyncs.add(found)
+
+    def on_gap(self) -> None:
+        """Check every position: what was published meanwhile is in the history, or its loss is told."""
+        self._counters.backplane_gaps += 1
+        for channel in self.channels.values():
+            self.check_position(channel)
+
+    def check_position(self, channel: Channel) -> None:
+        """Read from the history what may be missing, and deliver it or tell its loss."""
+        if channel.suspect():
+            self._resyncs.add(channel)
+
+    def check_quiet_channels(self) -> None:
+        """Check positions in which nothing happened for a while: a lost publication shows by the next one, or here."""
+        now = self._clock()
+        left = max(CHECKED_AT_ONCE, int(len(self.channels) / CHECK_SECONDS))
+        for channel in self.channels.values():
+            if channel.position is None or channel.backlog is not None or now - channel.checked_at <= CHECK_SECONDS:
+                continue
+            channel.checked_at = now
+            if channel.position is not channel.checked:
+                channel.checked = channel.position
+                continue
+            self.check_position(channel)
+            left -= 1
+            if not left:
+                return
+
+    async def _resync(self, channel: Channel) -> None:
+        history = channel.options.history
+        while history is not None and (backlog := channel.backlog) is not None and channel.position is not None:
+            covered = len(backlog.arrivals)
+            page = await self._broker.history(channel.name, HistoryQuery(-1, channel.position), history)
+            if channel.backlog is not backlog:
+                return  # Another check has begun since, or nobody is here any more.
+            channel.fill(page, covered)
+
+    # publications, presence, history
+
+    async def publish(
+        self,
+        channel: str,
+        content: Content,
+        *,
+        skip_history: bool = False,
+        idempotency_key: str = "",
+        version: int = 0,
+        version_epoch: str = "",
+    ) -> StreamPosition | None:
+        """Publish; the position, None without history. Raises CommandError or BackplaneError. See Broker.publish."""
+        options = self.require(channel)
+        began = self._clock()
+        position = await self._broker.publish(
+            channel,
+            pack(content),
+            None if skip_history else options.history,
+            idempotency_key=idempotency_key,
+            version=version,
+            version_epoch=version_epoch,
+        )
+        self._counters.publications += 1
+        self._counters.delivery.observe(self._clock() - began)
+        return position
+
+    async def presence(self, channel: str) -> Mapping[str, ClientInfo]:
+        """Who is subscribed; raises CommandError NOT_AVAILABLE where the namespace has no presence."""
+        self._require_presence(channel)
+        return await self._presence.members(channel)
+
+    async def presence_stats(self, channel: str) -> PresenceStats:
+        """How many are subscribed; raises CommandError NOT_AVAILABLE where the namespace has no presence."""
+        self._require_presence(channel)
+        return await self._presence.stats(channel)
+
+    async def history(self, channel: str, query: HistoryQuery) -> HistoryPage:
+        """Read the channel's stream.
+
+        Raises CommandError NOT_AVAILABLE where the namespace has no history, UNRECOVERABLE_POSITION for another epoch.
+        """
+        options = self.require(channel)
+        if options.history is None:
+            raise CommandError(codes.NOT_AVAILABLE)
+        page = await self._broker.history(channel, query, options.history)
+        if query.since is not None and query.since.epoch and query.since.epoch != page.position.epoch:
+            raise CommandError(codes.UNRECOVERABLE_POSITION)
+        return page
+
+    async def history_remove(self, channel: str) -> None:
+        """Drop what is kept; raises CommandError NOT_AVAILABLE where the namespace has no history."""
+        if self.require(channel).history is None:
+            raise CommandError(codes.NOT_AVAILABLE)
+        await self._broker.remove_history(channel)
+
+    def _require_presence(self, channel: str) -> None:
+        if not self.require(channel).presence:
+            raise CommandError(codes.NOT_AVAILABLE)
+
+
+def _query_of(options: ChannelOptions, wanted: Wanted) -> HistoryQuery:
+    """What has to be read to answer a subscription."""
+    if not (options.recovery and wanted.recover):
+        return HistoryQuery(0)
+    if options.recovery_mode is RecoveryMode.CACHE:
+        return HistoryQuery(1, reverse=True)
+    return HistoryQuery(-1, StreamPosition(wanted.offset, wanted.epoch))
+
+
+def _newest(page: HistoryPage, wanted: Wanted) -> tuple[bool, tuple[Publication, ...]]:
+    """Whether the newest publication is there, and it, unless the client has it."""
+    newest = page.publications[:1]
+    if not newest or newest[0].offset != page.position.offset:
+        return False, ()
+    has_it = wanted.offset == page.position.offset and wanted.epoch == page.position.epoch
+    return True, () if has_it else newest

@@ -1,0 +1,45 @@
+"""One connection's subscription to a channel."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from realtime_server.core.channels.channel import Channel
+
+
+class Subscription:
+    """What was agreed. `info` is raw JSON that others see; `expires_at` Unix time in seconds, None for never.
+
+    `server_side`: the server made it (a token, a hook, the API), the client did not ask for it. `renewed_by_hook`: the
+    backend is asked when its time is over, instead of the client. `emits_join_leave`: others are told when it begins
+    and ends. `present`: it is among those who are present, where the channel has presence.
+    """
+
+    __slots__ = (
+        "channel", "delta", "emits_join_leave", "expires_at", "info", "present", "receives_join_leave",
+        "renewed_by_hook", "server_side",
+    )  # fmt: skip
+
+    def __init__(
+        self,
+        channel: Channel,
+        *,
+        info: bytes | None = None,
+        expires_at: float | None = None,
+        renewed_by_hook: bool = False,
+        server_side: bool = False,
+        delta: bool = False,
+        emits_join_leave: bool = False,
+        receives_join_leave: bool = False,
+        present: bool = True,
+    ) -> None:
+        self.channel = channel
+        self.info = info
+        self.expires_at = expires_at
+        self.renewed_by_hook = renewed_by_hook
+        self.server_side = server_side
+        self.delta = delta
+        self.emits_join_leave = emits_join_leave
+        self.receives_join_leave = receives_join_leave
+        self.present = present

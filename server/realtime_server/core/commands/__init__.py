@@ -1,0 +1,1 @@
+"""The commands of Centrifugo's client protocol."""

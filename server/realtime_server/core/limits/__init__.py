@@ -1,0 +1,1 @@
+"""What is limited, and how rates are held."""

@@ -1,0 +1,90 @@
+"""Rates: a token bucket, how many clients are let in per second, and how fast connections are moved away.
+
+Pure; times are monotonic seconds.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from realtime_server.core.model.commands import Command
+
+RESERVED = 0.25
+"""This part of a second's connects is kept for clients that resume: their users notice when they are late."""
+MAX_PAUSE_SECONDS = 1.0
+"""What a busy event loop missed is not made up for in one burst larger than this much time's share."""
+
+
+class TokenBucket:
+    """Fills at `rate` per second up to `size`, and is full at the beginning."""
+
+    __slots__ = ("_at", "_level", "_rate", "size")
+
+    def __init__(self, rate: float, size: float, now: float) -> None:
+        self._rate = rate
+        self.size = size
+        self._level = size
+        self._at = now
+
+    def take(self, now: float, count: float = 1.0, *, kept: float = 0.0) -> bool:
+        """Take so many if they are there and `kept` remain; whether they were.
+
+        More than the bucket holds can be taken when it is full: it is in debt then.
+        """
+        self._level = min(self.size, self._level + (now - self._at) * self._rate)
+        self._at = now
+        if self._level < min(count, self.size) + kept:
+            return False
+        self._level -= count
+        return True
+
+    def seconds_until(self, count: float = 1.0) -> float:
+        """How long after the last `take` so many will be there."""
+        return max(0.0, (min(count, self.size) - self._level) / self._rate)
+
+
+class Admission:
+    """Holds one second's connects (at least one). `rate` is in connects per second, > 0."""
+
+    def __init__(self, rate: float, now: float) -> None:
+        self._bucket = TokenBucket(rate, max(1.0, rate), now)
+
+    def admit(self, now: float, *, resumes: bool) -> bool:
+        """Whether one more may come in at `now`, monotonic seconds. Who may not tries again later."""
+        return self._bucket.take(now, kept=0.0 if resumes else RESERVED * (self._bucket.size - 1))
+
+
+def resumes(commands: Iterable[Command]) -> bool:
+    """Whether a client's first commands show that it was here before: it asks for what it has missed."""
+    return any(
+        (command.subscribe is not None and command.subscribe.recover)
+        or (command.connect is not None and any(sub.recover for sub in command.connect.subs.values()))
+        for command in commands
+    )
+
+
+@dataclass(slots=True)
+class Pace:
+    """A number of connections that becomes due over time. `left` None: until stopped. Times are monotonic seconds."""
+
+    rate: float
+    last: float
+    left: int | None = None
+    credit: float = 0.0
+
+    def due(self, now: float, available: int) -> int:
+        """How many connections to move now; at most `available`. What is not available is not saved up."""
+        self.credit += self.rate * min(now - self.last, MAX_PAUSE_SECONDS)
+        self.last = now
+        wanted = int(self.credit) if self.left is None else min(int(self.credit), self.left)
+        moved = min(wanted, available)
+        self.credit = min(self.credit - moved, 1.0) if moved == available else self.credit - moved
+        if self.left is not None:
+            self.left -= moved
+        return moved
+
+    @property
+    def finished(self) -> bool:
+        """Whether a limited number has been moved."""
+        return self.left == 0

@@ -1,0 +1,81 @@
+"""What lets a subscription in, and under which conditions: a token, a hook, or the server API.
+
+Source of names and meanings of `override`: Centrifugo's tokens.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Annotated
+
+from msgspec import Meta, Struct
+
+from realtime_server.core.model.namespaces import ChannelOptions, SlowConsumer
+
+
+class Switch(Struct, frozen=True, forbid_unknown_fields=True):
+    """On or off."""
+
+    value: bool = False
+
+
+class Override(Struct, frozen=True, forbid_unknown_fields=True):
+    """What is not there is as the namespace has it."""
+
+    presence: Annotated[Switch | None, Meta(description="Off: it is not among those who are present.")] = None
+    join_leave: Annotated[Switch | None, Meta(description="Whether others are told that it joins and leaves.")] = None
+    force_push_join_leave: Annotated[
+        Switch | None, Meta(description="On: it is told who joins and leaves, whether it asks and may ask or not.")
+    ] = None
+    force_recovery: Annotated[Switch | None, Meta(description="Whether it gets what it missed.")] = None
+    force_positioning: Annotated[Switch | None, Meta(description="Whether it is told its position.")] = None
+
+    def applied_to(self, options: ChannelOptions) -> ChannelOptions:
+        """The options of the subscription, if there is no conflict."""
+        return replace(
+            options,
+            presence=_value(self.presence, options.presence),
+            join_leave=_value(self.join_leave, options.join_leave),
+            recovery=_value(self.force_recovery, options.recovery),
+        )
+
+    def conflict(self, options: ChannelOptions) -> str:
+        """Why the namespace cannot do this; "" if it can."""
+        wanted = self.applied_to(options)
+        if wanted.presence and not options.presence:
+            return "override.presence: the namespace has no presence"
+        if self.positions(wanted) and options.history is None:
+            return "override: without history there is no recovery and no position"
+        if wanted.recovery and options.slow_consumer is not SlowConsumer.DISCONNECT:
+            return "override.force_recovery: the namespace drops publications"
+        return ""
+
+    def positions(self, options: ChannelOptions) -> bool:
+        """Whether the client is told its position, with these options of its subscription; it recovers by it."""
+        return options.recovery or _value(self.force_positioning, False)
+
+    @property
+    def pushes_joins(self) -> bool:
+        """Whether it is told who joins and leaves in any case."""
+        return _value(self.force_push_join_leave, False)
+
+
+AS_THE_NAMESPACE = Override()
+
+
+class Grant(Struct, frozen=True, gc=False):
+    """`info` is raw JSON that others see, `data` raw data for the subscriber; `expires_at` Unix time in seconds."""
+
+    info: bytes | None = None
+    data: bytes | None = None
+    expires_at: float | None = None
+    renewed_by_hook: bool = False
+    """Whether the backend is asked when its time is over, instead of the client."""
+    override: Override = AS_THE_NAMESPACE
+
+
+PLAIN = Grant()
+
+
+def _value(switch: Switch | None, otherwise: bool) -> bool:
+    return otherwise if switch is None else switch.value

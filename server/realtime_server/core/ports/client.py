@@ -1,0 +1,84 @@
+"""The contracts between a session, the protocol that its client speaks, and its transport."""
+
+from __future__ import annotations
+
+from typing import Protocol
+
+from realtime_server.codes import DisconnectCode, ErrorCode, UnsubscribeCode
+from realtime_server.core.model.commands import Command, Result
+from realtime_server.core.model.namespaces import SlowConsumer
+from realtime_server.core.model.publication import Content
+from realtime_server.core.model.pushes import Push
+from realtime_server.core.model.values import ClientInfo
+
+
+class Codec(Protocol):
+    """What a client and this server speak: a protocol in the frames of a transport. One object for all its connections.
+
+    Everything that it returns is ready to be written: encoded and framed, so that one publication is encoded and
+    framed once, however many connections get it. `binary`: the data of publications may be any bytes, not just JSON.
+    `native_pings`: pings are the transport's, and are answered by it; the client's protocol does not know of them.
+    `unidirectional`: the client says who it is and then only listens; it sends no commands and answers no pings.
+    """
+
+    binary: bool
+    native_pings: bool
+    unidirectional: bool
+
+    def decode(self, message: bytes) -> tuple[Command, ...] | None:
+        """The commands of one message, None when it is malformed. Never raises."""
+
+    def reply(self, command: int, result: Result) -> bytes:
+        """The answer to a command."""
+
+    def error(self, command: int, error: ErrorCode) -> bytes:
+        """The answer to a command that failed."""
+
+    def publication(self, channel: str, content: Content, offset: int) -> bytes:
+        """A publication, pushed; an offset of 0 is none."""
+
+    def delta_publication(self, channel: str, content: Content, offset: int, patch: bytes | None) -> bytes:
+        """A publication, pushed to those who take differences: `patch` to the data before it, None for the whole."""
+
+    def push(self, channel: str, push: Push) -> bytes:
+        """Everything else that is pushed; `channel` is "" for what is in none."""
+
+    def ping(self) -> bytes:
+        """A ping."""
+
+
+class Connection(Protocol):
+    """The transport's side of one connection."""
+
+    def write(self, frames: bytes) -> None:
+        """Send what a Codec made, in order, joined with other writes.
+
+        Over the outbox's bound the connection is closed with SLOW, but never within this call, so that it may be
+        called while going through sessions. After `close` a write is ignored.
+        """
+
+    def close(self, code: DisconnectCode) -> None:
+        """Send what waits, then the code; idempotent."""
+
+    @property
+    def congested(self) -> bool:
+        """Whether more waits to be sent than the client takes at once; `Session.on_writable` is called after it."""
+
+
+class Subscriber(Protocol):
+    """What a channel delivers to: a session, seen from the channel. Compared by identity."""
+
+    codec: Codec
+    connection: Connection
+
+    def info_in(self, channel: str) -> ClientInfo | None:
+        """How others in a channel see it; None when it is not subscribed any more, or not to be seen."""
+
+    def end_subscription(self, channel: str, code: UnsubscribeCode) -> None:
+        """End its subscription and tell it; idempotent."""
+
+    def lags(self) -> bool:
+        """Whether it reads more slowly than it is written to."""
+
+    def hold(self, channel: str, policy: SlowConsumer, content: Content, offset: int) -> None:
+        """Keep a publication for one that lags, or drop some as the policy says."""

@@ -1,0 +1,1 @@
+"""Sessions: the state of one client on one connection."""

@@ -1,0 +1,118 @@
+"""What tokens say."""
+
+from __future__ import annotations
+
+import base64
+import json
+
+import pytest
+
+from realtime_server.core.auth.claims import ClaimError, Claims, connection_claims, read_payload, subscription_grant
+from realtime_server.core.model.grant import Grant, Override, Switch
+
+
+def encoded(text: bytes) -> str:
+    """Base64, as in a claim."""
+    return base64.b64encode(text).decode()
+
+
+def claims_of(decoded: object) -> Claims:
+    """The claims of a connection token with this payload."""
+    return connection_claims(read_payload(json.dumps(decoded).encode()))
+
+
+@pytest.mark.parametrize(
+    ("decoded", "expected"),
+    [
+        ({"sub": "a"}, Claims("a")),
+        ({"sub": "a", "exp": 5}, Claims("a", 5.0)),
+        ({"sub": "a", "exp": 5, "expire_at": 9}, Claims("a", 9.0)),
+        ({"sub": "a", "exp": 5, "expire_at": 0}, Claims("a")),
+        ({"sub": "a", "exp": 5, "expire_at": None}, Claims("a", 5.0)),
+        ({"sub": "a", "info": None, "meta": None, "channels": None, "subs": None}, Claims("a")),
+        ({"sub": "a", "info": {"x": [1]}, "b64info": "%"}, Claims("a", info=b'{"x":[1]}')),
+        ({"sub": "a", "b64info": encoded(b'{"x": 1}')}, Claims("a", info=b'{"x":1}')),
+        ({"sub": "a", "meta": {"plan": "pro"}}, Claims("a", meta=b'{"plan":"pro"}')),
+        ({"sub": "a", "channels": ["x", "y", "x"]}, Claims("a", channels=("x", "y"))),
+        (
+            {"sub": "a", "channels": ["x"], "subs": {"x": {"info": 1}, "y": {}, "z": {"b64data": encoded(b"[]")}}},
+            Claims("a", channels=("x", "y", "z"),
+                   grants={"x": Grant(info=b"1"), "y": Grant(), "z": Grant(data=b"[]")}),
+        ),
+        (
+            {"sub": "a", "subs": {"x": {"override": {"presence": {"value": False}}}}},
+            Claims("a", channels=("x",), grants={"x": Grant(override=Override(presence=Switch(value=False)))}),
+        ),
+    ],
+    ids=["user", "expires", "later than the token", "never", "no end of its own", "nulls",
+         "info", "base64", "meta", "channels", "subs", "override"],
+)  # fmt: skip
+def test_connection_tokens(decoded: dict[str, object], expected: Claims) -> None:
+    """All that Centrifugo's tokens can say and this server can follow."""
+    assert claims_of(decoded) == expected
+
+
+@pytest.mark.parametrize(
+    ("decoded", "what"),
+    [
+        ({}, "sub"),
+        ({"sub": 1}, "sub"),
+        ({"sub": "a", "exp": "soon"}, "exp"),
+        ({"sub": "a", "exp": None}, "exp"),
+        ({"sub": "a", "exp": True}, "exp"),
+        ({"sub": "a", "expire_at": True}, "expire_at"),
+        ({"sub": "a", "channels": "x"}, "channels"),
+        ({"sub": "a", "channels": [1]}, "channels"),
+        ({"sub": "a", "subs": ["x"]}, "subs"),
+        ({"sub": "a", "subs": {"x": 1}}, "subs"),
+        ({"sub": "a", "subs": {"x": {"override": {"delta": {"value": True}}}}}, "override"),
+        ({"sub": "a", "subs": {"x": {"override": {"presence": True}}}}, "override"),
+        ({"sub": "a", "b64info": "%"}, "b64info"),
+        ({"sub": "a", "b64info": encoded(b"{")}, "b64info"),
+    ],
+    ids=lambda value: value if isinstance(value, str) else "",
+)
+def test_a_claim_that_cannot_be_followed_is_refused(decoded: dict[str, object], what: str) -> None:
+    """By its name: what a token says is never left out in silence."""
+    with pytest.raises(ClaimError, match=what):
+        claims_of(decoded)
+
+
+def test_subscription_tokens() -> None:
+    """Info for others, data for the subscriber, and an end."""
+    payload = read_payload(b'{"sub": "a", "channel": "x", "info": {"y": 1}, "data": 2, "exp": 7}')
+    assert subscription_grant(payload, channel="x", user="a") == Grant(info=b'{"y":1}', data=b"2", expires_at=7.0)
+    payload = read_payload(b'{"sub": "a", "channel": "x", "override": {"force_recovery": {"value": true}}}')
+    expected = Grant(override=Override(force_recovery=Switch(value=True)))
+    assert subscription_grant(payload, channel="x", user="a") == expected
+
+
+@pytest.mark.parametrize(("channel", "user", "what"), [("other", "a", "channel"), ("x", "b", "sub")])
+def test_a_subscription_token_is_for_one_channel_and_one_user(channel: str, user: str, what: str) -> None:
+    """Nobody can pass it on."""
+    with pytest.raises(ClaimError, match=what):
+        subscription_grant(read_payload(b'{"sub": "a", "channel": "x"}'), channel=channel, user=user)
+
+
+def test_a_connection_token_lets_into_no_channel() -> None:
+    """It names none."""
+    with pytest.raises(ClaimError, match="channel"):
+        subscription_grant(read_payload(b'{"sub": "a"}'), channel="x", user="a")
+
+
+def test_what_others_see_has_no_line_breaks() -> None:
+    """Replies and pushes are separated by them (newline-delimited JSON)."""
+    payload = read_payload(b'{"sub": "a",\n"info":\n{"x" :\n"\\n"}}')
+    assert connection_claims(payload).info == b'{"x":"\\n"}'
+
+
+@pytest.mark.parametrize(
+    "encoded",
+    [b"", b"[]", b'{"sub":"a"', b'{"sub":"\xff"}', b'{"sub":"a","exp":NaN}', b'{"sub":"a","exp":1e999}',
+     b'{"sub":"a","info":NaN}', b'{"sub":"a","info":' + b"[" * 600 + b"]" * 600 + b"}"],
+    ids=["nothing", "a list", "half", "no UTF-8", "not a number", "too large", "info not a number", "deep"],
+)  # fmt: skip
+def test_what_is_no_json_is_refused(encoded: bytes) -> None:
+    """RFC 8259 has no NaN; nesting is bounded."""
+    with pytest.raises(ClaimError):
+        read_payload(encoded)

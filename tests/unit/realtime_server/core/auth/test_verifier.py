@@ -1,0 +1,287 @@
+"""Connection tokens."""
+
+from __future__ import annotations
+
+import base64
+import hmac
+import json
+import time
+from dataclasses import dataclass
+
+import jwt
+import pytest
+from cryptography.hazmat.primitives.asymmetric import ec, rsa
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+from cryptography.hazmat.primitives.asymmetric.rsa import RSAPrivateKey
+from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
+
+from realtime_server.codes import INTERNAL, INVALID_TOKEN, PERMISSION_DENIED, TOKEN_EXPIRED, TOO_MANY_REQUESTS
+from realtime_server.core.auth.claims import Claims
+from realtime_server.core.auth.verifier import LEEWAY_SECONDS, TokenRefusedError, TokenVerifier
+from realtime_server.core.auth.web_token import TokenKey, prepare
+from realtime_server.core.model.errors import CommandError
+from realtime_server.core.model.grant import Grant
+from tests.kit.server_doubles import SECRET
+from tests.kit.tokens import connection_token, subscription_token
+
+OTHER = "another secret of more than thirty-two characters"
+KEY = TokenKey("HS256", SECRET)
+OTHER_KEY = TokenKey("HS256", OTHER)
+VERIFIER = TokenVerifier(lambda: [KEY])
+
+
+def refused(token: str, verifier: TokenVerifier = VERIFIER) -> object:
+    """The code with which a token is refused."""
+    with pytest.raises(TokenRefusedError) as caught:
+        verifier.verify(token)
+    return caught.value.code
+
+
+def test_a_token_says_who_and_until_when() -> None:
+    """With what the application says of the user, and the channels that it is subscribed to."""
+    token = connection_token(SECRET, "alice", lifetime=None, exp=4_000_000_000, info={"a": 1}, channels=["chat:1"])
+    assert VERIFIER.verify(token) == Claims("alice", 4_000_000_000.0, b'{"a":1}', ("chat:1",))
+
+
+def test_an_empty_subject_is_an_anonymous_user() -> None:
+    """Centrifugo's tokens of visitors who have not logged in."""
+    assert VERIFIER.verify(connection_token(SECRET, "", lifetime=None)) == Claims("")
+
+
+def test_a_token_without_end_is_accepted() -> None:
+    """The application decides."""
+    assert VERIFIER.verify(connection_token(SECRET, "alice", lifetime=None)).expires_at is None
+
+
+def test_an_expired_token_is_an_error_so_that_the_sdk_gets_a_new_one() -> None:
+    """109, and not a disconnect for good."""
+    assert refused(connection_token(SECRET, "alice", lifetime=-60)) == TOKEN_EXPIRED
+
+
+def test_clocks_may_differ_by_a_few_seconds() -> None:
+    """An application server that is a little ahead or behind."""
+    assert VERIFIER.verify(connection_token(SECRET, "alice", lifetime=-LEEWAY_SECONDS + 2)).user == "alice"
+    assert refused(connection_token(SECRET, "alice", nbf=int(time.time()) + 60)) == INVALID_TOKEN
+
+
+def test_every_secret_of_a_rotation_is_tried() -> None:
+    """The old one is valid until it is taken out."""
+    verifier = TokenVerifier(lambda: [OTHER_KEY, KEY])
+    assert verifier.verify(connection_token(SECRET, "alice")).user == "alice"
+    assert refused(connection_token(SECRET, "alice"), TokenVerifier(lambda: [OTHER_KEY])) == INVALID_TOKEN
+
+
+Private = RSAPrivateKey | ec.EllipticCurvePrivateKey | Ed25519PrivateKey
+
+
+@dataclass(frozen=True, slots=True)
+class Pair:
+    """What signs, and what verifies."""
+
+    private: Private | str
+    public: TokenKey
+
+
+def pair_of(algorithm: str) -> Pair:
+    """A key pair for an algorithm; for HS* one secret is both."""
+    if algorithm.startswith("HS"):
+        secret = f"a secret for {algorithm} that is long enough for the longest of its hashes, 64 bytes"
+        return Pair(secret, TokenKey(algorithm, secret))
+    private = private_key(algorithm)
+    pem = private.public_key().public_bytes(Encoding.PEM, PublicFormat.SubjectPublicKeyInfo).decode()
+    return Pair(private, TokenKey(algorithm, pem))
+
+
+def private_key(algorithm: str) -> Private:
+    """A key that signs with this algorithm."""
+    match algorithm:
+        case "EdDSA":
+            return Ed25519PrivateKey.generate()
+        case "ES256":
+            return ec.generate_private_key(ec.SECP256R1())
+        case "ES384":
+            return ec.generate_private_key(ec.SECP384R1())
+        case "ES512":
+            return ec.generate_private_key(ec.SECP521R1())
+        case _:
+            return RSA_KEY
+
+
+RSA_KEY = rsa.generate_private_key(public_exponent=65537, key_size=2048)
+ALGORITHMS = ("HS256", "HS384", "HS512", "RS256", "RS384", "RS512", "ES256", "ES384", "ES512", "EdDSA")
+PAIRS = {algorithm: pair_of(algorithm) for algorithm in ALGORITHMS}
+
+
+def signed(algorithm: str) -> str:
+    """A token of alice."""
+    return jwt.encode({"sub": "alice"}, PAIRS[algorithm].private, algorithm=algorithm)
+
+
+@pytest.mark.parametrize("algorithm", ALGORITHMS)
+def test_every_algorithm_has_its_own_keys(algorithm: str) -> None:
+    """A token is accepted by the key of its algorithm among all others, and by none of the others."""
+    everything = TokenVerifier(lambda: [pair.public for pair in PAIRS.values()])
+    assert everything.verify(signed(algorithm)).user == "alice"
+    others = TokenVerifier(lambda: [pair.public for name, pair in PAIRS.items() if name != algorithm])
+    assert refused(signed(algorithm), others) == INVALID_TOKEN
+
+
+@pytest.mark.parametrize("algorithm", [name for name in ALGORITHMS if not name.startswith("HS")])
+def test_a_public_key_is_no_secret(algorithm: str) -> None:
+    """Whoever signs with the public key, which everybody has, as if it were a secret is refused (RFC 8725, 2.1)."""
+    public = PAIRS[algorithm].public
+    header, payload = unsigned("HS256").split(".")[:2]
+    message = f"{header}.{payload}".encode()
+    signature = base64.urlsafe_b64encode(hmac.digest(public.text.encode(), message, "sha256")).rstrip(b"=")
+    forged = f"{message.decode()}.{signature.decode()}"
+    assert refused(forged, TokenVerifier(lambda: [public])) == INVALID_TOKEN
+    # not even where somebody has put it as a secret by mistake
+    assert prepare(TokenKey("HS256", public.text)) is None
+
+
+@pytest.mark.parametrize("algorithm", [name for name in ALGORITHMS if not name.startswith("HS")])
+def test_what_is_no_key_is_left_out(algorithm: str) -> None:
+    """The others go on."""
+    broken = TokenKey(algorithm, "-----BEGIN PUBLIC KEY-----\nnonsense\n-----END PUBLIC KEY-----\n")
+    assert prepare(broken) is None
+    assert TokenVerifier(lambda: [broken, KEY]).verify(connection_token(SECRET, "alice")).user == "alice"
+
+
+def test_secrets_are_asked_for_each_time() -> None:
+    """A rotation takes effect without a restart."""
+    keys = [OTHER_KEY]
+    verifier = TokenVerifier(lambda: keys)
+    token = connection_token(SECRET, "alice")
+    assert refused(token, verifier) == INVALID_TOKEN
+    keys.append(KEY)
+    assert verifier.verify(token).user == "alice"
+
+
+def test_without_secrets_no_token_is_accepted() -> None:
+    """Not even one that is signed with nothing."""
+    assert refused(connection_token(SECRET, "alice"), TokenVerifier(list)) == INVALID_TOKEN
+
+
+def unsigned(algorithm: str) -> str:
+    """A token that names an algorithm and has no signature."""
+    parts = [{"alg": algorithm, "typ": "JWT"}, {"sub": "alice"}]
+    return ".".join(base64.urlsafe_b64encode(json.dumps(part).encode()).decode().rstrip("=") for part in parts) + "."
+
+
+@pytest.mark.parametrize(
+    "token",
+    [
+        unsigned("none"),
+        unsigned("HS256"),
+        jwt.encode({"sub": "alice"}, SECRET * 2, algorithm="HS512"),
+        "a.b.c",
+        "ä",
+        "x" * 70_000,
+        connection_token(OTHER, "alice"),
+        jwt.encode({"user": "alice"}, SECRET, algorithm="HS256"),
+        jwt.encode({"sub": 7}, SECRET, algorithm="HS256"),
+        jwt.encode({"sub": "alice", "channels": "chat:1"}, SECRET, algorithm="HS256"),
+        jwt.encode({"sub": "alice", "channels": [1]}, SECRET, algorithm="HS256"),
+        jwt.encode({"sub": "alice", "exp": "soon"}, SECRET, algorithm="HS256"),
+    ],
+    ids=["none", "no signature", "HS512", "garbage", "not ASCII", "long", "other secret", "no subject",
+         "subject a number", "channels a text", "channel a number", "end a text"],
+)  # fmt: skip
+def test_everything_else_is_an_invalid_token(token: str) -> None:
+    """3500: the SDK does not try it again and again."""
+    assert refused(token) == INVALID_TOKEN
+
+
+class Published:
+    """Keys of a provider that is away or has answered; nothing is fetched."""
+
+    def __init__(self, known: list[TokenKey], *, missing: str = "") -> None:
+        self.known = known
+        self.missing = missing
+        self.may_fetch = True
+
+    @property
+    def loaded(self) -> bool:
+        """See RemoteKeys."""
+        return bool(self.known)
+
+    async def fetch(self, key_id: str) -> None:
+        """See RemoteKeys."""
+
+    def is_missing(self, key_id: str) -> bool:
+        """See RemoteKeys."""
+        return key_id == self.missing
+
+
+def named(key_id: str) -> str:
+    """A token of alice that names its key."""
+    return jwt.encode({"sub": "alice"}, PAIRS["EdDSA"].private, algorithm="EdDSA", headers={"kid": key_id})
+
+
+def published(key_id: str) -> TokenKey:
+    """The public key, under this name."""
+    return TokenKey("EdDSA", PAIRS["EdDSA"].public.text, key_id)
+
+
+@pytest.mark.parametrize(
+    ("remote", "lacks", "code"),
+    [
+        (Published([]), True, INTERNAL),
+        (Published([published("old")]), True, TOO_MANY_REQUESTS),
+        (Published([published("old")], missing="new"), True, INVALID_TOKEN),
+        (Published([TokenKey("EdDSA", pair_of("EdDSA").public.text, "new")]), False, INVALID_TOKEN),
+    ],
+    ids=["never read", "not looked up", "looked up", "signed with another"],
+)
+def test_who_comes_with_an_unknown_key(remote: Published, lacks: bool, code: object) -> None:
+    """Is to come again as long as nobody has looked whether it exists."""
+    verifier = TokenVerifier(list, remote=remote)
+    assert verifier.lacks_key(named("new")) == lacks
+    assert refused(named("new"), verifier) == code
+
+
+def test_published_keys_are_tried_besides_those_of_files() -> None:
+    """A token that names no key is tried with all; a secret's token waits for no provider."""
+    verifier = TokenVerifier(lambda: [KEY], remote=Published([published("new")]))
+    for token in (named("new"), named(""), signed("EdDSA"), connection_token(SECRET, "alice")):
+        assert not verifier.lacks_key(token)
+        assert verifier.verify(token).user == "alice"
+    assert not TokenVerifier(lambda: [KEY], remote=Published([])).lacks_key(connection_token(SECRET, "alice"))
+    assert not verifier.lacks_key("garbage")
+
+
+def test_subscription_tokens_with_keys_of_their_own_have_no_others() -> None:
+    """Neither those of connection tokens nor published ones, and nobody is told to try again in vain."""
+    verifier = TokenVerifier(lambda: [KEY], remote=Published([]), subscription_keys=lambda: [OTHER_KEY])
+    assert verifier.verify_subscription(subscription_token(OTHER, "alice", "$x"), channel="$x", user="alice") == Grant()
+    foreign = jwt.encode({"sub": "alice", "channel": "$x"}, PAIRS["EdDSA"].private, algorithm="EdDSA")
+    for token in (subscription_token(SECRET, "alice", "$x"), foreign):
+        with pytest.raises(CommandError) as caught:
+            verifier.verify_subscription(token, channel="$x", user="alice")
+        assert caught.value.error == PERMISSION_DENIED
+
+
+@pytest.mark.parametrize(
+    ("claims", "code"),
+    [({}, None), ({"channel": "$y"}, PERMISSION_DENIED), ({"sub": "bob"}, PERMISSION_DENIED),
+     ({"exp": 1}, TOKEN_EXPIRED), ({"b64info": "%"}, PERMISSION_DENIED)],
+    ids=["right", "other channel", "other user", "expired", "bad claim"],
+)  # fmt: skip
+def test_subscription_tokens(claims: dict[str, str | int], code: object) -> None:
+    """An expired one gets 109, so that the SDK fetches another; every other refusal is 103."""
+    token = jwt.encode({"sub": "alice", "channel": "$x", **claims}, SECRET, algorithm="HS256")
+    if code is None:
+        assert VERIFIER.verify_subscription(token, channel="$x", user="alice") == Grant()
+        return
+    with pytest.raises(CommandError) as caught:
+        VERIFIER.verify_subscription(token, channel="$x", user="alice")
+    assert caught.value.error == code
+
+
+def test_issuer_and_audience_must_fit_where_they_are_given() -> None:
+    """And are ignored where they are not."""
+    strict = TokenVerifier(lambda: [KEY], issuer="shop", audience="chat")
+    assert strict.verify(connection_token(SECRET, "alice", iss="shop", aud="chat")).user == "alice"
+    assert refused(connection_token(SECRET, "alice", iss="shop"), strict) == INVALID_TOKEN
+    assert refused(connection_token(SECRET, "alice", iss="other", aud="chat"), strict) == INVALID_TOKEN
+    assert VERIFIER.verify(connection_token(SECRET, "alice", iss="any", aud="any")).user == "alice"

@@ -1,0 +1,136 @@
+"""Subscriptions of one client that are made at the same time: by the client, and by the server for it."""
+
+from __future__ import annotations
+
+import asyncio
+
+from realtime_server.core.commands.subscribe import subscribe_server_side
+from realtime_server.core.model.errors import BackplaneError
+from realtime_server.core.model.grant import PLAIN
+from realtime_server.core.node import Node
+from realtime_server.core.ports.api import Message
+from realtime_server.core.server_api import ServerApi
+from realtime_server.core.sessions.session import Session
+from tests.kit.scripted_broker import ScriptedBroker
+from tests.kit.server_doubles import SECRET, RecordingConnection, accept, connected, make_node, send
+from tests.kit.tokens import connection_token
+
+ROOM = "chat:room"
+
+
+async def turns() -> None:
+    """Let what is ready go on."""
+    for _ in range(20):
+        await asyncio.sleep(0)
+
+
+async def history_answers(broker: ScriptedBroker, which: int = 0) -> None:
+    """Answer one of the questions for the history, the oldest one first."""
+    broker.read(which)
+    broker.answer(which)
+    await turns()
+
+
+async def delivered(node: Node, broker: ScriptedBroker, connection: RecordingConnection) -> list[object]:
+    """What the client gets when something is published."""
+    connection.take()
+    await ServerApi(node).publish(ROOM, Message(b'"news"'))
+    broker.deliver()
+    await turns()
+    return connection.take()
+
+
+def begin(session: Session) -> asyncio.Task[None]:
+    """Subscribe the client by the server."""
+    return asyncio.create_task(subscribe_server_side(session, ROOM, PLAIN, None))
+
+
+async def test_two_calls_that_subscribe_a_client_at_once_make_one_subscription() -> None:
+    """The one that comes too late does not take the other one's deliveries with it."""
+    broker = ScriptedBroker()
+    node = make_node(broker)
+    await node.start()
+    session, connection = connected(node)
+    calls = [begin(session), begin(session)]
+    await turns()
+    for _ in calls:
+        await history_answers(broker)
+    await asyncio.gather(*calls)
+    assert [message["push"].keys() for message in connection.take() if isinstance(message, dict)] == [
+        {"channel", "subscribe"}
+    ]
+    assert await delivered(node, broker, connection) != []
+
+
+async def test_a_client_that_subscribes_while_the_server_does_has_it_once() -> None:
+    """It is told that it has the channel already."""
+    broker = ScriptedBroker()
+    node = make_node(broker)
+    await node.start()
+    session, connection = connected(node)
+    call = begin(session)
+    await turns()
+    send(session, {"id": 2, "subscribe": {"channel": ROOM}})
+    await turns()
+    await history_answers(broker)
+    await call
+    await history_answers(broker)
+    assert connection.take()[-1] == {"id": 2, "error": {"code": 105, "message": "already subscribed"}}
+    assert len(await delivered(node, broker, connection)) == 1
+
+
+async def test_a_client_that_is_still_connecting_is_subscribed_after_it_was_let_in() -> None:
+    """An SDK would forget a subscription that it is told of before the answer to its connect command."""
+    broker = ScriptedBroker()
+    node = make_node(broker)
+    await node.start()
+    session, connection = accept(node)
+    send(session, {"id": 1, "connect": {"token": connection_token(SECRET, "alice", channels=["chat:room"])}})
+    await turns()
+    call = asyncio.create_task(subscribe_server_side(session, "chat:other", PLAIN, None))
+    await turns()
+    assert connection.take() == []
+    await history_answers(broker, -1)
+    await history_answers(broker)
+    await call
+    connect, subscribe = connection.take()
+    assert isinstance(connect, dict)
+    assert isinstance(subscribe, dict)
+    assert (connect["id"], subscribe["push"]["channel"]) == (1, "chat:other")
+
+
+async def test_a_client_that_goes_while_it_connects_is_not_waited_for() -> None:
+    """A subscription of the server for it ends with it."""
+    broker = ScriptedBroker()
+    node = make_node(broker)
+    await node.start()
+    session, _ = accept(node)
+    send(session, {"id": 1, "connect": {"token": connection_token(SECRET, "alice", channels=["chat:room"])}})
+    call = asyncio.create_task(subscribe_server_side(session, "chat:other", PLAIN, None))
+    await turns()
+    session.on_closed()
+    async with asyncio.timeout(1):
+        await call
+
+
+async def test_a_connect_command_that_failed_may_come_again() -> None:
+    """Nothing is left of the first one: what was sent along with it is not done."""
+    broker = ScriptedBroker()
+    node = make_node(broker)
+    await node.start()
+    session, connection = accept(node)
+    connect = {"token": connection_token(SECRET, "alice", channels=[ROOM])}
+    send(session, {"id": 1, "connect": connect}, {"id": 2, "publish": {"channel": "open:a", "data": 1}})
+    await turns()
+    broker.reads.pop().answer.set_exception(BackplaneError("away"))
+    await turns()
+    error = {"code": 100, "message": "internal server error", "temporary": True}
+    assert connection.take() == [{"id": 1, "error": error}]
+    assert node.sessions_of("alice", "") == []
+    send(session, {"id": 3, "connect": connect})
+    await turns()
+    await history_answers(broker)
+    [reply] = connection.take()
+    assert isinstance(reply, dict)
+    assert reply["id"] == 3
+    assert node.sessions_of("alice", "") == [session]

@@ -1,0 +1,46 @@
+"""The pace at which connections are moved."""
+
+from __future__ import annotations
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from realtime_server.core.limits.rates import MAX_PAUSE_SECONDS, Pace
+
+STEPS = st.lists(st.tuples(st.floats(0, 3), st.integers(0, 500)), min_size=1, max_size=60)
+
+
+@given(rate=st.floats(0.5, 1000), steps=STEPS)
+def test_never_faster_than_the_rate(rate: float, steps: list[tuple[float, int]]) -> None:
+    """Over any run of looks, however irregular: at most the rate's share, and one second's worth of a burst."""
+    pace, now, moved = Pace(rate, 0.0), 0.0, 0
+    for pause, available in steps:
+        now += pause
+        due = pace.due(now, available)
+        assert 0 <= due <= available
+        moved += due
+    assert moved <= rate * now + 1
+    assert moved <= sum(rate * min(pause, MAX_PAUSE_SECONDS) for pause, _ in steps) + 1
+
+
+@given(rate=st.floats(0.5, 200))
+def test_no_slower_than_the_rate(rate: float) -> None:
+    """With regular looks nothing is lost to rounding."""
+    pace = Pace(rate, 0.0)
+    moved = sum(pace.due(tick * 0.05, 10_000) for tick in range(1, 401))
+    assert moved >= int(rate * 20) - 1
+
+
+def test_what_nobody_could_use_is_not_saved_up() -> None:
+    """A server that is empty for a minute does not close the next sixty connections at once."""
+    pace = Pace(10, 0.0)
+    for second in range(1, 60):
+        assert pace.due(second, 0) == 0
+    assert pace.due(60, 100) <= 11
+
+
+def test_a_limited_number_ends() -> None:
+    """Shedding 5 connections moves 5."""
+    pace = Pace(100, 0.0, left=5)
+    assert (pace.due(0.03, 50), pace.finished) == (3, False)
+    assert (pace.due(1.0, 50), pace.finished) == (2, True)

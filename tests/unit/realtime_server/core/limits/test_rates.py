@@ -1,0 +1,79 @@
+"""How many clients are let in per second."""
+
+from __future__ import annotations
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from realtime_server.core.limits.rates import Admission, resumes
+from realtime_server.core.model.commands import Command, ConnectRequest, SubscribeRequest
+from tests.kit.server_doubles import Clock, accept, make_node, send
+
+
+def test_a_second_s_connects_may_come_at_once() -> None:
+    """Then as many as the rate allows; what was not used for long is not saved up."""
+    admission = Admission(8, now=0)
+    assert [admission.admit(0, resumes=True) for _ in range(9)] == [True] * 8 + [False]
+    assert [admission.admit(0.25, resumes=True) for _ in range(3)] == [True, True, False]
+    assert [admission.admit(1000, resumes=True) for _ in range(9)] == [True] * 8 + [False]
+
+
+def test_a_part_is_kept_for_who_resumes() -> None:
+    """New clients are refused first."""
+    admission = Admission(9, now=0)
+    assert [admission.admit(0, resumes=False) for _ in range(8)] == [True] * 7 + [False]
+    assert [admission.admit(0, resumes=True) for _ in range(3)] == [True, True, False]
+
+
+def test_a_rate_below_one_lets_one_in_after_the_other() -> None:
+    """New ones too."""
+    admission = Admission(0.5, now=0)
+    assert admission.admit(0, resumes=False)
+    assert not admission.admit(1.9, resumes=False)
+    assert admission.admit(2, resumes=False)
+
+
+@given(st.lists(st.tuples(st.floats(0, 2), st.booleans()), max_size=60), st.floats(0.1, 50))
+def test_never_more_than_the_rate_and_one_second_s_worth(steps: list[tuple[float, bool]], rate: float) -> None:
+    """Whatever the order in which they come."""
+    now, admitted = 0.0, 0
+    admission = Admission(rate, now)
+    for pause, resuming in steps:
+        now += pause
+        admitted += admission.admit(now, resumes=resuming)
+    assert admitted <= max(1, rate) + now * rate + 1e-6
+
+
+RECOVERING = SubscribeRequest(channel="chat:a", recover=True)
+
+
+@pytest.mark.parametrize(
+    ("commands", "expected"),
+    [
+        ([Command(1, connect=ConnectRequest())], False),
+        ([Command(1, connect=ConnectRequest()), Command(2, subscribe=SubscribeRequest("chat:a"))], False),
+        ([Command(1, connect=ConnectRequest()), Command(2, subscribe=RECOVERING)], True),
+        ([Command(1, connect=ConnectRequest(subs={"chat:a": RECOVERING}))], True),
+    ],
+    ids=["new", "subscribes", "recovers", "recovers what its token has"],
+)
+def test_who_resumes(commands: list[Command], expected: bool) -> None:
+    """SDKs send their subscriptions together with the connect."""
+    assert resumes(commands) is expected
+
+
+def test_who_is_refused_is_told_to_try_again() -> None:
+    """111 is temporary: an SDK comes back by itself, after a pause that grows."""
+    clock = Clock()
+    node = make_node(clock=clock, connects_per_second=1)
+    for expected in ("connect", "error"):
+        session, connection = accept(node)
+        send(session, {"id": 1, "connect": {}})
+        replies = connection.take()
+        assert expected in str(replies)
+    assert replies == [{"id": 1, "error": {"code": 111, "message": "too many requests", "temporary": True}}]
+    assert session.claims is None
+    clock.now += 1
+    send(session, {"id": 2, "connect": {}})
+    assert "connect" in str(connection.take())

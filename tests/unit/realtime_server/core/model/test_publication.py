@@ -1,0 +1,78 @@
+"""What servers tell each other in a channel."""
+
+from __future__ import annotations
+
+import json
+
+import msgspec
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from realtime_server.core.model.publication import (
+    Content,
+    Event,
+    Joined,
+    Left,
+    binary_content_of,
+    content_in,
+    content_of,
+    pack,
+    unpack,
+)
+from realtime_server.core.model.values import ClientInfo, Publication
+
+TEXTS = st.text(max_size=20)
+INFOS = st.builds(ClientInfo, TEXTS, TEXTS, st.none() | st.binary(max_size=20), st.none() | st.binary(max_size=20))
+CONTENTS = st.builds(
+    Content,
+    st.binary(max_size=50),
+    st.none() | INFOS,
+    st.none() | st.dictionaries(TEXTS, TEXTS, max_size=3),
+    st.booleans(),
+)
+
+
+@given(st.one_of(CONTENTS, st.builds(Joined, INFOS), st.builds(Left, INFOS)))
+def test_what_is_packed_can_be_unpacked(event: Event) -> None:
+    """On every server, whatever it is."""
+    assert unpack(pack(event)) == event
+
+
+@given(st.binary(max_size=100))
+def test_what_cannot_be_read_is_null(packed: bytes) -> None:
+    """It has an offset: left out, it would be a gap for ever."""
+    event = unpack(packed)
+    assert isinstance(event, Content | Joined | Left)
+    assert isinstance(content_in(Publication(packed, 1)), Content)
+
+
+def test_a_history_has_publications_only() -> None:
+    """Something else in it, of a foreign writer, is null."""
+    assert content_in(Publication(pack(Joined(ClientInfo("a", "b"))), 3)).data == b"null"
+
+
+@pytest.mark.parametrize(
+    ("data", "binary"),
+    [
+        (b'{"a":1}', False),
+        (b"", True),
+        (b"{", True),
+        (b"\xff", True),
+        (b'"\xff"', True),
+        (b"[" * 100_000, True),
+        (b"[" * 600 + b"]" * 600, True),
+    ],
+)
+def test_bytes_are_json_if_they_are(data: bytes, binary: bool) -> None:
+    """A client of the JSON protocol gets them as JSON, or else in base64."""
+    content = binary_content_of(data)
+    assert (content.data, content.binary) == (data, binary)
+
+
+def test_json_is_one_line() -> None:
+    """Line feeds separate replies; they stand between tokens, so the value is the same."""
+    content = content_of(b'{\r\n"a":\n[1,\n2]}')
+    assert b"\n" not in content.data
+    assert json.loads(content.data) == {"a": [1, 2]}
+    assert msgspec.json.decode(binary_content_of(b'{"a":\n1}').data) == {"a": 1}

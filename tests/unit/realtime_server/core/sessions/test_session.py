@@ -1,0 +1,419 @@
+"""One client's session: what it may say, when, and what it is answered."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+
+import pytest
+
+from realtime_server import codes
+from realtime_server.codes import DisconnectCode
+from realtime_server.core.model.namespaces import Access, ChannelOptions, Namespaces, SubscribePermission
+from realtime_server.core.model.values import HistoryOptions
+from realtime_server.core.ports.api import Message
+from realtime_server.core.server_api import ServerApi
+from realtime_server.core.sessions.session import MAX_QUEUED_COMMANDS
+from realtime_server.protocols.centrifuge.json_codec import JsonCodec
+from tests.kit.scripted_broker import ScriptedBroker
+from tests.kit.server_doubles import SECRET, Clock, RecordingConnection, accept, connected, make_node, send
+from tests.kit.tokens import connection_token, subscription_token
+
+
+async def settle() -> None:
+    """Let the session's task do what is queued."""
+    for _ in range(20):
+        await asyncio.sleep(0)
+
+
+def error(command: int, code: int, message: str) -> dict[str, object]:
+    """The reply to a command that failed."""
+    return {"id": command, "error": {"code": code, "message": message}}
+
+
+# connect
+
+
+def test_connect_tells_how_to_behave() -> None:
+    """The client's id, the ping interval, and that pongs are expected."""
+    session, connection = accept(make_node())
+    send(session, {"id": 1, "connect": {}})
+    expected = {"client": session.client, "version": "0", "ping": 25, "pong": True}
+    assert connection.take() == [{"id": 1, "connect": expected}]
+
+
+def test_a_token_that_ends_tells_when() -> None:
+    """So that the SDK asks for a new one in time."""
+    wall = Clock(time.time())
+    session, connection = accept(make_node(wall_clock=wall))
+    token = connection_token(SECRET, "alice", lifetime=None, exp=int(wall.now) + 301)
+    send(session, {"id": 1, "connect": {"token": token}})
+    [reply] = connection.take()
+    assert isinstance(reply, dict)
+    assert (reply["connect"]["expires"], reply["connect"]["ttl"]) == (True, 300)
+
+
+def test_a_token_for_longer_than_a_life_ends_in_68_years() -> None:
+    """SDKs hold the time in 32 bits."""
+    session, connection = accept(make_node())
+    send(session, {"id": 1, "connect": {"token": connection_token(SECRET, "alice", lifetime=None, exp=10**15)}})
+    [reply] = connection.take()
+    assert isinstance(reply, dict)
+    assert (reply["connect"]["expires"], reply["connect"]["ttl"]) == (True, 2**31 - 1)
+
+
+def test_without_token_where_anonymous_is_not_allowed() -> None:
+    """101, and nothing else may be said."""
+    session, connection = accept(make_node(anonymous=False))
+    send(session, {"id": 1, "connect": {}}, {"id": 2, "subscribe": {"channel": "open:a"}})
+    assert connection.take() == [error(1, 101, "unauthorized")]
+    assert session.claims is None
+
+
+@pytest.mark.parametrize(
+    ("commands", "code"),
+    [
+        ([{"id": 1, "subscribe": {"channel": "open:a"}}], codes.BAD_REQUEST_DISCONNECT),
+        ([{"id": 1, "connect": {}}, {"id": 2, "connect": {}}], codes.BAD_REQUEST_DISCONNECT),
+        ([{"id": 0, "connect": {}}], codes.BAD_REQUEST_DISCONNECT),
+        ([{"id": -1, "connect": {}}], codes.BAD_REQUEST_DISCONNECT),
+        ([{"id": 1, "ping": {}}], codes.BAD_REQUEST_DISCONNECT),
+        ([{}], codes.BAD_REQUEST_DISCONNECT),
+        ([{"id": 1, "connect": {"token": "wrong"}}], codes.INVALID_TOKEN),
+    ],
+    ids=["first", "twice", "id 0", "id negative", "ping", "pong before connect", "token"],
+)
+def test_what_breaks_the_protocol_ends_the_connection(commands: list[object], code: DisconnectCode) -> None:
+    """Counted by its code."""
+    node = make_node()
+    session, connection = accept(node)
+    send(session, *commands)
+    assert connection.closed_by == code
+    assert node.counters.disconnects[code.code] == 1
+    assert node.sessions == {}
+
+
+def test_a_refused_connect_takes_what_follows_with_it() -> None:
+    """Nothing of the message is done for a client that was not let in."""
+    session, connection = accept(make_node())
+    send(session, {"id": 1, "connect": {"token": "wrong"}}, {"id": 2, "publish": {"channel": "open:a", "data": 1}})
+    assert connection.take() == []
+
+
+# channels
+
+
+async def test_subscribe_publish_unsubscribe() -> None:
+    """Replies in the order of the commands; a publication between them where it happens."""
+    node = make_node()
+    await node.start()
+    session, connection = connected(node)
+    send(
+        session,
+        {"id": 2, "subscribe": {"channel": "chat:a"}},
+        {"id": 3, "publish": {"channel": "chat:a", "data": {"text": "hi"}}},
+        {"id": 4, "unsubscribe": {"channel": "chat:a"}},
+        {"id": 5, "publish": {"channel": "chat:a", "data": 1}},
+    )
+    await settle()
+    subscribed, push, published, unsubscribed, denied = connection.take()
+    assert isinstance(subscribed, dict)
+    assert subscribed["subscribe"]["recoverable"] is True
+    assert isinstance(push, dict)
+    assert push["push"]["pub"]["data"] == {"text": "hi"}
+    assert push["push"]["pub"]["offset"] == 1
+    assert push["push"]["pub"]["info"] == {"user": "", "client": session.client}
+    assert published == {"id": 3, "publish": {}}
+    assert unsubscribed == {"id": 4, "unsubscribe": {}}
+    assert denied == error(5, 103, "permission denied")
+    await node.stop()
+
+
+@pytest.mark.parametrize(
+    ("command", "code", "message"),
+    [
+        ({"subscribe": {"channel": "other:a"}}, 102, "unknown channel"),
+        ({"subscribe": {"channel": ""}}, 102, "unknown channel"),
+        ({"subscribe": {"channel": "$open:a"}}, 103, "permission denied"),
+        ({"subscribe": {"channel": "open:a", "type": 1}}, 108, "not available"),
+        ({"publish": {"channel": "news:a", "data": 1}}, 103, "permission denied"),
+        ({"publish": {"channel": "chat:a", "data": 1}}, 103, "permission denied"),
+        ({"publish": {"channel": "open:a"}}, 107, "bad request"),
+        ({"history": {"channel": "chat:a"}}, 103, "permission denied"),
+        ({"presence": {"channel": "chat:a"}}, 103, "permission denied"),
+        ({"presence_stats": {"channel": "other:a"}}, 102, "unknown channel"),
+        ({"rpc": {"method": "x"}}, 108, "not available"),
+        ({"sub_refresh": {"channel": "open:a", "token": "t"}}, 103, "permission denied"),
+        ({"refresh": {"token": ""}}, 107, "bad request"),
+        ({}, 104, "method not found"),
+    ],
+    ids=lambda value: "-".join(value) if isinstance(value, dict) else str(value),
+)
+async def test_a_command_that_fails_leaves_the_connection(command: dict[str, object], code: int, message: str) -> None:
+    """With an error reply, counted by its code."""
+    node = make_node()
+    session, connection = connected(node, connection_token(SECRET, "alice"))
+    send(session, {"id": 7, **command})
+    await settle()
+    assert connection.take() == [error(7, code, message)]
+    assert connection.closed_by is None
+    assert node.counters.command_errors[code] == 1
+
+
+async def test_subscribing_twice_is_an_error() -> None:
+    """105."""
+    session, connection = connected(make_node())
+    send(session, *({"id": n, "subscribe": {"channel": "open:a"}} for n in (2, 3)))
+    await settle()
+    assert connection.take()[1] == error(3, 105, "already subscribed")
+
+
+async def test_the_number_of_subscriptions_is_limited() -> None:
+    """106; the others stay."""
+    session, connection = connected(make_node(channels=2))
+    send(session, *({"id": n, "subscribe": {"channel": f"open:{n}"}} for n in (2, 3, 4)))
+    await settle()
+    assert connection.take()[2] == error(4, 106, "limit exceeded")
+    assert len(session.subscriptions) == 2
+
+
+async def test_who_leaves_is_gone_from_everything() -> None:
+    """Channels, presence, and the broker's subscription of a channel without subscribers."""
+    node = make_node()
+    session, _ = connected(node)
+    send(session, {"id": 2, "subscribe": {"channel": "chat:a"}})
+    await settle()
+    assert list(await ServerApi(node).presence("chat:a")) == [session.client]
+    session.on_closed()
+    await settle()
+    assert await ServerApi(node).presence("chat:a") == {}
+    assert node.hub.channels == {}
+    assert node.sessions == {}
+
+
+# limits
+
+
+def test_a_message_that_is_not_understood_ends_the_connection() -> None:
+    """3501: it would never be understood."""
+    session, connection = connected(make_node())
+    session.on_message(b"{", 0)
+    assert connection.closed_by == codes.BAD_REQUEST_DISCONNECT
+
+
+async def test_too_many_commands_in_a_second_end_the_connection() -> None:
+    """3013; a client that has just come back may send all its subscriptions at once."""
+    clock = Clock()
+    node = make_node(channels=3, messages=5, clock=clock)
+    session, connection = connected(node)
+    clock.now += 10
+    send(session, *({"id": n, "rpc": {}} for n in range(2, 7)))
+    assert len(connection.take()) == 5
+    send(session, {"id": 8, "rpc": {}})
+    assert connection.closed_by == codes.TOO_MANY_REQUESTS_DISCONNECT
+    fresh, other = connected(node)
+    send(fresh, *({"id": n, "rpc": {}} for n in range(2, 9)))
+    assert other.closed_by is None
+
+
+def test_pings_of_the_transport_count_as_messages() -> None:
+    """Each is answered, and costs as much."""
+    clock = Clock()
+    session, connection = connected(make_node(messages=5, clock=clock))
+    clock.now += 10
+    for _ in range(6):
+        session.on_control(clock.now)
+    assert connection.closed_by == codes.TOO_MANY_REQUESTS_DISCONNECT
+
+
+async def test_commands_that_wait_are_limited() -> None:
+    """A client that sends faster than the backplane answers."""
+    session, connection = connected(make_node(ScriptedBroker(), messages=10_000))
+    commands = [{"id": n, "subscribe": {"channel": f"open:{n}"}} for n in range(2, MAX_QUEUED_COMMANDS + 3)]
+    send(session, *commands)
+    assert connection.closed_by == codes.TOO_MANY_REQUESTS_DISCONNECT
+    await settle()
+
+
+def test_a_pong_nobody_asked_for_ends_the_connection() -> None:
+    """It is an empty command."""
+    session, connection = connected(make_node())
+    send(session, {})
+    assert connection.closed_by == codes.BAD_REQUEST_DISCONNECT
+
+
+# tokens
+
+
+async def test_a_new_token_must_be_of_the_same_user() -> None:
+    """The connection does not change hands."""
+    session, connection = connected(make_node(), connection_token(SECRET, "alice", info={"level": 1}))
+    send(session, {"id": 2, "refresh": {"token": connection_token(SECRET, "bob")}})
+    send(session, {"id": 3, "refresh": {"token": connection_token(SECRET, "alice", info={"level": 2})}})
+    bob, alice = connection.take()
+    assert bob == error(2, 107, "bad request")
+    assert isinstance(alice, dict)
+    assert alice["refresh"]["expires"] is True
+    assert session.client_info().connection_info == b'{"level":2}'
+
+
+async def test_a_token_may_subscribe_its_user() -> None:
+    """The connect reply has the subscriptions; publications follow it."""
+    node = make_node()
+    await node.start()
+    session, connection = accept(node)
+    send(session, {"id": 1, "connect": {"token": connection_token(SECRET, "alice", channels=["chat:a", "open:b"])}})
+    await settle()
+    await ServerApi(node).publish("chat:a", Message(b"1"))
+    reply, push = connection.take()
+    assert isinstance(reply, dict)
+    assert list(reply["connect"]["subs"]) == ["chat:a", "open:b"]
+    assert isinstance(push, dict)
+    assert push["push"]["channel"] == "chat:a"
+    await node.stop()
+
+
+async def test_a_token_with_a_wrong_channel_leaves_nothing_half_made() -> None:
+    """The connect fails as a whole."""
+    node = make_node()
+    session, connection = accept(node)
+    send(session, {"id": 1, "connect": {"token": connection_token(SECRET, "alice", channels=["chat:a", "other:b"])}})
+    await settle()
+    assert connection.take() == [error(1, 102, "unknown channel")]
+    assert await ServerApi(node).presence("chat:a") == {}
+    assert node.hub.channels == {}
+
+
+# subscription tokens
+
+
+async def test_a_private_channel_takes_a_token_of_the_user_for_it() -> None:
+    """Everything else is 103; an expired one is 109, after which an SDK gets a new one."""
+    session, connection = connected(make_node(channels=10), connection_token(SECRET, "alice"))
+    tokens = [
+        subscription_token(SECRET, "alice", "$open:a", info={"role": "admin"}),
+        subscription_token(SECRET, "alice", "$open:other"),
+        subscription_token(SECRET, "bob", "$open:c"),
+        subscription_token("another secret of more than thirty-two characters", "alice", "$open:d"),
+        subscription_token(SECRET, "alice", "$open:e", exp=1_000_000_000),
+        "rubbish",
+    ]
+    wanted = [{"channel": f"$open:{name}", "token": token} for name, token in zip("abcdef", tokens, strict=True)]
+    send(session, *({"id": number, "subscribe": one} for number, one in enumerate(wanted, 2)))
+    await settle()
+    expired = error(6, 109, "token expired")
+    denied = [error(number, 103, "permission denied") for number in (3, 4, 5)]
+    assert connection.take() == [{"id": 2, "subscribe": {}}, *denied, expired, error(7, 103, "permission denied")]
+    assert session.subscriptions["$open:a"].info == b'{"role":"admin"}'
+
+
+async def test_a_subscription_is_renewed_with_a_new_token() -> None:
+    """Before the old one ends; the reply says when the new one does."""
+    wall = Clock(time.time())
+    session, connection = connected(make_node(wall_clock=wall), connection_token(SECRET, "alice"))
+
+    def token(seconds: int) -> str:
+        return subscription_token(SECRET, "alice", "open:a", exp=int(wall.now) + seconds)
+
+    send(session, {"id": 2, "subscribe": {"channel": "open:a", "token": token(61)}})
+    wall.now += 30
+    send(session, {"id": 3, "sub_refresh": {"channel": "open:a", "token": token(121)}})
+    send(session, {"id": 4, "sub_refresh": {"channel": "open:a"}})
+    await settle()
+    assert connection.take() == [
+        {"id": 2, "subscribe": {"expires": True, "ttl": 60}},
+        {"id": 3, "sub_refresh": {"expires": True, "ttl": 120}},
+        error(4, 107, "bad request"),
+    ]
+
+
+# pings of the transport
+
+
+async def test_pings_of_the_transport() -> None:
+    """A client that wants them is told of none, gets none of the protocol's, and is gone without a pong frame."""
+    clock = Clock()
+    node = make_node(clock=clock)
+    connection = RecordingConnection()
+    session = node.accept(connection, JsonCodec(lambda message: message, native_ping=b"ping frame"))
+    send(session, {"id": 1, "connect": {}})
+    assert connection.take() == [
+        {"id": 1, "connect": {"client": session.client, "version": "0", "ping": 0, "pong": False}}
+    ]
+    for _ in range(3):
+        clock.now += 25
+        await node._beat()
+        assert connection.written == [b"ping frame"]
+        connection.written.clear()
+        session.on_pong()
+    clock.now += 25
+    await node._beat()
+    clock.now += 9
+    await node._beat()
+    assert connection.closed_by == codes.NO_PONG
+
+
+async def test_a_pong_of_the_protocol_does_not_answer_a_ping_of_the_transport() -> None:
+    """It was not asked for: 3501."""
+    clock = Clock()
+    node = make_node(clock=clock)
+    connection = RecordingConnection()
+    session = node.accept(connection, JsonCodec(lambda message: message, native_ping=b"ping frame"))
+    send(session, {"id": 1, "connect": {}})
+    clock.now += 25
+    await node._beat()
+    send(session, {})
+    assert connection.closed_by == codes.BAD_REQUEST_DISCONNECT
+
+
+def test_a_pong_frame_that_nobody_asked_for_means_nothing() -> None:
+    """RFC 6455, section 5.5.3: it may be a heartbeat of the client's own."""
+    session, connection = connected(make_node())
+    session.on_pong()
+    assert connection.closed_by is None
+
+
+# permissions
+
+STRICT = Namespaces(
+    [
+        ("members", ChannelOptions(subscribe=SubscribePermission.AUTHENTICATED)),
+        ("closed", ChannelOptions(subscribe=SubscribePermission.TOKEN)),
+        ("board", ChannelOptions(
+            history=HistoryOptions(5, 60), presence=True, publish=Access.ANYONE,
+            presence_for=Access.NOBODY, history_for=Access.ANYONE,
+        )),
+    ]
+)  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("user", "command", "allowed"),
+    [
+        ("", {"subscribe": {"channel": "members:a"}}, False),
+        ("alice", {"subscribe": {"channel": "members:a"}}, True),
+        ("alice", {"subscribe": {"channel": "closed:a"}}, False),
+        ("alice", {"subscribe": {"channel": "closed:a", "token": "closed:a"}}, True),
+        ("alice", {"subscribe": {"channel": "members:x#alice,bob"}}, True),
+        ("carol", {"subscribe": {"channel": "members:x#alice,bob"}}, False),
+        ("alice", {"publish": {"channel": "board:a", "data": 1}}, True),
+        ("alice", {"history": {"channel": "board:a"}}, True),
+        ("alice", {"presence": {"channel": "board:a"}}, False),
+        ("alice", {"presence_stats": {"channel": "board:a"}}, False),
+    ],
+    ids=["anonymous", "user", "no token", "token", "named", "not named", "publish", "history", "presence", "stats"],
+)
+async def test_namespaces_say_what_clients_may_do(
+    user: str, command: dict[str, dict[str, str]], *, allowed: bool
+) -> None:
+    """Everything else is 103."""
+    node = make_node(namespaces=STRICT)
+    await node.start()
+    session, connection = connected(node, connection_token(SECRET, user) if user else "")
+    [request] = command.values()
+    if "token" in request:
+        request = {**request, "token": subscription_token(SECRET, user, request["token"])}
+    send(session, {"id": 2, next(iter(command)): request})
+    await settle()
+    assert ("error" not in str(connection.take()[0])) is allowed
+    await node.stop()
