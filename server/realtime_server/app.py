@@ -43,7 +43,7 @@ from realtime_server.keys import key_files
 from realtime_server.keys.http_document import HttpDocument, Source
 from realtime_server.keys.key_metrics import KeysCollector
 from realtime_server.keys.remote_keys import Freshness, PublishedKeys
-from realtime_server.listening import AcceptGroup, Entrance
+from realtime_server.listening import Listener, ReusePortGroup
 from realtime_server.metrics import ClientPortCollector, registry_of
 from realtime_server.settings import Settings
 from realtime_server.transports.accelerated import ACCELERATED
@@ -168,9 +168,9 @@ async def _run(settings: Settings, index: int, control_socket: Path, *, echo: bo
     registry.register(ClientPortCollector(clients, index))
     api_site = ApiSite(api, keeps=lambda: serving.serves)
     await api_site.setup()
-    entrance = Entrance(settings.listen.host, settings.listen.client_port, clients.accept)
-    backends = Entrance(settings.listen.host, settings.listen.api_port, api_site.accept)
-    group = AcceptGroup((entrance, backends))
+    clients_listener = Listener(settings.listen.host, settings.listen.client_port, clients.accept)
+    api_listener = Listener(settings.listen.host, settings.listen.api_port, api_site.accept)
+    group = ReusePortGroup((clients_listener, api_listener))
     control = await worker.serve(serving, control_socket, registry, listening=lambda: group.joined)
     started = asyncio.create_task(_start(node, remote_keys, hooks), name="node-start")
     pacing = asyncio.create_task(serving.run(), name="serving")
@@ -255,7 +255,7 @@ def _report(_loop: asyncio.AbstractEventLoop, context: dict[str, object]) -> Non
     logger.error("unexpected failure", what=context.get("message"), exc_info=error)
 
 
-async def _follow(serving: Serving, clients: ClientPort, shared: AcceptGroup | None) -> None:
+async def _follow(serving: Serving, clients: ClientPort, shared: ReusePortGroup | None) -> None:
     """Leave ports that are `shared` while this server does not serve; until cancelled.
 
     Sockets that wait for a further request are closed too: a client that is moved away would come back by one.

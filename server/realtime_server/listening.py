@@ -1,4 +1,4 @@
-"""A worker's place among those that accept connections on the same ports (SO_REUSEPORT)."""
+"""Membership of a worker in the group of processes that accept on the same ports (SO_REUSEPORT)."""
 
 from __future__ import annotations
 
@@ -8,14 +8,14 @@ from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 
 LEAVE_SECONDS = 0.05
-"""How long what the kernel has accepted for a socket is taken over before the socket is closed."""
+"""Time for accepting what is left in the accept queue of a socket before it is closed."""
 
 
 @dataclass(frozen=True, slots=True)
-class Entrance:
-    """A port and what serves it: `open` listens on a bound socket and returns how to end that.
+class Listener:
+    """Address to listen on, and the server behind it.
 
-    Ending it closes the socket; connections that were accepted go on.
+    `open` listens on a bound socket and returns a function that closes it; accepted connections go on.
     """
 
     host: str
@@ -23,29 +23,29 @@ class Entrance:
     open: Callable[[socket.socket], Awaitable[Callable[[], Awaitable[None]]]]
 
 
-class AcceptGroup:
-    """One worker's membership: `join` opens its entrances, `leave` closes them and loses nobody who stands in line."""
+class ReusePortGroup:
+    """Membership of this worker: `join` opens its listeners, `leave` closes them without resetting queued clients."""
 
-    def __init__(self, entrances: Sequence[Entrance]) -> None:
-        self._entrances = entrances
+    def __init__(self, listeners: Sequence[Listener]) -> None:
+        self._listeners = listeners
         self._open: list[tuple[socket.socket, Callable[[], Awaitable[None]]]] = []
 
     @property
     def joined(self) -> bool:
-        """Whether new connections arrive here."""
+        """True while new connections arrive here."""
         return bool(self._open)
 
     async def join(self) -> None:
-        """Accept from now on; raises OSError when a port cannot be had."""
+        """Open all listeners. Raises OSError when an address cannot be bound. Idempotent."""
         if self._open:
             return
-        for entrance in self._entrances:
-            bound = bind(entrance.host, entrance.port, shared=True)
+        for listener in self._listeners:
+            bound = bind(listener.host, listener.port, shared=True)
             bound.setblocking(False)
-            self._open.append((bound, await entrance.open(bound)))
+            self._open.append((bound, await listener.open(bound)))
 
     async def leave(self) -> None:
-        """Accept no more.
+        """Close all listeners.
 
         A socket that is closed resets the connections in its queue. So the queue is closed first (a backlog of 0: the
         kernel drops a further SYN, which the client sends again, and it reaches another worker), then emptied.
@@ -60,7 +60,7 @@ class AcceptGroup:
 
 
 def bind(host: str, port: int, *, shared: bool) -> socket.socket:
-    """A bound socket; raises OSError with a text that says which address cannot be had and why."""
+    """Return a bound socket. Raises OSError with a message that names the address and the reason."""
     try:
         (family, kind, protocol, _, address), *_ = socket.getaddrinfo(
             host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE

@@ -1,7 +1,7 @@
 """The port of clients: WebSocket, SSE, HTTP streaming and `/emulation` on one port, plain or with TLS.
 
-What stands between here and the client (a proxy, TLS) is taken off first; then `reception` sorts sockets by their first
-request.
+What stands between here and the client (a proxy, TLS) is taken off first; then `protocol_sniffer` sorts sockets by
+their first request.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ from realtime_server.transports.emulation import EmulationEndpoint
 from realtime_server.transports.forwarded import NO_PROXIES, TrustedProxies
 from realtime_server.transports.frames import PING, frame_binary, frame_text
 from realtime_server.transports.http_server import HttpServer, HttpSettings, Route
-from realtime_server.transports.reception import Reception
+from realtime_server.transports.protocol_sniffer import ProtocolSniffer
 from realtime_server.transports.sockets import Rejection, Sockets
 from realtime_server.transports.stream_endpoint import StreamEndpoint, StreamKind, StreamSettings
 from realtime_server.transports.tls import Certificate, TlsSettings
@@ -90,7 +90,7 @@ class ClientPort:
             self._loop,
             keeps=keeps,
         )
-        self._reception = Reception(
+        self._sniffer = ProtocolSniffer(
             self.sockets, self.http, settings.proxies, settings.visible_headers, describes=node.has_backend
         )
         self._websockets = WebSocketSettings(
@@ -155,7 +155,7 @@ class ClientPort:
 
     def _make(self, peer: str) -> asyncio.Protocol:
         return WebSocketConnection(
-            self._node, self._wires, self._websockets, self._loop, self._reception, self.flusher, peer
+            self._node, self._wires, self._websockets, self._loop, self._sniffer, self.flusher, peer
         )
 
     def _routes(self) -> dict[str, Route]:

@@ -34,8 +34,8 @@ _UNUSUAL = frozenset({"content-length", "transfer-encoding"})
 """A request with one of them is not the usual one."""
 
 
-class Opening(Struct, frozen=True):
-    """A handshake that was accepted: `response` opens the WebSocket. `values` gives the lines of a header."""
+class AcceptedHandshake(Struct, frozen=True):
+    """Handshake that was accepted: `response` opens the WebSocket; `values` returns the lines of a header."""
 
     path: str
     values: Callable[[str], list[str]]
@@ -44,10 +44,10 @@ class Opening(Struct, frozen=True):
     response: bytes
 
 
-def read_opening(head: bytes) -> Opening | None:
-    """The handshake in all that a client has sent so far, without extensions.
+def read_handshake(head: bytes) -> AcceptedHandshake | None:
+    """Parse and accept the usual handshake, without extensions.
 
-    None for what is not whole, not plain, or wrong.
+    None when it is incomplete, unusual, or invalid.
     """
     found = _HEAD.fullmatch(head) if len(head) <= MAX_BYTES else None
     if found is None:
@@ -64,7 +64,9 @@ def read_opening(head: bytes) -> Opening | None:
     if len(headers) != len(lines) or not _is_usual(headers) or not (offered is None or subprotocol in SUBPROTOCOLS):
         return None
     response = _response(headers["sec-websocket-key"], subprotocol)
-    return Opening(found[1].decode("ascii"), lambda name: _values(headers, name), subprotocol, False, response)
+    return AcceptedHandshake(
+        found[1].decode("ascii"), lambda name: _values(headers, name), subprotocol, False, response
+    )
 
 
 def _values(headers: Mapping[str, str], name: str) -> list[str]:

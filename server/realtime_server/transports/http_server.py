@@ -1,7 +1,7 @@
 """HTTP on the clients' port: everything that is no WebSocket, parsed and answered by aiohttp.
 
-A socket gets here when the head of its first request has arrived whole (see `reception`). The endpoints are in modules
-of their own; here is what holds for all of them: origins, limits, and how errors are told.
+A socket gets here when the head of its first request has arrived whole (see `protocol_sniffer`). The endpoints are in
+modules of their own; here is what holds for all of them: origins, limits, and how errors are told.
 """
 
 from __future__ import annotations

@@ -38,9 +38,9 @@ from realtime_server.transports.dialect import (
 from realtime_server.transports.echo import PATH as ECHO_PATH
 from realtime_server.transports.echo import Echo
 from realtime_server.transports.frames import CONTROL, FrameError, FrameParser, frame_close, frame_control
-from realtime_server.transports.handshake import EXTENSIONS, ORIGIN, Opening, read_opening
+from realtime_server.transports.handshake import EXTENSIONS, ORIGIN, AcceptedHandshake, read_handshake
 from realtime_server.transports.outbox import descriptor_of
-from realtime_server.transports.reception import Reception
+from realtime_server.transports.protocol_sniffer import ProtocolSniffer
 from realtime_server.transports.sockets import limit_silence
 
 CLOSING_SECONDS = 3.0
@@ -70,8 +70,8 @@ class WebSocketConnection(Outbox, asyncio.Protocol):
     """
 
     __slots__ = (
-        "_closing", "_cost", "_deaf", "_handshake", "_head", "_loop", "_measured", "_node", "_parser", "_peer",
-        "_reception", "_session", "_settings", "_socket", "_timer", "_wires", "congested",
+        "_closing", "_cost", "_deaf", "_handshake", "_head", "_loop", "_measured", "_node",
+        "_parser", "_peer", "_session", "_settings", "_sniffer", "_socket", "_timer", "_wires", "congested",
     )  # fmt: skip
 
     def __init__(
@@ -80,7 +80,7 @@ class WebSocketConnection(Outbox, asyncio.Protocol):
         codecs: Mapping[Dialect, Codec],
         settings: WebSocketSettings,
         loop: asyncio.AbstractEventLoop,
-        reception: Reception,
+        sniffer: ProtocolSniffer,
         flusher: Flusher,
         peer: str = "",
     ) -> None:
@@ -89,7 +89,7 @@ class WebSocketConnection(Outbox, asyncio.Protocol):
         self._wires = codecs
         self._settings = settings
         self._loop = loop
-        self._reception = reception
+        self._sniffer = sniffer
         self._peer = peer
         self._head = b""
         self._socket: asyncio.Transport | None = None
@@ -145,7 +145,7 @@ class WebSocketConnection(Outbox, asyncio.Protocol):
 
     def connection_lost(self, exc: Exception | None) -> None:  # noqa: ARG002 - why does not matter any more
         """The socket is gone."""
-        self._reception.sockets.leave()
+        self._sniffer.sockets.leave()
         self._cancel_timer()
         self._closing = True
         self.stop()
@@ -262,16 +262,16 @@ class WebSocketConnection(Outbox, asyncio.Protocol):
     def _shake(self, data: bytes) -> None:
         if self._handshake is None:
             self._head += data
-            wants_http = self._reception.wants_http(self._head)
+            wants_http = self._sniffer.wants_http(self._head)
             if wants_http is None:
                 return
             data, self._head = self._head, b""
             if wants_http:
                 self._hand_over(data)
                 return
-            opening = read_opening(data)
-            if opening is not None and self._may_open(opening):
-                self._open(opening)
+            accepted = read_handshake(data)
+            if accepted is not None and self._may_open(accepted):
+                self._open(accepted)
                 return
             # None: what sends no origin is no browser.
             origins = [None, *map(Origin, self._settings.origins)] if self._settings.origins else None
@@ -300,38 +300,38 @@ class WebSocketConnection(Outbox, asyncio.Protocol):
             return
         self._handshake = None
         compressed, answer = bool(handshake.extensions), b"".join(handshake.data_to_send())
-        self._open(Opening(request.path, request.headers.get_all, handshake.subprotocol, compressed, answer))
+        self._open(AcceptedHandshake(request.path, request.headers.get_all, handshake.subprotocol, compressed, answer))
 
-    def _may_open(self, opening: Opening) -> bool:
+    def _may_open(self, accepted: AcceptedHandshake) -> bool:
         """Whether the usual handshake is all that there is to look at here."""
         settings = self._settings
         return (
-            opening.path.partition("?")[0] in PATHS
+            accepted.path.partition("?")[0] in PATHS
             and len(self._node.sessions) < settings.max_connections
-            and not (settings.extensions and opening.values(EXTENSIONS))
-            and not (settings.origins and not set(opening.values(ORIGIN)) <= set(settings.origins))
+            and not (settings.extensions and accepted.values(EXTENSIONS))
+            and not (settings.origins and not set(accepted.values(ORIGIN)) <= set(settings.origins))
         )
 
-    def _open(self, opening: Opening) -> None:
+    def _open(self, accepted: AcceptedHandshake) -> None:
         assert self._socket is not None
         self._cancel_timer()
-        self._socket.write(opening.response)
+        self._socket.write(accepted.response)
         self.begin(self._socket, descriptor_of(self._socket))
-        decompress = inflate if opening.compressed else None
-        echo = self._echo(opening.path)
+        decompress = inflate if accepted.compressed else None
+        echo = self._echo(accepted.path)
         if echo is not None:
             self._parser = echo.parser(decompress, self.write)
         else:
             self._parser = FrameParser(self._settings.message_bytes, decompress, split)
-        dialect = dialect_of(opening.path, opening.subprotocol, compressed=opening.compressed)
+        dialect = dialect_of(accepted.path, accepted.subprotocol, compressed=accepted.compressed)
         name = "uni_websocket" if dialect.unidirectional else "websocket"
-        told = self._reception.describe(self._socket, self._peer, name, dialect.encoding, opening.values)
+        told = self._sniffer.describe(self._socket, self._peer, name, dialect.encoding, accepted.values)
         self._session = self._node.accept(self, self._wires[dialect], told)
         if echo is not None:
             self._session.opened_at = math.inf  # it need not say who it is
         if dialect.unidirectional:
             limit_silence(self._socket, self._node.settings.patience)
-        first = connect_in(opening.path) if dialect.unidirectional else None
+        first = connect_in(accepted.path) if dialect.unidirectional else None
         if first is not None:
             self._session.on_message(first, self._node.clock())
 
@@ -339,7 +339,7 @@ class WebSocketConnection(Outbox, asyncio.Protocol):
         assert self._socket is not None
         self._cancel_timer()
         transport, self._socket = self._socket, None
-        self._reception.hand_over(transport, data, self._peer)
+        self._sniffer.hand_over(transport, data, self._peer)
 
     def _refusal(self, handshake: ServerProtocol, request: Request) -> Response | None:
         if request.path.partition("?")[0] not in PATHS and self._echo(request.path) is None:

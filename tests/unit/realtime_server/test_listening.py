@@ -9,11 +9,11 @@ from collections.abc import Awaitable, Callable
 
 import pytest
 
-from realtime_server.listening import AcceptGroup, Entrance, bind
+from realtime_server.listening import Listener, ReusePortGroup, bind
 from tests.kit.redis_process import free_port
 
 
-def group(name: bytes, port: int) -> AcceptGroup:
+def group(name: bytes, port: int) -> ReusePortGroup:
     """A member that greets everybody by its name."""
 
     async def greet(_: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
@@ -28,7 +28,7 @@ def group(name: bytes, port: int) -> AcceptGroup:
 
         return close
 
-    return AcceptGroup([Entrance("127.0.0.1", port, accept)])
+    return ReusePortGroup([Listener("127.0.0.1", port, accept)])
 
 
 async def greeting(port: int) -> bytes:

@@ -10,7 +10,7 @@ from websockets.http11 import Request, Response
 from websockets.server import ServerProtocol
 
 from realtime_server.transports.dialect import SUBPROTOCOLS, select_subprotocol
-from realtime_server.transports.handshake import MAX_BYTES, MAX_HEADERS, read_opening
+from realtime_server.transports.handshake import MAX_BYTES, MAX_HEADERS, read_handshake
 
 USUAL = {
     "Host": "example.com",
@@ -68,20 +68,20 @@ def test_what_is_accepted_is_accepted_by_the_library(
     """With the same answer, but for headers that say nothing to a client."""
     headers = {**USUAL, **dict(changed)}
     data = head([(name, value) for name, value in headers.items() if name not in left_out] + added)
-    opening = read_opening(data)
-    if opening is None:
+    accepted = read_handshake(data)
+    if accepted is None:
         return
     request, response = of_library(data)
     assert request is not None
     assert response is not None
     assert response.status_code == 101
-    status, *lines = opening.response.decode().removesuffix("\r\n\r\n").split("\r\n")
+    status, *lines = accepted.response.decode().removesuffix("\r\n\r\n").split("\r\n")
     assert status == "HTTP/1.1 101 Switching Protocols"
     ours = dict(line.split(": ") for line in lines)
     assert ours == {name: value for name, value in response.headers.raw_items() if name not in ("Date", "Server")}
-    assert opening.path == request.path
+    assert accepted.path == request.path
     for name in (*CHANGES, "Missing"):
-        assert opening.values(name) == request.headers.get_all(name)
+        assert accepted.values(name) == request.headers.get_all(name)
 
 
 @pytest.mark.parametrize(
@@ -96,12 +96,12 @@ def test_what_is_accepted_is_accepted_by_the_library(
 )
 def test_what_clients_send_is_usual(headers: dict[str, str]) -> None:
     """Chrome, Firefox, `ws`, `websockets`."""
-    opening = read_opening(head(list(headers.items()), line=f"GET {PATH}?a=b HTTP/1.1"))
-    assert opening is not None
-    assert opening.path == f"{PATH}?a=b"
-    assert not opening.compressed
+    accepted = read_handshake(head(list(headers.items()), line=f"GET {PATH}?a=b HTTP/1.1"))
+    assert accepted is not None
+    assert accepted.path == f"{PATH}?a=b"
+    assert not accepted.compressed
     if "Sec-WebSocket-Extensions" in headers:
-        assert parse_extension(opening.values("sec-websocket-extensions")[0]) == [("permessage-deflate", [])]
+        assert parse_extension(accepted.values("sec-websocket-extensions")[0]) == [("permessage-deflate", [])]
 
 
 @pytest.mark.parametrize(
@@ -125,11 +125,11 @@ def test_what_clients_send_is_usual(headers: dict[str, str]) -> None:
 )  # fmt: skip
 def test_everything_else_is_for_the_library(data: bytes) -> None:
     """It waits for the rest, accepts, or says what is wrong."""
-    assert read_opening(data) is None
+    assert read_handshake(data) is None
 
 
 def test_the_answer_of_the_rfc() -> None:
     """The example of RFC 6455, section 1.3."""
-    opening = read_opening(head(list(USUAL.items())))
-    assert opening is not None
-    assert b"Sec-WebSocket-Accept: s3pPLMBiTxaQ9kYGzzhZRbK+xOo=\r\n" in opening.response
+    accepted = read_handshake(head(list(USUAL.items())))
+    assert accepted is not None
+    assert b"Sec-WebSocket-Accept: s3pPLMBiTxaQ9kYGzzhZRbK+xOo=\r\n" in accepted.response

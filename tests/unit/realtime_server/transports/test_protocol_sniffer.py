@@ -9,7 +9,7 @@ import pytest
 
 from realtime_server.core.ports.backend import TransportInfo
 from realtime_server.transports.http_server import HEAD_BYTES, HttpServer
-from realtime_server.transports.reception import Reception
+from realtime_server.transports.protocol_sniffer import ProtocolSniffer
 from realtime_server.transports.sockets import Sockets
 
 
@@ -19,7 +19,7 @@ class Paths:
     paths = frozenset({b"/", b"/connection/sse", b"/emulation"})
 
 
-RECEPTION = Reception(Sockets(1), cast("HttpServer", Paths()))
+SNIFFER = ProtocolSniffer(Sockets(1), cast("HttpServer", Paths()))
 END = b" HTTP/1.1\r\nHost: a\r\n\r\n"
 
 
@@ -53,13 +53,13 @@ END = b" HTTP/1.1\r\nHost: a\r\n\r\n"
 )
 def test_sorting(data: bytes, wants_http: bool | None) -> None:
     """A request for an endpoint of HTTP goes there when its head is whole; what is broken or too long never does."""
-    assert RECEPTION.wants_http(data) is wants_http
+    assert SNIFFER.wants_http(data) is wants_http
 
 
 def test_byte_by_byte_it_comes_out_the_same() -> None:
     """Undecided until it is decided."""
     request = b"POST /emulation" + END
-    verdicts = [RECEPTION.wants_http(request[:size]) for size in range(len(request) + 1)]
+    verdicts = [SNIFFER.wants_http(request[:size]) for size in range(len(request) + 1)]
     assert verdicts == [None] * len(request) + [True]
 
 
@@ -69,7 +69,7 @@ def test_what_nobody_is_told_is_not_found_out() -> None:
     def never(_name: str) -> list[str]:
         raise AssertionError
 
-    reception = Reception(Sockets(1), cast("HttpServer", Paths()), describes=False)
-    told = reception.describe(asyncio.Transport(), "", "websocket", "json", never)
+    sniffer = ProtocolSniffer(Sockets(1), cast("HttpServer", Paths()), describes=False)
+    told = sniffer.describe(asyncio.Transport(), "", "websocket", "json", never)
     assert told == TransportInfo("websocket", "json")
-    assert told is reception.describe(asyncio.Transport(), "", "websocket", "json", never)
+    assert told is sniffer.describe(asyncio.Transport(), "", "websocket", "json", never)

@@ -1,4 +1,4 @@
-"""What to do with a socket: the first bytes of a client say whether it wants a WebSocket or anything else of HTTP."""
+"""Detection of the protocol of an accepted socket by its first bytes: WebSocket, or an endpoint of HTTP."""
 
 from __future__ import annotations
 
@@ -16,11 +16,11 @@ from realtime_server.transports.sockets import Sockets
 WEBSOCKET = b"GET /connection/websocket"
 _REQUEST = re.compile(rb"[A-Z]{1,16} ([^ ?\r\n]+)[ ?]")
 _BEGUN = re.compile(rb"[A-Z]{0,16}(?: [^ ?\r\n]{0,64})?")
-"""What can still become a request for one of the paths."""
+"""Beginning of what can still become a request for one of the paths."""
 
 
-class Reception:
-    """What all sockets of a worker share before it is known what their clients want."""
+class ProtocolSniffer:
+    """State that all sockets of a worker share until their protocol is known."""
 
     def __init__(
         self,
@@ -36,10 +36,10 @@ class Reception:
         self._proxies = proxies
         self._visible_headers = visible_headers
         self._describes = describes
-        """Whether anybody is told how clients are connected; finding out takes a system call for each."""
+        """True when a backend is told how clients connect; looking it up takes a system call for each."""
 
     def wants_http(self, data: bytes) -> bool | None:
-        """Whether a request is for one of the endpoints of HTTP, by all that came of it; None: not known yet.
+        """Return True when the bytes read so far ask for an endpoint of HTTP, False if not, None if they are too few.
 
         They get a request when its head is there, whole and of a decent size. Everything else, be it broken, is for
         the WebSocket handshake, which answers it.
@@ -58,7 +58,7 @@ class Reception:
         return None if len(data) < HEAD_BYTES and (line >= 0 or len(data) < LINE_BYTES) else False
 
     def hand_over(self, transport: asyncio.Transport, data: bytes, peer: str) -> None:
-        """Let HTTP go on with a socket of which `data` has been read."""
+        """Pass the socket on to the HTTP server, with the `data` that was read from it."""
         self._http.take(transport, data, peer)
 
     def describe(
@@ -69,7 +69,7 @@ class Reception:
         encoding: str,
         values: Callable[[str], list[str]],
     ) -> TransportInfo:
-        """How a client is connected; `values` gives the lines of a header, `peer` is "" for that of the socket."""
+        """Return how a client is connected; `values` gives a header's lines, `peer` is "" for the socket's own."""
         if not self._describes:
             return _undescribed(name, encoding)
         remote = self._proxies.client_of(peer or peer_of(transport), values(self._proxies.header))
