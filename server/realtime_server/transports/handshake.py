@@ -12,6 +12,11 @@ import re
 from collections.abc import Callable, Mapping
 
 from msgspec import Struct
+from websockets.datastructures import Headers
+from websockets.exceptions import InvalidHeaderFormat
+from websockets.extensions import Extension
+from websockets.headers import parse_extension, parse_subprotocol
+from websockets.server import ServerProtocol
 from websockets.typing import Subprotocol
 
 from realtime_server.transports.dialect import SUBPROTOCOLS
@@ -20,6 +25,7 @@ MAX_BYTES = 8192
 MAX_HEADERS = 64
 """A larger head is for the library, which has its own limits."""
 EXTENSIONS = "sec-websocket-extensions"
+SUBPROTOCOL = "sec-websocket-protocol"
 ORIGIN = "origin"
 GUID = b"258EAFA5-E914-47DA-95CA-C5AB0DC85B11"
 
@@ -59,14 +65,42 @@ def read_handshake(head: bytes) -> AcceptedHandshake | None:
     for line in lines:
         name, _, value = line.partition(":")
         headers[name.lower()] = value.strip(" \t")
-    offered = headers.get("sec-websocket-protocol")
-    subprotocol = None if offered is None else Subprotocol(offered)
-    if len(headers) != len(lines) or not _is_usual(headers) or not (offered is None or subprotocol in SUBPROTOCOLS):
+    offered = headers.get(SUBPROTOCOL)
+    subprotocol = Subprotocol(offered) if offered else None
+    if len(headers) != len(lines) or not _is_usual(headers) or not (subprotocol is None or subprotocol in SUBPROTOCOLS):
         return None
     response = _response(headers["sec-websocket-key"], subprotocol)
     return AcceptedHandshake(
         found[1].decode("ascii"), lambda name: _values(headers, name), subprotocol, False, response
     )
+
+
+class TolerantHandshake(ServerProtocol):
+    """The library's handshake, for which a header that offers nothing readable is no offer.
+
+    Clients send `Sec-WebSocket-Protocol` empty: centrifuge-python before 0.7. RFC 6455 would have a malformed offer of
+    extensions fail (section 9.1), but nothing can be misread where none is negotiated, and a client must not depend on
+    whether compression is on: where it is off the header is not looked at.
+    """
+
+    def process_subprotocol(self, headers: Headers) -> Subprotocol | None:
+        """See ServerProtocol."""
+        return super().process_subprotocol(_readable(headers, SUBPROTOCOL, parse_subprotocol))
+
+    def process_extensions(self, headers: Headers) -> tuple[str | None, list[Extension]]:
+        """See ServerProtocol."""
+        return super().process_extensions(_readable(headers, EXTENSIONS, parse_extension))
+
+
+def _readable(headers: Headers, name: str, parse: Callable[[str], object]) -> Headers:
+    """The lines of one header which `parse` can read; none if one of them is malformed."""
+    lines = [line for line in headers.get_all(name) if line.strip(", \t")]
+    try:
+        for line in lines:
+            parse(line)
+    except InvalidHeaderFormat:
+        return Headers()
+    return Headers((name, line) for line in lines)
 
 
 def _values(headers: Mapping[str, str], name: str) -> list[str]:

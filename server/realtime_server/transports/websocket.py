@@ -38,7 +38,13 @@ from realtime_server.transports.dialect import (
 from realtime_server.transports.echo import PATH as ECHO_PATH
 from realtime_server.transports.echo import Echo
 from realtime_server.transports.frames import CONTROL, FrameError, FrameParser, frame_close, frame_control
-from realtime_server.transports.handshake import EXTENSIONS, ORIGIN, AcceptedHandshake, read_handshake
+from realtime_server.transports.handshake import (
+    EXTENSIONS,
+    ORIGIN,
+    AcceptedHandshake,
+    TolerantHandshake,
+    read_handshake,
+)
 from realtime_server.transports.outbox import descriptor_of
 from realtime_server.transports.protocol_sniffer import ProtocolSniffer
 from realtime_server.transports.sockets import limit_silence
@@ -275,7 +281,7 @@ class WebSocketConnection(Outbox, asyncio.Protocol):
                 return
             # None: what sends no origin is no browser.
             origins = [None, *map(Origin, self._settings.origins)] if self._settings.origins else None
-            self._handshake = ServerProtocol(
+            self._handshake = TolerantHandshake(
                 origins=origins,
                 extensions=self._settings.extensions,
                 subprotocols=list(SUBPROTOCOLS),

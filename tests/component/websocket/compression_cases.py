@@ -39,6 +39,8 @@ OFFERS: dict[str, str | None] = {
     f"{OFFER}; server_max_window_bits=9, {OFFER}": ANSWER,
     f"{OFFER}; no_such_parameter": None,
     "x-webkit-deflate-frame": None,
+    "": None,
+    f"{OFFER}; =": None,
 }
 """What a client may offer, and what it is answered."""
 _random = random.Random(12)

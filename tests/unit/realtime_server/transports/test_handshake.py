@@ -7,10 +7,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 from websockets.headers import parse_extension
 from websockets.http11 import Request, Response
-from websockets.server import ServerProtocol
 
+from realtime_server.transports.compression import Negotiation
 from realtime_server.transports.dialect import SUBPROTOCOLS, select_subprotocol
-from realtime_server.transports.handshake import MAX_BYTES, MAX_HEADERS, read_handshake
+from realtime_server.transports.handshake import MAX_BYTES, MAX_HEADERS, TolerantHandshake, read_handshake
 
 USUAL = {
     "Host": "example.com",
@@ -32,7 +32,16 @@ CHANGES = {
         "",
     ],
     "Sec-WebSocket-Version": ["8", "013", "13, 8", ""],
-    "Sec-WebSocket-Protocol": ["centrifuge-json", "centrifuge-protobuf", "other", "other, centrifuge-json", ",", ""],
+    "Sec-WebSocket-Protocol": [
+        "centrifuge-json",
+        "centrifuge-protobuf",
+        "other",
+        "other, centrifuge-json",
+        "centrifuge-json, @",
+        "a b",
+        ",",
+        "",
+    ],
     "Sec-WebSocket-Extensions": ["permessage-deflate; client_max_window_bits", "nonsense; ="],
     "Origin": ["https://example.com", "null"],
     "Content-Length": ["0", "5"],
@@ -49,8 +58,10 @@ def head(headers: list[tuple[str, str]], *, line: str = f"GET {PATH} HTTP/1.1") 
 
 
 def of_library(data: bytes) -> tuple[Request | None, Response | None]:
-    """What the library makes of it."""
-    handshake = ServerProtocol(subprotocols=list(SUBPROTOCOLS), select_subprotocol=select_subprotocol)
+    """What the library makes of it, with compression."""
+    handshake = TolerantHandshake(
+        subprotocols=list(SUBPROTOCOLS), select_subprotocol=select_subprotocol, extensions=[Negotiation()]
+    )
     handshake.receive_data(data)
     for event in handshake.events_received():
         if isinstance(event, Request):
@@ -78,7 +89,8 @@ def test_what_is_accepted_is_accepted_by_the_library(
     status, *lines = accepted.response.decode().removesuffix("\r\n\r\n").split("\r\n")
     assert status == "HTTP/1.1 101 Switching Protocols"
     ours = dict(line.split(": ") for line in lines)
-    assert ours == {name: value for name, value in response.headers.raw_items() if name not in ("Date", "Server")}
+    ignored = {"Date", "Server", "Sec-WebSocket-Extensions"}
+    assert ours == {name: value for name, value in response.headers.raw_items() if name not in ignored}
     assert accepted.path == request.path
     for name in (*CHANGES, "Missing"):
         assert accepted.values(name) == request.headers.get_all(name)
@@ -133,3 +145,52 @@ def test_the_answer_of_the_rfc() -> None:
     accepted = read_handshake(head(list(USUAL.items())))
     assert accepted is not None
     assert b"Sec-WebSocket-Accept: s3pPLMBiTxaQ9kYGzzhZRbK+xOo=\r\n" in accepted.response
+
+
+def answered(name: str, *values: str) -> Response:
+    """The library's answer to the usual handshake with these lines of one more header."""
+    _, response = of_library(head([*USUAL.items(), *((name, value) for value in values)]))
+    assert response is not None
+    return response
+
+
+@pytest.mark.parametrize(
+    "value", ["", ",", " , ,", "a b", "@", "centrifuge-json; q=1", "centrifuge-json, @", '"x"', "\u00e9"]
+)
+@pytest.mark.parametrize("header", ["Sec-WebSocket-Protocol", "Sec-WebSocket-Extensions"])
+def test_an_offer_that_says_nothing_is_none(header: str, value: str) -> None:
+    """The connection is made without it, and the answer does not name it."""
+    response = answered(header, value)
+    assert response.status_code == 101
+    assert header not in response.headers
+
+
+@pytest.mark.parametrize(
+    ("header", "values", "answer"),
+    [
+        ("Sec-WebSocket-Protocol", ("", "centrifuge-protobuf"), "centrifuge-protobuf"),
+        ("Sec-WebSocket-Protocol", ("other", ",", "centrifuge-json"), "centrifuge-json"),
+        ("Sec-WebSocket-Protocol", (",centrifuge-json,",), "centrifuge-json"),
+        ("Sec-WebSocket-Protocol", ("centrifuge-json", "@"), None),
+        ("Sec-WebSocket-Extensions", ("", "permessage-deflate"), "permessage-deflate"),
+        ("Sec-WebSocket-Extensions", ("permessage-deflate; no_such_parameter",), None),
+        ("Sec-WebSocket-Extensions", ("permessage-deflate; server_max_window_bits=x",), None),
+        ("Sec-WebSocket-Extensions", ("permessage-deflate; server_max_window_bits",), None),
+        ("Sec-WebSocket-Extensions", ("x-other; a=b, permessage-deflate",), "permessage-deflate"),
+        ("Sec-WebSocket-Extensions", ("permessage-deflate", "permessage-deflate; ="), None),
+    ],
+)
+def test_empty_lines_leave_the_others(header: str, values: tuple[str, ...], answer: str | None) -> None:
+    """A malformed line takes them all with it: what else it may have meant is not guessed."""
+    response = answered(header, *values)
+    assert response.status_code == 101
+    found = response.headers.get(header)
+    assert (None if found is None else found.partition(";")[0]) == answer
+
+
+def test_an_empty_subprotocol_is_usual() -> None:
+    """As centrifuge-python 0.4 to 0.6 send it: not read by the slow way."""
+    accepted = read_handshake(head([*USUAL.items(), ("Sec-WebSocket-Protocol", "")]))
+    assert accepted is not None
+    assert accepted.subprotocol is None
+    assert b"Sec-WebSocket-Protocol" not in accepted.response
