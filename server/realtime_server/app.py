@@ -24,6 +24,7 @@ from realtime_server.admin.api_server import ApiServer
 from realtime_server.admin.api_site import ApiSite
 from realtime_server.backplane.opening import Backplane, open_backplane
 from realtime_server.core.auth.verifier import TokenVerifier
+from realtime_server.core.limits.rates import rate_in_time
 from realtime_server.core.model.namespaces import (
     Access,
     ChannelOptions,
@@ -55,8 +56,6 @@ logger = structlog.get_logger()
 
 PROOF_SECONDS = 0.01
 """So often a worker that starts looks whether its backplane has proven itself."""
-STOP_MARGIN_SECONDS = 5.0
-"""A last drain is over so long before its timeout."""
 
 
 class WorkerBrokenError(Exception):
@@ -302,8 +301,8 @@ async def _drain(settings: Settings, node: Node, serving: Serving, api_site: Api
     they may be sent here, on new connections and on kept ones.
     """
     drain = settings.drain
-    span = max(1.0, drain.timeout_seconds - STOP_MARGIN_SECONDS)
-    serving.stop(max(drain.connections_per_second / settings.workers, len(node.sessions) / span))
+    rate = drain.connections_per_second / settings.workers
+    serving.stop(rate_in_time(len(node.sessions), rate, drain.timeout_seconds))
     logger.info("worker drains", connections=len(node.sessions))
     began = time.monotonic()
 

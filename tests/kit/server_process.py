@@ -49,7 +49,10 @@ class RedisPlace(Protocol):
 
 
 class ServerProcess:
-    """`realtime-server run` with the namespaces above; `changes` replace top-level fields of the configuration."""
+    """`realtime-server run` with the namespaces above; `changes` replace top-level fields of the configuration.
+
+    Of `listen` they replace fields.
+    """
 
     options: tuple[str, ...] = ()
     """Further options of its command line."""
@@ -59,6 +62,10 @@ class ServerProcess:
     def __init__(self, name: str, redis: RedisPlace | None, **changes: JsonValue) -> None:
         self.name = name
         self.client_port, self.api_port, self.admin_port = free_port(), free_port(), free_port()
+        ports = {"client_port": self.client_port, "api_port": self.api_port, "admin_port": self.admin_port}
+        listen = changes.pop("listen", {})
+        assert isinstance(listen, dict)
+        self.listen: JsonObject = {"host": "127.0.0.1", **ports, **listen}
         self._redis = redis
         self._changes = changes
         self._folder = tempfile.TemporaryDirectory(prefix="server-")
@@ -162,8 +169,10 @@ class ServerProcess:
         url = f"http://127.0.0.1:{self.admin_port}{path}"
         headers = {"Authorization": f"Bearer {ADMIN_TOKEN}"}
         timeout = aiohttp.ClientTimeout(total=5)
+        admin_socket = self.listen.get("admin_socket")
+        connector = None if admin_socket is None else aiohttp.UnixConnector(str(admin_socket))
         async with (
-            aiohttp.ClientSession(timeout=timeout) as session,
+            aiohttp.ClientSession(connector=connector, timeout=timeout) as session,
             session.request(method, url, json=body, headers=headers) as response,
         ):
             return response.status, await response.text()
@@ -178,12 +187,7 @@ class ServerProcess:
             (folder / name).write_text(value)
         redis: JsonValue = None if self._redis is None else {"url_file": str(folder / "redis-url")}
         config: JsonObject = {
-            "listen": {
-                "host": "127.0.0.1",
-                "client_port": self.client_port,
-                "api_port": self.api_port,
-                "admin_port": self.admin_port,
-            },
+            "listen": self.listen,
             "namespaces": list(NAMESPACES),
             "auth": {
                 "anonymous": False,

@@ -10,7 +10,8 @@ from dataclasses import dataclass
 import aiohttp
 import msgspec
 
-from realtime_server.settings import SecretFile, Settings
+from realtime_server.core.limits.rates import rate_in_time
+from realtime_server.settings import Listen, SecretFile, Settings
 
 POLL_SECONDS = 0.25
 SAY_SECONDS = 2.0
@@ -22,10 +23,10 @@ Together with HURRY_SECONDS it is within the 30 s that the pod's grace period ha
 """
 HURRY_SECONDS = 3.0
 """How long what is left at the end of the time may take to be closed."""
-IN_TIME = 0.9
-"""The part of its time after which a drain shall be over."""
 NO_WORKER = 503
 """The status code of the admin API's answer when a worker does not answer it."""
+ANY_ADDRESS = ("0.0.0.0", "::")  # noqa: S104 - only compared
+"""Hosts of a listener that is reached by every address of the machine."""
 AT_ONCE = 1_000_000.0
 """Connections per second when the time is over."""
 
@@ -59,12 +60,22 @@ def run(settings: Settings) -> int:
 
 async def _run(settings: Settings) -> None:
     token = SecretFile(settings.admin.token_file).read()
+    path = settings.listen.admin_socket
     async with aiohttp.ClientSession(
-        f"http://127.0.0.1:{settings.listen.admin_port}",
+        admin_url(settings.listen),
+        connector=None if path is None else aiohttp.UnixConnector(str(path)),
         headers={"Authorization": f"Bearer {token}"},
         timeout=aiohttp.ClientTimeout(total=CALL_SECONDS),
     ) as session:
         await _drain(settings, session)
+
+
+def admin_url(listen: Listen) -> str:
+    """Return where this machine reaches the admin API. On a Unix socket the host of the URL means nothing."""
+    if listen.admin_socket is not None:
+        return "http://server"
+    host = "127.0.0.1" if listen.host in ANY_ADDRESS else listen.host
+    return f"http://{f'[{host}]' if ':' in host else host}:{listen.admin_port}"
 
 
 async def _drain(settings: Settings, session: aiohttp.ClientSession) -> None:
@@ -75,7 +86,7 @@ async def _drain(settings: Settings, session: aiohttp.ClientSession) -> None:
         _say(f"quiesced with {before.connections} connections, {drain.settle_seconds:g} s until new ones stay away")
         await asyncio.sleep(drain.settle_seconds)
     if before.drain_rate is None:
-        rate = round(pace(before.connections, drain.connections_per_second, drain.timeout_seconds), 1)
+        rate = round(rate_in_time(before.connections, drain.connections_per_second, drain.timeout_seconds), 1)
         _say(f"draining at {rate:g} connections per second")
         await _call(session, "POST", "drain", {"connections_per_second": rate})
     left = await _wait(session, drain.timeout_seconds)
@@ -100,11 +111,6 @@ async def _first_status(session: aiohttp.ClientSession) -> Status:
             said = True
             _say(f"the server does not answer yet, waiting for up to {START_SECONDS:g} s")
         await asyncio.sleep(POLL_SECONDS)
-
-
-def pace(connections: int, connections_per_second: float, seconds: float) -> float:
-    """The rate at which so many connections are moved in time: the given one, or faster if it has to be."""
-    return max(connections_per_second, connections / max(1.0, IN_TIME * seconds))
 
 
 async def _wait(session: aiohttp.ClientSession, seconds: float) -> int:

@@ -31,9 +31,7 @@ class ProxiedServer(ServerProcess):
 
     def __init__(self, backend: HttpBackend, **listen: JsonValue) -> None:
         hooks: JsonObject = {"connect": {"url": backend.url("connect")}}
-        super().__init__("proxied", None, hooks=hooks)
-        ports = {"client_port": self.client_port, "api_port": self.api_port, "admin_port": self.admin_port}
-        self._changes["listen"] = {"host": "127.0.0.1", **ports, **listen}
+        super().__init__("proxied", None, hooks=hooks, listen=listen)
 
 
 def backend() -> HttpBackend:

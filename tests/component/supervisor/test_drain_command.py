@@ -45,6 +45,17 @@ async def test_it_empties_the_server_and_tells_how(redis: RedisProcess) -> None:
         assert await server.state() == "drained"
 
 
+async def test_it_finds_the_admin_api_on_its_socket(redis: RedisProcess, tmp_path: Path) -> None:
+    """On a machine with several servers their ports may be shared, or those of somebody else."""
+    listen: JsonObject = {"admin_socket": str(tmp_path / "admin.sock")}
+    async with ServerProcess("pod", redis, drain=QUICK, listen=listen) as server, clients_of(server, 4) as clients:
+        code, lines, error = await drain(config_of(server))
+        assert (code, error) == (0, "")
+        assert lines[-1] == "done with 0 connections left"
+        assert [await client.closed() for client in clients] == [3011] * 4
+        assert await server.state() == "drained"
+
+
 async def test_it_is_as_fast_as_it_has_to_be(redis: RedisProcess) -> None:
     """A rate at which it would not end in time is raised: connections are moved evenly, not all at the end."""
     async with ServerProcess("pod", redis, workers=2, drain=SLOW) as server, clients_of(server, 10) as clients:

@@ -64,6 +64,15 @@ def resumes(commands: Iterable[Command]) -> bool:
     )
 
 
+IN_TIME = 0.9
+"""Part of the allowed time within which a drain is to be over."""
+
+
+def rate_in_time(connections: int, connections_per_second: float, seconds: float) -> float:
+    """Return the rate that moves `connections` within `seconds`: the given one, or a higher one if it is needed."""
+    return max(connections_per_second, connections / max(1.0, IN_TIME * seconds))
+
+
 @dataclass(slots=True)
 class Pace:
     """A number of connections that becomes due over time. `left` None: until stopped. Times are monotonic seconds."""

@@ -1,16 +1,30 @@
-"""How fast a pod drains that is about to be stopped."""
+"""Where the drain command finds the server of its pod."""
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 
-from realtime_server.admin.drain_command import IN_TIME, pace
+from realtime_server.admin.drain_command import admin_url
+from realtime_server.settings import Listen
 
 
 @pytest.mark.parametrize(
-    ("connections", "seconds", "expected"),
-    [(0, 600, 50), (10_000, 600, 50), (50_000, 600, 50_000 / (600 * IN_TIME)), (10, 0.5, 50), (100, 1, 100)],
+    ("host", "expected"),
+    [
+        ("0.0.0.0", "http://127.0.0.1:8002"),
+        ("::", "http://127.0.0.1:8002"),
+        ("10.0.0.7", "http://10.0.0.7:8002"),
+        ("fd00::7", "http://[fd00::7]:8002"),
+        ("localhost", "http://localhost:8002"),
+    ],
 )
-def test_the_given_rate_or_what_it_takes(connections: int, seconds: float, expected: float) -> None:
-    """Never slower than 50 here, and over before nine tenths of the time are."""
-    assert pace(connections, 50, seconds) == expected
+def test_the_url_of_the_admin_port(host: str, expected: str) -> None:
+    """A server that listens on one address is not reached by the loopback interface."""
+    assert admin_url(Listen(host=host)) == expected
+
+
+def test_a_unix_socket_has_no_address() -> None:
+    """The path of the socket is given to the connector."""
+    assert admin_url(Listen(host="10.0.0.7", admin_socket=Path("/run/admin.sock"))) == "http://server"

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from realtime_server.core.limits.rates import MAX_PAUSE_SECONDS, Pace
+from realtime_server.core.limits.rates import IN_TIME, MAX_PAUSE_SECONDS, Pace, rate_in_time
 
 STEPS = st.lists(st.tuples(st.floats(0, 3), st.integers(0, 500)), min_size=1, max_size=60)
 
@@ -44,3 +45,12 @@ def test_a_limited_number_ends() -> None:
     pace = Pace(100, 0.0, left=5)
     assert (pace.due(0.03, 50), pace.finished) == (3, False)
     assert (pace.due(1.0, 50), pace.finished) == (2, True)
+
+
+@pytest.mark.parametrize(
+    ("connections", "seconds", "expected"),
+    [(0, 600, 50), (10_000, 600, 50), (50_000, 600, 50_000 / (600 * IN_TIME)), (10, 0.5, 50), (100, 1, 100)],
+)
+def test_the_given_rate_or_what_it_takes(connections: int, seconds: float, expected: float) -> None:
+    """Never slower than 50 here, and over before nine tenths of the time are."""
+    assert rate_in_time(connections, 50, seconds) == expected
