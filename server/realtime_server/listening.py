@@ -3,10 +3,16 @@
 from __future__ import annotations
 
 import asyncio
+import errno
 import socket
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 
+from realtime_server.settings import ANY_ADDRESS
+
+ANY_IPV4_ADDRESS = "0.0.0.0"  # noqa: S104 - a server in a pod is reached from outside of it
+NO_IPV6 = (errno.EAFNOSUPPORT, errno.EADDRNOTAVAIL)
+"""How a kernel without IPv6, and one where it is disabled, refuse its addresses."""
 LEAVE_SECONDS = 0.05
 """Time for accepting what is left in the accept queue of a socket before it is closed."""
 
@@ -60,21 +66,36 @@ class ReusePortGroup:
 
 
 def bind(host: str, port: int, *, shared: bool) -> socket.socket:
-    """Return a bound socket. Raises OSError with a message that names the address and the reason."""
+    """Return a bound socket; raises OSError with a text that says which address cannot be had and why.
+
+    `::` takes IPv4 too, and is `0.0.0.0` where the machine has no IPv6. `shared`: others may bind the same address.
+    """
     try:
-        (family, kind, protocol, _, address), *_ = socket.getaddrinfo(
-            host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
-        )
-        made = socket.socket(family, kind, protocol)
         try:
-            # also for whoever comes later: a connection in TIME_WAIT keeps the port from those who ask for it alone
-            made.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-            if shared:
-                made.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
-            made.bind(address)
-        except OSError:
-            made.close()
-            raise
+            return _bind(host, port, shared=shared)
+        except OSError as error:
+            if host != ANY_ADDRESS or error.errno not in NO_IPV6:
+                raise
+            return _bind(ANY_IPV4_ADDRESS, port, shared=shared)
     except OSError as error:
-        raise OSError(error.errno, f"cannot listen on {host}:{port}: {error.strerror}") from error
+        shown = f"[{host}]" if ":" in host else host
+        raise OSError(error.errno, f"cannot listen on {shown}:{port}: {error.strerror}") from error
+
+
+def _bind(host: str, port: int, *, shared: bool) -> socket.socket:
+    (family, kind, protocol, _, address), *_ = socket.getaddrinfo(
+        host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
+    )
+    made = socket.socket(family, kind, protocol)
+    try:
+        # also for whoever comes later: a connection in TIME_WAIT keeps the port from those who ask for it alone
+        made.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        if shared:
+            made.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
+        if host == ANY_ADDRESS:  # the default of a machine may be IPv6 alone (net.ipv6.bindv6only)
+            made.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 0)
+        made.bind(address)
+    except OSError:
+        made.close()
+        raise
     return made

@@ -18,6 +18,10 @@ ENV_CONFIG = "REALTIME_CONFIG"
 ENV_SERVER_NAME = "REALTIME_SERVER_NAME"
 ENV_REVISION = "REALTIME_REVISION"
 
+ANY_ADDRESS = "::"
+"""Host of a listener that is reached by every address of the machine, of IPv6 and IPv4."""
+Host = Annotated[str, Field(min_length=1, pattern=r"^[^\s\[\]/]+$")]
+"""An IP address, of IPv6 without brackets, or a name of this machine."""
 Port = Annotated[int, Field(ge=1, le=65535)]
 Seconds = Annotated[float, Field(gt=0, le=86400 * 30)]
 HostAndPort = Annotated[str, Field(pattern=r"^(\[[0-9a-fA-F:.]+\]|[^\s:/@\[\]]+):[0-9]{1,5}$")]
@@ -50,11 +54,16 @@ class Listen(Model):
 
     With `proxy_protocol` the proxies in `trusted_proxies` say with the PROXY protocol whose connection it is; their
     `forwarded_header` says whose request. Nobody else is believed, and the other header is not looked at.
+    `host` is for the three ports, `client_host`, `api_host` and `admin_host` for one of them. `::` is every address of
+    the machine, of IPv6 and IPv4, or of the one that it has; `0.0.0.0` is every address of IPv4.
     `admin_socket` is the path of a Unix socket for the admin API, instead of `admin_port`. With `shared` several
     servers of one machine have the same client and API port, and one that does not serve leaves them to the others.
     """
 
-    host: str = "0.0.0.0"  # noqa: S104 - a server in a pod is reached from outside of it
+    host: Host = ANY_ADDRESS
+    client_host: Host | None = None
+    api_host: Host | None = None
+    admin_host: Host | None = None
     client_port: Port = 8000
     api_port: Port = 8001
     admin_port: Port = 8002
@@ -71,6 +80,21 @@ class Listen(Model):
         if self.proxy_protocol and not self.trusted_proxies:
             raise ValueError("proxy_protocol needs trusted_proxies: the networks of those who may speak it")
         return self
+
+    @property
+    def client_address(self) -> tuple[str, int]:
+        """Host and port for clients."""
+        return self.client_host or self.host, self.client_port
+
+    @property
+    def api_address(self) -> tuple[str, int]:
+        """Host and port of the server API."""
+        return self.api_host or self.host, self.api_port
+
+    @property
+    def admin_address(self) -> tuple[str, int]:
+        """Host and port of the admin API, where it has no socket."""
+        return self.admin_host or self.host, self.admin_port
 
 
 class Heartbeat(Model):

@@ -225,9 +225,9 @@ def run(settings: Settings, *, echo: bool = False) -> int:
         logger.warning("there is an echo endpoint, which is for tests only", path=ECHO_PATH)
     listen = settings.listen
     try:
-        for port in (listen.client_port, listen.api_port):
+        for address in (listen.client_address, listen.api_address):
             # Workers bind these themselves; that it works is found out before there are any.
-            bind(listen.host, port, shared=True).close()
+            bind(*address, shared=True).close()
         if (tls := tls_settings(listen)) is not None:
             Certificate(tls)
         admin_socket = _bind_admin(listen)
@@ -244,7 +244,7 @@ def _bind_admin(listen: Listen) -> socket.socket:
     """The socket of the admin API: a file that only this user may open, or a port."""
     path = listen.admin_socket
     if path is None:
-        return bind(listen.host, listen.admin_port, shared=False)
+        return bind(*listen.admin_address, shared=False)
     made = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
     try:
         path.unlink(missing_ok=True)

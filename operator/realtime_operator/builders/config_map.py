@@ -59,7 +59,7 @@ def full_config(cluster: RealtimeCluster) -> JsonObject:
     return {
         "workers": server.workers,
         "listen": {
-            "host": "0.0.0.0",  # noqa: S104 - in a pod; Services and the kubelet have to reach it
+            "host": "::",
             "client_port": naming.PORT_CLIENT,
             "api_port": naming.PORT_API,
             "admin_port": naming.PORT_ADMIN,

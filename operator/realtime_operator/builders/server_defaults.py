@@ -56,7 +56,7 @@ API_KEY: Defaults = {"methods": [], "channels": [], "calls_per_second": 0}
 SERVER: Defaults = {
     "workers": 1,
     "listen": {
-        "host": "0.0.0.0",  # noqa: S104 - in a pod; Services and the kubelet have to reach it
+        "host": "::",
         "client_port": naming.PORT_CLIENT,
         "api_port": naming.PORT_API,
         "admin_port": naming.PORT_ADMIN,

@@ -11,7 +11,7 @@ import aiohttp
 import msgspec
 
 from realtime_server.core.limits.rates import rate_in_time
-from realtime_server.settings import Listen, SecretFile, Settings
+from realtime_server.settings import ANY_ADDRESS, Listen, SecretFile, Settings
 
 POLL_SECONDS = 0.25
 SAY_SECONDS = 2.0
@@ -25,8 +25,8 @@ HURRY_SECONDS = 3.0
 """How long what is left at the end of the time may take to be closed."""
 NO_WORKER = 503
 """The status code of the admin API's answer when a worker does not answer it."""
-ANY_ADDRESS = ("0.0.0.0", "::")  # noqa: S104 - only compared
-"""Hosts of a listener that is reached by every address of the machine."""
+EVERY_ADDRESS = (ANY_ADDRESS, "0.0.0.0")  # noqa: S104 - only compared
+"""Hosts of a listener that the loopback interface of IPv4 reaches."""
 AT_ONCE = 1_000_000.0
 """Connections per second when the time is over."""
 
@@ -74,8 +74,9 @@ def admin_url(listen: Listen) -> str:
     """Return where this machine reaches the admin API. On a Unix socket the host of the URL means nothing."""
     if listen.admin_socket is not None:
         return "http://server"
-    host = "127.0.0.1" if listen.host in ANY_ADDRESS else listen.host
-    return f"http://{f'[{host}]' if ':' in host else host}:{listen.admin_port}"
+    host, port = listen.admin_address
+    host = "127.0.0.1" if host in EVERY_ADDRESS else host
+    return f"http://{f'[{host}]' if ':' in host else host}:{port}"
 
 
 async def _drain(settings: Settings, session: aiohttp.ClientSession) -> None:

@@ -110,3 +110,19 @@ def test_an_address_that_cannot_be_had_is_named() -> None:
         port = taken.getsockname()[1]
         with pytest.raises(OSError, match=rf"cannot listen on 127\.0\.0\.1:{port}: Address already in use"):
             bind("127.0.0.1", port, shared=False)
+
+
+def test_every_address_is_one_of_both_families() -> None:
+    """Whatever the machine's default is (net.ipv6.bindv6only)."""
+    with bind("::", free_port(), shared=False) as bound:
+        bound.listen()
+        port = bound.getsockname()[1]
+        for host in ("127.0.0.1", "::1"):
+            with socket.create_connection((host, port), timeout=5):
+                bound.accept()[0].close()
+
+
+def test_an_ipv6_address_is_named_as_urls_have_it() -> None:
+    """So that the port can be told from the address."""
+    with pytest.raises(OSError, match=r"cannot listen on \[2001:db8::1\]:8000: Cannot assign requested address"):
+        bind("2001:db8::1", 8000, shared=False)

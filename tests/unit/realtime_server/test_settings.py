@@ -10,7 +10,7 @@ import pytest
 from realtime_server.app import namespaces_of
 from realtime_server.core.model.namespaces import Access, ChannelOptions, RecoveryMode, SlowConsumer
 from realtime_server.core.model.values import HistoryOptions
-from realtime_server.settings import Settings, SettingsError
+from realtime_server.settings import Listen, Settings, SettingsError
 
 
 def load(folder: Path, namespace: dict[str, object]) -> Settings:
@@ -76,6 +76,8 @@ def test_the_options_of_a_namespace_reach_its_channels(tmp_path: Path) -> None:
         ({"trusted_proxies": ["10.0.0.1/8"]}, "trusted_proxies"),
         ({"trusted_proxies": ["proxy.example"]}, "trusted_proxies"),
         ({"forwarded_header": "X-Real-IP"}, "'X-Forwarded-For' or 'Forwarded'"),
+        ({"host": "[::1]"}, "host"),
+        ({"admin_host": ""}, "admin_host"),
         ({"tls": {"certificate_file": "/tls.crt"}}, "tls.key_file: Field required"),
         ({"tls": {"certificate_file": "/a", "key_file": "/b", "min_version": "1.1"}}, "'1.2' or '1.3'"),
     ],
@@ -95,3 +97,13 @@ def test_a_single_address_is_a_network_of_one(tmp_path: Path) -> None:
     file.write_text(json.dumps({"listen": {"trusted_proxies": ["10.0.0.1", "fd00::/8"]}}))
     found = Settings.load(file).listen.trusted_proxies
     assert list(map(str, found)) == ["10.0.0.1/32", "fd00::/8"]
+
+
+def test_every_listener_has_an_address() -> None:
+    """One for all, or its own; every address of the machine by default."""
+    assert Listen().client_address == ("::", 8000)
+    listen = Listen(host="10.0.0.7", admin_host="127.0.0.1")
+    assert (listen.client_address, listen.api_address) == (("10.0.0.7", 8000), ("10.0.0.7", 8001))
+    assert listen.admin_address == ("127.0.0.1", 8002)
+    listen = Listen(client_host="10.0.0.7", api_host="fd00::7")
+    assert [listen.client_address[0], listen.api_address[0], listen.admin_address[0]] == ["10.0.0.7", "fd00::7", "::"]

@@ -25,6 +25,11 @@ def test_the_url_of_the_admin_port(host: str, expected: str) -> None:
     assert admin_url(Listen(host=host)) == expected
 
 
+def test_the_admin_port_may_have_an_address_of_its_own() -> None:
+    """It counts for more than that of all ports."""
+    assert admin_url(Listen(host="10.0.0.7", admin_host="fd00::7", admin_port=9)) == "http://[fd00::7]:9"
+
+
 def test_a_unix_socket_has_no_address() -> None:
     """The path of the socket is given to the connector."""
     assert admin_url(Listen(host="10.0.0.7", admin_socket=Path("/run/admin.sock"))) == "http://server"

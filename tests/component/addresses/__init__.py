@@ -1,0 +1,1 @@
+"""Addresses and families of addresses."""
