@@ -7,6 +7,7 @@ import errno
 import socket
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 from realtime_server.settings import ANY_ADDRESS
 
@@ -80,6 +81,36 @@ def bind(host: str, port: int, *, shared: bool) -> socket.socket:
     except OSError as error:
         shown = f"[{host}]" if ":" in host else host
         raise OSError(error.errno, f"cannot listen on {shown}:{port}: {error.strerror}") from error
+
+
+def bind_unix(path: Path) -> socket.socket:
+    """Return a bound Unix socket that only this user may open, in place of one that an earlier server has left.
+
+    Raises OSError, also where another server listens or something that is no socket has the path.
+    """
+    made = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+    try:
+        _remove_left_socket(path)
+        made.bind(str(path))
+        path.chmod(0o600)
+    except OSError as error:
+        made.close()
+        raise OSError(error.errno, f"cannot listen on {path}: {error.strerror or error}") from error
+    return made
+
+
+def _remove_left_socket(path: Path) -> None:
+    with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as attempt:
+        try:
+            attempt.connect(str(path))
+        except FileNotFoundError:
+            return
+        except ConnectionRefusedError:
+            if not path.is_socket():
+                raise OSError(errno.EEXIST, "what is there is no socket") from None
+            path.unlink()
+        else:
+            raise OSError(errno.EADDRINUSE, "another server listens there")
 
 
 def _bind(host: str, port: int, *, shared: bool) -> socket.socket:

@@ -5,6 +5,7 @@ Durations are in seconds, sizes in bytes. Secrets are never in it: it names the 
 
 from __future__ import annotations
 
+import itertools
 import json
 import os
 import socket
@@ -79,6 +80,18 @@ class Listen(Model):
     def _proxies_are_known(self) -> Self:
         if self.proxy_protocol and not self.trusted_proxies:
             raise ValueError("proxy_protocol needs trusted_proxies: the networks of those who may speak it")
+        return self
+
+    @model_validator(mode="after")
+    def _ports_differ(self) -> Self:
+        ports = {"client_port": self.client_port, "api_port": self.api_port}
+        if self.admin_socket is None:
+            ports["admin_port"] = self.admin_port
+        for (one, port), (other, its) in itertools.combinations(ports.items(), 2):
+            if port == its:
+                raise ValueError(
+                    f"{one} and {other} are both {port}, and a request would reach either: let them differ"
+                )
         return self
 
     @property

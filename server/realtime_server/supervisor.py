@@ -23,7 +23,7 @@ import structlog
 from realtime_server.admin import admin_process
 from realtime_server.admin.board import Board
 from realtime_server.app import run_worker, tls_settings
-from realtime_server.listening import bind
+from realtime_server.listening import bind, bind_unix
 from realtime_server.settings import Listen, Settings
 from realtime_server.transports.echo import PATH as ECHO_PATH
 from realtime_server.transports.tls import Certificate, CertificateError
@@ -242,15 +242,6 @@ def run(settings: Settings, *, echo: bool = False) -> int:
 
 def _bind_admin(listen: Listen) -> socket.socket:
     """The socket of the admin API: a file that only this user may open, or a port."""
-    path = listen.admin_socket
-    if path is None:
-        return bind(*listen.admin_address, shared=False)
-    made = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
-    try:
-        path.unlink(missing_ok=True)
-        made.bind(str(path))
-        path.chmod(0o600)
-    except OSError as error:
-        made.close()
-        raise OSError(error.errno, f"cannot listen on {path}: {error.strerror or error}") from error
-    return made
+    if listen.admin_socket is not None:
+        return bind_unix(listen.admin_socket)
+    return bind(*listen.admin_address, shared=False)

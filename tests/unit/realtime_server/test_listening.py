@@ -6,10 +6,11 @@ import asyncio
 import socket
 from collections import Counter
 from collections.abc import Awaitable, Callable
+from pathlib import Path
 
 import pytest
 
-from realtime_server.listening import Listener, ReusePortGroup, bind
+from realtime_server.listening import Listener, ReusePortGroup, bind, bind_unix
 from tests.kit.redis_process import free_port
 
 
@@ -126,3 +127,21 @@ def test_an_ipv6_address_is_named_as_urls_have_it() -> None:
     """So that the port can be told from the address."""
     with pytest.raises(OSError, match=r"cannot listen on \[2001:db8::1\]:8000: Cannot assign requested address"):
         bind("2001:db8::1", 8000, shared=False)
+
+
+def test_a_socket_that_was_left_is_replaced_and_another_is_not(tmp_path: Path) -> None:
+    """Neither that of a server that runs, nor a file: it may be a key that was named by mistake."""
+    path = tmp_path / "admin.sock"
+    with bind_unix(path) as first:
+        first.listen()
+        assert path.stat().st_mode & 0o777 == 0o600
+        with pytest.raises(OSError, match=r"admin\.sock: another server listens there"):
+            bind_unix(path)
+    bind_unix(path).close()
+    file = tmp_path / "token"
+    file.write_text("secret")
+    with pytest.raises(OSError, match=r"token: what is there is no socket"):
+        bind_unix(file)
+    assert file.read_text() == "secret"
+    with pytest.raises(OSError, match=r"cannot listen on .*/missing/admin\.sock: No such file"):
+        bind_unix(tmp_path / "missing" / "admin.sock")

@@ -76,6 +76,9 @@ def test_the_options_of_a_namespace_reach_its_channels(tmp_path: Path) -> None:
         ({"trusted_proxies": ["10.0.0.1/8"]}, "trusted_proxies"),
         ({"trusted_proxies": ["proxy.example"]}, "trusted_proxies"),
         ({"forwarded_header": "X-Real-IP"}, "'X-Forwarded-For' or 'Forwarded'"),
+        ({"client_port": 9000, "api_port": 9000}, "client_port and api_port are both 9000"),
+        ({"client_port": 8002}, "client_port and admin_port are both 8002"),
+        ({"api_port": 8002, "api_host": "127.0.0.1"}, "api_port and admin_port are both 8002"),
         ({"host": "[::1]"}, "host"),
         ({"admin_host": ""}, "admin_host"),
         ({"tls": {"certificate_file": "/tls.crt"}}, "tls.key_file: Field required"),
@@ -97,6 +100,12 @@ def test_a_single_address_is_a_network_of_one(tmp_path: Path) -> None:
     file.write_text(json.dumps({"listen": {"trusted_proxies": ["10.0.0.1", "fd00::/8"]}}))
     found = Settings.load(file).listen.trusted_proxies
     assert list(map(str, found)) == ["10.0.0.1/32", "fd00::/8"]
+
+
+def test_a_port_that_nobody_listens_on_may_be_another_ones() -> None:
+    """The admin API is on its socket then."""
+    listen = Listen(client_port=8002, admin_socket=Path("/run/admin.sock"))
+    assert (listen.client_port, listen.admin_port) == (8002, 8002)
 
 
 def test_every_listener_has_an_address() -> None:
