@@ -137,7 +137,7 @@ async def test_a_secret_that_changes_is_seen_without_a_watch(api_server: ApiServ
     """A referred Secret that is missing is named; the cluster goes on once it is there."""
     async with OperatorProcess(api_server, namespace, watch_namespaces=namespace, resync_seconds=2) as operator:
         await operator.wait_ready()
-        auth: JsonObject = {"tokens": [{"secretRef": {"name": "keys", "key": "current"}}]}
+        auth: JsonObject = {"tokens": [{"secretKeyRef": {"name": "keys", "key": "current"}}]}
         create(api_server, namespace, auth=auth)
 
         async def accepted() -> str:

@@ -65,24 +65,29 @@ EVERYTHING: JsonObject = {
     "hooks": {
         "publish": {"url": "http://backend", "whenDown": "allow", "namespaces": ["default"]},
         "events": {"url": "http://backend", "queueSize": 100},
-        "secretRef": REFERENCE,
+        "signingKey": {"secretKeyRef": REFERENCE},
     },
     "auth": {
         "anonymous": True,
-        "tokens": [{"secretRef": REFERENCE}],
-        "subscriptionTokens": [{"secretRef": REFERENCE}],
-        "jwks": {"url": "https://id.example/keys", "refresh": "24h", "maxAge": "720h", "caSecretRef": REFERENCE},
+        "tokens": [{"secretKeyRef": REFERENCE}],
+        "subscriptionTokens": [{"secretKeyRef": REFERENCE}],
+        "jwks": {
+            "url": "https://id.example/keys",
+            "refresh": "24h",
+            "maxAge": "720h",
+            "ca": {"secretKeyRef": REFERENCE},
+        },
         "leeway": "5m",
         "issuer": "a",
         "audiences": ["b", "c"],
     },
     "api": {
-        "keySecretRef": REFERENCE,
+        "key": {"secretKeyRef": REFERENCE},
         "keys": [
-            {"name": "shop", "secretRef": REFERENCE, "methods": ["info"], "channels": ["a*"], "callsPerSecond": 9}
+            {"name": "shop", "secretKeyRef": REFERENCE, "methods": ["info"], "channels": ["a*"], "callsPerSecond": 9}
         ],
     },
-    "backplane": {"redis": {"external": {"urlSecretRef": REFERENCE}}},
+    "backplane": {"redis": {"external": {"url": {"secretKeyRef": REFERENCE}}}},
     "rollout": {"drain": {"connectionsPerSecond": 1, "timeout": "720h", "settle": "1s"}},
 }
 
@@ -161,7 +166,7 @@ def test_keys_of_every_algorithm_reach_the_server() -> None:
     algorithms = get_args(Token.model_fields["algorithm"].annotation)
     assert algorithms == get_args(TokenKeyFile.model_fields["algorithm"].annotation)
     reference: JsonObject = {"name": "t", "key": "k"}
-    tokens: list[JsonValue] = [{"algorithm": algorithm, "secretRef": reference} for algorithm in algorithms[1:9]]
+    tokens: list[JsonValue] = [{"algorithm": algorithm, "secretKeyRef": reference} for algorithm in algorithms[1:9]]
     read = settings_of({"auth": {"tokens": tokens}})
     assert [key.algorithm for key in read.auth.token_keys] == list(algorithms[1:9])
 

@@ -51,7 +51,7 @@ async def test_an_external_redis_by_url_is_the_backplane(scenario: Scenario, ima
     await scenario.kube.kubectl("create", "secret", "generic", NAME, f"--from-literal=url={url}")
     cluster = scenario.cluster()
     await cluster.apply(
-        manifest("main", backplane={"redis": {"external": {"urlSecretRef": {"name": NAME, "key": "url"}}}})
+        manifest("main", backplane={"redis": {"external": {"url": {"secretKeyRef": {"name": NAME, "key": "url"}}}}})
     )
     ready = await cluster.wait_ready()
     assert has_condition(ready, "BackplaneReady")

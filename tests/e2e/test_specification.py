@@ -30,7 +30,7 @@ async def _answer(scenario: Scenario, refusal: Refusal) -> str:
 async def test_the_refusal_is_an_event_of_the_cluster(scenario: Scenario) -> None:
     """`kubectl describe rtc` shows the reason."""
     cluster = scenario.cluster("refused")
-    await cluster.apply(manifest("refused", api={"keySecretRef": {"name": "none-such", "key": "key"}}))
+    await cluster.apply(manifest("refused", api={"key": {"secretKeyRef": {"name": "none-such", "key": "key"}}}))
     await cluster.wait(lambda o: has_condition(o, "Accepted", "False"), what="Accepted=False", within=15)
     assert await cluster.pods() == []
     described = await scenario.kube.kubectl("describe", "rtc", "refused")

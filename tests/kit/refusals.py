@@ -197,14 +197,14 @@ REFUSALS = (
         {"namespaces": [{"name": "chat", "history": {"size": 0}}]},
     ),
     Refusal(
-        "spec.auth.tokens[0].secretRef.key",
+        "spec.auth.tokens[0].secretKeyRef.key",
         "must be the key of a Secret: letters, digits, -, _ and .",
-        {"auth": {"tokens": [{"secretRef": {"name": "tokens", "key": "a/b"}}]}},
+        {"auth": {"tokens": [{"secretKeyRef": {"name": "tokens", "key": "a/b"}}]}},
     ),
     Refusal(
-        "spec.auth.tokens[0].secretRef.key",
+        "spec.auth.tokens[0].secretKeyRef.key",
         "Required value",
-        {"auth": {"tokens": [{"secretRef": {"name": "tokens"}}]}},
+        {"auth": {"tokens": [{"secretKeyRef": {"name": "tokens"}}]}},
     ),
     Refusal(
         "spec.auth.jwks.url",
@@ -222,9 +222,9 @@ REFUSALS = (
     ),
     Refusal("spec.auth.jwks.maxAge", DURATION, {"auth": {"jwks": {"url": "https://id.example/keys", "maxAge": "1d"}}}),
     Refusal(
-        "spec.auth.jwks.caSecretRef.key",
+        "spec.auth.jwks.ca.secretKeyRef.key",
         "Required value",
-        {"auth": {"jwks": {"url": "https://id.example/keys", "caSecretRef": {"name": "authority"}}}},
+        {"auth": {"jwks": {"url": "https://id.example/keys", "ca": {"secretKeyRef": {"name": "authority"}}}}},
     ),
     Refusal(
         "spec.auth.leeway",
@@ -250,7 +250,11 @@ REFUSALS = (
     Refusal(
         "spec.backplane.redis",
         "set managed or external, not both: the servers use one Redis",
-        {"backplane": {"redis": {"managed": {}, "external": {"urlSecretRef": {"name": "redis", "key": "url"}}}}},
+        {
+            "backplane": {
+                "redis": {"managed": {}, "external": {"url": {"secretKeyRef": {"name": "redis", "key": "url"}}}}
+            }
+        },
     ),
     Refusal(
         "spec.backplane.redis.managed.resources.limits.memory",

@@ -49,7 +49,7 @@ def used_specs() -> list[JsonObject]:
     managed: JsonObject = {
         **everything, "namespaces": namespaces, "hooks": {**object_at(everything, "hooks"), **hooks},
     }  # fmt: skip
-    external: JsonObject = {"redis": {"external": {"urlSecretRef": {"name": "redis", "key": "url"}}}}
+    external: JsonObject = {"redis": {"external": {"url": {"secretKeyRef": {"name": "redis", "key": "url"}}}}}
     return [_whole(managed), _whole({"backplane": external})]
 
 

@@ -14,13 +14,13 @@ async def test_what_the_schema_cannot_say_is_told_and_changes_nothing(cluster: R
     before = await cluster.wait_ready()
     names = {server.name for server in await cluster.servers()}
     await cluster.patch(
-        auth={"tokens": [{"secretRef": {"name": "signing-keys", "key": "current"}}]},
+        auth={"tokens": [{"secretKeyRef": {"name": "signing-keys", "key": "current"}}]},
         server={"limits": {"messagesPerSecond": 200}},
     )
     refused = await cluster.wait(lambda o: has_condition(o, "Accepted", "False"), what="Accepted=False", within=15)
     accepted = condition(refused, "Accepted")
     assert accepted["reason"] == "SecretNotFound"
-    assert "spec.auth.tokens[0].secretRef" in text_at(accepted, "message")
+    assert "spec.auth.tokens[0].secretKeyRef" in text_at(accepted, "message")
     assert "signing-keys" in text_at(accepted, "message")
     assert dig(refused, "status", "currentRevision") == dig(before, "status", "currentRevision")
     await stays(cluster.servers, lambda now: {s.name for s in now} == names, what="the same servers", during=1)

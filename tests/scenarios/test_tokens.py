@@ -18,7 +18,7 @@ async def test_tokens_that_a_private_key_has_signed_are_accepted(cluster: Runnin
     await cluster.apply(manifest("main", replicas=1))
     await cluster.wait_ready()
     await cluster.put_secret("signing-keys", {"public": public})
-    token = {"algorithm": "ES256", "secretRef": {"name": "signing-keys", "key": "public"}}
+    token = {"algorithm": "ES256", "secretKeyRef": {"name": "signing-keys", "key": "public"}}
     await cluster.patch(auth={"tokens": [token]})
     await cluster.wait_ready()
 

@@ -1,11 +1,13 @@
-"""Which Secrets of the user a spec refers to."""
+"""References of a spec to Secrets of the user."""
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 
+from realtime_operator.api.base import Model
 from realtime_operator.api.v1alpha1 import RealtimeCluster
-from realtime_operator.api.v1alpha1_server import SecretReference
+from realtime_operator.api.v1alpha1_server import SecretKeySelector
 
 
 @dataclass(frozen=True, slots=True, order=True)
@@ -18,30 +20,17 @@ class Reference:
 
 
 def references(cluster: RealtimeCluster) -> tuple[Reference, ...]:
-    """Every reference of the spec, in the order of its fields."""
-    spec = cluster.spec
-    found = [
-        _reference(f"spec.auth.tokens[{index}].secretRef", token.secret_ref)
-        for index, token in enumerate(spec.auth.tokens)
-    ]
-    found += [
-        _reference(f"spec.auth.subscriptionTokens[{index}].secretRef", token.secret_ref)
-        for index, token in enumerate(spec.auth.subscription_tokens)
-    ]
-    if spec.auth.jwks is not None and spec.auth.jwks.ca_secret_ref is not None:
-        found.append(_reference("spec.auth.jwks.caSecretRef", spec.auth.jwks.ca_secret_ref))
-    if spec.hooks.secret_ref is not None:
-        found.append(_reference("spec.hooks.secretRef", spec.hooks.secret_ref))
-    if spec.api.key_secret_ref is not None:
-        found.append(_reference("spec.api.keySecretRef", spec.api.key_secret_ref))
-    found += [
-        _reference(f"spec.api.keys[{index}].secretRef", key.secret_ref) for index, key in enumerate(spec.api.keys)
-    ]
-    if spec.backplane.redis.external is not None:
-        path = "spec.backplane.redis.external.urlSecretRef"
-        found.append(_reference(path, spec.backplane.redis.external.url_secret_ref))
-    return tuple(found)
+    """Return every reference of the spec, in the order of its fields."""
+    return tuple(_references_in(cluster.spec, "spec"))
 
 
-def _reference(path: str, reference: SecretReference) -> Reference:
-    return Reference(path, reference.name, reference.key)
+def _references_in(value: object, path: str) -> Iterator[Reference]:
+    match value:
+        case SecretKeySelector():
+            yield Reference(path, value.name, value.key)
+        case Model():
+            for name, field in type(value).model_fields.items():
+                yield from _references_in(getattr(value, name), f"{path}.{field.alias}")
+        case tuple():
+            for index, item in enumerate(value):
+                yield from _references_in(item, f"{path}[{index}]")

@@ -20,7 +20,7 @@ from realtime_operator.api.fields import KEEPS_REVISION, Annotations, Duration, 
 from realtime_operator.api.lists import MAP_BY_NAME
 from realtime_operator.api.v1alpha1_hooks import Hooks
 from realtime_operator.api.v1alpha1_pod import Image, Pod, Resources
-from realtime_operator.api.v1alpha1_server import Authentication, Namespace, SecretReference, Server, ServerApi
+from realtime_operator.api.v1alpha1_server import Authentication, Namespace, SecretValue, Server, ServerApi
 from realtime_operator.api.v1alpha1_status import RealtimeClusterStatus
 
 CLUSTER_NAME = "^[a-z]([-a-z0-9]*[a-z0-9])?$"
@@ -38,7 +38,7 @@ class ManagedRedis(Model):
 class ExternalRedis(Model):
     """A Redis that runs elsewhere."""
 
-    url_secret_ref: SecretReference
+    url: SecretValue
     """Where its URL is, like `redis://:PASSWORD@host:6379/0`, or `rediss://` for TLS."""
 
 

@@ -11,7 +11,7 @@ from realtime_operator.api import duration
 from realtime_operator.api.base import Model, rule
 from realtime_operator.api.fields import Duration, NamespaceName, Text, cel_is_duration
 from realtime_operator.api.lists import SET
-from realtime_operator.api.v1alpha1_server import URL, SecretReference
+from realtime_operator.api.v1alpha1_server import URL, SecretValue
 
 HEADER = "^[a-z0-9-]+$"
 MOST_SECONDS = 60
@@ -95,7 +95,7 @@ class Hooks(Model):
     """Be told of disconnects and of channels."""
     forward_headers: Annotated[tuple[Text, ...], Field(max_length=32), SET] = ()
     """Headers of the client's HTTP request that the backend gets too, in lower case."""
-    secret_ref: SecretReference | None = None
+    signing_key: SecretValue | None = None
     """The key that signs requests. Absent: they are not signed."""
 
     @rule(

@@ -26,13 +26,20 @@ URL = "^https?://[^/?#]+[^ ]*$"
 ORIGIN = "^[a-z][a-z0-9+.-]*://[^/?#*]+$"
 
 
-class SecretReference(Model):
+class SecretKeySelector(Model):
     """A key of a Secret in the cluster's namespace."""
 
     name: ObjectName
     """Name of the Secret."""
     key: SecretKey
     """Key in the Secret's data."""
+
+
+class SecretValue(Model):
+    """A value that is read from a Secret."""
+
+    secret_key_ref: SecretKeySelector
+    """Key of the Secret that has the value."""
 
 
 class Heartbeat(Model):
@@ -222,7 +229,7 @@ class Token(Model):
         "HS256", "HS384", "HS512", "RS256", "RS384", "RS512", "ES256", "ES384", "ES512", "EdDSA"
     ] = "HS256"  # fmt: skip
     """The one algorithm that the key is for (RFC 7518, RFC 8037)."""
-    secret_ref: SecretReference
+    secret_key_ref: SecretKeySelector
     """Where the key is: the secret itself for HS256, HS384 and HS512, else the public key in PEM."""
 
 
@@ -235,7 +242,7 @@ class JsonWebKeys(Model):
     """How often it is read, apart from when a token names an unknown key. From 5s to 24h."""
     max_age: Duration = "24h"
     """How long its keys are used while it cannot be read; after that, clients with its tokens have to wait."""
-    ca_secret_ref: SecretReference | None = None
+    ca: SecretValue | None = None
     """Certificates in PEM that are trusted for https://, for a private authority. Absent: the usual ones."""
 
     @rule(
@@ -318,7 +325,7 @@ class ApiKey(Model):
 
     name: NamespaceName
     """What answers and logs call it."""
-    secret_ref: SecretReference
+    secret_key_ref: SecretKeySelector
     """Where the key is."""
     methods: Annotated[tuple[ApiMethod, ...], Field(max_length=16), SET] = ()
     """What it may call, also in a batch. Empty: all."""
@@ -331,7 +338,7 @@ class ApiKey(Model):
 class ServerApi(Model):
     """The HTTP API for backends."""
 
-    key_secret_ref: SecretReference | None = None
+    key: SecretValue | None = None
     """Where the API key is. Absent: one is generated (Secret CLUSTER-credentials, key api-key)."""
     keys: Annotated[tuple[ApiKey, ...], Field(max_length=16), MAP_BY_NAME] = ()
     """Further keys, for backends that are not to do everything."""

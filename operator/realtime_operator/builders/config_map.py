@@ -15,7 +15,7 @@ from realtime_operator.api.v1alpha1_server import (
     JsonWebKeys,
     Limits,
     Namespace,
-    SecretReference,
+    SecretKeySelector,
     ServerApi,
     Token,
 )
@@ -125,11 +125,11 @@ def token_files(cluster: RealtimeCluster) -> dict[str, Token]:
     return connection | {f"subscription-{index}": token for index, token in enumerate(auth.subscription_tokens)}
 
 
-def authentication_files(cluster: RealtimeCluster) -> dict[str, SecretReference]:
+def authentication_files(cluster: RealtimeCluster) -> dict[str, SecretKeySelector]:
     """What is mounted for authentication, by file name: token keys, and certificates to trust for the JWK Set."""
-    files = {file: token.secret_ref for file, token in token_files(cluster).items()}
+    files = {file: token.secret_key_ref for file, token in token_files(cluster).items()}
     jwks = cluster.spec.auth.jwks
-    return files if jwks is None or jwks.ca_secret_ref is None else {**files, JWKS_CA_FILE: jwks.ca_secret_ref}
+    return files if jwks is None or jwks.ca is None else {**files, JWKS_CA_FILE: jwks.ca.secret_key_ref}
 
 
 def _namespace(namespace: Namespace) -> JsonObject:
@@ -178,7 +178,7 @@ def _jwks(jwks: JsonWebKeys) -> JsonObject:
         "url": jwks.url,
         "refresh_seconds": jwks.refresh_seconds,
         "max_age_seconds": jwks.max_age_seconds,
-        "ca_file": None if jwks.ca_secret_ref is None else f"{naming.TOKENS_DIRECTORY}/{JWKS_CA_FILE}",
+        "ca_file": None if jwks.ca is None else f"{naming.TOKENS_DIRECTORY}/{JWKS_CA_FILE}",
     }
 
 

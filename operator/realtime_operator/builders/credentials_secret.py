@@ -11,7 +11,7 @@ from realtime_operator.builders.settings import SecretTemplate
 def generated_keys(cluster: RealtimeCluster) -> tuple[str, ...]:
     """Its keys: always the admin token, an API key and a token secret only where the spec refers to none."""
     keys = [naming.KEY_ADMIN_TOKEN]
-    if cluster.spec.api.key_secret_ref is None:
+    if cluster.spec.api.key is None:
         keys.append(naming.KEY_API)
     if not cluster.spec.auth.tokens:
         keys.append(naming.KEY_TOKEN_SECRET)

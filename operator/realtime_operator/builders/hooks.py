@@ -22,7 +22,7 @@ def hooks_config(cluster: RealtimeCluster) -> JsonObject:
         "rpc": _endpoint(hooks.rpc),
         "events": _endpoint(hooks.events),
         "forward_headers": [*hooks.forward_headers],
-        "secret_file": None if hooks.secret_ref is None else f"{naming.HOOKS_DIRECTORY}/{SECRET_FILE}",
+        "secret_file": None if hooks.signing_key is None else f"{naming.HOOKS_DIRECTORY}/{SECRET_FILE}",
     }
 
 

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 from realtime_operator import naming
 from realtime_operator.api.base import JsonObject, JsonValue
 from realtime_operator.api.v1alpha1 import RealtimeCluster
+from realtime_operator.api.v1alpha1_server import SecretKeySelector
 from realtime_operator.builders import pod
 from realtime_operator.builders.config_map import URL_FILE, api_key_file, authentication_files
 from realtime_operator.builders.credentials_secret import generated_keys
@@ -38,7 +41,7 @@ def server_mounts(cluster: RealtimeCluster) -> list[JsonValue]:
         pod.mount("config", naming.CONFIG_DIRECTORY),
         pod.mount("credentials", naming.CREDENTIALS_DIRECTORY),
         *([pod.mount("tokens", naming.TOKENS_DIRECTORY)] if authentication_files(cluster) else []),
-        *([pod.mount("hooks", naming.HOOKS_DIRECTORY)] if cluster.spec.hooks.secret_ref else []),
+        *([pod.mount("hooks", naming.HOOKS_DIRECTORY)] if cluster.spec.hooks.signing_key else []),
         pod.mount("redis", naming.REDIS_CREDENTIALS_DIRECTORY),
         pod.mount("tmp", pod.TEMPORARY_DIRECTORY, read_only=False),
     ]
@@ -48,27 +51,35 @@ def _credentials(cluster: RealtimeCluster) -> list[JsonValue]:
     """The generated ones, the spec's own API key under the same file name, and its further ones."""
     generated = {key: key for key in generated_keys(cluster)}
     sources = [_source(naming.credentials_secret(cluster.metadata.name), generated)]
-    own = cluster.spec.api.key_secret_ref
-    limited = [_source(key.secret_ref.name, {key.secret_ref.key: api_key_file(key)}) for key in cluster.spec.api.keys]
-    return [*sources, *([_source(own.name, {own.key: naming.KEY_API})] if own else []), *limited]
+    own = cluster.spec.api.key
+    files = {} if own is None else {naming.KEY_API: own.secret_key_ref}
+    files |= {api_key_file(key): key.secret_key_ref for key in cluster.spec.api.keys}
+    return [*sources, *_referred(files)]
 
 
 def _tokens(cluster: RealtimeCluster) -> list[JsonValue]:
-    found = authentication_files(cluster).items()
-    return [_source(reference.name, {reference.key: file}) for file, reference in found]
+    return _referred(authentication_files(cluster))
 
 
 def _hooks(cluster: RealtimeCluster) -> list[JsonObject]:
-    secret = cluster.spec.hooks.secret_ref
-    return [] if secret is None else [pod.secret_volume("hooks", secret.name, {secret.key: SECRET_FILE})]
+    signing = cluster.spec.hooks.signing_key
+    if signing is None:
+        return []
+    return [pod.secret_volume("hooks", signing.secret_key_ref.name, {signing.secret_key_ref.key: SECRET_FILE})]
 
 
 def _redis(cluster: RealtimeCluster) -> JsonObject:
     external = cluster.spec.backplane.redis.external
     if external is not None:
-        return pod.secret_volume("redis", external.url_secret_ref.name, {external.url_secret_ref.key: URL_FILE})
+        reference = external.url.secret_key_ref
+        return pod.secret_volume("redis", reference.name, {reference.key: URL_FILE})
     name = naming.redis(cluster.metadata.name)
     return pod.secret_volume("redis", name, {naming.KEY_REDIS_PASSWORD: naming.KEY_REDIS_PASSWORD})
+
+
+def _referred(files: Mapping[str, SecretKeySelector]) -> list[JsonValue]:
+    """Build a source for each file that a Secret of the user has."""
+    return [_source(reference.name, {reference.key: file}) for file, reference in files.items()]
 
 
 def _projected(name: str, sources: list[JsonValue]) -> JsonObject:

@@ -11,7 +11,7 @@ from typing import Protocol
 from realtime_operator import naming
 from realtime_operator.api.base import JsonObject
 from realtime_operator.api.v1alpha1 import RealtimeCluster
-from realtime_operator.api.v1alpha1_server import Token
+from realtime_operator.api.v1alpha1_server import SecretKeySelector, Token
 from realtime_operator.errors import InputError
 from realtime_operator.planning.settings import PlanSettings
 from realtime_operator.planning.world import ObjectKey, Server
@@ -165,9 +165,11 @@ async def credential(target: Target, cluster: RealtimeCluster, key: str) -> str:
     Raises InputError when it is not there, or when tokens are signed with private keys, which only backends have.
     """
     name, entry = naming.credentials_secret(cluster.metadata.name), key
-    own = cluster.spec.api.key_secret_ref if key == naming.KEY_API else None
+    own: SecretKeySelector | None = None
+    if key == naming.KEY_API and cluster.spec.api.key is not None:
+        own = cluster.spec.api.key.secret_key_ref
     if key == naming.KEY_TOKEN_SECRET and cluster.spec.auth.tokens:
-        own = signing_token(cluster).secret_ref
+        own = signing_token(cluster).secret_key_ref
     if own is not None:
         name, entry = own.name, own.key
     value = (await target.secret(name)).get(entry)

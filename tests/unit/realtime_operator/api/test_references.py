@@ -11,25 +11,27 @@ def test_every_reference_is_found_with_its_path() -> None:
     cluster = cluster_of(
         {
             "auth": {
-                "tokens": [{"secretRef": {"name": "t", "key": "a"}}, {"secretRef": {"name": "t", "key": "b"}}],
-                "subscriptionTokens": [{"secretRef": {"name": "s", "key": "e"}}],
-                "jwks": {"url": "https://id.example/keys", "caSecretRef": {"name": "j", "key": "f"}},
+                "tokens": [{"secretKeyRef": {"name": "t", "key": "a"}}, {"secretKeyRef": {"name": "t", "key": "b"}}],
+                "subscriptionTokens": [{"secretKeyRef": {"name": "s", "key": "e"}}],
+                "jwks": {"url": "https://id.example/keys", "ca": {"secretKeyRef": {"name": "j", "key": "f"}}},
             },
+            "hooks": {"signingKey": {"secretKeyRef": {"name": "h", "key": "i"}}},
             "api": {
-                "keySecretRef": {"name": "k", "key": "c"},
-                "keys": [{"name": "shop", "secretRef": {"name": "k", "key": "g"}}],
+                "key": {"secretKeyRef": {"name": "k", "key": "c"}},
+                "keys": [{"name": "shop", "secretKeyRef": {"name": "k", "key": "g"}}],
             },
-            "backplane": {"redis": {"external": {"urlSecretRef": {"name": "r", "key": "d"}}}},
+            "backplane": {"redis": {"external": {"url": {"secretKeyRef": {"name": "r", "key": "d"}}}}},
         }
     )
     assert references(cluster) == (
-        Reference("spec.auth.tokens[0].secretRef", "t", "a"),
-        Reference("spec.auth.tokens[1].secretRef", "t", "b"),
-        Reference("spec.auth.subscriptionTokens[0].secretRef", "s", "e"),
-        Reference("spec.auth.jwks.caSecretRef", "j", "f"),
-        Reference("spec.api.keySecretRef", "k", "c"),
-        Reference("spec.api.keys[0].secretRef", "k", "g"),
-        Reference("spec.backplane.redis.external.urlSecretRef", "r", "d"),
+        Reference("spec.auth.tokens[0].secretKeyRef", "t", "a"),
+        Reference("spec.auth.tokens[1].secretKeyRef", "t", "b"),
+        Reference("spec.auth.subscriptionTokens[0].secretKeyRef", "s", "e"),
+        Reference("spec.auth.jwks.ca.secretKeyRef", "j", "f"),
+        Reference("spec.hooks.signingKey.secretKeyRef", "h", "i"),
+        Reference("spec.api.key.secretKeyRef", "k", "c"),
+        Reference("spec.api.keys[0].secretKeyRef", "k", "g"),
+        Reference("spec.backplane.redis.external.url.secretKeyRef", "r", "d"),
     )
 
 

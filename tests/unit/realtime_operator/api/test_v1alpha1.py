@@ -67,7 +67,9 @@ def test_a_fixed_rate_is_a_number_and_auto_is_none(written: int | str, expected:
 
 def test_an_external_redis_is_not_managed() -> None:
     """One or the other."""
-    spec: JsonObject = {"backplane": {"redis": {"external": {"urlSecretRef": {"name": "redis", "key": "url"}}}}}
+    spec: JsonObject = {
+        "backplane": {"redis": {"external": {"url": {"secretKeyRef": {"name": "redis", "key": "url"}}}}}
+    }
     assert cluster_of(spec).spec.backplane.managed is None
 
 

@@ -9,7 +9,7 @@ from realtime_operator.api.errors import FindingReason
 from realtime_operator.api.validation import is_qualified_name, validate
 from tests.kit.manifests import cluster_of
 
-TOKENS: JsonObject = {"auth": {"tokens": [{"secretRef": {"name": "tokens", "key": "current"}}]}}
+TOKENS: JsonObject = {"auth": {"tokens": [{"secretKeyRef": {"name": "tokens", "key": "current"}}]}}
 
 
 def messages(spec: JsonObject) -> dict[str, str]:
@@ -20,7 +20,7 @@ def messages(spec: JsonObject) -> dict[str, str]:
 def test_a_secret_that_is_missing_is_named() -> None:
     """With what to do about it."""
     (finding,) = validate(cluster_of(TOKENS), {"other": {"current": "hash"}})
-    assert finding.path == "spec.auth.tokens[0].secretRef"
+    assert finding.path == "spec.auth.tokens[0].secretKeyRef"
     assert finding.reason is FindingReason.SECRET_NOT_FOUND
     assert finding.message == "there is no Secret tokens in the cluster's namespace: create it with the key current"
 

@@ -57,7 +57,7 @@ def test_the_threshold_of_compression_means_nothing_while_it_is_off() -> None:
 
 def test_own_token_secrets_replace_the_generated_one() -> None:
     """In their order; all of them are tried."""
-    reference: JsonObject = {"secretRef": {"name": "t", "key": "k"}}
+    reference: JsonObject = {"secretKeyRef": {"name": "t", "key": "k"}}
     config = server_config(cluster_of({"auth": {"tokens": [reference, reference]}}))
     files = ["/etc/realtime/tokens/0", "/etc/realtime/tokens/1"]
     assert dig(config, "auth", "token_keys") == [{"algorithm": "HS256", "file": file} for file in files]
@@ -65,7 +65,7 @@ def test_own_token_secrets_replace_the_generated_one() -> None:
 
 def test_keys_are_named_with_their_algorithms() -> None:
     """Those of subscription tokens apart from those of connections."""
-    reference: JsonObject = {"secretRef": {"name": "t", "key": "k"}}
+    reference: JsonObject = {"secretKeyRef": {"name": "t", "key": "k"}}
     own: JsonObject = {"tokens": [{"algorithm": "ES256", **reference}, reference], "subscriptionTokens": [reference]}
     config = server_config(cluster_of({"auth": own}))
     assert dig(config, "auth", "token_keys") == [
@@ -111,7 +111,7 @@ def test_what_earlier_servers_do_not_know_of_keys_is_there_only_where_it_is_used
     jwks: JsonObject = {"url": "https://id.example/keys"}
     auth = object_at(server_config(cluster_of({"auth": {"jwks": jwks}})), "auth")
     assert auth["jwks"] == {"url": "https://id.example/keys"}
-    jwks |= {"maxAge": "1h", "caSecretRef": {"name": "authority", "key": "ca.crt"}}
+    jwks |= {"maxAge": "1h", "ca": {"secretKeyRef": {"name": "authority", "key": "ca.crt"}}}
     auth = object_at(server_config(cluster_of({"auth": {"jwks": jwks}})), "auth")
     assert auth["jwks"] == {
         "url": "https://id.example/keys",

@@ -9,8 +9,8 @@ from realtime_operator.builders.build import build_secrets
 from realtime_operator.builders.credentials_secret import build_credentials_secret
 from tests.kit.manifests import cluster_of
 
-TOKENS: JsonObject = {"auth": {"tokens": [{"secretRef": {"name": "t", "key": "k"}}]}}
-API: JsonObject = {"api": {"keySecretRef": {"name": "a", "key": "k"}}}
+TOKENS: JsonObject = {"auth": {"tokens": [{"secretKeyRef": {"name": "t", "key": "k"}}]}}
+API: JsonObject = {"api": {"key": {"secretKeyRef": {"name": "a", "key": "k"}}}}
 
 
 @pytest.mark.parametrize(
@@ -35,5 +35,7 @@ def test_no_manifest_has_a_value() -> None:
 
 def test_an_external_redis_has_no_password_of_ours() -> None:
     """Only the credentials are left."""
-    spec: JsonObject = {"backplane": {"redis": {"external": {"urlSecretRef": {"name": "redis", "key": "url"}}}}}
+    spec: JsonObject = {
+        "backplane": {"redis": {"external": {"url": {"secretKeyRef": {"name": "redis", "key": "url"}}}}}
+    }
     assert [len(build_secrets(cluster_of(s))) for s in ({}, spec)] == [2, 1]

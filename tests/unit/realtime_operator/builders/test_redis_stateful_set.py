@@ -35,7 +35,7 @@ def test_it_waits_for_its_password(secrets: dict[str, dict[str, str]]) -> None:
 
 def test_an_external_redis_needs_none() -> None:
     """Not even if a password is left over."""
-    spec: JsonObject = {"backplane": {"redis": {"external": {"urlSecretRef": {"name": "r", "key": "u"}}}}}
+    spec: JsonObject = {"backplane": {"redis": {"external": {"url": {"secretKeyRef": {"name": "r", "key": "u"}}}}}}
     assert build_redis_stateful_set(cluster_of(spec), SETTINGS, with_redis_password(cluster_of())) is None
 
 

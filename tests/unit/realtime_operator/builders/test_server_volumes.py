@@ -16,12 +16,12 @@ from tests.kit.manifests import cluster_of
 REFERENCE: JsonObject = {"name": "own", "key": "the-key"}
 SPECS: dict[str, JsonObject] = {
     "default": {},
-    "tokens": {"auth": {"tokens": [{"secretRef": REFERENCE}, {"secretRef": REFERENCE}]}},
-    "subscription tokens": {"auth": {"subscriptionTokens": [{"secretRef": REFERENCE}]}},
-    "published keys": {"auth": {"jwks": {"url": "https://id.example/keys", "caSecretRef": REFERENCE}}},
-    "api": {"api": {"keySecretRef": REFERENCE}},
-    "api keys": {"api": {"keys": [{"name": "a", "secretRef": REFERENCE}, {"name": "b", "secretRef": REFERENCE}]}},
-    "redis": {"backplane": {"redis": {"external": {"urlSecretRef": REFERENCE}}}},
+    "tokens": {"auth": {"tokens": [{"secretKeyRef": REFERENCE}, {"secretKeyRef": REFERENCE}]}},
+    "subscription tokens": {"auth": {"subscriptionTokens": [{"secretKeyRef": REFERENCE}]}},
+    "published keys": {"auth": {"jwks": {"url": "https://id.example/keys", "ca": {"secretKeyRef": REFERENCE}}}},
+    "api": {"api": {"key": {"secretKeyRef": REFERENCE}}},
+    "api keys": {"api": {"keys": [{"name": "a", "secretKeyRef": REFERENCE}, {"name": "b", "secretKeyRef": REFERENCE}]}},
+    "redis": {"backplane": {"redis": {"external": {"url": {"secretKeyRef": REFERENCE}}}}},
 }
 
 

@@ -11,7 +11,9 @@ from realtime_operator.builders.redis_service import build_redis_service, redis_
 from tests.kit.document import dig, object_at, objects_at
 from tests.kit.manifests import cluster_of
 
-EXTERNAL: JsonObject = {"backplane": {"redis": {"external": {"urlSecretRef": {"name": "redis", "key": "url"}}}}}
+EXTERNAL: JsonObject = {
+    "backplane": {"redis": {"external": {"url": {"secretKeyRef": {"name": "redis", "key": "url"}}}}}
+}
 
 
 def test_a_quiesced_pod_leaves_the_services_of_clients_and_backends() -> None:

@@ -131,7 +131,7 @@ def test_what_an_old_record_leaves_out_stays_as_it_is() -> None:
 
 
 MANAGED: JsonObject = {"redis": {"managed": {"resources": {"limits": {"memory": "1Gi"}}}}}
-EXTERNAL: JsonObject = {"redis": {"external": {"urlSecretRef": {"name": "mine", "key": "url"}}}}
+EXTERNAL: JsonObject = {"redis": {"external": {"url": {"secretKeyRef": {"name": "mine", "key": "url"}}}}}
 
 
 def test_the_managed_redis_is_not_restarted_by_going_back() -> None:

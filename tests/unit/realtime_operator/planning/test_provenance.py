@@ -31,7 +31,7 @@ def test_a_new_cluster_is_made_with_the_defaults_of_now() -> None:
 
 def test_an_external_redis_has_no_image() -> None:
     """And no hash of what it is made of."""
-    made = composed({"backplane": {"redis": {"external": {"urlSecretRef": {"name": "r", "key": "u"}}}}})
+    made = composed({"backplane": {"redis": {"external": {"url": {"secretKeyRef": {"name": "r", "key": "u"}}}}}})
     assert "redisImage" not in object_at(made, "madeWith")
     assert object_at(made, "madeOf").keys() == {"generation", "servers"}
 

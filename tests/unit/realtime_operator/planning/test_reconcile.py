@@ -142,7 +142,7 @@ def test_a_spec_that_cannot_be_carried_out_changes_nothing() -> None:
     """Accepted is False and says why, once; what runs goes on running; when it is put right, Accepted is True."""
     platform = settled()
     before = dict(platform.objects)
-    platform.change(replicas=5, api={"keySecretRef": {"name": "absent", "key": "k"}})
+    platform.change(replicas=5, api={"key": {"secretKeyRef": {"name": "absent", "key": "k"}}})
     platform.settle()
     assert platform.objects == before
     assert conditions(platform)["Accepted"] == ("False", "SecretNotFound")
@@ -212,7 +212,7 @@ def test_the_managed_redis_stays_until_the_last_server_that_uses_it_has_gone() -
     """Moving to an external one is a rolling update like any other."""
     platform = settled()
     platform.secrets["mine"] = {"url": "0" * 64}
-    platform.change(backplane={"redis": {"external": {"urlSecretRef": {"name": "mine", "key": "url"}}}})
+    platform.change(backplane={"redis": {"external": {"url": {"secretKeyRef": {"name": "mine", "key": "url"}}}}})
     redis_while_old_servers = []
     for _ in range(100):
         old = {pod.revision for pod in platform.life.pods}

@@ -155,14 +155,14 @@ def test_a_change_makes_exactly_one_new_revision_with_the_new_defaults(path: Pat
         assert made_with["serverImage"] == "localhost/server:2"
 
 
-EVERYTHING = FOLDER / "2026-11-28-1b980f7" / "everything.json"
+EVERYTHING = FOLDER / "2026-11-28-api" / "everything.json"
 
 
 @pytest.mark.parametrize(
     "change",
     [
         {"hooks": {"rpc": {"url": "http://other"}}},
-        {"hooks": {"secretRef": {"name": "other", "key": "secret"}}},
+        {"hooks": {"signingKey": {"secretKeyRef": {"name": "other", "key": "secret"}}}},
         {"rollout": {"drain": {"timeout": "7m", "settle": "10s"}}},
     ],
     ids=str,
@@ -337,7 +337,7 @@ def test_a_spec_that_was_refused_and_is_accepted_later_is_carried_out() -> None:
     """Its generation was observed, but nothing was made of it."""
     for known in (True, False):
         platform = settled()
-        platform.change(server=CHANGE, api={"keySecretRef": {"name": "absent", "key": "k"}})
+        platform.change(server=CHANGE, api={"key": {"secretKeyRef": {"name": "absent", "key": "k"}}})
         platform.settle()
         if not known:
             platform.status = {k: v for k, v in object_at(platform.status).items() if k != "madeOf"}

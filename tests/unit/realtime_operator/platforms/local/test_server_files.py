@@ -56,10 +56,13 @@ def test_the_redis_of_the_machine_takes_the_place_of_the_managed_one(folder: Sta
 
 def test_what_the_spec_brings_is_used(folder: StateFolder) -> None:
     """Its own token secrets, API key and Redis."""
-    external: JsonObject = {"redis": {"external": {"urlSecretRef": {"name": "keys", "key": "url"}}}}
+    external: JsonObject = {"redis": {"external": {"url": {"secretKeyRef": {"name": "keys", "key": "url"}}}}}
     reference: JsonObject = {"name": "keys", "key": "current"}
     settings, _ = write(
-        folder, backplane=external, auth={"tokens": [{"secretRef": reference}]}, api={"keySecretRef": reference}
+        folder,
+        backplane=external,
+        auth={"tokens": [{"secretKeyRef": reference}]},
+        api={"key": {"secretKeyRef": reference}},
     )
     assert settings.backplane.redis is not None
     assert settings.backplane.redis.url_file is not None
