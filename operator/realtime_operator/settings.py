@@ -27,6 +27,8 @@ class Settings(BaseSettings):
     """Image of managed Redis whose cluster names none."""
     server_image_pull_policy: Literal["Always", "IfNotPresent", "Never"] = "IfNotPresent"
     """Pull policy of the server image."""
+    image_pull_secrets: str = ""
+    """Secrets with credentials for the registry, separated by commas; of servers and managed Redis."""
     watch_namespaces: str = ""
     """Namespaces to watch, separated by commas; empty: all."""
     lease_name: str = "realtime-operator"
@@ -65,7 +67,12 @@ class Settings(BaseSettings):
     @property
     def namespaces(self) -> tuple[str, ...]:
         """The namespaces to watch; empty: all."""
-        return tuple(name.strip() for name in self.watch_namespaces.split(",") if name.strip())
+        return _names(self.watch_namespaces)
+
+    @property
+    def pull_secrets(self) -> tuple[str, ...]:
+        """The names in `image_pull_secrets`."""
+        return _names(self.image_pull_secrets)
 
     @classmethod
     def load(cls) -> Settings:
@@ -75,6 +82,10 @@ class Settings(BaseSettings):
         except ValidationError as error:
             lines = [f"{_variable(entry['loc'])}: {entry['msg']}" for entry in error.errors()]
             raise SettingsError("\n".join(lines)) from error
+
+
+def _names(text: str) -> tuple[str, ...]:
+    return tuple(name.strip() for name in text.split(",") if name.strip())
 
 
 def _variable(location: tuple[int | str, ...]) -> str:

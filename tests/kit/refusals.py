@@ -95,11 +95,13 @@ REFUSALS = (
         {"image": {"pullPolicy": "Sometimes"}},
     ),
     Refusal(
-        "spec.image.pullSecrets[0]",
+        "spec.pod.imagePullSecrets[0].name",
         "must be the name of an object: lower case letters, digits, - and .",
-        {"image": {"pullSecrets": ["My_Secret"]}},
+        {"pod": {"imagePullSecrets": [{"name": "My_Secret"}]}},
     ),
-    Refusal("spec.image.pullSecrets", "Duplicate value", {"image": {"pullSecrets": ["a", "a"]}}),
+    Refusal(
+        "spec.pod.imagePullSecrets", "Duplicate value", {"pod": {"imagePullSecrets": [{"name": "a"}, {"name": "a"}]}}
+    ),
     Refusal("spec.server.workers", "should be greater than or equal to 1", {"server": {"workers": 0}}),
     Refusal("spec.server.heartbeat.interval", DURATION, heartbeat("25", "8s")),
     Refusal("spec.server.heartbeat.interval", DURATION, heartbeat("1.5s", "1s")),

@@ -47,6 +47,13 @@ helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version | replace "+" "_" }}
 {{- end -}}
 {{- end -}}
 
+{{/* Names of the image pull secrets, separated by commas. */}}
+{{- define "realtime-operator.pullSecretNames" -}}
+{{- $names := list -}}
+{{- range .Values.imagePullSecrets -}}{{- $names = append $names .name -}}{{- end -}}
+{{- join "," $names -}}
+{{- end -}}
+
 {{/* Rules of one scope of files/permissions.yaml. Takes a dict: files, scope. */}}
 {{- define "realtime-operator.rules" -}}
 {{- $permissions := .files.Get "files/permissions.yaml" | fromYaml -}}

@@ -19,7 +19,7 @@ from realtime_operator.api.errors import InvalidCluster, findings_of
 from realtime_operator.api.fields import KEEPS_REVISION, Annotations, Duration, Rate, Share
 from realtime_operator.api.lists import MAP_BY_NAME
 from realtime_operator.api.v1alpha1_hooks import Hooks
-from realtime_operator.api.v1alpha1_pod import Image, Pod, Resources
+from realtime_operator.api.v1alpha1_pod import Image, ImagePullSecrets, Pod, Resources
 from realtime_operator.api.v1alpha1_server import Authentication, Namespace, SecretValue, Server, ServerApi
 from realtime_operator.api.v1alpha1_status import RealtimeClusterStatus
 
@@ -31,6 +31,8 @@ class ManagedRedis(Model):
 
     image: Annotated[str, Field(min_length=1, max_length=255)] | None = None
     """Image with redis-server and sh. Absent: the operator's default Redis image."""
+    image_pull_secrets: ImagePullSecrets = ()
+    """Secrets with credentials for the registry of that image, in addition to the operator's defaults."""
     resources: Resources = Resources()
     """Resources of the Redis container. Absent ones: requests cpu 100m, memory 128Mi; limit memory 256Mi."""
 

@@ -19,7 +19,7 @@ from realtime_operator.api.fields import (
     Text,
     cel_is_quantity,
 )
-from realtime_operator.api.lists import ATOMIC, SET
+from realtime_operator.api.lists import ATOMIC, MAP_BY_NAME
 
 RESERVED_LABELS_RULE = (
     "!has(self.labels) || self.labels.all(key, !key.startsWith('realtime.dev/') && !(key in ['app.kubernetes.io/name',"
@@ -42,8 +42,16 @@ class Image(Model):
     """Tag of the image. Absent: the tag of the operator's default server image."""
     pull_policy: Literal["Always", "IfNotPresent", "Never"] | None = None
     """When the kubelet pulls the image. Absent: the operator's default (`IfNotPresent`)."""
-    pull_secrets: Annotated[tuple[ObjectName, ...], Field(max_length=8), SET] = ()
-    """Names of Secrets with credentials for the registry, in addition to the operator's defaults."""
+
+
+class ImagePullSecret(Model):
+    """A Secret of type kubernetes.io/dockerconfigjson in the cluster's namespace."""
+
+    name: ObjectName
+    """Name of the Secret."""
+
+
+ImagePullSecrets = Annotated[tuple[ImagePullSecret, ...], Field(max_length=8), MAP_BY_NAME]
 
 
 LEAST_MEMORY = "4Mi"
@@ -135,6 +143,8 @@ class Pod(Model):
     """Labels that a node must have."""
     tolerations: Annotated[tuple[Toleration, ...], Field(max_length=32), ATOMIC] = ()
     """Taints of nodes that are tolerated."""
+    image_pull_secrets: ImagePullSecrets = ()
+    """Secrets with credentials for the registry of the server's image, in addition to the operator's defaults."""
     labels: Labels = Field(default_factory=dict)
     """Labels added to the pods."""
     annotations: Annotations = Field(default_factory=dict)

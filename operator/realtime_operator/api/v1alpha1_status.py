@@ -164,6 +164,13 @@ class MadeWith(StatusModel):
     """Image of the managed Redis. Absent: there is none."""
 
 
+class DefaultPullSecret(StatusModel):
+    """A Secret with credentials for the registry, in the namespace of each cluster."""
+
+    name: str
+    """Name of the Secret."""
+
+
 class OperatorDefaults(StatusModel):
     """What the operator takes now where the spec says nothing."""
 
@@ -173,7 +180,7 @@ class OperatorDefaults(StatusModel):
     """Image of servers."""
     server_image_pull_policy: Annotated[str, Field(max_length=64)] | None = None
     """When the kubelet pulls it."""
-    image_pull_secrets: Annotated[tuple[str, ...], ATOMIC] | None = None
+    image_pull_secrets: Annotated[tuple[DefaultPullSecret, ...], ATOMIC] | None = None
     """Secrets with credentials for the registry. Absent: none."""
     redis_image: Annotated[str, Field(max_length=512)] | None = None
     """Image of managed Redis."""

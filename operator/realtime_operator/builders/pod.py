@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from realtime_operator.api.base import JsonObject, JsonValue
+from realtime_operator.api.v1alpha1_pod import ImagePullSecret
 from realtime_operator.builders.settings import BuildSettings
 
 USER = 65532
@@ -55,7 +56,8 @@ def mount(volume: str, path: str, *, read_only: bool = True) -> JsonObject:
     return {"name": volume, "mountPath": path, **({"readOnly": True} if read_only else {})}
 
 
-def image_pull_secrets(settings: BuildSettings, names: Iterable[str] = ()) -> JsonObject:
-    """The field `imagePullSecrets`, or nothing when there are none."""
-    every: list[JsonValue] = [{"name": name} for name in sorted({*settings.image_pull_secrets, *names})]
+def image_pull_secrets(settings: BuildSettings, own: Iterable[ImagePullSecret]) -> JsonObject:
+    """Build the field `imagePullSecrets` from the operator's defaults and a pod's own; nothing when there are none."""
+    names = {*settings.image_pull_secrets, *(secret.name for secret in own)}
+    every: list[JsonValue] = [{"name": name} for name in sorted(names)]
     return {"imagePullSecrets": every} if every else {}

@@ -68,7 +68,7 @@ def _pod(cluster: RealtimeCluster, managed: ManagedRedis, settings: BuildSetting
         "serviceAccountName": naming.service_account(cluster.metadata.name),
         "automountServiceAccountToken": False,
         "enableServiceLinks": False,
-        **pod.image_pull_secrets(settings),
+        **pod.image_pull_secrets(settings, managed.image_pull_secrets),
         "securityContext": pod.pod_security_context(),
         "terminationGracePeriodSeconds": 30,
         "containers": [_container(managed, settings)],

@@ -16,7 +16,7 @@ STOP_SECONDS = 30
 
 
 def build_replica_set(cluster: RealtimeCluster, settings: BuildSettings, revision: str) -> JsonObject:
-    """Build it without a number of replicas, which is scaled and not applied; it is not sealed yet."""
+    """Build the ReplicaSet without `spec.replicas` and the applied hash, which `Revision` and `with_record` add."""
     name = naming.revision_object(cluster.metadata.name, revision)
     labels: JsonObject = {naming.LABEL_REVISION: revision}
     return {
@@ -55,7 +55,7 @@ def _pod(cluster: RealtimeCluster, settings: BuildSettings, revision: str) -> Js
         "serviceAccountName": naming.service_account(cluster.metadata.name),
         "automountServiceAccountToken": False,
         "enableServiceLinks": False,
-        **pod.image_pull_secrets(settings, cluster.spec.image.pull_secrets),
+        **pod.image_pull_secrets(settings, cluster.spec.pod.image_pull_secrets),
         "securityContext": pod.pod_security_context(),
         "terminationGracePeriodSeconds": drain.settle_seconds + drain.timeout_seconds + STOP_SECONDS,
         "topologySpreadConstraints": [_spread(cluster, revision)],

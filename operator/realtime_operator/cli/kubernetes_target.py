@@ -258,12 +258,11 @@ class KubernetesTarget:
 
 def read_defaults(defaults: JsonObject) -> BuildSettings:
     """The operator's defaults as a status says them; those that it does not say are unknown."""
-    secrets = dig(defaults, "imagePullSecrets")
     return BuildSettings(
         server_image=text_at(defaults, "serverImage") or "unknown",
         redis_image=text_at(defaults, "redisImage") or "unknown",
         server_image_pull_policy=text_at(defaults, "serverImagePullPolicy") or "IfNotPresent",
-        image_pull_secrets=tuple(map(str, secrets)) if isinstance(secrets, list) else (),
+        image_pull_secrets=tuple(text_at(secret, "name") for secret in objects_at(defaults, "imagePullSecrets")),
         operator_version=text_at(defaults, "operatorVersion") or "unknown",
     )
 

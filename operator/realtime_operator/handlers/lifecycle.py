@@ -36,6 +36,7 @@ def plan_settings(settings: Settings) -> PlanSettings:
         server_image=settings.server_image,
         redis_image=settings.redis_image,
         server_image_pull_policy=settings.server_image_pull_policy,
+        image_pull_secrets=settings.pull_secrets,
         operator_version=version("realtime-operator"),
     )
     return PlanSettings(build, poll_seconds=settings.poll_seconds)

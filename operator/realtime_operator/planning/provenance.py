@@ -48,7 +48,7 @@ def _made_with(world: World, target: Target, redis: Redis | None) -> JsonObject:
 
 
 def _defaults(settings: BuildSettings) -> JsonObject:
-    secrets: list[JsonValue] = [*settings.image_pull_secrets]
+    secrets: list[JsonValue] = [{"name": name} for name in settings.image_pull_secrets]
     return {
         "operatorVersion": settings.operator_version,
         "serverImage": settings.server_image,

@@ -8,6 +8,7 @@ import pytest
 
 from realtime_operator import naming
 from realtime_operator.api.base import JsonObject
+from realtime_operator.builders import BuildSettings
 from realtime_operator.builders.redis_stateful_set import build_redis_stateful_set
 from tests.kit.document import dig, object_at, objects_at, text_at
 from tests.kit.manifests import PASSWORD_HASH, SETTINGS, cluster_of, with_redis_password
@@ -37,6 +38,16 @@ def test_an_external_redis_needs_none() -> None:
     """Not even if a password is left over."""
     spec: JsonObject = {"backplane": {"redis": {"external": {"url": {"secretKeyRef": {"name": "r", "key": "u"}}}}}}
     assert build_redis_stateful_set(cluster_of(spec), SETTINGS, with_redis_password(cluster_of())) is None
+
+
+def test_pull_secrets_of_operator_and_spec_are_joined() -> None:
+    """As for servers: the operator's defaults reach Redis too, and it has its own."""
+    settings = BuildSettings("server:1", "redis:7", image_pull_secrets=("b", "c"))
+    own = cluster_of({"backplane": {"redis": {"managed": {"imagePullSecrets": [{"name": "c"}, {"name": "a"}]}}}})
+    manifest = build_redis_stateful_set(own, settings, with_redis_password(own))
+    pod = object_at(manifest, "spec", "template", "spec")
+    assert pod["imagePullSecrets"] == [{"name": "a"}, {"name": "b"}, {"name": "c"}]
+    assert "imagePullSecrets" not in object_at(built(), "spec", "template", "spec")
 
 
 def test_a_new_password_is_a_new_pod() -> None:

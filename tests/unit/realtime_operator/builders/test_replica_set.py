@@ -91,7 +91,7 @@ def test_what_is_not_set_is_not_written() -> None:
 def test_pull_secrets_of_operator_and_spec_are_joined() -> None:
     """Sorted, each once."""
     settings = BuildSettings("server:1", "redis:7", image_pull_secrets=("b", "c"))
-    pod = object_at(template({"image": {"pullSecrets": ["c", "a"]}}, settings), "spec")
+    pod = object_at(template({"pod": {"imagePullSecrets": [{"name": "c"}, {"name": "a"}]}}, settings), "spec")
     assert pod["imagePullSecrets"] == [{"name": "a"}, {"name": "b"}, {"name": "c"}]
 
 
