@@ -32,7 +32,7 @@ async def test_an_upgrade_of_the_operator_moves_nobody(scenario: Scenario, helm:
             )
             await stays(cluster.children, lambda now: now == children, what="the same objects", during=QUIET_SECONDS)
             assert {server.name for server in await cluster.servers()} == pods
-            assert dig(upgraded, "status", "newerDefaults") == ["servers", "redis"]
+            assert dig(upgraded, "status", "newerDefaults") == ["Servers", "Redis"]
             assert object_at(upgraded, "status", "madeWith")["serverImage"] == images.server
             await cluster.scale(3)
             scaled = await cluster.wait_ready()

@@ -62,8 +62,8 @@ def stored(**status: object) -> JsonObject:
             condition("Ready", "True", "ServersAvailable", "enough servers are available"),
         ],
         "servers": [
-            server_entry("chat-bcdfghjkmn-aaaaa", "bcdfghjkmn", "serving", 200),
-            server_entry("chat-bcdfghjkmn-bbbbb", "bcdfghjkmn", "serving", 100),
+            server_entry("chat-bcdfghjkmn-aaaaa", "bcdfghjkmn", "Serving", 200),
+            server_entry("chat-bcdfghjkmn-bbbbb", "bcdfghjkmn", "Serving", 100),
         ],
     }
     changed: JsonObject = {**common, **status}  # type: ignore[dict-item] # the tests pass JSON
@@ -83,15 +83,15 @@ ROLLING = stored(
     budget={"connectionsPerSecond": 50.0},
     autoscaling={"desiredReplicas": 2},
     servers=[
-        server_entry("chat-bcdfghjkmn-aaaaa", "bcdfghjkmn", "draining", 50, ready=False),
-        server_entry("chat-bcdfghjkmn-bbbbb", "bcdfghjkmn", "serving", 100),
-        server_entry("chat-tvwbcdfghj-ccccc", "tvwbcdfghj", "serving", 150),
+        server_entry("chat-bcdfghjkmn-aaaaa", "bcdfghjkmn", "Draining", 50, ready=False),
+        server_entry("chat-bcdfghjkmn-bbbbb", "bcdfghjkmn", "Serving", 100),
+        server_entry("chat-tvwbcdfghj-ccccc", "tvwbcdfghj", "Serving", 150),
     ],
 )  # fmt: skip
 UPGRADED = stored(
     madeWith={"operatorVersion": "0.1.0", "serverImage": "server:0.1.0", "redisImage": "redis:7"},
     defaults={"operatorVersion": "0.2.0", "serverImage": "server:0.2.0", "redisImage": "redis:7"},
-    newerDefaults=["servers", "redis"],
+    newerDefaults=["Servers", "Redis"],
 )
 HELD = stored(
     phase="Degraded",
@@ -105,9 +105,9 @@ HELD = stored(
 SILENT = stored(
     connections=None,
     servers=[
-        server_entry("chat-bcdfghjkmn-aaaaa", "bcdfghjkmn", "serving", 200),
+        server_entry("chat-bcdfghjkmn-aaaaa", "bcdfghjkmn", "Serving", 200),
         {
-            **server_entry("chat-bcdfghjkmn-bbbbb", "bcdfghjkmn", "unknown", None),
+            **server_entry("chat-bcdfghjkmn-bbbbb", "bcdfghjkmn", "Unknown", None),
             "unreachableSince": "2026-11-23T11:59:15Z", "lastConnections": 100,
         },
     ],

@@ -41,7 +41,7 @@ DROPS = (
 )
 SIZE = "must be a number of bytes like 65536, 64Ki or 1Mi, at least 1Ki and at most 1Gi"
 SHARE = "must be a number of servers like 1, or a percentage of them from 0% to 100% like 25%"
-RATE = "must be a number of connections per second from 1 to 100000, or auto"
+RATE = "must be a number of connections per second from 1 to 100000, or Auto"
 QUANTITY = "must be a quantity like 500m, 2 or 256Mi, and not negative"
 MEMORY = "memory must be 0 or at least 4Mi (did you mean 512Mi? 512 is 512 bytes, and 512m half a byte)"
 CPU = "cpu must be below 100 (did you mean 500m? 500 is 500 CPUs)"

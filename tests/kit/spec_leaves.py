@@ -19,13 +19,13 @@ Leaf = tuple[str | int, ...]
 EVERYTHING = Path(__file__).parents[1] / "golden" / "manifests" / "everything.yaml"
 OTHERS: tuple[JsonValue, ...] = (
     True, False, 1, 2, 3, 7, 150, 1_000_000, "other", "7s", "2s", "40s", "3ms", "3Ki", "2Mi", "900m",
-    "http://other.example/a", "7%", "auto", "ES256", "Always", "Never", "anyone", "nobody", "authenticated", "deny",
-    "NodePort", "stream", "conflate", "Exists", "NoExecute", [], ["info"], ["other"], ["https://other.example"],
+    "http://other.example/a", "7%", "Auto", "ES256", "Always", "Never", "anyone", "nobody", "authenticated", "Deny",
+    "NodePort", "stream", "conflate", "Exists", "NoExecute", [], ["Info"], ["other"], ["https://other.example"],
     {"cpu": "3m"}, {"cpu": "9", "memory": "9Gi"}, {"other": "value"},
 )  # fmt: skip
 """Values to change a leaf to."""
 HOOK: JsonObject = {"url": "http://backend/h", "timeout": "3s", "concurrency": 9}
-DECIDING: JsonObject = {**HOOK, "whenDown": "allow"}
+DECIDING: JsonObject = {**HOOK, "whenDown": "Allow"}
 CHANNEL: JsonObject = {**DECIDING, "namespaces": ["used"]}
 NAMESPACE: JsonObject = {
     "name": "used", "history": {"size": 5, "ttl": "1m"}, "recovery": True, "presence": True, "publish": "subscribers",

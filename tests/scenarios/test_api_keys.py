@@ -15,7 +15,7 @@ async def test_a_backend_may_do_what_its_key_is_for(cluster: RunningCluster) -> 
     await cluster.wait_ready()
     await cluster.put_secret("shop", {"realtime-key": "the-first-key-of-the-shop"})
     shop = {
-        "name": "shop", "secretKeyRef": {"name": "shop", "key": "realtime-key"}, "methods": ["publish"],
+        "name": "shop", "secretKeyRef": {"name": "shop", "key": "realtime-key"}, "methods": ["Publish"],
         "channels": ["chat:shop-*"],
     }  # fmt: skip
     await cluster.patch(api={"keys": [shop]})

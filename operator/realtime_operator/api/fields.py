@@ -61,7 +61,7 @@ def _is_share(value: int | str) -> bool:
 
 
 def _is_rate(value: int | str) -> bool:
-    return 1 <= value <= 100_000 if isinstance(value, int) else value == "auto"
+    return 1 <= value <= 100_000 if isinstance(value, int) else value == "Auto"
 
 
 Duration = Annotated[
@@ -137,8 +137,8 @@ Rate = Annotated[
     int | str,
     _INT_OR_STRING,
     Check(
-        "type(self) == int ? self >= 1 && self <= 100000 : self == 'auto'",
-        "must be a number of connections per second from 1 to 100000, or auto",
+        "type(self) == int ? self >= 1 && self <= 100000 : self == 'Auto'",
+        "must be a number of connections per second from 1 to 100000, or Auto",
         _is_rate,
     ),
 ]

@@ -75,8 +75,8 @@ class Backplane(Model):
 class DrainSpec(Model):
     """How the connections of a server are moved to others before it goes."""
 
-    connections_per_second: Annotated[Rate, KEEPS_REVISION] = "auto"
-    """Connections per second that the whole cluster moves; `auto`: what the servers were measured to absorb."""
+    connections_per_second: Annotated[Rate, KEEPS_REVISION] = "Auto"
+    """Connections per second that the whole cluster moves; `Auto`: what the servers were measured to absorb."""
     timeout: Duration = "10m"
     """After this time a server goes even if it has connections left."""
     settle: Duration = "5s"
@@ -84,7 +84,7 @@ class DrainSpec(Model):
 
     @property
     def fixed_rate(self) -> float | None:
-        """`connections_per_second`; None for `auto`."""
+        """`connections_per_second`; None for `Auto`."""
         rate = self.connections_per_second
         return float(rate) if isinstance(rate, int) else None
 

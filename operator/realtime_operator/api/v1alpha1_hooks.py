@@ -52,7 +52,7 @@ class HookEndpoint(Model):
 class Hook(HookEndpoint):
     """A question to the backend about a connection."""
 
-    when_down: Literal["deny", "allow"] = "deny"
+    when_down: Literal["Deny", "Allow"] = "Deny"
     """While the backend does not answer: refuse, or go on as if there were no hook."""
 
 

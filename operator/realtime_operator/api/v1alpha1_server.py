@@ -315,8 +315,8 @@ class Authentication(Model):
 
 
 ApiMethod = Literal[
-    "publish", "broadcast", "subscribe", "unsubscribe", "disconnect", "refresh", "presence", "presence_stats",
-    "history", "history_remove", "channels", "info",
+    "Publish", "Broadcast", "Subscribe", "Unsubscribe", "Disconnect", "Refresh", "Presence", "PresenceStats",
+    "History", "HistoryRemove", "Channels", "Info",
 ]  # fmt: skip
 
 

@@ -89,7 +89,7 @@ class ServerStatus(StatusModel):
     revision: str | None = None
     """The revision that it runs."""
     state: str | None = None
-    """`serving`, `quiesced`, `draining`, `drained`, `terminating`, why it waits, or `unknown`."""
+    """`Serving`, `Quiesced`, `Draining`, `Drained`, `Terminating`, why its container waits, or `Unknown`."""
     ready: bool | None = None
     """Whether the pod is ready."""
     connections: int | None = None
@@ -228,7 +228,7 @@ class RealtimeClusterStatus(StatusModel):
     """The defaults that it was made with."""
     defaults: OperatorDefaults | None = None
     """The defaults that the operator has now. A change of what makes a revision takes them."""
-    newer_defaults: Annotated[tuple[Literal["servers", "redis"], ...], ATOMIC] | None = None
+    newer_defaults: Annotated[tuple[Literal["Servers", "Redis"], ...], ATOMIC] | None = None
     """What the operator would make otherwise now, of the same spec. Absent: nothing."""
     revision_history: Annotated[tuple[RevisionRecord, ...], Field(max_length=10), ATOMIC] | None = None
     """The revisions that were rolled out completely, newest first."""

@@ -22,7 +22,7 @@ from realtime_operator.api.v1alpha1_server import (
 from realtime_operator.builders.hooks import hooks_config
 from realtime_operator.builders.manifest import metadata, sealed
 from realtime_operator.builders.redis_service import redis_address
-from realtime_operator.builders.server_defaults import without_defaults
+from realtime_operator.builders.server_defaults import server_word, without_defaults
 
 URL_FILE = "url"
 JWKS_CA_FILE = "jwks-ca.pem"
@@ -91,7 +91,7 @@ def _api(api: ServerApi) -> JsonObject:
         {
             "name": key.name,
             "file": f"{naming.CREDENTIALS_DIRECTORY}/{api_key_file(key)}",
-            "methods": [*key.methods],
+            "methods": [server_word(method) for method in key.methods],
             "channels": [*key.channels],
             "calls_per_second": key.calls_per_second,
         }

@@ -6,6 +6,7 @@ from realtime_operator import naming
 from realtime_operator.api.base import JsonObject, JsonValue
 from realtime_operator.api.v1alpha1 import RealtimeCluster
 from realtime_operator.api.v1alpha1_hooks import ChannelHook, EventHook, Hook, HookEndpoint
+from realtime_operator.builders.server_defaults import server_word
 
 SECRET_FILE = "secret"  # noqa: S105 - the name of a file
 
@@ -36,9 +37,9 @@ def _endpoint(endpoint: HookEndpoint | None) -> JsonValue:
     }
     match endpoint:
         case ChannelHook():
-            config |= {"when_down": endpoint.when_down, "namespaces": [*endpoint.namespaces]}
+            config |= {"when_down": server_word(endpoint.when_down), "namespaces": [*endpoint.namespaces]}
         case Hook():
-            config |= {"when_down": endpoint.when_down}
+            config |= {"when_down": server_word(endpoint.when_down)}
         case EventHook():
             config |= {
                 "disconnects": endpoint.disconnects,

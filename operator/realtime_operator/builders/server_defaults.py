@@ -1,4 +1,4 @@
-"""The server's own defaults, and a configuration without what equals them.
+"""The server's own words and defaults, and a configuration without what equals them.
 
 A server of an earlier release refuses a field that it does not know. It meets such a field only where somebody has
 asked for something else than the default, and so for what that release cannot do. realtime_server.settings has the same
@@ -10,6 +10,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TypeAlias
+
+from pydantic.alias_generators import to_snake
 
 from realtime_operator import naming
 from realtime_operator.api.base import JsonObject, JsonValue
@@ -96,6 +98,11 @@ SERVER: Defaults = {
     "drain": {"timeout_seconds": 600, "settle_seconds": 5},
 }
 """Of every field that the operator may write."""
+
+
+def server_word(word: str) -> str:
+    """Return the server's own word for a value of an enumeration of the spec: `presence_stats` for `PresenceStats`."""
+    return to_snake(word)
 
 
 def without_defaults(config: JsonObject, defaults: Defaults = SERVER) -> JsonObject:

@@ -24,7 +24,7 @@ PIPE_WIDTH = 400
 SPARKS = "▁▂▃▄▅▆▇█"
 STYLES = {
     "Ready": "green", "Progressing": "yellow", "Pending": "yellow", "Paused": "cyan", "Degraded": "red",
-    "serving": "green", "quiesced": "yellow", "draining": "yellow", "drained": "cyan", "terminating": "cyan",
+    "Serving": "green", "Quiesced": "yellow", "Draining": "yellow", "Drained": "cyan", "Terminating": "cyan",
     "ok": "green", "warning": "yellow", "error": "red", "Warning": "yellow",
 }  # fmt: skip
 

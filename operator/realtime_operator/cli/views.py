@@ -16,8 +16,8 @@ from realtime_operator.cli.output import bar, number, table, word
 from realtime_operator.cli.target import Event
 
 NEWER_DEFAULTS = (
-    ("servers", "serverImage", "`realtime rollout restart` takes it"),
-    ("redis", "redisImage", "a change of backplane.redis.managed takes it, and ends all histories"),
+    ("Servers", "serverImage", "`realtime rollout restart` takes it"),
+    ("Redis", "redisImage", "a change of backplane.redis.managed takes it, and ends all histories"),
 )
 """Parts of a cluster that are kept as they were made, and how to make them anew."""
 CLUSTER_HEADERS = ("NAME", "PHASE", "READY", "CONNECTIONS", "REVISION", "ENDPOINT", "AGE")

@@ -17,7 +17,7 @@ def compose(
 ) -> JsonObject:
     """The fields `madeOf`, `madeWith`, `defaults` and `newerDefaults` of the status."""
     newer: list[JsonValue] = [
-        name for name, chosen in (("servers", target), ("redis", redis)) if chosen is not None and not chosen.is_newest
+        name for name, chosen in (("Servers", target), ("Redis", redis)) if chosen is not None and not chosen.is_newest
     ]
     return {
         "madeOf": _made_of(cluster, world, redis),

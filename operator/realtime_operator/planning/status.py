@@ -19,7 +19,7 @@ from realtime_operator.planning.findings import FINDINGS_SEPARATOR
 from realtime_operator.planning.progress import Progress
 from realtime_operator.planning.reasons import ConditionType, Reason
 from realtime_operator.planning.timestamps import parse_timestamp, timestamp
-from realtime_operator.planning.world import ObjectKey, Server, World
+from realtime_operator.planning.world import ObjectKey, Server, ServerState, World
 
 SELECTOR = f"{naming.LABEL_CLUSTER}={{name}},{naming.LABEL_COMPONENT}={naming.COMPONENT_SERVER}"
 
@@ -254,11 +254,11 @@ def _server(server: Server, before: JsonObject, unreachable: datetime | None) ->
 
 def _state(server: Server) -> str:
     if server.terminating:
-        return "terminating"
+        return "Terminating"
     if server.report is None:
-        return server.waiting_reason or "unknown"
-    state = server.report.state.value
-    return "quiesced" if state == "serving" and not server.serving else state
+        return server.waiting_reason or "Unknown"
+    state = server.report.state
+    return (ServerState.QUIESCED if state is ServerState.SERVING and not server.serving else state).capitalize()
 
 
 def _rollout(old: JsonObject, facts: Facts) -> JsonObject | None:

@@ -212,7 +212,7 @@ def top_table(servers: Sequence[Server], courses: Mapping[str, Course], *, narro
 def _rows(servers: Sequence[Server], courses: Mapping[str, Course]) -> Iterator[tuple[RenderableType, ...]]:
     for server in servers:
         course = courses.get(server.name)
-        state = word(server.report.state.value if server.report is not None else "unknown")
+        state = word(server.report.state.capitalize() if server.report is not None else "Unknown")
         if course is None or course.rates is None:
             yield (server.name, state, *["-"] * 8)
             continue

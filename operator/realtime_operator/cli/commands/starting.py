@@ -31,7 +31,7 @@ spec:
   rollout:
     maxSurge: 1                # one server more while servers are replaced
     drain:
-      connectionsPerSecond: auto   # what the servers were measured to take
+      connectionsPerSecond: Auto   # what the servers were measured to take
       settle: 2s
   # autoscaling:
   #   minReplicas: 2

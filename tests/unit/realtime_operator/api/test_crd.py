@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import re
+from collections.abc import Iterator
 from pathlib import Path
 
 import jsonschema
@@ -55,6 +57,27 @@ def test_every_column_is_a_field() -> None:
         parts = str(column["jsonPath"]).removeprefix(".").split(".")
         path = [step for part in parts for step in ("properties", part)]
         assert parts[0] == "metadata" or dig(schema, *path) is not None
+
+
+def enumerations(schema: JsonValue, path: str = "") -> Iterator[tuple[str, JsonValue]]:
+    """Every value of every enumeration below a schema, with the path of its field."""
+    if isinstance(schema, list):
+        for item in schema:
+            yield from enumerations(item, path)
+    if isinstance(schema, dict):
+        values = schema.get("enum")
+        yield from ((path, value) for value in (values if isinstance(values, list) else []))
+        for name, child in schema.items():
+            step = "" if name in {"properties", "items", "additionalProperties"} else f".{name}"
+            yield from enumerations(child, f"{path}{step}")
+
+
+def test_enumerations_are_in_camel_case_with_a_capital() -> None:
+    """As the conventions of Kubernetes' API ask for."""
+    found = [*enumerations(root_schema())]
+    assert len(found) > 40
+    odd = [entry for entry in found if not re.fullmatch("[A-Z][A-Za-z0-9]*", str(entry[1]))]
+    assert [entry for entry in odd if not entry[0].startswith(".spec.namespaces.")] == []
 
 
 def test_an_absent_spec_is_an_empty_one() -> None:

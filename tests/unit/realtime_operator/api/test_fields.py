@@ -27,7 +27,7 @@ ACCEPTED: dict[str, list[int | str]] = {
     "size": [1024, "64Ki", "1Gi", "10k", "1e6"],
     "quantity": ["100m", 2, "0", "1.5Gi"],
     "share": [0, 3, "0%", "25%", "100%"],
-    "rate": ["auto", 1, 100000],
+    "rate": ["Auto", 1, 100000],
     "repository": ["server", "ghcr.io/a/server", "registry:5000/a/b_c/d-e", "localhost/realtime-server"],
 }
 

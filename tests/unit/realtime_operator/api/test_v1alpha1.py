@@ -58,7 +58,7 @@ def test_quantities_that_can_be_meant_are_taken(quantities: JsonObject) -> None:
     assert cluster.spec.pod.resources.requests == quantities
 
 
-@pytest.mark.parametrize(("written", "expected"), [("auto", None), (100, 100.0)])
+@pytest.mark.parametrize(("written", "expected"), [("Auto", None), (100, 100.0)])
 def test_a_fixed_rate_is_a_number_and_auto_is_none(written: int | str, expected: float | None) -> None:
     """`auto` leaves the rate to what was measured."""
     drain = cluster_of({"rollout": {"drain": {"connectionsPerSecond": written}}}).spec.rollout.drain

@@ -220,7 +220,7 @@ def test_newer_defaults_are_told() -> None:
     assert "newerDefaults" not in object_at(platform.status)
     platform.settings = UPGRADED
     take_over(platform)
-    assert object_at(platform.status)["newerDefaults"] == ["servers", "redis"]
+    assert object_at(platform.status)["newerDefaults"] == ["Servers", "Redis"]
     assert dig(platform.status, "madeWith", "serverImage") == "localhost/server:1"
     assert dig(platform.status, "madeWith", "redisImage") == "localhost/redis:1"
     assert dig(platform.status, "defaults", "serverImage") == "localhost/server:2"
@@ -233,7 +233,7 @@ def test_a_restart_takes_the_newer_defaults() -> None:
     take_over(platform)
     platform.change(pod={"annotations": {"kubectl.kubernetes.io/restartedAt": "2026-01-01T00:00:00Z"}})
     platform.settle()
-    assert object_at(platform.status)["newerDefaults"] == ["redis"]
+    assert object_at(platform.status)["newerDefaults"] == ["Redis"]
     assert dig(platform.status, "madeWith", "serverImage") == "localhost/server:2"
     assert dig(platform.status, "madeWith", "redisImage") == "localhost/redis:1"
 
