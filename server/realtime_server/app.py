@@ -24,6 +24,7 @@ from realtime_server.admin.api_server import ApiServer
 from realtime_server.admin.api_site import ApiSite
 from realtime_server.backplane.opening import Backplane, open_backplane
 from realtime_server.core.auth.verifier import TokenVerifier
+from realtime_server.core.limits.limit import NodeLimits
 from realtime_server.core.limits.rates import rate_in_time
 from realtime_server.core.model.namespaces import (
     Access,
@@ -34,7 +35,7 @@ from realtime_server.core.model.namespaces import (
     SubscribePermission,
 )
 from realtime_server.core.model.values import HistoryOptions
-from realtime_server.core.node import Node, NodeLimits, NodeSettings
+from realtime_server.core.node import Node, NodeSettings
 from realtime_server.core.ports.backend import Backend, Hook
 from realtime_server.core.server_api import ServerApi
 from realtime_server.core.serving import Serving

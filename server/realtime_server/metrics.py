@@ -11,7 +11,6 @@ from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Histo
 from prometheus_client.metrics_core import Metric
 from prometheus_client.registry import Collector, CollectorRegistry
 
-from realtime_server.core.limits.limit import exceeded
 from realtime_server.core.metrics.counters import LatencyHistogram
 from realtime_server.core.node import Node, count_subscriptions
 from realtime_server.transports.client_port import ClientPort
@@ -73,7 +72,7 @@ class NodeCollector(WorkerCollector):
             "handshakes_rejected", "Handshakes refused, by reason.", "reason", counters.handshakes_rejected
         )
         yield self._labelled("disconnects", "Connections closed, by code.", "code", counters.disconnects)
-        limits = {str(limit): count for limit, count in exceeded(counters)}
+        limits = {str(limit): count for limit, count in counters.limits_exceeded()}
         yield self._labelled("limit_exceeded", "Times that a limit was exceeded, by limit.", "limit", limits)
         yield self._labelled("command_errors", "Commands that failed, by code.", "code", counters.command_errors)
         recoveries = {str(recovered).lower(): count for recovered, count in counters.recoveries.items()}

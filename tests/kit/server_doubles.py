@@ -13,9 +13,10 @@ from realtime_server.backplane.memory_presence import MemoryPresence
 from realtime_server.codes import DisconnectCode
 from realtime_server.core.auth.verifier import TokenVerifier
 from realtime_server.core.auth.web_token import TokenKey
+from realtime_server.core.limits.limit import NodeLimits
 from realtime_server.core.model.namespaces import Access, ChannelOptions, Namespaces
 from realtime_server.core.model.values import HistoryOptions
-from realtime_server.core.node import Node, NodeLimits, NodeSettings
+from realtime_server.core.node import Node, NodeSettings
 from realtime_server.core.ports.backend import Backend
 from realtime_server.core.ports.backplane import Broker
 from realtime_server.core.sessions.session import Session
@@ -123,4 +124,4 @@ def connected(node: Node, token: str = "") -> tuple[Session, RecordingConnection
 
 def send(session: Session, *commands: object) -> None:
     """Hand commands to a session, in one message."""
-    session.on_message(b"\n".join(msgspec.json.encode(command) for command in commands), session.node.clock())
+    session.on_message(b"\n".join(msgspec.json.encode(command) for command in commands), session._context.clock())

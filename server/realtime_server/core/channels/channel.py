@@ -7,7 +7,7 @@ missing, delivery stops until the gap has been filled from the history, or its s
 from __future__ import annotations
 
 import asyncio
-from typing import TYPE_CHECKING, TypeAlias
+from typing import TypeAlias
 
 from realtime_server.codes import UNSUBSCRIBED_INSUFFICIENT_STATE
 from realtime_server.core.channels.fan_out import FanOut
@@ -15,9 +15,7 @@ from realtime_server.core.model.namespaces import ChannelOptions
 from realtime_server.core.model.publication import Content, Joined, content_in, unpack
 from realtime_server.core.model.pushes import JoinPush, LeavePush
 from realtime_server.core.model.values import HistoryPage, Publication, StreamPosition
-
-if TYPE_CHECKING:
-    from realtime_server.core.ports.client import Subscriber
+from realtime_server.core.ports.client import Receiver
 
 LOST = StreamPosition(0, "")
 """A position in no stream: nothing can be filled in from here."""
@@ -119,13 +117,13 @@ class Channel:
         """How many are subscribed."""
         return len(self._subscribers)
 
-    def subscribers(self) -> list[Subscriber]:
+    def subscribers(self) -> list[Receiver]:
         """Everyone who is subscribed."""
         return list(self._subscribers)
 
     def add(
         self,
-        session: Subscriber,
+        session: Receiver,
         position: StreamPosition | None,
         *,
         delta: bool = False,
@@ -152,7 +150,7 @@ class Channel:
             return True
         return self.position is ours or ours is None
 
-    def _go_back(self, session: Subscriber, position: StreamPosition) -> None:
+    def _go_back(self, session: Receiver, position: StreamPosition) -> None:
         assert self.position is not None
         ahead = self._subscribers.ahead
         for other in self.subscribers():
@@ -160,7 +158,7 @@ class Channel:
                 ahead[other] = max(self.position.offset, ahead.get(other, 0))
         self.position = position
 
-    def remove(self, session: Subscriber) -> None:
+    def remove(self, session: Receiver) -> None:
         """Unsubscribe a session. Idempotent."""
         self._subscribers.remove(session)
 

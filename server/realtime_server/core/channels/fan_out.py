@@ -8,19 +8,17 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Iterator
-from typing import TYPE_CHECKING, TypeAlias
+from typing import TypeAlias
 
 from realtime_server.core.channels.delta import patch
 from realtime_server.core.model.namespaces import ChannelOptions, SlowConsumer
 from realtime_server.core.model.publication import Content
 from realtime_server.core.model.pushes import Push
-
-if TYPE_CHECKING:
-    from realtime_server.core.ports.client import Codec, Connection, Subscriber
+from realtime_server.core.ports.client import Connection, Encoder, Receiver
 
 Item: TypeAlias = tuple[Content, int]
 """A publication and its offset, 0 for none."""
-Group: TypeAlias = "dict[Subscriber, Connection]"
+Group: TypeAlias = dict[Receiver, Connection]
 
 
 class FanOut:
@@ -45,21 +43,21 @@ class FanOut:
     def __init__(self, name: str, options: ChannelOptions) -> None:
         self._name = name
         self._options = options
-        self._groups: dict[Codec, Group] = {}
-        self._deltas: dict[Codec, Group] = {}
-        self._fresh: set[Subscriber] = set()
+        self._groups: dict[Encoder, Group] = {}
+        self._deltas: dict[Encoder, Group] = {}
+        self._fresh: set[Receiver] = set()
         """Who takes differences and has not got what the next one is made to."""
         self._previous: bytes | None = None
         self._watchers: Group = {}
         self._pending: list[Item] = []
         self._timer: asyncio.TimerHandle | None = None
-        self.ahead: dict[Subscriber, int] = {}
+        self.ahead: dict[Receiver, int] = {}
 
     def __bool__(self) -> bool:
         """Whether there is anybody."""
         return any(self._groups.values()) or any(self._deltas.values())
 
-    def __iter__(self) -> Iterator[Subscriber]:
+    def __iter__(self) -> Iterator[Receiver]:
         """Everybody."""
         for groups in (self._groups, self._deltas):
             for group in groups.values():
@@ -69,7 +67,7 @@ class FanOut:
         """How many there are."""
         return sum(map(len, (*self._groups.values(), *self._deltas.values())))
 
-    def add(self, subscriber: Subscriber, *, delta: bool, receives_join_leave: bool) -> None:
+    def add(self, subscriber: Receiver, *, delta: bool, receives_join_leave: bool) -> None:
         """Deliver to a subscriber from now on: as differences if `delta`, joins and leaves if `receives_join_leave`."""
         self.flush()
         groups = self._deltas if delta else self._groups
@@ -79,7 +77,7 @@ class FanOut:
         if receives_join_leave:
             self._watchers[subscriber] = subscriber.connection
 
-    def remove(self, subscriber: Subscriber) -> None:
+    def remove(self, subscriber: Receiver) -> None:
         """Deliver to it no more. Idempotent."""
         for groups in (self._groups, self._deltas):
             group = groups.get(subscriber.codec)
@@ -116,7 +114,7 @@ class FanOut:
         """Tell who wants to know that somebody has joined or left."""
         if self._watchers:
             self.flush()
-        frames: dict[Codec, bytes] = {}
+        frames: dict[Encoder, bytes] = {}
         for watcher in self._watchers:
             codec = watcher.codec
             if codec not in frames:
@@ -146,7 +144,7 @@ class FanOut:
                 subscriber.connection.write(joined)
 
     def _write_or_hold(
-        self, subscriber: Subscriber, policy: SlowConsumer, frames: list[bytes], items: list[Item]
+        self, subscriber: Receiver, policy: SlowConsumer, frames: list[bytes], items: list[Item]
     ) -> None:
         """One by one: any of them may be what makes the subscriber lag."""
         for frame, (content, offset) in zip(frames, items, strict=True):
@@ -157,12 +155,12 @@ class FanOut:
             else:
                 subscriber.connection.write(frame)
 
-    def _write_what_is_new(self, subscriber: Subscriber, frames: list[bytes], items: list[Item]) -> None:
+    def _write_what_is_new(self, subscriber: Receiver, frames: list[bytes], items: list[Item]) -> None:
         for frame, (_, offset) in zip(frames, items, strict=True):
             if self._is_new(subscriber, offset):
                 subscriber.connection.write(frame)
 
-    def _is_new(self, subscriber: Subscriber, offset: int) -> bool:
+    def _is_new(self, subscriber: Receiver, offset: int) -> bool:
         ahead = self.ahead.get(subscriber)
         if ahead is None or not offset:
             return True
@@ -184,7 +182,9 @@ class FanOut:
     def _delta_count(self) -> int:
         return sum(map(len, self._deltas.values()))
 
-    def _send_delta(self, codec: Codec, group: Group, content: Content, offset: int, difference: bytes | None) -> None:
+    def _send_delta(
+        self, codec: Encoder, group: Group, content: Content, offset: int, difference: bytes | None
+    ) -> None:
         whole = codec.delta_publication(self._name, content, offset, None)
         short = whole if difference is None else codec.delta_publication(self._name, content, offset, difference)
         for subscriber in group:

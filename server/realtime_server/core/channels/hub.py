@@ -11,7 +11,6 @@ from realtime_server.core.channels.channel import Channel, Joining
 from realtime_server.core.channels.channel_watch import ChannelWatch
 from realtime_server.core.channels.join import Join, Wanted, is_complete
 from realtime_server.core.channels.resync import Resync
-from realtime_server.core.channels.subscription import Subscription
 from realtime_server.core.limits.limit import Limit
 from realtime_server.core.metrics.counters import Counters
 from realtime_server.core.model.commands import SubscribeResult
@@ -19,6 +18,7 @@ from realtime_server.core.model.errors import BackplaneError, CommandError
 from realtime_server.core.model.grant import AS_THE_NAMESPACE, Grant
 from realtime_server.core.model.namespaces import ChannelOptions, Namespaces, RecoveryMode, is_too_long
 from realtime_server.core.model.publication import Content, Joined, Left, pack
+from realtime_server.core.model.subscription import Subscription
 from realtime_server.core.model.values import (
     ClientInfo,
     HistoryPage,
@@ -28,8 +28,7 @@ from realtime_server.core.model.values import (
     StreamPosition,
 )
 from realtime_server.core.ports.backplane import Broker, PresenceStore
-from realtime_server.core.ports.client import Subscriber
-from realtime_server.core.sessions.session import Session
+from realtime_server.core.ports.client import Receiver, Subscriber
 from realtime_server.core.tasks import TaskGroup
 
 PRESENCE_TTL_SECONDS = 60.0
@@ -89,14 +88,14 @@ class Hub:
 
     # subscriptions
 
-    async def join(self, session: Session, name: str, wanted: Wanted) -> Join:
+    async def join(self, subscriber: Subscriber, name: str, wanted: Wanted) -> Join:
         """Prepare a subscription. Raises CommandError or BackplaneError, and then nothing is left of it."""
         options, override = self.options_of_subscription(name, wanted.grant), wanted.grant.override
         channel = self.channels.get(name)
         if channel is None:
             channel = self.channels[name] = Channel(name, self.require(name))
         subscription = Subscription(
-            channel,
+            name,
             info=wanted.grant.info,
             expires_at=wanted.grant.expires_at,
             renewed_by_hook=wanted.grant.renewed_by_hook,
@@ -106,19 +105,27 @@ class Hub:
             receives_join_leave=override.pushes_joins or (options.join_leave and wanted.receives_join_leave),
             present=options.presence,
         )
-        joining = Joining(session.client)
+        joining = Joining(subscriber.client)
         channel.joining.append(joining)
         try:
             await self._make_live(channel)
             if options.presence:
-                info = session.client_info(subscription.info)
-                await self._presence.add(name, session.client, info, PRESENCE_TTL_SECONDS)
+                info = subscriber.client_info(subscription.info)
+                await self._presence.add(name, subscriber.client, info, PRESENCE_TTL_SECONDS)
             result = await self._position(name, options, wanted)
         except BaseException:
             channel.joining.remove(joining)
-            self.give_up(session, subscription)
+            self._give_up(channel, subscriber, subscription)
             raise
-        return Join(self, session, subscription, joining, session.told(wanted.grant, result))
+        return Join(
+            channel,
+            subscriber,
+            subscription,
+            joining,
+            result,
+            on_complete=self._complete,
+            on_abandon=self._give_up,
+        )
 
     async def _make_live(self, channel: Channel) -> None:
         async with channel.lock:
@@ -153,44 +160,57 @@ class Hub:
             delta=delta,
         )
 
-    def complete(self, session: Session, subscription: Subscription, result: SubscribeResult) -> None:
-        """A subscription has begun: tell who wants to know."""
+    def _complete(
+        self,
+        channel: Channel,
+        subscriber: Subscriber,
+        subscription: Subscription,
+        result: SubscribeResult,
+        *,
+        in_step: bool,
+    ) -> None:
+        """Fill the channel if it has to be, and tell who wants to know that a subscription has begun."""
+        if not in_step:
+            self.check_position(channel)
         if result.was_recovering:
             self._counters.recoveries[result.recovered] += 1
         if subscription.emits_join_leave:
-            self._tell(subscription, Joined(session.client_info(subscription.info)))
+            self._tell(channel.name, Joined(subscriber.client_info(subscription.info)))
 
-    def give_up(self, session: Session, subscription: Subscription) -> None:
-        """A subscription is not made after all; one to the same channel that was made meanwhile stays as it is."""
-        if subscription.channel.name not in session.subscriptions:
-            self.leave(session, subscription)
+    def _give_up(self, channel: Channel, subscriber: Subscriber, subscription: Subscription) -> None:
+        """Undo a subscription that is not made after all; one to the same channel that was made meanwhile stays."""
+        if not subscriber.has_subscription(channel.name):
+            self._leave(channel, subscriber, subscription)
 
-    def leave(self, session: Session, subscription: Subscription) -> None:
-        """A session no longer gets the channel."""
-        channel = subscription.channel
-        channel.remove(session)
+    def _leave(self, channel: Channel, subscriber: Subscriber, subscription: Subscription) -> None:
+        """Deliver the channel to a subscriber no more."""
+        channel.remove(subscriber)
         if subscription.present:
-            self._tasks.spawn(self._remove_presence(channel.name, session), "leave")
+            self._tasks.spawn(self._remove_presence(channel.name, subscriber), "leave")
         self.release(channel)
 
-    def end(self, session: Session, subscription: Subscription) -> None:
-        """A subscription that had begun is over: leave, and tell who wants to know."""
-        self.leave(session, subscription)
+    def end(self, subscriber: Subscriber, subscription: Subscription) -> None:
+        """End a subscription that had begun: leave, and tell who wants to know."""
+        self._leave(self.channels[subscription.channel], subscriber, subscription)
         if subscription.emits_join_leave:
-            self._tell(subscription, Left(session.client_info(subscription.info)))
+            self._tell(subscription.channel, Left(subscriber.client_info(subscription.info)))
 
-    def _tell(self, subscription: Subscription, event: Joined | Left) -> None:
-        self._tasks.spawn(self._publish_event(subscription.channel.name, event), "tell")
+    def flush(self, channel: str) -> None:
+        """Send what waits in a channel to be written together with more."""
+        self.channels[channel].flush()
+
+    def _tell(self, channel: str, event: Joined | Left) -> None:
+        self._tasks.spawn(self._publish_event(channel, event), "tell")
 
     async def _publish_event(self, channel: str, event: Joined | Left) -> None:
         with contextlib.suppress(BackplaneError):
             await self._broker.publish(channel, pack(event), None)
 
-    async def _remove_presence(self, channel: str, session: Session) -> None:
-        if session.info_in(channel) is not None or self._is_joining(channel, session.client):
+    async def _remove_presence(self, channel: str, subscriber: Subscriber) -> None:
+        if subscriber.info_in(channel) is not None or self._is_joining(channel, subscriber.client):
             return  # It has come back before this task ran, and was added then.
         with contextlib.suppress(BackplaneError):
-            await self._presence.remove(channel, session.client)
+            await self._presence.remove(channel, subscriber.client)
 
     def _is_joining(self, channel: str, client: str) -> bool:
         found = self.channels.get(channel)
@@ -223,7 +243,7 @@ class Hub:
         for start in range(0, len(due), RENEWED_AT_ONCE):
             await asyncio.gather(*(self._renew(*some) for some in due[start : start + RENEWED_AT_ONCE]))
 
-    async def _renew(self, channel: str, subscribers: Sequence[Subscriber]) -> None:
+    async def _renew(self, channel: str, subscribers: Sequence[Receiver]) -> None:
         infos = [info for subscriber in subscribers if (info := subscriber.info_in(channel)) is not None]
         if infos:
             await self._presence.renew(channel, infos, PRESENCE_TTL_SECONDS)

@@ -2,24 +2,18 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from collections.abc import Callable
+from typing import Protocol
 
 from msgspec import Struct, structs
 
-from realtime_server.core.channels.channel import Joining
-from realtime_server.core.channels.subscription import Subscription
-from realtime_server.core.model.commands import SubscribeRequest, SubscribeResult
+from realtime_server.core.channels.channel import Channel, Joining
+from realtime_server.core.model.commands import SubscribeResult
 from realtime_server.core.model.grant import PLAIN, Grant
 from realtime_server.core.model.publication import Content, content_in, unpack
+from realtime_server.core.model.subscription import Subscription
 from realtime_server.core.model.values import HistoryPage, Publication, StreamPosition
-
-if TYPE_CHECKING:
-    from realtime_server.core.channels.hub import Hub
-    from realtime_server.core.sessions.session import Session
-
-FOSSIL = "fossil"
-REJECT_UNRECOVERED = 2
-"""The flag of a client that would rather fail than begin anew."""
+from realtime_server.core.ports.client import Subscriber
 
 
 class Wanted(Struct, frozen=True, gc=False):
@@ -34,53 +28,62 @@ class Wanted(Struct, frozen=True, gc=False):
     server_side: bool = False
     grant: Grant = PLAIN
 
-    @classmethod
-    def by_client(cls, request: SubscribeRequest, grant: Grant = PLAIN, *, server_side: bool = False) -> Wanted:
-        """What a client asks for."""
-        return cls(
-            recover=request.recover,
-            offset=request.offset,
-            epoch=request.epoch,
-            reject_unrecovered=bool(request.flag & REJECT_UNRECOVERED),
-            delta=request.delta == FOSSIL,
-            receives_join_leave=request.join_leave or server_side,
-            server_side=server_side,
-            grant=grant,
-        )
+
+class OnComplete(Protocol):
+    """Called when a subscription has begun; `in_step` is False when the channel has to be filled for it."""
+
+    def __call__(
+        self,
+        channel: Channel,
+        subscriber: Subscriber,
+        subscription: Subscription,
+        result: SubscribeResult,
+        *,
+        in_step: bool,
+    ) -> None:
+        """See the class."""
 
 
 class Join:
     """A subscription that is ready to be answered: first the reply is written, then `complete` is called.
 
     Between `Hub.join` returning and `complete` there must be no await: what arrived meanwhile comes after the reply.
+    `on_abandon` is called instead of `on_complete` when the subscription is not made after all.
     """
 
-    __slots__ = ("_hub", "_joining", "_session", "_subscription", "result")
+    __slots__ = ("_channel", "_joining", "_on_abandon", "_on_complete", "_subscriber", "_subscription", "result")
 
     def __init__(
-        self, hub: Hub, session: Session, subscription: Subscription, joining: Joining, result: SubscribeResult
+        self,
+        channel: Channel,
+        subscriber: Subscriber,
+        subscription: Subscription,
+        joining: Joining,
+        result: SubscribeResult,
+        *,
+        on_complete: OnComplete,
+        on_abandon: Callable[[Channel, Subscriber, Subscription], None],
     ) -> None:
-        self._hub = hub
-        self._session = session
+        self._channel = channel
+        self._subscriber = subscriber
         self._subscription = subscription
         self._joining = joining
+        self._on_complete = on_complete
+        self._on_abandon = on_abandon
         self.result = result
 
     @property
     def channel(self) -> str:
         """The channel's name."""
-        return self._subscription.channel.name
+        return self._channel.name
 
     def complete(self) -> None:
         """Hand over what arrived while the subscription was made, and deliver from now on."""
-        subscription, session = self._subscription, self._session
-        channel = subscription.channel
-        channel.joining.remove(self._joining)
-        if session.closed:
-            self._hub.leave(session, subscription)
+        channel, subscriber, subscription = self._channel, self._subscriber, self._subscription
+        if not subscriber.begin_subscription(subscription):
+            self.abandon()
             return
-        session.subscriptions[channel.name] = subscription
-        session.expiring = session.expiring or subscription.expires_at is not None
+        channel.joining.remove(self._joining)
         offset, epoch, missed = self.result.offset, self.result.epoch, self._joining.missed
         for publication, its_epoch in self._joining.buffer.arrivals:
             if publication.offset == 0 or (publication.offset == offset + 1 and its_epoch == epoch):
@@ -90,25 +93,23 @@ class Join:
                 missed = missed or publication.offset > offset or its_epoch != epoch
         positioned = channel.options.history is not None
         in_step = channel.add(
-            session,
+            subscriber,
             StreamPosition(offset, epoch) if positioned else None,
             delta=subscription.delta,
             receives_join_leave=subscription.receives_join_leave,
         )
-        if missed or not in_step:
-            self._hub.check_position(channel)
-        self._hub.complete(session, subscription, self.result)
+        self._on_complete(channel, subscriber, subscription, self.result, in_step=in_step and not missed)
 
     def _write(self, publication: Publication) -> None:
         """Write what arrived meanwhile. Who joined or left meanwhile can be asked for with presence."""
-        session, name = self._session, self.channel
+        subscriber, name = self._subscriber, self.channel
         content = content_in(publication) if publication.offset else unpack(publication.encoded)
         if isinstance(content, Content):
             if self._subscription.delta:
-                frames = session.codec.delta_publication(name, content, publication.offset, None)
+                frames = subscriber.codec.delta_publication(name, content, publication.offset, None)
             else:
-                frames = session.codec.publication(name, content, publication.offset)
-            session.connection.write(frames)
+                frames = subscriber.codec.publication(name, content, publication.offset)
+            subscriber.connection.write(frames)
 
     def forgo(self) -> None:
         """Recover nothing after all, and say so: what was missed is more than one answer may hold."""
@@ -116,8 +117,8 @@ class Join:
 
     def abandon(self) -> None:
         """Leave nothing of it: the subscription is not made after all."""
-        self._subscription.channel.joining.remove(self._joining)
-        self._hub.give_up(self._session, self._subscription)
+        self._channel.joining.remove(self._joining)
+        self._on_abandon(self._channel, self._subscriber, self._subscription)
 
 
 def is_complete(page: HistoryPage, wanted: Wanted) -> bool:

@@ -1,19 +1,16 @@
-"""How a client is let in, and how it stays: the commands connect and refresh."""
+"""The commands connect and refresh."""
 
 from __future__ import annotations
 
 from collections.abc import Collection
-from typing import TYPE_CHECKING
+from dataclasses import dataclass
 
-from msgspec import Raw, structs
+from msgspec import Raw
 
 from realtime_server import codes
-from realtime_server.codes import DisconnectCode
 from realtime_server.core.auth.claims import Claims
-from realtime_server.core.auth.verifier import TokenRefusedError
 from realtime_server.core.channels.join import Join, Wanted
-from realtime_server.core.commands.subscribe import granted, permitted, require_plain
-from realtime_server.core.limits.limit import Limit
+from realtime_server.core.commands.subscribe import require_plain, wanted_by
 from realtime_server.core.model.commands import (
     ConnectRequest,
     ConnectResult,
@@ -24,173 +21,167 @@ from realtime_server.core.model.commands import (
 )
 from realtime_server.core.model.errors import BackplaneError, CommandError, DisconnectRequestedError
 from realtime_server.core.model.grant import PLAIN
-from realtime_server.core.ports.backend import RENEW_AGAIN_SECONDS, Connecting, Hook, Refreshed
+from realtime_server.core.operations.entry import Entry
+from realtime_server.core.operations.subscriptions import Subscriptions
+from realtime_server.core.ports.backend import Connecting
+from realtime_server.core.sessions.session import Session
 
-if TYPE_CHECKING:
-    from realtime_server.core.sessions.session import Session
+
+@dataclass(frozen=True, slots=True)
+class ServerInfo:
+    """What clients are told of the server. `heartbeat_interval`: seconds between pings; `node`: the worker's uid."""
+
+    version: str
+    node: str
+    heartbeat_interval: float
 
 
-def connect_now(session: Session, command: int, request: ConnectRequest) -> bool:
-    """Let a client in; False when that takes the backplane or the backend. Raises CommandError."""
-    if session.claims is not None or (not request.token and session.node.backend.asks(Hook.CONNECT)):
-        return False
-    try:
-        claims = _verified(session, request.token)
-    except DisconnectRequestedError as refused:
-        session.disconnect(refused.code)
+class ConnectHandler:
+    """Handles the commands connect and refresh for all sessions of a worker."""
+
+    def __init__(self, server: ServerInfo, entry: Entry, subscriptions: Subscriptions) -> None:
+        self._server = server
+        self._entry = entry
+        self._subscriptions = subscriptions
+
+    def connect_now(self, session: Session, command: int, request: ConnectRequest) -> bool:
+        """Let a client in; False when that takes the backplane or the backend. Raises CommandError."""
+        if session.claims is not None or self._entry.asks_backend(request.token):
+            return False
+        try:
+            claims = self._entry.authenticate(request.token)
+        except DisconnectRequestedError as refused:
+            session.disconnect(refused.code)
+            return True
+        if not self._entry.admit(session, claims):
+            return True
+        if claims.channels or (session.codec.unidirectional and request.subs):
+            return False  # they are to be joined: `connect` goes on
+        greet(session, command, self._result(session, claims, {}, None))
         return True
-    if not session.node.open(session, claims):
-        return True
-    if claims.channels or (session.codec.unidirectional and request.subs):
-        return False  # they are to be joined: `connect` goes on
-    session.greet(command, _result(session, {}, None))
-    return True
 
+    async def connect(self, session: Session, command: int, request: ConnectRequest) -> None:
+        """Let a client in that the backend decides about, join its channels, and answer.
 
-async def connect(session: Session, command: int, request: ConnectRequest) -> None:
-    """Let a client in that the backend decides about, join its channels, and answer.
-
-    Raises CommandError, DisconnectRequestedError or BackplaneError.
-    """
-    data = None
-    if session.claims is None:
-        claims, data = await _asked(session, request)
-        if session.closed or not session.node.open(session, claims):
-            return
-    try:
-        joined = await _joined(session, request)
-    except (CommandError, BackplaneError):
-        session.node.turn_away(session)
-        raise
-    if not session.greet(command, _result(session, {join.channel: join.result for join in joined}, data)):
+        Raises CommandError, DisconnectRequestedError or BackplaneError.
+        """
+        data = None
+        try:
+            if session.claims is None:
+                who, data = await self._entry.identify(session, _question(session, request), request.token)
+                if session.closed or not self._entry.admit(session, who):
+                    return
+            joined = await self._joined(session, request)
+        except (CommandError, BackplaneError):
+            self._entry.turn_away(session)
+            raise
+        claims = session.claims
+        assert claims is not None
+        if not greet(session, command, self._result(session, claims, _results(joined), data)):
+            for join in joined:
+                join.forgo()
+            if not greet(session, command, self._result(session, claims, _results(joined), data)):
+                session.disconnect(codes.SERVER_ERROR)  # what the backend has to tell is too much by itself
+        # What came meanwhile follows the reply.
         for join in joined:
-            join.forgo()
-        if not session.greet(command, _result(session, {join.channel: join.result for join in joined}, data)):
-            session.disconnect(codes.SERVER_ERROR)  # what the backend has to tell is too much by itself
-    # What came meanwhile follows the reply.
-    for join in joined:
-        join.complete()
+            join.complete()
+
+    async def _joined(self, session: Session, request: ConnectRequest) -> list[Join]:
+        """Prepare the subscriptions that the client gets with its connection: all of them or none.
+
+        They are those of its claims, but for those that were revoked meanwhile, and those that a client asks for which
+        can send no other command.
+        """
+        claims = session.claims
+        assert claims is not None
+        grants = claims.grants or {}
+        wanted = {
+            name: wanted_by(request.subs.get(name, SubscribeRequest()), grants.get(name, PLAIN), server_side=True)
+            for name in claims.channels
+        }
+        self._subscriptions.require_room(len(wanted))
+        joined: list[Join] = []
+        try:
+            if session.codec.unidirectional:
+                wanted |= await self._requested(session, request, known=wanted.keys())
+            for channel, options in wanted.items():
+                joined.append(await self._subscriptions.join(session, channel, options))
+            return _without_revoked(session, joined, own=claims.channels)
+        except BaseException:
+            for join in joined:
+                join.abandon()
+            raise
+
+    async def _requested(self, session: Session, request: ConnectRequest, known: Collection[str]) -> dict[str, Wanted]:
+        """Return the channels that a client asks for in its connect command, as far as it may subscribe to them."""
+        channels = [channel for channel in request.subs if channel not in known]
+        self._subscriptions.require_room(len(channels) + len(known))
+        wanted = {}
+        for channel in channels:
+            asked = request.subs[channel]
+            require_plain(asked)
+            self._subscriptions.require_known(channel)
+            grant = await self._subscriptions.grant(session, channel, data=bytes(asked.data), token=asked.token)
+            wanted[channel] = wanted_by(asked, grant, server_side=True)
+        return wanted
+
+    def refresh(self, session: Session, request: RefreshRequest) -> RefreshResult:
+        """Take a new token of the same user. Raises CommandError."""
+        claims = self._entry.refresh(session, request.token)
+        expires, ttl = _time_to_live(session, claims)
+        return RefreshResult(session.client, self._server.version, expires, ttl)
+
+    def _result(
+        self, session: Session, claims: Claims, subscriptions: dict[str, SubscribeResult], data: bytes | None
+    ) -> ConnectResult:
+        expires, ttl = _time_to_live(session, claims)
+        codec = session.codec
+        return ConnectResult(
+            client=session.client,
+            version=self._server.version,
+            # An SDK that is told of pings connects again when it sees none, and it does not see those of the transport.
+            ping=0 if codec.native_pings else max(1, round(self._server.heartbeat_interval)),
+            pong=not codec.native_pings and not codec.unidirectional,
+            expires=expires,
+            ttl=ttl,
+            data=Raw() if data is None else Raw(data),
+            subs=subscriptions,
+            session=session.secret,
+            node=self._server.node if session.secret else "",
+        )
 
 
-async def _asked(session: Session, request: ConnectRequest) -> tuple[Claims, bytes | None]:
-    """Who the client is, says the backend, and what it is told."""
-    question = Connecting(
+def greet(session: Session, command: int, result: ConnectResult) -> bool:
+    """Answer the connect command, see `Session.reply_within`: after that the client may be told anything."""
+    fits = session.reply_within(command, result)
+    if fits:
+        session.mark_welcome()
+    return fits
+
+
+def _question(session: Session, request: ConnectRequest) -> Connecting:
+    return Connecting(
         session.caller(), bytes(request.data), request.name, request.version, tuple(request.subs), request.headers
     )
-    answer = await session.node.backend.connect(question)
-    return (_verified(session, request.token), None) if answer is None else (answer.claims, answer.data)
 
 
-def _verified(session: Session, token: str) -> Claims:
-    """Who the client is, says its token. Raises CommandError or DisconnectRequestedError."""
-    try:
-        return session.node.authenticate(token)
-    except TokenRefusedError as refused:
-        if isinstance(refused.code, DisconnectCode):
-            raise DisconnectRequestedError(refused.code) from refused
-        raise CommandError(refused.code) from refused
+def _results(joined: list[Join]) -> dict[str, SubscribeResult]:
+    return {join.channel: join.result for join in joined}
 
 
-async def _joined(session: Session, request: ConnectRequest) -> list[Join]:
-    """Subscriptions to the channels that the client gets with its connection: all of them or none.
-
-    They are those of its claims, and those that a client asks for which can send no other command.
-    """
-    claims = session.claims
-    assert claims is not None
-    grants = claims.grants or {}
-    wanted = {
-        name: Wanted.by_client(request.subs.get(name, SubscribeRequest()), grants.get(name, PLAIN), server_side=True)
-        for name in claims.channels
-    }
-    _require_room(session, len(wanted))
-    joined: list[Join] = []
-    try:
-        if session.codec.unidirectional:
-            wanted |= await _requested(session, request, known=wanted.keys())
-        for channel, options in wanted.items():
-            joined.append(await session.node.hub.join(session, channel, permitted(session, channel, options)))
-    except BaseException:
-        for join in joined:
-            join.abandon()
-        raise
+def _without_revoked(session: Session, joined: list[Join], own: Collection[str]) -> list[Join]:
+    """Give up what was revoked meanwhile; raises CommandError when one of them is not its `own` but asked for."""
+    revoked = [join for join in joined if session.is_revoked(join.channel)]
+    if any(join.channel not in own for join in revoked):
+        raise CommandError(codes.PERMISSION_DENIED)
+    for join in revoked:
+        joined.remove(join)
+        join.abandon()
     return joined
 
 
-def _require_room(session: Session, channels: int) -> None:
-    """Raises DisconnectRequestedError when these are too many: the client has no way to do with fewer."""
-    if channels > session.node.limits.channels_per_connection:
-        session.node.counters.limits[Limit.CHANNELS_PER_CONNECTION] += 1
-        raise DisconnectRequestedError(codes.CHANNEL_LIMIT)
-
-
-async def _requested(session: Session, request: ConnectRequest, known: Collection[str]) -> dict[str, Wanted]:
-    """The channels that a client asks for in its connect command, as far as it may subscribe to them."""
-    channels = [channel for channel in request.subs if channel not in known]
-    _require_room(session, len(channels) + len(known))
-    wanted = {}
-    for channel in channels:
-        asked = structs.replace(request.subs[channel], channel=channel)
-        require_plain(asked)
-        session.node.hub.require(channel)
-        wanted[channel] = Wanted.by_client(asked, await granted(session, asked), server_side=True)
-    return wanted
-
-
-def refresh(session: Session, request: RefreshRequest) -> RefreshResult:
-    """Take a new token of the same user. Raises CommandError."""
-    try:
-        claims = _verified(session, request.token)
-    except DisconnectRequestedError as refused:
-        raise CommandError(codes.UNAUTHORIZED) from refused
-    if session.claims is None or claims.user != session.claims.user:
-        raise CommandError(codes.BAD_REQUEST)
-    session.claims = claims
-    expires, ttl = _time_to_live(session, claims)
-    return RefreshResult(session.client, session.node.version, expires, ttl)
-
-
-async def renew(session: Session) -> None:
-    """Ask the backend whether a connection whose time is over goes on; it does if the backend cannot be asked."""
-    claims = session.claims
-    assert claims is not None
-    try:
-        answer = await session.node.backend.refresh(session.caller())
-    except DisconnectRequestedError as wanted:
-        session.disconnect(wanted.code)
-        return
-    except CommandError:
-        session.disconnect(codes.CONNECTION_EXPIRED)
-        return
-    if answer is None:
-        answer = Refreshed(session.node.wall_clock() + RENEW_AGAIN_SECONDS)
-    if answer.expired:
-        session.disconnect(codes.CONNECTION_EXPIRED)
-    elif not session.closed:
-        session.claims = structs.replace(claims, expires_at=answer.expires_at, info=answer.info or claims.info)
-
-
-def _result(session: Session, subscriptions: dict[str, SubscribeResult], data: bytes | None) -> ConnectResult:
-    node, claims = session.node, session.claims
-    assert claims is not None
-    expires, ttl = _time_to_live(session, claims)
-    return ConnectResult(
-        client=session.client,
-        version=node.version,
-        # An SDK that is told of pings connects again when it sees none, and it does not see those of the transport.
-        ping=0 if session.codec.native_pings else max(1, round(node.heartbeat_interval)),
-        pong=not session.codec.native_pings and not session.codec.unidirectional,
-        expires=expires,
-        ttl=ttl,
-        data=Raw() if data is None else Raw(data),
-        subs=subscriptions,
-        session=session.secret,
-        node=node.uid if session.secret else "",
-    )
-
-
 def _time_to_live(session: Session, claims: Claims) -> tuple[bool, int]:
-    """Whether the client has to renew its token, and in how many seconds."""
+    """Return whether the client has to renew its token, and in how many seconds."""
     if claims.expires_at is None or claims.renewed_by_hook:
         return False, 0
     return True, session.seconds_until(claims.expires_at)

@@ -1,11 +1,7 @@
-"""What a client can read of its channels: the commands history, presence and presence_stats."""
+"""The commands history, presence and presence_stats: what a client reads of its channels."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Protocol
-
-from realtime_server import codes
-from realtime_server.core.auth.permissions import may_read_history, may_see_presence
 from realtime_server.core.model.commands import (
     ChannelRequest,
     HistoryRequest,
@@ -13,46 +9,24 @@ from realtime_server.core.model.commands import (
     PresenceResult,
     PresenceStatsResult,
 )
-from realtime_server.core.model.errors import CommandError
 from realtime_server.core.model.values import HistoryQuery, StreamPosition
-
-if TYPE_CHECKING:
-    from realtime_server.core.auth.claims import Claims
-    from realtime_server.core.model.namespaces import ChannelOptions
-    from realtime_server.core.sessions.session import Session
+from realtime_server.core.operations.publishing import Reading
+from realtime_server.core.sessions.session import Session
 
 
-class Permission(Protocol):
-    """Whether a client may do something in a channel."""
-
-    def __call__(self, claims: Claims, channel: str, options: ChannelOptions, *, subscribed: bool) -> bool:
-        """See core.auth.permissions."""
-
-
-async def history(session: Session, request: HistoryRequest) -> HistoryResult:
-    """A part of the stream. Raises CommandError or BackplaneError."""
-    _require(session, request.channel, may_read_history)
+async def history(reading: Reading, session: Session, request: HistoryRequest) -> HistoryResult:
+    """Return a part of the stream. Raises CommandError or BackplaneError."""
     since = StreamPosition(request.since.offset, request.since.epoch) if request.since is not None else None
     query = HistoryQuery(request.limit, since, request.reverse)
-    return HistoryResult(await session.node.hub.history(request.channel, query))
+    return HistoryResult(await reading.history(session, request.channel, query))
 
 
-async def presence(session: Session, request: ChannelRequest) -> PresenceResult:
-    """Who is subscribed. Raises CommandError or BackplaneError."""
-    _require(session, request.channel, may_see_presence)
-    return PresenceResult(dict(await session.node.hub.presence(request.channel)))
+async def presence(reading: Reading, session: Session, request: ChannelRequest) -> PresenceResult:
+    """Return who is subscribed. Raises CommandError or BackplaneError."""
+    return PresenceResult(dict(await reading.presence(session, request.channel)))
 
 
-async def presence_stats(session: Session, request: ChannelRequest) -> PresenceStatsResult:
-    """How many are subscribed. Raises CommandError or BackplaneError."""
-    _require(session, request.channel, may_see_presence)
-    stats = await session.node.hub.presence_stats(request.channel)
+async def presence_stats(reading: Reading, session: Session, request: ChannelRequest) -> PresenceStatsResult:
+    """Count who is subscribed. Raises CommandError or BackplaneError."""
+    stats = await reading.presence_stats(session, request.channel)
     return PresenceStatsResult(stats.clients, stats.users)
-
-
-def _require(session: Session, channel: str, may: Permission) -> None:
-    """Raises CommandError UNKNOWN_CHANNEL or PERMISSION_DENIED."""
-    options = session.node.hub.require(channel)
-    subscribed = channel in session.subscriptions
-    if session.claims is None or not may(session.claims, channel, options, subscribed=subscribed):
-        raise CommandError(codes.PERMISSION_DENIED)

@@ -1,87 +1,113 @@
-"""What another server asks of this worker: by the backplane's control channel, for the server API as a rule."""
+"""What another worker asks of this one: by the backplane's control channel, for the server API as a rule."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from typing import TYPE_CHECKING
+import contextlib
+from collections.abc import Awaitable, Callable
 
 from msgspec import structs
 
 from realtime_server import codes
 from realtime_server.codes import DisconnectCode
-from realtime_server.core.commands import subscribe
-from realtime_server.core.control import messages as control
+from realtime_server.core.channels.hub import Hub
+from realtime_server.core.control import messages
+from realtime_server.core.control.peers import Peers
 from realtime_server.core.control.survey import Surveys, matching
+from realtime_server.core.model.errors import BackplaneError
 from realtime_server.core.model.grant import Grant
 from realtime_server.core.model.pushes import RefreshPush
-
-if TYPE_CHECKING:
-    from realtime_server.core.node import Node
-    from realtime_server.core.sessions.session import Session
+from realtime_server.core.operations.subscriptions import Subscriptions
+from realtime_server.core.sessions.registry import Action, Registry
+from realtime_server.core.sessions.session import Session
+from realtime_server.core.tasks import TaskGroup
 
 
 class ControlHandler:
-    """Carries them out for the sessions of one node. Never raises."""
+    """Carries out control messages for the sessions of one worker. Never raises.
 
-    def __init__(self, node: Node) -> None:
-        self._node = node
+    `uid` names this worker; `send` sends a message to the worker of that name.
+    """
+
+    def __init__(
+        self,
+        uid: str,
+        registry: Registry,
+        hub: Hub,
+        subscriptions: Subscriptions,
+        peers: Peers,
+        tasks: TaskGroup,
+        *,
+        send: Callable[[messages.Message, str], Awaitable[None]],
+        emulate: Callable[[messages.Emulate], None],
+    ) -> None:
+        self._uid = uid
+        self._registry = registry
+        self._hub = hub
+        self._subscriptions = subscriptions
+        self._peers = peers
+        self._tasks = tasks
+        self._send = send
+        self._emulate = emulate
         self.surveys = Surveys()
 
     def take(self, message: bytes) -> None:
-        """Carry one out; one of another release is ignored."""
-        order = control.decode(message)
-        match order:
-            case control.Disconnect():
-                self._disconnect(order)
-            case control.Unsubscribe():
-                for session in self._sessions(order):
-                    session.end_subscription(order.channel, codes.UNSUBSCRIBED)
-            case control.Subscribe():
-                self._subscribe(order)
-            case control.Refresh():
-                for session in self._sessions(order):
-                    _refresh(session, order)
-            case control.Emulate():
-                self._node.take_emulated(order)
-            case control.AskChannels():
-                self._tell_channels(order)
-            case control.TellChannels():
-                self.surveys.take(order.ident, order.worker, order.channels, complete=order.complete)
-            case control.Announce():
-                self._node.note_worker(order.to_info())
+        """Carry out a message; one of another release is ignored."""
+        request = messages.decode(message)
+        match request:
+            case messages.Disconnect():
+                self._apply(request, lambda session: _disconnect(session, request))
+            case messages.Unsubscribe():
+                self._apply(request, lambda session: session.revoke(request.channel))
+            case messages.Subscribe():
+                self._apply(request, lambda session: self._subscribe(session, request))
+            case messages.Refresh():
+                self._apply(request, lambda session: _refresh(session, request))
+            case messages.Emulate():
+                self._emulate(request)
+            case messages.AskChannels():
+                self._tasks.spawn(self._answer_survey(request), "tell-channels")
+            case messages.TellChannels():
+                self.surveys.take(request.ident, request.worker, request.channels, complete=request.complete)
+            case messages.Announce():
+                self._peers.note(request.to_info())
 
-    def _sessions(
-        self, order: control.Disconnect | control.Unsubscribe | control.Subscribe | control.Refresh
-    ) -> Iterable[Session]:
-        return self._node.sessions_of(order.user, order.client, order.session)
+    def _apply(
+        self,
+        request: messages.Disconnect | messages.Unsubscribe | messages.Subscribe | messages.Refresh,
+        action: Action,
+    ) -> None:
+        self._registry.apply(request.user, (request.client, request.session), action)
 
-    def _disconnect(self, order: control.Disconnect) -> None:
-        for session in self._sessions(order):
-            if session.client not in order.spared:
-                session.disconnect(DisconnectCode(order.code, order.reason))
+    def _subscribe(self, session: Session, request: messages.Subscribe) -> None:
+        self._tasks.spawn(self._subscribe_quietly(session, request), f"subscribe-{request.channel}")
 
-    def _subscribe(self, order: control.Subscribe) -> None:
-        grant = Grant(info=order.info, data=order.data, expires_at=order.expires_at, override=order.override)
-        for session in self._sessions(order):
-            work = subscribe.subscribe_server_side(session, order.channel, grant, order.since)
-            self._node.spawn(work, f"subscribe-{order.channel}")
+    async def _subscribe_quietly(self, session: Session, request: messages.Subscribe) -> None:
+        grant = Grant(info=request.info, data=request.data, expires_at=request.expires_at, override=request.override)
+        with contextlib.suppress(BackplaneError):
+            await self._subscriptions.subscribe_server_side(session, request.channel, grant, request.since)
 
-    def _tell_channels(self, order: control.AskChannels) -> None:
-        found, complete = matching(order.pattern, self._node.hub.subscriber_counts())
-        answer = control.TellChannels(order.ident, self._node.uid, found, complete)
-        self._node.spawn(self._node.tell(answer, order.worker), "tell-channels")
+    async def _answer_survey(self, request: messages.AskChannels) -> None:
+        found, complete = matching(request.pattern, self._hub.subscriber_counts())
+        answer = messages.TellChannels(request.ident, self._uid, found, complete)
+        with contextlib.suppress(BackplaneError):
+            await self._send(answer, request.worker)
 
 
-def _refresh(session: Session, order: control.Refresh) -> None:
-    if order.expired:
+def _disconnect(session: Session, request: messages.Disconnect) -> None:
+    if session.client not in request.spared:
+        session.disconnect(DisconnectCode(request.code, request.reason))
+
+
+def _refresh(session: Session, request: messages.Refresh) -> None:
+    if request.expired:
         session.disconnect(codes.CONNECTION_EXPIRED)
         return
     if session.claims is None:
         return
-    session.claims = structs.replace(session.claims, expires_at=order.expires_at, renewed_by_hook=False)
+    session.renew(structs.replace(session.claims, expires_at=request.expires_at, renewed_by_hook=False))
     if not session.welcome:
         return  # the answer to its connect command will say so
-    if order.expires_at is None:
+    if request.expires_at is None:
         session.push("", RefreshPush(expires=False))
     else:
-        session.push("", RefreshPush(expires=True, ttl=session.seconds_until(order.expires_at)))
+        session.push("", RefreshPush(expires=True, ttl=session.seconds_until(request.expires_at)))

@@ -1,18 +1,14 @@
-"""The closed catalogue of what is limited, and how often each limit was exceeded.
+"""The closed catalogue of what is limited.
 
 What a client gets, and which setting it is: docs/reference/limits.md.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from dataclasses import dataclass
 from enum import StrEnum
-from typing import TYPE_CHECKING
 
 from realtime_server import codes
-
-if TYPE_CHECKING:
-    from realtime_server.core.metrics.counters import Counters
 
 
 class Limit(StrEnum):
@@ -52,10 +48,20 @@ BY_REJECTION = {
 """Reasons of a refused handshake or request that stand for one limit."""
 
 
-def exceeded(counters: Counters) -> Iterator[tuple[Limit, int]]:
-    """How often each limit was exceeded: counted as such, or by a code or a reason that means nothing else."""
-    for limit in Limit:
-        count = counters.limits[limit]
-        count += sum(counters.disconnects[code] for code, meant in BY_DISCONNECT.items() if meant is limit)
-        count += sum(counters.handshakes_rejected[reason] for reason, meant in BY_REJECTION.items() if meant is limit)
-        yield limit, count
+@dataclass(frozen=True, slots=True)
+class NodeLimits:
+    """What one connection may do, and how many there may be; 0 connections per user or connects per second: no limit.
+
+    `outbox_bytes`: what may wait for one connection, and as much of its commands may wait for the backplane.
+    """
+
+    channels_per_connection: int
+    messages_per_second: int
+    outbox_bytes: int = 1_048_576
+    connections_per_user: int = 0
+    connects_per_second: float = 0.0
+
+    @property
+    def reply_bytes(self) -> int:
+        """How large the answer to one command may be: it has to fit into the outbox beside others."""
+        return self.outbox_bytes // 2

@@ -5,10 +5,7 @@ Pure; times are monotonic seconds.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from dataclasses import dataclass
-
-from realtime_server.core.model.commands import Command
 
 RESERVED = 0.25
 """This part of a second's connects is kept for clients that resume: their users notice when they are late."""
@@ -53,15 +50,6 @@ class Admission:
     def admit(self, now: float, *, resumes: bool) -> bool:
         """Whether one more may come in at `now`, monotonic seconds. Who may not tries again later."""
         return self._bucket.take(now, kept=0.0 if resumes else RESERVED * (self._bucket.size - 1))
-
-
-def resumes(commands: Iterable[Command]) -> bool:
-    """Whether a client's first commands show that it was here before: it asks for what it has missed."""
-    return any(
-        (command.subscribe is not None and command.subscribe.recover)
-        or (command.connect is not None and any(sub.recover for sub in command.connect.subs.values()))
-        for command in commands
-    )
 
 
 IN_TIME = 0.9

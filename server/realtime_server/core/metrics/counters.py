@@ -5,9 +5,9 @@ from __future__ import annotations
 import bisect
 import time
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 
-from realtime_server.core.limits.limit import Limit
+from realtime_server.core.limits.limit import BY_DISCONNECT, BY_REJECTION, Limit
 from realtime_server.core.metrics.recent_events import CONNECTED, HANDSHAKE_STATUS, MOVED, RecentCounter, failure_name
 
 DELIVERY_BUCKETS = (0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5)
@@ -67,7 +67,7 @@ class Counters:
         self.disconnects: Counter[int] = Counter()
         self.command_errors: Counter[int] = Counter()
         self.limits: Counter[Limit] = Counter()
-        """What was exceeded, as far as neither a code nor a reason says it; see core.limits.limit."""
+        """What was exceeded, as far as neither a code nor a reason says it; see `limits_exceeded`."""
         self.drains = 0
         self.drained_connections = 0
         self.backplane_gaps = 0
@@ -116,3 +116,11 @@ class Counters:
         """Count what one connection has cost, from its first byte to its open session."""
         self.accept_costs += 1
         self.accept_cost_total += cpu_seconds
+
+    def limits_exceeded(self) -> Iterator[tuple[Limit, int]]:
+        """Yield how often each limit was exceeded: counted as such, or by a code or reason that means nothing else."""
+        for limit in Limit:
+            count = self.limits[limit]
+            count += sum(self.disconnects[code] for code, meant in BY_DISCONNECT.items() if meant is limit)
+            count += sum(self.handshakes_rejected[reason] for reason, meant in BY_REJECTION.items() if meant is limit)
+            yield limit, count

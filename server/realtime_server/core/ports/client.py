@@ -9,16 +9,33 @@ from realtime_server.core.model.commands import Command, Result
 from realtime_server.core.model.namespaces import SlowConsumer
 from realtime_server.core.model.publication import Content
 from realtime_server.core.model.pushes import Push
+from realtime_server.core.model.subscription import Subscription
 from realtime_server.core.model.values import ClientInfo
 
 
-class Codec(Protocol):
-    """What a client and this server speak: a protocol in the frames of a transport. One object for all its connections.
+class Encoder(Protocol):
+    """Encodes what is pushed to clients; one object for all connections that speak the same protocol and framing.
 
-    Everything that it returns is ready to be written: encoded and framed, so that one publication is encoded and
-    framed once, however many connections get it. `binary`: the data of publications may be any bytes, not just JSON.
-    `native_pings`: pings are the transport's, and are answered by it; the client's protocol does not know of them.
-    `unidirectional`: the client says who it is and then only listens; it sends no commands and answers no pings.
+    What it returns is ready to be written: encoded and framed, so that one publication is encoded and framed once,
+    however many connections get it.
+    """
+
+    def publication(self, channel: str, content: Content, offset: int) -> bytes:
+        """Encode a publication; an offset of 0 is none."""
+
+    def delta_publication(self, channel: str, content: Content, offset: int, patch: bytes | None) -> bytes:
+        """Encode a publication for those who take differences: `patch` to the data before it, None for the whole."""
+
+    def push(self, channel: str, push: Push) -> bytes:
+        """Encode everything else that is pushed; `channel` is "" for what is in none."""
+
+
+class Codec(Encoder, Protocol):
+    """The protocol of a client in the frames of a transport.
+
+    `binary`: the data of publications may be any bytes, not just JSON. `native_pings`: pings are the transport's, and
+    are answered by it; the client's protocol does not know of them. `unidirectional`: the client says who it is and
+    then only listens; it sends no commands and answers no pings.
     """
 
     binary: bool
@@ -26,25 +43,16 @@ class Codec(Protocol):
     unidirectional: bool
 
     def decode(self, message: bytes) -> tuple[Command, ...] | None:
-        """The commands of one message, None when it is malformed. Never raises."""
+        """Return the commands of one message, None when it is malformed. Never raises."""
 
     def reply(self, command: int, result: Result) -> bytes:
-        """The answer to a command."""
+        """Encode the answer to a command."""
 
     def error(self, command: int, error: ErrorCode) -> bytes:
-        """The answer to a command that failed."""
-
-    def publication(self, channel: str, content: Content, offset: int) -> bytes:
-        """A publication, pushed; an offset of 0 is none."""
-
-    def delta_publication(self, channel: str, content: Content, offset: int, patch: bytes | None) -> bytes:
-        """A publication, pushed to those who take differences: `patch` to the data before it, None for the whole."""
-
-    def push(self, channel: str, push: Push) -> bytes:
-        """Everything else that is pushed; `channel` is "" for what is in none."""
+        """Encode the answer to a command that failed."""
 
     def ping(self) -> bytes:
-        """A ping."""
+        """Encode a ping."""
 
 
 class Connection(Protocol):
@@ -65,20 +73,42 @@ class Connection(Protocol):
         """Whether more waits to be sent than the client takes at once; `Session.on_writable` is called after it."""
 
 
-class Subscriber(Protocol):
-    """What a channel delivers to: a session, seen from the channel. Compared by identity."""
+class Receiver(Protocol):
+    """Receives the publications of channels. Compared by identity."""
 
-    codec: Codec
-    connection: Connection
+    @property
+    def codec(self) -> Encoder:
+        """The encoding of what it is written."""
 
-    def info_in(self, channel: str) -> ClientInfo | None:
-        """How others in a channel see it; None when it is not subscribed any more, or not to be seen."""
+    @property
+    def connection(self) -> Connection:
+        """What it is written to."""
 
     def end_subscription(self, channel: str, code: UnsubscribeCode) -> None:
         """End its subscription and tell it; idempotent."""
 
+    def info_in(self, channel: str) -> ClientInfo | None:
+        """Return how others in a channel see it; None when it is not subscribed any more, or not to be seen."""
+
     def lags(self) -> bool:
-        """Whether it reads more slowly than it is written to."""
+        """Return True while it reads more slowly than it is written to."""
 
     def hold(self, channel: str, policy: SlowConsumer, content: Content, offset: int) -> None:
         """Keep a publication for one that lags, or drop some as the policy says."""
+
+
+class Subscriber(Receiver, Protocol):
+    """Subscribes to channels: a session, seen from the hub."""
+
+    @property
+    def client(self) -> str:
+        """Its id."""
+
+    def client_info(self, channel_info: bytes | None = None) -> ClientInfo:
+        """Return how others see it; `channel_info` is what its subscription adds."""
+
+    def has_subscription(self, channel: str) -> bool:
+        """Return True when it is subscribed to a channel."""
+
+    def begin_subscription(self, subscription: Subscription) -> bool:
+        """Take a subscription that is ready; False when its connection has gone."""

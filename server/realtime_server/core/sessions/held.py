@@ -41,8 +41,8 @@ class HeldItem:
         tags = self.content.tags or {}
         return len(self.content.data) + sum(map(len, tags)) + sum(map(len, tags.values())) + ITEM_BYTES
 
-    def told(self) -> Content:
-        """The content with what is missing in its tags."""
+    def with_drop_tags(self) -> Content:
+        """Return the content with what is missing in its tags."""
         if not self.dropped and not self.conflated:
             return self.content
         tags = dict(self.content.tags or {})

@@ -11,9 +11,10 @@ from realtime_server import codes
 from realtime_server.backplane.memory import MemoryBroker
 from realtime_server.core.channels.join import Wanted, is_complete
 from realtime_server.core.control import messages as control
+from realtime_server.core.control.peers import ANNOUNCE_SECONDS, FORGET_AFTER
 from realtime_server.core.model.errors import CommandError
 from realtime_server.core.model.values import HistoryPage, HistoryQuery, Publication, StreamPosition
-from realtime_server.core.node import ANNOUNCE_SECONDS, FORGET_AFTER, Node, UnknownNodeError
+from realtime_server.core.node import Node, UnknownNodeError
 from realtime_server.core.ports.api import Connections, Message
 from realtime_server.core.server_api import ServerApi
 from realtime_server.core.sessions.session import Session

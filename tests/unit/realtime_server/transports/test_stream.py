@@ -116,7 +116,7 @@ async def test_a_client_that_does_not_read_is_disconnected() -> None:
     await turn()
     await turn()
     assert stream.session is not None
-    assert stream.session.node.counters.disconnects == {codes.SLOW.code: 1}
+    assert stream.session._context.counters.disconnects == {codes.SLOW.code: 1}
     assert b'"code":3008' in transport.written[-1]
     assert not any(b"b" * 60 in data for data in transport.written)
 
@@ -152,5 +152,5 @@ async def test_a_lost_socket_ends_the_session() -> None:
     assert stream.ended.is_set()
     assert stream.session is not None
     assert stream.session.closed
-    assert stream.session.node.counters.disconnects == {3000: 1}
+    assert stream.session._context.counters.disconnects == {3000: 1}
     assert transport.written == []

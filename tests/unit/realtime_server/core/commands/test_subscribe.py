@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 
-from realtime_server.core.commands.subscribe import subscribe_server_side
 from realtime_server.core.model.errors import BackplaneError
 from realtime_server.core.model.grant import PLAIN
 from realtime_server.core.node import Node
@@ -40,9 +39,9 @@ async def delivered(node: Node, broker: ScriptedBroker, connection: RecordingCon
     return connection.take()
 
 
-def begin(session: Session) -> asyncio.Task[None]:
+def begin(node: Node, session: Session) -> asyncio.Task[None]:
     """Subscribe the client by the server."""
-    return asyncio.create_task(subscribe_server_side(session, ROOM, PLAIN, None))
+    return asyncio.create_task(node.subscriptions.subscribe_server_side(session, ROOM, PLAIN, None))
 
 
 async def test_two_calls_that_subscribe_a_client_at_once_make_one_subscription() -> None:
@@ -51,7 +50,7 @@ async def test_two_calls_that_subscribe_a_client_at_once_make_one_subscription()
     node = make_node(broker)
     await node.start()
     session, connection = connected(node)
-    calls = [begin(session), begin(session)]
+    calls = [begin(node, session), begin(node, session)]
     await turns()
     for _ in calls:
         await history_answers(broker)
@@ -68,7 +67,7 @@ async def test_a_client_that_subscribes_while_the_server_does_has_it_once() -> N
     node = make_node(broker)
     await node.start()
     session, connection = connected(node)
-    call = begin(session)
+    call = begin(node, session)
     await turns()
     send(session, {"id": 2, "subscribe": {"channel": ROOM}})
     await turns()
@@ -87,7 +86,7 @@ async def test_a_client_that_is_still_connecting_is_subscribed_after_it_was_let_
     session, connection = accept(node)
     send(session, {"id": 1, "connect": {"token": connection_token(SECRET, "alice", channels=["chat:room"])}})
     await turns()
-    call = asyncio.create_task(subscribe_server_side(session, "chat:other", PLAIN, None))
+    call = asyncio.create_task(node.subscriptions.subscribe_server_side(session, "chat:other", PLAIN, None))
     await turns()
     assert connection.take() == []
     await history_answers(broker, -1)
@@ -106,7 +105,7 @@ async def test_a_client_that_goes_while_it_connects_is_not_waited_for() -> None:
     await node.start()
     session, _ = accept(node)
     send(session, {"id": 1, "connect": {"token": connection_token(SECRET, "alice", channels=["chat:room"])}})
-    call = asyncio.create_task(subscribe_server_side(session, "chat:other", PLAIN, None))
+    call = asyncio.create_task(node.subscriptions.subscribe_server_side(session, "chat:other", PLAIN, None))
     await turns()
     session.on_closed()
     async with asyncio.timeout(1):
@@ -126,11 +125,11 @@ async def test_a_connect_command_that_failed_may_come_again() -> None:
     await turns()
     error = {"code": 100, "message": "internal server error", "temporary": True}
     assert connection.take() == [{"id": 1, "error": error}]
-    assert node.sessions_of("alice", "") == []
+    assert node.sessions_of("alice") == []
     send(session, {"id": 3, "connect": connect})
     await turns()
     await history_answers(broker)
     [reply] = connection.take()
     assert isinstance(reply, dict)
     assert reply["id"] == 3
-    assert node.sessions_of("alice", "") == [session]
+    assert node.sessions_of("alice") == [session]

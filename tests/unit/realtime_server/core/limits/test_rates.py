@@ -6,7 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from realtime_server.core.limits.rates import Admission, resumes
+from realtime_server.core.commands.dispatcher import resumes
+from realtime_server.core.limits.rates import Admission
 from realtime_server.core.model.commands import Command, ConnectRequest, SubscribeRequest
 from tests.kit.server_doubles import Clock, accept, make_node, send
 

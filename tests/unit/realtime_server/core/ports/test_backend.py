@@ -12,10 +12,11 @@ import pytest
 from realtime_server import codes
 from realtime_server.codes import DisconnectCode, ErrorCode
 from realtime_server.core.auth.claims import Claims
+from realtime_server.core.limits.limit import NodeLimits
 from realtime_server.core.model.errors import CommandError, DisconnectRequestedError
 from realtime_server.core.model.grant import Grant
 from realtime_server.core.model.values import HistoryQuery
-from realtime_server.core.node import Node, NodeLimits
+from realtime_server.core.node import Node
 from realtime_server.core.ports.backend import (
     Caller,
     Connected,
@@ -114,7 +115,7 @@ class World:
         """Let time pass, and the node do what it does each second."""
         self.clock.now += seconds
         self.wall.now += seconds
-        self.session.pong_by = 0
+        self.session.take_pong()
         await self.node._beat()
         await settle()
 

@@ -26,7 +26,7 @@ def told(held: Held, size: int = EVERYTHING) -> list[tuple[str, int, int, int]]:
     """What is taken: channel, number, and how many its tags say were dropped and conflated before it."""
     taken = []
     for item in held.take(size):
-        tags = item.told().tags or {}
+        tags = item.with_drop_tags().tags or {}
         dropped, conflated = int(tags.get(DROPPED_TAG, 0)), int(tags.get(CONFLATED_TAG, 0))
         taken.append((item.channel, int(item.content.data), dropped, conflated))
     return taken
@@ -115,7 +115,7 @@ def test_tags_of_the_publication_stay() -> None:
     for value in range(2):
         held.put("a", CONFLATE, number(value, "x"), 0)
     [item] = held.take(EVERYTHING)
-    assert item.told().tags == {KEY_TAG: "x", CONFLATED_TAG: "1"}
+    assert item.with_drop_tags().tags == {KEY_TAG: "x", CONFLATED_TAG: "1"}
     assert item.content.tags == {KEY_TAG: "x"}
 
 

@@ -9,11 +9,11 @@ import pytest
 
 from realtime_server import codes
 from realtime_server.codes import DisconnectCode
+from realtime_server.core.commands.command_session import MAX_QUEUED_COMMANDS
 from realtime_server.core.model.namespaces import Access, ChannelOptions, Namespaces, SubscribePermission
 from realtime_server.core.model.values import HistoryOptions
 from realtime_server.core.ports.api import Message
 from realtime_server.core.server_api import ServerApi
-from realtime_server.core.sessions.session import MAX_QUEUED_COMMANDS
 from realtime_server.protocols.centrifuge.json_codec import JsonCodec
 from tests.kit.scripted_broker import ScriptedBroker
 from tests.kit.server_doubles import SECRET, Clock, RecordingConnection, accept, connected, make_node, send

@@ -1,15 +1,10 @@
-"""One connection's subscription to a channel."""
+"""One connection's subscription to a channel, as it was agreed."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
-if TYPE_CHECKING:
-    from realtime_server.core.channels.channel import Channel
-
 
 class Subscription:
-    """What was agreed. `info` is raw JSON that others see; `expires_at` Unix time in seconds, None for never.
+    """Its terms. `info` is raw JSON that others see; `expires_at` Unix time in seconds, None for never.
 
     `server_side`: the server made it (a token, a hook, the API), the client did not ask for it. `renewed_by_hook`: the
     backend is asked when its time is over, instead of the client. `emits_join_leave`: others are told when it begins
@@ -23,7 +18,7 @@ class Subscription:
 
     def __init__(
         self,
-        channel: Channel,
+        channel: str,
         *,
         info: bytes | None = None,
         expires_at: float | None = None,
@@ -43,3 +38,9 @@ class Subscription:
         self.emits_join_leave = emits_join_leave
         self.receives_join_leave = receives_join_leave
         self.present = present
+
+    def renew(self, *, expires_at: float | None, info: bytes | None, renewed_by_hook: bool) -> None:
+        """Go on under new terms."""
+        self.expires_at = expires_at
+        self.info = info
+        self.renewed_by_hook = renewed_by_hook

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from realtime_server import codes
-from realtime_server.core.limits.limit import Limit, exceeded
+from realtime_server.core.limits.limit import Limit
 from realtime_server.core.metrics.counters import Counters
 
 
 def test_every_limit_is_told_from_the_beginning() -> None:
     """An alert about a growth needs the zero before it."""
-    assert dict(exceeded(Counters())) == dict.fromkeys(Limit, 0)
+    assert dict(Counters().limits_exceeded()) == dict.fromkeys(Limit, 0)
 
 
 def test_a_limit_is_counted_as_such_or_by_what_means_nothing_else() -> None:
@@ -21,5 +21,5 @@ def test_a_limit_is_counted_as_such_or_by_what_means_nothing_else() -> None:
     counters.handshakes_rejected["too_large"] += 4
     counters.disconnects[codes.SHUTDOWN.code] += 5
     counters.handshakes_rejected["origin"] += 6
-    found = {limit: count for limit, count in exceeded(counters) if count}
+    found = {limit: count for limit, count in counters.limits_exceeded() if count}
     assert found == {Limit.REPLY_BYTES: 1, Limit.OUTBOX_BYTES: 2, Limit.MESSAGE_BYTES: 7}

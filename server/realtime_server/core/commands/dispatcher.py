@@ -1,0 +1,109 @@
+"""Answers the commands of a client: finds what handles each, and turns errors into replies."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from realtime_server import codes
+from realtime_server.core.commands import history, publish, subscribe
+from realtime_server.core.commands.connect import ConnectHandler
+from realtime_server.core.model.commands import Command, token_of
+from realtime_server.core.model.errors import BackplaneError, CommandError, DisconnectRequestedError
+from realtime_server.core.operations.entry import Entry
+from realtime_server.core.operations.publishing import Publishing, Reading
+from realtime_server.core.operations.subscriptions import Subscriptions
+from realtime_server.core.sessions.session import Session
+
+
+class Dispatcher:
+    """Answers commands for all sessions of a worker.
+
+    `immediate`: commands are done at once, because neither the backplane nor the backend lets them wait.
+    """
+
+    def __init__(
+        self,
+        entry: Entry,
+        connect: ConnectHandler,
+        subscriptions: Subscriptions,
+        publishing: Publishing,
+        reading: Reading,
+        *,
+        immediate: bool,
+    ) -> None:
+        self._entry = entry
+        self._has_remote_keys = entry.has_remote_keys
+        self._connect = connect
+        self._subscriptions = subscriptions
+        self._publishing = publishing
+        self._reading = reading
+        self.immediate = immediate
+
+    def admits(self, commands: Sequence[Command]) -> bool:
+        """Return True when a client that begins with these commands may come in now."""
+        return self._entry.has_capacity(resumes=resumes(commands))
+
+    def lacks_key(self, command: Command) -> bool:
+        """Return True when a command waits for keys to be read: its token names one that is not known yet."""
+        return self._has_remote_keys and self._entry.lacks_key(token_of(command))
+
+    async def fetch_key(self, command: Command) -> None:
+        """Read the keys that a command waits for. Never raises."""
+        await self._entry.fetch_key(token_of(command))
+
+    def answer_now(self, session: Session, command: Command) -> bool:
+        """Answer what needs neither backplane nor backend; False for everything else."""
+        try:
+            if command.connect is not None:
+                return self._connect.connect_now(session, command.id, command.connect)
+            if command.refresh is not None:
+                session.reply(command.id, self._connect.refresh(session, command.refresh))
+                return True
+            if command.sub_refresh is not None:
+                session.reply(command.id, subscribe.refresh(self._subscriptions, session, command.sub_refresh))
+                return True
+            if command.rpc is not None and not self._publishing.calls_backend:
+                session.fail(command.id, codes.NOT_AVAILABLE)
+                return True
+        except CommandError as error:
+            session.fail(command.id, error.error)
+            return True
+        return command.send is not None
+
+    async def answer(self, session: Session, command: Command) -> None:
+        """Answer what may have to wait."""
+        number = command.id
+        try:
+            if command.publish is not None:
+                session.reply(number, await publish.publish(self._publishing, session, command.publish))
+            elif command.subscribe is not None:
+                await subscribe.subscribe(self._subscriptions, session, number, command.subscribe)
+            elif command.connect is not None:
+                await self._connect.connect(session, number, command.connect)
+            elif command.unsubscribe is not None:
+                session.reply(number, subscribe.unsubscribe(session, command.unsubscribe))
+            elif command.history is not None:
+                session.reply(number, await history.history(self._reading, session, command.history))
+            elif command.presence is not None:
+                session.reply(number, await history.presence(self._reading, session, command.presence))
+            elif command.presence_stats is not None:
+                session.reply(number, await history.presence_stats(self._reading, session, command.presence_stats))
+            elif command.rpc is not None:
+                session.reply(number, await publish.rpc(self._publishing, session, command.rpc))
+            else:
+                session.fail(number, codes.METHOD_NOT_FOUND)
+        except CommandError as error:
+            session.fail(number, error.error)
+        except DisconnectRequestedError as wanted:
+            session.disconnect(wanted.code)
+        except BackplaneError:
+            session.fail(number, codes.INTERNAL)
+
+
+def resumes(commands: Sequence[Command]) -> bool:
+    """Return True when a client's first commands show that it was here before: it asks for what it has missed."""
+    return any(
+        (command.subscribe is not None and command.subscribe.recover)
+        or (command.connect is not None and any(sub.recover for sub in command.connect.subs.values()))
+        for command in commands
+    )

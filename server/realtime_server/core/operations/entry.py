@@ -1,0 +1,182 @@
+"""How clients come in, and how long they stay: by tokens, or by the backend's word."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Callable
+
+from msgspec import structs
+
+from realtime_server import codes
+from realtime_server.codes import DisconnectCode
+from realtime_server.core.auth.claims import Claims
+from realtime_server.core.auth.verifier import TokenRefusedError, TokenVerifier
+from realtime_server.core.auth.web_token import MAX_TOKEN_CHARACTERS
+from realtime_server.core.limits.limit import Limit, NodeLimits
+from realtime_server.core.limits.rates import Admission
+from realtime_server.core.metrics.counters import Counters
+from realtime_server.core.model.errors import CommandError, DisconnectRequestedError
+from realtime_server.core.model.grant import Grant
+from realtime_server.core.ports.backend import (
+    RENEW_AGAIN_SECONDS,
+    Backend,
+    Connecting,
+    Disconnected,
+    Hook,
+    Refreshed,
+)
+from realtime_server.core.sessions.registry import Registry
+from realtime_server.core.sessions.session import Session
+
+
+class Entry:
+    """Decides who comes in. `clock` is monotonic seconds, `wall_clock` Unix time in seconds.
+
+    `heartbeat_interval`: seconds between two pings of a client; the first one comes earlier, at random.
+    """
+
+    def __init__(
+        self,
+        registry: Registry,
+        verifier: TokenVerifier,
+        backend: Backend,
+        limits: NodeLimits,
+        counters: Counters,
+        *,
+        anonymous: bool,
+        heartbeat_interval: float,
+        clock: Callable[[], float],
+        wall_clock: Callable[[], float],
+    ) -> None:
+        self._registry = registry
+        self._verifier = verifier
+        self._backend = backend
+        self._limits = limits
+        self._counters = counters
+        self._anonymous = anonymous
+        self._heartbeat_interval = heartbeat_interval
+        self._clock = clock
+        self._wall_clock = wall_clock
+        self._random = random.Random()  # noqa: S311 - spreads pings, nothing depends on it
+        rate = limits.connects_per_second
+        self._admission = Admission(rate, clock()) if rate else None
+
+    # tokens
+
+    @property
+    def has_remote_keys(self) -> bool:
+        """True when there are keys that somebody else publishes."""
+        return self._verifier.has_remote_keys
+
+    def lacks_key(self, token: str) -> bool:
+        """Return True when a token may be signed with a key that was not read yet: `fetch_key` may help."""
+        return self._verifier.lacks_key(token)
+
+    async def fetch_key(self, token: str) -> None:
+        """Read the published keys again, for this token. Never raises."""
+        await self._verifier.fetch_key(token)
+
+    def authenticate(self, token: str) -> Claims:
+        """Verify a connection token and return its claims. Raises CommandError or DisconnectRequestedError."""
+        if not token:
+            if self._anonymous:
+                return Claims(user="")
+            raise CommandError(codes.UNAUTHORIZED)
+        self._note_length(token)
+        try:
+            return self._verifier.verify(token)
+        except TokenRefusedError as refused:
+            if isinstance(refused.code, DisconnectCode):
+                raise DisconnectRequestedError(refused.code) from refused
+            raise CommandError(refused.code) from refused
+
+    def verify_subscription(self, token: str, *, channel: str, user: str) -> Grant:
+        """Verify a subscription token and return what it grants. Raises CommandError."""
+        self._note_length(token)
+        return self._verifier.verify_subscription(token, channel=channel, user=user)
+
+    def _note_length(self, token: str) -> None:
+        if len(token) > MAX_TOKEN_CHARACTERS:
+            self._counters.limits[Limit.TOKEN_BYTES] += 1
+
+    # coming in
+
+    def has_capacity(self, *, resumes: bool) -> bool:
+        """Return True when one more client may come in now; who `resumes` a session goes first."""
+        if self._admission is None or self._admission.admit(self._clock(), resumes=resumes):
+            return True
+        self._counters.limits[Limit.CONNECTS_PER_SECOND] += 1
+        return False
+
+    def asks_backend(self, token: str) -> bool:
+        """Return True when the backend decides about a client with this token, or with none."""
+        return not token and self._backend.asks(Hook.CONNECT)
+
+    async def identify(self, session: Session, request: Connecting, token: str) -> tuple[Claims, bytes | None]:
+        """Ask the backend who a client is; returns its claims and the data for it.
+
+        `admit` or `turn_away` has to follow. Raises CommandError or DisconnectRequestedError.
+        """
+        self._registry.begin_identification(session)
+        answer = await self._backend.connect(request)
+        return (self.authenticate(token), None) if answer is None else (answer.claims, answer.data)
+
+    def admit(self, session: Session, claims: Claims) -> bool:
+        """Let a client in: it is pinged from now on and can be found by its user.
+
+        False when it was disconnected: its user has too many connections already, or was told to go meanwhile.
+        """
+        spread = 0.5 + self._random.random() / 2
+        session.admit(claims, self._clock() + self._heartbeat_interval * spread)
+        count = self._registry.add_user(session)
+        limit = self._limits.connections_per_user
+        if limit and claims.user and count > limit:
+            session.disconnect(codes.CONNECTION_LIMIT)
+        else:
+            self._registry.end_identification(session)
+        return not session.closed
+
+    def turn_away(self, session: Session) -> None:
+        """Take back that a client was let in; it may try again. Idempotent."""
+        self._registry.remove_user(session)
+        session.turn_away()
+        self._registry.end_identification(session)
+
+    # going on, and the end
+
+    def refresh(self, session: Session, token: str) -> Claims:
+        """Let a client go on with a new token of the same user. Raises CommandError."""
+        try:
+            claims = self.authenticate(token)
+        except DisconnectRequestedError as refused:
+            raise CommandError(codes.UNAUTHORIZED) from refused
+        if session.claims is None or claims.user != session.claims.user:
+            raise CommandError(codes.BAD_REQUEST)
+        session.renew(claims)
+        return claims
+
+    async def renew(self, session: Session) -> None:
+        """Ask the backend whether a connection whose time is over goes on; it does if the backend cannot be asked."""
+        claims = session.claims
+        try:
+            answer = await self._backend.refresh(session.caller())
+        except DisconnectRequestedError as wanted:
+            session.disconnect(wanted.code)
+            return
+        except CommandError:
+            answer = Refreshed(expired=True)
+        if session.closed or claims is None or session.claims is not claims:
+            return  # its time was changed meanwhile
+        if answer is None:
+            answer = Refreshed(self._wall_clock() + RENEW_AGAIN_SECONDS)
+        if answer.expired:
+            session.disconnect(codes.CONNECTION_EXPIRED)
+        else:
+            session.renew(structs.replace(claims, expires_at=answer.expires_at, info=answer.info or claims.info))
+
+    def on_closed(self, session: Session, code: DisconnectCode) -> None:
+        """Forget a session that is over, and tell the backend if it had been let in."""
+        if session.claims is not None:
+            connected = self._clock() - session.opened_at
+            self._backend.emit(Disconnected(session.client, session.user, code.code, code.reason, connected))
+        self._registry.remove(session)

@@ -1,0 +1,192 @@
+"""How clients get channels: by asking for them, or because the server subscribes them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from msgspec import Raw, structs
+
+from realtime_server import codes
+from realtime_server.core.auth.permissions import may_see_presence, may_subscribe
+from realtime_server.core.channels.hub import Hub
+from realtime_server.core.channels.join import Join, Wanted
+from realtime_server.core.limits.limit import Limit, NodeLimits
+from realtime_server.core.metrics.counters import Counters
+from realtime_server.core.model.commands import SubscribeResult
+from realtime_server.core.model.errors import CommandError, DisconnectRequestedError
+from realtime_server.core.model.grant import PLAIN, Grant
+from realtime_server.core.model.publication import content_in
+from realtime_server.core.model.pushes import SubscribePush
+from realtime_server.core.model.subscription import Subscription
+from realtime_server.core.operations.entry import Entry
+from realtime_server.core.ports.backend import RENEW_AGAIN_SECONDS, Backend, Hook, Refreshed
+from realtime_server.core.sessions.session import Session
+
+
+class Subscriptions:
+    """Subscribes clients. `wall_clock` is Unix time in seconds."""
+
+    def __init__(
+        self,
+        hub: Hub,
+        entry: Entry,
+        backend: Backend,
+        limits: NodeLimits,
+        counters: Counters,
+        *,
+        wall_clock: Callable[[], float],
+    ) -> None:
+        self._hub = hub
+        self._entry = entry
+        self._backend = backend
+        self._limits = limits
+        self._counters = counters
+        self._wall_clock = wall_clock
+
+    # a client asks
+
+    async def subscribe(
+        self, session: Session, channel: str, wanted: Wanted, *, data: bytes, token: str
+    ) -> Join | None:
+        """Prepare a subscription that a client asks for; None when the client has gone meanwhile.
+
+        `data` is for the backend. Raises CommandError, DisconnectRequestedError or BackplaneError, and then nothing is
+        left of it; CommandError PERMISSION_DENIED also when it is revoked meanwhile.
+        """
+        self._hub.require(channel)
+        if channel in session.subscriptions:
+            raise CommandError(codes.ALREADY_SUBSCRIBED)
+        if len(session.subscriptions) >= self._limits.channels_per_connection:
+            self._counters.limits[Limit.CHANNELS_PER_CONNECTION] += 1
+            raise CommandError(codes.LIMIT_EXCEEDED)
+        with session.attempt(channel):
+            grant = await self.grant(session, channel, data=data, token=token)
+            if session.closed:
+                return None
+            join = await self.join(session, channel, structs.replace(wanted, grant=grant))
+        if channel in session.subscriptions:  # by the server meanwhile
+            join.abandon()
+            raise CommandError(codes.ALREADY_SUBSCRIBED)
+        return join
+
+    async def grant(self, session: Session, channel: str, *, data: bytes, token: str) -> Grant:
+        """Return the conditions under which a client may subscribe. Raises CommandError or DisconnectRequestedError."""
+        if self._backend.asks(Hook.SUBSCRIBE, channel):
+            grant = await self._backend.subscribe(session.caller(), channel, data, token)
+            if grant is not None:
+                return grant
+        if token:
+            return self._entry.verify_subscription(token, channel=channel, user=session.user)
+        options = self._hub.require(channel)
+        if session.claims is None or not may_subscribe(session.claims, channel, options):
+            raise CommandError(codes.PERMISSION_DENIED)
+        return PLAIN
+
+    async def join(self, session: Session, channel: str, wanted: Wanted) -> Join:
+        """Prepare a subscription that is granted. Raises CommandError or BackplaneError.
+
+        Who may not ask who is there is not told who comes.
+        """
+        options, claims = self._hub.require(channel), session.claims
+        if claims is None or not may_see_presence(claims, channel, options, subscribed=True):
+            wanted = structs.replace(wanted, receives_join_leave=False)
+        join = await self._hub.join(session, channel, wanted)
+        join.result = _with_grant(join.result, wanted.grant, session)
+        return join
+
+    def require_known(self, channel: str) -> None:
+        """Raise CommandError UNKNOWN_CHANNEL for a channel of no namespace."""
+        self._hub.require(channel)
+
+    def require_room(self, channels: int) -> None:
+        """Raise DisconnectRequestedError when a connect brings too many: the client has no way to do with fewer."""
+        if channels > self._limits.channels_per_connection:
+            self._counters.limits[Limit.CHANNELS_PER_CONNECTION] += 1
+            raise DisconnectRequestedError(codes.CHANNEL_LIMIT)
+
+    # the server subscribes
+
+    async def subscribe_server_side(
+        self, session: Session, channel: str, grant: Grant, since: tuple[int, str] | None
+    ) -> None:
+        """Subscribe a client that did not ask for it; `since`: it has everything up to this offset of this epoch.
+
+        One that has the channel already, or as many channels as it may have, is left as it is; so is one whose
+        subscription is revoked meanwhile. Raises BackplaneError.
+        """
+        offset, epoch = since or (0, "")
+        wanted = Wanted(
+            recover=since is not None,
+            offset=offset,
+            epoch=epoch,
+            receives_join_leave=True,
+            server_side=True,
+            grant=grant,
+        )
+        try:
+            with session.attempt(channel):
+                await session.welcomed()
+                if not self._has_room(session, channel):
+                    return
+                join = await self.join(session, channel, wanted)
+        except CommandError:
+            return
+        if not self._has_room(session, channel):  # any more, because of another call
+            join.abandon()
+            return
+        result = join.result
+        begins_at = result.publications[0].offset - 1 if result.publications else result.offset
+        push = SubscribePush(result.recoverable, result.epoch, begins_at, result.positioned, result.data)
+        session.push(channel, push)
+        for publication in result.publications:
+            frames = session.codec.publication(channel, content_in(publication), publication.offset)
+            session.connection.write(frames)
+        join.complete()
+
+    def _has_room(self, session: Session, channel: str) -> bool:
+        if channel in session.subscriptions or session.closed:
+            return False
+        full = len(session.subscriptions) >= self._limits.channels_per_connection
+        self._counters.limits[Limit.CHANNELS_PER_CONNECTION] += full
+        return not full
+
+    # going on
+
+    def refresh(self, session: Session, channel: str, token: str) -> Grant:
+        """Let a subscription go on with a new token. Raises CommandError."""
+        subscription = session.subscriptions.get(channel)
+        if subscription is None:
+            raise CommandError(codes.PERMISSION_DENIED)
+        if not token:
+            raise CommandError(codes.BAD_REQUEST)
+        grant = self._entry.verify_subscription(token, channel=channel, user=session.user)
+        session.renew_subscription(subscription, grant.expires_at, grant.info, renewed_by_hook=False)
+        return grant
+
+    async def renew(self, session: Session, channel: str, subscription: Subscription) -> None:
+        """Ask the backend whether a subscription whose time is over goes on; it does if the backend cannot be asked."""
+        try:
+            answer = await self._backend.sub_refresh(session.caller(), channel)
+        except DisconnectRequestedError as wanted:
+            session.disconnect(wanted.code)
+            return
+        except CommandError:
+            answer = Refreshed(expired=True)
+        if session.subscriptions.get(channel) is not subscription:
+            return
+        if answer is None:
+            answer = Refreshed(self._wall_clock() + RENEW_AGAIN_SECONDS)
+        if answer.expired:
+            session.end_subscription(channel, codes.UNSUBSCRIBED_EXPIRED)
+            return
+        info = answer.info or subscription.info
+        session.renew_subscription(subscription, answer.expires_at, info, renewed_by_hook=subscription.renewed_by_hook)
+
+
+def _with_grant(result: SubscribeResult, grant: Grant, session: Session) -> SubscribeResult:
+    """Return the answer to a subscription with the conditions of its grant."""
+    if grant.data is not None:
+        result = structs.replace(result, data=Raw(grant.data))
+    if grant.expires_at is None or grant.renewed_by_hook:
+        return result
+    return structs.replace(result, expires=True, ttl=session.seconds_until(grant.expires_at))
