@@ -16,6 +16,9 @@ OperatorError
 
 from __future__ import annotations
 
+INTERRUPTED = 130
+"""Exit code after Ctrl-C, as of a shell."""
+
 
 class OperatorError(Exception):
     """Base of all errors of the operator."""

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-INTERRUPTED = 130
-"""Exit code after Ctrl-C, as of a shell."""
+from realtime_operator.errors import INTERRUPTED
 
 
 def main() -> int:

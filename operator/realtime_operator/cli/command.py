@@ -15,11 +15,10 @@ from typing import Annotated, Concatenate, ParamSpec
 
 import typer
 
-from realtime_operator.cli import INTERRUPTED
 from realtime_operator.cli.local_target import LocalTarget
 from realtime_operator.cli.output import say
 from realtime_operator.cli.target import Target
-from realtime_operator.errors import InputError, PlatformError
+from realtime_operator.errors import INTERRUPTED, InputError, PlatformError
 from realtime_operator.platforms.local.state_folder import ENV_STATE_DIR, default_path
 
 P = ParamSpec("P")

@@ -10,9 +10,9 @@ from pathlib import Path
 import typer
 from typer.main import get_group
 
-from realtime_operator.cli import INTERRUPTED
 from realtime_operator.cli.__main__ import DEFECT, EXIT_CODES, build_app
 from realtime_operator.cli.command import COMMON, EXAMPLES
+from realtime_operator.errors import INTERRUPTED
 
 HEADER = """\
 # Commands

@@ -10,8 +10,8 @@ from collections.abc import AsyncIterator, Callable
 from rich.console import RenderableType
 from rich.live import Live
 
-from realtime_operator.cli.commands.planning import consequences
 from realtime_operator.cli.output import messages
+from realtime_operator.cli.views import consequences
 from realtime_operator.planning.forecast import Forecast
 from realtime_operator.platforms.local.object_store import Event
 

@@ -14,6 +14,7 @@ from realtime_operator.api.document import dig, objects_at
 from realtime_operator.cli.document import age, text, whole
 from realtime_operator.cli.output import bar, number, table, word
 from realtime_operator.cli.target import Event
+from realtime_operator.planning.forecast import Forecast
 
 NEWER_DEFAULTS = (
     ("Servers", "serverImage", "`realtime rollout restart` takes it"),
@@ -217,3 +218,21 @@ def describe_view(
     """The status and what was told lately."""
     told: RenderableType = event_table(events, now) if events else "no events"
     return Group(status_view(cluster, where, now), "", Text("Events", style="bold"), told)
+
+
+def consequences(expected: Forecast) -> list[str]:
+    """Return what a change leads to, a sentence each."""
+    if expected.replaces_servers:
+        lines = [f"revision {expected.revision}: {expected.servers_before} servers are replaced"]
+    elif expected.servers_before != expected.servers_after:
+        lines = [f"servers: {expected.servers_before} -> {expected.servers_after}"]
+    else:
+        lines = ["no server is replaced"]
+    if expected.connections:
+        rate = number(expected.connections_per_second)
+        lines.append(f"{expected.connections} connections move, at most {rate} reconnects a second")
+    else:
+        lines.append("no connection moves")
+    if expected.seconds:
+        lines.append(f"takes about {expected.seconds:.0f} s")
+    return lines

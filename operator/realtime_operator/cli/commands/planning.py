@@ -11,8 +11,9 @@ from rich.console import Group, RenderableType
 
 from realtime_operator.api.base import JsonObject, JsonValue
 from realtime_operator.cli.cluster_file import read
-from realtime_operator.cli.output import Output, OutputOption, document, number, show, table
+from realtime_operator.cli.output import Output, OutputOption, document, show, table
 from realtime_operator.cli.target import Target, name_of, read_cluster
+from realtime_operator.cli.views import consequences
 from realtime_operator.planning.forecast import Forecast, forecast
 
 FileOption = Annotated[Path, typer.Option("-f", "--file", help="YAML file with the RealtimeCluster.", dir_okay=False)]
@@ -70,24 +71,6 @@ def forecast_view(name: str, expected: Forecast, *, created: bool) -> Renderable
         return f"{name} is what the file says already: nothing would change"
     changes = table(("FIELD", "NOW", "THEN"), [(c.path, _value(c.before), _value(c.after)) for c in expected.changes])
     return Group(changes, "", *consequences(expected))
-
-
-def consequences(expected: Forecast) -> list[str]:
-    """What a change leads to, a sentence each."""
-    if expected.replaces_servers:
-        lines = [f"revision {expected.revision}: {expected.servers_before} servers are replaced"]
-    elif expected.servers_before != expected.servers_after:
-        lines = [f"servers: {expected.servers_before} -> {expected.servers_after}"]
-    else:
-        lines = ["no server is replaced"]
-    if expected.connections:
-        rate = number(expected.connections_per_second)
-        lines.append(f"{expected.connections} connections move, at most {rate} reconnects a second")
-    else:
-        lines.append("no connection moves")
-    if expected.seconds:
-        lines.append(f"takes about {expected.seconds:.0f} s")
-    return lines
 
 
 def _value(value: JsonValue) -> str:
