@@ -36,6 +36,8 @@ class HttpBackend:
     requests: list[Request] = field(default_factory=list)
     delay: float = 0.0
     """Seconds until it answers."""
+    released: asyncio.Event = field(default_factory=asyncio.Event)
+    """Set as a rule; it answers nothing while a test has cleared it."""
     port: int = field(default_factory=free_port)
     tls: ssl.SSLContext | None = None
     """With one it speaks HTTPS."""
@@ -53,6 +55,7 @@ class HttpBackend:
 
     async def __aenter__(self) -> Self:
         """Listen."""
+        self.released.set()
         application = web.Application()
         application.router.add_post("/{path}", self._answer)
         self._runner = web.AppRunner(application, shutdown_timeout=0.1)
@@ -75,6 +78,7 @@ class HttpBackend:
         self.most_at_once = max(self.most_at_once, self.running)
         try:
             await asyncio.sleep(self.delay)
+            await self.released.wait()
         finally:
             self.running -= 1
         found = self.answers.get(path)

@@ -105,12 +105,17 @@ class ConnectHandler:
             if session.codec.unidirectional:
                 wanted |= await self._requested(session, request, known=wanted.keys())
             for channel, options in wanted.items():
-                joined.append(await self._subscriptions.join(session, channel, options))
-            return _without_revoked(session, joined, own=claims.channels)
+                if _is_left(session, channel, own=claims.channels):
+                    joined.append(await self._subscriptions.join(session, channel, options))
+            left = [join for join in joined if _is_left(session, join.channel, own=claims.channels)]
         except BaseException:
             for join in joined:
                 join.abandon()
             raise
+        for join in joined:
+            if join not in left:
+                join.abandon()
+        return left
 
     async def _requested(self, session: Session, request: ConnectRequest, known: Collection[str]) -> dict[str, Wanted]:
         """Return the channels that a client asks for in its connect command, as far as it may subscribe to them."""
@@ -169,15 +174,13 @@ def _results(joined: list[Join]) -> dict[str, SubscribeResult]:
     return {join.channel: join.result for join in joined}
 
 
-def _without_revoked(session: Session, joined: list[Join], own: Collection[str]) -> list[Join]:
-    """Give up what was revoked meanwhile; raises CommandError when one of them is not its `own` but asked for."""
-    revoked = [join for join in joined if session.is_revoked(join.channel)]
-    if any(join.channel not in own for join in revoked):
+def _is_left(session: Session, channel: str, own: Collection[str]) -> bool:
+    """Return False for a channel that was revoked meanwhile; raises CommandError if it is none of its `own`."""
+    if not session.is_revoked(channel):
+        return True
+    if channel not in own:
         raise CommandError(codes.PERMISSION_DENIED)
-    for join in revoked:
-        joined.remove(join)
-        join.abandon()
-    return joined
+    return False
 
 
 def _time_to_live(session: Session, claims: Claims) -> tuple[bool, int]:

@@ -1,0 +1,76 @@
+"""How sessions are found, and what is done with those whose users are not known yet."""
+
+from __future__ import annotations
+
+from realtime_server.core.auth.claims import Claims
+from realtime_server.core.sessions.registry import Registry
+from realtime_server.core.sessions.session import Session
+from tests.kit.server_doubles import accept, make_node
+
+
+def identified(registry: Registry, session: Session, user: str) -> None:
+    """The backend has said who a session is."""
+    session.admit(Claims(user), 0.0)
+    registry.add_user(session)
+    registry.end_identification(session)
+
+
+def sessions(count: int) -> list[Session]:
+    """Sessions that have not said who they are."""
+    node = make_node()
+    return [accept(node)[0] for _ in range(count)]
+
+
+def test_users_are_found_by_all_their_names() -> None:
+    """An empty name fits all; who is not found is none."""
+    registry = Registry()
+    one, two = sessions(2)
+    for session in (one, two):
+        identified(registry, session, "alice")
+    assert registry.of_user("alice") == [one, two]
+    assert registry.of_user("alice", "", two.client) == [two]
+    assert registry.of_user("alice", one.client, two.client) == []
+    assert registry.of_user("bob") == []
+    registry.remove(one)
+    registry.remove(two)
+    assert registry.users == 0
+
+
+def test_what_comes_while_a_user_is_asked_for_is_done_afterwards() -> None:
+    """With those that are that user, and not what had come before."""
+    registry = Registry()
+    done: list[tuple[str, Session]] = []
+    alice, bob = sessions(2)
+    registry.apply("alice", (), lambda session: done.append(("before", session)))
+    registry.begin_identification(alice)
+    registry.begin_identification(bob)
+    registry.apply("alice", ("", ""), lambda session: done.append(("all", session)))
+    registry.apply("alice", ("another name",), lambda session: done.append(("other", session)))
+    registry.apply("alice", (alice.client,), lambda session: done.append(("this", session)))
+    assert done == []
+    identified(registry, bob, "bob")
+    identified(registry, alice, "alice")
+    assert done == [("all", alice), ("this", alice)]
+    registry.apply("alice", (), lambda session: done.append(("after", session)))
+    assert done[2:] == [("after", alice)]
+
+
+def test_nothing_is_kept_that_nobody_waits_for() -> None:
+    """Also when they end in another order than they began, or go without a word."""
+    registry = Registry()
+    first, second, third = sessions(3)
+    seen: list[int] = []
+    for number, session in enumerate((first, second, third)):
+        registry.begin_identification(session)
+        registry.apply("alice", (), lambda _, number=number: seen.append(number))  # type: ignore[misc] # a default binds the loop variable
+    assert len(registry._requests) == 3
+    identified(registry, second, "alice")
+    assert seen == [1, 2]
+    assert len(registry._requests) == 3
+    registry.remove(first)
+    assert len(registry._requests) == 1
+    identified(registry, third, "alice")
+    assert seen == [1, 2, 2]
+    assert len(registry._requests) == 0
+    registry.apply("alice", (), lambda _: seen.append(9))
+    assert len(registry._requests) == 0
