@@ -157,6 +157,19 @@ async def test_sdks_stay_with_pings_of_websocket(sdk: Sdk, pinging: ServerProces
         await clients.call(0, "publish", channel=channel.name, data=1)
 
 
+async def test_a_protobuf_command_that_can_be_told_apart_fails_alone(shared_server: ServerProcess) -> None:
+    """Its channel is no UTF-8: 107; those before and after it are answered."""
+    broken = b"\x08\x03\x2a\x03\x0a\x01\xff"
+    before, after = (pb.Command(id=number, rpc={}).SerializeToString() for number in (2, 4))
+    async with opened(shared_server, "?format=protobuf") as client:
+        await let_in(client)
+        await client.send(b"".join(map(delimited, (before, broken, after))))
+        answers: list[pb.Reply] = []
+        while len(answers) < 3:
+            answers += await replies(client)
+        assert [(answer.id, answer.error.code) for answer in answers] == [(2, 108), (3, 107), (4, 108)]
+
+
 WRONG: Mapping[str, tuple[str | bytes, int]] = {
     "text": ("{}", 3506),
     "empty": (b"", 3501),

@@ -7,11 +7,12 @@ from __future__ import annotations
 
 import json
 
+import aiohttp
 import pytest
 
 from realtime_operator.api.base import JsonObject
 from tests.component.server.watch import CHANNEL, LEFT, MEBIBYTE, TOKEN, Counts, Watch, error, resident
-from tests.kit.document import dig
+from tests.kit.document import dig, object_at, parse
 from tests.kit.raw_client import TEXT, frame, raw_client, raw_stream
 from tests.kit.server_process import TOKEN_SECRET
 from tests.kit.tokens import connection_token
@@ -38,10 +39,6 @@ MALFORMED: dict[str, str | bytes] = {
     "two in one line": '{"id":3}{"id":4}',
     "the second line": '{"id":3,"rpc":{}}\nhello',
     "byte order mark": '\ufeff{"id":3}',
-    "NaN": '{"id":3,"publish":{"channel":"open:a","data":NaN}}',
-    "half a surrogate pair": '{"id":3,"subscribe":{"channel":"open:\\ud800"}}',
-    "nested too deeply": nested(20_000),
-    "an unknown field nested too deeply": '{"id":3,"what":' + "[" * 20_000 + "]" * 20_000 + "}",
     "a list": "[]",
     "a number": "1",
     "null": "null",
@@ -53,13 +50,6 @@ MALFORMED: dict[str, str | bytes] = {
     "id above 32 bits": '{"id":4294967296,"rpc":{}}',
     "id above 64 bits": '{"id":18446744073709551616,"rpc":{}}',
     "id of 5000 digits": '{"id":1' + "0" * 5000 + ',"rpc":{}}',
-    "params a list": '{"id":3,"subscribe":[]}',
-    "params a string": '{"id":3,"subscribe":"open:a"}',
-    "channel a number": '{"id":3,"subscribe":{"channel":1}}',
-    "channel null": '{"id":3,"subscribe":{"channel":null}}',
-    "offset a string": '{"id":3,"subscribe":{"channel":"feed:a","offset":"1"}}',
-    "recover a number": '{"id":3,"subscribe":{"channel":"feed:a","recover":1}}',
-    "since a list": '{"id":3,"history":{"channel":"feed:a","since":[]}}',
     "second connect": json.dumps({"id": 3, "connect": {"token": TOKEN}}),
     "ping": '{"id":3,"ping":{}}',
     "a pong that nobody asked for": "{}",
@@ -76,13 +66,77 @@ async def test_a_malformed_message_ends_the_connection(watch: Watch, message: st
         assert await client.closed() == BAD_REQUEST
 
 
+SPOILED = {
+    "NaN": '{"id":3,"publish":{"channel":"open:a","data":NaN}}',
+    "half a surrogate pair in a name": '{"id":3,"subscribe":{"channel":"open:\\ud800"}}',
+    "nested too deeply": nested(20_000),
+    "an unknown field nested too deeply": '{"id":3,"what":' + "[" * 20_000 + "]" * 20_000 + "}",
+    "params a list": '{"id":3,"subscribe":[]}',
+    "params a string": '{"id":3,"subscribe":"open:a"}',
+    "channel a number": '{"id":3,"subscribe":{"channel":1}}',
+    "channel null": '{"id":3,"subscribe":{"channel":null}}',
+    "offset a string": '{"id":3,"subscribe":{"channel":"feed:a","offset":"1"}}',
+    "recover a number": '{"id":3,"subscribe":{"channel":"feed:a","recover":1}}',
+    "since a list": '{"id":3,"history":{"channel":"feed:a","since":[]}}',
+    "half a surrogate pair in data": '{"id":3,"publish":{"channel":"open:a","data":"cut \\ud83d"}}',
+    "the id at the end": '{"publish":{"channel":"open:a","data":"\\ud83d"},"id":3}',
+    "data that no client publishes": '{"id":3,"rpc":{"method":"a","data":[1,]}}',
+}
+
+
+@pytest.mark.parametrize("command", SPOILED.values(), ids=SPOILED.keys())
+async def test_a_command_that_can_be_told_apart_fails_alone(watch: Watch, command: str) -> None:
+    """107; those before and after it in the message are answered, and the connection goes on."""
+    async with watch.counts({("command_errors", "107"): 1, **LEFT}), raw_client(watch.server.url) as client:
+        await client.connect(TOKEN)
+        before, after = ({"id": number, "subscribe": {"channel": f"open:{number}"}} for number in (2, 4))
+        await client.say("\n".join((json.dumps(before), command, json.dumps(after))))
+        answers = [await client.document() for _ in range(3)]
+        assert [answer["id"] for answer in answers] == [2, 3, 4]
+        assert answers[1]["error"] == error(107, "bad request")
+        assert "subscribe" in answers[0]
+        assert "subscribe" in answers[2]
+        assert "unsubscribe" in await client.command(id=5, unsubscribe={"channel": "open:4"})
+
+
+async def test_a_command_that_can_be_told_apart_fails_alone_on_a_stream(watch: Watch) -> None:
+    """The same where commands come by requests of their own; a body that is none is refused and ends nothing."""
+    base = f"http://127.0.0.1:{watch.server.client_port}"
+    command = {"id": 1, "connect": {"token": TOKEN}}
+    async with (
+        watch.counts({("command_errors", "107"): 1, ("handshakes_rejected", "malformed"): 1, **LEFT}),
+        aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(10)) as session,
+        session.post(f"{base}/connection/http_stream", json=command) as stream,
+    ):
+        reply = object_at(parse(await stream.content.readline()), "connect")
+        lines = (
+            '{"id":2,"subscribe":{"channel":"open:2"}}', '{"id":3,"publish":{"channel":"open:2","data":"\\ud83d"}}',
+            '{"id":4,"subscribe":{"channel":"open:4"}}',
+        )  # fmt: skip
+        sent = {"session": reply["session"], "node": reply["node"], "data": "\n".join(lines)}
+        async with session.post(f"{base}/emulation", data=json.dumps(sent) + "}") as refused:
+            assert refused.status == 400
+        async with session.post(f"{base}/emulation", json=sent) as taken:
+            assert taken.status == 204
+        answers = [parse(await stream.content.readline()) for _ in range(3)]
+        assert [(answer["id"], dig(answer, "error", "code")) for answer in answers] == [(2, None), (3, 107), (4, None)]
+
+
+async def test_a_malformed_connect_may_be_sent_again(watch: Watch) -> None:
+    """107, and nobody is let in; what is sent along with it has nobody to act for."""
+    async with watch.counts({("command_errors", "107"): 1, **LEFT}), raw_client(watch.server.url) as client:
+        await client.say('{"id":1,"connect":{"token":"","data":NaN}}\n{"id":2,"subscribe":{"channel":"open:a"}}')
+        assert await client.document() == {"id": 1, "error": error(107, "bad request")}
+        await client.connect(TOKEN)
+
+
 async def test_a_binary_message_that_is_not_utf8_reaches_nobody(watch: Watch) -> None:
     """As text it would end the connection of everyone who gets it."""
-    async with watch.counts({("disconnects", "3501"): 1}), raw_client(watch.server.url) as client:
+    async with watch.counts({("command_errors", "107"): 1, **LEFT}), raw_client(watch.server.url) as client:
         await client.connect(TOKEN)
         await client.subscribe(CHANNEL)
         await client.say_binary(b'{"id":3,"publish":{"channel":"%b","data":"\xff"}}' % CHANNEL.encode())
-        assert await client.closed() == BAD_REQUEST
+        assert await client.document() == {"id": 3, "error": error(107, "bad request")}
 
 
 BEFORE_CONNECT = {

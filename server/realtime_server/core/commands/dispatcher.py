@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from realtime_server import codes
 from realtime_server.core.commands import history, publish, subscribe
 from realtime_server.core.commands.connect import ConnectHandler
-from realtime_server.core.model.commands import Command, token_of
+from realtime_server.core.model.commands import Command, MalformedCommand, token_of
 from realtime_server.core.model.errors import BackplaneError, CommandError, DisconnectRequestedError
 from realtime_server.core.operations.entry import Entry
 from realtime_server.core.operations.publishing import Publishing, Reading
@@ -54,6 +54,8 @@ class Dispatcher:
     def answer_now(self, session: Session, command: Command) -> bool:
         """Answer what needs neither backplane nor backend; False for everything else."""
         try:
+            if isinstance(command, MalformedCommand):
+                return _refuse(command)
             if command.connect is not None:
                 return self._connect.connect_now(session, command.id, command.connect)
             if command.refresh is not None:
@@ -98,6 +100,13 @@ class Dispatcher:
             session.disconnect(wanted.code)
         except BackplaneError:
             session.fail(number, codes.INTERNAL)
+
+
+def _refuse(command: MalformedCommand) -> bool:
+    """Fail a malformed command with CommandError; True for `send`, which has no answer."""
+    if command.send is None:
+        raise CommandError(codes.BAD_REQUEST)
+    return True
 
 
 def resumes(commands: Sequence[Command]) -> bool:

@@ -126,6 +126,26 @@ class Command(Struct, frozen=True, gc=False):
 PONG = Command()
 
 
+class MalformedCommand(Command, frozen=True, gc=False):
+    """A command whose envelope could be read and whose request could not: fails with error 107.
+
+    Its request is empty, and there only for those that are legal at other times than the rest: connect, send, ping.
+    """
+
+
+def malformed(identifier: int, name: str) -> MalformedCommand:
+    """Make a MalformedCommand from the id and the name in its envelope."""
+    match name:
+        case "connect":
+            return MalformedCommand(identifier, connect=ConnectRequest())
+        case "send":
+            return MalformedCommand(identifier, send=SendRequest())
+        case "ping":
+            return MalformedCommand(identifier, ping=PingRequest())
+        case _:
+            return MalformedCommand(identifier)
+
+
 def token_of(command: Command) -> str:
     """The token that a command brings, "" for none."""
     request = command.connect or command.subscribe or command.refresh or command.sub_refresh

@@ -36,6 +36,36 @@ class Command(_message.Message):
     sub_refresh: SubRefreshRequest
     def __init__(self, id: _Optional[int] = ..., connect: _Optional[_Union[ConnectRequest, _Mapping]] = ..., subscribe: _Optional[_Union[SubscribeRequest, _Mapping]] = ..., unsubscribe: _Optional[_Union[ChannelRequest, _Mapping]] = ..., publish: _Optional[_Union[PublishRequest, _Mapping]] = ..., presence: _Optional[_Union[ChannelRequest, _Mapping]] = ..., presence_stats: _Optional[_Union[ChannelRequest, _Mapping]] = ..., history: _Optional[_Union[HistoryRequest, _Mapping]] = ..., ping: _Optional[_Union[Empty, _Mapping]] = ..., send: _Optional[_Union[SendRequest, _Mapping]] = ..., rpc: _Optional[_Union[RpcRequest, _Mapping]] = ..., refresh: _Optional[_Union[RefreshRequest, _Mapping]] = ..., sub_refresh: _Optional[_Union[SubRefreshRequest, _Mapping]] = ...) -> None: ...
 
+class Envelope(_message.Message):
+    __slots__ = ("id", "connect", "subscribe", "unsubscribe", "publish", "presence", "presence_stats", "history", "ping", "send", "rpc", "refresh", "sub_refresh")
+    ID_FIELD_NUMBER: _ClassVar[int]
+    CONNECT_FIELD_NUMBER: _ClassVar[int]
+    SUBSCRIBE_FIELD_NUMBER: _ClassVar[int]
+    UNSUBSCRIBE_FIELD_NUMBER: _ClassVar[int]
+    PUBLISH_FIELD_NUMBER: _ClassVar[int]
+    PRESENCE_FIELD_NUMBER: _ClassVar[int]
+    PRESENCE_STATS_FIELD_NUMBER: _ClassVar[int]
+    HISTORY_FIELD_NUMBER: _ClassVar[int]
+    PING_FIELD_NUMBER: _ClassVar[int]
+    SEND_FIELD_NUMBER: _ClassVar[int]
+    RPC_FIELD_NUMBER: _ClassVar[int]
+    REFRESH_FIELD_NUMBER: _ClassVar[int]
+    SUB_REFRESH_FIELD_NUMBER: _ClassVar[int]
+    id: int
+    connect: bytes
+    subscribe: bytes
+    unsubscribe: bytes
+    publish: bytes
+    presence: bytes
+    presence_stats: bytes
+    history: bytes
+    ping: bytes
+    send: bytes
+    rpc: bytes
+    refresh: bytes
+    sub_refresh: bytes
+    def __init__(self, id: _Optional[int] = ..., connect: _Optional[bytes] = ..., subscribe: _Optional[bytes] = ..., unsubscribe: _Optional[bytes] = ..., publish: _Optional[bytes] = ..., presence: _Optional[bytes] = ..., presence_stats: _Optional[bytes] = ..., history: _Optional[bytes] = ..., ping: _Optional[bytes] = ..., send: _Optional[bytes] = ..., rpc: _Optional[bytes] = ..., refresh: _Optional[bytes] = ..., sub_refresh: _Optional[bytes] = ...) -> None: ...
+
 class Empty(_message.Message):
     __slots__ = ()
     def __init__(self) -> None: ...

@@ -23,7 +23,6 @@ from realtime_server.core.model.commands import (
     SubRefreshResult,
     SubscribeResult,
 )
-from realtime_server.core.model.nesting import check_nesting
 from realtime_server.core.model.publication import Content, content_in
 from realtime_server.core.model.pushes import (
     DisconnectPush,
@@ -36,6 +35,7 @@ from realtime_server.core.model.pushes import (
     UnsubscribePush,
 )
 from realtime_server.core.model.values import Publication
+from realtime_server.protocols.centrifuge.json_commands import decode_commands
 from realtime_server.protocols.centrifuge.json_values import (
     encode_client_info,
     encode_content,
@@ -45,19 +45,6 @@ from realtime_server.protocols.centrifuge.json_values import (
 )
 
 _encoder = msgspec.json.Encoder()
-_decoder: msgspec.json.Decoder[Command] = msgspec.json.Decoder(Command)
-
-
-def decode_commands(message: bytes) -> tuple[Command, ...] | None:
-    """The commands of one message; None when there is none, or one is malformed."""
-    try:
-        message.decode()  # the JSON decoder does not look into the strings of raw data
-        check_nesting(message)
-        if b"\n" not in message:
-            return (_decoder.decode(message),)
-        return tuple(_decoder.decode(line) for line in message.split(b"\n") if line.strip()) or None
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
-        return None
 
 
 def encode_reply(command: int, result: Result) -> bytes:

@@ -21,13 +21,14 @@ from realtime_server.core.model.commands import (
     Since,
     SubRefreshRequest,
     SubscribeRequest,
+    malformed,
 )
 from realtime_server.protocols.centrifuge import client_pb2
 from realtime_server.protocols.centrifuge.varint import split_delimited
 
 
 def decode_commands(message: bytes) -> tuple[Command, ...] | None:
-    """The commands of one message; None when there is none, or one is malformed."""
+    """Decode the commands of one message; None when there is none, or the envelope of one cannot be read."""
     try:
         return tuple([_decode(one) for one in split_delimited(message)]) or None
     except (DecodeError, ValueError):
@@ -35,9 +36,17 @@ def decode_commands(message: bytes) -> tuple[Command, ...] | None:
 
 
 def _decode(message: bytes) -> Command:
+    """Decode one command, malformed or not. Raises DecodeError when not even its envelope can be read."""
     if not message:
         return PONG
-    command = client_pb2.Command.FromString(message)
+    try:
+        command = client_pb2.Command.FromString(message)
+    except DecodeError:
+        envelope = client_pb2.Envelope.FromString(message)
+        name = envelope.WhichOneof("request") or ""
+        if not envelope.id and name != "send":
+            raise
+        return malformed(envelope.id, name)
     name = command.WhichOneof("request")
     return Command(id=command.id) if name is None else _READERS[name](command)
 

@@ -11,9 +11,7 @@ from hypothesis import strategies as st
 
 from realtime_server import codes
 from realtime_server.core.model.commands import (
-    PONG,
     Command,
-    ConnectRequest,
     ConnectResult,
     EmptyResult,
     HistoryResult,
@@ -23,7 +21,6 @@ from realtime_server.core.model.commands import (
     RefreshResult,
     RpcResult,
     SubRefreshResult,
-    SubscribeRequest,
     SubscribeResult,
 )
 from realtime_server.core.model.publication import Content, binary_content_of, content_of, pack
@@ -40,11 +37,11 @@ from realtime_server.core.model.pushes import (
 from realtime_server.core.model.values import ClientInfo, HistoryPage, Publication, StreamPosition
 from realtime_server.protocols.centrifuge.json_codec import (
     JsonCodec,
-    decode_commands,
     encode_error,
     encode_push,
     encode_reply,
 )
+from realtime_server.protocols.centrifuge.json_commands import decode_commands
 
 WIRE = JsonCodec(lambda message: message)
 TEXT = st.text(max_size=30)
@@ -66,42 +63,6 @@ def test_data_passes_through_untouched(data: object, channel: str, identifier: i
     push = WIRE.publication(channel, content_of(raw), 7)
     assert json.loads(push) == {"push": {"channel": channel, "pub": {"data": data, "offset": 7}}}
     assert b"\n" not in push
-
-
-def test_several_commands_stand_in_lines() -> None:
-    """In the order in which they are answered; empty lines are nothing."""
-    message = b'{"id":1,"connect":{"name":"js"}}\n\n{"id":2,"subscribe":{"channel":"a"}}\n{}\n'
-    assert decode_commands(message) == (
-        Command(id=1, connect=ConnectRequest(name="js")),
-        Command(id=2, subscribe=SubscribeRequest(channel="a")),
-        PONG,
-    )
-
-
-def test_what_a_newer_sdk_adds_is_ignored() -> None:
-    """Unknown fields are no error: else an SDK's update would break every client."""
-    assert decode_commands(b'{"id":1,"connect":{"future":{"a":[1]}},"other":1}') == (
-        Command(id=1, connect=ConnectRequest()),
-    )
-
-
-@pytest.mark.parametrize(
-    "message",
-    [b"", b"\n", b"{", b"[]", b"null", b"1", b'"x"', b'{"id":"1"}', b'{"id":1.5}', b'{"id":1,"connect":[]}',
-     b'{"id":1,"subscribe":{"channel":1}}', b'{"id":1,"subscribe":{"channel":"a","offset":-1.5}}', b"\xff\xfe",
-     b'{"id":1}\n{', b"{" * 100_000, b"[" * 100_000,
-     b'{"id":1,"publish":{"channel":"a","data":' + b"[" * 600 + b"]" * 600 + b"}}"],
-)  # fmt: skip
-def test_what_is_malformed_is_none(message: bytes) -> None:
-    """Never an exception: the session closes the connection with 3501."""
-    assert decode_commands(message) is None
-
-
-@given(st.binary(max_size=200))
-def test_garbage_raises_nothing(message: bytes) -> None:
-    """It is commands, or None."""
-    commands = decode_commands(message)
-    assert commands is None or all(isinstance(command, Command) for command in commands)
 
 
 def reply(result: object) -> object:

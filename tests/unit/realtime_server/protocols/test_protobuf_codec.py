@@ -12,13 +12,22 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from realtime_server.codes import ErrorCode
-from realtime_server.core.model.commands import PONG, Command, ConnectRequest, RefreshResult, Result
+from realtime_server.core.model.commands import (
+    PONG,
+    ChannelRequest,
+    Command,
+    ConnectRequest,
+    MalformedCommand,
+    RefreshResult,
+    Result,
+    malformed,
+)
 from realtime_server.core.model.publication import Content, binary_content_of
 from realtime_server.core.model.pushes import Push
 from realtime_server.core.model.values import ClientInfo
 from realtime_server.protocols.centrifuge import client_pb2 as pb
 from realtime_server.protocols.centrifuge.json_codec import JsonCodec
-from realtime_server.protocols.centrifuge.json_codec import decode_commands as decode_json
+from realtime_server.protocols.centrifuge.json_commands import decode_commands as decode_json
 from realtime_server.protocols.centrifuge.protobuf_codec import MAX_TTL, ProtobufCodec
 from realtime_server.protocols.centrifuge.protobuf_commands import decode_commands
 from realtime_server.protocols.centrifuge.varint import delimited, split_delimited
@@ -227,6 +236,31 @@ def test_what_a_newer_sdk_adds_is_ignored() -> None:
 def test_what_is_malformed_is_none(message: bytes) -> None:
     """Never an exception: the session closes the connection with 3501."""
     assert decode_commands(message) is None
+
+
+BROKEN = {
+    "not UTF-8": (5, b"\x0a\x01\xff"),
+    "cut off field": (7, b"\x0a\x05"),
+    "nested groups": (13, b"\x23" * 200),
+}
+
+
+@pytest.mark.parametrize(("field", "request_"), BROKEN.values(), ids=BROKEN.keys())
+def test_a_broken_request_spoils_its_own_command_alone(field: int, request_: bytes) -> None:
+    """What stands before and after it in the message is understood."""
+    broken = b"\x08\x07" + bytes((field << 3 | 2,)) + delimited(request_)
+    messages = (b"\x08\x06\x22\x00", broken, b"\x08\x08\x32\x00")
+    assert decode_commands(b"".join(map(delimited, messages))) == (
+        Command(id=6, connect=ConnectRequest()),
+        MalformedCommand(7),
+        Command(id=8, unsubscribe=ChannelRequest()),
+    )
+
+
+def test_a_malformed_command_is_as_legal_as_a_good_one() -> None:
+    """Which it is decides when it may come; `send` has no id."""
+    assert decode_commands(delimited(b"\x08\x07\x22\x02\x0a\x05")) == (malformed(7, "connect"),)
+    assert decode_commands(delimited(b"\x62\x02\x0a\x05")) == (malformed(0, "send"),)
 
 
 @given(st.binary(max_size=200) | st.binary(max_size=200).map(delimited))

@@ -194,6 +194,35 @@ async def test_who_leaves_is_gone_from_everything() -> None:
 # limits
 
 
+def test_a_malformed_command_fails_alone() -> None:
+    """107, in its place among the others; one without an answer is dropped."""
+    node = make_node()
+    session, connection = connected(node)
+    session.on_message(b'{"id":2,"rpc":{}}\n{"id":3,"rpc":{"data":NaN}}\n{"send":{"data":NaN}}\n{"id":4,"rpc":{}}', 0)
+    assert connection.take() == [
+        error(2, 108, "not available"), error(3, 107, "bad request"), error(4, 108, "not available"),
+    ]  # fmt: skip
+    assert connection.closed_by is None
+    assert node.counters.command_errors[107] == 1
+
+
+async def test_a_malformed_command_waits_for_its_turn() -> None:
+    """Answers come in the order of the commands."""
+    session, connection = connected(make_node(ScriptedBroker()))
+    session.on_message(b'{"id":2,"subscribe":{"channel":"open:a"}}\n{"id":3,"rpc":{"data":NaN}}', 0)
+    assert connection.take() == []
+    await settle()
+    assert [answer["id"] for answer in connection.take() if isinstance(answer, dict)] == [2, 3]
+
+
+@pytest.mark.parametrize("message", [b'{"id":1,"subscribe":NaN}', b'{"send":NaN}', b'{"id":1,"ping":NaN}'])
+def test_a_malformed_command_that_is_not_legal_ends_the_connection(message: bytes) -> None:
+    """As a good one does: connect comes first."""
+    session, connection = accept(make_node())
+    session.on_message(message, 0)
+    assert connection.closed_by == codes.BAD_REQUEST_DISCONNECT
+
+
 def test_a_message_that_is_not_understood_ends_the_connection() -> None:
     """3501: it would never be understood."""
     session, connection = connected(make_node())
