@@ -108,6 +108,11 @@ def _values(headers: Mapping[str, str], name: str) -> list[str]:
     return [] if value is None else [value]
 
 
+def header_values(headers: Headers, name: str) -> list[str]:
+    """Return the lines of a header that the library has read as ISO-8859-1, as UTF-8."""
+    return [value.encode("latin-1").decode(errors="replace") for value in headers.get_all(name)]
+
+
 def _response(key: str, subprotocol: Subprotocol | None) -> bytes:
     digest = hashlib.sha1(key.encode() + GUID, usedforsecurity=False).digest()
     chosen = b"" if subprotocol is None else b"Sec-WebSocket-Protocol: %b\r\n" % subprotocol.encode()

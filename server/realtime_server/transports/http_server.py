@@ -326,8 +326,18 @@ class HttpServer:
 
 
 def visible(names: Iterable[str], values: Callable[[str], list[str]]) -> dict[str, str]:
-    """The headers of a request that the backend is shown, as far as they are there."""
-    return {name: ", ".join(found) for name in names if (found := values(name))}
+    """Return the headers of a request that the backend is shown, as far as they are there.
+
+    Lines of one header are joined as RFC 9110 (section 5.3) says, and those of cookies as RFC 9113 (section 8.2.3).
+    """
+    return {
+        name: ("; " if name == "cookie" else ", ").join(map(_text, found)) for name in names if (found := values(name))
+    }
+
+
+def _text(value: str) -> str:
+    """Return a header's value as text: what is no UTF-8 was read as half surrogate pairs, which nobody can send on."""
+    return value if value.isascii() else value.encode(errors="surrogateescape").decode(errors="replace")
 
 
 def error_response(status: int, code: int, message: str, headers: Mapping[str, str]) -> web.Response:

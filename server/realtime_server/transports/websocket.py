@@ -10,6 +10,7 @@ import math
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import partial
 from typing import cast
 
 from websockets.exceptions import SecurityError
@@ -43,6 +44,7 @@ from realtime_server.transports.handshake import (
     ORIGIN,
     AcceptedHandshake,
     TolerantHandshake,
+    header_values,
     read_handshake,
 )
 from realtime_server.transports.outbox import descriptor_of
@@ -306,7 +308,11 @@ class WebSocketConnection(Outbox, asyncio.Protocol):
             return
         self._handshake = None
         compressed, answer = bool(handshake.extensions), b"".join(handshake.data_to_send())
-        self._open(AcceptedHandshake(request.path, request.headers.get_all, handshake.subprotocol, compressed, answer))
+        self._open(
+            AcceptedHandshake(
+                request.path, partial(header_values, request.headers), handshake.subprotocol, compressed, answer
+            )
+        )
 
     def _may_open(self, accepted: AcceptedHandshake) -> bool:
         """Whether the usual handshake is all that there is to look at here."""
