@@ -20,13 +20,18 @@ def configure() -> None:
             structlog.processors.add_log_level,
             structlog.processors.TimeStamper(fmt="iso", utc=True),
             structlog.processors.format_exc_info,
-            structlog.dev.ConsoleRenderer(colors=False) if text else structlog.processors.JSONRenderer(),
+            text_renderer() if text else structlog.processors.JSONRenderer(),
         ],
         wrapper_class=structlog.make_filtering_bound_logger(logging.getLevelNamesMapping().get(level, logging.INFO)),
         logger_factory=structlog.PrintLoggerFactory(sys.stderr),
     )
     logging.basicConfig(level=logging.WARNING, stream=sys.stderr)
     logging.getLogger("aiohttp.server").addFilter(is_ours)
+
+
+def text_renderer() -> structlog.dev.ConsoleRenderer:
+    """Return what writes events as text, with values in quotes: none begins a line or is a command to a terminal."""
+    return structlog.dev.ConsoleRenderer(colors=False, repr_native_str=True)
 
 
 def is_ours(record: logging.LogRecord) -> bool:
