@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 import msgspec
 from google.protobuf.message import DecodeError
 
@@ -25,6 +27,8 @@ class _Document(msgspec.Struct):
     data: str
 
 
+_NODE = re.compile("[0-9a-f-]{36}")
+"""A UUID; it becomes part of a name in the backplane."""
 _decoder: msgspec.json.Decoder[_Document] = msgspec.json.Decoder(_Document)
 
 
@@ -32,7 +36,7 @@ def decode_json(body: bytes) -> EmulationRequest | None:
     """A request in JSON, whose `data` is a string of commands in JSON; None for what is none."""
     try:
         found = _decoder.decode(body)
-        return EmulationRequest(found.node, found.session, found.data.encode())
+        return _checked(EmulationRequest(found.node, found.session, found.data.encode()))
     except (msgspec.DecodeError, UnicodeError, RecursionError):
         return None
 
@@ -43,4 +47,8 @@ def decode_protobuf(body: bytes) -> EmulationRequest | None:
         found = client_pb2.EmulationRequest.FromString(body)
     except DecodeError:
         return None
-    return EmulationRequest(found.node, found.session, found.data) if found.session else None
+    return _checked(EmulationRequest(found.node, found.session, found.data))
+
+
+def _checked(request: EmulationRequest) -> EmulationRequest | None:
+    return request if request.session and _NODE.fullmatch(request.node) else None

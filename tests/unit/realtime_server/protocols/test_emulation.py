@@ -11,15 +11,17 @@ from hypothesis import strategies as st
 from realtime_server.protocols.centrifuge import client_pb2
 from realtime_server.protocols.centrifuge.emulation import EmulationRequest, decode_json, decode_protobuf
 
+NODES = st.uuids().map(str)
 
-@given(st.text(max_size=40), st.text(min_size=1, max_size=40), st.text(max_size=200))
+
+@given(NODES, st.text(min_size=1, max_size=40), st.text(max_size=200))
 def test_json_comes_back(node: str, session: str, data: str) -> None:
     """Commands are a string in it."""
     body = json.dumps({"node": node, "session": session, "data": data}).encode()
     assert decode_json(body) == EmulationRequest(node, session, data.encode())
 
 
-@given(st.text(max_size=40), st.text(min_size=1, max_size=40), st.binary(max_size=200))
+@given(NODES, st.text(min_size=1, max_size=40), st.binary(max_size=200))
 def test_protobuf_comes_back(node: str, session: str, data: bytes) -> None:
     """Commands are any bytes in it."""
     body = client_pb2.EmulationRequest(node=node, session=session, data=data).SerializeToString()
@@ -33,6 +35,13 @@ def test_protobuf_comes_back(node: str, session: str, data: bytes) -> None:
 def test_what_is_no_request(body: bytes) -> None:
     """Never an exception."""
     assert decode_json(body) is None
+
+
+@given(st.text(max_size=40), st.text(max_size=3))
+def test_a_node_is_named_by_a_uuid(node: str, session: str) -> None:
+    """It becomes part of a name in the backplane, so it is nothing that a client makes up."""
+    assert decode_json(json.dumps({"node": node, "session": session, "data": ""}).encode()) is None
+    assert decode_protobuf(client_pb2.EmulationRequest(node=node, session=session).SerializeToString()) is None
 
 
 @given(st.binary(max_size=100))
