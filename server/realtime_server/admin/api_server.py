@@ -19,6 +19,7 @@ from realtime_server.admin.api_metrics import ApiUsage
 from realtime_server.admin.responses import error_response, json_response
 from realtime_server.core.model.errors import BackplaneError, CommandError
 from realtime_server.core.model.nesting import check_nesting
+from realtime_server.core.model.surrogates import explain
 from realtime_server.core.ports.api import RealtimeApi
 
 logger = structlog.get_logger()
@@ -88,7 +89,7 @@ class ApiServer:
         except RecursionError:
             return error_response(400, "the body is nested too deeply")
         except msgspec.DecodeError as error:
-            broken = _syntax_error(body) if isinstance(error, msgspec.ValidationError) else str(error)
+            broken = _syntax_error(body) if isinstance(error, msgspec.ValidationError) else explain(error, body)
             if broken:
                 return error_response(400, f"the body is not JSON: {broken}")
             return json_response({"error": self._failure(method, error)})
@@ -188,7 +189,7 @@ def _syntax_error(body: bytes) -> str:
     try:
         msgspec.json.decode(body, type=msgspec.Raw)
     except msgspec.DecodeError as error:
-        return str(error)
+        return explain(error, body)
     return ""
 
 

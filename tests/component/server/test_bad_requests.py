@@ -154,6 +154,7 @@ TOO_LARGE = f"the body is larger than {MANY} bytes"
 NO_KEY = "unauthorized: send the API key in the header X-API-Key"
 LARGE = b'"' + b"a" * MEBIBYTE + b'"'
 PUBLISH = b'{"channel":"open:a","data":{}}'
+CUT = r"the body is not JSON: \ud83d at byte 28 is half a surrogate pair: text was cut inside a character"
 CALLS: dict[str, tuple[str, dict[str, str], bytes, int, int, str]] = {
     "no key": ("publish", {}, PUBLISH, 401, 401, NO_KEY),
     "wrong key": ("publish", {"X-API-Key": API_KEY + "a"}, PUBLISH, 401, 401, NO_KEY),
@@ -162,6 +163,8 @@ CALLS: dict[str, tuple[str, dict[str, str], bytes, int, int, str]] = {
     "another scheme": ("publish", {"Authorization": f"Bearer {API_KEY}"}, PUBLISH, 401, 401, NO_KEY),
     "not JSON": ("publish", KEY, b"hello", 400, 400, "the body is not JSON"),
     "not UTF-8": ("publish", KEY, PUBLISH.replace(b"{}", b'"\xff"'), 400, 400, "the body is not JSON: it is not UTF-8"),
+    "half a surrogate pair": ("publish", KEY, PUBLISH.replace(b"{}", rb'"\ud83d"'), 400, 400, CUT),
+    "NaN": ("publish", KEY, PUBLISH.replace(b"{}", b"NaN"), 400, 400, "the body is not JSON: JSON is malformed"),
     "nested too deeply": ("publish", KEY, b"[" * 100_000, 400, 400, "the body is nested too deeply"),
     "nested data": ("publish", KEY, b'{"data":' + b"[" * 100_000, 400, 400, "the body is nested"),
     "a list": ("publish", KEY, b"[]", 200, 107, "bad request"),
