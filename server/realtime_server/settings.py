@@ -13,7 +13,9 @@ from ipaddress import IPv4Network, IPv6Network
 from pathlib import Path
 from typing import Annotated, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
+
+from realtime_server.client_headers import RESERVED
 
 ENV_CONFIG = "REALTIME_CONFIG"
 ENV_SERVER_NAME = "REALTIME_SERVER_NAME"
@@ -289,6 +291,16 @@ class Hooks(Model):
         if self.rpc is not None and self.rpc.when_down == "allow":
             raise ValueError("rpc.when_down: a call has no answer without the backend; leave it deny")
         return self
+
+    @field_validator("forward_headers")
+    @classmethod
+    def _headers_that_may_be_passed_on(cls, names: tuple[str, ...]) -> tuple[str, ...]:
+        for name in names:
+            if name in RESERVED:
+                raise ValueError(
+                    f"{name} belongs to each single request, or is the server's own, and is never passed on: remove it"
+                )
+        return names
 
 
 ApiMethod = Literal[

@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 from realtime_operator import naming
 from realtime_operator.api.base import JsonObject, JsonValue
 from realtime_operator.api.v1alpha1 import RealtimeClusterSpec
+from realtime_operator.api.v1alpha1_hooks import RESERVED_HEADERS
 from realtime_operator.api.v1alpha1_server import ApiMethod as SpecApiMethod
 from realtime_operator.api.v1alpha1_server import Token
 from realtime_operator.builders import server_defaults
@@ -20,6 +21,8 @@ from realtime_operator.builders.config_map import full_config, server_config
 from realtime_operator.builders.replica_set import build_replica_set
 from realtime_server import settings
 from realtime_server.admin.api_handlers import METHODS
+from realtime_server.client_headers import RESERVED
+from realtime_server.hooks.signature import HEADER
 from realtime_server.settings import (
     ApiKey,
     ApiMethod,
@@ -266,3 +269,9 @@ def test_what_is_left_out_changes_nothing(part: str) -> None:
     cluster = cluster_of({part: EVERYTHING[part]})
     short, whole = (json.dumps(config(cluster)) for config in (server_config, full_config))
     assert Settings.model_validate_json(short) == Settings.model_validate_json(whole)
+
+
+def test_both_refuse_to_pass_on_the_same_headers() -> None:
+    """A spec that the operator accepts is no configuration that a server refuses."""
+    assert frozenset(RESERVED_HEADERS) == RESERVED
+    assert HEADER.lower() in RESERVED_HEADERS

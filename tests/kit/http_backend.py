@@ -34,8 +34,8 @@ class HttpBackend:
 
     answers: dict[str, Answer] = field(default_factory=dict)
     requests: list[Request] = field(default_factory=list)
-    delay: float = 0.0
-    """Seconds until it answers."""
+    delay: float | Callable[[JsonObject], float] = 0.0
+    """Seconds until it answers, or how many for the body of a request."""
     released: asyncio.Event = field(default_factory=asyncio.Event)
     """Set as a rule; it answers nothing while a test has cleared it."""
     port: int = field(default_factory=free_port)
@@ -71,18 +71,18 @@ class HttpBackend:
 
     async def _answer(self, request: web.Request) -> web.StreamResponse:
         raw, path = await request.read(), request.match_info["path"]
-        self.requests.append(
-            Request(path, json.loads(raw), {name.lower(): value for name, value in request.headers.items()}, raw)
-        )
+        headers = {name.lower(): value for name, value in request.headers.items()}
+        body: JsonObject = json.loads(raw)
+        self.requests.append(Request(path, body, headers, raw))
         self.running += 1
         self.most_at_once = max(self.most_at_once, self.running)
         try:
-            await asyncio.sleep(self.delay)
+            await asyncio.sleep(self.delay(body) if callable(self.delay) else self.delay)
             await self.released.wait()
         finally:
             self.running -= 1
         found = self.answers.get(path)
         answer: JsonObject | web.StreamResponse = {"result": {}}
         if found is not None:
-            answer = found(self.requests[-1].body)
+            answer = found(body)
         return web.json_response(answer) if isinstance(answer, dict) else answer

@@ -250,6 +250,11 @@ REFUSALS = (
         {"hooks": {"forwardHeaders": ["X Y"]}},
     ),
     Refusal(
+        "spec.hooks.forwardHeaders",
+        "forwardHeaders may not list what belongs to each single request or is the servers' own",
+        {"hooks": {"forwardHeaders": ["cookie", "transfer-encoding"]}},
+    ),
+    Refusal(
         "spec.backplane.redis",
         "set managed or external, not both: the servers use one Redis",
         {

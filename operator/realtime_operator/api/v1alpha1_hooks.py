@@ -14,6 +14,12 @@ from realtime_operator.api.lists import SET
 from realtime_operator.api.v1alpha1_server import URL, SecretValue
 
 HEADER = "^[a-z0-9-]+$"
+RESERVED_HEADERS = (
+    "accept-encoding", "connection", "content-encoding", "content-length", "content-range", "content-type", "expect",
+    "host", "keep-alive", "proxy-authenticate", "proxy-authorization", "proxy-connection", "te", "trailer",
+    "transfer-encoding", "upgrade", "x-realtime-signature",
+)  # fmt: skip
+"""What belongs to each single request, or is the servers' own: servers refuse a configuration that lists one."""
 MOST_SECONDS = 60
 
 
@@ -94,7 +100,7 @@ class Hooks(Model):
     events: EventHook | None = None
     """Be told of disconnects and of channels."""
     forward_headers: Annotated[tuple[Text, ...], Field(max_length=32), SET] = ()
-    """Headers of the client's HTTP request that the backend gets too, in lower case."""
+    """Headers of clients that the backend gets too, in lower case: of the HTTP request or the connect command."""
     signing_key: SecretValue | None = None
     """The key that signs requests. Absent: they are not signed."""
 
@@ -105,3 +111,12 @@ class Hooks(Model):
     )
     def _headers_are_headers(self) -> bool:
         return all(re.fullmatch(HEADER, name) for name in self.forward_headers)
+
+    @rule(
+        f"!has(self.forwardHeaders) || !self.forwardHeaders.exists(name, name in {list(RESERVED_HEADERS)})",
+        f"forwardHeaders may not list what belongs to each single request or is the servers' own: "
+        f"{', '.join(RESERVED_HEADERS)}",
+        field="forwardHeaders",
+    )
+    def _headers_may_be_passed_on(self) -> bool:
+        return not any(name in RESERVED_HEADERS for name in self.forward_headers)

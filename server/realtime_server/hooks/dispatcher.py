@@ -20,7 +20,7 @@ from realtime_server.core.model.errors import BackplaneError
 from realtime_server.core.ports.backend import ChannelOccupied, Disconnected, HookEvent
 from realtime_server.core.ports.backplane import EventQueue, QueuedEvent
 from realtime_server.core.tasks import has_failed
-from realtime_server.hooks.endpoint import BackendDownError, Endpoint
+from realtime_server.hooks.endpoint import BackendError, Endpoint
 
 logger = structlog.get_logger()
 
@@ -140,7 +140,7 @@ class EventDispatcher:
         while True:
             try:
                 await self.endpoint.call(body, {})
-            except BackendDownError as error:
+            except BackendError as error:
                 logger.warning("events not delivered", events=len(taken), error=str(error))
                 await asyncio.sleep(self._pause * random.uniform(0.5, 1))  # noqa: S311 - spreads the workers
                 self._pause = min(2 * self._pause, RETRY_SECONDS[1])

@@ -23,8 +23,27 @@ WAITING_FACTOR = 10
 """So many times the calls that may run at once may wait; more are refused at once."""
 
 
-class BackendDownError(Exception):
-    """The backend did not answer, or nobody waits for it any more; the text says why."""
+REQUEST_TIMEOUT = 408
+TOO_MANY_REQUESTS = 429
+
+
+class BackendError(Exception):
+    """There is no answer that could be followed; the text says why."""
+
+
+class BackendDownError(BackendError):
+    """The backend did not answer, or nobody waits for it any more."""
+
+
+class BackendRefusedError(BackendError):
+    """The backend answered, with a status or a length that stands for no answer to the question: it may mean no.
+
+    `overloaded`: it asks to be left alone.
+    """
+
+    def __init__(self, why: str, *, overloaded: bool = False) -> None:
+        super().__init__(why)
+        self.overloaded = overloaded
 
 
 class Outcome(StrEnum):
@@ -33,9 +52,12 @@ class Outcome(StrEnum):
     OK = "ok"
     TIMEOUT = "timeout"
     UNREACHABLE = "unreachable"
+    BROKEN = "broken"
     STATUS = "status"
+    REFUSED = "refused"
     TOO_LARGE = "too-large"
     INVALID = "invalid"
+    HEADERS = "invalid-headers"
     BREAKER = "breaker-open"
     CROWDED = "crowded"
 
@@ -74,41 +96,66 @@ class Endpoint:
         self.breaker = CircuitBreaker()
         self.usage = Usage()
 
-    async def call(self, body: bytes, headers: Mapping[str, str]) -> bytes:
-        """Post JSON and return the answer's body; raises BackendDownError."""
+    async def call(self, body: bytes, headers: Mapping[str, str], origin: str = "") -> bytes:
+        """Post JSON and return the answer's body; `headers` are legal HTTP. Raises a BackendError.
+
+        `origin` names whom the call is made for, see CircuitBreaker.
+        """
         if self.usage.in_flight >= self._most:
             raise self._down(Outcome.CROWDED, "too many calls wait for the backend")
-        if not self.breaker.allows(self._clock()):
+        if not self.breaker.allows(self._clock(), origin):
             raise self._down(Outcome.BREAKER, "the backend did not answer lately")
         began = self._clock()
         self.usage.in_flight += 1
         try:
-            answer = await self._post_in_turn(body, headers)
-        except BackendDownError:
-            self.breaker.failed(self._clock())
-            raise
-        except BaseException:
-            self.breaker.abandoned()
-            raise
+            answer = await self._post_in_turn(body, headers, origin)
         finally:
             self.usage.in_flight -= 1
             self.usage.seconds.observe(self._clock() - began)
-        self.breaker.succeeded()
         self.usage.outcomes[Outcome.OK] += 1
         return answer
 
-    async def _post_in_turn(self, body: bytes, headers: Mapping[str, str]) -> bytes:
+    async def _post_in_turn(self, body: bytes, headers: Mapping[str, str], origin: str) -> bytes:
+        """Post when it is this call's turn, within the timeout, and tell the breaker what became of it."""
+        sent = False
         try:
             async with asyncio.timeout(self.timeout), self._turns:
-                return await self._post(body, headers)
+                sent = True
+                answer = await self._post(body, headers)
+        except BackendRefusedError as refused:
+            if refused.overloaded:
+                self.breaker.failed(self._clock(), origin)
+            else:
+                self.breaker.succeeded(self._clock())
+            raise
+        except BackendDownError:
+            self.breaker.failed(self._clock(), origin)
+            raise
         except TimeoutError as error:
+            if not sent:  # others' calls take all turns: the backend has had no chance
+                self.breaker.abandoned()
+                raise self._down(Outcome.CROWDED, f"no turn within {self.timeout:g} s") from error
+            self.breaker.failed(self._clock(), origin)
             raise self._down(Outcome.TIMEOUT, f"no answer within {self.timeout:g} s") from error
-        except aiohttp.ClientError as error:
+        except aiohttp.ClientConnectorError as error:
+            self.breaker.failed(self._clock())  # nothing of any client has reached it
             raise self._down(Outcome.UNREACHABLE, connect_error(error)) from error
+        except aiohttp.ClientError as error:
+            self.breaker.failed(self._clock(), origin)
+            raise self._down(Outcome.BROKEN, connect_error(error)) from error
+        except BaseException:
+            self.breaker.abandoned()
+            raise
+        self.breaker.succeeded(self._clock())
+        return answer
 
     def _down(self, outcome: Outcome, why: str) -> BackendDownError:
         self.usage.outcomes[outcome] += 1
         return BackendDownError(why)
+
+    def _refused(self, outcome: Outcome, why: str, *, overloaded: bool = False) -> BackendRefusedError:
+        self.usage.outcomes[outcome] += 1
+        return BackendRefusedError(why, overloaded=overloaded)
 
     async def _post(self, body: bytes, headers: Mapping[str, str]) -> bytes:
         sent = {**headers, "Content-Type": "application/json"}
@@ -116,11 +163,15 @@ class Endpoint:
         if secret:
             sent[HEADER] = sign(body, secret, int(self._wall_clock()))
         async with self._session().post(self._url, data=body, headers=sent, allow_redirects=False) as response:
-            if not 200 <= response.status < 300:
-                raise self._down(Outcome.STATUS, f"the backend answered {response.status}")
+            status = response.status
+            if status == REQUEST_TIMEOUT or status >= 500:
+                raise self._down(Outcome.STATUS, f"the backend answered {status}")
+            if not 200 <= status < 300:
+                overloaded = status == TOO_MANY_REQUESTS
+                raise self._refused(Outcome.REFUSED, f"the backend answered {status}", overloaded=overloaded)
             answer = bytearray()
             async for chunk in response.content.iter_chunked(65_536):
                 answer += chunk
                 if len(answer) > MAX_ANSWER_BYTES:
-                    raise self._down(Outcome.TOO_LARGE, f"the answer is larger than {MAX_ANSWER_BYTES} bytes")
+                    raise self._refused(Outcome.TOO_LARGE, f"the answer is larger than {MAX_ANSWER_BYTES} bytes")
             return bytes(answer)

@@ -2,27 +2,37 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+import ipaddress
+import time
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
+from types import MappingProxyType
 from typing import TypeVar
 
 import msgspec
 import structlog
 
-from realtime_server.codes import INTERNAL
+from realtime_server.client_headers import InvalidHeadersError, passed_on
+from realtime_server.codes import BAD_REQUEST, INTERNAL
 from realtime_server.core.model.errors import CommandError, DisconnectRequestedError
 from realtime_server.core.model.grant import Grant
 from realtime_server.core.model.nesting import check_nesting
+from realtime_server.core.model.surrogates import explain
 from realtime_server.core.ports.backend import Caller, Connected, Connecting, Hook, HookEvent, Published, Refreshed
 from realtime_server.hooks import messages
 from realtime_server.hooks.dispatcher import EventDispatcher
-from realtime_server.hooks.endpoint import BackendDownError, Endpoint, Outcome
+from realtime_server.hooks.endpoint import BackendDownError, BackendRefusedError, Endpoint, Outcome
 from realtime_server.hooks.messages import InvalidAnswerError, Reply
 
 logger = structlog.get_logger()
 
 Answer = TypeVar("Answer")
 Result = TypeVar("Result")
+NO_HEADERS: Mapping[str, str] = MappingProxyType({})
+WARN_SECONDS = 1.0
+"""Between two warnings of a kind; the metrics count every call."""
+IPV6_CUSTOMER_BITS = 64
+"""Whoever has one address of such a network has all of them (RFC 6177)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,11 +45,24 @@ class HttpHook:
 
 
 class HttpBackend:
-    """Asks the hooks that are there; tells events to the dispatcher, if there is one."""
+    """Asks the hooks that are there; tells events to the dispatcher, if there is one.
 
-    def __init__(self, hooks: Mapping[Hook, HttpHook], events: EventDispatcher | None) -> None:
+    `forwarded` names, in lower case, the headers of clients that the backend gets.
+    """
+
+    def __init__(
+        self,
+        hooks: Mapping[Hook, HttpHook],
+        events: EventDispatcher | None,
+        forwarded: Collection[str] = (),
+        *,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
         self.hooks = hooks
         self.events = events
+        self._forwarded = forwarded
+        self._clock = clock
+        self._warned: dict[tuple[str, Hook], float] = {}
 
     def asks(self, hook: Hook, channel: str = "") -> bool:
         """See Backend."""
@@ -57,40 +80,38 @@ class HttpBackend:
         """See Backend."""
         renewed = Hook.REFRESH in self.hooks
         body = messages.connect_request(request)
-        headers = {**request.headers, **request.caller.transport.headers}
         return await self._ask(
-            Hook.CONNECT, body, headers, messages.ConnectAnswer, lambda answer: answer.to_connected(renewed=renewed)
-        )
+            request.caller, Hook.CONNECT, body, messages.ConnectAnswer,
+            lambda answer: answer.to_connected(renewed=renewed), self._headers_in(request),
+        )  # fmt: skip
 
     async def refresh(self, caller: Caller) -> Refreshed | None:
         """See Backend."""
         body = messages.request_of(caller)
-        return await self._asked_by(caller, Hook.REFRESH, body, messages.RefreshAnswer, _to_refreshed)
+        return await self._ask(caller, Hook.REFRESH, body, messages.RefreshAnswer, _to_refreshed)
 
     async def subscribe(self, caller: Caller, channel: str, data: bytes, token: str) -> Grant | None:
         """See Backend."""
         renewed = self.asks(Hook.SUB_REFRESH, channel)
         body = messages.request_of(caller, channel=channel, data=data, token=token)
-        return await self._asked_by(
+        return await self._ask(
             caller, Hook.SUBSCRIBE, body, messages.Subscription, lambda answer: answer.to_grant(renewed=renewed)
         )
 
     async def publish(self, caller: Caller, channel: str, data: bytes) -> Published | None:
         """See Backend."""
         body = messages.request_of(caller, channel=channel, data=data)
-        return await self._asked_by(
-            caller, Hook.PUBLISH, body, messages.PublishAnswer, lambda answer: answer.to_published()
-        )
+        return await self._ask(caller, Hook.PUBLISH, body, messages.PublishAnswer, lambda answer: answer.to_published())
 
     async def sub_refresh(self, caller: Caller, channel: str) -> Refreshed | None:
         """See Backend."""
         body = messages.request_of(caller, channel=channel)
-        return await self._asked_by(caller, Hook.SUB_REFRESH, body, messages.RefreshAnswer, _to_refreshed)
+        return await self._ask(caller, Hook.SUB_REFRESH, body, messages.RefreshAnswer, _to_refreshed)
 
     async def rpc(self, caller: Caller, method: str, data: bytes) -> bytes:
         """See Backend."""
         body = messages.request_of(caller, method=method, data=data)
-        answer = await self._asked_by(caller, Hook.RPC, body, messages.RpcAnswer, lambda answer: answer.to_data())
+        answer = await self._ask(caller, Hook.RPC, body, messages.RpcAnswer, lambda answer: answer.to_data())
         return answer or b"null"
 
     def emit(self, event: HookEvent) -> None:
@@ -98,13 +119,22 @@ class HttpBackend:
         if self.events is not None:
             self.events.emit(event)
 
-    async def _asked_by(
-        self, caller: Caller, hook: Hook, body: bytes, kind: type[Answer], read: Callable[[Answer], Result]
-    ) -> Result | None:
-        return await self._ask(hook, body, caller.transport.headers, kind, read)
+    def _headers_in(self, request: Connecting) -> Mapping[str, str]:
+        """Return the headers that go with a connect request. Raises CommandError BAD_REQUEST for illegal ones."""
+        try:
+            return passed_on(request.headers, self._forwarded)
+        except InvalidHeadersError as error:
+            self.hooks[Hook.CONNECT].endpoint.usage.outcomes[Outcome.HEADERS] += 1
+            raise CommandError(BAD_REQUEST) from error
 
     async def _ask(
-        self, hook: Hook, body: bytes, headers: Mapping[str, str], kind: type[Answer], read: Callable[[Answer], Result]
+        self,
+        caller: Caller,
+        hook: Hook,
+        body: bytes,
+        kind: type[Answer],
+        read: Callable[[Answer], Result],
+        headers: Mapping[str, str] = NO_HEADERS,
     ) -> Result | None:
         """The result of a hook; None while the backend is down and may be.
 
@@ -112,21 +142,32 @@ class HttpBackend:
         """
         asked = self.hooks[hook]
         try:
-            reply = _decode(await asked.endpoint.call(body, headers), kind)
+            sent = {**headers, **caller.transport.headers}
+            reply = _decode(await asked.endpoint.call(body, sent, origin_of(caller)), kind)
             if reply.disconnect is not None:
                 raise DisconnectRequestedError(reply.disconnect.to_code())
             if reply.error is not None:
                 raise CommandError(reply.error.to_code())
             return read(msgspec.json.decode(b"{}", type=kind) if reply.result is None else reply.result)
         except BackendDownError as error:
-            logger.warning("hook not answered", hook=hook.value, error=str(error), allowed=asked.allow)
+            self._warn("hook not answered", hook, error, allowed=asked.allow)
             if asked.allow:
                 return None
             raise CommandError(INTERNAL) from error
+        except BackendRefusedError as error:
+            self._warn("hook refused by the backend", hook, error)
+            raise CommandError(INTERNAL) from error
         except InvalidAnswerError as error:
             asked.endpoint.usage.outcomes[Outcome.INVALID] += 1
-            logger.warning("hook answered something that cannot be followed", hook=hook.value, error=str(error))
+            self._warn("hook answered something that cannot be followed", hook, error)
             raise CommandError(INTERNAL) from error
+
+    def _warn(self, event: str, hook: Hook, error: Exception, **values: object) -> None:
+        """Log a failed call, at most one in WARN_SECONDS of each kind: clients decide how many there are."""
+        now = self._clock()
+        if now - self._warned.get((event, hook), -WARN_SECONDS) >= WARN_SECONDS:
+            self._warned[event, hook] = now
+            logger.warning(event, hook=hook.value, error=str(error), **values)
 
 
 def _decode(body: bytes, kind: type[Answer]) -> Reply[Answer]:
@@ -134,7 +175,9 @@ def _decode(body: bytes, kind: type[Answer]) -> Reply[Answer]:
         body.decode()  # the JSON decoder does not look into the strings of raw data
         check_nesting(body)
         return msgspec.json.decode(body, type=Reply[kind])  # type: ignore[valid-type] # a type at run time
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+        raise InvalidAnswerError(explain(error, body)) from error
+    except RecursionError as error:
         raise InvalidAnswerError(str(error)) from error
 
 
@@ -145,3 +188,13 @@ def _to_refreshed(answer: messages.RefreshAnswer) -> Refreshed:
 def _namespace_of(channel: str) -> str:
     name, colon, _ = channel.removeprefix("$").partition(":")
     return name if colon else "default"
+
+
+def origin_of(caller: Caller) -> str:
+    """Return what a client cannot change by connecting again: its user or, without one, its network."""
+    if caller.user:
+        return f"user {caller.user}"
+    remote = caller.transport.remote
+    if ":" in remote:
+        remote = str(ipaddress.ip_network(f"{remote.partition('%')[0]}/{IPV6_CUSTOMER_BITS}", strict=False))
+    return f"network {remote}"

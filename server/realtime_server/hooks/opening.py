@@ -37,7 +37,7 @@ class HookClient:
             events = EventDispatcher(
                 queue, endpoint, consumer, disconnects=hooks.events.disconnects, channels=hooks.events.channels
             )
-        self.backend = HttpBackend(found, events)
+        self.backend = HttpBackend(found, events, hooks.forward_headers)
 
     def _endpoint(self, one: settings.HookEndpoint, secret: Callable[[], str]) -> Endpoint:
         return Endpoint(

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager, nullcontext
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -13,12 +14,14 @@ from structlog.testing import capture_logs
 
 from realtime_operator.api.base import JsonObject
 from realtime_server.backplane.memory_queue import MemoryEventQueue
-from realtime_server.codes import INTERNAL, DisconnectCode, ErrorCode
+from realtime_server.codes import BAD_REQUEST, INTERNAL, DisconnectCode, ErrorCode
 from realtime_server.connect_errors import ADVICE
 from realtime_server.core.model.errors import CommandError, DisconnectRequestedError
 from realtime_server.core.ports.backend import Caller, Connecting, Hook, Published, TransportInfo
+from realtime_server.hooks.breaker import BreakerState
 from realtime_server.hooks.endpoint import MAX_ANSWER_BYTES, WAITING_FACTOR, Outcome
 from realtime_server.hooks.http_backend import HttpBackend as Hooks
+from realtime_server.hooks.http_backend import origin_of
 from realtime_server.hooks.opening import HookClient
 from realtime_server.settings import Hooks as HookSettings
 from tests.kit.certificates import Mount, check_strictly
@@ -28,11 +31,15 @@ CALLER = Caller("c1", "alice", TransportInfo(headers={"cookie": "session=7"}))
 
 
 @asynccontextmanager
-async def hooks(backend: HttpBackend, authority: Path | None = None, **changes: object) -> AsyncIterator[Hooks]:
+async def hooks(
+    backend: HttpBackend, authority: Path | None = None, forward: Sequence[str] = (), **changes: object
+) -> AsyncIterator[Hooks]:
     """Hooks for publish and connect; `changes` are settings of publish."""
     publish = {"url": backend.url("publish"), "timeout_seconds": 0.3, **changes}
     connect = {"url": backend.url("connect")}
-    settings = HookSettings.model_validate({"publish": publish, "connect": connect, "ca_file": authority})
+    settings = HookSettings.model_validate(
+        {"publish": publish, "connect": connect, "ca_file": authority, "forward_headers": list(forward)}
+    )
     client = HookClient(settings, MemoryEventQueue(10), "worker")
     await client.start()
     try:
@@ -94,8 +101,10 @@ def body(text: bytes, status: int = 200) -> Callable[[object], web.Response]:
         (body(b"\xff"), Outcome.INVALID),
         (body(b'{"result": {"data": ' + b"[" * 600 + b"]" * 600 + b"}}"), Outcome.INVALID),
         (body(b"{}", 500), Outcome.STATUS),
-        (body(b"{}", 404), Outcome.STATUS),
-        (lambda _: web.Response(status=302, headers={"Location": "http://169.254.169.254/"}), Outcome.STATUS),
+        (body(b"{}", 408), Outcome.STATUS),
+        (body(b"{}", 404), Outcome.REFUSED),
+        (body(b"{}", 429), Outcome.REFUSED),
+        (lambda _: web.Response(status=302, headers={"Location": "http://169.254.169.254/"}), Outcome.REFUSED),
         (body(b'{"result": {"data": "' + b"x" * MAX_ANSWER_BYTES + b'"}}'), Outcome.TOO_LARGE),
     ],
     ids=[
@@ -106,7 +115,9 @@ def body(text: bytes, status: int = 200) -> Callable[[object], web.Response]:
         "no text",
         "too deep",
         "broken",
+        "too slow",
         "not there",
+        "too often",
         "elsewhere",
         "endless",
     ],
@@ -138,12 +149,14 @@ async def test_a_backend_that_hangs_is_waited_for_no_longer_than_the_timeout() -
 
 
 async def test_where_it_is_allowed_a_backend_that_is_down_changes_nothing() -> None:
-    """But one that answers nonsense does: it may have meant no."""
+    """But one that answers nonsense, or refuses, does: it may have meant no."""
     async with hooks(HttpBackend(), when_down="allow") as asked:
         assert await asked.publish(CALLER, "chat:a", b"{}") is None
-    async with HttpBackend({"publish": body(b"?")}) as backend, hooks(backend, when_down="allow") as asked:
-        with pytest.raises(CommandError):
-            await asked.publish(CALLER, "chat:a", b"{}")
+    no = (body(b"?"), body(b"{}", 400), body(b"{}", 403), body(b"{}", 429), body(b"x" * (MAX_ANSWER_BYTES + 1)))
+    for answer in no:
+        async with HttpBackend({"publish": answer}) as backend, hooks(backend, when_down="allow") as asked:
+            with pytest.raises(CommandError):
+                await asked.publish(CALLER, "chat:a", b"{}")
 
 
 async def test_so_many_calls_run_at_once_and_so_many_wait() -> None:
@@ -157,17 +170,70 @@ async def test_so_many_calls_run_at_once_and_so_many_wait() -> None:
         assert asked.hooks[Hook.PUBLISH].endpoint.usage.in_flight == 0
 
 
-async def test_a_backend_that_fails_is_left_alone_and_found_again() -> None:
+def caller(number: int) -> Caller:
+    """One of many users."""
+    return replace(CALLER, user=f"user-{number}")
+
+
+@pytest.mark.parametrize("status", [429, 500, 503])
+async def test_a_backend_that_fails_is_left_alone_and_found_again(status: int) -> None:
     """Without one request while the breaker is open; by one trial after it."""
-    async with HttpBackend({"publish": body(b"{}", 503)}) as backend, hooks(backend, when_down="allow") as asked:
-        for _ in range(8):
-            await asked.publish(CALLER, "chat:a", b"{}")
+    async with HttpBackend({"publish": body(b"{}", status)}) as backend, hooks(backend) as asked:
+        for number in range(8):
+            with pytest.raises(CommandError):
+                await asked.publish(caller(number), "chat:a", b"{}")
         assert len(backend.requests) == 5
-        usage = asked.hooks[Hook.PUBLISH].endpoint.usage
-        assert usage.outcomes == {Outcome.STATUS: 5, Outcome.BREAKER: 3}
+        assert asked.hooks[Hook.PUBLISH].endpoint.usage.outcomes[Outcome.BREAKER] == 3
         del backend.answers["publish"]
         await asyncio.sleep(1.05)
         assert await asked.publish(CALLER, "chat:a", b"{}") == Published()
+
+
+async def test_a_backend_that_cannot_be_reached_is_down_whoever_asks() -> None:
+    """Nothing of any client has reached it."""
+    async with hooks(HttpBackend(), when_down="allow") as asked:
+        for _ in range(8):
+            await asked.publish(CALLER, "chat:a", b"{}")
+        usage = asked.hooks[Hook.PUBLISH].endpoint.usage
+        assert usage.outcomes == {Outcome.UNREACHABLE: 5, Outcome.BREAKER: 3}
+
+
+@pytest.mark.parametrize("answer", [body(b"{}", status) for status in (500, 503, 429, 400, 413, 302)] + [None])
+async def test_one_client_never_has_the_backend_left_alone(answer: Callable[[object], web.Response] | None) -> None:
+    """Whatever its data makes of it, a status or no answer in time: others are asked about."""
+    async with HttpBackend({} if answer is None else {"publish": answer}) as backend:
+        async with hooks(backend) as asked:
+            backend.delay = 0 if answer else 5
+            for _ in range(8):
+                with pytest.raises(CommandError):
+                    await asked.publish(CALLER, "chat:a", b"{}")
+            backend.answers.clear()
+            backend.delay = 0
+            assert await asked.publish(caller(1), "chat:a", b"{}") == Published()
+        assert len(backend.bodies("publish")) == 9
+
+
+async def test_failed_calls_fill_no_log() -> None:
+    """A client that makes a hundred of them a second is told of once, and counted."""
+    async with HttpBackend({"publish": body(b"{}", 400)}) as backend, hooks(backend) as asked:
+        with capture_logs() as logs:
+            for _ in range(20):
+                with pytest.raises(CommandError):
+                    await asked.publish(CALLER, "chat:a", b"{}")
+        assert len(logs) < 20
+        assert logs[0]["error"] == "the backend answered 400"
+        assert asked.hooks[Hook.PUBLISH].endpoint.usage.outcomes[Outcome.REFUSED] == 20
+
+
+async def test_calls_that_had_no_turn_are_no_failures_of_the_backend() -> None:
+    """One client's slow calls take all turns; those that wait in vain say nothing about the backend."""
+    async with HttpBackend(delay=5) as backend, hooks(backend, timeout_seconds=0.2, concurrency=1) as asked:
+        calls = [asked.publish(caller(number), "chat:a", b"{}") for number in range(8)]
+        await asyncio.gather(*calls, return_exceptions=True)
+        endpoint = asked.hooks[Hook.PUBLISH].endpoint
+        assert endpoint.usage.outcomes[Outcome.TIMEOUT] + endpoint.usage.outcomes[Outcome.CROWDED] == 8
+        assert endpoint.usage.outcomes[Outcome.CROWDED] >= 6
+        assert endpoint.breaker.state(asyncio.get_running_loop().time()) is BreakerState.CLOSED
 
 
 async def test_a_call_that_nobody_waits_for_says_nothing_about_the_backend() -> None:
@@ -194,9 +260,41 @@ async def test_only_what_is_configured_is_asked() -> None:
 
 
 async def test_what_browsers_cannot_send_as_headers_comes_with_connect() -> None:
-    """Real headers win over them."""
-    async with HttpBackend() as backend, hooks(backend) as asked:
-        told = {"cookie": "session=9", "x-shop": "1"}
+    """As far as it is listed; real headers win over it, and nothing changes the request itself."""
+    async with HttpBackend() as backend, hooks(backend, forward=["cookie", "x-shop"]) as asked:
+        told = {
+            "Cookie": "session=9", "X-Shop": "1", "X-Other": "1", "Host": "evil", "Content-Length": "0",
+            "Transfer-Encoding": "chunked", "Content-Type": "text/plain", "X-Realtime-Signature": "t=1,v1=0",
+        }  # fmt: skip
         await asked.connect(Connecting(CALLER, b"", "js", "", (), told))
         [request] = backend.requests
-        assert (request.headers["cookie"], request.headers["x-shop"]) == ("session=7", "1")
+    assert (request.headers["cookie"], request.headers["x-shop"]) == ("session=7", "1")
+    assert request.headers["host"] == f"127.0.0.1:{backend.port}"
+    assert request.headers["content-type"] == "application/json"
+    assert not {"x-other", "transfer-encoding", "x-realtime-signature"} & request.headers.keys()
+
+
+async def test_headers_that_are_not_legal_are_refused_before_the_backend_is_asked() -> None:
+    """107, counted; and no failure of the backend."""
+    async with HttpBackend() as backend, hooks(backend, forward=["x-shop"]) as asked:
+        for told in ({"x-shop": "1\r\nx-evil: 1"}, {"x shop": "1"}, {"x-other": "\0"}):
+            with pytest.raises(CommandError) as caught:
+                await asked.connect(Connecting(CALLER, b"", "js", "", (), told))
+            assert caught.value.error == BAD_REQUEST
+        assert backend.requests == []
+        assert asked.hooks[Hook.CONNECT].endpoint.usage.outcomes == {Outcome.HEADERS: 3}
+
+
+@pytest.mark.parametrize(
+    ("user", "remote", "origin"),
+    [
+        ("alice", "192.0.2.1", "user alice"),
+        ("", "192.0.2.1", "network 192.0.2.1"),
+        ("", "2001:db8:1:2:3::4", "network 2001:db8:1:2::/64"),
+        ("", "fe80::1%eth0", "network fe80::/64"),
+        ("", "", "network "),
+    ],
+)
+def test_a_client_is_known_by_what_it_cannot_change_by_connecting_again(user: str, remote: str, origin: str) -> None:
+    """Its user; a stranger by the address, or by the network that a customer has of IPv6."""
+    assert origin_of(Caller("c1", user, TransportInfo(remote=remote))) == origin

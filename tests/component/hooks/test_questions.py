@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
+from contextlib import AsyncExitStack
 
 import pytest
 from aiohttp import web
@@ -11,7 +12,7 @@ from aiohttp import web
 from realtime_operator.api.base import JsonObject, JsonValue
 from tests.kit.deadline import eventually
 from tests.kit.document import dig
-from tests.kit.http_backend import HttpBackend
+from tests.kit.http_backend import Answer, HttpBackend
 from tests.kit.raw_client import RawClient, raw_client
 from tests.kit.server_process import ServerProcess
 
@@ -107,22 +108,28 @@ async def test_the_backend_says_what_a_client_may_do() -> None:
 
 @pytest.mark.parametrize(("when_down", "code"), [("deny", 100), ("allow", None)])
 async def test_while_the_backend_is_down_its_policy_decides(when_down: str, code: int | None) -> None:
-    """After five failures it is left alone, and found again when it is back."""
-    backend = HttpBackend({"publish": lambda _: web.Response(status=503)})
+    """After failures for five users it is left alone, and found again when it is back."""
+    answers: dict[str, Answer] = {
+        "connect": lambda body: {"result": {"user": body["name"]}},
+        "publish": lambda _: web.Response(status=503),
+    }
+    backend = HttpBackend(answers)
     hooks = {**hooks_of(backend, "connect"), **hooks_of(backend, "publish", when_down=when_down, timeout_seconds=0.5)}
-    async with backend, ServerProcess("down", None, hooks=hooks) as server, raw_client(server.url) as client:
-        await connect(client)
+    async with backend, ServerProcess("down", None, hooks=hooks) as server, AsyncExitStack() as opened:
+        clients = [await opened.enter_async_context(raw_client(server.url)) for _ in range(8)]
+        for number, client in enumerate(clients):
+            await client.command(id=1, connect={"name": f"user-{number}"})
 
-        async def publish(number: int) -> JsonValue:
+        async def publish(client: RawClient, number: int = 2) -> JsonValue:
             return dig(await client.command(id=number, publish={"channel": "open:a", "data": 1}), "error", "code")
 
-        assert [await publish(number) for number in range(2, 10)] == [code] * 8
+        assert [await publish(client) for client in clients] == [code] * 8
         assert len(backend.bodies("publish")) == 5
         metrics = await server.metrics()
         assert 'realtime_server_hook_breaker_open{hook="publish",worker="0"} 1.0' in metrics
         del backend.answers["publish"]
         await asyncio.sleep(1.1)
-        assert await publish(10) is None
+        assert await publish(clients[0], 3) is None
         assert len(backend.bodies("publish")) == 6
 
 

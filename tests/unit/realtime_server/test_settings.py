@@ -116,3 +116,13 @@ def test_every_listener_has_an_address() -> None:
     assert listen.admin_address == ("127.0.0.1", 8002)
     listen = Listen(client_host="10.0.0.7", api_host="fd00::7")
     assert [listen.client_address[0], listen.api_address[0], listen.admin_address[0]] == ["10.0.0.7", "fd00::7", "::"]
+
+
+@pytest.mark.parametrize("name", ["host", "content-length", "transfer-encoding", "x-realtime-signature"])
+def test_headers_of_a_single_request_are_never_passed_on(tmp_path: Path, name: str) -> None:
+    """Refused with words, before a server begins."""
+    file = tmp_path / "config.json"
+    file.write_text(json.dumps({"hooks": {"forward_headers": ["cookie", name]}}))
+    with pytest.raises(SettingsError) as caught:
+        Settings.load(file)
+    assert f"hooks.forward_headers: {name} belongs to each single request" in str(caught.value)

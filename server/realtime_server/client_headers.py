@@ -1,0 +1,53 @@
+"""Headers of clients that the backend gets: which may be passed on, and which are legal. Sans I/O.
+
+A client gives them with its HTTP request or, for browsers, which cannot set any, in its connect command. Everything
+else about a request to the backend is the server's own.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Mapping
+
+RESERVED = frozenset(
+    {
+        "connection", "keep-alive", "proxy-authenticate", "proxy-authorization", "proxy-connection", "te", "trailer",
+        "transfer-encoding", "upgrade",  # of one hop (RFC 9110, section 7.6.1)
+        "accept-encoding", "content-encoding", "content-length", "content-range", "content-type", "expect", "host",
+        "x-realtime-signature",  # what a server says of its own request, and of the answer that it can read
+    }
+)  # fmt: skip
+"""Names in lower case that are never passed on; a configuration that lists one is refused."""
+OF_PROXIES = re.compile("forwarded|via|x-real-ip|x-forwarded-.*")
+"""Names that proxies write: passed on from an HTTP request, not from a connect command, which no proxy sees."""
+MAX_BYTES = 8192
+"""Of names and values in a connect command: what common HTTP servers take."""
+
+_NAME = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
+_VALUE = re.compile(r"[\t -~\x80-\ud7ff\ue000-\U0010ffff]*")
+"""RFC 9110, sections 5.1 and 5.5; beyond ASCII as UTF-8."""
+
+
+class InvalidHeadersError(Exception):
+    """Headers that cannot be sent; the text says why, without what the client has sent."""
+
+
+def passed_on(given: Mapping[str, str], names: Iterable[str]) -> dict[str, str]:
+    """Return those of a connect command's headers that the backend gets, by their names in lower case.
+
+    `names` are in lower case. Raises InvalidHeadersError also for what is not passed on.
+    """
+    found: dict[str, str] = {}
+    size = 0
+    for name, value in given.items():
+        if _NAME.fullmatch(name) is None:
+            raise InvalidHeadersError("a name is no token of HTTP")
+        if _VALUE.fullmatch(value) is None:
+            raise InvalidHeadersError("a value has characters that HTTP forbids")
+        if name.lower() in found:
+            raise InvalidHeadersError("a name is given twice")
+        found[name.lower()] = value
+        size += len(name) + len(value.encode())
+    if size > MAX_BYTES:
+        raise InvalidHeadersError(f"they have more than {MAX_BYTES} bytes")
+    return {name: found[name] for name in names if name in found and not OF_PROXIES.fullmatch(name)}
