@@ -9,7 +9,7 @@ STAMP := $(VENV)/.installed
 THOROUGH := tests/component/faults tests/contract/backplane/test_redis_failover.py tests/component/sdk/test_moving.py \
   tests/contract/test_older_servers.py tests/scenarios/test_brakes.py tests/scenarios/test_api_handover.py
 
-.PHONY: help setup demo demo-kubernetes check test test-thorough test-apiserver test-debian13 e2e bench bench-operator crds revision-fixtures docs lock proto cluster-up cluster-down kubectl wheels images clean
+.PHONY: help setup demo demo-kubernetes check test test-thorough test-apiserver test-debian13 e2e bench bench-operator options crds revision-fixtures docs lock proto cluster-up cluster-down kubectl wheels images clean
 
 help: ## List the verbs
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / {printf "  %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -30,6 +30,7 @@ check: $(STAMP) ## Lint, types, layers, generated files
 	$(VENV)/bin/ruff check .
 	$(VENV)/bin/mypy
 	$(VENV)/bin/lint-imports
+	$(RUN) -m schema --check
 	$(RUN) -m realtime_operator.api.crdgen --check crds helm/realtime-operator/files/crds
 	$(RUN) -m realtime_server print-openapi | diff -u docs/reference/openapi.json - || { echo "run: make docs"; exit 1; }
 
@@ -59,7 +60,10 @@ test-apiserver: $(STAMP) ## The operator against a real kube-apiserver with etcd
 	$(RUN) -m tests.kit.cluster apiserver
 	$(RUN) -m pytest tests/apiserver $(ARGS)
 
-crds: $(STAMP) ## Generate crds/ from the models, and copy them into the chart
+options: $(STAMP) ## Generate what follows from schema/namespace_options.toml: models, configuration, defaults, reference
+	$(RUN) -m schema
+
+crds: options ## Generate crds/ from the models, and copy them into the chart
 	$(RUN) -m realtime_operator.api.crdgen crds helm/realtime-operator/files/crds
 
 proto: $(STAMP) ## Generate client_pb2.py from client.proto
@@ -107,7 +111,7 @@ bench-operator: $(STAMP) ## The operator's memory and requests beside another co
 revision-fixtures: $(STAMP) ## Keep what the operator of this commit makes, for later ones to take over: NAME=date-commit
 	$(RUN) -m tests.kit.revision_worlds $(NAME)
 
-docs: $(STAMP) ## Generate docs/reference/
+docs: options ## Generate docs/reference/
 	$(RUN) -m realtime_operator.api.crdgen --reference docs/reference/realtimecluster.md
 	$(RUN) -m realtime_operator.cli.reference docs/reference/cli.md
 	$(RUN) -m realtime_server print-openapi > docs/reference/openapi.json

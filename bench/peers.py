@@ -22,7 +22,8 @@ from bench.build import SERVERS, BuildError
 from bench.generator import LoadError, Target
 from bench.machine import family, on_server_core
 from realtime_operator.api.base import JsonObject
-from realtime_server.settings import Limits, Namespace
+from realtime_server.namespace_settings import Namespace
+from realtime_server.settings import Limits
 
 REPOSITORY = Path(__file__).parents[1]
 START_SECONDS = 20.0

@@ -26,15 +26,7 @@ from realtime_server.backplane.opening import Backplane, open_backplane
 from realtime_server.core.auth.verifier import TokenVerifier
 from realtime_server.core.limits.limit import NodeLimits
 from realtime_server.core.limits.rates import rate_in_time
-from realtime_server.core.model.namespaces import (
-    Access,
-    ChannelOptions,
-    Namespaces,
-    RecoveryMode,
-    SlowConsumer,
-    SubscribePermission,
-)
-from realtime_server.core.model.values import HistoryOptions
+from realtime_server.core.model.namespaces import Namespaces
 from realtime_server.core.node import Node, NodeSettings
 from realtime_server.core.ports.backend import Backend, Hook
 from realtime_server.core.server_api import ServerApi
@@ -47,6 +39,7 @@ from realtime_server.keys.key_metrics import KeysCollector
 from realtime_server.keys.remote_keys import Freshness, PublishedKeys
 from realtime_server.listening import Listener, ReusePortGroup
 from realtime_server.metrics import ClientPortCollector, registry_of
+from realtime_server.namespace_settings import channel_options
 from realtime_server.settings import Settings
 from realtime_server.transports.accelerated import ACCELERATED
 from realtime_server.transports.client_port import ClientPort, ClientPortSettings
@@ -112,31 +105,7 @@ def make_node(
 
 def namespaces_of(settings: Settings) -> Namespaces:
     """The options of all channels."""
-    return Namespaces(
-        (
-            namespace.name,
-            ChannelOptions(
-                history=_history_of(namespace),
-                recovery=namespace.recovery,
-                presence=namespace.presence,
-                subscribe=SubscribePermission(namespace.subscribe),
-                publish=Access(namespace.publish),
-                presence_for=Access(namespace.presence_for),
-                history_for=Access(namespace.history_for),
-                recovery_mode=RecoveryMode(namespace.recovery_mode),
-                join_leave=namespace.join_leave,
-                delta=namespace.delta,
-                write_delay_seconds=namespace.write_delay_seconds,
-                slow_consumer=SlowConsumer(namespace.slow_consumer),
-            ),
-        )
-        for namespace in settings.namespaces
-    )
-
-
-def _history_of(namespace: configuration.Namespace) -> HistoryOptions | None:
-    kept = namespace.history
-    return None if kept is None else HistoryOptions(kept.size, kept.ttl_seconds)
+    return Namespaces((namespace.name, channel_options(namespace)) for namespace in settings.namespaces)
 
 
 async def _run(settings: Settings, index: int, control_socket: Path, *, echo: bool) -> None:

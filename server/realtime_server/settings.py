@@ -17,6 +17,8 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_valida
 
 from realtime_server.client_headers import RESERVED
 
+from realtime_server.namespace_settings import Namespace
+
 ENV_CONFIG = "REALTIME_CONFIG"
 ENV_SERVER_NAME = "REALTIME_SERVER_NAME"
 ENV_REVISION = "REALTIME_REVISION"
@@ -141,50 +143,6 @@ class Limits(Model):
     message_bytes: Annotated[int, Field(ge=128)] = 65_536
     messages_per_second: Annotated[int, Field(ge=1)] = 100
     outbox_bytes: Annotated[int, Field(ge=1024)] = 1_048_576
-
-
-class History(Model):
-    """How much of a channel is kept."""
-
-    size: Annotated[int, Field(ge=1)] = 100
-    ttl_seconds: Seconds = 600
-
-
-class Namespace(Model):
-    """Options of the channels named `name:...`; those of `default` hold for channels without a colon.
-
-    `recovery_mode` says what a client gets that comes back: all it missed, or the newest publication. With `join_leave`
-    subscribers are told who comes and goes; with `delta` they may take differences. Publications wait for
-    `write_delay_seconds` to be written together. `slow_consumer` says what becomes of a client that reads too slowly.
-    `subscribe`, `publish`, `presence_for` and `history_for` say which clients may do that.
-    """
-
-    name: Annotated[str, Field(min_length=1, max_length=64, pattern="^[a-zA-Z0-9_.-]+$")]
-    history: History | None = None
-    recovery: bool = False
-    presence: bool = False
-    subscribe: Literal["anyone", "authenticated", "token"] = "anyone"
-    publish: Literal["nobody", "subscribers", "anyone"] = "nobody"
-    presence_for: Literal["nobody", "subscribers", "anyone"] = "subscribers"
-    history_for: Literal["nobody", "subscribers", "anyone"] = "subscribers"
-    recovery_mode: Literal["stream", "cache"] = "stream"
-    join_leave: bool = False
-    delta: bool = False
-    write_delay_seconds: Annotated[float, Field(ge=0, le=1)] = 0
-    slow_consumer: Literal["disconnect", "dropOldest", "conflate"] = "disconnect"
-
-    @model_validator(mode="after")
-    def _options_go_together(self) -> Self:
-        if self.recovery and self.history is None:
-            raise ValueError("recovery needs history: set history, or recovery to false")
-        if self.recovery_mode != "stream" and not self.recovery:
-            raise ValueError("recovery_mode needs recovery: set recovery to true, or leave recovery_mode out")
-        if self.slow_consumer != "disconnect" and (self.recovery or self.delta):
-            raise ValueError(
-                f"slow_consumer {self.slow_consumer} leaves publications out, on which recovery and delta are built:"
-                " set both to false, or slow_consumer to disconnect"
-            )
-        return self
 
 
 class TokenKeyFile(Model):

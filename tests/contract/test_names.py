@@ -9,6 +9,7 @@ from typing import get_args
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from pydantic import BaseModel
 
 from realtime_operator import naming
 from realtime_operator.api.base import JsonObject, JsonValue
@@ -16,22 +17,20 @@ from realtime_operator.api.v1alpha1 import RealtimeClusterSpec
 from realtime_operator.api.v1alpha1_hooks import RESERVED_HEADERS
 from realtime_operator.api.v1alpha1_server import ApiMethod as SpecApiMethod
 from realtime_operator.api.v1alpha1_server import Token
-from realtime_operator.builders import server_defaults
+from realtime_operator.builders import namespace_config, pruning, server_defaults
 from realtime_operator.builders.config_map import full_config, server_config
 from realtime_operator.builders.replica_set import build_replica_set
 from realtime_server import settings
 from realtime_server.admin.api_handlers import METHODS
 from realtime_server.client_headers import RESERVED
 from realtime_server.hooks.signature import HEADER
+from realtime_server.namespace_settings import History, Namespace
 from realtime_server.settings import (
     ApiKey,
     ApiMethod,
     Compression,
     EventHook,
-    History,
     JsonWebKeys,
-    Model,
-    Namespace,
     RequestHook,
     Settings,
     TokenKeyFile,
@@ -59,11 +58,11 @@ EVERYTHING: JsonObject = {
         {
             "name": "A_b.c-1",
             "history": {"size": 1, "ttl": "1s"},
-            "recovery": True,
+            "recovery": "Stream",
             "presence": True,
-            "publish": "anyone",
+            "publish": "Anyone",
         },
-        {"name": "n" * 63, "history": {"size": 100000, "ttl": "720h"}, "publish": "subscribers"},
+        {"name": "n" * 63, "history": {"size": 100000, "ttl": "720h"}, "publish": "Subscribers"},
     ],
     "hooks": {
         "publish": {"url": "http://backend", "whenDown": "Allow", "namespaces": ["default"]},
@@ -233,9 +232,9 @@ def test_the_defaults_that_are_left_out_are_the_servers() -> None:
     """Every one of them: a field that the file does not name has the value that the operator believes it has."""
     own = parse(Settings().model_dump_json())
     assert disagreements(server_defaults.SERVER, own) == []
-    examples: list[tuple[server_defaults.Defaults, Model]] = [
-        (server_defaults.NAMESPACE, Namespace(name="a")),
-        (server_defaults.HISTORY, History()),
+    examples: list[tuple[pruning.Defaults, BaseModel]] = [
+        (namespace_config.NAMESPACE, Namespace(name="a")),
+        (namespace_config.HISTORY, History()),
         (server_defaults.JWKS, JsonWebKeys(url="http://a")),
         (server_defaults.HOOK, RequestHook(url="http://a")),
         (server_defaults.EVENT_HOOK, EventHook(url="http://a")),
@@ -245,14 +244,14 @@ def test_the_defaults_that_are_left_out_are_the_servers() -> None:
         assert disagreements(table, parse(example.model_dump_json())) == []
 
 
-def disagreements(table: server_defaults.Defaults, own: JsonObject) -> list[str]:
+def disagreements(table: pruning.Defaults, own: JsonObject) -> list[str]:
     """The fields of which operator and server believe different things."""
     found: list[str] = []
     for name, default in table.items():
         match default:
-            case server_defaults.Each():
+            case pruning.Each():
                 wrong = own[name] != []
-            case server_defaults.Maybe():
+            case pruning.Maybe():
                 wrong = own[name] is not None
             case dict() if isinstance(own[name], dict):
                 found += [f"{name}.{part}" for part in disagreements(default, object_at(own, name))]

@@ -30,7 +30,7 @@ HOST = "127.0.0.1"
 SPEC: JsonObject = {
     "server": {"limits": {"connections": 5000, "messageBytes": "32Ki"}, "heartbeat": {"interval": "20s"}},
     "namespaces": [
-        {"name": "chat", "history": {"size": 50}, "recovery": True, "presence": True, "publish": "subscribers"}
+        {"name": "chat", "history": {"size": 50}, "recovery": "Stream", "presence": True, "publish": "Subscribers"}
     ],
     "rollout": {"drain": {"timeout": "2m", "settle": "1s"}},
 }

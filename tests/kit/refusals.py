@@ -36,8 +36,8 @@ class Refusal:
 DURATION = "must be a duration like 30s, 10m or 1h30m, longer than 0s and at most 720h"
 MILLISECONDS = "must be whole milliseconds like 5ms, from 0ms to 1000ms"
 DROPS = (
-    "dropOldest and conflate leave publications out, on which recovery and delta are built: set both to false, or"
-    " slowConsumer to disconnect"
+    "DropOldest and Conflate leave publications out, on which recovery and delta are built: set both to Disabled, or"
+    " slowConsumer to Disconnect"
 )
 SIZE = "must be a number of bytes like 65536, 64Ki or 1Mi, at least 1Ki and at most 1Gi"
 SHARE = "must be a number of servers like 1, or a percentage of them from 0% to 100% like 25%"
@@ -147,50 +147,50 @@ REFUSALS = (
     Refusal(
         "spec.namespaces[0].recovery",
         "recovery needs history: what is not kept can't be recovered; set history, {} for its defaults",
-        {"namespaces": [{"name": "chat", "recovery": True}]},
+        {"namespaces": [{"name": "chat", "recovery": "Stream"}]},
     ),
     Refusal(
         "spec.namespaces[0].publish",
-        'supported values: "nobody", "subscribers", "anyone"',
-        {"namespaces": [{"name": "chat", "publish": "everybody"}]},
+        'supported values: "Nobody", "Subscribers", "Anyone"',
+        {"namespaces": [{"name": "chat", "publish": "Everybody"}]},
     ),
     Refusal(
-        "spec.namespaces[0].recoveryMode",
-        "recoveryMode needs recovery: set recovery to true, or leave recoveryMode out",
-        {"namespaces": [{"name": "chat", "recoveryMode": "cache"}]},
+        "spec.namespaces[0].recovery",
+        'supported values: "Disabled", "Stream", "Cache"',
+        {"namespaces": [{"name": "chat", "recovery": "All"}]},
     ),
     Refusal(
-        "spec.namespaces[0].recoveryMode",
-        'supported values: "stream", "cache"',
-        {"namespaces": [{"name": "chat", "recoveryMode": "all"}]},
+        "spec.namespaces[0].joinLeave",
+        'supported values: "Disabled", "OnRequest"',
+        {"namespaces": [{"name": "chat", "joinLeave": "Sometimes"}]},
     ),
     Refusal("spec.namespaces[0].writeDelay", MILLISECONDS, {"namespaces": [{"name": "chat", "writeDelay": "1s"}]}),
     Refusal("spec.namespaces[0].writeDelay", MILLISECONDS, {"namespaces": [{"name": "chat", "writeDelay": "1001ms"}]}),
     Refusal("spec.namespaces[0].writeDelay", MILLISECONDS, {"namespaces": [{"name": "chat", "writeDelay": "05ms"}]}),
     Refusal(
         "spec.namespaces[0].slowConsumer",
-        'supported values: "disconnect", "dropOldest", "conflate"',
-        {"namespaces": [{"name": "chat", "slowConsumer": "wait"}]},
+        'supported values: "Disconnect", "DropOldest", "Conflate"',
+        {"namespaces": [{"name": "chat", "slowConsumer": "Wait"}]},
     ),
     Refusal(
         "spec.namespaces[0].slowConsumer",
         DROPS,
-        {"namespaces": [{"name": "chat", "history": {}, "recovery": True, "slowConsumer": "conflate"}]},
+        {"namespaces": [{"name": "chat", "history": {}, "recovery": "Stream", "slowConsumer": "Conflate"}]},
     ),
     Refusal(
         "spec.namespaces[0].slowConsumer",
         DROPS,
-        {"namespaces": [{"name": "chat", "delta": True, "slowConsumer": "dropOldest"}]},
+        {"namespaces": [{"name": "chat", "delta": "Fossil", "slowConsumer": "DropOldest"}]},
     ),
     Refusal(
         "spec.namespaces[0].subscribe",
-        'supported values: "anyone", "authenticated", "token"',
-        {"namespaces": [{"name": "chat", "subscribe": "subscribers"}]},
+        'supported values: "Anyone", "Authenticated", "Token"',
+        {"namespaces": [{"name": "chat", "subscribe": "Subscribers"}]},
     ),
     Refusal(
         "spec.namespaces[0].historyFor",
-        'supported values: "nobody", "subscribers", "anyone"',
-        {"namespaces": [{"name": "chat", "historyFor": "authenticated"}]},
+        'supported values: "Nobody", "Subscribers", "Anyone"',
+        {"namespaces": [{"name": "chat", "historyFor": "Authenticated"}]},
     ),
     Refusal("spec.namespaces[0].history.ttl", DURATION, {"namespaces": [{"name": "chat", "history": {"ttl": "1d"}}]}),
     Refusal(

@@ -16,7 +16,7 @@ import yaml
 
 from realtime_operator.api.base import JsonObject
 from realtime_operator.api.references import references
-from realtime_server.settings import ApiKey, EventHook, History, JsonWebKeys, Namespace, RequestHook, Settings
+from realtime_server.settings import ApiKey, EventHook, JsonWebKeys, RequestHook, Settings
 from tests.unit.realtime_operator.planning.memory_platform import MemoryPlatform
 
 FOLDER = Path(__file__).parents[1] / "fixtures" / "revisions"
@@ -41,10 +41,12 @@ def settled_world(spec: JsonObject) -> JsonObject:
 
 def server_defaults() -> JsonObject:
     """What a server does where its file says nothing."""
+    plain, kept = Settings.model_validate({"namespaces": [{"name": "a"}, {"name": "b", "history": {}}]}).namespaces
+    assert kept.history is not None
     examples = {
         "settings": Settings(),
-        "namespace": Namespace(name="a"),
-        "history": History(),
+        "namespace": plain,
+        "history": kept.history,
         "jwks": JsonWebKeys(url="http://a"),
         "hook": RequestHook(url="http://a"),
         "eventHook": EventHook(url="http://a"),

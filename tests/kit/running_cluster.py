@@ -105,10 +105,10 @@ class RunningCluster(Protocol):
 
 def manifest(name: str, **spec: object) -> JsonObject:
     """Return a small cluster with a recoverable namespace `chat`; `spec` replaces top-level fields of its spec."""
-    chat = {"name": "chat", "history": {"size": 2000, "ttl": "10m"}, "recovery": True, "presence": True}
+    chat = {"name": "chat", "history": {"size": 2000, "ttl": "10m"}, "recovery": "Stream", "presence": True}
     defaults: dict[str, object] = {
         "replicas": 2,
-        "namespaces": [{**chat, "publish": "subscribers"}],
+        "namespaces": [{**chat, "publish": "Subscribers"}],
         "rollout": {"maxSurge": 1, "maxUnavailable": 0, "drain": {"connectionsPerSecond": 20, "settle": "1s"}},
     }
     document = {

@@ -14,7 +14,8 @@ from realtime_server.codes import DisconnectCode
 from realtime_server.core.auth.verifier import TokenVerifier
 from realtime_server.core.auth.web_token import TokenKey
 from realtime_server.core.limits.limit import NodeLimits
-from realtime_server.core.model.namespaces import Access, ChannelOptions, Namespaces
+from realtime_server.core.model.channel_options import Access, ChannelOptions
+from realtime_server.core.model.namespaces import Namespaces
 from realtime_server.core.model.values import HistoryOptions
 from realtime_server.core.node import Node, NodeSettings
 from realtime_server.core.ports.backend import Backend

@@ -19,8 +19,8 @@ Leaf = tuple[str | int, ...]
 EVERYTHING = Path(__file__).parents[1] / "golden" / "manifests" / "everything.yaml"
 OTHERS: tuple[JsonValue, ...] = (
     True, False, 1, 2, 3, 7, 150, 1_000_000, "other", "7s", "2s", "40s", "3ms", "3Ki", "2Mi", "900m",
-    "http://other.example/a", "7%", "Auto", "ES256", "Always", "Never", "anyone", "nobody", "authenticated", "Deny",
-    "NodePort", "stream", "conflate", "Exists", "NoExecute", [], ["Info"], ["other"], ["https://other.example"],
+    "http://other.example/a", "7%", "Auto", "ES256", "Always", "Never", "Anyone", "Nobody", "Authenticated", "Disabled",
+    "Deny", "NodePort", "Stream", "Conflate", "Exists", "NoExecute", [], ["Info"], ["other"], ["https://other.example"],
     {"cpu": "3m"}, {"cpu": "9", "memory": "9Gi"}, {"other": "value"},
 )  # fmt: skip
 """Values to change a leaf to."""
@@ -28,9 +28,9 @@ HOOK: JsonObject = {"url": "http://backend/h", "timeout": "3s", "concurrency": 9
 DECIDING: JsonObject = {**HOOK, "whenDown": "Allow"}
 CHANNEL: JsonObject = {**DECIDING, "namespaces": ["used"]}
 NAMESPACE: JsonObject = {
-    "name": "used", "history": {"size": 5, "ttl": "1m"}, "recovery": True, "presence": True, "publish": "subscribers",
-    "subscribe": "token", "presenceFor": "anyone", "historyFor": "anyone", "recoveryMode": "cache", "joinLeave": True,
-    "delta": True, "writeDelay": "5ms",
+    "name": "used", "history": {"size": 5, "ttl": "1m"}, "recovery": "Cache", "presence": True,
+    "publish": "Subscribers", "subscribe": "Token", "presenceFor": "Anyone", "historyFor": "Anyone",
+    "joinLeave": "OnRequest", "delta": "Fossil", "writeDelay": "5ms",
 }  # fmt: skip
 """With the options that exclude slowConsumer."""
 
@@ -44,8 +44,8 @@ def used_specs() -> list[JsonObject]:
         "rpc": HOOK,
         "events": {**HOOK, "disconnects": False, "channels": True, "queueSize": 5000},
     }
-    recoverable: JsonObject = {"name": "recoverable", "history": {}, "recovery": True}
-    namespaces: list[JsonValue] = [NAMESPACE, recoverable, {"name": "slow", "slowConsumer": "dropOldest"}]
+    recoverable: JsonObject = {"name": "recoverable", "history": {}, "recovery": "Stream"}
+    namespaces: list[JsonValue] = [NAMESPACE, recoverable, {"name": "slow", "slowConsumer": "DropOldest"}]
     managed: JsonObject = {
         **everything, "namespaces": namespaces, "hooks": {**object_at(everything, "hooks"), **hooks},
     }  # fmt: skip

@@ -92,6 +92,8 @@ def _limits(schema: JsonObject) -> str:
         return ""
     allowed = schema.get("enum")
     if isinstance(allowed, list):
+        if all(f"`{value}`" in str(schema["description"]) for value in allowed):
+            return ""  # each is explained there
         return " One of " + ", ".join(f"`{value}`" for value in allowed) + "."
     if "minimum" in schema and "maximum" in schema:
         return f" From {_number(schema['minimum'])} to {_number(schema['maximum'])}."

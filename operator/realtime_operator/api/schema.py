@@ -92,6 +92,8 @@ def _convert(node: JsonObject, source: _Source, path: str) -> JsonObject:
     if source.bounded:
         _check_bounds(node, path)
     schema: JsonObject = {key: node[key] for key in ("description", "type") if key in node}
+    if "description" in schema:
+        schema["description"] = " ".join(str(schema["description"]).split())  # lines end where the source's do
     schema |= {key: node[key] for key in _COPIED if key in node}
     schema |= _children(node, source, path)
     schema = _with_rules(schema, model) if model else schema

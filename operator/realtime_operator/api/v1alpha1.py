@@ -19,8 +19,9 @@ from realtime_operator.api.errors import InvalidCluster, findings_of
 from realtime_operator.api.fields import KEEPS_REVISION, Annotations, Duration, Rate, Share
 from realtime_operator.api.lists import MAP_BY_NAME
 from realtime_operator.api.v1alpha1_hooks import Hooks
+from realtime_operator.api.v1alpha1_namespace import Namespace
 from realtime_operator.api.v1alpha1_pod import Image, ImagePullSecrets, Pod, Resources
-from realtime_operator.api.v1alpha1_server import Authentication, Namespace, SecretValue, Server, ServerApi
+from realtime_operator.api.v1alpha1_server import Authentication, SecretValue, Server, ServerApi
 from realtime_operator.api.v1alpha1_status import RealtimeClusterStatus
 
 CLUSTER_NAME = "^[a-z]([-a-z0-9]*[a-z0-9])?$"

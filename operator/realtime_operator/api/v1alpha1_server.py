@@ -11,7 +11,6 @@ from realtime_operator.api import duration, quantity
 from realtime_operator.api.base import Model, rule
 from realtime_operator.api.fields import (
     Duration,
-    Milliseconds,
     NamespaceName,
     ObjectName,
     SecretKey,
@@ -145,81 +144,6 @@ class Server(Model):
     )
     def _origins_are_origins(self) -> bool:
         return all(re.fullmatch(ORIGIN, origin) for origin in self.origins)
-
-
-class History(Model):
-    """Publications that are kept for clients that come later."""
-
-    size: Annotated[int, Field(ge=1, le=100_000)] = 100
-    """How many publications a channel keeps."""
-    ttl: Duration = "10m"
-    """How long after the last publication a channel's history is kept."""
-
-    @property
-    def ttl_seconds(self) -> int:
-        """`ttl` in seconds."""
-        return duration.seconds(self.ttl)
-
-
-class Namespace(Model):
-    """Options of the channels whose names begin with `name:`; those of `default` hold for channels without a colon."""
-
-    name: NamespaceName
-    """What stands before the first colon of a channel's name."""
-    history: History | None = None
-    """Keep the last publications of each channel. Absent: keep none."""
-    recovery: bool = False
-    """Let clients that come back get what they missed. Needs `history`."""
-    presence: bool = False
-    """Let it be asked who is subscribed to a channel."""
-    publish: Literal["nobody", "subscribers", "anyone"] = "nobody"
-    """Which clients may publish. The HTTP API always may."""
-    subscribe: Literal["anyone", "authenticated", "token"] = "anyone"
-    """Which clients may subscribe: any, those with a user, or only with a subscription token or a capability."""
-    presence_for: Literal["nobody", "subscribers", "anyone"] = "subscribers"
-    """Which clients may ask who is subscribed."""
-    history_for: Literal["nobody", "subscribers", "anyone"] = "subscribers"
-    """Which clients may read the history. Recovering what a client missed itself takes no permission."""
-    recovery_mode: Literal["stream", "cache"] = "stream"
-    """What a client gets that comes back: all that it missed, or the newest publication (`cache`). Needs `recovery`."""
-    join_leave: bool = False
-    """Tell subscribers who joins and leaves a channel."""
-    delta: bool = False
-    """Let clients take publications as differences to the one before, which saves bytes where data changes little."""
-    write_delay: Milliseconds = "0ms"
-    """How long publications wait to be written together: fewer, larger packets. At most 1000ms."""
-    slow_consumer: Literal["disconnect", "dropOldest", "conflate"] = "disconnect"
-    """What becomes of a client that reads too slowly: it has to reconnect, or it is sent less and told so."""
-
-    @rule(
-        "!self.recovery || has(self.history)",
-        "recovery needs history: what is not kept can't be recovered; set history, {} for its defaults",
-        field="recovery",
-    )
-    def _recovery_has_history(self) -> bool:
-        return not self.recovery or self.history is not None
-
-    @rule(
-        "self.recoveryMode == 'stream' || self.recovery",
-        "recoveryMode needs recovery: set recovery to true, or leave recoveryMode out",
-        field="recoveryMode",
-    )
-    def _mode_has_recovery(self) -> bool:
-        return self.recovery_mode == "stream" or self.recovery
-
-    @rule(
-        "self.slowConsumer == 'disconnect' || (!self.recovery && !self.delta)",
-        "dropOldest and conflate leave publications out, on which recovery and delta are built: set both to false, or"
-        " slowConsumer to disconnect",
-        field="slowConsumer",
-    )
-    def _nothing_is_built_on_what_is_dropped(self) -> bool:
-        return self.slow_consumer == "disconnect" or not (self.recovery or self.delta)
-
-    @property
-    def write_delay_seconds(self) -> float:
-        """`write_delay` in seconds."""
-        return duration.milliseconds(self.write_delay) / 1000
 
 
 class Token(Model):

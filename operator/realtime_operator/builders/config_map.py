@@ -14,13 +14,13 @@ from realtime_operator.api.v1alpha1_server import (
     Compression,
     JsonWebKeys,
     Limits,
-    Namespace,
     SecretKeySelector,
     ServerApi,
     Token,
 )
 from realtime_operator.builders.hooks import hooks_config
 from realtime_operator.builders.manifest import metadata, sealed
+from realtime_operator.builders.namespace_config import namespace_config
 from realtime_operator.builders.redis_service import redis_address
 from realtime_operator.builders.server_defaults import server_word, without_defaults
 
@@ -71,7 +71,7 @@ def full_config(cluster: RealtimeCluster) -> JsonObject:
         "compression": _compression(server.compression),
         "limits": _limits(server.limits),
         "origins": [*server.origins],
-        "namespaces": [_namespace(namespace) for namespace in cluster.spec.namespaces],
+        "namespaces": [namespace_config(namespace) for namespace in cluster.spec.namespaces],
         "auth": _auth(cluster),
         "hooks": hooks_config(cluster),
         "api": _api(cluster.spec.api),
@@ -130,25 +130,6 @@ def authentication_files(cluster: RealtimeCluster) -> dict[str, SecretKeySelecto
     files = {file: token.secret_key_ref for file, token in token_files(cluster).items()}
     jwks = cluster.spec.auth.jwks
     return files if jwks is None or jwks.ca is None else {**files, JWKS_CA_FILE: jwks.ca.secret_key_ref}
-
-
-def _namespace(namespace: Namespace) -> JsonObject:
-    history = namespace.history
-    return {
-        "name": namespace.name,
-        "history": None if history is None else {"size": history.size, "ttl_seconds": history.ttl_seconds},
-        "recovery": namespace.recovery,
-        "presence": namespace.presence,
-        "publish": namespace.publish,
-        "recovery_mode": namespace.recovery_mode,
-        "join_leave": namespace.join_leave,
-        "delta": namespace.delta,
-        "write_delay_seconds": namespace.write_delay_seconds,
-        "slow_consumer": namespace.slow_consumer,
-        "subscribe": namespace.subscribe,
-        "presence_for": namespace.presence_for,
-        "history_for": namespace.history_for,
-    }
 
 
 def _auth(cluster: RealtimeCluster) -> JsonObject:

@@ -1,53 +1,18 @@
 """The server's own words and defaults, and a configuration without what equals them.
 
-A server of an earlier release refuses a field that it does not know. It meets such a field only where somebody has
-asked for something else than the default, and so for what that release cannot do. realtime_server.settings has the same
-numbers (tests/contract); none of them changes once it was released (docs/adr/0019-revisions-are-kept.md).
+realtime_server.settings has the same numbers (tests/contract); none of them changes once it was released
+(docs/adr/0019-revisions-are-kept.md). Those of namespaces are in namespace_config.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass
-from typing import TypeAlias
-
 from pydantic.alias_generators import to_snake
 
 from realtime_operator import naming
-from realtime_operator.api.base import JsonObject, JsonValue
+from realtime_operator.api.base import JsonObject
+from realtime_operator.builders.namespace_config import NAMESPACE
+from realtime_operator.builders.pruning import Defaults, Each, Maybe, pruned
 
-
-@dataclass(frozen=True, slots=True)
-class Each:
-    """A list of objects, empty by default; `fields` are the defaults of each."""
-
-    fields: Defaults
-
-
-@dataclass(frozen=True, slots=True)
-class Maybe:
-    """An object that is absent by default; `fields` are the defaults of one that is there."""
-
-    fields: Defaults
-
-
-Defaults: TypeAlias = "Mapping[str, JsonValue | Each | Maybe | Defaults]"
-
-HISTORY: Defaults = {"size": 100, "ttl_seconds": 600}
-NAMESPACE: Defaults = {
-    "history": Maybe(HISTORY),
-    "recovery": False,
-    "presence": False,
-    "subscribe": "anyone",
-    "publish": "nobody",
-    "presence_for": "subscribers",
-    "history_for": "subscribers",
-    "recovery_mode": "stream",
-    "join_leave": False,
-    "delta": False,
-    "write_delay_seconds": 0,
-    "slow_consumer": "disconnect",
-}
 JWKS: Defaults = {"refresh_seconds": 300, "max_age_seconds": 86_400, "ca_file": None}
 HOOK: Defaults = {"timeout_seconds": 1, "concurrency": 100, "when_down": "deny", "namespaces": []}
 EVENT_HOOK: Defaults = {
@@ -105,30 +70,6 @@ def server_word(word: str) -> str:
     return to_snake(word)
 
 
-def without_defaults(config: JsonObject, defaults: Defaults = SERVER) -> JsonObject:
-    """The configuration without the fields that say what the server would do anyway."""
-    pruned = {name: _pruned(value, defaults.get(name)) for name, value in config.items()}
-    return {name: value for name, value in pruned.items() if name not in defaults or value != _empty(defaults[name])}
-
-
-def _pruned(value: JsonValue, default: JsonValue | Each | Maybe | Defaults) -> JsonValue:
-    match default:
-        case Each() if isinstance(value, list):
-            return [_pruned(item, default.fields) for item in value]
-        case Maybe():
-            return _pruned(value, default.fields)
-        case Mapping() if isinstance(value, dict):
-            return without_defaults(value, default)
-    return value
-
-
-def _empty(default: JsonValue | Each | Maybe | Defaults) -> JsonValue:
-    """What a pruned value is when it says nothing."""
-    match default:
-        case Each():
-            return []
-        case Maybe():
-            return None
-        case Mapping():
-            return {}
-    return default
+def without_defaults(config: JsonObject) -> JsonObject:
+    """The configuration of a server without the fields that say what it would do anyway."""
+    return pruned(config, SERVER)

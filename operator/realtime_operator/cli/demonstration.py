@@ -46,7 +46,7 @@ spec:
   namespaces:
     - name: chat
       history: {{size: 1000, ttl: 10m}}
-      recovery: true
+      recovery: Stream
   server:
     limits: {{messagesPerSecond: {messages_per_second}}}
   rollout:

@@ -25,7 +25,7 @@ spec:
   namespaces:
     - name: chat
       history: {size: 100, ttl: 10m}
-      recovery: true
+      recovery: Stream
       presence: true
   rollout: {maxSurge: 1, drain: {settle: 1s}}
 """

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from realtime_server.app import namespaces_of
-from realtime_server.core.model.namespaces import Access, ChannelOptions, RecoveryMode, SlowConsumer
+from realtime_server.core.model.channel_options import Access, ChannelOptions, RecoveryMode, SlowConsumer
 from realtime_server.core.model.values import HistoryOptions
 from realtime_server.settings import Listen, Settings, SettingsError
 

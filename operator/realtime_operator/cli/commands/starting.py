@@ -23,9 +23,9 @@ spec:
   namespaces:
     - name: chat               # channels chat:ANYTHING
       history: {{size: 100, ttl: 10m}}   # the latest 100 publications, for 10 minutes
-      recovery: true           # who was away gets what was missed, exactly once
+      recovery: Stream         # who was away gets what was missed, exactly once
       presence: true           # who is subscribed
-      publish: subscribers     # clients: nobody, subscribers or anyone; your backend may always publish
+      publish: Subscribers     # clients: Nobody, Subscribers or Anyone; your backend may always publish
   auth:
     anonymous: true            # for development: connect without a token; take it out for production
   rollout:

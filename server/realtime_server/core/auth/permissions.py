@@ -7,14 +7,8 @@ from __future__ import annotations
 
 from realtime_server.core.auth.capabilities import Action, allows
 from realtime_server.core.auth.claims import Claims
-from realtime_server.core.model.namespaces import (
-    PRIVATE_PREFIX,
-    USER_BOUNDARY,
-    USER_SEPARATOR,
-    Access,
-    ChannelOptions,
-    SubscribePermission,
-)
+from realtime_server.core.model.channel_options import Access, ChannelOptions, SubscribePermission
+from realtime_server.core.model.namespaces import PRIVATE_PREFIX, USER_BOUNDARY, USER_SEPARATOR
 
 
 def is_private(channel: str) -> bool:

@@ -11,7 +11,7 @@ from typing import TypeAlias
 
 from realtime_server.codes import UNSUBSCRIBED_INSUFFICIENT_STATE
 from realtime_server.core.channels.fan_out import FanOut
-from realtime_server.core.model.namespaces import ChannelOptions
+from realtime_server.core.model.channel_options import ChannelOptions
 from realtime_server.core.model.publication import Content, Joined, content_in, unpack
 from realtime_server.core.model.pushes import JoinPush, LeavePush
 from realtime_server.core.model.values import HistoryPage, Publication, StreamPosition

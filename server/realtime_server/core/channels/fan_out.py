@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from typing import TypeAlias
 
 from realtime_server.core.channels.delta import patch
-from realtime_server.core.model.namespaces import ChannelOptions, SlowConsumer
+from realtime_server.core.model.channel_options import ChannelOptions, SlowConsumer
 from realtime_server.core.model.publication import Content
 from realtime_server.core.model.pushes import Push
 from realtime_server.core.ports.client import Connection, Encoder, Receiver

@@ -13,10 +13,11 @@ from realtime_server.core.channels.join import Join, Wanted, is_complete
 from realtime_server.core.channels.resync import Resync
 from realtime_server.core.limits.limit import Limit
 from realtime_server.core.metrics.counters import Counters
+from realtime_server.core.model.channel_options import ChannelOptions, RecoveryMode
 from realtime_server.core.model.commands import SubscribeResult
 from realtime_server.core.model.errors import BackplaneError, CommandError
 from realtime_server.core.model.grant import AS_THE_NAMESPACE, Grant
-from realtime_server.core.model.namespaces import ChannelOptions, Namespaces, RecoveryMode, is_too_long
+from realtime_server.core.model.namespaces import Namespaces, is_too_long
 from realtime_server.core.model.publication import Content, Joined, Left, pack
 from realtime_server.core.model.subscription import Subscription
 from realtime_server.core.model.values import (

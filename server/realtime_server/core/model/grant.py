@@ -10,7 +10,7 @@ from typing import Annotated
 
 from msgspec import Meta, Struct
 
-from realtime_server.core.model.namespaces import ChannelOptions, SlowConsumer
+from realtime_server.core.model.channel_options import ChannelOptions, SlowConsumer
 
 
 class Switch(Struct, frozen=True, forbid_unknown_fields=True):

@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass
-from enum import StrEnum
 
-from realtime_server.core.model.values import HistoryOptions
+from realtime_server.core.model.channel_options import ChannelOptions
 
 MAX_CHANNEL_BYTES = 255
 DEFAULT = "default"
@@ -16,61 +14,6 @@ PRIVATE_PREFIX = "$"
 USER_BOUNDARY = "#"
 """What follows the last one in a channel's name are the only users that may subscribe to it."""
 USER_SEPARATOR = ","
-
-
-class SubscribePermission(StrEnum):
-    """Which clients may subscribe without a token for the channel."""
-
-    ANYONE = "anyone"
-    AUTHENTICATED = "authenticated"
-    """Who has a user id."""
-    TOKEN = "token"  # noqa: S105 - the word for what it takes
-    """Nobody: it takes a token, the backend's word, or a capability."""
-
-
-class Access(StrEnum):
-    """Which clients may do something in a channel."""
-
-    NOBODY = "nobody"
-    SUBSCRIBERS = "subscribers"
-    ANYONE = "anyone"
-
-
-class RecoveryMode(StrEnum):
-    """What a client gets that comes back: all it has missed, or the newest publication."""
-
-    STREAM = "stream"
-    CACHE = "cache"
-
-
-class SlowConsumer(StrEnum):
-    """What becomes of a connection that reads more slowly than is published."""
-
-    DISCONNECT = "disconnect"
-    DROP_OLDEST = "dropOldest"
-    CONFLATE = "conflate"
-
-
-@dataclass(frozen=True, slots=True)
-class ChannelOptions:
-    """What a channel can do, and who may do it. Recovery implies history.
-
-    `delta`: subscribers may take differences. `write_delay_seconds`: publications wait for so long to be written
-    together. Neither recovery nor delta go with a `slow_consumer` policy that drops something.
-    """
-
-    history: HistoryOptions | None = None
-    recovery: bool = False
-    presence: bool = False
-    publish: Access = Access.NOBODY
-    recovery_mode: RecoveryMode = RecoveryMode.STREAM
-    join_leave: bool = False
-    delta: bool = False
-    write_delay_seconds: float = 0.0
-    slow_consumer: SlowConsumer = SlowConsumer.DISCONNECT
-    subscribe: SubscribePermission = SubscribePermission.ANYONE
-    presence_for: Access = Access.SUBSCRIBERS
-    history_for: Access = Access.SUBSCRIBERS
 
 
 def is_too_long(channel: str) -> bool:

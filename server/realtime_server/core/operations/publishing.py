@@ -10,8 +10,8 @@ from realtime_server.core.auth.claims import Claims
 from realtime_server.core.auth.permissions import may_publish, may_read_history, may_see_presence
 from realtime_server.core.channels.hub import Hub
 from realtime_server.core.limits.limit import NodeLimits
+from realtime_server.core.model.channel_options import ChannelOptions
 from realtime_server.core.model.errors import CommandError
-from realtime_server.core.model.namespaces import ChannelOptions
 from realtime_server.core.model.publication import binary_content_of, content_of
 from realtime_server.core.model.values import ClientInfo, HistoryPage, HistoryQuery, PresenceStats
 from realtime_server.core.ports.backend import Backend, Hook, Published

@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import Protocol
 
 from realtime_server.codes import DisconnectCode, ErrorCode, UnsubscribeCode
+from realtime_server.core.model.channel_options import SlowConsumer
 from realtime_server.core.model.commands import Command, Result
-from realtime_server.core.model.namespaces import SlowConsumer
 from realtime_server.core.model.publication import Content
 from realtime_server.core.model.pushes import Push
 from realtime_server.core.model.subscription import Subscription

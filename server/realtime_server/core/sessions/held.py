@@ -10,7 +10,7 @@ from collections import Counter
 
 import msgspec
 
-from realtime_server.core.model.namespaces import SlowConsumer
+from realtime_server.core.model.channel_options import SlowConsumer
 from realtime_server.core.model.publication import Content
 
 DROPPED_TAG = "realtime.dropped"

@@ -16,8 +16,8 @@ from realtime_server.codes import DisconnectCode, ErrorCode, UnsubscribeCode
 from realtime_server.core.auth.claims import Claims
 from realtime_server.core.limits.limit import Limit, NodeLimits
 from realtime_server.core.metrics.counters import Counters
+from realtime_server.core.model.channel_options import SlowConsumer
 from realtime_server.core.model.commands import Result
-from realtime_server.core.model.namespaces import SlowConsumer
 from realtime_server.core.model.publication import Content
 from realtime_server.core.model.pushes import Push, UnsubscribePush
 from realtime_server.core.model.subscription import Subscription

@@ -91,7 +91,7 @@ def test_a_namespace_without_history_has_none() -> None:
 
 def test_options_of_a_namespace_are_told_where_they_are_used() -> None:
     """Under the server's names."""
-    spec: JsonObject = {"namespaces": [{"name": "b", "writeDelay": "5ms", "slowConsumer": "conflate"}]}
+    spec: JsonObject = {"namespaces": [{"name": "b", "writeDelay": "5ms", "slowConsumer": "Conflate"}]}
     assert server_config(cluster_of(spec))["namespaces"] == [
         {"name": "b", "write_delay_seconds": 0.005, "slow_consumer": "conflate"}
     ]

@@ -31,9 +31,9 @@ def test_the_hash_is_of_the_spec_and_not_of_what_is_made_of_it() -> None:
 def test_a_spec_with_everything_is_small_enough() -> None:
     """64 namespaces with all their options, as the CRD allows at most; all annotations have 256 KiB."""
     option: JsonObject = {
-        "history": {"size": 99_999, "ttl": "719h"}, "recovery": True, "presence": True, "publish": "anyone",
-        "subscribe": "token", "presenceFor": "anyone", "historyFor": "nobody", "recoveryMode": "cache",
-        "joinLeave": True, "delta": True, "writeDelay": "999ms",
+        "history": {"size": 99_999, "ttl": "719h"}, "recovery": "Cache", "presence": True, "publish": "Anyone",
+        "subscribe": "Token", "presenceFor": "Anyone", "historyFor": "Nobody",
+        "joinLeave": "OnRequest", "delta": "Fossil", "writeDelay": "999ms",
     }  # fmt: skip
     revision = build_revision(
         cluster_of({"namespaces": [{"name": f"{number:063}", **option} for number in range(64)]}), SETTINGS

@@ -16,7 +16,8 @@ from realtime_server.admin.api_server import ApiServer
 from realtime_server.app import make_node
 from realtime_server.core.node import Node
 from realtime_server.core.server_api import ServerApi
-from realtime_server.settings import Api, ApiKey, History, Namespace, Settings
+from realtime_server.namespace_settings import History, Namespace
+from realtime_server.settings import Api, ApiKey, Settings
 from tests.kit.server_doubles import Clock
 
 KEY = "the-key"

@@ -15,7 +15,7 @@ from realtime_server.core.auth.permissions import (
     may_see_presence,
     may_subscribe,
 )
-from realtime_server.core.model.namespaces import Access, ChannelOptions, SubscribePermission
+from realtime_server.core.model.channel_options import Access, ChannelOptions, SubscribePermission
 
 EVERYTHING = (Capability(("*",), tuple(Action), Match.WILDCARD),)
 ALICE, NOBODY = Claims("alice"), Claims("")

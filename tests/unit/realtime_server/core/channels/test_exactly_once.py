@@ -12,7 +12,8 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from realtime_server.codes import DisconnectCode
-from realtime_server.core.model.namespaces import ChannelOptions, Namespaces
+from realtime_server.core.model.channel_options import ChannelOptions
+from realtime_server.core.model.namespaces import Namespaces
 from realtime_server.core.model.values import HistoryOptions
 from realtime_server.core.node import Node
 from realtime_server.core.ports.api import Message

@@ -10,7 +10,7 @@ import msgspec
 from realtime_server.codes import UnsubscribeCode
 from realtime_server.core.channels import delta
 from realtime_server.core.channels.fan_out import FanOut
-from realtime_server.core.model.namespaces import ChannelOptions, SlowConsumer
+from realtime_server.core.model.channel_options import ChannelOptions, SlowConsumer
 from realtime_server.core.model.publication import Content
 from realtime_server.core.model.pushes import JoinPush
 from realtime_server.core.model.values import ClientInfo

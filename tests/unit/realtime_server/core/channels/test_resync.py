@@ -9,8 +9,8 @@ import pytest
 from realtime_server.core.channels import resync as resync_module
 from realtime_server.core.channels.channel import Channel
 from realtime_server.core.channels.resync import AT_ONCE, Resync
+from realtime_server.core.model.channel_options import ChannelOptions
 from realtime_server.core.model.errors import BackplaneError
-from realtime_server.core.model.namespaces import ChannelOptions
 from realtime_server.core.tasks import TaskGroup
 
 MANY = 10 * AT_ONCE

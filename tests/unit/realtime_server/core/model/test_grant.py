@@ -7,8 +7,9 @@ import asyncio
 import pytest
 
 from realtime_operator.api.base import JsonValue
+from realtime_server.core.model.channel_options import Access, ChannelOptions, SlowConsumer
 from realtime_server.core.model.grant import Override, Switch
-from realtime_server.core.model.namespaces import Access, ChannelOptions, Namespaces, SlowConsumer
+from realtime_server.core.model.namespaces import Namespaces
 from realtime_server.core.model.values import HistoryOptions
 from realtime_server.core.node import Node
 from tests.kit.document import dig

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from realtime_server.core.model.namespaces import ChannelOptions, Namespaces
+from realtime_server.core.model.channel_options import ChannelOptions
+from realtime_server.core.model.namespaces import Namespaces
 
 CHAT, DEFAULT = ChannelOptions(presence=True), ChannelOptions(recovery=False, presence=True)
 NAMESPACES = Namespaces([("chat", CHAT), ("default", DEFAULT)])

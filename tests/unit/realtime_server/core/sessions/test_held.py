@@ -5,7 +5,7 @@ from __future__ import annotations
 from hypothesis import given
 from hypothesis import strategies as st
 
-from realtime_server.core.model.namespaces import SlowConsumer
+from realtime_server.core.model.channel_options import SlowConsumer
 from realtime_server.core.model.publication import Content
 from realtime_server.core.sessions.held import CONFLATED_TAG, DROPPED_TAG, ITEM_BYTES, KEY_TAG, Held
 

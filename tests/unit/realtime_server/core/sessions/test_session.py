@@ -10,7 +10,8 @@ import pytest
 from realtime_server import codes
 from realtime_server.codes import DisconnectCode
 from realtime_server.core.commands.command_session import MAX_QUEUED_COMMANDS
-from realtime_server.core.model.namespaces import Access, ChannelOptions, Namespaces, SubscribePermission
+from realtime_server.core.model.channel_options import Access, ChannelOptions, SubscribePermission
+from realtime_server.core.model.namespaces import Namespaces
 from realtime_server.core.model.values import HistoryOptions
 from realtime_server.core.ports.api import Message
 from realtime_server.core.server_api import ServerApi

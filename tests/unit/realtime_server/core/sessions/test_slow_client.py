@@ -6,7 +6,8 @@ import asyncio
 
 import pytest
 
-from realtime_server.core.model.namespaces import ChannelOptions, Namespaces, SlowConsumer
+from realtime_server.core.model.channel_options import ChannelOptions, SlowConsumer
+from realtime_server.core.model.namespaces import Namespaces
 from realtime_server.core.node import Node
 from realtime_server.core.ports.api import Message
 from realtime_server.core.server_api import ServerApi
