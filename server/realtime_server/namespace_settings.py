@@ -31,12 +31,14 @@ class Namespace(BaseModel, frozen=True, extra="forbid"):
     history: History | None = None
     recovery: bool = False
     recovery_mode: RecoveryMode = RecoveryMode.STREAM
+    force_positioning: bool = False
     presence: bool = False
     publish: Access = Access.NOBODY
     subscribe: SubscribePermission = SubscribePermission.ANYONE
     presence_for: Access = Access.SUBSCRIBERS
     history_for: Access = Access.SUBSCRIBERS
     join_leave: bool = False
+    force_push_join_leave: bool = False
     delta: bool = False
     write_delay_seconds: Annotated[float, Field(ge=0, le=1)] = 0
     slow_consumer: SlowConsumer = SlowConsumer.DISCONNECT
@@ -47,10 +49,19 @@ class Namespace(BaseModel, frozen=True, extra="forbid"):
             raise ValueError("recovery needs history: set history, or recovery to false")
         if self.recovery_mode is RecoveryMode.CACHE and not self.recovery:
             raise ValueError("recovery_mode needs recovery: set recovery to true, or leave recovery_mode out")
-        if self.slow_consumer is not SlowConsumer.DISCONNECT and (self.recovery or self.delta):
+        if self.force_positioning and self.history is None:
+            raise ValueError("force_positioning needs history: set history, or force_positioning to false")
+        if self.force_push_join_leave and not self.join_leave:
             raise ValueError(
-                f"slow_consumer {self.slow_consumer} leaves publications out, on which recovery and delta are "
-                "built: set both to false, or slow_consumer to disconnect"
+                "force_push_join_leave needs join_leave: set join_leave to true, or force_push_join_leave to false"
+            )
+        if self.slow_consumer is not SlowConsumer.DISCONNECT and (
+            self.recovery or self.force_positioning or self.delta
+        ):
+            raise ValueError(
+                f"slow_consumer {self.slow_consumer} leaves publications out, on which recovery, positions and "
+                "delta are built: set recovery, force_positioning and delta to false, or slow_consumer to "
+                "disconnect"
             )
         return self
 
@@ -61,12 +72,14 @@ def channel_options(namespace: Namespace) -> ChannelOptions:
         history=_history(namespace.history),
         recovery=namespace.recovery,
         recovery_mode=namespace.recovery_mode,
+        force_positioning=namespace.force_positioning,
         presence=namespace.presence,
         publish=namespace.publish,
         subscribe=namespace.subscribe,
         presence_for=namespace.presence_for,
         history_for=namespace.history_for,
         join_leave=namespace.join_leave,
+        force_push_join_leave=namespace.force_push_join_leave,
         delta=namespace.delta,
         write_delay_seconds=namespace.write_delay_seconds,
         slow_consumer=namespace.slow_consumer,

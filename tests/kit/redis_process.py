@@ -142,6 +142,12 @@ class RedisProcess:
         shutil.rmtree(self.folder)
         Path(self.folder).mkdir()
 
+    def evict(self, channel: str) -> None:
+        """Delete the history of a channel, as a Redis does that evicts keys."""
+        with self.client() as client:
+            keys = list(client.scan_iter(match=f"*{channel}*"))
+            assert client.delete(*keys) == len(keys) > 0
+
     def freeze(self) -> None:
         """Let it hang: its connections stay and nothing answers."""
         assert self.process is not None

@@ -147,7 +147,7 @@ REFUSALS = (
     Refusal(
         "spec.namespaces[0].recovery",
         "recovery needs history: what is not kept can't be recovered; set history, {} for its defaults",
-        {"namespaces": [{"name": "chat", "recovery": "Stream"}]},
+        {"namespaces": [{"name": "chat", "recovery": "Positioned"}]},
     ),
     Refusal(
         "spec.namespaces[0].publish",
@@ -156,12 +156,12 @@ REFUSALS = (
     ),
     Refusal(
         "spec.namespaces[0].recovery",
-        'supported values: "Disabled", "Stream", "Cache"',
+        'supported values: "Disabled", "Positioned", "Stream", "Cache"',
         {"namespaces": [{"name": "chat", "recovery": "All"}]},
     ),
     Refusal(
         "spec.namespaces[0].joinLeave",
-        'supported values: "Disabled", "OnRequest"',
+        'supported values: "Disabled", "OnRequest", "Always"',
         {"namespaces": [{"name": "chat", "joinLeave": "Sometimes"}]},
     ),
     Refusal("spec.namespaces[0].writeDelay", MILLISECONDS, {"namespaces": [{"name": "chat", "writeDelay": "1s"}]}),

@@ -30,7 +30,7 @@ CHANNEL: JsonObject = {**DECIDING, "namespaces": ["used"]}
 NAMESPACE: JsonObject = {
     "name": "used", "history": {"size": 5, "ttl": "1m"}, "recovery": "Cache", "presence": True,
     "publish": "Subscribers", "subscribe": "Token", "presenceFor": "Anyone", "historyFor": "Anyone",
-    "joinLeave": "OnRequest", "delta": "Fossil", "writeDelay": "5ms",
+    "joinLeave": "Always", "delta": "Fossil", "writeDelay": "5ms",
 }  # fmt: skip
 """With the options that exclude slowConsumer."""
 

@@ -33,11 +33,12 @@ class Namespace(Model):
     """Part of a channel's name before the first colon."""
     history: History | None = None
     """Keep the last publications of each channel. Absent: keep none."""
-    recovery: Literal["Disabled", "Stream", "Cache"] = "Disabled"
+    recovery: Literal["Disabled", "Positioned", "Stream", "Cache"] = "Disabled"
     """Recovery of a client that subscribes again.
 
-    All but `Disabled` need `history`. `Disabled`: only what is published from then on; `Stream`: everything that it
-    missed, if the history still has it; `Cache`: the newest publication, however much it missed.
+    All but `Disabled` need `history`. `Disabled`: only what is published from then on; `Positioned`: the same, and its
+    position in the stream, by which it knows that it missed something; `Stream`: everything that it missed, if the
+    history still has it; `Cache`: the newest publication, however much it missed.
     """
     presence: bool = False
     """Keep a list of a channel's subscribers, which clients (`presenceFor`) and the HTTP API can read."""
@@ -63,10 +64,11 @@ class Namespace(Model):
     Recovery needs no such permission. `Nobody`: no client; `Subscribers`: subscribers of the channel; `Anyone`: all
     clients.
     """
-    join_leave: Literal["Disabled", "OnRequest"] = "Disabled"
+    join_leave: Literal["Disabled", "OnRequest", "Always"] = "Disabled"
     """Subscribers that are told who joins and leaves a channel.
 
-    `Disabled`: none; `OnRequest`: those that ask for it (`joinLeave` in SDKs) and that `presenceFor` allows.
+    `Disabled`: none; `OnRequest`: those that ask for it (`joinLeave` in SDKs) and that `presenceFor` allows; `Always`:
+    all, whatever they ask for and `presenceFor` says.
     """
     delta: Literal["Disabled", "Fossil"] = "Disabled"
     """Publications as differences to the one before, which save bytes where data changes little.

@@ -17,12 +17,14 @@ NAMESPACE: Defaults = {
     "history": Maybe(HISTORY),
     "recovery": False,
     "recovery_mode": "stream",
+    "force_positioning": False,
     "presence": False,
     "publish": "nobody",
     "subscribe": "anyone",
     "presence_for": "subscribers",
     "history_for": "subscribers",
     "join_leave": False,
+    "force_push_join_leave": False,
     "delta": False,
     "write_delay_seconds": 0,
     "slow_consumer": "disconnect",
@@ -30,9 +32,10 @@ NAMESPACE: Defaults = {
 """What a server does where its configuration says nothing."""
 
 RECOVERY: Mapping[str, JsonObject] = {
-    "Disabled": {"recovery": False, "recovery_mode": "stream"},
-    "Stream": {"recovery": True, "recovery_mode": "stream"},
-    "Cache": {"recovery": True, "recovery_mode": "cache"},
+    "Disabled": {"recovery": False, "recovery_mode": "stream", "force_positioning": False},
+    "Positioned": {"recovery": False, "recovery_mode": "stream", "force_positioning": True},
+    "Stream": {"recovery": True, "recovery_mode": "stream", "force_positioning": False},
+    "Cache": {"recovery": True, "recovery_mode": "cache", "force_positioning": False},
 }
 PUBLISH: Mapping[str, JsonObject] = {
     "Nobody": {"publish": "nobody"},
@@ -55,8 +58,9 @@ HISTORY_FOR: Mapping[str, JsonObject] = {
     "Anyone": {"history_for": "anyone"},
 }
 JOIN_LEAVE: Mapping[str, JsonObject] = {
-    "Disabled": {"join_leave": False},
-    "OnRequest": {"join_leave": True},
+    "Disabled": {"join_leave": False, "force_push_join_leave": False},
+    "OnRequest": {"join_leave": True, "force_push_join_leave": False},
+    "Always": {"join_leave": True, "force_push_join_leave": True},
 }
 DELTA: Mapping[str, JsonObject] = {
     "Disabled": {"delta": False},

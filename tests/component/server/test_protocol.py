@@ -54,13 +54,6 @@ async def linked(redis: RedisProcess) -> AsyncIterator[ServerProcess]:
         yield process
 
 
-def lose(redis: RedisProcess, channel: str) -> None:
-    """Delete the history of a channel, as Redis does that evicts keys."""
-    with redis.client() as client:
-        keys = list(client.scan_iter(match=f"*{channel}*"))
-        assert client.delete(*keys) == len(keys) > 0
-
-
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
 async def server() -> AsyncIterator[ServerProcess]:
     """A server for all of these tests."""
@@ -128,7 +121,7 @@ async def test_who_has_lost_something_is_told_to_subscribe_again(linked: ServerP
         await client.subscribe("feed:lost")
         await api.publish("feed:lost", "before")
         await pushed(client, "pub")
-        lose(redis, "feed:lost")
+        redis.evict("feed:lost")
         await api.publish("feed:lost", "after")
         push = object_at((await client.document()).get("push", {}))
         assert push == {"channel": "feed:lost", "unsubscribe": {"code": 2500, "reason": "insufficient state"}}
@@ -140,7 +133,7 @@ async def test_whom_the_server_subscribed_is_told_to_connect_again(linked: Serve
         await client.connect(connection_token(TOKEN_SECRET, "alice", channels=["feed:gone"]))
         await api.publish("feed:gone", "before")
         await pushed(client, "pub")
-        lose(redis, "feed:gone")
+        redis.evict("feed:gone")
         await api.publish("feed:gone", "after")
         assert await client.closed() == (3010, "insufficient state")
 

@@ -16,7 +16,7 @@ from realtime_server.core.metrics.counters import Counters
 from realtime_server.core.model.channel_options import ChannelOptions, RecoveryMode
 from realtime_server.core.model.commands import SubscribeResult
 from realtime_server.core.model.errors import BackplaneError, CommandError
-from realtime_server.core.model.grant import AS_THE_NAMESPACE, Grant
+from realtime_server.core.model.grant import AS_THE_NAMESPACE, Grant, is_positioned
 from realtime_server.core.model.namespaces import Namespaces, is_too_long
 from realtime_server.core.model.publication import Content, Joined, Left, pack
 from realtime_server.core.model.subscription import Subscription
@@ -91,7 +91,7 @@ class Hub:
 
     async def join(self, subscriber: Subscriber, name: str, wanted: Wanted) -> Join:
         """Prepare a subscription. Raises CommandError or BackplaneError, and then nothing is left of it."""
-        options, override = self.options_of_subscription(name, wanted.grant), wanted.grant.override
+        options = self.options_of_subscription(name, wanted.grant)
         channel = self.channels.get(name)
         if channel is None:
             channel = self.channels[name] = Channel(name, self.require(name))
@@ -103,7 +103,7 @@ class Hub:
             server_side=wanted.server_side,
             delta=options.delta and wanted.delta,
             emits_join_leave=options.join_leave,
-            receives_join_leave=override.pushes_joins or (options.join_leave and wanted.receives_join_leave),
+            receives_join_leave=options.force_push_join_leave or (options.join_leave and wanted.receives_join_leave),
             present=options.presence,
         )
         joining = Joining(subscriber.client)
@@ -152,7 +152,7 @@ class Hub:
             raise CommandError(codes.UNRECOVERABLE_POSITION)
         return SubscribeResult(
             recoverable=options.recovery,
-            positioned=wanted.grant.override.positions(options),
+            positioned=is_positioned(options),
             epoch=page.position.epoch,
             offset=page.position.offset,
             publications=publications if recovered else (),

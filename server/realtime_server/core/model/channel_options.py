@@ -58,12 +58,14 @@ class ChannelOptions:
     history: HistoryOptions | None = None
     recovery: bool = False
     recovery_mode: RecoveryMode = RecoveryMode.STREAM
+    force_positioning: bool = False
     presence: bool = False
     publish: Access = Access.NOBODY
     subscribe: SubscribePermission = SubscribePermission.ANYONE
     presence_for: Access = Access.SUBSCRIBERS
     history_for: Access = Access.SUBSCRIBERS
     join_leave: bool = False
+    force_push_join_leave: bool = False
     delta: bool = False
     write_delay_seconds: float = 0.0
     slow_consumer: SlowConsumer = SlowConsumer.DISCONNECT

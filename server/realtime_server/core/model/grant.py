@@ -13,6 +13,11 @@ from msgspec import Meta, Struct
 from realtime_server.core.model.channel_options import ChannelOptions, SlowConsumer
 
 
+def is_positioned(options: ChannelOptions) -> bool:
+    """True when subscribers are told their position in the stream; a recovery starts from it."""
+    return options.recovery or options.force_positioning
+
+
 class Switch(Struct, frozen=True, forbid_unknown_fields=True):
     """On or off."""
 
@@ -36,7 +41,9 @@ class Override(Struct, frozen=True, forbid_unknown_fields=True):
             options,
             presence=_value(self.presence, options.presence),
             join_leave=_value(self.join_leave, options.join_leave),
+            force_push_join_leave=_value(self.force_push_join_leave, options.force_push_join_leave),
             recovery=_value(self.force_recovery, options.recovery),
+            force_positioning=_value(self.force_positioning, options.force_positioning),
         )
 
     def conflict(self, options: ChannelOptions) -> str:
@@ -44,20 +51,12 @@ class Override(Struct, frozen=True, forbid_unknown_fields=True):
         wanted = self.applied_to(options)
         if wanted.presence and not options.presence:
             return "override.presence: the namespace has no presence"
-        if self.positions(wanted) and options.history is None:
+        if is_positioned(wanted) and options.history is None:
             return "override: without history there is no recovery and no position"
-        if wanted.recovery and options.slow_consumer is not SlowConsumer.DISCONNECT:
-            return "override.force_recovery: the namespace drops publications"
+        if is_positioned(wanted) and options.slow_consumer is not SlowConsumer.DISCONNECT:
+            option = "force_recovery" if wanted.recovery else "force_positioning"
+            return f"override.{option}: the namespace drops publications"
         return ""
-
-    def positions(self, options: ChannelOptions) -> bool:
-        """Whether the client is told its position, with these options of its subscription; it recovers by it."""
-        return options.recovery or _value(self.force_positioning, False)
-
-    @property
-    def pushes_joins(self) -> bool:
-        """Whether it is told who joins and leaves in any case."""
-        return _value(self.force_push_join_leave, False)
 
 
 AS_THE_NAMESPACE = Override()

@@ -24,6 +24,9 @@ NAMESPACES = Namespaces(
         ("room", ChannelOptions(history=KEPT, recovery=True, presence=True, join_leave=True)),
         ("quiet", ChannelOptions(join_leave=True, presence=True, presence_for=Access.NOBODY)),
         ("plain", PLAIN),
+        ("kept", ChannelOptions(history=KEPT)),
+        ("log", ChannelOptions(history=KEPT, force_positioning=True)),
+        ("watched", ChannelOptions(join_leave=True, force_push_join_leave=True, presence_for=Access.NOBODY)),
     ]
 )
 
@@ -38,6 +41,10 @@ NAMESPACES = Namespaces(
         (Override(force_recovery=ON), PLAIN, "without history"),
         (Override(force_positioning=ON), PLAIN, "without history"),
         (Override(force_recovery=ON, force_positioning=ON), ChannelOptions(history=KEPT), ""),
+        (Override(force_positioning=ON), ChannelOptions(history=KEPT, slow_consumer=SlowConsumer.CONFLATE),
+         "override.force_positioning"),
+        (Override(force_positioning=OFF, force_push_join_leave=OFF),
+         ChannelOptions(history=KEPT, force_positioning=True, join_leave=True, force_push_join_leave=True), ""),
         (Override(force_recovery=ON), ChannelOptions(history=KEPT, slow_consumer=SlowConsumer.CONFLATE),
          "override.force_recovery"),
     ],
@@ -100,6 +107,33 @@ async def test_recovery_is_for_who_may_have_it(node: Node) -> None:
         for reply in (usual, without, positioned)
     ]
     assert found == [(True, True), (None, None), (None, True)]
+
+
+async def test_positions_are_told_where_the_namespace_says_so(node: Node) -> None:
+    """Without recovery; an override stands above the namespace, and a wish of the client changes nothing."""
+    _, positioned = await subscribed(node, "alice", "log:1")
+    _, without = await subscribed(node, "bob", "log:1", force_positioning={"value": False})
+    _, plain = await subscribed(node, "carol", "kept:1")
+    found = [
+        (dig(reply, "subscribe", "recoverable"), dig(reply, "subscribe", "positioned"))
+        for reply in (positioned, without, plain)
+    ]
+    assert found == [(None, True), (None, None), (None, None)]
+
+
+async def test_who_joins_is_told_to_everybody_where_the_namespace_says_so(node: Node) -> None:
+    """Whether they ask for it and may ask who is there, or not; an override stands above the namespace."""
+    session, silent = connected(node, connection_token(SECRET, "alice"))
+    send(session, {"id": 2, "subscribe": {"channel": "watched:1"}})
+    await settle()
+    silent.take()
+    spared, _ = await subscribed(node, "bob", "watched:1", force_push_join_leave={"value": False})
+    await subscribed(node, "carol", "watched:1")
+    joined = [
+        [dig(push, "push", "join", "info", "user") for push in connection.take() if isinstance(push, dict)]
+        for connection in (silent, spared)
+    ]
+    assert joined == [["bob", "carol"], []]
 
 
 async def test_what_the_namespace_does_not_have_is_108(node: Node) -> None:
