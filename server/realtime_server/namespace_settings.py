@@ -42,6 +42,8 @@ class Namespace(BaseModel, frozen=True, extra="forbid"):
     delta: bool = False
     write_delay_seconds: Annotated[float, Field(ge=0, le=1)] = 0
     slow_consumer: SlowConsumer = SlowConsumer.DISCONNECT
+    personal_channel: bool = False
+    single_connection: bool = False
 
     @model_validator(mode="after")
     def _options_go_together(self) -> Self:
@@ -63,6 +65,10 @@ class Namespace(BaseModel, frozen=True, extra="forbid"):
                 "delta are built: set recovery, force_positioning and delta to false, or slow_consumer to "
                 "disconnect"
             )
+        if self.single_connection and (not self.personal_channel or not self.presence):
+            raise ValueError(
+                "single_connection needs personal_channel and presence: set both to true, or single_connection to false"
+            )
         return self
 
 
@@ -83,6 +89,8 @@ def channel_options(namespace: Namespace) -> ChannelOptions:
         delta=namespace.delta,
         write_delay_seconds=namespace.write_delay_seconds,
         slow_consumer=namespace.slow_consumer,
+        personal_channel=namespace.personal_channel,
+        single_connection=namespace.single_connection,
     )
 
 

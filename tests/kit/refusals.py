@@ -164,6 +164,12 @@ REFUSALS = (
         'supported values: "Disabled", "OnRequest", "Always"',
         {"namespaces": [{"name": "chat", "joinLeave": "Sometimes"}]},
     ),
+    Refusal(
+        "spec.namespaces[0].personalChannel",
+        "SingleConnection needs presence, by which a server knows the user's other connections: set presence to true,"
+        " or personalChannel to Enabled",
+        {"namespaces": [{"name": "chat", "personalChannel": "SingleConnection"}]},
+    ),
     Refusal("spec.namespaces[0].writeDelay", MILLISECONDS, {"namespaces": [{"name": "chat", "writeDelay": "1s"}]}),
     Refusal("spec.namespaces[0].writeDelay", MILLISECONDS, {"namespaces": [{"name": "chat", "writeDelay": "1001ms"}]}),
     Refusal("spec.namespaces[0].writeDelay", MILLISECONDS, {"namespaces": [{"name": "chat", "writeDelay": "05ms"}]}),

@@ -20,7 +20,7 @@ EVERYTHING = Path(__file__).parents[1] / "golden" / "manifests" / "everything.ya
 OTHERS: tuple[JsonValue, ...] = (
     True, False, 1, 2, 3, 7, 150, 1_000_000, "other", "7s", "2s", "40s", "3ms", "3Ki", "2Mi", "900m",
     "http://other.example/a", "7%", "Auto", "ES256", "Always", "Never", "Anyone", "Nobody", "Authenticated", "Disabled",
-    "Deny", "NodePort", "Stream", "Conflate", "Exists", "NoExecute", [], ["Info"], ["other"], ["https://other.example"],
+    "Enabled", "Deny", "NodePort", "Stream", "Conflate", "Exists", "NoExecute", [], ["Info"], ["other"], ["https://other.example"],
     {"cpu": "3m"}, {"cpu": "9", "memory": "9Gi"}, {"other": "value"},
 )  # fmt: skip
 """Values to change a leaf to."""
@@ -30,7 +30,7 @@ CHANNEL: JsonObject = {**DECIDING, "namespaces": ["used"]}
 NAMESPACE: JsonObject = {
     "name": "used", "history": {"size": 5, "ttl": "1m"}, "recovery": "Cache", "presence": True,
     "publish": "Subscribers", "subscribe": "Token", "presenceFor": "Anyone", "historyFor": "Anyone",
-    "joinLeave": "Always", "delta": "Fossil", "writeDelay": "5ms",
+    "joinLeave": "Always", "delta": "Fossil", "personalChannel": "SingleConnection", "writeDelay": "5ms",
 }  # fmt: skip
 """With the options that exclude slowConsumer."""
 

@@ -84,6 +84,13 @@ class Namespace(Model):
     publications that wait for it are dropped, and it is told how many; `Conflate`: of publications with the same key
     only the newest waits for it, and it is told for how many that one stands.
     """
+    personal_channel: Literal["Disabled", "Enabled", "SingleConnection"] = "Disabled"
+    """Personal channel of each user: `name:#USER`, or `#USER` in the namespace `default`.
+
+    Anonymous users have none. `Disabled`: the server subscribes nobody; `Enabled`: the server subscribes each
+    connection of a user; `SingleConnection`: the same, and a new connection closes the user's earlier ones with code
+    3504; needs `presence`.
+    """
 
     @rule(
         "self.recovery == 'Disabled' || has(self.history)",
@@ -101,6 +108,15 @@ class Namespace(Model):
     )
     def _nothing_is_built_on_what_is_dropped(self) -> bool:
         return self.slow_consumer == "Disconnect" or (self.recovery == "Disabled" and self.delta == "Disabled")
+
+    @rule(
+        "self.personalChannel != 'SingleConnection' || self.presence",
+        "SingleConnection needs presence, by which a server knows the user's other connections: set "
+        "presence to true, or personalChannel to Enabled",
+        field="personalChannel",
+    )
+    def _single_connection_has_presence(self) -> bool:
+        return self.personal_channel != "SingleConnection" or self.presence
 
     @property
     def write_delay_seconds(self) -> float:

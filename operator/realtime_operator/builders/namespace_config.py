@@ -28,6 +28,8 @@ NAMESPACE: Defaults = {
     "delta": False,
     "write_delay_seconds": 0,
     "slow_consumer": "disconnect",
+    "personal_channel": False,
+    "single_connection": False,
 }
 """What a server does where its configuration says nothing."""
 
@@ -71,6 +73,11 @@ SLOW_CONSUMER: Mapping[str, JsonObject] = {
     "DropOldest": {"slow_consumer": "dropOldest"},
     "Conflate": {"slow_consumer": "conflate"},
 }
+PERSONAL_CHANNEL: Mapping[str, JsonObject] = {
+    "Disabled": {"personal_channel": False, "single_connection": False},
+    "Enabled": {"personal_channel": True, "single_connection": False},
+    "SingleConnection": {"personal_channel": True, "single_connection": True},
+}
 
 
 def namespace_config(options: Namespace) -> JsonObject:
@@ -88,6 +95,7 @@ def namespace_config(options: Namespace) -> JsonObject:
         **DELTA[options.delta],
         "write_delay_seconds": options.write_delay_seconds,
         **SLOW_CONSUMER[options.slow_consumer],
+        **PERSONAL_CHANNEL[options.personal_channel],
     }
 
 

@@ -22,6 +22,7 @@ from realtime_server.core.commands.dispatcher import Dispatcher
 from realtime_server.core.control import messages as control
 from realtime_server.core.control.handler import ControlHandler
 from realtime_server.core.control.peers import ANNOUNCE_SECONDS, Peers
+from realtime_server.core.control.single_connection import SingleConnection
 from realtime_server.core.limits.limit import NodeLimits
 from realtime_server.core.metrics.counters import Counters
 from realtime_server.core.model.errors import BackplaneError
@@ -112,6 +113,7 @@ class Node:
             self._registry,
             verifier,
             backend,
+            settings.namespaces,
             limits,
             counters,
             anonymous=settings.anonymous,
@@ -121,10 +123,14 @@ class Node:
         )
         self.subscriptions = Subscriptions(self.hub, entry, backend, limits, counters, wall_clock=wall_clock)
         self._context = SessionContext(self.hub, counters, limits, clock, wall_clock, entry.on_closed)
+        single_connection = SingleConnection(settings.namespaces, self.hub, self._registry, tasks, send=self.tell)
         self._dispatcher = Dispatcher(
             entry,
             ConnectHandler(
-                ServerInfo(settings.version, self.uid, settings.heartbeat_interval), entry, self.subscriptions
+                ServerInfo(settings.version, self.uid, settings.heartbeat_interval),
+                entry,
+                self.subscriptions,
+                single_connection.on_connected,
             ),
             self.subscriptions,
             Publishing(self.hub, backend, limits),
@@ -151,6 +157,7 @@ class Node:
             self.subscriptions,
             self._peers,
             tasks,
+            single_connection,
             send=self.tell,
             emulate=self._take_emulated,
         )

@@ -33,6 +33,11 @@ def load(folder: Path, namespace: dict[str, object]) -> Settings:
             {"history": {}, "force_positioning": True, "slow_consumer": "dropOldest"},
             "slow_consumer dropOldest leaves publications",
         ),
+        ({"single_connection": True, "presence": True}, "single_connection needs personal_channel and pres"),
+        (
+            {"single_connection": True, "personal_channel": True},
+            "single_connection needs personal_channel and presence",
+        ),
         ({"write_delay_seconds": 1.5}, "less than or equal to 1"),
         ({"write_delay_seconds": -0.1}, "greater than or equal to 0"),
         ({"slow_consumer": "wait"}, "'disconnect', 'dropOldest' or 'conflate'"),

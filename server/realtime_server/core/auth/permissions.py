@@ -8,7 +8,7 @@ from __future__ import annotations
 from realtime_server.core.auth.capabilities import Action, allows
 from realtime_server.core.auth.claims import Claims
 from realtime_server.core.model.channel_options import Access, ChannelOptions, SubscribePermission
-from realtime_server.core.model.namespaces import PRIVATE_PREFIX, USER_BOUNDARY, USER_SEPARATOR
+from realtime_server.core.model.namespaces import PRIVATE_PREFIX, USER_BOUNDARY, USER_SEPARATOR, owner_of
 
 
 def is_private(channel: str) -> bool:
@@ -30,12 +30,14 @@ def may_subscribe(claims: Claims, channel: str, options: ChannelOptions) -> bool
     """Whether a client may subscribe.
 
     The name of the channel stands above its options and above capabilities: a wildcard in a token opens neither a
-    private channel nor one that is limited to other users.
+    private channel nor one that is limited to other users. A personal channel has one owner, even if the owner's id
+    reads like a list of users.
     """
     if is_private(channel):
         return False
     if is_user_limited(channel):
-        return is_limited_to(channel, claims.user)
+        owner = owner_of(channel) if options.personal_channel else None
+        return is_limited_to(channel, claims.user) if owner is None else bool(owner) and owner == claims.user
     if options.subscribe is SubscribePermission.ANYONE:
         return True
     if options.subscribe is SubscribePermission.AUTHENTICATED and claims.user:

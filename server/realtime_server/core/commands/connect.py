@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Callable, Collection
 from dataclasses import dataclass
 
 from msgspec import Raw
@@ -37,12 +37,22 @@ class ServerInfo:
 
 
 class ConnectHandler:
-    """Handles the commands connect and refresh for all sessions of a worker."""
+    """Handles the commands connect and refresh for all sessions of a worker.
 
-    def __init__(self, server: ServerInfo, entry: Entry, subscriptions: Subscriptions) -> None:
+    `on_connected` is called with each session that has got channels along with its connection.
+    """
+
+    def __init__(
+        self,
+        server: ServerInfo,
+        entry: Entry,
+        subscriptions: Subscriptions,
+        on_connected: Callable[[Session], None],
+    ) -> None:
         self._server = server
         self._entry = entry
         self._subscriptions = subscriptions
+        self._on_connected = on_connected
 
     def connect_now(self, session: Session, command: int, request: ConnectRequest) -> bool:
         """Let a client in; False when that takes the backplane or the backend. Raises CommandError."""
@@ -85,6 +95,7 @@ class ConnectHandler:
         # What came meanwhile follows the reply.
         for join in joined:
             join.complete()
+        self._on_connected(session)
 
     async def _joined(self, session: Session, request: ConnectRequest) -> list[Join]:
         """Prepare the subscriptions that the client gets with its connection: all of them or none.

@@ -12,6 +12,7 @@ from realtime_server.codes import DisconnectCode
 from realtime_server.core.channels.hub import Hub
 from realtime_server.core.control import messages
 from realtime_server.core.control.peers import Peers
+from realtime_server.core.control.single_connection import SingleConnection
 from realtime_server.core.control.survey import Surveys, matching
 from realtime_server.core.model.errors import BackplaneError
 from realtime_server.core.model.grant import Grant
@@ -36,6 +37,7 @@ class ControlHandler:
         subscriptions: Subscriptions,
         peers: Peers,
         tasks: TaskGroup,
+        single_connection: SingleConnection,
         *,
         send: Callable[[messages.Message, str], Awaitable[None]],
         emulate: Callable[[messages.Emulate], None],
@@ -46,6 +48,7 @@ class ControlHandler:
         self._subscriptions = subscriptions
         self._peers = peers
         self._tasks = tasks
+        self._single_connection = single_connection
         self._send = send
         self._emulate = emulate
         self.surveys = Surveys()
@@ -56,6 +59,8 @@ class ControlHandler:
         match request:
             case messages.Disconnect():
                 self._apply(request, lambda session: _disconnect(session, request))
+            case messages.KeepNewest():
+                self._single_connection.take(request)
             case messages.Unsubscribe():
                 self._apply(request, lambda session: session.revoke(request.channel))
             case messages.Subscribe():

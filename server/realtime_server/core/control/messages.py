@@ -23,6 +23,17 @@ class Disconnect(msgspec.Struct, tag="disconnect", frozen=True):
     session: str = ""
 
 
+class KeepNewest(msgspec.Struct, tag="keep-newest", frozen=True):
+    """Close a user's connections that are older than this one; a newer one answers with the same about itself.
+
+    `admitted_at` is Unix time in seconds, by the clock of the connection's server.
+    """
+
+    user: str
+    client: str
+    admitted_at: float
+
+
 class Unsubscribe(msgspec.Struct, tag="unsubscribe", frozen=True):
     """End a user's subscriptions to a channel."""
 
@@ -101,7 +112,7 @@ class Announce(msgspec.Struct, tag="announce", frozen=True):
         return NodeInfo(self.uid, self.name, self.version, self.clients, self.users, self.channels, self.uptime_seconds)
 
 
-Message = Disconnect | Unsubscribe | Subscribe | Refresh | Emulate | AskChannels | TellChannels | Announce
+Message = Disconnect | KeepNewest | Unsubscribe | Subscribe | Refresh | Emulate | AskChannels | TellChannels | Announce
 
 _encoder = msgspec.json.Encoder()
 _decoder: msgspec.json.Decoder[Message] = msgspec.json.Decoder(Message)

@@ -33,7 +33,6 @@ class Limit(StrEnum):
 
 BY_DISCONNECT = {
     codes.STALE.code: Limit.CONNECT_SECONDS,
-    codes.CONNECTION_LIMIT.code: Limit.CONNECTIONS_PER_USER,
     codes.SLOW.code: Limit.OUTBOX_BYTES,
     1009: Limit.MESSAGE_BYTES,  # WebSocket's own
 }

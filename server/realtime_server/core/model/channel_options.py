@@ -69,3 +69,5 @@ class ChannelOptions:
     delta: bool = False
     write_delay_seconds: float = 0.0
     slow_consumer: SlowConsumer = SlowConsumer.DISCONNECT
+    personal_channel: bool = False
+    single_connection: bool = False

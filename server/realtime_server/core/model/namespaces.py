@@ -16,6 +16,21 @@ USER_BOUNDARY = "#"
 USER_SEPARATOR = ","
 
 
+def personal_channel(namespace: str, user: str) -> str:
+    """The personal channel of a user in a namespace."""
+    return f"{USER_BOUNDARY}{user}" if namespace == DEFAULT else f"{namespace}:{USER_BOUNDARY}{user}"
+
+
+def owner_of(channel: str) -> str | None:
+    """The user whose personal channel this would be, None for a name that no personal channel has.
+
+    All that follows the boundary is the user, whatever characters it has in it.
+    """
+    before, boundary, user = channel.partition(USER_BOUNDARY)
+    is_namespace = not before or (before.endswith(":") and ":" not in before[:-1])
+    return user if boundary and is_namespace else None
+
+
 def is_too_long(channel: str) -> bool:
     """Whether no channel can have this name, because it has more than MAX_CHANNEL_BYTES in UTF-8."""
     return len(channel) > MAX_CHANNEL_BYTES or len(channel.encode()) > MAX_CHANNEL_BYTES
@@ -26,6 +41,8 @@ class Namespaces:
 
     def __init__(self, options: Iterable[tuple[str, ChannelOptions]]) -> None:
         self._options = dict(options)
+        self._personal = [name for name, each in self._options.items() if each.personal_channel]
+        self._single = next((name for name, each in self._options.items() if each.single_connection), None)
         self._known: dict[str, ChannelOptions | None] = {}
 
     def of(self, channel: str) -> ChannelOptions | None:
@@ -38,11 +55,21 @@ class Namespaces:
             found = self._known[channel] = self._find(channel)
             return found
 
+    def personal_channels(self, user: str) -> tuple[str, ...]:
+        """The channels that the server subscribes each connection of a user to; none for an anonymous one."""
+        if not user or not self._personal:
+            return ()
+        return tuple(personal_channel(name, user) for name in self._personal)
+
+    def single_connection_channel(self, user: str) -> str | None:
+        """The channel whose presence has all connections of a user that may have only one; None for all others."""
+        return None if not user or self._single is None else personal_channel(self._single, user)
+
     def _find(self, channel: str) -> ChannelOptions | None:
         if not channel or is_too_long(channel):
             return None
         name, colon, _ = channel.removeprefix(PRIVATE_PREFIX).partition(":")
-        if not colon:
+        if not colon or USER_BOUNDARY in name:  # a colon of a user's id ends no namespace
             return self._options.get(DEFAULT, _BUILT_IN)
         return self._options.get(name)
 

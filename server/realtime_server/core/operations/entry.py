@@ -17,6 +17,7 @@ from realtime_server.core.limits.rates import Admission
 from realtime_server.core.metrics.counters import Counters
 from realtime_server.core.model.errors import CommandError, DisconnectRequestedError
 from realtime_server.core.model.grant import Grant
+from realtime_server.core.model.namespaces import Namespaces
 from realtime_server.core.ports.backend import (
     RENEW_AGAIN_SECONDS,
     Backend,
@@ -40,6 +41,7 @@ class Entry:
         registry: Registry,
         verifier: TokenVerifier,
         backend: Backend,
+        namespaces: Namespaces,
         limits: NodeLimits,
         counters: Counters,
         *,
@@ -51,6 +53,7 @@ class Entry:
         self._registry = registry
         self._verifier = verifier
         self._backend = backend
+        self._namespaces = namespaces
         self._limits = limits
         self._counters = counters
         self._anonymous = anonymous
@@ -84,7 +87,7 @@ class Entry:
             raise CommandError(codes.UNAUTHORIZED)
         self._note_length(token)
         try:
-            return self._verifier.verify(token)
+            return self._with_personal_channels(self._verifier.verify(token))
         except TokenRefusedError as refused:
             if isinstance(refused.code, DisconnectCode):
                 raise DisconnectRequestedError(refused.code) from refused
@@ -119,7 +122,16 @@ class Entry:
         """
         self._registry.begin_identification(session)
         answer = await self._backend.connect(request)
-        return (self.authenticate(token), None) if answer is None else (answer.claims, answer.data)
+        if answer is None:
+            return self.authenticate(token), None
+        return self._with_personal_channels(answer.claims), answer.data
+
+    def _with_personal_channels(self, claims: Claims) -> Claims:
+        """Add the channels that the server subscribes each connection of the user to."""
+        personal = self._namespaces.personal_channels(claims.user)
+        if not personal:
+            return claims
+        return structs.replace(claims, channels=tuple(dict.fromkeys((*claims.channels, *personal))))
 
     def admit(self, session: Session, claims: Claims) -> bool:
         """Let a client in: it is pinged from now on and can be found by its user.
@@ -131,6 +143,7 @@ class Entry:
         count = self._registry.add_user(session)
         limit = self._limits.connections_per_user
         if limit and claims.user and count > limit:
+            self._counters.limits[Limit.CONNECTIONS_PER_USER] += 1
             session.disconnect(codes.CONNECTION_LIMIT)
         else:
             self._registry.end_identification(session)

@@ -62,13 +62,33 @@ class Session(ABC):
     `secret`: the connection carries only what the client receives, its commands come by other ways and show this;
     "" where they come by the connection. It is not `client`, which others in a channel may see. `expiring`: one of the
     subscriptions ends at some time. `welcome`: the client was told that it is in; before that an SDK does not
-    understand a push. `ping_at` and `pong_by` are monotonic seconds, `pong_by` 0 when no pong is due.
+    understand a push. `admitted_at` is Unix time in seconds, 0 before that. `ping_at` and `pong_by` are monotonic
+    seconds, `pong_by` 0 when no pong is due.
     """
 
     __slots__ = (
-        "__weakref__", "_attempts", "_context", "_count", "_held", "_revoked", "_welcomed", "_window", "claims",
-        "client", "closed", "codec", "connection", "expiring", "opened_at", "ping_at", "pong_by", "secret",
-        "subscriptions", "transport", "welcome",
+        "__weakref__",
+        "_attempts",
+        "_context",
+        "_count",
+        "_held",
+        "_revoked",
+        "_welcomed",
+        "_window",
+        "admitted_at",
+        "claims",
+        "client",
+        "closed",
+        "codec",
+        "connection",
+        "expiring",
+        "opened_at",
+        "ping_at",
+        "pong_by",
+        "secret",
+        "subscriptions",
+        "transport",
+        "welcome",
     )  # fmt: skip
 
     def __init__(
@@ -90,6 +110,7 @@ class Session(ABC):
         self.claims: Claims | None = None
         self.subscriptions: dict[str, Subscription] = {}
         self.opened_at = context.clock()
+        self.admitted_at = 0.0
         self.ping_at = 0.0
         self.pong_by = 0.0
         self.closed = False
@@ -168,6 +189,7 @@ class Session(ABC):
     def admit(self, claims: Claims, ping_at: float) -> None:
         """Let the client in; it is pinged from `ping_at` on, monotonic seconds."""
         self.claims = claims
+        self.admitted_at = self._context.wall_clock()
         self.ping_at = ping_at
 
     def turn_away(self) -> None:

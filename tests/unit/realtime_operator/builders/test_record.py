@@ -33,7 +33,7 @@ def test_a_spec_with_everything_is_small_enough() -> None:
     option: JsonObject = {
         "history": {"size": 99_999, "ttl": "719h"}, "recovery": "Cache", "presence": True, "publish": "Anyone",
         "subscribe": "Token", "presenceFor": "Anyone", "historyFor": "Nobody",
-        "joinLeave": "Always", "delta": "Fossil", "writeDelay": "999ms",
+        "joinLeave": "Always", "delta": "Fossil", "personalChannel": "SingleConnection", "writeDelay": "999ms",
     }  # fmt: skip
     revision = build_revision(
         cluster_of({"namespaces": [{"name": f"{number:063}", **option} for number in range(64)]}), SETTINGS

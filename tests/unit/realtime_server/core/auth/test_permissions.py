@@ -64,6 +64,29 @@ def test_who_may_subscribe(channel: str, option: SubscribePermission, claims: Cl
 
 
 @pytest.mark.parametrize(
+    ("channel", "user", "allowed"),
+    [
+        ("inbox:#42", "42", True),
+        ("inbox:#42", "43", False),
+        ("inbox:#a,b", "a", False),
+        ("inbox:#a,b", "a,b", True),
+        ("inbox:#a#b", "b", False),
+        ("inbox:#a#b", "a#b", True),
+        ("#42", "42", True),
+        ("#42", "43", False),
+        ("inbox:#", "", False),
+        ("#", "", False),
+        ("inbox:dialog#42,43", "43", True),
+        ("$inbox:#42", "42", False),
+    ],
+)
+def test_a_personal_channel_is_for_its_owner_alone(channel: str, user: str, allowed: bool) -> None:
+    """Also where the owner's id reads like a list of users. Other user-limited channels are as ever."""
+    options = ChannelOptions(personal_channel=True)
+    assert may_subscribe(Claims(user, capabilities=EVERYTHING), channel, options) == allowed
+
+
+@pytest.mark.parametrize(
     ("channel", "access", "claims", "outside", "inside"),
     [
         ("news", Access.NOBODY, ALICE, False, False),
