@@ -128,7 +128,10 @@ async def _run(settings: Settings, index: int, control_socket: Path, *, echo: bo
         data_bytes=settings.limits.outbox_bytes // 2,
     )
     clients = ClientPort(
-        node, client_port_settings(settings, echo=echo), keeps=lambda: serving.serves and not serving.sheds
+        node,
+        client_port_settings(settings, echo=echo),
+        keeps=lambda: serving.serves and not serving.sheds,
+        why_not=serving.why_not_ready,
     )
     registry = registry_of(node, index)
     registry.register(ApiCollector(api.usage, index))

@@ -15,7 +15,7 @@ from realtime_server.admin.exposition import CONTENT_TYPE, merge
 from realtime_server.admin.responses import error_response, json_response, same_secret
 from realtime_server.admin.workers import Answers, Workers, WorkersUnavailableError
 from realtime_server.core.metrics.recent_events import WINDOW_SECONDS, RecentEvents
-from realtime_server.core.ports.api import ServingState
+from realtime_server.core.serving import why_not_ready
 from realtime_server.settings import SecretFile, Settings, revision, server_name
 
 MAX_RATE = 1_000_000.0
@@ -101,11 +101,8 @@ class AdminServer:
             answers = await self._workers.status()
         except WorkersUnavailableError as error:
             return str(error)
-        if answers.status.state is not ServingState.SERVING:
-            return f"the server is {answers.status.state.value}"
-        if not answers.status.backplane_healthy:
-            return "the backplane cannot be reached"
-        return None if answers.complete else "a worker is not listening"
+        reason = why_not_ready(answers.status.state, backplane_healthy=answers.status.backplane_healthy)
+        return reason or (None if answers.complete else "a worker is not listening")
 
     async def _metrics(self, _request: web.Request) -> web.Response:
         restarts = CounterMetricFamily("realtime_server_worker_restarts", "Workers started again after they died.")

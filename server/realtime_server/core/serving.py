@@ -16,6 +16,13 @@ MEASURED_ACCEPTS = 20
 """So many accepted connections must have been measured before their cost is told."""
 
 
+def why_not_ready(state: ServingState, *, backplane_healthy: bool) -> str | None:
+    """Return why connections are better sent elsewhere; None when they are welcome."""
+    if state is not ServingState.SERVING:
+        return f"the server is {state.value}"
+    return None if backplane_healthy else "the backplane cannot be reached"
+
+
 class Serving:
     """One worker's state of service. `tick` must be called about every TICK_SECONDS; `run` does so."""
 
@@ -52,6 +59,10 @@ class Serving:
             backplane_healthy=node.broker.healthy,
             recent=counters.recent.report(node.clock()),
         )
+
+    def why_not_ready(self) -> str | None:
+        """Return why connections are better sent elsewhere; None when they are welcome."""
+        return why_not_ready(self._state, backplane_healthy=self._node.broker.healthy)
 
     def quiesce(self) -> None:
         """See WorkerControl."""

@@ -8,24 +8,36 @@ from __future__ import annotations
 
 import asyncio
 import socket
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
+from types import MappingProxyType
+
+from aiohttp import web
 
 from realtime_server.core.node import Node
 from realtime_server.core.ports.client import Codec
 from realtime_server.protocols.centrifuge.json_codec import JsonCodec
 from realtime_server.protocols.centrifuge.json_unidirectional import UnidirectionalJsonCodec
 from realtime_server.protocols.centrifuge.protobuf_codec import ProtobufCodec
-from realtime_server.transports import development_page, emulation, http_stream, sse
+from realtime_server.transports import development_page, emulation, health, http_stream, sse
 from realtime_server.transports.accelerated import Flusher
 from realtime_server.transports.acceptor import Acceptor, AcceptorSettings
 from realtime_server.transports.compression import Deflater, Negotiation
-from realtime_server.transports.dialect import DIALECTS, Dialect, Encoding
+from realtime_server.transports.dialect import DIALECTS, PATHS, Dialect, Encoding
+from realtime_server.transports.echo import PATH as ECHO_PATH
 from realtime_server.transports.echo import Echo
 from realtime_server.transports.emulation import EmulationEndpoint
 from realtime_server.transports.forwarded import NO_PROXIES, TrustedProxies
 from realtime_server.transports.frames import PING, frame_binary, frame_text
-from realtime_server.transports.http_server import HttpServer, HttpSettings, Route
+from realtime_server.transports.health import HealthEndpoint
+from realtime_server.transports.http_server import (
+    SERVER_PATH,
+    HttpRequest,
+    HttpServer,
+    HttpSettings,
+    RequestRefusedError,
+    Route,
+)
 from realtime_server.transports.protocol_sniffer import ProtocolSniffer
 from realtime_server.transports.sockets import Rejection, Sockets
 from realtime_server.transports.stream_endpoint import StreamEndpoint, StreamKind, StreamSettings
@@ -65,9 +77,20 @@ class ClientPortSettings:
 
 
 class ClientPort:
-    """Makes connections out of what arrives on bound sockets. Raises CertificateError when it is made."""
+    """Makes connections out of what arrives on bound sockets. Raises CertificateError when it is made.
 
-    def __init__(self, node: Node, settings: ClientPortSettings, *, keeps: Callable[[], bool] = lambda: True) -> None:
+    `keeps`: see HttpServer. `why_not` tells checks why no connection is wanted, `routes` are further endpoints.
+    """
+
+    def __init__(
+        self,
+        node: Node,
+        settings: ClientPortSettings,
+        *,
+        keeps: Callable[[], bool] = lambda: True,
+        why_not: health.WhyNot = lambda: None,
+        routes: Mapping[str, Route] = MappingProxyType({}),
+    ) -> None:
         self._node = node
         self._settings = settings
         self._loop = asyncio.get_running_loop()
@@ -84,14 +107,19 @@ class ClientPort:
                 proxies=settings.proxies,
                 visible_headers=settings.visible_headers,
             ),
-            self._routes(),
+            {**self._routes(HealthEndpoint(why_not)), **routes},
             node.counters,
             self.sockets,
             self._loop,
             keeps=keeps,
         )
         self._sniffer = ProtocolSniffer(
-            self.sockets, self.http, settings.proxies, settings.visible_headers, describes=node.has_backend
+            self.sockets,
+            self.http,
+            settings.proxies,
+            settings.visible_headers,
+            describes=node.has_backend,
+            paths=(*PATHS, *((ECHO_PATH,) if settings.echo else ())),
         )
         self._websockets = WebSocketSettings(
             max_connections=settings.max_connections,
@@ -158,7 +186,7 @@ class ClientPort:
             self._node, self._wires, self._websockets, self._loop, self._sniffer, self.flusher, peer
         )
 
-    def _routes(self) -> dict[str, Route]:
+    def _routes(self, checked: HealthEndpoint) -> dict[str, Route]:
         node, settings = self._node, self._settings
         routes = {
             sse.PATH: Route(sse.METHODS, self._stream(sse.sse())),
@@ -168,6 +196,9 @@ class ClientPort:
                 http_stream.METHODS, self._stream(http_stream.unidirectional_http_stream())
             ),
             emulation.PATH: Route(emulation.METHODS, EmulationEndpoint(node, settings.message_bytes)),
+            health.PATH: Route(health.METHODS, checked, cross_origin=False),
+            SERVER_PATH: Route(("OPTIONS",), checked, cross_origin=False),
+            **{path: Route(("GET",), _refuse_request, cross_origin=False) for path in PATHS},
         }
         if settings.development:
             routes[development_page.PATH] = Route(development_page.METHODS, development_page.show, cross_origin=False)
@@ -176,6 +207,11 @@ class ClientPort:
     def _stream(self, kind: StreamKind) -> StreamEndpoint:
         limits = StreamSettings(self._settings.max_connections, self._settings.message_bytes)
         return StreamEndpoint(self._node, kind, limits, self.flusher, self._loop)
+
+
+async def _refuse_request(_asked: HttpRequest) -> web.StreamResponse:
+    """Answer a request that has a WebSocket's path and is no handshake, however it is spelled."""
+    raise RequestRefusedError(426, "connect with a WebSocket", "malformed", {"Upgrade": "websocket"})
 
 
 def codec_of(dialect: Dialect, compression_threshold: int | None = None) -> Codec:

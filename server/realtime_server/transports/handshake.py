@@ -81,7 +81,19 @@ class TolerantHandshake(ServerProtocol):
     Clients send `Sec-WebSocket-Protocol` empty: centrifuge-python before 0.7. RFC 6455 would have a malformed offer of
     extensions fail (section 9.1), but nothing can be misread where none is negotiated, and a client must not depend on
     whether compression is on: where it is off the header is not looked at.
+
+    `bodiless`: the request is one with HEAD, whose answer has no body (RFC 9110, section 9.3.2).
     """
+
+    bodiless = False
+
+    def data_to_send(self) -> list[bytes]:
+        """See Protocol."""
+        data = super().data_to_send()
+        if not self.bodiless:
+            return data
+        head, end, _ = b"".join(data).partition(b"\r\n\r\n")
+        return [head + end]
 
     def process_subprotocol(self, headers: Headers) -> Subprotocol | None:
         """See ServerProtocol."""

@@ -7,6 +7,7 @@ modules of their own; here is what holds for all of them: origins, limits, and h
 from __future__ import annotations
 
 import asyncio
+import re
 from collections.abc import Awaitable, Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import TypeAlias
@@ -28,9 +29,17 @@ CLOSING_SECONDS = 3.0
 """How long a client may take to read the end of a stream, or to send the rest of a body that nobody wants."""
 PREFLIGHT_SECONDS = 7200
 """How long a browser may remember what it was allowed (Fetch Standard, Access-Control-Max-Age)."""
+ALLOWED_HEADERS = "Content-Type"
+"""Headers of requests that pages of other origins may send when they do not say which they want to."""
+MAX_ALLOWED_BYTES = 2048
+"""Longest list of wanted headers that is allowed."""
+SERVER_PATH = "*"
+"""Target of a request that is about the server and no endpoint of it (RFC 9110, section 9.3.7)."""
 BINARY_TYPE = "application/octet-stream"
 HEAD_BYTES = 16_384
 LINE_BYTES = 8_190
+_NAMES = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+(?:[ \t]*,[ \t]*[!#$%&'*+.^_`|~0-9A-Za-z-]+)*")
+"""A list of header names (RFC 9110, section 5.6.2)."""
 
 
 class RequestRefusedError(Exception):
@@ -71,7 +80,7 @@ class _NoAccessLog(AbstractAccessLogger):
 class HttpConnection(web.RequestHandler):
     """One socket. `peer` is the address of its other end, or of whom a proxy in front of it speaks for."""
 
-    __slots__ = ("_busy", "_counters", "_sockets", "_stream", "_timer", "peer")
+    __slots__ = ("_busy", "_counters", "_is_head", "_sockets", "_stream", "_timer", "peer")
 
     def __init__(
         self, server: web.Server, loop: asyncio.AbstractEventLoop, counters: Counters, sockets: Sockets, peer: str
@@ -90,6 +99,7 @@ class HttpConnection(web.RequestHandler):
         self._stream: StreamConnection | None = None
         self._timer: asyncio.TimerHandle | None = None
         self._busy = False
+        self._is_head = False
         self.peer = peer
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
@@ -101,6 +111,8 @@ class HttpConnection(web.RequestHandler):
         """Bytes of the client; what follows the request of a stream is dropped."""
         self._counters.bytes_received += len(data)
         if self._stream is None:
+            if not self._busy:
+                self._is_head = data.startswith(b"HEAD ")
             super().data_received(data)
 
     def pause_writing(self) -> None:
@@ -134,7 +146,10 @@ class HttpConnection(web.RequestHandler):
         """What is no HTTP is counted, and answered by aiohttp."""
         if status == 400:
             self._counters.count_rejected_handshake("malformed")
-        return super().handle_error(request, status, exc, message)
+        response = super().handle_error(request, status, exc, message)
+        if self._is_head and isinstance(response, web.Response):
+            response.body = None  # aiohttp does not know the method of what it could not parse
+        return response
 
     def begin(self) -> None:
         """A request is being answered."""
@@ -198,15 +213,19 @@ Handler: TypeAlias = Callable[[HttpRequest], Awaitable[web.StreamResponse]]
 
 @dataclass(frozen=True, slots=True)
 class Route:
-    """An endpoint: the methods that it knows, and whether pages of other origins may call it."""
+    """An endpoint: the methods that it knows, and whether pages of other origins may call it.
+
+    `body_bytes`: largest body, None for that of all requests.
+    """
 
     methods: tuple[str, ...]
     handle: Handler
     cross_origin: bool = True
+    body_bytes: int | None = None
 
 
 class HttpServer:
-    """Answers the requests of all sockets of a worker by their path.
+    """Answers the requests of all sockets of a worker by their path; `/a/*` stands for each path right below `/a`.
 
     `keeps` tells whether sockets are kept for further requests. They are not while connections are moved away: a client
     would use one to come back.
@@ -222,7 +241,6 @@ class HttpServer:
         *,
         keeps: Callable[[], bool] = lambda: True,
     ) -> None:
-        self.paths = frozenset(path.encode() for path in routes)
         self._settings = settings
         self._routes = routes
         self._counters = counters
@@ -279,8 +297,10 @@ class HttpServer:
             if route.cross_origin:
                 shared = self._shared_with(request)
                 if request.method == "OPTIONS":
-                    return _preflight(route, shared)
+                    return _preflight(request, route, shared)
             _check_method(request, route)
+            if route.body_bytes is not None:
+                request = request.clone(client_max_size=route.body_bytes)
             response = await route.handle(self._described(request, connection, shared))
         except RequestRefusedError as refused:
             return self._refuse(refused, shared)
@@ -289,7 +309,10 @@ class HttpServer:
         return response
 
     def _route_of(self, request: web.BaseRequest) -> Route:
-        route = self._routes.get(request.path)
+        path = request.path
+        if path == "/" and request.method == "OPTIONS":  # how HAProxy checks a server by default
+            path = SERVER_PATH
+        route = self._routes.get(path) or self._routes.get(f"{path.rpartition('/')[0]}/*")
         if route is None:
             raise RequestRefusedError(404, "there is nothing here", "path")
         return route
@@ -298,7 +321,7 @@ class HttpServer:
         """The headers that let the page that asks read the answer (Fetch Standard, CORS protocol)."""
         origin = request.headers.get("Origin")
         if origin is None:  # no browser, or a page of this very origin
-            return {}
+            return {"Vary": "Origin"}
         if self._settings.origins and origin not in self._settings.origins:
             raise RequestRefusedError(403, "this origin may not connect", "origin")
         return {
@@ -356,11 +379,14 @@ def _check_method(request: web.BaseRequest, route: Route) -> None:
         raise RequestRefusedError(405, f"use {' or '.join(route.methods)}", "malformed", allow)
 
 
-def _preflight(route: Route, shared: Mapping[str, str]) -> web.Response:
+def _preflight(request: web.BaseRequest, route: Route, shared: Mapping[str, str]) -> web.Response:
+    """Allow a page of an allowed origin the headers that it wants to send: tracing and the like put in their own."""
+    wanted = request.headers.get("Access-Control-Request-Headers", "").strip()
+    allowed = wanted if len(wanted) <= MAX_ALLOWED_BYTES and _NAMES.fullmatch(wanted) else ALLOWED_HEADERS
     headers = {
         **shared,
         "Access-Control-Allow-Methods": ", ".join(route.methods),
-        "Access-Control-Allow-Headers": "Content-Type",
+        "Access-Control-Allow-Headers": allowed,
         "Access-Control-Max-Age": str(PREFLIGHT_SECONDS),
         "Vary": "Origin, Access-Control-Request-Method, Access-Control-Request-Headers",
     }

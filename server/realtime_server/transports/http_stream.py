@@ -19,9 +19,14 @@ METHODS = ("POST",)
 JSON_TYPE = "application/json"
 
 
+def line(message: bytes) -> bytes:
+    """One message of JSON; it has no line feed."""
+    return message + b"\n"
+
+
 def frame_line(message: bytes) -> bytes:
-    """One message of JSON, as one chunk; it has no line feed."""
-    return chunk(message + b"\n")
+    """One message of JSON, as one chunk."""
+    return chunk(line(message))
 
 
 def http_stream() -> StreamKind:
@@ -29,6 +34,7 @@ def http_stream() -> StreamKind:
     return StreamKind(
         "http_stream",
         {Encoding.JSON: JsonCodec(frame_line), Encoding.PROTOBUF: ProtobufCodec(chunk)},
+        {Encoding.JSON: JsonCodec(line), Encoding.PROTOBUF: ProtobufCodec(bytes)},
         {Encoding.JSON: JSON_TYPE, Encoding.PROTOBUF: BINARY_TYPE},
     )
 
@@ -38,6 +44,7 @@ def unidirectional_http_stream() -> StreamKind:
     return StreamKind(
         "uni_http_stream",
         {Encoding.JSON: UnidirectionalJsonCodec(frame_line)},
+        {Encoding.JSON: UnidirectionalJsonCodec(line)},
         {Encoding.JSON: JSON_TYPE},
         unidirectional=True,
     )

@@ -4,19 +4,20 @@ from __future__ import annotations
 
 import asyncio
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from functools import lru_cache
 
 from realtime_server.core.ports.backend import TransportInfo
 from realtime_server.transports.addresses import peer_of
+from realtime_server.transports.dialect import PATHS
 from realtime_server.transports.forwarded import NO_PROXIES, TrustedProxies
 from realtime_server.transports.http_server import HEAD_BYTES, LINE_BYTES, HttpServer, visible
 from realtime_server.transports.sockets import Sockets
 
 WEBSOCKET = b"GET /connection/websocket"
-_REQUEST = re.compile(rb"[A-Z]{1,16} ([^ ?\r\n]+)[ ?]")
-_BEGUN = re.compile(rb"[A-Z]{0,16}(?: [^ ?\r\n]{0,64})?")
-"""Beginning of what can still become a request for one of the paths."""
+_REQUEST = re.compile(rb"([A-Z]{1,16} [^ ?\r\n]+)[ ?]")
+_BEGUN = re.compile(rb"[A-Z]{0,16}(?: [^ ?\r\n]*)?")
+"""Beginning of what can still become a request."""
 
 
 class ProtocolSniffer:
@@ -30,7 +31,10 @@ class ProtocolSniffer:
         visible_headers: tuple[str, ...] = (),
         *,
         describes: bool = True,
+        paths: Iterable[str] = PATHS,
     ) -> None:
+        self._handshakes = frozenset(b"GET %b" % path.encode() for path in paths)
+        """Method and path of the requests that open a WebSocket."""
         self.sockets = sockets
         self._http = http
         self._proxies = proxies
@@ -39,17 +43,17 @@ class ProtocolSniffer:
         """True when a backend is told how clients connect; looking it up takes a system call for each."""
 
     def wants_http(self, data: bytes) -> bool | None:
-        """Return True when the bytes read so far ask for an endpoint of HTTP, False if not, None if they are too few.
+        """Return True when the bytes read so far are a request of HTTP, False if not, None if they are too few.
 
-        They get a request when its head is there, whole and of a decent size. Everything else, be it broken, is for
-        the WebSocket handshake, which answers it.
+        HTTP gets whatever opens no WebSocket, when its head is there, whole and of a decent size. What is too long, or
+        has no request line, is for the WebSocket handshake too, which answers it.
         """
         if data.startswith(WEBSOCKET):
             return False
         request = _REQUEST.match(data)
         if request is None:
-            return None if _BEGUN.fullmatch(data) else False
-        if request[1] not in self._http.paths:
+            return None if len(data) < LINE_BYTES and _BEGUN.fullmatch(data) else False
+        if request[1] in self._handshakes:
             return False
         end = data.find(b"\r\n\r\n", 0, HEAD_BYTES)
         line = data.find(b"\r\n", 0, LINE_BYTES)

@@ -21,9 +21,14 @@ RETRY_SECONDS = (1.0, 5.0)
 """How long an EventSource that lost its stream waits before it connects again: spread, so that not all come at once."""
 
 
+def event(message: bytes) -> bytes:
+    """One event; the message is one line."""
+    return b"data: %b\n\n" % message
+
+
 def frame_event(message: bytes) -> bytes:
-    """One event, as one chunk; the message is one line."""
-    return chunk(b"data: %b\n\n" % message)
+    """One event, as one chunk."""
+    return chunk(event(message))
 
 
 def retry_field() -> bytes:
@@ -34,7 +39,12 @@ def retry_field() -> bytes:
 
 def sse() -> StreamKind:
     """For SDKs."""
-    return StreamKind("sse", {Encoding.JSON: JsonCodec(frame_event)}, {Encoding.JSON: CONTENT_TYPE})
+    return StreamKind(
+        "sse",
+        {Encoding.JSON: JsonCodec(frame_event)},
+        {Encoding.JSON: JsonCodec(event)},
+        {Encoding.JSON: CONTENT_TYPE},
+    )
 
 
 def unidirectional_sse() -> StreamKind:
@@ -42,6 +52,7 @@ def unidirectional_sse() -> StreamKind:
     return StreamKind(
         "uni_sse",
         {Encoding.JSON: UnidirectionalJsonCodec(frame_event)},
+        {Encoding.JSON: UnidirectionalJsonCodec(event)},
         {Encoding.JSON: CONTENT_TYPE},
         preamble=retry_field,
         unidirectional=True,

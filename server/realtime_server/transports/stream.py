@@ -1,7 +1,7 @@
 """A connection that is the body of an HTTP response: what SSE and HTTP streaming have in common.
 
-The body is chunked (RFC 9112, section 7.1). A chunk is made by the Codec, once for everybody who gets it, and is
-written to the socket as it is; aiohttp writes what is before the first and after the last one.
+The body is chunked (RFC 9112, section 7.1), except for HTTP/1.0. A chunk is made by the Codec, once for everybody who
+gets it, and is written to the socket as it is; aiohttp writes what is before the first and after the last one.
 """
 
 from __future__ import annotations

@@ -50,11 +50,14 @@ class StreamSettings:
 class StreamKind:
     """One transport. `content_type` of its answers by encoding; `preamble` makes what stands before the first message.
 
+    `codecs` make chunks, `unchunked` the same without them: HTTP/1.0 has none, and the end of the body is that of the
+    connection. nginx speaks it to a server unless it is told otherwise.
     With `unidirectional` a client that is not let in gets a status that says so, and no stream.
     """
 
     name: str
     codecs: Mapping[Encoding, Codec]
+    unchunked: Mapping[Encoding, Codec]
     content_types: Mapping[Encoding, str]
     preamble: Callable[[], bytes] | None = None
     unidirectional: bool = False
@@ -79,9 +82,6 @@ class StreamEndpoint:
 
     async def __call__(self, asked: HttpRequest) -> web.StreamResponse:
         """Answer one request; returns when the stream is over. Raises RequestRefusedError."""
-        request = asked.request
-        if request.version < HttpVersion11:
-            raise RequestRefusedError(505, "a stream needs HTTP/1.1", "malformed")
         if len(self._node.sessions) >= self._settings.max_connections:
             message = "this server has all the connections that it may have; try again"
             raise RequestRefusedError(503, message, "connection_limit", {"Retry-After": "1"})
@@ -90,7 +90,7 @@ class StreamEndpoint:
             message = f"the first message is larger than {self._settings.message_bytes} bytes"
             raise RequestRefusedError(413, message, "too_large")
         encoding = Encoding.PROTOBUF if asked.binary else Encoding.JSON
-        codec = self._kind.codecs.get(encoding)
+        codec = (self._kind.codecs if _takes_chunks(asked) else self._kind.unchunked).get(encoding)
         if codec is None:
             raise RequestRefusedError(415, "send JSON as application/json", "malformed")
         stream = self._begin(asked, codec, encoding, first)
@@ -131,11 +131,16 @@ class StreamEndpoint:
         """The head of the response; what stands before the first message is sent with it."""
         response = web.StreamResponse(headers={"Content-Type": content_type, **HEADERS, **asked.shared})
         response.force_close()  # a stream that ends is the end of its socket
-        response.enable_chunked_encoding()
+        if _takes_chunks(asked):
+            response.enable_chunked_encoding()
         await response.prepare(asked.request)
         if self._kind.preamble is not None:
             await response.write(self._kind.preamble())
         return response
+
+
+def _takes_chunks(asked: HttpRequest) -> bool:
+    return asked.request.version >= HttpVersion11
 
 
 def _refused(code: DisconnectCode, shared: Mapping[str, str]) -> web.Response:

@@ -53,6 +53,10 @@ from realtime_server.transports.sockets import limit_silence
 
 CLOSING_SECONDS = 3.0
 """How long a client may take to answer a close frame."""
+HTTP_1_0 = (
+    "A WebSocket needs HTTP/1.1. Behind nginx, set proxy_http_version to 1.1 and pass on the headers Upgrade and"
+    " Connection.\n"
+)
 NO_HTTP = b"HTTP/1.1 400 Bad Request\r\nConnection: close\r\nContent-Length: 0\r\n\r\n"
 """The answer to what the `websockets` library cannot parse."""
 
@@ -101,7 +105,7 @@ class WebSocketConnection(Outbox, asyncio.Protocol):
         self._peer = peer
         self._head = b""
         self._socket: asyncio.Transport | None = None
-        self._handshake: ServerProtocol | None = None
+        self._handshake: TolerantHandshake | None = None
         self._parser: FrameParser | None = None
         self._session: Session | None = None
         self._timer: asyncio.TimerHandle | None = None
@@ -289,6 +293,7 @@ class WebSocketConnection(Outbox, asyncio.Protocol):
                 subprotocols=list(SUBPROTOCOLS),
                 select_subprotocol=select_subprotocol,
             )
+            self._handshake.bodiless = data.startswith(b"HEAD ")
         handshake = self._handshake
         handshake.receive_data(data)
         for event in handshake.events_received():
@@ -356,6 +361,10 @@ class WebSocketConnection(Outbox, asyncio.Protocol):
     def _refusal(self, handshake: ServerProtocol, request: Request) -> Response | None:
         if request.path.partition("?")[0] not in PATHS and self._echo(request.path) is None:
             return handshake.reject(404, f"There is nothing here. Connect to {PATH}.\n")
+        if request.protocol == "HTTP/1.0":
+            response = handshake.reject(426, HTTP_1_0)
+            response.headers["Upgrade"] = "websocket"
+            return response
         if len(self._node.sessions) >= self._settings.max_connections:
             response = handshake.reject(503, "This server has all the connections that it may have. Try again.\n")
             response.headers["Retry-After"] = "1"

@@ -51,7 +51,7 @@ HANDSHAKES: dict[str, tuple[bytes, int, str]] = {
     "POST": (request(method="POST"), 405, "malformed"),
     "with a body": (request(headers={**UPGRADE, "Content-Length": "4"}) + b"body", 400, "malformed"),
     "no HTTP": (b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03\n\n", 400, "malformed"),
-    "HTTP/1.0": (request().replace(b"HTTP/1.1", b"HTTP/1.0"), 505, "malformed"),
+    "HTTP/1.0": (request().replace(b"HTTP/1.1", b"HTTP/1.0"), 426, "malformed"),
     "header without a colon": (request().replace(b"Upgrade: ", b"Upgrade "), 400, "malformed"),
     "long path": (request("/" + "a" * 10_000), 414, "head_too_large"),
     "long header": (request(headers={**UPGRADE, "Cookie": "a" * 10_000}), 431, "head_too_large"),

@@ -12,14 +12,9 @@ from realtime_server.transports.http_server import HEAD_BYTES, HttpServer
 from realtime_server.transports.protocol_sniffer import ProtocolSniffer
 from realtime_server.transports.sockets import Sockets
 
-
-class Paths:
-    """The paths of an HTTP server, and nothing else of it."""
-
-    paths = frozenset({b"/", b"/connection/sse", b"/emulation"})
-
-
-SNIFFER = ProtocolSniffer(Sockets(1), cast("HttpServer", Paths()))
+HTTP = cast("HttpServer", object())
+"""Not asked for anything."""
+SNIFFER = ProtocolSniffer(Sockets(1), HTTP)
 END = b" HTTP/1.1\r\nHost: a\r\n\r\n"
 
 
@@ -34,12 +29,18 @@ END = b" HTTP/1.1\r\nHost: a\r\n\r\n"
         (b"GET /connection/sse?cf_connect=a" + END, True),
         (b"GET /" + END, True),
         (b"GET /?channel=a" + END, True),
-        (b"GET /other" + END, False),
-        (b"GET /connection/sse/below" + END, False),
-        (b"GET //" + END, False),
+        (b"GET /connection/uni_websocket" + END, False),
+        (b"GET /connection/uni_websocket?cf_connect=a" + END, False),
+        (b"HEAD /connection/websocket" + END, True),
+        (b"POST /connection/uni_websocket" + END, True),
+        (b"GET /connection/uni_websocket/below" + END, True),
+        (b"GET /other" + END, True),
+        (b"GET //" + END, True),
+        (b"OPTIONS * HTTP/1.0\r\n\r\n", True),
+        (b"GET /echo" + END, True),
         (b"get /" + END, False),
         (b"\x16\x03\x01", False),
-        (b"PRI * HTTP/2.0\r\n\r\n", False),
+        (b"PRI * HTTP/2.0\r\n\r\n", True),
         (b"", None),
         (b"POST", None),
         (b"POST /emu", None),
@@ -48,11 +49,12 @@ END = b" HTTP/1.1\r\nHost: a\r\n\r\n"
         (b"POST /emulation?" + b"a" * 10_000, False),
         (b"POST /emulation?" + b"a" * 10_000 + END, False),
         (b"POST /emulation HTTP/1.1\r\nCookie: " + b"a" * HEAD_BYTES + b"\r\n\r\n", False),
-        (b"POST /" + b"a" * 100, False),
+        (b"POST /" + b"a" * 100, None),
+        (b"POST /" + b"a" * 10_000, False),
     ],
 )
 def test_sorting(data: bytes, wants_http: bool | None) -> None:
-    """A request for an endpoint of HTTP goes there when its head is whole; what is broken or too long never does."""
+    """A request that opens no WebSocket goes to HTTP when its head is whole; what is too long never does."""
     assert SNIFFER.wants_http(data) is wants_http
 
 
@@ -63,13 +65,20 @@ def test_byte_by_byte_it_comes_out_the_same() -> None:
     assert verdicts == [None] * len(request) + [True]
 
 
+def test_further_paths_of_websockets() -> None:
+    """As the echo endpoint has one."""
+    sniffer = ProtocolSniffer(Sockets(1), HTTP, paths=("/echo",))
+    assert sniffer.wants_http(b"GET /echo" + END) is False
+    assert sniffer.wants_http(b"GET /echo/below" + END) is True
+
+
 def test_what_nobody_is_told_is_not_found_out() -> None:
     """Without a backend the socket is not asked for its address."""
 
     def never(_name: str) -> list[str]:
         raise AssertionError
 
-    sniffer = ProtocolSniffer(Sockets(1), cast("HttpServer", Paths()), describes=False)
+    sniffer = ProtocolSniffer(Sockets(1), HTTP, describes=False)
     told = sniffer.describe(asyncio.Transport(), "", "websocket", "json", never)
     assert told == TransportInfo("websocket", "json")
     assert told is sniffer.describe(asyncio.Transport(), "", "websocket", "json", never)
