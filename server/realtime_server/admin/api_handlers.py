@@ -89,7 +89,6 @@ class ApiHandlers:
             idempotency_key=request.idempotency_key,
             version=request.version,
             version_epoch=request.version_epoch,
-            delta=request.delta,
         )
 
     async def subscribe(self, request: messages.Subscribe) -> messages.Done:

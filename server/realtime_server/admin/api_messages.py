@@ -45,6 +45,10 @@ Session: TypeAlias = Annotated[
     str, Meta(description="One of the user's connections, by the id or by the session that its connect reply has.")
 ]
 Time: TypeAlias = Annotated[int, Meta(ge=0, le=MAX_TIME, description="Unix time in seconds; 0: never.")]
+DELTA = (
+    "Without effect: a namespace with `delta` sends differences of all its publications to the subscribers that ask for"
+    " them. Taken because Centrifugo's clients send it."
+)
 Data: TypeAlias = Annotated[Raw | UnsetType, Meta(description="Any JSON.")]
 Base64: TypeAlias = Annotated[
     str,
@@ -96,7 +100,7 @@ class Publication(Request, frozen=True, kw_only=True):
             " as the first was.",
         ),
     ] = ""
-    delta: Annotated[bool, Meta(description="Fail where the namespace has no differences.")] = False
+    delta: Annotated[bool, Meta(description=DELTA)] = False
     version: Annotated[
         int,
         Meta(

@@ -25,8 +25,6 @@ class ServerApi:
     async def publish(self, channel: str, message: Message) -> StreamPosition | None:
         """See RealtimeApi."""
         options = self._hub.require(channel)
-        if message.delta and not options.delta:
-            raise CommandError(codes.NOT_AVAILABLE, "delta: the namespace has no differences")
         if message.version and (options.history is None or message.skip_history):
             raise CommandError(codes.NOT_AVAILABLE, "version: without history there is nothing to compare it with")
         make = binary_content_of if message.binary else content_of

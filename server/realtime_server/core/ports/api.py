@@ -46,10 +46,7 @@ class Connections:
 
 @dataclass(frozen=True, slots=True)
 class Message:
-    """What the backend publishes: raw JSON, or any bytes if `binary`. For the rest see Broker.publish.
-
-    `delta`: it is to come as a difference where subscribers take them.
-    """
+    """What the backend publishes: raw JSON, or any bytes if `binary`. For the rest see Broker.publish."""
 
     data: bytes
     binary: bool = False
@@ -58,7 +55,6 @@ class Message:
     idempotency_key: str = ""
     version: int = 0
     version_epoch: str = ""
-    delta: bool = False
 
 
 class RealtimeApi(Protocol):
@@ -67,8 +63,7 @@ class RealtimeApi(Protocol):
     async def publish(self, channel: str, message: Message) -> StreamPosition | None:
         """Publish to a channel; the position, or None in a channel without history.
 
-        CommandError NOT_AVAILABLE when differences are wanted where the namespace has none, or a version where
-        nothing is kept that it could be compared with.
+        CommandError NOT_AVAILABLE for a version where nothing is kept that it could be compared with.
         """
 
     async def presence(self, channel: str) -> Mapping[str, ClientInfo]:

@@ -68,7 +68,6 @@ async def test_wrong_fields_get_107(site: Site, method: str, body: str) -> None:
 @pytest.mark.parametrize(
     ("method", "params", "why"),
     [
-        ("publish", {"channel": "chat:a", "delta": True}, "delta: the namespace has no differences"),
         ("publish", {"channel": "plain:a", "version": 1}, VERSION),
         ("publish", {"channel": "chat:a", "version": 1, "skip_history": True}, VERSION),
         ("subscribe", {"user": "ann", "channel": "plain:a", "override": {"force_recovery": {"value": True}}},
@@ -100,6 +99,17 @@ async def test_publish_returns_the_position(site: Site) -> None:
     assert await site.call("publish", channel="plain:a", data=1) == {"result": {}}
     assert await site.call("publish", channel="chat:a", data=1, skip_history=True) == {"result": {}}
     assert await site.history("chat:a") == [b'{"n": 1}', b"null"]
+
+
+async def test_delta_is_taken_and_changes_nothing(site: Site) -> None:
+    """As Centrifugo takes it where no subscriber can have asked for differences: its clients send it."""
+    for delta in (True, False):
+        answer = await site.call("publish", channel="chat:a", data=1, delta=delta)
+        assert isinstance(answer, dict)
+        assert "offset" in answer["result"]
+    answer = await site.call("broadcast", channels=["chat:a", "plain:a"], data=1, delta=True)
+    assert isinstance(answer, dict)
+    assert [list(one) for one in answer["result"]["responses"]] == [["result"], ["result"]]
 
 
 async def test_base64_data_is_decoded(site: Site) -> None:
