@@ -38,12 +38,6 @@ class UnsubscribePush(Struct, frozen=True, gc=False):
     reason: str
 
 
-class MessagePush(Struct, frozen=True, gc=False):
-    """A message for this connection alone, in no channel."""
-
-    data: Raw
-
-
 class DisconnectPush(Struct, frozen=True, gc=False):
     """The connection ends; only where the transport has no close code."""
 
@@ -59,4 +53,4 @@ class RefreshPush(Struct, frozen=True, gc=False):
     ttl: int = 0
 
 
-Push: TypeAlias = JoinPush | LeavePush | SubscribePush | UnsubscribePush | MessagePush | DisconnectPush | RefreshPush
+Push: TypeAlias = JoinPush | LeavePush | SubscribePush | UnsubscribePush | DisconnectPush | RefreshPush

@@ -28,7 +28,6 @@ from realtime_server.core.model.pushes import (
     DisconnectPush,
     JoinPush,
     LeavePush,
-    MessagePush,
     Push,
     RefreshPush,
     SubscribePush,
@@ -105,8 +104,6 @@ def _push_body(push: Push) -> tuple[str, object]:
             return "subscribe", _set_fields(push, "recoverable", "epoch", "offset", "positioned", "data")
         case UnsubscribePush():
             return "unsubscribe", {"code": push.code, "reason": push.reason}
-        case MessagePush():
-            return "message", {"data": push.data}
         case DisconnectPush():
             return "disconnect", {"code": push.code, "reason": push.reason, "reconnect": push.reconnect}
         case RefreshPush():

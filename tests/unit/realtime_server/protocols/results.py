@@ -25,7 +25,6 @@ from realtime_server.core.model.pushes import (
     DisconnectPush,
     JoinPush,
     LeavePush,
-    MessagePush,
     Push,
     RefreshPush,
     SubscribePush,
@@ -89,7 +88,6 @@ PUSHES: st.SearchStrategy[Push] = st.one_of(
     st.builds(LeavePush, INFOS),
     st.builds(SubscribePush, st.booleans(), TEXTS, OFFSETS, st.booleans(), RAW),
     st.builds(UnsubscribePush, NUMBERS, TEXTS),
-    st.builds(MessagePush, JSON.map(Raw)),
     st.builds(DisconnectPush, NUMBERS, TEXTS, st.booleans()),
     st.builds(RefreshPush, st.booleans(), NUMBERS),
 )

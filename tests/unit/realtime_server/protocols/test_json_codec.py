@@ -28,7 +28,6 @@ from realtime_server.core.model.pushes import (
     DisconnectPush,
     JoinPush,
     LeavePush,
-    MessagePush,
     Push,
     RefreshPush,
     SubscribePush,
@@ -140,12 +139,11 @@ INFO = ClientInfo("alice", "c1")
         ("a", SubscribePush(), {"channel": "a", "subscribe": {}}),
         ("a", UnsubscribePush(2500, "insufficient state"),
          {"channel": "a", "unsubscribe": {"code": 2500, "reason": "insufficient state"}}),
-        ("", MessagePush(msgspec.Raw(b'{"x":1}')), {"message": {"data": {"x": 1}}}),
         ("", DisconnectPush(3000, "closed", reconnect=True),
          {"disconnect": {"code": 3000, "reason": "closed", "reconnect": True}}),
         ("", RefreshPush(expires=True, ttl=60), {"refresh": {"expires": True, "ttl": 60}}),
     ],
-    ids=["join", "leave", "subscribe", "subscribe plain", "unsubscribe", "message", "disconnect", "refresh"],
+    ids=["join", "leave", "subscribe", "subscribe plain", "unsubscribe", "disconnect", "refresh"],
 )  # fmt: skip
 def test_pushes(channel: str, push: Push, expected: dict[str, object]) -> None:
     """What the server says of its own accord."""
