@@ -16,7 +16,6 @@ from typing import Annotated, Literal, Self
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
 from realtime_server.client_headers import RESERVED
-
 from realtime_server.namespace_settings import Namespace
 
 ENV_CONFIG = "REALTIME_CONFIG"
