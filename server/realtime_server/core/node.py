@@ -122,7 +122,7 @@ class Node:
             wall_clock=wall_clock,
         )
         self.subscriptions = Subscriptions(self.hub, entry, backend, limits, counters, wall_clock=wall_clock)
-        self._context = SessionContext(self.hub, counters, limits, clock, wall_clock, entry.on_closed)
+        self._context = SessionContext(self.hub, counters, limits, clock, wall_clock, entry.on_closed, immediate)
         single_connection = SingleConnection(settings.namespaces, self.hub, self._registry, tasks, send=self.tell)
         self._dispatcher = Dispatcher(
             entry,

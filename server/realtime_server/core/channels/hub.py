@@ -89,17 +89,17 @@ class Hub:
 
     # subscriptions
 
-    async def join(self, subscriber: Subscriber, name: str, wanted: Wanted) -> Join:
+    async def join(self, subscriber: Subscriber, name: str, wanted: Wanted, grant: Grant) -> Join:
         """Prepare a subscription. Raises CommandError or BackplaneError, and then nothing is left of it."""
-        options = self.options_of_subscription(name, wanted.grant)
+        options = self.options_of_subscription(name, grant)
         channel = self.channels.get(name)
         if channel is None:
             channel = self.channels[name] = Channel(name, self.require(name))
         subscription = Subscription(
             name,
-            info=wanted.grant.info,
-            expires_at=wanted.grant.expires_at,
-            renewed_by_hook=wanted.grant.renewed_by_hook,
+            info=grant.info,
+            expires_at=grant.expires_at,
+            renewed_by_hook=grant.renewed_by_hook,
             server_side=wanted.server_side,
             delta=options.delta and wanted.delta,
             emits_join_leave=options.join_leave,
@@ -116,17 +116,9 @@ class Hub:
             result = await self._position(name, options, wanted)
         except BaseException:
             channel.joining.remove(joining)
-            self._give_up(channel, subscriber, subscription)
+            self.give_up(channel, subscriber, subscription)
             raise
-        return Join(
-            channel,
-            subscriber,
-            subscription,
-            joining,
-            result,
-            on_complete=self._complete,
-            on_abandon=self._give_up,
-        )
+        return Join(self, channel, subscriber, subscription, joining, result)
 
     async def _make_live(self, channel: Channel) -> None:
         async with channel.lock:
@@ -161,7 +153,7 @@ class Hub:
             delta=delta,
         )
 
-    def _complete(
+    def complete(
         self,
         channel: Channel,
         subscriber: Subscriber,
@@ -178,7 +170,7 @@ class Hub:
         if subscription.emits_join_leave:
             self._tell(channel.name, Joined(subscriber.client_info(subscription.info)))
 
-    def _give_up(self, channel: Channel, subscriber: Subscriber, subscription: Subscription) -> None:
+    def give_up(self, channel: Channel, subscriber: Subscriber, subscription: Subscription) -> None:
         """Undo a subscription that is not made after all; one to the same channel that was made meanwhile stays."""
         if not subscriber.has_subscription(channel.name):
             self._leave(channel, subscriber, subscription)

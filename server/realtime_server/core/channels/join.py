@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import Protocol
 
 from msgspec import Struct, structs
 
 from realtime_server.core.channels.channel import Channel, Joining
 from realtime_server.core.model.commands import SubscribeResult
-from realtime_server.core.model.grant import PLAIN, Grant
 from realtime_server.core.model.publication import Content, content_in, unpack
 from realtime_server.core.model.subscription import Subscription
 from realtime_server.core.model.values import HistoryPage, Publication, StreamPosition
@@ -17,7 +15,7 @@ from realtime_server.core.ports.client import Subscriber
 
 
 class Wanted(Struct, frozen=True, gc=False):
-    """What a subscription is to be: what the client asks for, and the conditions under which it is let in."""
+    """What is asked for in a subscription, by the client or for it."""
 
     recover: bool = False
     offset: int = 0
@@ -26,13 +24,12 @@ class Wanted(Struct, frozen=True, gc=False):
     delta: bool = False
     receives_join_leave: bool = False
     server_side: bool = False
-    grant: Grant = PLAIN
 
 
-class OnComplete(Protocol):
-    """Called when a subscription has begun; `in_step` is False when the channel has to be filled for it."""
+class JoinOwner(Protocol):
+    """Is told what became of a join: the hub."""
 
-    def __call__(
+    def complete(
         self,
         channel: Channel,
         subscriber: Subscriber,
@@ -41,35 +38,34 @@ class OnComplete(Protocol):
         *,
         in_step: bool,
     ) -> None:
-        """See the class."""
+        """The subscription has begun; `in_step` is False when the channel has to be filled for it."""
+
+    def give_up(self, channel: Channel, subscriber: Subscriber, subscription: Subscription) -> None:
+        """The subscription is not made after all."""
 
 
 class Join:
     """A subscription that is ready to be answered: first the reply is written, then `complete` is called.
 
     Between `Hub.join` returning and `complete` there must be no await: what arrived meanwhile comes after the reply.
-    `on_abandon` is called instead of `on_complete` when the subscription is not made after all.
     """
 
-    __slots__ = ("_channel", "_joining", "_on_abandon", "_on_complete", "_subscriber", "_subscription", "result")
+    __slots__ = ("_channel", "_joining", "_owner", "_subscriber", "_subscription", "result")
 
     def __init__(
         self,
+        owner: JoinOwner,
         channel: Channel,
         subscriber: Subscriber,
         subscription: Subscription,
         joining: Joining,
         result: SubscribeResult,
-        *,
-        on_complete: OnComplete,
-        on_abandon: Callable[[Channel, Subscriber, Subscription], None],
     ) -> None:
+        self._owner = owner
         self._channel = channel
         self._subscriber = subscriber
         self._subscription = subscription
         self._joining = joining
-        self._on_complete = on_complete
-        self._on_abandon = on_abandon
         self.result = result
 
     @property
@@ -98,7 +94,7 @@ class Join:
             delta=subscription.delta,
             receives_join_leave=subscription.receives_join_leave,
         )
-        self._on_complete(channel, subscriber, subscription, self.result, in_step=in_step and not missed)
+        self._owner.complete(channel, subscriber, subscription, self.result, in_step=in_step and not missed)
 
     def _write(self, publication: Publication) -> None:
         """Write what arrived meanwhile. Who joined or left meanwhile can be asked for with presence."""
@@ -118,7 +114,7 @@ class Join:
     def abandon(self) -> None:
         """Leave nothing of it: the subscription is not made after all."""
         self._channel.joining.remove(self._joining)
-        self._on_abandon(self._channel, self._subscriber, self._subscription)
+        self._owner.give_up(self._channel, self._subscriber, self._subscription)
 
 
 def is_complete(page: HistoryPage, wanted: Wanted) -> bool:

@@ -20,7 +20,7 @@ from realtime_server.core.model.commands import (
     SubscribeResult,
 )
 from realtime_server.core.model.errors import BackplaneError, CommandError, DisconnectRequestedError
-from realtime_server.core.model.grant import PLAIN
+from realtime_server.core.model.grant import PLAIN, Grant
 from realtime_server.core.operations.entry import Entry
 from realtime_server.core.operations.subscriptions import Subscriptions
 from realtime_server.core.ports.backend import Connecting
@@ -107,7 +107,7 @@ class ConnectHandler:
         assert claims is not None
         grants = claims.grants or {}
         wanted = {
-            name: wanted_by(request.subs.get(name, SubscribeRequest()), grants.get(name, PLAIN), server_side=True)
+            name: (wanted_by(request.subs.get(name, SubscribeRequest()), server_side=True), grants.get(name, PLAIN))
             for name in claims.channels
         }
         self._subscriptions.require_room(len(wanted))
@@ -115,9 +115,9 @@ class ConnectHandler:
         try:
             if session.codec.unidirectional:
                 wanted |= await self._requested(session, request, known=wanted.keys())
-            for channel, options in wanted.items():
+            for channel, (what, grant) in wanted.items():
                 if _is_left(session, channel, own=claims.channels):
-                    joined.append(await self._subscriptions.join(session, channel, options))
+                    joined.append(await self._subscriptions.join(session, channel, what, grant))
             left = [join for join in joined if _is_left(session, join.channel, own=claims.channels)]
         except BaseException:
             for join in joined:
@@ -128,7 +128,9 @@ class ConnectHandler:
                 join.abandon()
         return left
 
-    async def _requested(self, session: Session, request: ConnectRequest, known: Collection[str]) -> dict[str, Wanted]:
+    async def _requested(
+        self, session: Session, request: ConnectRequest, known: Collection[str]
+    ) -> dict[str, tuple[Wanted, Grant]]:
         """Return the channels that a client asks for in its connect command, as far as it may subscribe to them."""
         channels = [channel for channel in request.subs if channel not in known]
         self._subscriptions.require_room(len(channels) + len(known))
@@ -138,7 +140,7 @@ class ConnectHandler:
             require_plain(asked)
             self._subscriptions.require_known(channel)
             grant = await self._subscriptions.grant(session, channel, data=bytes(asked.data), token=asked.token)
-            wanted[channel] = wanted_by(asked, grant, server_side=True)
+            wanted[channel] = wanted_by(asked, server_side=True), grant
         return wanted
 
     def refresh(self, session: Session, request: RefreshRequest) -> RefreshResult:

@@ -41,7 +41,7 @@ class Dispatcher:
 
     def admits(self, commands: Sequence[Command]) -> bool:
         """Return True when a client that begins with these commands may come in now."""
-        return self._entry.has_capacity(resumes=resumes(commands))
+        return not self._entry.limits_connects or self._entry.has_capacity(resumes=resumes(commands))
 
     def lacks_key(self, command: Command) -> bool:
         """Return True when a command waits for keys to be read: its token names one that is not known yet."""

@@ -12,7 +12,6 @@ from realtime_server.core.model.commands import (
     SubscribeRequest,
 )
 from realtime_server.core.model.errors import CommandError
-from realtime_server.core.model.grant import PLAIN, Grant
 from realtime_server.core.operations.subscriptions import Subscriptions
 from realtime_server.core.sessions.session import Session
 
@@ -42,7 +41,7 @@ async def subscribe(subscriptions: Subscriptions, session: Session, command: int
     join.complete()
 
 
-def wanted_by(request: SubscribeRequest, grant: Grant = PLAIN, *, server_side: bool = False) -> Wanted:
+def wanted_by(request: SubscribeRequest, *, server_side: bool = False) -> Wanted:
     """Return what a client asks for."""
     return Wanted(
         recover=request.recover,
@@ -52,7 +51,6 @@ def wanted_by(request: SubscribeRequest, grant: Grant = PLAIN, *, server_side: b
         delta=request.delta == FOSSIL,
         receives_join_leave=request.join_leave or server_side,
         server_side=server_side,
-        grant=grant,
     )
 
 

@@ -104,6 +104,11 @@ class Entry:
 
     # coming in
 
+    @property
+    def limits_connects(self) -> bool:
+        """True when clients may have to wait until there is capacity for them."""
+        return self._admission is not None
+
     def has_capacity(self, *, resumes: bool) -> bool:
         """Return True when one more client may come in now; who `resumes` a session goes first."""
         if self._admission is None or self._admission.admit(self._clock(), resumes=resumes):
@@ -145,8 +150,6 @@ class Entry:
         if limit and claims.user and count > limit:
             self._counters.limits[Limit.CONNECTIONS_PER_USER] += 1
             session.disconnect(codes.CONNECTION_LIMIT)
-        else:
-            self._registry.end_identification(session)
         return not session.closed
 
     def turn_away(self, session: Session) -> None:

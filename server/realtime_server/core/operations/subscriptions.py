@@ -60,10 +60,13 @@ class Subscriptions:
             self._counters.limits[Limit.CHANNELS_PER_CONNECTION] += 1
             raise CommandError(codes.LIMIT_EXCEEDED)
         with session.attempt(channel):
-            grant = await self.grant(session, channel, data=data, token=token)
-            if session.closed:
-                return None
-            join = await self.join(session, channel, structs.replace(wanted, grant=grant))
+            if self._backend.asks(Hook.SUBSCRIBE, channel):
+                grant = await self.grant(session, channel, data=data, token=token)
+                if session.closed:
+                    return None
+            else:
+                grant = self._own_grant(session, channel, token)
+            join = await self.join(session, channel, wanted, grant)
         if channel in session.subscriptions:  # by the server meanwhile
             join.abandon()
             raise CommandError(codes.ALREADY_SUBSCRIBED)
@@ -75,6 +78,10 @@ class Subscriptions:
             grant = await self._backend.subscribe(session.caller(), channel, data, token)
             if grant is not None:
                 return grant
+        return self._own_grant(session, channel, token)
+
+    def _own_grant(self, session: Session, channel: str, token: str) -> Grant:
+        """Return what a token grants, or the rules of the namespace. Raises CommandError."""
         if token:
             return self._entry.verify_subscription(token, channel=channel, user=session.user)
         options = self._hub.require(channel)
@@ -82,16 +89,17 @@ class Subscriptions:
             raise CommandError(codes.PERMISSION_DENIED)
         return PLAIN
 
-    async def join(self, session: Session, channel: str, wanted: Wanted) -> Join:
-        """Prepare a subscription that is granted. Raises CommandError or BackplaneError.
+    async def join(self, session: Session, channel: str, wanted: Wanted, grant: Grant) -> Join:
+        """Prepare a subscription under the conditions of a grant. Raises CommandError or BackplaneError.
 
         Who may not ask who is there is not told who comes.
         """
         options, claims = self._hub.require(channel), session.claims
         if claims is None or not may_see_presence(claims, channel, options, subscribed=True):
             wanted = structs.replace(wanted, receives_join_leave=False)
-        join = await self._hub.join(session, channel, wanted)
-        join.result = _with_grant(join.result, wanted.grant, session)
+        join = await self._hub.join(session, channel, wanted, grant)
+        if grant is not PLAIN:
+            join.result = _with_grant(join.result, grant, session)
         return join
 
     def require_known(self, channel: str) -> None:
@@ -121,14 +129,13 @@ class Subscriptions:
             epoch=epoch,
             receives_join_leave=True,
             server_side=True,
-            grant=grant,
         )
         try:
             with session.attempt(channel):
                 await session.welcomed()
                 if not self._has_room(session, channel):
                     return
-                join = await self.join(session, channel, wanted)
+                join = await self.join(session, channel, wanted, grant)
         except CommandError:
             return
         if not self._has_room(session, channel):  # any more, because of another call

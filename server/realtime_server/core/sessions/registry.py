@@ -66,9 +66,14 @@ class Registry:
         return [session for session in self._by_user.get(user, ()) if _has_names(session, names)]
 
     def add_user(self, session: Session) -> int:
-        """Let a session be found by its user; returns how many sessions the user has."""
+        """Let a session be found by its user, and do what was requested for that user while it was not known.
+
+        Returns how many sessions the user has.
+        """
         same_user = self._by_user.setdefault(session.user, {})
         same_user[session] = None
+        if self._unidentified:
+            self.end_identification(session)
         return len(same_user)
 
     def remove_user(self, session: Session) -> None:

@@ -8,6 +8,7 @@ from __future__ import annotations
 import asyncio
 from abc import ABC, abstractmethod
 from collections.abc import Callable
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -29,6 +30,7 @@ from realtime_server.core.sessions.held import Held
 from realtime_server.core.sessions.unidirectional import disconnect_of
 
 MAX_TTL_SECONDS = 2**31 - 1
+AT_ONCE: AbstractContextManager[object] = nullcontext()
 
 
 class Channels(Protocol):
@@ -43,7 +45,7 @@ class Channels(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class SessionContext:
-    """What all sessions of a worker share.
+    """What all sessions of a worker share. `immediate`: nothing has to wait, so nothing is revoked while it is made.
 
     `clock` is monotonic seconds, `wall_clock` Unix time in seconds; `on_closed` is called once, when a session is over.
     """
@@ -54,6 +56,7 @@ class SessionContext:
     clock: Callable[[], float]
     wall_clock: Callable[[], float]
     on_closed: Callable[[Session, DisconnectCode], None]
+    immediate: bool = False
 
 
 class Session(ABC):
@@ -316,8 +319,10 @@ class Session(ABC):
                 self._held.forget(channel)
             self._context.channels.end(self, subscription)
 
-    def attempt(self, channel: str) -> Attempt:
+    def attempt(self, channel: str) -> AbstractContextManager[object]:
         """Return the context in which a subscription is made; `revoke` ends what is done within."""
+        if self._context.immediate:
+            return AT_ONCE
         if self._attempts is None:
             self._attempts = []
         return Attempt(self._attempts, channel)
