@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import ast
 import asyncio
 import time
+from pathlib import Path
 
 import pytest
 
+import realtime_server
 from realtime_server import codes
 from realtime_server.codes import DisconnectCode
 from realtime_server.core.commands.command_session import MAX_QUEUED_COMMANDS
@@ -15,6 +18,7 @@ from realtime_server.core.model.namespaces import Namespaces
 from realtime_server.core.model.values import HistoryOptions
 from realtime_server.core.ports.api import Message
 from realtime_server.core.server_api import ServerApi
+from realtime_server.core.sessions.session import Session
 from realtime_server.protocols.centrifuge.json_codec import JsonCodec
 from tests.kit.scripted_broker import ScriptedBroker
 from tests.kit.server_doubles import SECRET, Clock, RecordingConnection, accept, connected, make_node, send
@@ -447,3 +451,25 @@ async def test_namespaces_say_what_clients_may_do(
     await settle()
     assert ("error" not in str(connection.take()[0])) is allowed
     await node.stop()
+
+
+# who writes it
+
+SERVER = Path(realtime_server.__file__).parent
+
+
+def test_only_its_methods_write_its_attributes() -> None:
+    """What a session is, is decided in one file; whoever has one calls methods."""
+    fields = set(Session.__slots__) - {"opened_at"}  # the transport that needs no connect command sets it
+    found = []
+    for path in sorted(SERVER.rglob("*.py")):
+        for node in ast.walk(ast.parse(path.read_text())):
+            if isinstance(node, ast.Attribute) and isinstance(node.ctx, ast.Store) and node.attr in fields:
+                found += [f"{path.relative_to(SERVER)}:{node.lineno}"] * _is_session(node.value)
+    assert found == []
+
+
+def _is_session(expression: ast.expr) -> bool:
+    """Whether an expression is called a session, or a subscriber as the hub calls it."""
+    name = expression.attr if isinstance(expression, ast.Attribute) else getattr(expression, "id", "")
+    return name.strip("_") in {"session", "subscriber"}
