@@ -29,7 +29,8 @@ from realtime_server.core.model.errors import BackplaneError
 from realtime_server.core.model.namespaces import Namespaces
 from realtime_server.core.model.values import Publication
 from realtime_server.core.operations.entry import Entry
-from realtime_server.core.operations.publishing import Publishing, Reading
+from realtime_server.core.operations.publishing import Publishing
+from realtime_server.core.operations.reading import Reading
 from realtime_server.core.operations.subscriptions import Subscriptions
 from realtime_server.core.operations.upkeep import Timing, Upkeep
 from realtime_server.core.ports.api import NodeInfo

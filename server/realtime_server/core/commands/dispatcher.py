@@ -10,7 +10,8 @@ from realtime_server.core.commands.connect import ConnectHandler
 from realtime_server.core.model.commands import Command, MalformedCommand, token_of
 from realtime_server.core.model.errors import BackplaneError, CommandError, DisconnectRequestedError
 from realtime_server.core.operations.entry import Entry
-from realtime_server.core.operations.publishing import Publishing, Reading
+from realtime_server.core.operations.publishing import Publishing
+from realtime_server.core.operations.reading import Reading
 from realtime_server.core.operations.subscriptions import Subscriptions
 from realtime_server.core.sessions.session import Session
 

@@ -10,7 +10,7 @@ from realtime_server.core.model.commands import (
     PresenceStatsResult,
 )
 from realtime_server.core.model.values import HistoryQuery, StreamPosition
-from realtime_server.core.operations.publishing import Reading
+from realtime_server.core.operations.reading import Reading
 from realtime_server.core.sessions.session import Session
 
 
