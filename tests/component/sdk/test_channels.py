@@ -171,3 +171,22 @@ async def test_disconnect_by_the_api_crosses_servers(
         await all_connected(clients)
         await api.call("disconnect", user="user-0")
         await clients.record.wait(lambda r: not r.connected, what="disconnected")
+
+
+async def test_text_that_was_cut_inside_a_character_is_refused_and_ends_nothing(
+    sdk: Sdk, shared_server: ServerProcess, room: Channel
+) -> None:
+    """In JSON it is error 107 for this publication; in Protobuf data is any bytes. What follows arrives."""
+    async with sdk(shared_server.url, channels=[room]) as clients:
+        await all_subscribed(clients)
+        told = 0
+        try:
+            await clients.call(0, "publish", channel=room.name, data={"text": "cut \ud83d"})
+        except CallRefusedError as refused:
+            told = refused.code
+        assert told == (0 if sdk.protobuf else 107)
+        await clients.call(0, "publish", channel=room.name, data={"text": "whole"})
+        await clients.record.wait(
+            lambda r: {"text": "whole"} in [one.data for one in r.publications()], what="the publication"
+        )
+        assert clients.record.lost_connections() == []
