@@ -34,6 +34,9 @@ def decode_commands(message: bytes) -> tuple[Command, ...] | None:
 
 def _decode_each(message: bytes) -> tuple[Command, ...] | None:
     """Decode the commands of a message of which at least one is malformed."""
+    if b"\n" not in message:
+        command = _read_envelope(message)
+        return None if command is None else (command,)
     commands: list[Command] = []
     for line in message.split(b"\n"):
         if line.strip():
@@ -57,8 +60,8 @@ def _decode(line: bytes) -> Command | None:
 def _read_envelope(line: bytes) -> Command | None:
     """Read the id and the name of a malformed command; None where they cannot be read.
 
-    A command has two fields, and SDKs write the id as the first or as the last one. What is between is not looked at:
-    it takes no more time to refuse than to accept.
+    A command has two fields, and SDKs write the id as the first or as the last one. What is between is not looked at
+    again, so that refusing takes no longer than accepting.
     """
     opening = _OPENING.match(line)
     closing = _CLOSING.search(line, max(0, len(line) - _LONGEST_CLOSING))
