@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import re
 from collections.abc import Mapping
 
 import msgspec
@@ -52,14 +53,15 @@ class SubscriptionOptions(msgspec.Struct):
 class Payload(msgspec.Struct):
     """The claims of a token, before anything but their types was looked at. What is not listed here is ignored.
 
-    Times are Unix times in seconds. Only `expire_at`, and what is not there in a token at all, may be null: a null
-    `exp` would be a token without end that nobody asked for.
+    Times are Unix times in seconds; a number in a string is one too, as in Centrifugo. Without `sub` the user is an
+    anonymous one. Only `expire_at`, and what is not there in a token at all, may be null: a null `exp` would be a token
+    without end that nobody asked for.
     """
 
-    sub: str
-    exp: float | UnsetType = UNSET
-    nbf: float | UnsetType = UNSET
-    iat: float | UnsetType = UNSET
+    sub: str = ""
+    exp: float | str | UnsetType = UNSET
+    nbf: float | str | UnsetType = UNSET
+    iat: float | str | UnsetType = UNSET
     iss: object = None
     aud: object = None
     info: object = None
@@ -76,19 +78,39 @@ class Payload(msgspec.Struct):
 
 
 _DECODER = msgspec.json.Decoder(Payload)
+_PLACE = re.compile(r" - at `\$\.(.+)`$")
+"""Where msgspec says that something is wrong, at the end of an error."""
 
 
 def read_payload(encoded: bytes) -> Payload:
-    """The claims in the payload of a token; raises ClaimError."""
+    """The claims in the payload of a token; raises ClaimError, whose text has nothing of their values."""
     try:
         check_nesting(encoded)
         return _DECODER.decode(encoded)
     except (ValueError, RecursionError) as error:  # msgspec's and Unicode's errors are ValueErrors
-        raise ClaimError(str(error)) from error
+        found = _PLACE.search(str(error))
+        raise ClaimError(f"{found[1]}: has a wrong type or value" if found else "payload: is no JSON object") from error
+
+
+def moment(name: str, claim: float | str | UnsetType) -> float | None:
+    """Return the Unix time in seconds that a claim says, None if it is not there; raises ClaimError."""
+    if claim is UNSET:
+        return None
+    if not isinstance(claim, str):
+        return claim
+    try:
+        return msgspec.json.decode(claim, type=float)
+    except ValueError as error:
+        raise ClaimError(f"{name}: is no number") from error
 
 
 def connection_claims(payload: Payload) -> Claims:
-    """The claims of a connection token; raises ClaimError."""
+    """The claims of a connection token; raises ClaimError.
+
+    `channels` count where there are no `subs`, as in Centrifugo.
+    """
+    if payload.channel:
+        raise ClaimError("channel: the token is for a subscription")
     expires_at = _expiry(payload)
     if payload.subs is None and payload.channels is None and payload.meta is None and payload.caps is None:
         return Claims(payload.sub, expires_at, _info(payload.info, payload.b64info))
@@ -97,7 +119,7 @@ def connection_claims(payload: Payload) -> Claims:
         user=payload.sub,
         expires_at=expires_at,
         info=_info(payload.info, payload.b64info),
-        channels=tuple(dict.fromkeys((*(payload.channels or ()), *grants))),
+        channels=tuple(grants or dict.fromkeys(payload.channels or ())),
         grants=grants or None,
         meta=None if payload.meta is None else msgspec.json.encode(payload.meta),
         capabilities=_capabilities(payload.caps),
@@ -122,14 +144,14 @@ def _expiry(payload: Payload) -> float | None:
     """When what the token lets in ends: `expire_at` (0: never), or else when the token itself does."""
     if payload.expire_at is not None:
         return payload.expire_at or None
-    return None if payload.exp is UNSET else payload.exp
+    return moment("exp", payload.exp)
 
 
 def _capabilities(claim: tuple[Capability, ...] | None) -> tuple[Capability, ...]:
     try:
         check(claim or ())
     except PatternError as error:
-        raise ClaimError(f"caps: {error}") from error
+        raise ClaimError("caps: has a pattern that cannot be used") from error
     return claim or ()
 
 

@@ -6,7 +6,7 @@ import time
 from collections.abc import Callable, Sequence
 from typing import Protocol
 
-from msgspec import UNSET, UnsetType
+import structlog
 
 from realtime_server.codes import (
     INTERNAL,
@@ -22,23 +22,51 @@ from realtime_server.core.auth.claims import (
     Claims,
     Payload,
     connection_claims,
+    moment,
     read_payload,
     subscription_grant,
 )
 from realtime_server.core.auth.web_token import DIGESTS, Token, TokenKey, parse_jwt
+from realtime_server.core.limits.rates import TokenBucket
 from realtime_server.core.model.errors import CommandError
 from realtime_server.core.model.grant import Grant
 
 LEEWAY_SECONDS = 5.0
 """Clocks differ a little."""
+LOG_BURST = 5
+LOG_SECONDS = 10.0
+"""So many refused tokens are logged at once, and then one in this time."""
+
+logger = structlog.get_logger()
 
 
 class TokenRefusedError(Exception):
-    """The token is not accepted: with an error reply (expired, try again), or by a disconnect (everything else)."""
+    """The token is not accepted: with an error reply (expired, try again), or by a disconnect (everything else).
 
-    def __init__(self, code: ErrorCode | DisconnectCode) -> None:
+    `why` names the claim that failed, without its value; "" where that is of no interest to the operator.
+    """
+
+    def __init__(self, code: ErrorCode | DisconnectCode, why: str = "") -> None:
         super().__init__(str(code))
         self.code = code
+        self.why = why
+
+
+class RefusalLog:
+    """Logs why tokens are refused, at a bounded rate, without anything of the tokens. `clock` is monotonic seconds."""
+
+    def __init__(self, clock: Callable[[], float]) -> None:
+        self._clock = clock
+        self._bucket = TokenBucket(1 / LOG_SECONDS, LOG_BURST, clock())
+        self._unlogged = 0
+
+    def note(self, token: str, why: str) -> None:
+        """Log a refusal; `token` says which kind of token it was."""
+        if not self._bucket.take(self._clock()):
+            self._unlogged += 1
+            return
+        logger.warning("token refused", token=token, why=why, not_logged_before=self._unlogged)
+        self._unlogged = 0
 
 
 class RemoteKeys(Protocol):
@@ -82,6 +110,7 @@ class TokenVerifier:
         audience: str | Sequence[str] | None = None,
         leeway: float = LEEWAY_SECONDS,
         wall_clock: Callable[[], float] = time.time,
+        clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._keys = keys
         self._remote = remote
@@ -90,6 +119,7 @@ class TokenVerifier:
         self._audience = frozenset((audience,) if isinstance(audience, str) else audience or ())
         self._leeway = leeway
         self._wall_clock = wall_clock
+        self._log = RefusalLog(clock)
 
     @property
     def has_remote_keys(self) -> bool:
@@ -97,19 +127,27 @@ class TokenVerifier:
         return self._remote is not None
 
     def verify(self, token: str) -> Claims:
-        """The claims of a connection token; raises TokenRefusedError."""
+        """Verify a connection token and return its claims; raises TokenRefusedError."""
         try:
             return connection_claims(self._payload(token, self._keys(), self._remote))
         except ClaimError as error:
-            raise TokenRefusedError(INVALID_TOKEN) from error
+            self._log.note("connection", str(error))
+            raise TokenRefusedError(INVALID_TOKEN, str(error)) from error
+        except TokenRefusedError as refused:
+            if refused.why:
+                self._log.note("connection", refused.why)
+            raise
 
     def verify_subscription(self, token: str, *, channel: str, user: str) -> Grant:
-        """What a subscription token lets in; raises CommandError."""
+        """Verify a subscription token and return what it grants; raises CommandError."""
         try:
             return subscription_grant(self._subscription_payload(token), channel=channel, user=user)
         except ClaimError as error:
+            self._log.note("subscription", str(error))
             raise CommandError(PERMISSION_DENIED) from error
         except TokenRefusedError as refused:
+            if refused.why:
+                self._log.note("subscription", refused.why)
             code = refused.code if isinstance(refused.code, ErrorCode) else PERMISSION_DENIED
             raise CommandError(code) from refused
 
@@ -144,12 +182,13 @@ class TokenVerifier:
         """
         token = parse_jwt(text)
         if token is None:
-            raise TokenRefusedError(INVALID_TOKEN)
+            raise TokenRefusedError(INVALID_TOKEN, "is no JSON Web Token")
         for key in keys if remote is None else (*keys, *remote.known):
             if token.fits(key):
                 break
         else:
-            raise TokenRefusedError(INVALID_TOKEN if remote is None else self._refusal(token, remote))
+            code = INVALID_TOKEN if remote is None else self._refusal(token, remote)
+            raise TokenRefusedError(code, "signature: of none of the keys, or the header names another `alg` or `kid`")
         payload = read_payload(token.payload)
         self._check(payload)
         return payload
@@ -163,22 +202,21 @@ class TokenVerifier:
         return INVALID_TOKEN if remote.is_missing(token.key_id) else TOO_MANY_REQUESTS
 
     def _check(self, payload: Payload) -> None:
-        """The registered claims (RFC 7519, section 4.1). Raises ClaimError; TokenRefusedError when it has expired."""
-        now = self._wall_clock()
-        latest = now + self._leeway
-        if _second(payload.nbf, 0) > latest or _second(payload.iat, 0) > latest:
-            raise ClaimError("nbf, iat: are in the future")
-        if payload.exp is not UNSET and int(payload.exp) <= now - self._leeway:
-            raise TokenRefusedError(TOKEN_EXPIRED)
+        """Check the registered claims (RFC 7519, section 4.1); `iat` says nothing of whether a token is valid.
+
+        Raises ClaimError for a token that will never be accepted, TokenRefusedError for one that is not valid now: a
+        new one may be. Both come in whole seconds as a rule, and so are compared.
+        """
         if self._issuer is not None and payload.iss != self._issuer:
             raise ClaimError("iss: is not the one that is set")
         if self._audience and self._audience.isdisjoint(_audience(payload.aud)):
             raise ClaimError("aud: is not one that is set")
-
-
-def _second(moment: float | UnsetType, otherwise: int) -> int:
-    """The second that a moment is in."""
-    return otherwise if moment is UNSET else int(moment)
+        now = self._wall_clock()
+        expires_at, begins_at = moment("exp", payload.exp), moment("nbf", payload.nbf)
+        if expires_at is not None and int(expires_at) <= now - self._leeway:
+            raise TokenRefusedError(TOKEN_EXPIRED)
+        if begins_at is not None and int(begins_at) > now + self._leeway:
+            raise TokenRefusedError(TOKEN_EXPIRED, "nbf: is in the future")
 
 
 def _audience(claim: object) -> list[str]:

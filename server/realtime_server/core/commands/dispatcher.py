@@ -71,6 +71,9 @@ class Dispatcher:
         except CommandError as error:
             session.fail(command.id, error.error)
             return True
+        except DisconnectRequestedError as wanted:
+            session.disconnect(wanted.code)
+            return True
         return command.send is not None
 
     async def answer(self, session: Session, command: Command) -> None:

@@ -161,11 +161,19 @@ class Entry:
     # going on, and the end
 
     def refresh(self, session: Session, token: str) -> Claims:
-        """Let a client go on with a new token of the same user. Raises CommandError."""
+        """Let a client go on with a new token of the same user.
+
+        Raises CommandError; DisconnectRequestedError for a token that has expired already, after which an SDK asks its
+        application for another one: an error in the reply does not make all of them do so.
+        """
         try:
             claims = self.authenticate(token)
         except DisconnectRequestedError as refused:
             raise CommandError(codes.UNAUTHORIZED) from refused
+        except CommandError as refused:
+            if refused.error is codes.TOKEN_EXPIRED:
+                raise DisconnectRequestedError(codes.CONNECTION_EXPIRED) from refused
+            raise
         if session.claims is None or claims.user != session.claims.user:
             raise CommandError(codes.BAD_REQUEST)
         session.renew(claims)

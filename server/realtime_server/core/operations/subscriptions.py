@@ -160,13 +160,22 @@ class Subscriptions:
     # going on
 
     def refresh(self, session: Session, channel: str, token: str) -> Grant:
-        """Let a subscription go on with a new token. Raises CommandError."""
+        """Let a subscription go on with a new token. Raises CommandError.
+
+        A token that has expired already ends the subscription before, after which an SDK asks its application for
+        another one: the error in the reply does not make all of them do so.
+        """
         subscription = session.subscriptions.get(channel)
         if subscription is None:
             raise CommandError(codes.PERMISSION_DENIED)
         if not token:
             raise CommandError(codes.BAD_REQUEST)
-        grant = self._entry.verify_subscription(token, channel=channel, user=session.user)
+        try:
+            grant = self._entry.verify_subscription(token, channel=channel, user=session.user)
+        except CommandError as refused:
+            if refused.error is codes.TOKEN_EXPIRED:
+                session.end_subscription(channel, codes.UNSUBSCRIBED_EXPIRED)
+            raise
         session.renew_subscription(subscription, grant.expires_at, grant.info, renewed_by_hook=False)
         return grant
 

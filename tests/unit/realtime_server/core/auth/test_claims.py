@@ -8,7 +8,7 @@ import json
 import pytest
 
 from realtime_server.core.auth.claims import ClaimError, Claims, connection_claims, read_payload, subscription_grant
-from realtime_server.core.model.grant import Grant, Override, Switch
+from realtime_server.core.model.grant import PLAIN, Grant, Override, Switch
 
 
 def encoded(text: bytes) -> str:
@@ -25,6 +25,10 @@ def claims_of(decoded: object) -> Claims:
     ("decoded", "expected"),
     [
         ({"sub": "a"}, Claims("a")),
+        ({}, Claims("")),
+        ({"sub": "a", "exp": "5", "iat": "7"}, Claims("a", 5.0)),
+        ({"sub": "a", "channels": ["x"], "subs": {"y": {}}}, Claims("a", channels=("y",), grants={"y": PLAIN})),
+        ({"sub": "a", "channels": ["x"], "subs": {}}, Claims("a", channels=("x",))),
         ({"sub": "a", "exp": 5}, Claims("a", 5.0)),
         ({"sub": "a", "exp": 5, "expire_at": 9}, Claims("a", 9.0)),
         ({"sub": "a", "exp": 5, "expire_at": 0}, Claims("a")),
@@ -35,7 +39,7 @@ def claims_of(decoded: object) -> Claims:
         ({"sub": "a", "meta": {"plan": "pro"}}, Claims("a", meta=b'{"plan":"pro"}')),
         ({"sub": "a", "channels": ["x", "y", "x"]}, Claims("a", channels=("x", "y"))),
         (
-            {"sub": "a", "channels": ["x"], "subs": {"x": {"info": 1}, "y": {}, "z": {"b64data": encoded(b"[]")}}},
+            {"sub": "a", "subs": {"x": {"info": 1}, "y": {}, "z": {"b64data": encoded(b"[]")}}},
             Claims("a", channels=("x", "y", "z"),
                    grants={"x": Grant(info=b"1"), "y": Grant(), "z": Grant(data=b"[]")}),
         ),
@@ -44,8 +48,9 @@ def claims_of(decoded: object) -> Claims:
             Claims("a", channels=("x",), grants={"x": Grant(override=Override(presence=Switch(value=False)))}),
         ),
     ],
-    ids=["user", "expires", "later than the token", "never", "no end of its own", "nulls",
-         "info", "base64", "meta", "channels", "subs", "override"],
+    ids=["user", "nobody", "end in a string", "subs before channels", "channels without subs", "expires",
+         "later than the token", "never", "no end of its own", "nulls", "info", "base64", "meta", "channels", "subs",
+         "override"],
 )  # fmt: skip
 def test_connection_tokens(decoded: dict[str, object], expected: Claims) -> None:
     """All that Centrifugo's tokens can say and this server can follow."""
@@ -55,9 +60,13 @@ def test_connection_tokens(decoded: dict[str, object], expected: Claims) -> None
 @pytest.mark.parametrize(
     ("decoded", "what"),
     [
-        ({}, "sub"),
         ({"sub": 1}, "sub"),
+        ({"sub": None}, "sub"),
         ({"sub": "a", "exp": "soon"}, "exp"),
+        ({"sub": "a", "exp": ""}, "exp"),
+        ({"sub": "a", "exp": "1e999"}, "exp"),
+        ({"sub": "a", "exp": "NaN"}, "exp"),
+        ({"sub": "a", "channel": "x"}, "channel"),
         ({"sub": "a", "exp": None}, "exp"),
         ({"sub": "a", "exp": True}, "exp"),
         ({"sub": "a", "expire_at": True}, "expire_at"),

@@ -36,6 +36,11 @@ def error(command: int, code: int, message: str) -> dict[str, object]:
     return {"id": command, "error": {"code": code, "message": message}}
 
 
+def expired_token(command: int) -> dict[str, object]:
+    """The reply to a command whose token has expired."""
+    return {"id": command, "error": {"code": 109, "message": "token expired", "temporary": True}}
+
+
 # connect
 
 
@@ -335,7 +340,7 @@ async def test_a_private_channel_takes_a_token_of_the_user_for_it() -> None:
     wanted = [{"channel": f"$open:{name}", "token": token} for name, token in zip("abcdef", tokens, strict=True)]
     send(session, *({"id": number, "subscribe": one} for number, one in enumerate(wanted, 2)))
     await settle()
-    expired = error(6, 109, "token expired")
+    expired = expired_token(6)
     denied = [error(number, 103, "permission denied") for number in (3, 4, 5)]
     assert connection.take() == [{"id": 2, "subscribe": {}}, *denied, expired, error(7, 103, "permission denied")]
     assert session.subscriptions["$open:a"].info == b'{"role":"admin"}'
@@ -361,6 +366,37 @@ async def test_a_subscription_is_renewed_with_a_new_token() -> None:
     ]
 
 
+async def test_a_refresh_with_an_expired_token_makes_the_client_come_again() -> None:
+    """3005: an error in the reply would end SDKs for good; a token of no use at all is told by an error."""
+    node = make_node()
+    session, connection = connected(node, connection_token(SECRET, "alice"))
+    send(session, {"id": 2, "refresh": {"token": "garbage"}})
+    assert connection.take() == [error(2, 101, "unauthorized")]
+    send(session, {"id": 3, "refresh": {"token": connection_token(SECRET, "alice", lifetime=-60)}})
+    assert connection.take() == []
+    assert connection.closed_by == codes.CONNECTION_EXPIRED
+
+
+async def test_a_sub_refresh_with_an_expired_token_makes_the_client_subscribe_again() -> None:
+    """2501 before the error; the connection stays, and the channel can be subscribed to."""
+    session, connection = connected(make_node(), connection_token(SECRET, "alice"))
+    expired, valid = (
+        subscription_token(SECRET, "alice", "open:a", exp=int(time.time()) + seconds) for seconds in (-60, 61)
+    )
+    send(session, {"id": 2, "subscribe": {"channel": "open:a", "token": valid}})
+    await settle()
+    connection.take()
+    send(session, {"id": 3, "sub_refresh": {"channel": "open:a", "token": expired}})
+    send(session, {"id": 4, "subscribe": {"channel": "open:a"}})
+    await settle()
+    assert connection.take() == [
+        {"push": {"channel": "open:a", "unsubscribe": {"code": 2501, "reason": "expired"}}},
+        expired_token(3),
+        {"id": 4, "subscribe": {}},
+    ]
+    assert connection.closed_by is None
+
+
 # pings of the transport
 
 
@@ -371,9 +407,7 @@ async def test_pings_of_the_transport() -> None:
     connection = RecordingConnection()
     session = node.accept(connection, JsonCodec(lambda message: message, native_ping=b"ping frame"))
     send(session, {"id": 1, "connect": {}})
-    assert connection.take() == [
-        {"id": 1, "connect": {"client": session.client, "version": "0", "ping": 0, "pong": False}}
-    ]
+    assert connection.take() == [{"id": 1, "connect": {"client": session.client, "version": "0", "ping": 0, "pong": False}}]
     for _ in range(3):
         clock.now += 25
         await node._beat()
