@@ -7,7 +7,11 @@ or more makes it subscribe again.
 
 from __future__ import annotations
 
+import json
 from dataclasses import dataclass
+
+MAX_REASON_BYTES = 123
+"""More does not fit into a close frame (RFC 6455, section 5.5)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,6 +34,32 @@ class DisconnectCode:
     def reconnect(self) -> bool:
         """Whether an SDK connects again after this code."""
         return not (3500 <= self.code < 4000 or 4500 <= self.code < 5000)
+
+
+def default_reason(code: int) -> str:
+    """Return the reason of a disconnect code for which none was given: without one, final codes are not final."""
+    return next((known.reason for known in DISCONNECTS if known.code == code), "disconnect")
+
+
+def fitting_reason(reason: str) -> str:
+    """Return as much of a reason as a close frame has room for."""
+    return reason.encode()[:MAX_REASON_BYTES].decode(errors="ignore")
+
+
+def is_json(reason: str) -> bool:
+    """Return True for a reason by which SDKs would decide, instead of by the code, whether to come back.
+
+    centrifuge-js and centrifuge-go read one that is JSON as an advice of older servers.
+    """
+    try:
+        json.loads(fitting_reason(reason), parse_constant=_not_json)
+    except ValueError:
+        return False
+    return True
+
+
+def _not_json(name: str) -> float:
+    raise ValueError(name)
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,3 +117,5 @@ TOO_MANY_ERRORS = DisconnectCode(3509, "too many errors")
 UNSUBSCRIBED = UnsubscribeCode(2000, "unsubscribed")
 UNSUBSCRIBED_INSUFFICIENT_STATE = UnsubscribeCode(2500, "insufficient state")
 UNSUBSCRIBED_EXPIRED = UnsubscribeCode(2501, "expired")
+
+DISCONNECTS = tuple(code for code in tuple(globals().values()) if isinstance(code, DisconnectCode))

@@ -189,7 +189,9 @@ class DisconnectCode(Request, frozen=True, kw_only=True):
     """What the client is told. SDKs come back unless the code is from 3500 to 3999 or from 4500 to 4999."""
 
     code: Annotated[int, Meta(ge=3000, le=4999)]
-    reason: Annotated[str, Meta(description="At most 123 bytes of it arrive.")] = ""
+    reason: Annotated[
+        str, Meta(description="Else that of the code. At most 123 bytes of it arrive. Not JSON: SDKs would act on it.")
+    ] = ""
 
 
 class Disconnect(Request, frozen=True, kw_only=True):

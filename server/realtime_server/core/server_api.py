@@ -84,11 +84,14 @@ class ServerApi:
     ) -> None:
         """See RealtimeApi."""
         told = code or codes.FORCE_DISCONNECT
+        if codes.is_json(told.reason):
+            why = "disconnect.reason: is JSON, by which SDKs decide whether to come back, not by the code; use words"
+            raise CommandError(codes.BAD_REQUEST, why)
         order = control.Disconnect(
             connections.user,
             _named(connections),
             told.code,
-            told.reason,
+            told.reason or codes.default_reason(told.code),
             tuple(spared),
             session=connections.session,
         )

@@ -12,7 +12,7 @@ from typing import Generic, TypeVar
 import msgspec
 from msgspec import Raw, Struct
 
-from realtime_server.codes import DisconnectCode, ErrorCode
+from realtime_server.codes import DisconnectCode, ErrorCode, default_reason, is_json
 from realtime_server.core.auth.capabilities import Capability, PatternError, check
 from realtime_server.core.auth.claims import MAX_INFO_BYTES, Claims
 from realtime_server.core.model.grant import AS_THE_NAMESPACE, Grant, Override
@@ -51,7 +51,9 @@ class Disconnect(Struct):
         """As core knows it; raises InvalidAnswerError."""
         if not 4000 <= self.code <= 4999:
             raise InvalidAnswerError(f"disconnect.code: has to be from 4000 to 4999, is {self.code}")
-        return DisconnectCode(self.code, self.reason or "disconnect")
+        reason = self.reason or default_reason(self.code)
+        # An SDK would decide by it whether to come back; to refuse the whole answer might let the client stay.
+        return DisconnectCode(self.code, f"reason: {reason}" if is_json(reason) else reason)
 
 
 class Reply(Struct, Generic[Answer]):

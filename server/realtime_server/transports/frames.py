@@ -13,6 +13,8 @@ from websockets.exceptions import PayloadTooBig, ProtocolError
 from websockets.frames import Close, Frame, Opcode
 from websockets.streams import StreamReader
 
+from realtime_server.codes import fitting_reason
+
 TEXT = 0x81
 BINARY = 0x82
 COMMON = frozenset({TEXT, BINARY})
@@ -55,8 +57,7 @@ def frame_control(opcode: Opcode, payload: bytes) -> bytes:
 
 def frame_close(code: int, reason: str) -> bytes:
     """A close frame; the reason is cut to what fits, between two characters."""
-    fitting = reason.encode()[:123].decode(errors="ignore").encode()
-    return frame_control(Opcode.CLOSE, code.to_bytes(2, "big") + fitting)
+    return frame_control(Opcode.CLOSE, code.to_bytes(2, "big") + fitting_reason(reason).encode())
 
 
 def unmask(payload: bytes, mask: bytes) -> bytes:

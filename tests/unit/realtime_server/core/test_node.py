@@ -211,6 +211,21 @@ async def test_a_user_is_disconnected_everywhere() -> None:
     await node.stop()
 
 
+async def test_a_disconnect_always_has_a_reason_in_words() -> None:
+    """SDKs come back after a final code without one, and decide by one that is JSON."""
+    node = await started()
+    session, connection = connected(node, connection_token(SECRET, "alice"))
+    for reason in ("12", "{}", '{"reconnect": true}', "null"):
+        with pytest.raises(CommandError) as caught:
+            await ServerApi(node).disconnect(Connections("alice"), code=codes.DisconnectCode(3503, reason))
+        assert caught.value.error == codes.BAD_REQUEST
+        assert "disconnect.reason" in caught.value.why
+        assert not session.is_closed()
+    await ServerApi(node).disconnect(Connections("alice"), code=codes.DisconnectCode(3503, ""))
+    assert connection.closed_by == codes.FORCE_DISCONNECT
+    await node.stop()
+
+
 async def test_the_api_finds_an_emulated_connection_by_what_it_was_told() -> None:
     """By its session as by its id; both have to be of the same connection, if both are given."""
     node = await started()

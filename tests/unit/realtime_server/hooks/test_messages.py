@@ -9,6 +9,7 @@ from collections.abc import Callable
 import msgspec
 import pytest
 
+from realtime_server.codes import DisconnectCode, is_json
 from realtime_server.core.auth.capabilities import Action, Capability, Match
 from realtime_server.core.auth.claims import Claims
 from realtime_server.core.model.grant import Grant
@@ -110,6 +111,15 @@ def test_an_answer_that_cannot_be_followed_is_refused(read: Callable[[], object]
     """By its name: nothing is left out in silence."""
     with pytest.raises(InvalidAnswerError, match=what):
         read()
+
+
+@pytest.mark.parametrize(
+    ("reason", "told"), [("", "disconnect"), ("banned", "banned"), ("12", "reason: 12"), ("{}", "reason: {}")]
+)
+def test_a_reason_of_the_backend_is_never_taken_for_more(reason: str, told: str) -> None:
+    """SDKs decide by a reason that is JSON; the client must go all the same."""
+    assert messages.Disconnect(4500, reason).to_code() == DisconnectCode(4500, told)
+    assert not is_json(told)
 
 
 def test_signatures_can_be_checked_by_anybody() -> None:

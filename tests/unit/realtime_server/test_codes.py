@@ -1,0 +1,49 @@
+"""Reasons of disconnects: SDKs must decide by the code alone."""
+
+from __future__ import annotations
+
+import pytest
+
+from realtime_server import codes
+
+READ_AS_JSON = (
+    "12",
+    "-1.5e3",
+    "true",
+    "null",
+    '"text"',
+    "[]",
+    "{}",
+    '{"reconnect": true}',
+    " 12\n",
+    "1" * 123 + " words",
+)
+
+
+@pytest.mark.parametrize("reason", READ_AS_JSON)
+def test_a_reason_that_reads_as_json_is_known(reason: str) -> None:
+    """Also where only the part is JSON that fits into a close frame."""
+    assert codes.is_json(reason)
+
+
+@pytest.mark.parametrize("reason", ["", "12 o'clock", "NaN", "Infinity", "{", "banned", "null and void"])
+def test_a_reason_in_words_is_no_json(reason: str) -> None:
+    """What only Python takes for JSON is none."""
+    assert not codes.is_json(reason)
+
+
+def test_no_reason_of_the_catalogue_is_empty_or_json() -> None:
+    """A final code with an empty reason would not be final."""
+    assert [code for code in codes.DISCONNECTS if not code.reason or codes.is_json(code.reason)] == []
+
+
+def test_a_reason_is_cut_between_two_characters() -> None:
+    """To what a close frame has room for."""
+    assert codes.fitting_reason("ä" * 100) == "ä" * 61
+    assert codes.fitting_reason("a" * 200) == "a" * 123
+
+
+def test_every_code_has_a_reason_when_none_is_given() -> None:
+    """Its own, or one that says no more than what happens."""
+    assert codes.default_reason(3503) == "force disconnect"
+    assert codes.default_reason(4500) == "disconnect"
