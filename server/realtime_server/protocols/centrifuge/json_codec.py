@@ -153,10 +153,9 @@ def _connect(result: ConnectResult) -> dict[str, object]:
     document: dict[str, object] = {
         "client": result.client,
         "version": result.version,
-        "ping": result.ping,
         "pong": result.pong,
     }
-    document |= _set_fields(result, "expires", "ttl", "data", "session", "node")
+    document |= _set_fields(result, "ping", "expires", "ttl", "data", "session", "node")
     if result.subs:
         document["subs"] = {channel: _subscribe(sub) for channel, sub in result.subs.items()}
     return document

@@ -407,7 +407,7 @@ async def test_pings_of_the_transport() -> None:
     connection = RecordingConnection()
     session = node.accept(connection, JsonCodec(lambda message: message, native_ping=b"ping frame"))
     send(session, {"id": 1, "connect": {}})
-    assert connection.take() == [{"id": 1, "connect": {"client": session.client, "version": "0", "ping": 0, "pong": False}}]
+    assert connection.take() == [{"id": 1, "connect": {"client": session.client, "version": "0", "pong": False}}]
     for _ in range(3):
         clock.now += 25
         await node._beat()
