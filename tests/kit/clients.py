@@ -150,9 +150,10 @@ Transport: TypeAlias = Literal["websocket", "sse", "http_stream"]
 class ClientOptions:
     """How stock clients are made. Client i uses endpoints[i % len(endpoints)] and tokens[i], if there is one.
 
-    `renew_token` is called with a client's number when its SDK wants a new token. Delays are in seconds; None keeps the
-    SDK's own. `connects_per_second` 0 connects all at once. With `protobuf` data is JSON all the same, as bytes.
-    `endpoints` are those of WebSocket, whatever the `transport`; only the JavaScript SDK has others.
+    `renew_token` is called with a client's number when its SDK wants a new token, `renew_subscription_token` with the
+    channel too (programs of tests/kit/sdk.py alone, in subscriptions made with `askToken`). Delays are in seconds; None
+    keeps the SDK's own. `connects_per_second` 0 connects all at once. With `protobuf` data is JSON all the same, as
+    bytes. `endpoints` are those of WebSocket, whatever the `transport`; only the JavaScript SDK has others.
     """
 
     endpoints: Sequence[str]
@@ -160,6 +161,7 @@ class ClientOptions:
     channels: Sequence[Channel] = ()
     tokens: Sequence[str] = ()
     renew_token: Callable[[int], str] | None = None
+    renew_subscription_token: Callable[[int, str], str] | None = None
     min_reconnect_delay: float | None = None
     max_reconnect_delay: float | None = None
     connects_per_second: float = 0

@@ -1,4 +1,4 @@
-"""The stock JavaScript SDK (`centrifuge` from npm), run as a Node.js program that speaks JSON lines."""
+"""Stock SDKs in programs of their own, which speak JSON lines: `sdk/clients.mjs` says how."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ import contextlib
 import itertools
 import json
 import shutil
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Self
 
@@ -94,11 +95,13 @@ def _channel(channel: Channel) -> JsonObject:
     }
 
 
-class JavaScriptClients:
-    """A group of JavaScript clients in one Node.js process."""
+class ProgramClients:
+    """A group of clients in one process. `command` starts the program; `program_options` only it knows."""
 
-    def __init__(self, options: ClientOptions) -> None:
+    def __init__(self, options: ClientOptions, command: Sequence[str], **program_options: JsonValue) -> None:
         self.options = options
+        self._command = command
+        self._more = program_options
         self.record = Record()
         self._calls: dict[int, asyncio.Future[JsonObject]] = {}
         self._numbers = itertools.count(1)
@@ -107,18 +110,14 @@ class JavaScriptClients:
 
     async def __aenter__(self) -> Self:
         """Start the program; the clients begin to connect."""
-        node = shutil.which("node")
-        if node is None or not (PROGRAM.parent / "node_modules").is_dir():
-            raise RuntimeError("the stock JavaScript SDK is not installed: run `make setup`")
         self._process = await asyncio.create_subprocess_exec(
-            node,
-            str(PROGRAM),
+            *self._command,
             json.dumps(self._program_options()),
             stdin=asyncio.subprocess.PIPE,
             stdout=asyncio.subprocess.PIPE,
             limit=LINE_BYTES,
         )
-        self._reader = asyncio.create_task(self._read(), name="javascript clients")
+        self._reader = asyncio.create_task(self._read(), name="stock clients")
         return self
 
     async def __aexit__(self, *_: object) -> None:
@@ -157,6 +156,7 @@ class JavaScriptClients:
             "tokens": list(options.tokens),
             "askTokens": options.renew_token is not None,
             "connectsPerSecond": options.connects_per_second,
+            **self._more,
         }
         if options.min_reconnect_delay is not None:
             program["minReconnectDelay"] = options.min_reconnect_delay * 1000
@@ -178,15 +178,23 @@ class JavaScriptClients:
     def _take(self, line: JsonObject) -> None:
         if line["event"] == "reply":
             self._answer(line)
-        elif line["event"] == "token":
-            client = whole_at(line, "client")
-            assert self.options.renew_token is not None
-            token = self.options.renew_token(client)
-            self._send({"call": next(self._numbers), "client": client, "method": "token", "params": {"token": token}})
+        elif line["event"] in {"token", "subscription_token"}:
+            self._give_token(whole_at(line, "client"), text_at(line, "channel"))
         else:
             event = event_from_line(line)
             assert event is not None, line
             self.record.add(event)
+
+    def _give_token(self, client: int, channel: str) -> None:
+        """Answer what the SDK asks the application; `channel` is "" for a token of the connection."""
+        if channel:
+            assert self.options.renew_subscription_token is not None
+            method, token = "subscription_token", self.options.renew_subscription_token(client, channel)
+        else:
+            assert self.options.renew_token is not None
+            method, token = "token", self.options.renew_token(client)
+        params: JsonObject = {"token": token, "channel": channel}
+        self._send({"call": next(self._numbers), "client": client, "method": method, "params": params})
 
     def _answer(self, line: JsonObject) -> None:
         future = self._calls.pop(whole_at(line, "call"), None)
@@ -197,3 +205,13 @@ class JavaScriptClients:
             future.set_exception(CallRefusedError(whole_at(error, "code"), text_at(error, "message")))
         else:
             future.set_result(object_at(line, "result"))
+
+
+class JavaScriptClients(ProgramClients):
+    """Clients of the JavaScript SDK; `package` is the name under which a version of it is installed."""
+
+    def __init__(self, options: ClientOptions, package: str = "centrifuge") -> None:
+        node = shutil.which("node")
+        if node is None or not (PROGRAM.parent / "node_modules" / package).is_dir():
+            raise RuntimeError(f"the stock JavaScript SDK ({package}) is not installed: run `make setup`")
+        super().__init__(options, (node, str(PROGRAM)), package=package)

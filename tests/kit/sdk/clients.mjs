@@ -5,22 +5,21 @@
 // Options: endpoints (client i uses endpoints[i % length]), clients, channels, tokens (one per client), askTokens (get new
 // tokens from the parent: event `token`, answered by the call `token`), minReconnectDelay and maxReconnectDelay
 // (milliseconds), connectsPerSecond (0: all at once), protobuf (data is JSON all the same, as bytes), transport (websocket,
-// sse or http_stream; endpoints are those of websocket all the same). A channel may have recoverable, joinLeave and delta
-// ('fossil'). Times (`at`) are seconds since 1970. It ends when stdin ends.
+// sse or http_stream; endpoints are those of websocket all the same), package (which of the installed versions). A channel
+// may have recoverable, joinLeave, delta ('fossil'), token and askToken (get new ones from the parent: event
+// `subscription_token`, answered by the call of that name). Times (`at`) are seconds since 1970. It ends when stdin ends.
 import { createInterface } from 'node:readline';
-import { Centrifuge as JsonCentrifuge } from 'centrifuge';
-import { Centrifuge as ProtobufCentrifuge } from 'centrifuge/build/protobuf';
 import { EventSource } from 'eventsource';
 import WebSocket from 'ws';
 
 const options = {
   endpoints: [], clients: 1, channels: [], tokens: [], askTokens: false,
   minReconnectDelay: 500, maxReconnectDelay: 20000, connectsPerSecond: 0, protobuf: false,
-  transport: 'websocket',
+  transport: 'websocket', package: 'centrifuge',
   ...JSON.parse(process.argv[2] ?? '{}'),
 };
 
-const Centrifuge = options.protobuf ? ProtobufCentrifuge : JsonCentrifuge;
+const { Centrifuge } = await import(options.protobuf ? `${options.package}/build/protobuf` : options.package);
 const toWire = (data) => (options.protobuf ? new TextEncoder().encode(JSON.stringify(data)) : data);
 const fromWire = (data) => (data instanceof Uint8Array ? parsed(data) : data ?? null);
 
@@ -50,11 +49,17 @@ function report(event, client, fields) {
 
 const tokenWaiters = new Map();
 
-function askToken(client) {
+function askToken(client, channel = '') {
   return new Promise((resolve) => {
-    tokenWaiters.set(client, resolve);
-    report('token', client, {});
+    tokenWaiters.set(`${client} ${channel}`, resolve);
+    if (channel === '') report('token', client, {});
+    else report('subscription_token', client, { channel });
   });
+}
+
+function giveToken(client, channel, token) {
+  tokenWaiters.get(`${client} ${channel}`)?.(token);
+  tokenWaiters.delete(`${client} ${channel}`);
 }
 
 function transportOf(endpoint) {
@@ -110,13 +115,19 @@ function infoOf({ client, user, connInfo, chanInfo }) {
   return { client, user, connInfo: fromWire(connInfo), chanInfo: fromWire(chanInfo) };
 }
 
-function subscribe(client, index, { name, recoverable = false, positioned = false, joinLeave = false, delta = null }) {
+function subscribe(client, index, channel) {
+  const { name, recoverable = false, positioned = false, joinLeave = false, delta = null, token = '', askToken: asks } = channel;
   const known = client.getSubscription(name);
   if (known !== null) {
     known.subscribe();
     return;
   }
-  const wanted = { recoverable, positioned, joinLeave };
+  const wanted = {
+    recoverable, positioned, joinLeave, token,
+    getToken: asks ? () => askToken(index, name) : null,
+    minResubscribeDelay: options.minReconnectDelay,
+    maxResubscribeDelay: options.maxReconnectDelay,
+  };
   const subscription = client.newSubscription(name, delta ? { ...wanted, delta } : wanted);
   reportChannels(subscription, index, () => name);
   subscription.on('error', ({ error }) => report('error', index, { code: error.code, message: error.message, channel: name }));
@@ -135,10 +146,8 @@ const calls = {
   rpc: async (client, { method, data }) => ({ data: fromWire((await client.rpc(method, toWire(data))).data) }),
   extensions: (client) => ({ extensions: client._transport._transport.extensions }),  // of its WebSocket
   delta_stats: (client, { channel }) => client.getSubscription(channel).deltaStats(),
-  token: (client, { token }, index) => {
-    tokenWaiters.get(index)?.(token);
-    tokenWaiters.delete(index);
-  },
+  token: (client, { token }, index) => giveToken(index, '', token),
+  subscription_token: (client, { channel, token }, index) => giveToken(index, channel, token),
 };
 
 function presenceOf({ clients }) {

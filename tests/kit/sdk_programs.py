@@ -1,0 +1,163 @@
+"""The versions of the stock SDKs that the server is held against, installed or built once per machine.
+
+    python -m tests.kit.sdk_programs
+
+Every version is locked with hashes: package-lock.json, requirements/sdk-python-*.txt, go.sum, jars.sha256. What is not
+JavaScript is kept in the cache of the test cluster's programs; a folder's name has a digest of what it is made from.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import shutil
+import subprocess
+import sys
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+from tests.kit.clients import ClientOptions, StockClients
+from tests.kit.cluster.layout import Layout, cache_folder
+from tests.kit.cluster.programs import find_go
+from tests.kit.sdk import JavaScriptClients, ProgramClients
+
+REPOSITORY = Path(__file__).parents[2]
+SOURCES = Path(__file__).parent / "sdk"
+BUILD_SECONDS = 600
+COPY_JARS = "org.apache.maven.plugins:maven-dependency-plugin:3.8.1:copy-dependencies"
+RUN_WITH_ALONE = """
+import runpy, sys
+_, folder, program, *sys.argv[1:] = sys.argv
+sys.path.insert(0, folder)
+runpy.run_path(program, run_name="__main__")
+"""
+"""Runs a program with the packages of one folder and none of the environment's."""
+
+
+@dataclass(frozen=True, slots=True)
+class SdkVersion:
+    """One version of one SDK: `make` makes clients of it, after `install`."""
+
+    language: str
+    version: str
+    make: Callable[[ClientOptions], StockClients]
+    install: Callable[[], None]
+    newest: bool = False
+
+    @property
+    def name(self) -> str:
+        """What it is called in records and tests."""
+        return f"{self.language} {self.version}"
+
+
+def _run(*command: str | Path, folder: Path = REPOSITORY) -> None:
+    """Run to the end; raises RuntimeError with the output unless it succeeds."""
+    done = subprocess.run(command, cwd=folder, capture_output=True, text=True, timeout=BUILD_SECONDS, check=False)
+    if done.returncode != 0:
+        raise RuntimeError(f"{' '.join(map(str, command))}:\n{done.stdout}{done.stderr}")
+
+
+def _place(name: str, *made_from: Path) -> Path:
+    """The folder in the cache of what is made from these files."""
+    digest = hashlib.sha256(b"".join(path.read_bytes() for path in made_from)).hexdigest()[:12]
+    return cache_folder() / "sdks" / f"{name}-{digest}"
+
+
+def _install(place: Path, make: Callable[[Path], None]) -> None:
+    """Make a folder whole or not at all."""
+    if place.exists():
+        return
+    print(f"installing {place.name} (once per machine)", flush=True)
+    half = place.with_suffix(".half")
+    shutil.rmtree(half, ignore_errors=True)
+    half.mkdir(parents=True)
+    make(half)
+    half.rename(place)
+
+
+def _javascript(version: str, package: str, *, newest: bool = False) -> SdkVersion:
+    def nothing() -> None:
+        """`make setup` has done it."""
+
+    return SdkVersion(
+        "javascript", version, lambda options: JavaScriptClients(options, package), nothing, newest=newest
+    )
+
+
+def _python(version: str, *, newest: bool = False) -> SdkVersion:
+    lock = REPOSITORY / "requirements" / f"sdk-python-{version}.txt"
+    place = _place(f"python-{version}-{sys.implementation.cache_tag}", lock)
+
+    def install() -> None:
+        def make(folder: Path) -> None:
+            pip = (sys.executable, "-P", "-m", "pip", "install", "--quiet", "--require-hashes", "--no-deps")
+            _run(*pip, "--target", folder, "--requirement", lock)
+
+        _install(place, make)
+
+    def clients(options: ClientOptions) -> ProgramClients:
+        program = SOURCES / "python" / "clients.py"
+        return ProgramClients(options, (sys.executable, "-I", "-S", "-c", RUN_WITH_ALONE, str(place), str(program)))
+
+    return SdkVersion("python", version, clients, install, newest=newest)
+
+
+def _go(version: str) -> SdkVersion:
+    source = SOURCES / "go"
+    place = _place(f"go-{version}", *(source / name for name in ("go.mod", "go.sum", "main.go")))
+
+    def install() -> None:
+        def make(folder: Path) -> None:
+            go = find_go(Layout(), print)
+            _run(go, "build", "-trimpath", "-mod=readonly", "-o", folder / "clients", ".", folder=source)
+
+        _install(place, make)
+
+    def clients(options: ClientOptions) -> ProgramClients:
+        return ProgramClients(options, (str(place / "clients"),))
+
+    return SdkVersion("go", version, clients, install, newest=True)
+
+
+def _java(version: str) -> SdkVersion:
+    source = SOURCES / "java"
+    place = _place(f"java-{version}", *(source / name for name in ("pom.xml", "jars.sha256", "Clients.java")))
+
+    def install() -> None:
+        def make(folder: Path) -> None:
+            _run("mvn", "-q", "-B", COPY_JARS, "-DincludeScope=runtime", f"-DoutputDirectory={folder}", folder=source)
+            _run("sha256sum", "--check", "--strict", "--quiet", source / "jars.sha256", folder=folder)
+            _run("javac", "-Werror", "-Xlint:all", "-d", folder, "-cp", f"{folder}/*", source / "Clients.java")
+
+        _install(place, make)
+
+    def clients(options: ClientOptions) -> ProgramClients:
+        return ProgramClients(
+            options, ("java", "-Xshare:auto", "-XX:TieredStopAtLevel=1", "-cp", f"{place}/*:{place}", "Clients")
+        )
+
+    return SdkVersion("java", version, clients, install, newest=True)
+
+
+SDK_VERSIONS = (
+    _javascript("5.2.2", "centrifuge-5.2"),
+    _javascript("5.4.0", "centrifuge-5.4"),
+    _javascript("5.7.4", "centrifuge-5.7"),
+    _javascript("5.8.0", "centrifuge", newest=True),
+    _python("0.4.4"),
+    _python("0.5.2"),
+    _python("0.6.0"),
+    _python("0.7.0", newest=True),
+    _go("0.12.1"),
+    _java("0.4.1"),
+)
+
+
+def main() -> None:
+    """Install what is missing."""
+    for sdk in SDK_VERSIONS:
+        sdk.install()
+
+
+if __name__ == "__main__":
+    main()
