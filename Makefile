@@ -9,7 +9,7 @@ STAMP := $(VENV)/.installed
 THOROUGH := tests/component/faults tests/contract/backplane/test_redis_failover.py tests/component/sdk/test_moving.py \
   tests/contract/test_older_servers.py tests/scenarios/test_brakes.py tests/scenarios/test_api_handover.py
 
-.PHONY: help setup demo demo-kubernetes check test test-thorough test-sdks test-apiserver test-debian13 e2e bench bench-operator options crds revision-fixtures docs lock proto cluster-up cluster-down kubectl wheels images clean
+.PHONY: help setup demo demo-kubernetes check test test-thorough test-sdks sdk-answers test-apiserver test-debian13 e2e bench bench-operator options crds revision-fixtures docs lock proto cluster-up cluster-down kubectl wheels images clean
 
 help: ## List the verbs
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / {printf "  %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -56,10 +56,15 @@ test-debian13: setup ## Unit, golden, contract and component tests on Debian 13:
 test-thorough: setup ## What takes long: faults of Redis on real processes, moving the clients of every SDK, servers of older commits
 	$(RUN) -m pytest -n 4 --dist loadfile $(THOROUGH)
 
-test-sdks: setup ## Ten versions of the SDKs in JavaScript, Python, Go and Java: matrix, tokens
+test-sdks: setup ## Ten versions of the SDKs in JavaScript, Python, Go and Java: matrix, tokens, what they make of each answer
 	@hack/setup-system.sh sdks
 	$(RUN) -m tests.kit.sdk_programs
 	$(RUN) -m pytest -n 3 tests/sdks
+
+sdk-answers: setup ## Record again what every SDK makes of every answer: docs/reference/sdk-answers.json and error-codes.md
+	@hack/setup-system.sh sdks
+	$(RUN) -m tests.kit.sdk_answers
+	$(RUN) -m tests.kit.sdk_answers_document
 
 test-apiserver: $(STAMP) ## The operator against a real kube-apiserver with etcd alone (builds it once)
 	@hack/setup-system.sh apiserver
@@ -121,6 +126,7 @@ docs: options ## Generate docs/reference/
 	$(RUN) -m realtime_operator.api.crdgen --reference docs/reference/realtimecluster.md
 	$(RUN) -m realtime_operator.cli.reference docs/reference/cli.md
 	$(RUN) -m realtime_server print-openapi > docs/reference/openapi.json
+	$(RUN) -m tests.kit.sdk_answers_document
 
 lock: $(STAMP) ## Resolve requirements/*.txt again from pyproject.toml
 	for set in dev operator server; do \
