@@ -43,7 +43,7 @@ EVERYTHING: JsonObject = {
     "server": {
         "workers": 64,
         "heartbeat": {"interval": "720h", "timeout": "1s"},
-        "compression": {"enabled": True, "threshold": "1Gi"},
+        "compression": {"algorithm": "Deflate", "threshold": "1Gi"},
         "limits": {
             "connections": 1,
             "channelsPerConnection": 1,
@@ -70,7 +70,7 @@ EVERYTHING: JsonObject = {
         "signingKey": {"secretKeyRef": REFERENCE},
     },
     "auth": {
-        "anonymous": True,
+        "anonymous": "Allow",
         "tokens": [{"secretKeyRef": REFERENCE}],
         "subscriptionTokens": [{"secretKeyRef": REFERENCE}],
         "jwks": {

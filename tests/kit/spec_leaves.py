@@ -20,8 +20,8 @@ EVERYTHING = Path(__file__).parents[1] / "golden" / "manifests" / "everything.ya
 OTHERS: tuple[JsonValue, ...] = (
     True, False, 1, 2, 3, 7, 150, 1_000_000, "other", "7s", "2s", "40s", "3ms", "3Ki", "2Mi", "900m",
     "http://other.example/a", "7%", "Auto", "ES256", "Always", "Never", "Anyone", "Nobody", "Authenticated", "Disabled",
-    "Enabled", "Deny", "NodePort", "Stream", "Conflate", "Exists", "NoExecute", [], ["Info"], ["other"], ["https://other.example"],
-    {"cpu": "3m"}, {"cpu": "9", "memory": "9Gi"}, {"other": "value"},
+    "Enabled", "Deny", "None", "NodePort", "Stream", "Conflate", "Exists", "NoExecute", [], ["Info"], ["Disconnects"],
+    ["other"], ["https://other.example"], {"cpu": "3m"}, {"cpu": "9", "memory": "9Gi"}, {"other": "value"},
 )  # fmt: skip
 """Values to change a leaf to."""
 HOOK: JsonObject = {"url": "http://backend/h", "timeout": "3s", "concurrency": 9}
@@ -42,7 +42,7 @@ def used_specs() -> list[JsonObject]:
         **dict.fromkeys(("connect", "refresh"), DECIDING),
         **dict.fromkeys(("subscribe", "subRefresh", "publish"), CHANNEL),
         "rpc": HOOK,
-        "events": {**HOOK, "disconnects": False, "channels": True, "queueSize": 5000},
+        "events": {**HOOK, "types": ["Channels"], "queueSize": 5000},
     }
     recoverable: JsonObject = {"name": "recoverable", "history": {}, "recovery": "Stream"}
     namespaces: list[JsonValue] = [NAMESPACE, recoverable, {"name": "slow", "slowConsumer": "DropOldest"}]

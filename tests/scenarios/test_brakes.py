@@ -17,7 +17,7 @@ async def test_clients_are_not_moved_to_servers_that_refuse_them(cluster: Runnin
 
     When the hook is taken out again everybody is still there.
     """
-    await cluster.apply(manifest("main", replicas=2, auth={"anonymous": True}))
+    await cluster.apply(manifest("main", replicas=2, auth={"anonymous": "Allow"}))
     before = await cluster.wait_ready()
     options = ClientOptions(
         endpoints=[await cluster.url()],

@@ -69,15 +69,17 @@ class ChannelHook(Hook):
     """Ask only for channels of these namespaces. Empty: for all."""
 
 
+EventType = Literal["Disconnects", "Channels"]
+
+
 class EventHook(HookEndpoint):
     """Where the backend is told what happens; each event at least once."""
 
     timeout: Duration = "5s"
     """How long an answer may take, up to 1m."""
-    disconnects: bool = True
-    """Tell which clients have gone."""
-    channels: bool = False
-    """Tell which channels get their first subscriber and lose their last one, in the whole cluster."""
+    types: Annotated[tuple[EventType, ...], Field(min_length=1, max_length=2), SET] = ("Disconnects",)
+    """Events that are sent. `Disconnects`: a client has gone. `Channels`: a channel has got its first subscriber in the
+    whole cluster, or lost its last one."""
     queue_size: Annotated[int, Field(ge=100, le=10_000_000)] = 100_000
     """Events that may wait in Redis. Above, the oldest go."""
 

@@ -72,8 +72,9 @@ class Heartbeat(Model):
 class Compression(Model):
     """Compression of WebSocket messages (permessage-deflate, RFC 7692), for clients that offer it."""
 
-    enabled: bool = False
-    """Compress each publication, once for all its subscribers. Saves bytes, costs CPU time of servers and clients."""
+    algorithm: Literal["None", "Deflate"] = "None"
+    """How messages are compressed. `Deflate` (permessage-deflate) compresses each publication once for all subscribers:
+    fewer bytes, more CPU time of servers and clients."""
     threshold: Size = "1Ki"
     """Messages of at least so many bytes are compressed (a quantity), if that makes them smaller."""
 
@@ -209,8 +210,8 @@ class JsonWebKeys(Model):
 class Authentication(Model):
     """Who may connect."""
 
-    anonymous: bool = False
-    """Let clients connect without a token."""
+    anonymous: Literal["Deny", "Allow"] = "Deny"
+    """Policy for clients that connect without a token."""
     tokens: Annotated[tuple[Token, ...], Field(max_length=8), ATOMIC] = ()
     """Keys of connection tokens; all are tried, so one can be rotated. Empty: one is generated (`token-secret`)."""
     subscription_tokens: Annotated[tuple[Token, ...], Field(max_length=8), ATOMIC] = ()

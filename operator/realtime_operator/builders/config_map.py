@@ -102,7 +102,7 @@ def _api(api: ServerApi) -> JsonObject:
 
 def _compression(compression: Compression) -> JsonObject:
     """Nothing where it is off: its threshold means nothing then."""
-    return {"enabled": True, "threshold_bytes": compression.threshold_bytes} if compression.enabled else {}
+    return {} if compression.algorithm == "None" else {"enabled": True, "threshold_bytes": compression.threshold_bytes}
 
 
 def _limits(limits: Limits) -> JsonObject:
@@ -137,7 +137,7 @@ def _auth(cluster: RealtimeCluster) -> JsonObject:
     generated = f"{naming.CREDENTIALS_DIRECTORY}/{naming.KEY_TOKEN_SECRET}"
     connection, subscription = files[: len(auth.tokens)], files[len(auth.tokens) :]
     return {
-        "anonymous": auth.anonymous,
+        "anonymous": auth.anonymous == "Allow",
         "token_keys": _token_keys(connection, auth.tokens) or [{"algorithm": "HS256", "file": generated}],
         "subscription_token_keys": _token_keys(subscription, auth.subscription_tokens),
         "jwks": None if auth.jwks is None else _jwks(auth.jwks),

@@ -42,8 +42,8 @@ def _endpoint(endpoint: HookEndpoint | None) -> JsonValue:
             config |= {"when_down": server_word(endpoint.when_down)}
         case EventHook():
             config |= {
-                "disconnects": endpoint.disconnects,
-                "channels": endpoint.channels,
+                "disconnects": "Disconnects" in endpoint.types,
+                "channels": "Channels" in endpoint.types,
                 "queue_size": endpoint.queue_size,
             }
     return config

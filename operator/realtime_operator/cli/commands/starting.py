@@ -27,7 +27,7 @@ spec:
       presence: true           # who is subscribed
       publish: Subscribers     # clients: Nobody, Subscribers or Anyone; your backend may always publish
   auth:
-    anonymous: true            # for development: connect without a token; take it out for production
+    anonymous: Allow           # for development: connect without a token; take it out for production
   rollout:
     maxSurge: 1                # one server more while servers are replaced
     drain:

@@ -51,7 +51,7 @@ def test_only_what_differs_from_the_servers_defaults_is_in_it() -> None:
 def test_the_threshold_of_compression_means_nothing_while_it_is_off() -> None:
     """And is told where it is on."""
     assert "compression" not in server_config(cluster_of({"server": {"compression": {"threshold": "2Ki"}}}))
-    config = server_config(cluster_of({"server": {"compression": {"enabled": True, "threshold": "2Ki"}}}))
+    config = server_config(cluster_of({"server": {"compression": {"algorithm": "Deflate", "threshold": "2Ki"}}}))
     assert config["compression"] == {"enabled": True, "threshold_bytes": 2048}
 
 

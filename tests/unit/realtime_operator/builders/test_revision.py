@@ -27,7 +27,7 @@ OTHER: list[JsonObject] = [
     {"server": {"workers": 2}},
     {"server": {"heartbeat": {"interval": "20s"}}},
     {"namespaces": [{"name": "chat"}]},
-    {"auth": {"anonymous": True}},
+    {"auth": {"anonymous": "Allow"}},
     {"auth": {"tokens": [{"secretKeyRef": {"name": "t", "key": "k"}}]}},
     {"api": {"key": {"secretKeyRef": {"name": "a", "key": "k"}}}},
     {"backplane": {"redis": {"external": {"url": {"secretKeyRef": {"name": "r", "key": "u"}}}}}},
