@@ -47,6 +47,9 @@ def stored(**status: object) -> JsonObject:
     }  # fmt: skip
     common: JsonObject = {
         "phase": "Ready",
+        "message": "enough servers are available",
+        "ready": "2/2",
+        "madeWith": {"serverImage": "server:0.2.0"},
         "observedGeneration": 3,
         "replicas": 2,
         "readyReplicas": 2,
@@ -74,6 +77,7 @@ def stored(**status: object) -> JsonObject:
 READY = stored()
 ROLLING = stored(
     phase="Progressing",
+    message="1 of 2 servers run tvwbcdfghj, 2 old ones remain",
     replicas=3,
     targetRevision="tvwbcdfghj",
     rollout={
@@ -81,7 +85,7 @@ ROLLING = stored(
         "drainingServers": ["chat-bcdfghjkmn-aaaaa"],
     },
     budget={"connectionsPerSecond": 50.0},
-    autoscaling={"desiredReplicas": 2},
+    autoscaling={"desiredReplicas": 2, "bounds": "2-8"},
     servers=[
         server_entry("chat-bcdfghjkmn-aaaaa", "bcdfghjkmn", "Draining", 50, ready=False),
         server_entry("chat-bcdfghjkmn-bbbbb", "bcdfghjkmn", "Serving", 100),

@@ -76,8 +76,8 @@ def _columns() -> list[JsonValue]:
         {
             "name": "Ready",
             "type": "string",
-            "jsonPath": ".status.readyReplicas",
-            "description": "Servers that new connections can reach",
+            "jsonPath": ".status.ready",
+            "description": "Servers that new connections can reach, of those wanted",
         },
         {
             "name": "Connections",
@@ -98,4 +98,19 @@ def _columns() -> list[JsonValue]:
             "description": "Where clients connect",
         },
         {"name": "Age", "type": "date", "jsonPath": ".metadata.creationTimestamp"},
+        *_wide_columns(),
+    ]
+
+
+def _wide_columns() -> list[JsonValue]:
+    """Columns of `kubectl get -o wide` alone."""
+    columns = (
+        ("Image", "string", ".status.madeWith.serverImage", "Image of the servers"),
+        ("Budget", "number", ".status.budget.connectionsPerSecond", "Connections per second that are being moved"),
+        ("Autoscaling", "string", ".status.autoscaling.bounds", "Fewest and most servers of the autoscaler"),
+        ("Message", "string", ".status.message", "Explanation of the phase"),
+    )
+    return [
+        {"name": name, "type": kind, "jsonPath": path, "description": description, "priority": 1}
+        for name, kind, path, description in columns
     ]

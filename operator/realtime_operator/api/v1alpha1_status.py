@@ -13,6 +13,12 @@ from pydantic import ConfigDict, Field, ValidationError
 from realtime_operator.api.base import JsonValue, Model
 from realtime_operator.api.lists import ATOMIC, MAP_BY_NAME, MAP_BY_TYPE
 
+CONDITION_TYPE = (
+    r"^([a-z0-9]([-a-z0-9]*[a-z0-9])?(\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*/)?(([A-Za-z0-9][-A-Za-z0-9_.]*)?[A-Za-z0-9])$"
+)
+CONDITION_REASON = "^[A-Za-z]([A-Za-z0-9_,:]*[A-Za-z0-9_])?$"
+MAX_MESSAGE = 32768
+
 Timestamp = Annotated[str, Field(json_schema_extra={"format": "date-time"})]
 
 
@@ -23,20 +29,20 @@ class StatusModel(Model):
 
 
 class Condition(StatusModel):
-    """Something that is true, false or unknown of the cluster, with the reason."""
+    """One aspect of the cluster's state, with the fields and rules of metav1.Condition."""
 
-    type: Annotated[str, Field(max_length=64)]
-    """`Accepted`, `Ready`, `Progressing`, `Degraded`, `BackplaneReady` or `CredentialsKept`."""
+    type: Annotated[str, Field(max_length=316, pattern=CONDITION_TYPE)]
+    """Type of the condition: `Accepted`, `Ready`, `Progressing`, `Degraded`, `BackplaneReady` or `CredentialsKept`."""
     status: Literal["True", "False", "Unknown"]
-    """Whether it is true."""
-    reason: Annotated[str, Field(max_length=128)] = ""
-    """Why, in one word for machines."""
-    message: Annotated[str, Field(max_length=32768)] = ""
-    """Why, in a sentence for people."""
-    last_transition_time: Timestamp | None = None
-    """When `status` changed last, RFC 3339."""
-    observed_generation: int | None = None
-    """The generation of the spec that this is about."""
+    """Status of the condition."""
+    reason: Annotated[str, Field(min_length=1, max_length=1024, pattern=CONDITION_REASON)]
+    """Identifier in CamelCase of why the condition has its status, for programs."""
+    message: Annotated[str, Field(max_length=MAX_MESSAGE)]
+    """Explanation of why the condition has its status, for people. May be empty."""
+    last_transition_time: Timestamp
+    """Time at which `status` changed last, RFC 3339."""
+    observed_generation: Annotated[int, Field(ge=0)] | None = None
+    """`metadata.generation` of the spec that the condition was judged by."""
 
 
 class EndpointsStatus(StatusModel):
@@ -75,6 +81,8 @@ class AutoscalingStatus(StatusModel):
 
     desired_replicas: int | None = None
     """Servers wanted now."""
+    bounds: Annotated[str, Field(max_length=32)] | None = None
+    """`minReplicas` and `maxReplicas` of the spec, as `2-10`."""
     below_since: Timestamp | None = None
     """Since when fewer servers would have been enough, RFC 3339."""
     highest_recommendation: int | None = None
@@ -105,7 +113,7 @@ class HoldStatus(StatusModel):
 
     reason: Annotated[str, Field(max_length=128)]
     """Why, in one word for machines."""
-    message: Annotated[str, Field(max_length=32768)] = ""
+    message: Annotated[str, Field(max_length=MAX_MESSAGE)] = ""
     """Why, in a sentence for people."""
     since: Timestamp | None = None
     """When it began, RFC 3339."""
@@ -204,12 +212,16 @@ class RealtimeClusterStatus(StatusModel):
 
     phase: Literal["Pending", "Progressing", "Ready", "Degraded", "Paused"] | None = None
     """The conditions in one word."""
+    message: Annotated[str, Field(max_length=MAX_MESSAGE)] | None = None
+    """Explanation of `phase`: the message of the condition that decides it."""
     conditions: Annotated[tuple[Condition, ...], MAP_BY_TYPE] | None = None
     """What is true of the cluster."""
     observed_generation: int | None = None
     """The generation of the spec that this status is about."""
     replicas: int | None = None
     """Servers that there are."""
+    ready: Annotated[str, Field(max_length=32)] | None = None
+    """`readyReplicas` and the number of servers wanted, as `2/2`."""
     ready_replicas: int | None = None
     """Servers that new connections can reach."""
     connections: int | None = None

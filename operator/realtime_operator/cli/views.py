@@ -22,26 +22,33 @@ NEWER_DEFAULTS = (
 )
 """Parts of a cluster that are kept as they were made, and how to make them anew."""
 CLUSTER_HEADERS = ("NAME", "PHASE", "READY", "CONNECTIONS", "REVISION", "ENDPOINT", "AGE")
+WIDE_HEADERS = ("IMAGE", "BUDGET", "AUTOSCALING", "MESSAGE")
 
 
 def cluster_table(clusters: Sequence[JsonObject], *, wide: bool, now: datetime | None = None) -> Table:
-    """One line for each cluster, with the columns of `kubectl get rtc`; `wide` adds the API and why it is not ready."""
-    headers = (*CLUSTER_HEADERS, *(("API", "MESSAGE") if wide else ()))
-    return table(headers, (_cluster_row(cluster, wide=wide, now=now) for cluster in clusters), right=("CONNECTIONS",))
+    """Return a table with a line for each cluster, with the columns of `kubectl get rtc`, or of its `-o wide`."""
+    headers = (*CLUSTER_HEADERS, *(WIDE_HEADERS if wide else ()))
+    rows = (_cluster_row(cluster, wide=wide, now=now) for cluster in clusters)
+    return table(headers, rows, right=("CONNECTIONS", "BUDGET"))
 
 
 def _cluster_row(cluster: JsonObject, *, wide: bool, now: datetime | None) -> list[RenderableType]:
     row: list[RenderableType] = [
         text(cluster, "metadata", "name"),
         word(text(cluster, "status", "phase", default="Pending")),
-        f"{text(cluster, 'status', 'readyReplicas', default='0')}/{text(cluster, 'status', 'replicas', default='0')}",
+        text(cluster, "status", "ready", default="-"),
         _connections(cluster),
         text(cluster, "status", "targetRevision", default="-"),
         text(cluster, "status", "endpoints", "client", default="-"),
         age(text(cluster, "metadata", "creationTimestamp"), now),
     ]
     if wide:
-        row += [text(cluster, "status", "endpoints", "api", default="-"), condition_message(cluster, "Ready")]
+        row += [
+            text(cluster, "status", "madeWith", "serverImage", default="-"),
+            text(cluster, "status", "budget", "connectionsPerSecond", default="-"),
+            text(cluster, "status", "autoscaling", "bounds", default="-"),
+            text(cluster, "status", "message", default="-"),
+        ]
     return row
 
 

@@ -9,6 +9,7 @@ from enum import StrEnum
 
 from realtime_operator.api.base import JsonObject, JsonValue
 from realtime_operator.api.document import objects_at
+from realtime_operator.api.v1alpha1_status import MAX_MESSAGE
 from realtime_operator.planning import findings
 from realtime_operator.planning.facts import Facts
 from realtime_operator.planning.plan import REFUSALS
@@ -145,7 +146,7 @@ def merge(old: Sequence[JsonValue], verdicts: Sequence[Verdict], generation: int
             "type": verdict.type.value,
             "status": status,
             "reason": verdict.reason.value,
-            "message": verdict.message,
+            "message": verdict.message[:MAX_MESSAGE],
             "lastTransitionTime": before.get("lastTransitionTime") if same else timestamp(now),
             "observedGeneration": generation,
         }

@@ -14,6 +14,7 @@ from realtime_operator import naming
 from realtime_operator.api.base import JsonObject
 from realtime_operator.api.errors import Finding
 from realtime_operator.api.v1alpha1 import RealtimeCluster
+from realtime_operator.api.v1alpha1_status import MAX_MESSAGE
 from realtime_operator.planning import conditions, events, status
 from realtime_operator.planning.autoscale import AutoscaleState
 from realtime_operator.planning.conditions import Verdict
@@ -67,6 +68,7 @@ def report_rejection(
     new: JsonObject = {
         **old,
         "phase": "Degraded",
+        "message": message[:MAX_MESSAGE],
         "observedGeneration": generation,
         "conditions": status.merge_conditions(old, (verdict,), generation, now),
     }

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 
 from realtime_operator import naming
 from realtime_operator.api.base import JsonObject, JsonValue
 from realtime_operator.api.document import dig, object_at, objects_at, text_at
-from realtime_operator.api.v1alpha1 import RealtimeCluster
+from realtime_operator.api.v1alpha1 import Autoscaling, RealtimeCluster
+from realtime_operator.api.v1alpha1_status import MAX_MESSAGE
 from realtime_operator.planning import autoscale, conditions, history
 from realtime_operator.planning.autoscale import AutoscaleState
 from realtime_operator.planning.brakes import Hold
@@ -122,10 +123,11 @@ def compose(
     old = observed(cluster)
     fleet = facts.fleet
     status: JsonObject = {
-        "phase": _phase(verdicts, facts),
+        **_summary(verdicts, facts),
         "observedGeneration": cluster.metadata.generation,
         "conditions": merge_conditions(old, verdicts, cluster.metadata.generation, facts.now),
         "replicas": len(fleet.live),
+        "ready": f"{len(fleet.available)}/{fleet.desired}",
         "readyReplicas": len(fleet.available),
         "selector": SELECTOR.format(name=cluster.metadata.name),
         "endpoints": _endpoints(cluster, world),
@@ -146,7 +148,7 @@ def compose(
         status["rollout"] = rollout
         status["budget"] = {"connectionsPerSecond": facts.step.rate}
     if scaling is not None:
-        status["autoscaling"] = _autoscaling(scaling)
+        status["autoscaling"] = _autoscaling(scaling, cluster.spec.autoscaling)
     return status | facts.provenance | _memory(facts)
 
 
@@ -182,19 +184,26 @@ def merge_conditions(old: JsonObject, verdicts: tuple[Verdict, ...], generation:
     return conditions.merge(before if isinstance(before, list) else [], verdicts, generation, now)
 
 
-def _phase(verdicts: tuple[Verdict, ...], facts: Facts) -> str:
-    true = {verdict.type for verdict in verdicts if verdict.status is True}
+def _summary(verdicts: tuple[Verdict, ...], facts: Facts) -> JsonObject:
+    """Build `phase`, and `message` from the condition that decides it."""
+    phase, kind = _phase({verdict.type: verdict for verdict in verdicts}, facts)
+    messages = [verdict.message for verdict in verdicts if verdict.type is kind]
+    return {"phase": phase, "message": "".join(messages)[:MAX_MESSAGE]}
+
+
+def _phase(verdicts: Mapping[ConditionType, Verdict], facts: Facts) -> tuple[str, ConditionType]:
+    true = {kind for kind, verdict in verdicts.items() if verdict.status is True}
     if facts.paused or facts.operator_paused is not None:
-        return "Paused"
+        return "Paused", ConditionType.PROGRESSING
     if ConditionType.DEGRADED in true:
-        return "Degraded"
+        return "Degraded", ConditionType.DEGRADED
     if facts.current_revision is None:
-        return "Pending"
-    held = any(verdict.reason is Reason.HELD for verdict in verdicts)
-    if ConditionType.PROGRESSING in true or held:
-        return "Progressing"
-    reasons = {verdict.reason for verdict in verdicts if verdict.type is ConditionType.READY}
-    return "Ready" if ConditionType.READY in true or Reason.SCALED_TO_ZERO in reasons else "Degraded"
+        return "Pending", ConditionType.PROGRESSING
+    if ConditionType.PROGRESSING in true or any(verdict.reason is Reason.HELD for verdict in verdicts.values()):
+        return "Progressing", ConditionType.PROGRESSING
+    ready = verdicts.get(ConditionType.READY)
+    is_ready = ConditionType.READY in true or (ready is not None and ready.reason is Reason.SCALED_TO_ZERO)
+    return "Ready" if is_ready else "Degraded", ConditionType.READY
 
 
 def _endpoints(cluster: RealtimeCluster, world: World) -> JsonObject:
@@ -278,8 +287,10 @@ def _rollout(old: JsonObject, facts: Facts) -> JsonObject | None:
     }
 
 
-def _autoscaling(scaling: autoscale.AutoscaleState) -> JsonObject:
+def _autoscaling(scaling: autoscale.AutoscaleState, policy: Autoscaling | None) -> JsonObject:
     state: JsonObject = {"desiredReplicas": scaling.desired}
+    if policy is not None:
+        state["bounds"] = f"{policy.min_replicas}-{policy.max_replicas}"
     if scaling.below_since is not None:
         state["belowSince"] = timestamp(scaling.below_since)
     if scaling.highest is not None:

@@ -14,12 +14,19 @@ import yaml
 from realtime_operator import naming
 from realtime_operator.api.base import JsonObject, JsonValue
 from realtime_operator.api.crd import build_crd, root_schema
+from realtime_operator.api.errors import FindingReason
 from realtime_operator.api.v1alpha1 import RealtimeCluster
 from realtime_operator.api.validation import validate
+from realtime_operator.planning.reasons import Reason
 from tests.kit.document import dig, object_at, objects_at, parse
 
 ROOT = Path(__file__).parents[4]
 EXAMPLES = sorted((ROOT / "examples").glob("*.yaml"))
+
+
+def strings(value: JsonValue) -> list[str]:
+    """The items of a list."""
+    return [str(item) for item in value] if isinstance(value, list) else []
 
 
 def documents(path: Path) -> list[JsonObject]:
@@ -45,9 +52,11 @@ def test_it_has_status_and_scale() -> None:
 
 
 def test_it_prints_what_matters() -> None:
-    """The columns of `kubectl get rtc`."""
+    """The columns of `kubectl get rtc`, and those of `-o wide`."""
     columns = objects_at(build_crd(), "spec", "versions", 0, "additionalPrinterColumns")
-    assert [column["name"] for column in columns] == ["Phase", "Ready", "Connections", "Revision", "Endpoint", "Age"]
+    names = {priority: [c["name"] for c in columns if c.get("priority", 0) == priority] for priority in (0, 1)}
+    assert names[0] == ["Phase", "Ready", "Connections", "Revision", "Endpoint", "Age"]
+    assert names[1] == ["Image", "Budget", "Autoscaling", "Message"]
 
 
 def test_every_column_is_a_field() -> None:
@@ -78,6 +87,19 @@ def test_enumerations_are_in_camel_case_with_a_capital() -> None:
     assert len(found) > 40
     odd = [entry for entry in found if not re.fullmatch("[A-Z][A-Za-z0-9]*", str(entry[1]))]
     assert [entry for entry in odd if not entry[0].startswith(".spec.namespaces.")] == []
+
+
+def test_conditions_have_the_fields_of_kubernetes() -> None:
+    """Required and bounded as in metav1.Condition, so that `kubectl wait` and others read them without surprises."""
+    condition = object_at(root_schema(), "properties", "status", "properties", "conditions", "items")
+    assert set(strings(condition["required"])) == {"type", "status", "reason", "message", "lastTransitionTime"}
+    fields = object_at(condition, "properties")
+    bounds = {name: object_at(fields, name).get("maxLength") for name in ("type", "reason", "message")}
+    assert bounds == {"type": 316, "reason": 1024, "message": 32768}
+    assert object_at(fields, "reason")["minLength"] == 1
+    assert object_at(fields, "status")["enum"] == ["True", "False", "Unknown"]
+    reasons = [reason.value for reason in (*Reason, *FindingReason)]
+    assert [reason for reason in reasons if not re.search(str(object_at(fields, "reason")["pattern"]), reason)] == []
 
 
 def test_an_absent_spec_is_an_empty_one() -> None:

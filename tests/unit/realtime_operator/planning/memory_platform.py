@@ -11,6 +11,7 @@ from realtime_operator import naming
 from realtime_operator.api.base import JsonObject, JsonValue
 from realtime_operator.api.references import references
 from realtime_operator.api.v1alpha1 import RealtimeCluster
+from realtime_operator.api.v1alpha1_status import RealtimeClusterStatus
 from realtime_operator.builders import BuildSettings
 from realtime_operator.planning.budget import DrainPolicy
 from realtime_operator.planning.plan import (
@@ -168,6 +169,7 @@ class MemoryPlatform:
         elif isinstance(action, EmitEvent):
             self.events.append(action)
         elif isinstance(action, SetStatus):
+            assert RealtimeClusterStatus.from_object(action.status) is not None, "the API server would refuse it"
             self.status = action.status
         elif isinstance(action, DeleteServer):
             self.life.pods = [pod for pod in self.life.pods if pod.name != action.server]

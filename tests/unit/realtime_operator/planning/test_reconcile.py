@@ -51,7 +51,8 @@ def test_an_empty_spec_becomes_a_running_cluster() -> None:
     platform = settled({})
     assert platform.status is not None
     assert platform.status["phase"] == "Ready"
-    assert platform.status["readyReplicas"] == 2
+    assert (platform.status["ready"], platform.status["readyReplicas"]) == ("2/2", 2)
+    assert platform.status["message"] == "enough servers are available"
     assert platform.status["currentRevision"] == platform.status["targetRevision"]
     assert {name: status for name, (status, _) in conditions(platform).items()} == {
         "Accepted": "True",
