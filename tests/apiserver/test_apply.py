@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
 
@@ -208,6 +209,27 @@ async def test_the_same_event_again_counts_up(applied: Applied) -> None:
         applied.server.call("DELETE", f"{path}/{text_at(item, 'metadata', 'name')}")
     await applied.do(event)
     assert [item["count"] for item in objects_at(applied.server.call("GET", path), "items")] == [1]
+
+
+async def test_the_next_operator_counts_up_what_its_predecessor_told(
+    applied: Applied, operator_client: KubernetesClient
+) -> None:
+    """The same Event has the same name, whichever process tells it."""
+    event = EmitEvent(EventType.WARNING, "TestReason", "something has changed")
+    await applied.do(event, event)
+    applied.tools = dataclasses.replace(applied.tools, events=EventRecorder(operator_client))
+    await applied.do(event, event)
+    (found,) = objects_at(applied.server.call("GET", path_of("v1", "Event", applied.namespace)), "items")
+    assert found["count"] == 4
+
+
+async def test_many_similar_events_are_aggregated(applied: Applied) -> None:
+    """Twelve servers are moved: nine Events, and one for the other three."""
+    await applied.do(*(EmitEvent(EventType.NORMAL, "Draining", f"server {number}") for number in range(12)))
+    found = objects_at(applied.server.call("GET", path_of("v1", "Event", applied.namespace)), "items")
+    (together,) = [item for item in found if item["count"] != 1]
+    assert (len(found), together["count"]) == (10, 3)
+    assert together["message"] == "(combined from similar events): server 11"
 
 
 async def test_credentials_that_are_known_are_put_back(applied: Applied) -> None:

@@ -33,7 +33,7 @@ CLUSTERS = (
         (*READ, *WRITE),
         "servers: quiesce, deletion cost, replace failed ones; a changed Redis is tried in a pod",
     ),
-    Permission("", ("events",), ("create", "patch"), "what has changed; the same again counts up"),
+    Permission("", ("events",), ("get", "create", "patch"), "what has changed; the same again counts up"),
     Permission("apps", ("replicasets", "statefulsets"), (*READ, *WRITE), "one per revision; the managed Redis"),
     Permission("policy", ("poddisruptionbudgets",), (*READ, *WRITE), "one per cluster"),
 )

@@ -1,0 +1,79 @@
+"""Correlation of Events."""
+
+from __future__ import annotations
+
+import pytest
+
+from realtime_operator.planning.plan import EmitEvent, EventType
+from realtime_operator.platforms.kubernetes.event_correlator import (
+    AGGREGATED,
+    INTERVAL_SECONDS,
+    MAX_MESSAGE,
+    MAX_REMEMBERED,
+    MAX_SIMILAR,
+    CorrelatedEvent,
+    EventCorrelator,
+)
+
+
+class Recorded:
+    """A correlator with a clock."""
+
+    def __init__(self) -> None:
+        self.correlator = EventCorrelator()
+        self.now = 0.0
+
+    def tell(self, message: str, *, reason: str = "Draining", uid: str = "u") -> CorrelatedEvent:
+        """Correlate an Event, a second after the one before."""
+        self.now += 1
+        return self.correlator.correlate("chat", uid, EmitEvent(EventType.NORMAL, reason, message), self.now)
+
+
+def test_the_same_event_has_the_same_name_always() -> None:
+    """In another process and after any time: it counts up what is there."""
+    recorded = Recorded()
+    first = recorded.tell("a")
+    recorded.now += 10 * INTERVAL_SECONDS
+    assert recorded.tell("a") == first == Recorded().tell("a")
+    assert first.name.startswith("chat.")
+
+
+@pytest.mark.parametrize("other", [{"message": "b"}, {"reason": "Quiesced"}, {"uid": "v"}], ids=str)
+def test_another_event_has_another_name(other: dict[str, str]) -> None:
+    """Another message, another reason, another object of the same name."""
+    recorded = Recorded()
+    assert recorded.tell("a").name != recorded.tell(**{"message": "a", **other}).name
+
+
+def test_many_that_differ_by_their_message_are_one() -> None:
+    """From the tenth within ten minutes on, with the latest message; the nine before stand alone."""
+    recorded = Recorded()
+    told = [recorded.tell(f"server {number}") for number in range(50)]
+    alone, together = told[: MAX_SIMILAR - 1], told[MAX_SIMILAR - 1 :]
+    assert len({event.name for event in alone}) == MAX_SIMILAR - 1
+    assert len({event.name for event in together}) == 1
+    assert together[-1].message == f"{AGGREGATED}server 49"
+    assert recorded.tell("elsewhere", reason="Quiesced").message == "elsewhere"
+
+
+def test_after_ten_minutes_of_silence_each_stands_alone_again() -> None:
+    """The next rollout is told from its beginning."""
+    recorded = Recorded()
+    for number in range(50):
+        recorded.tell(f"server {number}")
+    recorded.now += INTERVAL_SECONDS
+    assert recorded.tell("server 50").message == "server 50"
+
+
+def test_repeats_are_not_many() -> None:
+    """One message that comes again and again is counted, and not combined with itself."""
+    recorded = Recorded()
+    assert {recorded.tell("a").message for _ in range(50)} == {"a"}
+
+
+def test_messages_and_memory_are_bounded() -> None:
+    """The API server refuses longer ones; objects come and go."""
+    recorded = Recorded()
+    for number in range(MAX_REMEMBERED + 10):
+        assert len(recorded.tell("x" * 5000, uid=str(number)).message) == MAX_MESSAGE
+    assert len(recorded.correlator._similar) == MAX_REMEMBERED
