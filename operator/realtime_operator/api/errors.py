@@ -12,6 +12,10 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 from pydantic import ValidationError
+from pydantic.alias_generators import to_pascal, to_snake
+
+from realtime_operator.api.base import JsonValue
+from realtime_operator.api.former_names import HINT, is_former_value, new_name
 
 
 class FindingReason(StrEnum):
@@ -59,11 +63,12 @@ _MESSAGES = {
 def findings_of(error: ValidationError) -> tuple[Finding, ...]:
     """Pydantic's errors as findings, with paths as Kubernetes writes them."""
     findings = []
-    for entry in error.errors(include_url=False, include_input=False):
+    for entry in error.errors(include_url=False):
         field = entry.get("ctx", {}).get("field")
-        location = [*entry["loc"], *([field] if isinstance(field, str) else [])]
+        path = format_path([*entry["loc"], *([field] if isinstance(field, str) else [])])
         message = _MESSAGES.get(entry["type"]) or _bound(entry["type"], entry.get("ctx", {}), entry["msg"])
-        findings.append(Finding(format_path(location), FindingReason.INVALID_FIELD, message))
+        hint = _conversion_hint(path, entry["type"], entry["input"], entry.get("ctx", {}))
+        findings.append(Finding(path, FindingReason.INVALID_FIELD, f"{message}{hint}"))
     return tuple(findings)
 
 
@@ -76,6 +81,17 @@ def format_path(parts: Sequence[str | int]) -> str:
         else:
             path += f".{part}" if path else part
     return path
+
+
+def _conversion_hint(path: str, kind: str, value: JsonValue, context: Mapping[str, object]) -> str:
+    """Name what a field or value of before the API was released is now; empty for any other one."""
+    name = new_name(path)
+    if name is not None and kind == "extra_forbidden":
+        return f": it is {name} now; {HINT}"
+    is_former = is_former_value(path, value)
+    if kind == "literal_error" and isinstance(value, str):
+        is_former = to_pascal(to_snake(value)) in re.findall("'([^']*)'", str(context["expected"]))
+    return f"; {HINT}" if is_former else ""
 
 
 def _bound(kind: str, context: Mapping[str, object], message: str) -> str:

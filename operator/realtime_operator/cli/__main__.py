@@ -12,7 +12,17 @@ import typer
 
 from realtime_operator.api.errors import InvalidCluster
 from realtime_operator.cli.command import as_plugin, help_of, with_target
-from realtime_operator.cli.commands import changing, doctor, looking, messaging, observing, planning, probing, starting
+from realtime_operator.cli.commands import (
+    changing,
+    converting,
+    doctor,
+    looking,
+    messaging,
+    observing,
+    planning,
+    probing,
+    starting,
+)
 from realtime_operator.cli.commands import demo as demo_command
 from realtime_operator.cli.commands import tokens as token_commands
 from realtime_operator.cli.commands import up as up_command
@@ -41,7 +51,7 @@ def build_app() -> typer.Typer:
     )
     app.callback()(_global)
     rollout = typer.Typer(help="Follow, hold, and begin rollouts.", no_args_is_help=True, rich_markup_mode="rich")
-    _add(app, RUN, up_command.up, starting.init, demo_command.demo)
+    _add(app, RUN, up_command.up, starting.init, converting.convert, demo_command.demo)
     _add_with_target(app, LOOK, looking.status, looking.get, looking.describe, planning.plan)
     _add_with_target(app, LOOK, observing.top, observing.logs, probing.probe, doctor.doctor)
     app.add_typer(rollout, name="rollout", rich_help_panel=CHANGE)

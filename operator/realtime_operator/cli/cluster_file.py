@@ -44,7 +44,7 @@ class ClusterFile:
 
 def read(path: Path, name: str | None = None) -> ClusterFile:
     """Read a file; `name` chooses one of several clusters. Raises InputError that says what is wrong and where."""
-    documents = list(_documents(path))
+    documents = list(parse_documents(read_text(path), path))
     clusters = [document for document in documents if document.get("kind") == naming.KIND]
     chosen = [document for document in clusters if name is None or _name_of(document) == name]
     if not clusters:
@@ -57,7 +57,7 @@ def read(path: Path, name: str | None = None) -> ClusterFile:
     return ClusterFile(
         path=path,
         document=chosen[0],
-        cluster=_checked(path, chosen[0]),
+        cluster=checked(path, chosen[0]),
         secrets={_name_of(d): _values(path, d) for d in documents if d.get("kind") == "Secret"},
         ignored=tuple(f"{document.get('kind')} {_name_of(document)}" for document in others),
     )
@@ -95,13 +95,18 @@ class _Loader(yaml.SafeLoader):
         return node
 
 
-def _documents(path: Path) -> Iterator[JsonObject]:
+def read_text(path: Path) -> str:
+    """Read a file; raises InputError when it cannot be read or is not UTF-8."""
     try:
-        text = path.read_text(encoding="utf-8")
+        return path.read_text(encoding="utf-8")
     except OSError as error:
         raise InputError(f"{path}: cannot be read: {error.strerror}") from error
     except UnicodeDecodeError as error:
         raise InputError(f"{path}: is not UTF-8: {error.reason} at byte {error.start}") from error
+
+
+def parse_documents(text: str, path: Path | str) -> Iterator[JsonObject]:
+    """Parse the objects of a YAML text; raises InputError, which names `path`, for what is no YAML or no object."""
     try:
         documents = json.loads(json.dumps(list(yaml.load_all(text, _Loader)), allow_nan=False))
     except yaml.YAMLError as error:
@@ -117,7 +122,8 @@ def _documents(path: Path) -> Iterator[JsonObject]:
             raise InputError(f"{path}: has a document that is no object; begin it with apiVersion, kind and metadata")
 
 
-def _checked(path: Path, document: JsonObject) -> RealtimeCluster:
+def checked(path: Path | str, document: JsonObject) -> RealtimeCluster:
+    """Read a cluster as the API server would; raises InputError with every finding."""
     version = document.get("apiVersion")
     if version != naming.API_VERSION:
         raise InputError(f"{path}: apiVersion: is {version}; this release reads {naming.API_VERSION}")
@@ -147,7 +153,7 @@ def _values(path: Path, document: JsonObject) -> Mapping[str, str]:
     return values
 
 
-def _invalid(path: Path, document: JsonObject, findings: Sequence[Finding]) -> InputError:
+def _invalid(path: Path | str, document: JsonObject, findings: Sequence[Finding]) -> InputError:
     lines = "\n".join(f"  {finding}" for finding in findings)
     return InputError(f'{path}: {document.get("kind")} "{_name_of(document)}" is invalid:\n{lines}')
 

@@ -1,0 +1,120 @@
+"""Fields of the spec that had another name, place or kind of value before the API was released, and what they are now.
+
+`realtime convert` rewrites a file by this table, and errors about such a field name the new one. Values of enumerations
+that were written without a capital are not in it: they follow from the models.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+
+from realtime_operator.api.base import JsonValue
+
+Values = Mapping[str, JsonValue]
+HINT = "`realtime convert` rewrites an old file"
+
+
+class ConversionError(ValueError):
+    """An old value has no new one; says why, and what would be right."""
+
+
+def _any_boolean(values: Values) -> bool:
+    return any(isinstance(value, bool) for value in values.values())
+
+
+@dataclass(frozen=True, slots=True)
+class Rewrite:
+    """Fields of one object that became another field.
+
+    `owner` is the path of an object below the spec, with `[]` for items of a list; `fields` and `target` are paths
+    below it. `convert` makes the new value from those of `fields` that are there; None: the value moves as it is.
+    `is_former` tells old values from new ones where a field keeps its name.
+    """
+
+    owner: str
+    fields: tuple[str, ...]
+    target: str
+    convert: Callable[[Values], JsonValue] | None = None
+    is_former: Callable[[Values], bool] = _any_boolean
+
+    def applies(self, values: Values) -> bool:
+        """True when `values`, those of `fields` that are there, are former ones."""
+        return any(name != self.target for name in values) or (bool(values) and self.is_former(values))
+
+    @property
+    def path(self) -> str:
+        """The new path."""
+        return _joined(self.owner, self.target)
+
+    @property
+    def former_paths(self) -> tuple[str, ...]:
+        """The old paths."""
+        return tuple(_joined(self.owner, name) for name in self.fields)
+
+
+def _joined(owner: str, name: str) -> str:
+    return f"spec.{owner}.{name}" if owner else f"spec.{name}"
+
+
+def _pull_secrets(values: Values) -> JsonValue:
+    names = values["image.pullSecrets"]
+    return [{"name": name} for name in names] if isinstance(names, list) else names
+
+
+def _choice(when_true: str, when_false: str) -> Callable[[Values], JsonValue]:
+    def convert(values: Values) -> JsonValue:
+        (value,) = values.values()
+        if not isinstance(value, bool):
+            raise ConversionError(f"must be true or false, to become {when_true} or {when_false}")
+        return when_true if value else when_false
+
+    return convert
+
+
+def _event_types(values: Values) -> JsonValue:
+    wanted = {"Disconnects": values.get("disconnects", True), "Channels": values.get("channels", False)}
+    types: list[JsonValue] = [name for name, is_wanted in wanted.items() if is_wanted is True]
+    if not types:
+        raise ConversionError("no event is sent: remove hooks.events")
+    return types
+
+
+REWRITES = (
+    Rewrite("", ("image.pullSecrets",), "pod.imagePullSecrets", _pull_secrets),
+    Rewrite("server.compression", ("enabled",), "algorithm", _choice("Deflate", "None")),
+    Rewrite("auth", ("anonymous",), "anonymous", _choice("Allow", "Deny")),
+    Rewrite("auth", ("audience",), "audiences", lambda values: [values["audience"]]),
+    Rewrite("auth.tokens[]", ("secretRef",), "secretKeyRef"),
+    Rewrite("auth.subscriptionTokens[]", ("secretRef",), "secretKeyRef"),
+    Rewrite("auth.jwks", ("caSecretRef",), "ca.secretKeyRef"),
+    Rewrite("hooks", ("secretRef",), "signingKey.secretKeyRef"),
+    Rewrite("hooks.events", ("disconnects", "channels"), "types", _event_types),
+    Rewrite("api", ("keySecretRef",), "key.secretKeyRef"),
+    Rewrite("api.keys[]", ("secretRef",), "secretKeyRef"),
+    Rewrite("backplane.redis.external", ("urlSecretRef",), "url.secretKeyRef"),
+    Rewrite(
+        "rollout.drain", ("connectionsPerSecond",), "connectionsPerSecond", lambda _: "Auto",
+        lambda values: values["connectionsPerSecond"] == "auto",
+    ),
+)  # fmt: skip
+
+_BY_FORMER_PATH = {path: rewrite for rewrite in REWRITES for path in rewrite.former_paths}
+
+
+def new_name(path: str) -> str | None:
+    """The path that a field has now; None when the path is no former one. Indexes do not matter."""
+    pattern = _pattern(path)
+    rewrite = _BY_FORMER_PATH.get(pattern)
+    return None if rewrite is None or rewrite.path == pattern else rewrite.path
+
+
+def is_former_value(path: str, value: JsonValue) -> bool:
+    """True when a field that keeps its name has a value of a kind that it had before."""
+    rewrite = _BY_FORMER_PATH.get(_pattern(path))
+    return rewrite is not None and rewrite.applies({rewrite.target: value})
+
+
+def _pattern(path: str) -> str:
+    return re.sub(r"\[[0-9]+\]", "[]", path)

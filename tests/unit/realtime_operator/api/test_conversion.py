@@ -1,0 +1,59 @@
+"""Which edits convert an old object."""
+
+from __future__ import annotations
+
+import pytest
+
+from realtime_operator.api.base import JsonObject, JsonValue
+from realtime_operator.api.conversion import edits_of
+
+
+def lines(spec: JsonObject) -> list[str]:
+    """What is done for a spec, and what stands in the way."""
+    edits, obstacles = edits_of({"kind": "RealtimeCluster", "spec": spec})
+    return [*map(str, edits), *map(str, obstacles)]
+
+
+@pytest.mark.parametrize(
+    ("spec", "expected"),
+    [
+        ({"auth": {"anonymous": True}}, "spec.auth.anonymous is Allow now"),
+        (
+            {"hooks": {"events": {"url": "http://a", "disconnects": False, "channels": True}}},
+            "spec.hooks.events.disconnects and spec.hooks.events.channels became spec.hooks.events.types: [Channels]",
+        ),
+        (
+            {"api": {"keys": [{}, {"secretRef": {"name": "a", "key": "b"}}]}},
+            "spec.api.keys[1].secretRef became spec.api.keys[1].secretKeyRef",
+        ),
+        ({"hooks": {"publish": {"whenDown": "deny"}}}, "spec.hooks.publish.whenDown is Deny now"),
+        (
+            {"api": {"keys": [{"methods": ["History", "history_remove"]}]}},
+            "spec.api.keys[0].methods[1] is HistoryRemove now",
+        ),
+        (
+            {"rollout": {"drain": {"connectionsPerSecond": "auto"}}},
+            "spec.rollout.drain.connectionsPerSecond is Auto now",
+        ),
+        ({"auth": {"anonymous": "yes", "audience": "a"}}, "spec.auth.audience became spec.auth.audiences: [a]"),
+    ],
+)
+def test_former_names_and_values_are_converted(spec: JsonObject, expected: str) -> None:
+    """One edit for each, told with its paths; what is current beside it stays."""
+    assert lines(spec) == [expected]
+
+
+@pytest.mark.parametrize(
+    "document", [None, {}, {"spec": None}, {"spec": []}, {"spec": {"auth": 1, "hooks": []}}], ids=str
+)
+def test_what_is_no_spec_needs_no_edit(document: JsonValue) -> None:
+    """Whatever is wrong with it, is for others to say."""
+    assert edits_of(document) == ((), ())
+
+
+def test_current_values_need_no_edit() -> None:
+    """Also those of fields that kept their name."""
+    drain: JsonObject = {"connectionsPerSecond": 100}
+    assert (
+        lines({"auth": {"anonymous": "Deny"}, "rollout": {"drain": drain}, "hooks": {"rpc": {"url": "http://a"}}}) == []
+    )

@@ -1,0 +1,89 @@
+"""Conversion of files: what is written, what stays, what is refused."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+import yaml
+
+from realtime_operator.api.v1alpha1 import RealtimeCluster
+from realtime_operator.cli.__main__ import main
+from realtime_operator.cli.yaml_rewrite import convert
+from realtime_operator.errors import InputError
+
+FOLDER = Path(__file__).parents[3] / "fixtures" / "conversion"
+FORMER, CONVERTED = (FOLDER / name for name in ("former.yaml", "converted.yaml"))
+HEAD = "kind: RealtimeCluster\napiVersion: realtime.dev/v1alpha1\nmetadata: {name: chat}\n"
+
+
+def test_a_file_is_converted_and_keeps_its_comments() -> None:
+    """Several documents, block and flow style, quotes; other kinds stay byte by byte."""
+    result = convert(FORMER.read_text(), "former.yaml")
+    assert result.text == CONVERTED.read_text()
+    assert "spec.image.pullSecrets became spec.pod.imagePullSecrets: [{name: registry}, {name: other}]" in str(result)
+    for document in yaml.safe_load_all(result.text):
+        if document["kind"] == "RealtimeCluster":
+            RealtimeCluster.from_object(document)
+
+
+def test_every_comment_is_there_once() -> None:
+    """A comment of a field that has moved goes with it."""
+    before, after = FORMER.read_text(), convert(FORMER.read_text(), "former.yaml").text
+    comments = [line.partition("# ")[2] for line in before.splitlines() if "# " in line]
+    assert len(comments) > 10
+    assert [after.count(f"# {comment}\n") for comment in comments] == [1] * len(comments)
+
+
+def test_a_converted_file_has_nothing_to_convert() -> None:
+    """The second time nothing changes, not even a space."""
+    text = CONVERTED.read_text()
+    assert convert(text, "a") == type(convert(text, "a"))(text, ())
+
+
+@pytest.mark.parametrize(
+    ("spec", "expected"),
+    [
+        ("{hooks: {events: {url: 'http://a', disconnects: false}}}", "hooks.events.disconnects: no event is sent"),
+        ("{auth: {anonymous: true, audience: a, audiences: [b]}}", "spec.auth.audience: spec.auth.audiences is set"),
+        ("{server: {compression: {enabled: 'on'}}}", "spec.server.compression.enabled: must be true or false"),
+        ("{auth: {anonymous: true}, weather: fine}", "spec.weather: is not a field that this operator knows"),
+    ],
+)
+def test_what_cannot_be_converted_is_refused(spec: str, expected: str) -> None:
+    """With the file, the cluster, the field and the reason."""
+    with pytest.raises(InputError, match=r"file\.yaml: RealtimeCluster") as caught:
+        convert(f"{HEAD}spec: {spec}\n", "file.yaml")
+    assert expected in str(caught.value)
+
+
+@pytest.mark.parametrize("text", ["a: [", "a: 1\na: 2\n", "- a\n", "a: &x {b: *x}\n"])
+def test_what_is_no_file_of_objects_is_refused(text: str) -> None:
+    """A sentence and no trace."""
+    with pytest.raises(InputError, match=r"file\.yaml: "):
+        convert(text, "file.yaml")
+
+
+def test_in_place_writes_only_what_has_changed(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Nothing is printed but what was done; a file that is refused keeps all others as they were."""
+    old, new, bad = (tmp_path / name for name in ("old.yaml", "new.yaml", "bad.yaml"))
+    old.write_text(FORMER.read_text())
+    new.write_text(CONVERTED.read_text())
+    bad.write_text(f"{HEAD}spec: {{weather: fine}}\n")
+    stamp = new.stat().st_mtime_ns
+    assert main(["convert", "--in-place", str(old), str(bad)]) == 2
+    assert old.read_text() == FORMER.read_text()
+    assert main(["convert", "-i", str(old), str(new)]) == 0
+    assert (old.read_text(), new.stat().st_mtime_ns) == (CONVERTED.read_text(), stamp)
+    printed = capsys.readouterr()
+    assert printed.out == ""
+    assert f"{new}: nothing to convert" in printed.err
+
+
+def test_it_prints_what_it_converts(capsys: pytest.CaptureFixture[str]) -> None:
+    """On standard output; what has changed is said on standard error."""
+    assert main(["convert", str(FORMER)]) == 0
+    printed = capsys.readouterr()
+    assert printed.out == CONVERTED.read_text()
+    assert "RealtimeCluster second: spec.auth.anonymous is Allow now" in printed.err
+    assert main(["convert", "--in-place", "-"]) == 2
