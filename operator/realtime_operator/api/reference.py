@@ -7,9 +7,9 @@ import re
 from collections.abc import Iterator
 
 from realtime_operator import naming
-from realtime_operator.api.base import VALIDATIONS, JsonObject, JsonValue
+from realtime_operator.api.base import JsonObject
 from realtime_operator.api.crd import root_schema
-from realtime_operator.api.schema import INT_OR_STRING, object_at
+from realtime_operator.api.schema import INT_OR_STRING, object_at, rule_messages, sentence
 
 HEADER = """<!-- Generated from operator/realtime_operator/api/v1alpha1.py by `make docs`. Do not edit. -->
 # RealtimeCluster
@@ -53,7 +53,7 @@ def _sections(path: str, schema: JsonObject) -> Iterator[str]:
 
 def _row(path: str, name: str, schema: JsonObject, *, is_required: bool) -> str:
     default = "required" if is_required else _default(schema)
-    return f"| `{name}` | {_linked(path, schema)} | {default} | {schema['description']}{_limits(schema)} |\n"
+    return f"| `{name}` | {_linked(path, schema)} | {default} | {schema['description']}{_choices(schema)} |\n"
 
 
 def _linked(path: str, schema: JsonObject) -> str:
@@ -86,37 +86,15 @@ def _default(schema: JsonObject) -> str:
     )
 
 
-def _limits(schema: JsonObject) -> str:
-    """What values are right, in words; the rules of an object are in its section."""
-    if "properties" in schema:
+def _choices(schema: JsonObject) -> str:
+    """The values of an enumeration that its description does not explain; other limits are in the description."""
+    allowed = object_at(schema, "items").get("enum", schema.get("enum"))
+    if not isinstance(allowed, list) or all(f"`{value}`" in str(schema["description"]) for value in allowed):
         return ""
-    allowed = schema.get("enum")
-    if isinstance(allowed, list):
-        if all(f"`{value}`" in str(schema["description"]) for value in allowed):
-            return ""  # each is explained there
-        return " One of " + ", ".join(f"`{value}`" for value in allowed) + "."
-    if "minimum" in schema and "maximum" in schema:
-        return f" From {_number(schema['minimum'])} to {_number(schema['maximum'])}."
-    messages = [_sentence(message) for message in _messages(schema)]
-    return "".join(f" {message}" for message in messages)
-
-
-def _number(value: JsonValue) -> str:
-    return f"{value:,}" if isinstance(value, int) else str(value)
-
-
-def _messages(schema: JsonObject) -> list[str]:
-    rules = schema.get(VALIDATIONS)
-    return [str(rule["message"]) for rule in rules if isinstance(rule, dict)] if isinstance(rules, list) else []
-
-
-def _sentence(message: str) -> str:
-    first, _, _ = message.partition(" ")
-    is_field = first != first.lower()
-    return f"`{first}`{message[len(first) :]}." if is_field else f"{message[:1].upper()}{message[1:]}."
+    return " One of " + ", ".join(f"`{value}`" for value in allowed) + "."
 
 
 def _rules(schema: JsonObject) -> Iterator[str]:
-    messages = _messages(schema)
+    messages = rule_messages(schema)
     if messages:
-        yield "\nRules:\n\n" + "".join(f"- {_sentence(message)}\n" for message in messages)
+        yield "\nRules:\n\n" + "".join(f"- {sentence(message)}\n" for message in messages)

@@ -150,7 +150,29 @@ def _property(node: JsonValue, source: _Source, path: str) -> JsonObject:
     schema = _convert(node if isinstance(node, dict) else {}, source, path)
     if not schema.get("description"):
         raise UnsupportedSchema(f"{path}: is not documented")
-    return schema
+    return {**schema, "description": f"{schema['description']}{_limits(schema)}"}
+
+
+def _limits(schema: JsonObject) -> str:
+    """Sentences about the values that a field takes, for `kubectl explain`; the rules of an object stand beside it."""
+    if "properties" in schema:
+        return ""
+    if "minimum" in schema and "maximum" in schema:
+        return f" From {schema['minimum']:,} to {schema['maximum']:,}."
+    return "".join(f" {sentence(message)}" for message in rule_messages(schema))
+
+
+def rule_messages(schema: JsonObject) -> list[str]:
+    """Return the messages of a schema's own rules."""
+    rules = schema.get(VALIDATIONS)
+    return [str(rule["message"]) for rule in rules if isinstance(rule, dict)] if isinstance(rules, list) else []
+
+
+def sentence(message: str) -> str:
+    """Make a sentence of a rule's message; a name of a field at its beginning stays as it is."""
+    first, _, _ = message.partition(" ")
+    is_field = first != first.lower()
+    return f"`{first}`{message[len(first) :]}." if is_field else f"{message[:1].upper()}{message[1:]}."
 
 
 def _default(node: JsonObject, schema: JsonObject) -> JsonObject:

@@ -28,30 +28,34 @@ CLUSTER_NAME = "^[a-z]([-a-z0-9]*[a-z0-9])?$"
 
 
 class ManagedRedis(Model):
-    """A Redis that the operator runs: one pod without a persistent volume; histories end with the pod."""
+    """Redis that the operator runs.
+
+    It is one pod without a persistent volume: histories and presence are lost with the pod.
+    """
 
     image: Annotated[str, Field(min_length=1, max_length=255)] | None = None
-    """Image with redis-server and sh. Absent: the operator's default Redis image."""
+    """Image that contains redis-server and sh. Defaults to the operator's Redis image."""
     image_pull_secrets: ImagePullSecrets = ()
-    """Secrets with credentials for the registry of that image, in addition to the operator's defaults."""
+    """Secrets with credentials for the registry of the Redis image, added to the operator's defaults."""
     resources: Resources = Resources()
-    """Resources of the Redis container. Absent ones: requests cpu 100m, memory 128Mi; limit memory 256Mi."""
+    """Resources of the Redis container. Defaults to requests of cpu 100m and memory 128Mi, and a memory limit of
+    256Mi."""
 
 
 class ExternalRedis(Model):
-    """A Redis that runs elsewhere."""
+    """Redis that runs elsewhere."""
 
     url: SecretValue
-    """Where its URL is, like `redis://:PASSWORD@host:6379/0`, or `rediss://` for TLS."""
+    """URL of the Redis, like `redis://:PASSWORD@host:6379/0`, or `rediss://` for TLS."""
 
 
 class Redis(Model):
-    """Which Redis links the servers. Neither: a managed one with its defaults."""
+    """Redis that links the servers: managed or external. Defaults to a managed one."""
 
     managed: Annotated[ManagedRedis | None, KEEPS_REVISION] = None
-    """Run a Redis beside the servers."""
+    """Settings of a Redis that the operator runs beside the servers."""
     external: ExternalRedis | None = None
-    """Use a Redis that is there already."""
+    """Address of a Redis that exists already."""
 
     @rule(
         "!has(self.managed) || !has(self.external)",
@@ -62,10 +66,10 @@ class Redis(Model):
 
 
 class Backplane(Model):
-    """The link between the servers."""
+    """Link between the servers, over which publications reach all of them."""
 
     redis: Redis = Redis()
-    """The Redis that carries publications, histories and presence."""
+    """Redis that carries publications and stores histories and presence."""
 
     @property
     def managed(self) -> ManagedRedis | None:
@@ -74,14 +78,15 @@ class Backplane(Model):
 
 
 class DrainSpec(Model):
-    """How the connections of a server are moved to others before it goes."""
+    """Settings of a drain: moving a server's connections to others before it is removed."""
 
     connections_per_second: Annotated[Rate, KEEPS_REVISION] = "Auto"
-    """Connections per second that the whole cluster moves; `Auto`: what the servers were measured to absorb."""
+    """Rate at which connections are moved, in connections per second for the whole cluster. `Auto` derives it from the
+    measured cost of accepting a connection."""
     timeout: Duration = "10m"
-    """After this time a server goes even if it has connections left."""
+    """Longest time of a drain. After it the server is removed even if it has connections left."""
     settle: Duration = "5s"
-    """How long no new connection must have arrived at a quiesced server before its drain begins."""
+    """Time without new connections after which the drain of a quiesced server begins."""
 
     @property
     def fixed_rate(self) -> float | None:
@@ -101,16 +106,18 @@ class DrainSpec(Model):
 
 
 class Rollout(Model):
-    """How servers are replaced."""
+    """Settings of rollouts: how servers are replaced."""
 
     max_surge: Annotated[Share, KEEPS_REVISION] = "25%"
-    """Servers above the wanted number during a rollout: a number, or a percentage rounded up."""
+    """Servers that a rollout may add above the wanted number: a number, or a percentage of it, rounded up."""
     max_unavailable: Annotated[Share, KEEPS_REVISION] = 0
-    """Servers that may be missing from the wanted number: a number, or a percentage rounded down."""
+    """Servers that may be missing from the wanted number in a rollout: a number, or a percentage of it, rounded
+    down."""
     drain: DrainSpec = DrainSpec()
-    """How connections are moved."""
+    """Settings of drains: how connections are moved."""
     progress_deadline: Annotated[Duration, KEEPS_REVISION] = "10m"
-    """How long a change may take from one step to the next, beside the drain's timeout, before it counts as stuck."""
+    """Time from one step of a change to the next after which it is reported as stuck. The timeout of the drain is
+    added."""
 
     @property
     def progress_deadline_seconds(self) -> int:
@@ -127,16 +134,16 @@ class Rollout(Model):
 
 
 class Autoscaling(Model):
-    """Follow the number of connections with the number of servers. `replicas` is not used then."""
+    """Autoscaling of the number of servers by the number of connections. `replicas` is ignored."""
 
     min_replicas: Annotated[int, Field(ge=1, le=1000)] = 2
-    """Fewest servers."""
+    """Lower bound of the number of servers."""
     max_replicas: Annotated[int, Field(ge=1, le=1000)]
-    """Most servers."""
+    """Upper bound of the number of servers."""
     connections_per_replica: Annotated[int, Field(ge=1, le=1_000_000)]
-    """Connections that one server shall have at most on average."""
+    """Target of the average number of connections per server; more add a server."""
     scale_down_stabilization: Duration = "5m"
-    """How long fewer servers must have been enough before servers are taken away."""
+    """Time for which fewer servers must have been enough before servers are removed."""
 
     @rule(
         "self.maxReplicas >= self.minReplicas",
@@ -153,12 +160,12 @@ class Autoscaling(Model):
 
 
 class ClientService(Model):
-    """The Service that clients connect to."""
+    """Service that clients connect to."""
 
     type: Literal["ClusterIP", "NodePort", "LoadBalancer"] = "ClusterIP"
-    """Type of the Service."""
+    """Type of the Service, as in a Service."""
     annotations: Annotations = Field(default_factory=dict)
-    """Annotations of the Service, for load balancers and DNS."""
+    """Annotations added to the Service, for example for load balancers and DNS."""
 
     @rule(
         "!has(self.annotations) || self.annotations.all(key, !key.startsWith('realtime.dev/'))",
@@ -170,41 +177,41 @@ class ClientService(Model):
 
 
 class Endpoint(Model):
-    """Where clients connect."""
+    """Access for clients."""
 
     service: ClientService = ClientService()
-    """The Service that clients connect to."""
+    """Service that clients connect to."""
 
 
 class RealtimeClusterSpec(Model):
-    """What is wanted."""
+    """Desired state of the cluster."""
 
     image: Image = Image()
-    """The server's image."""
+    """Image of the servers."""
     replicas: Annotated[int, Field(ge=0, le=1000), KEEPS_REVISION] = 2
-    """Number of servers. Not used when `autoscaling` is set."""
+    """Number of servers (pods). Ignored when `autoscaling` is set."""
     paused: Annotated[bool, KEEPS_REVISION] = False
-    """Change nothing until this is false again. What runs goes on running."""
+    """Pause of the operator for this cluster: while true, nothing is changed, and what runs goes on running."""
     server: Server = Server()
-    """What every server does."""
+    """Settings of every server."""
     namespaces: Annotated[tuple[Namespace, ...], Field(max_length=64), MAP_BY_NAME] = ()
-    """Kinds of channels and their options."""
+    """Channel namespaces: the options of the channels whose names begin with `NAME:`."""
     auth: Authentication = Authentication()
-    """Who may connect."""
+    """Authentication of clients."""
     hooks: Hooks = Hooks()
-    """What servers ask your backend, and tell it."""
+    """Requests of the servers to your backend: questions and events."""
     api: ServerApi = ServerApi()
-    """The HTTP API for backends."""
+    """HTTP API for backends."""
     backplane: Backplane = Backplane()
-    """The link between the servers."""
+    """Link between the servers, over which publications reach all of them."""
     rollout: Rollout = Rollout()
-    """How servers are replaced."""
+    """Settings of rollouts: how servers are replaced."""
     autoscaling: Annotated[Autoscaling | None, KEEPS_REVISION] = None
-    """Follow the number of connections. Absent: `replicas` servers."""
+    """Autoscaling by the number of connections. Off when absent: there are `replicas` servers."""
     endpoint: Annotated[Endpoint, KEEPS_REVISION] = Endpoint()
-    """Where clients connect."""
+    """Access for clients."""
     pod: Pod = Pod()
-    """What is added to the server pods."""
+    """Settings of the server pods: resources, placement, labels."""
 
 
 class ObjectMeta(Model):
@@ -229,16 +236,19 @@ class ObjectMeta(Model):
 
 
 class RealtimeCluster(Model):
-    """A fleet of realtime servers, the Redis between them, and what clients and backends need to use them."""
+    """RealtimeCluster is a set of realtime servers with all that clients and backends need to use them.
+
+    The operator makes the servers, the Redis between them, Services and credentials.
+    """
 
     model_config = ConfigDict(extra="ignore")
 
     metadata: ObjectMeta
     """Standard object's metadata."""
     spec: RealtimeClusterSpec = RealtimeClusterSpec()
-    """What is wanted. Empty: a small cluster with the defaults."""
+    """Desired state of the cluster. An empty spec is a small cluster with the defaults."""
     status: RealtimeClusterStatus | None = None
-    """What was observed last."""
+    """Observed state of the cluster, written by the operator."""
 
     @rule(
         f"self.metadata.name.size() <= {naming.MAX_CLUSTER_NAME_LENGTH}"

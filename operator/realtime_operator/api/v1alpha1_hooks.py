@@ -24,14 +24,14 @@ MOST_SECONDS = 60
 
 
 class HookEndpoint(Model):
-    """An address of the backend."""
+    """Endpoint of the backend."""
 
     url: Annotated[str, Field(max_length=2048)]
-    """Where requests are posted: http:// or https://."""
+    """Address that requests are posted to: http:// or https://."""
     timeout: Duration = "1s"
-    """How long an answer may take, up to 1m."""
+    """Time within which the backend must answer. At most 1m."""
     concurrency: Annotated[int, Field(ge=1, le=10_000)] = 100
-    """Requests of one worker that run at the same time; ten times as many may wait."""
+    """Upper bound of the requests that one worker makes at the same time; ten times as many may wait."""
 
     @rule(
         f"self.url.matches('{URL}')",
@@ -56,55 +56,56 @@ class HookEndpoint(Model):
 
 
 class Hook(HookEndpoint):
-    """A question to the backend about a connection."""
+    """Question to the backend about a connection."""
 
     when_down: Literal["Deny", "Allow"] = "Deny"
-    """While the backend does not answer: refuse, or go on as if there were no hook."""
+    """Policy while the backend does not answer. `Deny` refuses; `Allow` goes on as if there were no hook."""
 
 
 class ChannelHook(Hook):
-    """A question to the backend about a channel."""
+    """Question to the backend about a channel."""
 
     namespaces: Annotated[tuple[NamespaceName, ...], Field(max_length=64), SET] = ()
-    """Ask only for channels of these namespaces. Empty: for all."""
+    """Channel namespaces that the backend is asked about. All when empty."""
 
 
 EventType = Literal["Disconnects", "Channels"]
 
 
 class EventHook(HookEndpoint):
-    """Where the backend is told what happens; each event at least once."""
+    """Endpoint that events are sent to, each at least once."""
 
     timeout: Duration = "5s"
-    """How long an answer may take, up to 1m."""
+    """Time within which the backend must answer. At most 1m."""
     types: Annotated[tuple[EventType, ...], Field(min_length=1, max_length=2), SET] = ("Disconnects",)
-    """Events that are sent. `Disconnects`: a client has gone. `Channels`: a channel has got its first subscriber in the
-    whole cluster, or lost its last one."""
+    """Types of events that are sent. `Disconnects`: a client has gone. `Channels`: a channel has got its first
+    subscriber in the whole cluster, or lost its last one."""
     queue_size: Annotated[int, Field(ge=100, le=10_000_000)] = 100_000
-    """Events that may wait in Redis. Above, the oldest go."""
+    """Upper bound of the events that wait in Redis. Above it, the oldest are dropped."""
 
 
 class Hooks(Model):
-    """What servers ask the user's backend, and what they tell it."""
+    """Requests of the servers to the user's backend."""
 
     connect: Hook | None = None
-    """May a client without a token connect, and who is it?"""
+    """Question whether a client without a token may connect, and who it is."""
     refresh: Hook | None = None
-    """May a connection go on that the connect hook has let in for a while?"""
+    """Question whether a connection that the connect hook allowed for a limited time may go on."""
     subscribe: ChannelHook | None = None
-    """May a client subscribe?"""
+    """Question whether a client may subscribe to a channel."""
     sub_refresh: ChannelHook | None = None
-    """May a subscription go on that the subscribe hook has let in for a while?"""
+    """Question whether a subscription that the subscribe hook allowed for a limited time may go on."""
     publish: ChannelHook | None = None
-    """May a client publish, and what?"""
+    """Question whether a client may publish to a channel, and which data."""
     rpc: HookEndpoint | None = None
-    """Answer a client's call."""
+    """Endpoint that answers remote procedure calls of clients."""
     events: EventHook | None = None
-    """Be told of disconnects and of channels."""
+    """Endpoint that is told of disconnects and of occupied and vacated channels."""
     forward_headers: Annotated[tuple[Text, ...], Field(max_length=32), SET] = ()
-    """Headers of clients that the backend gets too, in lower case: of the HTTP request or the connect command."""
+    """Names, in lower case, of headers of clients that are passed on to the backend: of the HTTP request or the connect
+    command."""
     signing_key: SecretValue | None = None
-    """The key that signs requests. Absent: they are not signed."""
+    """Key that signs requests to the backend. Without it they are not signed."""
 
     @rule(
         f"!has(self.forwardHeaders) || self.forwardHeaders.all(name, name.matches('{HEADER}'))",

@@ -34,18 +34,19 @@ def is_reserved(key: str) -> bool:
 
 
 class Image(Model):
-    """The server's image. What is absent comes from the operator's own release."""
+    """Image of the servers. Absent fields come from the operator's defaults."""
 
     repository: Repository | None = None
-    """Image without tag, like `ghcr.io/realtime-operator/server`. Absent: the operator's default server image."""
+    """Name of the image without a tag, like `ghcr.io/realtime-operator/server`. Defaults to the operator's server
+    image."""
     tag: Tag | None = None
-    """Tag of the image. Absent: the tag of the operator's default server image."""
+    """Tag of the image, like `1.4.2`. Defaults to the tag of the operator's server image."""
     pull_policy: Literal["Always", "IfNotPresent", "Never"] | None = None
-    """When the kubelet pulls the image. Absent: the operator's default (`IfNotPresent`)."""
+    """Pull policy of the image. Defaults to the operator's (`IfNotPresent`)."""
 
 
 class ImagePullSecret(Model):
-    """A Secret of type kubernetes.io/dockerconfigjson in the cluster's namespace."""
+    """Reference to a Secret of type kubernetes.io/dockerconfigjson in the cluster's namespace."""
 
     name: ObjectName
     """Name of the Secret."""
@@ -97,12 +98,12 @@ Quantities = Annotated[
 
 
 class Resources(Model):
-    """Resources of a container, as in a pod."""
+    """Compute resources of a container, as in a pod."""
 
     requests: Quantities = Field(default_factory=dict)
-    """What is reserved for the container, by resource (`cpu`, `memory`)."""
+    """Resources reserved for the container, by name (`cpu`, `memory`)."""
     limits: Quantities = Field(default_factory=dict)
-    """What the container may use at most, by resource (`cpu`, `memory`)."""
+    """Resources that the container may use at most, by name (`cpu`, `memory`)."""
 
     @rule(
         "!has(self.requests) || !has(self.limits) || self.requests.all(name, !(name in self.limits)"
@@ -120,35 +121,36 @@ class Resources(Model):
 
 
 class Toleration(Model):
-    """A taint of nodes that server pods tolerate, as in a pod."""
+    """Toleration of a taint of nodes, as in a pod."""
 
     key: Text | None = None
-    """Key of the taint. Absent: every key, with operator Exists."""
+    """Key of the taint. Absent with operator `Exists`: every key."""
     operator: Literal["Exists", "Equal"] | None = None
-    """How key and value are compared. Absent: Equal."""
+    """Relation of key and value. `Exists` tolerates any value. Defaults to `Equal`."""
     value: Text | None = None
     """Value of the taint."""
     effect: Literal["NoSchedule", "PreferNoSchedule", "NoExecute"] | None = None
-    """Effect of the taint. Absent: every effect."""
+    """Effect of the taint. Every effect when absent."""
     toleration_seconds: Annotated[int, Field(ge=0, le=2_147_483_647)] | None = None
-    """How long a NoExecute taint is tolerated, in seconds. Absent: for ever."""
+    """Time for which a `NoExecute` taint is tolerated, in seconds. For ever when absent."""
 
 
 class Pod(Model):
-    """What is added to the server pods."""
+    """Settings of the server pods: resources, placement, labels."""
 
     resources: Resources = Resources()
-    """Resources of the server container. Absent ones: requests cpu 100m, memory 128Mi; limit memory 512Mi."""
+    """Resources of the server container. Defaults to requests of cpu 100m and memory 128Mi, and a memory limit of
+    512Mi."""
     node_selector: Labels = Field(default_factory=dict)
-    """Labels that a node must have."""
+    """Labels that a node must have to run a server."""
     tolerations: Annotated[tuple[Toleration, ...], Field(max_length=32), ATOMIC] = ()
-    """Taints of nodes that are tolerated."""
+    """Taints of nodes that server pods tolerate."""
     image_pull_secrets: ImagePullSecrets = ()
-    """Secrets with credentials for the registry of the server's image, in addition to the operator's defaults."""
+    """Secrets with credentials for the registry of the server image, added to the operator's defaults."""
     labels: Labels = Field(default_factory=dict)
-    """Labels added to the pods."""
+    """Labels added to the server pods."""
     annotations: Annotations = Field(default_factory=dict)
-    """Annotations added to the pods."""
+    """Annotations added to the server pods."""
 
     @rule(
         RESERVED_LABELS_RULE,

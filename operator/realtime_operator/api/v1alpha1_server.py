@@ -26,28 +26,29 @@ ORIGIN = "^[a-z][a-z0-9+.-]*://[^/?#*]+$"
 
 
 class SecretKeySelector(Model):
-    """A key of a Secret in the cluster's namespace."""
+    """Reference to a key of a Secret in the cluster's namespace."""
 
     name: ObjectName
     """Name of the Secret."""
     key: SecretKey
-    """Key in the Secret's data."""
+    """Key in the data of the Secret."""
 
 
 class SecretValue(Model):
-    """A value that is read from a Secret."""
+    """Value that is read from a Secret."""
 
     secret_key_ref: SecretKeySelector
-    """Key of the Secret that has the value."""
+    """Reference to the key of the Secret that has the value."""
 
 
 class Heartbeat(Model):
-    """How a dead connection is found."""
+    """Pings by which dead connections are found."""
 
     interval: Duration = "25s"
-    """Time between two pings on a connection. Must be shorter than the idle timeout of every proxy in between."""
+    """Time between two pings on a connection. Must be shorter than the idle timeout of every proxy between client and
+    server."""
     timeout: Duration = "8s"
-    """How long a client may take to answer a ping before its connection is closed."""
+    """Time within which a client must answer a ping; after it the connection is closed."""
 
     @rule(
         f"!{cel_is_duration('self.timeout')} || !{cel_is_duration('self.interval')}"
@@ -73,10 +74,10 @@ class Compression(Model):
     """Compression of WebSocket messages (permessage-deflate, RFC 7692), for clients that offer it."""
 
     algorithm: Literal["None", "Deflate"] = "None"
-    """How messages are compressed. `Deflate` (permessage-deflate) compresses each publication once for all subscribers:
-    fewer bytes, more CPU time of servers and clients."""
+    """Algorithm of the compression. `None`: messages are not compressed. `Deflate`: permessage-deflate, once for all
+    subscribers of a publication; it saves bytes and costs CPU time of servers and clients."""
     threshold: Size = "1Ki"
-    """Messages of at least so many bytes are compressed (a quantity), if that makes them smaller."""
+    """Smallest size of messages that are compressed, in bytes as a quantity. Ignored without an algorithm."""
 
     @property
     def threshold_bytes(self) -> int:
@@ -85,24 +86,28 @@ class Compression(Model):
 
 
 class Limits(Model):
-    """What one server accepts."""
+    """Limits of one server and of one connection."""
 
     connections: Annotated[int, Field(ge=1, le=1_000_000)] = 10_000
-    """Connections of one server (pod), divided over its workers. Above, a handshake is refused with HTTP 503."""
+    """Upper bound of the connections of one server, divided over its workers. Above it, handshakes are refused with
+    HTTP 503."""
     handshakes: Annotated[int, Field(ge=1, le=1_000_000)] = 10_000
-    """Sockets of one server that are no connection: still in the handshake, or in an HTTP request."""
+    """Upper bound of the sockets of one server that are no connection yet: in the handshake or in an HTTP request."""
     connects_per_second: Annotated[int, Field(ge=0, le=1_000_000)] = 0
-    """Clients that one server lets in per second, those that resume first. Above: error 111, SDKs retry. 0: all."""
+    """Upper bound of the clients that one server lets in per second; those that resume a session come first. Others get
+    error 111, and SDKs try again. 0 means no limit."""
     connections_per_user: Annotated[int, Field(ge=0, le=1_000_000)] = 0
-    """Connections that one user may have to one worker. Above, a connection is closed with 3504. 0: no limit."""
+    """Upper bound of the connections of one user to one worker. Above it, a connection is closed with code 3504. 0
+    means no limit."""
     channels_per_connection: Annotated[int, Field(ge=1, le=100_000)] = 128
-    """Channels that one connection may be subscribed to."""
+    """Upper bound of the channels that one connection is subscribed to."""
     message_bytes: Size = "64Ki"
-    """Largest message from a client, in bytes (a quantity)."""
+    """Largest message from a client, in bytes as a quantity."""
     messages_per_second: Annotated[int, Field(ge=1, le=100_000)] = 100
     """Messages per second that one connection may send. Above, it is closed."""
     outbox_bytes: Size = "1Mi"
-    """What may wait to be sent to one connection, in bytes (a quantity). Above, it is closed as too slow."""
+    """Most data that may wait to be sent to one connection, in bytes as a quantity. Above it, the namespace's policy
+    for slow clients applies."""
 
     @rule(
         f"!{cel_is_quantity('self.messageBytes')} || !{cel_is_quantity('self.outboxBytes')}"
@@ -125,18 +130,18 @@ class Limits(Model):
 
 
 class Server(Model):
-    """What every server of the cluster does."""
+    """Settings of every server."""
 
     workers: Annotated[int, Field(ge=1, le=64)] = 1
-    """Processes in one server; about one for each CPU core that a pod may use."""
+    """Number of processes in one server; about one for each CPU core that a pod may use."""
     heartbeat: Heartbeat = Heartbeat()
-    """Pings to clients."""
+    """Pings by which dead connections are found."""
     compression: Compression = Compression()
     """Compression of WebSocket messages."""
     limits: Limits = Limits()
     """Limits of a server and of a connection."""
     origins: Annotated[tuple[Text, ...], Field(max_length=64), SET] = ()
-    """Origins (`https://app.example.com`) that browsers may connect from, compared exactly. Empty: all."""
+    """Origins that browsers may connect from, like `https://app.example.com`, compared exactly. All when empty."""
 
     @rule(
         f"!has(self.origins) || self.origins.all(origin, origin.matches('{ORIGIN}'))",
@@ -148,27 +153,28 @@ class Server(Model):
 
 
 class Token(Model):
-    """A key that connection tokens may be signed with."""
+    """Key that verifies tokens."""
 
     algorithm: Literal[
         "HS256", "HS384", "HS512", "RS256", "RS384", "RS512", "ES256", "ES384", "ES512", "EdDSA"
     ] = "HS256"  # fmt: skip
-    """The one algorithm that the key is for (RFC 7518, RFC 8037)."""
+    """Signature algorithm of the key (RFC 7518, RFC 8037)."""
     secret_key_ref: SecretKeySelector
-    """Where the key is: the secret itself for HS256, HS384 and HS512, else the public key in PEM."""
+    """Reference to the key: the shared secret for HS256, HS384 and HS512, else the public key in PEM."""
 
 
 class JsonWebKeys(Model):
-    """Public keys that an identity provider publishes (JWK Set, RFC 7517)."""
+    """Keys that an identity provider publishes as a JWK Set (RFC 7517)."""
 
     url: Annotated[str, Field(max_length=2048)]
-    """Where the document is: http:// or https://."""
+    """Address of the JWK Set: http:// or https://."""
     refresh: Duration = "5m"
-    """How often it is read, apart from when a token names an unknown key. From 5s to 24h."""
+    """Time between two reads of the JWK Set, from 5s to 24h. A token with an unknown key has it read at once."""
     max_age: Duration = "24h"
-    """How long its keys are used while it cannot be read; after that, clients with its tokens have to wait."""
+    """Time for which keys are used while the JWK Set cannot be read. After it, its tokens cannot be verified, and their
+    clients try again."""
     ca: SecretValue | None = None
-    """Certificates in PEM that are trusted for https://, for a private authority. Absent: the usual ones."""
+    """Certificates in PEM of a private authority that https:// is verified against. Defaults to those of the image."""
 
     @rule(
         f"self.url.matches('{URL}')",
@@ -208,22 +214,24 @@ class JsonWebKeys(Model):
 
 
 class Authentication(Model):
-    """Who may connect."""
+    """Authentication of clients."""
 
     anonymous: Literal["Deny", "Allow"] = "Deny"
-    """Policy for clients that connect without a token."""
+    """Policy for clients without a token. `Allow` lets them connect as anonymous users."""
     tokens: Annotated[tuple[Token, ...], Field(max_length=8), ATOMIC] = ()
-    """Keys of connection tokens; all are tried, so one can be rotated. Empty: one is generated (`token-secret`)."""
+    """Keys that verify connection tokens. All are tried, so that one can be rotated. When empty, an HS256 secret is
+    generated (Secret CLUSTER-credentials, key `token-secret`)."""
     subscription_tokens: Annotated[tuple[Token, ...], Field(max_length=8), ATOMIC] = ()
-    """Keys of subscription tokens, for private channels (`$...`). Empty: those of connection tokens."""
+    """Keys that verify subscription tokens, for private channels (`$...`). Defaults to those of connection tokens."""
     jwks: JsonWebKeys | None = None
-    """Keys of an identity provider, besides `tokens`."""
+    """Keys of an identity provider, in addition to `tokens`."""
     leeway: Duration = "5s"
-    """How much clocks of servers and of makers of tokens may differ, how late a token may be renewed. At most 5m."""
+    """Tolerated difference between the clocks of servers and of those who issue tokens, and delay of a renewal. At most
+    5m."""
     issuer: Text | None = None
-    """What the claim `iss` of tokens must say. Absent: anything."""
+    """Value that the claim `iss` of tokens must have. Not checked when absent."""
     audiences: Annotated[tuple[Text, ...], Field(max_length=16), SET] = ()
-    """The claim `aud` of tokens must contain one of these. Empty: anything."""
+    """Values of which the claim `aud` of tokens must contain one. Not checked when empty."""
 
     @rule(
         f"!{cel_is_duration('self.leeway')} || duration(self.leeway) <= duration('5m')",
@@ -246,24 +254,24 @@ ApiMethod = Literal[
 
 
 class ApiKey(Model):
-    """A key of the HTTP API for some methods and channels."""
+    """Key of the HTTP API that is limited to some methods and channels."""
 
     name: NamespaceName
-    """What answers and logs call it."""
+    """Name of the key in answers and logs."""
     secret_key_ref: SecretKeySelector
-    """Where the key is."""
+    """Reference to the key."""
     methods: Annotated[tuple[ApiMethod, ...], Field(max_length=16), SET] = ()
-    """What it may call, also in a batch. Empty: all."""
+    """Methods that the key may call, also in a batch. All when empty."""
     channels: Annotated[tuple[Text, ...], Field(max_length=64), SET] = ()
-    """Patterns (`*`, `?`), one of which every channel of a call has to match. Empty: all channels."""
+    """Patterns with `*` and `?`; every channel of a call must match one of them. All channels when empty."""
     calls_per_second: Annotated[int, Field(ge=0, le=1_000_000)] = 0
-    """How often it may call one server; a batch counts as its commands. 0: no limit."""
+    """Upper bound of calls per second to one server; a batch counts as its commands. 0 means no limit."""
 
 
 class ServerApi(Model):
-    """The HTTP API for backends."""
+    """HTTP API for backends."""
 
     key: SecretValue | None = None
-    """Where the API key is. Absent: one is generated (Secret CLUSTER-credentials, key api-key)."""
+    """API key. When absent, one is generated (Secret CLUSTER-credentials, key `api-key`)."""
     keys: Annotated[tuple[ApiKey, ...], Field(max_length=16), MAP_BY_NAME] = ()
-    """Further keys, for backends that are not to do everything."""
+    """Further keys, each limited to some methods and channels."""

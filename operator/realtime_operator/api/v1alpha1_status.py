@@ -46,220 +46,222 @@ class Condition(StatusModel):
 
 
 class EndpointsStatus(StatusModel):
-    """Addresses."""
+    """Addresses of the cluster."""
 
     client: str | None = None
-    """URL that clients connect to."""
+    """URL that clients connect to, for WebSocket."""
     api: str | None = None
     """URL of the HTTP API for backends."""
 
 
 class RolloutStatus(StatusModel):
-    """The replacement of servers that is going on. Absent: none is."""
+    """Replacement or removal of servers that is under way. Absent when there is none."""
 
     started_at: Timestamp | None = None
-    """When it began, RFC 3339."""
+    """Time at which it began, RFC 3339."""
     updated_servers: int | None = None
-    """Available servers of the target revision."""
+    """Number of available servers of the target revision."""
     old_servers: int | None = None
-    """Servers of other revisions that are still there."""
+    """Number of servers of other revisions."""
     connections_to_move: int | None = None
-    """Connections on the servers that are to go."""
+    """Number of connections on the servers that are to be removed."""
     draining_servers: Annotated[tuple[str, ...], ATOMIC] | None = None
     """Names of the servers that are quiesced or drained now."""
 
 
 class BudgetStatus(StatusModel):
-    """How fast connections are moved now."""
+    """Rate at which connections are moved."""
 
     connections_per_second: float | None = None
-    """Connections per second that the whole cluster may move."""
+    """Connections per second that the whole cluster may move now."""
 
 
 class AutoscalingStatus(StatusModel):
-    """What the autoscaler has decided and remembers."""
+    """State of the autoscaler."""
 
     desired_replicas: int | None = None
-    """Servers wanted now."""
+    """Number of servers that the autoscaler wants."""
     bounds: Annotated[str, Field(max_length=32)] | None = None
     """`minReplicas` and `maxReplicas` of the spec, as `2-10`."""
     below_since: Timestamp | None = None
-    """Since when fewer servers would have been enough, RFC 3339."""
+    """Time since when fewer servers would have been enough, RFC 3339."""
     highest_recommendation: int | None = None
-    """The most servers that were needed since then."""
+    """Largest number of servers needed since `belowSince`."""
 
 
 class ServerStatus(StatusModel):
-    """One server."""
+    """State of one server."""
 
     name: str
-    """Name of the pod."""
+    """Name of the server's pod."""
     revision: str | None = None
-    """The revision that it runs."""
+    """Revision that the server runs."""
     state: str | None = None
-    """`Serving`, `Quiesced`, `Draining`, `Drained`, `Terminating`, why its container waits, or `Unknown`."""
+    """State of the server: `Serving`, `Quiesced`, `Draining`, `Drained`, `Terminating`, `Unknown`, or the reason for
+    which its container waits."""
     ready: bool | None = None
-    """Whether the pod is ready."""
+    """Readiness of the pod."""
     connections: int | None = None
-    """Connections that it has. Absent: it could not be asked."""
+    """Number of connections. Absent while the server does not answer."""
     unreachable_since: Timestamp | None = None
-    """Since when it has not answered, RFC 3339. Absent: it answers."""
+    """Time since when the server has not answered, RFC 3339. Absent while it answers."""
     last_connections: int | None = None
-    """Connections that it had when it answered last; only while it does not answer."""
+    """Number of connections when the server answered last. Absent while it answers."""
 
 
 class HoldStatus(StatusModel):
-    """Why no connections are moved, though servers are to go."""
+    """Hold of all moves of connections, though servers are to be removed."""
 
     reason: Annotated[str, Field(max_length=128)]
-    """Why, in one word for machines."""
+    """Identifier in CamelCase of the reason, for programs."""
     message: Annotated[str, Field(max_length=MAX_MESSAGE)] = ""
-    """Why, in a sentence for people."""
+    """Explanation of the reason, for people."""
     since: Timestamp | None = None
-    """When it began, RFC 3339."""
+    """Time at which it began, RFC 3339."""
     until: Timestamp | None = None
-    """When moves go on unless the reason is seen again, RFC 3339. In the past: they go on."""
+    """Time at which moves go on unless the reason is seen again, RFC 3339. In the past when they go on."""
     count: int | None = None
-    """How often moved connections did not arrive in this rollout."""
+    """Number of times that moved connections did not arrive in this rollout."""
 
 
 class ProgressStatus(StatusModel):
-    """How far the change is that is under way."""
+    """Progress of the change that is under way."""
 
     step: Annotated[str, Field(max_length=256)] = ""
-    """What was reached last."""
+    """Step that was reached last."""
     at: Timestamp | None = None
-    """When it was reached, RFC 3339."""
+    """Time at which it was reached, RFC 3339."""
 
 
 class CredentialsStatus(StatusModel):
-    """What is known of the generated credentials, without telling them."""
+    """Generated credentials, without their values."""
 
     fingerprints: dict[str, str] | None = None
-    """The first characters of the SHA-256 of each generated credential."""
+    """First characters of the SHA-256 of each generated credential."""
     replaced: Annotated[tuple[str, ...], ATOMIC] | None = None
-    """Keys whose values were replaced last."""
+    """Keys of the Secrets whose values were replaced last."""
     replaced_at: Timestamp | None = None
-    """When they were, RFC 3339."""
+    """Time at which they were replaced, RFC 3339."""
 
 
 class RedisStatus(StatusModel):
-    """What is known of the managed Redis."""
+    """State of the managed Redis."""
 
     podless_since: Timestamp | None = None
-    """Since when its StatefulSet has had no pod, RFC 3339."""
+    """Time since when its StatefulSet has had no pod, RFC 3339."""
 
 
 class MadeOf(StatusModel):
-    """What the target revision and the managed Redis were made of, as hashes, so that they are kept while it is so."""
+    """Hashes of what the target revision and the managed Redis were made of; both are kept while these are the same."""
 
     generation: int | None = None
-    """The generation of the spec."""
+    """`metadata.generation` of the spec."""
     servers: Annotated[str, Field(max_length=64)] | None = None
-    """Of what makes a revision."""
+    """Hash of what makes a revision."""
     redis: Annotated[str, Field(max_length=64)] | None = None
-    """Of what makes the managed Redis. Absent: there is none."""
+    """Hash of what makes the managed Redis. Absent when there is none."""
 
 
 class MadeWith(StatusModel):
-    """The defaults that the target revision and the managed Redis were made with."""
+    """Operator's defaults that the target revision and the managed Redis were made with."""
 
     operator_version: Annotated[str, Field(max_length=128)] | None = None
-    """Release of the operator. Absent: one that did not note it."""
+    """Release of the operator."""
     server_image: Annotated[str, Field(max_length=512)] | None = None
     """Image of the servers."""
     redis_image: Annotated[str, Field(max_length=512)] | None = None
-    """Image of the managed Redis. Absent: there is none."""
+    """Image of the managed Redis. Absent when there is none."""
 
 
 class DefaultPullSecret(StatusModel):
-    """A Secret with credentials for the registry, in the namespace of each cluster."""
+    """Reference to a Secret with credentials for the registry, in the namespace of each cluster."""
 
     name: str
     """Name of the Secret."""
 
 
 class OperatorDefaults(StatusModel):
-    """What the operator takes now where the spec says nothing."""
+    """Operator's defaults for what the spec leaves out."""
 
     operator_version: Annotated[str, Field(max_length=128)] | None = None
     """Release of the operator."""
     server_image: Annotated[str, Field(max_length=512)] | None = None
-    """Image of servers."""
+    """Image of the servers."""
     server_image_pull_policy: Annotated[str, Field(max_length=64)] | None = None
-    """When the kubelet pulls it."""
+    """Pull policy of the image of the servers."""
     image_pull_secrets: Annotated[tuple[DefaultPullSecret, ...], ATOMIC] | None = None
-    """Secrets with credentials for the registry. Absent: none."""
+    """Secrets with credentials for the registry. Absent when there are none."""
     redis_image: Annotated[str, Field(max_length=512)] | None = None
-    """Image of managed Redis."""
+    """Image of the managed Redis."""
 
 
 class RevisionRecord(StatusModel):
-    """A revision that was rolled out completely, and what it was made of, so that a person can go back to it."""
+    """Revision that was rolled out completely, to which `realtime rollout undo` can go back."""
 
     revision: str
-    """Its name."""
+    """Name of the revision."""
     completed_at: Timestamp | None = None
-    """When it was rolled out, RFC 3339."""
+    """Time at which it was rolled out, RFC 3339."""
     spec: Annotated[str, Field(max_length=65536)] = "{}"
-    """The part of the spec that made it, as JSON."""
+    """Part of the spec that made the revision, as JSON."""
     complete: bool | None = None
-    """Whether all of that part is in it. Absent: written by a release that left hooks and the drain out."""
+    """Completeness of that part. Absent when it was written by a release that left hooks and the drain out."""
 
 
 class RealtimeClusterStatus(StatusModel):
-    """What was observed last."""
+    """Observed state of the cluster."""
 
     phase: Literal["Pending", "Progressing", "Ready", "Degraded", "Paused"] | None = None
-    """The conditions in one word."""
+    """Summary of the conditions in one word."""
     message: Annotated[str, Field(max_length=MAX_MESSAGE)] | None = None
     """Explanation of `phase`: the message of the condition that decides it."""
     conditions: Annotated[tuple[Condition, ...], MAP_BY_TYPE] | None = None
-    """What is true of the cluster."""
+    """Conditions of the cluster."""
     observed_generation: int | None = None
-    """The generation of the spec that this status is about."""
+    """`metadata.generation` of the spec that the status is about."""
     replicas: int | None = None
-    """Servers that there are."""
+    """Number of servers."""
     ready: Annotated[str, Field(max_length=32)] | None = None
     """`readyReplicas` and the number of servers wanted, as `2/2`."""
     ready_replicas: int | None = None
-    """Servers that new connections can reach."""
+    """Number of servers that new connections can reach."""
     connections: int | None = None
-    """Connections of all servers. Absent: a server that may hold some does not answer."""
+    """Number of connections of all servers. Absent while a server that may hold some does not answer."""
     selector: str | None = None
-    """Label selector of the server pods, for autoscalers."""
+    """Label selector of the server pods, for the scale subresource."""
     endpoints: EndpointsStatus | None = None
-    """Where clients and backends connect."""
+    """Addresses for clients and backends."""
     current_revision: str | None = None
-    """The revision that was rolled out completely last."""
+    """Revision that was rolled out completely last."""
     target_revision: str | None = None
-    """The revision that the spec asks for."""
+    """Revision that the spec asks for."""
     made_of: MadeOf | None = None
-    """What the target revision was made of: while the spec says the same it is kept, also by another release."""
+    """Hashes of what the target revision was made of. It is kept while the spec says the same, also by another
+    release."""
     made_with: MadeWith | None = None
-    """The defaults that it was made with."""
+    """Operator's defaults that the target revision was made with."""
     defaults: OperatorDefaults | None = None
-    """The defaults that the operator has now. A change of what makes a revision takes them."""
+    """Operator's defaults of now. The next change of what makes a revision takes them."""
     newer_defaults: Annotated[tuple[Literal["Servers", "Redis"], ...], ATOMIC] | None = None
-    """What the operator would make otherwise now, of the same spec. Absent: nothing."""
+    """Parts that the operator would make otherwise now, of the same spec. Absent when there are none."""
     revision_history: Annotated[tuple[RevisionRecord, ...], Field(max_length=10), ATOMIC] | None = None
-    """The revisions that were rolled out completely, newest first."""
+    """Revisions that were rolled out completely, newest first."""
     rollout: RolloutStatus | None = None
-    """The replacement of servers that is going on. Absent: none is."""
+    """Replacement or removal of servers that is under way. Absent when there is none."""
     budget: BudgetStatus | None = None
-    """How fast connections are moved now. Absent: none are."""
+    """Rate at which connections are moved. Absent while none are."""
     autoscaling: AutoscalingStatus | None = None
-    """What the autoscaler has decided and remembers. Absent: there is none."""
+    """State of the autoscaler. Absent without `spec.autoscaling`."""
     hold: HoldStatus | None = None
-    """Why no connections are moved, or were not lately. Absent: nothing has held them."""
+    """Hold of all moves that is in force, or was lately. Absent when there was none."""
     progress: ProgressStatus | None = None
-    """How far the change is that is under way. Absent: none is."""
+    """Progress of the change that is under way. Absent when there is none."""
     credentials: CredentialsStatus | None = None
-    """What is known of the generated credentials."""
+    """State of the generated credentials, without their values."""
     redis: RedisStatus | None = None
-    """What is known of the managed Redis. Absent: all is well."""
+    """State of the managed Redis. Absent when nothing is to be told."""
     servers: Annotated[tuple[ServerStatus, ...], MAP_BY_NAME] | None = None
-    """The servers, by name."""
+    """State of each server, by name."""
 
     @classmethod
     def from_object(cls, document: JsonValue) -> Self | None:

@@ -89,6 +89,24 @@ def test_enumerations_are_in_camel_case_with_a_capital() -> None:
     assert [entry for entry in odd if not entry[0].startswith(".spec.namespaces.")] == []
 
 
+def descriptions(schema: JsonObject, path: str) -> Iterator[tuple[str, str]]:
+    """The path and the description of every field below a schema."""
+    for name, child in object_at(schema, "properties").items():
+        field = object_at(child)
+        yield f"{path}.{name}", str(field.get("description", ""))
+        yield from descriptions(field, f"{path}.{name}")
+        yield from descriptions(object_at(field, "items"), f"{path}.{name}[]")
+
+
+def test_descriptions_begin_with_what_the_field_is() -> None:
+    """For `kubectl explain`: a sentence with a noun, not a question."""
+    found = [entry for entry in descriptions(root_schema(), "") if not entry[0].startswith(".metadata")]
+    assert len(found) > 150
+    riddles = re.compile(r"(What|Whether|Who|How|Where|When|Why|Which|So|Of)\b|[^A-Z`]|.*[^.]$")
+    odd = [entry for entry in found if riddles.match(entry[1])]
+    assert [path for path, _ in odd if not path.startswith(".spec.namespaces[]")] == []
+
+
 def test_conditions_have_the_fields_of_kubernetes() -> None:
     """Required and bounded as in metav1.Condition, so that `kubectl wait` and others read them without surprises."""
     condition = object_at(root_schema(), "properties", "status", "properties", "conditions", "items")

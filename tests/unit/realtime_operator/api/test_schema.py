@@ -63,7 +63,7 @@ class Unbounded(Model):
 
 def test_the_whole_schema() -> None:
     """References are inlined, null and titles are gone, defaults stand at their field, rules at their object."""
-    size = {"description": "How much.", "type": "integer", "minimum": 1, "maximum": 9, "default": 3}
+    size = {"description": "How much. From 1 to 9.", "type": "integer", "minimum": 1, "maximum": 9, "default": 3}
     mode = {"description": "Which one.", "type": "string", "enum": ["a", "b"]}
     rule_of_size = {"rule": "self.size > 1", "message": "must be more", "fieldPath": ".size"}
     properties = {"size": size, "mode": mode}
