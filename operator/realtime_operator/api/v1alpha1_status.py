@@ -204,8 +204,6 @@ class RevisionRecord(StatusModel):
     """Time at which it was rolled out, RFC 3339."""
     spec: Annotated[str, Field(max_length=65536)] = "{}"
     """Part of the spec that made the revision, as JSON."""
-    complete: bool | None = None
-    """Completeness of that part. Absent when it was written by a release that left hooks and the drain out."""
 
 
 class RealtimeClusterStatus(StatusModel):

@@ -18,8 +18,6 @@ from realtime_operator.planning.timestamps import timestamp
 
 KEPT = 5
 MAX_SPEC_CHARACTERS = 65536
-NOT_IN_OLD_RECORDS = ("hooks", "rollout")
-"""Parts of a spec that the records of earlier releases leave out, whatever was in them."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,7 +39,7 @@ def recorded(
     text = json.dumps(to_record(cluster), separators=(",", ":"), sort_keys=True, ensure_ascii=False)
     if len(text) > MAX_SPEC_CHARACTERS:
         return [*kept]
-    entry: JsonObject = {"revision": target, "completedAt": timestamp(now), "spec": text, "complete": True}
+    entry: JsonObject = {"revision": target, "completedAt": timestamp(now), "spec": text}
     others = [other for other in kept if other.get("revision") != target]
     return [entry, *others[: KEPT - 1]]
 
@@ -62,7 +60,7 @@ def entries(cluster: RealtimeCluster) -> tuple[RevisionRecord, ...]:
 
 
 def recorded_spec(entry: RevisionRecord, now: RealtimeClusterSpec) -> RealtimeClusterSpec | None:
-    """The spec that made a revision; what its record leaves out is as it is now. None when it cannot be read."""
+    """The spec that made a revision, with what makes none as it is now. None when the record cannot be read."""
     written: JsonObject = now.model_dump(mode="json", by_alias=True, exclude_unset=True, exclude_none=True)
     patch = patch_to(written, entry)
     if patch is None:
@@ -96,8 +94,6 @@ def patch_to(now: JsonObject, entry: RevisionRecord) -> JsonObject | None:
     if then is None:
         return None
     current, wanted = revision_part(now), revision_part(then)
-    if not entry.complete:
-        wanted |= {name: current[name] for name in NOT_IN_OLD_RECORDS if name in current}
     if _uses_external(now) != _uses_external(then):
         current |= {"backplane": now.get("backplane", {})}
         wanted |= {"backplane": then.get("backplane", {})}

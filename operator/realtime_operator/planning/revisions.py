@@ -7,25 +7,19 @@ for the managed Redis, whose restart would end all histories.
 
 from __future__ import annotations
 
-import copy
-import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from realtime_operator import builders, naming
-from realtime_operator.api.base import JsonObject, JsonValue
-from realtime_operator.api.document import dig, object_at, objects_at, text_at
+from realtime_operator.api.base import JsonObject
+from realtime_operator.api.document import dig, text_at
 from realtime_operator.api.v1alpha1 import RealtimeCluster
 from realtime_operator.api.v1alpha1_status import RevisionRecord
 from realtime_operator.builders import BuildSettings, Revision
-from realtime_operator.builders.config_map import server_config
 from realtime_operator.builders.record import made_of, recorded, redis_hash, servers_hash
-from realtime_operator.builders.server_defaults import without_defaults
-from realtime_operator.builders.server_volumes import server_volumes
 from realtime_operator.planning import history
 from realtime_operator.planning.difference import contains, revision_of
 from realtime_operator.planning.plan import Action, ScaleRevision
-from realtime_operator.planning.reasons import ConditionType
 from realtime_operator.planning.world import ObjectKey, World, object_key
 from realtime_operator.planning.writing import write
 
@@ -36,8 +30,8 @@ Objects = Mapping[ObjectKey, JsonObject]
 class Target:
     """The revision that servers shall run.
 
-    `revision` is what was applied, or is to be. None: an earlier release made it and left no record of what it applied,
-    so it is kept as it is. `is_newest`: it is what the operator would make of the spec now.
+    `revision` is what was applied, or is to be. None: the ReplicaSet has no whole record of what was applied, so it is
+    kept as it is. `is_newest`: it is what the operator would make of the spec now.
     """
 
     name: str
@@ -86,7 +80,7 @@ def choose_redis(cluster: RealtimeCluster, world: World, shared: Sequence[JsonOb
     if newest is None:
         return None
     live = world.objects.get(object_key(newest))
-    if live is None or not _is_redis_of(live, newest, cluster, world):
+    if live is None or not _is_redis_of(live, cluster, world):
         return Redis(newest, newest, is_newest=True)
     is_newest, manifests = contains(live.get("spec"), newest["spec"]), recorded(live)
     if manifests is not None:
@@ -105,13 +99,9 @@ def with_redis(shared: Sequence[JsonObject], redis: Redis | None) -> tuple[JsonO
 def is_unchanged(cluster: RealtimeCluster) -> bool:
     """True when the status says that the spec has not changed since the target revision was chosen."""
     status = cluster.status
-    if status is None or status.target_revision is None:
+    if status is None or status.target_revision is None or status.made_of is None:
         return False
-    if status.made_of is not None:
-        return status.made_of.generation == cluster.metadata.generation
-    # written by a release that did not note it: observed means accepted, unless it was refused
-    accepted = any(c.type == ConditionType.ACCEPTED and c.status == "True" for c in status.conditions or ())
-    return accepted and status.observed_generation == cluster.metadata.generation
+    return status.made_of.generation == cluster.metadata.generation
 
 
 def _made_before(cluster: RealtimeCluster, objects: Objects) -> list[str]:
@@ -122,33 +112,17 @@ def _made_before(cluster: RealtimeCluster, objects: Objects) -> list[str]:
     by_status = [status.target_revision or ""] if status is not None and (noted or is_unchanged(cluster)) else []
     newest_first = sorted(live, key=lambda name: text_at(live[name], "metadata", "creationTimestamp"), reverse=True)
     by_record = [name for name in newest_first if made_of(live[name]) == wanted]
-    by_history = [entry.revision for entry in history.entries(cluster) if _is_of(entry, cluster, objects)]
+    by_history = [entry.revision for entry in history.entries(cluster) if _is_of(entry, cluster)]
     return [name for name in (*by_status, *by_record, *by_history) if name in live]
 
 
-def _is_of(entry: RevisionRecord, cluster: RealtimeCluster, objects: Objects) -> bool:
+def _is_of(entry: RevisionRecord, cluster: RealtimeCluster) -> bool:
     """True when a revision in the history was made of what the spec says."""
     spec = history.recorded_spec(entry, cluster.spec)
-    if spec is None or servers_hash(cluster.model_copy(update={"spec": spec})) != servers_hash(cluster):
-        return False
-    return entry.complete is True or _says_the_rest(entry.revision, cluster, objects)
+    return spec is not None and servers_hash(cluster.model_copy(update={"spec": spec})) == servers_hash(cluster)
 
 
-def _says_the_rest(revision: str, cluster: RealtimeCluster, objects: Objects) -> bool:
-    """True when a revision's own objects say what the spec says of hooks and the drain: old records leave them out."""
-    replica_set = objects.get(_replica_set(cluster, revision))
-    config_map = objects.get(ObjectKey("v1", "ConfigMap", naming.revision_object(cluster.metadata.name, revision)))
-    try:
-        config = json.loads(text_at(config_map, "data", naming.CONFIG_FILE))
-    except ValueError:
-        return False
-    there, wanted = without_defaults(config), server_config(cluster)
-    volumes = objects_at(replica_set, "spec", "template", "spec", "volumes")
-    same = all(object_at(there, part) == object_at(wanted, part) for part in ("hooks", "drain"))
-    return same and contains([*volumes], server_volumes(cluster, revision))
-
-
-def _is_redis_of(live: JsonObject, newest: JsonObject, cluster: RealtimeCluster, world: World) -> bool:
+def _is_redis_of(live: JsonObject, cluster: RealtimeCluster, world: World) -> bool:
     """True when a StatefulSet was made of what the spec says and of the password that there is."""
     managed, checksum = cluster.spec.backplane.managed, redis_checksum(cluster, world)
     there = text_at(live, "spec", "template", "metadata", "annotations", naming.ANNOTATION_CHECKSUM)
@@ -157,25 +131,11 @@ def _is_redis_of(live: JsonObject, newest: JsonObject, cluster: RealtimeCluster,
     wanted, made, status = redis_hash(managed, checksum), made_of(live), cluster.status
     if made == wanted:
         return True
+    noted = status.made_of.redis if status is not None and status.made_of is not None else None
     if made:
         # a changed default of the API is no change of the spec; a change that is still being tried has been noted
-        noted = status.made_of.redis if status is not None and status.made_of is not None else None
         return noted == made and is_unchanged(cluster)
-    if is_unchanged(cluster):
-        return True
-    if status is not None and status.made_of is not None:
-        return status.made_of.redis == wanted
-    # made before there were records, and the spec has changed since: it may differ in the operator's default image only
-    return contains(live.get("spec"), newest["spec"] if managed.image else _with_image_of(live, newest))
-
-
-def _with_image_of(live: JsonObject, newest: JsonObject) -> JsonValue:
-    """The spec of one StatefulSet with the image of another."""
-    spec: JsonObject = copy.deepcopy(object_at(newest, "spec"))
-    images = [container.get("image") for container in objects_at(live, "spec", "template", "spec", "containers")]
-    for container, image in zip(objects_at(spec, "template", "spec", "containers"), images, strict=False):
-        container["image"] = image
-    return spec
+    return noted == wanted or is_unchanged(cluster)  # somebody took its record away
 
 
 def redis_checksum(cluster: RealtimeCluster, world: World) -> str | None:

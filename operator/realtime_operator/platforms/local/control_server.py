@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable
 from importlib.metadata import version
 
 from aiohttp import web
@@ -13,9 +13,6 @@ from realtime_operator.api.document import merge_patch, object_at
 from realtime_operator.api.errors import InvalidCluster
 from realtime_operator.api.v1alpha1 import RealtimeCluster
 from realtime_operator.platforms.local.driver import LocalPlatform
-
-Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
-
 
 ALONE = "spec.replicas: without a redis-server one server with one worker runs alone: more could not reach each other"
 

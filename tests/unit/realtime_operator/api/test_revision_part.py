@@ -55,7 +55,7 @@ def test_a_field_makes_a_revision_exactly_when_it_is_in_the_part(spec: JsonObjec
 def record_of(spec: JsonObject) -> RevisionRecord:
     """The record of a spec in the history."""
     text = json.dumps(history.to_record(cluster_of(spec)))
-    return RevisionRecord(revision="a", spec=text, complete=True)
+    return RevisionRecord(revision="a", spec=text)
 
 
 def test_a_spec_that_says_the_defaults_differs_in_nothing() -> None:

@@ -27,9 +27,7 @@ def test_a_revision_is_recorded_once_it_serves_as_a_whole() -> None:
     """Not before, and not twice."""
     assert recorded(cluster(), None, None, "a", NOW) == []
     first = recorded(cluster(server={"workers": 2}, replicas=3), None, "a", "a", NOW)
-    assert first == [
-        {"revision": "a", "completedAt": "2026-01-01T00:00:00Z", "spec": '{"server":{"workers":2}}', "complete": True}
-    ]
+    assert first == [{"revision": "a", "completedAt": "2026-01-01T00:00:00Z", "spec": '{"server":{"workers":2}}'}]
     assert recorded(cluster(), first, "a", "a", NOW) == first
     assert recorded(cluster(), first, "a", "b", NOW) == first
     assert [e["revision"] for e in recorded(cluster(), first, "b", "b", NOW) if isinstance(e, dict)] == ["b", "a"]
@@ -82,7 +80,7 @@ def with_history(spec: JsonObject, *records: JsonObject, target: str = "now") ->
 
 def record(text: str) -> JsonObject:
     """A record that has all that made a revision."""
-    return {"spec": text, "complete": True}
+    return {"spec": text}
 
 
 def ways(spec: JsonObject, *records: JsonObject, to: str | None = None) -> list[tuple[str, JsonObject]]:
@@ -122,12 +120,6 @@ def test_a_named_revision_is_chosen() -> None:
 def test_a_record_that_cannot_be_read_is_no_way_back(text: str) -> None:
     """Nothing is patched with half of a spec."""
     assert ways({"server": {"workers": 2}}, record(text)) == []
-
-
-def test_what_an_old_record_leaves_out_stays_as_it_is() -> None:
-    """Earlier releases recorded neither hooks nor the drain, whatever there was."""
-    spec: JsonObject = {"hooks": {"rpc": {"url": "http://a"}}, "server": {"workers": 2}}
-    assert ways(spec, {"spec": '{"server":{"workers":3}}'}) == [("a", {"server": {"workers": 3}})]
 
 
 MANAGED: JsonObject = {"redis": {"managed": {"resources": {"limits": {"memory": "1Gi"}}}}}

@@ -167,8 +167,8 @@ EVERYTHING = FOLDER / "2026-11-28-api" / "everything.json"
     ],
     ids=str,
 )
-def test_what_old_records_leave_out_is_followed_too(change: JsonObject) -> None:
-    """Changed while no operator ran, between the older one and this one: a new revision is made of it."""
+def test_a_change_while_no_operator_ran_is_followed(change: JsonObject) -> None:
+    """Between the older operator and this one: a new revision is made of it."""
     platform = taken_over(EVERYTHING)
     before = replica_sets(platform)
     for name, value in change.items():
