@@ -28,7 +28,7 @@ KUBERNETES_PROGRAMS = (
     "kube-apiserver", "kube-controller-manager", "kube-scheduler", "kubelet", "kube-proxy", "kubectl",
 )  # fmt: skip
 
-API_SERVER_PROGRAMS = frozenset({"kube-apiserver"})
+API_SERVER_PROGRAMS = frozenset({"kube-apiserver", "kubectl"})
 """All that tests against an API server alone need, beside the distribution's etcd."""
 
 
