@@ -81,8 +81,21 @@ def _event_types(values: Values) -> JsonValue:
     return types
 
 
+def _recovery(values: Values) -> JsonValue:
+    recovers, mode = values.get("recovery", False), str(values.get("recoveryMode", "stream"))
+    modes = {"stream": "Stream", "cache": "Cache"}
+    if not isinstance(recovers, bool) or mode not in modes:
+        raise ConversionError("must be true or false, with recoveryMode stream or cache")
+    if mode == "cache" and not recovers:
+        raise ConversionError("is false, and recoveryMode cache needs it: set it to true, or leave recoveryMode out")
+    return modes[mode] if recovers else "Disabled"
+
+
 REWRITES = (
     Rewrite("", ("image.pullSecrets",), "pod.imagePullSecrets", _pull_secrets),
+    Rewrite("namespaces[]", ("recovery", "recoveryMode"), "recovery", _recovery),
+    Rewrite("namespaces[]", ("joinLeave",), "joinLeave", _choice("OnRequest", "Disabled")),
+    Rewrite("namespaces[]", ("delta",), "delta", _choice("Fossil", "Disabled")),
     Rewrite("server.compression", ("enabled",), "algorithm", _choice("Deflate", "None")),
     Rewrite("auth", ("anonymous",), "anonymous", _choice("Allow", "Deny")),
     Rewrite("auth", ("audience",), "audiences", lambda values: [values["audience"]]),

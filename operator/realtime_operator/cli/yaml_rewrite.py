@@ -5,7 +5,7 @@ from __future__ import annotations
 import io
 import itertools
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 import yaml
@@ -55,7 +55,9 @@ def _converted(text: str, source: str) -> tuple[str, list[str]]:
         if document.get("kind") != naming.KIND:
             continue
         edits = _edits(document, source)
-        text = _rewritten(text, edits) if edits else text
+        if edits:
+            _refuse_aliases(text, f"{source}: {naming.KIND} {_name(document)}")
+            text = _rewritten(text, edits)
         lines = [f"{naming.KIND} {_name(document)}: {edit}" for edit in edits]
         for converted in parse_documents(text, source):
             checked(source, converted)
@@ -72,6 +74,15 @@ def _documents(text: str, source: str) -> Iterator[str]:
     bounds = [0, *(mark.index for mark in marks[1:] if mark is not None), len(text)]
     for start, end in itertools.pairwise(bounds):
         yield text[start:end]
+
+
+def _refuse_aliases(text: str, what: str) -> None:
+    """Raise InputError for a node that stands at two places: an edit of one would change the other."""
+    for event in yaml.parse(text):
+        if isinstance(event, yaml.AliasEvent):
+            raise InputError(
+                f"{what} cannot be converted: the alias *{event.anchor} stands for another part: write it out"
+            )
 
 
 def _edits(document: JsonObject, source: str) -> tuple[Edit, ...]:
@@ -93,6 +104,7 @@ def _rewritten(text: str, edits: tuple[Edit, ...]) -> str:
     rewriter = YAML()
     rewriter.preserve_quotes = True
     rewriter.width = LINE_WIDTH
+    rewriter.brace_single_entry_mapping_in_flow_sequence = True
     rewriter.explicit_start = text.startswith("---")
     mapping = len(nested[2]) - len(nested[1]) if nested else 2
     rewriter.indent(mapping=mapping, sequence=sequence or mapping, offset=offset or 0)
@@ -107,21 +119,37 @@ def _rewritten(text: str, edits: tuple[Edit, ...]) -> str:
 def _apply(document: CommentedMap, edit: Edit) -> None:
     """Write the new field where the first former one was."""
     first, path = edit.former[0], edit.path
+    for other in edit.former[1:]:
+        _remove(_at(document, other[:-1]), other[-1])
     owner = _at(document, first[:-1])
     if first == path:
         owner[first[-1]] = _like(owner[first[-1]], edit.value)
-        _remove(document, edit.former[1:])
         return
     fork = next(depth for depth, (old, new) in enumerate(zip(first, path, strict=False)) if old != new)
     parent = _at(document, path[:fork])
     position = list(parent).index(first[fork])
     is_sibling = fork == len(first) - 1
-    comment = parent.ca.items.get(first[fork]) if is_sibling else None
-    value = owner[first[-1]] if edit.value is None else _node(edit.value, owner[first[-1]])
-    _remove(document, edit.former)
-    _insert(parent, path[fork:], value, position if is_sibling else position + 1)
+    comment = owner.ca.items.pop(first[-1], None)
+    old = owner.pop(first[-1])
+    _insert(parent, path[fork:], old if edit.value is None else _node(edit.value, old), position + (not is_sibling))
     if comment is not None:
-        parent.ca.items[path[fork]] = comment
+        below = _at(document, path[:-1])
+        is_inside = not is_sibling and not _is_flow(below)
+        (below if is_inside else parent).ca.items.setdefault(path[-1 if is_inside else fork], comment)
+
+
+def _remove(owner: CommentedMap, name: str | int) -> None:
+    """Remove a field; its comment, with what stands below it, goes to the field before."""
+    comment = owner.ca.items.pop(name, None)
+    before = list(owner)[max(list(owner).index(name) - 1, 0)]
+    del owner[name]
+    if comment is None or before == name or not _is_flow(owner[before]):
+        return
+    there = owner.ca.items.get(before)
+    if there is None or there[2] is None:
+        owner.ca.items[before] = comment
+    elif comment[2] is not None:
+        there[2].value += comment[2].value
 
 
 def _at(document: CommentedMap, path: FieldPath) -> CommentedMap:
@@ -129,11 +157,6 @@ def _at(document: CommentedMap, path: FieldPath) -> CommentedMap:
     for step in path:
         node = node[step]
     return node
-
-
-def _remove(document: CommentedMap, paths: Iterable[FieldPath]) -> None:
-    for path in paths:
-        del _at(document, path[:-1])[path[-1]]
 
 
 def _insert(parent: CommentedMap, path: FieldPath, value: object, position: int) -> None:
@@ -166,7 +189,12 @@ def _node(value: JsonValue, old: object) -> object:
     if not isinstance(value, list):
         return _like(old, value)
     items = CommentedSeq([CommentedMap(item) if isinstance(item, dict) else item for item in value])
-    for node in (items, *items) if _is_flow(old) else ():
-        if isinstance(node, CommentedMap | CommentedSeq):
-            node.fa.set_flow_style()
+    if _is_flow(old):
+        for node in (items, *items):
+            if isinstance(node, CommentedMap | CommentedSeq):
+                node.fa.set_flow_style()
+        return items
+    for index, comment in old.ca.items.items():  # type: ignore[attr-defined] # a block is a CommentedSeq
+        if isinstance(items[index], CommentedMap):  # there the comment belongs to the last field
+            items[index].ca.items[next(reversed(items[index]))] = [None, None, comment[0], None]
     return items

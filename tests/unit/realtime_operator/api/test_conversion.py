@@ -7,6 +7,8 @@ import pytest
 from realtime_operator.api.base import JsonObject, JsonValue
 from realtime_operator.api.conversion import edits_of
 
+NEEDS_RECOVERY = "is false, and recoveryMode cache needs it: set it to true, or leave recoveryMode out"
+
 
 def lines(spec: JsonObject) -> list[str]:
     """What is done for a spec, and what stands in the way."""
@@ -25,6 +27,23 @@ def lines(spec: JsonObject) -> list[str]:
         (
             {"api": {"keys": [{}, {"secretRef": {"name": "a", "key": "b"}}]}},
             "spec.api.keys[1].secretRef became spec.api.keys[1].secretKeyRef",
+        ),
+        ({"namespaces": [{"name": "a", "recovery": False}]}, "spec.namespaces[0].recovery is Disabled now"),
+        (
+            {"namespaces": [{"name": "a", "recovery": True, "recoveryMode": "cache"}]},
+            "spec.namespaces[0].recovery and spec.namespaces[0].recoveryMode became spec.namespaces[0].recovery: Cache",
+        ),
+        (
+            {"namespaces": [{"name": "a", "recoveryMode": "cache"}]},
+            f"spec.namespaces[0].recovery: {NEEDS_RECOVERY}",
+        ),
+        (
+            {"namespaces": [{"name": "a", "recovery": "Stream", "recoveryMode": "cache"}]},
+            "spec.namespaces[0].recovery: must be true or false, with recoveryMode stream or cache",
+        ),
+        (
+            {"namespaces": [{"name": "a", "slowConsumer": "dropOldest"}]},
+            "spec.namespaces[0].slowConsumer is DropOldest now",
         ),
         ({"hooks": {"publish": {"whenDown": "deny"}}}, "spec.hooks.publish.whenDown is Deny now"),
         (

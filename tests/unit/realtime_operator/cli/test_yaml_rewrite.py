@@ -35,6 +35,26 @@ def test_every_comment_is_there_once() -> None:
     assert [after.count(f"# {comment}\n") for comment in comments] == [1] * len(comments)
 
 
+@pytest.mark.parametrize(
+    ("spec", "expected"),
+    [
+        (
+            "  image:\n    pullSecrets: [a]   # x\n  pod: {labels: {a: b}}\n",
+            "  image: {}\n  pod: {labels: {a: b}, imagePullSecrets: [{name: a}]}  # x\n",
+        ),
+        (
+            "  image:\n    pullSecrets: [a]   # x\n\n  # y\n  replicas: 3\n",
+            "  image: {}\n  pod: {imagePullSecrets: [{name: a}]}  # x\n\n  # y\n  replicas: 3\n",
+        ),
+    ],
+    ids=["into what is there", "beside what is there"],
+)
+def test_a_field_moves_to_another_object(spec: str, expected: str) -> None:
+    """With its comment, and with what stands below it."""
+    converted = convert(f"{HEAD}spec:\n{spec}", "a").text
+    assert converted.split() == f"{HEAD}spec:\n{expected}".split()
+
+
 def test_a_converted_file_has_nothing_to_convert() -> None:
     """The second time nothing changes, not even a space."""
     text = CONVERTED.read_text()
@@ -47,6 +67,10 @@ def test_a_converted_file_has_nothing_to_convert() -> None:
         ("{hooks: {events: {url: 'http://a', disconnects: false}}}", "hooks.events.disconnects: no event is sent"),
         ("{auth: {anonymous: true, audience: a, audiences: [b]}}", "spec.auth.audience: spec.auth.audiences is set"),
         ("{server: {compression: {enabled: 'on'}}}", "spec.server.compression.enabled: must be true or false"),
+        (
+            "{hooks: {rpc: &a {url: 'http://a'}, connect: *a}, auth: {anonymous: true}}",
+            "the alias *a stands for another",
+        ),
         ("{auth: {anonymous: true}, weather: fine}", "spec.weather: is not a field that this operator knows"),
     ],
 )
