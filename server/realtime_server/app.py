@@ -14,13 +14,14 @@ from pathlib import Path
 
 import structlog
 import uvloop
+from aiohttp import web
 from prometheus_client.registry import Collector
 
 from realtime_server import settings as configuration
-from realtime_server.admin import worker
+from realtime_server.admin import openapi, worker
 from realtime_server.admin.api_keys import ApiKeys
 from realtime_server.admin.api_metrics import ApiCollector
-from realtime_server.admin.api_server import ApiServer
+from realtime_server.admin.api_server import API_PATH, BODY_BYTES, ApiServer, document
 from realtime_server.admin.api_site import ApiSite
 from realtime_server.backplane.opening import Backplane, open_backplane
 from realtime_server.core.auth.verifier import TokenVerifier
@@ -44,6 +45,7 @@ from realtime_server.settings import Settings
 from realtime_server.transports.accelerated import ACCELERATED
 from realtime_server.transports.client_port import ClientPort, ClientPortSettings
 from realtime_server.transports.forwarded import TrustedProxies
+from realtime_server.transports.http_server import HttpRequest, Route
 from realtime_server.transports.tls import TlsSettings
 
 logger = structlog.get_logger()
@@ -127,18 +129,19 @@ async def _run(settings: Settings, index: int, control_socket: Path, *, echo: bo
         ApiKeys.of(settings.api, workers=settings.workers),
         data_bytes=settings.limits.outbox_bytes // 2,
     )
+    api_site = ApiSite(api, keeps=lambda: serving.serves)
     clients = ClientPort(
         node,
         client_port_settings(settings, echo=echo),
         keeps=lambda: serving.serves and not serving.sheds,
         why_not=serving.why_not_ready,
+        routes=api_routes(api_site) if settings.api.on_client_port else {},
     )
     registry = registry_of(node, index)
     registry.register(ApiCollector(api.usage, index))
     for collector in _collectors(index, remote_keys, hooks):
         registry.register(collector)
     registry.register(ClientPortCollector(clients, index))
-    api_site = ApiSite(api, keeps=lambda: serving.serves)
     await api_site.setup()
     clients_listener = Listener(*settings.listen.client_address, clients.accept)
     api_listener = Listener(*settings.listen.api_address, api_site.accept)
@@ -181,6 +184,21 @@ async def _run(settings: Settings, index: int, control_socket: Path, *, echo: bo
             await remote_keys.stop()
         with contextlib.suppress(asyncio.CancelledError):
             await asyncio.sleep(0.05)
+
+
+def api_routes(site: ApiSite) -> dict[str, Route]:
+    """Return the endpoints of the server API on the port for clients. Pages of other origins may not call them."""
+
+    async def call(asked: HttpRequest) -> web.StreamResponse:
+        return await site.call(asked.request, asked.request.path.rpartition("/")[2])
+
+    async def show(asked: HttpRequest) -> web.StreamResponse:
+        return await document(asked.request)
+
+    return {
+        f"{API_PATH}/*": Route(("POST",), call, cross_origin=False, body_bytes=BODY_BYTES, keeps_idle=True),
+        openapi.PATH: Route(("GET", "HEAD"), show, cross_origin=False),
+    }
 
 
 def _remote_keys(settings: Settings) -> PublishedKeys | None:

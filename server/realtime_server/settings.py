@@ -280,10 +280,14 @@ class ApiKey(Model):
 
 
 class Api(Model):
-    """The HTTP server API; without a key every call is refused. The key in `key_file` may do everything."""
+    """The HTTP server API; without a key every call is refused. The key in `key_file` may do everything.
+
+    `on_client_port`: calls are taken on the port for clients too, with the same keys.
+    """
 
     key_file: Path | None = None
     keys: tuple[ApiKey, ...] = ()
+    on_client_port: bool = False
 
 
 class Admin(Model):

@@ -275,3 +275,5 @@ class ServerApi(Model):
     """API key. When absent, one is generated (Secret CLUSTER-credentials, key `api-key`)."""
     keys: Annotated[tuple[ApiKey, ...], Field(max_length=16), MAP_BY_NAME] = ()
     """Further keys, each limited to some methods and channels."""
+    on_client_port: bool = False
+    """Serve the API on the client port too, with the same keys: who can reach that port can reach the API. Default: false."""

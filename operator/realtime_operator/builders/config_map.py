@@ -97,7 +97,11 @@ def _api(api: ServerApi) -> JsonObject:
         }
         for key in api.keys
     ]
-    return {"key_file": f"{naming.CREDENTIALS_DIRECTORY}/{naming.KEY_API}", "keys": keys}
+    return {
+        "key_file": f"{naming.CREDENTIALS_DIRECTORY}/{naming.KEY_API}",
+        "keys": keys,
+        "on_client_port": api.on_client_port,
+    }
 
 
 def _compression(compression: Compression) -> JsonObject:

@@ -57,7 +57,7 @@ SERVER: Defaults = {
         "forward_headers": [],
         "secret_file": None,
     },
-    "api": {"key_file": None, "keys": Each(API_KEY)},
+    "api": {"key_file": None, "keys": Each(API_KEY), "on_client_port": False},
     "admin": {"token_file": None},
     "backplane": {"redis": None, "prefix": "realtime"},
     "drain": {"timeout_seconds": 600, "settle_seconds": 5},

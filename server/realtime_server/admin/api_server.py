@@ -27,6 +27,7 @@ logger = structlog.get_logger()
 BODY_BYTES = 8 * 1024 * 1024
 """Largest body that a call takes."""
 BATCH = "batch"
+API_PATH = "/api"
 
 
 class ApiServer:
@@ -51,21 +52,24 @@ class ApiServer:
     def application(self) -> web.Application:
         """The aiohttp application."""
         application = web.Application(client_max_size=BODY_BYTES, middlewares=[_errors_in_json])
-        application.router.add_post("/api/{method}", self._serve)
+        application.router.add_post(f"{API_PATH}/{{method}}", self._serve)
         # Without a key: it says what every server of this release can do, and nothing of this one.
-        application.router.add_get(openapi.PATH, _document)
+        application.router.add_get(openapi.PATH, document)
         application.router.add_get("/health", _health)
         return application
 
     async def _serve(self, request: web.Request) -> web.Response:
-        method = request.match_info["method"]
+        return await self.call(request, request.match_info["method"])
+
+    async def call(self, request: web.BaseRequest, method: str) -> web.Response:
+        """Answer one call, whatever port it came to. The request takes BODY_BYTES."""
         began = self._clock()
         response = await self._answer(request, method)
         self.usage.count(method, response.status)
         self.usage.observe(method, self._clock() - began)
         return response
 
-    async def _answer(self, request: web.Request, method: str) -> web.Response:
+    async def _answer(self, request: web.BaseRequest, method: str) -> web.Response:
         key = self._keys.find(_given(request))
         if key is None:
             return error_response(401, "unauthorized: send the API key in the header X-API-Key")
@@ -73,7 +77,7 @@ class ApiServer:
             body = await request.read() or b"{}"
             body.decode()  # the JSON decoder does not look into the strings of raw data
             check_nesting(body)
-            document = await (self._batch(key, body) if method == BATCH else self._result(key, method, body))
+            answer = await (self._batch(key, body) if method == BATCH else self._result(key, method, body))
         except NotAllowedError as error:
             return json_response({"error": self._failure(method, error)}, 403)
         except TooManyCallsError as error:
@@ -95,7 +99,7 @@ class ApiServer:
             return json_response({"error": self._failure(method, error)})
         except FAILURES as error:
             return json_response({"error": self._failure(method, error)})
-        return web.Response(body=msgspec.json.encode(document), content_type="application/json")
+        return web.Response(body=msgspec.json.encode(answer), content_type="application/json")
 
     async def _result(self, key: ApiKey, method: str, body: bytes) -> dict[str, object]:
         self._count_calls(key, 1)
@@ -177,7 +181,7 @@ class TooManyCallsError(Exception):
         self.seconds = max(1, math.ceil(seconds))
 
 
-def _given(request: web.Request) -> str:
+def _given(request: web.BaseRequest) -> str:
     """The key that a caller sends, in either header."""
     given = request.headers.get("X-API-Key", "")
     scheme, _, value = request.headers.get("Authorization", "").partition(" ")
@@ -213,7 +217,8 @@ async def _errors_in_json(
         return error_response(404, f"there is nothing here; {openapi.PATH} says what there is")
 
 
-async def _document(_request: web.Request) -> web.Response:
+async def document(_request: web.BaseRequest) -> web.Response:
+    """Answer with the OpenAPI document."""
     return web.Response(body=openapi.encoded(), content_type="application/json")
 
 

@@ -39,6 +39,7 @@ class ApiSite:
     ) -> None:
         application = server.application()
         application.middlewares.insert(0, self._follow)
+        self._server = server
         self._runner = web.AppRunner(application, access_log=None, handle_signals=False, shutdown_timeout=CLOSE_SECONDS)
         self._keeps = keeps
         self._clock = clock
@@ -61,7 +62,7 @@ class ApiSite:
 
     async def close(self) -> None:
         """Answer the calls that have come, and close all connections. Nothing may be accepted any more."""
-        if self._connections:
+        if self._connections or self._running:
             await asyncio.sleep(ARRIVAL_SECONDS)
             with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout(CALL_SECONDS):
@@ -74,14 +75,21 @@ class ApiSite:
         server = self._runner.server
         return 0 if server is None else len(server.connections)
 
+    async def call(self, request: web.BaseRequest, method: str) -> web.StreamResponse:
+        """Answer a call that came to another port, noted as one of this."""
+        return await self._noted(self._server.call(request, method))
+
     @web.middleware
     async def _follow(
         self, request: web.Request, handler: Callable[[web.Request], Awaitable[web.StreamResponse]]
     ) -> web.StreamResponse:
+        return await self._noted(handler(request))
+
+    async def _noted(self, answer: Awaitable[web.StreamResponse]) -> web.StreamResponse:
         """Note a call, and let its answer be the last one of its connection unless connections are kept."""
         self._running += 1
         try:
-            response = await handler(request)
+            response = await answer
         finally:
             self._running -= 1
             self._answered_at = self._clock()

@@ -80,7 +80,7 @@ class _NoAccessLog(AbstractAccessLogger):
 class HttpConnection(web.RequestHandler):
     """One socket. `peer` is the address of its other end, or of whom a proxy in front of it speaks for."""
 
-    __slots__ = ("_busy", "_counters", "_is_head", "_sockets", "_stream", "_timer", "peer")
+    __slots__ = ("_busy", "_counters", "_is_head", "_sockets", "_stream", "_timer", "keeps_idle", "peer")
 
     def __init__(
         self, server: web.Server, loop: asyncio.AbstractEventLoop, counters: Counters, sockets: Sockets, peer: str
@@ -100,6 +100,7 @@ class HttpConnection(web.RequestHandler):
         self._timer: asyncio.TimerHandle | None = None
         self._busy = False
         self._is_head = False
+        self.keeps_idle = False
         self.peer = peer
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
@@ -169,8 +170,8 @@ class HttpConnection(web.RequestHandler):
             self._timer = self._loop.call_later(CLOSING_SECONDS, self.transport.abort)
 
     def close_if_idle(self) -> None:
-        """End a socket that waits for its next request."""
-        if not self._busy:
+        """End a socket that waits for its next request, unless `keeps_idle`."""
+        if not self._busy and not self.keeps_idle:
             self.force_close()
 
 
@@ -215,13 +216,15 @@ Handler: TypeAlias = Callable[[HttpRequest], Awaitable[web.StreamResponse]]
 class Route:
     """An endpoint: the methods that it knows, and whether pages of other origins may call it.
 
-    `body_bytes`: largest body, None for that of all requests.
+    `body_bytes`: largest body, None for that of all requests. `keeps_idle`: connections that it has answered on are
+    not closed while they are idle, but by their next answer: its requests must not get lost on their way.
     """
 
     methods: tuple[str, ...]
     handle: Handler
     cross_origin: bool = True
     body_bytes: int | None = None
+    keeps_idle: bool = False
 
 
 class HttpServer:
@@ -299,6 +302,7 @@ class HttpServer:
                 if request.method == "OPTIONS":
                     return _preflight(request, route, shared)
             _check_method(request, route)
+            connection.keeps_idle = route.keeps_idle
             if route.body_bytes is not None:
                 request = request.clone(client_max_size=route.body_bytes)
             response = await route.handle(self._described(request, connection, shared))

@@ -55,6 +55,12 @@ def test_the_threshold_of_compression_means_nothing_while_it_is_off() -> None:
     assert config["compression"] == {"enabled": True, "threshold_bytes": 2048}
 
 
+def test_the_port_of_the_api_is_told_only_where_it_is_not_its_own_alone() -> None:
+    """Servers of earlier releases do not know the field."""
+    assert server_config(cluster_of({"api": {"onClientPort": False}})) == server_config(cluster_of({}))
+    assert dig(server_config(cluster_of({"api": {"onClientPort": True}})), "api", "on_client_port") is True
+
+
 def test_own_token_secrets_replace_the_generated_one() -> None:
     """In their order; all of them are tried."""
     reference: JsonObject = {"secretKeyRef": {"name": "t", "key": "k"}}
