@@ -9,6 +9,7 @@ import signal
 import time
 import uuid
 from collections.abc import Iterator
+from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
 
@@ -24,6 +25,7 @@ from realtime_server.admin.api_metrics import ApiCollector
 from realtime_server.admin.api_server import API_PATH, BODY_BYTES, ApiServer, document
 from realtime_server.admin.api_site import ApiSite
 from realtime_server.backplane.opening import Backplane, open_backplane
+from realtime_server.core.auth.ignored_tokens import IgnoredTokens
 from realtime_server.core.auth.verifier import TokenVerifier
 from realtime_server.core.limits.limit import NodeLimits
 from realtime_server.core.limits.rates import rate_in_time
@@ -50,21 +52,31 @@ from realtime_server.transports.tls import TlsSettings
 
 logger = structlog.get_logger()
 
+WARNING_SECONDS = 60.0
+"""Between two warnings that tokens are ignored."""
 PROOF_SECONDS = 0.01
 """So often a worker that starts looks whether its backplane has proven itself."""
+
+
+@dataclass(frozen=True, slots=True)
+class RunOptions:
+    """What a server is told by its command line alone, because no configuration of production may have it.
+
+    `echo`: there is an endpoint that answers each message with itself. `ignore_tokens`: anybody may do everything.
+    """
+
+    echo: bool = False
+    ignore_tokens: bool = False
 
 
 class WorkerBrokenError(Exception):
     """Periodic work of this worker has failed; it has moved its connections away and must be started again."""
 
 
-def run_worker(settings: Settings, index: int, control_socket: Path, *, echo: bool = False) -> None:
-    """Run one worker until SIGTERM, then drain and return; a second SIGTERM closes what is left. Blocks.
-
-    `echo`: with an endpoint that answers each message with itself.
-    """
+def run_worker(settings: Settings, index: int, control_socket: Path, options: RunOptions) -> None:
+    """Run one worker until SIGTERM, then drain and return; a second SIGTERM closes what is left. Blocks."""
     structlog.contextvars.bind_contextvars(worker=index)
-    uvloop.run(_run(settings, index, control_socket, echo=echo))
+    uvloop.run(_run(settings, index, control_socket, options))
 
 
 def make_node(
@@ -72,18 +84,12 @@ def make_node(
     backplane: Backplane | None = None,
     remote_keys: PublishedKeys | None = None,
     backend: Backend | None = None,
+    *,
+    ignore_tokens: bool = False,
 ) -> Node:
-    """The node that the settings describe."""
+    """Return the node that the settings describe; with `ignore_tokens` anybody may do everything."""
     backplane = backplane or open_backplane(settings)
-    auth = settings.auth
-    verifier = TokenVerifier(
-        key_files.connection_keys(auth),
-        remote=remote_keys,
-        subscription_keys=key_files.subscription_keys(auth),
-        issuer=auth.issuer,
-        audience=auth.audience,
-        leeway=auth.leeway_seconds,
-    )
+    verifier = IgnoredTokens() if ignore_tokens else _verifier(settings.auth, remote_keys)
     limits = NodeLimits(
         channels_per_connection=settings.limits.channels_per_connection,
         messages_per_second=settings.limits.messages_per_second,
@@ -105,17 +111,29 @@ def make_node(
     return Node(node_settings, backplane.broker, backplane.presence, verifier, backend, backplane.occupancy)
 
 
+def _verifier(auth: configuration.Auth, remote_keys: PublishedKeys | None) -> TokenVerifier:
+    return TokenVerifier(
+        key_files.connection_keys(auth),
+        remote=remote_keys,
+        subscription_keys=key_files.subscription_keys(auth),
+        issuer=auth.issuer,
+        audience=auth.audience,
+        leeway=auth.leeway_seconds,
+    )
+
+
 def namespaces_of(settings: Settings) -> Namespaces:
     """The options of all channels."""
     return Namespaces((namespace.name, channel_options(namespace)) for namespace in settings.namespaces)
 
 
-async def _run(settings: Settings, index: int, control_socket: Path, *, echo: bool) -> None:
+async def _run(settings: Settings, index: int, control_socket: Path, options: RunOptions) -> None:
     loop = asyncio.get_running_loop()
     remote_keys = _remote_keys(settings)
     backplane = open_backplane(settings)
     hooks = _hooks(settings, backplane)
-    node = make_node(settings, backplane, remote_keys, hooks.backend if hooks is not None else None)
+    backend = hooks.backend if hooks is not None else None
+    node = make_node(settings, backplane, remote_keys, backend, ignore_tokens=options.ignore_tokens)
     serving = Serving(node)
     stop, stop_now = asyncio.Event(), asyncio.Event()
 
@@ -132,7 +150,7 @@ async def _run(settings: Settings, index: int, control_socket: Path, *, echo: bo
     api_site = ApiSite(api, keeps=lambda: serving.serves)
     clients = ClientPort(
         node,
-        client_port_settings(settings, echo=echo),
+        client_port_settings(settings, echo=options.echo),
         keeps=lambda: serving.serves and not serving.sheds,
         why_not=serving.why_not_ready,
         routes=api_routes(api_site) if settings.api.on_client_port else {},
@@ -153,6 +171,7 @@ async def _run(settings: Settings, index: int, control_socket: Path, *, echo: bo
     broken = asyncio.create_task(node.broken.wait(), name="broken")
     certificates = asyncio.create_task(clients.follow(), name="certificates")
     following: asyncio.Task[None] | None = None
+    warning = asyncio.create_task(_warn(), name="warning") if options.ignore_tokens and index == 0 else None
     try:
         await asyncio.wait({started, stopping}, return_when=asyncio.FIRST_COMPLETED)
         if not stop.is_set():
@@ -170,7 +189,7 @@ async def _run(settings: Settings, index: int, control_socket: Path, *, echo: bo
             if node.broken.is_set():
                 raise WorkerBrokenError
     finally:
-        for task in (started, pacing, stopping, broken, certificates, following):
+        for task in (started, pacing, stopping, broken, certificates, following, warning):
             if task is not None:
                 task.cancel()
         await group.leave()
@@ -237,6 +256,13 @@ async def _start(node: Node, remote_keys: PublishedKeys | None, hooks: HookClien
         await hooks.start()
     while not node.broker.healthy:  # noqa: ASYNC110 - it depends on the clock too, so nothing can announce it
         await asyncio.sleep(PROOF_SECONDS)
+
+
+async def _warn() -> None:
+    """Say again and again, until cancelled, that anybody may do everything: nobody shall get used to it."""
+    while True:
+        logger.warning("tokens are ignored: whoever reaches this server may do everything; for development only")
+        await asyncio.sleep(WARNING_SECONDS)
 
 
 def _report(_loop: asyncio.AbstractEventLoop, context: dict[str, object]) -> None:

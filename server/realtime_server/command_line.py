@@ -13,6 +13,16 @@ from realtime_server.settings import ENV_CONFIG, ENV_REVISION, Settings, Setting
 
 EXIT_CONFIG = 2
 """The configuration cannot be used."""
+ENV_KUBERNETES = "KUBERNETES_SERVICE_HOST"
+"""Set in every container of Kubernetes."""
+NO_IGNORED_TOKENS = (
+    "error: --ignore-tokens: lets anybody do everything, which is for development only: set development to true in the"
+    " configuration, and leave it out in production"
+)
+NO_IGNORED_TOKENS_IN_A_POD = (
+    f"error: --ignore-tokens: lets anybody do everything, which is refused in Kubernetes (${ENV_KUBERNETES} is set);"
+    " set auth.anonymous to let clients in without a token"
+)
 NO_ECHO = (
     f"error: --echo: is for tests; it goes neither with backplane.redis nor with ${ENV_REVISION}, as production has"
 )
@@ -44,10 +54,22 @@ def main(arguments: Sequence[str]) -> int:
     if options.echo and _looks_like_production(settings):
         print(NO_ECHO, file=sys.stderr)  # noqa: T201 - a command speaks
         return EXIT_CONFIG
+    refusal = _refusal(settings) if options.ignore_tokens else None
+    if refusal is not None:
+        print(refusal, file=sys.stderr)  # noqa: T201 - a command speaks
+        return EXIT_CONFIG
     from realtime_server import supervisor
+    from realtime_server.app import RunOptions
 
     log.configure()
-    return supervisor.run(settings, echo=options.echo)
+    return supervisor.run(settings, RunOptions(echo=options.echo, ignore_tokens=options.ignore_tokens))
+
+
+def _refusal(settings: Settings) -> str | None:
+    """Why tokens cannot be ignored here. The operator never sets `development`, and `realtime up` always does."""
+    if os.environ.get(ENV_KUBERNETES):
+        return NO_IGNORED_TOKENS_IN_A_POD
+    return None if settings.development else NO_IGNORED_TOKENS
 
 
 def _looks_like_production(settings: Settings) -> bool:
@@ -75,4 +97,6 @@ def _parser() -> argparse.ArgumentParser:
         if name == "run":
             echo = "answer each WebSocket message at /echo with itself, to anybody: for tests of the transport only"
             command.add_argument("--echo", action="store_true", help=echo)
+            ignore = "let anybody do everything, with any token or none: for development only, with development: true"
+            command.add_argument("--ignore-tokens", action="store_true", help=ignore)
     return parser

@@ -51,6 +51,8 @@ class NodeCollector(WorkerCollector):
         yield self._gauge(
             "backplane_healthy", "1 while what is published is known to arrive.", int(node.broker.healthy)
         )
+        text = "1 in the development mode in which anybody may do everything."
+        yield self._gauge("tokens_ignored", text, int(node.ignores_tokens))
         usage = resource.getrusage(resource.RUSAGE_SELF)
         yield self._counter("cpu_seconds", "CPU time of the worker's process.", usage.ru_utime + usage.ru_stime)
         yield self._gauge("memory_bytes", "Resident memory of the worker's process.", _resident_bytes())

@@ -22,7 +22,7 @@ import structlog
 
 from realtime_server.admin import admin_process
 from realtime_server.admin.board import Board
-from realtime_server.app import run_worker, tls_settings
+from realtime_server.app import RunOptions, run_worker, tls_settings
 from realtime_server.listening import bind, bind_unix
 from realtime_server.settings import Listen, Settings
 from realtime_server.transports.echo import PATH as ECHO_PATH
@@ -61,9 +61,9 @@ class Child:
 class Supervisor:
     """Owns the child processes."""
 
-    def __init__(self, settings: Settings, folder: Path, admin_socket: socket.socket, *, echo: bool = False) -> None:
+    def __init__(self, settings: Settings, folder: Path, admin_socket: socket.socket, options: RunOptions) -> None:
         self._settings = settings
-        self._echo = echo
+        self._options = options
         self._board = Board(settings.workers)
         self._admin_socket = admin_socket
         sockets = [folder / f"worker-{index}.sock" for index in range(settings.workers)]
@@ -110,7 +110,7 @@ class Supervisor:
             # What connections are made of lives long: looking for garbage after every 700 new objects took a fifth of
             # what it costs to let many in.
             gc.set_threshold(GARBAGE_THRESHOLD, *gc.get_threshold()[1:])
-            run_worker(self._settings, index, path, echo=self._echo)
+            run_worker(self._settings, index, path, self._options)
 
         return Child(f"worker-{index}", work, index)
 
@@ -216,12 +216,9 @@ def _send(child: Child, number: signal.Signals) -> None:
             os.kill(child.pid, number)
 
 
-def run(settings: Settings, *, echo: bool = False) -> int:
-    """Run the server until SIGTERM or SIGINT; its exit code. Blocks.
-
-    `echo`: with an endpoint that answers each message with itself, to anybody: for tests only.
-    """
-    if echo:
+def run(settings: Settings, options: RunOptions) -> int:
+    """Run the server until SIGTERM or SIGINT; its exit code. Blocks."""
+    if options.echo:
         logger.warning("there is an echo endpoint, which is for tests only", path=ECHO_PATH)
     listen = settings.listen
     try:
@@ -236,7 +233,7 @@ def run(settings: Settings, *, echo: bool = False) -> int:
         return EXIT_CANNOT_LISTEN
     with admin_socket, tempfile.TemporaryDirectory(prefix="realtime-server-") as folder:
         admin_socket.listen(BACKLOG)
-        Supervisor(settings, Path(folder), admin_socket, echo=echo).run()
+        Supervisor(settings, Path(folder), admin_socket, options).run()
     return 0
 
 

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import os
 import shutil
 import signal
 import tempfile
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from pathlib import Path
 
 import pytest
@@ -15,6 +16,7 @@ import pytest
 from realtime_operator.cli.cluster_file import read
 from realtime_operator.cli.local_run import Listener, LocalOptions, LocalRun
 from realtime_operator.platforms.local.server_files import Ports
+from tests.kit.raw_client import raw_client
 from tests.kit.realtime_command import processes_that_name
 from tests.kit.redis_process import free_port
 from tests.kit.running_cluster import QUICKSTART
@@ -25,9 +27,18 @@ READY_SECONDS = 20
 @pytest.fixture
 async def run() -> AsyncIterator[LocalRun]:
     """The quickstart's cluster, ready."""
+    async with running(QUICKSTART) as opened:
+        yield opened
+
+
+@contextlib.asynccontextmanager
+async def running(
+    file: Path, *, ignore_tokens: bool = False, on_notice: Callable[[str], None] = lambda _: None
+) -> AsyncIterator[LocalRun]:
+    """The cluster of a file, ready."""
     folder = Path(tempfile.mkdtemp(prefix="rt-"))  # sockets have short paths
-    listener = Listener(*[lambda _: None] * 5)
-    options = LocalOptions(QUICKSTART, folder, Ports(client=free_port(), api=free_port()))
+    listener = Listener(lambda _: None, lambda _: None, lambda _: None, on_notice, lambda _: None)
+    options = LocalOptions(file, folder, Ports(client=free_port(), api=free_port()), ignore_tokens=ignore_tokens)
     try:
         async with LocalRun.open(options, listener) as opened:
             async with asyncio.timeout(READY_SECONDS):
@@ -48,3 +59,18 @@ async def test_looks_at_the_same_time_start_nothing_twice(run: LocalRun) -> None
     await asyncio.gather(*(run.forecast_of(file) for _ in range(3)))
     assert len(processes_that_name(state, "redis-server")) == 1
     assert len(run.fleet.servers) == 2
+
+
+async def test_tokens_can_be_ignored(tmp_path: Path) -> None:
+    """Where the file lets in nobody without; a notice says so."""
+    file = tmp_path / "closed.yaml"
+    file.write_text(
+        "apiVersion: realtime.dev/v1alpha1\nkind: RealtimeCluster\nmetadata: {name: closed}\n"
+        "spec: {replicas: 1, namespaces: [{name: closed, subscribe: Token}]}\n"
+    )
+    notices: list[str] = []
+    async with running(file, ignore_tokens=True, on_notice=notices.append) as opened:
+        assert [notice for notice in notices if notice.startswith("tokens are ignored")]
+        async with raw_client(opened.options.ports.client_url) as client:
+            await client.connect("")
+            await client.subscribe("closed:a")

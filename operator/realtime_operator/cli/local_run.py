@@ -25,6 +25,7 @@ from realtime_operator.platforms.local.fleet import Fleet
 from realtime_operator.platforms.local.lock import Lock
 from realtime_operator.platforms.local.object_store import NAMESPACE, Event, ObjectStore
 from realtime_operator.platforms.local.redis import LocalRedis, find_redis_server
+from realtime_operator.platforms.local.server import COMMAND
 from realtime_operator.platforms.local.server_files import Ports, ServerFiles
 from realtime_operator.platforms.local.settings import SETTINGS
 from realtime_operator.platforms.local.state_folder import StateFolder
@@ -45,6 +46,7 @@ class LocalOptions:
     state_dir: Path
     ports: Ports
     name: str | None = None
+    ignore_tokens: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,7 +78,8 @@ class LocalRun:
         self.redis = None if program is None else LocalRedis(folder, program, self.mark)
         self.store = ObjectStore(folder.secrets)
         files = ServerFiles(folder, self.store, options.ports, self.redis)
-        self.fleet = Fleet(folder, self.store, files, self.mark)
+        command = (*COMMAND, "--ignore-tokens") if options.ignore_tokens else COMMAND
+        self.fleet = Fleet(folder, self.store, files, self.mark, command)
         self.admin = AdminClient()
         self.platform = LocalPlatform(self.store, self.fleet, self.admin, self.redis, self._note)
         self._queue = WorkQueue(ClusterReconciler(self.platform, SETTINGS, Metrics()).turn, RESYNC_SECONDS)
@@ -99,6 +102,8 @@ class LocalRun:
                 listener.on_notice(f"only on Kubernetes, and not started here: {', '.join(file.ignored)}")
             if folder.clean():
                 listener.on_notice("an earlier run ended without cleaning up; what it left has been removed")
+            if options.ignore_tokens:
+                listener.on_notice(f"tokens are ignored: whoever reaches {options.ports.client_url} may do everything")
             run = cls(file, options, folder, listener)
             control = await serve(ControlServer(run.platform, run.edited), str(folder.control))
             watching = asyncio.create_task(run.watch_file(), name="cluster-file")

@@ -98,6 +98,7 @@ class Node:
         self.last_accept: float | None = None
         self.broker = broker
         self.has_backend = backend is not None
+        self.ignores_tokens = verifier.ignores_tokens
         self.broken = asyncio.Event()
         """Set when periodic work has failed in a way that nobody foresaw: this worker must be replaced."""
         self._tasks = tasks = TaskGroup(self.broken.set)

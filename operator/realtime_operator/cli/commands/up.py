@@ -26,6 +26,9 @@ def up(
     api_port: Annotated[
         int, typer.Option("--api-port", min=1, max=65535, help="Port of the API.", rich_help_panel=PANEL)
     ] = naming.PORT_API,
+    ignore_tokens: Annotated[
+        bool, typer.Option("--ignore-tokens", help="Let anybody do everything, with any token or none.")
+    ] = False,
     verbose: Annotated[bool, typer.Option("--verbose", help="Log every decision.")] = False,
 ) -> None:
     """Run a cluster on this machine: servers and Redis as processes, no Kubernetes, no Docker, no root.
@@ -42,5 +45,5 @@ def up(
     from realtime_operator.cli.local_run import LocalOptions
 
     log.configure("info" if verbose else "warning", "text")
-    options = LocalOptions(file, state_dir or default_path(), Ports(host, port, api_port), name)
+    options = LocalOptions(file, state_dir or default_path(), Ports(host, port, api_port), name, ignore_tokens)
     asyncio.run(run_in_foreground(options))

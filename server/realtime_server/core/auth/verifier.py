@@ -100,6 +100,9 @@ class TokenVerifier:
     Connection and subscription tokens have the same keys, unless `subscription_keys` are given.
     """
 
+    ignores_tokens = False
+    """True when everybody is let in, with any token or none."""
+
     def __init__(
         self,
         keys: Callable[[], Sequence[TokenKey]],

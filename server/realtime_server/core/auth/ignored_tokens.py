@@ -1,0 +1,29 @@
+"""For development: a verifier that looks at no token, so that an application can be tried before it makes any."""
+
+from __future__ import annotations
+
+from realtime_server.core.auth.capabilities import Action, Capability, Match
+from realtime_server.core.auth.claims import Claims
+from realtime_server.core.auth.verifier import TokenVerifier
+from realtime_server.core.model.grant import PLAIN, Grant
+
+EVERYTHING = Capability(channels=("*",), allow=tuple(Action), match=Match.WILDCARD)
+
+
+class IgnoredTokens(TokenVerifier):
+    """Lets everybody in, as an anonymous user who may do in every channel what a token could allow."""
+
+    ignores_tokens = True
+
+    def __init__(self) -> None:
+        super().__init__(lambda: ())
+
+    def verify(self, token: str) -> Claims:
+        """Return the same claims for every token, and for none."""
+        del token
+        return Claims(user="", capabilities=(EVERYTHING,))
+
+    def verify_subscription(self, token: str, *, channel: str, user: str) -> Grant:
+        """Return a grant for every channel."""
+        del token, channel, user
+        return PLAIN
