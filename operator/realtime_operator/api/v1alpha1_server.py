@@ -276,4 +276,4 @@ class ServerApi(Model):
     keys: Annotated[tuple[ApiKey, ...], Field(max_length=16), MAP_BY_NAME] = ()
     """Further keys, each limited to some methods and channels."""
     on_client_port: bool = False
-    """Serve the API on the client port too, with the same keys: who can reach that port can reach the API. Default: false."""
+    """Serve the API on the client port too, with the same keys. Who reaches it reaches the API. Default false."""
