@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import dataclasses
+import tempfile
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
 
 import pytest
+from aiohttp import web
 
 from realtime_operator import naming
 from realtime_operator.api.base import JsonObject
@@ -18,6 +20,7 @@ from realtime_operator.planning.plan import (
     ApplyObject,
     CreateObject,
     DeleteServer,
+    Drain,
     EmitEvent,
     EnsureSecret,
     EventType,
@@ -29,11 +32,13 @@ from realtime_operator.planning.plan import (
     SetDeletionCost,
     SetStatus,
 )
+from realtime_operator.planning.world import AdminAccess
 from realtime_operator.platforms.base import Key
 from realtime_operator.platforms.kubernetes.apply import Applier, ApplierTools
 from realtime_operator.platforms.kubernetes.client import KubernetesClient, path_of
 from realtime_operator.platforms.kubernetes.credential_memory import CredentialMemory
 from realtime_operator.platforms.kubernetes.event_recorder import EventRecorder
+from realtime_operator.platforms.kubernetes.secret_reader import SecretReader
 from realtime_operator.pods.admin_client import AdminClient
 from tests.kit.apiserver import ApiServer
 from tests.kit.document import dig, object_at, objects_at, text_at
@@ -75,14 +80,14 @@ class Applied:
         """An object as it is stored."""
         return self.server.call("GET", path_of(version, kind, self.namespace, name))
 
-    def pod(self, name: str = "main-a-x") -> None:
-        """A server pod, as the ReplicaSet controller makes it."""
+    def pod(self, name: str = "main-a-x") -> str:
+        """A server pod, as the ReplicaSet controller makes it; its uid."""
         labels: JsonObject = {**naming.cluster_labels("main"), naming.LABEL_SERVING: "true"}
         container: JsonObject = {"name": "server", "image": "localhost/server:1"}
         document: JsonObject = {
             "metadata": {"name": name, "labels": labels}, "spec": {"containers": [container]},
         }  # fmt: skip
-        self.server.call("POST", path_of("v1", "Pod", self.namespace), document)
+        return text_at(self.server.call("POST", path_of("v1", "Pod", self.namespace), document), "metadata", "uid")
 
 
 def without_claims(live: JsonObject) -> JsonObject:
@@ -97,7 +102,8 @@ async def applied(api_server: ApiServer, namespace: str, operator_client: Kubern
     document: JsonObject = {"apiVersion": naming.API_VERSION, "kind": naming.KIND, "metadata": {"name": "main"}}
     owner = api_server.call("POST", path_of(naming.API_VERSION, naming.KIND, namespace), {**document, "spec": {}})
     admin = AdminClient()
-    tools = ApplierTools(operator_client, admin, Metrics(), EventRecorder(operator_client), CredentialMemory())
+    events, secrets = EventRecorder(operator_client), SecretReader(operator_client)
+    tools = ApplierTools(operator_client, admin, Metrics(), events, CredentialMemory(), secrets)
     yield Applied(tools, api_server, owner)
     await admin.close()
 
@@ -149,18 +155,21 @@ async def test_a_revision_is_scaled(applied: Applied) -> None:
     revision = build_revision(applied.cluster, SETTINGS)
     name = text_at(revision.replica_set(1), "metadata", "name")
     await applied.do(CreateObject(revision.replica_set(1)))
-    await applied.do(ScaleRevision(name, 3))
+    await applied.do(ScaleRevision(name, applied.uid_of(revision.replica_set(1)), 3))
+    assert dig(applied.get("apps/v1", "ReplicaSet", name), "spec", "replicas") == 3
+    (failure,) = await applied.try_to(ScaleRevision(name, "another-uid", 5))
+    assert failure.kind is FailureKind.OUTDATED
     assert dig(applied.get("apps/v1", "ReplicaSet", name), "spec", "replicas") == 3
 
 
 async def test_a_server_is_quiesced_and_resumed(applied: Applied) -> None:
     """By a label that the Service selects, and a time."""
-    applied.pod()
-    await applied.do(Quiesce("main-a-x"))
+    uid = applied.pod()
+    await applied.do(Quiesce("main-a-x", uid))
     metadata = object_at(applied.get("v1", "Pod", "main-a-x"), "metadata")
     assert dig(metadata, "labels", naming.LABEL_SERVING) == "false"
     assert text_at(metadata, "annotations", naming.ANNOTATION_QUIESCED_AT)
-    await applied.do(Resume("main-a-x"))
+    await applied.do(Resume("main-a-x", uid, None))
     metadata = object_at(applied.get("v1", "Pod", "main-a-x"), "metadata")
     assert dig(metadata, "labels", naming.LABEL_SERVING) == "true"
     assert dig(metadata, "annotations", naming.ANNOTATION_QUIESCED_AT) is None
@@ -168,12 +177,59 @@ async def test_a_server_is_quiesced_and_resumed(applied: Applied) -> None:
 
 async def test_a_deletion_cost_is_set_and_removed(applied: Applied) -> None:
     """0 is no cost."""
-    applied.pod()
-    await applied.do(SetDeletionCost("main-a-x", -1000))
+    uid = applied.pod()
+    await applied.do(SetDeletionCost("main-a-x", uid, -1000))
     path = ("metadata", "annotations", naming.ANNOTATION_DELETION_COST)
     assert dig(applied.get("v1", "Pod", "main-a-x"), *path) == "-1000"
-    await applied.do(SetDeletionCost("main-a-x", 0))
+    await applied.do(SetDeletionCost("main-a-x", uid, 0))
     assert dig(applied.get("v1", "Pod", "main-a-x"), *path) is None
+
+
+@pytest.mark.parametrize(
+    "action",
+    [
+        Quiesce("main-a-x", "another-uid"),
+        Resume("main-a-x", "another-uid", None),
+        SetDeletionCost("main-a-x", "another-uid", -1000),
+    ],
+    ids=["quiesce", "resume", "deletion-cost"],
+)
+async def test_another_pod_of_the_name_is_not_marked(applied: Applied, action: Action) -> None:
+    """It took the place of the one that was observed: the next plan decides about it."""
+    applied.pod()
+    before = applied.get("v1", "Pod", "main-a-x")
+    (failure,) = await applied.try_to(action)
+    assert failure.kind is FailureKind.OUTDATED
+    assert applied.get("v1", "Pod", "main-a-x") == before
+
+
+async def test_servers_are_told_without_reading_again(applied: Applied) -> None:
+    """The address is in the action, and the Secret that it names was read by the observation before."""
+    (template, *_) = build_secrets(applied.cluster)
+    await applied.do(EnsureSecret(template.manifest, template.keys))
+    name = text_at(template.manifest, "metadata", "name")
+    secret = await applied.tools.secrets.get(Key(applied.namespace, "main"), name)
+    assert secret is not None
+    told: list[tuple[str, str]] = []
+    asked: list[tuple[str, str]] = []
+    applied.tools.client.answered = lambda method, path, _: asked.append((method, path))
+
+    async def take(request: web.Request) -> web.Response:
+        told.append((request.path, request.headers["Authorization"].removeprefix("Bearer ")))
+        return web.json_response({})
+
+    application = web.Application()
+    application.router.add_post("/admin/v1/{call}", take)
+    runner = web.AppRunner(application)
+    await runner.setup()
+    with tempfile.TemporaryDirectory() as folder:
+        access = AdminAccess(f"{folder}/admin.sock", name)
+        await web.UnixSite(runner, access.address).start()
+        uid = applied.pod()
+        await applied.do(Drain("main-a-x", access, 5.0), Resume("main-a-x", uid, access))
+        await runner.cleanup()
+    assert told == [("/admin/v1/drain", secret.admin_token), ("/admin/v1/resume", secret.admin_token)]
+    assert asked == [("PATCH", path_of("v1", "Pod", applied.namespace, "main-a-x"))]
 
 
 async def test_a_failed_server_is_deleted(applied: Applied) -> None:
@@ -258,4 +314,4 @@ async def test_a_plan_for_a_cluster_that_has_gone_does_no_harm(applied: Applied)
     """Its status and its pods are not there any more."""
     path = path_of(naming.API_VERSION, naming.KIND, applied.namespace, "main")
     applied.server.call("DELETE", path)
-    await applied.do(Quiesce("main-a-x"), DeleteServer("main-a-x", "uid"), SetStatus({"phase": "Ready"}))
+    await applied.do(Quiesce("main-a-x", "uid"), DeleteServer("main-a-x", "uid"), SetStatus({"phase": "Ready"}))

@@ -17,7 +17,7 @@ from realtime_operator.cli.target import Door, Event, Finding, Severity, find, r
 from realtime_operator.cli.target import credential as credential_of
 from realtime_operator.errors import InputError, UnreachableError
 from realtime_operator.planning.settings import PlanSettings
-from realtime_operator.planning.world import ObjectKey, Server, object_key
+from realtime_operator.planning.world import AdminAccess, ObjectKey, Server, object_key
 from realtime_operator.platforms.local.lock import holder
 from realtime_operator.platforms.local.settings import SETTINGS
 from realtime_operator.platforms.local.state_folder import StateFolder
@@ -99,12 +99,15 @@ class LocalTarget:
         """See Target."""
         entries = await self._get("servers")
         assert isinstance(entries, list)
-        token = await self._admin_token(name)
-        return await asyncio.gather(*(self._server(entry, token) for entry in entries if isinstance(entry, dict)))
+        token, secret = await self._admin_token(name), naming.credentials_secret(name)
+        found = [entry for entry in entries if isinstance(entry, dict)]
+        return await asyncio.gather(
+            *(self._server(entry, AdminAccess(str(entry["admin_socket"]), secret), token) for entry in found)
+        )
 
-    async def _server(self, entry: JsonObject, token: str) -> Server:
-        address, name = str(entry["admin_socket"]), str(entry["name"])
-        report = await self._admin.report(address, token)
+    async def _server(self, entry: JsonObject, access: AdminAccess, token: str) -> Server:
+        name = str(entry["name"])
+        report = await self._admin.report(access.address, token)
         return Server(
             name=name,
             uid=name,
@@ -112,8 +115,8 @@ class LocalTarget:
             created_at=datetime.fromisoformat(str(entry["created_at"])),
             serving=entry["serving"] is True,
             terminating=entry["terminating"] is True,
-            ready=report is not None and await self._admin.is_ready(address, token),
-            address=address,
+            ready=report is not None and await self._admin.is_ready(access.address, token),
+            admin=access,
             report=report,
         )
 

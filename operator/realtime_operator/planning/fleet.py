@@ -13,16 +13,27 @@ UNREADY_GRACE = timedelta(seconds=60)
 
 
 @dataclass(frozen=True, slots=True)
-class Fleet:
-    """The servers of a cluster, seen as target revision and old ones.
+class ReplicaSet:
+    """The ReplicaSet of a revision as it was observed; `replicas` is the number of pods that it shall have."""
 
-    `replicas` is the wanted number of pods of each revision's ReplicaSet, as the API server has it.
-    """
+    name: str
+    uid: str
+    replicas: int
+
+
+@dataclass(frozen=True, slots=True)
+class Fleet:
+    """The servers of a cluster, seen as target revision and old ones; `replica_sets` by revision."""
 
     target: str
     desired: int
-    replicas: Mapping[str, int]
+    replica_sets: Mapping[str, ReplicaSet]
     servers: tuple[Server, ...]
+
+    @property
+    def replicas(self) -> Mapping[str, int]:
+        """The wanted number of pods of each revision that has a ReplicaSet."""
+        return {revision: replica_set.replicas for revision, replica_set in self.replica_sets.items()}
 
     @property
     def live(self) -> tuple[Server, ...]:

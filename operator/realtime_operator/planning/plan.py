@@ -1,4 +1,8 @@
-"""What is to be done: actions that a platform carries out in order, and what it says of those that fail."""
+"""What is to be done: actions that a platform carries out in order, and what it says of those that fail.
+
+An action carries all that carrying it out needs, as it was observed: a platform looks nothing up again. `uid` names
+the very object that was observed: one of the same name that took its place is left for the next plan.
+"""
 
 from __future__ import annotations
 
@@ -6,7 +10,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 from realtime_operator.api.base import JsonObject
-from realtime_operator.planning.world import ObjectKey
+from realtime_operator.planning.world import AdminAccess, ObjectKey
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,11 +62,11 @@ class DeleteObject:
 
 @dataclass(frozen=True, slots=True)
 class ScaleRevision:
-    """Set the number of pods of a revision's ReplicaSet, the very one that was observed where its `uid` is given."""
+    """Set the number of pods of a revision's ReplicaSet, which is named by `replica_set`."""
 
     replica_set: str
+    uid: str
     replicas: int
-    uid: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,6 +74,7 @@ class Quiesce:
     """Take a server out of the endpoints: LABEL_SERVING "false" and ANNOTATION_QUIESCED_AT on its pod."""
 
     server: str
+    uid: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,6 +82,8 @@ class Resume:
     """Put a quiesced server back: stop its drain, LABEL_SERVING "true", ANNOTATION_QUIESCED_AT removed."""
 
     server: str
+    uid: str
+    admin: AdminAccess | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,6 +91,7 @@ class Drain:
     """Begin a drain, or change the rate of a running one: the server moves its connections away."""
 
     server: str
+    admin: AdminAccess | None
     connections_per_second: float
 
 
@@ -92,6 +100,7 @@ class SetDeletionCost:
     """Set ANNOTATION_DELETION_COST of a pod: the ReplicaSet controller deletes the lowest first."""
 
     server: str
+    uid: str
     cost: int
 
 

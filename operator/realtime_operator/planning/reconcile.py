@@ -12,7 +12,7 @@ from datetime import datetime, timedelta
 
 from realtime_operator import builders, naming
 from realtime_operator.api.base import JsonObject
-from realtime_operator.api.document import objects_at, text_at
+from realtime_operator.api.document import dig, objects_at, text_at
 from realtime_operator.api.v1alpha1 import RealtimeCluster
 from realtime_operator.api.validation import validate
 from realtime_operator.planning import autoscale, provenance, revisions, rollout, status
@@ -23,14 +23,13 @@ from realtime_operator.planning.budget import DrainPolicy
 from realtime_operator.planning.credentials import next_credentials
 from realtime_operator.planning.difference import contains, revision_of
 from realtime_operator.planning.facts import Facts
-from realtime_operator.planning.fleet import Fleet
+from realtime_operator.planning.fleet import Fleet, ReplicaSet
 from realtime_operator.planning.plan import (
     Action,
     CreateObject,
     DeleteObject,
     DeleteServer,
     EnsureSecret,
-    ScaleRevision,
 )
 from realtime_operator.planning.progress import next_progress
 from realtime_operator.planning.reasons import ConditionType
@@ -156,7 +155,7 @@ def _facts(
     now: datetime,
     settings: PlanSettings,
 ) -> Facts:
-    fleet = Fleet(desired.revision.name, _count(cluster, scaling), _replicas(world), world.servers)
+    fleet = Fleet(desired.revision.name, _count(cluster, scaling), _replica_sets(world), world.servers)
     policy = rollout_policy(cluster, fleet.desired)
     old = status.observed(cluster)
     backplane = observe_backplane(cluster, world, now)
@@ -222,16 +221,16 @@ def _missing_endpoint(cluster: RealtimeCluster, world: World, actions: Sequence[
     return None if key in world.objects or made else f"there is no Service {name}"
 
 
-def _replicas(world: World) -> dict[str, int]:
-    """The wanted number of pods of every revision that has a ReplicaSet."""
-    counts: dict[str, int] = {}
+def _replica_sets(world: World) -> dict[str, ReplicaSet]:
+    """The ReplicaSet of every revision that has one."""
+    found: dict[str, ReplicaSet] = {}
     for key, live in world.objects.items():
-        spec = live.get("spec")
         revision = revision_of(live)
-        if key.kind == "ReplicaSet" and revision is not None and isinstance(spec, dict):
-            replicas = spec.get("replicas")
-            counts[revision] = replicas if isinstance(replicas, int) else 1
-    return counts
+        if key.kind == "ReplicaSet" and revision is not None:
+            replicas = dig(live, "spec", "replicas")
+            count = replicas if isinstance(replicas, int) else 1
+            found[revision] = ReplicaSet(key.name, text_at(live, "metadata", "uid"), count)
+    return found
 
 
 def _current_revision(cluster: RealtimeCluster, fleet: Fleet, step: RolloutStep) -> str | None:
@@ -259,17 +258,9 @@ def _apply_revision(desired: Desired, facts: Facts, world: World) -> list[Action
 
 
 def _servers(facts: Facts, world: World) -> list[Action]:
-    """The step of the rollout, with the names of ReplicaSets for revisions; failed pods make room."""
-    sets = {revision_of(live): (key.name, live) for key, live in world.objects.items() if key.kind == "ReplicaSet"}
-    actions: list[Action] = []
-    for action in facts.step.actions:
-        if isinstance(action, ScaleRevision):
-            name, live = sets[action.replica_set]
-            actions.append(ScaleRevision(name, action.replicas, text_at(live, "metadata", "uid")))
-        else:
-            actions.append(action)
+    """The step of the rollout; failed pods make room."""
     failed = [server for server in world.servers if server.failed and not server.terminating]
-    return [*actions, *(DeleteServer(server.name, server.uid) for server in failed)]
+    return [*facts.step.actions, *(DeleteServer(server.name, server.uid) for server in failed)]
 
 
 def _prune(desired: Desired, facts: Facts, world: World) -> list[Action]:

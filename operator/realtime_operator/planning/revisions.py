@@ -47,7 +47,7 @@ class Target:
         if self.revision is None:
             same = dig(objects[self.replica_set], "spec", "replicas") == replicas
             uid = text_at(objects[self.replica_set], "metadata", "uid")
-            return [] if same else [ScaleRevision(self.replica_set.name, replicas, uid)]
+            return [] if same else [ScaleRevision(self.replica_set.name, uid, replicas)]
         config_map, replica_set = self.revision.config_map, self.revision.replica_set(replicas)
         return [*write(config_map, objects), *write(replica_set, objects, (*requires, object_key(config_map)))]
 

@@ -85,7 +85,7 @@ def next_step(fleet: Fleet, policy: RolloutPolicy, now: datetime, brake: Brake =
         actions += _drains(retiring, policy.drain, rate, now)
     done = [server for server in retiring if _may_go(server, policy.drain, now, brake)]
     actions += [
-        SetDeletionCost(server.name, RETIRED_DELETION_COST)
+        SetDeletionCost(server.name, server.uid, RETIRED_DELETION_COST)
         for server in done
         if server.deletion_cost != RETIRED_DELETION_COST
     ]
@@ -123,7 +123,7 @@ def _rate(fleet: Fleet, policy: RolloutPolicy, brake: Brake) -> float:
 def _halt(retiring: Sequence[Server]) -> list[Action]:
     """Put back every server that was to go and answers; one that is marked to go first is gone already."""
     return [
-        Resume(server.name)
+        Resume(server.name, server.uid, server.admin)
         for server in retiring
         if server.report is not None and server.deletion_cost != RETIRED_DELETION_COST and _held_back(server)
     ]
@@ -131,8 +131,8 @@ def _halt(retiring: Sequence[Server]) -> list[Action]:
 
 def _put_back(staying: Sequence[Server]) -> list[Action]:
     """Whoever stays serves, and is not marked to go first."""
-    unmarked = [SetDeletionCost(s.name, 0) for s in staying if s.deletion_cost == RETIRED_DELETION_COST]
-    return [*unmarked, *(Resume(server.name) for server in staying if _held_back(server))]
+    unmarked = [SetDeletionCost(s.name, s.uid, 0) for s in staying if s.deletion_cost == RETIRED_DELETION_COST]
+    return [*unmarked, *(Resume(server.name, server.uid, server.admin) for server in staying if _held_back(server))]
 
 
 def _held_back(server: Server) -> bool:
@@ -169,7 +169,7 @@ def _quiesces(
             if not (is_lost(server, now) and _has_new(fleet)) or leaving >= max(1, policy.max_surge):
                 continue
             leaving += 1
-        actions.append(Quiesce(server.name))
+        actions.append(Quiesce(server.name, server.uid))
     return actions
 
 
@@ -182,11 +182,13 @@ def _drains(retiring: Sequence[Server], policy: DrainPolicy, rate: float, now: d
     settled = [(server, server.report) for server in retiring if _settled(server, policy, now)]
     holding = [server for server, report in settled if report is not None and report.connections > 0]
     empty = [server for server, report in settled if report is not None and report.connections == 0]
-    actions: list[Action] = [Drain(server.name, budget.MINIMUM_RATE) for server in empty if not _emptied(server)]
+    actions: list[Action] = [
+        Drain(server.name, server.admin, budget.MINIMUM_RATE) for server in empty if not _emptied(server)
+    ]
     if not holding or rate <= 0:
         return actions
     share = max(budget.MINIMUM_RATE, math.floor(10 * rate / len(holding)) / 10)
-    return [*actions, *(Drain(server.name, share) for server in holding if _rate_differs(server, share))]
+    return [*actions, *(Drain(server.name, server.admin, share) for server in holding if _rate_differs(server, share))]
 
 
 def _emptied(server: Server) -> bool:
@@ -260,15 +262,15 @@ def _scale_old(fleet: Fleet, gone: Counter[str]) -> list[Action]:
     """Lower old revisions by the servers that are done; once the target is complete they get no replacements either."""
     complete = sum(1 for server in fleet.available if server.revision == fleet.target) >= fleet.desired
     actions: list[Action] = []
-    for revision, wanted in sorted(fleet.replicas.items()):
+    for revision, replica_set in sorted(fleet.replica_sets.items()):
         if revision == fleet.target:
             continue
         live = fleet.live_of(revision)
-        replicas = _lowered(wanted, live, gone[revision])
+        replicas = _lowered(replica_set.replicas, live, gone[revision])
         if complete:
             replicas = min(replicas, live)
-        if replicas < wanted:
-            actions.append(ScaleRevision(revision, replicas))
+        if replicas < replica_set.replicas:
+            actions.append(ScaleRevision(replica_set.name, replica_set.uid, replicas))
     return actions
 
 

@@ -88,6 +88,17 @@ class ServerReport:
 
 
 @dataclass(frozen=True, slots=True)
+class AdminAccess:
+    """Where a server's admin API is, and the Secret in the cluster's namespace that has the token for it.
+
+    `address` is an IP address or the path of a Unix socket; the token is the value of naming.KEY_ADMIN_TOKEN.
+    """
+
+    address: str
+    secret: str
+
+
+@dataclass(frozen=True, slots=True)
 class Server:
     """One server pod. `report` is None when the server could not be asked, or answered too late.
 
@@ -110,8 +121,13 @@ class Server:
     drain_requested: bool = False  # ANNOTATION_DRAIN: a person wants it to be replaced
     waiting_reason: str | None = None  # ImagePullBackOff, CrashLoopBackOff, ... of the container; Unschedulable
     waiting_message: str | None = None
-    address: str | None = None
+    admin: AdminAccess | None = None  # None: it has no address yet
     report: ServerReport | None = None
+
+    @property
+    def address(self) -> str | None:
+        """The address of its admin API; None while it has none."""
+        return self.admin.address if self.admin is not None else None
 
 
 @dataclass(frozen=True, slots=True)

@@ -43,7 +43,7 @@ from realtime_operator.platforms.kubernetes.client import KubernetesClient, path
 from realtime_operator.platforms.kubernetes.credential_memory import CredentialMemory
 from realtime_operator.platforms.kubernetes.event_recorder import EventRecorder
 from realtime_operator.platforms.kubernetes.ownership import claims_to_merge, is_owned, name_taken_message
-from realtime_operator.platforms.kubernetes.secret_reader import admin_token
+from realtime_operator.platforms.kubernetes.secret_reader import SecretReader
 from realtime_operator.pods.admin_client import AdminClient, ServerUnavailableError
 
 logger = structlog.get_logger()
@@ -65,6 +65,7 @@ class ApplierTools:
     metrics: Metrics
     events: EventRecorder
     credentials: CredentialMemory
+    secrets: SecretReader
 
 
 class Applier:
@@ -76,6 +77,7 @@ class Applier:
         self._metrics = tools.metrics
         self._events = tools.events
         self._credentials = tools.credentials
+        self._secrets = tools.secrets
         self._owner = owner
         self._namespace = text_at(owner, "metadata", "namespace")
         self._name = text_at(owner, "metadata", "name")
@@ -119,12 +121,11 @@ class Applier:
                 await self._client.delete(path, action.uid, action.resource_version)
             case ScaleRevision():
                 path = path_of("apps/v1", "ReplicaSet", self._namespace, action.replica_set)
-                same: JsonObject = {"metadata": {"uid": action.uid}} if action.uid else {}
-                await self._client.patch(path, {**same, "spec": {"replicas": action.replicas}})
+                await self._client.patch(path, {"metadata": {"uid": action.uid}, "spec": {"replicas": action.replicas}})
             case Quiesce() | Resume() | SetDeletionCost():
                 await self._mark(action)
             case Drain():
-                await self._drain(action)
+                await self._call(action)
             case DeleteServer():
                 await self._client.delete(path_of("v1", "Pod", self._namespace, action.server), action.uid)
             case DeletePod():
@@ -197,36 +198,27 @@ class Applier:
 
     async def _mark(self, action: Quiesce | Resume | SetDeletionCost) -> None:
         if isinstance(action, Resume):
-            await self._resume(action.server)
+            await self._call(action)
+        path = path_of("v1", "Pod", self._namespace, action.server)
         try:
-            await self._client.patch(path_of("v1", "Pod", self._namespace, action.server), {"metadata": _marks(action)})
+            await self._client.patch(path, {"metadata": {"uid": action.uid, **_marks(action)}})
         except NotFoundError:
             return
 
-    async def _resume(self, server: str) -> None:
-        address, token = await self._access(server)
-        if address:
-            try:
-                await self._admin.resume(address, token)
-            except ServerUnavailableError as error:
-                logger.warning("server does not answer", server=server, call="resume", error=str(error))
-
-    async def _drain(self, action: Drain) -> None:
-        address, token = await self._access(action.server)
-        if address:
-            try:
-                await self._admin.drain(address, token, action.connections_per_second)
-            except ServerUnavailableError as error:
-                logger.warning("server does not answer", server=action.server, call="drain", error=str(error))
-
-    async def _access(self, server: str) -> tuple[str, str]:
-        """The server's address and the admin token; empty when the pod is gone."""
+    async def _call(self, action: Resume | Drain) -> None:
+        """Tell a server by its admin API, if it has an address; one that does not answer is told at the next look."""
+        admin = action.admin
+        if admin is None:
+            return
+        secret = await self._secrets.get(Key(self._namespace, self._name), admin.secret)
+        token = "" if secret is None else secret.admin_token
         try:
-            pod = await self._client.get(path_of("v1", "Pod", self._namespace, server))
-            path = path_of("v1", "Secret", self._namespace, naming.credentials_secret(self._name))
-            return text_at(pod, "status", "podIP"), admin_token(await self._client.get(path))
-        except NotFoundError:
-            return "", ""
+            if isinstance(action, Resume):
+                await self._admin.resume(admin.address, token)
+            else:
+                await self._admin.drain(admin.address, token, action.connections_per_second)
+        except ServerUnavailableError as error:
+            logger.warning("server does not answer", server=action.server, call=type(action).__name__, error=str(error))
 
     async def _set_status(self, action: SetStatus) -> None:
         document: JsonObject = {

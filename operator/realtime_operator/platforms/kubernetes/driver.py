@@ -66,11 +66,11 @@ class KubernetesPlatform:
         self._admin = admin
         self._metrics = metrics
         self._credentials = CredentialMemory()
-        self._tools = ApplierTools(client, admin, metrics, EventRecorder(client), self._credentials)
         self._fresh_since: datetime | None = None
         self.changed: Changed = lambda _key, _edited: None
         self.store = ObjectStore(parts_of(namespaces), self._note_change)
         self.secrets = SecretReader(client, lambda key: self.changed(key, False), secret_seconds)
+        self._tools = ApplierTools(client, admin, metrics, EventRecorder(client), self._credentials, self.secrets)
         client.answered = self._take_answer
 
     async def read(self, key: Key) -> JsonObject | None:

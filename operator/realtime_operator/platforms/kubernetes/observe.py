@@ -12,7 +12,7 @@ from realtime_operator.api.document import dig, objects_at, text_at
 from realtime_operator.api.references import references
 from realtime_operator.api.v1alpha1 import RealtimeCluster
 from realtime_operator.planning.difference import controller_uid
-from realtime_operator.planning.world import RedisPod, Server, ServerReport, World, object_key
+from realtime_operator.planning.world import AdminAccess, RedisPod, Server, ServerReport, World, object_key
 from realtime_operator.platforms.kubernetes.secret_reader import KnownSecret
 from realtime_operator.pods.admin_client import AdminClient
 
@@ -100,9 +100,15 @@ def read_server(pod: JsonObject, report: ServerReport | None) -> Server:
         deletion_cost=_cost(text_at(annotations, naming.ANNOTATION_DELETION_COST)),
         waiting_reason=waiting_reason,
         waiting_message=waiting_message,
-        address=text_at(pod, "status", "podIP") or None,
+        admin=_admin_access(pod),
         report=report,
     )
+
+
+def _admin_access(pod: JsonObject) -> AdminAccess | None:
+    address = text_at(pod, "status", "podIP")
+    cluster = text_at(pod, "metadata", "labels", naming.LABEL_CLUSTER)
+    return AdminAccess(address, naming.credentials_secret(cluster)) if address else None
 
 
 def _time(value: str) -> datetime | None:

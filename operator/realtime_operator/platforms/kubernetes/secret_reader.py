@@ -161,10 +161,5 @@ def hashes(secret: JsonObject) -> dict[str, str]:
     return {key: hashlib.sha256(base64.b64decode(str(value))).hexdigest() for key, value in values}
 
 
-def admin_token(secret: JsonObject | None) -> str:
-    """The admin token in the credentials Secret; empty when there is none."""
-    return base64.b64decode(text_at(secret or {}, "data", naming.KEY_ADMIN_TOKEN)).decode()
-
-
 def _identity(secret: KnownSecret | None) -> tuple[str, int] | None:
     return None if secret is None else (uid_of(secret.document), version_of(secret.document))

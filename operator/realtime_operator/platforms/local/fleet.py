@@ -10,10 +10,11 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 
+from realtime_operator import naming
 from realtime_operator.api.base import JsonObject
 from realtime_operator.api.document import object_at
 from realtime_operator.errors import PlatformError
-from realtime_operator.planning.difference import revision_of
+from realtime_operator.planning.difference import label, revision_of
 from realtime_operator.platforms.local.object_store import ObjectStore
 from realtime_operator.platforms.local.process import Process
 from realtime_operator.platforms.local.server import COMMAND, LocalServer
@@ -119,6 +120,7 @@ class Fleet:
         process = Process(name, self.folder.log(name), self.on_change)
         server = LocalServer(
             name=name,
+            cluster=label(manifest, naming.LABEL_CLUSTER) or "",
             revision=revision_of(manifest) or "",
             replica_set=replica_set,
             process=process,

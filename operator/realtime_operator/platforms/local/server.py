@@ -11,7 +11,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from realtime_operator import naming
-from realtime_operator.planning.world import Server, ServerState
+from realtime_operator.planning.world import AdminAccess, Server, ServerState
 from realtime_operator.platforms.local.process import Process
 from realtime_operator.pods.admin_client import AdminClient, ServerUnavailableError
 
@@ -26,6 +26,7 @@ class LocalServer:
     """A process and what is noted about it. `retry_at` is set when it has ended by itself: then it is replaced."""
 
     name: str
+    cluster: str
     revision: str
     replica_set: str
     process: Process
@@ -107,7 +108,7 @@ class LocalServer:
             drain_requested=self.drain_requested,
             waiting_reason=self._waiting_reason(),
             waiting_message=self.process.last_words() or None if self.crashed else None,
-            address=address,
+            admin=AdminAccess(address, naming.credentials_secret(self.cluster)),
             report=report,
         )
 

@@ -191,7 +191,7 @@ class MemoryPlatform:
         spec = self.objects[key]["spec"]
         assert isinstance(spec, dict)
         spec["replicas"] = action.replicas
-        return ScaleRevision(str(dig(self.objects[key], "metadata", "labels", naming.LABEL_REVISION)), action.replicas)
+        return replace(action, replica_set=str(dig(self.objects[key], "metadata", "labels", naming.LABEL_REVISION)))
 
     def _live(self, tick: float) -> None:
         self.life.replicas = {}

@@ -10,7 +10,7 @@ import math
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 
-from realtime_operator.planning.fleet import Fleet
+from realtime_operator.planning.fleet import Fleet, ReplicaSet
 from realtime_operator.planning.plan import Action, DeleteServer, Drain, Quiesce, Resume, ScaleRevision, SetDeletionCost
 from realtime_operator.planning.rollout import RolloutPolicy, RolloutStep, next_step
 from realtime_operator.planning.world import Recent, Server, ServerReport, ServerState
@@ -122,7 +122,8 @@ class Simulation:
     def fleet(self) -> Fleet:
         """As a platform shows the cluster."""
         servers = tuple(pod.observed(self.now) for pod in self.pods)
-        return Fleet(self.target, self.desired, dict(self.replicas), servers)
+        sets = {revision: ReplicaSet(revision, revision, count) for revision, count in self.replicas.items()}
+        return Fleet(self.target, self.desired, sets, servers)
 
     def step(self, tick: float = 1.0) -> RolloutStep:
         """Decide, carry out, let the model live for `tick` seconds."""

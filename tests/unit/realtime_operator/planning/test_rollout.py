@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from realtime_operator.planning.budget import DrainPolicy
-from realtime_operator.planning.fleet import Fleet
+from realtime_operator.planning.fleet import Fleet, ReplicaSet
 from realtime_operator.planning.plan import Drain, Quiesce, Resume, ScaleRevision, SetDeletionCost
 from realtime_operator.planning.rollout import (
     RETIRED_DELETION_COST,
@@ -19,7 +19,7 @@ from realtime_operator.planning.rollout import (
     resolve_policy,
     resolve_share,
 )
-from realtime_operator.planning.world import Server, ServerReport, ServerState
+from realtime_operator.planning.world import AdminAccess, Server, ServerReport, ServerState
 from tests.unit.realtime_operator.planning.simulation import START, Simulation, settled
 
 DRAIN = DrainPolicy(connections_per_second=10, timeout_seconds=600, settle_seconds=5)
@@ -27,10 +27,16 @@ POLICY = RolloutPolicy(max_surge=1, max_unavailable=0, drain=DRAIN)
 NOW = START + timedelta(hours=1)
 
 
+def access(name: str) -> AdminAccess:
+    """Where a server is asked."""
+    return AdminAccess(f"10.0.0.{name}", "main-credentials")
+
+
 def server(name: str, revision: str = "old", connections: int = 0, **changes: object) -> Server:
     """A ready, serving server that has been there for an hour."""
     report = ServerReport(ServerState.SERVING, connections, seconds_since_last_accept=1000)
-    return replace(Server(name, name, revision, START, ready=True, was_ready=True, report=report), **changes)  # type: ignore[arg-type] # names fields of Server
+    made = Server(name, name, revision, START, ready=True, was_ready=True, admin=access(name), report=report)
+    return replace(made, **changes)  # type: ignore[arg-type] # names fields of Server
 
 
 def quiesced(name: str, seconds: float, connections: int, **changes: object) -> Server:
@@ -41,8 +47,9 @@ def quiesced(name: str, seconds: float, connections: int, **changes: object) -> 
 
 
 def fleet(*servers: Server, desired: int = 2, **replicas: int) -> Fleet:
-    """A fleet whose target is `new`."""
-    return Fleet("new", desired, replicas, servers)
+    """A fleet whose target is `new`; the ReplicaSet of a revision has its name."""
+    sets = {revision: ReplicaSet(revision, f"uid-{revision}", count) for revision, count in replicas.items()}
+    return Fleet("new", desired, sets, servers)
 
 
 def test_a_new_revision_first_gets_what_the_surge_allows() -> None:
@@ -54,7 +61,7 @@ def test_a_new_revision_first_gets_what_the_surge_allows() -> None:
 def test_an_old_server_is_quiesced_when_a_new_one_is_available() -> None:
     """The one with the fewest connections goes first."""
     step = next_step(fleet(server("a", "old", 9), server("b", "old", 3), server("c", "new"), old=2, new=1), POLICY, NOW)
-    assert step.actions == (Quiesce("b"),)
+    assert step.actions == (Quiesce("b", "b"),)
 
 
 def test_a_quiesced_server_is_not_drained_before_it_has_settled() -> None:
@@ -74,13 +81,16 @@ def test_a_server_that_is_reached_past_the_endpoint_is_drained_at_last() -> None
     """A client with the server's own address must not hold up a rollout for ever."""
     report = ServerReport(ServerState.SERVING, 3, seconds_since_last_accept=1)
     servers = (server("a"), quiesced("b", 30, 3, report=report), server("c", "new"))
-    assert next_step(fleet(*servers, old=2, new=1), POLICY, NOW).actions == (Drain("b", 10.0),)
+    assert next_step(fleet(*servers, old=2, new=1), POLICY, NOW).actions == (Drain("b", access("b"), 10.0),)
 
 
 def test_the_budget_is_shared_by_all_drains() -> None:
     """One budget for the whole cluster: two drains get half each."""
     servers = (quiesced("a", 9, 5), quiesced("b", 9, 5), server("c", "new"), server("d", "new"))
-    assert next_step(fleet(*servers, old=2, new=2), POLICY, NOW).actions == (Drain("a", 5.0), Drain("b", 5.0))
+    assert next_step(fleet(*servers, old=2, new=2), POLICY, NOW).actions == (
+        Drain("a", access("a"), 5.0),
+        Drain("b", access("b"), 5.0),
+    )
 
 
 def test_a_running_drain_is_left_alone() -> None:
@@ -102,28 +112,28 @@ DRAINED = ServerReport(ServerState.DRAINED, 0, seconds_since_last_accept=1000, d
 def test_an_empty_server_is_drained_too() -> None:
     """A server that has drained is not ready, and only so its ReplicaSet is sure to take it before all others."""
     servers = (server("a"), quiesced("b", 9, 0), server("c", "new"))
-    assert next_step(fleet(*servers, old=2, new=1), POLICY, NOW).actions == (Drain("b", 1.0),)
+    assert next_step(fleet(*servers, old=2, new=1), POLICY, NOW).actions == (Drain("b", access("b"), 1.0),)
 
 
 def test_a_drained_server_is_marked_before_its_revision_is_lowered() -> None:
     """Exactly this pod shall go, so its deletion cost is seen by the ReplicaSet controller first."""
     servers = (server("a"), quiesced("b", 9, 0, report=DRAINED, ready=False), server("c", "new"))
     step = next_step(fleet(*servers, old=2, new=1), POLICY, NOW)
-    assert step.actions == (SetDeletionCost("b", RETIRED_DELETION_COST),)
+    assert step.actions == (SetDeletionCost("b", "b", RETIRED_DELETION_COST),)
 
 
 def test_a_marked_server_goes_with_its_replica() -> None:
     """One less in the old revision."""
     marked = quiesced("b", 9, 0, report=DRAINED, ready=False, deletion_cost=RETIRED_DELETION_COST)
     servers = (server("a"), marked, server("c", "new"))
-    assert next_step(fleet(*servers, old=2, new=1), POLICY, NOW).actions == (ScaleRevision("old", 1),)
+    assert next_step(fleet(*servers, old=2, new=1), POLICY, NOW).actions == (ScaleRevision("old", "uid-old", 1),)
 
 
 def test_a_marked_server_waits_while_its_replica_set_would_take_another() -> None:
     """It still counts as ready and another one does not: that one would go, with all its connections."""
     marked = quiesced("b", 9, 0, report=DRAINED, deletion_cost=RETIRED_DELETION_COST)
     servers = (server("a", ready=False), marked, server("c", "new"), server("d", "new"))
-    assert ScaleRevision("old", 1) not in next_step(fleet(*servers, old=2, new=2), POLICY, NOW).actions
+    assert ScaleRevision("old", "uid-old", 1) not in next_step(fleet(*servers, old=2, new=2), POLICY, NOW).actions
 
 
 def test_a_server_that_lingers_is_not_counted_twice() -> None:
@@ -136,7 +146,10 @@ def test_a_server_that_lingers_is_not_counted_twice() -> None:
 def test_a_server_with_connections_goes_when_its_drain_has_timed_out() -> None:
     """The preStop hook drains on; a rollout does not wait for ever."""
     servers = (server("a"), quiesced("b", 606, 3), server("c", "new"))
-    assert SetDeletionCost("b", RETIRED_DELETION_COST) in next_step(fleet(*servers, old=2, new=1), POLICY, NOW).actions
+    assert (
+        SetDeletionCost("b", "b", RETIRED_DELETION_COST)
+        in next_step(fleet(*servers, old=2, new=1), POLICY, NOW).actions
+    )
 
 
 def test_a_silent_server_is_kept_until_its_drain_has_timed_out() -> None:
@@ -149,36 +162,36 @@ def test_a_server_that_never_started_goes_at_once() -> None:
     """It can hold no connection; it costs no availability either."""
     broken = server("a", ready=False, report=None, waiting_reason="ImagePullBackOff")
     servers = (broken, server("b"), server("c", "new"))
-    assert Quiesce("a") in next_step(fleet(*servers, desired=3, old=2, new=1), POLICY, NOW).actions
+    assert Quiesce("a", "a") in next_step(fleet(*servers, desired=3, old=2, new=1), POLICY, NOW).actions
     gone = replace(broken, serving=False, quiesced_at=NOW)
     step = next_step(fleet(gone, *servers[1:], desired=3, old=2, new=1), POLICY, NOW)
-    assert SetDeletionCost("a", RETIRED_DELETION_COST) in step.actions
+    assert SetDeletionCost("a", "a", RETIRED_DELETION_COST) in step.actions
 
 
 def test_a_server_that_is_wanted_again_is_put_back() -> None:
     """A rollback finds its old servers where they are."""
     servers = (quiesced("a", 9, 5, revision="new"), server("b", "new"))
-    assert next_step(fleet(*servers, new=2), POLICY, NOW).actions == (Resume("a"),)
+    assert next_step(fleet(*servers, new=2), POLICY, NOW).actions == (Resume("a", "a", access("a")),)
 
 
 def test_a_server_that_is_put_back_is_no_longer_the_first_to_go() -> None:
     """A deletion cost that stayed would make a later scale-in take this server, with all its connections."""
     servers = (server("a", "new", deletion_cost=RETIRED_DELETION_COST), server("b", "new"))
-    assert next_step(fleet(*servers, new=2), POLICY, NOW).actions == (SetDeletionCost("a", 0),)
+    assert next_step(fleet(*servers, new=2), POLICY, NOW).actions == (SetDeletionCost("a", "a", 0),)
 
 
 def test_a_server_that_holds_itself_back_is_put_back() -> None:
     """Quiesced by hand, or by an operator that died half way."""
     report = ServerReport(ServerState.DRAINED, 0)
     servers = (server("a", "new", report=report, ready=False), server("b", "new"))
-    assert next_step(fleet(*servers, new=2), POLICY, NOW).actions == (Resume("a"),)
+    assert next_step(fleet(*servers, new=2), POLICY, NOW).actions == (Resume("a", "a", access("a")),)
 
 
 def test_scaling_in_drains_the_emptiest_server() -> None:
     """The same steps as in a rolling update."""
     servers = (server("a", "new", 5), server("b", "new", 2), server("c", "new", 9))
     step = next_step(fleet(*servers, new=3), POLICY, NOW)
-    assert (step.target_replicas, step.actions) == (3, (Quiesce("b"),))
+    assert (step.target_replicas, step.actions) == (3, (Quiesce("b", "b"),))
 
 
 def test_a_broken_revision_leaves_the_old_servers_alone() -> None:

@@ -12,7 +12,7 @@ NEEDS_IT = CreateObject(
     {"apiVersion": "apps/v1", "kind": "ReplicaSet", "metadata": {"name": "main-a"}},
     (ObjectKey("v1", "ServiceAccount", "main"),),
 )
-OTHER = ScaleRevision("main-b", 1)
+OTHER = ScaleRevision("main-b", "uid-b", 1)
 ALL = (ACCOUNT, NEEDS_IT, OTHER)
 
 

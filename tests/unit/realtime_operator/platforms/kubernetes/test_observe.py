@@ -8,12 +8,15 @@ import pytest
 
 from realtime_operator import naming
 from realtime_operator.api.base import JsonObject, JsonValue
+from realtime_operator.planning.world import AdminAccess
 from realtime_operator.platforms.kubernetes.observe import read_server
 
 
 def pod(status: JsonObject | None = None, **metadata: JsonValue) -> JsonObject:
     """A server pod as the API server returns it."""
-    labels: JsonObject = {naming.LABEL_REVISION: "r1", naming.LABEL_SERVING: "true"}
+    labels: JsonObject = {
+        naming.LABEL_CLUSTER: "main", naming.LABEL_REVISION: "r1", naming.LABEL_SERVING: "true",
+    }  # fmt: skip
     base: JsonObject = {
         "name": "main-r1-x",
         "uid": "u",
@@ -36,6 +39,7 @@ def test_a_running_pod() -> None:
     server = read_server(pod(status), None)
     assert (server.name, server.revision, server.ready, server.serving) == ("main-r1-x", "r1", True, True)
     assert (server.address, server.waiting_reason) == ("10.0.0.1", None)
+    assert server.admin == AdminAccess("10.0.0.1", "main-credentials")
     assert server.created_at == datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC)
 
 

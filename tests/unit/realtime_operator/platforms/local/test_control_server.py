@@ -163,7 +163,7 @@ def add_server(site: Site, name: str = "chat-a-b") -> LocalServer:
     """A server that was never started."""
     folder = site.fleet.folder
     process = Process(name, folder.log(name), lambda: None)
-    made = LocalServer(name, "a", "chat-a", process, folder.admin_socket(name), datetime.now(UTC))
+    made = LocalServer(name, "chat", "a", "chat-a", process, folder.admin_socket(name), datetime.now(UTC))
     site.fleet.servers.append(made)
     return made
 

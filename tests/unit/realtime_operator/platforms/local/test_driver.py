@@ -211,14 +211,14 @@ async def test_hashes_of_secrets_are_seen_and_no_values(machine: Machine) -> Non
 async def test_a_quiesced_server_leaves_the_shared_port_and_comes_back(machine: Machine) -> None:
     """New connections reach the other one alone; after Resume they reach both."""
     first, second = (server.name for server in (await machine.observe()).servers)
-    await machine.do(Quiesce(first))
+    await machine.do(Quiesce(first, first))
     seen = await machine.until(lambda servers: not servers[first].ready, "it is not ready")
     await eventually(machine.listeners, lambda count: count == 1, what="one listens", within=5, every=0.01)
     assert (seen[first].serving, seen[second].serving) == (False, True)
     assert seen[first].quiesced_at is not None
     async with clients(machine.url):
         await machine.have(lambda counts: counts == {first: 0, second: CLIENTS}, "all are at the other one")
-    await machine.do(Resume(first))
+    await machine.do(Resume(first, first, None))
     seen = await machine.until(lambda servers: servers[first].ready, "it is back")
     assert (seen[first].serving, seen[first].quiesced_at) == (True, None)
     async with clients(machine.url):
@@ -231,14 +231,14 @@ async def test_a_quiesced_server_leaves_the_shared_port_and_comes_back(machine: 
 async def test_a_server_is_drained_at_the_rate_of_the_plan(machine: Machine) -> None:
     """And serves again when a plan resumes it."""
     first = (await machine.observe()).servers[0].name
-    await machine.do(Quiesce(first), Drain(first, 100.0))
+    await machine.do(Quiesce(first, first), Drain(first, None, 100.0))
 
     def is_drained(servers: dict[str, Server]) -> bool:
         report = servers[first].report
         return report is not None and report.state is ServerState.DRAINED
 
     await machine.until(is_drained, "it is drained")
-    await machine.do(Resume(first))
+    await machine.do(Resume(first, first, None))
     await machine.settle()
 
 
@@ -249,9 +249,9 @@ async def test_events_and_marks_arrive(machine: Machine) -> None:
     assert isinstance(status, dict)
     await machine.do(
         EmitEvent(EventType.WARNING, "Tried", "a message"),
-        SetDeletionCost(server, 7),
+        SetDeletionCost(server, server, 7),
         SetStatus({**status, "phase": "Tried"}),
-        Quiesce("gone"),
+        Quiesce("gone", "gone"),
     )
     assert [(event.type, event.reason, event.message) for event in machine.told[-1:]] == [
         ("Warning", "Tried", "a message")
@@ -259,7 +259,7 @@ async def test_events_and_marks_arrive(machine: Machine) -> None:
     assert machine.platform.store.events[-1] == machine.told[-1]
     assert (await machine.observe()).servers[0].deletion_cost == 7
     assert (await machine.stored())["status"] == {**status, "phase": "Tried"}
-    await machine.do(SetDeletionCost(server, 0), SetStatus(status))
+    await machine.do(SetDeletionCost(server, server, 0), SetStatus(status))
     await machine.settle()
 
 

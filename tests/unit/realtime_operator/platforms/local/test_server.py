@@ -30,6 +30,7 @@ async def server(folder: StateFolder) -> AsyncIterator[LocalServer]:
     process = Process(NAME, folder.log(NAME), lambda: None)
     made = LocalServer(
         name=NAME,
+        cluster="chat",
         revision="a",
         replica_set="chat-a",
         process=process,
