@@ -89,7 +89,7 @@ CLAIMS: tuple[tuple[dict[str, JsonValue], JsonValue], ...] = (
     ({"exp": -60}, True),
     ({"exp": -180}, 109),
     ({"nbf": 60}, True),
-    ({"nbf": 180}, 3500),
+    ({"nbf": 180}, 109),
 )
 """Claims of a token, and what becomes of it; `exp` and `nbf` are seconds from now."""
 

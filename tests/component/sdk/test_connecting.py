@@ -96,6 +96,23 @@ async def test_a_token_is_renewed_while_connected(sdk: Sdk, shared_server: Serve
     assert asked == [0]
 
 
+async def test_a_refresh_with_an_expired_token_is_followed_by_another_one(
+    sdk: Sdk, shared_server: ServerProcess
+) -> None:
+    """3005 on every transport: the SDK comes back, and asks its application again."""
+    lifetimes = [-60.0, 600.0]
+
+    def renew(_: int) -> str:
+        return connection_token(TOKEN_SECRET, "user-0", lifetime=lifetimes.pop(0))
+
+    short = connection_token(TOKEN_SECRET, "user-0", lifetime=2)
+    options = ClientOptions(endpoints=[shared_server.url], tokens=[short], renew_token=renew, min_reconnect_delay=0.05)
+    async with sdk.make(options) as clients:
+        await clients.record.wait(lambda r: len(r.reconnects()) == 1, what="connected again", within=20)
+        assert [event.code for event in clients.record.lost_connections()] == [3005]
+        assert lifetimes == []
+
+
 async def test_a_token_that_is_not_renewed_ends_the_connection(sdk: Sdk, shared_server: ServerProcess) -> None:
     """The server closes it with 3005 after the grace for a late refresh, if the SDK has not given up before."""
     short = connection_token(TOKEN_SECRET, "user-0", lifetime=1)
