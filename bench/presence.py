@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from tests.kit.redis_process import RedisProcess, running_redis
 
 from realtime_server import settings
+from realtime_server.backplane.memory import MemoryBroker
 from realtime_server.backplane.memory_presence import MemoryPresence
 from realtime_server.backplane.redis import RedisBroker, open_router
 from realtime_server.backplane.redis_link import Timing
@@ -114,7 +115,7 @@ async def run() -> dict[str, dict[int, dict[str, Cost]]]:
             found["Redis"][members] = await measure(RedisPresence(router), members, redis)
             await broker.stop()
     for members in MEMBERS:
-        found["memory"][members] = await measure(MemoryPresence(), members, None)
+        found["memory"][members] = await measure(MemoryPresence(MemoryBroker()), members, None)
     return found
 
 

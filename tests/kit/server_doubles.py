@@ -98,10 +98,11 @@ def make_node(
         expiry_leeway=expiry_leeway,
     )
     clock = clock or Clock()
+    here = MemoryBroker(clock=clock)
     return Node(
         settings,
-        broker or MemoryBroker(clock=clock),
-        MemoryPresence(clock=clock),
+        broker or here,
+        MemoryPresence(here, clock=clock),
         TokenVerifier(lambda: [TokenKey("HS256", secret) for secret in secrets]),
         backend,
         clock=clock,

@@ -5,41 +5,64 @@ from __future__ import annotations
 import heapq
 import time
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Container, Mapping, Sequence
 
+from realtime_server.backplane.memory import MemoryBroker
 from realtime_server.core.model.values import ClientInfo, PresenceStats
+from realtime_server.core.ports.backplane import Renewal
 
 STALE_PER_CLIENT = 8
 """So many expiries of one client may be noted, of which only the last counts, before they are sorted out."""
+FOUND_WITHIN_SECONDS = 300.0
+"""For so long somebody has to find who has expired: later its leave would surprise everybody."""
+REMEMBERED = 10_000
+"""Connections of one channel of which it is known that their leave was published; the oldest are forgotten first."""
 
 
 class MemoryPresence:
-    """Implements core.ports.backplane.PresenceStore; `clock` is monotonic seconds."""
+    """Implements core.ports.backplane.PresenceStore; `clock` is monotonic seconds. `broker` publishes who has left."""
 
-    def __init__(self, *, clock: Callable[[], float] = time.monotonic) -> None:
+    def __init__(self, broker: MemoryBroker, *, clock: Callable[[], float] = time.monotonic) -> None:
+        self._broker = broker
         self._clock = clock
         self._channels: dict[str, _Members] = {}
 
-    async def add(self, channel: str, client: str, info: ClientInfo, ttl_seconds: float) -> None:
+    async def add(
+        self, channel: str, client: str, info: ClientInfo, ttl_seconds: float, *, announced: bool = False
+    ) -> None:
         """Add or renew a connection; the work grows with the logarithm of their number."""
+        now = self._clock()
+        self._members_at(channel, now).add(client, info, now + ttl_seconds, announced=announced)
+
+    async def renew(
+        self, channel: str, clients: Sequence[ClientInfo], ttl_seconds: float, announced: Container[str] = ()
+    ) -> Renewal:
+        """Add or renew many connections; see PresenceStore."""
+        now = self._clock()
+        members = self._members_at(channel, now)
+        returned = [
+            info.client
+            for info in clients
+            if members.add(info.client, info, now + ttl_seconds, announced=info.client in announced)
+        ]
+        self._forget_empty(channel, members)
+        return Renewal(tuple(info for _, info in members.departed.values()), tuple(returned))
+
+    async def publish_leaves(self, channel: str, leaves: Mapping[str, bytes]) -> None:
+        """Publish where nobody has come back; see PresenceStore."""
+        members = self._channels.get(channel)
+        for client, encoded in leaves.items():
+            if members is not None and members.note_published(client):
+                await self._broker.publish(channel, encoded, None)
+
+    async def remove(self, channel: str, client: str) -> bool:
+        """Remove a connection; see PresenceStore."""
         members = self._channels.get(channel)
         if members is None:
-            members = self._channels[channel] = _Members()
-        now = self._clock()
-        members.drop_expired(now)
-        members.add(client, info, now + ttl_seconds)
-
-    async def renew(self, channel: str, clients: Sequence[ClientInfo], ttl_seconds: float) -> None:
-        """Add or renew many connections."""
-        for info in clients:
-            await self.add(channel, info.client, info, ttl_seconds)
-
-    async def remove(self, channel: str, client: str) -> None:
-        """Remove a connection."""
-        members = self._channels.get(channel)
-        if members is not None:
-            members.remove(client)
-            self._forget_empty(channel, members)
+            return True
+        unpublished = members.leave(client)
+        self._forget_empty(channel, members)
+        return unpublished
 
     async def members(self, channel: str) -> Mapping[str, ClientInfo]:
         """All connections that have not expired, by client id."""
@@ -51,6 +74,13 @@ class MemoryPresence:
         members = self._present(channel)
         return PresenceStats(0, 0) if members is None else PresenceStats(len(members.clients), len(members.users))
 
+    def _members_at(self, channel: str, now: float) -> _Members:
+        members = self._channels.get(channel)
+        if members is None:
+            members = self._channels[channel] = _Members()
+        members.drop_expired(now)
+        return members
+
     def _present(self, channel: str) -> _Members | None:
         members = self._channels.get(channel)
         if members is not None:
@@ -59,31 +89,66 @@ class MemoryPresence:
         return members
 
     def _forget_empty(self, channel: str, members: _Members) -> None:
-        if not members.clients:
-            del self._channels[channel]
+        if not (members.clients or members.departed or members.published):
+            self._channels.pop(channel, None)
 
 
 class _Members:
-    """Those of one channel. `clients` have when they expire; `users` how many connections each has."""
+    """Those of one channel. `clients` have when they expire; `users` how many connections each has.
 
-    __slots__ = ("_expiries", "clients", "users")
+    `departed` are announced ones that have expired and whose leave was not `published`, with when they have.
+    """
+
+    __slots__ = ("_announced", "_expiries", "clients", "departed", "published", "users")
 
     def __init__(self) -> None:
         self.clients: dict[str, tuple[float, ClientInfo]] = {}
         self.users: Counter[str] = Counter()
+        self.departed: dict[str, tuple[float, ClientInfo]] = {}
+        self._announced: set[str] = set()
+        self.published: dict[str, None] = {}
         self._expiries: list[tuple[float, str]] = []
         """A heap. What does not agree with `clients` was renewed or removed since."""
 
-    def add(self, client: str, info: ClientInfo, expires_at: float) -> None:
-        self.remove(client)
+    def add(self, client: str, info: ClientInfo, expires_at: float, *, announced: bool) -> bool:
+        """Add or renew one; whether it is announced and its leave was published."""
+        self._remove(client)
+        self.departed.pop(client, None)
         self.clients[client] = (expires_at, info)
         self.users[info.user] += 1
         heapq.heappush(self._expiries, (expires_at, client))
         if len(self._expiries) > STALE_PER_CLIENT * len(self.clients):
             self._expiries = [(at, name) for name, (at, _) in self.clients.items()]
             heapq.heapify(self._expiries)
+        if announced:
+            self._announced.add(client)
+        else:
+            self._announced.discard(client)
+        return self._forget_published(client) and announced
 
-    def remove(self, client: str) -> None:
+    def leave(self, client: str) -> bool:
+        """Remove one; False if its leave was published."""
+        self._remove(client)
+        self._announced.discard(client)
+        self.departed.pop(client, None)
+        return not self._forget_published(client)
+
+    def note_published(self, client: str) -> bool:
+        """Note that the leave of one is published; False if it has not departed."""
+        if self.departed.pop(client, None) is None:
+            return False
+        self.published[client] = None
+        if len(self.published) > REMEMBERED:
+            del self.published[next(iter(self.published))]
+        return True
+
+    def _forget_published(self, client: str) -> bool:
+        """Whether the leave of one was published, which is of no interest any more."""
+        published = client in self.published
+        self.published.pop(client, None)
+        return published
+
+    def _remove(self, client: str) -> None:
         known = self.clients.pop(client, None)
         if known is not None:
             user = known[1].user
@@ -95,4 +160,9 @@ class _Members:
         while self._expiries and self._expiries[0][0] <= now:
             expires_at, client = heapq.heappop(self._expiries)
             if client in self.clients and self.clients[client][0] == expires_at:
-                self.remove(client)
+                if client in self._announced:
+                    self._announced.discard(client)
+                    self.departed[client] = self.clients[client]
+                self._remove(client)
+        while self.departed and now - self.departed[oldest := next(iter(self.departed))][0] > FOUND_WITHIN_SECONDS:
+            del self.departed[oldest]

@@ -29,9 +29,8 @@ class Backplane(NamedTuple):
 def open_backplane(settings: Settings) -> Backplane:
     """The driver that the settings ask for."""
     if settings.backplane.redis is None:
-        return Backplane(
-            MemoryBroker(), MemoryPresence(), MemoryOccupancy(), lambda _name, size: MemoryEventQueue(size)
-        )
+        broker = MemoryBroker()
+        return Backplane(broker, MemoryPresence(broker), MemoryOccupancy(), lambda _name, size: MemoryEventQueue(size))
     return _open_redis(settings.backplane.redis, settings.backplane.prefix)
 
 

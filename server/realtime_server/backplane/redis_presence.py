@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Container, Iterator, Mapping, Sequence
 
 from realtime_server.backplane import redis_scripts as scripts
 from realtime_server.backplane.redis_reply import Reply, Word, as_bytes, as_int, as_list, milliseconds
 from realtime_server.backplane.redis_router import Router
 from realtime_server.backplane.redis_scripts import Script
 from realtime_server.core.model.values import ClientInfo, PresenceStats
+from realtime_server.core.ports.backplane import Renewal
 
 ABSENT = b"-"
+KINDS = ("expiry", "clients", "users", "announced", "departed")
+"""The keys of a channel, in the order of the scripts."""
 
 
 class RedisPresence:
@@ -19,26 +22,38 @@ class RedisPresence:
     def __init__(self, router: Router) -> None:
         self._router = router
 
-    async def add(self, channel: str, client: str, info: ClientInfo, ttl_seconds: float) -> None:
+    async def add(
+        self, channel: str, client: str, info: ClientInfo, ttl_seconds: float, *, announced: bool = False
+    ) -> None:
         """Add or renew a connection."""
         ttl = milliseconds(ttl_seconds)
-        await self._run(channel, scripts.PRESENCE_ADD, ttl, client, info.user, encode_info(info))
+        await self._run(channel, scripts.PRESENCE_ADD, ttl, client, info.user, encode_info(info), int(announced))
 
-    async def renew(self, channel: str, clients: Sequence[ClientInfo], ttl_seconds: float) -> None:
-        """Add or renew many connections by one script."""
-        words = (word for info in clients for word in (info.client, info.user, encode_info(info)))
-        await self._run(channel, scripts.PRESENCE_ADD, milliseconds(ttl_seconds), *words)
+    async def renew(
+        self, channel: str, clients: Sequence[ClientInfo], ttl_seconds: float, announced: Container[str] = ()
+    ) -> Renewal:
+        """Add or renew many connections by one script; see PresenceStore."""
+        words: list[Word] = [milliseconds(ttl_seconds)]
+        for info in clients:
+            words += (info.client, info.user, encode_info(info), int(info.client in announced))
+        departed, returned = as_list(await self._run(channel, scripts.PRESENCE_ADD, *words))
+        return Renewal(tuple(_infos(departed)), tuple(as_bytes(client).decode() for client in as_list(returned)))
 
-    async def remove(self, channel: str, client: str) -> None:
-        """Remove a connection."""
-        await self._run(channel, scripts.PRESENCE_REMOVE, client)
+    async def publish_leaves(self, channel: str, leaves: Mapping[str, bytes]) -> None:
+        """Publish where nobody has come back, in the step that notes it; see PresenceStore."""
+        names = self._router.keys.channel(channel)
+        words: list[Word] = [self._router.pubsub.publish, names.messages]
+        for client, encoded in leaves.items():
+            words += (client, b"\n" + encoded)
+        await self._run(channel, scripts.PRESENCE_LEAVES, *words)
+
+    async def remove(self, channel: str, client: str) -> bool:
+        """Remove a connection; see PresenceStore."""
+        return bool(as_int(await self._run(channel, scripts.PRESENCE_REMOVE, client)))
 
     async def members(self, channel: str) -> Mapping[str, ClientInfo]:
         """All connections that have not expired, by client id."""
-        reply = as_list(await self._run(channel, scripts.PRESENCE_MEMBERS))
-        words = iter(as_bytes(word) for word in reply)
-        names_and_infos = ((name.decode(), info) for name, info in zip(words, words, strict=True))
-        return {name: decode_info(name, info) for name, info in names_and_infos}
+        return {info.client: info for info in _infos(await self._run(channel, scripts.PRESENCE_MEMBERS))}
 
     async def stats(self, channel: str) -> PresenceStats:
         """Count connections and different users; the work does not grow with their number."""
@@ -47,8 +62,14 @@ class RedisPresence:
 
     async def _run(self, channel: str, script: Script, *arguments: Word) -> Reply:
         keys = self._router.keys
-        names = [keys.of(channel, "presence", kind) for kind in ("expiry", "clients", "users")]
+        names = [keys.of(channel, "presence", kind) for kind in KINDS]
         return await self._router.run(self._router.channel_partition(channel), script, names, *arguments)
+
+
+def _infos(reply: Reply) -> Iterator[ClientInfo]:
+    """What a list of client, info, client, info and so on has in it."""
+    words = iter(as_bytes(word) for word in as_list(reply))
+    return (decode_info(client.decode(), info) for client, info in zip(words, words, strict=True))
 
 
 def encode_info(info: ClientInfo) -> bytes:

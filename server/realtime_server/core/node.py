@@ -15,7 +15,8 @@ import structlog
 
 from realtime_server.core.auth.verifier import TokenVerifier
 from realtime_server.core.channels.channel_watch import ChannelWatch
-from realtime_server.core.channels.hub import PRESENCE_RENEW_SECONDS, Hub
+from realtime_server.core.channels.hub import Hub
+from realtime_server.core.channels.presence import PRESENCE_RENEW_SECONDS
 from realtime_server.core.commands.command_session import CommandSession
 from realtime_server.core.commands.connect import ConnectHandler, ServerInfo
 from realtime_server.core.commands.dispatcher import Dispatcher

@@ -98,7 +98,7 @@ def redis_server(
 def memory_server() -> contextlib.AbstractAsyncContextManager[Server]:
     """A server that is alone."""
     broker = MemoryBroker(position_seconds=POSITION_SECONDS)
-    return started(Server(broker, MemoryPresence(), MemoryOccupancy(), MemoryEventQueue(QUEUE_SIZE), Recorder()))
+    return started(Server(broker, MemoryPresence(broker), MemoryOccupancy(), MemoryEventQueue(QUEUE_SIZE), Recorder()))
 
 
 @contextlib.asynccontextmanager

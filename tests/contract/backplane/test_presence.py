@@ -7,7 +7,7 @@ import asyncio
 import pytest
 
 from realtime_server.core.model.values import ClientInfo, PresenceStats
-from tests.contract.backplane.conftest import Server
+from tests.contract.backplane.conftest import Connect, Server
 
 LONG = 60.0
 
@@ -128,3 +128,134 @@ async def test_many_can_come_and_go_at_once(server: Server) -> None:
     assert await server.presence.stats("room") == PresenceStats(200, 10)
     await asyncio.gather(*(server.presence.remove("room", name) for name in names if name[-1] != "7"))
     assert await server.presence.stats("room") == PresenceStats(20, 1)
+
+
+# who leaves without a word
+
+
+def leaves(*clients: str) -> dict[str, bytes]:
+    """What is to be published when they have departed."""
+    return {client: f"left {client}".encode() for client in clients}
+
+
+async def departed(server: Server) -> set[str]:
+    """Of whom the leave is to be published."""
+    return {one.client for one in (await server.presence.renew("room", [], LONG)).departed}
+
+
+async def test_of_an_announced_connection_that_expires_the_leave_is_published_once(server: Server) -> None:
+    """With its info, by whoever finds it; it was gone before already."""
+    await server.broker.subscribe("room")
+    ann = info("gone", "ann", b'{"name":"Ann"}')
+    await server.presence.add("room", "gone", ann, 0.3, announced=True)
+    await server.presence.add("room", "quiet", info("quiet"), 0.3)
+    await server.presence.add("room", "stays", info("stays"), LONG, announced=True)
+    await asyncio.sleep(0.4)
+    assert set(await server.presence.members("room")) == {"stays"}
+    assert await server.presence.stats("room") == PresenceStats(1, 1)
+    for _ in range(2):
+        assert (await server.presence.renew("room", [info("stays")], LONG, {"stays"})).departed == (ann,)
+    await asyncio.gather(*(server.presence.publish_leaves("room", leaves("gone", "stays")) for _ in range(5)))
+    assert await departed(server) == set()
+    await server.broker.publish("room", b"end", None)
+    await server.seen.until_arrived(2)
+    assert server.seen.encoded("room") == [b"left gone", b"end"]
+
+
+async def test_of_the_last_one_in_a_channel_the_leave_is_published_too(server: Server) -> None:
+    """Nobody else's renewals keep the channel's entries."""
+    await server.broker.subscribe("room")
+    await server.presence.add("room", "gone", info("gone"), 2, announced=True)
+    await asyncio.sleep(2.1)
+    assert await departed(server) == {"gone"}
+    await server.presence.publish_leaves("room", leaves("gone"))
+    assert (await server.seen.until_arrived(1))[0].publication.encoded == b"left gone"
+
+
+async def test_who_is_renewed_late_has_not_left(server: Server) -> None:
+    """As long as nobody has said so; somebody else may be about to."""
+    await server.broker.subscribe("room")
+    await server.presence.add("room", "stays", info("stays"), LONG)
+    await server.presence.add("room", "late", info("late"), 0.2, announced=True)
+    await server.presence.add("room", "again", info("again"), 0.2, announced=True)
+    await asyncio.sleep(0.3)
+    assert await departed(server) == {"late", "again"}
+    renewal = await server.presence.renew("room", [info("late")], LONG, {"late"})
+    assert (renewal.returned, {one.client for one in renewal.departed}) == ((), {"again"})
+    await server.presence.add("room", "again", info("again"), LONG, announced=True)
+    await server.presence.publish_leaves("room", leaves("late", "again"))
+    await server.broker.publish("room", b"end", None)
+    await server.seen.until_arrived(1)
+    assert server.seen.encoded("room") == [b"end"]
+    assert set(await server.presence.members("room")) == {"stays", "late", "again"}
+
+
+async def test_who_is_renewed_after_its_leave_was_published_is_told_so_once(server: Server) -> None:
+    """So that its return can be published too."""
+    await server.presence.add("room", "stays", info("stays"), LONG)
+    await server.presence.add("room", "late", info("late"), 0.2, announced=True)
+    await asyncio.sleep(0.3)
+    assert await departed(server) == {"late"}
+    await server.presence.publish_leaves("room", leaves("late"))
+    for returned in (("late",), ()):
+        renewal = await server.presence.renew("room", [info("late"), info("new")], 0.3, {"late", "new"})
+        assert renewal.returned == returned
+    await asyncio.sleep(0.4)
+    assert await departed(server) == {"late", "new"}
+
+
+async def test_who_goes_with_a_word_does_not_depart(server: Server) -> None:
+    """And learns when its leave was published already, as that of one that came back after it had expired."""
+    await server.presence.add("room", "stays", info("stays"), LONG)
+    for client in ("in-time", "expired", "published"):
+        await server.presence.add("room", client, info(client), 0.3, announced=True)
+    assert await server.presence.remove("room", "in-time")
+    await asyncio.sleep(0.4)
+    assert await departed(server) == {"expired", "published"}
+    await server.presence.publish_leaves("room", leaves("published"))
+    assert await server.presence.remove("room", "expired")
+    assert not await server.presence.remove("room", "published")
+    assert await server.presence.remove("room", "published")
+    assert await server.presence.remove("room", "unknown")
+    assert await departed(server) == set()
+
+
+async def test_who_is_not_announced_any_more_does_not_depart(server: Server) -> None:
+    """What the last renewal said counts."""
+    await server.presence.add("room", "stays", info("stays"), LONG)
+    await server.presence.add("room", "c1", info("c1"), 0.3, announced=True)
+    await server.presence.add("room", "c1", info("c1"), 0.3)
+    await asyncio.sleep(0.4)
+    assert await departed(server) == set()
+
+
+async def test_of_many_that_depart_each_leave_is_published(server: Server) -> None:
+    """They are found a part at a time."""
+    await server.broker.subscribe("room")
+    names = {f"c{number}" for number in range(1000)}
+    everybody = [info(name, connection=b"x" * 100) for name in names]
+    await server.presence.add("room", "stays", info("stays"), LONG)
+    await server.presence.renew("room", everybody, 0.5, names)
+    await asyncio.sleep(0.6)
+    while found := await departed(server):
+        await server.presence.publish_leaves("room", leaves(*found))
+    await server.seen.until_arrived(len(names))
+    assert sorted(server.seen.encoded("room")) == sorted(leaves(*names).values())
+
+
+async def test_of_several_servers_one_publishes(together: Connect) -> None:
+    """All are told."""
+    async with together() as one, together() as other:
+        for server in (one, other):
+            await server.broker.subscribe("room")
+        await one.presence.add("room", "stays", info("stays"), LONG)
+        async with together() as dies:
+            await dies.presence.add("room", "gone", info("gone"), 0.3, announced=True)
+        await asyncio.sleep(0.4)
+        for server in (one, other):
+            assert await departed(server) == {"gone"}
+        await asyncio.gather(*(server.presence.publish_leaves("room", leaves("gone")) for server in (one, other)))
+        await one.broker.publish("room", b"end", None)
+        for server in (one, other):
+            await server.seen.until_arrived(2)
+            assert server.seen.encoded("room") == [b"left gone", b"end"]

@@ -182,6 +182,22 @@ async def test_presence_of_which_a_part_was_evicted_is_right_again(
         assert set(await server.presence.members("room")) == {"b1"}
 
 
+async def test_of_very_many_leaves_not_all_are_remembered(connect: Connect, redis: RedisProcess) -> None:
+    """In a channel that somebody always is in, while servers die again and again."""
+    async with connect() as server:
+        await server.presence.add("room", "stays", ClientInfo("ann", "stays"), 60, announced=True)
+        for start in range(0, 10_500, 500):
+            infos = [ClientInfo("ann", f"c{number}") for number in range(start, start + 500)]
+            await server.presence.renew("room", infos, 0.05, {info.client for info in infos})
+        await asyncio.sleep(0.1)
+        while departed := (await server.presence.renew("room", (), 60)).departed:
+            await server.presence.publish_leaves("room", {info.client: b"" for info in departed})
+        known = await asyncio.to_thread(redis.ask, "HLEN", await one_key(redis, "presence:announced"))
+        assert isinstance(known, int)
+        assert known < 10_000
+        assert await server.presence.remove("room", "stays")
+
+
 # a Redis that is full
 
 

@@ -1,21 +1,46 @@
--- Add or renew clients. ARGV: ttl (milliseconds), then for each of them client, user, info.
+-- Add or renew clients. ARGV: ttl (milliseconds), then for each of them client, user, info, and 1 if its leave is to be
+-- published, else 0.
+-- Returns some of those that have expired and whose leave was not published (client, info, client, info and so on), and
+-- those of the renewed whose leave was.
 local now, ttl = now_milliseconds(), tonumber(ARGV[1])
 drop_expired(now, 1024)
-for index = 2, #ARGV, 3 do
-    local client, user, info = ARGV[index], ARGV[index + 1], ARGV[index + 2]
-    local known = redis.call('HGET', KEYS[2], client)
+local somebody_announced = redis.call('EXISTS', ANNOUNCED) == 1
+local somebody_departed = redis.call('EXISTS', DEPARTED) == 1
+local returned = {}
+for index = 2, #ARGV, 4 do
+    local client, user, info, announced = ARGV[index], ARGV[index + 1], ARGV[index + 2], ARGV[index + 3]
+    local known = redis.call('HGET', CLIENTS, client)
     if known ~= info then
         if known then
             remove(client)
         end
-        redis.call('HSET', KEYS[2], client, info)
-        redis.call('HINCRBY', KEYS[3], user, 1)
+        redis.call('HSET', CLIENTS, client, info)
+        redis.call('HINCRBY', USERS, user, 1)
     end
-    redis.call('ZADD', KEYS[1], now + ttl, client)
-end
-for _, key in ipairs(KEYS) do
-    if redis.call('PTTL', key) < ttl then
-        redis.call('PEXPIRE', key, ttl)
+    redis.call('ZADD', EXPIRY, now + ttl, client)
+    if announced == '1' then
+        local before = redis.call('HGET', ANNOUNCED, client)
+        if before ~= '1' then
+            redis.call('HSET', ANNOUNCED, client, '1')
+        end
+        if before == '0' then
+            table.insert(returned, client)
+        end
+    elseif somebody_announced then
+        redis.call('HDEL', ANNOUNCED, client)
+    end
+    if somebody_departed then
+        redis.call('HDEL', DEPARTED, client)
     end
 end
-return 1
+-- They outlive their last member for as long as it was there unseen, so that somebody can find that it has expired.
+for _, key in ipairs({ EXPIRY, CLIENTS, USERS, ANNOUNCED }) do
+    if redis.call('PTTL', key) < 2 * ttl then
+        redis.call('PEXPIRE', key, 2 * ttl)
+    end
+end
+local departed = {}
+if redis.call('EXISTS', DEPARTED) == 1 then
+    departed = redis.call('HRANDFIELD', DEPARTED, 128, 'WITHVALUES')
+end
+return { departed, returned }

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-import asyncio
 import contextlib
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping
 
 from realtime_server import codes
 from realtime_server.core.channels.channel import Channel, Joining
 from realtime_server.core.channels.channel_watch import ChannelWatch
 from realtime_server.core.channels.join import Join, Wanted, is_complete
+from realtime_server.core.channels.presence import ChannelPresence
 from realtime_server.core.channels.resync import Resync
 from realtime_server.core.limits.limit import Limit
 from realtime_server.core.metrics.counters import Counters
@@ -29,13 +29,9 @@ from realtime_server.core.model.values import (
     StreamPosition,
 )
 from realtime_server.core.ports.backplane import Broker, PresenceStore
-from realtime_server.core.ports.client import Receiver, Subscriber
+from realtime_server.core.ports.client import Subscriber
 from realtime_server.core.tasks import TaskGroup
 
-PRESENCE_TTL_SECONDS = 60.0
-PRESENCE_RENEW_SECONDS = 20.0
-RENEWED_TOGETHER, RENEWED_AT_ONCE = 100, 64
-"""So many connections of a channel are renewed by one call, and so many calls are made at the same time."""
 CHECK_SECONDS = 30.0
 """The position of a channel in which nothing happens is compared with the stream's so often."""
 CHECKED_AT_ONCE = 64
@@ -58,6 +54,7 @@ class Hub:
         self._namespaces = namespaces
         self._broker = broker
         self._presence = presence
+        self._members = ChannelPresence(presence, broker, tasks, clock, self.channels)
         self._counters = counters
         self._tasks = tasks
         self._clock = clock
@@ -112,7 +109,7 @@ class Hub:
             await self._make_live(channel)
             if options.presence:
                 info = subscriber.client_info(subscription.info)
-                await self._presence.add(name, subscriber.client, info, PRESENCE_TTL_SECONDS)
+                await self._members.add(name, info, emits_join_leave=subscription.emits_join_leave)
             result = await self._position(name, options, wanted)
         except BaseException:
             channel.joining.remove(joining)
@@ -168,46 +165,32 @@ class Hub:
         if result.was_recovering:
             self._counters.recoveries[result.recovered] += 1
         if subscription.emits_join_leave:
-            self._tell(channel.name, Joined(subscriber.client_info(subscription.info)))
+            self._members.publish(channel.name, Joined(subscriber.client_info(subscription.info)))
 
     def give_up(self, channel: Channel, subscriber: Subscriber, subscription: Subscription) -> None:
         """Undo a subscription that is not made after all; one to the same channel that was made meanwhile stays."""
         if not subscriber.has_subscription(channel.name):
             self._leave(channel, subscriber, subscription)
 
-    def _leave(self, channel: Channel, subscriber: Subscriber, subscription: Subscription) -> None:
-        """Deliver the channel to a subscriber no more."""
+    def _leave(
+        self, channel: Channel, subscriber: Subscriber, subscription: Subscription, leave: Left | None = None
+    ) -> None:
+        """Deliver the channel to a subscriber no more, and publish its `leave` if there is one."""
         channel.remove(subscriber)
         if subscription.present:
-            self._tasks.spawn(self._remove_presence(channel.name, subscriber), "leave")
+            self._members.remove(channel.name, subscriber, leave)
+        elif leave is not None:
+            self._members.publish(channel.name, leave)
         self.release(channel)
 
     def end(self, subscriber: Subscriber, subscription: Subscription) -> None:
         """End a subscription that had begun: leave, and tell who wants to know."""
-        self._leave(self.channels[subscription.channel], subscriber, subscription)
-        if subscription.emits_join_leave:
-            self._tell(subscription.channel, Left(subscriber.client_info(subscription.info)))
+        leave = Left(subscriber.client_info(subscription.info)) if subscription.emits_join_leave else None
+        self._leave(self.channels[subscription.channel], subscriber, subscription, leave)
 
     def flush(self, channel: str) -> None:
         """Send what waits in a channel to be written together with more."""
         self.channels[channel].flush()
-
-    def _tell(self, channel: str, event: Joined | Left) -> None:
-        self._tasks.spawn(self._publish_event(channel, event), "tell")
-
-    async def _publish_event(self, channel: str, event: Joined | Left) -> None:
-        with contextlib.suppress(BackplaneError):
-            await self._broker.publish(channel, pack(event), None)
-
-    async def _remove_presence(self, channel: str, subscriber: Subscriber) -> None:
-        if subscriber.info_in(channel) is not None or self._is_joining(channel, subscriber.client):
-            return  # It has come back before this task ran, and was added then.
-        with contextlib.suppress(BackplaneError):
-            await self._presence.remove(channel, subscriber.client)
-
-    def _is_joining(self, channel: str, client: str) -> bool:
-        found = self.channels.get(channel)
-        return found is not None and any(joining.client == client for joining in found.joining)
 
     def release(self, channel: Channel) -> None:
         """Give a channel up if nobody uses it any more."""
@@ -226,20 +209,8 @@ class Hub:
                 del self.channels[channel.name]
 
     async def renew_presence(self) -> None:
-        """Tell the store that all that are subscribed still are; raises BackplaneError."""
-        due = [
-            (channel.name, subscribers[start : start + RENEWED_TOGETHER])
-            for channel in self.channels.values()
-            if channel.options.presence and (subscribers := channel.subscribers())
-            for start in range(0, len(subscribers), RENEWED_TOGETHER)
-        ]
-        for start in range(0, len(due), RENEWED_AT_ONCE):
-            await asyncio.gather(*(self._renew(*some) for some in due[start : start + RENEWED_AT_ONCE]))
-
-    async def _renew(self, channel: str, subscribers: Sequence[Receiver]) -> None:
-        infos = [info for subscriber in subscribers if (info := subscriber.info_in(channel)) is not None]
-        if infos:
-            await self._presence.renew(channel, infos, PRESENCE_TTL_SECONDS)
+        """Renew the presence of all that are subscribed; raises BackplaneError. See ChannelPresence.renew."""
+        await self._members.renew()
 
     # what the broker reports
 
@@ -252,6 +223,7 @@ class Hub:
     def on_gap(self) -> None:
         """Check every position: what was published meanwhile is in the history, or its loss is told."""
         self._counters.backplane_gaps += 1
+        self._members.note_gap()
         for channel in self.channels.values():
             self.check_position(channel)
 

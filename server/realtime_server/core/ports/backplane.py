@@ -6,7 +6,7 @@ does not answer within its timeout; nothing else.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Container, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -116,17 +116,47 @@ class Broker(Protocol):
         """
 
 
-class PresenceStore(Protocol):
-    """Who is subscribed to a channel, across all servers."""
+@dataclass(frozen=True, slots=True)
+class Renewal:
+    """What a renewal has found.
 
-    async def add(self, channel: str, client: str, info: ClientInfo, ttl_seconds: float) -> None:
+    `departed`: some of the announced connections that have expired and whose leave was not published. `returned`: ids
+    of those that were renewed after their leave was published.
+    """
+
+    departed: tuple[ClientInfo, ...] = ()
+    returned: tuple[str, ...] = ()
+
+
+class PresenceStore(Protocol):
+    """Who is subscribed to a channel, across all servers.
+
+    Of an `announced` connection others are told when it joins and leaves. The leave of one that goes by `remove` is
+    published by the caller, that of one that expires by whoever finds it: as `departed` of a renewal, which goes on
+    until `publish_leaves`.
+    """
+
+    async def add(
+        self, channel: str, client: str, info: ClientInfo, ttl_seconds: float, *, announced: bool = False
+    ) -> None:
         """Add a connection or renew it; it is gone `ttl_seconds` after the last renewal."""
 
-    async def renew(self, channel: str, clients: Sequence[ClientInfo], ttl_seconds: float) -> None:
-        """Add or renew many connections, as `add` does each; for a fraction of what that many calls cost."""
+    async def renew(
+        self, channel: str, clients: Sequence[ClientInfo], ttl_seconds: float, announced: Container[str] = ()
+    ) -> Renewal:
+        """Add or renew many connections, as `add` does each; for a fraction of what that many calls cost.
 
-    async def remove(self, channel: str, client: str) -> None:
-        """Remove a connection. Idempotent."""
+        `announced` has the ids of those that are. With no connections at all, look who has departed.
+        """
+
+    async def publish_leaves(self, channel: str, leaves: Mapping[str, bytes]) -> None:
+        """Publish, without history, the encoded leave of each connection that has departed and not come back since.
+
+        In one atomic step for each: of several callers one publishes, and a connection that returns is told so.
+        """
+
+    async def remove(self, channel: str, client: str) -> bool:
+        """Remove a connection; False if its leave was published already. Idempotent."""
 
     async def members(self, channel: str) -> Mapping[str, ClientInfo]:
         """All connections that have not expired, by client id."""

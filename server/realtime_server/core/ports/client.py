@@ -90,6 +90,9 @@ class Receiver(Protocol):
     def info_in(self, channel: str) -> ClientInfo | None:
         """Return how others in a channel see it; None when it is not subscribed any more, or not to be seen."""
 
+    def emits_join_leave(self, channel: str) -> bool:
+        """Return True when others in a channel are told that it joins and leaves."""
+
     def lags(self) -> bool:
         """Return True while it reads more slowly than it is written to."""
 

@@ -280,6 +280,11 @@ class Session(ABC):
             return None
         return self.client_info(subscription.info)
 
+    def emits_join_leave(self, channel: str) -> bool:
+        """See Receiver."""
+        subscription = self.subscriptions.get(channel)
+        return subscription is not None and subscription.emits_join_leave
+
     def begin_subscription(self, subscription: Subscription) -> bool:
         """See Subscriber."""
         if self.closed:

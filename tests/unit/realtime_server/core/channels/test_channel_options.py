@@ -9,7 +9,8 @@ import pytest
 
 from realtime_operator.api.base import JsonObject, JsonValue
 from realtime_server.backplane.memory import MemoryBroker
-from realtime_server.core.channels.hub import CHECK_SECONDS, PRESENCE_TTL_SECONDS
+from realtime_server.core.channels.hub import CHECK_SECONDS
+from realtime_server.core.channels.presence import PRESENCE_TTL_SECONDS
 from realtime_server.core.model.channel_options import ChannelOptions, RecoveryMode
 from realtime_server.core.model.namespaces import Namespaces
 from realtime_server.core.model.values import HistoryOptions, HistoryQuery, Publication

@@ -41,6 +41,10 @@ class Listener:
         """Not needed here."""
         raise NotImplementedError(channel)
 
+    def emits_join_leave(self, channel: str) -> bool:
+        """Not needed here."""
+        raise NotImplementedError(channel)
+
     def end_subscription(self, channel: str, code: UnsubscribeCode) -> None:
         """Not needed here."""
         raise NotImplementedError(channel, code)
