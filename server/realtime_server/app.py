@@ -106,9 +106,18 @@ def make_node(
         heartbeat_timeout=settings.heartbeat.timeout_seconds,
         anonymous=settings.auth.anonymous,
         connect_seconds=settings.listen.handshake_seconds,
+        revocation_seconds=settings.auth.revocation_seconds,
         expiry_leeway=settings.auth.leeway_seconds,
     )
-    return Node(node_settings, backplane.broker, backplane.presence, verifier, backend, backplane.occupancy)
+    return Node(
+        node_settings,
+        backplane.broker,
+        backplane.presence,
+        verifier,
+        backend,
+        backplane.occupancy,
+        revocations=backplane.revocations,
+    )
 
 
 def _verifier(auth: configuration.Auth, remote_keys: PublishedKeys | None) -> TokenVerifier:

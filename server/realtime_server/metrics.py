@@ -65,6 +65,9 @@ class NodeCollector(WorkerCollector):
         yield self._counter("messages_received", "Messages from clients.", counters.messages_received)
         yield self._counter("bytes_received", "Bytes from clients.", counters.bytes_received)
         yield self._counter("publications", "Publications made by this worker.", counters.publications)
+        revocations = node.revoker.revocations
+        yield self._gauge("revocations", "Revocations of tokens kept now.", len(revocations))
+        yield self._counter("revoked_tokens_refused", "Tokens refused because they are revoked.", revocations.refused)
         yield self._counter("drains", "Drains begun.", counters.drains)
         yield self._counter(
             "drained_connections", "Connections moved by drains and sheds.", counters.drained_connections

@@ -190,6 +190,7 @@ class Auth(Model):
     issuer: str | None = None
     audience: str | tuple[str, ...] | None = None
     leeway_seconds: Annotated[float, Field(ge=0, le=300)] = 5
+    revocation_seconds: Annotated[float, Field(ge=60, le=2_592_000)] = 2_592_000
 
 
 class HookEndpoint(Model):
@@ -261,7 +262,7 @@ class Hooks(Model):
 
 
 ApiMethod = Literal[
-    "publish", "broadcast", "subscribe", "unsubscribe", "disconnect", "refresh", "presence", "presence_stats",
+    "publish", "broadcast", "subscribe", "unsubscribe", "disconnect", "refresh", "revoke", "presence", "presence_stats",
     "history", "history_remove", "channels", "info",
 ]  # fmt: skip
 

@@ -80,6 +80,7 @@ EVERYTHING: JsonObject = {
             "ca": {"secretKeyRef": REFERENCE},
         },
         "leeway": "5m",
+        "revocationRetention": "1m",
         "issuer": "a",
         "audiences": ["b", "c"],
     },
@@ -143,6 +144,7 @@ def test_every_field_of_the_spec_reaches_the_server() -> None:
         TokenKeyFile(algorithm="HS256", file=Path("/etc/realtime/tokens/subscription-0")),
     )
     assert read.auth.leeway_seconds == 300
+    assert read.auth.revocation_seconds == 60
     assert read.auth.jwks == JsonWebKeys(
         url="https://id.example/keys",
         refresh_seconds=86_400,

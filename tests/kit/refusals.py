@@ -235,6 +235,11 @@ REFUSALS = (
         {"auth": {"jwks": {"url": "https://id.example/keys", "ca": {"secretKeyRef": {"name": "authority"}}}}},
     ),
     Refusal(
+        "spec.auth.revocationRetention",
+        "revocationRetention must be at least 1m",
+        {"auth": {"revocationRetention": "59s"}},
+    ),
+    Refusal(
         "spec.auth.leeway",
         "leeway must be at most 5m: for so long tokens are accepted that have expired",
         {"auth": {"leeway": "5m1s"}},

@@ -10,16 +10,19 @@ import msgspec
 
 from realtime_server.backplane.memory import MemoryBroker
 from realtime_server.backplane.memory_presence import MemoryPresence
+from realtime_server.backplane.memory_revocations import MemoryRevocations
 from realtime_server.codes import DisconnectCode
+from realtime_server.core.auth.revocations import Revocations
 from realtime_server.core.auth.verifier import TokenVerifier
 from realtime_server.core.auth.web_token import TokenKey
 from realtime_server.core.limits.limit import NodeLimits
 from realtime_server.core.model.channel_options import Access, ChannelOptions
 from realtime_server.core.model.namespaces import Namespaces
+from realtime_server.core.model.revocation import MAX_REVOCATIONS
 from realtime_server.core.model.values import HistoryOptions
 from realtime_server.core.node import Node, NodeSettings
 from realtime_server.core.ports.backend import Backend
-from realtime_server.core.ports.backplane import Broker
+from realtime_server.core.ports.backplane import Broker, RevocationStore
 from realtime_server.core.sessions.session import Session
 from realtime_server.protocols.centrifuge.json_codec import JsonCodec
 
@@ -83,6 +86,7 @@ def make_node(
     secrets: Sequence[str] = (SECRET,),
     clock: Clock | None = None,
     wall_clock: Clock | None = None,
+    revocations: RevocationStore | None = None,
 ) -> Node:
     """A node with few channels per connection, whose clocks stand still."""
     settings = NodeSettings(
@@ -97,16 +101,17 @@ def make_node(
         anonymous=anonymous,
         expiry_leeway=expiry_leeway,
     )
-    clock = clock or Clock()
+    clock, wall_clock = clock or Clock(), wall_clock or Clock(time.time())
     here = MemoryBroker(clock=clock)
     return Node(
         settings,
         broker or here,
         MemoryPresence(here, clock=clock),
-        TokenVerifier(lambda: [TokenKey("HS256", secret) for secret in secrets]),
+        TokenVerifier(lambda: [TokenKey("HS256", secret) for secret in secrets], revocations=Revocations(wall_clock)),
         backend,
+        revocations=revocations or MemoryRevocations(most=MAX_REVOCATIONS, page_size=100, wall_clock=wall_clock),
         clock=clock,
-        wall_clock=wall_clock or Clock(time.time()),
+        wall_clock=wall_clock,
     )
 
 

@@ -232,6 +232,21 @@ class Authentication(Model):
     """Value that the claim `iss` of tokens must have. Not checked when absent."""
     audiences: Annotated[tuple[Text, ...], Field(max_length=16), SET] = ()
     """Values of which the claim `aud` of tokens must contain one. Not checked when empty."""
+    revocation_retention: Duration = "720h"
+    """Time for which a revocation is kept if the call does not say when the tokens expire. At least 1m."""
+
+    @rule(
+        f"!{cel_is_duration('self.revocationRetention')} || duration(self.revocationRetention) >= duration('1m')",
+        "revocationRetention must be at least 1m",
+        field="revocationRetention",
+    )
+    def _revocations_are_kept_for_some_time(self) -> bool:
+        return self.revocation_seconds >= 60
+
+    @property
+    def revocation_seconds(self) -> int:
+        """`revocation_retention` in seconds."""
+        return duration.seconds(self.revocation_retention)
 
     @rule(
         f"!{cel_is_duration('self.leeway')} || duration(self.leeway) <= duration('5m')",
@@ -248,7 +263,7 @@ class Authentication(Model):
 
 
 ApiMethod = Literal[
-    "Publish", "Broadcast", "Subscribe", "Unsubscribe", "Disconnect", "Refresh", "Presence", "PresenceStats",
+    "Publish", "Broadcast", "Subscribe", "Unsubscribe", "Disconnect", "Refresh", "Revoke", "Presence", "PresenceStats",
     "History", "HistoryRemove", "Channels", "Info",
 ]  # fmt: skip
 

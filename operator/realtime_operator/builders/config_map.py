@@ -148,6 +148,7 @@ def _auth(cluster: RealtimeCluster) -> JsonObject:
         "issuer": auth.issuer,
         "audience": _audience(auth),
         "leeway_seconds": auth.leeway_seconds,
+        "revocation_seconds": auth.revocation_seconds,
     }
 
 

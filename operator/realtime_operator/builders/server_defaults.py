@@ -50,6 +50,7 @@ SERVER: Defaults = {
         "issuer": None,
         "audience": None,
         "leeway_seconds": 5,
+        "revocation_seconds": 2_592_000,
     },
     "hooks": {
         **{name: Maybe(HOOK) for name in ("connect", "refresh", "subscribe", "sub_refresh", "publish", "rpc")},

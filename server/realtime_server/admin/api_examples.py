@@ -81,6 +81,16 @@ EXAMPLES: Mapping[str, Sequence[Example]] = {
         Example("until", {"user": "alice", "expire_at": 1795445019}, DONE),
         Example("now", {"user": "alice", "client": CLIENT, "expired": True}, DONE),
     ],
+    "revoke": [
+        Example("user", {"user": "alice", "expire_at": 4102444800}, _result(expire_at=4102444800)),
+        Example("token", {"jti": "b0a5c1f2", "expire_at": 4102444800}, _result(expire_at=4102444800)),
+        Example("everything", {"issued_before": 1792853000}, _result(expire_at=4102444800)),
+        Example(
+            "nothing",
+            {},
+            {"error": {"code": 107, "message": "bad request: jti, user or issued_before is needed"}},
+        ),
+    ],
     "presence": [Example("room", {"channel": "chat:lobby"}, _result(presence={CLIENT: ALICE}))],
     "presence_stats": [Example("room", {"channel": "chat:lobby"}, _result(num_clients=2, num_users=1))],
     "history": [

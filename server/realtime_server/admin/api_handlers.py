@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import base64
+import math
 from collections.abc import Awaitable, Callable, Mapping
 from typing import Generic, Protocol, TypeVar
 
@@ -19,7 +20,7 @@ from realtime_server.core.model.errors import BackplaneError, CommandError
 from realtime_server.core.model.grant import AS_THE_NAMESPACE, Grant
 from realtime_server.core.model.publication import as_json, content_in
 from realtime_server.core.model.values import ClientInfo, HistoryQuery, Publication, StreamPosition
-from realtime_server.core.ports.api import Connections, Message, RealtimeApi
+from realtime_server.core.ports.api import Connections, Message, RealtimeApi, Revoking
 from realtime_server.protocols.centrifuge.json_values import json_data
 
 logger = structlog.get_logger()
@@ -130,6 +131,11 @@ class ApiHandlers:
         await self._api.refresh(_connections(request), expires_at=expires_at, expired=request.expired)
         return messages.Done()
 
+    async def revoke(self, request: messages.Revoke) -> messages.Revoked:
+        """Revoke tokens by id, by user, by time of issue: what they have let in ends, and they are refused."""
+        wanted = Revoking(request.jti, request.user, request.issued_before, request.expire_at)
+        return messages.Revoked(expire_at=math.ceil(await self._api.revoke(wanted)))
+
     async def presence(self, request: messages.OfChannel) -> messages.Presence:
         """Who is subscribed to a channel."""
         members = await self._api.presence(request.channel)
@@ -212,6 +218,7 @@ METHODS: Mapping[str, ApiMethod] = {
     "unsubscribe": Method(messages.Unsubscribe, messages.Done, ApiHandlers.unsubscribe),
     "disconnect": Method(messages.Disconnect, messages.Done, ApiHandlers.disconnect),
     "refresh": Method(messages.Refresh, messages.Done, ApiHandlers.refresh),
+    "revoke": Method(messages.Revoke, messages.Revoked, ApiHandlers.revoke),
     "presence": Method(messages.OfChannel, messages.Presence, ApiHandlers.presence),
     "presence_stats": Method(messages.OfChannel, messages.PresenceStats, ApiHandlers.presence_stats),
     "history": Method(messages.History, messages.HistoryPage, ApiHandlers.history),

@@ -19,6 +19,8 @@ MAX_BATCH = 1_000
 """Commands in one batch."""
 MAX_KEY_LENGTH = 256
 """Characters of an idempotency key or a version's epoch."""
+MAX_USER_LENGTH = 1024
+"""Characters of a user whose tokens are revoked: they are kept."""
 MAX_OFFSET = 2**53 - 1
 """Redis counts in numbers that are exact up to here."""
 MAX_TIME = 2**40
@@ -212,6 +214,41 @@ class Refresh(Request, frozen=True, kw_only=True):
     session: Session = ""
     expired: Annotated[bool, Meta(description="They end now.")] = False
     expire_at: Time = 0
+
+
+class Revoke(Request, frozen=True, kw_only=True):
+    """Revoke tokens: what they have let in ends, and they are refused from now on.
+
+    Either the token with `jti`, or the tokens of `user` that were issued before a time, or without `user` those of all
+    users. A token without `iat` counts as issued before any time, and a client that the connect hook let in as issued
+    when it was let in.
+    """
+
+    jti: Annotated[str, Meta(max_length=MAX_KEY_LENGTH, description="Id of one token (claim `jti`).")] = ""
+    user: Annotated[
+        str,
+        Meta(max_length=MAX_USER_LENGTH, description="Id of a user (claim `sub`): all tokens issued before the time."),
+    ] = ""
+    issued_before: Annotated[
+        Annotated[int, Meta(ge=0, le=MAX_TIME)] | None,
+        Meta(
+            description="Unix time in seconds, compared with the claim `iat`; not in the future. Absent: now, this"
+            " second included."
+        ),
+    ] = None
+    expire_at: Annotated[
+        Annotated[int, Meta(ge=0, le=MAX_TIME)] | None,
+        Meta(
+            description="Unix time in seconds when all these tokens have expired: so long the revocation is kept."
+            " Absent: for as long as the servers are set to. A token that is valid for longer is accepted again then."
+        ),
+    ] = None
+
+
+class Revoked(Result, frozen=True, kw_only=True):
+    """Until when the revocation is kept: Unix time in seconds."""
+
+    expire_at: int
 
 
 class OfChannel(Request, frozen=True, kw_only=True):

@@ -10,8 +10,13 @@ from realtime_server.backplane.memory import MemoryBroker
 from realtime_server.backplane.memory_occupancy import MemoryOccupancy
 from realtime_server.backplane.memory_presence import MemoryPresence
 from realtime_server.backplane.memory_queue import MemoryEventQueue
-from realtime_server.core.ports.backplane import Broker, ChannelOccupancy, EventQueue, PresenceStore
+from realtime_server.backplane.memory_revocations import MemoryRevocations
+from realtime_server.core.model.revocation import MAX_REVOCATIONS
+from realtime_server.core.ports.backplane import Broker, ChannelOccupancy, EventQueue, PresenceStore, RevocationStore
 from realtime_server.settings import Settings
+
+REVOCATIONS_AT_ONCE = 1000
+"""Revocations read by one call."""
 
 
 class Backplane(NamedTuple):
@@ -23,6 +28,7 @@ class Backplane(NamedTuple):
     broker: Broker
     presence: PresenceStore
     occupancy: ChannelOccupancy
+    revocations: RevocationStore
     open_queue: Callable[[str, int], EventQueue]
 
 
@@ -30,7 +36,13 @@ def open_backplane(settings: Settings) -> Backplane:
     """The driver that the settings ask for."""
     if settings.backplane.redis is None:
         broker = MemoryBroker()
-        return Backplane(broker, MemoryPresence(broker), MemoryOccupancy(), lambda _name, size: MemoryEventQueue(size))
+        return Backplane(
+            broker,
+            MemoryPresence(broker),
+            MemoryOccupancy(),
+            MemoryRevocations(most=MAX_REVOCATIONS, page_size=REVOCATIONS_AT_ONCE),
+            lambda _name, size: MemoryEventQueue(size),
+        )
     return _open_redis(settings.backplane.redis, settings.backplane.prefix)
 
 
@@ -39,11 +51,13 @@ def _open_redis(redis: configuration.Redis, prefix: str) -> Backplane:
     from realtime_server.backplane.redis_occupancy import RedisOccupancy
     from realtime_server.backplane.redis_presence import RedisPresence
     from realtime_server.backplane.redis_queue import RedisEventQueue
+    from realtime_server.backplane.redis_revocations import RedisRevocations
 
     router = open_router(redis, prefix)
     return Backplane(
         RedisBroker(router),
         RedisPresence(router),
         RedisOccupancy(router),
+        RedisRevocations(router, most=MAX_REVOCATIONS, page_size=REVOCATIONS_AT_ONCE),
         lambda name, size: RedisEventQueue(router, name, size),
     )

@@ -2,9 +2,10 @@
 
 Names are made by redis_keys and begin with `{PREFIX:TAG}:`. Of a channel: `stream:CHANNEL`, `position:CHANNEL`,
 `once:LENGTH:KEY:CHANNEL`, `presence:KIND:CHANNEL`. Of a partition: `generation`, `seen`, `awaited`, `occupied`,
-`occupants`, `occupies:WORKER`. Of a queue: `queue:NAME`. Pub/sub channels: `channel:CHANNEL`, `gap`, `echo:WORKER`,
-`control`, `node:NODE`. A message of a channel is `OFFSET:EPOCH:NUMBER`, a line feed, and the encoded publication;
-nothing stands before the line feed when the channel has no history. The number counts the partition's publications.
+`occupants`, `occupies:WORKER`; of the first one also `revocations:KIND`. Of a queue: `queue:NAME`. Pub/sub channels:
+`channel:CHANNEL`, `gap`, `echo:WORKER`, `control`, `node:NODE`. A message of a channel is `OFFSET:EPOCH:NUMBER`, a line
+feed, and the encoded publication; nothing stands before the line feed when the channel has no history. The number
+counts the partition's publications.
 
 Whether positions may be trusted after a restart or a failover of Redis is decided in scripts/greet.lua.
 """

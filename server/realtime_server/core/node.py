@@ -23,6 +23,7 @@ from realtime_server.core.commands.dispatcher import Dispatcher
 from realtime_server.core.control import messages as control
 from realtime_server.core.control.handler import ControlHandler
 from realtime_server.core.control.peers import ANNOUNCE_SECONDS, Peers
+from realtime_server.core.control.revoker import READ_AGAIN_SECONDS, Revoker
 from realtime_server.core.control.single_connection import SingleConnection
 from realtime_server.core.limits.limit import NodeLimits
 from realtime_server.core.metrics.counters import Counters
@@ -36,7 +37,7 @@ from realtime_server.core.operations.subscriptions import Subscriptions
 from realtime_server.core.operations.upkeep import Timing, Upkeep
 from realtime_server.core.ports.api import NodeInfo
 from realtime_server.core.ports.backend import Backend, NoBackend, TransportInfo
-from realtime_server.core.ports.backplane import Broker, ChannelOccupancy, PresenceStore
+from realtime_server.core.ports.backplane import Broker, ChannelOccupancy, PresenceStore, RevocationStore
 from realtime_server.core.ports.client import Codec, Connection
 from realtime_server.core.sessions.registry import Registry
 from realtime_server.core.sessions.session import Session, SessionContext
@@ -67,6 +68,8 @@ class NodeSettings:
     anonymous: bool
     connect_seconds: float = 10.0
     """How long a client may take to be let in by its connect command."""
+    revocation_seconds: float = 2_592_000.0
+    """For so long a revocation is kept whose tokens' end is not told."""
     expiry_leeway: float = 0.0
     """So long after its time a connection or a subscription ends that its client has not renewed."""
 
@@ -88,6 +91,7 @@ class Node:
         backend: Backend | None = None,
         occupancy: ChannelOccupancy | None = None,
         *,
+        revocations: RevocationStore,
         clock: Callable[[], float] = time.monotonic,
         wall_clock: Callable[[], float] = time.time,
     ) -> None:
@@ -108,7 +112,7 @@ class Node:
         limits = settings.limits
         watched = occupancy is not None and backend.watches_channels
         self._watch = ChannelWatch(occupancy, backend) if watched and occupancy is not None else None
-        self.hub = Hub(settings.namespaces, broker, presence, counters, tasks, clock, self._watch)
+        self.hub = Hub(settings.namespaces, broker, presence, counters, tasks, clock, verifier.revocations, self._watch)
         self._registry = Registry()
         self.sessions = self._registry.sessions
         self._peers = Peers(clock)
@@ -153,11 +157,21 @@ class Node:
             clock=clock,
             wall_clock=wall_clock,
         )
+        self.revoker = Revoker(
+            verifier.revocations,
+            revocations,
+            self.sessions.keys(),
+            tasks,
+            send=self.tell,
+            wall_clock=wall_clock,
+            keep_seconds=settings.revocation_seconds,
+        )
         self.control = ControlHandler(
             self.uid,
             self._registry,
             self.hub,
             self.subscriptions,
+            self.revoker,
             self._peers,
             tasks,
             single_connection,
@@ -169,21 +183,27 @@ class Node:
 
     async def start(self) -> None:
         """Connect to the backplane (again and again until it is there) and begin the periodic work."""
-        while True:
-            try:
-                await self.broker.start(self, self.uid)
-                break
-            except BackplaneError as error:
-                logger.warning("backplane is away", error=str(error))
-                await asyncio.sleep(RETRY_SECONDS * random.uniform(1, 2))  # noqa: S311 - spreads the attempts
+        await self._until_done(lambda: self.broker.start(self, self.uid))
+        await self._until_done(self.revoker.catch_up)  # before anybody may show a token
         for seconds, work, name in (
             (1.0, self._beat, "heartbeat"),
             (ANNOUNCE_SECONDS, self._announce, "announce"),
             (PRESENCE_RENEW_SECONDS, self.hub.renew_presence, "presence"),
+            (READ_AGAIN_SECONDS, self.revoker.catch_up, "revocations"),
         ):
             self._tasks.spawn(self._every(seconds, work), name)
         if self._watch is not None:
             self._tasks.spawn(self._every(WATCH_SECONDS, self._watch.catch_up), "channel-watch")
+
+    async def _until_done(self, work: Callable[[], Coroutine[None, None, None]]) -> None:
+        while True:
+            try:
+                await work()
+            except BackplaneError as error:
+                logger.warning("backplane is away", error=str(error))
+                await asyncio.sleep(RETRY_SECONDS * random.uniform(1, 2))  # noqa: S311 - spreads the attempts
+            else:
+                return
 
     async def stop(self) -> None:
         """End the periodic work and the links to the backplane."""
@@ -252,6 +272,7 @@ class Node:
     def on_gap(self) -> None:
         """See BrokerEvents."""
         self.hub.on_gap()
+        self.revoker.note_gap()
 
     def on_control(self, message: bytes) -> None:
         """See BrokerEvents."""

@@ -12,7 +12,7 @@ from realtime_server.core.model.grant import Grant
 from realtime_server.core.model.publication import binary_content_of, content_of
 from realtime_server.core.model.values import ClientInfo, HistoryPage, HistoryQuery, PresenceStats, StreamPosition
 from realtime_server.core.node import Node
-from realtime_server.core.ports.api import Connections, Message, NodeInfo
+from realtime_server.core.ports.api import Connections, Message, NodeInfo, Revoking
 
 
 class ServerApi:
@@ -103,6 +103,10 @@ class ServerApi:
         """See RealtimeApi."""
         order = control.Refresh(connections.user, _named(connections), expires_at, expired, session=connections.session)
         await self._node.tell(order)
+
+    async def revoke(self, wanted: Revoking) -> float:
+        """See RealtimeApi."""
+        return await self._node.revoker.revoke(wanted)
 
     async def channels(self, pattern: str) -> Mapping[str, int]:
         """See RealtimeApi."""

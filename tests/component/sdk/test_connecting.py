@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import time
+import uuid
+
 from realtime_operator.api.base import JsonObject
 from tests.component.sdk.conftest import Sdk
 from tests.kit.clients import (
@@ -72,6 +75,31 @@ async def test_an_expired_token_is_renewed_at_connect(sdk: Sdk, shared_server: S
     async with sdk.make(options) as clients:
         await all_connected(clients)
     assert asked == [0]
+
+
+async def test_a_client_whose_token_is_revoked_comes_back_with_a_new_one(
+    sdk: Sdk, shared_server: ServerProcess, room: Channel
+) -> None:
+    """The SDK tries its old token once, asks its application for another, and recovers what it missed."""
+    user = f"user-{uuid.uuid4()}"
+    given: list[int] = []
+
+    def renew(client: int) -> str:
+        given.append(client)
+        return connection_token(TOKEN_SECRET, user, iat=int(time.time()) + 2)
+
+    old = connection_token(TOKEN_SECRET, user, iat=int(time.time()))
+    options = ClientOptions(
+        endpoints=[shared_server.url], channels=[room], tokens=[old], renew_token=renew, min_reconnect_delay=0.05
+    )
+    async with sdk.make(options) as clients, shared_server.api() as api:
+        await all_subscribed(clients)
+        await api.call("revoke", user=user)
+        await clients.record.wait(lambda r: len(r.subscriptions()) >= 2, what="back")
+        assert given == [0]
+        assert {event.code for event in clients.record.lost_connections()} == {3005}
+        assert [event.recovered for event in clients.record.subscriptions()[1:]] == [True]
+        assert clients.record.first(Disconnected) is None
 
 
 async def test_a_token_is_renewed_while_connected(sdk: Sdk, shared_server: ServerProcess) -> None:

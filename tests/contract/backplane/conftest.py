@@ -16,12 +16,14 @@ from realtime_server.backplane.memory import MemoryBroker
 from realtime_server.backplane.memory_occupancy import MemoryOccupancy
 from realtime_server.backplane.memory_presence import MemoryPresence
 from realtime_server.backplane.memory_queue import MemoryEventQueue
+from realtime_server.backplane.memory_revocations import MemoryRevocations
 from realtime_server.backplane.redis import RedisBroker, open_router
 from realtime_server.backplane.redis_link import Timing
 from realtime_server.backplane.redis_occupancy import RedisOccupancy
 from realtime_server.backplane.redis_presence import RedisPresence
 from realtime_server.backplane.redis_queue import RedisEventQueue
-from realtime_server.core.ports.backplane import Broker, ChannelOccupancy, EventQueue, PresenceStore
+from realtime_server.backplane.redis_revocations import RedisRevocations
+from realtime_server.core.ports.backplane import Broker, ChannelOccupancy, EventQueue, PresenceStore, RevocationStore
 from tests.contract.backplane.recorder import Recorder
 from tests.kit.redis_answer import fields
 from tests.kit.redis_cluster import RedisClusterDeployment, running_cluster
@@ -48,6 +50,7 @@ TIMING = Timing(
 """Shorter than in earnest, and longer than a busy machine lets a process wait."""
 POSITION_SECONDS = 0.6
 QUEUE_SIZE = 5
+MOST_REVOCATIONS, REVOCATION_PAGE = 50, 10
 
 
 @dataclass(frozen=True)
@@ -58,6 +61,7 @@ class Server:
     presence: PresenceStore
     occupancy: ChannelOccupancy
     queue: EventQueue
+    revocations: RevocationStore
     seen: Recorder
 
 
@@ -92,13 +96,16 @@ def redis_server(
     router = open_router(redis, prefix, timing)
     broker = RedisBroker(router, position_seconds=POSITION_SECONDS)
     queue = RedisEventQueue(router, "events", QUEUE_SIZE)
-    return started(Server(broker, RedisPresence(router), RedisOccupancy(router), queue, Recorder()))
+    revocations = RedisRevocations(router, most=MOST_REVOCATIONS, page_size=REVOCATION_PAGE)
+    return started(Server(broker, RedisPresence(router), RedisOccupancy(router), queue, revocations, Recorder()))
 
 
 def memory_server() -> contextlib.AbstractAsyncContextManager[Server]:
     """A server that is alone."""
     broker = MemoryBroker(position_seconds=POSITION_SECONDS)
-    return started(Server(broker, MemoryPresence(broker), MemoryOccupancy(), MemoryEventQueue(QUEUE_SIZE), Recorder()))
+    queue = MemoryEventQueue(QUEUE_SIZE)
+    revocations = MemoryRevocations(most=MOST_REVOCATIONS, page_size=REVOCATION_PAGE)
+    return started(Server(broker, MemoryPresence(broker), MemoryOccupancy(), queue, revocations, Recorder()))
 
 
 @contextlib.asynccontextmanager

@@ -12,6 +12,7 @@ from msgspec import UNSET, UnsetType
 from realtime_server.core.auth.capabilities import Capability, PatternError, check
 from realtime_server.core.model.grant import AS_THE_NAMESPACE, PLAIN, Grant, Override
 from realtime_server.core.model.nesting import check_nesting
+from realtime_server.core.model.revocation import Credential
 
 MAX_INFO_BYTES = 8192
 """Of what others see of a client, which goes along with all that it publishes, and is kept while it is there."""
@@ -38,6 +39,8 @@ class Claims(msgspec.Struct, frozen=True):
     """Whether the backend is asked when its time is over, instead of the client."""
     capabilities: tuple[Capability, ...] = ()
     """What the client may do besides what the options of a channel allow."""
+    credential: Credential | None = None
+    """The token or the answer of the backend that it is from, None for a client without either."""
 
 
 class SubscriptionOptions(msgspec.Struct):
@@ -62,6 +65,7 @@ class Payload(msgspec.Struct):
     exp: float | str | UnsetType = UNSET
     nbf: float | str | UnsetType = UNSET
     iat: float | str | UnsetType = UNSET
+    jti: object = None
     iss: object = None
     aud: object = None
     info: object = None
@@ -113,7 +117,8 @@ def connection_claims(payload: Payload) -> Claims:
         raise ClaimError("channel: the token is for a subscription")
     expires_at = _expiry(payload)
     if payload.subs is None and payload.channels is None and payload.meta is None and payload.caps is None:
-        return Claims(payload.sub, expires_at, _info(payload.info, payload.b64info))
+        info = _info(payload.info, payload.b64info)
+        return Claims(payload.sub, expires_at, info, credential=_credential(payload))
     grants = {channel: _grant(options) for channel, options in (payload.subs or {}).items()}
     return Claims(
         user=payload.sub,
@@ -123,6 +128,7 @@ def connection_claims(payload: Payload) -> Claims:
         grants=grants or None,
         meta=None if payload.meta is None else msgspec.json.encode(payload.meta),
         capabilities=_capabilities(payload.caps),
+        credential=_credential(payload),
     )
 
 
@@ -137,7 +143,13 @@ def subscription_grant(payload: Payload, *, channel: str, user: str) -> Grant:
         data=_raw("data", payload.data, payload.b64data),
         expires_at=_expiry(payload),
         override=payload.override or AS_THE_NAMESPACE,
+        credential=_credential(payload),
     )
+
+
+def _credential(payload: Payload) -> Credential:
+    jti = payload.jti if isinstance(payload.jti, str) else ""
+    return Credential(payload.sub, jti, moment("iat", payload.iat))
 
 
 def _expiry(payload: Payload) -> float | None:

@@ -26,6 +26,7 @@ from realtime_server.core.auth.claims import (
     read_payload,
     subscription_grant,
 )
+from realtime_server.core.auth.revocations import Revocations
 from realtime_server.core.auth.web_token import DIGESTS, Token, TokenKey, parse_jwt
 from realtime_server.core.limits.rates import TokenBucket
 from realtime_server.core.model.errors import CommandError
@@ -112,6 +113,7 @@ class TokenVerifier:
         issuer: str | None = None,
         audience: str | Sequence[str] | None = None,
         leeway: float = LEEWAY_SECONDS,
+        revocations: Revocations | None = None,
         wall_clock: Callable[[], float] = time.time,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
@@ -121,6 +123,7 @@ class TokenVerifier:
         self._issuer = issuer
         self._audience = frozenset((audience,) if isinstance(audience, str) else audience or ())
         self._leeway = leeway
+        self.revocations = Revocations(wall_clock) if revocations is None else revocations
         self._wall_clock = wall_clock
         self._log = RefusalLog(clock)
 
@@ -132,7 +135,7 @@ class TokenVerifier:
     def verify(self, token: str) -> Claims:
         """Verify a connection token and return its claims; raises TokenRefusedError."""
         try:
-            return connection_claims(self._payload(token, self._keys(), self._remote))
+            claims = connection_claims(self._payload(token, self._keys(), self._remote))
         except ClaimError as error:
             self._log.note("connection", str(error))
             raise TokenRefusedError(INVALID_TOKEN, str(error)) from error
@@ -140,11 +143,14 @@ class TokenVerifier:
             if refused.why:
                 self._log.note("connection", refused.why)
             raise
+        if claims.credential is not None and self.revocations.refuses(claims.credential):
+            raise TokenRefusedError(TOKEN_EXPIRED)
+        return claims
 
     def verify_subscription(self, token: str, *, channel: str, user: str) -> Grant:
         """Verify a subscription token and return what it grants; raises CommandError."""
         try:
-            return subscription_grant(self._subscription_payload(token), channel=channel, user=user)
+            grant = subscription_grant(self._subscription_payload(token), channel=channel, user=user)
         except ClaimError as error:
             self._log.note("subscription", str(error))
             raise CommandError(PERMISSION_DENIED) from error
@@ -153,6 +159,13 @@ class TokenVerifier:
                 self._log.note("subscription", refused.why)
             code = refused.code if isinstance(refused.code, ErrorCode) else PERMISSION_DENIED
             raise CommandError(code) from refused
+        if self.is_revoked(grant):
+            raise CommandError(TOKEN_EXPIRED)
+        return grant
+
+    def is_revoked(self, grant: Grant) -> bool:
+        """Return True if a grant is from a token that is revoked, which was perhaps not when it was verified."""
+        return grant.credential is not None and self.revocations.refuses(grant.credential)
 
     def lacks_key(self, text: str) -> bool:
         """Whether a token may be signed with a key that is published but was not read yet: `fetch_key` may help."""

@@ -6,6 +6,7 @@ import contextlib
 from collections.abc import Callable, Iterator, Mapping
 
 from realtime_server import codes
+from realtime_server.core.auth.revocations import Revocations
 from realtime_server.core.channels.channel import Channel, Joining
 from realtime_server.core.channels.channel_watch import ChannelWatch
 from realtime_server.core.channels.join import Join, Wanted, is_complete
@@ -48,6 +49,7 @@ class Hub:
         counters: Counters,
         tasks: TaskGroup,
         clock: Callable[[], float],
+        revocations: Revocations,
         watch: ChannelWatch | None = None,
     ) -> None:
         self.channels: dict[str, Channel] = {}
@@ -58,6 +60,7 @@ class Hub:
         self._counters = counters
         self._tasks = tasks
         self._clock = clock
+        self._revocations = revocations
         self._watch = watch
         self._resyncs = Resync(tasks, self._resync)
 
@@ -102,6 +105,7 @@ class Hub:
             emits_join_leave=options.join_leave,
             receives_join_leave=options.force_push_join_leave or (options.join_leave and wanted.receives_join_leave),
             present=options.presence,
+            credential=grant.credential,
         )
         joining = Joining(subscriber.client)
         channel.joining.append(joining)
@@ -166,6 +170,9 @@ class Hub:
             self._counters.recoveries[result.recovered] += 1
         if subscription.emits_join_leave:
             self._members.publish(channel.name, Joined(subscriber.client_info(subscription.info)))
+        if subscription.credential is not None and self._revocations.covers(subscription.credential):
+            # Revoked while the subscription was made, so that nobody could end it yet.
+            subscriber.end_subscription(channel.name, codes.UNSUBSCRIBED_TOKEN_REVOKED)
 
     def give_up(self, channel: Channel, subscriber: Subscriber, subscription: Subscription) -> None:
         """Undo a subscription that is not made after all; one to the same channel that was made meanwhile stays."""

@@ -12,6 +12,7 @@ from realtime_server.codes import DisconnectCode
 from realtime_server.core.channels.hub import Hub
 from realtime_server.core.control import messages
 from realtime_server.core.control.peers import Peers
+from realtime_server.core.control.revoker import Revoker
 from realtime_server.core.control.single_connection import SingleConnection
 from realtime_server.core.control.survey import Surveys, matching
 from realtime_server.core.model.errors import BackplaneError
@@ -35,6 +36,7 @@ class ControlHandler:
         registry: Registry,
         hub: Hub,
         subscriptions: Subscriptions,
+        revoker: Revoker,
         peers: Peers,
         tasks: TaskGroup,
         single_connection: SingleConnection,
@@ -46,6 +48,7 @@ class ControlHandler:
         self._registry = registry
         self._hub = hub
         self._subscriptions = subscriptions
+        self._revoker = revoker
         self._peers = peers
         self._tasks = tasks
         self._single_connection = single_connection
@@ -67,6 +70,8 @@ class ControlHandler:
                 self._apply(request, lambda session: self._subscribe(session, request))
             case messages.Refresh():
                 self._apply(request, lambda session: _refresh(session, request))
+            case messages.Revoke():
+                self._revoker.apply([request.revocation])
             case messages.Emulate():
                 self._emulate(request)
             case messages.AskChannels():

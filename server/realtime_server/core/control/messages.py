@@ -5,6 +5,7 @@ from __future__ import annotations
 import msgspec
 
 from realtime_server.core.model.grant import AS_THE_NAMESPACE, Override
+from realtime_server.core.model.revocation import Revocation
 from realtime_server.core.ports.api import NodeInfo
 
 
@@ -67,6 +68,12 @@ class Refresh(msgspec.Struct, tag="refresh", frozen=True):
     session: str = ""
 
 
+class Revoke(msgspec.Struct, tag="revoke", frozen=True):
+    """Refuse tokens from now on, and end what they have let in."""
+
+    revocation: Revocation
+
+
 class AskChannels(msgspec.Struct, tag="ask-channels", frozen=True):
     """Tell `worker` how many subscribers the channels have whose names match."""
 
@@ -112,7 +119,18 @@ class Announce(msgspec.Struct, tag="announce", frozen=True):
         return NodeInfo(self.uid, self.name, self.version, self.clients, self.users, self.channels, self.uptime_seconds)
 
 
-Message = Disconnect | KeepNewest | Unsubscribe | Subscribe | Refresh | Emulate | AskChannels | TellChannels | Announce
+Message = (
+    Disconnect
+    | KeepNewest
+    | Unsubscribe
+    | Subscribe
+    | Refresh
+    | Revoke
+    | Emulate
+    | AskChannels
+    | TellChannels
+    | Announce
+)
 
 _encoder = msgspec.json.Encoder()
 _decoder: msgspec.json.Decoder[Message] = msgspec.json.Decoder(Message)

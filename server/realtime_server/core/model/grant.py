@@ -11,6 +11,7 @@ from typing import Annotated
 from msgspec import Meta, Struct
 
 from realtime_server.core.model.channel_options import ChannelOptions, SlowConsumer
+from realtime_server.core.model.revocation import Credential
 
 
 def is_positioned(options: ChannelOptions) -> bool:
@@ -71,6 +72,8 @@ class Grant(Struct, frozen=True, gc=False):
     renewed_by_hook: bool = False
     """Whether the backend is asked when its time is over, instead of the client."""
     override: Override = AS_THE_NAMESPACE
+    credential: Credential | None = None
+    """The token that it is from, None for no token."""
 
 
 PLAIN = Grant()

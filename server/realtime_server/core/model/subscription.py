@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
+from realtime_server.core.model.revocation import Credential
+
 
 class Subscription:
     """Its terms. `info` is raw JSON that others see; `expires_at` Unix time in seconds, None for never.
 
     `server_side`: the server made it (a token, a hook, the API), the client did not ask for it. `renewed_by_hook`: the
     backend is asked when its time is over, instead of the client. `emits_join_leave`: others are told when it begins
-    and ends. `present`: it is among those who are present, where the channel has presence.
+    and ends. `present`: it is among those who are present, where the channel has presence. `credential`: the
+    subscription token that it is from.
     """
 
     __slots__ = (
-        "channel", "delta", "emits_join_leave", "expires_at", "info", "present", "receives_join_leave",
-        "renewed_by_hook", "server_side",
+        "channel", "credential", "delta", "emits_join_leave", "expires_at", "info", "present",
+        "receives_join_leave", "renewed_by_hook", "server_side",
     )  # fmt: skip
 
     def __init__(
@@ -28,6 +31,7 @@ class Subscription:
         emits_join_leave: bool = False,
         receives_join_leave: bool = False,
         present: bool = True,
+        credential: Credential | None = None,
     ) -> None:
         self.channel = channel
         self.info = info
@@ -38,6 +42,7 @@ class Subscription:
         self.emits_join_leave = emits_join_leave
         self.receives_join_leave = receives_join_leave
         self.present = present
+        self.credential = credential
 
     def renew(self, *, expires_at: float | None, info: bytes | None, renewed_by_hook: bool) -> None:
         """Go on under new terms."""

@@ -18,6 +18,7 @@ from realtime_server.core.metrics.counters import Counters
 from realtime_server.core.model.errors import CommandError, DisconnectRequestedError
 from realtime_server.core.model.grant import Grant
 from realtime_server.core.model.namespaces import Namespaces
+from realtime_server.core.model.revocation import Credential
 from realtime_server.core.ports.backend import (
     RENEW_AGAIN_SECONDS,
     Backend,
@@ -131,10 +132,23 @@ class Entry:
         `admit` or `turn_away` has to follow. Raises CommandError or DisconnectRequestedError.
         """
         self._registry.begin_identification(session)
+        asked_at = self._wall_clock()
         answer = await self._backend.connect(request)
         if answer is None:
             return self.authenticate(token), None
-        return self._with_personal_channels(answer.claims), answer.data
+        credential = self._answer_credential(answer.claims.user, asked_at)
+        claims = self._with_personal_channels(structs.replace(answer.claims, credential=credential))
+        return claims, answer.data
+
+    def _answer_credential(self, user: str, asked_at: float) -> Credential:
+        """Return the credential of a user whom the backend lets in, asked at a Unix time.
+
+        Raises DisconnectRequestedError when its tokens were revoked since: the answer may be from before.
+        """
+        credential = Credential(user, issued_at=asked_at)
+        if self._verifier.revocations.refuses(credential):
+            raise DisconnectRequestedError(codes.TOKEN_REVOKED)
+        return credential
 
     def _with_personal_channels(self, claims: Claims) -> Claims:
         """Add the channels that the server subscribes each connection of the user to."""
@@ -186,9 +200,10 @@ class Entry:
 
     async def renew(self, session: Session) -> None:
         """Ask the backend whether a connection whose time is over goes on; it does if the backend cannot be asked."""
-        claims = session.claims
+        claims, asked_at = session.claims, self._wall_clock()
         try:
             answer = await self._backend.refresh(session.caller())
+            credential = self._answer_credential(session.user, asked_at)
         except DisconnectRequestedError as wanted:
             session.disconnect(wanted.code)
             return
@@ -201,7 +216,8 @@ class Entry:
         if answer.expired:
             session.disconnect(codes.CONNECTION_EXPIRED)
         else:
-            session.renew(structs.replace(claims, expires_at=answer.expires_at, info=answer.info or claims.info))
+            info = answer.info or claims.info
+            session.renew(structs.replace(claims, expires_at=answer.expires_at, info=info, credential=credential))
 
     def on_closed(self, session: Session, code: DisconnectCode) -> None:
         """Forget a session that is over, and tell the backend if it had been let in."""

@@ -176,7 +176,7 @@ class Subscriptions:
             if refused.error is codes.TOKEN_EXPIRED:
                 session.end_subscription(channel, codes.UNSUBSCRIBED_EXPIRED)
             raise
-        session.renew_subscription(subscription, grant.expires_at, grant.info, renewed_by_hook=False)
+        session.renew_subscription_by(subscription, grant)
         return grant
 
     async def renew(self, session: Session, channel: str, subscription: Subscription) -> None:

@@ -57,6 +57,19 @@ class Message:
     version_epoch: str = ""
 
 
+@dataclass(frozen=True, slots=True)
+class Revoking:
+    """The tokens that a call of the API revokes: that with `jti`, or those of `user` ("": of all) issued before a time.
+
+    `issued_before`: None for now. `expires_at`: when none of them is valid any more, None for unknown. Unix seconds.
+    """
+
+    jti: str = ""
+    user: str = ""
+    issued_before: float | None = None
+    expires_at: float | None = None
+
+
 class RealtimeApi(Protocol):
     """What the HTTP server API calls; core's ServerApi implements it. All raise CommandError or BackplaneError."""
 
@@ -100,6 +113,13 @@ class RealtimeApi(Protocol):
         self, connections: Connections, *, expires_at: float | None = None, expired: bool = False
     ) -> None:
         """Let connections go on until a Unix time, for ever (None), or end as expired."""
+
+    async def revoke(self, wanted: Revoking) -> float:
+        """Revoke tokens on all servers: what they have let in ends, and they are refused from now on.
+
+        Returns until when, in Unix seconds. CommandError BAD_REQUEST when no tokens are named, or with fields that
+        contradict each other; LIMIT_EXCEEDED when too many revocations are kept.
+        """
 
     async def channels(self, pattern: str) -> Mapping[str, int]:
         """Channels that have subscribers and match a pattern (`*`, `?`; empty: all), and how many there are.

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from realtime_server.core.metrics.counters import LatencyHistogram
+from realtime_server.core.model.revocation import Revocation
 from realtime_server.core.model.values import (
     ClientInfo,
     HistoryOptions,
@@ -166,6 +167,33 @@ class PresenceStore(Protocol):
 
         Where thousands have just expired at once, some of their users may be counted by this call and the next ones.
         """
+
+
+@dataclass(frozen=True, slots=True)
+class RevocationPage:
+    """Some of the revocations that are kept, in the order in which they were added or extended.
+
+    `position`: where the next page begins. `from_start`: they begin with the oldest, since no position was given or the
+    store has lost data since it gave it. `complete`: nothing follows.
+    """
+
+    position: str
+    revocations: tuple[Revocation, ...]
+    from_start: bool
+    complete: bool
+
+
+class RevocationStore(Protocol):
+    """Keeps revocations of tokens until they expire, for all servers. All methods may raise BackplaneError.
+
+    Of several revocations with the same subject the latest times count. There is a bound of how many are kept.
+    """
+
+    async def add(self, revocations: Sequence[Revocation]) -> bool:
+        """Keep revocations; False when there would be too many, and then none of these is kept. Idempotent."""
+
+    async def read(self, since: str = "") -> RevocationPage:
+        """Read those that were added or extended since a position; "" for all."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -19,6 +19,7 @@ from realtime_server.core.limits.limit import Limit, NodeLimits
 from realtime_server.core.metrics.counters import Counters
 from realtime_server.core.model.channel_options import SlowConsumer
 from realtime_server.core.model.commands import Result
+from realtime_server.core.model.grant import Grant
 from realtime_server.core.model.publication import Content
 from realtime_server.core.model.pushes import Push, UnsubscribePush
 from realtime_server.core.model.subscription import Subscription
@@ -293,6 +294,11 @@ class Session(ABC):
         self.expiring = self.expiring or subscription.expires_at is not None
         return True
 
+    def renew_subscription_by(self, subscription: Subscription, grant: Grant) -> None:
+        """Let a subscription go on by a token, instead of what it was made by."""
+        subscription.credential = grant.credential
+        self.renew_subscription(subscription, grant.expires_at, grant.info, renewed_by_hook=False)
+
     def renew_subscription(
         self, subscription: Subscription, expires_at: float | None, info: bytes | None, *, renewed_by_hook: bool
     ) -> None:
@@ -309,7 +315,7 @@ class Session(ABC):
         if subscription is None:
             return
         if subscription.server_side and code.resubscribe:
-            expired = code is codes.UNSUBSCRIBED_EXPIRED
+            expired = code.code == codes.UNSUBSCRIBED_EXPIRED.code
             self.disconnect(codes.SUBSCRIPTION_EXPIRED if expired else codes.INSUFFICIENT_STATE)
             return
         self._context.channels.flush(channel)  # what was published before belongs to it still

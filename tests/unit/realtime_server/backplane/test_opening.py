@@ -6,30 +6,34 @@ from realtime_server.backplane.memory import MemoryBroker
 from realtime_server.backplane.memory_occupancy import MemoryOccupancy
 from realtime_server.backplane.memory_presence import MemoryPresence
 from realtime_server.backplane.memory_queue import MemoryEventQueue
+from realtime_server.backplane.memory_revocations import MemoryRevocations
 from realtime_server.backplane.opening import open_backplane
 from realtime_server.backplane.redis import RedisBroker
 from realtime_server.backplane.redis_occupancy import RedisOccupancy
 from realtime_server.backplane.redis_presence import RedisPresence
 from realtime_server.backplane.redis_queue import RedisEventQueue
+from realtime_server.backplane.redis_revocations import RedisRevocations
 from realtime_server.settings import Backplane, Redis, Settings
 
 
 def test_without_redis_memory_is_used() -> None:
     """For one worker alone."""
-    broker, presence, occupancy, open_queue = open_backplane(Settings())
+    broker, presence, occupancy, revocations, open_queue = open_backplane(Settings())
     assert isinstance(broker, MemoryBroker)
     assert isinstance(presence, MemoryPresence)
     assert isinstance(occupancy, MemoryOccupancy)
+    assert isinstance(revocations, MemoryRevocations)
     assert isinstance(open_queue("hooks", 10), MemoryEventQueue)
 
 
 def test_with_redis_all_are_in_redis() -> None:
     """Nothing is connected before the broker is started."""
-    broker, presence, occupancy, open_queue = open_backplane(
+    broker, presence, occupancy, revocations, open_queue = open_backplane(
         Settings(backplane=Backplane(redis=Redis(address="nowhere.invalid:1")))
     )
     assert isinstance(broker, RedisBroker)
     assert isinstance(presence, RedisPresence)
     assert isinstance(occupancy, RedisOccupancy)
+    assert isinstance(revocations, RedisRevocations)
     assert isinstance(open_queue("hooks", 10), RedisEventQueue)
     assert not broker.healthy

@@ -29,6 +29,7 @@ from realtime_server.core.auth.verifier import (
 from realtime_server.core.auth.web_token import TokenKey, prepare
 from realtime_server.core.model.errors import CommandError
 from realtime_server.core.model.grant import Grant
+from realtime_server.core.model.revocation import Credential
 from tests.kit.server_doubles import SECRET
 from tests.kit.tokens import connection_token, subscription_token
 
@@ -36,6 +37,7 @@ OTHER = "another secret of more than thirty-two characters"
 KEY = TokenKey("HS256", SECRET)
 OTHER_KEY = TokenKey("HS256", OTHER)
 VERIFIER = TokenVerifier(lambda: [KEY])
+ALICE = Grant(credential=Credential("alice"))
 
 
 def refused(token: str, verifier: TokenVerifier = VERIFIER) -> object:
@@ -48,12 +50,14 @@ def refused(token: str, verifier: TokenVerifier = VERIFIER) -> object:
 def test_a_token_says_who_and_until_when() -> None:
     """With what the application says of the user, and the channels that it is subscribed to."""
     token = connection_token(SECRET, "alice", lifetime=None, exp=4_000_000_000, info={"a": 1}, channels=["chat:1"])
-    assert VERIFIER.verify(token) == Claims("alice", 4_000_000_000.0, b'{"a":1}', ("chat:1",))
+    assert VERIFIER.verify(token) == Claims(
+        "alice", 4_000_000_000.0, b'{"a":1}', ("chat:1",), credential=Credential("alice")
+    )
 
 
 def test_an_empty_subject_is_an_anonymous_user() -> None:
     """Centrifugo's tokens of visitors who have not logged in."""
-    assert VERIFIER.verify(connection_token(SECRET, "", lifetime=None)) == Claims("")
+    assert VERIFIER.verify(connection_token(SECRET, "", lifetime=None)) == Claims("", credential=Credential(""))
 
 
 def test_a_token_without_end_is_accepted() -> None:
@@ -356,7 +360,7 @@ def test_published_keys_are_tried_besides_those_of_files() -> None:
 def test_subscription_tokens_with_keys_of_their_own_have_no_others() -> None:
     """Neither those of connection tokens nor published ones, and nobody is told to try again in vain."""
     verifier = TokenVerifier(lambda: [KEY], remote=Published([]), subscription_keys=lambda: [OTHER_KEY])
-    assert verifier.verify_subscription(subscription_token(OTHER, "alice", "$x"), channel="$x", user="alice") == Grant()
+    assert verifier.verify_subscription(subscription_token(OTHER, "alice", "$x"), channel="$x", user="alice") == ALICE
     foreign = jwt.encode({"sub": "alice", "channel": "$x"}, PAIRS["EdDSA"].private, algorithm="EdDSA")
     for token in (subscription_token(SECRET, "alice", "$x"), foreign):
         with pytest.raises(CommandError) as caught:
@@ -374,7 +378,7 @@ def test_subscription_tokens(claims: dict[str, str | int], code: object) -> None
     """An expired one gets 109, so that the SDK fetches another; every other refusal is 103."""
     token = jwt.encode({"sub": "alice", "channel": "$x", **claims}, SECRET, algorithm="HS256")
     if code is None:
-        assert VERIFIER.verify_subscription(token, channel="$x", user="alice") == Grant()
+        assert VERIFIER.verify_subscription(token, channel="$x", user="alice") == ALICE
         return
     with pytest.raises(CommandError) as caught:
         VERIFIER.verify_subscription(token, channel="$x", user="alice")

@@ -15,6 +15,7 @@ from realtime_server.codes import TOKEN_EXPIRED
 from realtime_server.core.auth.claims import Claims
 from realtime_server.core.auth.verifier import LEEWAY_SECONDS, TokenRefusedError, TokenVerifier
 from realtime_server.core.auth.web_token import MAX_TOKEN_CHARACTERS, TokenKey, parse_jwt, prepare
+from realtime_server.core.model.revocation import Credential
 from realtime_server.keys.json_web_keys import MAX_KEYS
 from tests.kit.server_doubles import SECRET
 
@@ -207,7 +208,9 @@ def test_a_key_is_chosen_by_its_name() -> None:
 def test_audiences() -> None:
     """One of those that are set has to be among those of the token."""
     claims = {"sub": "a", "iss": "shop"}
-    assert VERIFIER.verify(signed({"alg": "HS256"}, {**claims, "aud": ["x", "games"]})) == Claims("a")
+    assert VERIFIER.verify(signed({"alg": "HS256"}, {**claims, "aud": ["x", "games"]})) == Claims(
+        "a", credential=Credential("a")
+    )
     for audience in ("x", ["x"], [], None, 7, {"chat": 1}):
         assert ours(signed({"alg": "HS256"}, {**claims, "aud": audience})) == "invalid"
 
