@@ -33,6 +33,7 @@ from realtime_server.core.model.values import Publication
 from realtime_server.core.operations.entry import Entry
 from realtime_server.core.operations.publishing import Publishing
 from realtime_server.core.operations.reading import Reading
+from realtime_server.core.operations.refreshed import RefreshedSubscriptions
 from realtime_server.core.operations.subscriptions import Subscriptions
 from realtime_server.core.operations.upkeep import Timing, Upkeep
 from realtime_server.core.ports.api import NodeInfo
@@ -129,6 +130,7 @@ class Node:
             wall_clock=wall_clock,
         )
         self.subscriptions = Subscriptions(self.hub, entry, backend, limits, counters, wall_clock=wall_clock)
+        refreshed = RefreshedSubscriptions(self.hub, self.subscriptions, limits, counters, tasks)
         self._context = SessionContext(self.hub, counters, limits, clock, wall_clock, entry.on_closed, immediate)
         single_connection = SingleConnection(settings.namespaces, self.hub, self._registry, tasks, send=self.tell)
         self._dispatcher = Dispatcher(
@@ -137,6 +139,7 @@ class Node:
                 ServerInfo(settings.version, self.uid, settings.heartbeat_interval),
                 entry,
                 self.subscriptions,
+                refreshed,
                 single_connection.on_connected,
             ),
             self.subscriptions,

@@ -105,7 +105,9 @@ class Hub:
             emits_join_leave=options.join_leave,
             receives_join_leave=options.force_push_join_leave or (options.join_leave and wanted.receives_join_leave),
             present=options.presence,
+            override=grant.override,
             credential=grant.credential,
+            permitted=grant.permitted,
         )
         joining = Joining(subscriber.client)
         channel.joining.append(joining)

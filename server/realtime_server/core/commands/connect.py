@@ -22,6 +22,7 @@ from realtime_server.core.model.commands import (
 from realtime_server.core.model.errors import BackplaneError, CommandError, DisconnectRequestedError
 from realtime_server.core.model.grant import PLAIN, Grant
 from realtime_server.core.operations.entry import Entry
+from realtime_server.core.operations.refreshed import RefreshedSubscriptions
 from realtime_server.core.operations.subscriptions import Subscriptions
 from realtime_server.core.ports.backend import Connecting
 from realtime_server.core.sessions.session import Session
@@ -47,12 +48,14 @@ class ConnectHandler:
         server: ServerInfo,
         entry: Entry,
         subscriptions: Subscriptions,
+        refreshed: RefreshedSubscriptions,
         on_connected: Callable[[Session], None],
     ) -> None:
         self._server = server
         self._entry = entry
         self._subscriptions = subscriptions
         self._on_connected = on_connected
+        self._refreshed = refreshed
 
     def connect_now(self, session: Session, command: int, request: ConnectRequest) -> bool:
         """Let a client in; False when that takes the backplane or the backend. Raises CommandError."""
@@ -143,11 +146,17 @@ class ConnectHandler:
             wanted[channel] = wanted_by(asked, server_side=True), grant
         return wanted
 
-    def refresh(self, session: Session, request: RefreshRequest) -> RefreshResult:
-        """Take a new token of the same user. Raises CommandError."""
-        claims = self._entry.refresh(session, request.token)
+    def refresh(self, session: Session, command: int, request: RefreshRequest) -> None:
+        """Take a new token of the same user, and answer; then its subscriptions are what it says.
+
+        Raises CommandError.
+        """
+        claims, before = self._entry.refreshed_claims(session, request.token), session.claims
+        self._refreshed.require(claims, before)
+        session.renew(claims)
         expires, ttl = _time_to_live(session, claims)
-        return RefreshResult(session.client, self._server.version, expires, ttl)
+        session.reply(command, RefreshResult(session.client, self._server.version, expires, ttl))
+        self._refreshed.follow(session, before)
 
     def _result(
         self, session: Session, claims: Claims, subscriptions: dict[str, SubscribeResult], data: bytes | None

@@ -60,10 +60,10 @@ class Dispatcher:
             if command.connect is not None:
                 return self._connect.connect_now(session, command.id, command.connect)
             if command.refresh is not None:
-                session.reply(command.id, self._connect.refresh(session, command.refresh))
+                self._connect.refresh(session, command.id, command.refresh)
                 return True
             if command.sub_refresh is not None:
-                session.reply(command.id, subscribe.refresh(self._subscriptions, session, command.sub_refresh))
+                subscribe.refresh(self._subscriptions, session, command.id, command.sub_refresh)
                 return True
             if command.rpc is not None and not self._publishing.calls_backend:
                 session.fail(command.id, codes.NOT_AVAILABLE)

@@ -63,14 +63,14 @@ def require_plain(request: SubscribeRequest) -> None:
         raise CommandError(codes.NOT_AVAILABLE)
 
 
-def refresh(subscriptions: Subscriptions, session: Session, request: SubRefreshRequest) -> SubRefreshResult:
-    """Take a new token for a subscription. Raises CommandError."""
+def refresh(subscriptions: Subscriptions, session: Session, command: int, request: SubRefreshRequest) -> None:
+    """Take a new token for a subscription, and answer. Raises CommandError."""
     if request.type:
         raise CommandError(codes.NOT_AVAILABLE)
     grant = subscriptions.refresh(session, request.channel, request.token)
-    if grant.expires_at is None:
-        return SubRefreshResult(expires=False, ttl=0)
-    return SubRefreshResult(expires=True, ttl=session.seconds_until(grant.expires_at))
+    ttl = 0 if grant.expires_at is None else session.seconds_until(grant.expires_at)
+    session.reply(command, SubRefreshResult(expires=grant.expires_at is not None, ttl=ttl))
+    subscriptions.follow(session, request.channel, grant)
 
 
 def unsubscribe(session: Session, request: ChannelRequest) -> EmptyResult:

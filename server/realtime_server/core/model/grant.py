@@ -74,9 +74,12 @@ class Grant(Struct, frozen=True, gc=False):
     override: Override = AS_THE_NAMESPACE
     credential: Credential | None = None
     """The token that it is from, None for no token."""
+    permitted: bool = False
+    """Whether nothing but the client's claims and the namespace allow it: it ends when they do not any more."""
 
 
 PLAIN = Grant()
+PERMITTED = Grant(permitted=True)
 
 
 def _value(switch: Switch | None, otherwise: bool) -> bool:

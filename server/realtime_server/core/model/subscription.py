@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from realtime_server.core.model.grant import AS_THE_NAMESPACE, Override
 from realtime_server.core.model.revocation import Credential
 
 
@@ -10,12 +11,13 @@ class Subscription:
 
     `server_side`: the server made it (a token, a hook, the API), the client did not ask for it. `renewed_by_hook`: the
     backend is asked when its time is over, instead of the client. `emits_join_leave`: others are told when it begins
-    and ends. `present`: it is among those who are present, where the channel has presence. `credential`: the
-    subscription token that it is from.
+    and ends. `present`: it is among those who are present, where the channel has presence. `override`: the differences
+    to the namespace. `credential`: the subscription token that it is from. `permitted`: nothing but the client's claims
+    and the namespace allow it.
     """
 
     __slots__ = (
-        "channel", "credential", "delta", "emits_join_leave", "expires_at", "info", "present",
+        "channel", "credential", "delta", "emits_join_leave", "expires_at", "info", "override", "permitted", "present",
         "receives_join_leave", "renewed_by_hook", "server_side",
     )  # fmt: skip
 
@@ -31,7 +33,9 @@ class Subscription:
         emits_join_leave: bool = False,
         receives_join_leave: bool = False,
         present: bool = True,
+        override: Override = AS_THE_NAMESPACE,
         credential: Credential | None = None,
+        permitted: bool = False,
     ) -> None:
         self.channel = channel
         self.info = info
@@ -42,7 +46,9 @@ class Subscription:
         self.emits_join_leave = emits_join_leave
         self.receives_join_leave = receives_join_leave
         self.present = present
+        self.override = override
         self.credential = credential
+        self.permitted = permitted
 
     def renew(self, *, expires_at: float | None, info: bytes | None, renewed_by_hook: bool) -> None:
         """Go on under new terms."""

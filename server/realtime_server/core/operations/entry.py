@@ -179,8 +179,8 @@ class Entry:
 
     # going on, and the end
 
-    def refresh(self, session: Session, token: str) -> Claims:
-        """Let a client go on with a new token of the same user.
+    def refreshed_claims(self, session: Session, token: str) -> Claims:
+        """Verify a new token of the same user and return its claims.
 
         Raises CommandError; DisconnectRequestedError for a token that has expired already, after which an SDK asks its
         application for another one: an error in the reply does not make all of them do so.
@@ -195,7 +195,6 @@ class Entry:
             raise
         if session.claims is None or claims.user != session.claims.user:
             raise CommandError(codes.BAD_REQUEST)
-        session.renew(claims)
         return claims
 
     async def renew(self, session: Session) -> None:

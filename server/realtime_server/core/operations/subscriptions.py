@@ -14,7 +14,7 @@ from realtime_server.core.limits.limit import Limit, NodeLimits
 from realtime_server.core.metrics.counters import Counters
 from realtime_server.core.model.commands import SubscribeResult
 from realtime_server.core.model.errors import CommandError, DisconnectRequestedError
-from realtime_server.core.model.grant import PLAIN, Grant
+from realtime_server.core.model.grant import PERMITTED, PLAIN, Grant
 from realtime_server.core.model.publication import content_in
 from realtime_server.core.model.pushes import SubscribePush
 from realtime_server.core.model.subscription import Subscription
@@ -87,7 +87,7 @@ class Subscriptions:
         options = self._hub.require(channel)
         if session.claims is None or not may_subscribe(session.claims, channel, options):
             raise CommandError(codes.PERMISSION_DENIED)
-        return PLAIN
+        return PERMITTED
 
     async def join(self, session: Session, channel: str, wanted: Wanted, grant: Grant) -> Join:
         """Prepare a subscription under the conditions of a grant. Raises CommandError or BackplaneError.
@@ -98,7 +98,7 @@ class Subscriptions:
         if claims is None or not may_see_presence(claims, channel, options, subscribed=True):
             wanted = structs.replace(wanted, receives_join_leave=False)
         join = await self._hub.join(session, channel, wanted, grant)
-        if grant is not PLAIN:
+        if grant is not PLAIN and grant is not PERMITTED:
             join.result = _with_grant(join.result, grant, session)
         return join
 
@@ -176,8 +176,15 @@ class Subscriptions:
             if refused.error is codes.TOKEN_EXPIRED:
                 session.end_subscription(channel, codes.UNSUBSCRIBED_EXPIRED)
             raise
+        self._hub.options_of_subscription(channel, grant)
         session.renew_subscription_by(subscription, grant)
         return grant
+
+    def follow(self, session: Session, channel: str, grant: Grant) -> None:
+        """Let a subscription begin anew if its refreshed token has another `override`; after that was answered."""
+        subscription = session.subscriptions.get(channel)
+        if subscription is not None and subscription.override != grant.override:
+            session.end_subscription(channel, codes.UNSUBSCRIBED_INSUFFICIENT_STATE)
 
     async def renew(self, session: Session, channel: str, subscription: Subscription) -> None:
         """Ask the backend whether a subscription whose time is over goes on; it does if the backend cannot be asked."""

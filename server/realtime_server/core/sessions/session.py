@@ -296,7 +296,7 @@ class Session(ABC):
 
     def renew_subscription_by(self, subscription: Subscription, grant: Grant) -> None:
         """Let a subscription go on by a token, instead of what it was made by."""
-        subscription.credential = grant.credential
+        subscription.credential, subscription.permitted = grant.credential, grant.permitted
         self.renew_subscription(subscription, grant.expires_at, grant.info, renewed_by_hook=False)
 
     def renew_subscription(

@@ -1,0 +1,107 @@
+"""The subscriptions of a connection whose token was refreshed: those that the new token says, and no others."""
+
+from __future__ import annotations
+
+from realtime_server import codes
+from realtime_server.core.auth.claims import Claims
+from realtime_server.core.auth.permissions import may_see_presence, may_subscribe
+from realtime_server.core.channels.hub import Hub
+from realtime_server.core.limits.limit import Limit, NodeLimits
+from realtime_server.core.metrics.counters import Counters
+from realtime_server.core.model.errors import BackplaneError, CommandError
+from realtime_server.core.model.grant import PLAIN, Grant
+from realtime_server.core.model.subscription import Subscription
+from realtime_server.core.operations.subscriptions import Subscriptions
+from realtime_server.core.sessions.session import Session
+from realtime_server.core.tasks import TaskGroup
+
+
+class RefreshedSubscriptions:
+    """Makes and ends subscriptions as refreshed claims say.
+
+    Subscriptions that a subscription token, a hook or the server API has made stay as they are.
+    """
+
+    def __init__(
+        self, hub: Hub, subscriptions: Subscriptions, limits: NodeLimits, counters: Counters, tasks: TaskGroup
+    ) -> None:
+        self._hub = hub
+        self._subscriptions = subscriptions
+        self._limits = limits
+        self._counters = counters
+        self._tasks = tasks
+
+    def require(self, claims: Claims, before: Claims | None) -> None:
+        """Raise CommandError if a client cannot be subscribed to the channels that refreshed claims add."""
+        if len(claims.channels) > self._limits.channels_per_connection:
+            self._counters.limits[Limit.CHANNELS_PER_CONNECTION] += 1
+            raise CommandError(codes.LIMIT_EXCEEDED)
+        for channel in claims.channels:
+            if channel not in _channels(before):
+                self._hub.options_of_subscription(channel, _grant(claims, channel))
+
+    def follow(self, session: Session, before: Claims | None) -> None:
+        """End the subscriptions that the present claims do not have any more, and make new ones in the background.
+
+        To be called after the refresh was answered.
+        """
+        claims = session.claims
+        if claims is None:
+            return
+        wanted = [channel for channel in claims.channels if channel not in _channels(before)]
+        for channel, subscription in list(session.subscriptions.items()):
+            if subscription.server_side and channel in _channels(before):
+                wanted += self._follow_grant(session, claims, channel, subscription)
+            elif subscription.permitted:
+                self._follow_permissions(session, claims, channel, subscription)
+        if wanted and not session.closed:
+            self._tasks.spawn(self._subscribe(session, wanted), "refreshed")
+
+    def _follow_grant(
+        self, session: Session, claims: Claims, channel: str, subscription: Subscription
+    ) -> tuple[str, ...]:
+        """Follow the claims in a channel that they have had before; returns it if it is to be subscribed to anew."""
+        grant = _grant(claims, channel)
+        if channel not in claims.channels:
+            session.end_subscription(channel, codes.UNSUBSCRIBED)
+            return ()
+        if grant.override != subscription.override or self._hears_too_much(claims, channel, subscription):
+            session.end_subscription(channel, codes.UNSUBSCRIBED)
+            return (channel,)
+        subscription.info = grant.info
+        return ()
+
+    def _follow_permissions(self, session: Session, claims: Claims, channel: str, subscription: Subscription) -> None:
+        """Follow the claims in a channel that the client has subscribed to by its permissions."""
+        if not may_subscribe(claims, channel, self._hub.require(channel)):
+            session.end_subscription(channel, codes.UNSUBSCRIBED)
+        elif self._hears_too_much(claims, channel, subscription):
+            session.end_subscription(channel, codes.UNSUBSCRIBED_INSUFFICIENT_STATE)
+
+    def _hears_too_much(self, claims: Claims, channel: str, subscription: Subscription) -> bool:
+        """Return True if a client is told who joins and leaves, and may not ask who is there any more."""
+        options = subscription.override.applied_to(self._hub.require(channel))
+        if not subscription.receives_join_leave or options.force_push_join_leave:
+            return False
+        return not may_see_presence(claims, channel, options, subscribed=True)
+
+    async def _subscribe(self, session: Session, channels: list[str]) -> None:
+        """Subscribe to channels of the present claims; a client that cannot be has to connect again."""
+        try:
+            for channel in channels:
+                claims = session.claims
+                if claims is None or channel not in claims.channels:
+                    continue  # refreshed again meanwhile
+                await self._subscriptions.subscribe_server_side(session, channel, _grant(claims, channel), None)
+                if channel not in _channels(session.claims):
+                    session.end_subscription(channel, codes.UNSUBSCRIBED)
+        except BackplaneError:
+            session.disconnect(codes.INSUFFICIENT_STATE)
+
+
+def _channels(claims: Claims | None) -> tuple[str, ...]:
+    return () if claims is None else claims.channels
+
+
+def _grant(claims: Claims, channel: str) -> Grant:
+    return (claims.grants or {}).get(channel, PLAIN)
