@@ -62,10 +62,9 @@ PROOF_SECONDS = 0.01
 class RunOptions:
     """What a server is told by its command line alone, because no configuration of production may have it.
 
-    `echo`: there is an endpoint that answers each message with itself. `ignore_tokens`: anybody may do everything.
+    `ignore_tokens`: anybody may do everything.
     """
 
-    echo: bool = False
     ignore_tokens: bool = False
 
 
@@ -159,7 +158,7 @@ async def _run(settings: Settings, index: int, control_socket: Path, options: Ru
     api_site = ApiSite(api, keeps=lambda: serving.serves)
     clients = ClientPort(
         node,
-        client_port_settings(settings, echo=options.echo),
+        client_port_settings(settings),
         keeps=lambda: serving.serves and not serving.sheds,
         why_not=serving.why_not_ready,
         routes=api_routes(api_site) if settings.api.on_client_port else {},
@@ -294,7 +293,7 @@ async def _follow(serving: Serving, clients: ClientPort, shared: ReusePortGroup 
             await (shared.join() if serving.serves else shared.leave())
 
 
-def client_port_settings(settings: Settings, *, echo: bool = False) -> ClientPortSettings:
+def client_port_settings(settings: Settings) -> ClientPortSettings:
     """What the settings say of one worker's clients."""
     listen, limits, workers = settings.listen, settings.limits, settings.workers
     return ClientPortSettings(
@@ -310,7 +309,6 @@ def client_port_settings(settings: Settings, *, echo: bool = False) -> ClientPor
         development=settings.development,
         visible_headers=settings.hooks.forward_headers,
         compression_threshold=settings.compression.threshold_bytes if settings.compression.enabled else None,
-        echo=echo,
     )
 
 

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from realtime_server import log
-from realtime_server.settings import ENV_CONFIG, ENV_REVISION, Settings, SettingsError, revision
+from realtime_server.settings import ENV_CONFIG, Settings, SettingsError
 
 EXIT_CONFIG = 2
 """The configuration cannot be used."""
@@ -22,9 +22,6 @@ NO_IGNORED_TOKENS = (
 NO_IGNORED_TOKENS_IN_A_POD = (
     f"error: --ignore-tokens: lets anybody do everything, which is refused in Kubernetes (${ENV_KUBERNETES} is set);"
     " set auth.anonymous to let clients in without a token"
-)
-NO_ECHO = (
-    f"error: --echo: is for tests; it goes neither with backplane.redis nor with ${ENV_REVISION}, as production has"
 )
 
 
@@ -51,9 +48,6 @@ def main(arguments: Sequence[str]) -> int:
         from realtime_server.admin import drain_command
 
         return drain_command.run(settings)
-    if options.echo and _looks_like_production(settings):
-        print(NO_ECHO, file=sys.stderr)  # noqa: T201 - a command speaks
-        return EXIT_CONFIG
     refusal = _refusal(settings) if options.ignore_tokens else None
     if refusal is not None:
         print(refusal, file=sys.stderr)  # noqa: T201 - a command speaks
@@ -62,7 +56,7 @@ def main(arguments: Sequence[str]) -> int:
     from realtime_server.app import RunOptions
 
     log.configure()
-    return supervisor.run(settings, RunOptions(echo=options.echo, ignore_tokens=options.ignore_tokens))
+    return supervisor.run(settings, RunOptions(ignore_tokens=options.ignore_tokens))
 
 
 def _refusal(settings: Settings) -> str | None:
@@ -70,10 +64,6 @@ def _refusal(settings: Settings) -> str | None:
     if os.environ.get(ENV_KUBERNETES):
         return NO_IGNORED_TOKENS_IN_A_POD
     return None if settings.development else NO_IGNORED_TOKENS
-
-
-def _looks_like_production(settings: Settings) -> bool:
-    return settings.backplane.redis is not None or bool(revision())
 
 
 def _path(given: str | None) -> Path | None:
@@ -95,8 +85,6 @@ def _parser() -> argparse.ArgumentParser:
         command = commands.add_parser(name, help=text, description=text)
         command.add_argument("--config", metavar="FILE", help=f"a JSON file (default: ${ENV_CONFIG}, else defaults)")
         if name == "run":
-            echo = "answer each WebSocket message at /echo with itself, to anybody: for tests of the transport only"
-            command.add_argument("--echo", action="store_true", help=echo)
             ignore = "let anybody do everything, with any token or none: for development only, with development: true"
             command.add_argument("--ignore-tokens", action="store_true", help=ignore)
     return parser

@@ -25,7 +25,6 @@ from realtime_server.admin.board import Board
 from realtime_server.app import RunOptions, run_worker, tls_settings
 from realtime_server.listening import bind, bind_unix
 from realtime_server.settings import Listen, Settings
-from realtime_server.transports.echo import PATH as ECHO_PATH
 from realtime_server.transports.tls import Certificate, CertificateError
 
 logger = structlog.get_logger()
@@ -218,8 +217,6 @@ def _send(child: Child, number: signal.Signals) -> None:
 
 def run(settings: Settings, options: RunOptions) -> int:
     """Run the server until SIGTERM or SIGINT; its exit code. Blocks."""
-    if options.echo:
-        logger.warning("there is an echo endpoint, which is for tests only", path=ECHO_PATH)
     listen = settings.listen
     try:
         for address in (listen.client_address, listen.api_address):

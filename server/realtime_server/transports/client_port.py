@@ -24,8 +24,6 @@ from realtime_server.transports.accelerated import Flusher
 from realtime_server.transports.acceptor import Acceptor, AcceptorSettings
 from realtime_server.transports.compression import Deflater, Negotiation
 from realtime_server.transports.dialect import DIALECTS, PATHS, Dialect, Encoding
-from realtime_server.transports.echo import PATH as ECHO_PATH
-from realtime_server.transports.echo import Echo
 from realtime_server.transports.emulation import EmulationEndpoint
 from realtime_server.transports.forwarded import NO_PROXIES, TrustedProxies
 from realtime_server.transports.frames import PING, frame_binary, frame_text
@@ -39,6 +37,7 @@ from realtime_server.transports.http_server import (
     Route,
 )
 from realtime_server.transports.protocol_sniffer import ProtocolSniffer
+from realtime_server.transports.server_handshake import HandshakePolicy
 from realtime_server.transports.sockets import Rejection, Sockets
 from realtime_server.transports.stream_endpoint import StreamEndpoint, StreamKind, StreamSettings
 from realtime_server.transports.tls import Certificate, TlsSettings
@@ -72,8 +71,6 @@ class ClientPortSettings:
     """Headers of a client's request that the backend is shown, in lower case."""
     compression_threshold: int | None = None
     """Messages of so many bytes are compressed for the WebSocket clients that want it; None: none are."""
-    echo: bool = False
-    """Whether there is an endpoint that answers each message with itself: for tests only."""
 
 
 class ClientPort:
@@ -119,15 +116,14 @@ class ClientPort:
             settings.proxies,
             settings.visible_headers,
             describes=node.has_backend,
-            paths=(*PATHS, *((ECHO_PATH,) if settings.echo else ())),
         )
         self._websockets = WebSocketSettings(
             max_connections=settings.max_connections,
             message_bytes=settings.message_bytes,
             handshake_seconds=settings.handshake_seconds,
-            origins=settings.origins,
-            extensions=() if settings.compression_threshold is None else (Negotiation(),),
-            echo=Echo(settings.message_bytes, settings.compression_threshold) if settings.echo else None,
+            handshake=HandshakePolicy(
+                settings.origins, () if settings.compression_threshold is None else (Negotiation(),)
+            ),
         )
 
     async def accept(self, bound: socket.socket) -> Callable[[], Awaitable[None]]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import re
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from functools import lru_cache
 
 from realtime_server.core.ports.backend import TransportInfo
@@ -15,6 +15,8 @@ from realtime_server.transports.http_server import HEAD_BYTES, LINE_BYTES, HttpS
 from realtime_server.transports.sockets import Sockets
 
 WEBSOCKET = b"GET /connection/websocket"
+HANDSHAKES = frozenset(b"GET %b" % path.encode() for path in PATHS)
+"""Method and path of the requests that open a WebSocket."""
 _REQUEST = re.compile(rb"([A-Z]{1,16} [^ ?\r\n]+)[ ?]")
 _BEGUN = re.compile(rb"[A-Z]{0,16}(?: [^ ?\r\n]*)?")
 """Beginning of what can still become a request."""
@@ -31,10 +33,7 @@ class ProtocolSniffer:
         visible_headers: tuple[str, ...] = (),
         *,
         describes: bool = True,
-        paths: Iterable[str] = PATHS,
     ) -> None:
-        self._handshakes = frozenset(b"GET %b" % path.encode() for path in paths)
-        """Method and path of the requests that open a WebSocket."""
         self.sockets = sockets
         self._http = http
         self._proxies = proxies
@@ -53,7 +52,7 @@ class ProtocolSniffer:
         request = _REQUEST.match(data)
         if request is None:
             return None if len(data) < LINE_BYTES and _BEGUN.fullmatch(data) else False
-        if request[1] in self._handshakes:
+        if request[1] in HANDSHAKES:
             return False
         end = data.find(b"\r\n\r\n", 0, HEAD_BYTES)
         line = data.find(b"\r\n", 0, LINE_BYTES)

@@ -1,4 +1,4 @@
-"""Servers with an echo endpoint, for the tests of one module."""
+"""Echo servers, for the tests of one module."""
 
 from __future__ import annotations
 
@@ -6,30 +6,19 @@ from collections.abc import AsyncIterator
 
 import pytest_asyncio
 
-from realtime_operator.api.base import JsonValue
 from tests.component.websocket.framing_cases import LIMIT
-from tests.kit.server_process import ServerProcess
-
-
-class EchoServer(ServerProcess):
-    """One that answers each message at `/echo` with itself, and takes as many as there are."""
-
-    options = ("--echo",)
-
-    def __init__(self, name: str, **changes: JsonValue) -> None:
-        limits: JsonValue = {"message_bytes": LIMIT, "messages_per_second": 10_000_000, "outbox_bytes": 16 * LIMIT}
-        super().__init__(name, None, limits=limits, **changes)
+from tests.kit.echo_server import running_echo_server
 
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
-async def echo() -> AsyncIterator[EchoServer]:
+async def echo_port() -> AsyncIterator[int]:
     """Without compression, which is the default."""
-    async with EchoServer("echo") as server:
-        yield server
+    async with running_echo_server(LIMIT) as port:
+        yield port
 
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
-async def compressing() -> AsyncIterator[EchoServer]:
+async def compressing_port() -> AsyncIterator[int]:
     """With compression of all messages that it makes smaller."""
-    async with EchoServer("echo-compressing", compression={"enabled": True, "threshold_bytes": 0}) as server:
-        yield server
+    async with running_echo_server(LIMIT, "--compress") as port:
+        yield port

@@ -10,6 +10,7 @@ from collections.abc import AsyncIterator, Callable, Iterable
 from dataclasses import dataclass, field
 
 from tests.component.websocket.case import BINARY, CLOSE, CONT, FIN, NO_CODE, PING, PONG, RSV1, TEXT, Case
+from tests.kit.echo_server import PATH
 from tests.kit.raw_client import UPGRADE, request
 
 SECONDS = 10
@@ -105,7 +106,7 @@ def _inflated(payload: bytes) -> bytes:
 
 @contextlib.asynccontextmanager
 async def opened(
-    port: int, path: str = "/echo", offer: str | None = None
+    port: int, path: str = PATH, offer: str | None = None
 ) -> AsyncIterator[tuple[asyncio.StreamReader, asyncio.StreamWriter, dict[str, str]]]:
     """A WebSocket of which every byte is the test's, and the headers with which it was accepted."""
     reader, writer = await asyncio.open_connection("127.0.0.1", port, limit=READ_BYTES)

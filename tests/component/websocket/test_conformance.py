@@ -7,7 +7,6 @@ import pytest
 from tests.component.websocket import closing_cases, compression_cases, framing_cases, utf8_cases
 from tests.component.websocket.case import Case
 from tests.component.websocket.compression_cases import OFFER, OFFERS
-from tests.component.websocket.conftest import EchoServer
 from tests.component.websocket.fuzzing_client import CHOPS, Chop, answer_to, at_once, opened
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
@@ -28,38 +27,38 @@ async def check(port: int, case: Case, chop: Chop, offer: str | None = None) -> 
 
 @every_chop
 @pytest.mark.parametrize("case", CASES, ids=lambda case: case.name)
-async def test_case(echo: EchoServer, case: Case, chop: Chop) -> None:
+async def test_case(echo_port: int, case: Case, chop: Chop) -> None:
     """The same, however the bytes arrive."""
-    await check(echo.client_port, case, chop)
+    await check(echo_port, case, chop)
 
 
 @every_chop
 @pytest.mark.parametrize("case", compression_cases.CASES, ids=lambda case: case.name)
-async def test_case_with_compression(compressing: EchoServer, case: Case, chop: Chop) -> None:
+async def test_case_with_compression(compressing_port: int, case: Case, chop: Chop) -> None:
     """The same, however the bytes arrive."""
-    await check(compressing.client_port, case, chop, OFFER)
+    await check(compressing_port, case, chop, OFFER)
 
 
 @pytest.mark.parametrize(
     "case", [case for case in CASES if case.name not in COMPRESSED_WHERE_NEGOTIATED], ids=lambda case: case.name
 )
-async def test_case_without_compression_where_it_was_negotiated(compressing: EchoServer, case: Case) -> None:
+async def test_case_without_compression_where_it_was_negotiated(compressing_port: int, case: Case) -> None:
     """Nothing changes for a client that does not make use of it."""
-    await check(compressing.client_port, case, at_once, OFFER)
+    await check(compressing_port, case, at_once, OFFER)
 
 
 @pytest.mark.parametrize(("offer", "answer"), OFFERS.items(), ids=OFFERS.keys())
-async def test_offers(compressing: EchoServer, offer: str, answer: str | None) -> None:
+async def test_offers(compressing_port: int, offer: str, answer: str | None) -> None:
     """Section 13: what cannot be had is declined, and the connection is made without it; both kinds work."""
-    async with opened(compressing.client_port, offer=offer) as (_, _, headers):
+    async with opened(compressing_port, offer=offer) as (_, _, headers):
         assert headers.get("sec-websocket-extensions") == answer
     case = next(case for case in CASES if case.name == "1 text of 65536")
-    told = await answer_to(compressing.client_port, case, at_once, offer)
+    told = await answer_to(compressing_port, case, at_once, offer)
     assert told.messages == list(case.echoed)
     assert told.deflated == (0 if answer is None else 1)
 
 
-async def test_what_the_server_does_not_compress_it_does_not_negotiate(echo: EchoServer) -> None:
+async def test_what_the_server_does_not_compress_it_does_not_negotiate(echo_port: int) -> None:
     """Off by default."""
-    async with opened(echo.client_port, offer=OFFER) as (_, _, headers):
+    async with opened(echo_port, offer=OFFER) as (_, _, headers):
         assert "sec-websocket-extensions" not in headers

@@ -65,13 +65,6 @@ def test_byte_by_byte_it_comes_out_the_same() -> None:
     assert verdicts == [None] * len(request) + [True]
 
 
-def test_further_paths_of_websockets() -> None:
-    """As the echo endpoint has one."""
-    sniffer = ProtocolSniffer(Sockets(1), HTTP, paths=("/echo",))
-    assert sniffer.wants_http(b"GET /echo" + END) is False
-    assert sniffer.wants_http(b"GET /echo/below" + END) is True
-
-
 def test_what_nobody_is_told_is_not_found_out() -> None:
     """Without a backend the socket is not asked for its address."""
 

@@ -1,0 +1,93 @@
+"""The server's side of a handshake: one outcome, however the bytes arrive."""
+
+from __future__ import annotations
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from realtime_server.transports.compression import Negotiation
+from realtime_server.transports.handshake import AcceptedHandshake
+from realtime_server.transports.server_handshake import (
+    NO_HTTP,
+    HandshakePolicy,
+    OtherRequest,
+    Outcome,
+    RefusedHandshake,
+    ServerHandshake,
+)
+from tests.kit.raw_client import UPGRADE, request
+
+PATH = "/connection/websocket"
+DEFLATE = {"Sec-WebSocket-Extensions": "permessage-deflate; client_no_context_takeover"}
+COMPRESSING = HandshakePolicy(extensions=(Negotiation(),))
+ONE_ORIGIN = HandshakePolicy(origins=("https://example.com",))
+
+
+def outcome_of(
+    data: bytes, policy: HandshakePolicy = COMPRESSING, *, cuts: tuple[int, ...] = (), room: bool = True
+) -> Outcome | None:
+    """The outcome of a request that arrives in pieces which end at `cuts`; the rest of it is not given after that."""
+
+    def wants_http(head: bytes) -> bool | None:
+        return head.startswith(b"POST ") if len(head) > 5 else None
+
+    handshake = ServerHandshake(policy, wants_http, lambda: room)
+    found, start = None, 0
+    for end in (*sorted(cuts), len(data)):
+        if found is None:
+            found = handshake.receive(data[start:end])
+        start = end
+    return found
+
+
+def refused(found: Outcome | None) -> tuple[int, str]:
+    """Status and reason of a refusal."""
+    assert isinstance(found, RefusedHandshake)
+    return int(found.response.split(b" ")[1]), found.reason
+
+
+@given(st.sets(st.integers(1, len(request(PATH)) - 1), max_size=4), st.sampled_from([{}, DEFLATE]))
+def test_it_is_accepted_however_the_bytes_arrive(cuts: set[int], extra: dict[str, str]) -> None:
+    """By the fast way or by the careful one."""
+    found = outcome_of(request(PATH, headers={**UPGRADE, **extra}), cuts=tuple(cuts))
+    assert isinstance(found, AcceptedHandshake)
+    assert (found.path, found.compressed) == (PATH, bool(extra))
+    assert found.response.startswith(b"HTTP/1.1 101 ")
+
+
+@pytest.mark.parametrize("cuts", [(), (3,), (8,)])
+def test_a_request_for_http_is_passed_on_whole(cuts: tuple[int, ...]) -> None:
+    """As soon as that is known, with what was read until then."""
+    found = outcome_of(b"POST /emulation HTTP/1.1\r\n", cuts=cuts)
+    assert isinstance(found, OtherRequest)
+    assert b"POST /emulation HTTP/1.1\r\n".startswith(found.data)
+    assert len(found.data) == (8 if cuts == (8,) else 26)
+
+
+def test_what_is_refused_says_why() -> None:
+    """With a status, and a reason to count it by."""
+    origin = {**UPGRADE, "Origin": "https://other.example.com"}
+    assert refused(outcome_of(request("/elsewhere"))) == (404, "path")
+    assert refused(outcome_of(request(PATH), room=False)) == (503, "connection_limit")
+    assert refused(outcome_of(request(PATH, headers=origin), ONE_ORIGIN)) == (403, "origin")
+    assert refused(outcome_of(request(PATH, headers={**UPGRADE, "Upgrade": "h2c"}))) == (426, "malformed")
+    assert refused(outcome_of(request("/" + "a" * 20_000))) == (414, "head_too_large")
+    assert outcome_of(b"\x16\x03\x01 no HTTP\r\n\r\n") == RefusedHandshake(NO_HTTP, "malformed")
+
+
+def test_a_page_of_the_origin_is_let_in_and_so_is_who_sends_none() -> None:
+    """What sends no origin is no browser."""
+    for headers in (UPGRADE, {**UPGRADE, "Origin": "https://example.com"}):
+        assert isinstance(outcome_of(request(PATH, headers=headers), ONE_ORIGIN), AcceptedHandshake)
+
+
+def test_the_careful_way_has_the_same_limits() -> None:
+    """A request with an offer of compression does not get a place that is not there."""
+    assert refused(outcome_of(request(PATH, headers={**UPGRADE, **DEFLATE}), room=False)) == (503, "connection_limit")
+
+
+def test_nothing_is_decided_before_the_head_is_whole() -> None:
+    """None for every beginning of it."""
+    data = request(PATH)
+    assert {outcome_of(data[:size]) for size in range(len(data))} == {None}
