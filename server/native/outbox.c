@@ -26,6 +26,7 @@ typedef struct {
     PyObject *first;     /* the first of the frames that wait: most often there is no other */
     PyObject *more;      /* list of the others, or NULL */
     Py_ssize_t waiting;
+    unsigned long long written;
     int descriptor;
     bool behind; /* whether the transport may have something that it has not sent */
     bool due;
@@ -230,6 +231,7 @@ static PyObject *Outbox_write(Outbox *self, PyObject *frames)
     if (keep(self, frames) < 0)
         return NULL;
     self->waiting += size;
+    self->written += (unsigned long long)size;
     flusher->bytes_waiting += size;
     flusher->messages_sent++;
     if (self->waiting > flusher->limit) {
@@ -330,6 +332,8 @@ static PyMethodDef outbox_methods[] = {
 
 static PyMemberDef outbox_members[] = {
     {"stopped", T_BOOL, offsetof(Outbox, stopped), READONLY, NULL},
+    {"waiting", T_PYSSIZET, offsetof(Outbox, waiting), READONLY, NULL},
+    {"written_bytes", T_ULONGLONG, offsetof(Outbox, written), READONLY, NULL},
     {NULL},
 };
 

@@ -7,8 +7,9 @@ import contextlib
 import json
 import os
 import socket
+import ssl
 from collections.abc import AsyncIterator, Callable, Mapping
-from typing import Self
+from typing import Protocol, Self, cast
 
 from websockets.asyncio.client import ClientConnection, connect
 from websockets.exceptions import ConnectionClosed, ConnectionClosedError
@@ -233,8 +234,17 @@ class RawStream:
             ended.cancel()
 
 
+class _ReadBuffer(Protocol):
+    """What a transport of TLS has besides others."""
+
+    def set_read_buffer_limits(self, high: int) -> None:
+        """Read no more from the socket while so much was not taken."""
+
+
 @contextlib.asynccontextmanager
-async def raw_stream(port: int, *, receive_buffer: int | None = None) -> AsyncIterator[RawStream]:
+async def raw_stream(
+    port: int, *, receive_buffer: int | None = None, tls: ssl.SSLContext | None = None
+) -> AsyncIterator[RawStream]:
     """A TCP connection on loopback, with a small buffer for what arrives if wanted; closed at the end."""
     sock = socket.socket()
     if receive_buffer is not None:
@@ -242,13 +252,18 @@ async def raw_stream(port: int, *, receive_buffer: int | None = None) -> AsyncIt
     sock.setblocking(False)
     try:
         await asyncio.wait_for(asyncio.get_running_loop().sock_connect(sock, ("127.0.0.1", port)), ANSWER_SECONDS)
-        reader, writer = await asyncio.open_connection(sock=sock, limit=receive_buffer or READ_BYTES)
+        reader, writer = await asyncio.open_connection(
+            sock=sock, limit=receive_buffer or READ_BYTES, ssl=tls, server_hostname=None if tls is None else "127.0.0.1"
+        )
     except BaseException:
         sock.close()
         raise
+    if tls is not None and receive_buffer is not None:
+        # by itself it reads half a megabyte ahead
+        cast("_ReadBuffer", writer.transport).set_read_buffer_limits(receive_buffer)
     try:
         yield RawStream(reader, writer)
     finally:
         writer.close()
-        with contextlib.suppress(ConnectionError):
+        with contextlib.suppress(ConnectionError, ssl.SSLError):
             await writer.wait_closed()

@@ -45,11 +45,31 @@ class RecordingConnection:
     written: list[bytes] = field(default_factory=list)
     closed_by: DisconnectCode | None = None
     congested: bool = False
+    paused: bool = False
+    written_bytes: int = 0
+    behind: int = 0
 
     def write(self, frames: bytes) -> None:
         """Keep one message."""
         if self.closed_by is None:
             self.written.append(frames)
+            self.written_bytes += len(frames)
+
+    def unacknowledged(self) -> int:
+        """Return what a test says."""
+        return self.behind
+
+    def is_paused(self) -> bool:
+        """Return whether nothing is to be read."""
+        return self.paused
+
+    def pause_reading(self) -> None:
+        """Be paused."""
+        self.paused = True
+
+    def resume_reading(self) -> None:
+        """Go on."""
+        self.paused = False
 
     def close(self, code: DisconnectCode) -> None:
         """Keep the code."""

@@ -26,6 +26,7 @@ from realtime_server.core.control.peers import ANNOUNCE_SECONDS, Peers
 from realtime_server.core.control.revoker import READ_AGAIN_SECONDS, Revoker
 from realtime_server.core.control.single_connection import SingleConnection
 from realtime_server.core.limits.limit import NodeLimits
+from realtime_server.core.limits.rates import MessageRate
 from realtime_server.core.metrics.counters import Counters
 from realtime_server.core.model.errors import BackplaneError
 from realtime_server.core.model.namespaces import Namespaces
@@ -131,7 +132,16 @@ class Node:
         )
         self.subscriptions = Subscriptions(self.hub, entry, backend, limits, counters, wall_clock=wall_clock)
         refreshed = RefreshedSubscriptions(self.hub, self.subscriptions, limits, counters, tasks)
-        self._context = SessionContext(self.hub, counters, limits, clock, wall_clock, entry.on_closed, immediate)
+        self._context = SessionContext(
+            self.hub,
+            counters,
+            limits,
+            MessageRate(limits.messages_per_second, limits.message_burst),
+            clock,
+            wall_clock,
+            entry.on_closed,
+            immediate,
+        )
         single_connection = SingleConnection(settings.namespaces, self.hub, self._registry, tasks, send=self.tell)
         self._dispatcher = Dispatcher(
             entry,

@@ -38,7 +38,7 @@ from realtime_server.transports.http_server import (
 )
 from realtime_server.transports.protocol_sniffer import ProtocolSniffer
 from realtime_server.transports.server_handshake import HandshakePolicy
-from realtime_server.transports.sockets import Rejection, Sockets
+from realtime_server.transports.sockets import Rejection, Sockets, bound_unsent
 from realtime_server.transports.stream_endpoint import StreamEndpoint, StreamKind, StreamSettings
 from realtime_server.transports.tls import Certificate, TlsSettings
 from realtime_server.transports.websocket import WebSocketConnection, WebSocketSettings
@@ -128,6 +128,7 @@ class ClientPort:
 
     async def accept(self, bound: socket.socket) -> Callable[[], Awaitable[None]]:
         """Accept on a bound socket; returns how to end that. Connections that were accepted go on."""
+        bound_unsent(bound)
         if self.certificate is not None or self._settings.proxy_protocol:
             return self._accept_wrapped(bound)
         listener = await self._loop.create_server(self._enter, sock=bound, backlog=BACKLOG)

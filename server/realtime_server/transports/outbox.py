@@ -74,15 +74,27 @@ class Flusher:
 class Outbox:
     """One connection's; the base of what implements core's Connection.
 
-    What is written before `begin` waits within the limit. After `stop` writes are ignored.
+    What is written before `begin` waits within the limit. After `stop` writes are ignored. `written_bytes` counts what
+    was passed to `write` since the beginning, `waiting` what of it neither the kernel nor the transport has.
     """
 
-    __slots__ = ("_behind", "_descriptor", "_due", "_flusher", "_frames", "_transport", "_waiting", "stopped")
+    __slots__ = (
+        "_behind",
+        "_descriptor",
+        "_due",
+        "_flusher",
+        "_frames",
+        "_transport",
+        "stopped",
+        "waiting",
+        "written_bytes",
+    )
 
     def __init__(self, flusher: Flusher) -> None:
         self._flusher = flusher
         self._frames: list[bytes] = []
-        self._waiting = 0
+        self.waiting = 0
+        self.written_bytes = 0
         self._transport: Transport | None = None
         self._descriptor = NO_DESCRIPTOR
         self._behind = False
@@ -109,12 +121,13 @@ class Outbox:
             return
         flusher, size = self._flusher, len(frames)
         self._frames.append(frames)
-        self._waiting += size
+        self.waiting += size
+        self.written_bytes += size
         flusher.messages_sent += 1
         flusher.bytes_waiting += size
-        if self._waiting > flusher.limit and not self._unsent():
+        if self.waiting > flusher.limit and not self._unsent():
             self.flush()  # a burst of one turn of the loop: what the kernel takes at once need not wait
-        waiting = self._waiting
+        waiting = self.waiting
         if not self._due and self._behind:
             waiting += self._unsent()
         if waiting > flusher.limit:
@@ -130,7 +143,7 @@ class Outbox:
         transport = self._transport
         if transport is None or not self._frames:
             return
-        size, frames = self._waiting, self._take()
+        size, frames = self.waiting, self._take()
         self._flusher.bytes_sent += size
         sent = 0
         if self._descriptor >= 0 and not (self._behind and self._unsent()):
@@ -152,8 +165,8 @@ class Outbox:
 
     def _take(self) -> list[bytes]:
         frames, self._frames = self._frames, []
-        self._flusher.bytes_waiting -= self._waiting
-        self._waiting = 0
+        self._flusher.bytes_waiting -= self.waiting
+        self.waiting = 0
         return frames
 
 

@@ -3,7 +3,44 @@
 from __future__ import annotations
 
 import asyncio
+import fcntl
 import socket
+import struct
+import termios
+
+UNSENT_BYTES = 65_536
+"""Bytes that the kernel takes of a connection beyond what its network takes now (TCP_NOTSENT_LOWAT, tcp(7)).
+
+Its buffer would hold megabytes for a client that reads slowly: minutes of backlog that no policy of a namespace sees
+and that pings wait behind. As much as the event loop's transport holds before it says that a client is slow.
+"""
+
+
+def bound_unsent(listening: socket.socket) -> None:
+    """Bound what the kernel holds unsent of the connections that this socket accepts, which inherit it."""
+    listening.setsockopt(socket.IPPROTO_TCP, socket.TCP_NOTSENT_LOWAT, UNSENT_BYTES)
+
+
+def bound_buffer(transport: asyncio.WriteTransport) -> None:
+    """Let a transport of TLS say as early as others that its client is slow: by itself it gathers half a megabyte."""
+    if transport.get_extra_info("sslcontext") is not None:
+        transport.set_write_buffer_limits(UNSENT_BYTES)
+
+
+def unacknowledged(transport: asyncio.WriteTransport) -> int:
+    """Bytes given to a transport that its other end has not acknowledged, here and in the kernel (SIOCOUTQ, tcp(7)).
+
+    With TLS they are those of its records, which are a little longer than what was written.
+    """
+    waiting = transport.get_write_buffer_size()
+    connected = transport.get_extra_info("socket")
+    if connected is None:
+        return waiting
+    try:
+        (queued,) = struct.unpack("i", fcntl.ioctl(connected.fileno(), termios.TIOCOUTQ, bytes(4)))
+    except (OSError, ValueError):  # broken or closed: the loop finds out
+        return waiting
+    return waiting + int(queued)
 
 
 def limit_silence(transport: asyncio.BaseTransport, seconds: float) -> None:

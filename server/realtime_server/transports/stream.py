@@ -16,6 +16,7 @@ from realtime_server.core.ports.client import Codec
 from realtime_server.core.sessions.session import Session
 from realtime_server.transports.accelerated import Flusher, Outbox
 from realtime_server.transports.outbox import descriptor_of
+from realtime_server.transports.sockets import bound_buffer, unacknowledged
 
 
 def chunk(data: bytes) -> bytes:
@@ -52,6 +53,7 @@ class StreamConnection(Outbox):
     def open(self, transport: asyncio.Transport) -> None:
         """The head of the response was written: send what waits, and what comes from now on."""
         self._socket = transport
+        bound_buffer(transport)
         self.begin(transport, descriptor_of(transport))
         self.flush()
         self._send_last()
@@ -98,6 +100,16 @@ class StreamConnection(Outbox):
         self.flush()
         self._send_last()
         self._end()
+
+    def unacknowledged(self) -> int:
+        """See Connection."""
+        return self.waiting if self._socket is None else self.waiting + unacknowledged(self._socket)
+
+    def pause_reading(self) -> None:
+        """See Connection: commands come by requests of their own, and wait in the session."""
+
+    def resume_reading(self) -> None:
+        """See Connection."""
 
     # inside
 

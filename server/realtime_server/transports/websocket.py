@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from enum import Enum, auto
 from typing import cast
@@ -27,7 +27,7 @@ from realtime_server.transports.handshake import AcceptedHandshake
 from realtime_server.transports.outbox import descriptor_of
 from realtime_server.transports.protocol_sniffer import ProtocolSniffer
 from realtime_server.transports.server_handshake import HandshakePolicy, OtherRequest, ServerHandshake
-from realtime_server.transports.sockets import limit_silence
+from realtime_server.transports.sockets import bound_buffer, limit_silence, unacknowledged
 
 CLOSING_SECONDS = 3.0
 """How long a client may take to answer a close frame."""
@@ -44,16 +44,17 @@ class WebSocketSettings:
 
 
 class State(Enum):
-    """Where a connection is in its life; it only moves forward.
+    """Where a connection is in its life.
 
-    HANDSHAKE: the opening request is read. OPEN: messages go to the session. CLOSING: a close frame was sent, the
-    client's is awaited. LINGERING: the last byte was sent; what still comes is read and dropped, because unread bytes
-    would reset the connection before the client has read why it ended. GONE: there is no socket any more, or it is
-    another protocol's.
+    HANDSHAKE: the opening request is read. OPEN: messages go to the session. PAUSED: they are kept and nothing is read,
+    until it is OPEN again. CLOSING: a close frame was sent, the client's is awaited. LINGERING: the last byte was sent;
+    what still comes is read and dropped, because unread bytes would reset the connection before the client has read why
+    it ended. GONE: there is no socket any more, or it is another protocol's.
     """
 
     HANDSHAKE = auto()
     OPEN = auto()
+    PAUSED = auto()
     CLOSING = auto()
     LINGERING = auto()
     GONE = auto()
@@ -67,7 +68,7 @@ class WebSocketConnection(Outbox, asyncio.Protocol):
 
     __slots__ = (
         "_codecs", "_cost", "_handshake", "_loop", "_node", "_parser", "_peer", "_session", "_settings", "_sniffer",
-        "_socket", "_state", "_timer", "congested",
+        "_socket", "_state", "_timer", "_unread", "congested",
     )  # fmt: skip
 
     def __init__(
@@ -94,6 +95,8 @@ class WebSocketConnection(Outbox, asyncio.Protocol):
         self._parser: FrameParser | None = None
         self._session: Session | None = None
         self._timer: asyncio.TimerHandle | None = None
+        self._unread: list[tuple[int, bytes]] = []
+        """Messages that were read before the connection was paused."""
         self.congested = False
         self._cost = 0.0 if node.counters.measures_next_accept() else None
         """CPU time that letting the client in has taken so far; None where it is not measured, or was."""
@@ -147,6 +150,26 @@ class WebSocketConnection(Outbox, asyncio.Protocol):
         """See Connection."""
         self._close(code.code, code.reason)
 
+    def unacknowledged(self) -> int:
+        """See Connection."""
+        return 0 if self._socket is None else self.waiting + unacknowledged(self._socket)
+
+    def pause_reading(self) -> None:
+        """See Connection."""
+        if self._state is State.OPEN and self._socket is not None:
+            self._state = State.PAUSED
+            self._socket.pause_reading()
+
+    def resume_reading(self) -> None:
+        """See Connection."""
+        if self._state is not State.PAUSED:
+            return
+        self._state = State.OPEN
+        unread, self._unread = self._unread, []
+        self._read(b"", unread)
+        if self._state is State.OPEN and self._socket is not None:
+            self._socket.resume_reading()
+
     def on_overflow(self) -> None:
         """Disconnect in the next turn of the loop: who writes may be going through a channel."""
         if self._session is not None:
@@ -181,6 +204,7 @@ class WebSocketConnection(Outbox, asyncio.Protocol):
         assert self._socket is not None
         self._state = State.OPEN
         self._socket.write(accepted.response)
+        bound_buffer(self._socket)
         self.begin(self._socket, descriptor_of(self._socket))
         self._parser = FrameParser(self._settings.message_bytes, inflate if accepted.compressed else None, split)
         dialect = dialect_of(accepted.path, accepted.subprotocol, compressed=accepted.compressed)
@@ -207,14 +231,21 @@ class WebSocketConnection(Outbox, asyncio.Protocol):
             self._read(data)
         elif state is State.HANDSHAKE:
             self._shake(data)
+        elif state is State.PAUSED and self._parser is not None:  # what a TLS transport had read already
+            self._unread += self._parser.take(data)
 
-    def _read(self, data: bytes) -> None:
+    def _read(self, data: bytes, unread: Sequence[tuple[int, bytes]] = ()) -> None:
+        """Hand messages to the session until it pauses the connection: `unread`, then those in `data`."""
         parser, session = self._parser, self._session
         assert parser is not None
         assert session is not None
         now = self._node.clock()
-        for opcode, payload in parser.take(data):
+        messages = iter([*unread, *parser.take(data)] if unread else parser.take(data))
+        for opcode, payload in messages:
             self.take_message(session, opcode, payload, now)
+            if self._state is State.PAUSED:
+                self._unread = [*messages]
+                return
         if parser.has_rest:
             self._read_rest(parser, session, now)
 
@@ -229,6 +260,8 @@ class WebSocketConnection(Outbox, asyncio.Protocol):
                     self._take_control(session, opcode, payload, now)
                 else:
                     self.take_message(session, opcode, payload, now)
+                if self._state is State.PAUSED:
+                    return
         except FrameError as error:
             self._end_broken(session, error)
 
@@ -250,8 +283,11 @@ class WebSocketConnection(Outbox, asyncio.Protocol):
 
     def _close(self, code: int, reason: str) -> None:
         """Send what waits and a close frame; the client has CLOSING_SECONDS to answer."""
-        if self._state is not State.OPEN or self._socket is None:
+        if self._state not in {State.OPEN, State.PAUSED} or self._socket is None:
             return
+        if self._state is State.PAUSED:
+            self._unread = []
+            self._socket.resume_reading()
         self._state = State.CLOSING
         self._finish(frame_close(code, reason))
         self._abort_later()

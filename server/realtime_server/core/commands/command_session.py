@@ -20,8 +20,10 @@ from realtime_server.core.sessions.session import Session, SessionContext
 from realtime_server.core.tasks import has_failed, run_now
 
 MAX_COMMAND_ID = 2**32 - 1
-MAX_QUEUED_COMMANDS = 1024
-"""Commands of one connection that may wait for the backplane; their bytes are limited too."""
+PAUSE_AT = 64
+"""When so many commands of a client wait, nothing more is read of it until none does."""
+PACE_SECONDS = 0.05
+"""How long a client at least waits that is ahead of its rate: then several of its commands are done at once."""
 
 
 class QueuedCommand:
@@ -60,32 +62,37 @@ class CommandSession(Session):
     @property
     def begun(self) -> bool:
         """See Session: its connect command may wait for an answer."""
-        return self.claims is not None or self._queue is not None
+        return self.claims is not None or bool(self._queue)
 
     def on_message(self, message: bytes, now: float) -> None:
         """See Session."""
         if self.closed:
             return
+        if self._pong is not None:
+            self._pong.postpone(now)  # it lives, and its pong may wait behind what it sends
         commands = self.codec.decode(message)
         if not commands:
             self.disconnect(codes.BAD_REQUEST_DISCONNECT)
             return
-        if not self._within_rate(len(commands), now):
-            self._end_flood(Limit.MESSAGES_PER_SECOND)
-            return
         first = commands[0]
         if first.connect is not None and self.claims is None and not self._dispatcher.admits(commands):
+            self._slow_down(now)
             self.fail(first.id, codes.TOO_MANY_REQUESTS)
             return
         if len(commands) == 1:
-            self._take(first, len(message))
+            self._take(first, len(message), now)
             return
         size = len(message) // len(commands)
         for command in commands:
-            self._take(command, size)
+            self._take(command, size, now)
             if self.is_closed() or not self.begun:
                 # Not let in: what was sent along with the refused connect has nobody to act for.
                 return
+
+    def on_control(self, now: float) -> None:
+        """See Session."""
+        if not self.closed:
+            self._slow_down(now)
 
     def on_closed(self, code: DisconnectCode = codes.CONNECTION_CLOSED) -> None:
         """See Session."""
@@ -101,7 +108,14 @@ class CommandSession(Session):
             queued.revoked = queued.revoked or (subscribe is not None and subscribe.channel == channel)
         super().revoke(channel)
 
-    def _take(self, command: Command, size: int) -> None:
+    def _slow_down(self, now: float) -> None:
+        """Count a message that waits for nothing, and read no more of the client while it is ahead of its rate."""
+        self._charge(now)
+        if self._used_until > now:
+            self._pause(now)
+            self._work_off()
+
+    def _take(self, command: Command, size: int, now: float) -> None:
         if command == PONG:
             if not self.take_pong():
                 self.disconnect(codes.BAD_REQUEST_DISCONNECT)
@@ -109,18 +123,32 @@ class CommandSession(Session):
         if not self._is_legal(command):
             self.disconnect(codes.BAD_REQUEST_DISCONNECT)
             return
-        if self._queue is None and self._finish_now(command):
+        if self._queue is None and self._used_until <= now and self._finish_now(command):
+            self._charge(now)
+        else:
+            self._enqueue(command, size, now)
+
+    def _enqueue(self, command: Command, size: int, now: float) -> None:
+        """Let a command wait for its turn; end a client of which too many wait though nothing is read of it."""
+        limits = self._context.limits
+        queue = self._work_off()
+        self._waiting += size
+        if len(queue) >= limits.waiting_commands or self._waiting > limits.waiting_bytes:
+            self._context.counters.limits[Limit.WAITING_COMMANDS] += 1
+            self.disconnect(codes.TOO_MANY_REQUESTS_DISCONNECT)
             return
+        queue.append(QueuedCommand(command, size))
+        if self._used_until > now or len(queue) >= PAUSE_AT or self._waiting > limits.waiting_bytes // 4:
+            self._pause(now)
+
+    def _work_off(self) -> deque[QueuedCommand]:
+        """See to it that what waits is worked off, and return it."""
         if self._queue is None:
             self._queue = deque()
-        self._waiting += size
-        if len(self._queue) >= MAX_QUEUED_COMMANDS or self._waiting > self._context.limits.outbox_bytes:
-            self._end_flood(Limit.WAITING_COMMANDS)
-            return
-        self._queue.append(QueuedCommand(command, size))
         if self._task is None:
             self._task = asyncio.get_running_loop().create_task(self._work(), name=f"session-{self.client}")
             self._task.add_done_callback(self._on_task_done)
+        return self._queue
 
     def _is_legal(self, command: Command) -> bool:
         if not 0 <= command.id <= MAX_COMMAND_ID or command.ping is not None:
@@ -153,7 +181,10 @@ class CommandSession(Session):
         assert queue is not None
         dispatcher = self._dispatcher
         try:
-            while queue and not self.closed:
+            while not self.closed:
+                await self._turn()
+                if not queue:
+                    return
                 queued = queue[0]
                 command = queued.command
                 if dispatcher.lacks_key(command):
@@ -162,6 +193,7 @@ class CommandSession(Session):
                     self.fail(command.id, codes.PERMISSION_DENIED)
                 elif not dispatcher.answer_now(self, command):
                     await dispatcher.answer(self, command)
+                self._charge(self._context.clock())
                 queue.popleft()
                 self._waiting -= queued.size
                 if self.claims is None:
@@ -170,6 +202,13 @@ class CommandSession(Session):
             self._task = None
             self._queue = None
             self._waiting = 0
+            self._resume()
+
+    async def _turn(self) -> None:
+        """Wait until the client is not ahead of its rate."""
+        ahead = self._used_until - self._context.clock()
+        if ahead > 0:
+            await asyncio.sleep(max(ahead, PACE_SECONDS))
 
     def _on_task_done(self, task: asyncio.Task[None]) -> None:
         if has_failed(task):

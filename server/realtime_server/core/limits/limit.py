@@ -47,6 +47,11 @@ BY_REJECTION = {
 """Reasons of a refused handshake or request that stand for one limit."""
 
 
+BURST_SECONDS = 10
+"""A client may send so many seconds' worth of messages at once."""
+WAITING_COMMANDS = 1024
+
+
 @dataclass(frozen=True, slots=True)
 class NodeLimits:
     """What one connection may do, and how many there may be; 0 connections per user or connects per second: no limit.
@@ -59,6 +64,24 @@ class NodeLimits:
     outbox_bytes: int = 1_048_576
     connections_per_user: int = 0
     connects_per_second: float = 0.0
+
+    @property
+    def message_burst(self) -> int:
+        """Messages that one connection may send at once; after them it is slowed to `messages_per_second`.
+
+        A client that comes back sends its connect and all its subscriptions at once: room for them comes on top.
+        """
+        return BURST_SECONDS * self.messages_per_second + self.channels_per_connection + 1
+
+    @property
+    def waiting_commands(self) -> int:
+        """How many commands of one connection may wait: for their turn, the backplane, or the backend."""
+        return WAITING_COMMANDS + self.channels_per_connection
+
+    @property
+    def waiting_bytes(self) -> int:
+        """How large the commands of one connection that wait may be together."""
+        return self.outbox_bytes
 
     @property
     def reply_bytes(self) -> int:

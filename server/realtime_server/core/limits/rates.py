@@ -1,4 +1,4 @@
-"""Rates: a token bucket, how many clients are let in per second, and how fast connections are moved away.
+"""Rates: of connects, of the messages of one connection, and of connections that are moved away.
 
 Pure; times are monotonic seconds.
 """
@@ -85,3 +85,22 @@ class Pace:
     def finished(self) -> bool:
         """Whether a limited number has been moved."""
         return self.left == 0
+
+
+class MessageRate:
+    """How fast the messages of one connection are taken: `burst` at once, `rate` per second in the long run.
+
+    A connection keeps one number, the time until which its messages have used up the rate (the theoretical arrival time
+    of the generic cell rate algorithm, ITU-T I.371): it is ahead of the rate while that is later than now.
+    """
+
+    __slots__ = ("_burst_seconds", "_seconds")
+
+    def __init__(self, rate: float, burst: float) -> None:
+        self._seconds = 1 / rate
+        self._burst_seconds = (burst - 0.5) / rate  # half a message, so that rounding takes none away
+
+    def charge(self, used_until: float, now: float) -> float:
+        """Return the new `used_until` after one more message; 0 stands for a connection that has sent none."""
+        earliest = now - self._burst_seconds
+        return (max(earliest, used_until)) + self._seconds

@@ -62,8 +62,9 @@ class Upkeep:
                     session.disconnect(codes.STALE)
             elif self._is_over(claims, wall):
                 self._expire(session, claims)
-            elif session.pong_by and now > session.pong_by:
-                session.disconnect(codes.NO_PONG)
+            elif session.awaits_pong:
+                if not session.is_alive(now):
+                    session.disconnect(codes.NO_PONG)
             elif now >= session.ping_at:
                 session.ping(now, timing.heartbeat_interval, timing.heartbeat_timeout)
             if session.expiring:

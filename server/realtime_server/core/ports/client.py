@@ -72,6 +72,22 @@ class Connection(Protocol):
     def congested(self) -> bool:
         """Whether more waits to be sent than the client takes at once; `Session.on_writable` is called after it."""
 
+    @property
+    def written_bytes(self) -> int:
+        """Bytes passed to `write` since the beginning."""
+
+    def unacknowledged(self) -> int:
+        """Bytes of them that the client's side has not acknowledged, wherever they wait. Asks the kernel."""
+
+    def pause_reading(self) -> None:
+        """Hand no message to the session until `resume_reading`, and read none: the client is slowed. Idempotent.
+
+        Messages that were read already are kept. Nothing happens where messages do not come by the connection.
+        """
+
+    def resume_reading(self) -> None:
+        """Undo `pause_reading`; what was kept is handed to the session within this call. Idempotent."""
+
 
 class Receiver(Protocol):
     """Receives the publications of channels. Compared by identity."""

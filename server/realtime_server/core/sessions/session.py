@@ -16,6 +16,7 @@ from realtime_server import codes
 from realtime_server.codes import DisconnectCode, ErrorCode, UnsubscribeCode
 from realtime_server.core.auth.claims import Claims
 from realtime_server.core.limits.limit import Limit, NodeLimits
+from realtime_server.core.limits.rates import MessageRate
 from realtime_server.core.metrics.counters import Counters
 from realtime_server.core.model.channel_options import SlowConsumer
 from realtime_server.core.model.commands import Result
@@ -28,10 +29,13 @@ from realtime_server.core.ports.backend import Caller, TransportInfo
 from realtime_server.core.ports.client import Codec, Connection, Subscriber
 from realtime_server.core.sessions.attempt import Attempt
 from realtime_server.core.sessions.held import Held
+from realtime_server.core.sessions.liveness import AwaitedPong
 from realtime_server.core.sessions.unidirectional import disconnect_of
 
 MAX_TTL_SECONDS = 2**31 - 1
 AT_ONCE: AbstractContextManager[object] = nullcontext()
+REFILL_BYTES = 65_536
+"""So much of what was held for a slow client is written at once."""
 
 
 class Channels(Protocol):
@@ -54,6 +58,7 @@ class SessionContext:
     channels: Channels
     counters: Counters
     limits: NodeLimits
+    rate: MessageRate
     clock: Callable[[], float]
     wall_clock: Callable[[], float]
     on_closed: Callable[[Session, DisconnectCode], None]
@@ -66,33 +71,13 @@ class Session(ABC):
     `secret`: the connection carries only what the client receives, its commands come by other ways and show this;
     "" where they come by the connection. It is not `client`, which others in a channel may see. `expiring`: one of the
     subscriptions ends at some time. `welcome`: the client was told that it is in; before that an SDK does not
-    understand a push. `admitted_at` is Unix time in seconds, 0 before that. `ping_at` and `pong_by` are monotonic
-    seconds, `pong_by` 0 when no pong is due.
+    understand a push. `admitted_at` is Unix time in seconds, 0 before that; `ping_at` is in monotonic seconds.
     """
 
     __slots__ = (
-        "__weakref__",
-        "_attempts",
-        "_context",
-        "_count",
-        "_held",
-        "_revoked",
-        "_welcomed",
-        "_window",
-        "admitted_at",
-        "claims",
-        "client",
-        "closed",
-        "codec",
-        "connection",
-        "expiring",
-        "opened_at",
-        "ping_at",
-        "pong_by",
-        "secret",
-        "subscriptions",
-        "transport",
-        "welcome",
+        "__weakref__", "_attempts", "_context", "_held", "_paused", "_pong", "_revoked", "_used_until", "_welcomed",
+        "admitted_at", "claims", "client", "closed", "codec", "connection", "expiring", "opened_at", "ping_at",
+        "secret", "subscriptions", "transport", "welcome",
     )  # fmt: skip
 
     def __init__(
@@ -116,7 +101,6 @@ class Session(ABC):
         self.opened_at = context.clock()
         self.admitted_at = 0.0
         self.ping_at = 0.0
-        self.pong_by = 0.0
         self.closed = False
         self.expiring = False
         self.welcome = False
@@ -124,8 +108,10 @@ class Session(ABC):
         self._attempts: list[Attempt] | None = None
         self._revoked: set[str] | None = None
         self._held: Held | None = None
-        self._window = 0
-        self._count = 0
+        self._pong: AwaitedPong | None = None
+        self._paused = False
+        self._used_until = 0.0
+        """See MessageRate."""
 
     # what the client sends
 
@@ -133,36 +119,38 @@ class Session(ABC):
     def on_message(self, message: bytes, now: float) -> None:
         """Take one message of the client; `now` is monotonic. Never raises: what is wrong closes the connection."""
 
+    @abstractmethod
     def on_control(self, now: float) -> None:
-        """Count a ping or pong of the transport towards the rate of messages."""
-        if not self.closed and not self._within_rate(1, now):
-            self._end_flood(Limit.MESSAGES_PER_SECOND)
+        """Count a ping or pong of the transport towards the rate of messages; `now` is monotonic."""
 
     def on_pong(self) -> None:
         """Take the answer to a ping of the transport. One that was not asked for means nothing (RFC 6455, 5.5.3)."""
         if self.codec.native_pings:
-            self.pong_by = 0.0
+            self._pong = None
 
     def take_pong(self) -> bool:
         """Take the answer to a ping of the client's protocol; False when no ping of the protocol waits for one."""
-        if not self.pong_by or self.codec.native_pings:
+        if self._pong is None or self.codec.native_pings:
             return False
-        self.pong_by = 0.0
+        self._pong = None
         return True
 
-    def _within_rate(self, messages: int, now: float) -> bool:
-        window = int(now)
-        if window != self._window:
-            self._window, self._count = window, 0
-        self._count += messages
-        limits = self._context.limits
-        # A client that comes back sends its connect and all its subscriptions at once: those have a limit of their own.
-        allowance = limits.channels_per_connection if now - self.opened_at < 2 else 0
-        return self._count <= limits.messages_per_second + allowance
+    def _charge(self, now: float) -> None:
+        """Count one message towards the rate: the client is ahead of it while `_used_until` is later than now."""
+        self._used_until = self._context.rate.charge(self._used_until, now)
 
-    def _end_flood(self, limit: Limit) -> None:
-        self._context.counters.limits[limit] += 1
-        self.disconnect(codes.TOO_MANY_REQUESTS_DISCONNECT)
+    def _pause(self, now: float) -> None:
+        """Read nothing of the client until `_resume`: it is ahead of its rate, or too many of its commands wait."""
+        if not self._paused and not self.closed:
+            self._paused = True
+            if self._used_until > now:
+                self._context.counters.limits[Limit.MESSAGES_PER_SECOND] += 1
+            self.connection.pause_reading()
+
+    def _resume(self) -> None:
+        if self._paused and not self.closed:
+            self._paused = False
+            self.connection.resume_reading()
 
     # who the client is
 
@@ -260,9 +248,25 @@ class Session(ABC):
     def ping(self, now: float, interval: float, timeout: float) -> None:
         """Ping the client at `now`, and again after `interval`; it has `timeout` to answer. All in seconds."""
         self.ping_at = now + interval
-        if self.codec.native_pings or not self.codec.unidirectional:
-            self.pong_by = now + timeout
         self.connection.write(self.codec.ping())
+        if self.codec.native_pings or not self.codec.unidirectional:
+            self._pong = AwaitedPong(now, self.connection.written_bytes, timeout=timeout, patience=interval + timeout)
+
+    @property
+    def awaits_pong(self) -> bool:
+        """True while a ping was not answered."""
+        return self._pong is not None
+
+    def is_alive(self, now: float) -> bool:
+        """Return True when the client has answered its ping, or still may. Asks the kernel while it has not."""
+        pong = self._pong
+        if pong is None:
+            return True
+        if self._paused:
+            pong.postpone(now)
+        elif not pong.delivered:
+            pong.observe(now, self.connection.written_bytes - self.connection.unacknowledged())
+        return not pong.is_late(now)
 
     def seconds_until(self, at: float) -> int:
         """Return the whole seconds until a Unix time, at least one; at most what every SDK can hold."""
@@ -371,11 +375,11 @@ class Session(ABC):
     def on_writable(self) -> None:
         """Write what was held, a part at a time, because the client has read what was written before.
 
-        All at once might be more than the connection's outbox may hold.
+        All at once might be more than the connection's outbox may hold, and the next ping would wait behind it.
         """
         if self._held is None or self.closed or self.connection.congested:
             return
-        for item in self._held.take(self._context.limits.outbox_bytes // 4):
+        for item in self._held.take(min(REFILL_BYTES, self._context.limits.outbox_bytes // 4)):
             self.connection.write(self.codec.publication(item.channel, item.with_drop_tags(), item.offset))
         if self._held.waits:
             asyncio.get_running_loop().call_soon(self.on_writable)

@@ -68,6 +68,44 @@ async def test_a_silent_client_is_pinged_and_then_closed() -> None:
     assert connection.closed_by == codes.NO_PONG
 
 
+async def test_a_client_that_takes_what_was_written_before_its_ping_is_alive() -> None:
+    """Though its pong is late; one that takes no more of it has the timeout, and is pinged only once."""
+    clock = Clock()
+    node = make_node(clock=clock)
+    session, connection = connected(node)
+    connection.write(b'"%b"' % (b"x" * 1000))
+    connection.behind = 1000
+    clock.now += 26
+    await beat(node)
+    for _ in range(6):
+        clock.now += 5
+        connection.behind -= 100
+        await beat(node)
+    assert session in node.sessions
+    clock.now += 3.1
+    connection.behind -= 100
+    await beat(node)
+    assert connection.closed_by == codes.NO_PONG
+    assert [reply for reply in connection.take() if reply == {}] == [{}]
+
+
+async def test_a_client_that_sends_is_alive() -> None:
+    """Its pong may come by another request, or wait behind a thousand commands."""
+    clock = Clock()
+    node = make_node(clock=clock)
+    session, connection = connected(node)
+    clock.now += 26
+    await beat(node)
+    clock.now += 7
+    send(session, {"id": 2, "rpc": {}})
+    clock.now += 7
+    await beat(node)
+    assert session in node.sessions
+    clock.now += 2
+    await beat(node)
+    assert connection.closed_by == codes.NO_PONG
+
+
 async def test_a_pong_keeps_the_connection() -> None:
     """Until the next ping."""
     clock = Clock()

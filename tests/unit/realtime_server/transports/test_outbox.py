@@ -111,6 +111,21 @@ def test_writes_of_one_turn_are_joined(case: Case) -> None:
     assert case.transport.written == []
 
 
+def test_what_was_written_and_what_waits_is_counted(case: Case) -> None:
+    """Of each connection; what comes after the stop is not written."""
+    one, _ = case.connected()
+    assert (one.written_bytes, one.waiting) == (0, 0)
+    one.write(b"abc")
+    one.write(b"de")
+    assert (one.written_bytes, one.waiting) == (5, 5)
+    case.turn()
+    one.write(b"f")
+    assert (one.written_bytes, one.waiting) == (6, 1)
+    one.stop()
+    one.write(b"g")
+    assert (one.written_bytes, one.waiting) == (6, 0)
+
+
 def test_one_turn_sends_for_all_connections(case: Case) -> None:
     """The loop is asked once."""
     both = [case.connected() for _ in range(2)]

@@ -99,6 +99,20 @@ class Client:
         """Whether too much waits: never."""
         return False
 
+    written_bytes = 0
+
+    def unacknowledged(self) -> int:
+        """Nothing waits."""
+        return 0
+
+    def pause_reading(self) -> None:
+        """It sends one command after the other."""
+        raise AssertionError
+
+    def resume_reading(self) -> None:
+        """It was never paused."""
+        raise AssertionError
+
     def close(self, code: DisconnectCode) -> None:
         """The server ends the connection."""
         raise AssertionError(code)
@@ -109,13 +123,13 @@ class Client:
             return
         if self._session is None:
             self._session = self._node.accept(self, LINES)
-            self._session.on_message(b'{"id":1,"connect":{}}', 0)
+            self._session.on_message(b'{"id":1,"connect":{}}', self._node.clock())
         self._commands += 1
         self._waiting = True
         wanted: dict[str, object] = {"channel": CHANNEL, "delta": "fossil" if self._delta else ""}
         if self.offset is not None:
             wanted |= {"recover": True, "offset": self.offset, "epoch": self.epoch}
-        self._session.on_message(msgspec.json.encode({"id": self._commands, "subscribe": wanted}), 0)
+        self._session.on_message(msgspec.json.encode({"id": self._commands, "subscribe": wanted}), self._node.clock())
 
     def cut(self) -> None:
         """Lose the connection."""

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from realtime_server.core.commands.dispatcher import resumes
-from realtime_server.core.limits.rates import Admission
+from realtime_server.core.limits.rates import Admission, MessageRate
 from realtime_server.core.model.commands import Command, ConnectRequest, SubscribeRequest
 from tests.kit.server_doubles import Clock, accept, make_node, send
 
@@ -78,3 +78,36 @@ def test_who_is_refused_is_told_to_try_again() -> None:
     clock.now += 1
     send(session, {"id": 2, "connect": {}})
     assert "connect" in str(connection.take())
+
+
+# messages of one connection
+
+PAUSES = st.lists(st.sampled_from([0.0, 0.001, 0.01, 0.1, 1.0, 30.0]), min_size=1, max_size=300)
+
+
+@given(PAUSES, st.sampled_from([1.0, 10.0, 100.0]), st.sampled_from([1.0, 5.0, 50.0]))
+def test_a_connection_is_never_faster_than_its_burst_and_its_rate(
+    pauses: list[float], rate: float, burst: float
+) -> None:
+    """Between any two moments; who is not ahead of the rate is never held back."""
+    limit, used_until, now = MessageRate(rate, burst), 0.0, 1000.0
+    taken: list[float] = []
+    for pause in pauses:
+        now += pause
+        if used_until <= now:
+            used_until = limit.charge(used_until, now)
+            taken.append(now)
+        else:
+            assert len(taken) >= burst
+    for first in range(0, len(taken), 7):
+        for last in range(first, len(taken), 11):
+            assert last - first + 1 <= burst + (taken[last] - taken[first]) * rate + 0.5 + 1e-6
+
+
+def test_a_burst_is_taken_at_once_and_what_follows_at_the_rate() -> None:
+    """The wait is for one message's share."""
+    limit, used_until, now = MessageRate(10, 3), 0.0, 1000.0
+    for _ in range(3):
+        assert used_until <= now
+        used_until = limit.charge(used_until, now)
+    assert used_until - now == pytest.approx(0.05)

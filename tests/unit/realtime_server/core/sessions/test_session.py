@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 import asyncio
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -12,7 +13,8 @@ import pytest
 import realtime_server
 from realtime_server import codes
 from realtime_server.codes import DisconnectCode
-from realtime_server.core.commands.command_session import MAX_QUEUED_COMMANDS
+from realtime_server.core.commands.command_session import PAUSE_AT
+from realtime_server.core.limits.limit import Limit
 from realtime_server.core.model.channel_options import Access, ChannelOptions, SubscribePermission
 from realtime_server.core.model.namespaces import Namespaces
 from realtime_server.core.model.values import HistoryOptions
@@ -208,7 +210,9 @@ def test_a_malformed_command_fails_alone() -> None:
     """107, in its place among the others; one without an answer is dropped."""
     node = make_node()
     session, connection = connected(node)
-    session.on_message(b'{"id":2,"rpc":{}}\n{"id":3,"rpc":{"data":NaN}}\n{"send":{"data":NaN}}\n{"id":4,"rpc":{}}', 0)
+    session.on_message(
+        b'{"id":2,"rpc":{}}\n{"id":3,"rpc":{"data":NaN}}\n{"send":{"data":NaN}}\n{"id":4,"rpc":{}}', 1000
+    )
     assert connection.take() == [
         error(2, 108, "not available"), error(3, 107, "bad request"), error(4, 108, "not available"),
     ]  # fmt: skip
@@ -240,37 +244,66 @@ def test_a_message_that_is_not_understood_ends_the_connection() -> None:
     assert connection.closed_by == codes.BAD_REQUEST_DISCONNECT
 
 
-async def test_too_many_commands_in_a_second_end_the_connection() -> None:
-    """3013; a client that has just come back may send all its subscriptions at once."""
+async def seen(read: Callable[[], bool]) -> None:
+    """Wait until something is so that takes a moment."""
+    async with asyncio.timeout(10):
+        while not read():  # noqa: ASYNC110 - what is waited for has no event
+            await asyncio.sleep(0.001)
+
+
+async def test_a_client_ahead_of_its_rate_is_read_no_more_until_it_is_not() -> None:
+    """Everything is answered, in order; while it is paused the time for its pong does not run."""
     clock = Clock()
     node = make_node(channels=3, messages=5, clock=clock)
     session, connection = connected(node)
-    clock.now += 10
-    send(session, *({"id": n, "rpc": {}} for n in range(2, 7)))
-    assert len(connection.take()) == 5
-    send(session, {"id": 8, "rpc": {}})
-    assert connection.closed_by == codes.TOO_MANY_REQUESTS_DISCONNECT
-    fresh, other = connected(node)
-    send(fresh, *({"id": n, "rpc": {}} for n in range(2, 9)))
-    assert other.closed_by is None
+    clock.now += 1000
+    session.ping(clock.now, 25, 8)
+    connection.take()
+    burst = node.settings.limits.message_burst
+    assert burst == 54
+    send(session, *({"id": n, "rpc": {}} for n in range(2, burst + 4)))
+    assert len(connection.take()) == burst
+    assert connection.is_paused()
+    clock.now += 20
+    assert session.is_alive(clock.now)
+    await seen(lambda: not connection.is_paused())
+    assert [reply["id"] for reply in connection.take() if isinstance(reply, dict)] == [burst + 2, burst + 3]
+    assert node.counters.limits[Limit.MESSAGES_PER_SECOND] == 1
+    clock.now += 8.1
+    assert not session.is_alive(clock.now)
+    assert connection.closed_by is None
 
 
-def test_pings_of_the_transport_count_as_messages() -> None:
+async def test_pings_of_the_transport_count_as_messages() -> None:
     """Each is answered, and costs as much."""
     clock = Clock()
-    session, connection = connected(make_node(messages=5, clock=clock))
-    clock.now += 10
-    for _ in range(6):
+    node = make_node(messages=5, clock=clock)
+    session, connection = connected(node)
+    clock.now += 1000
+    for _ in range(node.settings.limits.message_burst):
+        assert not connection.is_paused()
         session.on_control(clock.now)
-    assert connection.closed_by == codes.TOO_MANY_REQUESTS_DISCONNECT
+    assert connection.is_paused()
+    clock.now += 1
+    await seen(lambda: not connection.is_paused())
 
 
 async def test_commands_that_wait_are_limited() -> None:
-    """A client that sends faster than the backplane answers."""
-    session, connection = connected(make_node(ScriptedBroker(), messages=10_000))
-    commands = [{"id": n, "subscribe": {"channel": f"open:{n}"}} for n in range(2, MAX_QUEUED_COMMANDS + 3)]
-    send(session, *commands)
-    assert connection.closed_by == codes.TOO_MANY_REQUESTS_DISCONNECT
+    """Nothing more is read of a client that sends faster than the backplane answers; too many at once end it."""
+    node = make_node(ScriptedBroker(), messages=10_000)
+    session, connection = connected(node)
+    commands = [
+        {"id": n, "subscribe": {"channel": f"open:{n}"}} for n in range(node.settings.limits.waiting_commands + 1)
+    ]
+    send(session, *commands[2 : PAUSE_AT + 1])
+    assert not connection.is_paused()
+    send(session, commands[PAUSE_AT + 1])
+    assert connection.is_paused()
+    assert connection.closed_by is None
+    other, ended = connected(node)
+    send(other, *({**command, "id": number} for number, command in enumerate(commands, 2)))
+    assert ended.closed_by == codes.TOO_MANY_REQUESTS_DISCONNECT
+    session.on_closed()
     await settle()
 
 
