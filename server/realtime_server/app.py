@@ -95,6 +95,7 @@ def make_node(
         outbox_bytes=settings.limits.outbox_bytes,
         connections_per_user=settings.limits.connections_per_user,
         connects_per_second=settings.limits.connects_per_second / settings.workers,
+        message_bytes=settings.limits.message_bytes,
     )
     node_settings = NodeSettings(
         name=configuration.server_name(),
@@ -299,7 +300,6 @@ def client_port_settings(settings: Settings) -> ClientPortSettings:
     return ClientPortSettings(
         max_connections=math.ceil(limits.connections / workers),
         max_handshakes=math.ceil(limits.handshakes / workers),
-        message_bytes=limits.message_bytes,
         outbox_bytes=limits.outbox_bytes,
         handshake_seconds=listen.handshake_seconds,
         origins=settings.origins,

@@ -138,10 +138,19 @@ class Limits(Model):
     handshakes: Annotated[int, Field(ge=1)] = 10_000
     connects_per_second: Annotated[float, Field(ge=0)] = 0
     connections_per_user: Annotated[int, Field(ge=0)] = 0
-    channels_per_connection: Annotated[int, Field(ge=1)] = 128
+    channels_per_connection: Annotated[int, Field(ge=1, le=32_768)] = 128
     message_bytes: Annotated[int, Field(ge=128)] = 65_536
     messages_per_second: Annotated[int, Field(ge=1)] = 100
     outbox_bytes: Annotated[int, Field(ge=1024)] = 1_048_576
+
+    @model_validator(mode="after")
+    def _a_message_can_be_delivered(self) -> Self:
+        if self.outbox_bytes < 2 * self.message_bytes:
+            raise ValueError(
+                f"outbox_bytes must be at least twice message_bytes, {2 * self.message_bytes}:"
+                " a client may publish message_bytes, and a publication takes at most half of a subscriber's outbox"
+            )
+        return self
 
 
 class TokenKeyFile(Model):

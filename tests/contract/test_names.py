@@ -205,11 +205,12 @@ def test_what_the_spec_accepts_the_server_accepts(
 ) -> None:
     """At every bound: else servers would crash-loop over what the API server could have refused."""
     low, high = sorted((timeout, interval))
+    smaller = max(1 << 10, min(message, outbox) // 2)
     spec: JsonObject = {
         "server": {
             "workers": workers,
             "heartbeat": {"interval": f"{min(high + 1, 999_999)}s", "timeout": f"{min(low, 999_998)}s"},
-            "limits": {"messageBytes": min(message, outbox), "outboxBytes": max(message, outbox)},
+            "limits": {"messageBytes": smaller, "outboxBytes": max(message, outbox, 2 * smaller)},
         },
         "namespaces": [{"name": name, "history": {"ttl": f"{min(low, 999_999)}s"}}],
     }

@@ -125,7 +125,7 @@ REFUSALS = (
     Refusal("spec.server.limits.outboxBytes", SIZE, {"server": {"limits": {"outboxBytes": "1500m"}}}),
     Refusal(
         "spec.server.limits.outboxBytes",
-        "outboxBytes must be at least messageBytes: else a single message is too much for every connection",
+        "outboxBytes must be at least twice messageBytes: a publication takes at most half of what may wait",
         {"server": {"limits": {"messageBytes": "2Mi"}}},
     ),
     Refusal(

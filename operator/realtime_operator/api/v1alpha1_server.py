@@ -99,24 +99,27 @@ class Limits(Model):
     connections_per_user: Annotated[int, Field(ge=0, le=1_000_000)] = 0
     """Upper bound of the connections of one user to one worker. Above it, a connection is closed with code 3504. 0
     means no limit."""
-    channels_per_connection: Annotated[int, Field(ge=1, le=100_000)] = 128
-    """Upper bound of the channels that one connection is subscribed to."""
+    channels_per_connection: Annotated[int, Field(ge=1, le=32_768)] = 128
+    """Upper bound of the channels that one connection is subscribed to. Each adds 2 KiB to the largest frame."""
     message_bytes: Size = "64Ki"
-    """Largest message from a client, in bytes as a quantity."""
+    """Most data that one command of a client may bring, in bytes as a quantity. Above it, the command fails with error
+    106."""
     messages_per_second: Annotated[int, Field(ge=1, le=100_000)] = 100
-    """Messages per second that one connection may send. Above, it is closed."""
+    """Messages per second that one connection may send, ten seconds' worth of them at once. Above it, the connection is
+    read more slowly."""
     outbox_bytes: Size = "1Mi"
     """Most data that may wait to be sent to one connection, in bytes as a quantity. Above it, the namespace's policy
     for slow clients applies."""
 
     @rule(
         f"!{cel_is_quantity('self.messageBytes')} || !{cel_is_quantity('self.outboxBytes')}"
-        " || quantity(string(self.messageBytes)).compareTo(quantity(string(self.outboxBytes))) <= 0",
-        "outboxBytes must be at least messageBytes: else a single message is too much for every connection",
+        " || quantity(string(self.messageBytes)).add(quantity(string(self.messageBytes)))"
+        ".compareTo(quantity(string(self.outboxBytes))) <= 0",
+        "outboxBytes must be at least twice messageBytes: a publication takes at most half of what may wait",
         field="outboxBytes",
     )
     def _a_message_fits(self) -> bool:
-        return self.message_bytes_number <= self.outbox_bytes_number
+        return 2 * self.message_bytes_number <= self.outbox_bytes_number
 
     @property
     def message_bytes_number(self) -> int:

@@ -58,7 +58,6 @@ class ClientPortSettings:
 
     max_connections: int
     max_handshakes: int
-    message_bytes: int
     outbox_bytes: int
     handshake_seconds: float
     origins: tuple[str, ...] = ()
@@ -98,7 +97,7 @@ class ClientPort:
         self.certificate = Certificate(settings.tls) if settings.tls is not None else None
         self.http = HttpServer(
             HttpSettings(
-                body_bytes=EMULATION_OVERHEAD * settings.message_bytes,
+                body_bytes=EMULATION_OVERHEAD * node.settings.limits.frame_bytes,
                 request_seconds=settings.handshake_seconds,
                 origins=settings.origins,
                 proxies=settings.proxies,
@@ -119,7 +118,7 @@ class ClientPort:
         )
         self._websockets = WebSocketSettings(
             max_connections=settings.max_connections,
-            message_bytes=settings.message_bytes,
+            frame_bytes=node.settings.limits.frame_bytes,
             handshake_seconds=settings.handshake_seconds,
             handshake=HandshakePolicy(
                 settings.origins, () if settings.compression_threshold is None else (Negotiation(),)
@@ -192,7 +191,7 @@ class ClientPort:
             http_stream.UNIDIRECTIONAL_PATH: Route(
                 http_stream.METHODS, self._stream(http_stream.unidirectional_http_stream())
             ),
-            emulation.PATH: Route(emulation.METHODS, EmulationEndpoint(node, settings.message_bytes)),
+            emulation.PATH: Route(emulation.METHODS, EmulationEndpoint(node, node.settings.limits.frame_bytes)),
             health.PATH: Route(health.METHODS, checked, cross_origin=False),
             SERVER_PATH: Route(("OPTIONS",), checked, cross_origin=False),
             **{path: Route(("GET",), _refuse_request, cross_origin=False) for path in PATHS},
@@ -202,7 +201,7 @@ class ClientPort:
         return routes
 
     def _stream(self, kind: StreamKind) -> StreamEndpoint:
-        limits = StreamSettings(self._settings.max_connections, self._settings.message_bytes)
+        limits = StreamSettings(self._settings.max_connections, self._node.settings.limits.frame_bytes)
         return StreamEndpoint(self._node, kind, limits, self.flusher, self._loop)
 
 

@@ -21,9 +21,9 @@ METHODS = ("POST",)
 class EmulationEndpoint:
     """Hands commands to their sessions."""
 
-    def __init__(self, node: Node, message_bytes: int) -> None:
+    def __init__(self, node: Node, frame_bytes: int) -> None:
         self._node = node
-        self._message_bytes = message_bytes
+        self._frame_bytes = frame_bytes
 
     async def __call__(self, asked: HttpRequest) -> web.StreamResponse:
         """Answer one request. Raises RequestRefusedError."""
@@ -32,8 +32,8 @@ class EmulationEndpoint:
         request = decode(body)
         if request is None:
             raise RequestRefusedError(400, "the body is no object with node, session and data", "malformed")
-        if len(request.data) > self._message_bytes:
-            raise RequestRefusedError(413, f"data is larger than {self._message_bytes} bytes", "too_large")
+        if len(request.data) > self._frame_bytes:
+            raise RequestRefusedError(413, f"data is larger than {self._frame_bytes} bytes", "too_large")
         try:
             await self._node.emulate(request.node, request.session, request.data)
         except UnknownNodeError as error:

@@ -43,7 +43,7 @@ class StreamSettings:
     """What all streams of a worker share; sizes in bytes."""
 
     max_connections: int
-    message_bytes: int
+    frame_bytes: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,8 +86,8 @@ class StreamEndpoint:
             message = "this server has all the connections that it may have; try again"
             raise RequestRefusedError(503, message, "connection_limit", {"Retry-After": "1"})
         first = await self._first_message(asked)
-        if len(first) > self._settings.message_bytes:
-            message = f"the first message is larger than {self._settings.message_bytes} bytes"
+        if len(first) > self._settings.frame_bytes:
+            message = f"the first message is larger than {self._settings.frame_bytes} bytes"
             raise RequestRefusedError(413, message, "too_large")
         encoding = Encoding.PROTOBUF if asked.binary else Encoding.JSON
         codec = (self._kind.codecs if _takes_chunks(asked) else self._kind.unchunked).get(encoding)

@@ -24,7 +24,7 @@ class TlsServer(ServerProcess):
     """Clients connect by wss://."""
 
     def __init__(self, mount: Mount) -> None:
-        super().__init__("tls", None, limits={"message_bytes": LARGE * 2})
+        super().__init__("tls", None, limits={"message_bytes": LARGE * 2, "outbox_bytes": LARGE * 4})
         listen: JsonObject = {
             "host": "127.0.0.1",
             "client_port": self.client_port,

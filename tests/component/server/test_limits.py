@@ -26,6 +26,7 @@ LIMITS: JsonObject = {
     "connections_per_user": 2,
     "channels_per_connection": 3,
     "messages_per_second": 50,
+    "message_bytes": 32_768,
     "outbox_bytes": 65_536,
 }
 TOKEN = connection_token(TOKEN_SECRET, "mallory")
@@ -221,12 +222,49 @@ async def test_channel_bytes(tight: ServerProcess) -> None:
 # what is said
 
 
+FRAME_BYTES = 32_768 + 32_768 + 4 * 2048
+"""A message, a token, a connect command, and three channels."""
+
+
 async def test_message_bytes(tight: ServerProcess) -> None:
-    """1009, WebSocket's own code, after which an SDK does not come back."""
+    """106 for the command that brings more, alone or among others; its client goes on."""
+    large = json.dumps({"id": 2, "publish": {"channel": "open:a", "data": "a" * 32_768}})
+    async with counts(tight, message_bytes=3), raw_client(tight.url) as client:
+        await client.connect(TOKEN)
+        await client.say(large)
+        assert await client.reply(2) == {"id": 2, "error": LIMIT_EXCEEDED}
+        await client.say("\n".join([large, json.dumps({"id": 3, "rpc": {}})]))
+        assert await client.reply(2) == {"id": 2, "error": LIMIT_EXCEEDED}
+        assert dig(await client.reply(3), "error", "code") == 108
+        await client.say(json.dumps({"send": {"data": "a" * 32_768}}))
+        assert dig(await client.command(id=4, rpc={}), "error", "code") == 108
+
+
+async def test_a_message_above_the_largest_frame(tight: ServerProcess) -> None:
+    """1009, WebSocket's own code, after which an SDK does not come back: it never needs such a frame."""
     async with counts(tight, message_bytes=1), raw_stream(tight.client_port) as stream:
         await stream.connect(TOKEN)
-        await stream.send(frame(TEXT, b" " * 65_537))
+        await stream.send(frame(TEXT, json.dumps({"send": {"data": " " * 30_000}}).encode().ljust(FRAME_BYTES)))
+        await stream.send(frame(TEXT, b" " * (FRAME_BYTES + 1)))
         assert await stream.closed() == (1009, "message too big")
+
+
+def with_token(channel: str, info: int) -> JsonObject:
+    """A request for a channel whose token has so much of info, and is a third longer."""
+    return {"channel": channel, "token": subscription_token(TOKEN_SECRET, "mallory", channel, info="a" * info)}
+
+
+async def test_subscription_bytes(tight: ServerProcess) -> None:
+    """106 for the one with which the others would not fit into a frame any more, until one of them is given up."""
+    async with counts(tight, subscription_bytes=2), raw_client(tight.url) as client:
+        await client.connect(TOKEN)
+        for number, code in ((2, None), (3, None), (4, 106)):
+            reply = await client.command(id=number, subscribe=with_token(f"open:{number}", 1_600))
+            assert dig(reply, "error", "code") == code
+        await client.command(id=5, unsubscribe={"channel": "open:2"})
+        assert "subscribe" in await client.command(id=6, subscribe=with_token("open:4", 1_600))
+        reply = await client.command(id=7, sub_refresh=with_token("open:3", 4_000))
+        assert dig(reply, "error", "code") == 106
 
 
 async def test_messages_per_second(tight: ServerProcess) -> None:

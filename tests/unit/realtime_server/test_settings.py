@@ -141,3 +141,19 @@ def test_headers_of_a_single_request_are_never_passed_on(tmp_path: Path, name: s
     with pytest.raises(SettingsError) as caught:
         Settings.load(file)
     assert f"hooks.forward_headers: {name} belongs to each single request" in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("limits", "told"),
+    [
+        ({"message_bytes": 40_000, "outbox_bytes": 65_536}, "outbox_bytes must be at least twice message_bytes, 80000"),
+        ({"channels_per_connection": 32_769}, "less than or equal to 32768"),
+    ],
+)
+def test_limits_that_contradict_each_other_are_refused(tmp_path: Path, limits: dict[str, int], told: str) -> None:
+    """Naming the field, and what would be right."""
+    file = tmp_path / "config.json"
+    file.write_text(json.dumps({"limits": limits}))
+    with pytest.raises(SettingsError, match=told) as refused:
+        Settings.load(file)
+    assert "config.json: limits" in str(refused.value)

@@ -17,7 +17,8 @@ from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
 from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.hmac import HMAC
 
-MAX_TOKEN_CHARACTERS = 32_768
+from realtime_server.core.limits.limit import TOKEN_BYTES
+
 DIGESTS = {"HS256": hashes.SHA256(), "HS384": hashes.SHA384(), "HS512": hashes.SHA512()}
 TO_STANDARD_ALPHABET = bytes.maketrans(b"-_+/=", b"+/!!!")
 """From base64url to base64; what only base64 has, and padding, becomes a character that neither has."""
@@ -92,7 +93,7 @@ class Token(msgspec.Struct, frozen=True):
 
 def parse_jwt(text: str) -> Token | None:
     """The parts of a token; None for what is none, or asks for an extension (`crit`) that nobody here knows."""
-    if len(text) > MAX_TOKEN_CHARACTERS:
+    if len(text) > TOKEN_BYTES:
         return None
     signed, _, signature = text.rpartition(".")
     head, _, payload = signed.partition(".")

@@ -13,7 +13,7 @@ from realtime_server import codes
 from realtime_server.codes import DisconnectCode
 from realtime_server.core.commands.dispatcher import Dispatcher
 from realtime_server.core.limits.limit import Limit
-from realtime_server.core.model.commands import PONG, Command
+from realtime_server.core.model.commands import PONG, Command, payload_bytes
 from realtime_server.core.ports.backend import TransportInfo
 from realtime_server.core.ports.client import Codec, Connection
 from realtime_server.core.sessions.session import Session, SessionContext
@@ -79,12 +79,13 @@ class CommandSession(Session):
             self._slow_down(now)
             self.fail(first.id, codes.TOO_MANY_REQUESTS)
             return
+        large = len(message) > self._context.limits.message_bytes
         if len(commands) == 1:
-            self._take(first, len(message), now)
+            self._take(first, len(message), now, large=large)
             return
         size = len(message) // len(commands)
         for command in commands:
-            self._take(command, size, now)
+            self._take(command, size, now, large=large)
             if self.is_closed() or not self.begun:
                 # Not let in: what was sent along with the refused connect has nobody to act for.
                 return
@@ -115,7 +116,7 @@ class CommandSession(Session):
             self._pause(now)
             self._work_off()
 
-    def _take(self, command: Command, size: int, now: float) -> None:
+    def _take(self, command: Command, size: int, now: float, *, large: bool) -> None:
         if command == PONG:
             if not self.take_pong():
                 self.disconnect(codes.BAD_REQUEST_DISCONNECT)
@@ -123,10 +124,21 @@ class CommandSession(Session):
         if not self._is_legal(command):
             self.disconnect(codes.BAD_REQUEST_DISCONNECT)
             return
-        if self._queue is None and self._used_until <= now and self._finish_now(command):
+        if large and self._is_too_large(command):
+            self._slow_down(now)
+        elif self._queue is None and self._used_until <= now and self._finish_now(command):
             self._charge(now)
         else:
             self._enqueue(command, size, now)
+
+    def _is_too_large(self, command: Command) -> bool:
+        """Refuse a command that brings more than a message may, and return True; its client goes on."""
+        if payload_bytes(command) <= self._context.limits.message_bytes:
+            return False
+        self._context.counters.limits[Limit.MESSAGE_BYTES] += 1
+        if command.id:
+            self.fail(command.id, codes.LIMIT_EXCEEDED)
+        return True
 
     def _enqueue(self, command: Command, size: int, now: float) -> None:
         """Let a command wait for its turn; end a client of which too many wait though nothing is read of it."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from realtime_server import codes
 from realtime_server.core.channels.join import Wanted
+from realtime_server.core.limits.limit import TOKEN_BYTES
 from realtime_server.core.model.commands import (
     ChannelRequest,
     EmptyResult,
@@ -15,6 +16,8 @@ from realtime_server.core.model.errors import CommandError
 from realtime_server.core.operations.subscriptions import Subscriptions
 from realtime_server.core.sessions.session import Session
 
+FIELDS_BYTES = 256
+"""What a subscribe command has besides channel, token and data: its id, a position, flags, and the fields' names."""
 FOSSIL = "fossil"
 REJECT_UNRECOVERED = 2
 """The flag of a client that would rather fail than begin anew."""
@@ -26,6 +29,7 @@ async def subscribe(subscriptions: Subscriptions, session: Session, command: int
     Raises CommandError, DisconnectRequestedError or BackplaneError, and then nothing is left of it.
     """
     require_plain(request)
+    size = _fitting_size(session, request.channel, request.token, bytes(request.data))
     wanted = wanted_by(request)
     join = await subscriptions.subscribe(
         session, request.channel, wanted, data=bytes(request.data), token=request.token
@@ -39,6 +43,19 @@ async def subscribe(subscriptions: Subscriptions, session: Session, command: int
         join.forgo()
         session.reply(command, join.result)
     join.complete()
+    session.note_size(request.channel, size)
+
+
+def _fitting_size(session: Session, channel: str, token: str, data: bytes = b"") -> int:
+    """Return the size of a subscribe command, whatever else it asks for and however its channel is escaped.
+
+    Raises CommandError LIMIT_EXCEEDED when the client could not ask for all its channels in one frame any more.
+    """
+    name = len(channel) if channel.isascii() else 3 * len(channel.encode())
+    size = FIELDS_BYTES + name + len(token) + len(data)
+    if len(token) <= TOKEN_BYTES and not session.fits(channel, size):  # a longer token is refused for itself
+        raise CommandError(codes.LIMIT_EXCEEDED)
+    return size
 
 
 def wanted_by(request: SubscribeRequest, *, server_side: bool = False) -> Wanted:
@@ -67,7 +84,9 @@ def refresh(subscriptions: Subscriptions, session: Session, command: int, reques
     """Take a new token for a subscription, and answer. Raises CommandError."""
     if request.type:
         raise CommandError(codes.NOT_AVAILABLE)
+    size = _fitting_size(session, request.channel, request.token)
     grant = subscriptions.refresh(session, request.channel, request.token)
+    session.note_size(request.channel, size)
     ttl = 0 if grant.expires_at is None else session.seconds_until(grant.expires_at)
     session.reply(command, SubRefreshResult(expires=grant.expires_at is not None, ttl=ttl))
     subscriptions.follow(session, request.channel, grant)

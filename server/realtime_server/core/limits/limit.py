@@ -23,6 +23,7 @@ class Limit(StrEnum):
     CONNECTIONS_PER_USER = "connections_per_user"
     CHANNELS_PER_CONNECTION = "channels_per_connection"
     CHANNEL_BYTES = "channel_bytes"
+    SUBSCRIPTION_BYTES = "subscription_bytes"
     TOKEN_BYTES = "token_bytes"  # noqa: S105 - the name of a limit
     MESSAGE_BYTES = "message_bytes"
     MESSAGES_PER_SECOND = "messages_per_second"
@@ -50,13 +51,17 @@ BY_REJECTION = {
 BURST_SECONDS = 10
 """A client may send so many seconds' worth of messages at once."""
 WAITING_COMMANDS = 1024
+TOKEN_BYTES = 32_768
+"""Longest token."""
+SUBSCRIPTION_BYTES = 2048
+"""Room for each command in the frame with which a client comes back: besides its token and data for connect."""
 
 
 @dataclass(frozen=True, slots=True)
 class NodeLimits:
     """What one connection may do, and how many there may be; 0 connections per user or connects per second: no limit.
 
-    `outbox_bytes`: what may wait for one connection, and as much of its commands may wait for the backplane.
+    `message_bytes`: what one command may bring besides its token. `outbox_bytes`: what may wait for one connection.
     """
 
     channels_per_connection: int
@@ -64,6 +69,7 @@ class NodeLimits:
     outbox_bytes: int = 1_048_576
     connections_per_user: int = 0
     connects_per_second: float = 0.0
+    message_bytes: int = 65_536
 
     @property
     def message_burst(self) -> int:
@@ -80,8 +86,21 @@ class NodeLimits:
 
     @property
     def waiting_bytes(self) -> int:
-        """How large the commands of one connection that wait may be together."""
-        return self.outbox_bytes
+        """How large the commands of one connection that wait may be together: one frame always may."""
+        return self.outbox_bytes + self.frame_bytes
+
+    @property
+    def subscriptions_bytes(self) -> int:
+        """How large the subscribe commands of all channels that a client has may be together."""
+        return self.channels_per_connection * SUBSCRIPTION_BYTES
+
+    @property
+    def frame_bytes(self) -> int:
+        """How large one WebSocket message, or the body of one request, may be.
+
+        That with which a client comes back always fits: its connect command with a token, and all its subscriptions.
+        """
+        return self.message_bytes + TOKEN_BYTES + SUBSCRIPTION_BYTES + self.subscriptions_bytes
 
     @property
     def reply_bytes(self) -> int:

@@ -146,6 +146,21 @@ def malformed(identifier: int, name: str) -> MalformedCommand:
             return MalformedCommand(identifier)
 
 
+def payload_bytes(command: Command) -> int:
+    """Return how much a command brings besides its token and its channels: what `message_bytes` bounds."""
+    if command.connect is not None:
+        connect = command.connect
+        headers = sum(len(name) + len(value) for name, value in connect.headers.items())
+        return len(bytes(connect.data)) + headers + len(connect.name) + len(connect.version)
+    if command.rpc is not None:
+        return len(bytes(command.rpc.data)) + len(command.rpc.method)
+    if command.subscribe is not None:
+        return len(bytes(command.subscribe.data)) + len(bytes(command.subscribe.tf))
+    if command.publish is not None:
+        return len(bytes(command.publish.data)) + len(command.publish.key)
+    return 0 if command.send is None else len(bytes(command.send.data))
+
+
 def token_of(command: Command) -> str:
     """The token that a command brings, "" for none."""
     request = command.connect or command.subscribe or command.refresh or command.sub_refresh

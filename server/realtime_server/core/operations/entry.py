@@ -11,8 +11,7 @@ from realtime_server import codes
 from realtime_server.codes import DisconnectCode
 from realtime_server.core.auth.claims import Claims
 from realtime_server.core.auth.verifier import TokenRefusedError, TokenVerifier
-from realtime_server.core.auth.web_token import MAX_TOKEN_CHARACTERS
-from realtime_server.core.limits.limit import Limit, NodeLimits
+from realtime_server.core.limits.limit import TOKEN_BYTES, Limit, NodeLimits
 from realtime_server.core.limits.rates import Admission
 from realtime_server.core.metrics.counters import Counters
 from realtime_server.core.model.errors import CommandError, DisconnectRequestedError
@@ -105,7 +104,7 @@ class Entry:
         return self._verifier.verify_subscription(token, channel=channel, user=user)
 
     def _note_length(self, token: str) -> None:
-        if len(token) > MAX_TOKEN_CHARACTERS:
+        if len(token) > TOKEN_BYTES:
             self._counters.limits[Limit.TOKEN_BYTES] += 1
 
     # coming in

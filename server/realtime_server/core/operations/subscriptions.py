@@ -151,7 +151,7 @@ class Subscriptions:
         join.complete()
 
     def _has_room(self, session: Session, channel: str) -> bool:
-        if channel in session.subscriptions or session.closed:
+        if channel in session.subscriptions or session.closed or not session.fits(channel):
             return False
         full = len(session.subscriptions) >= self._limits.channels_per_connection
         self._counters.limits[Limit.CHANNELS_PER_CONNECTION] += full

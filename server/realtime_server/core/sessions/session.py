@@ -15,7 +15,7 @@ from typing import Protocol
 from realtime_server import codes
 from realtime_server.codes import DisconnectCode, ErrorCode, UnsubscribeCode
 from realtime_server.core.auth.claims import Claims
-from realtime_server.core.limits.limit import Limit, NodeLimits
+from realtime_server.core.limits.limit import SUBSCRIPTION_BYTES, Limit, NodeLimits
 from realtime_server.core.limits.rates import MessageRate
 from realtime_server.core.metrics.counters import Counters
 from realtime_server.core.model.channel_options import SlowConsumer
@@ -75,9 +75,9 @@ class Session(ABC):
     """
 
     __slots__ = (
-        "__weakref__", "_attempts", "_context", "_held", "_paused", "_pong", "_revoked", "_used_until", "_welcomed",
-        "admitted_at", "claims", "client", "closed", "codec", "connection", "expiring", "opened_at", "ping_at",
-        "secret", "subscriptions", "transport", "welcome",
+        "__weakref__", "_attempts", "_context", "_held", "_large", "_paused", "_pong", "_revoked", "_used_until",
+        "_welcomed", "admitted_at", "claims", "client", "closed", "codec", "connection", "expiring", "opened_at",
+        "ping_at", "secret", "subscriptions", "transport", "welcome",
     )  # fmt: skip
 
     def __init__(
@@ -108,6 +108,8 @@ class Session(ABC):
         self._attempts: list[Attempt] | None = None
         self._revoked: set[str] | None = None
         self._held: Held | None = None
+        self._large: dict[str, int] | None = None
+        """Sizes of subscriptions whose command takes more than SUBSCRIPTION_BYTES, by channel."""
         self._pong: AwaitedPong | None = None
         self._paused = False
         self._used_until = 0.0
@@ -298,6 +300,28 @@ class Session(ABC):
         self.expiring = self.expiring or subscription.expires_at is not None
         return True
 
+    def fits(self, channel: str, size: int = SUBSCRIPTION_BYTES) -> bool:
+        """Return True when a client that comes back can ask for this channel and all its others in one frame.
+
+        `size` is that of the command, in bytes; those up to SUBSCRIPTION_BYTES count as that.
+        """
+        if size <= SUBSCRIPTION_BYTES and not self._large:
+            return True  # there is room for as many as a client may have
+        large = self._large or {}
+        others = sum(its for name, its in large.items() if name != channel)
+        small = sum(name not in large and name != channel for name in self.subscriptions)
+        together = others + small * SUBSCRIPTION_BYTES + max(size, SUBSCRIPTION_BYTES)
+        if together <= self._context.limits.subscriptions_bytes:
+            return True
+        self._context.counters.limits[Limit.SUBSCRIPTION_BYTES] += 1
+        return False
+
+    def note_size(self, channel: str, size: int) -> None:
+        """Note the size of the command that a client sends again for its subscription when it comes back."""
+        if size > SUBSCRIPTION_BYTES and channel in self.subscriptions:
+            self._large = self._large or {}
+            self._large[channel] = max(size, self._large.get(channel, 0))
+
     def renew_subscription_by(self, subscription: Subscription, grant: Grant) -> None:
         """Let a subscription go on by a token, instead of what it was made by."""
         subscription.credential, subscription.permitted = grant.credential, grant.permitted
@@ -329,6 +353,8 @@ class Session(ABC):
     def drop_subscription(self, channel: str) -> None:
         """End a subscription without telling the client. Idempotent."""
         subscription = self.subscriptions.pop(channel, None)
+        if self._large is not None:
+            self._large.pop(channel, None)
         if subscription is not None:
             if self._held is not None:
                 self._held.forget(channel)

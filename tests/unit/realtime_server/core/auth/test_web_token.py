@@ -14,7 +14,8 @@ from hypothesis import strategies as st
 from realtime_server.codes import TOKEN_EXPIRED
 from realtime_server.core.auth.claims import Claims
 from realtime_server.core.auth.verifier import LEEWAY_SECONDS, TokenRefusedError, TokenVerifier
-from realtime_server.core.auth.web_token import MAX_TOKEN_CHARACTERS, TokenKey, parse_jwt, prepare
+from realtime_server.core.auth.web_token import TokenKey, parse_jwt, prepare
+from realtime_server.core.limits.limit import TOKEN_BYTES
 from realtime_server.core.model.revocation import Credential
 from realtime_server.keys.json_web_keys import MAX_KEYS
 from tests.kit.server_doubles import SECRET
@@ -188,7 +189,7 @@ def test_padding_and_foreign_characters_are_refused() -> None:
     assert ours(token) == "a"
     for changed in (f"{token}=", f"{token} ", token.replace(".", ".\n", 1), f"{token}.", token.replace("-", "+") + "+"):
         assert ours(changed) == "invalid"
-    assert parse_jwt("a." * MAX_TOKEN_CHARACTERS) is None
+    assert parse_jwt("a." * TOKEN_BYTES) is None
 
 
 def test_a_key_is_chosen_by_its_name() -> None:

@@ -210,9 +210,8 @@ def test_a_malformed_command_fails_alone() -> None:
     """107, in its place among the others; one without an answer is dropped."""
     node = make_node()
     session, connection = connected(node)
-    session.on_message(
-        b'{"id":2,"rpc":{}}\n{"id":3,"rpc":{"data":NaN}}\n{"send":{"data":NaN}}\n{"id":4,"rpc":{}}', 1000
-    )
+    message = b'{"id":2,"rpc":{}}\n{"id":3,"rpc":{"data":NaN}}\n{"send":{"data":NaN}}\n{"id":4,"rpc":{}}'
+    session.on_message(message, node.clock())
     assert connection.take() == [
         error(2, 108, "not available"), error(3, 107, "bad request"), error(4, 108, "not available"),
     ]  # fmt: skip
