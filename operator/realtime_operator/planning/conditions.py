@@ -8,12 +8,11 @@ from datetime import datetime
 from enum import StrEnum
 
 from realtime_operator.api.base import JsonObject, JsonValue
-from realtime_operator.api.document import objects_at
 from realtime_operator.api.v1alpha1_status import MAX_MESSAGE
 from realtime_operator.planning import findings
 from realtime_operator.planning.facts import Facts
 from realtime_operator.planning.plan import REFUSALS
-from realtime_operator.planning.reasons import ConditionType, Reason
+from realtime_operator.planning.reasons import FINDINGS_SEPARATOR, ConditionType, Reason
 from realtime_operator.planning.timestamps import timestamp
 
 STILL = frozenset({Reason.SETTLED, Reason.PAUSED, Reason.OPERATOR_PAUSED})
@@ -105,7 +104,7 @@ def _progress(facts: Facts) -> tuple[Reason, str]:
     if fleet.target_replicas < fleet.desired:
         return Reason.SCALING_UP, f"scaling from {fleet.target_replicas} to {fleet.desired} servers"
     if updated < fleet.desired:
-        reason = Reason.SCALING_UP if facts.was_progressing is Reason.SCALING_UP else Reason.REPLACING
+        reason = Reason.SCALING_UP if facts.prior.progressing is Reason.SCALING_UP else Reason.REPLACING
         return reason, f"{updated} of {fleet.desired} servers are available"
     return _rest(facts)
 
@@ -124,14 +123,7 @@ def degraded(facts: Facts) -> Verdict:
     found = findings.all_findings(facts)
     if not found:
         return Verdict(ConditionType.DEGRADED, False, Reason.AS_EXPECTED, "nothing needs attention")
-    return Verdict(
-        ConditionType.DEGRADED, True, found[0][0], findings.FINDINGS_SEPARATOR.join(message for _, message in found)
-    )
-
-
-def condition_of(old: JsonObject, kind: ConditionType) -> JsonObject:
-    """A condition as it stands in a status; an empty object when there is none."""
-    return next((c for c in objects_at(old, "conditions") if c.get("type") == kind), {})
+    return Verdict(ConditionType.DEGRADED, True, found[0][0], FINDINGS_SEPARATOR.join(message for _, message in found))
 
 
 def merge(old: Sequence[JsonValue], verdicts: Sequence[Verdict], generation: int, now: datetime) -> list[JsonValue]:

@@ -9,11 +9,11 @@ from realtime_operator.api.base import JsonObject
 from realtime_operator.api.document import objects_at, text_at
 from realtime_operator.api.v1alpha1 import RealtimeCluster
 from realtime_operator.planning.brakes import LOOKING_AGAIN
-from realtime_operator.planning.conditions import Verdict, condition_of
+from realtime_operator.planning.conditions import Verdict
 from realtime_operator.planning.facts import Facts
-from realtime_operator.planning.findings import FINDINGS_SEPARATOR
 from realtime_operator.planning.plan import Action, DeleteServer, Drain, EmitEvent, EventType, Quiesce, Resume
-from realtime_operator.planning.reasons import ConditionType, Reason
+from realtime_operator.planning.prior_status import condition_of
+from realtime_operator.planning.reasons import FINDINGS_SEPARATOR, ConditionType, Reason
 from realtime_operator.planning.world import Server, ServerState
 
 BAD_WHEN_FALSE = frozenset(
@@ -63,8 +63,9 @@ def _without_numbers(text: str) -> str:
     return re.sub(r"\d+", "#", text)
 
 
-def holds(old: JsonObject, facts: Facts) -> list[Action]:
+def holds(facts: Facts) -> list[Action]:
     """An Event when moves are held, and when they go on; not for the moment in which the operator only looks again."""
+    old = facts.prior.document
     was_held = condition_of(old, ConditionType.PROGRESSING).get("reason") == Reason.HELD
     hold = facts.hold
     if hold is not None and hold.in_force(facts.now):
@@ -88,10 +89,10 @@ def narrate(cluster: RealtimeCluster, facts: Facts, actions: Sequence[Action]) -
 
 
 def _rollout(cluster: RealtimeCluster, facts: Facts) -> list[Action]:
-    before = cluster.status
+    before = facts.prior
     target = facts.fleet.target
     told: list[Action] = []
-    if before is None or before.target_revision is None:
+    if before.target_revision is None:
         return told
     if before.target_revision != target:
         old = sum(1 for server in facts.fleet.live if server.revision != target)
@@ -101,7 +102,7 @@ def _rollout(cluster: RealtimeCluster, facts: Facts) -> list[Action]:
     if before.current_revision != target and facts.current_revision == target:
         message = f"revision {target} serves with {_servers(facts.fleet.desired)}"
         told.append(EmitEvent(EventType.NORMAL, Reason.ROLLOUT_COMPLETED, message))
-    autoscaled = before.autoscaling.desired_replicas if before.autoscaling is not None else None
+    autoscaled = before.autoscaling.desired if before.autoscaling is not None else None
     if autoscaled is not None and cluster.spec.autoscaling is not None and autoscaled != facts.fleet.desired:
         message = f"from {autoscaled} to {facts.fleet.desired} servers, following the connections"
         told.append(EmitEvent(EventType.NORMAL, Reason.SCALED, message))

@@ -11,8 +11,8 @@ from realtime_operator.planning.brakes import Hold
 from realtime_operator.planning.credentials import Credentials
 from realtime_operator.planning.fleet import Fleet
 from realtime_operator.planning.plan import Failure
+from realtime_operator.planning.prior_status import PriorStatus
 from realtime_operator.planning.progress import Progress
-from realtime_operator.planning.reasons import Reason
 from realtime_operator.planning.redis_change import RedisState
 from realtime_operator.planning.rollout import RolloutPolicy, RolloutStep
 
@@ -24,8 +24,8 @@ class Facts:
     `pods_refused` has the messages of ReplicaSets that cannot create pods. `missing_endpoint` says why clients find no
     Service, None when it is there. `operator_paused` says why the operator does nothing, None when it is not paused.
     `unreachable` is since when servers have not answered on their admin port, by name. `failures` are the actions of
-    this turn that were not carried out, `standing` is what was refused before a pause. `was_progressing` is the reason
-    of Progressing until now. `provenance` are the fields of the status about what the target was made of.
+    this turn that were not carried out. `prior` is the status until now. `provenance` are the fields of the status
+    about what the target was made of.
     """
 
     name: str
@@ -46,9 +46,13 @@ class Facts:
     unreachable: dict[str, datetime] = field(default_factory=dict)
     missing_endpoint: str | None = None
     failures: tuple[Failure, ...] = ()
-    standing: tuple[Reason, str] | None = None
-    was_progressing: Reason | None = None
+    prior: PriorStatus = field(default_factory=PriorStatus)
     provenance: JsonObject = field(default_factory=dict)
+
+    @property
+    def is_paused(self) -> bool:
+        """True when nothing may be changed: neither by the spec's word, nor by the operator's."""
+        return self.paused or self.operator_paused is not None
 
     @property
     def overdue(self) -> bool:

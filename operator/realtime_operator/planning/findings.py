@@ -25,8 +25,6 @@ ATTEMPTS_ENOUGH = 20
 SUCCEEDING_PART = 0.1
 """Below this part of all connects, clients as good as cannot."""
 
-FINDINGS_SEPARATOR = "; "
-
 Finding = tuple[Reason, str]
 
 
@@ -52,8 +50,8 @@ def all_findings(facts: Facts) -> list[Finding]:
 
 
 def standing(facts: Facts) -> Finding | None:
-    """What was refused when something was tried last; while the operator is paused nothing is tried."""
-    return facts.standing
+    """What was refused when something was tried last; while the cluster or the operator is paused nothing is tried."""
+    return facts.prior.refusal if facts.is_paused else None
 
 
 def name_taken(facts: Facts) -> Finding | None:

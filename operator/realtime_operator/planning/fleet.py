@@ -6,7 +6,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from realtime_operator.planning.world import Server
+from realtime_operator.api.base import JsonObject
+from realtime_operator.api.document import dig, text_at
+from realtime_operator.planning.difference import revision_of
+from realtime_operator.planning.world import ObjectKey, Server
 
 UNREADY_GRACE = timedelta(seconds=60)
 """A server that has been ready may be so long without before that counts as more than a moment."""
@@ -19,6 +22,18 @@ class ReplicaSet:
     name: str
     uid: str
     replicas: int
+
+
+def read_replica_sets(objects: Mapping[ObjectKey, JsonObject]) -> dict[str, ReplicaSet]:
+    """Return the ReplicaSets among live objects, by their revision."""
+    found: dict[str, ReplicaSet] = {}
+    for key, live in objects.items():
+        revision = revision_of(live)
+        if key.kind == "ReplicaSet" and revision is not None:
+            replicas = dig(live, "spec", "replicas")
+            count = replicas if isinstance(replicas, int) else 1
+            found[revision] = ReplicaSet(key.name, text_at(live, "metadata", "uid"), count)
+    return found
 
 
 @dataclass(frozen=True, slots=True)

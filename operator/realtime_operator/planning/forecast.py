@@ -13,8 +13,11 @@ from types import MappingProxyType
 
 from realtime_operator.api.base import JsonObject, JsonValue
 from realtime_operator.api.v1alpha1 import RealtimeCluster
-from realtime_operator.planning import budget, revisions
-from realtime_operator.planning.reconcile import autoscaling, drain_policy, rollout_policy
+from realtime_operator.planning import budget, revisions, rollout
+from realtime_operator.planning.fleet import Fleet, read_replica_sets
+from realtime_operator.planning.policies import autoscaling, desired_servers, rollout_policy
+from realtime_operator.planning.prior_status import read_status
+from realtime_operator.planning.rollout import RolloutPolicy
 from realtime_operator.planning.settings import PlanSettings
 from realtime_operator.planning.world import ObjectKey, Server
 
@@ -66,24 +69,24 @@ def forecast(
 
     `replica_sets` are those that there are: a revision that was made of the same before is kept.
     """
-    revision = revisions.choose(_stored(old, new), replica_sets, settings.build).name
-    live = [server for server in servers if not server.terminating and not server.failed]
-    old_ones = sorted((server for server in live if server.revision != revision), key=_connections)
-    others = sorted((server for server in live if server.revision == revision), key=_connections)
-    wanted = _wanted(old, new, servers)
-    surplus = max(0, len(others) - wanted)
-    moving = [*old_ones, *others[:surplus]]
-    connections = sum(map(_connections, moving))
-    rate = _rate(new, _receivers(new, old_ones, others[surplus:], wanted)) if connections else 0.0
+    stored = _stored(old, new)
+    revision = revisions.choose(stored, replica_sets, settings.build).name
+    # As many as at once: fewer than there are the autoscaler wants only after a while.
+    at_once = autoscaling(stored, read_status(stored).autoscaling, servers, datetime.min.replace(tzinfo=UTC))
+    fleet = Fleet(revision, desired_servers(new, at_once), read_replica_sets(replica_sets), tuple(servers))
+    policy = rollout_policy(new, fleet.desired)
+    moving = rollout.retiring_servers(fleet)
+    connections = sum(server.report.connections for server in moving if server.report is not None)
+    rate = rollout.moving_rate(_receiving(fleet, policy, moving), policy) if connections else 0.0
     return Forecast(
         changes=tuple(_changes("spec", _spec_of(old), _spec_of(new))),
         revision=revision,
-        is_new_revision=bool(old_ones) or not live,
-        servers_before=len(live),
-        servers_after=wanted,
+        is_new_revision=not fleet.live or any(server.revision != revision for server in fleet.live),
+        servers_before=len(fleet.live),
+        servers_after=fleet.desired,
         connections=connections,
         connections_per_second=rate,
-        seconds=_seconds(new, len(live), wanted, len(moving), connections / rate if rate else 0.0),
+        seconds=_seconds(fleet, policy, len(moving), connections / rate if rate else 0.0),
     )
 
 
@@ -96,50 +99,33 @@ def _stored(old: RealtimeCluster | None, new: RealtimeCluster) -> RealtimeCluste
     return new.model_copy(update={"metadata": metadata, "status": old.status})
 
 
-def _wanted(old: RealtimeCluster | None, new: RealtimeCluster, servers: Sequence[Server]) -> int:
-    """As many as at once: fewer than there are the autoscaler wants only after a while."""
-    scaling = autoscaling(_stored(old, new), servers, datetime.min.replace(tzinfo=UTC))
-    return new.spec.replicas if scaling is None else scaling.desired
+def _receiving(fleet: Fleet, policy: RolloutPolicy, moving: Sequence[Server]) -> Fleet:
+    """Return the fleet with those servers only that are behind the endpoint while connections move.
 
-
-def _connections(server: Server) -> int:
-    return server.report.connections if server.report is not None else 0
-
-
-def _rate(cluster: RealtimeCluster, receivers: Sequence[Server]) -> float:
-    """The budget with these servers behind the endpoint; where none stays, waiting would not help anybody."""
-    policy = drain_policy(cluster)
-    return budget.connections_per_second(policy, receivers) or policy.connections_per_second or budget.UNMEASURED_RATE
-
-
-def _receivers(
-    cluster: RealtimeCluster, old_ones: Sequence[Server], others: Sequence[Server], wanted: int
-) -> list[Server]:
-    """The servers behind the endpoint while connections move: those that stay for now, and new ones.
-
-    `old_ones` in the order in which they go. New ones begin carefully, and are trusted with more once they have
-    measured that they can, as others have before.
+    These are the servers that stay for now, and new ones: they begin carefully, and are trusted with more once they
+    have measured that they can, as others have before.
     """
-    if not old_ones:
-        return list(others)
-    staying = [*others, *reversed(old_ones[_step(cluster, wanted) :])]
-    available = max(0, wanted - rollout_policy(cluster, wanted).max_unavailable)
-    measured = max((*old_ones, *others), key=budget.accept_rate)
-    fresh = replace(old_ones[0], report=measured.report)
-    return [*staying, *[fresh] * (available - len(staying))][:available]
+    old = [server for server in moving if server.revision != fleet.target]
+    others = [server for server in fleet.live if server not in moving]
+    if not old:
+        return replace(fleet, servers=tuple(others))
+    staying = [*others, *reversed(old[_step(policy) :])]
+    available = max(0, fleet.desired - policy.max_unavailable)
+    measured = max(fleet.live, key=budget.accept_rate)
+    fresh = replace(measured, revision=fleet.target, ready=True, serving=True)
+    return replace(fleet, servers=tuple([*staying, *[fresh] * (available - len(staying))][:available]))
 
 
-def _step(cluster: RealtimeCluster, wanted: int) -> int:
+def _step(policy: RolloutPolicy) -> int:
     """How many servers are replaced at a time."""
-    policy = rollout_policy(cluster, wanted)
     return max(1, policy.max_surge + policy.max_unavailable)
 
 
-def _seconds(cluster: RealtimeCluster, before: int, after: int, moving: int, drain_seconds: float) -> float:
+def _seconds(fleet: Fleet, policy: RolloutPolicy, moving: int, drain_seconds: float) -> float:
     if moving == 0:
-        return START_SECONDS if after > before else 0.0
-    batches = math.ceil(moving / _step(cluster, max(1, after)))
-    return round(batches * (START_SECONDS + cluster.spec.rollout.drain.settle_seconds) + drain_seconds, 1)
+        return START_SECONDS if fleet.desired > len(fleet.live) else 0.0
+    batches = math.ceil(moving / _step(policy))
+    return round(batches * (START_SECONDS + policy.drain.settle_seconds) + drain_seconds, 1)
 
 
 def _spec_of(cluster: RealtimeCluster | None) -> JsonObject:

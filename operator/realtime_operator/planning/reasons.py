@@ -4,6 +4,9 @@ from __future__ import annotations
 
 from enum import StrEnum
 
+FINDINGS_SEPARATOR = "; "
+"""Stands between the findings in the message of the condition Degraded."""
+
 
 class ConditionType(StrEnum):
     """Types of the conditions in `.status.conditions`."""

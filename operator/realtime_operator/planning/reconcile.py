@@ -12,18 +12,17 @@ from datetime import datetime, timedelta
 
 from realtime_operator import builders, naming
 from realtime_operator.api.base import JsonObject
-from realtime_operator.api.document import dig, objects_at, text_at
+from realtime_operator.api.document import objects_at, text_at
 from realtime_operator.api.v1alpha1 import RealtimeCluster
 from realtime_operator.api.validation import validate
-from realtime_operator.planning import autoscale, provenance, revisions, rollout, status
-from realtime_operator.planning.autoscale import AutoscalePolicy, AutoscaleState
+from realtime_operator.planning import provenance, revisions, rollout, status
+from realtime_operator.planning.autoscale import AutoscaleState
 from realtime_operator.planning.backplane import observe_backplane
 from realtime_operator.planning.brakes import arrivals, brake, next_hold
-from realtime_operator.planning.budget import DrainPolicy
 from realtime_operator.planning.credentials import next_credentials
 from realtime_operator.planning.difference import contains, revision_of
 from realtime_operator.planning.facts import Facts
-from realtime_operator.planning.fleet import Fleet, ReplicaSet
+from realtime_operator.planning.fleet import Fleet, read_replica_sets
 from realtime_operator.planning.plan import (
     Action,
     CreateObject,
@@ -31,13 +30,14 @@ from realtime_operator.planning.plan import (
     DeleteServer,
     EnsureSecret,
 )
+from realtime_operator.planning.policies import autoscaling, desired_servers, rollout_policy
+from realtime_operator.planning.prior_status import PriorStatus, read_status
 from realtime_operator.planning.progress import next_progress
-from realtime_operator.planning.reasons import ConditionType
 from realtime_operator.planning.redis_change import change_redis, redis_state
 from realtime_operator.planning.report import report_rejection
-from realtime_operator.planning.rollout import RolloutPolicy, RolloutStep
+from realtime_operator.planning.rollout import RolloutStep
 from realtime_operator.planning.settings import PlanSettings
-from realtime_operator.planning.world import ObjectKey, Server, World, object_key
+from realtime_operator.planning.world import ObjectKey, World, object_key
 from realtime_operator.planning.writing import write
 
 
@@ -79,14 +79,17 @@ def reconcile(cluster: RealtimeCluster, world: World, now: datetime, settings: P
     """
     if cluster.metadata.deletion_timestamp is not None:
         return Decision()
+    prior = read_status(cluster)
     findings = validate(cluster, world.secrets)
     if findings:
-        old = status.observed(cluster)
-        return Decision(told=report_rejection(old, cluster.metadata.generation, findings, now))
+        return Decision(told=report_rejection(prior.document, cluster.metadata.generation, findings, now))
     desired = _desired(cluster, world, settings)
-    scaling = autoscaling(cluster, world.servers, now)
-    facts = _facts(cluster, world, desired, scaling, now, settings)
-    actions = () if _is_paused(facts) else _actions(desired, facts, world)
+    scaling = autoscaling(cluster, prior.autoscaling, world.servers, now)
+    fleet = Fleet(
+        desired.revision.name, desired_servers(cluster, scaling), read_replica_sets(world.objects), world.servers
+    )
+    facts = _facts(cluster, world, desired.provenance, fleet, prior, now, settings)
+    actions = () if facts.is_paused else _actions(desired, facts, world)
     facts = replace(facts, missing_endpoint=_missing_endpoint(cluster, world, actions))
     look_again = _look_again(cluster, facts, moving=_is_moving(facts) or bool(actions), settings=settings)
     return Decision(actions, (), look_again, facts, scaling)
@@ -98,10 +101,6 @@ def _desired(cluster: RealtimeCluster, world: World, settings: PlanSettings) -> 
     target = revisions.choose(cluster, world.objects, settings.build)
     made = provenance.compose(cluster, world, target, redis, settings.build)
     return Desired(builders.build_secrets(cluster), revisions.with_redis(shared, redis), target, made)
-
-
-def _is_paused(facts: Facts) -> bool:
-    return facts.paused or facts.operator_paused is not None
 
 
 def _actions(desired: Desired, facts: Facts, world: World) -> tuple[Action, ...]:
@@ -129,77 +128,43 @@ def _missing_secrets(templates: Sequence[builders.SecretTemplate], world: World)
     return tuple(actions)
 
 
-def autoscaling(cluster: RealtimeCluster, servers: Sequence[Server], now: datetime) -> AutoscaleState | None:
-    """How many servers the autoscaler wants; None when the spec says it."""
-    spec = cluster.spec.autoscaling
-    if spec is None:
-        return None
-    policy = AutoscalePolicy(
-        min_replicas=spec.min_replicas,
-        max_replicas=spec.max_replicas,
-        connections_per_replica=spec.connections_per_replica,
-        scale_down_stabilization_seconds=spec.scale_down_stabilization_seconds,
-    )
-    state = status.autoscale_state(status.observed(cluster))
-    if state is None and servers:
-        # Scaling by itself was just switched on: start from what runs, not from the minimum.
-        state = AutoscaleState(desired=cluster.spec.replicas)
-    return autoscale.decide(policy, servers, state, now)
-
-
 def _facts(
     cluster: RealtimeCluster,
     world: World,
-    desired: Desired,
-    scaling: AutoscaleState | None,
+    made: JsonObject,
+    fleet: Fleet,
+    prior: PriorStatus,
     now: datetime,
     settings: PlanSettings,
 ) -> Facts:
-    fleet = Fleet(desired.revision.name, _count(cluster, scaling), _replica_sets(world), world.servers)
+    """Judge what was observed; `made` is the status's part about what the target was made of."""
+    name = cluster.metadata.name
     policy = rollout_policy(cluster, fleet.desired)
-    old = status.observed(cluster)
     backplane = observe_backplane(cluster, world, now)
     retiring = rollout.retiring_servers(fleet)
-    hold = next_hold(world, fleet, retiring, backplane, status.hold_state(old), now)
+    hold = next_hold(world, fleet, retiring, backplane, prior.hold, now)
     step = rollout.next_step(fleet, policy, now, brake(hold, arrivals(fleet, retiring), now))
     deadline = cluster.spec.rollout.progress_deadline_seconds
     return Facts(
-        name=cluster.metadata.name,
+        name=name,
         fleet=fleet,
         policy=policy,
         step=step,
         backplane=backplane,
-        redis=redis_state(cluster.metadata.name, world, status.podless_since(old), now),
-        credentials=next_credentials(cluster.metadata.name, world.secrets, status.credentials_state(old), now),
-        progress=next_progress(fleet, retiring, policy.drain, deadline, status.progress_state(old), now),
-        current_revision=_current_revision(cluster, fleet, step),
+        redis=redis_state(name, world, prior.redis_podless_since, now),
+        credentials=next_credentials(name, world.secrets, prior.credentials, now),
+        progress=next_progress(fleet, retiring, policy.drain, deadline, prior.progress, now),
+        current_revision=_current_revision(prior, fleet, step),
         paused=cluster.spec.paused,
         unready_grace=timedelta(seconds=settings.unready_grace_seconds),
         now=now,
         hold=hold,
         operator_paused=settings.paused,
         pods_refused=_pods_refused(world),
-        provenance=desired.provenance,
-        unreachable=status.unreachable_since(old, world.servers, now),
-        was_progressing=status.reason_of(old, ConditionType.PROGRESSING),
-        standing=status.standing_refusal(old) if settings.paused or cluster.spec.paused else None,
+        provenance=made,
+        unreachable=status.unreachable_since(prior.unreachable_since, world.servers, now),
+        prior=prior,
     )
-
-
-def _count(cluster: RealtimeCluster, scaling: AutoscaleState | None) -> int:
-    return cluster.spec.replicas if scaling is None else scaling.desired
-
-
-def drain_policy(cluster: RealtimeCluster) -> DrainPolicy:
-    """How the spec wants connections to be moved."""
-    drain = cluster.spec.rollout.drain
-    return DrainPolicy(drain.fixed_rate, drain.timeout_seconds, drain.settle_seconds)
-
-
-def rollout_policy(cluster: RealtimeCluster, count: int) -> RolloutPolicy:
-    """How the spec wants servers to be replaced, for so many of them."""
-    share = cluster.spec.rollout
-    return rollout.resolve_policy(share.max_surge, share.max_unavailable, count, drain_policy(cluster))
 
 
 def _pods_refused(world: World) -> tuple[str, ...]:
@@ -221,24 +186,12 @@ def _missing_endpoint(cluster: RealtimeCluster, world: World, actions: Sequence[
     return None if key in world.objects or made else f"there is no Service {name}"
 
 
-def _replica_sets(world: World) -> dict[str, ReplicaSet]:
-    """The ReplicaSet of every revision that has one."""
-    found: dict[str, ReplicaSet] = {}
-    for key, live in world.objects.items():
-        revision = revision_of(live)
-        if key.kind == "ReplicaSet" and revision is not None:
-            replicas = dig(live, "spec", "replicas")
-            count = replicas if isinstance(replicas, int) else 1
-            found[revision] = ReplicaSet(key.name, text_at(live, "metadata", "uid"), count)
-    return found
-
-
-def _current_revision(cluster: RealtimeCluster, fleet: Fleet, step: RolloutStep) -> str | None:
+def _current_revision(prior: PriorStatus, fleet: Fleet, step: RolloutStep) -> str | None:
     """The revision that served last as a whole: the target once every wanted server runs it and no old one is left."""
     updated = sum(1 for server in fleet.available if server.revision == fleet.target)
     if updated >= fleet.desired and not step.retiring and not fleet.old_replicas:
         return fleet.target
-    return cluster.status.current_revision if cluster.status is not None else None
+    return prior.current_revision
 
 
 def _apply(manifests: Sequence[JsonObject], world: World) -> list[Action]:
@@ -284,7 +237,7 @@ def _prune(desired: Desired, facts: Facts, world: World) -> list[Action]:
 
 def _is_moving(facts: Facts) -> bool:
     """True when something goes on that has to be followed."""
-    if _is_paused(facts):
+    if facts.is_paused:
         return False
     fleet = facts.fleet
     waiting = any(not server.ready or server.terminating for server in fleet.servers)
@@ -294,7 +247,7 @@ def _is_moving(facts: Facts) -> bool:
 
 def _look_again(cluster: RealtimeCluster, facts: Facts, *, moving: bool, settings: PlanSettings) -> float | None:
     """Soon while something moves; at the resync when all is settled or nothing may be done."""
-    if _is_paused(facts):
+    if facts.is_paused:
         return None
     if moving:
         return settings.poll_seconds

@@ -36,12 +36,12 @@ def report(
     facts = replace(facts, failures=tuple(failures), missing_endpoint=_missing_endpoint(facts, failures))
     accepted = Verdict(ConditionType.ACCEPTED, status=True, reason=Reason.VALID, message="the spec is carried out")
     verdicts = (accepted, *conditions.evaluate(facts))
-    old = status.observed(cluster)
+    old = facts.prior.document
     new = status.compose(cluster, world, facts, verdicts, scaling)
     told: list[Action] = [SetStatus(new)] if new != old else []
-    if not facts.paused and facts.operator_paused is None:
+    if not facts.is_paused:
         failed = {id(failure.action) for failure in failures}
-        told += events.holds(old, facts)
+        told += events.holds(facts)
         told += events.narrate(cluster, facts, [action for action in actions if id(action) not in failed])
     if new != old:
         told += events.transitions(old, verdicts)

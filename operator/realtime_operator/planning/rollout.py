@@ -73,7 +73,7 @@ def resolve_policy(max_surge: int | str, max_unavailable: int | str, desired: in
 def next_step(fleet: Fleet, policy: RolloutPolicy, now: datetime, brake: Brake = NO_BRAKE) -> RolloutStep:
     """The next step towards `desired` servers of the target revision and none of any other, as far as `brake` lets."""
     retiring = retiring_servers(fleet)
-    rate = _rate(fleet, policy, brake)
+    rate = moving_rate(fleet, policy, brake)
     if brake.freeze:
         return RolloutStep(_target_replicas(fleet, policy, 0), (), retiring, rate)
     names = {server.name for server in retiring}
@@ -108,8 +108,10 @@ def retiring_servers(fleet: Fleet) -> tuple[Server, ...]:
     return (*sorted(old, key=_retirement_order), *sorted(requested, key=_retirement_order), *others[:surplus])
 
 
-def _rate(fleet: Fleet, policy: RolloutPolicy, brake: Brake) -> float:
-    """The budget now: what the servers behind the endpoint can take; 0 while the first of them is still to come.
+def moving_rate(fleet: Fleet, policy: RolloutPolicy, brake: Brake = NO_BRAKE) -> float:
+    """Return the budget in connections per second: what the servers behind the endpoint can take.
+
+    It is 0 while the first of them is still to come.
 
     Where none is to come before an old one goes (no surge, or no server wanted), waiting would not help anybody.
     """

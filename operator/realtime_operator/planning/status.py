@@ -7,98 +7,24 @@ from datetime import datetime
 
 from realtime_operator import naming
 from realtime_operator.api.base import JsonObject, JsonValue
-from realtime_operator.api.document import dig, object_at, objects_at, text_at
+from realtime_operator.api.document import objects_at, text_at
 from realtime_operator.api.v1alpha1 import Autoscaling, RealtimeCluster
 from realtime_operator.api.v1alpha1_status import MAX_MESSAGE
 from realtime_operator.planning import autoscale, conditions, history
 from realtime_operator.planning.autoscale import AutoscaleState
-from realtime_operator.planning.brakes import Hold
 from realtime_operator.planning.conditions import Verdict
 from realtime_operator.planning.credentials import Credentials
 from realtime_operator.planning.facts import Facts
-from realtime_operator.planning.findings import FINDINGS_SEPARATOR
-from realtime_operator.planning.progress import Progress
 from realtime_operator.planning.reasons import ConditionType, Reason
-from realtime_operator.planning.timestamps import parse_timestamp, timestamp
+from realtime_operator.planning.timestamps import timestamp
 from realtime_operator.planning.world import ObjectKey, Server, ServerState, World
 
 SELECTOR = f"{naming.LABEL_CLUSTER}={{name}},{naming.LABEL_COMPONENT}={naming.COMPONENT_SERVER}"
 
 
-def observed(cluster: RealtimeCluster) -> JsonObject:
-    """The status as it stands in the object."""
-    if cluster.status is None:
-        return {}
-    dumped: JsonObject = cluster.status.model_dump(mode="json", by_alias=True, exclude_none=True, exclude_unset=True)
-    return dumped
-
-
-def autoscale_state(old: JsonObject) -> AutoscaleState | None:
-    """What an earlier reconcile left for the autoscaler."""
-    state = old.get("autoscaling")
-    if not isinstance(state, dict) or not isinstance(state.get("desiredReplicas"), int):
-        return None
-    highest = state.get("highestRecommendation")
-    return AutoscaleState(
-        desired=int(str(state["desiredReplicas"])),
-        below_since=parse_timestamp(state.get("belowSince")),
-        highest=highest if isinstance(highest, int) else None,
-    )
-
-
-def hold_state(old: JsonObject) -> Hold | None:
-    """The hold that an earlier reconcile left."""
-    since, until = (parse_timestamp(dig(old, "hold", name)) for name in ("since", "until"))
-    reason = text_at(old, "hold", "reason")
-    if since is None or until is None or reason not in set(Reason):
-        return None
-    count = dig(old, "hold", "count")
-    return Hold(Reason(reason), text_at(old, "hold", "message"), since, until, count if isinstance(count, int) else 0)
-
-
-def progress_state(old: JsonObject) -> Progress:
-    """How far an earlier reconcile saw the change that is under way."""
-    return Progress(text_at(old, "progress", "step"), parse_timestamp(dig(old, "progress", "at")))
-
-
-def credentials_state(old: JsonObject) -> Credentials:
-    """The credentials that an earlier reconcile saw."""
-    found = object_at(old, "credentials")
-    fingerprints = {name: str(value) for name, value in object_at(found, "fingerprints").items()}
-    replaced = found.get("replaced")
-    names = tuple(str(name) for name in replaced) if isinstance(replaced, list) else ()
-    return Credentials(fingerprints, names, parse_timestamp(found.get("replacedAt")))
-
-
-def reason_of(old: JsonObject, kind: ConditionType) -> Reason | None:
-    """The reason of a condition as it stands; None when there is none, or one of another release."""
-    reason = text_at(conditions.condition_of(old, kind), "reason")
-    return Reason(reason) if reason in set(Reason) else None
-
-
-def standing_refusal(old: JsonObject) -> tuple[Reason, str] | None:
-    """What the platform refused last, as the condition Degraded still says it."""
-    reason = reason_of(old, ConditionType.DEGRADED)
-    if reason not in {Reason.NAME_TAKEN, Reason.WRITE_REFUSED}:
-        return None
-    message = text_at(conditions.condition_of(old, ConditionType.DEGRADED), "message")
-    return reason, message.split(FINDINGS_SEPARATOR)[0]
-
-
-def podless_since(old: JsonObject) -> datetime | None:
-    """Since when the managed Redis has had no pod."""
-    return parse_timestamp(dig(old, "redis", "podlessSince"))
-
-
-def unreachable_since(old: JsonObject, servers: Sequence[Server], now: datetime) -> dict[str, datetime]:
-    """Since when servers that run have not answered on their admin port, by name."""
-    before = {text_at(entry, "name"): parse_timestamp(entry.get("unreachableSince")) for entry in _servers(old)}
-    silent = [server for server in servers if _is_silent(server)]
-    return {server.name: before.get(server.name) or now for server in silent}
-
-
-def _servers(old: JsonObject) -> list[JsonObject]:
-    return objects_at(old, "servers")
+def unreachable_since(before: Mapping[str, datetime], servers: Sequence[Server], now: datetime) -> dict[str, datetime]:
+    """Since when servers that run have not answered on their admin port, by name; `before` is the same until now."""
+    return {server.name: before.get(server.name, now) for server in servers if _is_silent(server)}
 
 
 def _is_silent(server: Server) -> bool:
@@ -120,7 +46,7 @@ def compose(
     scaling: AutoscaleState | None,
 ) -> JsonObject:
     """The status for what was observed and decided now."""
-    old = observed(cluster)
+    old = facts.prior.document
     fleet = facts.fleet
     status: JsonObject = {
         **_summary(verdicts, facts),
@@ -193,7 +119,7 @@ def _summary(verdicts: tuple[Verdict, ...], facts: Facts) -> JsonObject:
 
 def _phase(verdicts: Mapping[ConditionType, Verdict], facts: Facts) -> tuple[str, ConditionType]:
     true = {kind for kind, verdict in verdicts.items() if verdict.status is True}
-    if facts.paused or facts.operator_paused is not None:
+    if facts.is_paused:
         return "Paused", ConditionType.PROGRESSING
     if ConditionType.DEGRADED in true:
         return "Degraded", ConditionType.DEGRADED
@@ -239,7 +165,7 @@ def _load_balancer(world: World, cluster: str) -> str | None:
 
 
 def _server_list(old: JsonObject, facts: Facts) -> list[JsonValue]:
-    before = {text_at(entry, "name"): entry for entry in _servers(old)}
+    before = {text_at(entry, "name"): entry for entry in objects_at(old, "servers")}
     ordered = sorted(facts.fleet.servers, key=lambda server: server.name)
     return [_server(server, before.get(server.name, {}), facts.unreachable.get(server.name)) for server in ordered]
 

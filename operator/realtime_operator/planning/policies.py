@@ -1,0 +1,44 @@
+"""What the spec says of the number of servers and of how they are replaced, as `reconcile` and `forecast` use it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import datetime
+
+from realtime_operator.api.v1alpha1 import RealtimeCluster
+from realtime_operator.planning import autoscale, rollout
+from realtime_operator.planning.autoscale import AutoscalePolicy, AutoscaleState
+from realtime_operator.planning.budget import DrainPolicy
+from realtime_operator.planning.rollout import RolloutPolicy
+from realtime_operator.planning.world import Server
+
+
+def autoscaling(
+    cluster: RealtimeCluster, before: AutoscaleState | None, servers: Sequence[Server], now: datetime
+) -> AutoscaleState | None:
+    """Decide how many servers the autoscaler wants; None when the spec does not scale by itself."""
+    spec = cluster.spec.autoscaling
+    if spec is None:
+        return None
+    policy = AutoscalePolicy(
+        min_replicas=spec.min_replicas,
+        max_replicas=spec.max_replicas,
+        connections_per_replica=spec.connections_per_replica,
+        scale_down_stabilization_seconds=spec.scale_down_stabilization_seconds,
+    )
+    if before is None and servers:
+        # Scaling by itself was just switched on: start from what runs, not from the minimum.
+        before = AutoscaleState(desired=cluster.spec.replicas)
+    return autoscale.decide(policy, servers, before, now)
+
+
+def desired_servers(cluster: RealtimeCluster, scaling: AutoscaleState | None) -> int:
+    """Return the number of servers to run: the autoscaler's, or that of the spec."""
+    return cluster.spec.replicas if scaling is None else scaling.desired
+
+
+def rollout_policy(cluster: RealtimeCluster, desired: int) -> RolloutPolicy:
+    """Return how the spec wants `desired` servers to be replaced and their connections to be moved."""
+    spec = cluster.spec.rollout
+    drain = DrainPolicy(spec.drain.fixed_rate, spec.drain.timeout_seconds, spec.drain.settle_seconds)
+    return rollout.resolve_policy(spec.max_surge, spec.max_unavailable, desired, drain)

@@ -1,0 +1,111 @@
+"""The status as an earlier reconcile left it: read once, and given to all who decide or report. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+
+from realtime_operator.api.base import JsonObject
+from realtime_operator.api.document import dig, object_at, objects_at, text_at
+from realtime_operator.api.v1alpha1 import RealtimeCluster
+from realtime_operator.planning.autoscale import AutoscaleState
+from realtime_operator.planning.brakes import Hold
+from realtime_operator.planning.credentials import Credentials
+from realtime_operator.planning.progress import Progress
+from realtime_operator.planning.reasons import FINDINGS_SEPARATOR, ConditionType, Reason
+from realtime_operator.planning.timestamps import parse_timestamp
+
+
+@dataclass(frozen=True, slots=True)
+class PriorStatus:
+    """`.status` before this reconcile.
+
+    `document` is all of it as it is written, an empty object when there is none. `unreachable_since` has the servers
+    that did not answer on their admin port, by name. `progressing` is the reason of the condition Progressing, None
+    when there is none or it is of another release. `refusal` is what the platform refused last, as Degraded says it.
+    """
+
+    document: JsonObject = field(default_factory=dict)
+    target_revision: str | None = None
+    current_revision: str | None = None
+    autoscaling: AutoscaleState | None = None
+    hold: Hold | None = None
+    progress: Progress = field(default_factory=Progress)
+    credentials: Credentials = field(default_factory=Credentials)
+    redis_podless_since: datetime | None = None
+    unreachable_since: Mapping[str, datetime] = field(default_factory=dict)
+    progressing: Reason | None = None
+    refusal: tuple[Reason, str] | None = None
+
+
+def read_status(cluster: RealtimeCluster) -> PriorStatus:
+    """Read the status as it stands in the object."""
+    if cluster.status is None:
+        return PriorStatus()
+    document: JsonObject = cluster.status.model_dump(mode="json", by_alias=True, exclude_none=True, exclude_unset=True)
+    return PriorStatus(
+        document=document,
+        target_revision=cluster.status.target_revision,
+        current_revision=cluster.status.current_revision,
+        autoscaling=_autoscaling(document),
+        hold=_hold(document),
+        progress=Progress(text_at(document, "progress", "step"), parse_timestamp(dig(document, "progress", "at"))),
+        credentials=_credentials(document),
+        redis_podless_since=parse_timestamp(dig(document, "redis", "podlessSince")),
+        unreachable_since=_unreachable_since(document),
+        progressing=_reason_of(document, ConditionType.PROGRESSING),
+        refusal=_refusal(document),
+    )
+
+
+def condition_of(status: JsonObject, kind: ConditionType) -> JsonObject:
+    """Return a condition of a status; an empty object when there is none."""
+    return next((c for c in objects_at(status, "conditions") if c.get("type") == kind), {})
+
+
+def _autoscaling(status: JsonObject) -> AutoscaleState | None:
+    state = status.get("autoscaling")
+    if not isinstance(state, dict) or not isinstance(state.get("desiredReplicas"), int):
+        return None
+    highest = state.get("highestRecommendation")
+    return AutoscaleState(
+        desired=int(str(state["desiredReplicas"])),
+        below_since=parse_timestamp(state.get("belowSince")),
+        highest=highest if isinstance(highest, int) else None,
+    )
+
+
+def _hold(status: JsonObject) -> Hold | None:
+    since, until = (parse_timestamp(dig(status, "hold", name)) for name in ("since", "until"))
+    reason = text_at(status, "hold", "reason")
+    if since is None or until is None or reason not in set(Reason):
+        return None
+    count = dig(status, "hold", "count")
+    message = text_at(status, "hold", "message")
+    return Hold(Reason(reason), message, since, until, count if isinstance(count, int) else 0)
+
+
+def _credentials(status: JsonObject) -> Credentials:
+    found = object_at(status, "credentials")
+    fingerprints = {name: str(value) for name, value in object_at(found, "fingerprints").items()}
+    replaced = found.get("replaced")
+    names = tuple(str(name) for name in replaced) if isinstance(replaced, list) else ()
+    return Credentials(fingerprints, names, parse_timestamp(found.get("replacedAt")))
+
+
+def _unreachable_since(status: JsonObject) -> dict[str, datetime]:
+    times = {text_at(s, "name"): parse_timestamp(s.get("unreachableSince")) for s in objects_at(status, "servers")}
+    return {name: since for name, since in times.items() if since is not None}
+
+
+def _reason_of(status: JsonObject, kind: ConditionType) -> Reason | None:
+    reason = text_at(condition_of(status, kind), "reason")
+    return Reason(reason) if reason in set(Reason) else None
+
+
+def _refusal(status: JsonObject) -> tuple[Reason, str] | None:
+    reason = _reason_of(status, ConditionType.DEGRADED)
+    if reason not in {Reason.NAME_TAKEN, Reason.WRITE_REFUSED}:
+        return None
+    return reason, text_at(condition_of(status, ConditionType.DEGRADED), "message").split(FINDINGS_SEPARATOR)[0]
