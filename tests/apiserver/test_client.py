@@ -59,6 +59,18 @@ async def test_a_deletion_with_a_uid_spares_a_namesake(operator_client: Kubernet
     await operator_client.delete(path, text_at(second, "metadata", "uid"))
 
 
+async def test_a_patch_with_a_uid_spares_a_namesake(operator_client: KubernetesClient, namespace: str) -> None:
+    """The API server takes another uid for a change of that field, which it refuses."""
+    collection, path = path_of("v1", "ConfigMap", namespace), path_of("v1", "ConfigMap", namespace, "one")
+    first = await operator_client.create(collection, config_map("one", {"a": "1"}))
+    await operator_client.delete(path)
+    second = await operator_client.create(collection, config_map("one", {"a": "2"}))
+    with pytest.raises(ConflictError, match="uid"):
+        await operator_client.patch(path, {"data": {"a": "3"}}, text_at(first, "metadata", "uid"))
+    patched = await operator_client.patch(path, {"data": {"a": "4"}}, text_at(second, "metadata", "uid"))
+    assert patched["data"] == {"a": "4"}
+
+
 async def test_a_replacement_of_what_has_changed_is_a_conflict(
     operator_client: KubernetesClient, namespace: str
 ) -> None:

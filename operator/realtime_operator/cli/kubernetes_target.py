@@ -137,7 +137,7 @@ class KubernetesTarget:
         await find(self, name)
         annotations: JsonObject = {naming.ANNOTATION_DRAIN: DRAIN_REQUESTED}
         path = path_of("v1", "Pod", self._namespace, server.name)
-        await self._client.patch(path, {"metadata": {"annotations": annotations}})
+        await self._client.patch(path, {"metadata": {"annotations": annotations}}, server.uid)
 
     async def shed(self, name: str, server: Server, connections: int, connections_per_second: float) -> None:
         """See Target."""

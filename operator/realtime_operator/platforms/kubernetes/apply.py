@@ -121,7 +121,7 @@ class Applier:
                 await self._client.delete(path, action.uid, action.resource_version)
             case ScaleRevision():
                 path = path_of("apps/v1", "ReplicaSet", self._namespace, action.replica_set)
-                await self._client.patch(path, {"metadata": {"uid": action.uid}, "spec": {"replicas": action.replicas}})
+                await self._client.patch(path, {"spec": {"replicas": action.replicas}}, action.uid)
             case Quiesce() | Resume() | SetDeletionCost():
                 await self._mark(action)
             case Drain():
@@ -163,9 +163,7 @@ class Applier:
         claims = claims_to_merge(live)
         if claims is not None:
             version = text_at(live, "metadata", "resourceVersion")
-            await self._client.patch(
-                path, {"metadata": {"uid": uid, "resourceVersion": version, "managedFields": claims}}
-            )
+            await self._client.patch(path, {"metadata": {"resourceVersion": version, "managedFields": claims}}, uid)
         await self._client.apply(path, {**manifest, "metadata": {**object_at(manifest, "metadata"), "uid": uid}})
 
     async def _ensure_secret(self, action: EnsureSecret) -> None:
@@ -201,7 +199,7 @@ class Applier:
             await self._call(action)
         path = path_of("v1", "Pod", self._namespace, action.server)
         try:
-            await self._client.patch(path, {"metadata": {"uid": action.uid, **_marks(action)}})
+            await self._client.patch(path, {"metadata": _marks(action)}, action.uid)
         except NotFoundError:
             return
 

@@ -18,7 +18,7 @@ from kubernetes.aio.config.config_exception import ConfigException
 
 from realtime_operator import naming
 from realtime_operator.api.base import JsonObject
-from realtime_operator.api.document import objects_at, text_at
+from realtime_operator.api.document import object_at, objects_at, text_at
 from realtime_operator.errors import ConflictError, ForbiddenError, NotFoundError, PlatformError, UnreachableError
 from realtime_operator.metrics import Metrics
 from realtime_operator.platforms.kubernetes.contact import Contact
@@ -215,9 +215,11 @@ class KubernetesClient:
         query = {"fieldManager": naming.FIELD_MANAGER, "force": "true"}
         return await self._request("PATCH", path, body=document, query=query, content_type=APPLY_PATCH)
 
-    async def patch(self, path: str, document: JsonObject) -> JsonObject:
-        """JSON merge patch (RFC 7396)."""
+    async def patch(self, path: str, document: JsonObject, uid: str = "") -> JsonObject:
+        """JSON merge patch (RFC 7396); with `uid` only of this very object: raises ConflictError otherwise."""
         query = {"fieldManager": naming.FIELD_MANAGER}
+        if uid:
+            document = {**document, "metadata": {**object_at(document, "metadata"), "uid": uid}}
         return await self._request("PATCH", path, body=document, query=query, content_type=MERGE_PATCH)
 
     async def delete(self, path: str, uid: str = "", resource_version: str = "") -> None:
@@ -331,14 +333,24 @@ def items_of(found: JsonObject) -> list[JsonObject]:
 
 
 def _narrowed(status: int, method: str, path: str, text: bytes) -> PlatformError:
-    try:
-        message = str(json.loads(text)["message"])
-    except (ValueError, KeyError, TypeError):
-        message = text[:200].decode(errors="replace")
+    message, fields = _refusal(text)
     kinds: dict[int, type[PlatformError]] = {
         401: ForbiddenError,
         403: ForbiddenError,
         404: NotFoundError,
         409: ConflictError,
     }
-    return kinds.get(status, PlatformError)(f"{method} {path}: {status}: {message}")
+    kind = kinds.get(status, PlatformError)
+    if status == 422 and "metadata.uid" in fields:
+        kind = ConflictError  # a patch of another object than the one that has the name now
+    return kind(f"{method} {path}: {status}: {message}")
+
+
+def _refusal(text: bytes) -> tuple[str, list[str]]:
+    """The message of a Status, and the fields that it finds wrong."""
+    try:
+        document: JsonObject = json.loads(text)
+        causes = objects_at(document, "details", "causes")
+        return str(document["message"]), [text_at(cause, "field") for cause in causes]
+    except (ValueError, KeyError, TypeError):
+        return text[:200].decode(errors="replace"), []
