@@ -41,12 +41,20 @@ def backplane_ready(facts: Facts) -> Verdict:
 
 
 def credentials_kept(facts: Facts) -> Verdict:
-    """Whether the generated credentials are those that backends and clients know."""
+    """Whether the generated credentials are there, and are those that backends and clients know."""
+    if facts.missing_credentials:
+        return Verdict(ConditionType.CREDENTIALS_KEPT, False, Reason.MISSING, _missing_credentials(facts))
     replaced = facts.credentials.replaced_recently(facts.now)
     if not replaced:
         message = "the generated credentials are as they were"
         return Verdict(ConditionType.CREDENTIALS_KEPT, True, Reason.UNCHANGED, message)
     return Verdict(ConditionType.CREDENTIALS_KEPT, False, Reason.REPLACED, facts.credentials.message(facts.name))
+
+
+def _missing_credentials(facts: Facts) -> str:
+    lacking = "; ".join(f"Secret {name} lacks {', '.join(keys)}" for name, keys in facts.missing_credentials.items())
+    when = "the pause is over" if facts.is_paused else "the API server does not refuse it any more"
+    return f"{lacking}: no new server can start. The operator puts it right when {when}"
 
 
 def ready(facts: Facts) -> Verdict:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
@@ -22,7 +23,8 @@ class Facts:
     """What the verdicts are read from.
 
     `pods_refused` has the messages of ReplicaSets that cannot create pods. `missing_endpoint` says why clients find no
-    Service, None when it is there. `operator_paused` says why the operator does nothing, None when it is not paused.
+    Service, None when it is there. `missing_credentials` are the keys that the generated Secrets lack, by the Secret's
+    name. `operator_paused` says why the operator does nothing, None when it is not paused.
     `unreachable` is since when servers have not answered on their admin port, by name. `failures` are the actions of
     this turn that were not carried out. `prior` is the status until now. `provenance` are the fields of the status
     about what the target was made of.
@@ -45,6 +47,7 @@ class Facts:
     pods_refused: tuple[str, ...] = ()
     unreachable: dict[str, datetime] = field(default_factory=dict)
     missing_endpoint: str | None = None
+    missing_credentials: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     failures: tuple[Failure, ...] = ()
     prior: PriorStatus = field(default_factory=PriorStatus)
     provenance: JsonObject = field(default_factory=dict)

@@ -70,6 +70,7 @@ class Reason(StrEnum):
     # CredentialsKept
     UNCHANGED = "Unchanged"
     REPLACED = "Replaced"
+    MISSING = "Missing"
     # Events only
     ROLLOUT_STARTED = "RolloutStarted"
     ROLLOUT_COMPLETED = "RolloutCompleted"

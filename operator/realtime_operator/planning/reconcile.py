@@ -90,7 +90,11 @@ def reconcile(cluster: RealtimeCluster, world: World, now: datetime, settings: P
     )
     facts = _facts(cluster, world, desired.provenance, fleet, prior, now, settings)
     actions = () if facts.is_paused else _actions(desired, facts, world)
-    facts = replace(facts, missing_endpoint=_missing_endpoint(cluster, world, actions))
+    facts = replace(
+        facts,
+        missing_endpoint=_missing_endpoint(cluster, world, actions),
+        missing_credentials=_missing_credentials(desired.secrets, world),
+    )
     look_again = _look_again(cluster, facts, moving=_is_moving(facts) or bool(actions), settings=settings)
     return Decision(actions, (), look_again, facts, scaling)
 
@@ -113,6 +117,17 @@ def _actions(desired: Desired, facts: Facts, world: World) -> tuple[Action, ...]
         return (*missing, *_apply(desired.shared, world))
     actions = [*_apply(desired.shared, world), *_apply_revision(desired, facts, world)]
     return (*actions, *_servers(facts, world), *_prune(desired, facts, world))
+
+
+def _missing_credentials(templates: Sequence[builders.SecretTemplate], world: World) -> dict[str, tuple[str, ...]]:
+    """The keys that generated Secrets lack before anything is done; `report` sees which of them are there then."""
+    lacking: dict[str, tuple[str, ...]] = {}
+    for template in templates:
+        name = object_key(template.manifest).name
+        keys = tuple(key for key in template.keys if key not in world.secrets.get(name, {}))
+        if keys:
+            lacking[name] = keys
+    return lacking
 
 
 def _missing_secrets(templates: Sequence[builders.SecretTemplate], world: World) -> tuple[Action, ...]:

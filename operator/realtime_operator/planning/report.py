@@ -19,7 +19,7 @@ from realtime_operator.planning import conditions, events, status
 from realtime_operator.planning.autoscale import AutoscaleState
 from realtime_operator.planning.conditions import Verdict
 from realtime_operator.planning.facts import Facts
-from realtime_operator.planning.plan import Action, CreateObject, Failure, SetStatus
+from realtime_operator.planning.plan import Action, CreateObject, EnsureSecret, Failure, SetStatus
 from realtime_operator.planning.reasons import ConditionType, Reason
 from realtime_operator.planning.world import ObjectKey, World, object_key
 
@@ -33,7 +33,12 @@ def report(
     failures: Sequence[Failure],
 ) -> tuple[Action, ...]:
     """The status when anything in it is new, and the Events; `failures` are those of `actions`."""
-    facts = replace(facts, failures=tuple(failures), missing_endpoint=_missing_endpoint(facts, failures))
+    facts = replace(
+        facts,
+        failures=tuple(failures),
+        missing_endpoint=_missing_endpoint(facts, failures),
+        missing_credentials=_missing_credentials(facts, actions, failures),
+    )
     accepted = Verdict(ConditionType.ACCEPTED, status=True, reason=Reason.VALID, message="the spec is carried out")
     verdicts = (accepted, *conditions.evaluate(facts))
     old = facts.prior.document
@@ -54,6 +59,16 @@ def _missing_endpoint(facts: Facts, failures: Sequence[Failure]) -> str | None:
         if isinstance(failure.action, CreateObject) and object_key(failure.action.manifest) == key:
             return failure.message
     return facts.missing_endpoint
+
+
+def _missing_credentials(
+    facts: Facts, actions: Sequence[Action], failures: Sequence[Failure]
+) -> dict[str, tuple[str, ...]]:
+    """The keys that are still missing after the actions."""
+    failed = {id(failure.action) for failure in failures}
+    made = [action for action in actions if isinstance(action, EnsureSecret) and id(action) not in failed]
+    there = {object_key(action.manifest).name for action in made}
+    return {name: keys for name, keys in facts.missing_credentials.items() if name not in there}
 
 
 def report_rejection(

@@ -90,6 +90,8 @@ class MemoryPlatform:
         known = {key.name for key in self.objects if key.kind == "Secret"} | referred
         secrets = {name: keys for name, keys in self.secrets.items() if name in known}
         servers = tuple(pod.observed(self.life.now) for pod in self.life.pods)
+        if naming.KEY_ADMIN_TOKEN not in secrets.get(naming.credentials_secret("main"), {}):
+            servers = tuple(replace(server, report=None) for server in servers)  # nobody answers without the token
         return World(
             copy.deepcopy(self.objects),
             servers,

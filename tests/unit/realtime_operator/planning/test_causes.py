@@ -15,6 +15,8 @@ from tests.unit.realtime_operator.planning.memory_platform import MemoryPlatform
 from tests.unit.realtime_operator.planning.simulation import START
 from tests.unit.realtime_operator.planning.test_reconcile import SMALL, conditions, settled
 
+CREDENTIALS = ObjectKey("v1", "Secret", naming.credentials_secret("main"))
+REDIS = ObjectKey("v1", "Secret", naming.redis("main"))
 REFERENCE = Path(__file__).parents[4] / "docs" / "reference" / "conditions-and-events.md"
 HEALTHY = {
     "Accepted": "True `Valid`",
@@ -191,12 +193,18 @@ def unready(seconds: float) -> MemoryPlatform:
     return platform
 
 
-def lost_credentials() -> MemoryPlatform:
-    """Somebody deleted the Secret."""
-    platform = settled()
-    platform.delete(ObjectKey("v1", "Secret", naming.credentials_secret("main")))
+def without(secret: ObjectKey, platform: MemoryPlatform) -> MemoryPlatform:
+    """Somebody deleted a generated Secret."""
+    platform.delete(secret)
     turns(platform)
     return platform
+
+
+def refused_credentials() -> MemoryPlatform:
+    """A quota lets no Secret be created."""
+    platform = settled()
+    platform.refused[CREDENTIALS] = "exceeded quota: small"
+    return without(CREDENTIALS, platform)
 
 
 def changed(**spec: object) -> MemoryPlatform:
@@ -233,7 +241,11 @@ CAUSES: dict[str, Callable[[], MemoryPlatform]] = {
     "a server is not ready for 10 s": lambda: unready(10),
     "a server is not ready for 61 s": lambda: unready(61),
     "nothing gets on for 11 minutes": lambda: unready(660),
-    "the Secret with the credentials was deleted, and is new": lost_credentials,
+    "the Secret with the credentials was deleted, and is new": lambda: without(CREDENTIALS, settled()),
+    "the same while `spec.paused`": lambda: without(CREDENTIALS, changed(paused=True)),
+    "the same while the operator is paused": lambda: without(CREDENTIALS, paused_operator()),
+    "the same, and the API server refuses the new Secret": refused_credentials,
+    "the Secret of the managed Redis was deleted while `spec.paused`": lambda: without(REDIS, changed(paused=True)),
     "`spec.paused`": lambda: changed(paused=True),
     "the operator is paused": paused_operator,
     "`replicas` is 0": lambda: changed(replicas=0),
