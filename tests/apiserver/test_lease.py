@@ -13,11 +13,11 @@ from realtime_operator.api.base import JsonObject
 from realtime_operator.errors import LeaseLostError, PlatformError
 from realtime_operator.metrics import Metrics
 from realtime_operator.platforms.kubernetes.client import KubernetesClient, path_of
-from realtime_operator.platforms.kubernetes.lease import Lease, LeaseSettings
+from realtime_operator.platforms.kubernetes.lease import LeaderElectionSettings, Lease
 from tests.kit.apiserver import OPERATOR_USER, ApiServer
 from tests.kit.document import dig, text_at
 
-TIMES = LeaseSettings("", "election", "one", duration=2, renew_deadline=1.5, retry=0.2)
+TIMES = LeaderElectionSettings("", "election", "one", duration=2, renew_deadline=1.5, retry=0.2)
 
 
 def lease_of(client: KubernetesClient, namespace: str, identity: str) -> Lease:

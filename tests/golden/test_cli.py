@@ -12,13 +12,13 @@ from realtime_operator.api.base import JsonObject
 from realtime_operator.api.v1alpha1 import RealtimeCluster
 from realtime_operator.builders import BuildSettings
 from realtime_operator.cli import views
-from realtime_operator.cli.commands import doctor, planning, probing
-from realtime_operator.cli.commands.observing import Course, Sample, top_table
+from realtime_operator.cli.commands import doctor, plan, probe
+from realtime_operator.cli.commands.top import Course, Sample, top_table
 from realtime_operator.cli.output import plain
 from realtime_operator.cli.reference import build_reference
-from realtime_operator.cli.target import Door, Event, Finding, Severity
+from realtime_operator.cli.target import ClientEndpoint, Event, Finding, Severity
 from realtime_operator.planning.forecast import Forecast, forecast
-from realtime_operator.planning.settings import PlanSettings
+from realtime_operator.planning.settings import PlannerSettings
 from realtime_operator.planning.world import Server, ServerReport, ServerState
 from tests.kit.golden import check_golden
 
@@ -26,7 +26,7 @@ FOLDER = Path(__file__).parent / "cli"
 REFERENCE = Path(__file__).parents[2] / "docs" / "reference" / "cli.md"
 NOW = datetime(2026, 11, 23, 12, 0, tzinfo=UTC)
 WHERE = "Kubernetes (context production, namespace team)"
-SETTINGS = PlanSettings(BuildSettings(server_image="server:1", redis_image="redis:1"))
+SETTINGS = PlannerSettings(BuildSettings(server_image="server:1", redis_image="redis:1"))
 
 
 def condition(kind: str, status: str, reason: str, message: str) -> JsonObject:
@@ -158,10 +158,10 @@ def course() -> Course:
     return made
 
 
-def listener(name: str, *milliseconds: float, refusal: str = "") -> probing.Listener:
+def listener(name: str, *milliseconds: float, refusal: str = "") -> probe.Listener:
     """A subscriber of a probe, and how long messages took to it."""
     seconds = {number: value / 1000 for number, value in enumerate(milliseconds)}
-    return probing.Listener(name, Door("ws://x"), seconds, refusal)
+    return probe.Listener(name, ClientEndpoint("ws://x"), seconds, refusal)
 
 
 FINDINGS = (
@@ -181,19 +181,19 @@ VIEWS: dict[str, RenderableType] = {
     "status-new": views.status_view(NEW, WHERE),
     "describe": views.describe_view(ROLLING, EVENTS, WHERE, NOW),
     "describe-without-events": views.describe_view(READY, (), WHERE, NOW),
-    "plan-created": planning.forecast_view("chat", forecast(None, cluster(), (), SETTINGS), created=True),
-    "plan-nothing": planning.forecast_view("chat", expected({}, 10, 10), created=False),
-    "plan-rollout": planning.forecast_view(
+    "plan-created": plan.forecast_view("chat", forecast(None, cluster(), (), SETTINGS), created=True),
+    "plan-nothing": plan.forecast_view("chat", expected({}, 10, 10), created=False),
+    "plan-rollout": plan.forecast_view(
         "chat",
         expected({"server": {"workers": 2}, "namespaces": [{"name": "news", "presence": True}]}, 400, 600),
         created=False,
     ),
-    "plan-scale-in": planning.forecast_view("chat", expected({"replicas": 1}, 400, 600), created=False),
-    "plan-scale-out": planning.forecast_view("chat", expected({"replicas": 4}, 400, 600), created=False),
-    "plan-drain-rate": planning.forecast_view(
+    "plan-scale-in": plan.forecast_view("chat", expected({"replicas": 1}, 400, 600), created=False),
+    "plan-scale-out": plan.forecast_view("chat", expected({"replicas": 4}, 400, 600), created=False),
+    "plan-drain-rate": plan.forecast_view(
         "chat", expected({"rollout": {"drain": {"connectionsPerSecond": 20}}}, 400, 600), created=False
     ),
-    "probe": probing.listener_table(
+    "probe": probe.listener_table(
         [listener("endpoint", 1, 2, 3, 4), listener("chat-a", 1, 9), listener("chat-b", refusal="no connection")], 4
     ),
     "doctor": doctor.finding_table(FINDINGS),

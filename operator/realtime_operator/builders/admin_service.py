@@ -5,12 +5,12 @@ from __future__ import annotations
 from realtime_operator import naming
 from realtime_operator.api.base import JsonObject
 from realtime_operator.api.v1alpha1 import RealtimeCluster
-from realtime_operator.builders.manifest import component_selector, metadata, sealed, service_port
+from realtime_operator.builders.manifest import component_selector, metadata, service_port, with_applied_hash
 
 
 def build_admin_service(cluster: RealtimeCluster) -> JsonObject:
     """Build it over all server pods: one that drains or is not ready has metrics too."""
-    return sealed(
+    return with_applied_hash(
         {
             "apiVersion": "v1",
             "kind": "Service",

@@ -5,13 +5,13 @@ from __future__ import annotations
 from realtime_operator import naming
 from realtime_operator.api.base import JsonObject
 from realtime_operator.api.v1alpha1 import RealtimeCluster
-from realtime_operator.builders.manifest import metadata, sealed, service_port, serving_selector
+from realtime_operator.builders.manifest import metadata, service_port, serving_selector, with_applied_hash
 
 
 def build_client_service(cluster: RealtimeCluster) -> JsonObject:
     """Build it over the pods that serve: a quiesced pod leaves it at once, and stays ready until it is drained."""
     service = cluster.spec.endpoint.service
-    return sealed(
+    return with_applied_hash(
         {
             "apiVersion": "v1",
             "kind": "Service",

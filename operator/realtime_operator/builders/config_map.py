@@ -19,7 +19,7 @@ from realtime_operator.api.v1alpha1_server import (
     Token,
 )
 from realtime_operator.builders.hooks import hooks_config
-from realtime_operator.builders.manifest import metadata, sealed
+from realtime_operator.builders.manifest import metadata, with_applied_hash
 from realtime_operator.builders.namespace_config import namespace_config
 from realtime_operator.builders.redis_service import redis_address
 from realtime_operator.builders.server_defaults import server_word, without_defaults
@@ -33,7 +33,7 @@ def build_config_map(cluster: RealtimeCluster, revision: str) -> JsonObject:
     name = naming.revision_object(cluster.metadata.name, revision)
     labels: JsonObject = {naming.LABEL_REVISION: revision}
     text = json.dumps(server_config(cluster), indent=2, ensure_ascii=False) + "\n"
-    return sealed(
+    return with_applied_hash(
         {
             "apiVersion": "v1",
             "kind": "ConfigMap",

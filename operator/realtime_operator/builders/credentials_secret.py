@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from realtime_operator import naming
 from realtime_operator.api.v1alpha1 import RealtimeCluster
-from realtime_operator.builders.manifest import metadata, sealed
+from realtime_operator.builders.manifest import metadata, with_applied_hash
 from realtime_operator.builders.settings import SecretTemplate
 
 
@@ -21,7 +21,7 @@ def generated_keys(cluster: RealtimeCluster) -> tuple[str, ...]:
 def build_credentials_secret(cluster: RealtimeCluster) -> SecretTemplate:
     """Build it without values."""
     name = naming.credentials_secret(cluster.metadata.name)
-    manifest = sealed(
+    manifest = with_applied_hash(
         {
             "apiVersion": "v1",
             "kind": "Secret",

@@ -5,7 +5,7 @@ from __future__ import annotations
 from realtime_operator import naming
 from realtime_operator.api.base import JsonObject
 from realtime_operator.api.v1alpha1 import RealtimeCluster
-from realtime_operator.builders.manifest import metadata, sealed, serving_selector
+from realtime_operator.builders.manifest import metadata, serving_selector, with_applied_hash
 
 
 def build_disruption_budget(cluster: RealtimeCluster) -> JsonObject:
@@ -17,7 +17,7 @@ def build_disruption_budget(cluster: RealtimeCluster) -> JsonObject:
     ready may always be evicted, they serve nobody.
     """
     limit = cluster.spec.rollout.max_unavailable
-    return sealed(
+    return with_applied_hash(
         {
             "apiVersion": "policy/v1",
             "kind": "PodDisruptionBudget",

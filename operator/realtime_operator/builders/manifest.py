@@ -79,7 +79,7 @@ def metadata(
     return document
 
 
-def sealed(document: JsonObject) -> JsonObject:
+def with_applied_hash(document: JsonObject) -> JsonObject:
     """The manifest with the hash of itself, by which a manifest that has changed is seen."""
     document_metadata = object_of(document["metadata"])
     annotations = object_of(document_metadata.get("annotations", {}))

@@ -13,7 +13,7 @@ from realtime_operator.api.base import JsonObject, JsonValue
 from realtime_operator.api.document import dig, object_at, text_at
 from realtime_operator.api.revision_part import differing_part
 from realtime_operator.api.v1alpha1 import ManagedRedis, RealtimeCluster
-from realtime_operator.builders.manifest import digest, sealed
+from realtime_operator.builders.manifest import digest, with_applied_hash
 from realtime_operator.builders.settings import BuildSettings
 
 MOST_BYTES = 200_000
@@ -33,11 +33,11 @@ def redis_hash(managed: ManagedRedis, password_checksum: str) -> str:
 def with_record(
     manifest: JsonObject, made_of: str, settings: BuildSettings, beside: tuple[JsonObject, ...] = ()
 ) -> JsonObject:
-    """The sealed manifest with the record of what it was made of, and of itself and the manifests beside it."""
+    """Add the applied hash, and the record of what the manifest was made of, of itself and of those beside it."""
     made = _annotated(
         manifest, {naming.ANNOTATION_SPEC: made_of, naming.ANNOTATION_OPERATOR_VERSION: settings.operator_version}
     )
-    made = sealed(made)
+    made = with_applied_hash(made)
     return _with_text(made, json.dumps([made, *beside], separators=(",", ":"), ensure_ascii=False))
 
 
@@ -54,9 +54,11 @@ def recorded(live: JsonObject) -> tuple[JsonObject, ...] | None:
     if not isinstance(manifests, list) or not manifests or not all(isinstance(item, dict) for item in manifests):
         return None
     own, *beside = manifests
-    if _identity(own) != _identity(live) or not _is_sealed(own):
+    if _identity(own) != _identity(live) or not _has_applied_hash(own):
         return None
-    if any(_identity(item) != ("v1", "ConfigMap", *_identity(live)[2:]) or not _is_sealed(item) for item in beside):
+    if any(
+        _identity(item) != ("v1", "ConfigMap", *_identity(live)[2:]) or not _has_applied_hash(item) for item in beside
+    ):
         return None
     return (_with_text(own, text), *beside)
 
@@ -77,7 +79,7 @@ def _annotated(manifest: JsonObject, annotations: JsonObject) -> JsonObject:
     }  # fmt: skip
 
 
-def _is_sealed(manifest: JsonObject) -> bool:
+def _has_applied_hash(manifest: JsonObject) -> bool:
     metadata = object_at(manifest, "metadata")
     annotations = {
         key: value for key, value in object_at(metadata, "annotations").items() if key != naming.ANNOTATION_APPLIED
@@ -85,7 +87,7 @@ def _is_sealed(manifest: JsonObject) -> bool:
     bare: JsonObject = {key: value for key, value in metadata.items() if key != "annotations"}
     if annotations:
         bare["annotations"] = annotations
-    return sealed({**manifest, "metadata": bare}) == manifest
+    return with_applied_hash({**manifest, "metadata": bare}) == manifest
 
 
 def _identity(document: JsonObject) -> tuple[JsonValue, JsonValue, JsonValue, JsonValue]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from realtime_operator import naming
 from realtime_operator.api.v1alpha1 import RealtimeCluster
-from realtime_operator.builders.manifest import metadata, sealed
+from realtime_operator.builders.manifest import metadata, with_applied_hash
 from realtime_operator.builders.settings import SecretTemplate
 
 
@@ -12,7 +12,7 @@ def build_redis_secret(cluster: RealtimeCluster) -> SecretTemplate | None:
     """Build it without the value; None when an external Redis is used."""
     if cluster.spec.backplane.managed is None:
         return None
-    manifest = sealed(
+    manifest = with_applied_hash(
         {
             "apiVersion": "v1",
             "kind": "Secret",

@@ -5,14 +5,14 @@ from __future__ import annotations
 from realtime_operator import naming
 from realtime_operator.api.base import JsonObject
 from realtime_operator.api.v1alpha1 import RealtimeCluster
-from realtime_operator.builders.manifest import component_selector, metadata, sealed, service_port
+from realtime_operator.builders.manifest import component_selector, metadata, service_port, with_applied_hash
 
 
 def build_redis_service(cluster: RealtimeCluster) -> JsonObject | None:
     """Build it, with an address that outlives the pod; None when an external Redis is used."""
     if cluster.spec.backplane.managed is None:
         return None
-    return sealed(
+    return with_applied_hash(
         {
             "apiVersion": "v1",
             "kind": "Service",

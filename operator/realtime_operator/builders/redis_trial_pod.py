@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from realtime_operator import naming
 from realtime_operator.api.base import JsonObject
-from realtime_operator.builders.manifest import object_of, sealed
+from realtime_operator.builders.manifest import object_of, with_applied_hash
 
 
 def build_redis_trial_pod(stateful_set: JsonObject) -> JsonObject:
@@ -16,7 +16,7 @@ def build_redis_trial_pod(stateful_set: JsonObject) -> JsonObject:
     template = object_of(object_of(spec["template"])["spec"])
     live = object_of(stateful_set["metadata"])
     labels = {**object_of(live["labels"]), naming.LABEL_COMPONENT: naming.COMPONENT_REDIS_TRIAL}
-    return sealed(
+    return with_applied_hash(
         {
             "apiVersion": "v1",
             "kind": "Pod",

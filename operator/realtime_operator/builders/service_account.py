@@ -5,12 +5,12 @@ from __future__ import annotations
 from realtime_operator import naming
 from realtime_operator.api.base import JsonObject
 from realtime_operator.api.v1alpha1 import RealtimeCluster
-from realtime_operator.builders.manifest import metadata, sealed
+from realtime_operator.builders.manifest import metadata, with_applied_hash
 
 
 def build_service_account(cluster: RealtimeCluster) -> JsonObject:
     """Build it; it serves the server and the Redis pods."""
-    return sealed(
+    return with_applied_hash(
         {
             "apiVersion": "v1",
             "kind": "ServiceAccount",

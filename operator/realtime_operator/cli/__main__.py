@@ -13,19 +13,19 @@ import typer
 from realtime_operator.api.errors import InvalidCluster
 from realtime_operator.cli.command import as_plugin, help_of, with_target
 from realtime_operator.cli.commands import (
-    changing,
-    converting,
+    convert,
+    demo,
     doctor,
-    looking,
-    messaging,
-    observing,
-    planning,
-    probing,
-    starting,
+    init,
+    plan,
+    probe,
+    rollout,
+    server_api,
+    status,
+    tokens,
+    top,
+    up,
 )
-from realtime_operator.cli.commands import demo as demo_command
-from realtime_operator.cli.commands import tokens as token_commands
-from realtime_operator.cli.commands import up as up_command
 from realtime_operator.cli.output import say
 from realtime_operator.errors import ForbiddenError, InputError, OperatorError, UnreachableError
 
@@ -50,16 +50,16 @@ def build_app() -> typer.Typer:
         context_settings={"help_option_names": ["-h", "--help"]},
     )
     app.callback()(_global)
-    rollout = typer.Typer(help="Follow, hold, and begin rollouts.", no_args_is_help=True, rich_markup_mode="rich")
-    _add(app, RUN, up_command.up, starting.init, converting.convert, demo_command.demo)
-    _add_with_target(app, LOOK, looking.status, looking.get, looking.describe, planning.plan)
-    _add_with_target(app, LOOK, observing.top, observing.logs, probing.probe, doctor.doctor)
-    app.add_typer(rollout, name="rollout", rich_help_panel=CHANGE)
-    _add_with_target(app, CHANGE, changing.drain, changing.shed, changing.scale)
-    _add_with_target(app, MESSAGES, messaging.publish, messaging.subscribe, messaging.presence, messaging.history)
-    _add_with_target(app, MESSAGES, messaging.info, messaging.disconnect, token_commands.token)
-    _add_with_target(rollout, None, changing.rollout_status, changing.rollout_pause, changing.rollout_resume)
-    _add_with_target(rollout, None, changing.rollout_restart, changing.rollout_undo, changing.rollout_history)
+    rollouts = typer.Typer(help="Follow, hold, and begin rollouts.", no_args_is_help=True, rich_markup_mode="rich")
+    _add(app, RUN, up.up, init.init, convert.convert, demo.demo)
+    _add_with_target(app, LOOK, status.status, status.get, status.describe, plan.plan)
+    _add_with_target(app, LOOK, top.top, top.logs, probe.probe, doctor.doctor)
+    app.add_typer(rollouts, name="rollout", rich_help_panel=CHANGE)
+    _add_with_target(app, CHANGE, rollout.drain, rollout.shed, rollout.scale)
+    _add_with_target(app, MESSAGES, server_api.publish, server_api.subscribe, server_api.presence, server_api.history)
+    _add_with_target(app, MESSAGES, server_api.info, server_api.disconnect, tokens.token)
+    _add_with_target(rollouts, None, rollout.rollout_status, rollout.rollout_pause, rollout.rollout_resume)
+    _add_with_target(rollouts, None, rollout.rollout_restart, rollout.rollout_undo, rollout.rollout_history)
     return app
 
 

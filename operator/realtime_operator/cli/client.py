@@ -14,7 +14,7 @@ from realtime_operator import naming
 from realtime_operator.api.base import JsonValue
 from realtime_operator.api.v1alpha1 import RealtimeCluster
 from realtime_operator.cli.message import Message
-from realtime_operator.cli.target import Door, Target, credential, signing_token
+from realtime_operator.cli.target import ClientEndpoint, Target, credential, signing_token
 from realtime_operator.errors import InputError, UnreachableError
 
 CONNECT_SECONDS = 10.0
@@ -59,7 +59,7 @@ class _SubscriptionEvents(centrifuge.SubscriptionEventHandler):  # type: ignore[
 
 @contextlib.asynccontextmanager
 async def subscribed(
-    door: Door,
+    endpoint: ClientEndpoint,
     token: str,
     channel: str,
     on_message: Callable[[Message], None],
@@ -70,14 +70,18 @@ async def subscribed(
     Raises UnreachableError when there is no connection in time, InputError when the subscription is refused.
     """
     client = centrifuge.Client(
-        door.url, events=_ClientEvents(on_state), token=token, headers=dict(door.headers), ssl_context=door.ssl_context,
+        endpoint.url,
+        events=_ClientEvents(on_state),
+        token=token,
+        headers=dict(endpoint.headers),
+        ssl_context=endpoint.ssl_context,
         name="realtime", timeout=CONNECT_SECONDS,
     )  # fmt: skip
     events = _SubscriptionEvents(channel, on_message, on_state)
     subscription = client.new_subscription(channel, events=events, recoverable=True)
     try:
         await client.connect()
-        await _ready(client, subscription, events, door, channel)
+        await _ready(client, subscription, events, endpoint, channel)
         yield
     finally:
         await client.disconnect()
@@ -88,14 +92,14 @@ async def _ready(
     client: centrifuge.Client,
     subscription: centrifuge.Subscription,
     events: _SubscriptionEvents,
-    door: Door,
+    endpoint: ClientEndpoint,
     channel: str,
 ) -> None:
     try:
         async with asyncio.timeout(CONNECT_SECONDS):
             await client.ready()
     except (TimeoutError, centrifuge.CentrifugeError) as error:
-        raise UnreachableError(f"{door.url}: no connection within {CONNECT_SECONDS:g} s: {error}") from error
+        raise UnreachableError(f"{endpoint.url}: no connection within {CONNECT_SECONDS:g} s: {error}") from error
     try:
         await subscription.subscribe()
         async with asyncio.timeout(CONNECT_SECONDS):

@@ -19,11 +19,20 @@ from realtime_operator.api.base import JsonObject, JsonValue
 from realtime_operator.api.crd import build_crd
 from realtime_operator.api.document import dig, object_at, objects_at, text_at
 from realtime_operator.builders import BuildSettings
-from realtime_operator.cli.target import Door, Event, Finding, Severity, credential, find, name_of, read_cluster
+from realtime_operator.cli.target import (
+    ClientEndpoint,
+    Event,
+    Finding,
+    Severity,
+    credential,
+    find,
+    name_of,
+    read_cluster,
+)
 from realtime_operator.errors import ForbiddenError, InputError, NotFoundError, PlatformError
 from realtime_operator.metrics import Metrics
 from realtime_operator.planning.difference import controller_uid
-from realtime_operator.planning.settings import PlanSettings
+from realtime_operator.planning.settings import PlannerSettings
 from realtime_operator.planning.world import ObjectKey, Server, ServerReport, object_key
 from realtime_operator.platforms.kubernetes.client import Context, KubernetesClient, context_of, path_of
 from realtime_operator.platforms.kubernetes.observe import DRAIN_REQUESTED, read_server
@@ -125,12 +134,12 @@ class KubernetesTarget:
         items = await self._client.list_items(path_of("apps/v1", "ReplicaSet", self._namespace), selector)
         return {object_key(item): item for item in items if controller_uid(item) == uid}
 
-    async def plan_settings(self, name: str) -> PlanSettings:
+    async def planner_settings(self, name: str) -> PlannerSettings:
         """See Target. The operator says its defaults in the status of every cluster."""
         clusters = await self.clusters()
         told = [object_at(cluster, "status", "defaults") for cluster in clusters if name_of(cluster) == name]
         told += [object_at(cluster, "status", "defaults") for cluster in clusters]
-        return PlanSettings(read_defaults(next(filter(None, told), {})))
+        return PlannerSettings(read_defaults(next(filter(None, told), {})))
 
     async def drain(self, name: str, server: Server) -> None:
         """See Target."""
@@ -161,14 +170,14 @@ class KubernetesTarget:
         )
         return document
 
-    async def door(self, name: str, server: Server | None = None) -> Door:
+    async def client_endpoint(self, name: str, server: Server | None = None) -> ClientEndpoint:
         """See Target."""
         if server is None:
             path = self._service(naming.client_service(name), naming.PORT_NAME_CLIENT, naming.CLIENT_PATH)
         else:
             path = self._pod(server.name, naming.PORT_CLIENT, naming.CLIENT_PATH)
         access = await self._client.websocket(path)
-        return Door(access.url, access.headers, access.ssl_context)
+        return ClientEndpoint(access.url, access.headers, access.ssl_context)
 
     async def logs(self, server: Server, *, lines: int, follow: bool) -> AsyncIterator[str]:
         """See Target."""

@@ -82,7 +82,7 @@ class LocalRun:
         self.fleet = Fleet(folder, self.store, files, self.mark, command)
         self.admin = AdminClient()
         self.platform = LocalPlatform(self.store, self.fleet, self.admin, self.redis, self._note)
-        self._queue = WorkQueue(ClusterReconciler(self.platform, SETTINGS, Metrics()).turn, RESYNC_SECONDS)
+        self._queue = WorkQueue(ClusterReconciler(self.platform, SETTINGS, Metrics()).reconcile, RESYNC_SECONDS)
         self._key = Key(NAMESPACE, file.name)
         self._take(file)
 

@@ -13,10 +13,10 @@ import aiohttp
 
 from realtime_operator import naming
 from realtime_operator.api.base import JsonObject, JsonValue
-from realtime_operator.cli.target import Door, Event, Finding, Severity, find, read_cluster
+from realtime_operator.cli.target import ClientEndpoint, Event, Finding, Severity, find, read_cluster
 from realtime_operator.cli.target import credential as credential_of
 from realtime_operator.errors import InputError, UnreachableError
-from realtime_operator.planning.settings import PlanSettings
+from realtime_operator.planning.settings import PlannerSettings
 from realtime_operator.planning.world import AdminAccess, ObjectKey, Server, object_key
 from realtime_operator.platforms.local.lock import holder
 from realtime_operator.platforms.local.settings import SETTINGS
@@ -127,7 +127,7 @@ class LocalTarget:
         assert isinstance(items, list)
         return {object_key(item): item for item in items if isinstance(item, dict)}
 
-    async def plan_settings(self, name: str) -> PlanSettings:  # noqa: ARG002 - the same for all
+    async def planner_settings(self, name: str) -> PlannerSettings:  # noqa: ARG002 - the same for all
         """See Target."""
         return SETTINGS
 
@@ -165,9 +165,9 @@ class LocalTarget:
         except (aiohttp.ClientError, OSError, TimeoutError, ValueError) as error:
             raise UnreachableError(f"{url}: {type(error).__name__}: {error}") from error
 
-    async def door(self, name: str, server: Server | None = None) -> Door:  # noqa: ARG002 - all share one port
+    async def client_endpoint(self, name: str, server: Server | None = None) -> ClientEndpoint:  # noqa: ARG002 - all share one port
         """See Target. Servers share one port: there is no way to a single one."""
-        return Door(str((await self._about())["client"]))
+        return ClientEndpoint(str((await self._about())["client"]))
 
     async def logs(self, server: Server, *, lines: int, follow: bool) -> AsyncIterator[str]:
         """See Target."""

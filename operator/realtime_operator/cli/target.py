@@ -13,7 +13,7 @@ from realtime_operator.api.base import JsonObject
 from realtime_operator.api.v1alpha1 import RealtimeCluster
 from realtime_operator.api.v1alpha1_server import SecretKeySelector, Token
 from realtime_operator.errors import InputError
-from realtime_operator.planning.settings import PlanSettings
+from realtime_operator.planning.settings import PlannerSettings
 from realtime_operator.planning.world import ObjectKey, Server
 
 
@@ -28,7 +28,7 @@ class Event:
 
 
 @dataclass(frozen=True, slots=True)
-class Door:
+class ClientEndpoint:
     """Where a WebSocket client gets in."""
 
     url: str
@@ -78,7 +78,7 @@ class Target(Protocol):
     async def replica_sets(self, name: str) -> Mapping[ObjectKey, JsonObject]:
         """The ReplicaSets of a cluster: the revisions that there are."""
 
-    async def plan_settings(self, name: str) -> PlanSettings:
+    async def planner_settings(self, name: str) -> PlannerSettings:
         """The settings with which the operator makes its decisions about a cluster."""
 
     async def drain(self, name: str, server: Server) -> None:
@@ -93,7 +93,7 @@ class Target(Protocol):
     async def call_api(self, name: str, method: str, body: JsonObject) -> JsonObject:
         """Call the server API (docs/guides/publish.md) with the API key; the whole answer."""
 
-    async def door(self, name: str, server: Server | None = None) -> Door:
+    async def client_endpoint(self, name: str, server: Server | None = None) -> ClientEndpoint:
         """Where clients connect: the cluster's endpoint, or one server directly where the platform has such a way."""
 
     def logs(self, server: Server, *, lines: int, follow: bool) -> AsyncIterator[str]:

@@ -14,10 +14,10 @@ from realtime_operator.errors import LeaseLostError
 from realtime_operator.handlers import probes
 from realtime_operator.handlers.watching import Watcher
 from realtime_operator.metrics import Metrics
-from realtime_operator.planning.settings import PlanSettings
+from realtime_operator.planning.settings import PlannerSettings
 from realtime_operator.platforms.kubernetes.client import KubernetesClient
 from realtime_operator.platforms.kubernetes.driver import KubernetesPlatform
-from realtime_operator.platforms.kubernetes.lease import Lease, LeaseSettings
+from realtime_operator.platforms.kubernetes.lease import LeaderElectionSettings, Lease
 from realtime_operator.platforms.kubernetes.secret_reader import REFRESH_SECONDS
 from realtime_operator.pods.admin_client import AdminClient
 from realtime_operator.reconciling.cluster import ClusterReconciler
@@ -30,7 +30,7 @@ SECRET_RESYNCS = 1.5
 """Secrets are read again after so many resyncs, so that a short resync makes them short too."""
 
 
-def plan_settings(settings: Settings) -> PlanSettings:
+def planner_settings(settings: Settings) -> PlannerSettings:
     """What the decisions are told."""
     build = BuildSettings(
         server_image=settings.server_image,
@@ -39,12 +39,12 @@ def plan_settings(settings: Settings) -> PlanSettings:
         image_pull_secrets=settings.pull_secrets,
         operator_version=version("realtime-operator"),
     )
-    return PlanSettings(build, poll_seconds=settings.poll_seconds)
+    return PlannerSettings(build, poll_seconds=settings.poll_seconds)
 
 
-def lease_settings(settings: Settings) -> LeaseSettings:
+def leader_election_settings(settings: Settings) -> LeaderElectionSettings:
     """What the election is told."""
-    return LeaseSettings(
+    return LeaderElectionSettings(
         namespace=settings.lease_namespace,
         name=settings.lease_name,
         identity=settings.identity,
@@ -77,7 +77,7 @@ class OperatorProcess:
         self._settings = settings
         self._client = client
         self._metrics = metrics
-        self._lease = Lease(client, lease_settings(settings), self._on_pause)
+        self._lease = Lease(client, leader_election_settings(settings), self._on_pause)
         self._queue: WorkQueue | None = None
         self._stop = asyncio.Event()
         self._watcher: Watcher | None = None
@@ -158,8 +158,8 @@ class OperatorProcess:
         namespaces = self._settings.namespaces
         secret_seconds = min(REFRESH_SECONDS, SECRET_RESYNCS * self._settings.resync_seconds)
         platform = KubernetesPlatform(self._client, admin, self._metrics, namespaces, secret_seconds)
-        reconciler = ClusterReconciler(platform, plan_settings(self._settings), self._metrics, self.paused)
-        queue = self._queue = WorkQueue(reconciler.turn, self._settings.resync_seconds)
+        reconciler = ClusterReconciler(platform, planner_settings(self._settings), self._metrics, self.paused)
+        queue = self._queue = WorkQueue(reconciler.reconcile, self._settings.resync_seconds)
         platform.changed = lambda key, edited: queue.mark(key, edited=edited)
         self._watcher = Watcher(self._client, platform.store, namespaces, platform.stale_since)
         watching = asyncio.create_task(self._watcher.run(self.own_signals), name="watch")

@@ -26,7 +26,7 @@ class Facts:
     Service, None when it is there. `missing_credentials` are the keys that the generated Secrets lack, by the Secret's
     name. `operator_paused` says why the operator does nothing, None when it is not paused.
     `unreachable` is since when servers have not answered on their admin port, by name. `failures` are the actions of
-    this turn that were not carried out. `prior` is the status until now. `provenance` are the fields of the status
+    this reconcile that were not carried out. `prior` is the status until now. `provenance` are the fields of the status
     about what the target was made of.
     """
 

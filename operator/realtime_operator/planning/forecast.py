@@ -18,7 +18,7 @@ from realtime_operator.planning.fleet import Fleet, read_replica_sets
 from realtime_operator.planning.policies import autoscaling, desired_servers, rollout_policy
 from realtime_operator.planning.prior_status import read_status
 from realtime_operator.planning.rollout import RolloutPolicy
-from realtime_operator.planning.settings import PlanSettings
+from realtime_operator.planning.settings import PlannerSettings
 from realtime_operator.planning.world import ObjectKey, Server
 
 NOTHING: Mapping[ObjectKey, JsonObject] = MappingProxyType({})
@@ -62,7 +62,7 @@ def forecast(
     old: RealtimeCluster | None,
     new: RealtimeCluster,
     servers: Sequence[Server],
-    settings: PlanSettings,
+    settings: PlannerSettings,
     replica_sets: Mapping[ObjectKey, JsonObject] = NOTHING,
 ) -> Forecast:
     """What would happen if `old`, with these servers, became `new`; `old` None: it would be created.

@@ -36,7 +36,7 @@ from realtime_operator.planning.progress import next_progress
 from realtime_operator.planning.redis_change import change_redis, redis_state
 from realtime_operator.planning.report import report_rejection
 from realtime_operator.planning.rollout import RolloutStep
-from realtime_operator.planning.settings import PlanSettings
+from realtime_operator.planning.settings import PlannerSettings
 from realtime_operator.planning.world import ObjectKey, World, object_key
 from realtime_operator.planning.writing import write
 
@@ -60,18 +60,18 @@ class Desired:
 class Decision:
     """What to do with a cluster now, and what to tell of it afterwards.
 
-    `actions` bring it closer to its spec; which of them failed goes into `report`. `told` is what is to be told of a
-    spec that cannot be carried out; `facts` are None then.
+    `actions` bring it closer to its spec; which of them failed goes into `report`. `rejection` reports a spec that
+    cannot be carried out; `facts` are None then. `requeue_after`: seconds until the next look, None: at the resync.
     """
 
     actions: tuple[Action, ...] = ()
-    told: tuple[Action, ...] = ()
-    look_again_seconds: float | None = None
+    rejection: tuple[Action, ...] = ()
+    requeue_after: float | None = None
     facts: Facts | None = None
     scaling: AutoscaleState | None = None
 
 
-def reconcile(cluster: RealtimeCluster, world: World, now: datetime, settings: PlanSettings) -> Decision:
+def reconcile(cluster: RealtimeCluster, world: World, now: datetime, settings: PlannerSettings) -> Decision:
     """Decide what brings `world` closer to what `cluster.spec` says; nothing when it is there already.
 
     A spec that cannot be carried out changes nothing but the condition Accepted. A cluster that is being deleted gets
@@ -82,7 +82,7 @@ def reconcile(cluster: RealtimeCluster, world: World, now: datetime, settings: P
     prior = read_status(cluster)
     findings = validate(cluster, world.secrets)
     if findings:
-        return Decision(told=report_rejection(prior.document, cluster.metadata.generation, findings, now))
+        return Decision(rejection=report_rejection(prior.document, cluster.metadata.generation, findings, now))
     desired = _desired(cluster, world, settings)
     scaling = autoscaling(cluster, prior.autoscaling, world.servers, now)
     fleet = Fleet(
@@ -95,11 +95,11 @@ def reconcile(cluster: RealtimeCluster, world: World, now: datetime, settings: P
         missing_endpoint=_missing_endpoint(cluster, world, actions),
         missing_credentials=_missing_credentials(desired.secrets, world),
     )
-    look_again = _look_again(cluster, facts, moving=_is_moving(facts) or bool(actions), settings=settings)
-    return Decision(actions, (), look_again, facts, scaling)
+    requeue_after = _requeue_after(cluster, facts, moving=_is_moving(facts) or bool(actions), settings=settings)
+    return Decision(actions, (), requeue_after, facts, scaling)
 
 
-def _desired(cluster: RealtimeCluster, world: World, settings: PlanSettings) -> Desired:
+def _desired(cluster: RealtimeCluster, world: World, settings: PlannerSettings) -> Desired:
     shared = builders.build_shared(cluster, settings.build, world.secrets)
     redis = revisions.choose_redis(cluster, world, shared)
     target = revisions.choose(cluster, world.objects, settings.build)
@@ -150,7 +150,7 @@ def _facts(
     fleet: Fleet,
     prior: PriorStatus,
     now: datetime,
-    settings: PlanSettings,
+    settings: PlannerSettings,
 ) -> Facts:
     """Judge what was observed; `made` is the status's part about what the target was made of."""
     name = cluster.metadata.name
@@ -260,7 +260,7 @@ def _is_moving(facts: Facts) -> bool:
     return waiting or redis or bool(facts.step.retiring) or fleet.target_replicas != len(fleet.live)
 
 
-def _look_again(cluster: RealtimeCluster, facts: Facts, *, moving: bool, settings: PlanSettings) -> float | None:
+def _requeue_after(cluster: RealtimeCluster, facts: Facts, *, moving: bool, settings: PlannerSettings) -> float | None:
     """Soon while something moves; at the resync when all is settled or nothing may be done."""
     if facts.is_paused:
         return None

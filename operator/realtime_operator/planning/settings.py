@@ -8,7 +8,7 @@ from realtime_operator.builders import BuildSettings
 
 
 @dataclass(frozen=True, slots=True)
-class PlanSettings:
+class PlannerSettings:
     """All times in seconds.
 
     `poll_seconds`: until the next look while something moves. `autoscaling_poll_seconds`: between two measurements of a

@@ -1,4 +1,4 @@
-"""One turn of one cluster: observe, decide, apply."""
+"""One reconcile of one cluster: observe, decide, apply, report."""
 
 from __future__ import annotations
 
@@ -20,31 +20,31 @@ from realtime_operator.planning.findings import about
 from realtime_operator.planning.plan import Action, Failure, FailureKind, SetStatus
 from realtime_operator.planning.reconcile import Decision, reconcile
 from realtime_operator.planning.report import report, report_rejection
-from realtime_operator.planning.settings import PlanSettings
+from realtime_operator.planning.settings import PlannerSettings
 from realtime_operator.planning.status import connections
 from realtime_operator.planning.world import World
 from realtime_operator.platforms.base import Key, Platform
 from realtime_operator.reconciling.memory import ClusterMemory
-from realtime_operator.reconciling.work_queue import Turn
+from realtime_operator.reconciling.work_queue import ReconcileResult
 
 logger = structlog.get_logger()
 
 OUTDATED_SECONDS = 0.5
-"""Until the next look at what has changed while it was written to."""
+"""Until the next reconcile of what has changed while it was written to."""
 UNWRITTEN_SECONDS = 5.0
 """Until a status is written again that was refused."""
 
 
 def _never() -> str | None:
-    """Nobody has paused the operator."""
+    """Return None: nobody has paused the operator."""
     return None
 
 
 class ClusterReconciler:
-    """Does the turns of all clusters. `paused` says why the operator may move nothing now; None: it may."""
+    """Reconciles clusters, one with each call. `paused` says why the operator may move nothing now; None: it may."""
 
     def __init__(
-        self, platform: Platform, settings: PlanSettings, metrics: Metrics, paused: Callable[[], str | None] = _never
+        self, platform: Platform, settings: PlannerSettings, metrics: Metrics, paused: Callable[[], str | None] = _never
     ) -> None:
         self._platform = platform
         self._settings = settings
@@ -53,51 +53,51 @@ class ClusterReconciler:
         self._phases: dict[Key, str] = {}
         self._memories: dict[Key, ClusterMemory] = {}
 
-    async def turn(self, key: Key) -> Turn:
-        """One turn; never raises: what failed is logged, counted and tried again."""
+    async def reconcile(self, key: Key) -> ReconcileResult:
+        """Observe, decide, apply, report. Never raises: a failure is logged and counted, and is in the result."""
         try:
             with self._metrics.reconcile_seconds.time():
-                turn = await self._turn(key)
+                result = await self._reconcile(key)
         except PlatformError as error:
             self._lose_contact(key)
             self._metrics.reconciles.labels("error").inc()
             logger.warning("reconcile failed", cluster=_name(key), kind=type(error).__name__, error=str(error))
-            return Turn(failed=True)
+            return ReconcileResult(failed=True)
         except Exception:
             self._lose_contact(key)
             # The edge: a defect in one cluster's handling must not end the others'.
             self._metrics.reconciles.labels("defect").inc()
             logger.exception("reconcile failed unexpectedly", cluster=_name(key))
-            return Turn(failed=True)
+            return ReconcileResult(failed=True)
         self._metrics.reconciles.labels("ok").inc()
-        return turn
+        return result
 
-    async def _turn(self, key: Key) -> Turn:
+    async def _reconcile(self, key: Key) -> ReconcileResult:
         stored = await self._platform.read(key)
         if stored is None:
             self._forget(key)
-            return Turn(gone=True)
+            return ReconcileResult(gone=True)
         try:
             cluster = RealtimeCluster.from_object(stored)
         except InvalidCluster as error:
-            told = report_rejection(_status_of(stored), _generation_of(stored), error.findings, datetime.now(UTC))
+            rejection = report_rejection(_status_of(stored), _generation_of(stored), error.findings, datetime.now(UTC))
             self._set_phase(key, "Degraded")
-            return Turn(failed=bool(await self._platform.apply(stored, told)))
+            return ReconcileResult(failed=bool(await self._platform.apply(stored, rejection)))
         return await self._carry_out(key, cluster, stored)
 
-    async def _carry_out(self, key: Key, cluster: RealtimeCluster, stored: JsonObject) -> Turn:
+    async def _carry_out(self, key: Key, cluster: RealtimeCluster, stored: JsonObject) -> ReconcileResult:
         memory = self._memories.setdefault(key, ClusterMemory())
         cluster = memory.with_status(cluster)
         world = await self._observe(cluster, memory)
         decision = reconcile(cluster, world, datetime.now(UTC), self._effective_settings())
         failures = await self._apply(stored, decision, memory)
-        told = decision.told
+        reports = decision.rejection
         if decision.facts is not None:
-            told = report(cluster, world, decision.facts, decision.scaling, decision.actions, failures)
-        failures = (*failures, *await self._tell(stored, memory.with_unwritten(told), memory))
-        self._note(key, cluster, world, decision, told)
+            reports = report(cluster, world, decision.facts, decision.scaling, decision.actions, failures)
+        failures = (*failures, *await self._report(stored, memory.with_unwritten(reports), memory))
+        self._note(key, cluster, world, decision, reports)
         self._note_failures(key, failures)
-        return Turn(_look_again(decision, failures, memory))
+        return ReconcileResult(_requeue_after(decision, failures, memory))
 
     async def _observe(self, cluster: RealtimeCluster, memory: ClusterMemory) -> World:
         world = await self._platform.observe(cluster)
@@ -112,9 +112,11 @@ class ClusterReconciler:
         memory.refusals.note(decision.actions, tried, failures, now)
         return (*waiting, *failures)
 
-    async def _tell(self, stored: JsonObject, told: Sequence[Action], memory: ClusterMemory) -> tuple[Failure, ...]:
-        failures = await self._platform.apply(stored, told)
-        event = memory.note_told(told, failures)
+    async def _report(
+        self, stored: JsonObject, reports: Sequence[Action], memory: ClusterMemory
+    ) -> tuple[Failure, ...]:
+        failures = await self._platform.apply(stored, reports)
+        event = memory.note_written(reports, failures)
         if event is not None:
             await self._platform.apply(stored, (event,))
         return failures
@@ -124,20 +126,20 @@ class ClusterReconciler:
         if memory is not None:
             memory.contact_since = None
 
-    def _effective_settings(self) -> PlanSettings:
+    def _effective_settings(self) -> PlannerSettings:
         return replace(self._settings, paused=self._paused())
 
     def _note(
-        self, key: Key, cluster: RealtimeCluster, world: World, decision: Decision, told: Sequence[Action]
+        self, key: Key, cluster: RealtimeCluster, world: World, decision: Decision, reports: Sequence[Action]
     ) -> None:
         if decision.actions:
             kinds = Counter(type(action).__name__ for action in decision.actions)
-            logger.info("reconcile", cluster=_name(key), actions=dict(kinds), look_again=decision.look_again_seconds)
+            logger.info("reconcile", cluster=_name(key), actions=dict(kinds), requeue_after=decision.requeue_after)
         labels = (key.namespace, key.name)
         known = connections(world.servers)
         self._metrics.connections.labels(*labels).set(math.nan if known is None else known)
         self._metrics.draining_servers.labels(*labels).set(sum(not server.serving for server in world.servers))
-        written = next((action.status.get("phase") for action in told if isinstance(action, SetStatus)), None)
+        written = next((action.status.get("phase") for action in reports if isinstance(action, SetStatus)), None)
         before = cluster.status.phase if cluster.status is not None else None
         self._set_phase(key, str(written or before or "Pending"))
 
@@ -164,9 +166,9 @@ class ClusterReconciler:
             self._metrics.clusters.labels(name).set(counts[str(name)])
 
 
-def _look_again(decision: Decision, failures: Sequence[Failure], memory: ClusterMemory) -> float | None:
-    """When to look again, in seconds: as decided, and for what was not carried out when its time has come."""
-    times = [decision.look_again_seconds, memory.refusals.seconds_until_retry(time.monotonic())]
+def _requeue_after(decision: Decision, failures: Sequence[Failure], memory: ClusterMemory) -> float | None:
+    """Seconds until the next reconcile: as decided, and for what was not carried out when its time has come."""
+    times = [decision.requeue_after, memory.refusals.seconds_until_retry(time.monotonic())]
     if any(failure.kind is FailureKind.OUTDATED for failure in failures):
         times.append(OUTDATED_SECONDS)
     if memory.unwritten is not None:

@@ -1,4 +1,4 @@
-"""What this process remembers of one cluster between two turns: nothing that a successor would miss for long."""
+"""What this process remembers of one cluster between two reconciles: nothing that a successor would miss for long."""
 
 from __future__ import annotations
 
@@ -18,8 +18,8 @@ from realtime_operator.reconciling.refusals import Refusals
 class ClusterMemory:
     """`contact_since` is since when the cluster could be observed without interruption.
 
-    `unwritten` is a status that the platform refused, and `status_refused` why: the next turn goes on from it, so that
-    nothing is told twice and no brake is forgotten.
+    `unwritten` is a status that the platform refused, and `status_refused` why: the next reconcile goes on from it, so
+    that nothing is reported twice and no brake is forgotten.
     """
 
     contact_since: datetime | None = None
@@ -33,15 +33,15 @@ class ClusterMemory:
             return cluster
         return cluster.model_copy(update={"status": RealtimeClusterStatus.from_object(self.unwritten)})
 
-    def with_unwritten(self, told: Sequence[Action]) -> tuple[Action, ...]:
-        """What is to be told, with the status that is still to be written where there is no newer one."""
-        if self.unwritten is None or any(isinstance(action, SetStatus) for action in told):
-            return tuple(told)
-        return (SetStatus(self.unwritten), *told)
+    def with_unwritten(self, reports: Sequence[Action]) -> tuple[Action, ...]:
+        """Return what is to be reported, with the status that is still to be written where there is no newer one."""
+        if self.unwritten is None or any(isinstance(action, SetStatus) for action in reports):
+            return tuple(reports)
+        return (SetStatus(self.unwritten), *reports)
 
-    def note_told(self, told: Sequence[Action], failures: Sequence[Failure]) -> EmitEvent | None:
+    def note_written(self, reports: Sequence[Action], failures: Sequence[Failure]) -> EmitEvent | None:
         """Remember a status that was refused, and forget one that was written; an Event when that has begun."""
-        statuses = [action for action in told if isinstance(action, SetStatus)]
+        statuses = [action for action in reports if isinstance(action, SetStatus)]
         refused = [f for f in failures if isinstance(f.action, SetStatus) and f.kind is not FailureKind.OUTDATED]
         if not statuses:
             return None

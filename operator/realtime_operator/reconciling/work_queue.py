@@ -1,6 +1,6 @@
 """Which clusters are dirty, and one task for each: observe, decide, apply, until there is nothing to do.
 
-Marks that come while a cluster is worked on are joined into one more turn. A turn that fails is tried again after a
+Marks that come while a cluster is worked on are joined into one more reconcile. One that fails is tried again after a
 pause that grows. Every cluster is looked at again after a resync, whatever was seen of it.
 """
 
@@ -18,18 +18,18 @@ from realtime_operator.platforms.base import Key
 
 logger = structlog.get_logger()
 
-CONCURRENT_TURNS = 8
+CONCURRENT_RECONCILES = 8
 MINIMUM_PAUSE_SECONDS = 0.1
-"""Between two turns of one cluster: what its own writes wake up is taken together."""
+"""Between two reconciles of one cluster: what its own writes wake up is taken together."""
 RETRY_SECONDS = (0.5, 60.0)
 """The first and the longest pause after a failure."""
 
 
 @dataclass(frozen=True, slots=True)
-class Turn:
-    """What a turn says: when to look again in seconds (None: at the resync), and whether the cluster is gone."""
+class ReconcileResult:
+    """The outcome of one reconcile; `requeue_after`: seconds until the next one, None: at the resync."""
 
-    look_again_seconds: float | None = None
+    requeue_after: float | None = None
     gone: bool = False
     failed: bool = False
 
@@ -43,13 +43,13 @@ class _Worker:
 
 
 class WorkQueue:
-    """Owns one task per cluster. `work` does one turn and never raises."""
+    """Owns one task per cluster. `work` reconciles one cluster and never raises."""
 
-    def __init__(self, work: Callable[[Key], Awaitable[Turn]], resync_seconds: float) -> None:
+    def __init__(self, work: Callable[[Key], Awaitable[ReconcileResult]], resync_seconds: float) -> None:
         self._work = work
         self._resync = resync_seconds
         self._workers: dict[Key, _Worker] = {}
-        self._slots = asyncio.Semaphore(CONCURRENT_TURNS)
+        self._slots = asyncio.Semaphore(CONCURRENT_RECONCILES)
         self._closed = False
 
     def mark(self, key: Key, *, edited: bool = False) -> None:
@@ -74,7 +74,7 @@ class WorkQueue:
             self.mark(key, edited=True)
 
     async def close(self) -> None:
-        """End all tasks; a turn under way is cut off, which is safe: the next one starts from what is."""
+        """End all tasks; a reconcile under way is cut off, which is safe: the next one starts from what is."""
         self._closed = True
         tasks = [worker.task for worker in self._workers.values() if worker.task is not None]
         for task in tasks:
@@ -87,23 +87,23 @@ class WorkQueue:
             worker.dirty.clear()
             worker.edited.clear()
             async with self._slots:
-                turn = await self._work(key)
-            if turn.gone and not worker.dirty.is_set():
+                result = await self._work(key)
+            if result.gone and not worker.dirty.is_set():
                 del self._workers[key]
                 return
-            worker.failures = worker.failures + 1 if turn.failed else 0
+            worker.failures = worker.failures + 1 if result.failed else 0
             await asyncio.sleep(MINIMUM_PAUSE_SECONDS)
             # A failing cluster is not tried faster because its servers come and go, only because somebody edits it.
-            news = worker.edited if turn.failed else worker.dirty
+            news = worker.edited if result.failed else worker.dirty
             with contextlib.suppress(TimeoutError):
-                async with asyncio.timeout(self._pause(turn, worker.failures)):
+                async with asyncio.timeout(self._pause(result, worker.failures)):
                     await news.wait()
 
-    def _pause(self, turn: Turn, failures: int) -> float:
+    def _pause(self, result: ReconcileResult, failures: int) -> float:
         jitter = 0.8 + 0.4 * random.random()  # noqa: S311 - spreads the load
         if failures:
             first, longest = RETRY_SECONDS
             return min(longest, first * float(2 ** min(failures - 1, 16))) * jitter
-        if turn.look_again_seconds is not None:
-            return turn.look_again_seconds
+        if result.requeue_after is not None:
+            return result.requeue_after
         return self._resync * jitter

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from realtime_operator.handlers.lifecycle import plan_settings
+from realtime_operator.handlers.lifecycle import planner_settings
 from realtime_operator.settings import PREFIX, Settings
 from tests.kit.chart import GOLDEN_NAMES, golden
 from tests.kit.document import objects_at, text_at
@@ -33,7 +33,7 @@ def test_operator_accepts_its_environment(name: str, monkeypatch: pytest.MonkeyP
     settings = Settings.load()
     assert settings.namespaces == (("team-a", "team-b") if name == "namespaced" else ())
     assert settings.identity == settings.lease_namespace == "from-the-pod"
-    secrets = plan_settings(settings).build.image_pull_secrets
+    secrets = planner_settings(settings).build.image_pull_secrets
     assert secrets == (("registry", "mirror") if name == "namespaced" else ())
 
 

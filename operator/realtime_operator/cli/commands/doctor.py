@@ -13,7 +13,7 @@ from realtime_operator.api.base import JsonObject
 from realtime_operator.api.document import dig, objects_at
 from realtime_operator.api.v1alpha1 import RealtimeCluster
 from realtime_operator.cli.command import ClusterOption
-from realtime_operator.cli.commands.probing import ARRIVAL_SECONDS, channel_of
+from realtime_operator.cli.commands.probe import ARRIVAL_SECONDS, channel_of
 from realtime_operator.cli.document import text
 from realtime_operator.cli.message import Message
 from realtime_operator.cli.output import Output, OutputOption, document, show, table, word, working
@@ -196,7 +196,7 @@ async def _delivery(target: Target, cluster: RealtimeCluster) -> Finding:
     channel, arrived = channel_of(cluster), Arrivals()
     try:
         token = await own_token(target, cluster, "realtime-doctor", channel)
-        async with subscribed(await target.door(cluster.metadata.name), token, channel, arrived.note):
+        async with subscribed(await target.client_endpoint(cluster.metadata.name), token, channel, arrived.note):
             answer = await target.call_api(cluster.metadata.name, "publish", {"channel": channel, "data": "doctor"})
             if answer.get("error") is not None:
                 return Finding("delivery", Severity.ERROR, f"the API refuses to publish: {answer['error']}")

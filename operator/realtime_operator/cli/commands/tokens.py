@@ -10,7 +10,7 @@ from realtime_operator import naming
 from realtime_operator.api import duration
 from realtime_operator.api.base import JsonValue
 from realtime_operator.cli.command import ClusterOption
-from realtime_operator.cli.commands.messaging import read_json
+from realtime_operator.cli.commands.server_api import read_json
 from realtime_operator.cli.target import Target, credential, find, read_cluster
 from realtime_operator.errors import InputError
 

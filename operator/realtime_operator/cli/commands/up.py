@@ -10,7 +10,7 @@ import typer
 
 from realtime_operator import log, naming
 from realtime_operator.cli.command import PANEL, StateDirOption
-from realtime_operator.cli.commands.planning import FileNameOption
+from realtime_operator.cli.commands.plan import FileNameOption
 from realtime_operator.platforms.local.server_files import Ports
 from realtime_operator.platforms.local.state_folder import default_path
 

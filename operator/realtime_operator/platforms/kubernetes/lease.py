@@ -27,7 +27,7 @@ logger = structlog.get_logger()
 
 
 @dataclass(frozen=True, slots=True)
-class LeaseSettings:
+class LeaderElectionSettings:
     """Which Lease, who asks for it, and the times in seconds."""
 
     namespace: str
@@ -91,7 +91,7 @@ class Lease:
     """The part of one process in the election. `on_pause` is called when `paused` has changed."""
 
     def __init__(
-        self, client: KubernetesClient, settings: LeaseSettings, on_pause: Callable[[], None] = lambda: None
+        self, client: KubernetesClient, settings: LeaderElectionSettings, on_pause: Callable[[], None] = lambda: None
     ) -> None:
         self._client = client
         self._on_pause = on_pause

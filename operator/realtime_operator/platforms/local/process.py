@@ -1,4 +1,4 @@
-"""A child process on a leash: its own session, its output in a log, its end noticed."""
+"""A child process that ends with its parent: its own session, its output in a log, its end noticed."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 from realtime_operator.errors import PlatformError
-from realtime_operator.platforms.local import leash
+from realtime_operator.platforms.local import pdeathsig_exec
 
 LAST_WORDS_BYTES = 4096
 
@@ -45,7 +45,7 @@ class Process:
         try:
             with self.log.open("ab") as log:
                 self._process = await asyncio.create_subprocess_exec(
-                    sys.executable, "-S", "-E", "-P", leash.__file__, str(os.getpid()), *command,
+                    sys.executable, "-S", "-E", "-P", pdeathsig_exec.__file__, str(os.getpid()), *command,
                     env=dict(environment), stdin=asyncio.subprocess.DEVNULL, stdout=log, stderr=log,
                     start_new_session=True,
                 )  # fmt: skip

@@ -5,9 +5,9 @@ from __future__ import annotations
 from importlib.metadata import version
 
 from realtime_operator.builders import BuildSettings
-from realtime_operator.planning.settings import PlanSettings
+from realtime_operator.planning.settings import PlannerSettings
 
-SETTINGS = PlanSettings(
+SETTINGS = PlannerSettings(
     # Images mean nothing here: every server runs the release that is installed.
     BuildSettings(server_image="local", redis_image="local", operator_version=version("realtime-operator")),
     poll_seconds=0.25,

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from realtime_operator import naming
 from realtime_operator.api.base import JsonObject
-from realtime_operator.builders.manifest import digest, metadata, sealed, short_hash
+from realtime_operator.builders.manifest import digest, metadata, short_hash, with_applied_hash
 from tests.kit.document import dig, object_at, objects_at
 from tests.kit.manifests import UID, cluster_of
 
@@ -37,8 +37,8 @@ def test_a_child_is_found_by_its_labels() -> None:
 def test_the_seal_changes_with_the_manifest_and_not_with_itself() -> None:
     """The hash is that of the manifest without the annotation."""
     manifest: JsonObject = {"metadata": {"name": "a"}, "spec": {"x": 1}}
-    seal = dig(sealed(manifest), "metadata", "annotations", naming.ANNOTATION_APPLIED)
-    other = dig(sealed({**manifest, "spec": {"x": 2}}), "metadata", "annotations", naming.ANNOTATION_APPLIED)
+    seal = dig(with_applied_hash(manifest), "metadata", "annotations", naming.ANNOTATION_APPLIED)
+    other = dig(with_applied_hash({**manifest, "spec": {"x": 2}}), "metadata", "annotations", naming.ANNOTATION_APPLIED)
     assert seal == digest(manifest)[:16]
     assert seal != other
 
@@ -46,7 +46,7 @@ def test_the_seal_changes_with_the_manifest_and_not_with_itself() -> None:
 def test_sealing_keeps_other_annotations() -> None:
     """Those of the spec stay."""
     manifest: JsonObject = {"metadata": {"name": "a", "annotations": {"b": "c"}}}
-    assert object_at(sealed(manifest), "metadata", "annotations")["b"] == "c"
+    assert object_at(with_applied_hash(manifest), "metadata", "annotations")["b"] == "c"
 
 
 def test_the_order_of_keys_does_not_matter() -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from realtime_operator.cli.commands.probing import percentile
+from realtime_operator.cli.commands.probe import percentile
 from realtime_operator.cli.tally import Tally
 
 

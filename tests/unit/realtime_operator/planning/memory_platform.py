@@ -31,12 +31,12 @@ from realtime_operator.planning.plan import (
 from realtime_operator.planning.reconcile import Decision, reconcile
 from realtime_operator.planning.report import report
 from realtime_operator.planning.rollout import RolloutPolicy
-from realtime_operator.planning.settings import PlanSettings
+from realtime_operator.planning.settings import PlannerSettings
 from realtime_operator.planning.world import ObjectKey, RedisPod, World, object_key
 from realtime_operator.platforms.base import made_by, skipped
 from tests.unit.realtime_operator.planning.simulation import START, Simulation
 
-SETTINGS = PlanSettings(BuildSettings(server_image="localhost/server:1", redis_image="localhost/redis:1"))
+SETTINGS = PlannerSettings(BuildSettings(server_image="localhost/server:1", redis_image="localhost/redis:1"))
 QUOTA: JsonObject = {"type": "ReplicaFailure", "status": "True", "message": "pods are forbidden: exceeded quota: small"}
 UNUSED_POLICY = RolloutPolicy(0, 0, DrainPolicy(None, 0, 0))
 
@@ -72,7 +72,7 @@ class MemoryPlatform:
     stale_for: float | None = None
     contact_for: float | None = None
     paused: str | None = None
-    settings: PlanSettings = SETTINGS
+    settings: PlannerSettings = SETTINGS
 
     def change(self, **spec: JsonValue) -> None:
         """Change fields of the spec, as a user does."""
@@ -132,7 +132,7 @@ class MemoryPlatform:
 
     def _told(self, decision: Decision, world: World, failures: tuple[Failure, ...]) -> tuple[Action, ...]:
         if decision.facts is None:
-            return decision.told
+            return decision.rejection
         return report(self.cluster(), world, decision.facts, decision.scaling, decision.actions, failures)
 
     def _failure(self, action: Action) -> Failure | None:
@@ -147,7 +147,7 @@ class MemoryPlatform:
         """Turns until a plan has no action and sees no need to look again soon; the number of turns."""
         for count in range(limit):
             plan = self.turn()
-            if not plan.actions and plan.look_again_seconds != self.settings.poll_seconds:
+            if not plan.actions and plan.requeue_after != self.settings.poll_seconds:
                 return count
         raise AssertionError(f"not settled after {limit} turns: {self.plan()} {self.status}")
 

@@ -14,11 +14,11 @@ from realtime_operator.planning.budget import DrainPolicy
 from realtime_operator.planning.forecast import Change, Forecast, forecast
 from realtime_operator.planning.plan import Drain
 from realtime_operator.planning.rollout import resolve_policy
-from realtime_operator.planning.settings import PlanSettings
+from realtime_operator.planning.settings import PlannerSettings
 from realtime_operator.planning.world import Server, ServerReport, ServerState
 from tests.unit.realtime_operator.planning.simulation import settled
 
-SETTINGS = PlanSettings(BuildSettings(server_image="server:1", redis_image="redis:1"))
+SETTINGS = PlannerSettings(BuildSettings(server_image="server:1", redis_image="redis:1"))
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
 NEW_REVISION: JsonObject = {"server": {"workers": 2}}
 NO_SURGE: JsonObject = {"maxSurge": 0, "maxUnavailable": 1}

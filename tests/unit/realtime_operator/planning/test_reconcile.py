@@ -67,7 +67,7 @@ def test_an_empty_spec_becomes_a_running_cluster() -> None:
 def test_a_settled_cluster_gives_an_empty_plan() -> None:
     """No write at all, and no look before the resync."""
     plan = settled().plan()
-    assert (plan.actions, plan.look_again_seconds) == ((), None)
+    assert (plan.actions, plan.requeue_after) == ((), None)
 
 
 def test_secrets_come_before_all_that_reads_them() -> None:
@@ -194,7 +194,7 @@ def test_the_number_of_servers_follows_the_connections() -> None:
     platform = MemoryPlatform({**SMALL, "autoscaling": scaling})
     platform.settle()
     assert len(platform.life.pods) == 1
-    assert platform.plan().look_again_seconds == 5
+    assert platform.plan().requeue_after == 5
     platform.life.connect(35)
     platform.settle()
     assert len(platform.life.pods) == 4

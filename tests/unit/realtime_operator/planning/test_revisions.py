@@ -25,7 +25,7 @@ from realtime_operator.planning.plan import (
     ScaleRevision,
 )
 from realtime_operator.planning.reconcile import Decision
-from realtime_operator.planning.settings import PlanSettings
+from realtime_operator.planning.settings import PlannerSettings
 from realtime_operator.planning.world import ObjectKey, object_key
 from tests.kit.document import dig, object_at, objects_at, parse, text_at
 from tests.kit.revision_worlds import FOLDER, SERVER_DEFAULTS, server_defaults
@@ -34,7 +34,7 @@ from tests.unit.realtime_operator.planning.simulation import Pod
 
 WORLDS = sorted(path for path in FOLDER.glob("*/*.json") if path.name != SERVER_DEFAULTS)
 DEFAULTS = sorted(FOLDER.glob(f"*/{SERVER_DEFAULTS}"))
-UPGRADED = PlanSettings(
+UPGRADED = PlannerSettings(
     BuildSettings(server_image="localhost/server:2", redis_image="localhost/redis:2", operator_version="9.9.9")
 )
 HEAVY = ("ReplicaSet", "StatefulSet", "ConfigMap")
@@ -47,7 +47,7 @@ def id_of(path: Path) -> str:
     return f"{path.parent.name}/{path.stem}"
 
 
-def taken_over(path: Path, settings: PlanSettings = UPGRADED) -> MemoryPlatform:
+def taken_over(path: Path, settings: PlannerSettings = UPGRADED) -> MemoryPlatform:
     """A cluster as an operator of an older commit left it, with servers that have connections."""
     world = parse(path.read_text())
     platform = MemoryPlatform(object_at(world, "spec"), settings=settings)
@@ -66,7 +66,7 @@ def taken_over(path: Path, settings: PlanSettings = UPGRADED) -> MemoryPlatform:
     return platform
 
 
-def settled(settings: PlanSettings = SETTINGS, **spec: JsonValue) -> MemoryPlatform:
+def settled(settings: PlannerSettings = SETTINGS, **spec: JsonValue) -> MemoryPlatform:
     """A cluster that an operator of this commit has made, with connections."""
     platform = MemoryPlatform({"replicas": 2, **spec}, settings=settings)
     platform.settle()
@@ -143,7 +143,7 @@ def test_a_change_makes_exactly_one_new_revision_with_the_new_defaults(path: Pat
     for _ in range(400):
         settled_now = not platform.turn(3.0).actions
         seen |= replica_sets(platform)
-        if settled_now and platform.plan().look_again_seconds != UPGRADED.poll_seconds:
+        if settled_now and platform.plan().requeue_after != UPGRADED.poll_seconds:
             break
     assert len(seen - before) == 1
     assert replica_sets(platform) == seen - before

@@ -1,4 +1,4 @@
-"""One turn of one cluster: what it does with a plan, and with what goes wrong."""
+"""One reconcile of one cluster: what it does with a plan, and with what goes wrong."""
 
 from __future__ import annotations
 
@@ -14,14 +14,14 @@ from realtime_operator.builders import BuildSettings
 from realtime_operator.errors import UnreachableError
 from realtime_operator.metrics import Metrics
 from realtime_operator.planning.plan import Action, EmitEvent, Failure, FailureKind, SetStatus
-from realtime_operator.planning.settings import PlanSettings
+from realtime_operator.planning.settings import PlannerSettings
 from realtime_operator.planning.world import World
 from realtime_operator.platforms.base import Key
 from realtime_operator.reconciling.cluster import OUTDATED_SECONDS, ClusterReconciler
-from realtime_operator.reconciling.work_queue import Turn
+from realtime_operator.reconciling.work_queue import ReconcileResult
 
 KEY = Key("team", "chat")
-SETTINGS = PlanSettings(BuildSettings(server_image="localhost/server:1", redis_image="localhost/redis:1"))
+SETTINGS = PlannerSettings(BuildSettings(server_image="localhost/server:1", redis_image="localhost/redis:1"))
 
 
 @dataclass
@@ -69,35 +69,35 @@ def value(metrics: Metrics, name: str, **labels: str) -> float | None:
     return metrics.registry.get_sample_value(name, labels)
 
 
-async def turn_of(platform: OneCluster) -> tuple[Turn, Metrics]:
-    """One turn, and what was counted."""
+async def result_of(platform: OneCluster) -> tuple[ReconcileResult, Metrics]:
+    """One reconcile, and what was counted."""
     metrics = Metrics()
-    return await ClusterReconciler(platform, SETTINGS, metrics).turn(KEY), metrics
+    return await ClusterReconciler(platform, SETTINGS, metrics).reconcile(KEY), metrics
 
 
 async def test_a_plan_is_applied_and_counted() -> None:
     """A new cluster gets its objects, and is looked at again soon."""
     platform = OneCluster(stored())
-    turn, metrics = await turn_of(platform)
+    result, metrics = await result_of(platform)
     assert platform.applied[0]
     assert [type(action) for action in platform.applied[1]][:1] == [SetStatus]
-    assert turn.look_again_seconds is not None
+    assert result.requeue_after is not None
     assert value(metrics, "realtime_operator_reconcile_total", result="ok") == 1
 
 
 async def test_a_cluster_that_is_gone_ends_its_work() -> None:
     """Its task ends; the garbage collector removes what it owned."""
     platform = OneCluster(None)
-    turn, _ = await turn_of(platform)
-    assert turn.gone
+    result, _ = await result_of(platform)
+    assert result.gone
     assert platform.applied == []
 
 
 async def test_a_platform_that_does_not_answer_is_tried_again() -> None:
     """With the reason in the log and no stack trace."""
     with capture_logs() as logs:
-        turn, metrics = await turn_of(OneCluster(stored(), failure=UnreachableError("no answer in 10 s")))
-    assert turn.failed
+        result, metrics = await result_of(OneCluster(stored(), failure=UnreachableError("no answer in 10 s")))
+    assert result.failed
     assert value(metrics, "realtime_operator_reconcile_total", result="error") == 1
     assert [(log["error"], "exc_info" in log) for log in logs] == [("no answer in 10 s", False)]
 
@@ -105,8 +105,8 @@ async def test_a_platform_that_does_not_answer_is_tried_again() -> None:
 async def test_a_defect_in_one_cluster_is_no_end_of_the_operator() -> None:
     """It is counted apart, so that an alert can tell it from an API server that is away."""
     with capture_logs() as logs:
-        turn, metrics = await turn_of(OneCluster(stored(), failure=ZeroDivisionError()))
-    assert turn.failed
+        result, metrics = await result_of(OneCluster(stored(), failure=ZeroDivisionError()))
+    assert result.failed
     assert value(metrics, "realtime_operator_reconcile_total", result="defect") == 1
     assert [log["log_level"] for log in logs] == ["error"]
 
@@ -114,8 +114,8 @@ async def test_a_defect_in_one_cluster_is_no_end_of_the_operator() -> None:
 async def test_an_object_that_cannot_be_read_is_refused_in_its_status() -> None:
     """The schema of an older CRD may have let it in: nothing is touched, the phase and the metric say it."""
     platform = OneCluster(stored(replicas=-1))
-    turn, metrics = await turn_of(platform)
-    assert not turn.failed
+    result, metrics = await result_of(platform)
+    assert not result.failed
     status = next(action for action in platform.applied[0] if isinstance(action, SetStatus)).status
     assert status["phase"] == "Degraded"
     assert value(metrics, "realtime_operator_clusters", phase="Degraded") == 1
@@ -124,9 +124,9 @@ async def test_an_object_that_cannot_be_read_is_refused_in_its_status() -> None:
 async def test_a_refused_write_is_a_condition_and_tried_again_after_a_pause() -> None:
     """Whatever the platform refuses: the status says so, and other things of the cluster are not held up."""
     platform = OneCluster(stored(), fails=FailureKind.REFUSED)
-    turn, _ = await turn_of(platform)
-    assert turn.look_again_seconds is not None
-    assert 0 < turn.look_again_seconds <= 1
+    result, _ = await result_of(platform)
+    assert result.requeue_after is not None
+    assert 0 < result.requeue_after <= 1
     status = next(action for action in platform.applied[1] if isinstance(action, SetStatus)).status
     conditions = {str(c["type"]): c for c in status["conditions"] if isinstance(c, dict)}  # type: ignore[union-attr] # a list
     assert conditions["Degraded"]["reason"] == "WriteRefused"
@@ -136,8 +136,8 @@ async def test_a_refused_write_is_a_condition_and_tried_again_after_a_pause() ->
 async def test_what_has_changed_meanwhile_is_looked_at_again_at_once() -> None:
     """No failure, no condition: the next plan starts from what is."""
     platform = OneCluster(stored(), fails=FailureKind.OUTDATED)
-    turn, _ = await turn_of(platform)
-    assert (turn.failed, turn.look_again_seconds) == (False, OUTDATED_SECONDS)
+    result, _ = await result_of(platform)
+    assert (result.failed, result.requeue_after) == (False, OUTDATED_SECONDS)
 
 
 async def test_a_status_that_is_refused_is_gone_on_from(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -145,17 +145,17 @@ async def test_a_status_that_is_refused_is_gone_on_from(monkeypatch: pytest.Monk
     platform = OneCluster(stored())
     reconciler = ClusterReconciler(platform, SETTINGS, Metrics())
     monkeypatch.setattr(platform, "refuses", SetStatus)
-    await reconciler.turn(KEY)
+    await reconciler.reconcile(KEY)
     (first,) = [action for action in platform.applied[1] if isinstance(action, SetStatus)]
     (told,) = platform.applied[2]
     assert isinstance(told, EmitEvent)
     assert told.message == "the status was refused: no"
     platform.applied.clear()
-    await reconciler.turn(KEY)
+    await reconciler.reconcile(KEY)
     assert [type(action) for action in platform.applied[1]] == [SetStatus]
     monkeypatch.setattr(platform, "refuses", None)
-    await reconciler.turn(KEY)
+    await reconciler.reconcile(KEY)
     platform.applied.clear()
     platform.stored = {**stored(), "status": first.status}
-    await reconciler.turn(KEY)
+    await reconciler.reconcile(KEY)
     assert not any(isinstance(action, SetStatus) for action in platform.applied[1])

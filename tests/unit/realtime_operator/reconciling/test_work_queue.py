@@ -6,7 +6,7 @@ import asyncio
 from collections.abc import Callable
 
 from realtime_operator.platforms.base import Key
-from realtime_operator.reconciling.work_queue import Turn, WorkQueue
+from realtime_operator.reconciling.work_queue import ReconcileResult, WorkQueue
 
 KEY = Key("ns", "main")
 
@@ -14,13 +14,13 @@ KEY = Key("ns", "main")
 class Turns:
     """Records turns, and answers what it is told to."""
 
-    def __init__(self, answer: Callable[[int], Turn]) -> None:
+    def __init__(self, answer: Callable[[int], ReconcileResult]) -> None:
         self.seen: list[Key] = []
         self.changed = asyncio.Event()
         self._answer = answer
 
-    async def turn(self, key: Key) -> Turn:
-        """One turn."""
+    async def reconcile(self, key: Key) -> ReconcileResult:
+        """Reconcile once."""
         self.seen.append(key)
         self.changed.set()
         return self._answer(len(self.seen))
@@ -34,9 +34,9 @@ class Turns:
 
 
 async def test_marks_during_a_turn_are_joined() -> None:
-    """Three marks before the first turn are one turn."""
-    turns = Turns(lambda _: Turn())
-    queue = WorkQueue(turns.turn, resync_seconds=100)
+    """Three marks before the first reconcile are one."""
+    turns = Turns(lambda _: ReconcileResult())
+    queue = WorkQueue(turns.reconcile, resync_seconds=100)
     for _ in range(3):
         queue.mark(KEY)
     await turns.reach(1)
@@ -46,8 +46,8 @@ async def test_marks_during_a_turn_are_joined() -> None:
 
 async def test_a_turn_asks_for_the_next() -> None:
     """As soon as it says."""
-    turns = Turns(lambda _: Turn(look_again_seconds=0.001))
-    queue = WorkQueue(turns.turn, resync_seconds=100)
+    turns = Turns(lambda _: ReconcileResult(requeue_after=0.001))
+    queue = WorkQueue(turns.reconcile, resync_seconds=100)
     queue.mark(KEY)
     await turns.reach(3)
     await queue.close()
@@ -55,8 +55,8 @@ async def test_a_turn_asks_for_the_next() -> None:
 
 async def test_a_failure_is_tried_again() -> None:
     """After a pause, whatever marks come."""
-    turns = Turns(lambda count: Turn(failed=count < 2))
-    queue = WorkQueue(turns.turn, resync_seconds=100)
+    turns = Turns(lambda count: ReconcileResult(failed=count < 2))
+    queue = WorkQueue(turns.reconcile, resync_seconds=100)
     queue.mark(KEY)
     await turns.reach(2)
     await queue.close()
@@ -64,8 +64,8 @@ async def test_a_failure_is_tried_again() -> None:
 
 async def test_a_cluster_that_is_gone_is_forgotten() -> None:
     """And made anew when it comes back."""
-    turns = Turns(lambda _: Turn(gone=True))
-    queue = WorkQueue(turns.turn, resync_seconds=0.001)
+    turns = Turns(lambda _: ReconcileResult(gone=True))
+    queue = WorkQueue(turns.reconcile, resync_seconds=0.001)
     queue.mark(KEY)
     await turns.reach(1)
     await asyncio.sleep(0)

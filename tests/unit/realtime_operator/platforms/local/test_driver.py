@@ -96,7 +96,7 @@ class Machine:
         """Turns until nothing is left to do."""
         await eventually(
             self.turn,
-            lambda plan: not plan.actions and plan.look_again_seconds is None,
+            lambda plan: not plan.actions and plan.requeue_after is None,
             what="nothing left to do",
             within=SETTLED_SECONDS,
             every=LOOK_SECONDS,
@@ -178,7 +178,7 @@ async def clients(url: str) -> AsyncIterator[None]:
 async def test_a_settled_cluster_is_left_alone(machine: Machine) -> None:
     """A further plan has no actions; the status says where to connect, and people were told that servers are there."""
     plan = await machine.plan()
-    assert (plan.actions, plan.look_again_seconds) == ((), None)
+    assert (plan.actions, plan.requeue_after) == ((), None)
     status = (await machine.stored())["status"]
     assert isinstance(status, dict)
     assert (status["phase"], status["readyReplicas"]) == ("Ready", 2)

@@ -1,4 +1,4 @@
-"""Processes on a leash."""
+"""Processes that end with their parent."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from realtime_operator.errors import PlatformError
-from realtime_operator.platforms.local import leash
+from realtime_operator.platforms.local import pdeathsig_exec
 from realtime_operator.platforms.local.process import Process
 from tests.kit.deadline import eventually
 
@@ -78,7 +78,7 @@ async def test_a_program_that_is_not_there_is_an_error_or_an_end(tmp_path: Path)
 
 def test_it_ends_with_its_parent() -> None:
     """The parent is killed without a word to anybody."""
-    with subprocess.Popen([sys.executable, "-c", PARENT, leash.__file__], stdout=subprocess.PIPE) as parent:
+    with subprocess.Popen([sys.executable, "-c", PARENT, pdeathsig_exec.__file__], stdout=subprocess.PIPE) as parent:
         assert parent.stdout is not None
         child = int(parent.stdout.readline())
         asyncio.run(eventually(_command_of(child), lambda c: b"sleep" in c, what="it runs", within=5, every=0.01))

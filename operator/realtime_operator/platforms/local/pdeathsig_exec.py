@@ -1,4 +1,4 @@
-"""Runs a program that ends when its parent ends, however that happens: `leash.py PARENT_PID PROGRAM ARGUMENT...`.
+"""Run a program that is killed when its parent ends: `pdeathsig_exec.py PARENT_PID PROGRAM ARGUMENT...`.
 
 Linux kills it with the parent (PR_SET_PDEATHSIG), and the signal stays set over exec. Started as a file and without
 site packages, so that it costs milliseconds.

@@ -82,7 +82,7 @@ async def subscribe(
     found = read_cluster(await find(target, cluster))
     token = await own_token(target, found, user, channel)
     arrived: asyncio.Queue[Message] = asyncio.Queue()
-    async with subscribed(await target.door(found.metadata.name), token, channel, arrived.put_nowait, say):
+    async with subscribed(await target.client_endpoint(found.metadata.name), token, channel, arrived.put_nowait, say):
         say(f"subscribed to {channel}")
         left = count
         while left is None or left > 0:

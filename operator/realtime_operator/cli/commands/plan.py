@@ -40,7 +40,7 @@ async def plan(
     replica_sets = {} if old is None else await target.replica_sets(wanted.name)
     identity = wanted.cluster.metadata if old is None else old.metadata
     new = wanted.cluster.model_copy(update={"metadata": identity})
-    expected = forecast(old, new, servers, await target.plan_settings(wanted.name), replica_sets)
+    expected = forecast(old, new, servers, await target.planner_settings(wanted.name), replica_sets)
     if output in {Output.JSON, Output.YAML}:
         document(to_object(wanted.name, expected), output)
     else:

@@ -157,7 +157,7 @@ async def rollout_undo(
         raise InputError(_no_way_back(old, to))
     new = read_cluster({**found, "spec": way.spec})
     expected = forecast(
-        old, new, await target.servers(name), await target.plan_settings(name), await target.replica_sets(name)
+        old, new, await target.servers(name), await target.planner_settings(name), await target.replica_sets(name)
     )
     await target.patch(name, way.patch)
     if expected.revision == way.revision:

@@ -8,24 +8,24 @@ import sys
 
 import pytest
 
-from realtime_operator.platforms.local import leash
+from realtime_operator.platforms.local import pdeathsig_exec
 
 
-def leashed(parent: int, *program: str) -> subprocess.CompletedProcess[str]:
-    """Run a program on a leash of this parent, to its end."""
-    command = [sys.executable, "-S", "-E", "-P", leash.__file__, str(parent), *program]
+def run_bound(parent: int, *program: str) -> subprocess.CompletedProcess[str]:
+    """Run a program that is bound to this parent, to its end."""
+    command = [sys.executable, "-S", "-E", "-P", pdeathsig_exec.__file__, str(parent), *program]
     return subprocess.run(command, capture_output=True, text=True, timeout=10, check=False)
 
 
 def test_it_becomes_the_program() -> None:
     """With its arguments, its output and its exit code."""
-    ran = leashed(os.getpid(), "/bin/sh", "-c", "echo $1; exit 7", "sh", "an argument")
+    ran = run_bound(os.getpid(), "/bin/sh", "-c", "echo $1; exit 7", "sh", "an argument")
     assert (ran.returncode, ran.stdout, ran.stderr) == (7, "an argument\n", "")
 
 
 def test_nothing_runs_when_the_parent_is_gone_already() -> None:
-    """It may end between the start of the leash and its first line."""
-    ran = leashed(os.getppid(), "/bin/echo", "ran")
+    """It may end between the start of pdeathsig_exec and its first line."""
+    ran = run_bound(os.getppid(), "/bin/echo", "ran")
     assert (ran.returncode, ran.stdout, ran.stderr) == (0, "", "")
 
 
@@ -34,5 +34,5 @@ def test_nothing_runs_when_the_parent_is_gone_already() -> None:
 )
 def test_what_cannot_be_run_is_named(program: str, reason: str) -> None:
     """In one line, which is what is shown of a log."""
-    ran = leashed(os.getpid(), program)
+    ran = run_bound(os.getpid(), program)
     assert (ran.returncode, ran.stderr) == (1, f"cannot run {program}: {reason}\n")

@@ -18,7 +18,7 @@ from realtime_operator.api.v1alpha1 import RealtimeCluster
 from realtime_operator.cli.command import ClusterOption
 from realtime_operator.cli.message import Message
 from realtime_operator.cli.output import Output, OutputOption, document, milliseconds, say, show, table, word, working
-from realtime_operator.cli.target import Door, Target, find, read_cluster
+from realtime_operator.cli.target import ClientEndpoint, Target, find, read_cluster
 from realtime_operator.errors import InputError, PlatformError
 
 ARRIVAL_SECONDS = 5.0
@@ -28,10 +28,10 @@ FAILED = 1
 
 @dataclass(slots=True)
 class Listener:
-    """One subscriber of the probe: through which door, and the seconds that each message took."""
+    """One subscriber of the probe: through which endpoint, and the seconds that each message took."""
 
     name: str
-    door: Door
+    endpoint: ClientEndpoint
     seconds: dict[int, float] = field(default_factory=dict)
     refusal: str = ""
 
@@ -96,11 +96,11 @@ async def _listeners(target: Target, cluster: RealtimeCluster) -> list[Listener]
     servers = [server for server in await target.servers(name) if server.ready and server.serving]
     if not servers:
         raise InputError(f"{name} has no server that is ready")
-    shared = await target.door(name)
-    doors = [(server.name, await target.door(name, server)) for server in servers]
-    if all(door == shared for _, door in doors):
-        return [Listener(f"{ENDPOINT} #{number}", shared) for number, _ in enumerate(doors, 1)]
-    return [Listener(ENDPOINT, shared), *(Listener(server, door) for server, door in doors)]
+    shared = await target.client_endpoint(name)
+    endpoints = [(server.name, await target.client_endpoint(name, server)) for server in servers]
+    if all(endpoint == shared for _, endpoint in endpoints):
+        return [Listener(f"{ENDPOINT} #{number}", shared) for number, _ in enumerate(endpoints, 1)]
+    return [Listener(ENDPOINT, shared), *(Listener(server, endpoint) for server, endpoint in endpoints)]
 
 
 @contextlib.asynccontextmanager
@@ -115,7 +115,7 @@ async def _listening(listener: Listener, token: str, channel: str, sent: dict[in
 
     async with contextlib.AsyncExitStack() as stack:
         try:
-            await stack.enter_async_context(subscribed(listener.door, token, channel, note))
+            await stack.enter_async_context(subscribed(listener.endpoint, token, channel, note))
         except (InputError, PlatformError) as error:
             listener.refusal = str(error)
         yield
