@@ -18,7 +18,7 @@ from realtime_operator.cli.output import plain
 from realtime_operator.cli.reference import build_reference
 from realtime_operator.cli.target import ClientEndpoint, Event, Finding, Severity
 from realtime_operator.planning.forecast import Forecast, forecast
-from realtime_operator.planning.settings import PlannerSettings
+from realtime_operator.planning.policies import PlannerSettings
 from realtime_operator.planning.world import Server, ServerReport, ServerState
 from tests.kit.golden import check_golden
 

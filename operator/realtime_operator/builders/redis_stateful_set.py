@@ -11,7 +11,7 @@ from realtime_operator import naming
 from realtime_operator.api import quantity
 from realtime_operator.api.base import JsonObject
 from realtime_operator.api.v1alpha1 import ManagedRedis, RealtimeCluster
-from realtime_operator.builders import pod, resources
+from realtime_operator.builders import container, pod
 from realtime_operator.builders.manifest import component_labels, component_selector, metadata, object_of
 from realtime_operator.builders.record import redis_hash, with_record
 from realtime_operator.builders.settings import BuildSettings
@@ -81,7 +81,7 @@ def _pod(cluster: RealtimeCluster, managed: ManagedRedis, settings: BuildSetting
 
 
 def _container(managed: ManagedRedis, settings: BuildSettings) -> JsonObject:
-    container_resources = resources.merge(managed.resources, resources.REDIS_REQUESTS, resources.REDIS_LIMITS)
+    container_resources = container.merge_resources(managed.resources, container.REDIS_REQUESTS, container.REDIS_LIMITS)
     limit = quantity.whole(str(object_of(container_resources["limits"])["memory"]))
     start = START.format(
         password_file=PASSWORD_FILE,

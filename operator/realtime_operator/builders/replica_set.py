@@ -5,8 +5,7 @@ from __future__ import annotations
 from realtime_operator import naming
 from realtime_operator.api.base import JsonObject, JsonValue
 from realtime_operator.api.v1alpha1 import RealtimeCluster
-from realtime_operator.builders import pod, resources
-from realtime_operator.builders.image import server_image
+from realtime_operator.builders import container, pod
 from realtime_operator.builders.manifest import component_labels, component_selector, metadata
 from realtime_operator.builders.server_volumes import server_mounts, server_volumes
 from realtime_operator.builders.settings import BuildSettings
@@ -89,7 +88,7 @@ def _placement(cluster: RealtimeCluster) -> JsonObject:
 def _container(cluster: RealtimeCluster, settings: BuildSettings) -> JsonObject:
     return {
         "name": "server",
-        "image": server_image(cluster.spec.image, settings),
+        "image": container.server_image(cluster.spec.image, settings),
         "imagePullPolicy": cluster.spec.image.pull_policy or settings.server_image_pull_policy,
         "args": ["run"],
         "env": _environment(),
@@ -98,7 +97,9 @@ def _container(cluster: RealtimeCluster, settings: BuildSettings) -> JsonObject:
             {"name": naming.PORT_NAME_API, "containerPort": naming.PORT_API, "protocol": "TCP"},
             {"name": naming.PORT_NAME_ADMIN, "containerPort": naming.PORT_ADMIN, "protocol": "TCP"},
         ],
-        "resources": resources.merge(cluster.spec.pod.resources, resources.SERVER_REQUESTS, resources.SERVER_LIMITS),
+        "resources": container.merge_resources(
+            cluster.spec.pod.resources, container.SERVER_REQUESTS, container.SERVER_LIMITS
+        ),
         "securityContext": pod.container_security_context(),
         "lifecycle": {"preStop": {"exec": {"command": ["realtime-server", "drain"]}}},
         # a start under a small CPU limit takes seconds; a full event loop must not be mistaken for a dead one

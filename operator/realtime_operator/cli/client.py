@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 import time
 from collections.abc import AsyncIterator, Callable
+from dataclasses import dataclass
 
 import centrifuge
 import jwt
@@ -13,7 +14,6 @@ import jwt
 from realtime_operator import naming
 from realtime_operator.api.base import JsonValue
 from realtime_operator.api.v1alpha1 import RealtimeCluster
-from realtime_operator.cli.message import Message
 from realtime_operator.cli.target import ClientEndpoint, Target, credential, signing_token
 from realtime_operator.errors import InputError, UnreachableError
 
@@ -21,6 +21,16 @@ CONNECT_SECONDS = 10.0
 TOKEN_SECONDS = 3600
 CLOSING_SECONDS = 0.1
 """The SDK closes its sockets in tasks that nobody can await."""
+
+
+@dataclass(frozen=True, slots=True)
+class Message:
+    """A publication as it arrived; `at` is the time on this machine in seconds since the epoch."""
+
+    at: float
+    channel: str
+    offset: int | None
+    data: JsonValue
 
 
 class _ClientEvents(centrifuge.ClientEventHandler):  # type: ignore[misc]  # the SDK publishes no types

@@ -32,7 +32,7 @@ from realtime_operator.cli.target import (
 from realtime_operator.errors import ForbiddenError, InputError, NotFoundError, PlatformError
 from realtime_operator.metrics import Metrics
 from realtime_operator.planning.difference import controller_uid
-from realtime_operator.planning.settings import PlannerSettings
+from realtime_operator.planning.policies import PlannerSettings
 from realtime_operator.planning.world import ObjectKey, Server, ServerReport, object_key
 from realtime_operator.platforms.kubernetes.client import Context, KubernetesClient, context_of, path_of
 from realtime_operator.platforms.kubernetes.observe import DRAIN_REQUESTED, read_server

@@ -20,14 +20,13 @@ from realtime_operator.planning.forecast import Forecast, forecast
 from realtime_operator.planning.reasons import Reason
 from realtime_operator.platforms.base import Key
 from realtime_operator.platforms.local.control_server import ControlServer, serve
-from realtime_operator.platforms.local.driver import LocalPlatform
+from realtime_operator.platforms.local.driver import SETTINGS, LocalPlatform
 from realtime_operator.platforms.local.fleet import Fleet
 from realtime_operator.platforms.local.lock import Lock
 from realtime_operator.platforms.local.object_store import NAMESPACE, Event, ObjectStore
 from realtime_operator.platforms.local.redis import LocalRedis, find_redis_server
 from realtime_operator.platforms.local.server import COMMAND
 from realtime_operator.platforms.local.server_files import Ports, ServerFiles
-from realtime_operator.platforms.local.settings import SETTINGS
 from realtime_operator.platforms.local.state_folder import StateFolder
 from realtime_operator.pods.admin_client import AdminClient
 from realtime_operator.reconciling.cluster import ClusterReconciler

@@ -16,10 +16,10 @@ from realtime_operator.api.base import JsonObject, JsonValue
 from realtime_operator.cli.target import ClientEndpoint, Event, Finding, Severity, find, read_cluster
 from realtime_operator.cli.target import credential as credential_of
 from realtime_operator.errors import InputError, UnreachableError
-from realtime_operator.planning.settings import PlannerSettings
+from realtime_operator.planning.policies import PlannerSettings
 from realtime_operator.planning.world import AdminAccess, ObjectKey, Server, object_key
+from realtime_operator.platforms.local.driver import SETTINGS
 from realtime_operator.platforms.local.lock import holder
-from realtime_operator.platforms.local.settings import SETTINGS
 from realtime_operator.platforms.local.state_folder import StateFolder
 from realtime_operator.pods.admin_client import AdminClient, ServerUnavailableError
 

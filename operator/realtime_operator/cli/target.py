@@ -13,7 +13,7 @@ from realtime_operator.api.base import JsonObject
 from realtime_operator.api.v1alpha1 import RealtimeCluster
 from realtime_operator.api.v1alpha1_server import SecretKeySelector, Token
 from realtime_operator.errors import InputError
-from realtime_operator.planning.settings import PlannerSettings
+from realtime_operator.planning.policies import PlannerSettings
 from realtime_operator.planning.world import ObjectKey, Server
 
 

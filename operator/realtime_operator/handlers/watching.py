@@ -17,8 +17,7 @@ from realtime_operator import naming
 from realtime_operator.api.base import JsonObject
 from realtime_operator.errors import OperatorError, PlatformError
 from realtime_operator.platforms.kubernetes.client import PLURALS, KubernetesClient
-from realtime_operator.platforms.kubernetes.discovery import not_served
-from realtime_operator.platforms.kubernetes.driver import WATCHED
+from realtime_operator.platforms.kubernetes.driver import WATCHED, not_served
 from realtime_operator.platforms.kubernetes.store import ObjectStore
 from realtime_operator.platforms.kubernetes.watch_session import WatchSession
 

@@ -1,4 +1,4 @@
-"""Does a live object still say what its manifest says? Decides whether an apply is needed at all.
+"""Compares live objects with their manifests, and plans the write that makes them equal, if one is needed.
 
 A settled cluster must not be written to, not even by an apply that changes nothing: it would be a write in the audit
 log, and one request for each child at each resync.
@@ -6,8 +6,23 @@ log, and one request for each child at each resync.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 from realtime_operator import naming
 from realtime_operator.api.base import JsonObject, JsonValue
+from realtime_operator.api.document import text_at
+from realtime_operator.planning.plan import Action, ApplyObject, CreateObject
+from realtime_operator.planning.world import ObjectKey, object_key
+
+
+def plan_write(
+    manifest: JsonObject, objects: Mapping[ObjectKey, JsonObject], requires: tuple[ObjectKey, ...] = ()
+) -> list[Action]:
+    """Create what is missing, apply to what differs, and nothing else. `requires`: see CreateObject."""
+    live = objects.get(object_key(manifest))
+    if live is None:
+        return [CreateObject(manifest, requires)]
+    return [ApplyObject(manifest, text_at(live, "metadata", "uid"), requires)] if needs_apply(manifest, live) else []
 
 
 def needs_apply(manifest: JsonObject, live: JsonObject | None) -> bool:

@@ -15,10 +15,9 @@ from realtime_operator.api.base import JsonObject, JsonValue
 from realtime_operator.api.v1alpha1 import RealtimeCluster
 from realtime_operator.planning import budget, revisions, rollout
 from realtime_operator.planning.fleet import Fleet, read_replica_sets
-from realtime_operator.planning.policies import autoscaling, desired_servers, rollout_policy
+from realtime_operator.planning.policies import PlannerSettings, autoscaling, desired_servers, rollout_policy
 from realtime_operator.planning.prior_status import read_status
 from realtime_operator.planning.rollout import RolloutPolicy
-from realtime_operator.planning.settings import PlannerSettings
 from realtime_operator.planning.world import ObjectKey, Server
 
 NOTHING: Mapping[ObjectKey, JsonObject] = MappingProxyType({})

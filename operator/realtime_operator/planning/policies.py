@@ -1,16 +1,34 @@
-"""What the spec says of the number of servers and of how they are replaced, as `reconcile` and `forecast` use it."""
+"""What the operator's settings and the spec say of how servers are run and replaced. Used by all who decide. Pure."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from datetime import datetime
 
 from realtime_operator.api.v1alpha1 import RealtimeCluster
+from realtime_operator.builders import BuildSettings
 from realtime_operator.planning import autoscale, rollout
 from realtime_operator.planning.autoscale import AutoscalePolicy, AutoscaleState
 from realtime_operator.planning.budget import DrainPolicy
 from realtime_operator.planning.rollout import RolloutPolicy
 from realtime_operator.planning.world import Server
+
+
+@dataclass(frozen=True, slots=True)
+class PlannerSettings:
+    """The operator's settings for planning. All times in seconds.
+
+    `poll_seconds`: until the next look while something moves. `autoscaling_poll_seconds`: between two measurements of a
+    settled cluster that scales by itself. `unready_grace_seconds`: how long a server may take to get ready or to answer
+    before the cluster counts as degraded. `paused` says why the whole operator moves nothing; None: it does its work.
+    """
+
+    build: BuildSettings
+    poll_seconds: float = 1.0
+    autoscaling_poll_seconds: float = 5.0
+    unready_grace_seconds: float = 60.0
+    paused: str | None = None
 
 
 def autoscaling(

@@ -20,7 +20,7 @@ from realtime_operator.planning.autoscale import AutoscaleState
 from realtime_operator.planning.backplane import observe_backplane
 from realtime_operator.planning.brakes import arrivals, brake, next_hold
 from realtime_operator.planning.credentials import next_credentials
-from realtime_operator.planning.difference import contains, revision_of
+from realtime_operator.planning.difference import contains, plan_write, revision_of
 from realtime_operator.planning.facts import Facts
 from realtime_operator.planning.fleet import Fleet, read_replica_sets
 from realtime_operator.planning.plan import (
@@ -30,15 +30,13 @@ from realtime_operator.planning.plan import (
     DeleteServer,
     EnsureSecret,
 )
-from realtime_operator.planning.policies import autoscaling, desired_servers, rollout_policy
+from realtime_operator.planning.policies import PlannerSettings, autoscaling, desired_servers, rollout_policy
 from realtime_operator.planning.prior_status import PriorStatus, read_status
 from realtime_operator.planning.progress import next_progress
 from realtime_operator.planning.redis_change import change_redis, redis_state
 from realtime_operator.planning.report import report_rejection
 from realtime_operator.planning.rollout import RolloutStep
-from realtime_operator.planning.settings import PlannerSettings
 from realtime_operator.planning.world import ObjectKey, World, object_key
-from realtime_operator.planning.writing import write
 
 
 @dataclass(frozen=True, slots=True)
@@ -213,7 +211,7 @@ def _apply(manifests: Sequence[JsonObject], world: World) -> list[Action]:
     """Everything shared that is missing, has changed or was edited. Redis is changed in steps of its own."""
     redis = next((manifest for manifest in manifests if manifest["kind"] == "StatefulSet"), None)
     others = [manifest for manifest in manifests if manifest is not redis]
-    written = [action for manifest in others for action in write(manifest, world.objects)]
+    written = [action for manifest in others for action in plan_write(manifest, world.objects)]
     return [*written, *change_redis(redis, world)]
 
 

@@ -18,10 +18,9 @@ from realtime_operator.api.v1alpha1_status import RevisionRecord
 from realtime_operator.builders import BuildSettings, Revision
 from realtime_operator.builders.record import made_of, recorded, redis_hash, servers_hash
 from realtime_operator.planning import history
-from realtime_operator.planning.difference import contains, revision_of
+from realtime_operator.planning.difference import contains, plan_write, revision_of
 from realtime_operator.planning.plan import Action, ScaleRevision
 from realtime_operator.planning.world import ObjectKey, World, object_key
-from realtime_operator.planning.writing import write
 
 Objects = Mapping[ObjectKey, JsonObject]
 
@@ -49,7 +48,10 @@ class Target:
             uid = text_at(objects[self.replica_set], "metadata", "uid")
             return [] if same else [ScaleRevision(self.replica_set.name, uid, replicas)]
         config_map, replica_set = self.revision.config_map, self.revision.replica_set(replicas)
-        return [*write(config_map, objects), *write(replica_set, objects, (*requires, object_key(config_map)))]
+        return [
+            *plan_write(config_map, objects),
+            *plan_write(replica_set, objects, (*requires, object_key(config_map))),
+        ]
 
 
 @dataclass(frozen=True, slots=True)

@@ -18,9 +18,9 @@ from realtime_operator.errors import PlatformError
 from realtime_operator.metrics import Metrics
 from realtime_operator.planning.findings import about
 from realtime_operator.planning.plan import Action, Failure, FailureKind, SetStatus
+from realtime_operator.planning.policies import PlannerSettings
 from realtime_operator.planning.reconcile import Decision, reconcile
 from realtime_operator.planning.report import report, report_rejection
-from realtime_operator.planning.settings import PlannerSettings
 from realtime_operator.planning.status import connections
 from realtime_operator.planning.world import World
 from realtime_operator.platforms.base import Key, Platform

@@ -12,10 +12,10 @@ from realtime_operator import naming
 from realtime_operator.api.base import JsonObject
 from realtime_operator.api.document import dig, objects_at
 from realtime_operator.api.v1alpha1 import RealtimeCluster
+from realtime_operator.cli.client import Message
 from realtime_operator.cli.command import ClusterOption
 from realtime_operator.cli.commands.probe import ARRIVAL_SECONDS, channel_of
 from realtime_operator.cli.document import text
-from realtime_operator.cli.message import Message
 from realtime_operator.cli.output import Output, OutputOption, document, show, table, word, working
 from realtime_operator.cli.target import Finding, Severity, Target, credential, find, read_cluster
 from realtime_operator.errors import InputError, OperatorError

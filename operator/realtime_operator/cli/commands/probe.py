@@ -15,8 +15,8 @@ from rich.console import RenderableType
 
 from realtime_operator.api.base import JsonObject, JsonValue
 from realtime_operator.api.v1alpha1 import RealtimeCluster
+from realtime_operator.cli.client import Message
 from realtime_operator.cli.command import ClusterOption
-from realtime_operator.cli.message import Message
 from realtime_operator.cli.output import Output, OutputOption, document, milliseconds, say, show, table, word, working
 from realtime_operator.cli.target import ClientEndpoint, Target, find, read_cluster
 from realtime_operator.errors import InputError, PlatformError

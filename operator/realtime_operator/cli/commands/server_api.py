@@ -12,9 +12,9 @@ import typer
 
 from realtime_operator.api.base import JsonObject, JsonValue
 from realtime_operator.api.document import dig, objects_at
+from realtime_operator.cli.client import Message
 from realtime_operator.cli.command import ClusterOption
 from realtime_operator.cli.document import text
-from realtime_operator.cli.message import Message
 from realtime_operator.cli.output import Output, OutputOption, document, say, show, table
 from realtime_operator.cli.target import Target, find, name_of, read_cluster
 from realtime_operator.errors import InputError

@@ -9,9 +9,10 @@ from datetime import UTC, datetime, timedelta
 
 from realtime_operator import naming
 from realtime_operator.api.base import JsonObject
-from realtime_operator.api.document import text_at
+from realtime_operator.api.document import objects_at, text_at
 from realtime_operator.api.references import references
 from realtime_operator.api.v1alpha1 import RealtimeCluster
+from realtime_operator.errors import NotFoundError
 from realtime_operator.metrics import Metrics
 from realtime_operator.planning.difference import controller_uid
 from realtime_operator.planning.plan import Action, Failure
@@ -45,6 +46,22 @@ Changed = Callable[[Key, bool], None]
 def parts_of(namespaces: tuple[str, ...]) -> tuple[Part, ...]:
     """What is watched in some namespaces; none: in all."""
     return tuple(Part(version, kind, namespace) for version, kind in WATCHED for namespace in namespaces or ("",))
+
+
+async def not_served(client: KubernetesClient) -> str | None:
+    """Why RealtimeClusters cannot be watched, None when they can; raises PlatformError when nobody can say.
+
+    The group must be in the list of all groups too, which comes later and which kopf reads.
+    """
+    missing = f"the API server does not serve {naming.PLURAL}.{naming.GROUP}: install the CRD"
+    try:
+        served = objects_at(await client.get(f"/apis/{naming.API_VERSION}"), "resources")
+    except NotFoundError:
+        return missing
+    groups = objects_at(await client.get("/apis"), "groups")
+    versions = [v for group in groups if group.get("name") == naming.GROUP for v in objects_at(group, "versions")]
+    listed = any(version.get("version") == naming.VERSION for version in versions)
+    return None if listed and any(resource.get("name") == naming.PLURAL for resource in served) else missing
 
 
 class KubernetesPlatform:

@@ -6,6 +6,7 @@ import asyncio
 import copy
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from importlib.metadata import version
 
 import structlog
 
@@ -13,6 +14,7 @@ from realtime_operator import naming
 from realtime_operator.api.base import JsonObject
 from realtime_operator.api.references import references
 from realtime_operator.api.v1alpha1 import RealtimeCluster
+from realtime_operator.builders import BuildSettings
 from realtime_operator.planning.plan import (
     Action,
     ApplyObject,
@@ -30,6 +32,7 @@ from realtime_operator.planning.plan import (
     SetDeletionCost,
     SetStatus,
 )
+from realtime_operator.planning.policies import PlannerSettings
 from realtime_operator.planning.world import Endpoints, ObjectKey, World
 from realtime_operator.platforms.base import Key
 from realtime_operator.platforms.local.fleet import Fleet
@@ -39,6 +42,14 @@ from realtime_operator.platforms.local.server import LocalServer
 from realtime_operator.pods.admin_client import AdminClient, ServerUnavailableError
 
 logger = structlog.get_logger()
+
+SETTINGS = PlannerSettings(
+    # Images mean nothing here: every server runs the release that is installed.
+    BuildSettings(server_image="local", redis_image="local", operator_version=version("realtime-operator")),
+    poll_seconds=0.25,
+    autoscaling_poll_seconds=1.0,
+)
+"""How clusters are built and planned on this platform."""
 
 
 @dataclass(frozen=True, slots=True)

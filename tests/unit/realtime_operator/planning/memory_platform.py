@@ -28,10 +28,10 @@ from realtime_operator.planning.plan import (
     ScaleRevision,
     SetStatus,
 )
+from realtime_operator.planning.policies import PlannerSettings
 from realtime_operator.planning.reconcile import Decision, reconcile
 from realtime_operator.planning.report import report
 from realtime_operator.planning.rollout import RolloutPolicy
-from realtime_operator.planning.settings import PlannerSettings
 from realtime_operator.planning.world import ObjectKey, RedisPod, World, object_key
 from realtime_operator.platforms.base import made_by, skipped
 from tests.unit.realtime_operator.planning.simulation import START, Simulation

@@ -13,8 +13,8 @@ from realtime_operator.builders import BuildSettings, build_revision
 from realtime_operator.planning.budget import DrainPolicy
 from realtime_operator.planning.forecast import Change, Forecast, forecast
 from realtime_operator.planning.plan import Drain
+from realtime_operator.planning.policies import PlannerSettings
 from realtime_operator.planning.rollout import resolve_policy
-from realtime_operator.planning.settings import PlannerSettings
 from realtime_operator.planning.world import Server, ServerReport, ServerState
 from tests.unit.realtime_operator.planning.simulation import settled
 

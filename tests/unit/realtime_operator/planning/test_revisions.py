@@ -24,8 +24,8 @@ from realtime_operator.planning.plan import (
     Quiesce,
     ScaleRevision,
 )
+from realtime_operator.planning.policies import PlannerSettings
 from realtime_operator.planning.reconcile import Decision
-from realtime_operator.planning.settings import PlannerSettings
 from realtime_operator.planning.world import ObjectKey, object_key
 from tests.kit.document import dig, object_at, objects_at, parse, text_at
 from tests.kit.revision_worlds import FOLDER, SERVER_DEFAULTS, server_defaults

@@ -14,7 +14,7 @@ from realtime_operator.builders import BuildSettings
 from realtime_operator.errors import UnreachableError
 from realtime_operator.metrics import Metrics
 from realtime_operator.planning.plan import Action, EmitEvent, Failure, FailureKind, SetStatus
-from realtime_operator.planning.settings import PlannerSettings
+from realtime_operator.planning.policies import PlannerSettings
 from realtime_operator.planning.world import World
 from realtime_operator.platforms.base import Key
 from realtime_operator.reconciling.cluster import OUTDATED_SECONDS, ClusterReconciler

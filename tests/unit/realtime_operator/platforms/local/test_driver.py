@@ -34,12 +34,11 @@ from realtime_operator.planning.reconcile import Decision, reconcile
 from realtime_operator.planning.report import report
 from realtime_operator.planning.world import Endpoints, Server, ServerState, World
 from realtime_operator.platforms.base import Key
-from realtime_operator.platforms.local.driver import LocalPlatform
+from realtime_operator.platforms.local.driver import SETTINGS, LocalPlatform
 from realtime_operator.platforms.local.fleet import Fleet
 from realtime_operator.platforms.local.object_store import NAMESPACE, Event, ObjectStore
 from realtime_operator.platforms.local.redis import LocalRedis, find_redis_server
 from realtime_operator.platforms.local.server_files import Ports, ServerFiles
-from realtime_operator.platforms.local.settings import SETTINGS
 from realtime_operator.platforms.local.state_folder import StateFolder
 from realtime_operator.pods.admin_client import AdminClient
 from tests.kit.deadline import eventually

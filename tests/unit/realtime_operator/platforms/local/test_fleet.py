@@ -18,11 +18,11 @@ from realtime_operator.builders import build_revision, build_secrets
 from realtime_operator.errors import PlatformError
 from realtime_operator.planning.world import ObjectKey
 from realtime_operator.platforms.local import fleet as fleet_module
+from realtime_operator.platforms.local.driver import SETTINGS
 from realtime_operator.platforms.local.fleet import RETRY_SECONDS, Fleet, pause_seconds
 from realtime_operator.platforms.local.object_store import ObjectStore
 from realtime_operator.platforms.local.server import LocalServer
 from realtime_operator.platforms.local.server_files import Ports, ServerFiles
-from realtime_operator.platforms.local.settings import SETTINGS
 from realtime_operator.platforms.local.state_folder import StateFolder
 from tests.kit.deadline import eventually
 

@@ -8,10 +8,10 @@ from pathlib import Path
 from realtime_operator.api.base import JsonObject, JsonValue
 from realtime_operator.api.v1alpha1 import RealtimeCluster
 from realtime_operator.builders import build_revision, build_secrets
+from realtime_operator.platforms.local.driver import SETTINGS
 from realtime_operator.platforms.local.object_store import ObjectStore
 from realtime_operator.platforms.local.redis import LocalRedis
 from realtime_operator.platforms.local.server_files import Ports, ServerFiles
-from realtime_operator.platforms.local.settings import SETTINGS
 from realtime_operator.platforms.local.state_folder import StateFolder
 from realtime_server.settings import Settings
 

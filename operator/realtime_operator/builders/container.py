@@ -1,4 +1,4 @@
-"""Resources of containers: what the spec says over the operator's defaults."""
+"""Image and resources of containers: what the spec says over the operator's defaults."""
 
 from __future__ import annotations
 
@@ -6,7 +6,8 @@ from collections.abc import Mapping
 
 from realtime_operator.api import quantity
 from realtime_operator.api.base import JsonObject
-from realtime_operator.api.v1alpha1_pod import Resources
+from realtime_operator.api.v1alpha1_pod import Image, Resources
+from realtime_operator.builders.settings import BuildSettings
 
 Quantities = Mapping[str, int | str]
 
@@ -17,7 +18,29 @@ REDIS_LIMITS: Quantities = {"memory": "256Mi"}
 """Memory is limited so that a leak ends one pod and not its neighbours; CPU is not, throttling would delay messages."""
 
 
-def merge(wanted: Resources, requests: Quantities, limits: Quantities) -> JsonObject:
+def server_image(image: Image, settings: BuildSettings) -> str:
+    """The spec's image; what it leaves out, repository or tag, comes from the operator's default.
+
+    A default that is pinned by digest stays pinned unless the spec says something else.
+    """
+    repository, suffix = _split(settings.server_image)
+    if image.tag is not None:
+        suffix = f":{image.tag}"
+    elif image.repository is not None and "@" in suffix:
+        # a digest names one image in one repository; elsewhere only the tag can be meant
+        suffix = suffix.partition("@")[0]
+    return f"{image.repository or repository}{suffix}"
+
+
+def _split(reference: str) -> tuple[str, str]:
+    """Repository, and what follows: `:tag`, `@digest`, both or nothing. A colon before a slash belongs to a port."""
+    name, at, digest = reference.partition("@")
+    head, slash, last = name.rpartition("/")
+    last, colon, tag = last.partition(":")
+    return f"{head}{slash}{last}", f"{colon}{tag}{at}{digest}"
+
+
+def merge_resources(wanted: Resources, requests: Quantities, limits: Quantities) -> JsonObject:
     """The resources of a container, in canonical form.
 
     Where the spec sets only one side of a pair, the default of the other gives way to it: a limit below the default
