@@ -24,7 +24,7 @@ from realtime_server.admin.api_keys import ApiKeys
 from realtime_server.admin.api_metrics import ApiCollector
 from realtime_server.admin.api_server import API_PATH, BODY_BYTES, ApiServer, document
 from realtime_server.admin.api_site import ApiSite
-from realtime_server.backplane.opening import Backplane, open_backplane
+from realtime_server.backplane.factory import Backplane, open_backplane
 from realtime_server.core.auth.ignored_tokens import IgnoredTokens
 from realtime_server.core.auth.verifier import TokenVerifier
 from realtime_server.core.limits.limit import NodeLimits
@@ -34,8 +34,8 @@ from realtime_server.core.node import Node, NodeSettings
 from realtime_server.core.ports.backend import Backend, Hook
 from realtime_server.core.server_api import ServerApi
 from realtime_server.core.serving import Serving
+from realtime_server.hooks.factory import HookClient
 from realtime_server.hooks.hook_metrics import HookCollector
-from realtime_server.hooks.opening import HookClient
 from realtime_server.keys import key_files
 from realtime_server.keys.http_document import HttpDocument, Source
 from realtime_server.keys.key_metrics import KeysCollector

@@ -21,7 +21,7 @@ from pathlib import Path
 import structlog
 
 from realtime_server.admin import admin_process
-from realtime_server.admin.board import Board
+from realtime_server.admin.shared_worker_state import SharedWorkerState
 from realtime_server.app import RunOptions, run_worker, tls_settings
 from realtime_server.listening import bind, bind_unix
 from realtime_server.settings import Listen, Settings
@@ -63,11 +63,11 @@ class Supervisor:
     def __init__(self, settings: Settings, folder: Path, admin_socket: socket.socket, options: RunOptions) -> None:
         self._settings = settings
         self._options = options
-        self._board = Board(settings.workers)
+        self._state = SharedWorkerState(settings.workers)
         self._admin_socket = admin_socket
         sockets = [folder / f"worker-{index}.sock" for index in range(settings.workers)]
         self._workers = [self._make_worker(index, path) for index, path in enumerate(sockets)]
-        self._admin = Child("admin", lambda: admin_process.run(settings, admin_socket, sockets, self._board))
+        self._admin = Child("admin", lambda: admin_process.run(settings, admin_socket, sockets, self._state))
         self._deadline: float | None = None
 
     def run(self) -> None:
@@ -139,7 +139,7 @@ class Supervisor:
     def _note_end(self, child: Child, exit_code: int) -> None:
         child.pid = None
         if child.worker is not None:
-            self._board.set_running(child.worker, running=False)
+            self._state.set_running(child.worker, running=False)
         if self._stopping:
             logger.info("process ended", process=child.name, exit_code=exit_code)
             return
@@ -160,7 +160,7 @@ class Supervisor:
         for child in self._children:
             if child.restart_at is not None and now >= child.restart_at:
                 if child.worker is not None:
-                    self._board.count_restart()
+                    self._state.count_restart()
                 self._start(child, libc)
 
     def _start(self, child: Child, libc: ctypes.CDLL) -> None:
@@ -171,7 +171,7 @@ class Supervisor:
         if child.pid == 0:
             _run_child(child, parent, libc)
         if child.worker is not None:
-            self._board.set_running(child.worker, running=True)
+            self._state.set_running(child.worker, running=True)
 
     def _signal_workers(self, number: signal.Signals) -> None:
         for worker in self._workers:

@@ -12,22 +12,22 @@ import uvloop
 from aiohttp import web
 
 from realtime_server.admin.admin_server import AdminServer
-from realtime_server.admin.board import Board
+from realtime_server.admin.shared_worker_state import SharedWorkerState
 from realtime_server.admin.workers import Workers
 from realtime_server.settings import Settings
 
 
-def run(settings: Settings, listener: socket.socket, sockets: Sequence[Path], board: Board) -> None:
+def run(settings: Settings, listener: socket.socket, sockets: Sequence[Path], state: SharedWorkerState) -> None:
     """Serve until SIGTERM. Blocks."""
-    uvloop.run(_run(settings, listener, sockets, board))
+    uvloop.run(_run(settings, listener, sockets, state))
 
 
-async def _run(settings: Settings, listener: socket.socket, sockets: Sequence[Path], board: Board) -> None:
+async def _run(settings: Settings, listener: socket.socket, sockets: Sequence[Path], state: SharedWorkerState) -> None:
     stop = asyncio.Event()
     asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, stop.set)
-    workers = Workers(sockets, board)
+    workers = Workers(sockets, state)
     runner = web.AppRunner(
-        AdminServer(workers, settings, board).application(), access_log=None, handle_signals=False, shutdown_timeout=1
+        AdminServer(workers, settings, state).application(), access_log=None, handle_signals=False, shutdown_timeout=1
     )
     await runner.setup()
     try:

@@ -10,9 +10,9 @@ import msgspec
 from aiohttp import web
 from prometheus_client.core import CounterMetricFamily
 
-from realtime_server.admin.board import Board
 from realtime_server.admin.exposition import CONTENT_TYPE, merge
 from realtime_server.admin.responses import error_response, json_response, same_secret
+from realtime_server.admin.shared_worker_state import SharedWorkerState
 from realtime_server.admin.workers import Answers, Workers, WorkersUnavailableError
 from realtime_server.core.metrics.recent_events import WINDOW_SECONDS, RecentEvents
 from realtime_server.core.serving import why_not_ready
@@ -37,9 +37,9 @@ class BadRequestError(Exception):
 class AdminServer:
     """The site."""
 
-    def __init__(self, workers: Workers, settings: Settings, board: Board) -> None:
+    def __init__(self, workers: Workers, settings: Settings, state: SharedWorkerState) -> None:
         self._workers = workers
-        self._board = board
+        self._state = state
         self._token = SecretFile(settings.admin.token_file)
 
     def application(self) -> web.Application:
@@ -84,7 +84,7 @@ class AdminServer:
         return _health("live", await self._why_not_live())
 
     async def _why_not_live(self) -> str | None:
-        if not self._board.all_running:
+        if not self._state.all_running:
             return "a worker is not running"
         try:
             await self._workers.status()
@@ -106,7 +106,7 @@ class AdminServer:
 
     async def _metrics(self, _request: web.Request) -> web.Response:
         restarts = CounterMetricFamily("realtime_server_worker_restarts", "Workers started again after they died.")
-        restarts.add_metric([], self._board.restarts)
+        restarts.add_metric([], self._state.restarts)
         body = merge(await self._workers.metrics(), [restarts])
         return web.Response(body=body, headers={"Content-Type": CONTENT_TYPE})
 
@@ -147,7 +147,7 @@ class AdminServer:
                 "backplane_healthy": status.backplane_healthy,
                 "recent": _recent(status.recent),
                 "workers": len(self._workers),
-                "uptime_seconds": round(time.monotonic() - self._board.started_at, 3),
+                "uptime_seconds": round(time.monotonic() - self._state.started_at, 3),
             }
         )
 

@@ -12,7 +12,7 @@ from collections.abc import Mapping, Sequence
 from redis.exceptions import ResponseError
 
 from realtime_server.backplane.redis_keeper import Keeper
-from realtime_server.backplane.redis_link import Link, Timing, Wire
+from realtime_server.backplane.redis_link import Link, RedisConnection, Timing
 from realtime_server.backplane.redis_reply import Reply, as_bytes, as_int, as_list
 from realtime_server.backplane.redis_target import Address, EndpointReader, Mode
 from realtime_server.core.model.errors import BackplaneError
@@ -29,12 +29,12 @@ class NodeTarget:
         self._mode = mode
         self._address = address
 
-    async def wire(self) -> Wire:
+    async def connection(self) -> RedisConnection:
         """A connection to it; raises BackplaneError when the settings cannot be used."""
         endpoint = self._reader.read()
         if endpoint.mode is not self._mode:
             raise BackplaneError(f"the URL of Redis is not one of {self._mode} any more: restart this server")
-        return endpoint.wire(self._address or next(iter(endpoint.addresses), None), self._timing)
+        return endpoint.connection(self._address or next(iter(endpoint.addresses), None), self._timing)
 
     async def check(self, link: Link) -> None:
         """Whether it is a primary shows by the first write."""

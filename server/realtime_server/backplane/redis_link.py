@@ -52,7 +52,7 @@ class Timing:
     """How often the map of a Redis Cluster is read."""
 
 
-class Wire(Protocol):
+class RedisConnection(Protocol):
     """What is used of redis.asyncio.Connection."""
 
     async def connect(self) -> None:
@@ -78,7 +78,7 @@ class _Forgotten:
 class Target(Protocol):
     """Where a link goes to."""
 
-    async def wire(self) -> Wire:
+    async def connection(self) -> RedisConnection:
         """A connection that is not connected yet; raises BackplaneError when it is not known where to connect to."""
 
     async def check(self, link: Link) -> None:
@@ -91,8 +91,10 @@ class Link:
     `on_message` gets the messages of a connection that subscribes.
     """
 
-    def __init__(self, wire: Wire, timing: Timing, on_message: Callable[[bytes, bytes], None] | None) -> None:
-        self._wire = wire
+    def __init__(
+        self, connection: RedisConnection, timing: Timing, on_message: Callable[[bytes, bytes], None] | None
+    ) -> None:
+        self._connection = connection
         self._timing = timing
         self._on_message = on_message
         self._loop = asyncio.get_running_loop()
@@ -110,20 +112,20 @@ class Link:
         cls, target: Target, timing: Timing, on_message: Callable[[bytes, bytes], None] | None = None
     ) -> Link:
         """Connect; raises BackplaneError. The caller closes the link."""
-        wire = None
+        connection = None
         try:
             async with asyncio.timeout(timing.connect):
-                wire = await target.wire()
-                await wire.connect()
+                connection = await target.connection()
+                await connection.connect()
         except BaseException as error:
-            if wire is not None:
+            if connection is not None:
                 with contextlib.suppress(RedisError, OSError):
-                    await wire.disconnect(nowait=True)
+                    await connection.disconnect(nowait=True)
             if isinstance(error, RedisError | OSError):
                 reason = connect_error(error) if str(error) else "no answer in time"
                 raise BackplaneError(f"cannot connect to Redis: {reason}") from error
             raise
-        link = cls(wire, timing, on_message)
+        link = cls(connection, timing, on_message)
         link._tasks = [
             asyncio.create_task(link._guard(work), name=f"redis-{name}")
             for name, work in (("read", link._read), ("write", link._write), ("probe", link._probe))
@@ -166,7 +168,7 @@ class Link:
             await asyncio.gather(*self._tasks, return_exceptions=True)
         finally:
             with contextlib.suppress(RedisError, OSError):
-                await self._wire.disconnect(nowait=not worked)
+                await self._connection.disconnect(nowait=not worked)
 
     async def call(self, *words: Word, replies: int = 1) -> Reply:
         """Send a command and return its (last) reply.
@@ -222,13 +224,13 @@ class Link:
             if not self._outgoing:  # broken up; from Python 3.12 on asyncio never closes what has written no bytes
                 return
             joined, self._outgoing = b"".join(self._outgoing), []
-            await self._wire.send_packed_command((joined,), check_health=False)
+            await self._connection.send_packed_command((joined,), check_health=False)
             self._outgoing_bytes -= len(joined)
 
     async def _read(self) -> None:
         while True:
             try:
-                reply: Reply | ResponseError = await self._wire.read_response(
+                reply: Reply | ResponseError = await self._connection.read_response(
                     timeout=math.inf, disconnect_on_error=False
                 )
             except ReadOnlyError:

@@ -13,7 +13,7 @@ import structlog
 from redis.exceptions import ResponseError
 
 from realtime_server.backplane.redis_keeper import Keeper
-from realtime_server.backplane.redis_link import Link, Timing, Wire
+from realtime_server.backplane.redis_link import Link, RedisConnection, Timing
 from realtime_server.backplane.redis_reply import as_bytes, as_list
 from realtime_server.backplane.redis_target import Address, Endpoint, EndpointReader, Mode
 from realtime_server.core.model.errors import BackplaneError
@@ -35,9 +35,9 @@ class _Sentinel:
         self._address = address
         self._timing = timing
 
-    async def wire(self) -> Wire:
+    async def connection(self) -> RedisConnection:
         """A connection to it."""
-        return self._endpoint.sentinel_wire(self._address, self._timing)
+        return self._endpoint.sentinel_connection(self._address, self._timing)
 
     async def check(self, link: Link) -> None:
         """It will be seen whether it answers."""
@@ -51,12 +51,12 @@ class SentinelTarget:
         self._timing = timing
         self._has_advised = False
 
-    async def wire(self) -> Wire:
+    async def connection(self) -> RedisConnection:
         """A connection to the primary; raises BackplaneError when no sentinel knows one."""
         endpoint = self._reader.read()
         if endpoint.mode is not Mode.SENTINEL:
             raise BackplaneError("the URL of Redis names no sentinels any more: restart this server")
-        return endpoint.wire(await self._primary(endpoint), self._timing)
+        return endpoint.connection(await self._primary(endpoint), self._timing)
 
     async def check(self, link: Link) -> None:
         """Raises BackplaneError unless the other end is a primary: sentinels may not know yet that it is none."""
@@ -125,11 +125,11 @@ class SentinelWatch:
         """End the link."""
         await self._keeper.stop()
 
-    async def wire(self) -> Wire:
+    async def connection(self) -> RedisConnection:
         """A connection to the next sentinel."""
         endpoint = self._reader.read()
         address = endpoint.addresses[next(self._turn) % len(endpoint.addresses)]
-        return endpoint.sentinel_wire(address, self._timing)
+        return endpoint.sentinel_connection(address, self._timing)
 
     async def check(self, link: Link) -> None:
         """Any sentinel will do."""

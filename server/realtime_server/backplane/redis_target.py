@@ -11,7 +11,7 @@ from urllib.parse import SplitResult, parse_qs, urlsplit
 from redis.asyncio.connection import Connection, SSLConnection, parse_url
 
 from realtime_server import settings
-from realtime_server.backplane.redis_link import Timing, Wire
+from realtime_server.backplane.redis_link import RedisConnection, Timing
 from realtime_server.core.model.errors import BackplaneError
 from realtime_server.settings import SecretFile
 
@@ -53,16 +53,16 @@ class Endpoint:
     primary_name: str = ""
     partitions: int = 1
 
-    def wire(self, address: Address | None, timing: Timing) -> Wire:
+    def connection(self, address: Address | None, timing: Timing) -> RedisConnection:
         """A connection to a Redis, not connected yet; no address where there is only a Unix socket."""
-        return _wire(self.options, address, timing)
+        return _connection(self.options, address, timing)
 
-    def sentinel_wire(self, address: Address, timing: Timing) -> Wire:
+    def sentinel_connection(self, address: Address, timing: Timing) -> RedisConnection:
         """A connection to a sentinel, not connected yet."""
-        return _wire(self.sentinel_options, address, timing)
+        return _connection(self.sentinel_options, address, timing)
 
 
-def _wire(options: Options, address: Address | None, timing: Timing) -> Wire:
+def _connection(options: Options, address: Address | None, timing: Timing) -> RedisConnection:
     arguments = dict(options)
     kind = arguments.pop("connection_class", Connection)
     assert callable(kind)
@@ -70,7 +70,7 @@ def _wire(options: Options, address: Address | None, timing: Timing) -> Wire:
         arguments["host"], arguments["port"] = address
     # RESP2: replies and messages share one format on both kinds of link. No timeout of its own: the link has one.
     made = kind(**arguments, protocol=2, socket_connect_timeout=timing.connect, socket_timeout=None)
-    return cast(Wire, made)
+    return cast(RedisConnection, made)
 
 
 class EndpointReader:

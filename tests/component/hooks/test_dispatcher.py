@@ -15,8 +15,8 @@ from realtime_server.backplane.memory_queue import MemoryEventQueue
 from realtime_server.core.ports.backend import ChannelOccupied, ChannelVacated, Disconnected
 from realtime_server.core.ports.backplane import EventQueue
 from realtime_server.hooks import dispatcher
+from realtime_server.hooks.factory import HookClient
 from realtime_server.hooks.http_backend import HttpBackend as Hooks
-from realtime_server.hooks.opening import HookClient
 from realtime_server.settings import Hooks as HookSettings
 from tests.kit.deadline import eventually
 from tests.kit.http_backend import HttpBackend

@@ -20,9 +20,9 @@ from realtime_server.core.model.errors import CommandError, DisconnectRequestedE
 from realtime_server.core.ports.backend import Caller, Connecting, Hook, Published, TransportInfo
 from realtime_server.hooks.breaker import BreakerState
 from realtime_server.hooks.endpoint import MAX_ANSWER_BYTES, WAITING_FACTOR, Outcome
+from realtime_server.hooks.factory import HookClient
 from realtime_server.hooks.http_backend import HttpBackend as Hooks
 from realtime_server.hooks.http_backend import origin_of
-from realtime_server.hooks.opening import HookClient
 from realtime_server.settings import Hooks as HookSettings
 from tests.kit.certificates import Mount, check_strictly
 from tests.kit.http_backend import HttpBackend

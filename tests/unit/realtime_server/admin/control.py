@@ -12,7 +12,7 @@ from prometheus_client import CollectorRegistry, Gauge
 
 from realtime_server.admin import worker
 from realtime_server.admin.admin_server import AdminServer
-from realtime_server.admin.board import Board
+from realtime_server.admin.shared_worker_state import SharedWorkerState
 from realtime_server.admin.workers import Workers
 from realtime_server.core.metrics.recent_events import RecentEvents
 from realtime_server.core.ports.api import ServingState, WorkerStatus
@@ -90,10 +90,10 @@ async def serving(control: Control, path: Path, index: int = 0) -> AsyncIterator
 @contextlib.asynccontextmanager
 async def admin_application(control: Control, folder: Path) -> AsyncIterator[web.Application]:
     """The admin site of a server of one worker; its token is in the file `token` of the folder."""
-    board = Board(1)
-    board.set_running(0, running=True)
-    workers = Workers([folder / "worker.sock"], board)
+    state = SharedWorkerState(1)
+    state.set_running(0, running=True)
+    workers = Workers([folder / "worker.sock"], state)
     settings = Settings.model_validate({"admin": {"token_file": str(folder / "token")}})
     async with serving(control, folder / "worker.sock"):
-        yield AdminServer(workers, settings, board).application()
+        yield AdminServer(workers, settings, state).application()
     await workers.close()

@@ -9,7 +9,7 @@ from collections.abc import AsyncIterator
 from realtime_server import settings
 from realtime_server.backplane.redis_cluster import NodeTarget
 from realtime_server.backplane.redis_keeper import Keeper
-from realtime_server.backplane.redis_link import Link, Timing, Wire
+from realtime_server.backplane.redis_link import Link, RedisConnection, Timing
 from realtime_server.backplane.redis_target import EndpointReader, Mode
 
 TIMING = Timing(connect=30, call=30, probe=30, retry_first=0.001, retry_most=30)
@@ -22,13 +22,13 @@ class SlowTarget:
         self.address: str | None = None
         self.asked = asyncio.Event()
 
-    async def wire(self) -> Wire:
+    async def connection(self) -> RedisConnection:
         """A connection, if there is somebody; else this waits."""
         self.asked.set()
         if self.address is None:
             await asyncio.Event().wait()
         target = NodeTarget(EndpointReader(settings.Redis(address=self.address)), TIMING, Mode.STANDALONE)
-        return await target.wire()
+        return await target.connection()
 
     async def check(self, link: Link) -> None:
         """Everything will do."""

@@ -199,6 +199,6 @@ async def test_a_file_that_is_not_there(tmp_path: Path) -> None:
 async def test_a_url_may_not_change_how_the_link_works(tmp_path: Path, url: str) -> None:
     """Where and as whom is its business; protocol and timeouts are not."""
     (tmp_path / "url").write_text(url)
-    wire = await target_of(settings.Redis(url_file=tmp_path / "url")).wire()
-    assert isinstance(wire, Connection)
-    assert (wire.protocol, wire.socket_timeout) == (2, None)
+    connection = await target_of(settings.Redis(url_file=tmp_path / "url")).connection()
+    assert isinstance(connection, Connection)
+    assert (connection.protocol, connection.socket_timeout) == (2, None)

@@ -106,7 +106,7 @@ def test_certificates_of_an_own_authority(tmp_path: Path) -> None:
         (tmp_path / "url").write_text(f"{scheme}://h:1")
         read = EndpointReader(settings.Redis(url_file=tmp_path / "url", ca_file=authority)).read()
         assert read.options.get("ssl_ca_certs") == expected
-        assert read.wire(("h", 1), Timing()) is not None
+        assert read.connection(("h", 1), Timing()) is not None
 
 
 def test_an_unreadable_url_is_told_without_it(tmp_path: Path) -> None:

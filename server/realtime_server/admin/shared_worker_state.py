@@ -1,4 +1,4 @@
-"""What the supervisor tells the admin process: memory that both see, since before they were two."""
+"""Shared memory in which the supervisor notes which workers run; the admin process, forked from it, reads it."""
 
 from __future__ import annotations
 
@@ -9,8 +9,8 @@ import time
 _NUMBER = struct.Struct("q")
 
 
-class Board:
-    """One writer (the supervisor), any number of readers in processes forked from it."""
+class SharedWorkerState:
+    """State of the workers: one writer (the supervisor), any number of readers in processes forked from it."""
 
     def __init__(self, workers: int) -> None:
         self.started_at = time.monotonic()
@@ -19,15 +19,15 @@ class Board:
 
     @property
     def restarts(self) -> int:
-        """How often a worker was started again after it had died."""
+        """Number of starts of a worker after it had died."""
         return self._read(0)
 
     def count_restart(self) -> None:
-        """One more."""
+        """Count one more restart."""
         self._write(0, self.restarts + 1)
 
     def running(self, worker: int) -> bool:
-        """Whether the process of this worker runs."""
+        """Return True while the process of this worker runs."""
         return bool(self._read(1 + worker))
 
     def set_running(self, worker: int, running: bool) -> None:
@@ -36,7 +36,7 @@ class Board:
 
     @property
     def all_running(self) -> bool:
-        """Whether the processes of all workers run."""
+        """True while the processes of all workers run."""
         return all(self.running(worker) for worker in range(self._workers))
 
     def _read(self, index: int) -> int:

@@ -1,4 +1,4 @@
-"""Which driver the settings ask for."""
+"""Makes the driver of the backplane that is configured."""
 
 from __future__ import annotations
 

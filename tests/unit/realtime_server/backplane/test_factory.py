@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
+from realtime_server.backplane.factory import open_backplane
 from realtime_server.backplane.memory import MemoryBroker
 from realtime_server.backplane.memory_occupancy import MemoryOccupancy
 from realtime_server.backplane.memory_presence import MemoryPresence
 from realtime_server.backplane.memory_queue import MemoryEventQueue
 from realtime_server.backplane.memory_revocations import MemoryRevocations
-from realtime_server.backplane.opening import open_backplane
 from realtime_server.backplane.redis import RedisBroker
 from realtime_server.backplane.redis_occupancy import RedisOccupancy
 from realtime_server.backplane.redis_presence import RedisPresence

@@ -1,4 +1,4 @@
-"""The hooks that the settings ask for."""
+"""Makes the hooks that are configured, and their HTTP client."""
 
 from __future__ import annotations
 
