@@ -1,4 +1,4 @@
-"""What builders are told beside the cluster, and what they return for Secrets."""
+"""Settings of the builders beside the cluster, and what they return for Secrets."""
 
 from __future__ import annotations
 

@@ -100,13 +100,13 @@ class KubernetesTarget:
         await find(self, name)
         query = {"fieldSelector": f"involvedObject.kind={naming.KIND},involvedObject.name={name}"}
         found = objects_at(await self._client.get(path_of("v1", "Event", self._namespace), query), "items")
-        told = [
+        events = [
             Event(
                 text_at(item, "lastTimestamp"), text_at(item, "type"), text_at(item, "reason"), text_at(item, "message")
             )
             for item in found
         ]
-        return sorted(told, key=lambda event: event.at)
+        return sorted(events, key=lambda event: event.at)
 
     async def secret(self, name: str) -> Mapping[str, str]:
         """See Target."""
@@ -137,9 +137,9 @@ class KubernetesTarget:
     async def planner_settings(self, name: str) -> PlannerSettings:
         """See Target. The operator says its defaults in the status of every cluster."""
         clusters = await self.clusters()
-        told = [object_at(cluster, "status", "defaults") for cluster in clusters if name_of(cluster) == name]
-        told += [object_at(cluster, "status", "defaults") for cluster in clusters]
-        return PlannerSettings(read_defaults(next(filter(None, told), {})))
+        defaults = [object_at(cluster, "status", "defaults") for cluster in clusters if name_of(cluster) == name]
+        defaults += [object_at(cluster, "status", "defaults") for cluster in clusters]
+        return PlannerSettings(read_defaults(next(filter(None, defaults), {})))
 
     async def drain(self, name: str, server: Server) -> None:
         """See Target."""

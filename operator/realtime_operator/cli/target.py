@@ -19,7 +19,7 @@ from realtime_operator.planning.world import ObjectKey, Server
 
 @dataclass(frozen=True, slots=True)
 class Event:
-    """Something that was told about a cluster; `at` is RFC 3339."""
+    """An Event about a cluster; `at` is RFC 3339."""
 
     at: str
     type: str
@@ -67,7 +67,7 @@ class Target(Protocol):
         """Merge-patch the spec (RFC 7396); the object as it is then. InputError says what the API refuses."""
 
     async def events(self, name: str) -> Sequence[Event]:
-        """What was told about a cluster, oldest first."""
+        """Return the Events about a cluster, oldest first."""
 
     async def secret(self, name: str) -> Mapping[str, str]:
         """The values of a Secret; empty when there is none."""

@@ -222,9 +222,9 @@ def event_table(events: Sequence[Event], now: datetime | None = None) -> Table:
 def describe_view(
     cluster: JsonObject, events: Sequence[Event], where: str, now: datetime | None = None
 ) -> RenderableType:
-    """The status and what was told lately."""
-    told: RenderableType = event_table(events, now) if events else "no events"
-    return Group(status_view(cluster, where, now), "", Text("Events", style="bold"), told)
+    """The status and the latest Events."""
+    shown: RenderableType = event_table(events, now) if events else "no events"
+    return Group(status_view(cluster, where, now), "", Text("Events", style="bold"), shown)
 
 
 def consequences(expected: Forecast) -> list[str]:

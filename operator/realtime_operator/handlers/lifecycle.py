@@ -31,7 +31,7 @@ SECRET_RESYNCS = 1.5
 
 
 def planner_settings(settings: Settings) -> PlannerSettings:
-    """What the decisions are told."""
+    """Return the planner's part of the operator's settings."""
     build = BuildSettings(
         server_image=settings.server_image,
         redis_image=settings.redis_image,
@@ -43,7 +43,7 @@ def planner_settings(settings: Settings) -> PlannerSettings:
 
 
 def leader_election_settings(settings: Settings) -> LeaderElectionSettings:
-    """What the election is told."""
+    """Return the part of the operator's settings for leader election."""
     return LeaderElectionSettings(
         namespace=settings.lease_namespace,
         name=settings.lease_name,

@@ -26,7 +26,7 @@ ARRIVAL_RELEASE_SECONDS = 30.0
 
 LONGEST_RELEASE_SECONDS = 600.0
 
-LOOKING_AGAIN = frozenset({Reason.OBSERVATION_STALE, Reason.JUST_CONNECTED, Reason.STATUS_REFUSED})
+FREEZING_REASONS = frozenset({Reason.OBSERVATION_STALE, Reason.JUST_CONNECTED, Reason.STATUS_REFUSED})
 """Reasons with which nothing is done with servers: the operator looks again first, or could not remember it."""
 
 MOVED_ENOUGH = 20
@@ -129,7 +129,7 @@ def brake(hold: Hold | None, found: Arrivals, now: datetime) -> Brake:
     """What the step may not do."""
     held = hold is not None and hold.in_force(now)
     return Brake(
-        freeze=held and hold is not None and hold.reason in LOOKING_AGAIN,
+        freeze=held and hold is not None and hold.reason in FREEZING_REASONS,
         stop=held,
         unconfirmed=not found.confirmed,
         careful=hold is not None and hold.count > 0,

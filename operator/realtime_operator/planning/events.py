@@ -1,4 +1,4 @@
-"""Events: told once, when something changes, never while it merely goes on."""
+"""Events: made once, when something changes, never while it merely goes on."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from realtime_operator.api.base import JsonObject
 from realtime_operator.api.document import objects_at, text_at
 from realtime_operator.api.v1alpha1 import RealtimeCluster
-from realtime_operator.planning.brakes import LOOKING_AGAIN
+from realtime_operator.planning.brakes import FREEZING_REASONS
 from realtime_operator.planning.conditions import Verdict
 from realtime_operator.planning.facts import Facts
 from realtime_operator.planning.plan import Action, DeleteServer, Drain, EmitEvent, EventType, Quiesce, Resume
@@ -19,18 +19,18 @@ from realtime_operator.planning.world import Server, ServerState
 BAD_WHEN_FALSE = frozenset(
     {ConditionType.ACCEPTED, ConditionType.READY, ConditionType.BACKPLANE_READY, ConditionType.CREDENTIALS_KEPT}
 )
-"""Conditions whose loss is a warning. Progressing is told by the rollout's own events."""
+"""Conditions whose loss is a warning. Progressing is reported by the rollout's own events."""
 
 
 TOLD_AGAIN = frozenset({ConditionType.ACCEPTED, ConditionType.DEGRADED, ConditionType.CREDENTIALS_KEPT})
-"""Conditions in which something new is told while they are bad already."""
+"""Conditions in which something new is reported while they are bad already."""
 
 NEWS_AT_ONCE = frozenset({ConditionType.ACCEPTED, ConditionType.DEGRADED})
-"""Conditions that are told of a cluster whose status is written for the first time."""
+"""Conditions that are reported of a cluster whose status is written for the first time."""
 
 
-def transitions(old: JsonObject, verdicts: Sequence[Verdict]) -> list[Action]:
-    """An Event for every condition whose status changes, and for what is new in one that was bad before.
+def condition_events(old: JsonObject, verdicts: Sequence[Verdict]) -> list[Action]:
+    """Return an Event for every condition whose status changes, and for what is new in one that was bad before.
 
     A first False of a cluster that is being made is no news.
     """
@@ -63,50 +63,50 @@ def _without_numbers(text: str) -> str:
     return re.sub(r"\d+", "#", text)
 
 
-def holds(facts: Facts) -> list[Action]:
-    """An Event when moves are held, and when they go on; not for the moment in which the operator only looks again."""
+def hold_events(facts: Facts) -> list[Action]:
+    """Return an Event when moves are held, and when they go on; none while the operator only looks again."""
     old = facts.prior.document
     was_held = condition_of(old, ConditionType.PROGRESSING).get("reason") == Reason.HELD
     hold = facts.hold
     if hold is not None and hold.in_force(facts.now):
-        if was_held or hold.reason in LOOKING_AGAIN:
+        if was_held or hold.reason in FREEZING_REASONS:
             return []
         return [EmitEvent(EventType.WARNING, Reason.HELD, f"{hold.reason.value}: {hold.message}")]
-    if was_held and text_at(old, "hold", "reason") not in LOOKING_AGAIN:
+    if was_held and text_at(old, "hold", "reason") not in FREEZING_REASONS:
         return [EmitEvent(EventType.NORMAL, Reason.MOVES_RESUMED, "connections are moved again")]
     return []
 
 
-def narrate(cluster: RealtimeCluster, facts: Facts, actions: Sequence[Action]) -> list[Action]:
-    """Events for the steps that people want to see: rollouts, changes of the number of servers, servers leaving."""
-    told: list[Action] = _rollout(cluster, facts)
+def step_events(cluster: RealtimeCluster, facts: Facts, actions: Sequence[Action]) -> list[Action]:
+    """Return Events for steps that people want to see: rollouts, changes of the number of servers, servers leaving."""
+    events: list[Action] = _rollout(cluster, facts)
     servers = {server.name: server for server in facts.fleet.servers}
     for action in actions:
         event = _about(action, servers)
         if event is not None:
-            told.append(event)
-    return told
+            events.append(event)
+    return events
 
 
 def _rollout(cluster: RealtimeCluster, facts: Facts) -> list[Action]:
     before = facts.prior
     target = facts.fleet.target
-    told: list[Action] = []
+    events: list[Action] = []
     if before.target_revision is None:
-        return told
+        return events
     if before.target_revision != target:
         old = sum(1 for server in facts.fleet.live if server.revision != target)
         replaced = f"{_servers(old)} will be replaced" if old else "no server has to be replaced"
         message = f"rolling out revision {target}: {replaced}"
-        told.append(EmitEvent(EventType.NORMAL, Reason.ROLLOUT_STARTED, message))
+        events.append(EmitEvent(EventType.NORMAL, Reason.ROLLOUT_STARTED, message))
     if before.current_revision != target and facts.current_revision == target:
         message = f"revision {target} serves with {_servers(facts.fleet.desired)}"
-        told.append(EmitEvent(EventType.NORMAL, Reason.ROLLOUT_COMPLETED, message))
+        events.append(EmitEvent(EventType.NORMAL, Reason.ROLLOUT_COMPLETED, message))
     autoscaled = before.autoscaling.desired if before.autoscaling is not None else None
     if autoscaled is not None and cluster.spec.autoscaling is not None and autoscaled != facts.fleet.desired:
         message = f"from {autoscaled} to {facts.fleet.desired} servers, following the connections"
-        told.append(EmitEvent(EventType.NORMAL, Reason.SCALED, message))
-    return told
+        events.append(EmitEvent(EventType.NORMAL, Reason.SCALED, message))
+    return events
 
 
 def _about(action: Action, servers: dict[str, Server]) -> EmitEvent | None:

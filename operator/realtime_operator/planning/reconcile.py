@@ -56,7 +56,7 @@ class Desired:
 
 @dataclass(frozen=True, slots=True)
 class Decision:
-    """What to do with a cluster now, and what to tell of it afterwards.
+    """The actions for a cluster now, and what the report on them is made of.
 
     `actions` bring it closer to its spec; which of them failed goes into `report`. `rejection` reports a spec that
     cannot be carried out; `facts` are None then. `requeue_after`: seconds until the next look, None: at the resync.

@@ -43,14 +43,14 @@ def report(
     verdicts = (accepted, *conditions.evaluate(facts))
     old = facts.prior.document
     new = status.compose(cluster, world, facts, verdicts, scaling)
-    told: list[Action] = [SetStatus(new)] if new != old else []
+    reports: list[Action] = [SetStatus(new)] if new != old else []
     if not facts.is_paused:
         failed = {id(failure.action) for failure in failures}
-        told += events.holds(facts)
-        told += events.narrate(cluster, facts, [action for action in actions if id(action) not in failed])
+        reports += events.hold_events(facts)
+        reports += events.step_events(cluster, facts, [action for action in actions if id(action) not in failed])
     if new != old:
-        told += events.transitions(old, verdicts)
-    return tuple(told)
+        reports += events.condition_events(old, verdicts)
+    return tuple(reports)
 
 
 def _missing_endpoint(facts: Facts, failures: Sequence[Failure]) -> str | None:
@@ -89,4 +89,4 @@ def report_rejection(
     }
     if new == old:
         return ()
-    return (SetStatus(new), *events.transitions(old, (verdict,)))
+    return (SetStatus(new), *events.condition_events(old, (verdict,)))

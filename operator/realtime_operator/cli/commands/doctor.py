@@ -89,15 +89,15 @@ async def _examine(target: Target, stored: JsonObject) -> Sequence[Finding]:
 
 def conditions(stored: JsonObject) -> list[Finding]:
     """What the operator says of the cluster; nothing said yet is a finding as well."""
-    told = objects_at(stored, "status", "conditions")
-    if not told:
+    stated = objects_at(stored, "status", "conditions")
+    if not stated:
         advice = "is the operator running? kubectl get pods -A -l app.kubernetes.io/name=realtime-operator"
         return [Finding("operator", Severity.ERROR, "it has not said anything about the cluster", advice)]
     if dig(stored, "status", "observedGeneration") != dig(stored, "metadata", "generation"):
         late = Finding("operator", Severity.WARNING, "it has not seen the latest change yet", "wait, or read its log")
     else:
         late = Finding("operator", Severity.OK, "it has seen the latest change")
-    bad = [condition for condition in told if _is_bad(condition)]
+    bad = [condition for condition in stated if _is_bad(condition)]
     found = [
         Finding(
             text(condition, "type"),

@@ -28,7 +28,7 @@ REFRESH_SECONDS = 45.0
 """A changed Secret is seen within this time at the latest."""
 FORGET_SECONDS = 300.0
 """After this time without a use a Secret is not read any more."""
-LOOK_SECONDS = 1.0
+POLL_SECONDS = 1.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,7 +109,7 @@ class SecretReader:
     async def run(self) -> None:
         """Read again what is due, until cancelled. A Secret that cannot be read stays as it was known."""
         while True:
-            await asyncio.sleep(LOOK_SECONDS)
+            await asyncio.sleep(POLL_SECONDS)
             await self.refresh()
 
     async def refresh(self) -> None:

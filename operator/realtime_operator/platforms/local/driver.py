@@ -54,7 +54,7 @@ SETTINGS = PlannerSettings(
 
 @dataclass(frozen=True, slots=True)
 class LocalPlatform:
-    """Implements Platform for the one cluster of its store. `on_event` is told every Event."""
+    """Implements Platform for the one cluster of its store. `on_event` is called with every Event."""
 
     store: ObjectStore
     fleet: Fleet
@@ -110,15 +110,15 @@ class LocalPlatform:
             case SetStatus():
                 self.store.set_status(action.status)
             case EmitEvent():
-                self.on_event(self.store.tell(action))
+                self.on_event(self.store.record_event(action))
             case DeletePod():
                 pass  # Redis is a process here, and is never tried
             case Quiesce() | Resume() | SetDeletionCost() | Drain() | DeleteServer():
                 server = self.fleet.find(action.server)
                 if server is not None:
-                    await self._tell(server, action, self._admin_token(cluster))
+                    await self._tell_server(server, action, self._admin_token(cluster))
 
-    async def _tell(
+    async def _tell_server(
         self, server: LocalServer, action: Quiesce | Resume | SetDeletionCost | Drain | DeleteServer, token: str
     ) -> None:
         """A server that does not answer is told again at the next look."""

@@ -27,7 +27,7 @@ RETRY_SECONDS = (0.5, 30.0)
 """The first and the longest pause before a server that ended by itself is replaced; the first of all has none."""
 HEALTHY_SECONDS = 10.0
 """A server that lived for so long is replaced at once."""
-LOOK_SECONDS = 0.1
+POLL_SECONDS = 0.1
 AT_ONCE_SECONDS = 15.0
 """A server that was told twice to end has so long; its own supervisor ends hanging workers a bit earlier."""
 MOST_DOUBLINGS = 16
@@ -82,7 +82,7 @@ class Fleet:
             if deadline is not None and time.monotonic() > deadline:
                 self.kill()
             say(len(running))
-            await asyncio.sleep(LOOK_SECONDS)
+            await asyncio.sleep(POLL_SECONDS)
         self._note_ends()
 
     def kill(self) -> None:

@@ -29,7 +29,7 @@ NAME = re.compile("[a-z0-9]([-a-z0-9.]{0,251}[a-z0-9])?")
 
 @dataclass(frozen=True, slots=True)
 class Event:
-    """Something that was told about the cluster."""
+    """An Event about the cluster."""
 
     at: datetime
     type: str
@@ -127,11 +127,11 @@ class ObjectStore:
         data = self.objects.get(ObjectKey("v1", "ConfigMap", name), {}).get("data")
         return {key: str(value) for key, value in data.items()} if isinstance(data, dict) else {}
 
-    def tell(self, event: EmitEvent) -> Event:
+    def record_event(self, event: EmitEvent) -> Event:
         """Keep an Event."""
-        told = Event(datetime.now(UTC), event.type.value, str(event.reason), event.message)
-        self.events.append(told)
-        return told
+        recorded = Event(datetime.now(UTC), event.type.value, str(event.reason), event.message)
+        self.events.append(recorded)
+        return recorded
 
     def _folder(self, name: str) -> Path:
         assert NAME.fullmatch(name), name

@@ -88,7 +88,7 @@ class LocalServer:
         ready = self.process.running and await admin.is_ready(address, token)
         report = await admin.report(address, token) if self.process.running else None
         if report is not None and not self.serving and report.state is ServerState.SERVING:
-            await _told(admin.quiesce, address, token)
+            await _call_if_reachable(admin.quiesce, address, token)
         self.answered = self.answered or report is not None
         ready = ready and report is not None
         self.was_ready = self.was_ready or ready
@@ -118,7 +118,7 @@ class LocalServer:
         return None if self.answered else STARTING
 
 
-async def _told(call: Callable[[str, str], Awaitable[None]], address: str, token: str) -> None:
+async def _call_if_reachable(call: Callable[[str, str], Awaitable[None]], address: str, token: str) -> None:
     """A server that does not answer is asked again at the next look."""
     with contextlib.suppress(ServerUnavailableError):
         await call(address, token)

@@ -74,7 +74,7 @@ async def test_only_its_owner_may_open_the_socket(site: Site) -> None:
 async def test_everything_can_be_asked_for(site: Site) -> None:
     """The platform, the cluster, servers, events and Secrets; what is not there is not found."""
     site.store.put_secret("keys", {"a": "b"})
-    site.store.tell(EmitEvent(EventType.WARNING, "Reason", "message"))
+    site.store.record_event(EmitEvent(EventType.WARNING, "Reason", "message"))
     status, about = await site.get("platform")
     assert status == 200
     assert isinstance(about, dict)

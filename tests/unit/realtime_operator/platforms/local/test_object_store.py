@@ -104,7 +104,7 @@ def test_values_of_a_deleted_secret_are_gone(store: ObjectStore) -> None:
 def test_the_latest_events_are_kept(store: ObjectStore) -> None:
     """In their order, and not without end."""
     for number in range(KEPT_EVENTS + 1):
-        store.tell(EmitEvent(EventType.NORMAL, "Reason", f"message {number}"))
+        store.record_event(EmitEvent(EventType.NORMAL, "Reason", f"message {number}"))
     assert len(store.events) == KEPT_EVENTS
     assert store.events[-1].message == f"message {KEPT_EVENTS}"
     assert store.events[-1].to_object()["type"] == "Normal"
