@@ -15,6 +15,7 @@ from realtime_operator.api.base import JsonObject
 from realtime_operator.api.v1alpha1 import RealtimeCluster
 from realtime_operator.builders import build_revision, build_secrets, build_shared
 from realtime_operator.metrics import Metrics
+from realtime_operator.planning.difference import apply_to
 from realtime_operator.planning.plan import (
     Action,
     ApplyObject,
@@ -39,6 +40,7 @@ from realtime_operator.platforms.kubernetes.client import KubernetesClient, path
 from realtime_operator.platforms.kubernetes.credential_memory import CredentialMemory
 from realtime_operator.platforms.kubernetes.event_recorder import EventRecorder
 from realtime_operator.platforms.kubernetes.secret_reader import SecretReader
+from realtime_operator.platforms.kubernetes.store import slim
 from realtime_operator.pods.admin_client import AdminClient
 from tests.kit.apiserver import ApiServer
 from tests.kit.document import dig, object_at, objects_at, text_at
@@ -148,6 +150,22 @@ async def test_a_secret_gets_what_is_missing_and_keeps_what_it_has(applied: Appl
     after = object_at(applied.get("v1", "Secret", name), "data")
     assert set(after) == set(template.keys)
     assert {key for key in template.keys if after[key] != before[key]} == {gone}
+
+
+async def test_an_apply_reads_nothing_but_once_after_the_creation(applied: Applied) -> None:
+    """What was observed says whether the fields have to be merged before."""
+    (service, *_) = build_shared(applied.cluster, SETTINGS, {})
+    await applied.do(CreateObject(service))
+    asked: list[str] = []
+    applied.tools.client.answered = lambda method, _path, _document: asked.append(method)
+    for annotation in ("first", "second"):
+        metadata: JsonObject = {**object_at(service, "metadata"), "annotations": {"a": annotation}}
+        changed: JsonObject = {**service, "metadata": metadata}
+        live = applied.get(
+            text_at(service, "apiVersion"), text_at(service, "kind"), text_at(service, "metadata", "name")
+        )
+        await applied.do(apply_to(slim(live), changed))
+    assert asked == ["GET", "PATCH", "PATCH", "PATCH"]
 
 
 async def test_a_revision_is_scaled(applied: Applied) -> None:

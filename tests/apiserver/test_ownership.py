@@ -7,6 +7,7 @@ import pytest
 from realtime_operator import naming
 from realtime_operator.api.base import JsonObject
 from realtime_operator.builders import build_revision, build_secrets, build_shared
+from realtime_operator.planning.difference import apply_to
 from realtime_operator.planning.plan import (
     Action,
     ApplyObject,
@@ -17,6 +18,7 @@ from realtime_operator.planning.plan import (
 )
 from realtime_operator.planning.world import object_key
 from realtime_operator.platforms.kubernetes.client import path_of
+from realtime_operator.platforms.kubernetes.store import slim
 from tests.apiserver.test_apply import Applied, applied
 from tests.kit.document import dig, object_at, text_at
 from tests.kit.manifests import SETTINGS, with_redis_password
@@ -136,7 +138,7 @@ async def test_a_field_that_is_no_longer_wanted_goes(applied: Applied) -> None:
     await applied.do(CreateObject({**service, "metadata": metadata}))
     theirs: JsonObject = {"metadata": {"annotations": {"example.com/theirs": "kept"}}}
     applied.server.call("PATCH", path(applied, service), theirs)
-    await applied.do(ApplyObject(service, applied.uid_of(service)))
+    await applied.do(apply_to(slim(applied.server.call("GET", path(applied, service))), service))
     left = object_at(applied.server.call("GET", path(applied, service)), "metadata", "annotations")
     assert left == {**annotations, "example.com/theirs": "kept"}
 
@@ -146,7 +148,7 @@ async def test_a_scaled_replica_set_that_is_applied_keeps_its_number(applied: Ap
     replica_set = children(applied)[-1]
     await applied.do(CreateObject(replica_set))
     applied.server.call("PATCH", path(applied, replica_set), {"metadata": {"labels": {"theirs": "x"}}})
-    await applied.do(ApplyObject(replica_set, applied.uid_of(replica_set)))
+    await applied.do(apply_to(slim(applied.server.call("GET", path(applied, replica_set))), replica_set))
     live = applied.server.call("GET", path(applied, replica_set))
     assert dig(live, "spec", "replicas") == 2
 

@@ -10,7 +10,7 @@ from collections.abc import Mapping
 
 from realtime_operator import naming
 from realtime_operator.api.base import JsonObject, JsonValue
-from realtime_operator.api.document import text_at
+from realtime_operator.api.document import objects_at, text_at
 from realtime_operator.planning.plan import Action, ApplyObject, CreateObject
 from realtime_operator.planning.world import ObjectKey, object_key
 
@@ -22,7 +22,19 @@ def plan_write(
     live = objects.get(object_key(manifest))
     if live is None:
         return [CreateObject(manifest, requires)]
-    return [ApplyObject(manifest, text_at(live, "metadata", "uid"), requires)] if needs_apply(manifest, live) else []
+    return [apply_to(live, manifest, requires)] if needs_apply(manifest, live) else []
+
+
+def apply_to(live: JsonObject, manifest: JsonObject, requires: tuple[ObjectKey, ...] = ()) -> ApplyObject:
+    """Return the action that applies the manifest to this live object."""
+    merges_fields = any(sets_without_apply(entry) for entry in objects_at(live, "metadata", "managedFields"))
+    return ApplyObject(manifest, text_at(live, "metadata", "uid"), requires, merges_fields)
+
+
+def sets_without_apply(entry: JsonObject) -> bool:
+    """True for an entry of managedFields that says what the operator set without a server-side apply."""
+    ours = entry.get("manager") == naming.FIELD_MANAGER and not entry.get("subresource")
+    return ours and entry.get("operation") != "Apply"
 
 
 def needs_apply(manifest: JsonObject, live: JsonObject | None) -> bool:

@@ -1,7 +1,8 @@
 """What is to be done: actions that a platform carries out in order, and what it says of those that fail.
 
-An action carries all that carrying it out needs, as it was observed: a platform looks nothing up again. `uid` names
-the very object that was observed: one of the same name that took its place is left for the next plan.
+An action carries all that carrying it out needs, as it was observed; a platform reads again only what planning never
+sees: the values of Secrets, and whose fields are whose. `uid` names the very object that was observed: one of the same
+name that took its place is left for the next plan.
 """
 
 from __future__ import annotations
@@ -28,11 +29,16 @@ class CreateObject:
 
 @dataclass(frozen=True, slots=True)
 class ApplyObject:
-    """Server-side apply the manifest to the very object that was observed, known by its `uid`. `requires`: as above."""
+    """Server-side apply the manifest to the very object that was observed, known by its `uid`. `requires`: as above.
+
+    `merges_fields`: the operator has set fields of it otherwise than by an apply, as a creation does; they have to be
+    made fields of its applies first, so that those that the manifest no longer names go.
+    """
 
     manifest: JsonObject
     uid: str
     requires: tuple[ObjectKey, ...] = ()
+    merges_fields: bool = False
 
 
 @dataclass(frozen=True, slots=True)

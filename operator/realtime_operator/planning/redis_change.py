@@ -14,8 +14,8 @@ from realtime_operator import naming
 from realtime_operator.api.base import JsonObject
 from realtime_operator.api.document import dig, object_at, text_at
 from realtime_operator.builders import build_redis_trial_pod
-from realtime_operator.planning.difference import contains, needs_apply
-from realtime_operator.planning.plan import Action, ApplyObject, CreateObject, DeletePod
+from realtime_operator.planning.difference import apply_to, contains, needs_apply
+from realtime_operator.planning.plan import Action, CreateObject, DeletePod
 from realtime_operator.planning.world import CANNOT_START, ObjectKey, RedisPod, World, object_key
 
 
@@ -48,7 +48,7 @@ def change_redis(wanted: JsonObject | None, world: World) -> list[Action]:
         return [*_remove(trials), CreateObject(wanted)]
     if not needs_apply(wanted, live):
         return [*_remove(trials), *_free(live, world)]
-    apply = ApplyObject(wanted, text_at(live, "metadata", "uid"))
+    apply = apply_to(live, wanted)
     if not _is_risky(wanted, live) or not any(pod.ready and not pod.trial for pod in world.redis):
         return [*_remove(trials), apply]
     trial = build_redis_trial_pod(wanted)

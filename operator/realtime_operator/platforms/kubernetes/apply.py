@@ -112,7 +112,7 @@ class Applier:
             case CreateObject():
                 await self._create(action.manifest)
             case ApplyObject():
-                await self._apply(action.manifest, action.uid)
+                await self._apply(action.manifest, action.uid, merges_fields=action.merges_fields)
             case EnsureSecret():
                 await self._ensure_secret(action)
             case DeleteObject():
@@ -152,11 +152,19 @@ class Applier:
                 raise NameTakenError(name_taken_message(text_at(manifest, "kind"), live, self._name)) from None
             if text_at(live, "metadata", "deletionTimestamp"):
                 raise
-            await self._apply(manifest, text_at(live, "metadata", "uid"))
+            await self._apply(manifest, text_at(live, "metadata", "uid"), merges_fields=True)
 
-    async def _apply(self, manifest: JsonObject, uid: str) -> None:
-        """Apply to the object with this uid; raises ConflictError when there is another one or none."""
+    async def _apply(self, manifest: JsonObject, uid: str, *, merges_fields: bool) -> None:
+        """Apply to the object with this uid; raises ConflictError when there is another one or none.
+
+        `merges_fields`: see ApplyObject.
+        """
         path = self._path_of(manifest)
+        if merges_fields:
+            await self._merge_claims(path, uid)
+        await self._client.apply(path, {**manifest, "metadata": {**object_at(manifest, "metadata"), "uid": uid}})
+
+    async def _merge_claims(self, path: str, uid: str) -> None:
         live = await self._client.get(path)
         if text_at(live, "metadata", "uid") != uid:
             raise ConflictError(f"{path}: another object has this name now")
@@ -164,7 +172,6 @@ class Applier:
         if claims is not None:
             version = text_at(live, "metadata", "resourceVersion")
             await self._client.patch(path, {"metadata": {"resourceVersion": version, "managedFields": claims}}, uid)
-        await self._client.apply(path, {**manifest, "metadata": {**object_at(manifest, "metadata"), "uid": uid}})
 
     async def _ensure_secret(self, action: EnsureSecret) -> None:
         """Keep the values that are there, put back those that were seen before, and make what is still missing."""
@@ -176,7 +183,7 @@ class Applier:
         if action.uid is None:
             await self._create_secret(manifest, action)
         else:
-            await self._apply(manifest, action.uid)
+            await self._apply(manifest, action.uid, merges_fields=True)
 
     def _known_or_new(self, action: EnsureSecret, key: str) -> str:
         secret = text_at(action.manifest, "metadata", "name")

@@ -5,7 +5,7 @@ from __future__ import annotations
 from realtime_operator import naming
 from realtime_operator.api.base import JsonObject, JsonValue
 from realtime_operator.api.document import dig, objects_at, text_at
-from realtime_operator.planning.difference import controller_uid
+from realtime_operator.planning.difference import controller_uid, sets_without_apply
 
 
 def is_owned(live: JsonObject, owner_uid: str) -> bool:
@@ -37,7 +37,7 @@ def claims_to_merge(live: JsonObject) -> list[JsonValue] | None:
     """
     entries = objects_at(live, "metadata", "managedFields")
     ours = [e for e in entries if e.get("manager") == naming.FIELD_MANAGER and not e.get("subresource")]
-    if all(entry.get("operation") == "Apply" for entry in ours):
+    if not any(sets_without_apply(entry) for entry in ours):
         return None
     fields: JsonValue = {}
     for entry in ours:

@@ -13,8 +13,8 @@ from dataclasses import dataclass, field
 
 from realtime_operator import naming
 from realtime_operator.api.base import JsonObject, JsonValue
-from realtime_operator.api.document import dig, objects_at, text_at
-from realtime_operator.planning.difference import label
+from realtime_operator.api.document import dig, object_at, objects_at, text_at
+from realtime_operator.planning.difference import label, sets_without_apply
 from realtime_operator.platforms.base import Key
 
 CATCH_UP_SECONDS = 1.0
@@ -192,10 +192,18 @@ class ObjectStore:
 
 
 def slim(document: JsonObject) -> JsonObject:
-    """The object without what no decision needs: managedFields, and most of a pod's specification."""
-    metadata = document.get("metadata")
-    kept = metadata if isinstance(metadata, dict) else {}
-    found = {**document, "metadata": {key: value for key, value in kept.items() if key != "managedFields"}}
+    """The object without what no decision needs: most of a pod's specification, and of managedFields.
+
+    Of these the operator's entries are kept that are of no apply, without the fields.
+    """
+    metadata = object_at(document, "metadata")
+    kept: JsonObject = {key: value for key, value in metadata.items() if key != "managedFields"}
+    created: list[JsonValue] = [
+        {name: value for name, value in entry.items() if name != "fieldsV1"}
+        for entry in objects_at(metadata, "managedFields")
+        if sets_without_apply(entry)
+    ]
+    found: JsonObject = {**document, "metadata": {**kept, "managedFields": created} if created else kept}
     if document.get("kind") == "Pod":
         found["spec"] = _slim_pod(document)
     return found

@@ -254,6 +254,17 @@ def test_what_no_decision_needs_is_not_kept() -> None:
     }
 
 
+def test_fields_that_were_set_without_an_apply_leave_a_mark() -> None:
+    """An apply has to merge them; the fields themselves are read then."""
+    ours: JsonObject = {"manager": naming.FIELD_MANAGER, "operation": "Update"}
+    theirs: JsonObject = {"manager": "kubectl", "operation": "Update", "fieldsV1": {}}
+    status: JsonObject = {**ours, "subresource": "status"}
+    applied: JsonObject = {**ours, "operation": "Apply", "fieldsV1": {"f:data": {}}}
+    entries: list[JsonValue] = [{**ours, "fieldsV1": {"f:data": {}}}, theirs, status, applied]
+    made: JsonObject = {"kind": "ConfigMap", "metadata": {"name": "a", "managedFields": entries}}
+    assert slim(made)["metadata"] == {"name": "a", "managedFields": [ours]}
+
+
 @st.composite
 def histories(draw: st.DrawFn) -> tuple[list[tuple[str, JsonObject]], JsonObject | None]:
     """The life of objects of one name, as events with rising versions, and what is there in the end."""
