@@ -27,7 +27,7 @@ def build_secrets(cluster: RealtimeCluster) -> tuple[SecretTemplate, ...]:
 def build_shared(
     cluster: RealtimeCluster, settings: BuildSettings, secrets: Mapping[str, Mapping[str, str]]
 ) -> tuple[JsonObject, ...]:
-    """What all revisions share. `secrets`: the SHA-256 of each key's value, of each Secret that exists.
+    """Build what all revisions share. `secrets`: the SHA-256 of each key's value, of each Secret that exists.
 
     The managed Redis is left out until its password exists.
     """

@@ -1,4 +1,4 @@
-"""What all manifests have in common: owner, labels, the hash of what was applied."""
+"""Parts that all manifests have: owner, labels, the hash of what was applied."""
 
 from __future__ import annotations
 

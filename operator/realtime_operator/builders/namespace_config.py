@@ -31,7 +31,7 @@ NAMESPACE: Defaults = {
     "personal_channel": False,
     "single_connection": False,
 }
-"""What a server does where its configuration says nothing."""
+"""Values that a server takes where its configuration says nothing."""
 
 RECOVERY: Mapping[str, JsonObject] = {
     "Disabled": {"recovery": False, "recovery_mode": "stream", "force_positioning": False},

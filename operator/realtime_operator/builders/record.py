@@ -1,4 +1,4 @@
-"""What an object was made from, carried in its annotations.
+"""Record of what an object was made from, carried in its annotations.
 
 A later operator reads there whether the object is still what the spec asks for, and what was applied, so that it can
 repair the object without making another one.

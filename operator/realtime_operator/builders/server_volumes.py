@@ -1,4 +1,4 @@
-"""What is mounted into a server: its configuration, and secrets as files, which change in place when rotated."""
+"""Volumes of a server: its configuration, and secrets as files, which change in place when rotated."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ def server_volumes(cluster: RealtimeCluster, revision: str) -> list[JsonValue]:
 
 
 def server_mounts(cluster: RealtimeCluster) -> list[JsonValue]:
-    """Where they are mounted."""
+    """Return where they are mounted."""
     return [
         pod.mount("config", naming.CONFIG_DIRECTORY),
         pod.mount("credentials", naming.CREDENTIALS_DIRECTORY),

@@ -22,7 +22,7 @@ from realtime_operator.errors import InputError
 
 @dataclass(frozen=True, slots=True)
 class ClusterFile:
-    """What a file says: one cluster, the values of Secrets, and kinds that mean nothing outside of Kubernetes."""
+    """Content of a file: one cluster, the values of Secrets, and kinds that mean nothing outside of Kubernetes."""
 
     path: Path
     document: JsonObject

@@ -1,4 +1,4 @@
-"""What stands in a document, as people are shown it."""
+"""Values of a document as text for people."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ def whole(document: JsonValue, *path: str) -> int | None:
 
 
 def age(timestamp: str, now: datetime | None = None) -> str:
-    """How long ago a time (RFC 3339) was, as kubectl writes it; `-` for what is no time."""
+    """Return how long ago a time (RFC 3339) was, as kubectl writes it; `-` for what is no time."""
     try:
         then = datetime.fromisoformat(timestamp)
     except ValueError:

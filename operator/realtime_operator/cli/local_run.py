@@ -39,7 +39,7 @@ FILE_SECONDS = 0.3
 
 @dataclass(frozen=True, slots=True)
 class LocalOptions:
-    """What to run and where."""
+    """Options of a run."""
 
     file: Path
     state_dir: Path

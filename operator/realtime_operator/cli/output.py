@@ -1,4 +1,4 @@
-"""How the commands speak: tables for people, JSON and YAML for programs, colours on a terminal only."""
+"""Output of the commands: tables for people, JSON and YAML for programs, colours on a terminal only."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What `up` and `demo` say while they run."""
+"""Output of `up` and `demo` while they run."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What the commands talk to: a Kubernetes cluster or the platform of this machine, seen the same way."""
+"""Port of the commands: a Kubernetes cluster or the platform of this machine, seen the same way."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ class Event:
 
 @dataclass(frozen=True, slots=True)
 class ClientEndpoint:
-    """Where a WebSocket client gets in."""
+    """Endpoint for a WebSocket client: its URL, headers of the handshake, TLS."""
 
     url: str
     headers: Mapping[str, str] = field(default_factory=dict)
@@ -37,7 +37,7 @@ class ClientEndpoint:
 
 
 class Severity(StrEnum):
-    """How bad a finding is."""
+    """Severity of a finding."""
 
     OK = "ok"
     WARNING = "warning"
@@ -58,7 +58,7 @@ class Target(Protocol):
     """One platform. Every method raises PlatformError when it cannot be asked, InputError for what is not there."""
 
     description: str
-    """Which platform it is, for people."""
+    """Name of the platform, for people."""
 
     async def clusters(self) -> Sequence[JsonObject]:
         """All clusters, by name."""
@@ -94,13 +94,13 @@ class Target(Protocol):
         """Call the server API (docs/guides/publish.md) with the API key; the whole answer."""
 
     async def client_endpoint(self, name: str, server: Server | None = None) -> ClientEndpoint:
-        """Where clients connect: the cluster's endpoint, or one server directly where the platform has such a way."""
+        """Return where clients connect: the cluster's endpoint, or one server where the platform has such a way."""
 
     def logs(self, server: Server, *, lines: int, follow: bool) -> AsyncIterator[str]:
         """The last lines of a server's log, and with `follow` those that come."""
 
     async def check(self) -> Sequence[Finding]:
-        """What only this platform can check."""
+        """Return the findings of checks that only this platform can make."""
 
     async def close(self) -> None:
         """Close all connections."""

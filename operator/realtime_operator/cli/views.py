@@ -1,4 +1,4 @@
-"""What people see of a cluster: renderables made from its document, pure."""
+"""Views of a cluster for people: renderables made from its document, pure."""
 
 from __future__ import annotations
 

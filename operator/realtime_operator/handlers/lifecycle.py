@@ -90,11 +90,11 @@ class OperatorProcess:
             loop.add_signal_handler(number, self._stop.set)
 
     def not_alive(self) -> str | None:
-        """Why the process must be restarted: it believes to lead and cannot renew its lease."""
+        """Return why the process must be restarted: it believes to lead and cannot renew its lease."""
         return "leads without a lease" if self._leading and not self._lease.leads else None
 
     def paused(self) -> str | None:
-        """Why the operator moves nothing, in a sentence for people; None when it does its work."""
+        """Return why the operator moves nothing, in a sentence for people; None when it does its work."""
         if self._settings.paused:
             return "the operator is paused by its settings (chart value `paused`)"
         if self._lease.paused is not None:
@@ -108,7 +108,7 @@ class OperatorProcess:
             self._queue.mark_all()
 
     def not_ready(self) -> str | None:
-        """Why the process does not do its part: to stand by, or to lead and watch."""
+        """Return why the process does not do its part: to stand by, or to lead and watch."""
         if self._lease.foreign:
             return f"the Lease {self._settings.lease_name} belongs to somebody else"
         if self._leading:

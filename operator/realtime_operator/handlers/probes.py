@@ -1,4 +1,4 @@
-"""What the process tells over HTTP: whether it lives, whether it does its part, and its metrics."""
+"""HTTP endpoints of the process: liveness, readiness and metrics."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from prometheus_client import generate_latest
 from realtime_operator.metrics import Metrics
 
 Check = Callable[[], str | None]
-"""Why the answer is no; None when it is yes."""
+"""Returns why the answer is no; None when it is yes."""
 
 
 async def serve(port: int, metrics: Metrics, alive: Check, ready: Check) -> web.AppRunner:

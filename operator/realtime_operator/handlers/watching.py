@@ -26,11 +26,11 @@ logger = structlog.get_logger()
 PAGE = 250
 """Objects that one answer to a list may have."""
 STOP_SECONDS = 2.0
-"""How long kopf may take to end."""
+"""Time for kopf to end."""
 POLL_SECONDS = 1.0
 """Between two looks for a kind that is not served, and at the health of the watches."""
 COMPLETE_SECONDS = 30.0
-"""How long the first lists may take before watching begins anew."""
+"""Time for the first lists, after which watching begins anew."""
 RETRY_SECONDS = (0.5, 1.0, 2.0, 3.0, 5.0)
 """Pauses before a request that failed is tried again; the last one is repeated."""
 

@@ -1,4 +1,4 @@
-"""How many servers the connections need: up at once, down after a window, never on missing measurements."""
+"""Number of servers for the connections: up at once, down after a window, never on missing measurements."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ class AutoscalePolicy:
 
 @dataclass(frozen=True, slots=True)
 class AutoscaleState:
-    """What must survive a restart of the operator; it lives in `.status.autoscaling`.
+    """State that must survive a restart of the operator; it lives in `.status.autoscaling`.
 
     `below_since`: since when every recommendation was below `desired`; `highest`: the highest of them.
     """

@@ -16,7 +16,7 @@ CONNECTING = timedelta(seconds=30)
 
 @dataclass(frozen=True, slots=True)
 class Backplane:
-    """What is known of the link between the servers: `ready` None when nothing has been measured yet."""
+    """State of the link between the servers; `ready` is None when nothing has been measured yet."""
 
     ready: bool | None
     reason: Reason
@@ -24,7 +24,7 @@ class Backplane:
 
 
 def observe_backplane(cluster: RealtimeCluster, world: World, now: datetime) -> Backplane:
-    """What the servers report counts most; before any has reported, the managed Redis' own readiness."""
+    """Judge the link by the servers' reports; before any has reported, by the managed Redis' own readiness."""
     reports = {
         server.name: server.report
         for server in world.servers

@@ -36,7 +36,7 @@ MOVED_FEW = 5
 
 @dataclass(frozen=True, slots=True)
 class Brake:
-    """What a step may not do.
+    """Limits of a step.
 
     `freeze`: nothing on servers at all, what is known of them may be wrong. `stop`: move nobody, and put back who was
     to go. `unconfirmed`: connections were moved and are not seen to have arrived yet. `careful`: move few at a time.
@@ -72,7 +72,7 @@ class Hold:
 
 @dataclass(frozen=True, slots=True)
 class Arrivals:
-    """What became of connections that were moved lately: `arrived` and `failed` are connects at the receivers."""
+    """Fate of connections that were moved lately: `arrived` and `failed` are connects at the receivers."""
 
     moved: int
     arrived: int
@@ -126,7 +126,7 @@ def next_hold(
 
 
 def brake(hold: Hold | None, found: Arrivals, now: datetime) -> Brake:
-    """What the step may not do."""
+    """Return the limits of the step."""
     held = hold is not None and hold.in_force(now)
     return Brake(
         freeze=held and hold is not None and hold.reason in FREEZING_REASONS,

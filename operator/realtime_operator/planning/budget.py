@@ -1,4 +1,4 @@
-"""How many connections per second may be moved: one budget for the whole cluster, whatever the reason for the move.
+"""Budget of connections per second that may be moved: one for the whole cluster, whatever the reason for the move.
 
 Whoever is moved comes back at once. The budget is what the servers that stay can re-accept beside their other work.
 """

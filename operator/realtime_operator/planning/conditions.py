@@ -35,13 +35,13 @@ def evaluate(facts: Facts) -> tuple[Verdict, ...]:
 
 
 def backplane_ready(facts: Facts) -> Verdict:
-    """Whether the servers are linked."""
+    """Judge BackplaneReady: True when the servers are linked."""
     backplane = facts.backplane
     return Verdict(ConditionType.BACKPLANE_READY, backplane.ready, backplane.reason, backplane.message)
 
 
 def credentials_kept(facts: Facts) -> Verdict:
-    """Whether the generated credentials are there, and are those that backends and clients know."""
+    """Judge CredentialsKept: True when the generated credentials are there, and those that others were given."""
     if facts.missing_credentials:
         return Verdict(ConditionType.CREDENTIALS_KEPT, False, Reason.MISSING, _missing_credentials(facts))
     replaced = facts.credentials.replaced_recently(facts.now)
@@ -58,7 +58,7 @@ def _missing_credentials(facts: Facts) -> str:
 
 
 def ready(facts: Facts) -> Verdict:
-    """Whether clients can connect and messages cross servers."""
+    """Judge Ready: True when clients can connect and messages cross servers."""
     reason, message = _why_not_ready(facts) or (Reason.SERVERS_AVAILABLE, "enough servers are available")
     return Verdict(ConditionType.READY, reason is Reason.SERVERS_AVAILABLE, reason, message)
 
@@ -85,7 +85,7 @@ def _wanted(facts: Facts) -> int:
 
 
 def progressing(facts: Facts) -> Verdict:
-    """Whether servers are being added, replaced or taken away, and whether that gets anywhere."""
+    """Judge Progressing: True while servers are added, replaced or taken away, and that gets on."""
     reason, message = _progress(facts)
     if reason not in STILL and facts.hold is not None and facts.hold.in_force(facts.now):
         return Verdict(ConditionType.PROGRESSING, False, Reason.HELD, f"moves nobody: {facts.hold.message}")
@@ -118,7 +118,7 @@ def _progress(facts: Facts) -> tuple[Reason, str]:
 
 
 def _rest(facts: Facts) -> tuple[Reason, str]:
-    """What may be left to do when the servers are as they shall be."""
+    """Return the reason of Progressing when the servers are as they shall be."""
     if any(pod.trial for pod in facts.redis.pods):
         return Reason.CHANGING_REDIS, "a changed Redis is tried beside the one that serves"
     if any(failure.kind in REFUSALS for failure in facts.failures):
@@ -127,7 +127,7 @@ def _rest(facts: Facts) -> tuple[Reason, str]:
 
 
 def degraded(facts: Facts) -> Verdict:
-    """Whether something needs a person: the first finding is the reason, the message has all of them."""
+    """Judge Degraded: True when something needs a person. The first finding is the reason, the message has all."""
     found = findings.all_findings(facts)
     if not found:
         return Verdict(ConditionType.DEGRADED, False, Reason.AS_EXPECTED, "nothing needs attention")

@@ -1,4 +1,4 @@
-"""Whether the credentials that the operator generated are still those that backends and clients were given. Pure.
+"""Changes of the generated credentials, which backends and clients were given. Pure.
 
 The operator generates them once. A Secret that is deleted is filled with what the operator still knows; when it knows
 nothing any more (it was restarted as well), new ones are made, and people have to be told.

@@ -38,7 +38,7 @@ def sets_without_apply(entry: JsonObject) -> bool:
 
 
 def needs_apply(manifest: JsonObject, live: JsonObject | None) -> bool:
-    """Whether to apply: the object is missing, the manifest has changed, or somebody changed a field that it names.
+    """True when the object is missing, the manifest has changed, or somebody changed a field that it names.
 
     The hash in ANNOTATION_APPLIED catches a field that the manifest no longer names; the comparison catches edits.
     """
@@ -46,7 +46,7 @@ def needs_apply(manifest: JsonObject, live: JsonObject | None) -> bool:
 
 
 def contains(live: JsonValue, wanted: JsonValue) -> bool:
-    """Whether `wanted` is part of `live`: objects by key, lists item by item with the same length, the rest equal."""
+    """True when `wanted` is part of `live`: objects by key, lists item by item with the same length, the rest equal."""
     if isinstance(wanted, dict):
         return isinstance(live, dict) and all(contains(live.get(key), value) for key, value in wanted.items())
     if isinstance(wanted, list):

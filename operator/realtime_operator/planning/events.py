@@ -51,7 +51,7 @@ def condition_events(old: JsonObject, verdicts: Sequence[Verdict]) -> list[Actio
 
 
 def _news(verdict: Verdict, before: str) -> str:
-    """What a bad condition says that it did not say before; empty when only its numbers are others."""
+    """Return what is new in the message of a bad condition; empty when only its numbers are others."""
     if verdict.type not in TOLD_AGAIN:
         return ""
     known = {_without_numbers(part) for part in before.split(FINDINGS_SEPARATOR)}

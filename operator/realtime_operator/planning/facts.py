@@ -1,4 +1,4 @@
-"""What the conditions and the status are read from: the world and what was decided about it, in one place."""
+"""Facts for the conditions and the status: the world and what was decided about it, in one place."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from realtime_operator.planning.rollout import RolloutPolicy, RolloutStep
 
 @dataclass(frozen=True, slots=True)
 class Facts:
-    """What the verdicts are read from.
+    """Facts by which the conditions are judged.
 
     `pods_refused` has the messages of ReplicaSets that cannot create pods. `missing_endpoint` says why clients find no
     Service, None when it is there. `missing_credentials` are the keys that the generated Secrets lack, by the Secret's

@@ -1,4 +1,4 @@
-"""What needs a person, most pressing first: each finding is a reason for machines and a sentence for people. Pure."""
+"""Findings that need a person, most pressing first: each has a reason for machines and a sentence for people. Pure."""
 
 from __future__ import annotations
 
@@ -50,7 +50,7 @@ def all_findings(facts: Facts) -> list[Finding]:
 
 
 def standing(facts: Facts) -> Finding | None:
-    """What was refused when something was tried last; while the cluster or the operator is paused nothing is tried."""
+    """The last refusal, while the cluster or the operator is paused and nothing is tried."""
     return facts.prior.refusal if facts.is_paused else None
 
 

@@ -68,7 +68,7 @@ class Fleet:
         )
 
     def live_of(self, revision: str) -> int:
-        """How many live servers a revision has."""
+        """Return the number of live servers of a revision."""
         return sum(1 for server in self.live if server.revision == revision)
 
     @property

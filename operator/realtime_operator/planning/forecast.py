@@ -1,4 +1,4 @@
-"""What a change of the spec would do, before it is made: which revision, who moves, how fast, for about how long. Pure.
+"""Forecast of a change of the spec: its revision, who moves, how fast, for about how long. Pure.
 
 The numbers are those by which `rollout` would go on now; measurements that change meanwhile change them.
 """
@@ -36,7 +36,7 @@ class Change:
 
 @dataclass(frozen=True, slots=True)
 class Forecast:
-    """What a change would do.
+    """Effect of a change.
 
     `revision` is the one that the new spec asks for; `is_new_revision`: servers run another one, and are replaced.
     `connections` are moved, at most `connections_per_second` in the whole cluster, in about `seconds`.
@@ -53,7 +53,7 @@ class Forecast:
 
     @property
     def replaces_servers(self) -> bool:
-        """Whether running servers go and others take their place."""
+        """True when running servers go and others take their place."""
         return self.is_new_revision and self.servers_before > 0
 
 
@@ -64,7 +64,7 @@ def forecast(
     settings: PlannerSettings,
     replica_sets: Mapping[ObjectKey, JsonObject] = NOTHING,
 ) -> Forecast:
-    """What would happen if `old`, with these servers, became `new`; `old` None: it would be created.
+    """Forecast what happens when `old`, with these servers, becomes `new`; `old` None: it is created.
 
     `replica_sets` are those that there are: a revision that was made of the same before is kept.
     """
@@ -116,7 +116,7 @@ def _receiving(fleet: Fleet, policy: RolloutPolicy, moving: Sequence[Server]) ->
 
 
 def _step(policy: RolloutPolicy) -> int:
-    """How many servers are replaced at a time."""
+    """Return the number of servers that are replaced at a time."""
     return max(1, policy.max_surge + policy.max_unavailable)
 
 

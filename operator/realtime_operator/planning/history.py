@@ -1,4 +1,4 @@
-"""Which revisions were rolled out, and how to go back to one of them. Pure."""
+"""History of the revisions that were rolled out, and the way back to one of them. Pure."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ MAX_SPEC_CHARACTERS = 65536
 
 @dataclass(frozen=True, slots=True)
 class WayBack:
-    """How to go back to a revision: the merge patch of the spec, and the document of the spec with it."""
+    """Way back to a revision: the merge patch of the spec, and the document of the spec with it."""
 
     revision: str
     patch: JsonObject

@@ -1,4 +1,4 @@
-"""What is to be done: actions that a platform carries out in order, and what it says of those that fail.
+"""Actions that a platform carries out in their order, and its report on those that fail.
 
 An action carries all that carrying it out needs, as it was observed; a platform reads again only what planning never
 sees: the values of Secrets, and whose fields are whose. `uid` names the very object that was observed: one of the same
@@ -167,7 +167,7 @@ Action = (
 
 
 class FailureKind(StrEnum):
-    """Why an action was not carried out."""
+    """Kind of reason for which an action was not carried out."""
 
     NAME_TAKEN = "name taken"
     """An object of that name is there, and the cluster does not own it."""

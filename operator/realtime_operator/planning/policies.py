@@ -1,4 +1,4 @@
-"""What the operator's settings and the spec say of how servers are run and replaced. Used by all who decide. Pure."""
+"""Policies for running and replacing servers, from the operator's settings and the spec. Pure."""
 
 from __future__ import annotations
 

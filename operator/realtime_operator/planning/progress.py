@@ -1,4 +1,4 @@
-"""Whether a change gets on: when a step was seen last, and when that is too long ago. Pure."""
+"""Progress of a change: when a step was seen last, and when that is too long ago. Pure."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from realtime_operator.planning.world import Server
 
 @dataclass(frozen=True, slots=True)
 class Progress:
-    """How far a change is, and since when; it lives in `.status.progress`. `at` is None when nothing changes."""
+    """Step of a change, and since when; it lives in `.status.progress`. `at` is None when nothing changes."""
 
     step: str = ""
     at: datetime | None = None

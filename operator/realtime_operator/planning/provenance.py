@@ -1,4 +1,4 @@
-"""What the target was made of and with, for the status: what a later operator keeps it by, and people judge it by."""
+"""Provenance of the target for the status: by it a later operator keeps what was made, and people judge it."""
 
 from __future__ import annotations
 

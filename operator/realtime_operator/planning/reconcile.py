@@ -41,7 +41,7 @@ from realtime_operator.planning.world import ObjectKey, World, object_key
 
 @dataclass(frozen=True, slots=True)
 class Desired:
-    """What the spec asks for, built, or kept as it was made. `provenance`: what the status says of that."""
+    """Objects that the spec asks for, built, or kept as they were made. `provenance`: the status's part about that."""
 
     secrets: tuple[builders.SecretTemplate, ...]
     shared: tuple[JsonObject, ...]
@@ -181,7 +181,7 @@ def _facts(
 
 
 def _pods_refused(world: World) -> tuple[str, ...]:
-    """What the ReplicaSets say that cannot create their pods: the API server refuses them."""
+    """Return the messages of ReplicaSets whose pods the API server refuses."""
     replica_sets = sorted((key.name, live) for key, live in world.objects.items() if key.kind == "ReplicaSet")
     return tuple(
         f"ReplicaSet {name} cannot create pods: {text_at(condition, 'message')}"
@@ -192,7 +192,7 @@ def _pods_refused(world: World) -> tuple[str, ...]:
 
 
 def _missing_endpoint(cluster: RealtimeCluster, world: World, actions: Sequence[Action]) -> str | None:
-    """Why clients find no Service: it is not there and is not made now; `report` sees whether making it failed."""
+    """Return why clients find no Service: none is there or made now; `report` sees whether making it failed."""
     name = naming.client_service(cluster.metadata.name)
     key = ObjectKey("v1", "Service", name)
     made = any(isinstance(action, CreateObject) and object_key(action.manifest) == key for action in actions)
@@ -230,7 +230,7 @@ def _servers(facts: Facts, world: World) -> list[Action]:
 
 
 def _prune(desired: Desired, facts: Facts, world: World) -> list[Action]:
-    """What is owned and no longer desired.
+    """Delete what is owned and no longer desired.
 
     A revision goes when its last pod is gone, terminating ones included: they still read their configuration. The rest
     goes when no old server is left that may use it.

@@ -1,4 +1,4 @@
-"""How the managed Redis is changed: tried beside the one that serves before that is replaced. Pure.
+"""Changes of the managed Redis: each is tried beside the one that serves before that is replaced. Pure.
 
 All clients lose their histories with the Redis, and all servers their link: one that does not start must never take
 the place of one that works.
@@ -39,7 +39,7 @@ def redis_state(cluster: str, world: World, podless_since: datetime | None, now:
 
 
 def change_redis(wanted: JsonObject | None, world: World) -> list[Action]:
-    """What to do so that the StatefulSet becomes `wanted`; None when no managed Redis is wanted (it is pruned)."""
+    """Plan what makes the StatefulSet `wanted`; None when no managed Redis is wanted (it is pruned)."""
     trials = [pod for pod in world.redis if pod.trial and not pod.terminating]
     if wanted is None:
         return _remove(trials)

@@ -1,4 +1,4 @@
-"""What a reconcile reports after its actions: the status, and Events for what has changed. Pure.
+"""Reports of a reconcile after its actions: the status, and Events for what has changed. Pure.
 
 It comes after the actions so that it is true: a write that was refused is a condition, and no Event tells of what did
 not happen.

@@ -1,4 +1,4 @@
-"""Which revision the servers shall run: what was made for a spec is kept while the spec says the same. Pure.
+"""Choice of the revision that servers run: what was made for a spec is kept while the spec says the same. Pure.
 
 An operator of another release would make something else of the same spec: another configuration, other default images.
 That is taken with the next change of what makes a revision, never because the operator is another one. The same holds
@@ -39,7 +39,7 @@ class Target:
     is_newest: bool
 
     def apply(self, replicas: int, objects: Objects, requires: tuple[ObjectKey, ...] = ()) -> list[Action]:
-        """What has to be written so that the revision is as it was made, with so many pods.
+        """Plan the writes that make the revision what it was made as, with this number of pods.
 
         `requires`: objects without which no pod may be made, beside the revision's own configuration.
         """

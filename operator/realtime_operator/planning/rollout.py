@@ -1,4 +1,4 @@
-"""Which server goes next, and how: quiesce, settle, drain, then take exactly this pod away.
+"""Replacement and removal of servers, one after another: quiesce, settle, drain, then remove exactly this pod.
 
 The steps of one server's retirement, each observed before the next is taken, so that a successor goes on where its
 predecessor stopped:
@@ -47,7 +47,7 @@ class RolloutPolicy:
 
 @dataclass(frozen=True, slots=True)
 class RolloutStep:
-    """What to do now: how many pods the target revision shall have, and the actions on servers and old revisions."""
+    """One step: the number of pods that the target revision gets, and the actions on servers and old revisions."""
 
     target_replicas: int
     actions: tuple[Action, ...]
@@ -143,7 +143,7 @@ def _held_back(server: Server) -> bool:
 
 
 def _retirement_order(server: Server) -> tuple[bool, bool, int, float, str]:
-    """Who is going already, then who serves nobody, then the fewest connections, then the youngest."""
+    """Sort key: servers that leave already, then those that serve nobody, the fewest connections, the youngest."""
     connections = server.report.connections if server.report else 0
     return (server.serving, server.ready, connections, -server.created_at.timestamp(), server.name)
 

@@ -79,7 +79,7 @@ def compose(
 
 
 def _memory(facts: Facts) -> JsonObject:
-    """What a later reconcile has to know of this one, where there is anything."""
+    """Return the fields by which a later reconcile remembers this one."""
     memory: JsonObject = {}
     hold, progress = facts.hold, facts.progress
     if hold is not None:
@@ -197,7 +197,7 @@ def _state(server: Server) -> str:
 
 
 def _rollout(old: JsonObject, facts: Facts) -> JsonObject | None:
-    """What is being replaced or taken away; None when nothing is."""
+    """Return the progress of servers that are replaced or taken away; None when there are none."""
     fleet = facts.fleet
     if not facts.step.retiring:
         return None

@@ -1,4 +1,4 @@
-"""What is: a frozen observation of one cluster and of everything it owns, made by a platform.
+"""Observation of one cluster and of everything it owns: frozen, made by a platform.
 
 Nothing in here is a live object: `reconcile` reads it, twice the same World gives twice the same Plan.
 """
@@ -44,7 +44,7 @@ def object_key(document: JsonObject) -> ObjectKey:
 
 
 class ServerState(StrEnum):
-    """What a server says of itself."""
+    """State of a server, by its own report."""
 
     SERVING = "serving"
     QUIESCED = "quiesced"
@@ -54,7 +54,7 @@ class ServerState(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Recent:
-    """What happened at a server in the last `seconds`.
+    """Connects and moves at a server in the last `seconds`.
 
     `connects_succeeded` and `connects_failed` count connect commands by their outcome, `failures` those that failed by
     code; `moved` counts the connections that the server asked to connect again elsewhere.
@@ -69,7 +69,7 @@ class Recent:
 
 @dataclass(frozen=True, slots=True)
 class ServerReport:
-    """What a server's admin API answered.
+    """Answer of a server's admin API.
 
     `seconds_since_last_accept` is None when no connection was ever accepted. `accept_cost_seconds` is the measured
     CPU time of one accepted connection (handshake, connect, subscribe), None until enough were measured.
@@ -89,7 +89,7 @@ class ServerReport:
 
 @dataclass(frozen=True, slots=True)
 class AdminAccess:
-    """Where a server's admin API is, and the Secret in the cluster's namespace that has the token for it.
+    """Access to a server's admin API: its address, and the Secret in the cluster's namespace that has the token.
 
     `address` is an IP address or the path of a Unix socket; the token is the value of naming.KEY_ADMIN_TOKEN.
     """
@@ -152,7 +152,7 @@ class RedisPod:
 
 @dataclass(frozen=True, slots=True)
 class Endpoints:
-    """Where clients and backends connect, as URLs."""
+    """URLs for clients and for backends."""
 
     client: str
     api: str

@@ -1,1 +1,1 @@
-"""Where a plan is observed and applied."""
+"""Platforms, on which clusters are observed and plans are applied."""

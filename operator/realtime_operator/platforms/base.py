@@ -1,4 +1,4 @@
-"""What a platform does for the operator: observe a cluster, and carry out actions for it."""
+"""Port of a platform: observe a cluster, and carry out actions for it."""
 
 from __future__ import annotations
 

@@ -37,7 +37,7 @@ class AdminClient:
             await self._session.close()
 
     async def is_ready(self, address: str, token: str) -> bool:
-        """Whether the server says that it is ready for new connections; False when it cannot be asked."""
+        """Return True when the server says that it is ready for new connections; False when it cannot be asked."""
         try:
             await self._call("GET", address, token, "/health/ready")
         except ServerUnavailableError:
@@ -45,7 +45,7 @@ class AdminClient:
         return True
 
     async def report(self, address: str, token: str) -> ServerReport | None:
-        """What the server says of itself; None when it cannot be asked."""
+        """Return the server's report; None when it cannot be asked."""
         try:
             return read_report(await self._call("GET", address, token, "/admin/v1/status"))
         except (ServerUnavailableError, KeyError, TypeError, ValueError):
@@ -131,7 +131,7 @@ def read_report(document: Mapping[str, object]) -> ServerReport:
 
 
 def read_recent(document: object) -> Recent | None:
-    """What happened lately, in the same answer; None from servers that do not count it. Raises as `read_report`."""
+    """Read what happened lately in the same answer; None from servers that do not count it. Raises as `read_report`."""
     if not isinstance(document, dict):
         return None
     failures = document.get("failures")

@@ -1,4 +1,4 @@
-"""What this process remembers of one cluster between two reconciles: nothing that a successor would miss for long."""
+"""Memory of one cluster between two reconciles: nothing that a successor would miss for long."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Which clusters are dirty, and one task for each: observe, decide, apply, until there is nothing to do.
+"""Queue of dirty clusters, with one task for each: observe, decide, apply, until there is nothing to do.
 
 Marks that come while a cluster is worked on are joined into one more reconcile. One that fails is tried again after a
 pause that grows. Every cluster is looked at again after a resync, whatever was seen of it.

@@ -53,12 +53,12 @@ FAILURE_KINDS: Mapping[type[PlatformError], FailureKind] = {
     ConflictError: FailureKind.OUTDATED,
     NotFoundError: FailureKind.OUTDATED,
 }
-"""What an error says of an action that was not carried out; any other: it was refused."""
+"""Kind of failure by the error that an action met; any other error: it was refused."""
 
 
 @dataclass(frozen=True, slots=True)
 class ApplierTools:
-    """What all appliers of a process share."""
+    """Tools that all appliers of a process share."""
 
     client: KubernetesClient
     admin: AdminClient

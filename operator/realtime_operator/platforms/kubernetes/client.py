@@ -50,7 +50,7 @@ IN_CLUSTER = Path("/var/run/secrets/kubernetes.io/serviceaccount/token")
 
 
 def in_cluster() -> bool:
-    """Whether this process runs in a pod with a service account."""
+    """Return True when this process runs in a pod with a service account."""
     return IN_CLUSTER.exists()
 
 
@@ -63,7 +63,7 @@ def path_of(api_version: str, kind: str, namespace: str, name: str = "", subreso
 
 @dataclass(frozen=True, slots=True)
 class Address:
-    """What a path of the API server leads to: a collection (no name), an object or a subresource of one."""
+    """Target of a path of the API server: a collection (no name), an object or a subresource of one."""
 
     api_version: str
     kind: str
@@ -95,7 +95,7 @@ Answered = Callable[[str, str, JsonObject], None]
 
 @dataclass(frozen=True, slots=True)
 class WebSocketAccess:
-    """What a WebSocket client needs: the URL, headers for the handshake, TLS."""
+    """Access for a WebSocket client: the URL, headers for the handshake, TLS."""
 
     url: str
     headers: Mapping[str, str]
@@ -104,7 +104,7 @@ class WebSocketAccess:
 
 @dataclass(frozen=True, slots=True)
 class Context:
-    """Which cluster and namespace a KUBECONFIG means."""
+    """Cluster and namespace that a KUBECONFIG means."""
 
     name: str
     namespace: str
@@ -271,7 +271,7 @@ class KubernetesClient:
             raise UnreachableError(f"GET {path}: {type(error).__name__}: {error}") from error
 
     async def websocket(self, path: str) -> WebSocketAccess:
-        """How to open a WebSocket to what stands behind the API server's proxy."""
+        """Return the access by WebSocket to what stands behind the API server's proxy."""
         _, url, headers, _, _ = await self._api.param_serialize(
             method="GET", resource_path=path, auth_settings=["BearerToken"]
         )

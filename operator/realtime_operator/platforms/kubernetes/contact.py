@@ -1,4 +1,4 @@
-"""Whether the API server answers: since when a request has been waiting, or when the last one failed."""
+"""Contact to the API server: since when a request has been waiting, or when the last one failed."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import time
 from collections.abc import Callable
 
 PATIENCE_SECONDS = 2.0
-"""How long a request may take before it says that the API server may not answer."""
+"""Time after which a request without an answer means that the API server may not answer."""
 
 
 class Contact:

@@ -31,7 +31,7 @@ class CredentialMemory:
         known.values.update({(secret, key): str(value) for key, value in data.items()})
 
     def value(self, cluster: Key, uid: str, secret: str, key: str) -> str | None:
-        """What was seen last; None when nothing was."""
+        """Return the value that was seen last; None when none was."""
         known = self._known.get(cluster)
         return known.values.get((secret, key)) if known is not None and known.uid == uid else None
 

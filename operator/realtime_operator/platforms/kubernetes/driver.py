@@ -44,12 +44,12 @@ Changed = Callable[[Key, bool], None]
 
 
 def parts_of(namespaces: tuple[str, ...]) -> tuple[Part, ...]:
-    """What is watched in some namespaces; none: in all."""
+    """Return what is watched in some namespaces; none: in all."""
     return tuple(Part(version, kind, namespace) for version, kind in WATCHED for namespace in namespaces or ("",))
 
 
 async def not_served(client: KubernetesClient) -> str | None:
-    """Why RealtimeClusters cannot be watched, None when they can; raises PlatformError when nobody can say.
+    """Return why RealtimeClusters cannot be watched, None when they can; raises PlatformError when nobody can say.
 
     The group must be in the list of all groups too, which comes later and which kopf reads.
     """

@@ -28,7 +28,7 @@ logger = structlog.get_logger()
 
 @dataclass(frozen=True, slots=True)
 class LeaderElectionSettings:
-    """Which Lease, who asks for it, and the times in seconds."""
+    """Settings of the leader election: the Lease, who asks for it, and the times in seconds."""
 
     namespace: str
     name: str
@@ -40,7 +40,7 @@ class LeaderElectionSettings:
 
 @dataclass(frozen=True, slots=True)
 class Sighting:
-    """What the Lease said when it was seen to change last, and when that was (monotonic seconds)."""
+    """The Lease as it was when it was seen to change last, and when that was (monotonic seconds)."""
 
     holder: str
     version: str
@@ -48,7 +48,7 @@ class Sighting:
 
 
 class Step(StrEnum):
-    """What to do with the Lease now."""
+    """Next step with the Lease."""
 
     CREATE = "create"
     TAKE = "take"
@@ -82,7 +82,7 @@ def is_ours(lease: JsonObject) -> bool:
 
 
 def pause_of(lease: JsonObject) -> str | None:
-    """Why people on call want the operator to move nothing, from ANNOTATION_PAUSED; None when they do not."""
+    """Return why people on call want the operator to move nothing, from ANNOTATION_PAUSED; None when they do not."""
     reason = text_at(lease, "metadata", "annotations", naming.ANNOTATION_PAUSED).strip()
     return reason if reason and reason.lower() != "false" else None
 
@@ -104,7 +104,7 @@ class Lease:
         """The Lease as this process has written it: a renewal need not read it first."""
         self.renewed_at: float | None = None
         self.paused: str | None = None
-        """Why the operator shall move nothing, as the Lease said when it was read last; None: it does its work."""
+        """Reason why the operator moves nothing, as the Lease said when it was read last; None: it does its work."""
         self.foreign = False
         """True when the Lease is somebody else's: this process can never lead."""
 

@@ -1,4 +1,4 @@
-"""What the operator may do, and why: nothing more is asked for, nothing less works. The chart has the same rules."""
+"""Permissions of the operator, and their reasons: no more is asked for, no less works. The chart has the same rules."""
 
 from __future__ import annotations
 

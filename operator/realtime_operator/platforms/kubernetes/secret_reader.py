@@ -146,7 +146,7 @@ class SecretReader:
 
 
 def known_secret(document: JsonObject) -> KnownSecret:
-    """What is kept of a Secret."""
+    """Return what is kept of a Secret."""
     stripped: JsonObject = {name: value for name, value in slim(document).items() if name != "data"}
     owners = objects_at(document, "metadata", "ownerReferences")
     is_ours = any(owner.get("kind") == naming.KIND for owner in owners)

@@ -1,4 +1,4 @@
-"""What the operator knows of the objects in Kubernetes: fed by watches and by the answers to its own writes.
+"""Store of the objects in Kubernetes: fed by watches and by the answers to the operator's own writes.
 
 Decisions are made on it, so it never goes back in time: of two versions of an object the newer one stays, an object
 that was seen to be gone does not come back with an older version, and until every part was listed once nothing is told.
@@ -18,7 +18,7 @@ from realtime_operator.planning.difference import label, sets_without_apply
 from realtime_operator.platforms.base import Key
 
 CATCH_UP_SECONDS = 1.0
-"""How long a watch that was opened after a gap may take to deliver what had happened in it."""
+"""Time for a watch that was opened after a gap to deliver what had happened in it."""
 GAP_SECONDS = 2.0
 """How long may pass without a watch before something counts as missed: each one ends every few minutes, and the next is
 opened at once; and they are looked at once a second."""
@@ -48,7 +48,7 @@ class _Name:
 
 @dataclass(slots=True)
 class _Health:
-    """How far a part can be trusted, in monotonic seconds.
+    """Freshness of a part, in monotonic seconds.
 
     `known_until` is the last time at which it was known to be complete; an open watch tells it from `caught_up_at` on.
     """
@@ -247,7 +247,7 @@ def _cluster_of(document: JsonObject) -> Key | None:
 
 
 def _spec_identity(cluster: JsonObject) -> tuple[JsonValue, ...]:
-    """What differs when a person has changed a RealtimeCluster, and not when its status was written."""
+    """Return what differs when a person has changed a RealtimeCluster, and not when its status was written."""
     metadata = cluster["metadata"]
     return (dig(metadata, "uid"), dig(metadata, "generation"), dig(metadata, "deletionTimestamp"))
 

@@ -1,4 +1,4 @@
-"""What a local platform answers to programs of the same user, on a Unix socket: the part of an API server they need."""
+"""API of a local platform for programs of the same user, on a Unix socket: the part of an API server that they need."""
 
 from __future__ import annotations
 
@@ -120,7 +120,7 @@ class ControlServer:
 
 
 def runs_alone(cluster: RealtimeCluster) -> bool:
-    """Whether a cluster can do without the local Redis: at most one worker, or a Redis that is elsewhere."""
+    """Return True for a cluster that needs no local Redis: at most one worker, or a Redis that is elsewhere."""
     spec = cluster.spec
     few = spec.autoscaling is None and spec.replicas <= 1 and spec.server.workers == 1
     return few or spec.backplane.redis.external is not None

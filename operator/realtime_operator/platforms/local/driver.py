@@ -49,7 +49,7 @@ SETTINGS = PlannerSettings(
     poll_seconds=0.25,
     autoscaling_poll_seconds=1.0,
 )
-"""How clusters are built and planned on this platform."""
+"""Settings by which clusters are built and planned on this platform."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,4 +1,4 @@
-"""What an API server keeps for a cluster, on this machine: the RealtimeCluster, what it owns, Secrets, Events.
+"""Objects of one cluster, as an API server keeps them: the RealtimeCluster, what it owns, Secrets, Events.
 
 Everything but the values of Secrets lives in memory: at the next start all of it follows from the file again.
 """
@@ -24,7 +24,7 @@ from realtime_operator.platforms.base import random_credential
 NAMESPACE = "local"
 KEPT_EVENTS = 1000
 NAME = re.compile("[a-z0-9]([-a-z0-9.]{0,251}[a-z0-9])?")
-"""What Kubernetes takes as the name of an object; here it is a folder's."""
+"""Names of objects that Kubernetes takes; here they are names of folders."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -34,7 +34,7 @@ class Process:
 
     @property
     def running(self) -> bool:
-        """Whether it has been started and has not ended."""
+        """True when it has been started and has not ended."""
         return self._process is not None and self._process.returncode is None
 
     async def start(self, command: Sequence[str], environment: Mapping[str, str]) -> None:

@@ -60,7 +60,7 @@ class LocalRedis:
 
     @property
     def socket(self) -> Path:
-        """Where it listens."""
+        """Address on which it listens."""
         return self._folder.run / "redis.sock"
 
     @property
@@ -104,7 +104,7 @@ class LocalRedis:
         return False
 
     async def answers(self) -> bool:
-        """Whether somebody who speaks its protocol listens."""
+        """Return True when somebody who speaks its protocol listens."""
         try:
             async with asyncio.timeout(ANSWER_SECONDS):
                 reader, writer = await asyncio.open_unix_connection(str(self.socket))

@@ -45,7 +45,7 @@ class LocalServer:
 
     @property
     def crashed(self) -> bool:
-        """Whether it ended without being asked to."""
+        """True when it ended without being asked to."""
         return not self.process.running and not self.process.asked_to_end
 
     async def start(self, command: Sequence[str], config: Path, temporary: Path) -> None:

@@ -26,7 +26,7 @@ REDIS_PASSWORD_FILE = f"{naming.REDIS_CREDENTIALS_DIRECTORY}/{naming.KEY_REDIS_P
 
 @dataclass(frozen=True, slots=True)
 class Ports:
-    """Where all servers of the platform listen together."""
+    """Ports on which all servers of the platform listen together."""
 
     host: str = "127.0.0.1"
     client: int = naming.PORT_CLIENT
@@ -34,7 +34,7 @@ class Ports:
 
     @property
     def client_url(self) -> str:
-        """Where clients connect."""
+        """URL for clients."""
         return f"ws://{_reachable(self.host)}:{self.client}{naming.CLIENT_PATH}"
 
     @property
@@ -49,7 +49,7 @@ class Ports:
 
     @property
     def api_url(self) -> str:
-        """Where backends call."""
+        """URL for backends."""
         return f"http://{_reachable(self.host)}:{self.api}/api"
 
 

@@ -1,4 +1,4 @@
-"""Where the local platform keeps what it has: credentials, sockets, logs. Nobody but the user may look into it."""
+"""Folder of the local platform for credentials, sockets and logs. Nobody but the user may look into it."""
 
 from __future__ import annotations
 
@@ -71,11 +71,11 @@ class StateFolder:
         return self.path / "logs"
 
     def server(self, name: str) -> Path:
-        """What a server reads: as the root folder of its pod would be."""
+        """Return the folder that a server reads: as the root folder of its pod would be."""
         return self.path / "servers" / name
 
     def admin_socket(self, server: str) -> Path:
-        """Where a server's admin API listens: without the cluster's name, of which there is one and which may be long.
+        """Return the socket of a server's admin API: without the cluster's name, which may be long.
 
         A server is named CLUSTER-REVISION-SUFFIX.
         """
