@@ -83,7 +83,7 @@ def config_module(table: Table) -> str:
         "from realtime_operator.builders.pruning import Defaults, Maybe\n\n",
         *(_defaults(option.model.upper(), option.options) for option in objects),
         _defaults("NAMESPACE", table.options),
-        '"""What a server does where its configuration says nothing."""\n\n',
+        '"""Values that a server takes where its configuration says nothing."""\n\n',
         *(_settings(option) for option in enumerations),
         _translation("namespace_config", "Namespace", table.options),
         *(_translation(f"_{option.attribute}", option.model, option.options) for option in objects),
