@@ -93,10 +93,12 @@ def all_answers() -> list[Answer]:
 
 
 def name_of(answer: Answer) -> str:
-    """The name of an answer in the record: its place, its code, and a reason that is not the code's own."""
-    usual = {
-        code.code: code.reason for code in vars(codes).values() if isinstance(code, DisconnectCode | UnsubscribeCode)
-    }
+    """Return the name of an answer in the record: its place, its code, and a reason that is not the code's usual one.
+
+    Where the catalogue has a number twice, the first one is the usual one.
+    """
+    catalogued = [code for code in vars(codes).values() if isinstance(code, DisconnectCode | UnsubscribeCode)]
+    usual = {code.code: code.reason for code in reversed(catalogued)}
     code = answer.code
     reason = (
         "" if isinstance(code, ErrorCode) or usual.get(code.code, code.reason) == code.reason else f" {code.reason!r}"

@@ -71,9 +71,13 @@ def test_disconnects_are_documented() -> None:
 
 
 def test_unsubscribes_are_documented() -> None:
-    """error-codes.md has every code that ends a subscription."""
-    expected = [[str(code.code), code.reason] for code in catalogue() if isinstance(code, UnsubscribeCode)]
-    assert [row[:2] for row in rows(section("error-codes.md", "Unsubscribes"))[1:]] == expected
+    """error-codes.md has every code that ends a subscription, and whether an SDK subscribes again."""
+    expected = [
+        [str(code.code), code.reason, "yes" if code.resubscribe else "no"]
+        for code in catalogue()
+        if isinstance(code, UnsubscribeCode)
+    ]
+    assert [row[:3] for row in rows(section("error-codes.md", "Unsubscribes"))[1:]] == expected
 
 
 def test_reasons_are_documented() -> None:
