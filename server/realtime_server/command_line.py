@@ -16,12 +16,12 @@ EXIT_CONFIG = 2
 ENV_KUBERNETES = "KUBERNETES_SERVICE_HOST"
 """Set in every container of Kubernetes."""
 NO_IGNORED_TOKENS = (
-    "error: --ignore-tokens: lets anybody do everything, which is for development only: set development to true in the"
-    " configuration, and leave it out in production"
+    "error: --ignore-tokens: lets every client do everything; on a developer's machine, set development to true in the"
+    " configuration; in production, leave this option out"
 )
 NO_IGNORED_TOKENS_IN_A_POD = (
-    f"error: --ignore-tokens: lets anybody do everything, which is refused in Kubernetes (${ENV_KUBERNETES} is set);"
-    " set auth.anonymous to let clients in without a token"
+    f"error: --ignore-tokens: lets every client do everything, which is refused in Kubernetes (${ENV_KUBERNETES} is"
+    " set); to let clients connect without a token, set auth.anonymous"
 )
 
 
@@ -78,13 +78,17 @@ def _parser() -> argparse.ArgumentParser:
         "run": "run the server until SIGTERM",
         "check-config": "check a configuration and print it with its defaults",
         "print-defaults": "print the default configuration",
-        "print-openapi": "print the OpenAPI document of the server API, which needs no configuration",
-        "drain": "move all connections of the server on this machine away; what a pod runs before it stops",
+        "print-openapi": "print the OpenAPI document of the server API; needs no configuration",
+        "drain": "drain the server on this machine, as a pod does before it stops: all its connections move away",
     }
     for name, text in texts.items():
         command = commands.add_parser(name, help=text, description=text)
-        command.add_argument("--config", metavar="FILE", help=f"a JSON file (default: ${ENV_CONFIG}, else defaults)")
+        command.add_argument(
+            "--config",
+            metavar="FILE",
+            help=f"JSON file (default: the one named by ${ENV_CONFIG}, else defaults)",
+        )
         if name == "run":
-            ignore = "let anybody do everything, with any token or none: for development only, with development: true"
+            ignore = "for development only: let every client do everything, with any token; needs development: true"
             command.add_argument("--ignore-tokens", action="store_true", help=ignore)
     return parser

@@ -115,7 +115,7 @@ async def test_a_plan_says_what_then_happens(scenario: Scenario, tmp_path: Path)
     ready = await cluster.wait_ready()
     assert text_at(ready, "status", "currentRevision") == text_at(planned, "revision")
     again = await asked(scenario, "plan", "-f", str(file))
-    assert again == "main is what the file says already: nothing would change\n"
+    assert again == "main is already as the file says: nothing would change\n"
     file.write_text(yaml.safe_dump(manifest("main", replicas=-1)))
     refused = await kubectl_realtime(scenario, "plan", "-f", str(file))
     assert refused.code == 2

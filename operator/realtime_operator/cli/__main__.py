@@ -43,14 +43,16 @@ def build_app() -> typer.Typer:
     """All commands."""
     app = typer.Typer(
         name="realtime",
-        help="Run, watch and change realtime clusters, on this machine and on Kubernetes.",
+        help="Run, watch and change realtime clusters on this machine and on Kubernetes.",
         no_args_is_help=True,
         pretty_exceptions_enable=False,
         rich_markup_mode="rich",
         context_settings={"help_option_names": ["-h", "--help"]},
     )
     app.callback()(_global)
-    rollouts = typer.Typer(help="Follow, hold, and begin rollouts.", no_args_is_help=True, rich_markup_mode="rich")
+    rollouts = typer.Typer(
+        help="Follow, pause, restart and undo rollouts.", no_args_is_help=True, rich_markup_mode="rich"
+    )
     _add(app, RUN, up.up, init.init, convert.convert, demo.demo)
     _add_with_target(app, LOOK, status.status, status.get, status.describe, plan.plan)
     _add_with_target(app, LOOK, top.top, top.logs, probe.probe, doctor.doctor)
@@ -81,7 +83,7 @@ def _print_version(wanted: bool) -> None:
 
 def _global(
     _version: Annotated[
-        bool, typer.Option("--version", callback=_print_version, is_eager=True, help="Print the version and end.")
+        bool, typer.Option("--version", callback=_print_version, is_eager=True, help="Print the version.")
     ] = False,
 ) -> None:
     pass
@@ -104,7 +106,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
         # The edge: a person who meets a defect of ours gets a sentence; whoever looks for it gets the trace.
         if ENV_DEBUG in os.environ:
             raise
-        say(f"error: a defect of this program: {type(error).__name__}: {error}; {ENV_DEBUG}=1 shows where", "red")
+        say(
+            f"error: a bug in this program: {type(error).__name__}: {error}; {ENV_DEBUG}=1 shows the stack trace", "red"
+        )
         return DEFECT
     return 0
 

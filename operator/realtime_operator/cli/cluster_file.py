@@ -50,7 +50,7 @@ def read(path: Path, name: str | None = None) -> ClusterFile:
     if not clusters:
         raise InputError(f"{path}: has no object of kind {naming.KIND}; `realtime init` writes a file to begin with")
     if not chosen:
-        raise InputError(f"{path}: has no {naming.KIND} named {name}, but {_names(clusters)}")
+        raise InputError(f"{path}: has no {naming.KIND} named {name}; it has {_names(clusters)}")
     if len(chosen) > 1:
         raise InputError(f"{path}: has {len(chosen)} clusters ({_names(chosen)}): choose one with --name")
     others = [document for document in documents if document.get("kind") not in {naming.KIND, "Secret"}]
@@ -89,7 +89,7 @@ class _Loader(yaml.SafeLoader):
             if isinstance(key, yaml.ScalarNode):
                 if (key.tag, key.value) in seen:
                     raise yaml.MarkedYAMLError(
-                        problem=f"the key {key.value} is there twice", problem_mark=key.start_mark
+                        problem=f"the key {key.value} appears twice", problem_mark=key.start_mark
                     )
                 seen.add((key.tag, key.value))
         return node
@@ -112,14 +112,16 @@ def parse_documents(text: str, path: Path | str) -> Iterator[JsonObject]:
     except yaml.YAMLError as error:
         raise InputError(f"{path}: is not YAML: {' '.join(str(error).split())}") from error
     except (TypeError, ValueError) as error:
-        raise InputError(f"{path}: has a value that JSON does not have ({error}): put it in quotes") from error
+        raise InputError(f"{path}: has a value that JSON cannot express ({error}): put it in quotes") from error
     except RecursionError as error:
         raise InputError(f"{path}: is nested too deeply") from error
     for document in documents:
         if isinstance(document, dict):
             yield document
         elif document is not None:
-            raise InputError(f"{path}: has a document that is no object; begin it with apiVersion, kind and metadata")
+            raise InputError(
+                f"{path}: has a document that is not an object: begin it with apiVersion, kind and metadata"
+            )
 
 
 def checked(path: Path | str, document: JsonObject) -> RealtimeCluster:

@@ -41,7 +41,7 @@ PlatformOption = Annotated[
     typer.Option(
         "--platform",
         envvar=ENV_PLATFORM,
-        help="auto: this machine if `realtime up` runs here, else Kubernetes; kubectl realtime: always Kubernetes.",
+        help="auto: this machine if `realtime up` runs here, else Kubernetes. kubectl realtime: always Kubernetes.",
         rich_help_panel=PANEL,
     ),
 ]
@@ -53,14 +53,14 @@ StateDirOption = Annotated[
     ),
 ]  # fmt: skip
 ContextOption = Annotated[
-    str | None, typer.Option("--context", help="Context of the KUBECONFIG.", rich_help_panel=PANEL)
+    str | None, typer.Option("--context", help="Context in the KUBECONFIG.", rich_help_panel=PANEL)
 ]
 NamespaceOption = Annotated[
-    str | None, typer.Option("-n", "--namespace", help="Namespace in Kubernetes.", rich_help_panel=PANEL)
+    str | None, typer.Option("-n", "--namespace", help="Kubernetes namespace.", rich_help_panel=PANEL)
 ]
 ClusterOption = Annotated[
     str | None,
-    typer.Option("-c", "--cluster", help="Name of the RealtimeCluster; not needed when there is only one."),
+    typer.Option("-c", "--cluster", help="Name of the RealtimeCluster. Not needed when there is only one."),
 ]
 
 
@@ -94,7 +94,7 @@ class Selection:
                 raise
             raise InputError(
                 f"nothing runs on this machine ({path}): start it with `realtime up -f FILE`;"
-                f" and there is no Kubernetes to ask: {error}"
+                f" Kubernetes cannot be used either: {error}"
             ) from error
 
 

@@ -220,11 +220,11 @@ class Show:
         counts = (
             f"published {len(tally.published)}, delivered {tally.delivered} to {self.clients} clients,"
             f" lost {tally.lost}, duplicated {tally.duplicated},"
-            f" largest reconnect rate {tally.largest_reconnect_rate()} a second"
+            f" largest reconnect rate {tally.largest_reconnect_rate()} per second"
         )
         exact = tally.lost == tally.duplicated == tally.unrecovered == 0
         moved = len(tally.reconnects)
-        self.screen.say(f"{moved} connections were moved, each by its server's wish", "" if moved else "yellow")
+        self.screen.say(f"{moved} connections were moved by their servers", "" if moved else "yellow")
         show(Text(counts, style="bold green" if exact else "bold red"))
         return exact
 

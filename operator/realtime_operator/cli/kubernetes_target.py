@@ -80,7 +80,7 @@ class KubernetesTarget:
             items = await self._client.list_items(path_of(naming.API_VERSION, naming.KIND, self._namespace), "")
         except NotFoundError as error:
             raise PlatformError(
-                f"{self.description} does not know RealtimeClusters: install the operator (docs/guides/install.md)"
+                f"{self.description} has no RealtimeCluster resource: install the operator (docs/guides/install.md)"
             ) from error
         return sorted(items, key=name_of)
 
@@ -199,19 +199,19 @@ class KubernetesTarget:
             advice = "install the operator: docs/guides/install.md"
             return Finding("CRD", Severity.ERROR, "RealtimeCluster is not known to the API server", advice)
         except ForbiddenError:
-            return Finding("CRD", Severity.OK, "it is there; you may not read it whole")
+            return Finding("CRD", Severity.OK, "installed; you may not read all of it")
         if _schema_of(live) != _schema_of(definition):
             advice = "upgrade the CRD or this program, so that both are of one release"
-            return Finding("CRD", Severity.WARNING, "it is of another release than this program", advice)
+            return Finding("CRD", Severity.WARNING, "is of another release than this program", advice)
         return Finding("CRD", Severity.OK, f"{naming.API_VERSION}, the same as this program's")
 
     async def _check_permissions(self) -> Sequence[Finding]:
         missing = [what for what in NEEDED if not await self._may(*what)]
         if not missing:
-            return [Finding("RBAC", Severity.OK, "you may do all that the commands need")]
+            return [Finding("RBAC", Severity.OK, "you have all permissions that the commands need")]
         names = ", ".join(f"{verb} {resource}{'/' * bool(sub)}{sub}" for _, resource, sub, verb in missing)
-        advice = f"ask for a role with it in namespace {self._namespace}; the role edit has all of it"
-        return [Finding("RBAC", Severity.WARNING, f"you may not: {names}", advice)]
+        advice = f"ask for a role with these permissions in namespace {self._namespace}; the role edit has all of them"
+        return [Finding("RBAC", Severity.WARNING, f"you have no permission for: {names}", advice)]
 
     async def _may(self, group: str, resource: str, subresource: str, verb: str) -> bool:
         attributes: JsonObject = {
@@ -232,12 +232,12 @@ class KubernetesTarget:
         answer = await self._client.create("/apis/authentication.k8s.io/v1/selfsubjectreviews", review)
         written = text_at(answer, "metadata", "creationTimestamp")
         if not written:
-            return Finding("clock", Severity.OK, "the API server does not tell its time")
+            return Finding("clock", Severity.OK, "the API server does not report its time")
         skew = abs(datetime.fromisoformat(written).astimezone(UTC).timestamp() - before)
         if skew > SKEW_SECONDS:
-            advice = "set the clock (NTP): tokens that are made here may count as expired or not valid yet"
+            advice = "set the clock (NTP): tokens made here may be expired or not valid yet for the servers"
             return Finding("clock", Severity.WARNING, f"differs from the API server's by {skew:.0f} s", advice)
-        return Finding("clock", Severity.OK, "agrees with the API server's to a few seconds")
+        return Finding("clock", Severity.OK, "agrees with the API server's within a few seconds")
 
     async def _report(self, pod: str, token: str) -> ServerReport | None:
         try:

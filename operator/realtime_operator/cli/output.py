@@ -39,9 +39,7 @@ class Output(StrEnum):
     NAME = "name"
 
 
-OutputOption = Annotated[
-    Output, typer.Option("-o", "--output", help="How to print the answer.", rich_help_panel="Output")
-]
+OutputOption = Annotated[Output, typer.Option("-o", "--output", help="Output format.", rich_help_panel="Output")]
 
 
 def console() -> Console:

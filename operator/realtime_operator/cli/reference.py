@@ -17,15 +17,20 @@ from realtime_operator.errors import INTERRUPTED
 HEADER = """\
 # Commands
 
-`realtime`, installed as `kubectl-realtime` too, so that `kubectl realtime` works.
-Generated from the code by `make docs`.
+The command is `realtime`. It is also installed as `kubectl-realtime`, so that `kubectl realtime` works.
+This page is generated from the code by `make docs`.
 
 ## Which platform
 
-With `kubectl realtime`, `--context` or `--namespace`: Kubernetes, by the KUBECONFIG, through the API server alone.
-Else this machine, if `realtime up` runs here (`--state-dir`); else Kubernetes.
-`--platform local` or `kubernetes` decides, as does the variable `REALTIME_PLATFORM`.
-On a terminal each command says which one it talks to.
+A command works on this machine or on Kubernetes. It chooses in this order:
+
+1. `--platform local` or `--platform kubernetes`, or the environment variable `REALTIME_PLATFORM`.
+2. Kubernetes, if you use `kubectl realtime`, `--context` or `--namespace`.
+3. This machine, if `realtime up` runs here (with the same `--state-dir`).
+4. Kubernetes otherwise.
+
+On Kubernetes a command uses your KUBECONFIG, and connects to the API server only.
+On a terminal each command prints which platform it uses.
 """
 
 EXITS = """\
@@ -34,21 +39,21 @@ EXITS = """\
 | code | means |
 | --- | --- |
 | 0 | done |
-| 1 | the platform did not do it; or `doctor`, `probe`, `rollout status` or `demo` did not like what it saw |
-| {input} | the input cannot be used: an option, a file, a name that is not there, what the API refuses |
+| 1 | the platform refused or failed; or `doctor`, `probe`, `rollout status` or `demo` found an error |
+| {input} | the input is invalid: an option, a file, an unknown name, or a value that the API refuses |
 | {unreachable} | the platform or a server does not answer |
 | {forbidden} | a permission is missing |
-| {defect} | a defect of this program; `REALTIME_DEBUG=1` shows the stack trace |
+| {defect} | a bug in this program; `REALTIME_DEBUG=1` shows the stack trace |
 | {interrupted} | Ctrl-C |
 """
 
 FORMATS = """\
 ## Output
 
-`-o table` (default), `wide`, `json`, `yaml`, `name`, where a command has it.
-Answers go to standard output, everything else to standard error.
-Colours on a terminal only, and not with `NO_COLOR`.
-Completion: `realtime --install-completion`.
+Commands with `-o` print `table` (default), `wide`, `json`, `yaml` or `name`.
+Results go to standard output, everything else to standard error.
+Colours are used on a terminal only, and not if `NO_COLOR` is set.
+To install completion for your shell, run `realtime --install-completion`.
 """
 
 
@@ -100,7 +105,8 @@ def _options(parameters: object) -> Iterator[str]:
         names = " ".join([*parameter.opts, *parameter.secondary_opts])
         if not names.startswith("-"):
             names = parameter.metavar or parameter.name.upper()
-        default = "" if parameter.default in {None, "", False} else f" Default: `{_plain(parameter.default)}`."
+        value = parameter.opts[0] if parameter.default is True else _plain(parameter.default)
+        default = "" if parameter.default in {None, "", False} else f" Default: `{value}`."
         yield f"| `{names}` | {parameter.help or ''}{default} |"
 
 

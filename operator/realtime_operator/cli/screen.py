@@ -63,11 +63,11 @@ class Screen:
         """The file has changed: what will happen now."""
         for change in expected.changes:
             self.say(f"{change.path}: {change.before} -> {change.after}", "cyan")
-        self.say("; ".join(consequences(expected)) if expected.changes else "the file says the same as before", "cyan")
+        self.say("; ".join(consequences(expected)) if expected.changes else "the file means the same as before", "cyan")
 
     def refusal(self, reason: str) -> None:
         """The file cannot be used."""
-        self.say(f"{reason}\nnothing is changed until the file is put right", "red")
+        self.say(f"{reason}\nnothing changes until the file is corrected", "red")
 
     def stopping(self, servers: int) -> None:
         """So many servers still move their connections; said when it changes."""

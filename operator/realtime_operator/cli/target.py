@@ -115,9 +115,9 @@ async def find(target: Target, name: str | None) -> JsonObject:
             raise InputError(f"{target.description} has no cluster {name}{_but(names)}")
         return clusters[names.index(name)]
     if not clusters:
-        raise InputError(f"{target.description} has no {naming.KIND}: make one, or choose another namespace")
+        raise InputError(f"{target.description} has no {naming.KIND}: create one, or choose another namespace")
     if len(clusters) > 1:
-        raise InputError(f"there are {len(clusters)} clusters, name one: {', '.join(names)}")
+        raise InputError(f"there are {len(clusters)} clusters; name one of them: {', '.join(names)}")
     return clusters[0]
 
 
@@ -154,8 +154,8 @@ def signing_token(cluster: RealtimeCluster) -> Token:
         if token.algorithm.startswith("HS"):
             return token
     raise InputError(
-        f"tokens of {cluster.metadata.name} are signed with a private key, which your backend has and this program has"
-        " not: add an HS256 secret to spec.auth.tokens for development"
+        f"tokens of {cluster.metadata.name} are signed with a private key that this program does not have: add an HS256"
+        " secret to spec.auth.tokens for development"
     )
 
 
@@ -175,6 +175,6 @@ async def credential(target: Target, cluster: RealtimeCluster, key: str) -> str:
     value = (await target.secret(name)).get(entry)
     if value is None:
         raise InputError(
-            f"the Secret {name} has no key {entry} (yet): is the cluster running, and may you read Secrets?"
+            f"the Secret {name} has no key {entry}: check that the cluster runs and that you may read Secrets"
         )
     return value

@@ -17,8 +17,8 @@ from realtime_operator.cli.target import Event
 from realtime_operator.planning.forecast import Forecast
 
 NEWER_DEFAULTS = (
-    ("Servers", "serverImage", "`realtime rollout restart` takes it"),
-    ("Redis", "redisImage", "a change of backplane.redis.managed takes it, and ends all histories"),
+    ("Servers", "serverImage", "`realtime rollout restart` applies it"),
+    ("Redis", "redisImage", "a change of spec.backplane.redis.managed applies it and deletes all histories"),
 )
 """Parts of a cluster that are kept as they were made, and how to make them anew."""
 CLUSTER_HEADERS = ("NAME", "PHASE", "READY", "CONNECTIONS", "REVISION", "ENDPOINT", "AGE")
@@ -110,7 +110,7 @@ def connections_line(cluster: JsonObject, now: datetime | None = None) -> str:
     last = sum(whole(server, "connections") or whole(server, "lastConnections") or 0 for server in servers)
     oldest = min(text(server, "unreachableSince") for server in silent)
     names = f"{len(silent)} server{'s' if len(silent) > 1 else ''}"
-    return f"unknown: {names} silent for {age(oldest, now)}; {last} when they answered last"
+    return f"unknown: {names} not answering for {age(oldest, now)}; {last} at the last answer"
 
 
 def _fact_lines(cluster: JsonObject, now: datetime | None) -> Iterator[tuple[str, str]]:
@@ -132,7 +132,7 @@ def _fact_lines(cluster: JsonObject, now: datetime | None) -> Iterator[tuple[str
     if desired is not None:
         lowest = text(cluster, "spec", "autoscaling", "minReplicas", default="2")
         highest = text(cluster, "spec", "autoscaling", "maxReplicas")
-        yield "Autoscaling", f"{desired} servers wanted, between {lowest} and {highest}"
+        yield "Autoscaling", f"{desired} servers, between {lowest} and {highest}"
 
 
 def held_line(cluster: JsonObject) -> str:
@@ -141,7 +141,7 @@ def held_line(cluster: JsonObject) -> str:
     if not found or found[0].get("reason") != "MovesHeld":
         return ""
     message, until = (text(cluster, "status", "hold", field) for field in ("message", "until"))
-    return f"{message}; goes on at {until} unless that is seen again"
+    return f"{message}; continues at {until} if that is not seen again"
 
 
 def defaults_line(cluster: JsonObject) -> str:
@@ -153,7 +153,9 @@ def defaults_line(cluster: JsonObject) -> str:
     for part, image, way in NEWER_DEFAULTS:
         if isinstance(newer, list) and part in newer:
             made, now = (text(cluster, "status", which, image, default="?") for which in ("madeWith", "defaults"))
-            difference = f"made with {made}, now {now}" if made != now else f"made by {before}, otherwise by {release}"
+            difference = (
+                f"made with {made}, now {now}" if made != now else f"made by operator {before}, differs in {release}"
+            )
             lines.append(f"{part}: {difference}; {way}")
     return "\n".join(lines)
 
@@ -169,9 +171,9 @@ def rollout_line(cluster: JsonObject) -> str:
     rate = dig(cluster, "status", "budget", "connectionsPerSecond")
     line = f"{updated} new and {old} old servers, {left} connections to move"
     if isinstance(rate, int | float) and rate > 0:
-        line += f" at {number(rate)} a second (about {left / rate:.0f} s)"
+        line += f" at {number(rate)} per second (about {left / rate:.0f} s)"
     draining = dig(cluster, "status", "rollout", "drainingServers")
-    return f"{line}, leaving: {', '.join(map(str, draining))}" if isinstance(draining, list) and draining else line
+    return f"{line}, draining: {', '.join(map(str, draining))}" if isinstance(draining, list) and draining else line
 
 
 def _conditions(cluster: JsonObject) -> Table:
@@ -237,7 +239,7 @@ def consequences(expected: Forecast) -> list[str]:
         lines = ["no server is replaced"]
     if expected.connections:
         rate = number(expected.connections_per_second)
-        lines.append(f"{expected.connections} connections move, at most {rate} reconnects a second")
+        lines.append(f"{expected.connections} connections move, at most {rate} reconnects per second")
     else:
         lines.append("no connection moves")
     if expected.seconds:

@@ -57,8 +57,8 @@ async def test_there_is_nothing_to_go_back_to_at_first(up: RealtimeUp) -> None:
     """Said with words and exit code 2; nothing is patched."""
     first = await current(up)
     for arguments, words in (
-        ((), "there is nothing to go back to: the spec says what all revisions in the history were made of"),
-        (("--to", first), f"there is nothing to go back to: the spec says already what revision {first} was made of"),
+        ((), "there is nothing to go back to: all revisions in the history have the present spec"),
+        (("--to", first), f"there is nothing to go back to: the spec is already that of revision {first}"),
         (("--to", "nothing"), "has no revision nothing in its history"),
     ):
         refused = await up.ask("rollout", "undo", *arguments)

@@ -48,7 +48,7 @@ async def test_a_platform_killed_in_a_rollout_leaves_nothing_and_goes_on_when_st
         assert await cluster.up.signal(signal.SIGKILL) == -signal.SIGKILL
         await nothing_runs(cluster)
         await cluster.start()
-        await cluster.up.said("an earlier run ended without cleaning up; what it left has been removed")
+        await cluster.up.said("an earlier run ended without cleaning up; its processes and files have been removed")
         ready = await cluster.wait_ready()
         assert ready["spec"] == changed["spec"]
         assert text_at(ready, "status", "currentRevision") == text_at(rolling, "status", "targetRevision")

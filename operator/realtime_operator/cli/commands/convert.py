@@ -13,15 +13,16 @@ from realtime_operator.cli.output import say
 from realtime_operator.errors import InputError
 
 STDIN = Path("-")
-FilesArgument = Annotated[list[Path], typer.Argument(metavar="FILE...", help="YAML files; - is standard input.")]
+FilesArgument = Annotated[list[Path], typer.Argument(metavar="FILE...", help="YAML files. - is standard input.")]
 InPlaceOption = Annotated[bool, typer.Option("-i", "--in-place", help="Write the files instead of printing them.")]
 
 
 def convert(files: FilesArgument, *, in_place: InPlaceOption = False) -> None:
-    """Rewrite files with RealtimeClusters of before the API was released: fields and values get their names of today.
+    """Rewrite RealtimeClusters that use former names of fields and values to the current names.
 
-    Prints what is converted, and says on standard error what has changed. Comments and other objects stay as they are.
-    A file that cannot be converted as a whole is left alone, with the field and the reason; exit code 2.
+    The converted files go to standard output, the list of changes to standard error. Comments and other objects are
+    kept. If a field cannot be converted, nothing is written: the error names the field and the reason, and the exit
+    code is 2.
 
     Examples:
       realtime convert chat.yaml > converted.yaml

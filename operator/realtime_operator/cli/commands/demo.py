@@ -13,12 +13,13 @@ FAILED = 1
 
 
 def demo(
-    clients: Annotated[int, typer.Option("--clients", min=1, max=2000, help="Stock SDK clients to connect.")] = 200,
-    rate: Annotated[float, typer.Option("--rate", min=0.1, max=1000, help="Publications a second.")] = 10,
+    clients: Annotated[int, typer.Option("--clients", min=1, max=2000, help="Number of SDK clients to connect.")] = 200,
+    rate: Annotated[float, typer.Option("--rate", min=0.1, max=1000, help="Publications per second.")] = 10,
 ) -> None:
-    """Start a cluster on this machine, connect stock clients, publish, and replace all servers: nothing is lost.
+    """Start a cluster on this machine, connect clients, publish, replace all servers, and count lost messages.
 
-    Everything is in a temporary folder and ends with the command. Exit code 1 if anything was lost or came twice.
+    Everything is in a temporary folder and ends with the command. The exit code is 1 if a message was lost or
+    duplicated.
 
     Examples:
       realtime demo

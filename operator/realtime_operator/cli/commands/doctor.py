@@ -29,7 +29,7 @@ SETTLED = "Settled"
 
 
 async def doctor(target: Target, cluster: ClusterOption = None, output: OutputOption = Output.TABLE) -> int:
-    """Check the path from the platform to a delivered message, and say what to do. Exit code 1 for an error.
+    """Check everything from the platform to a delivered message, and say what to do. The exit code is 1 for an error.
 
     Examples:
       realtime doctor
@@ -50,7 +50,9 @@ async def _findings(target: Target, cluster: str | None) -> list[Finding]:
     try:
         stored = await find(target, cluster)
     except InputError as error:
-        advice = "make one: `realtime init > chat.yaml`, then `kubectl apply -f` or `realtime up -f` it"
+        advice = (
+            "create one: `realtime init > chat.yaml`, then `kubectl apply -f chat.yaml` or `realtime up -f chat.yaml`"
+        )
         return [*findings, Finding("cluster", Severity.ERROR, str(error), advice)]
     return [*findings, *await _examine(target, stored)]
 
@@ -92,11 +94,16 @@ def conditions(stored: JsonObject) -> list[Finding]:
     stated = objects_at(stored, "status", "conditions")
     if not stated:
         advice = "is the operator running? kubectl get pods -A -l app.kubernetes.io/name=realtime-operator"
-        return [Finding("operator", Severity.ERROR, "it has not said anything about the cluster", advice)]
+        return [Finding("operator", Severity.ERROR, "it has not reported any status of the cluster", advice)]
     if dig(stored, "status", "observedGeneration") != dig(stored, "metadata", "generation"):
-        late = Finding("operator", Severity.WARNING, "it has not seen the latest change yet", "wait, or read its log")
+        late = Finding(
+            "operator",
+            Severity.WARNING,
+            "it has not observed the latest change yet",
+            "wait, or read the operator's log",
+        )
     else:
-        late = Finding("operator", Severity.OK, "it has seen the latest change")
+        late = Finding("operator", Severity.OK, "it has observed the latest change")
     bad = [condition for condition in stated if _is_bad(condition)]
     found = [
         Finding(
@@ -107,7 +114,7 @@ def conditions(stored: JsonObject) -> list[Finding]:
         )
         for condition in bad
     ]
-    return [late, *(found or [Finding("conditions", Severity.OK, "all are as they should be")])]
+    return [late, *(found or [Finding("conditions", Severity.OK, "all are as expected")])]
 
 
 def _is_bad(condition: JsonObject) -> bool:
@@ -119,7 +126,7 @@ def _is_bad(condition: JsonObject) -> bool:
 
 ADVICE_BY_REASON = {
     "OperatorPaused": "docs/runbooks/pause-the-operator.md",
-    "Paused": "`spec.paused: false` lets it go on",
+    "Paused": "run `realtime rollout resume`, which sets spec.paused to false",
     "MovesHeld": "`realtime status` says why and until when; docs/reference/conditions-and-events.md#brakes",
     "EndpointUnavailable": "docs/runbooks/cluster-degraded.md#nametaken",
     "ClientsRefused": "docs/runbooks/cluster-degraded.md#movednotarriving-clientsrefused",
@@ -128,12 +135,12 @@ ADVICE_BY_REASON = {
 """Where the reason says more than the type."""
 
 ADVICE = {
-    "Accepted": "put the spec right: the message says where and what; nothing is changed until then",
+    "Accepted": "correct the spec as the message says; nothing changes until then",
     "Ready": "docs/runbooks/no-capacity.md",
     "BackplaneReady": "docs/runbooks/backplane-down.md",
     "Degraded": "docs/runbooks/cluster-degraded.md",
     "CredentialsKept": "docs/runbooks/credentials-replaced.md",
-    "Progressing": "wait: `realtime rollout status` shows how far it is",
+    "Progressing": "wait: `realtime rollout status` shows the progress",
 }
 
 
@@ -142,7 +149,7 @@ def _servers(servers: Sequence[Server]) -> list[Finding]:
     cut = [server.name for server in servers if server.report is not None and not server.report.backplane_healthy]
     findings = []
     if silent:
-        advice = "`realtime logs SERVER` says why; on Kubernetes: may you use pods/proxy?"
+        advice = "see `realtime logs SERVER`; on Kubernetes you need permission for pods/proxy"
         findings.append(Finding("servers", Severity.ERROR, f"do not answer: {', '.join(silent)}", advice))
     if cut:
         findings.append(
@@ -157,20 +164,22 @@ async def _keys(target: Target, cluster: RealtimeCluster) -> Finding:
         secret = await credential(target, cluster, naming.KEY_TOKEN_SECRET)
         await credential(target, cluster, naming.KEY_API)
     except OperatorError as error:
-        return Finding("keys", Severity.ERROR, str(error), "create the Secret, or leave it out and have one generated")
+        return Finding(
+            "keys", Severity.ERROR, str(error), "create the Secret, or remove the reference to have one generated"
+        )
     if len(secret.encode()) < SHORTEST_SECRET:
         advice = f"use at least {SHORTEST_SECRET} random bytes (RFC 7518): openssl rand -base64 32"
-        return Finding("keys", Severity.WARNING, f"the token secret has {len(secret.encode())} bytes only", advice)
-    return Finding("keys", Severity.OK, "token secret and API key are there and long enough")
+        return Finding("keys", Severity.WARNING, f"the token secret has only {len(secret.encode())} bytes", advice)
+    return Finding("keys", Severity.OK, "the token secret and the API key exist and are long enough")
 
 
 def file_limit(cluster: RealtimeCluster, limit: int) -> Finding:
     """True when a process like this one may have as many sockets as a server accepts connections."""
     wanted = cluster.spec.server.limits.connections
     if limit != resource.RLIM_INFINITY and limit < wanted:
-        message = f"a process started here may open {limit} files, spec.server.limits.connections is {wanted}"
-        return Finding("sockets", Severity.WARNING, message, f"`ulimit -n {wanted + 1024}` before `realtime up`")
-    return Finding("sockets", Severity.OK, f"up to {wanted} connections for each server")
+        message = f"a process started here may open {limit} files, but spec.server.limits.connections is {wanted}"
+        return Finding("sockets", Severity.WARNING, message, f"run `ulimit -n {wanted + 1024}` before `realtime up`")
+    return Finding("sockets", Severity.OK, f"enough for {wanted} connections per server")
 
 
 class Arrivals:

@@ -19,19 +19,19 @@ kind: {kind}
 metadata:
   name: {name}
 spec:
-  replicas: 2                  # servers; or follow the connections with `autoscaling` below
+  replicas: 2                  # number of servers; see `autoscaling` below to follow the connections
   namespaces:
     - name: chat               # channels chat:ANYTHING
       history: {{size: 100, ttl: 10m}}   # the latest 100 publications, for 10 minutes
-      recovery: Stream         # who was away gets what was missed, exactly once
-      presence: true           # who is subscribed
+      recovery: Stream         # a client that reconnects gets what it missed, exactly once
+      presence: true           # lets clients and your backend ask who is subscribed
       publish: Subscribers     # clients: Nobody, Subscribers or Anyone; your backend may always publish
   auth:
-    anonymous: Allow           # for development: connect without a token; take it out for production
+    anonymous: Allow           # for development: clients connect without a token; remove it for production
   rollout:
-    maxSurge: 1                # one server more while servers are replaced
+    maxSurge: 1                # one additional server while servers are replaced
     drain:
-      connectionsPerSecond: Auto   # what the servers were measured to take
+      connectionsPerSecond: Auto   # the rate that the servers were measured to accept
       settle: 2s
   # autoscaling:
   #   minReplicas: 2
@@ -41,7 +41,7 @@ spec:
 
 
 def init(name: Annotated[str, typer.Argument(metavar="[NAME]", help="Name of the cluster.")] = "quickstart") -> None:
-    """Print a commented file for a first cluster.
+    """Print a file for a first cluster, with comments.
 
     Examples:
       realtime init chat > chat.yaml

@@ -17,15 +17,15 @@ from realtime_operator.cli.views import consequences
 from realtime_operator.planning.forecast import Forecast, forecast
 
 FileOption = Annotated[Path, typer.Option("-f", "--file", help="YAML file with the RealtimeCluster.", dir_okay=False)]
-FileNameOption = Annotated[str | None, typer.Option("--name", help="Which cluster, when the file has several.")]
+FileNameOption = Annotated[str | None, typer.Option("--name", help="Name of the cluster, if the file has several.")]
 
 
 async def plan(
     target: Target, file: FileOption, name: FileNameOption = None, output: OutputOption = Output.TABLE
 ) -> None:
-    """Say what applying a file would do: the revision, who moves, how fast, for how long; refused with the reasons.
+    """Show what applying a file would do: the new revision, the connections that move, the rate and the duration.
 
-    Changes nothing. Exit code 2 when the file is refused.
+    Changes nothing. The exit code is 2 if the file is invalid.
 
     Examples:
       realtime plan -f chat.yaml
@@ -68,7 +68,7 @@ def forecast_view(name: str, expected: Forecast, *, created: bool) -> Renderable
     if created:
         return f"{name} would be created: revision {expected.revision}, {expected.servers_after} servers"
     if not expected.changes:
-        return f"{name} is what the file says already: nothing would change"
+        return f"{name} is already as the file says: nothing would change"
     changes = table(("FIELD", "NOW", "THEN"), [(c.path, _value(c.before), _value(c.after)) for c in expected.changes])
     return Group(changes, "", *consequences(expected))
 

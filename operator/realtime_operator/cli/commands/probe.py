@@ -47,14 +47,14 @@ def percentile(values: Sequence[float], part: float) -> float | None:
 async def probe(
     target: Target,
     cluster: ClusterOption = None,
-    count: Annotated[int, typer.Option("--count", min=1, max=1000, help="Messages to send.")] = 20,
-    channel: Annotated[str, typer.Option("--channel", help="Channel to use; default: one of its own.")] = "",
+    count: Annotated[int, typer.Option("--count", min=1, max=1000, help="Number of messages to send.")] = 20,
+    channel: Annotated[str, typer.Option("--channel", help="Channel to use. Default: a new one.")] = "",
     output: OutputOption = Output.TABLE,
 ) -> int:
-    """Publish through the API and receive through every server; say what arrived, and how fast.
+    """Publish through the API, receive through every server, and show what arrived and how fast.
 
-    Times are from the call of the API to the arrival at the client, both here. Where servers share one port (this
-    machine) as many clients connect as there are servers. Exit code 1 when a message did not arrive.
+    Times are measured here, from the call of the API to the arrival at the client. On this machine the servers share
+    one port, so one client connects for each server. The exit code is 1 if a message did not arrive.
 
     Examples:
       realtime probe
@@ -136,7 +136,7 @@ async def _arrived(listeners: Sequence[Listener], count: int) -> None:
         if all(len(listener.seconds) == count for listener in listeners if not listener.refusal):
             return
         await asyncio.sleep(0.01)
-    say(f"not everything has arrived within {ARRIVAL_SECONDS:g} s")
+    say(f"not all messages have arrived within {ARRIVAL_SECONDS:g} s")
 
 
 def _to_object(listener: Listener) -> JsonObject:

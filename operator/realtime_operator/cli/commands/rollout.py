@@ -27,18 +27,23 @@ POLL_SECONDS = 0.5
 DEFAULT_TIMEOUT = 600.0
 FAILED = 1
 
-ServerArgument = Annotated[str, typer.Argument(metavar="SERVER", help="Name of the server, or the end of it.")]
-RateOption = Annotated[
-    float | None, typer.Option("--rate", min=0.1, help="Connections a second; default: what the others can take.")
+ServerArgument = Annotated[
+    str, typer.Argument(metavar="SERVER", help="Name of the server, or the last part of the name.")
 ]
-WaitOption = Annotated[bool, typer.Option("--wait/--no-wait", help="Wait until it is done, showing how far it is.")]
-TimeoutOption = Annotated[float, typer.Option("--timeout", min=0, help="Seconds to wait at most.")]
+RateOption = Annotated[
+    float | None,
+    typer.Option(
+        "--rate", min=0.1, help="Connections per second. Default: the rate that the other servers can accept."
+    ),
+]
+WaitOption = Annotated[bool, typer.Option("--wait/--no-wait", help="Wait until it is done, and show the progress.")]
+TimeoutOption = Annotated[float, typer.Option("--timeout", min=0, help="Longest time to wait, in seconds.")]
 
 
 async def rollout_status(
     target: Target, cluster: ClusterOption = None, wait: WaitOption = True, within: TimeoutOption = DEFAULT_TIMEOUT
 ) -> int:
-    """Follow a rollout until it is done. Exit code 1 when it is not, or when it cannot go on.
+    """Follow a rollout until it is done. The exit code is 1 if it fails or is not done in time.
 
     Examples:
       realtime rollout status
@@ -65,7 +70,7 @@ async def _follow(target: Target, name: str, within: float) -> int:
             say(line)
         if time.monotonic() >= deadline:
             degraded = text(found, "status", "phase") == "Degraded"
-            say(views.condition_message(found, "Degraded") if degraded else "not done")
+            say(views.condition_message(found, "Degraded") if degraded else "the rollout is not done")
             return FAILED
         await asyncio.sleep(POLL_SECONDS)
 
@@ -77,7 +82,7 @@ def _settled(cluster: JsonObject) -> bool:
 
 
 async def rollout_pause(target: Target, cluster: ClusterOption = None) -> None:
-    """Change nothing any more until `rollout resume`; what runs goes on running.
+    """Stop changing the cluster until `rollout resume`. Running servers keep running.
 
     Examples:
       realtime rollout pause
@@ -89,7 +94,7 @@ async def rollout_pause(target: Target, cluster: ClusterOption = None) -> None:
 
 
 async def rollout_resume(target: Target, cluster: ClusterOption = None) -> None:
-    """Go on after `rollout pause`.
+    """Resume changes to the cluster after `rollout pause`.
 
     Examples:
       realtime rollout resume
@@ -97,13 +102,13 @@ async def rollout_resume(target: Target, cluster: ClusterOption = None) -> None:
     """
     name = name_of(await find(target, cluster))
     await target.patch(name, {"paused": False})
-    show(f"{name}: goes on")
+    show(f"{name}: resumed")
 
 
 async def rollout_restart(target: Target, cluster: ClusterOption = None) -> None:
-    """Replace all servers by new ones of the same configuration, as a rolling update.
+    """Replace all servers by new ones with the same configuration, in a rolling update.
 
-    They are made with the operator's defaults of now: after its upgrade, this takes them.
+    The new servers use the operator's current defaults. Run this after an upgrade of the operator to apply them.
 
     Examples:
       realtime rollout restart && realtime rollout status
@@ -132,18 +137,18 @@ async def rollout_history(target: Target, cluster: ClusterOption = None, output:
 
 
 def _marks(cluster: JsonObject, entry: JsonObject) -> str:
-    return "wanted now" if entry.get("revision") == dig(cluster, "status", "targetRevision") else ""
+    return "current target" if entry.get("revision") == dig(cluster, "status", "targetRevision") else ""
 
 
 async def rollout_undo(
     target: Target,
     cluster: ClusterOption = None,
-    to: Annotated[str | None, typer.Option("--to", help="The revision; default: the one before.")] = None,
+    to: Annotated[str | None, typer.Option("--to", help="Revision to go back to. Default: the previous one.")] = None,
 ) -> None:
-    """Go back to a revision that was rolled out before, as a rolling update; also out of a rollout that is stuck.
+    """Go back to an earlier revision, in a rolling update. This also ends a rollout that is stuck.
 
-    All that makes a revision is put back. The number of servers, autoscaling, the endpoint, the pace of rollouts and
-    the managed Redis stay as they are. Exit code 2 when there is nothing to go back to.
+    Every field that makes a revision is restored. The number of servers, autoscaling, the endpoint, the rate of
+    rollouts and the managed Redis stay as they are. The exit code is 2 if there is no revision to go back to.
 
     Examples:
       realtime rollout undo
@@ -163,8 +168,8 @@ async def rollout_undo(
     if expected.revision == way.revision:
         show(f"{name}: goes back to revision {way.revision}")
     else:
-        made = f"made of it now, with the operator's defaults of today, that is revision {expected.revision}"
-        show(f"{name}: goes back to what revision {way.revision} was made of; {made}")
+        made = f"with the operator's current defaults this makes revision {expected.revision}"
+        show(f"{name}: goes back to the spec of revision {way.revision}; {made}")
 
 
 def _no_way_back(cluster: RealtimeCluster, to: str | None) -> str:
@@ -172,10 +177,10 @@ def _no_way_back(cluster: RealtimeCluster, to: str | None) -> str:
     if to is not None and to not in known:
         return f"{name} has no revision {to} in its history: see `rollout history`"
     if to is not None:
-        return f"{name}: there is nothing to go back to: the spec says already what revision {to} was made of"
+        return f"{name}: there is nothing to go back to: the spec is already that of revision {to}"
     if not known:
-        return f"{name}: there is nothing to go back to: no revision was rolled out completely yet"
-    return f"{name}: there is nothing to go back to: the spec says what all revisions in the history were made of"
+        return f"{name}: there is nothing to go back to: no rollout is complete yet"
+    return f"{name}: there is nothing to go back to: all revisions in the history have the present spec"
 
 
 async def drain(
@@ -185,7 +190,7 @@ async def drain(
     wait: WaitOption = True,
     within: TimeoutOption = DEFAULT_TIMEOUT,
 ) -> int:
-    """Move all connections of a server away, at the budget's pace, and replace it by a new one.
+    """Drain a server: move all its connections away within the budget, then replace it by a new server.
 
     Examples:
       realtime drain x2x4z
@@ -209,7 +214,7 @@ async def drain(
             said = line
             say(line)
         if time.monotonic() >= deadline:
-            say("not done")
+            say("the drain is not done")
             return FAILED
         await asyncio.sleep(POLL_SECONDS)
     return 0
@@ -218,11 +223,11 @@ async def drain(
 async def shed(
     target: Target,
     server: ServerArgument,
-    connections: Annotated[int, typer.Argument(min=1, help="How many connections.")],
+    connections: Annotated[int, typer.Argument(min=1, help="Number of connections to move.")],
     cluster: ClusterOption = None,
     rate: RateOption = None,
 ) -> None:
-    """Move some connections of a server away; it goes on serving.
+    """Move some connections of a server to the other servers. It keeps serving the rest.
 
     Examples:
       realtime shed x2x4z 100
@@ -233,10 +238,10 @@ async def shed(
     leaving = await find_server(target, name, server)
     others = [s for s in await target.servers(name) if s.name != leaving.name and s.ready and s.serving]
     if not others:
-        raise PlatformError(f"no other server of {name} could take them")
+        raise PlatformError(f"no other server of {name} is ready to accept connections")
     pace = rate or sum(map(budget.accept_rate, others))
     await target.shed(name, leaving, connections, round(pace, 1))
-    show(f"server {leaving.name}: {connections} connections move at {pace:.1f} a second")
+    show(f"server {leaving.name}: {connections} connections move at {pace:.1f} per second")
 
 
 async def scale(
@@ -244,7 +249,7 @@ async def scale(
     replicas: Annotated[int, typer.Argument(min=0, max=1000, help="Number of servers.")],
     cluster: ClusterOption = None,
 ) -> None:
-    """Set the number of servers. Fewer: who is surplus is drained first.
+    """Set the number of servers. Servers that are removed are drained first.
 
     Examples:
       realtime scale 3
@@ -254,6 +259,6 @@ async def scale(
     found = read_cluster(await find(target, cluster))
     name = found.metadata.name
     if found.spec.autoscaling is not None:
-        raise InputError(f"{name} follows its connections: change spec.autoscaling.minReplicas and maxReplicas instead")
+        raise InputError(f"{name} is autoscaled: change spec.autoscaling.minReplicas and maxReplicas instead")
     await target.patch(name, {"replicas": replicas})
     show(f"{name}: {found.spec.replicas} -> {replicas} servers")

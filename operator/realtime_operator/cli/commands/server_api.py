@@ -21,21 +21,21 @@ from realtime_operator.errors import InputError
 
 HINTS = {
     "102": "its namespace, the part before the colon, is not in spec.namespaces",
-    "108": "the channel's namespace has it switched off: see history and presence in spec.namespaces",
+    "108": "it is switched off in the channel's namespace: see history and presence in spec.namespaces",
 }
 """What to do about an error of the server API, by its code."""
 
-ChannelArgument = Annotated[str, typer.Argument(metavar="CHANNEL", help="Like chat:lobby.")]
+ChannelArgument = Annotated[str, typer.Argument(metavar="CHANNEL", help="Channel, such as chat:lobby.")]
 
 
 async def publish(
     target: Target,
     channel: ChannelArgument,
-    data: Annotated[str, typer.Argument(metavar="JSON", help="What to publish, as JSON.")],
+    data: Annotated[str, typer.Argument(metavar="JSON", help="Data to publish, as JSON.")],
     cluster: ClusterOption = None,
     output: OutputOption = Output.TABLE,
 ) -> None:
-    """Publish to a channel.
+    """Publish data to a channel.
 
     Examples:
       realtime publish chat:lobby '{"text": "hello"}'
@@ -47,7 +47,7 @@ async def publish(
         document(result, output)
         return
     offset = text(result, "offset")
-    show(f"published to {channel}" + (f" with offset {offset}" if offset else " (it keeps no history)"))
+    show(f"published to {channel}" + (f" with offset {offset}" if offset else " (the channel keeps no history)"))
 
 
 def read_json(data: str) -> JsonValue:
@@ -56,7 +56,7 @@ def read_json(data: str) -> JsonValue:
         value: JsonValue = json.loads(data)
     except ValueError as error:
         quoted = shlex.quote(json.dumps(data, ensure_ascii=False))
-        raise InputError(f"not JSON: {data} ({error}); to publish it as a text write {quoted}") from error
+        raise InputError(f"not JSON: {data} ({error}); to publish it as a string write {quoted}") from error
     return value
 
 
@@ -64,13 +64,13 @@ async def subscribe(
     target: Target,
     channel: ChannelArgument,
     cluster: ClusterOption = None,
-    user: Annotated[str, typer.Option("--user", help="The user to connect as.")] = "realtime-cli",
-    count: Annotated[int | None, typer.Option("--count", min=1, help="End after so many publications.")] = None,
+    user: Annotated[str, typer.Option("--user", help="User to connect as.")] = "realtime-cli",
+    count: Annotated[int | None, typer.Option("--count", min=1, help="End after this number of publications.")] = None,
     output: OutputOption = Output.TABLE,
 ) -> None:
-    """Connect as an application does, subscribe, and print what is published, until Ctrl-C.
+    """Connect as a client, subscribe to a channel, and print its publications until Ctrl-C.
 
-    With -o json each publication is one line.
+    With -o json each publication is one line of JSON.
 
     Examples:
       realtime subscribe chat:lobby
@@ -124,7 +124,9 @@ async def history(
     target: Target,
     channel: ChannelArgument,
     cluster: ClusterOption = None,
-    limit: Annotated[int, typer.Option("--limit", min=0, max=10_000, help="Publications to show at most.")] = 20,
+    limit: Annotated[
+        int, typer.Option("--limit", min=0, max=10_000, help="Largest number of publications to show.")
+    ] = 20,
     output: OutputOption = Output.TABLE,
 ) -> None:
     """Show the latest publications of a channel, oldest first.
@@ -144,7 +146,7 @@ async def history(
 
 
 async def info(target: Target, cluster: ClusterOption = None, output: OutputOption = Output.TABLE) -> None:
-    """Show all workers of a cluster as they see themselves.
+    """Show the version, clients, users, channels and uptime of each worker.
 
     Examples:
       realtime info
@@ -161,11 +163,11 @@ async def info(target: Target, cluster: ClusterOption = None, output: OutputOpti
 
 async def disconnect(
     target: Target,
-    user: Annotated[str, typer.Argument(metavar="USER", help="Whose connections to close.")],
+    user: Annotated[str, typer.Argument(metavar="USER", help="User whose connections are closed.")],
     cluster: ClusterOption = None,
-    client: Annotated[str, typer.Option("--client", help="Only this one.")] = "",
+    client: Annotated[str, typer.Option("--client", help="Close only the connection with this client id.")] = "",
 ) -> None:
-    """Close the connections of a user.
+    """Close all connections of a user.
 
     Examples:
       realtime disconnect alice

@@ -17,15 +17,16 @@ from realtime_operator.cli.target import Target, find, name_of
 WATCH_SECONDS = 0.5
 
 NameArgument = Annotated[
-    str | None, typer.Argument(metavar="[CLUSTER]", help="Name of the RealtimeCluster; not needed when there is one.")
+    str | None,
+    typer.Argument(metavar="[CLUSTER]", help="Name of the RealtimeCluster. Not needed when there is only one."),
 ]
-WatchOption = Annotated[bool, typer.Option("-w", "--watch", help="Go on showing it, until Ctrl-C.")]
+WatchOption = Annotated[bool, typer.Option("-w", "--watch", help="Show every change, until Ctrl-C.")]
 
 
 async def status(
     target: Target, name: NameArgument = None, watch: WatchOption = False, output: OutputOption = Output.TABLE
 ) -> None:
-    """Show phase, revisions, servers with their connections, rollout, budget and conditions.
+    """Show a cluster's phase, revisions, servers, connections, rollout, budget and conditions.
 
     Examples:
       realtime status
@@ -63,7 +64,7 @@ async def _watch(target: Target, name: str | None) -> None:
 
 
 async def get(target: Target, name: NameArgument = None, output: OutputOption = Output.TABLE) -> None:
-    """List the clusters, or print one.
+    """List all clusters, or print one.
 
     Examples:
       realtime get
@@ -83,7 +84,7 @@ async def get(target: Target, name: NameArgument = None, output: OutputOption = 
 
 
 async def describe(target: Target, name: NameArgument = None) -> None:
-    """Show the status of a cluster and what was told about it lately.
+    """Show the status of a cluster and its recent Events.
 
     Examples:
       realtime describe

@@ -17,17 +17,19 @@ from realtime_operator.errors import InputError
 
 async def token(
     target: Target,
-    user: Annotated[str, typer.Option("--user", help="The user: claim sub.")],
+    user: Annotated[str, typer.Option("--user", help="User id (claim sub).")],
     channels: Annotated[
-        str, typer.Option("--channels", metavar="A,B", help="Channels that the server subscribes the client to.")
+        str, typer.Option("--channels", metavar="A,B", help="Channels to which the server subscribes the client.")
     ] = "",
-    ttl: Annotated[str, typer.Option("--ttl", help="How long it is valid: 30m, 1h, 24h; 0s: for ever.")] = "1h",
-    info: Annotated[str, typer.Option("--info", metavar="JSON", help="What others see of the user in presence.")] = "",
+    ttl: Annotated[str, typer.Option("--ttl", help="Time until it expires, such as 30m, 1h or 24h. 0s: never.")] = "1h",
+    info: Annotated[
+        str, typer.Option("--info", metavar="JSON", help="Information about the user that presence shows to others.")
+    ] = "",
     cluster: ClusterOption = None,
 ) -> None:
-    """Print a connection token (JWT, HS256), signed with the cluster's secret. For development and for tests.
+    """Print a connection token (JWT, HS256), signed with the cluster's secret, for development and tests.
 
-    In production your backend makes tokens; who can run this command can be anybody.
+    In production your backend makes the tokens. Whoever can run this command can connect as any user.
 
     Examples:
       realtime token --user alice

@@ -39,12 +39,19 @@ KEPT = 30
 
 async def logs(
     target: Target,
-    server: Annotated[str | None, typer.Argument(metavar="[SERVER]", help="One server; default: all.")] = None,
+    server: Annotated[
+        str | None,
+        typer.Argument(
+            metavar="[SERVER]", help="Name of one server, or the last part of the name. Default: all servers."
+        ),
+    ] = None,
     cluster: ClusterOption = None,
-    follow: Annotated[bool, typer.Option("-f", "--follow", help="Go on with what comes, until Ctrl-C.")] = False,
-    lines: Annotated[int, typer.Option("--lines", min=0, help="So many of the last lines of each.")] = 50,
+    follow: Annotated[
+        bool, typer.Option("-f", "--follow", help="Print new lines as they are logged, until Ctrl-C.")
+    ] = False,
+    lines: Annotated[int, typer.Option("--lines", min=0, help="Number of last lines to print for each server.")] = 50,
 ) -> None:
-    """Print what the servers log; with several each line begins with the server's name.
+    """Print the logs of the servers. With several servers each line begins with the server's name.
 
     Examples:
       realtime logs
@@ -147,11 +154,11 @@ class Course:
 async def top(
     target: Target,
     cluster: ClusterOption = None,
-    interval: Annotated[float, typer.Option("--interval", min=0.2, help="Seconds between two looks.")] = 1.0,
+    interval: Annotated[float, typer.Option("--interval", min=0.2, help="Seconds between two measurements.")] = 1.0,
     once: Annotated[bool, typer.Option("--once", help="Measure one interval, print it, and end.")] = False,
     output: OutputOption = Output.TABLE,
 ) -> None:
-    """Show connections, messages, latency, outboxes, CPU and memory of each server, live.
+    """Show live connections, messages, latency, outboxes, CPU and memory of each server.
 
     Examples:
       realtime top

@@ -24,17 +24,20 @@ def up(
         int, typer.Option("--port", min=1, max=65535, help="Port for clients.", rich_help_panel=PANEL)
     ] = naming.PORT_CLIENT,
     api_port: Annotated[
-        int, typer.Option("--api-port", min=1, max=65535, help="Port of the API.", rich_help_panel=PANEL)
+        int, typer.Option("--api-port", min=1, max=65535, help="Port for the server API.", rich_help_panel=PANEL)
     ] = naming.PORT_API,
     ignore_tokens: Annotated[
-        bool, typer.Option("--ignore-tokens", help="Let anybody do everything, with any token or none.")
+        bool,
+        typer.Option(
+            "--ignore-tokens", help="Development only: let every client do everything, with any token or none."
+        ),
     ] = False,
     verbose: Annotated[bool, typer.Option("--verbose", help="Log every decision.")] = False,
 ) -> None:
-    """Run a cluster on this machine: servers and Redis as processes, no Kubernetes, no Docker, no root.
+    """Run a cluster on this machine, with servers and Redis as processes. Needs no Kubernetes, no Docker and no root.
 
-    The file is followed: save a change, and it is rolled out as on Kubernetes. Ctrl-C moves all connections away and
-    ends everything; a second Ctrl-C does so at once.
+    Save a change of the file, and it is rolled out as on Kubernetes. Ctrl-C drains all servers and
+    then ends everything; a second Ctrl-C ends everything at once.
 
     Examples:
       realtime up -f chat.yaml

@@ -38,7 +38,7 @@ def test_one_of_several_is_chosen_by_name(tmp_path: Path) -> None:
     assert read(path, "news").name == "news"
     with pytest.raises(InputError, match=r"2 clusters \(chat, news\): choose one with --name"):
         read(path)
-    with pytest.raises(InputError, match="no RealtimeCluster named other, but chat, news"):
+    with pytest.raises(InputError, match="no RealtimeCluster named other; it has chat, news"):
         read(path, "other")
 
 
@@ -47,14 +47,14 @@ def test_one_of_several_is_chosen_by_name(tmp_path: Path) -> None:
     [
         ("", "no object of kind RealtimeCluster; `realtime init`"),
         ("a: [", "is not YAML: .* line 1"),
-        ("- 1", "a document that is no object"),
+        ("- 1", "a document that is not an object"),
         (CLUSTER.replace("v1alpha1", "v9"), "apiVersion: is realtime.dev/v9; this release reads realtime.dev/v1alpha1"),
-        (f"{CLUSTER}spec: {{replicas: 2020-01-01}}\n", "a value that JSON does not have .*date.* in quotes"),
-        (f"{CLUSTER}spec: {{replicas: 2020-13-45}}\n", "a value that JSON does not have .*month"),
-        (f"{CLUSTER}spec: {{replicas: .nan}}\n", "a value that JSON does not have"),
+        (f"{CLUSTER}spec: {{replicas: 2020-01-01}}\n", "a value that JSON cannot express .*date.* in quotes"),
+        (f"{CLUSTER}spec: {{replicas: 2020-13-45}}\n", "a value that JSON cannot express .*month"),
+        (f"{CLUSTER}spec: {{replicas: .nan}}\n", "a value that JSON cannot express"),
         (f"{CLUSTER}spec: {'[' * 500}{']' * 500}\n", "is nested too deeply"),
-        (f"{CLUSTER}spec: &a {{server: *a}}\n", "a value that JSON does not have .*Circular"),
-        (f"{CLUSTER}spec:\n  replicas: 1\n  replicas: 3\n", "is not YAML: the key replicas is there twice .* line 6"),
+        (f"{CLUSTER}spec: &a {{server: *a}}\n", "a value that JSON cannot express .*Circular"),
+        (f"{CLUSTER}spec:\n  replicas: 1\n  replicas: 3\n", "is not YAML: the key replicas appears twice .* line 6"),
         (CLUSTER.replace("{name: chat}", "[]"), "metadata: must be of type object"),
         (f"{CLUSTER}---\n{SECRET}data: {{a: '!'}}\n", "Secret keys: data.a: is not the base64 of a text"),
         (f"{CLUSTER}---\n{SECRET}data: {{a: é}}\n", "Secret keys: data.a: is not the base64 of a text"),
