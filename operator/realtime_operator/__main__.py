@@ -13,7 +13,7 @@ from realtime_operator.settings import Settings
 
 
 def main() -> int:
-    """Run the operator; 0 after SIGTERM, 1 when it cannot go on, 2 when its settings cannot be used."""
+    """Run the operator; return 0 after SIGTERM, 1 after a failure, 2 when its settings are invalid."""
     try:
         settings = Settings.load()
     except SettingsError as error:

@@ -1,23 +1,23 @@
-"""What can go wrong in the operator.
+"""Exceptions of the operator.
 
 OperatorError
-├── SettingsError          the environment cannot be used
-├── InputError             what a person gave cannot be used: a file, an argument; says what would be right
-├── PlatformError          the platform did not do what it was asked for; the key is tried again
-│   ├── ForbiddenError     a permission is missing; says which
-│   ├── ConflictError      the object is there already, or somebody has changed it meanwhile
-│   ├── NameTakenError     an object of that name is there, and the cluster does not own it
-│   ├── NotFoundError      the object is not there
-│   ├── UnreachableError   no answer in time
+├── SettingsError          the environment is invalid
+├── InputError             input of the user is invalid: a file, an argument
+├── PlatformError          a request was not carried out; the cluster is reconciled again
+│   ├── ForbiddenError     a permission is missing; the text names it
+│   ├── ConflictError      the object exists already, or was changed concurrently
+│   ├── NameTakenError     an object of that name exists that the cluster does not own
+│   ├── NotFoundError      the object does not exist
+│   ├── UnreachableError   the API server or a server did not answer in time
 │   ├── StateFolderError   the folder of the local platform cannot be used
 │   └── AlreadyRunningError  another process runs the local platform of this folder
-└── LeaseLostError         this process leads no longer
+└── LeaseLostError         the process is no longer the leader
 """
 
 from __future__ import annotations
 
 INTERRUPTED = 130
-"""Exit code after Ctrl-C, as of a shell."""
+"""Exit code after Ctrl-C, as shells use it."""
 
 
 class OperatorError(Exception):
@@ -25,11 +25,11 @@ class OperatorError(Exception):
 
 
 class SettingsError(OperatorError):
-    """The environment cannot be used; one line for each problem."""
+    """The environment is invalid; the text has one line for each problem."""
 
 
 class PlatformError(OperatorError):
-    """The platform did not do what it was asked for."""
+    """The platform did not carry out a request; the cluster is reconciled again."""
 
 
 class ForbiddenError(PlatformError):
@@ -37,19 +37,19 @@ class ForbiddenError(PlatformError):
 
 
 class ConflictError(PlatformError):
-    """The object is there already, or somebody has changed it meanwhile."""
+    """The object exists already, or was changed concurrently."""
 
 
 class NameTakenError(PlatformError):
-    """An object of that name is there, and the cluster does not own it."""
+    """An object of that name exists that the cluster does not own."""
 
 
 class NotFoundError(PlatformError):
-    """The object is not there."""
+    """The object does not exist."""
 
 
 class UnreachableError(PlatformError):
-    """No answer in time."""
+    """The API server or a server did not answer in time."""
 
 
 class StateFolderError(PlatformError):
@@ -61,8 +61,8 @@ class AlreadyRunningError(PlatformError):
 
 
 class InputError(OperatorError):
-    """What a person gave cannot be used; the text says what would be right."""
+    """Input of the user (a file, an argument) is invalid; the text says what would be valid."""
 
 
 class LeaseLostError(OperatorError):
-    """The process leads no longer: it must end at once."""
+    """The process is no longer the leader and must end at once."""

@@ -1,4 +1,4 @@
-"""Logs: an event in lower case with keys and values; JSON in a cluster, text on a terminal. Secrets never go in."""
+"""Logging: events in lower case with keys and values, as JSON in a cluster and text on a terminal. No secrets."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import structlog
 
 
 def configure(level: str, log_format: str) -> None:
-    """Set up logging of the process."""
+    """Configure logging of the process; `log_format` is `json` or `text`."""
     number = logging.getLevelNamesMapping()[level.upper()]
     text = log_format == "text"
     structlog.configure(
@@ -23,5 +23,5 @@ def configure(level: str, log_format: str) -> None:
         wrapper_class=structlog.make_filtering_bound_logger(number),
         logger_factory=structlog.PrintLoggerFactory(sys.stderr),
     )
-    # Libraries are heard from warnings on; kopf tells of every watch otherwise.
+    # Libraries log from warnings on; kopf logs every watch otherwise.
     logging.basicConfig(level=logging.WARNING, stream=sys.stderr, format="%(name)s: %(message)s")

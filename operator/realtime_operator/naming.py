@@ -1,7 +1,7 @@
-"""Every name, label, annotation and port that two places must agree on.
+"""Names, labels, annotations and ports that more than one module must agree on.
 
-Names of children are derived from the cluster's name alone, so that a successor finds them again. A cluster name has at
-most 40 characters (checked by the CRD): every derived name stays below Kubernetes' 63.
+Names of children are derived from the cluster's name alone, so that every leader finds them. A cluster name has at most
+40 characters (checked by the CRD): derived names stay below Kubernetes' limit of 63.
 """
 
 from __future__ import annotations
@@ -31,26 +31,26 @@ MANAGED_BY = "realtime-operator"
 COMPONENT_SERVER = "server"
 COMPONENT_REDIS = "redis"
 COMPONENT_REDIS_TRIAL = "redis-trial"
-"""The pod in which a changed Redis is tried; no Service leads to it."""
+"""Label value of the pod in which a changed Redis is tried; no Service selects it."""
 
 # annotations
 ANNOTATION_APPLIED = f"{GROUP}/applied"
-"""On every child: the hash of the manifest that was applied last, so that an unchanged one is not applied again."""
+"""On every child: hash of the last applied manifest, so that an unchanged one is not applied again."""
 ANNOTATION_SPEC = f"{GROUP}/spec"
-"""On ReplicaSets and the managed Redis: the hash of what the spec said that they were made of."""
+"""On ReplicaSets and the managed Redis: hash of the part of the spec that they were made from."""
 ANNOTATION_MANIFEST = f"{GROUP}/manifest"
-"""On the same: the manifests as they were applied (JSON), from which a later operator repairs them."""
+"""On ReplicaSets and the managed Redis: the applied manifests (JSON), from which a later operator repairs them."""
 ANNOTATION_OPERATOR_VERSION = f"{GROUP}/operator-version"
-"""On the same: the release of the operator that made them."""
+"""On ReplicaSets and the managed Redis: the release of the operator that made them."""
 ANNOTATION_QUIESCED_AT = f"{GROUP}/quiesced-at"
-"""On server pods: when the pod was taken out of the endpoints, RFC 3339 in UTC."""
+"""On server pods: time at which the pod was taken out of the endpoints, RFC 3339 in UTC."""
 ANNOTATION_DELETION_COST = "controller.kubernetes.io/pod-deletion-cost"
 ANNOTATION_DRAIN = f"{GROUP}/drain"
 """On server pods: "requested" asks the operator to drain this server and to replace it."""
 ANNOTATION_PAUSED = f"{GROUP}/paused"
-"""On the operator's Lease: any text but "false" pauses the whole operator, and says why."""
+"""On the operator's Lease: any text but "false" pauses the whole operator; the text is the reason."""
 ANNOTATION_CHECKSUM = f"{GROUP}/checksum"
-"""On pod templates: a hash of what the pod reads at its start and that is not part of its template."""
+"""On pod templates: hash of the files that the pod reads at its start and that are not part of its template."""
 
 # ports of a server pod; realtime_server.settings has the same numbers (tests/contract)
 PORT_CLIENT = 8000

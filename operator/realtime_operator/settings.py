@@ -1,4 +1,4 @@
-"""The operator's settings: from the environment, read once at the start."""
+"""The operator's settings, read from the environment once at the start."""
 
 from __future__ import annotations
 
@@ -17,18 +17,21 @@ Seconds = Annotated[float, Field(gt=0, le=3600)]
 
 
 class Settings(BaseSettings):
-    """Each field is the environment variable of its name in upper case, with the prefix REALTIME_OPERATOR_."""
+    """The operator's settings.
+
+    Each field is read from the environment variable of its name in upper case with the prefix REALTIME_OPERATOR_.
+    """
 
     model_config = SettingsConfigDict(env_prefix=PREFIX, frozen=True)
 
     server_image: Annotated[str, Field(min_length=1)]
-    """Image of servers whose cluster names none."""
+    """Image of servers when the spec sets none."""
     redis_image: Annotated[str, Field(min_length=1)]
-    """Image of managed Redis whose cluster names none."""
+    """Image of the managed Redis when the spec sets none."""
     server_image_pull_policy: Literal["Always", "IfNotPresent", "Never"] = "IfNotPresent"
     """Pull policy of the server image."""
     image_pull_secrets: str = ""
-    """Secrets with credentials for the registry, separated by commas; of servers and managed Redis."""
+    """Names of Secrets with registry credentials, separated by commas, for servers and the managed Redis."""
     watch_namespaces: str = ""
     """Namespaces to watch, separated by commas; empty: all."""
     lease_name: str = "realtime-operator"
@@ -42,19 +45,19 @@ class Settings(BaseSettings):
     lease_retry_seconds: Seconds = 2
     """Seconds between two attempts to take or to renew the lease."""
     identity: str = Field(default_factory=lambda: f"{socket.gethostname()}-{secrets.token_hex(4)}", min_length=1)
-    """Who holds the Lease: the pod's name; no two processes may have the same."""
+    """Identity of this process in the Lease: the pod's name and a random part; unique among processes."""
     paused: bool = False
-    """Whether the operator only watches and reports: nothing is changed, nobody is moved."""
+    """Pauses the operator: it observes and reports, and changes nothing but status."""
     resync_seconds: Seconds = 30
-    """Seconds between two looks at a quiet cluster."""
+    """Seconds between two reconciles of a cluster in which nothing changes."""
     poll_seconds: Seconds = 1
-    """Seconds between two looks at a cluster in which something moves."""
+    """Seconds between two reconciles of a cluster during a rollout or a drain."""
     http_port: Annotated[int, Field(ge=0, le=65535)] = 8080
     """Port of /healthz, /readyz and /metrics."""
     log_level: Literal["debug", "info", "warning", "error"] = "info"
-    """Least level that is logged."""
+    """Minimum level of logged events."""
     log_format: Literal["json", "text"] = "json"
-    """How logs are written."""
+    """Output format of logs."""
 
     @model_validator(mode="after")
     def _lease_times_are_ordered(self) -> Self:

@@ -1,4 +1,4 @@
-"""The headless Service over the admin ports, for whoever collects metrics."""
+"""The headless Service over the admin ports, for the collection of metrics."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from realtime_operator.builders.manifest import component_selector, metadata, se
 
 
 def build_admin_service(cluster: RealtimeCluster) -> JsonObject:
-    """Build it over all server pods: one that drains or is not ready has metrics too."""
+    """Build the Service over all server pods: draining and unready ones have metrics too."""
     return with_applied_hash(
         {
             "apiVersion": "v1",

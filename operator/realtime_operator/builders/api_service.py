@@ -9,7 +9,10 @@ from realtime_operator.builders.manifest import metadata, service_port, serving_
 
 
 def build_api_service(cluster: RealtimeCluster) -> JsonObject:
-    """Build it over the pods that serve. It is never exposed: only the client Service has a type of its own."""
+    """Build the Service over the serving pods.
+
+    It is always a ClusterIP: the spec sets a type for the client Service only.
+    """
     return with_applied_hash(
         {
             "apiVersion": "v1",

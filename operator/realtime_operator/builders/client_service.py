@@ -9,7 +9,7 @@ from realtime_operator.builders.manifest import metadata, service_port, serving_
 
 
 def build_client_service(cluster: RealtimeCluster) -> JsonObject:
-    """Build it over the pods that serve: a quiesced pod leaves it at once, and stays ready until it is drained."""
+    """Build the Service over the serving pods: a quiesced pod leaves it at once but stays ready until it is drained."""
     service = cluster.spec.endpoint.service
     return with_applied_hash(
         {

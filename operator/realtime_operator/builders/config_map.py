@@ -29,7 +29,7 @@ JWKS_CA_FILE = "jwks-ca.pem"
 
 
 def build_config_map(cluster: RealtimeCluster, revision: str) -> JsonObject:
-    """Build it. It never changes: another configuration is another revision."""
+    """Build the ConfigMap. It is never changed: another configuration makes another revision."""
     name = naming.revision_object(cluster.metadata.name, revision)
     labels: JsonObject = {naming.LABEL_REVISION: revision}
     text = json.dumps(server_config(cluster), indent=2, ensure_ascii=False) + "\n"
@@ -45,15 +45,15 @@ def build_config_map(cluster: RealtimeCluster, revision: str) -> JsonObject:
 
 
 def server_config(cluster: RealtimeCluster) -> JsonObject:
-    """The server's configuration (docs/reference/server-config.md): what differs from its defaults."""
+    """Return the server's configuration (docs/reference/server-config.md) without fields that have their default."""
     return without_defaults(full_config(cluster))
 
 
 def full_config(cluster: RealtimeCluster) -> JsonObject:
-    """Everything that the spec says of the servers. Durations in seconds, sizes in bytes.
+    """Return the complete configuration of a server, defaults included. Durations in seconds, sizes in bytes.
 
-    The drain's rate is not in it: the operator gives it to each drain, so a change takes effect at once and makes no
-    new revision.
+    The rate of drains is not part of it: the operator passes it with each drain, so that a change takes effect at once
+    and makes no new revision.
     """
     server, drain = cluster.spec.server, cluster.spec.rollout.drain
     return {
@@ -82,7 +82,7 @@ def full_config(cluster: RealtimeCluster) -> JsonObject:
 
 
 def api_key_file(key: ApiKey) -> str:
-    """The name of the file that a further key of the server API is in."""
+    """Return the file name of one of the further keys of the server API."""
     return f"{naming.KEY_API}-{key.name}"
 
 
@@ -105,7 +105,7 @@ def _api(api: ServerApi) -> JsonObject:
 
 
 def _compression(compression: Compression) -> JsonObject:
-    """Nothing where it is off: its threshold means nothing then."""
+    """Return the settings of compression; empty when it is off, where a threshold has no meaning."""
     return {} if compression.algorithm == "None" else {"enabled": True, "threshold_bytes": compression.threshold_bytes}
 
 
@@ -123,7 +123,7 @@ def _limits(limits: Limits) -> JsonObject:
 
 
 def token_files(cluster: RealtimeCluster) -> dict[str, Token]:
-    """The spec's token keys by the names of their files, in its order; none when the secret is generated."""
+    """Return the spec's token keys by file name, in the spec's order; empty when the token secret is generated."""
     auth = cluster.spec.auth
     connection = {f"{index}": token for index, token in enumerate(auth.tokens)}
     return connection | {f"subscription-{index}": token for index, token in enumerate(auth.subscription_tokens)}
@@ -153,7 +153,7 @@ def _auth(cluster: RealtimeCluster) -> JsonObject:
 
 
 def _audience(auth: Authentication) -> JsonValue:
-    """A list only where there are several: servers of earlier releases know a text."""
+    """Return a list only for several audiences: servers of earlier releases accept a text only."""
     if len(auth.audiences) > 1:
         return [*auth.audiences]
     return auth.audiences[0] if auth.audiences else None

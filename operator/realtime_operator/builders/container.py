@@ -15,13 +15,13 @@ SERVER_REQUESTS: Quantities = {"cpu": "100m", "memory": "128Mi"}
 SERVER_LIMITS: Quantities = {"memory": "512Mi"}
 REDIS_REQUESTS: Quantities = {"cpu": "100m", "memory": "128Mi"}
 REDIS_LIMITS: Quantities = {"memory": "256Mi"}
-"""Memory is limited so that a leak ends one pod and not its neighbours; CPU is not, throttling would delay messages."""
+"""Defaults. Memory is limited so that a leak ends one pod only; CPU is not, as throttling would delay messages."""
 
 
 def server_image(image: Image, settings: BuildSettings) -> str:
-    """The spec's image; what it leaves out, repository or tag, comes from the operator's default.
+    """Return the spec's image; the repository or tag that it leaves out comes from the operator's default.
 
-    A default that is pinned by digest stays pinned unless the spec says something else.
+    A default pinned by digest stays pinned unless the spec sets a repository or a tag.
     """
     repository, suffix = _split(settings.server_image)
     if image.tag is not None:
@@ -33,7 +33,10 @@ def server_image(image: Image, settings: BuildSettings) -> str:
 
 
 def _split(reference: str) -> tuple[str, str]:
-    """Repository, and what follows: `:tag`, `@digest`, both or nothing. A colon before a slash belongs to a port."""
+    """Split a reference into its repository and its suffix (`:tag`, `@digest`, both or empty).
+
+    A colon before a slash belongs to a port of the registry.
+    """
     name, at, digest = reference.partition("@")
     head, slash, last = name.rpartition("/")
     last, colon, tag = last.partition(":")

@@ -1,4 +1,4 @@
-"""The Secret with the credentials that the spec does not bring."""
+"""The Secret with the credentials that the spec does not refer to."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from realtime_operator.builders.settings import SecretTemplate
 
 
 def generated_keys(cluster: RealtimeCluster) -> tuple[str, ...]:
-    """Its keys: always the admin token, an API key and a token secret only where the spec refers to none."""
+    """Return the keys to generate: the admin token, and an API key and a token secret where the spec refers to none."""
     keys = [naming.KEY_ADMIN_TOKEN]
     if cluster.spec.api.key is None:
         keys.append(naming.KEY_API)
@@ -19,7 +19,7 @@ def generated_keys(cluster: RealtimeCluster) -> tuple[str, ...]:
 
 
 def build_credentials_secret(cluster: RealtimeCluster) -> SecretTemplate:
-    """Build it without values."""
+    """Build the Secret without its values."""
     name = naming.credentials_secret(cluster.metadata.name)
     manifest = with_applied_hash(
         {

@@ -1,4 +1,4 @@
-"""The PodDisruptionBudget: how many servers evictions (node drains) may take away at once."""
+"""The PodDisruptionBudget: the number of servers that evictions (node drains) may take away at once."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The part of the server's configuration about the user's backend."""
+"""The part of the server's configuration that describes the user's backend."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ SECRET_FILE = "secret"  # noqa: S105 - the name of a file
 
 
 def hooks_config(cluster: RealtimeCluster) -> JsonObject:
-    """Build it. Durations in seconds."""
+    """Build the hooks' configuration. Durations in seconds."""
     hooks = cluster.spec.hooks
     return {
         "connect": _endpoint(hooks.connect),

@@ -11,7 +11,7 @@ from realtime_operator.api.v1alpha1 import RealtimeCluster
 
 _ALPHABET = "0123456789abcdef"
 _VOWEL_FREE = str.maketrans(_ALPHABET, "bcdfghjkmnpqrtvw")
-"""Names of revisions spell no words, and begin with a letter, whatever they follow."""
+"""Alphabet of revision names: no vowels, so that they spell no words, and every name begins with a letter."""
 
 
 def object_of(value: JsonValue) -> JsonObject:
@@ -21,13 +21,13 @@ def object_of(value: JsonValue) -> JsonObject:
 
 
 def digest(value: JsonValue) -> str:
-    """SHA-256 (hex) of a JSON value, the same for equal values whatever the order of their keys."""
+    """Return the SHA-256 (hex) of a JSON value; the order of keys does not matter."""
     canonical = json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
     return hashlib.sha256(canonical.encode()).hexdigest()
 
 
 def short_hash(value: JsonValue) -> str:
-    """Ten characters that name a JSON value, legal in every name and label."""
+    """Return ten characters that identify a JSON value, valid in every Kubernetes name and label."""
     return digest(value)[:10].translate(_VOWEL_FREE)
 
 
@@ -59,7 +59,7 @@ def metadata(
     labels: dict[str, JsonValue] | None = None,
     annotations: dict[str, JsonValue] | None = None,
 ) -> JsonObject:
-    """Metadata of a child: it is owned by the cluster, found by its labels, and goes when the cluster goes."""
+    """Build the metadata of a child: the cluster is its controller, so that it is garbage-collected with it."""
     owner: JsonObject = {
         "apiVersion": naming.API_VERSION,
         "kind": naming.KIND,

@@ -1,4 +1,4 @@
-"""Parts that all pods of a cluster have: they run under the `restricted` Pod Security Standard."""
+"""Parts that all pods of a cluster share; they satisfy the `restricted` Pod Security Standard."""
 
 from __future__ import annotations
 
@@ -9,16 +9,16 @@ from realtime_operator.api.v1alpha1_pod import ImagePullSecret
 from realtime_operator.builders.settings import BuildSettings
 
 USER = 65532
-"""User and group of all containers; the images need no entry for it."""
+"""User and group id of all containers; the images need no account for it."""
 
 READABLE_BY_GROUP = 0o440
-"""Mode of mounted files: they belong to root and to the pod's fsGroup."""
+"""Mode of mounted files, which belong to root and to the pod's fsGroup."""
 
 TEMPORARY_DIRECTORY = "/tmp"  # noqa: S108 - an emptyDir of the pod
 
 
 def pod_security_context() -> JsonObject:
-    """Security context of a pod."""
+    """Build the security context of a pod."""
     return {
         "runAsNonRoot": True,
         "runAsUser": USER,
@@ -29,7 +29,7 @@ def pod_security_context() -> JsonObject:
 
 
 def container_security_context() -> JsonObject:
-    """Security context of a container."""
+    """Build the security context of a container."""
     return {
         "allowPrivilegeEscalation": False,
         "readOnlyRootFilesystem": True,
@@ -38,12 +38,12 @@ def container_security_context() -> JsonObject:
 
 
 def temporary_volume(limit: str) -> JsonObject:
-    """A volume in memory; what is in it counts as memory of the container."""
+    """Build a volume in memory; its files count as memory of the container."""
     return {"name": "tmp", "emptyDir": {"medium": "Memory", "sizeLimit": limit}}
 
 
 def secret_volume(name: str, secret: str, files: dict[str, str]) -> JsonObject:
-    """A volume with keys of a Secret as files (`key: file name`)."""
+    """Build a volume with keys of a Secret as files; `files` maps keys to file names."""
     items: list[JsonValue] = [{"key": key, "path": file} for key, file in files.items()]
     return {
         "name": name,
@@ -52,7 +52,7 @@ def secret_volume(name: str, secret: str, files: dict[str, str]) -> JsonObject:
 
 
 def mount(volume: str, path: str, *, read_only: bool = True) -> JsonObject:
-    """Mount of a volume; the API server leaves `readOnly: false` out."""
+    """Build the mount of a volume; `readOnly: false` is left out, as the API server does."""
     return {"name": volume, "mountPath": path, **({"readOnly": True} if read_only else {})}
 
 

@@ -1,7 +1,7 @@
-"""A configuration without what equals the server's defaults.
+"""Removal of fields that equal the server's defaults from its configuration.
 
-A server of an earlier release refuses a field that it does not know. It meets such a field only where somebody has
-asked for something else than the default, and so for what that release cannot do.
+A server of an earlier release refuses unknown fields. With defaults left out it meets one only where the spec asks for
+something that release cannot do.
 """
 
 from __future__ import annotations
@@ -15,14 +15,14 @@ from realtime_operator.api.base import JsonObject, JsonValue
 
 @dataclass(frozen=True, slots=True)
 class Each:
-    """A list of objects, empty by default; `fields` are the defaults of each."""
+    """Defaults of a list of objects, empty by default; `fields` are the defaults of each object."""
 
     fields: Defaults
 
 
 @dataclass(frozen=True, slots=True)
 class Maybe:
-    """An object that is absent by default; `fields` are the defaults of one that is there."""
+    """Defaults of an object that is absent by default; `fields` apply when it is present."""
 
     fields: Defaults
 
@@ -31,7 +31,7 @@ Defaults: TypeAlias = "Mapping[str, JsonValue | Each | Maybe | Defaults]"
 
 
 def pruned(config: JsonObject, defaults: Defaults) -> JsonObject:
-    """The configuration without the fields that have their default."""
+    """Return the configuration without the fields that have their default value."""
     kept = {name: _pruned(value, defaults.get(name)) for name, value in config.items()}
     return {name: value for name, value in kept.items() if name not in defaults or value != _empty(defaults[name])}
 
@@ -48,7 +48,7 @@ def _pruned(value: JsonValue, default: JsonValue | Each | Maybe | Defaults) -> J
 
 
 def _empty(default: JsonValue | Each | Maybe | Defaults) -> JsonValue:
-    """The pruned value that says nothing."""
+    """Return the value that a pruned field has when all of it is default."""
     match default:
         case Each():
             return []

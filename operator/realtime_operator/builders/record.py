@@ -17,16 +17,16 @@ from realtime_operator.builders.manifest import digest, with_applied_hash
 from realtime_operator.builders.settings import BuildSettings
 
 MOST_BYTES = 200_000
-"""Of the manifests in an annotation; all annotations of an object have at most 256 KiB. Larger ones are not kept."""
+"""Upper bound of the recorded manifests; larger ones are not recorded, as all annotations may have 256 KiB at most."""
 
 
 def servers_hash(cluster: RealtimeCluster) -> str:
-    """The hash of what the spec says that makes a revision, whatever the release makes of it."""
+    """Return the hash of the part of the spec that makes a revision, independent of the operator's release."""
     return digest(differing_part(cluster.spec))[:16]
 
 
 def redis_hash(managed: ManagedRedis, password_checksum: str) -> str:
-    """The same of what makes the managed Redis."""
+    """Return the hash of the spec and the password checksum that the managed Redis is made from."""
     return digest([differing_part(managed), password_checksum])[:16]
 
 
@@ -42,9 +42,9 @@ def with_record(
 
 
 def recorded(live: JsonObject) -> tuple[JsonObject, ...] | None:
-    """The manifests that a live object carries: its own as it was applied, and those beside it.
+    """Return the manifests that a live object records: its own as it was applied, and those beside it.
 
-    None when there are none, or when they are not the operator's: the seal is broken, or they are of other objects.
+    None when there are none, or when they cannot be trusted: the seal is broken, or they belong to other objects.
     """
     text = text_at(live, "metadata", "annotations", naming.ANNOTATION_MANIFEST)
     try:
@@ -64,7 +64,7 @@ def recorded(live: JsonObject) -> tuple[JsonObject, ...] | None:
 
 
 def made_of(live: JsonObject) -> str:
-    """The hash that an object carries of what it was made of; empty when it was made by a release without records."""
+    """Return the recorded hash of what an object was made from; empty for objects of releases without records."""
     return text_at(live, "metadata", "annotations", naming.ANNOTATION_SPEC)
 
 

@@ -9,7 +9,7 @@ from realtime_operator.builders.settings import SecretTemplate
 
 
 def build_redis_secret(cluster: RealtimeCluster) -> SecretTemplate | None:
-    """Build it without the value; None when an external Redis is used."""
+    """Build the Secret without its value; None when an external Redis is used."""
     if cluster.spec.backplane.managed is None:
         return None
     manifest = with_applied_hash(

@@ -9,7 +9,7 @@ from realtime_operator.builders.manifest import component_selector, metadata, se
 
 
 def build_redis_service(cluster: RealtimeCluster) -> JsonObject | None:
-    """Build it, with an address that outlives the pod; None when an external Redis is used."""
+    """Build the Service, whose address outlives the pod; None when an external Redis is used."""
     if cluster.spec.backplane.managed is None:
         return None
     return with_applied_hash(
@@ -27,5 +27,5 @@ def build_redis_service(cluster: RealtimeCluster) -> JsonObject | None:
 
 
 def redis_address(cluster: RealtimeCluster) -> str:
-    """host:port of the managed Redis, inside the Kubernetes cluster."""
+    """Return host:port of the managed Redis, inside the Kubernetes cluster."""
     return f"{naming.redis(cluster.metadata.name)}.{cluster.metadata.namespace}.svc:{naming.PORT_REDIS}"

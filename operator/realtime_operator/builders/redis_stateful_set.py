@@ -1,6 +1,7 @@
-"""The managed Redis: one pod, with an append-only file on a volume that lives as long as the pod.
+"""The managed Redis: one pod, with an append-only file on a volume of the pod's lifetime.
 
-A restart of the container keeps what it had; with the pod, histories are gone, and servers tell clients so.
+A restart of the container keeps the data. When the pod is replaced, histories are lost, and servers report that to
+clients.
 """
 
 from __future__ import annotations
@@ -19,9 +20,9 @@ from realtime_operator.builders.settings import BuildSettings
 DATA_DIRECTORY = "/data"
 PASSWORD_FILE = f"{naming.REDIS_CREDENTIALS_DIRECTORY}/{naming.KEY_REDIS_PASSWORD}"
 MEMORY_PART = 0.6
-"""Of the memory limit; the rest is for client buffers and for the copy while the append-only file is rewritten."""
+"""Part of the memory limit for data; the rest is for client buffers and the rewrite of the append-only file."""
 
-# The password goes from file to file: arguments and environment can be read by others. printf is built into the shell.
+# The password is passed as a file: arguments and environment are visible to others. printf is a builtin of the shell.
 START = """umask 077
 printf 'requirepass "%s"\\n' "$(sed 's/[\\"]/\\\\&/g' {password_file})" > {configuration}
 exec redis-server {configuration} --port {port} --dir {directory} --appendonly yes --appendfsync everysec --save '' \
@@ -33,9 +34,9 @@ PING = f'REDISCLI_AUTH="$(cat {PASSWORD_FILE})" redis-cli -p {naming.PORT_REDIS}
 def build_redis_stateful_set(
     cluster: RealtimeCluster, settings: BuildSettings, secrets: Mapping[str, Mapping[str, str]]
 ) -> JsonObject | None:
-    """Build it; None when an external Redis is used, or the password does not exist yet.
+    """Build the StatefulSet; None when an external Redis is used, or while its password does not exist.
 
-    `secrets` has the SHA-256 of the values that exist: the pod is replaced when its password changes.
+    `secrets` maps each existing Secret to the SHA-256 of its values: the pod is replaced when its password changes.
     """
     managed = cluster.spec.backplane.managed
     name = naming.redis(cluster.metadata.name)

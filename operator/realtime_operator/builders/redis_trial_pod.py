@@ -1,4 +1,4 @@
-"""The pod in which a changed managed Redis is tried, beside the one that serves."""
+"""The trial pod of a changed managed Redis, which runs beside the serving one."""
 
 from __future__ import annotations
 
@@ -8,9 +8,9 @@ from realtime_operator.builders.manifest import object_of, with_applied_hash
 
 
 def build_redis_trial_pod(stateful_set: JsonObject) -> JsonObject:
-    """Build it from the StatefulSet that is wanted: the same pod with an empty volume, behind no Service.
+    """Build the pod from the wanted StatefulSet: the same pod with an empty volume, behind no Service.
 
-    Its ANNOTATION_APPLIED is the same for the same pod.
+    Equal pods have an equal ANNOTATION_APPLIED.
     """
     spec = object_of(stateful_set["spec"])
     template = object_of(object_of(spec["template"])["spec"])

@@ -11,7 +11,7 @@ from realtime_operator.builders.server_volumes import server_mounts, server_volu
 from realtime_operator.builders.settings import BuildSettings
 
 STOP_SECONDS = 30
-"""Beyond the drain: to end what is under way and to exit."""
+"""Seconds of the pod's grace period beyond the drain, to end pending work and to exit."""
 
 
 def build_replica_set(cluster: RealtimeCluster, settings: BuildSettings, revision: str) -> JsonObject:
@@ -65,7 +65,7 @@ def _pod(cluster: RealtimeCluster, settings: BuildSettings, revision: str) -> Js
 
 
 def _spread(cluster: RealtimeCluster, revision: str) -> JsonObject:
-    """Over the nodes, as far as there are any; a node that fails takes as few connections with it as possible."""
+    """Build the constraint that spreads the servers over nodes, so that the loss of a node loses few connections."""
     return {
         "maxSkew": 1,
         "topologyKey": "kubernetes.io/hostname",
@@ -102,7 +102,7 @@ def _container(cluster: RealtimeCluster, settings: BuildSettings) -> JsonObject:
         ),
         "securityContext": pod.container_security_context(),
         "lifecycle": {"preStop": {"exec": {"command": ["realtime-server", "drain"]}}},
-        # a start under a small CPU limit takes seconds; a full event loop must not be mistaken for a dead one
+        # A start under a small CPU limit takes seconds; a busy event loop must not be mistaken for a dead one.
         "startupProbe": _probe("/health/live", period=1, failures=120),
         "readinessProbe": _probe("/health/ready", period=2, failures=3),
         "livenessProbe": _probe("/health/live", period=10, failures=6),

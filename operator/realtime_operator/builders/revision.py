@@ -13,12 +13,12 @@ from realtime_operator.builders.replica_set import build_replica_set, pod_templa
 from realtime_operator.builders.settings import BuildSettings
 
 UNNAMED = ""
-"""Stands for the name while the name is being made."""
+"""Placeholder for the name in the template that the name is computed from."""
 
 
 @dataclass(frozen=True, slots=True)
 class Revision:
-    """One revision of a cluster. `name` is the hash; the objects are named `naming.revision_object(cluster, name)`."""
+    """One revision of a cluster. `name` is its hash; its objects are named `naming.revision_object(cluster, name)`."""
 
     name: str
     config_map: JsonObject
@@ -26,15 +26,15 @@ class Revision:
     """The ReplicaSet without `spec.replicas`."""
 
     def replica_set(self, replicas: int) -> JsonObject:
-        """The ReplicaSet with a number of pods, which is not part of its applied hash."""
+        """Return the ReplicaSet with a number of pods, which is not part of its applied hash."""
         return {**self.template, "spec": {"replicas": replicas, **object_of(self.template["spec"])}}
 
 
 def build_revision(cluster: RealtimeCluster, settings: BuildSettings) -> Revision:
     """Build the revision that the spec asks for.
 
-    Its name depends on the server's configuration and on the pod template, and on nothing else: not on the number of
-    servers, on how they are replaced (beyond what the pod must know of its drain), or on the values of Secrets.
+    Its name is a hash of the server's configuration and the pod template alone. The number of servers, the way they are
+    replaced (beyond the drain settings of the pod) and the values of Secrets do not change it.
     """
     name = short_hash([server_config(cluster), pod_template(cluster, settings, UNNAMED)])
     config_map = build_config_map(cluster, name)

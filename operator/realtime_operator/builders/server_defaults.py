@@ -63,7 +63,7 @@ SERVER: Defaults = {
     "backplane": {"redis": None, "prefix": "realtime"},
     "drain": {"timeout_seconds": 600, "settle_seconds": 5},
 }
-"""Of every field that the operator may write."""
+"""Defaults of every field that the operator may write into the server's configuration."""
 
 
 def server_word(word: str) -> str:
@@ -72,5 +72,5 @@ def server_word(word: str) -> str:
 
 
 def without_defaults(config: JsonObject) -> JsonObject:
-    """The configuration of a server without the fields that say what it would do anyway."""
+    """Return a server's configuration without the fields that have the server's default."""
     return pruned(config, SERVER)

@@ -17,7 +17,7 @@ TEMPORARY_LIMIT = "64Mi"
 
 
 def server_volumes(cluster: RealtimeCluster, revision: str) -> list[JsonValue]:
-    """The volumes of a server pod, in the order of `server_mounts`."""
+    """Return the volumes of a server pod, in the order of `server_mounts`."""
     tokens = _tokens(cluster)
     return [
         {
@@ -48,7 +48,7 @@ def server_mounts(cluster: RealtimeCluster) -> list[JsonValue]:
 
 
 def _credentials(cluster: RealtimeCluster) -> list[JsonValue]:
-    """The generated ones, the spec's own API key under the same file name, and its further ones."""
+    """Return the volume sources of credentials: the generated ones, the spec's own API key, and its further keys."""
     generated = {key: key for key in generated_keys(cluster)}
     sources = [_source(naming.credentials_secret(cluster.metadata.name), generated)]
     own = cluster.spec.api.key
@@ -78,7 +78,7 @@ def _redis(cluster: RealtimeCluster) -> JsonObject:
 
 
 def _referred(files: Mapping[str, SecretKeySelector]) -> list[JsonValue]:
-    """Build a source for each file that a Secret of the user has."""
+    """Build a volume source for each file that comes from a Secret of the user."""
     return [_source(reference.name, {reference.key: file}) for file, reference in files.items()]
 
 

@@ -1,4 +1,4 @@
-"""The ServiceAccount that the pods of a cluster run as. It has no permissions and no token in the pods."""
+"""The ServiceAccount of the pods of a cluster. It has no permissions, and pods get no token."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from realtime_operator.builders.manifest import metadata, with_applied_hash
 
 
 def build_service_account(cluster: RealtimeCluster) -> JsonObject:
-    """Build it; it serves the server and the Redis pods."""
+    """Build the ServiceAccount of the server and Redis pods."""
     return with_applied_hash(
         {
             "apiVersion": "v1",

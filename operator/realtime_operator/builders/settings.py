@@ -9,7 +9,7 @@ from realtime_operator.api.base import JsonObject
 
 @dataclass(frozen=True, slots=True)
 class BuildSettings:
-    """The operator's defaults for what a spec leaves out, and its release. Images are full references with a tag."""
+    """Defaults for fields that a spec leaves out, and the operator's release. Images are full references with a tag."""
 
     server_image: str
     redis_image: str
@@ -20,7 +20,7 @@ class BuildSettings:
 
 @dataclass(frozen=True, slots=True)
 class SecretTemplate:
-    """A Secret whose values are made when it is created: `manifest` has everything but the data of `keys`."""
+    """A Secret whose values are generated when it is created; `manifest` has everything but the data of `keys`."""
 
     manifest: JsonObject
     keys: tuple[str, ...]

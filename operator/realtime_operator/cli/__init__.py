@@ -1,4 +1,4 @@
-"""`realtime` and `kubectl realtime`: what people type, on every platform."""
+"""`realtime` and `kubectl realtime`: the command line for all platforms."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from realtime_operator.errors import INTERRUPTED
 
 
 def main() -> int:
-    """Run one command; its exit code. Ctrl-C while the program is still being read ends it as quietly as later."""
+    """Run one command; return its exit code. Ctrl-C while modules are still imported ends it without a trace."""
     try:
         from realtime_operator.cli.__main__ import main as run
 

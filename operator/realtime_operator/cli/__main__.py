@@ -1,4 +1,4 @@
-"""`realtime`, also `kubectl realtime`: one program for both platforms."""
+"""`realtime`, also `kubectl realtime`: the application of all commands, for both platforms."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ from realtime_operator.cli.output import say
 from realtime_operator.errors import ForbiddenError, InputError, OperatorError, UnreachableError
 
 EXIT_CODES: dict[type[Exception], int] = {InputError: 2, InvalidCluster: 2, UnreachableError: 4, ForbiddenError: 5}
-"""Exit codes of what goes wrong; anything else: 1. A command that looked and did not like what it saw: 1."""
+"""Exit codes of errors; others have 1, as have checks that found a problem."""
 
 DEFECT = 70
 """Exit code of a defect of this program (EX_SOFTWARE of sysexits.h)."""
@@ -40,7 +40,7 @@ LOOK, CHANGE, MESSAGES, RUN = "Look", "Change", "Messages", "Run"
 
 
 def build_app() -> typer.Typer:
-    """All commands."""
+    """Build the application of all commands."""
     app = typer.Typer(
         name="realtime",
         help="Run, watch and change realtime clusters on this machine and on Kubernetes.",
@@ -90,7 +90,7 @@ def _global(
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run one command (None: what the process was called with); its exit code."""
+    """Run one command (`arguments` None: the process's own); return its exit code."""
     name = "kubectl realtime" if as_plugin() else "realtime"
     try:
         build_app()(args=arguments, prog_name=name)
@@ -98,12 +98,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
         say(f"error: {error}", "red")
         return next((code for kind, code in EXIT_CODES.items() if isinstance(error, kind)), 1)
     except BrokenPipeError:
-        # whoever reads the output has read enough, as `| head` does
+        # The reader of the output has ended, as `head` does.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
     except SystemExit as end:
         return end.code if isinstance(end.code, int) else 1
     except Exception as error:
-        # The edge: a person who meets a defect of ours gets a sentence; whoever looks for it gets the trace.
+        # Last resort: users get a sentence about a defect, and developers a stack trace with the variable.
         if ENV_DEBUG in os.environ:
             raise
         say(

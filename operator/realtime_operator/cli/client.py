@@ -1,4 +1,4 @@
-"""A stock client (centrifuge-python) for the commands that connect as an application does."""
+"""A stock client (centrifuge-python), for commands that connect as applications do."""
 
 from __future__ import annotations
 
@@ -20,12 +20,12 @@ from realtime_operator.errors import InputError, UnreachableError
 CONNECT_SECONDS = 10.0
 TOKEN_SECONDS = 3600
 CLOSING_SECONDS = 0.1
-"""The SDK closes its sockets in tasks that nobody can await."""
+"""Seconds for the SDK to close its sockets, in tasks that cannot be awaited."""
 
 
 @dataclass(frozen=True, slots=True)
 class Message:
-    """A publication as it arrived; `at` is the time on this machine in seconds since the epoch."""
+    """A publication as received; `at` is the local time of its arrival in seconds since the epoch."""
 
     at: float
     channel: str
@@ -126,7 +126,7 @@ def _hint(reason: str) -> str:
 
 
 def make_token(secret: str, user: str, *, seconds: float | None, cluster: RealtimeCluster, **claims: JsonValue) -> str:
-    """A connection token (JWT) that the cluster accepts; `seconds` None: it never expires."""
+    """Return a connection token (JWT) that the cluster accepts, valid for `seconds`; None: without expiry."""
     now = int(time.time())
     payload: dict[str, JsonValue] = {"sub": user, "iat": now, **claims}
     if seconds is not None:
@@ -141,7 +141,7 @@ def make_token(secret: str, user: str, *, seconds: float | None, cluster: Realti
 
 
 async def own_token(target: Target, cluster: RealtimeCluster, user: str = "realtime-cli", *channels: str) -> str:
-    """A token for a command's own connection, good for an hour."""
+    """Return a token for a command's own connection, valid for an hour."""
     secret = await credential(target, cluster, naming.KEY_TOKEN_SECRET)
     private = [channel for channel in channels if channel.startswith("$")]
     claims: dict[str, JsonValue] = {"channels": [*private]} if private else {}

@@ -1,4 +1,4 @@
-"""The YAML file of a RealtimeCluster: what `kubectl apply -f` would send, checked as the API server checks it."""
+"""YAML files with a RealtimeCluster, as `kubectl apply -f` sends them, validated as by the API server."""
 
 from __future__ import annotations
 
@@ -32,18 +32,18 @@ class ClusterFile:
 
     @property
     def name(self) -> str:
-        """The cluster's name."""
+        """Name of the cluster."""
         return self.cluster.metadata.name
 
     @property
     def spec(self) -> JsonObject:
-        """The spec as it is written."""
+        """The spec as written in the file."""
         spec = self.document.get("spec")
         return spec if isinstance(spec, dict) else {}
 
 
 def read(path: Path, name: str | None = None) -> ClusterFile:
-    """Read a file; `name` chooses one of several clusters. Raises InputError that says what is wrong and where."""
+    """Read a file; `name` selects one of several clusters. Raises InputError with the place and the reason."""
     documents = list(parse_documents(read_text(path), path))
     clusters = [document for document in documents if document.get("kind") == naming.KIND]
     chosen = [document for document in clusters if name is None or _name_of(document) == name]
@@ -70,7 +70,7 @@ class _SecretMetadata(Model):
 
 
 class _Secret(Model):
-    """The part of a Secret that is used here."""
+    """The fields of a Secret that are used."""
 
     model_config = ConfigDict(extra="ignore")
 
@@ -80,7 +80,7 @@ class _Secret(Model):
 
 
 class _Loader(yaml.SafeLoader):
-    """Refuses a key that is there twice, as kubectl does; else the first one would mean nothing."""
+    """YAML loader that refuses duplicate keys, as kubectl does; PyYAML would ignore the first one."""
 
     def compose_mapping_node(self, anchor: str | None) -> yaml.MappingNode:  # type: ignore[override] # the stubs have it wrong
         node = super().compose_mapping_node(anchor)  # type: ignore[arg-type] # the stubs have it wrong
@@ -106,7 +106,7 @@ def read_text(path: Path) -> str:
 
 
 def parse_documents(text: str, path: Path | str) -> Iterator[JsonObject]:
-    """Parse the objects of a YAML text; raises InputError, which names `path`, for what is no YAML or no object."""
+    """Yield the objects of a YAML text; raises InputError, which names `path`, for invalid YAML or other values."""
     try:
         documents = json.loads(json.dumps(list(yaml.load_all(text, _Loader)), allow_nan=False))
     except yaml.YAMLError as error:
@@ -125,7 +125,7 @@ def parse_documents(text: str, path: Path | str) -> Iterator[JsonObject]:
 
 
 def checked(path: Path | str, document: JsonObject) -> RealtimeCluster:
-    """Read a cluster as the API server would; raises InputError with every finding."""
+    """Validate a cluster as the API server does; raises InputError with every finding."""
     version = document.get("apiVersion")
     if version != naming.API_VERSION:
         raise InputError(f"{path}: apiVersion: is {version}; this release reads {naming.API_VERSION}")
@@ -136,7 +136,7 @@ def checked(path: Path | str, document: JsonObject) -> RealtimeCluster:
 
 
 def _values(path: Path, document: JsonObject) -> Mapping[str, str]:
-    """The values of a Secret; they and it become files, so their names must be such as Kubernetes takes."""
+    """Return the values of a Secret. Its name and keys become file names, so they must be valid in Kubernetes."""
     try:
         secret = _Secret.model_validate_json(json.dumps(document))
     except ValidationError as error:
@@ -144,7 +144,7 @@ def _values(path: Path, document: JsonObject) -> Mapping[str, str]:
     values: dict[str, str] = {}
     for key, value in secret.data.items():
         try:
-            # A base64 program ends its lines; Kubernetes does not mind.
+            # base64 programs break lines; Kubernetes ignores the breaks.
             values[key] = base64.b64decode("".join(value.splitlines()), validate=True).decode()
         except (binascii.Error, UnicodeError, ValueError) as error:
             raise InputError(f"{path}: Secret {_name_of(document)}: data.{key}: is not the base64 of a text") from error

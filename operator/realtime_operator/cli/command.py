@@ -1,4 +1,4 @@
-"""Makes commands of functions: every one gets a Target, chosen by the same options, and ends with an exit code."""
+"""Commands from functions: each gets a Target, selected by common options, and returns an exit code."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ EXAMPLES = "Examples:"
 
 
 class PlatformName(StrEnum):
-    """Which platform to talk to."""
+    """The platform to connect to."""
 
     AUTO = "auto"
     LOCAL = "local"
@@ -66,7 +66,7 @@ ClusterOption = Annotated[
 
 @dataclass(frozen=True, slots=True)
 class Selection:
-    """What the options say about where to look."""
+    """Values of the options that select the target."""
 
     platform: PlatformName = PlatformName.AUTO
     state_dir: Path | None = None
@@ -74,7 +74,7 @@ class Selection:
     namespace: str | None = None
 
     async def open(self) -> Target:
-        """The target; raises InputError or PlatformError with what to do."""
+        """Open the target; raises InputError or PlatformError with advice."""
         path = self.state_dir or default_path()
         wants_kubernetes = self.context is not None or self.namespace is not None or as_plugin()
         local = self.platform is PlatformName.LOCAL
@@ -107,12 +107,12 @@ COMMON = (
 
 
 def as_plugin() -> bool:
-    """Whether kubectl has started this program."""
+    """Return True when kubectl has started this program."""
     return Path(sys.argv[0]).name.startswith("kubectl-")
 
 
 def with_target(function: Callable[Concatenate[Target, P], Awaitable[int | None]]) -> Callable[..., None]:
-    """A command of a coroutine function: it is given a Target first; what it returns is the exit code (None: 0)."""
+    """Make a command of a coroutine function, which gets a Target first and returns the exit code (None: 0)."""
     signature = inspect.signature(function, eval_str=True)
     _, *own = signature.parameters.values()
     keywords = [parameter.replace(kind=inspect.Parameter.KEYWORD_ONLY) for parameter in own]
@@ -150,7 +150,7 @@ async def _run(
 
 
 def help_of(function: Callable[..., object]) -> str:
-    """The docstring of a command, with its examples kept line by line."""
+    """Return the docstring of a command, with its examples kept line by line."""
     text, _, examples = (inspect.getdoc(function) or "").partition(EXAMPLES)
     lines = "\n".join(f"  {line.strip()}" for line in examples.splitlines() if line.strip())
     return f"{text.strip()}\n\n\b\n{EXAMPLES}\n{lines}" if lines else text.strip()

@@ -1,4 +1,4 @@
-"""The demonstration: a cluster of this machine, stock clients, a publisher, and all servers replaced meanwhile."""
+"""The demonstration: a local cluster with stock clients and a publisher, all of whose servers are replaced."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ SETTLE_SECONDS = 5.0
 UPDATE_SECONDS = 120.0
 CALL_SECONDS = 5.0
 PRINT_SECONDS = 1.0
-"""Between two lines of progress where there is no terminal."""
+"""Seconds between two lines of progress without a terminal."""
 CLUSTER = """\
 apiVersion: {api_version}
 kind: {kind}
@@ -56,7 +56,7 @@ spec:
 
 
 async def demonstrate(clients: int, rate: float) -> bool:
-    """Run it; whether nothing was lost and nothing came twice."""
+    """Run the demonstration; return True when nothing was lost or duplicated. Raises KeyboardInterrupt when stopped."""
     screen = Screen()
     with tempfile.TemporaryDirectory(prefix="rt-demo-") as folder:
         file = Path(folder) / "demo.yaml"
@@ -119,10 +119,10 @@ class Show:
     clients: int
     rate: float
     arrived: asyncio.Event = field(default_factory=asyncio.Event)
-    """Set whenever a publication has arrived."""
+    """Set when a publication arrives."""
 
     async def run(self) -> bool:
-        """Everything; whether nothing was lost and nothing came twice."""
+        """Run all steps; return True when nothing was lost or duplicated."""
         await self.local.became_ready()
         self.screen.say(f"ready: {self.local.options.ports.client_url}")
         tally = Tally(self.clients)
@@ -160,7 +160,7 @@ class Show:
 
     @contextlib.asynccontextmanager
     async def _publisher(self, tally: Tally) -> AsyncIterator[asyncio.Event]:
-        """Publish until the event that is yielded is set."""
+        """Publish in the background until the yielded event is set."""
         stopped = asyncio.Event()
         key = self.local.store.secret(naming.credentials_secret("demo"))[naming.KEY_API]
         timeout = aiohttp.ClientTimeout(total=CALL_SECONDS)
@@ -230,7 +230,7 @@ class Show:
 
     @contextlib.asynccontextmanager
     async def _live(self, tally: Tally) -> AsyncIterator[None]:
-        """Show connections moving: in place on a terminal, elsewhere a line from time to time."""
+        """Show connections moving: in place on a terminal, else as lines at intervals."""
         if self.screen.console.is_terminal:
             async with self.screen.live(lambda: self._view(tally)):
                 yield

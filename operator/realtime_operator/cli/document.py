@@ -9,13 +9,13 @@ from realtime_operator.api.document import dig
 
 
 def text(document: JsonValue, *path: str, default: str = "") -> str:
-    """A text or number as text; `default` when it is missing."""
+    """Return a text or number as text; `default` when it is missing."""
     value = dig(document, *path)
     return default if value is None or isinstance(value, dict | list) else str(value)
 
 
 def whole(document: JsonValue, *path: str) -> int | None:
-    """A whole number; None when it is missing."""
+    """Return a whole number; None when it is missing."""
     value = dig(document, *path)
     return value if isinstance(value, int) and not isinstance(value, bool) else None
 

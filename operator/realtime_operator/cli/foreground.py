@@ -1,4 +1,4 @@
-"""A cluster of this machine in the foreground of a terminal: what `up` does after its options are read."""
+"""A local cluster in the foreground of a terminal: `up` after its options are parsed."""
 
 from __future__ import annotations
 
@@ -11,11 +11,11 @@ from realtime_operator.cli.local_run import Listener, LocalOptions, LocalRun
 from realtime_operator.cli.screen import Screen
 
 WAITING_SECONDS = 2.0
-"""After so long a person is told what is waited for."""
+"""Seconds of waiting after which the reason is printed."""
 
 
 async def run_in_foreground(options: LocalOptions) -> None:
-    """Run until it is asked to stop; raises InputError or PlatformError when it cannot begin."""
+    """Run until stopped; raises InputError or PlatformError when the cluster cannot start."""
     screen = Screen()
     listener = Listener(screen.event, screen.change, screen.refusal, screen.notice, screen.stopping)
     async with LocalRun.open(options, listener) as run:
@@ -30,7 +30,7 @@ async def run_in_foreground(options: LocalOptions) -> None:
 
 
 async def _announce(run: LocalRun, screen: Screen) -> None:
-    """Say where everything is, once the cluster is ready."""
+    """Print the addresses once the cluster is ready."""
     waiting = asyncio.create_task(_say_why_not_ready(run, screen), name="waiting")
     try:
         await run.became_ready()
@@ -47,7 +47,7 @@ async def _announce(run: LocalRun, screen: Screen) -> None:
 
 
 async def _say_why_not_ready(run: LocalRun, screen: Screen) -> None:
-    """Until cancelled, whenever it is another reason than before."""
+    """Print why the cluster is not ready whenever the reason changes, until cancelled."""
     said = ""
     while True:
         await asyncio.sleep(WAITING_SECONDS)

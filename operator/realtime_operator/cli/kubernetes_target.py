@@ -1,8 +1,8 @@
-"""A Kubernetes cluster, as the commands see it: everything goes through its API server, with a person's credentials.
+"""A Kubernetes cluster as a target of commands, through its API server and with the user's credentials.
 
-Servers and Services are reached through the API server's proxy, so that a laptop needs no route to them. The person
-needs, in the namespace: to read RealtimeClusters, ReplicaSets, Pods, Events and Secrets, to use pods/proxy,
-services/proxy and pods/log, and to patch RealtimeClusters and Pods for commands that change something.
+Servers and Services are reached through the API server's proxy, so that no route to them is needed. In the namespace
+the user needs permissions to read RealtimeClusters, ReplicaSets, Pods, Events and Secrets, to use pods/proxy,
+services/proxy and pods/log, and, for commands that change something, to patch RealtimeClusters and Pods.
 """
 
 from __future__ import annotations
@@ -49,7 +49,7 @@ NEEDED = (
     ("", "secrets", "", "get"),
     ("", "events", "", "list"),
 )
-"""What the commands ask the API server for: group, resource, subresource, verb."""
+"""Permissions that the commands need: group, resource, subresource, verb."""
 SKEW_SECONDS = 5.0
 
 
@@ -61,11 +61,11 @@ class KubernetesTarget:
         self._client = client
         self._namespace = namespace
         self._api_keys: dict[str, str] = {}
-        """Of clusters whose API was called: looked up once for each command."""
+        """API keys by cluster, read once per command."""
 
     @classmethod
     async def open(cls, context: str | None, namespace: str | None) -> KubernetesTarget:
-        """Use the KUBECONFIG; raises PlatformError."""
+        """Open a context of the KUBECONFIG; raises PlatformError."""
         chosen = context_of(context)
         client = await KubernetesClient.connect(Metrics(), context)
         return cls(client, chosen, namespace or chosen.namespace)
@@ -226,7 +226,7 @@ class KubernetesTarget:
         return dig(await self._client.create(path, review), "status", "allowed") is True
 
     async def _check_clock(self) -> Finding:
-        """A Secret or Lease would do as well: what counts is the time that the API server writes into something new."""
+        """Compare clocks by the creation time of a new object; a review costs nothing, and it is not stored."""
         review: JsonObject = {"apiVersion": "authentication.k8s.io/v1", "kind": "SelfSubjectReview"}
         before = time.time()
         answer = await self._client.create("/apis/authentication.k8s.io/v1/selfsubjectreviews", review)
@@ -266,7 +266,7 @@ class KubernetesTarget:
 
 
 def read_defaults(defaults: JsonObject) -> BuildSettings:
-    """The operator's defaults as a status says them; those that it does not say are unknown."""
+    """Parse the operator's defaults in a status; missing images and releases are "unknown"."""
     return BuildSettings(
         server_image=text_at(defaults, "serverImage") or "unknown",
         redis_image=text_at(defaults, "redisImage") or "unknown",
@@ -277,6 +277,6 @@ def read_defaults(defaults: JsonObject) -> BuildSettings:
 
 
 def _schema_of(definition: JsonObject) -> JsonValue:
-    """What a CRD says of the spec's fields, without what API servers add."""
+    """Return the schema of the spec in a CRD."""
     version = objects_at(definition, "spec", "versions")[0]
     return dig(version, "schema", "openAPIV3Schema", "properties", "spec")

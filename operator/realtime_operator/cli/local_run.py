@@ -1,4 +1,4 @@
-"""One run of the local platform: from the lock to the last process; what `realtime up` does without its screen."""
+"""One run of the local platform, from taking the lock to the end of the last process: `realtime up` without output."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ from realtime_operator.reconciling.work_queue import WorkQueue
 
 RESYNC_SECONDS = 5.0
 FILE_SECONDS = 0.3
-"""Between two looks at the file."""
+"""Seconds between two checks of the file."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,10 +50,10 @@ class LocalOptions:
 
 @dataclass(frozen=True, slots=True)
 class Listener:
-    """Who is told what happens.
+    """Callbacks of a run.
 
-    Events, a changed file with its forecast, a file that cannot be used, notices, and how many servers are still there
-    while all of them stop.
+    Arguments: an Event of the cluster; the forecast of a changed file; the reason to refuse a file; a notice for the
+    user; the number of servers that are left while all of them stop.
     """
 
     on_event: Callable[[Event], None]
@@ -64,7 +64,7 @@ class Listener:
 
 
 class LocalRun:
-    """The platform while it runs. Use `open`."""
+    """A running local platform, made by `open`."""
 
     def __init__(self, file: ClusterFile, options: LocalOptions, folder: StateFolder, listener: Listener) -> None:
         self.options = options
@@ -88,9 +88,9 @@ class LocalRun:
     @classmethod
     @contextlib.asynccontextmanager
     async def open(cls, options: LocalOptions, listener: Listener) -> AsyncIterator[LocalRun]:
-        """Run it during the body; nothing is left after it.
+        """Run the platform while the body runs; all processes have ended after it.
 
-        Raises InputError or PlatformError before anything runs.
+        Raises InputError or PlatformError before anything is started.
         """
         file = read(options.file, options.name)
         folder = StateFolder(options.state_dir)
@@ -119,12 +119,12 @@ class LocalRun:
 
     @property
     def cluster(self) -> JsonObject:
-        """The stored object as it is now."""
+        """The stored RealtimeCluster."""
         assert self.store.cluster is not None
         return self.store.cluster
 
     async def became_ready(self) -> None:
-        """Wait until the operator says so for the first time."""
+        """Wait until the cluster is available for the first time."""
         await self._ready.wait()
 
     def _note(self, event: Event) -> None:
@@ -133,15 +133,15 @@ class LocalRun:
         self._listener.on_event(event)
 
     def mark(self) -> None:
-        """Something may have changed."""
+        """Request a reconcile after a change of processes or objects."""
         self._queue.mark(self._key)
 
     def edited(self) -> None:
-        """A person changed the spec."""
+        """Request a reconcile after an edit of the spec."""
         self._queue.mark(self._key, edited=True)
 
     def own_signals(self) -> None:
-        """SIGINT, SIGTERM and SIGHUP ask to stop; a second one closes what is left at once."""
+        """Install handlers of SIGINT, SIGTERM and SIGHUP: the first signal drains and stops, the next stops at once."""
         loop = asyncio.get_running_loop()
         for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
             loop.add_signal_handler(number, self._on_signal)
@@ -150,7 +150,7 @@ class LocalRun:
         (self.at_once if self.stop_requested.is_set() else self.stop_requested).set()
 
     async def close(self) -> None:
-        """Drain and end everything; cancelled or failed, everything is killed."""
+        """Drain and end all servers, then Redis; when cancelled or failing, kill them."""
         await self._queue.close()
         try:
             await self.fleet.stop(self._listener.on_stopping, self.at_once)
@@ -161,13 +161,13 @@ class LocalRun:
             await self.admin.close()
 
     async def forecast_of(self, file: ClusterFile) -> Forecast:
-        """What the file would change now."""
+        """Return the effects that the file would have on the current state."""
         old = RealtimeCluster.from_object(self.cluster)
         world = await self.platform.observe(old)
         return forecast(old, _as_stored(file, old), world.servers, SETTINGS, world.objects)
 
     async def watch_file(self) -> None:
-        """Follow the file until cancelled: a change is announced with its forecast and carried out, or refused."""
+        """Follow the file until cancelled: report each change with its forecast and apply it, or report its refusal."""
         seen = _fingerprint(self.options.file)
         while True:
             await asyncio.sleep(FILE_SECONDS)
@@ -202,7 +202,7 @@ class LocalRun:
         self.store.set_cluster(file.name, self._possible(file))
 
     def _possible(self, file: ClusterFile) -> JsonObject:
-        """The spec, or what can be had of it without Redis: one server at a time, with its messages to itself."""
+        """Return the spec, reduced to one server with one worker when neither a local nor an external Redis exists."""
         spec = copy.deepcopy(file.spec)
         external = file.cluster.spec.backplane.redis.external is not None
         if self.redis is not None or external:
@@ -219,7 +219,7 @@ class LocalRun:
 
 
 def _as_stored(file: ClusterFile, old: RealtimeCluster) -> RealtimeCluster:
-    """The new cluster under the identity of the stored one."""
+    """Return the file's cluster with the metadata of the stored one."""
     return file.cluster.model_copy(update={"metadata": old.metadata})
 
 

@@ -29,7 +29,7 @@ FOLLOW_SECONDS = 0.2
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """A status and a body."""
+    """Status and body of an HTTP answer."""
 
     status: int
     body: bytes
@@ -43,7 +43,7 @@ class LocalTarget:
         self._folder = folder
         self._admin = AdminClient()
         self._api: aiohttp.ClientSession | None = None
-        """To the API of the one cluster, made when it is needed first: its key is looked up once."""
+        """Session of the server API of the one cluster, created at the first use: the key is read once."""
         self._api_url = ""
         self._control = aiohttp.ClientSession(
             "http://control",
@@ -53,7 +53,7 @@ class LocalTarget:
 
     @classmethod
     def open(cls, path: Path) -> LocalTarget | None:
-        """The platform that holds the state folder; None when none does."""
+        """Open the platform that holds the lock of the state folder; None when none runs."""
         folder = StateFolder(path)
         pid = holder(folder.lock)
         return None if pid is None else cls(folder, pid)

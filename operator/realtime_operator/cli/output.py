@@ -20,7 +20,7 @@ from rich.text import Text
 from realtime_operator.api.base import JsonValue
 
 PIPE_WIDTH = 400
-"""Columns of what is not a terminal: nothing is cut off."""
+"""Width of output that is not a terminal, in columns, so that nothing is truncated."""
 SPARKS = "▁▂▃▄▅▆▇█"
 STYLES = {
     "Ready": "green", "Progressing": "yellow", "Pending": "yellow", "Paused": "cyan", "Degraded": "red",
@@ -30,7 +30,7 @@ STYLES = {
 
 
 class Output(StrEnum):
-    """Formats of `-o`."""
+    """Values of `-o`."""
 
     TABLE = "table"
     WIDE = "wide"
@@ -43,12 +43,12 @@ OutputOption = Annotated[Output, typer.Option("-o", "--output", help="Output for
 
 
 def console() -> Console:
-    """Where answers go."""
+    """Return the console for answers (standard output)."""
     return _console(sys.stdout.isatty(), stderr=False)
 
 
 def messages() -> Console:
-    """Where everything goes that is no answer: progress, notices, errors."""
+    """Return the console for progress, notices and errors (standard error)."""
     return _console(sys.stderr.isatty(), stderr=True)
 
 
@@ -60,20 +60,20 @@ def _console(terminal: bool, *, stderr: bool) -> Console:
 
 
 def say(text: str, style: str = "") -> None:
-    """Tell a person something that is no answer."""
+    """Print a message to standard error."""
     messages().print(text, style=style, soft_wrap=True)
 
 
 @contextlib.contextmanager
 def working(text: str) -> Iterator[None]:
-    """Show on a terminal that something takes its time, while the body runs."""
+    """Show a spinner on a terminal while the body runs."""
     target = messages()
     with target.status(text) if target.is_terminal else contextlib.nullcontext():
         yield
 
 
 def show(renderable: RenderableType) -> None:
-    """Print an answer; on no terminal without the blanks that fill its last column."""
+    """Print an answer; without a terminal the padding of the last column is left out."""
     target = console()
     if target.is_terminal:
         target.print(renderable)
@@ -82,7 +82,7 @@ def show(renderable: RenderableType) -> None:
 
 
 def plain(renderable: RenderableType) -> str:
-    """An answer as text without colours."""
+    """Render an answer as plain text."""
     target = Console(file=io.StringIO(), width=PIPE_WIDTH, highlight=False, markup=False, emoji=False, no_color=True)
     with target.capture() as captured:
         target.print(renderable)
@@ -90,7 +90,7 @@ def plain(renderable: RenderableType) -> str:
 
 
 def document(value: JsonValue, output: Output) -> None:
-    """Print a value as JSON or YAML."""
+    """Print a value as JSON or YAML to standard output."""
     if output is Output.YAML:
         sys.stdout.write(yaml.safe_dump(value, sort_keys=False, allow_unicode=True))
     else:
@@ -100,7 +100,7 @@ def document(value: JsonValue, output: Output) -> None:
 def table(
     headers: Sequence[str], rows: Iterable[Sequence[RenderableType]], right: Iterable[str] = (), gap: int = 3
 ) -> Table:
-    """A table as kubectl prints them; `right` names the columns of numbers, `gap` is the space between columns."""
+    """Build a table in kubectl's style; `right` names right-aligned columns, `gap` is the space between columns."""
     made = Table(box=None, pad_edge=False, header_style="bold", padding=(0, gap, 0, 0))
     numbers = set(right)
     for header in headers:
@@ -111,19 +111,19 @@ def table(
 
 
 def word(text: str) -> Text:
-    """A state in its colour."""
+    """Return a state in its colour."""
     return Text(text, style=STYLES.get(text, ""))
 
 
 def bar(part: float, whole: float, width: int = 20) -> str:
-    """A bar whose length is a part of a whole; anything above nothing is seen."""
+    """Return a bar of `part / whole` of the width; at least one character for a positive part."""
     if whole <= 0 or part <= 0:
         return ""
     return "█" * max(1, round(width * part / whole))
 
 
 def sparkline(values: Sequence[float]) -> str:
-    """One character for each value, by its height between nothing and the largest."""
+    """Return one character per value, whose height is relative to the largest."""
     top = max(values, default=0.0)
     if top <= 0:
         return SPARKS[0] * len(values)
@@ -131,7 +131,7 @@ def sparkline(values: Sequence[float]) -> str:
 
 
 def number(value: float | None) -> str:
-    """A number with few digits; `-` for none."""
+    """Format a number with few digits; None as `-`."""
     if value is None:
         return "-"
     for limit, unit in ((1e9, "G"), (1e6, "M"), (1e4, "k")):
@@ -141,7 +141,7 @@ def number(value: float | None) -> str:
 
 
 def size(count: float | None) -> str:
-    """Bytes for people, in binary units."""
+    """Format bytes in binary units; None as `-`."""
     if count is None:
         return "-"
     for unit in ("B", "KiB", "MiB"):
@@ -152,5 +152,5 @@ def size(count: float | None) -> str:
 
 
 def milliseconds(seconds: float | None) -> str:
-    """A duration in milliseconds."""
+    """Format seconds as milliseconds; None as `-`."""
     return "-" if seconds is None else f"{seconds * 1000:.1f} ms"

@@ -1,4 +1,4 @@
-"""TCP ports that are free. Asked before servers share one: SO_REUSEPORT would let them share it with strangers."""
+"""Checks for free TCP ports, before servers share one: SO_REUSEPORT would not notice other users of the port."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from realtime_operator.errors import InputError
 
 
 def check_free(host: str, port: int, option: str) -> None:
-    """Raise InputError when somebody listens on the port, or it may not be used; `option` sets another one."""
+    """Raise InputError when the port is taken or not permitted; `option` is named as the way to choose another."""
     try:
         (family, kind, protocol, _, address), *_ = socket.getaddrinfo(
             host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
@@ -21,7 +21,7 @@ def check_free(host: str, port: int, option: str) -> None:
 
 
 def check_ports(host: str, client: int, api: int) -> None:
-    """Raise InputError when the servers cannot share these two ports."""
+    """Raise InputError when the servers cannot listen on these two ports."""
     if client == api:
         raise InputError(f"clients and the API cannot share port {api}: choose another with --port or --api-port")
     check_free(host, client, "--port")
@@ -29,7 +29,7 @@ def check_ports(host: str, client: int, api: int) -> None:
 
 
 def free_port(host: str = "127.0.0.1") -> int:
-    """A port that was free a moment ago."""
+    """Return a port that is free now."""
     with socket.socket() as attempt:
         attempt.bind((host, 0))
         port: int = attempt.getsockname()[1]

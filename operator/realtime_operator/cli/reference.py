@@ -1,4 +1,4 @@
-"""Writes the reference of the commands, from their code: `python -m realtime_operator.cli.reference FILE`."""
+"""Generate the reference of the commands: `python -m realtime_operator.cli.reference FILE`."""
 
 from __future__ import annotations
 
@@ -58,7 +58,7 @@ To install completion for your shell, run `realtime --install-completion`.
 
 
 def build_reference() -> str:
-    """The whole document."""
+    """Build the document."""
     codes = {kind.__name__: code for kind, code in EXIT_CODES.items()}
     exits = EXITS.format(
         input=codes["InputError"],
@@ -94,7 +94,7 @@ def _section(name: str, text: str, options: list[str]) -> str:
 
 
 EXPLAINED_ONCE = frozenset({*(parameter.name for parameter in COMMON), "help"})
-"""Options that are explained at the beginning."""
+"""Options that the beginning of the reference explains for all commands."""
 
 
 def _options(parameters: object) -> Iterator[str]:
@@ -115,7 +115,7 @@ def _plain(value: object) -> str:
 
 
 def main() -> None:
-    """Write the file."""
+    """Write the reference to the file in the first argument."""
     Path(sys.argv[1]).write_text(build_reference())
 
 

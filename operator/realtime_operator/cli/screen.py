@@ -19,7 +19,7 @@ REFRESH_SECONDS = 0.25
 
 
 class Screen:
-    """Says what happens, a line each with the seconds since the start; on a terminal with a live view below."""
+    """Prints events as lines with the seconds since the start; on a terminal above a live view."""
 
     def __init__(self) -> None:
         self._start = time.monotonic()
@@ -28,12 +28,12 @@ class Screen:
 
     @property
     def seconds(self) -> float:
-        """Since the start."""
+        """Seconds since the start."""
         return time.monotonic() - self._start
 
     @contextlib.asynccontextmanager
     async def live(self, render: Callable[[], RenderableType]) -> AsyncIterator[None]:
-        """Show what `render` returns at the bottom of a terminal while the body runs; elsewhere nothing."""
+        """Show `render`'s result at the bottom of a terminal while the body runs; without a terminal nothing."""
         if not self.console.is_terminal:
             yield
             return
@@ -56,25 +56,25 @@ class Screen:
         self.console.print(f"[{self.seconds:6.1f} s] {text}", style=style, soft_wrap=True)
 
     def event(self, event: Event) -> None:
-        """An Event of the cluster."""
+        """Print an Event of the cluster."""
         self.say(f"{event.reason}: {event.message}", "yellow" if event.type == "Warning" else "")
 
     def change(self, expected: Forecast) -> None:
-        """The file has changed: what will happen now."""
+        """Print the changes in the file and their consequences."""
         for change in expected.changes:
             self.say(f"{change.path}: {change.before} -> {change.after}", "cyan")
         self.say("; ".join(consequences(expected)) if expected.changes else "the file means the same as before", "cyan")
 
     def refusal(self, reason: str) -> None:
-        """The file cannot be used."""
+        """Print why the file is refused."""
         self.say(f"{reason}\nnothing changes until the file is corrected", "red")
 
     def stopping(self, servers: int) -> None:
-        """So many servers still move their connections; said when it changes."""
+        """Print the number of servers that are still draining, when it has changed."""
         if servers != self._stopping:
             self._stopping = servers
             self.say(f"{servers} {'server is' if servers == 1 else 'servers are'} still draining")
 
     def notice(self, notice: str) -> None:
-        """Something that a person should know."""
+        """Print a notice for the user."""
         self.say(notice, "yellow")

@@ -46,7 +46,7 @@ class Severity(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """The outcome of one check: what was looked at, what was found, and what to do about it."""
+    """Result of one check: its name, what was found, and what to do about it."""
 
     check: str
     severity: Severity
@@ -55,49 +55,49 @@ class Finding:
 
 
 class Target(Protocol):
-    """One platform. Every method raises PlatformError when it cannot be asked, InputError for what is not there."""
+    """One platform. Methods raise PlatformError when it does not answer, InputError for objects that do not exist."""
 
     description: str
     """Name of the platform, for people."""
 
     async def clusters(self) -> Sequence[JsonObject]:
-        """All clusters, by name."""
+        """Return all clusters, sorted by name."""
 
     async def patch(self, name: str, spec: JsonObject) -> JsonObject:
-        """Merge-patch the spec (RFC 7396); the object as it is then. InputError says what the API refuses."""
+        """Merge-patch the spec (RFC 7396) and return the new object. Raises InputError with the reason of a refusal."""
 
     async def events(self, name: str) -> Sequence[Event]:
         """Return the Events about a cluster, oldest first."""
 
     async def secret(self, name: str) -> Mapping[str, str]:
-        """The values of a Secret; empty when there is none."""
+        """Return the values of a Secret; empty when it does not exist."""
 
     async def servers(self, name: str) -> Sequence[Server]:
-        """The servers of a cluster with their reports, by name."""
+        """Return the servers of a cluster with their reports, sorted by name."""
 
     async def replica_sets(self, name: str) -> Mapping[ObjectKey, JsonObject]:
-        """The ReplicaSets of a cluster: the revisions that there are."""
+        """Return the ReplicaSets of a cluster, one for each revision."""
 
     async def planner_settings(self, name: str) -> PlannerSettings:
         """The settings with which the operator makes its decisions about a cluster."""
 
     async def drain(self, name: str, server: Server) -> None:
-        """Ask for a server to be replaced: it is quiesced, drained within the budget, and another one takes over."""
+        """Request the replacement of a server: it is quiesced and drained within the budget; a new one is started."""
 
     async def shed(self, name: str, server: Server, connections: int, connections_per_second: float) -> None:
-        """Move connections of a server away while it goes on serving."""
+        """Move connections away from a server, which goes on serving."""
 
     async def metrics(self, server: Server) -> str:
-        """A server's metrics in Prometheus' text format."""
+        """Return a server's metrics in Prometheus' text format."""
 
     async def call_api(self, name: str, method: str, body: JsonObject) -> JsonObject:
-        """Call the server API (docs/guides/publish.md) with the API key; the whole answer."""
+        """Call the server API (docs/guides/publish.md) with the API key; return the answer, also one with an error."""
 
     async def client_endpoint(self, name: str, server: Server | None = None) -> ClientEndpoint:
         """Return where clients connect: the cluster's endpoint, or one server where the platform has such a way."""
 
     def logs(self, server: Server, *, lines: int, follow: bool) -> AsyncIterator[str]:
-        """The last lines of a server's log, and with `follow` those that come."""
+        """Yield the last lines of a server's log, and with `follow` new ones as they are written."""
 
     async def check(self) -> Sequence[Finding]:
         """Return the findings of checks that only this platform can make."""
@@ -107,7 +107,7 @@ class Target(Protocol):
 
 
 async def find(target: Target, name: str | None) -> JsonObject:
-    """The cluster of a name, or the only one. Raises InputError that names those that there are."""
+    """Return the cluster of a name, or the only one. Raises InputError that names the existing clusters."""
     clusters = await target.clusters()
     names = [name_of(cluster) for cluster in clusters]
     if name is not None:
@@ -122,7 +122,7 @@ async def find(target: Target, name: str | None) -> JsonObject:
 
 
 async def find_server(target: Target, cluster: str, name: str) -> Server:
-    """A server of a cluster by its name or the end of it. Raises InputError that names those that there are."""
+    """Return a server by its name or a suffix of it. Raises InputError that names the existing servers."""
     servers = await target.servers(cluster)
     found = [server for server in servers if server.name == name] or [s for s in servers if s.name.endswith(name)]
     if len(found) != 1:
@@ -133,12 +133,12 @@ async def find_server(target: Target, cluster: str, name: str) -> Server:
 
 
 def read_cluster(document: JsonObject) -> RealtimeCluster:
-    """The models' view of a stored object; raises InvalidCluster."""
+    """Parse a stored object; raises InvalidCluster."""
     return RealtimeCluster.from_object(document)
 
 
 def name_of(document: JsonObject) -> str:
-    """The object's name."""
+    """Return the object's name."""
     metadata = document["metadata"]
     assert isinstance(metadata, dict)
     return str(metadata["name"])
@@ -149,7 +149,7 @@ def _but(names: Sequence[str]) -> str:
 
 
 def signing_token(cluster: RealtimeCluster) -> Token:
-    """The first of the spec's token keys with which tokens can be made as well as verified. Raises InputError."""
+    """Return the first token key of the spec that can sign (HMAC). Raises InputError when there is none."""
     for token in cluster.spec.auth.tokens:
         if token.algorithm.startswith("HS"):
             return token
@@ -160,9 +160,9 @@ def signing_token(cluster: RealtimeCluster) -> Token:
 
 
 async def credential(target: Target, cluster: RealtimeCluster, key: str) -> str:
-    """The API key or the secret for tokens of a cluster: the generated one or that of the spec.
+    """Return a cluster's API key or token secret: the generated one, or the one that the spec refers to.
 
-    Raises InputError when it is not there, or when tokens are signed with private keys, which only backends have.
+    Raises InputError when it does not exist, or when tokens are signed with private keys, which only backends have.
     """
     name, entry = naming.credentials_secret(cluster.metadata.name), key
     own: SecretKeySelector | None = None

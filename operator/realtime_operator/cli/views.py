@@ -20,7 +20,7 @@ NEWER_DEFAULTS = (
     ("Servers", "serverImage", "`realtime rollout restart` applies it"),
     ("Redis", "redisImage", "a change of spec.backplane.redis.managed applies it and deletes all histories"),
 )
-"""Parts of a cluster that are kept as they were made, and how to make them anew."""
+"""Parts of a cluster that keep the defaults they were made with: name, image field, and how to update them."""
 CLUSTER_HEADERS = ("NAME", "PHASE", "READY", "CONNECTIONS", "REVISION", "ENDPOINT", "AGE")
 WIDE_HEADERS = ("IMAGE", "BUDGET", "AUTOSCALING", "MESSAGE")
 
@@ -53,13 +53,13 @@ def _cluster_row(cluster: JsonObject, *, wide: bool, now: datetime | None) -> li
 
 
 def condition_message(cluster: JsonObject, kind: str) -> str:
-    """The sentence of a condition."""
+    """Return the message of a condition; empty when there is none."""
     found = [c for c in objects_at(cluster, "status", "conditions") if c.get("type") == kind]
     return text(found[0], "message") if found else ""
 
 
 def complaints(cluster: JsonObject) -> list[str]:
-    """The sentences of the conditions that are not as they should be, each once."""
+    """Return the messages of the conditions that have an undesired status, without repetitions."""
     good = {
         "Accepted": "True",
         "BackplaneReady": "True",
@@ -76,7 +76,7 @@ def complaints(cluster: JsonObject) -> list[str]:
 
 
 def status_view(cluster: JsonObject, where: str, now: datetime | None = None) -> RenderableType:
-    """Everything that the status says, for a person."""
+    """Return a view of the whole status."""
     name = text(cluster, "metadata", "name")
     phase = text(cluster, "status", "phase", default="Pending")
     title = Text.assemble((name, "bold"), "  ", word(phase), "  ", (f"on {where}", "dim"))
@@ -96,13 +96,13 @@ def _facts(cluster: JsonObject, now: datetime | None) -> Table:
 
 
 def _connections(cluster: JsonObject) -> str:
-    """The number, `?` when a server that may hold some does not answer."""
+    """Return the number of connections; `?` when a server that may have some does not answer."""
     silent = any("unreachableSince" in server for server in objects_at(cluster, "status", "servers"))
     return text(cluster, "status", "connections", default="?" if silent else "0")
 
 
 def connections_line(cluster: JsonObject, now: datetime | None = None) -> str:
-    """The number of connections; where it is unknown, what was known last and how old that is."""
+    """Return the number of connections; when it is unknown, the last known number and its age."""
     servers = objects_at(cluster, "status", "servers")
     silent = [server for server in servers if "unreachableSince" in server]
     if not silent:
@@ -136,7 +136,7 @@ def _fact_lines(cluster: JsonObject, now: datetime | None) -> Iterator[tuple[str
 
 
 def held_line(cluster: JsonObject) -> str:
-    """Why nobody is moved now, and when it goes on; empty when nothing holds."""
+    """Return why connections are not moved now, and when that ends; empty when moves are not held."""
     found = [c for c in objects_at(cluster, "status", "conditions") if c.get("type") == "Progressing"]
     if not found or found[0].get("reason") != "MovesHeld":
         return ""
@@ -145,7 +145,7 @@ def held_line(cluster: JsonObject) -> str:
 
 
 def defaults_line(cluster: JsonObject) -> str:
-    """What is kept as an earlier operator made it, what this one would make of it, and how to have that."""
+    """Describe the parts that keep the defaults of an earlier operator, the new defaults, and how to adopt them."""
     newer = dig(cluster, "status", "newerDefaults")
     release = text(cluster, "status", "defaults", "operatorVersion", default="now")
     before = text(cluster, "status", "madeWith", "operatorVersion", default="an earlier release")
@@ -161,7 +161,7 @@ def defaults_line(cluster: JsonObject) -> str:
 
 
 def rollout_line(cluster: JsonObject) -> str:
-    """How far the replacement of servers is, in one sentence; `none` when nothing is replaced."""
+    """Return the progress of the rollout in one sentence; `none` without a rollout."""
     if dig(cluster, "status", "rollout") is None:
         return "none"
     updated, old, left = (
@@ -185,7 +185,7 @@ def _conditions(cluster: JsonObject) -> Table:
 
 
 def server_table(cluster: JsonObject) -> Table:
-    """One line for each server, with a bar for its connections."""
+    """Return a table with a line for each server and a bar of its connections."""
     servers = objects_at(cluster, "status", "servers")
     most = max((whole(server, "connections") or 0 for server in servers), default=0)
     target = text(cluster, "status", "targetRevision")
@@ -206,7 +206,7 @@ def server_table(cluster: JsonObject) -> Table:
 
 
 def moving_view(cluster: JsonObject) -> RenderableType:
-    """The servers, and how far their replacement is: for a view that is drawn again and again."""
+    """Return the servers and the progress of a rollout, for a live view."""
     if not objects_at(cluster, "status", "servers"):
         return Text("starting", style="dim")
     parts: list[RenderableType] = ["", server_table(cluster)]
@@ -216,7 +216,7 @@ def moving_view(cluster: JsonObject) -> RenderableType:
 
 
 def event_table(events: Sequence[Event], now: datetime | None = None) -> Table:
-    """One line for each event, oldest first."""
+    """Return a table of Events, oldest first."""
     rows = [(age(event.at, now), word(event.type), event.reason, event.message) for event in events]
     return table(("AGE", "TYPE", "REASON", "MESSAGE"), rows)
 

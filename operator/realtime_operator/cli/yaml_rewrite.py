@@ -1,4 +1,4 @@
-"""Conversion of a YAML file in former names. Comments, and documents in which nothing is converted, stay as written."""
+"""Conversion of YAML files that use former names. Comments, and documents without such names, are not changed."""
 
 from __future__ import annotations
 
@@ -22,22 +22,22 @@ from realtime_operator.cli.cluster_file import checked, parse_documents
 from realtime_operator.errors import InputError
 
 LINE_WIDTH = 1_000_000
-"""Lines are not folded."""
+"""Line width that is never reached, so that lines are not folded."""
 NESTED = re.compile(r"^( *)[^\s#-][^\n#]*:[ ]*\n(?: *(?:#[^\n]*)?\n)*( +)[^\s#-]", flags=re.MULTILINE)
 
 
 @dataclass(frozen=True, slots=True)
 class Converted:
-    """The text of a file in the names of today, and a line for each edit; no line: nothing was to be converted."""
+    """The text with current names, and a description of each edit; without edits the text is unchanged."""
 
     text: str
     edits: tuple[str, ...]
 
 
 def convert(text: str, source: str) -> Converted:
-    """Convert the RealtimeClusters in a text; raises InputError, which names the field, where it cannot be done.
+    """Convert the RealtimeClusters in a text; raises InputError, which names the field, when that is not possible.
 
-    `source` is named in errors.
+    `source` names the text in errors.
     """
     parts: list[str] = []
     lines: list[str] = []
@@ -49,7 +49,7 @@ def convert(text: str, source: str) -> Converted:
 
 
 def _converted(text: str, source: str) -> tuple[str, list[str]]:
-    """Convert the text of one document; the result is one that this release accepts."""
+    """Convert the text of one document and check that this release accepts the result."""
     lines: list[str] = []
     for document in parse_documents(text, source):
         if document.get("kind") != naming.KIND:
@@ -65,7 +65,7 @@ def _converted(text: str, source: str) -> tuple[str, list[str]]:
 
 
 def _documents(text: str, source: str) -> Iterator[str]:
-    """The texts of the documents; joined, they are the whole text."""
+    """Yield the texts of the documents; their concatenation is the whole text."""
     try:
         events = list(yaml.parse(text))
     except yaml.YAMLError as error:
@@ -77,7 +77,7 @@ def _documents(text: str, source: str) -> Iterator[str]:
 
 
 def _refuse_aliases(text: str, what: str) -> None:
-    """Raise InputError for a node that stands at two places: an edit of one would change the other."""
+    """Raise InputError for aliases: an edit of the anchored node would change its other occurrences."""
     for event in yaml.parse(text):
         if isinstance(event, yaml.AliasEvent):
             raise InputError(
@@ -117,7 +117,7 @@ def _rewritten(text: str, edits: tuple[Edit, ...]) -> str:
 
 
 def _apply(document: CommentedMap, edit: Edit) -> None:
-    """Write the new field where the first former one was."""
+    """Write the new field at the position of the first former one."""
     first, path = edit.former[0], edit.path
     for other in edit.former[1:]:
         _remove(_at(document, other[:-1]), other[-1])
@@ -139,7 +139,7 @@ def _apply(document: CommentedMap, edit: Edit) -> None:
 
 
 def _remove(owner: CommentedMap, name: str | int) -> None:
-    """Remove a field; its comment, with what stands below it, goes to the field before."""
+    """Remove a field; its comment, with the lines below it, moves to the field before it."""
     comment = owner.ca.items.pop(name, None)
     before = list(owner)[max(list(owner).index(name) - 1, 0)]
     del owner[name]
@@ -160,7 +160,7 @@ def _at(document: CommentedMap, path: FieldPath) -> CommentedMap:
 
 
 def _insert(parent: CommentedMap, path: FieldPath, value: object, position: int) -> None:
-    """Insert a value below a mapping, in mappings that are made where they are not there yet."""
+    """Insert a value below a mapping, and create missing mappings on its path."""
     if path[0] in parent:
         below = parent[path[0]]
         _insert(below, path[1:], value, len(below))
@@ -180,12 +180,12 @@ def _is_flow(value: object) -> bool:
 
 
 def _like(old: object, value: JsonValue) -> object:
-    """A scalar in the quotes of the one that it replaces."""
+    """Return the value with the quotes of the scalar that it replaces."""
     return type(old)(value) if isinstance(old, ScalarString) and isinstance(value, str) else value
 
 
 def _node(value: JsonValue, old: object) -> object:
-    """A value in the style, flow or block, of the one that it replaces."""
+    """Return the value as a node in the style (flow or block) of the one that it replaces."""
     if not isinstance(value, list):
         return _like(old, value)
     items = CommentedSeq([CommentedMap(item) if isinstance(item, dict) else item for item in value])

@@ -27,7 +27,7 @@ from realtime_operator.settings import Settings
 logger = structlog.get_logger()
 
 SECRET_RESYNCS = 1.5
-"""Secrets are read again after so many resyncs, so that a short resync makes them short too."""
+"""Number of resyncs after which Secrets are read again, so that a short resync shortens that interval too."""
 
 
 def planner_settings(settings: Settings) -> PlannerSettings:
@@ -55,7 +55,10 @@ def leader_election_settings(settings: Settings) -> LeaderElectionSettings:
 
 
 async def run(settings: Settings) -> int:
-    """Run until SIGTERM or SIGINT (0), or until the lease is lost (1). Raises OperatorError when it cannot go on."""
+    """Run until SIGTERM or SIGINT (returns 0), or until the lease is lost (returns 1).
+
+    Raises OperatorError when it cannot go on.
+    """
     metrics = Metrics()
     client = await KubernetesClient.connect(metrics)
     try:
@@ -71,7 +74,7 @@ async def run(settings: Settings) -> int:
 
 
 class OperatorProcess:
-    """One process in its election: stands by, leads, ends."""
+    """One operator process: waits for the lease, reconciles while it leads, ends when the lease is lost."""
 
     def __init__(self, settings: Settings, client: KubernetesClient, metrics: Metrics) -> None:
         self._settings = settings
@@ -84,7 +87,7 @@ class OperatorProcess:
         self._leading = False
 
     def own_signals(self) -> None:
-        """SIGTERM and SIGINT end this process cleanly."""
+        """Install handlers of SIGTERM and SIGINT that end this process cleanly."""
         loop = asyncio.get_running_loop()
         for number in (signal.SIGTERM, signal.SIGINT):
             loop.add_signal_handler(number, self._stop.set)
@@ -116,7 +119,7 @@ class OperatorProcess:
         return None if self._lease.in_touch else "cannot read its lease"
 
     async def run(self) -> int:
-        """Stand by, then lead, until told to stop (0) or until the lease is lost (1)."""
+        """Wait for the lease, then lead, until stopped (returns 0) or until the lease is lost (returns 1)."""
         acquiring = asyncio.create_task(self._lease.acquire(), name="lease-acquire")
         try:
             if not await self._first(acquiring):
@@ -135,7 +138,7 @@ class OperatorProcess:
         try:
             await self._first(holding, working)
             if holding.done():
-                # Another one may lead already: nothing more may be written.
+                # Another process may lead already: nothing may be written any more.
                 working.cancel()
                 holding.result()
             if working.done():
@@ -148,7 +151,7 @@ class OperatorProcess:
         finally:
             self._leading = False
             self._metrics.leader.set(0)
-            # Written only while the lease is held: the work ends first.
+            # Writes need the lease, so the work ends before the lease is given up.
             await _end(working)
             await _end(holding)
 
@@ -174,7 +177,7 @@ class OperatorProcess:
             await admin.close()
 
     async def _first(self, *tasks: asyncio.Task[None]) -> bool:
-        """Wait for one of the tasks, or to be told to stop; whether a task came first."""
+        """Wait for the first of the tasks to end, or for the stop signal; return True when a task ended."""
         stopping = asyncio.create_task(self._stop.wait(), name="stop")
         try:
             done, _ = await asyncio.wait({*tasks, stopping}, return_when=asyncio.FIRST_COMPLETED)
@@ -184,6 +187,6 @@ class OperatorProcess:
 
 
 async def _end(task: asyncio.Task[object]) -> None:
-    """Cancel a task and wait for it; what it raised has been seen by whoever waited for its result."""
+    """Cancel a task and wait for it; its exception is ignored, as it was handled where the result is awaited."""
     task.cancel()
     await asyncio.gather(task, return_exceptions=True)

@@ -1,6 +1,6 @@
-"""The only importer of kopf: it lists and watches, and what it sees goes into the store. No finalizers, no state.
+"""List and watch through kopf, into the store; the only module that imports kopf. No finalizers, no kopf state.
 
-kopf calls every handler with keyword arguments of which each takes what it needs.
+kopf calls every handler with keyword arguments, of which a handler names those that it needs.
 """
 
 from __future__ import annotations
@@ -24,26 +24,26 @@ from realtime_operator.platforms.kubernetes.watch_session import WatchSession
 logger = structlog.get_logger()
 
 PAGE = 250
-"""Objects that one answer to a list may have."""
+"""Objects per page of a list."""
 STOP_SECONDS = 2.0
 """Time for kopf to end."""
 POLL_SECONDS = 1.0
-"""Between two looks for a kind that is not served, and at the health of the watches."""
+"""Seconds between two checks: for a kind that is not served yet, and of the health of the watches."""
 COMPLETE_SECONDS = 30.0
 """Time for the first lists, after which watching begins anew."""
 RETRY_SECONDS = (0.5, 1.0, 2.0, 3.0, 5.0)
-"""Pauses before a request that failed is tried again; the last one is repeated."""
+"""Pauses in seconds before a failed request is retried; the last one is repeated."""
 
 
 class _Pauses:
-    """Pauses without an end: kopf would end the whole operator after the last one."""
+    """An endless iterable of pauses: after a finite one kopf would end the whole operator."""
 
     def __iter__(self) -> Iterator[float]:
         return itertools.chain(RETRY_SECONDS, itertools.repeat(RETRY_SECONDS[-1]))
 
 
 def make_registry(store: ObjectStore, session: WatchSession) -> kopf.OperatorRegistry:
-    """Handlers that put every object into the store, and a login with the operator's own client."""
+    """Return a registry with handlers that put every object into the store, and a login with the operator's client."""
     registry = kopf.OperatorRegistry()
 
     async def on_event(event: kopf.RawEvent, **_: object) -> None:
@@ -63,7 +63,7 @@ def make_registry(store: ObjectStore, session: WatchSession) -> kopf.OperatorReg
 
 
 def make_settings() -> kopf.OperatorSettings:
-    """Kopf writes nothing, asks for nothing outside of the watched namespaces, and for nothing without the label."""
+    """Return settings with which kopf writes nothing and lists only watched namespaces and labelled objects."""
     settings = kopf.OperatorSettings()
     settings.posting.enabled = False
     settings.peering.standalone = True
@@ -82,7 +82,7 @@ def make_settings() -> kopf.OperatorSettings:
 
 
 def _resources() -> list[tuple[str, str, str]]:
-    """Group, version and plural of what is watched."""
+    """Return group, version and plural of each watched kind."""
     found = []
     for api_version, kind in WATCHED:
         group, _, version = api_version.rpartition("/")
@@ -91,9 +91,10 @@ def _resources() -> list[tuple[str, str, str]]:
 
 
 class Watcher:
-    """Keeps the store fed. `obstacle` says why it is not, None while it is.
+    """Keeps the store up to date with watches.
 
-    `check` is called every second: it notes whether what is known is fresh.
+    `obstacle` is the reason why the store is not complete, None when it is. `check` is called every second and notes
+    how fresh the store is.
     """
 
     def __init__(
@@ -112,8 +113,8 @@ class Watcher:
     async def run(self, started: Callable[[], None] = lambda: None) -> None:
         """Watch until cancelled; raises OperatorError when kopf ends by itself.
 
-        Waits while the CRD is not installed, at the start and whenever it was deleted. `started` is called whenever
-        kopf has taken the signals SIGTERM and SIGINT for itself, to take them back.
+        Waits while the CRD is not installed, at the start and after a deletion. `started` is called whenever kopf has
+        installed its own handlers of SIGTERM and SIGINT, to install the operator's again.
         """
         try:
             while True:
@@ -143,14 +144,14 @@ class Watcher:
             await asyncio.sleep(POLL_SECONDS)
 
     async def _watch(self, started: Callable[[], None]) -> str:
-        """Watch until that has to begin anew; returns why."""
+        """Watch until watching has to start anew; return the reason."""
         self._store.restart()
         restart: asyncio.Queue[str] = asyncio.Queue()
         session = WatchSession(self._client, self._store, restart.put_nowait)
-        # kopf.operator() would in the end cancel every task that is younger than itself, and wait 5 s before: the
-        # workers, the lease, the probes. Its root tasks alone are all that it needs.
+        # At its end kopf.operator() would wait 5 s and cancel every task that is younger than itself: the
+        # workers, the lease, the probes. Its root tasks alone are enough.
         tasks = await kopf.spawn_tasks(
-            # Without one kopf would look up the user's name, which the id of a container's user does not have.
+            # Without an identity kopf looks up the user's name, which a container's user id does not have.
             identity="realtime-operator",  # type: ignore[arg-type] # a NewType of str that kopf does not export
             registry=make_registry(self._store, session),
             settings=make_settings(),
@@ -167,7 +168,10 @@ class Watcher:
             await asyncio.wait(tasks, timeout=STOP_SECONDS)
 
     async def _follow(self, tasks: Iterable[asyncio.Task[object]], restart: asyncio.Queue[str]) -> str:
-        """Look after kopf's tasks and the watches; returns why to begin anew, raises OperatorError when kopf ends."""
+        """Supervise kopf's tasks and the watches; return the reason to start anew.
+
+        Raises OperatorError when kopf ends.
+        """
         loop = asyncio.get_running_loop()
         deadline = loop.time() + COMPLETE_SECONDS
         restarting = asyncio.ensure_future(restart.get())

@@ -16,37 +16,36 @@ SECRET_BYTES = 32
 
 
 def random_credential() -> str:
-    """A new credential: 256 random bits as URL-safe text."""
+    """Return a new credential: 256 random bits as URL-safe text."""
     return secrets.token_urlsafe(SECRET_BYTES)
 
 
 @dataclass(frozen=True, slots=True, order=True)
 class Key:
-    """Names one RealtimeCluster."""
+    """Namespace and name of a RealtimeCluster."""
 
     namespace: str
     name: str
 
 
 class Platform(Protocol):
-    """Every method raises PlatformError when the platform cannot be asked; nothing else."""
+    """A place where clusters run. Methods raise PlatformError, and nothing else, when the platform does not answer."""
 
     async def read(self, key: Key) -> JsonObject | None:
-        """The RealtimeCluster as it is stored, None when there is none."""
+        """Return the stored RealtimeCluster, None when it does not exist."""
 
     async def observe(self, cluster: RealtimeCluster) -> World:
-        """Everything that the cluster owns, as it is now; servers that do not answer have no report."""
+        """Return the current state of all that the cluster owns; servers that do not answer have no report."""
 
     async def apply(self, owner: JsonObject, actions: Sequence[Action]) -> tuple[Failure, ...]:
-        """Carry out the actions in their order; `owner` is the stored object.
+        """Carry out the actions in order; return those that failed. `owner` is the stored RealtimeCluster.
 
-        An action that fails does not keep the others from being carried out, but for those that require it. Returns
-        what was not carried out.
+        After a failure the other actions are still carried out, except those that require the failed one.
         """
 
 
 def skipped(action: Action, failures: Sequence[Failure]) -> Failure | None:
-    """The failure of an action that requires one that has failed before it; None when it may be carried out."""
+    """Return the failure of an action that requires a failed one; None when the action may be carried out."""
     if not isinstance(action, CreateObject | ApplyObject):
         return None
     failed = {made for failure in failures if (made := made_by(failure.action)) is not None}
@@ -57,5 +56,5 @@ def skipped(action: Action, failures: Sequence[Failure]) -> Failure | None:
 
 
 def made_by(action: Action) -> ObjectKey | None:
-    """The object that an action makes or changes as a whole; None for other actions."""
+    """Return the key of the object that an action creates or replaces; None for other actions."""
     return object_key(action.manifest) if isinstance(action, CreateObject | ApplyObject | EnsureSecret) else None

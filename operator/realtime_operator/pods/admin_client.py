@@ -1,4 +1,4 @@
-"""Talks to the admin API of servers: asks for their reports, begins and ends drains, moves connections."""
+"""Client of the servers' admin API: reports, drains, and moving of connections."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ CONCURRENT_CALLS = 32
 
 
 class ServerUnavailableError(Exception):
-    """The server did not answer in time, or not as expected."""
+    """The server did not answer in time, or its answer is invalid."""
 
 
 class AdminClient:
@@ -56,12 +56,12 @@ class AdminClient:
         await self._call("POST", address, token, "/admin/v1/drain", {"connections_per_second": connections_per_second})
 
     async def shed(self, address: str, token: str, connections: int, connections_per_second: float) -> None:
-        """Move some connections away while the server goes on serving; raises ServerUnavailableError."""
+        """Move a number of connections away while the server goes on serving; raises ServerUnavailableError."""
         body = {"connections": connections, "connections_per_second": connections_per_second}
         await self._call("POST", address, token, "/admin/v1/shed", body)
 
     async def quiesce(self, address: str, token: str) -> None:
-        """Let the server take no new connections; raises ServerUnavailableError."""
+        """Make the server accept no new connections; raises ServerUnavailableError."""
         await self._call("POST", address, token, "/admin/v1/quiesce")
 
     async def resume(self, address: str, token: str) -> None:
@@ -69,7 +69,7 @@ class AdminClient:
         await self._call("POST", address, token, "/admin/v1/resume")
 
     async def metrics(self, address: str) -> str:
-        """The server's metrics in Prometheus' text format; raises ServerUnavailableError."""
+        """Return the server's metrics in Prometheus' text format; raises ServerUnavailableError."""
         return (await self._request("GET", address, "", "/metrics", None)).decode()
 
     async def _call(
@@ -98,7 +98,7 @@ class AdminClient:
 
     @contextlib.asynccontextmanager
     async def _session_for(self, address: str) -> AsyncIterator[aiohttp.ClientSession]:
-        """A pod's address is given to another one soon, and a socket's path to a later process: links are not kept."""
+        """Yield a session that keeps no connection alive: an address is soon reused by another pod or process."""
         timeout = aiohttp.ClientTimeout(total=CALL_SECONDS)
         if address.startswith("/"):
             async with aiohttp.ClientSession(connector=aiohttp.UnixConnector(address), timeout=timeout) as session:
@@ -117,7 +117,7 @@ class AdminClient:
 
 
 def read_report(document: Mapping[str, object]) -> ServerReport:
-    """The report in an answer of `GET /admin/v1/status`; raises KeyError, TypeError or ValueError."""
+    """Parse the report in an answer of `GET /admin/v1/status`; raises KeyError, TypeError or ValueError."""
     return ServerReport(
         state=ServerState(str(document["state"])),
         connections=int(str(document["connections"])),

@@ -1,4 +1,4 @@
-"""`convert`: an old file in the names of today."""
+"""`convert`: rewrites files that use former names."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""`demo`: shows in seconds what this is for, on this machine."""
+"""`demo`: demonstrates a rollout without losses on this machine, in seconds."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""`doctor`: checks the whole path and says what to do about what it finds."""
+"""`doctor`: checks the path from the platform to a delivered message, with advice for each problem."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from realtime_operator.errors import InputError, OperatorError
 from realtime_operator.planning.world import Server
 
 SHORTEST_SECRET = 32
-"""Bytes of a key for HS256 (RFC 7518, section 3.2)."""
+"""Minimum bytes of a key for HS256 (RFC 7518, section 3.2)."""
 FAILED = 1
 GOOD_WHEN_FALSE = frozenset({"Degraded", "Progressing"})
 SETTLED = "Settled"
@@ -58,7 +58,7 @@ async def _findings(target: Target, cluster: str | None) -> list[Finding]:
 
 
 def to_object(finding: Finding) -> JsonObject:
-    """A finding as JSON."""
+    """Return the finding as a JSON object."""
     return {
         "check": finding.check,
         "severity": finding.severity.value,
@@ -68,7 +68,7 @@ def to_object(finding: Finding) -> JsonObject:
 
 
 def finding_table(findings: Sequence[Finding]) -> RenderableType:
-    """One line for each check, and one more for what to do."""
+    """Return a table with a line for each check, and a second one for its advice."""
     return table(("CHECK", "STATE", "FOUND"), [_row(finding) for finding in findings])
 
 
@@ -90,7 +90,7 @@ async def _examine(target: Target, stored: JsonObject) -> Sequence[Finding]:
 
 
 def conditions(stored: JsonObject) -> list[Finding]:
-    """What the operator says of the cluster; nothing said yet is a finding as well."""
+    """Return findings from the conditions of the cluster; missing conditions are a finding too."""
     stated = objects_at(stored, "status", "conditions")
     if not stated:
         advice = "is the operator running? kubectl get pods -A -l app.kubernetes.io/name=realtime-operator"
@@ -118,7 +118,7 @@ def conditions(stored: JsonObject) -> list[Finding]:
 
 
 def _is_bad(condition: JsonObject) -> bool:
-    """True when a person should look: also at a change that does not get on, which Progressing tells by its reason."""
+    """Return True for a condition that needs attention, also Progressing with a reason other than Settled."""
     if condition.get("type") == "Progressing":
         return condition.get("reason") != SETTLED
     return condition.get("status") == ("True" if condition.get("type") in GOOD_WHEN_FALSE else "False")
@@ -132,7 +132,7 @@ ADVICE_BY_REASON = {
     "ClientsRefused": "docs/runbooks/cluster-degraded.md#movednotarriving-clientsrefused",
     "BackplaneUnavailable": "docs/runbooks/backplane-down.md",
 }
-"""Where the reason says more than the type."""
+"""Advice by the reason of a condition, where it is more specific than the type."""
 
 ADVICE = {
     "Accepted": "correct the spec as the message says; nothing changes until then",
@@ -174,7 +174,7 @@ async def _keys(target: Target, cluster: RealtimeCluster) -> Finding:
 
 
 def file_limit(cluster: RealtimeCluster, limit: int) -> Finding:
-    """True when a process like this one may have as many sockets as a server accepts connections."""
+    """Check that `limit` open files suffice for the connections that a server accepts."""
     wanted = cluster.spec.server.limits.connections
     if limit != resource.RLIM_INFINITY and limit < wanted:
         message = f"a process started here may open {limit} files, but spec.server.limits.connections is {wanted}"
@@ -183,23 +183,23 @@ def file_limit(cluster: RealtimeCluster, limit: int) -> Finding:
 
 
 class Arrivals:
-    """True when a message has arrived."""
+    """Event that is set by the first message."""
 
     def __init__(self) -> None:
         self._arrived = asyncio.Event()
 
     def note(self, _message: Message) -> None:
-        """One has."""
+        """Note the arrival of a message."""
         self._arrived.set()
 
     async def wait(self) -> None:
-        """Wait for it; raises TimeoutError."""
+        """Wait for a message; raises TimeoutError."""
         async with asyncio.timeout(ARRIVAL_SECONDS):
             await self._arrived.wait()
 
 
 async def _delivery(target: Target, cluster: RealtimeCluster) -> Finding:
-    """True when a published message reaches a client."""
+    """Check that a published message reaches a client."""
     from realtime_operator.cli.client import own_token, subscribed  # takes a fifth of a second to import
 
     channel, arrived = channel_of(cluster), Arrivals()

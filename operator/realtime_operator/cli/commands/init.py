@@ -1,4 +1,4 @@
-"""`init`: a file to begin with."""
+"""`init`: a commented file for a first cluster."""
 
 from __future__ import annotations
 

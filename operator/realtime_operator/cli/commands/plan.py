@@ -1,4 +1,4 @@
-"""`plan`: what a change would do, before it is made."""
+"""`plan`: the effects of a change before it is applied."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ async def plan(
 
 
 def to_object(name: str, expected: Forecast) -> JsonObject:
-    """The forecast as JSON."""
+    """Return the forecast as a JSON object."""
     changes: list[JsonValue] = [{"path": c.path, "before": c.before, "after": c.after} for c in expected.changes]
     return {
         "cluster": name,
@@ -64,7 +64,7 @@ def to_object(name: str, expected: Forecast) -> JsonObject:
 
 
 def forecast_view(name: str, expected: Forecast, *, created: bool) -> RenderableType:
-    """The forecast for a person."""
+    """Return a view of the forecast; `created` when the cluster does not exist yet."""
     if created:
         return f"{name} would be created: revision {expected.revision}, {expected.servers_after} servers"
     if not expected.changes:

@@ -1,4 +1,4 @@
-"""`probe`: a canary through every server, with the time that each message took."""
+"""`probe`: test messages through every server, with their latencies."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ class Listener:
 
 
 def percentile(values: Sequence[float], part: float) -> float | None:
-    """The value that `part` (0 to 1) of the values do not exceed (nearest rank); None without values."""
+    """Return the nearest-rank percentile, `part` from 0 to 1; None without values."""
     if not values:
         return None
     ordered = sorted(values)
@@ -85,7 +85,7 @@ async def probe(
 
 
 def channel_of(cluster: RealtimeCluster) -> str:
-    """A channel that nobody else uses, in the first namespace that there is."""
+    """Return a random channel in the first namespace other than `default`, if there is one."""
     name = f"realtime-probe-{secrets.token_hex(4)}"
     names = [namespace.name for namespace in cluster.spec.namespaces if namespace.name != "default"]
     return f"{names[0]}:{name}" if names else name
@@ -105,7 +105,7 @@ async def _listeners(target: Target, cluster: RealtimeCluster) -> list[Listener]
 
 @contextlib.asynccontextmanager
 async def _listening(listener: Listener, token: str, channel: str, sent: dict[int, float]) -> AsyncIterator[None]:
-    """Subscribe while the body runs; a listener that cannot is noted, and the others go on."""
+    """Subscribe while the body runs; a failure is noted in the listener and not raised."""
     from realtime_operator.cli.client import subscribed
 
     def note(message: Message) -> None:
@@ -153,7 +153,7 @@ def _to_object(listener: Listener) -> JsonObject:
 
 
 def listener_table(listeners: Sequence[Listener], count: int) -> RenderableType:
-    """One line for each subscriber."""
+    """Return a table with a line for each subscriber."""
     rows: list[tuple[RenderableType, ...]] = []
     for listener in listeners:
         values = list(listener.seconds.values())

@@ -1,4 +1,4 @@
-"""`rollout`, `drain`, `shed`, `scale`: what a person does to a running cluster."""
+"""`rollout`, `drain`, `shed`, `scale`: changes of a running cluster."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from realtime_operator.planning import budget, history
 from realtime_operator.planning.forecast import forecast
 
 RESTARTED_AT = "kubectl.kubernetes.io/restartedAt"
-"""The annotation by which `kubectl rollout restart` makes a new revision."""
+"""Annotation of `kubectl rollout restart`, whose change makes a new revision."""
 POLL_SECONDS = 0.5
 DEFAULT_TIMEOUT = 600.0
 FAILED = 1

@@ -1,4 +1,4 @@
-"""`publish`, `subscribe`, `presence`, `history`, `info`, `disconnect`: the server API and a client, at hand."""
+"""`publish`, `subscribe`, `presence`, `history`, `info`, `disconnect`: calls of the server API, and a client."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ HINTS = {
     "102": "its namespace, the part before the colon, is not in spec.namespaces",
     "108": "it is switched off in the channel's namespace: see history and presence in spec.namespaces",
 }
-"""What to do about an error of the server API, by its code."""
+"""Advice for errors of the server API, by code."""
 
 ChannelArgument = Annotated[str, typer.Argument(metavar="CHANNEL", help="Channel, such as chat:lobby.")]
 
@@ -51,7 +51,7 @@ async def publish(
 
 
 def read_json(data: str) -> JsonValue:
-    """The value of an argument; raises InputError that shows how a text has to be quoted."""
+    """Parse a JSON argument; raises InputError that shows how to quote a text."""
     try:
         value: JsonValue = json.loads(data)
     except ValueError as error:
@@ -179,7 +179,7 @@ async def disconnect(
 
 
 async def _call(target: Target, cluster: str | None, method: str, body: JsonObject) -> JsonObject:
-    """The result of a call; raises InputError with the server's reason and what to do."""
+    """Return the result of a call; raises InputError with the server's reason and advice."""
     name = name_of(await find(target, cluster))
     answer = await target.call_api(name, method, body)
     error = dig(answer, "error")

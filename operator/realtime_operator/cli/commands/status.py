@@ -1,4 +1,4 @@
-"""`status`, `get`, `describe`: what is."""
+"""`status`, `get`, `describe`: the state of clusters."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ async def status(
 
 
 async def _watch(target: Target, name: str | None) -> None:
-    """Redraw in place on a terminal; elsewhere print it again whenever it has changed."""
+    """Redraw the status in place on a terminal; else print it whenever it has changed."""
     if not console().is_terminal:
         seen: JsonObject | None = None
         while True:

@@ -1,4 +1,4 @@
-"""`token`: makes a token that a client connects with."""
+"""`token`: makes connection tokens for development."""
 
 from __future__ import annotations
 

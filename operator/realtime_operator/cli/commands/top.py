@@ -1,4 +1,4 @@
-"""`logs` and `top`: what servers say and how much they do."""
+"""`logs` and `top`: logs and load of servers."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ from realtime_operator.errors import PlatformError
 from realtime_operator.planning.world import Server
 
 KEPT = 30
-"""Measurements that a sparkline shows."""
+"""Number of measurements in a sparkline."""
 
 
 async def logs(
@@ -76,12 +76,12 @@ async def logs(
 
 
 WIDE_COLUMNS = 130
-"""A terminal of fewer columns gets the narrow table."""
+"""Columns below which a terminal gets the narrow table."""
 
 
 @dataclass(frozen=True, slots=True)
 class Sample:
-    """What one server's metrics say: sums over its workers; times in seconds, sizes in bytes."""
+    """One server's metrics at a time, summed over its workers; times in seconds, sizes in bytes."""
 
     at: float
     connections: float
@@ -95,7 +95,7 @@ class Sample:
 
 
 def read_sample(metrics: str, at: float) -> Sample:
-    """Read a server's metrics."""
+    """Parse a server's metrics; `at` is the time of the sample in seconds."""
     sums: dict[str, float] = defaultdict(float)
     for family in text_string_to_metric_families(metrics):
         for entry in family.samples:
@@ -115,7 +115,7 @@ def read_sample(metrics: str, at: float) -> Sample:
 
 @dataclass(frozen=True, slots=True)
 class Rates:
-    """What a server did between two samples, a second; `latency` in seconds, None when nothing was delivered."""
+    """Rates of a server between two samples, per second; `latency` in seconds, None without deliveries."""
 
     received: float
     sent: float
@@ -124,7 +124,7 @@ class Rates:
 
 
 def rates(before: Sample, after: Sample) -> Rates:
-    """What happened between two samples; a server that started again meanwhile counts from nothing."""
+    """Return the rates between two samples; after a restart in between they count from zero."""
     span = max(1e-6, after.at - before.at)
     base = before if after.sent >= before.sent else Sample(before.at, 0, 0, 0, 0, 0, 0, 0, 0)
     delivered = after.delivery_count - base.delivery_count
@@ -138,14 +138,14 @@ def rates(before: Sample, after: Sample) -> Rates:
 
 @dataclass(slots=True)
 class Course:
-    """The samples of one server and its latest rates of messages sent."""
+    """Latest sample of one server, with its rates, and the history of messages sent."""
 
     latest: Sample
     rates: Rates | None = None
     sent: deque[float] = field(default_factory=lambda: deque(maxlen=KEPT))
 
     def add(self, sample: Sample) -> None:
-        """A further sample."""
+        """Add a sample, and update the rates."""
         self.rates = rates(self.latest, sample)
         self.sent.append(self.rates.sent)
         self.latest = sample
@@ -201,9 +201,9 @@ async def _measure(target: Target, name: str, courses: dict[str, Course]) -> Seq
 
 
 def top_table(servers: Sequence[Server], courses: Mapping[str, Course], *, narrow: bool = False) -> RenderableType:
-    """One line for each server; one that was looked at once only has no rates yet.
+    """Return a table with a line for each server; after one sample it has no rates.
 
-    A `narrow` one fits into 80 columns: names without what all of them begin with, no course of the rate.
+    A `narrow` table fits 80 columns: server names without their common prefix, no sparkline.
     """
     headers = ("SERVER", "STATE", "CONNECTIONS", "IN/S", "OUT/S", "", "LATENCY", "OUTBOX", "CPU", "MEMORY")
     numbers = (*headers[2:5], *headers[6:])

@@ -1,1 +1,1 @@
-"""The platform Kubernetes: the only code that talks to the API server."""
+"""Kubernetes as a platform: the only code that talks to the API server."""

@@ -1,4 +1,4 @@
-"""Requests to the API server: plain JSON objects, a timeout on each, errors narrowed once, here."""
+"""Client of the API server: JSON objects, a timeout on each request, errors as PlatformErrors."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ from realtime_operator.platforms.kubernetes.contact import Contact
 
 REQUEST_SECONDS = 10.0
 PAGE = 250
-"""Objects that one answer to a list may have."""
+"""Objects per page of a list."""
 MERGE_PATCH = "application/merge-patch+json"
 APPLY_PATCH = "application/apply-patch+yaml"
 
@@ -42,7 +42,7 @@ PLURALS: Mapping[tuple[str, str], str] = {
     ("policy/v1", "PodDisruptionBudget"): "poddisruptionbudgets",
     ("coordination.k8s.io/v1", "Lease"): "leases",
 }
-"""Every kind that the operator touches."""
+"""Plural names of all kinds that the operator uses, by apiVersion and kind."""
 
 KINDS = {(api_version, plural): kind for (api_version, kind), plural in PLURALS.items()}
 
@@ -55,7 +55,7 @@ def in_cluster() -> bool:
 
 
 def path_of(api_version: str, kind: str, namespace: str, name: str = "", subresource: str = "") -> str:
-    """The path of a collection, an object or a subresource."""
+    """Return the API path of a collection (no name), an object, or a subresource."""
     root = f"/api/{api_version}" if "/" not in api_version else f"/apis/{api_version}"
     parts = (f"{root}/namespaces/{namespace}/{PLURALS[api_version, kind]}", name, subresource)
     return "/".join(part for part in parts if part)
@@ -73,7 +73,7 @@ class Address:
 
 
 def address_of(path: str) -> Address | None:
-    """The inverse of `path_of`, for collections of all namespaces too; None for other paths."""
+    """Parse an API path, also one of a collection in all namespaces; None for unknown paths. Inverse of `path_of`."""
     match = _PATH.fullmatch(path)
     if match is None:
         return None
@@ -90,7 +90,7 @@ _PATH = re.compile(
 )
 
 Answered = Callable[[str, str, JsonObject], None]
-"""Is told the method, the path and the answer of a request that succeeded."""
+"""Callback with the method, the path and the answer of a successful request."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,7 +111,7 @@ class Context:
 
 
 def context_of(name: str | None) -> Context:
-    """A context of the KUBECONFIG, None: the current one. Raises PlatformError when there is none of the name."""
+    """Return a context of the KUBECONFIG (None: the current one); raises PlatformError when it does not exist."""
     path = os.environ.get("KUBECONFIG") or str(Path.home() / ".kube" / "config")
     if not any(Path(part).exists() for part in path.split(os.pathsep)):
         raise PlatformError(f"there is no KUBECONFIG ({path})")
@@ -127,7 +127,7 @@ def context_of(name: str | None) -> Context:
 
 
 class KubernetesClient:
-    """One client for the whole process. Every call raises a PlatformError and nothing else."""
+    """Client of the API server, one for the process. Every method raises PlatformError, and nothing else."""
 
     def __init__(self, api: client.ApiClient, metrics: Metrics) -> None:
         self._api = api
@@ -135,14 +135,14 @@ class KubernetesClient:
         self._raw: aiohttp.ClientSession | None = None
         self.contact = Contact()
         self.answered: Answered = lambda _method, _path, _document: None
-        """Called with every answer that is an object, a list or a status."""
+        """Called with every answer that is an object, a list or a Status."""
         self._api.user_agent = f"realtime-operator/{version('realtime-operator')}"
 
     @classmethod
     async def connect(cls, metrics: Metrics, context: str | None = None) -> KubernetesClient:
-        """Use the pod's service account, or the KUBECONFIG of a person (`context` None: the current one of it)."""
+        """Connect with the pod's service account, or with a context of the KUBECONFIG (None: the current one)."""
         configuration = client.Configuration()
-        # As kubectl: authorities of clusters that are some years old have no key identifiers.
+        # As kubectl does: CAs of clusters that are some years old have no key identifiers.
         configuration.disable_strict_ssl_verification = True
         try:
             if in_cluster() and context is None:
@@ -161,11 +161,11 @@ class KubernetesClient:
         await self._api.close()  # type: ignore[no-untyped-call]
 
     async def get(self, path: str, query: Mapping[str, str] | None = None) -> JsonObject:
-        """Read one object or a list."""
+        """Read an object or a list."""
         return await self._request("GET", path, query=query)
 
     def session(self, middleware: aiohttp.ClientMiddlewareType) -> aiohttp.ClientSession:
-        """A session of its own with this client's credentials, for requests that pass the middleware first."""
+        """Return a new session with this client's credentials, whose requests pass the middleware first."""
 
         async def authorized(
             request: aiohttp.ClientRequest, handler: aiohttp.ClientHandlerType
@@ -191,7 +191,7 @@ class KubernetesClient:
         return str(self._api.configuration.host)
 
     async def list_items(self, path: str, label_selector: str) -> list[JsonObject]:
-        """The objects of a collection that have the labels; kind and apiVersion, which lists leave out, put in."""
+        """Return the objects of a collection that match the selector, with kind and apiVersion, which lists omit."""
         items: list[JsonObject] = []
         query = {"labelSelector": label_selector, "limit": str(PAGE)}
         while True:
@@ -203,15 +203,15 @@ class KubernetesClient:
             query["continue"] = following
 
     async def create(self, path: str, document: JsonObject) -> JsonObject:
-        """Create one object."""
+        """Create an object."""
         return await self._request("POST", path, body=document, query={"fieldManager": naming.FIELD_MANAGER})
 
     async def replace(self, path: str, document: JsonObject) -> JsonObject:
-        """Replace one object; raises ConflictError when its resourceVersion is not the stored one."""
+        """Replace an object; raises ConflictError when its resourceVersion is not the stored one."""
         return await self._request("PUT", path, body=document, query={"fieldManager": naming.FIELD_MANAGER})
 
     async def apply(self, path: str, document: JsonObject) -> JsonObject:
-        """Server-side apply as the operator's field manager; fields that somebody else took are taken back."""
+        """Apply on the server side as the operator's field manager; conflicts with other managers are overridden."""
         query = {"fieldManager": naming.FIELD_MANAGER, "force": "true"}
         return await self._request("PATCH", path, body=document, query=query, content_type=APPLY_PATCH)
 
@@ -223,9 +223,9 @@ class KubernetesClient:
         return await self._request("PATCH", path, body=document, query=query, content_type=MERGE_PATCH)
 
     async def delete(self, path: str, uid: str = "", resource_version: str = "") -> None:
-        """Delete one object, its own children in the background. Absent is fine.
+        """Delete an object, and its children in the background; succeeds when it does not exist.
 
-        With `uid` only this very object, with `resource_version` only as it was then; raises ConflictError otherwise.
+        With `uid` or `resource_version` the object is deleted only if it has them; raises ConflictError otherwise.
         """
         options: JsonObject = {"propagationPolicy": "Background"}
         given = {"uid": uid, "resourceVersion": resource_version}
@@ -238,7 +238,7 @@ class KubernetesClient:
             return
 
     async def call(self, method: str, path: str, *, headers: Mapping[str, str], body: bytes = b"") -> bytes:
-        """Any request, for what stands behind the API server's proxy; the body as it came."""
+        """Send a request to a service behind the API server's proxy; return the raw body."""
         _, url, own_headers, _, _ = await self._api.param_serialize(
             method=method, resource_path=path, header_params=dict(headers), auth_settings=["BearerToken"]
         )
@@ -256,7 +256,7 @@ class KubernetesClient:
         return text
 
     async def lines(self, path: str, query: Mapping[str, str]) -> AsyncIterator[str]:
-        """The lines of an answer as they come, until the server ends it; raises PlatformError before the first one."""
+        """Yield the lines of a streamed answer until the server ends it; raises PlatformError."""
         _, url, headers, _, _ = await self._api.param_serialize(
             method="GET", resource_path=path, query_params=list(query.items()), auth_settings=["BearerToken"]
         )
@@ -280,7 +280,7 @@ class KubernetesClient:
         return WebSocketAccess("ws" + url.removeprefix("http"), kept, self._ssl_context if secure else None)
 
     def _session(self) -> aiohttp.ClientSession:
-        """A session beside the library's own, which reads every answer whole."""
+        """Return a session for streams; the library's own reads every answer as a whole."""
         if self._raw is None:
             self._raw = aiohttp.ClientSession(trust_env=True)
         return self._raw
@@ -327,7 +327,7 @@ class KubernetesClient:
 
 
 def items_of(found: JsonObject) -> list[JsonObject]:
-    """The items of a list with kind and apiVersion, which lists leave out."""
+    """Return the items of a list with kind and apiVersion, which lists leave out."""
     kind = text_at(found, "kind").removesuffix("List")
     return [{"apiVersion": found.get("apiVersion"), "kind": kind, **item} for item in objects_at(found, "items")]
 

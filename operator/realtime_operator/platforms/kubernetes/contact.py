@@ -11,7 +11,7 @@ PATIENCE_SECONDS = 2.0
 
 
 class Contact:
-    """Sees every request begin and end. `clock` gives monotonic seconds."""
+    """Record of pending and failed requests. `clock` returns monotonic seconds."""
 
     def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
         self._clock = clock
@@ -20,27 +20,27 @@ class Contact:
         self._failed_since: float | None = None
 
     def began(self) -> tuple[int, float]:
-        """A request begins; returns what names it."""
+        """Record the start of a request; return its handle for the other methods."""
         number, now = next(self._numbers), self._clock()
         self._waiting[number] = now
         return number, now
 
     def ended(self, request: tuple[int, float]) -> None:
-        """It is over, however."""
+        """Record the end of a request, whatever its result."""
         self._waiting.pop(request[0], None)
 
     def failed(self, request: tuple[int, float]) -> None:
-        """There was no answer."""
+        """Record that a request got no answer."""
         if self._failed_since is None:
             self._failed_since = request[1]
 
     def succeeded(self, request: tuple[int, float]) -> None:
-        """There was an answer, whatever it said."""
+        """Record that a request got an answer, also one with an error status."""
         if self._failed_since is not None and request[1] >= self._failed_since:
             self._failed_since = None
 
     def lost_since(self) -> float | None:
-        """Since when (monotonic seconds) the API server may not answer; None while it does."""
+        """Return since when (monotonic seconds) the API server may not answer; None while it does."""
         now = self._clock()
         late = [began for began in self._waiting.values() if now - began > PATIENCE_SECONDS]
         since = [*late, *([] if self._failed_since is None else [self._failed_since])]

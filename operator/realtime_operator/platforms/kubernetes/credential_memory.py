@@ -1,6 +1,6 @@
-"""The generated credentials of each cluster as they were seen last, to put back a Secret that somebody deleted.
+"""Memory of the generated credentials of each cluster, to restore a Secret that was deleted.
 
-They are in this process's memory only: after a restart there is nothing to put back, and new ones are made.
+It lives in this process only: after a restart a deleted Secret gets new credentials.
 """
 
 from __future__ import annotations
@@ -18,13 +18,13 @@ class _Known:
 
 
 class CredentialMemory:
-    """Values of Secrets, in base64 as the API server has them. A cluster is known by its key and its uid."""
+    """Values of Secrets, in base64 as the API server has them, by the key and the uid of their cluster."""
 
     def __init__(self) -> None:
         self._known: dict[Key, _Known] = {}
 
     def note(self, cluster: Key, uid: str, secret: str, data: Mapping[str, object]) -> None:
-        """Remember what a Secret has; of a former cluster of this name nothing is kept."""
+        """Remember the data of a Secret; values of an earlier cluster of the same name are dropped."""
         known = self._known.get(cluster)
         if known is None or known.uid != uid:
             known = self._known[cluster] = _Known(uid)
@@ -36,5 +36,5 @@ class CredentialMemory:
         return known.values.get((secret, key)) if known is not None and known.uid == uid else None
 
     def forget(self, cluster: Key) -> None:
-        """Forget a cluster that is gone."""
+        """Drop the values of a deleted cluster."""
         self._known.pop(cluster, None)

@@ -37,10 +37,10 @@ WATCHED = (
     ("apps/v1", "StatefulSet"),
     ("policy/v1", "PodDisruptionBudget"),
 )
-"""Every kind that is watched: clusters, and what has their label. No Secrets."""
+"""Watched kinds: RealtimeClusters, and objects with the label of one. Secrets are not watched."""
 
 Changed = Callable[[Key, bool], None]
-"""Is told which cluster has changed, and whether it was its spec."""
+"""Callback with the key of a changed cluster; the flag is True when its spec has changed."""
 
 
 def parts_of(namespaces: tuple[str, ...]) -> tuple[Part, ...]:
@@ -67,8 +67,8 @@ async def not_served(client: KubernetesClient) -> str | None:
 class KubernetesPlatform:
     """Implements Platform with the API server and the servers' admin API.
 
-    `changed` is called whenever a cluster or something of it has changed; it may be set until the first watch begins.
-    Somebody else feeds `store` from watches; the answers to this process's own requests come into it here.
+    `changed` is called whenever a cluster or one of its objects has changed; set it before the first watch starts. The
+    watches feed `store`; answers to this process's own requests are put into it here.
     """
 
     def __init__(
@@ -109,7 +109,7 @@ class KubernetesPlatform:
             if controller_uid(secret.document) == cluster.metadata.uid:
                 self._credentials.note(key, cluster.metadata.uid, name, secret.values)
         world = await observe(self._admin, cluster, self.store.children(key), secrets)
-        # Asked at the end: what broke while servers were asked counts.
+        # Computed last, so that a watch that broke while servers were asked counts.
         return replace(world, stale_since=self.stale_since(), contact_since=self.contact_since())
 
     async def apply(self, owner: JsonObject, actions: Sequence[Action]) -> tuple[Failure, ...]:
@@ -117,7 +117,7 @@ class KubernetesPlatform:
         return await Applier(self._tools, owner).apply(actions)
 
     def stale_since(self) -> datetime | None:
-        """Since when changes may have been missed; None while the watches are open and the API server answers."""
+        """Return since when changes may have been missed; None while watches are open and the API server answers."""
         now = self.store.clock()
         known_until = self.store.known_until()
         lost = self._client.contact.lost_since()
@@ -131,7 +131,7 @@ class KubernetesPlatform:
         return None
 
     def contact_since(self) -> datetime | None:
-        """Since when nothing was missed, as far as `stale_since` was asked; None while something may have been."""
+        """Return since when no change was missed, as of the last `stale_since`; None while one may have been."""
         return self._fresh_since
 
     def _note_change(self, key: Key, edited: bool) -> None:
@@ -140,7 +140,7 @@ class KubernetesPlatform:
         self.changed(key, edited)
 
     def _take_answer(self, method: str, path: str, document: JsonObject) -> None:
-        """Put what the API server answered into the store at once: the watches may lag behind it."""
+        """Put an answer of the API server into the store at once, as the watches may lag behind it."""
         address = address_of(path)
         if address is None or (not address.name and method != "POST"):
             return
@@ -161,7 +161,7 @@ class KubernetesPlatform:
 
 
 def _is_gone(answer: JsonObject) -> bool:
-    """True when the answer to a deletion means that the object is no longer there, not that it will go later."""
+    """Return True when the answer to a deletion means that the object is gone, not that it will go later."""
     if answer.get("kind") == "Status":
         return answer.get("status") == "Success"
     metadata = answer.get("metadata")

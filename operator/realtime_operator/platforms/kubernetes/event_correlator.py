@@ -1,8 +1,8 @@
-"""Correlation of Events, as the EventCorrelator of client-go does it (tools/record/events_cache.go). Pure.
+"""Correlation of Events, as in client-go's EventCorrelator (tools/record/events_cache.go). Pure.
 
-The same Event again has the same name, so that it counts up the object that is there, also after a restart of the
-operator. Events that differ by their message alone are aggregated when there are many of them. There is no limit of
-their rate: reasons are a closed catalogue, and each is told at a transition.
+A repeated Event keeps its name, so that its count increases, also after a restart of the operator. Many Events that
+differ in their message only are aggregated. Their rate is not limited: reasons are a closed set, and each Event is
+emitted at a transition.
 """
 
 from __future__ import annotations
@@ -14,9 +14,9 @@ from dataclasses import dataclass, field
 from realtime_operator.planning.plan import EmitEvent
 
 MAX_SIMILAR = 10
-"""Messages of one reason within INTERVAL_SECONDS from which on they are aggregated."""
+"""Number of different messages of one reason within INTERVAL_SECONDS from which on they are aggregated."""
 INTERVAL_SECONDS = 600.0
-"""Time without a similar Event after which one is told by itself again."""
+"""Seconds without a similar Event after which aggregation ends."""
 MAX_REMEMBERED = 4096
 """Upper bound of remembered reasons; the least recently used are forgotten."""
 AGGREGATED = "(combined from similar events): "
@@ -45,7 +45,7 @@ class EventCorrelator:
         self._similar: OrderedDict[tuple[str, str, str], _Similar] = OrderedDict()
 
     def correlate(self, cluster: str, uid: str, event: EmitEvent, now: float) -> CorrelatedEvent:
-        """Return where an Event about a cluster is counted; `now` is a monotonic time in seconds."""
+        """Return the name and the message to store an Event about a cluster under; `now` is monotonic seconds."""
         key = (uid, event.type.value, event.reason)
         similar = self._similar.pop(key, None)
         if similar is None or now - similar.at > INTERVAL_SECONDS:

@@ -1,4 +1,4 @@
-"""Creates Events about clusters; the same one again counts up the one that is there."""
+"""Recording of Events about clusters; a repeated Event increases the count of the existing one."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ logger = structlog.get_logger()
 
 
 class EventRecorder:
-    """One for the whole process. An Event that cannot be told is logged, and nothing fails for it."""
+    """Recorder of Events, one for the process. An Event that cannot be stored is logged; no error is raised."""
 
     def __init__(self, client: KubernetesClient) -> None:
         self._client = client
@@ -28,7 +28,7 @@ class EventRecorder:
         self._counts: OrderedDict[str, int] = OrderedDict()
 
     async def record(self, owner: JsonObject, event: EmitEvent) -> None:
-        """Tell an Event about the stored RealtimeCluster `owner`."""
+        """Record an Event about the stored RealtimeCluster `owner`."""
         namespace, name, uid = (text_at(owner, "metadata", field) for field in ("namespace", "name", "uid"))
         logger.info("event", cluster=f"{namespace}/{name}", reason=event.reason, message=event.message)
         correlated = self._correlator.correlate(name, uid, event, time.monotonic())
@@ -43,7 +43,7 @@ class EventRecorder:
             self._counts.popitem(last=False)
 
     async def _count_up(self, path: str, correlated: CorrelatedEvent) -> int | None:
-        """Count up an Event that this process has told; None when it has not, or when the Event has expired."""
+        """Increase the count of an Event of this process; None when there is none, or when it has expired."""
         count = self._counts.pop(path, None)
         if count is None:
             return None
@@ -53,7 +53,7 @@ class EventRecorder:
             return None
 
     async def _create(self, path: str, owner: JsonObject, event: EmitEvent, correlated: CorrelatedEvent) -> int:
-        """Create an Event; count up the one that is there when a predecessor of this process has told it."""
+        """Create an Event, or increase the count of the one that an earlier process has created."""
         namespace = text_at(owner, "metadata", "namespace")
         try:
             await self._client.create(path_of("v1", "Event", namespace), _document(owner, event, correlated))

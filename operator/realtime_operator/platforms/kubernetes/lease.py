@@ -1,8 +1,8 @@
 """Leader election over a Lease (coordination.k8s.io/v1): one process leads at a time.
 
-As in client-go, nobody compares clocks: a holder counts as gone when this process has seen no change of the Lease for
-its whole duration, by its own monotonic clock. Writes carry the resourceVersion that was read, so of two that try at
-once one fails.
+As in client-go, clocks of processes are not compared: a holder counts as gone when this process has seen no change of
+the Lease for the lease duration, by its own monotonic clock. Writes carry the resourceVersion that was read, so that of
+two concurrent writes one fails.
 """
 
 from __future__ import annotations
@@ -58,9 +58,10 @@ class Step(StrEnum):
 
 
 def decide(lease: JsonObject | None, seen: Sighting | None, identity: str, duration: float, now: float) -> Step:
-    """Take a Lease that nobody holds or whose holder has been silent for its duration; renew one's own.
+    """Decide the next step: take a Lease that is free or expired, renew one's own.
 
-    A Lease that no operator has ever written is somebody else's: it is left alone.
+    A Lease is expired when its holder was silent for `duration` seconds. One that no operator has written is left
+    alone. `now` is monotonic seconds.
     """
     if lease is None:
         return Step.CREATE
@@ -77,7 +78,7 @@ def decide(lease: JsonObject | None, seen: Sighting | None, identity: str, durat
 
 
 def is_ours(lease: JsonObject) -> bool:
-    """True when an operator has written the Lease; each of its writes is noted in managedFields."""
+    """Return True when an operator has written the Lease, according to its managedFields."""
     return any(entry.get("manager") == naming.FIELD_MANAGER for entry in objects_at(lease, "metadata", "managedFields"))
 
 
@@ -88,7 +89,7 @@ def pause_of(lease: JsonObject) -> str | None:
 
 
 class Lease:
-    """The part of one process in the election. `on_pause` is called when `paused` has changed."""
+    """Membership of this process in the election. `on_pause` is called when `paused` has changed."""
 
     def __init__(
         self, client: KubernetesClient, settings: LeaderElectionSettings, on_pause: Callable[[], None] = lambda: None
@@ -101,16 +102,16 @@ class Lease:
         self._seen: Sighting | None = None
         self._contact_at: float | None = None
         self._written_last: JsonObject | None = None
-        """The Lease as this process has written it: a renewal need not read it first."""
+        """The Lease as this process wrote it last, so that a renewal need not read it first."""
         self.renewed_at: float | None = None
         self.paused: str | None = None
         """Reason why the operator moves nothing, as the Lease said when it was read last; None: it does its work."""
         self.foreign = False
-        """True when the Lease is somebody else's: this process can never lead."""
+        """True when another program owns the Lease, so that this process can never lead."""
 
     @property
     def in_touch(self) -> bool:
-        """True when the Lease could be read lately."""
+        """True when the Lease was read within the lease duration."""
         return self._contact_at is not None and time.monotonic() - self._contact_at < self._settings.duration
 
     @property
@@ -121,13 +122,13 @@ class Lease:
         return time.monotonic() - self.renewed_at < self._settings.renew_deadline
 
     async def acquire(self) -> None:
-        """Wait until this process leads."""
+        """Wait until this process leads; cancellable."""
         while not await self._try():
             await self._pause()
         logger.info("leading", lease=self._settings.name, identity=self._settings.identity)
 
     async def hold(self) -> None:
-        """Renew for ever; raises LeaseLostError when the lease could not be renewed in time or somebody else has it."""
+        """Renew until cancelled; raises LeaseLostError when the lease was not renewed in time or has another holder."""
         while True:
             await self._pause()
             if self.leads and await self._try():
@@ -136,7 +137,7 @@ class Lease:
                 raise LeaseLostError(f"the lease {self._settings.name} was lost")
 
     async def release(self) -> None:
-        """Give the lease up, so that a successor takes over at once. Best effort."""
+        """Release the lease, so that a successor takes over at once. Best effort."""
         if not self.leads:
             return
         self.renewed_at = self._written_last = None
@@ -152,7 +153,7 @@ class Lease:
 
     async def _try(self) -> bool:
         began, identity = time.monotonic(), self._settings.identity
-        # A renewal that hangs must not outlive the deadline of the one before: others count from that.
+        # A hanging renewal must not outlive the deadline of the previous one, from which others count.
         since = began if self.renewed_at is None else self.renewed_at
         try:
             async with asyncio.timeout(max(0.0, since + self._settings.renew_deadline - began)):
@@ -169,7 +170,7 @@ class Lease:
         except ConflictError:
             if self._written_last is None:
                 return False
-            # Somebody else has written it since: what it says now decides.
+            # Another process has written it since: its new content decides.
             self._written_last = None
             return await self._try()
         except (PlatformError, TimeoutError) as error:

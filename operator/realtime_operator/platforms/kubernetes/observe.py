@@ -1,4 +1,4 @@
-"""Everything that a cluster owns, from the store and from its servers, as one frozen World."""
+"""Observation of a cluster: objects from the store and reports of its servers, as one frozen World."""
 
 from __future__ import annotations
 
@@ -17,13 +17,13 @@ from realtime_operator.platforms.kubernetes.secret_reader import KnownSecret
 from realtime_operator.pods.admin_client import AdminClient
 
 LABEL_CONTROLLER_REVISION = "controller-revision-hash"
-"""On pods of a StatefulSet: its revision that the pod was made from."""
+"""Label of pods of a StatefulSet: the revision of the StatefulSet that the pod was made from."""
 
 FIRST_STATUS = timedelta(seconds=1)
-"""Between the start of a pod and the first conditions that the kubelet writes, which have whole seconds."""
+"""Upper bound of the time between a pod's start and its first conditions, which have a resolution of a second."""
 
 DRAIN_REQUESTED = "requested"
-"""The value of ANNOTATION_DRAIN."""
+"""Value of ANNOTATION_DRAIN that requests a drain."""
 
 
 async def observe(
@@ -32,7 +32,7 @@ async def observe(
     children: Sequence[JsonObject],
     secrets: Mapping[str, KnownSecret],
 ) -> World:
-    """The World of a cluster, of what the store has of it and what its servers answer now.
+    """Return the World of a cluster from its stored objects and the current reports of its servers.
 
     `children` are the objects with the cluster's label, `secrets` those that it owns or refers to, by name.
     """
@@ -54,7 +54,7 @@ async def observe(
 
 
 def _hashes(cluster: RealtimeCluster, secrets: Mapping[str, KnownSecret]) -> dict[str, Mapping[str, str]]:
-    """The hashes of the Secrets that the cluster owns or refers to; a namesake of its own that it does not is left."""
+    """Return the hashes of the Secrets that the cluster owns or refers to; others of those names are left out."""
     referred = {reference.secret for reference in references(cluster)}
     uid = cluster.metadata.uid
     return {
@@ -65,7 +65,7 @@ def _hashes(cluster: RealtimeCluster, secrets: Mapping[str, KnownSecret]) -> dic
 
 
 def _controlled(pods: Iterable[JsonObject], kind: str, owned: Iterable[JsonObject]) -> list[JsonObject]:
-    """Pods whose controller is one of the cluster's objects of a kind."""
+    """Return the pods whose controller is one of the cluster's objects of a kind."""
     controllers = {text_at(item, "metadata", "uid") for item in owned if item["kind"] == kind}
     return [pod for pod in pods if controller_uid(pod) in controllers]
 
@@ -78,7 +78,7 @@ async def _observe_server(admin: AdminClient, pod: JsonObject, token: str) -> Se
 
 
 def read_server(pod: JsonObject, report: ServerReport | None) -> Server:
-    """A server pod as planning sees it."""
+    """Parse a server pod into the planner's model."""
     metadata = pod["metadata"]
     annotations = dig(metadata, "annotations")
     waiting_reason, waiting_message = _waiting(pod)
@@ -126,7 +126,7 @@ def _cost(value: str) -> int:
 
 
 def read_redis_pod(pod: JsonObject) -> RedisPod:
-    """A pod of the managed Redis, or of a trial, as planning sees it."""
+    """Parse a pod of the managed Redis, or a trial pod, into the planner's model."""
     waiting_reason, waiting_message = _waiting(pod)
     ready = _condition(pod, "Ready")
     trial = text_at(pod, "metadata", "labels", naming.LABEL_COMPONENT) == naming.COMPONENT_REDIS_TRIAL
@@ -155,7 +155,7 @@ def _condition(pod: JsonObject, name: str) -> JsonObject:
 
 
 def _was_ready(pod: JsonObject, ready: JsonObject) -> bool:
-    """True when the pod is ready or has been: the condition has changed since the kubelet wrote it first."""
+    """Return True when the pod is or was ready: its condition has changed after the kubelet's first write."""
     if text_at(ready, "status") == "True":
         return True
     since, started = _time(text_at(ready, "lastTransitionTime")), _time(text_at(pod, "status", "startTime"))
@@ -163,7 +163,7 @@ def _was_ready(pod: JsonObject, ready: JsonObject) -> bool:
 
 
 def _unready_since(pod: JsonObject, ready: JsonObject) -> datetime | None:
-    """When the pod stopped being ready; since its creation when it has never said anything."""
+    """Return when the pod stopped being ready, or its creation when it has no condition yet; None while it is ready."""
     if text_at(ready, "status") == "True":
         return None
     return _time(text_at(ready, "lastTransitionTime")) or _time(text_at(pod, "metadata", "creationTimestamp"))

@@ -1,4 +1,4 @@
-"""Whose an object is, and which of its fields the operator has set: pure reads of live objects."""
+"""Ownership of live objects, and of their fields. Pure."""
 
 from __future__ import annotations
 
@@ -9,12 +9,12 @@ from realtime_operator.planning.difference import controller_uid, sets_without_a
 
 
 def is_owned(live: JsonObject, owner_uid: str) -> bool:
-    """True when the controller of a live object is the cluster with this uid."""
+    """Return True when the cluster with this uid is the controller of a live object."""
     return bool(owner_uid) and controller_uid(live) == owner_uid
 
 
 def name_taken_message(kind: str, live: JsonObject, owner_name: str) -> str:
-    """Say whose the object is that has the name of a child of the cluster `owner_name`, and what to do."""
+    """Describe whose object has the name of a child of the cluster `owner_name`, and what to do about it."""
     name = text_at(live, "metadata", "name")
     controller = next((r for r in objects_at(live, "metadata", "ownerReferences") if r.get("controller") is True), None)
     if controller is None:
@@ -29,11 +29,11 @@ def name_taken_message(kind: str, live: JsonObject, owner_name: str) -> str:
 
 
 def claims_to_merge(live: JsonObject) -> list[JsonValue] | None:
-    """The managedFields of an object with all that the operator has set in one entry, which a server-side apply reads.
+    """Return managedFields with all fields that the operator has set in one entry of operation Apply.
 
-    An object that was created, and not applied, has its fields in an entry of operation Update: an apply that leaves
-    one of them out would leave it in the object (as `kubectl apply --server-side` has it with what an older kubectl
-    applied). None when there is nothing to merge.
+    Fields of a created object are in an entry of operation Update; a later apply that omits one of them would leave it
+    in the object, as with `kubectl apply --server-side` after an old client-side apply. None when nothing is to be
+    merged.
     """
     entries = objects_at(live, "metadata", "managedFields")
     ours = [e for e in entries if e.get("manager") == naming.FIELD_MANAGER and not e.get("subresource")]
@@ -47,7 +47,7 @@ def claims_to_merge(live: JsonObject) -> list[JsonValue] | None:
 
 
 def _union(left: JsonValue, right: JsonValue) -> JsonValue:
-    """Both sets of fields, as `fieldsV1` writes them: nested objects whose leaves are empty."""
+    """Return the union of two sets of fields in the format of `fieldsV1`: nested objects with empty leaves."""
     if not isinstance(left, dict) or not isinstance(right, dict):
         return left if right is None else right
     return {**left, **{key: _union(left.get(key), value) for key, value in right.items()}}

@@ -10,7 +10,7 @@ WRITE = ("create", "patch", "delete")
 
 @dataclass(frozen=True, slots=True)
 class Permission:
-    """One rule of a role, and what it is for."""
+    """One rule of a role, with the reason for it."""
 
     group: str
     resources: tuple[str, ...]
@@ -18,7 +18,7 @@ class Permission:
     reason: str
 
     def rule(self) -> dict[str, list[str]]:
-        """The rule as Kubernetes writes it."""
+        """Return the rule in the format of a Role."""
         return {"apiGroups": [self.group], "resources": list(self.resources), "verbs": list(self.verbs)}
 
 
@@ -37,7 +37,7 @@ CLUSTERS = (
     Permission("apps", ("replicasets", "statefulsets"), (*READ, *WRITE), "one per revision; the managed Redis"),
     Permission("policy", ("poddisruptionbudgets",), (*READ, *WRITE), "one per cluster"),
 )
-"""In every watched namespace."""
+"""Rules for every watched namespace."""
 
 LEADER_ELECTION = (Permission("coordination.k8s.io", ("leases",), ("get", "create", "update"), "one leads at a time"),)
-"""In the operator's own namespace."""
+"""Rules for the operator's own namespace."""

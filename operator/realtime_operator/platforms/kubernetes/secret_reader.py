@@ -1,6 +1,6 @@
-"""Secrets by name: the operator may neither list nor watch them, and keeps hashes of what is not its own.
+"""Secrets read by name: the operator may neither list nor watch them, and keeps only hashes of those of others.
 
-Each is read when it is first needed, and again before what is known of it is REFRESH_SECONDS old.
+A Secret is read when it is first needed, and again before its copy is REFRESH_SECONDS old.
 """
 
 from __future__ import annotations
@@ -25,17 +25,17 @@ from realtime_operator.platforms.kubernetes.store import slim, uid_of, version_o
 logger = structlog.get_logger()
 
 REFRESH_SECONDS = 45.0
-"""A changed Secret is seen within this time at the latest."""
+"""Upper bound of the seconds until a changed Secret is seen."""
 FORGET_SECONDS = 300.0
-"""After this time without a use a Secret is not read any more."""
+"""Seconds without use after which a Secret is no longer read."""
 POLL_SECONDS = 1.0
 
 
 @dataclass(frozen=True, slots=True)
 class KnownSecret:
-    """A Secret: the object without its data, and the SHA-256 (hex) of each value.
+    """A Secret without its data, with the SHA-256 (hex) of each value.
 
-    `values`, in base64, are kept of Secrets that a RealtimeCluster owns, and of no others.
+    `values` (base64) are kept of Secrets that a RealtimeCluster owns, and of no others.
     """
 
     document: JsonObject
@@ -44,7 +44,7 @@ class KnownSecret:
 
     @property
     def admin_token(self) -> str:
-        """The admin token; empty when it has none."""
+        """The admin token; empty when the Secret has none."""
         return base64.b64decode(self.values.get(naming.KEY_ADMIN_TOKEN, "")).decode()
 
 
@@ -55,13 +55,13 @@ class _Entry:
     expired: bool = True
     read_at: float = 0.0
     deleted_uid: str = ""
-    """Of what this process has deleted: a read that was under way then must not bring it back."""
+    """Uid of the Secret that this process has deleted: the answer to a read that was pending then is ignored."""
     used_at: float = 0.0
     users: set[Key] = field(default_factory=set)
 
 
 class SecretReader:
-    """Reads the Secrets that clusters own or refer to. `changed` is called with each cluster of a changed Secret."""
+    """Reader of the Secrets that clusters own or refer to. `changed` is called for each cluster of a changed Secret."""
 
     def __init__(
         self,
@@ -77,7 +77,10 @@ class SecretReader:
         self._entries: dict[tuple[str, str], _Entry] = {}
 
     async def get(self, key: Key, name: str) -> KnownSecret | None:
-        """The Secret in the cluster's namespace, None when there is none; raises PlatformError when it is not known."""
+        """Return the Secret in the cluster's namespace, None when it does not exist.
+
+        Raises PlatformError if unknown.
+        """
         entry = self._entries.setdefault((key.namespace, name), _Entry())
         entry.users.add(key)
         entry.used_at = self._clock()
@@ -86,13 +89,13 @@ class SecretReader:
         return entry.secret
 
     def expire(self, key: Key) -> None:
-        """Let the next `get` for a cluster read its Secrets again: somebody has edited the cluster."""
+        """Make the next `get` for a cluster read its Secrets again, after an edit of the cluster."""
         for entry in self._entries.values():
             if key in entry.users:
                 entry.expired = True
 
     def put(self, document: JsonObject) -> None:
-        """Take what the API server answered to a read or a write of a Secret, unless a newer version is known."""
+        """Take a Secret from an answer of the API server, unless a newer version is known."""
         entry = self._entries.get((text_at(document, "metadata", "namespace"), text_at(document, "metadata", "name")))
         if entry is None or uid_of(document) == entry.deleted_uid:
             return
@@ -100,20 +103,20 @@ class SecretReader:
         self._set(entry, known_secret(document) if newer else entry.secret)
 
     def deleted(self, namespace: str, name: str) -> None:
-        """The Secret was deleted by this process."""
+        """Note that this process has deleted a Secret."""
         entry = self._entries.get((namespace, name))
         if entry is not None:
             entry.deleted_uid = uid_of(entry.secret.document) if entry.secret else entry.deleted_uid
             self._set(entry, None)
 
     async def run(self) -> None:
-        """Read again what is due, until cancelled. A Secret that cannot be read stays as it was known."""
+        """Refresh until cancelled. A Secret that cannot be read keeps its last known state."""
         while True:
             await asyncio.sleep(POLL_SECONDS)
             await self.refresh()
 
     async def refresh(self) -> None:
-        """Read every Secret that is due, and forget those that nobody uses."""
+        """Read every Secret that is due, and drop those that are no longer used."""
         now = self._clock()
         for where, entry in list(self._entries.items()):
             if now - entry.used_at > FORGET_SECONDS:
@@ -126,7 +129,7 @@ class SecretReader:
                     entry.read_at = now - self._refresh_seconds / 2
 
     async def _read(self, namespace: str, name: str) -> None:
-        """Ask for a Secret; the answer may be overtaken by that to a write, which is the newer one."""
+        """Read a Secret; an answer that is older than the result of a write is ignored."""
         asked_at = self._clock()
         try:
             document = await self._client.get(path_of("v1", "Secret", namespace, name))
@@ -155,7 +158,7 @@ def known_secret(document: JsonObject) -> KnownSecret:
 
 
 def hashes(secret: JsonObject) -> dict[str, str]:
-    """The SHA-256 (hex) of each value of a Secret."""
+    """Return the SHA-256 (hex) of each value of a Secret."""
     data = secret.get("data")
     values = data.items() if isinstance(data, dict) else ()
     return {key: hashlib.sha256(base64.b64decode(str(value))).hexdigest() for key, value in values}

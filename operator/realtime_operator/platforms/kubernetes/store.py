@@ -20,15 +20,17 @@ from realtime_operator.platforms.base import Key
 CATCH_UP_SECONDS = 1.0
 """Time for a watch that was opened after a gap to deliver what had happened in it."""
 GAP_SECONDS = 2.0
-"""How long may pass without a watch before something counts as missed: each one ends every few minutes, and the next is
-opened at once; and they are looked at once a second."""
+"""Seconds without a watch that count as no gap.
+
+A watch ends every few minutes, and the next one is opened at once; the watches are checked once a second.
+"""
 REMEMBERED_DELETIONS = 10_000
-"""Deletions that are remembered, so that a late event does not bring an object back."""
+"""Number of deletions that are remembered, so that a late event does not restore an object."""
 
 
 @dataclass(frozen=True, slots=True)
 class Part:
-    """One watch: the objects of a kind in one namespace, or in all (empty)."""
+    """Scope of one watch: the objects of a kind in one namespace, or in all (empty)."""
 
     api_version: str
     kind: str
@@ -60,15 +62,15 @@ class _Health:
 
 
 def _unheard(_key: Key, _edited: bool) -> None:
-    """Nobody waits for changes."""
+    """Ignore a change: default of `ObjectStore.changed`."""
 
 
 @dataclass(slots=True)
 class ObjectStore:
-    """RealtimeClusters and what has the label of one, by cluster.
+    """RealtimeClusters and the objects with the label of one, by cluster.
 
-    `changed` is called with the cluster's key whenever something of it has changed, and with True when that was its
-    spec. `clock` gives monotonic seconds.
+    `changed` is called with the cluster's key after every change, with True when its spec has changed. `clock` returns
+    monotonic seconds.
     """
 
     parts: Collection[Part]
@@ -80,21 +82,21 @@ class ObjectStore:
     _where: dict[_Name, Key] = field(default_factory=dict)
     _objects: dict[Key, dict[_Name, JsonObject]] = field(default_factory=dict)
     _gone: dict[str, int | None] = field(default_factory=dict)
-    """Uids of what was deleted, with the version of that; None: it cannot come back."""
+    """Uids of deleted objects with the version of the deletion; None when this process has deleted the object."""
 
     def __post_init__(self) -> None:
         self._health = {part: _Health() for part in self.parts}
 
     def cluster(self, key: Key) -> JsonObject | None:
-        """The RealtimeCluster as it is stored; None when there is none."""
+        """Return the stored RealtimeCluster; None when it does not exist."""
         return self._objects.get(key, {}).get(_Name(naming.API_VERSION, naming.KIND, key.namespace, key.name))
 
     def children(self, key: Key) -> list[JsonObject]:
-        """Every object that has the label of the cluster, owned or not. They must not be changed."""
+        """Return the objects with the cluster's label, owned or not. They must not be modified."""
         return [item for name, item in self._objects.get(key, {}).items() if name.kind != naming.KIND]
 
     def put(self, document: JsonObject) -> None:
-        """Take the version of an object that was read, watched, or answered to a write; an older one is ignored."""
+        """Take a version of an object from a read, a watch or the answer to a write; an older one is ignored."""
         name, uid, version = _name_of(document), uid_of(document), version_of(document)
         if uid in self._gone and (self._gone[uid] is None or version <= (self._gone[uid] or 0)):
             return
@@ -117,17 +119,17 @@ class ObjectStore:
             self.changed(key, True)
 
     def gone(self, document: JsonObject) -> None:
-        """An object was deleted, or has lost the label; `document` is what it was in the end."""
+        """Remove an object that was deleted or has lost the label; `document` is its last version."""
         self._drop(_name_of(document), uid_of(document), version_of(document))
 
     def deleted(self, document: JsonObject) -> None:
-        """Forget an object that this process has deleted; `document` has at least its kind, name, namespace, uid."""
+        """Remove an object that this process has deleted; `document` has at least its kind, name, namespace and uid."""
         self._drop(_name_of(document), uid_of(document), None)
 
     def listed(self, part: Part, uids: Collection[str], version: int, asked_at: float) -> None:
-        """A list of a part is complete: what is older than it and not in it has gone.
+        """Note that a list of a part is complete, and remove older objects that are not in it.
 
-        `version` is the list's, `asked_at` (monotonic seconds) when it was asked for.
+        `version` is the list's resourceVersion, `asked_at` the time of its request in monotonic seconds.
         """
         for name, key in list(self._where.items()):
             if _is_in(part, name):
@@ -140,7 +142,7 @@ class ObjectStore:
             self.complete.set()
 
     def watching(self, part: Part, is_open: Callable[[], bool]) -> None:
-        """A watch of a part was opened where the last list or watch had ended; `is_open` says whether it still is."""
+        """Note that a watch of a part continues where the last list or watch ended; `is_open` tells if it is open."""
         health, now = self._health[part], self.clock()
         gap = now - health.known_until > GAP_SECONDS
         health.is_open, health.caught_up_at = is_open, now + CATCH_UP_SECONDS if gap else now
@@ -152,7 +154,7 @@ class ObjectStore:
             health.listed, health.is_open = False, None
 
     def known_until(self) -> float:
-        """Until when (monotonic seconds) all changes are known to be in the store; now, when every watch is open."""
+        """Return until when (monotonic seconds) the store has all changes; now while every watch is open."""
         now = self.clock()
         for health in self._health.values():
             if health.listed and health.is_open is not None and now >= health.caught_up_at and health.is_open():
@@ -161,7 +163,7 @@ class ObjectStore:
         return now if now - oldest <= GAP_SECONDS else oldest
 
     def missing(self) -> list[Part]:
-        """The parts that were not listed yet."""
+        """Return the parts that are not listed yet."""
         return [part for part, health in self._health.items() if not health.listed]
 
     def _stored(self, name: _Name) -> JsonObject | None:
@@ -218,13 +220,13 @@ def _slim_pod(pod: JsonObject) -> JsonObject:
 
 
 def version_of(document: JsonObject) -> int:
-    """The resourceVersion as a number, by which versions are ordered; 0 when there is none."""
+    """Return the resourceVersion as a number, which orders versions; 0 when there is none."""
     text = text_at(document, "metadata", "resourceVersion")
     return int(text) if text.isdecimal() else 0
 
 
 def uid_of(document: JsonObject) -> str:
-    """The object's uid."""
+    """Return the object's uid."""
     return text_at(document, "metadata", "uid")
 
 
@@ -238,7 +240,7 @@ def _name_of(document: JsonObject) -> _Name:
 
 
 def _cluster_of(document: JsonObject) -> Key | None:
-    """The cluster that an object is, or whose label it has."""
+    """Return the key of a RealtimeCluster, or of the one in an object's label; None without the label."""
     namespace = text_at(document, "metadata", "namespace")
     if document.get("kind") == naming.KIND:
         return Key(namespace, text_at(document, "metadata", "name"))

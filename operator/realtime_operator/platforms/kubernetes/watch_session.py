@@ -1,7 +1,7 @@
-"""The HTTP session in which kopf lists and watches: what passes it tells the store what kopf does not tell handlers.
+"""The HTTP session in which kopf lists and watches; it reports to the store what kopf's handlers do not see.
 
-That is: a list is complete, so that what is not in it has gone; a watch is open, or it has ended; lists and watches
-have to begin anew.
+That is: a list is complete, so that objects that are not in it are gone; a watch is open or has ended; lists and
+watches have to start anew.
 """
 
 from __future__ import annotations
@@ -18,13 +18,14 @@ from realtime_operator.platforms.kubernetes.store import ObjectStore, Part, uid_
 
 NOT_FOUND = 404
 GONE = 410
-"""A page of a list was asked for too late."""
+"""Status of a page of a list whose continue token has expired."""
 
 
 class WatchSession:
-    """Makes the session. `restart` is called with the reason for which lists and watches have to begin anew.
+    """Factory of the session. `restart` is called with the reason for which lists and watches have to start anew.
 
-    kopf would end over it, so nothing is answered to the request that found out: whoever is told cancels it.
+    An error answer would end kopf, so the request that found the reason gets no answer: `restart` must lead to its
+    cancellation.
     """
 
     def __init__(self, client: KubernetesClient, store: ObjectStore, restart: Callable[[str], None]) -> None:
@@ -35,11 +36,11 @@ class WatchSession:
 
     @property
     def server(self) -> str:
-        """The URL of the API server."""
+        """URL of the API server."""
         return self._client.server
 
     def open(self) -> aiohttp.ClientSession:
-        """A new session; whoever opens it closes it."""
+        """Return a new session; the caller closes it."""
         return self._client.session(self._pass)
 
     async def _pass(self, request: aiohttp.ClientRequest, handler: aiohttp.ClientHandlerType) -> aiohttp.ClientResponse:
@@ -63,7 +64,10 @@ class WatchSession:
         return response
 
     async def _note_page(self, part: Part, response: aiohttp.ClientResponse, asked_at: float, *, first: bool) -> None:
-        """Take the objects of a page; after the last one the list is complete. kopf reads the same bytes again."""
+        """Put the objects of a page into the store; after the last page the list is complete.
+
+        Kopf reads the body too.
+        """
         page = await response.json()
         if first:
             self._listings[part] = (asked_at, set())
@@ -77,5 +81,5 @@ class WatchSession:
 
 
 def _is_open(response: aiohttp.ClientResponse) -> bool:
-    """True while more may come: the API server has not ended the answer, and the connection is not broken."""
+    """Return True while more data may come: the answer has not ended, and the connection is not broken."""
     return not response.closed and not response.content.is_eof() and response.content.exception() is None

@@ -1,1 +1,1 @@
-"""The local platform: the same plan on one machine, carried out with processes instead of pods."""
+"""The local platform: plans carried out on one machine, with processes instead of pods."""

@@ -18,14 +18,14 @@ ALONE = "spec.replicas: without a redis-server one server with one worker runs a
 
 
 class ControlServer:
-    """The site. `on_edit` is called after something was changed."""
+    """Handlers of the control API. `on_edit` is called after a change."""
 
     def __init__(self, platform: LocalPlatform, on_edit: Callable[[], None]) -> None:
         self._platform = platform
         self._on_edit = on_edit
 
     def application(self) -> web.Application:
-        """The aiohttp application."""
+        """Return the aiohttp application."""
         application = web.Application()
         router = application.router
         router.add_get("/v1/platform", self._about)
@@ -55,7 +55,7 @@ class ControlServer:
         return web.json_response(self._platform.store.cluster)
 
     async def _patch(self, request: web.Request) -> web.Response:
-        """JSON merge patch (RFC 7396) of the spec; 422 with one line for each problem when it cannot be carried out."""
+        """Apply a JSON merge patch (RFC 7396) to the spec; answer 422 with one line per problem when it is invalid."""
         try:
             patch = json.loads(await request.read())
         except ValueError as error:
@@ -106,7 +106,7 @@ class ControlServer:
         return web.json_response([live for key, live in objects.items() if key.kind == "ReplicaSet"])
 
     async def _drain(self, request: web.Request) -> web.Response:
-        """Note that a server shall be replaced; 404 when there is none of the name."""
+        """Mark a server for replacement; answer 404 when there is none of the name."""
         server = self._platform.fleet.find(request.match_info["name"])
         if server is None:
             return web.json_response({"message": "there is no such server"}, status=404)
@@ -127,7 +127,7 @@ def runs_alone(cluster: RealtimeCluster) -> bool:
 
 
 async def serve(server: ControlServer, path: str) -> web.AppRunner:
-    """Listen on a Unix socket that only this user may open; `cleanup` of what is returned ends it."""
+    """Listen on a Unix socket with mode 0600 until the returned runner is cleaned up."""
     runner = web.AppRunner(server.application(), access_log=None, handle_signals=False, shutdown_timeout=1)
     await runner.setup()
     before = os.umask(0o177)

@@ -62,7 +62,7 @@ class LocalPlatform:
     redis: LocalRedis | None
     on_event: Callable[[Event], None]
     _starting: asyncio.Lock = field(default_factory=asyncio.Lock)
-    """Held by whoever compares processes with what is wanted: two at once would start everything twice."""
+    """Serializes starting of processes: two concurrent comparisons would start everything twice."""
 
     async def read(self, key: Key) -> JsonObject | None:
         """See Platform."""
@@ -70,7 +70,7 @@ class LocalPlatform:
         return copy.deepcopy(cluster) if cluster is not None and _key_of(cluster) == key else None
 
     async def observe(self, cluster: RealtimeCluster) -> World:
-        """See Platform. What has ended by itself is brought back first, as controllers of Kubernetes do."""
+        """See Platform. Processes that have ended by themselves are restarted first, as by Kubernetes' controllers."""
         async with self._starting:
             await self._sync(cluster)
         name = cluster.metadata.name
@@ -88,7 +88,7 @@ class LocalPlatform:
         )
 
     async def apply(self, owner: JsonObject, actions: Sequence[Action]) -> tuple[Failure, ...]:
-        """See Platform. Nothing can be refused here: nobody else has objects in the store."""
+        """See Platform. Never returns failures: the store has no other writers."""
         name = _key_of(owner).name
         for action in actions:
             await self._carry_out(action, name)

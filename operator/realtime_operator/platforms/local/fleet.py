@@ -1,4 +1,4 @@
-"""The servers of the local platform: as many processes of each revision as its ReplicaSet wants, as in Kubernetes."""
+"""The server processes of the local platform: as many of each revision as its ReplicaSet wants, as in Kubernetes."""
 
 from __future__ import annotations
 
@@ -24,18 +24,18 @@ from realtime_operator.platforms.local.state_folder import StateFolder
 SUFFIX = "bcdfghjklmnpqrstvwxz2456789"
 SUFFIX_LENGTH = 5
 RETRY_SECONDS = (0.5, 30.0)
-"""The first and the longest pause before a server that ended by itself is replaced; the first of all has none."""
+"""First and longest pause in seconds before a crashed server is replaced; the first crash has no pause."""
 HEALTHY_SECONDS = 10.0
-"""A server that lived for so long is replaced at once."""
+"""Lifetime in seconds after which a crashed server is replaced without a pause."""
 POLL_SECONDS = 0.1
 AT_ONCE_SECONDS = 15.0
-"""A server that was told twice to end has so long; its own supervisor ends hanging workers a bit earlier."""
+"""Seconds for servers to end after a second request; their supervisors kill hanging workers slightly earlier."""
 MOST_DOUBLINGS = 16
 
 
 @dataclass(slots=True)
 class Fleet:
-    """Owns the server processes, each of them `command`. `on_change` is called whenever one has ended."""
+    """Owner of the server processes, which run `command`. `on_change` is called whenever one has ended."""
 
     folder: StateFolder
     store: ObjectStore
@@ -46,11 +46,11 @@ class Fleet:
     _crashes: dict[str, int] = field(default_factory=dict)
 
     def find(self, name: str) -> LocalServer | None:
-        """The server of a name."""
+        """Return the server of a name, None when there is none."""
         return next((server for server in self.servers if server.name == name), None)
 
     async def sync(self) -> None:
-        """Make the processes what the ReplicaSets say; raises PlatformError when one cannot be started."""
+        """Start and stop processes to match the ReplicaSets; raises PlatformError when one cannot be started."""
         self._note_ends()
         wanted = {key.name: live for key, live in self.store.objects.items() if key.kind == "ReplicaSet"}
         for server in self.servers:
@@ -67,9 +67,9 @@ class Fleet:
                 await self._start(name, replica_set)
 
     async def stop(self, say: Callable[[int], None], at_once: asyncio.Event) -> None:
-        """Let all servers drain and end; `say` is told from time to time how many are left.
+        """Drain and end all servers; `say` is called repeatedly with the number of servers that are left.
 
-        When `at_once` is set they close what they have, and who hangs then is killed.
+        When `at_once` is set, servers close their connections, and those that hang are killed.
         """
         for server in self.servers:
             server.stop()
@@ -86,7 +86,7 @@ class Fleet:
         self._note_ends()
 
     def kill(self) -> None:
-        """End all processes without a farewell."""
+        """Kill all processes."""
         for server in self.servers:
             server.process.kill()
 
@@ -101,7 +101,7 @@ class Fleet:
                 self._forget(server)
 
     def _pause(self, server: LocalServer) -> float:
-        """Seconds until the replacement: none after a good life, then ever longer."""
+        """Return the seconds until a crashed server is replaced, and count the crash."""
         lived = (datetime.now(UTC) - server.created_at).total_seconds()
         crashes = 0 if lived > HEALTHY_SECONDS else self._crashes.get(server.revision, 0)
         self._crashes[server.revision] = crashes + 1
@@ -135,18 +135,18 @@ class Fleet:
         self.servers.append(server)
 
     def _refresh_files(self, replica_set: str, manifest: JsonObject) -> None:
-        """Bring Secrets that have changed to the servers that are there."""
+        """Write changed Secrets for the running servers."""
         for server in self.servers:
             if server.replica_set == replica_set and server.process.running:
                 self.files.write(server.name, manifest)
 
 
 def pause_seconds(crashes: int) -> float:
-    """Seconds before a server is replaced whose revision has crashed so often before."""
+    """Return the pause in seconds before a server is replaced whose revision has crashed `crashes` times before."""
     first, longest = RETRY_SECONDS
     return min(longest, first * 2.0 ** min(crashes - 1, MOST_DOUBLINGS)) if crashes else 0.0
 
 
 def _goes_first(server: LocalServer) -> tuple[int, bool, float]:
-    """Whom a ReplicaSet takes away: the lowest deletion cost, then who has not answered yet, then the youngest."""
+    """Sort key of removal by a ReplicaSet: lowest deletion cost, then never answered, then youngest."""
     return (server.deletion_cost, server.answered, -server.created_at.timestamp())

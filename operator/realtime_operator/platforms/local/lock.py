@@ -1,4 +1,4 @@
-"""One platform per state folder: an advisory lock (flock) that the kernel releases when its holder ends, however."""
+"""One platform per state folder: an advisory lock (flock), which the kernel releases when its holder ends."""
 
 from __future__ import annotations
 
@@ -11,19 +11,19 @@ from typing import Self
 from realtime_operator.errors import AlreadyRunningError
 
 TRY_SECONDS = 0.3
-"""Whoever asks for the holder holds it for an instant, and a holder that ends is not gone at once."""
+"""Seconds to retry: a reader of the holder's pid holds the lock for an instant, and a holder may just be ending."""
 PAUSE_SECONDS = 0.02
 
 
 class Lock:
-    """Held from `__enter__` to `__exit__`; raises AlreadyRunningError with the holder's pid."""
+    """Advisory lock, held while the context is entered; raises AlreadyRunningError with the holder's pid."""
 
     def __init__(self, path: Path) -> None:
         self._path = path
         self._file = -1
 
     def __enter__(self) -> Self:
-        """Take it, and write this process' pid into it."""
+        """Acquire the lock, and write this process's pid into its file."""
         self._file = os.open(self._path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
         if not self._taken():
             holder = os.read(self._file, 32).decode().strip()
@@ -49,13 +49,13 @@ class Lock:
                 return True
 
     def __exit__(self, *_: object) -> None:
-        """Give it back."""
+        """Release the lock."""
         os.ftruncate(self._file, 0)
         os.close(self._file)
 
 
 def holder(path: Path) -> int | None:
-    """The pid of the process that holds a lock, None when nobody does."""
+    """Return the pid of the process that holds a lock, None when it is free."""
     try:
         file = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
     except OSError:

@@ -37,12 +37,12 @@ class Event:
     message: str
 
     def to_object(self) -> JsonObject:
-        """As JSON."""
+        """Return the Event as a JSON object."""
         return {"at": self.at.isoformat(), "type": self.type, "reason": self.reason, "message": self.message}
 
 
 class ObjectStore:
-    """The store. `secrets_folder` has a folder for each Secret and a file for each key; it survives restarts."""
+    """Objects in memory, and Secrets, which survive restarts, as files: `secrets_folder`/NAME/KEY."""
 
     def __init__(self, secrets_folder: Path) -> None:
         self._secrets_folder = secrets_folder
@@ -51,7 +51,7 @@ class ObjectStore:
         self.events: deque[Event] = deque(maxlen=KEPT_EVENTS)
 
     def set_cluster(self, name: str, spec: JsonObject) -> None:
-        """Create the cluster, or replace its spec; the generation counts the changes."""
+        """Create the cluster, or replace its spec; each change increases the generation."""
         if self.cluster is None:
             metadata: JsonObject = {
                 "name": name,
@@ -75,26 +75,26 @@ class ObjectStore:
             self.cluster = {**self.cluster, "status": status}
 
     def apply(self, manifest: JsonObject) -> None:
-        """Create an object or replace what the manifest names of it."""
+        """Create an object, or replace the fields that the manifest has."""
         key = object_key(manifest)
         self.objects[key] = {**self.objects.get(key, {}), **manifest}
 
     def scale(self, replica_set: str, replicas: int) -> None:
-        """Set the number of pods of a ReplicaSet; one that is not there is left alone."""
+        """Set the number of pods of a ReplicaSet; without effect when there is no such ReplicaSet."""
         key = ObjectKey("apps/v1", "ReplicaSet", replica_set)
         live = self.objects.get(key)
         if live is not None:
             self.objects[key] = {**live, "spec": {**object_at(live, "spec"), "replicas": replicas}}
 
     def delete(self, key: ObjectKey) -> None:
-        """Remove an object; the values of a Secret go with it."""
+        """Remove an object, and the values of a Secret."""
         self.objects.pop(key, None)
         if key.kind == "Secret":
             for file in self._folder(key.name).glob("*"):
                 file.unlink()
 
     def ensure_secret(self, manifest: JsonObject, keys: tuple[str, ...]) -> None:
-        """Create a Secret, or add the keys that it lacks, with random values."""
+        """Create a Secret, or add its missing keys, with random values."""
         self.apply(manifest)
         name = object_key(manifest).name
         for key in keys:
@@ -102,7 +102,7 @@ class ObjectStore:
                 self.put_secret(name, {key: random_credential()})
 
     def put_secret(self, name: str, values: Mapping[str, str]) -> None:
-        """Write keys of a Secret, each in one step: half a credential would be kept for ever."""
+        """Write keys of a Secret, each atomically, so that no partial value is kept."""
         folder = self._folder(name)
         folder.mkdir(mode=0o700, exist_ok=True)
         for key, value in values.items():
@@ -113,17 +113,17 @@ class ObjectStore:
             new.replace(folder / key)
 
     def secret(self, name: str) -> dict[str, str]:
-        """The values of a Secret, none when it is not there or cannot be."""
+        """Return the values of a Secret; empty when it does not exist or its name is invalid."""
         if NAME.fullmatch(name) is None or not self._folder(name).is_dir():
             return {}
         return {file.name: file.read_bytes().decode() for file in sorted(self._folder(name).glob("*"))}
 
     def secret_hashes(self, name: str) -> dict[str, str]:
-        """The SHA-256 (hex) of each value of a Secret."""
+        """Return the SHA-256 (hex) of each value of a Secret."""
         return {key: hashlib.sha256(value.encode()).hexdigest() for key, value in self.secret(name).items()}
 
     def config_map(self, name: str) -> dict[str, str]:
-        """The data of a ConfigMap, none when it is not there."""
+        """Return the data of a ConfigMap; empty when it does not exist."""
         data = self.objects.get(ObjectKey("v1", "ConfigMap", name), {}).get("data")
         return {key: str(value) for key, value in data.items()} if isinstance(data, dict) else {}
 

@@ -15,7 +15,7 @@ PR_SET_PDEATHSIG = 1
 
 
 def main(arguments: list[str]) -> None:
-    """Become the program; never returns unless the parent is gone already."""
+    """Replace this process with the program; returns only when the parent has ended already."""
     parent, program = int(arguments[0]), arguments[1:]
     ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
     if os.getppid() == parent:  # it may have ended before the line above

@@ -17,7 +17,7 @@ LAST_WORDS_BYTES = 4096
 
 
 class Process:
-    """Runs from `start` to its end; `on_end` is called once, from the event loop, when it has ended."""
+    """A process from `start` to its end; `on_end` is called once, from the event loop, when it has ended."""
 
     def __init__(self, name: str, log: Path, on_end: Callable[[], None]) -> None:
         self.name = name
@@ -29,7 +29,7 @@ class Process:
 
     @property
     def pid(self) -> int | None:
-        """Its process id, None when it does not run."""
+        """Process id, None while the process does not run."""
         return self._process.pid if self._process is not None and self.running else None
 
     @property
@@ -38,9 +38,9 @@ class Process:
         return self._process is not None and self._process.returncode is None
 
     async def start(self, command: Sequence[str], environment: Mapping[str, str]) -> None:
-        """Start it; raises PlatformError when no process can be had.
+        """Start the process; raises PlatformError when none can be created.
 
-        A program that cannot be run ends at once, with the reason as its last words.
+        A program that cannot be run ends at once, with the reason as the last line of its log.
         """
         try:
             with self.log.open("ab") as log:
@@ -58,22 +58,22 @@ class Process:
         self._on_end()
 
     def terminate(self) -> None:
-        """Ask it to end (SIGTERM); once more: at once."""
+        """Send SIGTERM: a request to end; servers take a second one as a request to end at once."""
         self.asked_to_end = True
         self._signal(signal.SIGTERM)
 
     def kill(self) -> None:
-        """End it (SIGKILL)."""
+        """Send SIGKILL."""
         self.asked_to_end = True
         self._signal(signal.SIGKILL)
 
     async def ended(self) -> None:
-        """Wait for its end."""
+        """Wait for the end of the process."""
         if self._waiting is not None:
             await asyncio.shield(self._waiting)
 
     def last_words(self) -> str:
-        """The last line of its log; empty when it said nothing."""
+        """Return the last line of the log; empty when there is none."""
         try:
             with self.log.open("rb") as log:
                 log.seek(max(0, self.log.stat().st_size - LAST_WORDS_BYTES))

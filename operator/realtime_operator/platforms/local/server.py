@@ -1,4 +1,4 @@
-"""One server as a process: what a pod is elsewhere."""
+"""A server process of the local platform: the counterpart of a pod."""
 
 from __future__ import annotations
 
@@ -17,13 +17,13 @@ from realtime_operator.pods.admin_client import AdminClient, ServerUnavailableEr
 
 COMMAND = (sys.executable, "-P", "-m", "realtime_server", "run")
 CRASHED = "CrashLoopBackOff"
-"""The kubelet's word for a container that ended and is not started again yet."""
+"""Waiting reason of a server that has ended by itself and is not restarted yet, as the kubelet names it."""
 STARTING = "ContainerCreating"
 
 
 @dataclass(slots=True)
 class LocalServer:
-    """A process and what is noted about it. `retry_at` is set when it has ended by itself: then it is replaced."""
+    """A server process and its state as a pod has it. `retry_at` is set when it ended by itself, to replace it."""
 
     name: str
     cluster: str
@@ -41,7 +41,7 @@ class LocalServer:
     unready_since: datetime | None = None
     was_ready: bool = False
     retry_at: float | None = None
-    """Monotonic seconds."""
+    """Time of the replacement in monotonic seconds."""
 
     @property
     def crashed(self) -> bool:
@@ -63,26 +63,26 @@ class LocalServer:
         }
 
     def quiesce(self) -> None:
-        """Note that it shall take no new connections."""
+        """Mark the server as not serving."""
         self.serving = False
         self.quiesced_at = datetime.now(UTC)
 
     def resume(self) -> None:
-        """Note that it shall serve."""
+        """Mark the server as serving."""
         self.serving = True
         self.quiesced_at = None
 
     def stop(self) -> None:
-        """Let it drain and end."""
+        """Ask the process to drain and end; repeated calls have no effect."""
         if not self.terminating:
             self.terminating = True
             self.process.terminate()
 
     async def observe(self, admin: AdminClient, token: str) -> Server:
-        """As planning sees it. A server that was quiesced, and did not hear of it, is told again.
+        """Return the server in the planner's model; a quiesce that has not reached the server is repeated.
 
-        Readiness is asked for first, so that it is never younger than the report, as on Kubernetes: a server that is
-        ready and reports that it is cut off from Redis has lost the link. The other way round it may have found it.
+        Readiness is read before the report, so that it is never newer, as on Kubernetes: a server that was ready and
+        then reports no Redis has lost the link. In the opposite order it might have just gained it.
         """
         address = str(self.admin_socket)
         ready = self.process.running and await admin.is_ready(address, token)

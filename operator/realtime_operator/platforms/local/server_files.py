@@ -1,6 +1,6 @@
-"""The files of a server: what its pod would have mounted, below a folder of its own, and its configuration.
+"""Files of a server: the volumes that a pod would mount, in a folder of its own, and its configuration.
 
-The small part of a kubelet that servers need: volumes of ConfigMaps and Secrets.
+Implements the part of a kubelet that servers need: volumes from ConfigMaps and Secrets.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from realtime_operator.platforms.local.redis import LocalRedis
 from realtime_operator.platforms.local.state_folder import StateFolder
 
 POD_FILES = "/etc/realtime/"
-"""Below it are the files that a server's configuration names."""
+"""Prefix of the file paths in a server's configuration."""
 REDIS_URL_FILE = f"{naming.REDIS_CREDENTIALS_DIRECTORY}/url-of-this-machine"
 REDIS_PASSWORD_FILE = f"{naming.REDIS_CREDENTIALS_DIRECTORY}/{naming.KEY_REDIS_PASSWORD}"
 
@@ -39,12 +39,12 @@ class Ports:
 
     @property
     def page_origins(self) -> tuple[str, ...]:
-        """Origins of the page that servers show to developers."""
+        """Origins of the development page."""
         return tuple(f"http://{host}:{self.client}" for host in dict.fromkeys((_reachable(self.host), "localhost")))
 
     @property
     def page_url(self) -> str:
-        """The page that servers show to developers."""
+        """URL of the development page."""
         return f"{self.page_origins[0]}/"
 
     @property
@@ -55,7 +55,7 @@ class Ports:
 
 @dataclass(frozen=True, slots=True)
 class ServerFiles:
-    """Writes the files of servers. `redis` None: servers get no backplane, each is alone."""
+    """Writer of servers' files. With `redis` None servers get no backplane, and each is alone."""
 
     folder: StateFolder
     store: ObjectStore
@@ -63,7 +63,7 @@ class ServerFiles:
     redis: LocalRedis | None
 
     def write(self, server: str, replica_set: JsonObject) -> Path:
-        """Write what differs; returns the configuration file. Raises PlatformError."""
+        """Write the files that differ; return the path of the configuration file. Raises PlatformError."""
         root = self.folder.server(server)
         try:
             self._write_volumes(root, object_at(replica_set, "spec", "template", "spec"))
@@ -87,7 +87,7 @@ class ServerFiles:
                 _write(folder / name, value)
 
     def _values(self, volume: JsonObject) -> Mapping[str, str]:
-        """Files of a volume, by name; none for one that is neither of a ConfigMap nor of Secrets."""
+        """Return the files of a volume by name; empty for volumes that are neither of a ConfigMap nor of Secrets."""
         if "configMap" in volume:
             return self.store.config_map(str(object_at(volume, "configMap")["name"]))
         if "secret" in volume:
@@ -100,7 +100,7 @@ class ServerFiles:
         return files
 
     def _config(self, config: JsonObject, root: Path, admin_socket: Path) -> JsonObject:
-        """The pod's configuration for this machine: files below `root`, shared ports, the admin API on a socket."""
+        """Adapt the pod's configuration to this machine: files below `root`, shared ports, admin API on a socket."""
         moved = _move(config, root)
         assert isinstance(moved, dict)
         backplane = object_at(moved, "backplane")
@@ -131,7 +131,7 @@ def _items(source: JsonObject, values: Mapping[str, str]) -> dict[str, str]:
 
 
 def _inside(root: Path, path: str) -> Path:
-    """An absolute path of the pod, below the server's folder."""
+    """Map an absolute path of the pod into the server's folder."""
     return root / path.lstrip("/")
 
 
@@ -144,7 +144,7 @@ def _move(value: JsonValue, root: Path) -> JsonValue:
 
 
 def _write(path: Path, value: str) -> None:
-    """Replace a file in one step, so that whoever reads it sees the old or the new value."""
+    """Replace a file atomically, so that readers see the old or the new value."""
     if path.exists() and path.read_bytes() == value.encode():
         return
     new = path.with_name(f".{path.name}.new")
@@ -154,7 +154,7 @@ def _write(path: Path, value: str) -> None:
 
 
 def _reachable(host: str) -> str:
-    """The part of a URL with which a client on this machine gets there."""
+    """Return the host part of a URL that reaches the listener from this machine."""
     if host in {"0.0.0.0", "::"}:  # noqa: S104 - only compared
         return "127.0.0.1"
     return f"[{host}]" if ":" in host else host

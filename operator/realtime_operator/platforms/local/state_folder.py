@@ -11,15 +11,15 @@ from realtime_operator.errors import StateFolderError
 
 ENV_STATE_DIR = "REALTIME_STATE_DIR"
 LONGEST_SOCKET = 104
-"""Bytes that the path of a Unix socket may have on every system."""
+"""Longest path of a Unix socket in bytes that every system allows."""
 LONGEST_NAME = len("/run/realtime-server-12345678/worker-00.sock")
 KEPT_LOGS = 50
 
 
 def default_path() -> Path:
-    """`$REALTIME_STATE_DIR`, else `realtime` in `$XDG_STATE_HOME` (XDG Base Directory Specification 0.8).
+    """Return `$REALTIME_STATE_DIR`, else `realtime` in `$XDG_STATE_HOME` (XDG Base Directory Specification 0.8).
 
-    That specification has relative paths ignored.
+    A relative `$XDG_STATE_HOME` is ignored, as the specification demands.
     """
     own = os.environ.get(ENV_STATE_DIR)
     if own:
@@ -30,11 +30,10 @@ def default_path() -> Path:
 
 @dataclass(frozen=True, slots=True)
 class StateFolder:
-    """The folder of one local platform."""
+    """Paths of the state of one local platform."""
 
     path: Path
-    """Absolute, whatever is given: servers have it in their configuration, and an address that begins with / is a
-    socket's."""
+    """Always absolute: servers' configurations contain it, and an address that begins with / is a socket's."""
 
     def __post_init__(self) -> None:
         """Make the path absolute."""
@@ -42,32 +41,32 @@ class StateFolder:
 
     @property
     def lock(self) -> Path:
-        """Held by the process that runs the platform; has its pid."""
+        """Lock file of the process that runs the platform; contains its pid."""
         return self.path / "lock"
 
     @property
     def control(self) -> Path:
-        """The Unix socket on which the platform answers."""
+        """Unix socket of the platform's control API."""
         return self.run / "control.sock"
 
     @property
     def run(self) -> Path:
-        """Sockets, and files that processes make and that mean nothing after their end."""
+        """Folder of sockets and of files that are of no use after the end of their process."""
         return self.path / "run"
 
     @property
     def secrets(self) -> Path:
-        """A folder for each Secret, a file for each of its keys."""
+        """Folder of Secrets: a folder for each, a file for each key."""
         return self.path / "secrets"
 
     @property
     def redis(self) -> Path:
-        """The configuration of the local Redis."""
+        """Folder of the configuration of the local Redis."""
         return self.path / "redis"
 
     @property
     def logs(self) -> Path:
-        """A log for each server, and Redis' own."""
+        """Folder of logs: one for each server, and one of Redis."""
         return self.path / "logs"
 
     def server(self, name: str) -> Path:
@@ -82,13 +81,13 @@ class StateFolder:
         return self.run / f"{'-'.join(server.rsplit('-', 2)[-2:])}.sock"
 
     def log(self, name: str) -> Path:
-        """The log of a process."""
+        """Return the log file of a process."""
         return self.logs / f"{name}.log"
 
     def prepare(self) -> None:
-        """Make it; raises StateFolderError when that is not possible or its path is too long for sockets.
+        """Create the folder; raises StateFolderError when that fails or its path is too long for sockets.
 
-        A folder with other things in it is refused too: what is called as our own would be removed from it.
+        A folder with other content is refused: files in it that are named like the platform's would be removed.
         """
         length = len(os.fsencode(self.path)) + LONGEST_NAME
         if length > LONGEST_SOCKET:
@@ -110,9 +109,9 @@ class StateFolder:
             raise StateFolderError(f"{self.path} cannot be used: {error.strerror}") from error
 
     def clean(self) -> bool:
-        """Remove what processes left that are no more, all but credentials and the latest logs; whether there was any.
+        """Remove the remains of ended processes, but no credentials and latest logs; return True if there were any.
 
-        Only for whoever holds the lock.
+        The caller must hold the lock.
         """
         left = [self.path / "servers", *self.run.iterdir()]
         left = [entry for entry in left if entry.exists() or entry.is_socket()]
