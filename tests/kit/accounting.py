@@ -1,4 +1,4 @@
-"""Close the books: what a publisher has published against what stock clients got."""
+"""Comparison of the messages of a publisher with the deliveries to stock clients."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ def delivered(record: Record, clients: int, prefix: str = "client") -> dict[str,
 
 
 async def settle(clients: StockClients, publisher: Publisher, *, within: float = 5) -> Balance:
-    """Wait until every client has got the last confirmed publication of its channels, or long enough; then balance.
+    """Wait until every client has the last confirmed publication of its channels, or the time is over; then compare.
 
     Publications that were made before a client was subscribed must not be in the publisher's list. Every client is
     subscribed to every channel of the publisher.

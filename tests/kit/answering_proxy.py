@@ -1,4 +1,4 @@
-"""Stands between SDKs and a real server, and gives an answer of its own to one thing that a client does.
+"""A proxy between SDKs and a real server that answers one command of a client itself.
 
 What it answers is encoded by the server's own codecs; everything else is the server's. So each SDK can be shown every
 answer that there is, one for each connection address.
@@ -34,15 +34,15 @@ from realtime_server.protocols.centrifuge.varint import delimited, split_delimit
 PROTOBUF = Subprotocol("centrifuge-protobuf")
 
 CHANNEL = "chat:room"
-"""The one channel that clients subscribe to."""
+"""The only channel that clients subscribe to."""
 
 Place: TypeAlias = Literal["connection", "subscription", "connect", "subscribe", "refresh", "sub_refresh", "publish"]
-"""Where an answer is given: a close frame, an unsubscribe push, or the reply to a command."""
+"""The message that carries an answer: a close frame, an unsubscribe push, or the reply to a command."""
 
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """What one client is answered, once."""
+    """The answer that one client gets, once."""
 
     place: Place
     code: ErrorCode | DisconnectCode | UnsubscribeCode
@@ -60,7 +60,7 @@ class AnsweringProxy:
         self._port = 0
 
     async def __aenter__(self) -> Self:
-        """Listen on a free port."""
+        """Listen on a free port of 127.0.0.1."""
         self._server = await serve(
             self._serve, "127.0.0.1", 0, select_subprotocol=_choose, process_request=_forget_empty_subprotocol
         )
@@ -68,17 +68,17 @@ class AnsweringProxy:
         return self
 
     async def __aexit__(self, *_: object) -> None:
-        """Close everything."""
+        """Close the listener and all connections."""
         assert self._server is not None
         self._server.close()
         await self._server.wait_closed()
 
     def url(self, number: int) -> str:
-        """Where the client of an answer connects."""
+        """Return the URL for the client of an answer."""
         return f"ws://127.0.0.1:{self._port}/connection/websocket?answer={number}"
 
     async def close(self, number: int) -> None:
-        """Give a client the close frame of its answer."""
+        """Close a client's connection with the code and reason of its answer."""
         code = self._answers[number].code
         assert isinstance(code, DisconnectCode)
         await self._open[number].close(code.code, code.reason)
@@ -103,7 +103,7 @@ class AnsweringProxy:
     async def _take(
         self, number: int, client: ServerConnection, server: ClientConnection, message: str | bytes
     ) -> bool:
-        """Pass a message on, but for the command that is answered here; False when the client is not let in."""
+        """Forward a message, or answer the command in its place; return False when the client is refused."""
         binary = client.subprotocol == PROTOBUF
         for part in _split(message, binary=binary):
             command = _decode(part, binary=binary)
@@ -122,7 +122,7 @@ class AnsweringProxy:
         return True
 
     async def _relay(self, number: int, server: ClientConnection, client: ServerConnection) -> None:
-        """Pass on what the server says, and how it ends; an unsubscribe push gets the code of the answer."""
+        """Forward the server's messages and its close frame; an unsubscribe push gets the code of the answer."""
         code = self._answers[number].code
         with contextlib.suppress(ConnectionClosed):
             async for message in server:
@@ -146,7 +146,7 @@ class AnsweringProxy:
 
 
 def _forget_empty_subprotocol(_: ServerConnection, request: Request) -> None:
-    """Centrifuge-python before 0.7 offers an empty list, which the library refuses."""
+    """Drop the empty subprotocol list of centrifuge-python before 0.7, which the library refuses."""
     if request.headers.get("Sec-WebSocket-Protocol") == "":
         del request.headers["Sec-WebSocket-Protocol"]
 
@@ -156,7 +156,7 @@ def _choose(_: ServerConnection, offered: Sequence[Subprotocol]) -> Subprotocol 
 
 
 def _ends_subscription(message: str | bytes) -> bool:
-    """Whether the server ends a subscription with this message."""
+    """Return True when this message of the server ends a subscription."""
     if isinstance(message, str):
         return message.startswith('{"push"') and '"unsubscribe":' in message
     replies = [client_pb2.Reply.FromString(part) for part in split_delimited(message)]
@@ -169,6 +169,6 @@ def _split(message: str | bytes, *, binary: bool) -> list[bytes]:
 
 
 def _decode(part: bytes, *, binary: bool) -> Command | None:
-    """The command; None for an answer to a ping."""
+    """Return the decoded command; None for the answer to a ping."""
     commands = protobuf_commands.decode_commands(delimited(part)) if binary else json_commands.decode_commands(part)
     return commands[0] if commands and commands[0].id else None

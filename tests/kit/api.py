@@ -1,4 +1,4 @@
-"""The HTTP server API of a cluster, as an application calls it."""
+"""Client of a cluster's HTTP server API."""
 
 from __future__ import annotations
 
@@ -57,7 +57,7 @@ class ServerApi:
             await self._session.close()
 
     async def call(self, method: str, **params: JsonValue) -> JsonObject:
-        """Call a method and return its result; raises ApiError, or what aiohttp raises when nobody answers."""
+        """Call a method and return its result; raises ApiError, or aiohttp's errors without an answer."""
         assert self._session is not None
         url = f"{self.address}/api/{method}"
         async with self._session.post(url, data=json.dumps(params), headers=self._headers) as response:
@@ -78,19 +78,19 @@ class ServerApi:
 
 @dataclass
 class Publisher:
-    """What a steady publisher has done: confirmed publications, and attempts whose outcome is not known."""
+    """Record of a steady publisher: confirmed publications, and attempts with an unknown outcome."""
 
     channels: tuple[str, ...]
     published: list[Published] = field(default_factory=list)
     failed: list[tuple[int, str]] = field(default_factory=list)
-    """(sequence, error) of publications that were not confirmed: they may have been published or not."""
+    """(sequence, error) of unconfirmed publications, which may have been published or not."""
     sequence: int = 0
     _stopping: asyncio.Event = field(default_factory=asyncio.Event)
     _stopped: asyncio.Event = field(default_factory=asyncio.Event)
     _confirmed: asyncio.Event = field(default_factory=asyncio.Event)
 
     async def publish_one(self, api: ServerApi) -> None:
-        """Publish the next number into the channel whose turn it is."""
+        """Publish the next number to the next of the channels in turn."""
         self.sequence += 1
         sequence, channel = self.sequence, self.channels[self.sequence % len(self.channels)]
         data: JsonObject = {"sequence": sequence, "at": time.time()}
@@ -103,7 +103,7 @@ class Publisher:
             self._confirmed.set()
 
     async def run(self, api: ServerApi, per_second: float) -> None:
-        """Publish at a steady rate, one after the other (so that the order is known), until stopped."""
+        """Publish at a steady rate, one at a time so that the order is known, until stopped."""
         start = time.monotonic()
         turn = 0
         try:
@@ -115,7 +115,7 @@ class Publisher:
             self._stopped.set()
 
     async def confirm_more(self, number: int, *, within: float) -> None:
-        """Wait until so many further publications are confirmed; raises TimeoutError after `within` seconds."""
+        """Wait until `number` further publications are confirmed; raises TimeoutError after `within` seconds."""
         wanted = len(self.published) + number
         async with asyncio.timeout(within):
             while len(self.published) < wanted:
@@ -123,14 +123,14 @@ class Publisher:
                 await self._confirmed.wait()
 
     async def stop(self) -> None:
-        """Stop after the publication that is under way, and wait for its outcome."""
+        """Stop after the pending publication, and wait for its outcome."""
         self._stopping.set()
         await self._stopped.wait()
 
 
 @contextlib.asynccontextmanager
 async def publishing(api: ServerApi, *channels: str, per_second: float = 50) -> AsyncIterator[Publisher]:
-    """Publish at a steady rate into the channels, by turns, while the body runs."""
+    """Publish at a steady rate to the channels in turn while the body runs."""
     publisher = Publisher(channels)
     task = asyncio.create_task(publisher.run(api, per_second), name="publisher")
     try:

@@ -65,7 +65,7 @@ class ApiServer:
         self._context = ssl.create_default_context()
 
     def __enter__(self) -> Self:
-        """Start both and install what the operator needs; nothing is left when that fails."""
+        """Start both and install the CRD and roles; a failure leaves no processes behind."""
         try:
             self._write_files()
             self._spawn_etcd()
@@ -78,22 +78,22 @@ class ApiServer:
         return self
 
     def __exit__(self, *_: object) -> None:
-        """End both and remove the folder."""
+        """Stop both and remove the folder."""
         for name in ("kube-apiserver", "etcd"):
             self._end(name)
         shutil.rmtree(self._folder, ignore_errors=True)
 
     @property
     def audit_log(self) -> Path:
-        """One line of JSON for each request that was not the administrator's."""
+        """Path of the audit log: a line of JSON for each request of users other than the administrator."""
         return self._folder / "audit.log"
 
     def kubeconfig(self, user: str = "admin") -> Path:
-        """Credentials of a user: of the administrator, the operator's, or of one who was granted something."""
+        """Return the kubeconfig of a user: the administrator, the operator, or one made by `grant`."""
         return self._pki / f"{user}.kubeconfig"
 
     def start(self) -> None:
-        """Start the API server on the data and the port that it had before, and wait until it is ready."""
+        """Start the API server with its previous data and port, and wait until it is ready."""
         pki = self._pki
         self._spawn(
             "kube-apiserver", Layout().programs / "kube-apiserver", f"--etcd-servers=http://127.0.0.1:{self._etcd_port}",
@@ -111,17 +111,17 @@ class ApiServer:
         self._wait("kube-apiserver", self._is_ready)
 
     def stop(self) -> None:
-        """Kill the API server, which would wait for its watches to end; its data and its clients stay."""
+        """Kill the API server (SIGKILL, as SIGTERM waits for watches to end); its data is kept."""
         process = self._processes.pop("kube-apiserver")
         process.kill()
         process.wait()
 
     def pause(self) -> None:
-        """Stop the API server where it is: connections stay open and nothing is answered."""
+        """Suspend the API server: connections stay open without answers."""
         self._processes["kube-apiserver"].send_signal(signal.SIGSTOP)
 
     def resume(self) -> None:
-        """Let a paused API server go on."""
+        """Resume a suspended API server."""
         self._processes["kube-apiserver"].send_signal(signal.SIGCONT)
 
     def install_crd(self) -> None:
@@ -131,12 +131,12 @@ class ApiServer:
         self._wait("kube-apiserver", lambda: self._answers(collection))
 
     def remove_crd(self) -> None:
-        """Delete the CRD, and with it every RealtimeCluster, and wait until they are not served any more."""
+        """Delete the CRD, and thereby every RealtimeCluster, and wait until it is not served any more."""
         self.call("DELETE", CRD_PATH)
         self._wait("kube-apiserver", lambda: not self._answers(CRD_PATH))
 
     def grant(self, user: str, rules: list[JsonObject] | list[dict[str, list[str]]], namespace: str = "") -> None:
-        """Make a user with a role of these rules, in one namespace or in all; its kubeconfig is there afterwards."""
+        """Create a user with a role of these rules, in one namespace or in all, and its kubeconfig."""
         self._issue(user)
         group = "/apis/rbac.authorization.k8s.io/v1"
         root, kind = (f"{group}/namespaces/{namespace}/", "") if namespace else (f"{group}/cluster", "Cluster")
@@ -150,14 +150,14 @@ class ApiServer:
         })  # fmt: skip
 
     def call(self, method: str, path: str, body: JsonObject | None = None) -> JsonObject:
-        """Ask as the administrator; a PATCH is a merge patch. Raises RefusedError."""
+        """Send a request as the administrator; a PATCH is a merge patch. Raises RefusedError."""
         status, answer = self._ask(method, path, body)
         if status >= 400:
             raise RefusedError(status, answer.decode(errors="replace"))
         return parse(answer)
 
     def log(self) -> str:
-        """What the API server has logged."""
+        """Text of the API server's log."""
         return (self._folder / "kube-apiserver.log").read_text(errors="replace")
 
     @property
@@ -187,7 +187,7 @@ class ApiServer:
         )  # fmt: skip
 
     def _spawn(self, name: str, *command: str | Path) -> None:
-        """Start a process that ends with this one, whatever ends it."""
+        """Start a process that ends with this one, also after a crash."""
         with (self._folder / f"{name}.log").open("ab") as log:
             self._processes[name] = subprocess.Popen(
                 ["setpriv", "--pdeathsig", "KILL", *map(str, command)],

@@ -1,4 +1,4 @@
-"""An API server for the session, and for each test a namespace and clients. A plugin: tests/conftest.py loads it."""
+"""Fixtures: an API server for the session; a namespace and clients for each test. A plugin of tests/conftest.py."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ def api_server() -> Iterator[ApiServer]:
 
 @pytest.fixture
 def namespace(api_server: ApiServer, request: pytest.FixtureRequest) -> str:
-    """A namespace that no other test has."""
+    """A namespace of this test alone."""
     test = re.sub(r"[^a-z0-9]+", "-", str(request.node.name).removeprefix("test_").lower())[:40].strip("-")
     name = f"{test}-{next(_number)}"
     api_server.call("POST", "/api/v1/namespaces", {"metadata": {"name": name}})
@@ -42,7 +42,7 @@ async def operator_client(api_server: ApiServer, monkeypatch: pytest.MonkeyPatch
 
 @pytest.fixture
 async def admin_client(api_server: ApiServer, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[KubernetesClient]:
-    """A client that may do everything: for what controllers, the kubelet and people do."""
+    """A client with all permissions, for the parts of controllers, the kubelet and people."""
     monkeypatch.setenv("KUBECONFIG", str(api_server.kubeconfig()))
     client = await KubernetesClient.connect(Metrics())
     yield client

@@ -1,4 +1,4 @@
-"""The API server's audit log: who asked for what."""
+"""The API server's audit log: requests by user."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ class Call:
 
     @property
     def writes(self) -> bool:
-        """Whether it may have changed something."""
+        """True when the request may have changed an object."""
         return self.verb in WRITING
 
 
@@ -35,7 +35,7 @@ class AuditLog:
         self._position = 0
 
     def skip(self) -> None:
-        """Forget everything until now."""
+        """Skip all requests until now."""
         self._position = self._path.stat().st_size
 
     def calls_of(self, user: str) -> list[Call]:

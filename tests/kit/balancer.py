@@ -1,7 +1,7 @@
-"""What a Service does, on loopback: one address in front of several servers.
+"""A substitute of a Service on loopback: one address in front of several servers.
 
-New connections go by turns to the servers that are in the endpoints; taking one out leaves its connections alone.
-`cut` breaks all connections, as a network does: without a close frame.
+New connections are distributed in turn over the servers in `endpoints`; removing one keeps its connections. `cut`
+breaks all connections without a close frame, as a network failure does.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ class Balancer:
         self._delay = delay
         self.port = 0
         self.accepted = 0
-        """How many connections there have been."""
+        """Number of accepted connections."""
         self._server: asyncio.Server | None = None
         self._writers: set[asyncio.StreamWriter] = set()
         self._relays: set[asyncio.Task[None]] = set()
@@ -37,7 +37,7 @@ class Balancer:
         return self
 
     async def __aexit__(self, *_: object) -> None:
-        """Stop listening and break what is left."""
+        """Stop listening and break all connections."""
         assert self._server is not None
         self._server.close()
         self.cut()
@@ -78,7 +78,7 @@ class Balancer:
 
 
 async def _copy(reader: asyncio.StreamReader, writer: asyncio.StreamWriter, delay: float) -> None:
-    """Copy until the end, and pass the end on. What arrives within a delay goes on with what it began with."""
+    """Copy with a delay in seconds until the end of the stream, then end the other stream. Data is never reordered."""
     with contextlib.suppress(OSError):
         while data := await reader.read(READ_BYTES):
             await asyncio.sleep(delay)

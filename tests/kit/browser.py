@@ -15,25 +15,25 @@ FLAGS = (
     "--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-sync",
     "--disable-background-networking", "--disable-component-update",
 )  # fmt: skip
-"""Nothing is shown, and nothing but the page is loaded."""
+"""Options for a headless browser that loads nothing but the page."""
 
 
 class Page:
-    """What a person sees and does on a page. Blocks: call it in a thread."""
+    """Access to a page for tests. Methods block: call them in a thread."""
 
     def __init__(self, driver: Chrome) -> None:
         self._driver = driver
 
     def open(self, url: str) -> None:
-        """Go to an address."""
+        """Load an address."""
         self._driver.get(url)
 
     def text(self, selector: str) -> str:
-        """The text of an element."""
+        """Return the text of an element."""
         return str(self._driver.find_element(By.CSS_SELECTOR, selector).text)
 
     def texts(self, selector: str) -> list[str]:
-        """The texts of all elements that are selected, in their order."""
+        """Return the texts of all selected elements, in document order."""
         return [str(element.text) for element in self._driver.find_elements(By.CSS_SELECTOR, selector)]
 
     def submit(self, selector: str, text: str) -> None:
@@ -41,18 +41,18 @@ class Page:
         self._driver.find_element(By.CSS_SELECTOR, selector).send_keys(f"{text}\n")
 
     def complaints(self) -> list[str]:
-        """What the browser's console has as errors."""
+        """Return the errors on the browser's console."""
         log = self._driver.get_log("browser")  # type: ignore[no-untyped-call]
         return [str(entry["message"]) for entry in log if entry["level"] == "SEVERE"]
 
     def screenshot(self, path: str) -> None:
-        """Write a PNG file."""
+        """Write a screenshot as a PNG file."""
         self._driver.save_screenshot(path)
 
 
 @contextlib.contextmanager
 def browser() -> Iterator[Page]:
-    """A browser with an empty profile while the body runs."""
+    """Run a browser with an empty profile while the body runs."""
     with tempfile.TemporaryDirectory(prefix="browser-") as profile:
         options = ChromeOptions()
         options.binary_location = CHROMIUM

@@ -1,4 +1,4 @@
-"""Certificates of servers, in files as Kubernetes mounts a Secret: a symbolic link that is swapped as a whole."""
+"""Server certificates in files as Kubernetes mounts a Secret: a symbolic link that is swapped atomically."""
 
 from __future__ import annotations
 
@@ -43,21 +43,24 @@ class Mount:
 
     @property
     def authority(self) -> Path:
-        """The file with the authority's certificate."""
+        """File of the authority's certificate."""
         return self._folder / "ca.crt"
 
     @property
     def certificate(self) -> Path:
-        """The file with the certificate."""
+        """File of the certificate."""
         return self._folder / "tls.crt"
 
     @property
     def key(self) -> Path:
-        """The file with its key."""
+        """File of the private key."""
         return self._folder / "tls.key"
 
     def issue(self, days: int = 1, password: bytes | None = None) -> int:
-        """Mount a new certificate that ends in so many days, its key under a password if one is given; its number."""
+        """Mount a new certificate valid for `days`, its key encrypted if a password is given.
+
+        Return its serial number.
+        """
         key = ec.generate_private_key(ec.SECP256R1())
         encryption = serialization.BestAvailableEncryption(password) if password else serialization.NoEncryption()
         name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "server")])
@@ -70,7 +73,7 @@ class Mount:
         return certificate.serial_number
 
     def put(self, certificate: bytes, key: bytes) -> None:
-        """Mount any content, by one rename as kubelet does."""
+        """Mount any files by one rename, as the kubelet does."""
         self._swaps += 1
         version = self._folder / f"..{self._swaps}"
         version.mkdir()
@@ -81,11 +84,11 @@ class Mount:
         link.rename(self._folder / "..data")
 
     def client(self) -> ssl.SSLContext:
-        """What clients trust."""
+        """Return the TLS context of clients that trust the authority."""
         return ssl.create_default_context(cafile=str(self.authority))
 
     def server(self) -> ssl.SSLContext:
-        """What servers present: the certificate of now."""
+        """Return a server's TLS context with the current certificate."""
         context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
         context.load_cert_chain(self.certificate, self.key)
         return context
@@ -109,7 +112,7 @@ class Mount:
 
 
 def check_strictly(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Let clients check certificates as Python 3.13 and later do by default."""
+    """Make clients verify certificates strictly, as is the default from Python 3.13 on."""
     default = ssl.create_default_context
 
     def strict(

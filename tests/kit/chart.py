@@ -28,7 +28,7 @@ HEADER = "# What helm renders with the values beside this file; written by `pyth
 
 
 class HelmError(AssertionError):
-    """helm ended with an error; its text is what a user would read."""
+    """helm ended with an error; the text is its output."""
 
 
 def chart_file(path: str) -> JsonObject:
@@ -42,17 +42,17 @@ def golden(name: str) -> list[JsonObject]:
 
 
 def golden_text(name: str) -> str:
-    """Return the same as text, as helm printed it."""
+    """Return the manifests that helm rendered as text."""
     return (GOLDEN / f"{name}.yaml").read_text()
 
 
 def golden_values(name: str) -> Path:
-    """Return the file of the values."""
+    """Return the path of the values file."""
     return GOLDEN / f"{name}.values.yaml"
 
 
 def run_helm(helm: Path, *arguments: str) -> str:
-    """Run helm and return what it prints; raises HelmError with what it complains about."""
+    """Run helm and return its output; raises HelmError with its error output."""
     result = subprocess.run([str(helm), *arguments], capture_output=True, text=True, timeout=HELM_SECONDS)
     if result.returncode != 0:
         raise HelmError(result.stderr.strip() or result.stdout.strip())
@@ -60,13 +60,13 @@ def run_helm(helm: Path, *arguments: str) -> str:
 
 
 def render(helm: Path, *options: str, release: str = RELEASE, namespace: str = NAMESPACE) -> str:
-    """Return the manifests that helm renders, without asking a cluster; raises HelmError."""
+    """Render the manifests without access to a cluster; raises HelmError."""
     version = ("--kube-version", KUBERNETES_VERSION)
     return run_helm(helm, "template", release, str(CHART), "--namespace", namespace, *version, *options)
 
 
 def render_golden(helm: Path, name: str) -> str:
-    """Return what helm renders now, in the form of the golden file."""
+    """Render the manifests in the format of the golden file."""
     return HEADER + render(helm, "--values", str(golden_values(name)))
 
 
@@ -76,7 +76,7 @@ def documents_of(text: str) -> list[JsonObject]:
 
 
 def main(helm: Path) -> None:
-    """Write all golden files again."""
+    """Rewrite all golden files."""
     for name in GOLDEN_NAMES:
         (GOLDEN / f"{name}.yaml").write_text(render_golden(helm, name))
 

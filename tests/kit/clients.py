@@ -1,4 +1,4 @@
-"""What happened to stock clients, whichever SDK they are made of: typed events, and questions about them."""
+"""Typed events of stock clients of any SDK, and queries on them."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from tests.kit.deadline import DeadlineMissedError
 
 @dataclass(frozen=True, slots=True)
 class Connecting:
-    """A client began to connect, or lost its connection and begins again: `code` says why."""
+    """A client connects for the first time (code 0), or again after a lost connection, for the reason in `code`."""
 
     client: int
     at: float
@@ -24,7 +24,7 @@ class Connecting:
 
 @dataclass(frozen=True, slots=True)
 class Connected:
-    """A client is connected; `id` was given by the server."""
+    """A client is connected; `id` was assigned by the server."""
 
     client: int
     at: float
@@ -33,7 +33,7 @@ class Connected:
 
 @dataclass(frozen=True, slots=True)
 class Disconnected:
-    """A client is disconnected and will not connect by itself again."""
+    """A client is disconnected and does not reconnect by itself."""
 
     client: int
     at: float
@@ -43,7 +43,7 @@ class Disconnected:
 
 @dataclass(frozen=True, slots=True)
 class Subscribing:
-    """A client asks for a channel, again or for the first time."""
+    """A client sends a subscribe, for the first time or again."""
 
     client: int
     at: float
@@ -54,7 +54,7 @@ class Subscribing:
 
 @dataclass(frozen=True, slots=True)
 class Subscribed:
-    """A client is subscribed; `recovered` has a meaning only when `was_recovering`."""
+    """A client is subscribed; `recovered` is valid only with `was_recovering`."""
 
     client: int
     at: float
@@ -67,7 +67,7 @@ class Subscribed:
 
 @dataclass(frozen=True, slots=True)
 class Unsubscribed:
-    """A client is no longer subscribed and will not ask by itself again."""
+    """A client is unsubscribed and does not subscribe again by itself."""
 
     client: int
     at: float
@@ -78,7 +78,7 @@ class Unsubscribed:
 
 @dataclass(frozen=True, slots=True)
 class Publication:
-    """A publication reached the application."""
+    """A publication was delivered to the application."""
 
     client: int
     at: float
@@ -89,7 +89,7 @@ class Publication:
 
 @dataclass(frozen=True, slots=True)
 class ErrorReported:
-    """An SDK reported an error to its application."""
+    """An SDK has reported an error to the application."""
 
     client: int
     at: float
@@ -99,7 +99,7 @@ class ErrorReported:
 
 @dataclass(frozen=True, slots=True)
 class Joined:
-    """A client was told that somebody has subscribed to a channel: `user`, by the connection `who`."""
+    """A client received a join: `user` has subscribed through connection `who`."""
 
     client: int
     at: float
@@ -110,7 +110,7 @@ class Joined:
 
 @dataclass(frozen=True, slots=True)
 class Left:
-    """A client was told that somebody is not subscribed any more."""
+    """A client received a leave."""
 
     client: int
     at: float
@@ -135,7 +135,7 @@ Event = (
 
 @dataclass(frozen=True, slots=True)
 class Channel:
-    """A channel that every client subscribes to; `delta`: with differences in Fossil's format."""
+    """A channel that every client subscribes to; `delta` requests differences in Fossil's format."""
 
     name: str
     recoverable: bool = False
@@ -148,12 +148,12 @@ Transport: TypeAlias = Literal["websocket", "sse", "http_stream"]
 
 @dataclass(frozen=True, slots=True)
 class ClientOptions:
-    """How stock clients are made. Client i uses endpoints[i % len(endpoints)] and tokens[i], if there is one.
+    """Options of stock clients. Client i uses endpoints[i % len(endpoints)] and tokens[i], if there is one.
 
-    `renew_token` is called with a client's number when its SDK wants a new token, `renew_subscription_token` with the
-    channel too (programs of tests/kit/sdk.py alone, in subscriptions made with `askToken`). Delays are in seconds; None
-    keeps the SDK's own. `connects_per_second` 0 connects all at once. With `protobuf` data is JSON all the same, as
-    bytes. `endpoints` are those of WebSocket, whatever the `transport`; only the JavaScript SDK has others.
+    `renew_token` is called with a client's number when its SDK requests a new token, `renew_subscription_token` with
+    the channel too (only by programs of tests/kit/sdk.py, for subscriptions with `askToken`). Delays are in seconds;
+    None keeps the SDK's default. `connects_per_second` 0 connects all at once. With `protobuf` data is JSON as bytes.
+    `endpoints` are WebSocket URLs for every `transport`; only the JavaScript SDK has other transports.
     """
 
     endpoints: Sequence[str]
@@ -170,7 +170,7 @@ class ClientOptions:
 
 
 class CallRefusedError(Exception):
-    """The server answered a client's call with an error."""
+    """The server answered a call of a client with an error."""
 
     def __init__(self, code: int, message: str) -> None:
         super().__init__(f"{code} {message}")
@@ -179,19 +179,19 @@ class CallRefusedError(Exception):
 
 
 class Record:
-    """All events of a group of clients in their order, with a way to wait for more."""
+    """All events of a group of clients in order, with a way to wait for more."""
 
     def __init__(self) -> None:
         self.events: list[Event] = []
         self.connected: set[int] = set()
-        """Clients that are connected now."""
+        """Clients that are connected at the moment."""
         self.subscribed: set[tuple[int, str]] = set()
-        """(client, channel) of what is subscribed now."""
+        """(client, channel) of the current subscriptions."""
         self._publications: list[Publication] = []
         self._changed = asyncio.Event()
 
     def add(self, event: Event) -> None:
-        """Append an event and wake whoever waits."""
+        """Append an event and wake waiters."""
         self.events.append(event)
         match event:
             case Publication():
@@ -210,7 +210,7 @@ class Record:
         self._changed.set()
 
     async def wait(self, fact: Callable[[Record], bool], *, what: str, within: float = 10) -> None:
-        """Wait until `fact` holds; raises DeadlineMissedError after `within` seconds, with the last events."""
+        """Wait until `fact` holds; raises DeadlineMissedError with the last events after `within` seconds."""
         deadline = time.monotonic() + within
         while not fact(self):
             self._changed.clear()
@@ -222,7 +222,7 @@ class Record:
                 raise DeadlineMissedError(f"not within {within:g} s: {what}; last events:\n  {tail}") from None
 
     def publications(self, channel: str | None = None, client: int | None = None) -> list[Publication]:
-        """Return what was delivered, in order."""
+        """Return the deliveries, in order."""
         return [
             event
             for event in self._publications
@@ -230,15 +230,18 @@ class Record:
         ]
 
     def subscriptions(self) -> list[Subscribed]:
-        """Return every answer to a subscribe, in order."""
+        """Return every successful subscribe, in order."""
         return [event for event in self.events if isinstance(event, Subscribed)]
 
     def recoveries(self) -> list[Subscribed]:
-        """Return the answers to subscribes that asked for a recovery."""
+        """Return the successful subscribes that requested recovery."""
         return [event for event in self.subscriptions() if event.was_recovering]
 
     def lost_connections(self) -> list[Connecting]:
-        """Return the events at which a connection that was there had to be made again; code 0 is the first one."""
+        """Return the events at which a client that was connected reconnects.
+
+        Explicit connects (code 0) are left out.
+        """
         seen: set[int] = set()
         lost: list[Connecting] = []
         for event in self.events:
@@ -249,7 +252,7 @@ class Record:
         return lost
 
     def reconnects(self) -> list[float]:
-        """Return when clients were connected again, without the first time of each."""
+        """Return the times of reconnects, without the first connect of each client."""
         seen: set[int] = set()
         times: list[float] = []
         for event in self.events:
@@ -260,18 +263,18 @@ class Record:
         return times
 
     def first(self, kind: type[Event], client: int | None = None) -> Event | None:
-        """Return the first event of a kind, if there is one."""
+        """Return the first event of a kind; None without one."""
         return next((e for e in self.events if isinstance(e, kind) and (client is None or e.client == client)), None)
 
 
 class StockClients(Protocol):
-    """A group of clients of one stock SDK."""
+    """A group of clients of one SDK."""
 
     record: Record
     options: ClientOptions
 
     async def call(self, client: int, method: str, /, **params: JsonValue) -> JsonObject:
-        """Call a command of the protocol by its name, or connect, disconnect, delta_stats (JavaScript only).
+        """Call a protocol command by its name, or connect, disconnect, delta_stats (JavaScript only).
 
         Raises CallRefusedError when the server answers with an error.
         """
@@ -280,7 +283,7 @@ class StockClients(Protocol):
         """Start and connect the clients."""
 
     async def __aexit__(self, *_: object) -> None:
-        """Disconnect them and end."""
+        """Disconnect the clients and end their process."""
 
 
 async def all_connected(clients: StockClients, *, within: float = 15) -> None:

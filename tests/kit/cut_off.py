@@ -1,4 +1,4 @@
-"""A network namespace with one process's network in it, which can be cut off without a word. Needs root."""
+"""A network namespace for one process that can be cut off silently. Needs root."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ ends of one cable; there are so many that test runs on one machine do not meet."
 
 @dataclass(frozen=True, slots=True)
 class Island:
-    """A namespace behind a cable; programs run in it with `launcher` before their words.
+    """A namespace connected by a veth pair; prefix commands with `launcher` to run them in it.
 
     `address` is that of its end of the cable, `near` that of this host's.
     """
@@ -28,21 +28,21 @@ class Island:
 
     @property
     def launcher(self) -> tuple[str, ...]:
-        """What runs a program in it."""
+        """Command prefix that runs a program in the namespace."""
         return ("ip", "netns", "exec", self.name)
 
     def cut(self) -> None:
-        """Drop every packet, in both directions: nobody is told that the other one is away."""
+        """Drop every packet in both directions, so that neither side notices."""
         for chain in ("INPUT", "OUTPUT"):
             self._run("iptables", "-A", chain, "-j", "DROP")
 
     def cut_connection(self, port: int) -> None:
-        """Drop the packets of one connection alone, by its TCP port on this host."""
+        """Drop the packets of one connection, given by its TCP port on this host."""
         self._run("iptables", "-A", "INPUT", "-p", "tcp", "--sport", str(port), "-j", "DROP")
         self._run("iptables", "-A", "OUTPUT", "-p", "tcp", "--dport", str(port), "-j", "DROP")
 
     def join(self) -> None:
-        """Let packets pass again."""
+        """Stop dropping packets."""
         self._run("iptables", "-F")
 
     def _run(self, *words: str) -> None:
@@ -50,13 +50,13 @@ class Island:
 
 
 def may_make_islands() -> bool:
-    """Whether this process may make network namespaces."""
+    """Return True when this process may create network namespaces."""
     return os.geteuid() == 0
 
 
 @contextlib.contextmanager
 def island() -> Iterator[Island]:
-    """Make a namespace with an address that this host reaches, and remove it in the end."""
+    """Create a namespace with an address that this host reaches; remove it after the body."""
     name = f"island-{secrets.token_hex(3)}"
     outer, inner = f"o-{name[-6:]}", f"i-{name[-6:]}"
     first = NETWORK[secrets.randbelow(NETWORK.num_addresses // 4) * 4]

@@ -1,4 +1,4 @@
-"""Wait for a fact, with a deadline and a failure text that says what was seen instead."""
+"""Waiting for a condition with a deadline; the failure text has the last observed value."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ T = TypeVar("T")
 
 
 class DeadlineMissedError(AssertionError):
-    """What was waited for did not come in time."""
+    """A condition did not hold in time."""
 
 
 async def eventually(
@@ -23,7 +23,7 @@ async def eventually(
     every: float = 0.2,
     show: Callable[[T], object] = repr,
 ) -> T:
-    """Read until `wanted` accepts what was read, and return that.
+    """Read until `wanted` accepts the value, and return it.
 
     Raises DeadlineMissedError after `within` seconds, with `what` and the last value as `show` prints it.
     """
@@ -46,7 +46,7 @@ async def stays(
     every: float = 0.2,
     show: Callable[[T], object] = repr,
 ) -> T:
-    """Read for `during` seconds; raise AssertionError at the first value that `wanted` refuses; return the last one."""
+    """Read for `during` seconds; raise AssertionError at the first refused value; return the last value."""
     end = time.monotonic() + during
     while True:
         value = await read()

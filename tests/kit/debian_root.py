@@ -1,4 +1,4 @@
-"""Runs a command on a copy of this checkout in another Debian: `python -m tests.kit.debian_root COMMAND`.
+"""Run a command on a copy of this checkout in another Debian: `python -m tests.kit.debian_root COMMAND`.
 
 The Debian and a virtual environment for it are made once per machine, and stay as they are: layers in the cache. A run
 has its own namespaces for mounts, processes and the network, and writes into memory only: whatever ends it, the kernel
@@ -24,22 +24,22 @@ from tests.kit.locked_wheels import collect_wheels
 
 SUITE = "trixie"
 PYTHON = "3.13.5"
-"""Of the suite."""
+"""Version of Python in the suite."""
 PACKAGES = (
     "ca-certificates", "chromium", "chromium-driver", "gcc", "iproute2", "iptables", "libc6-dev", "make", "nodejs",
     "python3-dev", "python3-venv", "redis-server",
 )  # fmt: skip
-"""What hack/setup-system.sh installs for tests, and what a minimal Debian lacks besides."""
+"""Packages that hack/setup-system.sh installs for tests, and that a minimal Debian lacks besides."""
 LOCK = REPOSITORY / "requirements" / "dev.txt"
 LEFT_OUT = ("./.git", "./.venv", "./dist", "./.hypothesis", ".*_cache", "__pycache__", "_native.*.so")
-"""Of the checkout: what belongs to the Python outside, and what nobody needs inside."""
+"""Files of the checkout that are not copied: artefacts of the outer Python, and files without use inside."""
 BUILD_SECONDS = 900
 
 ISOLATED = (
     "setpriv", "--pdeathsig", "KILL", "--",
     "unshare", "--mount", "--propagation", "private", "--pid", "--fork", "--kill-child",
 )  # fmt: skip
-"""Ends with the process that starts it, even when that is killed, and takes its processes and mounts along."""
+"""Command that ends with the process that starts it, even if killed, with its processes and mounts."""
 
 ENTER = """\
 set -euo pipefail
@@ -88,16 +88,16 @@ class DebianRoot:
 
     @property
     def system(self) -> Path:
-        """The layer with the packages of Debian."""
+        """Folder of the layer with Debian's packages."""
         return self.cache / f"{self.suite}-{fingerprint([], *self.packages)}"
 
     @property
     def environment(self) -> Path:
-        """The layer with the virtual environment."""
+        """Folder of the layer with the virtual environment."""
         return self.cache / f"{self.system.name}-{fingerprint([LOCK], self.python)}"
 
     def prepare(self, say: Callable[[str], None]) -> None:
-        """Make the layers that are not there, and remove those of before. Raises ClusterError."""
+        """Make missing layers, and remove outdated ones. Raises ClusterError."""
         if os.geteuid() != 0:
             raise ClusterError("the root of another Debian can be made and entered by root only")
         self._place.mkdir(parents=True, exist_ok=True)
@@ -108,7 +108,7 @@ class DebianRoot:
                     shutil.rmtree(old)
 
     def run_on_copy(self, command: str, bound: Mapping[Path, str] | None = None) -> int:
-        """Run a command of bash in a copy of the checkout, with its packages in /opt/environment; its exit code.
+        """Run a bash command in a copy of the checkout with /opt/environment; return its exit code.
 
         `bound` names folders from outside, and where they are inside.
         """
@@ -131,19 +131,19 @@ class DebianRoot:
 
     @property
     def _place(self) -> Path:
-        """Where roots are mounted: each in a mount namespace of its own, so that the folder stays empty."""
+        """Mount point of roots: each is mounted in its own mount namespace, so that the folder stays empty."""
         return self.cache / "place"
 
     @contextlib.contextmanager
     def _locked(self) -> Iterator[None]:
-        """One at a time makes layers."""
+        """Hold the lock that lets one process at a time make layers."""
         with (self.cache / "lock").open("w") as lock:
             fcntl.flock(lock, fcntl.LOCK_EX)
             yield
 
 
 def inside(place: Path, layers: Sequence[Path], script: str, bound: Mapping[Path, str]) -> list[str]:
-    """The command line that runs a script of bash in layers of a root, the upper ones first.
+    """Return the command line that runs a bash script in layers of a root, the upper ones first.
 
     `place` is an empty folder, `bound` names folders and where they are inside. The script reaches no network.
     """
@@ -152,7 +152,7 @@ def inside(place: Path, layers: Sequence[Path], script: str, bound: Mapping[Path
 
 
 def _layer(folder: Path, fill: Callable[[Path], None], say: Callable[[str], None]) -> bool:
-    """Make a layer unless it is there; whole, or not at all. Returns whether it was made."""
+    """Make a layer atomically unless it exists; return True when it was made."""
     if folder.exists():
         return False
     say(f"making {folder} (once per machine)")
@@ -165,7 +165,7 @@ def _layer(folder: Path, fill: Callable[[Path], None], say: Callable[[str], None
 
 
 def main(arguments: Sequence[str]) -> int:
-    """Prepare the root and run a command; its exit code."""
+    """Prepare the root and run a command; return its exit code."""
     root = DebianRoot(cache_folder() / "debian")
     try:
         root.prepare(lambda text: print(text, flush=True))

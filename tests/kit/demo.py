@@ -1,4 +1,4 @@
-"""What `make demo-kubernetes` shows: one object becomes a service, and a rolling update loses nothing.
+"""`make demo-kubernetes`: a service from one object, and a rolling update without losses.
 
 Run inside the cluster's network by `python -m tests.kit.cluster demo`. It installs the chart, applies
 examples/quickstart.yaml, connects stock clients, publishes all the while, changes the spec and shows how connections
@@ -38,12 +38,12 @@ PER_SECOND = 10
 READY_SECONDS = 120
 ROLLOUT_SECONDS = 240
 COUNT_SECONDS = 1
-"""A server that is about to go does not answer any more."""
+"""Timeout of a query for connection counts, short as servers that are about to end do not answer."""
 T = TypeVar("T")
 
 
 class Screen:
-    """Prints what happens with the time since the start; a line that repeats the last one is not printed again."""
+    """Prints steps and progress with the time since the start; repeated progress is printed once."""
 
     def __init__(self) -> None:
         self._start = time.monotonic()
@@ -54,7 +54,7 @@ class Screen:
         print(f"[{time.monotonic() - self._start:5.1f} s] {text}", flush=True)
 
     def show(self, text: str) -> None:
-        """Print progress within a step, unless it says the same as before."""
+        """Print progress within a step, unless it equals the previous line."""
         if text != self._last:
             self._last = text
             self.say(f"    {text}")
@@ -64,7 +64,7 @@ async def follow(
     read: Callable[[], Awaitable[T]], done: Callable[[T], bool], show: Callable[[T], Awaitable[str]], screen: Screen,
     *, within: float, every: float = 0.5,
 ) -> T:  # fmt: skip
-    """Show what is read until it is done; raises DeadlineMissedError after `within` seconds."""
+    """Read and show values until `done` accepts one; raises DeadlineMissedError after `within` seconds."""
     deadline = time.monotonic() + within
     while True:
         value = await read()
@@ -86,7 +86,7 @@ class Demo:
         self.clients = clients
 
     async def run(self) -> bool:
-        """Show everything and return whether nothing was lost or delivered twice."""
+        """Run all steps; return True when nothing was lost or delivered twice."""
         await self._become_ready()
         clients = await clients_of(
             self.cluster,
@@ -119,7 +119,7 @@ class Demo:
         self.screen.say(f"{PER_SECOND} publications a second; the first arrived: offset {first.offset}, {first.data}")
 
     async def _update(self, publisher: Publisher, clients: StockClients) -> None:
-        """Roll a change out and show the connections of each server meanwhile."""
+        """Apply a change, and show the connections of each server during the rollout."""
         self.screen.say("""kubectl patch rtc quickstart --type=merge -p '{"spec": {"server": {"limits": ...}}}'""")
         await self.cluster.patch(server={"limits": {"messagesPerSecond": 200}})
 
@@ -157,7 +157,7 @@ class Demo:
         return f"{phase}: {why}{'; ' if why else ''}{states or 'no pods yet'}"
 
     async def _servers(self) -> str:
-        """Say how many connections each server has, and what it is doing."""
+        """Return the number of connections and the state of each server."""
         status = objects_at(await self.cluster.get(), "status", "servers")
         states = {text_at(server, "name"): text_at(server, "state") for server in status}
         revision = text_at(await self.cluster.get(), "status", "targetRevision")
@@ -187,7 +187,7 @@ async def clean_up(kube: Kube, cluster: LiveCluster) -> None:
 
 
 async def show(environment: Environment, clients: int, keep: bool) -> bool:
-    """Run the demo, and take away what it made unless it is to be kept."""
+    """Run the demo, and remove what it made unless it is to be kept."""
     screen = Screen()
     helm = Helm(environment.helm, environment.kubeconfig)
     screen.say("helm install realtime-operator helm/realtime-operator")
@@ -206,7 +206,7 @@ async def show(environment: Environment, clients: int, keep: bool) -> bool:
 
 
 def main() -> int:
-    """Run the demo; 0 when nothing was lost."""
+    """Run the demo; return 0 when nothing was lost."""
     parser = argparse.ArgumentParser(prog="demo", description=__doc__)
     parser.add_argument("--keep", action="store_true", help="leave the RealtimeCluster when the demo is over")
     parser.add_argument("--clients", type=int, default=100, help="stock clients to connect (default: 100)")

@@ -1,4 +1,4 @@
-"""Typed reading of JSON documents: what is not as expected fails with its path, and not somewhere later."""
+"""Typed access to JSON documents; unexpected values fail at once, with their path."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from realtime_operator.api.base import JsonObject, JsonValue
 
 
 def parse(text: str | bytes) -> JsonObject:
-    """Return the JSON object in the text; raises ValueError when it is anything else."""
+    """Parse a JSON object; raises ValueError for any other value."""
     value: JsonValue = json.loads(text)
     if not isinstance(value, dict):
         raise TypeError(f"not a JSON object: {text[:200]!r}")
@@ -16,7 +16,7 @@ def parse(text: str | bytes) -> JsonObject:
 
 
 def dig(document: JsonValue, *path: str | int) -> JsonValue:
-    """Return what stands at the path; None when any part of it is missing."""
+    """Return the value at the path; None when any part of it is missing."""
     value = document
     for part in path:
         if isinstance(part, str) and isinstance(value, dict):

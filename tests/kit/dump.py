@@ -1,4 +1,4 @@
-"""Keep what is needed to understand a failed scenario: objects, events, descriptions and logs, as files in a folder."""
+"""Files that help to understand a failed scenario: objects, events, descriptions and logs."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ KINDS = (naming.PLURAL, "pods", "replicasets", "statefulsets", "services", "endp
 
 
 def folder_for(root: Path, test: str) -> Path:
-    """Return the folder of a test's failure, emptied."""
+    """Return an empty folder for a test's failure."""
     folder = root / re.sub(r"[^A-Za-z0-9_-]+", "-", test).strip("-")
     folder.mkdir(parents=True, exist_ok=True)
     for old in folder.iterdir():
@@ -25,7 +25,7 @@ def folder_for(root: Path, test: str) -> Path:
 
 
 async def dump(kube: Kube, folder: Path) -> None:
-    """Write everything about one namespace into the folder; what cannot be had is said in the file instead."""
+    """Write the state of one namespace into the folder; errors of reading are written instead of the data."""
     prefix = kube.namespace
     for kind in KINDS:
         objects = await kube.list(kind)

@@ -1,4 +1,4 @@
-"""A short text that stands for the content of files: what has changed is made again, what has not is not."""
+"""Short hashes of files' contents, by which caches detect changes."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from tests.kit.cluster.layout import REPOSITORY
 
 
 def fingerprint(paths: Iterable[Path], *more: str) -> str:
-    """Twelve characters that stand for the content of files (and of the Python files below folders) and of texts."""
+    """Return twelve characters that identify the contents of files, of Python files in folders, and of texts."""
     digest = hashlib.sha256("\0".join(more).encode())
     for path in paths:
         for file in sorted(path.rglob("*")) if path.is_dir() else [path]:

@@ -1,4 +1,4 @@
-"""Golden files: what a program writes, as reviewed once. UPDATE_GOLDEN=1 writes them anew, to be reviewed again."""
+"""Golden files: reviewed output of programs. UPDATE_GOLDEN=1 rewrites them, for another review."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ UPDATE = "UPDATE_GOLDEN"
 
 
 def check_golden(path: Path, actual: str) -> None:
-    """Fail when the text is not what the file says; with UPDATE_GOLDEN in the environment, write the file."""
+    """Assert that the text equals the file; with UPDATE_GOLDEN in the environment, write the file."""
     if os.environ.get(UPDATE):
         path.write_text(actual)
     expected = path.read_text() if path.exists() else ""

@@ -1,4 +1,4 @@
-"""A backend of the user over HTTP on loopback: answers hooks as the test says, and keeps what it was sent."""
+"""A backend of the user over HTTP on loopback: answers hooks as the test defines, and records requests."""
 
 from __future__ import annotations
 
@@ -15,12 +15,12 @@ from realtime_operator.api.base import JsonObject
 from tests.kit.redis_process import free_port
 
 Answer = Callable[[JsonObject], JsonObject | web.StreamResponse]
-"""From the body of a request to its answer."""
+"""A function from the body of a request to the answer."""
 
 
 @dataclass(frozen=True, slots=True)
 class Request:
-    """What a hook has sent; names of headers in lower case."""
+    """A request of a hook; header names in lower case."""
 
     path: str
     body: JsonObject
@@ -30,27 +30,27 @@ class Request:
 
 @dataclass
 class HttpBackend:
-    """Listens between `async with`; a path without an answer gets `{"result": {}}`."""
+    """An HTTP server while its context is entered; a path without an answer gets `{"result": {}}`."""
 
     answers: dict[str, Answer] = field(default_factory=dict)
     requests: list[Request] = field(default_factory=list)
     delay: float | Callable[[JsonObject], float] = 0.0
-    """Seconds until it answers, or how many for the body of a request."""
+    """Delay of answers in seconds, or a function from the body of a request to the delay."""
     released: asyncio.Event = field(default_factory=asyncio.Event)
-    """Set as a rule; it answers nothing while a test has cleared it."""
+    """Set by default; while a test has cleared it, requests get no answer."""
     port: int = field(default_factory=free_port)
     tls: ssl.SSLContext | None = None
-    """With one it speaks HTTPS."""
+    """TLS context; with one the backend serves HTTPS."""
     running: int = 0
     most_at_once: int = 0
     _runner: web.AppRunner | None = None
 
     def url(self, path: str) -> str:
-        """Where a hook is."""
+        """Return the URL of a hook."""
         return f"{'http' if self.tls is None else 'https'}://127.0.0.1:{self.port}/{path}"
 
     def bodies(self, path: str) -> list[JsonObject]:
-        """What was sent to a hook."""
+        """Return the bodies of the requests to a hook."""
         return [request.body for request in self.requests if request.path == path]
 
     async def __aenter__(self) -> Self:
@@ -64,7 +64,7 @@ class HttpBackend:
         return self
 
     async def __aexit__(self, *_: object) -> None:
-        """Be away; it may come back."""
+        """Stop listening; the context may be entered again."""
         if self._runner is not None:
             await self._runner.cleanup()
             self._runner = None

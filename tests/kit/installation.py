@@ -1,4 +1,4 @@
-"""The operator as its chart installs it, with helm, into a cluster that runs."""
+"""Installation of the operator by its chart, with helm, into a running cluster."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ HELM_SECONDS = 180
 
 @dataclass(frozen=True, slots=True)
 class Images:
-    """References (name:tag) of the images that the chart's values name."""
+    """References (name:tag) of the images in the chart's values."""
 
     operator: str
     server: str
@@ -26,13 +26,13 @@ class Images:
 
 @dataclass(frozen=True, slots=True)
 class Helm:
-    """helm, with credentials."""
+    """helm with the cluster's credentials."""
 
     program: Path
     kubeconfig: Path
 
     def run(self, *arguments: str, stdin: str | None = None) -> str:
-        """Run helm and return what it prints; raises RuntimeError with what it complains about."""
+        """Run helm and return its output; raises RuntimeError with its error output."""
         result = subprocess.run(
             [str(self.program), "--kubeconfig", str(self.kubeconfig), *arguments],
             input=stdin,
@@ -53,12 +53,12 @@ class Helm:
         )  # fmt: skip
 
     def uninstall(self, *, release: str = RELEASE, namespace: str = NAMESPACE) -> None:
-        """Uninstall a release; an absent one is fine."""
+        """Uninstall a release; without effect when it does not exist."""
         self.run("uninstall", release, "--namespace", namespace, "--ignore-not-found", "--wait")
 
 
 def chart_values(images: Images) -> JsonObject:
-    """Return the values for a test: images that are there already, and timings short enough to wait for."""
+    """Return the values for tests: images that are imported already, and short intervals."""
     return {
         "image": _image(images.operator),
         "server": {"image": _image(images.server)},

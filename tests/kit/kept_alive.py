@@ -1,4 +1,4 @@
-"""Backends that publish in a loop on kept connections (aiohttp, urllib3, Node's fetch), and one that keeps none."""
+"""Backends that publish in a loop on keep-alive connections (aiohttp, urllib3, Node's fetch), or on a new one each."""
 
 from __future__ import annotations
 
@@ -24,13 +24,13 @@ CALL_SECONDS = 10.0
 
 @dataclass
 class Backend(ABC):
-    """Publishes {"sequence": 1}, {"sequence": 2} and so on, one after the other, until it is told to stop."""
+    """Publishes {"sequence": 1}, {"sequence": 2} and so on, one at a time, until it is stopped."""
 
     url: str
     key: str
     channel: str
     interval: float
-    """Seconds between two publications: how long its connection is idle."""
+    """Seconds between two publications, in which the connection is idle."""
     confirmed: dict[int, int] = field(default_factory=dict)
     """Offsets by sequence number."""
     failed: list[str] = field(default_factory=list)
@@ -42,7 +42,7 @@ class Backend(ABC):
         """Publish until `stopping` is set."""
 
     def note(self, sequence: int, status: int, body: bytes) -> None:
-        """Keep the outcome of one publication."""
+        """Record the outcome of one publication."""
         answer = parse(body) if status == 200 else {}
         if "result" in answer:
             self.confirmed[sequence] = whole_at(object_at(answer, "result"), "offset")
@@ -50,17 +50,17 @@ class Backend(ABC):
             self.failed.append(f"{self.name}: {sequence}: HTTP {status}: {body.decode(errors='replace')}")
 
     def body(self, sequence: int) -> bytes:
-        """The body of one call."""
+        """Return the body of one call."""
         return json.dumps({"channel": self.channel, "data": {"sequence": sequence}}).encode()
 
     async def pause(self) -> None:
-        """Wait for the next turn, or for the end."""
+        """Wait for the interval, or for the stop."""
         with contextlib.suppress(TimeoutError):
             await asyncio.wait_for(self.stopping.wait(), self.interval)
 
 
 class AiohttpBackend(Backend):
-    """With one session, as its documentation recommends."""
+    """A backend with one aiohttp session, as its documentation recommends."""
 
     name = "aiohttp"
     keeps: ClassVar[bool] = True
@@ -84,14 +84,14 @@ class AiohttpBackend(Backend):
 
 
 class FreshBackend(AiohttpBackend):
-    """Keeps nothing: every call is a connection of its own."""
+    """A backend with a new connection for every call."""
 
     name = "fresh"
     keeps = False
 
 
 class Urllib3Backend(Backend):
-    """What `requests` is made of; nothing is sent twice."""
+    """A backend with urllib3, as `requests` uses it, without retries."""
 
     name = "urllib3"
 
@@ -112,7 +112,7 @@ class Urllib3Backend(Backend):
 
 
 class FetchBackend(Backend):
-    """Node's fetch, in a process of its own."""
+    """A backend with Node's fetch, in a process of its own."""
 
     name = "fetch"
 
@@ -152,7 +152,7 @@ KINDS: tuple[type[Backend], ...] = (AiohttpBackend, FreshBackend, Urllib3Backend
 
 @contextlib.asynccontextmanager
 async def publishing_backends(url: str, key: str, *, intervals: tuple[float, ...]) -> AsyncIterator[list[Backend]]:
-    """Backends of each kind at each interval, each with a channel of its own; they stop at the end of the body."""
+    """Run backends of each kind at each interval, each with a channel of its own, while the body runs."""
     backends = [kind(url, key, f"chat:{kind.name}-{interval}", interval) for kind in KINDS for interval in intervals]
     async with asyncio.TaskGroup() as group:
         for backend in backends:

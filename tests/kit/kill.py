@@ -1,4 +1,4 @@
-"""Kill the processes of a pod as a crash does, and remove the pod so that another one takes its place."""
+"""Crash of a pod: its processes are killed, and the pod is deleted so that another one replaces it."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from tests.kit.kube import Kube, name_of
 
 
 def processes_of(pod: JsonObject) -> list[int]:
-    """Return the processes of a pod, found by its cgroup; empty if it runs on another machine."""
+    """Return the processes of a pod, found by its cgroup; empty when it runs on another machine."""
     uid = text_at(pod, "metadata", "uid")
     assert uid
     found: list[int] = []
@@ -26,7 +26,7 @@ def processes_of(pod: JsonObject) -> list[int]:
 
 
 async def kill_pod(kube: Kube, pod: JsonObject) -> None:
-    """SIGKILL the pod's processes if they run here, and delete the pod without grace: no preStop, no farewell."""
+    """SIGKILL the pod's processes if they run here, and delete the pod without grace period and preStop hook."""
     for process in processes_of(pod):
         with contextlib.suppress(ProcessLookupError):
             os.kill(process, signal.SIGKILL)

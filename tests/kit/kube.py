@@ -41,11 +41,11 @@ PATHS = {
     "leases": "apis/coordination.k8s.io/v1",
     PLURAL: f"apis/{GROUP}/{VERSION}",
 }
-"""The API that serves each kind of object that tests look at."""
+"""Base path of the API of each kind that tests read."""
 
 
 class KubectlError(AssertionError):
-    """kubectl ended with an error; its text is what a user would read."""
+    """kubectl ended with an error; the text is its output."""
 
     def __init__(self, arguments: Sequence[str], text: str) -> None:
         super().__init__(f"kubectl {' '.join(arguments)}: {text}")
@@ -54,7 +54,7 @@ class KubectlError(AssertionError):
 
 @dataclass(frozen=True, slots=True)
 class Access:
-    """How a cluster is reached: the program, the credentials, and the address of a running `kubectl proxy`."""
+    """Access to a cluster: kubectl, its kubeconfig, and the address of a running `kubectl proxy`."""
 
     kubectl: Path
     kubeconfig: Path
@@ -99,13 +99,13 @@ class Kube:
             await self._session.close()
 
     def within(self, namespace: str) -> Kube:
-        """Return the same access to another namespace; it is valid as long as this one."""
+        """Return the access to another namespace, valid as long as this one."""
         other = Kube(self.access, namespace)
         other._session = self._session
         return other
 
     async def kubectl(self, *arguments: str, stdin: str | None = None) -> str:
-        """Run kubectl in the namespace and return what it prints; raises KubectlError with what it complains about."""
+        """Run kubectl in the namespace and return its output; raises KubectlError with its error output."""
         process = await asyncio.create_subprocess_exec(
             str(self.access.kubectl), "--kubeconfig", str(self.access.kubeconfig), "-n", self.namespace, *arguments,
             stdin=asyncio.subprocess.DEVNULL if stdin is None else asyncio.subprocess.PIPE,
@@ -123,19 +123,19 @@ class Kube:
         return out.decode()
 
     async def apply(self, *manifests: JsonObject) -> str:
-        """`kubectl apply` the objects."""
+        """Apply the objects with `kubectl apply`."""
         return await self.kubectl("apply", "-f", "-", stdin=yaml.safe_dump_all(manifests))
 
     async def patch(self, kind: str, name: str, patch: JsonObject, *options: str) -> None:
-        """Merge-patch an object, as a person with kubectl does."""
+        """Merge-patch an object with kubectl."""
         await self.kubectl("patch", kind, name, "--type=merge", "-p", json.dumps(patch), *options)
 
     async def delete(self, kind: str, name: str, *options: str) -> None:
-        """Delete an object and do not wait for its end."""
+        """Delete an object without waiting for its end."""
         await self.kubectl("delete", kind, name, "--wait=false", *options)
 
     async def raw(self, path: str) -> bytes | None:
-        """GET a path of the API server; None when there is nothing; raises AssertionError for another answer."""
+        """GET a path of the API server; return None for 404; raise AssertionError for other errors."""
         assert self._session is not None
         async with self._session.get(f"{self.access.proxy}/{path}") as response:
             body = await response.read()
@@ -150,13 +150,13 @@ class Kube:
         return None if body is None else parse(body)
 
     async def list(self, kind: str, selector: str = "") -> list[JsonObject]:
-        """Return the objects of a kind (as in PATHS) in the namespace that the label selector selects."""
+        """Return the objects of a kind (as in PATHS) in the namespace that match the label selector."""
         query = f"?labelSelector={selector.replace('=', '%3D').replace(',', '%2C')}" if selector else ""
         body = await self.raw(f"{PATHS[kind]}/namespaces/{self.namespace}/{kind}{query}")
         return [] if body is None else objects_at(parse(body), "items")
 
     async def create(self, kind: str, document: JsonObject) -> str | None:
-        """POST an object as kubectl does; None when it was accepted, else the message of the refusal."""
+        """POST an object as kubectl does; return None when it was accepted, else the message of the refusal."""
         assert self._session is not None
         url = f"{self.access.proxy}/{PATHS[kind]}/namespaces/{self.namespace}/{kind}"
         async with self._session.post(url, json=document, params={"fieldValidation": "Strict"}) as response:
@@ -166,7 +166,7 @@ class Kube:
     async def wait_for(
         self, kind: str, name: str, fact: Callable[[JsonObject], bool], *, what: str, within: float
     ) -> JsonObject:
-        """Wait until the object exists and the fact holds for it; returns it."""
+        """Wait until the object exists and `fact` holds for it; return it."""
         found = await eventually(
             lambda: self.get(kind, name),
             lambda value: value is not None and fact(value),
@@ -187,27 +187,27 @@ class Kube:
 
 
 def is_ready(pod: JsonObject) -> bool:
-    """Whether a pod has the condition Ready and is not going away."""
+    """Return True when a pod has the condition Ready and is not being deleted."""
     return has_condition(pod, "Ready") and not text_at(pod, "metadata", "deletionTimestamp")
 
 
 def condition(document: JsonValue, kind: str) -> JsonObject:
-    """Return the condition of a type of an object's status; an empty object when it is not there."""
+    """Return a condition of an object's status by type; an empty object when it is missing."""
     return next((c for c in objects_at(document, "status", "conditions") if c.get("type") == kind), {})
 
 
 def has_condition(document: JsonValue, kind: str, status: str = "True") -> bool:
-    """Whether the condition of a type has the status."""
+    """Return True when the condition of a type has the status."""
     return condition(document, kind).get("status") == status
 
 
 def name_of(document: JsonValue) -> str:
-    """The object's name."""
+    """Return the object's name."""
     return text_at(document, "metadata", "name")
 
 
 def _short(document: JsonObject | None) -> str:
-    """What a failure text shows of an object: its generation, its deletion, its status."""
+    """Return an object's generation, deletion and status for a failure text."""
     if document is None:
         return "it does not exist"
     metadata = object_at(document, "metadata")

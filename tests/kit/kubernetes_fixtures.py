@@ -24,7 +24,7 @@ FAILED = pytest.StashKey[bool]()
 
 @pytest.hookimpl(wrapper=True)
 def pytest_runtest_makereport(item: pytest.Item) -> Generator[None, pytest.TestReport, pytest.TestReport]:
-    """Remember whether the scenario failed, so that its fixture dumps what was there."""
+    """Record whether the scenario failed, so that its fixture dumps the state."""
     report = yield
     item.stash[FAILED] = item.stash.get(FAILED, False) or report.failed
     return report
@@ -32,7 +32,7 @@ def pytest_runtest_makereport(item: pytest.Item) -> Generator[None, pytest.TestR
 
 @pytest.fixture(scope="session")
 def environment() -> Environment:
-    """The cluster that `make e2e` has started, or that the user's KUBECONFIG names."""
+    """The cluster of `make e2e`, or the one of the user's KUBECONFIG."""
     return Environment.from_environ()
 
 
@@ -51,13 +51,13 @@ def helm(environment: Environment) -> Helm:
 
 @pytest.fixture(scope="session")
 def images(environment: Environment) -> Images:
-    """The images that the cluster has."""
+    """References of the images in the cluster."""
     return Images(environment.operator_image, environment.server_image, environment.redis_image)
 
 
 @pytest.fixture(scope="session")
 def installed(helm: Helm, images: Images) -> Iterator[None]:
-    """The operator, cluster-wide, with one replica."""
+    """The operator, installed cluster-wide with one replica."""
     helm.install(images)
     try:
         yield
@@ -67,19 +67,19 @@ def installed(helm: Helm, images: Images) -> Iterator[None]:
 
 @dataclass(frozen=True, slots=True)
 class Scenario:
-    """What a scenario works with: its own namespace, and the operator's."""
+    """The namespaces of a scenario: its own (`kube`), and the operator's (`system`)."""
 
     kube: Kube
     system: Kube
 
     def cluster(self, name: str = "main") -> LiveCluster:
-        """A RealtimeCluster of the scenario's namespace."""
+        """Return a RealtimeCluster of the scenario's namespace."""
         return LiveCluster(self.kube, name)
 
 
 @pytest.fixture
 async def scenario(request: pytest.FixtureRequest, access: Access, installed: None) -> AsyncIterator[Scenario]:  # noqa: ARG001
-    """A fresh namespace; after a failure everything about it and the operator is kept in e2e-failures/."""
+    """A fresh namespace; after a failure its state and the operator's are dumped to e2e-failures/."""
     name = re.sub(r"[^a-z0-9]+", "-", request.node.name.removeprefix("test_").lower())[:50].strip("-")
     async with Kube(access, f"e2e-{name}") as kube:
         system = kube.within(NAMESPACE)
@@ -96,5 +96,5 @@ async def scenario(request: pytest.FixtureRequest, access: Access, installed: No
 
 @pytest.fixture
 def cluster(scenario: Scenario) -> LiveCluster:
-    """The cluster of a scenario that any platform can do."""
+    """The cluster of a scenario that runs on every platform."""
     return scenario.cluster()

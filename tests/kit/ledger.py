@@ -14,7 +14,7 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True, slots=True)
 class Published:
-    """A publication that the server confirmed."""
+    """A publication that the server has confirmed."""
 
     channel: str
     sequence: int
@@ -24,7 +24,7 @@ class Published:
 
 @dataclass(frozen=True, slots=True)
 class Delivered:
-    """A publication as it reached one subscriber."""
+    """A delivery of a publication to one subscriber."""
 
     channel: str
     sequence: int
@@ -33,7 +33,7 @@ class Delivered:
 
 @dataclass(frozen=True, slots=True)
 class Account:
-    """What one subscriber missed, got more than once, got in the wrong order, got with a wrong offset, or made up."""
+    """Deviations of one subscriber: losses, duplicates, reordering, wrong offsets, and unknown publications."""
 
     subscriber: str
     expected: int
@@ -46,7 +46,7 @@ class Account:
 
     @property
     def exact(self) -> bool:
-        """Whether everything arrived exactly once and in order."""
+        """True when everything was delivered exactly once and in order."""
         return not (self.lost or self.duplicated or self.out_of_order or self.wrong_offset or self.unknown)
 
 
@@ -58,26 +58,26 @@ class Balance:
 
     @property
     def exact(self) -> bool:
-        """Whether every subscriber got everything exactly once and in order."""
+        """True when every subscriber got everything exactly once and in order."""
         return all(account.exact for account in self.accounts)
 
     @property
     def delivered(self) -> int:
-        """How many deliveries there were."""
+        """Number of deliveries."""
         return sum(account.delivered for account in self.accounts)
 
     @property
     def lost(self) -> int:
-        """How many deliveries are missing."""
+        """Number of missing deliveries."""
         return sum(len(account.lost) for account in self.accounts)
 
     @property
     def duplicated(self) -> int:
-        """How many publications arrived at a subscriber more than once."""
+        """Number of publications that a subscriber got more than once."""
         return sum(len(account.duplicated) for account in self.accounts)
 
     def describe(self) -> str:
-        """Say what is wrong, one line for each subscriber with a fault; empty when all is exact."""
+        """Return a line for each subscriber with a deviation; empty without any."""
         return "\n".join(_describe(account) for account in self.accounts if not account.exact)
 
 
@@ -111,7 +111,7 @@ def _account(name: str, got: Sequence[Delivered], confirmed: Mapping[int, Publis
 
 
 def _out_of_order(got: Sequence[Delivered]) -> list[int]:
-    """Return the first deliveries that came, within their channel, after a later publication."""
+    """Return the deliveries that came after a later publication of their channel."""
     highest: dict[str, int] = {}
     seen: set[int] = set()
     late: list[int] = []
@@ -143,7 +143,7 @@ def _describe(account: Account) -> str:
 
 
 def largest_rate(times: Iterable[float], window: float = 1.0) -> float:
-    """Return the largest number of the times (seconds) that lie within any window, per second; 0 without times."""
+    """Return the largest rate per second of the times (seconds) within any window; 0 without times."""
     ordered = sorted(times)
     most = max((index + 1 - bisect_left(ordered, at - window, hi=index) for index, at in enumerate(ordered)), default=0)
     return most / window

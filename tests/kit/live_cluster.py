@@ -1,4 +1,4 @@
-"""A running cluster in a real Kubernetes, as its users see it: object, endpoints, credentials, servers."""
+"""A running cluster in a real Kubernetes, seen from outside: object, endpoints, credentials, servers."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ class LiveCluster:
         self.name = name
 
     async def apply(self, document: JsonObject) -> None:
-        """`kubectl apply` a cluster, which is this one from now on."""
+        """Apply the object, which is this cluster's from now on."""
         self.name = name_of(document)
         await self.kube.apply(document)
 
@@ -56,7 +56,7 @@ class LiveCluster:
         return await self.wait(is_settled, what="Ready and settled", within=within)
 
     async def address(self, service: str, port_name: str) -> str:
-        """Return host:port of a port of a Service, once it can be reached: kube-proxy follows a second behind."""
+        """Return host:port of a port of a Service, once it is reachable: kube-proxy lags by about a second."""
         found = await self.kube.get("services", service)
         assert found is not None, f"Service {service} does not exist"
         port = next(whole_at(p, "port") for p in objects_at(found, "spec", "ports") if p.get("name") == port_name)
@@ -85,16 +85,16 @@ class LiveCluster:
         return connection_token(await self.credential(naming.KEY_TOKEN_SECRET), user)
 
     async def pods(self) -> list[JsonObject]:
-        """Return the server pods, whatever their state, by name."""
+        """Return all server pods, sorted by name."""
         selector = f"{naming.LABEL_CLUSTER}={self.name},{naming.LABEL_COMPONENT}={naming.COMPONENT_SERVER}"
         return sorted(await self.kube.list("pods", selector), key=name_of)
 
     async def available(self) -> list[JsonObject]:
-        """Return the server pods that new connections reach: ready, serving, and not going away."""
+        """Return the server pods that take new connections: ready, serving, and not being deleted."""
         return [pod for pod in await self.pods() if is_ready(pod) and is_serving(pod)]
 
     async def admin(self, pod: JsonObject) -> JsonObject:
-        """Return what a server says of itself; raises what aiohttp raises when it does not answer."""
+        """Return a server's report; raises aiohttp's errors when it does not answer."""
         token = await self.credential(naming.KEY_ADMIN_TOKEN)
         url = f"http://{text_at(pod, 'status', 'podIP')}:{naming.PORT_ADMIN}/admin/v1/status"
         timeout = aiohttp.ClientTimeout(total=ADMIN_SECONDS)
@@ -104,7 +104,7 @@ class LiveCluster:
             return parse(await response.read())
 
     async def connections(self, *, within: float = ADMIN_SECONDS) -> dict[str, int]:
-        """Return the number of connections of each server that answers within so many seconds, by pod name."""
+        """Return the connections of each server that answers within `within` seconds, by pod name."""
         pods = await self.pods()
         counts = await asyncio.gather(*(self._connections_of(pod, within) for pod in pods))
         return {name_of(pod): count for pod, count in zip(pods, counts, strict=True) if count is not None}
@@ -135,7 +135,7 @@ class LiveCluster:
         await kill_pod(self.kube, pod)
 
     async def scale(self, replicas: int) -> None:
-        """`kubectl scale`."""
+        """Scale with `kubectl scale`."""
         await self.kube.kubectl("scale", "rtc", self.name, f"--replicas={replicas}")
 
     async def put_secret(self, name: str, values: Mapping[str, str]) -> None:
@@ -153,7 +153,7 @@ class LiveCluster:
         ]
 
     async def writes(self) -> dict[tuple[str, str], str]:
-        """The resourceVersion of the cluster and of everything that it owns."""
+        """Return the resourceVersions of the cluster and of all objects that it owns."""
         versions = {
             (kind, name_of(item)): text_at(item, "metadata", "resourceVersion")
             for kind in CHILD_KINDS
@@ -163,7 +163,7 @@ class LiveCluster:
         return versions
 
     async def children(self) -> dict[tuple[str, str], str]:
-        """Return the uid of everything that the cluster owns directly, by (kind in plural, name)."""
+        """Return the uids of the objects that the cluster owns directly, by (plural kind, name)."""
         found: dict[tuple[str, str], str] = {}
         for kind in CHILD_KINDS:
             for item in await self.kube.list(kind, f"{naming.LABEL_CLUSTER}={self.name}"):
@@ -182,11 +182,11 @@ CHILD_KINDS = (
     "replicasets",
     "poddisruptionbudgets",
 )
-"""Everything that a cluster is made of."""
+"""Plural names of the kinds of a cluster's objects."""
 
 
 async def accepts(host: str, port: int) -> bool:
-    """Whether somebody accepts a connection there within a second."""
+    """Return True when the address accepts a connection within a second."""
     try:
         async with asyncio.timeout(1):
             _, writer = await asyncio.open_connection(host, port)
@@ -197,7 +197,7 @@ async def accepts(host: str, port: int) -> bool:
 
 
 def is_serving(pod: JsonObject) -> bool:
-    """Whether the pod is behind the client Service."""
+    """Return True when the pod is selected by the client Service."""
     return object_at(pod, "metadata", "labels").get(naming.LABEL_SERVING) == "true"
 
 

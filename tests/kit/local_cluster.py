@@ -1,4 +1,4 @@
-"""A running cluster on this machine: `realtime up` with a file, a state folder and ports of its own."""
+"""A running cluster on this machine: `realtime up` with its own file, state folder and ports."""
 
 from __future__ import annotations
 
@@ -37,10 +37,10 @@ class LocalCluster:
     def __init__(self, up: RealtimeUp) -> None:
         self.up = up
         self.document: JsonObject = {}
-        """What the file says."""
+        """Content of the file."""
 
     async def apply(self, document: JsonObject) -> None:
-        """Save the file; start the platform unless it runs, and wait until it has read the file."""
+        """Write the file; start the platform if it is not running, and wait until it has read the file."""
         self.document = document
         self.save(document)
         if self.up.process is None:
@@ -48,7 +48,7 @@ class LocalCluster:
         await self._wait_for(self.get, lambda o: o.get("spec") == document.get("spec"), what="the file taken")
 
     def save(self, *documents: JsonObject) -> None:
-        """Replace the file in one step, as editors do."""
+        """Replace the file atomically, as editors do."""
         self.save_text(yaml.safe_dump_all(documents))
 
     def save_text(self, text: str) -> None:
@@ -58,7 +58,7 @@ class LocalCluster:
         new.replace(self.up.file)
 
     async def start(self) -> None:
-        """Start the platform on its file, and wait until it answers."""
+        """Start the platform, and wait until it answers."""
         await self.up.spawn()
         await self._wait_for(self._answers, bool, what="the platform answers")
 
@@ -97,7 +97,7 @@ class LocalCluster:
         return text_at(await self._read(f"secrets/{naming.credentials_secret(name_of(self.document))}"), key)
 
     async def servers(self) -> list[RunningServer]:
-        """See RunningCluster; every server is asked."""
+        """See RunningCluster; queries every server."""
         entries = await self._read("servers")
         assert isinstance(entries, list)
         headers = {"Authorization": f"Bearer {await self.credential(naming.KEY_ADMIN_TOKEN)}"}
@@ -123,7 +123,7 @@ class LocalCluster:
         await self.patch(replicas=replicas)
 
     async def put_secret(self, name: str, values: Mapping[str, str]) -> None:
-        """Write it into the file, beside the cluster as it is now: Secrets of this platform come from there."""
+        """Add the Secret to the file: the local platform reads Secrets from there."""
         self.document = {**self.document, "spec": (await self.get())["spec"]}
         metadata: JsonObject = {"name": name}
         self.save({"apiVersion": "v1", "kind": "Secret", "metadata": metadata, "stringData": {**values}}, self.document)
@@ -136,11 +136,11 @@ class LocalCluster:
         return [ToldEvent(text_at(e, "type"), text_at(e, "reason"), text_at(e, "message")) for e in entries]
 
     async def writes(self) -> list[str]:
-        """The decisions that changed something, as the platform logs them."""
+        """Return the lines of the platform's log about changes that it made."""
         return [line for line in self.up.log.read_text().splitlines() if "] reconcile " in line]
 
     async def _answers(self) -> bool:
-        """Whether the platform has begun; fails when it has ended."""
+        """Return True when the platform answers; fails when it has ended."""
         process = self.up.process
         assert process is not None
         assert process.returncode is None, self.up.log.read_text()
@@ -151,7 +151,7 @@ class LocalCluster:
 
     @property
     def control(self) -> Path:
-        """The platform's control socket."""
+        """Return the path of the platform's control socket."""
         return self.up.state / "run" / "control.sock"
 
     async def _wait_for(
@@ -179,7 +179,7 @@ def _session(socket: str, headers: Mapping[str, str] | None = None) -> aiohttp.C
 
 
 async def _ask(entry: JsonObject, headers: Mapping[str, str]) -> RunningServer:
-    """Ask a server how it is; one that does not answer is not ready."""
+    """Return a server as observed; without an answer it is not ready."""
     ready, connections = False, None
     with contextlib.suppress(aiohttp.ClientError, OSError, TimeoutError):
         async with _session(text_at(entry, "admin_socket"), headers) as session:
@@ -198,6 +198,6 @@ async def _ask(entry: JsonObject, headers: Mapping[str, str]) -> RunningServer:
 
 @contextlib.asynccontextmanager
 async def local_cluster() -> AsyncIterator[LocalCluster]:
-    """A cluster of this machine while the body runs; no process of it is left afterwards."""
+    """Run a local cluster while the body runs; all of its processes have ended afterwards."""
     async with contained("", "--verbose") as up:
         yield LocalCluster(up)

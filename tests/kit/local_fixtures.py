@@ -11,6 +11,6 @@ from tests.kit.local_cluster import LocalCluster, local_cluster
 
 @pytest.fixture
 async def cluster() -> AsyncIterator[LocalCluster]:
-    """The cluster of a scenario; what it printed and logged is shown when the scenario fails."""
+    """The cluster of a scenario; its output and logs are shown when the scenario fails."""
     async with local_cluster() as made:
         yield made

@@ -1,4 +1,4 @@
-"""Wheels of locked requirements for another Python than this one, collected on a machine that reaches the registry."""
+"""Wheels of locked requirements for another version of Python."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from tests.kit.fingerprint import fingerprint
 
 DOWNLOAD_SECONDS = 600
 MARKED = re.compile(r"(?P<pinned>\S+==\S+) ; (?P<marker>.+) \\")
-"""A requirement that is for some interpreters or machines only, as uv writes it."""
+"""Pattern of a requirement with a marker in a lock of uv."""
 
 
 def requirements_for(lock: str, python: str) -> str:

@@ -1,4 +1,4 @@
-"""All manifests of a cluster as the operator renders them, without a Kubernetes."""
+"""The manifests of a cluster as the operator renders them, without Kubernetes."""
 
 from __future__ import annotations
 
@@ -23,12 +23,12 @@ def cluster_of(spec: JsonObject | None = None, *, name: str = "chat", namespace:
 
 
 def with_redis_password(cluster: RealtimeCluster) -> dict[str, dict[str, str]]:
-    """Return what is known of Secrets once the password of the managed Redis exists."""
+    """Return the hashes of Secrets when the password of the managed Redis exists."""
     return {naming.redis(cluster.metadata.name): {naming.KEY_REDIS_PASSWORD: PASSWORD_HASH}}
 
 
 def render(cluster: RealtimeCluster, settings: BuildSettings = SETTINGS) -> list[JsonObject]:
-    """Return every manifest, in the order in which they are applied."""
+    """Return the manifests in the order in which they are applied."""
     revision = build_revision(cluster, settings)
     return [
         *(template.manifest for template in build_secrets(cluster)),

@@ -1,4 +1,4 @@
-"""Servers of an older commit: its code, unpacked beside the checkout, run with the dependencies of today."""
+"""Servers of an older commit: its code, unpacked beside the checkout, with today's dependencies."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ POD_FILES = "/etc/realtime"
 
 
 class CommitMissingError(AssertionError):
-    """The commit is not in this clone."""
+    """The commit is missing in this clone."""
 
 
 def unpack_server(commit: str, folder: Path) -> Path:
@@ -38,7 +38,7 @@ def unpack_server(commit: str, folder: Path) -> Path:
 
 
 def module_of(path: Path) -> str:
-    """The file from which Python imports the server with this folder on its path."""
+    """Return the file from which Python imports the server with this folder on its path."""
     program = "import realtime_server; print(realtime_server.__file__)"
     found = subprocess.run(
         [sys.executable, "-P", "-c", program], env={"PYTHONPATH": str(path)}, capture_output=True, text=True, check=True
@@ -47,7 +47,7 @@ def module_of(path: Path) -> str:
 
 
 class OlderServer(ServerProcess):
-    """A server of older code, with the configuration that the operator of today writes for a spec."""
+    """A server of older code, with the configuration that today's operator writes for a spec."""
 
     def __init__(self, name: str, redis: RedisPlace, path: Path, spec: JsonObject) -> None:
         super().__init__(name, redis)
@@ -56,7 +56,10 @@ class OlderServer(ServerProcess):
         self._spec = spec
 
     def write_files(self) -> str:
-        """The files of its pod, below its folder; where it listens and where Redis is are those of this machine."""
+        """Write the files of its pod below its folder, with addresses of this machine.
+
+        Return the configuration file.
+        """
         config = server_config(cluster_of(self._spec))
         for place, value in self._secrets(config).items():
             file = self.folder / place.removeprefix("/")

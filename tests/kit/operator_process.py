@@ -55,7 +55,7 @@ class OperatorProcess:
         self.process: asyncio.subprocess.Process | None = None
 
     async def __aenter__(self) -> Self:
-        """Start it."""
+        """Start the process."""
         environment = {**os.environ, **self._environment, "KUBECONFIG": str(self._server.kubeconfig(self._user))}
         with self._log.open("wb") as log:
             self.process = await asyncio.create_subprocess_exec(
@@ -64,7 +64,7 @@ class OperatorProcess:
         return self
 
     async def __aexit__(self, *_: object) -> None:
-        """End it, and show its log when the test fails."""
+        """End the process, and print its log when the test fails."""
         assert self.process is not None
         if self.process.returncode is None:
             self.process.send_signal(signal.SIGTERM)
@@ -78,11 +78,11 @@ class OperatorProcess:
         self._folder.cleanup()
 
     def log(self) -> str:
-        """What it has logged."""
+        """Text of its log."""
         return self._log.read_text(errors="replace")
 
     async def get(self, path: str) -> tuple[int, str]:
-        """Ask its HTTP port; (0, "") while it does not listen."""
+        """GET a path of its HTTP port; returns (0, "") while it does not listen."""
         try:
             async with aiohttp.ClientSession() as session, session.get(f"http://127.0.0.1:{self.port}{path}") as answer:
                 return answer.status, await answer.text()
@@ -90,7 +90,7 @@ class OperatorProcess:
             return 0, ""
 
     async def readiness(self) -> str:
-        """Why it is not ready; empty when it is."""
+        """Return the reason of its readiness probe; empty when it is ready."""
         assert self.process is not None
         assert self.process.returncode is None, self.log()
         status, text = await self.get("/readyz")
@@ -102,7 +102,7 @@ class OperatorProcess:
 
     @contextlib.contextmanager
     def frozen(self) -> Iterator[None]:
-        """Stop it where it is while the body runs: it notices nothing, and its connections may break."""
+        """Suspend the process while the body runs: it notices nothing, and its connections may break."""
         assert self.process is not None
         self.process.send_signal(signal.SIGSTOP)
         try:
@@ -111,7 +111,7 @@ class OperatorProcess:
             self.process.send_signal(signal.SIGCONT)
 
     def memory(self) -> tuple[int, int]:
-        """Bytes of resident memory: now, and at most until now."""
+        """Return bytes of resident memory: current and peak."""
         assert self.process is not None
         lines = Path(f"/proc/{self.process.pid}/status").read_text().splitlines()
         fields = dict(line.split(":", 1) for line in lines)

@@ -120,7 +120,7 @@ def _publication(client: int, channel: str, publication: centrifuge.Publication)
 
 
 def _from_wire(data: JsonValue | bytes) -> JsonValue:
-    """Data as JSON; what is none and came in Protobuf is shown in base64."""
+    """Decode data as JSON; other data, in Protobuf, is returned in base64."""
     if not isinstance(data, bytes):
         return data
     try:
@@ -138,7 +138,7 @@ class PythonClients:
         self._clients = [self._make(index) for index in range(options.count)]
 
     async def __aenter__(self) -> Self:
-        """Begin to connect the clients, at the wanted rate, and to subscribe them."""
+        """Start to connect the clients at the wanted rate, and to subscribe them."""
         pause = 1 / self.options.connects_per_second if self.options.connects_per_second else 0
         for index, client in enumerate(self._clients):
             for channel in self.options.channels:

@@ -1,4 +1,4 @@
-"""Clients that may do everything wrong: one with whole WebSocket messages, one that makes its own bytes."""
+"""Clients that can violate the protocol: one sends whole WebSocket messages, one raw bytes."""
 
 from __future__ import annotations
 
@@ -26,25 +26,25 @@ UPGRADE = {
     "Sec-WebSocket-Key": "dGhlIHNhbXBsZSBub25jZQ==",
     "Sec-WebSocket-Version": "13",
 }
-"""The headers of a handshake that is as it must be."""
+"""Headers of a valid handshake."""
 READ_BYTES = 1 << 16
 CLOSE = 0x88
 TEXT = 0x81
 
 
 class ClosedByServerError(AssertionError):
-    """The server closed the connection while something else was expected."""
+    """The server closed the connection while another message was expected."""
 
 
 class RawClient:
-    """Whole messages of any content, sent by the `websockets` library."""
+    """Client of whole messages with any content, on the `websockets` library."""
 
     def __init__(self, connection: ClientConnection) -> None:
         self._connection = connection
         self._arrived: list[JsonObject] = []
 
     async def say(self, message: str | bytes) -> None:
-        """Send one text message as it is, also if it is not UTF-8; one that is closed already says so when read."""
+        """Send one text message, also invalid UTF-8; a closed connection is reported by the next read."""
         with contextlib.suppress(ConnectionClosed):
             await self._connection.send(message, text=True)
 
@@ -58,33 +58,33 @@ class RawClient:
         return await self.reply(whole_at(command, "id"))
 
     async def connect(self, token: str) -> Self:
-        """Open the session with command 1; fails unless the server lets it in."""
+        """Connect with command 1; fails unless the server accepts."""
         reply = await self.command(id=1, connect={"token": token})
         assert "connect" in reply, reply
         return self
 
     async def subscribe(self, channel: str) -> Self:
-        """Subscribe with command 2; fails unless the server accepts it."""
+        """Subscribe with command 2; fails unless the server accepts."""
         reply = await self.command(id=2, subscribe={"channel": channel})
         assert "subscribe" in reply, reply
         return self
 
     async def reply(self, command: int) -> JsonObject:
-        """The reply to a command; what comes before it and is no ping is dropped."""
+        """Return the reply to a command; messages before it are dropped."""
         while True:
             document = await self.document()
             if document.get("id") == command:
                 return document
 
     async def publication(self) -> JsonValue:
-        """The data of the next publication."""
+        """Return the data of the next publication."""
         while True:
             push = object_at(await self.document(), "push")
             if "pub" in push:
                 return dig(push, "pub", "data")
 
     async def document(self) -> JsonObject:
-        """The next reply or push; pings are answered. Raises ClosedByServerError, or TimeoutError."""
+        """Return the next reply or push; pings are answered. Raises ClosedByServerError, or TimeoutError."""
         while True:
             while not self._arrived:
                 await self._receive()
@@ -102,7 +102,7 @@ class RawClient:
         self._arrived += [parse(line) for line in message.split("\n")]
 
     async def closed(self, within: float = ANSWER_SECONDS) -> tuple[int, str]:
-        """Code and reason of the server's close frame; what comes before it is dropped."""
+        """Return code and reason of the server's close frame; messages before it are dropped."""
         try:
             async with asyncio.timeout(within):
                 while True:
@@ -115,7 +115,7 @@ class RawClient:
 
 @contextlib.asynccontextmanager
 async def raw_client(url: str) -> AsyncIterator[RawClient]:
-    """A connection after its handshake and before its connect command, closed at the end."""
+    """Open a connection without a connect command; it is closed after the body."""
     async with connect(
         url,
         compression=None,
@@ -132,7 +132,7 @@ async def raw_client(url: str) -> AsyncIterator[RawClient]:
 
 
 def frame(first: int, payload: bytes, *, masked: bool = True) -> bytes:
-    """A frame whose first byte (FIN, reserved bits, opcode) may be anything."""
+    """Encode a frame with any first byte (FIN, reserved bits, opcode)."""
     length = len(payload)
     flag = 0x80 if masked else 0
     if length < 126:
@@ -148,28 +148,28 @@ def frame(first: int, payload: bytes, *, masked: bool = True) -> bytes:
 
 
 def request(path: str = PATH, method: str = "GET", headers: Mapping[str, str] | None = None) -> bytes:
-    """An HTTP request; without `headers`, those of a handshake."""
+    """Encode an HTTP request, by default with the headers of a handshake."""
     lines = [f"{method} {path} HTTP/1.1"]
     lines += [f"{name}: {value}" for name, value in (UPGRADE if headers is None else headers).items()]
     return "\r\n".join([*lines, "", ""]).encode()
 
 
 class RawStream:
-    """A TCP connection to the port of clients; every byte is the test's."""
+    """A TCP connection to the client port on which the test sends raw bytes."""
 
     def __init__(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         self._reader = reader
         self._writer = writer
 
     async def send(self, data: bytes) -> None:
-        """Send bytes; if the server has gone, what it said is still there to be read."""
+        """Send bytes; errors are ignored, as answers sent before the server closed can still be read."""
         self._writer.write(data)
         with contextlib.suppress(ConnectionError, TimeoutError):
             async with asyncio.timeout(ANSWER_SECONDS):
                 await self._writer.drain()
 
     async def response(self) -> tuple[int, dict[str, str]]:
-        """Status and headers (names in lower case) of the answer; its body, if any, is read too."""
+        """Return status and headers (names in lower case) of the answer; a body is read and dropped."""
         async with asyncio.timeout(ANSWER_SECONDS):
             head = (await self._reader.readuntil(b"\r\n\r\n")).decode()
             status, *lines = head.strip().split("\r\n")
@@ -179,26 +179,26 @@ class RawStream:
         return int(status.split(" ")[1]), headers
 
     async def handshake(self) -> None:
-        """Become a WebSocket."""
+        """Perform the WebSocket handshake."""
         await self.send(request())
         status, _ = await self.response()
         assert status == 101
 
     async def connect(self, token: str) -> None:
-        """Open the session with command 1; fails unless the server lets it in."""
+        """Connect with command 1; fails unless the server accepts."""
         await self.handshake()
         await self.send(frame(TEXT, json.dumps({"id": 1, "connect": {"token": token}}).encode()))
         _, payload = await self.frame()
         assert "connect" in parse(payload), payload
 
     async def subscribe(self, channel: str) -> None:
-        """Subscribe with command 2; fails unless the server accepts it."""
+        """Subscribe with command 2; fails unless the server accepts."""
         await self.send(frame(TEXT, json.dumps({"id": 2, "subscribe": {"channel": channel}}).encode()))
         _, payload = await self.frame()
         assert "subscribe" in parse(payload), payload
 
     async def frame(self) -> tuple[int, bytes]:
-        """First byte and payload of the server's next frame."""
+        """Return first byte and payload of the server's next frame."""
         async with asyncio.timeout(ANSWER_SECONDS):
             first, length = await self._reader.readexactly(2)
             if length >= 126:
@@ -206,7 +206,10 @@ class RawStream:
             return first, await self._reader.readexactly(length)
 
     async def closed(self) -> tuple[int, str]:
-        """Code and reason of the server's close frame; it is answered, and the server must then end the connection."""
+        """Return code and reason of the server's close frame, and answer it.
+
+        The server must then end the connection.
+        """
         while True:
             first, payload = await self.frame()
             if first == CLOSE:
@@ -216,14 +219,14 @@ class RawStream:
         return int.from_bytes(payload[:2], "big"), payload[2:].decode()
 
     async def ended(self) -> None:
-        """Wait until the server ends the connection; raises TimeoutError when it does not."""
+        """Wait until the server ends the connection; raises TimeoutError."""
         with contextlib.suppress(ConnectionResetError):
             async with asyncio.timeout(ANSWER_SECONDS):
                 while await self._reader.read(READ_BYTES):
                     pass
 
     async def dribble(self, data: Callable[[], bytes], every: float) -> None:
-        """Send a little again and again until the server ends the connection; raises TimeoutError when it does not."""
+        """Send a few bytes repeatedly until the server ends the connection; raises TimeoutError."""
         ended = asyncio.create_task(self.ended(), name="ended")
         try:
             while not ended.done():
@@ -245,7 +248,7 @@ class _ReadBuffer(Protocol):
 async def raw_stream(
     port: int, *, receive_buffer: int | None = None, tls: ssl.SSLContext | None = None
 ) -> AsyncIterator[RawStream]:
-    """A TCP connection on loopback, with a small buffer for what arrives if wanted; closed at the end."""
+    """Open a TCP connection on loopback, optionally with a small receive buffer; it is closed after the body."""
     sock = socket.socket()
     if receive_buffer is not None:
         sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, receive_buffer)

@@ -1,4 +1,4 @@
-"""The `realtime` command as people run it: a process with arguments, an exit code and what it printed."""
+"""The `realtime` command as users run it: a process with arguments, an exit code and output."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ COMMAND = (sys.executable, "-P", "-m", "realtime_operator.cli")
 
 @dataclass(frozen=True, slots=True)
 class Printed:
-    """What a command printed, and its exit code."""
+    """Output and exit code of a command."""
 
     code: int
     out: str
@@ -34,7 +34,7 @@ class Printed:
 
 
 async def realtime(*arguments: str, **environment: str) -> Printed:
-    """Run a command to its end; it must come within COMMAND_SECONDS."""
+    """Run a command to its end, within COMMAND_SECONDS."""
     process = await asyncio.create_subprocess_exec(
         *COMMAND, *arguments, env={**os.environ, **environment},
         stdin=asyncio.subprocess.DEVNULL, stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.PIPE,
@@ -52,7 +52,7 @@ async def realtime(*arguments: str, **environment: str) -> Printed:
 
 
 def call(*arguments: str) -> Printed:
-    """Run a command in this process, to its end: not beside others, and not from a running event loop's thread."""
+    """Run a command in this process: one at a time, and not in the thread of a running event loop."""
     out, complaints = io.StringIO(), io.StringIO()
     with contextlib.redirect_stdout(out), contextlib.redirect_stderr(complaints):
         code = main(list(arguments))
@@ -60,7 +60,7 @@ def call(*arguments: str) -> Printed:
 
 
 class RealtimeUp:
-    """A running `realtime up`, with its file, its state folder and its ports; `options` are added to the command."""
+    """A `realtime up` process with its file, state folder and ports; `options` are appended to the command."""
 
     def __init__(self, folder: Path, text: str, *options: str) -> None:
         self.folder = folder
@@ -75,22 +75,22 @@ class RealtimeUp:
 
     @property
     def arguments(self) -> tuple[str, ...]:
-        """The command line, without the program."""
+        """Arguments of the command, without the program."""
         ports = ("--port", str(self.port), "--api-port", str(self.api_port))
         return ("up", "-f", str(self.file), "--state-dir", str(self.state), *ports, *self._options)
 
     async def spawn(self) -> None:
-        """Start it."""
+        """Start the process."""
         with self.log.open("ab") as log:
             self.process = await asyncio.create_subprocess_exec(*COMMAND, *self.arguments, stdout=log, stderr=log)
 
     async def start(self) -> None:
-        """Start it and wait until it says that the cluster is ready."""
+        """Start the process, and wait for the line that the cluster is ready."""
         await self.spawn()
         await self.said("is ready")
 
     async def said(self, text: str, times: int = 1) -> None:
-        """Wait until it has printed a text so many times."""
+        """Wait until the output contains a text `times` times."""
 
         async def read() -> str:
             assert self.process is not None
@@ -100,30 +100,30 @@ class RealtimeUp:
         await eventually(read, lambda log: log.count(text) >= times, what=f"{text!r} said", within=READY_SECONDS)
 
     async def ask(self, *arguments: str) -> Printed:
-        """Run a command on it, within this process: one at a time, for standard output is that of the process."""
+        """Run a command on the platform in this process, one at a time: it captures the process's standard output."""
         where = ("--state-dir", str(self.state), "--platform", "local")
         async with self._asking, asyncio.timeout(COMMAND_SECONDS):
             return await asyncio.to_thread(call, *arguments, *where)
 
     async def ask_apart(self, *arguments: str) -> Printed:
-        """Run a command on it as a process of its own, beside others."""
+        """Run a command on the platform in a process of its own."""
         return await realtime(*arguments, "--state-dir", str(self.state), "--platform", "local")
 
     async def answer(self, *arguments: str) -> str:
-        """The answer of a command that must succeed."""
+        """Return the output of a command, which must succeed."""
         printed = await self.ask(*arguments)
         assert printed.code == 0, printed
         return printed.out
 
     async def signal(self, number: signal.Signals) -> int:
-        """Send a signal and wait for the end; the exit code."""
+        """Send a signal and wait for the end; return the exit code."""
         assert self.process is not None
         self.process.send_signal(number)
         async with asyncio.timeout(END_SECONDS):
             return await self.process.wait()
 
     async def end(self) -> None:
-        """Let it end at once, if it runs; kill it when it does not."""
+        """End the process at once if it runs; kill it when it does not end."""
         if self.process is None or self.process.returncode is not None:
             return
         self.process.send_signal(signal.SIGINT)
@@ -136,12 +136,12 @@ class RealtimeUp:
             await self.process.wait()
 
     def processes(self) -> list[int]:
-        """Its processes, of whatever parent."""
+        """Return the ids of its processes, whatever their parent."""
         return processes_that_name(str(self.state))
 
 
 def processes_that_name(*texts: str) -> list[int]:
-    """Processes, of whatever parent, that name all of the texts in their command line or environment."""
+    """Return the ids of processes that have all texts in their command line or environment."""
     found = []
     for entry in Path("/proc").iterdir():
         if entry.name.isdigit() and int(entry.name) != os.getpid():
@@ -154,7 +154,7 @@ def processes_that_name(*texts: str) -> list[int]:
 
 @contextlib.asynccontextmanager
 async def running(text: str) -> AsyncIterator[RealtimeUp]:
-    """`realtime up` with a file of this text while the body runs; nothing of it is left afterwards."""
+    """Run `realtime up` with a file of this text while the body runs; all of its processes have ended afterwards."""
     async with contained(text) as up:
         await up.start()
         yield up
@@ -162,7 +162,7 @@ async def running(text: str) -> AsyncIterator[RealtimeUp]:
 
 @contextlib.asynccontextmanager
 async def contained(text: str, *options: str) -> AsyncIterator[RealtimeUp]:
-    """`realtime up`, not started yet, in a short temporary folder; nothing of it is left afterwards."""
+    """Prepare `realtime up` in a short temporary folder without starting it; all of its processes end with the body."""
     folder = Path(tempfile.mkdtemp(prefix="rt-"))  # sockets have short paths
     up = RealtimeUp(folder, text, *options)
     try:

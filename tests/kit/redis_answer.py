@@ -1,4 +1,4 @@
-"""One command to a Redis, a sentinel or a node of a cluster, and its answer as it comes."""
+"""Single commands to a Redis, a sentinel or a node of a cluster, with raw answers."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ Answer: TypeAlias = "bytes | int | list[Answer] | None"
 
 
 def ask(address: tuple[str, int], password: str, *words: str | int | bytes) -> Answer:
-    """Log in if there is a password, and send a command. Raises OSError and redis.ResponseError."""
+    """Authenticate if there is a password, and send a command. Raises OSError and redis.ResponseError."""
     commands = [("AUTH", password), words] if password else [words]
     with socket.create_connection(address, timeout=ANSWER_SECONDS) as connection:
         reader = hiredis.Reader(replyError=ResponseError)
@@ -39,7 +39,7 @@ def _read(connection: socket.socket, reader: hiredis.Reader) -> Answer:
 
 
 def texts(answer: Answer) -> list[str]:
-    """A list of strings, or one string as a list."""
+    """Return a list of strings, or a string as a list."""
     if isinstance(answer, list):
         return [part.decode() if isinstance(part, bytes) else str(part) for part in answer]
     assert isinstance(answer, bytes)
@@ -47,7 +47,7 @@ def texts(answer: Answer) -> list[str]:
 
 
 def fields(answer: Answer) -> dict[str, str]:
-    """What INFO and its like say, as lines of `name:value`; or a list of names and values in turn."""
+    """Parse an answer of lines `name:value` (INFO), or of alternating names and values."""
     if isinstance(answer, bytes):
         lines = (line.partition(":") for line in answer.decode().splitlines())
         return {name: value for name, colon, value in lines if colon}

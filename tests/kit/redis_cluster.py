@@ -1,4 +1,4 @@
-"""A Redis Cluster on loopback: three primaries, and a replica of each where a test needs them."""
+"""A Redis Cluster on loopback: three primaries, optionally with a replica each."""
 
 from __future__ import annotations
 
@@ -28,12 +28,12 @@ class RedisClusterDeployment:
 
     @property
     def password(self) -> str:
-        """Of all nodes."""
+        """Password of all nodes."""
         return self.nodes[0].password
 
     @property
     def addresses(self) -> tuple[str, ...]:
-        """Of all nodes."""
+        """Addresses of all nodes."""
         return tuple(node.address for node in self.nodes)
 
     @property
@@ -43,7 +43,7 @@ class RedisClusterDeployment:
         return f"redis+cluster://{login}{','.join(self.addresses)}"
 
     def primary_of(self, key: bytes) -> RedisProcess:
-        """Who has the slot of a key, as the first node that lives sees it."""
+        """Return the primary of a key's slot, according to the first running node."""
         living = next(node for node in self.nodes if node.process is not None)
         slot = key_slot(key)
         for line in _nodes_text(living):
@@ -54,7 +54,7 @@ class RedisClusterDeployment:
         raise RuntimeError(f"nobody has slot {slot}")
 
     def replica_of(self, primary: RedisProcess) -> RedisProcess:
-        """The replica of a primary."""
+        """Return the replica of a primary."""
         own = _identity(primary)
         for node in self.nodes:
             if node.process is not None and _primary_identity(node) == own:
@@ -76,7 +76,7 @@ class RedisClusterDeployment:
 def running_cluster(
     password: str = "", *, replicas: bool = False, program: str = "redis-server"
 ) -> Iterator[RedisClusterDeployment]:
-    """Run it while the body runs."""
+    """Run a Redis Cluster while the body runs."""
     options = (
         "--cluster-enabled", "yes", "--cluster-node-timeout", str(round(NODE_TIMEOUT_SECONDS * 1000)),
         "--repl-diskless-sync-delay", "0", "--cluster-replica-validity-factor", "0",
@@ -108,7 +108,10 @@ def _join(nodes: list[RedisProcess]) -> None:
 
 
 def _have_met(nodes: list[RedisProcess]) -> bool:
-    """Whether all know all; if not, introduce them again: on a busy machine a handshake may have been given up."""
+    """Return True when all nodes know each other.
+
+    Otherwise repeat the introductions, which time out on a busy machine.
+    """
     if all(_knows_all(node, len(nodes)) for node in nodes):
         return True
     for node in nodes[1:]:
@@ -123,7 +126,7 @@ def _knows_all(node: RedisProcess, count: int) -> bool:
 
 
 def _slots(word: str) -> range:
-    """FIRST-LAST or one slot; what stands in brackets is on the move."""
+    """Parse FIRST-LAST or a single slot; slots in brackets are being migrated and are left out."""
     if word.startswith("["):
         return range(0)
     first, _, last = word.partition("-")

@@ -1,4 +1,4 @@
-"""A real Redis or Valkey on loopback, for one test or one module."""
+"""A real Redis or Valkey on loopback."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ FIRST_PORT, PORTS = 10_000, 2_000
 
 
 def _ports() -> Iterator[int]:
-    """The ports of this process, over and over, from a place of its own on."""
+    """Yield the ports of this process endlessly, from an offset by its id on."""
     part = int(os.environ.get("PYTEST_XDIST_WORKER", "gw4").removeprefix("gw")) % 5
     for number in itertools.count(os.getpid()):
         yield FIRST_PORT + part * PORTS + number % PORTS
@@ -40,7 +40,7 @@ _next_port = _ports()
 
 
 def free_port() -> int:
-    """Return a TCP port on 127.0.0.1 that was free a moment ago, and that was not given out lately."""
+    """Return a TCP port on 127.0.0.1 that is free, and that was not returned recently."""
     for port in itertools.islice(_next_port, PORTS):
         with socket.socket() as listener, contextlib.suppress(OSError):
             listener.bind(("127.0.0.1", port))
@@ -49,7 +49,7 @@ def free_port() -> int:
 
 
 def wait_until(condition: Callable[[], bool], what: str, within: float, *, every: float = 0.05) -> None:
-    """Wait until a condition holds; a Redis that does not answer is no. Raises RuntimeError after `within` seconds."""
+    """Wait until `condition` holds; errors of Redis count as False. Raises RuntimeError after `within` seconds."""
     deadline = time.monotonic() + within
     while True:
         with contextlib.suppress(RedisError, OSError):
@@ -74,7 +74,7 @@ class RedisProcess:
     options: tuple[str, ...] = ()
     host: str = "127.0.0.1"
     launcher: tuple[str, ...] = ()
-    """What runs the program, if it is not run by itself."""
+    """Command prefix for the program."""
     process: subprocess.Popen[bytes] | None = None
 
     @property
@@ -85,11 +85,11 @@ class RedisProcess:
 
     @property
     def address(self) -> str:
-        """HOST:PORT."""
+        """Address as HOST:PORT."""
         return f"{self.host}:{self.port}"
 
     def start(self) -> None:
-        """Start it and wait until it answers; raises RuntimeError if it does not, and then it does not run."""
+        """Start the process and wait until it answers; raises RuntimeError when it does not, and stops it."""
         self.launch()
         try:
             self.wait()
@@ -98,7 +98,7 @@ class RedisProcess:
             raise
 
     def launch(self) -> None:
-        """Start it."""
+        """Start the process without waiting for an answer."""
         program = shutil.which(self.program)
         if program is None:
             raise RuntimeError(f"{self.program} is not installed: run `make setup`")
@@ -115,7 +115,7 @@ class RedisProcess:
         return [*(word for name, value in always.items() for word in (f"--{name}", value)), *self.options]
 
     def wait(self) -> None:
-        """Wait until it answers; raises RuntimeError if it does not."""
+        """Wait until the process answers; raises RuntimeError when it does not."""
         deadline = time.monotonic() + START_SECONDS
         while not self._answers():
             if time.monotonic() > deadline or self.process is None or self.process.poll() is not None:
@@ -127,34 +127,34 @@ class RedisProcess:
         return ask((self.host, self.port), self.password, *words)
 
     def client(self) -> Redis:
-        """A client of the library, to do what an administrator does."""
+        """Return a client of the library, for administrative commands."""
         return Redis(host=self.host, port=self.port, password=self.password or None)
 
     def stop(self) -> None:
-        """Kill it, as a machine that goes away does, also while it hangs."""
+        """Kill the process (SIGKILL), also while it is suspended."""
         if self.process is not None:
             self.process.kill()
             self.process.wait()
             self.process = None
 
     def lose_data(self) -> None:
-        """Forget everything; only while it is stopped."""
+        """Delete all data; the process must be stopped."""
         shutil.rmtree(self.folder)
         Path(self.folder).mkdir()
 
     def evict(self, channel: str) -> None:
-        """Delete the history of a channel, as a Redis does that evicts keys."""
+        """Delete the history of a channel, as an eviction of keys does."""
         with self.client() as client:
             keys = list(client.scan_iter(match=f"*{channel}*"))
             assert client.delete(*keys) == len(keys) > 0
 
     def freeze(self) -> None:
-        """Let it hang: its connections stay and nothing answers."""
+        """Suspend the process: connections stay open without answers."""
         assert self.process is not None
         self.process.send_signal(signal.SIGSTOP)
 
     def thaw(self) -> None:
-        """Let it go on."""
+        """Resume the process."""
         assert self.process is not None
         self.process.send_signal(signal.SIGCONT)
 

@@ -1,4 +1,4 @@
-"""Programs of Redis and Valkey in packages for tests, and which of them are for this interpreter and machine."""
+"""Packages with programs of Redis and Valkey for tests, and the interpreters and machines that they support."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from packaging.requirements import Requirement
 
 @dataclass(frozen=True, slots=True)
 class PackagedProgram:
-    """A program in a package that `make setup` installs where pyproject.toml says that there is one.
+    """A program of a package that `make setup` installs where its marker in pyproject.toml applies.
 
     `version` is a field of the answer to INFO, and how its value begins.
     """
@@ -23,7 +23,7 @@ class PackagedProgram:
     version: tuple[str, str]
 
     def is_for(self, environment: Mapping[str, str] | None = None) -> bool:
-        """Return whether the requirements for developing name the package for this interpreter and machine.
+        """Return True when the development requirements name the package for this interpreter and machine.
 
         `environment` has markers (PEP 508) of another one.
         """
@@ -35,7 +35,7 @@ class PackagedProgram:
 
     @property
     def path(self) -> Path:
-        """The program; raises RuntimeError when it is not installed."""
+        """Path of the program; raises RuntimeError when it is not installed."""
         spec = find_spec(self.package)
         found = sorted(Path(spec.origin).parent.glob(self.pattern)) if spec is not None and spec.origin else []
         if not found:

@@ -23,7 +23,7 @@ FAILOVER_SECONDS = 20.0
 
 @dataclass
 class SentinelProcess:
-    """One sentinel; its configuration is a file that it writes itself."""
+    """One sentinel, which rewrites its configuration file itself."""
 
     port: int
     configuration: Path
@@ -33,11 +33,11 @@ class SentinelProcess:
 
     @property
     def address(self) -> str:
-        """HOST:PORT."""
+        """Address as HOST:PORT."""
         return f"{self.host}:{self.port}"
 
     def start(self) -> None:
-        """Start it."""
+        """Start the process."""
         program = shutil.which(self.program)
         assert program is not None, f"{self.program} is not installed: run `make setup`"
         self.process = subprocess.Popen(
@@ -45,7 +45,7 @@ class SentinelProcess:
         )
 
     def stop(self) -> None:
-        """Kill it."""
+        """Kill the process."""
         if self.process is not None:
             self.process.kill()
             self.process.wait()
@@ -56,25 +56,25 @@ class SentinelProcess:
         return ask((self.host, self.port), "", *words)
 
     def primary_port(self) -> int:
-        """The port of the primary that it names."""
+        """Return the port of the primary that this sentinel reports."""
         return int(texts(self.ask("SENTINEL", "GET-MASTER-ADDR-BY-NAME", PRIMARY_NAME))[1])
 
 
 @dataclass
 class SentinelDeployment:
-    """`data[0]` is the primary at first; which one it is now says `primary`."""
+    """`data[0]` is the primary at first; `primary` is the current one."""
 
     data: list[RedisProcess]
     sentinels: list[SentinelProcess] = field(default_factory=list)
 
     @property
     def password(self) -> str:
-        """Of primary and replica."""
+        """Password of primary and replicas."""
         return self.data[0].password
 
     @property
     def addresses(self) -> tuple[str, ...]:
-        """Those of the sentinels."""
+        """Addresses of the sentinels."""
         return tuple(sentinel.address for sentinel in self.sentinels)
 
     @property
@@ -84,25 +84,25 @@ class SentinelDeployment:
         return f"redis+sentinel://{login}{','.join(self.addresses)}/{PRIMARY_NAME}"
 
     def primary(self) -> RedisProcess:
-        """Who the first sentinel says is the primary."""
+        """The primary according to the first sentinel."""
         port = self.sentinels[0].primary_port()
         return next(process for process in self.data if process.port == port)
 
     def replicas(self) -> list[RedisProcess]:
-        """The others."""
+        """The replicas."""
         primary = self.primary()
         return [process for process in self.data if process is not primary]
 
     def cut_replication(self) -> None:
-        """Let the replica lag for ever, see `cut_replication` of redis_process."""
+        """Stop replication for good, see `cut_replication` of redis_process."""
         cut_replication(self.primary())
 
     def wait_replicated(self) -> None:
-        """Wait until the replicas are in step and every sentinel knows all others and the replicas."""
+        """Wait until the replicas are in sync and every sentinel knows all others and the replicas."""
         wait_until(self._replicated, "replicas in step, sentinels know each other", READY_SECONDS)
 
     def wait_failover(self, old: RedisProcess) -> RedisProcess:
-        """Wait until every sentinel names another primary than `old`; returns it."""
+        """Wait until every sentinel reports another primary than `old`; return it."""
         wait_until(
             lambda: all(sentinel.primary_port() != old.port for sentinel in self.sentinels),
             "all sentinels name another primary",

@@ -1,4 +1,4 @@
-"""Specs that must be refused, and what is said about them; the API server and the operator are held to one table."""
+"""Invalid specs with the expected messages: one table for the API server and the operator."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from realtime_operator.api.base import JsonObject
 
 @dataclass(frozen=True, slots=True)
 class Refusal:
-    """A bad spec, the field at fault, and the message that both the API server and the operator say."""
+    """An invalid spec, the path of the field, and the message that API server and operator give."""
 
     path: str
     message: str
@@ -20,7 +20,7 @@ class Refusal:
 
     @property
     def document(self) -> JsonObject:
-        """The object to be refused."""
+        """Return the object to be refused."""
         return {
             "apiVersion": naming.API_VERSION,
             "kind": naming.KIND,
@@ -29,7 +29,7 @@ class Refusal:
         }
 
     def is_said_in(self, answer: str) -> bool:
-        """Whether an answer names the field and says the message; it writes map[key] for map.key."""
+        """Return True when an answer has the field and the message; it may write map[key] for map.key."""
         return self.message in answer and self.path in re.sub(r"\[([a-z]+)\]", r".\1", answer)
 
 
@@ -358,4 +358,4 @@ REFUSALS = (
         {"namespaces": [{"name": f"n{i}"} for i in range(65)]},
     ),
 )
-"""One entry for each way in which a rule or a bound can be broken."""
+"""Cases: one for each way to violate a rule or a bound."""

@@ -25,7 +25,7 @@ SERVER_DEFAULTS = "server-defaults.json"
 
 
 def settled_world(spec: JsonObject) -> JsonObject:
-    """What there is of a cluster that has become what its spec says."""
+    """Return the state of a cluster that matches its spec."""
     platform = MemoryPlatform(spec)
     for reference in references(platform.cluster()):
         platform.secrets.setdefault(reference.secret, {})[reference.key] = "0" * 64
@@ -40,7 +40,7 @@ def settled_world(spec: JsonObject) -> JsonObject:
 
 
 def server_defaults() -> JsonObject:
-    """What a server does where its file says nothing."""
+    """Return the server's defaults of all fields."""
     plain, kept = Settings.model_validate({"namespaces": [{"name": "a"}, {"name": "b", "history": {}}]}).namespaces
     assert kept.history is not None
     examples = {
@@ -56,7 +56,7 @@ def server_defaults() -> JsonObject:
 
 
 def main() -> None:
-    """Write the fixtures of the code that runs."""
+    """Write the fixtures of the current code."""
     folder = FOLDER / sys.argv[1]
     folder.mkdir()
     documents = {path.stem: settled_world(yaml.safe_load(path.read_text())) for path in sorted(SPECS.glob("*.yaml"))}

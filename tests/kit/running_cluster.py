@@ -1,4 +1,4 @@
-"""A running RealtimeCluster, whatever it runs on: what scenarios need of it, in terms that every platform has."""
+"""The interface of a running RealtimeCluster on any platform, for scenarios."""
 
 from __future__ import annotations
 
@@ -22,13 +22,13 @@ from tests.kit.kube import has_condition
 QUICKSTART = Path(__file__).parents[2] / "examples" / "quickstart.yaml"
 READY_SECONDS = 60
 RESYNC_SECONDS = 5
-"""The operator looks at a cluster at least so often."""
+"""Upper bound of the operator's resync interval in seconds."""
 LOOK_SECONDS = 0.1
 
 
 @dataclass(frozen=True, slots=True)
 class RunningServer:
-    """A server, whatever its state. `connections` is None when the server has not told."""
+    """A server in any state. `connections` is None when the server has not reported."""
 
     name: str
     revision: str
@@ -38,13 +38,13 @@ class RunningServer:
 
     @property
     def available(self) -> bool:
-        """Whether new connections reach it."""
+        """True when the server gets new connections."""
         return self.ready and self.serving
 
 
 @dataclass(frozen=True, slots=True)
 class ToldEvent:
-    """What was told to people about the cluster."""
+    """An Event about the cluster."""
 
     type: str
     reason: str
@@ -52,55 +52,55 @@ class ToldEvent:
 
 
 class RunningCluster(Protocol):
-    """One cluster. Nothing of it runs before the first `apply`."""
+    """One cluster, which runs from the first `apply` on."""
 
     async def apply(self, document: JsonObject) -> None:
-        """Create the cluster or change it, as a person with a file does."""
+        """Create the cluster or change it, as a user with a file does."""
 
     async def patch(self, **spec: object) -> None:
-        """Merge-patch fields of the spec; None removes one."""
+        """Merge-patch fields of the spec; None removes a field."""
 
     async def get(self) -> JsonObject:
-        """The object as it is stored now."""
+        """Return the stored object."""
 
     async def wait(self, fact: Callable[[JsonObject], bool], *, what: str, within: float = READY_SECONDS) -> JsonObject:
-        """Wait until a fact holds for the object as the operator has last reported on this generation."""
+        """Wait until `fact` holds for an object whose generation the operator has reported on."""
 
     async def wait_ready(self, *, within: float = READY_SECONDS) -> JsonObject:
-        """Wait until the cluster is Ready with its last spec and nothing moves any more."""
+        """Wait until the cluster is Ready with its latest spec and no rollout is in progress."""
 
     async def url(self) -> str:
-        """Where clients connect."""
+        """Return the URL that clients connect to."""
 
     async def api(self) -> ServerApi:
-        """The HTTP API, with the generated key."""
+        """Return a client of the server API with the generated key."""
 
     async def token(self, user: str) -> str:
-        """A connection token, signed with the generated secret."""
+        """Return a connection token, signed with the generated secret."""
 
     async def credential(self, key: str) -> str:
-        """A generated credential."""
+        """Return a generated credential."""
 
     async def servers(self) -> list[RunningServer]:
-        """The servers that are there, also those that start or go away, by name."""
+        """Return all servers, including starting and terminating ones, sorted by name."""
 
     async def kill_server(self, name: str) -> None:
-        """SIGKILL all processes of a server; nobody is told beforehand."""
+        """SIGKILL all processes of a server without notice."""
 
     async def kill_redis(self) -> None:
-        """SIGKILL the cluster's own Redis."""
+        """SIGKILL the cluster's managed Redis."""
 
     async def scale(self, replicas: int) -> None:
-        """Ask for so many servers."""
+        """Set the number of servers."""
 
     async def put_secret(self, name: str, values: Mapping[str, str]) -> None:
-        """Create a Secret that the user owns."""
+        """Create a Secret of the user."""
 
     async def events(self) -> list[ToldEvent]:
-        """What was told about the cluster."""
+        """Return the Events about the cluster."""
 
     async def writes(self) -> object:
-        """Something that is different after every write to the cluster and to what it owns."""
+        """Return a value that changes with every write to the cluster or to its objects."""
 
 
 def manifest(name: str, **spec: object) -> JsonObject:
@@ -126,12 +126,12 @@ def manifests_of(path: Path) -> list[JsonObject]:
 
 
 def is_observed(document: JsonObject) -> bool:
-    """Whether the operator has reported on this generation of the spec."""
+    """Return True when the operator has reported on this generation of the spec."""
     return dig(document, "status", "observedGeneration") == dig(document, "metadata", "generation")
 
 
 def is_settled(document: JsonObject) -> bool:
-    """Whether the cluster is ready, with one revision, and nothing is being rolled out."""
+    """Return True when the cluster is ready with one revision and no rollout is in progress."""
     status = object_at(document, "status")
     return (
         status.get("phase") == "Ready"
@@ -143,20 +143,20 @@ def is_settled(document: JsonObject) -> bool:
 
 
 async def available_servers(cluster: RunningCluster) -> list[RunningServer]:
-    """The servers that new connections reach."""
+    """Return the servers that get new connections."""
     return [server for server in await cluster.servers() if server.available]
 
 
 async def wait_for_servers(
     cluster: RunningCluster, fact: Callable[[Sequence[RunningServer]], bool], *, what: str, within: float
 ) -> None:
-    """Wait until a fact holds for the list of servers."""
+    """Wait until `fact` holds for the list of servers."""
     await eventually(cluster.servers, fact, what=what, within=within)
 
 
 @contextlib.asynccontextmanager
 async def never_fewer_available_than(cluster: RunningCluster, least: int) -> AsyncIterator[None]:
-    """Fail if at any look during the body fewer servers were available."""
+    """Fail when fewer servers were available at any observation during the body."""
     seen: list[int] = []
 
     async def look() -> None:

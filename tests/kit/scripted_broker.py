@@ -1,4 +1,4 @@
-"""A broker whose every step is taken by the test: what Redis does at once, in any order that a network allows."""
+"""A broker that tests drive step by step: the operations of Redis, in any order that a network allows."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from realtime_server.core.ports.backplane import ROUNDTRIP_BUCKETS, BrokerEvents
 
 @dataclass(slots=True, eq=False)
 class Read:
-    """A history call: first the broker reads (`page`), later the answer arrives."""
+    """A history call in two steps: the broker takes the snapshot (`page`), and later the answer is delivered."""
 
     query: HistoryQuery
     answer: asyncio.Future[HistoryPage]
@@ -21,7 +21,7 @@ class Read:
 
 
 class ScriptedBroker:
-    """Implements Broker for one channel with history. Publications are kept for ever, unless `forget` is called."""
+    """Implements Broker for one channel with history. Publications are kept until `forget` is called."""
 
     healthy = True
     immediate = False
@@ -36,11 +36,11 @@ class ScriptedBroker:
         self._subscribed = False
 
     async def start(self, events: BrokerEvents, node: str = "") -> None:  # noqa: ARG002 - there is one
-        """Report to `events` from now on."""
+        """Deliver events to `events` from now on."""
         self._events = events
 
     async def stop(self) -> None:
-        """Nothing to close."""
+        """Do nothing."""
 
     async def publish(
         self,
@@ -53,7 +53,7 @@ class ScriptedBroker:
         version: int = 0,
         version_epoch: str = "",
     ) -> StreamPosition | None:
-        """Append, and send on the way."""
+        """Append a publication, and queue its delivery."""
         assert history is not None, channel
         assert (idempotency_key, version, version_epoch) == ("", 0, "")
         publication = Publication(encoded, len(self.stream) + 1)
@@ -63,25 +63,25 @@ class ScriptedBroker:
         return StreamPosition(publication.offset, self.epoch)
 
     async def subscribe(self, channel: str) -> None:  # noqa: ARG002 - there is one channel
-        """What is published from now on is sent on the way."""
+        """Queue the delivery of publications from now on."""
         self._subscribed = True
 
     async def unsubscribe(self, channel: str) -> None:  # noqa: ARG002 - there is one channel
-        """Nothing more is sent; what is on the way still arrives."""
+        """Stop queueing; deliveries that are queued still arrive."""
         self._subscribed = False
 
     async def history(self, channel: str, query: HistoryQuery, options: HistoryOptions) -> HistoryPage:  # noqa: ARG002
-        """Answered by `read` and `answer`."""
+        """Wait for `read` and `answer`."""
         read = Read(query, asyncio.get_running_loop().create_future())
         self.reads.append(read)
         return await read.answer
 
     async def remove_history(self, channel: str) -> None:
-        """Not needed here."""
+        """Raise NotImplementedError: no test needs it."""
         raise NotImplementedError(channel)
 
     async def publish_control(self, message: bytes, node: str = "") -> None:
-        """Nobody else is there."""
+        """Do nothing: there are no other nodes."""
 
     # the steps
 
@@ -95,7 +95,7 @@ class ScriptedBroker:
             read.page = HistoryPage(tuple(wanted), StreamPosition(len(self.stream), self.epoch))
 
     def answer(self, index: int) -> None:
-        """Let the answer of a history call arrive."""
+        """Deliver the answer of a history call."""
         waiting = [read for read in self.reads if read.page is not None]
         if waiting:
             read = waiting[index % len(waiting)]
@@ -105,24 +105,24 @@ class ScriptedBroker:
                 read.answer.set_result(read.page)
 
     def deliver(self) -> None:
-        """Let the next publication arrive."""
+        """Deliver the next publication."""
         if self.on_the_way and self._events is not None:
             publication, epoch = self.on_the_way.popleft()
             self._events.on_publication("chat:room", publication, epoch)
 
     def lose(self) -> None:
-        """Lose the next publication, unnoticed by the link."""
+        """Drop the next publication without a sign to the link."""
         if self.on_the_way:
             self.on_the_way.popleft()
 
     def break_link(self) -> None:
-        """Lose all that is on the way, and notice it."""
+        """Drop all queued publications, and report the loss."""
         self.on_the_way.clear()
         if self._events is not None:
             self._events.on_gap()
 
     def forget(self) -> None:
-        """Lose the stream, as a Redis that was restarted without its data."""
+        """Drop the stream, as a restart of Redis without its data does."""
         self.stream.clear()
         self.on_the_way.clear()
         self.epoch = f"epoch-{int(self.epoch.removeprefix('epoch-')) + 1}"

@@ -1,4 +1,4 @@
-"""Stock SDKs in programs of their own, which speak JSON lines: `sdk/clients.mjs` says how."""
+"""Stock SDKs in programs of their own, which speak JSON lines: the protocol is described in `sdk/clients.mjs`."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ LINE_BYTES = 4 * 1024 * 1024
 
 
 def event_from_line(line: JsonObject) -> Event | None:
-    """Return the event of a line of the program; None for a line that is no event."""
+    """Parse a line of the program; None when it is no event."""
     client, at, channel = whole_at(line, "client"), number_at(line, "at"), text_at(line, "channel")
     code, reason = whole_at(line, "code"), text_at(line, "reason")
     match line["event"]:
@@ -96,7 +96,7 @@ def _channel(channel: Channel) -> JsonObject:
 
 
 class ProgramClients:
-    """A group of clients in one process. `command` starts the program; `program_options` only it knows."""
+    """A group of clients in one process. `command` starts the program; `program_options` are specific to it."""
 
     def __init__(self, options: ClientOptions, command: Sequence[str], **program_options: JsonValue) -> None:
         self.options = options
@@ -109,7 +109,7 @@ class ProgramClients:
         self._reader: asyncio.Task[None] | None = None
 
     async def __aenter__(self) -> Self:
-        """Start the program; the clients begin to connect."""
+        """Start the program; the clients start to connect."""
         self._process = await asyncio.create_subprocess_exec(
             *self._command,
             json.dumps(self._program_options()),
@@ -121,7 +121,7 @@ class ProgramClients:
         return self
 
     async def __aexit__(self, *_: object) -> None:
-        """End the program, at once if it does not end by itself."""
+        """Ask the program to end; kill it when it does not."""
         assert self._process is not None
         assert self._process.stdin is not None
         self._process.stdin.close()
@@ -186,7 +186,7 @@ class ProgramClients:
             self.record.add(event)
 
     def _give_token(self, client: int, channel: str) -> None:
-        """Answer what the SDK asks the application; `channel` is "" for a token of the connection."""
+        """Answer the SDK's request to the application; `channel` is "" for a connection token."""
         if channel:
             assert self.options.renew_subscription_token is not None
             method, token = "subscription_token", self.options.renew_subscription_token(client, channel)

@@ -1,4 +1,4 @@
-"""What SDKs make of each answer, as a part of docs/reference/error-codes.md: written from the record of the runs.
+"""The table of SDKs' behaviour in docs/reference/error-codes.md, generated from the record of the runs.
 
 python -m tests.kit.sdk_answers_document
 """
@@ -31,7 +31,7 @@ Record: TypeAlias = Mapping[str, Mapping[str, str]]
 
 
 def read_record() -> Record:
-    """Return the record that is kept."""
+    """Return the stored record."""
     return cast("Record", json.loads(RECORD.read_text()))
 
 
@@ -54,7 +54,7 @@ def table(heads: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
 
 
 def render(record: Record) -> str:
-    """Return the whole part."""
+    """Return the generated part of the document."""
     sdks = newest(record)
     codes = [name.split()[1] for name in record if name.startswith("connect ")]
     errors = [[_custom(code), *(_joined(record[f"{command} {code}"], sdks) for command in COMMANDS)] for code in codes]
@@ -111,7 +111,7 @@ def _code(name: str) -> str:
 
 
 def _custom(code: str) -> str:
-    """A code; those that stand for all that hooks and the API may give are explained."""
+    """Return a code, with an explanation if it stands for a range of codes."""
     return {
         str(CUSTOM_ERROR.code): "400 to 1999, of a hook",
         str(CUSTOM_TEMPORARY_ERROR.code): "the same, temporary",
@@ -122,7 +122,7 @@ def _custom(code: str) -> str:
 
 
 def _joined(outcomes: Mapping[str, str], sdks: Sequence[str]) -> str:
-    """One outcome where all SDKs agree, else who does what."""
+    """Return the most frequent outcome, and the others with the SDKs that have them."""
     by_outcome: defaultdict[str, list[str]] = defaultdict(list)
     for sdk in sdks:
         by_outcome[outcomes[sdk]].append(LANGUAGES[sdk.split()[0]])
@@ -132,7 +132,7 @@ def _joined(outcomes: Mapping[str, str], sdks: Sequence[str]) -> str:
 
 
 def _differences(record: Record, sdks: Sequence[str]) -> str:
-    """What each older version does otherwise, answers together that have the same outcome."""
+    """Return a table of the older versions' deviations, with answers of the same outcome merged."""
     found: defaultdict[tuple[str, str, str], list[str]] = defaultdict(list)
     for name, outcomes in record.items():
         for sdk, outcome in outcomes.items():

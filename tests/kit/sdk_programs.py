@@ -46,25 +46,25 @@ class SdkVersion:
 
     @property
     def name(self) -> str:
-        """What it is called in records and tests."""
+        """Name in records and tests."""
         return f"{self.language} {self.version}"
 
 
 def _run(*command: str | Path, folder: Path = REPOSITORY) -> None:
-    """Run to the end; raises RuntimeError with the output unless it succeeds."""
+    """Run a command to its end; raises RuntimeError with the output when it fails."""
     done = subprocess.run(command, cwd=folder, capture_output=True, text=True, timeout=BUILD_SECONDS, check=False)
     if done.returncode != 0:
         raise RuntimeError(f"{' '.join(map(str, command))}:\n{done.stdout}{done.stderr}")
 
 
 def _place(name: str, *made_from: Path) -> Path:
-    """The folder in the cache of what is made from these files."""
+    """Return the cache folder for the product of these files."""
     digest = hashlib.sha256(b"".join(path.read_bytes() for path in made_from)).hexdigest()[:12]
     return cache_folder() / "sdks" / f"{name}-{digest}"
 
 
 def _install(place: Path, make: Callable[[Path], None]) -> None:
-    """Make a folder whole or not at all."""
+    """Make a folder atomically unless it exists."""
     if place.exists():
         return
     print(f"installing {place.name} (once per machine)", flush=True)
@@ -77,7 +77,7 @@ def _install(place: Path, make: Callable[[Path], None]) -> None:
 
 def _javascript(version: str, package: str, *, newest: bool = False) -> SdkVersion:
     def nothing() -> None:
-        """`make setup` has done it."""
+        """Do nothing: `make setup` has installed the package."""
 
     return SdkVersion(
         "javascript", version, lambda options: JavaScriptClients(options, package), nothing, newest=newest
@@ -154,7 +154,7 @@ SDK_VERSIONS = (
 
 
 def main() -> None:
-    """Install what is missing."""
+    """Install the missing versions."""
     for sdk in SDK_VERSIONS:
         sdk.install()
 

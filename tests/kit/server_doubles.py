@@ -1,4 +1,4 @@
-"""What stands around core in unit tests: a connection that remembers, clocks that stand still, a node in memory."""
+"""Doubles of core's surroundings for unit tests: a recording connection, manual clocks, a node in memory."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ NAMESPACES = Namespaces(
 
 @dataclass(eq=False)
 class RecordingConnection:
-    """Implements Connection: keeps what is written, and how it was closed."""
+    """Implements Connection; records messages and the close code."""
 
     written: list[bytes] = field(default_factory=list)
     closed_by: DisconnectCode | None = None
@@ -50,7 +50,7 @@ class RecordingConnection:
     behind: int = 0
 
     def write(self, frames: bytes) -> None:
-        """Keep one message."""
+        """Record a message."""
         if self.closed_by is None:
             self.written.append(frames)
             self.written_bytes += len(frames)
@@ -72,18 +72,18 @@ class RecordingConnection:
         self.paused = False
 
     def close(self, code: DisconnectCode) -> None:
-        """Keep the code."""
+        """Record the close code."""
         self.closed_by = self.closed_by or code
 
     def take(self) -> list[object]:
-        """Return what was written since the last time, decoded."""
+        """Return the messages since the last call, decoded."""
         taken, self.written = self.written, []
         return [msgspec.json.decode(message) for message in taken]
 
 
 @dataclass
 class Clock:
-    """Stands still until it is moved; seconds."""
+    """Clock that is advanced by hand; seconds."""
 
     now: float = 1000.0
 
@@ -108,7 +108,7 @@ def make_node(
     wall_clock: Clock | None = None,
     revocations: RevocationStore | None = None,
 ) -> Node:
-    """A node with few channels per connection, whose clocks stand still."""
+    """Return a node with few channels per connection and manual clocks."""
     settings = NodeSettings(
         name="server",
         version="0",
@@ -136,13 +136,13 @@ def make_node(
 
 
 def accept(node: Node) -> tuple[Session, RecordingConnection]:
-    """A new connection that has not said anything yet."""
+    """Return a new connection without a connect command."""
     connection = RecordingConnection()
     return node.accept(connection, WIRE), connection
 
 
 def connected(node: Node, token: str = "") -> tuple[Session, RecordingConnection]:
-    """A connection whose connect command was answered."""
+    """Return a connection after its connect command."""
     session, connection = accept(node)
     send(session, {"id": 1, "connect": {"token": token} if token else {}})
     connection.take()
@@ -150,5 +150,5 @@ def connected(node: Node, token: str = "") -> tuple[Session, RecordingConnection
 
 
 def send(session: Session, *commands: object) -> None:
-    """Hand commands to a session, in one message."""
+    """Pass commands to a session, in one message."""
     session.on_message(b"\n".join(msgspec.json.encode(command) for command in commands), session._context.clock())

@@ -41,7 +41,7 @@ NAMESPACES: tuple[JsonObject, ...] = (
 
 
 class RedisPlace(Protocol):
-    """Whatever has a URL by which servers find Redis."""
+    """A Redis with a URL for servers."""
 
     @property
     def url(self) -> str:
@@ -55,9 +55,9 @@ class ServerProcess:
     """
 
     options: tuple[str, ...] = ()
-    """Further options of its command line."""
+    """Further command-line options."""
     variables: Mapping[str, str] = MappingProxyType({})
-    """Further variables of its environment."""
+    """Further environment variables."""
 
     def __init__(self, name: str, redis: RedisPlace | None, **changes: JsonValue) -> None:
         self.name = name
@@ -74,20 +74,20 @@ class ServerProcess:
 
     @property
     def folder(self) -> Path:
-        """Its files."""
+        """Folder of its files."""
         return Path(self._folder.name)
 
     @property
     def url(self) -> str:
-        """Where clients connect."""
+        """URL that clients connect to."""
         return f"ws://127.0.0.1:{self.client_port}/connection/websocket"
 
     def api(self) -> ServerApi:
-        """A client of its HTTP API."""
+        """Return a client of its server API."""
         return ServerApi(f"http://127.0.0.1:{self.api_port}", API_KEY)
 
     async def __aenter__(self) -> Self:
-        """Start it and wait until it is ready; nothing is left when it does not get ready."""
+        """Start the process and wait until it is ready; a failure leaves no process behind."""
         try:
             await self._start()
         except BaseException:
@@ -96,7 +96,7 @@ class ServerProcess:
         return self
 
     async def __aexit__(self, *_: object) -> None:
-        """Terminate it without a drain; kill it if it does not end."""
+        """Terminate the process without a drain; kill it when it does not end."""
         if self.process is not None and self.process.returncode is None:
             self.process.send_signal(signal.SIGTERM)
             self.process.send_signal(signal.SIGTERM)
@@ -127,7 +127,7 @@ class ServerProcess:
         assert process.returncode is None, f"server {self.name} ended: {self.log.read_text()}"
 
     async def launch(self) -> asyncio.subprocess.Process:
-        """Start the process and wait for nothing: it may end, or be drained, before it was ever seen ready."""
+        """Start the process without waiting: it may end or be drained before it is ready."""
         config = self.write_files()
         environment: Mapping[str, str] = {**os.environ, **self.variables, "REALTIME_SERVER_NAME": self.name}
         with self.log.open("wb") as log:
@@ -138,7 +138,7 @@ class ServerProcess:
         return self.process
 
     async def ready(self) -> bool:
-        """Whether the server says that it is ready."""
+        """Return True when the server's readiness probe succeeds."""
         try:
             status, _ = await self._request("GET", "/health/ready")
         except (aiohttp.ClientError, TimeoutError):
@@ -146,22 +146,22 @@ class ServerProcess:
         return status == 200
 
     async def live(self) -> bool:
-        """Whether the server says that it need not be restarted."""
+        """Return True when the server's liveness probe succeeds."""
         status, _ = await self._request("GET", "/health/live")
         return status == 200
 
     async def admin(self, method: str, path: str, body: JsonObject | None = None) -> JsonObject:
-        """Call the admin API and return its answer; raises AssertionError unless it answers 200."""
+        """Call the admin API and return its answer; raises AssertionError for a status other than 200."""
         status, text = await self._request(method, f"/admin/v1/{path}", body)
         assert status == 200, f"{method} {path}: {status} {text}"
         return parse(text)
 
     async def state(self) -> str:
-        """What the server says of itself: serving, quiesced, draining, drained."""
+        """Return the server's state: serving, quiesced, draining, drained."""
         return text_at(await self.admin("GET", "status"), "state")
 
     async def metrics(self) -> str:
-        """The text of /metrics."""
+        """Return the text of /metrics."""
         _, text = await self._request("GET", "/metrics")
         return text
 
@@ -178,7 +178,7 @@ class ServerProcess:
             return response.status, await response.text()
 
     def write_files(self) -> str:
-        """Write its files; the path of its configuration."""
+        """Write its files; return the path of the configuration."""
         folder = self.folder
         files = {"api-key": API_KEY, "token-secret": TOKEN_SECRET, "admin-token": ADMIN_TOKEN}
         if self._redis is not None:

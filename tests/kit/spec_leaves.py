@@ -1,4 +1,4 @@
-"""Every leaf of the spec, and for each another value that the models accept: for tests that no field can escape."""
+"""Leaves of the spec, each with another valid value, for tests that must cover every field."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from realtime_operator.api.v1alpha1 import RealtimeClusterSpec
 from tests.kit.document import object_at, parse
 
 Leaf = tuple[str | int, ...]
-"""Where a leaf is in a spec: names of fields, and indexes of lists of objects."""
+"""Path of a leaf: field names, and indexes of lists of objects."""
 EVERYTHING = Path(__file__).parents[1] / "golden" / "manifests" / "everything.yaml"
 OTHERS: tuple[JsonValue, ...] = (
     True, False, 1, 2, 3, 7, 150, 1_000_000, "other", "7s", "2s", "40s", "3ms", "3Ki", "2Mi", "900m",
@@ -23,7 +23,7 @@ OTHERS: tuple[JsonValue, ...] = (
     "Enabled", "Deny", "None", "NodePort", "Stream", "Conflate", "Exists", "NoExecute", [], ["Info"], ["Disconnects"],
     ["other"], ["https://other.example"], {"cpu": "3m"}, {"cpu": "9", "memory": "9Gi"}, {"other": "value"},
 )  # fmt: skip
-"""Values to change a leaf to."""
+"""Values to change leaves to."""
 HOOK: JsonObject = {"url": "http://backend/h", "timeout": "3s", "concurrency": 9}
 DECIDING: JsonObject = {**HOOK, "whenDown": "Allow"}
 CHANNEL: JsonObject = {**DECIDING, "namespaces": ["used"]}
@@ -32,11 +32,11 @@ NAMESPACE: JsonObject = {
     "publish": "Subscribers", "subscribe": "Token", "presenceFor": "Anyone", "historyFor": "Anyone",
     "joinLeave": "Always", "delta": "Fossil", "personalChannel": "SingleConnection", "writeDelay": "5ms",
 }  # fmt: skip
-"""With the options that exclude slowConsumer."""
+"""A namespace without slowConsumer, which these options exclude."""
 
 
 def used_specs() -> list[JsonObject]:
-    """Specs which together have every field: one with a managed Redis, one with an external one."""
+    """Return specs that together have every field: one with a managed Redis, one with an external one."""
     everything = parse(json.dumps(yaml.safe_load(EVERYTHING.read_text())["spec"]))
     hooks: JsonObject = {
         **dict.fromkeys(("connect", "refresh"), DECIDING),
@@ -54,13 +54,13 @@ def used_specs() -> list[JsonObject]:
 
 
 def _whole(spec: JsonObject) -> JsonObject:
-    """The spec with every field written out, as it is after the API server's defaults."""
+    """Return the spec with every field, as after the API server's defaulting."""
     model = RealtimeClusterSpec.model_validate_json(json.dumps(spec))
     return parse(model.model_dump_json(by_alias=True, exclude_none=True))
 
 
 def leaves(spec: JsonValue, model: type[Model] = RealtimeClusterSpec, path: Leaf = ()) -> Iterator[Leaf]:
-    """The leaves of a spec: its fields that are no models and no lists of models."""
+    """Yield the leaves of a spec: fields that are neither models nor lists of models."""
     assert isinstance(spec, dict)
     for name, field in model.model_fields.items():
         here, inner, value = (*path, field.alias or name), _model_in(field.annotation), spec.get(field.alias or name)
@@ -76,7 +76,7 @@ def leaves(spec: JsonValue, model: type[Model] = RealtimeClusterSpec, path: Leaf
 
 
 def model_leaves(model: type[Model] = RealtimeClusterSpec, path: tuple[str, ...] = ()) -> Iterator[tuple[str, ...]]:
-    """The same of the models, whatever a spec has: without indexes."""
+    """Yield the leaves of a model, without indexes."""
     for name, field in model.model_fields.items():
         inner = _model_in(field.annotation)
         here = (*path, field.alias or name)
@@ -90,7 +90,7 @@ def _model_in(annotation: object) -> type[Model] | None:
 
 
 def changed(spec: JsonObject, leaf: Leaf) -> JsonObject | None:
-    """The spec with another value at a leaf, which the models accept; None when what stands beside it excludes all."""
+    """Return the spec with another valid value at a leaf; None when other fields exclude every value."""
     for other in OTHERS:
         candidate = copy.deepcopy(spec)
         parent: JsonValue = candidate

@@ -1,4 +1,4 @@
-"""Stock subscribers of both SDKs and a steady publisher, while something happens to the cluster."""
+"""Stock subscribers of two SDKs and a steady publisher, during changes of the cluster."""
 
 from __future__ import annotations
 
@@ -28,28 +28,28 @@ CHANNEL = "chat:traffic"
 
 @dataclass(frozen=True, slots=True)
 class Traffic:
-    """Who subscribes and what is published."""
+    """Groups of subscribers, and their publisher."""
 
     groups: tuple[StockClients, ...]
     publisher: Publisher
 
     async def settle(self, *, within: float = 10) -> Balance:
-        """Wait until the last publication has reached everybody, or long enough, and balance."""
+        """Wait until the last publication is delivered to all, or the time is over; then compare."""
         balances = [await settle(group, self.publisher, within=within) for group in self.groups]
         return Balance(tuple(account for balance in balances for account in balance.accounts))
 
     async def subscribed(self, *, within: float = 30) -> None:
-        """Wait until everybody is connected and subscribed."""
+        """Wait until all clients are connected and subscribed."""
         for group in self.groups:
             await all_connected(group, within=within)
             await all_subscribed(group, within=within)
 
     def lost_connections(self) -> list[Connecting]:
-        """Return every event at which a connection was lost or taken away."""
+        """Return the events of all lost connections."""
         return [event for group in self.groups for event in group.record.lost_connections()]
 
     def recoveries(self) -> list[Subscribed]:
-        """Return every answer to a subscribe that asked for recovery."""
+        """Return the successful subscribes that requested recovery."""
         return [event for group in self.groups for event in group.record.recoveries()]
 
 
@@ -61,7 +61,7 @@ async def clients_of(
     channels: Iterable[str] = (CHANNEL,),
     connects_per_second: float = 0,
 ) -> JavaScriptClients | PythonClients:
-    """Return clients of the cluster's endpoint, one user each, subscribed to recoverable channels once they connect."""
+    """Return options of clients, one user each, that subscribe to recoverable channels of the cluster."""
     return kind(
         ClientOptions(
             endpoints=[await cluster.url()],
@@ -88,7 +88,7 @@ async def subscribers(cluster: RunningCluster, *, per_sdk: int = 2) -> AsyncIter
 
 @contextlib.asynccontextmanager
 async def traffic(cluster: RunningCluster, *, per_sdk: int = 2, per_second: float = 50) -> AsyncIterator[Traffic]:
-    """Run subscribers and a publisher while the body runs; call `finish` in the body's end to close the books."""
+    """Run subscribers and a publisher while the body runs; call `finish` at its end to compare."""
     async with (
         subscribers(cluster, per_sdk=per_sdk) as groups,
         await cluster.api() as api,
@@ -98,7 +98,7 @@ async def traffic(cluster: RunningCluster, *, per_sdk: int = 2, per_second: floa
 
 
 async def finish(running: Traffic, *, seconds_more: float = 0.5) -> Balance:
-    """Let the traffic run on for a moment with everybody subscribed, stop publishing, and balance."""
+    """Continue the traffic for a moment with all clients subscribed, stop publishing, and compare."""
     await running.subscribed()
     await asyncio.sleep(seconds_more)
     await running.publisher.stop()
@@ -106,7 +106,7 @@ async def finish(running: Traffic, *, seconds_more: float = 0.5) -> Balance:
 
 
 async def assert_nothing_lost(running: Traffic, *, moved_by: int | None = 3011) -> None:
-    """Close the books: every publication once, in order; every recovery true; connections moved by the code only."""
+    """Compare, and assert exactly-once delivery in order, successful recoveries, and expected close codes only."""
     result = await finish(running)
     assert result.exact, result.describe()
     assert running.publisher.failed == []

@@ -1,4 +1,4 @@
-"""Whether subscribers of recoverable channels were told the truth: each saw all, or was told that it had not.
+"""Check of recovery: each subscriber of a recoverable channel got all publications, or was told that it had not.
 
 Pure. A subscriber that is told `recovered: false` starts anew at the position that it was given. Between two such
 answers it has to get every offset once and in order, and no offset of an epoch may ever mean two publications.
@@ -22,7 +22,7 @@ class _Follower:
 
 @dataclass
 class Truth:
-    """What was found: `lies` in words, how often a subscriber started anew, and where each one is now."""
+    """Result: `lies` as text, the number of reported losses, and the current position of each subscriber."""
 
     lies: list[str] = field(default_factory=list)
     told_of_a_loss: int = 0
@@ -31,7 +31,7 @@ class Truth:
 
 
 def truth_of(events: Iterable[Event], published: Iterable[Published]) -> Truth:
-    """Follow every subscriber through its events; `published` are the confirmed publications."""
+    """Check the events of every subscriber; `published` are the confirmed publications."""
     found = Truth()
     followers: dict[tuple[int, str], _Follower] = {}
     meanings: dict[tuple[str, str, int], int] = {}

@@ -21,7 +21,7 @@ USAGE = "usage: python -m tests.kit.cluster up|down|status|kubectl|wheels|images
 
 
 def main(arguments: Sequence[str]) -> int:
-    """Run one command; its exit code."""
+    """Run one command; return its exit code."""
     command, rest = (arguments[0], list(arguments[1:])) if arguments else ("", [])
     layout = Layout(name=os.environ.get("E2E_CLUSTER", Layout().name))
     try:

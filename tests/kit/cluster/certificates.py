@@ -1,4 +1,4 @@
-"""Certificates and kubeconfigs of a cluster: one authority, a day's worth of trust, made anew at each start."""
+"""Certificates and kubeconfigs of a cluster: one authority, valid for a day, made anew at each start."""
 
 from __future__ import annotations
 
@@ -66,11 +66,11 @@ _SIGNS = x509.KeyUsage(
     digital_signature=True, key_cert_sign=True, crl_sign=True, content_commitment=False, key_encipherment=False,
     data_encipherment=False, key_agreement=False, encipher_only=False, decipher_only=False,
 )  # fmt: skip
-"""What the authority's key is for; Python 3.13 wants it said."""
+"""Key usage of the authority's certificate; Python 3.13 demands it."""
 
 
 def write_certificates(layout: Layout) -> None:
-    """Write everything that the components and kubectl need into state/pki."""
+    """Write the keys, certificates and kubeconfigs of all components and kubectl to state/pki."""
     folder = layout.state / "pki"
     folder.mkdir(parents=True, exist_ok=True, mode=0o700)
     authority = Authority(folder)
@@ -92,7 +92,7 @@ def write_kubeconfig(folder: Path, user: str, server: str) -> Path:
 
 
 def write_service_account_keys(folder: Path) -> None:
-    """Write service-accounts.key and .pub, with which the API server signs and checks tokens."""
+    """Write service-accounts.key and .pub, with which the API server signs and verifies tokens."""
     tokens = rsa.generate_private_key(public_exponent=65537, key_size=2048)
     _write_key(folder / "service-accounts.key", tokens)
     public = tokens.public_key().public_bytes(_PEM, serialization.PublicFormat.SubjectPublicKeyInfo)

@@ -1,4 +1,4 @@
-"""The components of a cluster: their configuration and how each is started."""
+"""Configuration and start of the components of a cluster."""
 
 from __future__ import annotations
 
@@ -187,19 +187,19 @@ def start_node(layout: Layout) -> None:
 
 
 def kubectl(layout: Layout, *arguments: str) -> list[str]:
-    """The command line of kubectl as the cluster's administrator."""
+    """Return the command line of kubectl as the cluster's administrator."""
     return inside(layout, layout.programs / "kubectl", "--kubeconfig", layout.kubeconfig, *arguments)
 
 
 def cgroup_hierarchies() -> list[Path]:
-    """Every mounted cgroup hierarchy; one on a machine with cgroup v2 alone."""
+    """Return all mounted cgroup hierarchies; one with cgroup v2."""
     if (CGROUP_ROOT / "cgroup.controllers").exists():
         return [CGROUP_ROOT]
     return [folder for folder in CGROUP_ROOT.iterdir() if folder.is_dir() and not folder.is_symlink()]
 
 
 def make_cgroups(layout: Layout) -> None:
-    """Make the folder below which the kubelet puts pods, in every hierarchy."""
+    """Create the folder for the kubelet's pods in every hierarchy."""
     for hierarchy in cgroup_hierarchies():
         folder = hierarchy / layout.name
         folder.mkdir(exist_ok=True)

@@ -1,4 +1,4 @@
-"""What end-to-end tests are told by whoever runs them: which cluster, which programs, which images."""
+"""Environment of end-to-end tests: the cluster, programs and images to use."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from pathlib import Path
 
 
 class EnvironmentMissingError(Exception):
-    """A variable is not set; the message says which, and what it is for."""
+    """A variable is not set; the message names it and its purpose."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,7 +47,7 @@ class Environment:
         )
 
     def to_environ(self) -> dict[str, str]:
-        """The inverse of `from_environ`."""
+        """Return the environment variables: the inverse of `from_environ`."""
         return {
             "E2E_KUBECTL": str(self.kubectl),
             "E2E_HELM": str(self.helm),

@@ -1,4 +1,4 @@
-"""Paths that the kubelet, CNI and containerd write to whatever their configuration says.
+"""Paths that the kubelet, CNI and containerd write to regardless of their configuration.
 
 In the cluster's mount namespace each is a file system of its own, so that nothing is written outside, and no kubelet
 removes what another one has made. The empty folders that they are mounted on stay: another cluster may use them too.
@@ -11,9 +11,9 @@ from pathlib import Path
 from tests.kit.cluster.layout import Layout
 
 CONTAINER_LOGS = Path("/var/log/containers")
-"""The kubelet's links to logs (kuberuntime/legacy.go)."""
+"""Folder of the kubelet's links to logs (kuberuntime/legacy.go)."""
 CNI_CACHE = Path("/var/lib/cni")
-"""What libcni remembers of each container (libcni/api.go)."""
+"""Folder of libcni's cache of results (libcni/api.go)."""
 DEVICE_PLUGINS = Path("/var/lib/kubelet")
 """The kubelet's socket for device plugins, whatever its `--root-dir` is (deviceplugin/v1beta1/constants.go)."""
 SHIMS = Path("/run/containerd")
@@ -22,18 +22,18 @@ FIXED_PATHS = (CONTAINER_LOGS, CNI_CACHE, DEVICE_PLUGINS, SHIMS)
 
 
 def mount_script() -> str:
-    """Shell commands, joined by `&&`, that mount a file system of its own on each path."""
+    """Return shell commands, joined by `&&`, that mount a private file system on each path."""
     return " && ".join(f"mount -t tmpfs {path.name} {path}" for path in FIXED_PATHS)
 
 
 def make_mount_points() -> None:
-    """Make the folders that are not there. Idempotent."""
+    """Create missing folders. Idempotent."""
     for path in FIXED_PATHS:
         path.mkdir(exist_ok=True)
 
 
 def written_outside(layout: Layout, logs: Path = CONTAINER_LOGS, cache: Path = CNI_CACHE / "results") -> list[Path]:
-    """Files of this cluster in the places that all clusters of the machine share.
+    """Return this cluster's files in folders that all clusters of the machine share.
 
     There are none unless the namespace lacked a mount: links into the kubelet's folder, and CNI's notes of containers
     in the cluster's network, each with that of the same container's loopback interface.

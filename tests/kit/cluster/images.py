@@ -1,4 +1,4 @@
-"""Images without a registry: bases from Debian packages, the project's own from its Dockerfile, by buildah.
+"""Images without a registry: bases from Debian packages, the project's from its Dockerfile, built by buildah.
 
 Each archive's name has a hash of all that went into it: what has not changed is neither built nor imported again.
 """
@@ -47,7 +47,7 @@ def build_all(layout: Layout, say: Say) -> None:
 
 
 def import_pause(layout: Layout, say: Say) -> None:
-    """The image of the process that holds a pod's namespaces."""
+    """Build the image of the process that holds a pod's namespaces."""
     archive = _archive(layout, "pause", fingerprint([], PAUSE_SOURCE))
     if not archive.exists():
         context = _context(layout, "pause")
@@ -59,7 +59,7 @@ def import_pause(layout: Layout, say: Say) -> None:
 
 
 def redis_archive(layout: Layout, say: Say) -> Path:
-    """Redis as Debian packages it."""
+    """Build an image of Debian's Redis."""
     archive = _archive(layout, "redis", fingerprint([], SUITE, REDIS_DOCKERFILE, PACKAGES["redis"]))
     if not archive.exists():
         say("building the Redis image (once per machine)")
@@ -71,7 +71,7 @@ def redis_archive(layout: Layout, say: Say) -> Path:
 
 
 def project_archive(layout: Layout, target: str, image: str, say: Say) -> Path:
-    """One target of the project's Dockerfile, on a Debian base."""
+    """Build one target of the project's Dockerfile, on a Debian base."""
     lock = REPOSITORY / "requirements" / f"{target}.txt"
     sources = [REPOSITORY / name for name in ("Dockerfile", "pyproject.toml", "README.md", "operator", "server")]
     archive = _archive(layout, target, fingerprint([lock, *sources], SUITE, PACKAGES["python"]))
@@ -113,7 +113,7 @@ def _build_own_wheel(say: Say) -> None:
 
 
 def _base(layout: Layout, say: Say) -> None:
-    """The Debian base with Python, in buildah's store."""
+    """Build the Debian base with Python, in buildah's store."""
     if run(*_buildah(layout), "images", "--quiet", "--filter", f"reference={BASE_IMAGE}").strip():
         return
     say("building the base image (once per machine)")
@@ -138,12 +138,12 @@ def _archive(layout: Layout, name: str, key: str) -> Path:
 
 
 def store(layout: Layout) -> Path:
-    """Where buildah keeps layers between builds."""
+    """Return the folder of buildah's layers, which are kept between builds."""
     return layout.cache / "images" / "buildah"
 
 
 def release_store(layout: Layout) -> None:
-    """Unmount what buildah leaves mounted in its store, more of it after a build that was cut off."""
+    """Unmount the mounts that buildah leaves in its store, mostly after interrupted builds."""
     mounts = Path("/proc/self/mountinfo").read_text().splitlines()
     points = [point for line in mounts if (point := line.split()[4]).startswith(f"{store(layout)}/")]
     for point in sorted(points, reverse=True):
@@ -171,7 +171,7 @@ def _build(layout: Layout, context: Path, image: str, archive: Path | None, *opt
 
 
 def _import(layout: Layout, image: str, archive: Path, say: Say) -> None:
-    """Import an archive, unless this very one is in the cluster's store already."""
+    """Import an archive, unless the cluster's store has the same one."""
     stamp = layout.disk / "imported" / image.replace("/", "_")
     if stamp.exists() and stamp.read_text() == archive.name:
         return

@@ -1,4 +1,4 @@
-"""Every name, path and address of a test cluster, derived from its name and number: several can run at once."""
+"""Names, paths and addresses of a test cluster, derived from its name and number: several can run at once."""
 
 from __future__ import annotations
 
@@ -18,61 +18,61 @@ PAUSE_IMAGE = "registry.k8s.io/pause:3.9"
 
 
 def cache_folder() -> Path:
-    """Where built programs and images are kept between runs; REALTIME_OPERATOR_CACHE overrides it."""
+    """Return the cache folder of built programs and images; REALTIME_OPERATOR_CACHE overrides it."""
     given = os.environ.get("REALTIME_OPERATOR_CACHE")
     return Path(given) if given else Path.home() / ".cache" / "realtime-operator"
 
 
 @dataclass(frozen=True, slots=True)
 class Layout:
-    """One test cluster. `number` (0 to 9) picks its address ranges, 10.(100+3n).0.0 and the two that follow."""
+    """One test cluster. `number` (0 to 9) selects its address ranges, 10.(100+3n).0.0 and the following two."""
 
     name: str = "realtime-e2e"
     number: int = 4
 
     @property
     def cache(self) -> Path:
-        """Programs and images, shared by all clusters."""
+        """Cache of programs and images, shared by all clusters."""
         return cache_folder()
 
     @property
     def programs(self) -> Path:
-        """The built Kubernetes programs."""
+        """Folder of the built Kubernetes programs."""
         return self.cache / "bin" / f"kubernetes-{KUBERNETES_VERSION}"
 
     @property
     def helm(self) -> Path:
-        """The built helm."""
+        """Path of the built helm."""
         return self.cache / "bin" / f"helm-{HELM_VERSION}" / "helm"
 
     @property
     def coredns(self) -> Path:
-        """The built CoreDNS."""
+        """Path of the built CoreDNS."""
         return self.cache / "bin" / f"coredns-{COREDNS_VERSION}" / "coredns"
 
     @property
     def state(self) -> Path:
-        """Process ids, sockets, certificates, logs: what is gone after `down`, but for the logs."""
+        """Folder of process ids, sockets, certificates and logs; `down` removes all but the logs."""
         return Path("/run") / self.name
 
     @property
     def disk(self) -> Path:
-        """What is too large for memory: containerd's store (kept), etcd's data and the kubelet's folder (removed)."""
+        """Folder of large files: containerd's store (kept), etcd's data and the kubelet's folder (removed)."""
         return self.cache / "clusters" / self.name
 
     @property
     def logs(self) -> Path:
-        """One log file for each component."""
+        """Folder of logs, one for each component."""
         return self.disk / "log"
 
     @property
     def kubeconfig(self) -> Path:
-        """Credentials of the administrator."""
+        """Kubeconfig of the administrator."""
         return self.state / "pki" / "admin.kubeconfig"
 
     @property
     def audit_log(self) -> Path:
-        """One line of JSON for each request that writes."""
+        """Audit log: a line of JSON for each writing request."""
         return self.logs / "audit.log"
 
     @property
@@ -86,20 +86,20 @@ class Layout:
 
     @property
     def node_address(self) -> str:
-        """Address of the node, the API server and the DNS server."""
+        """IP address of the node, the API server and the DNS server."""
         return f"10.{self._base}.0.1"
 
     @property
     def pod_range(self) -> str:
-        """Addresses of pods."""
+        """Address range of pods."""
         return f"10.{self._base + 1}.0.0/24"
 
     @property
     def service_range(self) -> str:
-        """Addresses of Services."""
+        """Address range of Services."""
         return f"10.{self._base + 2}.0.0/24"
 
     @property
     def kubernetes_service(self) -> str:
-        """Address of the Service `kubernetes`."""
+        """IP address of the Service `kubernetes`."""
         return f"10.{self._base + 2}.0.1"

@@ -1,4 +1,4 @@
-"""From nothing to a node that is ready, and back to nothing."""
+"""Start and removal of a test cluster."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ INTERRUPT_SECONDS = 20
 
 
 class Progress:
-    """Lines with the seconds since the start."""
+    """Prints lines with the seconds since the start."""
 
     def __init__(self) -> None:
         self._start = time.monotonic()
@@ -43,14 +43,14 @@ class Progress:
 
 
 def is_up(layout: Layout) -> bool:
-    """Whether the cluster answers and its node is ready."""
+    """Return True when the cluster answers and its node is ready."""
     if any(read_pid(layout, name) is None for name in ("holder", "containerd", *CONTROL_PLANE, *NODE)):
         return False
     return succeeds(kubectl(layout, "wait", "--for=condition=Ready", "node/node1", "--timeout=0"))
 
 
 def up(layout: Layout, say: Progress) -> None:
-    """Start the cluster, or say that it is up; what an earlier start left half done is removed first."""
+    """Start the cluster unless it is up; the remains of a failed start are removed first."""
     if os.geteuid() != 0:
         raise ClusterError("a cluster can only be started by root: it makes namespaces, mounts and cgroups")
     if is_up(layout):
@@ -80,7 +80,7 @@ def _start(layout: Layout, say: Progress) -> None:
 
 
 def down(layout: Layout) -> None:
-    """Stop and remove everything but the store of images, the logs and the built programs. Idempotent."""
+    """Stop the cluster and remove all but the images' store, the logs and the built programs. Idempotent."""
     with contextlib.suppress(ClusterError):
         stop(layout, NODE)
         _remove_containers(layout)
@@ -113,7 +113,7 @@ def _remove_containers(layout: Layout) -> None:
 
 
 def _unmount_kubelet(layout: Layout) -> None:
-    """Unmount what the kubelet mounted for pods: their volumes would keep its folder from being removed."""
+    """Unmount the volumes of pods, which would prevent the removal of the kubelet's folder."""
     if read_pid(layout, "holder") is None:
         return
     mounted = run(*inside(layout, "cat", "/proc/self/mountinfo"))
@@ -125,7 +125,7 @@ def _unmount_kubelet(layout: Layout) -> None:
 
 
 def _kill_inside(layout: Layout) -> None:
-    """End whatever else runs in the cluster's mount namespace: what tests have started there and left."""
+    """End all other processes in the cluster's mount namespace, such as leftovers of tests."""
     holder = read_pid(layout, "holder")
     if holder is None:
         return
@@ -138,7 +138,7 @@ def _kill_inside(layout: Layout) -> None:
 
 
 def _kill_shims(layout: Layout) -> None:
-    """End containerd's shims that outlived it; they are known by the socket that they were started with."""
+    """End containerd's shims that outlived it; they are identified by their socket."""
     marker = f"-address\0{layout.containerd_socket}\0".encode()
     for folder in Path("/proc").iterdir():
         if folder.name.isdigit():
@@ -160,7 +160,7 @@ def _remove_cgroups(layout: Layout) -> None:
 
 
 def leftovers(layout: Layout) -> list[str]:
-    """What is still there of a cluster that is down: processes, mounts, namespaces, cgroups, files in shared places.
+    """Return the remains of a stopped cluster: processes, mounts, namespaces, cgroups, files in shared folders.
 
     Empty when all is well.
     """
@@ -181,7 +181,7 @@ def leftovers(layout: Layout) -> list[str]:
 
 
 def exec_inside(layout: Layout, command: list[str], environment: dict[str, str]) -> int:
-    """Run a command inside the namespaces with the terminal of the caller; its exit code.
+    """Run a command inside the namespaces with the caller's terminal; return its exit code.
 
     An interrupt reaches the command too; it gets INTERRUPT_SECONDS to clean up after itself.
     """

@@ -1,4 +1,4 @@
-"""The cluster's own network and mount namespaces: nothing that it sends can leave, no mount of it is seen outside."""
+"""The cluster's network and mount namespaces: no packet leaves, and mounts are invisible outside."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from tests.kit.cluster.process import inside, read_pid, run, wait_for, write_pid
 
 
 def open_namespaces(layout: Layout) -> None:
-    """Make the network namespace, and a process that holds the mount namespace. Idempotent."""
+    """Create the network namespace, and a process that holds the mount namespace. Idempotent."""
     if read_pid(layout, "holder") is not None:
         return
     remove_network(layout)

@@ -1,4 +1,4 @@
-"""Starting, finding and ending the cluster's processes: by process id and start time, never by name."""
+"""The cluster's processes, identified by process id and start time, never by name."""
 
 from __future__ import annotations
 
@@ -14,11 +14,11 @@ from tests.kit.cluster.layout import Layout
 
 
 class ClusterError(Exception):
-    """The cluster cannot be started or used; the message says why and where to look."""
+    """The cluster cannot be started or used; the message has the reason and the log to read."""
 
 
 def run(*command: str | Path, timeout: float = 120, stdin: str | None = None) -> str:
-    """Run a program to its end and return what it prints; raises ClusterError with its complaint."""
+    """Run a program to its end and return its output; raises ClusterError with its error output."""
     words = [str(word) for word in command]
     try:
         result = subprocess.run(words, input=stdin, capture_output=True, text=True, timeout=timeout)
@@ -32,7 +32,7 @@ def run(*command: str | Path, timeout: float = 120, stdin: str | None = None) ->
 
 
 def inside(layout: Layout, *command: str | Path) -> list[str]:
-    """The command line that runs a command in the cluster's network and mount namespaces."""
+    """Return the command line that runs a command in the cluster's network and mount namespaces."""
     holder = read_pid(layout, "holder")
     if holder is None:
         raise ClusterError("the cluster is not up; start it with `make cluster-up`")
@@ -40,7 +40,7 @@ def inside(layout: Layout, *command: str | Path) -> list[str]:
 
 
 def start(layout: Layout, name: str, *command: str | Path) -> None:
-    """Start a component inside the namespaces, its output in logs/NAME.log, its id in NAME.pid."""
+    """Start a component inside the namespaces, with its output in logs/NAME.log and its id in NAME.pid."""
     layout.logs.mkdir(parents=True, exist_ok=True)
     with (layout.logs / f"{name}.log").open("wb") as log:
         process = subprocess.Popen(
@@ -50,12 +50,12 @@ def start(layout: Layout, name: str, *command: str | Path) -> None:
 
 
 def write_pid(layout: Layout, name: str, pid: int) -> None:
-    """Remember a process by its id and its start time, so that a reused id is not taken for it."""
+    """Record a process by id and start time, so that a reused id is not mistaken for it."""
     (layout.state / f"{name}.pid").write_text(f"{pid} {_start_time(pid)}")
 
 
 def read_pid(layout: Layout, name: str) -> int | None:
-    """The id of a component that still runs, None otherwise."""
+    """Return the id of a running component, None when it does not run."""
     with contextlib.suppress(OSError, ValueError):
         pid, started = (layout.state / f"{name}.pid").read_text().split()
         if _start_time(int(pid)) == started:
@@ -71,7 +71,7 @@ def _start_time(pid: int) -> str:
 
 
 def stop(layout: Layout, names: Sequence[str], *, grace: float = 5) -> None:
-    """End components together: SIGTERM, after `grace` seconds SIGKILL."""
+    """End components together: SIGTERM, then SIGKILL after `grace` seconds."""
     pids = {name: pid for name in names if (pid := read_pid(layout, name)) is not None}
     for pid in pids.values():
         _signal(pid, signal.SIGTERM)
@@ -109,14 +109,14 @@ def wait_for(layout: Layout, what: str, ready: Callable[[], bool], *, timeout: f
 
 
 def tail(layout: Layout, name: str, lines: int = 15) -> str:
-    """The end of a component's log."""
+    """Return the end of a component's log."""
     path = layout.logs / f"{name}.log"
     text = path.read_text(errors="replace").splitlines()[-lines:] if path.exists() else []
     return "\n".join([f"the end of {path}:", *text])
 
 
 def succeeds(command: Sequence[str]) -> bool:
-    """Whether a quick command ends with 0."""
+    """Return True when a command exits with 0 within 5 seconds."""
     try:
         return subprocess.run(command, capture_output=True, timeout=5).returncode == 0
     except subprocess.TimeoutExpired:

