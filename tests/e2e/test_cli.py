@@ -23,7 +23,7 @@ COMMAND_SECONDS = 60
 
 @dataclass(frozen=True, slots=True)
 class Printed:
-    """What a command printed, and its exit code."""
+    """Output and exit code of a command."""
 
     code: int
     out: str

@@ -1,4 +1,4 @@
-"""The configuration of the servers."""
+"""Tests of the servers' configuration."""
 
 from __future__ import annotations
 
@@ -11,21 +11,20 @@ from tests.kit.manifests import cluster_of
 
 
 def test_it_never_changes() -> None:
-    """Another configuration is another revision with another name."""
     config_map = build_config_map(cluster_of(), "bcdfghjkmn")
     assert config_map["immutable"] is True
     assert text_at(config_map, "metadata", "name") == "chat-bcdfghjkmn"
 
 
 def test_the_file_is_the_configuration() -> None:
-    """As JSON, to be read by people too."""
+    """The file is indented JSON."""
     text = text_at(build_config_map(cluster_of(), "b"), "data", "config.json")
     assert parse(text) == server_config(cluster_of())
     assert text.startswith('{\n  "auth": {\n')
 
 
 def test_no_secret_is_in_it() -> None:
-    """Only the files in which they are."""
+    """The configuration has the paths of secret files, not their content."""
     config = server_config(cluster_of())
     assert object_at(config, "api") == {"key_file": "/etc/realtime/credentials/api-key"}
     assert object_at(config, "admin") == {"token_file": "/etc/realtime/credentials/admin-token"}
@@ -36,7 +35,7 @@ def test_no_secret_is_in_it() -> None:
 
 
 def test_only_what_differs_from_the_servers_defaults_is_in_it() -> None:
-    """Where its secrets and its Redis are; a server of an earlier release need not know of anything newer."""
+    """Servers of an earlier release accept it, as it has no field that they do not know."""
     config = server_config(cluster_of())
     assert {name: list(object_at(config, name)) for name in config} == {
         "auth": ["token_keys"],
@@ -49,7 +48,7 @@ def test_only_what_differs_from_the_servers_defaults_is_in_it() -> None:
 
 
 def test_the_threshold_of_compression_means_nothing_while_it_is_off() -> None:
-    """And is told where it is on."""
+    """The threshold is written only while compression is on."""
     assert "compression" not in server_config(cluster_of({"server": {"compression": {"threshold": "2Ki"}}}))
     config = server_config(cluster_of({"server": {"compression": {"algorithm": "Deflate", "threshold": "2Ki"}}}))
     assert config["compression"] == {"enabled": True, "threshold_bytes": 2048}
@@ -62,7 +61,7 @@ def test_the_port_of_the_api_is_told_only_where_it_is_not_its_own_alone() -> Non
 
 
 def test_own_token_secrets_replace_the_generated_one() -> None:
-    """In their order; all of them are tried."""
+    """Keys are in the spec's order."""
     reference: JsonObject = {"secretKeyRef": {"name": "t", "key": "k"}}
     config = server_config(cluster_of({"auth": {"tokens": [reference, reference]}}))
     files = ["/etc/realtime/tokens/0", "/etc/realtime/tokens/1"]
@@ -70,7 +69,7 @@ def test_own_token_secrets_replace_the_generated_one() -> None:
 
 
 def test_keys_are_named_with_their_algorithms() -> None:
-    """Those of subscription tokens apart from those of connections."""
+    """Keys of subscription tokens are apart from those of connection tokens."""
     reference: JsonObject = {"secretKeyRef": {"name": "t", "key": "k"}}
     own: JsonObject = {"tokens": [{"algorithm": "ES256", **reference}, reference], "subscriptionTokens": [reference]}
     config = server_config(cluster_of({"auth": own}))
@@ -84,19 +83,18 @@ def test_keys_are_named_with_their_algorithms() -> None:
 
 
 def test_clusters_of_one_name_do_not_meet_in_a_shared_redis() -> None:
-    """The prefix has the namespace in it."""
     prefixes = {dig(server_config(cluster_of(namespace=n)), "backplane", "prefix") for n in ("a", "b")}
     assert prefixes == {"a.chat", "b.chat"}
 
 
 def test_a_namespace_without_history_has_none() -> None:
-    """And one with an empty history has its defaults, which are the server's own."""
+    """An empty history has the server's defaults."""
     spec: JsonObject = {"namespaces": [{"name": "a"}, {"name": "b", "history": {}}]}
     assert server_config(cluster_of(spec))["namespaces"] == [{"name": "a"}, {"name": "b", "history": {}}]
 
 
 def test_options_of_a_namespace_are_told_where_they_are_used() -> None:
-    """Under the server's names."""
+    """Options have the server's names."""
     spec: JsonObject = {"namespaces": [{"name": "b", "writeDelay": "5ms", "slowConsumer": "Conflate"}]}
     assert server_config(cluster_of(spec))["namespaces"] == [
         {"name": "b", "write_delay_seconds": 0.005, "slow_consumer": "conflate"}
@@ -107,13 +105,13 @@ def test_options_of_a_namespace_are_told_where_they_are_used() -> None:
     ("audiences", "expected"), [([], None), (["chat"], "chat"), (["chat", "games"], ["chat", "games"])]
 )
 def test_one_audience_is_a_text(audiences: list[JsonValue], expected: JsonValue) -> None:
-    """As servers of earlier releases know it; a list only where there are several."""
+    """One audience is a text, as servers of earlier releases expect; several are a list."""
     config = server_config(cluster_of({"auth": {"audiences": audiences}}))
     assert object_at(config, "auth").get("audience") == expected
 
 
 def test_what_earlier_servers_do_not_know_of_keys_is_there_only_where_it_is_used() -> None:
-    """A cluster that does not use it can have servers of an earlier release."""
+    """Servers of an earlier release accept the configuration of a cluster that does not use the field."""
     jwks: JsonObject = {"url": "https://id.example/keys"}
     auth = object_at(server_config(cluster_of({"auth": {"jwks": jwks}})), "auth")
     assert auth["jwks"] == {"url": "https://id.example/keys"}

@@ -25,7 +25,7 @@ Quantities = dict[str, int | str]
     ],
 )
 def test_defaults_give_way(requests: Quantities, limits: Quantities, expected: dict[str, Quantities]) -> None:
-    """A request is never above its limit, whichever of the two the spec sets; all are in canonical form."""
+    """A request never exceeds its limit, whichever of them the spec sets; quantities are in canonical form."""
     assert merge_resources(Resources(requests=requests, limits=limits), SERVER_REQUESTS, SERVER_LIMITS) == expected
 
 
@@ -49,6 +49,6 @@ DIGEST = "sha256:" + "0" * 64
 def test_what_is_left_out_comes_from_the_operator(
     default: str, repository: str | None, tag: str | None, expected: str
 ) -> None:
-    """Repository and tag, each by itself; a digest never outlives what it belongs to."""
+    """Repository and tag are replaced independently; a digest is dropped with its repository or tag."""
     settings = BuildSettings(server_image=default, redis_image="redis:7")
     assert server_image(Image(repository=repository, tag=tag), settings) == expected

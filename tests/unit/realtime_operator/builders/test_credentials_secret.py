@@ -1,4 +1,4 @@
-"""The Secrets that are generated."""
+"""Tests of the generated Secrets."""
 
 from __future__ import annotations
 
@@ -23,18 +23,18 @@ API: JsonObject = {"api": {"key": {"secretKeyRef": {"name": "a", "key": "k"}}}}
     ],
 )
 def test_what_the_spec_brings_is_not_generated(spec: JsonObject, keys: set[str]) -> None:
-    """The admin token is the operator's own and always is."""
+    """The admin token is always generated; the rest only without a reference in the spec."""
     assert set(build_credentials_secret(cluster_of(spec)).keys) == keys
 
 
 def test_no_manifest_has_a_value() -> None:
-    """Values are made where they are written, and are nowhere else."""
+    """The manifest has no values: they are generated when the Secret is written."""
     for template in build_secrets(cluster_of()):
         assert not template.manifest.keys() & {"data", "stringData"}
 
 
 def test_an_external_redis_has_no_password_of_ours() -> None:
-    """Only the credentials are left."""
+    """With an external Redis only the credentials are generated."""
     spec: JsonObject = {
         "backplane": {"redis": {"external": {"url": {"secretKeyRef": {"name": "redis", "key": "url"}}}}}
     }

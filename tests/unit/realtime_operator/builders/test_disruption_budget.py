@@ -1,4 +1,4 @@
-"""The PodDisruptionBudget."""
+"""Tests of the PodDisruptionBudget."""
 
 from __future__ import annotations
 
@@ -11,11 +11,10 @@ from tests.kit.manifests import cluster_of
 
 @pytest.mark.parametrize(("wanted", "expected"), [(0, 1), ("0%", 1), (2, 2), ("20%", "20%")])
 def test_one_server_may_always_be_evicted(wanted: int | str, expected: int | str) -> None:
-    """A node drain never hangs: 0 would block it for good."""
+    """The field maxUnavailable is never 0, which would block node drains for good."""
     budget = build_disruption_budget(cluster_of({"rollout": {"maxUnavailable": wanted}}))
     assert dig(budget, "spec", "maxUnavailable") == expected
 
 
 def test_it_is_the_same_for_every_number_of_servers() -> None:
-    """Scaling does not touch it."""
     assert build_disruption_budget(cluster_of({"replicas": 1})) == build_disruption_budget(cluster_of({"replicas": 9}))

@@ -1,4 +1,4 @@
-"""What all manifests have in common."""
+"""Tests of the building blocks of manifests."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from tests.kit.manifests import UID, cluster_of
 
 
 def test_a_child_is_owned_by_its_cluster() -> None:
-    """It goes when the cluster goes, even while no operator runs."""
+    """The owner reference makes the garbage collector delete the child, even while no operator runs."""
     (owner,) = objects_at(metadata(cluster_of(), "child", "server"), "ownerReferences")
     assert owner == {
         "apiVersion": "realtime.dev/v1alpha1",
@@ -28,14 +28,14 @@ def test_a_child_is_owned_by_its_cluster() -> None:
 
 
 def test_a_child_is_found_by_its_labels() -> None:
-    """The cluster and the part of it."""
+    """Selectors have the cluster and the component."""
     labels = object_at(metadata(cluster_of(), "child", "redis"), "labels")
     assert labels[naming.LABEL_CLUSTER] == "chat"
     assert labels[naming.LABEL_COMPONENT] == "redis"
 
 
 def test_the_seal_changes_with_the_manifest_and_not_with_itself() -> None:
-    """The hash is that of the manifest without the annotation."""
+    """The hash is computed from the manifest without the annotation."""
     manifest: JsonObject = {"metadata": {"name": "a"}, "spec": {"x": 1}}
     seal = dig(with_applied_hash(manifest), "metadata", "annotations", naming.ANNOTATION_APPLIED)
     other = dig(with_applied_hash({**manifest, "spec": {"x": 2}}), "metadata", "annotations", naming.ANNOTATION_APPLIED)
@@ -44,17 +44,16 @@ def test_the_seal_changes_with_the_manifest_and_not_with_itself() -> None:
 
 
 def test_sealing_keeps_other_annotations() -> None:
-    """Those of the spec stay."""
     manifest: JsonObject = {"metadata": {"name": "a", "annotations": {"b": "c"}}}
     assert object_at(with_applied_hash(manifest), "metadata", "annotations")["b"] == "c"
 
 
 def test_the_order_of_keys_does_not_matter() -> None:
-    """Equal values have equal hashes."""
+    """Equal values have equal hashes, whatever the order of keys."""
     assert digest({"a": 1, "b": [2]}) == digest({"b": [2], "a": 1})
 
 
 @given(st.dictionaries(st.text(), st.integers()))
 def test_a_short_hash_is_legal_everywhere(value: dict[str, int]) -> None:
-    """In names, labels and after a hyphen; and it spells no word."""
+    """A short hash is valid in names and labels, and has no vowels."""
     assert re.fullmatch("[bcdfghjkmnpqrtvw]{10}", short_hash({**value}))

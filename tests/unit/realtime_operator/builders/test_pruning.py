@@ -1,4 +1,4 @@
-"""A configuration without what equals the defaults."""
+"""Tests of the removal of default values."""
 
 from __future__ import annotations
 
@@ -37,11 +37,10 @@ DEFAULTS: Defaults = {
     ids=str,
 )
 def test_what_the_server_would_do_anyway_is_left_out(config: JsonObject, short: JsonObject) -> None:
-    """In every depth; an object that is absent by default stays, for it says that it is there."""
+    """Defaults are removed at every depth; an object that is absent by default is kept, even when empty."""
     assert pruned(config, DEFAULTS) == short
 
 
 def test_what_is_not_in_the_table_stays() -> None:
-    """Nothing is left out by mistake."""
     config: JsonObject = {"later": 1, "limits": {"later": None}, "hook": {"later": []}}
     assert pruned(config, DEFAULTS) == config

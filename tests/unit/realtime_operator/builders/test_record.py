@@ -1,4 +1,4 @@
-"""What an object carries of its making."""
+"""Tests of the record in an object's annotations."""
 
 from __future__ import annotations
 
@@ -15,21 +15,21 @@ from tests.kit.manifests import SETTINGS, cluster_of
 
 
 def test_a_revision_is_read_from_its_replica_set_as_it_was_applied() -> None:
-    """The ReplicaSet itself, with its record, and the ConfigMap."""
+    """Return the ReplicaSet with its record, and the ConfigMap."""
     revision = build_revision(cluster_of(), SETTINGS)
     assert recorded(revision.replica_set(3)) == (revision.template, revision.config_map)
     assert made_of(revision.template) == servers_hash(cluster_of())
 
 
 def test_the_hash_is_of_the_spec_and_not_of_what_is_made_of_it() -> None:
-    """The same for what keeps the revision, and for defaults that are written out."""
+    """Fields that keep the revision, and explicit defaults, do not change the hash."""
     same: list[JsonObject] = [{}, {"replicas": 7}, {"server": {"workers": 1}}]
     assert len({servers_hash(cluster_of(spec)) for spec in same}) == 1
     assert servers_hash(cluster_of({"server": {"workers": 2}})) != servers_hash(cluster_of())
 
 
 def test_a_spec_with_everything_is_small_enough() -> None:
-    """64 namespaces with all their options, as the CRD allows at most; all annotations have 256 KiB."""
+    """64 namespaces with all options, the maximum of the CRD, fit the limit of annotations, 256 KiB."""
     option: JsonObject = {
         "history": {"size": 99_999, "ttl": "719h"}, "recovery": "Cache", "presence": True, "publish": "Anyone",
         "subscribe": "Token", "presenceFor": "Anyone", "historyFor": "Nobody",
@@ -43,7 +43,7 @@ def test_a_spec_with_everything_is_small_enough() -> None:
 
 
 def test_what_is_too_large_is_not_kept() -> None:
-    """The object is applied all the same, and is kept as it is later."""
+    """The object is applied without the record."""
     manifest: JsonObject = {"apiVersion": "v1", "kind": "A", "metadata": {"name": "a"}, "data": "x" * MOST_BYTES}
     made = with_record(manifest, "hash", SETTINGS)
     assert recorded(made) is None
@@ -52,7 +52,7 @@ def test_what_is_too_large_is_not_kept() -> None:
 
 @pytest.mark.parametrize("path", [("metadata", "name"), ("spec", "replicas"), ("metadata", "annotations", "new")])
 def test_a_record_whose_seal_is_broken_is_none(path: tuple[str, ...]) -> None:
-    """Somebody has changed what it says."""
+    """An edited record is not used."""
     template = build_revision(cluster_of(), SETTINGS).template
     annotations = object_at(template, "metadata", "annotations")
     own, beside = json.loads(text_at(annotations, naming.ANNOTATION_MANIFEST))

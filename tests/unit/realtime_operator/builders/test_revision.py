@@ -1,4 +1,4 @@
-"""What makes a new revision, and what does not."""
+"""Tests of revisions: the fields that make a new one, and those that do not."""
 
 from __future__ import annotations
 
@@ -38,35 +38,32 @@ OTHER: list[JsonObject] = [
 
 
 def name_of(spec: JsonObject) -> str:
-    """The revision that a spec asks for."""
+    """Return the name of the revision that a spec makes."""
     return build_revision(cluster_of(spec), SETTINGS).name
 
 
 @pytest.mark.parametrize("spec", SAME, ids=str)
 def test_what_servers_need_not_know_makes_no_new_revision(spec: JsonObject) -> None:
-    """Nobody is moved for it; nor for the same thing written in another way."""
     assert name_of(spec) == name_of({})
 
 
 @pytest.mark.parametrize("spec", OTHER, ids=str)
 def test_what_servers_must_know_makes_a_new_revision(spec: JsonObject) -> None:
-    """Each by itself, and each another one."""
     assert name_of(spec) != name_of({})
 
 
 def test_every_change_has_its_own_name() -> None:
-    """No two of them are mistaken for each other."""
     assert len({name_of(spec) for spec in [{}, *OTHER]}) == len(OTHER) + 1
 
 
 def test_going_back_gives_the_former_name() -> None:
-    """The name depends on nothing but what is asked for: not on a counter, a clock or the object's identity."""
+    """The name depends on the spec alone: not on a counter, a clock or the object's identity."""
     revisions = [build_revision(cluster_of(), SETTINGS) for _ in range(2)]
     assert revisions[0] == revisions[1]
 
 
 def test_a_new_default_image_is_a_new_revision() -> None:
-    """What is made with it; that it reaches nobody by itself is decided in planning/revisions."""
+    """A new default image changes the name; planning/revisions decides whether servers get it."""
     settings = BuildSettings(server_image="ghcr.io/realtime-operator/server:0.2.0", redis_image=SETTINGS.redis_image)
     assert build_revision(cluster_of(), settings).name != name_of({})
 
@@ -88,7 +85,7 @@ def test_the_name_is_everywhere() -> None:
 
 
 def test_scaling_does_not_change_the_seal() -> None:
-    """The number of pods is scaled, not applied."""
+    """The number of pods is not part of the applied hash."""
     revision = build_revision(cluster_of(), SETTINGS)
     small, large = revision.replica_set(0), revision.replica_set(9)
     assert (dig(small, "spec", "replicas"), dig(large, "spec", "replicas")) == (0, 9)

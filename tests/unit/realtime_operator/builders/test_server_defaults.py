@@ -1,4 +1,4 @@
-"""The server's defaults as the operator knows them; tests/contract compares each with the server's own."""
+"""Tests of the operator's copy of the server's defaults; tests/contract compares it with the server's own."""
 
 from __future__ import annotations
 
@@ -19,5 +19,5 @@ from realtime_operator.builders.server_defaults import without_defaults
     ids=str,
 )
 def test_what_the_server_would_do_anyway_is_left_out(config: JsonObject, short: JsonObject) -> None:
-    """In every part of the configuration."""
+    """Every part of the configuration without values of its own is pruned."""
     assert without_defaults(config) == short

@@ -1,4 +1,4 @@
-"""Files in a server pod."""
+"""Tests of the files in a server pod."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ SPECS: dict[str, JsonObject] = {
 
 
 def files(spec: JsonObject) -> dict[str, tuple[str, str]]:
-    """Secret and key of each file that a pod has from a Secret."""
+    """Return the Secret and the key of each mounted file."""
     cluster = cluster_of(spec)
     mounts = {text_at(mount, "name"): text_at(mount, "mountPath") for mount in server_mounts(cluster)}
     found: dict[str, tuple[str, str]] = {}
@@ -42,7 +42,7 @@ def files(spec: JsonObject) -> dict[str, tuple[str, str]]:
 
 
 def paths(value: JsonValue) -> set[str]:
-    """Every path of a file with a secret in a configuration."""
+    """Return the paths of secret files in a configuration."""
     if isinstance(value, dict):
         return set().union(*(paths(child) for child in value.values()))
     if isinstance(value, list):
@@ -52,12 +52,11 @@ def paths(value: JsonValue) -> set[str]:
 
 @pytest.mark.parametrize("spec", SPECS.values(), ids=SPECS)
 def test_every_file_that_the_configuration_names_is_mounted(spec: JsonObject) -> None:
-    """And nothing else that is secret."""
+    """Every secret file that the configuration names is mounted, and no other one."""
     assert paths(server_config(cluster_of(spec))) == set(files(spec))
 
 
 def test_own_secrets_are_mounted_under_our_names() -> None:
-    """The spec's key becomes the file that the configuration names."""
     assert files(SPECS["tokens"])["/etc/realtime/tokens/1"] == ("own", "the-key")
     assert files(SPECS["published keys"])["/etc/realtime/tokens/jwks-ca.pem"] == ("own", "the-key")
     assert files(SPECS["api"])["/etc/realtime/credentials/api-key"] == ("own", "the-key")
@@ -66,7 +65,6 @@ def test_own_secrets_are_mounted_under_our_names() -> None:
 
 @pytest.mark.parametrize("spec", SPECS.values(), ids=SPECS)
 def test_every_volume_is_mounted_once(spec: JsonObject) -> None:
-    """Names agree, directories are not nested."""
     cluster = cluster_of(spec)
     mounts = server_mounts(cluster)
     assert [text_at(mount, "name") for mount in mounts] == [text_at(v, "name") for v in server_volumes(cluster, "b")]
@@ -76,6 +74,6 @@ def test_every_volume_is_mounted_once(spec: JsonObject) -> None:
 
 
 def test_only_temporary_files_can_be_written() -> None:
-    """Everything else is read-only."""
+    """All other mounts are read-only."""
     writable = [mount for mount in server_mounts(cluster_of()) if object_at(mount).get("readOnly") is not True]
     assert [text_at(mount, "mountPath") for mount in writable] == [pod.TEMPORARY_DIRECTORY]

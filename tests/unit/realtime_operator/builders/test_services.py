@@ -1,4 +1,4 @@
-"""The Services."""
+"""Tests of the Services."""
 
 from __future__ import annotations
 
@@ -17,13 +17,13 @@ EXTERNAL: JsonObject = {
 
 
 def test_a_quiesced_pod_leaves_the_services_of_clients_and_backends() -> None:
-    """Both select the label that the operator takes away."""
+    """Both Services select the label that the operator removes from quiesced pods."""
     for service in (build_client_service(cluster_of()), build_api_service(cluster_of())):
         assert object_at(service, "spec", "selector")[naming.LABEL_SERVING] == "true"
 
 
 def test_metrics_of_every_server_are_reachable() -> None:
-    """Headless, quiesced pods and those that are not ready included."""
+    """The Service is headless and has all server pods, quiesced and unready ones included."""
     spec = object_at(build_admin_service(cluster_of()), "spec")
     assert spec["clusterIP"] == "None"
     assert spec["publishNotReadyAddresses"] is True
@@ -31,7 +31,7 @@ def test_metrics_of_every_server_are_reachable() -> None:
 
 
 def test_only_the_client_service_is_exposed() -> None:
-    """Type and annotations of the spec are for clients alone."""
+    """Type and annotations of the spec apply to the client Service only."""
     spec: JsonObject = {"endpoint": {"service": {"type": "LoadBalancer", "annotations": {"a": "b"}}}}
     client, api = build_client_service(cluster_of(spec)), build_api_service(cluster_of(spec))
     assert (dig(client, "spec", "type"), dig(api, "spec", "type")) == ("LoadBalancer", "ClusterIP")
@@ -40,18 +40,17 @@ def test_only_the_client_service_is_exposed() -> None:
 
 
 def test_each_service_has_one_port() -> None:
-    """Nobody reaches the API or the admin port through the clients' Service."""
+    """The clients' Service has neither the API port nor the admin port."""
     services = (build_client_service, build_api_service, build_admin_service)
     ports = [objects_at(build(cluster_of()), "spec", "ports") for build in services]
     assert [[port["port"] for port in found] for found in ports] == [[8000], [8001], [8002]]
 
 
 def test_an_external_redis_has_no_service() -> None:
-    """Its address is in the URL."""
     assert build_redis_service(cluster_of(EXTERNAL)) is None
     assert build_redis_service(cluster_of()) is not None
 
 
 def test_the_redis_address_is_that_of_its_service() -> None:
-    """Name, namespace and port."""
+    """The address consists of name, namespace and port."""
     assert redis_address(cluster_of()) == "chat-redis.realtime.svc:6379"

@@ -1,4 +1,4 @@
-"""The file of a cluster: what it may look like, and what is said when it does not."""
+"""Tests of cluster files: accepted forms, and the errors of others."""
 
 from __future__ import annotations
 
@@ -16,14 +16,14 @@ SECRET = "apiVersion: v1\nkind: Secret\nmetadata: {name: keys}\n"
 
 
 def written(folder: Path, *documents: str) -> Path:
-    """A file of these documents."""
+    """Write a file of these documents; return its path."""
     path = folder / "cluster.yaml"
     path.write_text("---\n".join(documents))
     return path
 
 
 def test_a_cluster_its_secrets_and_what_means_nothing_here(tmp_path: Path) -> None:
-    """The one cluster is read, Secrets with both kinds of values, and the rest is named."""
+    """The cluster and the values of Secrets (data and stringData) are read; other objects are listed as ignored."""
     service = "apiVersion: v1\nkind: Service\nmetadata: {name: web}\n"
     secret = f"{SECRET}data: {{a: aGVsbG8=}}\nstringData: {{b: world}}\n"
     file = read(written(tmp_path, secret, service, f"{CLUSTER}spec: {{replicas: 3}}\n"))
@@ -33,7 +33,7 @@ def test_a_cluster_its_secrets_and_what_means_nothing_here(tmp_path: Path) -> No
 
 
 def test_one_of_several_is_chosen_by_name(tmp_path: Path) -> None:
-    """Without a name they are listed; with one that is not there too."""
+    """Without a name, or with an unknown one, the error lists the clusters."""
     path = written(tmp_path, CLUSTER, CLUSTER.replace("chat", "news"))
     assert read(path, "news").name == "news"
     with pytest.raises(InputError, match=r"2 clusters \(chat, news\): choose one with --name"):
@@ -70,32 +70,32 @@ def test_one_of_several_is_chosen_by_name(tmp_path: Path) -> None:
     ],
 )
 def test_what_is_wrong_is_said(tmp_path: Path, text: str, said: str) -> None:
-    """With the file, the place in it, and what would be right."""
+    """Errors name the file, the place, and what would be valid."""
     with pytest.raises(InputError, match=f"(?s)cluster.yaml: .*{said}"):
         read(written(tmp_path, text))
 
 
 def test_a_base64_may_have_lines(tmp_path: Path) -> None:
-    """As the program base64 prints it."""
+    """Line breaks of the program base64 are ignored."""
     file = read(written(tmp_path, CLUSTER, f"{SECRET}data:\n  a: |\n    aGVs\n    bG8=\n"))
     assert file.secrets == {"keys": {"a": "hello"}}
 
 
 def test_text_outweighs_data(tmp_path: Path) -> None:
-    """As on the API server."""
+    """Values of stringData override data, as on the API server."""
     file = read(written(tmp_path, CLUSTER, f"{SECRET}data: {{a: aGVsbG8=}}\nstringData: {{a: world}}\n"))
     assert file.secrets == {"keys": {"a": "world"}}
 
 
 def test_anchors_and_merges_are_no_keys_twice(tmp_path: Path) -> None:
-    """A key may take the place of a merged one."""
+    """A key may override one of a YAML merge."""
     server = "spec:\n  server: &a {workers: 2}\n  pod: {labels: &b {x: y, z: z}, annotations: {<<: *b, x: other}}\n"
     spec = read(written(tmp_path, CLUSTER + server)).cluster.spec
     assert spec.pod.annotations == {"x": "other", "z": "z"}
 
 
 def test_a_file_that_cannot_be_read_is_named(tmp_path: Path) -> None:
-    """One that is not there, and one that is no text."""
+    """A missing file and one that is not text are refused."""
     with pytest.raises(InputError, match=r"none\.yaml: cannot be read: No such file"):
         read(tmp_path / "none.yaml")
     with pytest.raises(InputError, match="cannot be read: Is a directory"):
@@ -107,7 +107,7 @@ def test_a_file_that_cannot_be_read_is_named(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("refusal", REFUSALS, ids=[refusal.path for refusal in REFUSALS])
 def test_it_says_what_the_api_server_says(tmp_path: Path, refusal: Refusal) -> None:
-    """Every refusal that is proven on a real API server has the same field and sentence here."""
+    """Findings have the same field and message as the API server's."""
     path = written(tmp_path, yaml.safe_dump(refusal.document))
     with pytest.raises(InputError) as refused:
         read(path)

@@ -1,4 +1,4 @@
-"""Numbers, bars and texts as they are printed."""
+"""Tests of formatted numbers, bars and texts."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from realtime_operator.planning.timestamps import parse_timestamp
     [(None, "-"), (0, "0"), (7, "7"), (1.26, "1.3"), (9999, "9999"), (12_345, "12.3k"), (2.5e6, "2.5M"), (3e9, "3.0G")],
 )
 def test_numbers_have_few_digits(value: float | None, shown: str) -> None:
-    """Large ones have a unit."""
+    """Large numbers have a unit."""
     assert number(value) == shown
 
 
@@ -25,12 +25,11 @@ def test_numbers_have_few_digits(value: float | None, shown: str) -> None:
     [(None, "-"), (0, "0 B"), (1023, "1023 B"), (1536, "1.5 KiB"), (3 << 20, "3.0 MiB"), (5 << 30, "5.0 GiB")],
 )
 def test_sizes_are_binary(value: float | None, shown: str) -> None:
-    """As memory is counted."""
     assert size(value) == shown
 
 
 def test_bars_and_sparklines_are_relative() -> None:
-    """What is above nothing is seen; the largest fills the height."""
+    """A positive part of a bar is at least one character; the largest value has the full height."""
     assert (bar(0, 10), bar(1, 1000), bar(10, 10)) == ("", "█", "█" * 20)
     assert sparkline([0, 0]) == "▁▁"
     assert sparkline([0, 5, 10]) == "▁▅█"
@@ -39,14 +38,14 @@ def test_bars_and_sparklines_are_relative() -> None:
 
 
 def test_texts_are_printed_as_they_are() -> None:
-    """No markup, no emoji, nothing cut off, no blanks at the end."""
+    """Output has no markup, emoji, truncation or trailing blanks."""
     printed = plain(table(("A", "B"), [("[red]x[/red]", "news:a:b"), ("y", "z" * 300)]))
     assert printed.splitlines()[1] == "[red]x[/red]   news:a:b"
     assert printed.splitlines()[2].endswith("z" * 300)
 
 
 def test_documents_are_read_without_surprises() -> None:
-    """What is missing or of another type is empty."""
+    """Missing values and values of another type are empty."""
     document: JsonObject = {"a": {"b": [1, {"c": True}], "d": 3}}
     assert dig(document, "a", "x", "y") is None
     assert (text(document, "a", "d"), text(document, "a", "b", default="?")) == ("3", "?")

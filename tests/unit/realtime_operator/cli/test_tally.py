@@ -1,4 +1,4 @@
-"""The account of the demonstration finds what is wrong."""
+"""Tests of the demonstration's account."""
 
 from __future__ import annotations
 
@@ -7,7 +7,6 @@ from realtime_operator.cli.tally import Tally
 
 
 def test_everything_once_is_nothing_lost() -> None:
-    """Two subscribers, three publications."""
     tally = Tally(2, published=[1, 2, 3])
     for subscriber in (0, 1):
         for publication in (1, 2, 3):
@@ -16,7 +15,7 @@ def test_everything_once_is_nothing_lost() -> None:
 
 
 def test_lost_and_duplicated_deliveries_are_counted() -> None:
-    """One subscriber missed one and got another twice; a third got nothing."""
+    """Losses and duplicates are counted per subscriber; a third one got nothing."""
     tally = Tally(3, published=[1, 2])
     for publication in (1, 2):
         tally.receive(0, publication)
@@ -26,13 +25,13 @@ def test_lost_and_duplicated_deliveries_are_counted() -> None:
 
 
 def test_the_largest_rate_is_that_of_any_second() -> None:
-    """Not of the whole time."""
+    """The rate is the largest of any second, not that of the whole time."""
     tally = Tally(1, reconnects=[0.0, 5.0, 5.4, 5.9, 9.0])
     assert tally.largest_reconnect_rate() == 3
     assert Tally(1).largest_reconnect_rate() == 0
 
 
 def test_percentiles_are_values_that_were_measured() -> None:
-    """Nearest rank."""
+    """Percentiles are by nearest rank."""
     assert percentile([], 0.5) is None
     assert [percentile([4, 1, 3, 2], part) for part in (0.0, 0.5, 0.9, 1.0)] == [1, 2, 4, 4]

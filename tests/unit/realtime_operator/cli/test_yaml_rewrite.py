@@ -1,4 +1,4 @@
-"""Conversion of files: what is written, what stays, what is refused."""
+"""Tests of the conversion of files: edits, what is kept, and refusals."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ HEAD = "kind: RealtimeCluster\napiVersion: realtime.dev/v1alpha1\nmetadata: {nam
 
 
 def test_a_file_is_converted_and_keeps_its_comments() -> None:
-    """Several documents, block and flow style, quotes; other kinds stay byte by byte."""
+    """Several documents in block and flow style with quotes; other kinds are kept byte by byte."""
     result = convert(FORMER.read_text(), "former.yaml")
     assert result.text == CONVERTED.read_text()
     assert "spec.image.pullSecrets became spec.pod.imagePullSecrets: [{name: registry}, {name: other}]" in str(result)
@@ -28,7 +28,7 @@ def test_a_file_is_converted_and_keeps_its_comments() -> None:
 
 
 def test_every_comment_is_there_once() -> None:
-    """A comment of a field that has moved goes with it."""
+    """A comment moves with its field."""
     before, after = FORMER.read_text(), convert(FORMER.read_text(), "former.yaml").text
     comments = [line.partition("# ")[2] for line in before.splitlines() if "# " in line]
     assert len(comments) > 10
@@ -50,13 +50,12 @@ def test_every_comment_is_there_once() -> None:
     ids=["into what is there", "beside what is there"],
 )
 def test_a_field_moves_to_another_object(spec: str, expected: str) -> None:
-    """With its comment, and with what stands below it."""
     converted = convert(f"{HEAD}spec:\n{spec}", "a").text
     assert converted.split() == f"{HEAD}spec:\n{expected}".split()
 
 
 def test_a_converted_file_has_nothing_to_convert() -> None:
-    """The second time nothing changes, not even a space."""
+    """A converted file is not changed by a second conversion."""
     text = CONVERTED.read_text()
     assert convert(text, "a") == type(convert(text, "a"))(text, ())
 
@@ -75,7 +74,7 @@ def test_a_converted_file_has_nothing_to_convert() -> None:
     ],
 )
 def test_what_cannot_be_converted_is_refused(spec: str, expected: str) -> None:
-    """With the file, the cluster, the field and the reason."""
+    """The error has the file, the cluster, the field and the reason."""
     with pytest.raises(InputError, match=r"file\.yaml: RealtimeCluster") as caught:
         convert(f"{HEAD}spec: {spec}\n", "file.yaml")
     assert expected in str(caught.value)
@@ -83,13 +82,12 @@ def test_what_cannot_be_converted_is_refused(spec: str, expected: str) -> None:
 
 @pytest.mark.parametrize("text", ["a: [", "a: 1\na: 2\n", "- a\n", "a: &x {b: *x}\n"])
 def test_what_is_no_file_of_objects_is_refused(text: str) -> None:
-    """A sentence and no trace."""
     with pytest.raises(InputError, match=r"file\.yaml: "):
         convert(text, "file.yaml")
 
 
 def test_in_place_writes_only_what_has_changed(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    """Nothing is printed but what was done; a file that is refused keeps all others as they were."""
+    """Only a summary is printed; when one file is refused none is written."""
     old, new, bad = (tmp_path / name for name in ("old.yaml", "new.yaml", "bad.yaml"))
     old.write_text(FORMER.read_text())
     new.write_text(CONVERTED.read_text())
@@ -105,7 +103,7 @@ def test_in_place_writes_only_what_has_changed(tmp_path: Path, capsys: pytest.Ca
 
 
 def test_it_prints_what_it_converts(capsys: pytest.CaptureFixture[str]) -> None:
-    """On standard output; what has changed is said on standard error."""
+    """The text is written to standard output, the summary to standard error."""
     assert main(["convert", str(FORMER)]) == 0
     printed = capsys.readouterr()
     assert printed.out == CONVERTED.read_text()

@@ -1,4 +1,4 @@
-"""The client against a real admin site, on a Unix socket and on TCP, and reports as servers send them."""
+"""Tests of the client against a real admin site, on a Unix socket and on TCP, and of reports."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ TOKEN = "admin-token"
 
 @dataclass(frozen=True, slots=True)
 class Site:
-    """A server's site, of which only the worker is a stand-in, and a client for it."""
+    """A server's admin site with a stand-in for the worker, and a client of it."""
 
     address: str
     client: AdminClient
@@ -34,7 +34,7 @@ class Site:
 
 @asynccontextmanager
 async def listening(application: web.Application, transport: str, folder: Path) -> AsyncIterator[tuple[str, int]]:
-    """An application on a socket or a port: the address for the client, and the port."""
+    """Run an application on a socket or a port; yield the address for the client, and the port."""
     address, port = (str(folder / "admin.sock"), 1) if transport == "socket" else ("127.0.0.1", free_port())
     runner = web.AppRunner(application, access_log=None, handle_signals=False, shutdown_timeout=0.1)
     await runner.setup()
@@ -48,7 +48,7 @@ async def listening(application: web.Application, transport: str, folder: Path) 
 
 @pytest.fixture(params=["socket", "port"])
 async def site(request: pytest.FixtureRequest) -> AsyncIterator[Site]:
-    """A server of one worker with seven connections."""
+    """A site of a server with one worker and seven connections."""
     with tempfile.TemporaryDirectory(prefix="rt-") as path:
         folder = Path(path)
         (folder / "token").write_text(TOKEN)
@@ -63,7 +63,7 @@ async def site(request: pytest.FixtureRequest) -> AsyncIterator[Site]:
 
 
 async def test_a_server_is_told_what_to_do(site: Site) -> None:
-    """Every call arrives with its numbers."""
+    """Every command reaches the server with its arguments."""
     await site.client.quiesce(site.address, TOKEN)
     await site.client.drain(site.address, TOKEN, 12.5)
     await site.client.resume(site.address, TOKEN)
@@ -72,7 +72,7 @@ async def test_a_server_is_told_what_to_do(site: Site) -> None:
 
 
 async def test_a_server_is_asked_how_it_is(site: Site) -> None:
-    """Its report; ready while it serves and can be connected to."""
+    """A server reports its state, and is ready while it serves and accepts connections."""
     report = await site.client.report(site.address, TOKEN)
     assert report == ServerReport(ServerState.SERVING, 7, workers=1, recent=Recent(30, 0, 0, 0))
     assert await site.client.is_ready(site.address, TOKEN)
@@ -85,12 +85,11 @@ async def test_a_server_is_asked_how_it_is(site: Site) -> None:
 
 
 async def test_metrics_need_no_token(site: Site) -> None:
-    """They are Prometheus' text."""
     assert 'things{worker="0"} 1.0' in await site.client.metrics(site.address)
 
 
 async def test_without_the_token_nothing_is_told(site: Site) -> None:
-    """No report, and an error for whoever commands."""
+    """Without the token there is no report, and commands raise an error."""
     assert await site.client.report(site.address, "wrong") is None
     assert await site.client.report(site.address, "") is None
     with pytest.raises(ServerUnavailableError, match="/admin/v1/quiesce"):
@@ -99,21 +98,20 @@ async def test_without_the_token_nothing_is_told(site: Site) -> None:
 
 
 async def test_a_token_may_have_white_space_around_it(site: Site) -> None:
-    """Who makes a Secret with `echo` has a line's end in it; the server does not mind either."""
+    """White space around a token, as `echo` leaves it in a Secret, is ignored, as by the server."""
     site.token_file.write_text(f"{TOKEN}\n")
     await site.client.quiesce(site.address, f"{TOKEN}\n")
     assert site.control.told == ["quiesce"]
 
 
 async def test_what_a_server_refuses_is_an_error(site: Site) -> None:
-    """A number that it does not take."""
     with pytest.raises(ServerUnavailableError, match="/admin/v1/shed"):
         await site.client.shed(site.address, TOKEN, 0, 1)
 
 
 @pytest.mark.parametrize("address", ["/no/such/socket", f"/{'x' * 200}", "127.0.0.1", "::1"])
 async def test_a_server_that_is_not_there_is_unavailable(address: str) -> None:
-    """No exception but this one, no report, not ready."""
+    """Commands raise ServerUnavailableError; there is no report and no readiness."""
     client = AdminClient(free_port())
     for call in (client.quiesce(address, TOKEN), client.drain(address, TOKEN, 1), client.metrics(address)):
         with pytest.raises(ServerUnavailableError):
@@ -133,7 +131,7 @@ def _text(text: str) -> Callable[[web.Request], Awaitable[web.StreamResponse]]:
 @pytest.mark.parametrize("transport", ["socket", "port"])
 @pytest.mark.parametrize("text", ["", "<html>", "[]", "null", '{"state": "serving"}'])
 async def test_an_answer_that_is_no_report_is_none(transport: str, text: str) -> None:
-    """Somebody else may listen there."""
+    """Answers of another program count as unavailable."""
     application = web.Application()
     application.router.add_get("/admin/v1/status", _text(text))
     with tempfile.TemporaryDirectory(prefix="rt-") as folder:
@@ -145,7 +143,7 @@ async def test_an_answer_that_is_no_report_is_none(transport: str, text: str) ->
 
 @pytest.mark.parametrize("transport", ["socket", "port"])
 async def test_a_server_that_hangs_is_unavailable_in_time(transport: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    """One such server does not hold up the others for long."""
+    """A server that does not answer delays others for a bounded time only."""
     monkeypatch.setattr(admin_client, "CALL_SECONDS", 0.05)
     hanging = asyncio.Event()
 
@@ -165,7 +163,7 @@ async def test_a_server_that_hangs_is_unavailable_in_time(transport: str, monkey
 
 
 def test_a_report_is_read() -> None:
-    """The fields of the admin API's status; others are ignored."""
+    """Unknown fields of a report are ignored."""
     document = {
         "server": "a", "state": "draining", "connections": 7, "seconds_since_last_accept": 1.5,
         "accept_cost_seconds": None, "drain_rate": 50, "backplane_healthy": True, "workers": 2, "new": "field",
@@ -176,6 +174,5 @@ def test_a_report_is_read() -> None:
 
 @pytest.mark.parametrize("document", [{}, {"state": "odd", "connections": 1}, {"state": "serving", "connections": "x"}])
 def test_a_report_that_cannot_be_understood_is_an_error(document: dict[str, object]) -> None:
-    """It counts as no report: nothing is decided on a guess."""
     with pytest.raises((KeyError, ValueError)):
         read_report(document)

@@ -7,10 +7,10 @@ from dataclasses import dataclass
 
 @dataclass
 class HandClock:
-    """Returns what `now` was set to."""
+    """Returns the value of `now`."""
 
     now: float = 0.0
 
     def __call__(self) -> float:
-        """Monotonic seconds."""
+        """Time in monotonic seconds."""
         return self.now

@@ -1,4 +1,4 @@
-"""What the client makes of answers and paths, whatever serves them."""
+"""Tests of the client's handling of answers and paths."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ current-context: a
 
 @pytest.fixture
 async def answering(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[KubernetesClient]:
-    """A client of a server that answers everything with a list in several gzip members."""
+    """A client of a server that answers each request with a list in several gzip members."""
     parts = (b'{"kind": "ConfigMapList", "apiVersion": "v1", ', b'"items": [{"metadata": {"name": "a"}}, ', b"{}]}")
     body = b"".join(gzip.compress(part) for part in parts)
 
@@ -47,14 +47,14 @@ async def answering(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> AsyncIte
 
 
 async def test_an_answer_in_several_gzip_members_is_read_whole(answering: KubernetesClient) -> None:
-    """As the API server of Kubernetes 1.37 compresses long lists."""
+    """The API server of Kubernetes 1.37 compresses long lists like this."""
     found = await answering.get("/api/v1/configmaps")
     assert json.dumps(found["items"]) == '[{"metadata": {"name": "a"}}, {}]'
 
 
 @pytest.mark.parametrize(("api_version", "kind"), PLURALS)
 def test_every_path_leads_back_to_what_it_was_made_of(api_version: str, kind: str) -> None:
-    """Of a collection, an object and a subresource."""
+    """Paths of collections, objects and subresources are parsed."""
     for name, subresource in (("", ""), ("a.b-c", ""), ("a", "status")):
         expected = Address(api_version, kind, "team", name, subresource)
         assert address_of(path_of(api_version, kind, "team", name, subresource)) == expected
@@ -73,5 +73,5 @@ def test_every_path_leads_back_to_what_it_was_made_of(api_version: str, kind: st
     ],
 )
 def test_paths_of_all_namespaces_and_of_what_is_not_ours(path: str, address: Address | None) -> None:
-    """Discovery, namespaces and other kinds have no address here."""
+    """Discovery, namespaces and other kinds have no address."""
     assert address_of(path) == address

@@ -1,4 +1,4 @@
-"""Whether the API server answers, from requests that begin and end."""
+"""Tests of the detection of an unresponsive API server."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from tests.unit.realtime_operator.platforms.kubernetes.hand_clock import HandClo
 
 
 def test_nothing_asked_is_nothing_lost() -> None:
-    """And an answered request neither."""
+    """Without requests, and after an answered one, nothing is lost."""
     contact = Contact(HandClock())
     assert contact.lost_since() is None
     request = contact.began()
@@ -17,7 +17,7 @@ def test_nothing_asked_is_nothing_lost() -> None:
 
 
 def test_a_request_that_waits_too_long_says_since_when() -> None:
-    """From its begin on, not from when patience ended."""
+    """The time is the start of the request, not the end of the patience."""
     clock = HandClock(100.0)
     contact = Contact(clock)
     request = contact.began()
@@ -31,7 +31,7 @@ def test_a_request_that_waits_too_long_says_since_when() -> None:
 
 
 def test_a_failure_counts_until_a_later_request_succeeds() -> None:
-    """The answer to one that was asked before does not end it."""
+    """The answer to a request that started before the failure does not end it."""
     clock = HandClock(10.0)
     contact = Contact(clock)
     early = contact.began()

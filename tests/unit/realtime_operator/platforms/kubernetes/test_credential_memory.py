@@ -1,4 +1,4 @@
-"""What is put back when a Secret with credentials was deleted."""
+"""Tests of the memory of generated credentials."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ KEY = Key("team", "chat")
 
 
 def test_the_value_that_was_seen_last_is_known() -> None:
-    """Also a key that the Secret has lost since."""
+    """A key that the Secret has lost since is known too."""
     memory = CredentialMemory()
     memory.note(KEY, "uid-1", "chat-credentials", {"api-key": "b2xk", "admin-token": "eA=="})
     memory.note(KEY, "uid-1", "chat-credentials", {"api-key": "bmV3"})
@@ -19,7 +19,6 @@ def test_the_value_that_was_seen_last_is_known() -> None:
 
 
 def test_a_new_cluster_of_the_same_name_gets_none_of_its_predecessors() -> None:
-    """It is another object, and perhaps another owner's."""
     memory = CredentialMemory()
     memory.note(KEY, "uid-1", "chat-credentials", {"api-key": "b2xk"})
     assert memory.value(KEY, "uid-2", "chat-credentials", "api-key") is None
@@ -28,7 +27,6 @@ def test_a_new_cluster_of_the_same_name_gets_none_of_its_predecessors() -> None:
 
 
 def test_a_cluster_that_is_gone_is_forgotten() -> None:
-    """Its credentials leave the memory of the process."""
     memory = CredentialMemory()
     memory.note(KEY, "uid-1", "chat-credentials", {"api-key": "b2xk"})
     memory.forget(KEY)

@@ -1,4 +1,4 @@
-"""Correlation of Events."""
+"""Tests of the correlation of Events."""
 
 from __future__ import annotations
 
@@ -24,13 +24,13 @@ class Recorded:
         self.now = 0.0
 
     def tell(self, message: str, *, reason: str = "Draining", uid: str = "u") -> CorrelatedEvent:
-        """Correlate an Event, a second after the one before."""
+        """Correlate an Event, a second after the previous one."""
         self.now += 1
         return self.correlator.correlate("chat", uid, EmitEvent(EventType.NORMAL, reason, message), self.now)
 
 
 def test_the_same_event_has_the_same_name_always() -> None:
-    """In another process and after any time: it counts up what is there."""
+    """The name is the same in another process and at any time, so that the existing Event is counted up."""
     recorded = Recorded()
     first = recorded.tell("a")
     recorded.now += 10 * INTERVAL_SECONDS
@@ -40,13 +40,13 @@ def test_the_same_event_has_the_same_name_always() -> None:
 
 @pytest.mark.parametrize("other", [{"message": "b"}, {"reason": "Quiesced"}, {"uid": "v"}], ids=str)
 def test_another_event_has_another_name(other: dict[str, str]) -> None:
-    """Another message, another reason, another object of the same name."""
+    """Another message, another reason, and another object of the same name have other names."""
     recorded = Recorded()
     assert recorded.tell("a").name != recorded.tell(**{"message": "a", **other}).name
 
 
 def test_many_that_differ_by_their_message_are_one() -> None:
-    """From the tenth within ten minutes on, with the latest message; the nine before stand alone."""
+    """From the tenth within ten minutes on they are one Event with the latest message; the first nine are separate."""
     recorded = Recorded()
     told = [recorded.tell(f"server {number}") for number in range(50)]
     alone, together = told[: MAX_SIMILAR - 1], told[MAX_SIMILAR - 1 :]
@@ -57,7 +57,6 @@ def test_many_that_differ_by_their_message_are_one() -> None:
 
 
 def test_after_ten_minutes_of_silence_each_stands_alone_again() -> None:
-    """The next rollout is told from its beginning."""
     recorded = Recorded()
     for number in range(50):
         recorded.tell(f"server {number}")
@@ -66,13 +65,13 @@ def test_after_ten_minutes_of_silence_each_stands_alone_again() -> None:
 
 
 def test_repeats_are_not_many() -> None:
-    """One message that comes again and again is counted, and not combined with itself."""
+    """A repeated message is counted, and not aggregated."""
     recorded = Recorded()
     assert {recorded.tell("a").message for _ in range(50)} == {"a"}
 
 
 def test_messages_and_memory_are_bounded() -> None:
-    """The API server refuses longer ones; objects come and go."""
+    """The API server refuses longer messages; remembered reasons are bounded."""
     recorded = Recorded()
     for number in range(MAX_REMEMBERED + 10):
         assert len(recorded.tell("x" * 5000, uid=str(number)).message) == MAX_MESSAGE

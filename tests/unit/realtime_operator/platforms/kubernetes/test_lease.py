@@ -1,4 +1,4 @@
-"""Who may lead, decided from what was seen of the Lease."""
+"""Tests of the decisions of the leader election."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from realtime_operator.platforms.kubernetes.lease import Sighting, Step, decide,
 
 
 def lease(holder: str, duration: int = 15) -> JsonObject:
-    """A Lease of the operator with a holder."""
+    """Return a Lease of the operator with a holder."""
     metadata: JsonObject = {"managedFields": [{"manager": naming.FIELD_MANAGER, "operation": "Update"}]}
     return {"metadata": metadata, "spec": {"holderIdentity": holder, "leaseDurationSeconds": duration}}
 
@@ -33,7 +33,7 @@ def lease(holder: str, duration: int = 15) -> JsonObject:
 def test_a_lease_is_taken_when_its_holder_was_silent_for_the_duration_that_it_states(
     found: JsonObject | None, seen: Sighting | None, now: float, expected: Step
 ) -> None:
-    """Silence is measured from the last change that this process saw, never by comparing clocks."""
+    """Silence is measured from the last change that this process saw; clocks are not compared."""
     assert decide(found, seen, "me", 15, now) is expected
 
 
@@ -42,6 +42,6 @@ def test_a_lease_is_taken_when_its_holder_was_silent_for_the_duration_that_it_st
     [("incident 17", "incident 17"), ("true", "true"), ("false", None), ("False", None), ("", None)],
 )
 def test_an_annotation_pauses_the_operator_and_says_why(value: str, paused: str | None) -> None:
-    """Any text but "false"."""
+    """Any text but "false" pauses."""
     assert pause_of({"metadata": {"annotations": {naming.ANNOTATION_PAUSED: value}}}) == paused
     assert pause_of({"metadata": {}}) is None

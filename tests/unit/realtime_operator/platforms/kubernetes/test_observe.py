@@ -1,4 +1,4 @@
-"""Pods as planning sees them."""
+"""Tests of the parsing of pods."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from realtime_operator.platforms.kubernetes.observe import read_server
 
 
 def pod(status: JsonObject | None = None, **metadata: JsonValue) -> JsonObject:
-    """A server pod as the API server returns it."""
+    """Return a server pod as the API server does."""
     labels: JsonObject = {
         naming.LABEL_CLUSTER: "main", naming.LABEL_REVISION: "r1", naming.LABEL_SERVING: "true",
     }  # fmt: skip
@@ -27,7 +27,6 @@ def pod(status: JsonObject | None = None, **metadata: JsonValue) -> JsonObject:
 
 
 def test_a_running_pod() -> None:
-    """Name, revision, readiness, address."""
     conditions: list[JsonValue] = [{"type": "Ready", "status": "True"}]
     running: list[JsonValue] = [{"state": {"running": {}}}]
     status: JsonObject = {
@@ -53,12 +52,12 @@ def test_a_running_pod() -> None:
     ],
 )
 def test_why_a_pod_waits(status: JsonObject, reason: str | None) -> None:
-    """The kubelet's reason, the scheduler's, or that nobody has looked at it yet."""
+    """The reason is the kubelet's, the scheduler's, or Pending."""
     assert read_server(pod(status), None).waiting_reason == reason
 
 
 def test_a_quiesced_pod() -> None:
-    """Label and annotations are the memory of a rollout."""
+    """Label and annotations of a pod store the state of a rollout."""
     labels: JsonObject = {naming.LABEL_REVISION: "r1", naming.LABEL_SERVING: "false"}
     annotations: JsonObject = {
         naming.ANNOTATION_QUIESCED_AT: "2026-01-02T03:04:05.250Z",
@@ -70,7 +69,7 @@ def test_a_quiesced_pod() -> None:
 
 
 def test_annotations_that_somebody_broke_are_as_if_not_there() -> None:
-    """A hand-edit must not end the reconcile of the cluster."""
+    """An invalid value from an edit by hand does not end the reconcile."""
     annotations: JsonObject = {
         naming.ANNOTATION_QUIESCED_AT: "yesterday",
         naming.ANNOTATION_DELETION_COST: "low",
@@ -81,5 +80,4 @@ def test_annotations_that_somebody_broke_are_as_if_not_there() -> None:
 
 @pytest.mark.parametrize("phase", ["Failed", "Succeeded"])
 def test_a_pod_that_has_ended(phase: str) -> None:
-    """It never serves again."""
     assert read_server(pod({"phase": phase}), None).failed

@@ -1,4 +1,4 @@
-"""Whose an object is, and how the claims of a field manager are merged."""
+"""Tests of ownership of objects, and of merging managedFields."""
 
 from __future__ import annotations
 
@@ -8,13 +8,13 @@ from realtime_operator.platforms.kubernetes.ownership import claims_to_merge, is
 
 
 def live(*managers: JsonObject, owner: JsonObject | None = None) -> JsonObject:
-    """A live object."""
+    """Return a live object."""
     owners = [owner] if owner else []
     return {"metadata": {"name": "shop", "managedFields": [*managers], "ownerReferences": [*owners]}}
 
 
 def entry(operation: str, fields: JsonObject | None = None, manager: str = naming.FIELD_MANAGER) -> JsonObject:
-    """An entry of managedFields."""
+    """Return an entry of managedFields."""
     return {"manager": manager, "operation": operation, "fieldsV1": fields or {}}
 
 
@@ -28,7 +28,7 @@ def test_an_object_is_owned_by_its_controller_alone() -> None:
 
 
 def test_the_message_says_whose_the_object_is() -> None:
-    """Nobody's, another controller's, or a former cluster's of the same name."""
+    """The owner is nobody, another controller, or a former cluster of the same name."""
     assert "does not belong to this cluster" in name_taken_message("Service", live(), "shop")
     other: JsonObject = {"kind": "Deployment", "name": "web", "uid": "1", "controller": True}
     assert "belongs to Deployment web" in name_taken_message("Service", live(owner=other), "shop")
@@ -37,7 +37,7 @@ def test_the_message_says_whose_the_object_is() -> None:
 
 
 def test_what_was_created_is_claimed_by_the_apply() -> None:
-    """The fields of both entries in one; entries of others, and of the status, stay as they are."""
+    """The fields of both entries are in one; entries of others and of the status are kept."""
     theirs = entry("Update", {"f:spec": {"f:type": {}}}, "kubectl")
     status: JsonObject = {**entry("Update"), "subresource": "status"}
     created = entry("Update", {"f:spec": {"f:ports": {}, "f:selector": {}}})
@@ -51,6 +51,5 @@ def test_what_was_created_is_claimed_by_the_apply() -> None:
 
 
 def test_what_was_only_applied_needs_no_merge() -> None:
-    """No write before the apply."""
     assert claims_to_merge(live(entry("Apply"), entry("Update", None, "kubectl"))) is None
     assert claims_to_merge(live()) is None

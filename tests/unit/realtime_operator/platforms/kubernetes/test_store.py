@@ -1,4 +1,4 @@
-"""What the store keeps of what it sees, in whatever order it sees it."""
+"""Tests of the store, with events in any order."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ MAIN = Key("team", "main")
 
 @dataclass
 class Stored:
-    """A store of two parts, its clock, and what it has told."""
+    """A store of two parts, its clock, and its reported changes."""
 
     clock: HandClock = field(default_factory=lambda: HandClock(1000.0))
     told: list[tuple[Key, bool]] = field(default_factory=list)
@@ -31,11 +31,11 @@ class Stored:
         self.store = ObjectStore((CLUSTERS, MAPS), lambda key, edited: self.told.append((key, edited)), self.clock)
 
     def listed(self, part: Part, *uids: str, version: int = 100) -> None:
-        """A whole list that was asked for now."""
+        """Report a complete list that was requested now."""
         self.store.listed(part, uids, version, self.clock())
 
     def versions(self, key: Key = MAIN) -> dict[str, str]:
-        """Name and data of each child."""
+        """Return name and data of each child."""
         return {str(_metadata(item)["name"]): str(item.get("data")) for item in self.store.children(key)}
 
 
@@ -46,7 +46,7 @@ def _metadata(document: JsonObject) -> JsonObject:
 
 
 def config_map(version: int, *, uid: str = "u", name: str = "one", cluster: str | None = "main") -> JsonObject:
-    """A ConfigMap whose data tells its version."""
+    """Return a ConfigMap whose data has its version."""
     labels: JsonObject = {} if cluster is None else {naming.LABEL_CLUSTER: cluster}
     metadata: JsonObject = {
         "name": name, "namespace": "team", "uid": uid, "resourceVersion": str(version), "labels": labels,
@@ -55,7 +55,7 @@ def config_map(version: int, *, uid: str = "u", name: str = "one", cluster: str 
 
 
 def realtime_cluster(version: int, generation: int = 1, **metadata: JsonValue) -> JsonObject:
-    """A RealtimeCluster `main`."""
+    """Return a RealtimeCluster `main`."""
     own: JsonObject = {
         "name": "main", "namespace": "team", "uid": "c", "resourceVersion": str(version), "generation": generation,
     }  # fmt: skip
@@ -63,7 +63,7 @@ def realtime_cluster(version: int, generation: int = 1, **metadata: JsonValue) -
 
 
 def test_the_newer_version_stays() -> None:
-    """Also when the older one comes later, and the same one is no news."""
+    """An older version that comes later is ignored, and an equal one reports no change."""
     stored = Stored()
     for version in (9, 10, 9, 10, 2):
         stored.store.put(config_map(version))
@@ -72,7 +72,7 @@ def test_the_newer_version_stays() -> None:
 
 
 def test_what_is_gone_does_not_come_back_with_a_late_answer() -> None:
-    """The answer to a write may arrive after the watch has told that the object is gone."""
+    """The answer to a write may arrive after the watch has reported the deletion."""
     stored = Stored()
     stored.store.put(config_map(5))
     stored.store.gone(config_map(7))
@@ -83,7 +83,6 @@ def test_what_is_gone_does_not_come_back_with_a_late_answer() -> None:
 
 
 def test_the_late_end_of_a_namesake_spares_its_successor() -> None:
-    """Each object has its own uid."""
     stored = Stored()
     stored.store.put(config_map(5, uid="old"))
     stored.store.put(config_map(9, uid="new"))
@@ -92,7 +91,7 @@ def test_the_late_end_of_a_namesake_spares_its_successor() -> None:
 
 
 def test_what_this_process_has_deleted_stays_deleted() -> None:
-    """Whatever version a watch still tells."""
+    """A watch's events of any version do not restore the object."""
     stored = Stored()
     stored.store.put(config_map(5))
     stored.store.deleted(config_map(0))
@@ -102,7 +101,7 @@ def test_what_this_process_has_deleted_stays_deleted() -> None:
 
 
 def test_an_object_that_loses_the_label_is_not_a_child_and_may_become_one_again() -> None:
-    """As an answer without the label, and as the end that a watch with a selector tells."""
+    """An object loses the label by an answer without it, or by the deletion that a watch with a selector reports."""
     stored = Stored()
     stored.store.put(config_map(5))
     stored.store.put(config_map(6, cluster=None))
@@ -115,7 +114,7 @@ def test_an_object_that_loses_the_label_is_not_a_child_and_may_become_one_again(
 
 
 def test_an_object_may_change_its_cluster() -> None:
-    """Both learn of it only by their own look: the new one at once."""
+    """Both clusters are reported as changed."""
     stored = Stored()
     stored.store.put(config_map(5))
     stored.store.put(config_map(6, cluster="other"))
@@ -124,7 +123,7 @@ def test_an_object_may_change_its_cluster() -> None:
 
 
 def test_what_a_list_does_not_have_is_gone() -> None:
-    """A watch that was down for long tells no deletions; what was made after the list stays."""
+    """After a long gap a watch reports no deletions; objects newer than the list are kept."""
     stored = Stored()
     for number, version in enumerate((50, 60, 101)):
         stored.store.put(config_map(version, uid=f"u{number}", name=f"n{number}"))
@@ -135,7 +134,6 @@ def test_what_a_list_does_not_have_is_gone() -> None:
 
 
 def test_a_list_of_one_namespace_says_nothing_about_others() -> None:
-    """Each namespace has its own watch."""
     here, there = Part("v1", "ConfigMap", "team"), Part("v1", "ConfigMap", "else")
     store = ObjectStore((here, there))
     store.put(config_map(5))
@@ -148,7 +146,7 @@ def test_a_list_of_one_namespace_says_nothing_about_others() -> None:
 
 
 def test_it_is_complete_when_every_part_was_listed() -> None:
-    """And not any more once watching begins anew."""
+    """A restart of watching makes it incomplete again."""
     stored = Stored()
     assert stored.store.missing() == [CLUSTERS, MAPS]
     stored.listed(CLUSTERS)
@@ -160,7 +158,6 @@ def test_it_is_complete_when_every_part_was_listed() -> None:
 
 
 def test_a_change_of_the_spec_is_told_apart_from_that_of_the_status() -> None:
-    """The status is written by the operator itself."""
     stored = Stored()
     stored.store.put(realtime_cluster(1, generation=1))
     stored.store.put(realtime_cluster(2, generation=1))
@@ -173,14 +170,13 @@ def test_a_change_of_the_spec_is_told_apart_from_that_of_the_status() -> None:
 
 
 def opened(stored: Stored, is_open: Callable[[], bool]) -> None:
-    """Both parts listed and watched."""
     for part in (CLUSTERS, MAPS):
         stored.listed(part)
         stored.store.watching(part, is_open)
 
 
 def test_it_is_fresh_while_every_watch_is_open() -> None:
-    """From the lists on, which the watches follow at once."""
+    """It is fresh from the lists on."""
     stored = Stored()
     opened(stored, lambda: True)
     for _ in range(3):
@@ -189,13 +185,12 @@ def test_it_is_fresh_while_every_watch_is_open() -> None:
 
 
 def test_it_is_stale_before_anything_was_listed() -> None:
-    """Whoever asks all the same learns that nothing is known."""
     stored = Stored()
     assert stored.store.known_until() == 0
 
 
 def test_a_watch_that_has_ended_makes_it_stale_since_it_was_last_seen_open() -> None:
-    """Until the next one is open and has caught up; one broken watch is enough."""
+    """It is fresh again when the next watch is open and has caught up; one broken watch is enough."""
     stored = Stored()
     links = {CLUSTERS: True, MAPS: True}
     for part in (CLUSTERS, MAPS):
@@ -214,7 +209,7 @@ def test_a_watch_that_has_ended_makes_it_stale_since_it_was_last_seen_open() -> 
 
 
 def test_a_watch_that_the_next_one_follows_at_once_makes_nothing_stale() -> None:
-    """The API server ends each of them every few minutes."""
+    """The API server ends each watch every few minutes."""
     stored = Stored()
     link = [True]
     opened(stored, lambda: link[0])
@@ -230,7 +225,7 @@ def test_a_watch_that_the_next_one_follows_at_once_makes_nothing_stale() -> None
 
 
 def test_a_new_list_makes_it_as_fresh_as_the_list() -> None:
-    """After a long gap the history is gone, and everything is listed again."""
+    """After a long gap everything is listed again."""
     stored = Stored()
     opened(stored, lambda: False)
     stored.clock.now += 100
@@ -239,7 +234,7 @@ def test_a_new_list_makes_it_as_fresh_as_the_list() -> None:
 
 
 def test_what_no_decision_needs_is_not_kept() -> None:
-    """ManagedFields of all, and most of a pod."""
+    """The managedFields of all objects, and most of a pod, are dropped."""
     pod: JsonObject = {
         "kind": "Pod",
         "metadata": {"name": "a", "managedFields": [{}]},
@@ -267,7 +262,7 @@ def test_fields_that_were_set_without_an_apply_leave_a_mark() -> None:
 
 @st.composite
 def histories(draw: st.DrawFn) -> tuple[list[tuple[str, JsonObject]], JsonObject | None]:
-    """The life of objects of one name, as events with rising versions, and what is there in the end."""
+    """Return the events of objects of one name with increasing versions, and the final state."""
     events: list[tuple[str, JsonObject]] = []
     version, life, present = 1, 0, None
     for step in draw(st.lists(st.sampled_from(("write", "delete")), max_size=12)):
@@ -286,7 +281,7 @@ def histories(draw: st.DrawFn) -> tuple[list[tuple[str, JsonObject]], JsonObject
 def test_answers_that_overtake_or_lag_behind_the_watch_change_nothing_in_the_end(
     history: tuple[list[tuple[str, JsonObject]], JsonObject | None], chance: st.DataObject
 ) -> None:
-    """The watch tells everything in order; answers to writes come at any time, in any order, repeatedly."""
+    """The watch reports all in order; answers to writes come at any time, in any order, repeatedly."""
     events, present = history
     shuffle = chance.choice  # type: ignore[attr-defined] # random.Random
     stored = Stored()

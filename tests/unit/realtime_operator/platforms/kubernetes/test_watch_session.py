@@ -1,4 +1,4 @@
-"""What the session in which kopf lists and watches tells the store."""
+"""Tests of what kopf's session reports to the store."""
 
 from __future__ import annotations
 
@@ -33,35 +33,35 @@ current-context: a
 
 
 def pod(name: str) -> JsonObject:
-    """A labelled pod, as a list has it."""
+    """Return a labelled pod as an item of a list."""
     labels: JsonObject = {naming.LABEL_CLUSTER: "main"}
     return {"metadata": {"name": name, "namespace": "team", "uid": name, "resourceVersion": "5", "labels": labels}}
 
 
 def page(*names: str, following: str = "") -> JsonObject:
-    """A page of a list."""
+    """Return a page of a list."""
     metadata: JsonObject = {"resourceVersion": "9", "continue": following}
     return {"kind": "PodList", "apiVersion": "v1", "metadata": metadata, "items": [pod(name) for name in names]}
 
 
 @dataclass
 class Served:
-    """A session, what its server answers, and what it told."""
+    """A session, the answers of its server, and its reports."""
 
     client: KubernetesClient
     store: ObjectStore = field(default_factory=lambda: ObjectStore((PODS,)))
     reasons: list[str] = field(default_factory=list)
 
     def open(self) -> aiohttp.ClientSession:
-        """The session."""
+        """Open the session."""
         return WatchSession(self.client, self.store, self.reasons.append).open()
 
     def url(self, query: str = "") -> str:
-        """The collection of pods."""
+        """Return the URL of the collection of pods."""
         return f"{self.client.server}{PATH}{query}"
 
     def names(self) -> set[str]:
-        """The pods in the store."""
+        """Return the names of the pods in the store."""
         found = self.store.children(Key("team", "main"))
         return {str(item["metadata"]["name"]) for item in found}  # type: ignore[index, call-overload]
 
@@ -71,7 +71,7 @@ Answer = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
 @pytest.fixture
 async def served(answer: Answer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Served]:
-    """A server that answers as the test says."""
+    """Run a server that answers as the test defines."""
     application = web.Application()
     application.router.add_get(PATH, answer)
     runner = web.AppRunner(application, shutdown_timeout=0)
@@ -89,7 +89,7 @@ async def served(answer: Answer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 
 
 async def seen(fact: Callable[[], bool], what: str) -> None:
-    """Wait for a fact."""
+    """Wait until the condition holds."""
 
     async def now() -> bool:
         return fact()
@@ -98,14 +98,14 @@ async def seen(fact: Callable[[], bool], what: str) -> None:
 
 
 async def two_pages(request: web.Request) -> web.StreamResponse:
-    """A list of two pages, for whoever has the token."""
+    """Answer a list of two pages; the second one needs the continue token."""
     assert request.headers["Authorization"] == "Bearer secret-token"
     return web.json_response(page("b") if "continue" in request.query else page("a", following="more"))
 
 
 @pytest.mark.parametrize("answer", [two_pages])
 async def test_a_list_is_complete_with_its_last_page(served: Served) -> None:
-    """What is not on any page has gone; whoever asked reads the same pages."""
+    """Objects that are on no page are removed; kopf reads the same pages."""
     served.store.put({**pod("old"), "kind": "Pod", "apiVersion": "v1"})
     async with served.open() as session:
         async with session.get(served.url()) as response:
@@ -117,7 +117,7 @@ async def test_a_list_is_complete_with_its_last_page(served: Served) -> None:
 
 
 async def watch_once(request: web.Request) -> web.StreamResponse:
-    """A list, and a watch that ends when its client has read a line."""
+    """Answer a list, and a watch that ends when its client has read a line."""
     if "watch" not in request.query:
         return web.json_response(page())
     response = web.StreamResponse()
@@ -129,7 +129,7 @@ async def watch_once(request: web.Request) -> web.StreamResponse:
 
 @pytest.mark.parametrize("answer", [watch_once])
 async def test_a_watch_that_has_ended_is_not_open_any_more(served: Served) -> None:
-    """Even before whoever watches has noticed."""
+    """The end is reported even before kopf has noticed it."""
     async with served.open() as session:
         async with session.get(served.url()):
             pass
@@ -142,17 +142,17 @@ async def test_a_watch_that_has_ended_is_not_open_any_more(served: Served) -> No
 
 
 async def not_found(_request: web.Request) -> web.StreamResponse:
-    """The kind is not served."""
+    """Answer 404: the kind is not served."""
     return web.json_response({"kind": "Status"}, status=404)
 
 
 async def gone(_request: web.Request) -> web.StreamResponse:
-    """A page was asked for too late."""
+    """Answer 410: the page was requested too late."""
     return web.json_response({"kind": "Status"}, status=410)
 
 
 async def forbidden(_request: web.Request) -> web.StreamResponse:
-    """A permission is missing: that may change, and is tried again."""
+    """Answer 403: a permission is missing, and the request is repeated."""
     return web.json_response({"kind": "Status"}, status=403)
 
 
@@ -164,7 +164,7 @@ async def forbidden(_request: web.Request) -> web.StreamResponse:
     ],
 )
 async def test_what_kopf_would_end_over_is_told_and_not_answered(served: Served, reason: str) -> None:
-    """Whoever is told cancels the request."""
+    """The request stays pending until it is cancelled."""
     async with served.open() as session:
         asking = asyncio.create_task(session.get(served.url()).__aenter__())
         await seen(lambda: bool(served.reasons), "a reason")
@@ -176,7 +176,7 @@ async def test_what_kopf_would_end_over_is_told_and_not_answered(served: Served,
 
 @pytest.mark.parametrize("answer", [forbidden])
 async def test_other_refusals_are_answered(served: Served) -> None:
-    """And say nothing about what there is."""
+    """They change nothing in the store."""
     async with served.open() as session, session.get(served.url()) as response:
         assert response.status == 403
     assert served.reasons == []

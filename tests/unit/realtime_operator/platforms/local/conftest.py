@@ -1,4 +1,4 @@
-"""What tests of the local platform share."""
+"""Fixtures of the local platform's tests."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What the local platform answers to programs of its user."""
+"""Tests of the control API."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ from tests.kit.refusals import REFUSALS, Refusal
 
 @dataclass
 class Site:
-    """A platform whose servers do not run, and who was told of edits."""
+    """A platform whose servers do not run, and the edits that were reported."""
 
     store: ObjectStore
     fleet: Fleet
@@ -40,19 +40,19 @@ class Site:
     edits: list[str] = field(default_factory=list)
 
     async def get(self, path: str) -> tuple[int, object]:
-        """GET."""
+        """GET a path; return status and document."""
         async with self.session.get(f"/v1/{path}") as response:
             return response.status, await response.json()
 
     async def patch(self, body: str) -> tuple[int, dict[str, object]]:
-        """PATCH of the cluster."""
+        """PATCH the cluster."""
         async with self.session.patch("/v1/cluster", data=body) as response:
             return response.status, await response.json()
 
 
 @pytest.fixture
 async def site(folder: StateFolder) -> AsyncIterator[Site]:
-    """One cluster `chat` on a Unix socket."""
+    """A platform with one cluster `chat` on a Unix socket."""
     store = ObjectStore(folder.secrets)
     store.set_cluster("chat", {"replicas": 2, "server": {"workers": 2}})
     files = ServerFiles(folder, store, Ports(), None)
@@ -67,12 +67,12 @@ async def site(folder: StateFolder) -> AsyncIterator[Site]:
 
 
 async def test_only_its_owner_may_open_the_socket(site: Site) -> None:
-    """Mode 0600."""
+    """The socket has mode 0600."""
     assert stat.S_IMODE(site.socket.stat().st_mode) == 0o600
 
 
 async def test_everything_can_be_asked_for(site: Site) -> None:
-    """The platform, the cluster, servers, events and Secrets; what is not there is not found."""
+    """Platform, cluster, servers, events and Secrets are readable; unknown names are not found."""
     site.store.put_secret("keys", {"a": "b"})
     site.store.record_event(EmitEvent(EventType.WARNING, "Reason", "message"))
     status, about = await site.get("platform")
@@ -91,14 +91,14 @@ async def test_everything_can_be_asked_for(site: Site) -> None:
 
 @pytest.mark.parametrize("name", ["..", "%2e%2e", "%2e%2e%2flock", "a%2fb", "%00", "A", "a" * 300])
 async def test_a_name_that_is_none_is_not_found(site: Site, name: str) -> None:
-    """It is no path, and no internal error."""
+    """Such a name is neither a path nor an internal error."""
     url = URL(f"http://control/v1/secrets/{name}", encoded=True)
     async with site.session.get(url) as response:
         assert response.status == 404
 
 
 async def test_a_patch_changes_the_spec_and_wakes_the_platform(site: Site) -> None:
-    """What is null goes, what is not named stays."""
+    """Null removes a field; fields that are not named are kept."""
     status, cluster = await site.patch('{"spec": {"replicas": 1, "server": null}}')
     assert (status, cluster["spec"], site.edits) == (200, {"replicas": 1}, ["edited"])
 
@@ -112,14 +112,14 @@ async def test_a_patch_changes_the_spec_and_wakes_the_platform(site: Site) -> No
     ],
 )
 async def test_without_redis_there_is_one_server_with_one_worker(site: Site, spec: str) -> None:
-    """More could not reach each other: two servers, two workers, an autoscaler are refused."""
+    """Two servers, two workers and an autoscaler are refused: without Redis they could not reach each other."""
     status, document = await site.patch(f'{{"spec": {spec}}}')
     assert (status, site.edits) == (422, [])
     assert "without a redis-server" in str(document["message"])
 
 
 async def test_a_patch_that_is_no_text_is_refused(site: Site) -> None:
-    """400, whatever its headers say of it."""
+    """Invalid JSON is answered with 400, whatever the content type."""
     for body, kind in ((b'{"spec": "\xff"}', "application/json"), (b"\xff\xfe\xff", "application/json; charset=none")):
         async with site.session.patch("/v1/cluster", data=body, headers={"Content-Type": kind}) as response:
             assert response.status == 400
@@ -128,7 +128,7 @@ async def test_a_patch_that_is_no_text_is_refused(site: Site) -> None:
 
 @pytest.mark.parametrize("refusal", [refusal for refusal in REFUSALS if refusal.spec], ids=lambda refusal: refusal.path)
 async def test_a_patch_says_what_the_api_server_says(site: Site, refusal: Refusal) -> None:
-    """Every refusal that is proven on a real API server has the same field and sentence here."""
+    """Findings have the same field and message as the API server's."""
     site.store.set_cluster("chat", {})
     status, document = await site.patch(json.dumps({"spec": refusal.spec}))
     assert status == 422
@@ -152,7 +152,7 @@ async def test_a_patch_says_what_the_api_server_says(site: Site, refusal: Refusa
 async def test_a_patch_that_cannot_be_carried_out_changes_nothing(
     site: Site, body: str, status: int, said: str
 ) -> None:
-    """It is answered with what is wrong."""
+    """The answer has the reason."""
     before = site.store.cluster
     answered, document = await site.patch(body)
     assert (answered, site.store.cluster, site.edits) == (status, before, [])
@@ -160,7 +160,7 @@ async def test_a_patch_that_cannot_be_carried_out_changes_nothing(
 
 
 def add_server(site: Site, name: str = "chat-a-b") -> LocalServer:
-    """A server that was never started."""
+    """Add a server without a process."""
     folder = site.fleet.folder
     process = Process(name, folder.log(name), lambda: None)
     made = LocalServer(name, "chat", "a", "chat-a", process, folder.admin_socket(name), datetime.now(UTC))
@@ -169,7 +169,7 @@ def add_server(site: Site, name: str = "chat-a-b") -> LocalServer:
 
 
 async def test_servers_are_listed(site: Site) -> None:
-    """With what a person needs to look into one: where it answers, where its log is."""
+    """The entry has what is needed for debugging: admin socket and log."""
     server = add_server(site)
     assert await site.get("servers") == (
         200,
@@ -189,7 +189,7 @@ async def test_servers_are_listed(site: Site) -> None:
 
 
 async def test_a_server_is_marked_to_be_replaced(site: Site) -> None:
-    """That one alone; the platform is woken."""
+    """Only that server is marked, and the platform reconciles."""
     first, second = add_server(site), add_server(site, "chat-a-c")
     async with site.session.post(f"/v1/servers/{first.name}/drain", json={}) as response:
         assert response.status == 200
@@ -197,7 +197,6 @@ async def test_a_server_is_marked_to_be_replaced(site: Site) -> None:
 
 
 async def test_without_a_cluster_there_is_nothing_to_change(site: Site) -> None:
-    """It is answered, also then."""
     site.store.cluster = None
     assert await site.get("cluster") == (200, None)
     assert (await site.patch('{"spec": {}}'))[0] == 400
@@ -207,13 +206,13 @@ async def test_without_a_cluster_there_is_nothing_to_change(site: Site) -> None:
     ("method", "path", "status"), [("GET", "nothing", 404), ("DELETE", "cluster", 405), ("PUT", "secrets/keys", 405)]
 )
 async def test_nothing_else_is_answered(site: Site, method: str, path: str, status: int) -> None:
-    """A Secret cannot be written, and a cluster not removed."""
+    """Secrets are read-only, and a cluster cannot be removed."""
     async with site.session.request(method, f"/v1/{path}") as response:
         assert response.status == status
 
 
 async def test_a_socket_that_an_earlier_run_left_is_replaced(folder: StateFolder) -> None:
-    """One that was killed leaves it."""
+    """A killed process leaves its socket."""
     with socket.socket(socket.AF_UNIX) as left:
         left.bind(str(folder.control))
     store = ObjectStore(folder.secrets)
@@ -232,6 +231,5 @@ async def test_a_socket_that_an_earlier_run_left_is_replaced(folder: StateFolder
 
 
 async def test_a_server_that_is_not_there_cannot_be_drained(site: Site) -> None:
-    """404, with a sentence."""
     async with site.session.post("/v1/servers/none/drain", json={}) as response:
         assert response.status == 404

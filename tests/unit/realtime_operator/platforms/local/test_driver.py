@@ -1,4 +1,4 @@
-"""The local platform carries out plans: real servers and a real Redis, in one process with the decisions."""
+"""Tests of the local platform with real servers and a real Redis."""
 
 from __future__ import annotations
 
@@ -51,33 +51,33 @@ SETTLED_SECONDS = 20
 LOOK_SECONDS = 0.05
 CLIENTS = 16
 LISTEN = "0A"
-"""A socket's state in /proc/net/tcp."""
+"""State of a listening socket in /proc/net/tcp."""
 
 
 @dataclass
 class Machine:
-    """A platform, and what turns of the operator are made of."""
+    """A platform, with the steps of a reconcile."""
 
     platform: LocalPlatform
     told: list[Event] = field(default_factory=list)
 
     @property
     def url(self) -> str:
-        """Where clients connect."""
+        """URL that clients connect to."""
         return self.platform.fleet.files.ports.client_url
 
     async def stored(self) -> JsonObject:
-        """The cluster's object."""
+        """Return the stored cluster."""
         stored = await self.platform.read(Key(NAMESPACE, "quickstart"))
         assert stored is not None
         return stored
 
     async def observe(self) -> World:
-        """A look at everything."""
+        """Observe the cluster."""
         return await self.platform.observe(RealtimeCluster.from_object(await self.stored()))
 
     async def plan(self) -> Decision:
-        """What is to be done and told now."""
+        """Return the actions of a reconcile."""
         cluster = RealtimeCluster.from_object(await self.stored())
         world = await self.platform.observe(cluster)
         decision = reconcile(cluster, world, datetime.now(UTC), SETTINGS)
@@ -86,13 +86,13 @@ class Machine:
         return replace(decision, actions=(*decision.actions, *told))
 
     async def turn(self) -> Decision:
-        """One turn: a decision that was carried out."""
+        """Reconcile once: decide and carry out."""
         decision = await self.plan()
         await self.platform.apply(await self.stored(), decision.actions)
         return decision
 
     async def settle(self) -> None:
-        """Turns until nothing is left to do."""
+        """Reconcile until no action is left."""
         await eventually(
             self.turn,
             lambda plan: not plan.actions and plan.requeue_after is None,
@@ -102,11 +102,11 @@ class Machine:
         )
 
     async def do(self, *actions: Action) -> None:
-        """Carry out actions that nobody planned."""
+        """Carry out given actions."""
         await self.platform.apply(await self.stored(), actions)
 
     async def until(self, fact: Callable[[dict[str, Server]], bool], what: str) -> dict[str, Server]:
-        """Look until servers, by their names, are as they shall be."""
+        """Observe until `wanted` accepts the servers by name."""
 
         async def look() -> dict[str, Server]:
             return {server.name: server for server in (await self.observe()).servers}
@@ -114,14 +114,14 @@ class Machine:
         return await eventually(look, fact, what=what, within=SETTLED_SECONDS, every=LOOK_SECONDS)
 
     async def listeners(self) -> int:
-        """How many sockets listen on the port for clients."""
+        """Return the number of sockets that listen on the client port."""
         port = self.platform.fleet.files.ports.client
         lines = Path("/proc/net/tcp").read_text().splitlines()[1:]  # noqa: ASYNC240 - in memory
         columns = [line.split() for line in lines]
         return sum(1 for column in columns if column[1].endswith(f":{port:04X}") and column[3] == LISTEN)
 
     async def have(self, fact: Callable[[dict[str, int]], bool], what: str) -> None:
-        """Wait until the servers have such numbers of connections."""
+        """Wait until the servers have these numbers of connections."""
 
         async def connections() -> dict[str, int]:
             servers = (await self.observe()).servers
@@ -132,7 +132,7 @@ class Machine:
 
 @asynccontextmanager
 async def local_machine(redis: Path | None) -> AsyncIterator[Machine]:
-    """A platform with the quickstart's cluster, of which nothing runs yet; nothing is left."""
+    """Prepare a platform with the quickstart's cluster; all processes end with the body."""
     with tempfile.TemporaryDirectory(prefix="rt-") as path:
         folder = StateFolder(Path(path) / "state")
         folder.prepare()
@@ -156,7 +156,7 @@ async def local_machine(redis: Path | None) -> AsyncIterator[Machine]:
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
 async def machine() -> AsyncIterator[Machine]:
-    """The quickstart's cluster, settled; tests leave it so."""
+    """The settled quickstart cluster of the module; tests restore it."""
     program = find_redis_server()
     assert program is not None, "redis-server is not installed: run `make setup`"
     async with local_machine(program) as made:
@@ -166,7 +166,7 @@ async def machine() -> AsyncIterator[Machine]:
 
 @asynccontextmanager
 async def clients(url: str) -> AsyncIterator[None]:
-    """Connections that stay during the body."""
+    """Hold connections open while the body runs."""
     async with AsyncExitStack() as stack:
         for _ in range(CLIENTS):
             client = await stack.enter_async_context(raw_client(url))
@@ -175,7 +175,7 @@ async def clients(url: str) -> AsyncIterator[None]:
 
 
 async def test_a_settled_cluster_is_left_alone(machine: Machine) -> None:
-    """A further plan has no actions; the status says where to connect, and people were told that servers are there."""
+    """A further plan has no actions; the status has the endpoints, and the available servers were reported."""
     plan = await machine.plan()
     assert (plan.actions, plan.requeue_after) == ((), None)
     status = (await machine.stored())["status"]
@@ -189,7 +189,7 @@ async def test_a_settled_cluster_is_left_alone(machine: Machine) -> None:
 
 
 async def test_only_the_cluster_of_the_platform_is_read(machine: Machine) -> None:
-    """Whoever changes what was read changes nothing else."""
+    """The returned object is a copy."""
     assert await machine.platform.read(Key(NAMESPACE, "other")) is None
     assert await machine.platform.read(Key("other", "quickstart")) is None
     before = await machine.stored()
@@ -198,7 +198,7 @@ async def test_only_the_cluster_of_the_platform_is_read(machine: Machine) -> Non
 
 
 async def test_hashes_of_secrets_are_seen_and_no_values(machine: Machine) -> None:
-    """Of those that are owned, and of those that the spec refers to."""
+    """Secrets that are owned, and those that the spec refers to, are included."""
     world = await machine.observe()
     credentials = naming.credentials_secret("quickstart")
     assert set(world.secrets) == {credentials, naming.redis("quickstart")}
@@ -208,7 +208,7 @@ async def test_hashes_of_secrets_are_seen_and_no_values(machine: Machine) -> Non
 
 
 async def test_a_quiesced_server_leaves_the_shared_port_and_comes_back(machine: Machine) -> None:
-    """New connections reach the other one alone; after Resume they reach both."""
+    """New connections reach only the other server; after Resume they reach both."""
     first, second = (server.name for server in (await machine.observe()).servers)
     await machine.do(Quiesce(first, first))
     seen = await machine.until(lambda servers: not servers[first].ready, "it is not ready")
@@ -228,7 +228,7 @@ async def test_a_quiesced_server_leaves_the_shared_port_and_comes_back(machine: 
 
 
 async def test_a_server_is_drained_at_the_rate_of_the_plan(machine: Machine) -> None:
-    """And serves again when a plan resumes it."""
+    """A Resume lets it serve again."""
     first = (await machine.observe()).servers[0].name
     await machine.do(Quiesce(first, first), Drain(first, None, 100.0))
 
@@ -242,7 +242,7 @@ async def test_a_server_is_drained_at_the_rate_of_the_plan(machine: Machine) -> 
 
 
 async def test_events_and_marks_arrive(machine: Machine) -> None:
-    """An Event is kept and told; a deletion cost and a status are noted; a server that is gone is no error."""
+    """Events, deletion costs and status are stored; actions on a missing server are no error."""
     server = (await machine.observe()).servers[0].name
     status = (await machine.stored())["status"]
     assert isinstance(status, dict)
@@ -263,7 +263,6 @@ async def test_events_and_marks_arrive(machine: Machine) -> None:
 
 
 async def test_a_deleted_server_is_replaced(machine: Machine) -> None:
-    """Its ReplicaSet wants as many as before."""
     first = (await machine.observe()).servers[0].name
     await machine.do(DeleteServer(first, first))
     await machine.until(lambda servers: first not in servers and len(servers) == 2, "it is replaced")
@@ -271,7 +270,7 @@ async def test_a_deleted_server_is_replaced(machine: Machine) -> None:
 
 
 async def test_a_redis_that_was_killed_is_brought_back_by_a_look(machine: Machine) -> None:
-    """And the servers find it."""
+    """The servers connect to the new one."""
     redis = machine.platform.redis
     assert redis is not None
     killed = redis.pid
@@ -285,7 +284,7 @@ async def test_a_redis_that_was_killed_is_brought_back_by_a_look(machine: Machin
 
 
 async def test_a_lost_password_is_made_again() -> None:
-    """Somebody removed the file: the next plan makes one, instead of every look failing."""
+    """The next plan writes a removed file again; observations do not fail."""
     program = find_redis_server()
     assert program is not None
     async with local_machine(program) as machine:
@@ -301,7 +300,7 @@ async def test_a_lost_password_is_made_again() -> None:
 
 
 async def test_without_a_redis_objects_are_made_all_the_same() -> None:
-    """What a machine does not have hinders nobody: its servers know that they are alone."""
+    """Objects of Redis are made; servers run without a backplane."""
     async with local_machine(None) as machine:
         await machine.turn()
         assert (await machine.observe()).secrets.keys() == {

@@ -1,4 +1,4 @@
-"""As many processes of each revision as its ReplicaSet wants; short programs stand for servers."""
+"""Tests of the server processes of ReplicaSets; short programs stand in for servers."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ DEAF = ("/bin/sh", "-c", "trap '' TERM; echo up; while true; do sleep 0.05; done
 
 @dataclass
 class Machine:
-    """A fleet and the store that says what it shall be."""
+    """A fleet, and the store with its ReplicaSets."""
 
     folder: StateFolder
     store: ObjectStore
@@ -48,11 +48,11 @@ class Machine:
 
     @property
     def names(self) -> list[str]:
-        """The servers that are not on their way out."""
+        """Return the servers that are not terminating."""
         return [server.name for server in self.fleet.servers if not server.terminating]
 
     async def want(self, replicas: int, **spec: JsonValue) -> str:
-        """Say how many servers of a spec are wanted, and let that be; the name of the ReplicaSet."""
+        """Set the number of servers of a spec, and sync; return the name of the ReplicaSet."""
         cluster = RealtimeCluster.from_object({"metadata": {"name": "chat"}, "spec": spec})
         for template in build_secrets(cluster):
             self.store.ensure_secret(template.manifest, template.keys)
@@ -63,7 +63,7 @@ class Machine:
         return f"chat-{revision.name}"
 
     async def sync_until(self, fact: Callable[[], bool], what: str) -> None:
-        """Look again and again."""
+        """Sync repeatedly until the condition holds."""
 
         async def look() -> bool:
             await self.fleet.sync()
@@ -72,7 +72,7 @@ class Machine:
         await eventually(look, bool, what=what, within=5, every=0.01)
 
     async def all_say(self, word: str) -> None:
-        """Wait for the last word of every server."""
+        """Wait until the last line of every server's log is `word`."""
 
         async def words() -> set[str]:
             return {server.process.last_words() for server in self.fleet.servers}
@@ -82,7 +82,7 @@ class Machine:
 
 @pytest.fixture
 async def machine(folder: StateFolder) -> AsyncIterator[Machine]:
-    """A fleet of programs that sleep; none is left."""
+    """A fleet of programs that sleep; all are killed afterwards."""
     store, changes = ObjectStore(folder.secrets), asyncio.Event()
     files = ServerFiles(folder, store, Ports(), None)
     made = Machine(folder, store, Fleet(folder, store, files, changes.set, SLEEP), changes)
@@ -93,7 +93,7 @@ async def machine(folder: StateFolder) -> AsyncIterator[Machine]:
 
 
 async def test_as_many_run_as_are_wanted(machine: Machine) -> None:
-    """Each with a name of its own; a second look changes nothing."""
+    """Names are unique; a second sync changes nothing."""
     replica_set = await machine.want(3)
     names = machine.names
     assert len(set(names)) == 3
@@ -108,7 +108,7 @@ async def test_as_many_run_as_are_wanted(machine: Machine) -> None:
 
 
 async def test_a_server_is_told_who_it_is(machine: Machine) -> None:
-    """Name, revision, configuration and where its sockets may be, by its environment."""
+    """The environment has name, revision, configuration and the folder for sockets."""
     machine.fleet.command = TELL
     await machine.want(1)
     (server,) = machine.fleet.servers
@@ -118,7 +118,7 @@ async def test_a_server_is_told_who_it_is(machine: Machine) -> None:
 
 
 async def test_who_is_empty_then_who_never_answered_then_the_youngest_goes_first(machine: Machine) -> None:
-    """The lowest deletion cost wins: that one has been drained."""
+    """The one with the lowest deletion cost is removed, as it has been drained."""
     replica_set = await machine.want(4)
     oldest, drained, silent, youngest = machine.fleet.servers
     for minutes, server in enumerate((youngest, silent, drained, oldest)):
@@ -134,7 +134,7 @@ async def test_who_is_empty_then_who_never_answered_then_the_youngest_goes_first
 
 
 async def test_a_server_that_was_asked_to_end_is_not_replaced(machine: Machine) -> None:
-    """It is gone with its files when its process is; that is noticed."""
+    """It is removed with its files when its process has ended, and the change is reported."""
     replica_set = await machine.want(2)
     (gone, stays) = machine.fleet.servers
     gone.deletion_cost = -1
@@ -150,7 +150,7 @@ async def test_a_server_that_was_asked_to_end_is_not_replaced(machine: Machine) 
 
 
 async def test_servers_end_with_their_replica_set(machine: Machine) -> None:
-    """And those of another go on."""
+    """Servers of other ReplicaSets go on."""
     old = await machine.want(2)
     new = await machine.want(1, server={"workers": 2})
     machine.store.delete(ObjectKey("apps/v1", "ReplicaSet", old))
@@ -159,7 +159,7 @@ async def test_servers_end_with_their_replica_set(machine: Machine) -> None:
 
 
 async def test_a_server_that_was_killed_is_replaced_at_once(machine: Machine) -> None:
-    """The first time: it may have been a person."""
+    """The first crash has no pause."""
     await machine.want(2)
     killed, other = machine.fleet.servers
     assert killed.process.pid is not None
@@ -175,7 +175,7 @@ async def test_a_server_that_was_killed_is_replaced_at_once(machine: Machine) ->
 async def test_a_server_that_keeps_crashing_is_replaced_after_a_pause(
     machine: Machine, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Until then it is there, and says what is the matter."""
+    """Until then it is listed with the reason."""
     monkeypatch.setattr(fleet_module, "RETRY_SECONDS", (60.0, 60.0))
     machine.fleet.command = CRASH
     await machine.want(1)
@@ -195,7 +195,7 @@ async def test_a_server_that_keeps_crashing_is_replaced_after_a_pause(
 
 
 async def test_a_server_that_lived_well_is_replaced_at_once(machine: Machine, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Whatever happened to others of its revision before."""
+    """Crashes of other servers of its revision do not matter."""
     monkeypatch.setattr(fleet_module, "RETRY_SECONDS", (60.0, 60.0))
     machine.fleet.command = CRASH
     await machine.want(1)
@@ -209,7 +209,6 @@ async def test_a_server_that_lived_well_is_replaced_at_once(machine: Machine, mo
 async def test_a_crashed_server_that_is_not_wanted_any_more_is_forgotten(
     machine: Machine, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Without waiting for its pause."""
     monkeypatch.setattr(fleet_module, "RETRY_SECONDS", (60.0, 60.0))
     machine.fleet.command = CRASH
     replica_set = await machine.want(1)
@@ -219,13 +218,13 @@ async def test_a_crashed_server_that_is_not_wanted_any_more_is_forgotten(
 
 
 def test_pauses_grow_up_to_a_bound() -> None:
-    """None after the first crash; after very many the longest."""
+    """There is no pause after the first crash, and the longest after very many."""
     assert [pause_seconds(crashes) for crashes in range(5)] == [0.0, 0.5, 1.0, 2.0, 4.0]
     assert pause_seconds(10) == pause_seconds(10_000) == RETRY_SECONDS[1]
 
 
 async def test_a_server_that_cannot_be_started_leaves_nothing(machine: Machine) -> None:
-    """Each try has a new name: else every one of them left a folder with credentials."""
+    """Each attempt has a new name; none leaves a folder with credentials."""
     replica_set = await machine.want(0)
     machine.store.delete(ObjectKey("v1", "ConfigMap", replica_set))
     machine.store.scale(replica_set, 1)
@@ -236,7 +235,6 @@ async def test_a_server_that_cannot_be_started_leaves_nothing(machine: Machine) 
 
 
 async def test_a_changed_secret_reaches_running_servers(machine: Machine) -> None:
-    """At the next look."""
     await machine.want(1)
     (server,) = machine.fleet.servers
     machine.store.put_secret("chat-credentials", {"api-key": "rotated"})
@@ -246,7 +244,7 @@ async def test_a_changed_secret_reaches_running_servers(machine: Machine) -> Non
 
 
 async def test_the_end_waits_for_all(machine: Machine) -> None:
-    """It is told how many are left, and says so; their files are gone then."""
+    """The number of remaining servers is reported, and their files are removed."""
     await machine.want(2)
     said: list[int] = []
     await machine.fleet.stop(said.append, asyncio.Event())
@@ -256,7 +254,7 @@ async def test_the_end_waits_for_all(machine: Machine) -> None:
 
 
 async def test_an_end_at_once_tells_servers_twice(machine: Machine) -> None:
-    """They have moved nobody yet: the second SIGTERM closes what they have."""
+    """The second SIGTERM makes servers close their connections."""
     machine.fleet.command = TWICE
     await machine.want(2)
     await machine.all_say("up")
@@ -271,7 +269,7 @@ async def test_an_end_at_once_tells_servers_twice(machine: Machine) -> None:
 async def test_an_end_at_once_does_not_wait_for_a_server_that_hangs(
     machine: Machine, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A person has asked twice: what does not end by itself is killed."""
+    """After a second request, servers that do not end are killed."""
     monkeypatch.setattr(fleet_module, "AT_ONCE_SECONDS", 0.05)
     machine.fleet.command = DEAF
     await machine.want(1)
@@ -283,7 +281,7 @@ async def test_an_end_at_once_does_not_wait_for_a_server_that_hangs(
 
 
 async def test_all_can_be_killed(machine: Machine) -> None:
-    """Without a farewell, also those that would not listen."""
+    """Servers that ignore SIGTERM are killed too."""
     machine.fleet.command = DEAF
     await machine.want(2)
     await machine.all_say("up")

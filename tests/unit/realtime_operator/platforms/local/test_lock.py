@@ -1,4 +1,4 @@
-"""One holder at a time, whoever it is and however it ended."""
+"""Tests of the lock: one holder at a time, also after a crash."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ time.sleep(0.1)
 
 
 def test_another_process_is_refused_with_the_holders_pid(tmp_path: Path) -> None:
-    """And may have it at once when the holder was killed."""
+    """After the holder was killed the lock is free at once."""
     path = tmp_path / "lock"
     with subprocess.Popen([sys.executable, "-P", "-c", HOLD, str(path)], stdout=subprocess.PIPE) as other:
         assert other.stdout is not None
@@ -47,7 +47,7 @@ def test_another_process_is_refused_with_the_holders_pid(tmp_path: Path) -> None
 
 
 def test_whoever_asks_for_the_holder_keeps_nobody_out(tmp_path: Path) -> None:
-    """`realtime status` asks by taking the lock for an instant: a `realtime up` that starts then is not refused."""
+    """`realtime status` takes the lock for an instant; a `realtime up` that starts then is not refused."""
     path = tmp_path / "lock"
     path.touch()
     with subprocess.Popen([sys.executable, "-S", "-c", ASK, str(path)], stdout=subprocess.PIPE) as asking:
@@ -58,7 +58,6 @@ def test_whoever_asks_for_the_holder_keeps_nobody_out(tmp_path: Path) -> None:
 
 
 def test_nobody_holds_what_is_not_there_or_was_given_back(tmp_path: Path) -> None:
-    """Asking changes nothing."""
     path = tmp_path / "lock"
     assert holder(path) is None
     with Lock(path):

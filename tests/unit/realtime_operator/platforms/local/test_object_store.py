@@ -1,4 +1,4 @@
-"""What an API server would keep."""
+"""Tests of the object store."""
 
 from __future__ import annotations
 
@@ -17,17 +17,15 @@ from realtime_operator.platforms.local.object_store import KEPT_EVENTS, ObjectSt
 
 @pytest.fixture
 def store(tmp_path: Path) -> ObjectStore:
-    """An empty store."""
     return ObjectStore(tmp_path)
 
 
 def manifest(kind: str, name: str, **fields: object) -> JsonObject:
-    """A manifest."""
     return {"apiVersion": "v1", "kind": kind, "metadata": {"name": name}, **fields}  # type: ignore[dict-item] # JSON
 
 
 def test_the_generation_counts_changes_of_the_spec(store: ObjectStore) -> None:
-    """The same spec is no change, and a status is none; the identity stays."""
+    """An equal spec and a status do not change the generation; the uid is kept."""
     store.set_cluster("chat", {"replicas": 1})
     assert store.cluster is not None
     uid = object_at(store.cluster, "metadata")["uid"]
@@ -41,7 +39,7 @@ def test_the_generation_counts_changes_of_the_spec(store: ObjectStore) -> None:
 
 
 def test_secrets_are_made_once_and_survive(store: ObjectStore, tmp_path: Path) -> None:
-    """Keys that are there keep their value, also for the next store; only their owner may read them."""
+    """Existing keys keep their value, also for the next store; only their owner may read the files."""
     store.ensure_secret(manifest("Secret", "keys"), ("a",))
     first = store.secret("keys")["a"]
     later = ObjectStore(tmp_path)
@@ -54,7 +52,7 @@ def test_secrets_are_made_once_and_survive(store: ObjectStore, tmp_path: Path) -
 
 
 def test_a_value_is_kept_as_it_is(store: ObjectStore) -> None:
-    """Byte by byte: a line's end is a part of it."""
+    """Values are kept byte by byte, line ends included."""
     value = "é\r\nline\r\n\n"
     store.put_secret("keys", {"a": value})
     assert store.secret("keys") == {"a": value}
@@ -62,7 +60,7 @@ def test_a_value_is_kept_as_it_is(store: ObjectStore) -> None:
 
 
 def test_a_value_is_replaced_in_one_step(store: ObjectStore, tmp_path: Path) -> None:
-    """Whoever reads it sees the old or the new one, and an end in between leaves no half."""
+    """Readers see the old or the new value, and a killed writer leaves no partial one."""
     store.put_secret("keys", {"a": "old"})
     with (tmp_path / "keys" / "a").open() as reading:
         store.put_secret("keys", {"a": "new"})
@@ -75,13 +73,12 @@ def test_a_value_is_replaced_in_one_step(store: ObjectStore, tmp_path: Path) -> 
 
 @pytest.mark.parametrize("name", ["", ".", "..", "a/b", "../keys", "A", "a" * 254, "a\0"])
 def test_a_name_that_is_none_has_no_values(store: ObjectStore, name: str) -> None:
-    """It never leads out of the folder."""
     store.put_secret("keys", {"a": "b"})
     assert store.secret(name) == {}
 
 
 def test_objects_are_applied_scaled_and_deleted(store: ObjectStore) -> None:
-    """What a manifest does not name stays; scaling what is not there does nothing."""
+    """Fields that a manifest lacks are kept; scaling of a missing ReplicaSet has no effect."""
     replica_set = ObjectKey("apps/v1", "ReplicaSet", "chat-a")
     store.apply({**manifest("ReplicaSet", "chat-a", spec={"replicas": 1}), "apiVersion": "apps/v1", "status": {"x": 1}})
     store.apply({**manifest("ReplicaSet", "chat-a", spec={"replicas": 1}), "apiVersion": "apps/v1"})
@@ -95,14 +92,13 @@ def test_objects_are_applied_scaled_and_deleted(store: ObjectStore) -> None:
 
 
 def test_values_of_a_deleted_secret_are_gone(store: ObjectStore) -> None:
-    """With the object."""
     store.ensure_secret(manifest("Secret", "keys"), ("a",))
     store.delete(ObjectKey("v1", "Secret", "keys"))
     assert store.secret("keys") == {}
 
 
 def test_the_latest_events_are_kept(store: ObjectStore) -> None:
-    """In their order, and not without end."""
+    """Events are in order, and their number is bounded."""
     for number in range(KEPT_EVENTS + 1):
         store.record_event(EmitEvent(EventType.NORMAL, "Reason", f"message {number}"))
     assert len(store.events) == KEPT_EVENTS

@@ -1,4 +1,4 @@
-"""A program that ends when its parent ends."""
+"""Tests of programs that end with their parent."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ def run_bound(parent: int, *program: str) -> subprocess.CompletedProcess[str]:
 
 
 def test_it_becomes_the_program() -> None:
-    """With its arguments, its output and its exit code."""
+    """The program has its arguments, output and exit code."""
     ran = run_bound(os.getpid(), "/bin/sh", "-c", "echo $1; exit 7", "sh", "an argument")
     assert (ran.returncode, ran.stdout, ran.stderr) == (7, "an argument\n", "")
 
@@ -33,6 +33,6 @@ def test_nothing_runs_when_the_parent_is_gone_already() -> None:
     ("program", "reason"), [("/no/such/program", "No such file or directory"), ("/", "Permission denied")]
 )
 def test_what_cannot_be_run_is_named(program: str, reason: str) -> None:
-    """In one line, which is what is shown of a log."""
+    """The error is one line, the part of a log that is shown."""
     ran = run_bound(os.getpid(), program)
     assert (ran.returncode, ran.stderr) == (1, f"cannot run {program}: {reason}\n")

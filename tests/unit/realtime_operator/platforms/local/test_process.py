@@ -26,14 +26,14 @@ time.sleep(60)
 
 
 async def started(folder: Path, ended: asyncio.Event, script: str) -> Process:
-    """A shell that runs a script."""
+    """Return a process that runs a shell script."""
     process = Process("it", folder / "log", ended.set)
     await process.start(["/bin/sh", "-c", script], os.environ)
     return process
 
 
 async def test_its_end_is_noticed_and_its_words_are_kept(tmp_path: Path) -> None:
-    """Whatever it prints is in the log; it was not asked to end."""
+    """Output of the process is in the log."""
     ended = asyncio.Event()
     process = await started(tmp_path, ended, "echo first; echo last >&2; exit 3")
     await ended.wait()
@@ -43,7 +43,7 @@ async def test_its_end_is_noticed_and_its_words_are_kept(tmp_path: Path) -> None
 
 
 async def test_it_is_ended_when_asked(tmp_path: Path) -> None:
-    """By SIGTERM; one that does not listen by SIGKILL."""
+    """SIGTERM ends it; SIGKILL ends one that ignores SIGTERM."""
     ended = asyncio.Event()
     process = await started(tmp_path, ended, "trap '' TERM; echo deaf; while true; do sleep 0.1; done")
     await eventually(_said(process), lambda words: words == "deaf", what="the trap is set", within=5, every=0.01)
@@ -55,7 +55,7 @@ async def test_it_is_ended_when_asked(tmp_path: Path) -> None:
 
 
 async def test_it_is_in_a_session_of_its_own(tmp_path: Path) -> None:
-    """Ctrl-C in the terminal reaches the parent alone."""
+    """Ctrl-C in the terminal reaches only the parent."""
     ended = asyncio.Event()
     process = await started(tmp_path, ended, "sleep 60")
     assert process.pid is not None
@@ -65,7 +65,7 @@ async def test_it_is_in_a_session_of_its_own(tmp_path: Path) -> None:
 
 
 async def test_a_program_that_is_not_there_is_an_error_or_an_end(tmp_path: Path) -> None:
-    """It never looks as if it ran."""
+    """It never counts as running."""
     ended = asyncio.Event()
     process = Process("it", tmp_path / "log", ended.set)
     await process.start(["/no/such/program"], os.environ)
@@ -77,7 +77,7 @@ async def test_a_program_that_is_not_there_is_an_error_or_an_end(tmp_path: Path)
 
 
 def test_it_ends_with_its_parent() -> None:
-    """The parent is killed without a word to anybody."""
+    """The parent is killed."""
     with subprocess.Popen([sys.executable, "-c", PARENT, pdeathsig_exec.__file__], stdout=subprocess.PIPE) as parent:
         assert parent.stdout is not None
         child = int(parent.stdout.readline())

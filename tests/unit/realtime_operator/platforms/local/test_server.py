@@ -1,4 +1,4 @@
-"""One server as planning sees it: a process that sleeps, and the real admin site of a server on its socket."""
+"""Tests of the observation of a server: a sleeping process, and a real admin site on its socket."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ TOKEN = "admin-token"
 
 @pytest.fixture
 async def server(folder: StateFolder) -> AsyncIterator[LocalServer]:
-    """It runs, and nobody answers for it yet."""
+    """A running process without an admin site."""
     process = Process(NAME, folder.log(NAME), lambda: None)
     made = LocalServer(
         name=NAME,
@@ -45,7 +45,7 @@ async def server(folder: StateFolder) -> AsyncIterator[LocalServer]:
 
 @asynccontextmanager
 async def answering(server: LocalServer, folder: StateFolder, control: Control) -> AsyncIterator[None]:
-    """The admin site of the server."""
+    """Run the admin site of the server."""
     (folder.run / "token").write_text(TOKEN)
     async with admin_application(control, folder.run) as application:
         runner = web.AppRunner(application, access_log=None, handle_signals=False, shutdown_timeout=0.1)
@@ -56,7 +56,7 @@ async def answering(server: LocalServer, folder: StateFolder, control: Control) 
 
 
 async def observed(server: LocalServer) -> Server:
-    """As planning sees it."""
+    """Return the server as observed."""
     client = AdminClient()
     try:
         return await server.observe(client, TOKEN)
@@ -65,14 +65,13 @@ async def observed(server: LocalServer) -> Server:
 
 
 async def test_one_that_starts_is_not_ready(server: LocalServer) -> None:
-    """With the kubelet's word for it, so that planning knows that it holds nobody."""
+    """It has the kubelet's reason, so that planning knows that it has no connections."""
     seen = await observed(server)
     assert (seen.name, seen.revision, seen.ready, seen.report) == (NAME, "a", False, None)
     assert (seen.waiting_reason, seen.waiting_message, seen.serving) == (STARTING, None, True)
 
 
 async def test_one_that_answers_is_ready(server: LocalServer, folder: StateFolder) -> None:
-    """With its report and its address."""
     async with answering(server, folder, Control(status_of(connections=3))):
         seen = await observed(server)
     assert (seen.ready, seen.waiting_reason, seen.address) == (True, None, str(server.admin_socket))
@@ -81,7 +80,7 @@ async def test_one_that_answers_is_ready(server: LocalServer, folder: StateFolde
 
 
 async def test_one_that_answers_no_more_is_not_starting(server: LocalServer, folder: StateFolder) -> None:
-    """It may hold connections: nobody may take it for one that never began."""
+    """It may hold connections, and must not count as one that never started."""
     async with answering(server, folder, Control()):
         await observed(server)
     seen = await observed(server)
@@ -89,7 +88,6 @@ async def test_one_that_answers_no_more_is_not_starting(server: LocalServer, fol
 
 
 async def test_one_without_its_backplane_is_not_ready(server: LocalServer, folder: StateFolder) -> None:
-    """As it says itself."""
     async with answering(server, folder, Control(replace(status_of(), backplane_healthy=False))):
         seen = await observed(server)
     assert not seen.ready
@@ -97,7 +95,7 @@ async def test_one_without_its_backplane_is_not_ready(server: LocalServer, folde
 
 
 class Arriving(Control):
-    """Reaches its backplane after it was asked for the first time."""
+    """A server that gets its backplane after the first query."""
 
     def status(self) -> WorkerStatus:
         asked, self.now = self.now, replace(self.now, backplane_healthy=True)
@@ -107,14 +105,14 @@ class Arriving(Control):
 async def test_one_that_has_just_reached_its_backplane_has_not_lost_it(
     server: LocalServer, folder: StateFolder
 ) -> None:
-    """Ready, and cut off by an older report: that would be an alarm in a start in which all goes well."""
+    """Readiness is read before the report: the opposite order would raise a false alarm during a start."""
     async with answering(server, folder, Arriving(replace(status_of(), backplane_healthy=False))):
         seen = [await observed(server), await observed(server)]
     assert [(one.ready, one.report and one.report.backplane_healthy) for one in seen] == [(False, True), (True, True)]
 
 
 async def test_one_that_did_not_hear_of_its_quiescence_is_told_again(server: LocalServer, folder: StateFolder) -> None:
-    """It was noted while the server did not answer; once it has heard it is left alone."""
+    """A quiesce that did not reach the server is repeated until it is confirmed."""
     server.quiesce()
     assert server.quiesced_at is not None
     control = Control()
@@ -126,7 +124,7 @@ async def test_one_that_did_not_hear_of_its_quiescence_is_told_again(server: Loc
 
 
 async def test_one_that_drains_is_not_quiesced_again(server: LocalServer, folder: StateFolder) -> None:
-    """That would end its drain."""
+    """A quiesce would end the drain."""
     server.quiesce()
     control = Control(status_of(ServingState.DRAINING))
     async with answering(server, folder, control):
@@ -135,7 +133,6 @@ async def test_one_that_drains_is_not_quiesced_again(server: LocalServer, folder
 
 
 async def test_one_that_is_resumed_serves(server: LocalServer) -> None:
-    """As if it had never been quiesced."""
     server.quiesce()
     server.resume()
     seen = await observed(server)
@@ -143,7 +140,6 @@ async def test_one_that_is_resumed_serves(server: LocalServer) -> None:
 
 
 async def test_one_that_ended_by_itself_has_crashed(server: LocalServer) -> None:
-    """With its last words."""
     pid = server.process.pid
     assert pid is not None
     os.kill(pid, signal.SIGKILL)
@@ -155,7 +151,7 @@ async def test_one_that_ended_by_itself_has_crashed(server: LocalServer) -> None
 
 
 async def test_one_that_was_asked_to_end_has_not_crashed(server: LocalServer) -> None:
-    """Asking twice is asking once: a second SIGTERM would close its connections."""
+    """A second SIGTERM would close its connections."""
     server.stop()
     server.stop()
     await server.process.ended()

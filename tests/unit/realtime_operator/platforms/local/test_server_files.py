@@ -1,4 +1,4 @@
-"""The files of a server are those of its pod, below a folder, with what differs on one machine."""
+"""Tests of a server's files: those of its pod, adapted to one machine."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from realtime_server.settings import Settings
 
 
 def write(folder: StateFolder, *, redis: bool = True, **spec: JsonValue) -> tuple[Settings, ObjectStore]:
-    """Write the files of a server of this spec; the settings that it would run with."""
+    """Write the files of a server of this spec; return the settings that it would run with."""
     cluster = RealtimeCluster.from_object({"metadata": {"name": "chat"}, "spec": spec})
     store = ObjectStore(folder.secrets)
     for template in build_secrets(cluster):
@@ -31,7 +31,7 @@ def write(folder: StateFolder, *, redis: bool = True, **spec: JsonValue) -> tupl
 
 
 def test_a_server_listens_where_all_do_and_finds_its_secrets(folder: StateFolder) -> None:
-    """Shared ports, its own socket, the page for developers; credentials with the values of the Secret."""
+    """Ports are shared, the admin API is on a socket, the development page is on; credentials are the Secret's."""
     settings, store = write(folder)
     listen = settings.listen
     assert (listen.host, listen.client_port, listen.api_port, listen.shared) == ("127.0.0.1", 9000, 9001, True)
@@ -44,7 +44,7 @@ def test_a_server_listens_where_all_do_and_finds_its_secrets(folder: StateFolder
 
 
 def test_the_redis_of_the_machine_takes_the_place_of_the_managed_one(folder: StateFolder) -> None:
-    """By its socket, with the generated password; without a Redis there is no backplane."""
+    """Redis is reached by its socket with the generated password; without one there is no backplane."""
     settings, store = write(folder)
     assert settings.backplane.redis is not None
     assert settings.backplane.redis.url_file is not None
@@ -55,7 +55,7 @@ def test_the_redis_of_the_machine_takes_the_place_of_the_managed_one(folder: Sta
 
 
 def test_what_the_spec_brings_is_used(folder: StateFolder) -> None:
-    """Its own token secrets, API key and Redis."""
+    """Token secrets, API key and Redis of the spec are used."""
     external: JsonObject = {"redis": {"external": {"url": {"secretKeyRef": {"name": "keys", "key": "url"}}}}}
     reference: JsonObject = {"name": "keys", "key": "current"}
     settings, _ = write(
@@ -73,7 +73,7 @@ def test_what_the_spec_brings_is_used(folder: StateFolder) -> None:
 
 
 def test_the_page_for_developers_may_connect_where_origins_are_listed(folder: StateFolder) -> None:
-    """Beside those of the spec; where none are listed everybody may."""
+    """Origins of the page are added to the spec's; without any all are allowed."""
     settings, _ = write(folder, server={"origins": ["https://app.example.com"]})
     assert settings.origins == ("https://app.example.com", "http://127.0.0.1:9000", "http://localhost:9000")
     everybody, _ = write(folder)
@@ -81,7 +81,7 @@ def test_the_page_for_developers_may_connect_where_origins_are_listed(folder: St
 
 
 def test_a_changed_secret_changes_its_file_in_one_step(folder: StateFolder) -> None:
-    """The running server reads the new value; what has not changed is not written again."""
+    """A running server's files are updated; unchanged files are not written."""
     settings, store = write(folder)
     cluster = RealtimeCluster.from_object({"metadata": {"name": "chat"}})
     revision = build_revision(cluster, SETTINGS.build)

@@ -1,4 +1,4 @@
-"""The folder of the local platform: where it is, who may look into it, what is cleaned."""
+"""Tests of the state folder: its place, its permissions, its cleaning."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ from realtime_operator.platforms.local.state_folder import (
 
 
 def test_where_it_is(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Its own variable first, then XDG's, then the home folder."""
+    """The own variable comes first, then XDG's, then the home folder."""
     monkeypatch.delenv(ENV_STATE_DIR, raising=False)
     monkeypatch.delenv("XDG_STATE_HOME", raising=False)
     monkeypatch.setenv("HOME", "/home/me")
@@ -38,13 +38,13 @@ def test_where_it_is(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_a_relative_path_is_made_absolute(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Servers run elsewhere, and an address that does not begin with / would be taken for a host."""
+    """Servers run in another folder, and addresses of sockets begin with /."""
     monkeypatch.chdir(tmp_path)
     assert StateFolder(Path("state")).admin_socket("chat-a-b") == tmp_path / "state" / "run" / "a-b.sock"
 
 
 def test_only_its_owner_may_look_into_it(folder: StateFolder) -> None:
-    """Mode 0700, also when it was there with another one; so are the folders in it."""
+    """The folder and those in it get mode 0700, also when they existed with another mode."""
     folder.path.chmod(0o755)
     folder.prepare()
     for path in (folder.path, folder.run, folder.secrets, folder.redis, folder.logs):
@@ -52,13 +52,13 @@ def test_only_its_owner_may_look_into_it(folder: StateFolder) -> None:
 
 
 def test_a_path_that_is_too_long_for_sockets_is_refused() -> None:
-    """Before anything is made, with what to do."""
+    """The error comes before anything is created, with advice."""
     with pytest.raises(StateFolderError, match=r"too long by \d+ bytes .* --state-dir"):
         StateFolder(Path("/") / ("x" * 80)).prepare()
 
 
 def test_the_longest_path_has_room_for_every_socket(folder: StateFolder) -> None:
-    """Also for those of a cluster with the longest name, and of a server's many workers."""
+    """A cluster with the longest name and a server with many workers fit."""
     length = LONGEST_SOCKET - LONGEST_NAME
     longest = StateFolder(folder.path / ("x" * (length - len(str(folder.path)) - 1)))
     longest.prepare()
@@ -74,7 +74,6 @@ def test_the_longest_path_has_room_for_every_socket(folder: StateFolder) -> None
 
 
 def test_a_folder_that_cannot_be_made_is_named(folder: StateFolder) -> None:
-    """With the reason."""
     (folder.path / "file").touch()
     with pytest.raises(StateFolderError, match=r"file/state cannot be used: Not a directory"):
         StateFolder(folder.path / "file" / "state").prepare()
@@ -82,7 +81,7 @@ def test_a_folder_that_cannot_be_made_is_named(folder: StateFolder) -> None:
 
 @pytest.mark.parametrize("name", ["servers", "run", "logs", "cluster.yaml"])
 def test_a_folder_with_other_things_in_it_is_refused(folder: StateFolder, name: str) -> None:
-    """They might have our names, and would be removed; the folder's permissions are left alone too."""
+    """Files with the platform's names would be removed; the folder's mode is not changed either."""
     project = folder.path / "project"
     (project / name).mkdir(parents=True)
     project.chmod(0o755)
@@ -93,14 +92,14 @@ def test_a_folder_with_other_things_in_it_is_refused(folder: StateFolder, name: 
 
 
 def test_a_folder_of_an_earlier_run_is_used_again(folder: StateFolder) -> None:
-    """However that ended: it is known by its lock, which is made first of all."""
+    """It is recognized by its lock, which is created first."""
     shutil.rmtree(folder.logs)
     folder.prepare()
     assert folder.logs.is_dir()
 
 
 def test_what_processes_left_is_cleaned_and_credentials_stay(folder: StateFolder) -> None:
-    """Sockets and servers' folders go, and all but the latest logs; a second time there is nothing to do."""
+    """Sockets, servers' folders and all but the latest logs are removed; a second call finds nothing."""
     (folder.secrets / "chat-credentials").mkdir()
     (folder.secrets / "chat-credentials" / "api-key").write_text("key")
     folder.server("chat-a").mkdir(parents=True)
