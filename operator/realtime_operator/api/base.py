@@ -1,7 +1,7 @@
-"""What all versions of the API share: JSON types, the base of the models, and rules that a schema alone can't express.
+"""Base of all versions of the API: JSON types, base models, and rules that a JSON schema cannot express.
 
-A rule is written down once, with its CEL expression for the API server and its Python twin for the operator: both
-refuse the same objects with the same message. tests/kit/refusals.py holds the proof.
+A rule is written once, with a CEL expression for the API server and its Python twin for the operator: both refuse the
+same objects with the same message, as tests/kit/refusals.py proves.
 """
 
 from __future__ import annotations
@@ -26,9 +26,10 @@ Owner = TypeVar("Owner", bound="Model")
 
 @dataclass(frozen=True, slots=True)
 class Check(Generic[Value]):
-    """A rule for a single value, as metadata of an annotated type: `Annotated[str, Check("self != ''", "...", bool)]`.
+    """Rule for a single value, as metadata of a type: `Annotated[str, Check("self != ''", "...", bool)]`.
 
-    `cel` must hold for the API server and `holds` for the operator; `message` says what is wrong and what is right.
+    `cel` must hold for the API server and `holds` for the operator; `message` says what is wrong and what would be
+    valid.
     """
 
     cel: str
@@ -36,11 +37,11 @@ class Check(Generic[Value]):
     holds: Callable[[Value], bool]
 
     def __get_pydantic_core_schema__(self, source: object, handler: GetCoreSchemaHandler) -> CoreSchema:
-        """Check after the type's own validation."""
+        """Add the check after the type's own validation."""
         return core_schema.no_info_after_validator_function(self._check, handler(source))
 
     def __get_pydantic_json_schema__(self, schema: CoreSchema, handler: GetJsonSchemaHandler) -> JsonSchemaValue:
-        """Add the rule for the API server."""
+        """Add the rule to the schema, for the API server."""
         rendered = handler(schema)
         rules = [*rendered.get(VALIDATIONS, []), {"rule": self.cel, "message": self.message}]
         return {**rendered, VALIDATIONS: rules}
@@ -53,7 +54,10 @@ class Check(Generic[Value]):
 
 @dataclass(frozen=True, slots=True)
 class Rule:
-    """A rule over several fields of a model. `field` (outer name) is the one to be changed, None: the model itself."""
+    """A rule over several fields of a model.
+
+    `field` (its name in the resource) is the one to be changed, None: the model itself.
+    """
 
     cel: str
     message: str
@@ -62,7 +66,7 @@ class Rule:
 
 
 def rule(cel: str, message: str, *, field: str | None = None) -> Callable[[Callable[[Owner], bool]], RuleMethod]:
-    """Make a method of a model, which says whether the rule holds, a rule of the model."""
+    """Make a rule of a method that returns True when the rule holds."""
 
     def decorate(method: Callable[[Owner], bool]) -> RuleMethod:
         return RuleMethod(Rule(cel, message, field, method))  # type: ignore[arg-type] # only called with its owner
@@ -72,7 +76,7 @@ def rule(cel: str, message: str, *, field: str | None = None) -> Callable[[Calla
 
 @dataclass(frozen=True, slots=True)
 class RuleMethod:
-    """What `rule` leaves in the class body."""
+    """The product of `rule` in a class body, collected by `Model`."""
 
     rule: Rule
 
@@ -94,7 +98,7 @@ class Model(BaseModel):
 
     @classmethod
     def __pydantic_init_subclass__(cls, **kwargs: object) -> None:
-        """Collect the rules in the order in which they are written."""
+        """Collect the rules in the order of their definition."""
         own = tuple(member.rule for member in vars(cls).values() if isinstance(member, RuleMethod))
         cls.rules = (*cls.rules, *own)
 
@@ -107,5 +111,5 @@ class Model(BaseModel):
 
 
 def refusal(message: str, field: str | None = None) -> PydanticCustomError:
-    """The error of a rule that does not hold; `errors.findings_of` reads the field from it."""
+    """Return the error of a violated rule; `errors.findings_of` reads the field from it."""
     return PydanticCustomError("rule", "{message}", {"message": message, "field": field})

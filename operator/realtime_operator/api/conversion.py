@@ -1,4 +1,4 @@
-"""Conversion of a RealtimeCluster in the words of before the API was released: which edits it takes. Pure."""
+"""Conversion of a RealtimeCluster with former names: the necessary edits. Pure."""
 
 from __future__ import annotations
 
@@ -19,14 +19,14 @@ Path = tuple[str | int, ...]
 
 @dataclass(frozen=True, slots=True)
 class Edit:
-    """The fields at `former` become the one at `path`; `value` is None where the only one moves as it is."""
+    """An edit: the fields at `former` become the one at `path`; `value` is None when a single field moves unchanged."""
 
     former: tuple[Path, ...]
     path: Path
     value: JsonValue
 
     def __str__(self) -> str:
-        """Describe the edit in a line for people."""
+        """Describe the edit in one line."""
         before = " and ".join(map(format_path, self.former))
         if self.former == (self.path,):
             return f"{before} is {_written(self.value)} now"
@@ -36,18 +36,18 @@ class Edit:
 
 @dataclass(frozen=True, slots=True)
 class Obstacle:
-    """A field that cannot be converted, and why."""
+    """A field that cannot be converted, with the reason."""
 
     path: Path
     reason: str
 
     def __str__(self) -> str:
-        """Describe the obstacle in a line for people."""
+        """Describe the obstacle in one line."""
         return f"{format_path(self.path)}: {self.reason}"
 
 
 def edits_of(document: JsonValue) -> tuple[tuple[Edit, ...], tuple[Obstacle, ...]]:
-    """Return the edits that convert a RealtimeCluster, and what stands in their way."""
+    """Return the edits that convert a RealtimeCluster, and the fields that cannot be converted."""
     spec = document.get("spec") if isinstance(document, Mapping) else None
     edits: list[Edit] = []
     obstacles: list[Obstacle] = []
@@ -81,7 +81,7 @@ def _dig(owner: Mapping[str, JsonValue], name: str) -> JsonValue:
 
 
 def _objects_at(node: JsonValue, owner: str, path: Path) -> Iterator[tuple[Path, Mapping[str, JsonValue]]]:
-    """The objects at a path, in which `[]` stands for the items of a list."""
+    """Yield the objects at a path, in which `[]` stands for the items of a list."""
     if not owner:
         if isinstance(node, Mapping):
             yield path, node
@@ -97,7 +97,7 @@ def _objects_at(node: JsonValue, owner: str, path: Path) -> Iterator[tuple[Path,
 
 
 def _capitals(annotation: object, node: JsonValue, path: Path) -> Iterator[Edit]:
-    """The edits of values of enumerations that were written without a capital."""
+    """Yield the edits of values of enumerations without a capital."""
     if isinstance(annotation, type) and issubclass(annotation, Model) and isinstance(node, Mapping):
         for name, field in annotation.model_fields.items():
             key = field.alias or name

@@ -50,7 +50,7 @@ def build_crd() -> JsonObject:
 
 
 def root_schema() -> JsonObject:
-    """The schema of the whole object: the API server brings its own for metadata."""
+    """Return the schema of the whole object; that of metadata is the API server's own."""
     root = structural_schema(RealtimeCluster, bounded=False)
     properties = object_at(root, "properties")
     documented = {name: object_at(properties, name)["description"] for name in ("spec", "status")}
@@ -103,7 +103,7 @@ def _columns() -> list[JsonValue]:
 
 
 def _wide_columns() -> list[JsonValue]:
-    """Columns of `kubectl get -o wide` alone."""
+    """Return the columns of `kubectl get -o wide` only."""
     columns = (
         ("Image", "string", ".status.madeWith.serverImage", "Image of the servers"),
         ("Budget", "number", ".status.budget.connectionsPerSecond", "Connections per second that are being moved"),

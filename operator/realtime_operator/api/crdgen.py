@@ -23,20 +23,20 @@ MAX_DIFFERENCE_LINES = 40
 
 
 def render_crd() -> str:
-    """The CRD's file, always the same for the same models."""
+    """Return the text of the CRD's file, which is deterministic."""
     body: str = yaml.safe_dump(build_crd(), sort_keys=False, width=120, allow_unicode=True)
     return f"{HEADER}---\n{body}"
 
 
 def difference(path: Path, wanted: str) -> str:
-    """What has to change in a file, as a unified diff cut to a readable length; empty when nothing has."""
+    """Return the difference of a file from its wanted text as a unified diff, truncated; empty when there is none."""
     there = path.read_text() if path.exists() else ""
     lines = list(difflib.unified_diff(there.splitlines(), wanted.splitlines(), str(path), "generated", lineterm=""))
     return "\n".join(lines[:MAX_DIFFERENCE_LINES])
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run the program; 1 when something that was checked differs."""
+    """Run the program; return 1 when a checked file differs."""
     parser = argparse.ArgumentParser(prog="crdgen", description="Generate the CRD and its reference from the models.")
     parser.add_argument("directories", nargs="*", type=Path, metavar="DIR", help="folder of the CRD's file")
     parser.add_argument("--check", action="store_true", help="write nothing, fail on a difference")

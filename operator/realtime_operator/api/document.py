@@ -1,4 +1,4 @@
-"""Reads deep in JSON documents without surprises: what is not there, or of another type, is empty."""
+"""Access to nested values of JSON documents; missing values and values of other types are empty."""
 
 from __future__ import annotations
 
@@ -8,32 +8,32 @@ from realtime_operator.api.base import JsonObject, JsonValue
 
 
 def dig(document: JsonValue, *path: str) -> JsonValue:
-    """A value deep in a document, None when a part of the path is missing."""
+    """Return the value at a path, None when a part of it is missing."""
     for part in path:
         document = document.get(part) if isinstance(document, dict) else None
     return document
 
 
 def text_at(document: JsonValue, *path: str) -> str:
-    """A text, empty when it is missing."""
+    """Return the text at a path, empty when it is missing."""
     value = dig(document, *path)
     return value if isinstance(value, str) else ""
 
 
 def object_at(document: JsonValue, *path: str) -> JsonObject:
-    """An object, an empty one when it is missing."""
+    """Return the object at a path, an empty one when it is missing."""
     value = dig(document, *path)
     return value if isinstance(value, dict) else {}
 
 
 def objects_at(document: JsonValue, *path: str) -> list[JsonObject]:
-    """The objects of a list, none when it is missing."""
+    """Return the objects of the list at a path, none when it is missing."""
     value = dig(document, *path)
     return [item for item in value if isinstance(item, dict)] if isinstance(value, list) else []
 
 
 def merge_patch(document: JsonValue, patch: JsonValue) -> JsonValue:
-    """Apply a JSON merge patch (RFC 7396, section 2); no patch, no change."""
+    """Apply a JSON merge patch (RFC 7396, section 2)."""
     if not isinstance(patch, dict):
         return json.loads(json.dumps(patch)) if patch is not None else document
     merged: JsonObject = dict(document) if isinstance(document, dict) else {}

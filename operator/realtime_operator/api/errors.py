@@ -19,7 +19,7 @@ from realtime_operator.api.former_names import HINT, is_former_value, new_name
 
 
 class FindingReason(StrEnum):
-    """The closed catalogue of what a finding can be about."""
+    """Kinds of findings, a closed set."""
 
     INVALID_FIELD = "InvalidField"
     SECRET_NOT_FOUND = "SecretNotFound"  # noqa: S105 - a reason
@@ -28,14 +28,14 @@ class FindingReason(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """One problem: where (`spec.server.heartbeat.timeout`), of which kind, and what would be right."""
+    """One problem: its path (`spec.server.heartbeat.timeout`), its kind, and a message with what would be valid."""
 
     path: str
     reason: FindingReason
     message: str
 
     def __str__(self) -> str:
-        """One line for people."""
+        """Return the finding as one line."""
         return f"{self.path}: {self.message}"
 
 
@@ -57,11 +57,11 @@ _MESSAGES = {
     "model_type": "must be of type object",
     "dict_type": "must be of type object",
 }
-"""In the words of the API server, which a person has read elsewhere, instead of those of Python."""
+"""Messages by pydantic's type of error, in the wording of the API server."""
 
 
 def findings_of(error: ValidationError) -> tuple[Finding, ...]:
-    """Pydantic's errors as findings, with paths as Kubernetes writes them."""
+    """Convert pydantic's errors to findings, with paths in Kubernetes' format."""
     findings = []
     for entry in error.errors(include_url=False):
         field = entry.get("ctx", {}).get("field")
@@ -73,7 +73,7 @@ def findings_of(error: ValidationError) -> tuple[Finding, ...]:
 
 
 def format_path(parts: Sequence[str | int]) -> str:
-    """`("spec", "namespaces", 0, "name")` as `spec.namespaces[0].name`."""
+    """Format a path: `("spec", "namespaces", 0, "name")` becomes `spec.namespaces[0].name`."""
     path = ""
     for part in parts:
         if isinstance(part, int):
@@ -84,7 +84,7 @@ def format_path(parts: Sequence[str | int]) -> str:
 
 
 def _conversion_hint(path: str, kind: str, value: JsonValue, context: Mapping[str, object]) -> str:
-    """Name what a field or value of before the API was released is now; empty for any other one."""
+    """Return the new name of a former field or value; empty for others."""
     name = new_name(path)
     if name is not None and kind == "extra_forbidden":
         return f": it is {name} now; {HINT}"
@@ -95,7 +95,7 @@ def _conversion_hint(path: str, kind: str, value: JsonValue, context: Mapping[st
 
 
 def _bound(kind: str, context: Mapping[str, object], message: str) -> str:
-    """The message about a bound of the schema, as the API server says it."""
+    """Return the API server's message about a violated bound of the schema."""
     if kind == "literal_error":
         values = ", ".join(f'"{value}"' for value in re.findall("'([^']*)'", str(context["expected"])))
         return f"Unsupported value: supported values: {values}"

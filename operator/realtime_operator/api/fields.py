@@ -1,4 +1,4 @@
-"""Types of fields that several models have. Each says in its rule's message what a right value looks like."""
+"""Types of fields that several models share. The message of each rule shows a valid value."""
 
 from __future__ import annotations
 
@@ -25,19 +25,19 @@ MIN_BYTES, MAX_BYTES = 1 << 10, 1 << 30
 
 
 class KeepsRevision:
-    """Metadata of a field whose change replaces no server. A field without it is part of what makes a revision."""
+    """Metadata of a field whose change keeps the revision. Fields without it are part of the revision."""
 
 
 KEEPS_REVISION = KeepsRevision()
 
 
 def cel_is_duration(expression: str) -> str:
-    """CEL that says whether a text can be read as a duration; rules over several fields have to ask before they do."""
+    """Return CEL that tests for a duration; rules over several fields need it before they parse one."""
     return f"({expression} != '' && {expression}.matches('{duration.PATTERN}'))"
 
 
 def cel_is_quantity(expression: str) -> str:
-    """CEL that says whether a value can be read as a quantity."""
+    """Return CEL that tests for a quantity."""
     return f"isQuantity(string({expression}))"
 
 
@@ -84,7 +84,7 @@ Milliseconds = Annotated[
 
 
 class _IntOrString:
-    """Kubernetes' own union, the only one that a CRD may have: a whole number, or a text."""
+    """A whole number or a text: the only union that a CRD may have."""
 
     def __get_pydantic_core_schema__(self, source: object, handler: GetCoreSchemaHandler) -> CoreSchema:
         return core_schema.no_info_plain_validator_function(self._check)

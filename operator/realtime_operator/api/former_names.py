@@ -1,7 +1,7 @@
-"""Fields of the spec that had another name, place or kind of value before the API was released, and what they are now.
+"""Table of former names, places and kinds of values of fields, with the current ones.
 
-`realtime convert` rewrites a file by this table, and errors about such a field name the new one. Values of enumerations
-that were written without a capital are not in it: they follow from the models.
+`realtime convert` rewrites files by this table, and errors about a former field name the current one. Values of
+enumerations without a capital are not in it: they follow from the models.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ HINT = "`realtime convert` rewrites an old file"
 
 
 class ConversionError(ValueError):
-    """An old value has no new one; says why, and what would be right."""
+    """An old value has no new one; the message has the reason, and what would be valid."""
 
 
 def _any_boolean(values: Values) -> bool:
@@ -29,7 +29,7 @@ class Rewrite:
     """Fields of one object that became another field.
 
     `owner` is the path of an object below the spec, with `[]` for items of a list; `fields` and `target` are paths
-    below it. `convert` makes the new value from those of `fields` that are there; None: the value moves as it is.
+    below it. `convert` makes the new value from the existing ones of `fields`; None: the value moves unchanged.
     `is_former` tells old values from new ones where a field keeps its name.
     """
 
@@ -40,17 +40,17 @@ class Rewrite:
     is_former: Callable[[Values], bool] = _any_boolean
 
     def applies(self, values: Values) -> bool:
-        """True when `values`, those of `fields` that are there, are former ones."""
+        """Return True when `values`, the existing ones of `fields`, are former ones."""
         return any(name != self.target for name in values) or (bool(values) and self.is_former(values))
 
     @property
     def path(self) -> str:
-        """The new path."""
+        """Current path."""
         return _joined(self.owner, self.target)
 
     @property
     def former_paths(self) -> tuple[str, ...]:
-        """The old paths."""
+        """Former paths."""
         return tuple(_joined(self.owner, name) for name in self.fields)
 
 
@@ -117,14 +117,14 @@ _BY_FORMER_PATH = {path: rewrite for rewrite in REWRITES for path in rewrite.for
 
 
 def new_name(path: str) -> str | None:
-    """The path that a field has now; None when the path is no former one. Indexes do not matter."""
+    """Return the current path of a field; None when the path is not a former one. Indexes are ignored."""
     pattern = _pattern(path)
     rewrite = _BY_FORMER_PATH.get(pattern)
     return None if rewrite is None or rewrite.path == pattern else rewrite.path
 
 
 def is_former_value(path: str, value: JsonValue) -> bool:
-    """True when a field that keeps its name has a value of a kind that it had before."""
+    """Return True when a field that keeps its name has a value of its former kind."""
     rewrite = _BY_FORMER_PATH.get(_pattern(path))
     return rewrite is not None and rewrite.applies({rewrite.target: value})
 

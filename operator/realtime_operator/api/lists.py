@@ -1,4 +1,4 @@
-"""How lists are merged by server-side apply, and that nothing is in them twice."""
+"""Types of lists for server-side apply, and checks for duplicates."""
 
 from __future__ import annotations
 
@@ -14,16 +14,16 @@ from realtime_operator.api.base import refusal
 
 @dataclass(frozen=True, slots=True)
 class ListType:
-    """Metadata of a list's type: `set` of texts, `map` of objects by `key`, or `atomic`: replaced as a whole.
+    """Metadata of a list: `set` of texts, `map` of objects by `key`, or `atomic`, which is replaced as a whole.
 
-    The API server refuses duplicates in sets and maps by their list type; the operator does by itself.
+    The API server refuses duplicates in sets and maps by the type of the list; the operator does so by itself.
     """
 
     kind: str
     key: str | None = None
 
     def __get_pydantic_core_schema__(self, source: object, handler: GetCoreSchemaHandler) -> CoreSchema:
-        """Look for duplicates after the items have been validated."""
+        """Add the check for duplicates after the validation of the items."""
         return core_schema.no_info_after_validator_function(self._check, handler(source))
 
     def __get_pydantic_json_schema__(self, schema: CoreSchema, handler: GetJsonSchemaHandler) -> JsonSchemaValue:

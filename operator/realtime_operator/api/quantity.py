@@ -1,4 +1,4 @@
-"""Quantities as Kubernetes writes them: parsing, comparing, and the one form in which the API server returns them."""
+"""Kubernetes quantities: parsing, comparison, and the canonical form of the API server."""
 
 from __future__ import annotations
 
@@ -13,12 +13,12 @@ _MILLI = Decimal(1).scaleb(-3)
 
 
 def is_quantity(value: int | str) -> bool:
-    """Whether `parse` understands the value."""
+    """Return True when `parse` accepts the value."""
     return isinstance(value, int) or _QUANTITY.fullmatch(value) is not None
 
 
 def parse(value: int | str) -> Decimal:
-    """The exact number; raises ValueError for what is not a quantity."""
+    """Parse a quantity to its exact number; raises ValueError."""
     number, suffix = _split(value)
     if suffix in _BINARY:
         return number * Decimal(1024) ** (_BINARY.index(suffix) + 1)
@@ -28,15 +28,16 @@ def parse(value: int | str) -> Decimal:
 
 
 def whole(value: int | str) -> int:
-    """The number rounded up to a whole one: bytes, cores."""
+    """Return the number rounded up to a whole one, for bytes and cores."""
     return int(parse(value).to_integral_value(rounding=ROUND_UP))
 
 
 def canonical(value: int | str) -> str:
-    """The form in which the API server returns the quantity as a container's resource.
+    """Return the quantity as the API server returns it in a container's resources.
 
-    No fraction, the largest suffix that allows this, in the family (binary, decimal, exponent) in which it was written.
-    Finer than a thousandth is rounded up. A binary quantity below 1024 or with a fraction turns decimal.
+    Without a fraction, with the largest suffix that allows this, in the family (binary, decimal, exponent) in which it
+    was written. Digits below a thousandth are rounded up. A binary quantity below 1024 or with a fraction becomes
+    decimal.
     """
     _, suffix = _split(value)
     number = parse(value).quantize(_MILLI, rounding=ROUND_UP)
@@ -68,7 +69,7 @@ def _canonical_binary(number: int) -> str:
 
 
 def _canonical_decimal(number: Decimal) -> tuple[int, int]:
-    """Mantissa and exponent: the exponent is a multiple of 3, as large as it can be with a whole mantissa."""
+    """Return mantissa and exponent: the largest multiple of 3 that leaves a whole mantissa."""
     if number == 0:
         return 0, 0
     for exponent in range(18, -4, -3):

@@ -34,7 +34,7 @@ def build_reference() -> str:
 
 
 def _sections(path: str, schema: JsonObject) -> Iterator[str]:
-    """A section for an object, and one for each object below it."""
+    """Yield a section for an object, and one for each object below it."""
     properties = object_at(schema, "properties")
     required = schema.get("required")
     yield f"\n## {path}\n\n{schema['description']}\n\n| field | type | default | means |\n| --- | --- | --- | --- |\n"
@@ -57,7 +57,7 @@ def _row(path: str, name: str, schema: JsonObject, *, is_required: bool) -> str:
 
 
 def _linked(path: str, schema: JsonObject) -> str:
-    """The type; for objects with fields a link to their section."""
+    """Return the type; for objects with fields as a link to their section."""
     has_section = "properties" in schema or "properties" in object_at(schema, "items")
     anchor = re.sub(r"[^\w-]", "", path.lower())
     return f"[{_type(schema)}](#{anchor})" if has_section else _type(schema)
@@ -87,7 +87,7 @@ def _default(schema: JsonObject) -> str:
 
 
 def _choices(schema: JsonObject) -> str:
-    """The values of an enumeration that its description does not explain; other limits are in the description."""
+    """Return the values of an enumeration that its description does not explain."""
     allowed = object_at(schema, "items").get("enum", schema.get("enum"))
     if not isinstance(allowed, list) or all(f"`{value}`" in str(schema["description"]) for value in allowed):
         return ""

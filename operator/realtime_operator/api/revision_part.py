@@ -1,4 +1,4 @@
-"""The part of a spec that makes a revision: every field but those that are marked with KEEPS_REVISION."""
+"""The part of a spec that makes a revision: all fields but those with KEEPS_REVISION."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from realtime_operator.api.v1alpha1 import RealtimeClusterSpec
 
 
 def revision_part(spec: JsonObject) -> JsonObject:
-    """The part of a spec as it is written."""
+    """Return the part of a spec as written."""
     part = spec
     for path in KEEPING:
         part = _without(part, path)
@@ -18,9 +18,10 @@ def revision_part(spec: JsonObject) -> JsonObject:
 
 
 def differing_part(model: Model) -> JsonObject:
-    """The part of a spec, or of a model in it, that says something else than the defaults.
+    """Return the part of a spec, or of a model in it, that differs from the defaults.
 
-    The same spec gives the same part in a later release: a field that is new there has its default, and is left out.
+    A later release gives the same part for the same spec: fields that are new in it have their default, and are left
+    out.
     """
     part: JsonObject = {}
     for name, field in type(model).model_fields.items():
@@ -47,7 +48,7 @@ def _json(value: object) -> JsonValue:
 
 
 def keeping_paths(model: type[Model], path: tuple[str, ...] = ()) -> Iterator[tuple[str, ...]]:
-    """The paths of the fields whose change keeps the revision."""
+    """Yield the paths of the fields whose change keeps the revision."""
     for name, field in model.model_fields.items():
         here = (*path, field.alias or name)
         if KEEPS_REVISION in field.metadata:
@@ -60,7 +61,7 @@ KEEPING = tuple(keeping_paths(RealtimeClusterSpec))
 
 
 def _without(document: JsonObject, path: tuple[str, ...]) -> JsonObject:
-    """The document without a field, and without the objects that have nothing else in them."""
+    """Return the document without a field, and without objects that become empty."""
     name, rest = path[0], path[1:]
     value = document.get(name)
     if name not in document or (rest and not isinstance(value, dict)):

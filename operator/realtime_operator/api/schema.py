@@ -1,8 +1,7 @@
-"""Turns the JSON schema of a model into a structural schema, as Kubernetes asks for in a CRD.
+"""Conversion of a model's JSON schema to a structural schema for a CRD.
 
-References are inlined, `null` disappears (optional means absent), rules become CEL validations, and a default stands at
-each field, not in its parents again. Whatever is not known here is refused, never passed on and hoped for: the API
-server would ignore it, or refuse the CRD.
+References are inlined, `null` is removed (optional means absent), rules become CEL validations, and a default stands at
+its field only. Unknown parts are refused: the API server would ignore them, or refuse the CRD.
 """
 
 from __future__ import annotations
@@ -41,7 +40,7 @@ _TYPES = frozenset({"object", "array", "string", "integer", "number", "boolean"}
 
 
 class UnsupportedSchema(TypeError):  # noqa: N818 - says what the schema is
-    """A model uses something that a CRD can't express, or that is not allowed here."""
+    """A model uses a feature that a CRD cannot express, or that is not allowed here."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,9 +51,10 @@ class _Source:
 
 
 def structural_schema(model: type[Model], *, bounded: bool) -> JsonObject:
-    """The structural schema of a model; raises UnsupportedSchema.
+    """Return the structural schema of a model; raises UnsupportedSchema.
 
-    With `bounded` every text, list and map must have a largest size: the API server estimates what rules cost at worst.
+    With `bounded` every text, list and map must have a maximum size, from which the API server estimates the cost of
+    rules.
     """
     raw = model.model_json_schema(by_alias=True, mode="validation")
     definitions = cast("dict[str, JsonObject]", raw.pop("$defs", {}))
@@ -63,7 +63,7 @@ def structural_schema(model: type[Model], *, bounded: bool) -> JsonObject:
 
 
 def _models_below(model: type[Model]) -> dict[str, type[Model]]:
-    """Every model that may be referred to, by its name in the definitions."""
+    """Return all models that may be referred to, by their name in the definitions."""
     found: dict[str, type[Model]] = {}
     waiting = [model]
     while waiting:
@@ -101,7 +101,7 @@ def _convert(node: JsonObject, source: _Source, path: str) -> JsonObject:
 
 
 def _resolve(node: JsonObject, source: _Source, path: str) -> tuple[JsonObject, type[Model] | None]:
-    """Without null and with the definition that it refers to; what stands beside a reference wins."""
+    """Return a schema without null and with its reference resolved; keys beside the reference win."""
     model = None
     if "anyOf" in node:
         options = node["anyOf"]
@@ -154,7 +154,7 @@ def _property(node: JsonValue, source: _Source, path: str) -> JsonObject:
 
 
 def _limits(schema: JsonObject) -> str:
-    """Sentences about the values that a field takes, for `kubectl explain`; the rules of an object stand beside it."""
+    """Return sentences about the valid values of a field for `kubectl explain`, without the rules of an object."""
     if "properties" in schema:
         return ""
     if "minimum" in schema and "maximum" in schema:
@@ -169,17 +169,17 @@ def rule_messages(schema: JsonObject) -> list[str]:
 
 
 def sentence(message: str) -> str:
-    """Make a sentence of a rule's message; a name of a field at its beginning stays as it is."""
+    """Make a sentence of a rule's message; a field name at its start keeps its case."""
     first, _, _ = message.partition(" ")
     is_field = first != first.lower()
     return f"`{first}`{message[len(first) :]}." if is_field else f"{message[:1].upper()}{message[1:]}."
 
 
 def _default(node: JsonObject, schema: JsonObject) -> JsonObject:
-    """The field `default`, or nothing: for absent and empty values, and for objects without a default in any field.
+    """Return the field `default`, or nothing for absent and empty values and objects without defaults.
 
-    The default of an object is empty, its fields bring their own; but the API server checks rules against the default
-    as it is written, so that of an object with rules is written out.
+    The default of an object is empty, as its fields have their own; but the API server checks rules against the default
+    as written, so that of an object with rules is written out.
     """
     if node.get("default") in (None, [], {}):
         return {}
@@ -196,7 +196,7 @@ def _default(node: JsonObject, schema: JsonObject) -> JsonObject:
 
 
 def object_at(schema: JsonObject, key: str) -> JsonObject:
-    """The object at a key of a schema; an empty one when there is none."""
+    """Return the object at a key of a schema; an empty one when it is missing."""
     value = schema.get(key)
     return value if isinstance(value, dict) else {}
 

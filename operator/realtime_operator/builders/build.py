@@ -27,9 +27,10 @@ def build_secrets(cluster: RealtimeCluster) -> tuple[SecretTemplate, ...]:
 def build_shared(
     cluster: RealtimeCluster, settings: BuildSettings, secrets: Mapping[str, Mapping[str, str]]
 ) -> tuple[JsonObject, ...]:
-    """Build what all revisions share. `secrets`: the SHA-256 of each key's value, of each Secret that exists.
+    """Build the objects that all revisions share, in the order in which they are applied.
 
-    The managed Redis is left out until its password exists.
+    `secrets` maps each existing Secret to the SHA-256 of the value of each of its keys. The managed Redis is left out
+    until its password exists.
     """
     manifests = (
         build_service_account(cluster),

@@ -130,7 +130,7 @@ def token_files(cluster: RealtimeCluster) -> dict[str, Token]:
 
 
 def authentication_files(cluster: RealtimeCluster) -> dict[str, SecretKeySelector]:
-    """Return what is mounted for authentication by file name: token keys, and certificates to trust for the JWK Set."""
+    """Return the Secret keys to mount for authentication, by file name: token keys, and the CA of the JWK Set."""
     files = {file: token.secret_key_ref for file, token in token_files(cluster).items()}
     jwks = cluster.spec.auth.jwks
     return files if jwks is None or jwks.ca is None else {**files, JWKS_CA_FILE: jwks.ca.secret_key_ref}

@@ -1,4 +1,4 @@
-"""Image and resources of containers: what the spec says over the operator's defaults."""
+"""Image and resources of containers: the spec's values over the operator's defaults."""
 
 from __future__ import annotations
 

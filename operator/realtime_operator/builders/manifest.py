@@ -1,4 +1,4 @@
-"""Parts that all manifests have: owner, labels, the hash of what was applied."""
+"""Building blocks of all manifests: owner reference, labels, and the hash of the applied manifest."""
 
 from __future__ import annotations
 

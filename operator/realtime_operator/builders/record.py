@@ -1,7 +1,7 @@
-"""Record of what an object was made from, carried in its annotations.
+"""Annotations of an object that record the spec and the manifests it was made from.
 
-A later operator reads there whether the object is still what the spec asks for, and what was applied, so that it can
-repair the object without making another one.
+A later operator reads from them whether the object still matches the spec, and which manifests were applied, so that it
+repairs the object instead of replacing it.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ def redis_hash(managed: ManagedRedis, password_checksum: str) -> str:
 def with_record(
     manifest: JsonObject, made_of: str, settings: BuildSettings, beside: tuple[JsonObject, ...] = ()
 ) -> JsonObject:
-    """Add the applied hash, and the record of what the manifest was made of, of itself and of those beside it."""
+    """Add the applied hash and the record: `made_of`, the release, and the manifests (its own and `beside`)."""
     made = _annotated(
         manifest, {naming.ANNOTATION_SPEC: made_of, naming.ANNOTATION_OPERATOR_VERSION: settings.operator_version}
     )

@@ -1,4 +1,4 @@
-"""The server's own words and defaults, and a configuration without what equals them.
+"""The server's names and defaults of settings, and the removal of defaults from its configuration.
 
 realtime_server.settings has the same numbers (tests/contract); none of them changes once it was released
 (docs/adr/0019-revisions-are-kept.md). Those of namespaces are in namespace_config.

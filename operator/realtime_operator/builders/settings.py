@@ -1,4 +1,4 @@
-"""Settings of the builders beside the cluster, and what they return for Secrets."""
+"""The operator's defaults as input of the builders, and templates of Secrets as their output."""
 
 from __future__ import annotations
 

@@ -21,7 +21,7 @@ def whole(document: JsonValue, *path: str) -> int | None:
 
 
 def age(timestamp: str, now: datetime | None = None) -> str:
-    """Return how long ago a time (RFC 3339) was, as kubectl writes it; `-` for what is no time."""
+    """Return the age of a time (RFC 3339) in kubectl's format; `-` for an invalid time."""
     try:
         then = datetime.fromisoformat(timestamp)
     except ValueError:

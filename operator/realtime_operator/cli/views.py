@@ -230,7 +230,7 @@ def describe_view(
 
 
 def consequences(expected: Forecast) -> list[str]:
-    """Return what a change leads to, a sentence each."""
+    """Return the consequences of a change, a sentence each."""
     if expected.replaces_servers:
         lines = [f"revision {expected.revision}: {expected.servers_before} servers are replaced"]
     elif expected.servers_before != expected.servers_after:

@@ -30,7 +30,7 @@ STOP_SECONDS = 2.0
 POLL_SECONDS = 1.0
 """Seconds between two checks: for a kind that is not served yet, and of the health of the watches."""
 COMPLETE_SECONDS = 30.0
-"""Time for the first lists, after which watching begins anew."""
+"""Seconds that the first lists may take before watching starts anew."""
 RETRY_SECONDS = (0.5, 1.0, 2.0, 3.0, 5.0)
 """Pauses in seconds before a failed request is retried; the last one is repeated."""
 

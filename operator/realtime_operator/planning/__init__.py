@@ -1,1 +1,1 @@
-"""Decides: what is (World) and what is wanted (the spec) in, what to do (Plan) out. Pure, no I/O, no clock."""
+"""Decisions: a World and a spec in, a plan of actions out. Pure, without I/O and clock."""

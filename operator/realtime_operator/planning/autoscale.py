@@ -22,9 +22,9 @@ class AutoscalePolicy:
 
 @dataclass(frozen=True, slots=True)
 class AutoscaleState:
-    """State that must survive a restart of the operator; it lives in `.status.autoscaling`.
+    """State of the autoscaler that survives a restart of the operator, in `.status.autoscaling`.
 
-    `below_since`: since when every recommendation was below `desired`; `highest`: the highest of them.
+    `below_since` is since when every recommendation was below `desired`, `highest` the highest of them.
     """
 
     desired: int
@@ -33,7 +33,7 @@ class AutoscaleState:
 
 
 def measured_connections(servers: Sequence[Server]) -> int | None:
-    """All connections of the cluster; None when a server that may hold some could not be asked."""
+    """Return the number of connections of the cluster; None when a server that may have some does not answer."""
     total = 0
     for server in servers:
         if server.report is not None:
@@ -46,7 +46,7 @@ def measured_connections(servers: Sequence[Server]) -> int | None:
 def decide(
     policy: AutoscalePolicy, servers: Sequence[Server], state: AutoscaleState | None, now: datetime
 ) -> AutoscaleState:
-    """The next state; its `desired` is the number of servers to run, always within the policy's bounds."""
+    """Return the next state; its `desired` is the number of servers to run, always within the policy's bounds."""
     current = state or AutoscaleState(desired=policy.min_replicas)
     recommended = _recommend(policy, servers, current.desired)
     if recommended >= current.desired:

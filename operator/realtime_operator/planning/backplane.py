@@ -1,4 +1,4 @@
-"""Is there a link between the servers? Read from the managed Redis and from what the servers say."""
+"""State of the link between the servers, from the managed Redis and the servers' reports."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from realtime_operator.planning.reasons import Reason
 from realtime_operator.planning.world import ObjectKey, Server, World
 
 CONNECTING = timedelta(seconds=30)
-"""A new server may take so long to connect before it counts: it serves nobody yet."""
+"""Age up to which a new server that is not linked does not count, as it serves no clients yet."""
 
 
 @dataclass(frozen=True, slots=True)

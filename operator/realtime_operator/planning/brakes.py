@@ -1,7 +1,6 @@
-"""When nobody may be moved: why a rollout or a scale-in stops, and that it goes on by itself. Pure.
+"""Brakes: reasons to stop moving connections in a rollout or scale-in, and their release. Pure.
 
-A brake keeps connections where they are. It does not stop what brings servers up, or what removes a server that
-nobody is on.
+A brake keeps connections where they are. It stops neither the start of servers nor the removal of empty ones.
 """
 
 from __future__ import annotations
@@ -16,21 +15,21 @@ from realtime_operator.planning.reasons import Reason
 from realtime_operator.planning.world import Server, World
 
 CONTACT_SECONDS = 5.0
-"""After a start, or after a while without an answer, the platform is watched for so long before anybody is moved."""
+"""Seconds of uninterrupted observation before connections are moved, after a start or a gap."""
 
 RELEASE_SECONDS = 10.0
-"""A stop outlives its reason by so long: what flaps does not move anybody in between."""
+"""Seconds that a stop outlives its reason, so that a flapping condition moves no connections in between."""
 
 ARRIVAL_RELEASE_SECONDS = 30.0
-"""The same for moved connections that did not arrive; it doubles each time that they do not."""
+"""Seconds that a stop outlives its reason when moved connections did not arrive; doubled at each repetition."""
 
 LONGEST_RELEASE_SECONDS = 600.0
 
 FREEZING_REASONS = frozenset({Reason.OBSERVATION_STALE, Reason.JUST_CONNECTED, Reason.STATUS_REFUSED})
-"""Reasons with which nothing is done with servers: the operator looks again first, or could not remember it."""
+"""Reasons to take no action on servers at all: observations may be wrong, or the status cannot be written."""
 
 MOVED_ENOUGH = 20
-"""Of so many that were moved, fewer than half arrived: stop. Fewer do when none arrived at all."""
+"""Number of moved connections from which on fewer than half as arrivals are a reason to stop (MOVED_FEW: none)."""
 MOVED_FEW = 5
 
 
@@ -38,8 +37,9 @@ MOVED_FEW = 5
 class Brake:
     """Limits of a step.
 
-    `freeze`: nothing on servers at all, what is known of them may be wrong. `stop`: move nobody, and put back who was
-    to go. `unconfirmed`: connections were moved and are not seen to have arrived yet. `careful`: move few at a time.
+    `freeze`: no action on servers, as observations may be wrong. `stop`: move no connections, and resume servers that
+    were to leave. `unconfirmed`: moved connections have not been seen to arrive yet. `careful`: move few connections at
+    a time.
     """
 
     freeze: bool = False
@@ -53,10 +53,10 @@ NO_BRAKE = Brake()
 
 @dataclass(frozen=True, slots=True)
 class Hold:
-    """A stop with its reason; it lives in `.status.hold`.
+    """A stop with its reason, stored in `.status.hold`.
 
-    It is in force until `until`, and remembered while servers are still to go. `count`: how often moved connections
-    did not arrive.
+    It is in force until `until`, and kept while servers are to leave. `count` is how often moved connections did not
+    arrive.
     """
 
     reason: Reason
@@ -66,13 +66,13 @@ class Hold:
     count: int = 0
 
     def in_force(self, now: datetime) -> bool:
-        """True when nobody may be moved now."""
+        """Return True while connections must not be moved."""
         return now < self.until
 
 
 @dataclass(frozen=True, slots=True)
 class Arrivals:
-    """Fate of connections that were moved lately: `arrived` and `failed` are connects at the receivers."""
+    """Recently moved connections, and the connects at the receivers: `arrived` and `failed`."""
 
     moved: int
     arrived: int
@@ -80,18 +80,18 @@ class Arrivals:
 
     @property
     def confirmed(self) -> bool:
-        """True when as many came as must have, if those that were moved did."""
+        """True when enough connects succeeded for the moved connections to have arrived."""
         return self.moved < MOVED_FEW or 2 * self.arrived >= self.moved
 
     @property
     def refused(self) -> bool:
-        """True when those that were moved are refused; clients that left for good fail nowhere and stop nothing."""
+        """True when moved connections are refused; clients that have left for good do not fail, and do not count."""
         enough = self.moved >= MOVED_ENOUGH or (self.moved >= MOVED_FEW and self.arrived == 0)
         return enough and not self.confirmed and 2 * self.failed >= self.moved - self.arrived
 
 
 def arrivals(fleet: Fleet, retiring: Sequence[Server]) -> Arrivals:
-    """Count over all servers; those of earlier releases count nothing."""
+    """Sum the reports of all servers; servers of earlier releases do not count connects."""
     leaving = {server.name for server in retiring}
     recent = [(server, server.report.recent) for server in fleet.servers if server.report is not None]
     counted = [(server, found) for server, found in recent if found is not None]
@@ -106,7 +106,7 @@ def arrivals(fleet: Fleet, retiring: Sequence[Server]) -> Arrivals:
 def next_hold(
     world: World, fleet: Fleet, retiring: Sequence[Server], backplane: Backplane, before: Hold | None, now: datetime
 ) -> Hold | None:
-    """The hold that is in force or remembered; None when no server is to go, or nothing has ever stopped this."""
+    """Return the hold that is in force or kept; None when no server is to leave, or there was no reason to stop."""
     if not retiring:
         return None
     evidence = _evidence(world, fleet, retiring, backplane, before, now)
@@ -144,7 +144,7 @@ def _evidence(
     before: Hold | None,
     now: datetime,
 ) -> tuple[Reason, str, float] | None:
-    """The first reason to stop, its message, and for how many seconds it lasts from now."""
+    """Return the first reason to stop, its message, and its duration from now in seconds."""
     if world.status_refused is not None:
         return Reason.STATUS_REFUSED, f"the status cannot be written: {world.status_refused}", RELEASE_SECONDS
     if world.stale_since is not None:
@@ -164,7 +164,7 @@ def _evidence(
 
 
 def _repairs(fleet: Fleet) -> bool:
-    """True when a new server has what the old ones lack: then moving is what helps."""
+    """Return True when the target's servers are linked and only old ones are cut off: then moving connections helps."""
     linked = [s for s in fleet.available if s.report is not None and s.report.backplane_healthy]
     cut = [s for s in fleet.live if s.report is not None and not s.report.backplane_healthy]
     return any(s.revision == fleet.target for s in linked) and all(s.revision != fleet.target for s in cut)
@@ -191,7 +191,7 @@ def _not_arriving(
 
 
 def failures_text(servers: Sequence[Server]) -> str:
-    """The codes with which connects failed at servers, most frequent first; empty when none is known."""
+    """Return the codes of failed connects, most frequent first; empty when none is known."""
     counts: dict[str, int] = {}
     for server in servers:
         recent = server.report.recent if server.report is not None else None

@@ -1,6 +1,6 @@
-"""Budget of connections per second that may be moved: one for the whole cluster, whatever the reason for the move.
+"""Budget of moved connections per second: one for the whole cluster and all reasons to move.
 
-Whoever is moved comes back at once. The budget is what the servers that stay can re-accept beside their other work.
+Moved clients reconnect at once. The budget is the rate that the remaining servers can accept beside their other work.
 """
 
 from __future__ import annotations
@@ -11,16 +11,16 @@ from dataclasses import dataclass
 from realtime_operator.planning.world import Server
 
 CAPACITY_FRACTION = 0.25
-"""The part of a receiving server's measured accept capacity that moves may use; the rest stays for messages."""
+"""Part of a receiving server's measured accept capacity that moves may use; messages need the rest."""
 
 UNMEASURED_RATE = 50.0
-"""Connections per second that a receiving server is trusted with before it has measured its own cost."""
+"""Connections per second for a receiving server that has not measured its accept cost yet."""
 
 TRIAL_RATE = 5.0
-"""Connections per second while it is tried again whether those that are moved arrive."""
+"""Connections per second during a trial after moved connections did not arrive."""
 
 MINIMUM_RATE = 1.0
-"""Connections per second: a drain that is allowed at all moves on."""
+"""Lower bound in connections per second, so that a permitted drain makes progress."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,7 +33,7 @@ class DrainPolicy:
 
 
 def accept_rate(server: Server) -> float:
-    """Connections per second that one receiving server can be asked to re-accept."""
+    """Return the connections per second that one receiving server can accept."""
     report = server.report
     if report is None or not report.accept_cost_seconds:
         return UNMEASURED_RATE
@@ -41,7 +41,7 @@ def accept_rate(server: Server) -> float:
 
 
 def connections_per_second(policy: DrainPolicy, receivers: Iterable[Server]) -> float:
-    """The budget of the whole cluster; 0 when nothing may move now, because no server could receive it."""
+    """Return the budget of the whole cluster in connections per second; 0 when no server can receive any."""
     capacity = sum(accept_rate(server) for server in receivers)
     if capacity == 0:
         return 0.0

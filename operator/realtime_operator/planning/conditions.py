@@ -1,4 +1,4 @@
-"""Conditions: what is true of the cluster now, each with a reason for machines and a sentence for people."""
+"""Conditions of the cluster, each with a reason for machines and a message for people."""
 
 from __future__ import annotations
 
@@ -16,12 +16,12 @@ from realtime_operator.planning.reasons import FINDINGS_SEPARATOR, ConditionType
 from realtime_operator.planning.timestamps import timestamp
 
 STILL = frozenset({Reason.SETTLED, Reason.PAUSED, Reason.OPERATOR_PAUSED})
-"""Reasons of Progressing with which nothing is under way."""
+"""Reasons of Progressing without activity."""
 
 
 @dataclass(frozen=True, slots=True)
 class Verdict:
-    """One condition as it is now; `status` None is "Unknown"."""
+    """One condition; `status` None stands for "Unknown"."""
 
     type: ConditionType
     status: bool | None
@@ -30,7 +30,7 @@ class Verdict:
 
 
 def evaluate(facts: Facts) -> tuple[Verdict, ...]:
-    """All conditions but Accepted."""
+    """Return all conditions but Accepted."""
     return (ready(facts), progressing(facts), degraded(facts), backplane_ready(facts), credentials_kept(facts))
 
 
@@ -41,7 +41,7 @@ def backplane_ready(facts: Facts) -> Verdict:
 
 
 def credentials_kept(facts: Facts) -> Verdict:
-    """Judge CredentialsKept: True when the generated credentials are there, and those that others were given."""
+    """Judge CredentialsKept: True when the generated credentials exist with their original values."""
     if facts.missing_credentials:
         return Verdict(ConditionType.CREDENTIALS_KEPT, False, Reason.MISSING, _missing_credentials(facts))
     replaced = facts.credentials.replaced_recently(facts.now)
@@ -78,14 +78,14 @@ def _why_not_ready(facts: Facts) -> tuple[Reason, str] | None:
 
 
 def _wanted(facts: Facts) -> int:
-    """The servers that there should be already: those that a scale-up adds are not missing."""
+    """Return the number of servers that should be available: those added by a scale-up are not missing."""
     if _progress(facts)[0] is not Reason.SCALING_UP:
         return facts.fleet.desired
     return min(facts.fleet.desired, sum(1 for server in facts.fleet.live if server.was_ready))
 
 
 def progressing(facts: Facts) -> Verdict:
-    """Judge Progressing: True while servers are added, replaced or taken away, and that gets on."""
+    """Judge Progressing: True while servers are added, replaced or removed, with progress."""
     reason, message = _progress(facts)
     if reason not in STILL and facts.hold is not None and facts.hold.in_force(facts.now):
         return Verdict(ConditionType.PROGRESSING, False, Reason.HELD, f"moves nobody: {facts.hold.message}")
@@ -118,7 +118,7 @@ def _progress(facts: Facts) -> tuple[Reason, str]:
 
 
 def _rest(facts: Facts) -> tuple[Reason, str]:
-    """Return the reason of Progressing when the servers are as they shall be."""
+    """Return the reason and message of Progressing when no server is added, replaced or removed."""
     if any(pod.trial for pod in facts.redis.pods):
         return Reason.CHANGING_REDIS, "a changed Redis is tried beside the one that serves"
     if any(failure.kind in REFUSALS for failure in facts.failures):
@@ -127,7 +127,7 @@ def _rest(facts: Facts) -> tuple[Reason, str]:
 
 
 def degraded(facts: Facts) -> Verdict:
-    """Judge Degraded: True when something needs a person. The first finding is the reason, the message has all."""
+    """Judge Degraded: True when a problem needs a person. The first finding gives the reason; the message has all."""
     found = findings.all_findings(facts)
     if not found:
         return Verdict(ConditionType.DEGRADED, False, Reason.AS_EXPECTED, "nothing needs attention")
@@ -135,7 +135,7 @@ def degraded(facts: Facts) -> Verdict:
 
 
 def merge(old: Sequence[JsonValue], verdicts: Sequence[Verdict], generation: int, now: datetime) -> list[JsonValue]:
-    """The conditions to write: the transition time moves only when the status does; types not judged now stay."""
+    """Return the conditions to write: the transition time changes with the status only; other types are kept."""
     previous = {str(item.get("type")): item for item in old if isinstance(item, dict)}
     merged: dict[str, JsonObject] = dict(previous)
     for verdict in verdicts:

@@ -1,7 +1,7 @@
-"""Compares live objects with their manifests, and plans the write that makes them equal, if one is needed.
+"""Comparison of live objects with their manifests, and the writes that make them equal.
 
-A settled cluster must not be written to, not even by an apply that changes nothing: it would be a write in the audit
-log, and one request for each child at each resync.
+A settled cluster is not written to, not even by an apply without effect: that would be an entry in the audit log, and a
+request for each child at each resync.
 """
 
 from __future__ import annotations
@@ -18,7 +18,10 @@ from realtime_operator.planning.world import ObjectKey, object_key
 def plan_write(
     manifest: JsonObject, objects: Mapping[ObjectKey, JsonObject], requires: tuple[ObjectKey, ...] = ()
 ) -> list[Action]:
-    """Create what is missing, apply to what differs, and nothing else. `requires`: see CreateObject."""
+    """Plan the creation of a missing object or the apply to a different one; empty when they are equal.
+
+    `requires`: see CreateObject.
+    """
     live = objects.get(object_key(manifest))
     if live is None:
         return [CreateObject(manifest, requires)]
@@ -32,21 +35,21 @@ def apply_to(live: JsonObject, manifest: JsonObject, requires: tuple[ObjectKey, 
 
 
 def sets_without_apply(entry: JsonObject) -> bool:
-    """True for an entry of managedFields that says what the operator set without a server-side apply."""
+    """Return True for an entry of managedFields with fields that the operator set by other operations than Apply."""
     ours = entry.get("manager") == naming.FIELD_MANAGER and not entry.get("subresource")
     return ours and entry.get("operation") != "Apply"
 
 
 def needs_apply(manifest: JsonObject, live: JsonObject | None) -> bool:
-    """True when the object is missing, the manifest has changed, or somebody changed a field that it names.
+    """Return True when the object is missing, its manifest has changed, or a field of the manifest was edited.
 
-    The hash in ANNOTATION_APPLIED catches a field that the manifest no longer names; the comparison catches edits.
+    The hash in ANNOTATION_APPLIED detects fields that the manifest no longer has, the comparison detects edits.
     """
     return live is None or not contains(live, manifest)
 
 
 def contains(live: JsonValue, wanted: JsonValue) -> bool:
-    """True when `wanted` is part of `live`: objects by key, lists item by item with the same length, the rest equal."""
+    """Return True when `wanted` is part of `live`: objects by key, lists item by item with equal length."""
     if isinstance(wanted, dict):
         return isinstance(live, dict) and all(contains(live.get(key), value) for key, value in wanted.items())
     if isinstance(wanted, list):
@@ -59,7 +62,7 @@ def contains(live: JsonValue, wanted: JsonValue) -> bool:
 
 
 def controller_uid(live: JsonObject) -> str | None:
-    """The uid of the object's controller, None when it has none."""
+    """Return the uid of the object's controller, None when it has none."""
     metadata = live.get("metadata")
     references = metadata.get("ownerReferences") if isinstance(metadata, dict) else None
     for reference in references if isinstance(references, list) else []:
@@ -69,7 +72,7 @@ def controller_uid(live: JsonObject) -> str | None:
 
 
 def label(live: JsonObject, name: str) -> str | None:
-    """One label of an object, None when it is not set."""
+    """Return a label of an object, None when it is not set."""
     metadata = live.get("metadata")
     labels = metadata.get("labels") if isinstance(metadata, dict) else None
     value = labels.get(name) if isinstance(labels, dict) else None
@@ -77,5 +80,5 @@ def label(live: JsonObject, name: str) -> str | None:
 
 
 def revision_of(live: JsonObject) -> str | None:
-    """The revision that a ReplicaSet or ConfigMap belongs to."""
+    """Return the revision of a ReplicaSet or ConfigMap."""
     return label(live, naming.LABEL_REVISION)

@@ -1,4 +1,4 @@
-"""Events: made once, when something changes, never while it merely goes on."""
+"""Events, emitted at a change and not while a state lasts."""
 
 from __future__ import annotations
 
@@ -19,20 +19,20 @@ from realtime_operator.planning.world import Server, ServerState
 BAD_WHEN_FALSE = frozenset(
     {ConditionType.ACCEPTED, ConditionType.READY, ConditionType.BACKPLANE_READY, ConditionType.CREDENTIALS_KEPT}
 )
-"""Conditions whose loss is a warning. Progressing is reported by the rollout's own events."""
+"""Conditions whose change to False is a warning. Progressing is covered by the rollout's own Events."""
 
 
 TOLD_AGAIN = frozenset({ConditionType.ACCEPTED, ConditionType.DEGRADED, ConditionType.CREDENTIALS_KEPT})
-"""Conditions in which something new is reported while they are bad already."""
+"""Conditions that are reported again when their message changes while they are bad."""
 
 NEWS_AT_ONCE = frozenset({ConditionType.ACCEPTED, ConditionType.DEGRADED})
-"""Conditions that are reported of a cluster whose status is written for the first time."""
+"""Conditions that are reported at the first write of a cluster's status."""
 
 
 def condition_events(old: JsonObject, verdicts: Sequence[Verdict]) -> list[Action]:
-    """Return an Event for every condition whose status changes, and for what is new in one that was bad before.
+    """Return an Event for every condition whose status changes, and for new messages of bad ones.
 
-    A first False of a cluster that is being made is no news.
+    The first False of a new cluster is not reported.
     """
     known = {text_at(condition, "type"): condition for condition in objects_at(old, "conditions")}
     actions: list[Action] = []
@@ -51,7 +51,7 @@ def condition_events(old: JsonObject, verdicts: Sequence[Verdict]) -> list[Actio
 
 
 def _news(verdict: Verdict, before: str) -> str:
-    """Return what is new in the message of a bad condition; empty when only its numbers are others."""
+    """Return the new part of a bad condition's message; empty when only numbers differ."""
     if verdict.type not in TOLD_AGAIN:
         return ""
     known = {_without_numbers(part) for part in before.split(FINDINGS_SEPARATOR)}
@@ -64,7 +64,7 @@ def _without_numbers(text: str) -> str:
 
 
 def hold_events(facts: Facts) -> list[Action]:
-    """Return an Event when moves are held, and when they go on; none while the operator only looks again."""
+    """Return an Event at the start and the end of a hold; none for holds that only wait for observations."""
     old = facts.prior.document
     was_held = condition_of(old, ConditionType.PROGRESSING).get("reason") == Reason.HELD
     hold = facts.hold
@@ -78,7 +78,7 @@ def hold_events(facts: Facts) -> list[Action]:
 
 
 def step_events(cluster: RealtimeCluster, facts: Facts, actions: Sequence[Action]) -> list[Action]:
-    """Return Events for steps that people want to see: rollouts, changes of the number of servers, servers leaving."""
+    """Return Events for steps of interest: rollouts, changes of the number of servers, leaving servers."""
     events: list[Action] = _rollout(cluster, facts)
     servers = {server.name: server for server in facts.fleet.servers}
     for action in actions:

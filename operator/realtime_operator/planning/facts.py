@@ -1,4 +1,4 @@
-"""Facts for the conditions and the status: the world and what was decided about it, in one place."""
+"""Facts: the observed world and the decisions about it, from which conditions and status are derived."""
 
 from __future__ import annotations
 
@@ -54,15 +54,15 @@ class Facts:
 
     @property
     def is_paused(self) -> bool:
-        """True when nothing may be changed: neither by the spec's word, nor by the operator's."""
+        """True when nothing may be changed, because of the spec or of the operator's pause."""
         return self.paused or self.operator_paused is not None
 
     @property
     def overdue(self) -> bool:
-        """True when nothing has got on for longer than the deadline."""
+        """True when there was no progress within the deadline."""
         return self.progress.is_overdue(self.now)
 
     @property
     def overdue_after(self) -> float:
-        """The deadline in seconds."""
+        """Deadline of progress in seconds."""
         return self.progress.deadline_seconds

@@ -1,4 +1,4 @@
-"""Findings that need a person, most pressing first: each has a reason for machines and a sentence for people. Pure."""
+"""Findings: problems that need a person, most urgent first, with a reason for machines and a message. Pure."""
 
 from __future__ import annotations
 
@@ -21,15 +21,15 @@ from realtime_operator.planning.rollout import timed_out
 from realtime_operator.planning.world import CANNOT_START, RedisPod, Server
 
 ATTEMPTS_ENOUGH = 20
-"""So many connects say something about whether clients can connect."""
+"""Minimum number of connects for a judgement of whether clients can connect."""
 SUCCEEDING_PART = 0.1
-"""Below this part of all connects, clients as good as cannot."""
+"""Part of successful connects below which clients count as refused."""
 
 Finding = tuple[Reason, str]
 
 
 def all_findings(facts: Facts) -> list[Finding]:
-    """Everything that needs a person now, in the order of the checks."""
+    """Return all current findings, most urgent first."""
     checks = (
         standing,
         name_taken,
@@ -50,25 +50,25 @@ def all_findings(facts: Facts) -> list[Finding]:
 
 
 def standing(facts: Facts) -> Finding | None:
-    """The last refusal, while the cluster or the operator is paused and nothing is tried."""
+    """Report the last refusal while the cluster or the operator is paused and nothing is tried."""
     return facts.prior.refusal if facts.is_paused else None
 
 
 def name_taken(facts: Facts) -> Finding | None:
-    """Objects that the cluster needs and that somebody else has."""
+    """Report objects of the cluster's names that others own."""
     messages = [failure.message for failure in facts.failures if failure.kind is FailureKind.NAME_TAKEN]
     return (Reason.NAME_TAKEN, ". ".join(messages)) if messages else None
 
 
 def write_refused(facts: Facts) -> Finding | None:
-    """Writes that the platform did not let be."""
+    """Report writes that the platform has refused."""
     refused = [failure for failure in facts.failures if failure.kind is FailureKind.REFUSED]
     messages = [f"{about(failure.action)} was refused: {failure.message}" for failure in refused]
     return (Reason.WRITE_REFUSED, "; ".join(messages)) if messages else None
 
 
 def about(action: Action) -> str:
-    """The object that an action is about, as people name it."""
+    """Return kind and name of an action's object."""
     match action:
         case CreateObject() | ApplyObject() | EnsureSecret():
             return f"{text_at(action.manifest, 'kind')} {text_at(action.manifest, 'metadata', 'name')}"
@@ -81,12 +81,12 @@ def about(action: Action) -> str:
 
 
 def pods_refused(facts: Facts) -> Finding | None:
-    """ReplicaSets whose pods the API server does not create: a ResourceQuota, a LimitRange, an admission webhook."""
+    """Report ReplicaSets whose pods the API server refuses: a ResourceQuota, a LimitRange, an admission webhook."""
     return (Reason.PODS_REFUSED, "; ".join(facts.pods_refused)) if facts.pods_refused else None
 
 
 def server_cannot_start(facts: Facts) -> Finding | None:
-    """A server whose container does not come up by waiting."""
+    """Report a server whose container cannot start."""
     for server in facts.fleet.live:
         if server.waiting_reason in CANNOT_START:
             return Reason.SERVER_CANNOT_START, f"server {server.name} cannot start: {_waiting(server)}"
@@ -94,7 +94,7 @@ def server_cannot_start(facts: Facts) -> Finding | None:
 
 
 def redis_cannot_start(facts: Facts) -> Finding | None:
-    """The managed Redis does not come up by waiting."""
+    """Report a managed Redis whose container cannot start."""
     for pod in facts.redis.pods:
         if not pod.trial and pod.waiting_reason in CANNOT_START:
             return Reason.REDIS_CANNOT_START, f"Redis pod {pod.name} cannot start: {_waiting(pod)}"
@@ -102,7 +102,7 @@ def redis_cannot_start(facts: Facts) -> Finding | None:
 
 
 def redis_change_fails(facts: Facts) -> Finding | None:
-    """A changed Redis does not come up beside the one that serves, which is kept."""
+    """Report a changed Redis whose trial cannot start; the serving one is kept."""
     for pod in facts.redis.pods:
         if pod.trial and pod.waiting_reason in CANNOT_START:
             message = f"the change of Redis is not made, its trial {pod.name} cannot start: {_waiting(pod)}"
@@ -111,7 +111,7 @@ def redis_change_fails(facts: Facts) -> Finding | None:
 
 
 def moved_not_arriving(facts: Facts) -> Finding | None:
-    """Moves are held since those that were moved do not arrive."""
+    """Report held moves: moved connections do not arrive."""
     hold = facts.hold
     if hold is None or hold.reason is not Reason.MOVED_NOT_ARRIVING or not hold.in_force(facts.now):
         return None
@@ -119,7 +119,7 @@ def moved_not_arriving(facts: Facts) -> Finding | None:
 
 
 def clients_refused(facts: Facts) -> Finding | None:
-    """Nearly all clients that tried to connect lately were refused."""
+    """Report that nearly all recent connects failed."""
     reports = [server.report.recent for server in facts.fleet.available if server.report is not None]
     recent = [found for found in reports if found is not None]
     succeeded = sum(found.connects_succeeded for found in recent)
@@ -133,14 +133,14 @@ def clients_refused(facts: Facts) -> Finding | None:
 
 
 def drain_timed_out(facts: Facts) -> Finding | None:
-    """Servers that still have connections when the time for their drain is over."""
+    """Report servers with connections left after the timeout of their drain."""
     late = [s for s in facts.step.retiring if timed_out(s, facts.policy.drain, facts.now) and s.report is not None]
     late = [server for server in late if server.report is not None and server.report.connections > 0]
     return _about(Reason.DRAIN_TIMED_OUT, late, "still had connections when its drain timed out")
 
 
 def server_not_ready(facts: Facts) -> Finding | None:
-    """Servers that run, and have not been ready for longer than the grace."""
+    """Report running servers that are not ready for longer than the grace period."""
     limit = facts.now - facts.unready_grace
     running = [server for server in facts.fleet.live if server.waiting_reason not in CANNOT_START]
     late = [s for s in running if s.serving and not s.ready and (s.unready_since or s.created_at) < limit]
@@ -148,7 +148,7 @@ def server_not_ready(facts: Facts) -> Finding | None:
 
 
 def redis_not_ready(facts: Facts) -> Finding | None:
-    """The managed Redis has not been ready for longer than the grace, or its pod is not made."""
+    """Report a managed Redis that is not ready for longer than the grace period, or has no pod."""
     limit = facts.now - facts.unready_grace
     if facts.redis.podless_since is not None and facts.redis.podless_since < limit:
         name = facts.redis.name
@@ -161,14 +161,14 @@ def redis_not_ready(facts: Facts) -> Finding | None:
 
 
 def server_unreachable(facts: Facts) -> Finding | None:
-    """Servers that are ready, and have not answered the operator for longer than the grace."""
+    """Report ready servers that do not answer the operator for longer than the grace period."""
     limit = facts.now - facts.unready_grace
     silent = [s for s in facts.fleet.available if s.name in facts.unreachable and facts.unreachable[s.name] < limit]
     return _about(Reason.SERVER_UNREACHABLE, silent, "does not answer on its admin port: its connections are unknown")
 
 
 def deadline_exceeded(facts: Facts) -> Finding | None:
-    """Nothing has got on for longer than `spec.rollout.progressDeadline`."""
+    """Report a change without progress within `spec.rollout.progressDeadline`."""
     if not facts.overdue:
         return None
     return Reason.DEADLINE_EXCEEDED, f"no progress for {facts.overdue_after:g} s"

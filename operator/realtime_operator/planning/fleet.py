@@ -12,12 +12,12 @@ from realtime_operator.planning.difference import revision_of
 from realtime_operator.planning.world import ObjectKey, Server
 
 UNREADY_GRACE = timedelta(seconds=60)
-"""A server that has been ready may be so long without before that counts as more than a moment."""
+"""Time for which a server that was ready may be unready before it counts as lost."""
 
 
 @dataclass(frozen=True, slots=True)
 class ReplicaSet:
-    """The ReplicaSet of a revision as it was observed; `replicas` is the number of pods that it shall have."""
+    """The observed ReplicaSet of a revision; `replicas` is its wanted number of pods."""
 
     name: str
     uid: str
@@ -38,7 +38,7 @@ def read_replica_sets(objects: Mapping[ObjectKey, JsonObject]) -> dict[str, Repl
 
 @dataclass(frozen=True, slots=True)
 class Fleet:
-    """The servers of a cluster, seen as target revision and old ones; `replica_sets` by revision."""
+    """The servers of a cluster, by target and old revisions; `replica_sets` by revision."""
 
     target: str
     desired: int
@@ -47,22 +47,22 @@ class Fleet:
 
     @property
     def replicas(self) -> Mapping[str, int]:
-        """The wanted number of pods of each revision that has a ReplicaSet."""
+        """Wanted number of pods by revision."""
         return {revision: replica_set.replicas for revision, replica_set in self.replica_sets.items()}
 
     @property
     def live(self) -> tuple[Server, ...]:
-        """Servers that are neither going nor gone."""
+        """Servers that are neither terminating nor failed."""
         return tuple(server for server in self.servers if not server.terminating and not server.failed)
 
     @property
     def available(self) -> tuple[Server, ...]:
-        """Servers that new connections can reach."""
+        """Servers that new connections reach."""
         return tuple(server for server in self.live if server.ready and server.serving)
 
     @property
     def old_replicas(self) -> int:
-        """Pods of all revisions but the target that exist and are wanted."""
+        """Number of wanted, existing pods of all revisions but the target."""
         return sum(
             min(wanted, self.live_of(revision)) for revision, wanted in self.replicas.items() if revision != self.target
         )
@@ -73,15 +73,15 @@ class Fleet:
 
     @property
     def target_replicas(self) -> int:
-        """Wanted pods of the target revision, as it is now."""
+        """Wanted number of pods of the target revision."""
         return self.replicas.get(self.target, 0)
 
 
 def holds_nobody(server: Server, now: datetime) -> bool:
-    """True when a server that is not ready holds no connection for sure, and none is on its way to it.
+    """Return True when an unready server certainly has no connections, and none is arriving.
 
-    Its container does not run, or it was never ready; or nobody has ever come; or nobody is there, and it has not been
-    ready for long.
+    Its container does not run, it was never ready, it has never accepted a connection, or it has none and was not ready
+    for long.
     """
     if server.report is None:
         return server.waiting_reason is not None or not server.was_ready
@@ -91,12 +91,12 @@ def holds_nobody(server: Server, now: datetime) -> bool:
 
 
 def is_lost(server: Server, now: datetime) -> bool:
-    """True when a server has not been ready for longer than UNREADY_GRACE."""
+    """Return True when a server is not ready for UNREADY_GRACE or longer."""
     return not server.ready and server.unready_since is not None and now - server.unready_since >= UNREADY_GRACE
 
 
 def just_lost(server: Server, now: datetime) -> bool:
-    """True when a running server that people may be on has stopped being ready within UNREADY_GRACE."""
+    """Return True when a running server that may have clients became unready within UNREADY_GRACE."""
     if server.ready or not server.was_ready or server.unready_since is None:
         return False
     if server.waiting_reason is not None or is_lost(server, now):

@@ -1,6 +1,6 @@
-"""Forecast of a change of the spec: its revision, who moves, how fast, for about how long. Pure.
+"""Forecast of a change of the spec: the revision, the moved connections, the rate, the duration. Pure.
 
-The numbers are those by which `rollout` would go on now; measurements that change meanwhile change them.
+It uses the numbers by which `rollout` would act now; later measurements change the real rollout.
 """
 
 from __future__ import annotations
@@ -22,12 +22,12 @@ from realtime_operator.planning.world import ObjectKey, Server
 
 NOTHING: Mapping[ObjectKey, JsonObject] = MappingProxyType({})
 START_SECONDS = 2.0
-"""Until a new server is ready, roughly."""
+"""Approximate seconds until a new server is ready."""
 
 
 @dataclass(frozen=True, slots=True)
 class Change:
-    """One field of the spec: its path, and what it is before and after as it is written; None: not set."""
+    """A changed field of the spec: its path, and its values before and after; None when it is not set."""
 
     path: str
     before: JsonValue
@@ -38,8 +38,8 @@ class Change:
 class Forecast:
     """Effect of a change.
 
-    `revision` is the one that the new spec asks for; `is_new_revision`: servers run another one, and are replaced.
-    `connections` are moved, at most `connections_per_second` in the whole cluster, in about `seconds`.
+    `revision` is the one of the new spec, `is_new_revision` whether servers run another one and are replaced.
+    `connections` are moved at `connections_per_second` at most, in about `seconds`.
     """
 
     changes: tuple[Change, ...]
@@ -53,7 +53,7 @@ class Forecast:
 
     @property
     def replaces_servers(self) -> bool:
-        """True when running servers go and others take their place."""
+        """True when running servers are replaced."""
         return self.is_new_revision and self.servers_before > 0
 
 
@@ -64,9 +64,9 @@ def forecast(
     settings: PlannerSettings,
     replica_sets: Mapping[ObjectKey, JsonObject] = NOTHING,
 ) -> Forecast:
-    """Forecast what happens when `old`, with these servers, becomes `new`; `old` None: it is created.
+    """Forecast the change from `old` (None: the cluster is created), with these servers, to `new`.
 
-    `replica_sets` are those that there are: a revision that was made of the same before is kept.
+    `replica_sets` are the existing ones: a revision that was made from the same spec before is kept.
     """
     stored = _stored(old, new)
     revision = revisions.choose(stored, replica_sets, settings.build).name
@@ -90,7 +90,7 @@ def forecast(
 
 
 def _stored(old: RealtimeCluster | None, new: RealtimeCluster) -> RealtimeCluster:
-    """The new cluster as it would be stored: with the status that there is, and the next generation if it differs."""
+    """Return the new cluster as it would be stored: with the current status, and the next generation if it differs."""
     if old is None:
         return new
     generation = old.metadata.generation + (new.spec != old.spec)
@@ -99,10 +99,10 @@ def _stored(old: RealtimeCluster | None, new: RealtimeCluster) -> RealtimeCluste
 
 
 def _receiving(fleet: Fleet, policy: RolloutPolicy, moving: Sequence[Server]) -> Fleet:
-    """Return the fleet with those servers only that are behind the endpoint while connections move.
+    """Return the fleet with the servers that can receive connections while others are moved.
 
-    These are the servers that stay for now, and new ones: they begin carefully, and are trusted with more once they
-    have measured that they can, as others have before.
+    These are the remaining servers and new ones; new ones are taken to accept as much as the best of those that have
+    measured it.
     """
     old = [server for server in moving if server.revision != fleet.target]
     others = [server for server in fleet.live if server not in moving]
@@ -135,7 +135,7 @@ def _spec_of(cluster: RealtimeCluster | None) -> JsonObject:
 
 
 def _changes(path: str, before: JsonValue, after: JsonValue) -> Iterator[Change]:
-    """The fields that differ; items of lists are known by their name where they have one."""
+    """Yield the fields that differ; items of lists are matched by their name where they have one."""
     if before == after:
         return
     left, right = _by_key(before), _by_key(after)

@@ -1,4 +1,4 @@
-"""History of the revisions that were rolled out, and the way back to one of them. Pure."""
+"""History of rolled-out revisions, and patches that restore one of them. Pure."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ MAX_SPEC_CHARACTERS = 65536
 
 @dataclass(frozen=True, slots=True)
 class WayBack:
-    """Way back to a revision: the merge patch of the spec, and the document of the spec with it."""
+    """A way back to a revision: the merge patch of the spec, and the spec that results from it."""
 
     revision: str
     patch: JsonObject
@@ -32,7 +32,7 @@ class WayBack:
 def recorded(
     cluster: RealtimeCluster, old: JsonValue, current: str | None, target: str, now: datetime
 ) -> list[JsonValue]:
-    """The history to write: with the target first once it serves as a whole, as `old` else."""
+    """Return the history to write: with the target first once all servers run it, else `old`."""
     kept = [entry for entry in old if isinstance(entry, dict)] if isinstance(old, list) else []
     if current != target or (kept and kept[0].get("revision") == target):
         return [*kept]
@@ -45,9 +45,9 @@ def recorded(
 
 
 def to_record(cluster: RealtimeCluster) -> JsonObject:
-    """The part of a spec that makes its revision, as it is written.
+    """Return the part of the written spec that makes its revision, and the managed Redis.
 
-    With the managed Redis: it makes no revision, but it comes back with one that used it instead of an external one.
+    The managed Redis makes no revision, but is restored with a revision that used it instead of an external one.
     """
     written: JsonObject = cluster.spec.model_dump(mode="json", by_alias=True, exclude_unset=True, exclude_none=True)
     part = revision_part(written)
@@ -55,12 +55,12 @@ def to_record(cluster: RealtimeCluster) -> JsonObject:
 
 
 def entries(cluster: RealtimeCluster) -> tuple[RevisionRecord, ...]:
-    """The history, newest first."""
+    """Return the history, newest first."""
     return (cluster.status.revision_history or ()) if cluster.status is not None else ()
 
 
 def recorded_spec(entry: RevisionRecord, now: RealtimeClusterSpec) -> RealtimeClusterSpec | None:
-    """The spec that made a revision, with what makes none as it is now. None when the record cannot be read."""
+    """Return the spec of a revision, with the current values of other fields; None when the record is invalid."""
     written: JsonObject = now.model_dump(mode="json", by_alias=True, exclude_unset=True, exclude_none=True)
     patch = patch_to(written, entry)
     if patch is None:
@@ -72,9 +72,9 @@ def recorded_spec(entry: RevisionRecord, now: RealtimeClusterSpec) -> RealtimeCl
 
 
 def ways_back(cluster: RealtimeCluster, spec: JsonObject, to: str | None) -> Iterator[WayBack]:
-    """The revisions in the history (`to`: only this one) that were made of something else than the spec says now.
+    """Yield the revisions in the history that differ from the current spec (`to`: only that one), newest first.
 
-    `spec` is the cluster's as it is written.
+    `spec` is the cluster's spec as written.
     """
     for entry in entries(cluster):
         if to not in {None, entry.revision}:
@@ -89,7 +89,7 @@ def ways_back(cluster: RealtimeCluster, spec: JsonObject, to: str | None) -> Ite
 
 
 def patch_to(now: JsonObject, entry: RevisionRecord) -> JsonObject | None:
-    """The JSON merge patch (RFC 7396) that puts back what made a revision; None when its record cannot be read."""
+    """Return the JSON merge patch (RFC 7396) that restores a revision; None when its record is invalid."""
     then = _parsed(entry.spec)
     if then is None:
         return None
@@ -114,7 +114,7 @@ def _uses_external(spec: JsonObject) -> bool:
 
 
 def difference(now: JsonValue, then: JsonValue) -> JsonValue:
-    """The merge patch from one value to another; an empty object when they are objects that say the same."""
+    """Return the merge patch from one value to another; an empty object for equal objects."""
     if not isinstance(now, dict) or not isinstance(then, dict):
         return then
     removed: JsonObject = {key: None for key in now if key not in then}

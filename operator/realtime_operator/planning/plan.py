@@ -16,11 +16,10 @@ from realtime_operator.planning.world import AdminAccess, ObjectKey
 
 @dataclass(frozen=True, slots=True)
 class CreateObject:
-    """Create the manifest's object; it has its owner reference and ANNOTATION_APPLIED already.
+    """Create the manifest's object, which has its owner reference and ANNOTATION_APPLIED.
 
-    An object of that name that the cluster does not own is left alone: the action fails with FailureKind.NAME_TAKEN.
-    `requires`: objects without which this one must not be made; when one of them failed in the same plan, this action
-    is not carried out.
+    An object of that name that the cluster does not own is not touched: the action fails with FailureKind.NAME_TAKEN.
+    `requires` are objects that must exist first: when one of them failed in the same plan, this action is skipped.
     """
 
     manifest: JsonObject
@@ -29,10 +28,10 @@ class CreateObject:
 
 @dataclass(frozen=True, slots=True)
 class ApplyObject:
-    """Server-side apply the manifest to the very object that was observed, known by its `uid`. `requires`: as above.
+    """Server-side apply the manifest to the observed object, identified by `uid`.
 
-    `merges_fields`: the operator has set fields of it otherwise than by an apply, as a creation does; they have to be
-    made fields of its applies first, so that those that the manifest no longer names go.
+    `requires`: see CreateObject. `merges_fields`: the operator has set fields by other operations than Apply, such as
+    the creation; they are moved to its Apply entry first, so that fields that the manifest no longer has are removed.
     """
 
     manifest: JsonObject
@@ -43,9 +42,9 @@ class ApplyObject:
 
 @dataclass(frozen=True, slots=True)
 class EnsureSecret:
-    """Create the Secret, or add what is missing: `manifest` has everything but the data; each key gets a random value.
+    """Create the Secret, or add missing keys with random values; existing keys keep their value.
 
-    Keys that exist keep their value. `uid` is that of the Secret that was observed, None when there was none: then a
+    `manifest` has everything but the data. `uid` is that of the observed Secret, None when there was none: then a
     Secret of that name that the cluster does not own fails the action with FailureKind.NAME_TAKEN.
     """
 
@@ -56,7 +55,7 @@ class EnsureSecret:
 
 @dataclass(frozen=True, slots=True)
 class DeleteObject:
-    """Delete the very object that was observed; its own children go by owner reference. Absent is fine.
+    """Delete the observed object; its children are garbage-collected. Succeeds when it does not exist.
 
     `uid` and `resource_version` are preconditions: an object that has changed since is left for the next plan.
     """
@@ -68,7 +67,7 @@ class DeleteObject:
 
 @dataclass(frozen=True, slots=True)
 class ScaleRevision:
-    """Set the number of pods of a revision's ReplicaSet, which is named by `replica_set`."""
+    """Set the number of pods of the ReplicaSet `replica_set`."""
 
     replica_set: str
     uid: str
@@ -77,7 +76,7 @@ class ScaleRevision:
 
 @dataclass(frozen=True, slots=True)
 class Quiesce:
-    """Take a server out of the endpoints: LABEL_SERVING "false" and ANNOTATION_QUIESCED_AT on its pod."""
+    """Take a server out of the endpoints: set LABEL_SERVING "false" and ANNOTATION_QUIESCED_AT on its pod."""
 
     server: str
     uid: str
@@ -85,7 +84,7 @@ class Quiesce:
 
 @dataclass(frozen=True, slots=True)
 class Resume:
-    """Put a quiesced server back: stop its drain, LABEL_SERVING "true", ANNOTATION_QUIESCED_AT removed."""
+    """Return a server to service: stop its drain, set LABEL_SERVING "true", remove ANNOTATION_QUIESCED_AT."""
 
     server: str
     uid: str
@@ -94,7 +93,7 @@ class Resume:
 
 @dataclass(frozen=True, slots=True)
 class Drain:
-    """Begin a drain, or change the rate of a running one: the server moves its connections away."""
+    """Start a drain of a server, or change the rate of a running one."""
 
     server: str
     admin: AdminAccess | None
@@ -112,7 +111,7 @@ class SetDeletionCost:
 
 @dataclass(frozen=True, slots=True)
 class DeleteServer:
-    """Delete one server's pod, which its ReplicaSet replaces: it has failed for good, or is drained."""
+    """Delete a server's pod that has failed or is drained; its ReplicaSet replaces it."""
 
     server: str
     uid: str
@@ -120,7 +119,7 @@ class DeleteServer:
 
 @dataclass(frozen=True, slots=True)
 class DeletePod:
-    """Delete the very pod of Redis that was observed: those of a StatefulSet have the same name again."""
+    """Delete the observed pod of Redis, identified by uid: the pods of a StatefulSet reuse their names."""
 
     name: str
     uid: str
@@ -135,7 +134,7 @@ class EventType(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class EmitEvent:
-    """Tell people, once, that something changed."""
+    """Emit an Event."""
 
     type: EventType
     reason: str
@@ -144,7 +143,7 @@ class EmitEvent:
 
 @dataclass(frozen=True, slots=True)
 class SetStatus:
-    """Write the status subresource, whole. Only planned when it differs from the observed status."""
+    """Write the whole status; planned only when it differs from the observed one."""
 
     status: JsonObject
 
@@ -170,22 +169,22 @@ class FailureKind(StrEnum):
     """Kind of reason for which an action was not carried out."""
 
     NAME_TAKEN = "name taken"
-    """An object of that name is there, and the cluster does not own it."""
+    """An object of that name exists that the cluster does not own."""
     REFUSED = "refused"
-    """The platform does not let it be: a permission, a quota, an admission webhook, a field."""
+    """The platform refuses the write: a permission, a quota, an admission webhook, an invalid field."""
     OUTDATED = "outdated"
-    """The object has changed since it was observed: the next plan starts from what is."""
+    """The object has changed since it was observed; the next plan starts from its new state."""
     SKIPPED = "skipped"
     """An action that this one requires has failed."""
 
 
 REFUSALS = frozenset({FailureKind.NAME_TAKEN, FailureKind.REFUSED})
-"""Failures that do not go away by looking again."""
+"""Failures that a retry does not resolve by itself."""
 
 
 @dataclass(frozen=True, slots=True)
 class Failure:
-    """An action that was not carried out, and why, in the platform's words."""
+    """An action that was not carried out, with the platform's message."""
 
     action: Action
     kind: FailureKind

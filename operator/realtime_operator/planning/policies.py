@@ -17,11 +17,11 @@ from realtime_operator.planning.world import Server
 
 @dataclass(frozen=True, slots=True)
 class PlannerSettings:
-    """The operator's settings for planning. All times in seconds.
+    """The operator's settings for planning. Times in seconds.
 
-    `poll_seconds`: until the next look while something moves. `autoscaling_poll_seconds`: between two measurements of a
-    settled cluster that scales by itself. `unready_grace_seconds`: how long a server may take to get ready or to answer
-    before the cluster counts as degraded. `paused` says why the whole operator moves nothing; None: it does its work.
+    `poll_seconds` is the interval of reconciles during a change, `autoscaling_poll_seconds` that of a settled cluster
+    with autoscaling. `unready_grace_seconds` is the time for a server to become ready or to answer before the cluster
+    counts as degraded. `paused` is the reason for a pause of the whole operator, None when it is not paused.
     """
 
     build: BuildSettings
@@ -34,7 +34,7 @@ class PlannerSettings:
 def autoscaling(
     cluster: RealtimeCluster, before: AutoscaleState | None, servers: Sequence[Server], now: datetime
 ) -> AutoscaleState | None:
-    """Decide how many servers the autoscaler wants; None when the spec does not scale by itself."""
+    """Decide the number of servers that the autoscaler wants; None without autoscaling."""
     spec = cluster.spec.autoscaling
     if spec is None:
         return None
@@ -56,7 +56,7 @@ def desired_servers(cluster: RealtimeCluster, scaling: AutoscaleState | None) ->
 
 
 def rollout_policy(cluster: RealtimeCluster, desired: int) -> RolloutPolicy:
-    """Return how the spec wants `desired` servers to be replaced and their connections to be moved."""
+    """Return the policy for replacing `desired` servers and moving their connections."""
     spec = cluster.spec.rollout
     drain = DrainPolicy(spec.drain.fixed_rate, spec.drain.timeout_seconds, spec.drain.settle_seconds)
     return rollout.resolve_policy(spec.max_surge, spec.max_unavailable, desired, drain)

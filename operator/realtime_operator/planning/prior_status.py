@@ -1,4 +1,4 @@
-"""The status as an earlier reconcile left it: read once, and given to all who decide or report. Pure."""
+"""The status that an earlier reconcile has written, parsed once for all decisions and reports. Pure."""
 
 from __future__ import annotations
 
@@ -21,9 +21,9 @@ from realtime_operator.planning.timestamps import parse_timestamp
 class PriorStatus:
     """`.status` before this reconcile.
 
-    `document` is all of it as it is written, an empty object when there is none. `unreachable_since` has the servers
-    that did not answer on their admin port, by name. `progressing` is the reason of the condition Progressing, None
-    when there is none or it is of another release. `refusal` is what the platform refused last, as Degraded says it.
+    `document` is the whole status, an empty object when there is none. `unreachable_since` has the servers that did not
+    answer on their admin port, by name. `progressing` is the reason of the condition Progressing, None when it is
+    missing or of another release. `refusal` is the last refusal in Degraded.
     """
 
     document: JsonObject = field(default_factory=dict)
@@ -40,7 +40,7 @@ class PriorStatus:
 
 
 def read_status(cluster: RealtimeCluster) -> PriorStatus:
-    """Read the status as it stands in the object."""
+    """Parse the status of the stored object."""
     if cluster.status is None:
         return PriorStatus()
     document: JsonObject = cluster.status.model_dump(mode="json", by_alias=True, exclude_none=True, exclude_unset=True)

@@ -1,4 +1,4 @@
-"""Progress of a change: when a step was seen last, and when that is too long ago. Pure."""
+"""Progress of a change: its last step, and the deadline for the next one. Pure."""
 
 from __future__ import annotations
 
@@ -13,14 +13,14 @@ from realtime_operator.planning.world import Server
 
 @dataclass(frozen=True, slots=True)
 class Progress:
-    """Step of a change, and since when; it lives in `.status.progress`. `at` is None when nothing changes."""
+    """The last step of a change, stored in `.status.progress`. `at` is None when nothing changes."""
 
     step: str = ""
     at: datetime | None = None
     deadline_seconds: float = 0.0
 
     def is_overdue(self, now: datetime) -> bool:
-        """True when nothing has got on for longer than the deadline."""
+        """Return True when there was no step within the deadline."""
         return self.at is not None and now - self.at > timedelta(seconds=self.deadline_seconds)
 
 
@@ -32,9 +32,9 @@ def next_progress(
     before: Progress,
     now: datetime,
 ) -> Progress:
-    """The progress now: a step is a server that became available, was quiesced, or is gone.
+    """Return the progress: a step is a server that became available, was quiesced, or is gone.
 
-    A drain has a time of its own, `spec.rollout.drain.timeout`, by which the deadline is later while one runs.
+    While a drain runs, its timeout (`spec.rollout.drain.timeout`) is added to the deadline.
     """
     updated = sum(1 for server in fleet.available if server.revision == fleet.target)
     old = sum(1 for server in fleet.live if server.revision != fleet.target)

@@ -1,4 +1,4 @@
-"""Provenance of the target for the status: by it a later operator keeps what was made, and people judge it."""
+"""Provenance of the target in the status: specs and defaults it was made from, for later operators and people."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from realtime_operator.planning.world import World
 def compose(
     cluster: RealtimeCluster, world: World, target: Target, redis: Redis | None, settings: BuildSettings
 ) -> JsonObject:
-    """The fields `madeOf`, `madeWith`, `defaults` and `newerDefaults` of the status."""
+    """Return the fields `madeOf`, `madeWith`, `defaults` and `newerDefaults` of the status."""
     newer: list[JsonValue] = [
         name for name, chosen in (("Servers", target), ("Redis", redis)) if chosen is not None and not chosen.is_newest
     ]
@@ -28,7 +28,7 @@ def compose(
 
 
 def _made_of(cluster: RealtimeCluster, world: World, redis: Redis | None) -> JsonObject:
-    """Hashes of what the spec says; of the managed Redis what it carries itself, where it is kept as it was made."""
+    """Return the hashes of the spec; for a managed Redis that is kept as it was made, its recorded hash."""
     managed, checksum = cluster.spec.backplane.managed, redis_checksum(cluster, world)
     hashes: JsonObject = {"generation": cluster.metadata.generation, "servers": servers_hash(cluster)}
     if managed is None or checksum is None:

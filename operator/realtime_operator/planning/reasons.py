@@ -1,11 +1,11 @@
-"""The closed catalogue of reasons in conditions and Events. People read the messages, machines match the reasons."""
+"""The closed set of reasons of conditions and Events. People read messages, machines match reasons."""
 
 from __future__ import annotations
 
 from enum import StrEnum
 
 FINDINGS_SEPARATOR = "; "
-"""Stands between the findings in the message of the condition Degraded."""
+"""Separator of findings in the message of the condition Degraded."""
 
 
 class ConditionType(StrEnum):

@@ -1,7 +1,7 @@
-"""observe -> **decide** -> apply: what to do so that a cluster becomes what its spec says. Pure: same in, same out.
+"""observe -> **decide** -> apply: the actions that bring a cluster to its spec.
 
-Every call starts from what is, never from what an earlier call did: an operator that is killed between two actions is
-followed by one that decides the same from what it finds.
+Pure: equal input gives equal output. Every call starts from the observed state, never from the results of an earlier
+call: the successor of an operator that was killed between two actions makes the same decisions.
 """
 
 from __future__ import annotations
@@ -41,7 +41,7 @@ from realtime_operator.planning.world import ObjectKey, World, object_key
 
 @dataclass(frozen=True, slots=True)
 class Desired:
-    """Objects that the spec asks for, built, or kept as they were made. `provenance`: the status's part about that."""
+    """Wanted objects, newly built or kept as they were made. `provenance` is their part of the status."""
 
     secrets: tuple[builders.SecretTemplate, ...]
     shared: tuple[JsonObject, ...]
@@ -49,17 +49,17 @@ class Desired:
     provenance: JsonObject
 
     def keys(self) -> set[ObjectKey]:
-        """Everything that belongs to no revision."""
+        """Return the keys of all objects that belong to no revision."""
         manifests = (*(template.manifest for template in self.secrets), *self.shared)
         return {object_key(manifest) for manifest in manifests}
 
 
 @dataclass(frozen=True, slots=True)
 class Decision:
-    """The actions for a cluster now, and what the report on them is made of.
+    """The actions for a cluster, and the input of the report on them.
 
-    `actions` bring it closer to its spec; which of them failed goes into `report`. `rejection` reports a spec that
-    cannot be carried out; `facts` are None then. `requeue_after`: seconds until the next look, None: at the resync.
+    `actions` bring it closer to its spec; their failures are passed to `report`. `rejection` reports an invalid spec;
+    `facts` are None then. `requeue_after` is the number of seconds until the next reconcile, None for the resync.
     """
 
     actions: tuple[Action, ...] = ()
@@ -70,10 +70,10 @@ class Decision:
 
 
 def reconcile(cluster: RealtimeCluster, world: World, now: datetime, settings: PlannerSettings) -> Decision:
-    """Decide what brings `world` closer to what `cluster.spec` says; nothing when it is there already.
+    """Decide the actions that bring `world` closer to `cluster.spec`; none when they agree.
 
-    A spec that cannot be carried out changes nothing but the condition Accepted. A cluster that is being deleted gets
-    no action at all: its children have owner references.
+    An invalid spec changes nothing but the condition Accepted. A cluster that is being deleted gets no actions: its
+    children have owner references.
     """
     if cluster.metadata.deletion_timestamp is not None:
         return Decision()
@@ -106,9 +106,9 @@ def _desired(cluster: RealtimeCluster, world: World, settings: PlannerSettings) 
 
 
 def _actions(desired: Desired, facts: Facts, world: World) -> tuple[Action, ...]:
-    """Everything that is to be done, in order.
+    """Return all actions in order.
 
-    Without its Secrets nothing is made that reads them, nothing is moved, and nothing is taken for left over.
+    While Secrets are missing, nothing that reads them is made, no connections are moved, and nothing is pruned.
     """
     missing = _missing_secrets(desired.secrets, world)
     if missing:
@@ -118,7 +118,7 @@ def _actions(desired: Desired, facts: Facts, world: World) -> tuple[Action, ...]
 
 
 def _missing_credentials(templates: Sequence[builders.SecretTemplate], world: World) -> dict[str, tuple[str, ...]]:
-    """The keys that generated Secrets lack before anything is done; `report` sees which of them are there then."""
+    """Return the keys that generated Secrets lack before the actions; `report` checks them again."""
     lacking: dict[str, tuple[str, ...]] = {}
     for template in templates:
         name = object_key(template.manifest).name
@@ -129,7 +129,7 @@ def _missing_credentials(templates: Sequence[builders.SecretTemplate], world: Wo
 
 
 def _missing_secrets(templates: Sequence[builders.SecretTemplate], world: World) -> tuple[Action, ...]:
-    """Credentials that are missing, incomplete or edited; what else is built depends on them."""
+    """Return actions for credentials that are missing, incomplete or edited; other objects depend on them."""
     actions: list[Action] = []
     for template in templates:
         key = object_key(template.manifest)
@@ -150,7 +150,7 @@ def _facts(
     now: datetime,
     settings: PlannerSettings,
 ) -> Facts:
-    """Judge what was observed; `made` is the status's part about what the target was made of."""
+    """Derive the facts from the observation; `made` is the provenance in the status."""
     name = cluster.metadata.name
     policy = rollout_policy(cluster, fleet.desired)
     backplane = observe_backplane(cluster, world, now)
@@ -192,7 +192,7 @@ def _pods_refused(world: World) -> tuple[str, ...]:
 
 
 def _missing_endpoint(cluster: RealtimeCluster, world: World, actions: Sequence[Action]) -> str | None:
-    """Return why clients find no Service: none is there or made now; `report` sees whether making it failed."""
+    """Return why clients find no Service: none exists or is created now; `report` adds failures of the creation."""
     name = naming.client_service(cluster.metadata.name)
     key = ObjectKey("v1", "Service", name)
     made = any(isinstance(action, CreateObject) and object_key(action.manifest) == key for action in actions)
@@ -200,7 +200,7 @@ def _missing_endpoint(cluster: RealtimeCluster, world: World, actions: Sequence[
 
 
 def _current_revision(prior: PriorStatus, fleet: Fleet, step: RolloutStep) -> str | None:
-    """The revision that served last as a whole: the target once every wanted server runs it and no old one is left."""
+    """Return the revision that served last on all servers: the target once no old server is left."""
     updated = sum(1 for server in fleet.available if server.revision == fleet.target)
     if updated >= fleet.desired and not step.retiring and not fleet.old_replicas:
         return fleet.target
@@ -208,7 +208,7 @@ def _current_revision(prior: PriorStatus, fleet: Fleet, step: RolloutStep) -> st
 
 
 def _apply(manifests: Sequence[JsonObject], world: World) -> list[Action]:
-    """Everything shared that is missing, has changed or was edited. Redis is changed in steps of its own."""
+    """Return the writes of shared objects that are missing or different. Redis is changed in steps of its own."""
     redis = next((manifest for manifest in manifests if manifest["kind"] == "StatefulSet"), None)
     others = [manifest for manifest in manifests if manifest is not redis]
     written = [action for manifest in others for action in plan_write(manifest, world.objects)]
@@ -216,7 +216,7 @@ def _apply(manifests: Sequence[JsonObject], world: World) -> list[Action]:
 
 
 def _apply_revision(desired: Desired, facts: Facts, world: World) -> list[Action]:
-    """The target revision: no pod is made that would run as somebody else, or send Redis' password to somebody else."""
+    """Return the writes of the target revision; no pod is made with the ServiceAccount or Redis Service of others."""
     redis = naming.redis(facts.name)
     needed = {object_key(m) for m in desired.shared if m["kind"] == "ServiceAccount"}
     needed |= {key for m in desired.shared if (key := object_key(m)).kind == "Service" and key.name == redis}
@@ -224,16 +224,16 @@ def _apply_revision(desired: Desired, facts: Facts, world: World) -> list[Action
 
 
 def _servers(facts: Facts, world: World) -> list[Action]:
-    """The step of the rollout; failed pods make room."""
+    """Return the actions of the rollout's step, and the deletion of failed pods."""
     failed = [server for server in world.servers if server.failed and not server.terminating]
     return [*facts.step.actions, *(DeleteServer(server.name, server.uid) for server in failed)]
 
 
 def _prune(desired: Desired, facts: Facts, world: World) -> list[Action]:
-    """Delete what is owned and no longer desired.
+    """Return deletions of owned objects that are no longer wanted.
 
-    A revision goes when its last pod is gone, terminating ones included: they still read their configuration. The rest
-    goes when no old server is left that may use it.
+    A revision is deleted when its last pod is gone, terminating ones included: they still read their configuration.
+    Shared objects are deleted when no old server is left that may use them.
     """
     wanted = desired.keys()
     used = {server.revision for server in world.servers} | {desired.revision.name}
@@ -249,7 +249,7 @@ def _prune(desired: Desired, facts: Facts, world: World) -> list[Action]:
 
 
 def _is_moving(facts: Facts) -> bool:
-    """True when something goes on that has to be followed."""
+    """Return True while a change is in progress."""
     if facts.is_paused:
         return False
     fleet = facts.fleet
@@ -259,7 +259,7 @@ def _is_moving(facts: Facts) -> bool:
 
 
 def _requeue_after(cluster: RealtimeCluster, facts: Facts, *, moving: bool, settings: PlannerSettings) -> float | None:
-    """Soon while something moves; at the resync when all is settled or nothing may be done."""
+    """Return the seconds until the next reconcile: short during a change, None for the resync."""
     if facts.is_paused:
         return None
     if moving:

@@ -1,7 +1,7 @@
-"""Changes of the managed Redis: each is tried beside the one that serves before that is replaced. Pure.
+"""Changes of the managed Redis: a trial pod must start before the serving Redis is replaced. Pure.
 
-All clients lose their histories with the Redis, and all servers their link: one that does not start must never take
-the place of one that works.
+With the Redis all histories are lost, and all servers lose their link: a Redis that cannot start must never replace a
+working one.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from realtime_operator.planning.world import CANNOT_START, ObjectKey, RedisPod, 
 
 @dataclass(frozen=True, slots=True)
 class RedisState:
-    """The managed Redis as it is: its pods, and since when its StatefulSet has had none (None: it has one)."""
+    """The managed Redis: its pods, and since when its StatefulSet has had none (None: it has one)."""
 
     name: str
     pods: tuple[RedisPod, ...] = ()
@@ -29,7 +29,7 @@ class RedisState:
 
 
 def redis_state(cluster: str, world: World, podless_since: datetime | None, now: datetime) -> RedisState:
-    """Read it from the world; `podless_since` is what was noted before."""
+    """Read the state from the world; `podless_since` is the previously noted time."""
     name = naming.redis(cluster)
     live = world.objects.get(ObjectKey("apps/v1", "StatefulSet", name))
     pods = tuple(pod for pod in world.redis if not pod.terminating)
@@ -39,7 +39,7 @@ def redis_state(cluster: str, world: World, podless_since: datetime | None, now:
 
 
 def change_redis(wanted: JsonObject | None, world: World) -> list[Action]:
-    """Plan what makes the StatefulSet `wanted`; None when no managed Redis is wanted (it is pruned)."""
+    """Plan the change of the StatefulSet to `wanted`; empty without a managed Redis, which is pruned."""
     trials = [pod for pod in world.redis if pod.trial and not pod.terminating]
     if wanted is None:
         return _remove(trials)
@@ -62,7 +62,7 @@ def change_redis(wanted: JsonObject | None, world: World) -> list[Action]:
 
 
 def _is_risky(wanted: JsonObject, live: JsonObject) -> bool:
-    """True when the pod itself becomes another one: its image, its command, what it mounts."""
+    """Return True when the change replaces the pod: another image, command or volume."""
     path = ("spec", "template", "spec")
     return not contains(object_at(live, *path), object_at(wanted, *path))
 
@@ -72,7 +72,7 @@ def _remove(pods: Sequence[RedisPod]) -> list[Action]:
 
 
 def _free(live: JsonObject, world: World) -> list[Action]:
-    """Delete a pod that cannot start and is of a former template: a StatefulSet waits for it for ever by itself."""
+    """Delete a pod of an old template that cannot start: a StatefulSet would wait for it for ever."""
     if dig(live, "status", "observedGeneration") != dig(live, "metadata", "generation"):
         return []
     newest = text_at(live, "status", "updateRevision")

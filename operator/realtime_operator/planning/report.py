@@ -1,7 +1,7 @@
-"""Reports of a reconcile after its actions: the status, and Events for what has changed. Pure.
+"""Report on a reconcile after its actions: the status, and Events for changes. Pure.
 
-It comes after the actions so that it is true: a write that was refused is a condition, and no Event tells of what did
-not happen.
+It follows the actions so that it is true: a refused write becomes a condition, and no Event reports a change that
+failed.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ def report(
     actions: Sequence[Action],
     failures: Sequence[Failure],
 ) -> tuple[Action, ...]:
-    """The status when anything in it is new, and the Events; `failures` are those of `actions`."""
+    """Return the status, if it has changed, and the Events; `failures` are those of `actions`."""
     facts = replace(
         facts,
         failures=tuple(failures),
@@ -64,7 +64,7 @@ def _missing_endpoint(facts: Facts, failures: Sequence[Failure]) -> str | None:
 def _missing_credentials(
     facts: Facts, actions: Sequence[Action], failures: Sequence[Failure]
 ) -> dict[str, tuple[str, ...]]:
-    """The keys that are still missing after the actions."""
+    """Return the keys that are missing after the actions."""
     failed = {id(failure.action) for failure in failures}
     made = [action for action in actions if isinstance(action, EnsureSecret) and id(action) not in failed]
     there = {object_key(action.manifest).name for action in made}
@@ -74,9 +74,9 @@ def _missing_credentials(
 def report_rejection(
     old: JsonObject, generation: int, findings: Sequence[Finding], now: datetime
 ) -> tuple[Action, ...]:
-    """Say what is wrong with a spec, once.
+    """Report an invalid spec, once.
 
-    `old` is the object's status as it stands; `generation` its metadata.generation.
+    `old` is the object's status, `generation` its metadata.generation.
     """
     message = "; ".join(str(finding) for finding in findings)
     verdict = Verdict(ConditionType.ACCEPTED, status=False, reason=findings[0].reason, message=message)

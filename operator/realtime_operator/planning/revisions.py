@@ -1,8 +1,8 @@
-"""Choice of the revision that servers run: what was made for a spec is kept while the spec says the same. Pure.
+"""Choice of the revision that servers run: a revision is kept while the spec that made it is unchanged. Pure.
 
-An operator of another release would make something else of the same spec: another configuration, other default images.
-That is taken with the next change of what makes a revision, never because the operator is another one. The same holds
-for the managed Redis, whose restart would end all histories.
+An operator of another release would make another revision of the same spec, with another configuration or other default
+images. Those are taken with the next change of the spec that makes a revision, not with the upgrade of the operator.
+The same holds for the managed Redis, whose restart would end all histories.
 """
 
 from __future__ import annotations
@@ -29,8 +29,8 @@ Objects = Mapping[ObjectKey, JsonObject]
 class Target:
     """The revision that servers shall run.
 
-    `revision` is what was applied, or is to be. None: the ReplicaSet has no whole record of what was applied, so it is
-    kept as it is. `is_newest`: it is what the operator would make of the spec now.
+    `revision` is the applied one, or the one to apply. None: the ReplicaSet has no complete record of its manifests, so
+    it is kept as it is. `is_newest`: it equals the one that the operator would make of the spec now.
     """
 
     name: str
@@ -39,9 +39,9 @@ class Target:
     is_newest: bool
 
     def apply(self, replicas: int, objects: Objects, requires: tuple[ObjectKey, ...] = ()) -> list[Action]:
-        """Plan the writes that make the revision what it was made as, with this number of pods.
+        """Plan the writes that restore the revision, with this number of pods.
 
-        `requires`: objects without which no pod may be made, beside the revision's own configuration.
+        `requires` are objects without which no pod may be made, beside the revision's own configuration.
         """
         if self.revision is None:
             same = dig(objects[self.replica_set], "spec", "replicas") == replicas
@@ -56,7 +56,7 @@ class Target:
 
 @dataclass(frozen=True, slots=True)
 class Redis:
-    """The managed Redis that shall run: the StatefulSet to apply, and as it is made; `is_newest` as for the servers."""
+    """The managed Redis to run: the StatefulSet to apply, also as it was made; `is_newest` as in Target."""
 
     manifest: JsonObject
     made: JsonObject
@@ -64,7 +64,7 @@ class Redis:
 
 
 def choose(cluster: RealtimeCluster, objects: Objects, settings: BuildSettings) -> Target:
-    """The revision that was made for the spec and is still there; else the one that is made of it now."""
+    """Return the existing revision that was made from the spec; else the one that is made from it now."""
     newest = builders.build_revision(cluster, settings)
     for name in _made_before(cluster, objects):
         key, is_newest = _replica_set(cluster, name), name == newest.name
@@ -74,7 +74,7 @@ def choose(cluster: RealtimeCluster, objects: Objects, settings: BuildSettings) 
 
 
 def choose_redis(cluster: RealtimeCluster, world: World, shared: Sequence[JsonObject]) -> Redis | None:
-    """The StatefulSet of the managed Redis, as it was made while the spec and the password are the same.
+    """Return the StatefulSet of the managed Redis, as it was made while spec and password are unchanged.
 
     `shared` has the one that would be made now; None when it has none.
     """
@@ -94,12 +94,12 @@ def choose_redis(cluster: RealtimeCluster, world: World, shared: Sequence[JsonOb
 
 
 def with_redis(shared: Sequence[JsonObject], redis: Redis | None) -> tuple[JsonObject, ...]:
-    """The shared manifests with the chosen StatefulSet."""
+    """Return the shared manifests with the chosen StatefulSet."""
     return tuple(redis.manifest if redis and manifest["kind"] == "StatefulSet" else manifest for manifest in shared)
 
 
 def is_unchanged(cluster: RealtimeCluster) -> bool:
-    """True when the status says that the spec has not changed since the target revision was chosen."""
+    """Return True when the status shows that the spec is unchanged since the target revision was chosen."""
     status = cluster.status
     if status is None or status.target_revision is None or status.made_of is None:
         return False
@@ -107,7 +107,7 @@ def is_unchanged(cluster: RealtimeCluster) -> bool:
 
 
 def _made_before(cluster: RealtimeCluster, objects: Objects) -> list[str]:
-    """The revisions with a ReplicaSet that were made of what the spec says, the likeliest first."""
+    """Return the revisions of ReplicaSets that were made from the spec, the likeliest first."""
     live = {revision_of(item) or "": item for key, item in objects.items() if key.kind == "ReplicaSet"}
     status, wanted = cluster.status, servers_hash(cluster)
     noted = status is not None and status.made_of is not None and status.made_of.servers == wanted
@@ -119,13 +119,13 @@ def _made_before(cluster: RealtimeCluster, objects: Objects) -> list[str]:
 
 
 def _is_of(entry: RevisionRecord, cluster: RealtimeCluster) -> bool:
-    """True when a revision in the history was made of what the spec says."""
+    """Return True when a revision in the history was made from the spec."""
     spec = history.recorded_spec(entry, cluster.spec)
     return spec is not None and servers_hash(cluster.model_copy(update={"spec": spec})) == servers_hash(cluster)
 
 
 def _is_redis_of(live: JsonObject, cluster: RealtimeCluster, world: World) -> bool:
-    """True when a StatefulSet was made of what the spec says and of the password that there is."""
+    """Return True when a StatefulSet was made from the spec and the current password."""
     managed, checksum = cluster.spec.backplane.managed, redis_checksum(cluster, world)
     there = text_at(live, "spec", "template", "metadata", "annotations", naming.ANNOTATION_CHECKSUM)
     if managed is None or checksum is None or there != checksum[:16]:
@@ -141,7 +141,7 @@ def _is_redis_of(live: JsonObject, cluster: RealtimeCluster, world: World) -> bo
 
 
 def redis_checksum(cluster: RealtimeCluster, world: World) -> str | None:
-    """The checksum of the managed Redis' password; None when there is none."""
+    """Return the checksum of the managed Redis' password; None when there is none."""
     return world.secrets.get(naming.redis(cluster.metadata.name), {}).get(naming.KEY_REDIS_PASSWORD)
 
 

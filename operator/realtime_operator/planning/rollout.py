@@ -27,13 +27,13 @@ from realtime_operator.planning.plan import Action, DeleteServer, Drain, Quiesce
 from realtime_operator.planning.world import Server, ServerState
 
 RETIRED_DELETION_COST = -1000
-"""Below every other pod's cost (0 unless somebody set one)."""
+"""Deletion cost of a drained pod: lower than that of all others, which have 0 unless edited."""
 
 SETTLE_LIMIT = 6
-"""A server still reached after this many settle times is drained all the same: clients with a direct address."""
+"""Number of settle times after which a server that still gets connections is drained: clients with its address."""
 
 RATE_TOLERANCE = 0.1
-"""A running drain's rate is changed when it is off by more than this part."""
+"""Relative deviation from the budget at which the rate of a running drain is changed."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,7 +47,7 @@ class RolloutPolicy:
 
 @dataclass(frozen=True, slots=True)
 class RolloutStep:
-    """One step: the number of pods that the target revision gets, and the actions on servers and old revisions."""
+    """One step: the wanted number of pods of the target revision, and actions on servers and old revisions."""
 
     target_replicas: int
     actions: tuple[Action, ...]
@@ -56,7 +56,7 @@ class RolloutStep:
 
 
 def resolve_share(value: int | str, desired: int, *, round_up: bool) -> int:
-    """A number of servers, or a percentage of `desired`: surge rounds up, unavailable down, as in a Deployment."""
+    """Resolve a number or percentage of `desired`: surge is rounded up, unavailable down, as in a Deployment."""
     if isinstance(value, int):
         return value
     share = int(value.removesuffix("%")) * desired / 100
@@ -64,14 +64,14 @@ def resolve_share(value: int | str, desired: int, *, round_up: bool) -> int:
 
 
 def resolve_policy(max_surge: int | str, max_unavailable: int | str, desired: int, drain: DrainPolicy) -> RolloutPolicy:
-    """The policy for a number of servers; if both shares come to 0 one may be unavailable, else nothing would move."""
+    """Return the policy for a number of servers; when both shares are 0, one server may be unavailable."""
     surge = resolve_share(max_surge, desired, round_up=True)
     unavailable = resolve_share(max_unavailable, desired, round_up=False)
     return RolloutPolicy(surge, unavailable if surge or unavailable else 1, drain)
 
 
 def next_step(fleet: Fleet, policy: RolloutPolicy, now: datetime, brake: Brake = NO_BRAKE) -> RolloutStep:
-    """The next step towards `desired` servers of the target revision and none of any other, as far as `brake` lets."""
+    """Return the next step towards `desired` servers of the target revision alone, within the limits of `brake`."""
     retiring = retiring_servers(fleet)
     rate = moving_rate(fleet, policy, brake)
     if brake.freeze:
@@ -96,9 +96,9 @@ def next_step(fleet: Fleet, policy: RolloutPolicy, now: datetime, brake: Brake =
 
 
 def retiring_servers(fleet: Fleet) -> tuple[Server, ...]:
-    """Every server of an old revision, those that a person wants replaced, and as many of the target as are too many.
+    """Return the servers to retire: of old revisions, requested by people, and surplus ones of the target.
 
-    Who goes first stands first.
+    They are in the order of retirement.
     """
     old = [server for server in fleet.live if server.revision != fleet.target]
     target = [server for server in fleet.live if server.revision == fleet.target]
@@ -109,11 +109,10 @@ def retiring_servers(fleet: Fleet) -> tuple[Server, ...]:
 
 
 def moving_rate(fleet: Fleet, policy: RolloutPolicy, brake: Brake = NO_BRAKE) -> float:
-    """Return the budget in connections per second: what the servers behind the endpoint can take.
+    """Return the budget in connections per second: the rate that the servers behind the endpoint can accept.
 
-    It is 0 while the first of them is still to come.
-
-    Where none is to come before an old one goes (no surge, or no server wanted), waiting would not help anybody.
+    It is 0 while the first receiving server is starting. When none is to come (no surge, or no server wanted), waiting
+    would not help, and the fixed or unmeasured rate is used.
     """
     rate = budget.connections_per_second(policy.drain, fleet.available)
     coming = any(server.revision == fleet.target and server.serving for server in fleet.live)
@@ -123,7 +122,7 @@ def moving_rate(fleet: Fleet, policy: RolloutPolicy, brake: Brake = NO_BRAKE) ->
 
 
 def _halt(retiring: Sequence[Server]) -> list[Action]:
-    """Put back every server that was to go and answers; one that is marked to go first is gone already."""
+    """Resume every server that was to leave and answers; those with the retired deletion cost are gone already."""
     return [
         Resume(server.name, server.uid, server.admin)
         for server in retiring
@@ -132,18 +131,18 @@ def _halt(retiring: Sequence[Server]) -> list[Action]:
 
 
 def _put_back(staying: Sequence[Server]) -> list[Action]:
-    """Whoever stays serves, and is not marked to go first."""
+    """Resume servers that stay, and reset their deletion cost."""
     unmarked = [SetDeletionCost(s.name, s.uid, 0) for s in staying if s.deletion_cost == RETIRED_DELETION_COST]
     return [*unmarked, *(Resume(server.name, server.uid, server.admin) for server in staying if _held_back(server))]
 
 
 def _held_back(server: Server) -> bool:
-    """True when a server that shall serve does not: out of the endpoints, or quiesced by itself."""
+    """Return True for a server that should serve but is out of the endpoints or quiesced by its own report."""
     return not server.serving or (server.report is not None and server.report.state is not ServerState.SERVING)
 
 
 def _retirement_order(server: Server) -> tuple[bool, bool, int, float, str]:
-    """Sort key: servers that leave already, then those that serve nobody, the fewest connections, the youngest."""
+    """Sort key: servers that are leaving first, then those without clients, the fewest connections, the youngest."""
     connections = server.report.connections if server.report else 0
     return (server.serving, server.ready, connections, -server.created_at.timestamp(), server.name)
 
@@ -151,10 +150,10 @@ def _retirement_order(server: Server) -> tuple[bool, bool, int, float, str]:
 def _quiesces(
     fleet: Fleet, policy: RolloutPolicy, retiring: Sequence[Server], now: datetime, brake: Brake
 ) -> list[Action]:
-    """Quiesce what the limit of unavailable servers allows, when those that were moved before have arrived.
+    """Quiesce within the limit of unavailable servers, when earlier moved connections have arrived.
 
-    A server that is not ready counts for nothing only when it holds nobody, or has not been ready for long and a new
-    one is: a probe that fails everywhere at once must not empty the fleet.
+    An unready server is free to go only when it has no connections, or is lost and a new server is ready: a probe that
+    fails everywhere at once must not empty the fleet.
     """
     floor = fleet.desired - policy.max_unavailable
     available = len(fleet.available)
@@ -194,7 +193,7 @@ def _drains(retiring: Sequence[Server], policy: DrainPolicy, rate: float, now: d
 
 
 def _emptied(server: Server) -> bool:
-    """True when a drain has left nothing on the server."""
+    """Return True when a drain has finished and the server holds no connection."""
     return server.report is not None and server.report.state is ServerState.DRAINED
 
 
@@ -206,7 +205,7 @@ def _rate_differs(server: Server, share: float) -> bool:
 
 
 def _settled(server: Server, policy: DrainPolicy, now: datetime) -> bool:
-    """Quiesced, and nobody new has come for the settle time (or people keep coming who do not use the endpoint)."""
+    """Return True for a quiesced server without new connections for the settle time (or SETTLE_LIMIT times as long)."""
     if server.serving or server.quiesced_at is None:
         return False
     quiesced = (now - server.quiesced_at).total_seconds()
@@ -217,14 +216,14 @@ def _settled(server: Server, policy: DrainPolicy, now: datetime) -> bool:
 
 
 def timed_out(server: Server, policy: DrainPolicy, now: datetime) -> bool:
-    """True when the drain of a quiesced server has had all its time."""
+    """Return True when the time for the drain of a quiesced server is over."""
     if server.serving or server.quiesced_at is None:
         return False
     return (now - server.quiesced_at).total_seconds() >= policy.settle_seconds + policy.timeout_seconds
 
 
 def _removable(server: Server, policy: DrainPolicy, now: datetime) -> bool:
-    """Nothing can be lost any more: it never started, it is empty, or its time is over (its preStop hook drains on)."""
+    """Return True when removal loses nothing: never started, empty, or timed out (its preStop hook drains on)."""
     if server.serving:
         return False
     if server.report is None and not server.ready and server.waiting_reason is not None:
@@ -235,7 +234,7 @@ def _removable(server: Server, policy: DrainPolicy, now: datetime) -> bool:
 
 
 def _may_go(server: Server, policy: DrainPolicy, now: datetime, brake: Brake) -> bool:
-    """True when a server is done with, and those that it moved were seen to arrive or have had their time."""
+    """Return True when a server is removable, and its moved connections have arrived or had their time."""
     if server.deletion_cost == RETIRED_DELETION_COST and not server.serving:
         return _removable(server, policy, now)
     if brake.stop or not _removable(server, policy, now):
@@ -245,7 +244,7 @@ def _may_go(server: Server, policy: DrainPolicy, now: datetime, brake: Brake) ->
 
 
 def _goes_first(server: Server, fleet: Fleet) -> bool:
-    """True when the ReplicaSet controller, asked for one pod less, is sure to take this one."""
+    """Return True when the ReplicaSet controller is certain to delete this pod when scaled down by one."""
     if server.deletion_cost != RETIRED_DELETION_COST:
         return False
     others = [other for other in fleet.live if other.revision == server.revision and other.name != server.name]
@@ -253,15 +252,15 @@ def _goes_first(server: Server, fleet: Fleet) -> bool:
 
 
 def _lowered(wanted: int, live: int, gone: int) -> int:
-    """The wanted number without the servers that are done, counted once.
+    """Return the wanted number minus the servers that are done, each counted once.
 
-    A pod that is done stays visible for a moment after its ReplicaSet was lowered: it must not lower it again.
+    A removed pod stays visible for a moment after its ReplicaSet was scaled down, and must not scale it down again.
     """
     return wanted - max(0, gone - max(0, live - wanted))
 
 
 def _scale_old(fleet: Fleet, gone: Counter[str]) -> list[Action]:
-    """Lower old revisions by the servers that are done; once the target is complete they get no replacements either."""
+    """Scale old revisions down by the servers that are done; once the target is complete they get no replacements."""
     complete = sum(1 for server in fleet.available if server.revision == fleet.target) >= fleet.desired
     actions: list[Action] = []
     for revision, replica_set in sorted(fleet.replica_sets.items()):
@@ -277,7 +276,7 @@ def _scale_old(fleet: Fleet, gone: Counter[str]) -> list[Action]:
 
 
 def _replace_in_place(fleet: Fleet, done: Sequence[Server]) -> list[Action]:
-    """Without a surge, a server that a person wants replaced is deleted when it is done, and its ReplicaSet acts."""
+    """Without a surge: delete servers whose replacement was requested when they are done; ReplicaSets replace them."""
     if fleet.target_replicas > fleet.desired:
         return []
     leaving = [server for server in done if server.drain_requested and server.revision == fleet.target]
@@ -285,7 +284,7 @@ def _replace_in_place(fleet: Fleet, done: Sequence[Server]) -> list[Action]:
 
 
 def _target_replicas(fleet: Fleet, policy: RolloutPolicy, gone: int) -> int:
-    """Surge up to what the limit allows; go down only by servers that are done."""
+    """Return the wanted number of the target revision: up within the surge, down only by servers that are done."""
     now = fleet.target_replicas
     if now > fleet.desired:
         return max(fleet.desired, _lowered(now, fleet.live_of(fleet.target), gone))

@@ -1,4 +1,4 @@
-"""The status subresource: what people and other programs read of a cluster. Whole, and the same for the same facts."""
+"""The status subresource: the state of a cluster for people and programs. Equal facts give an equal status."""
 
 from __future__ import annotations
 
@@ -23,7 +23,10 @@ SELECTOR = f"{naming.LABEL_CLUSTER}={{name}},{naming.LABEL_COMPONENT}={naming.CO
 
 
 def unreachable_since(before: Mapping[str, datetime], servers: Sequence[Server], now: datetime) -> dict[str, datetime]:
-    """Since when servers that run have not answered on their admin port, by name; `before` is the same until now."""
+    """Return since when running servers have not answered on their admin port, by name.
+
+    `before` is the previous result.
+    """
     return {server.name: before.get(server.name, now) for server in servers if _is_silent(server)}
 
 
@@ -32,7 +35,7 @@ def _is_silent(server: Server) -> bool:
 
 
 def connections(servers: Sequence[Server]) -> int | None:
-    """All connections of the cluster; None when a server that may hold some could not be asked."""
+    """Return the number of connections of the cluster; None when a server that may have some does not answer."""
     if any(_is_silent(server) for server in servers):
         return None
     return sum(server.report.connections for server in servers if server.report is not None)
@@ -45,7 +48,7 @@ def compose(
     verdicts: tuple[Verdict, ...],
     scaling: AutoscaleState | None,
 ) -> JsonObject:
-    """The status for what was observed and decided now."""
+    """Return the status for the observation and the decisions about it."""
     old = facts.prior.document
     fleet = facts.fleet
     status: JsonObject = {
@@ -105,7 +108,7 @@ def _credentials(credentials: Credentials) -> JsonObject:
 
 
 def merge_conditions(old: JsonObject, verdicts: tuple[Verdict, ...], generation: int, now: datetime) -> list[JsonValue]:
-    """The conditions of the old status with these verdicts."""
+    """Return the conditions of the old status updated with these verdicts."""
     before = old.get("conditions")
     return conditions.merge(before if isinstance(before, list) else [], verdicts, generation, now)
 
@@ -153,7 +156,7 @@ def _endpoints(cluster: RealtimeCluster, world: World) -> JsonObject:
 
 
 def _load_balancer(world: World, cluster: str) -> str | None:
-    """The address that a load balancer gave to the client Service."""
+    """Return the address that a load balancer gave to the client Service."""
     service = world.objects.get(ObjectKey("v1", "Service", naming.client_service(cluster)), {})
     status = service.get("status")
     balancer = status.get("loadBalancer") if isinstance(status, dict) else None
@@ -197,7 +200,7 @@ def _state(server: Server) -> str:
 
 
 def _rollout(old: JsonObject, facts: Facts) -> JsonObject | None:
-    """Return the progress of servers that are replaced or taken away; None when there are none."""
+    """Return the progress of servers that are replaced or removed; None when there are none."""
     fleet = facts.fleet
     if not facts.step.retiring:
         return None

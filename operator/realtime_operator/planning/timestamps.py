@@ -1,4 +1,4 @@
-"""Times as Kubernetes writes them: RFC 3339 in UTC with whole seconds."""
+"""Times in Kubernetes' format: RFC 3339 in UTC with whole seconds."""
 
 from __future__ import annotations
 
@@ -6,12 +6,12 @@ from datetime import datetime
 
 
 def timestamp(now: datetime) -> str:
-    """Write a time in UTC."""
+    """Format a time in UTC."""
     return now.strftime("%Y-%m-%dT%H:%M:%SZ")
 
 
 def parse_timestamp(value: object) -> datetime | None:
-    """Read what `timestamp` writes; None for anything else."""
+    """Parse the format of `timestamp`; None for other values."""
     if not isinstance(value, str):
         return None
     try:

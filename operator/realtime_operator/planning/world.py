@@ -1,6 +1,6 @@
-"""Observation of one cluster and of everything it owns: frozen, made by a platform.
+"""World: the observed state of one cluster and all that it owns, frozen, made by a platform.
 
-Nothing in here is a live object: `reconcile` reads it, twice the same World gives twice the same Plan.
+Nothing in it is a live object: `reconcile` gives equal plans for equal Worlds.
 """
 
 from __future__ import annotations
@@ -26,12 +26,12 @@ CANNOT_START = frozenset(
         "Unschedulable",
     }
 )
-"""Waiting reasons that do not go away by waiting alone."""
+"""Waiting reasons that do not resolve by themselves."""
 
 
 @dataclass(frozen=True, slots=True, order=True)
 class ObjectKey:
-    """Names one object in the cluster's namespace."""
+    """Identity of an object in the cluster's namespace."""
 
     api_version: str
     kind: str
@@ -39,7 +39,7 @@ class ObjectKey:
 
 
 def object_key(document: JsonObject) -> ObjectKey:
-    """The key of a manifest or of a live object."""
+    """Return the key of a manifest or of a live object."""
     return ObjectKey(str(document["apiVersion"]), str(document["kind"]), text_at(document, "metadata", "name"))
 
 
@@ -56,8 +56,8 @@ class ServerState(StrEnum):
 class Recent:
     """Connects and moves at a server in the last `seconds`.
 
-    `connects_succeeded` and `connects_failed` count connect commands by their outcome, `failures` those that failed by
-    code; `moved` counts the connections that the server asked to connect again elsewhere.
+    `connects_succeeded` and `connects_failed` count connect commands by their outcome, `failures` the failed ones by
+    code; `moved` counts connections that the server asked to reconnect elsewhere.
     """
 
     seconds: float
@@ -100,10 +100,10 @@ class AdminAccess:
 
 @dataclass(frozen=True, slots=True)
 class Server:
-    """One server pod. `report` is None when the server could not be asked, or answered too late.
+    """One server pod.
 
-    `unready_since` is when it was ready last, or when it was first seen not to be; None while it is ready.
-    `was_ready`: it is ready, or has been.
+    `report` is None when the server did not answer in time. `unready_since` is when it was ready last, or was first
+    seen not to be; None while it is ready. `was_ready`: it is or was ready.
     """
 
     name: str
@@ -126,7 +126,7 @@ class Server:
 
     @property
     def address(self) -> str | None:
-        """The address of its admin API; None while it has none."""
+        """Address of its admin API; None while it has none."""
         return self.admin.address if self.admin is not None else None
 
 
@@ -134,7 +134,7 @@ class Server:
 class RedisPod:
     """One pod of the managed Redis, or of the trial of a changed one.
 
-    `template` tells what it was made from: the StatefulSet's revision (controller-revision-hash) of its pod, or
+    `template` identifies what it was made from: the StatefulSet's revision (controller-revision-hash), or
     ANNOTATION_APPLIED of a trial.
     """
 

@@ -37,7 +37,7 @@ class AdminClient:
             await self._session.close()
 
     async def is_ready(self, address: str, token: str) -> bool:
-        """Return True when the server says that it is ready for new connections; False when it cannot be asked."""
+        """Return True when the server is ready for new connections; False when it does not answer."""
         try:
             await self._call("GET", address, token, "/health/ready")
         except ServerUnavailableError:
@@ -45,7 +45,7 @@ class AdminClient:
         return True
 
     async def report(self, address: str, token: str) -> ServerReport | None:
-        """Return the server's report; None when it cannot be asked."""
+        """Return the server's report; None when it does not answer or the report is invalid."""
         try:
             return read_report(await self._call("GET", address, token, "/admin/v1/status"))
         except (ServerUnavailableError, KeyError, TypeError, ValueError):

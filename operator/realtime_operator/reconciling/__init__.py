@@ -1,1 +1,1 @@
-"""Runs observe, decide, apply for every cluster that is dirty; on any platform, woken by anybody."""
+"""Reconciliation of every dirty cluster on any platform: observe, decide, apply, report."""

@@ -30,18 +30,18 @@ from realtime_operator.reconciling.work_queue import ReconcileResult
 logger = structlog.get_logger()
 
 OUTDATED_SECONDS = 0.5
-"""Until the next reconcile of what has changed while it was written to."""
+"""Seconds until the next reconcile after an object has changed during a write."""
 UNWRITTEN_SECONDS = 5.0
-"""Until a status is written again that was refused."""
+"""Seconds until a refused status is written again."""
 
 
 def _never() -> str | None:
-    """Return None: nobody has paused the operator."""
+    """Return None: the operator is not paused."""
     return None
 
 
 class ClusterReconciler:
-    """Reconciles clusters, one with each call. `paused` says why the operator may move nothing now; None: it may."""
+    """Reconciler of clusters, one per call. `paused` returns the reason of the operator's pause, or None."""
 
     def __init__(
         self, platform: Platform, settings: PlannerSettings, metrics: Metrics, paused: Callable[[], str | None] = _never
@@ -54,7 +54,7 @@ class ClusterReconciler:
         self._memories: dict[Key, ClusterMemory] = {}
 
     async def reconcile(self, key: Key) -> ReconcileResult:
-        """Observe, decide, apply, report. Never raises: a failure is logged and counted, and is in the result."""
+        """Observe, decide, apply, report. Never raises: failures are logged, counted, and part of the result."""
         try:
             with self._metrics.reconcile_seconds.time():
                 result = await self._reconcile(key)
@@ -167,7 +167,7 @@ class ClusterReconciler:
 
 
 def _requeue_after(decision: Decision, failures: Sequence[Failure], memory: ClusterMemory) -> float | None:
-    """Seconds until the next reconcile: as decided, and for what was not carried out when its time has come."""
+    """Return the seconds until the next reconcile, from the decision and from what was not carried out."""
     times = [decision.requeue_after, memory.refusals.seconds_until_retry(time.monotonic())]
     if any(failure.kind is FailureKind.OUTDATED for failure in failures):
         times.append(OUTDATED_SECONDS)

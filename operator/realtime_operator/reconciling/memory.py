@@ -1,4 +1,4 @@
-"""Memory of one cluster between two reconciles: nothing that a successor would miss for long."""
+"""State of one cluster between two reconciles, which a successor can do without."""
 
 from __future__ import annotations
 
@@ -16,10 +16,11 @@ from realtime_operator.reconciling.refusals import Refusals
 
 @dataclass(slots=True)
 class ClusterMemory:
-    """`contact_since` is since when the cluster could be observed without interruption.
+    """Memory of one cluster.
 
-    `unwritten` is a status that the platform refused, and `status_refused` why: the next reconcile goes on from it, so
-    that nothing is reported twice and no brake is forgotten.
+    `contact_since` is since when it has been observed without interruption. `unwritten` is a status that the platform
+    refused, `status_refused` the reason: the next reconcile starts from it, so that nothing is reported twice and no
+    brake is forgotten.
     """
 
     contact_since: datetime | None = None
@@ -28,19 +29,19 @@ class ClusterMemory:
     status_refused: str | None = None
 
     def with_status(self, cluster: RealtimeCluster) -> RealtimeCluster:
-        """The cluster with the status that was decided last, whether it could be written or not."""
+        """Return the cluster with the last decided status, written or not."""
         if self.unwritten is None:
             return cluster
         return cluster.model_copy(update={"status": RealtimeClusterStatus.from_object(self.unwritten)})
 
     def with_unwritten(self, reports: Sequence[Action]) -> tuple[Action, ...]:
-        """Return what is to be reported, with the status that is still to be written where there is no newer one."""
+        """Return the reports, with the unwritten status unless they have a newer one."""
         if self.unwritten is None or any(isinstance(action, SetStatus) for action in reports):
             return tuple(reports)
         return (SetStatus(self.unwritten), *reports)
 
     def note_written(self, reports: Sequence[Action], failures: Sequence[Failure]) -> EmitEvent | None:
-        """Remember a status that was refused, and forget one that was written; an Event when that has begun."""
+        """Remember a refused status, forget a written one; return an Event when refusals start."""
         statuses = [action for action in reports if isinstance(action, SetStatus)]
         refused = [f for f in failures if isinstance(f.action, SetStatus) and f.kind is not FailureKind.OUTDATED]
         if not statuses:

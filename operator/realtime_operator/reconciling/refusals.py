@@ -1,6 +1,6 @@
-"""Actions of one cluster that the platform has refused, and when each is tried again.
+"""Actions that the platform has refused, and the times of their retries.
 
-Everything else of the cluster goes on at its own pace; what was refused is tried after a pause that doubles.
+A refused action is retried after a pause that doubles; other actions of the cluster are not delayed.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from realtime_operator.planning.plan import REFUSALS, Action, ApplyObject, Creat
 from realtime_operator.platforms.base import skipped
 
 RETRY_SECONDS = (1.0, 30.0)
-"""The first and the longest pause."""
+"""First and longest pause in seconds."""
 
 
 @dataclass(slots=True)
@@ -26,12 +26,12 @@ class _Refusal:
 
 @dataclass(slots=True)
 class Refusals:
-    """Times are monotonic seconds."""
+    """Refused actions of one cluster. Times are monotonic seconds."""
 
     _known: dict[str, _Refusal] = field(default_factory=dict)
 
     def split(self, actions: Sequence[Action], now: float) -> tuple[tuple[Action, ...], tuple[Failure, ...]]:
-        """The actions to try now; and as failures those that wait for their time, with those that require them."""
+        """Return the actions to try now, and as failures those that wait, with those that require them."""
         failures: list[Failure] = []
         tried: list[Action] = []
         for action in actions:
@@ -45,7 +45,7 @@ class Refusals:
         return tuple(tried), tuple(failures)
 
     def note(self, actions: Sequence[Action], tried: Sequence[Action], failures: Sequence[Failure], now: float) -> None:
-        """Remember what of `tried` was refused; forget what went well, and what is no longer among `actions`."""
+        """Remember refused actions of `tried`; forget those that succeeded or are not in `actions`."""
         refused = {_identity(failure.action): failure for failure in failures if failure.kind in REFUSALS}
         planned, again = {_identity(action) for action in actions}, {_identity(action) for action in tried}
         before, self._known = self._known, {}
@@ -59,11 +59,11 @@ class Refusals:
             self._known[identity] = _Refusal(failure, now + pause, pause)
 
     def seconds_until_retry(self, now: float) -> float | None:
-        """Seconds until the first of them is tried again; None when there is none."""
+        """Return the seconds until the first retry; None when nothing waits."""
         return max(0.0, min(known.at for known in self._known.values()) - now) if self._known else None
 
 
 def _identity(action: Action) -> str:
-    """The same for the same action on the same object; another one when its manifest has changed."""
+    """Return a key that is equal for equal actions on the same object, and differs for another manifest."""
     manifest = action.manifest if isinstance(action, CreateObject | ApplyObject | EnsureSecret) else None
     return f"{type(action).__name__} {about(action)} {digest(manifest) if manifest is not None else ''}"

@@ -1,7 +1,7 @@
-"""Queue of dirty clusters, with one task for each: observe, decide, apply, until there is nothing to do.
+"""Queue of dirty clusters with one task each.
 
-Marks that come while a cluster is worked on are joined into one more reconcile. One that fails is tried again after a
-pause that grows. Every cluster is looked at again after a resync, whatever was seen of it.
+Marks during a reconcile are joined into one further reconcile. A failed one is retried after a growing pause. Every
+cluster is reconciled again after the resync interval.
 """
 
 from __future__ import annotations
@@ -20,14 +20,14 @@ logger = structlog.get_logger()
 
 CONCURRENT_RECONCILES = 8
 MINIMUM_PAUSE_SECONDS = 0.1
-"""Between two reconciles of one cluster: what its own writes wake up is taken together."""
+"""Minimum seconds between two reconciles of one cluster, so that the effects of its own writes are joined."""
 RETRY_SECONDS = (0.5, 60.0)
-"""The first and the longest pause after a failure."""
+"""First and longest pause in seconds after a failure."""
 
 
 @dataclass(frozen=True, slots=True)
 class ReconcileResult:
-    """The outcome of one reconcile; `requeue_after`: seconds until the next one, None: at the resync."""
+    """The outcome of one reconcile; `requeue_after` is the seconds until the next one, None for the resync."""
 
     requeue_after: float | None = None
     gone: bool = False
@@ -43,7 +43,7 @@ class _Worker:
 
 
 class WorkQueue:
-    """Owns one task per cluster. `work` reconciles one cluster and never raises."""
+    """Owner of one task per cluster. `work` reconciles one cluster and never raises."""
 
     def __init__(self, work: Callable[[Key], Awaitable[ReconcileResult]], resync_seconds: float) -> None:
         self._work = work
@@ -53,9 +53,9 @@ class WorkQueue:
         self._closed = False
 
     def mark(self, key: Key, *, edited: bool = False) -> None:
-        """Something about the cluster has changed, or may have. `edited`: by a person, so a failure is tried again now.
+        """Mark a cluster as dirty; without effect once the queue is closed.
 
-        Nothing is begun any more once the queue is closed.
+        `edited`: a person has changed it, so a pending retry starts now.
         """
         if self._closed:
             return
@@ -69,12 +69,12 @@ class WorkQueue:
             worker.edited.set()
 
     def mark_all(self) -> None:
-        """Something about all clusters has changed."""
+        """Mark all clusters as dirty."""
         for key in list(self._workers):
             self.mark(key, edited=True)
 
     async def close(self) -> None:
-        """End all tasks; a reconcile under way is cut off, which is safe: the next one starts from what is."""
+        """Cancel all tasks; an interrupted reconcile is safe, as the next one starts from the observed state."""
         self._closed = True
         tasks = [worker.task for worker in self._workers.values() if worker.task is not None]
         for task in tasks:

@@ -1,4 +1,4 @@
-"""Carries out actions against the API server and the servers' admin API, one by one."""
+"""Execution of actions by the API server and the servers' admin API, one by one."""
 
 from __future__ import annotations
 
@@ -53,7 +53,7 @@ FAILURE_KINDS: Mapping[type[PlatformError], FailureKind] = {
     ConflictError: FailureKind.OUTDATED,
     NotFoundError: FailureKind.OUTDATED,
 }
-"""Kind of failure by the error that an action met; any other error: it was refused."""
+"""Kind of failure by type of error; other errors are REFUSED."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,7 +86,7 @@ class Applier:
     async def apply(self, actions: Sequence[Action]) -> tuple[Failure, ...]:
         """See Platform.apply. Raises UnreachableError when the API server does not answer.
 
-        A server that does not answer holds up nothing but itself: it is asked again at the next look.
+        A server that does not answer delays no other action; the next reconcile calls it again.
         """
         failures: list[Failure] = []
         for action in actions:
@@ -140,9 +140,9 @@ class Applier:
         return path_of(text_at(manifest, "apiVersion"), text_at(manifest, "kind"), self._namespace, name)
 
     async def _create(self, manifest: JsonObject) -> None:
-        """Create an object that was not observed; one that is there is taken only when it is the cluster's own.
+        """Create an object that was not observed; an existing one is adopted only if the cluster owns it.
 
-        A child whose labels somebody has removed is not observed, and is put right here.
+        A child without its labels is not observed, and gets them back here.
         """
         try:
             await self._client.create(self._path_of(manifest, collection=True), manifest)
@@ -174,7 +174,7 @@ class Applier:
             await self._client.patch(path, {"metadata": {"resourceVersion": version, "managedFields": claims}}, uid)
 
     async def _ensure_secret(self, action: EnsureSecret) -> None:
-        """Keep the values that are there, put back those that were seen before, and make what is still missing."""
+        """Keep existing values, restore those that were seen before, and generate the missing ones."""
         path = self._path_of(action.manifest)
         present = object_at(await self._client.get(path), "data") if action.uid is not None else {}
         kept = {key: value for key, value in present.items() if key in action.keys}
@@ -211,7 +211,7 @@ class Applier:
             return
 
     async def _call(self, action: Resume | Drain) -> None:
-        """Tell a server by its admin API, if it has an address; one that does not answer is told at the next look."""
+        """Call a server's admin API, if it has an address; the next reconcile repeats a call that failed."""
         admin = action.admin
         if admin is None:
             return

@@ -271,7 +271,7 @@ class KubernetesClient:
             raise UnreachableError(f"GET {path}: {type(error).__name__}: {error}") from error
 
     async def websocket(self, path: str) -> WebSocketAccess:
-        """Return the access by WebSocket to what stands behind the API server's proxy."""
+        """Return what is needed to open a WebSocket to a service behind the API server's proxy."""
         _, url, headers, _, _ = await self._api.param_serialize(
             method="GET", resource_path=path, auth_settings=["BearerToken"]
         )

@@ -44,7 +44,7 @@ Changed = Callable[[Key, bool], None]
 
 
 def parts_of(namespaces: tuple[str, ...]) -> tuple[Part, ...]:
-    """Return what is watched in some namespaces; none: in all."""
+    """Return the watches that some namespaces need (none given: all namespaces)."""
     return tuple(Part(version, kind, namespace) for version, kind in WATCHED for namespace in namespaces or ("",))
 
 

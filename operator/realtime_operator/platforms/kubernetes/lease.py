@@ -28,7 +28,7 @@ logger = structlog.get_logger()
 
 @dataclass(frozen=True, slots=True)
 class LeaderElectionSettings:
-    """Settings of the leader election: the Lease, who asks for it, and the times in seconds."""
+    """Leader-election settings: the Lease, the identity of this process, and times in seconds."""
 
     namespace: str
     name: str

@@ -170,7 +170,7 @@ def _unready_since(pod: JsonObject, ready: JsonObject) -> datetime | None:
 
 
 def _waiting(pod: JsonObject) -> tuple[str | None, str | None]:
-    """Return why the container does not run: what the kubelet says, or the scheduler."""
+    """Return the reason and the message for which the container does not run, from the kubelet or the scheduler."""
     for status in objects_at(pod, "status", "containerStatuses"):
         reason = text_at(status, "state", "waiting", "reason")
         if reason:

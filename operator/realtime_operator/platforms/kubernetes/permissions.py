@@ -1,4 +1,4 @@
-"""Permissions of the operator, and their reasons: no more is asked for, no less works. The chart has the same rules."""
+"""The operator's permissions, each with its reason: exactly those that it needs. The chart has the same rules."""
 
 from __future__ import annotations
 

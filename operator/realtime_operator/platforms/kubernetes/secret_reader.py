@@ -149,7 +149,7 @@ class SecretReader:
 
 
 def known_secret(document: JsonObject) -> KnownSecret:
-    """Return what is kept of a Secret."""
+    """Strip a Secret to what is kept of it: metadata, hashes, and the values if a RealtimeCluster owns it."""
     stripped: JsonObject = {name: value for name, value in slim(document).items() if name != "data"}
     owners = objects_at(document, "metadata", "ownerReferences")
     is_ours = any(owner.get("kind") == naming.KIND for owner in owners)

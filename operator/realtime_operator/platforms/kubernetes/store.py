@@ -1,7 +1,7 @@
-"""Store of the objects in Kubernetes: fed by watches and by the answers to the operator's own writes.
+"""Cache of the objects in Kubernetes, fed by watches and by the answers to the operator's own writes.
 
-Decisions are made on it, so it never goes back in time: of two versions of an object the newer one stays, an object
-that was seen to be gone does not come back with an older version, and until every part was listed once nothing is told.
+Decisions depend on it, so it never goes back in time: the newer of two versions is kept, a deleted object does not
+return with an older version, and the store is not complete before every part was listed once.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from realtime_operator.planning.difference import label, sets_without_apply
 from realtime_operator.platforms.base import Key
 
 CATCH_UP_SECONDS = 1.0
-"""Time for a watch that was opened after a gap to deliver what had happened in it."""
+"""Seconds that a watch opened after a gap may take to deliver the changes of the gap."""
 GAP_SECONDS = 2.0
 """Seconds without a watch that count as no gap.
 
@@ -148,7 +148,10 @@ class ObjectStore:
         health.is_open, health.caught_up_at = is_open, now + CATCH_UP_SECONDS if gap else now
 
     def restart(self) -> None:
-        """Watching begins anew: what is known stays, and is not complete before every part was listed again."""
+        """Note that watching starts anew.
+
+        Objects are kept, but the store is incomplete until every part is listed again.
+        """
         self.complete.clear()
         for health in self._health.values():
             health.listed, health.is_open = False, None
@@ -194,9 +197,10 @@ class ObjectStore:
 
 
 def slim(document: JsonObject) -> JsonObject:
-    """The object without what no decision needs: most of a pod's specification, and of managedFields.
+    """Return the object without data that no decision needs.
 
-    Of these the operator's entries are kept that are of no apply, without the fields.
+    Most of a pod's specification is dropped. Of managedFields only the operator's entries of other operations than
+    Apply are kept, without their fields.
     """
     metadata = object_at(document, "metadata")
     kept: JsonObject = {key: value for key, value in metadata.items() if key != "managedFields"}
@@ -249,7 +253,7 @@ def _cluster_of(document: JsonObject) -> Key | None:
 
 
 def _spec_identity(cluster: JsonObject) -> tuple[JsonValue, ...]:
-    """Return what differs when a person has changed a RealtimeCluster, and not when its status was written."""
+    """Return a value that differs after an edit of the spec, and not after a write of the status."""
     metadata = cluster["metadata"]
     return (dig(metadata, "uid"), dig(metadata, "generation"), dig(metadata, "deletionTimestamp"))
 

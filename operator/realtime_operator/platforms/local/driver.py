@@ -121,7 +121,7 @@ class LocalPlatform:
     async def _tell_server(
         self, server: LocalServer, action: Quiesce | Resume | SetDeletionCost | Drain | DeleteServer, token: str
     ) -> None:
-        """A server that does not answer is told again at the next look."""
+        """Carry out an action on a server; if it does not answer, the next reconcile repeats the action."""
         address = str(server.admin_socket)
         try:
             match action:

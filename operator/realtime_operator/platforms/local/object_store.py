@@ -1,6 +1,6 @@
-"""Objects of one cluster, as an API server keeps them: the RealtimeCluster, what it owns, Secrets, Events.
+"""Objects of one cluster, as an API server keeps them: the RealtimeCluster, its objects, Secrets, Events.
 
-Everything but the values of Secrets lives in memory: at the next start all of it follows from the file again.
+Everything but the values of Secrets is in memory: after a restart it is made from the file again.
 """
 
 from __future__ import annotations

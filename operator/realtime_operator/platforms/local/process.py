@@ -34,7 +34,7 @@ class Process:
 
     @property
     def running(self) -> bool:
-        """True when it has been started and has not ended."""
+        """True while the process runs."""
         return self._process is not None and self._process.returncode is None
 
     async def start(self, command: Sequence[str], environment: Mapping[str, str]) -> None:

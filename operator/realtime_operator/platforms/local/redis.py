@@ -107,7 +107,7 @@ class LocalRedis:
         return False
 
     async def answers(self) -> bool:
-        """Return True when somebody who speaks its protocol listens."""
+        """Return True when a Redis answers on the socket, also without the right password."""
         try:
             async with asyncio.timeout(ANSWER_SECONDS):
                 reader, writer = await asyncio.open_unix_connection(str(self.socket))

@@ -45,7 +45,7 @@ class LocalServer:
 
     @property
     def crashed(self) -> bool:
-        """True when it ended without being asked to."""
+        """True when the process has ended without a request to."""
         return not self.process.running and not self.process.asked_to_end
 
     async def start(self, command: Sequence[str], config: Path, temporary: Path) -> None:
@@ -119,6 +119,6 @@ class LocalServer:
 
 
 async def _call_if_reachable(call: Callable[[str, str], Awaitable[None]], address: str, token: str) -> None:
-    """A server that does not answer is asked again at the next look."""
+    """Make a call; an unavailable server is ignored, as the next observation repeats the call."""
     with contextlib.suppress(ServerUnavailableError):
         await call(address, token)
