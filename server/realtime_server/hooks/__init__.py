@@ -1,1 +1,1 @@
-"""The user's backend over HTTP: asked before a client is answered, and told of events."""
+"""The customer's backend over HTTP: requests that decide about clients, and delivery of events."""

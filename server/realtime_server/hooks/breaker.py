@@ -1,7 +1,7 @@
-"""A circuit breaker: a backend that does not answer is left alone for a while. Pure.
+"""Circuit breaker for calls to a backend that does not answer; pure, without I/O.
 
-A failure that a client's own input may have brought about counts once for each client, so that no client opens a
-breaker that all share, and none keeps it open: see ADR 23.
+A failure that a client's own input may have caused counts once per client, so that one client can neither open a
+breaker that all share nor keep it open: see ADR 23.
 """
 
 from __future__ import annotations
@@ -9,15 +9,15 @@ from __future__ import annotations
 from enum import StrEnum
 
 FAILURES = 5
-"""Calls that must fail in a row before it opens; for failures that a client may cause, calls of different clients."""
+"""Consecutive failures that open the breaker; of failures that a client may have caused, one per client counts."""
 QUIET_SECONDS = 1.0
-"""The backend must have answered nothing for so long before it opens."""
+"""Minimum time without any answer from the backend before the breaker opens."""
 OPEN_SECONDS = (1.0, 30.0)
-"""How long it is open: the first time, and at most. Each trial that fails doubles it."""
+"""First and longest open period in seconds; each failed trial doubles the period."""
 
 
 class BreakerState(StrEnum):
-    """Closed: calls pass. Open: none does. Half open: one passes, and decides."""
+    """State of a breaker: calls pass (closed), none passes (open), or one trial passes and decides (half open)."""
 
     CLOSED = "closed"
     OPEN = "open"
@@ -25,24 +25,25 @@ class BreakerState(StrEnum):
 
 
 class CircuitBreaker:
-    """All times are monotonic seconds. Each call that `allows` let pass ends with one of the other methods.
+    """Circuit breaker for one endpoint. All times are monotonic seconds.
 
-    `origin` names whom a call is made for; "" where it is made for nobody, or no client can have caused the failure.
+    Each call that `allows` permitted must end with exactly one of `succeeded`, `failed` or `abandoned`. `origin` names
+    the client (its user or network) that a call is made for; "" when no client can have caused a failure.
     """
 
     __slots__ = ("_answered_at", "_failures", "_open_until", "_origins", "_pause", "_trial", "_tried")
 
     def __init__(self) -> None:
         self._failures = 0
-        """In a row, that count whoever has asked."""
+        """Consecutive failures without an origin."""
         self._origins: set[str] = set()
-        """Of the other failures in a row."""
+        """Distinct origins of the other consecutive failures."""
         self._answered_at: float | None = None
         self._open_until: float | None = None
         self._pause = OPEN_SECONDS[0]
         self._trial = False
         self._tried = ""
-        """Whose trial was the last to fail."""
+        """Origin of the last failed trial."""
 
     def state(self, now: float) -> BreakerState:
         """Return the state at a time."""
@@ -51,10 +52,10 @@ class CircuitBreaker:
         return BreakerState.OPEN if now < self._open_until else BreakerState.HALF_OPEN
 
     def allows(self, now: float, origin: str = "") -> bool:
-        """Return whether a call may be made now.
+        """Return True when a call may be made now.
 
-        After the pause the first one is a trial. Whoever has failed the last trial waits for twice the pause, so that
-        a client that always fails leaves the next trial to the others.
+        The first call after the open period is the trial; others are refused until it ends. The origin of the last
+        failed trial waits for a second period, so that a client that always fails leaves the next trial to others.
         """
         if self._open_until is None:
             return True
@@ -65,18 +66,18 @@ class CircuitBreaker:
         return True
 
     def succeeded(self, now: float) -> None:
-        """Count a call that was answered: the breaker closes."""
+        """Record an answered call and close the breaker."""
         self._failures, self._open_until, self._trial, self._pause = 0, None, False, OPEN_SECONDS[0]
         self._origins.clear()
         self._tried = ""
         self._answered_at = now
 
     def abandoned(self) -> None:
-        """End a call that says nothing about the backend, because nobody waits for it any more or it was never sent."""
+        """Release a call that tells nothing about the backend: it was cancelled, or never sent."""
         self._trial = False
 
     def failed(self, now: float, origin: str = "") -> None:
-        """Count a call that was not answered."""
+        """Record a call without an answer: a failed trial opens the breaker again, for a longer time."""
         if self._trial:
             self._trial = False
             if not origin or origin != self._tried:

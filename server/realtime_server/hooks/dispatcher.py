@@ -1,6 +1,6 @@
-"""Tells the backend of events, each at least once: from a buffer to a durable queue, and from there over HTTP.
+"""At-least-once delivery of events to the backend: from a buffer to a durable queue, and from there over HTTP.
 
-Nothing is told in the order of the whole cluster: events carry the time when they happened.
+There is no order across the cluster; events carry the time when they happened.
 """
 
 from __future__ import annotations
@@ -25,22 +25,23 @@ from realtime_server.hooks.endpoint import BackendError, Endpoint
 logger = structlog.get_logger()
 
 BUFFERED = 10_000
-"""Events that may wait for the queue; then the oldest go, counted."""
+"""Capacity of the buffer in front of the queue; beyond it the oldest events are dropped and counted."""
 BATCH = 100
-"""Events in one request, at most."""
+"""Maximum number of events per request."""
 WAIT_SECONDS = 1.0
-"""How long a look into the queue waits for something."""
+"""Timeout of one read from the queue."""
 RETRY_SECONDS = (0.5, 30.0)
-"""The first and the longest pause after a request that failed."""
+"""First and longest pause after a failed request."""
 LEAST_IDLE_SECONDS = 15.0
 IDLE_TIMEOUTS = 4
-"""After so many timeouts of a request, or LEAST_IDLE_SECONDS, another worker may take an event over."""
+"""An event may be reclaimed by another worker after this many request timeouts, at least LEAST_IDLE_SECONDS."""
 
 
 class EventDispatcher:
-    """`emit` may be called at any time; what it takes is delivered between `start` and `stop`.
+    """Queue events and deliver them to the backend between `start` and `stop`.
 
-    `disconnects` and `channels` say which events are wanted; `told` counts by what became of them.
+    `emit` may be called at any time. `disconnects` and `channels` select the kinds of events; `told` counts events by
+    outcome, `delivered` or `dropped`.
     """
 
     def __init__(
@@ -70,7 +71,10 @@ class EventDispatcher:
         self._reclaimed_at = clock()
 
     def emit(self, event: HookEvent) -> None:
-        """Keep an event to be told; never blocks. Over the bound the oldest goes."""
+        """Buffer an event for delivery, unless its kind is not selected.
+
+        Never blocks; a full buffer drops its oldest event.
+        """
         if not (self._disconnects if isinstance(event, Disconnected) else self.channels):
             return
         if len(self._buffer) >= BUFFERED:
@@ -80,14 +84,14 @@ class EventDispatcher:
         self._emitted.set()
 
     async def start(self) -> None:
-        """Begin to deliver."""
+        """Start the tasks that fill the queue and deliver from it."""
         for work, name in ((self._fill, "hook-events-queue"), (self._deliver, "hook-events-deliver")):
             task = asyncio.create_task(work(), name=name)
             task.add_done_callback(has_failed)
             self._tasks.append(task)
 
     async def stop(self) -> None:
-        """Put into the queue what is left, and end: another worker delivers it. Idempotent."""
+        """Stop delivering and move the buffered events to the queue, for another worker to deliver. Idempotent."""
         for task in self._tasks:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
@@ -134,7 +138,7 @@ class EventDispatcher:
         return await self._queue.take(self._consumer, BATCH, WAIT_SECONDS)
 
     async def _post(self, taken: Sequence[QueuedEvent]) -> None:
-        """Deliver a batch, again and again until it is taken, or may be another worker's soon."""
+        """Deliver a batch, with retries until the backend accepts it or another worker may soon reclaim it."""
         body = msgspec.json.encode({"events": [msgspec.Raw(one.event) for one in taken]})
         deadline = self._clock() + self._idle / 2
         while True:
@@ -159,7 +163,7 @@ class EventDispatcher:
 
 
 def encode(event: HookEvent, unix_seconds: float) -> bytes:
-    """An event as the backend gets it, with an id by which it knows one that comes again."""
+    """Encode an event as JSON for the backend, with a unique id by which a repeated delivery can be recognised."""
     document: dict[str, object] = {"id": str(uuid.uuid4()), "time": round(unix_seconds, 3)}
     if isinstance(event, Disconnected):
         document |= {

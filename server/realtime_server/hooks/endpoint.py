@@ -1,4 +1,4 @@
-"""One address of the backend: asked over HTTP, within a time, by so many at once, and left alone while it is down."""
+"""One URL of the backend, called over HTTP with a timeout, a concurrency limit and a circuit breaker."""
 
 from __future__ import annotations
 
@@ -18,9 +18,9 @@ from realtime_server.hooks.signature import HEADER, sign
 
 MAX_ANSWER_BYTES = 1_048_576
 BUCKETS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0)
-"""Upper bounds in seconds."""
+"""Upper bounds of the latency histogram in seconds."""
 WAITING_FACTOR = 10
-"""So many times the calls that may run at once may wait; more are refused at once."""
+"""Calls that may wait, as a multiple of the concurrency; further calls are refused at once."""
 
 
 REQUEST_TIMEOUT = 408
@@ -28,17 +28,17 @@ TOO_MANY_REQUESTS = 429
 
 
 class BackendError(Exception):
-    """There is no answer that could be followed; the text says why."""
+    """Failure to get a usable answer; the text says why."""
 
 
 class BackendDownError(BackendError):
-    """The backend did not answer, or nobody waits for it any more."""
+    """Failure because the backend did not answer, or because the call was not sent."""
 
 
 class BackendRefusedError(BackendError):
-    """The backend answered, with a status or a length that stands for no answer to the question: it may mean no.
+    """Refusal by the backend: it answered, but with a status or a length that is no answer to the request.
 
-    `overloaded`: it asks to be left alone.
+    `overloaded`: the backend asked for fewer requests (429).
     """
 
     def __init__(self, why: str, *, overloaded: bool = False) -> None:
@@ -47,7 +47,7 @@ class BackendRefusedError(BackendError):
 
 
 class Outcome(StrEnum):
-    """What became of a call."""
+    """Outcome of a call, as the metrics label it."""
 
     OK = "ok"
     TIMEOUT = "timeout"
@@ -64,7 +64,7 @@ class Outcome(StrEnum):
 
 @dataclass(slots=True)
 class Usage:
-    """What is counted of one hook."""
+    """Counters of one hook's calls."""
 
     outcomes: Counter[Outcome] = field(default_factory=Counter)
     seconds: LatencyHistogram = field(default_factory=lambda: LatencyHistogram(BUCKETS))
@@ -72,7 +72,11 @@ class Usage:
 
 
 class Endpoint:
-    """`timeout` in seconds for a whole call, waiting for its turn included. `secret` is read for each call."""
+    """Client for one URL of the backend.
+
+    `timeout` in seconds limits a whole call, waiting for a free slot included. `secret` is read for each call; ""
+    leaves requests unsigned.
+    """
 
     def __init__(
         self,
@@ -97,9 +101,9 @@ class Endpoint:
         self.usage = Usage()
 
     async def call(self, body: bytes, headers: Mapping[str, str], origin: str = "") -> bytes:
-        """Post JSON and return the answer's body; `headers` are legal HTTP. Raises a BackendError.
+        """Post JSON and return the body of the answer; `headers` must be legal HTTP. Raises BackendError.
 
-        `origin` names whom the call is made for, see CircuitBreaker.
+        `origin` names the client that the call is made for, see CircuitBreaker.
         """
         if self.usage.in_flight >= self._most:
             raise self._down(Outcome.CROWDED, "too many calls wait for the backend")
@@ -116,7 +120,7 @@ class Endpoint:
         return answer
 
     async def _post_in_turn(self, body: bytes, headers: Mapping[str, str], origin: str) -> bytes:
-        """Post when it is this call's turn, within the timeout, and tell the breaker what became of it."""
+        """Post once a slot is free, within the timeout, and record the outcome in the breaker."""
         sent = False
         try:
             async with asyncio.timeout(self.timeout), self._turns:
@@ -132,13 +136,13 @@ class Endpoint:
             self.breaker.failed(self._clock(), origin)
             raise
         except TimeoutError as error:
-            if not sent:  # others' calls take all turns: the backend has had no chance
+            if not sent:  # other calls hold all slots: the backend had no chance to answer
                 self.breaker.abandoned()
                 raise self._down(Outcome.CROWDED, f"no turn within {self.timeout:g} s") from error
             self.breaker.failed(self._clock(), origin)
             raise self._down(Outcome.TIMEOUT, f"no answer within {self.timeout:g} s") from error
         except aiohttp.ClientConnectorError as error:
-            self.breaker.failed(self._clock())  # nothing of any client has reached it
+            self.breaker.failed(self._clock())  # no client's input has reached the backend
             raise self._down(Outcome.UNREACHABLE, connect_error(error)) from error
         except aiohttp.ClientError as error:
             self.breaker.failed(self._clock(), origin)

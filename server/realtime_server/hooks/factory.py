@@ -1,4 +1,4 @@
-"""Makes the hooks that are configured, and their HTTP client."""
+"""Construction of the hooks from the settings, with the HTTP session that they share."""
 
 from __future__ import annotations
 
@@ -16,11 +16,11 @@ from realtime_server.hooks.http_backend import HttpBackend, HttpHook
 from realtime_server.settings import SecretFile
 
 CONNECTIONS = 512
-"""HTTP connections to the backend that one worker keeps, at most."""
+"""Maximum number of HTTP connections to the backend per worker."""
 
 
 class HookClient:
-    """The HTTP side of all hooks of a worker: `backend` asks and tells between `start` and `stop`."""
+    """Owner of the HTTP session of a worker's hooks; `backend` may be used between `start` and `stop`."""
 
     def __init__(self, hooks: settings.Hooks, queue: EventQueue, consumer: str) -> None:
         self._ca_file = hooks.ca_file
@@ -49,7 +49,7 @@ class HookClient:
         return self._session
 
     async def start(self) -> None:
-        """Be ready to ask, and begin to tell."""
+        """Open the HTTP session and start delivering events."""
         context = ssl.create_default_context(cafile=self._ca_file)
         connector = aiohttp.TCPConnector(ssl=context, limit=CONNECTIONS)
         self._session = aiohttp.ClientSession(connector=connector, cookie_jar=aiohttp.DummyCookieJar())
@@ -57,7 +57,7 @@ class HookClient:
             await self.backend.events.start()
 
     async def stop(self) -> None:
-        """End it. Idempotent."""
+        """Stop delivering events and close the HTTP session. Idempotent."""
         if self.backend.events is not None:
             await self.backend.events.stop()
         if self._session is not None:

@@ -1,4 +1,4 @@
-"""Prometheus metrics of the hooks of one worker, read from plain counters when they are asked for."""
+"""Prometheus metrics of one worker's hooks, read from plain counters at each scrape."""
 
 from __future__ import annotations
 
@@ -15,11 +15,11 @@ from realtime_server.hooks.http_backend import HttpBackend
 
 PREFIX = "realtime_server_hook_"
 EVENTS = "events"
-"""What the label `hook` says of the requests with events."""
+"""Value of the label `hook` for requests that deliver events."""
 
 
 class HookCollector(Collector):
-    """All metrics of a worker's hooks, with the labels `worker` and `hook`."""
+    """Collector of all metrics of a worker's hooks, with the labels `worker` and `hook`."""
 
     def __init__(self, backend: HttpBackend, worker: int, *, clock: Callable[[], float] = time.monotonic) -> None:
         self._backend = backend
@@ -27,7 +27,7 @@ class HookCollector(Collector):
         self._clock = clock
 
     def collect(self) -> Iterator[Metric]:
-        """What is now."""
+        """Yield the current value of each metric."""
         requests = CounterMetricFamily(
             PREFIX + "requests", "Requests to the backend, by what became of them.",
             labels=["worker", "hook", "outcome"],

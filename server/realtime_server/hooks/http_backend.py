@@ -1,4 +1,4 @@
-"""The user's backend, asked over HTTP: implements core's Backend."""
+"""The customer's backend over HTTP: implements core's Backend."""
 
 from __future__ import annotations
 
@@ -30,14 +30,14 @@ Answer = TypeVar("Answer")
 Result = TypeVar("Result")
 NO_HEADERS: Mapping[str, str] = MappingProxyType({})
 WARN_SECONDS = 1.0
-"""Between two warnings of a kind; the metrics count every call."""
+"""Minimum time between two warnings of the same kind; the metrics count every call."""
 IPV6_CUSTOMER_BITS = 64
-"""Whoever has one address of such a network has all of them (RFC 6177)."""
+"""Prefix length that identifies an IPv6 customer, who holds all addresses of such a network (RFC 6177)."""
 
 
 @dataclass(frozen=True, slots=True)
 class HttpHook:
-    """One configured hook. `allow`: while the backend is down it is as if there were none. No namespaces: all."""
+    """One configured hook: `allow` treats the hook as absent while the backend is down; no namespaces means all."""
 
     endpoint: Endpoint
     allow: bool
@@ -45,9 +45,9 @@ class HttpHook:
 
 
 class HttpBackend:
-    """Asks the hooks that are there; tells events to the dispatcher, if there is one.
+    """Call the configured hooks, and pass events to the dispatcher where there is one.
 
-    `forwarded` names, in lower case, the headers of clients that the backend gets.
+    `forwarded` lists, in lower case, the client headers that are sent to the backend.
     """
 
     def __init__(
@@ -120,7 +120,7 @@ class HttpBackend:
             self.events.emit(event)
 
     def _headers_in(self, request: Connecting) -> Mapping[str, str]:
-        """Return the headers that go with a connect request. Raises CommandError BAD_REQUEST for illegal ones."""
+        """Return the headers to send with a connect request. Raises CommandError BAD_REQUEST for illegal ones."""
         try:
             return passed_on(request.headers, self._forwarded)
         except InvalidHeadersError as error:
@@ -136,9 +136,9 @@ class HttpBackend:
         read: Callable[[Answer], Result],
         headers: Mapping[str, str] = NO_HEADERS,
     ) -> Result | None:
-        """The result of a hook; None while the backend is down and may be.
+        """Call a hook and return its result; None while the backend is down and the hook allows that.
 
-        Raises CommandError or DisconnectRequestedError when the answer is no, or there is none and must be one.
+        Raises CommandError or DisconnectRequestedError when the backend refuses, or when a required answer is missing.
         """
         asked = self.hooks[hook]
         try:
@@ -163,7 +163,7 @@ class HttpBackend:
             raise CommandError(INTERNAL) from error
 
     def _warn(self, event: str, hook: Hook, error: Exception, **values: object) -> None:
-        """Log a failed call, at most one in WARN_SECONDS of each kind: clients decide how many there are."""
+        """Log a failed call, at most once per WARN_SECONDS for each kind: their number is up to the clients."""
         now = self._clock()
         if now - self._warned.get((event, hook), -WARN_SECONDS) >= WARN_SECONDS:
             self._warned[event, hook] = now
@@ -172,7 +172,7 @@ class HttpBackend:
 
 def _decode(body: bytes, kind: type[Answer]) -> Reply[Answer]:
     try:
-        body.decode()  # the JSON decoder does not look into the strings of raw data
+        body.decode()  # the JSON decoder does not validate the strings of raw data
         check_nesting(body)
         return msgspec.json.decode(body, type=Reply[kind])  # type: ignore[valid-type] # a type at run time
     except (msgspec.DecodeError, UnicodeDecodeError) as error:
@@ -191,7 +191,7 @@ def _namespace_of(channel: str) -> str:
 
 
 def origin_of(caller: Caller) -> str:
-    """Return what a client cannot change by connecting again: its user or, without one, its network."""
+    """Return an identity that reconnecting does not change: the client's user or, without one, its network."""
     if caller.user:
         return f"user {caller.user}"
     remote = caller.transport.remote

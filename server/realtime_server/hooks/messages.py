@@ -1,6 +1,6 @@
-"""What is sent to the backend and what it answers, as JSON: the shapes of Centrifugo's proxy protocol.
+"""Requests to the backend and its answers as JSON, with the fields of Centrifugo's proxy protocol.
 
-Data of clients goes as `data` when it is JSON, in base64 as `b64data` when it is not; answers may have either.
+Client data is sent as `data` when it is JSON, otherwise in base64 as `b64data`; answers may contain either.
 """
 
 from __future__ import annotations
@@ -24,40 +24,40 @@ Answer = TypeVar("Answer")
 
 
 class InvalidAnswerError(Exception):
-    """The backend answered something that cannot be followed; the text says what."""
+    """Answer of the backend that cannot be applied; the text names the field and the fault."""
 
 
 class Error(Struct):
-    """The command of the client fails with this error."""
+    """Error that the client's command is answered with."""
 
     code: int
     message: str = ""
     temporary: bool = False
 
     def to_code(self) -> ErrorCode:
-        """As core knows it; raises InvalidAnswerError."""
+        """Convert to core's error code. Raises InvalidAnswerError for a code outside 400 to 1999."""
         if not 400 <= self.code <= 1999:
             raise InvalidAnswerError(f"error.code: has to be from 400 to 1999, is {self.code}")
         return ErrorCode(self.code, self.message or "error", self.temporary)
 
 
 class Disconnect(Struct):
-    """The connection is closed with this code."""
+    """Code and reason that the connection is closed with."""
 
     code: int
     reason: str = ""
 
     def to_code(self) -> DisconnectCode:
-        """As core knows it; raises InvalidAnswerError."""
+        """Convert to core's disconnect code. Raises InvalidAnswerError for a code outside 4000 to 4999."""
         if not 4000 <= self.code <= 4999:
             raise InvalidAnswerError(f"disconnect.code: has to be from 4000 to 4999, is {self.code}")
         reason = self.reason or default_reason(self.code)
-        # An SDK would decide by it whether to come back; to refuse the whole answer might let the client stay.
+        # SDKs decide by the reason too; refusing the whole answer instead could let the client stay connected.
         return DisconnectCode(self.code, f"reason: {reason}" if is_json(reason) else reason)
 
 
 class Reply(Struct, Generic[Answer]):
-    """One of the three."""
+    """Envelope of an answer; `disconnect` takes precedence over `error`, and `error` over `result`."""
 
     result: Answer | None = None
     error: Error | None = None
@@ -65,7 +65,7 @@ class Reply(Struct, Generic[Answer]):
 
 
 class Subscription(Struct):
-    """A channel that the server subscribes a client to."""
+    """Subscription that the backend grants, to one channel."""
 
     info: Raw = NONE
     b64info: str = ""
@@ -75,7 +75,7 @@ class Subscription(Struct):
     override: Override | None = None
 
     def to_grant(self, *, renewed: bool) -> Grant:
-        """As core knows it; raises InvalidAnswerError."""
+        """Convert to core's grant; `renewed`: the sub_refresh hook is called on expiry. Raises InvalidAnswerError."""
         return Grant(
             info=_info(self.info, self.b64info),
             data=_data(self.data, self.b64data),
@@ -86,7 +86,7 @@ class Subscription(Struct):
 
 
 class ConnectAnswer(Struct):
-    """Who the client is."""
+    """Result of the connect hook: the client's identity, subscriptions and capabilities."""
 
     user: str = ""
     expire_at: int = 0
@@ -100,7 +100,7 @@ class ConnectAnswer(Struct):
     caps: list[Capability] | None = None
 
     def to_connected(self, *, renewed: bool) -> Connected:
-        """As core knows it; `renewed`: the backend is asked again when it expires. Raises InvalidAnswerError."""
+        """Convert to core's result; `renewed`: the refresh hook is called on expiry. Raises InvalidAnswerError."""
         try:
             check(self.caps or ())
         except PatternError as error:
@@ -120,7 +120,7 @@ class ConnectAnswer(Struct):
 
 
 class RefreshAnswer(Struct):
-    """How long a connection or a subscription goes on."""
+    """Result of the refresh and sub_refresh hooks: the new expiry, in Unix seconds."""
 
     expired: bool = False
     expire_at: int = 0
@@ -128,42 +128,42 @@ class RefreshAnswer(Struct):
     b64info: str = ""
 
     def to_refreshed(self) -> Refreshed:
-        """As core knows it; raises InvalidAnswerError."""
+        """Convert to core's result. Raises InvalidAnswerError for an invalid info."""
         return Refreshed(float(self.expire_at) or None, _info(self.info, self.b64info), self.expired)
 
 
 class PublishAnswer(Struct):
-    """What is published."""
+    """Result of the publish hook: the data to publish in place of the client's; none keeps it."""
 
     data: Raw = NONE
     b64data: str = ""
     skip_history: bool = False
 
     def to_published(self) -> Published:
-        """As core knows it; raises InvalidAnswerError."""
+        """Convert to core's result. Raises InvalidAnswerError for invalid base64."""
         return Published(_data(self.data, self.b64data), self.skip_history)
 
 
 class RpcAnswer(Struct):
-    """What the client is answered."""
+    """Result of the rpc hook: the data of the reply."""
 
     data: Raw = NONE
     b64data: str = ""
 
     def to_data(self) -> bytes:
-        """Raw data, `null` for none; raises InvalidAnswerError."""
+        """Return the raw data, `null` for none. Raises InvalidAnswerError for invalid base64."""
         return _data(self.data, self.b64data) or b"null"
 
 
 def connect_request(request: Connecting) -> bytes:
-    """The body of a question about a client that wants to come in."""
+    """Encode the body of a connect request."""
     document = _caller(request.caller)
     document |= {"name": request.name, "version": request.version, "channels": list(request.channels)}
     return encode(document | _client_data(request.data))
 
 
 def request_of(caller: Caller, **fields: object) -> bytes:
-    """The body of any other question; `data` are the bytes that the client sent."""
+    """Encode the body of any other request; `data`, if given, are the bytes that the client sent."""
     data = fields.pop("data", None)
     document = _caller(caller) | {"user": caller.user} | fields
     if caller.meta is not None:
@@ -172,7 +172,7 @@ def request_of(caller: Caller, **fields: object) -> bytes:
 
 
 def encode(document: Mapping[str, object]) -> bytes:
-    """JSON, without the fields that are empty."""
+    """Encode a document as JSON, without its empty fields."""
     return msgspec.json.encode({name: value for name, value in document.items() if value not in ("", None, [])})
 
 
