@@ -1,1 +1,1 @@
-"""Keys of tokens: read from files, and from whoever publishes them."""
+"""Token keys from files and from the JWK Set of an identity provider."""

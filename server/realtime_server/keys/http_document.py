@@ -1,4 +1,4 @@
-"""A document at a URL, read within bounds."""
+"""HTTP document, read within bounds of time and size."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ MAX_DOCUMENT_BYTES = 1_048_576
 
 @dataclass(frozen=True, slots=True)
 class Source:
-    """Where the document is. `timeout` in seconds, for all of it; the CA file is for a private certificate."""
+    """Location of a document: `timeout` in seconds for the whole read, `ca_file` for a private authority."""
 
     url: str
     timeout: float = 5.0
@@ -25,7 +25,7 @@ class Source:
 
 
 class HttpDocument:
-    """Reads it. Redirects are not followed: the keys come from the address that was configured, or not at all."""
+    """Reader of the document at a source. Redirects are not followed: keys come from the configured address alone."""
 
     def __init__(self, source: Source) -> None:
         self._source = source
@@ -34,11 +34,11 @@ class HttpDocument:
 
     @property
     def url(self) -> str:
-        """Where it is."""
+        """URL of the document."""
         return self._source.url
 
     async def read(self) -> bytes:
-        """What is there now; raises DocumentError when it cannot be had in time, or is larger than 1 MiB."""
+        """Fetch the document. Raises DocumentError when that fails, takes too long, or yields more than 1 MiB."""
         try:
             return await self._read()
         except (aiohttp.ClientError, TimeoutError, OSError, ValueError) as error:  # ValueError: a CA file of no PEM
@@ -61,7 +61,7 @@ class HttpDocument:
             return body
 
     def _context(self) -> ssl.SSLContext:
-        """Whom to trust; made again when the file has changed, because a certificate is renewed without a restart."""
+        """Return the TLS context, built again when the CA file has changed: authorities are renewed at run time."""
         text = "" if self._ca_file is None else self._ca_file.read()
         if self._ca_file is not None and not text:
             raise DocumentError(f"{self._source.ca_file}: cannot be read; it has to hold certificates in PEM")

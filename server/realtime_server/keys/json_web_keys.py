@@ -1,4 +1,4 @@
-"""JSON Web Keys (RFC 7517), as an identity provider publishes them: from a document to keys, pure."""
+"""JSON Web Keys (RFC 7517) as an identity provider publishes them, parsed to token keys; pure, without I/O."""
 
 from __future__ import annotations
 
@@ -14,11 +14,11 @@ BY_TYPE = {
     ("EC", "P-521"): ("ES512",),
     ("OKP", "Ed25519"): ("EdDSA",),
 }
-"""Algorithms that a key can be for which does not say so. Never a secret's: what is published is none."""
+"""Algorithms of a key without `alg`, by type and curve. Symmetric keys are absent: a published secret is no secret."""
 
 
 class DocumentError(Exception):
-    """The document has no keys that can be used; the text says why."""
+    """Failure to get usable keys from a document; the text says why."""
 
 
 class _Key(msgspec.Struct):
@@ -34,7 +34,7 @@ class _Document(msgspec.Struct):
 
 
 def read_keys(document: bytes) -> tuple[TokenKey, ...]:
-    """The keys for signatures in a JWK Set; those that cannot be used are left out. Raises DocumentError."""
+    """Parse a JWK Set and return its usable signature keys; others are left out. Raises DocumentError for none."""
     try:
         listed = msgspec.json.decode(document, type=_Document).keys
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:

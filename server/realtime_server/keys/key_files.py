@@ -1,4 +1,4 @@
-"""Keys of tokens in files, which are read again when they change."""
+"""Token keys in files, read again when they change."""
 
 from __future__ import annotations
 
@@ -14,13 +14,13 @@ from realtime_server.settings import Auth, SecretFile
 logger = structlog.get_logger()
 
 LOOK_AGAIN_SECONDS = 1.0
-"""Looking whether a file has changed takes about as long as verifying a token does: it is not done for each."""
+"""Interval of the check for changed files; a check costs about as much as verifying a token."""
 
 
 class KeyFiles:
-    """Keys in files, each with its algorithm, as they were at most a second ago. `clock` is monotonic seconds.
+    """Reader of key files, each with its algorithm; a key is at most LOOK_AGAIN_SECONDS old.
 
-    One that cannot be used is told of in the log, once, and left out.
+    A key that cannot be used is left out and logged once. `clock` is monotonic seconds.
     """
 
     def __init__(self, listed: Iterable[tuple[str, Path]], *, clock: Callable[[], float] = time.monotonic) -> None:
@@ -31,7 +31,7 @@ class KeyFiles:
         self._look_at: float | None = None
 
     def read(self) -> Sequence[TokenKey]:
-        """The keys, in their order."""
+        """Return the usable keys in the order of their files."""
         now = self._clock()
         if self._look_at is None or now >= self._look_at:
             self._look_at = now + LOOK_AGAIN_SECONDS
@@ -50,12 +50,12 @@ class KeyFiles:
 
 
 def connection_keys(auth: Auth) -> Callable[[], Sequence[TokenKey]]:
-    """Reads the keys of connection tokens."""
+    """Return a reader of the keys for connection tokens."""
     return KeyFiles((key.algorithm, key.file) for key in auth.token_keys).read
 
 
 def subscription_keys(auth: Auth) -> Callable[[], Sequence[TokenKey]] | None:
-    """Reads the keys of subscription tokens; None when they are those of connection tokens."""
+    """Return a reader of the keys for subscription tokens; None when they are those for connection tokens."""
     if not auth.subscription_token_keys:
         return None
     return KeyFiles((key.algorithm, key.file) for key in auth.subscription_token_keys).read

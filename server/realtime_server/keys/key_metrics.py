@@ -1,4 +1,4 @@
-"""Prometheus metrics of the keys that an identity provider publishes."""
+"""Prometheus metrics of the keys from an identity provider."""
 
 from __future__ import annotations
 
@@ -14,14 +14,14 @@ PREFIX = "realtime_server_jwks_"
 
 
 class KeysCollector(Collector):
-    """How old the keys are and how reading them went, with the label `worker`."""
+    """Collector of the number and age of the keys and the outcomes of fetching them, with the label `worker`."""
 
     def __init__(self, keys: PublishedKeys, worker: int) -> None:
         self._keys = keys
         self._worker = str(worker)
 
     def collect(self) -> Iterator[Metric]:
-        """What is now."""
+        """Yield the current value of each metric."""
         known = GaugeMetricFamily(PREFIX + "keys", "Keys that tokens are verified with.", labels=["worker"])
         known.add_metric([self._worker], len(self._keys.known))
         yield known

@@ -1,4 +1,4 @@
-"""The keys that an identity provider publishes, read and kept: implements RemoteKeys."""
+"""Cache of the keys that an identity provider publishes: implements RemoteKeys."""
 
 from __future__ import annotations
 
@@ -19,38 +19,38 @@ from realtime_server.keys.json_web_keys import DocumentError, read_keys
 logger = structlog.get_logger()
 
 FETCH_AGAIN_SECONDS = 5.0
-"""Tokens with unknown keys make the document be read at most so often."""
+"""Minimum time between two fetches that tokens with unknown keys cause."""
 RETRY_SECONDS = 5.0
-"""The first pause after a failure; each further one is twice as long, up to the usual pause."""
+"""First pause after a failure; each further failure doubles it, up to the regular interval."""
 MAX_MISSING = 1024
 JITTER = 0.1
-"""This part of a pause is left to chance: workers do not all read in the same moment."""
+"""Random part of each pause, so that the workers do not fetch at the same moment."""
 
 
 class Document(Protocol):
-    """A JWK Set somewhere else."""
+    """JWK Set that is read from elsewhere."""
 
     @property
     def url(self) -> str:
-        """Where it is."""
+        """URL of the document, for the log."""
 
     async def read(self) -> bytes:
-        """What is there now, within bounded time and size; raises DocumentError."""
+        """Fetch the document, within bounds of time and size. Raises DocumentError."""
 
 
 @dataclass(frozen=True, slots=True)
 class Freshness:
-    """How often the keys are read, and how long they are used while they cannot be read; seconds."""
+    """Refresh interval of the keys and their maximum age while they cannot be fetched, in seconds."""
 
     refresh: float = 300.0
     max_age: float = 86_400.0
 
 
 class PublishedKeys:
-    """Reads the keys at the start, from time to time, and when a token names an unknown one.
+    """Keys of a provider, fetched at the start, at intervals, and when a token names an unknown key.
 
-    While they cannot be read the former ones are used until `max_age`, so that an outage of the provider stops nobody
-    whose key is known; a key that was withdrawn meanwhile is trusted no longer than that. `clock` is monotonic seconds.
+    While they cannot be fetched the last ones stay valid until `max_age`: an outage of the provider affects no client
+    whose key is known, and a withdrawn key is trusted no longer than that. `clock` is monotonic seconds.
     """
 
     def __init__(
@@ -67,7 +67,7 @@ class PublishedKeys:
         self._fetching: asyncio.Task[None] | None = None
         self._refreshing: asyncio.Task[None] | None = None
         self.outcomes: Counter[str] = Counter()
-        """How often they were read (`ok`) and could not be read (`failed`)."""
+        """Number of successful (`ok`) and failed (`failed`) fetches."""
 
     @property
     def known(self) -> Sequence[TokenKey]:
@@ -84,7 +84,7 @@ class PublishedKeys:
 
     @property
     def age(self) -> float:
-        """Seconds since the keys were last read; 0 before that."""
+        """Seconds since the last successful fetch; 0 before the first."""
         return 0.0 if self._read_at is None else self._clock() - self._read_at
 
     @property
@@ -98,12 +98,12 @@ class PublishedKeys:
         return key_id in self._missing
 
     async def start(self) -> None:
-        """Read them, and again from time to time; returns after the first attempt, whatever became of it."""
+        """Fetch the keys, then start refreshing them. Returns after the first attempt, successful or not."""
         await self.fetch("")
         self._refreshing = asyncio.create_task(self._refresh(), name="jwks-refresh")
 
     async def stop(self) -> None:
-        """End it. Idempotent."""
+        """Stop refreshing and cancel a fetch that is under way. Idempotent."""
         for task in (self._refreshing, self._fetching):
             if task is not None:
                 task.cancel()
@@ -117,13 +117,13 @@ class PublishedKeys:
                 return
             self._fetching = asyncio.create_task(self._fetch(), name="jwks-fetch")
         reads = self.outcomes["ok"]
-        await asyncio.wait({self._fetching})  # all wait for one; none that goes away ends it for the others
+        await asyncio.wait({self._fetching})  # callers share one fetch; a caller that is cancelled does not cancel it
         looked_up = self.outcomes["ok"] > reads
         if looked_up and key_id and all(key.key_id != key_id for key in self.known):
             self._remember_missing(key_id)
 
     def pause(self) -> float:
-        """Seconds until they are to be read again, without a token asking for it."""
+        """Return the seconds until the next regular fetch: shorter after failures, with jitter."""
         usual = self._freshness.refresh
         if self._failures:
             # The exponent is bounded: a float has an end, an outage may not.
@@ -154,7 +154,7 @@ class PublishedKeys:
             self._fetching = None
 
     def _remember_missing(self, key_id: str) -> None:
-        """That the provider has no such key. Only for what was really looked up: an outage says nothing about a key."""
+        """Remember that the provider has no such key. Call only after a successful fetch: an outage proves nothing."""
         if len(self._missing) >= MAX_MISSING:
             del self._missing[next(iter(self._missing))]
         self._missing[key_id] = None
