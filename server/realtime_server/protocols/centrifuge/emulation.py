@@ -1,4 +1,4 @@
-"""What clients send whose connection carries only what they receive: commands, and for whom they are."""
+"""Requests that carry the commands of clients whose connection is one-way (server-sent events, HTTP streaming)."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from realtime_server.protocols.centrifuge import client_pb2
 
 
 class EmulationRequest(msgspec.Struct, frozen=True):
-    """Commands for the session that was told `session`, on the worker that it was told is its `node`.
+    """Commands for `session`, on the worker `node`; both values are from the session's connect reply.
 
     `session` is a secret: whoever knows it may send commands as this client.
     """
@@ -28,12 +28,12 @@ class _Document(msgspec.Struct):
 
 
 _NODE = re.compile("[0-9a-f-]{36}")
-"""A UUID; it becomes part of a name in the backplane."""
+"""Pattern of a UUID; the value becomes part of a name in the backplane."""
 _decoder: msgspec.json.Decoder[_Document] = msgspec.json.Decoder(_Document)
 
 
 def decode_json(body: bytes) -> EmulationRequest | None:
-    """A request in JSON, whose `data` is a string of commands in JSON; None for what is none."""
+    """Decode a JSON request, whose `data` is a string of JSON commands; None when it is malformed."""
     try:
         found = _decoder.decode(body)
         return _checked(EmulationRequest(found.node, found.session, found.data.encode()))
@@ -42,7 +42,7 @@ def decode_json(body: bytes) -> EmulationRequest | None:
 
 
 def decode_protobuf(body: bytes) -> EmulationRequest | None:
-    """A request in Protobuf; None for what is none."""
+    """Decode a Protobuf request; None when it is malformed."""
     try:
         found = client_pb2.EmulationRequest.FromString(body)
     except DecodeError:

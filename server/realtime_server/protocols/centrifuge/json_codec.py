@@ -1,6 +1,6 @@
-"""Centrifugo's client protocol in JSON: commands and replies as objects, joined by line feeds in one message.
+"""Centrifugo's client protocol in JSON: one object per command or reply, several in a message joined by line feeds.
 
-Decoding goes straight into core's typed structs; `data` and `info` stay raw. Never awaits, never raises on bad input.
+Decoding yields core's typed structs directly; `data` and `info` stay raw. Never awaits, never raises on bad input.
 """
 
 from __future__ import annotations
@@ -47,15 +47,15 @@ _encoder = msgspec.json.Encoder()
 
 
 def encode_reply(command: int, result: Result) -> bytes:
-    """The answer to a command."""
-    if isinstance(result, EmptyResult):  # to each publication
+    """Encode the reply to a command."""
+    if isinstance(result, EmptyResult):  # the reply to each publication: the hot path
         return b'{"id":%d,"%b":{}}' % (command, result.method.encode())
     name, body = encode_result(result)
     return b'{"id":%d,"%b":%b}' % (command, name, body)
 
 
 def encode_error(command: int, error: ErrorCode) -> bytes:
-    """The answer to a command that failed."""
+    """Encode the error reply to a command."""
     document: dict[str, object] = {"code": error.code, "message": error.message}
     if error.temporary:
         document["temporary"] = True
@@ -63,28 +63,31 @@ def encode_error(command: int, error: ErrorCode) -> bytes:
 
 
 def encode_publication_push(channel: str, publication: bytes) -> bytes:
-    """A publication that is encoded already, pushed."""
+    """Encode the push of a publication that is encoded already."""
     return b'{"push":%b}' % encode_publication_in(channel, publication)
 
 
 def encode_publication_in(channel: str, publication: bytes) -> bytes:
-    """The object that is pushed with a publication."""
+    """Encode the inner object of a publication's push."""
     return b'{"channel":%b,"pub":%b}' % (_encoder.encode(channel), publication)
 
 
 def encode_delta(content: Content, offset: int, patch: bytes | None) -> bytes:
-    """A publication for those who take differences: its data is a string, which holds the whole JSON or a patch."""
+    """Encode a publication for a subscriber with delta compression.
+
+    Its data is a string: the patch, or the full JSON where `patch` is None.
+    """
     text = json_data(content) if patch is None else patch
     return encode_parts(_encoder.encode(text.decode()), content, offset, delta=patch is not None)
 
 
 def encode_push(channel: str, push: Push) -> bytes:
-    """Whatever else is pushed."""
+    """Encode any push other than a publication."""
     return b'{"push":%b}' % encode_pushed(channel, push)
 
 
 def encode_pushed(channel: str, push: Push) -> bytes:
-    """The object that is pushed."""
+    """Encode the inner object of a push."""
     document: dict[str, object] = {"channel": channel} if channel else {}
     name, body = _push_body(push)
     document[name] = body
@@ -111,7 +114,7 @@ def _push_body(push: Push) -> tuple[str, object]:
 
 
 def _set_fields(source: object, *names: str) -> dict[str, object]:
-    """The fields that are not empty: the others are left out, as the protocol's schema wants it."""
+    """Return the non-empty fields; the protocol's schema omits the others."""
     found = ((name, getattr(source, name)) for name in names)
     return {name: value for name, value in found if value and value != _NO_DATA}
 
@@ -120,7 +123,7 @@ _NO_DATA = msgspec.Raw()
 
 
 def encode_result(result: Result) -> tuple[bytes, bytes]:
-    """The name of a result and its JSON object."""
+    """Return the name of a result and its JSON object."""
     if isinstance(result, EmptyResult):
         return result.method.encode(), b"{}"
     if isinstance(result, ConnectResult):

@@ -1,4 +1,4 @@
-"""Commands in JSON, decoded into core's structs. Never awaits, never raises on bad input."""
+"""JSON commands, decoded into core's structs. Never awaits, never raises on bad input."""
 
 from __future__ import annotations
 
@@ -13,17 +13,17 @@ _decoder: msgspec.json.Decoder[Command] = msgspec.json.Decoder(Command)
 _WRONG = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
 
 _OPENING = re.compile(rb'\s*\{\s*(?:"id"\s*:\s*([1-9][0-9]{0,9})\s*,\s*)?"([a-z_]+)"\s*:')
-"""The beginning of a command: its id, if that comes first, and its name."""
+"""Pattern of the beginning of a command: its id, if that comes first, and its name."""
 _CLOSING = re.compile(rb'(?:,\s*"id"\s*:\s*([1-9][0-9]{0,9})\s*)?\}\s*\Z')
-"""The end of a command: its id, if that comes last."""
+"""Pattern of the end of a command: its id, if that comes last."""
 _LONGEST_CLOSING = 64
-"""Bytes at the end of a command in which its id is looked for."""
+"""Number of trailing bytes of a command that are searched for its id."""
 
 
 def decode_commands(message: bytes) -> tuple[Command, ...] | None:
-    """Decode the commands of one message; None when there is none, or the envelope of one cannot be read."""
+    """Decode the commands of one message; None when it has none, or when the envelope of one cannot be read."""
     try:
-        message.decode()  # the JSON decoder does not look into the strings of raw data
+        message.decode()  # the JSON decoder does not validate the strings of raw data
         check_nesting(message)
         if b"\n" not in message:
             return (_decoder.decode(message),)
@@ -33,7 +33,7 @@ def decode_commands(message: bytes) -> tuple[Command, ...] | None:
 
 
 def _decode_each(message: bytes) -> tuple[Command, ...] | None:
-    """Decode the commands of a message of which at least one is malformed."""
+    """Decode the commands of a message of which at least one is malformed; None as in decode_commands."""
     if b"\n" not in message:
         command = _read_envelope(message)
         return None if command is None else (command,)
@@ -60,8 +60,8 @@ def _decode(line: bytes) -> Command | None:
 def _read_envelope(line: bytes) -> Command | None:
     """Read the id and the name of a malformed command; None where they cannot be read.
 
-    A command has two fields, and SDKs write the id as the first or as the last one. What is between is not looked at
-    again, so that refusing takes no longer than accepting.
+    A command has two fields, and SDKs write the id first or last. The bytes between are not parsed again, so that
+    refusing a command takes no longer than accepting it.
     """
     opening = _OPENING.match(line)
     closing = _CLOSING.search(line, max(0, len(line) - _LONGEST_CLOSING))

@@ -1,7 +1,7 @@
 """Centrifugo's unidirectional client protocol in JSON, for clients without an SDK.
 
-The client says who it is with one connect request; every message to it is one push, without the envelope that the
-bidirectional protocol has around it. Source: Centrifugo's documentation, "Unidirectional client protocol".
+The client sends one connect request; each message to it is one push, without the envelope of the bidirectional
+protocol. Source: Centrifugo's documentation, "Unidirectional client protocol".
 """
 
 from __future__ import annotations
@@ -27,13 +27,13 @@ from realtime_server.protocols.centrifuge.json_values import encode_content
 _decoder: msgspec.json.Decoder[ConnectRequest] = msgspec.json.Decoder(ConnectRequest)
 _encoder = msgspec.json.Encoder()
 COMMAND = 1
-"""The id of the only command; the client never sees it."""
+"""Id of the only command; the client never sees it."""
 
 
 def decode_connect(message: bytes) -> tuple[Command, ...] | None:
-    """The connect command that a client means; None when it is malformed. An empty message is an empty request."""
+    """Decode a connect request as a command; None when it is malformed. An empty message is an empty request."""
     try:
-        message.decode()  # the JSON decoder does not look into the strings of raw data
+        message.decode()  # the JSON decoder does not validate the strings of raw data
         check_nesting(message)
         return (Command(COMMAND, connect=_decoder.decode(message.strip() or b"{}")),)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
@@ -59,12 +59,12 @@ class UnidirectionalJsonCodec:
         return decode_connect(message)
 
     def reply(self, command: int, result: Result) -> bytes:
-        """See Codec. The answer to the only command, which is connect, is a push."""
+        """See Codec. The reply to connect, the only command, is encoded as a push."""
         del command
         return self._frame(b'{"%b":%b}' % encode_result(result))
 
     def error(self, command: int, error: ErrorCode) -> bytes:
-        """See Codec. A session disconnects its client instead."""
+        """See Codec. Unused by sessions, which disconnect a unidirectional client on an error."""
         del command
         return self._frame(_encoder.encode({"error": {"code": error.code, "message": error.message}}))
 

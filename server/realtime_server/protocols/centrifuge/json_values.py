@@ -1,4 +1,4 @@
-"""Publications and clients as JSON objects, as clients and callers of the server API get them."""
+"""JSON objects of publications and clients, as clients and callers of the server API receive them."""
 
 from __future__ import annotations
 
@@ -13,17 +13,17 @@ _encoder = msgspec.json.Encoder()
 
 
 def encode_publication(publication: Publication) -> bytes:
-    """The JSON object of a publication of a history."""
+    """Encode a publication of a history."""
     return encode_content(content_in(publication), publication.offset)
 
 
 def encode_content(content: Content, offset: int) -> bytes:
-    """The JSON object of a publication; an offset of 0 is left out."""
+    """Encode a publication; an offset of 0 is omitted."""
     return encode_parts(json_data(content), content, offset)
 
 
 def encode_parts(data: bytes, content: Content, offset: int, *, delta: bool = False) -> bytes:
-    """The JSON object of a publication whose data is encoded already."""
+    """Encode a publication whose data is encoded already."""
     parts = [b'{"data":', data]
     if content.info is not None:
         parts += [b',"info":', encode_client_info(content.info)]
@@ -38,12 +38,12 @@ def encode_parts(data: bytes, content: Content, offset: int, *, delta: bool = Fa
 
 
 def json_data(content: Content) -> bytes:
-    """The data of a publication as JSON: as it is, or in a string (base64, RFC 4648) if it is binary."""
+    """Return the data of a publication as JSON: unchanged, or as a base64 string (RFC 4648) if it is binary."""
     return _encoder.encode(base64.b64encode(content.data).decode()) if content.binary else content.data
 
 
 def encode_client_info(info: ClientInfo) -> bytes:
-    """The JSON object that shows a connection."""
+    """Encode the public view of a connection."""
     parts = [b'{"user":', _encoder.encode(info.user), b',"client":', _encoder.encode(info.client)]
     if info.connection_info is not None:
         parts += [b',"conn_info":', info.connection_info]

@@ -1,6 +1,6 @@
-"""Centrifugo's client protocol in Protobuf: messages of client.proto, each after its length. Never awaits.
+"""Centrifugo's client protocol in Protobuf: length-delimited messages of client.proto. Never awaits.
 
-`data` and infos are any bytes; what clients of the JSON protocol publish is JSON in UTF-8 here.
+`data` and infos are arbitrary bytes; data that JSON clients publish arrives as JSON in UTF-8.
 """
 
 from __future__ import annotations
@@ -37,31 +37,31 @@ from realtime_server.protocols.centrifuge.protobuf_commands import decode_comman
 from realtime_server.protocols.centrifuge.varint import delimited
 
 MAX_TTL = 2**32 - 1
-"""What the field holds, in seconds: 136 years stand for everything later."""
+"""Largest value of the ttl field in seconds (136 years); longer times are capped to it."""
 PING = b""
-"""An empty reply."""
+"""Body of a ping: an empty reply."""
 
 
 def encode_reply(command: int, result: Result) -> bytes:
-    """The answer to a command."""
+    """Encode the reply to a command."""
     return _reply(command, result).SerializeToString()
 
 
 def encode_error(command: int, error: ErrorCode) -> bytes:
-    """The answer to a command that failed."""
+    """Encode the error reply to a command."""
     told = pb.Error(code=error.code, message=error.message, temporary=error.temporary)
     return pb.Reply(id=command, error=told).SerializeToString()
 
 
 def encode_push(channel: str, push: Push) -> bytes:
-    """Whatever is pushed besides publications."""
+    """Encode any push other than a publication."""
     return pb.Reply(push=_push(channel, push)).SerializeToString()
 
 
 def encode_publication_push(channel: str, content: Content, offset: int, patch: bytes | None = None) -> bytes:
-    """A publication, pushed; with a `patch` its data is the difference to the one before.
+    """Encode the push of a publication; with a `patch` its data is the delta to the previous one.
 
-    The messages are filled in place: passed to one another's constructors they are copied, which takes twice as long.
+    The messages are filled in place: passing them to one another's constructors copies them, which takes twice as long.
     """
     reply = pb.Reply()
     push = reply.push

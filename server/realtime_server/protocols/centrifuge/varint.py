@@ -1,13 +1,13 @@
-"""Varints (Protobuf's encoding of numbers), and messages that stand after their length in one."""
+"""Varints, Protobuf's encoding of numbers, and messages delimited by their length as a varint."""
 
 from __future__ import annotations
 
 MAX_VARINT_BYTES = 10
-"""A number of 64 bits takes no more."""
+"""Maximum length of a varint: a number of 64 bits takes no more."""
 
 
 def encode_varint(value: int) -> bytes:
-    """A number from 0 on: 7 bits in each byte, the lowest first; the highest bit says that more follow."""
+    """Encode a non-negative number: 7 bits per byte, the lowest first; the high bit of a byte announces another."""
     if value < 0x80:
         return bytes((value,))
     parts = bytearray()
@@ -19,12 +19,12 @@ def encode_varint(value: int) -> bytes:
 
 
 def delimited(message: bytes) -> bytes:
-    """A message with its length before it."""
+    """Return the message prefixed with its length."""
     return encode_varint(len(message)) + message
 
 
 def split_delimited(data: bytes) -> list[bytes]:
-    """The messages of which `data` consists, each after its length. Raises ValueError if it does not."""
+    """Split `data` into its length-delimited messages. Raises ValueError when one is cut off."""
     messages: list[bytes] = []
     at, end = 0, len(data)
     while at < end:
@@ -40,7 +40,7 @@ def split_delimited(data: bytes) -> list[bytes]:
 
 
 def _longer(data: bytes, at: int, value: int) -> tuple[int, int]:
-    """The number whose first 7 bits are `value`, and where it ends."""
+    """Read the rest of a number whose first 7 bits are `value`; return it and the position after it."""
     for place in range(1, MAX_VARINT_BYTES):
         if at >= len(data):
             break
