@@ -1,4 +1,4 @@
-"""The process that answers for all workers on the admin port."""
+"""Process that serves the admin port on behalf of all workers."""
 
 from __future__ import annotations
 
@@ -17,9 +17,9 @@ from realtime_server.admin.workers import Workers
 from realtime_server.settings import Settings
 
 
-def run(settings: Settings, listener: socket.socket, sockets: Sequence[Path], state: SharedWorkerState) -> None:
-    """Serve until SIGTERM. Blocks."""
-    uvloop.run(_run(settings, listener, sockets, state))
+def run(settings: Settings, listener: socket.socket, sockets: Sequence[Path], board: Board) -> None:
+    """Serve the admin port until SIGTERM; blocks."""
+    uvloop.run(_run(settings, listener, sockets, board))
 
 
 async def _run(settings: Settings, listener: socket.socket, sockets: Sequence[Path], state: SharedWorkerState) -> None:

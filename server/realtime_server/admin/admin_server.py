@@ -1,4 +1,4 @@
-"""Health, metrics and the admin API of a server, on a port that no client reaches."""
+"""Health, metrics and the admin API of a server, on a port that clients do not reach."""
 
 from __future__ import annotations
 
@@ -21,21 +21,21 @@ from realtime_server.settings import SecretFile, Settings, revision, server_name
 MAX_RATE = 1_000_000.0
 MAX_CONNECTIONS = 10_000_000
 BODY_BYTES = 65_536
-"""Largest body that a call takes."""
+"""Maximum size of a request body."""
 TOKEN_HEADER = "X-Admin-Token"  # noqa: S105 - the name of a header
-"""The token for whoever comes through a proxy that keeps `Authorization` for itself, as Kubernetes' API server does."""
+"""Header for a token sent through a proxy that keeps `Authorization` for itself, as the Kubernetes API server does."""
 SILENT_SECONDS = 60.0
-"""A worker that runs and has not answered for so long hangs: the server is not alive."""
+"""Silence in seconds after which a running worker counts as hung, and the server as not alive."""
 
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
 
 class BadRequestError(Exception):
-    """The body is not what the call takes; the text says what would be."""
+    """Request body that the call does not accept; the text says what it would accept."""
 
 
 class AdminServer:
-    """The site."""
+    """HTTP site of the admin port."""
 
     def __init__(self, workers: Workers, settings: Settings, state: SharedWorkerState) -> None:
         self._workers = workers
@@ -43,7 +43,7 @@ class AdminServer:
         self._token = SecretFile(settings.admin.token_file)
 
     def application(self) -> web.Application:
-        """The aiohttp application."""
+        """Build the aiohttp application."""
         application = web.Application(middlewares=[self._guard], client_max_size=BODY_BYTES)
         router = application.router
         router.add_get("/health/live", self._live)
@@ -59,7 +59,7 @@ class AdminServer:
 
     @web.middleware
     async def _guard(self, request: web.Request, handler: Handler) -> web.StreamResponse:
-        """Let nobody in without the token, and answer every failure as JSON."""
+        """Refuse admin calls without the token, and answer every failure as JSON."""
         if request.path.startswith("/admin/") and not self._is_authorized(request):
             return error_response(
                 401, "unauthorized: send the admin token as `Authorization: Bearer TOKEN` or `X-Admin-Token: TOKEN`"

@@ -1,4 +1,4 @@
-"""Calls of the server API and their answers, for its OpenAPI document. Tests hold them to the types."""
+"""Example calls of the server API with their answers, for its OpenAPI document; tests check them against the types."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ DONE: Json = {"result": {}}
 
 @dataclass(frozen=True, slots=True)
 class Example:
-    """A call with its answer."""
+    """Example call with its answer."""
 
     name: str
     request: dict[str, Json]

@@ -1,4 +1,4 @@
-"""Who may call the server API: keys, each with what it may do and how often."""
+"""Keys of the server API: the methods, channels and call rate that each permits."""
 
 from __future__ import annotations
 
@@ -13,12 +13,12 @@ from realtime_server.core.limits.rates import TokenBucket
 from realtime_server.settings import Api, SecretFile
 
 ONLY_KEY = "default"
-"""Name of the key that may do everything."""
+"""Name of the key with all permissions."""
 
 
 @dataclass(frozen=True, slots=True)
 class ApiKey:
-    """A key. No methods, no channels: all. `calls` is None where there is no limit."""
+    """Key of the server API. Empty `methods` or `channels` permit all; `calls` is None without a rate limit."""
 
     name: str
     read: Callable[[], str]
@@ -27,11 +27,14 @@ class ApiKey:
     calls: TokenBucket | None = field(default=None, compare=False)
 
     def may_call(self, method: str) -> bool:
-        """Whether the key is for this method."""
+        """Return True when the key permits this method."""
         return not self.methods or method in self.methods
 
     def may_use(self, channels: Iterable[str]) -> bool:
-        """Whether the key is for these channels; a call about none is for keys of all channels."""
+        """Return True when the key permits all of these channels.
+
+        A call without channels needs a key for all channels.
+        """
         if not self.channels:
             return True
         named = list(channels)
@@ -39,14 +42,14 @@ class ApiKey:
 
 
 class ApiKeys:
-    """The keys of a server. Their files are read again when they change."""
+    """Keys of a server, whose files are read again when they change."""
 
     def __init__(self, keys: Iterable[ApiKey]) -> None:
         self._keys = tuple(keys)
 
     @classmethod
     def of(cls, api: Api, *, clock: Callable[[], float] = time.monotonic, workers: int = 1) -> ApiKeys:
-        """Those of the settings; each worker allows its share of the calls per second."""
+        """Return the keys of the settings; each worker allows its share of the calls per second."""
         found = [ApiKey(ONLY_KEY, SecretFile(api.key_file).read)] if api.key_file is not None else []
         for key in api.keys:
             rate = key.calls_per_second / workers
@@ -62,6 +65,9 @@ class ApiKeys:
         return cls(found)
 
     def find(self, given: str) -> ApiKey | None:
-        """The key that a caller has, if it is one. All are compared, so that the time says nothing about which."""
+        """Return the key that a caller presents, or None.
+
+        All keys are compared, so that the time taken does not reveal which one fits.
+        """
         fitting = [key for key in self._keys if same_secret(given, key.read())]
         return fitting[0] if fitting else None

@@ -1,4 +1,4 @@
-"""How the server API is used: plain counters, and Prometheus metrics read from them when they are asked for."""
+"""Usage of the server API: plain counters, and Prometheus metrics read from them at each scrape."""
 
 from __future__ import annotations
 
@@ -13,16 +13,16 @@ from realtime_server.core.metrics.counters import LatencyHistogram
 
 PREFIX = "realtime_server_api_"
 UNKNOWN = "unknown"
-"""All names that callers invent are one."""
+"""Label value that stands for every unknown method, so that callers cannot create time series."""
 BUCKETS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0)
-"""Upper bounds in seconds."""
+"""Upper bounds of the latency histogram in seconds."""
 
 
 class ApiUsage:
-    """What is counted of the calls of one worker, by the names of these methods.
+    """Counters of one worker's API calls, for the given method names.
 
-    `requests` by HTTP status, also each command of a batch; `errors` by the code in the answer; `seconds` of whole
-    requests.
+    `requests` by method and HTTP status, commands of a batch included; `errors` by method and error code; `seconds` of
+    whole requests by method.
     """
 
     def __init__(self, methods: Iterable[str]) -> None:
@@ -32,15 +32,15 @@ class ApiUsage:
         self.seconds: dict[str, LatencyHistogram] = {}
 
     def count(self, method: str, status: int) -> None:
-        """A call was answered."""
+        """Count an answered call."""
         self.requests[self._name(method), status] += 1
 
     def fail(self, method: str, code: int) -> None:
-        """A call has failed with a code of the catalogue."""
+        """Count a call that failed with an error code of the catalogue."""
         self.errors[self._name(method), code] += 1
 
     def observe(self, method: str, seconds: float) -> None:
-        """A request took so long."""
+        """Record the duration of a request in seconds."""
         name = self._name(method)
         if name not in self.seconds:
             self.seconds[name] = LatencyHistogram(BUCKETS)
@@ -51,14 +51,14 @@ class ApiUsage:
 
 
 class ApiCollector(Collector):
-    """All metrics of the API of a worker, with the labels `worker` and `method`."""
+    """Collector of a worker's API metrics, with the labels `worker` and `method`."""
 
     def __init__(self, usage: ApiUsage, worker: int) -> None:
         self._usage = usage
         self._worker = str(worker)
 
     def collect(self) -> Iterator[Metric]:
-        """What is now."""
+        """Yield the current value of each metric."""
         yield self._counter("requests", "Calls of the server API, by HTTP status.", "status", self._usage.requests)
         yield self._counter("errors", "Calls that failed, by the code in the answer.", "code", self._usage.errors)
         seconds = HistogramMetricFamily(

@@ -1,8 +1,8 @@
-"""The connections of the server API: kept for further calls while the server serves, given up when it leaves.
+"""Listener of the server API, with graceful closing of kept-alive connections.
 
-A client cannot know that its kept connection ends at a server that is about to go. It is told so with an answer
-(`Connection: close`, RFC 9112, section 9.6), after which its next call takes a new connection, which leads to another
-server. A connection is closed without an answer only at the very end: a call may be on its way on it.
+A client cannot know that the server of its kept connection is about to stop. An answer with `Connection: close` (RFC
+9112, section 9.6) tells it, so that its next call opens a connection to another server. A connection is closed without
+such an answer only at the very end, because a call may be under way on it.
 """
 
 from __future__ import annotations
@@ -20,15 +20,15 @@ from realtime_server.admin.api_server import ApiServer
 
 BACKLOG = 128
 ARRIVAL_SECONDS = 0.5
-"""How long the first call of a connection that was accepted last may take to arrive."""
+"""Seconds that the first call of the most recently accepted connection may take to arrive."""
 CALL_SECONDS = 5.0
-"""How long calls that run at the end may take to be answered."""
+"""Seconds that calls under way at the end may take to be answered."""
 LOOK_SECONDS = 0.02
 CLOSE_SECONDS = 1.0
 
 
 class ApiSite:
-    """Listens for calls. `keeps` tells whether connections are kept for further calls; `clock` is monotonic."""
+    """Listener for API calls. `keeps` returns True while connections are kept alive; `clock` is monotonic seconds."""
 
     def __init__(
         self,
@@ -47,21 +47,24 @@ class ApiSite:
         self._answered_at = -math.inf
 
     async def setup(self) -> None:
-        """Be ready to accept."""
+        """Prepare for `accept`."""
         await self._runner.setup()
 
     async def accept(self, bound: socket.socket) -> Callable[[], Awaitable[None]]:
-        """Accept on a bound socket; returns how to end that. Connections that were accepted go on."""
+        """Accept connections on a bound socket; return a function that stops accepting.
+
+        Connections that were accepted before that stay open.
+        """
         site = web.SockSite(self._runner, bound, backlog=BACKLOG)
         await site.start()
         return site.stop
 
     def is_unused(self, seconds: float) -> bool:
-        """True when no connection is open, and no call has come for so long."""
+        """Return True when no connection is open and no call was answered for this many seconds."""
         return not self._connections and self._clock() - self._answered_at >= seconds
 
     async def close(self) -> None:
-        """Answer the calls that have come, and close all connections. Nothing may be accepted any more."""
+        """Answer the calls that have arrived, then close all connections. Call after accepting has stopped."""
         if self._connections or self._running:
             await asyncio.sleep(ARRIVAL_SECONDS)
             with contextlib.suppress(TimeoutError):
@@ -76,7 +79,7 @@ class ApiSite:
         return 0 if server is None else len(server.connections)
 
     async def call(self, request: web.BaseRequest, method: str) -> web.StreamResponse:
-        """Answer a call that came to another port, noted as one of this."""
+        """Answer a call that arrived on another port, tracked like one of this port."""
         return await self._noted(self._server.call(request, method))
 
     @web.middleware
@@ -86,7 +89,7 @@ class ApiSite:
         return await self._noted(handler(request))
 
     async def _noted(self, answer: Awaitable[web.StreamResponse]) -> web.StreamResponse:
-        """Note a call, and let its answer be the last one of its connection unless connections are kept."""
+        """Track a call, and close its connection with the answer unless connections are kept alive."""
         self._running += 1
         try:
             response = await answer

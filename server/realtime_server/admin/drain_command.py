@@ -1,4 +1,4 @@
-"""`realtime-server drain`: what a pod runs before it is stopped. Quiesces, waits, and drains its own server."""
+"""`realtime-server drain`, the command of a pod's preStop hook: quiesce, wait, and drain the server of this pod."""
 
 from __future__ import annotations
 
@@ -17,31 +17,31 @@ POLL_SECONDS = 0.25
 SAY_SECONDS = 2.0
 CALL_SECONDS = 5.0
 START_SECONDS = 20.0
-"""How long a server that is starting is waited for, and at most CALL_SECONDS more.
+"""Seconds to wait for a server that is still starting; the last attempt may add CALL_SECONDS.
 
-Together with HURRY_SECONDS it is within the 30 s that the pod's grace period has beyond settling and draining.
+Together with HURRY_SECONDS this fits into the 30 s of the pod's grace period beyond settling and draining.
 """
 HURRY_SECONDS = 3.0
-"""How long what is left at the end of the time may take to be closed."""
+"""Seconds for closing the connections that are left at the end of the drain timeout."""
 NO_WORKER = 503
-"""The status code of the admin API's answer when a worker does not answer it."""
+"""HTTP status of the admin API when a worker does not answer it."""
 EVERY_ADDRESS = (ANY_ADDRESS, "0.0.0.0")  # noqa: S104 - only compared
-"""Hosts of a listener that the loopback interface of IPv4 reaches."""
+"""Listener hosts that accept connections to the IPv4 loopback address."""
 AT_ONCE = 1_000_000.0
-"""Connections per second when the time is over."""
+"""Rate in connections per second after the drain timeout: as fast as possible."""
 
 
 class CannotAskError(Exception):
-    """The server does not answer, or not as it should."""
+    """Failure to get a valid answer from the server."""
 
 
 class NotStartedError(CannotAskError):
-    """The server does not listen, or not all of its workers answer: perhaps it is only starting."""
+    """The server does not listen, or a worker does not answer: the server may still be starting."""
 
 
 @dataclass(frozen=True, slots=True)
 class Status:
-    """What is read of the server's status."""
+    """Fields of the server's status that draining needs."""
 
     state: str
     connections: int
@@ -49,7 +49,7 @@ class Status:
 
 
 def run(settings: Settings) -> int:
-    """Drain the server on this machine; 0 when it is empty or its time is over, 1 when it cannot be asked."""
+    """Drain the server on this machine; return 0 when it is empty or its time is over, 1 when it does not answer."""
     try:
         asyncio.run(_run(settings))
     except CannotAskError as error:
@@ -71,7 +71,7 @@ async def _run(settings: Settings) -> None:
 
 
 def admin_url(listen: Listen) -> str:
-    """Return where this machine reaches the admin API. On a Unix socket the host of the URL means nothing."""
+    """Return the URL of the admin API as this machine reaches it; on a Unix socket its host has no meaning."""
     if listen.admin_socket is not None:
         return "http://server"
     host, port = listen.admin_address
@@ -99,7 +99,7 @@ async def _drain(settings: Settings, session: aiohttp.ClientSession) -> None:
 
 
 async def _first_status(session: aiohttp.ClientSession) -> Status:
-    """Ask for the status; wait for a server that is only starting, as SIGTERM would come before it can drain."""
+    """Return the server's status; wait for a server that is still starting, since SIGTERM follows this command."""
     deadline = time.monotonic() + START_SECONDS
     said = False
     while True:
@@ -115,7 +115,10 @@ async def _first_status(session: aiohttp.ClientSession) -> Status:
 
 
 async def _wait(session: aiohttp.ClientSession, seconds: float) -> int:
-    """Wait until no connection is left, or the time is over; how many are left. Bears that a worker is away."""
+    """Wait until no connection is left or the time is over, and return the number left.
+
+    Tolerates a worker that restarts meanwhile.
+    """
     deadline = time.monotonic() + seconds
     said = 0.0
     while True:

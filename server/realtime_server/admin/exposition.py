@@ -1,4 +1,4 @@
-"""One Prometheus exposition from those of several workers: every family once, with the samples of all."""
+"""Merging of the Prometheus expositions of several workers: each family once, with the samples of all."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ class _Merged(Collector):
 
 
 def merge(expositions: Sequence[str], more: Sequence[Metric]) -> bytes:
-    """All samples of all expositions and of `more`, by family."""
+    """Return one exposition of all samples, of the expositions and of `more`, grouped by family."""
     families: dict[str, Metric] = {}
     for exposition in expositions:
         for family in text_string_to_metric_families(exposition):

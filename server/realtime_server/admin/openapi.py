@@ -1,4 +1,4 @@
-"""The OpenAPI document of the server API, made from the types that it decodes and encodes, so that both are one.
+"""OpenAPI document of the server API, generated from the types that it decodes and encodes.
 
 Source: OpenAPI 3.1.
 """
@@ -41,17 +41,17 @@ REFUSALS = {
         "too many requests: the key shop has used up its calls per second",
     ),
 }
-"""Answers whose code is the HTTP status: name, meaning, an example of a message."""
+"""Answers whose error code is the HTTP status: name, meaning, and an example of a message."""
 
 
 @lru_cache(maxsize=1)
 def encoded() -> bytes:
-    """The document as it is served and printed: indented, the same for all servers of a release."""
+    """Return the document as indented JSON, identical on all servers of a release."""
     return json.dumps(document(), indent=2).encode() + b"\n"
 
 
 def document() -> JsonObject:
-    """The document."""
+    """Build the document."""
     return {
         "openapi": "3.1.0",
         "info": {
@@ -120,7 +120,7 @@ def _answers(answer: JsonObject, examples: Iterable[Example]) -> JsonObject:
 
 
 def _open_operation(name: str, summary: str) -> JsonObject:
-    """An operation that needs no key."""
+    """Describe an operation that needs no key."""
     answer: JsonObject = {"description": summary + ".", "content": _json({"type": "object"}, {})}
     return {
         "operationId": name, "tags": [TAG_OF[name]], "summary": summary, "security": [], "responses": {"200": answer},
@@ -157,7 +157,7 @@ def _refusals() -> JsonObject:
 
 
 def _schemas() -> JsonObject:
-    """All types, and what is made of them: failures, commands and replies of a batch."""
+    """Generate the schemas of all types, and those of failures and of a batch's commands and replies."""
     kinds: list[type[Struct]] = [api_messages.Batch, api_messages.Error]
     for method in METHODS.values():
         kinds += [method.request, method.result]
@@ -191,7 +191,7 @@ def _one_of_fields(description: str, fields: Mapping[str, Json]) -> JsonObject:
 
 
 def _object(fields: Mapping[str, Json]) -> JsonObject:
-    """An object with all of these fields and no others."""
+    """Describe an object with exactly these fields."""
     required: list[Json] = list(fields)
     return {"type": "object", "properties": dict(fields), "required": required, "additionalProperties": False}
 

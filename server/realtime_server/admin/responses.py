@@ -1,4 +1,4 @@
-"""What the HTTP APIs have in common: JSON answers, errors and credentials."""
+"""JSON answers, errors and the comparison of credentials, shared by the HTTP APIs."""
 
 from __future__ import annotations
 
@@ -8,15 +8,15 @@ from aiohttp import web
 
 
 def json_response(document: object, status: int = 200) -> web.Response:
-    """A JSON answer."""
+    """Return an answer with a JSON body."""
     return web.json_response(document, status=status)
 
 
 def error_response(status: int, message: str) -> web.Response:
-    """An answer that says what is wrong; its code is the HTTP status."""
+    """Return an error answer with a message; the error code is the HTTP status."""
     return json_response({"error": {"code": status, "message": message}}, status)
 
 
 def same_secret(given: str, wanted: str) -> bool:
-    """Compare in constant time; nothing is equal to an empty secret."""
+    """Compare two secrets in constant time; False when `wanted` is empty."""
     return bool(wanted) and hmac.compare_digest(given.encode(errors="surrogateescape"), wanted.encode())

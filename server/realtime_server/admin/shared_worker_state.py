@@ -1,4 +1,4 @@
-"""Shared memory in which the supervisor notes which workers run; the admin process, forked from it, reads it."""
+"""State that the supervisor shares with the admin process, in memory that is mapped before the fork."""
 
 from __future__ import annotations
 
@@ -9,8 +9,8 @@ import time
 _NUMBER = struct.Struct("q")
 
 
-class SharedWorkerState:
-    """State of the workers: one writer (the supervisor), any number of readers in processes forked from it."""
+class Board:
+    """Shared state of the workers, with one writer (the supervisor) and readers in processes forked from it."""
 
     def __init__(self, workers: int) -> None:
         self.started_at = time.monotonic()
@@ -19,11 +19,11 @@ class SharedWorkerState:
 
     @property
     def restarts(self) -> int:
-        """Number of starts of a worker after it had died."""
+        """Number of workers that were started again after they died."""
         return self._read(0)
 
     def count_restart(self) -> None:
-        """Count one more restart."""
+        """Increment the number of restarts."""
         self._write(0, self.restarts + 1)
 
     def running(self, worker: int) -> bool:
@@ -31,7 +31,7 @@ class SharedWorkerState:
         return bool(self._read(1 + worker))
 
     def set_running(self, worker: int, running: bool) -> None:
-        """Note that the process of this worker runs, or has ended."""
+        """Record that the process of this worker runs, or has ended."""
         self._write(1 + worker, int(running))
 
     @property

@@ -1,4 +1,4 @@
-"""A worker's control site, on a socket that only the admin process of its server knows."""
+"""Control endpoint of one worker, on a Unix socket for the admin process of its server."""
 
 from __future__ import annotations
 
@@ -16,32 +16,36 @@ from realtime_server.core.ports.api import WorkerControl, WorkerStatus
 
 @dataclass(frozen=True, slots=True)
 class Report:
-    """What a worker answers to everything: its status, and whether clients can connect to it."""
+    """Answer of a worker to each status request and command; `listening`: clients can connect to the worker."""
 
     status: WorkerStatus
     listening: bool
 
 
 class DrainRequest(msgspec.Struct, frozen=True):
-    """Move all connections away at this rate."""
+    """Request to move all connections to other servers at a rate."""
 
     connections_per_second: float
 
 
 class ShedRequest(msgspec.Struct, frozen=True):
-    """Move some connections away at this rate."""
+    """Request to move a number of connections to other servers at a rate."""
 
     connections: int
     connections_per_second: float
 
 
 def decode_report(body: bytes) -> Report:
-    """What a worker answered; raises msgspec.DecodeError."""
+    """Decode a worker's answer. Raises msgspec.DecodeError."""
     return msgspec.json.decode(body, type=Report)
 
 
 def application(control: WorkerControl, registry: CollectorRegistry, listening: Callable[[], bool]) -> web.Application:
-    """`GET /status` and `POST /quiesce|resume|drain|stop-drain|shed` answer with the report; `GET /metrics`."""
+    """Return the control site.
+
+    `GET /status` and `POST /quiesce|resume|drain|stop-drain|shed` answer with the report, `GET /metrics` with the
+    exposition of `registry`.
+    """
 
     def report() -> web.Response:
         body = msgspec.json.encode(Report(control.status(), listening()))
@@ -81,7 +85,10 @@ def application(control: WorkerControl, registry: CollectorRegistry, listening: 
 async def serve(
     control: WorkerControl, path: Path, registry: CollectorRegistry, *, listening: Callable[[], bool]
 ) -> web.AppRunner:
-    """Listen on a Unix socket; `listening` tells whether clients can connect. `cleanup` of the result ends it."""
+    """Serve the control site on a Unix socket; `listening` returns True while clients can connect.
+
+    Call `cleanup` of the result to stop.
+    """
     site = application(control, registry, listening)
     runner = web.AppRunner(site, access_log=None, handle_signals=False, shutdown_timeout=1)
     await runner.setup()

@@ -1,4 +1,4 @@
-"""All workers of a server as one: asks each over its socket, and adds up what they answer."""
+"""All workers of a server as one: calls each over its socket and combines the answers."""
 
 from __future__ import annotations
 
@@ -20,23 +20,23 @@ from realtime_server.core.ports.api import ServingState, WorkerStatus
 CALL_SECONDS = 2.0
 NOT_THERE = (errno.ENOENT, errno.ECONNREFUSED)
 ORDER = (ServingState.SERVING, ServingState.QUIESCED, ServingState.DRAINING, ServingState.DRAINED)
-"""From the state in which a server takes part to the one in which it can go."""
+"""States of a server, from taking new clients to ready to be stopped."""
 
 
 class WorkersUnavailableError(Exception):
-    """A worker runs and does not answer, or none runs."""
+    """Failure of a server-wide call: no worker runs, or one that runs does not answer."""
 
 
 class Running(Protocol):
-    """Knows which workers' processes run."""
+    """Source of which workers' processes run."""
 
     def running(self, worker: int) -> bool:
-        """Whether the process of this worker runs."""
+        """Return True while the process of this worker runs."""
 
 
 @dataclass(frozen=True, slots=True)
 class Command:
-    """What a worker is told, by the name of its route."""
+    """Command to a worker: the name of its route and the body."""
 
     name: str
     body: DrainRequest | ShedRequest | None = None
@@ -47,16 +47,18 @@ SERVE, QUIESCE = Command("resume"), Command("quiesce")
 
 @dataclass(frozen=True, slots=True)
 class Answers:
-    """What the workers answered. `complete`: all run, answer, and can be connected to."""
+    """Combined answers of the workers. `complete`: all of them run, answer and listen for clients."""
 
     status: WorkerStatus
     complete: bool
 
 
 def combine(reports: Sequence[Report]) -> WorkerStatus:
-    """The status of a server: sums, the most recent accept, and the state of the worker that is least far.
+    """Combine the workers' reports into the status of the server.
 
-    Of the backplane those that listen tell, if there are any: a worker that starts has not reached it yet.
+    Counts are summed, the most recent accept counts, and the state is that of the worker nearest to serving. The health
+    of the backplane is that of the listening workers, if there are any: a worker that starts has not reached the
+    backplane yet.
     """
     statuses = [report.status for report in reports]
     linked = [report.status for report in reports if report.listening] or statuses
@@ -77,10 +79,10 @@ def combine(reports: Sequence[Report]) -> WorkerStatus:
 
 
 class Workers:
-    """The workers behind their sockets.
+    """Client for the control sockets of all workers.
 
-    A worker that is not running has no connections and is left out. When it is back, it is told what the others were
-    told: it does not serve while they drain. Every call raises WorkersUnavailableError.
+    A worker that is not running has no connections and is left out. When it is back it receives the last command of the
+    others, so that it does not serve while they drain. Every call raises WorkersUnavailableError.
     """
 
     def __init__(
@@ -92,7 +94,7 @@ class Workers:
         self._answered_at = [clock()] * len(sockets)
         self._wanted: Command | None = None
         self._sessions = [
-            # Every call has its own connection: a kept one may be that of a worker that has died since.
+            # A new connection per call: a kept one may lead to a worker that has died since.
             aiohttp.ClientSession(
                 "http://worker", connector=aiohttp.UnixConnector(str(path), force_close=True), timeout=timeout
             )
@@ -100,42 +102,45 @@ class Workers:
         ]
 
     def __len__(self) -> int:
-        """How many there are."""
+        """Number of workers, running or not."""
         return len(self._sessions)
 
     async def close(self) -> None:
-        """Close all links."""
+        """Close the HTTP sessions of all workers."""
         for session in self._sessions:
             await session.close()
 
     @property
     def silent_seconds(self) -> float:
-        """For how long the worker that answered least lately has not answered."""
+        """Seconds since the last answer of the worker that has been silent longest.
+
+        A worker that does not run does not count as silent.
+        """
         return self._clock() - min(self._answered_at)
 
     async def status(self) -> Answers:
-        """What is now."""
+        """Return the combined status; workers that have come back are sent the last command first."""
         reports = await self._each([None] * len(self))
         return self._answers(await self._catch_up(reports))
 
     async def resume(self) -> Answers:
-        """Let all serve."""
+        """Let all workers serve again."""
         return await self._tell(SERVE)
 
     async def quiesce(self) -> Answers:
-        """Quiesce all."""
+        """Quiesce all workers."""
         return await self._tell(QUIESCE)
 
     async def stop_drain(self) -> Answers:
-        """Stop moving connections; all stay quiesced."""
+        """Stop moving connections; all workers stay quiesced."""
         return self._answers(await self._each([Command("stop-drain")] * len(self)), QUIESCE)
 
     async def drain(self, connections_per_second: float) -> Answers:
-        """Drain all, each at its share of the rate."""
+        """Drain all workers, each at an equal share of the rate."""
         return await self._tell(Command("drain", DrainRequest(connections_per_second / len(self))))
 
     async def shed(self, connections: int, connections_per_second: float) -> Answers:
-        """Move this many, divided over the workers by how many each has."""
+        """Move this many connections, divided over the workers in proportion to what each holds."""
         reports = await self._each([None] * len(self))
         held = [0 if report is None else report.status.connections for report in reports]
         shares = divide(min(connections, sum(held)), held)
@@ -144,7 +149,7 @@ class Workers:
         return self._answers(await self._each(commands))
 
     async def metrics(self) -> list[str]:
-        """The exposition of each worker that answers."""
+        """Return the metrics exposition of each worker that answers."""
         texts = await asyncio.gather(*(_get(session, "/metrics") for session in self._sessions), return_exceptions=True)
         return [text.decode() for text in texts if isinstance(text, bytes)]
 
@@ -153,7 +158,11 @@ class Workers:
         return self._answers(await self._each([command] * len(self)))
 
     async def _catch_up(self, reports: Sequence[Report | None]) -> Sequence[Report | None]:
-        """Tell workers that serve what the others have been told; without a memory of it, what they do."""
+        """Send the last command to workers that serve although the others do not; return the reports after that.
+
+        Without a remembered command, as after a restart of the admin process, it is derived from the other workers'
+        state.
+        """
         present = [report.status for report in reports if report is not None]
         if self._wanted is None and present:
             self._wanted = _command_of(max(present, key=lambda status: ORDER.index(status.state)))
@@ -176,7 +185,7 @@ class Workers:
         return list(await asyncio.gather(*(self._ask(worker, command) for worker, command in enumerate(commands))))
 
     async def _ask(self, worker: int, command: Command | None) -> Report | None:
-        """A worker's report after a command (None: only its report); None when it is not running."""
+        """Return a worker's report, after a command if one is given; None when the worker is not running."""
         if not self._running.running(worker):
             self._answered_at[worker] = self._clock()
             return None
@@ -195,7 +204,7 @@ class Workers:
 
 
 def divide(total: int, weights: Sequence[int]) -> list[int]:
-    """Shares of a total in proportion to weights, none larger than its weight; the total is at most their sum."""
+    """Divide a total in proportion to weights, no share above its weight; the total is at most the sum of weights."""
     shares, weight_before, given = [], 0, 0
     whole = sum(weights)
     for weight in weights:
@@ -207,7 +216,7 @@ def divide(total: int, weights: Sequence[int]) -> list[int]:
 
 
 def _command_of(status: WorkerStatus) -> Command:
-    """What a worker in this state was told last."""
+    """Return the command that leads to this state."""
     if status.drain_rate is not None:
         return Command("drain", DrainRequest(status.drain_rate))
     return SERVE if status.state is ServingState.SERVING else QUIESCE
