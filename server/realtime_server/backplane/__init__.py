@@ -1,1 +1,1 @@
-"""Drivers of the ports that core declares."""
+"""Drivers for the backplane ports that core declares."""

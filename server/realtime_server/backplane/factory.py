@@ -1,4 +1,4 @@
-"""Makes the driver of the backplane that is configured."""
+"""Construction of the backplane driver that the settings select."""
 
 from __future__ import annotations
 
@@ -20,9 +20,9 @@ REVOCATIONS_AT_ONCE = 1000
 
 
 class Backplane(NamedTuple):
-    """What links servers. The broker is not started yet; the others work as long as it is started.
+    """Ports to the other servers. The broker is not started yet; the others work while it is started.
 
-    `open_queue` makes the queue of a name with room for so many events; all servers must say the same.
+    `open_queue` opens the queue of a name with a capacity in events; all servers must use the same capacity.
     """
 
     broker: Broker
@@ -33,7 +33,7 @@ class Backplane(NamedTuple):
 
 
 def open_backplane(settings: Settings) -> Backplane:
-    """The driver that the settings ask for."""
+    """Return the driver that the settings select, not connected yet."""
     if settings.backplane.redis is None:
         broker = MemoryBroker()
         return Backplane(

@@ -1,4 +1,4 @@
-"""A backplane that reaches only this process: for one worker alone, for development, and as the model of the others."""
+"""Backplane within one process: for a single worker, for development, and as the reference for the other drivers."""
 
 from __future__ import annotations
 
@@ -14,13 +14,13 @@ from realtime_server.core.model.values import HistoryOptions, HistoryPage, Histo
 from realtime_server.core.ports.backplane import ROUNDTRIP_BUCKETS, BrokerEvents
 
 POSITION_SECONDS = 86_400.0
-"""A position is kept at least this long after it was last used, so that who was away for a while can recover."""
+"""Minimum time that a position is kept after its last use, so that clients that were away can recover."""
 
 SWEEP_SECONDS = 30.0
-"""How often what has expired is looked for in channels that nobody uses."""
+"""Interval of the removal of expired entries from unused channels."""
 
 MAX_IDEMPOTENCY_KEYS = 100_000
-"""So many are remembered; the oldest are forgotten first."""
+"""Maximum number of idempotency keys that are remembered; the oldest are forgotten first."""
 
 
 @dataclass(slots=True)
@@ -29,12 +29,12 @@ class _Stream:
     forgotten_at: float
     offset: int = 0
     kept: deque[tuple[float, Publication]] = field(default_factory=deque)
-    """(when it expires, publication), oldest first."""
+    """Pairs of expiry time and publication, oldest first."""
     version: int = 0
     version_epoch: str = ""
 
     def is_old(self, version: int, version_epoch: str) -> bool:
-        """Whether a publication of that version has come already, or a newer one."""
+        """Return True when this version or a newer one of the same version epoch was published."""
         return 0 < version <= self.version and version_epoch == self.version_epoch
 
     def drop_expired(self, now: float) -> None:
@@ -43,7 +43,10 @@ class _Stream:
 
 
 class MemoryBroker:
-    """Implements core.ports.backplane.Broker. `clock` is in monotonic seconds; `publish` delivers before it returns."""
+    """Broker within one process: implements Broker.
+
+    `publish` delivers before it returns. `clock` is monotonic seconds.
+    """
 
     immediate = True
 
@@ -53,23 +56,23 @@ class MemoryBroker:
         self._clock = clock
         self._position_seconds = position_seconds
         self.roundtrips = LatencyHistogram(ROUNDTRIP_BUCKETS)
-        """Stays empty: nothing is sent that could be late."""
+        """Always empty: there is no round trip to measure."""
         self._events: BrokerEvents | None = None
         self._node = ""
         self._subscribed: set[str] = set()
         self._streams: dict[str, _Stream] = {}
         self._once: OrderedDict[tuple[str, str], tuple[float, StreamPosition | None]] = OrderedDict()
-        """When the key expires, and what was returned."""
+        """Expiry time and returned position of each channel and idempotency key."""
         self._sweeper: asyncio.TimerHandle | None = None
 
     async def start(self, events: BrokerEvents, node: str = "") -> None:
-        """Report to `events` from now on."""
+        """Deliver to `events` from now on."""
         self._events = events
         self._node = node
         self._sweep()
 
     async def stop(self) -> None:
-        """Report nothing any more."""
+        """Stop delivering events."""
         self._events = None
         if self._sweeper is not None:
             self._sweeper.cancel()
@@ -77,12 +80,12 @@ class MemoryBroker:
 
     @property
     def healthy(self) -> bool:
-        """Whether it is started: there is no link that could break."""
+        """True while started: there is no link that could break."""
         return self._events is not None
 
     @property
     def stream_count(self) -> int:
-        """How many channels have a position now."""
+        """Number of channels that have a position."""
         return len(self._streams)
 
     async def publish(
@@ -142,13 +145,13 @@ class MemoryBroker:
         return HistoryPage(publications, StreamPosition(stream.offset, stream.epoch))
 
     async def remove_history(self, channel: str) -> None:
-        """Drop what is kept of a channel."""
+        """Drop the channel's retained publications; its position stays."""
         stream = self._streams.get(channel)
         if stream is not None:
             stream.kept.clear()
 
     async def publish_control(self, message: bytes, node: str = "") -> None:
-        """Hand the message to this process, which is all there is."""
+        """Deliver the message if it is for all nodes or for this one: there are no others."""
         if self._events is not None and node in ("", self._node):
             self._events.on_control(message)
 
@@ -157,7 +160,7 @@ class MemoryBroker:
             self._events.on_publication(channel, publication, epoch)
 
     def _stream(self, channel: str, options: HistoryOptions) -> _Stream:
-        """The stream as of now, made if need be; using it keeps its position for longer."""
+        """Return the stream without expired publications, created if needed; using it prolongs its position's life."""
         now = self._clock()
         forgotten_at = now + max(self._position_seconds, 2 * options.ttl_seconds)
         stream = self._streams.get(channel)

@@ -1,4 +1,4 @@
-"""Which channels are occupied, in this process, which is all there is."""
+"""Occupied channels of one process."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from realtime_server.core.ports.backplane import OccupancyChanges
 
 
 class MemoryOccupancy:
-    """Implements core.occupancy.ChannelOccupancy."""
+    """Occupancy of channels within one process: implements ChannelOccupancy."""
 
     def __init__(self) -> None:
         self._occupied: set[str] = set()
@@ -24,5 +24,5 @@ class MemoryOccupancy:
         return known
 
     async def missed_changes(self) -> OccupancyChanges:
-        """None: nobody else is there."""
+        """Return no changes: there are no other workers."""
         return OccupancyChanges()

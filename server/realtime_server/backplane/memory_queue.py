@@ -1,4 +1,4 @@
-"""The queue of events in this process: it does not outlive it."""
+"""Event queue in memory; its events are lost with the process."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ class _Entry:
 
 
 class MemoryEventQueue:
-    """Implements core.event_queue.EventQueue for at most `size` events; `clock` is monotonic seconds."""
+    """Queue in memory of at most `size` events: implements EventQueue. `clock` is monotonic seconds."""
 
     def __init__(self, size: int, *, clock: Callable[[], float] = time.monotonic) -> None:
         self._size = size
@@ -38,7 +38,7 @@ class MemoryEventQueue:
         return False
 
     async def take(self, consumer: str, count: int, wait_seconds: float) -> Sequence[QueuedEvent]:  # noqa: ARG002
-        """Events that nobody has taken; see EventQueue."""
+        """Take events that no consumer has taken; see EventQueue."""
         deadline = self._clock() + wait_seconds
         while True:
             self._appended.clear()
@@ -53,17 +53,17 @@ class MemoryEventQueue:
                 return ()
 
     async def done(self, idents: Sequence[str]) -> None:
-        """These events were handled; see EventQueue."""
+        """Remove handled events; see EventQueue."""
         for ident in idents:
             self._entries.pop(ident, None)
 
     async def reclaim(self, consumer: str, idle_seconds: float, count: int = 100) -> Sequence[QueuedEvent]:  # noqa: ARG002
-        """Events that were taken long ago; see EventQueue."""
+        """Take events again that were taken long ago; see EventQueue."""
         before = self._clock() - idle_seconds
         return self._take(count, lambda entry: entry.taken_at is not None and entry.taken_at <= before)
 
     async def size(self) -> int:
-        """How many events are not done."""
+        """Return the number of events that are not done."""
         return len(self._entries)
 
     def _take(self, count: int, wanted: Callable[[_Entry], bool]) -> tuple[QueuedEvent, ...]:

@@ -1,13 +1,13 @@
-"""The backplane in Redis: pub/sub between servers, streams as history. A Redis, one that sentinels name, or a cluster.
+"""Redis backplane: pub/sub between servers, streams as history; on one Redis, with Sentinel, or on a Redis Cluster.
 
-Names are made by redis_keys and begin with `{PREFIX:TAG}:`. Of a channel: `stream:CHANNEL`, `position:CHANNEL`,
-`once:LENGTH:KEY:CHANNEL`, `presence:KIND:CHANNEL`. Of a partition: `generation`, `seen`, `awaited`, `occupied`,
-`occupants`, `occupies:WORKER`; of the first one also `revocations:KIND`. Of a queue: `queue:NAME`. Pub/sub channels:
+Names are made by redis_keys and begin with `{PREFIX:TAG}:`. Per channel: `stream:CHANNEL`, `position:CHANNEL`,
+`once:LENGTH:KEY:CHANNEL`, `presence:KIND:CHANNEL`. Per partition: `generation`, `seen`, `awaited`, `occupied`,
+`occupants`, `occupies:WORKER`; in the first one also `revocations:KIND`. Per queue: `queue:NAME`. Pub/sub channels:
 `channel:CHANNEL`, `gap`, `echo:WORKER`, `control`, `node:NODE`. A message of a channel is `OFFSET:EPOCH:NUMBER`, a line
-feed, and the encoded publication; nothing stands before the line feed when the channel has no history. The number
-counts the partition's publications.
+feed, and the encoded publication; the part before the line feed is empty for a channel without history. NUMBER counts
+the publications of the partition.
 
-Whether positions may be trusted after a restart or a failover of Redis is decided in scripts/greet.lua.
+scripts/greet.lua decides whether positions are still valid after a restart or a failover of Redis.
 """
 
 from __future__ import annotations
@@ -31,21 +31,21 @@ from realtime_server.core.model.values import HistoryOptions, HistoryPage, Histo
 from realtime_server.core.ports.backplane import ROUNDTRIP_BUCKETS, BrokerEvents
 
 POSITION_SECONDS = 86_400.0
-"""A position is kept at least this long after it was last used, so that who was away for a while can recover."""
+"""Minimum time that a position is kept after its last use, so that clients that were away can recover."""
 MOST = 2**62
-"""Larger offsets and limits than this are this."""
+"""Upper bound to which offsets and limits are clamped."""
 MOST_VERSION = 10**20 - 1
 LONG_KEY = 64
-"""Longer idempotency keys are stored as their digest."""
+"""Length in bytes above which an idempotency key is stored as its digest."""
 
 
 def open_router(redis: settings.Redis, prefix: str, timing: Timing | None = None) -> Router:
-    """What leads to Redis, not connected yet."""
+    """Return a router to Redis, not connected yet."""
     return Router(EndpointReader(redis), prefix, timing or Timing(), secrets.token_hex(8))
 
 
 class RedisBroker:
-    """Implements core.ports.backplane.Broker. It starts and stops the router, which others may share."""
+    """Broker over Redis: implements Broker. It starts and stops the router, which other ports may share."""
 
     immediate = False
 
@@ -57,7 +57,7 @@ class RedisBroker:
         self._events: BrokerEvents | None = None
         self._channels: dict[bytes, tuple[str, Partition]] = {}
         self._special: dict[bytes, Callable[[bytes], None]] = {}
-        """What else is listened to."""
+        """Handlers of the pub/sub channels that carry no publications: gaps, echoes and control messages."""
 
     # life
 
@@ -129,7 +129,7 @@ class RedisBroker:
         return StreamPosition(as_int(offset), as_bytes(epoch).decode())
 
     async def subscribe(self, channel: str) -> None:
-        """Returns when Redis has confirmed; see Broker."""
+        """Subscribe; return once Redis has confirmed. See Broker."""
         names = self._router.keys.channel(channel)
         partition = self._router.partitions[names.partition]
         self._channels[names.messages] = (channel, partition)
@@ -141,7 +141,7 @@ class RedisBroker:
             raise
 
     async def unsubscribe(self, channel: str) -> None:
-        """Delivers nothing more at once; Redis is told."""
+        """Stop delivering at once, and unsubscribe in Redis without waiting for its reply."""
         names = self._router.keys.channel(channel)
         if self._channels.pop(names.messages, None) is not None:
             self._router.unsubscribe(self._router.partitions[names.partition], names.messages)
@@ -166,7 +166,7 @@ class RedisBroker:
         return HistoryPage(publications, StreamPosition(as_int(newest), as_bytes(epoch).decode()))
 
     async def remove_history(self, channel: str) -> None:
-        """Drop the stream; see Broker."""
+        """Delete the stream; see Broker."""
         await self._router.call(
             self._router.channel_partition(channel), b"DEL", self._router.keys.of(channel, "stream")
         )
@@ -214,21 +214,21 @@ class RedisBroker:
     # names
 
     def _control_names(self, node: str) -> list[bytes]:
-        """Where messages for all workers are published, and where those for one, if it has a name."""
+        """Return the pub/sub channel of all workers, followed by that of one node if it is named."""
         named = self._router.keys.named
         return [named(0, "control"), *([named(0, "node", node)] if node else [])]
 
     def _candidate(self) -> str:
-        """An epoch for a stream that has none yet; unique, and not a secret."""
+        """Return an epoch for a stream that has none; unique, but not secret."""
         return f"{self._random.getrandbits(32):08x}"
 
     def _lifetimes(self, options: HistoryOptions) -> tuple[int, int]:
-        """How long publications and the position are kept, in milliseconds."""
+        """Return the lifetimes of publications and of the position in milliseconds."""
         return milliseconds(options.ttl_seconds), milliseconds(max(self._position_seconds, 2 * options.ttl_seconds))
 
 
 def _bounded(idempotency_key: str) -> tuple[str, str]:
-    """A key of bounded length as parts of a name; the first part says where the second ends."""
+    """Return name parts of bounded length for a key; the first part tells where the second ends."""
     encoded = idempotency_key.encode()
     if len(encoded) <= LONG_KEY:
         return str(len(encoded)), idempotency_key

@@ -1,34 +1,34 @@
-"""Messages of a worker to itself: what one link sends has to come back by the other."""
+"""Messages that a worker publishes to itself, to prove that its two links end at the same Redis."""
 
 from __future__ import annotations
 
 from collections import deque
 
 MAX_WAITING = 64
-"""So many may be on their way; the oldest stays, for it tells since when nothing comes."""
+"""Maximum number of tracked messages; the oldest is kept, since its age tells since when nothing arrives."""
 
 
 class Canary:
-    """Which of them are on their way. Times are monotonic seconds."""
+    """Messages under way from this worker to itself. Times are monotonic seconds."""
 
     def __init__(self, overdue_seconds: float) -> None:
         self._overdue_seconds = overdue_seconds
         self.proven = False
-        """Whether one has come back since the link is there."""
+        """True once a message has come back over the current link."""
         self._number = 0
         self._waiting: deque[tuple[int, float]] = deque()
 
     def send(self, now: float) -> bytes:
-        """The next message."""
+        """Return the next message and track it as sent at `now`."""
         self._number += 1
         if len(self._waiting) < MAX_WAITING:
             self._waiting.append((self._number, now))
         return b"%d" % self._number
 
     def arrive(self, message: bytes, now: float) -> float | None:
-        """A message came back: how long it took; None when it was not waited for.
+        """Record a message that came back; return its round-trip time in seconds, or None when it was not tracked.
 
-        Those before it are not waited for any more: the order is kept, so they are lost.
+        Earlier messages are dropped as lost, because Redis keeps the order.
         """
         took = None
         number = int(message)
@@ -40,10 +40,10 @@ class Canary:
         return took
 
     def overdue(self, now: float) -> bool:
-        """Whether one was sent so long ago and is still on its way."""
+        """Return True when the oldest tracked message has exceeded the time limit."""
         return bool(self._waiting) and now - self._waiting[0][1] > self._overdue_seconds
 
     def forget(self) -> None:
-        """A new link: what is on its way does not come by it."""
+        """Drop the tracked messages, which cannot arrive over a new link."""
         self._waiting.clear()
         self.proven = False

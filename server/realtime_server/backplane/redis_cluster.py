@@ -1,4 +1,4 @@
-"""The map of a Redis Cluster: which primary has which slots.
+"""Slot map of a Redis Cluster: the primary of each slot.
 
 See https://redis.io/docs/latest/operate/oss_and_stack/reference/cluster-spec/.
 """
@@ -21,7 +21,7 @@ UNKNOWN_HOSTS = frozenset({"", "?"})
 
 
 class NodeTarget:
-    """A link to one node, or to the only one there is."""
+    """Target of a link to one node of a cluster, or to a standalone Redis."""
 
     def __init__(self, reader: EndpointReader, timing: Timing, mode: Mode, address: Address | None = None) -> None:
         self._reader = reader
@@ -29,26 +29,26 @@ class NodeTarget:
         self._mode = mode
         self._address = address
 
-    async def connection(self) -> RedisConnection:
-        """A connection to it; raises BackplaneError when the settings cannot be used."""
+    async def wire(self) -> Wire:
+        """Return a connection, not connected yet. Raises BackplaneError when the settings cannot be used."""
         endpoint = self._reader.read()
         if endpoint.mode is not self._mode:
             raise BackplaneError(f"the URL of Redis is not one of {self._mode} any more: restart this server")
         return endpoint.connection(self._address or next(iter(endpoint.addresses), None), self._timing)
 
     async def check(self, link: Link) -> None:
-        """Whether it is a primary shows by the first write."""
+        """Accept any node: the first write fails on one that is not a primary."""
 
 
 class SlotMap:
-    """Which primary has which slot, as one node sees it."""
+    """Primary of each slot, as one node sees it."""
 
     def __init__(self, ranges: Sequence[tuple[int, int, Address]]) -> None:
         self._ranges = sorted(ranges)
         self._firsts = [first for first, _, _ in self._ranges]
 
     def primary_of(self, slot: int) -> Address:
-        """The primary of a slot; raises BackplaneError if none has it."""
+        """Return the primary of a slot. Raises BackplaneError when there is none."""
         index = bisect.bisect_right(self._firsts, slot) - 1
         if index < 0 or self._ranges[index][1] < slot:
             raise BackplaneError(f"no primary of the Redis Cluster has slot {slot}")
@@ -56,7 +56,7 @@ class SlotMap:
 
 
 class ClusterMap:
-    """Asks the nodes for the map: those with links, those that were in the last map, those of the settings."""
+    """Reader of the slot map: asks linked nodes, then the nodes of the last map, then those of the settings."""
 
     def __init__(self, reader: EndpointReader, timing: Timing) -> None:
         self._reader = reader
@@ -64,7 +64,10 @@ class ClusterMap:
         self._known: dict[Address, None] = {}
 
     async def read(self, linked: Mapping[Address, Keeper]) -> SlotMap:
-        """The map of the first node that answers and sees a cluster that works; raises BackplaneError if none does."""
+        """Return the map of the first node that answers and reports a working cluster.
+
+        Raises BackplaneError when there is none.
+        """
         reasons = []
         for address in random.sample(list(linked), len(linked)):
             if linked[address].usable:
@@ -96,7 +99,7 @@ class ClusterMap:
 
 
 def _address(node: Reply, asked: Address) -> Address:
-    """Where a node is: host, port and more. A node that does not know its own host says none."""
+    """Return host and port of a node; a node that does not know its own host has that of the address asked."""
     host, port = as_list(node)[:2]
     name = "" if host is None else as_bytes(host).decode()
     return asked[0] if name in UNKNOWN_HOSTS else name, as_int(port)

@@ -1,4 +1,4 @@
-"""Keeps one link to Redis up: connects again, with growing and jittered pauses, for as long as it runs."""
+"""Supervision of one link to Redis: it reconnects with growing, jittered pauses while it runs."""
 
 from __future__ import annotations
 
@@ -17,10 +17,10 @@ logger = structlog.get_logger()
 
 
 class Keeper:
-    """One link that is to be there always.
+    """Owner of one link that is re-established after each loss.
 
-    `greet` prepares a new link; only then it is `link`. `on_up` is called when there is one again after a loss,
-    `on_lost` when it was lost.
+    `greet` prepares a new link, which is available as `link` only afterwards. `on_up` is called when the link is back
+    after a loss, `on_lost` when it is lost. `on_message` receives the pub/sub messages.
     """
 
     def __init__(
@@ -47,31 +47,31 @@ class Keeper:
 
     @property
     def usable(self) -> bool:
-        """Whether the link is there and not known to be broken."""
+        """True while there is a link that is not known to be broken."""
         return self._link is not None and self._link.usable
 
     @property
     def link(self) -> Link:
-        """The link; raises BackplaneError while there is none."""
+        """Current link. Raises BackplaneError while there is none."""
         if self._link is None:
             raise BackplaneError("no link to Redis")
         return self._link
 
     async def start(self) -> None:
-        """Connect, and stay connected from now on; raises BackplaneError if the first attempt fails."""
+        """Connect, then keep reconnecting in a task. Raises BackplaneError when the first attempt fails."""
         self._link = await self._connect()
         self._task = asyncio.create_task(self._keep(self._link), name=f"redis-keep-{self._name}")
 
     def begin(self) -> None:
-        """Stay connected from now on, whenever the first attempt succeeds."""
+        """Keep connecting in a task, without waiting for the first attempt."""
         self._task = asyncio.create_task(self._keep(None), name=f"redis-keep-{self._name}")
 
     def hurry(self) -> None:
-        """Give up an attempt that is under way and try at once: there is reason to believe that it will succeed."""
+        """Abort the attempt under way and try again at once, when there is reason to expect success."""
         self._hurry.set()
 
     async def stop(self) -> None:
-        """End the link. Idempotent."""
+        """Stop reconnecting and close the link. Idempotent."""
         if self._task is not None:
             self._task.cancel()
             await asyncio.gather(self._task, return_exceptions=True)
@@ -108,7 +108,7 @@ class Keeper:
             self._hurry.clear()
 
     async def _attempt(self) -> Link:
-        """Connect, unless it becomes urgent to begin anew."""
+        """Connect. Raises BackplaneError on failure, or when `hurry` asks for a new attempt."""
         connecting = asyncio.create_task(self._connect(), name=f"redis-connect-{self._name}")
         hurried = asyncio.create_task(self._hurry.wait(), name=f"redis-hurry-{self._name}")
         try:
@@ -127,7 +127,7 @@ class Keeper:
 
     @staticmethod
     async def _discard(connecting: asyncio.Task[Link]) -> None:
-        """Wait for a cancelled attempt; it may have succeeded all the same."""
+        """Wait for a cancelled attempt, and close its link if it succeeded all the same."""
         (outcome,) = await asyncio.gather(connecting, return_exceptions=True)
         if isinstance(outcome, Link):
             await outcome.close()

@@ -1,4 +1,4 @@
-"""One connection to Redis. Commands are joined and pipelined; the library connects, authenticates and parses."""
+"""One pipelined connection to Redis. Commands are batched; redis-py connects, authenticates and parses."""
 
 from __future__ import annotations
 
@@ -19,41 +19,41 @@ from realtime_server.connect_errors import connect_error
 from realtime_server.core.model.errors import BackplaneError
 
 MAX_PENDING = 65_536
-"""Commands that wait for their reply; more are refused, so that a Redis that hangs does not fill the memory."""
+"""Maximum number of commands that wait for a reply; more are refused, to bound memory while Redis hangs."""
 MAX_OUTGOING_BYTES = 32 * 1024 * 1024
-"""Of commands that Redis does not take from the connection; what comes above is refused, for the same reason."""
+"""Maximum size of commands that Redis has not read yet; more are refused, to bound memory."""
 FAIR_READS = 128
-"""So many replies are read before other work of the event loop has its turn."""
+"""Number of replies that are read before other work of the event loop gets its turn."""
 PING = b"*1\r\n$4\r\nPING\r\n"
 MESSAGES = frozenset({b"message", b"smessage"})
 
 
 @dataclass(frozen=True, slots=True)
 class Timing:
-    """How long things may take, in seconds."""
+    """Timeouts and intervals in seconds."""
 
     connect: float = 3.0
     call: float = 2.0
     probe: float = 1.0
     probes_missed: int = 3
-    """A link that brought nothing while so many probes were due is dead."""
+    """Number of consecutive probes without any data received after which a link counts as dead."""
     retry_first: float = 0.1
     retry_most: float = 2.0
-    """Less than `settle`, so that all come back before it is over."""
+    """Longest pause between attempts; below `settle`, so that all workers reconnect before that is over."""
     canary: float = 1.0
-    """How often a worker sends a message to itself."""
+    """Interval of the messages that a worker sends to itself."""
     canary_overdue: float = 5.0
-    """One that did not come back for so long is lost."""
+    """Time after which such a message counts as lost."""
     settle: float = 5.0
-    """So long the other workers are waited for after a restart or a failover, before positions are given or void."""
+    """Time to wait for the other workers after a restart or failover, before positions are issued or invalidated."""
     silent: float = 10.0
-    """A worker that was not heard of for so long is gone."""
+    """Time without a sign of life after which a worker counts as gone."""
     topology: float = 2.0
-    """How often the map of a Redis Cluster is read."""
+    """Interval of reading the slot map of a Redis Cluster."""
 
 
-class RedisConnection(Protocol):
-    """What is used of redis.asyncio.Connection."""
+class Wire(Protocol):
+    """Connection to Redis: the part of redis.asyncio.Connection in use."""
 
     async def connect(self) -> None:
         """Connect, authenticate, select the database."""
@@ -62,7 +62,7 @@ class RedisConnection(Protocol):
         """Close the connection."""
 
     async def send_packed_command(self, command: Iterable[bytes], check_health: bool = True) -> None:
-        """Write commands."""
+        """Write packed commands."""
 
     async def read_response(self, *, timeout: float, disconnect_on_error: bool) -> Reply:  # noqa: ASYNC109
         """Read the next reply."""
@@ -70,25 +70,25 @@ class RedisConnection(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class _Forgotten:
-    """Stands for the reply to an unsubscribe."""
+    """Placeholder for the reply to an unsubscribe, which nobody awaits."""
 
     name: bytes
 
 
 class Target(Protocol):
-    """Where a link goes to."""
+    """Destination of a link."""
 
-    async def connection(self) -> RedisConnection:
-        """A connection that is not connected yet; raises BackplaneError when it is not known where to connect to."""
+    async def wire(self) -> Wire:
+        """Return a connection, not connected yet. Raises BackplaneError when the address is not known."""
 
     async def check(self, link: Link) -> None:
-        """Raises BackplaneError when the other end of a new link is not what it should be."""
+        """Check the peer of a new link. Raises BackplaneError when it is not what it should be."""
 
 
 class Link:
-    """An open connection; use `open`. Everything fails with BackplaneError once it is broken, and it stays so.
+    """Open, pipelined connection; create it with `open`. Once broken it stays broken: every call raises BackplaneError.
 
-    `on_message` gets the messages of a connection that subscribes.
+    `on_message` receives the pub/sub messages, as name and payload, on a connection that subscribes.
     """
 
     def __init__(
@@ -111,8 +111,8 @@ class Link:
     async def open(
         cls, target: Target, timing: Timing, on_message: Callable[[bytes, bytes], None] | None = None
     ) -> Link:
-        """Connect; raises BackplaneError. The caller closes the link."""
-        connection = None
+        """Connect and return the link, which the caller must close. Raises BackplaneError."""
+        wire = None
         try:
             async with asyncio.timeout(timing.connect):
                 connection = await target.connection()
@@ -134,16 +134,16 @@ class Link:
 
     @property
     def usable(self) -> bool:
-        """Whether it is not known to be broken."""
+        """True while the link is not known to be broken."""
         return not self._broken.is_set()
 
     async def wait_broken(self) -> str:
-        """Wait until the link is broken; returns why."""
+        """Wait until the link is broken; return the reason."""
         await self._broken.wait()
         return self._reason
 
     def break_up(self, reason: str) -> None:
-        """Give the link up: everything pending fails."""
+        """Mark the link as broken: all pending calls fail with the reason."""
         if self._broken.is_set():
             return
         self._reason = reason
@@ -155,10 +155,10 @@ class Link:
         self._outgoing.clear()
 
     async def close(self) -> None:
-        """End it; idempotent. The connection is closed even when this is cancelled.
+        """Close the connection, even when this call is cancelled. Idempotent.
 
-        A link that works is closed when this returns: TLS ends with an answer of the other end. One that is broken may
-        get none, and nobody waits for it.
+        On a working link this waits for the connection to close, as TLS ends with an answer of the peer. On a broken
+        link it does not wait, since that answer may never come.
         """
         worked = self.usable
         self.break_up("closed")
@@ -171,9 +171,9 @@ class Link:
                 await self._connection.disconnect(nowait=not worked)
 
     async def call(self, *words: Word, replies: int = 1) -> Reply:
-        """Send a command and return its (last) reply.
+        """Send a command and return its reply, the last one of several.
 
-        Raises BackplaneError without an answer in time, and redis.ResponseError when Redis refuses the command.
+        Raises BackplaneError without a reply in time, and redis.ResponseError when Redis refuses the command.
         """
         future: asyncio.Future[Reply] = self._loop.create_future()
         self.post(*words, replies=replies, future=future)
@@ -184,18 +184,18 @@ class Link:
             raise BackplaneError("Redis did not answer in time") from error
 
     async def run(self, script: Script, keys: Sequence[bytes], *arguments: Word) -> Reply:
-        """Run a script, which Redis may not know yet or any more; raises as `call` does."""
+        """Run a script by its digest, or by its text where Redis does not know it. Raises as `call` does."""
         try:
             return await self.call(b"EVALSHA", script.digest, len(keys), *keys, *arguments)
         except NoScriptError:
             return await self.call(b"EVAL", script.text, len(keys), *keys, *arguments)
 
     def forget(self, command: bytes, name: bytes) -> None:
-        """Unsubscribe; nobody waits for the reply. Raises BackplaneError if it cannot be sent."""
+        """Unsubscribe without waiting for the reply. Raises BackplaneError when the command cannot be sent."""
         self.post(command, name, future=_Forgotten(name))
 
     def post(self, *words: Word, replies: int = 1, future: asyncio.Future[Reply] | _Forgotten | None = None) -> None:
-        """Send a command whose reply nobody waits for, or `future` does. Raises BackplaneError if it cannot be sent."""
+        """Send a command without waiting; `future` gets the reply. Raises BackplaneError when it cannot be sent."""
         if self._broken.is_set():
             raise BackplaneError(self._reason)
         packed = hiredis.pack_command(words)  # type: ignore[arg-type] # its stub knows tuples of one word only
@@ -221,7 +221,7 @@ class Link:
         while True:
             await self._writable.wait()
             self._writable.clear()
-            if not self._outgoing:  # broken up; from Python 3.12 on asyncio never closes what has written no bytes
+            if not self._outgoing:  # broken up; asyncio (from Python 3.12 on) never closes after a write of no bytes
                 return
             joined, self._outgoing = b"".join(self._outgoing), []
             await self._connection.send_packed_command((joined,), check_health=False)
@@ -234,7 +234,7 @@ class Link:
                     timeout=math.inf, disconnect_on_error=False
                 )
             except ReadOnlyError:
-                raise  # this is no primary any more: whoever it is now will be found by connecting again
+                raise  # not a primary any more: reconnecting finds the new one
             except ResponseError as error:
                 reply = error
             self._received += 1
@@ -262,7 +262,7 @@ class Link:
             future.set_result(reply)
 
     def _unasked(self, reply: Reply | ResponseError) -> bool:
-        """Whether Redis ended a subscription by itself, as it does when a slot of a cluster moves away."""
+        """Return True when Redis ended a subscription by itself, as it does when a slot of a cluster moves away."""
         if self._on_message is None or not isinstance(reply, list) or reply[0] != b"sunsubscribe":
             return False
         head = self._pending[0]
@@ -273,6 +273,6 @@ class Link:
         while missed < self._timing.probes_missed:
             missed = missed + 1 if self._received == seen else 0
             seen = self._received
-            self._send(PING, 1, None)  # whatever waits: a Redis that has much to do is not dead
+            self._send(PING, 1, None)  # sent whatever is pending: a busy Redis is not dead
             await asyncio.sleep(self._timing.probe)
         raise BackplaneError("Redis does not answer")

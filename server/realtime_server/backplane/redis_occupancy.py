@@ -1,4 +1,4 @@
-"""Which channels are occupied, counted in Redis over all workers."""
+"""Occupied channels, counted in Redis over all workers."""
 
 from __future__ import annotations
 
@@ -10,13 +10,13 @@ from realtime_server.backplane.redis_scripts import Script
 from realtime_server.core.ports.backplane import OccupancyChanges
 
 STRUCK_AT_ONCE = 1000
-"""Channels of a worker that is gone, in one script."""
+"""Channels of a worker that is gone that one script call removes, at most."""
 
 
 class RedisOccupancy:
-    """Implements core.occupancy.ChannelOccupancy; it works while the broker is started.
+    """Occupancy of channels over Redis: implements ChannelOccupancy while the broker is started.
 
-    A worker counts as gone when it was not heard of for `Timing.silent` seconds.
+    A worker counts as gone after `Timing.silent` seconds without a sign of life.
     """
 
     def __init__(self, router: Router) -> None:
@@ -54,7 +54,7 @@ class RedisOccupancy:
         return bool(as_int(reply))
 
     async def _occupants(self, partition: Partition) -> tuple[bool, list[str]]:
-        """Whether this worker is one, and those that are gone."""
+        """Return whether this worker is listed in the partition, and the workers that are gone."""
         worker, silent = self._router.worker, milliseconds(self._router.timing.silent)
         keys = (*self._keys(partition, worker), partition.seen)
         kept = milliseconds(WORKER_SECONDS)
@@ -63,7 +63,7 @@ class RedisOccupancy:
         return bool(as_int(here)), [as_bytes(worker).decode() for worker in as_list(gone)]
 
     async def _put_back(self, partition: Partition) -> list[str]:
-        """Note this worker's channels again, which was taken for gone; the channels that nobody else has."""
+        """List this worker's channels again after it was taken for gone; return those that no other worker has."""
         mine = [channel for channel in self._occupied if self._router.channel_partition(channel) is partition]
         return [c for c in mine if c in self._occupied and await self._occupy(c)]
 

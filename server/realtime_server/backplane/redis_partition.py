@@ -1,4 +1,4 @@
-"""What a worker knows of one partition of the keys, whichever Redis it is in now."""
+"""State of one worker about one partition of the keys, independent of the Redis that holds it."""
 
 from __future__ import annotations
 
@@ -12,17 +12,20 @@ from realtime_server.backplane.redis_link import Link, Timing
 from realtime_server.backplane.redis_reply import as_int, as_list, milliseconds
 
 SUBSCRIBE_AT_ONCE = 512
-"""Channels in one command when all are subscribed again."""
+"""Channels per command when all are subscribed again."""
 WORKER_SECONDS = 172_800.0
-"""How long a worker is remembered that is away, and what it had."""
+"""Time that an absent worker and its channels are remembered."""
 GENERATION_SECONDS = 2_592_000.0
-"""How long a generation is kept while no worker runs: longer than a cluster is away that comes back."""
+"""Time that a generation is kept without any running worker: longer than any outage of a cluster that returns."""
 GREET, SETTLED = b"greet", b"settled"
-"""In the channel for gaps: every worker should greet, for the primary is another run; all have greeted. Else a loss."""
+"""Messages in the channel for gaps: all workers should greet, as the primary was replaced; or all have greeted.
+
+Any other message reports a loss.
+"""
 
 
 class PubSub:
-    """The commands of one kind of pub/sub: sharded in a cluster, the old one elsewhere."""
+    """Pub/sub commands: sharded in a Redis Cluster, the classic ones elsewhere."""
 
     def __init__(self, *, sharded: bool) -> None:
         letter = b"S" if sharded else b""
@@ -34,38 +37,41 @@ class PubSub:
 
 
 class Partition:
-    """The number that shows losses, the pub/sub channels that are wanted, and the canary."""
+    """Publication counter that reveals losses, wanted pub/sub channels and canary of one partition."""
 
     def __init__(self, index: int, keys: Keys, worker: str, timing: Timing, pubsub: PubSub) -> None:
         self.index = index
         self.slot = keys.slot(index)
         self.settling = False
-        """Whether other workers are waited for, so that no position is given."""
+        """True while other workers are awaited and no position may be issued."""
         self.forgotten = False
-        """Whether Redis has evicted the generation, so that another one is needed."""
+        """True when Redis has evicted the generation, so that a new one is needed."""
         self.canary = Canary(timing.canary_overdue)
         self.gaps, self.echo = keys.named(index, "gap"), keys.named(index, "echo", worker)
         self.wanted: dict[bytes, None] = dict.fromkeys((self.gaps, self.echo))
-        """Pub/sub channels."""
+        """Names of the pub/sub channels to be subscribed to, as an ordered set."""
         self.generation = keys.named(index, "generation")
         self.seen, self._awaited = keys.named(index, "seen"), keys.named(index, "awaited")
         self._worker = worker
         self._timing = timing
         self._pubsub = pubsub
         self._number = 0
-        """The greatest number of a publication that is known here."""
+        """Highest publication number that is known to this worker."""
         self._greeted = False
 
     def healthy(self, now: float) -> bool:
-        """Whether what is published is known to arrive, and positions may be given; by the event loop's clock."""
+        """Return True when publications are known to arrive and positions may be issued.
+
+        `now` is by the event loop's clock.
+        """
         return not self.settling and self.canary.proven and not self.canary.overdue(now)
 
     def note(self, number: int) -> None:
-        """A publication was confirmed or has arrived; they are numbered through all channels of the partition."""
+        """Record the number of a publication that was confirmed or has arrived; numbers count through the partition."""
         self._number = max(self._number, number)
 
     async def greet(self, link: Link, candidate: str) -> None:
-        """Find out whether publications were lost, see scripts/greet.lua."""
+        """Run the greet script, which finds out whether publications were lost: see scripts/greet.lua."""
         timing = self._timing
         reply = await link.run(
             scripts.GREET, (self.generation, self.seen, self._awaited),
@@ -78,7 +84,7 @@ class Partition:
         self.forgotten = False
 
     async def beat(self, link: Link) -> None:
-        """Say that this worker lives, and send the canary."""
+        """Report this worker as alive and publish the canary's next message."""
         message = self.canary.send(asyncio.get_running_loop().time())
         reply = await link.run(
             scripts.BEAT, (self.seen, self.generation),
@@ -88,11 +94,11 @@ class Partition:
         self.forgotten = not as_int(reply)
 
     async def leave(self, link: Link) -> None:
-        """The worker ends: nobody has to wait for it."""
+        """Remove this worker from those that others wait for, because it stops."""
         await link.run(scripts.LEAVE, (self.seen, self._awaited), self._worker)
 
     async def listen(self, link: Link) -> None:
-        """Subscribe to all that is wanted."""
+        """Subscribe to all wanted pub/sub channels."""
         names = list(self.wanted)
         for start in range(0, len(names), SUBSCRIBE_AT_ONCE):
             await self.subscribe(link, names[start : start + SUBSCRIBE_AT_ONCE])
@@ -102,5 +108,5 @@ class Partition:
         self.canary.forget()
 
     async def subscribe(self, link: Link, names: Sequence[bytes]) -> None:
-        """Returns when Redis has confirmed."""
+        """Subscribe; return once Redis has confirmed all names."""
         await link.call(self._pubsub.subscribe, *names, replies=len(names))

@@ -1,4 +1,4 @@
-"""A queue of events in a Redis stream with a consumer group."""
+"""Event queue in a Redis stream with a consumer group."""
 
 from __future__ import annotations
 
@@ -17,21 +17,21 @@ from realtime_server.core.ports.backplane import QueuedEvent
 
 GROUP = b"workers"
 QUEUE_SECONDS = 2_592_000.0
-"""A queue to which nothing is added for so long is forgotten, and made again when it is asked for."""
+"""Lifetime of a queue since its last append; a later call creates it again."""
 CONSUMER_SECONDS = 3600.0
-"""A consumer that was silent for so long and has nothing left to do is forgotten: each start of a worker makes one."""
+"""Time after which a silent consumer with nothing pending is removed; each start of a worker creates one."""
 POLL_SECONDS = 0.25
-"""An empty queue is asked again after this time, and at once when this worker appends.
+"""Interval of reading an empty queue; an append of this worker causes a read at once.
 
-Redis could wait itself (BLOCK), but not on a link that other commands share.
+Redis could block instead (BLOCK), but not on a link that other commands share.
 """
 
 
 class RedisEventQueue:
-    """Implements core.event_queue.EventQueue; it works while the broker is started.
+    """Event queue over Redis: implements EventQueue while the broker is started.
 
-    All servers must give a queue the same `name` and `size`. The stream is as durable as Redis itself: what it loses
-    in a failover is lost.
+    All servers must use the same `size` for a `name`. The stream is as durable as Redis itself: a failover may lose
+    events.
     """
 
     def __init__(self, router: Router, name: str, size: int, *, consumer_seconds: float = CONSUMER_SECONDS) -> None:
@@ -50,7 +50,7 @@ class RedisEventQueue:
         return not as_int(reply)
 
     async def take(self, consumer: str, count: int, wait_seconds: float) -> Sequence[QueuedEvent]:
-        """Events that nobody has taken; see EventQueue."""
+        """Take events that no consumer has taken; see EventQueue."""
         clock = asyncio.get_running_loop().time
         deadline = clock() + wait_seconds
         while True:
@@ -64,12 +64,12 @@ class RedisEventQueue:
                     await self._appended.wait()
 
     async def done(self, idents: Sequence[str]) -> None:
-        """These events were handled; see EventQueue."""
+        """Acknowledge handled events; see EventQueue."""
         if idents:
             await self._router.run(self._partition, scripts.DONE, (self._key,), GROUP, *idents)
 
     async def reclaim(self, consumer: str, idle_seconds: float, count: int = 100) -> Sequence[QueuedEvent]:
-        """Events that were taken long ago; see EventQueue."""
+        """Take events again that were taken long ago, and remove dead consumers; see EventQueue."""
         found = await self._with_group(lambda: self._claim(consumer, idle_seconds, count))
         await self._router.run(
             self._partition, scripts.RETIRE_CONSUMERS, (self._key,), GROUP, milliseconds(self._consumer_seconds)
@@ -77,7 +77,7 @@ class RedisEventQueue:
         return found
 
     async def size(self) -> int:
-        """How many events are not done."""
+        """Return the number of events that are not done."""
         return as_int(await self._router.call(self._partition, b"XLEN", self._key))
 
     @property
@@ -89,7 +89,10 @@ class RedisEventQueue:
         return self._router.keys.of(self._name, "queue")
 
     async def _with_group(self, attempt: Callable[[], Awaitable[Sequence[QueuedEvent]]]) -> Sequence[QueuedEvent]:
-        """Make the group of consumers if it is not there: at first, and after Redis has lost its data."""
+        """Run `attempt`; first create the consumer group where it is missing.
+
+        It is missing at the start, and after Redis has lost its data.
+        """
         try:
             return await attempt()
         except BackplaneError as error:
@@ -129,7 +132,7 @@ class RedisEventQueue:
 
 
 def _events(entries: Reply) -> tuple[QueuedEvent, ...]:
-    """Entries are pairs of an ID and a list of one field and its value; those that were trimmed have no list."""
+    """Convert stream entries: pairs of an id and a list of one field and its value; trimmed entries have no list."""
     pairs = [as_list(entry) for entry in as_list(entries) if entry is not None]
     return tuple(
         QueuedEvent(as_bytes(ident).decode(), as_bytes(as_list(fields)[1])) for ident, fields in pairs if fields

@@ -1,4 +1,4 @@
-"""What goes to Redis and what comes back, as types."""
+"""Types of commands to Redis and of its replies."""
 
 from __future__ import annotations
 
@@ -7,31 +7,31 @@ from typing import TypeAlias
 from realtime_server.core.model.errors import BackplaneError
 
 Word: TypeAlias = "bytes | str | int"
-"""A part of a command."""
+"""Word of a command."""
 Reply: TypeAlias = "bytes | int | list[Reply] | None"
 
 
 def as_list(reply: Reply) -> list[Reply]:
-    """The reply, which has to be a list; raises BackplaneError when Redis answered something else."""
+    """Return the reply as a list. Raises BackplaneError for another type."""
     if not isinstance(reply, list):
         raise BackplaneError("Redis answered something unexpected")
     return reply
 
 
 def as_int(reply: Reply) -> int:
-    """The reply, which has to be an integer; raises BackplaneError when Redis answered something else."""
+    """Return the reply as an integer. Raises BackplaneError for another type."""
     if not isinstance(reply, int):
         raise BackplaneError("Redis answered something unexpected")
     return reply
 
 
 def as_bytes(reply: Reply) -> bytes:
-    """The reply, which has to be a string; raises BackplaneError when Redis answered something else."""
+    """Return the reply as bytes. Raises BackplaneError for another type."""
     if not isinstance(reply, bytes):
         raise BackplaneError("Redis answered something unexpected")
     return reply
 
 
 def milliseconds(seconds: float) -> int:
-    """A duration as Redis takes it: at least one millisecond."""
+    """Convert a duration to Redis's unit: whole milliseconds, at least one."""
     return max(1, round(seconds * 1000))

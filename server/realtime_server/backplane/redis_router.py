@@ -1,4 +1,4 @@
-"""Which primary has which partition: one shard alone, one that sentinels name, or those of a cluster."""
+"""Routing of commands to the primary of a partition: on one Redis, with Sentinel, or in a cluster."""
 
 from __future__ import annotations
 
@@ -24,26 +24,27 @@ from realtime_server.core.model.errors import BackplaneError
 logger = structlog.get_logger()
 
 RETRY_SECONDS = 0.02
-"""After an answer that will soon be another one: the slot has moved, or the partition settles. Then twice as long."""
+"""First pause before a command is repeated whose slot has moved or whose partition is settling; it doubles each time.
+"""
 RETRY_MOST_SECONDS = 0.25
 HURRY_SECONDS = 0.25
-"""The map is read so often while a primary does not answer: another one takes its place."""
+"""Interval of reading the slot map while a primary does not answer."""
 PASSING = (AskError, TryAgainError, ClusterDownError)
-"""Moved is a kind of Ask."""
+"""Transient errors of a cluster; MovedError is an AskError."""
 
 
 class RouterEvents(Protocol):
-    """What a router reports."""
+    """Receiver of what a router reports."""
 
     def on_message(self, name: bytes, message: bytes) -> None:
-        """Something arrived in a pub/sub channel."""
+        """Handle a pub/sub message: the name of its channel and its payload."""
 
     def on_gap(self) -> None:
-        """Something may have been lost, and can be read again."""
+        """Handle a possible loss of publications, which can be read again from the history."""
 
 
 class Router:
-    """Finds the primary for each command, and follows when it changes. Use `keys` only once it was started."""
+    """Router of commands to the current primary of each partition. `keys` requires a start."""
 
     def __init__(self, reader: EndpointReader, prefix: str, timing: Timing, worker: str) -> None:
         self.timing = timing
@@ -64,7 +65,7 @@ class Router:
     # life
 
     async def start(self, events: RouterEvents) -> None:
-        """Connect to every primary; raises BackplaneError if one does not answer."""
+        """Connect to every primary. Raises BackplaneError when one does not answer."""
         self._events = events
         try:
             await self._start(self._reader.read())
@@ -109,7 +110,7 @@ class Router:
 
     @property
     def healthy(self) -> bool:
-        """Whether what is published in any partition is known to arrive."""
+        """True when publications in every partition are known to arrive."""
         return (
             bool(self._shards)
             and all(owner is not None for owner in self._owners)
@@ -118,27 +119,27 @@ class Router:
 
     @property
     def keys(self) -> Keys:
-        """The names of all keys; raises BackplaneError before the first start."""
+        """Names of all keys. Raises BackplaneError before the first start."""
         if self._keys is None:
             raise BackplaneError("not connected to Redis yet")
         return self._keys
 
     def channel_partition(self, channel: str) -> Partition:
-        """The partition that a channel is in; raises BackplaneError before the first start."""
+        """Return the partition of a channel. Raises BackplaneError before the first start."""
         return self.partitions[self.keys.partition_of(channel)]
 
     # commands
 
     async def run(self, partition: Partition, script: Script, keys: Sequence[bytes], *arguments: Word) -> Reply:
-        """Run a script where the partition is; raises BackplaneError."""
+        """Run a script on the partition's primary. Raises BackplaneError."""
         return await self._ask(lambda: self._owner(partition).commands.link.run(script, keys, *arguments))
 
     async def call(self, partition: Partition, *words: Word) -> Reply:
-        """Run a command where the partition is; raises BackplaneError."""
+        """Run a command on the partition's primary. Raises BackplaneError."""
         return await self._ask(lambda: self._owner(partition).commands.link.call(*words))
 
     async def subscribe(self, partition: Partition, name: bytes) -> None:
-        """Listen to a pub/sub channel from now on, also after links were lost; raises BackplaneError."""
+        """Subscribe to a pub/sub channel, and again after each loss of the link. Raises BackplaneError."""
         known = name in partition.wanted
         partition.wanted[name] = None
         try:
@@ -149,14 +150,14 @@ class Router:
             raise
 
     def unsubscribe(self, partition: Partition, name: bytes) -> None:
-        """Listen no more; Redis is told, and never asked again after a reconnect."""
+        """Unsubscribe from a pub/sub channel without waiting for Redis; it is not subscribed to after a reconnect."""
         if name in partition.wanted:
             del partition.wanted[name]
             with contextlib.suppress(BackplaneError):
                 self._owner(partition).messages.link.forget(self.pubsub.unsubscribe, name)
 
     def note_gap(self, partition: Partition, message: bytes) -> None:
-        """Something was said in the partition's channel for gaps."""
+        """Handle a message of the partition's channel for gaps."""
         with contextlib.suppress(BackplaneError):
             self._owner(partition).hear(partition, message)
 
@@ -199,7 +200,7 @@ class Router:
             self._events.on_gap()
 
     async def _follow(self) -> None:
-        """Read the map of the cluster every now and then, and soon when it seems to have changed."""
+        """Read the slot map of the cluster at intervals, and soon after a sign that it has changed."""
         while True:
             quiet = all(shard.linked for shard in self._shards.values())
             with contextlib.suppress(TimeoutError):
@@ -213,7 +214,10 @@ class Router:
             await asyncio.sleep(RETRY_SECONDS)
 
     async def _follow_map(self, *, required: bool = False) -> None:
-        """Give every partition to its primary; raises BackplaneError if one does not answer."""
+        """Assign every partition to its primary, and close links to the others.
+
+        Raises BackplaneError when the map cannot be read or, if `required`, when a primary does not answer.
+        """
         assert self._map is not None
         found = await self._map.read({address: shard.commands for address, shard in self._cluster_shards()})
         wanted: dict[Address, list[Partition]] = {}

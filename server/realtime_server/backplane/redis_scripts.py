@@ -1,4 +1,4 @@
-"""The Lua scripts, each of which is one atomic step in Redis."""
+"""Lua scripts, each of which is one atomic step in Redis."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from importlib import resources
 
 @dataclass(frozen=True, slots=True)
 class Script:
-    """A script; `digest` is what Redis calls it."""
+    """Lua script; `digest` is its SHA-1, by which EVALSHA runs it."""
 
     text: str
     digest: str

@@ -1,4 +1,4 @@
-"""The primary that sentinels name, and the news of another one.
+"""Discovery of the primary with Redis Sentinel, and notice of a failover.
 
 See https://redis.io/docs/latest/develop/reference/sentinel-clients/.
 """
@@ -22,44 +22,44 @@ logger = structlog.get_logger()
 
 SWITCH = b"+switch-master"
 GUARDED = b"min_slaves_good_slaves:"
-"""In INFO only where min-replicas-to-write and min-replicas-max-lag are set."""
+"""Field of INFO that is present only where min-replicas-to-write and min-replicas-max-lag are set."""
 ASK_SECONDS = 1.0
-"""So long the sentinels have for their answer; those that did not come until then are not heard."""
+"""Time limit for the sentinels' answers; later ones are ignored."""
 
 
 class _Sentinel:
-    """A link to one sentinel."""
+    """Target of a link to one sentinel."""
 
     def __init__(self, endpoint: Endpoint, address: Address, timing: Timing) -> None:
         self._endpoint = endpoint
         self._address = address
         self._timing = timing
 
-    async def connection(self) -> RedisConnection:
-        """A connection to it."""
-        return self._endpoint.sentinel_connection(self._address, self._timing)
+    async def wire(self) -> Wire:
+        """Return a connection to the sentinel, not connected yet."""
+        return self._endpoint.sentinel_wire(self._address, self._timing)
 
     async def check(self, link: Link) -> None:
-        """It will be seen whether it answers."""
+        """Accept any peer: a wrong one does not answer the query."""
 
 
 class SentinelTarget:
-    """A link to the primary: asks all sentinels at once and believes the newest configuration."""
+    """Target of a link to the primary: all sentinels are asked at once, and the newest configuration wins."""
 
     def __init__(self, reader: EndpointReader, timing: Timing) -> None:
         self._reader = reader
         self._timing = timing
         self._has_advised = False
 
-    async def connection(self) -> RedisConnection:
-        """A connection to the primary; raises BackplaneError when no sentinel knows one."""
+    async def wire(self) -> Wire:
+        """Return a connection to the primary, not connected yet. Raises BackplaneError when no sentinel knows one."""
         endpoint = self._reader.read()
         if endpoint.mode is not Mode.SENTINEL:
             raise BackplaneError("the URL of Redis names no sentinels any more: restart this server")
         return endpoint.connection(await self._primary(endpoint), self._timing)
 
     async def check(self, link: Link) -> None:
-        """Raises BackplaneError unless the other end is a primary: sentinels may not know yet that it is none."""
+        """Check that the peer is a primary, as sentinels may not have noticed a failover yet. Raises BackplaneError."""
         role = as_bytes(as_list(await link.call(b"ROLE"))[0])
         if role != b"master":
             raise BackplaneError(f"the sentinels name a primary that is a {role.decode()}")
@@ -68,10 +68,10 @@ class SentinelTarget:
             await self._advise(link)
 
     async def _advise(self, link: Link) -> None:
-        """Log once when the primary confirms writes that no replica gets: a failover loses them."""
+        """Log once a primary that confirms writes without a replica: a failover loses them."""
         try:
             information = as_bytes(await link.call(b"INFO", b"replication"))
-        except ResponseError:  # it may not be asked
+        except ResponseError:  # INFO may be forbidden to this user
             return
         if GUARDED not in information:
             logger.warning(
@@ -88,7 +88,7 @@ class SentinelTarget:
         return address
 
     async def _ask(self, endpoint: Endpoint, address: Address) -> tuple[int, Address] | None:
-        """The epoch of the sentinel's configuration, and the primary; None if it does not know or answer."""
+        """Return the epoch of a sentinel's configuration and its primary; None when it does not know one or answer."""
         try:
             async with asyncio.timeout(min(ASK_SECONDS, self._timing.connect)):
                 link = await Link.open(_Sentinel(endpoint, address, self._timing), self._timing)
@@ -105,7 +105,7 @@ class SentinelTarget:
 
 
 class SentinelWatch:
-    """Listens to one sentinel at a time for the news that there is another primary, and calls `on_switch`."""
+    """Subscription to failover notices of one sentinel at a time; `on_switch` is called with the reason."""
 
     def __init__(self, reader: EndpointReader, timing: Timing, on_switch: Callable[[str], None]) -> None:
         self._reader = reader
@@ -118,27 +118,27 @@ class SentinelWatch:
         )  # fmt: skip
 
     def start(self) -> None:
-        """Connect, again and again until a sentinel is there."""
+        """Connect in a task, retrying until a sentinel answers."""
         self._keeper.begin()
 
     async def stop(self) -> None:
-        """End the link."""
+        """Close the link."""
         await self._keeper.stop()
 
-    async def connection(self) -> RedisConnection:
-        """A connection to the next sentinel."""
+    async def wire(self) -> Wire:
+        """Return a connection to the next sentinel, not connected yet."""
         endpoint = self._reader.read()
         address = endpoint.addresses[next(self._turn) % len(endpoint.addresses)]
         return endpoint.sentinel_connection(address, self._timing)
 
     async def check(self, link: Link) -> None:
-        """Any sentinel will do."""
+        """Accept any sentinel."""
 
     async def _listen(self, link: Link) -> None:
         await link.call(b"SUBSCRIBE", SWITCH)
 
     def _take(self, _name: bytes, message: bytes) -> None:
-        """NAME OLD-HOST OLD-PORT NEW-HOST NEW-PORT."""
+        """Handle a notice: NAME OLD-HOST OLD-PORT NEW-HOST NEW-PORT."""
         words = message.decode().split(" ")
         if words[0] == self._reader.read().primary_name:
             self._on_switch("the sentinels name another primary")

@@ -1,4 +1,4 @@
-"""One primary and this worker's two links to it: one for commands, one for what arrives."""
+"""One primary and this worker's two links to it, one for commands and one for pub/sub messages."""
 
 from __future__ import annotations
 
@@ -19,10 +19,10 @@ logger = structlog.get_logger()
 
 
 class Shard:
-    """Keeps both links up and its partitions greeted, listened to and watched.
+    """Owner of both links to a primary, which greets, subscribes and monitors its partitions.
 
-    `on_message` gets what arrives, `on_gap` is called when something may have been lost and can be read again,
-    `on_lost` when a link was lost.
+    `on_message` receives the pub/sub messages, `on_gap` is called when publications may have been lost and can be read
+    again, `on_lost` when a link is lost.
     """
 
     def __init__(
@@ -53,7 +53,7 @@ class Shard:
         )  # fmt: skip
 
     async def start(self) -> None:
-        """Connect both links; raises BackplaneError if that fails."""
+        """Connect both links. Raises BackplaneError when that fails."""
         try:
             await self.commands.start()
             await self.messages.start()
@@ -77,41 +77,41 @@ class Shard:
 
     @property
     def linked(self) -> bool:
-        """Whether both links are there and answer."""
+        """True while both links are up."""
         return self.commands.usable and self.messages.usable
 
     @property
     def healthy(self) -> bool:
-        """Whether what is published in its partitions is known to arrive."""
+        """True while publications in its partitions are known to arrive."""
         now = asyncio.get_running_loop().time()
         return self.linked and all(partition.healthy(now) for partition in self.partitions.values())
 
     def break_up(self, reason: str) -> None:
-        """Connect anew."""
+        """Break both links, so that they reconnect."""
         for keeper in (self.commands, self.messages):
             if keeper.usable:
                 keeper.link.break_up(reason)
 
     def switch(self, reason: str) -> None:
-        """Connect anew without delay: the primary is another one."""
+        """Reconnect both links without delay, because the primary was replaced."""
         self.break_up(reason)
         self.commands.hurry()
         self.messages.hurry()
 
     def note_gap(self) -> None:
-        """Something may have been lost."""
+        """Record that publications may have been lost, and report it as `report_gap` does."""
         self._due.set()
         self._gap = True
         self.report_gap()
 
     def report_gap(self) -> None:
-        """Report a gap as soon as the positions can be checked, which takes both links."""
+        """Report a recorded gap once both links are up, which checking the positions requires."""
         if self._gap and self.linked:
             self._gap = False
             self._on_gap()
 
     async def adopt(self, partition: Partition) -> None:
-        """The primary has the partition from now on. Raises BackplaneError, and then the links are made anew."""
+        """Take over a partition that has moved to this primary. Raises BackplaneError; the links then reconnect."""
         self.partitions[partition.index] = partition
         try:
             await self._prepare(partition)
@@ -140,9 +140,9 @@ class Shard:
         self.report_gap()
 
     async def _watch(self) -> None:
-        """Look after the partitions: see that what one link sends comes back by the other.
+        """Check at intervals that messages sent over one link arrive over the other, and keep the partitions greeted.
 
-        It does not when they end at different Redis processes, as after a failover that only one of them noticed.
+        They do not arrive when the links end at different Redis processes, as after a failover that only one noticed.
         """
         while True:
             called, self._roll_call = self._roll_call, False
@@ -165,7 +165,7 @@ class Shard:
         await asyncio.gather(*(partition.beat(link) for partition in partitions))
 
     def hear(self, partition: Partition, message: bytes) -> None:
-        """Something was said in a partition's channel for gaps."""
+        """Handle a message of a partition's channel for gaps."""
         if message == GREET:
             self._roll_call = True
             self._due.set()
@@ -176,5 +176,5 @@ class Shard:
 
 
 def _candidate() -> str:
-    """A generation that nobody else thinks of."""
+    """Return a random generation, to use if the partition has none."""
     return secrets.token_hex(4)

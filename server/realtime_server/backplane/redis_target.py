@@ -1,4 +1,4 @@
-"""Where Redis is and how to log in, as the settings or a URL say it."""
+"""Location of Redis and credentials, from the settings or a URL."""
 
 from __future__ import annotations
 
@@ -16,12 +16,12 @@ from realtime_server.core.model.errors import BackplaneError
 from realtime_server.settings import SecretFile
 
 CLUSTER_PARTITIONS = 64
-"""Partitions of the names in a Redis Cluster, unless the URL or the settings say how many."""
+"""Partitions of the names in a Redis Cluster, unless the URL or the settings set their number."""
 MAX_PARTITIONS = 1024
 REDIS_PORT = 6379
 SENTINEL_PORT = 26_379
 FROM_URL = frozenset({"connection_class", "db", "username", "password", "path"})
-"""What a URL may say besides addresses, and whatever begins with ssl_."""
+"""Parts of a URL that are used besides the addresses, in addition to options that begin with ssl_."""
 
 Address: TypeAlias = tuple[str, int]
 """Host and port."""
@@ -30,7 +30,7 @@ Options: TypeAlias = Mapping[str, object]
 
 
 class Mode(StrEnum):
-    """How several Redis processes work together."""
+    """Deployment mode of Redis."""
 
     STANDALONE = "standalone"
     SENTINEL = "sentinel"
@@ -39,11 +39,11 @@ class Mode(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Endpoint:
-    """Where Redis is.
+    """Location of Redis and the options to connect.
 
-    `addresses` are those of Redis, of the sentinels, or of some nodes of the cluster to ask for the others; none where
-    Redis is at a Unix socket.
-    `primary_name` is what the sentinels call the primary, `partitions` those of the names, see redis_keys.
+    `addresses` are those of Redis, of the sentinels, or of some nodes of the cluster; empty for a Redis on a Unix
+    socket. `primary_name` is the sentinels' name for the primary. `partitions` is the number of partitions of the
+    names, see redis_keys.
     """
 
     mode: Mode
@@ -53,13 +53,13 @@ class Endpoint:
     primary_name: str = ""
     partitions: int = 1
 
-    def connection(self, address: Address | None, timing: Timing) -> RedisConnection:
-        """A connection to a Redis, not connected yet; no address where there is only a Unix socket."""
-        return _connection(self.options, address, timing)
+    def wire(self, address: Address | None, timing: Timing) -> Wire:
+        """Return a connection to a Redis, not connected yet; `address` is None only for a Unix socket."""
+        return _wire(self.options, address, timing)
 
-    def sentinel_connection(self, address: Address, timing: Timing) -> RedisConnection:
-        """A connection to a sentinel, not connected yet."""
-        return _connection(self.sentinel_options, address, timing)
+    def sentinel_wire(self, address: Address, timing: Timing) -> Wire:
+        """Return a connection to a sentinel, not connected yet."""
+        return _wire(self.sentinel_options, address, timing)
 
 
 def _connection(options: Options, address: Address | None, timing: Timing) -> RedisConnection:
@@ -74,7 +74,7 @@ def _connection(options: Options, address: Address | None, timing: Timing) -> Re
 
 
 class EndpointReader:
-    """Reads the settings' files each time, so that a changed password or URL is used by the next connection."""
+    """Reader of the settings' files at each call, so that the next connection uses a changed password or URL."""
 
     def __init__(self, redis: settings.Redis) -> None:
         self._redis = redis
@@ -83,10 +83,10 @@ class EndpointReader:
         self._sentinel_password = SecretFile(redis.sentinel.password_file if redis.sentinel is not None else None)
 
     def read(self) -> Endpoint:
-        """Where Redis is now; raises BackplaneError when that cannot be read, without a secret in its message."""
+        """Return the current endpoint. Raises BackplaneError when it cannot be read; the message contains no secret."""
         try:
             return self._from_url() if self._redis.url_file is not None else self._from_fields()
-        except ValueError as error:  # its text may contain the URL, and that the password
+        except ValueError as error:  # its text may contain the URL with the password
             raise BackplaneError("the URL of Redis is not one") from error
 
     def _from_url(self) -> Endpoint:
@@ -124,7 +124,7 @@ class EndpointReader:
 
 
 def endpoint_of(url: str, tls: Options | None = None) -> Endpoint:
-    """Read a URL; raises ValueError, whose text may have the password in it.
+    """Parse a URL. Raises ValueError, whose text may contain the password.
 
     - `redis://USER:PASSWORD@HOST:PORT/DATABASE`, `unix://...`: one Redis
     - `redis+sentinel://USER:PASSWORD@HOST:PORT,HOST:PORT/PRIMARY/DATABASE?sentinel_password=...&sentinel_username=...`
@@ -168,7 +168,7 @@ def endpoint_of(url: str, tls: Options | None = None) -> Endpoint:
 
 
 def _split(url: str) -> SplitResult:
-    """Take a URL apart where RFC 3986 does; urlsplit of recent Pythons refuses a list of hosts with an IPv6 address."""
+    """Split a URL as RFC 3986 does; urlsplit of recent Pythons refuses a list of hosts with an IPv6 address."""
     scheme, separator, rest = url.partition("://")
     if not separator:
         raise ValueError("no scheme")
@@ -186,7 +186,7 @@ def _partitions(query: Mapping[str, list[str]]) -> int:
 
 
 def _address(text: str, default_port: int) -> Address:
-    """HOST:PORT, [IPV6]:PORT or HOST."""
+    """Parse HOST:PORT, [IPV6]:PORT or HOST."""
     parts = urlsplit(f"//{text}")
     if parts.hostname is None:
         raise ValueError("no host")
