@@ -1,7 +1,7 @@
-"""Headers of clients that the backend gets: which may be passed on, and which are legal. Sans I/O.
+"""Client headers that the backend receives: which may be forwarded, and which are legal. Sans I/O.
 
-A client gives them with its HTTP request or, for browsers, which cannot set any, in its connect command. Everything
-else about a request to the backend is the server's own.
+A client sends them with its HTTP request or, since browsers cannot set any, in its connect command. Everything else
+about a request to the backend is the server's own.
 """
 
 from __future__ import annotations
@@ -12,30 +12,30 @@ from collections.abc import Iterable, Mapping
 RESERVED = frozenset(
     {
         "connection", "keep-alive", "proxy-authenticate", "proxy-authorization", "proxy-connection", "te", "trailer",
-        "transfer-encoding", "upgrade",  # of one hop (RFC 9110, section 7.6.1)
+        "transfer-encoding", "upgrade",  # hop-by-hop (RFC 9110, section 7.6.1)
         "accept-encoding", "content-encoding", "content-length", "content-range", "content-type", "expect", "host",
-        "x-realtime-signature",  # what a server says of its own request, and of the answer that it can read
+        "x-realtime-signature",  # set by the server: they describe its own request, and the answers that it can read
     }
 )  # fmt: skip
-"""Names in lower case that are never passed on; a configuration that lists one is refused."""
+"""Names in lower case that are never forwarded; a configuration that lists one is refused."""
 OF_PROXIES = re.compile("forwarded|via|x-real-ip|x-forwarded-.*")
-"""Names that proxies write: passed on from an HTTP request, not from a connect command, which no proxy sees."""
+"""Names that proxies set: forwarded from an HTTP request, but not from a connect command, which passes no proxy."""
 MAX_BYTES = 8192
-"""Of names and values in a connect command: what common HTTP servers take."""
+"""Maximum size of names and values in a connect command: the limit of common HTTP servers."""
 
 _NAME = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
 _VALUE = re.compile(r"[\t -~\x80-\ud7ff\ue000-\U0010ffff]*")
-"""RFC 9110, sections 5.1 and 5.5; beyond ASCII as UTF-8."""
+"""Legal values of RFC 9110, sections 5.1 and 5.5; characters beyond ASCII are sent as UTF-8."""
 
 
 class InvalidHeadersError(Exception):
-    """Headers that cannot be sent; the text says why, without what the client has sent."""
+    """Headers that cannot be sent; the text says why, without the client's input."""
 
 
 def passed_on(given: Mapping[str, str], names: Iterable[str]) -> dict[str, str]:
-    """Return those of a connect command's headers that the backend gets, by their names in lower case.
+    """Return the headers of a connect command that the backend receives, by name in lower case.
 
-    `names` are in lower case. Raises InvalidHeadersError also for what is not passed on.
+    `names` are in lower case. Raises InvalidHeadersError for any illegal header, forwarded or not.
     """
     found: dict[str, str] = {}
     size = 0

@@ -1,8 +1,8 @@
-"""The closed catalogues of reply errors, disconnect codes and unsubscribe codes.
+"""Closed catalogues of reply errors, disconnect codes and unsubscribe codes.
 
-Source: Centrifugo's client protocol. Clients act on the codes, people read the reasons. A disconnect code from
-3500 to 3999 or from 4500 to 4999 is terminal, every other one makes an SDK reconnect; an unsubscribe code of 2500
-or more makes it subscribe again.
+Source: Centrifugo's client protocol. Clients act on the codes, people read the reasons. A disconnect code from 3500 to
+3999 or from 4500 to 4999 is final, with any other one an SDK reconnects; with an unsubscribe code of 2500 or more it
+subscribes again.
 """
 
 from __future__ import annotations
@@ -11,12 +11,12 @@ import json
 from dataclasses import dataclass
 
 MAX_REASON_BYTES = 123
-"""More does not fit into a close frame (RFC 6455, section 5.5)."""
+"""Maximum length of a reason in a close frame (RFC 6455, section 5.5)."""
 
 
 @dataclass(frozen=True, slots=True)
 class ErrorCode:
-    """An error in a reply: the command failed, the connection goes on."""
+    """Error in a reply: the command failed, the connection stays open."""
 
     code: int
     message: str
@@ -25,31 +25,31 @@ class ErrorCode:
 
 @dataclass(frozen=True, slots=True)
 class DisconnectCode:
-    """A reason why the server closes a connection; it is the code and the reason of the close frame."""
+    """Code and reason of the close frame with which the server closes a connection."""
 
     code: int
     reason: str
 
     @property
     def reconnect(self) -> bool:
-        """Whether an SDK connects again after this code."""
+        """True when an SDK connects again after this code."""
         return not (3500 <= self.code < 4000 or 4500 <= self.code < 5000)
 
 
 def default_reason(code: int) -> str:
-    """Return the reason of a disconnect code for which none was given: without one, final codes are not final."""
+    """Return the default reason of a disconnect code; with an empty reason, final codes are not final to SDKs."""
     return next((known.reason for known in DISCONNECTS if known.code == code), "disconnect")
 
 
 def fitting_reason(reason: str) -> str:
-    """Return as much of a reason as a close frame has room for."""
+    """Return the longest beginning of a reason that fits into a close frame."""
     return reason.encode()[:MAX_REASON_BYTES].decode(errors="ignore")
 
 
 def is_json(reason: str) -> bool:
-    """Return True for a reason by which SDKs would decide, instead of by the code, whether to come back.
+    """Return True for a reason by which SDKs would decide, instead of by the code, whether to reconnect.
 
-    centrifuge-js and centrifuge-go read one that is JSON as an advice of older servers.
+    centrifuge-js and centrifuge-go read a reason that is JSON as the advice of older servers.
     """
     try:
         json.loads(fitting_reason(reason), parse_constant=_not_json)
@@ -64,14 +64,14 @@ def _not_json(name: str) -> float:
 
 @dataclass(frozen=True, slots=True)
 class UnsubscribeCode:
-    """A reason why the server ends a subscription."""
+    """Code and reason with which the server ends a subscription."""
 
     code: int
     reason: str
 
     @property
     def resubscribe(self) -> bool:
-        """Whether an SDK subscribes again after this code."""
+        """True when an SDK subscribes again after this code."""
         return self.code >= 2500
 
 
@@ -85,7 +85,7 @@ LIMIT_EXCEEDED = ErrorCode(106, "limit exceeded")
 BAD_REQUEST = ErrorCode(107, "bad request")
 NOT_AVAILABLE = ErrorCode(108, "not available")
 TOKEN_EXPIRED = ErrorCode(109, "token expired", temporary=True)
-"""Temporary, because centrifuge-java would end a subscription for good otherwise; the others look at the code."""
+"""Temporary, because centrifuge-java would otherwise end a subscription for good; other SDKs go by the code."""
 EXPIRED = ErrorCode(110, "expired")
 TOO_MANY_REQUESTS = ErrorCode(111, "too many requests", temporary=True)
 UNRECOVERABLE_POSITION = ErrorCode(112, "unrecoverable position")

@@ -1,4 +1,4 @@
-"""`realtime-server run | check-config | print-defaults | print-openapi | drain [--config FILE]`."""
+"""Command line: `realtime-server run | check-config | print-defaults | print-openapi | drain [--config FILE]`."""
 
 from __future__ import annotations
 
@@ -12,9 +12,9 @@ from realtime_server import log
 from realtime_server.settings import ENV_CONFIG, Settings, SettingsError
 
 EXIT_CONFIG = 2
-"""The configuration cannot be used."""
+"""Exit code for a configuration that cannot be used."""
 ENV_KUBERNETES = "KUBERNETES_SERVICE_HOST"
-"""Set in every container of Kubernetes."""
+"""Environment variable that Kubernetes sets in every container."""
 NO_IGNORED_TOKENS = (
     "error: --ignore-tokens: lets every client do everything; on a developer's machine, set development to true in the"
     " configuration; in production, leave this option out"
@@ -26,7 +26,7 @@ NO_IGNORED_TOKENS_IN_A_POD = (
 
 
 def main(arguments: Sequence[str]) -> int:
-    """Run one command; its exit code."""
+    """Run one command and return its exit code."""
     options = _parser().parse_args(arguments)
     try:
         settings = Settings.load(_path(options.config))
@@ -60,7 +60,10 @@ def main(arguments: Sequence[str]) -> int:
 
 
 def _refusal(settings: Settings) -> str | None:
-    """Why tokens cannot be ignored here. The operator never sets `development`, and `realtime up` always does."""
+    """Return the message that refuses --ignore-tokens here, or None.
+
+    The operator never sets `development`; `realtime up` always does.
+    """
     if os.environ.get(ENV_KUBERNETES):
         return NO_IGNORED_TOKENS_IN_A_POD
     return None if settings.development else NO_IGNORED_TOKENS

@@ -1,9 +1,9 @@
-"""Why a connection to Redis, a backend or an identity provider could not be made, in words for the log."""
+"""Messages for the log about failed connections to Redis, a backend or an identity provider."""
 
 from __future__ import annotations
 
 STRICT_ONLY = range(80, 94)
-"""Of OpenSSL (x509_vfy.h): what VERIFY_X509_STRICT refuses besides, which is on from Python 3.13 on."""
+"""Verification errors of OpenSSL (x509_vfy.h) that only VERIFY_X509_STRICT causes, a default since Python 3.13."""
 ADVICE = (
     "Python 3.13 and later refuse certificates that are not as RFC 5280 wants them: issue it anew with"
     " subjectKeyIdentifier and authorityKeyIdentifier, and that of its authority with subjectKeyIdentifier, keyUsage"
@@ -18,10 +18,10 @@ def connect_error(error: BaseException) -> str:
 
 
 def _verify_code(error: BaseException) -> int:
-    """OpenSSL's reason for refusing a certificate, from the handshake's error, which libraries wrap; 0: another one."""
+    """Return OpenSSL's verification error code from an error or its causes; 0 for any other failure."""
     found: BaseException | None = error
     while found is not None:
-        # aiohttp's own error is an SSLCertVerificationError too, without what makes it one.
+        # aiohttp's own error subclasses SSLCertVerificationError but lacks its attributes.
         code = getattr(found, "verify_code", None)
         if isinstance(code, int):
             return code

@@ -13,16 +13,16 @@ from realtime_server.settings import ANY_ADDRESS
 
 ANY_IPV4_ADDRESS = "0.0.0.0"  # noqa: S104 - a server in a pod is reached from outside of it
 NO_IPV6 = (errno.EAFNOSUPPORT, errno.EADDRNOTAVAIL)
-"""How a kernel without IPv6, and one where it is disabled, refuse its addresses."""
+"""Errors with which a kernel refuses IPv6 addresses, without IPv6 or with IPv6 disabled."""
 LEAVE_SECONDS = 0.05
-"""Time for accepting what is left in the accept queue of a socket before it is closed."""
+"""Seconds for accepting the connections left in a socket's queue before it is closed."""
 
 
 @dataclass(frozen=True, slots=True)
 class Listener:
     """Address to listen on, and the server behind it.
 
-    `open` listens on a bound socket and returns a function that closes it; accepted connections go on.
+    `open` listens on a bound socket and returns a function that stops listening; accepted connections stay open.
     """
 
     host: str
@@ -39,7 +39,7 @@ class ReusePortGroup:
 
     @property
     def joined(self) -> bool:
-        """True while new connections arrive here."""
+        """True while this worker accepts new connections."""
         return bool(self._open)
 
     async def join(self) -> None:
@@ -54,8 +54,8 @@ class ReusePortGroup:
     async def leave(self) -> None:
         """Close all listeners.
 
-        A socket that is closed resets the connections in its queue. So the queue is closed first (a backlog of 0: the
-        kernel drops a further SYN, which the client sends again, and it reaches another worker), then emptied.
+        Closing a socket resets the connections in its queue. The queue is therefore closed first (a backlog of 0: the
+        kernel drops further SYNs, which clients repeat and which reach another worker), then emptied.
         """
         leaving, self._open = self._open, []
         for bound, _ in leaving:
@@ -67,9 +67,10 @@ class ReusePortGroup:
 
 
 def bind(host: str, port: int, *, shared: bool) -> socket.socket:
-    """Return a bound socket; raises OSError with a text that says which address cannot be had and why.
+    """Return a bound socket. Raises OSError, whose text names the address and the reason.
 
-    `::` takes IPv4 too, and is `0.0.0.0` where the machine has no IPv6. `shared`: others may bind the same address.
+    `::` accepts IPv4 too, and falls back to `0.0.0.0` on a machine without IPv6. `shared`: others may bind the same
+    address.
     """
     try:
         try:
@@ -84,9 +85,9 @@ def bind(host: str, port: int, *, shared: bool) -> socket.socket:
 
 
 def bind_unix(path: Path) -> socket.socket:
-    """Return a bound Unix socket that only this user may open, in place of one that an earlier server has left.
+    """Return a bound Unix socket that only this user may open, replacing one that a former server left behind.
 
-    Raises OSError, also where another server listens or something that is no socket has the path.
+    Raises OSError, also where another server listens or the path is not a socket.
     """
     made = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
     try:
@@ -119,11 +120,11 @@ def _bind(host: str, port: int, *, shared: bool) -> socket.socket:
     )
     made = socket.socket(family, kind, protocol)
     try:
-        # also for whoever comes later: a connection in TIME_WAIT keeps the port from those who ask for it alone
+        # also for later processes: a connection in TIME_WAIT keeps the port from a socket without the option
         made.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         if shared:
             made.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
-        if host == ANY_ADDRESS:  # the default of a machine may be IPv6 alone (net.ipv6.bindv6only)
+        if host == ANY_ADDRESS:  # a machine may default to IPv6 only (net.ipv6.bindv6only)
             made.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 0)
         made.bind(address)
     except OSError:

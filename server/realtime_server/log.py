@@ -1,4 +1,4 @@
-"""Logs: an event in lower case with keys and values; JSON in a pod, text on a terminal. Secrets never go in."""
+"""Logging: events in lower case with keys and values, as JSON in a pod and as text on a terminal; never secrets."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from aiohttp.http_exceptions import HttpProcessingError
 
 
 def configure() -> None:
-    """Set up logging of the process; LOG_LEVEL (info) and LOG_FORMAT (json, or text on a terminal) override."""
+    """Set up logging of the process; LOG_LEVEL (default info) and LOG_FORMAT (json or text) override the defaults."""
     level = os.environ.get("LOG_LEVEL", "info").upper()
     text = os.environ.get("LOG_FORMAT", "text" if sys.stderr.isatty() else "json") == "text"
     structlog.configure(
@@ -30,14 +30,17 @@ def configure() -> None:
 
 
 def text_renderer() -> structlog.dev.ConsoleRenderer:
-    """Return what writes events as text, with values in quotes: none begins a line or is a command to a terminal."""
+    """Return a renderer of events as text.
+
+    It quotes values, so that none can begin a new line or control the terminal.
+    """
     return structlog.dev.ConsoleRenderer(colors=False, repr_native_str=True)
 
 
 def is_ours(record: logging.LogRecord) -> bool:
-    """Whether aiohttp reports something that failed here, and not a request that is no HTTP.
+    """Return True for a record of a failure here, and False for one of a request that is not valid HTTP.
 
-    Those are answered with 400. Anybody can send them, and each would be a stack trace in the log.
+    The latter is answered with 400; anybody can send it, and it would write a stack trace.
     """
     error = record.exc_info[1] if record.exc_info else None
     return not isinstance(error, HttpProcessingError)

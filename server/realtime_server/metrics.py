@@ -1,4 +1,4 @@
-"""Prometheus metrics of one worker, read from plain counters when they are asked for."""
+"""Prometheus metrics of one worker, read from plain counters at each scrape."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ PREFIX = "realtime_server_"
 
 
 class WorkerCollector(Collector):
-    """Makes metrics with the label `worker`."""
+    """Base of collectors whose metrics have the label `worker`."""
 
     def __init__(self, worker: int) -> None:
         self._worker = str(worker)
@@ -36,14 +36,14 @@ class WorkerCollector(Collector):
 
 
 class NodeCollector(WorkerCollector):
-    """All metrics of a node."""
+    """Collector of all metrics of a node."""
 
     def __init__(self, node: Node, worker: int) -> None:
         super().__init__(worker)
         self._node = node
 
     def collect(self) -> Iterator[Metric]:
-        """What is now."""
+        """Yield the current value of each metric."""
         node, counters = self._node, self._node.counters
         yield self._gauge("connections", "Connections now.", len(node.sessions))
         yield self._gauge("subscriptions", "Subscriptions of all connections now.", count_subscriptions(node.sessions))
@@ -108,20 +108,20 @@ class NodeCollector(WorkerCollector):
 
 
 def _resident_bytes() -> int:
-    """Resident set of this process (proc(5), statm, second field); shared pages of forked workers count in each."""
+    """Return the resident set size in bytes (proc(5), statm, second field); every worker counts the pages it shares."""
     pages = int(Path("/proc/self/statm").read_text().split()[1])
     return pages * os.sysconf("SC_PAGE_SIZE")
 
 
 class ClientPortCollector(WorkerCollector):
-    """What the port of clients tells of itself."""
+    """Collector of the metrics of the port for clients."""
 
     def __init__(self, port: ClientPort, worker: int) -> None:
         super().__init__(worker)
         self._port = port
 
     def collect(self) -> Iterator[Metric]:
-        """What is now."""
+        """Yield the current value of each metric."""
         yield self._gauge("sockets", "Sockets of clients, also those that are no connections.", self._port.sockets.open)
         flusher = self._port.flusher
         yield self._gauge("outbox_bytes", "Bytes that wait to be written.", flusher.bytes_waiting)
@@ -133,7 +133,7 @@ class ClientPortCollector(WorkerCollector):
 
 
 def registry_of(node: Node, worker: int) -> CollectorRegistry:
-    """The registry of one worker."""
+    """Return a registry with the metrics of one worker's node."""
     registry = CollectorRegistry()
     registry.register(NodeCollector(node, worker))
     return registry
