@@ -1,4 +1,4 @@
-"""Who is subscribed, in this process."""
+"""Presence within one process."""
 
 from __future__ import annotations
 
@@ -12,15 +12,18 @@ from realtime_server.core.model.values import ClientInfo, PresenceStats
 from realtime_server.core.ports.backplane import Renewal
 
 STALE_PER_CLIENT = 8
-"""So many expiries of one client may be noted, of which only the last counts, before they are sorted out."""
+"""Maximum ratio of heap entries to clients; above it outdated entries are removed."""
 FOUND_WITHIN_SECONDS = 300.0
-"""For so long somebody has to find who has expired: later its leave would surprise everybody."""
+"""Time within which an expired connection's leave may be published; later it would come as a surprise."""
 REMEMBERED = 10_000
-"""Connections of one channel of which it is known that their leave was published; the oldest are forgotten first."""
+"""Maximum number of connections per channel that are remembered as departed; the oldest are forgotten first."""
 
 
 class MemoryPresence:
-    """Implements core.ports.backplane.PresenceStore; `clock` is monotonic seconds. `broker` publishes who has left."""
+    """Presence within one process: implements PresenceStore. `broker` publishes leaves.
+
+    `clock` is monotonic seconds.
+    """
 
     def __init__(self, broker: MemoryBroker, *, clock: Callable[[], float] = time.monotonic) -> None:
         self._broker = broker
@@ -30,7 +33,7 @@ class MemoryPresence:
     async def add(
         self, channel: str, client: str, info: ClientInfo, ttl_seconds: float, *, announced: bool = False
     ) -> None:
-        """Add or renew a connection; the work grows with the logarithm of their number."""
+        """Add or renew a connection; the cost is logarithmic in the number of connections."""
         now = self._clock()
         self._members_at(channel, now).add(client, info, now + ttl_seconds, announced=announced)
 
@@ -49,7 +52,7 @@ class MemoryPresence:
         return Renewal(tuple(info for _, info in members.departed.values()), tuple(returned))
 
     async def publish_leaves(self, channel: str, leaves: Mapping[str, bytes]) -> None:
-        """Publish where nobody has come back; see PresenceStore."""
+        """Publish the leaves of connections that have not come back; see PresenceStore."""
         members = self._channels.get(channel)
         for client, encoded in leaves.items():
             if members is not None and members.note_published(client):
@@ -65,12 +68,12 @@ class MemoryPresence:
         return unpublished
 
     async def members(self, channel: str) -> Mapping[str, ClientInfo]:
-        """All connections that have not expired, by client id."""
+        """Return all connections that have not expired, by client id."""
         members = self._present(channel)
         return {} if members is None else {client: info for client, (_, info) in members.clients.items()}
 
     async def stats(self, channel: str) -> PresenceStats:
-        """Count connections and different users; the work does not grow with their number."""
+        """Count connections and distinct users; the cost does not depend on their number."""
         members = self._present(channel)
         return PresenceStats(0, 0) if members is None else PresenceStats(len(members.clients), len(members.users))
 
@@ -94,9 +97,10 @@ class MemoryPresence:
 
 
 class _Members:
-    """Those of one channel. `clients` have when they expire; `users` how many connections each has.
+    """Members of one channel. `clients` maps to expiry and info, `users` to the number of connections.
 
-    `departed` are announced ones that have expired and whose leave was not `published`, with when they have.
+    `departed` maps announced members that have expired, with their leave still unpublished, to the time of expiry and
+    their info; `published` lists those whose leave was published.
     """
 
     __slots__ = ("_announced", "_expiries", "clients", "departed", "published", "users")
@@ -108,10 +112,10 @@ class _Members:
         self._announced: set[str] = set()
         self.published: dict[str, None] = {}
         self._expiries: list[tuple[float, str]] = []
-        """A heap. What does not agree with `clients` was renewed or removed since."""
+        """Heap of expiry times; entries that differ from `clients` are outdated."""
 
     def add(self, client: str, info: ClientInfo, expires_at: float, *, announced: bool) -> bool:
-        """Add or renew one; whether it is announced and its leave was published."""
+        """Add or renew a member; return True if it is announced and its leave was published."""
         self._remove(client)
         self.departed.pop(client, None)
         self.clients[client] = (expires_at, info)
@@ -127,14 +131,14 @@ class _Members:
         return self._forget_published(client) and announced
 
     def leave(self, client: str) -> bool:
-        """Remove one; False if its leave was published."""
+        """Remove a member; return False if its leave was published."""
         self._remove(client)
         self._announced.discard(client)
         self.departed.pop(client, None)
         return not self._forget_published(client)
 
     def note_published(self, client: str) -> bool:
-        """Note that the leave of one is published; False if it has not departed."""
+        """Record a member's leave as published; return False if the member has not departed."""
         if self.departed.pop(client, None) is None:
             return False
         self.published[client] = None
@@ -143,7 +147,7 @@ class _Members:
         return True
 
     def _forget_published(self, client: str) -> bool:
-        """Whether the leave of one was published, which is of no interest any more."""
+        """Forget that a member's leave was published; return True if it was."""
         published = client in self.published
         self.published.pop(client, None)
         return published

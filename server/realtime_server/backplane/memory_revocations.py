@@ -1,4 +1,4 @@
-"""Revoked tokens, in this process."""
+"""Revocations within one process."""
 
 from __future__ import annotations
 
@@ -11,14 +11,14 @@ from realtime_server.core.ports.backplane import RevocationPage
 
 
 class MemoryRevocations:
-    """Implements core.ports.backplane.RevocationStore; `wall_clock` is Unix time in seconds."""
+    """Revocations within one process: implements RevocationStore. `wall_clock` is Unix time in seconds."""
 
     def __init__(self, *, most: int, page_size: int, wall_clock: Callable[[], float] = time.time) -> None:
         self._most = most
         self._page_size = page_size
         self._wall_clock = wall_clock
         self._kept: dict[tuple[str, str], tuple[int, Revocation]] = {}
-        """With the place in the order of changes, in this order."""
+        """Pairs of the number of the last change and the revocation, in the order of changes."""
         self._last = 0
 
     async def add(self, revocations: Sequence[Revocation]) -> bool:

@@ -1,4 +1,4 @@
-"""Who is subscribed, in Redis. Expiry goes by the clock of Redis, which all servers share."""
+"""Presence in Redis. Expiry goes by the clock of Redis, which all servers share."""
 
 from __future__ import annotations
 
@@ -13,11 +13,11 @@ from realtime_server.core.ports.backplane import Renewal
 
 ABSENT = b"-"
 KINDS = ("expiry", "clients", "users", "announced", "departed")
-"""The keys of a channel, in the order of the scripts."""
+"""Kinds of a channel's keys, in the order of the scripts."""
 
 
 class RedisPresence:
-    """Implements core.ports.backplane.PresenceStore; it works while the broker is started."""
+    """Presence over Redis: implements PresenceStore while the broker is started."""
 
     def __init__(self, router: Router) -> None:
         self._router = router
@@ -40,7 +40,7 @@ class RedisPresence:
         return Renewal(tuple(_infos(departed)), tuple(as_bytes(client).decode() for client in as_list(returned)))
 
     async def publish_leaves(self, channel: str, leaves: Mapping[str, bytes]) -> None:
-        """Publish where nobody has come back, in the step that notes it; see PresenceStore."""
+        """Publish the leaves of connections that have not come back, one atomic step each; see PresenceStore."""
         names = self._router.keys.channel(channel)
         words: list[Word] = [self._router.pubsub.publish, names.messages]
         for client, encoded in leaves.items():
@@ -52,11 +52,11 @@ class RedisPresence:
         return bool(as_int(await self._run(channel, scripts.PRESENCE_REMOVE, client)))
 
     async def members(self, channel: str) -> Mapping[str, ClientInfo]:
-        """All connections that have not expired, by client id."""
+        """Return all connections that have not expired, by client id."""
         return {info.client: info for info in _infos(await self._run(channel, scripts.PRESENCE_MEMBERS))}
 
     async def stats(self, channel: str) -> PresenceStats:
-        """Count connections and different users; the work does not grow with their number."""
+        """Count connections and distinct users; the cost does not depend on their number."""
         clients, users = as_list(await self._run(channel, scripts.PRESENCE_STATS))
         return PresenceStats(as_int(clients), as_int(users))
 
@@ -67,18 +67,18 @@ class RedisPresence:
 
 
 def _infos(reply: Reply) -> Iterator[ClientInfo]:
-    """What a list of client, info, client, info and so on has in it."""
+    """Return the infos in a flat list of client, info, client, info and so on."""
     words = iter(as_bytes(word) for word in as_list(reply))
     return (decode_info(client.decode(), info) for client, info in zip(words, words, strict=True))
 
 
 def encode_info(info: ClientInfo) -> bytes:
-    """The info without the client's id: netstrings of user, connection info and channel info; `-` for None."""
+    """Encode an info without the client's id: netstrings of user, connection info and channel info; `-` for None."""
     return b"".join(map(_netstring, (info.user.encode(), info.connection_info, info.channel_info)))
 
 
 def decode_info(client: str, encoded: bytes) -> ClientInfo:
-    """The inverse of `encode_info`."""
+    """Decode the result of `encode_info`."""
     parts: list[bytes | None] = []
     while encoded:
         if encoded.startswith(ABSENT):

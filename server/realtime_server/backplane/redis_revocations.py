@@ -1,4 +1,4 @@
-"""Revoked tokens, in Redis. Expiry goes by the clock of Redis."""
+"""Revocations in Redis. Expiry goes by the clock of Redis."""
 
 from __future__ import annotations
 
@@ -14,13 +14,13 @@ from realtime_server.core.model.revocation import Revocation
 from realtime_server.core.ports.backplane import RevocationPage
 
 KINDS = ("values", "expiry", "order", "meta")
-"""The keys, in the order of the scripts."""
+"""Kinds of the keys, in the order of the scripts."""
 TOKEN, USER = "jti:", "user:"
-"""How the subject of a revocation begins: of one token, or of those of a user."""
+"""Prefixes of a subject: a token's `jti`, or a user."""
 
 
 class RedisRevocations:
-    """Implements core.ports.backplane.RevocationStore; it works while the broker is started."""
+    """Revocations over Redis: implements RevocationStore while the broker is started."""
 
     def __init__(self, router: Router, *, most: int, page_size: int) -> None:
         self._router = router
@@ -64,7 +64,7 @@ def _subject(one: Revocation) -> str:
 
 
 def _revocations(reply: Reply) -> Iterator[Revocation]:
-    """What a list of subject, issued before, when it expires and so on has in it."""
+    """Yield the revocations in a flat list of subject, issued before, expiry and so on."""
     words = iter(as_bytes(word).decode() for word in as_list(reply))
     for subject, issued_before, expires_at in zip(words, words, words, strict=True):
         name = subject.partition(":")[2]
