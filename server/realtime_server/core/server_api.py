@@ -1,4 +1,4 @@
-"""What the user's backend may ask for: implements RealtimeApi on a node."""
+"""Server API of a node: implements RealtimeApi."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from realtime_server.core.ports.api import Connections, Message, NodeInfo, Revok
 
 
 class ServerApi:
-    """Implements RealtimeApi. What is about connections reaches all servers, by the backplane's control channel."""
+    """Server API on a node. Calls about connections reach all servers by the backplane's control channel."""
 
     def __init__(self, node: Node) -> None:
         self._node = node
@@ -121,5 +121,8 @@ class ServerApi:
 
 
 def _named(connections: Connections) -> str:
-    """The name of one connection, "" for all: never empty where one is meant, also to servers that know no sessions."""
+    """Return the name of one connection, "" for all of a user.
+
+    Never empty when one is meant, since servers of earlier releases know no `session`.
+    """
     return connections.client or connections.session

@@ -1,4 +1,4 @@
-"""Whether this worker takes part, and how its connections are moved away. Implements WorkerControl for one worker."""
+"""Service state of this worker, and moving its connections away: implements WorkerControl."""
 
 from __future__ import annotations
 
@@ -13,18 +13,18 @@ from realtime_server.core.sessions.session import Session
 
 TICK_SECONDS = 0.05
 MEASURED_ACCEPTS = 20
-"""So many accepted connections must have been measured before their cost is told."""
+"""Number of accepted connections to measure before their cost is reported."""
 
 
 def why_not_ready(state: ServingState, *, backplane_healthy: bool) -> str | None:
-    """Return why connections are better sent elsewhere; None when they are welcome."""
+    """Return the reason why connections should go to other servers; None when they are welcome."""
     if state is not ServingState.SERVING:
         return f"the server is {state.value}"
     return None if backplane_healthy else "the backplane cannot be reached"
 
 
 class Serving:
-    """One worker's state of service. `tick` must be called about every TICK_SECONDS; `run` does so."""
+    """Service state of one worker. `tick` must be called about every TICK_SECONDS; `run` does so."""
 
     def __init__(self, node: Node) -> None:
         self._node = node
@@ -34,9 +34,9 @@ class Serving:
         self._stopping = False
         self._moved = 0
         self.left_at: float | None = None
-        """When this worker stopped serving, monotonic; None while it serves."""
+        """Time when this worker stopped serving, in monotonic seconds; None while it serves."""
         self.changed = asyncio.Event()
-        """Set when the state may have changed; whoever follows it clears it."""
+        """Event that the state may have changed; the observer clears it."""
 
     def status(self) -> WorkerStatus:
         """See WorkerControl."""
@@ -61,7 +61,7 @@ class Serving:
         )
 
     def why_not_ready(self) -> str | None:
-        """Return why connections are better sent elsewhere; None when they are welcome."""
+        """Return the reason why connections should go to other servers; None when they are welcome."""
         return why_not_ready(self._state, backplane_healthy=self._node.broker.healthy)
 
     def quiesce(self) -> None:
@@ -70,7 +70,7 @@ class Serving:
             self._enter(ServingState.QUIESCED)
 
     def resume(self) -> None:
-        """See WorkerControl. A worker that is being stopped stays as it is."""
+        """See WorkerControl. Without effect on a worker that is stopping."""
         if not self._stopping:
             self._enter(ServingState.SERVING)
             self._drain = None
@@ -96,17 +96,17 @@ class Serving:
         self.changed.set()
 
     def stop(self, connections_per_second: float) -> None:
-        """Drain for the last time: `resume` has no effect any more."""
+        """Drain for good: `resume` has no effect any more."""
         self._stopping = True
         self.drain(connections_per_second)
 
     def close_all(self) -> None:
-        """Close every connection at once, because the process ends."""
+        """Close every connection at once, because the process stops."""
         for session in list(self._node.sessions):
             session.disconnect(codes.SHUTDOWN)
 
     def tick(self) -> None:
-        """Move what is due now."""
+        """Move the connections that are due now."""
         now = self._node.clock()
         if self._drain is not None:
             self._move(self._drain.due(now, len(self._node.sessions)))
@@ -123,12 +123,12 @@ class Serving:
 
     @property
     def serves(self) -> bool:
-        """Whether this worker takes new connections."""
+        """True while this worker takes new connections."""
         return self._state is ServingState.SERVING
 
     @property
     def sheds(self) -> bool:
-        """Whether some connections are being moved away without being quiesced."""
+        """True while a shed is under way."""
         return self._shed is not None
 
     def _enter(self, state: ServingState) -> None:

@@ -1,4 +1,4 @@
-"""Background tasks: who owns them, and what becomes of one that fails."""
+"""Background tasks: their owners, and the handling of failures."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ T = TypeVar("T")
 
 
 def has_failed(task: asyncio.Task[None]) -> bool:
-    """Whether a task ended by an error that nobody foresaw; it is reported to the event loop's exception handler."""
+    """Return True when a task ended with an exception, and report it to the event loop's exception handler."""
     error = None if task.cancelled() else task.exception()
     if error is not None:
         context = {"message": f"{task.get_name()} failed", "exception": error, "task": task}
@@ -19,9 +19,9 @@ def has_failed(task: asyncio.Task[None]) -> bool:
 
 
 def run_now(coroutine: Coroutine[object, None, T]) -> T:
-    """The result of a coroutine that waits for nothing, without the cost of a task.
+    """Run a coroutine that never suspends and return its result, without the cost of a task.
 
-    Raises what the coroutine raises, and RuntimeError when it waits after all: it is ended then.
+    Raises what the coroutine raises, and RuntimeError when it suspends after all; it is then closed.
     """
     try:
         coroutine.send(None)
@@ -33,7 +33,7 @@ def run_now(coroutine: Coroutine[object, None, T]) -> T:
 
 
 class TaskGroup:
-    """Owns tasks; `on_failure` is called when one has failed."""
+    """Owner of tasks; `on_failure` is called when one has failed."""
 
     def __init__(self, on_failure: Callable[[], None]) -> None:
         self._on_failure = on_failure
@@ -46,7 +46,7 @@ class TaskGroup:
         task.add_done_callback(self._on_done)
 
     async def cancel(self) -> None:
-        """End all tasks."""
+        """Cancel all tasks and wait for them."""
         tasks = list(self._tasks)
         for task in tasks:
             task.cancel()

@@ -1,4 +1,4 @@
-"""What a token lets its client do in which channels (claim `caps`, as Centrifugo's tokens have it)."""
+"""Capabilities: actions that a token permits in channels (claim `caps`, as in Centrifugo's tokens)."""
 
 from __future__ import annotations
 
@@ -10,20 +10,20 @@ import msgspec
 import re2
 
 MAX_PATTERNS = 100
-"""Wildcards and regular expressions of one token: all of them may be tried for each command."""
+"""Maximum number of wildcards and regular expressions per token: each command may try all of them."""
 MAX_PATTERN_CHARACTERS = 255
 MAX_PATTERN_BYTES = 1 << 17
-"""Memory for one pattern; RE2 goes on without its tables when they do not fit, only slower."""
+"""Memory limit of one pattern; RE2 works without its tables when they do not fit, only more slowly."""
 KNOWN_PATTERNS = 256
-"""So many patterns are kept compiled; the tokens of one application have the same few."""
+"""Number of cached compiled patterns; the tokens of an application share a few."""
 
 
 class PatternError(ValueError):
-    """A pattern of a capability cannot be used; the text says which and why."""
+    """Unusable pattern of a capability; the text says which and why."""
 
 
 class Action(StrEnum):
-    """What a client can do in a channel, by the name that it has in tokens."""
+    """Action of a client in a channel, by its name in tokens."""
 
     SUBSCRIBE = "sub"
     PUBLISH = "pub"
@@ -32,31 +32,31 @@ class Action(StrEnum):
 
 
 class Match(StrEnum):
-    """How the channels of a capability are meant."""
+    """Kind of matching for the channels of a capability."""
 
     EXACT = ""
     WILDCARD = "wildcard"
-    """`*` stands for any characters, also none."""
+    """`*` matches any characters, or none."""
     REGEX = "regex"
-    """The whole name has to match. Syntax of RE2, which is that of Go: no name takes long to be matched."""
+    """The whole name has to match a regular expression of RE2, the syntax of Go: matching takes linear time."""
 
 
 class Capability(msgspec.Struct, frozen=True):
-    """These actions are allowed in these channels."""
+    """Permission of actions in channels."""
 
     channels: tuple[str, ...]
     allow: tuple[Action, ...]
     match: Match = Match.EXACT
 
     def covers(self, channel: str) -> bool:
-        """Whether it is about this channel."""
+        """Return True when this capability is about the channel."""
         if self.match is Match.EXACT:
             return channel in self.channels
         return any(_compiled(pattern, self.match)(channel) for pattern in self.channels)
 
 
 def check(capabilities: Sequence[Capability]) -> None:
-    """Raises PatternError when a pattern cannot be used, or there are too many."""
+    """Check that all patterns are usable and not too many. Raises PatternError."""
     patterns = [(one.match, text) for one in capabilities if one.match is not Match.EXACT for text in one.channels]
     if len(patterns) > MAX_PATTERNS:
         raise PatternError(f"{len(patterns)} patterns, more than {MAX_PATTERNS}")
@@ -65,7 +65,7 @@ def check(capabilities: Sequence[Capability]) -> None:
 
 
 def allows(capabilities: Sequence[Capability], action: Action, channel: str) -> bool:
-    """Whether the first capability that is about this channel has the action; those that follow it do not count."""
+    """Return True when the first capability about this channel permits the action; later ones do not count."""
     for capability in capabilities:
         if capability.covers(channel):
             return action in capability.allow
@@ -74,7 +74,7 @@ def allows(capabilities: Sequence[Capability], action: Action, channel: str) -> 
 
 @lru_cache(maxsize=KNOWN_PATTERNS)
 def _compiled(pattern: str, match: Match) -> Callable[[str], bool]:
-    """Whether a whole name matches."""
+    """Compile a pattern to a predicate of whole names. Raises PatternError."""
     if len(pattern) > MAX_PATTERN_CHARACTERS:
         raise PatternError(f"{pattern[:20]}...: has more than {MAX_PATTERN_CHARACTERS} characters")
     options = re2.Options()

@@ -1,4 +1,4 @@
-"""What a token says, read from its JSON: connection and subscription tokens as Centrifugo's SDKs send them."""
+"""Claims of connection and subscription tokens, decoded from the JSON that Centrifugo's SDKs send."""
 
 from __future__ import annotations
 
@@ -15,18 +15,18 @@ from realtime_server.core.model.nesting import check_nesting
 from realtime_server.core.model.revocation import Credential
 
 MAX_INFO_BYTES = 8192
-"""Of what others see of a client, which goes along with all that it publishes, and is kept while it is there."""
+"""Maximum size of the info that others see: each publication carries it, and presence keeps it."""
 
 
 class ClaimError(ValueError):
-    """A claim is not what it has to be; the text says which and why."""
+    """Invalid claim; the text says which and why, without its value."""
 
 
 class Claims(msgspec.Struct, frozen=True):
-    """What a token or the backend says of a client.
+    """Identity and rights of a client, from a token or the backend.
 
     `expires_at` is Unix time in seconds, None for never; `info` is raw JSON that others see, `meta` raw JSON for the
-    backend alone. The server subscribes the client to `channels`, under the conditions of `grants` if they are there.
+    backend alone. The server subscribes the client to `channels`, under the conditions of `grants` where there are any.
     """
 
     user: str
@@ -36,15 +36,15 @@ class Claims(msgspec.Struct, frozen=True):
     grants: Mapping[str, Grant] | None = None
     meta: bytes | None = None
     renewed_by_hook: bool = False
-    """Whether the backend is asked when its time is over, instead of the client."""
+    """True when the backend renews the connection on expiry, instead of the client."""
     capabilities: tuple[Capability, ...] = ()
-    """What the client may do besides what the options of a channel allow."""
+    """Permissions in addition to those of the channels' options."""
     credential: Credential | None = None
-    """The token or the answer of the backend that it is from, None for a client without either."""
+    """Token or answer of the backend that it is from, None for a client without either."""
 
 
 class SubscriptionOptions(msgspec.Struct):
-    """What `subs` says of one channel."""
+    """Value of one channel in the claim `subs`."""
 
     info: object = None
     b64info: str | None = None
@@ -54,11 +54,11 @@ class SubscriptionOptions(msgspec.Struct):
 
 
 class Payload(msgspec.Struct):
-    """The claims of a token, before anything but their types was looked at. What is not listed here is ignored.
+    """Claims of a token with their types checked, but nothing else. Other claims are ignored.
 
-    Times are Unix times in seconds; a number in a string is one too, as in Centrifugo. Without `sub` the user is an
-    anonymous one. Only `expire_at`, and what is not there in a token at all, may be null: a null `exp` would be a token
-    without end that nobody asked for.
+    Times are Unix times in seconds, as a number or, as in Centrifugo, a number in a string. Without `sub` the user is
+    anonymous. Null is accepted for optional claims only: a null `exp` would make a token that never expires by
+    accident.
     """
 
     sub: str = ""
@@ -83,11 +83,11 @@ class Payload(msgspec.Struct):
 
 _DECODER = msgspec.json.Decoder(Payload)
 _PLACE = re.compile(r" - at `\$\.(.+)`$")
-"""Where msgspec says that something is wrong, at the end of an error."""
+"""Position of the fault at the end of an error of msgspec."""
 
 
 def read_payload(encoded: bytes) -> Payload:
-    """The claims in the payload of a token; raises ClaimError, whose text has nothing of their values."""
+    """Decode the payload of a token. Raises ClaimError, whose text contains no values of claims."""
     try:
         check_nesting(encoded)
         return _DECODER.decode(encoded)
@@ -97,7 +97,7 @@ def read_payload(encoded: bytes) -> Payload:
 
 
 def moment(name: str, claim: float | str | UnsetType) -> float | None:
-    """Return the Unix time in seconds that a claim says, None if it is not there; raises ClaimError."""
+    """Return the Unix time in seconds of a claim, None if it is absent. Raises ClaimError."""
     if claim is UNSET:
         return None
     if not isinstance(claim, str):
@@ -109,9 +109,9 @@ def moment(name: str, claim: float | str | UnsetType) -> float | None:
 
 
 def connection_claims(payload: Payload) -> Claims:
-    """The claims of a connection token; raises ClaimError.
+    """Return the claims of a connection token. Raises ClaimError.
 
-    `channels` count where there are no `subs`, as in Centrifugo.
+    `channels` count only without `subs`, as in Centrifugo.
     """
     if payload.channel:
         raise ClaimError("channel: the token is for a subscription")
@@ -133,7 +133,7 @@ def connection_claims(payload: Payload) -> Claims:
 
 
 def subscription_grant(payload: Payload, *, channel: str, user: str) -> Grant:
-    """The grant of a subscription token, which has to be for this channel and this user; raises ClaimError."""
+    """Return the grant of a subscription token for this channel and this user. Raises ClaimError."""
     if payload.channel != channel:
         raise ClaimError("channel: the token is for another one")
     if payload.sub != user:
@@ -153,7 +153,7 @@ def _credential(payload: Payload) -> Credential:
 
 
 def _expiry(payload: Payload) -> float | None:
-    """When what the token lets in ends: `expire_at` (0: never), or else when the token itself does."""
+    """Return the expiry of what the token lets in: `expire_at` (0: never), or else that of the token."""
     if payload.expire_at is not None:
         return payload.expire_at or None
     return moment("exp", payload.exp)
@@ -176,7 +176,7 @@ def _grant(options: SubscriptionOptions) -> Grant:
 
 
 def _info(value: object, encoded: str | None) -> bytes | None:
-    """What others see; raises ClaimError for too much of it."""
+    """Return the info that others see. Raises ClaimError when it is too large."""
     found = _raw("info", value, encoded)
     if found is not None and len(found) > MAX_INFO_BYTES:
         raise ClaimError(f"info: has more than {MAX_INFO_BYTES} bytes")
@@ -184,7 +184,10 @@ def _info(value: object, encoded: str | None) -> bytes | None:
 
 
 def _raw(name: str, value: object, encoded: str | None) -> bytes | None:
-    """A claim as JSON without white space, or what its base64 twin (`b64info`) has in it, which has to be JSON too."""
+    """Return a claim, or the JSON in its base64 twin (`b64info`), as JSON without white space; None for neither.
+
+    Raises ClaimError.
+    """
     if value is not None:
         return msgspec.json.encode(value)
     if encoded is None:

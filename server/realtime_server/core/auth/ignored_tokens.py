@@ -1,4 +1,4 @@
-"""For development: a verifier that looks at no token, so that an application can be tried before it makes any."""
+"""Verifier for development that checks no token, so that an application can be tried before it issues any."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ EVERYTHING = Capability(channels=("*",), allow=tuple(Action), match=Match.WILDCA
 
 
 class IgnoredTokens(TokenVerifier):
-    """Lets everybody in, as an anonymous user who may do in every channel what a token could allow."""
+    """Verifier that admits everybody, as an anonymous user with every permission that a token could grant."""
 
     ignores_tokens = True
 
@@ -24,6 +24,6 @@ class IgnoredTokens(TokenVerifier):
         return Claims(user="", capabilities=(EVERYTHING,))
 
     def verify_subscription(self, token: str, *, channel: str, user: str) -> Grant:
-        """Return a grant for every channel."""
+        """Return the plain grant for every channel."""
         del token, channel, user
         return PLAIN

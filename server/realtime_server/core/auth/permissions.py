@@ -1,6 +1,6 @@
-"""What a client may do in a channel: by the channel's name, the options of its namespace, and the client's token.
+"""Permissions of a client in a channel, by the channel's name, the options of its namespace, and the client's token.
 
-Without a subscription token and without the backend's word, both of which stand above all of this.
+Subscription tokens and the subscribe hook override all of this.
 """
 
 from __future__ import annotations
@@ -12,25 +12,25 @@ from realtime_server.core.model.namespaces import PRIVATE_PREFIX, USER_BOUNDARY,
 
 
 def is_private(channel: str) -> bool:
-    """Whether it takes a subscription token, or the backend's word, whatever else is allowed."""
+    """Return True when a channel requires a subscription token or the subscribe hook, whatever else is allowed."""
     return channel.startswith(PRIVATE_PREFIX)
 
 
 def is_user_limited(channel: str) -> bool:
-    """Whether its name says which users may subscribe: `news#42`, `dialog#42,43`."""
+    """Return True when a channel's name lists the users who may subscribe: `news#42`, `dialog#42,43`."""
     return USER_BOUNDARY in channel
 
 
 def is_limited_to(channel: str, user: str) -> bool:
-    """Whether this user is one of those in the name of a user-limited channel; an anonymous one never is."""
+    """Return True when the name of a user-limited channel lists this user; an anonymous one never is."""
     return bool(user) and user in channel.rpartition(USER_BOUNDARY)[2].split(USER_SEPARATOR)
 
 
 def may_subscribe(claims: Claims, channel: str, options: ChannelOptions) -> bool:
-    """Whether a client may subscribe.
+    """Return True when a client may subscribe.
 
-    The name of the channel stands above its options and above capabilities: a wildcard in a token opens neither a
-    private channel nor one that is limited to other users. A personal channel has one owner, even if the owner's id
+    The name of the channel takes precedence over its options and over capabilities: a wildcard in a token opens neither
+    a private channel nor one that is limited to other users. A personal channel has one owner, even if the owner's id
     reads like a list of users.
     """
     if is_private(channel):
@@ -46,17 +46,17 @@ def may_subscribe(claims: Claims, channel: str, options: ChannelOptions) -> bool
 
 
 def may_publish(claims: Claims, channel: str, options: ChannelOptions, *, subscribed: bool) -> bool:
-    """Whether a client may publish."""
+    """Return True when a client may publish."""
     return _may(Action.PUBLISH, options.publish, claims, channel, subscribed=subscribed)
 
 
 def may_see_presence(claims: Claims, channel: str, options: ChannelOptions, *, subscribed: bool) -> bool:
-    """Whether a client may ask who is subscribed, and be told who joins and leaves."""
+    """Return True when a client may read presence and receive joins and leaves."""
     return _may(Action.PRESENCE, options.presence_for, claims, channel, subscribed=subscribed)
 
 
 def may_read_history(claims: Claims, channel: str, options: ChannelOptions, *, subscribed: bool) -> bool:
-    """Whether a client may read the stream. To recover what it missed itself it needs no more than to subscribe."""
+    """Return True when a client may read the history. Recovery requires the permission to subscribe alone."""
     return _may(Action.HISTORY, options.history_for, claims, channel, subscribed=subscribed)
 
 
@@ -67,5 +67,5 @@ def _may(action: Action, access: Access, claims: Claims, channel: str, *, subscr
             return True
     elif access is Access.ANYONE:
         return True
-    # Who could not get into a channel does not get anything out of it, or into it, by a wildcard either.
+    # a client that cannot enter a closed channel cannot read or write it by a wildcard either
     return (subscribed or not closed) and allows(claims.capabilities, action, channel)

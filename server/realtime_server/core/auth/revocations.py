@@ -1,4 +1,4 @@
-"""Revocations of tokens, as one worker knows them: tokens are checked against them without asking the backplane."""
+"""Revocations that one worker knows, so that checking a token does not involve the backplane."""
 
 from __future__ import annotations
 
@@ -8,33 +8,33 @@ from collections.abc import Callable, Sequence
 from realtime_server.core.model.revocation import Credential, Revocation, merged
 
 EVERYBODY = ("", "")
-"""The subject of a revocation of all users' tokens."""
+"""Subject of a revocation of all users' tokens."""
 
 
 class Revocations:
-    """Revocations that have not expired. `wall_clock` is Unix time in seconds."""
+    """Set of revocations that have not expired. `wall_clock` is Unix time in seconds."""
 
     def __init__(self, wall_clock: Callable[[], float] = time.time) -> None:
         self._wall_clock = wall_clock
         self._kept: dict[tuple[str, str], Revocation] = {}
         self.refused = 0
-        """Tokens that were refused since the start."""
+        """Number of refused tokens since the start."""
 
     def __len__(self) -> int:
-        """Return how many there are."""
+        """Return the number of revocations."""
         return len(self._kept)
 
     def add(self, revocation: Revocation) -> bool:
-        """Add a revocation; True if it covers more than was covered before, or for longer."""
+        """Add a revocation; return True if it covers more than before, or for longer."""
         known = self._kept.get(revocation.subject)
         kept = revocation if known is None else merged(known, revocation)
         self._kept[revocation.subject] = kept
         return kept != known
 
     def covers(self, credential: Credential) -> bool:
-        """Return True if a token is revoked; one that does not say when it was issued counts as old.
+        """Return True when a token is revoked; one without a time of issue counts as old.
 
-        The work does not grow with the number of revocations, and is nothing while there are none.
+        The cost does not depend on the number of revocations, and is nil without any.
         """
         if not self._kept:
             return False
@@ -51,19 +51,19 @@ class Revocations:
         return False
 
     def refuses(self, credential: Credential) -> bool:
-        """Return True if a token is revoked, as `covers` does, and count that it is refused."""
+        """Return True when a token is revoked, as `covers` does, and count the refusal."""
         revoked = self.covers(credential)
         self.refused += revoked
         return revoked
 
     def drop_expired(self) -> None:
-        """Forget those that are over."""
+        """Remove the revocations that have expired."""
         now = self._wall_clock()
         for subject in [subject for subject, one in self._kept.items() if one.expires_at <= now]:
             del self._kept[subject]
 
     def missing_from(self, others: Sequence[Revocation]) -> list[Revocation]:
-        """Return those that are not covered by others, which are all that somebody else has."""
+        """Return the revocations that `others`, all of another store, do not cover."""
         known = {one.subject: one for one in others}
         return [
             one

@@ -1,4 +1,4 @@
-"""Who a client is: tokens (RFC 7519) against the keys that are valid now."""
+"""Verification of tokens (RFC 7519) with the keys that are valid now."""
 
 from __future__ import annotations
 
@@ -33,18 +33,18 @@ from realtime_server.core.model.errors import CommandError
 from realtime_server.core.model.grant import Grant
 
 LEEWAY_SECONDS = 5.0
-"""Clocks differ a little."""
+"""Tolerance for clocks that differ."""
 LOG_BURST = 5
 LOG_SECONDS = 10.0
-"""So many refused tokens are logged at once, and then one in this time."""
+"""Refused tokens are logged up to LOG_BURST at once, then one per LOG_SECONDS."""
 
 logger = structlog.get_logger()
 
 
 class TokenRefusedError(Exception):
-    """The token is not accepted: with an error reply (expired, try again), or by a disconnect (everything else).
+    """Refusal of a token: with an error reply (expired, try again), or by a disconnect (everything else).
 
-    `why` names the claim that failed, without its value; "" where that is of no interest to the operator.
+    `why` names the claim that failed, without its value; "" where that does not interest the operator.
     """
 
     def __init__(self, code: ErrorCode | DisconnectCode, why: str = "") -> None:
@@ -54,7 +54,10 @@ class TokenRefusedError(Exception):
 
 
 class RefusalLog:
-    """Logs why tokens are refused, at a bounded rate, without anything of the tokens. `clock` is monotonic seconds."""
+    """Log of the reasons for refusing tokens, rate-limited and without their values.
+
+    `clock` is monotonic seconds.
+    """
 
     def __init__(self, clock: Callable[[], float]) -> None:
         self._clock = clock
@@ -62,7 +65,7 @@ class RefusalLog:
         self._unlogged = 0
 
     def note(self, token: str, why: str) -> None:
-        """Log a refusal; `token` says which kind of token it was."""
+        """Log a refusal; `token` is the kind of token."""
         if not self._bucket.take(self._clock()):
             self._unlogged += 1
             return
@@ -71,38 +74,38 @@ class RefusalLog:
 
 
 class RemoteKeys(Protocol):
-    """Public keys that somebody else publishes, as they were last read."""
+    """Public keys of an identity provider, as last fetched."""
 
     @property
     def known(self) -> Sequence[TokenKey]:
-        """The keys."""
+        """Keys."""
 
     @property
     def loaded(self) -> bool:
-        """Whether they were ever read."""
+        """True once they were fetched."""
 
     @property
     def may_fetch(self) -> bool:
-        """Whether `fetch` would read them now: they were not read a moment ago."""
+        """True when `fetch` would fetch them now, as the last fetch is not too recent."""
 
     async def fetch(self, key_id: str) -> None:
-        """Read them again, because a token names this one.
+        """Fetch the keys again, because a token names this one.
 
-        Who calls while they are being read waits for the same answer. Never raises.
+        Callers during a fetch wait for the same result. Never raises.
         """
 
     def is_missing(self, key_id: str) -> bool:
-        """Whether this one was looked for and is not there."""
+        """Return True when the last fetch has shown that there is no such key."""
 
 
 class TokenVerifier:
-    """Verifies tokens. `wall_clock` is Unix time in seconds, `leeway` seconds; `audience`: one of them has to be there.
+    """Verifier of tokens. `wall_clock` is Unix time in seconds, `leeway` in seconds; one of `audience` has to match.
 
-    Connection and subscription tokens have the same keys, unless `subscription_keys` are given.
+    Connection and subscription tokens share the keys, unless `subscription_keys` are given.
     """
 
     ignores_tokens = False
-    """True when everybody is let in, with any token or none."""
+    """True when everybody is admitted, with any token or none."""
 
     def __init__(
         self,
@@ -129,11 +132,11 @@ class TokenVerifier:
 
     @property
     def has_remote_keys(self) -> bool:
-        """Whether there are keys that somebody else publishes."""
+        """True when an identity provider publishes keys."""
         return self._remote is not None
 
     def verify(self, token: str) -> Claims:
-        """Verify a connection token and return its claims; raises TokenRefusedError."""
+        """Verify a connection token and return its claims. Raises TokenRefusedError."""
         try:
             claims = connection_claims(self._payload(token, self._keys(), self._remote))
         except ClaimError as error:
@@ -148,7 +151,7 @@ class TokenVerifier:
         return claims
 
     def verify_subscription(self, token: str, *, channel: str, user: str) -> Grant:
-        """Verify a subscription token and return what it grants; raises CommandError."""
+        """Verify a subscription token and return its grant. Raises CommandError."""
         try:
             grant = subscription_grant(self._subscription_payload(token), channel=channel, user=user)
         except ClaimError as error:
@@ -164,24 +167,24 @@ class TokenVerifier:
         return grant
 
     def is_revoked(self, grant: Grant) -> bool:
-        """Return True if a grant is from a token that is revoked, which was perhaps not when it was verified."""
+        """Return True when a grant's token is revoked, perhaps since it was verified."""
         return grant.credential is not None and self.revocations.refuses(grant.credential)
 
     def lacks_key(self, text: str) -> bool:
-        """Whether a token may be signed with a key that is published but was not read yet: `fetch_key` may help."""
+        """Return True when the key of a token may be published but not fetched yet: `fetch_key` may help."""
         if self._remote is None:
             return False
         token = parse_jwt(text)
         return token is not None and self._is_unknown(token, self._remote) and self._remote.may_fetch
 
     async def fetch_key(self, text: str) -> None:
-        """Read the published keys again, for this token. Never raises."""
+        """Fetch the published keys again for this token. Never raises."""
         token = parse_jwt(text)
         if self._remote is not None and token is not None:
             await self._remote.fetch(token.key_id)
 
     def _is_unknown(self, token: Token, remote: RemoteKeys) -> bool:
-        """Whether the key that a token names is none of the published ones."""
+        """Return True when a token names a key that is none of the published ones."""
         if token.algorithm in DIGESTS:
             return False
         return not remote.loaded or (bool(token.key_id) and all(key.key_id != token.key_id for key in remote.known))
@@ -192,9 +195,9 @@ class TokenVerifier:
         return self._payload(text, self._keys(), self._remote)
 
     def _payload(self, text: str, keys: Sequence[TokenKey], remote: RemoteKeys | None) -> Payload:
-        """What a token says that one of these keys fits, and that is valid now.
+        """Verify signature and times of a token and return its payload.
 
-        Raises TokenRefusedError; ClaimError for a claim that is not what it has to be.
+        Raises TokenRefusedError, or ClaimError for an invalid claim.
         """
         token = parse_jwt(text)
         if token is None:
@@ -210,7 +213,7 @@ class TokenVerifier:
         return payload
 
     def _refusal(self, token: Token, remote: RemoteKeys) -> ErrorCode | DisconnectCode:
-        """What to say when no key fits: a client whose key could not be looked up is to come again."""
+        """Return the code for a token that no key fits: a client whose key could not be looked up should try again."""
         if not self._is_unknown(token, remote):
             return INVALID_TOKEN
         if not remote.loaded:

@@ -1,7 +1,7 @@
-"""A channel on this server: who gets its publications, and up to where they have been delivered.
+"""Channel on this server: its subscribers, and the position up to which publications were delivered.
 
-Exactly once and in order: the channel hands on publications by offset. What comes twice is dropped; where one is
-missing, delivery stops until the gap has been filled from the history, or its subscribers are told that it cannot be.
+Delivery is exactly once and in order of offsets. Duplicates are dropped; at a gap delivery stops until the gap has been
+filled from the history, or the subscribers are told that it cannot be.
 """
 
 from __future__ import annotations
@@ -18,17 +18,17 @@ from realtime_server.core.model.values import HistoryPage, Publication, StreamPo
 from realtime_server.core.ports.client import Receiver
 
 LOST = StreamPosition(0, "")
-"""A position in no stream: nothing can be filled in from here."""
+"""Position in no stream, from which no gap can be filled."""
 MAX_PUBLICATIONS = 10_000
 MAX_BYTES = 16 << 20
-"""Of their data; several that wait for the same channel share it."""
+"""Maximum size of the publications' data; several backlogs of a channel share the data."""
 
 Arrival: TypeAlias = tuple[Publication, str]
-"""A publication and the epoch that it came with."""
+"""Publication and the epoch that it came with."""
 
 
 class Backlog:
-    """What has arrived, in its order. `overflowed`: something came above the bounds, and is not here."""
+    """Publications in the order of arrival. `overflowed`: at least one did not fit, and is missing."""
 
     __slots__ = ("_bytes", "arrivals", "overflowed")
 
@@ -38,7 +38,7 @@ class Backlog:
         self._bytes = 0
 
     def take(self, publication: Publication, epoch: str) -> None:
-        """Keep a publication, or note that there was no room for it; nothing is kept after that."""
+        """Add a publication, or record the overflow; after an overflow nothing is added."""
         self._bytes += len(publication.encoded)
         if self.overflowed or len(self.arrivals) >= MAX_PUBLICATIONS or self._bytes > MAX_BYTES:
             self.overflowed = True
@@ -46,14 +46,14 @@ class Backlog:
             self.arrivals.append((publication, epoch))
 
     def copy(self) -> Backlog:
-        """The same, as another one."""
+        """Return an independent copy."""
         made = Backlog()
         made.arrivals, made.overflowed, made._bytes = list(self.arrivals), self.overflowed, self._bytes
         return made
 
 
 class Joining:
-    """A subscription of a connection that is being made: what arrives before its position is known waits here."""
+    """Subscription in progress: buffers what arrives before its position is known."""
 
     __slots__ = ("_missed", "buffer", "client")
 
@@ -64,20 +64,20 @@ class Joining:
 
     @property
     def missed(self) -> bool:
-        """Whether something may have been published that is not here."""
+        """True when something may have been published that the buffer lacks."""
         return self._missed or self.buffer.overflowed
 
     def take(self, publication: Publication, epoch: str) -> None:
-        """Keep a publication until the position is known."""
+        """Buffer a publication until the position is known."""
         self.buffer.take(publication, epoch)
 
     def miss(self) -> None:
-        """Note that deliveries may have been lost."""
+        """Record that deliveries may have been lost."""
         self._missed = True
 
 
 class Channel:
-    """One channel. `position` is None until it is known, and for channels without history always."""
+    """Channel of this server. `position` is None until known, and always for channels without history."""
 
     __slots__ = (
         "_subscribers",
@@ -100,25 +100,25 @@ class Channel:
         self.position: StreamPosition | None = None
         self.joining: list[Joining] = []
         self.backlog: Backlog | None = None
-        """What waits while a gap is being filled; what comes above its bounds is read from the history."""
+        """Publications that wait while a gap is being filled; overflow is read from the history."""
         self.checked_at = 0.0
-        """When the position was compared with the stream's, or had moved on; monotonic seconds."""
+        """Time when the position was compared with the stream's or had advanced, in monotonic seconds."""
         self.checked: StreamPosition | None = None
-        """What the position was then."""
+        """Position at that time."""
         self._subscribers = FanOut(name, options)
 
     @property
     def unused(self) -> bool:
-        """Whether nobody is subscribed or about to be."""
+        """True when there is no subscriber and no subscription in progress."""
         return not self.joining and not self._subscribers
 
     @property
     def subscriber_count(self) -> int:
-        """How many are subscribed."""
+        """Number of subscribers."""
         return len(self._subscribers)
 
     def subscribers(self) -> list[Receiver]:
-        """Everyone who is subscribed."""
+        """Return all subscribers."""
         return list(self._subscribers)
 
     def add(
@@ -129,10 +129,10 @@ class Channel:
         delta: bool = False,
         receives_join_leave: bool = False,
     ) -> bool:
-        """Subscribe a session that has everything up to `position`; False when the channel must be filled then.
+        """Subscribe a session that has everything up to `position`; return False when the channel must then be filled.
 
-        A session that is ahead does not get what the channel still has to deliver up to there. For one that is behind
-        the channel goes back, and its other sessions are ahead. In another epoch nobody can know who misses what.
+        A session that is ahead does not get what the channel delivers up to its position. For a session that is behind
+        the channel goes back, and its other sessions are ahead. In another epoch it is unknown who misses what.
         """
         self._subscribers.add(session, delta=delta, receives_join_leave=receives_join_leave)
         if position is None:
@@ -163,11 +163,11 @@ class Channel:
         self._subscribers.remove(session)
 
     def flush(self) -> None:
-        """Send what waits to be written together with more."""
+        """Send the publications that the write delay holds back."""
         self._subscribers.flush()
 
     def receive(self, publication: Publication, epoch: str) -> bool:
-        """Take what the broker delivers; False when publications before it are missing."""
+        """Handle a publication from the broker; return False when earlier ones are missing."""
         for join in self.joining:
             join.take(publication, epoch)
         if self.options.history is None or publication.offset == 0:
@@ -176,7 +176,7 @@ class Channel:
         return self._advance(publication, epoch)
 
     def _happen(self, publication: Publication) -> None:
-        """Deliver what has no place in the stream."""
+        """Deliver an event that has no position in the stream."""
         event = unpack(publication.encoded)
         if isinstance(event, Content):
             self._subscribers.deliver(event, 0)
@@ -202,9 +202,9 @@ class Channel:
         return True
 
     def suspect(self) -> bool:
-        """Note that deliveries may have been lost; whether there is something to be filled.
+        """Record that deliveries may have been lost; return True when the channel must be filled.
 
-        What is being filled already must be read again: it may have been read before the loss.
+        A fill under way must read again, because it may have read before the loss.
         """
         for join in self.joining:
             join.miss()
@@ -217,13 +217,12 @@ class Channel:
         self.backlog = Backlog() if self.backlog is None else self.backlog.copy()
 
     def fill(self, page: HistoryPage, covered: int) -> bool:
-        """End a gap with what the history has since the last delivered position; False when something is lost.
+        """Close a gap with the history since the last delivered position; return False when something is lost.
 
-        `covered`: so much of the backlog had arrived when the history was asked, and so is in the page or older.
-
-        When something is lost, every subscriber is unsubscribed with a code that makes it subscribe again, so that it
-        is told truthfully whether it can recover. When the rest of the backlog shows another gap, or something had
-        no room in it, there is one again.
+        `covered` arrivals of the backlog preceded the read of the history, so that the page or earlier pages contain
+        them.
+        After a loss every subscriber is unsubscribed with a code that makes it subscribe again, to learn whether it can
+        recover. There is a gap again when the rest of the backlog shows one or the backlog has overflowed.
         """
         before = self.position or page.position
         backlog, self.backlog = self.backlog or Backlog(), None
@@ -245,7 +244,7 @@ class Channel:
         return complete
 
     def retire(self) -> None:
-        """Nobody is here any more and nothing arrives: forget how far it was."""
+        """Reset the position, because there is no subscriber and no delivery any more."""
         self.live = False
         self.position = None
         self.backlog = None

@@ -1,4 +1,4 @@
-"""Tells the backend which channels are occupied in the whole cluster."""
+"""Events for the backend about channels that become occupied or vacant in the cluster."""
 
 from __future__ import annotations
 
@@ -10,26 +10,26 @@ from realtime_server.core.ports.backplane import ChannelOccupancy
 
 
 class ChannelWatch:
-    """Follows the channels of this worker. Never raises: what the backplane did not take is caught up with."""
+    """Reporter of this worker's channels. Never raises: `catch_up` repeats what the backplane did not accept."""
 
     def __init__(self, occupancy: ChannelOccupancy, backend: Backend) -> None:
         self._occupancy = occupancy
         self._backend = backend
 
     async def occupied(self, channel: str) -> None:
-        """Note the first subscriber of this worker in a channel."""
+        """Record that a channel has its first subscriber on this worker."""
         with contextlib.suppress(BackplaneError):
             if await self._occupancy.note_occupied(channel):
                 self._backend.emit(ChannelOccupied(channel))
 
     async def vacated(self, channel: str) -> None:
-        """Note that the last one has left."""
+        """Record that a channel's last subscriber on this worker has left."""
         with contextlib.suppress(BackplaneError):
             if await self._occupancy.note_vacated(channel):
                 self._backend.emit(ChannelVacated(channel))
 
     async def catch_up(self) -> None:
-        """Tell what has changed unnoticed, as when a server was killed; to be called every few seconds."""
+        """Report changes that were missed, as when a server was killed; call it every few seconds."""
         with contextlib.suppress(BackplaneError):
             missed = await self._occupancy.missed_changes()
             for channel in missed.occupied:

@@ -1,11 +1,10 @@
-"""Differences between two publications, in the format of Fossil's delta encoder, which SDKs can apply.
+"""Deltas between two publications in Fossil's delta format, which SDKs can apply.
 
 Source: https://fossil-scm.org/home/doc/trunk/www/delta_format.wiki. A patch is the length of the target and a line
 feed, then commands (`COUNT@OFFSET,` copies from the source, `COUNT:BYTES` inserts), then the target's checksum and a
 semicolon. Numbers are in base 64.
-
-A patch to UTF-8 is UTF-8: what is inserted begins and ends between two characters, because the JSON protocol carries
-a patch in a string.
+A patch to UTF-8 is UTF-8: insertions begin and end between two characters, because the JSON protocol carries a patch in
+a string.
 """
 
 from __future__ import annotations
@@ -14,10 +13,13 @@ from collections.abc import Iterator
 
 DIGITS = b"0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZ_abcdefghijklmnopqrstuvwxyz~"
 MIN_BLOCK = 16
-"""Shortest piece that is looked for, in bytes; in large sources longer ones, so that there are few of them."""
+"""Shortest piece that is searched for, in bytes; longer in large sources, to bound the number of blocks."""
 MAX_BLOCKS = 1024
 MAX_EFFORT = 5_000
-"""A search may try so many places of the target, about 0.2 us each: it holds up the event loop. A piece counts 16."""
+"""Number of places in the target that a search may try, about 0.2 us each: it blocks the event loop.
+
+A piece counts as 16 places.
+"""
 
 CHUNK = 1024
 LOW_WORDS = int.from_bytes(b"\0\0\0\0\xff\xff\xff\xff" * (CHUNK // 8), "big")
@@ -27,7 +29,7 @@ Piece = tuple[int, int, int]
 
 
 def patch(source: bytes, target: bytes) -> bytes | None:
-    """What makes the target from the source; None when sending the target is shorter."""
+    """Return the patch from the source to the target; None when the target itself is shorter."""
     parts = [_number(len(target)), b"\n"]
     done = 0
     for start, at, length in _aligned(_pieces(source, target), target):
@@ -43,10 +45,10 @@ def patch(source: bytes, target: bytes) -> bytes | None:
 
 
 def checksum(data: bytes) -> int:
-    """The sum of all big-endian words of 32 bits, modulo 2**32; the last one is filled up with zeros.
+    """Return the sum of all big-endian words of 32 bits, modulo 2**32; the last word is padded with zeros.
 
-    Words are added in lanes of 64 bits of big numbers, many at once, and the lanes at the end: their sum is the
-    remainder by 2**64 - 1, because 2**64 is 1 more. That is five times faster than one by one.
+    Words are added in 64-bit lanes of big integers, many at once, and the lanes at the end: their sum is the remainder
+    modulo 2**64 - 1, because 2**64 is congruent to 1. That is five times as fast as adding them one by one.
     """
     lanes = 0
     for at in range(0, len(data), CHUNK):
@@ -65,7 +67,7 @@ def _number(value: int) -> bytes:
 
 
 def _pieces(source: bytes, target: bytes) -> Iterator[Piece]:
-    """What both have, in the order of the target and without overlap."""
+    """Yield the common pieces, in the order of the target and without overlap."""
     prefix = _common(source, 0, target, 0, min(len(source), len(target)))
     suffix = _common_suffix(source, target, min(len(source), len(target)) - prefix)
     if prefix:
@@ -78,7 +80,7 @@ def _pieces(source: bytes, target: bytes) -> Iterator[Piece]:
 
 
 def _common(source: bytes, start: int, target: bytes, at: int, limit: int) -> int:
-    """How many bytes are the same from two places on, at most `limit`."""
+    """Return the length of the common bytes from two places on, at most `limit`."""
     low, high = 0, min(MIN_BLOCK, limit)
     while low < limit and source[start + low : start + high] == target[at + low : at + high]:
         low, high = high, min(2 * high, limit)
@@ -103,7 +105,7 @@ def _common_suffix(source: bytes, target: bytes, limit: int) -> int:
 
 
 def _search(source: bytes, target: bytes, start: int, end: int) -> Iterator[Piece]:
-    """Pieces of the source in a part of the target; those after MAX_EFFORT are not found."""
+    """Yield pieces of the source found in a part of the target; the search ends after MAX_EFFORT."""
     block = max(MIN_BLOCK, len(source) // MAX_BLOCKS)
     blocks = {source[at : at + block]: at for at in range(len(source) - block, -1, -block)}
     at = done = start
@@ -125,7 +127,7 @@ def _search(source: bytes, target: bytes, start: int, end: int) -> Iterator[Piec
 
 
 def _aligned(pieces: Iterator[Piece], target: bytes) -> Iterator[Piece]:
-    """The pieces without what is a part of a character at their ends."""
+    """Yield the pieces without partial characters at their ends."""
     for piece in pieces:
         start, at, length = piece
         while length and _continues(target, at):

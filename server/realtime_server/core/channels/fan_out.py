@@ -1,7 +1,6 @@
-"""Delivery of a channel's publications on this server: encoded once for each protocol, the same bytes for everybody.
+"""Delivery of a channel's publications on this server: encoded once per codec, the same bytes to all subscribers.
 
-With a write delay what is published within it goes out together: one write for each subscriber, which is what the
-kernel charges for.
+Publications within a write delay are sent together: one write per subscriber, which is the main cost in the kernel.
 """
 
 from __future__ import annotations
@@ -17,14 +16,15 @@ from realtime_server.core.model.pushes import Push
 from realtime_server.core.ports.client import Connection, Encoder, Receiver
 
 Item: TypeAlias = tuple[Content, int]
-"""A publication and its offset, 0 for none."""
+"""Publication and its offset, 0 for none."""
 Group: TypeAlias = dict[Receiver, Connection]
 
 
 class FanOut:
-    """The subscribers of one channel.
+    """Subscribers of one channel.
 
-    `ahead`: up to where a subscriber has everything, if that is further than what is still to be delivered.
+    `ahead` maps subscribers to the offset up to which they have everything, where that exceeds what is still to be
+    delivered.
     """
 
     __slots__ = (
@@ -46,7 +46,7 @@ class FanOut:
         self._groups: dict[Encoder, Group] = {}
         self._deltas: dict[Encoder, Group] = {}
         self._fresh: set[Receiver] = set()
-        """Who takes differences and has not got what the next one is made to."""
+        """Subscribers with delta compression that lack the publication that the next delta refers to."""
         self._previous: bytes | None = None
         self._watchers: Group = {}
         self._pending: list[Item] = []
@@ -54,21 +54,21 @@ class FanOut:
         self.ahead: dict[Receiver, int] = {}
 
     def __bool__(self) -> bool:
-        """Whether there is anybody."""
+        """Return True when there is a subscriber."""
         return any(self._groups.values()) or any(self._deltas.values())
 
     def __iter__(self) -> Iterator[Receiver]:
-        """Everybody."""
+        """Iterate over all subscribers."""
         for groups in (self._groups, self._deltas):
             for group in groups.values():
                 yield from group
 
     def __len__(self) -> int:
-        """How many there are."""
+        """Return the number of subscribers."""
         return sum(map(len, (*self._groups.values(), *self._deltas.values())))
 
     def add(self, subscriber: Receiver, *, delta: bool, receives_join_leave: bool) -> None:
-        """Deliver to a subscriber from now on: as differences if `delta`, joins and leaves if `receives_join_leave`."""
+        """Add a subscriber, with deltas if `delta`, and with joins and leaves if `receives_join_leave`."""
         self.flush()
         groups = self._deltas if delta else self._groups
         groups.setdefault(subscriber.codec, {})[subscriber] = subscriber.connection
@@ -78,7 +78,7 @@ class FanOut:
             self._watchers[subscriber] = subscriber.connection
 
     def remove(self, subscriber: Receiver) -> None:
-        """Deliver to it no more. Idempotent."""
+        """Remove a subscriber. Idempotent."""
         for groups in (self._groups, self._deltas):
             group = groups.get(subscriber.codec)
             if group is not None and subscriber in group:
@@ -92,7 +92,7 @@ class FanOut:
         self.ahead.pop(subscriber, None)
 
     def deliver(self, content: Content, offset: int) -> None:
-        """Send a publication to everybody, at once or within the channel's write delay."""
+        """Send a publication to all subscribers, at once or within the channel's write delay."""
         delay = self._options.write_delay_seconds
         if not delay:
             self._send([(content, offset)])
@@ -102,7 +102,7 @@ class FanOut:
             self._timer = asyncio.get_running_loop().call_later(delay, self.flush)
 
     def flush(self) -> None:
-        """Send what waits."""
+        """Send the publications that the write delay holds back."""
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None
@@ -111,7 +111,7 @@ class FanOut:
             self._send(items)
 
     def announce(self, push: Push) -> None:
-        """Tell who wants to know that somebody has joined or left."""
+        """Send a join or leave to the subscribers that receive them."""
         if self._watchers:
             self.flush()
         frames: dict[Encoder, bytes] = {}
@@ -146,7 +146,7 @@ class FanOut:
     def _write_or_hold(
         self, subscriber: Receiver, policy: SlowConsumer, frames: list[bytes], items: list[Item]
     ) -> None:
-        """One by one: any of them may be what makes the subscriber lag."""
+        """Write or hold the frames one by one: each may be the one that makes the subscriber lag."""
         for frame, (content, offset) in zip(frames, items, strict=True):
             if not self._is_new(subscriber, offset):
                 continue

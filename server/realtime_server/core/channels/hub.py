@@ -1,4 +1,4 @@
-"""The channels of a worker: who is subscribed, what is published, and how gaps are filled."""
+"""Channels of a worker: subscriptions, publishing, and filling of gaps."""
 
 from __future__ import annotations
 
@@ -34,12 +34,12 @@ from realtime_server.core.ports.client import Subscriber
 from realtime_server.core.tasks import TaskGroup
 
 CHECK_SECONDS = 30.0
-"""The position of a channel in which nothing happens is compared with the stream's so often."""
+"""Interval of comparing the position of a quiet channel with the stream's."""
 CHECKED_AT_ONCE = 64
 
 
 class Hub:
-    """Implements the part of BrokerEvents that is about channels. `clock` is monotonic seconds."""
+    """Channels of a worker: implements the part of BrokerEvents about channels. `clock` is monotonic seconds."""
 
     def __init__(
         self,
@@ -65,7 +65,7 @@ class Hub:
         self._resyncs = Resync(tasks, self._resync)
 
     def require(self, channel: str) -> ChannelOptions:
-        """The options of a channel; raises CommandError UNKNOWN_CHANNEL."""
+        """Return the options of a channel. Raises CommandError UNKNOWN_CHANNEL."""
         options = self._namespaces.of(channel)
         if options is None:
             if is_too_long(channel):
@@ -74,7 +74,10 @@ class Hub:
         return options
 
     def options_of_subscription(self, channel: str, grant: Grant) -> ChannelOptions:
-        """The options of a subscription with this grant; raises CommandError UNKNOWN_CHANNEL or NOT_AVAILABLE."""
+        """Return the options of a subscription with this grant.
+
+        Raises CommandError UNKNOWN_CHANNEL or NOT_AVAILABLE.
+        """
         options = self.require(channel)
         if grant.override == AS_THE_NAMESPACE:
             return options
@@ -84,13 +87,13 @@ class Hub:
         return grant.override.applied_to(options)
 
     def subscriber_counts(self) -> Iterator[tuple[str, int]]:
-        """Channels that have subscribers here, and how many."""
+        """Return pairs of each channel with subscribers here and their number."""
         return ((name, count) for name, channel in self.channels.items() if (count := channel.subscriber_count))
 
     # subscriptions
 
     async def join(self, subscriber: Subscriber, name: str, wanted: Wanted, grant: Grant) -> Join:
-        """Prepare a subscription. Raises CommandError or BackplaneError, and then nothing is left of it."""
+        """Prepare a subscription. Raises CommandError or BackplaneError, after which nothing of it is left."""
         options = self.options_of_subscription(name, grant)
         channel = self.channels.get(name)
         if channel is None:
@@ -165,7 +168,7 @@ class Hub:
         *,
         in_step: bool,
     ) -> None:
-        """Fill the channel if it has to be, and tell who wants to know that a subscription has begun."""
+        """Publish the join of a subscription that has begun; unless `in_step`, have the channel filled."""
         if not in_step:
             self.check_position(channel)
         if result.was_recovering:
@@ -177,14 +180,14 @@ class Hub:
             subscriber.end_subscription(channel.name, codes.UNSUBSCRIBED_TOKEN_REVOKED)
 
     def give_up(self, channel: Channel, subscriber: Subscriber, subscription: Subscription) -> None:
-        """Undo a subscription that is not made after all; one to the same channel that was made meanwhile stays."""
+        """Undo a subscription that is not made after all; one made to the same channel meanwhile stays."""
         if not subscriber.has_subscription(channel.name):
             self._leave(channel, subscriber, subscription)
 
     def _leave(
         self, channel: Channel, subscriber: Subscriber, subscription: Subscription, leave: Left | None = None
     ) -> None:
-        """Deliver the channel to a subscriber no more, and publish its `leave` if there is one."""
+        """Remove a subscriber from the channel, and publish its `leave` if given."""
         channel.remove(subscriber)
         if subscription.present:
             self._members.remove(channel.name, subscriber, leave)
@@ -193,16 +196,16 @@ class Hub:
         self.release(channel)
 
     def end(self, subscriber: Subscriber, subscription: Subscription) -> None:
-        """End a subscription that had begun: leave, and tell who wants to know."""
+        """End a subscription that had begun, and publish its leave where join and leave are on."""
         leave = Left(subscriber.client_info(subscription.info)) if subscription.emits_join_leave else None
         self._leave(self.channels[subscription.channel], subscriber, subscription, leave)
 
     def flush(self, channel: str) -> None:
-        """Send what waits in a channel to be written together with more."""
+        """Send the publications that a channel's write delay holds back."""
         self.channels[channel].flush()
 
     def release(self, channel: Channel) -> None:
-        """Give a channel up if nobody uses it any more."""
+        """Release a channel that nobody uses, in the background."""
         if channel.unused:
             self._tasks.spawn(self._retire(channel), f"release-{channel.name}")
 
@@ -218,31 +221,31 @@ class Hub:
                 del self.channels[channel.name]
 
     async def renew_presence(self) -> None:
-        """Renew the presence of all that are subscribed; raises BackplaneError. See ChannelPresence.renew."""
+        """Renew the presence of all subscribers here. Raises BackplaneError. See ChannelPresence.renew."""
         await self._members.renew()
 
     # what the broker reports
 
     def on_publication(self, channel: str, publication: Publication, epoch: str) -> None:
-        """Deliver to the subscribers here."""
+        """Deliver a publication to the subscribers here."""
         found = self.channels.get(channel)
         if found is not None and not found.receive(publication, epoch):
             self._resyncs.add(found)
 
     def on_gap(self) -> None:
-        """Check every position: what was published meanwhile is in the history, or its loss is told."""
+        """Check every position: publications missed meanwhile are delivered from the history, or reported as lost."""
         self._counters.backplane_gaps += 1
         self._members.note_gap()
         for channel in self.channels.values():
             self.check_position(channel)
 
     def check_position(self, channel: Channel) -> None:
-        """Read from the history what may be missing, and deliver it or tell its loss."""
+        """Have a channel's missing publications read from the history, and delivered or reported as lost."""
         if channel.suspect():
             self._resyncs.add(channel)
 
     def check_quiet_channels(self) -> None:
-        """Check positions in which nothing happened for a while: a lost publication shows by the next one, or here."""
+        """Check channels that were quiet for a while, as only a later publication would reveal a lost one."""
         now = self._clock()
         left = max(CHECKED_AT_ONCE, int(len(self.channels) / CHECK_SECONDS))
         for channel in self.channels.values():
@@ -278,7 +281,10 @@ class Hub:
         version: int = 0,
         version_epoch: str = "",
     ) -> StreamPosition | None:
-        """Publish; the position, None without history. Raises CommandError or BackplaneError. See Broker.publish."""
+        """Publish, and return the position, None without history.
+
+        Raises CommandError or BackplaneError. See Broker.publish.
+        """
         options = self.require(channel)
         began = self._clock()
         position = await self._broker.publish(
@@ -294,17 +300,17 @@ class Hub:
         return position
 
     async def presence(self, channel: str) -> Mapping[str, ClientInfo]:
-        """Who is subscribed; raises CommandError NOT_AVAILABLE where the namespace has no presence."""
+        """Return the subscribers by client id. Raises CommandError NOT_AVAILABLE without presence in the namespace."""
         self._require_presence(channel)
         return await self._presence.members(channel)
 
     async def presence_stats(self, channel: str) -> PresenceStats:
-        """How many are subscribed; raises CommandError NOT_AVAILABLE where the namespace has no presence."""
+        """Count the subscribers. Raises CommandError NOT_AVAILABLE where the namespace has no presence."""
         self._require_presence(channel)
         return await self._presence.stats(channel)
 
     async def history(self, channel: str, query: HistoryQuery) -> HistoryPage:
-        """Read the channel's stream.
+        """Read a part of the channel's stream.
 
         Raises CommandError NOT_AVAILABLE where the namespace has no history, UNRECOVERABLE_POSITION for another epoch.
         """
@@ -317,7 +323,7 @@ class Hub:
         return page
 
     async def history_remove(self, channel: str) -> None:
-        """Drop what is kept; raises CommandError NOT_AVAILABLE where the namespace has no history."""
+        """Delete a channel's history. Raises CommandError NOT_AVAILABLE where the namespace has none."""
         if self.require(channel).history is None:
             raise CommandError(codes.NOT_AVAILABLE)
         await self._broker.remove_history(channel)
@@ -328,7 +334,7 @@ class Hub:
 
 
 def _query_of(options: ChannelOptions, wanted: Wanted) -> HistoryQuery:
-    """What has to be read to answer a subscription."""
+    """Return the query whose result answers a subscription."""
     if not (options.recovery and wanted.recover):
         return HistoryQuery(0)
     if options.recovery_mode is RecoveryMode.CACHE:
@@ -337,7 +343,7 @@ def _query_of(options: ChannelOptions, wanted: Wanted) -> HistoryQuery:
 
 
 def _newest(page: HistoryPage, wanted: Wanted) -> tuple[bool, tuple[Publication, ...]]:
-    """Whether the newest publication is there, and it, unless the client has it."""
+    """Return whether the newest publication is kept, and that publication unless the client has it."""
     newest = page.publications[:1]
     if not newest or newest[0].offset != page.position.offset:
         return False, ()

@@ -1,4 +1,4 @@
-"""A subscription in the making: from the answer of the history to the first publication that follows it."""
+"""Subscription in progress: from the answer of the history to the first publication after it."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from realtime_server.core.ports.client import Subscriber
 
 
 class Wanted(Struct, frozen=True, gc=False):
-    """What is asked for in a subscription, by the client or for it."""
+    """Options of a subscription, as asked for by the client or on its behalf."""
 
     recover: bool = False
     offset: int = 0
@@ -27,7 +27,7 @@ class Wanted(Struct, frozen=True, gc=False):
 
 
 class JoinOwner(Protocol):
-    """Is told what became of a join: the hub."""
+    """Owner of joins (the hub), to which their outcome is reported."""
 
     def complete(
         self,
@@ -38,16 +38,17 @@ class JoinOwner(Protocol):
         *,
         in_step: bool,
     ) -> None:
-        """The subscription has begun; `in_step` is False when the channel has to be filled for it."""
+        """Handle a subscription that has begun; `in_step` is False when the channel has to be filled for it."""
 
     def give_up(self, channel: Channel, subscriber: Subscriber, subscription: Subscription) -> None:
-        """The subscription is not made after all."""
+        """Handle a subscription that is not made after all."""
 
 
 class Join:
-    """A subscription that is ready to be answered: first the reply is written, then `complete` is called.
+    """Subscription that is ready for its reply: write the reply first, then call `complete`.
 
-    Between `Hub.join` returning and `complete` there must be no await: what arrived meanwhile comes after the reply.
+    There must be no await between the return of `Hub.join` and `complete`, so that buffered publications follow the
+    reply.
     """
 
     __slots__ = ("_channel", "_joining", "_owner", "_subscriber", "_subscription", "result")
@@ -70,11 +71,11 @@ class Join:
 
     @property
     def channel(self) -> str:
-        """The channel's name."""
+        """Name of the channel."""
         return self._channel.name
 
     def complete(self) -> None:
-        """Hand over what arrived while the subscription was made, and deliver from now on."""
+        """Begin the subscription: write the buffered publications, and deliver from now on."""
         channel, subscriber, subscription = self._channel, self._subscriber, self._subscription
         if not subscriber.begin_subscription(subscription):
             self.abandon()
@@ -97,7 +98,7 @@ class Join:
         self._owner.complete(channel, subscriber, subscription, self.result, in_step=in_step and not missed)
 
     def _write(self, publication: Publication) -> None:
-        """Write what arrived meanwhile. Who joined or left meanwhile can be asked for with presence."""
+        """Write a buffered publication; joins and leaves meanwhile are omitted, as presence shows their result."""
         subscriber, name = self._subscriber, self.channel
         content = content_in(publication) if publication.offset else unpack(publication.encoded)
         if isinstance(content, Content):
@@ -108,17 +109,17 @@ class Join:
             subscriber.connection.write(frames)
 
     def forgo(self) -> None:
-        """Recover nothing after all, and say so: what was missed is more than one answer may hold."""
+        """Turn the result into one without recovery, because the missed publications exceed the size of a reply."""
         self.result = structs.replace(self.result, recovered=False, publications=())
 
     def abandon(self) -> None:
-        """Leave nothing of it: the subscription is not made after all."""
+        """Undo the join: the subscription is not made after all."""
         self._channel.joining.remove(self._joining)
         self._owner.give_up(self._channel, self._subscriber, self._subscription)
 
 
 def is_complete(page: HistoryPage, wanted: Wanted) -> bool:
-    """Whether a client that asks to recover misses nothing with this page: all or nothing, never a part."""
+    """Return True when a page contains everything that a recovering client misses: all or nothing."""
     if wanted.epoch and wanted.epoch != page.position.epoch:
         return False
     publications = page.publications

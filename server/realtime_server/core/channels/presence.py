@@ -1,8 +1,8 @@
-"""Presence of this worker's subscribers, and the leaves of those whose server has died.
+"""Presence of this worker's subscribers, and leaves of clients whose server has died.
 
-A member that its server does not renew expires in the store. The next worker that renews its own members of the
-channel finds it, and publishes its leave; the store lets one of several do so. Nobody does while a worker has not
-renewed for a while itself, for after an outage of the backplane everybody is late.
+A member that its server does not renew expires in the store. The next worker that renews its own members of the channel
+finds it and publishes its leave; the store lets only one of several workers do so. A worker whose own renewals were
+late publishes none, because after an outage of the backplane all renewals are late.
 """
 
 from __future__ import annotations
@@ -22,15 +22,18 @@ from realtime_server.core.tasks import TaskGroup
 PRESENCE_TTL_SECONDS = 60.0
 PRESENCE_RENEW_SECONDS = 20.0
 LATE_SECONDS = 1.5 * PRESENCE_RENEW_SECONDS
-"""A renewal that begins so long after the one before is late."""
+"""Interval between two renewals above which the later one counts as late."""
 ROUNDS_IN_TIME = 2
-"""Renewals without delay or failure before leaves are published: by then all other workers have renewed too."""
+"""Number of consecutive renewals in time before leaves are published: by then other workers have renewed too."""
 RENEWED_TOGETHER, RENEWED_AT_ONCE = 100, 64
-"""Members of a channel renewed by one call, and calls at the same time."""
+"""Members of a channel per call, and concurrent calls, of a renewal."""
 
 
 class ChannelPresence:
-    """Writes who is subscribed here to the store. `channels` are the worker's; `clock` is monotonic seconds."""
+    """Writer of this worker's subscribers to the store.
+
+    `channels` are the worker's; `clock` is monotonic seconds.
+    """
 
     def __init__(
         self,
@@ -49,13 +52,13 @@ class ChannelPresence:
         self._renewed_at = clock()
 
     async def add(self, channel: str, info: ClientInfo, *, emits_join_leave: bool) -> None:
-        """Add a member; raises BackplaneError."""
+        """Add a member. Raises BackplaneError."""
         await self._store.add(channel, info.client, info, PRESENCE_TTL_SECONDS, announced=emits_join_leave)
 
     def remove(self, channel: str, subscriber: Subscriber, leave: Left | None) -> None:
-        """Remove a member in the background, and publish its leave if there is one.
+        """Remove a member in the background, and publish its leave if given.
 
-        Where the store cannot be reached the member expires, and whoever finds it publishes the leave.
+        If the store cannot be reached, the member expires, and the worker that finds it publishes the leave.
         """
         self._tasks.spawn(self._remove(channel, subscriber, leave), "leave")
 
@@ -72,7 +75,7 @@ class ChannelPresence:
         return found is not None and any(joining.client == client for joining in found.joining)
 
     def publish(self, channel: str, event: Joined | Left) -> None:
-        """Publish that somebody has joined or left, in the background; without effect when the backplane is away."""
+        """Publish a join or leave in the background; it is lost while the backplane is away."""
         self._tasks.spawn(self._publish(channel, event), "join-leave")
 
     async def _publish(self, channel: str, event: Joined | Left) -> None:
@@ -80,11 +83,11 @@ class ChannelPresence:
             await self._broker.publish(channel, pack(event), None)
 
     def note_gap(self) -> None:
-        """Note that the backplane was away: other workers may be late with their renewals."""
+        """Record that the backplane was away, so that other workers may be late with their renewals."""
         self._rounds_in_time = 0
 
     async def renew(self) -> None:
-        """Renew all members, and publish the leaves of those that have expired; raises BackplaneError."""
+        """Renew all members, and publish the leaves of expired ones. Raises BackplaneError."""
         rounds, self._rounds_in_time = self._rounds_in_time, 0
         now, before = self._clock(), self._renewed_at
         self._renewed_at = now
@@ -105,7 +108,7 @@ class ChannelPresence:
                 await self._publish_leaves(channel)
 
     async def _renew_some(self, channel: str, subscribers: Sequence[Receiver]) -> bool:
-        """Renew some members of a channel; True if members of the channel have expired, of any server."""
+        """Renew members of a channel; return True if some of its members have expired, of any server."""
         members: dict[str, ClientInfo] = {}
         announced: set[str] = set()
         for subscriber in subscribers:
@@ -120,6 +123,6 @@ class ChannelPresence:
         return bool(renewal.departed)
 
     async def _publish_leaves(self, channel: str) -> None:
-        """Publish the leaves of all that are still due now that this worker's own members are renewed."""
+        """Publish all leaves that are still due after this worker has renewed its own members."""
         while departed := (await self._store.renew(channel, (), PRESENCE_TTL_SECONDS)).departed:
             await self._store.publish_leaves(channel, {info.client: pack(Left(info)) for info in departed})

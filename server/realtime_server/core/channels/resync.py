@@ -1,4 +1,4 @@
-"""Channels that may have missed something are read again from the history: some at a time, however many they are."""
+"""Bounded concurrency for reading channels again that may have missed something."""
 
 from __future__ import annotations
 
@@ -11,14 +11,16 @@ from realtime_server.core.model.errors import BackplaneError
 from realtime_server.core.tasks import TaskGroup
 
 AT_ONCE = 128
-"""A worker that has lost its link has to check all its channels. So many questions are asked at the same time, so that
-messages of the worker to itself are not late behind them."""
+"""Maximum number of concurrent checks.
+
+A worker that has lost its link checks all its channels; its messages to itself must not be delayed by that.
+"""
 RETRY_SECONDS = 0.5
-"""Between attempts while the backplane is away, with jitter; each of those that are asked at once has one."""
+"""Pause between attempts while the backplane is away, with jitter; each concurrent check has its own."""
 
 
 class Resync:
-    """Works off the channels that wait, oldest first. `check` may raise BackplaneError, and is then called again."""
+    """Queue of channels to check, oldest first. A check that raises BackplaneError is repeated."""
 
     def __init__(self, tasks: TaskGroup, check: Callable[[Channel], Awaitable[None]]) -> None:
         self._tasks = tasks
@@ -27,7 +29,7 @@ class Resync:
         self._running = 0
 
     def add(self, channel: Channel) -> None:
-        """Check a channel soon; once, however often it is asked for before its turn comes."""
+        """Schedule a check of a channel; a channel that waits already is checked once."""
         self._waiting[channel] = None
         if self._running < AT_ONCE:
             self._running += 1

@@ -1,1 +1,1 @@
-"""The commands of Centrifugo's client protocol."""
+"""Commands of Centrifugo's client protocol."""

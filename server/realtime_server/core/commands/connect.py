@@ -1,4 +1,4 @@
-"""The commands connect and refresh."""
+"""Commands connect and refresh."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ from realtime_server.core.sessions.session import Session
 
 @dataclass(frozen=True, slots=True)
 class ServerInfo:
-    """What clients are told of the server. `heartbeat_interval`: seconds between pings; `node`: the worker's uid."""
+    """Server properties that clients receive. `heartbeat_interval`: seconds between pings; `node`: the worker's uid."""
 
     version: str
     node: str
@@ -38,7 +38,7 @@ class ServerInfo:
 
 
 class ConnectHandler:
-    """Handles the commands connect and refresh for all sessions of a worker.
+    """Handler of the commands connect and refresh for all sessions of a worker.
 
     `on_connected` is called with each session that has got channels along with its connection.
     """
@@ -58,7 +58,10 @@ class ConnectHandler:
         self._refreshed = refreshed
 
     def connect_now(self, session: Session, command: int, request: ConnectRequest) -> bool:
-        """Let a client in; False when that takes the backplane or the backend. Raises CommandError."""
+        """Handle a connect command, if neither backplane nor backend is needed; return False otherwise.
+
+        Raises CommandError.
+        """
         if session.claims is not None or self._entry.asks_backend(request.token):
             return False
         try:
@@ -69,12 +72,12 @@ class ConnectHandler:
         if not self._entry.admit(session, claims):
             return True
         if claims.channels or (session.codec.unidirectional and request.subs):
-            return False  # they are to be joined: `connect` goes on
+            return False  # channels are to be joined, which `connect` does
         greet(session, command, self._result(session, claims, {}, None))
         return True
 
     async def connect(self, session: Session, command: int, request: ConnectRequest) -> None:
-        """Let a client in that the backend decides about, join its channels, and answer.
+        """Handle a connect command that `connect_now` has left: ask the backend, join the channels, reply.
 
         Raises CommandError, DisconnectRequestedError or BackplaneError.
         """
@@ -94,8 +97,8 @@ class ConnectHandler:
             for join in joined:
                 join.forgo()
             if not greet(session, command, self._result(session, claims, _results(joined), data)):
-                session.disconnect(codes.SERVER_ERROR)  # what the backend has to tell is too much by itself
-        # What came meanwhile follows the reply.
+                session.disconnect(codes.SERVER_ERROR)  # the data of the backend alone exceeds the size of a reply
+        # What arrived meanwhile follows the reply.
         for join in joined:
             join.complete()
         self._on_connected(session)
@@ -103,8 +106,8 @@ class ConnectHandler:
     async def _joined(self, session: Session, request: ConnectRequest) -> list[Join]:
         """Prepare the subscriptions that the client gets with its connection: all of them or none.
 
-        They are those of its claims, but for those that were revoked meanwhile, and those that a client asks for which
-        can send no other command.
+        They are those of its claims and, for a client that can send no other command, those that it asks for; a channel
+        of the claims that was revoked meanwhile is left out.
         """
         claims = session.claims
         assert claims is not None
@@ -134,7 +137,7 @@ class ConnectHandler:
     async def _requested(
         self, session: Session, request: ConnectRequest, known: Collection[str]
     ) -> dict[str, tuple[Wanted, Grant]]:
-        """Return the channels that a client asks for in its connect command, as far as it may subscribe to them."""
+        """Return the channels of a connect command with their grants. Raises when the client may not have one."""
         channels = [channel for channel in request.subs if channel not in known]
         self._subscriptions.require_room(len(channels) + len(known))
         wanted = {}
@@ -147,9 +150,9 @@ class ConnectHandler:
         return wanted
 
     def refresh(self, session: Session, command: int, request: RefreshRequest) -> None:
-        """Take a new token of the same user, and answer; then its subscriptions are what it says.
+        """Handle a new token of the same user: reply, then adjust the subscriptions to its claims.
 
-        Raises CommandError.
+        Raises CommandError or DisconnectRequestedError.
         """
         claims, before = self._entry.refreshed_claims(session, request.token), session.claims
         self._refreshed.require(claims, before)
@@ -166,7 +169,7 @@ class ConnectHandler:
         return ConnectResult(
             client=session.client,
             version=self._server.version,
-            # An SDK that is told of pings connects again when it sees none, and it does not see those of the transport.
+            # An SDK reconnects when it is promised pings and sees none; it does not see those of the transport.
             ping=0 if codec.native_pings else max(1, round(self._server.heartbeat_interval)),
             pong=not codec.native_pings and not codec.unidirectional,
             expires=expires,
@@ -179,7 +182,10 @@ class ConnectHandler:
 
 
 def greet(session: Session, command: int, result: ConnectResult) -> bool:
-    """Answer the connect command, see `Session.reply_within`: after that the client may be told anything."""
+    """Reply to a connect command, see `Session.reply_within`; return False when the reply is too large.
+
+    After the reply the client may receive pushes.
+    """
     fits = session.reply_within(command, result)
     if fits:
         session.mark_welcome()
@@ -197,7 +203,7 @@ def _results(joined: list[Join]) -> dict[str, SubscribeResult]:
 
 
 def _is_left(session: Session, channel: str, own: Collection[str]) -> bool:
-    """Return False for a channel that was revoked meanwhile; raises CommandError if it is none of its `own`."""
+    """Return False for a channel that was revoked meanwhile. Raises CommandError if it is none of its `own`."""
     if not session.is_revoked(channel):
         return True
     if channel not in own:
@@ -206,7 +212,7 @@ def _is_left(session: Session, channel: str, own: Collection[str]) -> bool:
 
 
 def _time_to_live(session: Session, claims: Claims) -> tuple[bool, int]:
-    """Return whether the client has to renew its token, and in how many seconds."""
+    """Return whether the client has to renew its token, and the seconds until then."""
     if claims.expires_at is None or claims.renewed_by_hook:
         return False, 0
     return True, session.seconds_until(claims.expires_at)

@@ -1,4 +1,4 @@
-"""Answers the commands of a client: finds what handles each, and turns errors into replies."""
+"""Dispatch of commands to their handlers, and conversion of errors to replies."""
 
 from __future__ import annotations
 
@@ -17,9 +17,9 @@ from realtime_server.core.sessions.session import Session
 
 
 class Dispatcher:
-    """Answers commands for all sessions of a worker.
+    """Dispatcher of commands for all sessions of a worker.
 
-    `immediate`: commands are done at once, because neither the backplane nor the backend lets them wait.
+    `immediate`: commands complete without suspending, because neither the backplane nor the backend ever waits.
     """
 
     def __init__(
@@ -41,19 +41,19 @@ class Dispatcher:
         self.immediate = immediate
 
     def admits(self, commands: Sequence[Command]) -> bool:
-        """Return True when a client that begins with these commands may come in now."""
+        """Return True when a client that begins with these commands may be admitted now."""
         return not self._entry.limits_connects or self._entry.has_capacity(resumes=resumes(commands))
 
     def lacks_key(self, command: Command) -> bool:
-        """Return True when a command waits for keys to be read: its token names one that is not known yet."""
+        """Return True when a command's token names a key that is not known yet: `fetch_key` may help."""
         return self._has_remote_keys and self._entry.lacks_key(token_of(command))
 
     async def fetch_key(self, command: Command) -> None:
-        """Read the keys that a command waits for. Never raises."""
+        """Fetch the keys that a command's token needs. Never raises."""
         await self._entry.fetch_key(token_of(command))
 
     def answer_now(self, session: Session, command: Command) -> bool:
-        """Answer what needs neither backplane nor backend; False for everything else."""
+        """Answer a command that needs neither backplane nor backend; return False for any other."""
         try:
             if isinstance(command, MalformedCommand):
                 return _refuse(command)
@@ -77,7 +77,7 @@ class Dispatcher:
         return command.send is not None
 
     async def answer(self, session: Session, command: Command) -> None:
-        """Answer what may have to wait."""
+        """Answer a command that may have to wait."""
         number = command.id
         try:
             if command.publish is not None:
@@ -107,14 +107,14 @@ class Dispatcher:
 
 
 def _refuse(command: MalformedCommand) -> bool:
-    """Fail a malformed command with CommandError; True for `send`, which has no answer."""
+    """Raise CommandError for a malformed command; return True for `send`, which has no reply."""
     if command.send is None:
         raise CommandError(codes.BAD_REQUEST)
     return True
 
 
 def resumes(commands: Sequence[Command]) -> bool:
-    """Return True when a client's first commands show that it was here before: it asks for what it has missed."""
+    """Return True when a client's first commands show that it resumes a session: they ask for a recovery."""
     return any(
         (command.subscribe is not None and command.subscribe.recover)
         or (command.connect is not None and any(sub.recover for sub in command.connect.subs.values()))

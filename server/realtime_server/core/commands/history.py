@@ -1,4 +1,4 @@
-"""The commands history, presence and presence_stats: what a client reads of its channels."""
+"""Commands history, presence and presence_stats."""
 
 from __future__ import annotations
 
@@ -22,11 +22,11 @@ async def history(reading: Reading, session: Session, request: HistoryRequest) -
 
 
 async def presence(reading: Reading, session: Session, request: ChannelRequest) -> PresenceResult:
-    """Return who is subscribed. Raises CommandError or BackplaneError."""
+    """Return the subscribers by client id. Raises CommandError or BackplaneError."""
     return PresenceResult(dict(await reading.presence(session, request.channel)))
 
 
 async def presence_stats(reading: Reading, session: Session, request: ChannelRequest) -> PresenceStatsResult:
-    """Count who is subscribed. Raises CommandError or BackplaneError."""
+    """Count the subscribers. Raises CommandError or BackplaneError."""
     stats = await reading.presence_stats(session, request.channel)
     return PresenceStatsResult(stats.clients, stats.users)

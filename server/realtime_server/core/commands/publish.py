@@ -1,4 +1,4 @@
-"""The commands publish and rpc: what a client sends to others, and to the backend."""
+"""Commands publish and rpc."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from realtime_server.core.sessions.session import Session
 
 
 async def publish(publishing: Publishing, session: Session, request: PublishRequest) -> EmptyResult:
-    """Publish. Raises CommandError, DisconnectRequestedError or BackplaneError."""
+    """Handle a publish command. Raises CommandError, DisconnectRequestedError or BackplaneError."""
     if request.type or request.key or request.removed:
         publishing.require(request.channel)
         raise CommandError(codes.NOT_AVAILABLE)
@@ -21,5 +21,5 @@ async def publish(publishing: Publishing, session: Session, request: PublishRequ
 
 
 async def rpc(publishing: Publishing, session: Session, request: RpcRequest) -> RpcResult:
-    """Let the backend answer. Raises CommandError or DisconnectRequestedError."""
+    """Handle an rpc command with the backend's answer. Raises CommandError or DisconnectRequestedError."""
     return RpcResult(Raw(await publishing.call(session, request.method, bytes(request.data))))

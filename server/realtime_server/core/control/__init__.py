@@ -1,1 +1,1 @@
-"""What the workers of a cluster ask of each other."""
+"""Messages between the workers of a cluster, and their handling."""

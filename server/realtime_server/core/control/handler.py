@@ -1,4 +1,4 @@
-"""What another worker asks of this one: by the backplane's control channel, for the server API as a rule."""
+"""Handling of requests from other workers, which arrive over the backplane's control channel."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ from realtime_server.core.tasks import TaskGroup
 
 
 class ControlHandler:
-    """Carries out control messages for the sessions of one worker. Never raises.
+    """Handler of control messages for the sessions of one worker. Never raises.
 
     `uid` names this worker; `send` sends a message to the worker of that name.
     """
@@ -57,7 +57,7 @@ class ControlHandler:
         self.surveys = Surveys()
 
     def take(self, message: bytes) -> None:
-        """Carry out a message; one of another release is ignored."""
+        """Handle a message; unknown messages, of another release, are ignored."""
         request = messages.decode(message)
         match request:
             case messages.Disconnect():
@@ -116,7 +116,7 @@ def _refresh(session: Session, request: messages.Refresh) -> None:
         return
     session.renew(structs.replace(session.claims, expires_at=request.expires_at, renewed_by_hook=False))
     if not session.welcome:
-        return  # the answer to its connect command will say so
+        return  # the reply to its connect command will contain the expiry
     if request.expires_at is None:
         session.push("", RefreshPush(expires=False))
     else:

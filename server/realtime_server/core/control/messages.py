@@ -1,4 +1,4 @@
-"""What servers tell each other: a closed set of messages on the control channel."""
+"""Messages between servers on the control channel: a closed set."""
 
 from __future__ import annotations
 
@@ -12,8 +12,8 @@ from realtime_server.core.ports.api import NodeInfo
 class Disconnect(msgspec.Struct, tag="disconnect", frozen=True):
     """Close a user's connections, except for those in `spared`.
 
-    As in the other messages about connections, `client` is "" for all of them, or the id or session of one, and if
-    `session` is given it has to be one of the two as well.
+    As in the other messages about connections, `client` is "" for all of them, or the id or secret of one; a given
+    `session` has to match as well.
     """
 
     user: str
@@ -25,7 +25,7 @@ class Disconnect(msgspec.Struct, tag="disconnect", frozen=True):
 
 
 class KeepNewest(msgspec.Struct, tag="keep-newest", frozen=True):
-    """Close a user's connections that are older than this one; a newer one answers with the same about itself.
+    """Close a user's older connections; a newer one makes its worker answer with the same message about it.
 
     `admitted_at` is Unix time in seconds, by the clock of the connection's server.
     """
@@ -45,7 +45,7 @@ class Unsubscribe(msgspec.Struct, tag="unsubscribe", frozen=True):
 
 
 class Subscribe(msgspec.Struct, tag="subscribe", frozen=True):
-    """Subscribe a user's connections to a channel; with `since` from there on."""
+    """Subscribe a user's connections to a channel, with a recovery from `since` if given."""
 
     user: str
     client: str
@@ -59,7 +59,7 @@ class Subscribe(msgspec.Struct, tag="subscribe", frozen=True):
 
 
 class Refresh(msgspec.Struct, tag="refresh", frozen=True):
-    """Change when a user's connections expire: at a Unix time, never (None), or now."""
+    """Change the expiry of a user's connections: to a Unix time, never (None), or now."""
 
     user: str
     client: str
@@ -69,13 +69,13 @@ class Refresh(msgspec.Struct, tag="refresh", frozen=True):
 
 
 class Revoke(msgspec.Struct, tag="revoke", frozen=True):
-    """Refuse tokens from now on, and end what they have let in."""
+    """Refuse the revoked tokens from now on, and end what they have let in."""
 
     revocation: Revocation
 
 
 class AskChannels(msgspec.Struct, tag="ask-channels", frozen=True):
-    """Tell `worker` how many subscribers the channels have whose names match."""
+    """Request to send `worker` the subscriber counts of the channels that match a pattern."""
 
     ident: str
     worker: str
@@ -83,7 +83,7 @@ class AskChannels(msgspec.Struct, tag="ask-channels", frozen=True):
 
 
 class TellChannels(msgspec.Struct, tag="tell-channels", frozen=True):
-    """The answer to AskChannels; `complete`: these are all of them."""
+    """Answer to AskChannels; `complete`: it has all matching channels."""
 
     ident: str
     worker: str
@@ -92,14 +92,14 @@ class TellChannels(msgspec.Struct, tag="tell-channels", frozen=True):
 
 
 class Emulate(msgspec.Struct, tag="emulate", frozen=True):
-    """Commands of a client whose connection, of the worker that gets this, carries only what it receives."""
+    """Commands of an emulated session of the receiving worker."""
 
     session: str
     data: bytes
 
 
 class Announce(msgspec.Struct, tag="announce", frozen=True):
-    """A worker lives, and what it has."""
+    """Announcement of a living worker, with its counts."""
 
     uid: str
     name: str
@@ -111,11 +111,11 @@ class Announce(msgspec.Struct, tag="announce", frozen=True):
 
     @classmethod
     def of(cls, info: NodeInfo) -> Announce:
-        """The message that tells of a worker."""
+        """Make the announcement of a worker."""
         return cls(info.uid, info.name, info.version, info.clients, info.users, info.channels, info.uptime_seconds)
 
     def to_info(self) -> NodeInfo:
-        """What it tells."""
+        """Return the announced worker."""
         return NodeInfo(self.uid, self.name, self.version, self.clients, self.users, self.channels, self.uptime_seconds)
 
 
@@ -137,12 +137,12 @@ _decoder: msgspec.json.Decoder[Message] = msgspec.json.Decoder(Message)
 
 
 def encode(message: Message) -> bytes:
-    """The message as bytes."""
+    """Encode a message."""
     return _encoder.encode(message)
 
 
 def decode(message: bytes) -> Message | None:
-    """The message; None for one of another release, which is ignored."""
+    """Decode a message; None for one of another release, which is ignored."""
     try:
         return _decoder.decode(message)
     except msgspec.DecodeError:

@@ -1,4 +1,4 @@
-"""The workers of the cluster that this one has heard of."""
+"""Workers of the cluster that this one has heard of."""
 
 from __future__ import annotations
 
@@ -7,13 +7,13 @@ from collections.abc import Callable
 from realtime_server.core.ports.api import NodeInfo
 
 ANNOUNCE_SECONDS = 3.0
-"""How often a worker tells the others of itself, for the API method `info`."""
+"""Interval of a worker's announcements to the others, for the API method `info`."""
 FORGET_AFTER = 3.5
-"""A worker that was silent for this many announcements is gone."""
+"""Number of missed announcements after which a worker counts as gone."""
 
 
 class Peers:
-    """Workers by their uid, as far as they have announced themselves lately. `clock` is monotonic seconds."""
+    """Workers by uid that have announced themselves lately. `clock` is monotonic seconds."""
 
     def __init__(self, clock: Callable[[], float]) -> None:
         self._clock = clock
@@ -21,17 +21,17 @@ class Peers:
         self._heard: dict[str, tuple[float, NodeInfo]] = {}
 
     def note(self, info: NodeInfo) -> None:
-        """Note that a worker has announced itself."""
+        """Record a worker's announcement."""
         self._heard[info.uid] = (self._clock(), info)
 
     def may_live(self, uid: str) -> bool:
-        """Return True when a worker was heard of lately, or this one has not listened for so long yet."""
+        """Return True when a worker announced itself lately, or this one has not listened long enough to know."""
         since = self._clock() - ANNOUNCE_SECONDS * FORGET_AFTER
         heard = self._heard.get(uid)
         return self._listens_since > since if heard is None else heard[0] >= since
 
     def living(self) -> list[NodeInfo]:
-        """Return those that were heard of lately, by their uid; the others are forgotten."""
+        """Return the workers that announced themselves lately, by uid, and forget the others."""
         since = self._clock() - ANNOUNCE_SECONDS * FORGET_AFTER
         self._heard = {uid: heard for uid, heard in self._heard.items() if heard[0] >= since}
         return [info for _, (_, info) in sorted(self._heard.items())]

@@ -1,4 +1,4 @@
-"""Revocation of tokens on all servers: kept in the backplane, sent by the control channel, read again after losses."""
+"""Revocation of tokens on all servers: stored in the backplane, sent over the control channel."""
 
 from __future__ import annotations
 
@@ -21,19 +21,19 @@ from realtime_server.core.tasks import TaskGroup
 logger = structlog.get_logger()
 
 READ_AGAIN_SECONDS = 30.0
-"""Period of reading what was added to the store, for workers that missed the message."""
+"""Interval of reading new revocations from the store, for workers that missed the message."""
 CHECKED_AT_ONCE = 100
-"""Sessions checked in one turn of the loop."""
+"""Number of sessions checked per iteration of the event loop."""
 PUT_BACK_AT_ONCE = 500
 CLOCK_DIFFERENCE_SECONDS = 60.0
-"""So far ahead of this server's clock may be the time before which tokens are revoked."""
+"""Maximum lead over this server's clock of the time before which tokens are revoked."""
 
 
 class Revoker:
-    """Revokes tokens for one worker.
+    """Revocation of tokens for one worker.
 
     `sessions` are the worker's, `send` sends a message to all workers, `wall_clock` is Unix time in seconds. A
-    revocation without a time of its own is kept for `keep_seconds`.
+    revocation without an expiry is kept for `keep_seconds`.
     """
 
     def __init__(
@@ -61,9 +61,9 @@ class Revoker:
         self._checking = False
 
     async def revoke(self, wanted: Revoking) -> float:
-        """Revoke tokens on all servers; returns when the revocation expires, Unix seconds.
+        """Revoke tokens on all servers; return the expiry of the revocation in Unix seconds.
 
-        Raises CommandError BAD_REQUEST or LIMIT_EXCEEDED, or BackplaneError; after that the call may be repeated.
+        Raises CommandError BAD_REQUEST or LIMIT_EXCEEDED, or BackplaneError, after which the call may be repeated.
         """
         revocation = self._revocation(wanted)
         if not await self._store.add([revocation]):
@@ -91,12 +91,12 @@ class Revoker:
         expires_at = now + self._keep_seconds if wanted.expires_at is None else wanted.expires_at
         if wanted.jti:
             return Revocation(expires_at, jti=wanted.jti)
-        # Times of issue are whole seconds as a rule: what was issued in this very second is revoked too.
+        # times of issue are usually whole seconds: tokens issued in this very second are revoked too
         issued_before = math.floor(now) + 1.0 if wanted.issued_before is None else wanted.issued_before
         return Revocation(expires_at, user=wanted.user, issued_before=issued_before)
 
     def apply(self, revocations: Sequence[Revocation]) -> None:
-        """Take revocations over, and end what they concern on this worker in the background."""
+        """Add revocations, and end what they concern on this worker in the background."""
         added = [self.revocations.add(one) for one in revocations]
         self._to_check = self._to_check or any(added)
         if self._to_check and not self._checking:
@@ -104,7 +104,7 @@ class Revoker:
             self._tasks.spawn(self._end_revoked(), "revoke")
 
     async def _end_revoked(self) -> None:
-        """End the connections and subscriptions of revoked tokens: all sessions once for all that came meanwhile."""
+        """End connections and subscriptions of revoked tokens; one pass covers all revocations since the last."""
         try:
             while self._to_check:
                 self._to_check = False
@@ -118,7 +118,7 @@ class Revoker:
     def _end_if_revoked(self, session: Session) -> None:
         claims = session.claims
         if session.closed or claims is None:
-            return  # one that has not connected yet is refused then
+            return  # refused when it connects
         if claims.credential is not None and self.revocations.covers(claims.credential):
             session.disconnect(codes.TOKEN_REVOKED)
             return
@@ -127,7 +127,7 @@ class Revoker:
                 session.end_subscription(channel, codes.UNSUBSCRIBED_TOKEN_REVOKED)
 
     def note_gap(self) -> None:
-        """Note that messages may have been lost, and read everything again."""
+        """Record that messages may have been lost, and read all revocations again in the background."""
         self._missed = True
         self._tasks.spawn(self._catch_up_quietly(), "revocations")
 
@@ -138,7 +138,7 @@ class Revoker:
             logger.info("revocations are not read yet", error=str(error))
 
     async def catch_up(self) -> None:
-        """Read what was added to the store, and put back what it has lost; raises BackplaneError."""
+        """Read new revocations from the store, and put back those that it has lost. Raises BackplaneError."""
         async with self._reading:
             self.revocations.drop_expired()
             if self._missed:

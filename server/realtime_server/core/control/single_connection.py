@@ -1,4 +1,4 @@
-"""Leaves each user one connection, the newest, where the namespace of the personal channel says so."""
+"""Limit of one connection per user, the newest, in a personal channel's namespace with `single_connection`."""
 
 from __future__ import annotations
 
@@ -16,11 +16,11 @@ from realtime_server.core.tasks import TaskGroup
 
 
 class SingleConnection:
-    """Closes the earlier connections of a user when another one is let in. `send` sends a message to all workers.
+    """Closer of a user's earlier connections after a new one. `send` sends a message to all workers.
 
-    A connection that is not alone in the presence of its personal channel tells all workers when it was let in. Older
-    ones of its user are closed with CONNECTION_LIMIT, and a newer one answers with its own time: of several that come
-    at once exactly one is left, the one that was let in last by the clocks of the servers.
+    A connection that is not alone in the presence of its personal channel announces its time of admission to all
+    workers. Older connections of its user are closed with CONNECTION_LIMIT, and a newer one answers with its own time:
+    of several that connect at once exactly one is left, the last one by the servers' clocks.
     """
 
     def __init__(
@@ -39,7 +39,7 @@ class SingleConnection:
         self._send = send
 
     def on_connected(self, session: Session) -> None:
-        """Look in the background for other connections of the user of a session that has got its channels."""
+        """Start a background search for other connections of a session's user, once it has its channels."""
         channel = self._namespaces.single_connection_channel(session.user)
         if channel is not None and not session.closed:
             self._tasks.spawn(self._look_for_others(session, channel), "single-connection")
@@ -50,10 +50,10 @@ class SingleConnection:
             if stats.clients > 1:
                 await self._send(_message_of(session))
         except BackplaneError:
-            session.disconnect(codes.SERVER_ERROR)  # nobody knows of the others; it returns, and is looked at again
+            session.disconnect(codes.SERVER_ERROR)  # unknown others; the client reconnects, and is checked again
 
     def take(self, request: KeepNewest) -> None:
-        """Close the connections of this worker that are older, and answer for one that is newer."""
+        """Close this worker's older connections of the user, and answer on behalf of a newer one."""
         for session in self._registry.of_user(request.user):
             if (session.admitted_at, session.client) < (request.admitted_at, request.client):
                 session.disconnect(codes.CONNECTION_LIMIT)

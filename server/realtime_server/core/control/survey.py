@@ -1,4 +1,4 @@
-"""A question to all workers of the cluster: collects their answers, within a time."""
+"""Survey of all workers: collection of their answers within a time limit."""
 
 from __future__ import annotations
 
@@ -14,23 +14,27 @@ from realtime_server.core.model.errors import CommandError
 
 SURVEY_SECONDS = 1.0
 MAX_CHANNELS = 10_000
-"""Channels that one worker tells; whoever asks for more has to ask for fewer."""
+"""Maximum number of channels in one worker's answer; a pattern that matches more fails."""
 
 
 class Surveys:
-    """The questions of one worker that wait for answers."""
+    """Open surveys of one worker."""
 
     def __init__(self) -> None:
         self._waiting: dict[str, _Survey] = {}
 
     def open(self, workers: Iterable[str]) -> tuple[str, asyncio.Future[Mapping[str, int]]]:
-        """A question to these workers: its id, and the sum of their answers."""
+        """Open a survey of these workers; return its id and the future sum of their answers."""
         ident = secrets.token_hex(8)
         survey = self._waiting[ident] = _Survey(set(workers))
         return ident, survey.answer
 
     async def result(self, ident: str, answer: asyncio.Future[Mapping[str, int]]) -> Mapping[str, int]:
-        """Wait for all answers; raises CommandError INTERNAL when one does not come in time: a part would be a lie."""
+        """Wait for all answers and close the survey.
+
+        Raises CommandError INTERNAL when one is missing after the time limit, since a partial sum would be wrong, and
+        LIMIT_EXCEEDED when one is incomplete.
+        """
         try:
             async with asyncio.timeout(SURVEY_SECONDS):
                 return await answer
@@ -40,7 +44,7 @@ class Surveys:
             self._waiting.pop(ident, None)
 
     def take(self, ident: str, worker: str, counts: Mapping[str, int], *, complete: bool) -> None:
-        """An answer has come; one that nobody waits for any more is dropped."""
+        """Add a worker's answer; answers to closed surveys are ignored."""
         survey = self._waiting.get(ident)
         if survey is not None:
             survey.take(worker, counts, complete=complete)
@@ -64,7 +68,7 @@ class _Survey:
 
 
 def matching(pattern: str, counts: Iterable[tuple[str, int]]) -> tuple[dict[str, int], bool]:
-    """Channels whose names match a pattern (`*` and `?`, empty: all), and whether these are all of them."""
+    """Return the channels that match a pattern (`*`, `?`; empty: all), and whether these are all of them."""
     fits = re.compile(fnmatch.translate(pattern or "*")).match
     found: dict[str, int] = {}
     for channel, count in counts:

@@ -1,1 +1,1 @@
-"""What is limited, and how rates are held."""
+"""Limits and rate limiting."""

@@ -1,4 +1,4 @@
-"""What is counted on the hot path: plain integers, read by the metrics and the status when they are asked for."""
+"""Counters of the hot path: plain integers, read at each scrape and status request."""
 
 from __future__ import annotations
 
@@ -13,28 +13,28 @@ from realtime_server.core.metrics.recent_events import CONNECTED, HANDSHAKE_STAT
 DELIVERY_BUCKETS = (0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5)
 """Upper bounds in seconds."""
 MEASURED_ACCEPTS = 500
-"""So many connections are measured all, of later ones one in MEASURED_PART."""
+"""Number of connections that are all measured; of later ones, one in MEASURED_PART is."""
 MEASURED_PART = 8
 
 
 class LatencyHistogram:
-    """Counts durations in seconds; `bounds` are the upper bounds of its buckets, in increasing order."""
+    """Histogram of durations in seconds; `bounds` are the upper bounds of its buckets, in increasing order."""
 
     __slots__ = ("bounds", "counts", "total")
 
     def __init__(self, bounds: tuple[float, ...]) -> None:
         self.bounds = bounds
         self.counts = [0] * (len(bounds) + 1)
-        """Durations per bucket, not cumulative; the last one has no bound."""
+        """Durations per bucket, not cumulative; the last bucket has no bound."""
         self.total = 0.0
 
     def observe(self, seconds: float) -> None:
-        """Count one."""
+        """Record one duration."""
         self.counts[bisect.bisect_left(self.bounds, seconds)] += 1
         self.total += seconds
 
     def cumulative(self) -> list[tuple[str, float]]:
-        """Buckets as Prometheus has them: bound, durations up to it."""
+        """Return the buckets in Prometheus's form: upper bound, number of durations up to it."""
         buckets, sofar = [], 0
         for bound, count in zip((*map(str, self.bounds), "+Inf"), self.counts, strict=True):
             sofar += count
@@ -43,7 +43,7 @@ class LatencyHistogram:
 
 
 class Counters:
-    """Totals since the start of the worker, and a few events of the last seconds. `clock` is monotonic."""
+    """Totals since the start of the worker, and a few events of the last seconds. `clock` is monotonic seconds."""
 
     __slots__ = (
         "_begun_accepts", "_clock",
@@ -67,7 +67,7 @@ class Counters:
         self.disconnects: Counter[int] = Counter()
         self.command_errors: Counter[int] = Counter()
         self.limits: Counter[Limit] = Counter()
-        """What was exceeded, as far as neither a code nor a reason says it; see `limits_exceeded`."""
+        """Exceeded limits that no code or reason stands for; see `limits_exceeded`."""
         self.drains = 0
         self.drained_connections = 0
         self.backplane_gaps = 0
@@ -83,13 +83,13 @@ class Counters:
         self.recent.count(CONNECTED, self._clock())
 
     def count_failed_connect(self, code: int) -> None:
-        """Count a connect that was refused, or ended before its answer, unless its code says that it is no failure."""
+        """Count a connect that was refused or ended before its reply, unless its code stands for no failure."""
         name = failure_name(code)
         if name is not None:
             self._count_failure(name)
 
     def count_rejected_handshake(self, reason: str) -> None:
-        """Count a refused handshake or request; that of a client that means well is a failed connect too."""
+        """Count a refused handshake or request; that of a well-meaning client counts as a failed connect too."""
         self.handshakes_rejected[reason] += 1
         status = HANDSHAKE_STATUS.get(reason)
         if status is not None:
@@ -100,25 +100,26 @@ class Counters:
         self.recent.count(name, self._clock())
 
     def count_moved(self) -> None:
-        """Count a connection that was asked to connect to another server."""
+        """Count a connection that was told to connect to another server."""
         self.drained_connections += 1
         self.recent.count(MOVED, self._clock())
 
     def measures_next_accept(self) -> bool:
-        """Whether to measure what the next connection costs: reading the clock of CPU time costs much itself.
+        """Return True when the cost of the next connection should be measured.
 
-        The first ones are measured all, because few connections have to be enough for a budget.
+        Reading the CPU clock is expensive itself. The first connections are all measured, because few have to suffice
+        for a budget.
         """
         self._begun_accepts += 1
         return self.accept_costs < MEASURED_ACCEPTS or self._begun_accepts % MEASURED_PART == 0
 
     def observe_accept(self, cpu_seconds: float) -> None:
-        """Count what one connection has cost, from its first byte to its open session."""
+        """Record the CPU time of one connection, from its first byte to its open session."""
         self.accept_costs += 1
         self.accept_cost_total += cpu_seconds
 
     def limits_exceeded(self) -> Iterator[tuple[Limit, int]]:
-        """Yield how often each limit was exceeded: counted as such, or by a code or reason that means nothing else."""
+        """Yield each limit with the number of times it was exceeded, codes and reasons that mean it included."""
         for limit in Limit:
             count = self.limits[limit]
             count += sum(self.disconnects[code] for code, meant in BY_DISCONNECT.items() if meant is limit)

@@ -1,4 +1,4 @@
-"""Events of the last seconds, counted in buckets of one second. Pure; times are monotonic seconds."""
+"""Events of the last seconds, counted in buckets of one second; pure. Times are monotonic seconds."""
 
 from __future__ import annotations
 
@@ -12,30 +12,30 @@ from realtime_server.codes import DisconnectCode, ErrorCode
 WINDOW_SECONDS = 30
 CONNECTED, MOVED = "connected", "moved"
 OTHER = "other"
-"""Stands for every code of the user's backend: those are free, and a bounded set is reported."""
+"""Label of all codes of the backend, which are arbitrary: the set of labels is bounded."""
 
 NOT_FAILED = frozenset(
     {
         codes.TOKEN_EXPIRED.code,  # the SDK fetches a new token and connects again
-        codes.CONNECTION_EXPIRED.code,  # the same, told to a client that only listens
-        codes.CONNECTION_CLOSED.code,  # the client went by itself
-        codes.SHUTDOWN.code,  # this server ends
+        codes.CONNECTION_EXPIRED.code,  # the same for a unidirectional client
+        codes.CONNECTION_CLOSED.code,  # the client closed the connection
+        codes.SHUTDOWN.code,  # this server stops
         codes.FORCE_RECONNECT.code,  # this server moves its clients away
     }
 )
-"""Codes that end a connect before its answer without telling anything about the server's ability to let clients in."""
+"""Codes that end a connect before its reply and say nothing about the server's ability to admit clients."""
 HANDSHAKE_STATUS = {"origin": "403", "connection_limit": "503", "socket_limit": "503"}
-"""The HTTP status that stands for a refused handshake, by its reason, where a client that means well is refused."""
+"""HTTP status of a refused handshake by its reason, for the reasons that affect well-meaning clients."""
 CATALOGUE = frozenset(value.code for value in vars(codes).values() if isinstance(value, ErrorCode | DisconnectCode))
-"""Codes that are reported as they are; none is among those that a backend may choose (400 to 1999, 4000 to 4999)."""
+"""Codes that are reported as such; none is among those that a backend may choose (400 to 1999, 4000 to 4999)."""
 
 
 @dataclass(frozen=True, slots=True)
 class RecentEvents:
-    """What happened in the last WINDOW_SECONDS.
+    """Events of the last WINDOW_SECONDS.
 
-    `connects_succeeded`: connect commands that were answered with a result. `failures`: those that were refused, or
-    ended before their answer, by code. `moved`: connections that this server asked to connect again.
+    `connects_succeeded`: connect commands answered with a result. `failures`: connects refused or ended before their
+    reply, by code. `moved`: connections that this server told to connect again.
     """
 
     connects_succeeded: int = 0
@@ -44,12 +44,12 @@ class RecentEvents:
 
     @property
     def connects_failed(self) -> int:
-        """The sum of all failures."""
+        """Sum of all failures."""
         return sum(self.failures.values())
 
     @classmethod
     def combine(cls, parts: Iterable[RecentEvents]) -> RecentEvents:
-        """Add up those of several workers."""
+        """Add up the events of several workers."""
         succeeded, moved, failures = 0, 0, Counter[str]()
         for part in parts:
             succeeded += part.connects_succeeded
@@ -59,7 +59,7 @@ class RecentEvents:
 
 
 class RecentCounter:
-    """A ring of one bucket per second. Counting costs one increment, and nothing has to be called regularly."""
+    """Ring of one bucket per second. Counting costs one increment, and needs no periodic work."""
 
     __slots__ = ("_buckets", "_seconds")
 
@@ -88,7 +88,7 @@ class RecentCounter:
 
 
 def failure_name(code: int) -> str | None:
-    """The name by which a connect is counted that ended with an error or a disconnect; None when it has not failed."""
+    """Return the name under which a connect that ended with this code is counted; None when that is no failure."""
     if code in NOT_FAILED:
         return None
     return str(code) if code in CATALOGUE else OTHER

@@ -1,1 +1,1 @@
-"""The values that core exchanges with clients, backplane and backends: immutable, without behaviour."""
+"""Values that core exchanges with clients, backplane and backends."""

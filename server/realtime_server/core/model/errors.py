@@ -1,4 +1,4 @@
-"""The errors that core, its ports and their drivers raise."""
+"""Errors that core, its ports and their drivers raise."""
 
 from __future__ import annotations
 
@@ -6,13 +6,13 @@ from realtime_server.codes import DisconnectCode, ErrorCode
 
 
 class BackplaneError(Exception):
-    """The backplane could not be reached or did not answer in time."""
+    """Failure to reach the backplane, or to get its answer in time."""
 
 
 class CommandError(Exception):
-    """A command or an API call failed with a code of the catalogue; the connection or the caller goes on.
+    """Failure of a command or an API call with a code of the catalogue; the connection stays open.
 
-    `why` is for callers of the API: what is wrong, and what would be right.
+    `why` is for callers of the API: the fault, and what would be right.
     """
 
     def __init__(self, error: ErrorCode, why: str = "") -> None:
@@ -22,7 +22,7 @@ class CommandError(Exception):
 
 
 class DisconnectRequestedError(Exception):
-    """The backend wants the connection closed."""
+    """Request of the backend to close the connection."""
 
     def __init__(self, code: DisconnectCode) -> None:
         super().__init__(code.reason)

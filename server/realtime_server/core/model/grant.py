@@ -1,6 +1,6 @@
-"""What lets a subscription in, and under which conditions: a token, a hook, or the server API.
+"""Conditions of a subscription, as a token, a hook or the server API grants it.
 
-Source of names and meanings of `override`: Centrifugo's tokens.
+Source of the names and meanings of `override`: Centrifugo's tokens.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from realtime_server.core.model.revocation import Credential
 
 
 def is_positioned(options: ChannelOptions) -> bool:
-    """True when subscribers are told their position in the stream; a recovery starts from it."""
+    """Return True when subscribers are told their position in the stream, from which a recovery starts."""
     return options.recovery or options.force_positioning
 
 
@@ -26,7 +26,7 @@ class Switch(Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class Override(Struct, frozen=True, forbid_unknown_fields=True):
-    """What is not there is as the namespace has it."""
+    """Differences to the options of the namespace; an absent field leaves its option unchanged."""
 
     presence: Annotated[Switch | None, Meta(description="Off: it is not among those who are present.")] = None
     join_leave: Annotated[Switch | None, Meta(description="Whether others are told that it joins and leaves.")] = None
@@ -37,7 +37,7 @@ class Override(Struct, frozen=True, forbid_unknown_fields=True):
     force_positioning: Annotated[Switch | None, Meta(description="Whether it is told its position.")] = None
 
     def applied_to(self, options: ChannelOptions) -> ChannelOptions:
-        """The options of the subscription, if there is no conflict."""
+        """Return the options of the subscription. Check `conflict` first."""
         return replace(
             options,
             presence=_value(self.presence, options.presence),
@@ -48,7 +48,7 @@ class Override(Struct, frozen=True, forbid_unknown_fields=True):
         )
 
     def conflict(self, options: ChannelOptions) -> str:
-        """Why the namespace cannot do this; "" if it can."""
+        """Return the reason why the namespace cannot apply this; "" if it can."""
         wanted = self.applied_to(options)
         if wanted.presence and not options.presence:
             return "override.presence: the namespace has no presence"
@@ -64,18 +64,22 @@ AS_THE_NAMESPACE = Override()
 
 
 class Grant(Struct, frozen=True, gc=False):
-    """`info` is raw JSON that others see, `data` raw data for the subscriber; `expires_at` Unix time in seconds."""
+    """Conditions of one subscription.
+
+    `info` is raw JSON that others see, `data` raw data for the subscriber; `expires_at` is Unix time in seconds, None
+    for never.
+    """
 
     info: bytes | None = None
     data: bytes | None = None
     expires_at: float | None = None
     renewed_by_hook: bool = False
-    """Whether the backend is asked when its time is over, instead of the client."""
+    """True when the backend renews the subscription on expiry, instead of the client."""
     override: Override = AS_THE_NAMESPACE
     credential: Credential | None = None
-    """The token that it is from, None for no token."""
+    """Token that grants it, None for no token."""
     permitted: bool = False
-    """Whether nothing but the client's claims and the namespace allow it: it ends when they do not any more."""
+    """True when only the client's claims and the namespace allow it: it ends when they no longer do."""
 
 
 PLAIN = Grant()

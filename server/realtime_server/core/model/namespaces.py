@@ -1,4 +1,4 @@
-"""Which options a channel has, by its name."""
+"""Options of a channel, by its name."""
 
 from __future__ import annotations
 
@@ -9,22 +9,22 @@ from realtime_server.core.model.channel_options import ChannelOptions
 MAX_CHANNEL_BYTES = 255
 DEFAULT = "default"
 KNOWN_CHANNELS = 4096
-"""So many names are not parsed again; it is asked for at each publication."""
+"""Number of cached channel names; options are looked up for each publication."""
 PRIVATE_PREFIX = "$"
 USER_BOUNDARY = "#"
-"""What follows the last one in a channel's name are the only users that may subscribe to it."""
+"""Separator in a channel's name before the users who alone may subscribe."""
 USER_SEPARATOR = ","
 
 
 def personal_channel(namespace: str, user: str) -> str:
-    """The personal channel of a user in a namespace."""
+    """Return the name of a user's personal channel in a namespace."""
     return f"{USER_BOUNDARY}{user}" if namespace == DEFAULT else f"{namespace}:{USER_BOUNDARY}{user}"
 
 
 def owner_of(channel: str) -> str | None:
-    """The user whose personal channel this would be, None for a name that no personal channel has.
+    """Return the user whose personal channel has this name, or None if it is not the name of a personal channel.
 
-    All that follows the boundary is the user, whatever characters it has in it.
+    Everything after the boundary is the user id, whatever characters it contains.
     """
     before, boundary, user = channel.partition(USER_BOUNDARY)
     is_namespace = not before or (before.endswith(":") and ":" not in before[:-1])
@@ -32,12 +32,12 @@ def owner_of(channel: str) -> str | None:
 
 
 def is_too_long(channel: str) -> bool:
-    """Whether no channel can have this name, because it has more than MAX_CHANNEL_BYTES in UTF-8."""
+    """Return True when a name exceeds MAX_CHANNEL_BYTES in UTF-8, so that no channel can have it."""
     return len(channel) > MAX_CHANNEL_BYTES or len(channel.encode()) > MAX_CHANNEL_BYTES
 
 
 class Namespaces:
-    """The options of every channel: by what stands before the first colon, or those of `default`."""
+    """Options of each channel, by the namespace before the first colon, or those of `default`."""
 
     def __init__(self, options: Iterable[tuple[str, ChannelOptions]]) -> None:
         self._options = dict(options)
@@ -46,7 +46,7 @@ class Namespaces:
         self._known: dict[str, ChannelOptions | None] = {}
 
     def of(self, channel: str) -> ChannelOptions | None:
-        """The options of a channel; None when its name is not legal or its namespace is unknown."""
+        """Return the options of a channel; None when its name is not legal or its namespace is unknown."""
         try:
             return self._known[channel]
         except KeyError:
@@ -56,13 +56,13 @@ class Namespaces:
             return found
 
     def personal_channels(self, user: str) -> tuple[str, ...]:
-        """The channels that the server subscribes each connection of a user to; none for an anonymous one."""
+        """Return the channels that the server subscribes each connection of a user to; none for an anonymous user."""
         if not user or not self._personal:
             return ()
         return tuple(personal_channel(name, user) for name in self._personal)
 
     def single_connection_channel(self, user: str) -> str | None:
-        """The channel whose presence has all connections of a user that may have only one; None for all others."""
+        """Return the channel whose presence lists the connections of a user who may have only one, or None."""
         return None if not user or self._single is None else personal_channel(self._single, user)
 
     def _find(self, channel: str) -> ChannelOptions | None:

@@ -1,4 +1,4 @@
-"""How deeply JSON of clients and backends may be nested."""
+"""Limit on the nesting of JSON from clients and backends."""
 
 from __future__ import annotations
 
@@ -7,17 +7,17 @@ from array import array
 from itertools import accumulate
 
 MAX_NESTING = 512
-"""What every reader of it can take: Python's own decoder, in a client too, ends at about 1,000."""
+"""Depth that every reader can process: Python's own decoder, in clients too, fails at about 1,000."""
 _STRINGS = re.compile(rb'"[^"\\]*(?:\\.[^"\\]*)*"', re.DOTALL)
 _OTHERS = bytes(set(range(256)) - set(b"[{]}"))
 _STEPS = bytes.maketrans(b"[{]}", b"\x01\x01\xff\xff")
-"""As signed bytes: one level down, one level up."""
+"""Change of depth per bracket as signed bytes: +1 or -1."""
 
 
 def check_nesting(document: bytes) -> None:
-    """Raise RecursionError when JSON has more than MAX_NESTING levels; what is no JSON may pass.
+    """Raise RecursionError when JSON has more than MAX_NESTING levels; invalid JSON may pass.
 
-    Interpreters have bounds of their own: 1,000 to 10,000 levels by version, from 3.14 on what fits into the stack.
+    Interpreters have limits of their own: 1,000 to 10,000 levels by version, and the size of the stack from 3.14 on.
     """
     if document.count(b"[") + document.count(b"{") <= MAX_NESTING:
         return

@@ -1,7 +1,6 @@
-"""What servers tell each other in a channel: publications, and who joins and leaves.
+"""Events in a channel that servers exchange: publications, joins and leaves.
 
-It is packed once, where it happens, and unpacked once on each server that has subscribers, whatever protocols they
-speak.
+An event is packed once, where it happens, and unpacked once on each server with subscribers, whatever their protocols.
 """
 
 from __future__ import annotations
@@ -16,9 +15,9 @@ from realtime_server.core.model.values import ClientInfo, Publication
 
 
 class Content(msgspec.Struct, tag=1, array_like=True, frozen=True, gc=False):
-    """A publication without its position. `data` is JSON in one line, or `binary`: any bytes.
+    """Publication without its position. `data` is JSON in one line or, if `binary`, arbitrary bytes.
 
-    `info` is who published, None for the API.
+    `info` is the publisher, None for the server API.
     """
 
     data: bytes
@@ -28,19 +27,19 @@ class Content(msgspec.Struct, tag=1, array_like=True, frozen=True, gc=False):
 
 
 class Joined(msgspec.Struct, tag=2, array_like=True, frozen=True, gc=False):
-    """A connection has subscribed."""
+    """Event of a connection that has subscribed."""
 
     info: ClientInfo
 
 
 class Left(msgspec.Struct, tag=3, array_like=True, frozen=True, gc=False):
-    """A connection is not subscribed any more."""
+    """Event of a connection that has unsubscribed."""
 
     info: ClientInfo
 
 
 Event: TypeAlias = Content | Joined | Left
-"""What happens in a channel."""
+"""Event in a channel."""
 
 _encoder = msgspec.msgpack.Encoder()
 _decoder: msgspec.msgpack.Decoder[Event] = msgspec.msgpack.Decoder(Event)
@@ -48,16 +47,16 @@ _UNREADABLE = Content(b"null")
 
 
 def content_of(data: bytes, *, info: ClientInfo | None = None, tags: Mapping[str, str] | None = None) -> Content:
-    """A publication of raw JSON `data`.
+    """Make a publication of raw JSON.
 
-    Line feeds separate replies in a message of the JSON protocol, so none may be in it. In legal JSON they occur
-    between tokens only.
+    Line feeds separate replies in the JSON protocol, so that `data` must not contain any; in legal JSON they occur
+    between tokens only, and are replaced by spaces.
     """
     return Content(_one_line(data), info, dict(tags) if tags else None)
 
 
 def binary_content_of(data: bytes, *, info: ClientInfo | None = None, tags: Mapping[str, str] | None = None) -> Content:
-    """A publication of any bytes; they count as JSON if they are."""
+    """Make a publication of arbitrary bytes, which count as JSON if they are."""
     found = as_json(data)
     if found is None:
         return Content(data, info, dict(tags) if tags else None, binary=True)
@@ -65,9 +64,9 @@ def binary_content_of(data: bytes, *, info: ClientInfo | None = None, tags: Mapp
 
 
 def as_json(data: bytes) -> bytes | None:
-    """The data in one line if it is JSON, else None."""
+    """Return the data in one line if it is JSON, else None."""
     try:
-        data.decode()  # the JSON decoder does not look into the strings of raw data
+        data.decode()  # the JSON decoder does not validate the strings of raw data
         check_nesting(data)
         msgspec.json.decode(data, type=msgspec.Raw)
     except (ValueError, RecursionError):
@@ -80,14 +79,14 @@ def _one_line(data: bytes) -> bytes:
 
 
 def pack(event: Event) -> bytes:
-    """The event as it crosses the backplane."""
+    """Encode an event for the backplane."""
     return _encoder.encode(event)
 
 
 def unpack(packed: bytes) -> Event:
-    """The inverse of `pack`.
+    """Decode an event from the backplane.
 
-    What cannot be read (of a foreign writer) is a publication of null: in the order of offsets none may be missing.
+    An unreadable one, of a foreign writer, becomes a publication of null: no offset of the stream may be missing.
     """
     try:
         return _decoder.decode(packed)
@@ -96,6 +95,6 @@ def unpack(packed: bytes) -> Event:
 
 
 def content_in(publication: Publication) -> Content:
-    """The content of a publication of a history, where nothing else is kept."""
+    """Return the content of a publication from a history, which holds nothing else."""
     event = unpack(publication.encoded)
     return event if isinstance(event, Content) else _UNREADABLE

@@ -1,4 +1,4 @@
-"""What the server tells a client without being asked, apart from publications."""
+"""Messages to a client that are neither replies nor publications."""
 
 from __future__ import annotations
 
@@ -10,19 +10,19 @@ from realtime_server.core.model.values import ClientInfo
 
 
 class JoinPush(Struct, frozen=True, gc=False):
-    """A connection has subscribed to a channel."""
+    """Push that a connection has subscribed to a channel."""
 
     info: ClientInfo
 
 
 class LeavePush(Struct, frozen=True, gc=False):
-    """A connection is not subscribed to a channel any more."""
+    """Push that a connection has unsubscribed from a channel."""
 
     info: ClientInfo
 
 
 class SubscribePush(Struct, frozen=True, gc=False):
-    """The server has subscribed the connection to a channel."""
+    """Push that the server has subscribed the client to a channel."""
 
     recoverable: bool = False
     epoch: str = ""
@@ -32,14 +32,14 @@ class SubscribePush(Struct, frozen=True, gc=False):
 
 
 class UnsubscribePush(Struct, frozen=True, gc=False):
-    """The server has ended a subscription."""
+    """Push that the server has ended a subscription."""
 
     code: int
     reason: str
 
 
 class DisconnectPush(Struct, frozen=True, gc=False):
-    """The connection ends; only where the transport has no close code."""
+    """Push that the connection ends, for transports without a close code."""
 
     code: int
     reason: str
@@ -47,7 +47,7 @@ class DisconnectPush(Struct, frozen=True, gc=False):
 
 
 class RefreshPush(Struct, frozen=True, gc=False):
-    """The server has changed when the connection expires; `ttl` in seconds."""
+    """Push that the server has changed the expiry of the connection; `ttl` in seconds."""
 
     expires: bool
     ttl: int = 0

@@ -1,17 +1,18 @@
-"""Revocations of tokens, as servers keep them and tell each other of them."""
+"""Revocations of tokens, as servers store and exchange them."""
 
 from __future__ import annotations
 
 from msgspec import Struct
 
 MAX_REVOCATIONS = 100_000
-"""Upper bound of revocations in the backplane, and so in the memory of each worker."""
+"""Maximum number of revocations in the backplane, and so in the memory of each worker."""
 
 
 class Credential(Struct, frozen=True, gc=False):
-    """What of a token a revocation can name: `user` (`sub`), `jti` ("" for none), `issued_at` (`iat`, Unix seconds).
+    """Properties of a token that revocations refer to.
 
-    A client that the connect hook has let in has one too, issued when the hook answered.
+    `user` is `sub`, `jti` "" for none, `issued_at` is `iat` in Unix seconds. A client that the connect hook has
+    admitted has a credential too, issued when the hook was asked.
     """
 
     user: str
@@ -20,10 +21,9 @@ class Credential(Struct, frozen=True, gc=False):
 
 
 class Revocation(Struct, frozen=True, gc=False):
-    """A revocation of the token with `jti`, or of tokens issued before a time; all times are Unix seconds.
+    """Revocation of the token with `jti` or, without `jti`, of a user's tokens issued before `issued_before`.
 
-    Without `jti` it is about the tokens of `user` ("": of all users) that were issued before `issued_before`. It is
-    kept until `expires_at`.
+    `user` "" stands for all users. It is kept until `expires_at`. All times are Unix seconds.
     """
 
     expires_at: float
@@ -33,7 +33,7 @@ class Revocation(Struct, frozen=True, gc=False):
 
     @property
     def subject(self) -> tuple[str, str]:
-        """The part that names tokens; of several revocations with the same one the latest times count."""
+        """Key of a revocation; revocations with the same key are merged, and the latest times apply."""
         return self.jti, self.user
 
 

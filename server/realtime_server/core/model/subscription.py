@@ -1,4 +1,4 @@
-"""One connection's subscription to a channel, as it was agreed."""
+"""Subscription of one connection to a channel."""
 
 from __future__ import annotations
 
@@ -7,13 +7,13 @@ from realtime_server.core.model.revocation import Credential
 
 
 class Subscription:
-    """Its terms. `info` is raw JSON that others see; `expires_at` Unix time in seconds, None for never.
+    """Terms of a subscription.
 
-    `server_side`: the server made it (a token, a hook, the API), the client did not ask for it. `renewed_by_hook`: the
-    backend is asked when its time is over, instead of the client. `emits_join_leave`: others are told when it begins
-    and ends. `present`: it is among those who are present, where the channel has presence. `override`: the differences
-    to the namespace. `credential`: the subscription token that it is from. `permitted`: nothing but the client's claims
-    and the namespace allow it.
+    `info` is raw JSON that others see; `expires_at` is Unix time in seconds, None for never. `server_side`: made by the
+    server (a token, a hook, the API) without a request of the client. `renewed_by_hook`: renewed by the backend on
+    expiry, instead of by the client. `emits_join_leave`: others are told when it begins and ends. `present`: listed in
+    presence, where the channel has presence. `override`: differences to the namespace. `credential`: the subscription
+    token that granted it. `permitted`: allowed by nothing but the client's claims and the namespace.
     """
 
     __slots__ = (
@@ -51,7 +51,7 @@ class Subscription:
         self.permitted = permitted
 
     def renew(self, *, expires_at: float | None, info: bytes | None, renewed_by_hook: bool) -> None:
-        """Go on under new terms."""
+        """Continue under new terms."""
         self.expires_at = expires_at
         self.info = info
         self.renewed_by_hook = renewed_by_hook

@@ -1,4 +1,4 @@
-"""Half surrogate pairs in JSON: characters that were cut in two, which JavaScript writes as escapes."""
+"""Lone surrogates in JSON, which JavaScript writes as escapes when text was cut inside a character."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ _HIGH, _LOW = range(0xD800, 0xDC00), range(0xDC00, 0xE000)
 
 
 def find_half_pair(document: bytes) -> int | None:
-    """Return the place of the first escape that stands for half a character, in bytes; None where there is none."""
+    """Return the byte offset of the first escape that is a lone surrogate; None when there is none."""
     high: re.Match[bytes] | None = None
     for escape in _ESCAPE.finditer(document):
         unit = int(escape[1], 16) if escape[1] else 0
@@ -25,7 +25,7 @@ def find_half_pair(document: bytes) -> int | None:
 
 
 def explain(error: Exception, document: bytes) -> str:
-    """Return what is wrong with a document that a decoder refuses: its own words, or better ones for half a pair."""
+    """Return the reason why a decoder refuses a document: the lone surrogate in it, or else the decoder's message."""
     place = find_half_pair(document)
     if place is None:
         return str(error)

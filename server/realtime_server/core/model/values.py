@@ -1,4 +1,4 @@
-"""The values that core, protocols and backplane exchange. All immutable."""
+"""Immutable values that core, protocols and backplane exchange."""
 
 from __future__ import annotations
 
@@ -8,14 +8,14 @@ import msgspec
 
 
 class StreamPosition(msgspec.Struct, frozen=True, gc=False):
-    """A place in a channel's stream: `offset` counts publications from 1, `epoch` names the sequence it counts in."""
+    """Position in a channel's stream: `offset` counts publications from 1, `epoch` names the sequence it counts in."""
 
     offset: int
     epoch: str
 
 
 class ClientInfo(msgspec.Struct, array_like=True, frozen=True, gc=False):
-    """Who a connection is, as presence and publications show it. The two infos are raw JSON, or None."""
+    """Public view of a connection, in presence and publications. Both infos are raw JSON, or None."""
 
     user: str
     client: str
@@ -24,10 +24,9 @@ class ClientInfo(msgspec.Struct, array_like=True, frozen=True, gc=False):
 
 
 class Publication(msgspec.Struct, frozen=True, gc=False):
-    """Something that happened in a channel: a message as a rule, see core.model.publication.
+    """Event in a channel, usually a message, see core.model.publication.
 
-    `encoded` is what was packed where it happened; the backplane does not look into it. `offset` is 0 for what is not
-    kept in a history.
+    `encoded` is opaque to the backplane. `offset` is 0 for an event that is not kept in a history.
     """
 
     encoded: bytes
@@ -36,17 +35,17 @@ class Publication(msgspec.Struct, frozen=True, gc=False):
 
 @dataclass(frozen=True, slots=True)
 class HistoryOptions:
-    """How much of a channel is kept: at most `size` publications (> 0), each for `ttl_seconds` (> 0)."""
+    """Retention of a channel's history: at most `size` publications (> 0), each for `ttl_seconds` (> 0)."""
 
     size: int
     ttl_seconds: float
 
 
 class HistoryQuery(msgspec.Struct, frozen=True, gc=False):
-    """Which part of a stream is wanted.
+    """Selection of a part of a stream.
 
-    `limit`: 0 asks for the position alone, a negative number for all that is kept. `since` starts after that offset
-    (before it when `reverse`); without it from the oldest (newest when `reverse`).
+    `limit`: 0 reads the position alone, a negative number everything that is kept. Reading starts after the offset of
+    `since` (before it when `reverse`), or without `since` at the oldest publication (newest when `reverse`).
     """
 
     limit: int
@@ -55,7 +54,7 @@ class HistoryQuery(msgspec.Struct, frozen=True, gc=False):
 
 
 class HistoryPage(msgspec.Struct, frozen=True, gc=False):
-    """Publications in the order asked for, and the position of the newest publication of the stream."""
+    """Publications in the order asked for, and the position of the stream's newest publication."""
 
     publications: tuple[Publication, ...]
     position: StreamPosition
@@ -63,7 +62,7 @@ class HistoryPage(msgspec.Struct, frozen=True, gc=False):
 
 @dataclass(frozen=True, slots=True)
 class PresenceStats:
-    """How many connections and how many different users a channel has."""
+    """Number of connections and of distinct users in a channel."""
 
     clients: int
     users: int

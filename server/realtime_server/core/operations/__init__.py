@@ -1,1 +1,1 @@
-"""What a client can do, whatever protocol it speaks: come in, subscribe, publish, read. The rules are here."""
+"""Operations of clients, independent of protocol: admission, subscribing, publishing, reading, with their rules."""

@@ -1,4 +1,4 @@
-"""How clients publish, and call the backend."""
+"""Publications of clients, and their calls to the backend."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ UNCHANGED = Published()
 
 
 class Publishing:
-    """Publishes for clients."""
+    """Publisher on behalf of clients."""
 
     def __init__(self, hub: Hub, backend: Backend, limits: NodeLimits) -> None:
         self._hub = hub
@@ -25,14 +25,14 @@ class Publishing:
         self._limits = limits
 
     def require(self, channel: str) -> ChannelOptions:
-        """Return the options of a channel; raises CommandError UNKNOWN_CHANNEL."""
+        """Return the options of a channel. Raises CommandError UNKNOWN_CHANNEL."""
         return self._hub.require(channel)
 
     async def publish(self, session: Session, channel: str, data: bytes) -> None:
-        """Publish; who it is goes with the publication.
+        """Publish on behalf of a client, whose info goes with the publication.
 
-        `data` is JSON, or any bytes from a client of a binary protocol. Raises CommandError, DisconnectRequestedError
-        or BackplaneError.
+        `data` is JSON, or arbitrary bytes from a client of a binary protocol. Raises CommandError,
+        DisconnectRequestedError or BackplaneError.
         """
         options = self._hub.require(channel)
         if not data:
@@ -52,9 +52,9 @@ class Publishing:
 
     @property
     def calls_backend(self) -> bool:
-        """True when somebody answers calls of clients."""
+        """True when the backend answers calls of clients."""
         return self._backend.asks(Hook.RPC)
 
     async def call(self, session: Session, method: str, data: bytes) -> bytes:
-        """Let the backend answer a call. Raises CommandError or DisconnectRequestedError."""
+        """Have the backend answer a call. Raises CommandError or DisconnectRequestedError."""
         return await self._backend.rpc(session.caller(), method, data)

@@ -1,4 +1,4 @@
-"""How clients read channels: history and presence."""
+"""Reads of clients: history and presence."""
 
 from __future__ import annotations
 
@@ -16,14 +16,14 @@ from realtime_server.core.sessions.session import Session
 
 
 class Permission(Protocol):
-    """A rule of core.auth.permissions."""
+    """Rule of core.auth.permissions."""
 
     def __call__(self, claims: Claims, channel: str, options: ChannelOptions, *, subscribed: bool) -> bool:
-        """Return True when a client may do something in a channel."""
+        """Return True when a client has the permission in a channel."""
 
 
 class Reading:
-    """Reads channels for clients. The methods raise CommandError or BackplaneError."""
+    """Reader on behalf of clients. The methods raise CommandError or BackplaneError."""
 
     def __init__(self, hub: Hub) -> None:
         self._hub = hub
@@ -34,12 +34,12 @@ class Reading:
         return await self._hub.history(channel, query)
 
     async def presence(self, session: Session, channel: str) -> Mapping[str, ClientInfo]:
-        """Return who is subscribed, by client id."""
+        """Return the subscribers by client id."""
         require_permission(session, channel, self._hub.require(channel), may_see_presence)
         return await self._hub.presence(channel)
 
     async def presence_stats(self, session: Session, channel: str) -> PresenceStats:
-        """Count who is subscribed."""
+        """Count the subscribers."""
         require_permission(session, channel, self._hub.require(channel), may_see_presence)
         return await self._hub.presence_stats(channel)
 

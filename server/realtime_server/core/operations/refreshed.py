@@ -1,4 +1,4 @@
-"""The subscriptions of a connection whose token was refreshed: those that the new token says, and no others."""
+"""Subscriptions of a connection whose token was refreshed: they become those of the new token."""
 
 from __future__ import annotations
 
@@ -17,9 +17,9 @@ from realtime_server.core.tasks import TaskGroup
 
 
 class RefreshedSubscriptions:
-    """Makes and ends subscriptions as refreshed claims say.
+    """Adjustment of subscriptions to refreshed claims.
 
-    Subscriptions that a subscription token, a hook or the server API has made stay as they are.
+    Subscriptions that a subscription token, a hook or the server API has made stay unchanged.
     """
 
     def __init__(
@@ -32,7 +32,7 @@ class RefreshedSubscriptions:
         self._tasks = tasks
 
     def require(self, claims: Claims, before: Claims | None) -> None:
-        """Raise CommandError if a client cannot be subscribed to the channels that refreshed claims add."""
+        """Raise CommandError when a client cannot be subscribed to the channels that refreshed claims add."""
         if len(claims.channels) > self._limits.channels_per_connection:
             self._counters.limits[Limit.CHANNELS_PER_CONNECTION] += 1
             raise CommandError(codes.LIMIT_EXCEEDED)
@@ -41,9 +41,9 @@ class RefreshedSubscriptions:
                 self._hub.options_of_subscription(channel, _grant(claims, channel))
 
     def follow(self, session: Session, before: Claims | None) -> None:
-        """End the subscriptions that the present claims do not have any more, and make new ones in the background.
+        """End the subscriptions that the current claims no longer have, and make new ones in the background.
 
-        To be called after the refresh was answered.
+        Call this after the reply to the refresh.
         """
         claims = session.claims
         if claims is None:
@@ -60,7 +60,7 @@ class RefreshedSubscriptions:
     def _follow_grant(
         self, session: Session, claims: Claims, channel: str, subscription: Subscription
     ) -> tuple[str, ...]:
-        """Follow the claims in a channel that they have had before; returns it if it is to be subscribed to anew."""
+        """Apply the claims to a channel that they had before; return it when it must be subscribed to again."""
         grant = _grant(claims, channel)
         if channel not in claims.channels:
             session.end_subscription(channel, codes.UNSUBSCRIBED)
@@ -72,21 +72,21 @@ class RefreshedSubscriptions:
         return ()
 
     def _follow_permissions(self, session: Session, claims: Claims, channel: str, subscription: Subscription) -> None:
-        """Follow the claims in a channel that the client has subscribed to by its permissions."""
+        """Apply the claims to a channel that the client has subscribed to by its permissions."""
         if not may_subscribe(claims, channel, self._hub.require(channel)):
             session.end_subscription(channel, codes.UNSUBSCRIBED)
         elif self._hears_too_much(claims, channel, subscription):
             session.end_subscription(channel, codes.UNSUBSCRIBED_INSUFFICIENT_STATE)
 
     def _hears_too_much(self, claims: Claims, channel: str, subscription: Subscription) -> bool:
-        """Return True if a client is told who joins and leaves, and may not ask who is there any more."""
+        """Return True when a client receives joins and leaves but may no longer read presence."""
         options = subscription.override.applied_to(self._hub.require(channel))
         if not subscription.receives_join_leave or options.force_push_join_leave:
             return False
         return not may_see_presence(claims, channel, options, subscribed=True)
 
     async def _subscribe(self, session: Session, channels: list[str]) -> None:
-        """Subscribe to channels of the present claims; a client that cannot be has to connect again."""
+        """Subscribe a client to channels of its current claims; on a backplane error it has to reconnect."""
         try:
             for channel in channels:
                 claims = session.claims

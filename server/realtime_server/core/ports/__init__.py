@@ -1,1 +1,1 @@
-"""The contracts at the edges of core: one test suite, tests/contract, runs against all drivers of the backplane's."""
+"""Ports of core. One test suite, tests/contract, runs against all drivers of the backplane's ports."""

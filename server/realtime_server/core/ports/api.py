@@ -1,4 +1,4 @@
-"""The contracts of what the HTTP APIs may ask of core."""
+"""Ports of core for the HTTP APIs."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from realtime_server.core.model.values import (
 
 @dataclass(frozen=True, slots=True)
 class NodeInfo:
-    """One worker, as the API method `info` shows it."""
+    """Worker, as the API method `info` shows it."""
 
     uid: str
     name: str
@@ -34,9 +34,9 @@ class NodeInfo:
 
 @dataclass(frozen=True, slots=True)
 class Connections:
-    """Whom a call of the API is about: all connections of a user, or one of them.
+    """Connections that an API call is about: all of a user, or one.
 
-    `client` and `session` both take the id of a connection, or the session that an emulated one was told.
+    `client` and `session` both accept the id of a connection, or the session secret of an emulated one.
     """
 
     user: str
@@ -46,7 +46,7 @@ class Connections:
 
 @dataclass(frozen=True, slots=True)
 class Message:
-    """What the backend publishes: raw JSON, or any bytes if `binary`. For the rest see Broker.publish."""
+    """Publication of the backend: raw JSON, or arbitrary bytes if `binary`. For the rest see Broker.publish."""
 
     data: bytes
     binary: bool = False
@@ -59,9 +59,10 @@ class Message:
 
 @dataclass(frozen=True, slots=True)
 class Revoking:
-    """The tokens that a call of the API revokes: that with `jti`, or those of `user` ("": of all) issued before a time.
+    """Tokens to revoke: that with `jti`, or those of `user` ("" for all users) issued before a time.
 
-    `issued_before`: None for now. `expires_at`: when none of them is valid any more, None for unknown. Unix seconds.
+    `issued_before`: None for now. `expires_at`: the time after which none of them is valid, None for unknown. Unix
+    seconds.
     """
 
     jti: str = ""
@@ -71,34 +72,34 @@ class Revoking:
 
 
 class RealtimeApi(Protocol):
-    """What the HTTP server API calls; core's ServerApi implements it. All raise CommandError or BackplaneError."""
+    """Operations of the HTTP server API, implemented by ServerApi. All raise CommandError or BackplaneError."""
 
     async def publish(self, channel: str, message: Message) -> StreamPosition | None:
-        """Publish to a channel; the position, or None in a channel without history.
+        """Publish to a channel; return the position, or None in a channel without history.
 
-        CommandError NOT_AVAILABLE for a version where nothing is kept that it could be compared with.
+        Raises CommandError NOT_AVAILABLE for a version in a channel without history.
         """
 
     async def presence(self, channel: str) -> Mapping[str, ClientInfo]:
-        """Who is subscribed. CommandError NOT_AVAILABLE where the namespace has no presence."""
+        """Return the subscribers by client id. Raises CommandError NOT_AVAILABLE without presence in the namespace."""
 
     async def presence_stats(self, channel: str) -> PresenceStats:
-        """How many are subscribed. CommandError NOT_AVAILABLE where the namespace has no presence."""
+        """Count the subscribers. Raises CommandError NOT_AVAILABLE where the namespace has no presence."""
 
     async def history(self, channel: str, query: HistoryQuery) -> HistoryPage:
-        """Read the channel's stream. CommandError NOT_AVAILABLE where the namespace has no history."""
+        """Read a part of the channel's stream. Raises CommandError NOT_AVAILABLE where there is no history."""
 
     async def history_remove(self, channel: str) -> None:
-        """Drop what is kept of the channel."""
+        """Delete the channel's history."""
 
     async def subscribe(
         self, connections: Connections, channel: str, grant: Grant, *, since: StreamPosition | None = None
     ) -> None:
         """Subscribe connections on all servers.
 
-        With `since` they get what they missed since then, or else begin at the end; CommandError NOT_AVAILABLE where
-        the namespace has no recovery. As with the other calls about connections, it returns when all servers have been
-        told; who is not connected is no error.
+        With `since` they recover what they missed, without it they begin at the end. Raises CommandError NOT_AVAILABLE
+        for `since` where the namespace has no recovery. Like the other calls about connections it returns when the
+        message to all servers is sent; a user without connections is no error.
         """
 
     async def unsubscribe(self, connections: Connections, channel: str) -> None:
@@ -107,32 +108,32 @@ class RealtimeApi(Protocol):
     async def disconnect(
         self, connections: Connections, *, code: DisconnectCode | None = None, spared: Sequence[str] = ()
     ) -> None:
-        """Close connections on all servers, but for the spared ones."""
+        """Close connections on all servers, except for the spared ones."""
 
     async def refresh(
         self, connections: Connections, *, expires_at: float | None = None, expired: bool = False
     ) -> None:
-        """Let connections go on until a Unix time, for ever (None), or end as expired."""
+        """Set the expiry of connections to a Unix time or never (None), or end them as `expired`."""
 
     async def revoke(self, wanted: Revoking) -> float:
         """Revoke tokens on all servers: what they have let in ends, and they are refused from now on.
 
-        Returns until when, in Unix seconds. CommandError BAD_REQUEST when no tokens are named, or with fields that
-        contradict each other; LIMIT_EXCEEDED when too many revocations are kept.
+        Returns the expiry of the revocation in Unix seconds. Raises CommandError BAD_REQUEST when no tokens are named
+        or fields contradict each other, LIMIT_EXCEEDED when too many revocations are stored.
         """
 
     async def channels(self, pattern: str) -> Mapping[str, int]:
-        """Channels that have subscribers and match a pattern (`*`, `?`; empty: all), and how many there are.
+        """Return the subscriber counts of the channels that match a pattern (`*`, `?`; empty: all).
 
-        CommandError INTERNAL when a server does not answer, LIMIT_EXCEEDED when one has too many that match.
+        Raises CommandError INTERNAL when a server does not answer, LIMIT_EXCEEDED when too many channels match.
         """
 
     async def info(self) -> tuple[NodeInfo, ...]:
-        """All workers of the cluster that reported in the last seconds, this one first."""
+        """Return all workers of the cluster that reported in the last seconds, this one first."""
 
 
 class ServingState(StrEnum):
-    """Where a server is between accepting everything and having moved everything away."""
+    """State of service, from taking new connections to having moved all away."""
 
     SERVING = "serving"
     QUIESCED = "quiesced"
@@ -142,11 +143,11 @@ class ServingState(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class WorkerStatus:
-    """What a worker reports; the supervisor adds up those of all workers of a server.
+    """Report of a worker; the admin process combines those of all workers of a server.
 
-    `seconds_since_last_accept` is None when nothing was accepted yet. `accept_cost_seconds` is the CPU time of one
-    accepted connection, None until 20 were measured. `drain_rate` is in connections per second, None when no drain
-    runs; `moved_total` counts connections that drains and sheds have moved; `recent` is about the last seconds.
+    `seconds_since_last_accept` is None before the first accept. `accept_cost_seconds` is the CPU time per accepted
+    connection, None until 20 were measured. `drain_rate` is in connections per second, None without a drain;
+    `moved_total` counts connections that drains and sheds have moved; `recent` covers the last seconds.
     """
 
     state: ServingState
@@ -161,25 +162,25 @@ class WorkerStatus:
 
 
 class WorkerControl(Protocol):
-    """What the admin API calls; core implements it for one worker. Every call is idempotent."""
+    """Control of one worker for the admin API. Every call is idempotent."""
 
     def status(self) -> WorkerStatus:
-        """What is now."""
+        """Return the current status."""
 
     def quiesce(self) -> None:
-        """Be not ready, so that no new connections are sent here; those that come are still accepted."""
+        """Become not ready, so that new connections go elsewhere; those that still arrive are accepted."""
 
     def resume(self) -> None:
         """Undo quiesce and drain."""
 
     def drain(self, connections_per_second: float) -> None:
-        """Quiesce, and move all connections away (code 3011) at this rate; a running drain takes the new rate.
+        """Quiesce, and move all connections away (code 3011) at this rate; a drain under way takes the new rate.
 
-        Goes on until `resume` or `stop_drain`: a connection that arrives later is moved too.
+        It goes on until `resume` or `stop_drain`: connections that arrive later are moved too.
         """
 
     def stop_drain(self) -> None:
-        """Stop moving connections; stays quiesced."""
+        """Stop moving connections; the worker stays quiesced."""
 
     def shed(self, connections: int, connections_per_second: float) -> None:
-        """Move this many connections away (code 3011) at this rate, without being quiesced."""
+        """Move this many connections away (code 3011) at this rate, without quiescing."""

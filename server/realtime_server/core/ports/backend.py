@@ -1,7 +1,7 @@
-"""What the user's backend may decide, and what it is told: the port of the hooks, and its types.
+"""Port of the hooks: decisions of the customer's backend, and events for it.
 
-Source of the semantics: Centrifugo's proxy protocol. A request hook answers before the client is answered; an event is
-told later, at least once.
+Source of the semantics: Centrifugo's proxy protocol. A request hook is called before the client gets its reply; an
+event is delivered later, at least once.
 """
 
 from __future__ import annotations
@@ -20,11 +20,11 @@ from realtime_server.core.model.errors import CommandError
 from realtime_server.core.model.grant import Grant
 
 RENEW_AGAIN_SECONDS = 30.0
-"""When the backend is asked again that could not be asked whether a connection or a subscription goes on."""
+"""Pause before the backend is asked again that could not be asked to renew a connection or a subscription."""
 
 
 class Hook(StrEnum):
-    """A question to the backend."""
+    """Request hook of the backend."""
 
     CONNECT = "connect"
     REFRESH = "refresh"
@@ -35,7 +35,7 @@ class Hook(StrEnum):
 
 
 class TransportInfo(Struct, frozen=True):
-    """How a client is connected. `headers`: those of its HTTP request that the backend is to see, in lower case."""
+    """Connection of a client. `headers`: headers of its HTTP request for the backend, in lower case."""
 
     name: str = "websocket"
     encoding: str = "json"
@@ -45,7 +45,7 @@ class TransportInfo(Struct, frozen=True):
 
 @dataclass(frozen=True, slots=True)
 class Caller:
-    """The connection that a question is about; `user` is empty until it is let in, `meta` is what its token says."""
+    """Connection that a request is about; `user` is empty until admission, `meta` is from its token."""
 
     client: str
     user: str
@@ -55,7 +55,7 @@ class Caller:
 
 @dataclass(frozen=True, slots=True)
 class Connecting:
-    """A client without a token wants to come in."""
+    """Request of a client without a token to be admitted."""
 
     caller: Caller
     data: bytes
@@ -63,12 +63,12 @@ class Connecting:
     version: str
     channels: tuple[str, ...]
     headers: Mapping[str, str] = field(default_factory=dict)
-    """What the client gave in its connect command instead of headers: for browsers."""
+    """Headers from the connect command, for browsers, which cannot set HTTP headers."""
 
 
 @dataclass(frozen=True, slots=True)
 class Connected:
-    """It may: who it is, its server-side channels in the claims, and raw `data` for it."""
+    """Admission of a client: its claims, with its server-side channels, and raw `data` for it."""
 
     claims: Claims
     data: bytes | None = None
@@ -76,7 +76,10 @@ class Connected:
 
 @dataclass(frozen=True, slots=True)
 class Refreshed:
-    """How long a connection or a subscription goes on: Unix time in seconds, None for ever. `expired`: it ends now."""
+    """Renewal of a connection or a subscription until a Unix time in seconds, None for ever.
+
+    `expired`: it ends now.
+    """
 
     expires_at: float | None = None
     info: bytes | None = None
@@ -85,7 +88,7 @@ class Refreshed:
 
 @dataclass(frozen=True, slots=True)
 class Published:
-    """A client may publish: what, if that is not what it sent, and whether it is kept."""
+    """Permission to publish: `data` replaces the client's unless None, `skip_history` keeps it out of the history."""
 
     data: bytes | None = None
     skip_history: bool = False
@@ -93,7 +96,7 @@ class Published:
 
 @dataclass(frozen=True, slots=True)
 class Disconnected:
-    """A client that was let in is gone. `connected_seconds`: how long it was there."""
+    """Event of an admitted client's disconnect; `connected_seconds` is the duration of the connection."""
 
     client: str
     user: str
@@ -104,14 +107,14 @@ class Disconnected:
 
 @dataclass(frozen=True, slots=True)
 class ChannelOccupied:
-    """A channel has its first subscriber in the whole cluster."""
+    """Event of the first subscriber in a channel, in the whole cluster."""
 
     channel: str
 
 
 @dataclass(frozen=True, slots=True)
 class ChannelVacated:
-    """A channel's last subscriber in the whole cluster is gone."""
+    """Event of the last subscriber leaving a channel, in the whole cluster."""
 
     channel: str
 
@@ -120,80 +123,80 @@ HookEvent: TypeAlias = Disconnected | ChannelOccupied | ChannelVacated
 
 
 class Backend(Protocol):
-    """The user's backend. The questions raise CommandError or DisconnectRequestedError when the answer is no.
+    """Backend of the customer. The requests raise CommandError or DisconnectRequestedError on a refusal.
 
-    None as an answer: the backend is down, and this hook's policy is to go on as if there were no hook.
+    None as a result: the backend is down, and the policy of this hook is to act as if there were no hook.
     """
 
     def asks(self, hook: Hook, channel: str = "") -> bool:
-        """Whether this question is asked, for a channel where it is about one."""
+        """Return True when this hook is to be called, for `channel` where the hook is about one."""
 
     @property
     def watches_channels(self) -> bool:
-        """Whether the backend wants to know which channels are occupied."""
+        """True when the backend wants events of occupied and vacated channels."""
 
     async def connect(self, request: Connecting) -> Connected | None:
-        """Ask whether a client may come in."""
+        """Ask whether to admit a client."""
 
     async def refresh(self, caller: Caller) -> Refreshed | None:
-        """Ask whether a connection goes on whose time is over."""
+        """Ask whether an expired connection goes on."""
 
     async def subscribe(self, caller: Caller, channel: str, data: bytes, token: str) -> Grant | None:
-        """Ask whether a client may subscribe."""
+        """Ask whether a client may subscribe, and under which conditions."""
 
     async def publish(self, caller: Caller, channel: str, data: bytes) -> Published | None:
-        """Ask whether a client may publish."""
+        """Ask whether a client may publish, and what."""
 
     async def sub_refresh(self, caller: Caller, channel: str) -> Refreshed | None:
-        """Ask whether a subscription goes on whose time is over."""
+        """Ask whether an expired subscription goes on."""
 
     async def rpc(self, caller: Caller, method: str, data: bytes) -> bytes:
-        """Answer a call of the client with raw data."""
+        """Return the backend's answer to a client's call as raw data."""
 
     def emit(self, event: HookEvent) -> None:
-        """Tell the backend, later and at least once; never blocks."""
+        """Deliver an event to the backend, later and at least once. Never blocks."""
 
 
 class NoBackend:
-    """Implements Backend: nothing is asked, nothing is told."""
+    """Backend without hooks and events."""
 
     watches_channels = False
 
     def asks(self, hook: Hook, channel: str = "") -> bool:
-        """Never."""
+        """Return False."""
         del hook, channel
         return False
 
     async def connect(self, request: Connecting) -> Connected | None:
-        """Go on."""
+        """Return None: there is no hook."""
         del request
         return None
 
     async def refresh(self, caller: Caller) -> Refreshed | None:
-        """Go on."""
+        """Return None: there is no hook."""
         del caller
         return None
 
     async def subscribe(self, caller: Caller, channel: str, data: bytes, token: str) -> Grant | None:
-        """Go on."""
+        """Return None: there is no hook."""
         del caller, channel, data, token
         return None
 
     async def publish(self, caller: Caller, channel: str, data: bytes) -> Published | None:
-        """Go on."""
+        """Return None: there is no hook."""
         del caller, channel, data
         return None
 
     async def sub_refresh(self, caller: Caller, channel: str) -> Refreshed | None:
-        """Go on."""
+        """Return None: there is no hook."""
         del caller, channel
         return None
 
     async def rpc(self, caller: Caller, method: str, data: bytes) -> bytes:
-        """There is nobody who could answer."""
+        """Raise CommandError NOT_AVAILABLE."""
         del caller, method, data
         raise CommandError(NOT_AVAILABLE)
 
     def emit(self, event: HookEvent) -> None:
-        """Nobody wants to know."""
+        """Ignore the event."""
         del event

@@ -1,4 +1,4 @@
-"""A subscription of a session that is being made, and can be revoked meanwhile."""
+"""Subscription in progress, which can be revoked before it begins."""
 
 from __future__ import annotations
 
@@ -11,10 +11,10 @@ from realtime_server.core.model.errors import CommandError
 
 
 class Attempt:
-    """The context in which one task makes a subscription.
+    """Context in which one task makes a subscription.
 
-    `revoke` cancels what the task waits for within the context, which then raises CommandError PERMISSION_DENIED. A
-    cancellation of the task by others goes through, as with `asyncio.timeout`.
+    `revoke` cancels what the task awaits within the context, which then raises CommandError PERMISSION_DENIED. A
+    cancellation of the task by others passes through, as with `asyncio.timeout`.
     """
 
     __slots__ = ("_attempts", "_task", "channel", "revoked")
@@ -26,13 +26,13 @@ class Attempt:
         self.revoked = False
 
     def __enter__(self) -> Self:
-        """Begin to be found by those who revoke."""
+        """Register the attempt, so that it can be revoked."""
         self._task = asyncio.current_task()
         self._attempts.append(self)
         return self
 
     def revoke(self) -> None:
-        """End the attempt. Idempotent."""
+        """Cancel the attempt. Idempotent."""
         if not self.revoked and self._task is not None:
             self.revoked = True
             self._task.cancel()
@@ -40,7 +40,7 @@ class Attempt:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
-        """Turn the cancellation by `revoke` into an error of the command."""
+        """Convert a cancellation by `revoke` into CommandError PERMISSION_DENIED."""
         self._attempts.remove(self)
         if self.revoked and self._task is not None:
             cancelled_by_others = self._task.uncancel() > 0

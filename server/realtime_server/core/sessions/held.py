@@ -1,6 +1,6 @@
-"""Publications that wait because their subscriber reads too slowly, where the namespace allows to drop some.
+"""Publications held back for a subscriber that reads too slowly, in a namespace that allows dropping some.
 
-What is dropped is told: the next publication that the subscriber gets of the channel says in its tags how many are
+Drops are reported: the tags of the next publication that the subscriber receives on the channel say how many are
 missing before it.
 """
 
@@ -14,17 +14,17 @@ from realtime_server.core.model.channel_options import SlowConsumer
 from realtime_server.core.model.publication import Content
 
 DROPPED_TAG = "realtime.dropped"
-"""How many publications of the channel were dropped before this one."""
+"""Tag with the number of publications of the channel that were dropped before this one."""
 CONFLATED_TAG = "realtime.conflated"
-"""How many older publications with the same key this one stands for."""
+"""Tag with the number of older publications with the same key that this one replaces."""
 KEY_TAG = "key"
-"""What tells publications apart that replace one another; without it a channel has one key."""
+"""Tag with the key by which publications replace one another; a channel without it has a single key."""
 ITEM_BYTES = 200
-"""What a publication takes besides its data, about."""
+"""Approximate size of a held publication in addition to its data."""
 
 
 class HeldItem:
-    """A publication that waits. `dropped` were left out before it, `conflated` are older ones with its key."""
+    """Held publication: `dropped` publications were left out before it, `conflated` older ones had its key."""
 
     __slots__ = ("channel", "conflated", "content", "dropped", "offset")
 
@@ -37,12 +37,12 @@ class HeldItem:
 
     @property
     def size(self) -> int:
-        """Bytes that it takes, about."""
+        """Approximate size in bytes."""
         tags = self.content.tags or {}
         return len(self.content.data) + sum(map(len, tags)) + sum(map(len, tags.values())) + ITEM_BYTES
 
     def with_drop_tags(self) -> Content:
-        """Return the content with what is missing in its tags."""
+        """Return the content with the numbers of missing publications in its tags."""
         if not self.dropped and not self.conflated:
             return self.content
         tags = dict(self.content.tags or {})
@@ -54,7 +54,7 @@ class HeldItem:
 
 
 class Held:
-    """What waits for one connection, bounded in bytes."""
+    """Held publications of one connection, bounded in bytes."""
 
     __slots__ = ("_counts", "_dropped", "_items", "_limit", "_next", "dropped", "size")
 
@@ -63,24 +63,27 @@ class Held:
         self._items: dict[tuple[str, str | int], HeldItem] = {}
         self._next = 0
         self._counts: Counter[str] = Counter()
-        """How many wait of each channel."""
+        """Number of held publications per channel."""
         self._dropped: dict[str, int] = {}
-        """How many were dropped of a channel that nothing else waits of."""
+        """Number of dropped publications per channel, to be reported by the next publication of the channel."""
         self.size = 0
         self.dropped = 0
-        """How many were dropped or replaced since the beginning."""
+        """Number of publications that were dropped or replaced since the beginning."""
 
     def __bool__(self) -> bool:
-        """Whether something waits, or was dropped and is still to be told."""
+        """Return True while a publication is held, or a drop is still to be reported."""
         return bool(self._items or self._dropped)
 
     @property
     def waits(self) -> bool:
-        """Whether a publication waits."""
+        """True while a publication is held."""
         return bool(self._items)
 
     def put(self, channel: str, policy: SlowConsumer, content: Content, offset: int) -> None:
-        """Add a publication. Under `conflate` it replaces the one with its key; over the limit the oldest goes."""
+        """Add a publication; over the limit the oldest are dropped.
+
+        With the policy CONFLATE it replaces the held one with its key.
+        """
         key = self._key_of(channel, policy, content)
         item = HeldItem(channel, content, offset)
         if key in self._items:
@@ -93,7 +96,7 @@ class Held:
             self._drop_oldest()
 
     def take(self, size: int) -> list[HeldItem]:
-        """What has waited longest: one at least, and more up to about `size` bytes."""
+        """Remove and return the publications held longest: at least one, and more up to about `size` bytes."""
         taken: list[HeldItem] = []
         while self._items and (not taken or size > 0):
             item = self._remove(next(iter(self._items)))
@@ -103,7 +106,7 @@ class Held:
         return taken
 
     def forget(self, channel: str) -> None:
-        """Drop what waits of a channel whose subscription has ended."""
+        """Discard the held publications of a channel whose subscription has ended."""
         for key in [key for key in self._items if key[0] == channel]:
             self._remove(key)
         self._dropped.pop(channel, None)
@@ -123,7 +126,7 @@ class Held:
         return item
 
     def _drop_oldest(self) -> None:
-        """The oldest of a channel of which more waits, which then tells of it; the oldest at all if there is none."""
+        """Drop the oldest publication of a channel that has more, to report it; else the oldest of all."""
         oldest = next(iter(self._items))
         item = self._remove(next((key for key in self._items if self._counts[key[0]] > 1), oldest))
         self.dropped += 1

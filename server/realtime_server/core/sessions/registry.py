@@ -1,4 +1,4 @@
-"""The sessions of a worker, found by their user and by what emulated ones were told."""
+"""Sessions of a worker, indexed by user and by the secret of emulated sessions."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ Action: TypeAlias = Callable[[Session], None]
 
 @dataclass(frozen=True, slots=True)
 class _Request:
-    """Something that was to be done with the sessions of a user that have all these names."""
+    """Action requested for the sessions of a user that have all these names."""
 
     user: str
     names: tuple[str, ...]
@@ -23,10 +23,10 @@ class _Request:
 
 
 class Registry:
-    """Finds sessions. `sessions` has all of them, in the order in which they were opened.
+    """Index of the sessions; `sessions` has all of them, oldest first.
 
-    While the backend is asked who a client is, nobody knows whether it is the user that somebody revokes. So what is
-    to be done with sessions of a user is kept until then, and is done once the user is known.
+    While the backend identifies a client, its user is not known, so that a revocation for that user would miss it.
+    Actions for a user are therefore kept meanwhile, and are applied once the user is known.
     """
 
     def __init__(self) -> None:
@@ -34,41 +34,41 @@ class Registry:
         self._emulated: dict[str, Session] = {}
         self._by_user: dict[str, dict[Session, None]] = {}
         self._unidentified: dict[Session, int] = {}
-        """Sessions whose users are asked for, and the number of the first request that came meanwhile."""
+        """Sessions under identification, each with the number of the first request made since that began."""
         self._requests: deque[_Request] = deque()
         self._dropped = 0
-        """Number of the first of the requests that are kept."""
+        """Number of the first request that is still kept."""
 
     def add(self, session: Session) -> None:
-        """Add a connection that has not said who it is."""
+        """Add the session of a new connection, which has no user yet."""
         self.sessions[session] = None
         if session.secret:
             self._emulated[session.secret] = session
 
     def remove(self, session: Session) -> None:
-        """Forget a connection that is gone."""
+        """Remove the session of a closed connection."""
         self.sessions.pop(session, None)
         self._emulated.pop(session.secret, None)
         self.end_identification(session)
         self.remove_user(session)
 
     def emulated(self, secret: str) -> Session | None:
-        """Return the connection that was told this as its session."""
+        """Return the emulated session with this secret, or None."""
         return self._emulated.get(secret)
 
     @property
     def users(self) -> int:
-        """The number of different users."""
+        """Number of distinct users."""
         return len(self._by_user)
 
     def of_user(self, user: str, *names: str) -> list[Session]:
-        """Return the connections of a user that have all these names, ids or sessions; an empty one fits all."""
+        """Return the sessions of a user that have all these names, ids or secrets; an empty name matches all."""
         return [session for session in self._by_user.get(user, ()) if _has_names(session, names)]
 
     def add_user(self, session: Session) -> int:
-        """Let a session be found by its user, and do what was requested for that user while it was not known.
+        """Index a session by its user, and apply the actions requested for that user meanwhile.
 
-        Returns how many sessions the user has.
+        Returns the number of the user's sessions.
         """
         same_user = self._by_user.setdefault(session.user, {})
         same_user[session] = None
@@ -77,7 +77,7 @@ class Registry:
         return len(same_user)
 
     def remove_user(self, session: Session) -> None:
-        """Let a session not be found by its user. Idempotent."""
+        """Remove a session from the index by user. Idempotent."""
         if session.claims is not None:
             same_user = self._by_user.get(session.user, {})
             same_user.pop(session, None)
@@ -85,11 +85,11 @@ class Registry:
                 self._by_user.pop(session.user, None)
 
     def begin_identification(self, session: Session) -> None:
-        """Note that the backend is asked who a client is."""
+        """Record that the backend is being asked for the user of a session."""
         self._unidentified[session] = self._dropped + len(self._requests)
 
     def end_identification(self, session: Session) -> None:
-        """Do what was requested meanwhile for the user of a session, if it has one now. Idempotent."""
+        """Apply the actions requested meanwhile to a session, if its user is known now. Idempotent."""
         began = self._unidentified.pop(session, None)
         if began is None:
             return
@@ -103,7 +103,7 @@ class Registry:
             self._dropped += 1
 
     def apply(self, user: str, names: tuple[str, ...], action: Action) -> None:
-        """Do something with the connections of a user that have all these names, and with those that are let in now."""
+        """Apply an action to a user's sessions that have all these names, now and once under identification."""
         for session in self.of_user(user, *names):
             action(session)
         if self._unidentified:

@@ -1,4 +1,4 @@
-"""Clients that only listen: they see no reply, so what would be an error of their connect ends the connection."""
+"""Unidirectional clients, which see no replies: an error of their connect becomes a disconnect."""
 
 from __future__ import annotations
 
@@ -20,5 +20,5 @@ _CODES = {
 
 
 def disconnect_of(error: ErrorCode) -> DisconnectCode:
-    """The code of the disconnect that stands for an error; 3004 for one of the server, or of the backend."""
+    """Return the disconnect code for an error of a command; 3004 for errors of the server or of the backend."""
     return _CODES.get(error, codes.SERVER_ERROR)
