@@ -1,4 +1,4 @@
-"""Reasons of disconnects: SDKs must decide by the code alone."""
+"""Reasons of disconnects, which must not influence SDKs."""
 
 from __future__ import annotations
 
@@ -22,13 +22,13 @@ READ_AS_JSON = (
 
 @pytest.mark.parametrize("reason", READ_AS_JSON)
 def test_a_reason_that_reads_as_json_is_known(reason: str) -> None:
-    """Also where only the part is JSON that fits into a close frame."""
+    """A reason counts as JSON also when only the part that fits into a close frame is JSON."""
     assert codes.is_json(reason)
 
 
 @pytest.mark.parametrize("reason", ["", "12 o'clock", "NaN", "Infinity", "{", "banned", "null and void"])
 def test_a_reason_in_words_is_no_json(reason: str) -> None:
-    """What only Python takes for JSON is none."""
+    """Values that only Python accepts as JSON do not count."""
     assert not codes.is_json(reason)
 
 
@@ -38,12 +38,12 @@ def test_no_reason_of_the_catalogue_is_empty_or_json() -> None:
 
 
 def test_a_reason_is_cut_between_two_characters() -> None:
-    """To what a close frame has room for."""
+    """The reason is cut between characters to the size of a close frame."""
     assert codes.fitting_reason("ä" * 100) == "ä" * 61
     assert codes.fitting_reason("a" * 200) == "a" * 123
 
 
 def test_every_code_has_a_reason_when_none_is_given() -> None:
-    """Its own, or one that says no more than what happens."""
+    """Each code has its own default reason, or a generic one."""
     assert codes.default_reason(3503) == "force disconnect"
     assert codes.default_reason(4500) == "disconnect"

@@ -1,4 +1,4 @@
-"""What is said of a connection that could not be made."""
+"""Messages about failed connections."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from tests.kit.certificates import Mount
 
 
 def shake_hands(server: ssl.SSLContext, client: ssl.SSLContext) -> None:
-    """A handshake in memory; raises what the client's side does."""
+    """Run a TLS handshake in memory; raise the error of the client's side."""
     to_server, to_client = ssl.MemoryBIO(), ssl.MemoryBIO()
     ends = [
         client.wrap_bio(to_client, to_server, server_hostname="localhost"),
@@ -27,21 +27,21 @@ def shake_hands(server: ssl.SSLContext, client: ssl.SSLContext) -> None:
 
 
 def refusal(mount: Mount, client: ssl.SSLContext) -> ssl.SSLCertVerificationError:
-    """Why the client refuses the mount's certificate."""
+    """Return the reason why the client refuses the mount's certificate."""
     with pytest.raises(ssl.SSLCertVerificationError) as raised:
         shake_hands(mount.server(), client)
     return raised.value
 
 
 def strict(mount: Mount) -> ssl.SSLContext:
-    """A client that trusts the mount's authority, and checks as Python 3.13 does by default."""
+    """Return a client context that trusts the mount's authority, with the checks of Python 3.13."""
     client = mount.client()
     client.verify_flags |= ssl.VERIFY_X509_STRICT
     return client
 
 
 def test_a_strict_check_comes_with_advice(tmp_path: Path) -> None:
-    """However deep a library has wrapped it."""
+    """The advice is added however deeply a library has wrapped the error."""
     old = Mount(tmp_path / "old", identifiers=False)
     old.issue()
     error = refusal(old, strict(old))
@@ -54,14 +54,14 @@ def test_a_strict_check_comes_with_advice(tmp_path: Path) -> None:
 
 
 def test_certificates_of_the_tests_pass_it(tmp_path: Path) -> None:
-    """So that the advice is one that helps."""
+    """The certificates of the tests pass the strict check, so that following the advice helps."""
     mount = Mount(tmp_path / "good")
     mount.issue()
     shake_hands(mount.server(), strict(mount))
 
 
 def test_another_reason_has_none(tmp_path: Path) -> None:
-    """A certificate of somebody else is refused by all Pythons."""
+    """A certificate of another authority, which all Pythons refuse, gets no advice."""
     mount, other = Mount(tmp_path / "one"), Mount(tmp_path / "other")
     mount.issue()
     error = refusal(mount, strict(other))

@@ -1,4 +1,4 @@
-"""Several accept on one port; who leaves takes nobody along."""
+"""Listening of several workers on one port, and leaving without resets."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from tests.kit.redis_process import free_port
 
 
 def group(name: bytes, port: int) -> ReusePortGroup:
-    """A member that greets everybody by its name."""
+    """Return a group member that answers each connection with its name."""
 
     async def greet(_: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         writer.write(name)
@@ -33,7 +33,7 @@ def group(name: bytes, port: int) -> ReusePortGroup:
 
 
 async def greeting(port: int) -> bytes:
-    """Who answers."""
+    """Return the name of the member that answers."""
     reader, writer = await asyncio.open_connection("127.0.0.1", port)
     try:
         return await reader.read()
@@ -42,7 +42,7 @@ async def greeting(port: int) -> bytes:
 
 
 async def test_members_share_a_port_and_one_that_left_gets_nobody() -> None:
-    """Both are reached; after one has left only the other is; after it has come back both are again."""
+    """Both members are reached; after one has left only the other, and after its return both again."""
     port = free_port()
     first, second = group(b"first", port), group(b"second", port)
     await first.join()
@@ -58,7 +58,7 @@ async def test_members_share_a_port_and_one_that_left_gets_nobody() -> None:
 
 
 async def test_nobody_is_reset_while_a_member_leaves() -> None:
-    """Connections made all the while, in crowds, are all answered."""
+    """Connections that are opened in bursts while a member leaves are all answered."""
     port = free_port()
     first, second = group(b"first", port), group(b"second", port)
     await first.join()
@@ -82,7 +82,7 @@ async def test_nobody_is_reset_while_a_member_leaves() -> None:
 
 
 async def test_joining_twice_is_joining_once() -> None:
-    """And leaving twice is leaving once."""
+    """Leaving twice is leaving once, too."""
     port = free_port()
     member = group(b"only", port)
     await member.join()
@@ -95,7 +95,7 @@ async def test_joining_twice_is_joining_once() -> None:
 
 
 async def test_a_shared_port_is_free_again_at_once() -> None:
-    """Connections that were closed a moment ago do not keep it from somebody who wants it alone."""
+    """Recently closed connections do not keep the port from an exclusive listener."""
     port = free_port()
     member = group(b"only", port)
     await member.join()
@@ -105,7 +105,7 @@ async def test_a_shared_port_is_free_again_at_once() -> None:
 
 
 def test_an_address_that_cannot_be_had_is_named() -> None:
-    """The error says which one, and why."""
+    """The error names the address and the reason."""
     with bind("127.0.0.1", free_port(), shared=False) as taken:
         taken.listen()
         port = taken.getsockname()[1]
@@ -114,7 +114,7 @@ def test_an_address_that_cannot_be_had_is_named() -> None:
 
 
 def test_every_address_is_one_of_both_families() -> None:
-    """Whatever the machine's default is (net.ipv6.bindv6only)."""
+    """`::` accepts both families, whatever the machine's default (net.ipv6.bindv6only)."""
     with bind("::", free_port(), shared=False) as bound:
         bound.listen()
         port = bound.getsockname()[1]
@@ -124,13 +124,13 @@ def test_every_address_is_one_of_both_families() -> None:
 
 
 def test_an_ipv6_address_is_named_as_urls_have_it() -> None:
-    """So that the port can be told from the address."""
+    """Brackets separate the address from the port."""
     with pytest.raises(OSError, match=r"cannot listen on \[2001:db8::1\]:8000: Cannot assign requested address"):
         bind("2001:db8::1", 8000, shared=False)
 
 
 def test_a_socket_that_was_left_is_replaced_and_another_is_not(tmp_path: Path) -> None:
-    """Neither that of a server that runs, nor a file: it may be a key that was named by mistake."""
+    """The socket of a running server and a file, such as a key named by mistake, are not replaced."""
     path = tmp_path / "admin.sock"
     with bind_unix(path) as first:
         first.listen()

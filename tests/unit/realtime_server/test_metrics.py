@@ -1,4 +1,4 @@
-"""What `/metrics` shows of one worker."""
+"""Metrics of one worker."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from tests.kit.server_doubles import connected, make_node, send
 
 
 def samples(node: Node) -> dict[tuple[str, tuple[tuple[str, str], ...]], float]:
-    """Every sample by name and labels, as Prometheus reads them."""
+    """Return every sample by name and labels, as Prometheus reads them."""
     text = generate_latest(registry_of(node, 1)).decode()
     return {
         (sample.name.removeprefix("realtime_server_"), tuple(sorted(sample.labels.items()))): sample.value
@@ -26,7 +26,7 @@ WORKER = (("worker", "1"),)
 
 
 def test_counts_are_those_of_the_node() -> None:
-    """Read when they are asked for, with the worker's index as a label."""
+    """Values are read at the scrape and have the label `worker`."""
     node = make_node()
     connected(node)
     session, _ = connected(node)
@@ -40,7 +40,6 @@ def test_counts_are_those_of_the_node() -> None:
 
 
 def test_the_roundtrip_through_the_backplane_is_a_histogram() -> None:
-    """The broker measures it."""
     node = make_node()
     node.broker.roundtrips.observe(0.002)
     found = samples(node)

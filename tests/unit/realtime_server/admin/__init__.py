@@ -1,1 +1,1 @@
-"""Health, metrics, the admin API and the server API."""
+"""Unit tests of realtime_server.admin."""

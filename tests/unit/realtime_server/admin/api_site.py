@@ -1,4 +1,4 @@
-"""The server API in front of a real node whose backplane is memory, on loopback."""
+"""Server API of a real node with the memory backplane, on loopback."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ VERSION = "version: without history there is nothing to compare it with"
 
 @dataclass
 class Site:
-    """The API under test, and what its node published."""
+    """API under test, and the publications of its node."""
 
     server: ApiServer
     node: Node
@@ -37,18 +37,18 @@ class Site:
     clock: Clock
 
     async def post(self, method: str, body: bytes | str, **headers: str) -> tuple[int, bytes]:
-        """Call with exactly this body and these headers."""
+        """Send a call with exactly this body and these headers."""
         async with self.session.post(f"{self.address}/api/{method}", data=body, headers=headers) as response:
             return response.status, await response.read()
 
     async def call(self, method: str, **params: object) -> object:
-        """Call with the key; returns what was answered."""
+        """Send a call with the key, and return the answer."""
         status, body = await self.post(method, json.dumps(params), **{"X-API-Key": KEY})
         assert status == 200, body
         return json.loads(body)
 
     async def history(self, channel: str) -> list[bytes]:
-        """What the channel keeps, as clients get it."""
+        """Return the channel's history in the form that clients receive."""
         status, body = await self.post("history", json.dumps({"channel": channel, "limit": -1}), **{"X-API-Key": KEY})
         assert status == 200
         return [json.dumps(publication["data"]).encode() for publication in json.loads(body)["result"]["publications"]]
@@ -56,7 +56,7 @@ class Site:
 
 @pytest.fixture
 async def site(tmp_path: Path) -> AsyncIterator[Site]:
-    """The API with a key."""
+    """Start the API with a key."""
     (tmp_path / "key").write_text(f"{KEY}\n")
     (tmp_path / "limited").write_text(LIMITED_KEY)
     keys = (
@@ -88,5 +88,5 @@ async def site(tmp_path: Path) -> AsyncIterator[Site]:
 
 
 def error(code: int, message: str) -> object:
-    """An answer that is an error."""
+    """Return the error answer with this code."""
     return {"error": {"code": code, "message": message}}

@@ -1,4 +1,4 @@
-"""A worker that notes what it is told."""
+"""Worker that records the commands it gets."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from realtime_server.settings import Settings
 
 
 def status_of(state: ServingState = ServingState.SERVING, connections: int = 0) -> WorkerStatus:
-    """A status with nothing special."""
+    """Return a status with default values."""
     return WorkerStatus(
         state=state,
         connections=connections,
@@ -36,7 +36,7 @@ def status_of(state: ServingState = ServingState.SERVING, connections: int = 0) 
 
 @dataclass
 class Control:
-    """Implements WorkerControl without connections to move."""
+    """WorkerControl without connections to move; records its calls."""
 
     now: WorkerStatus = field(default_factory=status_of)
     told: list[str] = field(default_factory=list)
@@ -66,7 +66,7 @@ class Control:
 
 
 class Processes:
-    """Which workers' processes run."""
+    """State of the workers' processes."""
 
     def __init__(self, count: int) -> None:
         self.up = [True] * count
@@ -77,7 +77,7 @@ class Processes:
 
 @contextlib.asynccontextmanager
 async def serving(control: Control, path: Path, index: int = 0) -> AsyncIterator[None]:
-    """The worker's control site on its socket."""
+    """Serve the worker's control site on its socket."""
     registry = CollectorRegistry()
     Gauge("things", "Things.", ["worker"], registry=registry).labels(str(index)).set(index + 1)
     runner = await worker.serve(control, path, registry, listening=lambda: control.listening)
@@ -89,10 +89,10 @@ async def serving(control: Control, path: Path, index: int = 0) -> AsyncIterator
 
 @contextlib.asynccontextmanager
 async def admin_application(control: Control, folder: Path) -> AsyncIterator[web.Application]:
-    """The admin site of a server of one worker; its token is in the file `token` of the folder."""
-    state = SharedWorkerState(1)
-    state.set_running(0, running=True)
-    workers = Workers([folder / "worker.sock"], state)
+    """Return the admin site of a server with one worker; its token is in the file `token` of the folder."""
+    board = Board(1)
+    board.set_running(0, running=True)
+    workers = Workers([folder / "worker.sock"], board)
     settings = Settings.model_validate({"admin": {"token_file": str(folder / "token")}})
     async with serving(control, folder / "worker.sock"):
         yield AdminServer(workers, settings, state).application()

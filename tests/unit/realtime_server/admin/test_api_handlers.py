@@ -1,4 +1,4 @@
-"""The methods of the server API, in front of a real node whose backplane is memory."""
+"""Methods of the server API, on a real node with the memory backplane."""
 
 from __future__ import annotations
 
@@ -59,7 +59,7 @@ from tests.unit.realtime_server.admin.api_site import DATA_BYTES, KEY, VERSION, 
     ],
 )
 async def test_wrong_fields_get_107(site: Site, method: str, body: str) -> None:
-    """JSON that is not what the method takes."""
+    """JSON that does not match the method's fields is answered with error 107."""
     status, answer = await site.post(method, body, **{"X-API-Key": KEY})
     assert status == 200
     assert json.loads(answer)["error"]["code"] == 107
@@ -79,7 +79,7 @@ async def test_wrong_fields_get_107(site: Site, method: str, body: str) -> None:
 async def test_a_field_that_cannot_be_followed_is_refused(
     site: Site, method: str, params: dict[str, object], why: str
 ) -> None:
-    """To ignore it would do something else than was asked for."""
+    """A field that would have no effect is refused, because ignoring it would not do what was asked."""
     given = {"data": 1} if method == "publish" else {}
     assert await site.call(method, **params, **given) == error(108, f"not available: {why}")
     assert await site.history("chat:a") == []
@@ -89,7 +89,7 @@ async def test_a_field_that_cannot_be_followed_is_refused(
 
 
 async def test_publish_returns_the_position(site: Site) -> None:
-    """Nothing in a channel without history."""
+    """The position is returned; in a channel without history there is none."""
     first = await site.call("publish", channel="chat:a", data={"n": 1})
     second = await site.call("publish", channel="chat:a", data=None)
     assert isinstance(first, dict)
@@ -102,7 +102,7 @@ async def test_publish_returns_the_position(site: Site) -> None:
 
 
 async def test_delta_is_taken_and_changes_nothing(site: Site) -> None:
-    """As Centrifugo takes it where no subscriber can have asked for differences: its clients send it."""
+    """`delta` is accepted without effect, as by Centrifugo where no subscriber uses deltas: its clients send it."""
     for delta in (True, False):
         answer = await site.call("publish", channel="chat:a", data=1, delta=delta)
         assert isinstance(answer, dict)
@@ -113,13 +113,13 @@ async def test_delta_is_taken_and_changes_nothing(site: Site) -> None:
 
 
 async def test_base64_data_is_decoded(site: Site) -> None:
-    """It has to be JSON, which is all that clients take."""
+    """The data of `b64data` has to be JSON, because clients accept nothing else."""
     await site.call("publish", channel="chat:a", b64data=base64.b64encode(b'{"n":1}').decode())
     assert await site.history("chat:a") == [b'{"n": 1}']
 
 
 async def test_a_publication_is_one_line(site: Site) -> None:
-    """Pretty-printed data would break the messages of all subscribers; what is in strings stays."""
+    """Line breaks between tokens are removed, as they would break subscribers' messages; strings are unchanged."""
     body = '{"channel":"chat:a","data":{\r\n  "text": "a\\nb"\n}}'
     status, _ = await site.post("publish", body, **{"X-API-Key": KEY})
     assert status == 200
@@ -130,7 +130,7 @@ async def test_a_publication_is_one_line(site: Site) -> None:
 
 
 async def test_tags_go_with_the_publication(site: Site) -> None:
-    """As clients get them."""
+    """Clients receive the tags of a publication."""
     await site.call("publish", channel="chat:a", data=1, tags={"kind": "x"})
     answer = await site.call("history", channel="chat:a", limit=1)
     assert isinstance(answer, dict)
@@ -138,7 +138,7 @@ async def test_tags_go_with_the_publication(site: Site) -> None:
 
 
 async def test_data_that_no_outbox_takes_gets_106(site: Site) -> None:
-    """It would disconnect every subscriber. Tags count too."""
+    """Data and tags beyond the size of an outbox are refused: they would disconnect every subscriber."""
     for tags, size in (({}, DATA_BYTES + 2), ({"ü": "y"}, DATA_BYTES + 5)):
         answer = await site.call("publish", channel="chat:a", data="x" * DATA_BYTES, tags=tags)
         why = f"data and tags have {size} bytes, more than {DATA_BYTES}"
@@ -146,18 +146,18 @@ async def test_data_that_no_outbox_takes_gets_106(site: Site) -> None:
 
 
 async def test_an_info_that_is_too_large_gets_106(site: Site) -> None:
-    """It would go along with all that the client publishes."""
+    """A large info is refused, because each publication of the client would carry it."""
     answer = await site.call("subscribe", user="ann", channel="chat:a", info="x" * 8191)
     assert answer == error(106, "limit exceeded: info has 8193 bytes, more than 8192")
 
 
 async def test_unknown_channels_get_102(site: Site) -> None:
-    """As for clients."""
+    """A call about a channel of an unknown namespace gets error 102, as a client does."""
     assert await site.call("publish", channel="nowhere:a", data=1) == error(102, "unknown channel")
 
 
 async def test_broadcast_answers_for_each_channel(site: Site) -> None:
-    """One that fails does not keep the others from it."""
+    """A broadcast answers for each channel; a failure in one does not affect the others."""
     answer = await site.call("broadcast", channels=["chat:a", "nowhere:a", "", "plain:a"], data=7)
     assert isinstance(answer, dict)
     first, second, third, fourth = answer["result"]["responses"]
@@ -171,7 +171,7 @@ async def test_broadcast_answers_for_each_channel(site: Site) -> None:
 async def test_a_backplane_that_goes_away_in_a_broadcast_is_told_for_each_channel(
     site: Site, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Those that were published before are known; those that were to follow do not wait for it."""
+    """After a backplane failure the earlier channels keep their result, and the later ones fail without waiting."""
     asked = []
 
     async def fail_later(channel: str, *_: object, **__: object) -> None:
@@ -193,7 +193,7 @@ async def test_a_backplane_that_goes_away_in_a_broadcast_is_told_for_each_channe
 
 
 async def test_history_pages(site: Site) -> None:
-    """The position always, the publications as many as asked for."""
+    """A page has the position and at most the requested number of publications."""
     for number in range(1, 4):
         await site.call("publish", channel="chat:a", data=number)
     position = await site.call("history", channel="chat:a")
@@ -209,20 +209,20 @@ async def test_history_pages(site: Site) -> None:
 
 
 async def test_history_of_another_epoch_gets_112(site: Site) -> None:
-    """The caller's position means nothing any more."""
+    """A position of another epoch is refused with error 112."""
     answer = await site.call("history", channel="chat:a", limit=1, since={"offset": 1, "epoch": "other"})
     assert answer == error(112, "unrecoverable position")
 
 
 async def test_removed_history_is_gone(site: Site) -> None:
-    """The position is not."""
+    """Removing a history leaves the position."""
     await site.call("publish", channel="chat:a", data=1)
     assert await site.call("history_remove", channel="chat:a") == {"result": {}}
     assert await site.history("chat:a") == []
 
 
 async def test_presence_shows_who_is_there(site: Site) -> None:
-    """With their infos as they are."""
+    """Presence contains the infos unchanged."""
     presence = site.node.hub._presence
     await presence.add("chat:a", "c1", ClientInfo("ann", "c1", b'{"name":"Ann"}'), 60)
     await presence.add("chat:a", "c2", ClientInfo("ann", "c2"), 60)
@@ -239,12 +239,12 @@ async def test_presence_shows_who_is_there(site: Site) -> None:
 
 @pytest.mark.parametrize("method", ["presence", "presence_stats", "history", "history_remove"])
 async def test_what_the_namespace_does_not_have_gets_108(site: Site, method: str) -> None:
-    """No history and no presence."""
+    """History and presence of a namespace without them are refused with error 108."""
     assert await site.call(method, channel="plain:a") == error(108, "not available")
 
 
 async def test_info_tells_of_this_worker(site: Site) -> None:
-    """First of all that are known."""
+    """`info` lists this worker first."""
     answer = await site.call("info")
     assert isinstance(answer, dict)
     (node,) = answer["result"]["nodes"]
@@ -253,7 +253,7 @@ async def test_info_tells_of_this_worker(site: Site) -> None:
 
 
 async def test_disconnect_and_unsubscribe_are_taken(site: Site) -> None:
-    """Also for users who are not here."""
+    """Calls about users without connections succeed."""
     assert await site.call("disconnect", user="ann", disconnect={"code": 4000, "reason": "bye"}) == {"result": {}}
     assert await site.call("unsubscribe", user="ann", channel="chat:a") == {"result": {}}
 
@@ -262,20 +262,20 @@ async def test_disconnect_and_unsubscribe_are_taken(site: Site) -> None:
 
 
 async def test_the_same_key_publishes_once(site: Site) -> None:
-    """And gets the same answer."""
+    """A repeated idempotency key publishes nothing and gets the first answer."""
     first = await site.call("publish", channel="chat:a", data=1, idempotency_key="order-7")
     assert await site.call("publish", channel="chat:a", data=1, idempotency_key="order-7") == first
     assert await site.history("chat:a") == [b"1"]
 
 
 async def test_an_older_version_is_left_out(site: Site) -> None:
-    """A snapshot that was overtaken on its way; another epoch begins anew."""
+    """A publication with an older version is skipped; another version epoch starts again."""
     for version, epoch in ((5, "a"), (4, "a"), (5, "a"), (6, "a"), (1, "b")):
         await site.call("publish", channel="chat:a", data=version, version=version, version_epoch=epoch)
     assert await site.history("chat:a") == [b"5", b"6", b"1"]
 
 
 async def test_any_bytes_can_be_published(site: Site) -> None:
-    """In base64; whoever reads JSON gets base64 too."""
+    """Arbitrary bytes are accepted in base64; JSON clients receive them in base64."""
     await site.call("publish", channel="chat:a", b64data="/wA=")
     assert await site.history("chat:a") == [b'"/wA="']

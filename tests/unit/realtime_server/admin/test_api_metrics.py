@@ -1,4 +1,4 @@
-"""What `/metrics` shows of the server API."""
+"""Metrics of the server API."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from realtime_server.admin.api_metrics import ApiCollector, ApiUsage
 
 
 def test_usage_is_shown_by_method() -> None:
-    """Names that callers invent are one."""
+    """Calls are counted by method; unknown methods share one label value."""
     usage = ApiUsage(("publish",))
     for method in ("publish", "invented", "other"):
         usage.count(method, 200)

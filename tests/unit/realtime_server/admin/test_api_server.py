@@ -1,4 +1,4 @@
-"""The server API, in front of a real node whose backplane is memory."""
+"""Server API over HTTP, on a real node with the memory backplane."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ from tests.unit.realtime_server.admin.api_site import KEY, LIMITED_KEY, VERSION,
     "headers", [{"X-API-Key": KEY}, {"Authorization": f"apikey {KEY}"}, {"Authorization": f"ApiKey  {KEY} "}]
 )
 async def test_the_key_opens(site: Site, headers: dict[str, str]) -> None:
-    """In either header."""
+    """The key is accepted in either header."""
     status, _ = await site.post("info", "{}", **headers)
     assert status == 200
 
@@ -44,7 +44,7 @@ async def test_the_key_opens(site: Site, headers: dict[str, str]) -> None:
     ],
 )
 async def test_without_the_key_nothing_happens(site: Site, headers: dict[str, str]) -> None:
-    """Whatever the method and the body are."""
+    """A call without the key is refused, whatever its method and body."""
     status, body = await site.post("publish", '{"channel":"chat:a","data":1}', **headers)
     assert status == 401
     assert json.loads(body)["error"]["code"] == 401
@@ -53,7 +53,7 @@ async def test_without_the_key_nothing_happens(site: Site, headers: dict[str, st
 
 
 async def test_without_a_key_file_every_call_is_refused() -> None:
-    """Also one with an empty key."""
+    """Without a configured key every call is refused, one with an empty key included."""
     node = make_node(Settings())
     server = ApiServer(ServerApi(node), ApiKeys.of(Api()))
     runner = web.AppRunner(server.application())
@@ -74,28 +74,28 @@ async def test_without_a_key_file_every_call_is_refused() -> None:
 @pytest.mark.parametrize("body", ["{", "nonsense", b'{"channel":"\xff"}', b"\xff\xfe", '{"a":1} x'])
 @pytest.mark.parametrize("method", ["publish", "info", "nothing"])
 async def test_what_is_not_json_gets_400(site: Site, method: str, body: str | bytes) -> None:
-    """With what is wrong with it."""
+    """The answer says what is wrong with the body."""
     status, answer = await site.post(method, body, **{"X-API-Key": KEY})
     assert status == 400
     assert json.loads(answer)["error"]["code"] == 400
 
 
 async def test_data_that_is_nested_too_deeply_gets_400(site: Site) -> None:
-    """No client could read it. Also where something else is wrong with it."""
+    """Data that clients could not parse is refused, also in a call with another fault."""
     deep = "[" * 600 + "]" * 600
     for body in ('{"channel":"chat:a","data":' + deep + "}", deep, '{"channel":7,"data":' + deep + "}"):
         assert (await site.post("publish", body, **{"X-API-Key": KEY}))[0] == 400
 
 
 async def test_a_body_that_is_too_large_gets_413(site: Site) -> None:
-    """It is not read to its end."""
+    """The server does not read such a body to its end."""
     body = io.BytesIO(b" " * (BODY_BYTES + 1))
     async with site.session.post(f"{site.address}/api/publish", data=body, headers={"X-API-Key": KEY}) as response:
         assert response.status == 413
 
 
 async def test_an_unknown_method_gets_104(site: Site) -> None:
-    """All such names are counted as one."""
+    """Unknown methods are counted under one name."""
     for method in ("nothing", "Publish", "map_publish"):
         assert await site.call(method) == error(104, "method not found")
     assert site.server.usage.requests["unknown", 200] == 3
@@ -105,7 +105,7 @@ async def test_an_unknown_method_gets_104(site: Site) -> None:
 
 
 async def test_a_lost_backplane_is_a_temporary_error(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The caller is told no more than that."""
+    """The caller gets error 100 without details."""
 
     async def fail(*_: object, **__: object) -> None:
         raise BackplaneError("redis://user:secret@host is away")
@@ -115,7 +115,7 @@ async def test_a_lost_backplane_is_a_temporary_error(site: Site, monkeypatch: py
 
 
 async def test_calls_are_counted_by_method_and_status(site: Site) -> None:
-    """Names that callers invent are one."""
+    """Calls are counted by method and status; unknown methods share one name."""
     await site.call("info")
     await site.post("info", "{}")
     await site.post("publish", "{", **{"X-API-Key": KEY})
@@ -123,7 +123,7 @@ async def test_calls_are_counted_by_method_and_status(site: Site) -> None:
 
 
 async def test_failures_are_counted_by_method_and_code(site: Site) -> None:
-    """Also in a batch; and how long requests took, by their method."""
+    """Failures, also those in a batch, and durations are counted by method."""
     await site.call("publish", channel="nowhere:a", data=1)
     await site.call("batch", commands=[{"history": {}}, {"nothing": {}}])
     assert dict(site.server.usage.errors) == {("publish", 102): 1, ("history", 107): 1, ("unknown", 104): 1}
@@ -131,7 +131,7 @@ async def test_failures_are_counted_by_method_and_code(site: Site) -> None:
 
 
 async def test_what_is_not_there_is_said_in_json(site: Site) -> None:
-    """As everything else is."""
+    """Unknown paths are answered with a JSON error."""
     async with site.session.get(f"{site.address}/api/publish") as response:
         assert (response.status, response.headers["Allow"]) == (405, "POST")
         assert (await response.json())["error"]["code"] == 405
@@ -140,7 +140,7 @@ async def test_what_is_not_there_is_said_in_json(site: Site) -> None:
 
 
 async def test_health_needs_no_key(site: Site) -> None:
-    """For load balancers in front of the API."""
+    """A load balancer can read the health without a key."""
     async with site.session.get(f"{site.address}/health") as response:
         assert (response.status, await response.json()) == (200, {})
 
@@ -150,7 +150,7 @@ async def test_health_needs_no_key(site: Site) -> None:
 
 @pytest.mark.parametrize("parallel", [False, True])
 async def test_a_batch_has_a_reply_for_each_command(site: Site, *, parallel: bool) -> None:
-    """In their order, under the method's name; one that fails does not stop the others."""
+    """Replies come in the order of the commands, under the method's name; a failed command does not stop the batch."""
     commands = [
         {"publish": {"channel": "chat:a", "data": 1}},
         {"publish": {"channel": "nothing:a", "data": 1}},
@@ -170,7 +170,7 @@ async def test_a_batch_has_a_reply_for_each_command(site: Site, *, parallel: boo
 
 
 async def test_commands_of_a_batch_follow_one_another(site: Site) -> None:
-    """What one publishes the next one finds."""
+    """A later command of a batch sees the effects of an earlier one."""
     commands = [{"publish": {"channel": "chat:a", "data": number}} for number in range(3)]
     commands.append({"history": {"channel": "chat:a", "limit": -1}})
     answer = await site.call("batch", commands=commands)
@@ -194,7 +194,7 @@ async def test_commands_of_a_batch_follow_one_another(site: Site) -> None:
 async def test_a_command_that_cannot_be_carried_out_is_an_error_of_its_own(
     site: Site, command: object, expected: tuple[int, str]
 ) -> None:
-    """The one beside it is carried out."""
+    """A failed command does not affect the other commands of the batch."""
     answer = await site.call("batch", commands=[command, {"publish": {"channel": "chat:a", "data": 1}}])
     assert isinstance(answer, dict)
     assert answer["replies"][0] == error(*expected)
@@ -205,7 +205,7 @@ async def test_a_command_that_cannot_be_carried_out_is_an_error_of_its_own(
     ("commands", "length"), [([], ">= 1"), ([{"info": {}}] * (MAX_BATCH + 1), "<= 1000")], ids=["none", "too many"]
 )
 async def test_a_batch_has_some_commands_and_not_too_many(site: Site, commands: object, length: str) -> None:
-    """Else nothing of it is carried out."""
+    """An empty or too large batch is refused as a whole."""
     expected = error(107, f"bad request: Expected `array` of length {length} - at `$.commands`")
     assert await site.call("batch", commands=commands) == expected
 
@@ -214,7 +214,7 @@ async def test_a_batch_has_some_commands_and_not_too_many(site: Site, commands: 
     "body", ['{"commands": 7}', '{"commands": [7]}', '{"commands": [{"info": {}}], "parallel": 7}']
 )
 async def test_a_batch_of_another_shape_is_a_bad_request(site: Site, body: str) -> None:
-    """107, with what would be right."""
+    """The batch gets error 107 with a description of the right shape."""
     status, answer = await site.post("batch", body, **{"X-API-Key": KEY})
     assert status == 200
     assert json.loads(answer)["error"]["code"] == 107
@@ -224,7 +224,7 @@ async def test_a_batch_of_another_shape_is_a_bad_request(site: Site, body: str) 
 
 
 async def limited(site: Site, method: str, **params: object) -> object:
-    """Call with the key that may not do everything. What it may not do is 403."""
+    """Send a call with the restricted key; what it does not permit gets status 403."""
     status, body = await site.post(method, json.dumps(params), **{"X-API-Key": LIMITED_KEY})
     answer = json.loads(body)
     assert (status == 403) == ("error" in answer and answer["error"]["code"] == 103)
@@ -232,7 +232,10 @@ async def limited(site: Site, method: str, **params: object) -> object:
 
 
 async def test_a_key_may_be_for_some_methods_and_channels(site: Site) -> None:
-    """Everything else is 103, with the reason; a call about no channel needs a key for all of them."""
+    """Other methods and channels get error 103 with the reason.
+
+    A call without channels needs a key for all channels.
+    """
     assert "result" in str(await limited(site, "publish", channel="chat:a", data=1))
     denied = "permission denied: the key shop is not for"
     assert await limited(site, "disconnect", user="ann") == error(103, f"{denied} disconnect")
@@ -245,7 +248,7 @@ async def test_a_key_may_be_for_some_methods_and_channels(site: Site) -> None:
 
 
 async def test_a_key_may_be_for_so_many_calls_a_second(site: Site) -> None:
-    """Each command of a batch is one; the answer says when to come again, and the other key is not slower."""
+    """Each command of a batch counts as a call; the answer says when to retry, and other keys are not affected."""
     commands = [{"publish": {"channel": "chat:a", "data": number}} for number in range(2)]
     assert "replies" in str(await limited(site, "batch", commands=commands))
     assert "result" in str(await limited(site, "publish", channel="chat:a", data=2))

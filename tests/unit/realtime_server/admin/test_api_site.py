@@ -1,4 +1,4 @@
-"""How long connections of the server API are kept, and when nobody uses it."""
+"""Kept-alive connections of the server API, and detection of an unused API."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from tests.kit.server_doubles import Clock
 
 @dataclass
 class World:
-    """A site, whether its server serves, and a client that keeps connections."""
+    """Site, the state of its server, and a client that keeps its connections alive."""
 
     site: ApiSite
     clock: Clock
@@ -31,7 +31,7 @@ class World:
     serves: bool = True
 
     async def call(self, path: str = "/health") -> str:
-        """Call; what the answer says of the connection."""
+        """Send a call and return the Connection header of the answer."""
         async with self.client.get(self.url + path) as response:
             await response.read()
             return response.headers.get("Connection", "keep-alive").lower()
@@ -39,7 +39,7 @@ class World:
 
 @contextlib.asynccontextmanager
 async def opened(*, keeps_connections: bool = True) -> AsyncIterator[World]:
-    """A site that listens."""
+    """Start a site that listens."""
     port, clock = free_port(), Clock()
     server = ApiServer(ServerApi(make_node(Settings())), ApiKeys.of(Api()))
     connector = aiohttp.TCPConnector(force_close=not keeps_connections)
@@ -60,7 +60,7 @@ async def opened(*, keeps_connections: bool = True) -> AsyncIterator[World]:
 
 @pytest.mark.parametrize("path", ["/health", "/api/openapi.json", "/nowhere", "/api/publish"])
 async def test_answers_say_whether_the_connection_is_kept(path: str) -> None:
-    """By the state in which the server is when it answers."""
+    """The Connection header depends on the server's state at the time of the answer."""
     async with opened() as world:
         for serves, expected in ((True, "keep-alive"), (False, "close"), (True, "keep-alive")):
             world.serves = serves
@@ -68,7 +68,7 @@ async def test_answers_say_whether_the_connection_is_kept(path: str) -> None:
 
 
 async def test_a_site_is_unused_when_nobody_has_called_lately() -> None:
-    """From the start, and again some time after the last call."""
+    """A site is unused at the start, and again some time after the last call."""
     async with opened(keeps_connections=False) as world:
         assert world.site.is_unused(5)
         await world.call()
@@ -78,7 +78,7 @@ async def test_a_site_is_unused_when_nobody_has_called_lately() -> None:
 
 
 async def test_a_site_with_an_open_connection_is_used() -> None:
-    """However long ago its last call was."""
+    """A site with an open connection is in use, however old its last call is."""
     async with opened() as world:
         await world.call()
         world.clock.now += 3600

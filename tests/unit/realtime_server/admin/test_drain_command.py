@@ -1,4 +1,4 @@
-"""Where the drain command finds the server of its pod."""
+"""Address at which the drain command reaches the server of its pod."""
 
 from __future__ import annotations
 
@@ -21,15 +21,15 @@ from realtime_server.settings import Listen
     ],
 )
 def test_the_url_of_the_admin_port(host: str, expected: str) -> None:
-    """A server that listens on one address is not reached by the loopback interface."""
+    """The listener's own host is used, unless it listens on every address."""
     assert admin_url(Listen(host=host)) == expected
 
 
 def test_the_admin_port_may_have_an_address_of_its_own() -> None:
-    """It counts for more than that of all ports."""
+    """The host of the admin port takes precedence over that of all ports."""
     assert admin_url(Listen(host="10.0.0.7", admin_host="fd00::7", admin_port=9)) == "http://[fd00::7]:9"
 
 
 def test_a_unix_socket_has_no_address() -> None:
-    """The path of the socket is given to the connector."""
+    """With a Unix socket the host of the URL has no meaning."""
     assert admin_url(Listen(host="10.0.0.7", admin_socket=Path("/run/admin.sock"))) == "http://server"

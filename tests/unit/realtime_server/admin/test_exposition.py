@@ -1,4 +1,4 @@
-"""Several expositions as one."""
+"""Merging of several expositions into one."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from realtime_server.admin.exposition import merge
 
 
 def exposition_of(worker: int) -> str:
-    """What a worker exposes."""
+    """Return the exposition of a worker."""
     registry = CollectorRegistry()
     Gauge("connections", "Now.", ["worker"], registry=registry).labels(str(worker)).set(10 + worker)
     counter = Counter("messages", 'With "quotes" and \\.', ["worker", "kind"], registry=registry)
@@ -20,7 +20,7 @@ def exposition_of(worker: int) -> str:
 
 
 def test_every_family_is_there_once_with_the_samples_of_all() -> None:
-    """Twice the same family is not a valid exposition."""
+    """Each family occurs once, as a repeated family would make the exposition invalid."""
     merged = merge([exposition_of(0), exposition_of(1)], []).decode()
     assert merged.count("# TYPE connections gauge") == 1
     assert merged.count("# HELP messages_total") == 1
@@ -33,11 +33,11 @@ def test_every_family_is_there_once_with_the_samples_of_all() -> None:
 
 
 def test_the_supervisors_own_are_added() -> None:
-    """Without a worker's label."""
+    """The supervisor's own metrics have no worker label."""
     restarts = CounterMetricFamily("restarts", "Restarts.", value=3)
     assert "\nrestarts_total 3.0\n" in merge([exposition_of(0)], [restarts]).decode()
 
 
 def test_without_workers_only_those_are_left() -> None:
-    """All workers may be down."""
+    """Without any worker the supervisor's metrics remain."""
     assert merge([], []) == b""

@@ -1,4 +1,4 @@
-"""The OpenAPI document of the server API."""
+"""OpenAPI document of the server API."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from tests.unit.realtime_server.admin.api_site import Site
 
 @pytest.fixture(scope="module")
 def document() -> JsonObject:
-    """As it is served."""
+    """Return the document as served."""
     return parse(openapi.encoded())
 
 
@@ -29,18 +29,18 @@ ALL_EXAMPLES = [(method, example) for method, examples in EXAMPLES.items() for e
 
 
 def validator(document: JsonObject, *path: str) -> Draft202012Validator:
-    """Of the JSON of an answer or a request."""
+    """Return a validator of requests or answers."""
     schema = object_at(document, *path, "content", "application/json", "schema")
     return Draft202012Validator({**schema, "components": document["components"]})
 
 
 def test_it_is_openapi(document: JsonObject) -> None:
-    """3.1, says a validator of others."""
+    """A foreign validator accepts the document as OpenAPI 3.1."""
     validate(document, cls=OpenAPIV31SpecValidator)
 
 
 def test_every_method_is_in_it(document: JsonObject) -> None:
-    """With examples, and nothing else is; only the document itself and the health need no key."""
+    """All methods are present, with examples; only the document itself and the health need no key."""
     paths = object_at(document, "paths")
     assert set(paths) == {*(f"/api/{method}" for method in (*METHODS, "batch")), "/api/openapi.json", "/health"}
     assert set(EXAMPLES) == {*METHODS, "batch"}
@@ -53,7 +53,7 @@ def test_every_method_is_in_it(document: JsonObject) -> None:
 
 @pytest.mark.parametrize(("method", "example"), ALL_EXAMPLES, ids=lambda value: getattr(value, "name", value))
 def test_examples_are_what_the_server_takes_and_answers(document: JsonObject, method: str, example: Example) -> None:
-    """By the document, and by the types."""
+    """The examples match the schemas of the document and the server's types."""
     path = ("paths", f"/api/{method}", "post")
     validator(document, *path, "requestBody").validate(example.request)
     validator(document, *path, "responses", "200").validate(example.answer)
@@ -64,7 +64,7 @@ def test_examples_are_what_the_server_takes_and_answers(document: JsonObject, me
 
 
 def test_an_answer_of_another_shape_is_told_from_one_of_this(document: JsonObject) -> None:
-    """What holds the server to the document can fail."""
+    """The validator of answers refuses an answer of another shape."""
     of_publish = validator(document, "paths", "/api/publish", "post", "responses", "200")
     wrong: list[JsonObject] = [
         {"result": {"offset": "7"}}, {"result": {}, "error": {}}, {"error": {"code": 1, "message": ""}}, {},
@@ -74,7 +74,7 @@ def test_an_answer_of_another_shape_is_told_from_one_of_this(document: JsonObjec
 
 
 def test_the_catalogue_of_errors_is_closed(document: JsonObject) -> None:
-    """Each with its meaning; those that only clients get are not in it."""
+    """The schema lists the errors of the API with their meaning, without those that only clients get."""
     error = object_at(document, "components", "schemas", "Error", "properties", "code")
     known = {value.code: value for value in vars(codes).values() if isinstance(value, ErrorCode)}
     listed = [int(str(code)) for code in error["enum"]] if isinstance(error["enum"], list) else []
@@ -84,13 +84,13 @@ def test_the_catalogue_of_errors_is_closed(document: JsonObject) -> None:
 
 @pytest.mark.parametrize("method", [*METHODS, "batch"])
 def test_a_body_is_needed_where_a_field_is(document: JsonObject, method: str) -> None:
-    """As generated clients understand it."""
+    """The body is required where one of its fields is, so that generated clients are right."""
     needed = dig(document, "paths", f"/api/{method}", "post", "requestBody", "required")
     assert needed is (method not in {"channels", "info", "revoke"})
 
 
 async def test_it_is_served_to_everybody(site: Site, document: JsonObject) -> None:
-    """Without a key: tools read it, and it says nothing of this server."""
+    """The document needs no key: tools read it, and it contains nothing specific to a server."""
     async with site.session.get(f"{site.address}/api/openapi.json") as response:
         assert (response.status, response.content_type) == (200, "application/json")
         assert await response.json() == document

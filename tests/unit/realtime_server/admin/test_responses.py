@@ -1,4 +1,4 @@
-"""Credentials are compared, and errors have one shape."""
+"""Comparison of credentials, and shape of errors."""
 
 from __future__ import annotations
 
@@ -22,12 +22,11 @@ from realtime_server.admin.responses import error_response, same_secret
     ],
 )
 def test_nothing_is_equal_to_an_empty_secret(given: str, wanted: str, expected: bool) -> None:
-    """A file that is missing lets nobody in, whatever bytes a header has."""
+    """With a missing key file no credential is accepted, whatever bytes the header has."""
     assert same_secret(given, wanted) is expected
 
 
 def test_an_error_says_its_status_and_why() -> None:
-    """In JSON."""
     response = error_response(400, "no")
     assert response.status == 400
     assert isinstance(response.text, str)

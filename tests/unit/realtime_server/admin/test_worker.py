@@ -1,4 +1,4 @@
-"""A worker's control site."""
+"""Control site of a worker."""
 
 from __future__ import annotations
 
@@ -15,14 +15,14 @@ from tests.unit.realtime_server.admin.control import Control, serving, status_of
 
 @pytest.fixture
 async def control(tmp_path: Path) -> AsyncIterator[Control]:
-    """A worker with its site."""
+    """Serve a worker's control site."""
     made = Control(status_of(connections=7))
     async with serving(made, tmp_path / "socket"):
         yield made
 
 
 async def ask(tmp_path: Path, method: str, path: str, body: str = "") -> tuple[int, bytes]:
-    """Call the site."""
+    """Send a request to the site."""
     connector = aiohttp.UnixConnector(str(tmp_path / "socket"))
     async with (
         aiohttp.ClientSession("http://worker", connector=connector) as session,
@@ -32,7 +32,6 @@ async def ask(tmp_path: Path, method: str, path: str, body: str = "") -> tuple[i
 
 
 async def test_the_report_comes_back_as_it_was_sent(control: Control, tmp_path: Path) -> None:
-    """Status, and whether clients can connect."""
     control.listening = False
     _, body = await ask(tmp_path, "GET", "/status")
     assert decode_report(body) == Report(control.now, listening=False)
@@ -51,7 +50,7 @@ async def test_the_report_comes_back_as_it_was_sent(control: Control, tmp_path: 
 async def test_a_command_reaches_the_worker(
     control: Control, tmp_path: Path, path: str, body: str, told: str, state: ServingState
 ) -> None:
-    """Its answer is what is then."""
+    """The answer contains the status after the command."""
     status, answer = await ask(tmp_path, "POST", path, body)
     assert status == 200
     assert control.told == [told]
@@ -60,7 +59,7 @@ async def test_a_command_reaches_the_worker(
 
 @pytest.mark.parametrize("path", ["/nothing", "/status"])
 async def test_other_commands_are_not_found(control: Control, tmp_path: Path, path: str) -> None:
-    """Nothing happens."""
+    """An unknown command gets status 404 and has no effect."""
     status, _ = await ask(tmp_path, "POST", path)
     assert status in {404, 405}
     assert control.told == []
@@ -68,6 +67,5 @@ async def test_other_commands_are_not_found(control: Control, tmp_path: Path, pa
 
 @pytest.mark.usefixtures("control")
 async def test_metrics_are_those_of_the_registry(tmp_path: Path) -> None:
-    """In Prometheus' text format."""
     _, body = await ask(tmp_path, "GET", "/metrics")
     assert b'things{worker="0"} 1.0' in body

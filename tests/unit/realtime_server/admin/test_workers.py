@@ -1,4 +1,4 @@
-"""Several workers as one server."""
+"""Several workers combined into one server."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ DRAINING, DRAINED = ServingState.DRAINING, ServingState.DRAINED
 
 
 class Server:
-    """Workers with their sites, of which some may be down."""
+    """Workers with their control sites, some of which may be down."""
 
     def __init__(self, folder: Path, controls: Sequence[Control]) -> None:
         self.controls = list(controls)
@@ -40,19 +40,19 @@ class Server:
         self.processes.up[worker] = True
 
     async def down(self, worker: int) -> None:
-        """End a worker."""
+        """Stop a worker."""
         self.processes.up[worker] = False
         await self._sites[worker].aclose()
 
     @property
     def told(self) -> list[list[str]]:
-        """What the workers were told."""
+        """Return the commands that the workers got."""
         return [control.told for control in self.controls]
 
 
 @contextlib.asynccontextmanager
 async def server_of(folder: Path, *controls: Control) -> AsyncIterator[Server]:
-    """A server all of whose workers run."""
+    """Return a server whose workers all run."""
     server = Server(folder, controls)
     try:
         for worker, _ in enumerate(controls):
@@ -68,7 +68,7 @@ async def server_of(folder: Path, *controls: Control) -> AsyncIterator[Server]:
 
 
 def test_numbers_are_added_up() -> None:
-    """The last accept is the latest of all; the cost is the mean of those that know theirs."""
+    """Counts are summed, the latest accept counts, and the cost is the mean of the workers that know theirs."""
     one = replace(
         status_of(connections=3),
         seconds_since_last_accept=5.0,
@@ -107,20 +107,20 @@ def test_numbers_are_added_up() -> None:
     ],
 )
 def test_a_server_is_as_far_as_its_last_worker(states: list[ServingState], expected: ServingState) -> None:
-    """Drained only when all are."""
+    """A server is drained only when all its workers are."""
     assert combine([Report(status_of(state), listening=True) for state in states]).state is expected
 
 
 @pytest.mark.parametrize(("others_listen", "expected"), [(True, True), (False, False)])
 def test_a_worker_that_starts_does_not_say_that_the_link_is_lost(*, others_listen: bool, expected: bool) -> None:
-    """It has not reached the backplane yet, which is no news unless nobody has."""
+    """A worker that starts has not reached the backplane yet, which counts only if no worker listens."""
     starting = Report(replace(status_of(), backplane_healthy=False), listening=False)
     assert combine([Report(status_of(), listening=others_listen), starting]).backplane_healthy is expected
 
 
 @given(st.lists(st.integers(0, 1000), min_size=1, max_size=8), st.data())
 def test_shares_add_up_and_nobody_gives_more_than_it_has(weights: list[int], data: st.DataObject) -> None:
-    """In proportion, to within one."""
+    """Shares are proportional to within one."""
     total = data.draw(st.integers(0, sum(weights)))
     shares = divide(total, weights)
     assert sum(shares) == total
@@ -133,7 +133,7 @@ def test_shares_add_up_and_nobody_gives_more_than_it_has(weights: list[int], dat
 
 
 async def test_a_drain_is_shared(tmp_path: Path) -> None:
-    """Each worker at its share of the rate."""
+    """Each worker gets its share of the rate."""
     async with server_of(tmp_path, Control(), Control()) as server:
         answers = await server.workers.drain(50)
         assert server.told == [["drain 25"], ["drain 25"]]
@@ -142,7 +142,7 @@ async def test_a_drain_is_shared(tmp_path: Path) -> None:
 
 
 async def test_shedding_takes_from_each_what_it_has(tmp_path: Path) -> None:
-    """A worker without connections is left alone, and no more is asked for than there is."""
+    """A worker without connections gets no command, and the total is limited to the connections there are."""
     controls = [Control(status_of(connections=count)) for count in (30, 0, 10)]
     async with server_of(tmp_path, *controls) as server:
         await server.workers.shed(20, 8)
@@ -151,7 +151,7 @@ async def test_shedding_takes_from_each_what_it_has(tmp_path: Path) -> None:
 
 
 async def test_a_worker_that_does_not_run_has_nothing(tmp_path: Path) -> None:
-    """The others are the server meanwhile, but it is not complete."""
+    """The status covers the other workers, and is incomplete."""
     async with server_of(tmp_path, Control(status_of(connections=3)), Control(status_of(connections=4))) as server:
         await server.down(0)
         answers = await server.workers.status()
@@ -162,13 +162,13 @@ async def test_a_worker_that_does_not_run_has_nothing(tmp_path: Path) -> None:
 
 
 async def test_a_worker_that_does_not_listen_makes_the_server_incomplete(tmp_path: Path) -> None:
-    """It may still connect to the backplane."""
+    """A worker that does not listen may still be connecting to the backplane."""
     async with server_of(tmp_path, Control(), Control(listening=False)) as server:
         assert not (await server.workers.status()).complete
 
 
 async def test_without_any_worker_there_is_no_status(tmp_path: Path) -> None:
-    """Zero connections would be a guess."""
+    """Without any worker there is no status, because zero connections would be a guess."""
     async with server_of(tmp_path, Control()) as server:
         await server.down(0)
         with pytest.raises(WorkersUnavailableError):
@@ -177,7 +177,7 @@ async def test_without_any_worker_there_is_no_status(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("answer", [b"", b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n{}", b"HTTP/1.1 500 No\r\n\r\n"])
 async def test_a_worker_that_answers_nonsense_makes_the_status_unknown(tmp_path: Path, answer: bytes) -> None:
-    """So does one that ends the connection."""
+    """A worker that answers nonsense or ends the connection makes the status unavailable."""
 
     async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         await reader.readuntil(b"\r\n\r\n")
@@ -198,7 +198,7 @@ async def test_a_worker_that_answers_nonsense_makes_the_status_unknown(tmp_path:
 
 
 async def test_a_worker_that_comes_back_is_told_what_the_others_were_told(tmp_path: Path) -> None:
-    """Once; and it is told nothing when all serve."""
+    """A worker that comes back gets the last command once; it gets none when all serve."""
     async with server_of(tmp_path, Control(), Control()) as server:
         await server.workers.drain(50)
         await server.down(0)
@@ -214,7 +214,7 @@ async def test_a_worker_that_comes_back_is_told_what_the_others_were_told(tmp_pa
 
 
 async def test_after_a_stopped_drain_workers_come_back_quiesced(tmp_path: Path) -> None:
-    """They do not drain again."""
+    """Workers that come back after a stopped drain are quiesced without draining."""
     async with server_of(tmp_path, Control(), Control()) as server:
         await server.workers.drain(50)
         await server.workers.stop_drain()
@@ -233,7 +233,7 @@ async def test_after_a_stopped_drain_workers_come_back_quiesced(tmp_path: Path) 
     ],
 )
 async def test_who_knows_nothing_goes_by_what_the_workers_do(tmp_path: Path, other: object, told: list[str]) -> None:
-    """As an admin process that was started again."""
+    """An admin process that was restarted derives the last command from the other workers."""
     second = Control()
     second.now = replace(second.now, **{name: getattr(other, name) for name in ("state", "drain_rate")})
     async with server_of(tmp_path, Control(), second) as server:
@@ -258,7 +258,7 @@ async def test_silence_is_measured(tmp_path: Path) -> None:
 
 
 async def test_metrics_come_from_all_that_answer(tmp_path: Path) -> None:
-    """A missing worker is missing."""
+    """A worker that does not answer is left out."""
     async with server_of(tmp_path, Control(), Control()) as server:
         assert ['worker="0"' in text for text in await server.workers.metrics()] == [True, False]
         await server.down(0)

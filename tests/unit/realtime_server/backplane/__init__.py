@@ -1,1 +1,1 @@
-"""Drivers of the backplane, as far as they need no backplane."""
+"""Unit tests of realtime_server.backplane, as far as they need no Redis."""

@@ -1,4 +1,4 @@
-"""Which driver the settings ask for."""
+"""Selection of the backplane driver by the settings."""
 
 from __future__ import annotations
 
@@ -17,7 +17,6 @@ from realtime_server.settings import Backplane, Redis, Settings
 
 
 def test_without_redis_memory_is_used() -> None:
-    """For one worker alone."""
     broker, presence, occupancy, revocations, open_queue = open_backplane(Settings())
     assert isinstance(broker, MemoryBroker)
     assert isinstance(presence, MemoryPresence)
@@ -27,7 +26,7 @@ def test_without_redis_memory_is_used() -> None:
 
 
 def test_with_redis_all_are_in_redis() -> None:
-    """Nothing is connected before the broker is started."""
+    """Creating the drivers does not connect to Redis."""
     broker, presence, occupancy, revocations, open_queue = open_backplane(
         Settings(backplane=Backplane(redis=Redis(address="nowhere.invalid:1")))
     )

@@ -1,4 +1,4 @@
-"""The memory driver by a clock that the test sets; tests/contract holds it to what all drivers do."""
+"""Memory driver with a clock that the test sets; tests/contract covers what all drivers do."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ ALL = HistoryQuery(limit=-1)
 
 
 class Clock:
-    """A clock that stands still."""
+    """Clock that the test sets."""
 
     def __init__(self) -> None:
         self.now = 1000.0
@@ -20,7 +20,7 @@ class Clock:
 
 
 class Events:
-    """Notes what arrived."""
+    """Receiver that records the broker's events."""
 
     def __init__(self) -> None:
         self.arrived: list[str] = []
@@ -36,7 +36,6 @@ class Events:
 
 
 async def test_a_publication_is_delivered_before_publish_returns() -> None:
-    """With its position."""
     broker, events = MemoryBroker(), Events()
     await broker.start(events)
     await broker.subscribe("news")
@@ -47,7 +46,6 @@ async def test_a_publication_is_delivered_before_publish_returns() -> None:
 
 
 async def test_a_publication_is_kept_for_its_ttl() -> None:
-    """To the second."""
     clock = Clock()
     broker = MemoryBroker(clock=clock)
     await broker.publish("news", b"1", KEPT)
@@ -60,7 +58,7 @@ async def test_a_publication_is_kept_for_its_ttl() -> None:
 
 
 async def test_a_position_outlives_the_publications() -> None:
-    """For twice their ttl, however short positions are kept otherwise."""
+    """A position is kept for twice the ttl of the publications, even with a shorter position lifetime."""
     clock = Clock()
     broker = MemoryBroker(clock=clock, position_seconds=1)
     position = await broker.publish("news", b"1", KEPT)
@@ -71,7 +69,7 @@ async def test_a_position_outlives_the_publications() -> None:
 
 
 async def test_a_position_is_kept_for_a_day() -> None:
-    """A laptop that was closed over night recovers."""
+    """A position is kept for a day, so that a laptop that was closed overnight recovers."""
     clock = Clock()
     broker = MemoryBroker(clock=clock)
     position = await broker.publish("news", b"1", KEPT)
@@ -80,7 +78,7 @@ async def test_a_position_is_kept_for_a_day() -> None:
 
 
 async def test_what_nobody_asks_for_is_swept_away() -> None:
-    """Memory does not grow with channels that were used once."""
+    """Expired channels are removed without being used again."""
     clock = Clock()
     broker = MemoryBroker(clock=clock, position_seconds=1)
     for number in range(100):
@@ -93,7 +91,7 @@ async def test_what_nobody_asks_for_is_swept_away() -> None:
 
 
 async def test_idempotency_keys_are_bounded_and_swept() -> None:
-    """By time, and the oldest first by number."""
+    """Idempotency keys expire by time, and the oldest are removed above a maximum."""
     clock = Clock()
     broker = MemoryBroker(clock=clock)
     await broker.publish("news", b"1", KEPT, idempotency_key="first")

@@ -1,4 +1,4 @@
-"""Presence in memory by a clock that the test sets; tests/contract holds it to what all drivers do."""
+"""Memory presence with a clock that the test sets; tests/contract covers what all drivers do."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from realtime_server.core.tasks import run_now
 
 
 class Clock:
-    """A clock that stands still."""
+    """Clock that the test sets."""
 
     def __init__(self) -> None:
         self.now = 1000.0
@@ -22,7 +22,7 @@ class Clock:
 
 
 async def test_presence_expires_by_the_clock() -> None:
-    """A renewal counts from when it was made."""
+    """A renewal extends the presence from the time of the renewal."""
     clock = Clock()
     presence = MemoryPresence(MemoryBroker(clock=clock), clock=clock)
     await presence.add("room", "c1", ClientInfo("ann", "c1"), 60)
@@ -49,7 +49,7 @@ CLIENTS = ("a1", "a2", "b1", "c1")
     )
 )
 def test_counts_are_those_of_the_members(steps: list[tuple[str, int, str] | str | int]) -> None:
-    """Whoever comes, is renewed, changes its user, goes, and whatever time passes: counted is who is there."""
+    """Counts match the members after any sequence of additions, renewals, changes of user, removals and expiries."""
     clock = Clock()
     presence = MemoryPresence(MemoryBroker(clock=clock), clock=clock)
     there: dict[str, tuple[float, str]] = {}
@@ -70,7 +70,7 @@ def test_counts_are_those_of_the_members(steps: list[tuple[str, int, str] | str 
 
 
 async def test_a_leave_that_nobody_found_for_long_is_not_published_any_more() -> None:
-    """It would surprise everybody."""
+    """A leave that is found long after the expiry is not published."""
     clock = Clock()
     presence = MemoryPresence(MemoryBroker(clock=clock), clock=clock)
     for client in ("c1", "c2"):
@@ -83,7 +83,7 @@ async def test_a_leave_that_nobody_found_for_long_is_not_published_any_more() ->
 
 
 async def test_of_very_many_leaves_only_the_newest_are_remembered() -> None:
-    """Of those that were published, in a channel that lives for ever."""
+    """The record of published leaves is bounded in a channel that lives for ever."""
     clock = Clock()
     presence = MemoryPresence(MemoryBroker(clock=clock), clock=clock)
     names = [f"c{number}" for number in range(REMEMBERED + 1)]

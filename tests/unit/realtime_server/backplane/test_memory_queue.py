@@ -1,4 +1,4 @@
-"""The queue in memory by a clock that the test sets; tests/contract holds it to what all queues do."""
+"""Memory queue with a clock that the test sets; tests/contract covers what all queues do."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from realtime_server.backplane.memory_queue import MemoryEventQueue
 
 
 async def test_what_was_taken_can_be_reclaimed_after_its_time() -> None:
-    """To the second, and its time begins anew."""
+    """Reclaiming starts the idle time of an event again."""
     now = 100.0
     queue = MemoryEventQueue(10, clock=lambda: now)
     await queue.append(b"1")

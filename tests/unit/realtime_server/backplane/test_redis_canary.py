@@ -6,7 +6,7 @@ from realtime_server.backplane.redis_canary import MAX_WAITING, Canary
 
 
 def test_a_message_that_comes_back_is_timed() -> None:
-    """And proves that the way is open."""
+    """A message that comes back yields its round-trip time and proves the link."""
     canary = Canary(5)
     before = canary.proven
     message = canary.send(10.0)
@@ -16,7 +16,7 @@ def test_a_message_that_comes_back_is_timed() -> None:
 
 
 def test_one_is_overdue_after_its_time() -> None:
-    """The oldest one counts, however many follow it."""
+    """The oldest message decides, however many follow it."""
     canary = Canary(5)
     for now in range(10, 10 + 2 * MAX_WAITING):
         canary.send(now)
@@ -25,7 +25,7 @@ def test_one_is_overdue_after_its_time() -> None:
 
 
 def test_a_later_one_ends_the_waiting_for_those_before() -> None:
-    """They were lost on a link that works again; the time of the later one is told."""
+    """Earlier messages count as lost; the time of the later one is returned."""
     canary = Canary(5)
     canary.send(10)
     last = canary.send(12)
@@ -34,7 +34,7 @@ def test_a_later_one_ends_the_waiting_for_those_before() -> None:
 
 
 def test_what_was_not_waited_for_has_no_time() -> None:
-    """It came from before a new link; that it came proves the way all the same."""
+    """A message from before a new link proves the link without yielding a time."""
     canary = Canary(5)
     message = canary.send(10)
     canary.arrive(message, 11)
@@ -45,7 +45,7 @@ def test_what_was_not_waited_for_has_no_time() -> None:
 
 
 def test_a_new_link_waits_for_nothing() -> None:
-    """What was on the way is lost with the old one."""
+    """Messages sent before a new link are dropped."""
     canary = Canary(5)
     canary.send(10)
     canary.forget()

@@ -1,4 +1,4 @@
-"""A link that is to be there always, by something that listens when it likes."""
+"""Reconnecting of one link, against a listener under the test's control."""
 
 from __future__ import annotations
 
@@ -16,14 +16,14 @@ TIMING = Timing(connect=30, call=30, probe=30, retry_first=0.001, retry_most=30)
 
 
 class SlowTarget:
-    """Where nobody answers until `address` is set: as a host that vanished."""
+    """Target that hangs, like a vanished host, until `address` is set."""
 
     def __init__(self) -> None:
         self.address: str | None = None
         self.asked = asyncio.Event()
 
-    async def connection(self) -> RedisConnection:
-        """A connection, if there is somebody; else this waits."""
+    async def wire(self) -> Wire:
+        """Return a connection once there is an address; wait until then."""
         self.asked.set()
         if self.address is None:
             await asyncio.Event().wait()
@@ -31,12 +31,12 @@ class SlowTarget:
         return await target.connection()
 
     async def check(self, link: Link) -> None:
-        """Everything will do."""
+        """Accept any peer."""
 
 
 @contextlib.asynccontextmanager
 async def listener() -> AsyncIterator[str]:
-    """Something that says OK to everything; its address."""
+    """Start a listener that replies OK to everything, and return its address."""
     served: list[asyncio.Task[None]] = []
 
     async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
@@ -60,11 +60,11 @@ async def listener() -> AsyncIterator[str]:
 
 
 async def greet(_link: Link) -> None:
-    """Nothing to prepare."""
+    """Do nothing."""
 
 
 async def test_an_attempt_that_hangs_is_given_up_for_a_better_one() -> None:
-    """`hurry` does not wait for the timeout of connecting, nor for the pause after it."""
+    """`hurry` cuts short an attempt that hangs and the pause after it."""
     up = asyncio.Event()
     target = SlowTarget()
     keeper = Keeper("test", target, TIMING, greet=greet, on_up=up.set, on_lost=lambda: None)
@@ -80,7 +80,7 @@ async def test_an_attempt_that_hangs_is_given_up_for_a_better_one() -> None:
 
 
 async def test_a_keeper_can_be_stopped_while_it_connects() -> None:
-    """Nothing is left of the attempt."""
+    """Stopping cancels an attempt under way and leaves nothing behind."""
     target = SlowTarget()
     keeper = Keeper("test", target, TIMING, greet=greet, on_up=lambda: None, on_lost=lambda: None)
     keeper.begin()

@@ -1,4 +1,4 @@
-"""A link to something that speaks Redis' protocol, or does not; tests/contract uses a real Redis."""
+"""Link to a peer that speaks Redis's protocol or breaks it; tests/contract uses a real Redis."""
 
 from __future__ import annotations
 
@@ -23,13 +23,13 @@ Talk = Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]]
 
 
 def target_of(place: settings.Redis) -> Target:
-    """Where the settings say that the only Redis is."""
+    """Return the target for the only Redis of the settings."""
     return NodeTarget(EndpointReader(place), TIMING, Mode.STANDALONE)
 
 
 @contextlib.asynccontextmanager
 async def peer(talk: Talk) -> AsyncIterator[Target]:
-    """Something that listens, answers the library's greeting, and goes on as `talk` says."""
+    """Start a listener that answers the library's greeting and then runs `talk`."""
     served: list[asyncio.Task[None]] = []
 
     async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
@@ -56,13 +56,13 @@ async def peer(talk: Talk) -> AsyncIterator[Target]:
 
 
 async def say_nothing(reader: asyncio.StreamReader, _writer: asyncio.StreamWriter) -> None:
-    """Read and never answer."""
+    """Read without ever answering."""
     while await reader.read(1000):
         pass
 
 
 async def test_one_that_never_answers_is_given_up() -> None:
-    """First the call, then the link."""
+    """The call times out first, then the link is closed."""
     async with peer(say_nothing) as target:
         link = await Link.open(target, TIMING)
         with pytest.raises(BackplaneError):
@@ -76,7 +76,7 @@ async def test_one_that_never_answers_is_given_up() -> None:
 
 
 async def test_all_that_waits_fails_when_the_link_breaks() -> None:
-    """With its reason."""
+    """All pending calls fail with the reason when the link breaks."""
     async with peer(say_nothing) as target:
         link = await Link.open(target, TIMING)
         calls = [asyncio.create_task(link.call(b"GET", b"x")) for _ in range(10)]
@@ -88,7 +88,7 @@ async def test_all_that_waits_fails_when_the_link_breaks() -> None:
 
 
 async def test_nonsense_breaks_the_link() -> None:
-    """And does not raise anywhere else."""
+    """Invalid data breaks the link without raising anywhere else."""
 
     async def babble(_reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         writer.write(b"HTTP/1.1 200 OK\r\n\r\n")
@@ -101,7 +101,7 @@ async def test_nonsense_breaks_the_link() -> None:
 
 
 async def test_a_reply_to_nothing_breaks_the_link() -> None:
-    """What it answers could not be told from what was asked."""
+    """A reply without a command breaks the link, as replies could no longer be matched."""
 
     async def chatter(_reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         writer.write(b"+OK\r\n" * 100)
@@ -114,7 +114,7 @@ async def test_a_reply_to_nothing_breaks_the_link() -> None:
 
 
 async def test_no_more_wait_than_the_bound() -> None:
-    """A Redis that hangs does not fill the memory."""
+    """Above the maximum of pending commands further ones are refused, to bound memory while Redis hangs."""
     async with peer(say_nothing) as target:
         link = await Link.open(target, TIMING)
         for _ in range(MAX_PENDING):
@@ -125,9 +125,10 @@ async def test_no_more_wait_than_the_bound() -> None:
 
 
 def test_no_more_bytes_wait_than_the_bound() -> None:
-    """A few large publications fill the memory as well as many small ones.
+    """Above the maximum of pending bytes further commands are refused.
 
-    On the server's event loop: that of Python 3.12 and 3.13, until 3.13.4, lets a connection take any number of bytes.
+    On the server's event loop: the loop of Python 3.12, and of 3.13 until 3.13.4, lets a connection buffer any number
+    of bytes.
     """
     uvloop.run(_fill_a_link())
 
@@ -151,7 +152,7 @@ async def _fill_a_link() -> None:
 
 
 async def test_a_link_with_much_to_do_is_probed_and_kept() -> None:
-    """What answers is not dead, however many commands wait."""
+    """A link with many pending commands is kept while it receives replies."""
 
     async def answer_slowly(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         while await reader.read(100_000):
@@ -171,7 +172,7 @@ async def test_a_link_with_much_to_do_is_probed_and_kept() -> None:
 
 
 async def test_one_large_command_may_pass() -> None:
-    """However large: the bound is for what waits."""
+    """A single command may exceed the maximum, which applies to waiting commands."""
     async with peer(say_nothing) as target:
         link = await Link.open(target, TIMING)
         await asyncio.sleep(0.02)  # until the first ping was sent
@@ -182,14 +183,14 @@ async def test_one_large_command_may_pass() -> None:
 
 
 async def test_nobody_listens() -> None:
-    """The reason is told."""
+    """The error contains the reason."""
     target = target_of(settings.Redis(address="127.0.0.1:1"))
     with pytest.raises(BackplaneError, match="cannot connect"):
         await Link.open(target, TIMING)
 
 
 async def test_a_file_that_is_not_there(tmp_path: Path) -> None:
-    """As while a Secret is not mounted yet."""
+    """A missing URL file is an error, as while a Secret is not mounted yet."""
     target = target_of(settings.Redis(url_file=tmp_path / "url"))
     with pytest.raises(BackplaneError, match="not there or empty"):
         await Link.open(target, TIMING)
@@ -197,7 +198,7 @@ async def test_a_file_that_is_not_there(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("url", ["redis://h:1/0?socket_timeout=1&protocol=3&max_connections=5", "rediss://u:p@h:1/2"])
 async def test_a_url_may_not_change_how_the_link_works(tmp_path: Path, url: str) -> None:
-    """Where and as whom is its business; protocol and timeouts are not."""
+    """A URL sets location and credentials, but not the protocol version or timeouts."""
     (tmp_path / "url").write_text(url)
     connection = await target_of(settings.Redis(url_file=tmp_path / "url")).connection()
     assert isinstance(connection, Connection)

@@ -1,4 +1,4 @@
-"""How a connection is written down in Redis."""
+"""Encoding of a connection's info in Redis."""
 
 from __future__ import annotations
 
@@ -19,10 +19,10 @@ INFOS = st.builds(
 
 @given(INFOS)
 def test_what_was_written_is_read(info: ClientInfo) -> None:
-    """Whatever characters are in it."""
+    """Any info can be decoded again, whatever characters it contains."""
     assert decode_info("c1", encode_info(info)) == info
 
 
 def test_it_begins_with_the_user() -> None:
-    """The scripts read as far as that; the length is in bytes."""
+    """The encoding begins with the user and its length in bytes, which the scripts read."""
     assert encode_info(ClientInfo("zoë", "c1", b"{}", None)) == b"4:zo\xc3\xab2:{}-"

@@ -1,4 +1,4 @@
-"""The scripts are found and are called by their digests."""
+"""Loading of the scripts, and their digests."""
 
 from __future__ import annotations
 
@@ -14,11 +14,10 @@ ALL = [(name, value) for name, value in vars(redis_scripts).items() if isinstanc
 
 @pytest.mark.parametrize(("name", "script"), ALL, ids=[name for name, _ in ALL])
 def test_the_digest_is_that_of_the_text(name: str, script: Script) -> None:
-    """Otherwise each call would send the whole text."""
+    """The digest matches the text, so that calls need not send the text."""
     assert name.isupper()
     assert script.digest == hashlib.sha1(script.text.encode(), usedforsecurity=False).hexdigest()
 
 
 def test_no_two_are_the_same() -> None:
-    """Each is one of its own."""
     assert len({script.digest for _, script in ALL}) == len(ALL) > 7

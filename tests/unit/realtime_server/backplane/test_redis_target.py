@@ -1,4 +1,4 @@
-"""Where Redis is: URLs and settings."""
+"""Location of Redis from URLs and settings."""
 
 from __future__ import annotations
 
@@ -15,12 +15,11 @@ from realtime_server.core.model.errors import BackplaneError
 
 
 def login(endpoint: Endpoint) -> tuple[object, object]:
-    """User and password."""
+    """Return user and password."""
     return endpoint.options.get("username"), endpoint.options.get("password")
 
 
 def test_one_redis() -> None:
-    """As ever."""
     endpoint = endpoint_of("redis://ann:p%40ss@redis.example.com:6380/2")
     assert (endpoint.mode, endpoint.addresses) == (Mode.STANDALONE, (("redis.example.com", 6380),))
     assert (login(endpoint), endpoint.options["db"]) == (("ann", "p@ss"), 2)
@@ -28,7 +27,7 @@ def test_one_redis() -> None:
 
 
 def test_sentinels() -> None:
-    """The user is that of Redis; the sentinels' own is in the query."""
+    """The URL's user is for Redis; the sentinels' own credentials are in the query."""
     url = "rediss+sentinel://ann:pw@s1:26380,s2,[::1]:26381/main/3?sentinel_username=eve&sentinel_password=x%20y"
     endpoint = endpoint_of(url)
     assert endpoint.mode is Mode.SENTINEL
@@ -40,7 +39,7 @@ def test_sentinels() -> None:
 
 
 def test_a_cluster() -> None:
-    """Some nodes, and into how many partitions the names are divided."""
+    """The URL lists some nodes and the number of partitions."""
     endpoint = endpoint_of("redis+cluster://:pw@n1:7000,n2:7001")
     assert (endpoint.mode, endpoint.addresses) == (Mode.CLUSTER, (("n1", 7000), ("n2", 7001)))
     assert (login(endpoint), endpoint.partitions) == ((None, "pw"), 64)
@@ -48,7 +47,7 @@ def test_a_cluster() -> None:
 
 
 def test_addresses_of_ipv6() -> None:
-    """Anywhere in a list, with and without a port: urlsplit of recent Pythons refuses what is not one address."""
+    """IPv6 addresses may stand anywhere in the list, with or without a port; recent urlsplit refuses such lists."""
     addresses = endpoint_of("redis+cluster://ann:p%5Bw@[fd00::1]:7000,n2,[fd00::3]?partitions=8#x").addresses
     assert addresses == (("fd00::1", 7000), ("n2", 6379), ("fd00::3", 6379))
     assert endpoint_of("redis://[fd00::1]:6380/2").addresses == (("fd00::1", 6380),)
@@ -58,7 +57,7 @@ def test_addresses_of_ipv6() -> None:
 
 
 def test_a_unix_socket() -> None:
-    """There is no host, but there may be a login."""
+    """A Unix socket has no host, but may have credentials."""
     endpoint = endpoint_of("unix://:secret@/run/redis.sock?db=1")
     assert (endpoint.addresses, login(endpoint)) == ((), (None, "secret"))
     assert (endpoint.options["path"], endpoint.options["db"]) == ("/run/redis.sock", 1)
@@ -72,18 +71,18 @@ def test_a_unix_socket() -> None:
     ],
 )  # fmt: skip
 def test_what_is_no_url_is_refused(url: str) -> None:
-    """The reader says so without the text, which may have a password."""
+    """An invalid URL raises an error without the URL, which may contain a password."""
     with pytest.raises(ValueError, match=r".+"):
         endpoint_of(url)
 
 
 def test_a_secret_is_in_no_representation() -> None:
-    """Endpoints may be logged."""
+    """The representation of an endpoint, which may be logged, contains no secret."""
     assert "s3cret" not in repr(endpoint_of("redis+sentinel://:s3cret@h/main?sentinel_password=s3cret"))
 
 
 def test_fields_say_the_same_as_a_url(tmp_path: Path) -> None:
-    """With passwords in files."""
+    """Fields give the same endpoint as a URL, with passwords read from files."""
     (tmp_path / "redis").write_text("pw\n")
     (tmp_path / "sentinel").write_text("x y\n")
     sentinel = settings.RedisSentinel(
@@ -98,7 +97,7 @@ def test_fields_say_the_same_as_a_url(tmp_path: Path) -> None:
 
 
 def test_certificates_of_an_own_authority(tmp_path: Path) -> None:
-    """For fields at once, for a URL when it asks for TLS."""
+    """A CA file turns TLS on for fields, and applies to a URL that asks for TLS."""
     authority = tmp_path / "ca.pem"
     read = EndpointReader(settings.Redis(address="h:1", ca_file=authority)).read()
     assert read.options == {"connection_class": SSLConnection, "ssl_ca_certs": str(authority)}
@@ -110,7 +109,7 @@ def test_certificates_of_an_own_authority(tmp_path: Path) -> None:
 
 
 def test_an_unreadable_url_is_told_without_it(tmp_path: Path) -> None:
-    """It goes to the log."""
+    """The error for an unreadable URL, which is logged, does not contain the URL."""
     (tmp_path / "url").write_text("redis://:s3cret@h:notaport")
     with pytest.raises(BackplaneError) as raised:
         EndpointReader(settings.Redis(url_file=tmp_path / "url")).read()
@@ -134,13 +133,13 @@ def test_an_unreadable_url_is_told_without_it(tmp_path: Path) -> None:
     ],
 )
 def test_settings_that_make_no_sense_are_refused(fields: dict[str, object], said: str) -> None:
-    """By name."""
+    """Contradictory settings are refused by name."""
     with pytest.raises(ValidationError, match=said):
         settings.Redis.model_validate(fields)
 
 
 @pytest.mark.parametrize("prefix", ["a{b}", "", "a b"])
 def test_a_prefix_has_no_braces(prefix: str) -> None:
-    """They would end the hash tag."""
+    """Braces in a prefix are refused, because they would end the hash tag."""
     with pytest.raises(ValidationError, match="prefix"):
         settings.Backplane(prefix=prefix)

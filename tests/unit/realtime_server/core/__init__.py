@@ -1,1 +1,1 @@
-"""Unit tests of core."""
+"""Unit tests of realtime_server.core."""

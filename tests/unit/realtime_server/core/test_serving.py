@@ -1,4 +1,4 @@
-"""A worker's state of service, and how its connections are moved away."""
+"""Service state of a worker, and moving its connections away."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from tests.kit.server_doubles import Clock, RecordingConnection, connected, make
 
 
 class Fleet:
-    """A worker with so many connections, the oldest first."""
+    """Worker with a number of connections, the oldest first."""
 
     def __init__(self, connections: int) -> None:
         self.clock = Clock()
@@ -18,7 +18,7 @@ class Fleet:
         self.connections: list[RecordingConnection] = [connected(self.node)[1] for _ in range(connections)]
 
     def after(self, seconds: float) -> int:
-        """How many connections are left after some time of ticks, each a tenth of a second."""
+        """Return the number of connections left after ticks of a tenth of a second."""
         for _ in range(round(seconds * 10)):
             self.clock.now += 0.1
             self.serving.tick()
@@ -26,7 +26,7 @@ class Fleet:
 
 
 def test_a_drain_moves_the_oldest_first_at_its_rate() -> None:
-    """With 3011, after which every SDK connects again and recovers."""
+    """The code 3011 makes every SDK reconnect and recover."""
     fleet = Fleet(10)
     fleet.serving.drain(2)
     assert fleet.after(2) == 6
@@ -34,7 +34,7 @@ def test_a_drain_moves_the_oldest_first_at_its_rate() -> None:
 
 
 def test_a_running_drain_takes_a_new_rate() -> None:
-    """The operator follows what the receiving servers measure; it is still one drain."""
+    """The new rate applies to the same drain."""
     fleet = Fleet(20)
     fleet.serving.drain(1)
     fleet.after(1)
@@ -44,7 +44,7 @@ def test_a_running_drain_takes_a_new_rate() -> None:
 
 
 def test_who_comes_during_a_drain_is_moved_too() -> None:
-    """A client whose DNS answer is old."""
+    """A client with an outdated DNS answer is moved too."""
     fleet = Fleet(1)
     fleet.serving.drain(10)
     assert fleet.after(1) == 0
@@ -56,7 +56,7 @@ def test_who_comes_during_a_drain_is_moved_too() -> None:
 
 
 def test_a_stopped_drain_leaves_the_rest_quiesced() -> None:
-    """Until it is told to serve again."""
+    """The worker stays quiesced until it is resumed."""
     fleet = Fleet(10)
     fleet.serving.drain(10)
     fleet.after(0.5)
@@ -68,7 +68,7 @@ def test_a_stopped_drain_leaves_the_rest_quiesced() -> None:
 
 
 def test_the_time_since_a_worker_left_service_begins_once() -> None:
-    """With the first of quiesce and drain."""
+    """The time starts with the first of quiesce and drain."""
     fleet = Fleet(1)
     fleet.serving.quiesce()
     left_at = fleet.clock.now
@@ -79,7 +79,7 @@ def test_the_time_since_a_worker_left_service_begins_once() -> None:
 
 
 def test_a_worker_that_serves_has_not_left() -> None:
-    """It sheds, or serves again."""
+    """A worker that sheds or is resumed has not left service."""
     fleet = Fleet(1)
     fleet.serving.quiesce()
     fleet.serving.resume()
@@ -88,7 +88,7 @@ def test_a_worker_that_serves_has_not_left() -> None:
 
 
 def test_shedding_is_no_quiescing() -> None:
-    """So many connections are moved, new ones stay."""
+    """New connections are accepted."""
     fleet = Fleet(10)
     fleet.serving.shed(3, 100)
     assert fleet.after(2) == 7
@@ -96,7 +96,7 @@ def test_shedding_is_no_quiescing() -> None:
 
 
 def test_every_call_can_be_made_twice() -> None:
-    """The operator's successor repeats what its predecessor did."""
+    """Repeated calls have no further effect, as after a change of the operator's leader."""
     fleet = Fleet(4)
     for _ in range(2):
         fleet.serving.quiesce()
@@ -111,7 +111,6 @@ def test_every_call_can_be_made_twice() -> None:
 
 
 def test_a_worker_that_is_being_stopped_cannot_be_resumed() -> None:
-    """It ends when it is empty."""
     fleet = Fleet(2)
     fleet.serving.stop(100)
     fleet.serving.resume()
@@ -121,14 +120,14 @@ def test_a_worker_that_is_being_stopped_cannot_be_resumed() -> None:
 
 
 def test_what_is_left_at_the_end_is_closed_at_once() -> None:
-    """With 3001: the server shuts down."""
+    """The code is 3001."""
     fleet = Fleet(2)
     fleet.serving.close_all()
     assert [c.closed_by for c in fleet.connections] == [codes.SHUTDOWN] * 2
 
 
 def test_the_cost_of_a_connection_is_told_when_it_is_known() -> None:
-    """A few measurements say nothing."""
+    """Few measurements yield no cost."""
     fleet = Fleet(0)
     for _ in range(MEASURED_ACCEPTS - 1):
         fleet.node.counters.observe_accept(0.002)
@@ -140,7 +139,7 @@ def test_the_cost_of_a_connection_is_told_when_it_is_known() -> None:
 
 
 def test_the_last_accept_is_told_by_its_age() -> None:
-    """The operator waits with the drain until nobody comes any more."""
+    """The age of the last accept tells the operator when no more clients arrive."""
     fleet = Fleet(0)
     assert fleet.serving.status().seconds_since_last_accept is None
     connected(fleet.node)

@@ -1,4 +1,4 @@
-"""Nothing fails in silence: a failed task is reported, and whoever depends on it is told."""
+"""Reporting of failed tasks."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from tests.kit.server_doubles import connected, make_node, send
 
 
 class BrokenBroker(ScriptedBroker):
-    """Has a defect: it raises what no port may raise."""
+    """Broker with a defect: it raises what no port may raise."""
 
     async def publish(
         self,
@@ -36,7 +36,7 @@ class BrokenBroker(ScriptedBroker):
 
 
 class Reports:
-    """What the event loop's exception handler is told."""
+    """Recorder of the event loop's exception handler."""
 
     def __init__(self) -> None:
         self.messages: list[object] = []
@@ -59,20 +59,20 @@ async def _wait() -> None:
 
 
 def test_what_waits_for_nothing_is_done_at_once() -> None:
-    """Also without an event loop; what waits is no such thing."""
+    """A coroutine that never suspends runs without an event loop."""
     assert run_now(_seven()) == 7
     with pytest.raises(ZeroDivisionError):
         run_now(_fail())
 
 
 async def test_what_waits_is_not_done_at_once() -> None:
-    """A defect, which is not hidden."""
+    """A coroutine that suspends raises RuntimeError, because that is a defect."""
     with pytest.raises(RuntimeError, match="waits"):
         run_now(_wait())
 
 
 async def test_a_failed_task_is_reported() -> None:
-    """By its name, once."""
+    """The report has the task's name, and there is one."""
     reports = Reports()
     task = asyncio.create_task(_fail(), name="count")
     await asyncio.wait([task])
@@ -89,7 +89,7 @@ async def test_a_cancelled_task_has_not_failed() -> None:
 
 
 async def test_a_node_whose_periodic_work_failed_is_broken() -> None:
-    """So that the worker is replaced, instead of living on without heartbeats."""
+    """The worker must be replaced, instead of living on without heartbeats."""
     reports = Reports()
     node = make_node(BrokenBroker())
     await node.start()
@@ -100,7 +100,7 @@ async def test_a_node_whose_periodic_work_failed_is_broken() -> None:
 
 @pytest.mark.parametrize("immediate", [False, True])
 async def test_a_command_that_fails_unforeseen_ends_the_connection(*, immediate: bool) -> None:
-    """With 3004, after which an SDK connects again: it does not wait for an answer that never comes."""
+    """The client gets 3004 and reconnects, instead of waiting for a reply that never comes."""
     reports = Reports()
     broker = BrokenBroker()
     broker.immediate = immediate

@@ -1,4 +1,4 @@
-"""A backend that does not answer is left alone for a while, and no client alone can bring that about."""
+"""Circuit breaker for a backend that does not answer, which no single client can open."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from realtime_server.hooks.breaker import FAILURES, OPEN_SECONDS, QUIET_SECONDS,
 
 
 def opened(now: float = 0.0) -> CircuitBreaker:
-    """One that has just opened."""
+    """Return a breaker that has just opened."""
     breaker = CircuitBreaker()
     for _ in range(FAILURES):
         assert breaker.allows(now)
@@ -19,7 +19,7 @@ def opened(now: float = 0.0) -> CircuitBreaker:
 
 
 def test_it_opens_after_failures_in_a_row() -> None:
-    """An answer in between begins the count anew."""
+    """An answer resets the count."""
     breaker = CircuitBreaker()
     for number in range(3 * FAILURES):
         for _ in range(FAILURES - 1):
@@ -31,7 +31,7 @@ def test_it_opens_after_failures_in_a_row() -> None:
 
 
 def test_failures_of_one_client_are_one_failure() -> None:
-    """However many they are; those of as many clients as are needed open it."""
+    """The failures of one client count once; those of enough clients open the breaker."""
     breaker = CircuitBreaker()
     for _ in range(100):
         breaker.failed(0, "user mallory")
@@ -43,7 +43,7 @@ def test_failures_of_one_client_are_one_failure() -> None:
 
 
 def test_failures_that_no_client_can_cause_count_beside_the_others() -> None:
-    """A backend that cannot be reached is down, whoever asks."""
+    """A backend that is unreachable is down, whoever the calls are for."""
     breaker = CircuitBreaker()
     breaker.failed(0, "user mallory")
     for _ in range(FAILURES - 1):
@@ -53,7 +53,7 @@ def test_failures_that_no_client_can_cause_count_beside_the_others() -> None:
 
 
 def test_a_backend_that_answered_a_moment_ago_is_not_left_alone() -> None:
-    """One client with many users may fail as often as it likes between two answers to others."""
+    """One client with many users cannot open the breaker between two answers to others."""
     breaker = CircuitBreaker()
     for tenth in range(0, 100, 5):
         breaker.succeeded(tenth / 10)
@@ -65,7 +65,7 @@ def test_a_backend_that_answered_a_moment_ago_is_not_left_alone() -> None:
 
 
 def test_one_trial_decides() -> None:
-    """The others wait for it; a call that nobody waits for any more leaves the trial to the next."""
+    """Other calls are refused meanwhile; an abandoned trial leaves it to the next call."""
     breaker = opened()
     assert [breaker.allows(1) for _ in range(3)] == [True, False, False]
     breaker.abandoned()
@@ -75,7 +75,7 @@ def test_one_trial_decides() -> None:
 
 
 def test_each_trial_that_fails_doubles_the_pause() -> None:
-    """Up to the longest one."""
+    """The pause has an upper limit."""
     breaker, now, pauses = opened(), 0.0, []
     for _ in range(8):
         began = now
@@ -87,7 +87,7 @@ def test_each_trial_that_fails_doubles_the_pause() -> None:
 
 
 def test_a_client_that_always_fails_does_not_keep_it_open() -> None:
-    """It asks again and again; the trial after its own is for others, and the pause is doubled for it once."""
+    """The next trial is left to other clients, and the client doubles the pause once only."""
     breaker, now = opened(), 0.0
     for _ in range(600):
         now += 0.1
@@ -102,7 +102,7 @@ def test_a_client_that_always_fails_does_not_keep_it_open() -> None:
 @pytest.mark.parametrize("origin", ["", "user alice"])
 @given(steps=st.lists(st.tuples(st.sampled_from(["call", "ok", "fail", "abandon"]), st.floats(0, 40)), max_size=80))
 def test_it_never_stays_shut(origin: str, steps: list[tuple[str, float]]) -> None:
-    """Whatever happens: after twice the longest pause a call passes, and one good answer closes it."""
+    """After twice the longest pause a call passes, and one answer closes the breaker."""
     breaker, now, under_way = CircuitBreaker(), 0.0, 0
     for step, pause in steps:
         now += pause
@@ -129,7 +129,6 @@ ORIGINS = [f"user {number}" for number in range(FAILURES - 1)]
 
 @given(st.lists(st.tuples(st.sampled_from(ORIGINS), st.floats(0, 5)), max_size=200))
 def test_fewer_clients_than_failures_never_open_it(calls: list[tuple[str, float]]) -> None:
-    """Whenever they fail."""
     breaker, now = CircuitBreaker(), 0.0
     for origin, pause in calls:
         now += pause

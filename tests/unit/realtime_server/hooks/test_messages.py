@@ -1,4 +1,4 @@
-"""What the backend is sent and answers, in the shapes of Centrifugo's proxy protocol."""
+"""Requests to the backend and its answers, in the format of Centrifugo's proxy protocol."""
 
 from __future__ import annotations
 
@@ -23,12 +23,12 @@ CLIENT = {"client": "c1", "transport": "websocket", "protocol": "json", "encodin
 
 
 def b64(data: bytes) -> str:
-    """Base64."""
+    """Return base64."""
     return base64.b64encode(data).decode()
 
 
 def test_a_client_that_wants_to_come_in() -> None:
-    """It has no user yet; what it sent goes along."""
+    """A connect request has the client's data and no user."""
     request = Connecting(CALLER, b'{"ticket":7}', "js", "1.0", ("chat:a",))
     assert json.loads(messages.connect_request(request)) == {
         **CLIENT, "name": "js", "version": "1.0", "channels": ["chat:a"], "data": {"ticket": 7},
@@ -36,13 +36,13 @@ def test_a_client_that_wants_to_come_in() -> None:
 
 
 def test_every_other_question() -> None:
-    """With the user and what its token says for the backend; what is empty is left out."""
+    """Other requests have the user and the token's meta; empty fields are omitted."""
     sent = json.loads(messages.request_of(CALLER, channel="chat:a", data=b"", token=""))
     assert sent == {**CLIENT, "user": "alice", "meta": {"plan": "pro"}, "channel": "chat:a"}
 
 
 def test_data_that_is_not_json_goes_in_base64() -> None:
-    """Clients of the Protobuf protocol may send any bytes."""
+    """Binary data, as Protobuf clients send it, goes in base64."""
     caller = Caller("c1", "alice", TransportInfo("websocket", "protobuf"))
     sent = json.loads(messages.request_of(caller, method="add", data=b"\xff\x00"))
     assert (sent["encoding"], sent["b64data"], "data" in sent) == ("binary", b64(b"\xff\x00"), False)
@@ -88,7 +88,7 @@ def test_data_that_is_not_json_goes_in_base64() -> None:
     ids=["connect", "connect anonymous", "connect capabilities", "refresh", "publish", "rpc", "rpc nothing"],
 )  # fmt: skip
 def test_answers(answer: object, read: Callable[[bytes], object], expected: object) -> None:
-    """As core takes them."""
+    """Answers are converted to core's types."""
     assert read(json.dumps(answer).encode()) == expected
 
 
@@ -108,7 +108,7 @@ def test_answers(answer: object, read: Callable[[bytes], object], expected: obje
     ids=["error too small", "error too large", "disconnect", "info", "data", "caps"],
 )
 def test_an_answer_that_cannot_be_followed_is_refused(read: Callable[[], object], what: str) -> None:
-    """By its name: nothing is left out in silence."""
+    """The error names the field; nothing is ignored."""
     with pytest.raises(InvalidAnswerError, match=what):
         read()
 
@@ -117,12 +117,12 @@ def test_an_answer_that_cannot_be_followed_is_refused(read: Callable[[], object]
     ("reason", "told"), [("", "disconnect"), ("banned", "banned"), ("12", "reason: 12"), ("{}", "reason: {}")]
 )
 def test_a_reason_of_the_backend_is_never_taken_for_more(reason: str, told: str) -> None:
-    """SDKs decide by a reason that is JSON; the client must go all the same."""
+    """A reason that is JSON, by which SDKs would decide, is altered so that the client is disconnected all the same."""
     assert messages.Disconnect(4500, reason).to_code() == DisconnectCode(4500, told)
     assert not is_json(told)
 
 
 def test_signatures_can_be_checked_by_anybody() -> None:
-    """`printf '1700000000.{}' | openssl dgst -sha256 -hmac secret`."""
+    """The signature is that of `printf '1700000000.{}' | openssl dgst -sha256 -hmac secret`."""
     expected = "b8569b78799ff9e3cbff0fc2d63a33a2b57f3282abd07c37ae5e8e7d79a5f163"
     assert sign(b"{}", "secret", 1_700_000_000) == f"t=1700000000,v1={expected}"

@@ -1,4 +1,4 @@
-"""Which keys of a published document are used."""
+"""Keys read from a published document."""
 
 from __future__ import annotations
 
@@ -19,17 +19,17 @@ SECRET: dict[str, object] = {"kty": "oct", "k": "c2VjcmV0", "alg": "HS256"}
 
 
 def document(*keys: object) -> bytes:
-    """A JWK Set."""
+    """Return a JWK Set."""
     return json.dumps({"keys": keys}).encode()
 
 
 def names(*keys: object) -> list[tuple[str, str]]:
-    """Algorithm and name of the keys that are read."""
+    """Return algorithm and id of the keys read."""
     return [(key.algorithm, key.key_id) for key in read_keys(document(*keys))]
 
 
 def test_a_key_is_for_its_algorithm_or_for_all_that_fit() -> None:
-    """RFC 7517: `alg` is optional."""
+    """A key without `alg`, which RFC 7517 makes optional, is used for all algorithms of its type."""
     assert names({**RSA, "alg": "RS512", "kid": "a", "use": "sig"}) == [("RS512", "a")]
     assert names({**RSA, "kid": "a"}) == [("RS256", "a"), ("RS384", "a"), ("RS512", "a")]
     assert names({**EC, "kid": "b"}, {**ED, "kid": "c"}) == [("ES256", "b"), ("EdDSA", "c")]
@@ -52,7 +52,7 @@ def test_a_key_is_for_its_algorithm_or_for_all_that_fit() -> None:
          "no object"],
 )  # fmt: skip
 def test_what_cannot_be_used_is_left_out(other: object) -> None:
-    """The others go on; above all nothing that is published becomes a secret."""
+    """Unusable keys are skipped, and no published key becomes an HMAC secret."""
     assert names(other, {**ED, "kid": "c"}) == [("EdDSA", "c")]
 
 
@@ -71,11 +71,11 @@ def test_what_cannot_be_used_is_left_out(other: object) -> None:
     ids=["empty", "HTML", "a list", "no list", "no keys", "secrets only", "not UTF-8", "too many"],
 )  # fmt: skip
 def test_a_document_without_keys_is_an_error(body: bytes) -> None:
-    """So that the former keys are kept."""
+    """A document without keys raises an error, so that the former keys are kept."""
     with pytest.raises(DocumentError):
         read_keys(body)
 
 
 def test_keys_are_compared_by_what_they_are() -> None:
-    """The prepared key is remembered."""
+    """Equal keys share one prepared key."""
     assert read_keys(document(ED)) == (TokenKey("EdDSA", json.dumps(ED), ""),)

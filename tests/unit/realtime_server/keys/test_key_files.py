@@ -1,4 +1,4 @@
-"""Keys in files: which are used, and when a change is seen."""
+"""Keys in files: which are used, and how changes are noticed."""
 
 from __future__ import annotations
 
@@ -15,18 +15,18 @@ OLD, NEW = "the old secret of more than thirty-two characters", "the new secret 
 
 
 class Clock:
-    """Stands still until it is moved."""
+    """Clock that the test sets."""
 
     def __init__(self) -> None:
         self.now = 0.0
 
     def __call__(self) -> float:
-        """The time."""
+        """Return the time."""
         return self.now
 
 
 def test_a_change_is_seen_within_a_second(tmp_path: Path) -> None:
-    """Without looking at the file for each token."""
+    """A change is seen within a second without a check of the file for each token."""
     clock, file = Clock(), tmp_path / "key"
     file.write_text(OLD)
     keys = KeyFiles([("HS256", file)], clock=clock)
@@ -39,7 +39,7 @@ def test_a_change_is_seen_within_a_second(tmp_path: Path) -> None:
 
 
 def test_a_file_that_is_gone_is_no_key(tmp_path: Path) -> None:
-    """A secret that was deleted is not valid any more; the others are."""
+    """A deleted secret is not valid any more; other keys are."""
     clock, gone, other = Clock(), tmp_path / "gone", tmp_path / "other"
     gone.write_text(OLD)
     other.write_text(NEW)
@@ -51,7 +51,7 @@ def test_a_file_that_is_gone_is_no_key(tmp_path: Path) -> None:
 
 
 def test_what_is_no_key_is_told_once(tmp_path: Path) -> None:
-    """By its file, without what is in it."""
+    """The log names the file, once, without its content."""
     clock, file = Clock(), tmp_path / "key.pem"
     file.write_text("not a public key")
     keys = KeyFiles([("ES256", file)], clock=clock)
@@ -64,7 +64,7 @@ def test_what_is_no_key_is_told_once(tmp_path: Path) -> None:
 
 
 def test_a_file_that_is_no_text_is_no_key(tmp_path: Path) -> None:
-    """Random bytes, as `openssl rand` makes them: told once, and tokens are refused instead of the server failing."""
+    """Random bytes, as `openssl rand` writes them, are logged once; tokens are refused, and the server runs on."""
     clock, file, other = Clock(), tmp_path / "binary", tmp_path / "other"
     file.write_bytes(bytes(range(128, 192)))
     other.write_text(NEW)
@@ -78,7 +78,7 @@ def test_a_file_that_is_no_text_is_no_key(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("own", [True, False])
 def test_subscription_tokens_have_keys_of_their_own_or_none(tmp_path: Path, own: bool) -> None:
-    """None stands for those of connection tokens."""
+    """Without files of their own, subscription tokens use the keys of connection tokens."""
     file = tmp_path / "key"
     file.write_text(OLD)
     listed = (TokenKeyFile(algorithm="HS256", file=file),)

@@ -1,4 +1,4 @@
-"""When published keys are read, how long they are used, and what an outage says about them."""
+"""Fetching and expiry of published keys, and outages of the provider."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ JWK = OKPAlgorithm.to_jwk(Ed25519PrivateKey.generate().public_key(), as_dict=Tru
 
 
 class Provider:
-    """A document whose reader waits at `gate`, when there is one; and a clock."""
+    """Document whose reader waits at `gate`, if there is one; and a clock."""
 
     url = "https://id.example/keys"
 
@@ -30,7 +30,7 @@ class Provider:
         self.gate: asyncio.Event | None = None
 
     async def read(self) -> bytes:
-        """What is published now."""
+        """Return the published document."""
         self.reads += 1
         if self.gate is not None:
             await self.gate.wait()
@@ -39,17 +39,17 @@ class Provider:
         return json.dumps({"keys": [{**JWK, "kid": key_id} for key_id in self.ids]}).encode()
 
     def keys(self, *, refresh: float = 300, max_age: float = 86_400) -> PublishedKeys:
-        """A follower of it."""
+        """Return the keys of a provider."""
         return PublishedKeys(self, Freshness(refresh, max_age), clock=lambda: self.now)
 
 
 def ids(keys: PublishedKeys) -> list[str]:
-    """The names of the keys that are used."""
+    """Return the ids of the known keys."""
     return [key.key_id for key in keys.known]
 
 
 async def test_an_unknown_key_is_looked_up() -> None:
-    """And is known, or known to be missing, after that."""
+    """After the fetch the key is known, or known to be missing."""
     provider = Provider()
     keys = provider.keys()
     await keys.fetch("a")
@@ -64,7 +64,7 @@ async def test_an_unknown_key_is_looked_up() -> None:
 
 
 async def test_it_is_read_at_most_every_few_seconds() -> None:
-    """Whatever tokens say; and what was not looked up is not called missing."""
+    """Further tokens cause no fetch, and a key that was not looked up does not count as missing."""
     provider = Provider()
     keys = provider.keys()
     await keys.fetch("")
@@ -76,7 +76,7 @@ async def test_it_is_read_at_most_every_few_seconds() -> None:
 
 
 async def test_all_wait_for_one_fetch() -> None:
-    """Also when one of them goes away meanwhile."""
+    """A caller that is cancelled does not cancel the fetch for others."""
     provider = Provider()
     provider.gate = asyncio.Event()
     keys = provider.keys()
@@ -90,7 +90,7 @@ async def test_all_wait_for_one_fetch() -> None:
 
 
 async def test_an_outage_says_nothing_about_a_key() -> None:
-    """A key that could not be looked up is not missing: its clients are told to come again, not to stay away."""
+    """A key that could not be looked up is not missing, so that its clients try again."""
     provider = Provider()
     keys = provider.keys()
     await keys.fetch("")
@@ -102,7 +102,7 @@ async def test_an_outage_says_nothing_about_a_key() -> None:
 
 
 async def test_a_key_that_was_missing_may_come() -> None:
-    """What is remembered ends with the next look."""
+    """The next fetch forgets the missing keys."""
     provider = Provider()
     keys = provider.keys()
     await keys.fetch("b")
@@ -113,7 +113,7 @@ async def test_a_key_that_was_missing_may_come() -> None:
 
 
 async def test_keys_end_when_they_are_too_old() -> None:
-    """A withdrawn key is not trusted for ever because the provider is kept from saying so."""
+    """A withdrawn key is not trusted for ever while the provider is unreachable."""
     provider = Provider()
     keys = provider.keys(refresh=60, max_age=600)
     await keys.fetch("")
@@ -130,7 +130,7 @@ async def test_keys_end_when_they_are_too_old() -> None:
 
 
 async def test_pauses_grow_while_it_fails() -> None:
-    """Up to the usual one, and not exactly the same in every worker."""
+    """Pauses grow up to the regular interval, with jitter."""
     provider = Provider()
     keys = provider.keys(refresh=60)
     provider.away = True
@@ -147,7 +147,7 @@ async def test_pauses_grow_while_it_fails() -> None:
 
 
 async def test_what_strangers_name_is_bounded() -> None:
-    """The first that were asked for are forgotten."""
+    """The oldest missing key ids are forgotten."""
     provider = Provider()
     keys = provider.keys()
     provider.gate = asyncio.Event()
@@ -160,7 +160,7 @@ async def test_what_strangers_name_is_bounded() -> None:
 
 @pytest.mark.parametrize("slow", [False, True])
 async def test_stopping_leaves_nothing(slow: bool) -> None:
-    """Neither the periodic work nor a fetch; who waits for it is not hurt."""
+    """The refresh and a fetch under way end, without an error for callers that wait."""
     provider = Provider()
     keys = provider.keys()
     await keys.start()
@@ -178,7 +178,7 @@ async def test_stopping_leaves_nothing(slow: bool) -> None:
 
 
 async def test_metrics_say_how_it_went() -> None:
-    """How many keys, how old, and how reading them went."""
+    """The metrics have the number and age of the keys, and the outcomes of fetches."""
     provider = Provider()
     keys = provider.keys()
     await keys.fetch("")

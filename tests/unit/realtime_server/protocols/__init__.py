@@ -1,1 +1,1 @@
-"""Protocols: bytes to commands, results to bytes."""
+"""Unit tests of realtime_server.protocols."""

@@ -1,4 +1,4 @@
-"""Hypothesis strategies for all that a server says to its clients."""
+"""Hypothesis strategies for all messages of a server to its clients."""
 
 from __future__ import annotations
 

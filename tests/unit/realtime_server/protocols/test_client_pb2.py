@@ -1,4 +1,4 @@
-"""The generated Protobuf module is the one that client.proto describes."""
+"""Generated Protobuf module of client.proto."""
 
 from __future__ import annotations
 

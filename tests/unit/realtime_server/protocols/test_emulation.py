@@ -1,4 +1,4 @@
-"""What clients send whose connection carries only what they receive."""
+"""Requests with the commands of emulated sessions."""
 
 from __future__ import annotations
 
@@ -16,14 +16,14 @@ NODES = st.uuids().map(str)
 
 @given(NODES, st.text(min_size=1, max_size=40), st.text(max_size=200))
 def test_json_comes_back(node: str, session: str, data: str) -> None:
-    """Commands are a string in it."""
+    """JSON commands are a string in the request."""
     body = json.dumps({"node": node, "session": session, "data": data}).encode()
     assert decode_json(body) == EmulationRequest(node, session, data.encode())
 
 
 @given(NODES, st.text(min_size=1, max_size=40), st.binary(max_size=200))
 def test_protobuf_comes_back(node: str, session: str, data: bytes) -> None:
-    """Commands are any bytes in it."""
+    """Protobuf commands are bytes in the request."""
     body = client_pb2.EmulationRequest(node=node, session=session, data=data).SerializeToString()
     assert decode_protobuf(body) == EmulationRequest(node, session, data)
 
@@ -33,19 +33,19 @@ def test_protobuf_comes_back(node: str, session: str, data: bytes) -> None:
     [b"", b"[]", b"{}", b'{"node":"a","session":"b"}', b'{"node":1,"session":"b","data":""}', b"\xff", b"[" * 99999],
 )
 def test_what_is_no_request(body: bytes) -> None:
-    """Never an exception."""
+    """An invalid request yields None, never an exception."""
     assert decode_json(body) is None
 
 
 @given(st.text(max_size=40), st.text(max_size=3))
 def test_a_node_is_named_by_a_uuid(node: str, session: str) -> None:
-    """It becomes part of a name in the backplane, so it is nothing that a client makes up."""
+    """The node must be a UUID, since it becomes part of a name in the backplane."""
     assert decode_json(json.dumps({"node": node, "session": session, "data": ""}).encode()) is None
     assert decode_protobuf(client_pb2.EmulationRequest(node=node, session=session).SerializeToString()) is None
 
 
 @given(st.binary(max_size=100))
 def test_no_bytes_break_protobuf(body: bytes) -> None:
-    """A request, or None."""
+    """Any bytes yield a request or None."""
     found = decode_protobuf(body)
     assert found is None or found.session

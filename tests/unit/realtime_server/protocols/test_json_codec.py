@@ -53,7 +53,7 @@ JSON = st.recursive(
 
 @given(data=JSON, channel=TEXT, identifier=st.integers(1, 2**32 - 1))
 def test_data_passes_through_untouched(data: object, channel: str, identifier: int) -> None:
-    """Whatever an application sends: it is neither decoded nor encoded again."""
+    """Data is neither decoded nor encoded again."""
     raw = json.dumps(data).encode()
     message = msgspec.json.encode({"id": identifier, "publish": {"channel": channel, "data": msgspec.Raw(raw)}})
     assert decode_commands(message) == (
@@ -65,7 +65,7 @@ def test_data_passes_through_untouched(data: object, channel: str, identifier: i
 
 
 def reply(result: object) -> object:
-    """A reply to command 5, decoded."""
+    """Return a decoded reply to command 5."""
     return json.loads(encode_reply(5, result))  # type: ignore[arg-type] # one of the results
 
 
@@ -112,12 +112,12 @@ PUBLICATION = Publication(pack(content_of(b'"hi"', info=ClientInfo("alice", "c1"
           "presence_stats", "presence", "history"],
 )  # fmt: skip
 def test_replies(result: object, expected: dict[str, object]) -> None:
-    """As the SDKs read them; what is false or empty is left out."""
+    """Replies have the form that SDKs read; false and empty fields are omitted."""
     assert reply(result) == {"id": 5, **expected}
 
 
 def test_errors_say_whether_to_try_again() -> None:
-    """`temporary` makes an SDK subscribe again by itself."""
+    """With `temporary` an SDK subscribes again by itself."""
     assert json.loads(encode_error(5, codes.UNKNOWN_CHANNEL)) == {
         "id": 5,
         "error": {"code": 102, "message": "unknown channel"},
@@ -146,19 +146,18 @@ INFO = ClientInfo("alice", "c1")
     ids=["join", "leave", "subscribe", "subscribe plain", "unsubscribe", "disconnect", "refresh"],
 )  # fmt: skip
 def test_pushes(channel: str, push: Push, expected: dict[str, object]) -> None:
-    """What the server says of its own accord."""
     assert json.loads(encode_push(channel, push)) == {"push": expected}
 
 
 def test_binary_data_is_a_string() -> None:
-    """A client of the JSON protocol gets what only the other protocol can carry in base64."""
+    """A JSON client gets binary data in base64."""
     push = WIRE.publication("a", binary_content_of(b"\xff\x00"), 0)
     assert json.loads(push) == {"push": {"channel": "a", "pub": {"data": "/wA="}}}
     assert binary_content_of(b'{"a":\n1}') == Content(b'{"a": 1}')
 
 
 def test_differences_are_strings() -> None:
-    """The whole as well, so that a client knows what the next difference is made to."""
+    """Full publications of a delta subscription are strings too, as the base of the next delta."""
     content = content_of(b'{"a":1}')
     whole = json.loads(WIRE.delta_publication("a", content, 2, None))
     assert whole["push"]["pub"] == {"data": '{"a":1}', "offset": 2}

@@ -1,4 +1,4 @@
-"""Commands in JSON: what is malformed in one of them is its own affair."""
+"""Decoding of JSON commands, malformed ones included."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from realtime_server.protocols.centrifuge.json_commands import decode_commands
 
 
 def test_several_commands_stand_in_lines() -> None:
-    """In the order in which they are answered; empty lines are nothing."""
+    """Commands are in the order of the lines; empty lines are skipped."""
     message = b'{"id":1,"connect":{"name":"js"}}\n\n{"id":2,"subscribe":{"channel":"a"}}\n{}\n'
     assert decode_commands(message) == (
         Command(id=1, connect=ConnectRequest(name="js")),
@@ -29,7 +29,7 @@ def test_several_commands_stand_in_lines() -> None:
 
 
 def test_what_a_newer_sdk_adds_is_ignored() -> None:
-    """Unknown fields are no error: else an SDK's update would break every client."""
+    """Unknown fields are ignored, so that an update of an SDK breaks no client."""
     assert decode_commands(b'{"id":1,"connect":{"future":{"a":[1]}},"other":1}') == (
         Command(id=1, connect=ConnectRequest()),
     )
@@ -42,13 +42,13 @@ def test_what_a_newer_sdk_adds_is_ignored() -> None:
      b'{"id":1,"rpc":{"data":NaN}},', b'{"id":1,"rpc":{"data":NaN', b'{"\\u0072pc":{"data":NaN},"id":1}'],
 )  # fmt: skip
 def test_what_is_malformed_is_none(message: bytes) -> None:
-    """Never an exception: the session closes the connection with 3501."""
+    """An unreadable message yields None, never an exception; the session then closes with 3501."""
     assert decode_commands(message) is None
 
 
 @given(st.binary(max_size=200))
 def test_garbage_raises_nothing(message: bytes) -> None:
-    """It is commands, or None."""
+    """Any bytes yield commands or None."""
     commands = decode_commands(message)
     assert commands is None or all(isinstance(command, Command) for command in commands)
 
@@ -79,7 +79,7 @@ BAD_VALUES = {
     ids=["id first", "id last"],
 )
 def test_a_bad_value_spoils_its_own_command_alone(line: bytes, value: bytes) -> None:
-    """What stands before and after it in the message is understood."""
+    """The other commands of the message are decoded."""
     message = b'{"id":6,"connect":{"name":"js"}}\n' + line % value + b'\n{"id":8,"subscribe":{"channel":"a"}}'
     assert decode_commands(message) == (
         Command(id=6, connect=ConnectRequest(name="js")),
@@ -95,12 +95,12 @@ def test_a_bad_value_spoils_its_own_command_alone(line: bytes, value: bytes) -> 
      b'"what":NaN'],
 )  # fmt: skip
 def test_a_request_of_wrong_types_is_malformed(request_: bytes) -> None:
-    """It has an id by which it can be answered."""
+    """The id is decoded, so that the command can be answered with an error."""
     assert decode_commands(b'{"id":7,%b}' % request_) == (MalformedCommand(7),)
 
 
 def test_a_malformed_command_is_as_legal_as_a_good_one() -> None:
-    """Which it is decides when it may come; `send` has no id."""
+    """The name of a malformed command is decoded, since it decides when the command is legal; `send` needs no id."""
     assert decode_commands(b'{"id":7,"connect":{"data":NaN}}') == (malformed(7, "connect"),)
     assert decode_commands(b'{"id":7,"ping":NaN}') == (malformed(7, "ping"),)
     assert decode_commands(b'{"send":{"data":NaN}}') == (malformed(0, "send"),)
@@ -109,7 +109,7 @@ def test_a_malformed_command_is_as_legal_as_a_good_one() -> None:
 
 @pytest.mark.parametrize("value", [b"1e99999", b"1" + b"0" * 5000, b'{"a":1,"a":2}', b'"\\u0000"', b'"\\ud83d\\ude00"'])
 def test_what_is_legal_json_passes_through(value: bytes) -> None:
-    """RFC 8259 bounds neither numbers nor names; what a reader makes of them is its own affair."""
+    """Numbers and names are not limited, as RFC 8259 does not limit them."""
     [command] = decode_commands(b'{"id":7,"publish":{"channel":"a","data":%b}}' % value) or ()
     assert isinstance(command.publish, PublishRequest)
     assert bytes(command.publish.data) == value

@@ -1,4 +1,4 @@
-"""The unidirectional protocol: one request in, pushes without an envelope out."""
+"""Unidirectional protocol in JSON: one request, then pushes without an envelope."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ WIRE = UnidirectionalJsonCodec(lambda message: message)
     ],
 )
 def test_the_message_of_a_client_is_its_connect_request(message: bytes, expected: ConnectRequest) -> None:
-    """Without a command around it; a client that has nothing to say sends nothing."""
+    """The message has no command around it; an empty message is an empty request."""
     assert decode_connect(message) == (Command(COMMAND, connect=expected),)
 
 
@@ -52,19 +52,19 @@ def test_the_message_of_a_client_is_its_connect_request(message: bytes, expected
     ],
 )
 def test_what_is_none_is_malformed(message: bytes) -> None:
-    """Never an exception."""
+    """A malformed message yields None, never an exception."""
     assert decode_connect(message) is None
 
 
 @given(st.binary(max_size=200))
 def test_no_bytes_break_it(message: bytes) -> None:
-    """One command, or None."""
+    """Any bytes yield one command or None."""
     found = decode_connect(message)
     assert found is None or len(found) == 1
 
 
 def test_the_answer_to_connect_is_a_push() -> None:
-    """With the positions of its channels; no id, for there was no command."""
+    """The push has the positions of the channels, and no id."""
     position = SubscribeResult(recoverable=True, epoch="e", offset=7)
     result = ConnectResult(client="c", version="1", ping=25, pong=False, subs={"chat:a": position})
     assert msgspec.json.decode(WIRE.reply(COMMAND, result)) == {
@@ -79,7 +79,7 @@ def test_the_answer_to_connect_is_a_push() -> None:
 
 
 def test_publications_stand_alone() -> None:
-    """Channel and publication, as the reference server sends them."""
+    """A push has channel and publication, as from the reference server."""
     content = content_of(b'{"a":1}')
     assert WIRE.publication("chat:a", content, 3) == b'{"channel":"chat:a","pub":{"data":{"a":1},"offset":3}}'
     assert WIRE.ping() == b"{}"
@@ -94,10 +94,10 @@ def test_publications_stand_alone() -> None:
     ],
 )
 def test_every_push_stands_alone(channel: str, push: Push, expected: dict[str, object]) -> None:
-    """Without the field `push` around it."""
+    """Pushes lack the field `push` around them."""
     assert msgspec.json.decode(WIRE.push(channel, push)) == expected
 
 
 def test_an_error_is_shown_as_one() -> None:
-    """For completeness: a session disconnects its client instead."""
+    """A session disconnects its client instead, so this is for completeness."""
     assert WIRE.error(COMMAND, codes.LIMIT_EXCEEDED) == b'{"error":{"code":106,"message":"limit exceeded"}}'

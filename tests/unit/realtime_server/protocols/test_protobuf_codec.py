@@ -1,4 +1,4 @@
-"""Centrifugo's client protocol in Protobuf: it says the same as the one in JSON, and takes the same commands."""
+"""Centrifugo's client protocol in Protobuf, compared with the one in JSON."""
 
 from __future__ import annotations
 
@@ -46,17 +46,17 @@ from tests.unit.realtime_server.protocols.results import (
 WIRE = ProtobufCodec(lambda message: message)
 JSON_WIRE = JsonCodec(lambda message: message)
 EMBEDDED = {"data", "conn_info", "chan_info"}
-"""Fields that hold JSON as bytes, and are JSON in the other protocol."""
+"""Fields that hold JSON as bytes here, and JSON in the other protocol."""
 
 
 def said(frames: bytes) -> pb.Reply:
-    """The one reply in a message."""
+    """Return the only reply of a message."""
     [message] = split_delimited(frames)
     return pb.Reply.FromString(message)
 
 
 def as_json(value: object) -> object:
-    """Protobuf's own JSON mapping of a message, with embedded JSON and numbers as the other protocol has them."""
+    """Return a message in Protobuf's JSON mapping, with embedded JSON and numbers as in the JSON protocol."""
     if isinstance(value, list):
         return [as_json(one) for one in value]
     if not isinstance(value, dict):
@@ -73,7 +73,7 @@ def as_json(value: object) -> object:
 
 
 def filled(value: object) -> object:
-    """A document without the fields that say nothing: Protobuf leaves out what is false, 0 or empty."""
+    """Return a document without its empty fields, which Protobuf omits."""
     if isinstance(value, list):
         return [filled(one) for one in value]
     if not isinstance(value, dict):
@@ -83,7 +83,7 @@ def filled(value: object) -> object:
 
 
 def assert_same(protobuf: bytes, json_: bytes) -> None:
-    """Both protocols say the same, and an SDK's own schema agrees with ours."""
+    """Assert that both protocols encode the same, and that an SDK's schema agrees."""
     document, expected = MessageToDict(said(protobuf), preserving_proto_field_name=True), json.loads(json_)
     assert filled(as_json(document)) == filled(expected)
     assert set(document) - {"id"} == set(expected) - {"id"}
@@ -96,44 +96,43 @@ def assert_same(protobuf: bytes, json_: bytes) -> None:
 
 @given(command=NUMBERS, result=RESULTS)
 def test_both_protocols_answer_the_same(command: int, result: Result) -> None:
-    """Every result, with everything that can be in it."""
+    """Every result, with all its fields, is encoded the same."""
     assert_same(WIRE.reply(command, result), JSON_WIRE.reply(command, result))
 
 
 @given(command=NUMBERS, error=ERRORS)
 def test_both_protocols_refuse_the_same(command: int, error: ErrorCode) -> None:
-    """Every error of the catalogue."""
+    """Every error of the catalogue is encoded the same."""
     assert_same(WIRE.error(command, error), JSON_WIRE.error(command, error))
 
 
 @given(channel=TEXTS, push=PUSHES)
 def test_both_protocols_push_the_same(channel: str, push: Push) -> None:
-    """Everything that is pushed besides publications."""
+    """Every push other than a publication is encoded the same."""
     assert_same(WIRE.push(channel, push), JSON_WIRE.push(channel, push))
 
 
 @given(channel=TEXTS, content=CONTENTS, offset=OFFSETS)
 def test_both_protocols_publish_the_same(channel: str, content: Content, offset: int) -> None:
-    """JSON is JSON in both."""
+    """JSON data is JSON in both."""
     assert_same(WIRE.publication(channel, content, offset), JSON_WIRE.publication(channel, content, offset))
 
 
 @given(channel=TEXTS, content=ANY_CONTENTS, offset=OFFSETS)
 def test_data_passes_through_untouched(channel: str, content: Content, offset: int) -> None:
-    """Any bytes."""
     push = said(WIRE.publication(channel, content, offset)).push
     assert (push.channel, push.pub.data, push.pub.offset) == (channel, content.data, offset)
 
 
 def test_binary_infos_pass_through() -> None:
-    """What a backend says of a client may be any bytes."""
+    """Infos from a backend may be arbitrary bytes."""
     info = ClientInfo("alice", "c1", b"\xff", b"\xfe")
     told = said(WIRE.publication("a", Content(b"1", info), 0)).push.pub.info
     assert (told.conn_info, told.chan_info) == (b"\xff", b"\xfe")
 
 
 def test_differences_are_told() -> None:
-    """The data of a difference is the patch, any bytes; the whole has nothing special."""
+    """The data of a delta is the patch; a full publication has no mark."""
     content = binary_content_of(b"\xff\x01")
     assert said(WIRE.delta_publication("a", content, 2, None)).push.pub == pb.Publication(data=b"\xff\x01", offset=2)
     short = said(WIRE.delta_publication("a", content, 3, b"\xfe")).push.pub
@@ -141,12 +140,12 @@ def test_differences_are_told() -> None:
 
 
 def test_a_ping_is_an_empty_reply() -> None:
-    """One message of no bytes."""
+    """The message has one part of no bytes."""
     assert WIRE.ping() == b"\x00"
 
 
 def test_a_time_to_live_without_end_is_cut() -> None:
-    """The field has 32 bits; a token may be valid for longer."""
+    """The ttl is capped to 32 bits, since a token may be valid for longer."""
     assert said(WIRE.reply(1, RefreshResult("c", "0", True, 2**40))).refresh.ttl == MAX_TTL
 
 
@@ -196,7 +195,7 @@ COMMANDS = st.one_of(
 
 
 def embedded(value: object) -> object:
-    """A command as JSON has it: what is bytes in Protobuf is JSON."""
+    """Return a JSON command with the values that are bytes in Protobuf as JSON."""
     if isinstance(value, dict):
         return {key: embedded(inner) for key, inner in value.items()}
     return json.loads(value) if isinstance(value, bytes) else value
@@ -208,19 +207,19 @@ def _command(command: dict[str, object]) -> pb.Command:
 
 @given(st.lists(COMMANDS, min_size=1, max_size=4))
 def test_both_protocols_understand_the_same(commands: list[dict[str, object]]) -> None:
-    """Every command, with everything that can be in it, several in one message."""
+    """Every command, with all its fields, is decoded the same, also several in one message."""
     protobuf = b"".join(delimited(_command(command).SerializeToString()) for command in commands)
     lines = b"\n".join(compact(embedded(command)) for command in commands)
     assert decode_commands(protobuf) == decode_json(lines)
 
 
 def compact(value: object) -> bytes:
-    """JSON as the strategies write it."""
+    """Return JSON as the strategies write it."""
     return json.dumps(value, ensure_ascii=False).encode()
 
 
 def test_what_a_newer_sdk_adds_is_ignored() -> None:
-    """Unknown fields are no error: else an SDK's update would break every client."""
+    """Unknown fields are ignored, so that an update of an SDK breaks no client."""
     assert decode_commands(delimited(b"\x08\x01\x22\x02\x48\x01\xfa\x3f\x01x")) == (
         Command(id=1, connect=ConnectRequest()),
     )
@@ -234,7 +233,7 @@ def test_what_a_newer_sdk_adds_is_ignored() -> None:
          "nested groups"],
 )  # fmt: skip
 def test_what_is_malformed_is_none(message: bytes) -> None:
-    """Never an exception: the session closes the connection with 3501."""
+    """An unreadable message yields None, never an exception; the session then closes with 3501."""
     assert decode_commands(message) is None
 
 
@@ -247,7 +246,7 @@ BROKEN = {
 
 @pytest.mark.parametrize(("field", "request_"), BROKEN.values(), ids=BROKEN.keys())
 def test_a_broken_request_spoils_its_own_command_alone(field: int, request_: bytes) -> None:
-    """What stands before and after it in the message is understood."""
+    """The other commands of the message are decoded."""
     broken = b"\x08\x07" + bytes((field << 3 | 2,)) + delimited(request_)
     messages = (b"\x08\x06\x22\x00", broken, b"\x08\x08\x32\x00")
     assert decode_commands(b"".join(map(delimited, messages))) == (
@@ -258,18 +257,17 @@ def test_a_broken_request_spoils_its_own_command_alone(field: int, request_: byt
 
 
 def test_a_malformed_command_is_as_legal_as_a_good_one() -> None:
-    """Which it is decides when it may come; `send` has no id."""
+    """The name of a malformed command is decoded, since it decides when the command is legal; `send` needs no id."""
     assert decode_commands(delimited(b"\x08\x07\x22\x02\x0a\x05")) == (malformed(7, "connect"),)
     assert decode_commands(delimited(b"\x62\x02\x0a\x05")) == (malformed(0, "send"),)
 
 
 @given(st.binary(max_size=200) | st.binary(max_size=200).map(delimited))
 def test_garbage_raises_nothing(message: bytes) -> None:
-    """It is commands, or None."""
+    """Any bytes yield commands or None."""
     commands = decode_commands(message)
     assert commands is None or all(isinstance(command, Command) for command in commands)
 
 
 def test_the_answer_to_a_ping_is_an_empty_command() -> None:
-    """One message of no bytes."""
     assert decode_commands(b"\x00") == (PONG,)

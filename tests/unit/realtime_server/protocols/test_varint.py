@@ -1,4 +1,4 @@
-"""Varints, and messages after their length."""
+"""Varints and length-delimited messages."""
 
 from __future__ import annotations
 
@@ -15,13 +15,12 @@ from realtime_server.protocols.centrifuge.varint import delimited, encode_varint
      (2**64 - 1, b"\xff" * 9 + b"\x01")],
 )  # fmt: skip
 def test_numbers_are_as_protobuf_writes_them(value: int, encoded: bytes) -> None:
-    """7 bits in each byte, the lowest first."""
     assert encode_varint(value) == encoded
 
 
 @given(st.lists(st.binary(max_size=300), max_size=20))
 def test_what_is_joined_can_be_split(messages: list[bytes]) -> None:
-    """Empty messages too: an empty command is the answer to a ping."""
+    """Empty messages are kept: an empty command is the answer to a ping."""
     assert split_delimited(b"".join(map(delimited, messages))) == messages
 
 
@@ -29,6 +28,6 @@ def test_what_is_joined_can_be_split(messages: list[bytes]) -> None:
     "data", [b"\x01", b"\x05abcd", b"\x80", b"\xff" * 20, b"\x80\x80\x80\x80\x80\x80\x80\x80\x80\x80"]
 )
 def test_what_is_cut_off_is_refused(data: bytes) -> None:
-    """A length of more than is there, and a length that does not end."""
+    """A length beyond the data, and an unfinished length, raise ValueError."""
     with pytest.raises(ValueError, match="cut off"):
         split_delimited(data)

@@ -1,1 +1,1 @@
-"""Transports."""
+"""Unit tests of realtime_server.transports."""

@@ -1,4 +1,4 @@
-"""Frames in both directions: what a parser makes of their pieces, and what the library's client reads."""
+"""Helpers for frames in both directions: the parser's events, and the library's reading."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from realtime_server.transports.frames import FrameParser
 
 
 def parsed(parser: FrameParser, pieces: Iterable[bytes]) -> Iterator[tuple[int, bytes]]:
-    """All that it yields, as a connection asks it. Raises FrameError."""
+    """Return all events that the parser yields. Raises FrameError."""
     for piece in pieces:
         yield from parser.take(piece)
         if parser.has_rest:
@@ -20,7 +20,7 @@ def parsed(parser: FrameParser, pieces: Iterable[bytes]) -> Iterator[tuple[int, 
 
 
 def read_by_library(data: bytes, extensions: Sequence[Extension] = ()) -> Frame:
-    """A server's frame, read by the library's client."""
+    """Return a server's frame as the library's client reads it."""
     reader = StreamReader()
     reader.feed_data(data)
     reader.feed_eof()

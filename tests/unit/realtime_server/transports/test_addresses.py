@@ -1,4 +1,4 @@
-"""IP addresses in one spelling."""
+"""Normal form of IP addresses."""
 
 from __future__ import annotations
 
@@ -21,5 +21,5 @@ from realtime_server.transports.addresses import plain_address
     ],
 )
 def test_one_spelling(text: str, expected: str | None) -> None:
-    """So that the same client is the same text, whichever way it came."""
+    """A client has one address text, whichever way it came."""
     assert plain_address(text) == expected

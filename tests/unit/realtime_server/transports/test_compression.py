@@ -1,4 +1,4 @@
-"""permessage-deflate: what is negotiated, what is sent, and what clients may not do to this server with it."""
+"""permessage-deflate: negotiation, sending, and protection from clients."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ MESSAGE = st.binary(max_size=300) | st.sampled_from(
 
 
 def extension() -> PerMessageDeflate:
-    """The library's, as a client has it after the negotiation."""
+    """Return the library's extension, as a client has it after the negotiation."""
     return PerMessageDeflate(
         remote_no_context_takeover=True,
         local_no_context_takeover=True,
@@ -39,7 +39,7 @@ def extension() -> PerMessageDeflate:
 
 
 def sent_by_client(opcode: Opcode, *parts: bytes) -> list[Frame]:
-    """The frames of a compressed message, of which each part is a fragment, as the library's client makes them."""
+    """Return the frames of a compressed message with each part as a fragment, as the library's client sends them."""
     encoder = extension()
     frames = [
         Frame(opcode if index == 0 else Opcode.CONT, part, fin=index == len(parts) - 1)
@@ -49,7 +49,7 @@ def sent_by_client(opcode: Opcode, *parts: bytes) -> list[Frame]:
 
 
 def serialized(frames: Iterable[Frame]) -> bytes:
-    """Masked, with the bits that they have."""
+    """Return masked frames with their reserved bits."""
     return b"".join(_masked(frame) for frame in frames)
 
 
@@ -60,7 +60,7 @@ def _masked(frame: Frame) -> bytes:
 
 
 def parse(pieces: Iterable[bytes], *, negotiated: bool = True, limit: int = LIMIT) -> list[tuple[int, bytes]]:
-    """What the parser makes of the pieces."""
+    """Return the parser's events for the pieces."""
     parser = FrameParser(limit, inflate if negotiated else None)
     return list(parsed(parser, pieces))
 
@@ -70,7 +70,7 @@ def parse(pieces: Iterable[bytes], *, negotiated: bool = True, limit: int = LIMI
 
 @given(MESSAGE, st.integers(0, 400))
 def test_what_is_sent_is_read_by_the_library(message: bytes, threshold: int) -> None:
-    """Compressed or not, in all three forms of the length."""
+    """The library reads compressed and other messages, in all three forms of the length."""
     deflater = Deflater(threshold)
     for made, opcode in ((deflater.frame_text(message), Opcode.TEXT), (deflater.frame_binary(message), Opcode.BINARY)):
         read = read_by_library(made, [extension()])
@@ -78,7 +78,7 @@ def test_what_is_sent_is_read_by_the_library(message: bytes, threshold: int) -> 
 
 
 def test_messages_below_the_threshold_are_not_compressed() -> None:
-    """Their frames are those of everybody else."""
+    """Their frames are the same as without compression."""
     size = len(REPETITIVE)
     assert Deflater(size + 1).frame_text(REPETITIVE) == frame_text(REPETITIVE)
     assert Deflater(size).frame_text(REPETITIVE)[0] == TEXT | RSV1
@@ -86,13 +86,13 @@ def test_messages_below_the_threshold_are_not_compressed() -> None:
 
 
 def test_what_does_not_become_smaller_is_sent_as_it_is() -> None:
-    """Random bytes, and messages of a few."""
+    """Random bytes and very short messages are sent uncompressed."""
     for message in (os.urandom(5000), b"", b"a"):
         assert Deflater(0).frame_binary(message) == frame_binary(message)
 
 
 def test_the_same_message_gives_the_same_frame() -> None:
-    """Nothing is carried over: it can be sent to everybody."""
+    """No context is kept, so that one frame can be sent to all subscribers."""
     deflater = Deflater(0)
     first = deflater.frame_text(REPETITIVE)
     deflater.frame_text(b"something else, something else, something else")
@@ -103,21 +103,21 @@ def test_the_same_message_gives_the_same_frame() -> None:
 
 
 def cut(data: bytes, cuts: Iterable[int]) -> list[bytes]:
-    """The data in pieces."""
+    """Split data into pieces."""
     bounds = [0, *sorted(at % (len(data) + 1) for at in cuts), len(data)]
     return [data[start:end] for start, end in pairwise(bounds)]
 
 
 @given(st.lists(MESSAGE, max_size=4), st.lists(st.integers(0), max_size=8))
 def test_compressed_messages_come_out_however_they_are_cut(messages: list[bytes], cuts: list[int]) -> None:
-    """As the library's client compresses them."""
+    """Messages that the library's client compressed are decoded."""
     data = b"".join(serialized(sent_by_client(Opcode.BINARY, message)) for message in messages)
     assert parse(cut(data, cuts)) == [(Opcode.BINARY, message) for message in messages]
 
 
 @given(st.lists(MESSAGE, min_size=1, max_size=4), st.lists(st.integers(0), max_size=8))
 def test_fragments_of_compressed_messages_are_joined(parts: list[bytes], cuts: list[int]) -> None:
-    """Only the first has RSV1 (RFC 7692, section 6.1); pings may stand between."""
+    """Only the first fragment has RSV1 (RFC 7692, section 6.1); pings may stand between."""
     frames = sent_by_client(Opcode.BINARY, *parts)
     data = b"".join(serialized([frame]) + serialized([Frame(Opcode.PING, b"p")]) for frame in frames)
     whole = b"".join(parts)
@@ -131,13 +131,13 @@ def test_fragments_of_compressed_messages_are_joined(parts: list[bytes], cuts: l
 
 
 def test_compressed_and_other_messages_may_alternate() -> None:
-    """Where compression was negotiated each message says for itself."""
+    """Each message is marked as compressed or not."""
     data = serialized([*sent_by_client(Opcode.TEXT, b"a"), Frame(Opcode.TEXT, b"b"), *sent_by_client(Opcode.TEXT, b"")])
     assert parse([data]) == [(Opcode.TEXT, b"a"), (Opcode.TEXT, b"b"), (Opcode.TEXT, b"")]
 
 
 def compressed(payload: bytes, *, opcode: Opcode = Opcode.BINARY, fin: bool = True) -> bytes:
-    """A frame that says that its payload is compressed."""
+    """Return a frame that is marked as compressed."""
     return serialized([Frame(opcode, payload, fin=fin, rsv1=True)])
 
 
@@ -147,17 +147,17 @@ EXAMPLES = {
     "7.2.3.4": bytes.fromhex("f348cdc9c9070000"),
     "7.2.3.5": bytes.fromhex("f248050000 00ffff cac9c90700".replace(" ", "")),
 }
-"""The payloads of "Hello" in the sections of RFC 7692: with different blocks."""
+"""Payloads of "Hello" in the sections of RFC 7692, with different kinds of blocks."""
 
 
 @pytest.mark.parametrize("payload", EXAMPLES.values(), ids=EXAMPLES.keys())
 def test_the_examples_of_the_standard(payload: bytes) -> None:
-    """However a client divides its message into blocks."""
+    """A client may divide its message into blocks as it likes."""
     assert parse([compressed(payload)]) == [(Opcode.BINARY, b"Hello")]
 
 
 def test_a_compressed_message_may_become_as_long_as_any_other() -> None:
-    """And not a byte longer."""
+    """The limit applies to the decompressed length, exactly."""
     assert inflate(deflate(b"a" * LIMIT), LIMIT) == b"a" * LIMIT
     with pytest.raises(FrameError, match="message too big"):
         inflate(deflate(b"a" * (LIMIT + 1)), LIMIT)
@@ -165,7 +165,7 @@ def test_a_compressed_message_may_become_as_long_as_any_other() -> None:
 
 @pytest.mark.parametrize("parts", [1, 2, 50])
 def test_a_bomb_is_refused(parts: int) -> None:
-    """A gigabyte in a megabyte would be 1009, as its thousandth part is: never more than the limit is made of it."""
+    """A gigabyte in a megabyte is refused with 1009, without decompressing more than the limit."""
     bomb = deflate(b"\0" * 50_000_000)
     size = -(-len(bomb) // parts)
     frames = [
@@ -201,7 +201,7 @@ BROKEN = {
 
 @pytest.mark.parametrize(("data", "code"), BROKEN.values(), ids=BROKEN.keys())
 def test_what_breaks_the_protocol(data: bytes, code: int) -> None:
-    """Told with the code of RFC 6455, section 7.4."""
+    """Each fault has the close code of RFC 6455, section 7.4."""
     with pytest.raises(FrameError) as caught:
         parse([data])
     assert caught.value.code == code
@@ -209,7 +209,7 @@ def test_what_breaks_the_protocol(data: bytes, code: int) -> None:
 
 @given(st.binary(max_size=200), st.lists(st.integers(0), max_size=4))
 def test_garbage_raises_nothing_but_frame_errors(payload: bytes, cuts: list[int]) -> None:
-    """With a close code of RFC 6455."""
+    """Any bytes yield events, or a FrameError with a close code of RFC 6455."""
     codes = set()
     try:
         parse(cut(compressed(payload, opcode=Opcode.TEXT), cuts))
@@ -220,7 +220,7 @@ def test_garbage_raises_nothing_but_frame_errors(payload: bytes, cuts: list[int]
 
 @given(st.binary(max_size=60), st.integers(-1, 9))
 def test_any_compressor_is_understood(message: bytes, level: int) -> None:
-    """Also one that does not compress, and one that ends its stream."""
+    """Data of a compressor that stores only, or that ends its stream, is decoded."""
     for flush in (zlib.Z_SYNC_FLUSH, zlib.Z_FULL_FLUSH, zlib.Z_FINISH):
         compressor = zlib.compressobj(level, zlib.DEFLATED, -15)
         made = compressor.compress(message) + compressor.flush(flush)
@@ -229,7 +229,7 @@ def test_any_compressor_is_understood(message: bytes, level: int) -> None:
 
 
 def test_compression_that_was_not_negotiated_is_refused() -> None:
-    """RSV1 must be 0 then (RFC 6455, section 5.2)."""
+    """RSV1 without negotiation is a protocol error (RFC 6455, section 5.2)."""
     with pytest.raises(FrameError) as caught:
         parse([compressed(HELLO)], negotiated=False)
     assert (caught.value.code, caught.value.reason) == (1002, "reserved bits must be 0")
@@ -261,7 +261,7 @@ OFFERS = {
 
 @pytest.mark.parametrize(("offer", "answer"), OFFERS.items(), ids=OFFERS.keys())
 def test_what_is_negotiated(offer: str, answer: str | None) -> None:
-    """Never a context; what cannot be had is declined, and the connection is made without it (RFC 7692, section 5)."""
+    """Contexts are never kept; an offer that requires more is declined, without compression (RFC 7692, 5)."""
     client = ClientProtocol(parse_uri("ws://localhost/"))
     request = client.connect()
     if offer:
@@ -277,7 +277,7 @@ def test_what_is_negotiated(offer: str, answer: str | None) -> None:
 
 
 def test_the_librarys_client_agrees_with_the_answer() -> None:
-    """With its defaults."""
+    """The library's client accepts the answer, with its default offer."""
     client = ClientProtocol(parse_uri("ws://localhost/"), extensions=[ClientPerMessageDeflateFactory()])
     server = ServerProtocol(extensions=[Negotiation()])
     request = client.connect()

@@ -1,4 +1,4 @@
-"""Which encoding and which pings a client gets, by its handshake."""
+"""Encoding and kind of pings of a client, by its handshake."""
 
 from __future__ import annotations
 
@@ -44,14 +44,14 @@ JSON = Subprotocol("centrifuge-json")
     ],
 )  # fmt: skip
 def test_by_subprotocol_and_url(path: str, subprotocol: Subprotocol | None, expected: Dialect) -> None:
-    """The subprotocol counts for more; what is not known is JSON."""
+    """The subprotocol takes precedence over the URL; unknown values mean JSON."""
     assert dialect_of(path, subprotocol) == expected
     assert expected in DIALECTS
 
 
 @pytest.mark.parametrize("dialect", [one for one in DIALECTS if not one.compressed])
 def test_every_dialect_can_be_spoken_in_compressed_frames(dialect: Dialect) -> None:
-    """As was negotiated, whatever else the client wants."""
+    """Compression is independent of all other choices."""
     path = "/connection/uni_websocket" if dialect.unidirectional else "/connection/websocket"
     query = f"?format={dialect.encoding}&cf_ws_frame_ping_pong={str(dialect.native_pings).lower()}"
     compressed = dialect_of(path + query, None, compressed=True)
@@ -64,7 +64,7 @@ def test_every_dialect_can_be_spoken_in_compressed_frames(dialect: Dialect) -> N
     [([], None), (["chat"], None), ([PROTOBUF], PROTOBUF), (["chat", JSON, PROTOBUF], JSON)],
 )
 def test_the_first_known_subprotocol_is_taken(offered: list[Subprotocol], selected: Subprotocol | None) -> None:
-    """The client names them by its preference (RFC 6455, section 4.1)."""
+    """The client lists subprotocols by preference (RFC 6455, section 4.1)."""
     assert select_subprotocol(ServerProtocol(subprotocols=list(SUBPROTOCOLS)), offered) == selected
 
 
@@ -77,5 +77,5 @@ def test_the_first_known_subprotocol_is_taken(offered: list[Subprotocol], select
     ],
 )
 def test_a_client_that_only_listens_may_connect_by_its_url(path: str, expected: bytes | None) -> None:
-    """Then it needs to send nothing at all."""
+    """Such a client needs to send nothing."""
     assert connect_in(path) == expected

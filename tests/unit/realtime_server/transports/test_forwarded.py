@@ -1,4 +1,4 @@
-"""Whose request a proxy passes on: only what trusted proxies have written is believed."""
+"""Client addresses from forwarding headers: only those from trusted proxies are believed."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ RFC_7239 = TrustedProxies(NETWORKS, "Forwarded")
     ],
 )
 def test_the_last_address_that_a_trusted_proxy_wrote(peer: str, values: list[str], client: str) -> None:
-    """From the end of the list: what a client has written itself comes first, and is never reached."""
+    """The list is read from its end, so that entries of the client itself are never reached."""
     assert PROXIES.client_of(peer, values) == client
 
 
@@ -64,18 +64,18 @@ def test_the_last_address_that_a_trusted_proxy_wrote(peer: str, values: list[str
     ],
 )
 def test_forwarded_as_rfc_7239_has_it(values: list[str], client: str) -> None:
-    """Quotes, other parameters, hidden nodes; what is broken tells nothing."""
+    """Quotes, other parameters and hidden nodes are supported; a malformed header yields nothing."""
     assert RFC_7239.client_of("10.0.0.1", values) == client
 
 
 def test_without_proxies_nobody_is_believed() -> None:
-    """Any client could say what it likes."""
+    """Without trusted proxies the headers are ignored."""
     assert NO_PROXIES.client_of("192.0.2.1", ["203.0.113.9"]) == "192.0.2.1"
 
 
 @given(st.text(max_size=60), st.ip_addresses().map(str), st.sampled_from(["X-Forwarded-For", "Forwarded"]))
 def test_a_client_cannot_choose_its_address(lie: str, real: str, header: HeaderName) -> None:
-    """Whatever it sends, its proxy appends where it really came from; a lie can at worst hide that."""
+    """The proxy appends the client's real address, whatever the client sends; a forged entry can at worst hide that."""
     proxies = TrustedProxies(NETWORKS, header)
     truth = real if header == "X-Forwarded-For" else f'for="[{real}]"'
     found = proxies.client_of("10.0.0.1", [lie, truth])
@@ -85,7 +85,7 @@ def test_a_client_cannot_choose_its_address(lie: str, real: str, header: HeaderN
 
 @given(st.lists(st.text(max_size=80), max_size=3))
 def test_no_text_breaks_the_readers(values: list[str]) -> None:
-    """Addresses, or None."""
+    """Any text yields an address or None."""
     for found in (*x_forwarded_for(values), *forwarded(values)):
         if found is not None:
             ipaddress.ip_address(found)

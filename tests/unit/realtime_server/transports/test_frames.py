@@ -1,4 +1,4 @@
-"""WebSocket frames, held against the `websockets` library."""
+"""WebSocket frames, compared with the `websockets` library."""
 
 from __future__ import annotations
 
@@ -29,18 +29,18 @@ MESSAGE = st.binary(max_size=300) | st.sampled_from([b"a" * size for size in (12
 
 
 def masked(opcode: Opcode, payload: bytes, *, fin: bool = True) -> bytes:
-    """A frame as the library's client makes it."""
+    """Return a frame as the library's client makes it."""
     return Frame(opcode, payload, fin=fin).serialize(mask=True)
 
 
 def cut(data: bytes, cuts: Iterable[int]) -> list[bytes]:
-    """The data in pieces."""
+    """Split data into pieces."""
     bounds = [0, *sorted(at % (len(data) + 1) for at in cuts), len(data)]
     return [data[start:end] for start, end in pairwise(bounds)]
 
 
 def parse(pieces: Iterable[bytes]) -> list[tuple[int, bytes]]:
-    """What the parser makes of the pieces, with both twins of `split`. Raises FrameError, and then both do."""
+    """Return the parser's events, which both twins of `split` must agree on. Raises FrameError where both do."""
     pieces = list(pieces)
     outcomes = [outcome(pieces, split) for split in (frames.split, accelerated.split)]
     assert outcomes[0] == outcomes[1]
@@ -51,7 +51,7 @@ def parse(pieces: Iterable[bytes]) -> list[tuple[int, bytes]]:
 
 
 def outcome(pieces: list[bytes], split: Split) -> tuple[list[tuple[int, bytes]], tuple[int, str] | None]:
-    """The events, and with what code and reason it ended, if so."""
+    """Return the events, followed by code and reason if there was an error."""
     parser = FrameParser(LIMIT, split=split)
     events: list[tuple[int, bytes]] = []
     try:
@@ -63,14 +63,14 @@ def outcome(pieces: list[bytes], split: Split) -> tuple[list[tuple[int, bytes]],
 
 @given(st.lists(MESSAGE, max_size=5), st.lists(st.integers(0), max_size=8))
 def test_messages_come_out_however_they_are_cut(messages: list[bytes], cuts: list[int]) -> None:
-    """TCP knows no messages."""
+    """Messages are found however TCP splits them."""
     stream = b"".join(masked(Opcode.BINARY, message) for message in messages)
     assert parse(cut(stream, cuts)) == [(Opcode.BINARY, message) for message in messages]
 
 
 @given(st.lists(st.binary(max_size=40), min_size=1, max_size=6), st.lists(st.integers(0), max_size=8))
 def test_fragments_are_joined_and_control_frames_may_stand_between(parts: list[bytes], cuts: list[int]) -> None:
-    """RFC 6455, section 5.4."""
+    """Control frames may stand between fragments (RFC 6455, section 5.4)."""
     sent = []
     for index, part in enumerate(parts):
         sent.append(masked(Opcode.CONT if index else Opcode.BINARY, part, fin=index == len(parts) - 1))
@@ -82,7 +82,7 @@ def test_fragments_are_joined_and_control_frames_may_stand_between(parts: list[b
 
 @given(st.binary(max_size=400), st.lists(st.integers(0), max_size=4))
 def test_garbage_raises_nothing_but_frame_errors(data: bytes, cuts: list[int]) -> None:
-    """With a close code of RFC 6455."""
+    """Any bytes yield events, or a FrameError with a close code of RFC 6455."""
     codes = set()
     try:
         parse(cut(data, cuts))
@@ -93,21 +93,21 @@ def test_garbage_raises_nothing_but_frame_errors(data: bytes, cuts: list[int]) -
 
 @given(MESSAGE)
 def test_what_is_sent_is_read_by_the_library(message: bytes) -> None:
-    """In all three forms of the length."""
+    """The library reads the frames in all three forms of the length."""
     for made, opcode in ((frame_text(message), Opcode.TEXT), (frame_binary(message), Opcode.BINARY)):
         frame = read_by_library(made)
         assert (frame.opcode, bytes(frame.data), frame.fin) == (opcode, message, True)
 
 
 def test_a_ping_is_read_by_the_library() -> None:
-    """Without payload: the client answers with none."""
+    """The client answers a ping without payload with a pong without payload."""
     frame = read_by_library(PING)
     assert (frame.opcode, bytes(frame.data), frame.fin) == (Opcode.PING, b"", True)
 
 
 @given(st.binary(max_size=60), st.lists(st.sampled_from([b"", b"a" * 3, "ä".encode(), b"\xff"]), max_size=4))
 def test_both_twins_take_the_same(garbage: bytes, texts: list[bytes]) -> None:
-    """Whole frames of the common case, and not a byte of what follows."""
+    """Both twins take complete frames of the common kinds, and nothing after them."""
     data = b"".join(masked(Opcode.TEXT, text) for text in texts) + garbage
     assert accelerated.split(data, LIMIT) == frames.split(data, LIMIT)
     assert accelerated.split(bytearray(data), LIMIT) == frames.split(data, LIMIT)
@@ -115,7 +115,7 @@ def test_both_twins_take_the_same(garbage: bytes, texts: list[bytes]) -> None:
 
 @given(st.binary(max_size=100), st.binary(min_size=4, max_size=4))
 def test_unmasking_is_its_own_inverse(payload: bytes, mask: bytes) -> None:
-    """And does what the RFC says, byte by byte."""
+    """Unmasking matches the RFC's definition, byte by byte."""
     assert unmask(payload, mask) == bytes(byte ^ mask[index % 4] for index, byte in enumerate(payload))
     assert unmask(unmask(payload, mask), mask) == payload
 
@@ -138,7 +138,7 @@ def test_unmasking_is_its_own_inverse(payload: bytes, mask: bytes) -> None:
          "not UTF-8", "not UTF-8 in fragments", "too long", "too long in fragments"],
 )  # fmt: skip
 def test_what_breaks_the_protocol(data: bytes, code: int) -> None:
-    """Told with the code of RFC 6455, section 7.4."""
+    """Each fault has the close code of RFC 6455, section 7.4."""
     with pytest.raises(FrameError) as caught:
         parse([data])
     assert caught.value.code == code
@@ -148,7 +148,7 @@ def test_what_breaks_the_protocol(data: bytes, code: int) -> None:
     "start", [b"\xff", b"ok \xc0\xaf", b"\xed\xa0\x80", b"\xf4\x90", b"\xce\xba\xff"], ids=lambda start: start.hex()
 )
 def test_text_that_cannot_become_utf8_is_refused_before_its_end(start: bytes) -> None:
-    """As soon as the fragment with the first wrong byte is there."""
+    """The error comes with the fragment that has the first invalid byte."""
     with pytest.raises(FrameError, match="invalid UTF-8"):
         parse([masked(Opcode.TEXT, start, fin=False)])
 
@@ -160,14 +160,14 @@ def test_a_character_may_be_cut_by_a_fragment() -> None:
 
 
 def test_a_long_message_is_refused_by_its_header() -> None:
-    """Before its bytes are there: nothing of it is kept."""
+    """The error comes before the payload, so that nothing of it is kept."""
     parser = FrameParser(100)
     with pytest.raises(FrameError, match="message too big"):
         list(parsed(parser, [b"\x82\xfe\xff\xff"]))
 
 
 def test_the_reason_of_a_close_is_cut_to_what_fits() -> None:
-    """A control frame has at most 125 bytes, and its text is UTF-8."""
+    """A control frame has at most 125 bytes, and its reason is UTF-8."""
     frame = read_by_library(frame_close(4000, "ä" * 100))
     assert frame.opcode == Opcode.CLOSE
     assert int.from_bytes(frame.data[:2], "big") == 4000
@@ -175,6 +175,6 @@ def test_the_reason_of_a_close_is_cut_to_what_fits() -> None:
 
 
 def test_a_pong_has_the_payload_of_its_ping() -> None:
-    """Up to 125 bytes."""
+    """A pong carries up to 125 bytes."""
     frame = read_by_library(frame_control(Opcode.PONG, b"p" * 125))
     assert (frame.opcode, bytes(frame.data)) == (Opcode.PONG, b"p" * 125)

@@ -1,4 +1,4 @@
-"""The PROXY protocol: headers as the specification has them, in any pieces, and what is none."""
+"""PROXY protocol: headers of both versions, split anywhere, and invalid ones."""
 
 from __future__ import annotations
 
@@ -20,19 +20,19 @@ PORTS = st.integers(0, 65535)
 
 
 def line(source: str, destination: str, source_port: int, destination_port: int) -> bytes:
-    """A header of version 1."""
+    """Return a header of version 1."""
     version = ipaddress.ip_address(source).version
     return f"PROXY TCP{version} {source} {destination} {source_port} {destination_port}\r\n".encode()
 
 
 def binary(command: int, family: int, body: bytes) -> bytes:
-    """A header of version 2."""
+    """Return a header of version 2."""
     return SIGNATURE + bytes((command, family)) + len(body).to_bytes(2, "big") + body
 
 
 @st.composite
 def headers(draw: st.DrawFn) -> tuple[bytes, str]:
-    """A header, and whose connection it is."""
+    """Return a header with the address of its connection."""
     address = draw(st.sampled_from([st.ip_addresses(v=4), st.ip_addresses(v=6)]))
     source, destination = draw(address), draw(address)
     ports = draw(PORTS), draw(PORTS)
@@ -47,14 +47,14 @@ def headers(draw: st.DrawFn) -> tuple[bytes, str]:
 
 @given(headers(), st.binary(max_size=50))
 def test_a_header_is_read_whatever_follows(header: tuple[bytes, str], rest: bytes) -> None:
-    """Its size is told, so that not a byte of what follows is taken."""
+    """The header's size is returned, so that no byte of what follows is taken."""
     data, source = header
     assert parse_header(data + rest) == ProxyHeader(source, len(data))
 
 
 @given(headers(), st.data())
 def test_a_part_of_a_header_is_no_error(header: tuple[bytes, str], data: st.DataObject) -> None:
-    """More is awaited; nothing but the header has come yet."""
+    """An incomplete header asks for more bytes."""
     whole, _ = header
     assert parse_header(whole[: data.draw(st.integers(0, len(whole) - 1))]) is None
 
@@ -62,7 +62,7 @@ def test_a_part_of_a_header_is_no_error(header: tuple[bytes, str], data: st.Data
 @given(st.binary(max_size=200) | st.binary(max_size=200).map(lambda rest: b"PROXY " + rest)
        | st.binary(max_size=200).map(lambda rest: SIGNATURE + rest))  # fmt: skip
 def test_anything_else_is_refused_and_nothing_worse(data: bytes) -> None:
-    """A header, a part of one, or the one error."""
+    """Any bytes yield a header, a request for more, or the one error."""
     try:
         found = parse_header(data)
     except ProxyProtocolError:
@@ -84,7 +84,7 @@ def test_anything_else_is_refused_and_nothing_worse(data: bytes) -> None:
     ids=["unknown", "unknown with addresses", "local", "local with addresses", "unspecified", "datagram", "Unix"],
 )
 def test_the_proxys_own_connections_have_its_address(data: bytes, size: int) -> None:
-    """Health checks, and what the proxy does not know or cannot say."""
+    """Health checks and connections of unknown origin have the proxy's address."""
     assert parse_header(data) == ProxyHeader(None, size)
 
 
@@ -112,6 +112,6 @@ def test_the_proxys_own_connections_have_its_address(data: bytes, size: int) -> 
     ],
 )
 def test_what_is_no_header_is_refused(data: bytes) -> None:
-    """At once, however much would follow: nobody waits for the end of it."""
+    """An invalid header is refused at once, without waiting for its end."""
     with pytest.raises(ProxyProtocolError):
         parse_header(data)

@@ -1,4 +1,4 @@
-"""Events of an EventSource."""
+"""Server-sent events."""
 
 from __future__ import annotations
 
@@ -8,12 +8,12 @@ from realtime_server.transports.sse import RETRY_SECONDS, frame_event, retry_fie
 
 
 def test_an_event_is_one_chunk() -> None:
-    """A field, an empty line, and nothing else."""
+    """An event is one chunk with a field and an empty line."""
     assert frame_event(b"{}") == b"a\r\ndata: {}\n\n\r\n"
 
 
 def test_clients_come_back_at_different_times() -> None:
-    """Milliseconds, within what is documented."""
+    """Retry times are random milliseconds within the documented range."""
     found = {retry_field() for _ in range(50)}
     assert len(found) > 10
     for field in found:

@@ -1,4 +1,4 @@
-"""A connection that is the body of a response: its order, its bound, and its end."""
+"""Connection in the body of an HTTP response: order, bound, and end."""
 
 from __future__ import annotations
 
@@ -18,13 +18,13 @@ WIRE = JsonCodec(lambda message: message + b"\n")
 
 @dataclass
 class Transport:
-    """Keeps what is written; `unsent` is what the kernel has not taken."""
+    """Transport that records writes; `unsent` is the number of bytes that the kernel has not taken."""
 
     written: list[bytes] = field(default_factory=list)
     unsent: int = 0
 
     def write(self, data: bytes) -> None:
-        """Keep it."""
+        """Record the data."""
         self.written.append(data)
 
     def get_write_buffer_size(self) -> int:
@@ -32,11 +32,11 @@ class Transport:
         return self.unsent
 
     def get_extra_info(self, _name: str) -> None:
-        """There is no socket that could be written to past it."""
+        """Return None: there is no socket to write to directly."""
 
 
 def make(outbox_bytes: int = 1000) -> tuple[StreamConnection, Transport]:
-    """A connection with a session, not open yet."""
+    """Return a connection with a session, not open yet."""
     node = make_node()
     loop = asyncio.get_running_loop()
     stream = StreamConnection(WIRE, node.counters, Flusher(loop.call_soon, outbox_bytes), loop)
@@ -50,18 +50,18 @@ def opened(stream: StreamConnection, transport: Transport) -> None:
 
 
 async def turn() -> None:
-    """Let the loop go round."""
+    """Run one iteration of the loop."""
     await asyncio.sleep(0)
 
 
 def test_a_chunk_is_its_size_in_hexadecimal_and_its_data() -> None:
-    """RFC 9112, section 7.1."""
+    """The chunk has the form of RFC 9112, section 7.1."""
     assert chunk(b"a" * 26) == b"1a\r\n" + b"a" * 26 + b"\r\n"
     assert frame_line(b"{}") == b"3\r\n{}\n\r\n"
 
 
 async def test_what_is_written_before_the_head_waits() -> None:
-    """And goes out with it, in one write."""
+    """Earlier writes go out with the head, in one write."""
     stream, transport = make()
     stream.write(b"a")
     stream.write(b"b")
@@ -72,7 +72,7 @@ async def test_what_is_written_before_the_head_waits() -> None:
 
 
 async def test_writes_of_one_turn_are_joined() -> None:
-    """One system call for all."""
+    """Writes of one loop iteration are one system call."""
     stream, transport = make()
     opened(stream, transport)
     stream.write(b"a")
@@ -83,7 +83,7 @@ async def test_writes_of_one_turn_are_joined() -> None:
 
 
 async def test_the_code_is_the_last_thing_that_is_sent() -> None:
-    """After what waits, and nothing after it."""
+    """The code follows the waiting data, and nothing follows the code."""
     stream, transport = make()
     opened(stream, transport)
     stream.write(b"a")
@@ -97,7 +97,7 @@ async def test_the_code_is_the_last_thing_that_is_sent() -> None:
 
 
 async def test_sent_away_before_anything_was_said() -> None:
-    """The refusal is kept for whoever answers with a status; whoever opens the stream sends the code."""
+    """A refusal before the head can become an HTTP status; an open stream carries the code."""
     stream, transport = make()
     stream.close(codes.INVALID_TOKEN)
     assert stream.refusal == codes.INVALID_TOKEN
@@ -106,7 +106,7 @@ async def test_sent_away_before_anything_was_said() -> None:
 
 
 async def test_a_client_that_does_not_read_is_disconnected() -> None:
-    """3008 above the outbox's bound; what waited is dropped, and it happens in a later turn."""
+    """Above the outbox's bound the client gets 3008 in a later iteration, and its waiting data is dropped."""
     stream, transport = make(outbox_bytes=100)
     opened(stream, transport)
     stream.write(b"a" * 60)
@@ -122,7 +122,7 @@ async def test_a_client_that_does_not_read_is_disconnected() -> None:
 
 
 async def test_a_burst_goes_to_the_kernel_before_it_counts_as_too_much() -> None:
-    """A client that reads is not to blame for what was written in one turn of the loop."""
+    """Writes of one loop iteration do not disconnect a client that reads."""
     stream, transport = make(outbox_bytes=100)
     opened(stream, transport)
     for part in (b"a", b"b", b"c"):
@@ -134,7 +134,7 @@ async def test_a_burst_goes_to_the_kernel_before_it_counts_as_too_much() -> None
 
 
 async def test_congestion_is_told_and_its_end() -> None:
-    """As the session wants to know it for slow consumers."""
+    """Both are reported to the session for slow consumers."""
     stream, _ = make()
     stream.on_full()
     assert stream.congested
@@ -143,7 +143,7 @@ async def test_congestion_is_told_and_its_end() -> None:
 
 
 async def test_a_lost_socket_ends_the_session() -> None:
-    """Counted as a client that went by itself."""
+    """The disconnect counts as one of the client."""
     stream, transport = make()
     opened(stream, transport)
     stream.write(b"a")

@@ -1,4 +1,4 @@
-"""The certificate: read again when its files change, kept when they are broken."""
+"""TLS certificate: reloaded when its files change, kept when they are invalid."""
 
 from __future__ import annotations
 
@@ -13,14 +13,14 @@ from tests.kit.certificates import Mount
 
 
 def mounted(folder: Path) -> tuple[Mount, Certificate]:
-    """A certificate in files, and what the server makes of it."""
+    """Return the files of a certificate and the server's context of them."""
     mount = Mount(folder)
     mount.issue()
     return mount, Certificate(TlsSettings(mount.certificate, mount.key))
 
 
 def test_nothing_is_read_again_while_nothing_changes(tmp_path: Path) -> None:
-    """The context stays the same."""
+    """Without a change the context is the same object."""
     _, certificate = mounted(tmp_path)
     context = certificate.context
     assert not certificate.refresh()
@@ -28,7 +28,7 @@ def test_nothing_is_read_again_while_nothing_changes(tmp_path: Path) -> None:
 
 
 def test_a_swapped_link_is_a_new_certificate(tmp_path: Path) -> None:
-    """As kubelet changes the files of a Secret; its end is told."""
+    """Kubelet updates the files of a Secret by replacing a link; the new expiry is reported."""
     mount, certificate = mounted(tmp_path)
     before = certificate.context
     mount.issue(days=7)
@@ -39,7 +39,7 @@ def test_a_swapped_link_is_a_new_certificate(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("broken", ["certificate", "key", "mismatch", "password", "gone"])
 def test_one_that_cannot_be_used_is_told_once_and_left(tmp_path: Path, broken: str) -> None:
-    """And the next good one is taken."""
+    """An invalid certificate is logged once, and the next valid one is used."""
     mount, certificate = mounted(tmp_path)
     before, chain, key = certificate.context, mount.certificate.read_bytes(), mount.key.read_bytes()
     if broken == "gone":
@@ -63,6 +63,6 @@ def test_one_that_cannot_be_used_is_told_once_and_left(tmp_path: Path, broken: s
 
 
 def test_a_server_does_not_start_without_one(tmp_path: Path) -> None:
-    """The file is named."""
+    """The error names the file."""
     with pytest.raises(CertificateError, match=r"missing\.crt"):
         Certificate(TlsSettings(tmp_path / "missing.crt", tmp_path / "missing.key"))

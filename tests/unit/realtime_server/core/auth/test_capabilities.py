@@ -1,4 +1,4 @@
-"""What tokens allow in which channels."""
+"""Capabilities of tokens."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from realtime_server.core.auth.claims import ClaimError, connection_claims, read
 
 
 def capabilities(*claim: dict[str, object]) -> tuple[Capability, ...]:
-    """Those of a token with this claim."""
+    """Return the capabilities of a token with this claim."""
     return connection_claims(read_payload(json.dumps({"sub": "a", "caps": claim}).encode())).capabilities
 
 
@@ -51,13 +51,13 @@ def capabilities(*claim: dict[str, object]) -> tuple[Capability, ...]:
     ],
 )
 def test_which_channels_are_meant(match: str, pattern: str, channel: str, covered: bool) -> None:
-    """By name, with `*` for anything, or as a regular expression of the whole name."""
+    """Channels match by name, by `*`, or by a regular expression of the whole name."""
     (capability,) = capabilities({"channels": [pattern], "match": match, "allow": ["sub"]})
     assert capability.covers(channel) == covered
 
 
 def test_the_first_that_is_about_a_channel_decides() -> None:
-    """As in Centrifugo: what follows it is not added."""
+    """Later capabilities about the same channel are not added, as in Centrifugo."""
     found = capabilities(
         {"channels": ["news", "chat"], "allow": ["pub"]},
         {"channels": ["*"], "match": "wildcard", "allow": ["sub", "prs", "hst"]},
@@ -86,19 +86,19 @@ def test_the_first_that_is_about_a_channel_decides() -> None:
          "large", "many"],
 )  # fmt: skip
 def test_a_capability_that_cannot_be_followed_is_refused(claim: dict[str, object]) -> None:
-    """With its token: what it says is never left out in silence."""
+    """An invalid capability makes the token invalid."""
     with pytest.raises(ClaimError, match="caps"):
         capabilities(claim)
 
 
 def test_many_names_are_no_patterns() -> None:
-    """A token may list as many channels as fit into it."""
+    """Exact names do not count towards the maximum of patterns."""
     names = [f"chat:{number}" for number in range(MAX_PATTERNS * 2)]
     assert allows(capabilities({"channels": names, "allow": ["sub"]}), Action.SUBSCRIBE, "chat:199")
 
 
 def test_a_client_cannot_choose_a_name_that_takes_long() -> None:
-    """Backtracking takes 2^250 steps for this one."""
+    """Matching takes linear time, where backtracking would take 2^250 steps."""
     (capability,) = capabilities({"channels": ["(a+)+b"], "match": "regex", "allow": ["sub"]})
     began = time.process_time()
     assert not capability.covers("a" * 255)
@@ -106,7 +106,7 @@ def test_a_client_cannot_choose_a_name_that_takes_long() -> None:
 
 
 def reference(pattern: str, name: str) -> bool:
-    """Wildcards by their definition: `*` takes nothing, or one character and goes on."""
+    """Match a wildcard by its definition: `*` takes nothing, or one character and goes on."""
     if not pattern:
         return not name
     if pattern[0] == "*":
@@ -116,13 +116,13 @@ def reference(pattern: str, name: str) -> bool:
 
 @given(pattern=st.text("ab*.[\n", max_size=6), name=st.text("ab*.[\n", max_size=6))
 def test_wildcards_mean_what_they_are_defined_to(pattern: str, name: str) -> None:
-    """No other character means anything."""
+    """Characters other than `*` are literal."""
     assert Capability((pattern,), (Action.SUBSCRIBE,), Match.WILDCARD).covers(name) == reference(pattern, name)
 
 
 @given(st.text(max_size=20), st.text(max_size=20))
 def test_any_text_is_a_pattern_or_is_refused(pattern: str, name: str) -> None:
-    """Nothing else is raised."""
+    """Any text is either a valid pattern or raises PatternError."""
     capability = Capability((pattern,), (Action.SUBSCRIBE,), Match.REGEX)
     try:
         check([capability])

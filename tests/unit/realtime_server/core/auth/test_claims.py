@@ -1,4 +1,4 @@
-"""What tokens say."""
+"""Claims of tokens."""
 
 from __future__ import annotations
 
@@ -14,12 +14,12 @@ from realtime_server.core.model.revocation import Credential
 
 
 def encoded(text: bytes) -> str:
-    """Base64, as in a claim."""
+    """Return base64, as in a claim."""
     return base64.b64encode(text).decode()
 
 
 def claims_of(decoded: object) -> Claims:
-    """The claims of a connection token with this payload."""
+    """Return the claims of a connection token with this payload."""
     return connection_claims(read_payload(json.dumps(decoded).encode()))
 
 
@@ -55,7 +55,7 @@ def claims_of(decoded: object) -> Claims:
          "override"],
 )  # fmt: skip
 def test_connection_tokens(decoded: dict[str, object], expected: Claims) -> None:
-    """All that Centrifugo's tokens can say and this server can follow."""
+    """All claims of Centrifugo's connection tokens that this server supports are read."""
     assert structs.replace(claims_of(decoded), credential=None) == expected
 
 
@@ -84,13 +84,13 @@ def test_connection_tokens(decoded: dict[str, object], expected: Claims) -> None
     ids=lambda value: value if isinstance(value, str) else "",
 )
 def test_a_claim_that_cannot_be_followed_is_refused(decoded: dict[str, object], what: str) -> None:
-    """By its name: what a token says is never left out in silence."""
+    """An unsupported or invalid claim is refused by its name, never ignored."""
     with pytest.raises(ClaimError, match=what):
         claims_of(decoded)
 
 
 def test_subscription_tokens() -> None:
-    """Info for others, data for the subscriber, and an end."""
+    """A subscription token has info for others, data for the subscriber, and an expiry."""
     payload = read_payload(b'{"sub": "a", "channel": "x", "info": {"y": 1}, "data": 2, "exp": 7}')
     grant = subscription_grant(payload, channel="x", user="a")
     assert structs.replace(grant, credential=None) == Grant(info=b'{"y":1}', data=b"2", expires_at=7.0)
@@ -109,7 +109,7 @@ def test_subscription_tokens() -> None:
     ids=["neither", "both", "no text"],
 )
 def test_what_a_revocation_can_name(decoded: dict[str, object], expected: Credential) -> None:
-    """Of tokens of both kinds."""
+    """The credential of tokens of both kinds has user, id and time of issue."""
     assert claims_of(decoded).credential == expected
     assert claims_of({**decoded, "meta": {}}).credential == expected
     payload = read_payload(json.dumps({**decoded, "channel": "x"}).encode())
@@ -118,19 +118,19 @@ def test_what_a_revocation_can_name(decoded: dict[str, object], expected: Creden
 
 @pytest.mark.parametrize(("channel", "user", "what"), [("other", "a", "channel"), ("x", "b", "sub")])
 def test_a_subscription_token_is_for_one_channel_and_one_user(channel: str, user: str, what: str) -> None:
-    """Nobody can pass it on."""
+    """A subscription token of another channel or user is refused."""
     with pytest.raises(ClaimError, match=what):
         subscription_grant(read_payload(b'{"sub": "a", "channel": "x"}'), channel=channel, user=user)
 
 
 def test_a_connection_token_lets_into_no_channel() -> None:
-    """It names none."""
+    """A connection token without a channel is no subscription token."""
     with pytest.raises(ClaimError, match="channel"):
         subscription_grant(read_payload(b'{"sub": "a"}'), channel="x", user="a")
 
 
 def test_what_others_see_has_no_line_breaks() -> None:
-    """Replies and pushes are separated by them (newline-delimited JSON)."""
+    """The info contains no line breaks, which separate replies and pushes."""
     payload = read_payload(b'{"sub": "a",\n"info":\n{"x" :\n"\\n"}}')
     assert connection_claims(payload).info == b'{"x":"\\n"}'
 
@@ -142,6 +142,6 @@ def test_what_others_see_has_no_line_breaks() -> None:
     ids=["nothing", "a list", "half", "no UTF-8", "not a number", "too large", "info not a number", "deep"],
 )  # fmt: skip
 def test_what_is_no_json_is_refused(encoded: bytes) -> None:
-    """RFC 8259 has no NaN; nesting is bounded."""
+    """NaN, which RFC 8259 does not have, and deep nesting are refused."""
     with pytest.raises(ClaimError):
         read_payload(encoded)

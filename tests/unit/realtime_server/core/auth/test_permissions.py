@@ -1,4 +1,4 @@
-"""Who may do what in which channel."""
+"""Permissions of clients in channels."""
 
 from __future__ import annotations
 
@@ -59,7 +59,7 @@ ANYONE, AUTHENTICATED, TOKEN = SubscribePermission
     ],
 )
 def test_who_may_subscribe(channel: str, option: SubscribePermission, claims: Claims, allowed: bool) -> None:
-    """By the channel's name, then by its options, then by the token."""
+    """The channel's name takes precedence over its options, and these over the token."""
     assert may_subscribe(claims, channel, ChannelOptions(subscribe=option)) == allowed
 
 
@@ -81,7 +81,10 @@ def test_who_may_subscribe(channel: str, option: SubscribePermission, claims: Cl
     ],
 )
 def test_a_personal_channel_is_for_its_owner_alone(channel: str, user: str, allowed: bool) -> None:
-    """Also where the owner's id reads like a list of users. Other user-limited channels are as ever."""
+    """The owner alone may subscribe, even if its id reads like a list of users.
+
+    Other user-limited channels are unaffected.
+    """
     options = ChannelOptions(personal_channel=True)
     assert may_subscribe(Claims(user, capabilities=EVERYTHING), channel, options) == allowed
 
@@ -121,7 +124,7 @@ def test_what_else_they_may(channel: str, access: Access, claims: Claims, outsid
 
 
 def test_each_option_and_each_capability_is_for_one_thing() -> None:
-    """None stands for another."""
+    """An option or capability for one action permits no other action."""
     closed = ChannelOptions(publish=Access.NOBODY, presence_for=Access.NOBODY, history_for=Access.NOBODY)
     questions = {Action.PUBLISH: may_publish, Action.PRESENCE: may_see_presence, Action.HISTORY: may_read_history}
     for allowed in questions:
@@ -133,7 +136,7 @@ def test_each_option_and_each_capability_is_for_one_thing() -> None:
 
 
 def test_what_was_allowed_before_there_were_options_is_allowed() -> None:
-    """Everybody may subscribe; subscribers may read; nobody may publish."""
+    """By default everybody may subscribe, subscribers may read, and nobody may publish."""
     options = ChannelOptions()
     assert may_subscribe(NOBODY, "news", options)
     assert may_see_presence(NOBODY, "news", options, subscribed=True)
@@ -148,7 +151,7 @@ USERS = st.text(st.characters(exclude_characters="#,", codec="utf-8"), min_size=
 
 @given(name=st.text(max_size=5), users=st.lists(USERS, min_size=1, max_size=4), stranger=USERS)
 def test_a_users_channel_is_for_its_users_and_no_others(name: str, users: list[str], stranger: str) -> None:
-    """Whatever stands before them."""
+    """Only the users after the last boundary may subscribe."""
     channel = f"{name}#{','.join(users)}"
     assert all(is_limited_to(channel, user) for user in users)
     assert is_limited_to(channel, stranger) == (stranger in users)

@@ -1,4 +1,4 @@
-"""Which tokens revocations cover."""
+"""Tokens covered by revocations."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ OF_ALL = Revocation(LATER, issued_before=400)
 
 
 def revocations(*some: Revocation, clock: Clock | None = None) -> Revocations:
-    """These, at 1000."""
+    """Return these revocations, at time 1000."""
     made = Revocations(clock or Clock(NOW))
     for one in some:
         assert made.add(one)
@@ -42,13 +42,13 @@ def revocations(*some: Revocation, clock: Clock | None = None) -> Revocations:
     ],
 )
 def test_what_is_covered(one: Revocation, credential: Credential, covered: bool) -> None:
-    """By id, by user and time, by time; a token that does not say when it was issued counts as old."""
+    """Tokens are covered by id, by user and time, and by time alone; one without a time of issue counts as old."""
     assert revocations(one).covers(credential) is covered
     assert Revocations(Clock(NOW)).covers(credential) is False
 
 
 def test_several_revocations_cover_what_each_covers() -> None:
-    """A younger one of everybody does not end an older one of a user, nor the other way round."""
+    """A later revocation for all users does not replace an earlier one for a user, nor the reverse."""
     found = revocations(OF_TOKEN, OF_USER, OF_ALL)
     assert found.covers(Credential("bob", "t1", 900))
     assert found.covers(Credential("ann", "t2", 450))
@@ -58,7 +58,7 @@ def test_several_revocations_cover_what_each_covers() -> None:
 
 
 def test_of_one_subject_the_latest_times_count() -> None:
-    """Adding tells whether anything has changed."""
+    """`add` returns True only when something has changed."""
     found = revocations(OF_USER)
     assert not found.add(OF_USER)
     assert not found.add(Revocation(LATER - 1, user="ann", issued_before=499))
@@ -70,7 +70,7 @@ def test_of_one_subject_the_latest_times_count() -> None:
 
 @pytest.mark.parametrize("one", [OF_TOKEN, OF_USER, OF_ALL])
 def test_a_revocation_ends(one: Revocation) -> None:
-    """At its time, also while nobody has dropped it yet."""
+    """An expired revocation covers nothing, even before it is dropped."""
     clock = Clock(LATER - 1)
     found, credential = revocations(one, clock=clock), Credential("ann", "t1", 1)
     assert found.covers(credential)
@@ -82,7 +82,7 @@ def test_a_revocation_ends(one: Revocation) -> None:
 
 
 def test_what_another_lacks() -> None:
-    """All that it does not have, or not for as long."""
+    """Revocations that another store lacks, or keeps for less time, are returned."""
     found = revocations(OF_TOKEN, OF_USER, OF_ALL)
     older = Revocation(LATER - 1, user="ann", issued_before=700)
     assert found.missing_from([OF_TOKEN, OF_ALL]) == [OF_USER]
@@ -91,7 +91,7 @@ def test_what_another_lacks() -> None:
 
 
 def test_what_is_refused_is_counted() -> None:
-    """Not what is only looked at."""
+    """Refusals are counted, checks alone are not."""
     found, credential = revocations(OF_TOKEN), Credential("ann", "t1")
     assert found.covers(credential)
     assert found.refuses(credential)

@@ -1,4 +1,4 @@
-"""Connection tokens."""
+"""Verification of connection and subscription tokens."""
 
 from __future__ import annotations
 
@@ -41,14 +41,14 @@ ALICE = Grant(credential=Credential("alice"))
 
 
 def refused(token: str, verifier: TokenVerifier = VERIFIER) -> object:
-    """The code with which a token is refused."""
+    """Return the code with which a token is refused."""
     with pytest.raises(TokenRefusedError) as caught:
         verifier.verify(token)
     return caught.value.code
 
 
 def test_a_token_says_who_and_until_when() -> None:
-    """With what the application says of the user, and the channels that it is subscribed to."""
+    """The claims have user, expiry, info and channels."""
     token = connection_token(SECRET, "alice", lifetime=None, exp=4_000_000_000, info={"a": 1}, channels=["chat:1"])
     assert VERIFIER.verify(token) == Claims(
         "alice", 4_000_000_000.0, b'{"a":1}', ("chat:1",), credential=Credential("alice")
@@ -56,28 +56,28 @@ def test_a_token_says_who_and_until_when() -> None:
 
 
 def test_an_empty_subject_is_an_anonymous_user() -> None:
-    """Centrifugo's tokens of visitors who have not logged in."""
+    """An empty `sub` is anonymous, as in Centrifugo's tokens for visitors who have not logged in."""
     assert VERIFIER.verify(connection_token(SECRET, "", lifetime=None)) == Claims("", credential=Credential(""))
 
 
 def test_a_token_without_end_is_accepted() -> None:
-    """The application decides."""
+    """A token without `exp` is accepted."""
     assert VERIFIER.verify(connection_token(SECRET, "alice", lifetime=None)).expires_at is None
 
 
 def test_an_expired_token_is_an_error_so_that_the_sdk_gets_a_new_one() -> None:
-    """109, and not a disconnect for good."""
+    """An expired token gets error 109 instead of a final disconnect."""
     assert refused(connection_token(SECRET, "alice", lifetime=-60)) == TOKEN_EXPIRED
 
 
 def test_clocks_may_differ_by_a_few_seconds() -> None:
-    """An application server that is a little ahead or behind."""
+    """Expiry tolerates clocks that differ by a few seconds."""
     assert VERIFIER.verify(connection_token(SECRET, "alice", lifetime=-LEEWAY_SECONDS + 2)).user == "alice"
     assert VERIFIER.verify(connection_token(SECRET, "alice", nbf=int(time.time() + LEEWAY_SECONDS) - 2)).user == "alice"
 
 
 def test_a_token_that_is_not_valid_yet_is_an_error_so_that_the_sdk_gets_a_new_one() -> None:
-    """As one that has expired: a clock is wrong, and may be right soon."""
+    """An `nbf` in the future gets error 109, like an expired token, because a clock may be wrong for a while."""
     assert refused(connection_token(SECRET, "alice", nbf=int(time.time()) + 60)) == TOKEN_EXPIRED
     token = subscription_token(SECRET, "alice", "open:a", nbf=int(time.time()) + 60)
     with pytest.raises(CommandError) as caught:
@@ -86,12 +86,12 @@ def test_a_token_that_is_not_valid_yet_is_an_error_so_that_the_sdk_gets_a_new_on
 
 
 def test_when_a_token_was_made_does_not_matter() -> None:
-    """RFC 7519 has no rule for `iat`; a clock that is ahead must not lock users out."""
+    """An `iat` in the future is accepted: RFC 7519 has no rule for it, and a clock may be ahead."""
     assert VERIFIER.verify(connection_token(SECRET, "alice", iat=int(time.time()) + 600)).user == "alice"
 
 
 def test_a_token_that_will_never_be_right_is_refused_even_if_it_has_expired() -> None:
-    """A new one would be refused too: the SDK must not ask for ever."""
+    """A token with an invalid claim is refused for good, so that the SDK does not fetch tokens for ever."""
     verifier = TokenVerifier(lambda: [KEY], issuer="here")
     assert refused(connection_token(SECRET, "alice", lifetime=-60, iss="elsewhere"), verifier) == INVALID_TOKEN
     assert refused(connection_token(SECRET, "alice", lifetime=-60, iss="here"), verifier) == TOKEN_EXPIRED
@@ -99,13 +99,12 @@ def test_a_token_that_will_never_be_right_is_refused_even_if_it_has_expired() ->
 
 @pytest.mark.parametrize("exp", ["4000000000", "4e9", "4000000000.5"])
 def test_a_number_in_a_string_is_a_time(exp: str) -> None:
-    """As Centrifugo reads it."""
+    """A numeric string is accepted as a time, as by Centrifugo."""
     assert VERIFIER.verify(connection_token(SECRET, "alice", lifetime=None, exp=exp)).expires_at == float(exp)
     assert refused(connection_token(SECRET, "alice", lifetime=None, exp="1000000000")) == TOKEN_EXPIRED
 
 
 def test_a_token_for_a_subscription_lets_nobody_in() -> None:
-    """It was given for one channel."""
     assert refused(subscription_token(SECRET, "alice", "open:a")) == INVALID_TOKEN
 
 
@@ -136,7 +135,7 @@ def test_a_token_for_a_subscription_lets_nobody_in() -> None:
     ids=["garbage", "signature", "nbf", "iss", "aud", "exp", "b64info", "channels", "caps"],
 )
 def test_the_log_says_which_claim_failed(token: str, why: str) -> None:
-    """And nothing of what the token says."""
+    """The log names the failed claim without any value of the token."""
     verifier = TokenVerifier(lambda: [KEY], issuer="here", audience="us")
     with structlog.testing.capture_logs() as logs, pytest.raises(TokenRefusedError):
         verifier.verify(token)
@@ -146,14 +145,14 @@ def test_the_log_says_which_claim_failed(token: str, why: str) -> None:
 
 
 def test_an_expired_token_is_not_logged() -> None:
-    """It is what tokens come to."""
+    """Expired tokens are normal and not logged."""
     with structlog.testing.capture_logs() as logs:
         refused(connection_token(SECRET, "alice", lifetime=-60), TokenVerifier(lambda: [KEY]))
     assert logs == []
 
 
 def test_refused_subscription_tokens_are_logged() -> None:
-    """With the claim that failed."""
+    """The log names the failed claim."""
     verifier = TokenVerifier(lambda: [KEY])
     with structlog.testing.capture_logs() as logs, pytest.raises(CommandError):
         verifier.verify_subscription(subscription_token(SECRET, "bob", "open:a"), channel="open:a", user="alice")
@@ -161,7 +160,7 @@ def test_refused_subscription_tokens_are_logged() -> None:
 
 
 def test_refused_tokens_are_logged_at_a_bounded_rate() -> None:
-    """Whoever sends bad tokens does not fill the disk; what was not logged is counted."""
+    """The log is rate-limited; the number of suppressed entries is logged."""
     now = 0.0
     log = RefusalLog(lambda: now)
     with structlog.testing.capture_logs() as logs:
@@ -173,7 +172,7 @@ def test_refused_tokens_are_logged_at_a_bounded_rate() -> None:
 
 
 def test_every_secret_of_a_rotation_is_tried() -> None:
-    """The old one is valid until it is taken out."""
+    """Old and new secret are valid during a rotation."""
     verifier = TokenVerifier(lambda: [OTHER_KEY, KEY])
     assert verifier.verify(connection_token(SECRET, "alice")).user == "alice"
     assert refused(connection_token(SECRET, "alice"), TokenVerifier(lambda: [OTHER_KEY])) == INVALID_TOKEN
@@ -184,14 +183,14 @@ Private = RSAPrivateKey | ec.EllipticCurvePrivateKey | Ed25519PrivateKey
 
 @dataclass(frozen=True, slots=True)
 class Pair:
-    """What signs, and what verifies."""
+    """Signing and verifying key."""
 
     private: Private | str
     public: TokenKey
 
 
 def pair_of(algorithm: str) -> Pair:
-    """A key pair for an algorithm; for HS* one secret is both."""
+    """Return a key pair for an algorithm; for HS* one secret is both."""
     if algorithm.startswith("HS"):
         secret = f"a secret for {algorithm} that is long enough for the longest of its hashes, 64 bytes"
         return Pair(secret, TokenKey(algorithm, secret))
@@ -201,7 +200,7 @@ def pair_of(algorithm: str) -> Pair:
 
 
 def private_key(algorithm: str) -> Private:
-    """A key that signs with this algorithm."""
+    """Return a key that signs with this algorithm."""
     match algorithm:
         case "EdDSA":
             return Ed25519PrivateKey.generate()
@@ -221,13 +220,13 @@ PAIRS = {algorithm: pair_of(algorithm) for algorithm in ALGORITHMS}
 
 
 def signed(algorithm: str) -> str:
-    """A token of alice."""
+    """Return a token of alice."""
     return jwt.encode({"sub": "alice"}, PAIRS[algorithm].private, algorithm=algorithm)
 
 
 @pytest.mark.parametrize("algorithm", ALGORITHMS)
 def test_every_algorithm_has_its_own_keys(algorithm: str) -> None:
-    """A token is accepted by the key of its algorithm among all others, and by none of the others."""
+    """A token is accepted by the key of its algorithm among all others, and by no other key."""
     everything = TokenVerifier(lambda: [pair.public for pair in PAIRS.values()])
     assert everything.verify(signed(algorithm)).user == "alice"
     others = TokenVerifier(lambda: [pair.public for name, pair in PAIRS.items() if name != algorithm])
@@ -236,7 +235,7 @@ def test_every_algorithm_has_its_own_keys(algorithm: str) -> None:
 
 @pytest.mark.parametrize("algorithm", [name for name in ALGORITHMS if not name.startswith("HS")])
 def test_a_public_key_is_no_secret(algorithm: str) -> None:
-    """Whoever signs with the public key, which everybody has, as if it were a secret is refused (RFC 8725, 2.1)."""
+    """A token signed with the public key as an HMAC secret is refused (RFC 8725, 2.1)."""
     public = PAIRS[algorithm].public
     header, payload = unsigned("HS256").split(".")[:2]
     message = f"{header}.{payload}".encode()
@@ -249,7 +248,7 @@ def test_a_public_key_is_no_secret(algorithm: str) -> None:
 
 @pytest.mark.parametrize("algorithm", [name for name in ALGORITHMS if not name.startswith("HS")])
 def test_what_is_no_key_is_left_out(algorithm: str) -> None:
-    """The others go on."""
+    """An unusable key is skipped, and the others are tried."""
     broken = TokenKey(algorithm, "-----BEGIN PUBLIC KEY-----\nnonsense\n-----END PUBLIC KEY-----\n")
     assert prepare(broken) is None
     assert TokenVerifier(lambda: [broken, KEY]).verify(connection_token(SECRET, "alice")).user == "alice"
@@ -266,12 +265,12 @@ def test_secrets_are_asked_for_each_time() -> None:
 
 
 def test_without_secrets_no_token_is_accepted() -> None:
-    """Not even one that is signed with nothing."""
+    """Without secrets even a token signed with the empty secret is refused."""
     assert refused(connection_token(SECRET, "alice"), TokenVerifier(list)) == INVALID_TOKEN
 
 
 def unsigned(algorithm: str) -> str:
-    """A token that names an algorithm and has no signature."""
+    """Return a token that names an algorithm and has no signature."""
     parts = [{"alg": algorithm, "typ": "JWT"}, {"sub": "alice"}]
     return ".".join(base64.urlsafe_b64encode(json.dumps(part).encode()).decode().rstrip("=") for part in parts) + "."
 
@@ -295,12 +294,12 @@ def unsigned(algorithm: str) -> str:
          "subject a number", "channels a text", "channel a number", "end a text"],
 )  # fmt: skip
 def test_everything_else_is_an_invalid_token(token: str) -> None:
-    """3500: the SDK does not try it again and again."""
+    """Any other fault gets 3500, after which the SDK does not try again."""
     assert refused(token) == INVALID_TOKEN
 
 
 class Published:
-    """Keys of a provider that is away or has answered; nothing is fetched."""
+    """Keys of a provider that is away or has answered; `fetch` does nothing."""
 
     def __init__(self, known: list[TokenKey], *, missing: str = "") -> None:
         self.known = known
@@ -321,12 +320,12 @@ class Published:
 
 
 def named(key_id: str) -> str:
-    """A token of alice that names its key."""
+    """Return a token of alice that names its key."""
     return jwt.encode({"sub": "alice"}, PAIRS["EdDSA"].private, algorithm="EdDSA", headers={"kid": key_id})
 
 
 def published(key_id: str) -> TokenKey:
-    """The public key, under this name."""
+    """Return the public key under this name."""
     return TokenKey("EdDSA", PAIRS["EdDSA"].public.text, key_id)
 
 
@@ -341,14 +340,14 @@ def published(key_id: str) -> TokenKey:
     ids=["never read", "not looked up", "looked up", "signed with another"],
 )
 def test_who_comes_with_an_unknown_key(remote: Published, lacks: bool, code: object) -> None:
-    """Is to come again as long as nobody has looked whether it exists."""
+    """The client should try again until a fetch has shown that the key does not exist."""
     verifier = TokenVerifier(list, remote=remote)
     assert verifier.lacks_key(named("new")) == lacks
     assert refused(named("new"), verifier) == code
 
 
 def test_published_keys_are_tried_besides_those_of_files() -> None:
-    """A token that names no key is tried with all; a secret's token waits for no provider."""
+    """A token without a key id is tried with all keys; an HMAC token does not wait for the provider."""
     verifier = TokenVerifier(lambda: [KEY], remote=Published([published("new")]))
     for token in (named("new"), named(""), signed("EdDSA"), connection_token(SECRET, "alice")):
         assert not verifier.lacks_key(token)
@@ -358,7 +357,7 @@ def test_published_keys_are_tried_besides_those_of_files() -> None:
 
 
 def test_subscription_tokens_with_keys_of_their_own_have_no_others() -> None:
-    """Neither those of connection tokens nor published ones, and nobody is told to try again in vain."""
+    """Keys of connection tokens and published keys are not tried, and no client is told to try again."""
     verifier = TokenVerifier(lambda: [KEY], remote=Published([]), subscription_keys=lambda: [OTHER_KEY])
     assert verifier.verify_subscription(subscription_token(OTHER, "alice", "$x"), channel="$x", user="alice") == ALICE
     foreign = jwt.encode({"sub": "alice", "channel": "$x"}, PAIRS["EdDSA"].private, algorithm="EdDSA")
@@ -375,7 +374,7 @@ def test_subscription_tokens_with_keys_of_their_own_have_no_others() -> None:
     ids=["right", "other channel", "other user", "expired", "bad claim"],
 )  # fmt: skip
 def test_subscription_tokens(claims: dict[str, str | int], code: object) -> None:
-    """An expired one gets 109, so that the SDK fetches another; every other refusal is 103."""
+    """An expired token gets 109, so that the SDK fetches another; every other refusal is 103."""
     token = jwt.encode({"sub": "alice", "channel": "$x", **claims}, SECRET, algorithm="HS256")
     if code is None:
         assert VERIFIER.verify_subscription(token, channel="$x", user="alice") == ALICE
@@ -386,7 +385,7 @@ def test_subscription_tokens(claims: dict[str, str | int], code: object) -> None
 
 
 def test_issuer_and_audience_must_fit_where_they_are_given() -> None:
-    """And are ignored where they are not."""
+    """Issuer and audience are checked where they are set, and ignored otherwise."""
     strict = TokenVerifier(lambda: [KEY], issuer="shop", audience="chat")
     assert strict.verify(connection_token(SECRET, "alice", iss="shop", aud="chat")).user == "alice"
     assert refused(connection_token(SECRET, "alice", iss="shop"), strict) == INVALID_TOKEN

@@ -1,4 +1,4 @@
-"""What waits while a gap is being filled."""
+"""Backlog of publications while a gap is being filled."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from realtime_server.core.model.values import Publication
 
 
 def test_so_many_wait_and_no_more() -> None:
-    """What comes after one that had no room has none either: there is no hole in what is kept."""
+    """After an overflow nothing more is kept, so that the backlog has no gap."""
     backlog = Backlog()
     overflowed = []
     for offset in range(1, MAX_PUBLICATIONS + 2):
@@ -18,7 +18,7 @@ def test_so_many_wait_and_no_more() -> None:
 
 
 def test_so_many_bytes_wait_and_no_more() -> None:
-    """However few publications they are; a small one does not slip in behind a large one."""
+    """A small publication after one that exceeded the size is not kept either."""
     backlog = Backlog()
     half = b"1" * (MAX_BYTES // 2)
     for offset in (1, 2, 3):
@@ -29,7 +29,7 @@ def test_so_many_bytes_wait_and_no_more() -> None:
 
 
 def test_a_copy_goes_its_own_way() -> None:
-    """With the same room left."""
+    """A copy has the same remaining capacity."""
     backlog = Backlog()
     backlog.take(Publication(b"1" * MAX_BYTES, 1), "epoch")
     copy = backlog.copy()

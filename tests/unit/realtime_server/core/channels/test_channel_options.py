@@ -1,4 +1,4 @@
-"""What a namespace can be told to do, on two servers with one broker."""
+"""Options of a namespace, on two servers with one broker."""
 
 from __future__ import annotations
 
@@ -37,13 +37,13 @@ NAMESPACES = Namespaces(
 
 
 async def settle() -> None:
-    """Let every task go on."""
+    """Run all tasks until they wait."""
     for _ in range(30):
         await asyncio.sleep(0)
 
 
 class SharedBroker(MemoryBroker):
-    """A memory broker that reaches several nodes."""
+    """Memory broker that is shared by several nodes."""
 
     def __init__(self, clock: Clock) -> None:
         super().__init__(clock=clock)
@@ -51,7 +51,7 @@ class SharedBroker(MemoryBroker):
         self._subscribers: Counter[str] = Counter()
 
     async def start(self, events: BrokerEvents, node: str = "") -> None:
-        """One more."""
+        """Add a node."""
         assert isinstance(events, Node)
         self.nodes.append(events)
         await super().start(self, node)
@@ -67,22 +67,22 @@ class SharedBroker(MemoryBroker):
             node.on_control(message)
 
     def on_gap(self) -> None:
-        """There is no link."""
+        """Do nothing: there is no link."""
 
     async def subscribe(self, channel: str) -> None:
-        """One more."""
+        """Count a subscription of a node."""
         self._subscribers[channel] += 1
         await super().subscribe(channel)
 
     async def unsubscribe(self, channel: str) -> None:
-        """One less."""
+        """Remove a subscription of a node."""
         self._subscribers[channel] -= 1
         if not self._subscribers[channel]:
             await super().unsubscribe(channel)
 
 
 class World:
-    """Two servers."""
+    """Two servers with a shared broker."""
 
     def __init__(self) -> None:
         self.clock = Clock()
@@ -92,7 +92,7 @@ class World:
     async def subscribed(
         self, node: int, channel: str, user: str = "", **wanted: object
     ) -> tuple[Session, RecordingConnection]:
-        """A client that has been answered; what it was answered is written still."""
+        """Return a subscribed client; its reply is still to be read."""
         session, connection = connected(self.nodes[node], connection_token(SECRET, user) if user else "")
         send(session, {"id": 2, "subscribe": {"channel": channel, **wanted}})
         await settle()
@@ -101,7 +101,7 @@ class World:
 
 @pytest.fixture
 async def world() -> World:
-    """Two servers that run."""
+    """Start two servers."""
     made = World()
     for node in made.nodes:
         await node.broker.start(node)
@@ -109,19 +109,19 @@ async def world() -> World:
 
 
 def taken(connection: RecordingConnection) -> list[JsonObject]:
-    """What was written since the last time."""
+    """Return what was written since the last call."""
     written, connection.written = connection.written, []
     return [parse(message) for message in written]
 
 
 def pushes(connection: RecordingConnection, kind: str) -> list[JsonValue]:
-    """The pushes of one kind, written since the last time."""
+    """Return the pushes of one kind written since the last call."""
     found = [object_at(document, "push") for document in taken(connection) if "push" in document]
     return [push[kind] for push in found if kind in push]
 
 
 def users(told: list[JsonValue]) -> list[JsonValue]:
-    """Who joined or left."""
+    """Return the users of the joins or leaves."""
     return [dig(one, "info", "user") for one in told]
 
 
@@ -130,7 +130,7 @@ def users(told: list[JsonValue]) -> list[JsonValue]:
 
 @pytest.mark.parametrize("channel", ["people:a", "room:a"])
 async def test_joins_and_leaves_reach_every_server(world: World, channel: str) -> None:
-    """With and without history; to those who asked for it, for as long as they are subscribed."""
+    """Subscribers who asked for them get joins and leaves, with and without history."""
     _, watcher = await world.subscribed(0, channel, "alice", join_leave=True)
     _, other = await world.subscribed(0, channel, "dave")
     watcher.take()
@@ -145,7 +145,7 @@ async def test_joins_and_leaves_reach_every_server(world: World, channel: str) -
 
 
 async def test_joins_do_not_count_as_publications(world: World) -> None:
-    """They have no offset, and are in no history."""
+    """Joins and leaves have no offset and are in no history."""
     await world.subscribed(0, "room:a", "alice")
     page = await ServerApi(world.nodes[0]).history("room:a", HistoryQuery(-1))
     assert (page.publications, page.position.offset) == ((), 0)
@@ -155,7 +155,7 @@ async def test_joins_do_not_count_as_publications(world: World) -> None:
 
 
 async def test_the_newest_publication_is_what_is_recovered(world: World) -> None:
-    """Whatever was missed; also in another epoch and from no position at all."""
+    """In cache mode the newest publication is recovered from any position, that of another epoch included."""
     for number in range(20):
         await ServerApi(world.nodes[1]).publish("price:a", Message(b"%d" % number))
     for offset, epoch in ((3, ""), (0, ""), (7, "another")):
@@ -167,7 +167,7 @@ async def test_the_newest_publication_is_what_is_recovered(world: World) -> None
 
 
 async def test_who_has_the_newest_publication_gets_nothing(world: World) -> None:
-    """It is recovered all the same."""
+    """A client that has the newest publication recovers without publications."""
     position = await ServerApi(world.nodes[1]).publish("price:a", Message(b"1"))
     assert position is not None
     _, connection = await world.subscribed(0, "price:a", recover=True, offset=1, epoch=position.epoch)
@@ -179,7 +179,7 @@ async def test_who_has_the_newest_publication_gets_nothing(world: World) -> None
 
 @pytest.mark.parametrize("expired", [False, True])
 async def test_where_no_value_is_kept_none_is_recovered(world: World, expired: bool) -> None:
-    """Nothing was published, or it is too old: the client is told the truth."""
+    """Without a kept publication, recovery fails and the client is told so."""
     if expired:
         await ServerApi(world.nodes[1]).publish("price:a", Message(b"1"))
         world.clock.now += 61
@@ -193,7 +193,7 @@ async def test_where_no_value_is_kept_none_is_recovered(world: World, expired: b
 
 
 async def test_a_client_may_refuse_to_begin_anew(world: World) -> None:
-    """112 where all could not be recovered, and no subscription is left; else it is as any other."""
+    """A client that rejects an unrecovered subscription gets error 112 and no subscription."""
     for number in range(20):
         await ServerApi(world.nodes[1]).publish("chat:a", Message(b"%d" % number))
     session, connection = await world.subscribed(0, "chat:a", recover=True, offset=1, flag=2)
@@ -210,7 +210,7 @@ async def test_a_client_may_refuse_to_begin_anew(world: World) -> None:
 
 
 async def test_what_waits_is_written_before_the_end_of_a_subscription(world: World) -> None:
-    """The server ends it; the client has what was published before."""
+    """Delayed publications are delivered before the server ends the subscription."""
     _, connection = await world.subscribed(0, "late:a", "alice")
     connection.take()
     await ServerApi(world.nodes[1]).publish("late:a", Message(b"1"))
@@ -225,7 +225,7 @@ async def test_what_waits_is_written_before_the_end_of_a_subscription(world: Wor
 
 
 async def test_what_was_lost_unnoticed_in_a_quiet_channel_is_found() -> None:
-    """Within two rounds of checks, without another publication."""
+    """A lost publication is found within two rounds of checks, without another publication."""
     clock, broker = Clock(), ScriptedBroker()
     node = make_node(broker, namespaces=NAMESPACES, clock=clock)
     await broker.start(node)
@@ -243,7 +243,7 @@ async def test_what_was_lost_unnoticed_in_a_quiet_channel_is_found() -> None:
 
 
 async def test_busy_channels_are_not_checked() -> None:
-    """Each publication shows by its offset that none is missing before it."""
+    """Channels with recent publications are not checked, since their offsets show gaps."""
     clock, broker = Clock(), ScriptedBroker()
     node = make_node(broker, namespaces=NAMESPACES, clock=clock)
     await broker.start(node)
@@ -260,7 +260,7 @@ async def test_busy_channels_are_not_checked() -> None:
 
 
 async def answer(broker: ScriptedBroker) -> None:
-    """Let what is asked of the history be answered."""
+    """Answer the pending read of the history."""
     await settle()
     while broker.reads:
         broker.read(0)
@@ -272,7 +272,7 @@ async def answer(broker: ScriptedBroker) -> None:
 
 
 async def test_presence_is_renewed_while_a_client_is_here(world: World) -> None:
-    """And expires when nobody renews it."""
+    """Presence expires unless it is renewed."""
     await world.subscribed(0, "people:a", "alice")
     api = ServerApi(world.nodes[0])
     for _ in range(3):
@@ -284,7 +284,7 @@ async def test_presence_is_renewed_while_a_client_is_here(world: World) -> None:
 
 
 async def test_who_leaves_and_comes_back_at_once_is_present(world: World) -> None:
-    """The removal of before must not take what was added after it."""
+    """A removal does not take the presence that was added after it."""
     session, connection = await world.subscribed(0, "people:a", "alice")
     send(
         session,
@@ -303,7 +303,7 @@ async def test_who_leaves_and_comes_back_at_once_is_present(world: World) -> Non
 
 
 async def test_a_user_has_no_more_connections_than_the_limit() -> None:
-    """3504 for one more; when one has gone, there is room; anonymous clients are not one user."""
+    """One connection more than the limit is closed with 3504; anonymous clients have no limit."""
     node = make_node(namespaces=NAMESPACES, connections_per_user=2)
     token = connection_token(SECRET, "alice")
     (first, _), (_, second) = connected(node, token), connected(node, token)

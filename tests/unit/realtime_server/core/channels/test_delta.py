@@ -1,4 +1,4 @@
-"""Differences between two publications: an SDK's own decoder makes the target from them again."""
+"""Deltas between publications, applied by an SDK's own decoder."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ TEXTS = JSON | LONG | st.text(max_size=200)
 
 @st.composite
 def changed(draw: st.DrawFn) -> tuple[str, str]:
-    """A text, and what became of it: pieces of it were moved, left out, repeated, and others put in."""
+    """Return a text and a variant with pieces moved, omitted, repeated and inserted."""
     source = draw(TEXTS)
     cuts = sorted(draw(st.lists(st.integers(0, len(source)), min_size=2, max_size=8)))
     pieces = [source[start:end] for start, end in itertools.pairwise(cuts)]
@@ -36,7 +36,7 @@ def changed(draw: st.DrawFn) -> tuple[str, str]:
 
 @given(changed() | st.tuples(TEXTS, TEXTS) | TEXTS.map(lambda text: (text, text)))
 def test_what_is_made_from_a_patch_is_the_target(texts: tuple[str, str]) -> None:
-    """And the patch is text, and shorter than the target."""
+    """The decoded patch is the target; the patch is valid UTF-8 and shorter."""
     source, target = (text.encode() for text in texts)
     made = patch(source, target)
     if made is not None:
@@ -47,19 +47,19 @@ def test_what_is_made_from_a_patch_is_the_target(texts: tuple[str, str]) -> None
 
 @given(st.binary(max_size=3000))
 def test_the_checksum_is_a_sum_of_words(data: bytes) -> None:
-    """Big-endian, of 32 bits, the last one filled up with zeros."""
+    """The checksum sums big-endian 32-bit words, the last one padded with zeros."""
     words = struct.unpack(f">{(len(data) + 3) // 4}I", data + b"\0" * (-len(data) % 4))
     assert checksum(data) == sum(words) & 0xFFFFFFFF
 
 
 @pytest.mark.parametrize("data", [b"\xff" * 4096, b"\xff" * 100_000, b"", b"\0" * 100])
 def test_the_checksum_of_extreme_data(data: bytes) -> None:
-    """Where carries are largest."""
+    """The checksum is right where carries are largest."""
     assert checksum(data) == sum(struct.unpack(f">{len(data) // 4}I", data)) & 0xFFFFFFFF
 
 
 def test_a_small_change_is_a_small_patch() -> None:
-    """Whatever the size of the document; a few bytes for each change."""
+    """The size of a patch depends on the changes, not on the document."""
     players = [{"name": f"player-{number}", "score": number * 7} for number in range(2000)]
     source = json.dumps(players).encode()
     for index in (10, 700, 701, 1500, 1999):
@@ -72,14 +72,14 @@ def test_a_small_change_is_a_small_patch() -> None:
 
 
 def test_what_has_nothing_in_common_has_no_patch() -> None:
-    """Sending the whole is shorter."""
+    """Documents without common pieces have no patch."""
     assert patch(b"a" * 1000, b"b" * 1000) is None
     assert patch(b"", b"x" * 100) is None
     assert patch(b"x" * 100, b"") is None
 
 
 def test_characters_are_not_cut() -> None:
-    """The snowman and the comet differ in their last byte, which is all that a patch of bytes would carry."""
+    """Insertions contain whole characters, even where two characters differ in their last byte alone."""
     source, target = ("text " * 20 + sign + " text" * 20 for sign in ("\u2603", "\u2604"))
     made = patch(source.encode(), target.encode())
     assert made is not None
@@ -87,7 +87,7 @@ def test_characters_are_not_cut() -> None:
 
 
 def test_the_effort_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
-    """What is found within it is used; the rest is inserted, and the patch is right all the same."""
+    """A search that ends early still yields a correct patch."""
     chance = random.Random(1)
     blocks = [chance.randbytes(32).hex() for _ in range(100)]
     source = "".join(blocks).encode()

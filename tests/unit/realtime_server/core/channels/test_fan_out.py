@@ -1,4 +1,4 @@
-"""Delivery to the subscribers of a channel: together, in order, whole or as differences."""
+"""Delivery to the subscribers of a channel: combined, ordered, complete or as deltas."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ DOCUMENT = b'{"text":"a document that changes in one place only","number":%d}'
 
 @dataclass(eq=False)
 class Listener:
-    """Implements Subscriber: keeps what it gets."""
+    """Subscriber that records what it gets."""
 
     codec: Codec = WIRE
     recorder: RecordingConnection = field(default_factory=RecordingConnection)
@@ -34,32 +34,32 @@ class Listener:
     held: list[tuple[int, int]] = field(default_factory=list)
 
     def __post_init__(self) -> None:
-        """What is written is kept."""
+        """Record what is written."""
         self.connection = self.recorder
 
     def info_in(self, channel: str) -> ClientInfo | None:
-        """Not needed here."""
+        """Return None."""
         raise NotImplementedError(channel)
 
     def emits_join_leave(self, channel: str) -> bool:
-        """Not needed here."""
+        """Return False."""
         raise NotImplementedError(channel)
 
     def end_subscription(self, channel: str, code: UnsubscribeCode) -> None:
-        """Not needed here."""
+        """Do nothing."""
         raise NotImplementedError(channel, code)
 
     def lags(self) -> bool:
-        """As the test wants it."""
+        """Return what the test has set."""
         return self.slow
 
     def hold(self, channel: str, policy: SlowConsumer, content: Content, offset: int) -> None:
-        """Keep the number and the offset."""
+        """Record number and offset."""
         assert (channel, policy) == ("a", SlowConsumer.DROP_OLDEST)
         self.held.append((int(content.data), offset))
 
     def writes(self) -> list[list[object]]:
-        """Each write since the last time: the data of its publications, or what else it was."""
+        """Return each write since the last call: the data of its publications, or the other message."""
         written, self.recorder.written = self.recorder.written, []
         decoder = msgspec.json.Decoder(dict[str, dict[str, object]])
         return [[_shown(document) for document in decoder.decode_lines(_lines(frames))] for frames in written]
@@ -76,12 +76,12 @@ def _shown(document: dict[str, dict[str, object]]) -> object:
 
 
 def number(value: int) -> Content:
-    """A publication."""
+    """Return a numbered publication."""
     return Content(b"%d" % value)
 
 
 def fan_out(options: ChannelOptions, *listeners: Listener) -> FanOut:
-    """The subscribers of the channel `a`."""
+    """Return the subscribers of the channel `a`."""
     made = FanOut("a", options)
     for listener in listeners:
         made.add(listener, delta=False, receives_join_leave=False)
@@ -92,7 +92,7 @@ def fan_out(options: ChannelOptions, *listeners: Listener) -> FanOut:
 
 
 async def test_what_is_published_within_the_delay_is_one_write() -> None:
-    """For each subscriber, in order, when the time is over; the next one waits anew."""
+    """Each subscriber gets one write, in order, at the end of the delay."""
     one, two = Listener(), Listener(OTHER_WIRE)
     subscribers = fan_out(ChannelOptions(write_delay_seconds=0.001), one, two)
     for value in (1, 2, 3):
@@ -107,7 +107,7 @@ async def test_what_is_published_within_the_delay_is_one_write() -> None:
 
 
 async def test_without_a_delay_nothing_waits() -> None:
-    """Each publication is a write of its own; the transport joins those of one turn."""
+    """Without a delay each publication is one write; the transport joins writes of one loop iteration."""
     one = Listener()
     subscribers = fan_out(ChannelOptions(), one)
     subscribers.deliver(number(1), 1)
@@ -115,7 +115,7 @@ async def test_without_a_delay_nothing_waits() -> None:
 
 
 async def test_what_waits_goes_before_whatever_else_happens() -> None:
-    """A new subscriber does not get it, a watcher gets it before the news, and flush sends it once."""
+    """Delayed publications precede a new subscriber, a join or leave, and are sent once by flush."""
     one, two = Listener(), Listener()
     subscribers = FanOut("a", ChannelOptions(write_delay_seconds=60))
     subscribers.add(one, delta=False, receives_join_leave=True)
@@ -132,7 +132,7 @@ async def test_what_waits_goes_before_whatever_else_happens() -> None:
 
 
 async def test_who_has_left_gets_nothing_of_what_waits() -> None:
-    """And nothing is left of it."""
+    """A subscriber that left gets no delayed publications."""
     one, two = Listener(), Listener()
     subscribers = fan_out(ChannelOptions(write_delay_seconds=60), one, two)
     subscribers.deliver(number(1), 1)
@@ -146,7 +146,7 @@ async def test_who_has_left_gets_nothing_of_what_waits() -> None:
 
 
 async def test_who_is_ahead_gets_of_a_write_what_is_new_to_it() -> None:
-    """Up to where it was, it has everything; and then it is as any other."""
+    """A subscriber that is ahead skips publications up to its offset."""
     one, two = Listener(), Listener()
     subscribers = fan_out(ChannelOptions(write_delay_seconds=60), one, two)
     subscribers.ahead[two] = 2
@@ -161,7 +161,7 @@ async def test_who_is_ahead_gets_of_a_write_what_is_new_to_it() -> None:
 
 
 async def test_a_slow_subscriber_is_held_for_and_the_others_are_not() -> None:
-    """Of what it has already, nothing is held."""
+    """Publications are held for a slow subscriber only, unless it has them already."""
     slow, fast = Listener(slow=True), Listener()
     subscribers = fan_out(ChannelOptions(slow_consumer=SlowConsumer.DROP_OLDEST), slow, fast)
     subscribers.ahead[slow] = 1
@@ -171,7 +171,7 @@ async def test_a_slow_subscriber_is_held_for_and_the_others_are_not() -> None:
 
 
 async def test_where_nothing_may_be_dropped_a_slow_subscriber_is_written_to() -> None:
-    """Its outbox has a bound."""
+    """Without a drop policy publications are written to a slow subscriber, whose outbox is bounded."""
     slow = Listener(slow=True)
     fan_out(ChannelOptions(), slow).deliver(number(1), 1)
     assert (slow.held, slow.writes()) == ([], [[1]])
@@ -181,7 +181,7 @@ async def test_where_nothing_may_be_dropped_a_slow_subscriber_is_written_to() ->
 
 
 async def test_only_watchers_are_told_who_joins() -> None:
-    """Of each protocol in its own words."""
+    """Joins and leaves go to the subscribers that receive them, encoded by their codec."""
     one, two, three = Listener(), Listener(), Listener(OTHER_WIRE)
     subscribers = FanOut("a", ChannelOptions(join_leave=True))
     for listener, receives_join_leave in ((one, True), (two, False), (three, True)):
@@ -194,24 +194,24 @@ async def test_only_watchers_are_told_who_joins() -> None:
 
 
 def document(value: int) -> Content:
-    """A document that changes a little."""
+    """Return a document with a small change per number."""
     return Content(DOCUMENT % value)
 
 
 def whole(value: int) -> list[object]:
-    """What a subscriber of differences gets as a whole."""
+    """Return the complete publication for a subscriber with deltas."""
     return [(DOCUMENT % value).decode()]
 
 
 def difference(before: int, after: int) -> list[object]:
-    """What it gets as a difference."""
+    """Return the delta for a subscriber with deltas."""
     made = delta.patch(DOCUMENT % before, DOCUMENT % after)
     assert made is not None
     return [made.decode()]
 
 
 async def test_the_first_is_whole_and_the_next_are_differences() -> None:
-    """For each subscriber from when it came; who did not ask gets documents."""
+    """Each subscriber with deltas gets a complete publication first; others get complete ones only."""
     one, two, plain = Listener(), Listener(), Listener()
     subscribers = fan_out(ChannelOptions(delta=True), plain)
     subscribers.add(one, delta=True, receives_join_leave=False)
@@ -226,7 +226,7 @@ async def test_the_first_is_whole_and_the_next_are_differences() -> None:
 
 
 async def test_after_bytes_that_are_no_json_there_is_no_difference() -> None:
-    """The JSON protocol has them in another form."""
+    """A publication after binary data is complete, because JSON clients get binary data in another form."""
     one = Listener()
     subscribers = FanOut("a", ChannelOptions(delta=True))
     subscribers.add(one, delta=True, receives_join_leave=False)
@@ -237,7 +237,7 @@ async def test_after_bytes_that_are_no_json_there_is_no_difference() -> None:
 
 
 async def test_who_was_ahead_gets_the_next_one_whole() -> None:
-    """It skipped what the others got, so the difference is to something else than it has."""
+    """A subscriber that skipped a publication gets the next one complete."""
     one, two = Listener(), Listener()
     subscribers = FanOut("a", ChannelOptions(delta=True))
     subscribers.add(one, delta=True, receives_join_leave=False)
@@ -255,7 +255,7 @@ async def test_who_was_ahead_gets_the_next_one_whole() -> None:
 
 
 async def test_no_difference_is_made_that_nobody_takes() -> None:
-    """To one who came when nobody was here, all is new."""
+    """No delta is computed when no subscriber can apply it."""
     one = Listener()
     subscribers = FanOut("a", ChannelOptions(delta=True))
     subscribers.add(one, delta=True, receives_join_leave=False)

@@ -1,4 +1,4 @@
-"""What servers write of their subscribers, and what becomes of those of a server that died."""
+"""Presence that servers write, and leaves of the clients of a dead server."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ from tests.kit.server_doubles import WIRE, Clock, RecordingConnection
 
 @dataclass(eq=False)
 class Member:
-    """Implements Subscriber: one connection that is in one channel."""
+    """Subscriber with one connection in one channel."""
 
     info: ClientInfo
     emits: bool = True
@@ -43,7 +43,7 @@ class Member:
 
     @property
     def client(self) -> str:
-        """Its id."""
+        """Id of the client."""
         return self.info.client
 
     def client_info(self, channel_info: bytes | None = None) -> ClientInfo:
@@ -59,12 +59,12 @@ class Member:
         raise NotImplementedError(subscription)
 
     def info_in(self, channel: str) -> ClientInfo | None:
-        """Its info, as long as it is subscribed."""
+        """Return the info while subscribed."""
         assert channel == "room"
         return self.info if self.subscribed else None
 
     def emits_join_leave(self, channel: str) -> bool:
-        """As the test wants it."""
+        """Return what the test has set."""
         assert channel == "room"
         return self.emits
 
@@ -83,12 +83,12 @@ class Member:
 
 @dataclass
 class Told:
-    """Implements BrokerEvents: who joined (+) and left (-)."""
+    """Receiver of broker events that records joins (+) and leaves (-)."""
 
     events: list[str] = field(default_factory=list)
 
     def on_publication(self, channel: str, publication: Publication, epoch: str) -> None:
-        """Note it."""
+        """Record a join or leave."""
         event = unpack(publication.encoded)
         assert isinstance(event, Joined | Left), (channel, epoch)
         self.events.append(("+" if isinstance(event, Joined) else "-") + event.info.client)
@@ -98,31 +98,31 @@ class Told:
         raise NotImplementedError(message)
 
     def on_gap(self) -> None:
-        """There is no link."""
+        """Do nothing: there is no link."""
 
 
 class AwayPresence(MemoryPresence):
-    """A store that cannot be reached while it is `away`."""
+    """Presence store that fails while `away`."""
 
     away = False
 
     async def renew(
         self, channel: str, clients: Sequence[ClientInfo], ttl_seconds: float, announced: Container[str] = ()
     ) -> Renewal:
-        """Fail, or renew."""
+        """Renew, or fail while away."""
         if self.away:
             raise BackplaneError("away")
         return await super().renew(channel, clients, ttl_seconds, announced)
 
     async def remove(self, channel: str, client: str) -> bool:
-        """Fail, or remove."""
+        """Remove, or fail while away."""
         if self.away:
             raise BackplaneError("away")
         return await super().remove(channel, client)
 
 
 class World:
-    """Servers with one member each, which share a store; what is published reaches `told`."""
+    """Servers with one member each and a shared store; `told` receives what is published."""
 
     def __init__(self, servers: int) -> None:
         self.clock = Clock()
@@ -136,7 +136,7 @@ class World:
         ]
 
     async def start(self) -> None:
-        """Let the servers' members in, and renew until all servers may publish leaves."""
+        """Add the servers' members, and renew until all servers may publish leaves."""
         await self.broker.start(self.told)
         await self.broker.subscribe("room")
         for number in range(len(self.servers)):
@@ -144,27 +144,27 @@ class World:
         await self.renew_for(ROUNDS_IN_TIME + 1)
 
     async def let_in(self, server: int, client: str, *, emits: bool = True) -> Member:
-        """One more member."""
+        """Add a member."""
         member = Member(ClientInfo("ann", client), emits)
         self.channels[server].add(member, None)
         await self.servers[server].add("room", member.info, emits_join_leave=emits)
         return member
 
     async def renew(self, *servers: int) -> None:
-        """Let these servers renew, and all tasks go on."""
+        """Renew on these servers, and run all tasks."""
         for server in servers:
             await self.servers[server].renew()
         for _ in range(10):
             await asyncio.sleep(0)
 
     async def renew_for(self, rounds: int, *servers: int) -> None:
-        """Let these servers renew for so many periods; without any: all."""
+        """Renew on these servers, or on all, for a number of intervals."""
         for _ in range(rounds):
             self.clock.now += PRESENCE_RENEW_SECONDS
             await self.renew(*(servers or range(len(self.servers))))
 
     async def clients(self) -> set[str]:
-        """Who is present."""
+        """Return the ids of those present."""
         return set(await self.store.members("room"))
 
 
@@ -172,7 +172,7 @@ ROUNDS_TO_EXPIRE = int(PRESENCE_TTL_SECONDS / PRESENCE_RENEW_SECONDS)
 
 
 async def test_the_leave_of_a_dead_servers_member_is_published_once() -> None:
-    """With the first renewal of another server after it has expired."""
+    """Another server publishes the leave with its first renewal after the expiry."""
     world = World(3)
     await world.start()
     await world.renew_for(ROUNDS_TO_EXPIRE - 1, 1, 2)
@@ -182,7 +182,7 @@ async def test_the_leave_of_a_dead_servers_member_is_published_once() -> None:
 
 
 async def test_nothing_is_told_of_one_that_does_not_emit() -> None:
-    """It is only gone."""
+    """A member without joins and leaves expires silently."""
     world = World(2)
     await world.start()
     await world.let_in(0, "quiet", emits=False)
@@ -191,7 +191,7 @@ async def test_nothing_is_told_of_one_that_does_not_emit() -> None:
 
 
 async def test_many_members_of_a_dead_server_leave_one_by_one() -> None:
-    """Also when a survivor has more members than are renewed by one call."""
+    """All members of a dead server leave, also when a survivor renews in several calls."""
     world = World(2)
     await world.start()
     for number in range(RENEWED_TOGETHER + 20):
@@ -202,7 +202,7 @@ async def test_many_members_of_a_dead_server_leave_one_by_one() -> None:
 
 
 async def test_after_an_outage_nobody_has_left() -> None:
-    """All servers were late, so the first to renew must not take the others for dead."""
+    """After an outage all servers are late, so that none declares the others' members gone."""
     world = World(2)
     await world.start()
     world.store.away = True
@@ -223,7 +223,7 @@ async def test_after_an_outage_nobody_has_left() -> None:
 
 
 async def test_a_server_that_stood_still_does_not_take_the_others_for_dead() -> None:
-    """As when the whole machine was stopped: no link was lost, and all are late."""
+    """A server that was suspended, without losing a link, does not declare the others' members gone."""
     world = World(2)
     await world.start()
     world.clock.now += LATE_SECONDS + PRESENCE_TTL_SECONDS
@@ -233,7 +233,7 @@ async def test_a_server_that_stood_still_does_not_take_the_others_for_dead() -> 
 
 
 async def test_a_server_that_was_away_longer_than_its_members_lived_says_that_they_are_back() -> None:
-    """The others were told that they left; nobody else is told that they join."""
+    """After its members' leaves were published a server publishes joins for its own members alone."""
     world = World(2)
     await world.start()
     await world.renew_for(2 * ROUNDS_TO_EXPIRE, 1)
@@ -243,7 +243,7 @@ async def test_a_server_that_was_away_longer_than_its_members_lived_says_that_th
 
 
 async def test_a_late_server_does_not_say_that_its_own_members_have_left() -> None:
-    """Members that it renews with a later call have expired when the first one is made."""
+    """Members that a late server has not renewed yet are not declared gone by itself."""
     world = World(1)
     await world.start()
     for number in range(3 * RENEWED_TOGETHER):
@@ -267,7 +267,7 @@ async def unsubscribe(world: World, member: Member) -> None:
 
 
 async def test_who_unsubscribes_has_left_at_once() -> None:
-    """And is not told of again."""
+    """The leave is published at once, and once."""
     world = World(2)
     await world.start()
     member = await world.let_in(0, "c9")
@@ -278,7 +278,7 @@ async def test_who_unsubscribes_has_left_at_once() -> None:
 
 
 async def test_who_unsubscribes_while_the_store_is_away_is_told_of_once() -> None:
-    """When it has expired there."""
+    """The leave is published when the member has expired in the store, and once."""
     world = World(2)
     await world.start()
     member = await world.let_in(0, "c9")
@@ -291,7 +291,7 @@ async def test_who_unsubscribes_while_the_store_is_away_is_told_of_once() -> Non
 
 
 async def test_who_unsubscribes_after_its_leave_was_published_is_not_told_of_twice() -> None:
-    """Its server was away for longer than it lived in the store."""
+    """A leave that another server has published is not published again on unsubscribe."""
     world = World(2)
     await world.start()
     member = await world.let_in(0, "c9")

@@ -1,4 +1,4 @@
-"""Channels that wait to be read again."""
+"""Queue of channels to be read again."""
 
 from __future__ import annotations
 
@@ -17,18 +17,18 @@ MANY = 10 * AT_ONCE
 
 
 def channels(count: int) -> list[Channel]:
-    """So many channels."""
+    """Return a number of channels."""
     return [Channel(f"c{number}", ChannelOptions()) for number in range(count)]
 
 
 async def settle() -> None:
-    """Let all tasks do what they can."""
+    """Run all tasks until they wait."""
     for _ in range(2 * MANY // AT_ONCE + 10):
         await asyncio.sleep(0)
 
 
 async def test_all_are_checked_and_only_some_at_a_time() -> None:
-    """However many channels a worker has when its link comes back."""
+    """Concurrent checks are bounded, however many channels a worker has when its link returns."""
     running, most, checked = 0, 0, []
 
     async def check(channel: Channel) -> None:
@@ -49,7 +49,7 @@ async def test_all_are_checked_and_only_some_at_a_time() -> None:
 
 
 async def test_while_the_backplane_is_away_few_attempts_are_made(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Each of those that run waits before the next one; later all are checked."""
+    """Each running check pauses after a failure; later all channels are checked."""
     monkeypatch.setattr(resync_module, "RETRY_SECONDS", 0.001)
     attempts, away, checked, all_checked = 0, True, set(), asyncio.Event()
 
@@ -74,7 +74,7 @@ async def test_while_the_backplane_is_away_few_attempts_are_made(monkeypatch: py
 
 
 async def test_one_that_was_checked_can_be_added_again() -> None:
-    """Also while its check runs: that may have read before the loss."""
+    """A channel may be added while its check runs, because that may have read before the loss."""
     checks, go_on = [], asyncio.Event()
 
     async def check(channel: Channel) -> None:

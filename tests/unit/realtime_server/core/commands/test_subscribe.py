@@ -1,4 +1,4 @@
-"""Subscriptions of one client that are made at the same time: by the client, and by the server for it."""
+"""Concurrent subscriptions of one client, by itself and by the server."""
 
 from __future__ import annotations
 
@@ -18,20 +18,20 @@ ROOM = "chat:room"
 
 
 async def turns() -> None:
-    """Let what is ready go on."""
+    """Run all tasks that are ready."""
     for _ in range(20):
         await asyncio.sleep(0)
 
 
 async def history_answers(broker: ScriptedBroker, which: int = 0) -> None:
-    """Answer one of the questions for the history, the oldest one first."""
+    """Answer the oldest pending read of the history."""
     broker.read(which)
     broker.answer(which)
     await turns()
 
 
 async def delivered(node: Node, broker: ScriptedBroker, connection: RecordingConnection) -> list[object]:
-    """What the client gets when something is published."""
+    """Return what the client gets after a publication."""
     connection.take()
     await ServerApi(node).publish(ROOM, Message(b'"news"'))
     broker.deliver()
@@ -40,12 +40,12 @@ async def delivered(node: Node, broker: ScriptedBroker, connection: RecordingCon
 
 
 def begin(node: Node, session: Session) -> asyncio.Task[None]:
-    """Subscribe the client by the server."""
+    """Start subscribing the client by the server."""
     return asyncio.create_task(node.subscriptions.subscribe_server_side(session, ROOM, PLAIN, None))
 
 
 async def test_two_calls_that_subscribe_a_client_at_once_make_one_subscription() -> None:
-    """The one that comes too late does not take the other one's deliveries with it."""
+    """The later call ends without taking the deliveries of the first one."""
     broker = ScriptedBroker()
     node = make_node(broker)
     await node.start()
@@ -62,7 +62,7 @@ async def test_two_calls_that_subscribe_a_client_at_once_make_one_subscription()
 
 
 async def test_a_client_that_subscribes_while_the_server_does_has_it_once() -> None:
-    """It is told that it has the channel already."""
+    """The client gets error 105."""
     broker = ScriptedBroker()
     node = make_node(broker)
     await node.start()
@@ -79,7 +79,7 @@ async def test_a_client_that_subscribes_while_the_server_does_has_it_once() -> N
 
 
 async def test_a_client_that_is_still_connecting_is_subscribed_after_it_was_let_in() -> None:
-    """An SDK would forget a subscription that it is told of before the answer to its connect command."""
+    """The push follows the connect reply, since an SDK would ignore an earlier one."""
     broker = ScriptedBroker()
     node = make_node(broker)
     await node.start()
@@ -99,7 +99,7 @@ async def test_a_client_that_is_still_connecting_is_subscribed_after_it_was_let_
 
 
 async def test_a_client_that_goes_while_it_connects_is_not_waited_for() -> None:
-    """A subscription of the server for it ends with it."""
+    """The server-side subscription ends with the client."""
     broker = ScriptedBroker()
     node = make_node(broker)
     await node.start()
@@ -113,7 +113,7 @@ async def test_a_client_that_goes_while_it_connects_is_not_waited_for() -> None:
 
 
 async def test_a_connect_command_that_failed_may_come_again() -> None:
-    """Nothing is left of the first one: what was sent along with it is not done."""
+    """Commands sent along with a failed connect are not executed later."""
     broker = ScriptedBroker()
     node = make_node(broker)
     await node.start()

@@ -1,4 +1,4 @@
-"""What is revoked while it is being made: a subscription, a publication, a connection."""
+"""Revocation of subscriptions, publications and connections in progress."""
 
 from __future__ import annotations
 
@@ -27,14 +27,14 @@ DENIED = {"code": 103, "message": "permission denied"}
 
 
 class SlowBackend(NoBackend):
-    """Implements Backend: answers when the test says so, in the order of the questions."""
+    """Backend that answers when the test says so, in the order of the requests."""
 
     def __init__(self, *hooks: Hook) -> None:
         self._hooks = hooks
         self.questions: deque[asyncio.Future[object]] = deque()
 
     def asks(self, hook: Hook, channel: str = "") -> bool:
-        """What the test is about."""
+        """Return True for the hooks under test."""
         del channel
         return hook in self._hooks
 
@@ -64,7 +64,7 @@ class SlowBackend(NoBackend):
         return await question
 
     async def answer(self, answer: object) -> None:
-        """Answer the oldest question, if somebody still waits for it."""
+        """Answer the oldest request that is still awaited."""
         question = self.questions.popleft()
         if not question.done():
             question.set_result(answer)
@@ -72,30 +72,30 @@ class SlowBackend(NoBackend):
 
 
 async def settle() -> None:
-    """Let every task go on."""
+    """Run all tasks until they wait."""
     for _ in range(20):
         await asyncio.sleep(0)
 
 
 async def started(backend: SlowBackend | None = None, broker: ScriptedBroker | None = None) -> Node:
-    """A node that hears control messages, with room for all that these tests do."""
+    """Start a node that receives control messages, with generous limits."""
     node = make_node(broker, backend=backend, channels=10)
     await node.start()
     return node
 
 
 def alice_at(node: Node) -> tuple[Session, RecordingConnection]:
-    """A client of alice."""
+    """Return a client of alice."""
     return connected(node, connection_token(SECRET, "alice"))
 
 
 def subscribe(command: int, channel: str) -> dict[str, object]:
-    """A command."""
+    """Return a subscribe command."""
     return {"id": command, "subscribe": {"channel": channel}}
 
 
 async def gets_nothing(node: Node, connection: RecordingConnection, channel: str) -> bool:
-    """Whether a client gets nothing that is published, and is no more present than subscribed."""
+    """Return True when a client gets no publications and is not present."""
     connection.take()
     await ServerApi(node).publish(channel, Message(b'"secret"'))
     await settle()
@@ -106,7 +106,7 @@ async def gets_nothing(node: Node, connection: RecordingConnection, channel: str
 
 
 async def test_a_subscription_that_the_backend_is_asked_about_is_revoked() -> None:
-    """The client is answered at once; what the backend answers later is for nothing. It may ask again."""
+    """The client is answered at once, the backend's later answer is ignored, and the client may try again."""
     backend = SlowBackend(Hook.SUBSCRIBE)
     node = await started(backend)
     session, connection = alice_at(node)
@@ -127,7 +127,7 @@ async def test_a_subscription_that_the_backend_is_asked_about_is_revoked() -> No
 
 
 async def test_other_channels_and_other_users_go_on() -> None:
-    """It is revoked for whom it is said."""
+    """Only the given user and channel are affected."""
     backend = SlowBackend(Hook.SUBSCRIBE)
     node = await started(backend)
     session, connection = alice_at(node)
@@ -145,7 +145,7 @@ async def test_other_channels_and_other_users_go_on() -> None:
 
 
 async def test_a_subscription_that_waits_for_the_backplane_is_revoked() -> None:
-    """Nothing is left of it."""
+    """A revoked subscription that waits for the backplane leaves nothing behind."""
     broker = ScriptedBroker()
     node = await started(broker=broker)
     session, connection = alice_at(node)
@@ -159,7 +159,7 @@ async def test_a_subscription_that_waits_for_the_backplane_is_revoked() -> None:
 
 
 async def test_a_command_that_waits_for_another_is_revoked_too() -> None:
-    """Before the backend was asked; those that come later are not."""
+    """Commands that are queued at the revocation are revoked before the backend is asked; later ones are not."""
     backend = SlowBackend(Hook.SUBSCRIBE)
     node = await started(backend)
     session, connection = alice_at(node)
@@ -174,7 +174,7 @@ async def test_a_command_that_waits_for_another_is_revoked_too() -> None:
 
 
 async def test_a_subscription_of_the_server_is_revoked() -> None:
-    """The client was not told of it, and is told nothing."""
+    """The client gets no push."""
     broker = ScriptedBroker()
     node = await started(broker=broker)
     session, connection = alice_at(node)
@@ -189,7 +189,7 @@ async def test_a_subscription_of_the_server_is_revoked() -> None:
 
 
 async def test_a_client_that_goes_while_it_is_revoked() -> None:
-    """Its session ends, once."""
+    """The session ends once."""
     backend = SlowBackend(Hook.SUBSCRIBE)
     node = await started(backend)
     session, connection = alice_at(node)
@@ -205,7 +205,7 @@ async def test_a_client_that_goes_while_it_is_revoked() -> None:
 
 
 async def test_a_publication_is_not_made_by_one_that_may_no_more() -> None:
-    """It was unsubscribed while the backend was asked, and publishing takes a subscription there."""
+    """A publication that requires a subscription is refused when that ended while the backend was asked."""
     backend = SlowBackend(Hook.PUBLISH)
     node = await started(backend)
     session, connection = alice_at(node)
@@ -222,7 +222,7 @@ async def test_a_publication_is_not_made_by_one_that_may_no_more() -> None:
 
 
 async def connecting(node: Node) -> tuple[Session, RecordingConnection]:
-    """A client about which the backend is asked."""
+    """Return a client about which the backend is being asked."""
     session, connection = accept(node)
     send(session, {"id": 1, "connect": {}}, subscribe(2, "open:later"))
     await settle()
@@ -230,7 +230,7 @@ async def connecting(node: Node) -> tuple[Session, RecordingConnection]:
 
 
 async def test_a_user_is_disconnected_while_the_backend_is_asked_who_it_is() -> None:
-    """With the code of the call, as soon as it is known; others come in."""
+    """The disconnect is applied with the call's code once the user is known; other clients are admitted."""
     backend = SlowBackend(Hook.CONNECT)
     node = await started(backend)
     _, alice = await connecting(node)
@@ -247,7 +247,7 @@ async def test_a_user_is_disconnected_while_the_backend_is_asked_who_it_is() -> 
 
 
 async def test_a_user_expires_while_the_backend_is_asked_who_it_is() -> None:
-    """As one that is there."""
+    """The expiry is applied once the user is known."""
     backend = SlowBackend(Hook.CONNECT)
     node = await started(backend)
     _, alice = await connecting(node)
@@ -258,7 +258,7 @@ async def test_a_user_expires_while_the_backend_is_asked_who_it_is() -> None:
 
 
 async def test_a_user_is_unsubscribed_while_the_backend_is_asked_who_it_is() -> None:
-    """From what the backend grants, and from what the client has asked for meanwhile."""
+    """The backend's channels and the client's pending subscriptions are revoked."""
     backend = SlowBackend(Hook.CONNECT)
     node = await started(backend)
     session, connection = await connecting(node)
@@ -276,7 +276,7 @@ async def test_a_user_is_unsubscribed_while_the_backend_is_asked_who_it_is() -> 
 
 
 async def test_a_user_is_subscribed_while_the_backend_is_asked_who_it_is() -> None:
-    """Its client is told after it was let in; unsubscribed before, it is subscribed again."""
+    """The push follows the connect reply; a subscribe after an unsubscribe takes effect."""
     backend = SlowBackend(Hook.CONNECT)
     node = await started(backend)
     session, connection = await connecting(node)
@@ -289,7 +289,7 @@ async def test_a_user_is_subscribed_while_the_backend_is_asked_who_it_is() -> No
 
 
 async def test_a_channel_of_a_token_is_revoked_while_its_client_comes_in() -> None:
-    """The user is known, the subscriptions wait for the backplane."""
+    """A channel of the token is revoked while the subscriptions wait for the backplane."""
     broker = ScriptedBroker()
     node = await started(broker=broker)
     session, connection = accept(node)
@@ -309,7 +309,7 @@ async def test_a_channel_of_a_token_is_revoked_while_its_client_comes_in() -> No
 
 @pytest.mark.parametrize("channel", ["open:a", "open:b"])
 async def test_a_client_that_only_listens_is_sent_away_with_what_it_asked_for(channel: str) -> None:
-    """It could not see that it has not got it."""
+    """A unidirectional client is disconnected, as it could not see the missing channel."""
     backend = SlowBackend(Hook.SUBSCRIBE)
     node = await started(backend)
     connection = RecordingConnection()

@@ -1,4 +1,4 @@
-"""Revocation of tokens, seen from their connections."""
+"""Revocation of tokens, as their connections see it."""
 
 from __future__ import annotations
 
@@ -26,35 +26,35 @@ KEPT_SECONDS = 2_592_000
 
 
 def make(store: MemoryRevocations | None = None) -> Node:
-    """A node at NOW."""
+    """Return a node at the time NOW."""
     return make_node(wall_clock=Clock(NOW), anonymous=True, revocations=store)
 
 
 def store() -> MemoryRevocations:
-    """Where nodes keep revocations together."""
+    """Return a store that nodes share."""
     return MemoryRevocations(most=1000, page_size=10, wall_clock=Clock(NOW))
 
 
 def token(user: str, **claims: JsonValue) -> str:
-    """A connection token that does not expire."""
+    """Return a connection token that does not expire."""
     return connection_token(SECRET, user, lifetime=None, **claims)
 
 
 async def started() -> Node:
-    """A node that runs."""
+    """Start a node."""
     node = make()
     await node.broker.start(node)
     return node
 
 
 async def settle() -> None:
-    """Let every task go on."""
+    """Run all tasks until they wait."""
     for _ in range(30):
         await asyncio.sleep(0)
 
 
 def refusal(node: Node, command: JsonObject) -> object:
-    """The code of the error that the first command of a new connection is answered with."""
+    """Return the error code of a new connection's first command."""
     session, connection = accept(node)
     send(session, {"id": 1, **command})
     (reply,) = connection.take()
@@ -63,7 +63,7 @@ def refusal(node: Node, command: JsonObject) -> object:
 
 
 async def test_the_connection_of_a_revoked_token_ends_and_the_token_is_refused() -> None:
-    """By its id; those of other tokens go on."""
+    """A revocation by id leaves connections of other tokens open."""
     node = await started()
     _, revoked = connected(node, token("ann", jti="t1"))
     _, other = connected(node, token("ann", jti="t2"))
@@ -78,7 +78,7 @@ async def test_the_connection_of_a_revoked_token_ends_and_the_token_is_refused()
 
 
 async def test_a_users_tokens_that_were_issued_until_now() -> None:
-    """Those of this second are among them; later ones are not, and those of others are not."""
+    """Tokens issued in the current second are revoked; later ones and those of other users are not."""
     node = await started()
     issued = {"before": int(NOW) - 5, "now": int(NOW), "after": int(NOW) + 1}
     connections = {when: connected(node, token("ann", iat=iat))[1] for when, iat in issued.items()}
@@ -93,7 +93,7 @@ async def test_a_users_tokens_that_were_issued_until_now() -> None:
 
 
 async def test_everybodys_tokens_of_before_a_time() -> None:
-    """As when a key was stolen. A client without a token has none that could be revoked."""
+    """A revocation for all users, as after a key was stolen, does not affect a client without a token."""
     node = await started()
     _, old = connected(node, token("ann", iat=100))
     _, new = connected(node, token("bob", iat=101))
@@ -104,7 +104,7 @@ async def test_everybodys_tokens_of_before_a_time() -> None:
 
 
 async def test_a_refreshed_connection_has_its_new_token() -> None:
-    """The old one's revocation does not concern it."""
+    """A revocation of the old token does not affect a connection after its refresh."""
     node = await started()
     session, connection = connected(node, token("ann", jti="t1"))
     send(session, {"id": 2, "refresh": {"token": token("ann", jti="t2")}})
@@ -117,7 +117,7 @@ async def test_a_refreshed_connection_has_its_new_token() -> None:
 
 
 async def test_the_subscription_of_a_revoked_token_ends_alone() -> None:
-    """And its token is refused, so that the SDK fetches another one."""
+    """The subscription token is refused afterwards, so that the SDK fetches another one."""
     node = await started()
     session, connection = connected(node, token("ann", iat=int(NOW) + 1))
     for number, jti in enumerate(("s1", "s2"), start=2):
@@ -144,7 +144,7 @@ async def test_the_subscription_of_a_revoked_token_ends_alone() -> None:
 
 
 class SlowBroker(MemoryBroker):
-    """A broker that lets subscriptions wait until `open` is set."""
+    """Broker whose subscribe calls wait until `open` is set."""
 
     immediate = False
 
@@ -153,13 +153,13 @@ class SlowBroker(MemoryBroker):
         self.open = asyncio.Event()
 
     async def subscribe(self, channel: str) -> None:
-        """Wait, and subscribe."""
+        """Wait, then subscribe."""
         await self.open.wait()
         await super().subscribe(channel)
 
 
 async def test_a_subscription_that_was_being_made_ends_too() -> None:
-    """Nobody could end it when its token was revoked."""
+    """A subscription in progress at the revocation ends."""
     broker = SlowBroker()
     node = make_node(broker, wall_clock=Clock(NOW), anonymous=True)
     await node.broker.start(node)
@@ -177,7 +177,7 @@ async def test_a_subscription_that_was_being_made_ends_too() -> None:
 
 
 async def test_a_connection_that_was_being_made_ends_too() -> None:
-    """Its channels are still joined when its token is revoked."""
+    """A connection whose channels are being joined at the revocation ends."""
     broker = SlowBroker()
     node = make_node(broker, wall_clock=Clock(NOW))
     await node.broker.start(node)
@@ -193,7 +193,7 @@ async def test_a_connection_that_was_being_made_ends_too() -> None:
 
 
 async def test_of_many_connections_each_is_looked_at() -> None:
-    """Some at a time; revocations that come meanwhile are not forgotten."""
+    """Sessions are checked in parts; a revocation during the check causes another pass."""
     node = await started()
     connections = [connected(node, token("ann", jti=f"t{number}"))[1] for number in range(3 * CHECKED_AT_ONCE)]
     for number in (0, CHECKED_AT_ONCE, len(connections) - 1):
@@ -215,7 +215,7 @@ async def test_of_many_connections_each_is_looked_at() -> None:
     ],
 )
 async def test_a_call_that_says_too_little_or_too_much_is_refused(wanted: Revoking, why: str) -> None:
-    """With what is wrong."""
+    """The error says what is wrong."""
     node = await started()
     with pytest.raises(CommandError) as caught:
         await ServerApi(node).revoke(wanted)
@@ -225,7 +225,7 @@ async def test_a_call_that_says_too_little_or_too_much_is_refused(wanted: Revoki
 
 
 async def test_too_many_revocations_are_refused() -> None:
-    """And the caller is told what to do; nothing is revoked on one server alone."""
+    """The call fails with advice, and nothing is revoked on this server alone."""
     node = make(MemoryRevocations(most=1, page_size=10, wall_clock=Clock(NOW)))
     await node.broker.start(node)
     await ServerApi(node).revoke(Revoking(jti="t1"))
@@ -239,7 +239,7 @@ async def test_too_many_revocations_are_refused() -> None:
 
 
 async def test_another_worker_does_the_same_when_it_hears_of_it() -> None:
-    """By the control channel."""
+    """Other workers apply the revocation from the control channel."""
     one, other = await started(), await started()
     _, connection = connected(other, token("ann", jti="t1"))
     sent: list[bytes] = []
@@ -258,7 +258,7 @@ async def test_another_worker_does_the_same_when_it_hears_of_it() -> None:
 
 
 async def test_a_worker_knows_before_it_takes_clients() -> None:
-    """Also more than it reads by one call."""
+    """A worker reads all revocations, in several pages, before it takes clients."""
     kept = store()
     await kept.add([Revocation(NOW + 60, jti=f"t{number}") for number in range(25)])
     node = make(kept)
@@ -268,7 +268,7 @@ async def test_a_worker_knows_before_it_takes_clients() -> None:
 
 
 async def test_a_worker_that_has_missed_the_message_reads_it() -> None:
-    """And ends what it concerns."""
+    """A worker that missed the message reads the revocation and ends what it concerns."""
     kept = store()
     node = make(kept)
     await node.broker.start(node)
@@ -281,32 +281,32 @@ async def test_a_worker_that_has_missed_the_message_reads_it() -> None:
 
 
 class LosingStore(MemoryRevocations):
-    """A store that can lose its data, as Redis without persistence; and be away."""
+    """Store that can lose its data, as Redis without persistence, and can be away."""
 
     def __init__(self) -> None:
         super().__init__(most=1000, page_size=10, wall_clock=Clock(NOW))
         self.lost = self.away = False
 
     async def add(self, revocations: Sequence[Revocation]) -> bool:
-        """Fail, or add."""
+        """Add, or fail while away."""
         if self.away:
             raise BackplaneError("away")
         return await super().add(revocations)
 
     async def read(self, since: str = "") -> RevocationPage:
-        """Fail, or read: from the start, where the data was lost."""
+        """Read, or fail while away; from the start after a loss."""
         if self.away:
             raise BackplaneError("away")
         return await super().read("" if self.lost else since)
 
     def lose(self) -> None:
-        """Forget everything."""
+        """Lose all data."""
         self._kept.clear()
         self.lost = True
 
 
 async def test_what_the_store_has_lost_is_put_back() -> None:
-    """By a worker that knows it; it goes on refusing meanwhile."""
+    """A worker puts back lost revocations, and refuses the tokens meanwhile."""
     kept = LosingStore()
     node = make(kept)
     await node.broker.start(node)
@@ -321,7 +321,7 @@ async def test_what_the_store_has_lost_is_put_back() -> None:
 
 
 async def test_after_a_gap_everything_is_read_at_once_or_later() -> None:
-    """Whatever the position was: a store that has lost its newest data gives places a second time."""
+    """After a gap all revocations are read from the start, since a store that lost data may reuse positions."""
     kept = LosingStore()
     node = make(kept)
     await node.broker.start(node)
@@ -341,7 +341,7 @@ async def test_after_a_gap_everything_is_read_at_once_or_later() -> None:
 
 
 async def test_while_the_store_is_away_nothing_is_said_to_be_revoked() -> None:
-    """The caller is told, and may call again."""
+    """The call fails and may be repeated."""
     kept = LosingStore()
     node = make(kept)
     await node.broker.start(node)

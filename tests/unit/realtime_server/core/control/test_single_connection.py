@@ -1,4 +1,4 @@
-"""One connection of each user, across workers: whoever was let in last is left."""
+"""One connection per user across workers: the last admitted one is kept."""
 
 from __future__ import annotations
 
@@ -23,13 +23,13 @@ ALICE, BOB = (connection_token(SECRET, user) for user in ("alice", "bob"))
 
 
 async def settle() -> None:
-    """Let every task go on."""
+    """Run all tasks until they wait."""
     for _ in range(50):
         await asyncio.sleep(0)
 
 
 class Worker:
-    """A node with its own clock."""
+    """Node with its own clock."""
 
     def __init__(self) -> None:
         self.clock = Clock(1000.0)
@@ -37,7 +37,7 @@ class Worker:
         self.node: Node = make_node(self.broker, namespaces=NAMESPACES, wall_clock=self.clock)
 
     async def connect(self, token: str) -> RecordingConnection:
-        """A connection of a user."""
+        """Connect a client of a user."""
         session, connection = accept(self.node)
         send(session, {"id": 1, "connect": {"token": token}})
         await settle()
@@ -46,14 +46,17 @@ class Worker:
 
 @pytest.fixture
 async def worker() -> Worker:
-    """One that is linked with itself."""
+    """Return a worker whose messages reach itself."""
     made = Worker()
     await made.broker.start(made.node)
     return made
 
 
 async def test_a_new_connection_closes_the_earlier_ones_of_its_user(worker: Worker) -> None:
-    """With a final code, so that they do not take turns; other users are left alone."""
+    """Earlier connections get a final code, so that clients do not replace each other in turn.
+
+    Other users are unaffected.
+    """
     connections = []
     for token in (ALICE, BOB, ALICE, ALICE):
         connections.append(await worker.connect(token))
@@ -69,14 +72,13 @@ async def test_a_new_connection_closes_the_earlier_ones_of_its_user(worker: Work
 
 
 async def test_a_newer_connection_elsewhere_closes_this_one(worker: Worker) -> None:
-    """By a message of its worker."""
     connection = await worker.connect(ALICE)
     worker.node.on_control(messages.encode(KeepNewest("alice", "elsewhere", worker.clock.now + 5)))
     assert connection.closed_by is codes.CONNECTION_LIMIT
 
 
 async def test_an_older_connection_elsewhere_is_answered(worker: Worker, monkeypatch: pytest.MonkeyPatch) -> None:
-    """It has not seen this one in the presence, because both came at once; it is told of it."""
+    """An older connection that could not see this one in presence yet is told of it."""
     sent: list[messages.Message | None] = []
     connection = await worker.connect(ALICE)
     publish = worker.broker.publish_control
@@ -94,13 +96,13 @@ async def test_an_older_connection_elsewhere_is_answered(worker: Worker, monkeyp
 
 
 async def test_of_two_that_come_in_the_same_instant_one_is_left(worker: Worker) -> None:
-    """Whichever: both workers decide the same."""
+    """Both workers keep the same connection."""
     connections = [await worker.connect(ALICE), await worker.connect(ALICE)]
     assert sorted(connection.closed_by is None for connection in connections) == [False, True]
 
 
 async def test_who_cannot_be_compared_has_to_return(worker: Worker, monkeypatch: pytest.MonkeyPatch) -> None:
-    """3004: without the backplane nobody knows of other connections."""
+    """Without the backplane the client gets 3004, because other connections are unknown."""
 
     async def away(_: str) -> PresenceStats:
         raise BackplaneError("away")

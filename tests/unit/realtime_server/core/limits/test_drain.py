@@ -1,4 +1,4 @@
-"""The pace at which connections are moved."""
+"""Pace of moving connections."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ STEPS = st.lists(st.tuples(st.floats(0, 3), st.integers(0, 500)), min_size=1, ma
 
 @given(rate=st.floats(0.5, 1000), steps=STEPS)
 def test_never_faster_than_the_rate(rate: float, steps: list[tuple[float, int]]) -> None:
-    """Over any run of looks, however irregular: at most the rate's share, and one second's worth of a burst."""
+    """Over any sequence of ticks the rate is not exceeded, except for a burst of one second's share."""
     pace, now, moved = Pace(rate, 0.0), 0.0, 0
     for pause, available in steps:
         now += pause
@@ -26,14 +26,14 @@ def test_never_faster_than_the_rate(rate: float, steps: list[tuple[float, int]])
 
 @given(rate=st.floats(0.5, 200))
 def test_no_slower_than_the_rate(rate: float) -> None:
-    """With regular looks nothing is lost to rounding."""
+    """With regular ticks rounding loses nothing."""
     pace = Pace(rate, 0.0)
     moved = sum(pace.due(tick * 0.05, 10_000) for tick in range(1, 401))
     assert moved >= int(rate * 20) - 1
 
 
 def test_what_nobody_could_use_is_not_saved_up() -> None:
-    """A server that is empty for a minute does not close the next sixty connections at once."""
+    """A server that was empty for a minute does not close the next sixty connections at once."""
     pace = Pace(10, 0.0)
     for second in range(1, 60):
         assert pace.due(second, 0) == 0
@@ -41,7 +41,6 @@ def test_what_nobody_could_use_is_not_saved_up() -> None:
 
 
 def test_a_limited_number_ends() -> None:
-    """Shedding 5 connections moves 5."""
     pace = Pace(100, 0.0, left=5)
     assert (pace.due(0.03, 50), pace.finished) == (3, False)
     assert (pace.due(1.0, 50), pace.finished) == (2, True)
@@ -52,5 +51,5 @@ def test_a_limited_number_ends() -> None:
     [(0, 600, 50), (10_000, 600, 50), (50_000, 600, 50_000 / (600 * IN_TIME)), (10, 0.5, 50), (100, 1, 100)],
 )
 def test_the_given_rate_or_what_it_takes(connections: int, seconds: float, expected: float) -> None:
-    """Never slower than 50 here, and over before nine tenths of the time are."""
+    """The rate is at least 50 here, and the drain is over within nine tenths of the time."""
     assert rate_in_time(connections, 50, seconds) == expected

@@ -1,4 +1,4 @@
-"""How often each limit was exceeded, wherever it was counted."""
+"""Counting of exceeded limits."""
 
 from __future__ import annotations
 
@@ -8,12 +8,12 @@ from realtime_server.core.metrics.counters import Counters
 
 
 def test_every_limit_is_told_from_the_beginning() -> None:
-    """An alert about a growth needs the zero before it."""
+    """Every limit starts at zero, which alerts on an increase need."""
     assert dict(Counters().limits_exceeded()) == dict.fromkeys(Limit, 0)
 
 
 def test_a_limit_is_counted_as_such_or_by_what_means_nothing_else() -> None:
-    """A code, a reason, or the limit itself."""
+    """A limit is counted by itself, or by a code or reason that stands for it alone."""
     counters = Counters()
     counters.limits[Limit.REPLY_BYTES] += 1
     counters.disconnects[codes.SLOW.code] += 2

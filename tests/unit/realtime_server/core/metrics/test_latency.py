@@ -1,4 +1,4 @@
-"""Durations in buckets."""
+"""Histogram of durations."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from realtime_server.core.metrics.counters import LatencyHistogram
 
 
 def test_buckets_are_cumulative_and_end_with_infinity() -> None:
-    """A bound is in its bucket."""
+    """An upper bound belongs to its bucket."""
     histogram = LatencyHistogram((0.1, 1.0))
     for seconds in (0.05, 0.1, 0.5, 7.0):
         histogram.observe(seconds)

@@ -1,4 +1,4 @@
-"""What is counted of the last seconds: the window, the codes, and which connects count as failed."""
+"""Events of the last seconds: the window, the codes, and which connects count as failed."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ EXPIRED = connection_token(SECRET, "alice", lifetime=-60)
 
 
 def test_events_are_counted_by_kind() -> None:
-    """Failures by code; their sum is the number of failed connects."""
+    """Failures are counted by code; their sum is the number of failed connects."""
     counter = RecentCounter()
     for event in (CONNECTED, CONNECTED, MOVED, "3500", "100", "3500"):
         counter.count(event, 100.5)
@@ -49,7 +49,7 @@ def test_events_are_counted_by_kind() -> None:
 
 @given(st.lists(st.floats(0, 200), max_size=60).map(sorted), st.floats(0, 100))
 def test_the_window_ends_after_its_seconds(times: list[float], later: float) -> None:
-    """Whatever was counted when: the current second counts, and the 29 before it."""
+    """The window is the current second and the 29 before it."""
     counter = RecentCounter()
     for at in times:
         counter.count(CONNECTED, at)
@@ -59,7 +59,6 @@ def test_the_window_ends_after_its_seconds(times: list[float], later: float) -> 
 
 
 def test_workers_are_added_up() -> None:
-    """Codes of one, of both, and of none."""
     parts = [RecentEvents(1, 2, {"100": 1, "3500": 2}), RecentEvents(3, 4, {"3500": 5}), RecentEvents()]
     assert RecentEvents.combine(parts) == RecentEvents(4, 6, {"100": 1, "3500": 7})
 
@@ -69,19 +68,18 @@ def test_workers_are_added_up() -> None:
     [(100, "100"), (111, "111"), (3004, "3004"), (3500, "3500")],
 )
 def test_codes_of_the_catalogue_are_reported_as_they_are(code: int, name: str) -> None:
-    """Errors and disconnects."""
     assert failure_name(code) == name
 
 
 @pytest.mark.parametrize("code", [400, 403, 503, 1009, 1999, 4000, 4501, 4999])
 def test_codes_of_a_backend_are_reported_as_one(code: int) -> None:
-    """It may choose from thousands, also such as mean something of HTTP or WebSocket."""
+    """All codes of a backend share one name, even those with a meaning in HTTP or WebSocket."""
     assert failure_name(code) == OTHER
 
 
 @pytest.mark.parametrize("code", [109, 3000, 3001, 3005, 3011])
 def test_some_codes_are_no_failures(code: int) -> None:
-    """An expired token, a client that went, a server that goes."""
+    """An expired token, a client that left, and a server that stops are no failures."""
     assert failure_name(code) is None
 
 
@@ -89,7 +87,7 @@ def test_some_codes_are_no_failures(code: int) -> None:
 
 
 def failures(node: Node) -> dict[str, int]:
-    """The failures of a node, which must be the same in its totals."""
+    """Return the recent failures of a node, checking them against its totals."""
     events = node.counters.recent.report(node.clock())
     assert node.counters.connects_failed == Counter(events.failures)
     assert node.counters.connects == events.connects_succeeded
@@ -97,7 +95,7 @@ def failures(node: Node) -> dict[str, int]:
 
 
 def test_a_client_that_is_let_in_has_succeeded() -> None:
-    """Once, whatever it does then and however it ends."""
+    """A connect counts once, whatever happens to the connection later."""
     node = make_node()
     session, _ = connected(node, GOOD)
     send(session, {"id": 2, "connect": {}})
@@ -118,7 +116,7 @@ def test_a_client_that_is_let_in_has_succeeded() -> None:
     ids=["invalid token", "no token", "expired token", "no connect", "with others"],
 )
 def test_a_refused_client_has_failed(commands: list[object], expected: dict[str, int]) -> None:
-    """By the code of the reply or of the disconnect; an expired token is renewed by its SDK."""
+    """A refused connect is counted by the code of the reply or disconnect; an expired token is not counted."""
     node = make_node(anonymous=False)
     session, _ = accept(node)
     send(session, *commands)
@@ -128,7 +126,7 @@ def test_a_refused_client_has_failed(commands: list[object], expected: dict[str,
 
 
 def test_limits_refuse_too() -> None:
-    """Connections of one user, and connects per second."""
+    """Connects over a limit per user or per second count as failed."""
     node = make_node(connections_per_user=1, connects_per_second=2.5)
     for _ in range(2):
         send(accept(node)[0], {"id": 1, "connect": {"token": GOOD}})
@@ -139,7 +137,7 @@ def test_limits_refuse_too() -> None:
 
 @pytest.mark.parametrize(("request_", "expected"), [({"token": "wrong"}, {"3500": 1}), ({"token": EXPIRED}, {})])
 def test_a_client_that_only_listens_is_counted_once(request_: dict[str, str], expected: dict[str, int]) -> None:
-    """Its error is a disconnect."""
+    """The error of a unidirectional client is a disconnect, and counts once."""
     node = make_node(anonymous=False)
     session = node.accept(RecordingConnection(), UnidirectionalJsonCodec(lambda message: message))
     send(session, request_)
@@ -151,7 +149,7 @@ def test_a_client_that_only_listens_is_counted_once(request_: dict[str, str], ex
     ("expected", "code"), [({}, codes.CONNECTION_CLOSED), ({}, codes.SHUTDOWN), ({}, codes.STALE)], ids=str
 )
 def test_who_has_not_tried_has_not_failed(expected: dict[str, int], code: DisconnectCode) -> None:
-    """A socket without a connect command: a health check, a scanner."""
+    """A socket without a connect command, as of a health check or scanner, is not counted."""
     node = make_node()
     session, _ = accept(node)
     session.on_closed(code)
@@ -159,14 +157,14 @@ def test_who_has_not_tried_has_not_failed(expected: dict[str, int], code: Discon
 
 
 class SlowBackend(NoBackend):
-    """Answers connect hooks when the test says so."""
+    """Backend that answers connect hooks when the test says so."""
 
     def __init__(self, answer: Connected | Exception) -> None:
         self.answer = answer
         self.go = asyncio.Event()
 
     def asks(self, hook: Hook, channel: str = "") -> bool:
-        """Connects of all."""
+        """Return True for the connect hook."""
         del channel
         return hook is Hook.CONNECT
 
@@ -180,7 +178,7 @@ class SlowBackend(NoBackend):
 
 
 async def settle() -> None:
-    """Let the session's task go on."""
+    """Run the session's task until it waits."""
     for _ in range(20):
         await asyncio.sleep(0)
 
@@ -197,7 +195,7 @@ async def settle() -> None:
     ids=["let in", "down", "error", "banned", "fault"],
 )
 async def test_the_backend_decides(answer: Connected | Exception, expected: dict[str, int]) -> None:
-    """Its own codes are counted as one."""
+    """The backend's own codes share one name."""
     backend = SlowBackend(answer)
     node = make_node(backend=backend)
     asyncio.get_running_loop().set_exception_handler(lambda *_: None)
@@ -214,7 +212,7 @@ async def test_the_backend_decides(answer: Connected | Exception, expected: dict
     ids=["client went", "moved", "took too long"],
 )
 async def test_a_connect_that_ends_while_it_waits(code: DisconnectCode, expected: dict[str, int]) -> None:
-    """It has failed only where this server let it wait for too long."""
+    """A connect that ends while it waits counts as failed only where this server made it wait too long."""
     backend = SlowBackend(Connected(Claims("alice")))
     node = make_node(backend=backend)
     session, _ = accept(node)
@@ -232,7 +230,7 @@ async def test_a_connect_that_ends_while_it_waits(code: DisconnectCode, expected
     [("connection_limit", {"503": 1}), ("socket_limit", {"503": 1}), ("origin", {"403": 1}), ("path", {})],
 )
 def test_refused_handshakes_of_clients_count(reason: str, expected: dict[str, int]) -> None:
-    """Those of scanners do not."""
+    """Refused handshakes count unless they come from scanners."""
     clock = Clock()
     counters = Counters(clock)
     counters.count_rejected_handshake(reason)
@@ -241,7 +239,7 @@ def test_refused_handshakes_of_clients_count(reason: str, expected: dict[str, in
 
 
 def test_only_what_this_server_moves_counts_as_moved() -> None:
-    """Not the tabs that users close; and none of them has failed."""
+    """Connections that clients close are not counted as moved, and none counts as failed."""
     clock = Clock()
     node = make_node(clock=clock)
     serving = Serving(node)

@@ -1,4 +1,4 @@
-"""Options that are different for one subscription."""
+"""Options that differ for one subscription."""
 
 from __future__ import annotations
 
@@ -50,13 +50,13 @@ NAMESPACES = Namespaces(
     ],
 )  # fmt: skip
 def test_what_a_namespace_cannot_do_is_a_conflict(override: Override, options: ChannelOptions, why: str) -> None:
-    """Said with the name of the option; what is switched off is none."""
+    """The conflict names the option; switching an option off is no conflict."""
     found = override.conflict(options)
     assert (why in found) if why else not found
 
 
 async def settle() -> None:
-    """Let every task go on."""
+    """Run all tasks until they wait."""
     for _ in range(30):
         await asyncio.sleep(0)
 
@@ -64,7 +64,7 @@ async def settle() -> None:
 async def subscribed(
     node: Node, user: str, channel: str, **override: JsonValue
 ) -> tuple[RecordingConnection, JsonValue]:
-    """A client with a token for the channel, and the reply."""
+    """Return a client with a token for the channel, and the reply."""
     session, connection = connected(node, connection_token(SECRET, user))
     token = subscription_token(SECRET, user, channel, override=override)
     send(session, {"id": 2, "subscribe": {"channel": channel, "token": token, "join_leave": True}})
@@ -75,14 +75,14 @@ async def subscribed(
 
 @pytest.fixture
 async def node() -> Node:
-    """One with these namespaces."""
+    """Return a node with these namespaces."""
     made = make_node(namespaces=NAMESPACES)
     await made.broker.start(made)
     return made
 
 
 async def test_who_is_not_to_be_seen_is_not_present(node: Node) -> None:
-    """Nobody is told of it, also not when presence is renewed and when it goes; the others are as ever."""
+    """Nobody is told of it, also when presence is renewed and when it leaves; other members are unaffected."""
     watcher, _ = await subscribed(node, "alice", "room:1")
     hidden, _ = await subscribed(node, "spy", "room:1", presence={"value": False}, join_leave={"value": False})
     await node.hub.renew_presence()
@@ -97,7 +97,7 @@ async def test_who_is_not_to_be_seen_is_not_present(node: Node) -> None:
 
 
 async def test_recovery_is_for_who_may_have_it(node: Node) -> None:
-    """The position too."""
+    """A subscription with recovery is told its position too."""
     _, usual = await subscribed(node, "alice", "room:1")
     _, without = await subscribed(node, "bob", "room:2", force_recovery={"value": False})
     position: dict[str, JsonValue] = {"force_recovery": {"value": False}, "force_positioning": {"value": True}}
@@ -110,7 +110,7 @@ async def test_recovery_is_for_who_may_have_it(node: Node) -> None:
 
 
 async def test_positions_are_told_where_the_namespace_says_so(node: Node) -> None:
-    """Without recovery; an override stands above the namespace, and a wish of the client changes nothing."""
+    """Positions are told without recovery; an override takes precedence, and the client's wish has no effect."""
     _, positioned = await subscribed(node, "alice", "log:1")
     _, without = await subscribed(node, "bob", "log:1", force_positioning={"value": False})
     _, plain = await subscribed(node, "carol", "kept:1")
@@ -122,7 +122,7 @@ async def test_positions_are_told_where_the_namespace_says_so(node: Node) -> Non
 
 
 async def test_who_joins_is_told_to_everybody_where_the_namespace_says_so(node: Node) -> None:
-    """Whether they ask for it and may ask who is there, or not; an override stands above the namespace."""
+    """Joins and leaves go to all subscribers, whatever they ask for; an override takes precedence."""
     session, silent = connected(node, connection_token(SECRET, "alice"))
     send(session, {"id": 2, "subscribe": {"channel": "watched:1"}})
     await settle()
@@ -137,7 +137,7 @@ async def test_who_joins_is_told_to_everybody_where_the_namespace_says_so(node: 
 
 
 async def test_what_the_namespace_does_not_have_is_108(node: Node) -> None:
-    """And nothing is left of the subscription."""
+    """Nothing of the subscription is left."""
     _, refused = await subscribed(node, "alice", "plain:1", force_recovery={"value": True})
     assert dig(refused, "error", "code") == 108
     assert node.hub.channels == {}
@@ -145,7 +145,7 @@ async def test_what_the_namespace_does_not_have_is_108(node: Node) -> None:
 
 @pytest.mark.parametrize("forced", [True, False])
 async def test_who_may_not_ask_is_told_who_comes_only_by_override(node: Node, *, forced: bool) -> None:
-    """It stands above `presence_for`."""
+    """An override takes precedence over `presence_for`."""
     watcher, _ = await subscribed(node, "alice", "quiet:1", force_push_join_leave={"value": forced})
     await subscribed(node, "bob", "quiet:1")
     joined = [dig(push, "push", "join", "info", "user") for push in watcher.take() if isinstance(push, dict)]
@@ -153,7 +153,7 @@ async def test_who_may_not_ask_is_told_who_comes_only_by_override(node: Node, *,
 
 
 async def test_a_channel_that_came_with_the_token_tells_no_more_than_one_that_was_asked_for(node: Node) -> None:
-    """Who may not ask who is there is not told who comes."""
+    """A client that may not read presence gets no joins and leaves."""
     session, watcher = connected(node, connection_token(SECRET, "alice", channels=["quiet:1"]))
     await settle()
     assert "quiet:1" in session.subscriptions

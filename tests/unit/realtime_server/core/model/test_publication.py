@@ -1,4 +1,4 @@
-"""What servers tell each other in a channel."""
+"""Events that servers exchange."""
 
 from __future__ import annotations
 
@@ -35,20 +35,19 @@ CONTENTS = st.builds(
 
 @given(st.one_of(CONTENTS, st.builds(Joined, INFOS), st.builds(Left, INFOS)))
 def test_what_is_packed_can_be_unpacked(event: Event) -> None:
-    """On every server, whatever it is."""
     assert unpack(pack(event)) == event
 
 
 @given(st.binary(max_size=100))
 def test_what_cannot_be_read_is_null(packed: bytes) -> None:
-    """It has an offset: left out, it would be a gap for ever."""
+    """An unreadable event becomes null, since omitting it would leave a gap in the offsets for ever."""
     event = unpack(packed)
     assert isinstance(event, Content | Joined | Left)
     assert isinstance(content_in(Publication(packed, 1)), Content)
 
 
 def test_a_history_has_publications_only() -> None:
-    """Something else in it, of a foreign writer, is null."""
+    """Any other event in a history, of a foreign writer, becomes null."""
     assert content_in(Publication(pack(Joined(ClientInfo("a", "b"))), 3)).data == b"null"
 
 
@@ -65,13 +64,13 @@ def test_a_history_has_publications_only() -> None:
     ],
 )
 def test_bytes_are_json_if_they_are(data: bytes, binary: bool) -> None:
-    """A client of the JSON protocol gets them as JSON, or else in base64."""
+    """A JSON client gets JSON data as JSON, and other data in base64."""
     content = binary_content_of(data)
     assert (content.data, content.binary) == (data, binary)
 
 
 def test_json_is_one_line() -> None:
-    """Line feeds separate replies; they stand between tokens, so the value is the same."""
+    """Line feeds, which separate replies, are removed between tokens without changing the value."""
     content = content_of(b'{\r\n"a":\n[1,\n2]}')
     assert b"\n" not in content.data
     assert json.loads(content.data) == {"a": [1, 2]}

@@ -1,4 +1,4 @@
-"""Characters that were cut in two."""
+"""Lone surrogates in JSON."""
 
 from __future__ import annotations
 
@@ -19,13 +19,13 @@ from realtime_server.core.model.surrogates import explain, find_half_pair
      (rb'"\\\ud83d"', 3), (b'"plain"', None), (rb'"\u0041\""', None)],
 )  # fmt: skip
 def test_the_first_half_is_found(document: bytes, place: int | None) -> None:
-    """A whole pair is none, and neither is a backslash before the same letters."""
+    """A pair is not lone, and an escaped backslash before the same letters is no escape."""
     assert find_half_pair(document) == place
 
 
 @given(st.text(st.characters(min_codepoint=0xD7F0, max_codepoint=0xE010) | st.sampled_from('\\"u😀'), max_size=12))
 def test_what_has_none_is_text(text: str) -> None:
-    """Exactly what Python cannot encode as UTF-8."""
+    """Documents without lone surrogates are those that Python can encode as UTF-8."""
     document = json.dumps(text).encode()
     decoded = json.loads(document)
     try:
@@ -37,7 +37,7 @@ def test_what_has_none_is_text(text: str) -> None:
 
 
 def test_it_is_told_in_words() -> None:
-    """With the place; what else is wrong in the decoder's own words."""
+    """The message has the position; other faults keep the decoder's message."""
     for document, told in ((rb'{"data":"\ud83d"}', rb"\ud83d at byte 9".decode()), (b'{"data":NaN}', "malformed")):
         with pytest.raises(msgspec.DecodeError) as caught:
             msgspec.json.decode(document)

@@ -1,1 +1,1 @@
-"""Tests of what any protocol can do."""
+"""Unit tests of realtime_server.core.operations."""

@@ -1,4 +1,4 @@
-"""A refreshed token that says something else than the one before."""
+"""Refresh of a connection with a token of other content."""
 
 from __future__ import annotations
 
@@ -34,18 +34,18 @@ NAMESPACES = Namespaces(
 
 
 def token(**claims: JsonValue) -> str:
-    """A connection token that does not expire."""
+    """Return a connection token that does not expire."""
     return connection_token(SECRET, "ann", lifetime=None, **claims)
 
 
 async def settle() -> None:
-    """Let every task go on."""
+    """Run all tasks until they wait."""
     for _ in range(30):
         await asyncio.sleep(0)
 
 
 class Client:
-    """A client that has connected with the channels of its token."""
+    """Client that is connected with the channels of its token."""
 
     def __init__(self, node: Node, **claims: JsonValue) -> None:
         self.node = node
@@ -61,7 +61,7 @@ class Client:
         self.command += 1
 
     async def refresh(self, **claims: JsonValue) -> list[JsonObject]:
-        """Refresh the token; what the client got, first of all the answer."""
+        """Refresh the token, and return what the client got, the reply first."""
         await settle()
         self.taken()
         self.ask(refresh={"token": token(**claims)})
@@ -69,18 +69,18 @@ class Client:
         return self.taken()
 
     def taken(self) -> list[JsonObject]:
-        """What was written since the last time."""
+        """Return what was written since the last call."""
         written, self.connection.written = self.connection.written, []
         return [document for message in written for document in map(parse, message.splitlines())]
 
     @property
     def channels(self) -> set[str]:
-        """What it is subscribed to."""
+        """Return the channels of the client's subscriptions."""
         return set(self.session.subscriptions)
 
 
 def pushes(got: list[JsonObject]) -> dict[str, list[str]]:
-    """The kinds of what was pushed, by channel."""
+    """Return the kinds of the pushes, by channel."""
     found: dict[str, list[str]] = {}
     for document in got:
         if "push" in document:
@@ -90,20 +90,20 @@ def pushes(got: list[JsonObject]) -> dict[str, list[str]]:
 
 
 def overrides(**switches: bool) -> JsonObject:
-    """The options of one channel in `subs`."""
+    """Return a claim `subs` with the options of one channel."""
     return {"override": {name: {"value": value} for name, value in switches.items()}}
 
 
 @pytest.fixture
 async def node() -> Node:
-    """A node that runs."""
+    """Start a node."""
     made = make_node(namespaces=NAMESPACES, channels=4)
     await made.broker.start(made)
     return made
 
 
 async def test_what_is_taken_away_is_unsubscribed_and_what_is_new_is_subscribed(node: Node) -> None:
-    """And the rest stays; first the refresh is answered."""
+    """Other channels stay, and the reply to the refresh comes first."""
     client = Client(node, channels=["news:stays", "news:goes"])
     got = await client.refresh(channels=["news:stays", "kept:new"])
     assert client.channels == {"news:stays", "kept:new"}
@@ -115,7 +115,7 @@ async def test_what_is_taken_away_is_unsubscribed_and_what_is_new_is_subscribed(
 
 
 async def test_the_same_channels_change_nothing(node: Node) -> None:
-    """Nobody loses a publication by a refresh."""
+    """Nothing is unsubscribed, so that no publication is lost."""
     client = Client(node, subs={"news:a": {}, "kept:b": {"info": 1}})
     got = await client.refresh(subs={"kept:b": {"info": 1}, "news:a": {}})
     assert (client.channels, pushes(got)) == ({"news:a", "kept:b"}, {})
@@ -123,7 +123,7 @@ async def test_the_same_channels_change_nothing(node: Node) -> None:
 
 @pytest.mark.parametrize("how", ["client", "api", "token"])
 async def test_what_is_not_from_the_token_stays(node: Node, how: str) -> None:
-    """What the client, the server API or a subscription token has subscribed to."""
+    """Subscriptions of the client, the server API or a subscription token stay."""
     client = Client(node, channels=["news:goes"])
     if how == "api":
         await ServerApi(node).subscribe(Connections("ann"), "news:own", Grant())
@@ -135,7 +135,7 @@ async def test_what_is_not_from_the_token_stays(node: Node, how: str) -> None:
 
 
 async def test_info_and_meta_are_the_new_ones(node: Node) -> None:
-    """Of the connection, and of a channel."""
+    """The infos of the connection and of a channel, and the meta, are replaced."""
     client = Client(node, info={"v": 1}, meta={"v": 1}, subs={"news:a": {"info": 1}})
     await client.refresh(info={"v": 2}, meta={"v": 2}, subs={"news:a": {"info": 2}})
     info = client.session.info_in("news:a")
@@ -145,7 +145,7 @@ async def test_info_and_meta_are_the_new_ones(node: Node) -> None:
 
 
 async def test_another_override_begins_the_subscription_anew(node: Node) -> None:
-    """What was agreed with the client cannot be changed behind its back."""
+    """The client is unsubscribed and subscribed again, so that it learns the new options."""
     client = Client(node, subs={"news:a": {}})
     got = await client.refresh(subs={"news:a": overrides(presence=False)})
     assert pushes(got) == {"news:a": ["unsubscribe", "subscribe"]}
@@ -163,7 +163,7 @@ async def test_another_override_begins_the_subscription_anew(node: Node) -> None
 async def test_a_token_that_cannot_be_followed_is_refused(
     node: Node, claims: Mapping[str, JsonValue], error: codes.ErrorCode
 ) -> None:
-    """As it would be by connect; nothing is changed then."""
+    """The refresh is refused as a connect would be, and changes nothing."""
     client = Client(node, channels=["news:a"])
     (answer,) = await client.refresh(**claims)
     assert object_at(answer, "error")["code"] == error.code
@@ -177,7 +177,7 @@ MAY_SEE: list[JsonValue] = [{"channels": ["team:a"], "allow": ["sub", "prs"]}]
 
 
 async def test_a_permission_that_is_taken_away_ends_the_subscription(node: Node) -> None:
-    """Where nothing but a capability had allowed it."""
+    """A subscription that only a capability allowed ends."""
     client = Client(node, caps=MAY_SUBSCRIBE)
     client.ask(subscribe={"channel": "team:a"})
     assert pushes(await client.refresh(caps=MAY_SUBSCRIBE)) == {}
@@ -186,7 +186,7 @@ async def test_a_permission_that_is_taken_away_ends_the_subscription(node: Node)
 
 
 async def test_who_may_not_ask_who_is_there_is_not_told_who_joins_any_more(node: Node) -> None:
-    """The subscription begins anew: the SDK subscribes again after this code."""
+    """The subscription begins again, as the SDK subscribes again after this code."""
     client = Client(node, caps=MAY_SEE)
     client.ask(subscribe={"channel": "team:a", "join_leave": True})
     assert pushes(await client.refresh(caps=MAY_SEE)) == {}
@@ -195,7 +195,7 @@ async def test_who_may_not_ask_who_is_there_is_not_told_who_joins_any_more(node:
 
 
 async def test_a_server_side_subscription_hears_no_more_than_it_may(node: Node) -> None:
-    """The server subscribes it anew."""
+    """The server subscribes the client again."""
     client = Client(node, channels=["team:a"], caps=MAY_SEE)
     got = await client.refresh(channels=["team:a"])
     assert pushes(got) == {"team:a": ["unsubscribe", "subscribe"]}
@@ -205,7 +205,7 @@ async def test_a_server_side_subscription_hears_no_more_than_it_may(node: Node) 
 
 
 async def test_another_override_in_a_subscription_token_begins_anew(node: Node) -> None:
-    """The answer comes first; then the SDK subscribes again, with its new token."""
+    """The reply comes first; then the SDK subscribes again with its new token."""
     client = Client(node)
     client.ask(subscribe={"channel": "news:a", "token": subscription_token(SECRET, "ann", "news:a", info=1)})
     await settle()
@@ -224,7 +224,7 @@ async def test_another_override_in_a_subscription_token_begins_anew(node: Node) 
 
 
 async def test_a_subscription_with_a_token_is_not_by_permission_any_more(node: Node) -> None:
-    """It stays when the permission goes."""
+    """A subscription renewed by a token stays when the permission ends."""
     client = Client(node, caps=MAY_SUBSCRIBE)
     client.ask(subscribe={"channel": "team:a"})
     await settle()
@@ -237,7 +237,7 @@ async def test_a_subscription_with_a_token_is_not_by_permission_any_more(node: N
 
 
 class GatedBroker(MemoryBroker):
-    """A broker whose subscriptions wait, and fail if `away`."""
+    """Broker whose subscribe calls wait, and fail while `away`."""
 
     immediate = False
 
@@ -247,7 +247,7 @@ class GatedBroker(MemoryBroker):
         self.away = False
 
     async def subscribe(self, channel: str) -> None:
-        """Wait; then fail or subscribe."""
+        """Wait; then subscribe or fail."""
         await self.gate.wait()
         if self.away:
             raise BackplaneError("away")
@@ -268,7 +268,7 @@ async def test_a_channel_that_is_taken_away_while_it_is_subscribed_to(node: Node
 
 
 async def test_a_client_that_cannot_be_subscribed_connects_again() -> None:
-    """It gets its channels then, instead of missing them in silence."""
+    """The client reconnects to get its channels, instead of missing them silently."""
     broker = GatedBroker()
     node = make_node(broker, namespaces=NAMESPACES)
     await broker.start(node)

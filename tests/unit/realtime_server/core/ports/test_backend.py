@@ -1,4 +1,4 @@
-"""What sessions ask the backend, and what becomes of its answers."""
+"""Requests of sessions to the backend, and the effects of its answers."""
 
 from __future__ import annotations
 
@@ -38,14 +38,14 @@ T = TypeVar("T")
 
 @dataclass
 class ScriptedBackend(NoBackend):
-    """Implements Backend: gives the answers that the test has laid ready, and keeps what it was asked and told."""
+    """Backend with prepared answers, which records requests and events."""
 
     answers: deque[Answer] = field(default_factory=deque)
     asked: list[tuple[object, ...]] = field(default_factory=list)
     told: list[HookEvent] = field(default_factory=list)
 
     def asks(self, hook: Hook, channel: str = "") -> bool:
-        """Everything, but for channels that are none of the backend's business."""
+        """Return True except for channels that the backend is not asked about."""
         return bool(hook) and not channel.startswith("news:")
 
     async def connect(self, request: Connecting) -> Connected | None:
@@ -87,13 +87,13 @@ class ScriptedBackend(NoBackend):
 
 
 async def settle() -> None:
-    """Let every task go on."""
+    """Run all tasks until they wait."""
     for _ in range(20):
         await asyncio.sleep(0)
 
 
 class World:
-    """A node, its backend, and a client."""
+    """Node with its backend and a client."""
 
     def __init__(self, *answers: Answer, anonymous: bool = False) -> None:
         self.backend = ScriptedBackend(deque(answers))
@@ -102,7 +102,7 @@ class World:
         self.session, self.connection = self.accept()
 
     def accept(self) -> tuple[Session, RecordingConnection]:
-        """A further client."""
+        """Accept another client."""
         return accept(self.node)
 
     async def send(self, *commands: object) -> list[object]:
@@ -112,7 +112,7 @@ class World:
         return self.connection.take()
 
     async def beat(self, seconds: float) -> None:
-        """Let time pass, and the node do what it does each second."""
+        """Advance the clock, and run the node's periodic work."""
         self.clock.now += seconds
         self.wall.now += seconds
         self.session.take_pong()
@@ -125,7 +125,7 @@ CONNECT: dict[str, object] = {"id": 1, "connect": {"data": {"ticket": 7}, "name"
 
 
 def fails(command: int, error: ErrorCode) -> object:
-    """The reply to a command that failed."""
+    """Return the error reply to a command."""
     document: dict[str, object] = {"code": error.code, "message": error.message}
     return {"id": command, "error": document | ({"temporary": True} if error.temporary else {})}
 
@@ -134,7 +134,7 @@ def fails(command: int, error: ErrorCode) -> object:
 
 
 async def test_the_backend_lets_a_client_in_that_has_no_token() -> None:
-    """It says who it is, and may say something to it; what was sent along with the connect is done after it."""
+    """The backend sets user and data; commands sent along with the connect are executed after it."""
     world = World(ALICE, Grant())
     replies = await world.send(CONNECT, {"id": 2, "subscribe": {"channel": "open:a"}}, {"send": {"data": 1}})
     connect = {"client": world.session.client, "version": "0", "ping": 25, "pong": True, "data": {"hello": 1}}
@@ -148,7 +148,7 @@ async def test_the_backend_lets_a_client_in_that_has_no_token() -> None:
 
 
 async def test_a_client_with_a_token_is_not_asked_about() -> None:
-    """Its token says who it is."""
+    """The token identifies the client."""
     world = World()
     token = connection_token(SECRET, "bob", lifetime=None)
     [reply] = await world.send({"id": 1, "connect": {"token": token}})
@@ -157,7 +157,7 @@ async def test_a_client_with_a_token_is_not_asked_about() -> None:
 
 
 async def test_a_refused_client_takes_what_follows_with_it() -> None:
-    """Nothing of the message is done; the client may try again."""
+    """Later commands of the message are dropped, and the client may try again."""
     world = World(CommandError(ErrorCode(1001, "no ticket")), ALICE)
     replies = await world.send(CONNECT, {"id": 2, "rpc": {"method": "pay"}})
     assert replies == [fails(1, ErrorCode(1001, "no ticket"))]
@@ -166,7 +166,7 @@ async def test_a_refused_client_takes_what_follows_with_it() -> None:
 
 
 async def test_the_backend_may_close_the_connection() -> None:
-    """With a code of its own."""
+    """The backend's own code is used."""
     banned = DisconnectCode(4500, "banned")
     world = World(DisconnectRequestedError(banned))
     assert await world.send(CONNECT) == []
@@ -176,7 +176,7 @@ async def test_the_backend_may_close_the_connection() -> None:
 
 @pytest.mark.parametrize("anonymous", [True, False])
 async def test_without_an_answer_it_is_as_without_a_hook(*, anonymous: bool) -> None:
-    """The backend is down, and the policy is to go on."""
+    """With the policy `allow`, a backend that is down is treated as no hook."""
     world = World(None, anonymous=anonymous)
     [reply] = await world.send(CONNECT)
     assert ("connect" in str(reply)) is anonymous
@@ -184,14 +184,14 @@ async def test_without_an_answer_it_is_as_without_a_hook(*, anonymous: bool) -> 
 
 
 async def test_a_second_connect_while_the_first_waits() -> None:
-    """Breaks the protocol as ever."""
+    """A second connect is a protocol error, also while the first one waits."""
     world = World(ALICE)
     await world.send(CONNECT, {"id": 2, "connect": {}})
     assert world.connection.closed_by == codes.BAD_REQUEST_DISCONNECT
 
 
 async def test_the_backend_subscribes_a_client() -> None:
-    """With an info that others see, and data for it."""
+    """Others see the info, and the subscriber gets the data."""
     grants = {"chat:a": Grant(info=b'"x"', data=b"[1]")}
     world = World(Connected(Claims("alice", channels=("chat:a",), grants=grants)))
     [reply] = await world.send(CONNECT)
@@ -205,7 +205,7 @@ async def test_the_backend_subscribes_a_client() -> None:
 
 
 async def test_the_backend_decides_about_subscriptions() -> None:
-    """Also of private channels; where it is not asked, the namespace decides."""
+    """The backend may permit private channels; the namespace decides about channels that it is not asked about."""
     world = World(ALICE, CommandError(codes.PERMISSION_DENIED), Grant(data=b"{}", expires_at=1_700_000_060.0))
     replies = await world.send(
         CONNECT,
@@ -224,7 +224,7 @@ async def test_the_backend_decides_about_subscriptions() -> None:
 
 
 async def test_the_backend_may_change_what_is_published() -> None:
-    """Or refuse it, or keep it out of the history."""
+    """The backend may replace the data, refuse it, or keep it out of the history."""
     world = World(ALICE, Grant(), Published(b'"better"'), Published(skip_history=True), CommandError(codes.BAD_REQUEST))
     publish = {"publish": {"channel": "chat:a", "data": "hi"}}
     replies = await world.send(
@@ -237,7 +237,7 @@ async def test_the_backend_may_change_what_is_published() -> None:
 
 
 async def test_what_the_backend_makes_of_a_publication_has_to_fit() -> None:
-    """Else it would disconnect every subscriber as slow."""
+    """Data beyond the limit is refused, as it would disconnect every subscriber as slow."""
     world = World(ALICE, Grant(), Published(b'"' + b"x" * NodeLimits(1, 1).reply_bytes + b'"'))
     commands = (
         {"id": 2, "subscribe": {"channel": "chat:a"}},
@@ -248,7 +248,7 @@ async def test_what_the_backend_makes_of_a_publication_has_to_fit() -> None:
 
 
 async def test_the_backend_answers_calls() -> None:
-    """In the order of the commands."""
+    """Replies come in the order of the commands."""
     world = World(ALICE, b'{"sum":3}', CommandError(ErrorCode(404, "no such method")))
     replies = await world.send(
         CONNECT, {"id": 2, "rpc": {"method": "add", "data": [1, 2]}}, {"id": 3, "rpc": {"method": "divide"}}
@@ -261,12 +261,12 @@ async def test_the_backend_answers_calls() -> None:
 
 
 def until(seconds: float) -> Connected:
-    """A client that is let in for a while; the backend is asked again then."""
+    """Admit a client until a time, at which the backend is asked again."""
     return Connected(Claims("alice", expires_at=1_700_000_000 + seconds, renewed_by_hook=True))
 
 
 async def test_a_connection_is_renewed_by_the_backend() -> None:
-    """The client has nothing to do, and is told nothing."""
+    """The client is not involved."""
     world = World(until(60), Refreshed(1_700_000_200.0))
     [reply] = await world.send(CONNECT)
     assert "expires" not in str(reply)
@@ -287,7 +287,7 @@ async def test_a_connection_is_renewed_by_the_backend() -> None:
     ids=["expired", "refused", "disconnected", "down"],
 )
 async def test_a_connection_that_is_not_renewed_ends(answer: Answer, code: DisconnectCode | None) -> None:
-    """Unless the backend is down and the policy is to go on: then it is asked again later."""
+    """When the backend is down and the policy is `allow`, it is asked again later."""
     world = World(until(60), answer, Refreshed(expired=True))
     await world.send(CONNECT)
     await world.beat(62)
@@ -300,7 +300,7 @@ async def test_a_connection_that_is_not_renewed_ends(answer: Answer, code: Disco
 
 
 async def test_a_subscription_ends_when_its_time_is_over() -> None:
-    """With a code after which the SDK subscribes again."""
+    """The code makes the SDK subscribe again."""
     world = World(ALICE, Grant(expires_at=1_700_000_060.0))
     await world.send(CONNECT, {"id": 2, "subscribe": {"channel": "open:a"}})
     await world.beat(20)
@@ -312,7 +312,7 @@ async def test_a_subscription_ends_when_its_time_is_over() -> None:
 
 
 async def test_a_subscription_of_the_server_takes_the_connection_with_it() -> None:
-    """3006: the SDK has to connect again to get it again."""
+    """The code 3006 makes the SDK reconnect, which restores the subscription."""
     grants = {"open:a": Grant(expires_at=1_700_000_060.0)}
     world = World(Connected(Claims("alice", channels=("open:a",), grants=grants)))
     await world.send(CONNECT)
@@ -327,7 +327,6 @@ async def test_a_subscription_of_the_server_takes_the_connection_with_it() -> No
     ids=["renewed", "down", "expired", "refused"],
 )  # fmt: skip
 async def test_a_subscription_is_renewed_by_the_backend(answer: Answer, *, goes_on: bool) -> None:
-    """As a connection is."""
     world = World(ALICE, Grant(expires_at=1_700_000_060.0, renewed_by_hook=True), answer)
     replies = await world.send(CONNECT, {"id": 2, "subscribe": {"channel": "open:a"}})
     assert replies[1] == {"id": 2, "subscribe": {}}
@@ -340,7 +339,7 @@ async def test_a_subscription_is_renewed_by_the_backend(answer: Answer, *, goes_
 
 
 async def test_the_backend_is_told_who_has_gone() -> None:
-    """Who had been let in, with the code and how long it was there."""
+    """The event has the code and the duration of the connection; clients that were not admitted cause none."""
     world = World(ALICE)
     await world.send(CONNECT)
     world.clock.now += 5

@@ -1,4 +1,4 @@
-"""Subscriptions that are being made and are revoked meanwhile: a cancellation that becomes an error, or stays one."""
+"""Subscriptions in progress: revocation becomes an error, and cancellation by others stays one."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from realtime_server.core.sessions.attempt import Attempt
 
 
 class Making:
-    """A task that makes a subscription: it waits for `answer`."""
+    """Task that makes a subscription and waits for `answer`."""
 
     def __init__(self) -> None:
         self.attempts: list[Attempt] = []
@@ -29,14 +29,14 @@ class Making:
             return str(error.error.code)
 
     async def begun(self) -> Attempt:
-        """Wait until it waits."""
+        """Wait until the task waits."""
         await asyncio.sleep(0)
         [attempt] = self.attempts
         return attempt
 
 
 async def test_what_is_not_revoked_is_done() -> None:
-    """And is an attempt no more."""
+    """The attempt is no longer registered."""
     making = Making()
     await making.begun()
     making.answer.set_result("done")
@@ -45,7 +45,7 @@ async def test_what_is_not_revoked_is_done() -> None:
 
 
 async def test_a_revoked_one_ends_at_once_and_its_task_goes_on() -> None:
-    """With the error that its command is answered with; however often it is revoked."""
+    """The command fails with the error, however often it is revoked."""
     making = Making()
     attempt = await making.begun()
     attempt.revoke()
@@ -57,7 +57,7 @@ async def test_a_revoked_one_ends_at_once_and_its_task_goes_on() -> None:
 
 
 async def test_one_that_is_revoked_when_its_answer_has_just_come() -> None:
-    """It is revoked: nothing was done with the answer."""
+    """A revocation just after the answer still takes effect."""
     making = Making()
     attempt = await making.begun()
     making.answer.set_result("done")
@@ -67,7 +67,7 @@ async def test_one_that_is_revoked_when_its_answer_has_just_come() -> None:
 
 
 async def test_one_that_has_failed_when_it_is_revoked() -> None:
-    """It is answered once, as revoked."""
+    """The command is answered once, as revoked."""
     making = Making()
     attempt = await making.begun()
     making.answer.set_exception(BackplaneError("away"))
@@ -78,7 +78,6 @@ async def test_one_that_has_failed_when_it_is_revoked() -> None:
 
 @pytest.mark.parametrize("revoked_first", [True, False])
 async def test_a_task_that_is_cancelled_by_others_is_cancelled(*, revoked_first: bool) -> None:
-    """Its session is over."""
     making = Making()
     attempt = await making.begun()
     if revoked_first:

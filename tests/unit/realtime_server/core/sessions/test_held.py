@@ -1,4 +1,4 @@
-"""Publications that wait for a client that reads too slowly."""
+"""Publications held for a client that reads too slowly."""
 
 from __future__ import annotations
 
@@ -11,19 +11,19 @@ from realtime_server.core.sessions.held import CONFLATED_TAG, DROPPED_TAG, ITEM_
 
 DROP, CONFLATE = SlowConsumer.DROP_OLDEST, SlowConsumer.CONFLATE
 SIZE = ITEM_BYTES + 1
-"""What a publication of one byte takes."""
+"""Size of a publication of one byte."""
 KEYED = SIZE + len(KEY_TAG) + 1
-"""The same with a key of one letter."""
+"""Size of a publication of one byte with a key of one letter."""
 EVERYTHING = 10**9
 
 
 def number(value: int, key: str | None = None) -> Content:
-    """A publication."""
+    """Return a numbered publication."""
     return Content(b"%d" % value, tags=None if key is None else {KEY_TAG: key})
 
 
 def told(held: Held, size: int = EVERYTHING) -> list[tuple[str, int, int, int]]:
-    """What is taken: channel, number, and how many its tags say were dropped and conflated before it."""
+    """Return each taken publication: channel, number, and the dropped and conflated counts in its tags."""
     taken = []
     for item in held.take(size):
         tags = item.with_drop_tags().tags or {}
@@ -33,7 +33,7 @@ def told(held: Held, size: int = EVERYTHING) -> list[tuple[str, int, int, int]]:
 
 
 def test_the_oldest_go_when_there_is_too_much_and_the_next_one_tells() -> None:
-    """Each channel's are told of in that channel."""
+    """Drops are reported in the channel in which they happened."""
     held = Held(3 * SIZE)
     for value in range(1, 6):
         held.put("a", DROP, number(value), 0)
@@ -43,7 +43,7 @@ def test_the_oldest_go_when_there_is_too_much_and_the_next_one_tells() -> None:
 
 
 def test_what_was_dropped_is_told_when_the_channel_goes_on() -> None:
-    """Also if nothing of it waits any more."""
+    """Drops are reported even when no publication of the channel is held any more."""
     held = Held(2 * SIZE)
     for value, channel in enumerate("abc", start=1):
         held.put(channel, DROP, number(value), 0)
@@ -56,7 +56,7 @@ def test_what_was_dropped_is_told_when_the_channel_goes_on() -> None:
 
 
 def test_a_busy_channel_does_not_push_out_a_quiet_one() -> None:
-    """Of a channel in which nothing follows nobody could tell that something is missing."""
+    """A quiet channel keeps its publication, since nothing would follow to report its loss."""
     held = Held(3 * SIZE)
     held.put("quiet", DROP, number(0), 0)
     for value in range(1, 6):
@@ -65,7 +65,7 @@ def test_a_busy_channel_does_not_push_out_a_quiet_one() -> None:
 
 
 def test_tags_count_too() -> None:
-    """They are as large as their publisher wants."""
+    """Tags count towards the size."""
     held = Held(2 * SIZE)
     for _ in range(2):
         held.put("a", DROP, Content(b"1", tags={"note": "a" * SIZE}), 0)
@@ -73,7 +73,7 @@ def test_tags_count_too() -> None:
 
 
 def test_of_one_key_the_newest_waits() -> None:
-    """Without a key the channel is one."""
+    """Without a key, all publications of a channel share one."""
     held = Held(100 * SIZE)
     for value, key in enumerate(("x", "y", "x", "x", None, None)):
         held.put("a", CONFLATE, number(value, key), 0)
@@ -82,7 +82,7 @@ def test_of_one_key_the_newest_waits() -> None:
 
 
 def test_too_many_keys_are_dropped_and_told_as_dropped() -> None:
-    """Not as older ones of the key that comes next: it has another one."""
+    """Dropped publications of other keys are not counted as older ones of the next key."""
     held = Held(2 * KEYED)
     for value, key in enumerate(("x", "x", "y", "z")):
         held.put("a", CONFLATE, number(value, key), 0)
@@ -90,7 +90,7 @@ def test_too_many_keys_are_dropped_and_told_as_dropped() -> None:
 
 
 def test_a_part_is_taken_from_the_oldest_on() -> None:
-    """One at least, however large."""
+    """At least one publication is taken, however large."""
     held = Held(100 * SIZE)
     for value in range(5):
         held.put("a", DROP, number(value), 0)
@@ -101,7 +101,7 @@ def test_a_part_is_taken_from_the_oldest_on() -> None:
 
 
 def test_a_channel_can_be_forgotten() -> None:
-    """What waited of it and what is to be told of it."""
+    """Held publications and unreported drops of the channel are discarded."""
     held = Held(2 * SIZE)
     for value in range(3):
         held.put("a", DROP, number(value), 0)
@@ -110,7 +110,7 @@ def test_a_channel_can_be_forgotten() -> None:
 
 
 def test_tags_of_the_publication_stay() -> None:
-    """Told beside them."""
+    """The counts are added to the publication's own tags."""
     held = Held(100 * SIZE)
     for value in range(2):
         held.put("a", CONFLATE, number(value, "x"), 0)
@@ -126,7 +126,7 @@ PUTS = st.tuples(st.sampled_from("ab"), st.sampled_from((DROP, CONFLATE)), st.no
 def test_nothing_is_missing_without_being_told(
     steps: list[tuple[str, SlowConsumer, str | None] | int], room: int
 ) -> None:
-    """In each channel: what is delivered and what is told as missing are all that was put, and it is bounded."""
+    """Delivered and reported publications of each channel add up to those put, and the size is bounded."""
     held = Held(room * SIZE)
     put = {"a": 0, "b": 0}
     accounted = {"a": 0, "b": 0}

@@ -1,4 +1,4 @@
-"""How sessions are found, and what is done with those whose users are not known yet."""
+"""Lookup of sessions, and actions for users under identification."""
 
 from __future__ import annotations
 
@@ -9,20 +9,20 @@ from tests.kit.server_doubles import accept, make_node
 
 
 def identified(registry: Registry, session: Session, user: str) -> None:
-    """The backend has said who a session is."""
+    """Identify a session as the backend would."""
     session.admit(Claims(user), 0.0)
     registry.add_user(session)
     registry.end_identification(session)
 
 
 def sessions(count: int) -> list[Session]:
-    """Sessions that have not said who they are."""
+    """Return sessions without a user."""
     node = make_node()
     return [accept(node)[0] for _ in range(count)]
 
 
 def test_users_are_found_by_all_their_names() -> None:
-    """An empty name fits all; who is not found is none."""
+    """An empty name matches all; without a match the result is empty."""
     registry = Registry()
     one, two = sessions(2)
     for session in (one, two):
@@ -37,7 +37,7 @@ def test_users_are_found_by_all_their_names() -> None:
 
 
 def test_what_comes_while_a_user_is_asked_for_is_done_afterwards() -> None:
-    """With those that are that user, and not what had come before."""
+    """The action applies to sessions that turn out to be of that user, if requested since identification began."""
     registry = Registry()
     done: list[tuple[str, Session]] = []
     alice, bob = sessions(2)
@@ -56,7 +56,7 @@ def test_what_comes_while_a_user_is_asked_for_is_done_afterwards() -> None:
 
 
 def test_nothing_is_kept_that_nobody_waits_for() -> None:
-    """Also when they end in another order than they began, or go without a word."""
+    """Requests are dropped once no identification needs them, in whatever order these end."""
     registry = Registry()
     first, second, third = sessions(3)
     seen: list[int] = []

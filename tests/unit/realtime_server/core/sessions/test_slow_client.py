@@ -1,4 +1,4 @@
-"""A client that reads too slowly, where its namespace says what may be left out."""
+"""Slow client in a namespace that allows dropping publications."""
 
 from __future__ import annotations
 
@@ -23,17 +23,17 @@ NAMESPACES = Namespaces(
     ]
 )
 LARGE = b'"' + b"x" * 300_000 + b'"'
-"""Four of them are more than may be held."""
+"""Publication of which four exceed the limit."""
 
 
 def shown(connection: RecordingConnection) -> list[tuple[object, object]]:
-    """Data and tags of the publications written since the last time."""
+    """Return data and tags of the publications written since the last call."""
     pushes = [dig(document, "push", "pub") for document in connection.take() if isinstance(document, dict)]
     return [(pub["data"], pub.get("tags")) for pub in pushes if isinstance(pub, dict)]
 
 
 async def subscribed(*channels: str) -> tuple[Node, Session, RecordingConnection]:
-    """A client of these channels."""
+    """Return a client of these channels."""
     node = make_node(namespaces=NAMESPACES)
     await node.start()
     session, connection = connected(node)
@@ -44,18 +44,18 @@ async def subscribed(*channels: str) -> tuple[Node, Session, RecordingConnection
 
 
 async def settle() -> None:
-    """Let every task go on."""
+    """Run all tasks until they wait."""
     for _ in range(20):
         await asyncio.sleep(0)
 
 
 async def publish(node: Node, channel: str, data: bytes, **tags: str) -> None:
-    """As a backend does."""
+    """Publish as a backend does."""
     await ServerApi(node).publish(channel, Message(data, tags=tags))
 
 
 async def test_what_waited_comes_when_the_client_reads_again() -> None:
-    """In order, nothing left out while there is room."""
+    """Publications within the limit arrive in order without loss."""
     node, session, connection = await subscribed("log:a")
     connection.congested = True
     for number in range(3):
@@ -72,7 +72,7 @@ async def test_what_waited_comes_when_the_client_reads_again() -> None:
 
 
 async def test_the_oldest_are_left_out_and_told() -> None:
-    """By the next publication of the channel; they are counted."""
+    """The next publication of the channel reports the drops, and they are counted."""
     node, session, connection = await subscribed("log:a", "log:b")
     connection.congested = True
     await publish(node, "log:a", b"1")
@@ -95,7 +95,7 @@ async def test_the_oldest_are_left_out_and_told() -> None:
 
 
 async def test_of_each_key_the_newest_comes() -> None:
-    """With how many it stands for, beside its own tags."""
+    """The newest publication reports the number it replaces, beside its own tags."""
     node, session, connection = await subscribed("price:eu")
     connection.congested = True
     for number, key in enumerate(("ACME", "INIT", "ACME", "ACME")):
@@ -108,7 +108,7 @@ async def test_of_each_key_the_newest_comes() -> None:
 
 
 async def test_what_is_held_goes_out_in_parts() -> None:
-    """A part is less than an outbox holds; the rest follows unless the client lags again."""
+    """Parts are smaller than an outbox; the rest follows unless the client lags again."""
     node, session, connection = await subscribed("log:a")
     connection.congested = True
     for _ in range(3):
@@ -127,7 +127,7 @@ async def test_what_is_held_goes_out_in_parts() -> None:
 
 
 async def test_other_channels_are_not_held_back() -> None:
-    """Where nothing may be left out, it goes to the outbox, which has a bound."""
+    """Publications of a channel without a drop policy go to the outbox, which is bounded."""
     node, _, connection = await subscribed("log:a", "chat:a")
     connection.congested = True
     await publish(node, "log:a", b"1")
@@ -138,7 +138,7 @@ async def test_other_channels_are_not_held_back() -> None:
 
 @pytest.mark.parametrize("ends", ["unsubscribe", "disconnect"])
 async def test_what_is_held_ends_with_the_subscription(ends: str) -> None:
-    """It must not come after the answer to an unsubscribe."""
+    """No publication follows the reply to an unsubscribe."""
     node, session, connection = await subscribed("log:a")
     connection.congested = True
     await publish(node, "log:a", b"1")

@@ -1,4 +1,4 @@
-"""Clients that only listen: how they come in, and what becomes of errors."""
+"""Unidirectional clients: their connect, and the handling of errors."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ WIRE = UnidirectionalJsonCodec(lambda message: message)
 
 
 async def accepted(node: Node, request: object) -> tuple[Session, RecordingConnection]:
-    """A client that has sent its connect request."""
+    """Return a client that has sent its connect request."""
     connection = RecordingConnection()
     session = node.accept(connection, WIRE)
     session.on_message(msgspec.json.encode(request), node.clock())
@@ -41,13 +41,13 @@ async def accepted(node: Node, request: object) -> tuple[Session, RecordingConne
     ],
 )
 def test_an_error_is_a_disconnect(error: ErrorCode, code: DisconnectCode) -> None:
-    """What is temporary lets the client come back."""
+    """After a temporary error the client may reconnect."""
     assert disconnect_of(error) == code
     assert code.reconnect or not error.temporary
 
 
 async def test_it_is_let_in_and_told_by_a_push() -> None:
-    """It answers no pings."""
+    """The client does not answer pings."""
     node = make_node()
     session, connection = await accepted(node, {})
     expected = {"client": session.client, "version": "0", "ping": 25, "pong": False}
@@ -55,7 +55,7 @@ async def test_it_is_let_in_and_told_by_a_push() -> None:
 
 
 async def test_it_gets_the_channels_of_its_token_and_of_its_request() -> None:
-    """And is told their positions; publications follow."""
+    """The push has the positions, and publications follow."""
     node = make_node()
     await node.start()
     token = connection_token(SECRET, "alice", channels=["news:a"])
@@ -77,7 +77,7 @@ async def test_it_gets_the_channels_of_its_token_and_of_its_request() -> None:
     ],
 )
 async def test_one_that_may_not_is_sent_away(request_: object, code: DisconnectCode) -> None:
-    """All or nothing: it could not see which of its channels it did not get."""
+    """All channels or none are granted, as the client could not see which are missing."""
     node = make_node()
     await node.start()
     _, connection = await accepted(node, request_)
@@ -89,7 +89,7 @@ async def test_one_that_may_not_is_sent_away(request_: object, code: DisconnectC
 
 
 async def test_it_has_nothing_more_to_say() -> None:
-    """A second message breaks the protocol."""
+    """A second message is a protocol error."""
     node = make_node()
     session, connection = await accepted(node, {})
     session.on_message(b"{}", node.clock())
@@ -97,7 +97,7 @@ async def test_it_has_nothing_more_to_say() -> None:
 
 
 async def test_it_is_pinged_and_need_not_answer() -> None:
-    """However long it is silent."""
+    """A client without pongs stays connected."""
     clock = Clock()
     node = make_node(clock=clock)
     _, connection = await accepted(node, {})
