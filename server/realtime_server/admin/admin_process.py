@@ -17,9 +17,9 @@ from realtime_server.admin.workers import Workers
 from realtime_server.settings import Settings
 
 
-def run(settings: Settings, listener: socket.socket, sockets: Sequence[Path], board: Board) -> None:
+def run(settings: Settings, listener: socket.socket, sockets: Sequence[Path], state: SharedWorkerState) -> None:
     """Serve the admin port until SIGTERM; blocks."""
-    uvloop.run(_run(settings, listener, sockets, board))
+    uvloop.run(_run(settings, listener, sockets, state))
 
 
 async def _run(settings: Settings, listener: socket.socket, sockets: Sequence[Path], state: SharedWorkerState) -> None:

@@ -1,4 +1,4 @@
-"""State that the supervisor shares with the admin process, in memory that is mapped before the fork."""
+"""Shared memory in which the supervisor notes which workers run; the admin process, forked from it, reads it."""
 
 from __future__ import annotations
 
@@ -9,8 +9,8 @@ import time
 _NUMBER = struct.Struct("q")
 
 
-class Board:
-    """Shared state of the workers, with one writer (the supervisor) and readers in processes forked from it."""
+class SharedWorkerState:
+    """State of the workers: one writer (the supervisor), any number of readers in processes forked from it."""
 
     def __init__(self, workers: int) -> None:
         self.started_at = time.monotonic()
@@ -19,11 +19,11 @@ class Board:
 
     @property
     def restarts(self) -> int:
-        """Number of workers that were started again after they died."""
+        """Number of starts of a worker after it had died."""
         return self._read(0)
 
     def count_restart(self) -> None:
-        """Increment the number of restarts."""
+        """Count one more restart."""
         self._write(0, self.restarts + 1)
 
     def running(self, worker: int) -> bool:

@@ -29,7 +29,7 @@ class NodeTarget:
         self._mode = mode
         self._address = address
 
-    async def wire(self) -> Wire:
+    async def connection(self) -> RedisConnection:
         """Return a connection, not connected yet. Raises BackplaneError when the settings cannot be used."""
         endpoint = self._reader.read()
         if endpoint.mode is not self._mode:

@@ -52,7 +52,7 @@ class Timing:
     """Interval of reading the slot map of a Redis Cluster."""
 
 
-class Wire(Protocol):
+class RedisConnection(Protocol):
     """Connection to Redis: the part of redis.asyncio.Connection in use."""
 
     async def connect(self) -> None:
@@ -78,7 +78,7 @@ class _Forgotten:
 class Target(Protocol):
     """Destination of a link."""
 
-    async def wire(self) -> Wire:
+    async def connection(self) -> RedisConnection:
         """Return a connection, not connected yet. Raises BackplaneError when the address is not known."""
 
     async def check(self, link: Link) -> None:
@@ -112,7 +112,7 @@ class Link:
         cls, target: Target, timing: Timing, on_message: Callable[[bytes, bytes], None] | None = None
     ) -> Link:
         """Connect and return the link, which the caller must close. Raises BackplaneError."""
-        wire = None
+        connection = None
         try:
             async with asyncio.timeout(timing.connect):
                 connection = await target.connection()
@@ -221,7 +221,7 @@ class Link:
         while True:
             await self._writable.wait()
             self._writable.clear()
-            if not self._outgoing:  # broken up; asyncio (from Python 3.12 on) never closes after a write of no bytes
+            if not self._outgoing:  # broken up; from Python 3.12 on asyncio never closes what has written no bytes
                 return
             joined, self._outgoing = b"".join(self._outgoing), []
             await self._connection.send_packed_command((joined,), check_health=False)
@@ -234,7 +234,7 @@ class Link:
                     timeout=math.inf, disconnect_on_error=False
                 )
             except ReadOnlyError:
-                raise  # not a primary any more: reconnecting finds the new one
+                raise  # this is no primary any more: whoever it is now will be found by connecting again
             except ResponseError as error:
                 reply = error
             self._received += 1
@@ -273,6 +273,6 @@ class Link:
         while missed < self._timing.probes_missed:
             missed = missed + 1 if self._received == seen else 0
             seen = self._received
-            self._send(PING, 1, None)  # sent whatever is pending: a busy Redis is not dead
+            self._send(PING, 1, None)  # whatever waits: a Redis that has much to do is not dead
             await asyncio.sleep(self._timing.probe)
         raise BackplaneError("Redis does not answer")

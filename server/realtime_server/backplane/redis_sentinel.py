@@ -35,9 +35,9 @@ class _Sentinel:
         self._address = address
         self._timing = timing
 
-    async def wire(self) -> Wire:
+    async def connection(self) -> RedisConnection:
         """Return a connection to the sentinel, not connected yet."""
-        return self._endpoint.sentinel_wire(self._address, self._timing)
+        return self._endpoint.sentinel_connection(self._address, self._timing)
 
     async def check(self, link: Link) -> None:
         """Accept any peer: a wrong one does not answer the query."""
@@ -51,7 +51,7 @@ class SentinelTarget:
         self._timing = timing
         self._has_advised = False
 
-    async def wire(self) -> Wire:
+    async def connection(self) -> RedisConnection:
         """Return a connection to the primary, not connected yet. Raises BackplaneError when no sentinel knows one."""
         endpoint = self._reader.read()
         if endpoint.mode is not Mode.SENTINEL:
@@ -71,7 +71,7 @@ class SentinelTarget:
         """Log once a primary that confirms writes without a replica: a failover loses them."""
         try:
             information = as_bytes(await link.call(b"INFO", b"replication"))
-        except ResponseError:  # INFO may be forbidden to this user
+        except ResponseError:  # it may not be asked
             return
         if GUARDED not in information:
             logger.warning(
@@ -125,7 +125,7 @@ class SentinelWatch:
         """Close the link."""
         await self._keeper.stop()
 
-    async def wire(self) -> Wire:
+    async def connection(self) -> RedisConnection:
         """Return a connection to the next sentinel, not connected yet."""
         endpoint = self._reader.read()
         address = endpoint.addresses[next(self._turn) % len(endpoint.addresses)]

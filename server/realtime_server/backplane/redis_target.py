@@ -53,13 +53,13 @@ class Endpoint:
     primary_name: str = ""
     partitions: int = 1
 
-    def wire(self, address: Address | None, timing: Timing) -> Wire:
+    def connection(self, address: Address | None, timing: Timing) -> RedisConnection:
         """Return a connection to a Redis, not connected yet; `address` is None only for a Unix socket."""
-        return _wire(self.options, address, timing)
+        return _connection(self.options, address, timing)
 
-    def sentinel_wire(self, address: Address, timing: Timing) -> Wire:
+    def sentinel_connection(self, address: Address, timing: Timing) -> RedisConnection:
         """Return a connection to a sentinel, not connected yet."""
-        return _wire(self.sentinel_options, address, timing)
+        return _connection(self.sentinel_options, address, timing)
 
 
 def _connection(options: Options, address: Address | None, timing: Timing) -> RedisConnection:
@@ -86,7 +86,7 @@ class EndpointReader:
         """Return the current endpoint. Raises BackplaneError when it cannot be read; the message contains no secret."""
         try:
             return self._from_url() if self._redis.url_file is not None else self._from_fields()
-        except ValueError as error:  # its text may contain the URL with the password
+        except ValueError as error:  # its text may contain the URL, and that the password
             raise BackplaneError("the URL of Redis is not one") from error
 
     def _from_url(self) -> Endpoint:

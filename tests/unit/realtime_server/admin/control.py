@@ -90,9 +90,9 @@ async def serving(control: Control, path: Path, index: int = 0) -> AsyncIterator
 @contextlib.asynccontextmanager
 async def admin_application(control: Control, folder: Path) -> AsyncIterator[web.Application]:
     """Return the admin site of a server with one worker; its token is in the file `token` of the folder."""
-    board = Board(1)
-    board.set_running(0, running=True)
-    workers = Workers([folder / "worker.sock"], board)
+    state = SharedWorkerState(1)
+    state.set_running(0, running=True)
+    workers = Workers([folder / "worker.sock"], state)
     settings = Settings.model_validate({"admin": {"token_file": str(folder / "token")}})
     async with serving(control, folder / "worker.sock"):
         yield AdminServer(workers, settings, state).application()

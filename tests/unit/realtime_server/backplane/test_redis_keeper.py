@@ -22,7 +22,7 @@ class SlowTarget:
         self.address: str | None = None
         self.asked = asyncio.Event()
 
-    async def wire(self) -> Wire:
+    async def connection(self) -> RedisConnection:
         """Return a connection once there is an address; wait until then."""
         self.asked.set()
         if self.address is None:
