@@ -1,4 +1,4 @@
-"""The walks in docs/architecture.md go through modules that are there, and call what they have."""
+"""The paths in docs/architecture.md go through modules that are there, and call what they have."""
 
 from __future__ import annotations
 
@@ -11,8 +11,8 @@ import pytest
 ROOT = Path(__file__).parents[3]
 SERVER = ROOT / "server" / "realtime_server"
 TEXT = (ROOT / "docs" / "architecture.md").read_text()
-WALKS = re.findall(
-    r"^### (The walk .*?)\n.*?```mermaid\nsequenceDiagram\n(.*?)```", TEXT, flags=re.DOTALL | re.MULTILINE
+PATHS = re.findall(
+    r"^### (The path .*?)\n.*?```mermaid\nsequenceDiagram\n(.*?)```", TEXT, flags=re.DOTALL | re.MULTILINE
 )
 PACKAGE = re.compile(r"^\| `([a-z_]+)/` \|", flags=re.MULTILINE)
 
@@ -30,16 +30,16 @@ def calls(module: str, name: str) -> bool:
 
 def test_the_walks_are_there() -> None:
     """One of a publication, one of a subscribe command."""
-    assert [name for name, _ in WALKS] == ["The walk of one publication", "The walk of one subscribe command"]
+    assert [name for name, _ in PATHS] == ["The path of one publication", "The path of one subscribe command"]
 
 
-@pytest.mark.parametrize(("name", "walk"), WALKS, ids=[name for name, _ in WALKS])
-def test_each_step_calls_what_is_there(name: str, walk: str) -> None:
+@pytest.mark.parametrize(("name", "path"), PATHS, ids=[name for name, _ in PATHS])
+def test_each_step_calls_what_is_there(name: str, path: str) -> None:
     """Each participant is a module, each message a function or a method of it."""
-    modules = dict(re.findall(r"participant (\w+) as (\S+)", walk))
-    steps = re.findall(r"^  (\w+)->>(\w+): (\w+)\(\)$", walk, flags=re.MULTILINE)
+    modules = dict(re.findall(r"participant (\w+) as (\S+)", path))
+    steps = re.findall(r"^  (\w+)->>(\w+): (\w+)\(\)$", path, flags=re.MULTILINE)
     assert len(steps) >= 8, name
-    assert len(steps) == walk.count("->>")
+    assert len(steps) == path.count("->>")
     missing = [f"{modules[to]}: {call}" for _, to, call in steps if call not in functions_of(modules[to])]
     uncalled = [f"{modules[begin]}: {call}" for begin, _, call in steps if not calls(modules[begin], call)]
     assert (missing, uncalled) == ([], [])
