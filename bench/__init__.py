@@ -1,1 +1,1 @@
-"""The server beside its peers, on the same core, in one run: `make bench`."""
+"""Benchmarks of the server beside its peers, on the same core, in one run: `make bench`."""

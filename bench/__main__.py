@@ -1,4 +1,4 @@
-"""`python -m bench`: measure, print the goals, and write the report to a folder when asked for."""
+"""`python -m bench`: measure, print the goals, and optionally write the report to a folder."""
 
 from __future__ import annotations
 
@@ -20,11 +20,11 @@ from bench.machine import MachineError
 from bench.results import Run
 
 TOKENS = 10_000
-"""Clients share them when they are more."""
+"""Number of tokens; more clients share them."""
 
 
 async def run(arguments: argparse.Namespace) -> Run:
-    """Measure everything that was asked for; raises BuildError when the floor or the load generator cannot be built."""
+    """Measure what was requested; raises BuildError when the floor or the load generator cannot be built."""
     chosen = scenarios.scenarios(only=tuple(arguments.only), quick=arguments.quick)
     wanted = set(arguments.peers) or set(peers.NAMES)
     print("building what is needed", file=sys.stderr)
@@ -52,7 +52,7 @@ async def run(arguments: argparse.Namespace) -> Run:
 
 
 def parser() -> argparse.ArgumentParser:
-    """The command line."""
+    """Build the parser of the command line."""
     found = argparse.ArgumentParser(prog="bench", description="Measure the server beside its peers.")
     found.add_argument(
         "--quick", action="store_true", help="small and once, about a minute: shows that everything runs"
@@ -69,13 +69,13 @@ def parser() -> argparse.ArgumentParser:
 
 
 class _one_of:  # noqa: N801 - reads as a function where it is used
-    """Names with commas between them; a name may be the beginning of several, up to a dash."""
+    """A parser of names separated by commas; a name may be the prefix of several, up to a dash."""
 
     def __init__(self, known: Sequence[str]) -> None:
         self._known = known
 
     def __call__(self, text: str) -> list[str]:
-        """The names; raises argparse's error for an unknown one."""
+        """Return the names; raises argparse's error for an unknown one."""
         names = [name.strip() for name in text.split(",") if name.strip()]
         for name in names:
             if not any(known == name or known.startswith(f"{name}-") for known in self._known):
@@ -84,7 +84,7 @@ class _one_of:  # noqa: N801 - reads as a function where it is used
 
 
 def main(given: Sequence[str] | None = None) -> int:
-    """Parse the arguments, keep off the servers' core, run."""
+    """Parse the arguments, stay off the servers' core, and run."""
     arguments = parser().parse_args(given)
     try:
         if arguments.source is not None:

@@ -1,6 +1,6 @@
-"""Builds and installs what is measured, once: the C programs, the packages of npm, the Go program.
+"""Builds of the measured programs, once: the C programs, the npm packages, the Go program.
 
-What was built is kept in a cache folder under a name that follows from its sources.
+Results are in a cache folder under a name derived from their sources.
 """
 
 from __future__ import annotations
@@ -20,11 +20,11 @@ BUILD_SECONDS = 600.0
 
 
 class BuildError(Exception):
-    """Something cannot be built here; says what and why."""
+    """A program cannot be built; the message names it and the reason."""
 
 
 def c_program(name: str) -> Path:
-    """The program whose sources are in the folder `name`; raises BuildError."""
+    """Build the C program in the folder `name`; return its path. Raises BuildError."""
     sources = sorted((BENCH / name).glob("*.[ch]"))
     program = _cached(name, sources, C_FLAGS)
     if not program.exists():
@@ -35,7 +35,7 @@ def c_program(name: str) -> Path:
 
 
 def go_program(name: str) -> Path:
-    """The program of the Go module in `servers/name`, with the versions and hashes of its go.sum; raises BuildError."""
+    """Build the Go module in `servers/name` with the locked versions of go.sum; return its path. Raises BuildError."""
     folder = SERVERS / name
     program = _cached(name, [*sorted(folder.glob("*.go")), folder / "go.mod", folder / "go.sum"], ())
     if not program.exists():
@@ -46,7 +46,7 @@ def go_program(name: str) -> Path:
 
 
 def node_modules() -> str:
-    """Install what the lock file of `servers` says, and return the path of Node.js; raises BuildError."""
+    """Install the packages of the lock file in `servers`; return the path of Node.js. Raises BuildError."""
     node, npm = _tool("node", "Node.js"), _tool("npm", "npm")
     installed, lock = SERVERS / "node_modules" / ".installed", SERVERS / "package-lock.json"
     if not installed.exists() or installed.stat().st_mtime < lock.stat().st_mtime:

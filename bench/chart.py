@@ -1,4 +1,4 @@
-"""Plots as SVG, written by hand: small, the same on every machine, readable in a diff."""
+"""Plots as SVG without a library: small, deterministic, readable in a diff."""
 
 from __future__ import annotations
 
@@ -20,14 +20,14 @@ COLOURS = {
     "Socket.IO": "#cc79a7",
     "websockets": "#d55e00",
 }
-"""By the name before a comma; of Okabe and Ito, which colour-blind people can tell apart."""
+"""Colours by the name before a comma, from Okabe and Ito's palette for colour-blind readers."""
 OTHER_COLOURS = ("#56b4e9", "#f0e442", "#000000")
 DASHES = ("", "7 3", "2 3", "9 3 2 3", "4 4", "1 4")
 
 
 @dataclass(frozen=True, slots=True)
 class Bar:
-    """A value with its spread."""
+    """A value with its range."""
 
     name: str
     value: float
@@ -37,14 +37,14 @@ class Bar:
 
 @dataclass(frozen=True, slots=True)
 class Line:
-    """Points, from left to right."""
+    """Points from left to right."""
 
     name: str
     points: Sequence[tuple[float, float]]
 
 
 def bars(title: str, axis: str, drawn: Sequence[Bar]) -> str:
-    """Horizontal bars from zero, with a whisker from the lowest to the highest value; `axis` says what and its unit."""
+    """Draw horizontal bars from zero, with whiskers from the lowest to the highest value; `axis` has the unit."""
     height = TOP + len(drawn) * (BAR_HEIGHT + BAR_GAP) + 50
     top = max([bar.highest for bar in drawn] or [1.0])
     ticks = nice_ticks(top)
@@ -60,7 +60,7 @@ def bars(title: str, axis: str, drawn: Sequence[Bar]) -> str:
 def lines(
     title: str, x_axis: str, y_axis: str, drawn: Sequence[Line], *, logarithmic: bool = False, from_zero: bool = False
 ) -> str:
-    """Lines with a legend; `logarithmic`: both axes. The axes say what is shown and its unit."""
+    """Draw lines with a legend; `logarithmic` applies to both axes. The axes have their units."""
     xs = [x for line in drawn for x, _ in line.points] or [1.0]
     ys = [y for line in drawn for _, y in line.points] or [1.0]
     legend = 20 * ((len(drawn) + 2) // 3)
@@ -83,7 +83,7 @@ def lines(
 
 
 def nice_ticks(highest: float, lowest: float = 0.0) -> list[float]:
-    """Four to nine round numbers from `lowest` or below it to `highest` or above it."""
+    """Return four to nine round numbers that cover the range from `lowest` to `highest`."""
     span = max(highest - lowest, abs(highest) * 1e-3, 1e-9)
     magnitude = 10 ** math.floor(math.log10(span))
     step = next(factor * magnitude / 10 for factor in (2, 5, 10, 20) if span / (factor * magnitude / 10) <= 8)
@@ -92,7 +92,7 @@ def nice_ticks(highest: float, lowest: float = 0.0) -> list[float]:
 
 
 def decade_ticks(lowest: float, highest: float) -> list[float]:
-    """1, 2 and 5 times the powers of ten, from `lowest` or below it to `highest` or above it; both positive."""
+    """Return 1, 2 and 5 times the powers of ten that cover the range; both bounds are positive."""
     found = [
         factor * 10.0**power
         for power in range(math.floor(math.log10(lowest)) - 1, math.ceil(math.log10(highest)) + 1)
@@ -113,12 +113,12 @@ def _log(low: float, high: float, start: float, end: float) -> Callable[[float],
 
 
 def colour(name: str, index: int) -> str:
-    """Of a server by its name, of anything else by its place."""
+    """Return the colour of a server by name, of other lines by index."""
     return COLOURS.get(name.partition(",")[0], OTHER_COLOURS[index % len(OTHER_COLOURS)])
 
 
 def number(value: float) -> str:
-    """Short, with commas between thousands."""
+    """Format a number briefly, with commas between thousands."""
     if value >= 100:
         return f"{value:,.0f}"
     return f"{value:.3g}"

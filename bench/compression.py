@@ -30,7 +30,7 @@ CHANNEL = "open:compression"
 SIZES = (1024, 4096, 16_384)
 PUBLICATIONS = 100
 SHORTEST = 200
-"""A frame with a shorter payload is no publication."""
+"""Minimum payload of a publication's frame in bytes; shorter frames are not counted."""
 OPENED_AT_ONCE = 50
 IDLE = 2000
 SECONDS = 60
@@ -40,7 +40,7 @@ OFFER = {**UPGRADE, "Sec-WebSocket-Extensions": "permessage-deflate; client_max_
 
 @dataclass(frozen=True, slots=True)
 class Delivered:
-    """`cpu` is the server's, in seconds."""
+    """Result of a fan-out; `cpu` is the server's CPU time in seconds."""
 
     count: int
     payload: int
@@ -48,7 +48,7 @@ class Delivered:
 
 
 class Arrivals:
-    """Counts what all subscribers have got; `all_there` is set when it is as much as is waited for."""
+    """Counter of deliveries to all subscribers; `all_there` is set when the expected number is reached."""
 
     def __init__(self) -> None:
         self.count = 0
@@ -57,20 +57,20 @@ class Arrivals:
         self.all_there = asyncio.Event()
 
     def add(self, payload: int) -> None:
-        """One publication for one of them."""
+        """Count a publication for one subscriber."""
         self.payload = payload
         self.count += 1
         if self.count == self.awaited:
             self.all_there.set()
 
     async def wait_for(self, more: int) -> None:
-        """Until so many more are there."""
+        """Wait for `more` further deliveries."""
         self.awaited = self.count + more
         self.all_there.clear()
 
 
 class Subscriber(asyncio.Protocol):
-    """Shakes hands, connects and subscribes, and then walks over frames. `ready` is done when it is subscribed."""
+    """A subscriber that parses only frames after its handshake. `ready` is done when it is subscribed."""
 
     def __init__(self, arrivals: Arrivals, token: str) -> None:
         self._arrivals = arrivals
@@ -82,12 +82,12 @@ class Subscriber(asyncio.Protocol):
         self.ready: asyncio.Future[None] = asyncio.get_running_loop().create_future()
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        """Offer compression; the server decides."""
+        """Send the handshake, with compression offered."""
         self._transport = cast("asyncio.Transport", transport)
         self._transport.write(request(headers=OFFER))
 
     def data_received(self, data: bytes) -> None:
-        """Frames, after the answer to the handshake."""
+        """Parse the answer to the handshake, then frames."""
         self._buffer += data
         if not self._open:
             head, found, rest = self._buffer.partition(b"\r\n\r\n")
@@ -109,13 +109,13 @@ class Subscriber(asyncio.Protocol):
                 self._arrivals.add(payload)
 
     def close(self) -> None:
-        """End the connection."""
+        """Close the connection."""
         if self._transport is not None:
             self._transport.abort()
 
 
 def walk(data: bytes) -> tuple[list[int], bytes]:
-    """The lengths of the payloads of a server's frames, and what is left of one that is not whole."""
+    """Return the payload lengths of the server's complete frames, and the remaining bytes."""
     payloads, at = [], 0
     while len(data) - at >= 2:
         length, start = data[at + 1], at + 2
@@ -130,7 +130,7 @@ def walk(data: bytes) -> tuple[list[int], bytes]:
 
 
 def document(size: int) -> JsonValue:
-    """About so many bytes of JSON: prices and words."""
+    """Return about `size` bytes of JSON: prices and words."""
     chance = random.Random(size)
     found: list[JsonValue] = []
     while len(json.dumps(found)) < size - 60:
@@ -142,13 +142,13 @@ def document(size: int) -> JsonValue:
 
 
 def cpu_seconds(pids: Sequence[int]) -> float:
-    """What the processes have used so far."""
+    """Return the CPU time of the processes so far, in seconds."""
     return sum(int(Path(f"/proc/{pid}/schedstat").read_text().split()[0]) for pid in pids) / 1e9
 
 
 @asynccontextmanager
 async def serving(*, compressed: bool) -> AsyncIterator[ServerProcess]:
-    """A server on its core."""
+    """Run a server on its core."""
     limits: JsonObject = {"connections": 100_000, "outbox_bytes": 64 * 1024 * 1024}
     with on_server_core():
         server = ServerProcess("compression", None, limits=limits, compression={"enabled": compressed})
@@ -161,7 +161,7 @@ async def serving(*, compressed: bool) -> AsyncIterator[ServerProcess]:
 
 @asynccontextmanager
 async def subscribed(server: ServerProcess, count: int, arrivals: Arrivals) -> AsyncIterator[None]:
-    """So many subscribers."""
+    """Connect `count` subscribers."""
     token = connection_token(TOKEN_SECRET, "subscriber")
     subscribers: list[Subscriber] = []
     try:
@@ -183,13 +183,13 @@ async def _connect(subscriber: Subscriber, server: ServerProcess) -> None:
 
 
 def pids_of(server: ServerProcess) -> tuple[int, ...]:
-    """The server's processes."""
+    """Return the ids of the server's processes."""
     assert server.process is not None
     return family(server.process.pid)
 
 
 async def fan_out(size: int, subscribers: int, *, compressed: bool) -> Delivered:
-    """Publications, one at a time, to so many subscribers."""
+    """Publish one at a time to the subscribers; return the cost."""
     arrivals, data = Arrivals(), document(size)
     async with (
         serving(compressed=compressed) as server,
@@ -209,7 +209,7 @@ async def fan_out(size: int, subscribers: int, *, compressed: bool) -> Delivered
 
 
 async def memory(connections: int, *, compressed: bool) -> float:
-    """Bytes of the server for each idle connection with a subscription."""
+    """Return the server's bytes for each idle connection with a subscription."""
     arrivals = Arrivals()
     async with serving(compressed=compressed) as server, subscribed(server, 500, arrivals):
         pids = pids_of(server)
@@ -221,7 +221,7 @@ async def memory(connections: int, *, compressed: bool) -> float:
 
 
 async def measure(subscribers: int, rounds: int) -> list[str]:
-    """The lines of a table; off and on by turns, so that both see the same machine."""
+    """Return the lines of a table; off and on alternate, so that both meet the same state of the machine."""
     lines = [
         "| document | sent, off | on | deliveries per CPU-second, off | on | ratio |",
         "| --- | --- | --- | --- | --- | --- |",
@@ -241,7 +241,7 @@ async def measure(subscribers: int, rounds: int) -> list[str]:
 
 
 def main() -> None:
-    """Measure."""
+    """Run all measurements."""
     parser = argparse.ArgumentParser(prog="python -m bench.compression", description=__doc__)
     parser.add_argument("--subscribers", type=int, default=1000)
     parser.add_argument("--rounds", type=int, default=3)

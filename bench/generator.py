@@ -1,4 +1,4 @@
-"""Drives the load generator (`load/*.c`): one process for each measurement, on a core of its own."""
+"""The load generator (`load/*.c`): one process for each measurement, on a core of its own."""
 
 from __future__ import annotations
 
@@ -16,16 +16,16 @@ from bench.measured import Measured
 
 DATA_BYTES = 128
 LIMIT_SECONDS = 120.0
-"""A measurement that takes longer has failed."""
+"""Seconds after which a measurement has failed."""
 
 
 class LoadError(Exception):
-    """The server did not do what the scenario needs; nothing was measured."""
+    """The server did not do what the scenario needs; there is no measurement."""
 
 
 @dataclass(frozen=True, slots=True)
 class Target:
-    """A running server: where subscribers and publishers connect, its processes, and what it speaks."""
+    """A running server: its addresses for subscribers and publishers, its processes, its protocol."""
 
     port: int
     publish_port: int
@@ -35,9 +35,9 @@ class Target:
 
 @dataclass(frozen=True, slots=True)
 class Load:
-    """What is done to a server; the fields are the generator's options. Times in seconds.
+    """Load on a server; the fields are the generator's options. Times in seconds.
 
-    `scenario` is fan-out, inbound, storm or idle. A rate of 0 keeps `in_flight` publications on their way.
+    `scenario` is fan-out, inbound, storm or idle. A rate of 0 keeps `in_flight` publications pending.
     """
 
     scenario: str
@@ -49,12 +49,12 @@ class Load:
     at_once: int = 64
     bare: bool = False
     warm_clients: int = 0
-    """idle: connections before those that are measured, so that what is allocated once is not counted."""
+    """idle: connections before the measured ones, so that one-time allocations are not counted."""
     settle: float = 2.0
-    """idle: memory is read so long after the last connection was opened."""
+    """idle: seconds between the last connection and the measurement of memory."""
 
     def arguments(self) -> list[str]:
-        """For the generator's command line."""
+        """Return the arguments of the generator."""
         numbers: dict[str, float | str] = {
             "clients": self.clients,
             "in-flight": self.in_flight,
@@ -72,13 +72,13 @@ class Load:
 
 @dataclass(frozen=True, slots=True)
 class Generator:
-    """The program, and the file with the tokens of its clients."""
+    """The program, and the file with its clients' tokens."""
 
     program: Path
     tokens: Path
 
     async def run(self, load: Load, target: Target) -> Measured:
-        """Measure once; raises LoadError."""
+        """Run one measurement; raises LoadError."""
         try:
             async with asyncio.timeout(LIMIT_SECONDS), self._process(load, target) as process:
                 if load.scenario == "idle":

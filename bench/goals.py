@@ -1,4 +1,4 @@
-"""What was to be reached, and what was."""
+"""Goals of the benchmarks, and their verdicts."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ class Verdict:
 
 
 def verdicts(run: Run) -> list[Verdict]:
-    """All goals, in the order of the scenarios."""
+    """Return the verdicts of all goals, in the order of the scenarios."""
     return [judge(run) for judge in _GOALS]
 
 
@@ -33,7 +33,7 @@ def _not_measured(scenario: str, goal: str) -> Verdict:
 
 
 def _ratio_goal(title: str, key: str, wanted: float, *, against: str | None = None) -> Callable[[Run], Verdict]:
-    """At least `wanted` of the floor; `against`: of what the floor does in another scenario."""
+    """Return a goal of at least `wanted` times the floor; `against`: the floor in another scenario."""
     goal = f"{wanted:.2f} of the floor or more"
 
     def judge(run: Run) -> Verdict:
@@ -69,7 +69,7 @@ def _memory(run: Run) -> Verdict:
 
 
 def _latency(run: Run) -> Verdict:
-    """The better of the two settings: both are for users to choose."""
+    """Judge the latency by the better of the two settings: users can choose either."""
     title, goal = "p99 latency, 1,000 subscribers, 200 publications/s", f"below {P99_MILLISECONDS:.0f} ms"
     scenario = run.scenario("latency")
     if scenario is None:

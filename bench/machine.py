@@ -1,4 +1,4 @@
-"""What is measured on: its cores, and what the processes on it have used."""
+"""The measuring machine: its cores, and the resources that processes have used."""
 
 from __future__ import annotations
 
@@ -11,23 +11,23 @@ from pathlib import Path
 
 CORES = frozenset(os.sched_getaffinity(0))
 SERVER_CORE = min(CORES)
-"""The core of the servers."""
+"""Core of the servers."""
 LOAD_CORE = max(CORES)
-"""The core of the load generator and of this program."""
+"""Core of the load generator and of this program."""
 FILES = 16_384
-"""Descriptors that a process needs for 10,000 connections and what comes with them."""
+"""File descriptors for 10,000 connections and the program's own."""
 
 
 BUSY = 0.7
-"""Processes that want to run, on average over the last minute; more than that is more than a desktop's noise."""
+"""Load average over the last minute above which other work disturbs the measurement."""
 
 
 class MachineError(Exception):
-    """Nothing can be measured on this machine; says why."""
+    """The machine is unsuitable for measurements; the message has the reason."""
 
 
 def prepare() -> None:
-    """Keep off the servers' core and allow enough descriptors; raises MachineError."""
+    """Move this process off the servers' core and raise the limit of descriptors; raises MachineError."""
     if len(CORES) < 2:
         raise MachineError("two cores are needed, one for the server and one for the load: only one may be used here")
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
@@ -40,7 +40,7 @@ def prepare() -> None:
 
 @contextmanager
 def on_server_core() -> Iterator[None]:
-    """What is started in the body runs on the servers' core, and so does all that it starts."""
+    """Start processes of the body, and their children, on the servers' core."""
     before = os.sched_getaffinity(0)
     os.sched_setaffinity(0, {SERVER_CORE})
     try:
@@ -50,7 +50,7 @@ def on_server_core() -> Iterator[None]:
 
 
 def family(pid: int) -> tuple[int, ...]:
-    """The process and all below it."""
+    """Return the process and all of its descendants."""
     found = [pid]
     for member in found:
         for task in Path(f"/proc/{member}/task").iterdir():
@@ -59,9 +59,9 @@ def family(pid: int) -> tuple[int, ...]:
 
 
 def anonymous_bytes(pids: tuple[int, ...]) -> int:
-    """Resident memory of the processes that no file backs: heap and stacks, not program text, not the kernel's.
+    """Return the bytes of anonymous resident memory: heap and stacks, without files and the kernel's memory.
 
-    Pages that several of them share, since one was forked from the other, count once.
+    Pages that several processes share after a fork count once.
     """
     return sum(_anonymous_bytes(pid) for pid in pids)
 
@@ -74,7 +74,7 @@ def _anonymous_bytes(pid: int) -> int:
 
 
 def busy() -> str | None:
-    """What to say when others use the machine: their work shows in every figure. None when it is quiet."""
+    """Return a warning when other processes use the machine; None when it is quiet."""
     load = os.getloadavg()[0]
     if load < BUSY:
         return None
@@ -82,7 +82,7 @@ def busy() -> str | None:
 
 
 def describe() -> str:
-    """What the figures belong to."""
+    """Describe the machine for the report."""
     return f"{_processor()}, {len(CORES)} cores, Linux {platform.release().partition('-')[0]}"
 
 

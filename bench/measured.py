@@ -1,4 +1,4 @@
-"""What one scenario did to one server in one round."""
+"""Measurement of one scenario with one server in one round."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from msgspec import Struct
 
 
 class Latency(Struct, frozen=True):
-    """Times from when a publication was to be sent to its arrival at a subscriber, in microseconds."""
+    """Times from the scheduled publication to its delivery, in microseconds."""
 
     p50: float
     p99: float
@@ -15,7 +15,7 @@ class Latency(Struct, frozen=True):
 
 
 class Measured(Struct, frozen=True, omit_defaults=True):
-    """Times in seconds, of the measured span only; `memory` in bytes, by which the server grew."""
+    """Result of a measured span. Times in seconds; `memory` is the growth of the server in bytes."""
 
     count: int
     published: int = 0
@@ -27,30 +27,30 @@ class Measured(Struct, frozen=True, omit_defaults=True):
 
     @property
     def per_cpu_second(self) -> float:
-        """How much the server did in one second of its CPU time."""
+        """Units of work per second of the server's CPU time."""
         return self.count / self.server_cpu
 
     @property
     def per_second(self) -> float:
-        """How much was done in one second."""
+        """Units of work per second."""
         return self.count / self.wall
 
     @property
     def cpu_microseconds(self) -> float:
-        """CPU time of the server for each of what is counted."""
+        """The server's CPU time per unit of work, in microseconds."""
         return self.server_cpu / self.count * 1e6
 
     @property
     def load_share(self) -> float:
-        """The part of the time in which the load generator was busy."""
+        """Part of the time in which the load generator was busy."""
         return self.load_cpu / self.wall
 
     @property
     def server_share(self) -> float:
-        """The part of the time in which the server was busy."""
+        """Part of the time in which the server was busy."""
         return self.server_cpu / self.wall
 
     @property
     def bytes_per_connection(self) -> float:
-        """By how much the server grew for each connection."""
+        """Growth of the server's memory per connection, in bytes."""
         return self.memory / self.count

@@ -1,4 +1,4 @@
-"""The servers that are compared: how each is started, on the servers' core, fresh for every measurement."""
+"""The compared servers: each is started on the servers' core, fresh for every measurement."""
 
 from __future__ import annotations
 
@@ -28,33 +28,33 @@ from realtime_server.settings import Limits
 REPOSITORY = Path(__file__).parents[1]
 START_SECONDS = 20.0
 LOG_BYTES = 2000
-"""So much of what a server has said last is shown when it does not start."""
+"""Bytes of a server's last output to show when it does not start."""
 
 FLOOR, FLOOR_JOINED = "C floor", "C floor, 1 ms"
 OURS, OURS_JOINED, OURS_REDIS = "realtime-server", "realtime-server, 1 ms", "realtime-server, Redis"
 CENTRIFUGE, CENTRIFUGE_JOINED, CENTRIFUGE_REDIS = "Centrifuge", "Centrifuge, 1 ms", "Centrifuge, Redis"
 WS, SOCKET_IO, WEBSOCKETS = "ws", "Socket.IO", "websockets"
 PLAIN = (FLOOR, OURS, CENTRIFUGE, WS, SOCKET_IO, WEBSOCKETS)
-"""Those without joined writes and without Redis."""
+"""Servers without joined writes and without Redis."""
 
 LIMITS: JsonObject = {
     "connections": 100_000,
     "messages_per_second": 1_000_000,
     "outbox_bytes": 16 * 1024 * 1024,
 }
-"""`limits` of this project's server: what the scenarios need, none is switched off."""
+"""`limits` of this project's server as the scenarios need them; none is switched off."""
 NAMESPACE: JsonObject = {"name": "open", "publish": "anyone"}
-"""The namespace of the channels that are measured."""
+"""Namespace of the measured channels."""
 CONFIGURATION: JsonObject = {"workers": 1, "limits": LIMITS, "namespaces": [NAMESPACE]}
-"""The configuration of this project's server, besides ports, keys and Redis."""
+"""Configuration of this project's server, besides ports, keys and Redis."""
 WRITE_DELAY = "write_delay_seconds"
-"""The field of a namespace, or of `limits`, that joins the writes to one connection for so many seconds."""
+"""Field of a namespace, or of `limits`: seconds for which writes to one connection are joined."""
 JOINED_SECONDS = 0.001
 
 
 @dataclass(frozen=True, slots=True)
 class Peer:
-    """One server that can be started again and again."""
+    """One server that can be started repeatedly."""
 
     name: str
     start: Callable[[], AbstractAsyncContextManager[Target]]
@@ -62,7 +62,7 @@ class Peer:
 
 @dataclass(frozen=True, slots=True)
 class Peers:
-    """All that can run here, by name, and why others cannot."""
+    """The servers that can run here, by name, and the reasons why others cannot."""
 
     found: dict[str, Peer]
     versions: dict[str, str]
@@ -70,7 +70,7 @@ class Peers:
 
 
 def prepare(wanted: Callable[[str], bool]) -> Peers:
-    """Build and install the peers that are wanted, by the name before a comma; those that cannot be had are noted."""
+    """Build and install the wanted peers, by the name before a comma; note those that are unavailable."""
     found: list[Peer] = []
     versions: dict[str, str] = {}
     notices = []
@@ -90,7 +90,7 @@ def prepare(wanted: Callable[[str], bool]) -> Peers:
 
 
 def joined_configuration() -> JsonObject | None:
-    """CONFIGURATION with writes joined for JOINED_SECONDS; None when the server cannot do that."""
+    """Return CONFIGURATION with writes joined for JOINED_SECONDS; None when the server has no such option."""
     if WRITE_DELAY in Namespace.model_fields:
         return {**CONFIGURATION, "namespaces": [{**NAMESPACE, WRITE_DELAY: JOINED_SECONDS}]}
     if WRITE_DELAY in Limits.model_fields:
@@ -148,7 +148,7 @@ _MAKERS: dict[str, Callable[[], tuple[list[Peer], str]]] = {
     WEBSOCKETS: _websockets,
 }
 NAMES = tuple(_MAKERS)
-"""What `--peers` may name."""
+"""Valid names for `--peers`."""
 
 
 @contextlib.asynccontextmanager
@@ -160,7 +160,7 @@ async def _realtime_server(configuration: JsonObject) -> AsyncIterator[Target]:
 
 @contextlib.asynccontextmanager
 async def _realtime_servers_with_redis() -> AsyncIterator[Target]:
-    """Publishers on one server, subscribers on another; Redis counts as the server's CPU time too."""
+    """Run publishers' and subscribers' servers with Redis, whose CPU time counts as the server's."""
     async with contextlib.AsyncExitStack() as stack:
         with on_server_core():
             redis = stack.enter_context(running_redis())
@@ -197,7 +197,7 @@ async def _centrifuge_with_redis(command: tuple[str, ...]) -> AsyncIterator[Targ
 
 @contextlib.asynccontextmanager
 async def _process(*command: str, socketio: bool = False) -> AsyncIterator[Target]:
-    """A program whose arguments have `{port}` where its port goes."""
+    """Run a program whose arguments have `{port}` in place of its port."""
     port = free_port()
     with tempfile.TemporaryFile() as log:
         with on_server_core():

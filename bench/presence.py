@@ -1,4 +1,4 @@
-"""`python -m bench.presence`: what presence costs as a channel gets members, with a real Redis and in memory."""
+"""`python -m bench.presence`: the cost of presence by number of members, with a real Redis and in memory."""
 
 from __future__ import annotations
 
@@ -26,39 +26,39 @@ CALLS, LONG_CALLS = 2_000, 5
 TOGETHER = 100
 AT_ONCE = 500
 PATIENT = Timing(call=60.0, probes_missed=60, canary_overdue=60.0)
-"""A machine that does other things too fails nothing."""
+"""Long timeouts, so that a busy machine causes no failures."""
 TTL_SECONDS = 600.0
 CHANNEL = "room"
 
 
 class Deaf:
-    """Implements BrokerEvents: nothing is published here."""
+    """Implements BrokerEvents without effect: nothing is published."""
 
     def on_publication(self, channel: str, publication: Publication, epoch: str) -> None:
-        """Nobody is subscribed."""
+        """Ignore a publication."""
 
     def on_control(self, message: bytes) -> None:
-        """Nobody gives orders."""
+        """Ignore a control message."""
 
     def on_gap(self) -> None:
-        """Nothing can be lost."""
+        """Ignore a gap."""
 
 
 @dataclass(frozen=True, slots=True)
 class Cost:
-    """Of one call, in microseconds: as the caller sees it (median), and of Redis' own time (mean; 0 without Redis)."""
+    """Cost of one call in microseconds: the caller's median, and Redis' own mean (0 without Redis)."""
 
     seen: float
     in_redis: float
 
 
 def member(number: int) -> ClientInfo:
-    """A connection; every user has two."""
+    """Return the info of a connection; every user has two."""
     return ClientInfo(f"user-{number // 2}", f"client-{number}", b'{"name":"somebody"}')
 
 
 async def measure(store: PresenceStore, members: int, redis: RedisProcess | None) -> dict[str, Cost]:
-    """Fill a channel, and do everything to it that a server does."""
+    """Fill a channel, and time the server's operations on it."""
     for start in range(0, members, AT_ONCE):
         numbers = range(start, min(start + AT_ONCE, members))
         await asyncio.gather(*(add(store, number) for number in numbers))
@@ -74,18 +74,18 @@ async def measure(store: PresenceStore, members: int, redis: RedisProcess | None
 
 
 def renewals(store: PresenceStore, members: int) -> Iterator[Awaitable[object]]:
-    """As many calls as renew all members, at most LONG_CALLS."""
+    """Yield the calls that renew all members, LONG_CALLS at most."""
     for start in range(0, min(members, TOGETHER * LONG_CALLS), TOGETHER):
         yield store.renew(CHANNEL, [member(n) for n in range(start, min(start + TOGETHER, members))], TTL_SECONDS)
 
 
 async def add(store: PresenceStore, number: int) -> None:
-    """One joins, or is renewed."""
+    """Add or renew one member."""
     await store.add(CHANNEL, f"client-{number}", member(number), TTL_SECONDS)
 
 
 async def timed(redis: RedisProcess | None, calls: Iterator[Awaitable[object]]) -> Cost:
-    """One call after the other."""
+    """Time calls one after the other."""
     took = []
     if redis is not None:
         redis.ask("CONFIG", "RESETSTAT")
@@ -97,7 +97,7 @@ async def timed(redis: RedisProcess | None, calls: Iterator[Awaitable[object]]) 
 
 
 def script_microseconds(redis: RedisProcess) -> float:
-    """Redis' own time for a script, on average."""
+    """Return Redis' own mean time for a script, in microseconds."""
     answer = redis.ask("INFO", "commandstats")
     assert isinstance(answer, bytes)
     found = re.search(r"cmdstat_evalsha:.*?usec_per_call=([0-9.]+)", answer.decode())
@@ -105,7 +105,7 @@ def script_microseconds(redis: RedisProcess) -> float:
 
 
 async def run() -> dict[str, dict[int, dict[str, Cost]]]:
-    """All drivers, all sizes."""
+    """Measure all drivers with all sizes."""
     found: dict[str, dict[int, dict[str, Cost]]] = {"Redis": {}, "memory": {}}
     with running_redis() as redis:
         for members in MEMBERS:
@@ -120,7 +120,7 @@ async def run() -> dict[str, dict[int, dict[str, Cost]]]:
 
 
 def table(found: dict[str, dict[int, dict[str, Cost]]]) -> str:
-    """As Markdown."""
+    """Format the result as Markdown."""
     lines = [
         f"| one call, microseconds | {' | '.join(f'{members:,} members' for members in MEMBERS)} |",
         f"| --- |{' --- |' * len(MEMBERS)}",

@@ -1,4 +1,4 @@
-"""From results to Markdown and plots: `docs/performance/`."""
+"""The report of a run in `docs/performance/`: Markdown and plots."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ _WRITTEN_BY = "<!-- Written by `make bench`: do not edit. -->"
 
 
 def write(folder: Path, run: Run) -> None:
-    """README.md, the plots beside it, and what was measured in raw/."""
+    """Write README.md with its plots, and the measurements in raw/."""
     (folder / "raw").mkdir(parents=True, exist_ok=True)
     (folder / "README.md").write_text(markdown(run))
     for name, svg in plots(run).items():
@@ -38,12 +38,12 @@ def write(folder: Path, run: Run) -> None:
 
 
 def read(path: Path) -> Run:
-    """What `write` has put into raw/; raises ValueError when it is something else."""
+    """Read the measurements that `write` has put into raw/; raises ValueError for other content."""
     return msgspec.json.decode(path.read_bytes(), type=Run)
 
 
 def markdown(run: Run) -> str:
-    """The whole report."""
+    """Render the whole report."""
     parts = [_introduction(run), _goals(run)]
     parts += [_section(scenario) for scenario in run.scenarios if scenario.kind != COST]
     costs = [scenario for scenario in run.scenarios if scenario.kind == COST]
@@ -54,7 +54,7 @@ def markdown(run: Run) -> str:
 
 
 def plots(run: Run) -> dict[str, str]:
-    """SVG documents by file name."""
+    """Return the plots as SVG documents by file name."""
     found = {f"{one.key}.svg": _plot(one) for one in run.scenarios if one.kind != COST}
     costs = [scenario for scenario in run.scenarios if scenario.kind == COST]
     if costs:
@@ -162,7 +162,7 @@ def _remarks(run: Run) -> str:
 
 
 def table(heads: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
-    """A table of Markdown."""
+    """Render a table in Markdown."""
     return "\n".join(f"| {' | '.join(row)} |" for row in [heads, ["---"] * len(heads), *rows])
 
 

@@ -1,4 +1,4 @@
-"""What a run has found, as it is written to `raw/` and as the report reads it."""
+"""Results of a run, as stored in `raw/` and read by the report."""
 
 from __future__ import annotations
 
@@ -12,11 +12,11 @@ from bench.measured import Measured
 from bench.scenarios import Kind, Scenario
 
 SATURATED = 0.95
-"""A load generator that is busy for more than this part of the time may have held the server up."""
+"""Busy part of the load generator above which it may have limited the server."""
 
 
 class ScenarioResults(Struct, frozen=True):
-    """One scenario; `rounds` has for each round what each server did, by its name."""
+    """Results of one scenario; `rounds` has the measurement of each server by name, for each round."""
 
     key: str
     title: str
@@ -29,7 +29,7 @@ class ScenarioResults(Struct, frozen=True):
 
 
 class Run(Struct, frozen=True):
-    """Everything that a report needs. `day` is YYYY-MM-DD."""
+    """Input of a report. `day` is YYYY-MM-DD."""
 
     day: str
     machine: str
@@ -41,26 +41,26 @@ class Run(Struct, frozen=True):
     scenarios: tuple[ScenarioResults, ...]
 
     def scenario(self, key: str) -> ScenarioResults | None:
-        """The one with this key, if it was measured."""
+        """Return the results of a scenario, None when it was not measured."""
         return next((one for one in self.scenarios if one.key == key), None)
 
 
 class Results:
-    """Gathers measurements."""
+    """Collector of measurements."""
 
     def __init__(self, scenarios: Sequence[Scenario]) -> None:
         self._scenarios = scenarios
         self._rounds: dict[str, list[dict[str, Measured]]] = {scenario.key: [] for scenario in scenarios}
 
     def add(self, key: str, number: int, peer: str, measured: Measured) -> None:
-        """A measurement of the round `number`, from 0."""
+        """Add a measurement of the round `number`, from 0."""
         rounds = self._rounds[key]
         while len(rounds) <= number:
             rounds.append({})
         rounds[number][peer] = measured
 
     def all(self) -> list[ScenarioResults]:
-        """Those in which something was measured."""
+        """Return the scenarios with measurements."""
         return [
             ScenarioResults(
                 key=scenario.key,
@@ -79,7 +79,7 @@ class Results:
 
 @dataclass(frozen=True, slots=True)
 class Spread:
-    """Median, lowest and highest of several rounds."""
+    """Median, lowest and highest value of several rounds."""
 
     middle: float
     lowest: float
@@ -87,24 +87,24 @@ class Spread:
 
 
 def spread(values: Sequence[float]) -> Spread | None:
-    """None when there are no values."""
+    """Return the spread of the values; None without values."""
     return Spread(median(values), min(values), max(values)) if values else None
 
 
 def names(scenario: ScenarioResults) -> list[str]:
-    """All servers that were measured, in the order in which they came first."""
+    """Return the measured servers, in the order of their first appearance."""
     return list(dict.fromkeys(name for measured in scenario.rounds for name in measured))
 
 
 def of(scenario: ScenarioResults, peer: str) -> list[Measured]:
-    """What one server did, round by round."""
+    """Return the measurements of one server, round by round."""
     return [measured[peer] for measured in scenario.rounds if peer in measured]
 
 
 def ratio(scenario: ScenarioResults, peer: str, reference: ScenarioResults | None = None) -> Spread | None:
-    """Work per CPU-second as a ratio to the reference, each round within itself: a slow moment cancels out.
+    """Return the work per CPU-second relative to the reference, within each round, so that slow moments cancel out.
 
-    `reference` is the scenario that the reference's work is taken from, when it is another.
+    `reference` is the scenario of the reference's work, if it is another one.
     """
     others = (reference or scenario).rounds
     values = []

@@ -1,4 +1,4 @@
-"""The order of a run: all scenarios in every round, all servers in every scenario, each started anew."""
+"""The order of a run: all scenarios in every round, all servers in every scenario, each freshly started."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from bench.scenarios import Scenario
 
 @dataclass(frozen=True, slots=True)
 class Step:
-    """One measurement."""
+    """One measurement of a plan."""
 
     round: int
     scenario: Scenario
@@ -24,16 +24,16 @@ class Step:
 
     @property
     def weight(self) -> float:
-        """About how many seconds it takes: start, connections, measurement, end."""
+        """Approximate seconds for start, connections, measurement and end."""
         load = self.scenario.load
         idle = 4.0 if load.scenario == "idle" else load.seconds + load.warm_up
         return 1.0 + (load.clients + load.warm_clients) / 4000 + (0 if load.scenario == "storm" else idle)
 
 
 def plan(scenarios: Sequence[Scenario], peers: dict[str, Peer], rounds: int) -> list[Step]:
-    """All measurements, round by round, so that a slow time of the machine meets all scenarios alike.
+    """Return all measurements, round by round, so that a slow moment of the machine affects all scenarios.
 
-    In each round the order of the servers moves on by one, so that none always comes after the same.
+    The order of the servers rotates by one in each round, so that none always follows the same one.
     """
     steps = []
     for number in range(rounds):
@@ -46,7 +46,7 @@ def plan(scenarios: Sequence[Scenario], peers: dict[str, Peer], rounds: int) -> 
 
 
 class Progress:
-    """Says on standard error what was measured and how long the rest will take."""
+    """Prints finished measurements and the remaining time to standard error."""
 
     def __init__(self, steps: Sequence[Step], clock: Callable[[], float] = time.monotonic) -> None:
         self._left = self._all = sum(step.weight for step in steps)
@@ -54,13 +54,13 @@ class Progress:
         self._began = clock()
 
     def remaining(self) -> float:
-        """Seconds, by how long what is done has taken."""
+        """Return the remaining seconds, estimated from the finished measurements."""
         done = self._all - self._left
         pace = (self._clock() - self._began) / done if done > 0 else 1.0
         return self._left * pace
 
     def done(self, step: Step, outcome: str) -> None:
-        """One measurement is over."""
+        """Report a finished measurement."""
         self._left = max(0.0, self._left - step.weight)  # sums of floats end a little off zero
         left = self.remaining()
         clock = f"{int(left // 60)}:{int(left % 60):02} left"
@@ -74,9 +74,9 @@ class Progress:
 async def measure(
     scenarios: Sequence[Scenario], peers: dict[str, Peer], rounds: int, generator: Generator, *, fresh: bool = True
 ) -> tuple[list[ScenarioResults], list[str]]:
-    """Carry out the plan; what each server did, and what failed. One that fails does not end the run.
+    """Carry out the plan; return the measurements and the failures, which do not end the run.
 
-    Without `fresh` a server is started once for all that is measured of it: quick, but what comes first leaves traces.
+    Without `fresh` a server is started once for all of its measurements: quick, but earlier ones affect later ones.
     """
     steps = plan(scenarios, peers, rounds)
     results, failures = Results(scenarios), []
@@ -99,7 +99,7 @@ async def measure(
 
 
 def by_peer(steps: Sequence[Step]) -> list[list[Step]]:
-    """The same measurements, those of one server together."""
+    """Group the measurements by server."""
     groups: dict[str, list[Step]] = {}
     for step in steps:
         groups.setdefault(step.peer.name, []).append(step)
@@ -107,7 +107,7 @@ def by_peer(steps: Sequence[Step]) -> list[list[Step]]:
 
 
 def outcome(scenario: Scenario, measured: Measured) -> str:
-    """One measurement in a few words."""
+    """Describe a measurement in a few words."""
     if scenario.kind == "memory":
         return f"{measured.bytes_per_connection:,.0f} bytes per connection"
     if scenario.kind == "latency" and measured.latency is not None:

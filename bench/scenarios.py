@@ -1,4 +1,4 @@
-"""What is measured: one load for each scenario, and the servers that it is given to."""
+"""The scenarios: a load for each, and the servers that get it."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ Kind = Literal["throughput", "latency", "memory", "cost"]
 
 @dataclass(frozen=True, slots=True)
 class Scenario:
-    """One section of the report; those of kind `cost` share one. `rounds` is how often it is measured at most."""
+    """One section of the report; scenarios of kind `cost` share one. `rounds` is their maximum number of rounds."""
 
     key: str
     title: str
@@ -153,13 +153,13 @@ _ALL = (
 
 
 def scenarios(*, only: tuple[str, ...] = (), quick: bool = False) -> list[Scenario]:
-    """All, or those whose key is one of `only` or begins with it and a dash; small ones when it must be quick."""
+    """Return all scenarios, or those whose key is in `only` or starts with it and a dash; `quick` makes them small."""
     chosen = [one for one in _ALL if not only or any(one.key == key or one.key.startswith(f"{key}-") for key in only)]
     return [_quick(one) for one in chosen] if quick else chosen
 
 
 def keys() -> list[str]:
-    """What `only` may name."""
+    """Return the valid values of `only`."""
     return [scenario.key for scenario in _ALL if scenario.kind != "cost"] + ["cost"]
 
 

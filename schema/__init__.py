@@ -1,1 +1,1 @@
-"""The table of a channel namespace's options, and what `make options` generates from it for both programs."""
+"""The table of a channel namespace's options, and the generators of both programs' modules from it."""

@@ -21,7 +21,7 @@ MAX_DIFFERENCE_LINES = 40
 
 
 def generated(table: Table, root: Path = REPOSITORY) -> Mapping[Path, str]:
-    """All files that follow from the table, by their paths in the repository."""
+    """Return the contents of all generated files, by path in the repository."""
     operator, server = Path("operator/realtime_operator"), Path("server/realtime_server")
     return {
         operator / "api/v1alpha1_namespace.py": operator_side.model_module(table),
@@ -33,14 +33,14 @@ def generated(table: Table, root: Path = REPOSITORY) -> Mapping[Path, str]:
 
 
 def difference(path: Path, wanted: str) -> str:
-    """What has to change in a file, as a unified diff cut to a readable length; empty when nothing has."""
+    """Return the difference of a file from its wanted text as a unified diff, truncated; empty when there is none."""
     there = path.read_text() if path.exists() else ""
     lines = list(difflib.unified_diff(there.splitlines(), wanted.splitlines(), str(path), "generated", lineterm=""))
     return "\n".join(lines[:MAX_DIFFERENCE_LINES])
 
 
 def main(arguments: Sequence[str] | None = None, *, table: Path = TABLE, root: Path = REPOSITORY) -> int:
-    """Run the program; 1 when the table is wrong, or something that was checked differs."""
+    """Run the program; return 1 when the table is invalid or a checked file differs."""
     parser = argparse.ArgumentParser(prog="schema", description="Generate code from the table of namespace options.")
     parser.add_argument("--check", action="store_true", help="write nothing, fail on a difference")
     check = parser.parse_args(arguments).check

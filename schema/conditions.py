@@ -1,4 +1,4 @@
-"""Rules of the table as expressions: CEL for the API server, Python for the operator and for the server."""
+"""Rules of the table as expressions: CEL for the API server, Python for the operator and the server."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ Dialect: TypeAlias = Literal["cel", "operator", "server"]
 
 @dataclass(frozen=True, slots=True)
 class Term:
-    """A field has one of `values`; `others` are those that it may have besides. `enumeration`: its class in core."""
+    """A field has one of `values`; `others` are its other possible values, `enumeration` is its class in core."""
 
     field: str
     values: tuple[Scalar, ...]
@@ -21,11 +21,11 @@ class Term:
     enumeration: str = ""
 
     def negated(self) -> Term:
-        """The field has none of the values."""
+        """Return the term that the field has none of the values."""
         return Term(self.field, self.others, self.values, self.enumeration)
 
     def render(self, dialect: Dialect) -> str:
-        """The term as an expression."""
+        """Return the term as an expression."""
         if {*self.values, *self.others} == {True, False}:
             return _boolean(self.field, dialect, is_true=self.values == (True,))
         if PRESENT in {*self.values, *self.others}:
@@ -49,12 +49,12 @@ class Term:
 
 
 def member(value: str) -> str:
-    """The name of an enumeration's member: `dropOldest` is DROP_OLDEST."""
+    """Return the name of an enumeration's member: `dropOldest` is DROP_OLDEST."""
     return snake_case(value).upper()
 
 
 def holds(rule: Rule, table: Table, dialect: Dialect) -> str:
-    """The expression that is true where a rule is kept."""
+    """Return the expression that is true where a rule is kept."""
     met = [term.render(dialect) for term in _needs(rule, table, dialect)]
     either, both = ("||", "&&") if dialect == "cel" else ("or", "and")
     needed = met[0] if len(met) == 1 else f"({f' {both} '.join(met)})"
@@ -62,7 +62,7 @@ def holds(rule: Rule, table: Table, dialect: Dialect) -> str:
 
 
 def broken(rule: Rule, table: Table) -> str:
-    """The expression that is true where the server finds a rule broken."""
+    """Return the expression that is true where the server finds a rule violated."""
     unmet = [term.negated().render("server") for term in _needs(rule, table, "server")]
     missing = unmet[0] if len(unmet) == 1 else f"({' or '.join(unmet)})"
     return f"{_when(rule, table, 'server').render('server')} and {missing}"

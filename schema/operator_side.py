@@ -1,4 +1,4 @@
-"""Renders what the operator needs of the table: the model of the resource, and its translation to the configuration."""
+"""Generator of the operator's modules: the model of the resource, and its translation to the configuration."""
 
 from __future__ import annotations
 
@@ -14,11 +14,11 @@ PROPERTIES = {
     "duration": ("int", "duration.seconds(self.{0})"),
     "milliseconds": ("float", "duration.milliseconds(self.{0}) / 1000"),
 }
-"""Types with a property in seconds: its type, and the expression."""
+"""Properties in seconds, by the type of the field: their type and expression."""
 
 
 def model_module(table: Table) -> str:
-    """The source of the model: api/v1alpha1_namespace.py."""
+    """Return the source of the model, api/v1alpha1_namespace.py."""
     objects = [option for option in table.options if option.type == "object"]
     parts = [
         HEADER,
@@ -70,7 +70,7 @@ def _property(option: Option) -> str:
 
 
 def config_module(table: Table) -> str:
-    """The source of the translation: builders/namespace_config.py."""
+    """Return the source of the translation, builders/namespace_config.py."""
     objects = [option for option in table.options if option.type == "object"]
     enumerations = [option for option in table.options if option.values]
     names = ", ".join(sorted([*(option.model for option in objects), "Namespace"]))

@@ -1,4 +1,4 @@
-"""Renders the part of docs/reference/server-config.md that is about namespaces."""
+"""Generator of the part of docs/reference/server-config.md about namespaces."""
 
 from __future__ import annotations
 
@@ -13,12 +13,12 @@ HEAD = "\n| field | type | default | since | means | in the resource |\n| --- | 
 
 
 def table_of_fields(table: Table) -> str:
-    """The fields of the configuration in Markdown, between the two marks."""
+    """Return the table of the configuration's fields in Markdown, with both marks."""
     return f"{BEGIN}{HEAD}{''.join(_rows(table, table.options, '', ''))}\n{END}"
 
 
 def with_table(page: str, table: Table) -> str:
-    """The page with the table of today; raises ValueError for a page without the marks."""
+    """Replace the table in the page; raises ValueError for a page without the marks."""
     before, begin, rest = page.partition(BEGIN)
     _, end, after = rest.partition(END)
     if not begin or not end:

@@ -1,4 +1,4 @@
-"""Renders what the server needs of the table: the options as core has them, and the model of the configuration."""
+"""Generator of the server's modules: the options in core, and the model of the configuration."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ NAME = 'Annotated[str, Field(min_length=1, max_length=64, pattern="^[a-zA-Z0-9_.
 
 
 def core_module(table: Table) -> str:
-    """The source of the options in core: core/model/channel_options.py."""
+    """Return the source of the options in core, core/model/channel_options.py."""
     parts = [
         HEADER,
         '"""The options of a channel, as its namespace has them."""\n\nfrom __future__ import annotations\n\n',
@@ -52,7 +52,7 @@ def _default(field: ServerField) -> str:
 
 
 def settings_module(table: Table) -> str:
-    """The source of the configuration's model: namespace_settings.py."""
+    """Return the source of the configuration's model, namespace_settings.py."""
     objects = [option for option in table.options if option.type == "object"]
     classes = sorted(["ChannelOptions", *(enumeration.name for enumeration in table.enumerations)])
     parts = [

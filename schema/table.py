@@ -1,4 +1,4 @@
-"""The table of a namespace's options: read from TOML, checked whole, immutable."""
+"""The table of a namespace's options: read from TOML, validated, immutable."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from pydantic import BaseModel, Field, ValidationError, model_validator
 
 TABLE = Path(__file__).parent / "namespace_options.toml"
 PRESENT = "present"
-"""In a rule: the object is there."""
+"""Value in a rule that stands for the presence of an object."""
 
 Scalar = bool | int | float | str
 Settings = Mapping[str, Scalar]
@@ -24,21 +24,21 @@ RESOURCE_TYPES: Mapping[str, str] = {
     "milliseconds": "seconds",
     "object": "object",
 }
-"""The types of the resource that one field of the configuration has a twin of; an enumeration sets any number."""
+"""Types of the resource for fields that one field of the configuration mirrors; an enumeration sets any number."""
 CONFIGURATION_TYPES = frozenset(RESOURCE_TYPES.values())
 
 
 def snake_case(name: str) -> str:
-    """The name as Python and the configuration write it: `slowConsumer` is slow_consumer."""
+    """Convert a name to the form of Python and the configuration: `slowConsumer` to slow_consumer."""
     return re.sub("([A-Z])", r"_\1", name).lower()
 
 
 class TableError(Exception):
-    """The table contradicts itself; the message says where, and what would be right."""
+    """The table contradicts itself; the message has the place, and what would be valid."""
 
 
 class Entry(BaseModel, frozen=True, extra="forbid"):
-    """Base of what is in the table."""
+    """Base of the entries of the table."""
 
 
 class ServerField(Entry):
@@ -55,14 +55,14 @@ class ServerField(Entry):
 
 
 class EnumerationValue(Entry):
-    """A value of an enumeration of the resource, and the fields of the configuration that it sets."""
+    """A value of an enumeration of the resource, and the configuration's fields that it sets."""
 
     means: str
     server: Settings = {}
 
 
 class Option(Entry):
-    """A field of the resource, and the fields of the configuration that it becomes."""
+    """A field of the resource, and the configuration's fields that it becomes."""
 
     field: Annotated[str, Field(pattern="^[a-z][a-zA-Z]*$")]
     type: Literal["name", "boolean", "integer", "duration", "milliseconds", "enumeration", "object"]
@@ -78,17 +78,17 @@ class Option(Entry):
 
     @property
     def attribute(self) -> str:
-        """Its name in Python."""
+        """Name of the field in Python."""
         return snake_case(self.field)
 
     @property
     def text(self) -> str:
-        """The description, with those of its values."""
+        """Description of the field, with those of its values."""
         values = "; ".join(f"`{name}`: {value.means}" for name, value in self.values.items())
         return f"{self.description} {values}." if values else self.description
 
     def settings(self, value: str) -> Settings:
-        """All fields of the configuration that a value of this enumeration decides about."""
+        """Return the configuration's fields that a value of this enumeration sets."""
         return {
             field.field: self.values[value].server.get(field.field, field.default)
             for field in self.server
@@ -110,7 +110,7 @@ class Option(Entry):
 
 
 class Enumeration(Entry):
-    """An enumeration of the configuration: its values and what they mean."""
+    """An enumeration of the configuration, with its values and their descriptions."""
 
     name: Annotated[str, Field(pattern="^[A-Z][a-zA-Z]+$")]
     description: str
@@ -118,7 +118,7 @@ class Enumeration(Entry):
 
 
 class Rule(Entry):
-    """Where the field in `when` has one of these values, every field in `needs` must have one of those."""
+    """A rule: when the field in `when` has one of the values, every field in `needs` must have one of its values."""
 
     when: Annotated[Mapping[str, tuple[Scalar, ...]], Field(min_length=1, max_length=1)]
     needs: Annotated[Mapping[str, tuple[Scalar, ...]], Field(min_length=1)]
@@ -126,14 +126,14 @@ class Rule(Entry):
 
 
 class ResourceRule(Rule):
-    """A rule of the resource: `field` is the one to be changed."""
+    """A rule of the resource; `field` is the one to be changed."""
 
     name: Annotated[str, Field(pattern="^[a-z_]+$")]
     field: str
 
 
 class Described(Entry):
-    """The namespace itself."""
+    """The description of the namespace itself."""
 
     description: str
 
@@ -157,25 +157,25 @@ class Table(Entry):
 
     @property
     def server_fields(self) -> tuple[ServerField, ...]:
-        """The fields of the configuration, without those of objects."""
+        """Return the fields of the configuration, without those of objects."""
         return tuple(field for option in self.options for field in option.server)
 
     def enumeration(self, name: str) -> Enumeration:
-        """The enumeration of this name; raises TableError."""
+        """Return the enumeration of this name; raises TableError."""
         for enumeration in self.enumerations:
             if enumeration.name == name:
                 return enumeration
         raise TableError(f"{name} is neither {', '.join(sorted(CONFIGURATION_TYPES))} nor an [[enumeration]]")
 
     def resource_values(self, field: str) -> tuple[Scalar, ...]:
-        """The values that a rule can name of a field of the resource, () for none; raises TableError."""
+        """Return the values of a field of the resource that rules may name, () for none; raises TableError."""
         for option in self.options:
             if option.field == field:
                 return _values(option.type, tuple(option.values))
         raise TableError(f"a rule names {field}, which is no [[option]]")
 
     def server_values(self, field: str) -> tuple[Scalar, ...]:
-        """The same of a field of the configuration."""
+        """Return the values of a field of the configuration that rules may name; raises TableError."""
         for candidate in self.server_fields:
             if candidate.field == field:
                 known = candidate.type in CONFIGURATION_TYPES

@@ -1,4 +1,4 @@
-"""Pieces of Python that all generated modules are written with, and their formatting."""
+"""Pieces of generated Python modules, and their formatting."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ HEADER = "# Generated from schema/namespace_options.toml by `make options`. Do n
 
 
 def docstring(text: str, indent: str = "    ") -> str:
-    """A docstring: on one line if it fits there, else its first sentence and the rest below it."""
+    """Return a docstring: on one line if it fits, else the first sentence and the rest below it."""
     text = " ".join(text.split())
     if len(indent) + len(text) + 6 <= WIDTH + 1:
         return f'{indent}"""{text}"""\n'
@@ -24,12 +24,12 @@ def docstring(text: str, indent: str = "    ") -> str:
 
 
 def text(value: str) -> str:
-    """A string literal with double quotes, cut into parts that fit on a line."""
+    """Return a string literal with double quotes, divided into parts that fit on a line."""
     parts = textwrap.wrap(value, WIDTH - 24, break_on_hyphens=False, drop_whitespace=False)
     return "\n".join('"' + part.replace('"', r"\"") + '"' for part in parts)
 
 
 def formatted(source: str) -> str:
-    """The source as `make check` wants it; ruff decides about line breaks."""
+    """Format the source with ruff, as `make check` demands."""
     command = [sys.executable, "-P", "-m", "ruff", "format", "--stdin-filename", "generated.py", "-"]
     return subprocess.run(command, input=source, capture_output=True, text=True, check=True).stdout

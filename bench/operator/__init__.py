@@ -1,1 +1,1 @@
-"""Memory and requests of the operator beside those of an earlier commit, on one API server."""
+"""Memory and requests of the operator compared with those of an earlier commit, on one API server."""

@@ -1,4 +1,4 @@
-"""`python -m bench.operator --base COMMIT --output docs/performance`: the operator beside that of an earlier commit."""
+"""`python -m bench.operator --base COMMIT --output docs/performance`: compare the operator with an earlier commit."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ USER = "measured-operator"
 
 
 def compare(base: str, clusters: int, foreign: Foreign, seconds: float) -> report.Comparison:
-    """Measure both builds, without and with objects of others."""
+    """Measure both builds, without and with foreign objects."""
     with builds(base) as pair:
         found = [_measure_build(build, clusters, foreign, seconds) for build in pair]
         alone, beside = zip(*found, strict=True)
@@ -30,7 +30,7 @@ def compare(base: str, clusters: int, foreign: Foreign, seconds: float) -> repor
 
 
 def _measure_build(build: Build, clusters: int, foreign: Foreign, seconds: float) -> tuple[Measured, Measured]:
-    """Measure one build on an API server of its own, which has the CRD and the role of its commit."""
+    """Measure one build on its own API server, with the CRD and the role of its commit."""
     with ApiServer(build.crd) as server:
         server.grant(USER, build.rules)
         load.make_namespaces(server)
@@ -53,7 +53,7 @@ def _measure(server: ApiServer, build: Build, seconds: float) -> Measured:
 
 
 def parser() -> argparse.ArgumentParser:
-    """The command line."""
+    """Build the parser of the command line."""
     found = argparse.ArgumentParser(prog="bench.operator", description="The operator beside that of another commit.")
     found.add_argument("--base", default="HEAD~1", help="the other commit (default: HEAD~1)")
     found.add_argument("--clusters", type=int, default=20, help="settled RealtimeClusters (default: 20)")
@@ -65,7 +65,7 @@ def parser() -> argparse.ArgumentParser:
 
 
 def main(given: Sequence[str] | None = None) -> int:
-    """Compare; exit code 1 when this checkout misses a goal."""
+    """Compare; return 1 when this checkout misses a goal."""
     arguments = parser().parse_args(given)
     foreign = Foreign(arguments.secrets, SECRET_BYTES, arguments.pods)
     comparison = compare(arguments.base, arguments.clusters, foreign, arguments.seconds)

@@ -1,4 +1,4 @@
-"""The operators that are compared: this checkout's, and that of an earlier commit."""
+"""The compared operators: this checkout's, and that of an earlier commit."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ PERMISSIONS = Path("helm/realtime-operator/files/permissions.yaml")
 
 @dataclass(frozen=True, slots=True)
 class Build:
-    """An operator: its commit, the command line that runs it, and the rules of the role that its chart grants."""
+    """An operator: its commit, the command line that runs it, and the rules of its chart's role."""
 
     name: str
     commit: str
@@ -31,26 +31,26 @@ class Build:
 
     @property
     def program(self) -> tuple[str, ...]:
-        """Run it with this Python and its libraries; only its own code is another."""
+        """Command line of the operator: this Python and its libraries with the build's own code."""
         code = f"{self.checkout / 'operator'}"
         return ("env", f"PYTHONPATH={code}", sys.executable, "-P", "-m", "realtime_operator")
 
     @property
     def crd(self) -> JsonObject:
-        """Its definition of RealtimeClusters."""
+        """Return its definition of RealtimeClusters."""
         (file,) = (self.checkout / CRDS).glob("*.yaml")
         return parse(json.dumps(yaml.safe_load(file.read_text())))
 
     @property
     def rules(self) -> list[dict[str, list[str]]]:
-        """What it may do."""
+        """Return the rules of its role."""
         granted = yaml.safe_load((self.checkout / PERMISSIONS).read_text())
         return [*granted["clusters"], *granted["leaderElection"]]
 
 
 @contextlib.contextmanager
 def builds(base: str) -> Iterator[tuple[Build, Build]]:
-    """The build of the commit `base`, checked out for the time of the body, and that of this checkout."""
+    """Yield the build of the commit `base`, checked out while the body runs, and that of this checkout."""
     with tempfile.TemporaryDirectory(prefix="operator-base-") as folder:
         checkout = Path(folder) / "checkout"
         _git("worktree", "add", "--detach", str(checkout), base)

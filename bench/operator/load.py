@@ -1,4 +1,4 @@
-"""What is in the API server while operators are measured: settled clusters, and objects of others."""
+"""Objects in the API server during the measurement: settled clusters, and objects of others."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ THREADS = 8
 
 @dataclass(frozen=True, slots=True)
 class Foreign:
-    """Objects that have nothing to do with the operator."""
+    """Numbers and sizes of objects that do not concern the operator."""
 
     secrets: int
     secret_bytes: int
@@ -30,13 +30,13 @@ class Foreign:
 
 
 def make_namespaces(server: ApiServer) -> None:
-    """Make both namespaces."""
+    """Create both namespaces."""
     for name in (CLUSTERS_NAMESPACE, FOREIGN_NAMESPACE):
         server.call("POST", "/api/v1/namespaces", {"metadata": {"name": name}})
 
 
 def make_clusters(server: ApiServer, count: int) -> None:
-    """Make RealtimeClusters without servers: nothing has to run for them to be settled."""
+    """Create RealtimeClusters without servers, which settle without running pods."""
     path = path_of(naming.API_VERSION, naming.KIND, CLUSTERS_NAMESPACE)
     for number in range(count):
         metadata: JsonObject = {"name": f"c{number}"}
@@ -47,7 +47,7 @@ def make_clusters(server: ApiServer, count: int) -> None:
 
 
 def run_redis(server: ApiServer) -> int:
-    """Say that the managed Redis of every cluster runs, as its controller would; returns for how many it was news."""
+    """Report the managed Redis of every cluster as running, as its controller would; return the number of changes."""
     path = path_of("apps/v1", "StatefulSet", CLUSTERS_NAMESPACE)
     changed = 0
     for item in objects_at(server.call("GET", path), "items"):
@@ -64,7 +64,7 @@ def run_redis(server: ApiServer) -> int:
 
 
 def all_accepted(server: ApiServer) -> bool:
-    """True when every cluster has a status that says that its spec is accepted."""
+    """Return True when every cluster's status says that its spec is accepted."""
     path = path_of(naming.API_VERSION, naming.KIND, CLUSTERS_NAMESPACE)
     accepted = {"type": "Accepted", "status": "True"}
     return all(
@@ -74,7 +74,7 @@ def all_accepted(server: ApiServer) -> bool:
 
 
 def make_foreign(server: ApiServer, foreign: Foreign) -> None:
-    """Make the objects of others: Secrets of random bytes, Pods as an application has them."""
+    """Create the foreign objects: Secrets with random bytes, and Pods of applications."""
     value = base64.b64encode(os.urandom(foreign.secret_bytes)).decode()
     secrets = path_of("v1", "Secret", FOREIGN_NAMESPACE)
     pods = path_of("v1", "Pod", FOREIGN_NAMESPACE)

@@ -1,4 +1,4 @@
-"""One operator on one API server: until it is settled, then its memory and its requests for a while."""
+"""Measurement of one operator on one API server: memory and requests after it has settled."""
 
 from __future__ import annotations
 
@@ -17,13 +17,13 @@ from bench.operator.load import CLUSTERS_NAMESPACE, all_accepted, run_redis
 READY_SECONDS = 120
 SETTLE_SECONDS = 180
 QUIET_SECONDS = 10.0
-"""A settled operator has written nothing but its Lease for so long."""
+"""Seconds without writes except to its Lease after which an operator counts as settled."""
 LEASES = "leases"
 
 
 @dataclass(frozen=True, slots=True)
 class Measured:
-    """What one operator took: bytes of memory, and requests in `seconds` by verb, those for its Lease included."""
+    """Consumption of one operator: bytes of memory, and requests in `seconds` by verb, those for its Lease included."""
 
     build: str
     resident: int
@@ -33,17 +33,17 @@ class Measured:
 
     @property
     def reads_per_minute(self) -> float:
-        """Requests that only read."""
+        """Reading requests per minute."""
         reads = sum(count for verb, count in self.requests.items() if verb in {"get", "list", "watch"})
         return reads * 60 / self.seconds
 
 
 class NeverSettledError(Exception):
-    """The operator goes on writing; says what."""
+    """The operator does not stop writing; the message has the latest writes."""
 
 
 async def measure(server: ApiServer, build: Build, user: str, seconds: float) -> Measured:
-    """Run the operator until its clusters are settled, then for some seconds, and end it."""
+    """Run the operator until its clusters are settled, measure it for `seconds`, and stop it."""
     log = AuditLog(server.audit_log)
     async with OperatorProcess(server, CLUSTERS_NAMESPACE, build.program, user) as operator:
         await operator.wait_ready(READY_SECONDS)

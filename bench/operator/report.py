@@ -19,7 +19,7 @@ READS_RATIO = 5
 
 @dataclass(frozen=True, slots=True)
 class Comparison:
-    """Two builds, each without and with objects of others beside the settled clusters."""
+    """Two builds, each without and with foreign objects beside the settled clusters."""
 
     base: str
     clusters: int
@@ -28,11 +28,11 @@ class Comparison:
     beside: Sequence[Measured]
 
     def growth(self, build: int) -> int:
-        """Bytes by which the peak of a build is higher when there are objects of others."""
+        """Return the bytes by which foreign objects raise a build's peak memory."""
         return self.beside[build].peak - self.alone[build].peak
 
     def missed(self) -> list[str]:
-        """The goals that this checkout does not reach, in words."""
+        """Return the goals that this checkout misses, as text."""
         before, now = (measured.reads_per_minute for measured in self.alone)
         found = []
         if self.growth(1) >= GROWTH_BYTES:
@@ -43,7 +43,7 @@ class Comparison:
 
 
 def render(comparison: Comparison) -> str:
-    """The report as Markdown."""
+    """Render the report as Markdown."""
     foreign = comparison.foreign
     lines = [
         "<!-- Written by `make bench-operator`: do not edit. -->",
@@ -79,7 +79,7 @@ def render(comparison: Comparison) -> str:
 
 
 def write(folder: Path, comparison: Comparison) -> None:
-    """Write the report."""
+    """Write the report to the folder."""
     (folder / FILE).write_text(render(comparison))
 
 

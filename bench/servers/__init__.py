@@ -1,1 +1,1 @@
-"""Peers that do the same job as the server in these scenarios, as small as their libraries allow."""
+"""Minimal peers that do the server's job in these scenarios with other libraries."""

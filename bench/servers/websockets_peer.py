@@ -17,12 +17,12 @@ from websockets.asyncio.server import ServerConnection, broadcast, serve
 from websockets.exceptions import ConnectionClosed
 
 ENCODER = json.JSONEncoder(separators=(",", ":"))
-"""As compact as what the others send."""
+"""Compact encoding, as the other servers use it."""
 channels: defaultdict[str, set[ServerConnection]] = defaultdict(set)
 
 
 def answer(connection: ServerConnection, command: dict[str, object], secret: str) -> str:
-    """Carry out one command; the reply."""
+    """Carry out one command and return the reply."""
     number = command["id"]
     encode = ENCODER.encode
     connect, publish, subscribe = command.get("connect"), command.get("publish"), command.get("subscribe")

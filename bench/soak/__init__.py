@@ -1,1 +1,1 @@
-"""Hours of clients that come and go: does the server's memory stay flat? `python -m bench.soak --minutes 30`."""
+"""Soak test of the server's memory under clients that come and go: `python -m bench.soak --minutes 30`."""

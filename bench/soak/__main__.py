@@ -26,7 +26,7 @@ SEED = 1
 
 
 async def soak(seconds: float, every: float, clients: int) -> list[Sample]:
-    """Sample the memory of a server that serves so many clients, every so many seconds."""
+    """Sample the memory of a server with `clients` clients, every `every` seconds."""
     samples: list[Sample] = []
     loop = asyncio.get_running_loop()
     async with contextlib.AsyncExitStack() as stack:
@@ -51,7 +51,7 @@ async def soak(seconds: float, every: float, clients: int) -> list[Sample]:
 
 
 def parser() -> argparse.ArgumentParser:
-    """The command line."""
+    """Build the parser of the command line."""
     found = argparse.ArgumentParser(prog="bench.soak", description="Does the server's memory stay flat under churn?")
     found.add_argument("--minutes", type=float, default=30.0, help="default: 30")
     found.add_argument("--every", type=float, default=60.0, metavar="SECONDS", help="between samples (default: 60)")
@@ -61,7 +61,7 @@ def parser() -> argparse.ArgumentParser:
 
 
 def main(given: Sequence[str] | None = None) -> int:
-    """Soak; exit code 1 when memory grows."""
+    """Run the soak; return 1 when memory grows."""
     arguments = parser().parse_args(given)
     seconds = arguments.minutes * 60
     if seconds < arguments.every:

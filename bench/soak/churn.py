@@ -1,4 +1,4 @@
-"""Clients that connect, subscribe, publish and go, again and again, each at times of its own."""
+"""Clients that connect, subscribe, publish and leave repeatedly, each at its own random times."""
 
 from __future__ import annotations
 
@@ -14,21 +14,21 @@ from websockets.asyncio.client import ClientConnection, connect
 from websockets.exceptions import ConnectionClosed, InvalidHandshake
 
 LIVES_SECONDS = (0.5, 20.0)
-"""A connection lives so long: at least, at most."""
+"""Shortest and longest lifetime of a connection, in seconds."""
 PUBLISH_SECONDS = 1.0
-"""A client waits about so long between two of its commands."""
+"""Mean seconds between two commands of a client."""
 TIMEOUT_SECONDS = 10.0
 NAMESPACES = ("chat", "open", "feed")
-"""Of tests.kit.server_process: history, recovery and presence; none of them; history and recovery."""
+"""Namespaces of tests.kit.server_process: history, recovery and presence; none of them; history and recovery."""
 CHANNELS = 50
-"""In each namespace: few enough that channels are shared, many enough that they come and go too."""
+"""Channels per namespace: few enough to be shared, many enough to become empty at times."""
 USERS = 1000
 DATA = "x" * 100
 
 
 @dataclass(slots=True)
 class Counts:
-    """What all clients have done and met so far."""
+    """Counts of all clients' actions and errors."""
 
     connects: int = 0
     connected: int = 0
@@ -39,7 +39,7 @@ class Counts:
 
 
 class Churn:
-    """`clients` tasks, each of which is one connection after another. Runs inside `async with`."""
+    """`clients` tasks, each with one connection after another, while the context is entered."""
 
     def __init__(self, url: str, clients: int, token: Callable[[str], str], seed: int) -> None:
         self._url = url
@@ -57,13 +57,13 @@ class Churn:
         return self
 
     async def __aexit__(self, *_: object) -> None:
-        """End them."""
+        """Stop the clients."""
         for task in self._tasks:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
 
     def check(self) -> None:
-        """Raise what has ended a client that should go on."""
+        """Raise the error that has ended a client."""
         for task in self._tasks:
             if task.done():
                 task.result()
@@ -79,7 +79,7 @@ class Churn:
                 await asyncio.sleep(1.0)
 
     async def _life(self, chance: random.Random) -> None:
-        """One connection; half of them go without a word, as clients on phones do."""
+        """Run one connection; half of them end without a close frame, as on phones."""
         connection = await connect(
             self._url, compression=None, ping_interval=None, open_timeout=TIMEOUT_SECONDS, close_timeout=1.0
         )

@@ -1,4 +1,4 @@
-"""What is left of a soak: soak.md, soak.svg and soak.csv."""
+"""The report of a soak: soak.md, soak.svg and soak.csv."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ MEBIBYTE = 1024 * 1024
 
 
 def write(folder: Path, samples: Sequence[Sample], clients: int) -> None:
-    """All three files."""
+    """Write all three files."""
     folder.mkdir(parents=True, exist_ok=True)
     with (folder / "soak.csv").open("w", newline="") as file:
         writer = csv.DictWriter(file, [field.name for field in fields(Sample)], lineterminator="\n")
@@ -28,14 +28,14 @@ def write(folder: Path, samples: Sequence[Sample], clients: int) -> None:
 
 
 def plot(samples: Sequence[Sample]) -> str:
-    """Memory over time."""
+    """Plot memory over time."""
     points = [(sample.at / 60, sample.memory / MEBIBYTE) for sample in samples]
     return lines("Memory of the server while clients come and go", "minutes", "MiB", [Line("realtime-server", points)],
                  from_zero=True)  # fmt: skip
 
 
 def markdown(samples: Sequence[Sample], clients: int) -> str:
-    """The report."""
+    """Render the report."""
     last = samples[-1]
     rows = [
         [
@@ -66,7 +66,7 @@ The samples: [soak.csv](soak.csv)
 
 
 def verdict(samples: Sequence[Sample]) -> str:
-    """One paragraph."""
+    """Return the verdict as one paragraph."""
     found = judge(samples)
     if found is None:
         minutes = LEAST_SECONDS / 60

@@ -1,4 +1,4 @@
-"""Whether memory is flat: the slope after the warm-up."""
+"""The verdict on memory growth: the slope after the warm-up."""
 
 from __future__ import annotations
 
@@ -7,17 +7,17 @@ from dataclasses import dataclass
 from statistics import linear_regression, mean
 
 WARM_UP = 1 / 3
-"""So much of the time is not judged: caches fill, the allocator takes what it needs at most."""
+"""Part of the time that is not judged: caches fill and the allocator reaches its peak."""
 FLAT = 0.02
-"""Growth over the judged time, as a part of the mean, up to which memory is called flat."""
+"""Relative growth over the judged time, as part of the mean, up to which memory counts as flat."""
 LEAST_SAMPLES = 4
 LEAST_SECONDS = 600.0
-"""A line through less time than this says nothing: a little growth would be called flat."""
+"""Minimum seconds to judge: over less time small growth would count as flat."""
 
 
 @dataclass(frozen=True, slots=True)
 class Sample:
-    """What was seen at one moment: `at` in seconds since the start, `memory` in bytes, counts since the start."""
+    """One sample: `at` in seconds since the start, `memory` in bytes, counts since the start."""
 
     at: float
     memory: int
@@ -31,7 +31,7 @@ class Sample:
 
 @dataclass(frozen=True, slots=True)
 class Verdict:
-    """A straight line through the judged samples: its slope in bytes per hour, its rise as a part of their mean."""
+    """A line fitted to the judged samples: its slope in bytes per hour, its rise as part of their mean."""
 
     slope: float
     rise: float
@@ -40,12 +40,12 @@ class Verdict:
 
     @property
     def flat(self) -> bool:
-        """Whether memory does not grow. Falling is flat."""
+        """True when memory does not grow; falling memory counts as flat."""
         return self.rise <= FLAT
 
 
 def judge(samples: Sequence[Sample]) -> Verdict | None:
-    """None when there is too little to judge after the warm-up: LEAST_SAMPLES over LEAST_SECONDS."""
+    """Judge the samples; None with fewer than LEAST_SAMPLES over LEAST_SECONDS after the warm-up."""
     if not samples:
         return None
     begin = samples[-1].at * WARM_UP

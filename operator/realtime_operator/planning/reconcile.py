@@ -200,7 +200,7 @@ def _missing_endpoint(cluster: RealtimeCluster, world: World, actions: Sequence[
 
 
 def _current_revision(prior: PriorStatus, fleet: Fleet, step: RolloutStep) -> str | None:
-    """Return the revision that served last on all servers: the target once no old server is left."""
+    """Return the revision that served last as a whole: the target once every wanted server runs it, and no other."""
     updated = sum(1 for server in fleet.available if server.revision == fleet.target)
     if updated >= fleet.desired and not step.retiring and not fleet.old_replicas:
         return fleet.target
@@ -259,7 +259,7 @@ def _is_moving(facts: Facts) -> bool:
 
 
 def _requeue_after(cluster: RealtimeCluster, facts: Facts, *, moving: bool, settings: PlannerSettings) -> float | None:
-    """Return the seconds until the next reconcile: short during a change, None for the resync."""
+    """Return the seconds until the next reconcile: short during a change, longer with autoscaling, None: the resync."""
     if facts.is_paused:
         return None
     if moving:
