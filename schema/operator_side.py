@@ -83,7 +83,7 @@ def config_module(table: Table) -> str:
         "from realtime_operator.builders.pruning import Defaults, Maybe\n\n",
         *(_defaults(option.model.upper(), option.options) for option in objects),
         _defaults("NAMESPACE", table.options),
-        '"""Values that a server takes where its configuration says nothing."""\n\n',
+        '"""Defaults of the server for fields of a namespace that its configuration leaves out."""\n\n',
         *(_settings(option) for option in enumerations),
         _translation("namespace_config", "Namespace", table.options),
         *(_translation(f"_{option.attribute}", option.model, option.options) for option in objects),
@@ -112,7 +112,7 @@ def _settings(option: Option) -> str:
 def _translation(function: str, model: str, options: tuple[Option, ...]) -> str:
     lines = "".join(f"        {_translated(option)},\n" for option in options)
     return (
-        f'\n\ndef {function}(options: {model}) -> JsonObject:\n    """All fields of the configuration."""\n'
+        f'\n\ndef {function}(options: {model}) -> JsonObject:\n    """Return all fields of the configuration."""\n'
         f"    return {{\n{lines}    }}\n"
     )
 

@@ -19,7 +19,7 @@ def core_module(table: Table) -> str:
         "from realtime_server.core.model.values import HistoryOptions\n",
         *(_enumeration(enumeration) for enumeration in table.enumerations),
         "\n\n@dataclass(frozen=True, slots=True)\nclass ChannelOptions:\n",
-        '    """What a channel can do, and who may do it; the rules of the configuration hold."""\n\n',
+        '    """Features and permissions of a channel; they satisfy the rules of the configuration."""\n\n',
         *(_option(option, field) for option in table.options for field in option.server if field.type != "name"),
     ]
     return formatted("".join(parts))
@@ -67,7 +67,7 @@ def settings_module(table: Table) -> str:
         *(_rule(rule, table) for rule in table.server_rules),
         "        return self\n",
         "\n\ndef channel_options(namespace: Namespace) -> ChannelOptions:\n",
-        '    """The options as core has them."""\n    return ChannelOptions(\n',
+        '    """Return the options in the form of core."""\n    return ChannelOptions(\n',
         *(f"        {field.field}={_value(option, field)},\n" for option in table.options for field in option.server
           if field.type != "name"),
         "    )\n",

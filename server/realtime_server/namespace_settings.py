@@ -73,7 +73,7 @@ class Namespace(BaseModel, frozen=True, extra="forbid"):
 
 
 def channel_options(namespace: Namespace) -> ChannelOptions:
-    """The options as core has them."""
+    """Return the options in the form of core."""
     return ChannelOptions(
         history=_history(namespace.history),
         recovery=namespace.recovery,

@@ -31,7 +31,7 @@ NAMESPACE: Defaults = {
     "personal_channel": False,
     "single_connection": False,
 }
-"""Values that a server takes where its configuration says nothing."""
+"""Defaults of the server for fields of a namespace that its configuration leaves out."""
 
 RECOVERY: Mapping[str, JsonObject] = {
     "Disabled": {"recovery": False, "recovery_mode": "stream", "force_positioning": False},
@@ -81,7 +81,7 @@ PERSONAL_CHANNEL: Mapping[str, JsonObject] = {
 
 
 def namespace_config(options: Namespace) -> JsonObject:
-    """All fields of the configuration."""
+    """Return all fields of the configuration."""
     return {
         "name": options.name,
         "history": None if options.history is None else _history(options.history),
@@ -100,7 +100,7 @@ def namespace_config(options: Namespace) -> JsonObject:
 
 
 def _history(options: History) -> JsonObject:
-    """All fields of the configuration."""
+    """Return all fields of the configuration."""
     return {
         "size": options.size,
         "ttl_seconds": options.ttl_seconds,

@@ -53,7 +53,7 @@ class SlowConsumer(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class ChannelOptions:
-    """What a channel can do, and who may do it; the rules of the configuration hold."""
+    """Features and permissions of a channel; they satisfy the rules of the configuration."""
 
     history: HistoryOptions | None = None
     recovery: bool = False
