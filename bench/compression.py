@@ -1,4 +1,4 @@
-"""What compression costs and saves: fan-out to subscribers that take it and to others, memory of idle connections.
+"""Cost and savings of compression: fan-out to subscribers that take it and to others, memory of idle connections.
 
     python -m bench.compression
 

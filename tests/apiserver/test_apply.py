@@ -1,4 +1,4 @@
-"""Every action against a real API server, with the operator's permissions."""
+"""Tests of every action with a real API server and the operator's permissions."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ from tests.kit.manifests import SETTINGS, with_redis_password
 
 @dataclass
 class Applied:
-    """A RealtimeCluster that is stored, and plans that are carried out for it."""
+    """A stored RealtimeCluster, and the execution of actions for it."""
 
     tools: ApplierTools
     server: ApiServer
@@ -57,33 +57,33 @@ class Applied:
 
     @property
     def namespace(self) -> str:
-        """Where it is."""
+        """Namespace of the cluster."""
         return text_at(self.owner, "metadata", "namespace")
 
     @property
     def cluster(self) -> RealtimeCluster:
-        """The object, parsed."""
+        """The stored object, parsed."""
         return RealtimeCluster.from_object(self.owner)
 
     async def try_to(self, *actions: Action) -> tuple[Failure, ...]:
-        """Carry out actions; those that failed."""
+        """Carry out actions; return the failures."""
         return await Applier(self.tools, self.owner).apply(actions)
 
     async def do(self, *actions: Action) -> None:
-        """Carry out actions, none of which fails."""
+        """Carry out actions; fails when one of them fails."""
         assert await self.try_to(*actions) == ()
 
     def uid_of(self, manifest: JsonObject) -> str:
-        """The uid of a manifest's object."""
+        """Return the uid of a manifest's object."""
         name = text_at(manifest, "metadata", "name")
         return text_at(self.get(text_at(manifest, "apiVersion"), text_at(manifest, "kind"), name), "metadata", "uid")
 
     def get(self, version: str, kind: str, name: str) -> JsonObject:
-        """An object as it is stored."""
+        """Return a stored object."""
         return self.server.call("GET", path_of(version, kind, self.namespace, name))
 
     def pod(self, name: str = "main-a-x") -> str:
-        """A server pod, as the ReplicaSet controller makes it; its uid."""
+        """Create a server pod as the ReplicaSet controller does; return its uid."""
         labels: JsonObject = {**naming.cluster_labels("main"), naming.LABEL_SERVING: "true"}
         container: JsonObject = {"name": "server", "image": "localhost/server:1"}
         document: JsonObject = {
@@ -93,7 +93,7 @@ class Applied:
 
 
 def without_claims(live: JsonObject) -> JsonObject:
-    """An object without what tells who has set which field, and how often it was written."""
+    """Return an object without managedFields and resourceVersion."""
     metadata = {k: v for k, v in object_at(live, "metadata").items() if k not in {"managedFields", "resourceVersion"}}
     return {**live, "metadata": metadata}
 
@@ -111,7 +111,7 @@ async def applied(api_server: ApiServer, namespace: str, operator_client: Kubern
 
 
 async def test_every_child_is_accepted_and_the_second_time_nothing_changes(applied: Applied) -> None:
-    """All kinds, with the operator's role alone; the owner is the cluster."""
+    """All kinds are created with the operator's role; their owner is the cluster."""
     revision = build_revision(applied.cluster, SETTINGS)
     shared = build_shared(applied.cluster, SETTINGS, with_redis_password(applied.cluster))
     manifests = [*shared, revision.config_map, revision.replica_set(2)]
@@ -138,7 +138,7 @@ async def test_every_child_is_accepted_and_the_second_time_nothing_changes(appli
 
 
 async def test_a_secret_gets_what_is_missing_and_keeps_what_it_has(applied: Applied) -> None:
-    """Random values, once."""
+    """Missing keys get random values once."""
     (template, *_) = build_secrets(applied.cluster)
     name = text_at(template.manifest, "metadata", "name")
     await applied.do(EnsureSecret(template.manifest, template.keys))
@@ -153,7 +153,7 @@ async def test_a_secret_gets_what_is_missing_and_keeps_what_it_has(applied: Appl
 
 
 async def test_an_apply_reads_nothing_but_once_after_the_creation(applied: Applied) -> None:
-    """What was observed says whether the fields have to be merged before."""
+    """Only the first apply after the creation reads the object, to merge the fields."""
     (service, *_) = build_shared(applied.cluster, SETTINGS, {})
     await applied.do(CreateObject(service))
     asked: list[str] = []
@@ -169,7 +169,7 @@ async def test_an_apply_reads_nothing_but_once_after_the_creation(applied: Appli
 
 
 async def test_a_revision_is_scaled(applied: Applied) -> None:
-    """Only its number of pods changes."""
+    """Only the number of pods changes."""
     revision = build_revision(applied.cluster, SETTINGS)
     name = text_at(revision.replica_set(1), "metadata", "name")
     await applied.do(CreateObject(revision.replica_set(1)))
@@ -181,7 +181,7 @@ async def test_a_revision_is_scaled(applied: Applied) -> None:
 
 
 async def test_a_server_is_quiesced_and_resumed(applied: Applied) -> None:
-    """By a label that the Service selects, and a time."""
+    """The pod gets a label, which the Service selects, and a time."""
     uid = applied.pod()
     await applied.do(Quiesce("main-a-x", uid))
     metadata = object_at(applied.get("v1", "Pod", "main-a-x"), "metadata")
@@ -194,7 +194,7 @@ async def test_a_server_is_quiesced_and_resumed(applied: Applied) -> None:
 
 
 async def test_a_deletion_cost_is_set_and_removed(applied: Applied) -> None:
-    """0 is no cost."""
+    """A cost of 0 removes the annotation."""
     uid = applied.pod()
     await applied.do(SetDeletionCost("main-a-x", uid, -1000))
     path = ("metadata", "annotations", naming.ANNOTATION_DELETION_COST)
@@ -213,7 +213,7 @@ async def test_a_deletion_cost_is_set_and_removed(applied: Applied) -> None:
     ids=["quiesce", "resume", "deletion-cost"],
 )
 async def test_another_pod_of_the_name_is_not_marked(applied: Applied, action: Action) -> None:
-    """It took the place of the one that was observed: the next plan decides about it."""
+    """The pod has replaced the observed one, and is left for the next plan."""
     applied.pod()
     before = applied.get("v1", "Pod", "main-a-x")
     (failure,) = await applied.try_to(action)
@@ -222,7 +222,7 @@ async def test_another_pod_of_the_name_is_not_marked(applied: Applied, action: A
 
 
 async def test_servers_are_told_without_reading_again(applied: Applied) -> None:
-    """The address is in the action, and the Secret that it names was read by the observation before."""
+    """The address is in the action, and the Secret was read by the observation."""
     (template, *_) = build_secrets(applied.cluster)
     await applied.do(EnsureSecret(template.manifest, template.keys))
     name = text_at(template.manifest, "metadata", "name")
@@ -251,7 +251,7 @@ async def test_servers_are_told_without_reading_again(applied: Applied) -> None:
 
 
 async def test_a_failed_server_is_deleted(applied: Applied) -> None:
-    """A pod that was never scheduled is gone at once."""
+    """A pod that was never scheduled is deleted without a grace period."""
     applied.pod()
     (failure,) = await applied.try_to(DeleteServer("main-a-x", "another-uid"))
     assert failure.kind is FailureKind.OUTDATED
@@ -262,7 +262,6 @@ async def test_a_failed_server_is_deleted(applied: Applied) -> None:
 
 
 async def test_an_event_is_about_the_cluster(applied: Applied) -> None:
-    """As `kubectl describe` finds it."""
     await applied.do(EmitEvent(EventType.WARNING, "TestReason", "something has changed"))
     path = path_of("v1", "Event", applied.namespace)
     (event,) = objects_at(applied.server.call("GET", path), "items")
@@ -271,7 +270,7 @@ async def test_an_event_is_about_the_cluster(applied: Applied) -> None:
 
 
 async def test_the_same_event_again_counts_up(applied: Applied) -> None:
-    """Another message is another Event; one that was removed is told anew."""
+    """Another message makes another Event; a deleted one is created again."""
     event = EmitEvent(EventType.WARNING, "TestReason", "something has changed")
     await applied.do(event, event, EmitEvent(EventType.WARNING, "TestReason", "something else has"), event)
     path = path_of("v1", "Event", applied.namespace)
@@ -288,7 +287,7 @@ async def test_the_same_event_again_counts_up(applied: Applied) -> None:
 async def test_the_next_operator_counts_up_what_its_predecessor_told(
     applied: Applied, operator_client: KubernetesClient
 ) -> None:
-    """The same Event has the same name, whichever process tells it."""
+    """Equal Events have equal names in all processes."""
     event = EmitEvent(EventType.WARNING, "TestReason", "something has changed")
     await applied.do(event, event)
     applied.tools = dataclasses.replace(applied.tools, events=EventRecorder(operator_client))
@@ -298,7 +297,7 @@ async def test_the_next_operator_counts_up_what_its_predecessor_told(
 
 
 async def test_many_similar_events_are_aggregated(applied: Applied) -> None:
-    """Twelve servers are moved: nine Events, and one for the other three."""
+    """Of twelve moved servers nine have an Event each, and the other three share one."""
     await applied.do(*(EmitEvent(EventType.NORMAL, "Draining", f"server {number}") for number in range(12)))
     found = objects_at(applied.server.call("GET", path_of("v1", "Event", applied.namespace)), "items")
     (together,) = [item for item in found if item["count"] != 1]
@@ -307,7 +306,7 @@ async def test_many_similar_events_are_aggregated(applied: Applied) -> None:
 
 
 async def test_credentials_that_are_known_are_put_back(applied: Applied) -> None:
-    """Somebody deleted the Secret: backends and clients keep what they were given."""
+    """Backends and clients keep the credentials that they have after a deletion of the Secret."""
     (template, *_) = build_secrets(applied.cluster)
     name = text_at(template.manifest, "metadata", "name")
     await applied.do(EnsureSecret(template.manifest, template.keys))
@@ -320,7 +319,7 @@ async def test_credentials_that_are_known_are_put_back(applied: Applied) -> None
 
 
 async def test_a_status_is_written_whole(applied: Applied) -> None:
-    """What the next one no longer has is gone; the spec is not touched."""
+    """Fields that the new status lacks are removed; the spec is not changed."""
     await applied.do(SetStatus({"phase": "Pending", "observedGeneration": 1, "replicas": 2}))
     await applied.do(SetStatus({"phase": "Ready", "observedGeneration": 1}))
     stored = applied.get(naming.API_VERSION, naming.KIND, "main")
@@ -329,7 +328,7 @@ async def test_a_status_is_written_whole(applied: Applied) -> None:
 
 
 async def test_a_plan_for_a_cluster_that_has_gone_does_no_harm(applied: Applied) -> None:
-    """Its status and its pods are not there any more."""
+    """Actions on its status and its pods succeed without effect."""
     path = path_of(naming.API_VERSION, naming.KIND, applied.namespace, "main")
     applied.server.call("DELETE", path)
     await applied.do(Quiesce("main-a-x", "uid"), DeleteServer("main-a-x", "uid"), SetStatus({"phase": "Ready"}))

@@ -1,4 +1,4 @@
-"""`realtime` with the KUBECONFIG of a person, as far as no server runs."""
+"""Tests of `realtime` with a user's KUBECONFIG, without servers."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from tests.kit.realtime_command import Printed, realtime
 
 
 class Person:
-    """Somebody with a KUBECONFIG."""
+    """A user with a KUBECONFIG."""
 
     def __init__(self, server: ApiServer, namespace: str, user: str = "admin") -> None:
         self.server, self.namespace, self._user = server, namespace, user
@@ -28,13 +28,13 @@ class Person:
         return await realtime(*arguments, "--namespace", self.namespace, KUBECONFIG=kubeconfig)
 
     def create(self, name: str, **spec: object) -> None:
-        """Make a RealtimeCluster."""
+        """Create a RealtimeCluster."""
         document: JsonObject = {"apiVersion": naming.API_VERSION, "kind": naming.KIND, "metadata": {"name": name}}
         path = path_of(naming.API_VERSION, naming.KIND, self.namespace)
         self.server.call("POST", path, {**document, "spec": parse(json.dumps(spec))})
 
     def stored(self, name: str) -> JsonObject:
-        """A RealtimeCluster as it is stored."""
+        """Return the stored RealtimeCluster."""
         return self.server.call("GET", path_of(naming.API_VERSION, naming.KIND, self.namespace, name))
 
 
@@ -45,7 +45,7 @@ def person(api_server: ApiServer, namespace: str) -> Person:
 
 
 async def test_clusters_are_listed(person: Person) -> None:
-    """As a table, by name, and whole."""
+    """Output formats are a table, names, and whole objects."""
     person.create("one")
     person.create("two", replicas=3)
     listed = await person("get")
@@ -57,7 +57,7 @@ async def test_clusters_are_listed(person: Person) -> None:
 
 
 async def test_a_cluster_that_nobody_has_looked_at_is_described(person: Person) -> None:
-    """Where it is, and that nothing is known yet."""
+    """The output has the target, and that the status is unknown."""
     person.create("one")
     shown = await person("status")
     assert shown.code == 0, shown
@@ -65,7 +65,7 @@ async def test_a_cluster_that_nobody_has_looked_at_is_described(person: Person) 
 
 
 async def test_commands_change_the_spec(person: Person) -> None:
-    """What they do not name stays."""
+    """Fields that commands do not name are kept."""
     person.create("one", replicas=1, paused=False)
     assert (await person("scale", "4")).code == 0
     assert (await person("rollout", "pause")).code == 0
@@ -76,7 +76,7 @@ async def test_commands_change_the_spec(person: Person) -> None:
 
 
 async def test_a_plan_for_a_new_cluster_is_made_without_writing(person: Person, tmp_path: Path) -> None:
-    """The API server is asked for what is there, and nothing else."""
+    """The API server gets reading requests only."""
     document = {
         "apiVersion": naming.API_VERSION, "kind": naming.KIND, "metadata": {"name": "new"}, "spec": {"replicas": 2},
     }  # fmt: skip
@@ -89,7 +89,7 @@ async def test_a_plan_for_a_new_cluster_is_made_without_writing(person: Person, 
 
 
 async def test_what_is_not_there_is_named(person: Person) -> None:
-    """With the right exit code and what to do."""
+    """The exit code is right, and the message has advice."""
     nothing = await person("status")
     assert (nothing.code, "has no RealtimeCluster" in nothing.complaints) == (2, True)
     person.create("one")
@@ -101,7 +101,7 @@ async def test_what_is_not_there_is_named(person: Person) -> None:
 async def test_a_change_that_is_not_allowed_is_told_in_the_api_servers_words(
     api_server: ApiServer, namespace: str
 ) -> None:
-    """With the verb that is missing, and no stack trace."""
+    """The message has the missing verb, without a stack trace."""
     user = f"reader-{namespace}"
     rules = [{"apiGroups": [naming.GROUP], "resources": [naming.PLURAL], "verbs": ["get", "list"]}]
     api_server.grant(user, rules, namespace)
@@ -113,7 +113,7 @@ async def test_a_change_that_is_not_allowed_is_told_in_the_api_servers_words(
 
 
 async def test_the_doctor_names_missing_permissions(api_server: ApiServer, namespace: str) -> None:
-    """Of a person who may read everything, and change and reach nothing."""
+    """The user may read everything, and neither change objects nor use the proxy."""
     user = f"viewer-{namespace}"
     rules: list[dict[str, list[str]]] = [
         {"apiGroups": [naming.GROUP], "resources": [naming.PLURAL], "verbs": ["get", "list"]},

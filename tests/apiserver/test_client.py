@@ -1,4 +1,4 @@
-"""The client of the API server against a real one."""
+"""Tests of the client with a real API server."""
 
 from __future__ import annotations
 
@@ -16,13 +16,13 @@ from tests.kit.document import dig
 
 
 def config_map(name: str, data: JsonObject, **labels: str) -> JsonObject:
-    """A manifest."""
+    """Return a manifest."""
     metadata: JsonObject = {"name": name, "labels": {**labels}}
     return {"apiVersion": "v1", "kind": "ConfigMap", "metadata": metadata, "data": data}
 
 
 async def test_an_object_is_created_read_patched_and_deleted(operator_client: KubernetesClient, namespace: str) -> None:
-    """And a second creation is a conflict."""
+    """A second creation raises ConflictError."""
     collection, path = path_of("v1", "ConfigMap", namespace), path_of("v1", "ConfigMap", namespace, "one")
     created = await operator_client.create(collection, config_map("one", {"a": "1"}))
     assert await operator_client.get(path) == created
@@ -39,7 +39,7 @@ async def test_an_object_is_created_read_patched_and_deleted(operator_client: Ku
 async def test_an_apply_takes_its_fields_back_and_drops_those_it_no_longer_names(
     operator_client: KubernetesClient, admin_client: KubernetesClient, namespace: str
 ) -> None:
-    """Fields of others stay."""
+    """Fields of other managers are kept."""
     path = path_of("v1", "ConfigMap", namespace, "one")
     await operator_client.apply(path, config_map("one", {"a": "1", "b": "1"}))
     await admin_client.patch(path, {"data": {"a": "edited", "theirs": "x"}})
@@ -48,7 +48,6 @@ async def test_an_apply_takes_its_fields_back_and_drops_those_it_no_longer_names
 
 
 async def test_a_deletion_with_a_uid_spares_a_namesake(operator_client: KubernetesClient, namespace: str) -> None:
-    """Only the object that was meant is deleted."""
     collection, path = path_of("v1", "ConfigMap", namespace), path_of("v1", "ConfigMap", namespace, "one")
     first = await operator_client.create(collection, config_map("one", {}))
     await operator_client.delete(path)
@@ -60,7 +59,7 @@ async def test_a_deletion_with_a_uid_spares_a_namesake(operator_client: Kubernet
 
 
 async def test_a_patch_with_a_uid_spares_a_namesake(operator_client: KubernetesClient, namespace: str) -> None:
-    """The API server takes another uid for a change of that field, which it refuses."""
+    """The API server treats another uid as a change of that field, which it refuses."""
     collection, path = path_of("v1", "ConfigMap", namespace), path_of("v1", "ConfigMap", namespace, "one")
     first = await operator_client.create(collection, config_map("one", {"a": "1"}))
     await operator_client.delete(path)
@@ -74,7 +73,7 @@ async def test_a_patch_with_a_uid_spares_a_namesake(operator_client: KubernetesC
 async def test_a_replacement_of_what_has_changed_is_a_conflict(
     operator_client: KubernetesClient, namespace: str
 ) -> None:
-    """The Lease depends on it."""
+    """The leader election depends on it."""
     lease: JsonObject = {"apiVersion": "coordination.k8s.io/v1", "kind": "Lease", "metadata": {"name": "one"}}
     collection = path_of("coordination.k8s.io/v1", "Lease", namespace)
     created = await operator_client.create(collection, {**lease, "spec": {"holderIdentity": "a"}})
@@ -85,14 +84,14 @@ async def test_a_replacement_of_what_has_changed_is_a_conflict(
 
 
 async def test_a_missing_permission_says_what_is_missing(operator_client: KubernetesClient, namespace: str) -> None:
-    """With the verb, the resource and the namespace."""
+    """The message has the verb, the resource and the namespace."""
     words = f'cannot get resource "endpoints" in API group "" in the namespace "{namespace}"'
     with pytest.raises(ForbiddenError, match=words):
         await operator_client.get(f"/api/v1/namespaces/{namespace}/endpoints/one")
 
 
 async def test_a_refused_object_says_which_field(admin_client: KubernetesClient, namespace: str) -> None:
-    """The API server's own words."""
+    """The message is the API server's."""
     path = path_of(naming.API_VERSION, naming.KIND, namespace)
     with pytest.raises(PlatformError, match=r"422: .*spec\.replicas"):
         await admin_client.create(
@@ -109,7 +108,7 @@ async def test_a_refused_object_says_which_field(admin_client: KubernetesClient,
 async def test_a_list_has_what_the_label_selects_with_kind_and_version(
     operator_client: KubernetesClient, api_server: ApiServer, namespace: str
 ) -> None:
-    """Items of a list have neither by themselves."""
+    """Items of a list have neither kind nor apiVersion."""
     collection = path_of("v1", "ConfigMap", namespace)
     for number in range(3):
         api_server.call("POST", collection, config_map(f"ours-{number}", {}, **{naming.LABEL_CLUSTER: "a"}))
@@ -123,7 +122,7 @@ async def test_a_list_has_what_the_label_selects_with_kind_and_version(
 async def test_lines_of_a_watch_come_as_they_are_written(
     operator_client: KubernetesClient, api_server: ApiServer, namespace: str
 ) -> None:
-    """The client waits for the next one without a limit of time."""
+    """The client waits for the next line without a timeout."""
     collection = path_of("v1", "ConfigMap", namespace)
     lines = operator_client.lines(collection, {"watch": "true", "timeoutSeconds": "3"})
     waiting = asyncio.ensure_future(anext(aiter(lines)))

@@ -1,4 +1,4 @@
-"""The resource as people with kubectl meet it: explained, listed, refused; and its status as others write it."""
+"""Tests of the resource with kubectl: explained, listed, refused; and of its status."""
 
 from __future__ import annotations
 
@@ -32,32 +32,32 @@ class Kubectl:
         self._options = ("--kubeconfig", str(server.kubeconfig()), "--namespace", namespace)
 
     def __call__(self, *arguments: str, text: str = "") -> subprocess.CompletedProcess[str]:
-        """Run a command to its end, with a text as its input."""
+        """Run a command to its end, with `text` as its input."""
         command = [str(Layout().programs / "kubectl"), *self._options, *arguments]
         return subprocess.run(command, input=text, capture_output=True, text=True, timeout=60)
 
 
 @pytest.fixture
 def kubectl(api_server: ApiServer, namespace: str) -> Kubectl:
-    """The command."""
+    """Access to kubectl in the test's namespace."""
     return Kubectl(api_server, namespace)
 
 
 @pytest.fixture
 def stored(api_server: ApiServer, namespace: str) -> JsonObject:
-    """A RealtimeCluster that is stored."""
+    """A stored RealtimeCluster."""
     document: JsonObject = {"apiVersion": naming.API_VERSION, "kind": naming.KIND, "metadata": {"name": "chat"}}
     return api_server.call("POST", path_of(naming.API_VERSION, naming.KIND, namespace), document)
 
 
 def patch_status(server: ApiServer, namespace: str, status: JsonObject) -> None:
-    """Write a part of the status."""
+    """Merge-patch the status."""
     path = path_of(naming.API_VERSION, naming.KIND, namespace, "chat", "status")
     server.call("PATCH", path, {"status": status})
 
 
 def columns(line: str) -> list[str]:
-    """The cells of a line of a table, which has at least three spaces between them."""
+    """Return the cells of a table's line, which are separated by three spaces or more."""
     return [cell for cell in line.split("  ") if cell.strip()]
 
 
@@ -72,7 +72,7 @@ def columns(line: str) -> list[str]:
     ids=lambda value: value if isinstance(value, str) else "",
 )  # fmt: skip
 async def test_fields_are_explained(kubectl: Kubectl, path: str, expected: list[str]) -> None:
-    """With type, choices, units and limits; the API server publishes them a while after the definition."""
+    """Type, choices, units and limits are explained; the API server publishes them some time after the definition."""
 
     async def explain() -> subprocess.CompletedProcess[str]:
         return kubectl("explain", f"rtc.{path}")
@@ -83,7 +83,7 @@ async def test_fields_are_explained(kubectl: Kubectl, path: str, expected: list[
 
 
 def test_clusters_are_listed(kubectl: Kubectl, api_server: ApiServer, namespace: str, stored: JsonObject) -> None:
-    """READY as of a Deployment; the rest is for -o wide."""
+    """READY is as for a Deployment; further columns are in -o wide."""
     assert stored
     patch_status(api_server, namespace, STATUS)
     head, row = kubectl("get", "rtc").stdout.splitlines()
@@ -98,7 +98,7 @@ def test_clusters_are_listed(kubectl: Kubectl, api_server: ApiServer, namespace:
 def test_a_condition_that_is_none_is_refused(
     api_server: ApiServer, namespace: str, stored: JsonObject, change: JsonObject
 ) -> None:
-    """As a condition of any other kind is."""
+    """An incomplete or invalid condition is refused, as for other kinds."""
     assert stored
     condition: JsonObject = {
         "type": "Ready", "status": "True", "reason": "R", "message": "", "lastTransitionTime": "2026-01-01T00:00:00Z",
@@ -111,7 +111,7 @@ def test_a_condition_that_is_none_is_refused(
 
 
 def test_former_words_are_refused_and_converted_ones_are_not(kubectl: Kubectl) -> None:
-    """With the field's path, and the values that there are now."""
+    """The message has the field's path and the current values."""
     refused = kubectl("apply", "-f", "-", text=FORMER.read_text())
     assert refused.returncode != 0
     assert 'unknown field "spec.image.pullSecrets"' in refused.stderr
@@ -127,7 +127,6 @@ def test_former_words_are_refused_and_converted_ones_are_not(kubectl: Kubectl) -
 async def test_events_are_described_with_their_count(
     kubectl: Kubectl, operator_client: KubernetesClient, stored: JsonObject
 ) -> None:
-    """As those of Kubernetes' own controllers."""
     recorder = EventRecorder(operator_client)
     for _ in range(3):
         await recorder.record(stored, EmitEvent(EventType.WARNING, "TestReason", "something has changed"))

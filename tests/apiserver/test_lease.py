@@ -1,4 +1,4 @@
-"""Leader election over a Lease of a real API server."""
+"""Tests of the leader election with a Lease of a real API server."""
 
 from __future__ import annotations
 
@@ -21,18 +21,18 @@ TIMES = LeaderElectionSettings("", "election", "one", duration=2, renew_deadline
 
 
 def lease_of(client: KubernetesClient, namespace: str, identity: str) -> Lease:
-    """A process's part in the election."""
+    """Return a process's membership in the election."""
     return Lease(client, replace(TIMES, namespace=namespace, identity=identity))
 
 
 async def holder(client: KubernetesClient, namespace: str) -> str:
-    """Who holds the Lease."""
+    """Return the holder of the Lease."""
     found = await client.get(path_of("coordination.k8s.io/v1", "Lease", namespace, TIMES.name))
     return text_at(found, "spec", "holderIdentity")
 
 
 async def test_a_lease_that_is_given_up_is_taken_at_once(operator_client: KubernetesClient, namespace: str) -> None:
-    """Not only after its duration; each change of the holder is counted."""
+    """The successor does not wait for the duration; each change of the holder is counted."""
     first, second = lease_of(operator_client, namespace, "one"), lease_of(operator_client, namespace, "two")
     await first.acquire()
     waiting = asyncio.create_task(second.acquire())
@@ -49,7 +49,7 @@ async def test_a_lease_that_is_given_up_is_taken_at_once(operator_client: Kubern
 async def test_a_silent_holder_is_succeeded_after_the_duration(
     operator_client: KubernetesClient, namespace: str
 ) -> None:
-    """It has stopped to lead by then, and says so when it wakes up."""
+    """The former holder has stopped leading by then, and raises an error when it continues."""
     first, second = lease_of(operator_client, namespace, "one"), lease_of(operator_client, namespace, "two")
     await first.acquire()
     began = asyncio.get_running_loop().time()
@@ -61,7 +61,7 @@ async def test_a_silent_holder_is_succeeded_after_the_duration(
 
 
 async def test_a_renewal_is_one_request(api_server: ApiServer, namespace: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The Lease is not read before it is written: nobody else may have written it."""
+    """The Lease is not read before it is written, as no other process may have written it."""
     monkeypatch.setenv("KUBECONFIG", str(api_server.kubeconfig(OPERATOR_USER)))
     metrics = Metrics()
     client = await KubernetesClient.connect(metrics)
@@ -91,7 +91,7 @@ async def test_a_renewal_is_one_request(api_server: ApiServer, namespace: str, m
 async def test_a_lease_that_somebody_took_is_lost_at_the_next_renewal(
     operator_client: KubernetesClient, api_server: ApiServer, namespace: str
 ) -> None:
-    """Not only when the renew deadline has passed."""
+    """The holder does not wait for the renew deadline."""
     lease = lease_of(operator_client, namespace, "one")
     await lease.acquire()
     path = path_of("coordination.k8s.io/v1", "Lease", namespace, TIMES.name)
@@ -102,7 +102,7 @@ async def test_a_lease_that_somebody_took_is_lost_at_the_next_renewal(
 
 @pytest.fixture
 def paused_later(api_server: ApiServer) -> Iterator[ApiServer]:
-    """An API server that goes on after the test, whatever happened."""
+    """The API server, which is resumed after the test."""
     yield api_server
     api_server.resume()
 
@@ -110,7 +110,7 @@ def paused_later(api_server: ApiServer) -> Iterator[ApiServer]:
 async def test_who_cannot_renew_stops_to_lead_before_another_one_may_begin(
     operator_client: KubernetesClient, namespace: str, paused_later: ApiServer
 ) -> None:
-    """While the API server answers nothing, within the renew deadline."""
+    """The API server does not answer; the holder stops within the renew deadline."""
     lease = lease_of(operator_client, namespace, "one")
     await lease.acquire()
     paused_later.pause()
@@ -125,7 +125,7 @@ async def test_who_cannot_renew_stops_to_lead_before_another_one_may_begin(
 async def test_a_missing_permission_is_waited_for(
     api_server: ApiServer, namespace: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Whoever may not write the Lease never leads, and goes on trying."""
+    """A process without the permission to write the Lease never leads, and keeps trying."""
     api_server.grant(f"nobody-{namespace}", [], namespace)
     monkeypatch.setenv("KUBECONFIG", str(api_server.kubeconfig(f"nobody-{namespace}")))
     client = await KubernetesClient.connect(Metrics())
@@ -144,7 +144,7 @@ async def test_a_missing_permission_is_waited_for(
 async def test_a_lease_of_somebody_else_is_left_alone(
     api_server: ApiServer, operator_client: KubernetesClient, namespace: str
 ) -> None:
-    """Even one that nobody holds: another program may want it back."""
+    """A Lease without a holder is left alone too, as another program may need it."""
     document: JsonObject = {"metadata": {"name": TIMES.name}, "spec": {"leaseDurationSeconds": 1}}
     collection = path_of("coordination.k8s.io/v1", "Lease", namespace)
     theirs = api_server.call("POST", collection, document)
@@ -158,7 +158,7 @@ async def test_a_lease_of_somebody_else_is_left_alone(
 async def test_an_annotation_pauses_and_outlives_renewals(
     api_server: ApiServer, operator_client: KubernetesClient, namespace: str
 ) -> None:
-    """Seen at the next renewal; whoever renews leaves it where it is."""
+    """The pause is noticed at the next renewal, which keeps the annotation."""
     told: list[str | None] = []
     lease = Lease(operator_client, replace(TIMES, namespace=namespace), lambda: told.append(lease.paused))
     await lease.acquire()

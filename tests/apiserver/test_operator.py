@@ -1,4 +1,4 @@
-"""The whole operator against an API server: what it makes of a cluster, and what it does when that goes away."""
+"""Tests of the whole operator with an API server: the objects that it makes, and interruptions."""
 
 from __future__ import annotations
 
@@ -16,20 +16,20 @@ from tests.kit.operator_process import OperatorProcess
 
 
 def create(server: ApiServer, namespace: str, name: str = "main", **spec: object) -> JsonObject:
-    """Make a RealtimeCluster."""
+    """Create a RealtimeCluster."""
     document: JsonObject = {"apiVersion": naming.API_VERSION, "kind": naming.KIND, "metadata": {"name": name}}
     given: JsonObject = {**spec}  # type: ignore[dict-item] # JSON in every test
     return server.call("POST", path_of(naming.API_VERSION, naming.KIND, namespace), {**document, "spec": given})
 
 
 def names(server: ApiServer, namespace: str, version: str, kind: str) -> list[str]:
-    """The names of all objects of a kind."""
+    """Return the names of all objects of a kind."""
     listed = server.call("GET", path_of(version, kind, namespace))
     return [text_at(item, "metadata", "name") for item in objects_at(listed, "items")]
 
 
 async def test_a_cluster_gets_its_children(api_server: ApiServer, namespace: str) -> None:
-    """With the operator's role alone; what is deleted comes back, a Secret too, which is not watched."""
+    """The operator has its role only; deleted objects are made again, also Secrets, which are not watched."""
     async with OperatorProcess(api_server, namespace, watch_namespaces=namespace, resync_seconds=2) as operator:
         await operator.wait_ready()
         create(api_server, namespace, replicas=2)
@@ -58,7 +58,7 @@ async def test_a_cluster_gets_its_children(api_server: ApiServer, namespace: str
 
 
 async def test_nothing_settled_is_written_to(api_server: ApiServer, namespace: str) -> None:
-    """Several resyncs long, no object of the cluster changes."""
+    """For several resyncs no object of the cluster changes."""
     async with OperatorProcess(api_server, namespace, watch_namespaces=namespace, resync_seconds=1) as operator:
         create(api_server, namespace, replicas=0)
 
@@ -91,7 +91,7 @@ def without_crd(api_server: ApiServer) -> ApiServer:
 
 
 async def test_a_crd_that_comes_later_is_waited_for(without_crd: ApiServer, namespace: str) -> None:
-    """Not ready with one clear line, then ready without a restart."""
+    """The operator is not ready, with one clear line, then ready without a restart."""
     async with OperatorProcess(without_crd, namespace) as operator:
         expected = "the API server does not serve realtimeclusters.realtime.dev: install the CRD"
         try:
@@ -111,7 +111,7 @@ async def test_a_crd_that_comes_later_is_waited_for(without_crd: ApiServer, name
 
 
 async def test_a_crd_that_is_deleted_is_survived(api_server: ApiServer, namespace: str) -> None:
-    """Not ready, no traceback, and it goes on when the CRD is back."""
+    """The operator is not ready, without a traceback, and continues when the CRD exists again."""
     async with OperatorProcess(api_server, namespace) as operator:
         await operator.wait_ready()
         create(api_server, namespace, "first")
@@ -134,7 +134,7 @@ async def test_a_crd_that_is_deleted_is_survived(api_server: ApiServer, namespac
 
 
 async def test_a_secret_that_changes_is_seen_without_a_watch(api_server: ApiServer, namespace: str) -> None:
-    """A referred Secret that is missing is named; the cluster goes on once it is there."""
+    """A missing Secret is named; the cluster continues once it exists."""
     async with OperatorProcess(api_server, namespace, watch_namespaces=namespace, resync_seconds=2) as operator:
         await operator.wait_ready()
         auth: JsonObject = {"tokens": [{"secretKeyRef": {"name": "keys", "key": "current"}}]}

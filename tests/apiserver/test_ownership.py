@@ -1,4 +1,4 @@
-"""What the operator did not make it does not touch, and what it made it knows by more than the name."""
+"""Tests of ownership: foreign objects are not touched, and own ones are identified by more than their name."""
 
 from __future__ import annotations
 
@@ -27,20 +27,20 @@ __all__ = ["applied"]
 
 
 def children(applied: Applied) -> list[JsonObject]:
-    """The manifest of every child that is no Secret."""
+    """Return the manifests of all children but Secrets."""
     revision = build_revision(applied.cluster, SETTINGS)
     shared = build_shared(applied.cluster, SETTINGS, with_redis_password(applied.cluster))
     return [*shared, revision.config_map, revision.replica_set(2)]
 
 
 def path(applied: Applied, manifest: JsonObject, *, collection: bool = False) -> str:
-    """Where a manifest's object is."""
+    """Return the API path of a manifest's object."""
     name = "" if collection else text_at(manifest, "metadata", "name")
     return path_of(text_at(manifest, "apiVersion"), text_at(manifest, "kind"), applied.namespace, name)
 
 
 def foreign(manifest: JsonObject) -> JsonObject:
-    """An object of an application that happens to have the name of a child."""
+    """Return an application's object with the name of a child."""
     metadata: JsonObject = {"name": text_at(manifest, "metadata", "name"), "labels": {"app": "theirs"}}
     return {**manifest, "metadata": metadata}
 
@@ -50,7 +50,7 @@ KINDS = ("ServiceAccount", "Service", "StatefulSet", "PodDisruptionBudget", "Con
 
 @pytest.mark.parametrize("kind", KINDS)
 async def test_an_object_of_somebody_else_is_left_alone(applied: Applied, kind: str) -> None:
-    """Not a field of it changes, the failure names it, and everything that is independent is made."""
+    """No field of it changes, the failure names it, and independent objects are made."""
     manifests = children(applied)
     taken = next(manifest for manifest in manifests if manifest["kind"] == kind)
     applied.server.call("POST", path(applied, taken, collection=True), foreign(taken))
@@ -68,7 +68,7 @@ async def test_an_object_of_somebody_else_is_left_alone(applied: Applied, kind: 
 
 
 async def test_a_secret_of_somebody_else_is_left_alone(applied: Applied) -> None:
-    """Neither read for credentials nor filled with any."""
+    """Credentials are neither read from it nor written to it."""
     (template, *_) = build_secrets(applied.cluster)
     theirs: JsonObject = {**foreign(template.manifest), "stringData": {naming.KEY_API: "theirs"}}
     applied.server.call("POST", path(applied, template.manifest, collection=True), theirs)
@@ -79,7 +79,7 @@ async def test_a_secret_of_somebody_else_is_left_alone(applied: Applied) -> None
 
 
 async def test_a_child_of_another_cluster_is_left_alone(applied: Applied) -> None:
-    """A cluster `main-api` wants the Service `main-api`, which `main` has: it is told whose that is."""
+    """A cluster `main-api` wants the Service `main-api` of `main`: the failure names the owner."""
     service = next(m for m in children(applied) if text_at(m, "metadata", "name") == naming.api_service("main"))
     await applied.do(CreateObject(service))
     document: JsonObject = {"apiVersion": naming.API_VERSION, "kind": naming.KIND, "metadata": {"name": "main-api"}}
@@ -94,7 +94,7 @@ async def test_a_child_of_another_cluster_is_left_alone(applied: Applied) -> Non
 
 
 async def test_what_needs_a_missing_object_is_not_made(applied: Applied) -> None:
-    """No pod runs with the ServiceAccount of somebody else."""
+    """No pod runs with a foreign ServiceAccount."""
     manifests = children(applied)
     account = next(manifest for manifest in manifests if manifest["kind"] == "ServiceAccount")
     replica_set = manifests[-1]
@@ -104,7 +104,7 @@ async def test_what_needs_a_missing_object_is_not_made(applied: Applied) -> None
 
 
 async def test_a_child_whose_labels_were_removed_is_put_right(applied: Applied) -> None:
-    """It is no longer found by its labels, and is known again by its owner."""
+    """A child without its labels is not observed, and is identified by its owner."""
     service = next(manifest for manifest in children(applied) if manifest["kind"] == "Service")
     await applied.do(CreateObject(service))
     uid = applied.uid_of(service)
@@ -116,7 +116,7 @@ async def test_a_child_whose_labels_were_removed_is_put_right(applied: Applied) 
 
 
 async def test_a_child_that_is_going_is_waited_for(applied: Applied) -> None:
-    """It has the name until it is gone; nothing is written to it."""
+    """The name is taken until it is gone; it is not written to."""
     account = next(manifest for manifest in children(applied) if manifest["kind"] == "ServiceAccount")
     await applied.do(CreateObject(account))
     finalizers: JsonObject = {"metadata": {"finalizers": ["example.com/wait"]}}
@@ -131,7 +131,7 @@ async def test_a_child_that_is_going_is_waited_for(applied: Applied) -> None:
 
 
 async def test_a_field_that_is_no_longer_wanted_goes(applied: Applied) -> None:
-    """Also the first time, when the object was only created: the operator has to own what it created it with."""
+    """The first apply after the creation removes it too, as the operator owns the fields that it created."""
     service = next(manifest for manifest in children(applied) if manifest["kind"] == "Service")
     annotations = object_at(service, "metadata", "annotations")
     metadata: JsonObject = {**object_at(service, "metadata"), "annotations": {**annotations, "example.com/pool": "a"}}
@@ -155,7 +155,7 @@ async def test_a_scaled_replica_set_that_is_applied_keeps_its_number(applied: Ap
 
 @pytest.mark.parametrize("kind", ["apply", "delete", "delete an older one"])
 async def test_an_object_that_was_made_anew_by_somebody_else_is_not_touched(applied: Applied, kind: str) -> None:
-    """Between the observation and the write: the uid is another one, or the resourceVersion is."""
+    """Between observation and write the uid or the resourceVersion has changed."""
     service = next(manifest for manifest in children(applied) if manifest["kind"] == "Service")
     await applied.do(CreateObject(service))
     seen = object_at(applied.server.call("GET", path(applied, service)), "metadata")
@@ -173,7 +173,7 @@ async def test_an_object_that_was_made_anew_by_somebody_else_is_not_touched(appl
 
 
 async def test_a_write_that_the_api_server_refuses_is_told_in_its_words(applied: Applied) -> None:
-    """A quota for ConfigMaps, here; everything else is made."""
+    """A quota refuses a ConfigMap; other objects are made."""
     quota: JsonObject = {"metadata": {"name": "small"}, "spec": {"hard": {"count/configmaps": "0"}}}
     applied.server.call("POST", f"/api/v1/namespaces/{applied.namespace}/resourcequotas", quota)
     status = {"status": {"hard": {"count/configmaps": "0"}, "used": {"count/configmaps": "0"}}}

@@ -1,4 +1,4 @@
-"""Secrets, read by name with the operator's permissions."""
+"""Tests of the reading of Secrets with the operator's permissions."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from tests.kit.document import dig
 
 @dataclass
 class Reading:
-    """A reader of one namespace, with a clock that is set by hand and the number of its requests."""
+    """A reader of one namespace, with a manual clock and a count of its requests."""
 
     server: ApiServer
     client: KubernetesClient
@@ -42,38 +42,38 @@ class Reading:
 
     @property
     def key(self) -> Key:
-        """The cluster that uses the Secret."""
+        """Key of the cluster that uses the Secret."""
         return Key(self.namespace, "main")
 
     @property
     def path(self) -> str:
-        """Of the Secret."""
+        """API path of the Secret."""
         return path_of("v1", "Secret", self.namespace, "keys")
 
     def make(self, value: str) -> None:
-        """Create the Secret as somebody else."""
+        """Create the Secret as another user."""
         document: JsonObject = {"metadata": {"name": "keys"}, "stringData": {naming.KEY_ADMIN_TOKEN: value}}
         self.server.call("POST", path_of("v1", "Secret", self.namespace), document)
 
     async def value(self) -> str | None:
-        """What is known of it, None when there is none."""
+        """Return the known hash of the Secret's value, None when the Secret does not exist."""
         secret = await self.reader.get(self.key, "keys")
         return None if secret is None else secret.hashes[naming.KEY_ADMIN_TOKEN]
 
 
 @pytest.fixture
 def reading(api_server: ApiServer, operator_client: KubernetesClient, namespace: str) -> Reading:
-    """A reader that has read nothing."""
+    """A reader without data."""
     return Reading(api_server, operator_client, namespace)
 
 
 def digest(value: str) -> str:
-    """The hash that is kept of a value."""
+    """Return the hash of a value."""
     return hashlib.sha256(value.encode()).hexdigest()
 
 
 async def test_a_secret_is_read_once_and_its_values_are_not_kept(reading: Reading) -> None:
-    """Their hashes are."""
+    """Only hashes of values are kept."""
     reading.make("secret")
     for _ in range(3):
         assert await reading.value() == digest("secret")
@@ -86,7 +86,7 @@ async def test_a_secret_is_read_once_and_its_values_are_not_kept(reading: Readin
 
 
 async def test_the_values_of_a_secret_that_a_cluster_owns_are_kept(reading: Reading) -> None:
-    """The operator needs the admin token, and puts back what somebody deletes."""
+    """The operator needs the admin token, and restores deleted values."""
     reading.make("secret")
     owner: JsonObject = {"apiVersion": naming.API_VERSION, "kind": naming.KIND, "name": "main", "uid": "u"}
     reading.server.call("PATCH", reading.path, {"metadata": {"ownerReferences": [owner]}})
@@ -97,7 +97,7 @@ async def test_the_values_of_a_secret_that_a_cluster_owns_are_kept(reading: Read
 
 
 async def test_a_change_is_seen_and_told_when_the_secret_is_due(reading: Reading) -> None:
-    """A Secret that appears, changes and goes; each is told once."""
+    """Creation, change and deletion of a Secret are each reported once."""
     assert await reading.value() is None
     steps = ("first", "second", None, "third")
     for step, value in enumerate(steps, 1):
@@ -117,7 +117,7 @@ async def test_a_change_is_seen_and_told_when_the_secret_is_due(reading: Reading
 
 
 async def test_an_edited_cluster_has_its_secrets_read_again(reading: Reading) -> None:
-    """Whoever changes both sees both taken together."""
+    """Changes of a cluster and of its Secret take effect together."""
     reading.make("first")
     await reading.value()
     reading.server.call("PATCH", reading.path, {"stringData": {naming.KEY_ADMIN_TOKEN: "second"}})
@@ -128,7 +128,7 @@ async def test_an_edited_cluster_has_its_secrets_read_again(reading: Reading) ->
 
 
 async def test_what_nobody_uses_is_not_read_any_more(reading: Reading) -> None:
-    """As after the deletion of its cluster."""
+    """The deletion of its cluster is such a case."""
     reading.make("first")
     await reading.value()
     reading.now += FORGET_SECONDS + 1
@@ -138,7 +138,7 @@ async def test_what_nobody_uses_is_not_read_any_more(reading: Reading) -> None:
 
 
 async def test_a_secret_that_cannot_be_read_stays_as_it_was_known(reading: Reading) -> None:
-    """What was never read is not taken for missing."""
+    """A Secret that was never read does not count as missing."""
     reading.make("first")
     await reading.value()
     reading.server.stop()
@@ -155,7 +155,7 @@ async def test_a_secret_that_cannot_be_read_stays_as_it_was_known(reading: Readi
 async def test_own_writes_are_known_at_once(
     api_server: ApiServer, operator_client: KubernetesClient, namespace: str
 ) -> None:
-    """Creation, change and deletion, through the platform; a read that was under way does not undo them."""
+    """A pending read does not undo a creation, change or deletion by the platform."""
     platform = KubernetesPlatform(operator_client, AdminClient(), Metrics(), (namespace,))
     key, collection = Key(namespace, "main"), path_of("v1", "Secret", namespace)
 

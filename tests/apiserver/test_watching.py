@@ -1,4 +1,4 @@
-"""The store, fed by watches of a real API server and by the answers to the operator's own requests."""
+"""Tests of the store with watches of a real API server, and answers to the operator's own requests."""
 
 from __future__ import annotations
 
@@ -31,12 +31,12 @@ from tests.kit.operator_process import OperatorProcess
 TOLD_SECONDS = 10
 COMPLETE_SECONDS = 20
 GOODBYE_SECONDS = 0.5
-"""Both ends of a TLS connection say goodbye: the loop must not end before."""
+"""Seconds for both ends of a TLS connection to close it before the event loop ends."""
 
 
 @dataclass
 class Watched:
-    """A platform whose store is fed."""
+    """A platform with a store that is fed by watches."""
 
     server: ApiServer
     client: KubernetesClient
@@ -46,23 +46,23 @@ class Watched:
 
     @property
     def key(self) -> Key:
-        """The cluster `main`."""
+        """Key of the cluster `main`."""
         return Key(self.namespace, "main")
 
     def collection(self, kind: str = "ConfigMap") -> str:
-        """The path of a kind in version v1."""
+        """Return the path of a kind in version v1."""
         return path_of("v1", kind, self.namespace)
 
     def make(self, name: str, *, cluster: str | None = "main") -> JsonObject:
-        """Create a ConfigMap as somebody else."""
+        """Create a ConfigMap as another user."""
         return self.server.call("POST", self.collection(), manifest(name, cluster=cluster))
 
     def names(self) -> set[str]:
-        """The children in the store."""
+        """Return the names of the children in the store."""
         return {text_at(item, "metadata", "name") for item in self.platform.store.children(self.key)}
 
     async def told(self, *names: str) -> None:
-        """Wait until the store has these children and no others."""
+        """Wait until the store has exactly these children."""
 
         async def now() -> set[str]:
             return self.names()
@@ -70,7 +70,7 @@ class Watched:
         await eventually(now, lambda found: found == set(names), what=f"children {names}", within=TOLD_SECONDS)
 
     async def stale(self, wanted: bool, within: float = 10) -> None:
-        """Wait until the store says that it is stale, or fresh."""
+        """Wait until the store is stale, or fresh."""
 
         async def now() -> bool:
             return self.platform.stale_since() is not None
@@ -79,14 +79,14 @@ class Watched:
 
 
 def manifest(name: str, *, cluster: str | None = "main") -> JsonObject:
-    """A ConfigMap with the label of a cluster, or of nobody."""
+    """Return a ConfigMap with the label of a cluster, or without it."""
     labels: JsonObject = {} if cluster is None else {naming.LABEL_CLUSTER: cluster}
     return {"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": name, "labels": labels}}
 
 
 @contextlib.asynccontextmanager
 async def watching(client: KubernetesClient, platform: KubernetesPlatform, namespace: str) -> AsyncIterator[None]:
-    """Feed the platform's store while the body runs, which begins when the store is complete."""
+    """Feed the platform's store while the body runs; the body starts when the store is complete."""
     task = asyncio.create_task(Watcher(client, platform.store, (namespace,), platform.stale_since).run())
     try:
         async with asyncio.timeout(COMPLETE_SECONDS):
@@ -100,7 +100,7 @@ async def watching(client: KubernetesClient, platform: KubernetesPlatform, names
 
 @pytest.fixture
 async def watched(api_server: ApiServer, namespace: str, operator_client: KubernetesClient) -> AsyncIterator[Watched]:
-    """Watches of the test's namespace that have begun."""
+    """Running watches of the test's namespace."""
     admin = AdminClient()
     platform = KubernetesPlatform(operator_client, admin, Metrics(), (namespace,))
     changes: list[Key] = []
@@ -111,7 +111,7 @@ async def watched(api_server: ApiServer, namespace: str, operator_client: Kubern
 
 
 async def test_what_has_the_label_is_told_and_nothing_else(watched: Watched) -> None:
-    """Made, changed and deleted by somebody else; with managedFields left out."""
+    """Creations, changes and deletions by others are seen; managedFields are dropped."""
     watched.make("foreign", cluster=None)
     watched.make("ours")
     await watched.told("ours")
@@ -132,7 +132,7 @@ async def test_what_has_the_label_is_told_and_nothing_else(watched: Watched) -> 
 async def test_the_answer_to_an_own_write_is_there_before_any_watch_tells(
     api_server: ApiServer, namespace: str, operator_client: KubernetesClient
 ) -> None:
-    """Creation, change and deletion: with no watch at all."""
+    """Creation, change and deletion are in the store without any watch."""
     platform = KubernetesPlatform(operator_client, AdminClient(), Metrics(), (namespace,))
     key, collection = Key(namespace, "main"), path_of("v1", "ConfigMap", namespace)
     await operator_client.create(collection, manifest("ours"))
@@ -158,7 +158,7 @@ async def test_the_answer_to_an_own_write_is_there_before_any_watch_tells(
 
 
 def dict_of(value: object) -> JsonObject:
-    """A part of a manifest that is known to be an object."""
+    """Narrow a part of a manifest to an object."""
     assert isinstance(value, dict)
     return value
 
@@ -166,7 +166,7 @@ def dict_of(value: object) -> JsonObject:
 async def test_a_list_of_many_pages_is_complete(
     api_server: ApiServer, namespace: str, operator_client: KubernetesClient
 ) -> None:
-    """That of a watch at its start, and that of the client."""
+    """The list of a watch's start, and the client's own list."""
     for number in range(PAGE + 10):
         api_server.call("POST", path_of("v1", "ConfigMap", namespace), manifest(f"c{number}"))
     platform = KubernetesPlatform(operator_client, AdminClient(), Metrics(), (namespace,))
@@ -179,7 +179,7 @@ async def test_a_list_of_many_pages_is_complete(
 async def test_the_api_server_is_asked_for_labelled_objects_alone(
     api_server: ApiServer, namespace: str, operator_client: KubernetesClient
 ) -> None:
-    """Objects of others do not even come over the wire, and Secrets are not asked for."""
+    """Objects of others are not transferred, and Secrets are not requested."""
     platform = KubernetesPlatform(operator_client, AdminClient(), Metrics(), (namespace,))
 
     async def asked() -> set[tuple[str, str, str]]:
@@ -199,13 +199,13 @@ async def test_the_api_server_is_asked_for_labelled_objects_alone(
 
 @pytest.fixture
 def going_on(api_server: ApiServer) -> Iterator[ApiServer]:
-    """An API server that goes on after the test, whatever happened."""
+    """The API server, which is resumed after the test."""
     yield api_server
     api_server.resume()
 
 
 async def test_it_is_stale_while_the_api_server_is_away(watched: Watched) -> None:
-    """Since the watches broke, also when nothing is asked; fresh again once they are back."""
+    """The store is stale from the end of the watches on, also without requests, and fresh once they are open again."""
     await watched.stale(False)
     watched.server.stop()
     await watched.stale(True, within=4)
@@ -219,7 +219,7 @@ async def test_it_is_stale_while_the_api_server_is_away(watched: Watched) -> Non
 
 
 async def test_it_is_stale_while_the_api_server_answers_nothing(watched: Watched, going_on: ApiServer) -> None:
-    """The watches are open, but a request waits, as that of the lease does."""
+    """The watches are open, but a request waits, such as the lease's."""
     await watched.stale(False)
 
     async def ask() -> None:
@@ -239,7 +239,6 @@ async def test_it_is_stale_while_the_api_server_answers_nothing(watched: Watched
 
 
 async def test_a_world_says_since_when_it_is_stale(watched: Watched) -> None:
-    """A field of the World itself."""
     document: JsonObject = {"apiVersion": naming.API_VERSION, "kind": naming.KIND, "metadata": {"name": "main"}}
     watched.server.call("POST", path_of(naming.API_VERSION, naming.KIND, watched.namespace), {**document, "spec": {}})
 
@@ -262,9 +261,9 @@ async def test_a_world_says_since_when_it_is_stale(watched: Watched) -> None:
 
 
 async def test_what_vanished_while_no_watch_was_open_is_noticed(api_server: ApiServer, namespace: str) -> None:
-    """The operator is stopped where it is, and the API server starts anew without a history: nobody is told of it.
+    """The operator is suspended, and the API server restarts with an empty watch cache, so no deletion is reported.
 
-    The Service that was deleted meanwhile comes back all the same, long before the next resync.
+    A Service that was deleted meanwhile is restored, long before the next resync.
     """
     times: dict[str, object] = {"lease_duration_seconds": 120, "lease_renew_seconds": 100, "resync_seconds": 600}
     async with OperatorProcess(api_server, namespace, (), watch_namespaces=namespace, **times) as operator:
@@ -291,6 +290,6 @@ async def test_what_vanished_while_no_watch_was_open_is_noticed(api_server: ApiS
 
 
 async def test_secrets_may_neither_be_listed_nor_watched(operator_client: KubernetesClient, namespace: str) -> None:
-    """Not even by mistake: the role does not allow it."""
+    """The operator's role does not permit it."""
     with pytest.raises(ForbiddenError, match="cannot list resource"):
         await operator_client.list_items(path_of("v1", "Secret", namespace), naming.LABEL_CLUSTER)

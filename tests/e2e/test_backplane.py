@@ -1,4 +1,4 @@
-"""A Redis that the user has, instead of one that the operator makes."""
+"""Scenarios of a user's own Redis."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ PASSWORD = "own-password"
 
 
 def redis_manifests(image: str) -> tuple[JsonObject, JsonObject]:
-    """Return a Redis with a password, as somebody else would run it, and its Service."""
+    """Return a user's Redis with a password, and its Service."""
     labels: JsonObject = {"app": NAME}
     container: JsonObject = {
         "name": "redis",
@@ -43,7 +43,7 @@ def redis_manifests(image: str) -> tuple[JsonObject, JsonObject]:
 
 
 async def test_an_external_redis_by_url_is_the_backplane(scenario: Scenario, images: Images) -> None:
-    """A Secret has the URL; the operator makes no Redis, and the history is in the one that is there."""
+    """The URL is in a Secret; the operator makes no Redis, and the history is in the user's."""
     await scenario.kube.apply(*redis_manifests(images.redis))
     pod = await scenario.kube.wait_for("pods", NAME, is_ready, what="ready", within=30)
     service = await scenario.kube.wait_for("services", NAME, bool, what="there", within=5)

@@ -1,4 +1,4 @@
-"""The chart: helm finds no fault with it, the API server accepts it, and the operator needs no more than its roles."""
+"""Scenarios of the chart: helm and the API server accept it, and the operator's roles are sufficient."""
 
 from __future__ import annotations
 
@@ -16,12 +16,12 @@ from tests.kit.kubernetes_fixtures import Scenario
 OPERATOR = f"system:serviceaccount:{NAMESPACE}:{RELEASE}"
 OTHER_RELEASE = "chart-check"
 WITHOUT_MONITORS = "metrics.podMonitor.enabled=false,metrics.serviceMonitor.enabled=false"
-"""The monitors' kinds belong to the Prometheus operator, which the test cluster does not have."""
+"""Values without monitors, whose kinds belong to the Prometheus operator, which the test cluster does not have."""
 
 
 @pytest.fixture
 def program(environment: Environment) -> Path:
-    """helm, for what needs no cluster."""
+    """Path of helm, for use without a cluster."""
     return environment.helm
 
 
@@ -39,7 +39,7 @@ async def teams(access: Access) -> AsyncIterator[Kube]:
 
 
 async def allowed(kube: Kube, user: str, verb: str, resource: str, subresource: str = "") -> bool:
-    """Whether the API server lets `user` do this in the namespace."""
+    """Return True when the API server permits `user` to do this in the namespace."""
     try:
         answer = await kube.kubectl("auth", "can-i", verb, resource, "--subresource", subresource, "--as", user)
     except KubectlError:  # "no" is an exit code as well
@@ -57,12 +57,12 @@ def test_lint_finds_nothing(program: Path) -> None:
 
 @pytest.mark.parametrize("name", GOLDEN_NAMES)
 def test_golden_manifests_are_what_helm_renders(program: Path, name: str) -> None:
-    """The files that unit tests read are what helm renders today."""
+    """The golden files that unit tests read are up to date."""
     assert render_golden(program, name) == golden_text(name)
 
 
 def test_renewal_slower_than_the_lease_is_refused(program: Path) -> None:
-    """Timings by which two operators could lead at once are refused before anything is installed."""
+    """Timings with which two operators could lead at once are refused before the installation."""
     with pytest.raises(HelmError, match=r"renewSeconds \(20\) must be less than leaderElection.leaseDurationSeconds"):
         render(program, "--set", "leaderElection.renewSeconds=20")
 
@@ -75,7 +75,7 @@ def test_unknown_value_is_refused(program: Path) -> None:
 
 @pytest.mark.parametrize("name", GOLDEN_NAMES)
 async def test_api_server_accepts_the_manifests(program: Path, teams: Kube, name: str) -> None:
-    """The API server accepts every rendered object, the CRD too, and warns of none."""
+    """The API server accepts every rendered object, the CRD too, without warnings."""
     options = ("--values", str(golden_values(name)), "--set", f"crds.install=true,{WITHOUT_MONITORS}")
     manifests = render(program, *options, release=OTHER_RELEASE, namespace=teams.namespace)
     # With this label the API server warns of a Deployment whose pods it would refuse.
@@ -97,7 +97,7 @@ async def test_operator_may_do_what_its_rules_say_and_no_more(scenario: Scenario
 
 
 async def test_namespace_roles_include_the_kind(scenario: Scenario) -> None:
-    """Who has the role `edit` in a namespace may make clusters and scale them there; who has `view` may look."""
+    """The role `edit` may create and scale clusters in its namespace; `view` may read them."""
     kube = scenario.kube
     await kube.kubectl("create", "rolebinding", "editor", "--clusterrole=edit", "--user=editor")
     await kube.kubectl("create", "rolebinding", "viewer", "--clusterrole=view", "--user=viewer")
@@ -111,7 +111,7 @@ async def test_namespace_roles_include_the_kind(scenario: Scenario) -> None:
 async def test_namespaced_operator_runs_with_roles_alone(
     scenario: Scenario, helm: Helm, images: Images, teams: Kube
 ) -> None:
-    """An operator of one namespace becomes ready with nothing but Roles, and is refused nothing that it asks for."""
+    """The operator of one namespace becomes ready with Roles only, and no request is refused."""
     watched = scenario.kube.namespace
     helm.install(
         images, release=OTHER_RELEASE, namespace=teams.namespace, watchNamespaces=[watched], replicas=2,

@@ -1,4 +1,4 @@
-"""`kubectl realtime` on a real cluster: through the API server alone, with a person's KUBECONFIG."""
+"""Scenarios of `kubectl realtime` on a real cluster, through the API server and with a user's KUBECONFIG."""
 
 from __future__ import annotations
 
@@ -46,14 +46,14 @@ async def kubectl_realtime(scenario: Scenario, *arguments: str) -> Printed:
 
 
 async def asked(scenario: Scenario, *arguments: str) -> str:
-    """The answer of a command that must succeed."""
+    """Return the output of a command, which must succeed."""
     printed = await kubectl_realtime(scenario, *arguments)
     assert printed.code == 0, printed
     return printed.out
 
 
 async def test_what_is_can_be_seen(scenario: Scenario) -> None:
-    """status, get, describe, info and top show the cluster, its servers and what was told."""
+    """The commands status, get, describe, info and top show the cluster, its servers and its Events."""
     cluster = scenario.cluster()
     await cluster.apply(manifest("main", replicas=2))
     await cluster.wait_ready()
@@ -79,7 +79,7 @@ async def test_what_is_can_be_seen(scenario: Scenario) -> None:
 
 
 async def test_a_newcomer_sees_a_message_arrive(scenario: Scenario) -> None:
-    """publish, subscribe, history, presence, probe and doctor work with the generated credentials."""
+    """The commands publish, subscribe, history, presence, probe and doctor use the generated credentials."""
     cluster = scenario.cluster()
     await cluster.apply(manifest("main", replicas=2))
     await cluster.wait_ready()
@@ -102,7 +102,7 @@ async def test_a_newcomer_sees_a_message_arrive(scenario: Scenario) -> None:
 
 
 async def test_a_plan_says_what_then_happens(scenario: Scenario, tmp_path: Path) -> None:
-    """The revision that `plan` names is the one that the operator rolls out; a refused file says why."""
+    """The revision of `plan` is the one that is rolled out; a refused file has a reason."""
     cluster = scenario.cluster()
     await cluster.apply(manifest("main", replicas=1))
     await cluster.wait_ready()
@@ -123,7 +123,7 @@ async def test_a_plan_says_what_then_happens(scenario: Scenario, tmp_path: Path)
 
 
 async def test_a_person_scales_pauses_restarts_and_drains_and_nothing_is_lost(scenario: Scenario) -> None:
-    """Each by one command that waits; subscribers see every publication once."""
+    """Each is one command that waits; subscribers see every publication once."""
     cluster = scenario.cluster()
     await cluster.apply(manifest("main", replicas=1))
     await cluster.wait_ready()
@@ -151,7 +151,7 @@ async def test_a_person_scales_pauses_restarts_and_drains_and_nothing_is_lost(sc
 
 
 async def test_what_is_not_there_is_named(scenario: Scenario) -> None:
-    """No stack trace, the right exit code, and what to do."""
+    """The exit code is right, with advice and without a stack trace."""
     missing = await kubectl_realtime(scenario, "status")
     assert missing.code == 2
     assert "has no RealtimeCluster" in missing.complaints

@@ -1,4 +1,4 @@
-"""An image that is not there."""
+"""Scenarios of an image that does not exist."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from tests.kit.traffic import assert_nothing_lost, traffic
 
 
 async def test_an_image_that_cannot_be_pulled_harms_nobody(scenario: Scenario) -> None:
-    """The rollout waits and says why; the old servers go on; putting the image back needs no move at all."""
+    """The rollout waits with the reason; old servers go on; a revert moves no connections."""
     cluster = scenario.cluster()
     await cluster.apply(manifest("main", replicas=1))
     before = await cluster.wait_ready()

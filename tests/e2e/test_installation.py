@@ -1,4 +1,4 @@
-"""Installing, restricting to namespaces, and removing."""
+"""Scenarios of installation, restriction to namespaces, and removal."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from tests.kit.running_cluster import manifest
 
 @pytest.fixture
 def cluster_wide_again(helm: Helm, images: Images) -> Iterator[None]:
-    """Whatever the scenario did with the release, the next one finds it as the session installed it."""
+    """Restore the session's installation after the scenario."""
     yield
     helm.install(images)
 
@@ -31,7 +31,7 @@ async def test_a_namespaced_install_manages_its_namespaces_only(
     images: Images,
     cluster_wide_again: None,  # noqa: ARG001
 ) -> None:
-    """With watchNamespaces a cluster there becomes Ready; one elsewhere stays as it is."""
+    """With watchNamespaces a cluster there becomes Ready; one elsewhere is not touched."""
     elsewhere = LiveCluster(scenario.kube.within("default"), "elsewhere")
     helm.install(images, watchNamespaces=[scenario.kube.namespace])
     try:
@@ -48,7 +48,7 @@ async def test_a_namespaced_install_manages_its_namespaces_only(
 
 
 async def _may(scenario: Scenario, verb: str, kind: str, namespace: str) -> bool:
-    """Whether the operator's ServiceAccount may do it."""
+    """Return True when the operator's ServiceAccount has the permission."""
     account = f"system:serviceaccount:{NAMESPACE}:{RELEASE}"
     try:
         await scenario.kube.within(namespace).kubectl("auth", "can-i", verb, kind, "--as", account)
@@ -63,7 +63,7 @@ async def test_an_operator_waits_for_its_kind(
     images: Images,
     cluster_wide_again: None,  # noqa: ARG001
 ) -> None:
-    """The CRD is deleted while it runs: not ready, no traceback. When it is back, the same process goes on."""
+    """While the CRD is deleted the operator is not ready, without a traceback; then the same process continues."""
     cluster = scenario.cluster()
     await cluster.apply(manifest("main", replicas=1))
     await cluster.wait_ready()
@@ -87,7 +87,7 @@ async def test_an_operator_waits_for_its_kind(
 
 
 async def test_deletion_leaves_nothing_behind(scenario: Scenario) -> None:
-    """Even while no operator runs: owner references take everything along."""
+    """Owner references delete all objects, even while no operator runs."""
     cluster = scenario.cluster()
     await cluster.apply(manifest("main", replicas=1))
     await cluster.wait_ready()

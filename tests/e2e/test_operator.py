@@ -1,4 +1,4 @@
-"""The operator is killed."""
+"""Scenarios of a killed operator."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ OPERATOR_SELECTOR = "app.kubernetes.io/name=realtime-operator,app.kubernetes.io/
 
 
 async def test_an_operator_killed_in_a_rollout_is_succeeded_by_one_that_completes_it(scenario: Scenario) -> None:
-    """Kill -9 while connections are being moved: the successor goes on where it stopped; nothing is lost."""
+    """The successor continues a rollout with moving connections where it was interrupted; nothing is lost."""
     cluster = scenario.cluster()
     drain = {"connectionsPerSecond": 2, "settle": "1s"}
     rollout = {"maxSurge": 1, "maxUnavailable": 0, "drain": drain}

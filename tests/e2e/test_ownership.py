@@ -1,4 +1,4 @@
-"""Objects of others that have the names of children: left alone, told, and everything else goes on."""
+"""Scenarios of foreign objects with the names of children: they are not touched, and are reported."""
 
 from __future__ import annotations
 
@@ -13,13 +13,13 @@ from tests.kit.running_cluster import manifest
 
 
 def without_status(document: JsonObject | None) -> str:
-    """An object as its owner wrote it, to be compared."""
+    """Return an object as its owner wrote it, as comparable text."""
     assert document is not None
     return json.dumps({key: value for key, value in document.items() if key != "status"}, sort_keys=True)
 
 
 async def test_a_service_of_an_application_is_neither_taken_nor_deleted(scenario: Scenario) -> None:
-    """It was there before the cluster `shop`; nothing of it changes, and it outlives the cluster."""
+    """The Service is older than the cluster `shop`; it is not changed, and outlives the cluster."""
     theirs: JsonObject = {
         "apiVersion": "v1",
         "kind": "Service",
@@ -49,7 +49,7 @@ async def test_a_service_of_an_application_is_neither_taken_nor_deleted(scenario
 
 
 async def test_two_clusters_whose_names_collide(scenario: Scenario) -> None:
-    """`main` has a Service `main-api`; a cluster `main-api` is told so, and `main` goes on as before."""
+    """`main` has a Service `main-api`; a cluster `main-api` reports that, and `main` goes on."""
     first, second = scenario.cluster(), scenario.cluster("main-api")
     await first.apply(manifest("main", replicas=1))
     await first.wait_ready()

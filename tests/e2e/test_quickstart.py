@@ -1,4 +1,4 @@
-"""What kubectl shows of a cluster, and that what is published reaches everybody."""
+"""Scenarios of kubectl's columns, and of messages across servers."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from tests.kit.sdk import JavaScriptClients
 
 
 async def test_kubectl_get_has_the_columns_that_people_look_for(scenario: Scenario) -> None:
-    """Phase, servers, connections, revision and endpoint, by the short name of the kind."""
+    """The columns are phase, servers, connections, revision and endpoint, also by the short name of the kind."""
     cluster = scenario.cluster()
     (document,) = manifests_of(QUICKSTART)
     await cluster.apply(document)
@@ -20,7 +20,7 @@ async def test_kubectl_get_has_the_columns_that_people_look_for(scenario: Scenar
 
 
 async def test_messages_cross_servers(scenario: Scenario) -> None:
-    """A client at each of two servers: what one publishes reaches the other; the API reaches both."""
+    """With a client at each of two servers, publications of clients and of the API reach both."""
     cluster = scenario.cluster()
     await cluster.apply(manifest("main", replicas=2))
     await cluster.wait_ready()

@@ -1,4 +1,4 @@
-"""The managed Redis is changed, paused and lost, while clients count every message."""
+"""Scenarios of a changed, paused and lost Redis, with clients that count every message."""
 
 from __future__ import annotations
 
@@ -25,19 +25,19 @@ WRONG_IMAGE = "localhost/there-is-no-such-redis:1"
 
 
 def redis_spec(image: str | None) -> JsonObject:
-    """The spec's part about a managed Redis with this image."""
+    """Return a spec with a managed Redis of this image."""
     return {"redis": {"managed": {"image": image}}}
 
 
 async def redis_pods(scenario: Scenario, component: str = naming.COMPONENT_REDIS) -> list[JsonObject]:
-    """The pods of the managed Redis."""
+    """Return the pods of the managed Redis."""
     return await scenario.kube.list("pods", f"{naming.LABEL_CLUSTER}=main,{naming.LABEL_COMPONENT}={component}")
 
 
 async def test_a_wrong_image_does_not_take_the_place_of_a_redis_that_works(
     scenario: Scenario, environment: Environment
 ) -> None:
-    """It is tried beside it and told; taken back, nothing has happened: no message is lost, no recovery fails."""
+    """The trial fails and is reported; after a revert no message was lost and no recovery has failed."""
     cluster = scenario.cluster()
     await cluster.apply(manifest("main", replicas=1))
     await cluster.wait_ready()
@@ -57,7 +57,7 @@ async def test_a_wrong_image_does_not_take_the_place_of_a_redis_that_works(
 
 
 async def test_a_change_that_works_is_made_after_its_trial(scenario: Scenario) -> None:
-    """More memory, for example: the pod is another one, and has it."""
+    """A change such as more memory replaces the pod."""
     cluster = scenario.cluster()
     await cluster.apply(manifest("main", replicas=1))
     await cluster.wait_ready()
@@ -85,7 +85,7 @@ async def _no_trial(scenario: Scenario) -> None:
 
 
 async def test_a_redis_that_never_worked_is_told_and_freed(scenario: Scenario, environment: Environment) -> None:
-    """A new cluster with a wrong image names it; with the right one its pod comes up by itself."""
+    """A new cluster with a wrong image names it; with a valid one its pod starts without help."""
     cluster = scenario.cluster()
     await cluster.apply(manifest("main", replicas=1, backplane=redis_spec(WRONG_IMAGE)))
     told = await cluster.wait(
@@ -98,7 +98,7 @@ async def test_a_redis_that_never_worked_is_told_and_freed(scenario: Scenario, e
 
 @contextlib.asynccontextmanager
 async def paused_redis(scenario: Scenario) -> AsyncIterator[None]:
-    """SIGSTOP to the Redis of `main` while the body runs."""
+    """Suspend the Redis of `main` (SIGSTOP) while the body runs."""
     (pod,) = await redis_pods(scenario)
     processes = processes_of(pod)
     assert processes, "the Redis runs on another machine"
@@ -141,5 +141,5 @@ async def _pause_in_a_rollout(scenario: Scenario, cluster: LiveCluster) -> None:
 
 
 async def test_a_pause_of_redis_in_a_rollout_takes_no_server_out(scenario: Scenario) -> None:
-    """14 seconds, five servers: whoever was to go is put back, and all goes on by itself."""
+    """A pause of 14 seconds with five servers: servers that were to leave are resumed, and the rollout continues."""
     await _pause_in_a_rollout(scenario, scenario.cluster())

@@ -1,4 +1,4 @@
-"""What is deleted or edited by hand is put back, and what is as it should be is not touched."""
+"""Scenarios of repair: deleted and edited objects are restored, and settled ones are not touched."""
 
 from __future__ import annotations
 
@@ -22,12 +22,12 @@ from tests.kit.running_cluster import RESYNC_SECONDS, manifest
 from tests.kit.sdk import JavaScriptClients
 
 SECRET_SECONDS = 70
-"""Secrets are not watched: a deleted one is missed within a minute."""
+"""Upper bound of the seconds until a deleted Secret is noticed, as Secrets are not watched."""
 
 
 @pytest.mark.timeout(300)
 async def test_every_deleted_child_comes_back(scenario: Scenario) -> None:
-    """One by one: the same kind and name with another uid, and in the end a cluster that is Ready and serves."""
+    """Each deleted object has another uid afterwards; at the end the cluster is Ready and serves."""
     cluster = scenario.cluster()
     await cluster.apply(manifest("main", replicas=1))
     await cluster.wait_ready()
@@ -49,7 +49,7 @@ async def test_every_deleted_child_comes_back(scenario: Scenario) -> None:
 
 
 async def _serves(cluster: LiveCluster) -> None:
-    """Connect, publish, receive: with credentials and addresses as they are now."""
+    """Connect, publish and receive with the current credentials and addresses."""
     options = ClientOptions(
         endpoints=[await cluster.url()],
         tokens=[await cluster.token("user")],
@@ -64,7 +64,7 @@ async def _serves(cluster: LiveCluster) -> None:
 
 @dataclass(frozen=True, slots=True)
 class HandEdit:
-    """What somebody changes by hand in one child, and where to see that it was undone."""
+    """An edit by hand of one child, and the path of the field that must be restored."""
 
     kind: str
     name: Callable[[JsonObject], str]
@@ -72,7 +72,7 @@ class HandEdit:
     look: tuple[str, ...]
 
     def undone(self, before: JsonObject) -> Callable[[JsonObject], bool]:
-        """Return the test whether the field is again what it was."""
+        """Return a predicate that the field has its former value."""
         wanted = dig(before, *self.look)
         return lambda document: dig(document, *self.look) == wanted
 
@@ -112,7 +112,6 @@ EDITS = (
 
 
 async def test_hand_edits_of_owned_fields_are_undone(scenario: Scenario) -> None:
-    """The field is again what it was before the edit."""
     cluster = scenario.cluster()
     await cluster.apply(manifest("main", replicas=1))
     ready = await cluster.wait_ready()
@@ -126,7 +125,7 @@ async def test_hand_edits_of_owned_fields_are_undone(scenario: Scenario) -> None
 
 
 async def test_what_others_add_is_left_alone(scenario: Scenario) -> None:
-    """Labels and annotations of other tools on children survive."""
+    """Labels and annotations of other tools on children are kept."""
     cluster = scenario.cluster()
     await cluster.apply(manifest("main", replicas=1))
     await cluster.wait_ready()
@@ -142,7 +141,7 @@ async def test_what_others_add_is_left_alone(scenario: Scenario) -> None:
 
 
 async def test_a_settled_cluster_is_written_to_by_nobody(scenario: Scenario, environment: Environment) -> None:
-    """Over more than two resyncs nothing of the cluster changes, and the operator writes nothing but its Lease."""
+    """Over more than two resyncs no object changes, and the operator writes only its Lease."""
     cluster = scenario.cluster()
     await cluster.apply(manifest("main", replicas=2))
     await cluster.wait_ready()

@@ -1,4 +1,4 @@
-"""What is wrong with a spec is told where the user looks, and never changes what runs."""
+"""Scenarios of invalid specs: they are reported where users look, and change nothing."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from tests.kit.running_cluster import manifest
 
 
 async def test_a_wrong_spec_is_refused_with_a_clear_message(scenario: Scenario) -> None:
-    """Kubectl apply is refused, with the field and a sentence that says what would be right; nothing is stored."""
+    """`kubectl apply` is refused with the field and what would be valid; nothing is stored."""
     answers = await asyncio.gather(*(_answer(scenario, refusal) for refusal in REFUSALS))
     wrong = [(refusal.path, answer) for refusal, answer in zip(REFUSALS, answers, strict=True) if answer]
     assert wrong == []
@@ -20,7 +20,7 @@ async def test_a_wrong_spec_is_refused_with_a_clear_message(scenario: Scenario) 
 
 
 async def _answer(scenario: Scenario, refusal: Refusal) -> str:
-    """Return what is wrong with the API server's answer: empty when it refuses, and says why."""
+    """Return the deviation of the API server's answer; empty when it refuses with the expected message."""
     answer = await scenario.kube.create(naming.PLURAL, refusal.document)
     if answer is None:
         return "accepted"

@@ -1,4 +1,4 @@
-"""What a cluster says while the API server refuses what it needs."""
+"""Scenarios of reports while the API server refuses writes, and of the operator's pause."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ NO_CONFIG_MAPS: JsonObject = {**QUOTA, "spec": {"hard": {"count/configmaps": "1"
 
 @pytest.mark.parametrize("limit", [QUOTA, LIMIT_RANGE], ids=["quota", "limit-range"])
 async def test_pods_that_are_refused_are_told(scenario: Scenario, limit: JsonObject) -> None:
-    """With the API server's words; when the limit is gone the cluster gets ready by itself."""
+    """The report has the API server's message; without the limit the cluster becomes ready."""
     await scenario.kube.apply(limit)
     cluster = scenario.cluster()
     await cluster.apply(manifest("main", replicas=1))
@@ -43,7 +43,7 @@ async def test_pods_that_are_refused_are_told(scenario: Scenario, limit: JsonObj
 
 
 async def test_a_refused_write_is_told_and_the_rest_goes_on(scenario: Scenario) -> None:
-    """No more ConfigMaps, so there is no new revision; the Service follows the spec all the same."""
+    """A quota refuses the ConfigMap of a new revision; the Service follows the spec."""
     cluster = scenario.cluster()
     await cluster.apply(manifest("main", replicas=1))
     before = await cluster.wait_ready()
@@ -65,7 +65,7 @@ async def test_a_refused_write_is_told_and_the_rest_goes_on(scenario: Scenario) 
 
 
 async def test_the_whole_operator_can_be_paused(scenario: Scenario) -> None:
-    """An annotation on its Lease: changes are seen and told, nothing is done until it is gone."""
+    """With an annotation on its Lease changes are observed and reported, and not carried out."""
     cluster = scenario.cluster()
     await cluster.apply(manifest("main", replicas=1))
     before = await cluster.wait_ready()

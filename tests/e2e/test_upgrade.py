@@ -1,4 +1,4 @@
-"""The operator is upgraded, to one with other defaults."""
+"""Scenarios of an upgrade of the operator to one with other defaults."""
 
 from __future__ import annotations
 
@@ -14,11 +14,11 @@ from tests.kit.traffic import assert_nothing_lost, traffic
 
 NOWHERE = "localhost/not-pulled-by-anybody:2"
 QUIET_SECONDS = 8
-"""The operator looks at every cluster more than once."""
+"""Seconds in which the operator reconciles every cluster more than once."""
 
 
 async def test_an_upgrade_of_the_operator_moves_nobody(scenario: Scenario, helm: Helm, images: Images) -> None:
-    """Default images that do not exist show it: no pod is made of them, not even by scaling, and Redis stays."""
+    """Default images that do not exist are not used: pods keep theirs, also added ones, and so does Redis."""
     cluster = scenario.cluster()
     await cluster.apply(manifest("main", replicas=2))
     before = await cluster.wait_ready()

@@ -1,4 +1,4 @@
-"""What the commands print of a cluster, whole: `cli/NAME.txt`. The clusters are as an operator would report them."""
+"""Golden tests of the commands' views of a cluster: `cli/NAME.txt`."""
 
 from __future__ import annotations
 
@@ -30,18 +30,18 @@ SETTINGS = PlannerSettings(BuildSettings(server_image="server:1", redis_image="r
 
 
 def condition(kind: str, status: str, reason: str, message: str) -> JsonObject:
-    """A condition as it stands in a status."""
+    """Return a condition of a status."""
     return {"type": kind, "status": status, "reason": reason, "message": message}
 
 
 def server_entry(name: str, revision: str, state: str, connections: int | None, *, ready: bool = True) -> JsonObject:
-    """A server as it stands in a status."""
+    """Return a server of a status."""
     entry: JsonObject = {"name": name, "revision": revision, "state": state, "ready": ready}
     return entry if connections is None else {**entry, "connections": connections}
 
 
 def stored(**status: object) -> JsonObject:
-    """A cluster with a status."""
+    """Return a cluster with a status."""
     metadata: JsonObject = {
         "name": "chat", "namespace": "team", "generation": 3, "creationTimestamp": "2026-11-22T10:00:00Z",
     }  # fmt: skip
@@ -124,12 +124,12 @@ EVENTS = (
 
 
 def cluster(**spec: object) -> RealtimeCluster:
-    """A cluster with a spec."""
+    """Return a cluster with a spec."""
     return RealtimeCluster.from_object({"metadata": {"name": "chat"}, "spec": spec})  # type: ignore[dict-item] # JSON
 
 
 def servers(*connections: int) -> list[Server]:
-    """Servers of the revision of `cluster()`, each with so many connections, measured."""
+    """Return servers of `cluster()`'s revision with these numbers of connections and a measured accept cost."""
     revision = forecast(None, cluster(), (), SETTINGS).revision
     return [
         Server(
@@ -141,17 +141,17 @@ def servers(*connections: int) -> list[Server]:
 
 
 def expected(spec: dict[str, object], *connections: int) -> Forecast:
-    """What changing a cluster of the defaults into this one would do."""
+    """Return the forecast of changing a cluster with defaults to this one."""
     return forecast(cluster(), cluster(**spec), servers(*connections), SETTINGS)
 
 
 def sample(at: float, sent: float, cpu: float) -> Sample:
-    """Metrics of a server."""
+    """Return metrics of a server."""
     return Sample(at, 120, sent / 10, sent, 2048, cpu, 64 * 1024 * 1024, sent / 1000, sent)
 
 
 def course() -> Course:
-    """A server that was looked at four times."""
+    """Return a server with four samples."""
     made = Course(sample(0, 0, 0))
     for second, sent in enumerate((1000, 3000, 3500), 1):
         made.add(sample(second, sent, second * 0.25))
@@ -159,7 +159,7 @@ def course() -> Course:
 
 
 def listener(name: str, *milliseconds: float, refusal: str = "") -> probe.Listener:
-    """A subscriber of a probe, and how long messages took to it."""
+    """Return a subscriber of a probe with the latencies of its messages."""
     seconds = {number: value / 1000 for number, value in enumerate(milliseconds)}
     return probe.Listener(name, ClientEndpoint("ws://x"), seconds, refusal)
 
@@ -204,15 +204,14 @@ VIEWS: dict[str, RenderableType] = {
 
 @pytest.mark.parametrize("name", VIEWS)
 def test_what_is_printed_is_the_golden_text(name: str) -> None:
-    """As it was reviewed once."""
     check_golden(FOLDER / f"{name}.txt", plain(VIEWS[name]))
 
 
 def test_every_golden_text_is_of_a_view() -> None:
-    """None is left from a view that is no more."""
+    """No golden file is left from a removed view."""
     assert {path.stem for path in FOLDER.glob("*.txt")} == VIEWS.keys()
 
 
 def test_the_reference_is_what_the_commands_say() -> None:
-    """`make docs` was run."""
+    """The committed reference is that of `make docs`."""
     assert REFERENCE.read_text() == build_reference(), "run `make docs`"

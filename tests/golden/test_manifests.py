@@ -1,4 +1,4 @@
-"""What is rendered for a RealtimeCluster, whole: `manifests/NAME.yaml` becomes `manifests/NAME.golden.yaml`."""
+"""Golden tests of rendered manifests: `manifests/NAME.yaml` becomes `manifests/NAME.golden.yaml`."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ INPUTS = sorted(
 
 
 class _Dumper(yaml.SafeDumper):
-    """Long texts as blocks, so that a change of one line is a difference of one line."""
+    """YAML dumper with long texts as blocks, so that a changed line differs in one line."""
 
 
 def _represent_text(dumper: yaml.SafeDumper, text: str) -> yaml.ScalarNode:
@@ -33,7 +33,7 @@ _Dumper.add_representer(str, _represent_text)
 
 
 def without_record(manifest: JsonObject) -> JsonObject:
-    """The manifest without the annotation in which it stands a second time, as one long line."""
+    """Return the manifest without the annotation that repeats it as one long line."""
     metadata = object_at(manifest, "metadata")
     annotations = object_at(metadata, "annotations")
     kept: JsonObject = {key: value for key, value in annotations.items() if key != naming.ANNOTATION_MANIFEST}
@@ -42,7 +42,7 @@ def without_record(manifest: JsonObject) -> JsonObject:
 
 @pytest.mark.parametrize("path", INPUTS, ids=lambda path: path.stem)
 def test_manifests_are_the_golden_ones(path: Path) -> None:
-    """Everything that is applied for this object, in the order in which it is."""
+    """The file has all objects in the order in which they are applied."""
     cluster = RealtimeCluster.from_object(parse(json.dumps(yaml.safe_load(path.read_text()))))
     text = yaml.dump_all(
         [without_record(manifest) for manifest in render(cluster)],

@@ -238,7 +238,7 @@ class RawStream:
 
 
 class _ReadBuffer(Protocol):
-    """What a transport of TLS has besides others."""
+    """Methods of a TLS transport that others lack."""
 
     def set_read_buffer_limits(self, high: int) -> None:
         """Read no more from the socket while so much was not taken."""

@@ -1,1 +1,1 @@
-"""What a cluster does for its users, on any platform: pytest tests/scenarios --platform local|kubernetes."""
+"""Scenarios of a cluster's users on any platform: pytest tests/scenarios --platform local|kubernetes."""

@@ -1,4 +1,4 @@
-"""The same scenarios on every platform."""
+"""Selection and timeouts of scenarios, by platform."""
 
 from __future__ import annotations
 
@@ -11,13 +11,13 @@ collect_ignore: list[str] = []
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    """Collect what only the local platform has for that platform only."""
+    """Collect scenarios of the local platform on that platform only."""
     if config.getoption("--platform") != "local":
         collect_ignore.append("local")
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Give scenarios as much time as the platform needs."""
+    """Give scenarios the timeouts of the platform."""
     seconds = SCENARIO_SECONDS[config.getoption("--platform")]
     for item in items:
         if Path(__file__).parent in item.path.parents:

@@ -1,4 +1,4 @@
-"""Backends that keep their connections to the server API notice nothing of a rolling update."""
+"""Scenario of backends with keep-alive connections to the server API during a rolling update."""
 
 from __future__ import annotations
 
@@ -17,13 +17,13 @@ SUBSCRIBERS = 2
 
 
 def received(record: Record, channel: str, client: int) -> list[int]:
-    """The numbers that reached a client in a channel, in their order."""
+    """Return the numbers that a client received in a channel, in order."""
     found = [p for p in record.publications() if p.channel == channel and p.client == client]
     return [whole_at(publication.data, "sequence") for publication in found]
 
 
 async def test_no_call_on_a_kept_connection_fails_in_a_rolling_update(cluster: RunningCluster) -> None:
-    """Eight backends with a connection each: every publication is confirmed, and each subscriber gets it once."""
+    """Eight backends have a connection each: every publication is confirmed, and delivered once."""
     await cluster.apply(manifest("main", replicas=2))
     await cluster.wait_ready()
     channels = [f"chat:backend-{number}" for number in range(BACKENDS)]

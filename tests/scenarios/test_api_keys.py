@@ -1,4 +1,4 @@
-"""Backends have keys for what they are to do, and for nothing else."""
+"""Scenario of backends with keys of limited permissions."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from tests.kit.running_cluster import RunningCluster, manifest
 
 
 async def test_a_backend_may_do_what_its_key_is_for(cluster: RunningCluster) -> None:
-    """The cluster's own key may do everything still; a key that is changed in its Secret is changed at the servers."""
+    """The cluster's own key permits everything; a key that changes in its Secret changes at the servers."""
     await cluster.apply(manifest("main", replicas=1))
     await cluster.wait_ready()
     await cluster.put_secret("shop", {"realtime-key": "the-first-key-of-the-shop"})

@@ -1,4 +1,4 @@
-"""A rollout that would hurt stops by itself, says why, and goes on by itself."""
+"""Scenario of a harmful rollout that stops with a reason and continues by itself."""
 
 from __future__ import annotations
 
@@ -13,9 +13,9 @@ CLIENTS = 40
 
 
 async def test_clients_are_not_moved_to_servers_that_refuse_them(cluster: RunningCluster) -> None:
-    """A connect hook whose backend is down: the last old server stays, and everybody finds it.
+    """The backend of the connect hook is down: the last old server stays, and all clients reach it.
 
-    When the hook is taken out again everybody is still there.
+    When the hook is removed again, all clients are still connected.
     """
     await cluster.apply(manifest("main", replicas=2, auth={"anonymous": "Allow"}))
     before = await cluster.wait_ready()

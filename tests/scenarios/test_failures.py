@@ -1,4 +1,4 @@
-"""Whatever is killed, the cluster comes back, and subscribers lose nothing or are told the truth."""
+"""Scenarios of killed processes: the cluster recovers, and subscribers lose nothing or are told of the loss."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from tests.kit.traffic import finish, traffic
 
 
 async def test_a_killed_server_is_replaced_and_its_subscribers_recover(cluster: RunningCluster) -> None:
-    """SIGKILL, nobody is told: another server takes its place, clients come back elsewhere with everything."""
+    """A server gets SIGKILL: another one replaces it, and clients recover everything elsewhere."""
     await cluster.apply(manifest("main", replicas=2))
     await cluster.wait_ready()
     async with traffic(cluster) as running:
@@ -26,7 +26,7 @@ async def test_a_killed_server_is_replaced_and_its_subscribers_recover(cluster: 
 
 
 async def test_a_killed_redis_comes_back_and_subscribers_are_told_the_truth(cluster: RunningCluster) -> None:
-    """What was confirmed arrives, or a recovery says that it could not; then the service is usable again."""
+    """Confirmed publications arrive, or a recovery reports the loss; then the service works again."""
     await cluster.apply(manifest("main", replicas=2))
     await cluster.wait_ready()
     async with traffic(cluster) as running:

@@ -1,4 +1,4 @@
-"""The first thing that a user does."""
+"""Scenario of a user's first steps."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from tests.kit.traffic import clients_of
 
 
 async def test_quickstart_gives_a_service_that_stock_sdks_use(cluster: RunningCluster) -> None:
-    """Apply examples/quickstart.yaml, wait for Ready, connect, publish, receive: with both SDKs."""
+    """examples/quickstart.yaml becomes Ready, and both SDKs connect, publish and receive."""
     (document,) = manifests_of(QUICKSTART)
     await cluster.apply(document)
     ready = await cluster.wait_ready()

@@ -1,4 +1,4 @@
-"""A change of the specification is rolled out, and nothing is lost."""
+"""Scenarios of rollouts without losses."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from tests.kit.traffic import assert_nothing_lost, traffic
 
 
 async def test_a_config_change_rolls_with_nothing_lost(cluster: RunningCluster) -> None:
-    """Two subscribers of each SDK, 50 publications a second: every offset is accounted for, connections are moved."""
+    """Two subscribers of each SDK get 50 publications per second: no offset is lost, connections are moved."""
     await cluster.apply(manifest("main", replicas=2))
     before = await cluster.wait_ready()
     async with traffic(cluster) as running, never_fewer_available_than(cluster, 2):
@@ -34,7 +34,7 @@ async def test_a_config_change_rolls_with_nothing_lost(cluster: RunningCluster) 
 
 
 async def test_a_paused_cluster_is_left_alone_until_resumed(cluster: RunningCluster) -> None:
-    """With paused: true a change is not rolled out; without it, it is, and nothing is lost."""
+    """With paused: true a change is not rolled out; afterwards it is, and nothing is lost."""
     await cluster.apply(manifest("main", replicas=1))
     await cluster.wait_ready()
     names = {server.name for server in await cluster.servers()}

@@ -1,4 +1,4 @@
-"""The number of servers follows the connections, or the person who scales."""
+"""Scenarios of scaling by connections and by hand."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from tests.kit.traffic import clients_of, finish, traffic
 
 
 async def test_servers_follow_connections_up_and_down(cluster: RunningCluster) -> None:
-    """50 clients at 20 per server make three servers; when they leave, two are drained and go; nothing is lost."""
+    """50 clients at 20 per server make three servers; when they leave, two are drained and removed; nothing is lost."""
     autoscaling = {"minReplicas": 1, "maxReplicas": 3, "connectionsPerReplica": 20, "scaleDownStabilization": "1s"}
     await cluster.apply(manifest("main", replicas=1, autoscaling=autoscaling))
     await cluster.wait_ready()
@@ -31,7 +31,7 @@ async def test_servers_follow_connections_up_and_down(cluster: RunningCluster) -
 
 
 async def test_scaling_by_hand_changes_the_number_of_servers(cluster: RunningCluster) -> None:
-    """Up at once, and down by draining, nothing is lost; down to nothing, and back from there."""
+    """Servers are added at once and removed by draining, without losses; also to zero and back."""
     await cluster.apply(manifest("main", replicas=1))
     await cluster.wait_ready()
     async with traffic(cluster) as running:

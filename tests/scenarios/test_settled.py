@@ -1,4 +1,4 @@
-"""What is as it should be is not touched."""
+"""Scenario of a settled cluster."""
 
 from __future__ import annotations
 
@@ -9,11 +9,11 @@ from tests.kit.running_cluster import RESYNC_SECONDS, RunningCluster, manifest
 
 QUIET_SECONDS = 1.25 * RESYNC_SECONDS
 SETTLING_SECONDS = 10
-"""Until the last write that follows a change."""
+"""Seconds until the last write that follows a change."""
 
 
 async def test_a_settled_cluster_plans_nothing(cluster: RunningCluster) -> None:
-    """Looked at again, and told again what it is already: soon nothing is written or said any more."""
+    """After a repeated apply of the same file, writes and Events end soon."""
     document = manifest("main", replicas=2)
     await cluster.apply(document)
     await cluster.wait_ready()

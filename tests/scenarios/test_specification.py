@@ -1,4 +1,4 @@
-"""What is wrong with a spec is told where the user looks, and never changes what runs."""
+"""Scenario of an invalid spec: it is reported where users look, and changes nothing."""
 
 from __future__ import annotations
 
@@ -9,7 +9,10 @@ from tests.kit.running_cluster import RunningCluster, available_servers, manifes
 
 
 async def test_what_the_schema_cannot_say_is_told_and_changes_nothing(cluster: RunningCluster) -> None:
-    """A token secret that does not exist: Accepted=False with its name; no server is touched; creating it heals."""
+    """With a missing token secret Accepted is False with its name.
+
+    Servers are not touched; its creation resolves it.
+    """
     await cluster.apply(manifest("main", replicas=1))
     before = await cluster.wait_ready()
     names = {server.name for server in await cluster.servers()}

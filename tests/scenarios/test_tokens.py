@@ -1,4 +1,4 @@
-"""Who may connect is decided by the application's own keys."""
+"""Scenario of tokens that are verified with the application's own keys."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from tests.kit.sdk import JavaScriptClients
 
 
 async def test_tokens_that_a_private_key_has_signed_are_accepted(cluster: RunningCluster) -> None:
-    """The cluster has the public key (ES256) and nothing else: one who signs with another key is turned away."""
+    """The cluster has the public key (ES256) only; a token of another key is refused."""
     private, other = ec.generate_private_key(ec.SECP256R1()), ec.generate_private_key(ec.SECP256R1())
     public = private.public_key().public_bytes(Encoding.PEM, PublicFormat.SubjectPublicKeyInfo).decode()
     await cluster.apply(manifest("main", replicas=1))

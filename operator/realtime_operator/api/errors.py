@@ -1,4 +1,4 @@
-"""What can be wrong with an object.
+"""Errors of invalid objects.
 
 ValueError
 └── InvalidCluster    the object is not a valid RealtimeCluster; carries one Finding for each problem

@@ -1,4 +1,4 @@
-"""What neither the schema nor its rules can express, because other objects or the rules of pods have a say in it."""
+"""Validation beyond the schema and its rules: of references to other objects, and of rules of pods."""
 
 from __future__ import annotations
 
@@ -63,7 +63,7 @@ def _wrong_keys(cluster: RealtimeCluster) -> Iterator[Finding]:
 
 
 def is_qualified_name(key: str) -> bool:
-    """Whether a text can be the key of a label or annotation."""
+    """Return True when a text is valid as the key of a label or annotation."""
     prefix, slash, name = key.rpartition("/")
     if slash and not (_PREFIX.fullmatch(prefix) and len(prefix) <= _MAX_PREFIX_LENGTH):
         return False

@@ -160,7 +160,7 @@ class Endpoints:
 
 @dataclass(frozen=True, slots=True)
 class World:
-    """Everything that one reconcile knows.
+    """Input of one reconcile.
 
     `objects` are the live children, whole, as the API server returns them, without the values of Secrets.
     `secrets` has, for each Secret that is owned or referred to by the spec, the SHA-256 (hex) of each of its keys'

@@ -1,1 +1,1 @@
-"""What only the local platform has: its process, its state folder, its file."""
+"""Scenarios of the local platform: its process, its state folder, its file."""

@@ -1,4 +1,4 @@
-"""However the platform ends, no process of it is left, and the next one goes on."""
+"""Scenarios of the platform's end: no process is left, and the next one continues."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ SLOWLY = {"maxSurge": 1, "maxUnavailable": 0, "drain": {"connectionsPerSecond": 
 
 
 async def nothing_runs(cluster: LocalCluster) -> None:
-    """Wait until no process of the platform is left, of whatever parent."""
+    """Wait until no process of the platform is left, whatever its parent."""
 
     async def processes() -> list[int]:
         return cluster.up.processes()
@@ -27,7 +27,7 @@ async def nothing_runs(cluster: LocalCluster) -> None:
 
 
 def assert_clean(state: Path) -> None:
-    """No socket and no server's folder; logs and credentials are kept."""
+    """Assert that sockets and servers' folders are removed, and logs and credentials are kept."""
     assert [str(path) for path in state.rglob("*") if path.is_socket()] == []
     assert list((state / "run").iterdir()) == []
     assert not (state / "servers").exists()
@@ -38,7 +38,7 @@ def assert_clean(state: Path) -> None:
 async def test_a_platform_killed_in_a_rollout_leaves_nothing_and_goes_on_when_started_again(
     cluster: LocalCluster,
 ) -> None:
-    """Kill -9: servers and Redis end with it; the next one cleans up, rolls out; clients with old tokens return."""
+    """SIGKILL: servers and Redis end too; the next platform cleans up and rolls out; clients return with old tokens."""
     await cluster.apply(manifest("main", rollout=SLOWLY))
     await cluster.wait_ready()
     async with subscribers(cluster) as groups:
@@ -61,7 +61,7 @@ async def test_a_platform_killed_in_a_rollout_leaves_nothing_and_goes_on_when_st
 
 
 async def test_an_interrupt_ends_everything(cluster: LocalCluster) -> None:
-    """SIGINT: clients are sent away first; then no process, socket or server's folder is left, logs and secrets are."""
+    """SIGINT moves clients away; then no process, socket or server's folder is left; logs and Secrets are kept."""
     await cluster.apply(manifest("main"))
     await cluster.wait_ready()
     async with subscribers(cluster) as groups:
@@ -73,7 +73,7 @@ async def test_an_interrupt_ends_everything(cluster: LocalCluster) -> None:
 
 
 async def test_an_interrupt_in_the_start_ends_everything(cluster: LocalCluster) -> None:
-    """SIGINT before the cluster is ready: as clean as afterwards."""
+    """SIGINT before the cluster is ready leaves nothing behind either."""
     await cluster.apply(manifest("main", replicas=3))
     await eventually(cluster.servers, bool, what="a server starts", within=10, every=0.01)
     assert not is_settled(await cluster.get())
@@ -83,7 +83,7 @@ async def test_an_interrupt_in_the_start_ends_everything(cluster: LocalCluster) 
 
 
 async def test_two_interrupts_end_everything_at_once(cluster: LocalCluster) -> None:
-    """A drain of minutes is cut short by the second SIGINT."""
+    """The second SIGINT ends a drain of minutes."""
     slow = {"maxSurge": 1, "maxUnavailable": 0, "drain": {"connectionsPerSecond": 1, "settle": "1s", "timeout": "10m"}}
     await cluster.apply(manifest("main", replicas=1, rollout=slow))
     await cluster.wait_ready()

@@ -1,4 +1,4 @@
-"""The file is followed, one that cannot be used changes nothing, and the folder belongs to one platform.
+"""Scenarios of the file, which is followed when valid, and of the folder, which belongs to one platform.
 
 All on one platform: each scenario begins with a settled cluster of one server.
 """
@@ -19,7 +19,7 @@ from tests.kit.redis_process import free_port
 from tests.kit.running_cluster import is_settled, manifest
 
 FASTER = {"maxSurge": 1, "maxUnavailable": 0, "drain": {"connectionsPerSecond": 30, "settle": "1s"}}
-"""Another rollout policy: a change that replaces no server."""
+"""Another rollout policy, a change that replaces no server."""
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
@@ -33,14 +33,14 @@ async def platform() -> AsyncIterator[LocalCluster]:
 
 @pytest_asyncio.fixture(loop_scope="module")
 async def cluster(platform: LocalCluster) -> LocalCluster:
-    """The cluster as every scenario finds it."""
+    """The cluster in the state in which every scenario finds it."""
     await platform.apply(manifest("main", replicas=1))
     await platform.wait_ready()
     return platform
 
 
 async def test_a_change_of_the_file_is_followed(cluster: LocalCluster) -> None:
-    """It is announced, and carried out on the cluster that is there."""
+    """The change is announced, and applied to the running cluster."""
     before = await cluster.get()
     await cluster.apply(manifest("main", replicas=1, rollout=FASTER))
     await cluster.up.said("spec.rollout.drain.connectionsPerSecond: 20 -> 30")
@@ -50,7 +50,7 @@ async def test_a_change_of_the_file_is_followed(cluster: LocalCluster) -> None:
 
 
 async def test_a_file_with_an_error_changes_nothing_and_says_where(cluster: LocalCluster) -> None:
-    """No YAML, a wrong value, another name, no file: each is told with its place; then the file is followed again."""
+    """Invalid YAML, an invalid value, another name and a missing file are reported; then the file is followed again."""
     before, servers, up = await cluster.get(), await cluster.servers(), cluster.up
     cluster.save_text("kind: [")
     await up.said(f"{up.file}: is not YAML: while parsing a flow node")
@@ -70,7 +70,7 @@ async def test_a_file_with_an_error_changes_nothing_and_says_where(cluster: Loca
 
 
 async def test_a_file_saved_while_redis_cannot_start_is_followed(cluster: LocalCluster) -> None:
-    """Somebody has put a file where its folder is: the change is taken, and carried out once that is put right."""
+    """A file is in place of Redis' folder: the change is taken, and carried out after a repair."""
     redis = cluster.up.state / "redis"
     shutil.rmtree(redis)
     redis.touch()
@@ -86,7 +86,7 @@ async def test_a_file_saved_while_redis_cannot_start_is_followed(cluster: LocalC
 
 
 async def test_a_second_platform_on_the_same_folder_is_refused(cluster: LocalCluster) -> None:
-    """With the process id of the first one, which goes on."""
+    """The error has the process id of the first platform, which goes on."""
     servers, process = await cluster.servers(), cluster.up.process
     assert process is not None
     ports = ("--port", str(free_port()), "--api-port", str(free_port()))

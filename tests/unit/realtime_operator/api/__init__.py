@@ -1,1 +1,1 @@
-"""Tests of the models and of what is generated from them."""
+"""Tests of the models and of the files generated from them."""

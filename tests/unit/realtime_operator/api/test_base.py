@@ -1,4 +1,4 @@
-"""Models, checks of single values and rules over several."""
+"""Tests of models, checks of single values, and rules over several."""
 
 from __future__ import annotations
 
@@ -32,26 +32,25 @@ class Narrow(Range):
 
 
 def test_names_are_camel_case_outside() -> None:
-    """Python names inside, Kubernetes names outside."""
+    """Names are in Python's form in code, and in Kubernetes' form in documents."""
     assert Range.model_validate({"lowerEnd": 1}).lower_end == 1
     assert Range().model_dump(by_alias=True) == {"lowerEnd": 0, "upperEnd": 9}
 
 
 @pytest.mark.parametrize("document", [{"lowerEnd": "1"}, {"lowerEnd": True}, {"lowerEnd": 1.0}, {"middle": 1}])
 def test_nothing_is_converted_and_nothing_unknown_is_taken(document: dict[str, object]) -> None:
-    """What the API server would refuse is refused here too."""
     with pytest.raises(ValidationError):
         Range.model_validate(document)
 
 
 def test_models_do_not_change() -> None:
-    """A model is a value."""
+    """Models are immutable."""
     with pytest.raises(ValidationError, match="frozen"):
         Range().lower_end = 3  # type: ignore[misc] # what is tested
 
 
 def test_a_check_says_its_message() -> None:
-    """The message is not dressed up: it is the one that the API server gives."""
+    """The message is the same as the API server's."""
     with pytest.raises(ValidationError) as caught:
         Range.model_validate({"lowerEnd": -1})
     assert [(error["loc"], error["msg"]) for error in caught.value.errors()] == [
@@ -60,13 +59,13 @@ def test_a_check_says_its_message() -> None:
 
 
 def test_a_check_is_a_rule_of_its_field() -> None:
-    """The API server gets the same rule as CEL."""
+    """The API server gets the check as a CEL rule."""
     schema = Range.model_json_schema()["properties"]["lowerEnd"]
     assert schema[VALIDATIONS] == [{"rule": "self >= 0", "message": "must not be negative"}]
 
 
 def test_a_rule_names_its_field() -> None:
-    """A rule over several fields points at the one to change."""
+    """A rule over several fields names the one to change."""
     with pytest.raises(ValidationError) as caught:
         Range.model_validate({"lowerEnd": 10})
     (error,) = caught.value.errors()
@@ -75,7 +74,7 @@ def test_a_rule_names_its_field() -> None:
 
 
 def test_rules_are_inherited() -> None:
-    """A model has the rules of its base before its own."""
+    """Rules of the base come before those of the model."""
     assert [entry.message for entry in Narrow.rules] == ["lowerEnd must not be above upperEnd", "must be narrow"]
     with pytest.raises(ValidationError, match="must be narrow"):
         Narrow.model_validate({})

@@ -1,4 +1,4 @@
-"""Which edits convert an old object."""
+"""Tests of the edits that convert an old object."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ NEEDS_RECOVERY = "is false, and recoveryMode cache needs it: set it to true, or 
 
 
 def lines(spec: JsonObject) -> list[str]:
-    """What is done for a spec, and what stands in the way."""
+    """Return the edits and obstacles of a spec as text."""
     edits, obstacles = edits_of({"kind": "RealtimeCluster", "spec": spec})
     return [*map(str, edits), *map(str, obstacles)]
 
@@ -58,7 +58,7 @@ def lines(spec: JsonObject) -> list[str]:
     ],
 )
 def test_former_names_and_values_are_converted(spec: JsonObject, expected: str) -> None:
-    """One edit for each, told with its paths; what is current beside it stays."""
+    """There is one edit for each former name, with its paths; current names are kept."""
     assert lines(spec) == [expected]
 
 
@@ -66,12 +66,12 @@ def test_former_names_and_values_are_converted(spec: JsonObject, expected: str) 
     "document", [None, {}, {"spec": None}, {"spec": []}, {"spec": {"auth": 1, "hooks": []}}], ids=str
 )
 def test_what_is_no_spec_needs_no_edit(document: JsonValue) -> None:
-    """Whatever is wrong with it, is for others to say."""
+    """Invalid documents are left for validation to report."""
     assert edits_of(document) == ((), ())
 
 
 def test_current_values_need_no_edit() -> None:
-    """Also those of fields that kept their name."""
+    """Fields that kept their name need no edit either, if the value is of the current kind."""
     drain: JsonObject = {"connectionsPerSecond": 100}
     assert (
         lines({"auth": {"anonymous": "Deny"}, "rollout": {"drain": drain}, "hooks": {"rpc": {"url": "http://a"}}}) == []

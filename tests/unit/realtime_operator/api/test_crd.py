@@ -1,4 +1,4 @@
-"""The CustomResourceDefinition."""
+"""Tests of the CustomResourceDefinition."""
 
 from __future__ import annotations
 
@@ -25,23 +25,22 @@ EXAMPLES = sorted((ROOT / "examples").glob("*.yaml"))
 
 
 def strings(value: JsonValue) -> list[str]:
-    """The items of a list."""
+    """Return the items of a list as text."""
     return [str(item) for item in value] if isinstance(value, list) else []
 
 
 def documents(path: Path) -> list[JsonObject]:
-    """The objects of a YAML file."""
+    """Return the objects of a YAML file."""
     return [parse(json.dumps(document)) for document in yaml.safe_load_all(path.read_text())]
 
 
 def test_it_has_the_names_that_users_type() -> None:
-    """`kubectl get rtc`, `kubectl get realtime`."""
     names = object_at(build_crd(), "spec", "names")
     assert (names["shortNames"], names["categories"], names["plural"]) == (["rtc"], ["realtime"], "realtimeclusters")
 
 
 def test_it_has_status_and_scale() -> None:
-    """The status is written apart from the spec; autoscalers use the scale."""
+    """The status is a subresource, and so is the scale, for autoscalers."""
     subresources = object_at(build_crd(), "spec", "versions", 0, "subresources")
     assert subresources["status"] == {}
     assert subresources["scale"] == {
@@ -52,7 +51,7 @@ def test_it_has_status_and_scale() -> None:
 
 
 def test_it_prints_what_matters() -> None:
-    """The columns of `kubectl get rtc`, and those of `-o wide`."""
+    """The columns are those of `kubectl get rtc`, and of `-o wide`."""
     columns = objects_at(build_crd(), "spec", "versions", 0, "additionalPrinterColumns")
     names = {priority: [c["name"] for c in columns if c.get("priority", 0) == priority] for priority in (0, 1)}
     assert names[0] == ["Phase", "Ready", "Connections", "Revision", "Endpoint", "Age"]
@@ -69,7 +68,7 @@ def test_every_column_is_a_field() -> None:
 
 
 def enumerations(schema: JsonValue, path: str = "") -> Iterator[tuple[str, JsonValue]]:
-    """Every value of every enumeration below a schema, with the path of its field."""
+    """Yield the values of all enumerations below a schema, with the path of their field."""
     if isinstance(schema, list):
         for item in schema:
             yield from enumerations(item, path)
@@ -82,7 +81,6 @@ def enumerations(schema: JsonValue, path: str = "") -> Iterator[tuple[str, JsonV
 
 
 def test_enumerations_are_in_camel_case_with_a_capital() -> None:
-    """As the conventions of Kubernetes' API ask for."""
     found = [*enumerations(root_schema())]
     assert len(found) > 40
     odd = [entry for entry in found if not re.fullmatch("[A-Z][A-Za-z0-9]*", str(entry[1]))]
@@ -90,7 +88,7 @@ def test_enumerations_are_in_camel_case_with_a_capital() -> None:
 
 
 def descriptions(schema: JsonObject, path: str) -> Iterator[tuple[str, str]]:
-    """The path and the description of every field below a schema."""
+    """Yield path and description of all fields below a schema."""
     for name, child in object_at(schema, "properties").items():
         field = object_at(child)
         yield f"{path}.{name}", str(field.get("description", ""))
@@ -99,7 +97,7 @@ def descriptions(schema: JsonObject, path: str) -> Iterator[tuple[str, str]]:
 
 
 def test_descriptions_begin_with_what_the_field_is() -> None:
-    """For `kubectl explain`: a sentence with a noun, not a question."""
+    """Descriptions for `kubectl explain` begin with a noun, not a question."""
     found = [entry for entry in descriptions(root_schema(), "") if not entry[0].startswith(".metadata")]
     assert len(found) > 150
     riddles = re.compile(r"(What|Whether|Who|How|Where|When|Why|Which|So|Of)\b|[^A-Z`]|.*[^.]$")
@@ -108,7 +106,7 @@ def test_descriptions_begin_with_what_the_field_is() -> None:
 
 
 def test_conditions_have_the_fields_of_kubernetes() -> None:
-    """Required and bounded as in metav1.Condition, so that `kubectl wait` and others read them without surprises."""
+    """Fields are required and bounded as in metav1.Condition, as `kubectl wait` and other programs expect."""
     condition = object_at(root_schema(), "properties", "status", "properties", "conditions", "items")
     assert set(strings(condition["required"])) == {"type", "status", "reason", "message", "lastTransitionTime"}
     fields = object_at(condition, "properties")
@@ -121,12 +119,12 @@ def test_conditions_have_the_fields_of_kubernetes() -> None:
 
 
 def test_an_absent_spec_is_an_empty_one() -> None:
-    """The API server fills in the defaults even when there is no spec at all."""
+    """The API server fills in the defaults of an absent spec too."""
     assert dig(root_schema(), "properties", "spec", "default") == {}
 
 
 def test_lists_of_the_status_are_merged_by_key() -> None:
-    """So that another program may own a condition."""
+    """Another program may own a condition."""
     status = object_at(root_schema(), "properties", "status", "properties")
     assert dig(status, "conditions", "x-kubernetes-list-map-keys") == ["type"]
     assert dig(status, "servers", "x-kubernetes-list-map-keys") == ["name"]
@@ -134,7 +132,7 @@ def test_lists_of_the_status_are_merged_by_key() -> None:
 
 @pytest.mark.parametrize("path", EXAMPLES, ids=lambda path: path.stem)
 def test_examples_are_valid(path: Path) -> None:
-    """Each has one cluster, which fits the schema, and brings the Secrets that it refers to."""
+    """Each example has one valid cluster, and the Secrets that it refers to."""
     found = documents(path)
     secrets = {
         str(dig(item, "metadata", "name")): dict.fromkeys(object_at(item, "stringData"), "")
@@ -147,12 +145,11 @@ def test_examples_are_valid(path: Path) -> None:
 
 
 def test_there_are_examples() -> None:
-    """The folder is found."""
     assert "quickstart" in {path.stem for path in EXAMPLES}
 
 
 def with_defaults(value: JsonValue, schema: JsonObject) -> JsonValue:
-    """A value as the API server stores it: defaults of absent fields are filled in, from the outside to the inside."""
+    """Return a value as the API server stores it: with defaults of absent fields, from the outside to the inside."""
     if isinstance(value, list):
         return [with_defaults(item, object_at(schema, "items")) for item in value]
     if not isinstance(value, dict):
@@ -177,7 +174,6 @@ def with_defaults(value: JsonValue, schema: JsonObject) -> JsonValue:
     ],
 )
 def test_models_and_schema_have_the_same_defaults(spec: JsonObject) -> None:
-    """It does not matter who fills them in."""
     document: JsonObject = {"metadata": {"name": "a"}, "spec": spec}
     stored = with_defaults(document, root_schema())
     assert isinstance(stored, dict)

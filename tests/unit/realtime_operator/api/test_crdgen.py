@@ -1,4 +1,4 @@
-"""The program that writes what is generated."""
+"""Tests of the program that writes the generated files."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ ROOT = Path(__file__).parents[4]
 
 
 def test_it_writes_the_crd_into_every_folder(tmp_path: Path) -> None:
-    """Folders are made; the file says that it is generated."""
+    """Missing folders are created, and the file says that it is generated."""
     assert crdgen.main([str(tmp_path / "a"), str(tmp_path / "b")]) == 0
     text = (tmp_path / "a" / FILE_NAME).read_text()
     assert text == (tmp_path / "b" / FILE_NAME).read_text()
@@ -23,13 +23,13 @@ def test_it_writes_the_crd_into_every_folder(tmp_path: Path) -> None:
 
 
 def test_check_accepts_what_was_written(tmp_path: Path) -> None:
-    """The same models give the same text."""
+    """The output is deterministic."""
     crdgen.main([str(tmp_path)])
     assert crdgen.main(["--check", str(tmp_path)]) == 0
 
 
 def test_check_shows_a_difference_and_writes_nothing(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    """With the verb that repairs it."""
+    """The output names the command that repairs the file."""
     crdgen.main([str(tmp_path)])
     path = tmp_path / FILE_NAME
     edited = path.read_text().replace("default: 2\n", "default: 3\n")
@@ -42,19 +42,18 @@ def test_check_shows_a_difference_and_writes_nothing(tmp_path: Path, capsys: pyt
 
 
 def test_check_fails_when_the_file_is_missing(tmp_path: Path) -> None:
-    """An empty folder is not up to date."""
     assert crdgen.main(["--check", str(tmp_path)]) == 1
     assert not list(tmp_path.iterdir())
 
 
 def test_what_is_committed_is_up_to_date() -> None:
-    """`make crds docs` has been run."""
+    """The committed files are those of `make crds docs`."""
     folders = [ROOT / "crds", ROOT / "helm" / "realtime-operator" / "files" / "crds"]
     reference = ROOT / "docs" / "reference" / "realtimecluster.md"
     assert crdgen.main(["--check", *map(str, folders), "--reference", str(reference)]) == 0
 
 
 def test_it_asks_for_something_to_do() -> None:
-    """Without arguments it explains itself."""
+    """Without arguments the program prints its usage."""
     with pytest.raises(SystemExit):
         crdgen.main([])

@@ -1,4 +1,4 @@
-"""Documents are read without surprises."""
+"""Tests of the access to JSON documents."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ DOCUMENT: JsonObject = {"a": {"b": [1, {"c": "d"}], "text": "t", "number": 3}}
 
 
 def test_what_is_there_is_found() -> None:
-    """By its path; of a list only the objects."""
+    """Values are found by path; of a list only the objects are returned."""
     assert dig(DOCUMENT, "a", "number") == 3
     assert text_at(DOCUMENT, "a", "text") == "t"
     assert object_at(DOCUMENT, "a") == DOCUMENT["a"]
@@ -17,7 +17,7 @@ def test_what_is_there_is_found() -> None:
 
 
 def test_what_is_missing_or_of_another_type_is_empty() -> None:
-    """Nothing is raised, also below what is no object."""
+    """No error is raised, also below a value that is not an object."""
     assert dig(DOCUMENT, "a", "text", "x") is None
     assert text_at(DOCUMENT, "a", "number") == text_at(DOCUMENT, "x", "y") == ""
     assert object_at(DOCUMENT, "a", "b") == object_at(None, "x") == {}
@@ -25,7 +25,7 @@ def test_what_is_missing_or_of_another_type_is_empty() -> None:
 
 
 def test_merge_patches_are_those_of_the_standard() -> None:
-    """Cases of RFC 7396, appendix A, for documents that are objects."""
+    """The cases are those of RFC 7396, appendix A, for objects."""
     assert merge_patch({"a": "b"}, {"a": "c"}) == {"a": "c"}
     assert merge_patch({"a": "b", "b": "c"}, {"a": None}) == {"b": "c"}
     assert merge_patch({"a": {"b": "c"}}, {"a": {"b": "d", "c": None}}) == {"a": {"b": "d"}}

@@ -1,4 +1,4 @@
-"""Findings and their paths."""
+"""Tests of findings and their paths."""
 
 from __future__ import annotations
 
@@ -9,13 +9,13 @@ from realtime_operator.api.v1alpha1 import RealtimeCluster
 
 
 def test_paths_are_written_as_kubernetes_does() -> None:
-    """Indexes in brackets, names after dots."""
+    """Indexes are in brackets, names after dots."""
     assert format_path(["spec", "namespaces", 0, "name"]) == "spec.namespaces[0].name"
     assert format_path([]) == ""
 
 
 def test_every_problem_is_a_finding() -> None:
-    """All problems at once: nobody wants to find them one by one."""
+    """All problems are reported at once."""
     with pytest.raises(InvalidCluster) as caught:
         RealtimeCluster.from_object({"metadata": {"name": "a"}, "spec": {"replicas": -1, "workers": 2, "paused": 1}})
     assert [finding.path for finding in caught.value.findings] == ["spec.replicas", "spec.paused", "spec.workers"]
@@ -23,12 +23,12 @@ def test_every_problem_is_a_finding() -> None:
 
 
 def test_the_message_has_all_findings() -> None:
-    """One line, path first."""
+    """The message has one line for each finding, the path first."""
     finding = Finding("spec.replicas", FindingReason.INVALID_FIELD, "is wrong")
     assert str(InvalidCluster([finding, finding])) == "spec.replicas: is wrong; spec.replicas: is wrong"
 
 
 def test_unknown_fields_are_named_in_our_words() -> None:
-    """An operator that is older than the CRD says so."""
+    """An operator that is older than the CRD names the field that it does not know."""
     with pytest.raises(InvalidCluster, match=r"^spec\.canary: is not a field that this operator knows$"):
         RealtimeCluster.from_object({"metadata": {"name": "a"}, "spec": {"canary": []}})

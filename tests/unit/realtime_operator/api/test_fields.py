@@ -1,4 +1,4 @@
-"""Types of fields."""
+"""Tests of the types of fields."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ ACCEPTED: dict[str, list[int | str]] = {
 
 @pytest.mark.parametrize(("field", "value"), [(field, value) for field, values in ACCEPTED.items() for value in values])
 def test_right_values_are_taken_as_they_are(field: str, value: int | str) -> None:
-    """Nothing is converted."""
+    """Values are not converted."""
     taken = Everything.model_validate({field: value}).model_dump()[field]
     assert taken == value
     assert type(taken) is type(value)
@@ -42,6 +42,6 @@ def test_right_values_are_taken_as_they_are(field: str, value: int | str) -> Non
 
 @pytest.mark.parametrize("value", [True, 1.5, ["1"]])
 def test_int_or_string_is_nothing_else(value: object) -> None:
-    """Not even a boolean, which is an integer in Python."""
+    """A boolean is refused too, although it is an integer in Python."""
     with pytest.raises(ValidationError, match="must be of type integer or string"):
         Everything.model_validate({"share": value})

@@ -1,4 +1,4 @@
-"""The table of former names."""
+"""Tests of the table of former names."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from tests.kit.document import object_at
 
 
 def has_field(path: str) -> bool:
-    """True when the schema has a field at a path."""
+    """Return True when the schema has a field at a path."""
     node = object_at(root_schema(), "properties")
     for step in path.split("."):
         field = object_at(node, step.removesuffix("[]"))
@@ -27,7 +27,7 @@ def has_field(path: str) -> bool:
 
 @pytest.mark.parametrize("rewrite", REWRITES, ids=lambda rewrite: rewrite.path)
 def test_new_names_are_fields_and_former_ones_are_not(rewrite: Rewrite) -> None:
-    """Else a file would be converted into one that is refused."""
+    """A file is never converted into an invalid one."""
     assert has_field(rewrite.path)
     assert [path for path in rewrite.former_paths if has_field(path)] in ([], [rewrite.path])
 
@@ -55,7 +55,7 @@ def test_new_names_are_fields_and_former_ones_are_not(rewrite: Rewrite) -> None:
     ],
 )
 def test_errors_about_former_words_name_the_new_ones(spec: JsonObject, path: str, expected: str) -> None:
-    """And the command that rewrites the file."""
+    """The message also names the command that rewrites the file."""
     with pytest.raises(InvalidCluster) as caught:
         RealtimeCluster.from_object({"metadata": {"name": "a"}, "spec": spec})
     (message,) = [finding.message for finding in caught.value.findings if finding.path == path]
@@ -64,7 +64,6 @@ def test_errors_about_former_words_name_the_new_ones(spec: JsonObject, path: str
 
 
 def test_other_errors_do_not_name_it() -> None:
-    """A typing error is none of its business."""
     spec: JsonObject = {"canary": [], "auth": {"anonymous": "perhaps"}, "hooks": {"connect": {"url": "x"}}}
     with pytest.raises(InvalidCluster) as caught:
         RealtimeCluster.from_object({"metadata": {"name": "a"}, "spec": spec})

@@ -1,4 +1,4 @@
-"""Lists and how they are merged."""
+"""Tests of lists and how they are merged."""
 
 from __future__ import annotations
 
@@ -26,7 +26,6 @@ class Lists(Model):
 
 
 def test_the_api_server_is_told_how_to_merge() -> None:
-    """By the markers of the schema."""
     properties = Lists.model_json_schema()["properties"]
     assert [properties[name]["x-kubernetes-list-type"] for name in Lists.model_fields] == ["set", "map", "atomic"]
     assert properties["objects"]["x-kubernetes-list-map-keys"] == ["name"]
@@ -34,11 +33,11 @@ def test_the_api_server_is_told_how_to_merge() -> None:
 
 @pytest.mark.parametrize("text", ['{"texts": ["a", "b", "a"]}', '{"objects": [{"name": "a"}, {"name": "a"}]}'])
 def test_nothing_is_twice_in_a_set_or_map(text: str) -> None:
-    """The message names what is."""
+    """The message names the duplicate."""
     with pytest.raises(ValidationError, match="Duplicate value: a"):
         Lists.model_validate_json(text)
 
 
 def test_atomic_lists_may_repeat() -> None:
-    """They are replaced as a whole."""
+    """Atomic lists are replaced as a whole."""
     assert Lists.model_validate_json('{"whatever": ["a", "a"]}').whatever == ("a", "a")

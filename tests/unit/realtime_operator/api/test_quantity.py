@@ -1,4 +1,4 @@
-"""Quantities. The canonical forms were compared with those of an API server of Kubernetes 1.34."""
+"""Tests of quantities. The canonical forms were compared with those of an API server of Kubernetes 1.34."""
 
 from __future__ import annotations
 
@@ -43,13 +43,13 @@ SUFFIXES = st.sampled_from(["", "m", "k", "M", "G", "Ki", "Mi", "Gi", "e3", "E2"
     ],
 )
 def test_canonical_is_what_the_api_server_returns(written: int | str, expected: str) -> None:
-    """Written back unchanged, a manifest is contained in its live object."""
+    """A manifest with canonical quantities equals its live object."""
     assert quantity.canonical(written) == expected
 
 
 @given(NUMBERS, SUFFIXES)
 def test_canonical_is_stable_and_equal(number: Decimal, suffix: str) -> None:
-    """A canonical quantity is its own canonical form, and at most a thousandth above what was written."""
+    """A canonical quantity is its own canonical form, and exceeds the original by a thousandth at most."""
     written = f"{number:f}{suffix}"
     once = quantity.canonical(written)
     assert quantity.canonical(once) == once
@@ -58,7 +58,6 @@ def test_canonical_is_stable_and_equal(number: Decimal, suffix: str) -> None:
 
 @pytest.mark.parametrize("text", ["", "1 Gi", "1GB", "ten", "1.2.3", "--1", "Gi", "1e", "\u0661"])
 def test_anything_else_is_refused(text: str) -> None:
-    """The message shows how a quantity is written."""
     assert not quantity.is_quantity(text)
     with pytest.raises(ValueError, match="write it like 500m"):
         quantity.parse(text)
@@ -66,5 +65,4 @@ def test_anything_else_is_refused(text: str) -> None:
 
 @pytest.mark.parametrize(("written", "expected"), [("64Ki", 65536), (1024, 1024), ("1500m", 2), ("1M", 1_000_000)])
 def test_whole_rounds_up(written: int | str, expected: int) -> None:
-    """Bytes and cores are whole numbers."""
     assert quantity.whole(written) == expected

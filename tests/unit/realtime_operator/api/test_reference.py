@@ -1,4 +1,4 @@
-"""The generated page."""
+"""Tests of the generated reference."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from tests.kit.document import object_at
 
 
 def fields(schema: JsonObject) -> Iterator[str]:
-    """Every field of a schema, by its own name."""
+    """Yield the names of all fields of a schema."""
     for name in object_at(schema, "properties"):
         yield name
         child = object_at(schema, "properties", name)
@@ -20,7 +20,6 @@ def fields(schema: JsonObject) -> Iterator[str]:
 
 
 def test_every_field_is_in_it() -> None:
-    """Of spec and status."""
     page = build_reference()
     for part in ("spec", "status"):
         for name in fields(object_at(root_schema(), "properties", part)):
@@ -28,11 +27,9 @@ def test_every_field_is_in_it() -> None:
 
 
 def test_rules_are_in_it() -> None:
-    """What would be refused is said before somebody tries it."""
     assert "- Timeout must be shorter than interval" in build_reference()
 
 
 def test_tables_have_no_broken_cells() -> None:
-    """Every row has four cells."""
     rows = [line for line in build_reference().splitlines() if line.startswith("|")]
     assert {line.replace("\\|", "").count("|") for line in rows} == {5}

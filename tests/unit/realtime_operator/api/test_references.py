@@ -1,4 +1,4 @@
-"""References to Secrets."""
+"""Tests of references to Secrets."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from tests.kit.manifests import cluster_of
 
 
 def test_every_reference_is_found_with_its_path() -> None:
-    """In the order of the spec's fields."""
+    """References are in the order of the spec's fields."""
     cluster = cluster_of(
         {
             "auth": {
@@ -36,5 +36,4 @@ def test_every_reference_is_found_with_its_path() -> None:
 
 
 def test_an_empty_spec_refers_to_nothing() -> None:
-    """Everything is generated."""
     assert references(cluster_of()) == ()

@@ -1,4 +1,4 @@
-"""What makes a revision: proven for every leaf of the spec."""
+"""Tests of the part of a spec that makes a revision, for every leaf of the spec."""
 
 from __future__ import annotations
 
@@ -25,12 +25,12 @@ CASES = [(leaf, spec, other) for leaf, spec, other in PAIRS if other is not None
 
 
 def revision_of(spec: JsonObject) -> str:
-    """The revision that is made of a spec."""
+    """Return the name of the revision of a spec."""
     return build_revision(cluster_of(spec), SETTINGS).name
 
 
 def test_no_field_of_the_models_is_missing_here() -> None:
-    """A new field has to be in one of the specs, and to be changed, or this fails."""
+    """A new field must be in one of the specs and have another value, or this test fails."""
     seen = {tuple(part for part in leaf if isinstance(part, str)) for leaf, _, _ in CASES}
     assert seen == set(model_leaves())
 
@@ -39,7 +39,7 @@ def test_no_field_of_the_models_is_missing_here() -> None:
     ("spec", "other"), [case[1:] for case in CASES], ids=[".".join(map(str, leaf)) for leaf, _, _ in CASES]
 )
 def test_a_field_makes_a_revision_exactly_when_it_is_in_the_part(spec: JsonObject, other: JsonObject) -> None:
-    """What the builders make of it decides; what the history records and `undo` puts back follows."""
+    """The builders, the history and `undo` agree on the fields that make a revision."""
     makes_one = revision_of(other) != revision_of(spec)
     assert (revision_part(other) != revision_part(spec)) is makes_one
     models = [RealtimeClusterSpec.model_validate_json(json.dumps(each)) for each in (spec, other)]
@@ -53,19 +53,22 @@ def test_a_field_makes_a_revision_exactly_when_it_is_in_the_part(spec: JsonObjec
 
 
 def record_of(spec: JsonObject) -> RevisionRecord:
-    """The record of a spec in the history."""
+    """Return the record of a spec in the history."""
     text = json.dumps(history.to_record(cluster_of(spec)))
     return RevisionRecord(revision="a", spec=text)
 
 
 def test_a_spec_that_says_the_defaults_differs_in_nothing() -> None:
-    """Written out or left out: the hash is the same, also when a later release has a further field with a default."""
+    """Explicit and implicit defaults give the same hash, also when a later release adds a field with a default."""
     written = RealtimeClusterSpec.model_validate_json(RealtimeClusterSpec().model_dump_json())
     assert differing_part(written) == differing_part(RealtimeClusterSpec()) == {}
 
 
 def test_an_empty_object_that_says_something_is_kept() -> None:
-    """`history: {}` keeps a history with the defaults; `rollout` with nothing else in it than the pace goes."""
+    """`history: {}` stands for a history with defaults.
+
+    A `rollout` with fields that keep the revision only is dropped.
+    """
     spec = RealtimeClusterSpec.model_validate_json(
         '{"namespaces": [{"name": "a", "history": {}}], "rollout": {"maxSurge": 2}}'
     )
@@ -73,7 +76,6 @@ def test_an_empty_object_that_says_something_is_kept() -> None:
 
 
 def test_the_rest_of_the_document_is_left() -> None:
-    """The part of a written spec is that spec without the fields that keep the revision."""
     spec: JsonObject = {
         "replicas": 3, "server": {}, "rollout": {"maxSurge": 1, "drain": {"settle": "1s"}},
         "backplane": {"redis": {"managed": {}}},

@@ -1,4 +1,4 @@
-"""Structural schemas from models."""
+"""Tests of structural schemas made from models."""
 
 from __future__ import annotations
 
@@ -62,7 +62,7 @@ class Unbounded(Model):
 
 
 def test_the_whole_schema() -> None:
-    """References are inlined, null and titles are gone, defaults stand at their field, rules at their object."""
+    """References are inlined, null and titles are removed, defaults are at their field and rules at their object."""
     size = {"description": "How much. From 1 to 9.", "type": "integer", "minimum": 1, "maximum": 9, "default": 3}
     mode = {"description": "Which one.", "type": "string", "enum": ["a", "b"]}
     rule_of_size = {"rule": "self.size > 1", "message": "must be more", "fieldPath": ".size"}
@@ -99,7 +99,7 @@ def test_the_whole_schema() -> None:
     ],
 )
 def test_what_a_crd_cannot_say_is_refused(model: type[Model], bounded: bool, message: str) -> None:
-    """When it is generated, with the field at fault."""
+    """The error comes when the schema is generated, and names the field."""
     with pytest.raises(UnsupportedSchema, match=message):
         structural_schema(model, bounded=bounded)
 

@@ -1,4 +1,4 @@
-"""The resource: defaults, reading, refusals."""
+"""Tests of the resource: defaults, parsing, refusals."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from tests.kit.refusals import REFUSALS, Refusal
 
 @pytest.mark.parametrize("spec", [{}, {"spec": {}}, {"spec": {"server": {}, "backplane": {"redis": {}}}}])
 def test_an_empty_spec_is_a_small_cluster(spec: JsonObject) -> None:
-    """Two servers, a managed Redis, no autoscaling: whatever part of the emptiness is written down."""
+    """Two servers, a managed Redis, no autoscaling; empty objects that are written out do not matter."""
     cluster = RealtimeCluster.from_object({"metadata": {"name": "a"}, **spec})
     assert cluster.spec.replicas == 2
     assert cluster.spec.autoscaling is None
@@ -22,7 +22,7 @@ def test_an_empty_spec_is_a_small_cluster(spec: JsonObject) -> None:
 
 @pytest.mark.parametrize("refusal", REFUSALS, ids=lambda refusal: refusal.path)
 def test_what_the_api_server_refuses_is_refused(refusal: Refusal) -> None:
-    """The same field and the same message: an object may have been stored before a rule was made."""
+    """Field and message are the same as the API server's, as an object may have been stored before a rule existed."""
     with pytest.raises(InvalidCluster) as caught:
         RealtimeCluster.from_object(refusal.document)
     findings = {finding.path: finding.message for finding in caught.value.findings}
@@ -31,7 +31,7 @@ def test_what_the_api_server_refuses_is_refused(refusal: Refusal) -> None:
 
 
 def test_numbers_beside_texts() -> None:
-    """Durations and sizes are texts outside and numbers inside."""
+    """Durations and sizes are text in documents, and numbers in properties."""
     spec = cluster_of({"server": {"limits": {"messageBytes": "32Ki", "outboxBytes": 65536}}}).spec
     assert (spec.server.limits.message_bytes_number, spec.server.limits.outbox_bytes_number) == (32768, 65536)
     assert (spec.server.heartbeat.interval_seconds, spec.server.heartbeat.timeout_seconds) == (25, 8)
@@ -50,7 +50,7 @@ def test_numbers_beside_texts() -> None:
     ],
 )
 def test_quantities_that_can_be_meant_are_taken(quantities: JsonObject) -> None:
-    """Also none at all, and the smallest and the largest."""
+    """No quantities, the smallest and the largest are valid."""
     resources: JsonObject = {"requests": quantities, "limits": quantities}
     cluster = cluster_of(
         {"pod": {"resources": resources}, "backplane": {"redis": {"managed": {"resources": resources}}}}
@@ -60,13 +60,11 @@ def test_quantities_that_can_be_meant_are_taken(quantities: JsonObject) -> None:
 
 @pytest.mark.parametrize(("written", "expected"), [("Auto", None), (100, 100.0)])
 def test_a_fixed_rate_is_a_number_and_auto_is_none(written: int | str, expected: float | None) -> None:
-    """`auto` leaves the rate to what was measured."""
     drain = cluster_of({"rollout": {"drain": {"connectionsPerSecond": written}}}).spec.rollout.drain
     assert drain.fixed_rate == expected
 
 
 def test_an_external_redis_is_not_managed() -> None:
-    """One or the other."""
     spec: JsonObject = {
         "backplane": {"redis": {"external": {"url": {"secretKeyRef": {"name": "redis", "key": "url"}}}}}
     }
@@ -74,7 +72,7 @@ def test_an_external_redis_is_not_managed() -> None:
 
 
 def test_metadata_of_no_concern_is_ignored() -> None:
-    """The API server adds fields with each release."""
+    """The API server adds fields to metadata with each release."""
     metadata: JsonObject = {"name": "a", "namespace": "b", "uid": "c", "managedFields": [], "resourceVersion": "7"}
     cluster = RealtimeCluster.from_object({"apiVersion": "x", "kind": "y", "metadata": metadata, "more": 1})
     assert (cluster.metadata.name, cluster.metadata.namespace, cluster.metadata.uid) == ("a", "b", "c")
@@ -82,5 +80,5 @@ def test_metadata_of_no_concern_is_ignored() -> None:
 
 @pytest.mark.parametrize("status", [None, "text", {"phase": "Dreaming"}, {"replicas": "two"}])
 def test_a_status_that_cannot_be_read_counts_as_absent(status: JsonObject) -> None:
-    """It never makes a cluster invalid: it is written anew."""
+    """An invalid status does not make the cluster invalid: it is written again."""
     assert RealtimeCluster.from_object({"metadata": {"name": "a"}, "status": status}).status is None

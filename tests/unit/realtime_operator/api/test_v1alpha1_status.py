@@ -1,4 +1,4 @@
-"""The status."""
+"""Tests of the status."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from realtime_operator.api.v1alpha1_status import RealtimeClusterStatus
 
 
 def test_a_status_survives_reading_and_writing() -> None:
-    """What an operator has written its successor reads, field by field."""
+    """A successor reads every field that an operator has written."""
     document: JsonObject = {
         "phase": "Progressing",
         "conditions": [
@@ -40,7 +40,7 @@ def test_a_status_survives_reading_and_writing() -> None:
     "change", [{"reason": ""}, {"reason": "two words"}, {"type": "-"}, {"status": "true"}, {"message": None}], ids=str
 )
 def test_a_condition_that_kubernetes_would_refuse_makes_a_status_unreadable(change: JsonObject) -> None:
-    """It counts as absent and is written anew."""
+    """The status counts as absent and is written again."""
     condition: JsonObject = {
         "type": "Ready", "status": "True", "reason": "R", "message": "", "lastTransitionTime": "2026-01-01T00:00:00Z",
     }  # fmt: skip
@@ -49,7 +49,7 @@ def test_a_condition_that_kubernetes_would_refuse_makes_a_status_unreadable(chan
 
 
 def test_fields_of_another_release_are_ignored() -> None:
-    """After a downgrade the older operator reads what it knows."""
+    """After a downgrade the older operator reads the fields that it knows."""
     status = RealtimeClusterStatus.from_object(
         {"phase": "Ready", "weather": "fine", "servers": [{"name": "a", "x": 1}]}
     )

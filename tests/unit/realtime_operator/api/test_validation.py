@@ -1,4 +1,4 @@
-"""What neither the schema nor its rules can say."""
+"""Tests of validation beyond the schema and its rules."""
 
 from __future__ import annotations
 
@@ -13,12 +13,12 @@ TOKENS: JsonObject = {"auth": {"tokens": [{"secretKeyRef": {"name": "tokens", "k
 
 
 def messages(spec: JsonObject) -> dict[str, str]:
-    """Path and message of each finding, where no Secret exists."""
+    """Return the message of each finding by path, when no Secret exists."""
     return {finding.path: finding.message for finding in validate(cluster_of(spec), {})}
 
 
 def test_a_secret_that_is_missing_is_named() -> None:
-    """With what to do about it."""
+    """The message has advice."""
     (finding,) = validate(cluster_of(TOKENS), {"other": {"current": "hash"}})
     assert finding.path == "spec.auth.tokens[0].secretKeyRef"
     assert finding.reason is FindingReason.SECRET_NOT_FOUND
@@ -26,14 +26,13 @@ def test_a_secret_that_is_missing_is_named() -> None:
 
 
 def test_a_key_that_is_missing_is_named() -> None:
-    """With the keys that are there."""
+    """The message has the existing keys."""
     (finding,) = validate(cluster_of(TOKENS), {"tokens": {"b": "hash", "a": "hash"}})
     assert finding.reason is FindingReason.SECRET_KEY_NOT_FOUND
     assert finding.message == "the Secret tokens has no key current; its keys are: a, b"
 
 
 def test_nothing_is_found_when_everything_is_there() -> None:
-    """No finding, no news."""
     assert validate(cluster_of(TOKENS), {"tokens": {"current": "hash"}}) == ()
     assert validate(cluster_of(), {}) == ()
 
@@ -53,7 +52,7 @@ def test_nothing_is_found_when_everything_is_there() -> None:
     ],
 )
 def test_what_pods_would_be_refused_for_is_found(pod: JsonObject, path: str) -> None:
-    """Else the ReplicaSet could not be applied, or could not make pods, and only the operator's log would say why."""
+    """The ReplicaSet could not be applied or could not create pods, which only the log would report."""
     assert list(messages({"pod": pod})) == [path]
 
 
@@ -67,7 +66,6 @@ def test_what_pods_would_be_refused_for_is_found(pod: JsonObject, path: str) -> 
     ],
 )
 def test_what_pods_may_have_is_not_found(pod: JsonObject) -> None:
-    """No false alarm."""
     assert messages({"pod": pod}) == {}
 
 
@@ -76,5 +74,5 @@ def test_what_pods_may_have_is_not_found(pod: JsonObject) -> None:
     [("a", True), ("example.com/a_b.c-d", True), ("/a", False), ("a/", False), ("A.b/c", False), ("a" * 64, False)],
 )
 def test_qualified_names(key: str, expected: bool) -> None:
-    """The rule of Kubernetes for keys of labels and annotations."""
+    """The rule is Kubernetes' rule for keys of labels and annotations."""
     assert is_qualified_name(key) is expected

@@ -1,4 +1,4 @@
-"""A platform in memory: keeps what a plan applies; ReplicaSets and servers live in the model of `simulation`."""
+"""A platform in memory: it stores what a plan applies; ReplicaSets and servers are simulated by `simulation`."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ UNUSED_POLICY = RolloutPolicy(0, 0, DrainPolicy(None, 0, 0))
 
 
 def dig(document: JsonObject, *path: str) -> JsonValue:
-    """A value deep in a document, None when a part of the path is missing."""
+    """Return the value at a path, None when a part of it is missing."""
     value: JsonValue = document
     for part in path:
         value = value.get(part) if isinstance(value, dict) else None
@@ -64,9 +64,9 @@ class MemoryPlatform:
     events: list[EmitEvent] = field(default_factory=list)
     life: Simulation = field(default_factory=lambda: Simulation(UNUSED_POLICY, "", 0))
     taken: set[ObjectKey] = field(default_factory=set)
-    """Names that objects of others have."""
+    """Keys of objects that others own."""
     refused: dict[ObjectKey, str] = field(default_factory=dict)
-    """Objects that the API server does not let be written, with its message."""
+    """Objects whose writes the API server refuses, with its message."""
     redis: list[RedisPod] = field(default_factory=list)
     redis_ready: bool = True
     stale_for: float | None = None
@@ -80,12 +80,12 @@ class MemoryPlatform:
         self.generation += 1
 
     def cluster(self) -> RealtimeCluster:
-        """The object as it is stored."""
+        """Return the stored object."""
         metadata: JsonObject = {"name": "main", "namespace": "test", "uid": "uid-1", "generation": self.generation}
         return RealtimeCluster.from_object({"metadata": metadata, "spec": self.spec, "status": self.status})
 
     def world(self) -> World:
-        """What there is now."""
+        """Return the current observation."""
         referred = {reference.secret for reference in references(self.cluster())}
         known = {key.name for key in self.objects if key.kind == "Secret"} | referred
         secrets = {name: keys for name, keys in self.secrets.items() if name in known}
@@ -102,20 +102,20 @@ class MemoryPlatform:
         )
 
     def now(self) -> datetime:
-        """The time of the model."""
+        """Return the time of the model."""
         return START + timedelta(seconds=self.life.now)
 
     def decide(self) -> Decision:
-        """What would be done now."""
+        """Return the decision about the current state."""
         return reconcile(self.cluster(), self.world(), self.now(), replace(self.settings, paused=self.paused))
 
     def plan(self) -> Decision:
-        """What would be done and told now: nothing on a settled cluster."""
+        """Return the decision with the report on it; empty on a settled cluster."""
         decision = self.decide()
         return replace(decision, actions=(*decision.actions, *self._told(decision, self.world(), ())))
 
     def turn(self, tick: float = 1.0) -> Decision:
-        """One turn."""
+        """Run one turn of `tick` seconds."""
         world, decision = self.world(), self.decide()
         failures: list[Failure] = []
         for action in decision.actions:
@@ -144,7 +144,7 @@ class MemoryPlatform:
         return None
 
     def settle(self, limit: int = 500) -> int:
-        """Turns until a plan has no action and sees no need to look again soon; the number of turns."""
+        """Run turns until a plan has no actions and no early requeue; return the number of turns."""
         for count in range(limit):
             plan = self.turn()
             if not plan.actions and plan.requeue_after != self.settings.poll_seconds:
@@ -152,7 +152,7 @@ class MemoryPlatform:
         raise AssertionError(f"not settled after {limit} turns: {self.plan()} {self.status}")
 
     def carry_out(self, action: Action) -> None:
-        """Do one action."""
+        """Carry out one action."""
         if isinstance(action, CreateObject) and action.manifest["kind"] == "Pod":
             made_from = str(dig(action.manifest, "metadata", "annotations", naming.ANNOTATION_APPLIED))
             name = str(dig(action.manifest, "metadata", "name"))

@@ -37,22 +37,22 @@ class Pod:
     last_accept: float | None = None
     terminating: float | None = None
     unready: float | None = None
-    """Since when its probe fails, though it runs."""
+    """Time since when the probe of a running server fails."""
     silent: bool = False
-    """Whether it does not answer on its admin port."""
+    """True when the admin port does not answer."""
     linked: bool = True
-    """Whether it reaches Redis; it is not ready when it does not."""
+    """True when Redis is reached; otherwise the server is not ready."""
     recent: Recent | None = None
     starting: bool = False
-    """Whether its container runs and is not ready for the first time yet."""
+    """True while the container runs but has not been ready yet."""
 
     def ready(self, now: float) -> bool:
-        """As its probe says: started, not broken, not draining."""
+        """Return the result of the readiness probe: started, not broken, not draining."""
         started = not self.broken and not self.starting and now - self.created >= READY_AFTER
         return started and self.drain_rate is None and self.unready is None and self.linked
 
     def observed(self, now: float) -> Server:
-        """As a platform shows it."""
+        """Return the server as a platform reports it."""
         started = not self.broken and not self.starting and now - self.created >= READY_AFTER
         state = ServerState.SERVING
         if self.drain_rate is not None:
@@ -95,7 +95,7 @@ class Pod:
 
 @dataclass
 class Simulation:
-    """A cluster in the model. `step` is one reconcile and `tick` seconds of life."""
+    """A simulated cluster. `step` is one reconcile followed by `tick` seconds of life."""
 
     policy: RolloutPolicy
     target: str
@@ -105,28 +105,28 @@ class Simulation:
     pods: list[Pod] = field(default_factory=list)
     broken_revisions: set[str] = field(default_factory=set)
     refuses_pods: bool = False
-    """Whether a quota lets no pod be created."""
+    """True while a quota prevents the creation of pods."""
     removed_with_connections: int = 0
     moved: float = 0.0
     homeless: float = 0.0
     _names: int = 0
 
     def staying(self) -> list[Pod]:
-        """Pods that are not being deleted."""
+        """Return the pods that are not being deleted."""
         return [pod for pod in self.pods if pod.terminating is None]
 
     def available(self) -> int:
-        """Pods that a new connection can reach."""
+        """Return the number of pods that new connections reach."""
         return sum(1 for pod in self.staying() if pod.serving and pod.ready(self.now))
 
     def fleet(self) -> Fleet:
-        """As a platform shows the cluster."""
+        """Return the fleet as a platform reports it."""
         servers = tuple(pod.observed(self.now) for pod in self.pods)
         sets = {revision: ReplicaSet(revision, revision, count) for revision, count in self.replicas.items()}
         return Fleet(self.target, self.desired, sets, servers)
 
     def step(self, tick: float = 1.0) -> RolloutStep:
-        """Decide, carry out, let the model live for `tick` seconds."""
+        """Decide, carry out, and live for `tick` seconds."""
         decided = next_step(self.fleet(), self.policy, START + timedelta(seconds=self.now))
         for action in decided.actions:
             self.carry_out(action)
@@ -135,7 +135,7 @@ class Simulation:
         return decided
 
     def done(self) -> bool:
-        """Whether the cluster is what was asked for."""
+        """Return True when the cluster is as wanted."""
         at_target = all(pod.revision == self.target for pod in self.pods)
         return at_target and self.available() == self.desired == len(self.pods)
 
@@ -148,14 +148,14 @@ class Simulation:
         raise AssertionError(f"not settled after {limit} steps: {self.replicas} {self.pods}")
 
     def connect(self, connections: float) -> None:
-        """New clients, spread over what the endpoint offers."""
+        """Connect new clients, spread over the endpoints."""
         pods = [pod for pod in self.staying() if pod.serving and pod.ready(self.now)]
         for pod in pods:
             pod.connections += connections / len(pods)
             pod.last_accept = self.now
 
     def carry_out(self, action: Action) -> None:
-        """Do one action on a server or a revision."""
+        """Carry out one action on a server or a revision."""
         if isinstance(action, ScaleRevision):
             self.replicas[action.replica_set] = action.replicas
             return
@@ -186,7 +186,7 @@ class Simulation:
                 self.pods.append(Pod(name, revision, self.now, broken=revision in self.broken_revisions))
 
     def live(self, tick: float) -> None:
-        """Let ReplicaSets and servers do their part for `tick` seconds."""
+        """Simulate ReplicaSets and servers for `tick` seconds."""
         self._control_replica_sets()
         for pod in self.staying():
             if pod.drain_rate is not None and pod.connections > 0:
@@ -202,7 +202,7 @@ class Simulation:
 
 
 def settled(policy: RolloutPolicy, desired: int, revision: str = "a", connections: int = 0) -> Simulation:
-    """A settled cluster of `desired` servers that hold `connections` altogether, for some time already."""
+    """Return a settled cluster of `desired` servers with `connections` in total."""
     simulation = Simulation(policy, revision, desired)
     simulation.settle()
     simulation.connect(connections)

@@ -1,4 +1,4 @@
-"""When nobody is moved: each brake by itself, and what must hold in any order of events."""
+"""Tests of the brakes: each by itself, and invariants for any order of events."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ FIVE: JsonObject = {"replicas": 5, "rollout": {"drain": {"connectionsPerSecond":
 
 
 def rolling(connections: int = 100, turns: int = 6) -> MemoryPlatform:
-    """A cluster of five, in a rollout whose first new server is there."""
+    """Return a cluster of five in a rollout whose first new server is there."""
     platform = settled(FIVE)
     platform.life.connect(connections)
     platform.life.now += 60
@@ -47,13 +47,13 @@ def rolling(connections: int = 100, turns: int = 6) -> MemoryPlatform:
 
 
 def lose_redis(platform: MemoryPlatform) -> None:
-    """Every server is cut off, and no longer ready."""
+    """Cut every server off from Redis, so that none is ready."""
     for pod in platform.life.pods:
         pod.linked, pod.unready = False, platform.life.now
 
 
 def find_redis(platform: MemoryPlatform) -> None:
-    """Every server is linked again."""
+    """Link every server to Redis again."""
     for pod in platform.life.pods:
         pod.linked, pod.unready = True, None
 
@@ -75,12 +75,12 @@ def find_redis(platform: MemoryPlatform) -> None:
 def test_moved_connections_that_are_refused_stop_moves_and_closed_tabs_do_not(
     moved: int, arrived: int, failed: int, *, refused: bool
 ) -> None:
-    """Whoever left for good fails nowhere; a stranger whose connects fail does not stop those who arrive."""
+    """Clients that left for good do not fail; failing connects of strangers do not stop moves of those who arrive."""
     assert Arrivals(moved, arrived, failed).refused is refused
 
 
 def test_a_pause_of_redis_in_a_rollout_takes_no_server_out() -> None:
-    """Servers that were to go are put back, nobody is moved, and all goes on by itself afterwards."""
+    """Servers that were to leave are resumed, nobody is moved, and the rollout continues afterwards."""
     platform = rolling(turns=8)
     assert any(not pod.serving for pod in platform.life.pods)
     lose_redis(platform)
@@ -98,7 +98,7 @@ def test_a_pause_of_redis_in_a_rollout_takes_no_server_out() -> None:
 
 
 def test_readiness_that_is_lost_everywhere_stops_a_rollout() -> None:
-    """Also when reports are missing: the API server was away, and the node counted as lost."""
+    """Missing reports change nothing: the API server was away, and the node counts as lost."""
     platform = rolling(turns=8)
     for pod in platform.life.pods:
         pod.unready, pod.silent = platform.life.now, True
@@ -114,7 +114,7 @@ def test_readiness_that_is_lost_everywhere_stops_a_rollout() -> None:
 
 
 def test_a_server_that_was_ready_a_moment_ago_is_not_for_free() -> None:
-    """It may be back in a second, and people are on it."""
+    """The server may be ready again in a second, and has clients."""
     platform = rolling(turns=4)
     old = [pod for pod in platform.life.pods if pod.revision == (platform.status or {})["currentRevision"]]
     assert len(old) == 5
@@ -125,7 +125,7 @@ def test_a_server_that_was_ready_a_moment_ago_is_not_for_free() -> None:
 
 
 def test_new_servers_that_are_not_ready_yet_stop_nothing() -> None:
-    """A surge of two in a small cluster: nobody has lost anything."""
+    """A surge of two in a small cluster loses no server."""
     spec: JsonObject = {"replicas": 2, "rollout": {"maxSurge": "100%", "drain": {"connectionsPerSecond": 20}}}
     platform = settled(spec)
     platform.life.connect(40)
@@ -145,7 +145,7 @@ def test_new_servers_that_are_not_ready_yet_stop_nothing() -> None:
 
 
 def test_a_rollout_that_is_held_is_not_over() -> None:
-    """Whoever waits for the phase Ready waits for the end."""
+    """The phase stays Progressing, so that `wait` does not end early."""
     platform = rolling(turns=8)
     platform.contact_for = 1.0
     platform.turn()
@@ -154,7 +154,7 @@ def test_a_rollout_that_is_held_is_not_over() -> None:
 
 @pytest.mark.parametrize("changes", [{"stale_for": 3.0}, {"contact_for": 1.0}], ids=["stale", "just connected"])
 def test_what_is_not_known_for_sure_is_looked_at_again(changes: dict[str, float]) -> None:
-    """Nothing is done with servers, not even put back; no Event tells of it."""
+    """No server is quiesced, drained or resumed, and no Event is emitted."""
     platform = rolling(turns=8)
     for name, value in changes.items():
         setattr(platform, name, value)
@@ -168,7 +168,7 @@ def test_what_is_not_known_for_sure_is_looked_at_again(changes: dict[str, float]
 
 
 def test_a_broken_fleet_is_repaired() -> None:
-    """Old servers lost their Redis for good; new ones have another. They are moved, though none of the old is ready."""
+    """Old servers lost their Redis, new ones have another one: connections move though no old server is ready."""
     platform = settled(FIVE)
     platform.life.connect(100)
     lose_redis(platform)
@@ -180,7 +180,7 @@ def test_a_broken_fleet_is_repaired() -> None:
 
 
 def test_crashing_servers_are_replaced_at_once() -> None:
-    """Their containers do not run: they hold nobody."""
+    """Their containers do not run, so they have no connections."""
     platform = settled(FIVE)
     for pod in platform.life.pods:
         pod.broken = True
@@ -190,7 +190,7 @@ def test_crashing_servers_are_replaced_at_once() -> None:
 
 
 def test_those_that_are_moved_must_arrive() -> None:
-    """The new revision refuses: old servers are put back, most clients stay, later it is tried again with few."""
+    """When the new revision refuses clients, old servers are resumed, and the rollout is retried later with few."""
     platform = rolling(connections=100, turns=8)
     target = (platform.status or {})["targetRevision"]
 
@@ -217,7 +217,7 @@ def test_those_that_are_moved_must_arrive() -> None:
 
 
 def test_a_server_does_not_go_before_those_it_moved_have_arrived() -> None:
-    """Only then the next one is quiesced; who never comes back holds it up for the window that servers count."""
+    """The next server is quiesced only then; clients that never return delay it for the window of the reports."""
     platform = rolling(connections=100, turns=8)
     target = (platform.status or {})["targetRevision"]
     for pod in platform.life.pods:
@@ -233,7 +233,7 @@ def test_a_server_does_not_go_before_those_it_moved_have_arrived() -> None:
 
 
 def test_each_time_that_they_do_not_arrive_the_pause_is_longer() -> None:
-    """30 seconds, a minute, two, and at most ten minutes."""
+    """The pauses are 30 seconds, a minute, two, and at most ten minutes."""
     refusing = replace(server("b", "new"), report=replace(server("b").report, recent=Recent(30, 0, 30, 0)))  # type: ignore[type-var] # a report
     moving = quiesced("a", 9, 5)
     moving = replace(moving, report=replace(moving.report, recent=Recent(30, 0, 0, 20)))  # type: ignore[type-var] # a report
@@ -253,7 +253,7 @@ def test_each_time_that_they_do_not_arrive_the_pause_is_longer() -> None:
 
 
 def test_a_hold_is_not_written_anew_each_second() -> None:
-    """Its end moves only when half of it has passed."""
+    """The end of the hold is moved when half of its time has passed."""
     first = server("a", ready=False, unready_since=NOW, report=None)
     second = server("b", ready=False, unready_since=NOW, report=None)
     found = fleet(first, second, old=2)
@@ -278,14 +278,14 @@ def test_nothing_is_held_when_nobody_is_to_go() -> None:
 
 @dataclass
 class BrakedSimulation(Simulation):
-    """A cluster whose steps are braked, as `reconcile` does it, without building manifests."""
+    """A simulation with brakes, as in `reconcile`, without manifests."""
 
     hold: Hold | None = None
     stale: bool = False
     reconnected: bool = False
 
     def step(self, tick: float = 1.0) -> RolloutStep:
-        """Decide, check that no server is taken out that is needed, carry out, live."""
+        """Decide, check that no needed server is taken out, carry out, and live."""
         now = START + timedelta(seconds=self.now)
         found = self.fleet()
         world = World(
@@ -315,14 +315,14 @@ class BrakedSimulation(Simulation):
         assert self.available() >= min(ready, floor), "fewer servers are available than allowed, by our own hand"
 
     def _is_steady(self, pod: Pod) -> bool:
-        """Whether people may be on a pod and find it again: behind the endpoint, and ready but for a moment."""
+        """Return True when clients may use a pod: it is in the endpoints, and ready except for a moment."""
         started = not pod.broken and self.now - pod.created >= READY_AFTER
         a_moment = pod.unready is None or self.now - pod.unready < 60
         used = pod.ready(self.now) or pod.last_accept is not None
         return pod.serving and started and a_moment and pod.terminating is None and used
 
     def happen(self, what: str, which: int) -> None:
-        """One thing that happens to a cluster; `which` picks a pod where it happens to one."""
+        """Apply one event to the cluster; `which` selects a pod for events of single pods."""
         one = self.pods[which % len(self.pods) :][:1] if self.pods else []
         match what:
             case "unready" | "all unready":
@@ -346,7 +346,7 @@ class BrakedSimulation(Simulation):
                 self.calm()
 
     def calm(self) -> None:
-        """All is well again."""
+        """Return everything to normal."""
         for pod in self.pods:
             pod.unready, pod.silent, pod.linked = None, False, True
         self.stale = self.reconnected = False

@@ -1,4 +1,4 @@
-"""One budget for the whole cluster: what the receiving servers were measured to absorb."""
+"""Tests of the budget: the rate that the receiving servers were measured to accept."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ AUTO = DrainPolicy(None, 600, 5)
 
 
 def server(cost: float | None, workers: int = 1) -> Server:
-    """A receiving server that has measured this cost of one accepted connection, in CPU seconds."""
+    """Return a receiving server with this measured cost of an accepted connection in CPU seconds."""
     report = ServerReport(ServerState.SERVING, 0, accept_cost_seconds=cost, workers=workers)
     return Server("a", "a", "r", datetime(2026, 1, 1, tzinfo=UTC), ready=True, report=report)
 
@@ -22,20 +22,18 @@ def server(cost: float | None, workers: int = 1) -> Server:
     ("cost", "workers", "expected"), [(0.001, 1, 250), (0.001, 4, 1000), (0.01, 1, 25), (None, 1, 50)]
 )
 def test_a_quarter_of_the_measured_capacity_may_be_used(cost: float | None, workers: int, expected: float) -> None:
-    """An unmeasured server is trusted with 50 a second."""
+    """An unmeasured server gets 50 connections per second."""
     assert accept_rate(server(cost, workers)) == expected
 
 
 def test_auto_adds_up_the_receivers() -> None:
-    """Every server that stays takes its part."""
     assert connections_per_second(AUTO, [server(0.001), server(None)]) == 300
 
 
 def test_a_given_rate_is_the_budget() -> None:
-    """The user knows better."""
     assert connections_per_second(DrainPolicy(7, 600, 5), [server(0.001)]) == 7
 
 
 def test_without_receivers_nothing_may_move() -> None:
-    """Not even at a given rate."""
+    """A rate of the spec does not matter then."""
     assert connections_per_second(DrainPolicy(7, 600, 5), []) == 0

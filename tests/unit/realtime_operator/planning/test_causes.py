@@ -1,4 +1,4 @@
-"""The table of causes and conditions in the reference is true: each cause is made, each cell compared."""
+"""Tests of the reference's table of causes and conditions: each cause is produced, each cell compared."""
 
 from __future__ import annotations
 
@@ -29,12 +29,12 @@ HEALTHY = {
 
 
 def cells(line: str) -> list[str]:
-    """The cells of a row."""
+    """Return the cells of a row."""
     return [cell.strip() for cell in line.strip().strip("|").split("|")]
 
 
 def documented() -> dict[str, dict[str, str]]:
-    """The conditions of each cause: what the reference says, and what a healthy cluster has where it says nothing."""
+    """Return the conditions of each cause, with those of a healthy cluster where the reference gives none."""
     table = REFERENCE.read_text().partition("<!-- causes -->")[2].partition("\n\n")[0].strip().splitlines()
     header, _, *lines = table
     rows = [cells(line) for line in lines]
@@ -44,20 +44,20 @@ def documented() -> dict[str, dict[str, str]]:
 
 
 def turns(platform: MemoryPlatform, count: int = 5) -> None:
-    """Some seconds of life."""
+    """Run `count` turns."""
     for _ in range(count):
         platform.turn()
 
 
 def later(platform: MemoryPlatform, seconds: float) -> None:
-    """One turn after some time, and one more: what a turn notes, the next one says."""
+    """Run a turn after `seconds`, and one more, which reports what the first one noted."""
     platform.turn()
     platform.life.now += seconds
     platform.turn()
 
 
 def rolling() -> MemoryPlatform:
-    """Two servers with a hundred connections, in the middle of a rollout: the first new server is there."""
+    """Return two servers with a hundred connections in a rollout whose first new server is there."""
     platform = settled()
     platform.life.connect(100)
     platform.life.now += 60
@@ -67,7 +67,7 @@ def rolling() -> MemoryPlatform:
 
 
 def quota_of_a_new_cluster() -> MemoryPlatform:
-    """No pod at all."""
+    """A quota lets a new cluster create no pod."""
     platform = MemoryPlatform(SMALL)
     platform.life.refuses_pods = True
     turns(platform)
@@ -75,7 +75,7 @@ def quota_of_a_new_cluster() -> MemoryPlatform:
 
 
 def quota_in_a_rollout() -> MemoryPlatform:
-    """The old servers stay."""
+    """A quota stops a rollout; the old servers stay."""
     platform = settled()
     platform.life.refuses_pods = True
     platform.change(server={"limits": {"connections": 5}})
@@ -84,7 +84,7 @@ def quota_in_a_rollout() -> MemoryPlatform:
 
 
 def refused_config_map() -> MemoryPlatform:
-    """An admission webhook does not like it."""
+    """An admission webhook refuses the ConfigMap."""
     platform = settled()
     platform.change(server={"limits": {"connections": 5}})
     revision = next(a for a in platform.decide().actions if getattr(a, "manifest", {}).get("kind") == "ConfigMap")
@@ -95,14 +95,14 @@ def refused_config_map() -> MemoryPlatform:
 
 
 def foreign_service() -> MemoryPlatform:
-    """An application had a Service `main` before."""
+    """An application has a Service `main` already."""
     platform = MemoryPlatform(SMALL, taken={ObjectKey("v1", "Service", "main")})
     turns(platform, 20)
     return platform
 
 
 def broken_image() -> MemoryPlatform:
-    """The kubelet says so of the first new server."""
+    """The first new server cannot pull its image."""
     platform = settled()
     platform.change(image={"repository": "localhost/none", "tag": "1"})
     turns(platform, 2)
@@ -113,12 +113,12 @@ def broken_image() -> MemoryPlatform:
 
 
 def redis_pod(**changes: object) -> RedisPod:
-    """The pod of the managed Redis."""
+    """Return the pod of the managed Redis."""
     return replace(RedisPod("main-redis-0", "uid-redis", "main-redis-1", START, ready=True), **changes)  # type: ignore[arg-type] # names fields
 
 
 def broken_redis_image() -> MemoryPlatform:
-    """Servers wait for it, and never get ready."""
+    """The image of Redis cannot be pulled, and servers never become ready."""
     platform = MemoryPlatform(SMALL, redis_ready=False)
     platform.redis = [redis_pod(ready=False, waiting_reason="ImagePullBackOff", waiting_message='image "x"')]
     for _ in range(6):
@@ -129,7 +129,7 @@ def broken_redis_image() -> MemoryPlatform:
 
 
 def broken_redis_change() -> MemoryPlatform:
-    """The trial does not start."""
+    """The trial of a changed Redis does not start."""
     platform = settled()
     platform.redis = [redis_pod()]
     platform.change(backplane={"redis": {"managed": {"image": "localhost/none:1"}}})
@@ -142,7 +142,7 @@ def broken_redis_change() -> MemoryPlatform:
 
 
 def podless_redis() -> MemoryPlatform:
-    """Its pod was deleted, and cannot be made again; what servers say is not known yet."""
+    """The pod of Redis was deleted and cannot be created again; reports of servers are still missing."""
     platform = settled()
     platform.redis_ready = False
     turns(platform, 2)
@@ -159,7 +159,7 @@ def cut_off(platform: MemoryPlatform) -> MemoryPlatform:
 
 
 def refused_clients() -> MemoryPlatform:
-    """The backend that is asked about each of them is down."""
+    """The backend of the connect hook is down."""
     platform = settled()
     for pod in platform.life.pods:
         pod.recent = Recent(30, 0, 30, 0, {"100": 30})
@@ -168,7 +168,7 @@ def refused_clients() -> MemoryPlatform:
 
 
 def refused_moves() -> MemoryPlatform:
-    """The new revision asks a backend that is down."""
+    """The backend of the new revision's connect hook is down."""
     platform = rolling()
     for pod in platform.life.pods:
         target = platform.status is not None and pod.revision == platform.status["targetRevision"]
@@ -178,7 +178,7 @@ def refused_moves() -> MemoryPlatform:
 
 
 def silent(seconds: float) -> MemoryPlatform:
-    """Something stands between the operator and a server."""
+    """A server does not answer on its admin port for `seconds`."""
     platform = settled()
     platform.life.pods[0].silent = True
     later(platform, seconds)
@@ -186,7 +186,7 @@ def silent(seconds: float) -> MemoryPlatform:
 
 
 def unready(seconds: float) -> MemoryPlatform:
-    """The probe of a server fails that runs."""
+    """The probe of a running server fails for `seconds`."""
     platform = settled()
     platform.life.pods[0].unready = platform.life.now
     later(platform, seconds)
@@ -194,7 +194,7 @@ def unready(seconds: float) -> MemoryPlatform:
 
 
 def without(secret: ObjectKey, platform: MemoryPlatform) -> MemoryPlatform:
-    """Somebody deleted a generated Secret."""
+    """A generated Secret was deleted."""
     platform.delete(secret)
     turns(platform)
     return platform
@@ -208,7 +208,7 @@ def refused_credentials() -> MemoryPlatform:
 
 
 def changed(**spec: object) -> MemoryPlatform:
-    """A settled cluster whose spec was changed."""
+    """Return a settled cluster whose spec was changed."""
     platform = settled()
     platform.change(**spec)  # type: ignore[arg-type] # fields of the spec
     platform.settle()
@@ -216,7 +216,7 @@ def changed(**spec: object) -> MemoryPlatform:
 
 
 def paused_operator() -> MemoryPlatform:
-    """By the people on call."""
+    """People on call have paused the operator."""
     platform = settled()
     platform.paused = "the operator is paused"
     platform.turn()
@@ -253,19 +253,19 @@ CAUSES: dict[str, Callable[[], MemoryPlatform]] = {
 
 
 def test_every_documented_cause_is_made() -> None:
-    """And no other."""
+    """No other cause is produced."""
     assert list(CAUSES) == list(documented())
 
 
 @pytest.mark.parametrize("cause", CAUSES)
 def test_a_cause_has_the_conditions_that_the_reference_says(cause: str) -> None:
-    """All of them, also those that are as on a healthy cluster."""
+    """Conditions that equal those of a healthy cluster are compared too."""
     found = {kind: f"{status} `{reason}`" for kind, (status, reason) in conditions(CAUSES[cause]()).items()}
     assert found == documented()[cause]
 
 
 def test_what_is_unknown_is_no_number() -> None:
-    """The total is absent; the server says since when it is silent, and what it had last."""
+    """The total is absent; the server has the time since when it is silent, and its last number."""
     platform = settled()
     platform.life.connect(100)
     platform.turn()
@@ -281,7 +281,7 @@ def test_what_is_unknown_is_no_number() -> None:
 
 
 def test_nothing_flaps_for_a_server_that_misses_one_call() -> None:
-    """No Event, and no condition changes."""
+    """No Event is emitted, and no condition changes."""
     platform = settled()
     for _ in range(5):
         platform.life.pods[0].silent = not platform.life.pods[0].silent

@@ -1,4 +1,4 @@
-"""Whether generated credentials are still those that people were given."""
+"""Tests of the detection of changed credentials."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from tests.unit.realtime_operator.planning.simulation import START
 def secrets(
     api_key: str = "a" * 64, token_secret: str = "b" * 64, admin_token: str = "c" * 64
 ) -> dict[str, dict[str, str]]:
-    """The hashes of the Secret's values."""
+    """Return the hashes of the Secret's values."""
     return {"main-credentials": {"api-key": api_key, "token-secret": token_secret, "admin-token": admin_token}}
 
 
@@ -19,19 +19,19 @@ FIRST = next_credentials("main", secrets(), Credentials(), START)
 
 
 def test_the_first_ones_are_no_replacement() -> None:
-    """Fingerprints are short, and the admin token, which nobody outside has, is not in them."""
+    """Fingerprints are short, and exclude the admin token, which is not used outside."""
     assert Credentials({"api-key": "a" * 8, "token-secret": "b" * 8}) == FIRST
 
 
 def test_a_missing_secret_is_no_replacement_yet() -> None:
-    """It may come back with the same values."""
+    """The Secret may come back with the same values."""
     gone = next_credentials("main", {}, FIRST, START)
     assert gone == FIRST
     assert next_credentials("main", secrets(), gone, START) == FIRST
 
 
 def test_a_new_value_is_told_for_a_day() -> None:
-    """With what to do, for each key by itself."""
+    """The message has advice for each key."""
     new = next_credentials("main", secrets(api_key="d" * 64), FIRST, START)
     assert new.replaced == ("api-key",)
     assert new.message("main") == (
@@ -44,7 +44,7 @@ def test_a_new_value_is_told_for_a_day() -> None:
 
 
 def test_replacements_one_after_another_are_all_told() -> None:
-    """Whoever missed the first reads it in the second."""
+    """The second report contains the first one."""
     first = next_credentials("main", secrets(api_key="d" * 64), FIRST, START)
     there = secrets(api_key="d" * 64)
     there["main-credentials"]["token-secret"] = "e" * 64
@@ -53,5 +53,4 @@ def test_replacements_one_after_another_are_all_told() -> None:
 
 
 def test_the_admin_token_concerns_nobody() -> None:
-    """Only the operator and the servers have it."""
     assert next_credentials("main", secrets(admin_token="e" * 64), FIRST, START) == FIRST

@@ -1,4 +1,4 @@
-"""Whether a live object still says what its manifest says."""
+"""Tests of the comparison of live objects with manifests."""
 
 from __future__ import annotations
 
@@ -22,17 +22,16 @@ from realtime_operator.planning.difference import contains, controller_uid, need
     ],
 )
 def test_contains(live: JsonValue, wanted: JsonValue, expected: bool) -> None:
-    """Defaults that the API server adds do not matter; everything that the manifest names does."""
+    """Defaults that the API server adds do not matter; fields of the manifest do."""
     assert contains(live, wanted) is expected
 
 
 def test_a_missing_object_needs_an_apply() -> None:
-    """Somebody deleted it, or it was never there."""
     assert needs_apply({"kind": "Service"}, None)
 
 
 def test_the_controller_is_found_among_the_owners() -> None:
-    """Other owners do not count."""
+    """Other owners are ignored."""
     references: list[JsonValue] = [{"uid": "x"}, {"uid": "y", "controller": True}]
     live: JsonObject = {"metadata": {"ownerReferences": references}}
     assert controller_uid(live) == "y"

@@ -1,4 +1,4 @@
-"""What a change would do, said before it is made."""
+"""Tests of the forecast of a change."""
 
 from __future__ import annotations
 
@@ -25,54 +25,50 @@ NO_SURGE: JsonObject = {"maxSurge": 0, "maxUnavailable": 1}
 
 
 def cluster(**spec: JsonValue) -> RealtimeCluster:
-    """A cluster with a spec."""
+    """Return a cluster with a spec."""
     return RealtimeCluster.from_object({"metadata": {"name": "main"}, "spec": spec})
 
 
 def revision_of(spec: JsonObject) -> str:
-    """The revision that a spec asks for."""
+    """Return the name of the revision of a spec."""
     return build_revision(cluster(**spec), SETTINGS.build).name
 
 
 def servers(*connections: int, cost: float | None = None) -> list[Server]:
-    """Servers of `cluster()`'s revision, one for each number of connections."""
+    """Return servers of `cluster()`'s revision with these numbers of connections."""
     revision = revision_of({})
     reports = [ServerReport(ServerState.SERVING, count, accept_cost_seconds=cost) for count in connections]
     return [Server(str(n), "", revision, NOW, ready=True, report=report) for n, report in enumerate(reports)]
 
 
 def expected(spec: JsonObject, running: list[Server]) -> Forecast:
-    """What changing `cluster()` into this spec would do."""
+    """Return the forecast of changing `cluster()` to this spec."""
     return forecast(cluster(), cluster(**spec), running, SETTINGS)
 
 
 def test_nothing_changes() -> None:
-    """The same spec moves nobody and takes no time."""
     same = expected({}, servers(5, 5))
     assert (same.changes, same.connections, same.seconds, same.replaces_servers) == ((), 0, 0.0, False)
 
 
 def test_a_cluster_is_created() -> None:
-    """From nothing: the wanted servers, nobody to move."""
     made = forecast(None, cluster(replicas=3), (), SETTINGS)
     assert (made.servers_before, made.servers_after, made.connections, made.is_new_revision) == (0, 3, 0, True)
     assert made.revision == build_revision(cluster(replicas=3), SETTINGS.build).name
 
 
 def test_more_servers_move_nobody() -> None:
-    """The others go on."""
     grown = expected({"replicas": 4}, servers(5, 5))
     assert (grown.servers_before, grown.servers_after, grown.connections) == (2, 4, 0)
     assert not grown.replaces_servers
 
 
 def test_fewer_servers_move_the_connections_of_those_that_have_the_fewest() -> None:
-    """As the rollout would choose."""
     assert expected({"replicas": 1}, servers(70, 10, 20)).connections == 30
 
 
 def test_a_new_revision_moves_everybody_in_steps_of_the_surge() -> None:
-    """Two servers, one at a time (25% is one): twice the start and the settle time, and the drain at 50 a second."""
+    """Two servers, one at a time (25% is one): twice the start and the settle time, and the drain at 50 per second."""
     rolled = expected(NEW_REVISION, servers(100, 100))
     assert rolled.replaces_servers
     assert (rolled.connections, rolled.connections_per_second) == (200, 100.0)
@@ -80,7 +76,7 @@ def test_a_new_revision_moves_everybody_in_steps_of_the_surge() -> None:
 
 
 def test_without_a_surge_one_server_less_receives() -> None:
-    """Three servers, of which one may be missing: the two that stay take what they are trusted with."""
+    """Of three servers one may be missing: the two others accept the unmeasured rate."""
     rolled = expected({**NEW_REVISION, "replicas": 3, "rollout": NO_SURGE}, servers(100, 100, 100))
     assert (rolled.connections, rolled.connections_per_second) == (300, 100.0)
     assert rolled.seconds == pytest.approx(3 * (2 + 5) + 3)
@@ -96,14 +92,14 @@ def test_a_rollout_that_is_under_way_moves_only_who_has_not_moved() -> None:
 
 
 def test_a_change_back_moves_those_that_were_replaced_already() -> None:
-    """Those that were not are as many as are wanted."""
+    """Servers that were not replaced yet are enough."""
     done = [replace(server, revision=revision_of(NEW_REVISION)) for server in servers(70)]
     assert expected({}, [*servers(30, 5), *done]).connections == 70
 
 
 @pytest.mark.parametrize("spec", [{"replicas": 0}, {"replicas": 0, **NEW_REVISION}])
 def test_nobody_receives_when_no_server_is_wanted(spec: JsonObject) -> None:
-    """All are sent away, carefully or at the fixed rate: waiting would not help them."""
+    """All connections are moved at the unmeasured or fixed rate, as waiting would not help."""
     off = expected(spec, servers(100, 200, cost=0.001))
     assert (off.servers_after, off.connections, off.connections_per_second) == (0, 300, 50.0)
     fixed = expected({**spec, "rollout": {"drain": {"connectionsPerSecond": 10}}}, servers(100, 200))
@@ -111,7 +107,6 @@ def test_nobody_receives_when_no_server_is_wanted(spec: JsonObject) -> None:
 
 
 def test_who_is_on_its_way_out_is_not_counted() -> None:
-    """It neither moves nor receives because of the change."""
     first, second, third = servers(100, 100, 100)
     running = [replace(first, terminating=True), replace(second, failed=True), third]
     rolled = expected({**NEW_REVISION, "replicas": 1}, running)
@@ -126,7 +121,7 @@ def test_who_is_on_its_way_out_is_not_counted() -> None:
 def test_the_rate_is_that_of_the_rollout(
     count: int, surge: int | str, unavailable: int | str, drain: JsonObject
 ) -> None:
-    """A rollout of the same cluster begins its first drain with it."""
+    """The first drain of the rollout has the same rate."""
     share: JsonObject = {"maxSurge": surge, "maxUnavailable": unavailable, "drain": drain}
     spec: JsonObject = {"replicas": count, "rollout": share}
     spec_drain = cluster(**spec).spec.rollout.drain
@@ -142,19 +137,18 @@ def test_the_rate_is_that_of_the_rollout(
 
 
 def test_a_fixed_rate_is_the_rate() -> None:
-    """Whatever was measured."""
     rollout: JsonObject = {"drain": {"connectionsPerSecond": 10, "settle": "1s"}, "maxSurge": 2}
     slow = expected({**NEW_REVISION, "rollout": rollout}, servers(100, 100, cost=0.001))
     assert (slow.connections_per_second, slow.seconds) == (10.0, 23.0)
 
 
 def test_measured_servers_allow_what_they_measured() -> None:
-    """A quarter of a server's capacity, two servers."""
+    """The rate is a quarter of the capacity of two servers."""
     assert expected(NEW_REVISION, servers(100, 100, cost=0.001)).connections_per_second == 500.0
 
 
 def test_the_autoscaler_keeps_its_number_within_the_new_bounds() -> None:
-    """Not `replicas`."""
+    """`replicas` is ignored."""
     scaling: JsonObject = {"minReplicas": 3, "maxReplicas": 5, "connectionsPerReplica": 10}
     assert expected({"autoscaling": scaling, "replicas": 1}, servers(1)).servers_after == 3
 
@@ -163,13 +157,13 @@ def test_the_autoscaler_keeps_its_number_within_the_new_bounds() -> None:
     ("connections", "after"), [((5, 5), 2), ((15, 15), 3), ((25, 20), 5), ((90, 90), 5), ((), 2)], ids=str
 )
 def test_the_autoscaler_takes_as_many_as_the_connections_need(connections: tuple[int, ...], after: int) -> None:
-    """At once when they are more than there are; fewer come only after a while, and are not said."""
+    """More servers are added at once; fewer come after the window, and are not forecast."""
     scaling: JsonObject = {"minReplicas": 2, "maxReplicas": 5, "connectionsPerReplica": 10}
     assert expected({"autoscaling": scaling}, servers(*connections)).servers_after == after
 
 
 def test_the_autoscaler_keeps_what_it_has_for_a_while() -> None:
-    """What it had decided is in the status."""
+    """The earlier decision is in the status."""
     scaling: JsonObject = {"minReplicas": 1, "maxReplicas": 5, "connectionsPerReplica": 10}
     status: JsonObject = {"autoscaling": {"desiredReplicas": 3, "belowSince": "2026-01-01T00:00:00Z"}}
     metadata: JsonObject = {"name": "main"}
@@ -179,14 +173,14 @@ def test_the_autoscaler_keeps_what_it_has_for_a_while() -> None:
 
 
 def test_a_list_in_another_order_is_a_change() -> None:
-    """It makes a new revision: nobody may be moved without a reason that is named."""
+    """Another order makes a new revision, whose reason must be named."""
     names: list[JsonValue] = [{"name": "a"}, {"name": "b"}]
     changed = forecast(cluster(namespaces=names), cluster(namespaces=names[::-1]), (), SETTINGS)
     assert [change.path for change in changed.changes] == ["spec.namespaces"]
 
 
 def test_lists_without_names_are_changed_as_a_whole() -> None:
-    """And so is what was not set before."""
+    """Fields that were not set before are changed as a whole too."""
     old = cluster(server={"origins": ["https://a.example"]})
     new = cluster(server={"origins": ["https://b.example"]}, namespaces=[{"name": "chat", "history": {"size": 5}}])
     changes = {change.path: change for change in forecast(old, new, (), SETTINGS).changes}
@@ -198,14 +192,13 @@ def test_lists_without_names_are_changed_as_a_whole() -> None:
 
 
 def test_everything_is_new_when_a_cluster_is_created() -> None:
-    """Field by field, from nothing."""
     changes = forecast(None, cluster(replicas=3), (), SETTINGS).changes
     assert Change("spec.replicas", None, 3) in changes
     assert all(change.before is None for change in changes)
 
 
 def test_changes_are_named_by_their_path() -> None:
-    """Fields by their name, items of lists by theirs, what is new or gone as nothing."""
+    """Fields have their name, items of lists theirs; added and removed values are None on one side."""
     old = cluster(replicas=2, namespaces=[{"name": "chat", "presence": True}, {"name": "old"}])
     new = cluster(replicas=3, namespaces=[{"name": "chat", "presence": False}])
     changes = forecast(old, new, (), SETTINGS).changes

@@ -1,4 +1,4 @@
-"""The revisions that were rolled out, and the way back."""
+"""Tests of the history of revisions, and the way back."""
 
 from __future__ import annotations
 
@@ -19,12 +19,11 @@ NOW = datetime(2026, 1, 1, tzinfo=UTC)
 
 
 def cluster(**spec: JsonValue) -> RealtimeCluster:
-    """A cluster with a spec."""
+    """Return a cluster with a spec."""
     return RealtimeCluster.from_object({"metadata": {"name": "main"}, "spec": spec})
 
 
 def test_a_revision_is_recorded_once_it_serves_as_a_whole() -> None:
-    """Not before, and not twice."""
     assert recorded(cluster(), None, None, "a", NOW) == []
     first = recorded(cluster(server={"workers": 2}, replicas=3), None, "a", "a", NOW)
     assert first == [{"revision": "a", "completedAt": "2026-01-01T00:00:00Z", "spec": '{"server":{"workers":2}}'}]
@@ -34,7 +33,6 @@ def test_a_revision_is_recorded_once_it_serves_as_a_whole() -> None:
 
 
 def test_a_revision_that_comes_back_is_first_again() -> None:
-    """It is in the history once."""
     kept: list[JsonValue] = []
     for revision in ("a", "b", "a"):
         kept = recorded(cluster(), kept, revision, revision, NOW)
@@ -42,7 +40,7 @@ def test_a_revision_that_comes_back_is_first_again() -> None:
 
 
 def test_the_history_is_short() -> None:
-    """The oldest is forgotten."""
+    """The oldest revision is dropped."""
     kept: list[JsonValue] = []
     for number in range(KEPT + 3):
         kept = recorded(cluster(), kept, f"r{number}", f"r{number}", NOW)
@@ -50,7 +48,7 @@ def test_the_history_is_short() -> None:
 
 
 def test_going_back_makes_the_old_revision_and_leaves_the_rest() -> None:
-    """After a change of the server, `undo` asks for the former revision; the number of servers stays as it is now."""
+    """`undo` restores the former server settings and keeps the current number of servers."""
     platform = MemoryPlatform(spec={"replicas": 2, "server": {"workers": 2}})
     platform.settle()
     assert platform.status is not None
@@ -72,24 +70,24 @@ def test_going_back_makes_the_old_revision_and_leaves_the_rest() -> None:
 
 
 def with_history(spec: JsonObject, *records: JsonObject, target: str = "now") -> RealtimeCluster:
-    """A cluster with a spec, and with the records of a, b, ... in its history."""
+    """Return a cluster with a spec and records named a, b, ... in its history."""
     entries: list[JsonValue] = [{"revision": name, **record} for name, record in zip("abc", records, strict=False)]
     status: JsonObject = {"targetRevision": target, "revisionHistory": entries}
     return RealtimeCluster.from_object({"metadata": {"name": "main"}, "spec": spec, "status": status})
 
 
 def record(text: str) -> JsonObject:
-    """A record that has all that made a revision."""
+    """Return a complete record."""
     return {"spec": text}
 
 
 def ways(spec: JsonObject, *records: JsonObject, to: str | None = None) -> list[tuple[str, JsonObject]]:
-    """The ways back: revision and patch."""
+    """Return revision and patch of each way back."""
     return [(way.revision, way.patch) for way in ways_back(with_history(spec, *records), spec, to)]
 
 
 def test_hooks_and_the_drains_times_are_put_back() -> None:
-    """They make a revision as all the rest does; the drain's rate does not, and stays."""
+    """These fields make a revision; the rate of drains does not, and is kept."""
     spec: JsonObject = {
         "hooks": {"rpc": {"url": "http://a"}},
         "rollout": {"drain": {"timeout": "1m", "connectionsPerSecond": 5}},
@@ -99,7 +97,7 @@ def test_hooks_and_the_drains_times_are_put_back() -> None:
 
 
 def test_a_revision_that_was_made_of_the_same_is_no_way_back() -> None:
-    """Whatever it is called, and however it is written: the patch would change nothing."""
+    """Name and form of the revision do not matter, as the patch would change nothing."""
     spec: JsonObject = {"replicas": 5, "server": {"heartbeat": {"interval": "20s"}}}
     same = record('{"server":{"heartbeat":{"interval":"20s"},"workers":1}}')
     assert ways(spec, same, record('{"server":{"workers":2}}'))[0][0] == "b"
@@ -107,7 +105,6 @@ def test_a_revision_that_was_made_of_the_same_is_no_way_back() -> None:
 
 
 def test_a_named_revision_is_chosen() -> None:
-    """And no other one."""
     assert [name for name, _ in ways({}, record('{"server":{"workers":2}}'), record('{"server":{"workers":3}}'))] == [
         "a", "b",
     ]  # fmt: skip
@@ -118,7 +115,7 @@ def test_a_named_revision_is_chosen() -> None:
 
 @pytest.mark.parametrize("text", ["no JSON", "[]", '{"server":{"workers":"many"}}', '{"unknown":{}}'])
 def test_a_record_that_cannot_be_read_is_no_way_back(text: str) -> None:
-    """Nothing is patched with half of a spec."""
+    """No partial spec is applied."""
     assert ways({"server": {"workers": 2}}, record(text)) == []
 
 
@@ -127,14 +124,14 @@ EXTERNAL: JsonObject = {"redis": {"external": {"url": {"secretKeyRef": {"name": 
 
 
 def test_the_managed_redis_is_not_restarted_by_going_back() -> None:
-    """Its size makes no revision, and its restart would end all histories."""
+    """Settings of Redis make no revision, and a restart would end all histories."""
     now: JsonObject = {"server": {"workers": 2}, "backplane": {"redis": {"managed": {"image": "redis:8"}}}}
     assert ways(now, record(json.dumps({"backplane": MANAGED}))) == [("a", {"server": None})]
 
 
 @pytest.mark.parametrize(("now", "then"), [(MANAGED, EXTERNAL), (EXTERNAL, MANAGED)], ids=["external", "managed"])
 def test_going_back_to_another_redis_puts_it_back_whole(now: JsonObject, then: JsonObject) -> None:
-    """Never both at once, which no cluster may have."""
+    """The patch never leaves both, which is invalid."""
     (way,) = ways_back(
         with_history({"backplane": now}, record(json.dumps({"backplane": then}))), {"backplane": now}, None
     )
@@ -150,5 +147,5 @@ values = st.recursive(
 
 @given(st.dictionaries(st.sampled_from("abc"), values), st.dictionaries(st.sampled_from("abc"), values))
 def test_the_patch_makes_one_document_of_another(now: JsonObject, then: JsonObject) -> None:
-    """For any two objects without nulls (RFC 7396 has no way to say null)."""
+    """Any two objects are possible, without nulls, which RFC 7396 cannot express."""
     assert merge_patch(now, difference(now, then)) == then, json.dumps([now, then])

@@ -1,4 +1,4 @@
-"""When a change counts as stuck."""
+"""Tests of the progress of a change and its deadline."""
 
 from __future__ import annotations
 
@@ -9,7 +9,6 @@ from tests.unit.realtime_operator.planning.test_rollout import DRAIN, NOW, fleet
 
 
 def test_a_settled_fleet_makes_no_progress_and_is_never_late() -> None:
-    """There is nothing to wait for."""
     found = fleet(server("a", "new"), server("b", "new"), new=2)
     progress = next_progress(found, (), DRAIN, 600, Progress("older", NOW - timedelta(hours=9)), NOW)
     assert progress == Progress()
@@ -17,7 +16,7 @@ def test_a_settled_fleet_makes_no_progress_and_is_never_late() -> None:
 
 
 def test_the_deadline_counts_from_the_last_step() -> None:
-    """A server more is a step; the same again is none."""
+    """A further available server is a step; the same number is not."""
     waiting = fleet(server("a", "new"), server("b", "new", ready=False), desired=3, new=3)
     first = next_progress(waiting, (), DRAIN, 600, Progress(), NOW)
     later = NOW + timedelta(seconds=601)
@@ -30,7 +29,7 @@ def test_the_deadline_counts_from_the_last_step() -> None:
 
 
 def test_a_drain_has_its_own_time_on_top() -> None:
-    """Its settle time and its timeout."""
+    """The settle time and the timeout of the drain are added."""
     leaving = quiesced("b", 9, 5)
     found = fleet(server("a", "new"), leaving, old=1, new=1)
     progress = next_progress(found, (leaving,), DRAIN, 600, Progress(), NOW)

@@ -1,4 +1,4 @@
-"""What the status says of how the target was made."""
+"""Tests of the target's provenance in the status."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ SETTINGS = BuildSettings("server:1", "redis:1", "Always", ("registry", "other"),
 
 
 def composed(spec: JsonObject) -> JsonObject:
-    """The fields of the status of a cluster that is made now."""
+    """Return the fields of the status of a new cluster."""
     cluster = cluster_of(spec)
     world = World({}, (), with_redis_password(cluster))
     redis = revisions.choose_redis(cluster, world, build_shared(cluster, SETTINGS, world.secrets))
@@ -22,7 +22,7 @@ def composed(spec: JsonObject) -> JsonObject:
 
 
 def test_a_new_cluster_is_made_with_the_defaults_of_now() -> None:
-    """Nothing is newer; the spec's own image counts where it has one."""
+    """No default is newer; an image of the spec replaces the default."""
     made = composed({})
     assert made["madeWith"] == {"operatorVersion": "1.2.3", "serverImage": "server:1", "redisImage": "redis:1"}
     assert "newerDefaults" not in made
@@ -30,12 +30,12 @@ def test_a_new_cluster_is_made_with_the_defaults_of_now() -> None:
 
 
 def test_an_external_redis_has_no_image() -> None:
-    """And no hash of what it is made of."""
+    """A hash of Redis is missing too."""
     made = composed({"backplane": {"redis": {"external": {"url": {"secretKeyRef": {"name": "r", "key": "u"}}}}}})
     assert "redisImage" not in object_at(made, "madeWith")
     assert object_at(made, "madeOf").keys() == {"generation", "servers"}
 
 
 def test_commands_read_the_operators_defaults_as_they_are() -> None:
-    """So that a plan, which they make by themselves, names the revision that the operator will make."""
+    """`plan` computes the same revision as the operator."""
     assert read_defaults(object_at(composed({}), "defaults")) == SETTINGS

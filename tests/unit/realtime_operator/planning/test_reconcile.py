@@ -1,4 +1,4 @@
-"""World in, plan out: the decisions of a whole cluster's life, with the real builders."""
+"""Tests of the decisions in the life of a whole cluster, with the real builders."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ REDIS = ObjectKey("apps/v1", "StatefulSet", "main-redis")
 
 
 def settled(spec: JsonObject | None = None) -> MemoryPlatform:
-    """A cluster that has become what its spec says, an hour ago."""
+    """Return a cluster that settled an hour ago."""
     platform = MemoryPlatform(SMALL if spec is None else spec)
     platform.settle()
     platform.events.clear()
@@ -35,19 +35,19 @@ def settled(spec: JsonObject | None = None) -> MemoryPlatform:
 
 
 def conditions(platform: MemoryPlatform) -> dict[str, tuple[str, str]]:
-    """Status and reason by type."""
+    """Return status and reason of the conditions by type."""
     found = (platform.status or {}).get("conditions")
     assert isinstance(found, list)
     return {str(c["type"]): (str(c["status"]), str(c["reason"])) for c in found if isinstance(c, dict)}
 
 
 def reasons(platform: MemoryPlatform) -> list[str]:
-    """Reasons of the Events told."""
+    """Return the reasons of the emitted Events."""
     return [event.reason for event in platform.events]
 
 
 def test_an_empty_spec_becomes_a_running_cluster() -> None:
-    """Two servers, a Redis, credentials, Services; ready and settled."""
+    """Two servers, a Redis, credentials and Services are made, ready and settled."""
     platform = settled({})
     assert platform.status is not None
     assert platform.status["phase"] == "Ready"
@@ -65,13 +65,13 @@ def test_an_empty_spec_becomes_a_running_cluster() -> None:
 
 
 def test_a_settled_cluster_gives_an_empty_plan() -> None:
-    """No write at all, and no look before the resync."""
+    """The plan has no writes, and no requeue before the resync."""
     plan = settled().plan()
     assert (plan.actions, plan.requeue_after) == ((), None)
 
 
 def test_secrets_come_before_all_that_reads_them() -> None:
-    """The first plan of a new cluster makes nothing that reads them."""
+    """The first plan makes no object that reads them."""
     actions = MemoryPlatform().decide().actions
     assert {type(action) for action in actions[:2]} == {EnsureSecret}
     made = {object_key(action.manifest).kind for action in actions[2:] if isinstance(action, CreateObject)}
@@ -79,7 +79,7 @@ def test_secrets_come_before_all_that_reads_them() -> None:
 
 
 def test_a_deleted_child_comes_back_alone() -> None:
-    """Whichever it is: the plan makes this one again (a Secret first, then what depends on its new value)."""
+    """Only this object is made again (a Secret first, then objects that depend on its new value)."""
     for key in settled().objects:
         platform = settled()
         platform.delete(key)
@@ -100,7 +100,7 @@ def test_a_deleted_child_comes_back_alone() -> None:
     ],
 )
 def test_an_edited_child_is_put_right(path: tuple[str, ...], value: JsonValue) -> None:
-    """A label, the owner, the whole spec of the Redis."""
+    """Edits of a label, the owner and the spec of Redis are undone."""
     platform = settled()
     target = platform.objects[REDIS]
     for part in path[:-1]:
@@ -111,7 +111,7 @@ def test_an_edited_child_is_put_right(path: tuple[str, ...], value: JsonValue) -
 
 
 def test_a_change_of_the_configuration_is_rolled_out() -> None:
-    """Told by Events, at the end the old revision's objects are gone and nobody was cut."""
+    """Events report it; at the end the old revision's objects are deleted and no connection was cut."""
     platform = settled()
     platform.life.connect(100)
     platform.life.now += 60
@@ -131,7 +131,7 @@ def test_a_change_of_the_configuration_is_rolled_out() -> None:
 
 
 def test_what_does_not_concern_the_servers_moves_nobody() -> None:
-    """The type of the Service, the number of servers, the way of rolling out."""
+    """The type of the Service, the number of servers, and the rollout policy are such changes."""
     platform = settled()
     platform.change(endpoint={"service": {"type": "NodePort"}})
     platform.settle()
@@ -140,7 +140,7 @@ def test_what_does_not_concern_the_servers_moves_nobody() -> None:
 
 
 def test_a_spec_that_cannot_be_carried_out_changes_nothing() -> None:
-    """Accepted is False and says why, once; what runs goes on running; when it is put right, Accepted is True."""
+    """Accepted is False with the reason, reported once; servers go on; a valid spec makes it True."""
     platform = settled()
     before = dict(platform.objects)
     platform.change(replicas=5, api={"key": {"secretKeyRef": {"name": "absent", "key": "k"}}})
@@ -158,7 +158,7 @@ def test_a_spec_that_cannot_be_carried_out_changes_nothing() -> None:
 
 
 def test_a_paused_cluster_is_only_watched() -> None:
-    """The status goes on, nothing else does."""
+    """Only the status is written."""
     platform = settled()
     platform.change(paused=True, replicas=5, server={"workers": 2})
     plan = platform.turn()
@@ -172,7 +172,7 @@ def test_a_paused_cluster_is_only_watched() -> None:
 
 
 def test_scaling_down_drains_before_a_server_goes() -> None:
-    """By hand: `kubectl scale` changes spec.replicas."""
+    """`kubectl scale` changes spec.replicas."""
     platform = settled()
     platform.life.connect(60)
     platform.life.now += 60
@@ -184,7 +184,7 @@ def test_scaling_down_drains_before_a_server_goes() -> None:
 
 
 def test_the_number_of_servers_follows_the_connections() -> None:
-    """Up at once, down after the window, drained."""
+    """Servers are added at once, and drained after the window."""
     scaling: JsonObject = {
         "minReplicas": 1,
         "maxReplicas": 4,
@@ -210,7 +210,7 @@ def test_the_number_of_servers_follows_the_connections() -> None:
 
 
 def test_the_managed_redis_stays_until_the_last_server_that_uses_it_has_gone() -> None:
-    """Moving to an external one is a rolling update like any other."""
+    """A change to an external Redis is an ordinary rolling update."""
     platform = settled()
     platform.secrets["mine"] = {"url": "0" * 64}
     platform.change(backplane={"redis": {"external": {"url": {"secretKeyRef": {"name": "mine", "key": "url"}}}}})
@@ -226,7 +226,7 @@ def test_the_managed_redis_stays_until_the_last_server_that_uses_it_has_gone() -
 
 
 def test_a_server_that_cannot_start_makes_the_cluster_degraded() -> None:
-    """With the reason that the kubelet gives; the old servers stay."""
+    """The message has the kubelet's reason; the old servers stay."""
     platform = settled()
     platform.change(image={"repository": "localhost/none", "tag": "1"})
     platform.turn()
@@ -241,7 +241,6 @@ def test_a_server_that_cannot_start_makes_the_cluster_degraded() -> None:
 
 
 def test_a_cluster_that_is_being_deleted_gets_no_plan() -> None:
-    """Its children have owner references."""
     platform = settled()
     cluster = platform.cluster()
     metadata = cluster.metadata.model_copy(update={"deletion_timestamp": "2026-01-01T00:00:00Z"})
@@ -253,7 +252,7 @@ def test_a_cluster_that_is_being_deleted_gets_no_plan() -> None:
 
 
 def test_no_server_sends_the_password_of_redis_to_somebody_else() -> None:
-    """The Service of the managed Redis is an application's: no pod is made that would log in there."""
+    """When an application owns Redis' Service, no pod is made that would log in there."""
     platform = MemoryPlatform(SMALL, taken={ObjectKey("v1", "Service", "main-redis")})
     for _ in range(10):
         platform.turn()
@@ -265,7 +264,7 @@ def test_no_server_sends_the_password_of_redis_to_somebody_else() -> None:
 
 
 def test_the_status_has_no_address_of_somebody_else() -> None:
-    """Backends would send it their key."""
+    """Backends would send their key to it."""
     platform = MemoryPlatform(SMALL, taken={ObjectKey("v1", "Service", "main-api")})
     for _ in range(20):
         platform.turn()
@@ -275,7 +274,7 @@ def test_the_status_has_no_address_of_somebody_else() -> None:
 
 
 def test_each_new_finding_is_told_once() -> None:
-    """Also behind one that stays; numbers that change are no news."""
+    """A new finding is reported behind one that stays; changed numbers are not."""
     platform = MemoryPlatform(SMALL, taken={ObjectKey("v1", "Service", "main-api")})
     for _ in range(20):
         platform.turn()
@@ -293,7 +292,7 @@ def test_each_new_finding_is_told_once() -> None:
 
 
 def test_a_pause_keeps_what_was_refused() -> None:
-    """Nothing is tried, so nothing can be refused; it is not well for that."""
+    """Refusals stay reported during a pause, although nothing is tried."""
     platform = MemoryPlatform(SMALL, taken={ObjectKey("v1", "Service", "main-api")})
     for _ in range(20):
         platform.turn()
@@ -304,7 +303,7 @@ def test_a_pause_keeps_what_was_refused() -> None:
 
 
 def test_a_scale_up_is_no_fault() -> None:
-    """Those that were there serve, and those that come are not missing; no warning."""
+    """Existing servers serve, added ones are not missing; no warning is emitted."""
     platform = settled()
     platform.change(replicas=5)
     seen = set()
@@ -317,7 +316,7 @@ def test_a_scale_up_is_no_fault() -> None:
 
 
 def test_no_server_is_wanted() -> None:
-    """Replicas 0 is legal; the cluster is settled and says so."""
+    """With 0 replicas the cluster is settled."""
     platform = settled({**SMALL, "replicas": 0})
     assert conditions(platform)["Ready"] == ("False", "ScaledToZero")
     assert platform.plan().actions == ()
@@ -334,7 +333,7 @@ changes: st.SearchStrategy[JsonObject] = st.one_of(
 @settings(max_examples=25)
 @given(st.lists(st.tuples(changes, st.integers(0, 25)), min_size=1, max_size=5))
 def test_any_history_of_changes_ends_settled(history: list[tuple[JsonObject, int]]) -> None:
-    """Nobody is cut on the way, and at the end the cluster is what the last spec says, with no more writes."""
+    """No connection is cut, the end state matches the last spec, and writes end."""
     platform = settled()
     platform.life.connect(40)
     for change, turns in history:

@@ -1,4 +1,4 @@
-"""A changed Redis is tried beside the one that serves; one that hangs is freed."""
+"""Tests of changes of Redis: the trial beside the serving one, and the deletion of a hanging pod."""
 
 from __future__ import annotations
 
@@ -19,14 +19,14 @@ OTHER_IMAGE: JsonObject = {"redis": {"managed": {"image": "localhost/redis:2"}}}
 
 
 def image_of(platform: MemoryPlatform) -> str:
-    """The image that the StatefulSet has."""
+    """Return the image in the StatefulSet."""
     containers = dig(platform.objects[KEY], "spec", "template", "spec", "containers")
     assert isinstance(containers, list)
     return str(dig(containers[0], "image"))  # type: ignore[arg-type] # an object
 
 
 def changed() -> MemoryPlatform:
-    """A settled cluster with a Redis that serves, whose spec asks for another image."""
+    """Return a settled cluster whose spec asks for another image of Redis."""
     platform = settled()
     platform.redis = [SERVING]
     platform.change(backplane=OTHER_IMAGE)
@@ -34,7 +34,7 @@ def changed() -> MemoryPlatform:
 
 
 def test_a_change_is_tried_before_it_is_made() -> None:
-    """The Redis that serves stays until the other one has started; then the trial goes."""
+    """The serving Redis stays until the trial has started; then the trial is deleted."""
     platform = changed()
     platform.turn()
     (trial,) = (pod for pod in platform.redis if pod.trial)
@@ -49,7 +49,7 @@ def test_a_change_is_tried_before_it_is_made() -> None:
 
 
 def test_the_trial_follows_the_spec() -> None:
-    """Put right: another trial. Taken back: none, and nothing has happened to Redis."""
+    """A corrected spec gets another trial; after a revert the trial is deleted and Redis is unchanged."""
     platform = changed()
     platform.turn()
     first = next(pod for pod in platform.redis if pod.trial)
@@ -65,7 +65,7 @@ def test_the_trial_follows_the_spec() -> None:
 
 
 def test_a_trial_that_is_going_is_waited_for() -> None:
-    """The next one has its name."""
+    """The next trial has the same name."""
     platform = changed()
     platform.turn()
     trial = next(pod for pod in platform.redis if pod.trial)
@@ -77,7 +77,6 @@ def test_a_trial_that_is_going_is_waited_for() -> None:
 
 
 def test_a_redis_that_does_not_serve_is_replaced_at_once() -> None:
-    """There is nothing to protect."""
     platform = changed()
     platform.redis = [replace(SERVING, ready=False, waiting_reason="ImagePullBackOff")]
     platform.turn()
@@ -85,7 +84,7 @@ def test_a_redis_that_does_not_serve_is_replaced_at_once() -> None:
 
 
 def test_the_trial_is_the_same_pod_behind_no_service() -> None:
-    """Its labels are not those that the Service of Redis selects."""
+    """The Service of Redis does not select the trial's labels."""
     platform = changed()
     actions = platform.decide().actions
     (manifest,) = (a.manifest for a in actions if isinstance(a, CreateObject) and a.manifest["kind"] == "Pod")
@@ -96,7 +95,7 @@ def test_the_trial_is_the_same_pod_behind_no_service() -> None:
 
 
 def stuck(**status: object) -> World:
-    """A StatefulSet whose pod is of a former template and cannot start."""
+    """Return a StatefulSet whose pod has an old template and cannot start."""
     live = {**settled().objects[KEY]}
     live["metadata"] = {**live["metadata"], "generation": 3}  # type: ignore[dict-item] # an object
     live["status"] = {"observedGeneration": 3, "updateRevision": "main-redis-2", **status}  # type: ignore[dict-item] # a status
@@ -105,7 +104,7 @@ def stuck(**status: object) -> World:
 
 
 def test_a_pod_that_hangs_in_a_former_template_is_deleted() -> None:
-    """A StatefulSet would wait for it for ever. Only this pod, and only when the controller has seen the change."""
+    """Only this pod is deleted, and only when the controller has observed the change."""
     world = stuck()
     wanted = {key: value for key, value in world.objects[KEY].items() if key != "status"}
     assert change_redis(wanted, world) == [DeletePod("main-redis-0", "uid-0")]
@@ -114,7 +113,7 @@ def test_a_pod_that_hangs_in_a_former_template_is_deleted() -> None:
 
 
 def test_a_label_is_changed_without_a_trial() -> None:
-    """The pod itself stays what it is."""
+    """The pod's image, command and volumes are unchanged."""
     platform = settled()
     platform.redis = [SERVING]
     labels = platform.objects[KEY]["metadata"]

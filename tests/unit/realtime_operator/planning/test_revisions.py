@@ -1,4 +1,4 @@
-"""A cluster that another operator takes over: what was made stays, until the spec says something else."""
+"""Tests of a takeover by another operator: objects are kept until the spec changes."""
 
 from __future__ import annotations
 
@@ -43,12 +43,12 @@ REDIS = ObjectKey("apps/v1", "StatefulSet", "main-redis")
 
 
 def id_of(path: Path) -> str:
-    """The commit and the spec."""
+    """Return the commit and the name of the spec."""
     return f"{path.parent.name}/{path.stem}"
 
 
 def taken_over(path: Path, settings: PlannerSettings = UPGRADED) -> MemoryPlatform:
-    """A cluster as an operator of an older commit left it, with servers that have connections."""
+    """Return a cluster as an older commit's operator left it, with connections."""
     world = parse(path.read_text())
     platform = MemoryPlatform(object_at(world, "spec"), settings=settings)
     platform.objects = {object_key(item): item for item in objects_at(world, "objects")}
@@ -67,7 +67,7 @@ def taken_over(path: Path, settings: PlannerSettings = UPGRADED) -> MemoryPlatfo
 
 
 def settled(settings: PlannerSettings = SETTINGS, **spec: JsonValue) -> MemoryPlatform:
-    """A cluster that an operator of this commit has made, with connections."""
+    """Return a cluster that this commit's operator has made, with connections."""
     platform = MemoryPlatform({"replicas": 2, **spec}, settings=settings)
     platform.settle()
     platform.events.clear()
@@ -77,12 +77,12 @@ def settled(settings: PlannerSettings = SETTINGS, **spec: JsonValue) -> MemoryPl
 
 
 def replica_sets(platform: MemoryPlatform) -> set[str]:
-    """The names of the ReplicaSets that there are."""
+    """Return the names of the ReplicaSets."""
     return {key.name for key in platform.objects if key.kind == "ReplicaSet"}
 
 
 def assert_nobody_is_moved(plan: Decision) -> None:
-    """No server, and no object that servers or Redis are made by, is touched."""
+    """Assert that no server, and no object that servers or Redis are made from, is changed."""
     touched = [
         action
         for action in plan.actions
@@ -93,7 +93,7 @@ def assert_nobody_is_moved(plan: Decision) -> None:
 
 
 def take_over(platform: MemoryPlatform) -> None:
-    """Let the operator look until nothing is to be done, and assert that it changes nothing that matters."""
+    """Reconcile until settled, and assert that nothing relevant changes."""
     before = (replica_sets(platform), (platform.status or {})["targetRevision"], platform.objects.get(REDIS))
     for _ in range(20):
         assert_nobody_is_moved(platform.turn())
@@ -103,20 +103,20 @@ def take_over(platform: MemoryPlatform) -> None:
 
 
 def test_there_are_worlds_of_older_commits() -> None:
-    """Else the tests below would say nothing."""
+    """Without fixtures the tests below would test nothing."""
     assert len(WORLDS) >= 4
     assert {path.stem for path in WORLDS} == {path.stem for path in (FOLDER / "specs").glob("*.yaml")}
 
 
 @pytest.mark.parametrize("path", WORLDS, ids=id_of)
 def test_an_upgrade_of_the_operator_changes_nothing(path: Path) -> None:
-    """With other default images too: no new revision, no apply of what servers and Redis are made by."""
+    """With other default images too there is no new revision, and no apply of servers and Redis."""
     take_over(taken_over(path))
 
 
 @pytest.mark.parametrize("path", WORLDS, ids=id_of)
 def test_a_field_that_keeps_the_revision_keeps_it_after_an_upgrade(path: Path) -> None:
-    """The number of servers is followed; before the new operator has looked for the first time, and after it has."""
+    """The number of servers changes, before and after the new operator's first reconcile."""
     for first_look in (True, False):
         platform = taken_over(path)
         before = replica_sets(platform)
@@ -134,7 +134,7 @@ def test_a_field_that_keeps_the_revision_keeps_it_after_an_upgrade(path: Path) -
 
 @pytest.mark.parametrize("path", WORLDS, ids=id_of)
 def test_a_change_makes_exactly_one_new_revision_with_the_new_defaults(path: Path) -> None:
-    """Everybody is moved to it, once; status says what it was made with."""
+    """All connections are moved to it once; the status has its provenance."""
     platform = taken_over(path)
     platform.turn()
     before, redis = replica_sets(platform), platform.objects.get(REDIS)
@@ -168,7 +168,7 @@ EVERYTHING = FOLDER / "2026-11-28-api" / "everything.json"
     ids=str,
 )
 def test_a_change_while_no_operator_ran_is_followed(change: JsonObject) -> None:
-    """Between the older operator and this one: a new revision is made of it."""
+    """A new revision is made of the change."""
     platform = taken_over(EVERYTHING)
     before = replica_sets(platform)
     for name, value in change.items():
@@ -183,7 +183,7 @@ RECORDED = [path for path in WORLDS if f'"{naming.ANNOTATION_MANIFEST}"' in path
 
 @pytest.mark.parametrize("path", RECORDED, ids=id_of)
 def test_what_an_older_commit_recorded_is_read(path: Path) -> None:
-    """Edits of its objects are repaired from it."""
+    """Edits of its objects are undone from the record."""
     platform = taken_over(path)
     (key,) = [key for key in platform.objects if key.kind == "ReplicaSet"]
     before = json.dumps(platform.objects[key], sort_keys=True)
@@ -195,27 +195,27 @@ def test_what_an_older_commit_recorded_is_read(path: Path) -> None:
 
 
 def test_there_are_records_of_older_commits() -> None:
-    """Else the test above would say nothing."""
+    """Without records the test above would test nothing."""
     assert RECORDED
 
 
 @pytest.mark.parametrize("path", DEFAULTS, ids=lambda path: path.parent.name)
 def test_no_default_of_the_server_has_changed(path: Path) -> None:
-    """The operator leaves out what equals a default: a server of an older release must mean the same by it."""
+    """The operator leaves defaults out, so servers of an older release must have the same ones."""
     older, now = parse(path.read_text()), server_defaults()
     for name, document in older.items():
         assert known_alike(document, now[name]) == []
 
 
 def known_alike(older: JsonValue, now: JsonValue, path: str = "") -> list[str]:
-    """The fields of the older document that have another value now, or none."""
+    """Return the fields of the older document that have another value now, or none."""
     if isinstance(older, dict) and isinstance(now, dict):
         return [found for name, value in older.items() for found in known_alike(value, now.get(name), f"{path}.{name}")]
     return [] if older == now else [f"{path}: {older} -> {now}"]
 
 
 def test_newer_defaults_are_told() -> None:
-    """What the target was made with, what would be taken now; nothing while they are the same."""
+    """The status has the target's and the newer defaults; nothing while they are equal."""
     platform = settled()
     assert "newerDefaults" not in object_at(platform.status)
     platform.settings = UPGRADED
@@ -227,7 +227,7 @@ def test_newer_defaults_are_told() -> None:
 
 
 def test_a_restart_takes_the_newer_defaults() -> None:
-    """As `rollout restart` asks for it: an annotation of the pods. Redis is left: its restart would end histories."""
+    """The annotation of `rollout restart` replaces the servers; Redis is kept, as its restart would end histories."""
     platform = settled()
     platform.settings = UPGRADED
     take_over(platform)
@@ -239,7 +239,7 @@ def test_a_restart_takes_the_newer_defaults() -> None:
 
 
 def test_a_change_of_the_managed_redis_takes_its_newer_default_image() -> None:
-    """And leaves the servers where they are."""
+    """Servers are kept."""
     platform = settled()
     platform.settings = UPGRADED
     take_over(platform)
@@ -252,7 +252,7 @@ def test_a_change_of_the_managed_redis_takes_its_newer_default_image() -> None:
 
 @pytest.mark.parametrize("kind", ["ReplicaSet", "StatefulSet"])
 def test_an_edit_is_put_right_as_it_was_made(kind: str) -> None:
-    """By an operator that would make something else: the former image comes back, not the newer default."""
+    """The former image is restored, not the newer default."""
     platform = settled()
     platform.settings = UPGRADED
     take_over(platform)
@@ -266,7 +266,7 @@ def test_an_edit_is_put_right_as_it_was_made(kind: str) -> None:
 
 
 def test_a_configuration_that_was_deleted_comes_back_as_it_was() -> None:
-    """From what its ReplicaSet carries: servers of the revision may start at any time."""
+    """The ConfigMap is restored from its ReplicaSet's record, as servers of the revision may start at any time."""
     platform = settled()
     platform.settings = UPGRADED
     take_over(platform)
@@ -285,7 +285,7 @@ def test_a_configuration_that_was_deleted_comes_back_as_it_was() -> None:
     ],
 )  # fmt: skip
 def test_a_record_that_is_not_the_operators_is_not_applied(record: str) -> None:
-    """Whoever may edit a ReplicaSet cannot have the operator apply another object; the revision is kept as it is."""
+    """An edited record cannot make the operator apply another object; the revision is kept as it is."""
     platform = settled()
     platform.settings = UPGRADED
     take_over(platform)
@@ -299,7 +299,7 @@ def test_a_record_that_is_not_the_operators_is_not_applied(record: str) -> None:
 
 
 def test_going_back_during_a_rollout_finds_the_revision_that_is_still_there() -> None:
-    """It was made by an earlier operator: its servers are put back into service, none is replaced."""
+    """Servers of the revision, made by an earlier operator, are resumed, and none is replaced."""
     platform = settled()
     platform.settings = UPGRADED
     take_over(platform)
@@ -319,7 +319,7 @@ def test_going_back_during_a_rollout_finds_the_revision_that_is_still_there() ->
 
 
 def test_a_forecast_tells_what_will_be_done() -> None:
-    """After an upgrade: the same revision where it is kept, the new one where the change makes one."""
+    """After an upgrade the forecast has the kept revision, or the new one if the change makes one."""
     platform = settled()
     platform.settings = UPGRADED
     take_over(platform)
@@ -334,7 +334,7 @@ def test_a_forecast_tells_what_will_be_done() -> None:
 
 
 def test_a_spec_that_was_refused_and_is_accepted_later_is_carried_out() -> None:
-    """Its generation was observed, but nothing was made of it."""
+    """The generation of the spec was observed, but not carried out."""
     for known in (True, False):
         platform = settled()
         platform.change(server=CHANGE, api={"key": {"secretKeyRef": {"name": "absent", "key": "k"}}})
@@ -348,7 +348,7 @@ def test_a_spec_that_was_refused_and_is_accepted_later_is_carried_out() -> None:
 
 
 def test_a_status_that_was_lost_is_no_reason_to_move_anybody(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The objects carry what they were made of, whatever another release would make of it."""
+    """The objects' records identify the spec, whatever another release would make of it."""
     platform = settled()
     platform.settings = UPGRADED
     monkeypatch.setattr(redis_stateful_set, "MEMORY_PART", 0.5)
@@ -361,7 +361,7 @@ def test_a_status_that_was_lost_is_no_reason_to_move_anybody(monkeypatch: pytest
 
 
 def test_a_default_of_the_api_that_has_changed_keeps_the_revision() -> None:
-    """The API server fills it in: the spec reads otherwise, while nobody has changed it; also when that comes later."""
+    """The stored spec changes without an edit, at once or later."""
     platform = settled()
     platform.settings = UPGRADED
     platform.spec = {**platform.spec, "server": {"heartbeat": {"interval": "20s"}}}  # the same generation
@@ -373,7 +373,7 @@ def test_a_default_of_the_api_that_has_changed_keeps_the_revision() -> None:
 
 
 def test_a_new_password_replaces_the_redis() -> None:
-    """It has to: and it is made with what the operator has now."""
+    """The new Redis has the current defaults."""
     platform = settled()
     platform.settings = UPGRADED
     take_over(platform)
@@ -383,7 +383,6 @@ def test_a_new_password_replaces_the_redis() -> None:
 
 
 def test_a_new_operator_version_alone_is_no_newer_default() -> None:
-    """What it would make is the same."""
     platform = settled()
     platform.settings = replace(SETTINGS, build=replace(SETTINGS.build, operator_version="2"))
     take_over(platform)
@@ -391,7 +390,7 @@ def test_a_new_operator_version_alone_is_no_newer_default() -> None:
 
 
 def test_going_back_to_what_is_gone_is_said_before() -> None:
-    """After an upgrade and a restart, the former spec makes another revision, by the new defaults: the forecast's."""
+    """After an upgrade and a restart, the former spec makes another revision with the new defaults, as forecast."""
     platform = settled()
     former = object_at(platform.status)["targetRevision"]
     platform.settings = UPGRADED
@@ -414,7 +413,7 @@ STEPS = st.sampled_from(["upgrade", "downgrade", "change", "scale", "lose the st
 @settings(max_examples=20)
 @given(st.lists(STEPS, min_size=1, max_size=8))
 def test_whatever_happens_only_changes_make_revisions(steps: list[str]) -> None:
-    """Operators that come and go, in any order with changes of the spec: one new revision for each change."""
+    """Whatever operators take over, each change of the spec makes one new revision."""
     platform = settled()
     made, changes = replica_sets(platform), 0
     for step in steps:

@@ -1,4 +1,4 @@
-"""Rolling updates and scale-ins, step by step and as invariants over whole runs."""
+"""Tests of rolling updates and scale-ins, step by step and as invariants over whole runs."""
 
 from __future__ import annotations
 
@@ -28,64 +28,64 @@ NOW = START + timedelta(hours=1)
 
 
 def access(name: str) -> AdminAccess:
-    """Where a server is asked."""
+    """Return the access to a server's admin API."""
     return AdminAccess(f"10.0.0.{name}", "main-credentials")
 
 
 def server(name: str, revision: str = "old", connections: int = 0, **changes: object) -> Server:
-    """A ready, serving server that has been there for an hour."""
+    """Return a ready, serving server that is an hour old."""
     report = ServerReport(ServerState.SERVING, connections, seconds_since_last_accept=1000)
     made = Server(name, name, revision, START, ready=True, was_ready=True, admin=access(name), report=report)
     return replace(made, **changes)  # type: ignore[arg-type] # names fields of Server
 
 
 def quiesced(name: str, seconds: float, connections: int, **changes: object) -> Server:
-    """A server that left the endpoints `seconds` ago."""
+    """Return a server that left the endpoints `seconds` ago."""
     since = NOW - timedelta(seconds=seconds)
     gone = replace(server(name, connections=connections), serving=False, quiesced_at=since)
     return replace(gone, **changes)  # type: ignore[arg-type] # each test names fields of Server
 
 
 def fleet(*servers: Server, desired: int = 2, **replicas: int) -> Fleet:
-    """A fleet whose target is `new`; the ReplicaSet of a revision has its name."""
+    """Return a fleet with the target `new`; ReplicaSets have the name of their revision."""
     sets = {revision: ReplicaSet(revision, f"uid-{revision}", count) for revision, count in replicas.items()}
     return Fleet("new", desired, sets, servers)
 
 
 def test_a_new_revision_first_gets_what_the_surge_allows() -> None:
-    """Nothing old is touched before something new serves."""
+    """No old server is touched before a new one serves."""
     step = next_step(fleet(server("a"), server("b"), old=2), POLICY, NOW)
     assert (step.target_replicas, step.actions) == (1, ())
 
 
 def test_an_old_server_is_quiesced_when_a_new_one_is_available() -> None:
-    """The one with the fewest connections goes first."""
+    """The server with the fewest connections is first."""
     step = next_step(fleet(server("a", "old", 9), server("b", "old", 3), server("c", "new"), old=2, new=1), POLICY, NOW)
     assert step.actions == (Quiesce("b", "b"),)
 
 
 def test_a_quiesced_server_is_not_drained_before_it_has_settled() -> None:
-    """The endpoint needs its time to forget the server."""
+    """The removal from the endpoints takes time."""
     servers = (server("a"), quiesced("b", 4, 3), server("c", "new"))
     assert next_step(fleet(*servers, old=2, new=1), POLICY, NOW).actions == ()
 
 
 def test_a_quiesced_server_that_is_still_reached_is_not_drained() -> None:
-    """Who is moved away must not come straight back."""
+    """Moved clients must not return to it."""
     report = ServerReport(ServerState.SERVING, 3, seconds_since_last_accept=1)
     servers = (server("a"), quiesced("b", 10, 3, report=report), server("c", "new"))
     assert next_step(fleet(*servers, old=2, new=1), POLICY, NOW).actions == ()
 
 
 def test_a_server_that_is_reached_past_the_endpoint_is_drained_at_last() -> None:
-    """A client with the server's own address must not hold up a rollout for ever."""
+    """A client with the server's own address must not delay a rollout for ever."""
     report = ServerReport(ServerState.SERVING, 3, seconds_since_last_accept=1)
     servers = (server("a"), quiesced("b", 30, 3, report=report), server("c", "new"))
     assert next_step(fleet(*servers, old=2, new=1), POLICY, NOW).actions == (Drain("b", access("b"), 10.0),)
 
 
 def test_the_budget_is_shared_by_all_drains() -> None:
-    """One budget for the whole cluster: two drains get half each."""
+    """Two drains get half of the cluster's budget each."""
     servers = (quiesced("a", 9, 5), quiesced("b", 9, 5), server("c", "new"), server("d", "new"))
     assert next_step(fleet(*servers, old=2, new=2), POLICY, NOW).actions == (
         Drain("a", access("a"), 5.0),
@@ -94,14 +94,13 @@ def test_the_budget_is_shared_by_all_drains() -> None:
 
 
 def test_a_running_drain_is_left_alone() -> None:
-    """The same rate is not sent again."""
+    """An unchanged rate is not sent again."""
     report = ServerReport(ServerState.DRAINING, 3, seconds_since_last_accept=100, drain_rate=10.0)
     servers = (server("a"), quiesced("b", 30, 3, report=report, ready=False), server("c", "new"))
     assert next_step(fleet(*servers, old=2, new=1), POLICY, NOW).actions == ()
 
 
 def test_a_drain_waits_for_the_first_server_that_can_receive() -> None:
-    """Moving connections to nowhere would cut them."""
     servers = (quiesced("a", 9, 5), server("c", "new", ready=False, report=None))
     assert next_step(fleet(*servers, desired=1, old=1, new=1), POLICY, NOW).actions == ()
 
@@ -110,41 +109,41 @@ DRAINED = ServerReport(ServerState.DRAINED, 0, seconds_since_last_accept=1000, d
 
 
 def test_an_empty_server_is_drained_too() -> None:
-    """A server that has drained is not ready, and only so its ReplicaSet is sure to take it before all others."""
+    """A drained server is not ready, so that its ReplicaSet is certain to delete it first."""
     servers = (server("a"), quiesced("b", 9, 0), server("c", "new"))
     assert next_step(fleet(*servers, old=2, new=1), POLICY, NOW).actions == (Drain("b", access("b"), 1.0),)
 
 
 def test_a_drained_server_is_marked_before_its_revision_is_lowered() -> None:
-    """Exactly this pod shall go, so its deletion cost is seen by the ReplicaSet controller first."""
+    """The ReplicaSet controller must see the deletion cost first."""
     servers = (server("a"), quiesced("b", 9, 0, report=DRAINED, ready=False), server("c", "new"))
     step = next_step(fleet(*servers, old=2, new=1), POLICY, NOW)
     assert step.actions == (SetDeletionCost("b", "b", RETIRED_DELETION_COST),)
 
 
 def test_a_marked_server_goes_with_its_replica() -> None:
-    """One less in the old revision."""
+    """The old revision is scaled down by one."""
     marked = quiesced("b", 9, 0, report=DRAINED, ready=False, deletion_cost=RETIRED_DELETION_COST)
     servers = (server("a"), marked, server("c", "new"))
     assert next_step(fleet(*servers, old=2, new=1), POLICY, NOW).actions == (ScaleRevision("old", "uid-old", 1),)
 
 
 def test_a_marked_server_waits_while_its_replica_set_would_take_another() -> None:
-    """It still counts as ready and another one does not: that one would go, with all its connections."""
+    """While it counts as ready and another pod does not, the other one would be deleted, with all its connections."""
     marked = quiesced("b", 9, 0, report=DRAINED, deletion_cost=RETIRED_DELETION_COST)
     servers = (server("a", ready=False), marked, server("c", "new"), server("d", "new"))
     assert ScaleRevision("old", "uid-old", 1) not in next_step(fleet(*servers, old=2, new=2), POLICY, NOW).actions
 
 
 def test_a_server_that_lingers_is_not_counted_twice() -> None:
-    """The ReplicaSet was lowered already, the pod is only not gone yet."""
+    """The ReplicaSet is scaled down already; the pod is still terminating."""
     marked = quiesced("b", 9, 0, report=DRAINED, ready=False, deletion_cost=RETIRED_DELETION_COST)
     servers = (server("a"), marked, server("c", "new"))
     assert next_step(fleet(*servers, old=1, new=1), POLICY, NOW).actions == ()
 
 
 def test_a_server_with_connections_goes_when_its_drain_has_timed_out() -> None:
-    """The preStop hook drains on; a rollout does not wait for ever."""
+    """The preStop hook drains on."""
     servers = (server("a"), quiesced("b", 606, 3), server("c", "new"))
     assert (
         SetDeletionCost("b", "b", RETIRED_DELETION_COST)
@@ -153,13 +152,13 @@ def test_a_server_with_connections_goes_when_its_drain_has_timed_out() -> None:
 
 
 def test_a_silent_server_is_kept_until_its_drain_has_timed_out() -> None:
-    """Nobody knows whether it holds connections."""
+    """A silent server may have connections."""
     servers = (server("a"), quiesced("b", 300, 3, report=None), server("c", "new"))
     assert next_step(fleet(*servers, old=2, new=1), POLICY, NOW).actions == ()
 
 
 def test_a_server_that_never_started_goes_at_once() -> None:
-    """It can hold no connection; it costs no availability either."""
+    """Such a server has no connections, and does not count as available."""
     broken = server("a", ready=False, report=None, waiting_reason="ImagePullBackOff")
     servers = (broken, server("b"), server("c", "new"))
     assert Quiesce("a", "a") in next_step(fleet(*servers, desired=3, old=2, new=1), POLICY, NOW).actions
@@ -169,33 +168,31 @@ def test_a_server_that_never_started_goes_at_once() -> None:
 
 
 def test_a_server_that_is_wanted_again_is_put_back() -> None:
-    """A rollback finds its old servers where they are."""
     servers = (quiesced("a", 9, 5, revision="new"), server("b", "new"))
     assert next_step(fleet(*servers, new=2), POLICY, NOW).actions == (Resume("a", "a", access("a")),)
 
 
 def test_a_server_that_is_put_back_is_no_longer_the_first_to_go() -> None:
-    """A deletion cost that stayed would make a later scale-in take this server, with all its connections."""
+    """A remaining deletion cost would make a later scale-in delete this server first."""
     servers = (server("a", "new", deletion_cost=RETIRED_DELETION_COST), server("b", "new"))
     assert next_step(fleet(*servers, new=2), POLICY, NOW).actions == (SetDeletionCost("a", "a", 0),)
 
 
 def test_a_server_that_holds_itself_back_is_put_back() -> None:
-    """Quiesced by hand, or by an operator that died half way."""
+    """The server was quiesced by hand, or by an operator that was killed."""
     report = ServerReport(ServerState.DRAINED, 0)
     servers = (server("a", "new", report=report, ready=False), server("b", "new"))
     assert next_step(fleet(*servers, new=2), POLICY, NOW).actions == (Resume("a", "a", access("a")),)
 
 
 def test_scaling_in_drains_the_emptiest_server() -> None:
-    """The same steps as in a rolling update."""
     servers = (server("a", "new", 5), server("b", "new", 2), server("c", "new", 9))
     step = next_step(fleet(*servers, new=3), POLICY, NOW)
     assert (step.target_replicas, step.actions) == (3, (Quiesce("b", "b"),))
 
 
 def test_a_broken_revision_leaves_the_old_servers_alone() -> None:
-    """With maxUnavailable 0: as long as nothing new is ready, nothing old goes."""
+    """With maxUnavailable 0 no old server leaves before a new one is ready."""
     simulation = settled(POLICY, 3, "a", 90)
     simulation.target, simulation.broken_revisions = "b", {"b"}
     for _ in range(300):
@@ -211,12 +208,12 @@ def test_a_broken_revision_leaves_the_old_servers_alone() -> None:
     [(2, 10, True, 2), ("25%", 2, True, 1), ("25%", 2, False, 0), ("100%", 3, False, 3), (0, 5, True, 0)],
 )
 def test_shares_are_rounded_as_in_a_deployment(value: int | str, desired: int, up: bool, expected: int) -> None:
-    """Surge rounds up, unavailable rounds down."""
+    """Surge is rounded up, unavailable is rounded down."""
     assert resolve_share(value, desired, round_up=up) == expected
 
 
 def test_a_policy_that_would_never_move_may_take_one_server_away() -> None:
-    """0% of surge and 10% of two servers are both nothing."""
+    """0% of surge and 10% of two servers are both 0."""
     assert resolve_policy(0, "10%", 2, DRAIN).max_unavailable == 1
 
 
@@ -231,7 +228,7 @@ policies = st.builds(
 
 
 def run_checked(simulation: Simulation, limit: int = 3000) -> None:
-    """Run until settled; check the promises at every step."""
+    """Run until settled, and check the invariants at every step."""
     floor = min(simulation.available(), simulation.desired - simulation.policy.max_unavailable)
     ceiling = max(len(simulation.staying()), simulation.desired + simulation.policy.max_surge)
     for _ in range(limit):
@@ -253,7 +250,7 @@ def run_checked(simulation: Simulation, limit: int = 3000) -> None:
 @settings(max_examples=40)
 @given(policies, st.integers(1, 6), st.integers(1, 6), st.integers(0, 100))
 def test_every_change_keeps_the_promises(policy: RolloutPolicy, before: int, after: int, connections: int) -> None:
-    """A new revision and a new number of servers at once: enough serve, none is cut, the budget holds, it ends."""
+    """After a change of revision and number of servers: enough serve, none is cut, the budget holds, and it ends."""
     simulation = settled(policy, before, "a", connections)
     simulation.target, simulation.desired = "b", after
     run_checked(simulation)
@@ -263,7 +260,7 @@ def test_every_change_keeps_the_promises(policy: RolloutPolicy, before: int, aft
 @settings(max_examples=20)
 @given(policies, st.integers(1, 5), st.lists(st.sampled_from("abc"), min_size=1, max_size=4), st.integers(1, 40))
 def test_changes_of_mind_keep_the_promises(policy: RolloutPolicy, desired: int, targets: list[str], pause: int) -> None:
-    """The target changes again in the middle of a rollout, back and forth."""
+    """The target changes back and forth during a rollout."""
     simulation = settled(policy, desired, "a", 100)
     for target in targets:
         simulation.target = target
@@ -279,7 +276,7 @@ def test_changes_of_mind_keep_the_promises(policy: RolloutPolicy, desired: int, 
 def test_servers_that_a_person_wants_replaced_are_replaced(
     policy: RolloutPolicy, desired: int, requested: set[int], connections: int
 ) -> None:
-    """Any of them, any number: enough serve all the while, none is cut, the budget holds, others stay, it ends."""
+    """For any servers: enough serve, none is cut, the budget holds, others are kept, and it ends."""
     simulation = settled(policy, desired, "a", connections)
     pods = list(simulation.pods)
     leaving = {pods[index].name for index in requested if index < len(pods)}

@@ -1,4 +1,4 @@
-"""One reconcile of one cluster: what it does with a plan, and with what goes wrong."""
+"""Tests of one reconcile of one cluster, with its failures."""
 
 from __future__ import annotations
 
@@ -43,14 +43,14 @@ class OneCluster:
         return self.stored
 
     async def observe(self, cluster: RealtimeCluster) -> World:
-        """Return an empty world."""
+        """Return an empty world, or raise `failure`."""
         assert cluster.metadata.name == KEY.name
         if self.failure is not None:
             raise self.failure
         return World({}, ())
 
     async def apply(self, owner: JsonObject, actions: Sequence[Action]) -> tuple[Failure, ...]:
-        """Take note."""
+        """Record the actions."""
         assert owner is self.stored
         self.applied.append(tuple(actions))
         if self.refuses is not None:
@@ -59,24 +59,24 @@ class OneCluster:
 
 
 def stored(**spec: object) -> JsonObject:
-    """The object as the API server has it."""
+    """Return the object as the API server does."""
     metadata: JsonObject = {"name": KEY.name, "namespace": KEY.namespace, "uid": "uid-1", "generation": 3}
     return {"metadata": metadata, "spec": spec}  # type: ignore[dict-item] # fields of the spec
 
 
 def value(metrics: Metrics, name: str, **labels: str) -> float | None:
-    """A sample of the operator's metrics."""
+    """Return a sample of the operator's metrics."""
     return metrics.registry.get_sample_value(name, labels)
 
 
 async def result_of(platform: OneCluster) -> tuple[ReconcileResult, Metrics]:
-    """One reconcile, and what was counted."""
+    """Reconcile once; return the result and the metrics."""
     metrics = Metrics()
     return await ClusterReconciler(platform, SETTINGS, metrics).reconcile(KEY), metrics
 
 
 async def test_a_plan_is_applied_and_counted() -> None:
-    """A new cluster gets its objects, and is looked at again soon."""
+    """The objects of a new cluster are created, and it is requeued soon."""
     platform = OneCluster(stored())
     result, metrics = await result_of(platform)
     assert platform.applied[0]
@@ -86,7 +86,7 @@ async def test_a_plan_is_applied_and_counted() -> None:
 
 
 async def test_a_cluster_that_is_gone_ends_its_work() -> None:
-    """Its task ends; the garbage collector removes what it owned."""
+    """The task ends; the garbage collector deletes its objects."""
     platform = OneCluster(None)
     result, _ = await result_of(platform)
     assert result.gone
@@ -94,7 +94,7 @@ async def test_a_cluster_that_is_gone_ends_its_work() -> None:
 
 
 async def test_a_platform_that_does_not_answer_is_tried_again() -> None:
-    """With the reason in the log and no stack trace."""
+    """The log has the reason, and no stack trace."""
     with capture_logs() as logs:
         result, metrics = await result_of(OneCluster(stored(), failure=UnreachableError("no answer in 10 s")))
     assert result.failed
@@ -103,7 +103,7 @@ async def test_a_platform_that_does_not_answer_is_tried_again() -> None:
 
 
 async def test_a_defect_in_one_cluster_is_no_end_of_the_operator() -> None:
-    """It is counted apart, so that an alert can tell it from an API server that is away."""
+    """The defect is counted separately from an API server that does not answer, for alerts."""
     with capture_logs() as logs:
         result, metrics = await result_of(OneCluster(stored(), failure=ZeroDivisionError()))
     assert result.failed
@@ -112,7 +112,7 @@ async def test_a_defect_in_one_cluster_is_no_end_of_the_operator() -> None:
 
 
 async def test_an_object_that_cannot_be_read_is_refused_in_its_status() -> None:
-    """The schema of an older CRD may have let it in: nothing is touched, the phase and the metric say it."""
+    """An older CRD may have accepted it: nothing is changed, phase and metric report it."""
     platform = OneCluster(stored(replicas=-1))
     result, metrics = await result_of(platform)
     assert not result.failed
@@ -122,7 +122,7 @@ async def test_an_object_that_cannot_be_read_is_refused_in_its_status() -> None:
 
 
 async def test_a_refused_write_is_a_condition_and_tried_again_after_a_pause() -> None:
-    """Whatever the platform refuses: the status says so, and other things of the cluster are not held up."""
+    """The status reports it, and other actions of the cluster are not delayed."""
     platform = OneCluster(stored(), fails=FailureKind.REFUSED)
     result, _ = await result_of(platform)
     assert result.requeue_after is not None
@@ -134,14 +134,14 @@ async def test_a_refused_write_is_a_condition_and_tried_again_after_a_pause() ->
 
 
 async def test_what_has_changed_meanwhile_is_looked_at_again_at_once() -> None:
-    """No failure, no condition: the next plan starts from what is."""
+    """The change is neither a failure nor a condition; the next plan starts from the new state."""
     platform = OneCluster(stored(), fails=FailureKind.OUTDATED)
     result, _ = await result_of(platform)
     assert (result.failed, result.requeue_after) == (False, OUTDATED_SECONDS)
 
 
 async def test_a_status_that_is_refused_is_gone_on_from(monkeypatch: pytest.MonkeyPatch) -> None:
-    """What was told is not told again, nobody is moved, and the status is written as soon as it can be."""
+    """Nothing is reported twice, nobody is moved, and the status is written as soon as possible."""
     platform = OneCluster(stored())
     reconciler = ClusterReconciler(platform, SETTINGS, Metrics())
     monkeypatch.setattr(platform, "refuses", SetStatus)

@@ -1,4 +1,4 @@
-"""What was refused is tried again after a pause that doubles, and holds up nothing else."""
+"""Tests of the retries of refused actions."""
 
 from __future__ import annotations
 
@@ -17,12 +17,12 @@ ALL = (ACCOUNT, NEEDS_IT, OTHER)
 
 
 def refused(action: CreateObject) -> Failure:
-    """The platform says no."""
+    """Return the refusal of an action."""
     return Failure(action, FailureKind.REFUSED, "no")
 
 
 def test_only_what_was_refused_waits_with_what_needs_it() -> None:
-    """And both are still told."""
+    """Both are still reported."""
     refusals = Refusals()
     tried, waiting = refusals.split(ALL, 0.0)
     assert (tried, waiting) == (ALL, ())
@@ -34,7 +34,7 @@ def test_only_what_was_refused_waits_with_what_needs_it() -> None:
 
 
 def test_the_pause_doubles_up_to_a_bound() -> None:
-    """It is that of the action, whatever else is tried meanwhile."""
+    """Retries of other actions do not change the pause."""
     refusals, now, pauses = Refusals(), 0.0, []
     for _ in range(8):
         tried, _ = refusals.split(ALL, now)
@@ -49,7 +49,6 @@ def test_the_pause_doubles_up_to_a_bound() -> None:
 
 
 def test_another_manifest_is_tried_at_once() -> None:
-    """Somebody has put the spec right."""
     refusals = Refusals()
     refusals.note(ALL, ALL, (refused(ACCOUNT),), 0.0)
     manifest: JsonObject = {**ACCOUNT.manifest, "automountServiceAccountToken": False}
@@ -58,7 +57,7 @@ def test_another_manifest_is_tried_at_once() -> None:
 
 
 def test_what_went_well_or_is_no_longer_planned_is_forgotten() -> None:
-    """Its next refusal begins anew."""
+    """A later refusal starts with the first pause."""
     refusals = Refusals()
     refusals.note(ALL, ALL, (refused(ACCOUNT),), 0.0)
     refusals.note((OTHER,), (OTHER,), (), 0.1)

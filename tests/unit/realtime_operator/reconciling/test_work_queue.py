@@ -1,4 +1,4 @@
-"""One task per cluster: marks are joined, failures are tried again, a cluster that is gone is forgotten."""
+"""Tests of the queue: one task per cluster, joined marks, retries, and clusters that are gone."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ KEY = Key("ns", "main")
 
 
 class Turns:
-    """Records turns, and answers what it is told to."""
+    """A reconciler that records its calls and returns the results of `answer`."""
 
     def __init__(self, answer: Callable[[int], ReconcileResult]) -> None:
         self.seen: list[Key] = []
@@ -26,7 +26,7 @@ class Turns:
         return self._answer(len(self.seen))
 
     async def reach(self, count: int) -> None:
-        """Wait until so many turns were done."""
+        """Wait until `count` reconciles are done."""
         async with asyncio.timeout(2):
             while len(self.seen) < count:
                 self.changed.clear()
@@ -34,7 +34,6 @@ class Turns:
 
 
 async def test_marks_during_a_turn_are_joined() -> None:
-    """Three marks before the first reconcile are one."""
     turns = Turns(lambda _: ReconcileResult())
     queue = WorkQueue(turns.reconcile, resync_seconds=100)
     for _ in range(3):
@@ -45,7 +44,6 @@ async def test_marks_during_a_turn_are_joined() -> None:
 
 
 async def test_a_turn_asks_for_the_next() -> None:
-    """As soon as it says."""
     turns = Turns(lambda _: ReconcileResult(requeue_after=0.001))
     queue = WorkQueue(turns.reconcile, resync_seconds=100)
     queue.mark(KEY)
@@ -54,7 +52,7 @@ async def test_a_turn_asks_for_the_next() -> None:
 
 
 async def test_a_failure_is_tried_again() -> None:
-    """After a pause, whatever marks come."""
+    """Further marks do not shorten the pause."""
     turns = Turns(lambda count: ReconcileResult(failed=count < 2))
     queue = WorkQueue(turns.reconcile, resync_seconds=100)
     queue.mark(KEY)
@@ -63,7 +61,7 @@ async def test_a_failure_is_tried_again() -> None:
 
 
 async def test_a_cluster_that_is_gone_is_forgotten() -> None:
-    """And made anew when it comes back."""
+    """A new mark starts a new task."""
     turns = Turns(lambda _: ReconcileResult(gone=True))
     queue = WorkQueue(turns.reconcile, resync_seconds=0.001)
     queue.mark(KEY)

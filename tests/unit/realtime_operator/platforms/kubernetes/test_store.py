@@ -176,7 +176,7 @@ def opened(stored: Stored, is_open: Callable[[], bool]) -> None:
 
 
 def test_it_is_fresh_while_every_watch_is_open() -> None:
-    """It is fresh from the lists on."""
+    """The store is fresh from the lists on."""
     stored = Stored()
     opened(stored, lambda: True)
     for _ in range(3):
@@ -190,7 +190,7 @@ def test_it_is_stale_before_anything_was_listed() -> None:
 
 
 def test_a_watch_that_has_ended_makes_it_stale_since_it_was_last_seen_open() -> None:
-    """It is fresh again when the next watch is open and has caught up; one broken watch is enough."""
+    """The store is fresh again when the next watch is open and has caught up; one broken watch is enough."""
     stored = Stored()
     links = {CLUSTERS: True, MAPS: True}
     for part in (CLUSTERS, MAPS):

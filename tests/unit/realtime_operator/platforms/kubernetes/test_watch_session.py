@@ -176,7 +176,7 @@ async def test_what_kopf_would_end_over_is_told_and_not_answered(served: Served,
 
 @pytest.mark.parametrize("answer", [forbidden])
 async def test_other_refusals_are_answered(served: Served) -> None:
-    """They change nothing in the store."""
+    """The refusals change nothing in the store."""
     async with served.open() as session, session.get(served.url()) as response:
         assert response.status == 403
     assert served.reasons == []

@@ -134,7 +134,7 @@ async def test_who_is_empty_then_who_never_answered_then_the_youngest_goes_first
 
 
 async def test_a_server_that_was_asked_to_end_is_not_replaced(machine: Machine) -> None:
-    """It is removed with its files when its process has ended, and the change is reported."""
+    """The server is removed with its files when its process has ended, and the change is reported."""
     replica_set = await machine.want(2)
     (gone, stays) = machine.fleet.servers
     gone.deletion_cost = -1

@@ -24,7 +24,7 @@ def test_it_becomes_the_program() -> None:
 
 
 def test_nothing_runs_when_the_parent_is_gone_already() -> None:
-    """It may end between the start of pdeathsig_exec and its first line."""
+    """The parent may end between the start of pdeathsig_exec and its first line."""
     ran = run_bound(os.getppid(), "/bin/echo", "ran")
     assert (ran.returncode, ran.stdout, ran.stderr) == (0, "", "")
 

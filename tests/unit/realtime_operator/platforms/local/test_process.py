@@ -65,7 +65,7 @@ async def test_it_is_in_a_session_of_its_own(tmp_path: Path) -> None:
 
 
 async def test_a_program_that_is_not_there_is_an_error_or_an_end(tmp_path: Path) -> None:
-    """It never counts as running."""
+    """The process never counts as running."""
     ended = asyncio.Event()
     process = Process("it", tmp_path / "log", ended.set)
     await process.start(["/no/such/program"], os.environ)

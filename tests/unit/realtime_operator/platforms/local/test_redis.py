@@ -55,7 +55,7 @@ def script(folder: StateFolder, text: str) -> Path:
 
 
 async def test_it_answers_on_its_socket_and_to_its_password_only(folder: StateFolder) -> None:
-    """It has no port, and its files are private; a second start has no effect, nor has a second end."""
+    """Redis has no port, and its files are private; a second start has no effect, nor has a second end."""
     async with local_redis(folder) as made:
         assert not await made.answers()
         await made.ensure(PASSWORD)

@@ -65,7 +65,7 @@ async def observed(server: LocalServer) -> Server:
 
 
 async def test_one_that_starts_is_not_ready(server: LocalServer) -> None:
-    """It has the kubelet's reason, so that planning knows that it has no connections."""
+    """The server has the kubelet's reason, so that planning knows that it has no connections."""
     seen = await observed(server)
     assert (seen.name, seen.revision, seen.ready, seen.report) == (NAME, "a", False, None)
     assert (seen.waiting_reason, seen.waiting_message, seen.serving) == (STARTING, None, True)
@@ -80,7 +80,7 @@ async def test_one_that_answers_is_ready(server: LocalServer, folder: StateFolde
 
 
 async def test_one_that_answers_no_more_is_not_starting(server: LocalServer, folder: StateFolder) -> None:
-    """It may hold connections, and must not count as one that never started."""
+    """The server may hold connections, and must not count as one that never started."""
     async with answering(server, folder, Control()):
         await observed(server)
     seen = await observed(server)

@@ -92,7 +92,7 @@ def test_a_folder_with_other_things_in_it_is_refused(folder: StateFolder, name: 
 
 
 def test_a_folder_of_an_earlier_run_is_used_again(folder: StateFolder) -> None:
-    """It is recognized by its lock, which is created first."""
+    """The folder is recognized by its lock, which is created first."""
     shutil.rmtree(folder.logs)
     folder.prepare()
     assert folder.logs.is_dir()
