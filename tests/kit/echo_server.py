@@ -1,7 +1,7 @@
-"""A server that answers each WebSocket message with itself, so that a fuzzing client can drive the transport.
+"""A server that echoes each WebSocket message, so that a fuzzing client can drive the transport.
 
-Everything but the answer is the product's: handshake, parser, compression, control frames, outbox. Whoever connects to
-`/connection/websocket` is served, without a token and for as long as it likes.
+Everything but the answer is the product's: handshake, parser, compression, control frames, outbox. Every client of
+`/connection/websocket` is served, without a token or a time limit.
 
     python -m tests.kit.echo_server [--port PORT] [--message-bytes BYTES] [--compress]
 """
@@ -41,7 +41,7 @@ START_SECONDS = 15
 
 
 class EchoCodec(JsonCodec):
-    """Frames messages that are sent back, compressed from the first byte on if that was negotiated."""
+    """Codec of echoed messages, which are compressed from the first byte on if that was negotiated."""
 
     def __init__(self, *, compressed: bool) -> None:
         deflater = Deflater(0)
@@ -51,7 +51,7 @@ class EchoCodec(JsonCodec):
 
 
 class EchoConnection(WebSocketConnection):
-    """Writes messages back instead of handing them to the session."""
+    """A connection that echoes messages instead of passing them to the session."""
 
     def take_message(self, session: Session, opcode: int, payload: bytes, now: float) -> None:
         """Answer with the same message."""
@@ -61,7 +61,7 @@ class EchoConnection(WebSocketConnection):
 
 
 def _node(message_bytes: int) -> Node:
-    """A node of its own that lets a client stay for a day without saying who it is, and send as fast as it can."""
+    """Return a node that serves clients without a connect command for a day, at any rate of messages."""
     limits = {"message_bytes": message_bytes, "outbox_bytes": 16 * message_bytes, "messages_per_second": 10_000_000}
     return make_node(Settings.model_validate({"limits": limits, "listen": {"handshake_seconds": 86_400}}))
 

@@ -241,7 +241,7 @@ class _ReadBuffer(Protocol):
     """Methods of a TLS transport that others lack."""
 
     def set_read_buffer_limits(self, high: int) -> None:
-        """Read no more from the socket while so much was not taken."""
+        """Stop reading from the socket while `high` bytes are unread."""
 
 
 @contextlib.asynccontextmanager

@@ -56,19 +56,19 @@ class RecordingConnection:
             self.written_bytes += len(frames)
 
     def unacknowledged(self) -> int:
-        """Return what a test says."""
+        """Return the value that the test has set."""
         return self.behind
 
     def is_paused(self) -> bool:
-        """Return whether nothing is to be read."""
+        """Return True while reading is paused."""
         return self.paused
 
     def pause_reading(self) -> None:
-        """Be paused."""
+        """Record that reading is paused."""
         self.paused = True
 
     def resume_reading(self) -> None:
-        """Go on."""
+        """Record that reading is resumed."""
         self.paused = False
 
     def close(self, code: DisconnectCode) -> None:

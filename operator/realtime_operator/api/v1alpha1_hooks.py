@@ -1,4 +1,4 @@
-"""The part of the spec about the user's backend: what servers ask it and tell it."""
+"""Models of the part of the spec about the user's backend: requests and events of the servers."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ RESERVED_HEADERS = (
     "host", "keep-alive", "proxy-authenticate", "proxy-authorization", "proxy-connection", "te", "trailer",
     "transfer-encoding", "upgrade", "x-realtime-signature",
 )  # fmt: skip
-"""What belongs to each single request, or is the servers' own: servers refuse a configuration that lists one."""
+"""Headers that belong to a single request or are the servers' own: servers refuse to forward them."""
 MOST_SECONDS = 60
 
 

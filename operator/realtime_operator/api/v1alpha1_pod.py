@@ -1,4 +1,4 @@
-"""The part of the spec that becomes the pods: image, resources, placement, labels."""
+"""Models of the part of the spec that becomes the pods: image, resources, placement, labels."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ RESERVED_LABELS = frozenset(f"app.kubernetes.io/{name}" for name in ("name", "in
 
 
 def is_reserved(key: str) -> bool:
-    """Whether a label or annotation belongs to the operator."""
+    """Return True when a label or annotation belongs to the operator."""
     return key.startswith("realtime.dev/") or key in RESERVED_LABELS
 
 
@@ -56,13 +56,13 @@ ImagePullSecrets = Annotated[tuple[ImagePullSecret, ...], Field(max_length=8), M
 
 
 LEAST_MEMORY = "4Mi"
-"""No container of ours runs in less; what is below it was written with the wrong suffix, or with none."""
+"""Minimum memory of a container; a smaller value has a wrong suffix, or none."""
 TOO_MANY_CPUS = "100"
-"""A server has at most 64 workers; whoever writes 100 or more means thousandths."""
+"""Number of CPUs that is taken for thousandths: a server has at most 64 workers."""
 
 
 def _cel_of(name: str, holds: str) -> str:
-    """CEL that says whether a resource is absent, no quantity (which is refused elsewhere), or as it should be."""
+    """Return CEL that is true for an absent or valid resource, and for one that is no quantity (refused elsewhere)."""
     value = f"self['{name}']"
     return f"!('{name}' in self) || !{cel_is_quantity(value)} || {holds}"
 
@@ -72,7 +72,7 @@ def _cel_compare(name: str, other: str) -> str:
 
 
 def _is_enough_memory(quantities: Mapping[str, int | str]) -> bool:
-    """0 says that nothing is reserved, or that there is no limit."""
+    """Return True for enough memory; 0 stands for no request or no limit."""
     memory = quantity.parse(quantities.get("memory", 0))
     return memory == 0 or memory >= quantity.parse(LEAST_MEMORY)
 

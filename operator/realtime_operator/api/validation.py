@@ -21,9 +21,9 @@ VALUE_MESSAGE = (
 
 
 def validate(cluster: RealtimeCluster, secrets: Mapping[str, Mapping[str, str]]) -> tuple[Finding, ...]:
-    """Every problem of a cluster that its models accept; empty when there is none.
+    """Return the problems of a cluster that its models accept; empty when there is none.
 
-    `secrets` has, for each Secret that exists, its keys.
+    `secrets` has the keys of each existing Secret.
     """
     return (*_missing_secrets(cluster, secrets), *_wrong_keys(cluster), *_wrong_tolerations(cluster))
 
@@ -50,7 +50,7 @@ def _missing(reference: Reference, secrets: Mapping[str, Mapping[str, str]]) -> 
 
 
 def _wrong_keys(cluster: RealtimeCluster) -> Iterator[Finding]:
-    """Labels and annotations that the API server would refuse on the children."""
+    """Yield the labels and annotations that the API server would refuse on the children."""
     pod, service = cluster.spec.pod, cluster.spec.endpoint.service
     labels = {"spec.pod.labels": pod.labels, "spec.pod.nodeSelector": pod.node_selector}
     annotations = {"spec.pod.annotations": pod.annotations, "spec.endpoint.service.annotations": service.annotations}
