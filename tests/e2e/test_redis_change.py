@@ -135,7 +135,7 @@ async def _pause_in_a_rollout(scenario: Scenario, cluster: LiveCluster) -> None:
         told = [event for event in running.recoveries() if not event.recovered]
         assert result.lost == 0 or told, result.describe()
         assert result.duplicated == 0, result.describe()
-        # What was not confirmed in time may be published later than what was confirmed after it.
+        # An unconfirmed publication may be published after later, confirmed ones.
         unconfirmed = {sequence for sequence, _ in running.publisher.failed}
         assert all(unconfirmed >= set(account.out_of_order) for account in result.accounts), result.describe()
 

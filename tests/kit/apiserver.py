@@ -34,7 +34,7 @@ CALL_SECONDS = 30
 CRD_PATH = f"/apis/apiextensions.k8s.io/v1/customresourcedefinitions/{naming.PLURAL}.{naming.GROUP}"
 MERGE_PATCH = "application/merge-patch+json"
 
-# Everything that anybody but the administrator asks for, so that tests and benchmarks can count it.
+# All requests of users other than the administrator, so that tests and benchmarks can count them.
 AUDIT_POLICY: JsonObject = {
     "apiVersion": "audit.k8s.io/v1",
     "kind": "Policy",

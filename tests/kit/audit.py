@@ -43,7 +43,7 @@ class AuditLog:
         with self._path.open("rb") as log:
             log.seek(self._position)
             lines = log.read().splitlines()
-        # A watch is there twice, when it begins and when it ends: one call.
+        # A watch is logged at its start and at its end, and counts as one request.
         ended = (line for line in lines if user.encode() in line and b'"stage":"ResponseStarted"' not in line)
         calls = (_call(line) for line in ended)
         return [call for call in calls if call.user == user]

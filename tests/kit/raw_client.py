@@ -262,7 +262,7 @@ async def raw_stream(
         sock.close()
         raise
     if tls is not None and receive_buffer is not None:
-        # by itself it reads half a megabyte ahead
+        # By default it reads half a megabyte ahead.
         cast("_ReadBuffer", writer.transport).set_read_buffer_limits(receive_buffer)
     try:
         yield RawStream(reader, writer)

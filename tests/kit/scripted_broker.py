@@ -83,7 +83,7 @@ class ScriptedBroker:
     async def publish_control(self, message: bytes, node: str = "") -> None:
         """Do nothing: there are no other nodes."""
 
-    # the steps
+    # steps of a test
 
     def read(self, index: int) -> None:
         """Take the snapshot for a history call."""

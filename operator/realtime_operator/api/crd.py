@@ -61,7 +61,7 @@ def root_schema() -> JsonObject:
         "properties": {
             "apiVersion": {"type": "string", "description": "Version of the schema of this object."},
             "kind": {"type": "string", "description": "Kind of this object."},
-            # named here so that a rule can point at it; the API server knows the rest
+            # Declared so that a rule can refer to it; the API server defines the rest.
             "metadata": {"type": "object", "properties": {"name": {"type": "string"}}},
             "spec": {**spec, "description": documented["spec"], "default": {}},
             "status": {**status, "description": documented["status"]},

@@ -93,7 +93,7 @@ def _convert(node: JsonObject, source: _Source, path: str) -> JsonObject:
         _check_bounds(node, path)
     schema: JsonObject = {key: node[key] for key in ("description", "type") if key in node}
     if "description" in schema:
-        schema["description"] = " ".join(str(schema["description"]).split())  # lines end where the source's do
+        schema["description"] = " ".join(str(schema["description"]).split())  # without the line breaks of the source
     schema |= {key: node[key] for key in _COPIED if key in node}
     schema |= _children(node, source, path)
     schema = _with_rules(schema, model) if model else schema

@@ -70,7 +70,7 @@ def forecast(
     """
     stored = _stored(old, new)
     revision = revisions.choose(stored, replica_sets, settings.build).name
-    # As many as at once: fewer than there are the autoscaler wants only after a while.
+    # At once the autoscaler only adds servers; it removes them after the window.
     at_once = autoscaling(stored, read_status(stored).autoscaling, servers, datetime.min.replace(tzinfo=UTC))
     fleet = Fleet(revision, desired_servers(new, at_once), read_replica_sets(replica_sets), tuple(servers))
     policy = rollout_policy(new, fleet.desired)

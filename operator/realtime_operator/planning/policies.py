@@ -45,7 +45,7 @@ def autoscaling(
         scale_down_stabilization_seconds=spec.scale_down_stabilization_seconds,
     )
     if before is None and servers:
-        # Scaling by itself was just switched on: start from what runs, not from the minimum.
+        # Autoscaling was just switched on: start from the running servers, not from the minimum.
         before = AutoscaleState(desired=cluster.spec.replicas)
     return autoscale.decide(policy, servers, before, now)
 

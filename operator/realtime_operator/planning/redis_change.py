@@ -57,7 +57,7 @@ def change_redis(wanted: JsonObject | None, world: World) -> list[Action]:
     others = _remove([pod for pod in trials if pod.template != identity])
     if any(pod.ready for pod in same):
         return [*others, apply, *_remove(same)]
-    is_there = any(pod.trial for pod in world.redis)  # also one that is going: it has the name
+    is_there = any(pod.trial for pod in world.redis)  # A terminating one counts too, as it still has the name.
     return others if is_there else [CreateObject(trial)]
 
 

@@ -87,9 +87,9 @@ def choose_redis(cluster: RealtimeCluster, world: World, shared: Sequence[JsonOb
     is_newest, manifests = contains(live.get("spec"), newest["spec"]), recorded(live)
     if manifests is not None:
         return Redis(manifests[0], live, is_newest)
-    if is_newest and made_of(live):  # somebody took its record away
+    if is_newest and made_of(live):  # its record was removed
         return Redis(newest, newest, is_newest)
-    # without a record nothing can be put right: a manifest that says no more than which object it is
+    # Without a record nothing can be restored: return a manifest with the object's identity only.
     return Redis({**newest, "metadata": {"name": object_key(newest).name}, "spec": {}}, live, is_newest)
 
 
@@ -135,9 +135,9 @@ def _is_redis_of(live: JsonObject, cluster: RealtimeCluster, world: World) -> bo
         return True
     noted = status.made_of.redis if status is not None and status.made_of is not None else None
     if made:
-        # a changed default of the API is no change of the spec; a change that is still being tried has been noted
+        # A changed default of the API is no change of the spec; a change whose trial is running has been noted.
         return noted == made and is_unchanged(cluster)
-    return noted == wanted or is_unchanged(cluster)  # somebody took its record away
+    return noted == wanted or is_unchanged(cluster)  # its record was removed
 
 
 def redis_checksum(cluster: RealtimeCluster, world: World) -> str | None:

@@ -147,7 +147,7 @@ def _endpoints(cluster: RealtimeCluster, world: World) -> JsonObject:
             f"http://{naming.api_service(name)}.{namespace}.svc:{naming.PORT_API}/api",
         ),
     }
-    # The Service of somebody else is no address of this cluster: backends would send it their key.
+    # A foreign Service is no address of this cluster: backends would send their key to it.
     return {
         field: address
         for field, (service, address) in addresses.items()

@@ -65,7 +65,7 @@ class ClusterReconciler:
             return ReconcileResult(failed=True)
         except Exception:
             self._lose_contact(key)
-            # The edge: a defect in one cluster's handling must not end the others'.
+            # Last resort: a defect in the handling of one cluster must not end that of others.
             self._metrics.reconciles.labels("defect").inc()
             logger.exception("reconcile failed unexpectedly", cluster=_name(key))
             return ReconcileResult(failed=True)

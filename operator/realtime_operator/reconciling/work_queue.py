@@ -93,7 +93,7 @@ class WorkQueue:
                 return
             worker.failures = worker.failures + 1 if result.failed else 0
             await asyncio.sleep(MINIMUM_PAUSE_SECONDS)
-            # A failing cluster is not tried faster because its servers come and go, only because somebody edits it.
+            # Only an edit shortens the pause of a failing cluster, not changes of its servers.
             news = worker.edited if result.failed else worker.dirty
             with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout(self._pause(result, worker.failures)):

@@ -1,1 +1,1 @@
-"""Tests of the table of namespace options and its renderers."""
+"""Tests of the table of namespace options and its generators."""

@@ -1,4 +1,4 @@
-"""Rules as expressions of three languages."""
+"""Tests of rules as expressions of three languages."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ SOME = Term("recovery", ("a", "b"), ("c", "d"), "Recovery")
     ],
 )
 def test_terms(term: Term, cel: str, operator: str) -> None:
-    """The shortest way to say it; what is negated twice is the term again."""
+    """Terms are in their shortest form; a double negation gives the term again."""
     assert (term.render("cel"), term.render("operator")) == (cel, operator)
     assert term.negated().negated() == term
 
@@ -41,7 +41,7 @@ def test_terms_of_the_server_compare_with_its_enumerations() -> None:
 
 
 def test_a_rule_of_the_resource() -> None:
-    """It holds where its condition is not met, or all that it needs is there."""
+    """The expression is true when the condition is not met, or all that it needs is given."""
     rule = Rule(
         when={"slowConsumer": ("DropOldest", "Conflate")},
         needs={"presence": (True,), "delta": ("Disabled",)},
@@ -56,7 +56,7 @@ def test_a_rule_of_the_resource() -> None:
 
 
 def test_a_rule_of_the_server() -> None:
-    """The opposite: the expression is true where the rule is broken."""
+    """The expression is true when the rule is violated."""
     rule = Rule(when={"recovery": (True,)}, needs={"history": (PRESENT,)}, message="")
     assert broken(rule, Table.read()) == "self.recovery and self.history is None"
     rule = Rule(when={"recovery": (True,)}, needs={"history": (PRESENT,), "presence": (True,)}, message="")

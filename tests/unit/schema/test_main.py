@@ -1,4 +1,4 @@
-"""The program that writes what is generated."""
+"""Tests of the program that writes the generated files."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from schema.table import TABLE, Table
 
 @pytest.fixture
 def checkout(tmp_path: Path) -> Path:
-    """A copy of the generated files, as they are in the repository."""
+    """A copy of the repository's generated files."""
     for path in generated(Table.read()):
         (tmp_path / path).parent.mkdir(parents=True, exist_ok=True)
         shutil.copy(REPOSITORY / path, tmp_path / path)
@@ -20,12 +20,12 @@ def checkout(tmp_path: Path) -> Path:
 
 
 def test_what_is_committed_is_up_to_date() -> None:
-    """`make options` has been run."""
+    """The committed files are those of `make options`."""
     assert main(["--check"]) == 0
 
 
 def test_a_changed_table_changes_both_sides(checkout: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    """--check tells which files, and writes none; without it they are written, and then nothing is to be done."""
+    """With --check the differing files are named and not written; without it they are written, and then agree."""
     table = checkout / "table.toml"
     table.write_text(TABLE.read_text().replace("default = 100\n", "default = 200\n"))
     before = {path: (checkout / path).read_text() for path in generated(Table.read())}
@@ -39,7 +39,7 @@ def test_a_changed_table_changes_both_sides(checkout: Path, capsys: pytest.Captu
 
 
 def test_a_wrong_table_is_told(checkout: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    """Without a stack trace."""
+    """The error has no stack trace."""
     table = checkout / "table.toml"
     table.write_text("")
     assert main([], table=table, root=checkout) == 1

@@ -1,4 +1,4 @@
-"""What the operator gets: modules that can be imported, and mean what the table says."""
+"""Tests of the operator's generated modules."""
 
 from __future__ import annotations
 
@@ -11,12 +11,12 @@ TABLE = Table.read()
 
 
 def classes(source: str) -> dict[str, ast.ClassDef]:
-    """The classes of a module."""
+    """Return the classes of a module by name."""
     return {node.name: node for node in ast.parse(source).body if isinstance(node, ast.ClassDef)}
 
 
 def test_the_model_has_every_option_in_the_order_of_the_table() -> None:
-    """Each is followed by its description."""
+    """Each option is followed by its description."""
     namespace = classes(model_module(TABLE))["Namespace"]
     fields = [
         node.target.id
@@ -33,7 +33,7 @@ def test_the_model_has_every_option_in_the_order_of_the_table() -> None:
 
 
 def test_the_model_has_every_rule() -> None:
-    """As a method that says whether it holds."""
+    """A rule is a method that returns True when it holds."""
     methods = {
         node.name for node in classes(model_module(TABLE))["Namespace"].body if isinstance(node, ast.FunctionDef)
     }
@@ -41,7 +41,7 @@ def test_the_model_has_every_rule() -> None:
 
 
 def test_the_translation_knows_every_value_of_every_enumeration() -> None:
-    """And what the configuration says for it, whole."""
+    """Each value has its complete configuration."""
     source = config_module(TABLE)
     tables = {
         node.target.id: ast.literal_eval(node.value)

@@ -1,4 +1,4 @@
-"""The table of fields in the reference."""
+"""Tests of the table of fields in the reference."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ TABLE = Table.read()
 
 
 def test_every_field_has_a_row() -> None:
-    """Those of objects too, with their type, default, and the field of the resource that sets them."""
+    """Fields of objects have a row too, with type, default, and the resource's field that sets them."""
     lines = table_of_fields(TABLE).splitlines()
     named = [line.split("`")[1] for line in lines if line.startswith("| `")]
     assert named[:4] == ["name", "history", "history.size", "history.ttl_seconds"]
@@ -21,13 +21,12 @@ def test_every_field_has_a_row() -> None:
 
 
 def test_values_of_enumerations_are_explained() -> None:
-    """Beside the field."""
     (publish,) = (line for line in table_of_fields(TABLE).splitlines() if line.startswith("| `publish`"))
     assert "`nobody`: no client; `subscribers`: subscribers of the channel; `anyone`: all clients" in publish
 
 
 def test_only_what_stands_between_the_marks_is_replaced() -> None:
-    """And a page without them is refused."""
+    """A page without marks is refused."""
     page = f"before\n{BEGIN}old\n{END}after\n"
     assert with_table(page, TABLE) == f"before\n{table_of_fields(TABLE)}after\n"
     with pytest.raises(ValueError, match="has no marks"):

@@ -1,4 +1,4 @@
-"""The table: what in it contradicts itself is told, with where it is."""
+"""Tests of the table's validation: contradictions are reported with their place."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from schema.table import TABLE, Table, TableError, snake_case
 
 
 def read(folder: Path, *changes: tuple[str, str]) -> Table:
-    """The table with some of its text replaced."""
+    """Read the table with some of its text replaced."""
     text = TABLE.read_text()
     for old, new in changes:
         assert old in text, old
@@ -22,7 +22,6 @@ def read(folder: Path, *changes: tuple[str, str]) -> Table:
 
 
 def test_the_table_of_the_repository_is_right() -> None:
-    """It has the options of both sides."""
     table = Table.read()
     assert [option.field for option in table.options][:3] == ["name", "history", "recovery"]
     assert [field.field for field in table.server_fields][:3] == ["name", "history", "recovery"]
@@ -58,32 +57,31 @@ def test_the_table_of_the_repository_is_right() -> None:
     ],
 )
 def test_a_table_that_contradicts_itself_is_refused(tmp_path: Path, old: str, new: str, told: str) -> None:
-    """Naming the file, the entry, and what would be right."""
+    """The error has the file, the entry, and what would be valid."""
     with pytest.raises(TableError, match=told) as refused:
         read(tmp_path, (old, new))
     assert str(tmp_path / "table.toml") in str(refused.value)
 
 
 def test_an_unknown_type_is_told(tmp_path: Path) -> None:
-    """It is neither built in nor an enumeration of the table."""
+    """The type is neither built in nor an enumeration of the table."""
     with pytest.raises(TableError, match="value of the enumeration Maybe"):
         read(tmp_path, ('type = "Access"', 'type = "Maybe"'))
 
 
 def test_a_value_decides_about_all_fields_of_its_option() -> None:
-    """Those that it does not name have their defaults."""
+    """Fields that the value does not name have their defaults."""
     (recovery,) = (option for option in Table.read().options if option.field == "recovery")
     assert recovery.settings("Cache") == {**recovery.settings("Disabled"), "recovery": True, "recovery_mode": "cache"}
 
 
 def test_no_field_is_newer_than_the_server() -> None:
-    """`since` is a release that was made, or the one that is being made."""
+    """`since` is a past release or the next one."""
     newest = [int(part) for part in version("realtime-operator").split(".")]
     assert [f for f in Table.read().server_fields if [int(part) for part in f.since.split(".")] > newest] == []
 
 
 def test_names_become_pythons() -> None:
-    """As in the models."""
     assert [snake_case(name) for name in ("slowConsumer", "delta", "dropOldest")] == [
         "slow_consumer",
         "delta",
@@ -92,7 +90,7 @@ def test_names_become_pythons() -> None:
 
 
 def test_the_table_is_read_whole() -> None:
-    """Every entry of the file, so that a misspelled [[table]] cannot be overlooked."""
+    """Every entry of the file is known, so that a misspelled [[table]] is noticed."""
     assert set(tomllib.loads(TABLE.read_text())) == {
         "namespace",
         "option",
