@@ -6,7 +6,7 @@
 
 enum { TEXT = 0x81, BINARY = 0x82, MASKED = 0x80, MASK_SIZE = 4 };
 
-/* One frame of a client, whole and common. */
+/* Complete frame of the common case from a client. */
 struct frame {
     int opcode;
     const unsigned char *mask;
@@ -14,7 +14,7 @@ struct frame {
     Py_ssize_t length;
 };
 
-/* Read the frame at `at`; false for one that is not whole, not common, or above the limit. */
+/* Parse the frame at `at`; return false when it is incomplete, uncommon, or above the limit. */
 static bool read_frame(const unsigned char *at, const unsigned char *end, Py_ssize_t limit, struct frame *found)
 {
     Py_ssize_t available = end - at;
@@ -37,7 +37,7 @@ static bool read_frame(const unsigned char *at, const unsigned char *end, Py_ssi
     return true;
 }
 
-/* Undo the mask; whether all is ASCII. */
+/* Remove the mask; return true when all bytes are ASCII. */
 static bool unmask(const struct frame *frame, unsigned char *target)
 {
     uint64_t mask, word, high = 0;
@@ -69,7 +69,7 @@ static bool is_utf8(PyObject *payload)
     return true;
 }
 
-/* The payload as bytes; NULL without an exception for a text that is not UTF-8. */
+/* Return the payload as bytes; NULL without an exception for text that is not UTF-8. */
 static PyObject *payload_of(const struct frame *frame)
 {
     PyObject *payload = PyBytes_FromStringAndSize(NULL, frame->length);
@@ -95,7 +95,7 @@ static int append(PyObject *messages, const struct frame *frame, PyObject *paylo
     return result;
 }
 
-/* Fill `messages`; how many bytes were taken, -1 with an exception. */
+/* Fill `messages`; return the number of bytes taken, -1 with an exception. */
 static Py_ssize_t split_into(PyObject *messages, const Py_buffer *data, Py_ssize_t limit)
 {
     const unsigned char *begin = data->buf, *at = begin, *end = begin + data->len;

@@ -1,4 +1,4 @@
-/* The hot path of the server in C. Every part has a twin in Python that says what it does; both have the same tests. */
+/* Hot path of the server in C. Each part has a twin in Python with the contract; the same tests run against both. */
 #ifndef REALTIME_NATIVE_H
 #define REALTIME_NATIVE_H
 

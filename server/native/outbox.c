@@ -23,12 +23,12 @@ typedef struct {
     PyObject_HEAD
     Flusher *flusher;
     PyObject *transport; /* NULL before begin and after stop */
-    PyObject *first;     /* the first of the frames that wait: most often there is no other */
-    PyObject *more;      /* list of the others, or NULL */
+    PyObject *first;     /* first waiting frame, usually the only one */
+    PyObject *more;      /* list of the other waiting frames, or NULL */
     Py_ssize_t waiting;
     unsigned long long written;
     int descriptor;
-    bool behind; /* whether the transport may have something that it has not sent */
+    bool behind; /* true while the transport may have unsent bytes */
     bool due;
     bool stopped;
 } Outbox;
@@ -56,7 +56,7 @@ static void stop(Outbox *self)
     Py_CLEAR(self->transport);
 }
 
-/* Bytes that the transport has not sent; -1 with an exception. */
+/* Return the number of bytes that the transport has not sent; -1 with an exception. */
 static Py_ssize_t unsent(Outbox *self)
 {
     if (self->transport == NULL) {
@@ -74,7 +74,7 @@ static Py_ssize_t unsent(Outbox *self)
     return found;
 }
 
-/* The frames that wait as one object; a new reference. */
+/* Return the waiting frames joined to one object, as a new reference. */
 static PyObject *joined(Outbox *self)
 {
     if (self->more == NULL)
@@ -93,8 +93,8 @@ static PyObject *joined(Outbox *self)
     return all;
 }
 
-/* How many bytes the kernel took; 0 when it takes none, or the connection is broken, which the loop finds.
-   The interpreter is not released: the call does not block, and it is made for many connections in a row. */
+/* Return the number of bytes that the kernel took; 0 also when the connection is broken, which the loop notices.
+   The GIL is held: the call does not block, and is made for many connections in a row. */
 static Py_ssize_t send_now(int descriptor, struct iovec *parts, size_t count)
 {
     struct msghdr message = {.msg_iov = parts, .msg_iovlen = count};
@@ -111,7 +111,7 @@ static struct iovec part_of(PyObject *bytes)
     return (struct iovec){PyBytes_AS_STRING(bytes), (size_t)PyBytes_GET_SIZE(bytes)};
 }
 
-/* What waits, to the kernel; `all` becomes the frames as one object when they had to be joined. -1 with an exception. */
+/* Send the waiting frames to the kernel; set `all` to the joined frames if joining was needed. -1 with an exception. */
 static Py_ssize_t send_frames(Outbox *self, PyObject **all)
 {
     struct iovec parts[GATHERED];
@@ -130,7 +130,7 @@ static Py_ssize_t send_frames(Outbox *self, PyObject **all)
     return send_now(self->descriptor, parts, count);
 }
 
-/* Let the transport send what the kernel did not take. */
+/* Pass the bytes that the kernel did not take to the transport. */
 static int hand_over(Outbox *self, PyObject *all, Py_ssize_t sent)
 {
     PyObject *rest = sent == 0 ? Py_NewRef(all)
@@ -162,7 +162,7 @@ static int flush(Outbox *self)
         if (before < 0)
             return -1;
         if (self->first == NULL)
-            return 0; /* stopped by what was called */
+            return 0; /* stopped by the transport within the call */
         direct = before == 0;
     }
     if (direct) {
@@ -237,7 +237,7 @@ static PyObject *Outbox_write(Outbox *self, PyObject *frames)
     if (self->waiting > flusher->limit) {
         Py_ssize_t before = unsent(self);
         if (before < 0 || (before == 0 && flush(self) < 0))
-            return NULL; /* a burst of one turn of the loop: what the kernel takes at once need not wait */
+            return NULL; /* a burst of one loop iteration: data that the kernel takes at once need not wait */
     }
     Py_ssize_t waiting = self->waiting;
     if (!self->due && self->behind) {
@@ -353,7 +353,7 @@ static PyTypeObject OutboxType = {
 
 /* flusher */
 
-/* One that fails must not keep the others from being flushed: what went wrong first is raised at the end. */
+/* Flush all outboxes that are due, even after a failure; raise the first error at the end. */
 static PyObject *Flusher_flush(Flusher *self, PyObject *Py_UNUSED(ignored))
 {
     PyObject *due = self->due;
@@ -404,7 +404,7 @@ static int Flusher_traverse(Flusher *self, visitproc visit, void *arg)
     return 0;
 }
 
-/* `due` stays a list: outboxes may still be written to while the cycle is taken apart. */
+/* `due` stays a list, because outboxes may be written to while the cycle is being collected. */
 static int Flusher_clear(Flusher *self)
 {
     Py_CLEAR(self->call_soon);
