@@ -1,4 +1,4 @@
-"""A worker's node: puts together what core has, does its periodic work, and hears from the other workers."""
+"""Node of a worker: composition of core, its periodic work, and the receiver of the broker's events."""
 
 from __future__ import annotations
 
@@ -48,18 +48,18 @@ from realtime_server.core.tasks import TaskGroup
 logger = structlog.get_logger()
 
 WATCH_SECONDS = 3.0
-"""How often channels are looked for that were left without a word."""
+"""Interval of reporting channels that became vacant unnoticed."""
 RETRY_SECONDS = 0.5
 WEBSOCKET = TransportInfo()
 
 
 class UnknownNodeError(Exception):
-    """No worker of this uid is known to live."""
+    """Failure because no living worker with this uid is known."""
 
 
 @dataclass(frozen=True, slots=True)
 class NodeSettings:
-    """What a node is told. Times in seconds."""
+    """Settings of a node; times in seconds."""
 
     name: str
     version: str
@@ -69,20 +69,20 @@ class NodeSettings:
     heartbeat_timeout: float
     anonymous: bool
     connect_seconds: float = 10.0
-    """How long a client may take to be let in by its connect command."""
+    """Time limit for a client's connect command to be answered."""
     revocation_seconds: float = 2_592_000.0
-    """For so long a revocation is kept whose tokens' end is not told."""
+    """Lifetime of a revocation without an expiry of its own."""
     expiry_leeway: float = 0.0
-    """So long after its time a connection or a subscription ends that its client has not renewed."""
+    """Time after the expiry of a connection or a subscription within which its client may still renew it."""
 
     @property
     def patience(self) -> float:
-        """How long a client may be silent that is pinged."""
+        """Time after which a pinged client that stays silent is disconnected."""
         return self.heartbeat_interval + self.heartbeat_timeout
 
 
 class Node:
-    """Implements BrokerEvents; `clock` is monotonic seconds, `wall_clock` Unix time in seconds."""
+    """Node of a worker: implements BrokerEvents. `clock` is monotonic seconds, `wall_clock` Unix time in seconds."""
 
     def __init__(
         self,
@@ -107,7 +107,7 @@ class Node:
         self.has_backend = backend is not None
         self.ignores_tokens = verifier.ignores_tokens
         self.broken = asyncio.Event()
-        """Set when periodic work has failed in a way that nobody foresaw: this worker must be replaced."""
+        """Event that periodic work has failed unexpectedly: this worker must be replaced."""
         self._tasks = tasks = TaskGroup(self.broken.set)
         immediate = backend is None and broker.immediate
         backend = backend or NoBackend()
@@ -195,7 +195,7 @@ class Node:
     # life
 
     async def start(self) -> None:
-        """Connect to the backplane (again and again until it is there) and begin the periodic work."""
+        """Connect to the backplane, retrying until it answers, and start the periodic work."""
         await self._until_done(lambda: self.broker.start(self, self.uid))
         await self._until_done(self.revoker.catch_up)  # before anybody may show a token
         for seconds, work, name in (
@@ -219,7 +219,7 @@ class Node:
                 return
 
     async def stop(self) -> None:
-        """End the periodic work and the links to the backplane."""
+        """Stop the periodic work and close the links to the backplane."""
         await self._tasks.cancel()
         await self.broker.stop()
 
@@ -238,9 +238,9 @@ class Node:
     def accept(
         self, connection: Connection, codec: Codec, transport: TransportInfo = WEBSOCKET, *, emulated: bool = False
     ) -> Session:
-        """Open the session of a new connection, which is not let in yet.
+        """Open the session of a new connection, which is not admitted yet.
 
-        The commands of an `emulated` one come by `emulate`.
+        The commands of an `emulated` one arrive by `emulate`.
         """
         secret = secrets.token_hex(16) if emulated else ""
         session = CommandSession(
@@ -252,10 +252,10 @@ class Node:
         return session
 
     async def emulate(self, node: str, session: str, data: bytes) -> None:
-        """Hand commands to an emulated connection of any worker of the cluster; in no order with other calls.
+        """Pass commands to an emulated session of any worker of the cluster; calls are not ordered.
 
-        Nothing happens when the worker has no such session any more: its client sees its stream end. Raises
-        UnknownNodeError for a worker that does not live, and BackplaneError.
+        An unknown session is ignored: its client sees its stream end. Raises UnknownNodeError for a worker that is not
+        alive, and BackplaneError.
         """
         request = control.Emulate(session, data)
         if node == self.uid:
@@ -266,14 +266,14 @@ class Node:
             raise UnknownNodeError(node)
 
     def _take_emulated(self, request: control.Emulate) -> None:
-        """Take commands of a client whose connection carries only what it receives; unknown sessions are ignored."""
+        """Handle commands of an emulated session of this worker; unknown sessions are ignored."""
         session = self._registry.emulated(request.session)
         if session is not None:
             self.counters.messages_received += 1
             session.on_message(request.data, self.clock())
 
     def sessions_of(self, user: str) -> list[Session]:
-        """Return the connections of a user here."""
+        """Return this worker's sessions of a user."""
         return self._registry.of_user(user)
 
     # what the broker reports
@@ -294,11 +294,11 @@ class Node:
     # other workers
 
     def workers(self) -> tuple[NodeInfo, ...]:
-        """Return all workers of the cluster that were heard of in the last seconds, this one first."""
+        """Return all workers of the cluster that announced themselves lately, this one first."""
         return (self._info(), *(info for info in self._peers.living() if info.uid != self.uid))
 
     async def tell(self, message: control.Message, worker: str = "") -> None:
-        """Have something done by all workers, or by one; raises BackplaneError."""
+        """Send a control message to all workers, or to one. Raises BackplaneError."""
         await self.broker.publish_control(control.encode(message), worker)
 
     async def _announce(self) -> None:
@@ -317,5 +317,5 @@ class Node:
 
 
 def count_subscriptions(sessions: Iterable[Session]) -> int:
-    """Count the subscriptions that sessions have altogether."""
+    """Count the subscriptions of all given sessions."""
     return sum(len(session.subscriptions) for session in sessions)

@@ -1,7 +1,7 @@
-"""A session whose client sends commands: they are answered in their order.
+"""Session whose client sends commands, which are answered in order.
 
-What waits for nothing is answered at once. Everything else waits in a bounded queue that one task per busy session
-works off.
+Commands that need no waiting are answered at once. All others wait in a bounded queue that one task per busy session
+processes.
 """
 
 from __future__ import annotations
@@ -21,13 +21,13 @@ from realtime_server.core.tasks import has_failed, run_now
 
 MAX_COMMAND_ID = 2**32 - 1
 PAUSE_AT = 64
-"""When so many commands of a client wait, nothing more is read of it until none does."""
+"""Number of queued commands at which reading from the client pauses until the queue is empty."""
 PACE_SECONDS = 0.05
-"""How long a client at least waits that is ahead of its rate: then several of its commands are done at once."""
+"""Minimum delay of a client that exceeds its rate, so that several of its commands are processed at once."""
 
 
 class QueuedCommand:
-    """A command that waits; `size` in bytes. `revoked`: the subscription that it asks for was revoked meanwhile."""
+    """Queued command; `size` in bytes. `revoked`: the subscription that it asks for was revoked meanwhile."""
 
     __slots__ = ("command", "revoked", "size")
 
@@ -38,7 +38,7 @@ class QueuedCommand:
 
 
 class CommandSession(Session):
-    """A session of Centrifugo's client protocol."""
+    """Session of Centrifugo's client protocol."""
 
     __slots__ = ("_dispatcher", "_queue", "_task", "_waiting")
 
@@ -69,7 +69,7 @@ class CommandSession(Session):
         if self.closed:
             return
         if self._pong is not None:
-            self._pong.postpone(now)  # it lives, and its pong may wait behind what it sends
+            self._pong.postpone(now)  # the client is alive, and its pong may be queued behind what it sends
         commands = self.codec.decode(message)
         if not commands:
             self.disconnect(codes.BAD_REQUEST_DISCONNECT)
@@ -103,14 +103,14 @@ class CommandSession(Session):
                 self._task.cancel()
 
     def revoke(self, channel: str) -> None:
-        """See Session; also for subscribe commands that wait."""
+        """See Session; also revokes queued subscribe commands."""
         for queued in self._queue or ():
             subscribe = queued.command.subscribe
             queued.revoked = queued.revoked or (subscribe is not None and subscribe.channel == channel)
         super().revoke(channel)
 
     def _slow_down(self, now: float) -> None:
-        """Count a message that waits for nothing, and read no more of the client while it is ahead of its rate."""
+        """Count a message that is not queued, and pause reading while the client exceeds its rate."""
         self._charge(now)
         if self._used_until > now:
             self._pause(now)
@@ -132,7 +132,7 @@ class CommandSession(Session):
             self._enqueue(command, size, now)
 
     def _is_too_large(self, command: Command) -> bool:
-        """Refuse a command that brings more than a message may, and return True; its client goes on."""
+        """Refuse a command that exceeds the message size, and return True; the connection stays open."""
         if payload_bytes(command) <= self._context.limits.message_bytes:
             return False
         self._context.counters.limits[Limit.MESSAGE_BYTES] += 1
@@ -141,7 +141,7 @@ class CommandSession(Session):
         return True
 
     def _enqueue(self, command: Command, size: int, now: float) -> None:
-        """Let a command wait for its turn; end a client of which too many wait though nothing is read of it."""
+        """Queue a command; disconnect a client whose queue exceeds its bounds although reading is paused."""
         limits = self._context.limits
         queue = self._work_off()
         self._waiting += size
@@ -154,7 +154,7 @@ class CommandSession(Session):
             self._pause(now)
 
     def _work_off(self) -> deque[QueuedCommand]:
-        """See to it that what waits is worked off, and return it."""
+        """Start the task that processes the queue unless it runs, and return the queue."""
         if self._queue is None:
             self._queue = deque()
         if self._task is None:
@@ -172,7 +172,7 @@ class CommandSession(Session):
         return (command.connect is not None) != self.begun
 
     def _finish_now(self, command: Command) -> bool:
-        """Answer what waits for nothing; False for everything else."""
+        """Answer a command that needs no waiting; return False for any other."""
         dispatcher = self._dispatcher
         if dispatcher.lacks_key(command):
             return False
@@ -217,7 +217,7 @@ class CommandSession(Session):
             self._resume()
 
     async def _turn(self) -> None:
-        """Wait until the client is not ahead of its rate."""
+        """Wait until the client does not exceed its rate."""
         ahead = self._used_until - self._context.clock()
         if ahead > 0:
             await asyncio.sleep(max(ahead, PACE_SECONDS))

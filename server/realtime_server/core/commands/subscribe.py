@@ -1,4 +1,4 @@
-"""The commands subscribe, sub_refresh and unsubscribe."""
+"""Commands subscribe, sub_refresh and unsubscribe."""
 
 from __future__ import annotations
 
@@ -17,16 +17,16 @@ from realtime_server.core.operations.subscriptions import Subscriptions
 from realtime_server.core.sessions.session import Session
 
 FIELDS_BYTES = 256
-"""What a subscribe command has besides channel, token and data: its id, a position, flags, and the fields' names."""
+"""Size of a subscribe command besides channel, token and data: its id, a position, flags, and field names."""
 FOSSIL = "fossil"
 REJECT_UNRECOVERED = 2
-"""The flag of a client that would rather fail than begin anew."""
+"""Flag of a client that prefers an error to a subscription without recovery."""
 
 
 async def subscribe(subscriptions: Subscriptions, session: Session, command: int, request: SubscribeRequest) -> None:
-    """Subscribe and answer.
+    """Handle a subscribe command.
 
-    Raises CommandError, DisconnectRequestedError or BackplaneError, and then nothing is left of it.
+    Raises CommandError, DisconnectRequestedError or BackplaneError, after which nothing of the subscription is left.
     """
     require_plain(request)
     size = _fitting_size(session, request.channel, request.token, bytes(request.data))
@@ -47,9 +47,9 @@ async def subscribe(subscriptions: Subscriptions, session: Session, command: int
 
 
 def _fitting_size(session: Session, channel: str, token: str, data: bytes = b"") -> int:
-    """Return the size of a subscribe command, whatever else it asks for and however its channel is escaped.
+    """Return an upper bound of a subscribe command's size, whatever its options and the escaping of its channel.
 
-    Raises CommandError LIMIT_EXCEEDED when the client could not ask for all its channels in one frame any more.
+    Raises CommandError LIMIT_EXCEEDED when the client could no longer ask for all its channels in one frame.
     """
     name = len(channel) if channel.isascii() else 3 * len(channel.encode())
     size = FIELDS_BYTES + name + len(token) + len(data)
@@ -59,7 +59,7 @@ def _fitting_size(session: Session, channel: str, token: str, data: bytes = b"")
 
 
 def wanted_by(request: SubscribeRequest, *, server_side: bool = False) -> Wanted:
-    """Return what a client asks for."""
+    """Return the options that a client asks for."""
     return Wanted(
         recover=request.recover,
         offset=request.offset,
@@ -74,14 +74,14 @@ def wanted_by(request: SubscribeRequest, *, server_side: bool = False) -> Wanted
 def require_plain(request: SubscribeRequest) -> None:
     """Raise CommandError NOT_AVAILABLE for another type of subscription, and for a filter of publications.
 
-    Whoever asks for a part must not be given all of it as if it were that part.
+    A client that asks for a part must not get everything as if it were that part.
     """
     if request.type or bytes(request.tf) not in {b"", b"null"}:
         raise CommandError(codes.NOT_AVAILABLE)
 
 
 def refresh(subscriptions: Subscriptions, session: Session, command: int, request: SubRefreshRequest) -> None:
-    """Take a new token for a subscription, and answer. Raises CommandError."""
+    """Handle a sub_refresh command. Raises CommandError."""
     if request.type:
         raise CommandError(codes.NOT_AVAILABLE)
     size = _fitting_size(session, request.channel, request.token)
@@ -93,6 +93,6 @@ def refresh(subscriptions: Subscriptions, session: Session, command: int, reques
 
 
 def unsubscribe(session: Session, request: ChannelRequest) -> EmptyResult:
-    """Give a channel up."""
+    """Handle an unsubscribe command."""
     session.drop_subscription(request.channel)
     return EmptyResult("unsubscribe")

@@ -1,6 +1,6 @@
-"""The closed catalogue of what is limited.
+"""Limits: a closed catalogue.
 
-What a client gets, and which setting it is: docs/reference/limits.md.
+Their settings, and their effects on clients: docs/reference/limits.md.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from realtime_server import codes
 
 
 class Limit(StrEnum):
-    """What is limited, by the name of its setting if it has one."""
+    """Limit, by the name of its setting if it has one."""
 
     CONNECTIONS = "connections"
     HANDSHAKES = "handshakes"
@@ -49,19 +49,20 @@ BY_REJECTION = {
 
 
 BURST_SECONDS = 10
-"""A client may send so many seconds' worth of messages at once."""
+"""Burst of messages that a client may send, in seconds of its rate."""
 WAITING_COMMANDS = 1024
 TOKEN_BYTES = 32_768
-"""Longest token."""
+"""Maximum length of a token."""
 SUBSCRIPTION_BYTES = 2048
-"""Room for each command in the frame with which a client comes back: besides its token and data for connect."""
+"""Size reserved for each command of the frame with which a client reconnects, besides connect's token and data."""
 
 
 @dataclass(frozen=True, slots=True)
 class NodeLimits:
-    """What one connection may do, and how many there may be; 0 connections per user or connects per second: no limit.
+    """Limits of one connection and of a worker; 0 connections per user or connects per second mean no limit.
 
-    `message_bytes`: what one command may bring besides its token. `outbox_bytes`: what may wait for one connection.
+    `message_bytes`: size of one command without its token. `outbox_bytes`: size of the data that waits for one
+    connection.
     """
 
     channels_per_connection: int
@@ -73,36 +74,37 @@ class NodeLimits:
 
     @property
     def message_burst(self) -> int:
-        """Messages that one connection may send at once; after them it is slowed to `messages_per_second`.
+        """Number of messages that one connection may send at once, before it is slowed to `messages_per_second`.
 
-        A client that comes back sends its connect and all its subscriptions at once: room for them comes on top.
+        This includes a connect and all subscriptions, which a reconnecting client sends at once.
         """
         return BURST_SECONDS * self.messages_per_second + self.channels_per_connection + 1
 
     @property
     def waiting_commands(self) -> int:
-        """How many commands of one connection may wait: for their turn, the backplane, or the backend."""
+        """Maximum number of commands of one connection that wait for their turn, the backplane, or the backend."""
         return WAITING_COMMANDS + self.channels_per_connection
 
     @property
     def waiting_bytes(self) -> int:
-        """How large the commands of one connection that wait may be together: one frame always may."""
+        """Maximum total size of one connection's waiting commands; one frame always fits."""
         return self.outbox_bytes + self.frame_bytes
 
     @property
     def subscriptions_bytes(self) -> int:
-        """How large the subscribe commands of all channels that a client has may be together."""
+        """Maximum total size of the subscribe commands of all channels of a client."""
         return self.channels_per_connection * SUBSCRIPTION_BYTES
 
     @property
     def frame_bytes(self) -> int:
-        """How large one WebSocket message, or the body of one request, may be.
+        """Maximum size of one WebSocket message, or of the body of one request.
 
-        That with which a client comes back always fits: its connect command with a token, and all its subscriptions.
+        The frame with which a client reconnects always fits: its connect command with a token, and all its
+        subscriptions.
         """
         return self.message_bytes + TOKEN_BYTES + SUBSCRIPTION_BYTES + self.subscriptions_bytes
 
     @property
     def reply_bytes(self) -> int:
-        """How large the answer to one command may be: it has to fit into the outbox beside others."""
+        """Maximum size of the reply to one command, which has to fit into the outbox beside others."""
         return self.outbox_bytes // 2

@@ -1,4 +1,4 @@
-"""Rates: of connects, of the messages of one connection, and of connections that are moved away.
+"""Rates of connects, of one connection's messages, and of moving connections away.
 
 Pure; times are monotonic seconds.
 """
@@ -8,13 +8,13 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 RESERVED = 0.25
-"""This part of a second's connects is kept for clients that resume: their users notice when they are late."""
+"""Fraction of a second's connects that is reserved for resuming clients, whose users notice a delay."""
 MAX_PAUSE_SECONDS = 1.0
-"""What a busy event loop missed is not made up for in one burst larger than this much time's share."""
+"""Maximum time whose share of connections is made up for in one burst after a busy event loop."""
 
 
 class TokenBucket:
-    """Fills at `rate` per second up to `size`, and is full at the beginning."""
+    """Token bucket that fills at `rate` per second up to `size`, and is full at the beginning."""
 
     __slots__ = ("_at", "_level", "_rate", "size")
 
@@ -25,9 +25,9 @@ class TokenBucket:
         self._at = now
 
     def take(self, now: float, count: float = 1.0, *, kept: float = 0.0) -> bool:
-        """Take so many if they are there and `kept` remain; whether they were.
+        """Take `count` tokens if they are there and `kept` remain; return True on success.
 
-        More than the bucket holds can be taken when it is full: it is in debt then.
+        A count above the size can be taken from a full bucket, which is then in debt.
         """
         self._level = min(self.size, self._level + (now - self._at) * self._rate)
         self._at = now
@@ -37,33 +37,33 @@ class TokenBucket:
         return True
 
     def seconds_until(self, count: float = 1.0) -> float:
-        """How long after the last `take` so many will be there."""
+        """Return the seconds after the last `take` until `count` tokens are there."""
         return max(0.0, (min(count, self.size) - self._level) / self._rate)
 
 
 class Admission:
-    """Holds one second's connects (at least one). `rate` is in connects per second, > 0."""
+    """Admission of clients at `rate` connects per second (> 0), with a burst of one second's share, at least one."""
 
     def __init__(self, rate: float, now: float) -> None:
         self._bucket = TokenBucket(rate, max(1.0, rate), now)
 
     def admit(self, now: float, *, resumes: bool) -> bool:
-        """Whether one more may come in at `now`, monotonic seconds. Who may not tries again later."""
+        """Return True when one more client may be admitted at `now`; others try again later."""
         return self._bucket.take(now, kept=0.0 if resumes else RESERVED * (self._bucket.size - 1))
 
 
 IN_TIME = 0.9
-"""Part of the allowed time within which a drain is to be over."""
+"""Fraction of the allowed time within which a drain should finish."""
 
 
 def rate_in_time(connections: int, connections_per_second: float, seconds: float) -> float:
-    """Return the rate that moves `connections` within `seconds`: the given one, or a higher one if it is needed."""
+    """Return the rate that moves `connections` within `seconds`: the given one, or a higher one if needed."""
     return max(connections_per_second, connections / max(1.0, IN_TIME * seconds))
 
 
 @dataclass(slots=True)
 class Pace:
-    """A number of connections that becomes due over time. `left` None: until stopped. Times are monotonic seconds."""
+    """Pace of moving connections; `left` is the number still to move, None for an unlimited number."""
 
     rate: float
     last: float
@@ -71,7 +71,7 @@ class Pace:
     credit: float = 0.0
 
     def due(self, now: float, available: int) -> int:
-        """How many connections to move now; at most `available`. What is not available is not saved up."""
+        """Return the number of connections to move now, at most `available`; unused capacity is not saved up."""
         self.credit += self.rate * min(now - self.last, MAX_PAUSE_SECONDS)
         self.last = now
         wanted = int(self.credit) if self.left is None else min(int(self.credit), self.left)
@@ -83,15 +83,15 @@ class Pace:
 
     @property
     def finished(self) -> bool:
-        """Whether a limited number has been moved."""
+        """True when a limited number has been moved."""
         return self.left == 0
 
 
 class MessageRate:
-    """How fast the messages of one connection are taken: `burst` at once, `rate` per second in the long run.
+    """Rate limit of one connection's messages: `burst` at once, `rate` per second in the long run.
 
-    A connection keeps one number, the time until which its messages have used up the rate (the theoretical arrival time
-    of the generic cell rate algorithm, ITU-T I.371): it is ahead of the rate while that is later than now.
+    A connection stores one number, the time until which its messages have used up the rate (the theoretical arrival
+    time of the generic cell rate algorithm, ITU-T I.371): it exceeds the rate while that time is later than now.
     """
 
     __slots__ = ("_burst_seconds", "_seconds")

@@ -1,7 +1,7 @@
-"""Commands and results as core knows them.
+"""Commands and results of core.
 
-Names and defaults follow the client protocol, so that a protocol can decode straight into them. JSON values that
-only pass through (`data`, `info`) stay raw.
+Names and defaults follow the client protocol, so that a protocol can decode straight into them. JSON values that only
+pass through (`data`, `info`) stay raw.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from realtime_server.core.model.values import ClientInfo, HistoryPage, Publicati
 
 
 class SubscribeRequest(Struct, frozen=True, gc=False):
-    """Subscribe to a channel, or take up a subscription that was cut off."""
+    """Request to subscribe to a channel, or to resume a subscription."""
 
     channel: str = ""
     token: str = ""
@@ -27,11 +27,11 @@ class SubscribeRequest(Struct, frozen=True, gc=False):
     flag: int = 0
     type: int = 0
     tf: Raw = Raw()
-    """A filter of publications; known to be refused."""
+    """Filter of publications, which is always refused."""
 
 
 class ConnectRequest(Struct, frozen=True, gc=False):
-    """Open the session; comes first."""
+    """Request to open the session, the first one of a client."""
 
     token: str = ""
     data: Raw = Raw()
@@ -43,13 +43,13 @@ class ConnectRequest(Struct, frozen=True, gc=False):
 
 
 class ChannelRequest(Struct, frozen=True, gc=False):
-    """A command that needs nothing but a channel: unsubscribe, presence, presence_stats."""
+    """Request with a channel alone: unsubscribe, presence, presence_stats."""
 
     channel: str = ""
 
 
 class PublishRequest(Struct, frozen=True, gc=False):
-    """Publish to a channel."""
+    """Request to publish to a channel."""
 
     channel: str = ""
     data: Raw = Raw()
@@ -59,14 +59,14 @@ class PublishRequest(Struct, frozen=True, gc=False):
 
 
 class Since(Struct, frozen=True, gc=False):
-    """A position to read from."""
+    """Position to read from."""
 
     offset: int = 0
     epoch: str = ""
 
 
 class HistoryRequest(Struct, frozen=True, gc=False):
-    """Read a channel's history."""
+    """Request to read a channel's history."""
 
     channel: str = ""
     limit: int = 0
@@ -75,26 +75,26 @@ class HistoryRequest(Struct, frozen=True, gc=False):
 
 
 class RpcRequest(Struct, frozen=True, gc=False):
-    """Call the backend."""
+    """Request to call the backend."""
 
     method: str = ""
     data: Raw = Raw()
 
 
 class SendRequest(Struct, frozen=True, gc=False):
-    """A message to the backend, without an answer."""
+    """Message to the backend without a reply."""
 
     data: Raw = Raw()
 
 
 class RefreshRequest(Struct, frozen=True, gc=False):
-    """A new connection token."""
+    """Request to refresh the connection with a new token."""
 
     token: str = ""
 
 
 class SubRefreshRequest(Struct, frozen=True, gc=False):
-    """A new subscription token."""
+    """Request to refresh a subscription with a new token."""
 
     channel: str = ""
     token: str = ""
@@ -102,11 +102,11 @@ class SubRefreshRequest(Struct, frozen=True, gc=False):
 
 
 class PingRequest(Struct, frozen=True, gc=False):
-    """Clients do not ping, servers do; known to be refused."""
+    """Ping of a client, which is always refused: only servers ping."""
 
 
 class Command(Struct, frozen=True, gc=False):
-    """One command: exactly one of its requests is set; none is the answer to a ping."""
+    """Command: exactly one of its requests is set; a command without a request answers a ping."""
 
     id: int = 0
     connect: ConnectRequest | None = None
@@ -127,9 +127,9 @@ PONG = Command()
 
 
 class MalformedCommand(Command, frozen=True, gc=False):
-    """A command whose envelope could be read and whose request could not: fails with error 107.
+    """Command whose envelope could be read, but not its request: it fails with error 107.
 
-    Its request is empty, and there only for those that are legal at other times than the rest: connect, send, ping.
+    An empty request is set only for connect, send and ping, whose legality differs from the others.
     """
 
 
@@ -147,7 +147,7 @@ def malformed(identifier: int, name: str) -> MalformedCommand:
 
 
 def payload_bytes(command: Command) -> int:
-    """Return how much a command brings besides its token and its channels: what `message_bytes` bounds."""
+    """Return the size of a command without its token and its channels, which `message_bytes` bounds."""
     if command.connect is not None:
         connect = command.connect
         headers = sum(len(name) + len(value) for name, value in connect.headers.items())
@@ -162,15 +162,15 @@ def payload_bytes(command: Command) -> int:
 
 
 def token_of(command: Command) -> str:
-    """The token that a command brings, "" for none."""
+    """Return the token of a command, "" for none."""
     request = command.connect or command.subscribe or command.refresh or command.sub_refresh
     return request.token if request is not None else ""
 
 
 class SubscribeResult(Struct, frozen=True):
-    """What became of a subscription.
+    """Result of a subscription.
 
-    `ttl` in seconds until it has to be renewed; with `delta` the data of its publications may come as differences.
+    `ttl` is in seconds until the client has to refresh it; with `delta` the data of publications may be deltas.
     """
 
     recoverable: bool = False
@@ -187,9 +187,9 @@ class SubscribeResult(Struct, frozen=True):
 
 
 class ConnectResult(Struct, frozen=True):
-    """The open session. `ping` in seconds, 0 for none; `ttl` in seconds until the token expires.
+    """Result of a connect. `ping` in seconds, 0 for none; `ttl` in seconds until the token expires.
 
-    `session` and `node` say where a client sends its commands whose transport carries only what it receives.
+    `session` and `node` are the address for commands of a client whose connection is one-way.
     """
 
     client: str
@@ -205,7 +205,7 @@ class ConnectResult(Struct, frozen=True):
 
 
 class RefreshResult(Struct, frozen=True):
-    """The token was renewed."""
+    """Result of a refreshed connection; `ttl` in seconds."""
 
     client: str
     version: str
@@ -214,39 +214,39 @@ class RefreshResult(Struct, frozen=True):
 
 
 class SubRefreshResult(Struct, frozen=True):
-    """The subscription's token was renewed; `ttl` in seconds."""
+    """Result of a refreshed subscription; `ttl` in seconds."""
 
     expires: bool
     ttl: int
 
 
 class RpcResult(Struct, frozen=True):
-    """What the backend answered."""
+    """Result of a call to the backend."""
 
     data: Raw
 
 
 class EmptyResult(Struct, frozen=True):
-    """Done: `method` is the name of the command, unsubscribe or publish."""
+    """Result without content; `method` is the name of the command, unsubscribe or publish."""
 
     method: str
 
 
 class PresenceResult(Struct, frozen=True):
-    """Who is subscribed, by client id."""
+    """Result with the subscribers of a channel, by client id."""
 
     presence: dict[str, ClientInfo]
 
 
 class PresenceStatsResult(Struct, frozen=True):
-    """How many are subscribed."""
+    """Result with the numbers of subscribers and of distinct users."""
 
     num_clients: int
     num_users: int
 
 
 class HistoryResult(Struct, frozen=True):
-    """A part of a stream."""
+    """Result with a part of a stream."""
 
     page: HistoryPage
 

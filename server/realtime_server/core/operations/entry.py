@@ -1,4 +1,4 @@
-"""How clients come in, and how long they stay: by tokens, or by the backend's word."""
+"""Admission and expiry of clients, by tokens or by the backend."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ from realtime_server.core.sessions.session import Session
 
 
 class Entry:
-    """Decides who comes in. `clock` is monotonic seconds, `wall_clock` Unix time in seconds.
+    """Admission of clients. `clock` is monotonic seconds, `wall_clock` Unix time in seconds.
 
     `heartbeat_interval`: seconds between two pings of a client; the first one comes earlier, at random.
     """
@@ -68,20 +68,20 @@ class Entry:
 
     @property
     def has_remote_keys(self) -> bool:
-        """True when there are keys that somebody else publishes."""
+        """True when an identity provider publishes keys."""
         return self._verifier.has_remote_keys
 
     @property
     def ignores_tokens(self) -> bool:
-        """True when everybody is let in, with any token or none: for development."""
+        """True when everybody is admitted, with any token or none: for development."""
         return self._verifier.ignores_tokens
 
     def lacks_key(self, token: str) -> bool:
-        """Return True when a token may be signed with a key that was not read yet: `fetch_key` may help."""
+        """Return True when the key of a token may be published but not fetched yet: `fetch_key` may help."""
         return self._verifier.lacks_key(token)
 
     async def fetch_key(self, token: str) -> None:
-        """Read the published keys again, for this token. Never raises."""
+        """Fetch the published keys again for this token. Never raises."""
         await self._verifier.fetch_key(token)
 
     def authenticate(self, token: str) -> Claims:
@@ -99,7 +99,7 @@ class Entry:
             raise CommandError(refused.code) from refused
 
     def verify_subscription(self, token: str, *, channel: str, user: str) -> Grant:
-        """Verify a subscription token and return what it grants. Raises CommandError."""
+        """Verify a subscription token and return its grant. Raises CommandError."""
         self._note_length(token)
         return self._verifier.verify_subscription(token, channel=channel, user=user)
 
@@ -111,11 +111,11 @@ class Entry:
 
     @property
     def limits_connects(self) -> bool:
-        """True when clients may have to wait until there is capacity for them."""
+        """True when the rate of admissions is limited."""
         return self._admission is not None
 
     def has_capacity(self, *, resumes: bool) -> bool:
-        """Return True when one more client may come in now; who `resumes` a session goes first."""
+        """Return True when one more client may be admitted now; a client that `resumes` takes precedence."""
         if self._admission is None or self._admission.admit(self._clock(), resumes=resumes):
             return True
         self._counters.limits[Limit.CONNECTS_PER_SECOND] += 1
@@ -126,9 +126,9 @@ class Entry:
         return not token and self._backend.asks(Hook.CONNECT)
 
     async def identify(self, session: Session, request: Connecting, token: str) -> tuple[Claims, bytes | None]:
-        """Ask the backend who a client is; returns its claims and the data for it.
+        """Ask the backend who a client is; return its claims and the data for it.
 
-        `admit` or `turn_away` has to follow. Raises CommandError or DisconnectRequestedError.
+        The caller must call `admit` or `turn_away` afterwards. Raises CommandError or DisconnectRequestedError.
         """
         self._registry.begin_identification(session)
         asked_at = self._wall_clock()
@@ -140,9 +140,9 @@ class Entry:
         return claims, answer.data
 
     def _answer_credential(self, user: str, asked_at: float) -> Credential:
-        """Return the credential of a user whom the backend lets in, asked at a Unix time.
+        """Return the credential of a user whom the backend admits, asked at a Unix time.
 
-        Raises DisconnectRequestedError when its tokens were revoked since: the answer may be from before.
+        Raises DisconnectRequestedError when the user's tokens were revoked since, as the answer may be older.
         """
         credential = Credential(user, issued_at=asked_at)
         if self._verifier.revocations.refuses(credential):
@@ -157,9 +157,9 @@ class Entry:
         return structs.replace(claims, channels=tuple(dict.fromkeys((*claims.channels, *personal))))
 
     def admit(self, session: Session, claims: Claims) -> bool:
-        """Let a client in: it is pinged from now on and can be found by its user.
+        """Admit a client: it is pinged from now on, and indexed by its user.
 
-        False when it was disconnected: its user has too many connections already, or was told to go meanwhile.
+        Returns False when it was disconnected, because its user has too many connections or was disconnected meanwhile.
         """
         spread = 0.5 + self._random.random() / 2
         session.admit(claims, self._clock() + self._heartbeat_interval * spread)
@@ -171,7 +171,7 @@ class Entry:
         return not session.closed
 
     def turn_away(self, session: Session) -> None:
-        """Take back that a client was let in; it may try again. Idempotent."""
+        """Undo an admission, after which the client may try again. Idempotent."""
         self._registry.remove_user(session)
         session.turn_away()
         self._registry.end_identification(session)
@@ -181,8 +181,8 @@ class Entry:
     def refreshed_claims(self, session: Session, token: str) -> Claims:
         """Verify a new token of the same user and return its claims.
 
-        Raises CommandError; DisconnectRequestedError for a token that has expired already, after which an SDK asks its
-        application for another one: an error in the reply does not make all of them do so.
+        Raises CommandError; for an expired token DisconnectRequestedError, after which an SDK fetches another one: an
+        error in the reply does not make all of them do so.
         """
         try:
             claims = self.authenticate(token)
@@ -197,7 +197,7 @@ class Entry:
         return claims
 
     async def renew(self, session: Session) -> None:
-        """Ask the backend whether a connection whose time is over goes on; it does if the backend cannot be asked."""
+        """Ask the backend to renew an expired connection; it goes on for a while if the backend cannot be asked."""
         claims, asked_at = session.claims, self._wall_clock()
         try:
             answer = await self._backend.refresh(session.caller())
@@ -218,7 +218,7 @@ class Entry:
             session.renew(structs.replace(claims, expires_at=answer.expires_at, info=info, credential=credential))
 
     def on_closed(self, session: Session, code: DisconnectCode) -> None:
-        """Forget a session that is over, and tell the backend if it had been let in."""
+        """Remove a closed session, and report it to the backend if it had been admitted."""
         if session.claims is not None:
             connected = self._clock() - session.opened_at
             self._backend.emit(Disconnected(session.client, session.user, code.code, code.reason, connected))

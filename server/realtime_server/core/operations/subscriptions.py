@@ -1,4 +1,4 @@
-"""How clients get channels: by asking for them, or because the server subscribes them."""
+"""Subscriptions of clients, on their request or by the server."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ from realtime_server.core.sessions.session import Session
 
 
 class Subscriptions:
-    """Subscribes clients. `wall_clock` is Unix time in seconds."""
+    """Subscriber on behalf of clients. `wall_clock` is Unix time in seconds."""
 
     def __init__(
         self,
@@ -73,7 +73,7 @@ class Subscriptions:
         return join
 
     async def grant(self, session: Session, channel: str, *, data: bytes, token: str) -> Grant:
-        """Return the conditions under which a client may subscribe. Raises CommandError or DisconnectRequestedError."""
+        """Return the grant under which a client may subscribe. Raises CommandError or DisconnectRequestedError."""
         if self._backend.asks(Hook.SUBSCRIBE, channel):
             grant = await self._backend.subscribe(session.caller(), channel, data, token)
             if grant is not None:
@@ -81,7 +81,7 @@ class Subscriptions:
         return self._own_grant(session, channel, token)
 
     def _own_grant(self, session: Session, channel: str, token: str) -> Grant:
-        """Return what a token grants, or the rules of the namespace. Raises CommandError."""
+        """Return the grant of a token, or that of the namespace's rules. Raises CommandError."""
         if token or self._entry.ignores_tokens:
             return self._entry.verify_subscription(token, channel=channel, user=session.user)
         options = self._hub.require(channel)
@@ -103,11 +103,11 @@ class Subscriptions:
         return join
 
     def require_known(self, channel: str) -> None:
-        """Raise CommandError UNKNOWN_CHANNEL for a channel of no namespace."""
+        """Raise CommandError UNKNOWN_CHANNEL for a channel of an unknown namespace."""
         self._hub.require(channel)
 
     def require_room(self, channels: int) -> None:
-        """Raise DisconnectRequestedError when a connect brings too many: the client has no way to do with fewer."""
+        """Raise DisconnectRequestedError when a connect has too many channels, which the client cannot reduce."""
         if channels > self._limits.channels_per_connection:
             self._counters.limits[Limit.CHANNELS_PER_CONNECTION] += 1
             raise DisconnectRequestedError(codes.CHANNEL_LIMIT)
@@ -117,10 +117,10 @@ class Subscriptions:
     async def subscribe_server_side(
         self, session: Session, channel: str, grant: Grant, since: tuple[int, str] | None
     ) -> None:
-        """Subscribe a client that did not ask for it; `since`: it has everything up to this offset of this epoch.
+        """Subscribe a client without its request; `since`: it has everything up to this offset of this epoch.
 
-        One that has the channel already, or as many channels as it may have, is left as it is; so is one whose
-        subscription is revoked meanwhile. Raises BackplaneError.
+        A client that has the channel or as many channels as it may have is left alone; so is one whose subscription is
+        revoked meanwhile. Raises BackplaneError.
         """
         offset, epoch = since or (0, "")
         wanted = Wanted(
@@ -187,7 +187,7 @@ class Subscriptions:
             session.end_subscription(channel, codes.UNSUBSCRIBED_INSUFFICIENT_STATE)
 
     async def renew(self, session: Session, channel: str, subscription: Subscription) -> None:
-        """Ask the backend whether a subscription whose time is over goes on; it does if the backend cannot be asked."""
+        """Ask the backend to renew an expired subscription; it goes on for a while if the backend cannot be asked."""
         try:
             answer = await self._backend.sub_refresh(session.caller(), channel)
         except DisconnectRequestedError as wanted:
@@ -207,7 +207,7 @@ class Subscriptions:
 
 
 def _with_grant(result: SubscribeResult, grant: Grant, session: Session) -> SubscribeResult:
-    """Return the answer to a subscription with the conditions of its grant."""
+    """Return the result of a subscription with the conditions of its grant."""
     if grant.data is not None:
         result = structs.replace(result, data=Raw(grant.data))
     if grant.expires_at is None or grant.renewed_by_hook:

@@ -1,4 +1,4 @@
-"""What is done for all sessions each second: pings, and the end of those whose time is over."""
+"""Periodic work on all sessions: pings, and expiry of connections and subscriptions."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ class Timing:
 
 
 class Upkeep:
-    """Looks after the sessions of a worker. `clock` is monotonic seconds, `wall_clock` Unix time in seconds."""
+    """Periodic work on a worker's sessions. `clock` is monotonic seconds, `wall_clock` Unix time in seconds."""
 
     def __init__(
         self,
@@ -52,7 +52,7 @@ class Upkeep:
         self._renewing: set[Session | Subscription] = set()
 
     def beat(self) -> None:
-        """Ping whom it is time to ping, and end what is over; to be called each second."""
+        """Ping the sessions that are due, and end those that are late or expired; call this every second."""
         now, wall = self._clock(), self._wall_clock()
         timing = self._timing
         for session in list(self._registry.sessions):
@@ -71,7 +71,7 @@ class Upkeep:
                 self._expire_subscriptions(session, wall)
 
     def _is_over(self, what: Claims | Subscription, wall: float) -> bool:
-        """Return True when its time is over: at once if the backend is asked then, later if the client renews it."""
+        """Return True when a time is over; a client that renews it itself gets the leeway."""
         leeway = 0.0 if what.renewed_by_hook else self._timing.expiry_leeway
         return what.expires_at is not None and wall > what.expires_at + leeway
 
@@ -91,7 +91,7 @@ class Upkeep:
                 session.end_subscription(channel, codes.UNSUBSCRIBED_EXPIRED)
 
     def _renew(self, what: Session | Subscription, work: Coroutine[None, None, None]) -> None:
-        """Ask the backend, once at a time for each."""
+        """Run `work`, which asks the backend, unless it runs for the same object already."""
         if what in self._renewing:
             work.close()
             return

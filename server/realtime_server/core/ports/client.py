@@ -1,4 +1,4 @@
-"""The contracts between a session, the protocol that its client speaks, and its transport."""
+"""Ports between a session, its client's protocol, and its transport."""
 
 from __future__ import annotations
 
@@ -14,28 +14,28 @@ from realtime_server.core.model.values import ClientInfo
 
 
 class Encoder(Protocol):
-    """Encodes what is pushed to clients; one object for all connections that speak the same protocol and framing.
+    """Encoder of pushes; one object for all connections with the same protocol and framing.
 
-    What it returns is ready to be written: encoded and framed, so that one publication is encoded and framed once,
-    however many connections get it.
+    Results are encoded and framed, ready to be written, so that a publication is encoded and framed once for all of
+    them.
     """
 
     def publication(self, channel: str, content: Content, offset: int) -> bytes:
-        """Encode a publication; an offset of 0 is none."""
+        """Encode a publication; an offset of 0 means none."""
 
     def delta_publication(self, channel: str, content: Content, offset: int, patch: bytes | None) -> bytes:
-        """Encode a publication for those who take differences: `patch` to the data before it, None for the whole."""
+        """Encode a publication for subscribers with deltas: `patch` to the previous data, None for the full data."""
 
     def push(self, channel: str, push: Push) -> bytes:
-        """Encode everything else that is pushed; `channel` is "" for what is in none."""
+        """Encode any other push; `channel` is "" for one without a channel."""
 
 
 class Codec(Encoder, Protocol):
-    """The protocol of a client in the frames of a transport.
+    """Client protocol in the frames of a transport.
 
-    `binary`: the data of publications may be any bytes, not just JSON. `native_pings`: pings are the transport's, and
-    are answered by it; the client's protocol does not know of them. `unidirectional`: the client says who it is and
-    then only listens; it sends no commands and answers no pings.
+    `binary`: the data of publications may be arbitrary bytes, not just JSON. `native_pings`: the transport pings and
+    receives pongs, without the client's protocol. `unidirectional`: the client sends its connect request and then only
+    receives; it sends no commands and answers no pings.
     """
 
     binary: bool
@@ -43,91 +43,91 @@ class Codec(Encoder, Protocol):
     unidirectional: bool
 
     def decode(self, message: bytes) -> tuple[Command, ...] | None:
-        """Return the commands of one message, None when it is malformed. Never raises."""
+        """Decode the commands of one message; None when it is malformed. Never raises."""
 
     def reply(self, command: int, result: Result) -> bytes:
-        """Encode the answer to a command."""
+        """Encode the reply to a command."""
 
     def error(self, command: int, error: ErrorCode) -> bytes:
-        """Encode the answer to a command that failed."""
+        """Encode the error reply to a command."""
 
     def ping(self) -> bytes:
         """Encode a ping."""
 
 
 class Connection(Protocol):
-    """The transport's side of one connection."""
+    """Transport of one client."""
 
     def write(self, frames: bytes) -> None:
-        """Send what a Codec made, in order, joined with other writes.
+        """Send encoded frames in order, joined with other writes.
 
-        Over the outbox's bound the connection is closed with SLOW, but never within this call, so that it may be
-        called while going through sessions. After `close` a write is ignored.
+        Above the outbox's bound the connection is closed with SLOW, but never within this call, so that it may be made
+        while iterating over sessions. Ignored after `close`.
         """
 
     def close(self, code: DisconnectCode) -> None:
-        """Send what waits, then the code; idempotent."""
+        """Send the waiting data, then the code. Idempotent."""
 
     @property
     def congested(self) -> bool:
-        """Whether more waits to be sent than the client takes at once; `Session.on_writable` is called after it."""
+        """True while more data waits than the client takes; `Session.on_writable` is called afterwards."""
 
     @property
     def written_bytes(self) -> int:
-        """Bytes passed to `write` since the beginning."""
+        """Number of bytes passed to `write` since the beginning."""
 
     def unacknowledged(self) -> int:
-        """Bytes of them that the client's side has not acknowledged, wherever they wait. Asks the kernel."""
+        """Return how many of them the peer has not acknowledged, wherever they wait. Queries the kernel."""
 
     def pause_reading(self) -> None:
-        """Hand no message to the session until `resume_reading`, and read none: the client is slowed. Idempotent.
+        """Stop reading, and pass no message to the session until `resume_reading`. Idempotent.
 
-        Messages that were read already are kept. Nothing happens where messages do not come by the connection.
+        Messages that were read already are kept. Without effect where messages do not arrive over the connection.
         """
 
     def resume_reading(self) -> None:
-        """Undo `pause_reading`; what was kept is handed to the session within this call. Idempotent."""
+        """Undo `pause_reading`; kept messages are passed to the session within this call. Idempotent."""
 
 
 class Receiver(Protocol):
-    """Receives the publications of channels. Compared by identity."""
+    """Receiver of channels' publications. Compared by identity."""
 
     @property
     def codec(self) -> Encoder:
-        """The encoding of what it is written."""
+        """Encoder for what is written to it."""
 
     @property
     def connection(self) -> Connection:
-        """What it is written to."""
+        """Transport of the receiver."""
 
     def end_subscription(self, channel: str, code: UnsubscribeCode) -> None:
-        """End its subscription and tell it; idempotent."""
+        """End its subscription and tell it. Idempotent."""
 
     def info_in(self, channel: str) -> ClientInfo | None:
-        """Return how others in a channel see it; None when it is not subscribed any more, or not to be seen."""
+        """Return its info for others in a channel; None when it is not subscribed, or not present."""
 
     def emits_join_leave(self, channel: str) -> bool:
-        """Return True when others in a channel are told that it joins and leaves."""
+        """Return True when others in a channel are told about its joining and leaving."""
 
     def lags(self) -> bool:
-        """Return True while it reads more slowly than it is written to."""
+        """Return True while it reads more slowly than data is written to it."""
 
     def hold(self, channel: str, policy: SlowConsumer, content: Content, offset: int) -> None:
-        """Keep a publication for one that lags, or drop some as the policy says."""
+        """Hold a publication for a receiver that lags; the policy decides what is dropped."""
 
 
 class Subscriber(Receiver, Protocol):
-    """Subscribes to channels: a session, seen from the hub."""
+    """Subscriber of channels: a session, as the hub sees it."""
 
     @property
     def client(self) -> str:
-        """Its id."""
+        """Id of the connection."""
 
     def client_info(self, channel_info: bytes | None = None) -> ClientInfo:
-        """Return how others see it; `channel_info` is what its subscription adds."""
+        """Return its public view; `channel_info` is the info of a subscription."""
 
     def has_subscription(self, channel: str) -> bool:
         """Return True when it is subscribed to a channel."""
 
     def begin_subscription(self, subscription: Subscription) -> bool:
-        """Take a subscription that is ready; False when its connection has gone."""
+        """Begin a subscription; return False when the connection has closed."""

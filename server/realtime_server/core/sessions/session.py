@@ -1,6 +1,6 @@
-"""A client's session: its state, what it is told, and its end. It knows no node and no command.
+"""Session of a client: its state, what is sent to it, and its end. It knows neither the node nor commands.
 
-A client protocol is a subclass that takes the client's messages. Only the methods of a session write its attributes.
+A client protocol is a subclass that handles the client's messages. Only a session's own methods write its attributes.
 """
 
 from __future__ import annotations
@@ -35,14 +35,14 @@ from realtime_server.core.sessions.unidirectional import disconnect_of
 MAX_TTL_SECONDS = 2**31 - 1
 AT_ONCE: AbstractContextManager[object] = nullcontext()
 REFILL_BYTES = 65_536
-"""So much of what was held for a slow client is written at once."""
+"""Size of the part of the held publications that is written at once."""
 
 
 class Channels(Protocol):
-    """What a session needs of the hub."""
+    """Part of the hub that a session needs."""
 
     def flush(self, channel: str) -> None:
-        """Send what waits in a channel to be written together with more."""
+        """Send the publications that a channel's write delay holds back."""
 
     def end(self, subscriber: Subscriber, subscription: Subscription) -> None:
         """End a subscription that had begun."""
@@ -50,9 +50,9 @@ class Channels(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class SessionContext:
-    """What all sessions of a worker share. `immediate`: nothing has to wait, so nothing is revoked while it is made.
+    """State shared by all sessions of a worker. `immediate`: no call ever waits, so nothing is revoked in progress.
 
-    `clock` is monotonic seconds, `wall_clock` Unix time in seconds; `on_closed` is called once, when a session is over.
+    `clock` is monotonic seconds, `wall_clock` Unix time in seconds; `on_closed` is called once, when a session ends.
     """
 
     channels: Channels
@@ -66,12 +66,12 @@ class SessionContext:
 
 
 class Session(ABC):
-    """One client's session. `client` is its id, `claims` None until it has been let in.
+    """Session of one client. `client` is its id, `claims` None until admission.
 
-    `secret`: the connection carries only what the client receives, its commands come by other ways and show this;
-    "" where they come by the connection. It is not `client`, which others in a channel may see. `expiring`: one of the
-    subscriptions ends at some time. `welcome`: the client was told that it is in; before that an SDK does not
-    understand a push. `admitted_at` is Unix time in seconds, 0 before that; `ping_at` is in monotonic seconds.
+    `secret`: key of an emulated session, whose connection is one-way and whose commands arrive otherwise; "" for
+    others. It differs from `client`, which others in a channel may see. `expiring`: a subscription has an expiry.
+    `welcome`: the connect reply was sent; an SDK does not understand an earlier push. `admitted_at` is Unix time in
+    seconds, 0 before that; `ping_at` is monotonic seconds.
     """
 
     __slots__ = (
@@ -109,7 +109,7 @@ class Session(ABC):
         self._revoked: set[str] | None = None
         self._held: Held | None = None
         self._large: dict[str, int] | None = None
-        """Sizes of subscriptions whose command takes more than SUBSCRIPTION_BYTES, by channel."""
+        """Sizes of subscribe commands above SUBSCRIPTION_BYTES, by channel."""
         self._pong: AwaitedPong | None = None
         self._paused = False
         self._used_until = 0.0
@@ -119,30 +119,30 @@ class Session(ABC):
 
     @abstractmethod
     def on_message(self, message: bytes, now: float) -> None:
-        """Take one message of the client; `now` is monotonic. Never raises: what is wrong closes the connection."""
+        """Handle a message of the client at `now`, monotonic seconds. Never raises: errors close the connection."""
 
     @abstractmethod
     def on_control(self, now: float) -> None:
         """Count a ping or pong of the transport towards the rate of messages; `now` is monotonic."""
 
     def on_pong(self) -> None:
-        """Take the answer to a ping of the transport. One that was not asked for means nothing (RFC 6455, 5.5.3)."""
+        """Handle a pong of the transport. An unsolicited one has no meaning (RFC 6455, section 5.5.3)."""
         if self.codec.native_pings:
             self._pong = None
 
     def take_pong(self) -> bool:
-        """Take the answer to a ping of the client's protocol; False when no ping of the protocol waits for one."""
+        """Handle a pong of the client's protocol; return False when none is awaited."""
         if self._pong is None or self.codec.native_pings:
             return False
         self._pong = None
         return True
 
     def _charge(self, now: float) -> None:
-        """Count one message towards the rate: the client is ahead of it while `_used_until` is later than now."""
+        """Count one message towards the rate, which the client exceeds while `_used_until` is later than now."""
         self._used_until = self._context.rate.charge(self._used_until, now)
 
     def _pause(self, now: float) -> None:
-        """Read nothing of the client until `_resume`: it is ahead of its rate, or too many of its commands wait."""
+        """Stop reading until `_resume`, because the client exceeds its rate or too many of its commands wait."""
         if not self._paused and not self.closed:
             self._paused = True
             if self._used_until > now:
@@ -158,16 +158,16 @@ class Session(ABC):
 
     @property
     def user(self) -> str:
-        """The user's id, empty for an anonymous one."""
+        """Id of the user, empty for an anonymous one."""
         return self.claims.user if self.claims is not None else ""
 
     @property
     def begun(self) -> bool:
-        """True when the client is in, or has asked to be."""
+        """True when the client is admitted or has sent its connect command."""
         return self.claims is not None
 
     def has_name(self, name: str) -> bool:
-        """Return True for the id of the connection, and for what it was told as its session."""
+        """Return True for the id of the connection, and for its secret."""
         return name in {self.client, self.secret}
 
     def client_info(self, channel_info: bytes | None = None) -> ClientInfo:
@@ -176,29 +176,29 @@ class Session(ABC):
         return ClientInfo(self.user, self.client, info, channel_info)
 
     def caller(self) -> Caller:
-        """Return how the backend is told of this connection."""
+        """Return the description of this connection for the backend."""
         meta = self.claims.meta if self.claims is not None else None
         return Caller(self.client, self.user, self.transport, meta)
 
     def admit(self, claims: Claims, ping_at: float) -> None:
-        """Let the client in; it is pinged from `ping_at` on, monotonic seconds."""
+        """Admit the client; pings start at `ping_at`, monotonic seconds."""
         self.claims = claims
         self.admitted_at = self._context.wall_clock()
         self.ping_at = ping_at
 
     def turn_away(self) -> None:
-        """Take back `admit`: the client was not let in after all, and may try again."""
+        """Undo `admit`, after which the client may try again."""
         self.claims = None
         self._revoked = None
 
     def renew(self, claims: Claims) -> None:
-        """Go on with the claims of a new token, or of the backend."""
+        """Replace the claims by those of a new token or of the backend."""
         self.claims = claims
 
     # what the client gets
 
     def mark_welcome(self) -> None:
-        """Note that the client was told that it is in: from now on it may be told anything."""
+        """Record that the connect reply was sent: pushes may follow."""
         self.welcome = True
         self._revoked = None
         if not self.closed:
@@ -207,18 +207,18 @@ class Session(ABC):
             self._welcomed.set()
 
     async def welcomed(self) -> None:
-        """Wait until the client was told that it is in, or has gone."""
+        """Wait until the connect reply was sent or the session has ended."""
         if not self.welcome and not self.closed:
             self._welcomed = self._welcomed or asyncio.Event()
             await self._welcomed.wait()
 
     def reply(self, command: int, result: Result) -> None:
-        """Answer a command: with error 106 if the answer is larger than a reply may be."""
+        """Reply to a command; a reply above the maximum size becomes error 106."""
         if not self.reply_within(command, result):
             self.fail(command, codes.LIMIT_EXCEEDED)
 
     def reply_within(self, command: int, result: Result) -> bool:
-        """Answer a command, unless the answer is larger than a reply may be: False then."""
+        """Reply to a command; return False, without sending, when the reply exceeds the maximum size."""
         if self.closed:
             return True
         frames = self.codec.reply(command, result)
@@ -229,7 +229,7 @@ class Session(ABC):
         return True
 
     def fail(self, command: int, error: ErrorCode) -> None:
-        """Answer a command that failed; a client that only listens is sent away, because it could do nothing else."""
+        """Reply with an error; disconnect a unidirectional client instead, since it receives no replies."""
         self._context.counters.command_errors[error.code] += 1
         if self.codec.unidirectional:
             self.disconnect(disconnect_of(error))
@@ -238,17 +238,17 @@ class Session(ABC):
             self.connection.write(self.codec.error(command, error))
 
     def note_unanswered(self, code: int) -> None:
-        """Count a connect that ends with this code, if the client has not been let in."""
+        """Count a connect that ends with this code, unless the connect reply was sent."""
         if not self.welcome:
             self._context.counters.count_failed_connect(code)
 
     def push(self, channel: str, push: Push) -> None:
-        """Tell the client something; `channel` is "" for what is in none."""
+        """Send a push; `channel` is "" for one without a channel."""
         if not self.closed:
             self.connection.write(self.codec.push(channel, push))
 
     def ping(self, now: float, interval: float, timeout: float) -> None:
-        """Ping the client at `now`, and again after `interval`; it has `timeout` to answer. All in seconds."""
+        """Ping the client at `now`, the next time after `interval`; it has `timeout` to answer. Times in seconds."""
         self.ping_at = now + interval
         self.connection.write(self.codec.ping())
         if self.codec.native_pings or not self.codec.unidirectional:
@@ -256,11 +256,11 @@ class Session(ABC):
 
     @property
     def awaits_pong(self) -> bool:
-        """True while a ping was not answered."""
+        """True while a pong is awaited."""
         return self._pong is not None
 
     def is_alive(self, now: float) -> bool:
-        """Return True when the client has answered its ping, or still may. Asks the kernel while it has not."""
+        """Return True when the client has answered its ping or still has time to. Queries the kernel."""
         pong = self._pong
         if pong is None:
             return True
@@ -271,7 +271,7 @@ class Session(ABC):
         return not pong.is_late(now)
 
     def seconds_until(self, at: float) -> int:
-        """Return the whole seconds until a Unix time, at least one; at most what every SDK can hold."""
+        """Return the whole seconds until a Unix time: at least one, at most the largest ttl of all SDKs."""
         return max(1, min(MAX_TTL_SECONDS, int(at - self._context.wall_clock())))
 
     # subscriptions
@@ -301,9 +301,9 @@ class Session(ABC):
         return True
 
     def fits(self, channel: str, size: int = SUBSCRIPTION_BYTES) -> bool:
-        """Return True when a client that comes back can ask for this channel and all its others in one frame.
+        """Return True when a reconnecting client could ask for this channel and all its others in one frame.
 
-        `size` is that of the command, in bytes; those up to SUBSCRIPTION_BYTES count as that.
+        `size` is that of the command in bytes; sizes up to SUBSCRIPTION_BYTES count as that.
         """
         if size <= SUBSCRIPTION_BYTES and not self._large:
             return True  # there is room for as many as a client may have
@@ -317,27 +317,28 @@ class Session(ABC):
         return False
 
     def note_size(self, channel: str, size: int) -> None:
-        """Note the size of the command that a client sends again for its subscription when it comes back."""
+        """Record the size of the subscribe command that the client sends again when it reconnects."""
         if size > SUBSCRIPTION_BYTES and channel in self.subscriptions:
             self._large = self._large or {}
             self._large[channel] = max(size, self._large.get(channel, 0))
 
     def renew_subscription_by(self, subscription: Subscription, grant: Grant) -> None:
-        """Let a subscription go on by a token, instead of what it was made by."""
+        """Renew a subscription by a token, whatever granted it before."""
         subscription.credential, subscription.permitted = grant.credential, grant.permitted
         self.renew_subscription(subscription, grant.expires_at, grant.info, renewed_by_hook=False)
 
     def renew_subscription(
         self, subscription: Subscription, expires_at: float | None, info: bytes | None, *, renewed_by_hook: bool
     ) -> None:
-        """Let a subscription go on until a Unix time, or for ever (None)."""
+        """Renew a subscription until a Unix time, or for ever (None)."""
         subscription.renew(expires_at=expires_at, info=info, renewed_by_hook=renewed_by_hook)
         self.expiring = self.expiring or expires_at is not None
 
     def end_subscription(self, channel: str, code: UnsubscribeCode) -> None:
         """Unsubscribe the client and tell it. Idempotent.
 
-        One that must subscribe again cannot do so where the server subscribed it: it has to connect again.
+        A client with a server-side subscription cannot subscribe again: where the code asks for that, it is
+        disconnected.
         """
         subscription = self.subscriptions.get(channel)
         if subscription is None:
@@ -361,7 +362,7 @@ class Session(ABC):
             self._context.channels.end(self, subscription)
 
     def attempt(self, channel: str) -> AbstractContextManager[object]:
-        """Return the context in which a subscription is made; `revoke` ends what is done within."""
+        """Return the context in which to make a subscription; `revoke` cancels the work within."""
         if self._context.immediate:
             return AT_ONCE
         if self._attempts is None:
@@ -369,7 +370,7 @@ class Session(ABC):
         return Attempt(self._attempts, channel)
 
     def revoke(self, channel: str) -> None:
-        """End the subscription to a channel, and those that are being made, on behalf of the backend."""
+        """End the subscription to a channel, those in progress included, on behalf of the backend."""
         for attempt in self._attempts or ():
             if attempt.channel == channel:
                 attempt.revoke()
@@ -379,7 +380,7 @@ class Session(ABC):
         self.end_subscription(channel, codes.UNSUBSCRIBED)
 
     def is_revoked(self, channel: str) -> bool:
-        """Return True when a channel was revoked since the client has begun to be let in."""
+        """Return True when a channel was revoked while the client was being admitted."""
         return self._revoked is not None and channel in self._revoked
 
     # a client that reads slowly
@@ -399,9 +400,9 @@ class Session(ABC):
             self.on_writable()
 
     def on_writable(self) -> None:
-        """Write what was held, a part at a time, because the client has read what was written before.
+        """Write held publications, a part at a time, because the client has read the data before.
 
-        All at once might be more than the connection's outbox may hold, and the next ping would wait behind it.
+        All at once might exceed the outbox, and would delay the next ping.
         """
         if self._held is None or self.closed or self.connection.congested:
             return
@@ -415,7 +416,7 @@ class Session(ABC):
     # the end
 
     def is_closed(self) -> bool:
-        """Return True when the session is over; a method, because taking a command can end it."""
+        """Return True when the session has ended; a method, because handling a command can end it."""
         return self.closed
 
     def disconnect(self, code: DisconnectCode) -> None:
@@ -426,7 +427,7 @@ class Session(ABC):
             self.on_closed(code)
 
     def on_closed(self, code: DisconnectCode = codes.CONNECTION_CLOSED) -> None:
-        """End everything that the session has, because its connection is gone. Idempotent."""
+        """End the session, because its connection is closed. Idempotent."""
         if self.closed:
             return
         if code is not codes.STALE or self.begun:  # one that never said anything has not tried to connect
