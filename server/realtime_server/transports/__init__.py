@@ -1,1 +1,1 @@
-"""Move bytes."""
+"""Transports of the client protocol."""

@@ -1,6 +1,6 @@
-"""The hot path of connections: in C where it was compiled, else its twin in Python, which does the same.
+"""Hot path of connections: the C extension where it was compiled, else its Python twin with the same behaviour.
 
-Whoever is on the hot path imports it from here; tests hold both to the same cases.
+Callers on the hot path import from here; tests run the same cases against both.
 """
 
 from __future__ import annotations

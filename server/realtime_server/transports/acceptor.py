@@ -1,4 +1,4 @@
-"""Accepts sockets where something comes before HTTP: the PROXY protocol, TLS, or both, in this order.
+"""Acceptor of sockets that begin with the PROXY protocol, TLS, or both, in this order.
 
 Plain sockets are accepted by the event loop itself, which is faster.
 """
@@ -23,17 +23,20 @@ from realtime_server.transports.tls import Certificate
 logger = structlog.get_logger()
 
 ACCEPTS_PER_TURN = 64
-"""So many sockets are accepted in one turn of the loop, so that others are served too."""
+"""Upper bound of accepts per loop iteration, for fairness to open connections."""
 PAUSE_SECONDS = 1.0
-"""How long nothing is accepted after the process has run out of file descriptors."""
+"""Pause in accepting after the process has run out of file descriptors."""
 EXHAUSTED = (errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM)
 Factory = Callable[[str], asyncio.Protocol]
-"""Makes the protocol of a socket whose other end speaks for this address; it leaves `sockets` when it is lost."""
+"""Factory of the protocol of a socket, for the client's address; the protocol calls `sockets.leave` when it is lost."""
 
 
 @dataclass(frozen=True, slots=True)
 class AcceptorSettings:
-    """`seconds`: for the PROXY header, and again for the TLS handshake. `proxies`: who sends a header, if anybody."""
+    """Settings of an acceptor. `seconds`: time limit of the PROXY header, and again of the TLS handshake.
+
+    `proxies`: the peers that send a PROXY header, None for no PROXY protocol.
+    """
 
     backlog: int
     seconds: float
@@ -41,7 +44,7 @@ class AcceptorSettings:
 
 
 class Acceptor:
-    """Accepts on one bound socket."""
+    """Acceptor on one bound socket."""
 
     def __init__(
         self,
@@ -64,12 +67,12 @@ class Acceptor:
         self._closed = False
 
     def open(self) -> None:
-        """Listen, and accept from now on."""
+        """Listen and start accepting."""
         self._bound.listen(self._settings.backlog)
         self._loop.add_reader(self._bound, self._accept)
 
     def close(self) -> None:
-        """Accept no more, and close the socket; those that were accepted go on. Idempotent."""
+        """Stop accepting and close the socket; accepted sockets stay open. Idempotent."""
         if self._closed:
             return
         self._closed = True
@@ -81,23 +84,23 @@ class Acceptor:
 
     @property
     def over(self) -> bool:
-        """Whether it is closed, and all that it accepted are connections or gone."""
+        """True when it is closed and no accepted socket is still in its PROXY or TLS phase."""
         return self._closed and not self._beginning
 
     async def stop(self) -> None:
-        """End those that are not connections yet."""
+        """Close it, and cancel sockets that are still in their PROXY or TLS phase."""
         self.close()
         for task in self._beginning:
             task.cancel()
         await asyncio.gather(*self._beginning, return_exceptions=True)
 
     def _accept_all(self) -> None:
-        """Take over what the kernel has accepted: closing the socket would reset it."""
+        """Accept everything in the kernel's queue, which closing the socket would reset."""
         while self._accept():
             pass
 
     def _accept(self) -> bool:
-        """Accept what is there; whether there may be more."""
+        """Accept a bounded number of sockets; return True when there may be more."""
         for _ in range(ACCEPTS_PER_TURN):
             try:
                 accepted, address = self._bound.accept()
@@ -105,7 +108,7 @@ class Acceptor:
                 return False
             except OSError as error:
                 if error.errno not in EXHAUSTED:
-                    continue  # an error of the socket that was to be accepted (accept(2)): it is gone
+                    continue  # an error of the socket that was to be accepted (accept(2)), which is gone
                 self._wait(error)
                 return False
             accepted.setblocking(False)
@@ -120,7 +123,7 @@ class Acceptor:
         return True
 
     def _wait(self, error: OSError) -> None:
-        """Without file descriptors every turn of the loop would fail in the same way."""
+        """Pause accepting, because without file descriptors every iteration of the loop would fail in the same way."""
         logger.error("sockets cannot be accepted for now", error=str(error), pause=PAUSE_SECONDS)
         self._loop.remove_reader(self._bound)
         if not self._closed:
@@ -132,7 +135,7 @@ class Acceptor:
         self._sockets.leave()
 
     async def _begin(self, accepted: socket.socket, peer: str) -> None:
-        """From the accepted socket to the protocol."""
+        """Read the PROXY header if one is due, then start TLS or the protocol."""
         seconds = self._settings.seconds
         try:
             proxies = self._settings.proxies
@@ -163,7 +166,7 @@ class Acceptor:
 
 
 async def _source(accepted: socket.socket, seconds: float) -> str | None:
-    """Whose connection it is, by its PROXY header, which is read and nothing after it.
+    """Return the client's address from the PROXY header, which is consumed without any byte after it.
 
     Raises ProxyProtocolError, TimeoutError, or OSError.
     """

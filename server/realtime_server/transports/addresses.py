@@ -1,4 +1,4 @@
-"""IP addresses in one spelling, so that they can be compared."""
+"""Normal form of IP addresses, for comparison."""
 
 from __future__ import annotations
 
@@ -8,11 +8,11 @@ import re
 
 _BYTE = r"(?:25[0-5]|2[0-4][0-9]|1[0-9][0-9]|[1-9]?[0-9])"
 _PLAIN = re.compile(rf"{_BYTE}(?:\.{_BYTE}){{3}}", re.ASCII)
-"""An IPv4 address as it is usually written: the usual one, and `ipaddress` takes ten times as long."""
+"""Pattern of a normal IPv4 address, the common case, for which `ipaddress` takes ten times as long."""
 
 
 def plain_address(text: str) -> str | None:
-    """An IP address as it is usually written, None for what is none. One of IPv4 in IPv6 is one of IPv4."""
+    """Return an IP address in normal form, an IPv4-mapped one as IPv4; None for anything else."""
     if _PLAIN.fullmatch(text):
         return text
     try:
@@ -25,6 +25,6 @@ def plain_address(text: str) -> str | None:
 
 
 def peer_of(transport: asyncio.BaseTransport) -> str:
-    """The address of a transport's other end, "" where it has none."""
+    """Return the address of a transport's peer, "" where it has none."""
     name = transport.get_extra_info("peername")
     return (plain_address(str(name[0])) or "") if isinstance(name, tuple) else ""

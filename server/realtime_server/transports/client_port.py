@@ -1,7 +1,6 @@
-"""The port of clients: WebSocket, SSE, HTTP streaming and `/emulation` on one port, plain or with TLS.
+"""Port for clients: WebSocket, SSE, HTTP streaming and `/emulation`, plain or with TLS.
 
-What stands between here and the client (a proxy, TLS) is taken off first; then `protocol_sniffer` sorts sockets by
-their first request.
+The PROXY protocol and TLS are handled first; then `protocol_sniffer` dispatches sockets by their first request.
 """
 
 from __future__ import annotations
@@ -44,16 +43,16 @@ from realtime_server.transports.tls import Certificate, TlsSettings
 from realtime_server.transports.websocket import WebSocketConnection, WebSocketSettings
 
 BACKLOG = 4096
-"""Connections that the kernel keeps until they are accepted: many come at once when a server goes."""
+"""Length of the kernel's accept queue: many clients connect at once when a server stops."""
 EMULATION_OVERHEAD = 6
-"""How much longer a message can be as a JSON string: six bytes for one."""
+"""Ratio of a message's size as a JSON string to its own: one byte can become six."""
 
 
 @dataclass(frozen=True, slots=True)
 class ClientPortSettings:
-    """What a worker's clients may do; sizes in bytes, of one worker.
+    """Settings of one worker's port for clients; sizes in bytes.
 
-    `max_handshakes`: sockets that are no connection, because they are in a handshake or do a request.
+    `max_handshakes`: number of sockets that are not connections, being in a handshake or a request.
     """
 
     max_connections: int
@@ -65,17 +64,18 @@ class ClientPortSettings:
     proxy_protocol: bool = False
     tls: TlsSettings | None = None
     development: bool = False
-    """Whether browsers are shown a page at `/`."""
+    """True to serve the development page at `/`."""
     visible_headers: tuple[str, ...] = ()
-    """Headers of a client's request that the backend is shown, in lower case."""
+    """Headers of a client's request that are sent to the backend, in lower case."""
     compression_threshold: int | None = None
-    """Messages of so many bytes are compressed for the WebSocket clients that want it; None: none are."""
+    """Minimum size of messages that are compressed for WebSocket clients that support it; None for no compression."""
 
 
 class ClientPort:
-    """Makes connections out of what arrives on bound sockets. Raises CertificateError when it is made.
+    """Port for clients on bound sockets. Raises CertificateError on construction.
 
-    `keeps`: see HttpServer. `why_not` tells checks why no connection is wanted, `routes` are further endpoints.
+    `keeps`: see HttpServer. `why_not` returns to health checks the reason for not wanting connections; `routes` are
+    additional endpoints.
     """
 
     def __init__(
@@ -126,7 +126,10 @@ class ClientPort:
         )
 
     async def accept(self, bound: socket.socket) -> Callable[[], Awaitable[None]]:
-        """Accept on a bound socket; returns how to end that. Connections that were accepted go on."""
+        """Accept connections on a bound socket; return a function that stops accepting.
+
+        Connections that were accepted before that stay open.
+        """
         bound_unsent(bound)
         if self.certificate is not None or self._settings.proxy_protocol:
             return self._accept_wrapped(bound)
@@ -138,12 +141,12 @@ class ClientPort:
         return close
 
     async def follow(self) -> None:
-        """Look after the certificate until cancelled."""
+        """Reload the certificate when it changes, until cancelled."""
         if self.certificate is not None:
             await self.certificate.follow()
 
     async def close(self) -> None:
-        """End what is no connection: requests, and handshakes."""
+        """Close sockets that are not connections: requests and handshakes."""
         for acceptor in self._acceptors:
             await acceptor.stop()
         await self.http.close()
@@ -171,7 +174,7 @@ class ClientPort:
         return close
 
     def _enter(self) -> asyncio.Protocol:
-        """The protocol of a plain socket that was just accepted."""
+        """Return the protocol for a plain socket that was just accepted."""
         if self.sockets.enter():
             return self._make("")
         self._node.counters.count_rejected_handshake("socket_limit")
@@ -206,12 +209,12 @@ class ClientPort:
 
 
 async def _refuse_request(_asked: HttpRequest) -> web.StreamResponse:
-    """Answer a request that has a WebSocket's path and is no handshake, however it is spelled."""
+    """Refuse a request to a WebSocket's path that is no handshake."""
     raise RequestRefusedError(426, "connect with a WebSocket", "malformed", {"Upgrade": "websocket"})
 
 
 def codec_of(dialect: Dialect, compression_threshold: int | None = None) -> Codec:
-    """What a WebSocket client of this dialect is spoken to with."""
+    """Return the codec for WebSocket clients of a dialect."""
     ping = PING if dialect.native_pings else None
     text, binary = frame_text, frame_binary
     if dialect.compressed and compression_threshold is not None:

@@ -1,7 +1,7 @@
 """permessage-deflate (RFC 7692), without context takeover in either direction.
 
-So a compressed message depends on nothing that was sent before: it is made once for everybody who gets it, and no
-connection keeps the state of a compressor.
+A compressed message therefore depends on no earlier one: it is made once for all its recipients, and no connection
+keeps the state of a compressor.
 """
 
 from __future__ import annotations
@@ -25,17 +25,17 @@ MEMORY_LEVEL = 5
 WINDOW_BITS = 12
 
 _TAIL = b"\x00\x00\xff\xff"
-"""What every flush ends with, and no message has (section 7.2.1)."""
+"""End of every flush, which is removed from a message (section 7.2.1)."""
 _END = b"\x01\x00\x00\xff\xff"
-"""An empty last block: it is seen as the end only by what ended whole before it."""
+"""Empty last block, appended to detect a truncated message: it is parsed only after a complete one."""
 _ENDED = b"\x00" + _TAIL + _END
-"""What is left where a message has a last block of its own (section 7.2.3.4)."""
+"""Unused data after a message that has a last block of its own (section 7.2.3.4)."""
 
 
 class Negotiation(ServerPerMessageDeflateFactory):
-    """Accepts what clients offer, for `websockets`.
+    """Negotiation of client offers, for `websockets`.
 
-    An offer that needs a smaller window than everybody's is declined: the connection goes on without compression.
+    An offer that requires a smaller window than the common one is declined: the connection is not compressed.
     """
 
     def __init__(self) -> None:
@@ -54,9 +54,9 @@ class Negotiation(ServerPerMessageDeflateFactory):
 
 
 class Deflater:
-    """Frames for clients that take compressed ones: messages of at least `threshold` bytes, if that makes them shorter.
+    """Framing for clients with compression: messages of at least `threshold` bytes, if that makes them shorter.
 
-    The same message gives the same frame for everybody.
+    The same message yields the same frame for all clients.
     """
 
     def __init__(self, threshold: int) -> None:
@@ -79,16 +79,16 @@ class Deflater:
 
 
 def deflate(message: bytes) -> bytes:
-    """The payload of a compressed message."""
+    """Return the payload of a compressed message."""
     compressor = zlib.compressobj(LEVEL, zlib.DEFLATED, -WINDOW_BITS, MEMORY_LEVEL)
     return (compressor.compress(message) + compressor.flush(zlib.Z_SYNC_FLUSH)).removesuffix(_TAIL)
 
 
 def inflate(payload: bytes, limit: int) -> bytes:
-    """The inverse, for what clients send; never makes more than `limit` bytes and one.
+    """Decompress a client's message, producing at most `limit` bytes and one.
 
-    Raises FrameError 1009 for a longer message, 1002 for what is not DEFLATE, or not whole. Of several blocks only the
-    last may say that it is (BFINAL): everything after it would have to be read again and again.
+    Raises FrameError 1009 for a longer message, 1002 for invalid or incomplete DEFLATE data. Of several blocks only the
+    last one may be marked as last (BFINAL): everything after another one would have to be parsed repeatedly.
     """
     decompressor = zlib.decompressobj(-zlib.MAX_WBITS)
     try:

@@ -1,4 +1,4 @@
-"""A page for browsers that shows the messages of a channel: for development only."""
+"""Web page that shows the messages of a channel: for development only."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ METHODS = ("GET", "HEAD")
 
 
 async def show(asked: HttpRequest) -> web.StreamResponse:
-    """The page, with a policy (CSP Level 3) that lets nothing run but what is in it."""
+    """Return the page, with a policy (CSP Level 3) that allows only the page's own scripts and styles."""
     del asked
     body, policy = _page()
     headers = {
@@ -41,7 +41,7 @@ def _page() -> tuple[bytes, str]:
 
 
 def _hash_of(element: bytes, body: bytes) -> str:
-    """The hash of an element's content, as a policy names it."""
+    """Return the hash of an element's content, in the form of a policy."""
     found = re.search(b"<%b>(.*?)</%b>" % (element, element), body, flags=re.DOTALL)
     assert found is not None
     return "sha256-" + base64.b64encode(hashlib.sha256(found[1]).digest()).decode()

@@ -1,7 +1,7 @@
-"""What a client wants to be spoken to, by the URL and the subprotocol of its handshake.
+"""Variant of the client protocol that a handshake asks for, by URL and subprotocol.
 
-Source: Centrifugo's client protocol. JSON unless the client asks for Protobuf; pings are messages of the protocol
-unless it asks for those of WebSocket, which a browser or a tool answers by itself.
+Source: Centrifugo's client protocol. The encoding is JSON unless the client asks for Protobuf; pings are messages of
+the protocol unless it asks for those of WebSocket, which a browser or a tool answers by itself.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from websockets.typing import Subprotocol
 
 
 class Encoding(StrEnum):
-    """How messages of the client protocol are written."""
+    """Encoding of the client protocol's messages."""
 
     JSON = "json"
     PROTOBUF = "protobuf"
@@ -31,10 +31,10 @@ SUBPROTOCOLS = {Subprotocol(f"centrifuge-{encoding}"): encoding for encoding in 
 
 @dataclass(frozen=True, slots=True)
 class Dialect:
-    """One way to speak the client protocol.
+    """Variant of the client protocol.
 
-    `native_pings`: with pings of the transport instead of its own; `unidirectional`: the client only listens, in JSON;
-    `compressed`: in frames that may be compressed.
+    `native_pings`: pings of the transport instead of the protocol; `unidirectional`: the client only receives, in JSON;
+    `compressed`: frames may be compressed.
     """
 
     encoding: Encoding = Encoding.JSON
@@ -52,14 +52,14 @@ DIALECTS = tuple(
 
 
 def select_subprotocol(_protocol: ServerProtocol, offered: Iterable[Subprotocol]) -> Subprotocol | None:
-    """The first one offered that is spoken here; none is needed. For `websockets`."""
+    """Return the first known subprotocol that is offered, or None; a callback for `websockets`."""
     return next((one for one in offered if one in SUBPROTOCOLS), None)
 
 
 def dialect_of(path: str, subprotocol: Subprotocol | None, *, compressed: bool = False) -> Dialect:
-    """What the handshake of a client asks for; its subprotocol counts for more than the parameters of its URL.
+    """Return the dialect that a handshake asks for; its subprotocol takes precedence over the URL's parameters.
 
-    `compressed`: whether compression was negotiated.
+    `compressed`: True when compression was negotiated.
     """
     name, _, text = path.partition("?")
     query = parse_qs(text) if text else {}
@@ -75,6 +75,6 @@ def dialect_of(path: str, subprotocol: Subprotocol | None, *, compressed: bool =
 
 
 def connect_in(path: str) -> bytes | None:
-    """The connect request in the URL of a client that only listens, None where there is none."""
+    """Return the connect request in a unidirectional client's URL, None when there is none."""
     found = parse_qs(path.partition("?")[2]).get("cf_connect")
     return found[0].encode(errors="replace") if found else None

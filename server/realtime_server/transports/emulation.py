@@ -1,8 +1,8 @@
 """`POST /emulation`: commands of clients that receive by SSE or HTTP streaming.
 
-The request may reach any worker of the cluster; it goes on to the one that has the session. 204 says that it is on its
-way, and nothing of whether the session is still there: its client sees that by its stream. 404 is for a worker that
-does not live any more, so that the client connects again at once.
+The request may reach any worker of the cluster, which forwards it to the session's worker. 204 means that it was
+forwarded, not that the session still exists: its client sees that by its stream. 404 is for a worker that is not alive,
+so that the client reconnects at once.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ METHODS = ("POST",)
 
 
 class EmulationEndpoint:
-    """Hands commands to their sessions."""
+    """Endpoint that forwards commands to their sessions."""
 
     def __init__(self, node: Node, frame_bytes: int) -> None:
         self._node = node

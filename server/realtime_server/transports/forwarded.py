@@ -1,7 +1,7 @@
-"""Whose request it is that a proxy passes on: the header X-Forwarded-For, or Forwarded (RFC 7239). Sans I/O.
+"""Client address of a request behind proxies: from X-Forwarded-For, or Forwarded (RFC 7239). Sans I/O.
 
-Every proxy appends the address that it was reached from. What the client itself wrote comes first and may be a lie, so
-the addresses are read from the end, as far as those who wrote them are trusted.
+Every proxy appends the address of its peer. Entries of the client itself come first and may be forged, so the addresses
+are read from the end, as long as the proxies that wrote them are trusted.
 """
 
 from __future__ import annotations
@@ -16,9 +16,9 @@ from realtime_server.transports.addresses import plain_address
 
 Network: TypeAlias = ipaddress.IPv4Network | ipaddress.IPv6Network
 HeaderName: TypeAlias = Literal["X-Forwarded-For", "Forwarded"]
-"""Only one of them is believed: a proxy that writes one passes on what a client says in the other."""
+"""Name of the trusted header: a proxy that writes one of them passes on the client's own value of the other."""
 MAX_HOPS = 32
-"""So many addresses are read, from the end."""
+"""Number of addresses that are read, from the end."""
 
 _TOKEN = r"[!#$%&'*+.^_`|~0-9A-Za-z-]+"  # noqa: S105 - a part of RFC 9110's grammar
 _QUOTED = r'"(?:[^"\\]|\\.)*"'
@@ -27,7 +27,7 @@ _ELEMENT = re.compile(rf"(?:[^,\"]|{_QUOTED})*")
 
 
 def address_in(node: str) -> str | None:
-    """The address in a node identifier (RFC 7239, section 6): with or without a port, IPv6 in brackets or not."""
+    """Return the address in a node identifier (RFC 7239, section 6), with or without port and brackets."""
     if node.startswith("["):
         inside, bracket, port = node[1:].partition("]")
         return plain_address(inside) if bracket and (not port or port.startswith(":")) else None
@@ -37,24 +37,24 @@ def address_in(node: str) -> str | None:
 
 
 def x_forwarded_for(values: Iterable[str]) -> list[str | None]:
-    """The addresses of all lines of the header, in their order; None for what is none."""
+    """Return the addresses in all lines of the header, in order; None for an invalid one."""
     return [address_in(part.strip()) for part in ",".join(values).split(",") if part.strip()]
 
 
 def forwarded(values: Iterable[str]) -> list[str | None]:
-    """The same of the header that RFC 7239 defines: one entry for each element, by its parameter `for`."""
+    """Return the addresses of RFC 7239's header: one entry per element, from its parameter `for`."""
     return [_for_in(element) for element in _elements(",".join(values)) if element.strip()]
 
 
 def _elements(text: str) -> Iterable[str]:
-    """What stands between commas, but not between those in quotes."""
+    """Yield the parts between commas outside of quotes."""
     at = 0
     while at <= len(text):
         match = _ELEMENT.match(text, at)
         assert match is not None  # the expression matches nothing, too
         end = match.end()
         if end < len(text) and text[end] != ",":
-            yield text[at:]  # a quote that does not end
+            yield text[at:]  # an unterminated quote
             return
         yield match.group()
         at = end + 1
@@ -85,13 +85,13 @@ _READERS = {"X-Forwarded-For": x_forwarded_for, "Forwarded": forwarded}
 
 @dataclass(frozen=True, slots=True)
 class TrustedProxies:
-    """The proxies in front of this server, by their networks, and the header that they write."""
+    """Trusted proxies in front of this server, by their networks, and the header that they write."""
 
     networks: tuple[Network, ...] = ()
     header: HeaderName = "X-Forwarded-For"
 
     def __contains__(self, address: str) -> bool:
-        """Whether it is the address of one of them."""
+        """Return True when an address is that of a trusted proxy."""
         if not self.networks:
             return False
         try:
@@ -101,9 +101,10 @@ class TrustedProxies:
         return any(found in network for network in self.networks)
 
     def client_of(self, peer: str, values: Sequence[str]) -> str:
-        """Whose request it is that came from `peer`, with these lines of the header.
+        """Return the client's address of a request from `peer` with these lines of the header.
 
-        The address that the last trusted proxy was reached from. Where that cannot be read it is the proxy itself.
+        It is the address from which the last trusted proxy was reached; where that is unreadable, it is that proxy
+        itself.
         """
         if not values or peer not in self:
             return peer
@@ -118,4 +119,4 @@ class TrustedProxies:
 
 
 NO_PROXIES = TrustedProxies()
-"""Nobody is believed."""
+"""No trusted proxy."""

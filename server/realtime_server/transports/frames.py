@@ -1,6 +1,6 @@
-"""WebSocket frames (RFC 6455, section 5): the common case parsed here, the rest by the `websockets` library.
+"""WebSocket frames (RFC 6455, section 5): the common case parsed here, all others by the `websockets` library.
 
-The common case is a whole, unfragmented, masked text or binary frame. Both ways agree: a property test sees to it.
+The common case is a complete, unfragmented, masked text or binary frame. A property test checks that both agree.
 """
 
 from __future__ import annotations
@@ -21,23 +21,23 @@ COMMON = frozenset({TEXT, BINARY})
 COMPRESSIBLE = frozenset({Opcode.TEXT, Opcode.BINARY})
 CONTROL = frozenset({Opcode.PING, Opcode.PONG, Opcode.CLOSE})
 RSV1 = 0x40
-"""The bit of a message's first frame that says that it is compressed (RFC 7692, section 6)."""
+"""Bit of a message's first frame that marks it as compressed (RFC 7692, section 6)."""
 Inflate: TypeAlias = Callable[[bytes, int], bytes]
-"""Makes a message of a compressed one; raises FrameError for what is not, or becomes longer than the limit."""
+"""Decompression of a message up to a limit in bytes; raises FrameError for invalid data or a longer message."""
 
 
 def frame_text(payload: bytes) -> bytes:
-    """One unmasked, final text frame, as a server sends it."""
+    """Encode an unmasked, final text frame, as a server sends it."""
     return frame(TEXT, payload)
 
 
 def frame_binary(payload: bytes) -> bytes:
-    """One unmasked, final binary frame, as a server sends it."""
+    """Encode an unmasked, final binary frame, as a server sends it."""
     return frame(BINARY, payload)
 
 
 def frame(first: int, payload: bytes) -> bytes:
-    """One unmasked frame; `first` is its first byte: FIN, the reserved bits and the opcode."""
+    """Encode an unmasked frame; `first` is its first byte: FIN, the reserved bits and the opcode."""
     length = len(payload)
     if length < 126:
         return b"%c%c%b" % (first, length, payload)
@@ -47,28 +47,28 @@ def frame(first: int, payload: bytes) -> bytes:
 
 
 PING = b"\x89\x00"
-"""A ping frame without payload."""
+"""Ping frame without payload."""
 
 
 def frame_control(opcode: Opcode, payload: bytes) -> bytes:
-    """One unmasked control frame; `payload` has at most 125 bytes."""
+    """Encode an unmasked control frame; `payload` has at most 125 bytes."""
     return bytes((0x80 | opcode, len(payload))) + payload
 
 
 def frame_close(code: int, reason: str) -> bytes:
-    """A close frame; the reason is cut to what fits, between two characters."""
+    """Encode a close frame; the reason is cut to what fits, between two characters."""
     return frame_control(Opcode.CLOSE, code.to_bytes(2, "big") + fitting_reason(reason).encode())
 
 
 def unmask(payload: bytes, mask: bytes) -> bytes:
-    """Undo a client's mask; as one big number, which is far faster than byte by byte."""
+    """Remove a client's mask, as one big integer, which is far faster than byte by byte."""
     length = len(payload)
     key = (mask * (length // 4 + 1))[:length]
     return (int.from_bytes(payload, "little") ^ int.from_bytes(key, "little")).to_bytes(length, "little")
 
 
 class FrameError(Exception):
-    """The client broke the protocol; `code` is the WebSocket close code that says how (RFC 6455, section 7.4)."""
+    """Protocol error of the client; `code` is the WebSocket close code for it (RFC 6455, section 7.4)."""
 
     def __init__(self, code: int, reason: str) -> None:
         super().__init__(reason)
@@ -77,7 +77,7 @@ class FrameError(Exception):
 
 
 def frame_end(buffer: bytes | bytearray, start: int, limit: int) -> int:
-    """Where the frame at `start` ends, 0 while that cannot be known. Raises FrameError 1009 above `limit` bytes."""
+    """Return the end of the frame at `start`, 0 while that is unknown. Raises FrameError 1009 above `limit` bytes."""
     available = len(buffer) - start
     if available < 2:
         return 0
@@ -97,9 +97,9 @@ def frame_end(buffer: bytes | bytearray, start: int, limit: int) -> int:
 
 
 class PartialMessage:
-    """What there is of a fragmented message.
+    """Fragments of an incomplete message.
 
-    Text is checked as it comes, so that what is broken is refused before its end; compressed text is, at its end.
+    Text is checked per fragment, so that invalid text is refused before its end; compressed text is checked at the end.
     """
 
     __slots__ = ("_decoder", "_inflate", "_opcode", "_parts", "_size")
@@ -112,7 +112,7 @@ class PartialMessage:
         self._size = 0
 
     def add(self, payload: bytes, limit: int, *, final: bool) -> None:
-        """The next fragment. Raises FrameError."""
+        """Add the next fragment. Raises FrameError."""
         self._size += len(payload)
         if self._size > limit:
             raise FrameError(1009, "message too big")
@@ -125,7 +125,7 @@ class PartialMessage:
                 raise FrameError(1007, "invalid UTF-8") from error
 
     def whole(self, limit: int) -> tuple[Opcode, bytes]:
-        """The message, after its last fragment. Raises FrameError."""
+        """Return the message, after its last fragment. Raises FrameError."""
         message = b"".join(self._parts)
         if self._inflate is not None:
             message = self._inflate(message, limit)
@@ -138,10 +138,11 @@ _UTF8_DECODER = codecs.getincrementaldecoder("utf-8")
 
 
 def split(data: bytes | bytearray, limit: int) -> tuple[list[tuple[int, bytes]], int]:
-    """The messages (opcode, payload) that `data` begins with, and how many bytes they take.
+    """Return the messages (opcode, payload) at the beginning of `data`, and the number of bytes they take.
 
-    Only whole ones of the common case, up to `limit` bytes; what ends at the first other frame, be it incomplete or
-    wrong, is for the careful path. Never raises. The twin of `server/native/frames.c`.
+    Only complete messages of the common case, up to `limit` bytes, are returned; it stops at the first other frame,
+    incomplete or invalid ones included, which `FrameParser.take_rest` handles. Never raises. The twin of
+    `server/native/frames.c`.
     """
     messages: list[tuple[int, bytes]] = []
     start = 0
@@ -166,9 +167,9 @@ Split: TypeAlias = Callable[[bytes | bytearray, int], tuple[list[tuple[int, byte
 
 
 class FrameParser:
-    """Frames in, whole messages out; sans I/O. Any FrameError is final.
+    """Parser of frames to complete messages; sans I/O. Any FrameError is final.
 
-    `inflate` is for a connection that has negotiated compression, `split` is one of the twins.
+    `inflate` is for a connection with negotiated compression, `split` is one of the twins.
     """
 
     __slots__ = ("_inflate", "_limit", "_partial", "_rest", "_split")
@@ -178,11 +179,11 @@ class FrameParser:
         self._inflate = inflate
         self._split = split
         self._rest: bytearray | None = None
-        """What was received and not taken; None for nothing, which is what most connections keep."""
+        """Bytes received but not taken; None for none, which is what most connections keep."""
         self._partial: PartialMessage | None = None
 
     def take(self, data: bytes) -> list[tuple[int, bytes]]:
-        """The whole messages of the common case with which all that was received begins; then ask `has_rest`."""
+        """Return the common-case messages at the beginning of all received data; check `has_rest` afterwards."""
         rest = self._rest
         if rest is not None:
             rest += data
@@ -198,11 +199,11 @@ class FrameParser:
 
     @property
     def has_rest(self) -> bool:
-        """Whether something was received that was not taken: it may be incomplete, or need care."""
+        """True when received data is left, which may be incomplete or need `take_rest`."""
         return self._rest is not None
 
     def take_rest(self) -> Iterator[tuple[int, bytes]]:
-        """Yield what is complete in the rest, with all care. Raises FrameError."""
+        """Yield the complete messages and control frames of the rest. Raises FrameError."""
         rest, start = self._rest, 0
         if rest is None:
             return
@@ -244,7 +245,7 @@ class FrameParser:
 
 
 def is_text(payload: bytes) -> bool:
-    """Whether it is UTF-8: what is not would break every client that it is delivered to."""
+    """Return True for valid UTF-8; anything else would break every client that receives it."""
     try:
         payload.decode()
     except UnicodeDecodeError:
@@ -264,7 +265,7 @@ def check_close(payload: bytes) -> None:
 
 
 def parse_frame(data: bytes, limit: int) -> Frame:
-    """Parse one whole frame of a client with the library; raises FrameError 1002."""
+    """Parse one complete frame of a client with the library. Raises FrameError 1002."""
     reader = StreamReader()
     reader.feed_data(data)
     parser = Frame.parse(reader.read_exact, mask=True, max_size=limit)

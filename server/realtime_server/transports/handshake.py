@@ -1,7 +1,8 @@
-"""The usual WebSocket handshake (RFC 6455, section 4.2), which is all that most clients send: read in one go.
+"""Fast path for the common WebSocket handshake (RFC 6455, section 4.2), which most clients send in one piece.
 
-When a server goes, all its clients shake hands at once: the `websockets` library takes about ten times as long. What is
-not plain and whole is for the library, which also says what is wrong; a property test holds both to the same answers.
+When a server stops, all its clients shake hands at once, and the `websockets` library takes about ten times as long.
+Any other handshake, or an invalid one, is left to the library, which also reports errors; a property test checks that
+both give the same answers.
 """
 
 from __future__ import annotations
@@ -23,7 +24,7 @@ from realtime_server.transports.dialect import SUBPROTOCOLS
 
 MAX_BYTES = 8192
 MAX_HEADERS = 64
-"""A larger head is for the library, which has its own limits."""
+"""Limits of the fast path; a larger head is left to the library, which has its own limits."""
 EXTENSIONS = "sec-websocket-extensions"
 SUBPROTOCOL = "sec-websocket-protocol"
 ORIGIN = "origin"
@@ -37,11 +38,11 @@ _HEAD = re.compile(
 _KEY = re.compile(r"[A-Za-z0-9+/]{22}==")
 _CONNECTIONS = frozenset({"upgrade", "keep-alive, upgrade", "upgrade, keep-alive"})
 _UNUSUAL = frozenset({"content-length", "transfer-encoding"})
-"""A request with one of them is not the usual one."""
+"""Headers that exclude a request from the fast path."""
 
 
 class AcceptedHandshake(Struct, frozen=True):
-    """Handshake that was accepted: `response` opens the WebSocket; `values` returns the lines of a header."""
+    """Accepted handshake: `response` opens the WebSocket; `values` returns the lines of a header."""
 
     path: str
     values: Callable[[str], list[str]]
@@ -51,9 +52,9 @@ class AcceptedHandshake(Struct, frozen=True):
 
 
 def read_handshake(head: bytes) -> AcceptedHandshake | None:
-    """Parse and accept the usual handshake, without extensions.
+    """Parse and accept the common handshake, without extensions.
 
-    None when it is incomplete, unusual, or invalid.
+    Returns None when it is incomplete, uncommon, or invalid.
     """
     found = _HEAD.fullmatch(head) if len(head) <= MAX_BYTES else None
     if found is None:
@@ -76,13 +77,12 @@ def read_handshake(head: bytes) -> AcceptedHandshake | None:
 
 
 class TolerantHandshake(ServerProtocol):
-    """The library's handshake, for which a header that offers nothing readable is no offer.
+    """Handshake of the library that treats a header without a readable offer as no offer.
 
-    Clients send `Sec-WebSocket-Protocol` empty: centrifuge-python before 0.7. RFC 6455 would have a malformed offer of
-    extensions fail (section 9.1), but nothing can be misread where none is negotiated, and a client must not depend on
-    whether compression is on: where it is off the header is not looked at.
-
-    `bodiless`: the request is one with HEAD, whose answer has no body (RFC 9110, section 9.3.2).
+    Clients send `Sec-WebSocket-Protocol` empty: centrifuge-python before 0.7. RFC 6455 requires a malformed offer of
+    extensions to fail (section 9.1), but without a negotiated extension nothing can be misread, and a client must not
+    depend on whether compression is on: where it is off the header is ignored.
+    `bodiless`: the request uses HEAD, whose answer has no body (RFC 9110, section 9.3.2).
     """
 
     bodiless = False
@@ -105,7 +105,7 @@ class TolerantHandshake(ServerProtocol):
 
 
 def _readable(headers: Headers, name: str, parse: Callable[[str], object]) -> Headers:
-    """The lines of one header which `parse` can read; none if one of them is malformed."""
+    """Return the non-empty lines of a header; none if `parse` fails on one of them."""
     lines = [line for line in headers.get_all(name) if line.strip(", \t")]
     try:
         for line in lines:
@@ -121,7 +121,7 @@ def _values(headers: Mapping[str, str], name: str) -> list[str]:
 
 
 def header_values(headers: Headers, name: str) -> list[str]:
-    """Return the lines of a header that the library has read as ISO-8859-1, as UTF-8."""
+    """Return the lines of a header as UTF-8, which the library has decoded as ISO-8859-1."""
     return [value.encode("latin-1").decode(errors="replace") for value in headers.get_all(name)]
 
 

@@ -1,6 +1,6 @@
-"""`/health` of the client port: the check of a load balancer, by the state of the worker that answers.
+"""`/health` of the port for clients: checks of a load balancer, answered by the state of this worker.
 
-The server as a whole tells of itself on the admin port; here each worker tells whether it takes connections.
+The state of the whole server is on the admin port; here each worker tells whether it accepts connections.
 """
 
 from __future__ import annotations
@@ -15,17 +15,17 @@ from realtime_server.transports.http_server import HttpRequest
 PATH = "/health"
 METHODS = ("GET", "HEAD", "OPTIONS")
 WhyNot = Callable[[], str | None]
-"""Returns the reason why no connection is wanted; None when connections are taken."""
+"""Function that returns the reason for not accepting connections, None while they are accepted."""
 
 
 class HealthEndpoint:
-    """200 and `{}` while connections are taken, else 503 and the reason; also in Centrifugo, whose path it is."""
+    """Endpoint of Centrifugo's path: 200 and `{}` while connections are accepted, else 503 with the reason."""
 
     def __init__(self, why_not: WhyNot) -> None:
         self._why_not = why_not
 
     async def __call__(self, asked: HttpRequest) -> web.StreamResponse:
-        """Answer a check. It is not counted: a failed one is no rejected client."""
+        """Answer a check, without counting it: a failed check is no rejected client."""
         del asked
         reason = self._why_not()
         body = {} if reason is None else {"reason": reason}

@@ -1,7 +1,7 @@
-"""HTTP on the clients' port: everything that is no WebSocket, parsed and answered by aiohttp.
+"""HTTP on the port for clients: all requests that open no WebSocket, parsed and answered by aiohttp.
 
-A socket gets here when the head of its first request has arrived whole (see `protocol_sniffer`). The endpoints are in
-modules of their own; here is what holds for all of them: origins, limits, and how errors are told.
+A socket is handed over when the head of its first request is complete (see `protocol_sniffer`). The endpoints are
+modules of their own; this module has what they share: origins, limits, and error answers.
 """
 
 from __future__ import annotations
@@ -24,26 +24,26 @@ from realtime_server.transports.sockets import Sockets
 from realtime_server.transports.stream import StreamConnection
 
 KEEP_ALIVE_SECONDS = 30.0
-"""How long a socket may be without a request, or with a part of one."""
+"""Time that a socket may stay open without a request, or with a part of one."""
 CLOSING_SECONDS = 3.0
-"""How long a client may take to read the end of a stream, or to send the rest of a body that nobody wants."""
+"""Time limit for reading the end of a stream, or for sending the rest of an unwanted body."""
 PREFLIGHT_SECONDS = 7200
-"""How long a browser may remember what it was allowed (Fetch Standard, Access-Control-Max-Age)."""
+"""Lifetime of a preflight's result in a browser (Fetch Standard, Access-Control-Max-Age)."""
 ALLOWED_HEADERS = "Content-Type"
-"""Headers of requests that pages of other origins may send when they do not say which they want to."""
+"""Request headers that pages of other origins may send, when a preflight does not list any."""
 MAX_ALLOWED_BYTES = 2048
-"""Longest list of wanted headers that is allowed."""
+"""Maximum length of a preflight's list of headers that is allowed as requested."""
 SERVER_PATH = "*"
-"""Target of a request that is about the server and no endpoint of it (RFC 9110, section 9.3.7)."""
+"""Target of a request about the server as a whole (RFC 9110, section 9.3.7)."""
 BINARY_TYPE = "application/octet-stream"
 HEAD_BYTES = 16_384
 LINE_BYTES = 8_190
 _NAMES = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+(?:[ \t]*,[ \t]*[!#$%&'*+.^_`|~0-9A-Za-z-]+)*")
-"""A list of header names (RFC 9110, section 5.6.2)."""
+"""Pattern of a list of header names (RFC 9110, section 5.6.2)."""
 
 
 class RequestRefusedError(Exception):
-    """A request is answered with a status that says why. `reason` is what it is counted by."""
+    """Refusal of a request with a status and a message; it is counted under `reason`."""
 
     def __init__(self, status: int, message: str, reason: str, headers: Mapping[str, str] | None = None) -> None:
         super().__init__(message)
@@ -55,30 +55,30 @@ class RequestRefusedError(Exception):
 
 @dataclass(frozen=True, slots=True)
 class HttpSettings:
-    """What all requests share. `request_seconds`: how long a body may take; `origins`: empty for all."""
+    """Settings of all requests. `request_seconds`: time limit of a body; `origins`: empty for all."""
 
     body_bytes: int
     request_seconds: float
     origins: tuple[str, ...] = ()
     proxies: TrustedProxies = NO_PROXIES
     visible_headers: tuple[str, ...] = ()
-    """Headers that the backend is shown, in lower case."""
+    """Headers that are sent to the backend, in lower case."""
 
 
 class _NoAccessLog(AbstractAccessLogger):
-    """Requests are counted, not logged."""
+    """Disabled access log: requests are counted, not logged."""
 
     @property
     def enabled(self) -> bool:
-        """Never."""
+        """Always False."""
         return False
 
     def log(self, request: web.BaseRequest, response: web.StreamResponse, time: float) -> None:
-        """Nothing."""
+        """Do nothing."""
 
 
 class HttpConnection(web.RequestHandler):
-    """One socket. `peer` is the address of its other end, or of whom a proxy in front of it speaks for."""
+    """HTTP connection on one socket. `peer` is the address of the client or of the client behind a proxy."""
 
     __slots__ = ("_busy", "_counters", "_is_head", "_sockets", "_stream", "_timer", "keeps_idle", "peer")
 
@@ -104,12 +104,12 @@ class HttpConnection(web.RequestHandler):
         self.peer = peer
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        """A socket, handed over."""
+        """Take over a connected socket."""
         self.peer = self.peer or peer_of(transport)
         super().connection_made(transport)
 
     def data_received(self, data: bytes) -> None:
-        """Bytes of the client; what follows the request of a stream is dropped."""
+        """Handle received bytes; those after the request of a stream are dropped."""
         self._counters.bytes_received += len(data)
         if self._stream is None:
             if not self._busy:
@@ -117,19 +117,19 @@ class HttpConnection(web.RequestHandler):
             super().data_received(data)
 
     def pause_writing(self) -> None:
-        """The kernel takes no more for now."""
+        """Handle a full write buffer."""
         super().pause_writing()
         if self._stream is not None:
             self._stream.on_full()
 
     def resume_writing(self) -> None:
-        """What was written is nearly gone."""
+        """Handle a write buffer that has drained."""
         super().resume_writing()
         if self._stream is not None:
             self._stream.on_drained()
 
     def connection_lost(self, exc: BaseException | None) -> None:
-        """The socket is gone."""
+        """Handle the loss of the socket."""
         if self._timer is not None:
             self._timer.cancel()
         self._sockets.leave()
@@ -144,43 +144,43 @@ class HttpConnection(web.RequestHandler):
         exc: BaseException | None = None,
         message: str | None = None,
     ) -> web.StreamResponse:
-        """What is no HTTP is counted, and answered by aiohttp."""
+        """Count a request that is invalid HTTP, and let aiohttp answer it."""
         if status == 400:
             self._counters.count_rejected_handshake("malformed")
         response = super().handle_error(request, status, exc, message)
         if self._is_head and isinstance(response, web.Response):
-            response.body = None  # aiohttp does not know the method of what it could not parse
+            response.body = None  # aiohttp does not know the method of a request that it could not parse
         return response
 
     def begin(self) -> None:
-        """A request is being answered."""
+        """Mark the socket as busy with a request."""
         self._busy = True
 
     def end(self) -> None:
-        """It was answered."""
+        """Mark the socket as idle."""
         self._busy = False
 
     def attach(self, stream: StreamConnection) -> None:
-        """The answer is a stream: what happens to the socket matters to it, until the end."""
+        """Attach the stream that answers the request, for the socket's events until its end."""
         self._stream = stream
 
     def close_soon(self) -> None:
-        """The stream is over: what was written goes out within CLOSING_SECONDS, or not at all."""
+        """Abort the socket after CLOSING_SECONDS, within which the end of the stream is sent."""
         if self.transport is not None and self._timer is None:
             self._timer = self._loop.call_later(CLOSING_SECONDS, self.transport.abort)
 
     def close_if_idle(self) -> None:
-        """End a socket that waits for its next request, unless `keeps_idle`."""
+        """Close a socket that waits for its next request, unless `keeps_idle`."""
         if not self._busy and not self.keeps_idle:
             self.force_close()
 
 
 @dataclass(frozen=True, slots=True)
 class HttpRequest:
-    """A request, and what endpoints want to know of it.
+    """Request with the properties that endpoints need.
 
-    `remote` is the client's address, `headers` those that the backend is shown, `shared` those of the answer that let a
-    page of another origin read it; `seconds` is how long the body may take.
+    `remote` is the client's address, `headers` those for the backend, `shared` the CORS headers of the answer;
+    `seconds` is the time limit of the body.
     """
 
     request: web.BaseRequest
@@ -192,12 +192,12 @@ class HttpRequest:
 
     @property
     def binary(self) -> bool:
-        """Whether the body is Protobuf; without a Content-Type it is JSON."""
+        """True when the body is Protobuf; without a Content-Type it is JSON."""
         content_type = self.request.headers.get("Content-Type", "")
         return content_type.partition(";")[0].strip().lower() == BINARY_TYPE
 
     async def body(self) -> bytes:
-        """The whole body; raises RequestRefusedError for one that is too large, too slow, or broken."""
+        """Return the complete body. Raises RequestRefusedError when it is too large, too slow, or malformed."""
         try:
             async with asyncio.timeout(self.seconds):
                 return await self.request.read()
@@ -214,10 +214,10 @@ Handler: TypeAlias = Callable[[HttpRequest], Awaitable[web.StreamResponse]]
 
 @dataclass(frozen=True, slots=True)
 class Route:
-    """An endpoint: the methods that it knows, and whether pages of other origins may call it.
+    """Endpoint with its methods and the permission for pages of other origins to call it.
 
-    `body_bytes`: largest body, None for that of all requests. `keeps_idle`: connections that it has answered on are
-    not closed while they are idle, but by their next answer: its requests must not get lost on their way.
+    `body_bytes`: maximum body size, None for the common one. `keeps_idle`: idle connections are closed only with their
+    next answer, so that no request is lost under way.
     """
 
     methods: tuple[str, ...]
@@ -228,10 +228,10 @@ class Route:
 
 
 class HttpServer:
-    """Answers the requests of all sockets of a worker by their path; `/a/*` stands for each path right below `/a`.
+    """HTTP server of a worker; dispatches by path, where `/a/*` matches each path directly below `/a`.
 
-    `keeps` tells whether sockets are kept for further requests. They are not while connections are moved away: a client
-    would use one to come back.
+    `keeps` returns True while sockets are kept alive. They are not while connections are moved away, because a client
+    would reconnect over one.
     """
 
     def __init__(
@@ -253,7 +253,7 @@ class HttpServer:
         self._server = web.Server(self._answer, request_factory=self._make_request)
 
     def take(self, transport: asyncio.Transport, data: bytes, peer: str) -> None:
-        """Go on with a socket of which `data` has been read."""
+        """Take over a socket from which `data` has been read."""
         connection = HttpConnection(self._server, self._loop, self._counters, self._sockets, peer)
         transport.set_protocol(connection)
         connection.connection_made(transport)
@@ -261,13 +261,13 @@ class HttpServer:
         connection.data_received(data)
 
     def close_idle(self) -> None:
-        """End the sockets that wait for a further request."""
+        """Close the sockets that wait for a further request."""
         for connection in self._server.connections:
             assert isinstance(connection, HttpConnection)
             connection.close_if_idle()
 
     async def close(self) -> None:
-        """End all sockets; a request has CLOSING_SECONDS to be answered."""
+        """Close all sockets; a request has CLOSING_SECONDS to be answered."""
         await self._server.shutdown(CLOSING_SECONDS)
 
     def _make_request(
@@ -322,7 +322,7 @@ class HttpServer:
         return route
 
     def _shared_with(self, request: web.BaseRequest) -> dict[str, str]:
-        """The headers that let the page that asks read the answer (Fetch Standard, CORS protocol)."""
+        """Return the CORS headers that let the requesting page read the answer (Fetch Standard)."""
         origin = request.headers.get("Origin")
         if origin is None:  # no browser, or a page of this very origin
             return {"Vary": "Origin"}
@@ -353,9 +353,9 @@ class HttpServer:
 
 
 def visible(names: Iterable[str], values: Callable[[str], list[str]]) -> dict[str, str]:
-    """Return the headers of a request that the backend is shown, as far as they are there.
+    """Return those headers of a request that are sent to the backend.
 
-    Lines of one header are joined as RFC 9110 (section 5.3) says, and those of cookies as RFC 9113 (section 8.2.3).
+    Lines of a header are joined as in RFC 9110 (section 5.3), those of cookies as in RFC 9113 (section 8.2.3).
     """
     return {
         name: ("; " if name == "cookie" else ", ").join(map(_text, found)) for name in names if (found := values(name))
@@ -363,12 +363,12 @@ def visible(names: Iterable[str], values: Callable[[str], list[str]]) -> dict[st
 
 
 def _text(value: str) -> str:
-    """Return a header's value as text: what is no UTF-8 was read as half surrogate pairs, which nobody can send on."""
+    """Return a header's value as text: bytes that are not UTF-8, read as lone surrogates, are replaced."""
     return value if value.isascii() else value.encode(errors="surrogateescape").decode(errors="replace")
 
 
 def error_response(status: int, code: int, message: str, headers: Mapping[str, str]) -> web.Response:
-    """An error as JSON, in the shape of the server API."""
+    """Return a JSON error answer in the form of the server API."""
     body = msgspec.json.encode({"error": {"code": code, "message": message}})
     response = web.Response(status=status, body=body, content_type="application/json", headers=headers)
     response.headers["Cache-Control"] = "no-store"
@@ -384,7 +384,7 @@ def _check_method(request: web.BaseRequest, route: Route) -> None:
 
 
 def _preflight(request: web.BaseRequest, route: Route, shared: Mapping[str, str]) -> web.Response:
-    """Allow a page of an allowed origin the headers that it wants to send: tracing and the like put in their own."""
+    """Answer a preflight of an allowed origin, allowing the requested headers, as tracing adds its own."""
     wanted = request.headers.get("Access-Control-Request-Headers", "").strip()
     allowed = wanted if len(wanted) <= MAX_ALLOWED_BYTES and _NAMES.fullmatch(wanted) else ALLOWED_HEADERS
     headers = {

@@ -1,6 +1,6 @@
-"""HTTP streaming: messages as the body of a response that does not end, to a POST with the first commands.
+"""HTTP streaming: messages in the endless body of the answer to a POST with the first commands.
 
-JSON stands in lines; Protobuf, which a client asks for by its Content-Type, after lengths.
+JSON messages are lines; Protobuf messages, which a client asks for by its Content-Type, are length-delimited.
 """
 
 from __future__ import annotations
@@ -20,17 +20,17 @@ JSON_TYPE = "application/json"
 
 
 def line(message: bytes) -> bytes:
-    """One message of JSON; it has no line feed."""
+    """Return a JSON message, which has no line feed, as a line."""
     return message + b"\n"
 
 
 def frame_line(message: bytes) -> bytes:
-    """One message of JSON, as one chunk."""
+    """Return a JSON message as one chunk."""
     return chunk(line(message))
 
 
 def http_stream() -> StreamKind:
-    """For SDKs."""
+    """Return the transport for SDKs."""
     return StreamKind(
         "http_stream",
         {Encoding.JSON: JsonCodec(frame_line), Encoding.PROTOBUF: ProtobufCodec(chunk)},
@@ -40,7 +40,7 @@ def http_stream() -> StreamKind:
 
 
 def unidirectional_http_stream() -> StreamKind:
-    """For whatever can read a response line by line."""
+    """Return the unidirectional transport, for clients that read a response line by line."""
     return StreamKind(
         "uni_http_stream",
         {Encoding.JSON: UnidirectionalJsonCodec(frame_line)},

@@ -1,6 +1,6 @@
-"""What waits to be written to connections: joined for one turn of the event loop, then one system call for each.
+"""Outbox of connections: writes of one loop iteration are joined to one system call per connection.
 
-The kernel is asked directly, past the event loop's transport, which takes over only what the kernel does not: for a
+The kernel is called directly, bypassing the event loop's transport, which gets only what the kernel does not take: in a
 fan-out the transport costs more than everything else in the process. This is the twin of `server/native/outbox.c`.
 """
 
@@ -12,13 +12,13 @@ from collections.abc import Callable
 from typing import Protocol
 
 NO_DESCRIPTOR = -1
-"""Of a transport that must see every byte, as with TLS."""
+"""Descriptor of a transport that must see every byte, as with TLS."""
 GATHERED = 64
-"""So many writes are handed to the kernel as they are; more are copied into one."""
+"""Maximum number of writes that are passed to the kernel separately; more are copied into one."""
 
 
 def descriptor_of(transport: asyncio.BaseTransport) -> int:
-    """The file descriptor of a connection that may be written to directly, else NO_DESCRIPTOR."""
+    """Return the file descriptor of a connection that may be written to directly, else NO_DESCRIPTOR."""
     if transport.get_extra_info("sslcontext") is not None:
         return NO_DESCRIPTOR
     connected = transport.get_extra_info("socket")
@@ -26,20 +26,20 @@ def descriptor_of(transport: asyncio.BaseTransport) -> int:
 
 
 class Transport(Protocol):
-    """What an outbox needs of asyncio.WriteTransport."""
+    """Part of asyncio.WriteTransport that an outbox needs."""
 
     def write(self, data: bytes, /) -> None:
-        """Send, in order, sooner or later."""
+        """Send data in order, now or later."""
 
     def get_write_buffer_size(self) -> int:
-        """Bytes that were not sent yet."""
+        """Return the number of unsent bytes."""
 
 
 class Flusher:
-    """Sends what the connections of a worker have written in one turn of the event loop, in its next.
+    """Sender of what a worker's connections write in one iteration of the event loop, in the next iteration.
 
-    `limit`: bytes that may wait for one connection. `call_soon` is the loop's. Counts messages and bytes that were
-    written to be sent since the start, and bytes that wait now.
+    `limit`: bytes that may wait for one connection. `call_soon` is the loop's. It counts messages and bytes written
+    since the start, and the bytes waiting now.
     """
 
     __slots__ = ("_call_soon", "_due", "bytes_sent", "bytes_waiting", "limit", "messages_sent")
@@ -53,7 +53,7 @@ class Flusher:
         self.bytes_waiting = 0
 
     def flush(self) -> None:
-        """Send what waits, of all connections; raises what failed first when all others were sent."""
+        """Flush all connections that are due; raise the first error after all were flushed."""
         due, self._due = self._due, []
         failed: Exception | None = None
         for outbox in due:
@@ -65,17 +65,17 @@ class Flusher:
             raise failed
 
     def schedule(self, outbox: Outbox) -> None:
-        """Flush an outbox in the next turn of the loop."""
+        """Schedule a flush of an outbox in the next iteration of the loop."""
         if not self._due:
             self._call_soon(self.flush)
         self._due.append(outbox)
 
 
 class Outbox:
-    """One connection's; the base of what implements core's Connection.
+    """Outbox of one connection; the base of implementations of core's Connection.
 
-    What is written before `begin` waits within the limit. After `stop` writes are ignored. `written_bytes` counts what
-    was passed to `write` since the beginning, `waiting` what of it neither the kernel nor the transport has.
+    Writes before `begin` wait within the limit; after `stop` they are ignored. `written_bytes` counts the bytes passed
+    to `write` since the beginning, `waiting` those that neither the kernel nor the transport has.
     """
 
     __slots__ = (
@@ -98,7 +98,7 @@ class Outbox:
         self._transport: Transport | None = None
         self._descriptor = NO_DESCRIPTOR
         self._behind = False
-        """Whether the transport may have something that it has not sent, which must go first."""
+        """True while the transport may have unsent bytes, which must go first."""
         self._due = False
         self.stopped = False
 
@@ -109,14 +109,14 @@ class Outbox:
         self._behind = True
 
     def stop(self) -> None:
-        """Drop what waits, let go of the socket, ignore what is written from now on. Idempotent."""
+        """Drop waiting data, release the socket, and ignore further writes. Idempotent."""
         self.stopped = True
         self._take()
         self._transport = None
         self._descriptor = NO_DESCRIPTOR
 
     def write(self, frames: bytes) -> None:
-        """Send in the next turn of the loop, in order, joined with other writes; over the limit: `on_overflow`."""
+        """Queue frames for the next iteration of the loop, in order; above the limit, `on_overflow` is called."""
         if self.stopped:
             return
         flusher, size = self._flusher, len(frames)
@@ -126,7 +126,7 @@ class Outbox:
         flusher.messages_sent += 1
         flusher.bytes_waiting += size
         if self.waiting > flusher.limit and not self._unsent():
-            self.flush()  # a burst of one turn of the loop: what the kernel takes at once need not wait
+            self.flush()  # a burst of one loop iteration: data that the kernel takes at once need not wait
         waiting = self.waiting
         if not self._due and self._behind:
             waiting += self._unsent()
@@ -138,7 +138,7 @@ class Outbox:
             flusher.schedule(self)
 
     def flush(self) -> None:
-        """Send what waits now."""
+        """Send the waiting data now."""
         self._due = False
         transport = self._transport
         if transport is None or not self._frames:
@@ -154,11 +154,11 @@ class Outbox:
             transport.write(data[sent:] if sent else data)
 
     def on_overflow(self) -> None:
-        """More would wait than may: the outbox has stopped. Called within `write`."""
+        """Handle an overflow of the outbox, which has stopped. Called within `write`."""
         raise NotImplementedError
 
     def _unsent(self) -> int:
-        """Bytes that the transport has not sent."""
+        """Return the number of bytes that the transport has not sent."""
         unsent = 0 if self._transport is None else self._transport.get_write_buffer_size()
         self._behind = unsent > 0
         return unsent
@@ -171,7 +171,7 @@ class Outbox:
 
 
 def _send(descriptor: int, frames: list[bytes]) -> int:
-    """How many bytes the kernel took; none when it takes none, or the connection is broken, which the loop finds."""
+    """Return the number of bytes that the kernel took; 0 also when the connection is broken, which the loop notices."""
     try:
         if len(frames) == 1:
             return os.write(descriptor, frames[0])

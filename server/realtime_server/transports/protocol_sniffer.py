@@ -1,4 +1,4 @@
-"""Detection of the protocol of an accepted socket by its first bytes: WebSocket, or an endpoint of HTTP."""
+"""Detection of the protocol of an accepted socket by its first bytes: WebSocket, or an HTTP endpoint."""
 
 from __future__ import annotations
 
@@ -16,14 +16,14 @@ from realtime_server.transports.sockets import Sockets
 
 WEBSOCKET = b"GET /connection/websocket"
 HANDSHAKES = frozenset(b"GET %b" % path.encode() for path in PATHS)
-"""Method and path of the requests that open a WebSocket."""
+"""Methods and paths of the requests that open a WebSocket."""
 _REQUEST = re.compile(rb"([A-Z]{1,16} [^ ?\r\n]+)[ ?]")
 _BEGUN = re.compile(rb"[A-Z]{0,16}(?: [^ ?\r\n]*)?")
-"""Beginning of what can still become a request."""
+"""Pattern of a beginning that can still become a request."""
 
 
 class ProtocolSniffer:
-    """State that all sockets of a worker share until their protocol is known."""
+    """Shared state of a worker's sockets until their protocol is known."""
 
     def __init__(
         self,
@@ -39,13 +39,13 @@ class ProtocolSniffer:
         self._proxies = proxies
         self._visible_headers = visible_headers
         self._describes = describes
-        """True when a backend is told how clients connect; looking it up takes a system call for each."""
+        """True when a backend is told how clients connect; looking that up takes a system call per client."""
 
     def wants_http(self, data: bytes) -> bool | None:
-        """Return True when the bytes read so far are a request of HTTP, False if not, None if they are too few.
+        """Return True when the bytes read so far are for HTTP, False for the WebSocket handshake, None for too few.
 
-        HTTP gets whatever opens no WebSocket, when its head is there, whole and of a decent size. What is too long, or
-        has no request line, is for the WebSocket handshake too, which answers it.
+        HTTP gets every request that opens no WebSocket, once its head is complete and within the limits. A head that is
+        too long or has no request line is left to the WebSocket handshake, which answers it.
         """
         if data.startswith(WEBSOCKET):
             return False
@@ -61,7 +61,7 @@ class ProtocolSniffer:
         return None if len(data) < HEAD_BYTES and (line >= 0 or len(data) < LINE_BYTES) else False
 
     def hand_over(self, transport: asyncio.Transport, data: bytes, peer: str) -> None:
-        """Pass the socket on to the HTTP server, with the `data` that was read from it."""
+        """Hand the socket over to the HTTP server, with the `data` that was read from it."""
         self._http.take(transport, data, peer)
 
     def describe(
@@ -72,7 +72,10 @@ class ProtocolSniffer:
         encoding: str,
         values: Callable[[str], list[str]],
     ) -> TransportInfo:
-        """Return how a client is connected; `values` gives a header's lines, `peer` is "" for the socket's own."""
+        """Return the description of a client's connection.
+
+        `values` returns a header's lines; `peer` is the address of a proxied client, "" for the socket's own.
+        """
         if not self._describes:
             return _undescribed(name, encoding)
         remote = self._proxies.client_of(peer or peer_of(transport), values(self._proxies.header))

@@ -1,4 +1,4 @@
-"""The PROXY protocol, versions 1 and 2: how a proxy says, before the first byte of a connection, whose it is.
+"""PROXY protocol, versions 1 and 2: a header before the first byte, with the address of a proxied client.
 
 Sans I/O. Source: "The PROXY protocol, versions 1 & 2" (haproxy.org, doc/proxy-protocol.txt), section 2.
 """
@@ -12,18 +12,18 @@ from dataclasses import dataclass
 from realtime_server.transports.addresses import plain_address
 
 SIGNATURE = b"\r\n\r\n\x00\r\nQUIT\n"
-"""The first bytes of version 2."""
+"""First bytes of version 2."""
 PREFIX = b"PROXY "
-"""The first bytes of version 1."""
+"""First bytes of version 1."""
 MAX_LINE_BYTES = 107
-"""The longest header of version 1."""
+"""Maximum length of a header of version 1."""
 MAX_HEADER_BYTES = 4096
-"""The longest header of version 2 that is taken; the addresses and usual extensions fit into 536 bytes."""
+"""Maximum accepted length of a header of version 2; addresses and common extensions fit into 536 bytes."""
 FIXED_BYTES = 16
 LOCAL, PROXY = 0x20, 0x21
-"""Version 2 and the command: a connection of the proxy itself, or one of somebody else."""
+"""Version 2 with its commands: a connection of the proxy itself, or a proxied one."""
 ADDRESS_BYTES = {0x11: 4, 0x12: 4, 0x21: 16, 0x22: 16, 0x31: 108, 0x32: 108}
-"""The size of one address, by address family (IPv4, IPv6, Unix) and transport (stream, datagram)."""
+"""Size of one address, by address family (IPv4, IPv6, Unix) and transport (stream, datagram)."""
 STREAMS = (0x11, 0x21)
 UNSPECIFIED = 0x00
 
@@ -31,19 +31,19 @@ _LINE = re.compile(rb"PROXY (?:UNKNOWN(?: [^\r]*)?|TCP([46]) (\S+) (\S+) (\d{1,5
 
 
 class ProxyProtocolError(Exception):
-    """What should be a header is none; the text says why."""
+    """Invalid header; the text says why."""
 
 
 @dataclass(frozen=True, slots=True)
 class ProxyHeader:
-    """A header of `size` bytes. `source` is the client's IP address, None where the socket's peer is the client."""
+    """Header of `size` bytes. `source` is the client's IP address, None where the socket's peer is the client."""
 
     source: str | None
     size: int
 
 
 def parse_header(data: bytes) -> ProxyHeader | None:
-    """The header at the beginning of `data`, None while there is less than that: then all of `data` belongs to it.
+    """Return the header at the beginning of `data`; None while it is incomplete, all of `data` belonging to it.
 
     Raises ProxyProtocolError.
     """
@@ -104,6 +104,6 @@ def _parse_binary(data: bytes) -> ProxyHeader | None:
     if size < FIXED_BYTES + 2 * width + ports:
         raise ProxyProtocolError("the addresses are cut off")
     if family not in STREAMS:
-        return ProxyHeader(None, size)  # as the specification wants it: what one does not speak is unspecified
+        return ProxyHeader(None, size)  # required by the specification: unsupported transports count as unspecified
     source = ipaddress.ip_address(data[FIXED_BYTES : FIXED_BYTES + width])
     return ProxyHeader(plain_address(str(source)), size)

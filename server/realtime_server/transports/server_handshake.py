@@ -1,4 +1,4 @@
-"""The server's side of an opening handshake, sans I/O: bytes of a new socket in, one outcome out."""
+"""Server side of an opening handshake, sans I/O: bytes of a new socket in, one outcome out."""
 
 from __future__ import annotations
 
@@ -28,13 +28,13 @@ HTTP_1_0 = (
     " Connection.\n"
 )
 NO_HTTP = b"HTTP/1.1 400 Bad Request\r\nConnection: close\r\nContent-Length: 0\r\n\r\n"
-"""Answer to what the `websockets` library cannot parse."""
+"""Answer to a request that the `websockets` library cannot parse."""
 REASONS = {403: "origin", 404: "path", 503: "connection_limit"}
 
 
 @dataclass(frozen=True, slots=True)
 class HandshakePolicy:
-    """What is accepted: `origins` of pages, empty for all, and `extensions` to negotiate."""
+    """Policy for handshakes: allowed `origins` of pages, empty for all, and `extensions` to negotiate."""
 
     origins: tuple[str, ...] = ()
     extensions: tuple[ServerExtensionFactory, ...] = ()
@@ -42,14 +42,14 @@ class HandshakePolicy:
 
 @dataclass(frozen=True, slots=True)
 class OtherRequest:
-    """A request for an endpoint of HTTP: `data` is all that was read of it."""
+    """Request for an HTTP endpoint: `data` is everything that was read of it."""
 
     data: bytes
 
 
 @dataclass(frozen=True, slots=True)
 class RefusedHandshake:
-    """`response` is the answer, after which the socket is closed; `reason` is what the refusal is counted by."""
+    """Refused handshake: `response` is sent before closing the socket, and `reason` is counted."""
 
     response: bytes
     reason: str
@@ -59,9 +59,9 @@ Outcome: TypeAlias = AcceptedHandshake | OtherRequest | RefusedHandshake
 
 
 class ServerHandshake:
-    """One handshake: call `receive` until it returns an outcome, and then no more.
+    """Handshake of one socket: call `receive` until it returns an outcome, and then no more.
 
-    `wants_http` is that of ProtocolSniffer; `has_room` is False while the server has all its connections.
+    `wants_http` is that of ProtocolSniffer; `has_room` returns False while the server is at its maximum of connections.
     """
 
     __slots__ = ("_has_room", "_head", "_library", "_policy", "_wants_http")
@@ -76,7 +76,7 @@ class ServerHandshake:
         self._library: TolerantHandshake | None = None
 
     def receive(self, data: bytes) -> Outcome | None:
-        """Take bytes of the client; None while more are needed. Never raises."""
+        """Handle bytes of the client; return None while more are needed. Never raises."""
         if self._library is None:
             self._head += data
             wants_http = self._wants_http(self._head)
@@ -93,7 +93,7 @@ class ServerHandshake:
         return self._take_carefully(self._library, data)
 
     def _is_acceptable(self, accepted: AcceptedHandshake) -> bool:
-        """True when nothing is left to negotiate or to refuse."""
+        """Return True when nothing is left to negotiate or to refuse."""
         policy = self._policy
         return (
             accepted.path.partition("?")[0] in PATHS
@@ -103,7 +103,7 @@ class ServerHandshake:
         )
 
     def _careful(self) -> TolerantHandshake:
-        # None: what sends no origin is no browser.
+        # None: a client that sends no origin is no browser.
         origins = [None, *map(Origin, self._policy.origins)] if self._policy.origins else None
         return TolerantHandshake(
             origins=origins,
@@ -147,5 +147,5 @@ class ServerHandshake:
 
 
 def _sent(library: ServerProtocol) -> bytes:
-    """Bytes that the library wants to be sent."""
+    """Return the bytes that the library wants to send."""
     return b"".join(library.data_to_send()) or NO_HTTP

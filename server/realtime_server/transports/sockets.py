@@ -1,4 +1,4 @@
-"""The sockets of the clients' port: all of them are counted, whatever stands behind them."""
+"""Socket options and the count of all sockets of the port for clients."""
 
 from __future__ import annotations
 
@@ -9,28 +9,28 @@ import struct
 import termios
 
 UNSENT_BYTES = 65_536
-"""Bytes that the kernel takes of a connection beyond what its network takes now (TCP_NOTSENT_LOWAT, tcp(7)).
+"""Maximum unsent data in the kernel per connection (TCP_NOTSENT_LOWAT, tcp(7)), in bytes.
 
-Its buffer would hold megabytes for a client that reads slowly: minutes of backlog that no policy of a namespace sees
-and that pings wait behind. As much as the event loop's transport holds before it says that a client is slow.
+The kernel's buffer would hold megabytes for a slow client: minutes of backlog that is out of reach of a namespace's
+policy and delays pings. The value is that at which the event loop's transport reports a slow client.
 """
 
 
 def bound_unsent(listening: socket.socket) -> None:
-    """Bound what the kernel holds unsent of the connections that this socket accepts, which inherit it."""
+    """Limit the kernel's unsent data for the connections that this socket accepts, which inherit the option."""
     listening.setsockopt(socket.IPPROTO_TCP, socket.TCP_NOTSENT_LOWAT, UNSENT_BYTES)
 
 
 def bound_buffer(transport: asyncio.WriteTransport) -> None:
-    """Let a transport of TLS say as early as others that its client is slow: by itself it gathers half a megabyte."""
+    """Make a TLS transport report a slow client as early as others do: by default it buffers half a megabyte."""
     if transport.get_extra_info("sslcontext") is not None:
         transport.set_write_buffer_limits(UNSENT_BYTES)
 
 
 def unacknowledged(transport: asyncio.WriteTransport) -> int:
-    """Bytes given to a transport that its other end has not acknowledged, here and in the kernel (SIOCOUTQ, tcp(7)).
+    """Return the bytes given to a transport that its peer has not acknowledged (SIOCOUTQ, tcp(7)).
 
-    With TLS they are those of its records, which are a little longer than what was written.
+    This includes what waits in the transport. With TLS the records count, which are a little longer than the data.
     """
     waiting = transport.get_write_buffer_size()
     connected = transport.get_extra_info("socket")
@@ -38,15 +38,15 @@ def unacknowledged(transport: asyncio.WriteTransport) -> int:
         return waiting
     try:
         (queued,) = struct.unpack("i", fcntl.ioctl(connected.fileno(), termios.TIOCOUTQ, bytes(4)))
-    except (OSError, ValueError):  # broken or closed: the loop finds out
+    except (OSError, ValueError):  # broken or closed, which the loop notices
         return waiting
     return waiting + int(queued)
 
 
 def limit_silence(transport: asyncio.BaseTransport, seconds: float) -> None:
-    """Break the connection when what was written is not acknowledged for so long (TCP_USER_TIMEOUT, tcp(7)).
+    """Close the connection when written data stays unacknowledged for this long (TCP_USER_TIMEOUT, tcp(7)).
 
-    For clients that answer nothing: they are found to be gone by the pings that they do not acknowledge.
+    For clients that answer nothing: unacknowledged pings show that they are gone.
     """
     made = transport.get_extra_info("socket")
     if made is not None and hasattr(socket, "TCP_USER_TIMEOUT"):
@@ -54,7 +54,7 @@ def limit_silence(transport: asyncio.BaseTransport, seconds: float) -> None:
 
 
 class Sockets:
-    """How many sockets are open, and how many may be. Whoever enters leaves exactly once."""
+    """Count of open sockets and its limit. Each `enter` needs exactly one `leave`."""
 
     __slots__ = ("limit", "open")
 
@@ -63,26 +63,26 @@ class Sockets:
         self.open = 0
 
     def enter(self) -> bool:
-        """Count one more; False if that is too many: it has to be closed at once, and leaves as the others do."""
+        """Count a socket; return False above the limit: the socket must be closed at once, and calls `leave` too."""
         self.open += 1
         return self.open <= self.limit
 
     def leave(self) -> None:
-        """One is closed."""
+        """Count a closed socket."""
         self.open -= 1
 
 
 class Rejection(asyncio.Protocol):
-    """A socket that was one too many: closed without a word."""
+    """Protocol of a socket above the limit, which is closed without an answer."""
 
     def __init__(self, sockets: Sockets) -> None:
         self._sockets = sockets
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        """Close it."""
+        """Close the socket."""
         transport.close()
 
     def connection_lost(self, exc: Exception | None) -> None:
-        """It is closed."""
+        """Count the closed socket."""
         del exc
         self._sockets.leave()

@@ -1,6 +1,6 @@
 """Server-Sent Events (HTML Living Standard, section 9.2): messages as events of an EventSource.
 
-Commands come in the URL (`cf_connect`) or as the body of a POST, and by `/emulation` after that.
+Commands arrive in the URL (`cf_connect`) or in the body of a POST, and by `/emulation` after that.
 """
 
 from __future__ import annotations
@@ -18,27 +18,27 @@ UNIDIRECTIONAL_PATH = "/connection/uni_sse"
 METHODS = ("GET", "POST")
 CONTENT_TYPE = "text/event-stream"
 RETRY_SECONDS = (1.0, 5.0)
-"""How long an EventSource that lost its stream waits before it connects again: spread, so that not all come at once."""
+"""Range of the pause before an EventSource reconnects, random so that not all reconnect at once."""
 
 
 def event(message: bytes) -> bytes:
-    """One event; the message is one line."""
+    """Encode an event; the message is one line."""
     return b"data: %b\n\n" % message
 
 
 def frame_event(message: bytes) -> bytes:
-    """One event, as one chunk."""
+    """Encode an event as one chunk."""
     return chunk(event(message))
 
 
 def retry_field() -> bytes:
-    """What tells an EventSource when to come back; not an event. Different each time."""
+    """Return a `retry` field with a random pause; it is no event."""
     seconds = random.uniform(*RETRY_SECONDS)  # noqa: S311 - spreads clients, nothing depends on it
     return b"retry: %d\n\n" % (seconds * 1000)
 
 
 def sse() -> StreamKind:
-    """For SDKs."""
+    """Return the transport for SDKs."""
     return StreamKind(
         "sse",
         {Encoding.JSON: JsonCodec(frame_event)},
@@ -48,7 +48,7 @@ def sse() -> StreamKind:
 
 
 def unidirectional_sse() -> StreamKind:
-    """For an EventSource as browsers have it."""
+    """Return the unidirectional transport, for a browser's EventSource."""
     return StreamKind(
         "uni_sse",
         {Encoding.JSON: UnidirectionalJsonCodec(frame_event)},

@@ -1,7 +1,7 @@
-"""A connection that is the body of an HTTP response: what SSE and HTTP streaming have in common.
+"""Connection in the body of an HTTP response, for SSE and HTTP streaming.
 
-The body is chunked (RFC 9112, section 7.1), except for HTTP/1.0. A chunk is made by the Codec, once for everybody who
-gets it, and is written to the socket as it is; aiohttp writes what is before the first and after the last one.
+The body is chunked (RFC 9112, section 7.1), except with HTTP/1.0. The codec makes a chunk once for all recipients, and
+it is written to the socket unchanged; aiohttp writes what precedes the first chunk and follows the last.
 """
 
 from __future__ import annotations
@@ -20,15 +20,16 @@ from realtime_server.transports.sockets import bound_buffer, unacknowledged
 
 
 def chunk(data: bytes) -> bytes:
-    """One chunk; `data` is not empty, because an empty chunk is the end."""
+    """Encode a chunk; `data` must not be empty, because an empty chunk ends the body."""
     return b"%x\r\n%b\r\n" % (len(data), data)
 
 
 class StreamConnection(Outbox):
-    """One client. Implements core's Connection.
+    """Connection of one client: implements core's Connection.
 
-    What is written before `open` waits, within the outbox's bound. `decided` is set as soon as there is something to be
-    sent, or the client was sent away: then `refusal` says why, if nothing came before it. `ended` is set at the end.
+    Writes before `open` wait within the outbox's bound. `decided` is set as soon as there is something to send or the
+    client was disconnected; `refusal` is the code of a disconnect before anything was written. `ended` is set at the
+    end.
     """
 
     __slots__ = (
@@ -51,7 +52,7 @@ class StreamConnection(Outbox):
         self.ended = asyncio.Event()
 
     def open(self, transport: asyncio.Transport) -> None:
-        """The head of the response was written: send what waits, and what comes from now on."""
+        """Start sending, after the head of the response was written."""
         self._socket = transport
         bound_buffer(transport)
         self.begin(transport, descriptor_of(transport))
@@ -61,17 +62,17 @@ class StreamConnection(Outbox):
     # what happens to the socket
 
     def on_full(self) -> None:
-        """The kernel takes no more for now."""
+        """Handle a full write buffer."""
         self.congested = True
 
     def on_drained(self) -> None:
-        """What was written is nearly gone."""
+        """Handle a write buffer that has drained."""
         self.congested = False
         if self.session is not None:
             self.session.on_writable()
 
     def on_lost(self) -> None:
-        """The socket is gone."""
+        """Handle the loss of the socket."""
         self._closing = True
         self.stop()
         self._socket = None
@@ -90,7 +91,7 @@ class StreamConnection(Outbox):
             super().write(frames)
 
     def close(self, code: DisconnectCode) -> None:
-        """See Connection. The code is the last push, because a stream has no close frame."""
+        """See Connection. The code is sent as the last push, because a stream has no close frame."""
         if self._closing:
             return
         if not self.decided.is_set():
@@ -106,7 +107,7 @@ class StreamConnection(Outbox):
         return self.waiting if self._socket is None else self.waiting + unacknowledged(self._socket)
 
     def pause_reading(self) -> None:
-        """See Connection: commands come by requests of their own, and wait in the session."""
+        """See Connection. Without effect: commands arrive by requests of their own and wait in the session."""
 
     def resume_reading(self) -> None:
         """See Connection."""
@@ -114,12 +115,12 @@ class StreamConnection(Outbox):
     # inside
 
     def on_overflow(self) -> None:
-        """Disconnect in the next turn of the loop: who writes may be going through a channel."""
+        """Disconnect in the next iteration of the loop, as the writer may be iterating over a channel."""
         if self.session is not None:
             self._loop.call_soon(self.session.disconnect, codes.SLOW)
 
     def _send_last(self) -> None:
-        """Send the code, if there is one, behind everything else; before the head of the response it waits."""
+        """Send the disconnect code, if any, after everything else; it waits for the head of the response."""
         if self._socket is not None and self._last is not None:
             self.stop()
             self._socket.write(self._last)

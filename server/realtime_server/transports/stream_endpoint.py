@@ -1,4 +1,4 @@
-"""An endpoint whose answer is a stream of what its client receives: from the request to the end of the body."""
+"""Endpoint whose answer is a stream of its client's messages, from the request to the end of the body."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ HEADERS = {
     "X-Accel-Buffering": "no",
     "X-Content-Type-Options": "nosniff",
 }
-"""A proxy must neither keep a stream, nor wait for more of it before it passes a part on, nor compress it."""
+"""Headers that keep a proxy from storing, buffering or compressing a stream."""
 
 REFUSALS = {
     codes.CONNECTION_EXPIRED: 401,
@@ -40,7 +40,7 @@ REFUSALS = {
 
 @dataclass(frozen=True, slots=True)
 class StreamSettings:
-    """What all streams of a worker share; sizes in bytes."""
+    """Settings of all streams of a worker; sizes in bytes."""
 
     max_connections: int
     frame_bytes: int
@@ -48,11 +48,11 @@ class StreamSettings:
 
 @dataclass(frozen=True, slots=True)
 class StreamKind:
-    """One transport. `content_type` of its answers by encoding; `preamble` makes what stands before the first message.
+    """Transport over a stream: `content_types` by encoding; `preamble` makes what precedes the first message.
 
-    `codecs` make chunks, `unchunked` the same without them: HTTP/1.0 has none, and the end of the body is that of the
-    connection. nginx speaks it to a server unless it is told otherwise.
-    With `unidirectional` a client that is not let in gets a status that says so, and no stream.
+    `codecs` make chunks, `unchunked` the same without them, for HTTP/1.0, where the end of the connection ends the
+    body; nginx uses it to a server by default. With `unidirectional` a refused client gets an HTTP status instead of a
+    stream.
     """
 
     name: str
@@ -64,7 +64,7 @@ class StreamKind:
 
 
 class StreamEndpoint:
-    """Makes connections of one kind from requests."""
+    """Endpoint that makes connections of one kind from requests."""
 
     def __init__(
         self,
@@ -81,7 +81,7 @@ class StreamEndpoint:
         self._loop = loop
 
     async def __call__(self, asked: HttpRequest) -> web.StreamResponse:
-        """Answer one request; returns when the stream is over. Raises RequestRefusedError."""
+        """Answer one request; return when the stream has ended. Raises RequestRefusedError."""
         if len(self._node.sessions) >= self._settings.max_connections:
             message = "this server has all the connections that it may have; try again"
             raise RequestRefusedError(503, message, "connection_limit", {"Retry-After": "1"})
@@ -114,7 +114,7 @@ class StreamEndpoint:
         return (given or "").encode(errors="replace")
 
     def _begin(self, asked: HttpRequest, codec: Codec, encoding: Encoding, first: bytes) -> StreamConnection:
-        """The session, which has got its first message."""
+        """Open the session, and pass it its first message."""
         node, kind = self._node, self._kind
         stream = StreamConnection(codec, node.counters, self._flusher, self._loop)
         asked.connection.attach(stream)
@@ -128,9 +128,9 @@ class StreamEndpoint:
         return stream
 
     async def _prepare(self, asked: HttpRequest, content_type: str) -> web.StreamResponse:
-        """The head of the response; what stands before the first message is sent with it."""
+        """Send the head of the response, with the preamble."""
         response = web.StreamResponse(headers={"Content-Type": content_type, **HEADERS, **asked.shared})
-        response.force_close()  # a stream that ends is the end of its socket
+        response.force_close()  # the end of a stream closes its socket
         if _takes_chunks(asked):
             response.enable_chunked_encoding()
         await response.prepare(asked.request)
@@ -144,7 +144,7 @@ def _takes_chunks(asked: HttpRequest) -> bool:
 
 
 def _refused(code: DisconnectCode, shared: Mapping[str, str]) -> web.Response:
-    """A client that only listens was not let in; one that may try again is told so with 503."""
+    """Return the answer to a refused unidirectional client: 503 if it may try again."""
     status = REFUSALS.get(code, 503 if code.reconnect else 403)
     retry = {"Retry-After": "1"} if status == 503 else {}
     return error_response(status, code.code, code.reason, {**retry, **shared})

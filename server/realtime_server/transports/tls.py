@@ -1,4 +1,4 @@
-"""The certificate that clients are shown, read again when its files change: no restart, no connection lost."""
+"""TLS certificate of the port for clients, reloaded when its files change, without losing connections."""
 
 from __future__ import annotations
 
@@ -14,21 +14,21 @@ from cryptography import x509
 logger = structlog.get_logger()
 
 LOOK_SECONDS = 5.0
-"""How often the files are looked at. Kubernetes itself takes up to a minute to change them in a pod."""
+"""Interval of checking the files; Kubernetes itself takes up to a minute to update them in a pod."""
 PROTOCOLS = ["http/1.1"]
-"""What is spoken here, by its name in ALPN (RFC 7301)."""
+"""ALPN name of the supported protocol (RFC 7301)."""
 MinVersion: TypeAlias = Literal["1.2", "1.3"]
 _VERSIONS = {"1.2": ssl.TLSVersion.TLSv1_2, "1.3": ssl.TLSVersion.TLSv1_3}
 _Seen: TypeAlias = tuple[tuple[int, int, int], ...]
 
 
 class CertificateError(Exception):
-    """Certificate and key cannot be used; the text says which file, and why."""
+    """Unusable certificate or key; the text names the file and the reason."""
 
 
 @dataclass(frozen=True, slots=True)
 class TlsSettings:
-    """Where the certificate (with its chain) and its key are, in PEM, and the oldest version of TLS that is spoken."""
+    """Paths of the certificate with its chain and of its key, in PEM, and the minimum version of TLS."""
 
     certificate_file: Path
     key_file: Path
@@ -36,7 +36,7 @@ class TlsSettings:
 
 
 class Certificate:
-    """What new connections are made with. `expires_at` is Unix time in seconds: the first end in the chain."""
+    """Certificate for new connections. `expires_at` is the first expiry in the chain, Unix time in seconds."""
 
     def __init__(self, settings: TlsSettings) -> None:
         """Read the files. Raises CertificateError."""
@@ -45,9 +45,9 @@ class Certificate:
         self.context, self.expires_at = _load(settings)
 
     def refresh(self) -> bool:
-        """Read the files again if they have changed; whether there is a new certificate.
+        """Reload the files if they have changed; return True when there is a new certificate.
 
-        One that cannot be used is told of in the log, once, and the one from before stays.
+        An unusable one is logged once, and the former certificate stays.
         """
         seen = self._look()
         if seen == self._seen:
@@ -68,7 +68,7 @@ class Certificate:
             self.refresh()
 
     def _look(self) -> _Seen:
-        """What changes when a file does; Kubernetes swaps a symbolic link in front of both."""
+        """Return what changes when a file does; Kubernetes replaces a symbolic link in front of both."""
         found = []
         for path in (self._settings.certificate_file, self._settings.key_file):
             try:
@@ -81,7 +81,7 @@ class Certificate:
 
 
 def _load(settings: TlsSettings) -> tuple[ssl.SSLContext, float]:
-    """A context of its own for each certificate: one that cannot be used leaves the one before as it is."""
+    """Load a certificate into a new context, so that an unusable one does not affect the current context."""
     try:
         chain = x509.load_pem_x509_certificates(settings.certificate_file.read_bytes())
     except (OSError, ValueError) as error:

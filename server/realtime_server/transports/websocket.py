@@ -1,6 +1,6 @@
 """WebSocket (RFC 6455) on an `asyncio.Protocol`: one connection from the accepted socket to its end.
 
-A connection keeps nothing of the handshake. What is written in one turn of the event loop goes out in one system call.
+A connection keeps no state of the handshake. Writes of one loop iteration are sent by one system call.
 """
 
 from __future__ import annotations
@@ -30,12 +30,15 @@ from realtime_server.transports.server_handshake import HandshakePolicy, OtherRe
 from realtime_server.transports.sockets import bound_buffer, limit_silence, unacknowledged
 
 CLOSING_SECONDS = 3.0
-"""How long a client may take to answer a close frame."""
+"""Time limit for a client's answer to a close frame."""
 
 
 @dataclass(frozen=True, slots=True)
 class WebSocketSettings:
-    """What all connections of a worker share; sizes in bytes, `handshake_seconds` from the socket to the WebSocket."""
+    """Settings of all connections of a worker; sizes in bytes.
+
+    `handshake_seconds` is the time limit from the accepted socket to the open WebSocket.
+    """
 
     max_connections: int
     frame_bytes: int
@@ -44,12 +47,12 @@ class WebSocketSettings:
 
 
 class State(Enum):
-    """Where a connection is in its life.
+    """State of a connection.
 
-    HANDSHAKE: the opening request is read. OPEN: messages go to the session. PAUSED: they are kept and nothing is read,
-    until it is OPEN again. CLOSING: a close frame was sent, the client's is awaited. LINGERING: the last byte was sent;
-    what still comes is read and dropped, because unread bytes would reset the connection before the client has read why
-    it ended. GONE: there is no socket any more, or it is another protocol's.
+    HANDSHAKE: the opening request is read. OPEN: messages go to the session. PAUSED: messages are kept and nothing is
+    read until it is OPEN again. CLOSING: a close frame was sent, the client's is awaited. LINGERING: the last byte was
+    sent; further input is read and dropped, because unread bytes would reset the connection before the client has read
+    why it ended. GONE: the socket is closed or handed over to another protocol.
     """
 
     HANDSHAKE = auto()
@@ -61,13 +64,13 @@ class State(Enum):
 
 
 OPEN, PAUSED = State.OPEN, State.PAUSED
-"""For the hot path: looking a member up takes longer than the rest of the question."""
+"""Members for the hot path, where looking one up takes longer than comparing it."""
 
 
 class WebSocketConnection(Outbox, asyncio.Protocol):
-    """One client, which was counted when it was made. Implements core's Connection.
+    """WebSocket connection of one client, counted by its creator: implements core's Connection.
 
-    `peer` is the address that a proxy speaks for, "" for that of the socket.
+    `peer` is the address of a proxied client, "" for the socket's own.
     """
 
     __slots__ = (
@@ -103,17 +106,17 @@ class WebSocketConnection(Outbox, asyncio.Protocol):
         """Messages that were read before the connection was paused."""
         self.congested = False
         self._cost = 0.0 if node.counters.measures_next_accept() else None
-        """CPU time that letting the client in has taken so far; None where it is not measured, or was."""
+        """CPU seconds for admitting the client so far; None when it is not measured, or not any more."""
 
     # asyncio.Protocol
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        """A socket was accepted: the handshake must follow soon."""
+        """Handle an accepted socket, whose handshake is due within a time limit."""
         self._socket = cast("asyncio.Transport", transport)  # uvloop's is not a subclass
         self._timer = self._loop.call_later(self._settings.handshake_seconds, self._end_handshake)
 
     def data_received(self, data: bytes) -> None:
-        """Bytes of the client."""
+        """Handle received bytes."""
         self._node.counters.bytes_received += len(data)
         if self._cost is None:
             if self._state is OPEN:
@@ -129,21 +132,21 @@ class WebSocketConnection(Outbox, asyncio.Protocol):
             self._cost = None
 
     def pause_writing(self) -> None:
-        """The kernel takes no more for now."""
+        """Handle a full write buffer."""
         self.congested = True
 
     def resume_writing(self) -> None:
-        """What was written is nearly gone."""
+        """Handle a write buffer that has drained."""
         self.congested = False
         if self._session is not None:
             self._session.on_writable()
 
     def eof_received(self) -> bool:
-        """The client will send no more: the connection is over."""
+        """Close the connection when the client has sent the end of the stream."""
         return False
 
     def connection_lost(self, exc: Exception | None) -> None:  # noqa: ARG002 - why does not matter any more
-        """The socket is gone."""
+        """Handle the loss of the socket."""
         self._sniffer.sockets.leave()
         self._cancel_timer()
         self._state = State.GONE
@@ -178,7 +181,7 @@ class WebSocketConnection(Outbox, asyncio.Protocol):
             self._socket.resume_reading()
 
     def on_overflow(self) -> None:
-        """Disconnect in the next turn of the loop: who writes may be going through a channel."""
+        """Disconnect in the next iteration of the loop, as the writer may be iterating over a channel."""
         if self._session is not None:
             self._loop.call_soon(self._session.disconnect, codes.SLOW)
 
@@ -238,11 +241,11 @@ class WebSocketConnection(Outbox, asyncio.Protocol):
             self._read(data)
         elif state is State.HANDSHAKE:
             self._shake(data)
-        elif state is State.PAUSED and self._parser is not None:  # what a TLS transport had read already
+        elif state is State.PAUSED and self._parser is not None:  # data that a TLS transport had read before
             self._unread += self._parser.take(data)
 
     def _read(self, data: bytes, unread: Sequence[tuple[int, bytes]] = ()) -> None:
-        """Hand messages to the session until it pauses the connection: `unread`, then those in `data`."""
+        """Pass messages to the session until it pauses the connection: first `unread`, then those in `data`."""
         parser, session = self._parser, self._session
         assert parser is not None
         assert session is not None
@@ -257,7 +260,7 @@ class WebSocketConnection(Outbox, asyncio.Protocol):
             self._read_rest(parser, session, now)
 
     def _read_rest(self, parser: FrameParser, session: Session, now: float) -> None:
-        """Read what is no message of the common case."""
+        """Handle frames other than the common case."""
         try:
             for opcode, payload in parser.take_rest():
                 if opcode == Opcode.CLOSE:
@@ -273,7 +276,7 @@ class WebSocketConnection(Outbox, asyncio.Protocol):
             self._end_broken(session, error)
 
     def take_message(self, session: Session, opcode: int, payload: bytes, now: float) -> None:
-        """Hand a message of the client to its session."""
+        """Pass a message of the client to its session."""
         self._node.counters.messages_received += 1
         if opcode == Opcode.TEXT and session.codec.binary:
             session.disconnect(codes.INAPPROPRIATE_PROTOCOL)
@@ -289,7 +292,7 @@ class WebSocketConnection(Outbox, asyncio.Protocol):
     # the end
 
     def _close(self, code: int, reason: str) -> None:
-        """Send what waits and a close frame; the client has CLOSING_SECONDS to answer."""
+        """Send the waiting data and a close frame; the client has CLOSING_SECONDS to answer."""
         if self._state not in {State.OPEN, State.PAUSED} or self._socket is None:
             return
         if self._state is State.PAUSED:
@@ -310,7 +313,7 @@ class WebSocketConnection(Outbox, asyncio.Protocol):
         self._linger()
 
     def _end_broken(self, session: Session, error: FrameError) -> None:
-        """End the connection of a client that broke the protocol."""
+        """Close the connection of a client that broke the protocol."""
         if self._state is State.OPEN:
             self._node.counters.disconnects[error.code] += 1
             session.note_unanswered(codes.BAD_REQUEST_DISCONNECT.code)
@@ -319,21 +322,21 @@ class WebSocketConnection(Outbox, asyncio.Protocol):
         self._linger()
 
     def _finish(self, frame: bytes) -> None:
-        """Send what waits and then the last frame."""
+        """Send the waiting data and then the last frame."""
         assert self._socket is not None
         self.flush()
         self.stop()
         self._socket.write(frame)
 
     def _linger(self) -> None:
-        """Send what was written and then the end of the stream."""
+        """Half-close the socket after everything written, and drop further input."""
         if self._socket is None:
             return
         self._state = State.LINGERING
         self._parser = None
         if self._socket.can_write_eof():
             self._socket.write_eof()
-        else:  # TLS: there is no half of it that could be closed
+        else:  # TLS cannot be half-closed
             self._socket.close()
         self._abort_later()
 
@@ -348,7 +351,7 @@ class WebSocketConnection(Outbox, asyncio.Protocol):
             self._timer = None
 
     def _end_session(self) -> None:
-        """The client has gone by itself, unless it was sent away before."""
+        """End the session; unless it had been disconnected, count the disconnect as one of the client."""
         if self._session is not None:
             if not self._session.closed:
                 self._node.counters.disconnects[codes.CONNECTION_CLOSED.code] += 1
