@@ -1,1 +1,1 @@
-"""Tests."""
+"""Contract tests."""

@@ -1,4 +1,4 @@
-"""The options of a namespace, from the resource to the channels of a server: whatever is accepted here works there."""
+"""Options of a namespace from the resource to the server's channels: everything accepted there works here."""
 
 from __future__ import annotations
 
@@ -17,16 +17,16 @@ from tests.kit.manifests import cluster_of
 
 OPTIONS = [option for option in Table.read().options if option.type in {"enumeration", "boolean"}]
 RULED = {field for rule in Table.read().rules for field in {**rule.when, **rule.needs}}
-"""Options that rules are about: all combinations of their values are tried; of the others each value."""
+"""Options with rules, of which all combinations are tested; of other options, each value."""
 
 
 def values(option: Option) -> tuple[JsonValue, ...]:
-    """All values of an option."""
+    """Return all values of an option."""
     return (False, True) if option.type == "boolean" else tuple(option.values)
 
 
 def accepted() -> list[JsonObject]:
-    """Every combination of options that the resource accepts."""
+    """Return every combination of options that the resource accepts."""
     ruled = [[(option.field, value) for value in values(option)] for option in OPTIONS if option.field in RULED]
     combined: list[JsonObject] = [{"name": "a", **dict(pairs)} for pairs in itertools.product(*ruled)]
     combined += [{**one, "history": {}} for one in combined]
@@ -43,14 +43,14 @@ def _is_accepted(namespace: JsonObject) -> bool:
 
 
 def options_of(config: JsonObject) -> ChannelOptions:
-    """The options of the channels of `a` on a server with this configuration."""
+    """Return the options of the channels of `a` on a server with this configuration."""
     found = namespaces_of(Settings.model_validate_json(json.dumps(config))).of("a:1")
     assert found is not None
     return found
 
 
 def test_what_the_resource_accepts_the_server_accepts() -> None:
-    """Every combination; and the short configuration means the same as the whole one."""
+    """Short and complete configuration mean the same."""
     combinations = accepted()
     assert len(combinations) > 30
     for namespace in combinations:
@@ -59,7 +59,7 @@ def test_what_the_resource_accepts_the_server_accepts() -> None:
 
 
 def test_every_value_reaches_the_channel() -> None:
-    """With the meaning that the table gives it."""
+    """The table defines the meaning."""
     for option in OPTIONS:
         for value in values(option):
             beside = next(one for one in accepted() if one.get(option.field) == value)
@@ -69,5 +69,5 @@ def test_every_value_reaches_the_channel() -> None:
 
 
 def test_a_default_of_the_resource_is_left_out() -> None:
-    """A server of an earlier release never meets an option that nobody asked for."""
+    """A server of an earlier release never gets an option that nobody set."""
     assert server_config(cluster_of({"namespaces": [{"name": "a"}]}))["namespaces"] == [{"name": "a"}]

@@ -1,4 +1,4 @@
-"""The operator of today drives servers of older commits: it writes what they can read, and they do what it asks for."""
+"""Today's operator with servers of older commits: they read its configuration and obey its commands."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ from tests.kit.tokens import connection_token
 from tests.kit.traffic import assert_nothing_lost, traffic
 
 COMMITS = ("1b980f7c96d5a572493898838097737353cfe2c7", "d167a997b5cbe06d3d8bb7efb757a75fdefaaa90")
-"""The last one before this promise was made, and one 99 commits before that."""
+"""Last commit before this promise was made, and one 99 commits earlier."""
 HOST = "127.0.0.1"
 SPEC: JsonObject = {
     "server": {"limits": {"connections": 5000, "messageBytes": "32Ki"}, "heartbeat": {"interval": "20s"}},
@@ -34,13 +34,13 @@ SPEC: JsonObject = {
     ],
     "rollout": {"drain": {"timeout": "2m", "settle": "1s"}},
 }
-"""Of what all of these commits know."""
+"""Spec with options that all of these commits support."""
 CLIENTS = 4
 
 
 @pytest.fixture(scope="module", params=COMMITS, ids=lambda commit: commit[:7])
 def older(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The server's code of an older commit."""
+    """Check out the server's code of an older commit."""
     path = unpack_server(request.param, tmp_path_factory.mktemp("older"))
     assert module_of(path).startswith(str(path)), "it is this code that runs, and not that of the checkout"
     return path
@@ -48,14 +48,14 @@ def older(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFacto
 
 @pytest.fixture
 def redis() -> Iterator[RedisProcess]:
-    """A Redis."""
+    """Start a Redis."""
     with running_redis() as process:
         yield process
 
 
 @contextlib.asynccontextmanager
 async def clients(server: OlderServer, count: int) -> AsyncIterator[list[RawClient]]:
-    """Clients that are connected and subscribed."""
+    """Connect and subscribe clients."""
     async with contextlib.AsyncExitStack() as stack:
         opened = []
         for number in range(count):
@@ -66,7 +66,7 @@ async def clients(server: OlderServer, count: int) -> AsyncIterator[list[RawClie
 
 
 async def test_it_reads_its_configuration_and_obeys(older: Path, redis: RedisProcess) -> None:
-    """Report, shed, quiesce, resume, drain, metrics: all that the operator and its commands ask servers for."""
+    """Report, shed, quiesce, resume, drain and metrics, all that the operator asks servers for, work."""
     async with OlderServer("older", redis, older, SPEC) as server, clients(server, CLIENTS):
         admin = AdminClient(server.admin_port)
 
@@ -101,7 +101,7 @@ async def test_it_reads_its_configuration_and_obeys(older: Path, redis: RedisPro
 
 
 async def test_a_rolling_update_of_its_servers_loses_nothing(older: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The whole operator: a change of the spec, connections moved by code 3011, every publication accounted for."""
+    """With the whole operator, connections move by code 3011, and every publication is accounted for."""
     monkeypatch.setenv("PYTHONPATH", str(older))
     async with local_cluster() as cluster:
         await cluster.apply(manifest("main", replicas=2))
@@ -115,6 +115,6 @@ async def test_a_rolling_update_of_its_servers_loses_nothing(older: Path, monkey
 
 
 def test_a_clone_without_history_is_told_so(tmp_path: Path) -> None:
-    """It fails, and says what to do; it is not skipped."""
+    """The test fails with advice instead of being skipped."""
     with pytest.raises(CommitMissingError, match="git fetch --unshallow"):
         unpack_server("0" * 40, tmp_path)

@@ -1,4 +1,4 @@
-"""The account of a steady publisher at one server: what was confirmed, what of it is kept, and what was told of it."""
+"""Account of a steady publisher at one server: what was confirmed, what is kept, and what was reported."""
 
 from __future__ import annotations
 
@@ -20,13 +20,13 @@ PER_SECOND = 50
 
 @dataclass
 class Account:
-    """Publications one after the other: where each confirmed one is, and why others were not confirmed."""
+    """Consecutive publications: the position of each confirmed one, and the reasons why others were not confirmed."""
 
     broker: Broker
     confirmed: dict[bytes, StreamPosition] = field(default_factory=dict)
     failed: list[str] = field(default_factory=list)
     longest: float = 0.0
-    """Seconds that a call took."""
+    """Longest call in seconds."""
 
     async def publish(self) -> None:
         """Publish at PER_SECOND until cancelled."""
@@ -46,7 +46,7 @@ class Account:
             await asyncio.sleep(max(0.0, 1 / PER_SECOND - took))
 
     async def confirm_more(self, number: int, *, within: float) -> None:
-        """Wait until so many further ones are confirmed."""
+        """Wait until a number of further publications are confirmed."""
         wanted = len(self.confirmed) + number
 
         async def read() -> int:
@@ -55,10 +55,10 @@ class Account:
         await eventually(read, lambda seen: seen >= wanted, what=f"{number} more confirmed", within=within)
 
     async def lost(self) -> list[bytes]:
-        """Confirmed ones that are not kept; fails where somebody was told something untrue.
+        """Return the confirmed publications that are not kept; fail where a client was told something untrue.
 
-        What is kept is there once, at the position that was told, unless that is void. Whoever was told the position of
-        one that is lost sees by the epoch that it is void.
+        A retained publication exists once, at its confirmed position, unless that is invalid. The epoch shows the
+        invalidity of a lost publication's position.
         """
         page = await self.broker.history(CHANNEL, HistoryQuery(limit=-1), KEPT)
         kept = {publication.encoded: publication.offset for publication in page.publications}
@@ -70,7 +70,7 @@ class Account:
 
     @property
     def epochs(self) -> int:
-        """How many epochs the confirmed ones are in."""
+        """Return the number of epochs of the confirmed publications."""
         return len({position.epoch for position in self.confirmed.values()})
 
 

@@ -1,4 +1,4 @@
-"""The drivers, each on real processes that want a password."""
+"""Drivers of the backplane, on real processes with passwords."""
 
 from __future__ import annotations
 
@@ -37,9 +37,9 @@ PACKAGED = {
     for name, program in (("oldest", OLDEST_REDIS), ("newest", NEWEST_REDIS), ("valkey", VALKEY))
     if program.is_for()
 }
-"""Redis 6.2, Redis 8 and Valkey 9, those of them that can be had for this interpreter and machine."""
+"""Redis 6.2, Redis 8 and Valkey 9, as far as available for this interpreter and machine."""
 PROGRAMS = ("standalone", *PACKAGED)
-"""What one process alone can be; `standalone` is the distribution's Redis, as in `sentinel` and `cluster`."""
+"""Programs of a single process; `standalone` is the distribution's Redis, as in `sentinel` and `cluster`."""
 LINKED_DRIVERS = (*PROGRAMS, "sentinel", "cluster")
 DRIVERS = ("memory", *LINKED_DRIVERS)
 NODE = "node-of-the-test"
@@ -47,7 +47,7 @@ TIMING = Timing(
     connect=2, call=2, probe=0.2, probes_missed=3, retry_first=0.02, retry_most=0.2,
     canary=0.2, canary_overdue=2, settle=1, silent=2, topology=0.2,
 )  # fmt: skip
-"""Shorter than in earnest, and longer than a busy machine lets a process wait."""
+"""Times shorter than in production, and longer than a busy machine delays a process."""
 POSITION_SECONDS = 0.6
 QUEUE_SIZE = 5
 MOST_REVOCATIONS, REVOCATION_PAGE = 50, 10
@@ -55,7 +55,7 @@ MOST_REVOCATIONS, REVOCATION_PAGE = 50, 10
 
 @dataclass(frozen=True)
 class Server:
-    """A server's end of the backplane, and what its broker has reported."""
+    """Backplane of one server, with the events of its broker."""
 
     broker: Broker
     presence: PresenceStore
@@ -66,24 +66,24 @@ class Server:
 
 
 class Connect(Protocol):
-    """Makes servers that share something."""
+    """Factory of servers that share a backplane."""
 
     def __call__(self, timing: Timing = TIMING) -> contextlib.AbstractAsyncContextManager[Server]:
-        """Start a server, and stop it in the end."""
+        """Start a server that is stopped at the end."""
 
 
 def program_of(name: str) -> str:
-    """The program of one of PROGRAMS."""
+    """Return the program of one of PROGRAMS."""
     return str(PACKAGED[name].path) if name in PACKAGED else "redis-server"
 
 
 def redis_settings(process: RedisProcess, folder: Path) -> settings.Redis:
-    """Settings with the password in a file."""
+    """Return settings with the password in a file."""
     return settings.Redis(address=process.address, password_file=password_file(process.password, folder))
 
 
 def password_file(password: str, folder: Path) -> Path:
-    """A file with a password, as a mounted Secret has it."""
+    """Write a file with a password, as in a mounted Secret."""
     path = folder / "password"
     path.write_text(password + "\n")
     return path
@@ -92,7 +92,7 @@ def password_file(password: str, folder: Path) -> Path:
 def redis_server(
     redis: settings.Redis, prefix: str, timing: Timing = TIMING
 ) -> contextlib.AbstractAsyncContextManager[Server]:
-    """A server on Redis; positions are short-lived so that a test can see them go."""
+    """Return a server on Redis; positions are short-lived so that tests can see them expire."""
     router = open_router(redis, prefix, timing)
     broker = RedisBroker(router, position_seconds=POSITION_SECONDS)
     queue = RedisEventQueue(router, "events", QUEUE_SIZE)
@@ -101,7 +101,7 @@ def redis_server(
 
 
 def memory_server() -> contextlib.AbstractAsyncContextManager[Server]:
-    """A server that is alone."""
+    """Return a server with the memory backplane."""
     broker = MemoryBroker(position_seconds=POSITION_SECONDS)
     queue = MemoryEventQueue(QUEUE_SIZE)
     revocations = MemoryRevocations(most=MOST_REVOCATIONS, page_size=REVOCATION_PAGE)
@@ -110,7 +110,7 @@ def memory_server() -> contextlib.AbstractAsyncContextManager[Server]:
 
 @contextlib.asynccontextmanager
 async def started(server: Server) -> AsyncIterator[Server]:
-    """Start the server's broker, and stop it."""
+    """Start the server's broker, and stop it at the end."""
     await server.broker.start(server.seen, NODE)
     try:
         yield server
@@ -123,35 +123,35 @@ async def started(server: Server) -> AsyncIterator[Server]:
 
 @pytest.fixture(scope="session")
 def standalone() -> Iterator[RedisProcess]:
-    """One Redis."""
+    """Start one Redis."""
     with running_redis(PASSWORD) as process:
         yield process
 
 
 @pytest.fixture(scope="session")
 def oldest() -> Iterator[RedisProcess]:
-    """One Redis of the oldest version that is supported."""
+    """Start one Redis of the oldest supported version."""
     with packaged("oldest") as process:
         yield process
 
 
 @pytest.fixture(scope="session")
 def newest() -> Iterator[RedisProcess]:
-    """One Redis of the newest version that a package brings."""
+    """Start one Redis of the newest packaged version."""
     with packaged("newest") as process:
         yield process
 
 
 @pytest.fixture(scope="session")
 def valkey() -> Iterator[RedisProcess]:
-    """One Valkey."""
+    """Start one Valkey."""
     with packaged("valkey") as process:
         yield process
 
 
 @contextlib.contextmanager
 def packaged(name: str) -> Iterator[RedisProcess]:
-    """Run one of PACKAGED, which is of the version that it is there for."""
+    """Run one of PACKAGED, checking its version."""
     with running_redis(PASSWORD, program=program_of(name)) as process:
         field, version = PACKAGED[name].version
         assert fields(process.ask("INFO", "server"))[field].startswith(version)
@@ -160,20 +160,20 @@ def packaged(name: str) -> Iterator[RedisProcess]:
 
 @pytest.fixture(scope="session")
 def sentinels() -> Iterator[SentinelDeployment]:
-    """A primary, a replica, three sentinels."""
+    """Start a primary, a replica, and three sentinels."""
     with running_sentinels(PASSWORD) as deployment:
         yield deployment
 
 
 @pytest.fixture(scope="session")
 def cluster() -> Iterator[RedisClusterDeployment]:
-    """Three primaries."""
+    """Start three primaries."""
     with running_cluster(PASSWORD) as deployment:
         yield deployment
 
 
 def settings_of(driver: str, request: pytest.FixtureRequest, folder: Path) -> settings.Redis:
-    """How a server reaches the processes of a driver, which are started when they are needed first."""
+    """Return how a server reaches the processes of a driver, which are started at their first use."""
     if driver in PROGRAMS:
         process: RedisProcess = request.getfixturevalue(driver)
         return redis_settings(process, folder)
@@ -188,7 +188,7 @@ def settings_of(driver: str, request: pytest.FixtureRequest, folder: Path) -> se
 
 @pytest.fixture(params=DRIVERS)
 async def server(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[Server]:
-    """A server on each driver."""
+    """Start a server on each driver in turn."""
     if request.param == "memory":
         async with memory_server() as found:
             yield found
@@ -199,7 +199,7 @@ async def server(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterato
 
 @pytest.fixture(params=LINKED_DRIVERS)
 def together(request: pytest.FixtureRequest, tmp_path: Path) -> Connect:
-    """Makes servers that share what a driver links them by."""
+    """Return a factory of servers that share a driver's processes."""
     place, prefix = settings_of(request.param, request, tmp_path), secrets.token_hex(4)
     return lambda timing=TIMING: redis_server(place, prefix, timing)
 
@@ -209,13 +209,13 @@ def together(request: pytest.FixtureRequest, tmp_path: Path) -> Connect:
 
 @pytest.fixture(params=PROGRAMS)
 def redis(request: pytest.FixtureRequest) -> Iterator[RedisProcess]:
-    """A Redis of the test's own, to stop and start."""
+    """Start a Redis that the test may stop and start."""
     with running_redis(PASSWORD, program=program_of(request.param)) as process:
         yield process
 
 
 @pytest.fixture
 def connect(redis: RedisProcess, tmp_path: Path) -> Connect:
-    """Makes servers that share the test's own Redis."""
+    """Return a factory of servers that share the test's own Redis."""
     place, prefix = redis_settings(redis, tmp_path), secrets.token_hex(4)
     return lambda timing=TIMING: redis_server(place, prefix, timing)

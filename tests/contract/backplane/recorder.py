@@ -1,4 +1,4 @@
-"""Records what a broker reports."""
+"""Recorder of a broker's events."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ WITHIN_SECONDS = 10.0
 
 @dataclass(frozen=True)
 class Arrival:
-    """One publication that arrived."""
+    """Publication that arrived."""
 
     channel: str
     publication: Publication
@@ -21,13 +21,13 @@ class Arrival:
 
     @property
     def position(self) -> StreamPosition:
-        """Where it stands."""
+        """Position of the publication."""
         return StreamPosition(self.publication.offset, self.epoch)
 
 
 @dataclass
 class Recorder:
-    """Implements BrokerEvents."""
+    """Receiver that records a broker's events."""
 
     arrivals: list[Arrival] = field(default_factory=list)
     controls: list[bytes] = field(default_factory=list)
@@ -47,11 +47,11 @@ class Recorder:
         self._changed.set()
 
     def encoded(self, channel: str) -> list[bytes]:
-        """What arrived in a channel."""
+        """Return the publications that arrived in a channel."""
         return [arrival.publication.encoded for arrival in self.arrivals if arrival.channel == channel]
 
     async def until(self, wanted: Callable[[Recorder], bool]) -> None:
-        """Wait until what was recorded is as wanted."""
+        """Wait until the record satisfies a predicate."""
         try:
             async with asyncio.timeout(WITHIN_SECONDS):
                 while not wanted(self):
@@ -61,6 +61,6 @@ class Recorder:
             raise AssertionError(f"did not come: {self}") from None
 
     async def until_arrived(self, count: int) -> list[Arrival]:
-        """Wait until so many publications arrived; returns all of them."""
+        """Wait until a number of publications arrived, and return all of them."""
         await self.until(lambda seen: len(seen.arrivals) >= count)
         return self.arrivals

@@ -1,4 +1,4 @@
-"""What every broker does."""
+"""Contract of every broker."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ POSITION = HistoryQuery(limit=0)
 
 
 async def fill(server: Server, channel: str, count: int, options: HistoryOptions = KEPT) -> StreamPosition:
-    """Publish `1`, `2` and so on; returns the last position."""
+    """Publish `1`, `2` and so on; return the last position."""
     position = None
     for number in range(1, count + 1):
         position = await server.broker.publish(channel, b"%d" % number, options)
@@ -26,7 +26,7 @@ async def fill(server: Server, channel: str, count: int, options: HistoryOptions
 
 
 async def offsets(server: Server, channel: str, query: HistoryQuery, options: HistoryOptions = KEPT) -> list[int]:
-    """Offsets of what the history returns."""
+    """Return the offsets of a history."""
     page = await server.broker.history(channel, query, options)
     for publication in page.publications:
         assert publication.encoded == b"%d" % publication.offset
@@ -37,7 +37,7 @@ async def offsets(server: Server, channel: str, query: HistoryQuery, options: Hi
 
 
 async def test_a_subscribed_channel_delivers(server: Server) -> None:
-    """Without history a publication has no position."""
+    """A publication without history has no position."""
     await server.broker.subscribe("news")
     assert await server.broker.publish("news", b'{"data":1}', None) is None
     (arrival,) = await server.seen.until_arrived(1)
@@ -45,7 +45,7 @@ async def test_a_subscribed_channel_delivers(server: Server) -> None:
 
 
 async def test_a_publication_arrives_with_its_position(server: Server) -> None:
-    """The position that was returned is the one that is delivered."""
+    """The returned position is the delivered one."""
     await server.broker.subscribe("news")
     position = await server.broker.publish("news", b"1", KEPT)
     (arrival,) = await server.seen.until_arrived(1)
@@ -56,7 +56,7 @@ async def test_a_publication_arrives_with_its_position(server: Server) -> None:
 
 
 async def test_nothing_arrives_unasked(server: Server) -> None:
-    """Neither other channels nor one that was unsubscribed from."""
+    """Other channels, and channels after an unsubscribe, deliver nothing."""
     for channel in ("a", "b", "c"):
         await server.broker.subscribe(channel)
     await server.broker.unsubscribe("b")
@@ -67,7 +67,7 @@ async def test_nothing_arrives_unasked(server: Server) -> None:
 
 
 async def test_a_channel_can_be_subscribed_to_again(server: Server) -> None:
-    """Twice subscribed is subscribed once; unsubscribing from nothing is nothing."""
+    """A repeated subscribe or unsubscribe has no further effect."""
     await server.broker.unsubscribe("news")
     await server.broker.subscribe("news")
     await server.broker.unsubscribe("news")
@@ -80,7 +80,7 @@ async def test_a_channel_can_be_subscribed_to_again(server: Server) -> None:
 
 
 async def test_publications_arrive_in_the_order_of_their_offsets(server: Server) -> None:
-    """However many are published at the same time."""
+    """The order holds for concurrent publications."""
     await server.broker.subscribe("busy")
     options = HistoryOptions(size=1000, ttl_seconds=60)
     positions = await asyncio.gather(*(server.broker.publish("busy", b"%d" % n, options) for n in range(1000)))
@@ -96,7 +96,7 @@ async def test_publications_arrive_in_the_order_of_their_offsets(server: Server)
     "encoded", [b"", b"\n", b"1:x\n2", b"\x00\xff\r\n$-1\r\n", "ü✓".encode(), secrets.token_bytes(300_000)]
 )
 async def test_every_content_survives(server: Server, encoded: bytes) -> None:
-    """A broker does not look into publications."""
+    """Publications may contain any bytes."""
     await server.broker.subscribe("raw")
     await server.broker.publish("raw", encoded, None)
     await server.broker.publish("raw", encoded, KEPT)
@@ -108,7 +108,7 @@ async def test_every_content_survives(server: Server, encoded: bytes) -> None:
 
 @pytest.mark.parametrize("channel", ["a b", "a*", "ns:x:y", "ü✓", "{a}", "a\nb", "x" * 255])
 async def test_every_channel_name_is_a_channel(server: Server, channel: str) -> None:
-    """None is a pattern, and none meets another."""
+    """Names are not patterns, and different names are different channels."""
     await server.broker.subscribe(channel)
     await server.broker.publish("a", b"other", KEPT)
     await server.broker.publish("ab", b"other", KEPT)
@@ -119,7 +119,7 @@ async def test_every_channel_name_is_a_channel(server: Server, channel: str) -> 
 
 
 async def test_control_messages_come_back_in_order(server: Server) -> None:
-    """The sender gets them too."""
+    """The sender receives them too."""
     for number in range(10):
         await server.broker.publish_control(b"%d" % number)
     await server.seen.until(lambda seen: len(seen.controls) >= 10)
@@ -127,7 +127,7 @@ async def test_control_messages_come_back_in_order(server: Server) -> None:
 
 
 async def test_a_control_message_for_one_worker_is_for_it_alone(server: Server) -> None:
-    """One that nobody is called by is lost."""
+    """A message to an unknown worker is lost."""
     for node, message in (("nobody", b"lost"), (NODE, b"mine"), ("", b"all")):
         await server.broker.publish_control(message, node)
     await server.seen.until(lambda seen: len(seen.controls) >= 2)
@@ -138,7 +138,7 @@ async def test_a_control_message_for_one_worker_is_for_it_alone(server: Server) 
 
 
 async def test_the_history_keeps_the_newest(server: Server) -> None:
-    """At most `size`; the position counts all."""
+    """At most `size` publications are kept; the position counts all."""
     position = await fill(server, "news", 8)
     page = await server.broker.history("news", ALL, KEPT)
     assert [publication.offset for publication in page.publications] == [4, 5, 6, 7, 8]
@@ -146,7 +146,7 @@ async def test_the_history_keeps_the_newest(server: Server) -> None:
 
 
 async def test_a_channel_without_publications_has_a_position(server: Server) -> None:
-    """It is the same when asked again, and the first publication counts from there."""
+    """A repeated read returns the same position, from which the first publication counts."""
     first = await server.broker.history("quiet", POSITION, KEPT)
     again = await server.broker.history("quiet", ALL, KEPT)
     published = await server.broker.publish("quiet", b"1", KEPT)
@@ -180,21 +180,21 @@ async def test_a_channel_without_publications_has_a_position(server: Server) -> 
     ],
 )
 async def test_a_query_gets_its_part_of_the_stream(server: Server, query: HistoryQuery, expected: list[int]) -> None:
-    """Of eight publications the last five are kept."""
+    """The last five of eight publications are kept."""
     position = await fill(server, "news", 8)
     assert await offsets(server, "news", query) == expected
     assert (await server.broker.history("news", query, KEPT)).position == position
 
 
 async def test_publications_without_history_do_not_count(server: Server) -> None:
-    """They are delivered, and the stream does not know of them."""
+    """They are delivered without an offset, and the stream does not change."""
     await fill(server, "news", 2)
     await server.broker.publish("news", b"passing", None)
     assert await offsets(server, "news", ALL) == [1, 2]
 
 
 async def test_removing_the_history_keeps_the_position(server: Server) -> None:
-    """So that nobody takes the next publication for an old one."""
+    """No client then takes the next publication for an older one."""
     before = await fill(server, "news", 3)
     await server.broker.remove_history("news")
     await server.broker.remove_history("never used")
@@ -205,7 +205,7 @@ async def test_removing_the_history_keeps_the_position(server: Server) -> None:
 
 
 async def test_each_publication_expires_for_itself(server: Server) -> None:
-    """A new one does not keep an old one alive, and the position stays."""
+    """A newer publication does not extend the life of an older one, and the position stays."""
     short = HistoryOptions(size=5, ttl_seconds=0.4)
     await fill(server, "news", 2, short)
     await asyncio.sleep(0.25)
@@ -219,14 +219,14 @@ async def test_each_publication_expires_for_itself(server: Server) -> None:
 
 
 async def test_a_smaller_history_keeps_less(server: Server) -> None:
-    """The options of the latest publication hold."""
+    """The options of the latest publication apply."""
     await fill(server, "news", 5)
     await server.broker.publish("news", b"6", HistoryOptions(size=2, ttl_seconds=60))
     assert await offsets(server, "news", ALL) == [5, 6]
 
 
 async def test_a_position_that_nobody_uses_is_forgotten(server: Server) -> None:
-    """The stream then begins anew under another epoch."""
+    """The stream then starts again with another epoch."""
     short = HistoryOptions(size=5, ttl_seconds=0.05)
     old = await fill(server, "news", 3, short)
     await asyncio.sleep(POSITION_SECONDS + 0.2)
@@ -238,7 +238,7 @@ async def test_a_position_that_nobody_uses_is_forgotten(server: Server) -> None:
 
 
 async def test_using_a_position_keeps_it(server: Server) -> None:
-    """A subscriber that only asks is not told that it lost something."""
+    """A subscriber that only reads the position is not told of a loss."""
     short = HistoryOptions(size=5, ttl_seconds=0.05)
     position = await fill(server, "news", 3, short)
     for _ in range(4):
@@ -247,7 +247,7 @@ async def test_using_a_position_keeps_it(server: Server) -> None:
 
 
 async def test_channels_have_epochs_of_their_own(server: Server) -> None:
-    """So that the loss of one does not look like another's."""
+    """A loss in one channel does not look like one in another."""
     one, other = await fill(server, "one", 1), await fill(server, "other", 1)
     assert one.epoch != other.epoch
 
@@ -256,7 +256,7 @@ async def test_channels_have_epochs_of_their_own(server: Server) -> None:
 
 
 async def test_a_broker_is_healthy_while_it_runs(server: Server) -> None:
-    """As soon as its first message to itself has come back; and not after it was stopped, which can be done twice."""
+    """The broker is healthy after its first message to itself, and not after a stop, which may be repeated."""
 
     async def healthy() -> bool:
         return server.broker.healthy
@@ -268,7 +268,7 @@ async def test_a_broker_is_healthy_while_it_runs(server: Server) -> None:
 
 
 async def test_a_stopped_broker_can_start_again(server: Server) -> None:
-    """Streams are not lost by that."""
+    """Streams survive that."""
     position = await fill(server, "news", 3)
     await server.broker.stop()
     await server.broker.start(server.seen)

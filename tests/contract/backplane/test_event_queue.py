@@ -1,4 +1,4 @@
-"""What every queue of events does."""
+"""Contract of every event queue."""
 
 from __future__ import annotations
 
@@ -10,17 +10,17 @@ from tests.contract.backplane.conftest import QUEUE_SIZE, Connect, Server
 
 
 def texts(events: Sequence[QueuedEvent]) -> list[bytes]:
-    """The events alone."""
+    """Return the events alone."""
     return [event.event for event in events]
 
 
 def idents(events: Sequence[QueuedEvent]) -> list[str]:
-    """What `done` wants."""
+    """Return the ids for `done`."""
     return [event.ident for event in events]
 
 
 async def test_events_are_taken_in_order_and_once(server: Server) -> None:
-    """Whatever is in them."""
+    """Events may contain any bytes."""
     events = [b"1", b"", b"\x00\r\n", "ü✓".encode()]
     for event in events:
         assert await server.queue.append(event)
@@ -31,7 +31,7 @@ async def test_events_are_taken_in_order_and_once(server: Server) -> None:
 
 
 async def test_an_empty_queue_is_waited_for(server: Server) -> None:
-    """An event that comes meanwhile ends the waiting."""
+    """An event that is appended meanwhile ends the wait."""
     clock = asyncio.get_running_loop().time
     began = clock()
     assert await server.queue.take("one", 1, 0.1) == ()
@@ -44,7 +44,7 @@ async def test_an_empty_queue_is_waited_for(server: Server) -> None:
 
 
 async def test_what_is_done_is_gone(server: Server) -> None:
-    """And nothing else; done twice is done."""
+    """Only handled events are removed; a repeated `done` has no effect."""
     for number in range(3):
         await server.queue.append(b"%d" % number)
     taken = await server.queue.take("one", 2, 1)
@@ -58,7 +58,7 @@ async def test_what_is_done_is_gone(server: Server) -> None:
 
 
 async def test_what_a_dead_consumer_took_is_reclaimed(server: Server) -> None:
-    """Only after it was idle, in order, and then it is somebody's again."""
+    """Reclaiming is possible after the idle time, in order, and starts the idle time again."""
     for number in range(3):
         await server.queue.append(b"%d" % number)
     taken = await server.queue.take("dies", 2, 1)
@@ -74,7 +74,7 @@ async def test_what_a_dead_consumer_took_is_reclaimed(server: Server) -> None:
 
 
 async def test_reclaiming_takes_no_more_than_asked(server: Server) -> None:
-    """The rest is for the next."""
+    """Other events are left for the next call."""
     for number in range(4):
         await server.queue.append(b"%d" % number)
     await server.queue.take("dies", 4, 1)
@@ -84,13 +84,13 @@ async def test_reclaiming_takes_no_more_than_asked(server: Server) -> None:
 
 
 async def test_nothing_can_be_reclaimed_at_first(server: Server) -> None:
-    """A queue that nobody used is empty."""
+    """An unused queue is empty."""
     assert await server.queue.reclaim("one", 0.001) == ()
     assert await server.queue.size() == 0
 
 
 async def test_a_full_queue_drops_the_oldest_and_says_so(server: Server) -> None:
-    """Also those that were taken."""
+    """Events that were taken are dropped too."""
     added = [await server.queue.append(b"%d" % number) for number in range(QUEUE_SIZE)]
     assert all(added)
     await server.queue.take("one", 1, 1)
@@ -103,7 +103,7 @@ async def test_a_full_queue_drops_the_oldest_and_says_so(server: Server) -> None
 
 
 async def test_what_is_done_makes_room(server: Server) -> None:
-    """Only what is not done counts."""
+    """Handled events do not count towards the size."""
     for number in range(3 * QUEUE_SIZE):
         assert await server.queue.append(b"%d" % number)
         await server.queue.done(idents(await server.queue.take("one", 1, 1)))
@@ -111,7 +111,7 @@ async def test_what_is_done_makes_room(server: Server) -> None:
 
 
 async def test_servers_share_the_events(together: Connect) -> None:
-    """Each is taken by one of them."""
+    """Each event is taken by one server."""
     async with together() as one, together() as other:
         for number in range(QUEUE_SIZE):
             await one.queue.append(b"%d" % number)

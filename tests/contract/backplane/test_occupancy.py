@@ -1,4 +1,4 @@
-"""What every occupancy does."""
+"""Contract of every channel occupancy."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ CHANNELS = ["a", "b", "ü✓{x}"]
 
 
 async def test_a_channel_is_occupied_and_vacated_once(server: Server) -> None:
-    """Saying it twice changes nothing."""
+    """A repeated call returns False."""
     for channel in CHANNELS:
         assert not await server.occupancy.note_vacated(channel)
         assert await server.occupancy.note_occupied(channel)
@@ -24,7 +24,7 @@ async def test_a_channel_is_occupied_and_vacated_once(server: Server) -> None:
 
 
 async def test_the_first_begins_and_the_last_ends(together: Connect) -> None:
-    """Whichever server that is."""
+    """The first and the last server are told."""
     async with together() as one, together() as other:
         assert await one.occupancy.note_occupied("a")
         assert not await other.occupancy.note_occupied("a")
@@ -35,7 +35,7 @@ async def test_the_first_begins_and_the_last_ends(together: Connect) -> None:
 
 
 async def test_channels_of_a_dead_worker_are_vacated_once(together: Connect) -> None:
-    """By one of those that are left, when it was silent for too long; a channel that another has stays occupied."""
+    """One surviving worker is told; a channel that another worker occupies stays occupied."""
     async with together() as one, together() as other:
         async with together() as dies:
             for channel in CHANNELS:
@@ -57,7 +57,7 @@ async def test_channels_of_a_dead_worker_are_vacated_once(together: Connect) -> 
 
 
 async def test_a_worker_that_was_taken_for_dead_comes_back(together: Connect) -> None:
-    """Its channels are occupied again, and that is told."""
+    """Its channels are occupied again, and the change is reported."""
     hasty = replace(TIMING, silent=0.001)
     async with together(hasty) as one, together() as slow:
         assert await slow.occupancy.note_occupied("a")

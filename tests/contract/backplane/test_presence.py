@@ -1,4 +1,4 @@
-"""What every presence store does."""
+"""Contract of every presence store."""
 
 from __future__ import annotations
 
@@ -13,12 +13,12 @@ LONG = 60.0
 
 
 def info(client: str, user: str = "ann", connection: bytes | None = None, channel: bytes | None = None) -> ClientInfo:
-    """Who a connection is."""
+    """Return the info of a connection."""
     return ClientInfo(user, client, connection, channel)
 
 
 async def test_nobody_is_there_at_first(server: Server) -> None:
-    """A channel that nobody ever subscribed to is empty."""
+    """An unused channel is empty."""
     assert await server.presence.members("room") == {}
     assert await server.presence.stats("room") == PresenceStats(0, 0)
 
@@ -36,21 +36,20 @@ async def test_nobody_is_there_at_first(server: Server) -> None:
     ],
 )
 async def test_a_member_comes_back_as_it_was_added(server: Server, who: ClientInfo) -> None:
-    """Also with an empty user, and with infos that are absent or large."""
+    """Users may be empty, and infos absent or large."""
     await server.presence.add("room", "c1", who, LONG)
     assert await server.presence.members("room") == {"c1": who}
     assert await server.presence.stats("room") == PresenceStats(1, 1)
 
 
 async def test_channels_are_apart(server: Server) -> None:
-    """Who is in one is not in the other."""
     await server.presence.add("one", "c1", info("c1"), LONG)
     await server.presence.add("two", "c2", info("c2"), LONG)
     assert set(await server.presence.members("one")) == {"c1"}
 
 
 async def test_users_are_counted_once(server: Server) -> None:
-    """However many connections they have, and however often those are renewed."""
+    """A user counts once, whatever the number of its connections and renewals."""
     for _ in range(3):
         await server.presence.add("room", "a1", info("a1", "ann"), LONG)
         await server.presence.add("room", "a2", info("a2", "ann"), LONG)
@@ -66,7 +65,7 @@ async def test_users_are_counted_once(server: Server) -> None:
 
 
 async def test_a_renewal_replaces_the_info(server: Server) -> None:
-    """Another user too: the old one is not counted any more."""
+    """A changed user replaces the former one in the counts."""
     await server.presence.add("room", "c1", info("c1", "ann"), LONG)
     await server.presence.add("room", "c1", info("c1", "bob", b"{}"), LONG)
     assert await server.presence.members("room") == {"c1": info("c1", "bob", b"{}")}
@@ -74,7 +73,7 @@ async def test_a_renewal_replaces_the_info(server: Server) -> None:
 
 
 async def test_who_is_not_renewed_is_gone(server: Server) -> None:
-    """Members and counts agree, and the others stay."""
+    """Members and counts agree, and other members stay."""
     await server.presence.add("room", "gone", info("gone", "ann"), 0.3)
     await server.presence.add("room", "stays", info("stays", "bob"), 0.3)
     await server.presence.add("room", "long", info("long", "cy"), LONG)
@@ -87,7 +86,7 @@ async def test_who_is_not_renewed_is_gone(server: Server) -> None:
 
 
 async def test_a_channel_empties_by_itself(server: Server) -> None:
-    """A server that died leaves nobody behind."""
+    """The members of a dead server expire."""
     for number in range(300):
         await server.presence.add("room", f"c{number}", info(f"c{number}", f"u{number}"), 0.2)
     await asyncio.sleep(0.3)
@@ -96,7 +95,7 @@ async def test_a_channel_empties_by_itself(server: Server) -> None:
 
 
 async def test_many_are_renewed_by_one_call(server: Server) -> None:
-    """Those that are there, those that are not yet, and those whose user has changed."""
+    """Existing members, new ones, and those with a changed user are renewed."""
     await server.presence.add("room", "c0", info("c0", "ann"), 0.3)
     await server.presence.add("room", "c1", info("c1", "bob"), 0.3)
     await server.presence.add("room", "gone", info("gone", "cy"), 0.3)
@@ -109,7 +108,7 @@ async def test_many_are_renewed_by_one_call(server: Server) -> None:
 
 
 async def test_of_very_many_that_expire_none_is_counted(server: Server) -> None:
-    """They are dropped a part at a time, so that nobody has to wait; their users are counted for a moment longer."""
+    """Expired members are removed in parts; their users may be counted a moment longer."""
     for start in range(0, 4000, 500):
         numbers = range(start, start + 500)
         await asyncio.gather(*(server.presence.add("room", f"c{n}", info(f"c{n}", f"u{n}"), 1.5) for n in numbers))
@@ -134,17 +133,17 @@ async def test_many_can_come_and_go_at_once(server: Server) -> None:
 
 
 def leaves(*clients: str) -> dict[str, bytes]:
-    """What is to be published when they have departed."""
+    """Return the leaves to publish for departed members."""
     return {client: f"left {client}".encode() for client in clients}
 
 
 async def departed(server: Server) -> set[str]:
-    """Of whom the leave is to be published."""
+    """Return the members whose leave is to be published."""
     return {one.client for one in (await server.presence.renew("room", [], LONG)).departed}
 
 
 async def test_of_an_announced_connection_that_expires_the_leave_is_published_once(server: Server) -> None:
-    """With its info, by whoever finds it; it was gone before already."""
+    """The leave has the info, and is published by the finder, after the presence has ended."""
     await server.broker.subscribe("room")
     ann = info("gone", "ann", b'{"name":"Ann"}')
     await server.presence.add("room", "gone", ann, 0.3, announced=True)
@@ -163,7 +162,7 @@ async def test_of_an_announced_connection_that_expires_the_leave_is_published_on
 
 
 async def test_of_the_last_one_in_a_channel_the_leave_is_published_too(server: Server) -> None:
-    """Nobody else's renewals keep the channel's entries."""
+    """The channel's entries exist without renewals of others."""
     await server.broker.subscribe("room")
     await server.presence.add("room", "gone", info("gone"), 2, announced=True)
     await asyncio.sleep(2.1)
@@ -173,7 +172,7 @@ async def test_of_the_last_one_in_a_channel_the_leave_is_published_too(server: S
 
 
 async def test_who_is_renewed_late_has_not_left(server: Server) -> None:
-    """As long as nobody has said so; somebody else may be about to."""
+    """A late renewal before the leave is published prevents it."""
     await server.broker.subscribe("room")
     await server.presence.add("room", "stays", info("stays"), LONG)
     await server.presence.add("room", "late", info("late"), 0.2, announced=True)
@@ -191,7 +190,7 @@ async def test_who_is_renewed_late_has_not_left(server: Server) -> None:
 
 
 async def test_who_is_renewed_after_its_leave_was_published_is_told_so_once(server: Server) -> None:
-    """So that its return can be published too."""
+    """The caller can then publish its return."""
     await server.presence.add("room", "stays", info("stays"), LONG)
     await server.presence.add("room", "late", info("late"), 0.2, announced=True)
     await asyncio.sleep(0.3)
@@ -205,7 +204,7 @@ async def test_who_is_renewed_after_its_leave_was_published_is_told_so_once(serv
 
 
 async def test_who_goes_with_a_word_does_not_depart(server: Server) -> None:
-    """And learns when its leave was published already, as that of one that came back after it had expired."""
+    """`remove` returns False when the leave was published before, as for one that returned after its expiry."""
     await server.presence.add("room", "stays", info("stays"), LONG)
     for client in ("in-time", "expired", "published"):
         await server.presence.add("room", client, info(client), 0.3, announced=True)
@@ -221,7 +220,7 @@ async def test_who_goes_with_a_word_does_not_depart(server: Server) -> None:
 
 
 async def test_who_is_not_announced_any_more_does_not_depart(server: Server) -> None:
-    """What the last renewal said counts."""
+    """The last renewal decides."""
     await server.presence.add("room", "stays", info("stays"), LONG)
     await server.presence.add("room", "c1", info("c1"), 0.3, announced=True)
     await server.presence.add("room", "c1", info("c1"), 0.3)
@@ -230,7 +229,7 @@ async def test_who_is_not_announced_any_more_does_not_depart(server: Server) -> 
 
 
 async def test_of_many_that_depart_each_leave_is_published(server: Server) -> None:
-    """They are found a part at a time."""
+    """Departed members are found in parts."""
     await server.broker.subscribe("room")
     names = {f"c{number}" for number in range(1000)}
     everybody = [info(name, connection=b"x" * 100) for name in names]
@@ -244,7 +243,7 @@ async def test_of_many_that_depart_each_leave_is_published(server: Server) -> No
 
 
 async def test_of_several_servers_one_publishes(together: Connect) -> None:
-    """All are told."""
+    """All callers find it."""
     async with together() as one, together() as other:
         for server in (one, other):
             await server.broker.subscribe("room")

@@ -1,4 +1,4 @@
-"""Primaries that die and are replaced, with and without the last publications, and slots that move."""
+"""Failovers with and without loss of the last publications, and moving slots."""
 
 from __future__ import annotations
 
@@ -41,14 +41,14 @@ PARTITIONS = 8
 
 @pytest.fixture
 def sentinels() -> Iterator[SentinelDeployment]:
-    """Of the test's own."""
+    """Start sentinels for one test."""
     with running_sentinels(PASSWORD) as deployment:
         yield deployment
 
 
 @pytest.fixture
 def by_sentinels(sentinels: SentinelDeployment, tmp_path: Path) -> Connect:
-    """Makes servers that find the primary by the sentinels, whose URL is in a file."""
+    """Return a factory of servers that find the primary by sentinels, with the URL in a file."""
     url_file, prefix = tmp_path / "url", secrets.token_hex(4)
     url_file.write_text(sentinels.url)
     place = settings.Redis(url_file=url_file)
@@ -57,20 +57,20 @@ def by_sentinels(sentinels: SentinelDeployment, tmp_path: Path) -> Connect:
 
 @pytest.fixture
 def cluster() -> Iterator[RedisClusterDeployment]:
-    """Of the test's own, with replicas."""
+    """Start a cluster with replicas for one test."""
     with running_cluster(PASSWORD, replicas=True) as deployment:
         yield deployment
 
 
 @pytest.fixture
 def keys() -> Keys:
-    """The names of the servers' keys."""
+    """Return the names of the servers' keys."""
     return Keys(secrets.token_hex(4), PARTITIONS)
 
 
 @pytest.fixture
 def in_cluster(cluster: RedisClusterDeployment, keys: Keys, tmp_path: Path) -> Connect:
-    """Makes servers in the cluster, of which they know one node at first."""
+    """Return a factory of servers in the cluster, which know one node at first."""
     nodes = settings.RedisCluster(addresses=cluster.addresses[:1], partitions=PARTITIONS)
     place = settings.Redis(cluster=nodes, password_file=password_file(PASSWORD, tmp_path))
     prefix = keys.named(0).decode().lstrip("{").partition(":")[0]
@@ -83,7 +83,7 @@ def in_cluster(cluster: RedisClusterDeployment, keys: Keys, tmp_path: Path) -> C
 
 
 async def healthy(server: Server, *, wanted: bool = True) -> None:
-    """Wait until the server says that it is linked, or that it is not."""
+    """Wait until the server is healthy, or is not."""
 
     async def read() -> bool:
         return server.broker.healthy
@@ -92,7 +92,7 @@ async def healthy(server: Server, *, wanted: bool = True) -> None:
 
 
 async def publish(server: Server, channel: str, *texts: bytes) -> StreamPosition:
-    """Publish with history; returns the last position."""
+    """Publish with history; return the last position."""
     position = None
     for text in texts:
         position = await server.broker.publish(channel, text, KEPT)
@@ -101,7 +101,7 @@ async def publish(server: Server, channel: str, *texts: bytes) -> StreamPosition
 
 
 def wait_replicated(primary: RedisProcess) -> None:
-    """Return once the replica has all that the primary has."""
+    """Wait until the replica has all data of the primary."""
     assert primary.ask("WAIT", 1, 5000) == 1
 
 
@@ -109,7 +109,7 @@ def wait_replicated(primary: RedisProcess) -> None:
 
 
 async def test_a_failover_without_loss_keeps_positions(sentinels: SentinelDeployment, by_sentinels: Connect) -> None:
-    """Both servers follow, nothing is void, and what is published next has the next offset."""
+    """Both servers follow, positions stay valid, and the next publication has the next offset."""
     async with by_sentinels() as one, by_sentinels() as other:
         await other.broker.subscribe("news")
         before = await publish(one, "news", b"1", b"2")
@@ -132,7 +132,7 @@ async def test_a_failover_without_loss_keeps_positions(sentinels: SentinelDeploy
 async def test_a_failover_that_lost_the_tail_voids_positions(
     sentinels: SentinelDeployment, by_sentinels: Connect
 ) -> None:
-    """Also for a server that has lost nothing of its own, and in channels whose publications are all there."""
+    """Positions of a server without losses, and of channels without losses, become invalid too."""
     async with by_sentinels() as one, by_sentinels() as other:
         untouched = await publish(other, "other", b"1")
         before = await publish(one, "news", b"1")
@@ -155,7 +155,7 @@ async def test_a_failover_that_lost_the_tail_voids_positions(
 async def test_what_only_a_dead_server_knew_is_not_trusted(
     sentinels: SentinelDeployment, by_sentinels: Connect
 ) -> None:
-    """Its publications were lost and it does not come back to say so: after a while it is not waited for any more."""
+    """After a while the dead server is not waited for, and positions become invalid."""
     async with by_sentinels() as other:
         async with by_sentinels() as dies:
             before = await publish(dies, "news", b"1")
@@ -175,7 +175,7 @@ async def test_what_only_a_dead_server_knew_is_not_trusted(
 async def test_a_subscriber_knows_what_the_publisher_was_never_told(
     sentinels: SentinelDeployment, by_sentinels: Connect
 ) -> None:
-    """A publication that arrived counts, whether or not its publisher heard that it was made."""
+    """A publication that arrived counts, whether or not its publisher got a confirmation."""
     async with by_sentinels() as one, by_sentinels() as other:
         await other.broker.subscribe("news")
         before = await publish(one, "news", b"1")
@@ -194,7 +194,7 @@ async def test_a_subscriber_knows_what_the_publisher_was_never_told(
 
 
 async def test_a_planned_failover_is_followed_at_once(sentinels: SentinelDeployment, by_sentinels: Connect) -> None:
-    """The sentinels announce it; nobody waits until the old primary does not answer."""
+    """Servers follow the sentinels' announcement without waiting for the old primary's timeout."""
     async with by_sentinels() as server:
         before = await publish(server, "news", b"1")
         old = sentinels.primary()
@@ -207,13 +207,13 @@ async def test_a_planned_failover_is_followed_at_once(sentinels: SentinelDeploym
 
 @dataclass(frozen=True)
 class Planned:
-    """A way to have the primary replaced while servers publish, and what it may cost."""
+    """Way to replace the primary while servers publish, and its acceptable loss."""
 
     fail_over: Callable[[SentinelDeployment], None]
     program: str = "standalone"
     min_replicas: int = 0
     most_lost: int | None = 0
-    """Confirmed publications that are lost; None: whatever was published until the servers followed."""
+    """Maximum number of lost confirmed publications; None: any until the servers followed."""
     keeps_epoch: bool = True
 
 
@@ -225,7 +225,7 @@ def plainly(deployment: SentinelDeployment, *options: str) -> None:
 
 
 def after_a_pause(deployment: SentinelDeployment) -> None:
-    """What the guide says: let nothing be written at the primary, see that the replica has all, and only then ask."""
+    """Follow the guide: stop writes at the primary, wait for the replica, and only then ask."""
     primary = deployment.primary()
     primary.ask("CLIENT", "PAUSE", PAUSE_MILLISECONDS, "WRITE")
     wait_replicated(primary)
@@ -233,7 +233,7 @@ def after_a_pause(deployment: SentinelDeployment) -> None:
 
 
 def coordinated(deployment: SentinelDeployment) -> None:
-    """What Valkey 9 offers."""
+    """Use the coordinated failover of Valkey 9."""
     plainly(deployment, "COORDINATED")
 
 
@@ -250,7 +250,7 @@ PLANNED = {
 
 @pytest.mark.parametrize("planned", PLANNED.values(), ids=PLANNED)
 async def test_a_planned_failover_while_servers_publish(planned: Planned, tmp_path: Path) -> None:
-    """Each confirmed publication is kept, or everybody is told that positions are void."""
+    """Each confirmed publication is kept, or all clients are told that positions are invalid."""
     options = ("--min-replicas-to-write", str(planned.min_replicas))
     url_file = tmp_path / "url"
     with running_sentinels(PASSWORD, program=program_of(planned.program), options=options) as deployment:
@@ -274,7 +274,7 @@ async def test_a_planned_failover_while_servers_publish(planned: Planned, tmp_pa
 async def test_a_primary_that_needs_no_replica_is_told_of(
     program: str, min_replicas: str, lines: int, tmp_path: Path
 ) -> None:
-    """In one line of the log, however many links there are."""
+    """There is one log line, whatever the number of links."""
     options = ("--min-replicas-to-write", min_replicas)
     with running_sentinels(PASSWORD, program=program_of(program), options=options) as deployment:
         (tmp_path / "url").write_text(deployment.url)
@@ -285,7 +285,7 @@ async def test_a_primary_that_needs_no_replica_is_told_of(
 
 
 async def test_without_sentinels_a_server_does_not_start(sentinels: SentinelDeployment, by_sentinels: Connect) -> None:
-    """And says why; one that runs goes on."""
+    """The error says why; a running server goes on."""
     async with by_sentinels() as server:
         for sentinel in sentinels.sentinels:
             sentinel.stop()
@@ -301,7 +301,7 @@ async def test_without_sentinels_a_server_does_not_start(sentinels: SentinelDepl
 
 
 async def test_a_cluster_replaces_a_primary(cluster: RedisClusterDeployment, keys: Keys, in_cluster: Connect) -> None:
-    """Channels of the other primaries go on meanwhile; those of the dead one come back with their positions."""
+    """Channels of other primaries are unaffected; those of the dead one keep their positions."""
     async with in_cluster() as one, in_cluster() as other:
         channels = [f"c{number}" for number in range(24)]
         before = {channel: await publish(one, channel, b"1") for channel in channels}
@@ -326,7 +326,7 @@ async def test_a_cluster_replaces_a_primary(cluster: RedisClusterDeployment, key
 async def test_a_cluster_that_lost_the_tail_voids_positions_there(
     cluster: RedisClusterDeployment, keys: Keys, in_cluster: Connect
 ) -> None:
-    """And nowhere else."""
+    """Positions elsewhere stay valid."""
     async with in_cluster() as one, in_cluster() as other:
         dead = cluster.primary_of(keys.of("c0", "stream"))
         channels = [f"c{number}" for number in range(50)]
@@ -348,7 +348,7 @@ async def test_a_cluster_that_lost_the_tail_voids_positions_there(
 async def test_a_slot_that_moves_takes_its_channels_along(
     cluster: RedisClusterDeployment, keys: Keys, in_cluster: Connect
 ) -> None:
-    """While it is published to: no offset is given twice or left out, and positions stay."""
+    """While it is published to, no offset is repeated or omitted, and positions stay valid."""
     async with in_cluster() as one, in_cluster() as other:
         await other.broker.subscribe("busy")
         first = await publish(one, "busy", b"0")

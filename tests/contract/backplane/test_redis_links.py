@@ -1,4 +1,4 @@
-"""Servers that share a Redis, and a Redis that goes away, hangs, forgets, or comes back with older data."""
+"""Servers that share a Redis, which goes away, hangs, loses data, or returns with older data."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ AWAY_SECONDS = 10.0
 
 
 async def healthy(server: Server | RedisBroker, *, wanted: bool = True) -> None:
-    """Wait until the server says that its links are up, or that they are not."""
+    """Wait until the server is healthy, or is not."""
     broker = server.broker if isinstance(server, Server) else server
 
     async def read() -> bool:
@@ -47,7 +47,7 @@ async def restart(redis: RedisProcess, server: Server, *, lose: bool = False) ->
 
 
 async def test_publications_cross_servers_in_order(together: Connect) -> None:
-    """Two servers publish to one channel at the same time; both see the same sequence."""
+    """Two servers publish to one channel concurrently; both see the same sequence."""
     async with together() as one, together() as other:
         await one.broker.subscribe("busy")
         await other.broker.subscribe("busy")
@@ -59,7 +59,7 @@ async def test_publications_cross_servers_in_order(together: Connect) -> None:
 
 
 async def test_streams_presence_and_control_are_shared(together: Connect) -> None:
-    """It does not matter where something happened."""
+    """All servers see the same."""
     async with together() as one, together() as other:
         position = await one.broker.publish("news", b"1", KEPT)
         assert (await other.broker.history("news", ALL, KEPT)).position == position
@@ -74,7 +74,7 @@ async def test_streams_presence_and_control_are_shared(together: Connect) -> Non
 
 
 async def test_clusters_with_different_prefixes_do_not_meet(redis: RedisProcess, tmp_path: Path) -> None:
-    """One Redis can serve several; pub/sub knows no database numbers, so the prefix has to do it."""
+    """The prefix separates clusters, because pub/sub ignores database numbers."""
     (tmp_path / "url").write_text(redis.url)
     place = settings.Redis(url_file=tmp_path / "url")
     seen: list[Recorder] = []
@@ -97,7 +97,7 @@ async def test_clusters_with_different_prefixes_do_not_meet(redis: RedisProcess,
 
 
 async def test_without_redis_every_call_fails_soon(connect: Connect, redis: RedisProcess) -> None:
-    """Nothing waits for Redis to come back, except unsubscribing, which has nothing to wait for."""
+    """No call waits for Redis to return; unsubscribing succeeds, since it needs no answer."""
     async with connect() as server:
         await server.broker.subscribe("known")
         redis.stop()
@@ -121,7 +121,7 @@ async def test_without_redis_every_call_fails_soon(connect: Connect, redis: Redi
 
 
 async def test_a_restarted_redis_with_its_data_loses_nothing(connect: Connect, redis: RedisProcess) -> None:
-    """Same epoch, history there, subscriptions back, a gap reported once both links are up."""
+    """Epoch, history and subscriptions stay, and one gap is reported once both links are up."""
     async with connect() as one, connect() as other:
         for server in (one, other):
             await server.broker.subscribe("news")
@@ -143,7 +143,7 @@ async def test_a_restarted_redis_with_its_data_loses_nothing(connect: Connect, r
 
 
 async def test_an_emptied_redis_changes_the_epoch_once(connect: Connect, redis: RedisProcess) -> None:
-    """Also for servers that come back later than others."""
+    """Servers that reconnect later see the same new epoch."""
     async with connect() as one, connect() as other:
         before = [await server.broker.publish(name, b"1", KEPT) for server, name in ((one, "a"), (other, "b"))]
         await restart(redis, one, lose=True)
@@ -161,7 +161,7 @@ async def test_an_emptied_redis_changes_the_epoch_once(connect: Connect, redis: 
 async def test_a_redis_with_older_data_changes_every_epoch(
     connect: Connect, redis: RedisProcess, tmp_path: Path
 ) -> None:
-    """It would give offsets a second time: the server whose publications are gone notices, and all are told."""
+    """The server with lost publications notices, and all clients are told, since offsets would repeat."""
     async with connect() as one, connect() as other:
         old = await one.broker.publish("news", b"1", KEPT)
         redis.stop()
@@ -189,7 +189,7 @@ async def test_a_redis_with_older_data_changes_every_epoch(
 
 
 async def test_a_redis_that_hangs_is_noticed_on_both_links(connect: Connect, redis: RedisProcess) -> None:
-    """Its connections stay open and nothing answers; when it goes on, there was a gap."""
+    """Its connections stay open without answers; a gap is reported when it goes on."""
     async with connect() as server:
         await server.broker.subscribe("news")
         redis.freeze()
@@ -203,7 +203,7 @@ async def test_a_redis_that_hangs_is_noticed_on_both_links(connect: Connect, red
 
 
 async def test_a_cut_subscription_link_comes_back_with_all_channels(connect: Connect, redis: RedisProcess) -> None:
-    """More channels than one command takes; what was unsubscribed from stays so."""
+    """There are more channels than one command takes; unsubscribed ones stay unsubscribed."""
     channels = [f"c{number}" for number in range(1500)]
     async with connect() as server:
         await asyncio.gather(*(server.broker.subscribe(channel) for channel in channels))
@@ -219,7 +219,7 @@ async def test_a_cut_subscription_link_comes_back_with_all_channels(connect: Con
 
 
 async def test_a_cut_command_link_is_no_gap(connect: Connect, redis: RedisProcess) -> None:
-    """What is published meanwhile by others still arrives."""
+    """Publications of other servers arrive meanwhile."""
     async with connect() as server:
         await server.broker.subscribe("news")
         position = await server.broker.publish("news", b"1", KEPT)
@@ -236,7 +236,7 @@ async def test_a_cut_command_link_is_no_gap(connect: Connect, redis: RedisProces
 
 
 async def test_flushed_scripts_are_loaded_again(connect: Connect, redis: RedisProcess) -> None:
-    """As after a failover."""
+    """Redis loses its scripts in a failover."""
     async with connect() as server:
         await server.broker.publish("news", b"1", KEPT)
         await asyncio.to_thread(redis.client().script_flush)
@@ -246,7 +246,7 @@ async def test_flushed_scripts_are_loaded_again(connect: Connect, redis: RedisPr
 
 
 async def test_a_redis_that_turned_replica_is_left(connect: Connect, redis: RedisProcess) -> None:
-    """It refuses writes: the link is closed, to find the primary by connecting again."""
+    """The replica refuses writes: the link reconnects to find the primary."""
     async with connect() as server:
         client = redis.client()
         await asyncio.to_thread(client.execute_command, "REPLICAOF", "127.0.0.1", str(free_port()))
@@ -259,7 +259,7 @@ async def test_a_redis_that_turned_replica_is_left(connect: Connect, redis: Redi
 
 
 async def test_a_full_redis_refuses_and_stays_linked(connect: Connect, redis: RedisProcess) -> None:
-    """Nothing is half done, other calls go on, and a link that is lost comes back."""
+    """Calls fail without partial effects, others succeed, and a lost link reconnects."""
     async with connect() as server:
         client = redis.client()
         await server.broker.publish("news", b"1", KEPT)
@@ -279,7 +279,7 @@ async def test_a_full_redis_refuses_and_stays_linked(connect: Connect, redis: Re
 
 
 async def test_starting_without_redis_fails_and_can_be_tried_again(redis: RedisProcess, tmp_path: Path) -> None:
-    """The password is read for each attempt, so it may come later."""
+    """The password file is read for each attempt, so that it may appear later."""
     password = tmp_path / "password"
     place = settings.Redis(address=redis.address, password_file=password)
     broker, seen = RedisBroker(open_router(place, "p", TIMING)), Recorder()
@@ -295,7 +295,6 @@ async def test_starting_without_redis_fails_and_can_be_tried_again(redis: RedisP
 
 
 async def test_a_changed_password_is_used_by_the_next_link(redis: RedisProcess, tmp_path: Path) -> None:
-    """A rotation needs no restart of the servers."""
     url_file = tmp_path / "url"
     url_file.write_text(redis.url)
     broker, seen = RedisBroker(open_router(settings.Redis(url_file=url_file), "p", TIMING)), Recorder()
@@ -314,7 +313,7 @@ async def test_a_changed_password_is_used_by_the_next_link(redis: RedisProcess, 
     "text", ["", "not a url", "http://127.0.0.1:1", "redis://127.0.0.1:notaport", "redis://:s3cret@127.0.0.1:99999/0"]
 )
 async def test_a_wrong_url_is_told_without_its_password(tmp_path: Path, text: str) -> None:
-    """The error goes to the log."""
+    """The error is logged."""
     url_file = tmp_path / "url"
     url_file.write_text(text)
     broker = RedisBroker(open_router(settings.Redis(url_file=url_file), "p", TIMING))

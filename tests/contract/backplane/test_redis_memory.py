@@ -1,4 +1,4 @@
-"""What is left in Redis, and a Redis that throws keys away: nothing stays for ever, and no position becomes a lie."""
+"""Expiry of everything in Redis, and truthfulness under eviction."""
 
 from __future__ import annotations
 
@@ -25,30 +25,30 @@ LARGE = 20_000
 
 
 async def ask(redis: RedisProcess, *words: str | int | bytes) -> list[str]:
-    """A command of an administrator whose answer is a list."""
+    """Run an administrator's command whose reply is a list."""
     return texts(await asyncio.to_thread(redis.ask, *words))
 
 
 async def one_key(redis: RedisProcess, kind: str) -> str:
-    """The name of the only key of a kind."""
+    """Return the name of the only key of a kind."""
     (name,) = await ask(redis, "KEYS", f"*:{kind}*")
     return name
 
 
 async def recovered(server: Server, channel: str, since: StreamPosition) -> list[int] | None:
-    """The offsets that a client gets that has everything up to a position; None if it is told that it lost some."""
+    """Return the offsets recovered from a position; None when the client is told of a loss."""
     page = await server.broker.history(channel, HistoryQuery(-1, since), KEPT)
     complete = is_complete(page, Wanted(recover=True, offset=since.offset, epoch=since.epoch))
     return [publication.offset for publication in page.publications] if complete else None
 
 
 async def recovers(server: Server, channel: str, since: StreamPosition) -> bool:
-    """Whether a client would be told that it recovered."""
+    """Return True when a client would be told that it recovered."""
     return await recovered(server, channel, since) is not None
 
 
 async def publish(server: Server, channel: str, count: int, data: bytes = b"x") -> StreamPosition:
-    """Publish; the last position."""
+    """Publish; return the last position."""
     position = None
     for _ in range(count):
         position = await server.broker.publish(channel, data, KEPT, idempotency_key=secrets.token_hex(4))
@@ -57,7 +57,7 @@ async def publish(server: Server, channel: str, count: int, data: bytes = b"x") 
 
 
 async def publish_until_refused(server: Server, channel: str, since: StreamPosition) -> StreamPosition:
-    """Fill Redis; the last position that was confirmed."""
+    """Fill Redis; return the last confirmed position."""
     confirmed = since
     for _ in range(1000):
         try:
@@ -82,7 +82,7 @@ async def use_everything(server: Server) -> None:
 
 
 async def test_nothing_is_kept_for_ever(connect: Connect, redis: RedisProcess) -> None:
-    """Every key that is written goes by itself, some time after the last server has gone; also after a restart."""
+    """Every key expires some time after the last server has stopped, also after a restart."""
     async with connect() as one, connect() as other:
         for server in (one, other):
             await use_everything(server)
@@ -101,7 +101,7 @@ async def test_nothing_is_kept_for_ever(connect: Connect, redis: RedisProcess) -
 
 
 async def test_a_queue_to_which_nothing_was_added_goes_too(connect: Connect, redis: RedisProcess) -> None:
-    """It is made by asking for events."""
+    """Reading from a queue creates it."""
     async with connect() as server:
         assert await server.queue.take("one", 1, 0) == ()
         seconds = await asyncio.to_thread(redis.ask, "TTL", await one_key(redis, "queue"))
@@ -110,7 +110,7 @@ async def test_a_queue_to_which_nothing_was_added_goes_too(connect: Connect, red
 
 
 async def test_consumers_that_are_gone_are_forgotten(redis: RedisProcess, tmp_path: Path) -> None:
-    """Each start of a worker makes one; one that took an event and did not finish it is kept until somebody has it."""
+    """A consumer with an unfinished event is kept until the event is reclaimed."""
     router = open_router(redis_settings(redis, tmp_path), "p", TIMING)
     broker, queue = RedisBroker(router), RedisEventQueue(router, "events", QUEUE_SIZE, consumer_seconds=0.05)
     await broker.start(Recorder())
@@ -137,7 +137,7 @@ async def test_consumers_that_are_gone_are_forgotten(redis: RedisProcess, tmp_pa
 
 @pytest.mark.parametrize("kind", ["stream", "position", "generation", "seen", "awaited"])
 async def test_a_key_that_was_evicted_leads_to_no_lie(connect: Connect, redis: RedisProcess, kind: str) -> None:
-    """Who has everything may be told so; who lacks something is told that it is lost, now and later."""
+    """Clients that lack publications are told of the loss, now and later."""
     async with connect() as server:
         await publish(server, "news", 5)
         lacks = await publish(server, "news", 1)
@@ -154,7 +154,7 @@ async def test_a_key_that_was_evicted_leads_to_no_lie(connect: Connect, redis: R
 
 
 async def test_an_evicted_generation_is_made_again(connect: Connect, redis: RedisProcess) -> None:
-    """At once, so that epochs change no more than they have to."""
+    """It is created at once, so that epochs change no more than necessary."""
     async with connect() as server:
         await server.broker.subscribe("news")
         before = await publish(server, "news", 1)
@@ -169,7 +169,7 @@ async def test_an_evicted_generation_is_made_again(connect: Connect, redis: Redi
 async def test_presence_of_which_a_part_was_evicted_is_right_again(
     connect: Connect, redis: RedisProcess, kind: str
 ) -> None:
-    """It is empty until those who are there are renewed, and counts are right then."""
+    """Presence is empty until members are renewed, with correct counts."""
     async with connect() as server:
         for client, user in (("a1", "ann"), ("a2", "ann"), ("b1", "bob")):
             await server.presence.add("room", client, ClientInfo(user, client), 60)
@@ -183,7 +183,7 @@ async def test_presence_of_which_a_part_was_evicted_is_right_again(
 
 
 async def test_of_very_many_leaves_not_all_are_remembered(connect: Connect, redis: RedisProcess) -> None:
-    """In a channel that somebody always is in, while servers die again and again."""
+    """The record is bounded in a channel that is always used while servers die."""
     async with connect() as server:
         await server.presence.add("room", "stays", ClientInfo("ann", "stays"), 60, announced=True)
         for start in range(0, 10_500, 500):
@@ -205,7 +205,7 @@ async def test_of_very_many_leaves_not_all_are_remembered(connect: Connect, redi
 async def test_a_redis_that_evicts_never_makes_recovered_a_lie(
     connect: Connect, redis: RedisProcess, policy: str
 ) -> None:
-    """With real pressure: more is published than fits, and of every channel a client wants to recover."""
+    """Under real memory pressure every recovery that is reported is complete."""
     async with connect() as server:
         await asyncio.to_thread(redis.ask, "CONFIG", "SET", "maxmemory-policy", policy)
         await asyncio.to_thread(redis.ask, "CONFIG", "SET", "maxmemory", MEMORY_BYTES)
@@ -230,7 +230,7 @@ async def test_a_redis_that_evicts_never_makes_recovered_a_lie(
 
 
 async def test_a_full_redis_that_evicts_nothing_keeps_its_word(connect: Connect, redis: RedisProcess) -> None:
-    """`noeviction`: what was confirmed stays, what is refused was not made, and it goes on when there is room again."""
+    """With `noeviction` confirmed publications stay, refused ones do not exist, and room makes it work again."""
     async with connect() as server:
         first = await publish(server, "news", 1)
         await asyncio.to_thread(redis.ask, "CONFIG", "SET", "maxmemory", MEMORY_BYTES)

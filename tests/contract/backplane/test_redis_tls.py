@@ -1,4 +1,4 @@
-"""Links that are encrypted, and certificates that are checked."""
+"""Encrypted links and checked certificates."""
 
 from __future__ import annotations
 
@@ -22,33 +22,33 @@ KEPT = HistoryOptions(size=10, ttl_seconds=60)
 
 
 def issued(folder: Path, *, identifiers: bool = True) -> Path:
-    """A folder with ca.crt, and tls.crt and tls.key for 127.0.0.1."""
+    """Return a folder with ca.crt, and tls.crt and tls.key for 127.0.0.1."""
     Mount(folder, identifiers=identifiers).issue()
     return folder
 
 
 @pytest.fixture
 def certificates(tmp_path: Path) -> Path:
-    """Certificates as they should be."""
+    """Issue valid certificates."""
     return issued(tmp_path / "certificates")
 
 
 @pytest.fixture
 def tls_port() -> int:
-    """Where it speaks TLS."""
+    """Return the port for TLS."""
     return free_port()
 
 
 @pytest.fixture
 def encrypted(certificates: Path, tls_port: int) -> Iterator[RedisProcess]:
-    """A Redis with these certificates."""
+    """Start a Redis with these certificates."""
     with speaking_tls(certificates, tls_port) as process:
         yield process
 
 
 @contextlib.contextmanager
 def speaking_tls(certificates: Path, tls_port: int) -> Iterator[RedisProcess]:
-    """A Redis that speaks TLS beside its plain port."""
+    """Start a Redis with TLS next to its plain port."""
     files = {"cert-file": "tls.crt", "key-file": "tls.key", "ca-cert-file": "ca.crt"}
     options = [word for name, file in files.items() for word in (f"--tls-{name}", str(certificates / file))]
     with running_redis(
@@ -58,7 +58,7 @@ def speaking_tls(certificates: Path, tls_port: int) -> Iterator[RedisProcess]:
 
 
 async def publish_once(place: settings.Redis) -> int:
-    """Start a broker there and publish; returns the offset."""
+    """Start a broker there and publish; return the offset."""
     broker = RedisBroker(open_router(place, "tls", TIMING))
     await broker.start(Recorder())
     try:
@@ -72,7 +72,7 @@ async def publish_once(place: settings.Redis) -> int:
 async def test_a_certificate_of_an_own_authority(
     encrypted: RedisProcess, certificates: Path, tls_port: int, tmp_path: Path
 ) -> None:
-    """By fields, and by a URL."""
+    """The authority is set by fields or by a URL."""
     authority = certificates / "ca.crt"
     address = f"127.0.0.1:{tls_port}"
     plain = redis_settings(encrypted, tmp_path)
@@ -83,7 +83,7 @@ async def test_a_certificate_of_an_own_authority(
 
 
 def open_sockets() -> set[str]:
-    """Of this process."""
+    """Return the sockets of this process."""
     targets = set()
     for descriptor in Path("/proc/self/fd").iterdir():
         with contextlib.suppress(FileNotFoundError):
@@ -94,7 +94,7 @@ def open_sockets() -> set[str]:
 async def test_a_broker_that_has_stopped_leaves_no_connection(
     encrypted: RedisProcess, certificates: Path, tls_port: int, tmp_path: Path
 ) -> None:
-    """TLS is ended by both sides: it waits for the other one's farewell."""
+    """TLS is closed by both sides, so stopping waits for the peer's close notice."""
     before = open_sockets()
     place = redis_settings(encrypted, tmp_path)
     await publish_once(
@@ -106,7 +106,7 @@ async def test_a_broker_that_has_stopped_leaves_no_connection(
 async def test_a_certificate_of_somebody_else_is_refused(
     encrypted: RedisProcess, tls_port: int, tmp_path: Path
 ) -> None:
-    """Without the authority's file only those of the system are believed."""
+    """Without the authority's file only those of the system are trusted."""
     place = redis_settings(encrypted, tmp_path).model_copy(update={"address": f"127.0.0.1:{tls_port}", "tls": True})
     with pytest.raises(BackplaneError, match="certificate verify failed"):
         await publish_once(place)
@@ -115,7 +115,7 @@ async def test_a_certificate_of_somebody_else_is_refused(
 async def test_a_certificate_of_an_old_authority_is_refused_with_advice(
     tls_port: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """As Python 3.13 does for its form; the URL may ask for the checks of before."""
+    """Python 3.13 refuses its form; the URL may ask for the former checks."""
     check_strictly(monkeypatch)
     old = issued(tmp_path / "old", identifiers=False)
     with speaking_tls(old, tls_port) as redis:

@@ -1,4 +1,4 @@
-"""What every store of revocations does."""
+"""Contract of every revocation store."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ EVERYBODY = Revocation(SOON, issued_before=1_700_000_000.5)
 
 
 async def everything(server: Server, since: str = "") -> list[Revocation]:
-    """All that is kept and came after a position."""
+    """Return all revocations after a position."""
     found: list[Revocation] = []
     while True:
         page = await server.revocations.read(since)
@@ -28,12 +28,12 @@ async def everything(server: Server, since: str = "") -> list[Revocation]:
 
 
 def tokens(count: int, expires_at: float = SOON) -> list[Revocation]:
-    """Revocations of single tokens."""
+    """Return revocations of single tokens."""
     return [Revocation(expires_at, jti=f"t{number}") for number in range(count)]
 
 
 async def test_nothing_is_revoked_at_first(server: Server) -> None:
-    """A page is complete and says where the next one begins."""
+    """A page is complete and has the position of the next one."""
     page = await server.revocations.read()
     assert (page.revocations, page.from_start, page.complete) == ((), True, True)
     assert (await server.revocations.read(page.position)).revocations == ()
@@ -50,13 +50,13 @@ async def test_nothing_is_revoked_at_first(server: Server) -> None:
     ],
 )
 async def test_a_revocation_comes_back_as_it_was_added(server: Server, one: Revocation) -> None:
-    """Of one token, of a user's, of everybody's."""
+    """The revocations are of one token, of a user's tokens, and of all tokens."""
     assert await server.revocations.add([one])
     assert await everything(server) == [one]
 
 
 async def test_of_the_same_subject_the_latest_times_count(server: Server) -> None:
-    """Whichever comes last; one that says nothing new is no change."""
+    """The order does not matter; a revocation without news is no change."""
     await server.revocations.add([Revocation(LATER, user="ann", issued_before=100), EVERYBODY])
     position = (await server.revocations.read()).position
     await server.revocations.add([Revocation(SOON, user="ann", issued_before=99), EVERYBODY])
@@ -67,7 +67,7 @@ async def test_of_the_same_subject_the_latest_times_count(server: Server) -> Non
 
 
 async def test_what_was_added_since_is_read_alone(server: Server) -> None:
-    """A page at a time."""
+    """Reading is in pages."""
     first, second = tokens(2 * REVOCATION_PAGE), tokens(3 * REVOCATION_PAGE)[2 * REVOCATION_PAGE :]
     await server.revocations.add(first)
     page = await server.revocations.read()
@@ -81,7 +81,7 @@ async def test_what_was_added_since_is_read_alone(server: Server) -> None:
 
 
 async def test_what_has_expired_is_gone(server: Server) -> None:
-    """Also when all has; the others stay."""
+    """Unexpired ones stay."""
     soon = time.time() + 1
     await server.revocations.add([Revocation(soon, jti="goes")])
     await asyncio.sleep(1.1)
@@ -93,7 +93,7 @@ async def test_what_has_expired_is_gone(server: Server) -> None:
 
 
 async def test_no_more_are_kept_than_may_be(server: Server) -> None:
-    """All of a call or none; those that are known already take no room, and those that expire give it back."""
+    """A call is stored completely or not at all; known revocations take no room, and expired ones free theirs."""
     soon = time.time() + 1.5
     assert await server.revocations.add([*tokens(MOST_REVOCATIONS - 1), Revocation(soon, jti="goes")])
     assert not await server.revocations.add([Revocation(SOON, jti="more")])
@@ -105,7 +105,7 @@ async def test_no_more_are_kept_than_may_be(server: Server) -> None:
 
 
 async def test_every_server_reads_what_another_has_added(together: Connect) -> None:
-    """Also one that starts later, when nobody is left."""
+    """A server that starts later reads them too."""
     async with together() as one, together() as other:
         await one.revocations.add([EVERYBODY])
         assert await everything(other) == [EVERYBODY]
@@ -114,7 +114,7 @@ async def test_every_server_reads_what_another_has_added(together: Connect) -> N
 
 
 async def test_a_position_of_lost_data_reads_from_the_start(connect: Connect, redis: RedisProcess) -> None:
-    """So that a server notices, and brings what it knows."""
+    """A server thus notices the loss, and puts back what it knows."""
     async with connect() as server:
         await server.revocations.add(tokens(3))
         position = (await server.revocations.read()).position
@@ -129,7 +129,7 @@ async def test_a_position_of_lost_data_reads_from_the_start(connect: Connect, re
 
 @pytest.mark.parametrize("kind", ["values", "expiry", "order", "meta"])
 async def test_of_what_was_evicted_in_part_nothing_is_left(connect: Connect, redis: RedisProcess, kind: str) -> None:
-    """And whoever has read it before is told to begin anew."""
+    """A reader with a former position starts again."""
     async with connect() as server:
         await server.revocations.add(tokens(3))
         position = (await server.revocations.read()).position
