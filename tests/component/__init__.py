@@ -1,1 +1,1 @@
-"""Tests."""
+"""Component tests of real processes."""

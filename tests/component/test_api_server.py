@@ -1,4 +1,4 @@
-"""An API server whose authority is some years old, as that of many clusters: reached as kubectl reaches it."""
+"""API server with an authority that is some years old, as in many clusters, reached as by kubectl."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from tests.kit.redis_process import free_port
 
 @pytest.fixture
 def old(tmp_path: Path) -> Mount:
-    """Certificates without key identifiers, which Python refuses from 3.13 on."""
+    """Return certificates without key identifiers, which Python refuses from 3.13 on."""
     mount = Mount(tmp_path / "old", identifiers=False)
     mount.issue()
     return mount
@@ -29,7 +29,7 @@ def old(tmp_path: Path) -> Mount:
 
 @pytest.fixture
 async def url(old: Mount, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[str]:
-    """Something that tells its version as an API server does, and is what KUBECONFIG means."""
+    """Start a server that reports a version as an API server does, with KUBECONFIG set to it; return its URL."""
     check_strictly(monkeypatch)
     kubeconfig = tmp_path / "kubeconfig"
     monkeypatch.setenv("KUBECONFIG", str(kubeconfig))
@@ -52,7 +52,7 @@ async def url(old: Mount, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> As
 
 
 def write_kubeconfig(path: Path, server: str, authority: Path) -> None:
-    """Credentials of a person for one cluster."""
+    """Write a kubeconfig with a person's credentials for one cluster."""
     document = {
         "clusters": [{"name": "c", "cluster": {"server": server, "certificate-authority": str(authority)}}],
         "users": [{"name": "u", "user": {"token": "t"}}],
@@ -63,7 +63,7 @@ def write_kubeconfig(path: Path, server: str, authority: Path) -> None:
 
 
 async def test_the_client_trusts_an_old_authority(url: str) -> None:
-    """For objects, for what it streams and for what is behind the API server's proxy."""
+    """Objects, streams, and services behind the API server's proxy are reachable."""
     assert url
     client = await KubernetesClient.connect(Metrics())
     try:
@@ -75,7 +75,7 @@ async def test_the_client_trusts_an_old_authority(url: str) -> None:
 
 
 async def test_watches_trust_an_old_authority(url: str) -> None:
-    """In the session that kopf is given."""
+    """The session passed to kopf trusts it."""
     client = await KubernetesClient.connect(Metrics())
     try:
         async with watch_session(client) as session, session.get(f"{url}/version") as response:
@@ -85,12 +85,12 @@ async def test_watches_trust_an_old_authority(url: str) -> None:
 
 
 def watch_session(client: KubernetesClient) -> aiohttp.ClientSession:
-    """The session in which kopf lists and watches."""
+    """Return the session with which kopf lists and watches."""
     return WatchSession(client, ObjectStore(()), print).open()
 
 
 async def test_another_authority_is_not_trusted(url: str, tmp_path: Path) -> None:
-    """The chain, the name and the dates are checked as ever."""
+    """Chain, name and dates are still checked."""
     write_kubeconfig(tmp_path / "kubeconfig", url, Mount(tmp_path / "other").authority)
     client = await KubernetesClient.connect(Metrics())
     try:

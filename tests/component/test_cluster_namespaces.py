@@ -1,4 +1,4 @@
-"""The namespaces of the test cluster, without a cluster in them."""
+"""Namespaces of the test cluster, without a cluster in them."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ pytestmark = pytest.mark.filterwarnings("ignore:subprocess .* is still running:R
 
 @pytest.fixture
 def layout() -> Iterator[Layout]:
-    """Namespaces of the test's own."""
+    """Create namespaces for this test."""
     layout = Layout(name="realtime-namespaces-test", number=9)
     layout.state.mkdir(parents=True, exist_ok=True)
     try:
@@ -33,7 +33,7 @@ def layout() -> Iterator[Layout]:
 
 @pytest.mark.parametrize("path", FIXED_PATHS, ids=str)
 def test_what_is_written_to_a_fixed_path_stays_inside(layout: Layout, path: Path) -> None:
-    """It is gone with the namespace."""
+    """Files written to fixed paths disappear with the namespace."""
     run(*inside(layout, "sh", "-c", f"mkdir {path}/of-the-test && echo text > {path}/of-the-test/file"))
     assert run(*inside(layout, "cat", f"{path}/of-the-test/file")) == "text\n"
     assert not (path / "of-the-test").exists()

@@ -1,4 +1,4 @@
-"""A run in the root of another Debian is isolated, and leaves nothing; here the root is this machine's own."""
+"""Isolation and cleanup of a run in the root of another Debian; here the root is that of this machine."""
 
 from __future__ import annotations
 
@@ -14,14 +14,14 @@ from tests.kit.redis_process import wait_until
 
 @pytest.fixture
 def place(tmp_path: Path) -> Path:
-    """Where roots are mounted."""
+    """Return the folder where roots are mounted."""
     folder = tmp_path / "place"
     folder.mkdir()
     return folder
 
 
 def test_a_run_has_its_own_everything(place: Path, tmp_path: Path) -> None:
-    """What it writes is gone, folders from outside are there, and there is no network but its own loopback."""
+    """Its writes are gone afterwards, mounted folders are visible, and its only network is a loopback."""
     (tmp_path / "outside").mkdir()
     (tmp_path / "outside" / "file").write_text("from outside")
     script = "cat /inside/file; touch /etc/written-by-a-test; ls /sys/class/net; echo $$; exit 7"
@@ -39,7 +39,7 @@ def test_a_run_has_its_own_everything(place: Path, tmp_path: Path) -> None:
 
 
 def test_nothing_is_left_of_one_that_is_killed(place: Path) -> None:
-    """Whoever started it may be killed too: processes and mounts end with it."""
+    """Processes and mounts end with the run, also when its starter is killed."""
     run = inside(place, [Path("/")], "echo runs; sleep 1000 & sleep 1000", {})
     with subprocess.Popen(["bash", "-c", '"$@" & wait', "starter", *run], stdout=subprocess.PIPE, text=True) as starter:
         assert starter.stdout is not None
@@ -51,7 +51,7 @@ def test_nothing_is_left_of_one_that_is_killed(place: Path) -> None:
 
 
 def _of_the_run(place: Path) -> list[str]:
-    """Processes that see the mounts of a run."""
+    """Return the processes that see the mounts of a run."""
     found = []
     for process in Path("/proc").glob("[0-9]*"):
         try:

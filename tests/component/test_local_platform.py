@@ -1,4 +1,4 @@
-"""The local platform, in this process: what only shows when two things are asked of it at once."""
+"""Local platform within this process: concurrent changes."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ READY_SECONDS = 20
 
 @pytest.fixture
 async def run() -> AsyncIterator[LocalRun]:
-    """The quickstart's cluster, ready."""
+    """Start the quickstart's cluster, and wait until it is ready."""
     async with running(QUICKSTART) as opened:
         yield opened
 
@@ -35,7 +35,7 @@ async def run() -> AsyncIterator[LocalRun]:
 async def running(
     file: Path, *, ignore_tokens: bool = False, on_notice: Callable[[str], None] = lambda _: None
 ) -> AsyncIterator[LocalRun]:
-    """The cluster of a file, ready."""
+    """Start the cluster of a file, and wait until it is ready."""
     folder = Path(tempfile.mkdtemp(prefix="rt-"))  # sockets have short paths
     listener = Listener(lambda _: None, lambda _: None, lambda _: None, on_notice, lambda _: None)
     options = LocalOptions(file, folder, Ports(client=free_port(), api=free_port()), ignore_tokens=ignore_tokens)
@@ -49,7 +49,7 @@ async def running(
 
 
 async def test_looks_at_the_same_time_start_nothing_twice(run: LocalRun) -> None:
-    """A file is saved, which is a look, while what was killed is brought back by another look."""
+    """A saved file and the recovery of a killed process are handled at once."""
     state, servers = str(run.options.state_dir), list(run.fleet.servers)
     for process in processes_that_name(state):
         os.kill(process, signal.SIGKILL)
@@ -62,7 +62,7 @@ async def test_looks_at_the_same_time_start_nothing_twice(run: LocalRun) -> None
 
 
 async def test_tokens_can_be_ignored(tmp_path: Path) -> None:
-    """Where the file lets in nobody without; a notice says so."""
+    """The file admits nobody without a token; a notice says that tokens are ignored."""
     file = tmp_path / "closed.yaml"
     file.write_text(
         "apiVersion: realtime.dev/v1alpha1\nkind: RealtimeCluster\nmetadata: {name: closed}\n"

@@ -1,4 +1,4 @@
-"""What the container of the managed Redis runs, run here: its command and its probes, with other folders and port."""
+"""Container of the managed Redis: its command and probes, run here with other folders and port."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ START_SECONDS = 10
 
 
 class Container:
-    """The container of the manifest, moved into a folder."""
+    """Container of the manifest, moved into a folder."""
 
     def __init__(self, folder: Path) -> None:
         manifest = build_redis_stateful_set(cluster_of(), SETTINGS, with_redis_password(cluster_of()))
@@ -42,24 +42,24 @@ class Container:
         self.process: subprocess.Popen[bytes] | None = None
 
     def start(self) -> None:
-        """Run the command of the container."""
+        """Run the container's command."""
         command = self._command(dig(self._manifest, "command"))
         self.process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
 
     def stop(self) -> None:
-        """Stop it as the kubelet does."""
+        """Stop the container as the kubelet does."""
         if self.process is not None:
             self.process.terminate()
             self.process.wait(timeout=START_SECONDS)
             self.process = None
 
     def probe(self, name: str) -> bool:
-        """Run a probe; whether it succeeds."""
+        """Run a probe, and return True when it succeeds."""
         command = self._command(dig(self._manifest, name, "exec", "command"))
         return subprocess.run(command, capture_output=True, timeout=5).returncode == 0
 
     def known_to_others(self, name: str) -> bytes:
-        """What /proc says of its process."""
+        """Return what /proc shows others of its process."""
         assert self.process is not None
         return Path(f"/proc/{self.process.pid}/{name}").read_bytes()
 
@@ -72,7 +72,7 @@ class Container:
         await eventually(probe, bool, what="the readiness probe succeeds", within=START_SECONDS)
 
     def client(self, password: str | None = PASSWORD) -> redis.Redis:
-        """A client of it."""
+        """Return a client of it."""
         return redis.Redis(port=self.port, password=password, decode_responses=True)
 
     def _command(self, words: JsonValue) -> list[str]:
@@ -85,7 +85,7 @@ class Container:
 
 @pytest.fixture
 def container(tmp_path: Path) -> Iterator[Container]:
-    """A container that runs."""
+    """Run a container."""
     found = Container(tmp_path)
     found.start()
     try:
@@ -95,7 +95,7 @@ def container(tmp_path: Path) -> Iterator[Container]:
 
 
 async def test_it_wants_the_password_of_the_file(container: Container) -> None:
-    """Whatever characters are in it."""
+    """The password may contain any characters."""
     await container.ready()
     with container.client() as client:
         assert client.ping()
@@ -111,7 +111,7 @@ async def test_the_password_is_not_in_its_arguments_or_environment(container: Co
 
 
 async def test_it_refuses_writes_when_it_is_full_and_evicts_nothing(container: Container) -> None:
-    """An evicted history would be a lost one."""
+    """An evicted history would be lost."""
     await container.ready()
     with container.client() as client:
         assert client.config_get("maxmemory-policy") == {"maxmemory-policy": "noeviction"}
@@ -119,7 +119,7 @@ async def test_it_refuses_writes_when_it_is_full_and_evicts_nothing(container: C
 
 
 async def test_a_restarted_container_has_its_data(container: Container) -> None:
-    """From its append-only file."""
+    """The data is in its append-only file."""
     await container.ready()
     with container.client() as client:
         client.set("key", "value")

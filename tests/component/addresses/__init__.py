@@ -1,1 +1,1 @@
-"""Addresses and families of addresses."""
+"""Addresses of a server on machines with different address families."""

@@ -35,13 +35,13 @@ KINDS: Mapping[str, tuple[str, ...]] = {
 }
 """Addresses of the machine by kind of network. The loopback interface has 127.0.0.1 in each, as in a pod."""
 SYSTEM_CALL = {"x86_64": 41, "aarch64": 198}
-"""Number of socket(2)."""
+"""Number of the system call socket(2)."""
 PR_SET_SECCOMP, PR_SET_NO_NEW_PRIVS, SECCOMP_MODE_FILTER = 22, 38, 2
 RETURN_ALLOW, RETURN_ERRNO = 0x7FFF0000, 0x00050000
 
 
 def make_network(kind: str) -> None:
-    """Give the namespace its addresses, and take away what its machine does not have."""
+    """Give the namespace the addresses, and remove those that its machine lacks."""
     subprocess.run(["ip", "link", "set", "lo", "up"], check=True)
     if kind == "ipv4":
         for name in ("all", "default", "lo"):
@@ -53,7 +53,7 @@ def make_network(kind: str) -> None:
 
 
 def refuse_ipv6() -> None:
-    """Answer socket(AF_INET6) of this process and its children as a kernel that was booted with `ipv6.disable=1`."""
+    """Make socket(AF_INET6) fail in this process and its children as on a kernel booted with `ipv6.disable=1`."""
     load, equal, answer = 0x20, 0x15, 0x06
     program = b"".join(
         struct.pack("=HBBI", *instruction)
@@ -74,14 +74,14 @@ def refuse_ipv6() -> None:
 
 
 async def status(url: str) -> int:
-    """The status that a URL answers."""
+    """Return the status of a URL's answer."""
     timeout = aiohttp.ClientTimeout(total=5)
     async with aiohttp.ClientSession(timeout=timeout) as session, session.get(url) as response:
         return response.status
 
 
 async def asked(addresses: tuple[str, ...]) -> JsonObject:
-    """Start the server; the answers of its ports by address, and whose connections the backend was told of."""
+    """Start the server; return the answers of its ports by address, and the client addresses that the backend got."""
     found: JsonObject = {}
     async with HttpBackend({"connect": lambda _: {"result": {"user": "alice"}}}) as backend:
         hooks: JsonObject = {"connect": {"url": backend.url("connect")}}

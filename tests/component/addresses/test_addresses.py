@@ -1,4 +1,4 @@
-"""Which addresses a server is reached by, on machines with IPv6, IPv4 or both."""
+"""Reachable addresses of a server on machines with IPv6, IPv4 or both."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ SECONDS = 60
 
 @pytest.mark.parametrize("kind", KINDS)
 async def test_every_address_of_the_machine_is_served(kind: str) -> None:
-    """By the three ports; an IPv4 address is told as one, though the socket is one of IPv6."""
+    """All three ports answer; an IPv4 client has an IPv4 address, even on an IPv6 socket."""
     process = await asyncio.create_subprocess_exec(
         *NAMESPACE, sys.executable, "-P", "-m", "tests.component.addresses.asked_server", kind,
         stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.PIPE,

@@ -1,1 +1,1 @@
-"""The server API of a cluster of two real servers with a real Redis."""
+"""Server API of a cluster of two real servers with a real Redis."""

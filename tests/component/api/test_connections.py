@@ -1,4 +1,4 @@
-"""What a backend can do about connections, wherever they are."""
+"""Calls of the server API about connections on any server."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ class Cluster:
 
 @pytest_asyncio.fixture
 async def cluster() -> AsyncIterator[Cluster]:
-    """A cluster whose clients are connected."""
+    """Start a cluster with connected clients."""
     async with AsyncExitStack() as stack:
         redis = stack.enter_context(running_redis())
         one = await stack.enter_async_context(ServerProcess("one", redis))
@@ -52,7 +52,7 @@ async def cluster() -> AsyncIterator[Cluster]:
 
 
 async def test_a_user_is_subscribed_everywhere(cluster: Cluster) -> None:
-    """Each connection is told, with data for it, and gets what is published; others see the info."""
+    """Each connection gets a push with data and then the publications; others see the info."""
     await cluster.api.call("subscribe", user="alice", channel="chat:team", info={"role": "x"}, data={"hello": 1})
     for index in (0, 1):
         push = await cluster.pushed(index, "subscribe")
@@ -66,7 +66,7 @@ async def test_a_user_is_subscribed_everywhere(cluster: Cluster) -> None:
 
 
 async def test_a_connection_is_subscribed_unseen(cluster: Cluster) -> None:
-    """By an override, on whichever server it is; one that the namespace cannot do is refused."""
+    """An override takes effect on any server; one that the namespace does not support is refused."""
     hidden: JsonObject = {"presence": {"value": False}}
     await cluster.api.call("subscribe", user="alice", channel="chat:team", override=hidden)
     await cluster.api.call("subscribe", user="bob", channel="chat:team")
@@ -82,7 +82,7 @@ async def test_a_connection_is_subscribed_unseen(cluster: Cluster) -> None:
 
 
 async def test_one_connection_is_subscribed_and_gets_what_it_missed(cluster: Cluster) -> None:
-    """From a position on, in order, and before anything new."""
+    """Missed publications since the position arrive in order, before newer ones."""
     for number in range(3):
         _, epoch = await cluster.api.publish("chat:late", number)
     since: JsonObject = {"offset": 1, "epoch": epoch}
@@ -95,7 +95,7 @@ async def test_one_connection_is_subscribed_and_gets_what_it_missed(cluster: Clu
 
 
 async def test_channels_are_counted_on_all_servers(cluster: Cluster) -> None:
-    """By a pattern."""
+    """Channels are selected by a pattern."""
     for client in cluster.clients:
         await client.subscribe("chat:all")
     await cluster.clients[2].command(id=3, subscribe={"channel": "open:one"})
@@ -106,7 +106,7 @@ async def test_channels_are_counted_on_all_servers(cluster: Cluster) -> None:
 
 
 async def test_who_is_spared_stays_connected(cluster: Cluster) -> None:
-    """All other connections of the user end, for good unless the caller says otherwise."""
+    """The other connections of the user close with a final code, unless the call has another one."""
     await cluster.api.call("disconnect", user="alice", whitelist=[cluster.ids[0]])
     with pytest.raises(ClosedByServerError):
         await cluster.clients[1].document()
@@ -114,7 +114,7 @@ async def test_who_is_spared_stays_connected(cluster: Cluster) -> None:
 
 
 async def test_a_connection_goes_on_or_ends_as_the_backend_says(cluster: Cluster) -> None:
-    """It is told until when."""
+    """The client is told the new expiry."""
     until = int(time.time()) + 100
     await cluster.api.call("refresh", user="alice", client=cluster.ids[0], expire_at=until)
     push = await cluster.pushed(0, "refresh")
@@ -127,7 +127,7 @@ async def test_a_connection_goes_on_or_ends_as_the_backend_says(cluster: Cluster
 
 
 async def test_an_unknown_channel_is_refused(cluster: Cluster) -> None:
-    """Before anybody is told."""
+    """The call fails before any server is told."""
     with pytest.raises(ApiError) as caught:
         await cluster.api.call("subscribe", user="alice", channel="nowhere:a")
     assert caught.value.code == 102

@@ -1,4 +1,4 @@
-"""A server leaves while backends publish on kept connections: no call fails, and what was confirmed is there, once."""
+"""Leave of a server while backends publish over kept connections: no call fails, nothing is lost or doubled."""
 
 from __future__ import annotations
 
@@ -24,9 +24,9 @@ from tests.kit.server_process import API_KEY, ServerProcess
 
 SETTLE_SECONDS = 2.0
 ENDPOINT_SECONDS = 1.0
-"""How long new connections are still led to a server that leaves: kube-proxy takes about a second."""
+"""Time for which new connections still reach a leaving server: kube-proxy takes about a second."""
 DELAY_SECONDS = 0.02
-"""From a backend to a server, and back: a server that closes a connection does not know what is on its way to it."""
+"""Network delay between backend and server: a server that closes a connection does not know of requests under way."""
 INTERVALS = (0.02, 0.7)
 DRAIN: JsonObject = {"connections_per_second": 20, "timeout_seconds": 20, "settle_seconds": SETTLE_SECONDS}
 END_SECONDS = 20.0
@@ -34,13 +34,13 @@ END_SECONDS = 20.0
 
 @pytest.fixture
 def redis() -> Iterator[RedisProcess]:
-    """The backplane of the servers."""
+    """Start the servers' backplane."""
     with running_redis() as process:
         yield process
 
 
 async def command(server: ServerProcess, name: str) -> None:
-    """Run a command of the server's program beside it, as a preStop hook does."""
+    """Run a command of the server's program next to it, as a preStop hook does."""
     process = await asyncio.create_subprocess_exec(
         sys.executable, "-P", "-m", "realtime_server", name, "--config", str(server.log.parent / "config.json")
     )
@@ -56,7 +56,7 @@ async def stop(server: ServerProcess) -> None:
 
 
 async def retire(server: ServerProcess) -> None:
-    """What the operator does: quiesce, settle, drain, and only then stop."""
+    """Act as the operator does: quiesce, settle, drain, and only then stop."""
     await server.admin("POST", "quiesce")
     await asyncio.sleep(SETTLE_SECONDS)
     await server.admin("POST", "drain", {"connections_per_second": 100})
@@ -65,13 +65,13 @@ async def retire(server: ServerProcess) -> None:
 
 
 async def retire_at_once(server: ServerProcess) -> None:
-    """A drain that is over before anybody has looked."""
+    """Drain so fast that it is over before anyone has looked."""
     await server.admin("POST", "drain", {"connections_per_second": 1000})
     await stop(server)
 
 
 async def evict(server: ServerProcess) -> None:
-    """What the kubelet does with a pod that is deleted by others."""
+    """Act as the kubelet does when a pod is evicted."""
     await command(server, "drain")
     await stop(server)
 
@@ -81,7 +81,7 @@ WAYS: tuple[Leave, ...] = (retire, retire_at_once, evict, stop)
 
 
 async def stored(server: ServerProcess, channel: str) -> list[tuple[int, int]]:
-    """Sequence number and offset of all publications that the channel keeps."""
+    """Return sequence number and offset of all retained publications of the channel."""
     async with server.api() as api:
         result = await api.call("history", channel=channel, limit=-1)
     found = []
@@ -94,7 +94,7 @@ async def stored(server: ServerProcess, channel: str) -> list[tuple[int, int]]:
 
 
 async def nothing_is_missing(server: ServerProcess, backends: list[Backend]) -> None:
-    """No call has failed, and each confirmed publication is kept once, in order, with the offset that was told."""
+    """Assert that no call has failed, and that each confirmed publication is kept once, in order, at its offset."""
     assert [failure for backend in backends for failure in backend.failed] == []
     for backend in backends:
         assert await stored(server, backend.channel) == sorted(backend.confirmed.items())
@@ -103,7 +103,7 @@ async def nothing_is_missing(server: ServerProcess, backends: list[Backend]) -> 
 
 @pytest.mark.parametrize("leave", WAYS, ids=lambda way: way.__name__)
 async def test_a_server_behind_a_service(redis: RedisProcess, leave: Leave) -> None:
-    """New connections reach it for another second; those that are open stay open until it closes them."""
+    """New connections reach the server for another second; open ones stay until it closes them."""
     async with (
         ServerProcess("stays", redis, drain=DRAIN) as stays,
         ServerProcess("leaves", redis, drain=DRAIN, workers=2) as leaves,
@@ -124,12 +124,12 @@ async def test_a_server_behind_a_service(redis: RedisProcess, leave: Leave) -> N
 
 
 async def leave_by(leave: Leave, server: ServerProcess) -> None:
-    """Let a server go, in whatever way."""
+    """Let a server leave, in one of the ways."""
     await leave(server)
 
 
 class Neighbour(ServerProcess):
-    """A server that shares the ports of another one."""
+    """Server that shares the ports of another one."""
 
     def __init__(
         self, name: str, redis: RedisProcess, ports: tuple[int, int] | None = None, **changes: JsonValue
@@ -148,7 +148,7 @@ class Neighbour(ServerProcess):
 
 @pytest.mark.parametrize("leave", WAYS, ids=lambda way: way.__name__)
 async def test_servers_that_share_a_port(redis: RedisProcess, leave: Leave) -> None:
-    """As on one machine: who leaves closes its own socket, and the kernel leads new connections to the other."""
+    """A leaving server closes its own socket, and the kernel directs new connections to the other one."""
     async with Neighbour("stays", redis, drain=DRAIN) as stays:
         ports = (stays.client_port, stays.api_port)
         async with (
@@ -168,7 +168,7 @@ async def test_servers_that_share_a_port(redis: RedisProcess, leave: Leave) -> N
 
 
 def call(body: JsonObject, method: str = "publish") -> bytes:
-    """The bytes of a call."""
+    """Return the bytes of a call."""
     document = json.dumps(body)
     return (
         f"POST /api/{method} HTTP/1.1\r\nHost: server\r\nX-API-Key: {API_KEY}\r\n"
@@ -178,13 +178,13 @@ def call(body: JsonObject, method: str = "publish") -> bytes:
 
 @dataclass
 class Kept:
-    """A server, and a connection to its API that has been used."""
+    """Server with a used connection to its API."""
 
     server: ServerProcess
     stream: RawStream
 
     async def is_kept(self) -> bool:
-        """Whether the answer to a further call leaves the connection open; closed ones must have said so."""
+        """Return True when the answer to another call leaves the connection open; a closing answer must say so."""
         await self.stream.send(call({}, "info"))
         status, headers = await self.stream.response()
         assert status == 200
@@ -196,7 +196,7 @@ class Kept:
 
 @asynccontextmanager
 async def kept(**changes: JsonValue) -> AsyncIterator[Kept]:
-    """A connection that the server keeps."""
+    """Open a connection that the server keeps."""
     async with ServerProcess("keeps", None, **changes) as server, raw_stream(server.api_port) as stream:
         found = Kept(server, stream)
         assert await found.is_kept()
@@ -204,7 +204,7 @@ async def kept(**changes: JsonValue) -> AsyncIterator[Kept]:
 
 
 async def test_a_server_that_is_back_keeps_connections() -> None:
-    """And one that is quiesced leaves those alone on which nobody calls."""
+    """A quiesced server keeps idle connections until their next call."""
     async with kept() as connection:
         await connection.server.admin("POST", "quiesce")
         await connection.server.admin("POST", "resume")
@@ -217,7 +217,7 @@ async def test_a_server_that_is_back_keeps_connections() -> None:
 
 @pytest.mark.parametrize("path", ["/health", "/api/openapi.json", "/nowhere"])
 async def test_every_answer_of_a_quiesced_server_is_the_last_of_its_connection(path: str) -> None:
-    """Errors too."""
+    """Error answers close the connection too."""
     async with kept() as connection:
         await connection.server.admin("POST", "drain", {"connections_per_second": 1})
         await connection.stream.send(f"GET {path} HTTP/1.1\r\nHost: server\r\n\r\n".encode())
@@ -227,7 +227,7 @@ async def test_every_answer_of_a_quiesced_server_is_the_last_of_its_connection(p
 
 
 async def test_a_call_that_is_being_sent_at_the_end_is_answered() -> None:
-    """Its first half before SIGTERM, its second half when nothing else keeps the server."""
+    """The first half of the call is sent before SIGTERM, the second when nothing else keeps the server running."""
     async with kept(drain={"settle_seconds": 0}) as connection:
         whole = call({"channel": "chat:a", "data": "a" * 100_000})
         await connection.stream.send(whole[:50_000])
@@ -240,7 +240,7 @@ async def test_a_call_that_is_being_sent_at_the_end_is_answered() -> None:
 
 
 async def test_a_call_that_runs_at_the_end_is_answered(redis: RedisProcess) -> None:
-    """It waits for Redis."""
+    """The call waits for Redis."""
     async with (
         ServerProcess("waits", redis, drain={"settle_seconds": 0}) as server,
         raw_stream(server.api_port) as stream,
@@ -258,7 +258,7 @@ async def test_a_call_that_runs_at_the_end_is_answered(redis: RedisProcess) -> N
 
 
 async def test_a_server_that_nobody_calls_ends_at_once() -> None:
-    """It does not wait for the settle time, and neither does one that is told twice."""
+    """Without calls the server does not wait for the settle time, also when told twice."""
     loop = asyncio.get_running_loop()
     async with ServerProcess("alone", None, drain={"settle_seconds": 60}) as server:
         began = loop.time()

@@ -1,4 +1,4 @@
-"""Whoever speaks no HTTP to the ports of the APIs."""
+"""Non-HTTP input on the ports of the APIs."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from tests.kit.server_process import ServerProcess
 
 
 async def test_what_is_no_http_is_answered_and_not_logged() -> None:
-    """However often it comes: it would fill the log with stack traces."""
+    """Invalid input is answered without a log entry, as it would fill the log with stack traces."""
     async with ServerProcess("strange", None) as server:
         for port in (server.api_port, server.admin_port):
             for _ in range(20):

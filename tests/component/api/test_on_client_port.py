@@ -1,4 +1,4 @@
-"""The server API on the port for clients, where that is configured: the same calls, keys and answers."""
+"""Server API on the port for clients, where configured: the same calls, keys and answers."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ LIMIT = 8 * 1024 * 1024
 
 
 class BothPorts(ServerProcess):
-    """Takes calls on both ports."""
+    """Server that takes calls on both ports."""
 
     def __init__(self, name: str) -> None:
         super().__init__(name, None, auth={"anonymous": True})
@@ -29,13 +29,13 @@ class BothPorts(ServerProcess):
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
 async def server() -> AsyncIterator[ServerProcess]:
-    """One for all tests of this module, which leave it serving."""
+    """Start one server for all tests of this module, which leave it serving."""
     async with BothPorts("both") as process:
         yield process
 
 
 async def answer_of(port: int, method: str, path: str, headers: Mapping[str, str], body: bytes) -> tuple[int, bytes]:
-    """What a port answers to a request."""
+    """Return the answer of a port to a request."""
     timeout = aiohttp.ClientTimeout(total=20)
     async with (
         aiohttp.ClientSession(timeout=timeout) as session,
@@ -66,14 +66,14 @@ async def answer_of(port: int, method: str, path: str, headers: Mapping[str, str
 async def test_both_ports_answer_alike(
     server: ServerProcess, method: str, path: str, headers: Mapping[str, str], body: bytes, status: int
 ) -> None:
-    """Status and body."""
+    """Status and body are the same."""
     found = await answer_of(server.client_port, method, path, headers, body)
     assert found == await answer_of(server.api_port, method, path, headers, body)
     assert found[0] == status
 
 
 async def test_a_call_reaches_clients_of_the_same_port(server: ServerProcess) -> None:
-    """One address is enough for an application."""
+    """An application needs only one address."""
     async with raw_client(server.url) as client:
         await client.connect("")
         await client.subscribe("open:a")
@@ -84,7 +84,7 @@ async def test_a_call_reaches_clients_of_the_same_port(server: ServerProcess) ->
 
 @pytest.mark.parametrize("method", ["GET", "OPTIONS", "HEAD"])
 async def test_it_is_not_for_pages(server: ServerProcess, method: str) -> None:
-    """A key in a page would be everybody's: no preflight is answered."""
+    """No preflight is answered, because a key in a page would be public."""
     headers = {"Origin": "https://app.example", "Access-Control-Request-Headers": "x-api-key"}
     async with (
         aiohttp.ClientSession() as session,
@@ -95,7 +95,7 @@ async def test_it_is_not_for_pages(server: ServerProcess, method: str) -> None:
 
 
 async def test_a_kept_connection_is_given_up_by_an_answer(server: ServerProcess) -> None:
-    """When the server is to go: it could not be closed without losing a call that is on its way."""
+    """The connection closes with an answer when the server is to leave: otherwise a call under way could be lost."""
     headers = {"Host": "a", **KEY, "Content-Length": str(len(PUBLISH))}
     call = request("/api/publish", "POST", headers) + PUBLISH
     try:

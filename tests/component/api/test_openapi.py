@@ -1,4 +1,4 @@
-"""The server answers as its OpenAPI document says."""
+"""Agreement of the server's answers with its OpenAPI document."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ BODY_BYTES = 8 * 1024 * 1024
 
 @dataclass
 class Api:
-    """A server with a client of alice in chat:lobby, and its document; `seen` are the answers that were checked."""
+    """Server with a client of alice in chat:lobby, and its document; `seen` has the checked answers."""
 
     address: str
     document: JsonObject
@@ -45,14 +45,14 @@ class Api:
 
     @property
     def methods(self) -> list[str]:
-        """Those that the document has."""
+        """Return the methods in the document."""
         paths = object_at(self.document, "paths")
         return [path.removeprefix("/api/") for path in paths if "post" in object_at(paths, path)]
 
     async def call(
         self, method: str, body: JsonValue | bytes, key: str = API_KEY, header: str = "X-API-Key"
     ) -> JsonValue:
-        """Call, and check the answer by the document."""
+        """Send a call, and check the answer against the document."""
         data = io.BytesIO(body if isinstance(body, bytes) else json.dumps(body).encode())
         async with self.session.post(f"{self.address}/api/{method}", data=data, headers={header: key}) as response:
             answer = json.loads(await response.read())
@@ -72,7 +72,7 @@ class Api:
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
 async def api(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Api]:
-    """With the namespaces of the examples, and a key that may do little."""
+    """Start a server with the namespaces of the examples, and a restricted key."""
     folder: Path = tmp_path_factory.mktemp("keys")
     (folder / "all").write_text(API_KEY)
     (folder / "shop").write_text(SHOP_KEY)
@@ -98,7 +98,7 @@ async def api(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Api]:
 
 
 def shape(answer: JsonValue) -> JsonValue:
-    """The names in an answer, without what differs from call to call."""
+    """Return the names in an answer, without values that differ between calls."""
     if isinstance(answer, dict):
         return {name: shape(value) for name, value in answer.items() if name in {"result", "error", "replies", "code"}}
     if isinstance(answer, list):
@@ -108,7 +108,7 @@ def shape(answer: JsonValue) -> JsonValue:
 
 @pytest.mark.asyncio(loop_scope="module")
 async def test_every_example_is_answered_as_it_says(api: Api) -> None:
-    """Each method has one at least; the calls are in their order, so that the client is disconnected late."""
+    """Each method has an example; they run in order, so that the client is disconnected late."""
     last = ("disconnect", "refresh")
     for method in sorted(api.methods, key=lambda name: (name in last, name)):
         operation = object_at(api.document, "paths", f"/api/{method}", "post")
@@ -143,14 +143,14 @@ async def test_every_example_is_answered_as_it_says(api: Api) -> None:
     ids=str,
 )  # fmt: skip
 async def test_failures_are_those_that_it_says(api: Api, method: str, body: JsonObject, code: int | None) -> None:
-    """With their codes."""
+    """The document lists the error codes."""
     answer = await api.call(method, body)
     assert (dig(answer, "error", "code") if isinstance(answer, dict) else 0) == code
 
 
 @pytest.mark.asyncio(loop_scope="module")
 async def test_refusals_are_those_that_it_says(api: Api) -> None:
-    """400, 401, 403, 413 and 429, for every method that can have them."""
+    """The document lists 400, 401, 403, 413 and 429 for every method that can have them."""
     for method in api.methods:
         await api.call(method, b"{")
         await api.call(method, {}, key="wrong")

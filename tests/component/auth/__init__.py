@@ -1,1 +1,1 @@
-"""Tokens whose keys an identity provider publishes, against a real server process."""
+"""Tokens and their keys, with a real server process."""

@@ -1,4 +1,4 @@
-"""Documents are read within bounds, over HTTP and over TLS with a private certificate."""
+"""Reading of documents within bounds, over HTTP and over TLS with a private certificate."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ Answer = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
 @asynccontextmanager
 async def site(answer: Answer, context: ssl.SSLContext | None = None) -> AsyncIterator[str]:
-    """A site on loopback; its address."""
+    """Start a site on loopback, and return its address."""
     application = web.Application()
     application.router.add_get("/keys", answer)
     runner = web.AppRunner(application, shutdown_timeout=0.1)
@@ -37,7 +37,7 @@ async def site(answer: Answer, context: ssl.SSLContext | None = None) -> AsyncIt
 
 
 def answers(body: bytes, status: int = 200) -> Answer:
-    """A handler that always says this."""
+    """Return a handler with a fixed answer."""
 
     async def answer(_request: web.Request) -> web.StreamResponse:
         return web.Response(status=status, body=body)
@@ -46,21 +46,20 @@ def answers(body: bytes, status: int = 200) -> Answer:
 
 
 async def test_a_document_is_read() -> None:
-    """As it is now."""
     async with site(answers(b"{}")) as url:
         assert await HttpDocument(Source(url)).read() == b"{}"
 
 
 @pytest.mark.parametrize("status", [204, 301, 302, 304, 404, 500, 503])
 async def test_every_other_answer_is_a_failure(status: int) -> None:
-    """It is told which one."""
+    """The error says which answer it was."""
     async with site(answers(b"", status)) as url:
         with pytest.raises(DocumentError, match=str(status)):
             await HttpDocument(Source(url)).read()
 
 
 async def test_size_is_bounded() -> None:
-    """Also where the length is not said in advance."""
+    """The bound applies also without a Content-Length."""
 
     async def endless(request: web.Request) -> web.StreamResponse:
         response = web.StreamResponse()
@@ -76,7 +75,7 @@ async def test_size_is_bounded() -> None:
 
 
 async def test_time_is_bounded() -> None:
-    """For all of it, not for each piece."""
+    """The time limit is for the whole document, not for each part."""
 
     async def drip(request: web.Request) -> web.StreamResponse:
         response = web.StreamResponse()
@@ -93,13 +92,13 @@ async def test_time_is_bounded() -> None:
 
 
 async def test_nobody_there() -> None:
-    """No address in the error that is not in the configuration."""
+    """The error contains no address beyond the configured one."""
     with pytest.raises(DocumentError, match=r"127\.0\.0\.1"):
         await HttpDocument(Source(f"http://127.0.0.1:{free_port()}/keys")).read()
 
 
 def mounted(folder: Path, *, identifiers: bool = True) -> Mount:
-    """A certificate of an authority of its own."""
+    """Write a certificate of a private authority."""
     mount = Mount(folder, identifiers=identifiers)
     mount.issue()
     return mount
@@ -108,7 +107,7 @@ def mounted(folder: Path, *, identifiers: bool = True) -> Mount:
 async def test_a_private_certificate_is_trusted_when_it_is_given(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """And a renewed one without a restart."""
+    """A renewed authority is used without a restart."""
     check_strictly(monkeypatch)
     first, renewed = mounted(tmp_path / "first"), mounted(tmp_path / "renewed")
     async with site(answers(b"{}"), first.server()) as url:
@@ -127,7 +126,7 @@ async def test_a_private_certificate_is_trusted_when_it_is_given(
 async def test_a_certificate_that_is_refused_for_its_form_is_told(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """With what would be right: an old private authority is met first by whoever comes to Python 3.13."""
+    """The error has advice: users of Python 3.13 meet this first with an old private authority."""
     check_strictly(monkeypatch)
     old = mounted(tmp_path / "old", identifiers=False)
     async with site(answers(b"{}"), old.server()) as url:
@@ -137,7 +136,7 @@ async def test_a_certificate_that_is_refused_for_its_form_is_told(
 
 
 async def test_a_certificate_that_cannot_be_read_is_named(tmp_path: Path) -> None:
-    """Instead of trusting others in its place."""
+    """No other authority is trusted instead."""
     missing, garbage = tmp_path / "missing.pem", tmp_path / "garbage.pem"
     garbage.write_text("no certificate")
     with pytest.raises(DocumentError, match=r"missing\.pem: cannot be read"):

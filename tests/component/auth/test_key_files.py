@@ -1,4 +1,4 @@
-"""Keys in files, with every algorithm, asked of a real server; rotated while it runs."""
+"""Keys in files with every algorithm, on a real server; rotated while it runs."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ ALGORITHMS = ("HS256", "HS384", "HS512", "RS256", "RS384", "RS512", *CURVES, "Ed
 
 
 def pair(algorithm: str) -> tuple[str, str]:
-    """A new key: what signs, and what the server is given."""
+    """Return a new pair: the signing key and the one for the server."""
     if algorithm.startswith("HS"):
         return SECRETS[0], SECRETS[0]
     private: rsa.RSAPrivateKey | ec.EllipticCurvePrivateKey | ed25519.Ed25519PrivateKey
@@ -38,7 +38,7 @@ def pair(algorithm: str) -> tuple[str, str]:
 
 
 async def answer(server: ServerProcess, token: str) -> JsonValue:
-    """What becomes of a connect: True, the code of its error, or of the disconnect."""
+    """Return the outcome of a connect: True, the code of its error, or that of the disconnect."""
     async with raw_client(server.url) as client:
         try:
             reply = await client.command(id=1, connect={"token": token})
@@ -49,7 +49,7 @@ async def answer(server: ServerProcess, token: str) -> JsonValue:
 
 
 async def test_every_algorithm_is_taken_with_its_own_key(tmp_path: Path) -> None:
-    """All at once; a public key is no secret, and a key is for no other algorithm than its own."""
+    """All algorithms work at once; a public key is no secret, and a key fits no other algorithm."""
     signing, files = {}, []
     for algorithm in ALGORITHMS:
         signing[algorithm], public = pair(algorithm)
@@ -66,7 +66,7 @@ async def test_every_algorithm_is_taken_with_its_own_key(tmp_path: Path) -> None
 
 
 async def test_a_key_is_rotated_while_the_server_runs(tmp_path: Path) -> None:
-    """Both are valid as long as both are there; then the old one is not, also for connections of later."""
+    """Both keys are valid while both files exist; then the old one is refused for new connections."""
     old, new = tmp_path / "old", tmp_path / "new"
     old.write_text(SECRETS[0])
     keys: list[JsonValue] = [{"algorithm": "HS256", "file": str(file)} for file in (old, new)]
@@ -91,11 +91,11 @@ CLAIMS: tuple[tuple[dict[str, JsonValue], JsonValue], ...] = (
     ({"nbf": 60}, True),
     ({"nbf": 180}, 109),
 )
-"""Claims of a token, and what becomes of it; `exp` and `nbf` are seconds from now."""
+"""Claims of a token and the outcome; `exp` and `nbf` are seconds from now."""
 
 
 async def test_claims_are_what_the_settings_say(tmp_path: Path) -> None:
-    """Issuer, audience, and times with the leeway."""
+    """Issuer, audience, and times with the leeway are checked."""
     (tmp_path / "key").write_text(SECRETS[0])
     auth: dict[str, JsonValue] = {
         "token_keys": [{"algorithm": "HS256", "file": str(tmp_path / "key")}],
@@ -111,7 +111,7 @@ async def test_claims_are_what_the_settings_say(tmp_path: Path) -> None:
 
 
 async def test_subscription_tokens_have_keys_of_their_own(tmp_path: Path) -> None:
-    """A key of connection tokens opens no channel then."""
+    """A key of connection tokens is then refused for subscriptions."""
     for name, secret in zip(("connections", "subscriptions"), SECRETS, strict=True):
         (tmp_path / name).write_text(secret)
     auth: dict[str, JsonValue] = {

@@ -1,4 +1,4 @@
-"""Who may do what in a channel, asked of a real server."""
+"""Permissions of clients in channels, on a real server."""
 
 from __future__ import annotations
 
@@ -30,13 +30,13 @@ CAPS: list[JsonValue] = [
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
 async def server() -> AsyncIterator[ServerProcess]:
-    """A server with these namespaces."""
+    """Start a server with these namespaces."""
     async with ServerProcess("permissions", None, namespaces=NAMESPACES) as process:
         yield process
 
 
 async def outcome(server: ServerProcess, token: str, *commands: JsonObject) -> list[JsonValue]:
-    """The error code of each command after the connect, 0 for none."""
+    """Return the error code of each command after the connect, 0 for none."""
     async with raw_client(server.url) as client:
         await client.command(id=1, connect={"token": token})
         replies = [await client.command(id=number, **one) for number, one in enumerate(commands, 2)]
@@ -44,7 +44,7 @@ async def outcome(server: ServerProcess, token: str, *commands: JsonObject) -> l
 
 
 def subscribe(channel: str, token: str = "") -> JsonObject:
-    """The command."""
+    """Return a subscribe command."""
     return {"subscribe": {"channel": channel, "token": token}}
 
 
@@ -64,14 +64,14 @@ def subscribe(channel: str, token: str = "") -> JsonObject:
     ],
 )
 async def test_who_gets_in(server: ServerProcess, user: str, channel: str, code: int) -> None:
-    """By the channel's name and by its namespace."""
+    """The channel's name and its namespace decide."""
     token = connection_token(TOKEN_SECRET, user)
     assert await outcome(server, token, subscribe(channel)) == [code]
 
 
 @pytest.mark.asyncio(loop_scope="module")
 async def test_a_token_for_a_channel_stands_above_its_options(server: ServerProcess) -> None:
-    """Also above the users in its name."""
+    """A subscription token overrides the namespace, and the users in the channel's name."""
     token = connection_token(TOKEN_SECRET, "alice")
     for channel in ("team:red", "$news:1", "news:dialog#bob"):
         own = subscription_token(TOKEN_SECRET, "alice", channel)
@@ -80,7 +80,7 @@ async def test_a_token_for_a_channel_stands_above_its_options(server: ServerProc
 
 @pytest.mark.asyncio(loop_scope="module")
 async def test_what_a_token_allows_besides(server: ServerProcess) -> None:
-    """In its channels, and nothing else."""
+    """Capabilities apply to their channels and actions only."""
     plain, able = connection_token(TOKEN_SECRET, "alice"), connection_token(TOKEN_SECRET, "alice", caps=CAPS)
     presence: JsonObject = {"presence": {"channel": "team:red"}}
     history: JsonObject = {"history": {"channel": "room:1"}}
@@ -93,7 +93,7 @@ async def test_what_a_token_allows_besides(server: ServerProcess) -> None:
 
 @pytest.mark.asyncio(loop_scope="module")
 async def test_anyone_is_everybody_only_where_everybody_may_subscribe(server: ServerProcess) -> None:
-    """Else it is the channel's subscribers."""
+    """In a restricted channel `anyone` means its subscribers."""
     token = connection_token(TOKEN_SECRET, "alice")
     for channel, code in (("wall:1", 0), ("$wall:1", 103), ("wall:1#bob", 103)):
         commands: list[JsonObject] = [{"publish": {"channel": channel, "data": 1}}, {"history": {"channel": channel}}]
@@ -105,7 +105,7 @@ async def test_anyone_is_everybody_only_where_everybody_may_subscribe(server: Se
 async def test_who_may_not_ask_who_is_there_is_not_told_who_comes(
     server: ServerProcess, namespace: str, told: bool
 ) -> None:
-    """Else it would only have to wait. What is published afterwards shows that nothing more was to come."""
+    """A client that may not read presence gets no joins; a later publication shows that none was under way."""
     channel = f"{namespace}:1"
     async with raw_client(server.url) as watcher, raw_client(server.url) as other:
         for client, user in ((watcher, "alice"), (other, "bob")):

@@ -1,4 +1,4 @@
-"""Keys at a URL: rotated without a restart, kept while the provider is away, not asked for by every stranger."""
+"""Keys at a URL: rotated without a restart, kept while the provider is away, fetched at a bounded rate."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ from tests.kit.server_process import ServerProcess
 
 
 class Provider:
-    """Publishes keys over HTTP on loopback; `status` other than 200: it is broken. `delay` in seconds."""
+    """Provider that publishes keys over HTTP on loopback; `status` other than 200 makes it fail; `delay` in seconds."""
 
     def __init__(self) -> None:
         self.keys: dict[str, EllipticCurvePrivateKey] = {}
@@ -37,19 +37,19 @@ class Provider:
 
     @property
     def url(self) -> str:
-        """Where the document is."""
+        """URL of the document."""
         return f"http://127.0.0.1:{self.port}/.well-known/jwks.json"
 
     def add(self, key_id: str) -> None:
-        """Publish a further key."""
+        """Publish another key."""
         self.keys[key_id] = generate_private_key(SECP256R1())
 
     def token(self, key_id: str, user: str = "alice") -> str:
-        """A token that is signed with one of the keys."""
+        """Return a token that is signed with one of the keys."""
         return jwt.encode({"sub": user}, self.keys[key_id], algorithm="ES256", headers={"kid": key_id})
 
     async def start(self) -> None:
-        """Listen."""
+        """Start listening."""
         application = web.Application()
         application.router.add_get("/.well-known/jwks.json", self._answer)
         self._runner = web.AppRunner(application)
@@ -57,7 +57,7 @@ class Provider:
         await web.TCPSite(self._runner, "127.0.0.1", self.port).start()
 
     async def stop(self) -> None:
-        """Be away. Idempotent."""
+        """Stop listening. Idempotent."""
         if self._runner is not None:
             await self._runner.cleanup()
             self._runner = None
@@ -75,7 +75,7 @@ class Provider:
 
 @pytest_asyncio.fixture
 async def provider() -> AsyncIterator[Provider]:
-    """One with a key."""
+    """Start a provider with a key."""
     made = Provider()
     made.add("2026-1")
     await made.start()
@@ -84,28 +84,28 @@ async def provider() -> AsyncIterator[Provider]:
 
 
 def server_of(provider: Provider) -> ServerProcess:
-    """A server that takes this provider's tokens, and no others."""
+    """Start a server that accepts only this provider's tokens."""
     return ServerProcess("published-keys", None, auth={"jwks": {"url": provider.url}})
 
 
 async def answer(server: ServerProcess, token: str) -> JsonObject:
-    """The reply to a connect with this token; raises ClosedByServerError when it is refused for good."""
+    """Return the reply to a connect with this token. Raises ClosedByServerError when it is refused for good."""
     async with raw_client(server.url) as client:
         return await client.command(id=1, connect={"token": token})
 
 
 async def connects(server: ServerProcess, token: str) -> bool:
-    """Whether a client gets in with this token."""
+    """Return True when a client connects with this token."""
     return "connect" in await answer(server, token)
 
 
 def is_temporary(reply: JsonObject) -> bool:
-    """Whether an SDK tries again after this reply."""
+    """Return True when an SDK tries again after this reply."""
     return dig(reply, "error", "temporary") is True
 
 
 async def test_a_new_key_is_known_with_its_tokens(provider: Provider) -> None:
-    """The document is read once for it, however many clients come; the server is not restarted."""
+    """The document is fetched once for all clients with the key, without a restart of the server."""
     async with server_of(provider) as server:
         assert await connects(server, provider.token("2026-1"))
         provider.add("2026-2")
@@ -118,7 +118,7 @@ async def test_a_new_key_is_known_with_its_tokens(provider: Provider) -> None:
 
 
 async def test_a_provider_that_is_away_changes_nothing_for_known_keys(provider: Provider) -> None:
-    """A token with a key that cannot be looked up is to be tried again."""
+    """Known keys stay valid; a token whose key cannot be looked up gets a temporary error."""
     async with server_of(provider) as server:
         await provider.stop()
         provider.add("2026-2")
@@ -131,7 +131,7 @@ async def test_a_provider_that_is_away_changes_nothing_for_known_keys(provider: 
 
 
 async def test_a_key_that_cannot_be_looked_up_is_not_refused_for_good(provider: Provider) -> None:
-    """However often the server looks and fails: SDKs come again, and get in when the provider is back."""
+    """SDKs try again after any number of failures, and connect once the provider is back."""
     async with server_of(provider) as server:
         provider.add("2026-2")
         provider.status = 503
@@ -147,7 +147,7 @@ async def test_a_key_that_cannot_be_looked_up_is_not_refused_for_good(provider: 
 
 
 async def test_a_slow_provider_delays_only_those_who_need_it(provider: Provider) -> None:
-    """Others get in at once; who waits gets in when the answer comes."""
+    """Other clients connect at once; clients with the new key connect when the answer arrives."""
     async with server_of(provider) as server:
         provider.add("2026-2")
         provider.delay = 2.0
@@ -161,7 +161,7 @@ async def test_a_slow_provider_delays_only_those_who_need_it(provider: Provider)
 
 
 async def test_redirects_are_not_followed(provider: Provider) -> None:
-    """The keys come from the address that was configured, or not at all."""
+    """Keys come from the configured address only."""
     provider.status, provider.location = 302, provider.url
     async with server_of(provider) as server:
         assert is_temporary(await answer(server, provider.token("2026-1")))
@@ -169,7 +169,7 @@ async def test_redirects_are_not_followed(provider: Provider) -> None:
 
 
 async def test_a_server_that_starts_without_its_provider_catches_up(provider: Provider) -> None:
-    """It is ready, because other clients may come with other keys; these come again until it knows theirs."""
+    """The server is ready, since other clients may have other keys; clients with unknown keys try again."""
     provider.status = 503
     async with server_of(provider) as server:
         assert is_temporary(await answer(server, provider.token("2026-1")))
@@ -178,7 +178,7 @@ async def test_a_server_that_starts_without_its_provider_catches_up(provider: Pr
 
 
 async def test_strangers_do_not_make_it_ask_again_and_again(provider: Provider) -> None:
-    """Tokens with keys that nobody has published: the provider is asked once in five seconds at most."""
+    """Tokens with unknown keys cause at most one fetch in five seconds."""
     strange = Provider()
     names = [f"strange-{number}" for number in range(40)]
     for name in names:
@@ -192,7 +192,7 @@ async def test_strangers_do_not_make_it_ask_again_and_again(provider: Provider) 
 
 
 async def test_a_token_of_a_foreign_key_with_a_known_name_is_refused(provider: Provider) -> None:
-    """For good: its signature is wrong, and no look at the document will change that."""
+    """The signature is wrong, so that another fetch would change nothing."""
     strange = Provider()
     strange.add("2026-1")
     async with server_of(provider) as server:

@@ -1,4 +1,4 @@
-"""Tokens that are revoked on one server, on all of them."""
+"""Revocation of tokens on all servers of a cluster."""
 
 from __future__ import annotations
 
@@ -19,50 +19,50 @@ from tests.kit.server_process import TOKEN_SECRET, ServerProcess
 from tests.kit.tokens import connection_token, subscription_token
 
 BACK_SECONDS = 20.0
-"""So soon servers have read again what they missed when Redis was away; and a margin."""
+"""Time within which servers read again what they missed while Redis was away, with a margin."""
 
 
 @pytest.fixture
 def redis() -> Iterator[RedisProcess]:
-    """A Redis of the test's own."""
+    """Start a Redis for one test."""
     with running_redis() as process:
         yield process
 
 
 @pytest_asyncio.fixture
 async def one(redis: RedisProcess) -> AsyncIterator[ServerProcess]:
-    """A server with two workers."""
+    """Start a server with two workers."""
     async with ServerProcess("one", redis, workers=2) as server:
         yield server
 
 
 @pytest_asyncio.fixture
 async def other(redis: RedisProcess) -> AsyncIterator[ServerProcess]:
-    """Another one."""
+    """Start another server."""
     async with ServerProcess("other", redis) as server:
         yield server
 
 
 def token(user: str = "alice", **claims: str | int) -> str:
-    """A connection token."""
+    """Return a connection token."""
     return connection_token(TOKEN_SECRET, user, lifetime=3600, **claims)
 
 
 async def code_of(server: ServerProcess, secret: str) -> object:
-    """The code of the error that a connect with this token is answered with, None if it is let in."""
+    """Return the error code of a connect with this token, None when it is admitted."""
     async with raw_client(server.url) as client:
         reply = await client.command(id=1, connect={"token": secret})
         return dig(reply, "error", "code") if "error" in reply else None
 
 
 async def revoke(server: ServerProcess, **what: JsonValue) -> JsonObject:
-    """Call the API."""
+    """Call the revoke method."""
     async with server.api() as api:
         return await api.call("revoke", **what)
 
 
 async def refused_everywhere(secret: str, *servers: ServerProcess) -> None:
-    """Wait until all servers refuse a token; a server may have several workers."""
+    """Wait until all workers of all servers refuse a token."""
 
     async def codes() -> set[object]:
         return {await code_of(server, secret) for server in servers for _ in range(8)}
@@ -73,7 +73,7 @@ async def refused_everywhere(secret: str, *servers: ServerProcess) -> None:
 async def test_connections_end_on_every_server_and_the_tokens_are_refused(
     redis: RedisProcess, one: ServerProcess, other: ServerProcess
 ) -> None:
-    """By user: a token that is issued later is accepted, and a server that starts later refuses the old ones."""
+    """Tokens issued later are accepted, and servers that start later refuse the old ones."""
     old, bobs = token(iat=int(time.time()) - 60), token("bob", iat=int(time.time()) - 60)
     async with raw_client(one.url) as here, raw_client(other.url) as there, raw_client(other.url) as bob:
         await here.connect(old)
@@ -97,7 +97,7 @@ async def test_connections_end_on_every_server_and_the_tokens_are_refused(
 async def test_a_subscription_of_a_revoked_token_ends_on_the_other_server(
     one: ServerProcess, other: ServerProcess
 ) -> None:
-    """By the id of its token, and the connection goes on."""
+    """The subscription ends by the id of its token, and the connection stays."""
     secret = subscription_token(TOKEN_SECRET, "alice", "$chat:a", jti="s1")
     async with raw_client(other.url) as client:
         await client.connect(token(jti="c1"))
@@ -115,7 +115,7 @@ async def test_a_subscription_of_a_revoked_token_ends_on_the_other_server(
 
 
 async def test_tokens_of_before_a_time_are_refused(one: ServerProcess, other: ServerProcess) -> None:
-    """Everybody's; and those that do not say when they were issued."""
+    """Tokens of all users, and those without a time of issue, are refused."""
     now = int(time.time())
     await revoke(other, issued_before=now - 100)
     await refused_everywhere(token("carol", iat=now - 101), one, other)
@@ -126,7 +126,7 @@ async def test_tokens_of_before_a_time_are_refused(one: ServerProcess, other: Se
 async def test_what_a_server_missed_and_what_redis_has_lost_is_made_up_for(
     redis: RedisProcess, one: ServerProcess, other: ServerProcess
 ) -> None:
-    """While Redis is away nothing is promised; afterwards all know what one of them knew."""
+    """After an outage of Redis every server knows what any of them knew."""
     await revoke(one, jti="t1")
     await refused_everywhere(token(jti="t1"), one, other)
     await asyncio.to_thread(redis.stop)
@@ -157,7 +157,7 @@ async def test_what_a_server_missed_and_what_redis_has_lost_is_made_up_for(
     ],
 )
 async def test_a_call_that_makes_no_sense_is_refused(one: ServerProcess, what: JsonObject, why: str) -> None:
-    """Nobody is locked out by mistake, and nobody believes that a token is revoked that is not."""
+    """Invalid calls revoke nothing and say what is wrong."""
     with pytest.raises(ApiError, match=why) as refused:
         await revoke(one, **what)
     assert refused.value.code == 107

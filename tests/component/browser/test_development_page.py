@@ -1,4 +1,4 @@
-"""The page that a server shows to developers, in a real browser."""
+"""Development page of a server, in a real browser."""
 
 from __future__ import annotations
 
@@ -20,32 +20,32 @@ pytestmark = pytest.mark.asyncio(loop_scope="module")
 
 @pytest.fixture(scope="module")
 def redis() -> Iterator[RedisProcess]:
-    """A Redis for the server."""
+    """Start a Redis for the server."""
     with running_redis() as process:
         yield process
 
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
 async def server(redis: RedisProcess) -> AsyncIterator[ServerProcess]:
-    """A server for developers."""
+    """Start a server in development mode."""
     async with ServerProcess("development", redis, development=True) as process:
         yield process
 
 
 @pytest.fixture(scope="module")
 def page() -> Iterator[Page]:
-    """A browser."""
+    """Open a page in a browser."""
     with browser() as opened:
         yield opened
 
 
 def address(server: ServerProcess, *, token: str, channel: str = "chat:lobby") -> str:
-    """Where the page is, with a channel and a token."""
+    """Return the URL of the page with a channel and a token."""
     return f"http://127.0.0.1:{server.client_port}/?channel={channel}#token={token}"
 
 
 async def state(page: Page, wanted: str) -> None:
-    """Wait until the page says so."""
+    """Wait until the page shows this state."""
     await eventually(
         lambda: asyncio.to_thread(page.text, "#state"), lambda text: wanted in text, what=wanted, within=15
     )
@@ -62,7 +62,7 @@ async def messages(page: Page, *wanted: str) -> None:
 
 
 async def test_messages_are_shown_and_sent(server: ServerProcess, page: Page) -> None:
-    """What the API publishes appears with its offset; what is typed comes back; nothing is run but the page."""
+    """Publications of the API appear with their offset, sent messages come back, and no foreign script runs."""
     token = connection_token(TOKEN_SECRET, "alice")
     await asyncio.to_thread(page.open, address(server, token=token))
     await state(page, "subscribed to chat:lobby")
@@ -76,7 +76,7 @@ async def test_messages_are_shown_and_sent(server: ServerProcess, page: Page) ->
 
 
 async def test_what_was_missed_is_shown_after_a_reconnect(server: ServerProcess, page: Page) -> None:
-    """The server moves the connection away and is published to meanwhile; the page comes back and has it all."""
+    """After the server has moved the connection the page recovers the publications made meanwhile."""
     token = connection_token(TOKEN_SECRET, "alice")
     await asyncio.to_thread(page.open, address(server, token=token, channel="chat:moved"))
     await state(page, "subscribed to chat:moved")
@@ -99,7 +99,7 @@ async def test_what_was_missed_is_shown_after_a_reconnect(server: ServerProcess,
     ],
 )
 async def test_a_refusal_is_said(server: ServerProcess, page: Page, token: str | None, channel: str, said: str) -> None:
-    """With its code, and without trying again."""
+    """The page shows the code and does not reconnect."""
     given = connection_token(TOKEN_SECRET, "alice") if token is None else token
     await asyncio.to_thread(page.open, "about:blank")  # a fragment alone would not load the page again
     await asyncio.to_thread(page.open, address(server, token=given, channel=channel))
@@ -107,7 +107,7 @@ async def test_a_refusal_is_said(server: ServerProcess, page: Page, token: str |
 
 
 async def test_only_a_server_for_developers_shows_it(server: ServerProcess, redis: RedisProcess) -> None:
-    """With its policy and never cached there; elsewhere it is not found. It is no refused handshake."""
+    """In development it has its policy and is not cached; elsewhere it is not found, without counting a rejection."""
     async with aiohttp.ClientSession() as session:
         async with session.get(f"http://127.0.0.1:{server.client_port}/") as shown:
             assert shown.status == 200

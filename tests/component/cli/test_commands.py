@@ -1,4 +1,4 @@
-"""Every command against a platform that `realtime up` runs here."""
+"""Each command against a platform that `realtime up` runs here."""
 
 from __future__ import annotations
 
@@ -33,13 +33,13 @@ spec:
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
 async def up() -> AsyncIterator[RealtimeUp]:
-    """A platform for all tests of this module."""
+    """Start a platform for all tests of this module."""
     async with running(CLUSTER) as started:
         yield started
 
 
 async def test_status_shows_the_servers(up: RealtimeUp) -> None:
-    """As a table, and whole as JSON and YAML."""
+    """Output is a table, or complete as JSON or YAML."""
     shown = await up.answer("status")
     status = parse(await up.answer("status", "chat", "-o", "json"))
     assert shown.startswith("chat  Ready  on this machine (process ")
@@ -51,7 +51,7 @@ async def test_status_shows_the_servers(up: RealtimeUp) -> None:
 
 
 async def test_get_and_describe(up: RealtimeUp) -> None:
-    """The list, one object, its name alone, and what was told."""
+    """`get` shows the list, one object or its name; `describe` shows the events."""
     assert (await up.answer("get")).splitlines()[0].split()[:3] == ["NAME", "PHASE", "READY"]
     assert dig(parse(await up.answer("get", "chat", "-o", "json")), "metadata", "name") == "chat"
     assert await up.answer("get", "-o", "name") == "realtimecluster.realtime.dev/chat\n"
@@ -59,7 +59,7 @@ async def test_get_and_describe(up: RealtimeUp) -> None:
 
 
 async def test_a_message_arrives_with_two_commands(up: RealtimeUp) -> None:
-    """`subscribe` prints what `publish` sends; presence shows the subscriber, history keeps the message."""
+    """`subscribe` prints what `publish` sends; presence shows the subscriber, and history the message."""
     listening = asyncio.create_task(up.ask_apart("subscribe", "chat:lobby", "--count", "1", "-o", "json"))
     await eventually(
         lambda: up.answer("presence", "chat:lobby"), lambda out: "realtime-cli" in out, what="presence", within=20
@@ -72,7 +72,7 @@ async def test_a_message_arrives_with_two_commands(up: RealtimeUp) -> None:
 
 
 async def test_what_is_published_must_be_json(up: RealtimeUp) -> None:
-    """A text without quotes is refused with the line that would be right."""
+    """Text without quotes is refused with the corrected command line."""
     refused = await up.ask("publish", "chat:lobby", "it's me")
     assert refused.code == 2
     assert """write '"it'"'"'s me"'""" in refused.complaints
@@ -80,7 +80,7 @@ async def test_what_is_published_must_be_json(up: RealtimeUp) -> None:
 
 @pytest.mark.parametrize("command", [("publish", "news:a", "1"), ("history", "news:a"), ("presence", "news:a")])
 async def test_an_unknown_namespace_is_explained(up: RealtimeUp, command: tuple[str, ...]) -> None:
-    """The server's code and reason, and where to look."""
+    """The message has the server's code and reason, and where to look."""
     refused = await up.ask(*command)
     assert refused.code == 2
     assert "102: unknown channel" in refused.complaints
@@ -88,14 +88,14 @@ async def test_an_unknown_namespace_is_explained(up: RealtimeUp, command: tuple[
 
 
 async def test_a_subscription_that_is_refused_is_explained(up: RealtimeUp) -> None:
-    """The same from the client's side."""
+    """The message has the server's code and reason."""
     refused = await up.ask("subscribe", "news:a", "--count", "1")
     assert refused.code == 2
     assert "no subscription to news:a: 102" in refused.complaints
 
 
 async def test_tokens_are_accepted(up: RealtimeUp) -> None:
-    """A token connects as its user, with its channels; a wrong duration is refused."""
+    """A token connects as its user with its channels; an invalid duration is refused."""
     token = (await up.answer("token", "--user", "alice", "--channels", "chat:a,chat:b", "--ttl", "5m")).strip()
     assert token.count(".") == 2
     refused = await up.ask("token", "--user", "alice", "--ttl", "5 minutes")
@@ -104,7 +104,7 @@ async def test_tokens_are_accepted(up: RealtimeUp) -> None:
 
 
 async def test_probe_and_doctor_find_all_well(up: RealtimeUp) -> None:
-    """Messages arrive through every server, and no check finds a fault."""
+    """Messages arrive through every server, and no check fails."""
     probed = parse(await up.answer("probe", "--count", "5", "-o", "json"))
     assert (dig(probed, "lost"), len(objects_at(probed, "clients"))) == (0, 2)
     findings = json.loads(await up.answer("doctor", "-o", "json"))
@@ -112,7 +112,7 @@ async def test_probe_and_doctor_find_all_well(up: RealtimeUp) -> None:
 
 
 async def test_info_top_and_logs(up: RealtimeUp) -> None:
-    """One line for each server; top measures CPU and memory."""
+    """There is one line per server; `top` shows CPU and memory."""
     names = {text_at(s, "name") for s in objects_at(parse(await up.answer("status", "-o", "json")), "servers")}
     await eventually(
         lambda: up.answer("info", "-o", "json"),
@@ -127,7 +127,7 @@ async def test_info_top_and_logs(up: RealtimeUp) -> None:
 
 
 async def test_scaling_is_followed(up: RealtimeUp) -> None:
-    """Up and down, each waited for; a file that says otherwise is shown as a plan."""
+    """The command waits for scaling in both directions; a file with another number is shown as a plan."""
     assert await up.answer("scale", "3") == "chat: 2 -> 3 servers\n"
     assert "nothing is being replaced" in await up.answer("rollout", "status")
     planned = parse(await up.answer("plan", "-f", str(up.file), "-o", "json"))
@@ -143,7 +143,7 @@ async def test_scaling_is_followed(up: RealtimeUp) -> None:
 
 
 async def test_a_drained_server_is_replaced(up: RealtimeUp) -> None:
-    """By the end of its name; another one is there afterwards."""
+    """A server is named by the end of its name, and another one replaces it."""
     before = parse(await up.answer("status", "-o", "json"))
     leaving = text_at(objects_at(before, "servers")[0], "name")
     assert f"server {leaving} is gone" in await up.answer("drain", leaving[-5:])
@@ -154,7 +154,7 @@ async def test_a_drained_server_is_replaced(up: RealtimeUp) -> None:
 
 
 async def test_shedding_moves_connections(up: RealtimeUp) -> None:
-    """A server that is named keeps serving; one that is not there is refused with the names of those that are."""
+    """The named server keeps serving; an unknown name is refused with the existing ones."""
     servers = objects_at(parse(await up.answer("status", "-o", "json")), "servers")
     name = text_at(servers[0], "name")
     assert "10 connections move" in await up.answer("shed", name, "10", "--rate", "5")
@@ -164,7 +164,7 @@ async def test_shedding_moves_connections(up: RealtimeUp) -> None:
 
 
 async def test_pause_resume_restart(up: RealtimeUp) -> None:
-    """A paused cluster says so; a restart makes a new revision."""
+    """A paused cluster shows its state; a restart makes a new revision."""
     before = text_at(parse(await up.answer("status", "-o", "json")), "currentRevision")
     await up.answer("rollout", "pause")
     await eventually(lambda: up.answer("get"), lambda out: "Paused" in out, what="Paused", within=10)
@@ -181,7 +181,7 @@ async def test_pause_resume_restart(up: RealtimeUp) -> None:
 
 
 async def test_a_rollout_is_undone(up: RealtimeUp) -> None:
-    """After the restart above: the history has both revisions, and `undo` goes back to the former one."""
+    """After a restart the history has both revisions, and `undo` returns to the former one."""
     history = json.loads(await up.answer("rollout", "history", "-o", "json"))
     assert len(history) == 2
     assert f"{history[0]['revision']}" in await up.answer("rollout", "history")
@@ -198,7 +198,7 @@ async def test_a_rollout_is_undone(up: RealtimeUp) -> None:
 
 
 async def test_a_refused_change_says_why(up: RealtimeUp) -> None:
-    """The API's words and exit code 2; nothing is changed."""
+    """The message is that of the API, with exit code 2, and nothing changes."""
     refused = await up.ask("scale", "1001")
     assert refused.code == 2
     refused = await up.ask("status", "other")
@@ -207,12 +207,12 @@ async def test_a_refused_change_says_why(up: RealtimeUp) -> None:
 
 
 async def test_disconnect_closes_a_users_connections(up: RealtimeUp) -> None:
-    """The subscriber is told and ends with the code."""
+    """The subscriber prints the code and exits."""
     assert await up.answer("disconnect", "alice") == "alice: disconnected\n"
 
 
 async def test_nothing_runs_is_said_with_what_to_do(tmp_path: Path) -> None:
-    """Exit code 2, and the command that would start it; with --platform kubernetes what is missing there."""
+    """The message has the command that starts a platform; with --platform kubernetes, what is missing there."""
     nothing = await realtime("status", "--state-dir", str(tmp_path), KUBECONFIG=str(tmp_path / "none"))
     assert nothing.code == 2
     assert "realtime up -f FILE" in nothing.complaints
@@ -224,7 +224,7 @@ async def test_nothing_runs_is_said_with_what_to_do(tmp_path: Path) -> None:
 
 
 async def test_init_writes_a_file_that_is_accepted(up: RealtimeUp, tmp_path: Path) -> None:
-    """`plan` takes it; a name that no cluster may have is refused."""
+    """`plan` accepts the file; an invalid cluster name is refused."""
     file = tmp_path / "first.yaml"
     file.write_text((await realtime("init", "first")).out)
     planned = parse(await up.answer("plan", "-f", str(file), "-o", "json"))
@@ -235,13 +235,12 @@ async def test_init_writes_a_file_that_is_accepted(up: RealtimeUp, tmp_path: Pat
 
 @pytest.mark.parametrize("command", ["up", "status", "plan", "publish", "probe", "doctor", "top", "rollout status"])
 async def test_help_shows_examples(command: str) -> None:
-    """Of how the command is called."""
     helped = call(*command.split(), "--help")
     assert helped.code == 0
     assert f"  realtime {command}" in helped.out
 
 
 async def test_a_misspelt_command_is_an_error() -> None:
-    """With the exit code of wrong usage; the version is known."""
+    """The exit code is that of wrong usage; `--version` works."""
     assert (await realtime("statsu")).code == 2
     assert (await realtime("--version")).out.strip().count(".") == 2

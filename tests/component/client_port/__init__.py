@@ -1,1 +1,1 @@
-"""What stands between clients and their port: TLS, proxies."""
+"""Port for clients behind TLS and proxies."""

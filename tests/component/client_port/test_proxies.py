@@ -1,4 +1,4 @@
-"""Whose address the backend is told: the socket's, or what a trusted proxy says by a header or the PROXY protocol."""
+"""Client address for the backend: the socket's, or that of a trusted proxy's header or PROXY protocol."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ VERSION_2 = (
 
 
 class ProxiedServer(ServerProcess):
-    """Lets in whom the backend lets in; `listen` is added to where it listens."""
+    """Server that admits clients by its backend; `listen` extends its listener settings."""
 
     def __init__(self, backend: HttpBackend, **listen: JsonValue) -> None:
         hooks: JsonObject = {"connect": {"url": backend.url("connect")}}
@@ -35,7 +35,7 @@ class ProxiedServer(ServerProcess):
 
 
 def backend() -> HttpBackend:
-    """One that lets everybody in."""
+    """Start a backend that admits everybody."""
     return HttpBackend({"connect": lambda _: {"result": {"user": "alice"}}})
 
 
@@ -55,7 +55,7 @@ async def let_in(stream: RawStream, headers: Mapping[str, str] | None = None) ->
     ids=["trusted", "another proxy", "none"],
 )
 async def test_a_forwarded_address_is_believed_from_trusted_proxies(trusted: list[str], told: str) -> None:
-    """Everybody else could say anything."""
+    """Headers of other peers are ignored, as they could be forged."""
     async with (
         backend() as asked,
         ProxiedServer(asked, trusted_proxies=[*trusted]) as server,
@@ -67,7 +67,7 @@ async def test_a_forwarded_address_is_believed_from_trusted_proxies(trusted: lis
 
 @pytest.mark.parametrize("header", [VERSION_1, VERSION_2], ids=["version 1", "version 2"])
 async def test_the_proxy_protocol_says_whose_connection_it_is(header: bytes) -> None:
-    """Before the first byte of HTTP; a header of HTTP is not looked at then."""
+    """The address comes before the first byte of HTTP, and HTTP headers are ignored."""
     async with (
         backend() as asked,
         ProxiedServer(asked, proxy_protocol=True, trusted_proxies=[LOOPBACK]) as server,
@@ -79,7 +79,7 @@ async def test_the_proxy_protocol_says_whose_connection_it_is(header: bytes) -> 
 
 
 async def test_a_trusted_proxy_that_does_not_speak_it_is_cut_off() -> None:
-    """Whose connection it is would be a guess."""
+    """A trusted proxy without the header is disconnected, since the client would be unknown."""
     async with (
         backend() as asked,
         ProxiedServer(asked, proxy_protocol=True, trusted_proxies=[LOOPBACK]) as server,

@@ -1,4 +1,4 @@
-"""Requests of HTTP on the port of clients, as load balancers, proxies and browsers send them: every byte that comes."""
+"""HTTP requests on the port for clients, byte by byte as load balancers, proxies and browsers exchange them."""
 
 from __future__ import annotations
 
@@ -24,13 +24,13 @@ Port = Literal["client", "api", "admin"]
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
 async def server() -> AsyncIterator[ServerProcess]:
-    """A server for all tests of this module, which leave it serving."""
+    """Start a server for all tests of this module, which leave it serving."""
     async with ServerProcess("requests", None, auth={"anonymous": True}, origins=[ORIGIN]) as process:
         yield process
 
 
 async def exchange(port: int, data: bytes) -> tuple[int, dict[str, str], bytes]:
-    """Send bytes and read until the server closes: status, headers (names in lower case), and all that follows."""
+    """Send bytes and read until the server closes: status, headers (names in lower case), and the rest."""
     reader, writer = await asyncio.open_connection("127.0.0.1", port)
     try:
         writer.write(data)
@@ -47,7 +47,7 @@ async def exchange(port: int, data: bytes) -> tuple[int, dict[str, str], bytes]:
 def asked(
     line: str, headers: dict[str, str] | None = None, *, body: bytes = b"", close: bool = True, version: str = "1.1"
 ) -> bytes:
-    """A request; its connection is to end with the answer."""
+    """Return a request whose connection ends with the answer."""
     fields = {"Host": "a", **(headers or {}), **({"Connection": "close"} if close else {})}
     if body:
         fields["Content-Length"] = str(len(body))
@@ -73,7 +73,7 @@ CHECKS: dict[str, bytes] = {
 
 @pytest.mark.parametrize("check", CHECKS.values(), ids=CHECKS.keys())
 async def test_a_check_tells_whether_connections_are_taken(server: ServerProcess, check: bytes) -> None:
-    """200, 503 while the server is quiesced, 200 again; no check counts as a rejected client."""
+    """The status is 200, 503 while quiesced, then 200 again; no check counts as a rejected client."""
     before = [line for line in (await server.metrics()).splitlines() if "handshakes_rejected" in line]
     for command, expected in (("resume", 200), ("quiesce", 503), ("resume", 200)):
         await server.admin("POST", command)
@@ -90,7 +90,7 @@ async def test_a_check_tells_whether_connections_are_taken(server: ServerProcess
 
 
 async def test_a_check_fails_while_the_backplane_is_away() -> None:
-    """Until it is back: a client that is sent here meanwhile would miss what is published."""
+    """The status is 503 until the backplane is back, as new clients would miss publications."""
     with running_redis() as redis:
         async with ServerProcess("cut off", redis) as server:
 
@@ -130,7 +130,7 @@ HEADS: dict[str, tuple[Port, bytes, int]] = {
 
 @pytest.mark.parametrize(("port", "data", "expected"), HEADS.values(), ids=HEADS.keys())
 async def test_an_answer_to_head_has_no_body(server: ServerProcess, port: Port, data: bytes, expected: int) -> None:
-    """RFC 9110, section 9.3.2: what follows the head would be taken for the next answer."""
+    """A body would be read as the next answer (RFC 9110, section 9.3.2)."""
     ports = {"client": server.client_port, "api": server.api_port, "admin": server.admin_port}
     status, _, body = await exchange(ports[port], data)
     assert (status, body) == (expected, b"")
@@ -156,7 +156,7 @@ async def test_an_answer_to_head_has_no_body(server: ServerProcess, port: Port, 
 async def test_what_is_not_answered_says_why_in_json(
     server: ServerProcess, data: bytes, expected: int, allow: str | None
 ) -> None:
-    """One shape of errors for all that is HTTP."""
+    """All HTTP errors have the same form."""
     status, headers, body = await exchange(server.client_port, data)
     assert (status, headers.get("allow")) == (expected, allow)
     assert json.loads(body)["error"]["code"] == expected
@@ -166,7 +166,7 @@ async def test_what_is_not_answered_says_why_in_json(
 
 
 async def streamed(server: ServerProcess, data: bytes, texts: tuple[bytes, ...]) -> tuple[bytes, bytes]:
-    """Head and body of a stream that is drained as soon as these texts have come."""
+    """Return head and body of a stream that is drained once these texts have arrived."""
     reader, writer = await asyncio.open_connection("127.0.0.1", server.client_port)
     try:
         writer.write(data)
@@ -199,7 +199,7 @@ STREAMS: dict[str, tuple[bytes, bytes, bytes]] = {
 async def test_a_stream_by_http_1_0_ends_with_its_connection(
     server: ServerProcess, data: bytes, first: bytes, last: bytes
 ) -> None:
-    """Without chunks, which HTTP/1.0 does not know; the code of the end is the last message."""
+    """The body has no chunks, which HTTP/1.0 lacks, and its last message has the code."""
     head, body = await streamed(server, data, (b'"connect":',))
     assert b" 200 OK\r\n" in head
     assert b"transfer-encoding" not in head.lower()
@@ -212,7 +212,7 @@ async def test_a_stream_by_http_1_0_ends_with_its_connection(
 
 
 async def test_protobuf_by_http_1_0(server: ServerProcess) -> None:
-    """Messages after their lengths, and nothing between them."""
+    """Messages are length-delimited, with nothing between them."""
     command = b"\x08\x01\x22\x00"  # id 1, an empty connect
     data = asked(
         "POST /connection/http_stream",
@@ -229,7 +229,7 @@ async def test_protobuf_by_http_1_0(server: ServerProcess) -> None:
 
 
 async def test_emulation_by_http_1_0(server: ServerProcess) -> None:
-    """A client whose stream and requests go through such a proxy subscribes."""
+    """A client whose stream and requests go through an HTTP/1.0 proxy subscribes."""
     reader, writer = await asyncio.open_connection("127.0.0.1", server.client_port)
     async with asyncio.timeout(SECONDS):
         writer.write(STREAMS["HTTP streaming"][0])
@@ -244,7 +244,7 @@ async def test_emulation_by_http_1_0(server: ServerProcess) -> None:
 
 
 async def test_a_call_of_the_api_by_http_1_0(server: ServerProcess) -> None:
-    """On its own port."""
+    """The API port answers HTTP/1.0."""
     body = b'{"channel":"open:a","data":{}}'
     data = asked("POST /api/publish", {"X-API-Key": API_KEY}, body=body, version="1.0")
     status, _, answer = await exchange(server.api_port, data)
@@ -253,7 +253,7 @@ async def test_a_call_of_the_api_by_http_1_0(server: ServerProcess) -> None:
 
 
 async def test_a_websocket_by_http_1_0_is_told_what_a_proxy_needs(server: ServerProcess) -> None:
-    """It cannot be had (RFC 6455, section 4.1)."""
+    """The answer explains that WebSockets need HTTP/1.1 (RFC 6455, section 4.1)."""
     status, headers, body = await exchange(server.client_port, request().replace(b"HTTP/1.1", b"HTTP/1.0"))
     assert (status, headers["upgrade"]) == (426, "websocket")
     assert b"proxy_http_version" in body
@@ -280,7 +280,7 @@ PREFLIGHT = {"Origin": ORIGIN, "Access-Control-Request-Method": "POST"}
 async def test_a_page_may_send_the_headers_that_it_wants_to(
     server: ServerProcess, wanted: str | None, allowed: str
 ) -> None:
-    """As the Fetch Standard has it; caches are told on what the answer depends."""
+    """The requested headers are allowed (Fetch Standard), and Vary lists what the answer depends on."""
     headers = PREFLIGHT if wanted is None else {**PREFLIGHT, "Access-Control-Request-Headers": wanted}
     for path in ("/emulation", "/connection/sse", "/connection/http_stream"):
         status, answer, body = await exchange(server.client_port, asked(f"OPTIONS {path}", headers))
@@ -291,7 +291,7 @@ async def test_a_page_may_send_the_headers_that_it_wants_to(
 
 
 async def test_another_origin_is_allowed_nothing(server: ServerProcess) -> None:
-    """403, and no header that would let the page read why."""
+    """The answer is 403 without CORS headers, so that the page cannot read it."""
     wanted = {**PREFLIGHT, "Origin": "https://evil.example", "Access-Control-Request-Headers": "traceparent"}
     status, headers, _ = await exchange(server.client_port, asked("OPTIONS /emulation", wanted))
     assert status == 403
@@ -299,7 +299,7 @@ async def test_another_origin_is_allowed_nothing(server: ServerProcess) -> None:
 
 
 async def test_an_answer_depends_on_the_origin(server: ServerProcess) -> None:
-    """Also one to a request without: a cache would give it to a page that may not read it."""
+    """Answers without an Origin have Vary too, so that a cache does not serve them to other origins."""
     for headers in ({}, {"Origin": ORIGIN}):
         status, answer, _ = await exchange(server.client_port, asked("POST /emulation", headers, body=b"{}"))
         assert (status, answer["vary"]) == (400, "Origin")

@@ -1,1 +1,1 @@
-"""Servers as processes, and a Redis that dies, hangs, is cut off, or is replaced while they publish."""
+"""Servers as processes, with a Redis that dies, hangs, is cut off, or is replaced while they publish."""

@@ -1,4 +1,4 @@
-"""What needs root is collected for root alone, and that is said."""
+"""Restriction of tests that need root to root, with a notice for others."""
 
 from __future__ import annotations
 
@@ -10,6 +10,6 @@ collect_ignore = [] if may_make_islands() else ["test_partition.py"]
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
-    """Say what was not collected."""
+    """Report the tests that were not collected."""
     for name in collect_ignore:
         terminalreporter.write_line(f"not collected without root: tests/component/faults/{name} (network namespaces)")

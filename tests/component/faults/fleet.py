@@ -1,4 +1,4 @@
-"""Two servers, subscribers that move between them, and a publisher, while something happens to Redis."""
+"""Two servers, subscribers that move between them, and a publisher, during faults of Redis."""
 
 from __future__ import annotations
 
@@ -23,13 +23,13 @@ CALL_SECONDS = 4.5
 """No call of the API takes longer: two seconds for Redis to answer, as long for a partition that settles, and a margin
 for a busy machine."""
 HEALTH_SECONDS = 6.5
-"""So soon a server is not healthy any more when Redis is away, however that shows; and a margin as above."""
+"""Time within which a server becomes unhealthy when Redis is away, in any way, with the same margin."""
 BACK_SECONDS = 12.0
-"""So soon all works again once Redis does; and a margin as above."""
+"""Time within which all works again once Redis does, with the same margin."""
 
 
 class TimedApi(ServerApi):
-    """Notes how long the longest call took."""
+    """Server API that records its longest call."""
 
     longest = 0.0
 
@@ -44,7 +44,7 @@ class TimedApi(ServerApi):
 
 @dataclass
 class Fleet:
-    """Two servers, subscribers that come to either of them, and a publisher at the first."""
+    """Two servers, subscribers that connect to either of them, and a publisher at the first."""
 
     servers: list[ServerProcess]
     clients: PythonClients
@@ -53,11 +53,11 @@ class Fleet:
     balancer: Balancer
 
     def move_clients(self) -> None:
-        """Cut all connections: the SDKs come back by themselves, to either server."""
+        """Cut all connections; the SDKs reconnect to either server."""
         self.balancer.cut()
 
     async def wait_health(self, *, healthy: bool, within: float) -> float:
-        """Wait until all servers say that they are linked, or that they are not; returns the seconds it took."""
+        """Wait until all servers are healthy, or all are not; return the seconds that took."""
         began = time.monotonic()
 
         async def read() -> list[bool]:
@@ -71,7 +71,7 @@ class Fleet:
         return took
 
     async def settle(self) -> Truth:
-        """Stop publishing, wait until every subscriber is where the channel is, and return what they were told."""
+        """Stop publishing, wait until every subscriber has reached the channel's position, and return their events."""
         await self.publisher.stop()
         await all_subscribed(self.clients, within=BACK_SECONDS)
         page = await self.api.call("history", channel=CHANNEL.name, limit=0)
@@ -84,7 +84,7 @@ class Fleet:
         return truth_of(self.clients.record.events, self.publisher.published)
 
     async def goes_on_without_a_loss(self) -> None:
-        """All is well again: clients that are moved recover everything, nobody was lied to, and no call took long."""
+        """Assert that all is well: moved clients recover, no report of a recovery was false, no call was slow."""
         await self.wait_health(healthy=True, within=BACK_SECONDS)
         self.move_clients()
         await self.publisher.confirm_more(50, within=BACK_SECONDS)
@@ -95,7 +95,7 @@ class Fleet:
 
 
 async def _agree(server: ServerProcess, *, healthy: bool) -> None:
-    """Everything that a server says of itself agrees, unless it changes meanwhile; it never has to be restarted."""
+    """Assert that a server's statements about itself agree, unless they change meanwhile, and that it is alive."""
     assert await server.live()
     status = await server.admin("GET", "status")
     metrics = await server.metrics()
@@ -106,7 +106,7 @@ async def _agree(server: ServerProcess, *, healthy: bool) -> None:
 
 @contextlib.asynccontextmanager
 async def fleet(redis: RedisPlace) -> AsyncIterator[Fleet]:
-    """Run it while the body runs; some has been published and has arrived when it begins."""
+    """Run a fleet; some publications have arrived before the body runs."""
     async with (
         ServerProcess("fault-a", redis) as one,
         ServerProcess("fault-b", redis) as other,

@@ -1,4 +1,4 @@
-"""A server that is killed, and those who watch who is there."""
+"""Death of a server, as subscribers with joins and leaves see it."""
 
 from __future__ import annotations
 
@@ -18,18 +18,18 @@ from tests.kit.tokens import connection_token
 NAMESPACES: list[JsonValue] = [{"name": "people", "join_leave": True, "presence": True}]
 ROOM = Channel("people:room", join_leave=True)
 MARGIN_SECONDS = 30.0
-"""For a machine that does much else."""
+"""Margin for a busy machine."""
 
 
 def clients_of(server: ServerProcess, *users: str) -> PythonClients:
-    """One client for each user, in the room."""
+    """Return one client per user, in the room."""
     tokens = [connection_token(TOKEN_SECRET, user) for user in users]
     return PythonClients(ClientOptions(endpoints=[server.url], count=len(users), channels=[ROOM], tokens=tokens))
 
 
 @pytest.mark.timeout(240)
 async def test_the_others_are_told_once_that_its_clients_have_left() -> None:
-    """On every server, when their presence has expired; and nothing of those who are there."""
+    """Leaves are published on every server after the presence expires, and for dead clients only."""
     with running_redis() as redis:
         async with (
             ServerProcess("death-a", redis, namespaces=NAMESPACES) as one,

@@ -1,4 +1,4 @@
-"""A primary that is replaced while servers publish, with a replica that lacks the last publications."""
+"""Failover while servers publish, to a replica that lacks the last publications."""
 
 from __future__ import annotations
 
@@ -11,11 +11,11 @@ from tests.kit.redis_cluster import running_cluster
 from tests.kit.redis_sentinel import running_sentinels
 
 FAILOVER_SECONDS = 15.0
-"""What sentinels or a cluster need, as the kit sets them up, and what the servers need to follow."""
+"""Time that sentinels or a cluster need in the kit's setup, and that servers need to follow."""
 
 
 async def test_sentinels_replace_a_primary_whose_tail_is_lost() -> None:
-    """Offsets are given a second time: only in another epoch."""
+    """Reused offsets are in another epoch."""
     with running_sentinels() as redis:
         async with fleet(redis) as site:
             primary = redis.primary()
@@ -34,7 +34,7 @@ async def test_sentinels_replace_a_primary_whose_tail_is_lost() -> None:
 
 
 async def test_sentinels_replace_a_primary_that_hangs_and_comes_back() -> None:
-    """The old one wakes up, still believes that it is the primary, and is not believed."""
+    """The old primary wakes up as a primary, and the servers do not use it."""
     with running_sentinels() as redis:
         async with fleet(redis) as site:
             primary = redis.primary()
@@ -51,7 +51,7 @@ async def test_sentinels_replace_a_primary_that_hangs_and_comes_back() -> None:
 
 
 async def test_a_cluster_replaces_a_primary() -> None:
-    """While it is published to; subscribers lose nothing that was confirmed and replicated, or are told."""
+    """Subscribers lose no confirmed and replicated publication, or are told."""
     with running_cluster(replicas=True) as redis:
         async with fleet(redis) as site:
             hit = redis.primary_of(Keys("component", CLUSTER_PARTITIONS).of(CHANNEL.name, "stream"))

@@ -1,4 +1,4 @@
-"""Clients that go on publishing while Redis hangs: what they are told, how soon, and what it costs the server."""
+"""Clients that keep publishing while Redis hangs: their replies, delays, and the memory of the server."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ the network and the interpreter hold more than once. Without bounds it is what w
 
 @dataclass
 class Told:
-    """What clients were answered."""
+    """Replies that clients got."""
 
     longest: float = 0.0
     errors: list[JsonObject] = field(default_factory=list)
@@ -43,7 +43,7 @@ class Told:
 
 
 async def publish_politely(client: RawClient, told: Told) -> None:
-    """One publication after the other, each with its answer."""
+    """Publish one message after the other, each with its reply."""
     number = 2
     while True:
         number += 1
@@ -60,7 +60,7 @@ async def publish_politely(client: RawClient, told: Told) -> None:
 
 
 async def flood(server: ServerProcess, token: str, told: Told) -> None:
-    """Large publications without waiting for answers, again and again from the beginning."""
+    """Publish large messages without waiting for replies, reconnecting each time."""
     publish = json.dumps({"id": 2, "publish": {"channel": "open:b", "data": "x" * LARGE}})
     while True:
         try:
@@ -76,13 +76,13 @@ async def flood(server: ServerProcess, token: str, told: Told) -> None:
 
 
 async def resident(server: ServerProcess) -> float:
-    """Memory of the server's worker, in MiB."""
+    """Return the memory of the server's worker in MiB."""
     text = (await server.metrics()).partition('realtime_server_memory_bytes{worker="0"} ')[2]
     return float(text.split("\n")[0]) / MEBIBYTE
 
 
 async def test_clients_that_publish_while_redis_hangs() -> None:
-    """Each call ends with a temporary error within its bound, memory has one too, and all goes on afterwards."""
+    """Calls end with a temporary error within their time limit, memory is bounded, and all works afterwards."""
     polite, flooding = Told(), Told()
     with running_redis() as redis:
         async with ServerProcess("flood", redis) as server, contextlib.AsyncExitStack() as stack:

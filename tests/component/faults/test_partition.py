@@ -1,4 +1,4 @@
-"""A Redis that is cut off: packets vanish, and nobody is told."""
+"""Network partition from Redis: packets vanish without notice."""
 
 from __future__ import annotations
 
@@ -18,12 +18,12 @@ from tests.kit.redis_process import RedisProcess, free_port
 from tests.kit.redis_sentinel import running_sentinels
 
 FAILOVER_SECONDS = 15.0
-"""What sentinels need, as the kit sets them up, and what the servers need to follow."""
+"""Time that sentinels need in the kit's setup, and that servers need to follow."""
 
 
 @contextlib.asynccontextmanager
 async def redis_on(place: Island) -> AsyncIterator[RedisProcess]:
-    """One Redis on an island."""
+    """Start a Redis on an island."""
     with tempfile.TemporaryDirectory(prefix="redis-") as folder:
         redis = RedisProcess(free_port(), folder, "secret", host=place.address, launcher=place.launcher)
         await asyncio.to_thread(redis.start)
@@ -34,7 +34,7 @@ async def redis_on(place: Island) -> AsyncIterator[RedisProcess]:
 
 
 def subscribing_ports(redis: RedisProcess) -> list[int]:
-    """The ports on this host of the links that wait for messages."""
+    """Return the local ports of the links with subscriptions."""
     found = []
     for line in texts(redis.ask("CLIENT", "LIST", "TYPE", "pubsub"))[0].splitlines():
         words = dict(word.partition("=")[::2] for word in line.split(" "))
@@ -43,18 +43,18 @@ def subscribing_ports(redis: RedisProcess) -> list[int]:
 
 
 def lateness(publication: Publication) -> float:
-    """How long a publication was on its way, in seconds."""
+    """Return the delay of a publication in seconds."""
     return publication.at - number_at(publication.data, "at")
 
 
 async def gaps(site: Fleet) -> list[float]:
-    """How often each server's link may have lost something."""
+    """Return the number of possible losses per server's link."""
     name = 'realtime_server_backplane_gaps_total{worker="0"} '
     return [float((await server.metrics()).partition(name)[2].split("\n")[0]) for server in site.servers]
 
 
 async def test_a_redis_that_is_cut_off_and_joined_again() -> None:
-    """Calls end, health tells, connections stay, and what was published meanwhile by nobody is missed by nobody."""
+    """Calls end, health reports it, connections stay, and all publications arrive in the end."""
     with island() as place:
         async with redis_on(place) as redis, fleet(redis) as site:
             place.cut()
@@ -66,7 +66,7 @@ async def test_a_redis_that_is_cut_off_and_joined_again() -> None:
 
 
 async def test_only_the_subscribing_links_are_cut_off() -> None:
-    """Redis takes what is published and nothing arrives: it is noticed, and what was missed is delivered."""
+    """Redis accepts publications that do not arrive: this is noticed, and the missed ones are delivered."""
     with island() as place:
         async with redis_on(place) as redis, fleet(redis) as site:
             before, began = await gaps(site), time.monotonic()
@@ -94,7 +94,7 @@ async def test_only_the_subscribing_links_are_cut_off() -> None:
 
 
 async def test_sentinels_replace_a_primary_that_is_cut_off() -> None:
-    """While it is published to. It lives on, believes that it is the primary, and comes back to be none."""
+    """The old primary lives on believing it is primary, and returns as a replica."""
     with island() as place, running_sentinels("secret", primary_in=place) as redis:
         async with fleet(redis) as site:
             primary = redis.primary()

@@ -1,4 +1,4 @@
-"""A Redis that is killed, or hangs, and comes back."""
+"""Redis that is killed or hangs, and comes back."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from tests.kit.server_process import ServerProcess
 
 
 async def test_killed_and_restarted_with_its_data() -> None:
-    """Everything that was confirmed is there, and nobody is told of a loss."""
+    """All confirmed publications exist, and no client is told of a loss."""
     with running_redis() as redis:
         async with fleet(redis) as site:
             await asyncio.to_thread(redis.stop)
@@ -23,7 +23,7 @@ async def test_killed_and_restarted_with_its_data() -> None:
 
 
 async def test_killed_and_restarted_empty() -> None:
-    """All positions are void, and everybody is told."""
+    """All positions become invalid, and all clients are told."""
     with running_redis() as redis:
         async with fleet(redis) as site:
             await asyncio.to_thread(redis.stop)
@@ -39,7 +39,7 @@ async def test_killed_and_restarted_empty() -> None:
 
 
 async def test_a_redis_that_hangs() -> None:
-    """Calls end, the servers say that they are not healthy, and all goes on as if nothing had been when it wakes."""
+    """Calls end, the servers become unhealthy, and all continues when Redis wakes."""
     with running_redis() as redis:
         async with fleet(redis) as site:
             redis.freeze()
@@ -50,7 +50,7 @@ async def test_a_redis_that_hangs() -> None:
 
 
 async def test_a_server_dies_with_redis_and_its_publications() -> None:
-    """Nobody is left who knows of them: after the time to settle, positions are void."""
+    """Nobody knows of the lost publications: after the settle time positions become invalid."""
     with running_redis() as redis:
         async with fleet(redis) as site:
             process = site.servers[0].process
@@ -77,7 +77,7 @@ async def test_a_server_dies_with_redis_and_its_publications() -> None:
 
 
 async def test_a_server_that_starts_while_a_dead_one_is_waited_for_lets_nobody_in() -> None:
-    """Whoever came could subscribe to nothing: no position is given before the time to settle is over."""
+    """No position is issued before the settle time is over, so that no client could subscribe."""
     with running_redis() as redis:
         async with ServerProcess("dead", redis) as dead:
             assert dead.process is not None
@@ -98,7 +98,7 @@ async def test_a_server_that_starts_while_a_dead_one_is_waited_for_lets_nobody_i
 
 
 async def lets_in(server: ServerProcess) -> bool:
-    """Whether a connection to the port for clients is accepted."""
+    """Return True when the port for clients accepts connections."""
     try:
         _, writer = await asyncio.open_connection("127.0.0.1", server.client_port)
     except ConnectionRefusedError:

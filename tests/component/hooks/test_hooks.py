@@ -1,4 +1,4 @@
-"""A server that asks a backend, and tells it what happens."""
+"""Server with a backend that answers hooks and receives events."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ SECRET = "hook-signing-secret"
 
 @pytest_asyncio.fixture
 async def backend() -> AsyncIterator[HttpBackend]:
-    """One that lets alice in and answers calls."""
+    """Start a backend that admits alice and answers calls."""
     answers: dict[str, JsonObject] = {
         "connect": {"result": {"user": "alice", "info": {"name": "Alice"}, "data": {"hello": 1}}},
         "rpc": {"result": {"data": {"sum": 3}}},
@@ -39,7 +39,7 @@ async def backend() -> AsyncIterator[HttpBackend]:
 
 
 def hooks_of(backend: HttpBackend, folder: Path, *names: str, **events: JsonValue) -> JsonObject:
-    """The server's settings: these hooks, and events if any are wanted."""
+    """Return the settings of these hooks, and of events if wanted."""
     secret = folder / "hook-secret"
     secret.write_text(SECRET)
     found: JsonObject = {name: {"url": backend.url(name)} for name in names}
@@ -49,7 +49,7 @@ def hooks_of(backend: HttpBackend, folder: Path, *names: str, **events: JsonValu
 
 
 async def test_a_stock_client_without_a_token_is_let_in_by_the_backend(backend: HttpBackend, tmp_path: Path) -> None:
-    """It connects and subscribes as ever; others see what the backend says of it."""
+    """The client connects and subscribes, and others see the backend's info."""
     hooks = hooks_of(backend, tmp_path, "connect", "subscribe")
     options = ClientOptions(endpoints=[], tokens=[], channels=[Channel("chat:lobby")])
     async with ServerProcess("asks", None, hooks=hooks) as server:
@@ -69,7 +69,7 @@ async def test_a_stock_client_without_a_token_is_let_in_by_the_backend(backend: 
 
 
 async def test_calls_are_answered_by_the_backend(backend: HttpBackend, tmp_path: Path) -> None:
-    """In order with the other commands."""
+    """Replies come in the order of all commands."""
     async with ServerProcess("calls", None, hooks=hooks_of(backend, tmp_path, "connect", "rpc")) as server:
         async with raw_client(server.url) as client:
             assert dig(await client.command(id=1, connect={}), "connect", "data") == {"hello": 1}
@@ -81,7 +81,7 @@ async def test_calls_are_answered_by_the_backend(backend: HttpBackend, tmp_path:
 
 
 async def test_a_client_that_the_backend_does_not_want_stays_away(backend: HttpBackend, tmp_path: Path) -> None:
-    """The stock client gets the backend's own code, and does not come again."""
+    """The stock client gets the backend's code and does not reconnect."""
     backend.answers["connect"] = lambda _: {"disconnect": {"code": 4501, "reason": "banned"}}
     async with ServerProcess("refuses", None, hooks=hooks_of(backend, tmp_path, "connect")) as server:
         async with JavaScriptClients(ClientOptions(endpoints=[server.url], tokens=[""])) as clients:
@@ -102,7 +102,7 @@ async def events(backend: HttpBackend, kind: str, count: int) -> list[JsonObject
 
 
 async def test_the_backend_is_told_of_channels_and_of_who_has_gone(backend: HttpBackend, tmp_path: Path) -> None:
-    """Once for the whole cluster, however many servers have subscribers."""
+    """Events are sent once for the cluster, whatever the number of servers with subscribers."""
     with running_redis() as redis:
         hooks = hooks_of(backend, tmp_path, "connect", channels=True)
         async with ServerProcess("a", redis, hooks=hooks) as one, ServerProcess("b", redis, hooks=hooks) as other:
@@ -121,7 +121,7 @@ async def test_the_backend_is_told_of_channels_and_of_who_has_gone(backend: Http
 async def test_events_of_a_server_that_was_killed_are_delivered_by_another(
     backend: HttpBackend, tmp_path: Path
 ) -> None:
-    """They were in the queue, because the backend was away; and its channels become vacant."""
+    """Queued events of a backend that was away are delivered, and the dead server's channels become vacant."""
     with running_redis() as redis:
         hooks = hooks_of(backend, tmp_path, "connect", channels=True, timeout_seconds=1)
         async with ServerProcess("dies", redis, hooks=hooks) as dies, raw_client(dies.url) as client:
@@ -137,7 +137,7 @@ async def test_events_of_a_server_that_was_killed_are_delivered_by_another(
 
 
 def _kill(server: ServerProcess) -> None:
-    """End all its processes at once: a worker has no time to notice that its clients go."""
+    """Kill all processes at once, so that no worker notices that its clients leave."""
     assert server.process is not None
     supervisor = server.process.pid
     os.kill(supervisor, signal.SIGSTOP)
@@ -147,7 +147,7 @@ def _kill(server: ServerProcess) -> None:
 
 
 async def _queued(redis: RedisProcess) -> None:
-    """Wait until there is something in a stream of Redis."""
+    """Wait until a Redis stream is not empty."""
     async with Redis.from_url(redis.url) as client:
 
         async def read() -> list[object]:

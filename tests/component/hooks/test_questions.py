@@ -1,4 +1,4 @@
-"""Each question to the backend, asked by a real server; and what becomes of it while the backend is down."""
+"""Each request hook on a real server, also while the backend is down."""
 
 from __future__ import annotations
 
@@ -20,12 +20,12 @@ ALL = ("connect", "refresh", "subscribe", "sub_refresh", "publish", "rpc")
 
 
 def hooks_of(backend: HttpBackend, *names: str, **changes: JsonValue) -> JsonObject:
-    """The server's settings: these hooks; `changes` are of each."""
+    """Return the settings of these hooks; `changes` apply to each."""
     return {name: {"url": backend.url(name), **changes} for name in names}
 
 
 def answering(**results: JsonValue) -> HttpBackend:
-    """A backend with these results by hook."""
+    """Return a backend with these results by hook."""
     return HttpBackend({name: lambda _, result=result: {"result": result} for name, result in results.items()})  # type: ignore[misc] # a default binds the loop variable
 
 
@@ -35,7 +35,7 @@ async def connect(client: RawClient) -> JsonObject:
 
 
 async def test_a_publication_is_what_the_backend_makes_of_it() -> None:
-    """For subscribers and in the history, or not in the history."""
+    """Subscribers and history get the backend's data; the history may be skipped."""
     backend = answering(connect={"user": "alice"}, publish={"data": {"clean": True}})
     async with (
         backend,
@@ -61,7 +61,7 @@ async def test_a_publication_is_what_the_backend_makes_of_it() -> None:
 
 
 async def test_connections_and_subscriptions_go_on_as_long_as_the_backend_says() -> None:
-    """It is asked when their time is over; the client has nothing to do."""
+    """The backend is asked on expiry, without involving the client."""
     soon = int(time.time()) + 2
     later = soon + 3600
     backend = answering(
@@ -92,7 +92,7 @@ async def test_connections_and_subscriptions_go_on_as_long_as_the_backend_says()
 
 
 async def test_the_backend_says_what_a_client_may_do() -> None:
-    """By capabilities, as in a token."""
+    """Capabilities from the backend work as those of a token."""
     caps: JsonValue = [{"channels": ["team:*"], "match": "wildcard", "allow": ["sub"]}]
     backend = answering(connect={"user": "alice", "caps": caps})
     namespaces: JsonValue = [{"name": "team", "subscribe": "token"}, {"name": "closed", "subscribe": "token"}]
@@ -108,7 +108,7 @@ async def test_the_backend_says_what_a_client_may_do() -> None:
 
 @pytest.mark.parametrize(("when_down", "code"), [("deny", 100), ("allow", None)])
 async def test_while_the_backend_is_down_its_policy_decides(when_down: str, code: int | None) -> None:
-    """After failures for five users it is left alone, and found again when it is back."""
+    """After failures for five users the breaker opens, and it closes when the backend is back."""
     answers: dict[str, Answer] = {
         "connect": lambda body: {"result": {"user": body["name"]}},
         "publish": lambda _: web.Response(status=503),
@@ -134,7 +134,7 @@ async def test_while_the_backend_is_down_its_policy_decides(when_down: str, code
 
 
 async def test_a_backend_that_hangs_does_not_hold_up_other_clients() -> None:
-    """Who asks waits for the timeout, others are served."""
+    """Only clients that the backend is asked about wait for the timeout."""
     backend = HttpBackend(delay=30)
     hooks = hooks_of(backend, "rpc", timeout_seconds=2)
     async with (

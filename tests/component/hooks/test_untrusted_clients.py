@@ -1,4 +1,4 @@
-"""One client that sends whatever it likes, and 39 others that must not notice."""
+"""One client with arbitrary input, and 39 others that must not be affected."""
 
 from __future__ import annotations
 
@@ -21,12 +21,12 @@ from tests.kit.server_process import ServerProcess
 
 HONEST = 39
 ATTEMPTS = 8
-"""More than failures open a breaker."""
+"""Number of attempts, more than the failures that open a breaker."""
 TIMEOUT_SECONDS = 1
 
 
 def answer(body: JsonObject) -> JsonObject | web.Response:
-    """Do as the client says; let in whoever says nothing, under the name that it gives."""
+    """Act as the client's data says; otherwise admit it under the name that it gives."""
     status = dig(body, "data", "status")
     if isinstance(status, int):
         return web.Response(status=status)
@@ -34,19 +34,19 @@ def answer(body: JsonObject) -> JsonObject | web.Response:
 
 
 def delay(body: JsonObject) -> float:
-    """Be slow where the client says so."""
+    """Delay the answer where the client's data says so."""
     return 10.0 if dig(body, "data", "slow") else 0.0
 
 
 @dataclass(frozen=True, slots=True)
 class Place:
-    """A server and its backend."""
+    """Server with its backend."""
 
     server: ServerProcess
     backend: HttpBackend
 
     async def outcomes(self, hook: str) -> dict[str, int]:
-        """How calls of a hook have ended."""
+        """Return the outcomes of a hook's calls."""
         found = {}
         for line in (await self.server.metrics()).splitlines():
             name, _, value = line.partition(" ")
@@ -57,7 +57,7 @@ class Place:
 
 @pytest_asyncio.fixture
 async def place() -> AsyncIterator[Place]:
-    """A server that asks about connects and calls."""
+    """Start a server that asks its backend about connects and calls."""
     backend = HttpBackend({"connect": answer, "rpc": answer}, delay=delay)
     hooks: JsonObject = {
         name: {"url": backend.url(name), "timeout_seconds": TIMEOUT_SECONDS} for name in ("connect", "rpc")
@@ -68,7 +68,7 @@ async def place() -> AsyncIterator[Place]:
 
 
 async def nobody_else_is_refused(place: Place) -> None:
-    """All the others come in and are answered, and nothing is wrong with the server."""
+    """Assert that all other clients connect and get replies, and that the server is healthy."""
     async with AsyncExitStack() as opened:
         clients = [await opened.enter_async_context(raw_client(place.server.url)) for _ in range(HONEST)]
         for number, client in enumerate(clients):
@@ -97,7 +97,7 @@ HEADERS: Mapping[str, tuple[JsonObject, int | None]] = {
 
 @pytest.mark.parametrize(("headers", "code"), HEADERS.values(), ids=HEADERS.keys())
 async def test_headers_of_a_connect_command_do_no_harm(place: Place, headers: JsonObject, code: int | None) -> None:
-    """They reach the backend if they are listed, or are refused with 107 and counted."""
+    """Listed headers reach the backend, and illegal ones are refused with 107 and counted."""
     for _ in range(ATTEMPTS):
         async with raw_client(place.server.url) as client:
             reply = await client.command(id=1, connect={"name": "hostile", "headers": headers})
@@ -127,7 +127,7 @@ ORDERS: Mapping[str, tuple[JsonObject, str]] = {
 async def test_what_one_client_makes_of_the_connect_hook_is_its_own_affair(
     place: Place, order: JsonObject, outcome: str
 ) -> None:
-    """Even by the address that it shares with all the others."""
+    """Others are admitted, even from the same address."""
     async with AsyncExitStack() as opened:
         clients = [await opened.enter_async_context(raw_client(place.server.url)) for _ in range(ATTEMPTS)]
         for client in clients:  # at once: none is answered before the last has asked
@@ -139,7 +139,7 @@ async def test_what_one_client_makes_of_the_connect_hook_is_its_own_affair(
 
 @pytest.mark.parametrize(("order", "outcome"), ORDERS.values(), ids=ORDERS.keys())
 async def test_what_one_client_makes_of_a_call_is_its_own_affair(place: Place, order: JsonObject, outcome: str) -> None:
-    """It is let in, and has a method that goes wrong."""
+    """An admitted client's failing method does not affect others."""
     async with raw_client(place.server.url) as client:
         assert "connect" in await client.command(id=1, connect={"name": "hostile"})
         for number in range(2, 2 + ATTEMPTS):
@@ -150,7 +150,7 @@ async def test_what_one_client_makes_of_a_call_is_its_own_affair(place: Place, o
 
 
 async def test_a_client_that_always_fails_does_not_keep_an_open_breaker_open(place: Place) -> None:
-    """The backend was away for all; it is back, and one client goes on to make it fail."""
+    """After an outage the breaker closes, although one client keeps causing failures."""
     async with AsyncExitStack() as opened:
         clients = [await opened.enter_async_context(raw_client(place.server.url)) for _ in range(HONEST)]
         for number, client in enumerate(clients):
@@ -174,7 +174,7 @@ async def test_a_client_that_always_fails_does_not_keep_an_open_breaker_open(pla
 
 @pytest.mark.parametrize("value", [b"id=\xe9", b"id=\xff\xfe", "id=\u00e9".encode()], ids=["latin-1", "none", "UTF-8"])
 async def test_headers_of_a_request_that_are_no_text_do_no_harm(place: Place, value: bytes) -> None:
-    """The backend gets them, with a mark where they are no UTF-8."""
+    """The backend gets a replacement character where a header is not UTF-8."""
     opening = request(headers={**UPGRADE, "Cookie": "VALUE"}).replace(b"VALUE", value)
     async with raw_stream(place.server.client_port) as stream:
         await stream.send(opening)
@@ -188,7 +188,7 @@ async def test_headers_of_a_request_that_are_no_text_do_no_harm(place: Place, va
 
 
 async def test_a_bad_value_reaches_no_backend(place: Place) -> None:
-    """The backend gets JSON that every parser takes."""
+    """The backend gets JSON that every parser accepts."""
     async with raw_client(place.server.url) as client:
         await refused(client, '{"id":1,"connect":{"data":"\\ud83d"}}')
         assert "connect" in await client.command(id=1, connect={"name": "hostile"})

@@ -19,41 +19,41 @@ from tests.kit.tokens import connection_token
 
 @pytest.fixture(scope="module")
 def redis() -> Iterator[RedisProcess]:
-    """A Redis for the tests of one module."""
+    """Start a Redis for the tests of one module."""
     with running_redis() as process:
         yield process
 
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
 async def shared_server(redis: RedisProcess) -> AsyncIterator[ServerProcess]:
-    """A server for the tests of one module, which leave it as it was."""
+    """Start a server for the tests of one module, which leave its state unchanged."""
     async with ServerProcess("shared-a", redis) as process:
         yield process
 
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
 async def other_shared_server(redis: RedisProcess) -> AsyncIterator[ServerProcess]:
-    """A second one with the same Redis."""
+    """Start a second server with the same Redis."""
     async with ServerProcess("shared-b", redis) as process:
         yield process
 
 
 @pytest.fixture
 def room() -> Channel:
-    """A recoverable channel that no other test uses."""
+    """Return a recoverable channel that no other test uses."""
     return Channel(f"chat:{uuid.uuid4()}", recoverable=True)
 
 
 @pytest.fixture
 async def server(redis: RedisProcess) -> AsyncIterator[ServerProcess]:
-    """One server."""
+    """Start one server."""
     async with ServerProcess("server-a", redis) as process:
         yield process
 
 
 @dataclass(frozen=True)
 class Sdk:
-    """Makes clients of one of the stock SDKs, with valid tokens of users user-0, user-1, ..."""
+    """Factory of clients of one stock SDK, with valid tokens of the users user-0, user-1, ..."""
 
     name: str
     language: Callable[[ClientOptions], StockClients]
@@ -61,11 +61,11 @@ class Sdk:
     transport: Transport = "websocket"
 
     def make(self, options: ClientOptions) -> StockClients:
-        """Make clients with options of a test's own."""
+        """Return clients with a test's own options."""
         return self.language(replace(options, protobuf=self.protobuf, transport=self.transport))
 
     def __call__(self, *endpoints: str, count: int = 1, channels: Sequence[Channel] = ()) -> StockClients:
-        """Make `count` clients; they connect when the block is entered, and reconnect fast."""
+        """Return `count` clients that connect when the block is entered and reconnect fast."""
         tokens = [connection_token(TOKEN_SECRET, f"user-{number}") for number in range(count)]
         return self.make(
             ClientOptions(
@@ -92,6 +92,6 @@ SDKS = (
 
 @pytest.fixture(params=SDKS, ids=lambda sdk: sdk.name)
 def sdk(request: pytest.FixtureRequest) -> Sdk:
-    """Each of the stock SDKs by turns, in both encodings and on every transport."""
+    """Return each stock SDK in turn, with both encodings and every transport."""
     found: Sdk = request.param
     return found

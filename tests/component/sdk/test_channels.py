@@ -14,7 +14,7 @@ from tests.kit.server_process import ServerProcess
 async def test_a_publication_of_a_subscriber_reaches_all_with_its_offset(
     sdk: Sdk, shared_server: ServerProcess, room: Channel
 ) -> None:
-    """The publisher gets it too; offsets go up by one."""
+    """The publisher gets its publication too; offsets increase by one."""
     async with sdk(shared_server.url, count=2, channels=[room]) as clients:
         await all_subscribed(clients)
         for number in range(3):
@@ -31,7 +31,6 @@ async def test_a_publication_of_a_subscriber_reaches_all_with_its_offset(
 async def test_any_json_goes_through_unchanged(
     sdk: Sdk, shared_server: ServerProcess, room: Channel, data: JsonValue
 ) -> None:
-    """Data is opaque to the server."""
     async with sdk(shared_server.url, channels=[room]) as clients, shared_server.api() as api:
         await all_subscribed(clients)
         await api.call("publish", channel=room.name, data=data)
@@ -40,7 +39,7 @@ async def test_any_json_goes_through_unchanged(
 
 
 async def test_publishing_needs_the_right_of_the_namespace(sdk: Sdk, shared_server: ServerProcess) -> None:
-    """publish: subscribers, nobody and anyone."""
+    """`publish` is tested with subscribers, nobody and anyone."""
     async with sdk(shared_server.url) as clients:
         await all_connected(clients)
         for channel in ("chat:room", "feed:room", "plain"):
@@ -51,7 +50,7 @@ async def test_publishing_needs_the_right_of_the_namespace(sdk: Sdk, shared_serv
 
 
 async def test_an_unknown_namespace_is_told(sdk: Sdk, shared_server: ServerProcess) -> None:
-    """Subscribing to a channel of no namespace ends the subscription with 102."""
+    """The subscription ends with error 102."""
     async with sdk(shared_server.url, channels=[Channel("nowhere:1")]) as clients:
         await clients.record.wait(lambda r: r.first(Unsubscribed) is not None, what="refused")
         event = clients.record.first(Unsubscribed)
@@ -63,7 +62,7 @@ async def test_an_unknown_namespace_is_told(sdk: Sdk, shared_server: ServerProce
 async def test_after_unsubscribe_nothing_arrives_and_subscribing_again_works(
     sdk: Sdk, shared_server: ServerProcess
 ) -> None:
-    """The publication in between is not seen; the ones before and after are."""
+    """The publication in between is missing; those before and after arrive."""
     async with sdk(shared_server.url, channels=[Channel("open:1")]) as clients, shared_server.api() as api:
         await all_subscribed(clients)
         await api.publish("open:1", "before")
@@ -79,7 +78,7 @@ async def test_after_unsubscribe_nothing_arrives_and_subscribing_again_works(
 
 
 async def test_presence_names_who_is_in_a_channel(sdk: Sdk, shared_server: ServerProcess, room: Channel) -> None:
-    """By connection, with its user; presence_stats counts both."""
+    """Presence lists connections with their users; presence_stats counts both."""
     async with sdk(shared_server.url, count=2, channels=[room]) as clients:
         await all_subscribed(clients)
         presence = await clients.call(0, "presence", channel=room.name)
@@ -94,7 +93,7 @@ async def test_presence_names_who_is_in_a_channel(sdk: Sdk, shared_server: Serve
 
 
 async def test_presence_is_not_available_where_it_is_off(sdk: Sdk, shared_server: ServerProcess) -> None:
-    """108 not available."""
+    """The error is 108, not available."""
     async with sdk(shared_server.url, channels=[Channel("open:1")]) as clients:
         await all_subscribed(clients)
         with pytest.raises(CallRefusedError) as refused:
@@ -103,7 +102,7 @@ async def test_presence_is_not_available_where_it_is_off(sdk: Sdk, shared_server
 
 
 async def test_history_gives_what_was_published(sdk: Sdk, shared_server: ServerProcess) -> None:
-    """From the newest backwards, from a position on, and the position alone with limit 0."""
+    """History is read from the newest backwards, from a position, and with limit 0 for the position alone."""
     channel = f"feed:history-{sdk.name}"
     async with sdk(shared_server.url, channels=[Channel(channel)]) as clients, shared_server.api() as api:
         await all_subscribed(clients)
@@ -120,7 +119,7 @@ async def test_history_gives_what_was_published(sdk: Sdk, shared_server: ServerP
 
 
 async def test_history_is_not_available_where_it_is_off(sdk: Sdk, shared_server: ServerProcess) -> None:
-    """108 not available."""
+    """The error is 108, not available."""
     async with sdk(shared_server.url, channels=[Channel("open:1")]) as clients:
         await all_subscribed(clients)
         with pytest.raises(CallRefusedError) as refused:
@@ -129,7 +128,7 @@ async def test_history_is_not_available_where_it_is_off(sdk: Sdk, shared_server:
 
 
 async def test_rpc_is_refused_where_nothing_is_configured(sdk: Sdk, shared_server: ServerProcess) -> None:
-    """104 method not found, or 108 not available; the connection goes on."""
+    """The error is 104 or 108, and the connection stays."""
     async with sdk(shared_server.url) as clients:
         await all_connected(clients)
         with pytest.raises(CallRefusedError) as refused:
@@ -141,7 +140,7 @@ async def test_rpc_is_refused_where_nothing_is_configured(sdk: Sdk, shared_serve
 async def test_messages_cross_servers(
     sdk: Sdk, shared_server: ServerProcess, other_shared_server: ServerProcess, room: Channel
 ) -> None:
-    """Clients of two servers share a channel; each gets what the other publishes, with the same offsets."""
+    """Clients of two servers get each other's publications with the same offsets."""
     async with sdk(shared_server.url, other_shared_server.url, count=2, channels=[room]) as clients:
         await all_subscribed(clients)
         await clients.call(0, "publish", channel=room.name, data="from a")
@@ -155,7 +154,6 @@ async def test_messages_cross_servers(
 async def test_presence_crosses_servers(
     sdk: Sdk, shared_server: ServerProcess, other_shared_server: ServerProcess, room: Channel
 ) -> None:
-    """Presence is of the channel, not of a server."""
     async with sdk(shared_server.url, other_shared_server.url, count=2, channels=[room]) as clients:
         await all_subscribed(clients)
         for client in (0, 1):
@@ -166,7 +164,6 @@ async def test_presence_crosses_servers(
 async def test_disconnect_by_the_api_crosses_servers(
     sdk: Sdk, shared_server: ServerProcess, other_shared_server: ServerProcess
 ) -> None:
-    """A user is disconnected whichever server it is on."""
     async with sdk(other_shared_server.url) as clients, shared_server.api() as api:
         await all_connected(clients)
         await api.call("disconnect", user="user-0")
@@ -176,7 +173,7 @@ async def test_disconnect_by_the_api_crosses_servers(
 async def test_text_that_was_cut_inside_a_character_is_refused_and_ends_nothing(
     sdk: Sdk, shared_server: ServerProcess, room: Channel
 ) -> None:
-    """In JSON it is error 107 for this publication; in Protobuf data is any bytes. What follows arrives."""
+    """In JSON the publication gets error 107; in Protobuf data may be any bytes. Later publications arrive."""
     async with sdk(shared_server.url, channels=[room]) as clients:
         await all_subscribed(clients)
         told = 0

@@ -1,4 +1,4 @@
-"""permessage-deflate with clients that negotiate it by themselves: the stock SDKs, and the `websockets` library."""
+"""permessage-deflate with clients that negotiate it: the stock SDKs, and the `websockets` library."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ OFFER = {**UPGRADE, "Sec-WebSocket-Extensions": "permessage-deflate"}
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
 async def compressing() -> AsyncIterator[ServerProcess]:
-    """A server that compresses messages of 1,024 bytes and more."""
+    """Start a server that compresses messages of at least 1,024 bytes."""
     settings: JsonObject = {"enabled": True, "threshold_bytes": THRESHOLD}
     async with ServerProcess("compressing", None, compression=settings) as process:
         yield process
@@ -43,19 +43,19 @@ async def compressing() -> AsyncIterator[ServerProcess]:
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
 async def plain() -> AsyncIterator[ServerProcess]:
-    """A server with the default settings."""
+    """Start a server with the default settings."""
     async with ServerProcess("plain", None) as process:
         yield process
 
 
 @pytest.fixture
 def room() -> Channel:
-    """A channel that no other test uses."""
+    """Return a channel that no other test uses."""
     return Channel(f"chat:{uuid.uuid4()}", recoverable=True)
 
 
 async def bytes_sent(server: ServerProcess) -> float:
-    """How much the server has sent to its clients."""
+    """Return the number of bytes that the server has sent to its clients."""
     families = text_string_to_metric_families(await server.metrics())
     return sum(
         sample.value
@@ -67,7 +67,7 @@ async def bytes_sent(server: ServerProcess) -> float:
 
 @pytest.mark.parametrize("sdk", BIDIRECTIONAL, ids=lambda sdk: sdk.name)
 async def test_sdks_see_what_was_published(compressing: ServerProcess, room: Channel, sdk: Sdk) -> None:
-    """Long and short, from the backend and from one another, and what they missed; much less than it is goes out."""
+    """Long and short messages and recovered ones arrive, and far fewer bytes are sent."""
     async with sdk(compressing.url, count=2, channels=[room]) as clients, compressing.api() as api:
         await all_subscribed(clients)
         before = await bytes_sent(compressing)
@@ -93,7 +93,7 @@ def _list(value: JsonValue) -> list[JsonObject]:
 async def test_the_javascript_sdk_negotiates(
     compressing: ServerProcess, plain: ServerProcess, room: Channel, sdk: Sdk
 ) -> None:
-    """By its default; where the server does not compress it goes on without."""
+    """The SDK negotiates by default, and works without compression too."""
     async with sdk(compressing.url, plain.url, count=2, channels=[room]) as clients:
         await all_subscribed(clients)
         assert await clients.call(0, "extensions") == {"extensions": "permessage-deflate"}
@@ -108,7 +108,7 @@ async def opened(client: ClientConnection, channel: str) -> None:
 
 
 async def test_the_librarys_client(compressing: ServerProcess, plain: ServerProcess, room: Channel) -> None:
-    """It sends compressed commands too."""
+    """The client sends compressed commands too."""
     async with (
         asyncio.timeout(SECONDS),
         connect(compressing.url, proxy=None) as one,
@@ -127,7 +127,7 @@ async def test_the_librarys_client(compressing: ServerProcess, plain: ServerProc
 
 
 async def test_everybody_gets_the_same_frame(compressing: ServerProcess, room: Channel) -> None:
-    """Compressed from the threshold on, whole and in one frame."""
+    """A message above the threshold is one compressed frame, the same for all."""
     async with raw_stream(compressing.client_port) as one, raw_stream(compressing.client_port) as other:
         for stream in (one, other):
             await stream.send(request(headers=OFFER))
@@ -148,7 +148,7 @@ async def test_everybody_gets_the_same_frame(compressing: ServerProcess, room: C
 
 
 async def test_a_bomb_ends_the_connection(compressing: ServerProcess) -> None:
-    """With 1009, and takes no more memory than a message may."""
+    """The code is 1009, and decompression takes no more memory than a message may."""
     async with raw_stream(compressing.client_port) as stream:
         await stream.send(request(headers=OFFER))
         await stream.response()
@@ -157,6 +157,6 @@ async def test_a_bomb_ends_the_connection(compressing: ServerProcess) -> None:
 
 
 def bomb() -> bytes:
-    """50 MB of spaces in 50 kB."""
+    """Return 50 MB of spaces, compressed to 50 kB."""
     compressor = zlib.compressobj(9, zlib.DEFLATED, -15)
     return compressor.compress(b" " * 50_000_000) + compressor.flush(zlib.Z_SYNC_FLUSH)[:-4]

@@ -1,4 +1,4 @@
-"""Who may connect, and what an SDK is told when it may not."""
+"""Connecting with the stock SDKs, and their reaction to refusals."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ async def test_a_client_without_a_token_is_refused_for_good(sdk: Sdk, shared_ser
 
 
 async def test_a_client_without_a_token_connects_where_anonymous_is_on(sdk: Sdk) -> None:
-    """auth.anonymous lets clients in that have no token."""
+    """auth.anonymous admits clients without a token."""
     async with (
         ServerProcess("anonymous", None, auth={"anonymous": True}) as server,
         sdk.make(ClientOptions(endpoints=[server.url], channels=[Channel("chat:1")])) as clients,
@@ -51,7 +51,7 @@ async def test_a_client_without_a_token_connects_where_anonymous_is_on(sdk: Sdk)
 
 
 async def test_a_token_with_a_wrong_signature_is_refused_for_good(sdk: Sdk, shared_server: ServerProcess) -> None:
-    """3500 invalid token is terminal."""
+    """The code is 3500, invalid token, which is final."""
     token = connection_token("another secret that the server does not know", "mallory")
     async with sdk.make(ClientOptions(endpoints=[shared_server.url], tokens=[token])) as clients:
         await clients.record.wait(lambda r: r.first(Disconnected) is not None, what="refused")
@@ -127,7 +127,7 @@ async def test_a_token_is_renewed_while_connected(sdk: Sdk, shared_server: Serve
 async def test_a_refresh_with_an_expired_token_is_followed_by_another_one(
     sdk: Sdk, shared_server: ServerProcess
 ) -> None:
-    """3005 on every transport: the SDK comes back, and asks its application again."""
+    """The code is 3005 on every transport; the SDK reconnects and fetches another token."""
     lifetimes = [-60.0, 600.0]
 
     def renew(_: int) -> str:
@@ -142,7 +142,7 @@ async def test_a_refresh_with_an_expired_token_is_followed_by_another_one(
 
 
 async def test_a_token_that_is_not_renewed_ends_the_connection(sdk: Sdk, shared_server: ServerProcess) -> None:
-    """The server closes it with 3005 after the grace for a late refresh, if the SDK has not given up before."""
+    """The server closes with 3005 after the leeway for a late refresh, unless the SDK gave up before."""
     short = connection_token(TOKEN_SECRET, "user-0", lifetime=1)
     async with sdk.make(ClientOptions(endpoints=[shared_server.url], tokens=[short])) as clients:
         await all_connected(clients)
@@ -155,7 +155,7 @@ async def test_a_token_that_is_not_renewed_ends_the_connection(sdk: Sdk, shared_
 
 
 async def test_the_connection_limit_turns_further_clients_away(sdk: Sdk, redis: RedisProcess) -> None:
-    """Over limits.connections a handshake is answered with 503; the SDK keeps trying, the others are unharmed."""
+    """Above limits.connections a handshake gets 503; the SDK keeps trying, and other clients are unaffected."""
     limits: JsonObject = {"connections": 1}
     async with ServerProcess("small", redis, limits=limits) as server, sdk(server.url) as first:
         await all_connected(first)
@@ -180,7 +180,7 @@ async def test_the_server_can_disconnect_a_user_for_good(sdk: Sdk, shared_server
 
 
 async def test_the_server_can_disconnect_with_a_code_that_reconnects(sdk: Sdk, shared_server: ServerProcess) -> None:
-    """The API's disconnect takes a code; one that is not terminal makes the SDK come back."""
+    """The SDK reconnects after a code that is not final."""
     async with sdk(shared_server.url) as clients, shared_server.api() as api:
         await all_connected(clients)
         await api.call("disconnect", user="user-0", disconnect={"code": 3000, "reason": "come back"})
@@ -201,7 +201,7 @@ async def test_the_server_can_unsubscribe_a_user(sdk: Sdk, shared_server: Server
 
 
 async def test_pings_keep_a_quiet_connection(sdk: Sdk) -> None:
-    """With pings every second and answers expected, three quiet seconds do no harm."""
+    """With a ping and a pong every second, a client stays connected through three silent seconds."""
     heartbeat: JsonObject = {"interval_seconds": 1, "timeout_seconds": 0.5}
     async with ServerProcess("pinging", None, heartbeat=heartbeat) as server, sdk(server.url) as clients:
         await all_connected(clients)

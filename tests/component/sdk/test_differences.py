@@ -1,4 +1,4 @@
-"""Publications as differences: both SDKs show the whole document, in both encodings."""
+"""Delta compression with both SDKs and both encodings."""
 
 from __future__ import annotations
 
@@ -32,14 +32,14 @@ NAMESPACES: list[JsonValue] = [
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
 async def server(redis: RedisProcess) -> AsyncIterator[ServerProcess]:
-    """A server whose namespaces allow differences, but for one."""
+    """Start a server whose namespaces allow deltas, except one."""
     async with ServerProcess("differences", redis, namespaces=NAMESPACES) as process:
         yield process
 
 
 @pytest.fixture
 def applied(monkeypatch: pytest.MonkeyPatch) -> list[int]:
-    """The lengths of the patches that the Python SDK applies."""
+    """Return the lengths of the patches that the Python SDK applies."""
     lengths: list[int] = []
 
     def apply(source: bytes, patch: bytes) -> bytes:
@@ -52,14 +52,14 @@ def applied(monkeypatch: pytest.MonkeyPatch) -> list[int]:
 
 
 async def patches(sdk: Sdk, clients: StockClients, channel: str, applied: list[int], client: int = 0) -> int:
-    """How many patches a client has applied."""
+    """Return the number of patches that a client has applied."""
     if not sdk.name.startswith("javascript"):
         return len(applied)
     return whole_at(await clients.call(client, "delta_stats", channel=channel), "numDeltaPayloads")
 
 
 def board(turn: int) -> JsonObject:
-    """A document that changes a little each turn; not all of its characters take one byte."""
+    """Return a document that changes a little with each turn and has multi-byte characters."""
     chance = random.Random(7)
     cells: list[JsonValue] = [f"{chance.choice('♔♕♖♗♘♙')} {number} \U0001f600" for number in range(100)]
     cells[turn % 100] = f"moved by {turn} \u2603"
@@ -70,7 +70,7 @@ def board(turn: int) -> JsonObject:
 async def test_every_publication_is_shown_whole(
     sdk: Sdk, server: ServerProcess, applied: list[int], namespace: str
 ) -> None:
-    """All but the first arrive as patches; a patch of one that stays the same is the shortest."""
+    """All publications but the first arrive as patches; an unchanged document has the shortest one."""
     channel = Channel(f"{namespace}:{uuid.uuid4()}", recoverable=namespace != "live", delta=True)
     wanted = [board(turn) for turn in (0, 1, 1, 2, 50, 99)]
     async with sdk(server.url, channels=[channel]) as clients, server.api() as api:
@@ -85,7 +85,7 @@ async def test_every_publication_is_shown_whole(
 async def test_a_recovery_is_whole_and_differences_go_on_from_it(
     sdk: Sdk, server: ServerProcess, applied: list[int]
 ) -> None:
-    """What was missed comes as it is kept; the next publication is a difference or whole, and right."""
+    """Recovered publications are complete, and later ones are applied correctly."""
     channel = Channel(f"board:{uuid.uuid4()}", recoverable=True, delta=True)
     async with sdk(server.url, channels=[channel]) as clients, server.api() as api:
         await all_subscribed(clients)
@@ -107,7 +107,7 @@ async def test_a_recovery_is_whole_and_differences_go_on_from_it(
 
 
 async def test_who_did_not_ask_gets_the_whole(sdk: Sdk, server: ServerProcess) -> None:
-    """Subscribers of both kinds share a channel, also one that comes in the middle."""
+    """Subscribers with and without deltas share a channel, also when one joins later."""
     name = f"board:{uuid.uuid4()}"
     plain, fine = Channel(name, recoverable=True), Channel(name, recoverable=True, delta=True)
     async with (
@@ -128,13 +128,13 @@ async def test_who_did_not_ask_gets_the_whole(sdk: Sdk, server: ServerProcess) -
 
 
 async def shown(clients: StockClients, count: int) -> list[JsonValue]:
-    """So many publications, as the application gets them."""
+    """Return a number of publications as the application gets them."""
     await clients.record.wait(lambda r: len(r.publications()) == count, what=f"{count} publications")
     return [publication.data for publication in clients.record.publications()]
 
 
 async def test_a_namespace_without_differences_sends_none(sdk: Sdk, server: ServerProcess, applied: list[int]) -> None:
-    """Asking is no error."""
+    """Asking for deltas is no error there."""
     channel = Channel(f"whole:{uuid.uuid4()}", recoverable=True, delta=True)
     async with sdk(server.url, channels=[channel]) as clients:
         await all_subscribed(clients)
@@ -146,7 +146,7 @@ async def test_a_namespace_without_differences_sends_none(sdk: Sdk, server: Serv
 
 
 def test_the_decoder_of_the_javascript_sdk_agrees() -> None:
-    """It makes the target from every patch: texts of all kinds, changed in all ways, in one go."""
+    """The SDK's decoder restores the target of every patch, for many kinds of texts and changes."""
     chance = random.Random(11)
     pairs = [changed(chance) for _ in range(500)]
     lines = []
@@ -162,7 +162,7 @@ def test_the_decoder_of_the_javascript_sdk_agrees() -> None:
 
 
 def changed(chance: random.Random) -> tuple[str, str]:
-    """A document as JSON, and what became of it."""
+    """Return a document as JSON before and after a change."""
     document = [
         chance.choice(("\u2603 ", "plain ", '"quoted" ', "\U0001f600", "")) * chance.randrange(20) for _ in "a" * 9
     ]

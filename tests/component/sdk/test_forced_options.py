@@ -1,4 +1,4 @@
-"""Options that a namespace forces on its subscribers, as the stock SDKs see them: they did not ask for any of it."""
+"""Options that a namespace forces on its subscribers, seen by stock SDKs that did not ask for them."""
 
 from __future__ import annotations
 
@@ -36,13 +36,13 @@ NAMESPACES: list[JsonValue] = [
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
 async def server(redis: RedisProcess) -> AsyncIterator[ServerProcess]:
-    """A server with these namespaces."""
+    """Start a server with these namespaces."""
     async with ServerProcess("forced", redis, namespaces=NAMESPACES) as process:
         yield process
 
 
 async def test_who_joins_and_leaves_is_told_without_asking(sdk: Sdk, server: ServerProcess) -> None:
-    """Also to those that may not ask who is there."""
+    """Clients that may not read presence get joins and leaves too."""
     channel = Channel(f"watched:{uuid.uuid4()}")
     async with sdk(server.url, channels=[channel]) as watcher:
         await all_subscribed(watcher)
@@ -61,7 +61,7 @@ async def test_who_joins_and_leaves_is_told_without_asking(sdk: Sdk, server: Ser
 
 
 async def test_positions_come_without_recovery(sdk: Sdk, server: ServerProcess) -> None:
-    """Only where they are forced; a client that returns is told the new one, and gets nothing of what it missed."""
+    """Positions are told only where forced; a returning client gets the new one, without the missed publications."""
     log, kept = Channel(f"log:{uuid.uuid4()}"), Channel(f"kept:{uuid.uuid4()}")
     async with sdk(server.url, channels=[log, kept]) as clients, server.api() as api:
         await all_subscribed(clients)
@@ -85,7 +85,7 @@ async def test_positions_come_without_recovery(sdk: Sdk, server: ServerProcess) 
 async def test_a_loss_makes_positioned_subscribers_subscribe_again(
     sdk: Sdk, server: ServerProcess, redis: RedisProcess
 ) -> None:
-    """2500: the SDK subscribes again by itself, and is told a position in the new stream."""
+    """The code is 2500: the SDK subscribes again and gets a position in the new stream."""
     log = Channel(f"log:{uuid.uuid4()}")
     async with sdk(server.url, channels=[log]) as clients, server.api() as api:
         await all_subscribed(clients)
@@ -106,7 +106,7 @@ async def test_a_loss_makes_positioned_subscribers_subscribe_again(
 async def test_a_loss_makes_whom_the_server_subscribed_connect_again(
     sdk: Sdk, server: ServerProcess, redis: RedisProcess
 ) -> None:
-    """3010: the SDK connects again by itself."""
+    """The code is 3010: the SDK reconnects."""
     channel = f"log:{uuid.uuid4()}"
     token = connection_token(TOKEN_SECRET, "user-0", channels=[channel])
     options = ClientOptions(endpoints=[server.url], tokens=[token], min_reconnect_delay=0.05, max_reconnect_delay=0.5)

@@ -1,4 +1,4 @@
-"""Lost connections, drains and failures: what a subscriber of a recoverable channel sees of them."""
+"""Lost connections, drains and failures, as a subscriber of a recoverable channel sees them."""
 
 from __future__ import annotations
 
@@ -21,12 +21,12 @@ CHAT = Channel("chat:room", recoverable=True)
 
 
 def behind(balancer: Balancer) -> str:
-    """The address of the balancer for clients."""
+    """Return the balancer's address for clients."""
     return f"ws://127.0.0.1:{balancer.port}/connection/websocket"
 
 
 async def test_a_broken_connection_is_recovered(sdk: Sdk, shared_server: ServerProcess) -> None:
-    """What was published while the client was away arrives once, in order, and the SDK is told so."""
+    """Publications during the absence arrive once, in order, and the SDK reports a recovery."""
     async with (
         Balancer([shared_server.client_port]) as balancer,
         sdk(behind(balancer), count=2, channels=[CHAT]) as clients,
@@ -46,7 +46,7 @@ async def test_a_broken_connection_is_recovered(sdk: Sdk, shared_server: ServerP
 
 
 async def test_more_missed_than_history_keeps_is_told_truthfully(sdk: Sdk, shared_server: ServerProcess) -> None:
-    """Recovered is false, and nothing of the missed part is delivered."""
+    """The SDK reports no recovery, and nothing of the missed part is delivered."""
     channel = Channel("feed:short", recoverable=True)
     async with (
         Balancer([shared_server.client_port]) as balancer,
@@ -72,7 +72,7 @@ async def test_more_missed_than_history_keeps_is_told_truthfully(sdk: Sdk, share
 async def test_a_drain_moves_connections_and_loses_nothing(
     sdk: Sdk, server: ServerProcess, other_shared_server: ServerProcess
 ) -> None:
-    """40 subscribers move by code 3011, at no more than the wanted rate, while a publisher goes on."""
+    """40 subscribers move by code 3011, within the rate, while a publisher goes on."""
     count, rate = 40, 20.0
     async with (
         Balancer([server.client_port]) as balancer,
@@ -100,7 +100,7 @@ async def test_a_drain_moves_connections_and_loses_nothing(
 async def test_shedding_moves_as_many_as_asked(
     sdk: Sdk, server: ServerProcess, other_shared_server: ServerProcess
 ) -> None:
-    """The others stay, and the server goes on serving."""
+    """Other connections stay, and the server goes on serving."""
     async with (
         Balancer([server.client_port]) as balancer,
         sdk(behind(balancer), count=10, channels=[CHAT]) as clients,
@@ -118,7 +118,7 @@ async def test_shedding_moves_as_many_as_asked(
 async def test_a_terminated_server_drains_first(
     sdk: Sdk, server: ServerProcess, other_shared_server: ServerProcess
 ) -> None:
-    """SIGTERM drains by 3011 and then ends with 0; nothing is lost."""
+    """SIGTERM drains with code 3011 and exit status 0, without loss."""
     async with (
         Balancer([server.client_port]) as balancer,
         sdk(behind(balancer), count=10, channels=[CHAT]) as clients,
@@ -140,7 +140,7 @@ async def test_a_terminated_server_drains_first(
 async def test_a_killed_server_costs_a_recovery_and_nothing_else(
     sdk: Sdk, server: ServerProcess, other_shared_server: ServerProcess
 ) -> None:
-    """SIGKILL of a server: its clients come back elsewhere, recovered."""
+    """After SIGKILL the server's clients reconnect elsewhere and recover."""
     async with (
         Balancer([server.client_port]) as balancer,
         sdk(behind(balancer), count=4, channels=[CHAT]) as clients,
@@ -160,7 +160,7 @@ async def test_a_killed_server_costs_a_recovery_and_nothing_else(
 
 
 async def test_a_restarted_redis_does_not_cost_connections(sdk: Sdk) -> None:
-    """While Redis is away publishing fails with a temporary error; afterwards everything confirmed has arrived."""
+    """Publishing fails temporarily while Redis is away; afterwards all confirmed publications have arrived."""
     with running_redis() as redis:
         async with (
             ServerProcess("without-redis", redis) as server,
@@ -186,7 +186,7 @@ async def test_a_restarted_redis_does_not_cost_connections(sdk: Sdk) -> None:
 async def test_a_server_with_workers_drains_all_of_them(
     sdk: Sdk, redis: RedisProcess, shared_server: ServerProcess
 ) -> None:
-    """Two workers share the port; their connections are counted together and all of them move."""
+    """Two workers share the port; their connections are counted together and all move."""
     async with (
         ServerProcess("workers", redis, workers=2) as wide,
         Balancer([wide.client_port]) as balancer,

@@ -1,4 +1,4 @@
-"""What namespaces can be told to do, as the stock SDKs see it."""
+"""Options of namespaces, as the stock SDKs see them."""
 
 from __future__ import annotations
 
@@ -36,20 +36,20 @@ NAMESPACES: list[JsonValue] = [
 
 
 def named(namespace: str, **wanted: bool) -> Channel:
-    """A channel that no other test uses."""
+    """Return a channel that no other test uses."""
     return Channel(f"{namespace}:{uuid.uuid4()}", **wanted)
 
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
 async def first(redis: RedisProcess) -> AsyncIterator[ServerProcess]:
-    """A server with these namespaces."""
+    """Start a server with these namespaces."""
     async with ServerProcess("namespaces-a", redis, namespaces=NAMESPACES) as process:
         yield process
 
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
 async def second(redis: RedisProcess) -> AsyncIterator[ServerProcess]:
-    """A second one, linked with it."""
+    """Start a second server, linked with the first."""
     limits: JsonObject = {"connections_per_user": 2}
     async with ServerProcess("namespaces-b", redis, namespaces=NAMESPACES, limits=limits) as process:
         yield process
@@ -58,7 +58,7 @@ async def second(redis: RedisProcess) -> AsyncIterator[ServerProcess]:
 async def test_who_joins_and_leaves_is_told_on_every_server(
     sdk: Sdk, first: ServerProcess, second: ServerProcess
 ) -> None:
-    """To those who ask for it: by subscribing, by unsubscribing, and by going."""
+    """Joins and leaves by subscribing, unsubscribing and disconnecting reach clients that ask for them."""
     channel = named("people", join_leave=True)
     async with sdk(first.url, channels=[channel]) as watcher:
         await all_subscribed(watcher)
@@ -78,7 +78,7 @@ async def test_who_joins_and_leaves_is_told_on_every_server(
 async def test_the_newest_value_is_there_at_once_and_after_being_away(
     sdk: Sdk, first: ServerProcess, second: ServerProcess
 ) -> None:
-    """Of ten publications that were missed, only the last one comes; then it goes on as usual."""
+    """Of ten missed publications only the last arrives, and later ones follow as usual."""
     channel = named("price", recoverable=True)
     async with sdk(first.url, channels=[channel]) as clients, second.api() as api:
         await all_subscribed(clients)
@@ -97,7 +97,7 @@ async def test_the_newest_value_is_there_at_once_and_after_being_away(
 
 
 async def test_publications_that_are_written_together_keep_their_order(sdk: Sdk, first: ServerProcess) -> None:
-    """And their offsets; who unsubscribes meanwhile gets what was published before."""
+    """Offsets are in order, and a client that unsubscribes meanwhile gets earlier publications."""
     channel = named("burst", recoverable=True)
     async with sdk(first.url, count=2, channels=[channel]) as clients, first.api() as api:
         await all_subscribed(clients)
@@ -114,7 +114,7 @@ async def test_publications_that_are_written_together_keep_their_order(sdk: Sdk,
 
 
 async def test_the_server_subscribes_by_the_token(sdk: Sdk, first: ServerProcess, second: ServerProcess) -> None:
-    """To the token's channels: publications come without asking, and are recovered after the connection is lost."""
+    """Publications of the token's channels arrive without a subscribe, and are recovered after a reconnect."""
     channel = f"chat:{uuid.uuid4()}"
     token = connection_token(TOKEN_SECRET, "user-0", channels=[channel])
     options = ClientOptions(endpoints=[first.url], tokens=[token], min_reconnect_delay=0.5, max_reconnect_delay=0.6)
@@ -139,7 +139,7 @@ async def test_the_server_subscribes_by_the_token(sdk: Sdk, first: ServerProcess
 
 
 async def test_one_connection_too_many_of_a_user_is_turned_away(sdk: Sdk, second: ServerProcess) -> None:
-    """3504 is final; the connections that were there stay, and other users may come."""
+    """The code 3504 is final; existing connections stay, and other users may connect."""
     tokens = [connection_token(TOKEN_SECRET, "busy")] * 2
     async with sdk.make(ClientOptions(endpoints=[second.url], count=2, tokens=tokens)) as clients:
         await all_connected(clients)

@@ -1,4 +1,4 @@
-"""A channel for each user, which the server subscribes its connections to, as the stock SDKs see it."""
+"""Personal channels, to which the server subscribes a user's connections, as the stock SDKs see them."""
 
 from __future__ import annotations
 
@@ -24,34 +24,34 @@ SINGLE: list[JsonValue] = [{**INBOX, "single_connection": True}]
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
 async def first(redis: RedisProcess) -> AsyncIterator[ServerProcess]:
-    """A server with personal channels."""
+    """Start a server with personal channels."""
     async with ServerProcess("personal-a", redis, namespaces=NAMESPACES) as process:
         yield process
 
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
 async def second(redis: RedisProcess) -> AsyncIterator[ServerProcess]:
-    """A second one, linked with it."""
+    """Start a second server, linked with the first."""
     async with ServerProcess("personal-b", redis, namespaces=NAMESPACES) as process:
         yield process
 
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
 async def single(redis: RedisProcess) -> AsyncIterator[ServerProcess]:
-    """A server on which each user has one connection."""
+    """Start a server that allows one connection per user."""
     async with ServerProcess("single", redis, namespaces=SINGLE) as process:
         yield process
 
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
 async def other_single(redis: RedisProcess) -> AsyncIterator[ServerProcess]:
-    """A second one, linked with it."""
+    """Start a second such server, linked with the first."""
     async with ServerProcess("single-b", redis, namespaces=SINGLE) as process:
         yield process
 
 
 def options(user: str, *servers: ServerProcess, channels: tuple[Channel, ...] = (), count: int = 1) -> ClientOptions:
-    """Clients of one user that reconnect fast."""
+    """Return clients of one user that reconnect fast."""
     return ClientOptions(
         endpoints=[server.url for server in servers],
         count=count,
@@ -65,7 +65,7 @@ def options(user: str, *servers: ServerProcess, channels: tuple[Channel, ...] = 
 async def test_a_message_to_a_user_reaches_each_of_its_connections(
     sdk: Sdk, first: ServerProcess, second: ServerProcess
 ) -> None:
-    """On every server, without subscribing, and nobody else's; what came while one was away is recovered."""
+    """Connections on every server get it without subscribing, and recover it; other users do not get it."""
     user = f"user-{uuid.uuid4()}"
     channel = f"inbox:#{user}"
     async with (
@@ -92,7 +92,7 @@ async def test_a_message_to_a_user_reaches_each_of_its_connections(
 
 
 async def test_others_are_refused(sdk: Sdk, first: ServerProcess) -> None:
-    """103, which ends the subscription; the connection stays."""
+    """The error 103 ends the subscription, and the connection stays."""
     user = f"user-{uuid.uuid4()}"
     asked = Channel(f"inbox:#{user}")
     async with sdk.make(options("mallory", first, channels=(asked,))) as clients:
@@ -106,7 +106,7 @@ async def test_others_are_refused(sdk: Sdk, first: ServerProcess) -> None:
 async def test_a_new_connection_ends_the_earlier_one(
     sdk: Sdk, single: ServerProcess, other_single: ServerProcess
 ) -> None:
-    """On another server too. 3504: the SDK does not return, so that two pages do not push each other out for ever."""
+    """The code 3504 is final, also across servers, so that two pages do not replace each other for ever."""
     user = f"user-{uuid.uuid4()}"
     async with sdk.make(options(user, single)) as old:
         await all_connected(old)

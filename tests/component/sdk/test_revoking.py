@@ -1,4 +1,4 @@
-"""What the backend revokes while a slow hook is asked: on any server, with a definite answer for a stock client."""
+"""Revocation while a slow hook is called: on any server, with a definite answer for a stock client."""
 
 from __future__ import annotations
 
@@ -23,18 +23,18 @@ from tests.kit.tokens import connection_token
 
 ROOM = "chat:private"
 HOOK_SECONDS = 60
-"""Longer than anything waits here."""
+"""Time longer than anything waits here."""
 
 
 @pytest.fixture(scope="module")
 def port() -> int:
-    """Where the backend of each test listens."""
+    """Return the port of each test's backend."""
     return free_port()
 
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
 async def server(redis: RedisProcess, port: int) -> AsyncIterator[ServerProcess]:
-    """A server that asks the backend, however long it takes."""
+    """Start a server that waits for its backend however long it takes."""
     hooks: JsonObject = {
         hook: {"url": f"http://127.0.0.1:{port}/{hook}", "timeout_seconds": HOOK_SECONDS}
         for hook in ("connect", "subscribe")
@@ -45,7 +45,7 @@ async def server(redis: RedisProcess, port: int) -> AsyncIterator[ServerProcess]
 
 @pytest_asyncio.fixture
 async def backend(port: int) -> AsyncIterator[HttpBackend]:
-    """A backend that lets everybody in as user-0, and into a room, when it is released."""
+    """Start a backend that admits everybody as user-0 and into a room, once released."""
     granted: JsonObject = {"result": {"user": "user-0", "channels": [ROOM]}}
     answers: dict[str, Answer] = {"connect": lambda _: granted, "subscribe": lambda _: {"result": {}}}
     async with HttpBackend(answers, port=port) as made:
@@ -56,7 +56,7 @@ async def backend(port: int) -> AsyncIterator[HttpBackend]:
 
 @pytest_asyncio.fixture
 async def api(other_shared_server: ServerProcess) -> AsyncIterator[ServerApi]:
-    """The API of another server."""
+    """Return the API of another server."""
     async with other_shared_server.api() as made:
         yield made
 
@@ -71,7 +71,7 @@ async def asked(backend: HttpBackend, hook: str, count: int = 1) -> None:
 
 
 async def nobody_is_there(api: ServerApi) -> None:
-    """Wait until nobody is in the room."""
+    """Wait until the room is empty."""
 
     async def members() -> JsonValue:
         return dig(await api.call("presence", channel=ROOM), "presence")
@@ -83,7 +83,7 @@ async def nobody_is_there(api: ServerApi) -> None:
 async def test_a_stock_client_learns_that_its_subscription_was_revoked(
     sdk: Sdk, server: ServerProcess, api: ServerApi, backend: HttpBackend
 ) -> None:
-    """By the error of its command, after which it stays unsubscribed; the call reaches it through another server."""
+    """The command fails and the client stays unsubscribed; the call is made on another server."""
     async with sdk(server.url, channels=[Channel(ROOM)]) as clients:
         await asked(backend, "subscribe")
         assert await api.call("unsubscribe", user="user-0", channel=ROOM) == {}
@@ -98,7 +98,7 @@ async def test_a_stock_client_learns_that_its_subscription_was_revoked(
 
 
 async def came(clients: StockClients) -> bool:
-    """Whether a client was subscribed, or has got something."""
+    """Return True when a client was subscribed, or has got something."""
     return clients.record.first(Subscribed) is not None or bool(clients.record.publications())
 
 
@@ -106,7 +106,7 @@ async def came(clients: StockClients) -> bool:
 async def test_a_user_that_is_being_let_in_is_disconnected_by_another_server(
     sdk: Sdk, server: ServerProcess, api: ServerApi, backend: HttpBackend
 ) -> None:
-    """What the backend answers was decided before: the client gets the code of the call, and does not come again."""
+    """The client gets the call's code and does not reconnect, whatever the backend answers."""
 
     async def revoke() -> JsonObject:
         await asked(backend, "connect")
@@ -127,7 +127,7 @@ async def test_a_user_that_is_being_let_in_is_disconnected_by_another_server(
 async def test_a_channel_is_revoked_while_the_backend_is_asked_who_a_client_is(
     server: ServerProcess, api: ServerApi, backend: HttpBackend
 ) -> None:
-    """It is let in without that channel."""
+    """The client is admitted without that channel."""
     async with raw_client(server.url) as client:
         connect = asyncio.create_task(client.command(id=1, connect={}))
         await asked(backend, "connect")
@@ -142,7 +142,7 @@ async def test_a_channel_is_revoked_while_the_backend_is_asked_who_a_client_is(
 async def test_a_command_that_waits_for_another_is_revoked(
     server: ServerProcess, api: ServerApi, backend: HttpBackend
 ) -> None:
-    """Before the backend was asked about it; the answers come in the order of the commands."""
+    """The backend is not asked about the waiting command; replies come in the order of the commands."""
     async with raw_client(server.url) as client:
         await client.connect(connection_token(TOKEN_SECRET, "user-0"))
         first, second = (json.dumps({"id": n, "subscribe": {"channel": c}}) for n, c in ((2, "chat:first"), (3, ROOM)))

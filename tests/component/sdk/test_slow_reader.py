@@ -1,4 +1,4 @@
-"""A client that does not read for a while, over a real socket: what its namespace leaves out, and how it is told."""
+"""Client that stops reading for a while, over a real socket: dropped publications and how they are reported."""
 
 from __future__ import annotations
 
@@ -24,19 +24,19 @@ NAMESPACES: list[JsonValue] = [
 ]
 FILLER = "x" * 50_000
 PUBLICATIONS = 400
-"""20 MB: more than the kernel and the server hold for one connection."""
+"""Number of publications: 20 MB, more than kernel and server hold for one connection."""
 
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
 async def server() -> AsyncIterator[ServerProcess]:
-    """A server with a namespace for each policy, which does not ping meanwhile."""
+    """Start a server with a namespace for each policy, and without pings during the test."""
     async with ServerProcess("slow", None, namespaces=NAMESPACES, limits={"outbox_bytes": 262_144}) as process:
         yield process
 
 
 @dataclass(frozen=True)
 class Got:
-    """A publication that the client has read."""
+    """Publication that the client has read."""
 
     number: int
     dropped: int
@@ -44,18 +44,18 @@ class Got:
 
 
 async def publish(api: ServerApi, channel: str, number: int, key: str | None) -> None:
-    """The publication of this number."""
+    """Return the publication of this number."""
     data: JsonObject = {"number": number, "filler": FILLER}
     await api.call("publish", channel=channel, data=data, tags={} if key is None else {"key": key})
 
 
 def parity(number: int) -> str:
-    """One of two keys."""
+    """Return one of two keys."""
     return "even" if number % 2 == 0 else "odd"
 
 
 async def read_until(client: ClientConnection, last: int) -> list[Got]:
-    """All publications up to the one of this number."""
+    """Return all publications up to the one of this number."""
     got: list[Got] = []
     async with asyncio.timeout(20):
         while not got or got[-1].number != last:
@@ -74,7 +74,7 @@ def _got(publication: JsonObject) -> Got:
 
 
 async def subscribed(client: ClientConnection, channel: str) -> None:
-    """Let the client in and subscribe it."""
+    """Connect and subscribe the client."""
     token = connection_token(TOKEN_SECRET, "user-0")
     for command in ({"id": 1, "connect": {"token": token}}, {"id": 2, "subscribe": {"channel": channel}}):
         await client.send(json.dumps(command))
@@ -83,7 +83,7 @@ async def subscribed(client: ClientConnection, channel: str) -> None:
 
 @pytest.mark.parametrize("policy", ["dropOldest", "conflate"])
 async def test_what_is_left_out_is_told(server: ServerProcess, policy: str) -> None:
-    """The connection stays; what was read and what is told as missing are all that was published, and in order."""
+    """The connection stays; read and reported publications add up to all, in order."""
     channel = "log:a" if policy == "dropOldest" else "price:a"
     async with (
         connect(server.url, ping_interval=None, max_size=None, max_queue=1, proxy=None) as client,
@@ -108,7 +108,7 @@ async def test_what_is_left_out_is_told(server: ServerProcess, policy: str) -> N
 
 
 async def test_where_nothing_is_left_out_the_connection_ends(server: ServerProcess) -> None:
-    """With 3008, when more waits than may."""
+    """The code is 3008 when the outbox overflows."""
     async with (
         connect(server.url, ping_interval=None, max_size=None, max_queue=1, proxy=None) as client,
         server.api() as api,
@@ -122,7 +122,7 @@ async def test_where_nothing_is_left_out_the_connection_ends(server: ServerProce
 
 
 async def test_of_each_key_the_newest_arrives(server: ServerProcess) -> None:
-    """Keys do not replace one another; publications without a key have one together."""
+    """Keys do not replace one another; publications without a key share one."""
     keys = ["a", "b", "c", None]
     async with (
         connect(server.url, ping_interval=None, max_size=None, max_queue=1, proxy=None) as client,
@@ -141,7 +141,7 @@ async def test_of_each_key_the_newest_arrives(server: ServerProcess) -> None:
 
 @pytest.mark.parametrize("channel", ["log:burst", "price:burst"])
 async def test_a_burst_ends_no_connection_where_something_may_be_left_out(server: ServerProcess, channel: str) -> None:
-    """More is published in one turn of the server's loop than may wait: it is held, or left out and told."""
+    """A burst within one loop iteration is held, or dropped and reported."""
     async with (
         connect(server.url, ping_interval=None, max_size=None, proxy=None) as client,
         server.api() as api,

@@ -1,1 +1,1 @@
-"""The real server, driven over its sockets by a client of our own."""
+"""Real server, driven over its sockets by a client of the tests."""

@@ -13,21 +13,21 @@ from tests.kit.server_process import ServerProcess
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
 async def watch() -> AsyncIterator[Watch]:
-    """A server with the default limits, except for the time that a handshake may take."""
+    """Start a server with the default limits, except for the time limit of a handshake."""
     async with watched(HastyServer("default-limits", None)) as result:
         yield result
 
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
 async def fast() -> AsyncIterator[Watch]:
-    """A server that lets a connection send as many commands as it can."""
+    """Start a server that accepts commands at any rate."""
     async with watched(ServerProcess("no-rate", None, limits={"messages_per_second": 10_000_000})) as result:
         yield result
 
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
 async def waiting() -> AsyncIterator[Watch]:
-    """The same with Redis, which commands have to wait for."""
+    """Start such a server with Redis, which commands have to wait for."""
     with running_redis() as redis:
         async with watched(ServerProcess("waits", redis, limits={"messages_per_second": 10_000_000})) as result:
             yield result
@@ -35,7 +35,7 @@ async def waiting() -> AsyncIterator[Watch]:
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
 async def strict() -> AsyncIterator[Watch]:
-    """A server for two connections, and for browsers of one origin."""
+    """Start a server for two connections, and for browsers of one origin."""
     async with watched(
         ServerProcess("strict", None, limits={"connections": 2}, origins=["https://app.example"])
     ) as result:

@@ -1,4 +1,4 @@
-"""Bad requests to the ports of a server: a status that says why, one more in the right counter, nobody harmed."""
+"""Invalid requests to a server's ports: a status with the reason, one count, no effect on others."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ pytestmark = pytest.mark.asyncio(loop_scope="module")
 
 @contextlib.asynccontextmanager
 async def answered(watch: Watch, data: bytes, status: int, reason: str) -> AsyncIterator[Mapping[str, str]]:
-    """Bytes instead of a handshake get this status, and the end of the connection; the headers of the answer."""
+    """Assert the status of the answer to these bytes and the end of the connection; return the headers."""
     async with (
         watch.counts({("handshakes_rejected", reason): 1}),
         raw_stream(watch.server.client_port) as stream,
@@ -76,7 +76,7 @@ async def test_an_origin_that_is_not_listed_gets_403(strict: Watch, origin: str)
 
 
 async def test_clients_that_are_no_browsers_have_no_origin(strict: Watch) -> None:
-    """The list is of browsers: they always send their origin."""
+    """Clients without an Origin are accepted, as browsers always send one."""
     for headers in (UPGRADE, {**UPGRADE, "Origin": "https://app.example"}):
         async with strict.counts(LEFT), raw_stream(strict.server.client_port) as stream:
             await stream.send(request(headers=headers))
@@ -85,7 +85,7 @@ async def test_clients_that_are_no_browsers_have_no_origin(strict: Watch) -> Non
 
 
 async def test_a_full_server_turns_away(strict: Watch) -> None:
-    """503 above limits.connections, and a place is free again as soon as one has gone."""
+    """Above limits.connections the status is 503; a place is free again once a client has left."""
     expected: Counts = {("handshakes_rejected", "connection_limit"): 3, ("disconnects", "3000"): 2}
     async with strict.counts(expected):
         async with raw_client(strict.server.url) as second:
@@ -105,18 +105,18 @@ async def test_a_full_server_turns_away(strict: Watch) -> None:
 
 
 async def silent(stream: RawStream) -> None:
-    """Send nothing at all."""
+    """Send nothing."""
     await stream.ended()
 
 
 async def half(stream: RawStream) -> None:
-    """Send a part of the handshake, and no more."""
+    """Send a part of the handshake."""
     await stream.send(request()[:-2])
     await stream.ended()
 
 
 async def slowloris(stream: RawStream) -> None:
-    """Always send one more header."""
+    """Send one header after the other."""
     numbers = itertools.count()
     await stream.send(request()[:-2])
     await stream.dribble(lambda: b"X-%d: a\r\n" % next(numbers), every=0.05)
@@ -126,7 +126,7 @@ async def slowloris(stream: RawStream) -> None:
 async def test_a_handshake_that_does_not_end_is_ended(
     watch: Watch, behave: Callable[[RawStream], Awaitable[None]]
 ) -> None:
-    """After listen.handshake_seconds; many at once keep nobody from connecting."""
+    """It ends after listen.handshake_seconds; many at once keep nobody from connecting."""
     many = 50
 
     async def one() -> float:
@@ -149,7 +149,7 @@ async def test_a_handshake_that_does_not_end_is_ended(
 KEY = {"X-API-Key": API_KEY}
 GZIP = {**KEY, "Content-Encoding": "gzip"}
 MANY = 8 * MEBIBYTE
-"""The largest body of a call."""
+"""Maximum body size of a call."""
 TOO_LARGE = f"the body is larger than {MANY} bytes"
 NO_KEY = "unauthorized: send the API key in the header X-API-Key"
 LARGE = b'"' + b"a" * MEBIBYTE + b'"'
@@ -184,7 +184,7 @@ CALLS: dict[str, tuple[str, dict[str, str], bytes, int, int, str]] = {
 async def test_a_wrong_call_of_the_api_is_answered(
     watch: Watch, method: str, headers: dict[str, str], body: bytes, status: int, code: int, message: str
 ) -> None:
-    """With a status or an error that says why, and counted under its method."""
+    """The status or error says why, and is counted under the method."""
     counted: Counts = {("api_requests", method if method == "publish" else "unknown", str(status)): 1}
     timeout = aiohttp.ClientTimeout(total=10)
     async with watch.counts(counted), aiohttp.ClientSession(timeout=timeout) as session:

@@ -1,4 +1,4 @@
-"""The development mode that ignores tokens: anybody may do everything, loudly, and nowhere but in development."""
+"""Development mode that ignores tokens: full permissions, loud warnings, and development only."""
 
 from __future__ import annotations
 
@@ -33,14 +33,14 @@ SECONDS = 20
 
 
 class LaxServer(ServerProcess):
-    """One that ignores tokens."""
+    """Server that ignores tokens."""
 
     options = ("--ignore-tokens",)
 
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
 async def lax() -> AsyncIterator[ServerProcess]:
-    """One for all tests of this module."""
+    """Start one server for all tests of this module."""
     async with LaxServer("lax", None, development=True, namespaces=[CLOSED]) as server:
         yield server
 
@@ -55,7 +55,7 @@ TOKENS = {
 
 @pytest.mark.parametrize("token", TOKENS.values(), ids=TOKENS.keys())
 async def test_anybody_may_do_everything(lax: ServerProcess, token: str) -> None:
-    """In channels of all kinds, with a subscription token or none."""
+    """All kinds of channels are open, with a subscription token or none."""
     async with raw_client(lax.url) as client:
         await client.connect(token)
         commands: list[tuple[str, JsonValue]] = []
@@ -75,7 +75,7 @@ async def test_anybody_may_do_everything(lax: ServerProcess, token: str) -> None
 
 
 async def test_it_says_so(lax: ServerProcess) -> None:
-    """In its log, again and again, and in a metric for an alert; another server's metric says that it does not."""
+    """The log repeats a warning, and a metric allows an alert; other servers' metric is 0."""
     assert "tokens are ignored" in lax.log.read_text()
     assert 'realtime_server_tokens_ignored{worker="0"} 1.0' in await lax.metrics()
     async with ServerProcess("strict", None, development=True) as strict:
@@ -95,7 +95,7 @@ async def test_it_says_so(lax: ServerProcess) -> None:
 async def test_it_is_refused_outside_of_development(
     tmp_path: Path, config: JsonObject, environment: dict[str, str], told: str
 ) -> None:
-    """Before anything is opened; the configuration alone cannot ask for it, so that no ConfigMap has it by mistake."""
+    """The server refuses before opening anything; the configuration alone cannot turn the mode on."""
     file = tmp_path / "config.json"
     file.write_text(json.dumps(config))
     process = await asyncio.create_subprocess_exec(

@@ -1,4 +1,4 @@
-"""What the protocol says that SDKs do not show: fields that must not be there, and what ends when its time is over."""
+"""Details of the protocol that SDKs hide: absent fields, and expiry."""
 
 from __future__ import annotations
 
@@ -25,11 +25,11 @@ pytestmark = pytest.mark.asyncio(loop_scope="module")
 
 TOKEN = connection_token(TOKEN_SECRET, "alice")
 ALL_FLAGS = 0b1111_1101
-"""Every flag but that of a client that would rather fail than begin anew."""
+"""All flags except the one that prefers an error to a subscription without recovery."""
 
 
 class PunctualServer(ServerProcess):
-    """One that ends at once what is not renewed in time."""
+    """Server without leeway for late renewals."""
 
     def __init__(self, name: str) -> None:
         super().__init__(name, None)
@@ -42,27 +42,27 @@ class PunctualServer(ServerProcess):
 
 @pytest.fixture(scope="module")
 def redis() -> Iterator[RedisProcess]:
-    """What keeps the histories of `linked`."""
+    """Start a Redis for the histories of `linked`."""
     with running_redis() as process:
         yield process
 
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
 async def linked(redis: RedisProcess) -> AsyncIterator[ServerProcess]:
-    """A server with Redis."""
+    """Start a server with Redis."""
     async with ServerProcess("linked", redis) as process:
         yield process
 
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
 async def server() -> AsyncIterator[ServerProcess]:
-    """A server for all of these tests."""
+    """Start a server for all of these tests."""
     async with PunctualServer("punctual") as process:
         yield process
 
 
 async def pushed(client: RawClient, kind: str) -> JsonObject:
-    """The next push of a kind; what comes before it is dropped."""
+    """Return the next push of a kind, skipping others."""
     while True:
         push = object_at((await client.document()).get("push", {}))
         if kind in push:
@@ -70,7 +70,7 @@ async def pushed(client: RawClient, kind: str) -> JsonObject:
 
 
 def now() -> int:
-    """Unix time."""
+    """Return the Unix time."""
     return int(time.time())
 
 
@@ -78,7 +78,7 @@ def now() -> int:
 
 
 async def test_flags_that_are_not_supported_are_not_echoed(server: ServerProcess) -> None:
-    """No `flag` in the answer to connect, no numeric `id` of a channel: pushes go on to name it."""
+    """The connect reply has no `flag`, and channels have no numeric id: pushes name the channel."""
     async with raw_client(server.url) as client, server.api() as api:
         reply = await client.command(id=1, connect={"token": TOKEN, "flag": ALL_FLAGS, "dict": "a", "profile": "b"})
         told = object_at(reply, "connect")
@@ -90,7 +90,7 @@ async def test_flags_that_are_not_supported_are_not_echoed(server: ServerProcess
 
 
 async def test_flags_that_are_not_supported_are_not_echoed_in_protobuf(server: ServerProcess) -> None:
-    """The same in the other encoding; fields that the schema here does not know would be seen as such."""
+    """Unknown fields in Protobuf would be detected."""
     commands = [
         pb.Command(id=1, connect=pb.ConnectRequest(token=TOKEN, flag=ALL_FLAGS)),
         pb.Command(id=2, subscribe=pb.SubscribeRequest(channel="feed:bytes", flag=ALL_FLAGS)),
@@ -115,7 +115,7 @@ async def test_flags_that_are_not_supported_are_not_echoed_in_protobuf(server: S
 
 
 async def test_who_has_lost_something_is_told_to_subscribe_again(linked: ServerProcess, redis: RedisProcess) -> None:
-    """2500, before anything of what follows: the stream that it has followed is not there any more."""
+    """The code 2500 precedes any later publication, because the followed stream is gone."""
     async with raw_client(linked.url) as client, linked.api() as api:
         await client.connect(TOKEN)
         await client.subscribe("feed:lost")
@@ -128,7 +128,7 @@ async def test_who_has_lost_something_is_told_to_subscribe_again(linked: ServerP
 
 
 async def test_whom_the_server_subscribed_is_told_to_connect_again(linked: ServerProcess, redis: RedisProcess) -> None:
-    """3010: such a client has no way to subscribe by itself."""
+    """The code is 3010, since such a client cannot subscribe by itself."""
     async with raw_client(linked.url) as client, linked.api() as api:
         await client.connect(connection_token(TOKEN_SECRET, "alice", channels=["feed:gone"]))
         await api.publish("feed:gone", "before")
@@ -142,7 +142,7 @@ async def test_whom_the_server_subscribed_is_told_to_connect_again(linked: Serve
 
 
 async def test_a_connection_goes_on_with_a_new_token(server: ServerProcess) -> None:
-    """The answer says for how long; when that is over it is 3005."""
+    """The reply has the ttl; at its end the code is 3005."""
     token = connection_token(TOKEN_SECRET, "alice", lifetime=None, exp=now() + 60)
     async with raw_client(server.url) as client:
         reply = await client.command(id=1, connect={"token": token})
@@ -156,7 +156,7 @@ async def test_a_connection_goes_on_with_a_new_token(server: ServerProcess) -> N
 
 
 async def test_a_subscription_goes_on_with_a_new_token(server: ServerProcess) -> None:
-    """The answer says for how long; when that is over it is 2501, and the connection goes on."""
+    """The reply has the ttl; at its end the code is 2501, and the connection stays."""
 
     def token(seconds: int) -> str:
         return subscription_token(TOKEN_SECRET, "alice", "$open:a", exp=now() + seconds)
@@ -183,7 +183,7 @@ async def test_a_subscription_goes_on_with_a_new_token(server: ServerProcess) ->
     ids=["invalid", "of another"],
 )
 async def test_a_bad_token_does_not_renew_and_does_not_end(server: ServerProcess, refresh: str, code: int) -> None:
-    """An error; the connection goes on until its time is over."""
+    """The client gets an error, and the connection stays until its expiry."""
     async with raw_client(server.url) as client:
         await client.connect(TOKEN)
         assert dig(await client.command(id=2, refresh={"token": refresh}), "error", "code") == code
@@ -191,7 +191,7 @@ async def test_a_bad_token_does_not_renew_and_does_not_end(server: ServerProcess
 
 
 async def test_what_the_backend_subscribed_for_a_time_ends_with_the_connection() -> None:
-    """3006: connecting again asks the backend again."""
+    """The code is 3006, since reconnecting asks the backend again."""
     granted: JsonObject = {"open:for-a-while": {"expire_at": now() + 2}}
     backend = HttpBackend({"connect": lambda _: {"result": {"user": "alice", "subs": granted}}})
     async with (

@@ -24,18 +24,18 @@ CHANNEL = "open:flood"
 OUTBOX_BYTES = 256 * 1024
 DATA = "a" * 10_000
 TOGETHER = 5
-"""So many are published in one turn of the server's loop, and joined for each connection: nothing is shared then."""
+"""Publications per loop iteration, which are joined for each connection, so that no bytes are shared."""
 BOUND = SLOW * 2 * OUTBOX_BYTES
-"""Bytes that clients may take: 100 MiB."""
+"""Maximum bytes for clients: 100 MiB."""
 MARGIN = 24 * MEBIBYTE
-"""For everything else: the publications themselves, calls of the API, what the allocator keeps."""
+"""Allowance for everything else: publications, API calls, and the allocator."""
 PUBLICATIONS = 800
-"""8 MB for each client, 1.6 GB for all of them: fifteen times the bound."""
+"""Number of publications: 8 MB per client, 1.6 GB for all, fifteen times the bound."""
 CLOSED_AS_SLOW = b"\x88\x06" + (3008).to_bytes(2, "big") + b"slow"
 
 
 async def silent_subscriber(port: int) -> socket.socket:
-    """A client that reads nothing after the handshake."""
+    """Open a client that reads nothing after the handshake."""
     sock = socket.socket()
     sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
     sock.setblocking(False)
@@ -50,7 +50,7 @@ async def silent_subscriber(port: int) -> socket.socket:
 
 
 async def last_bytes(sock: socket.socket) -> bytes:
-    """The end of what the server has sent, when the client reads at last."""
+    """Return the last bytes that the server has sent, once the client reads."""
     loop, end = asyncio.get_running_loop(), b""
     with contextlib.suppress(ConnectionError):
         async with asyncio.timeout(10):
@@ -61,7 +61,7 @@ async def last_bytes(sock: socket.socket) -> bytes:
 
 @contextlib.asynccontextmanager
 async def peak_memory(server: ServerProcess) -> AsyncIterator[list[int]]:
-    """Measures again and again; the list has the largest number of bytes so far."""
+    """Measure repeatedly; the list has the largest number of bytes so far."""
     peak = [resident(server)]
 
     async def measure() -> None:
@@ -77,18 +77,18 @@ async def peak_memory(server: ServerProcess) -> AsyncIterator[list[int]]:
 
 
 def publish(number: int) -> JsonObject:
-    """A command of a batch."""
+    """Return a publish command of a batch."""
     return {"publish": {"channel": CHANNEL, "data": [number, DATA]}}
 
 
 async def value(server: ServerProcess, metric: str) -> float:
-    """A number in the metrics of the only worker, 0 if it is not there."""
+    """Return a metric of the only worker, 0 if it is absent."""
     lines = (line.rpartition(" ") for line in (await server.metrics()).splitlines())
     return next((float(number) for name, _, number in lines if name == f"realtime_server_{metric}"), 0.0)
 
 
 async def test_memory_is_bounded_under_a_flood_of_slow_readers() -> None:
-    """All of them are closed with 3008; who reads gets every publication, in order, meanwhile and after."""
+    """Slow clients are closed with 3008; a reading client gets every publication in order throughout."""
     limits: JsonObject = {"outbox_bytes": OUTBOX_BYTES}
     async with contextlib.AsyncExitStack() as stack:
         server = await stack.enter_async_context(ServerProcess("flood", None, limits=limits))

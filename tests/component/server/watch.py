@@ -1,4 +1,4 @@
-"""A server with a well-behaved connection that must not notice what others do, and the counters of errors."""
+"""Server with a well-behaved connection that others must not affect, and its error counters."""
 
 from __future__ import annotations
 
@@ -23,18 +23,18 @@ COUNTERS = ("disconnects", "handshakes_rejected", "command_errors", "api_request
 PREFIX = "realtime_server_"
 Counts = dict[tuple[str, ...], int]
 LEFT: Counts = {("disconnects", "3000"): 1}
-"""What is counted when a client goes by itself."""
+"""Counts of a client that leaves by itself."""
 HANDSHAKE_SECONDS = 1.0
 MEBIBYTE = 1 << 20
 
 
 def error(code: int, message: str) -> JsonObject:
-    """An error that is not temporary, as clients and callers of the API see it."""
+    """Return an error that is not temporary, as clients and API callers see it."""
     return {"code": code, "message": message}
 
 
 class HastyServer(ServerProcess):
-    """One with the default limits that waits for a handshake as long as HANDSHAKE_SECONDS."""
+    """Server with the default limits and a short time limit for handshakes."""
 
     def __init__(self, name: str, redis: RedisProcess | None, **changes: JsonValue) -> None:
         super().__init__(name, redis, **changes)
@@ -48,7 +48,7 @@ class HastyServer(ServerProcess):
 
 
 class Watch:
-    """A server, and a well-behaved connection that is subscribed all the time."""
+    """Server with a well-behaved connection that is subscribed all the time."""
 
     def __init__(self, server: ServerProcess, bystander: RawClient) -> None:
         self.server = server
@@ -57,20 +57,20 @@ class Watch:
         self._published = 0
 
     async def unharmed(self) -> None:
-        """The bystander is still connected: what it receives next is what is published now."""
+        """Assert that the bystander receives a new publication next."""
         marker = f"marker {next(self._numbers)}"
         await self.publish(CHANNEL, marker)
         assert await self.bystander.publication() == marker
 
     async def publish(self, channel: str, data: JsonValue) -> None:
-        """Publish by the API, which `counts` leaves out."""
+        """Publish by the API, which `counts` ignores."""
         async with self.server.api() as api:
             await api.publish(channel, data)
         self._published += 1
 
     @contextlib.asynccontextmanager
     async def counts(self, expected: Counts) -> AsyncIterator[None]:
-        """What the body does is counted as expected and not otherwise, and does not harm the bystander."""
+        """Assert that the body changes exactly the expected counters and does not affect the bystander."""
         await self._alone()
         before = await self._counters()
         self._published = 0
@@ -83,12 +83,12 @@ class Watch:
         assert {name: change for name, change in changes.items() if change} == expected
 
     async def gauge(self, name: str) -> float:
-        """The sum of a gauge over all workers."""
+        """Return the sum of a gauge over all workers."""
         families = text_string_to_metric_families(await self.server.metrics())
         return sum(sample.value for family in families if family.name == PREFIX + name for sample in family.samples)
 
     async def _alone(self) -> None:
-        """Wait until the bystander is the only one: what other connections count has been counted."""
+        """Wait until the bystander is the only connection, so that all others have been counted."""
         await eventually(
             lambda: self.gauge("connections"), lambda now: now == 1, what="one connection", within=5, every=0.01
         )
@@ -106,7 +106,7 @@ class Watch:
 
 @contextlib.asynccontextmanager
 async def watched(process: ServerProcess) -> AsyncIterator[Watch]:
-    """The server with a bystander."""
+    """Run the server with a bystander."""
     async with process as server, raw_client(server.url) as bystander:
         await bystander.connect(connection_token(TOKEN_SECRET, "bystander"))
         await bystander.subscribe(CHANNEL)
@@ -114,7 +114,7 @@ async def watched(process: ServerProcess) -> AsyncIterator[Watch]:
 
 
 def resident(server: ServerProcess) -> int:
-    """Bytes of memory that the server's processes use."""
+    """Return the memory of the server's processes in bytes."""
     assert server.process is not None
     found, waiting = 0, [server.process.pid]
     while waiting:

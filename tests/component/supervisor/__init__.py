@@ -1,1 +1,1 @@
-"""A real server with real worker processes: what it does when they die, and when it is told to stop."""
+"""Real server with worker processes: their deaths, and stopping."""

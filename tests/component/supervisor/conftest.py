@@ -12,13 +12,13 @@ from tests.kit.server_process import ServerProcess
 
 @pytest.fixture(scope="module")
 def redis() -> Iterator[RedisProcess]:
-    """A Redis for the tests of one module."""
+    """Start a Redis for the tests of one module."""
     with running_redis() as process:
         yield process
 
 
 @pytest.fixture
 async def server(redis: RedisProcess) -> AsyncIterator[ServerProcess]:
-    """A server that is ready."""
+    """Start a server, and wait until it is ready."""
     async with ServerProcess("supervised", redis, workers=2) as process:
         yield process

@@ -1,4 +1,4 @@
-"""The processes of a server, and connections to it."""
+"""Processes of a server, and connections to it."""
 
 from __future__ import annotations
 
@@ -20,28 +20,28 @@ WITHIN_SECONDS = 10.0
 
 
 def pid_of(server: ServerProcess) -> int:
-    """The main process."""
+    """Return the id of the main process."""
     assert server.process is not None
     return server.process.pid
 
 
 def children_of(pid: int) -> list[int]:
-    """Child processes, oldest first."""
+    """Return the ids of child processes, oldest first."""
     return [int(word) for word in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
 
 
 def workers_of(server: ServerProcess) -> list[int]:
-    """The workers; the admin process is started after them."""
+    """Return the ids of the workers, which are started before the admin process."""
     return children_of(pid_of(server))[:-1]
 
 
 def admin_process_of(server: ServerProcess) -> int:
-    """The process behind the admin port."""
+    """Return the id of the admin process."""
     return children_of(pid_of(server))[-1]
 
 
 def is_running(pid: int) -> bool:
-    """Whether the process is there and not a zombie."""
+    """Return True when the process exists and is no zombie."""
     try:
         state = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0]
     except OSError:
@@ -66,14 +66,14 @@ async def ready(server: ServerProcess, *, wanted: bool = True) -> None:
 
 
 async def exit_code_of(server: ServerProcess) -> int:
-    """Wait until the server has ended."""
+    """Wait until the server has ended, and return its exit code."""
     assert server.process is not None
     async with asyncio.timeout(WITHIN_SECONDS):
         return await server.process.wait()
 
 
 class Client:
-    """A connection that is open and connected, and notes with which code it ends."""
+    """Open connection of a client, which records the code of its end."""
 
     def __init__(self, socket: ClientConnection) -> None:
         self._socket = socket
@@ -88,20 +88,20 @@ class Client:
         self.code = self._socket.close_code
 
     async def closed(self) -> int | None:
-        """Wait for the end; its code."""
+        """Wait for the end, and return its code."""
         async with asyncio.timeout(WITHIN_SECONDS):
             await asyncio.shield(self._task)
         return self.code
 
     async def close(self) -> None:
-        """End it from here."""
+        """Close the connection."""
         await self._socket.close()
         await self._task
 
 
 @contextlib.asynccontextmanager
 async def clients_of(server: ServerProcess, count: int) -> AsyncIterator[list[Client]]:
-    """So many connections."""
+    """Open a number of connections."""
     async with contextlib.AsyncExitStack() as stack:
         made = []
         for number in range(count):

@@ -1,4 +1,4 @@
-"""What the admin port lets in, and what it answers."""
+"""Authorization and answers of the admin port."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ CALLS = (
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
 async def server(redis: RedisProcess) -> AsyncIterator[ServerProcess]:
-    """A server for all tests of this module, which leave it serving."""
+    """Start a server for all tests of this module, which leave it serving."""
     async with ServerProcess("admin", redis, workers=2) as process:
         yield process
 
@@ -37,7 +37,7 @@ async def server(redis: RedisProcess) -> AsyncIterator[ServerProcess]:
 async def ask(
     server: ServerProcess, method: str, path: str, *, token: str | None = f"Bearer {ADMIN_TOKEN}", body: str = ""
 ) -> tuple[int, object]:
-    """Call the admin port."""
+    """Send a request to the admin port."""
     headers = {} if token is None else {"Authorization": token}
     url = f"http://127.0.0.1:{server.admin_port}{path}"
     async with ClientSession() as session, session.request(method, url, headers=headers, data=body) as response:
@@ -49,7 +49,7 @@ async def ask(
     "token", [None, "", "Bearer", "Bearer ", "Bearer wrong", f"Basic {ADMIN_TOKEN}", ADMIN_TOKEN, "Bearer é"]
 )
 async def test_nobody_gets_in_without_the_token(server: ServerProcess, method: str, name: str, token: str) -> None:
-    """Also where there is nothing; nothing is done."""
+    """Unknown paths need the token too, and a refused call has no effect."""
     status, answer = await ask(server, method, f"/admin/v1/{name}", token=token)
     assert status == 401
     assert isinstance(answer, dict)
@@ -59,7 +59,7 @@ async def test_nobody_gets_in_without_the_token(server: ServerProcess, method: s
 
 @pytest.mark.parametrize(("given", "status"), [(ADMIN_TOKEN, 200), ("wrong", 401), ("é", 401)])
 async def test_the_token_may_come_in_a_header_of_its_own(server: ServerProcess, given: str, status: int) -> None:
-    """Through a proxy that keeps `Authorization` for itself; a wrong one is not made good by that other header."""
+    """The header is for proxies that keep `Authorization`; it does not make up for a wrong token there."""
     headers = {"X-Admin-Token": given, "Authorization": f"Bearer {ADMIN_TOKEN}"}
     url = f"http://127.0.0.1:{server.admin_port}/admin/v1/status"
     async with ClientSession() as session, session.get(url, headers=headers) as response:
@@ -68,7 +68,7 @@ async def test_the_token_may_come_in_a_header_of_its_own(server: ServerProcess, 
 
 @pytest.mark.parametrize("path", ["/health/live", "/health/ready"])
 async def test_health_needs_no_token(server: ServerProcess, path: str) -> None:
-    """The kubelet has none."""
+    """The kubelet has no token."""
     status, _ = await ask(server, "GET", path, token=None)
     assert status == 200
 
@@ -97,7 +97,7 @@ async def test_health_needs_no_token(server: ServerProcess, path: str) -> None:
     ],
 )
 async def test_wrong_input_is_refused_with_a_reason(server: ServerProcess, name: str, body: str) -> None:
-    """And changes nothing."""
+    """A refused call has no effect."""
     status, answer = await ask(server, "POST", f"/admin/v1/{name}", body=body)
     assert status == 400
     assert isinstance(answer, dict)
@@ -107,19 +107,18 @@ async def test_wrong_input_is_refused_with_a_reason(server: ServerProcess, name:
 
 
 async def test_a_body_that_is_too_large_is_refused(server: ServerProcess) -> None:
-    """The admin API takes small numbers."""
     status, _ = await ask(server, "POST", "/admin/v1/drain", body=" " * 100_000)
     assert status == 413
 
 
 async def test_what_is_not_there_is_not_found(server: ServerProcess) -> None:
-    """In JSON, like everything."""
+    """The answer is JSON."""
     assert await ask(server, "GET", "/admin/v1/nothing") == (404, {"error": {"code": 404, "message": "not found"}})
     assert (await ask(server, "GET", "/admin/v1/drain"))[0] == 405
 
 
 async def test_readiness_says_why_not(server: ServerProcess) -> None:
-    """For people who look at a pod."""
+    """The reason is for people who look at a pod."""
     await server.admin("POST", "quiesce")
     answer = await ask(server, "GET", "/health/ready", token=None)
     await server.admin("POST", "resume")
@@ -127,7 +126,7 @@ async def test_readiness_says_why_not(server: ServerProcess) -> None:
 
 
 async def test_shedding_moves_so_many_and_goes_on_serving(server: ServerProcess) -> None:
-    """However the connections are spread over the workers."""
+    """The number is exact, however the connections are spread over the workers."""
     async with clients_of(server, 30) as clients:
         await server.admin("POST", "shed", {"connections": 11, "connections_per_second": 100})
         await eventually(
@@ -142,7 +141,7 @@ async def test_shedding_moves_so_many_and_goes_on_serving(server: ServerProcess)
 
 
 async def test_a_drain_can_change_its_rate_and_be_stopped(server: ServerProcess) -> None:
-    """Afterwards the server is quiesced until it resumes."""
+    """Afterwards the server stays quiesced until it is resumed."""
     async with clients_of(server, 10):
         status = await server.admin("POST", "drain", {"connections_per_second": 0.01})
         assert (status["state"], status["drain_rate"]) == ("draining", 0.01)

@@ -19,7 +19,7 @@ SLOW: JsonObject = {"connections_per_second": 0.1, "timeout_seconds": 1, "settle
 
 
 async def drain(config: Path) -> tuple[int | None, list[str], str]:
-    """Run the command: exit code, lines of stdout, stderr."""
+    """Run the command; return exit code, lines of stdout, and stderr."""
     process = await asyncio.create_subprocess_exec(
         sys.executable, "-P", "-m", "realtime_server", "drain", "--config", str(config),
         stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.PIPE,
@@ -30,7 +30,7 @@ async def drain(config: Path) -> tuple[int | None, list[str], str]:
 
 
 def config_of(server: ServerProcess) -> Path:
-    """The server's configuration."""
+    """Return the path of the server's configuration."""
     return server.log.parent / "config.json"
 
 
@@ -46,7 +46,7 @@ async def test_it_empties_the_server_and_tells_how(redis: RedisProcess) -> None:
 
 
 async def test_it_finds_the_admin_api_on_its_socket(redis: RedisProcess, tmp_path: Path) -> None:
-    """On a machine with several servers their ports may be shared, or those of somebody else."""
+    """On a machine with several servers the port may be shared, or belong to another one."""
     listen: JsonObject = {"admin_socket": str(tmp_path / "admin.sock")}
     async with ServerProcess("pod", redis, drain=QUICK, listen=listen) as server, clients_of(server, 4) as clients:
         code, lines, error = await drain(config_of(server))
@@ -57,7 +57,7 @@ async def test_it_finds_the_admin_api_on_its_socket(redis: RedisProcess, tmp_pat
 
 
 async def test_it_is_as_fast_as_it_has_to_be(redis: RedisProcess) -> None:
-    """A rate at which it would not end in time is raised: connections are moved evenly, not all at the end."""
+    """A rate that is too low for the timeout is raised, so that connections move evenly."""
     async with ServerProcess("pod", redis, workers=2, drain=SLOW) as server, clients_of(server, 10) as clients:
         code, lines, error = await drain(config_of(server))
         assert (code, error) == (0, "")
@@ -66,7 +66,7 @@ async def test_it_is_as_fast_as_it_has_to_be(redis: RedisProcess) -> None:
 
 
 async def test_what_is_left_at_the_end_of_the_time_is_closed(redis: RedisProcess) -> None:
-    """So that the pod does not die with open connections, when a drain had been begun that is too slow."""
+    """Connections left by a drain that was too slow are closed, so that the pod does not end with open ones."""
     async with ServerProcess("pod", redis, workers=2, drain=SLOW) as server, clients_of(server, 10) as clients:
         await server.admin("POST", "drain", {"connections_per_second": 0.1})
         code, lines, error = await drain(config_of(server))
@@ -77,7 +77,7 @@ async def test_what_is_left_at_the_end_of_the_time_is_closed(redis: RedisProcess
 
 
 async def test_a_drain_that_somebody_began_goes_on_at_its_rate(redis: RedisProcess) -> None:
-    """The operator knows better how many the other servers can take."""
+    """The operator's rate is kept, since it knows the capacity of the other servers."""
     async with ServerProcess("pod", redis, workers=2, drain=QUICK) as server, clients_of(server, 4) as clients:
         await server.admin("POST", "drain", {"connections_per_second": 4})
         code, lines, _ = await drain(config_of(server))
@@ -87,9 +87,9 @@ async def test_a_drain_that_somebody_began_goes_on_at_its_rate(redis: RedisProce
 
 
 async def test_a_server_that_is_only_starting_is_waited_for(redis: RedisProcess) -> None:
-    """The command runs first and finds nobody: a pod may be deleted before its server listens.
+    """The command waits when it runs before the server listens: a pod may be deleted that early.
 
-    Nothing waits for the server to be ready: the command may be quicker, and it never is after that.
+    The test does not wait for the server, so that the command may be first; it may succeed at any later time.
     """
     server = ServerProcess("pod", redis, workers=2, drain=QUICK)
     draining = asyncio.create_task(drain(Path(server.write_files())), name="drain")
@@ -106,7 +106,7 @@ async def test_a_server_that_is_only_starting_is_waited_for(redis: RedisProcess)
 
 
 async def test_without_a_server_it_fails_with_a_reason_in_time(tmp_path: Path) -> None:
-    """It leaves most of the 30 s that a pod has beyond its drain."""
+    """The command leaves most of the 30 s that a pod has beyond its drain."""
     config = tmp_path / "config.json"
     config.write_text(json.dumps({"listen": {"admin_port": free_port()}}))
     began = time.monotonic()
@@ -118,7 +118,7 @@ async def test_without_a_server_it_fails_with_a_reason_in_time(tmp_path: Path) -
 
 
 async def test_a_wrong_token_is_told(redis: RedisProcess, tmp_path: Path) -> None:
-    """And nothing is done."""
+    """The command fails without any effect."""
     async with ServerProcess("pod", redis, drain=QUICK) as server:
         config = json.loads(config_of(server).read_text())
         (tmp_path / "token").write_text("wrong")

@@ -1,4 +1,4 @@
-"""A server that is told to stop."""
+"""Stopping of a server."""
 
 from __future__ import annotations
 
@@ -27,12 +27,12 @@ MOVED, SHUTDOWN = 3011, 3001
 
 
 async def codes_of(clients: list[Client]) -> Counter[int | None]:
-    """How the connections ended, once all have."""
+    """Wait for the end of all connections, and return their codes."""
     return Counter([await client.closed() for client in clients])
 
 
 async def test_sigterm_moves_all_connections_and_ends(redis: RedisProcess) -> None:
-    """At the configured rate, which is that of the whole server; nothing is left, and the exit code is 0."""
+    """Connections move at the configured rate of the whole server, and the exit code is 0."""
     drain: JsonObject = {"connections_per_second": 20, "timeout_seconds": 30, "settle_seconds": 0}
     async with ServerProcess("stopping", redis, workers=2, drain=drain) as server, clients_of(server, 20) as clients:
         children = children_of(pid_of(server))
@@ -61,7 +61,7 @@ async def test_while_it_drains_it_tells_so(redis: RedisProcess) -> None:
 
 
 async def test_what_does_not_move_in_time_is_closed(redis: RedisProcess) -> None:
-    """The rate is raised so that all are moved before the timeout."""
+    """The rate is raised so that all connections are moved before the timeout."""
     drain: JsonObject = {"connections_per_second": 0.1, "timeout_seconds": 3, "settle_seconds": 0}
     async with ServerProcess("stopping", redis, workers=2, drain=drain) as server, clients_of(server, 10) as clients:
         began = time.monotonic()
@@ -74,13 +74,13 @@ async def test_what_does_not_move_in_time_is_closed(redis: RedisProcess) -> None
 
 
 async def test_an_interrupt_stops_it_too(server: ServerProcess) -> None:
-    """As from a terminal."""
+    """SIGINT, as from a terminal, stops the server too."""
     kill(pid_of(server), signal.SIGINT)
     assert await exit_code_of(server) == 0
 
 
 async def test_a_port_that_is_taken_is_told_at_once(server: ServerProcess) -> None:
-    """One line that says which, and exit code 1."""
+    """One line names the port, and the exit code is 1."""
     environment = {**os.environ, "TMPDIR": str(server.log.parent)}
     again = await asyncio.create_subprocess_exec(
         sys.executable, "-P", "-m", "realtime_server", "run", "--config", str(server.log.parent / "config.json"),

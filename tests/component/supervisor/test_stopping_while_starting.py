@@ -1,4 +1,4 @@
-"""A server that is told to stop before it serves, as process 1 of its container and as any other process."""
+"""Stopping of a server that does not serve yet, as process 1 of a container and as another process."""
 
 from __future__ import annotations
 
@@ -18,17 +18,17 @@ from tests.kit.deadline import eventually
 from tests.kit.redis_process import free_port
 
 PROCESS_1 = ("unshare", "--pid", "--fork", "--kill-child")
-"""The command after it is process 1 of a namespace: the kernel drops its signals that have the default disposition."""
+"""Command prefix that makes a process 1 of a namespace, whose signals with default disposition the kernel drops."""
 BOTH = (1 << signal.SIGTERM - 1) | (1 << signal.SIGINT - 1)
 AT_ONCE_SECONDS = 8.0
-"""An interpreter, the imports and the end, on a machine that is busy. Without a handler the server runs for ever."""
+"""Time for interpreter, imports and exit on a busy machine; without a handler the server would run for ever."""
 DELAYS = (0.0, 0.02, 0.05, 0.1, 0.2, 0.3, 0.5, 0.8, 1.5)
 COMMANDS = (("-m", "realtime_server"), ("-c", "from realtime_server.__main__ import main; raise SystemExit(main())"))
 
 
 @pytest.fixture
 def config(tmp_path: Path) -> Path:
-    """The configuration of a server of its own."""
+    """Write the configuration of a server."""
     listen = {
         "host": "127.0.0.1",
         "client_port": free_port(),
@@ -44,7 +44,7 @@ def config(tmp_path: Path) -> Path:
 
 @contextlib.asynccontextmanager
 async def started(*words: str) -> AsyncIterator[tuple[asyncio.subprocess.Process, int]]:
-    """Run Python with these arguments as process 1 of a namespace; the process to wait for, and process 1."""
+    """Run Python as process 1 of a namespace; return the process to wait for, and process 1."""
     outer = await asyncio.create_subprocess_exec(
         *PROCESS_1, sys.executable, "-P", *words, stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.PIPE
     )
@@ -62,14 +62,14 @@ async def started(*words: str) -> AsyncIterator[tuple[asyncio.subprocess.Process
 
 
 def blocked(pid: int) -> int:
-    """The set of blocked signals of a process."""
+    """Return the set of blocked signals of a process."""
     lines = Path(f"/proc/{pid}/status").read_text().splitlines()
     (mask,) = [line.split()[1] for line in lines if line.startswith("SigBlk:")]
     return int(mask, 16)
 
 
 def files_once_blocked(pid: int) -> str:
-    """The files in the memory of a Python that blocks SIGTERM and SIGINT; empty before that.
+    """Return the mapped files of a Python process that blocks SIGTERM and SIGINT, none before that.
 
     `unshare` blocks them too, until it executes Python.
     """
@@ -78,7 +78,7 @@ def files_once_blocked(pid: int) -> str:
 
 
 async def holds_back(pid: int) -> str:
-    """Wait until the process blocks SIGTERM and SIGINT; the files in its memory."""
+    """Wait until the process blocks SIGTERM and SIGINT, and return its mapped files."""
 
     async def files() -> str:
         return files_once_blocked(pid)
@@ -87,7 +87,7 @@ async def holds_back(pid: int) -> str:
 
 
 async def ends(outer: asyncio.subprocess.Process, *, within: float = AT_ONCE_SECONDS) -> tuple[int | None, str]:
-    """Wait for the end; exit code and stderr."""
+    """Wait for the end, and return exit code and stderr."""
     async with asyncio.timeout(within):
         _, error = await outer.communicate()
     return outer.returncode, error.decode()
@@ -96,7 +96,7 @@ async def ends(outer: asyncio.subprocess.Process, *, within: float = AT_ONCE_SEC
 @pytest.mark.parametrize("delay", DELAYS)
 @pytest.mark.parametrize("command", COMMANDS, ids=["module", "console script"])
 async def test_sigterm_at_any_time_of_the_start_ends_it(config: Path, command: tuple[str, ...], delay: float) -> None:
-    """With code 0, though it is process 1; the delay counts from its first act."""
+    """The exit code is 0, even for process 1; the delay counts from its first action."""
     async with started(*command, "run", "--config", str(config)) as (outer, pid):
         await holds_back(pid)
         await asyncio.sleep(delay)
@@ -109,7 +109,7 @@ async def test_sigterm_at_any_time_of_the_start_ends_it(config: Path, command: t
 
 
 async def test_the_signals_are_held_back_before_the_imports(config: Path) -> None:
-    """Nothing heavy is loaded by then, and several that are sent at once end it before there is a child."""
+    """No heavy module is loaded before that, and several signals at once stop it before it has a child."""
     async with started("-m", "realtime_server", "run", "--config", str(config)) as (outer, pid):
         files = await holds_back(pid)
         assert not [name for name in ("pydantic_core", "aiohttp", "msgspec", "uvloop") if f"/{name}/" in files]
@@ -122,7 +122,7 @@ async def test_the_signals_are_held_back_before_the_imports(config: Path) -> Non
 
 
 async def test_only_run_holds_signals_back_and_its_children_do_not(config: Path) -> None:
-    """The worker and the admin process have the masks of any process; so has another command."""
+    """Worker and admin process have normal signal masks, and so have other commands."""
     async with started("-m", "realtime_server", "run", "--config", str(config)) as (outer, pid):
 
         async def children() -> list[int]:
@@ -145,7 +145,7 @@ async def test_only_run_holds_signals_back_and_its_children_do_not(config: Path)
 
 
 async def test_a_start_that_fails_exits_with_its_code_all_the_same(config: Path) -> None:
-    """Also when a SIGTERM is pending."""
+    """The exit code is that of the failure, also with a pending SIGTERM."""
     missing = str(config.parent / "missing.json")
     async with started("-m", "realtime_server", "run", "--config", missing) as (outer, pid):
         await holds_back(pid)

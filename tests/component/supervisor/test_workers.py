@@ -1,4 +1,4 @@
-"""Workers that die, and what the server says meanwhile."""
+"""Death of workers, and the server's status meanwhile."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from tests.kit.server_process import ServerProcess
 
 
 async def test_the_workers_are_one_server(server: ServerProcess) -> None:
-    """Status and metrics count the connections of both."""
+    """Status and metrics count the connections of both workers."""
     assert len(workers_of(server)) == 2
     async with clients_of(server, 30):
         status = await server.admin("GET", "status")
@@ -38,7 +38,7 @@ async def test_the_workers_are_one_server(server: ServerProcess) -> None:
 
 
 async def test_a_killed_worker_comes_back(server: ServerProcess) -> None:
-    """The connections of the other one stay, and the restart is counted."""
+    """Connections of the other worker stay, and the restart is counted."""
     first, second = workers_of(server)
     async with clients_of(server, 30) as clients:
         kill(first, signal.SIGKILL)
@@ -58,7 +58,7 @@ async def test_a_killed_worker_comes_back(server: ServerProcess) -> None:
 
 
 async def test_a_server_with_a_dead_worker_is_not_ready(server: ServerProcess) -> None:
-    """It says why; the admin API goes on with the others."""
+    """The reason is given, and the admin API covers the other workers."""
     await server.admin("POST", "quiesce")
     await ready(server, wanted=False)
     await server.admin("POST", "resume")
@@ -70,7 +70,7 @@ async def test_a_server_with_a_dead_worker_is_not_ready(server: ServerProcess) -
 
 
 async def test_a_worker_that_comes_back_is_quiesced_like_the_others(server: ServerProcess) -> None:
-    """Otherwise it would make the whole server look as if it served again."""
+    """Otherwise the server would appear to serve again."""
     await server.admin("POST", "quiesce")
     first, _ = workers_of(server)
     kill(first, signal.SIGKILL)
@@ -87,7 +87,7 @@ async def test_a_worker_that_comes_back_is_quiesced_like_the_others(server: Serv
 
 
 async def test_a_killed_admin_process_comes_back_and_knows_the_state(server: ServerProcess) -> None:
-    """Clients notice nothing."""
+    """Clients are not affected."""
     async with clients_of(server, 5) as clients:
         await server.admin("POST", "quiesce")
         before = admin_process_of(server)
@@ -102,14 +102,14 @@ async def test_a_killed_admin_process_comes_back_and_knows_the_state(server: Ser
 
 
 async def test_a_dead_supervisor_leaves_nothing_behind(server: ServerProcess) -> None:
-    """However it was killed."""
+    """The kernel ends its children, however it was killed."""
     left = [*workers_of(server), admin_process_of(server)]
     kill(pid_of(server), signal.SIGKILL)
     await gone(pid_of(server), *left)
 
 
 async def test_without_redis_a_server_is_alive_and_not_ready(redis: RedisProcess, server: ServerProcess) -> None:
-    """Its connections stay; it says what is missing."""
+    """Its connections stay, and the reason is given."""
     async with clients_of(server, 3) as clients:
         redis.stop()
         try:

@@ -1,1 +1,1 @@
-"""Tests."""
+"""WebSocket conformance."""

@@ -1,4 +1,4 @@
-"""What a case of the conformance suite is: bytes that a client sends, and everything that the server must answer.
+"""Case of the conformance suite: bytes that a client sends, and the complete answer of the server.
 
 The sections are those of the Autobahn test suite for servers.
 """
@@ -13,15 +13,15 @@ CONT, TEXT, BINARY, CLOSE, PING, PONG = 0, 1, 2, 8, 9, 10
 FIN, RSV1, RSV2, RSV3 = 0x80, 0x40, 0x20, 0x10
 NORMAL = 1000
 NO_CODE = 1005
-"""Stands for a close frame without a code (RFC 6455, section 7.4.1)."""
+"""Code that stands for a close frame without a code (RFC 6455, section 7.4.1)."""
 MASK = b"\x37\xfa\x21\x3d"
 
 
 @dataclass(frozen=True, slots=True)
 class Case:
-    """`code` is that of the server's close frame, which must come last, before the end of the connection.
+    """Conformance case; `code` is that of the server's close frame, which must be the last before the end.
 
-    `echoed` are opcodes and payloads of messages. Between messages and pongs there is no order.
+    `echoed` lists opcodes and payloads of messages. Between messages and pongs there is no order.
     """
 
     name: str
@@ -34,7 +34,7 @@ class Case:
 def frame(
     opcode: int, payload: bytes = b"", *, fin: bool = True, reserved: int = 0, mask: bytes | None = MASK
 ) -> bytes:
-    """A client's frame, or with the faults that are wanted."""
+    """Return a client's frame, with faults if wanted."""
     flag, length = 0 if mask is None else 0x80, len(payload)
     head = bytes(((FIN if fin else 0) | reserved | opcode,))
     if length < 126:
@@ -49,12 +49,12 @@ def frame(
 
 
 def close(code: int | None = NORMAL, reason: bytes = b"") -> bytes:
-    """A client's close frame."""
+    """Return a client's close frame."""
     return frame(CLOSE, b"" if code is None else code.to_bytes(2, "big") + reason)
 
 
 def message(opcode: int, *parts: bytes, reserved: int = 0) -> tuple[bytes, ...]:
-    """A message in fragments; the reserved bits are those of the first."""
+    """Return a message in fragments; the reserved bits are those of the first one."""
     last = len(parts) - 1
     return tuple(
         frame(opcode if at == 0 else CONT, part, fin=at == last, reserved=reserved if at == 0 else 0)
@@ -63,17 +63,17 @@ def message(opcode: int, *parts: bytes, reserved: int = 0) -> tuple[bytes, ...]:
 
 
 def pieces(data: bytes, size: int) -> list[bytes]:
-    """The data in pieces of a size; one piece at least."""
+    """Return the data in pieces of a size, at least one."""
     return [data[at : at + size] for at in range(0, len(data), size)] or [b""]
 
 
 def legal(name: str, *sent: bytes, echoed: Sequence[tuple[int, bytes]] = (), pongs: Sequence[bytes] = ()) -> Case:
-    """A case in which nothing is wrong: it ends with the client's close, which is answered."""
+    """Return a case without faults: it ends with the client's close, which is answered."""
     return Case(name, (*sent, close()), NORMAL, tuple(echoed), tuple(pongs))
 
 
 def illegal(
     name: str, *sent: bytes, code: int = 1002, echoed: Sequence[tuple[int, bytes]] = (), pongs: Sequence[bytes] = ()
 ) -> Case:
-    """A case in which the server has to fail the connection. The client sends nothing that would end it."""
+    """Return a case in which the server has to fail the connection; the client sends nothing that would end it."""
     return Case(name, sent, code, tuple(echoed), tuple(pongs))

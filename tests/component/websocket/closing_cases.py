@@ -1,4 +1,4 @@
-"""Section 7: how a connection ends."""
+"""Section 7: closing of connections."""
 
 from __future__ import annotations
 
@@ -8,12 +8,12 @@ from tests.component.websocket.case import CLOSE, NO_CODE, NORMAL, PING, TEXT, C
 
 HELLO = (TEXT, b"Hello")
 ALLOWED = (1000, 1001, 1002, 1003, 1007, 1008, 1009, 1010, 1011, 1012, 1013, 1014, 3000, 3999, 4000, 4999)
-"""Of RFC 6455, section 7.4, and of IANA's registry."""
+"""Codes of RFC 6455, section 7.4, and of IANA's registry."""
 FORBIDDEN = (0, 1, 999, 1004, 1005, 1006, 1015, 1016, 1100, 1999, 2000, 2999, 5000, 5001, 32_768, 65_535)
 
 
 def order() -> Iterator[Case]:
-    """What comes after a close frame is not looked at."""
+    """Yield cases in which data follows a close frame."""
     yield Case("7 message, close", (frame(TEXT, b"Hello"), close()), NORMAL, (HELLO,))
     yield Case("7 close twice", (close(), close()), NORMAL)
     yield Case("7 close, ping", (close(), frame(PING, b"p")), NORMAL)
@@ -32,7 +32,7 @@ def order() -> Iterator[Case]:
 
 
 def payloads() -> Iterator[Case]:
-    """What may be in a close frame."""
+    """Yield cases of payloads of close frames."""
     yield Case("7 no code", (close(None),), NO_CODE)
     yield illegal("7 one byte", frame(CLOSE, b"\x03"))
     yield Case("7 a reason", (close(NORMAL, b"Hello World!"),), NORMAL)
@@ -47,7 +47,7 @@ def payloads() -> Iterator[Case]:
 
 
 def codes() -> Iterator[Case]:
-    """Those that may be sent are sent back."""
+    """Yield cases of close codes; valid ones are sent back."""
     for code in ALLOWED:
         yield Case(f"7 code {code}", (close(code),), code)
         yield Case(f"7 code {code} with a reason", (close(code, b"reason"),), code)

@@ -1,4 +1,4 @@
-"""Sections 12 and 13: compressed messages, of connections that have negotiated it."""
+"""Sections 12 and 13: compressed messages on connections that have negotiated compression."""
 
 from __future__ import annotations
 
@@ -42,26 +42,26 @@ OFFERS: dict[str, str | None] = {
     "": None,
     f"{OFFER}; =": None,
 }
-"""What a client may offer, and what it is answered."""
+"""Offers of clients, and the answers to them."""
 _random = random.Random(12)
 DOCUMENT = json.dumps([{"id": n, "price": _random.random(), "name": "Hello"} for n in range(2000)]).encode()
 NOISE = _random.randbytes(LIMIT)
 
 
 def deflated(data: bytes, level: int = 6, window: int = 15, flush: int = zlib.Z_SYNC_FLUSH) -> bytes:
-    """As a client may compress it."""
+    """Compress a message as a client may do it."""
     compressor = zlib.compressobj(level, zlib.DEFLATED, -window)
     made = compressor.compress(data) + compressor.flush(flush)
     return made + b"\0" if flush == zlib.Z_FINISH else made.removesuffix(b"\0\0\xff\xff")
 
 
 def compressed(opcode: int, *parts: bytes) -> tuple[bytes, ...]:
-    """A compressed message in fragments."""
+    """Return a compressed message in fragments."""
     return message(opcode, *parts, reserved=RSV1)
 
 
 def messages() -> Iterator[Case]:
-    """Of all sizes, of compressors with all settings."""
+    """Yield cases of messages of all sizes, by compressors with all settings."""
     for size in (0, 1, 16, 64, 256, 1024, 4096, 8192, 16_384, 32_768, 65_536, 100_000):
         data = DOCUMENT[:size]
         yield legal(f"12 document of {size}", *compressed(TEXT, deflated(data)), echoed=[(TEXT, data)])
@@ -100,7 +100,7 @@ def messages() -> Iterator[Case]:
 
 
 def faults() -> Iterator[Case]:
-    """RFC 7692, sections 6 and 7.2.2, and bombs."""
+    """Yield cases of faults (RFC 7692, sections 6 and 7.2.2) and of bombs."""
     good = deflated(b"Hello")
     yield illegal("13 a byte too long", *compressed(TEXT, deflated(b"*" * (LIMIT + 1))), code=1009)
     bomb = deflated(bytes(50_000_000), 9)
@@ -133,7 +133,7 @@ def faults() -> Iterator[Case]:
 
 
 def _takeover() -> tuple[bytes, bytes]:
-    """Two messages of a client that takes its context over, which it has agreed not to do."""
+    """Return two messages of a client that takes its context over, although it agreed not to."""
     compressor = zlib.compressobj(9, zlib.DEFLATED, -15)
     made = [compressor.compress(DOCUMENT[:500]) + compressor.flush(zlib.Z_SYNC_FLUSH) for _ in range(2)]
     return made[0][:-4], made[1][:-4]

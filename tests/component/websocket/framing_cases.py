@@ -20,7 +20,7 @@ from tests.component.websocket.case import (
 )
 
 LIMIT = 262_144
-"""How long a message may be."""
+"""Maximum size of a message."""
 HELLO = (TEXT, b"Hello")
 NAMES = {TEXT: "text", BINARY: "binary"}
 
@@ -39,7 +39,7 @@ def framing() -> Iterator[Case]:
 
 
 def pings() -> Iterator[Case]:
-    """Section 2: every ping is answered with its payload, no pong is."""
+    """Section 2: every ping is answered with its payload, a pong is not answered."""
     for payload in (b"", b"Hello, world!", b"\x00\xff\xfe\xfd\xfc\xfb\x00\xff", b"\xfe" * 125):
         yield legal(f"2 ping with {len(payload)} bytes", frame(PING, payload), pongs=[payload])
     for size in (126, 127, 1000, 65_536):
@@ -53,7 +53,7 @@ def pings() -> Iterator[Case]:
 
 
 def reserved_bits() -> Iterator[Case]:
-    """Section 3: nothing was negotiated that would give them a meaning."""
+    """Section 3: reserved bits without a negotiated meaning."""
     for bits in range(1, 8):
         broken = frame(TEXT, b"Hello", reserved=bits << 4)
         yield illegal(f"3 reserved {bits}", broken)
@@ -69,7 +69,7 @@ def reserved_bits() -> Iterator[Case]:
 
 
 def opcodes() -> Iterator[Case]:
-    """Section 4: opcodes that mean nothing."""
+    """Section 4: unknown opcodes."""
     for opcode in (3, 4, 5, 6, 7, 11, 12, 13, 14, 15):
         yield illegal(f"4 opcode {opcode}", frame(opcode))
         yield illegal(f"4 opcode {opcode} with a payload", frame(opcode, b"reserved"))
@@ -83,7 +83,7 @@ def opcodes() -> Iterator[Case]:
 
 
 def fragments() -> Iterator[Case]:
-    """Section 5."""
+    """Section 5: fragments."""
     parts = [b"fragment1", b"fragment2", b"fragment3", b"fragment4", b"fragment5"]
     two, five = b"".join(parts[:2]), b"".join(parts)
     for opcode, name in (PING, "ping"), (PONG, "pong"), (8, "close"):
@@ -122,7 +122,7 @@ def fragments() -> Iterator[Case]:
 
 
 def limits() -> Iterator[Case]:
-    """Sections 9 and 10: the longest messages, and those that are longer; many of them."""
+    """Sections 9 and 10: the longest messages, longer ones, and many messages."""
     for opcode, name in NAMES.items():
         payload = b"*" * LIMIT
         yield legal(f"9 {name} of {LIMIT}", frame(opcode, payload), echoed=[(opcode, payload)])

@@ -67,7 +67,7 @@ CUT_OFF = {"of two": "c2", "of three": "e0a0", "of four": "f09080", "of the gree
 
 
 def valid() -> Iterator[Case]:
-    """However the characters are divided among fragments."""
+    """Yield cases of valid UTF-8, with characters divided among fragments."""
     yield legal("6 three empty fragments", *message(TEXT, b"", b"", b""), echoed=[(TEXT, b"")])
     yield legal("6 empty around something", *message(TEXT, b"", b"middle", b""), echoed=[(TEXT, b"middle")])
     for text in (GREETING, KOSME, EMOJI * 3):
@@ -90,7 +90,7 @@ def valid() -> Iterator[Case]:
 
 
 def invalid() -> Iterator[Case]:
-    """What is no UTF-8 in a text may be anything in a binary message."""
+    """Yield cases of invalid UTF-8, which is legal in a binary message."""
     for name, digits in INVALID.items():
         data = bytes.fromhex(digits)
         yield illegal(f"6 {name}", frame(TEXT, data), code=1007)
