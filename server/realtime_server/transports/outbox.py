@@ -103,7 +103,7 @@ class Outbox:
         self.stopped = False
 
     def begin(self, transport: Transport, descriptor: int) -> None:
-        """Send from now on: to `descriptor`, unless it is NO_DESCRIPTOR, what the kernel takes, else to `transport`."""
+        """Start sending: to `descriptor` unless it is NO_DESCRIPTOR; `transport` gets what the kernel does not take."""
         self._transport = transport
         self._descriptor = descriptor
         self._behind = True
