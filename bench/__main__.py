@@ -4,16 +4,18 @@ from __future__ import annotations
 
 import argparse
 import asyncio
+import contextlib
 import sys
 import tempfile
 from collections.abc import Sequence
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 
 from tests.kit.server_process import TOKEN_SECRET
 from tests.kit.tokens import connection_token
 
-from bench import build, machine, peers, report, rounds, scenarios
+from bench import build, checkout, machine, peers, report, rounds, scenarios
 from bench.build import BuildError
 from bench.generator import Generator
 from bench.machine import MachineError
@@ -24,12 +26,21 @@ TOKENS = 10_000
 
 
 async def run(arguments: argparse.Namespace) -> Run:
-    """Measure what was requested; raises BuildError when the floor or the load generator cannot be built."""
+    """Measure what was requested; raises BuildError when the floor, the load generator or the base cannot be built."""
+    with contextlib.ExitStack() as stack:
+        before = stack.enter_context(checkout.installed(arguments.base)) if arguments.base else None
+        return await measure(arguments, before)
+
+
+async def measure(arguments: argparse.Namespace, before: Path | None) -> Run:
+    """Measure what was requested, and the server of another commit whose packages are in the folder `before`."""
     chosen = scenarios.scenarios(only=tuple(arguments.only), quick=arguments.quick)
+    if before is not None:
+        chosen = [replace(scenario, rounds=arguments.rounds) for scenario in chosen]
     wanted = set(arguments.peers) or set(peers.NAMES)
     print("building what is needed", file=sys.stderr)
     busy = machine.busy()
-    there = peers.prepare(lambda name: name in wanted)
+    there = peers.prepare(lambda name: name in wanted, before)
     notices = [*there.notices, *([busy] if busy else [])]
     for notice in notices:
         print(f"note: {notice}", file=sys.stderr)
@@ -42,7 +53,7 @@ async def run(arguments: argparse.Namespace) -> Run:
     return Run(
         day=f"{datetime.now(UTC):%Y-%m-%d}",
         machine=machine.describe(),
-        versions=there.versions,
+        versions={**there.versions, **({peers.OURS_BEFORE: f"of commit {arguments.base}"} if before else {})},
         notices=tuple(notices),
         failures=tuple(failures),
         rounds=count,
@@ -62,6 +73,8 @@ def parser() -> argparse.ArgumentParser:
                        help=f"of {', '.join(scenarios.keys())}; fan-out means all that begin with it")  # fmt: skip
     found.add_argument("--peers", type=_one_of(list(peers.NAMES)), default=[], metavar="SERVER[,SERVER]",
                        help=f"of {', '.join(peers.NAMES)}; the floor is always measured")  # fmt: skip
+    found.add_argument("--base", metavar="COMMIT",
+                       help="measure the server of another commit too, --rounds times")  # fmt: skip
     found.add_argument("--output", type=Path, help="folder for README.md, plots and raw/ (default: print only)")
     found.add_argument("--from", dest="source", type=Path, metavar="FILE",
                        help="write the report of these raw results again, measure nothing")  # fmt: skip

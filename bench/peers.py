@@ -32,9 +32,11 @@ LOG_BYTES = 2000
 
 FLOOR, FLOOR_JOINED = "C floor", "C floor, 1 ms"
 OURS, OURS_JOINED, OURS_REDIS = "realtime-server", "realtime-server, 1 ms", "realtime-server, Redis"
+OURS_BEFORE = "realtime-server, before"
+"""The server of another commit."""
 CENTRIFUGE, CENTRIFUGE_JOINED, CENTRIFUGE_REDIS = "Centrifuge", "Centrifuge, 1 ms", "Centrifuge, Redis"
 WS, SOCKET_IO, WEBSOCKETS = "ws", "Socket.IO", "websockets"
-PLAIN = (FLOOR, OURS, CENTRIFUGE, WS, SOCKET_IO, WEBSOCKETS)
+PLAIN = (FLOOR, OURS, OURS_BEFORE, CENTRIFUGE, WS, SOCKET_IO, WEBSOCKETS)
 """Servers without joined writes and without Redis."""
 
 LIMITS: JsonObject = {
@@ -69,9 +71,14 @@ class Peers:
     notices: tuple[str, ...]
 
 
-def prepare(wanted: Callable[[str], bool]) -> Peers:
-    """Build and install the wanted peers, by the name before a comma; note those that are unavailable."""
+def prepare(wanted: Callable[[str], bool], before: Path | None = None) -> Peers:
+    """Build and install the wanted peers, by the name before a comma; note those that are unavailable.
+
+    `before` has the installed packages of another commit, whose server is measured too.
+    """
     found: list[Peer] = []
+    if before is not None:
+        found.append(Peer(OURS_BEFORE, lambda: _realtime_server(CONFIGURATION, before)))
     versions: dict[str, str] = {}
     notices = []
     for name, makers in _MAKERS.items():
@@ -152,8 +159,10 @@ NAMES = tuple(_MAKERS)
 
 
 @contextlib.asynccontextmanager
-async def _realtime_server(configuration: JsonObject) -> AsyncIterator[Target]:
+async def _realtime_server(configuration: JsonObject, packages: Path | None = None) -> AsyncIterator[Target]:
     server = ServerProcess("bench", None, **configuration)
+    if packages is not None:
+        server.variables = {"PYTHONPATH": str(packages)}
     async with _started(server) as pids:
         yield Target(server.client_port, server.client_port, pids)
 

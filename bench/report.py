@@ -12,7 +12,8 @@ from bench.chart import Bar, Line, bars, lines
 from bench.generator import DATA_BYTES
 from bench.goals import verdicts
 from bench.measured import Measured
-from bench.results import SATURATED, Run, ScenarioResults, Spread, names, of, ratio, spread
+from bench.peers import OURS, OURS_BEFORE
+from bench.results import SATURATED, Run, ScenarioResults, Spread, beside, names, of, ratio, spread
 
 COST = "cost"
 QUICK = """
@@ -44,7 +45,7 @@ def read(path: Path) -> Run:
 
 def markdown(run: Run) -> str:
     """Render the whole report."""
-    parts = [_introduction(run), _goals(run)]
+    parts = [_introduction(run), _goals(run), *_before(run)]
     parts += [_section(scenario) for scenario in run.scenarios if scenario.kind != COST]
     costs = [scenario for scenario in run.scenarios if scenario.kind == COST]
     if costs:
@@ -93,6 +94,20 @@ def _goals(run: Run) -> str:
         rows.append([one.scenario, one.goal, one.reached, verdict])
     why = "[Where the time goes](profile.md) says why, where a goal was not reached."
     return f"## Goals\n\n{table(['', 'goal', 'reached', 'verdict'], rows)}\n\n{why}"
+
+
+def _before(run: Run) -> list[str]:
+    """The section about another commit's server; none where it was not measured."""
+    rows = []
+    for scenario in run.scenarios:
+        found = beside(scenario, OURS, OURS_BEFORE) if scenario.kind == "throughput" else None
+        if found is not None:
+            rows.append([scenario.title, f"{found.middle:.2f} ({found.lowest:.2f} to {found.highest:.2f})"])
+    if not rows:
+        return []
+    commit = run.versions.get(OURS_BEFORE, "")
+    explanation = "Work per CPU-second of the server as it is, relative to that of the other commit in the same round."
+    return [f"## Beside the server {commit}\n\n{explanation}\n\n{table(['', 'now / before'], rows)}"]
 
 
 def _section(scenario: ScenarioResults) -> str:

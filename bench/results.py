@@ -101,6 +101,17 @@ def of(scenario: ScenarioResults, peer: str) -> list[Measured]:
     return [measured[peer] for measured in scenario.rounds if peer in measured]
 
 
+def beside(scenario: ScenarioResults, peer: str, other: str) -> Spread | None:
+    """Return the work per CPU-second of one server relative to another, within each round."""
+    return spread(
+        [
+            measured[peer].per_cpu_second / measured[other].per_cpu_second
+            for measured in scenario.rounds
+            if peer in measured and other in measured
+        ]
+    )
+
+
 def ratio(scenario: ScenarioResults, peer: str, reference: ScenarioResults | None = None) -> Spread | None:
     """Return the work per CPU-second relative to the reference, within each round, so that slow moments cancel out.
 

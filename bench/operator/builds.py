@@ -4,9 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import json
-import subprocess
 import sys
-import tempfile
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,9 +12,9 @@ from pathlib import Path
 import yaml
 from tests.kit.document import parse
 
+from bench.checkout import REPOSITORY, checked_out, git
 from realtime_operator.api.base import JsonObject
 
-REPOSITORY = Path(__file__).parents[2]
 CRDS = Path("helm/realtime-operator/files/crds")
 PERMISSIONS = Path("helm/realtime-operator/files/permissions.yaml")
 
@@ -51,16 +49,6 @@ class Build:
 @contextlib.contextmanager
 def builds(base: str) -> Iterator[tuple[Build, Build]]:
     """Yield the build of the commit `base`, checked out while the body runs, and that of this checkout."""
-    with tempfile.TemporaryDirectory(prefix="operator-base-") as folder:
-        checkout = Path(folder) / "checkout"
-        _git("worktree", "add", "--detach", str(checkout), base)
-        try:
-            before = Build("before", _git("rev-parse", "--short", base), checkout)
-            yield before, Build("now", _git("rev-parse", "--short", "HEAD"), REPOSITORY)
-        finally:
-            _git("worktree", "remove", "--force", str(checkout))
-
-
-def _git(*arguments: str) -> str:
-    command = ["git", "-C", str(REPOSITORY), *arguments]
-    return subprocess.run(command, check=True, capture_output=True, text=True).stdout.strip()
+    with checked_out(base) as checkout:
+        before = Build("before", git("rev-parse", "--short", base), checkout)
+        yield before, Build("now", git("rev-parse", "--short", "HEAD"), REPOSITORY)

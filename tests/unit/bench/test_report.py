@@ -45,6 +45,18 @@ def test_the_report_has(line: str) -> None:
     assert line in markdown(full_run()).splitlines()
 
 
+def test_another_commit_is_compared_within_each_round() -> None:
+    """A slow round of the machine changes nothing."""
+    rounds = [
+        {"C floor": measured(1000), "realtime-server": measured(90), "realtime-server, before": measured(100)},
+        {"C floor": measured(500), "realtime-server": measured(55), "realtime-server, before": measured(50)},
+        {"C floor": measured(500), "realtime-server": measured(50), "realtime-server, before": measured(50)},
+    ]
+    text = markdown(run_of(scenario("storm", *rounds)))
+    assert "| Title of storm | 1.00 (0.90 to 1.10) |" in text.splitlines()
+    assert "now / before" not in markdown(full_run())
+
+
 def test_the_best_comes_first() -> None:
     """Most work, or least memory and latency."""
     text = markdown(full_run())
