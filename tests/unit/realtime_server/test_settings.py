@@ -1,4 +1,4 @@
-"""The server's configuration: what goes together."""
+"""Validation of the server's configuration."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from realtime_server.settings import Listen, Settings, SettingsError
 
 
 def load(folder: Path, namespace: dict[str, object]) -> Settings:
-    """Settings with this namespace, read from a file."""
+    """Return settings with this namespace, read from a file."""
     file = folder / "config.json"
     file.write_text(json.dumps({"namespaces": [{"name": "chat", **namespace}]}))
     return Settings.load(file)
@@ -44,14 +44,13 @@ def load(folder: Path, namespace: dict[str, object]) -> Settings:
     ],
 )
 def test_options_that_do_not_go_together_are_refused(tmp_path: Path, namespace: dict[str, object], told: str) -> None:
-    """Naming the namespace, and what would be right."""
+    """The error names the namespace and what would be right."""
     with pytest.raises(SettingsError, match=told) as refused:
         load(tmp_path, namespace)
     assert "config.json: namespaces.0" in str(refused.value)
 
 
 def test_the_options_of_a_namespace_reach_its_channels(tmp_path: Path) -> None:
-    """All of them."""
     settings = load(
         tmp_path,
         {
@@ -101,7 +100,7 @@ def test_the_options_of_a_namespace_reach_its_channels(tmp_path: Path) -> None:
     ],
 )
 def test_listening_that_cannot_be_is_refused(tmp_path: Path, listen: dict[str, object], told: str) -> None:
-    """Naming the field, and what would be right."""
+    """The error names the field and what would be right."""
     file = tmp_path / "config.json"
     file.write_text(json.dumps({"listen": listen}))
     with pytest.raises(SettingsError, match=told) as refused:
@@ -110,7 +109,7 @@ def test_listening_that_cannot_be_is_refused(tmp_path: Path, listen: dict[str, o
 
 
 def test_a_single_address_is_a_network_of_one(tmp_path: Path) -> None:
-    """Of IPv4 and IPv6."""
+    """IPv4 and IPv6 addresses are accepted."""
     file = tmp_path / "config.json"
     file.write_text(json.dumps({"listen": {"trusted_proxies": ["10.0.0.1", "fd00::/8"]}}))
     found = Settings.load(file).listen.trusted_proxies
@@ -118,13 +117,13 @@ def test_a_single_address_is_a_network_of_one(tmp_path: Path) -> None:
 
 
 def test_a_port_that_nobody_listens_on_may_be_another_ones() -> None:
-    """The admin API is on its socket then."""
+    """The admin port is free when the admin API is on its socket."""
     listen = Listen(client_port=8002, admin_socket=Path("/run/admin.sock"))
     assert (listen.client_port, listen.admin_port) == (8002, 8002)
 
 
 def test_every_listener_has_an_address() -> None:
-    """One for all, or its own; every address of the machine by default."""
+    """A host applies to all listeners or to one; the default is every address of the machine."""
     assert Listen().client_address == ("::", 8000)
     listen = Listen(host="10.0.0.7", admin_host="127.0.0.1")
     assert (listen.client_address, listen.api_address) == (("10.0.0.7", 8000), ("10.0.0.7", 8001))
@@ -135,7 +134,7 @@ def test_every_listener_has_an_address() -> None:
 
 @pytest.mark.parametrize("name", ["host", "content-length", "transfer-encoding", "x-realtime-signature"])
 def test_headers_of_a_single_request_are_never_passed_on(tmp_path: Path, name: str) -> None:
-    """Refused with words, before a server begins."""
+    """The error is raised before the server starts."""
     file = tmp_path / "config.json"
     file.write_text(json.dumps({"hooks": {"forward_headers": ["cookie", name]}}))
     with pytest.raises(SettingsError) as caught:
@@ -151,7 +150,7 @@ def test_headers_of_a_single_request_are_never_passed_on(tmp_path: Path, name: s
     ],
 )
 def test_limits_that_contradict_each_other_are_refused(tmp_path: Path, limits: dict[str, int], told: str) -> None:
-    """Naming the field, and what would be right."""
+    """The error names the field and what would be right."""
     file = tmp_path / "config.json"
     file.write_text(json.dumps({"limits": limits}))
     with pytest.raises(SettingsError, match=told) as refused:

@@ -1,4 +1,4 @@
-"""A worker's node: heartbeats, delivery, recovery, and what the APIs ask of it."""
+"""Node of a worker: heartbeats, delivery, recovery, and the operations of the APIs."""
 
 from __future__ import annotations
 
@@ -23,13 +23,13 @@ from tests.kit.tokens import connection_token
 
 
 async def settle() -> None:
-    """Let every task go on."""
+    """Run all tasks until they wait."""
     for _ in range(20):
         await asyncio.sleep(0)
 
 
 async def subscribed(node: Node, channel: str, token: str = "") -> RecordingConnection:
-    """A connection that is subscribed to a channel."""
+    """Return a connection that is subscribed to a channel."""
     session, connection = connected(node, token)
     send(session, {"id": 2, "subscribe": {"channel": channel}})
     await settle()
@@ -38,7 +38,7 @@ async def subscribed(node: Node, channel: str, token: str = "") -> RecordingConn
 
 
 async def started(clock: Clock | None = None, wall_clock: Clock | None = None) -> Node:
-    """A node that has a backplane and does its periodic work."""
+    """Start a node with its backplane and periodic work."""
     node = make_node(clock=clock, wall_clock=wall_clock)
     await node.start()
     return node
@@ -48,12 +48,12 @@ async def started(clock: Clock | None = None, wall_clock: Clock | None = None) -
 
 
 async def beat(node: Node) -> None:
-    """Do what the node does each second."""
+    """Run the node's periodic work of one second."""
     await node._beat()
 
 
 async def test_a_silent_client_is_pinged_and_then_closed() -> None:
-    """3012 when no pong has come in time."""
+    """The code is 3012 when no pong has arrived in time."""
     clock = Clock()
     node = make_node(clock=clock)
     _, connection = connected(node)
@@ -69,7 +69,7 @@ async def test_a_silent_client_is_pinged_and_then_closed() -> None:
 
 
 async def test_a_client_that_takes_what_was_written_before_its_ping_is_alive() -> None:
-    """Though its pong is late; one that takes no more of it has the timeout, and is pinged only once."""
+    """Progress extends the time for its late pong; without progress the timeout applies, and there is one ping."""
     clock = Clock()
     node = make_node(clock=clock)
     session, connection = connected(node)
@@ -90,7 +90,7 @@ async def test_a_client_that_takes_what_was_written_before_its_ping_is_alive() -
 
 
 async def test_a_client_that_sends_is_alive() -> None:
-    """Its pong may come by another request, or wait behind a thousand commands."""
+    """Its pong may arrive in another request, or wait behind a thousand commands."""
     clock = Clock()
     node = make_node(clock=clock)
     session, connection = connected(node)
@@ -107,7 +107,6 @@ async def test_a_client_that_sends_is_alive() -> None:
 
 
 async def test_a_pong_keeps_the_connection() -> None:
-    """Until the next ping."""
     clock = Clock()
     node = make_node(clock=clock)
     session, connection = connected(node)
@@ -120,7 +119,7 @@ async def test_a_pong_keeps_the_connection() -> None:
 
 
 async def test_pings_of_many_clients_are_spread() -> None:
-    """Else all of them would answer in the same instant."""
+    """Otherwise all of them would answer at the same moment."""
     node = make_node()
     due = {round(connected(node)[0].ping_at, 3) for _ in range(50)}
     assert len(due) > 40
@@ -128,7 +127,7 @@ async def test_pings_of_many_clients_are_spread() -> None:
 
 
 async def test_who_does_not_connect_is_closed() -> None:
-    """3502."""
+    """The code is 3502."""
     clock = Clock()
     node = make_node(clock=clock)
     _, connection = accept(node)
@@ -138,7 +137,7 @@ async def test_who_does_not_connect_is_closed() -> None:
 
 
 async def test_an_expired_token_ends_the_connection() -> None:
-    """3005, when it was not renewed within the leeway: SDKs begin to renew when it ends, and not before."""
+    """The code is 3005 after the leeway, since SDKs start to renew when the token expires."""
     wall = Clock(time.time())
     node = make_node(wall_clock=wall, expiry_leeway=5)
     token = connection_token(SECRET, "alice", lifetime=None, exp=int(wall.now) + 60)
@@ -155,7 +154,7 @@ async def test_an_expired_token_ends_the_connection() -> None:
 
 
 async def test_a_publication_is_encoded_once_for_all() -> None:
-    """The very same bytes go to every subscriber."""
+    """Every subscriber gets the same bytes."""
     node = await started()
     connections = [await subscribed(node, "open:a") for _ in range(3)]
     await ServerApi(node).publish("open:a", Message(b'{"text":"hi"}', tags={"kind": "test"}))
@@ -167,7 +166,7 @@ async def test_a_publication_is_encoded_once_for_all() -> None:
 
 
 async def test_data_with_line_feeds_stays_one_line() -> None:
-    """A line feed ends a reply."""
+    """A line feed would end the message."""
     node = await started()
     connection = await subscribed(node, "chat:a")
     await ServerApi(node).publish("chat:a", Message(b'{\n  "text": "a\\nb"\n}'))
@@ -179,7 +178,7 @@ async def test_data_with_line_feeds_stays_one_line() -> None:
 
 
 async def test_a_publication_without_history_has_no_offset() -> None:
-    """It is delivered at once and is not recovered."""
+    """It is delivered at once and cannot be recovered."""
     node = await started()
     connection = await subscribed(node, "chat:a")
     assert await ServerApi(node).publish("chat:a", Message(b"1", skip_history=True)) is None
@@ -212,13 +211,13 @@ POSITION = StreamPosition(6, "e")
 def test_recovered_means_all_of_it(
     offset: int, epoch: str, publications: tuple[Publication, ...], complete: bool
 ) -> None:
-    """All or nothing: a part of what was missed is no recovery."""
+    """A part of what was missed is no recovery."""
     wanted = Wanted(recover=True, offset=offset, epoch=epoch)
     assert is_complete(HistoryPage(publications, POSITION), wanted) is complete
 
 
 async def test_a_recovery_is_counted_by_its_outcome() -> None:
-    """So that an alert can tell when clients lose something."""
+    """An alert can tell when clients lose publications."""
     node = await started()
     await subscribed(node, "chat:a")
     for number in range(12):
@@ -236,7 +235,7 @@ async def test_a_recovery_is_counted_by_its_outcome() -> None:
 
 
 async def test_a_user_is_disconnected_everywhere() -> None:
-    """All connections of one user, or one of them; with the code that the caller gives."""
+    """The call is about all connections of a user or one of them, with the caller's code."""
     node = await started()
     one, first = connected(node, connection_token(SECRET, "alice"))
     _, second = connected(node, connection_token(SECRET, "alice"))
@@ -250,7 +249,7 @@ async def test_a_user_is_disconnected_everywhere() -> None:
 
 
 async def test_a_disconnect_always_has_a_reason_in_words() -> None:
-    """SDKs come back after a final code without one, and decide by one that is JSON."""
+    """SDKs reconnect after a final code without a reason, and decide by a reason that is JSON."""
     node = await started()
     session, connection = connected(node, connection_token(SECRET, "alice"))
     for reason in ("12", "{}", '{"reconnect": true}', "null"):
@@ -265,7 +264,7 @@ async def test_a_disconnect_always_has_a_reason_in_words() -> None:
 
 
 async def test_the_api_finds_an_emulated_connection_by_what_it_was_told() -> None:
-    """By its session as by its id; both have to be of the same connection, if both are given."""
+    """The id and the session are accepted; both given, they must be of the same connection."""
     node = await started()
     alice = connection_token(SECRET, "alice")
     one, (other, _) = node.accept(RecordingConnection(), WIRE, emulated=True), connected(node, alice)
@@ -282,7 +281,7 @@ async def test_the_api_finds_an_emulated_connection_by_what_it_was_told() -> Non
 
 
 async def test_a_user_is_unsubscribed() -> None:
-    """And told so, with a code after which the SDK does not subscribe again."""
+    """The client is told, with a code after which the SDK does not subscribe again."""
     node = await started()
     connection = await subscribed(node, "open:a", connection_token(SECRET, "alice"))
     await ServerApi(node).unsubscribe(Connections("alice"), "open:a")
@@ -295,7 +294,7 @@ async def test_a_user_is_unsubscribed() -> None:
 
 
 async def test_a_worker_that_is_silent_is_forgotten() -> None:
-    """`info` shows who lives: this one first, then the others by their ids."""
+    """`info` lists living workers: this one first, the others by id."""
     clock = Clock()
     broker = MemoryBroker(clock=clock)
     node = make_node(broker, clock=clock)
@@ -310,7 +309,7 @@ async def test_a_worker_that_is_silent_is_forgotten() -> None:
 
 @pytest.mark.parametrize("channel", ["other:a", ""])
 async def test_the_api_refuses_unknown_channels(channel: str) -> None:
-    """102."""
+    """The error is 102."""
     node = make_node()
     for call in (
         ServerApi(node).publish(channel, Message(b"1")),
@@ -323,7 +322,7 @@ async def test_the_api_refuses_unknown_channels(channel: str) -> None:
 
 
 async def test_the_api_tells_what_a_channel_has_not() -> None:
-    """108."""
+    """The error is 108."""
     node = make_node()
     for call in (
         ServerApi(node).presence("open:a"),
@@ -336,7 +335,7 @@ async def test_the_api_tells_what_a_channel_has_not() -> None:
 
 
 async def test_a_position_of_another_epoch_cannot_be_read_from() -> None:
-    """112: the caller must begin anew."""
+    """The error is 112."""
     node = await started()
     await ServerApi(node).publish("chat:a", Message(b"1"))
     with pytest.raises(CommandError) as caught:
@@ -349,7 +348,7 @@ async def test_a_position_of_another_epoch_cannot_be_read_from() -> None:
 
 
 def emulated(node: Node) -> tuple[Session, RecordingConnection]:
-    """A connection that is let in, whose further commands come by other ways."""
+    """Return an emulated session that is admitted."""
     connection = RecordingConnection()
     session = node.accept(connection, WIRE, emulated=True)
     send(session, {"id": 1, "connect": {}})
@@ -357,7 +356,7 @@ def emulated(node: Node) -> tuple[Session, RecordingConnection]:
 
 
 def test_an_emulated_client_is_told_where_its_commands_go() -> None:
-    """By a secret that is not its id: the id is shown to others in presence."""
+    """The secret differs from the id, which presence shows to others."""
     node = make_node()
     session, connection = emulated(node)
     [reply] = connection.take()
@@ -368,7 +367,7 @@ def test_an_emulated_client_is_told_where_its_commands_go() -> None:
 
 
 async def test_its_commands_are_taken_by_its_secret_alone() -> None:
-    """What names its id, another secret, or none is for nobody."""
+    """Commands with the id, another secret, or none are ignored."""
     node = make_node()
     session, connection = emulated(node)
     accept(node)
@@ -381,7 +380,6 @@ async def test_its_commands_are_taken_by_its_secret_alone() -> None:
 
 
 async def test_a_session_that_is_gone_takes_nothing() -> None:
-    """And is forgotten."""
     node = make_node()
     session, connection = emulated(node)
     session.disconnect(codes.FORCE_RECONNECT)
@@ -391,7 +389,7 @@ async def test_a_session_that_is_gone_takes_nothing() -> None:
 
 
 async def test_commands_for_another_worker_go_to_it() -> None:
-    """Through the backplane, addressed to it."""
+    """They are sent through the backplane, addressed to the worker."""
     clock = Clock()
     broker = MemoryBroker(clock=clock)
     here, there = make_node(broker, clock=clock), make_node(broker, clock=clock)
@@ -405,7 +403,7 @@ async def test_commands_for_another_worker_go_to_it() -> None:
 
 
 async def test_a_worker_that_does_not_live_is_told() -> None:
-    """As soon as this one has listened for long enough to know of all that do."""
+    """The error is raised once this worker has listened long enough to know all living ones."""
     clock = Clock()
     node = make_node(clock=clock)
     await node.start()

@@ -1,4 +1,4 @@
-"""The usual handshake, held against the `websockets` library: what is accepted here is accepted there, alike."""
+"""Fast path of the handshake, compared with the `websockets` library."""
 
 from __future__ import annotations
 
@@ -52,13 +52,13 @@ CHANGES = {
 
 
 def head(headers: list[tuple[str, str]], *, line: str = f"GET {PATH} HTTP/1.1") -> bytes:
-    """A request."""
+    """Return a request."""
     lines = [line, *(f"{name}: {value}" for name, value in headers)]
     return "".join(f"{one}\r\n" for one in (*lines, "")).encode("latin-1")
 
 
 def of_library(data: bytes) -> tuple[Request | None, Response | None]:
-    """What the library makes of it, with compression."""
+    """Return the library's outcome, with compression."""
     handshake = TolerantHandshake(
         subprotocols=list(SUBPROTOCOLS), select_subprotocol=select_subprotocol, extensions=[Negotiation()]
     )
@@ -76,7 +76,7 @@ CHANGE = st.sampled_from([(name, value) for name, values in CHANGES.items() for 
 def test_what_is_accepted_is_accepted_by_the_library(
     changed: list[tuple[str, str]], added: list[tuple[str, str]], left_out: set[str]
 ) -> None:
-    """With the same answer, but for headers that say nothing to a client."""
+    """The answer is the same, except for headers without a meaning for clients."""
     headers = {**USUAL, **dict(changed)}
     data = head([(name, value) for name, value in headers.items() if name not in left_out] + added)
     accepted = read_handshake(data)
@@ -107,7 +107,7 @@ def test_what_is_accepted_is_accepted_by_the_library(
     ids=["bare", "browser", "extensions are not negotiated here", "protobuf"],
 )
 def test_what_clients_send_is_usual(headers: dict[str, str]) -> None:
-    """Chrome, Firefox, `ws`, `websockets`."""
+    """Requests of Chrome, Firefox, `ws` and `websockets` take the fast path."""
     accepted = read_handshake(head(list(headers.items()), line=f"GET {PATH}?a=b HTTP/1.1"))
     assert accepted is not None
     assert accepted.path == f"{PATH}?a=b"
@@ -136,19 +136,19 @@ def test_what_clients_send_is_usual(headers: dict[str, str]) -> None:
          "folded", "line ends"],
 )  # fmt: skip
 def test_everything_else_is_for_the_library(data: bytes) -> None:
-    """It waits for the rest, accepts, or says what is wrong."""
+    """The library waits for the rest, accepts, or reports the fault."""
     assert read_handshake(data) is None
 
 
 def test_the_answer_of_the_rfc() -> None:
-    """The example of RFC 6455, section 1.3."""
+    """The example is that of RFC 6455, section 1.3."""
     accepted = read_handshake(head(list(USUAL.items())))
     assert accepted is not None
     assert b"Sec-WebSocket-Accept: s3pPLMBiTxaQ9kYGzzhZRbK+xOo=\r\n" in accepted.response
 
 
 def answered(name: str, *values: str) -> Response:
-    """The library's answer to the usual handshake with these lines of one more header."""
+    """Return the library's answer to the common handshake with these lines of one more header."""
     _, response = of_library(head([*USUAL.items(), *((name, value) for value in values)]))
     assert response is not None
     return response
@@ -159,7 +159,7 @@ def answered(name: str, *values: str) -> Response:
 )
 @pytest.mark.parametrize("header", ["Sec-WebSocket-Protocol", "Sec-WebSocket-Extensions"])
 def test_an_offer_that_says_nothing_is_none(header: str, value: str) -> None:
-    """The connection is made without it, and the answer does not name it."""
+    """The connection is made, and the answer does not contain the header."""
     response = answered(header, value)
     assert response.status_code == 101
     assert header not in response.headers
@@ -181,7 +181,7 @@ def test_an_offer_that_says_nothing_is_none(header: str, value: str) -> None:
     ],
 )
 def test_empty_lines_leave_the_others(header: str, values: tuple[str, ...], answer: str | None) -> None:
-    """A malformed line takes them all with it: what else it may have meant is not guessed."""
+    """A malformed line invalidates all lines of the header, since its meaning is unknown."""
     response = answered(header, *values)
     assert response.status_code == 101
     found = response.headers.get(header)
@@ -189,7 +189,7 @@ def test_empty_lines_leave_the_others(header: str, values: tuple[str, ...], answ
 
 
 def test_an_empty_subprotocol_is_usual() -> None:
-    """As centrifuge-python 0.4 to 0.6 send it: not read by the slow way."""
+    """centrifuge-python 0.4 to 0.6 send it, so that the fast path reads it."""
     accepted = read_handshake(head([*USUAL.items(), ("Sec-WebSocket-Protocol", "")]))
     assert accepted is not None
     assert accepted.subprotocol is None

@@ -1,4 +1,4 @@
-"""The outbox over a real socket: order, joining, its bound, and what becomes of what the kernel does not take."""
+"""Outbox over a real socket: order, joining, bound, and data that the kernel does not take."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ TWINS = [(accelerated.Flusher, accelerated.Outbox), (outbox.Flusher, outbox.Outb
 
 
 class Transport:
-    """The event loop's side of a socket: keeps what it is given; `unsent` is what it says that it has not sent."""
+    """Transport of the event loop that records data; `unsent` is the number of unsent bytes that it reports."""
 
     def __init__(self) -> None:
         self.written: list[bytes] = []
@@ -32,7 +32,7 @@ class Transport:
 
 
 class Case:
-    """Connections of one flusher, and a loop whose turns are taken by hand."""
+    """Connections of one flusher, and a loop whose iterations the test runs."""
 
     def __init__(self, twin: tuple[type[outbox.Flusher], type[outbox.Outbox]], limit: int = LIMIT) -> None:
         self._soon: list[Callable[[], None]] = []
@@ -44,21 +44,21 @@ class Case:
 
     @property
     def scheduled(self) -> int:
-        """How many calls wait for the next turn of the loop."""
+        """Number of calls scheduled for the next iteration."""
         return len(self._soon)
 
     def call_soon(self, call: Callable[[], None]) -> None:
-        """What the loop's would do."""
+        """Schedule a call as the loop does."""
         self._soon.append(call)
 
     def turn(self) -> None:
-        """What the loop does in its next turn."""
+        """Run one iteration."""
         soon, self._soon[:] = list(self._soon), []
         for call in soon:
             call()
 
     def connection(self) -> outbox.Outbox:
-        """One that has not begun."""
+        """Return a connection that has not begun."""
         case = self
 
         class Connection(self._base):  # type: ignore[name-defined,misc] # one of two classes
@@ -70,7 +70,7 @@ class Case:
         return cast("outbox.Outbox", Connection(self.flusher))
 
     def connected(self) -> tuple[outbox.Outbox, socket.socket]:
-        """One that writes to a real socket, and the other end of it."""
+        """Return a connection to a real socket, and its peer."""
         near, far = socket.socketpair()
         self._sockets += [near, far]
         near.setblocking(False)
@@ -93,14 +93,14 @@ def case(request: pytest.FixtureRequest) -> Iterator[Case]:
 
 @pytest.fixture(params=TWINS, ids=["native", "python"])
 def small(request: pytest.FixtureRequest) -> Iterator[Case]:
-    """Ten bytes may wait."""
+    """Return a case with a limit of ten bytes."""
     made = Case(request.param, 10)
     yield made
     made.close()
 
 
 def test_writes_of_one_turn_are_joined(case: Case) -> None:
-    """And sent in the next turn, in their order."""
+    """They are sent in the next iteration, in order."""
     one, far = case.connected()
     one.write(b"a")
     one.write(b"b")
@@ -112,7 +112,7 @@ def test_writes_of_one_turn_are_joined(case: Case) -> None:
 
 
 def test_what_was_written_and_what_waits_is_counted(case: Case) -> None:
-    """Of each connection; what comes after the stop is not written."""
+    """Counts are per connection; writes after the stop do not count."""
     one, _ = case.connected()
     assert (one.written_bytes, one.waiting) == (0, 0)
     one.write(b"abc")
@@ -127,7 +127,7 @@ def test_what_was_written_and_what_waits_is_counted(case: Case) -> None:
 
 
 def test_one_turn_sends_for_all_connections(case: Case) -> None:
-    """The loop is asked once."""
+    """One call is scheduled for all."""
     both = [case.connected() for _ in range(2)]
     for one, _ in both:
         one.write(b"x")
@@ -142,7 +142,7 @@ def test_one_turn_sends_for_all_connections(case: Case) -> None:
 
 @pytest.mark.parametrize("count", [1, 2, GATHERED, GATHERED + 1, 3 * GATHERED])
 def test_any_number_of_writes_arrives_whole(case: Case, count: int) -> None:
-    """However they are handed to the kernel."""
+    """The order holds however writes are passed to the kernel."""
     one, far = case.connected()
     frames = [b"%d," % number for number in range(count)]
     for frame in frames:
@@ -152,7 +152,7 @@ def test_any_number_of_writes_arrives_whole(case: Case, count: int) -> None:
 
 
 def test_what_the_kernel_does_not_take_goes_to_the_transport(case: Case) -> None:
-    """Nothing is lost or doubled where one ends and the other goes on."""
+    """No byte is lost or doubled at the transition."""
     one, far = case.connected()
     sent = [bytes([number]) * 400_000 for number in range(2)]
     for frame in sent:
@@ -167,7 +167,7 @@ def test_what_the_kernel_does_not_take_goes_to_the_transport(case: Case) -> None
 
 
 def test_what_the_transport_has_not_sent_goes_first(case: Case) -> None:
-    """As long as it has something; then the kernel is asked again."""
+    """Afterwards data goes to the kernel again."""
     one, far = case.connected()
     case.transport.unsent = 7
     one.write(b"a")
@@ -181,7 +181,7 @@ def test_what_the_transport_has_not_sent_goes_first(case: Case) -> None:
 
 
 def test_without_a_descriptor_the_transport_gets_everything(case: Case) -> None:
-    """As TLS needs it."""
+    """TLS needs to see every byte."""
     one = case.connection()
     one.begin(case.transport, NO_DESCRIPTOR)
     one.write(b"a")
@@ -191,7 +191,7 @@ def test_without_a_descriptor_the_transport_gets_everything(case: Case) -> None:
 
 
 def test_a_broken_socket_is_left_to_the_transport(case: Case) -> None:
-    """The loop finds out what happened, and says so."""
+    """The loop notices and reports the error."""
     one, far = case.connected()
     far.close()
     one.write(b"a")
@@ -200,7 +200,7 @@ def test_a_broken_socket_is_left_to_the_transport(case: Case) -> None:
 
 
 def test_what_is_written_before_the_beginning_waits(case: Case) -> None:
-    """Until it is flushed."""
+    """It is sent with the first flush."""
     near, far = socket.socketpair()
     with near, far:
         one = case.connection()
@@ -212,7 +212,7 @@ def test_what_is_written_before_the_beginning_waits(case: Case) -> None:
 
 
 def test_after_the_stop_nothing_is_sent(case: Case) -> None:
-    """What waited is dropped, what is written is ignored; twice is once."""
+    """Waiting data is dropped, and further writes are ignored; a second stop has no effect."""
     one, far = case.connected()
     one.write(b"a")
     one.stop()
@@ -228,7 +228,7 @@ def test_after_the_stop_nothing_is_sent(case: Case) -> None:
 
 
 def test_the_bound_is_for_what_waits(small: Case) -> None:
-    """One byte more, of what the kernel does not take at once, stops it, drops all, and is told once."""
+    """One byte above the limit stops the outbox, drops its data, and is reported once."""
     one, far = small.connected()
     small.transport.unsent = 1
     one.write(b"12345")
@@ -243,7 +243,7 @@ def test_the_bound_is_for_what_waits(small: Case) -> None:
 
 
 def test_a_burst_goes_to_the_kernel_before_it_counts_as_too_much(small: Case) -> None:
-    """A reader is not slow because much was published at once."""
+    """Much data at once does not make a reader slow."""
     one, far = small.connected()
     for _ in range(5):
         one.write(b"12345")
@@ -253,7 +253,6 @@ def test_a_burst_goes_to_the_kernel_before_it_counts_as_too_much(small: Case) ->
 
 
 def test_what_the_transport_has_not_sent_counts_towards_the_bound(small: Case) -> None:
-    """It waits as well."""
     one, _ = small.connected()
     small.transport.unsent = 8
     one.write(b"ab")
@@ -264,7 +263,7 @@ def test_what_the_transport_has_not_sent_counts_towards_the_bound(small: Case) -
 
 
 def test_a_failure_does_not_keep_others_from_being_sent(case: Case) -> None:
-    """It is raised when all was sent."""
+    """The error is raised after all were flushed."""
 
     class Broken(Transport):
         def write(self, data: bytes) -> None:
@@ -281,7 +280,7 @@ def test_a_failure_does_not_keep_others_from_being_sent(case: Case) -> None:
 
 
 def test_whoever_does_not_say_what_follows_an_overflow_is_told(small: Case) -> None:
-    """The base has nothing to do then."""
+    """The base class raises NotImplementedError."""
     for flusher, base in TWINS:
         bare = base(flusher(small.call_soon, 1))
         with pytest.raises(NotImplementedError):
@@ -290,7 +289,7 @@ def test_whoever_does_not_say_what_follows_an_overflow_is_told(small: Case) -> N
 
 
 def test_it_is_collected_in_a_cycle(case: Case) -> None:
-    """A connection and its transport know each other."""
+    """A connection and its transport refer to each other."""
     one, _ = case.connected()
     case.transport.written.append(one)  # type: ignore[arg-type] # a cycle
     one.write(b"a")

@@ -1,4 +1,4 @@
-"""What the first bytes of a client say: a WebSocket, another request, or nothing yet."""
+"""Detection of the protocol by a client's first bytes."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from realtime_server.transports.protocol_sniffer import ProtocolSniffer
 from realtime_server.transports.sockets import Sockets
 
 HTTP = cast("HttpServer", object())
-"""Not asked for anything."""
+"""HTTP server that is never called."""
 SNIFFER = ProtocolSniffer(Sockets(1), HTTP)
 END = b" HTTP/1.1\r\nHost: a\r\n\r\n"
 
@@ -54,19 +54,19 @@ END = b" HTTP/1.1\r\nHost: a\r\n\r\n"
     ],
 )
 def test_sorting(data: bytes, wants_http: bool | None) -> None:
-    """A request that opens no WebSocket goes to HTTP when its head is whole; what is too long never does."""
+    """A complete head of another request goes to HTTP; one that is too long never does."""
     assert SNIFFER.wants_http(data) is wants_http
 
 
 def test_byte_by_byte_it_comes_out_the_same() -> None:
-    """Undecided until it is decided."""
+    """The result is undecided until it is final."""
     request = b"POST /emulation" + END
     verdicts = [SNIFFER.wants_http(request[:size]) for size in range(len(request) + 1)]
     assert verdicts == [None] * len(request) + [True]
 
 
 def test_what_nobody_is_told_is_not_found_out() -> None:
-    """Without a backend the socket is not asked for its address."""
+    """Without a backend the client's address is not looked up."""
 
     def never(_name: str) -> list[str]:
         raise AssertionError

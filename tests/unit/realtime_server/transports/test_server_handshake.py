@@ -1,4 +1,4 @@
-"""The server's side of a handshake: one outcome, however the bytes arrive."""
+"""Server side of a handshake: one outcome, however the bytes arrive."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ ONE_ORIGIN = HandshakePolicy(origins=("https://example.com",))
 def outcome_of(
     data: bytes, policy: HandshakePolicy = COMPRESSING, *, cuts: tuple[int, ...] = (), room: bool = True
 ) -> Outcome | None:
-    """The outcome of a request that arrives in pieces which end at `cuts`; the rest of it is not given after that."""
+    """Return the outcome of a request split at `cuts`; after the outcome nothing more is passed."""
 
     def wants_http(head: bytes) -> bool | None:
         return head.startswith(b"POST ") if len(head) > 5 else None
@@ -42,14 +42,14 @@ def outcome_of(
 
 
 def refused(found: Outcome | None) -> tuple[int, str]:
-    """Status and reason of a refusal."""
+    """Return status and reason of a refusal."""
     assert isinstance(found, RefusedHandshake)
     return int(found.response.split(b" ")[1]), found.reason
 
 
 @given(st.sets(st.integers(1, len(request(PATH)) - 1), max_size=4), st.sampled_from([{}, DEFLATE]))
 def test_it_is_accepted_however_the_bytes_arrive(cuts: set[int], extra: dict[str, str]) -> None:
-    """By the fast way or by the careful one."""
+    """The fast path and the library agree."""
     found = outcome_of(request(PATH, headers={**UPGRADE, **extra}), cuts=tuple(cuts))
     assert isinstance(found, AcceptedHandshake)
     assert (found.path, found.compressed) == (PATH, bool(extra))
@@ -58,7 +58,7 @@ def test_it_is_accepted_however_the_bytes_arrive(cuts: set[int], extra: dict[str
 
 @pytest.mark.parametrize("cuts", [(), (3,), (8,)])
 def test_a_request_for_http_is_passed_on_whole(cuts: tuple[int, ...]) -> None:
-    """As soon as that is known, with what was read until then."""
+    """The outcome comes as soon as it is known, with the data read so far."""
     found = outcome_of(b"POST /emulation HTTP/1.1\r\n", cuts=cuts)
     assert isinstance(found, OtherRequest)
     assert b"POST /emulation HTTP/1.1\r\n".startswith(found.data)
@@ -66,7 +66,7 @@ def test_a_request_for_http_is_passed_on_whole(cuts: tuple[int, ...]) -> None:
 
 
 def test_what_is_refused_says_why() -> None:
-    """With a status, and a reason to count it by."""
+    """A refusal has a status, and a reason for the counter."""
     origin = {**UPGRADE, "Origin": "https://other.example.com"}
     assert refused(outcome_of(request("/elsewhere"))) == (404, "path")
     assert refused(outcome_of(request(PATH), room=False)) == (503, "connection_limit")
@@ -77,17 +77,17 @@ def test_what_is_refused_says_why() -> None:
 
 
 def test_a_page_of_the_origin_is_let_in_and_so_is_who_sends_none() -> None:
-    """What sends no origin is no browser."""
+    """A client that sends no origin is no browser."""
     for headers in (UPGRADE, {**UPGRADE, "Origin": "https://example.com"}):
         assert isinstance(outcome_of(request(PATH, headers=headers), ONE_ORIGIN), AcceptedHandshake)
 
 
 def test_the_careful_way_has_the_same_limits() -> None:
-    """A request with an offer of compression does not get a place that is not there."""
+    """A request with an offer of compression is refused when the server is full."""
     assert refused(outcome_of(request(PATH, headers={**UPGRADE, **DEFLATE}), room=False)) == (503, "connection_limit")
 
 
 def test_nothing_is_decided_before_the_head_is_whole() -> None:
-    """None for every beginning of it."""
+    """Every incomplete beginning yields None."""
     data = request(PATH)
     assert {outcome_of(data[:size]) for size in range(len(data))} == {None}

@@ -1,4 +1,4 @@
-"""How many sockets are open, and what the kernel holds of one."""
+"""Count of open sockets, and limits of what the kernel holds for one."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from realtime_server.transports.sockets import UNSENT_BYTES, Sockets, bound_unse
 
 
 def test_one_too_many_is_told_and_counted() -> None:
-    """It leaves like the others, and then there is room again."""
+    """After all have left there is room again."""
     sockets = Sockets(2)
     assert [sockets.enter() for _ in range(3)] == [True, True, False]
     assert sockets.open == 3
@@ -20,7 +20,7 @@ def test_one_too_many_is_told_and_counted() -> None:
 
 
 class Transport:
-    """What is asked of the event loop's: its socket, and what it has not given to the kernel."""
+    """Transport with a socket and unsent bytes."""
 
     def __init__(self, connected: socket.socket | None, buffered: int) -> None:
         self._connected = connected
@@ -35,12 +35,12 @@ class Transport:
 
 
 def asked(connected: socket.socket | None, buffered: int = 0) -> int:
-    """What of a connection is not acknowledged."""
+    """Return the unacknowledged bytes of a connection."""
     return unacknowledged(cast("asyncio.WriteTransport", Transport(connected, buffered)))
 
 
 def test_accepted_sockets_take_no_more_than_the_network_does() -> None:
-    """They inherit it: no system call for each. What they took and nobody has read is counted."""
+    """Accepted sockets inherit the limit without a system call, and unread data is counted."""
     with socket.create_server(("127.0.0.1", 0)) as listening:
         bound_unsent(listening)
         with socket.socket() as client:
@@ -62,7 +62,7 @@ def test_accepted_sockets_take_no_more_than_the_network_does() -> None:
 
 
 def test_a_socket_that_is_gone_has_only_what_the_transport_keeps() -> None:
-    """The loop finds out, and nobody else has to."""
+    """The loop notices the closed socket."""
     closed = socket.socket()
     closed.close()
     assert (asked(closed, 7), asked(None, 7)) == (7, 7)

@@ -1,4 +1,4 @@
-"""Tokens that are taken apart here say what PyJWT makes of them."""
+"""Parsing of tokens, compared with PyJWT."""
 
 from __future__ import annotations
 
@@ -47,24 +47,24 @@ HEADERS = st.fixed_dictionaries(
 
 
 def segment(value: object) -> str:
-    """JSON in base64url without padding."""
+    """Return JSON in base64url without padding."""
     return base64.urlsafe_b64encode(json.dumps(value).encode()).decode().rstrip("=")
 
 
 def signed(header: object, payload: object) -> str:
-    """A token with this header and payload, signed as HS256 whatever the header says."""
+    """Return a token with this header and payload, signed as HS256 whatever the header says."""
     return signed_text(segment(header), json.dumps(payload).encode())
 
 
 def signed_text(head: str, payload: bytes) -> str:
-    """The same with a payload that may be no JSON."""
+    """Return such a token with a payload that may be invalid JSON."""
     message = f"{head}.{base64.urlsafe_b64encode(payload).decode().rstrip('=')}"
     signature = hmac.digest(SECRET.encode(), message.encode(), "sha256")
     return f"{message}.{base64.urlsafe_b64encode(signature).decode().rstrip('=')}"
 
 
 def ours(token: str) -> str:
-    """What this server makes of a token."""
+    """Return this server's outcome for a token."""
     try:
         return VERIFIER.verify(token).user
     except TokenRefusedError as refused:
@@ -72,14 +72,14 @@ def ours(token: str) -> str:
 
 
 def theirs(token: str, monkeypatch: pytest.MonkeyPatch) -> str:
-    """What PyJWT makes of it."""
+    """Return PyJWT's outcome for a token."""
 
     class Clock:
-        """Stands still."""
+        """Clock that does not advance."""
 
         @staticmethod
         def now(tz: object) -> Clock:
-            """Return it."""
+            """Return the fixed time."""
             del tz
             return Clock()
 
@@ -103,7 +103,7 @@ def theirs(token: str, monkeypatch: pytest.MonkeyPatch) -> str:
 
 @given(header=st.just({"alg": "HS256", "typ": "JWT"}) | HEADERS, payload=PAYLOADS)
 def test_nothing_is_accepted_that_the_library_refuses(header: object, payload: dict[str, object]) -> None:
-    """And what has numbers where there have to be numbers is accepted where the library does."""
+    """A token with numbers where numbers are required is accepted exactly where PyJWT accepts it."""
     token = signed(header, payload)
     with pytest.MonkeyPatch.context() as monkeypatch:
         reference = theirs(token, monkeypatch)
@@ -127,7 +127,7 @@ MEMBERS = st.lists(
 
 @given(members=MEMBERS)
 def test_odd_json_is_read_as_the_library_reads_it(members: list[str]) -> None:
-    """Names that are there twice, numbers without a bound, what is no JSON: nobody else gets in, and nobody longer."""
+    """Duplicate names, huge numbers and invalid JSON never let another user in, or one for longer."""
     text = "{" + ",".join(['"sub":"a","iss":"shop","aud":"chat"', *members]) + "}"
     token = signed_text(segment({"alg": "HS256"}), text.encode())
     with pytest.MonkeyPatch.context() as monkeypatch:
@@ -142,7 +142,7 @@ def test_odd_json_is_read_as_the_library_reads_it(members: list[str]) -> None:
     insert=st.booleans(),
 )
 def test_a_changed_token_is_what_the_library_says(algorithm: str, position: int, character: str, insert: bool) -> None:
-    """Also where only bits change that base64 leaves over; and never valid where it is not."""
+    """A token with changed bits, those ignored by base64 included, is never accepted where PyJWT refuses it."""
     secret = "a secret that is long enough for the longest of the hashes, of 64 bytes and more"
     token = jwt.encode({"sub": "a"}, secret, algorithm=algorithm)
     at = position % len(token)
@@ -161,7 +161,7 @@ def test_a_changed_token_is_what_the_library_says(algorithm: str, position: int,
 
 @given(st.text(max_size=40) | st.from_regex(r"[\w-]{0,9}\.[\w-]{0,9}\.[\w-]{0,9}", fullmatch=True))
 def test_garbage_raises_nothing(text: str) -> None:
-    """It is no token."""
+    """Garbage yields None."""
     assert ours(text) == "invalid"
 
 
@@ -179,7 +179,7 @@ def test_garbage_raises_nothing(text: str) -> None:
     ids=["critical", "critical nothing", "not encoded", "no algorithm", "algorithm a number", "key a number", "a list"],
 )
 def test_a_header_that_asks_for_more_is_refused(header: object) -> None:
-    """An extension that must be understood and is not (RFC 7515, section 4.1.11)."""
+    """An unknown critical extension is refused (RFC 7515, section 4.1.11)."""
     assert parse_jwt(signed(header, {"sub": "a"})) is None
 
 
@@ -193,7 +193,7 @@ def test_padding_and_foreign_characters_are_refused() -> None:
 
 
 def test_a_key_is_chosen_by_its_name() -> None:
-    """A key without a name is tried for every token, and a token without one is tried with every key."""
+    """A key without an id is tried for every token, and a token without one is tried with every key."""
     token = signed({"alg": "HS256", "kid": "2026"}, {"sub": "a"})
     nameless = signed({"alg": "HS256"}, {"sub": "a"})
 
@@ -207,7 +207,7 @@ def test_a_key_is_chosen_by_its_name() -> None:
 
 
 def test_audiences() -> None:
-    """One of those that are set has to be among those of the token."""
+    """One of the configured audiences has to be among those of the token."""
     claims = {"sub": "a", "iss": "shop"}
     assert VERIFIER.verify(signed({"alg": "HS256"}, {**claims, "aud": ["x", "games"]})) == Claims(
         "a", credential=Credential("a")
@@ -217,10 +217,10 @@ def test_audiences() -> None:
 
 
 def test_a_key_does_not_show_itself() -> None:
-    """What is logged or raised has no secret in it."""
+    """Logs and errors contain no secret."""
     assert SECRET not in repr(TokenKey("HS256", SECRET, "2026"))
 
 
 def test_all_keys_of_a_provider_stay_prepared() -> None:
-    """As many as may be published, each of them for three algorithms: reading keys takes longer than verifying."""
+    """The cache has room for all published keys, each with three algorithms, as reading keys is slow."""
     assert (prepare.cache_info().maxsize or 0) > 3 * MAX_KEYS

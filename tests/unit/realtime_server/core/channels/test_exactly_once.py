@@ -1,4 +1,4 @@
-"""What is promised to subscribers of a recoverable channel: every publication once and in order, or the truth."""
+"""Promise to subscribers of a recoverable channel: every publication once and in order, or a truthful loss."""
 
 from __future__ import annotations
 
@@ -26,9 +26,9 @@ from tests.kit.server_doubles import make_node
 CHANNEL = "chat:room"
 PLAIN = ChannelOptions(history=HistoryOptions(1000, 60.0), recovery=True)
 DELAYED = replace(PLAIN, write_delay_seconds=3600.0)
-"""What waits goes out when the test takes the step `flush`, or when something has to come after it."""
+"""Options with a write delay that ends at the step `flush`, or when something must follow."""
 DELTAS = replace(PLAIN, delta=True)
-"""All but the first client take differences."""
+"""Options with which all but the first client use deltas."""
 OPTIONS = (PLAIN, DELAYED, DELTAS, replace(DELAYED, delta=True))
 DOCUMENT = b'{"what stays the same in every publication":%d}'
 SUBSCRIBERS = 3
@@ -36,7 +36,7 @@ LINES = JsonCodec(lambda message: message + b"\n")
 
 
 class Pub(msgspec.Struct):
-    """A publication as a client gets it."""
+    """Publication as a client gets it."""
 
     data: msgspec.Raw
     offset: int = 0
@@ -44,10 +44,10 @@ class Pub(msgspec.Struct):
 
 
 class Reply(msgspec.Struct):
-    """What a client reads, as far as these tests look at it."""
+    """Part of a reply that these tests need."""
 
     class Subscribed(msgspec.Struct):
-        """A subscription begins."""
+        """Event that a subscription begins."""
 
         epoch: str = ""
         offset: int = 0
@@ -55,7 +55,7 @@ class Reply(msgspec.Struct):
         recovered: bool = False
 
     class Push(msgspec.Struct):
-        """A publication, or the end of the subscription."""
+        """Event of a publication, or of the end of the subscription."""
 
         pub: Pub | None = None
         unsubscribe: dict[str, object] | None = None
@@ -65,7 +65,7 @@ class Reply(msgspec.Struct):
 
 
 class Client:
-    """Does what an SDK does: it takes up its subscription where it was, whenever that was ended or cut off."""
+    """Client that acts as an SDK: it resumes its subscription whenever that was ended or cut off."""
 
     def __init__(self, node: Node, *, delta: bool) -> None:
         self._node = node
@@ -76,13 +76,13 @@ class Client:
         self._waiting = False
         self.subscribed = False
         self.seen: list[int] = []
-        """What the publications said, since the beginning or the last truthful loss."""
+        """Publications' numbers since the beginning or the last truthful loss."""
         self.offset: int | None = None
         self.epoch = ""
         self.disorder = ""
 
     def write(self, frames: bytes) -> None:
-        """Take what the server sends."""
+        """Handle what the server sends."""
         for line in frames.splitlines():
             self._take(msgspec.json.decode(line, type=Reply))
 
@@ -96,25 +96,25 @@ class Client:
 
     @property
     def congested(self) -> bool:
-        """Whether too much waits: never."""
+        """Always False."""
         return False
 
     written_bytes = 0
 
     def unacknowledged(self) -> int:
-        """Nothing waits."""
+        """Return 0: nothing waits."""
         return 0
 
     def pause_reading(self) -> None:
-        """It sends one command after the other."""
+        """Do nothing: the client sends one command after the other."""
         raise AssertionError
 
     def resume_reading(self) -> None:
-        """It was never paused."""
+        """Do nothing."""
         raise AssertionError
 
     def close(self, code: DisconnectCode) -> None:
-        """The server ends the connection."""
+        """Handle a disconnect by the server."""
         raise AssertionError(code)
 
     def subscribe(self) -> None:
@@ -169,13 +169,13 @@ class Client:
 
 
 async def settle() -> None:
-    """Let every task run as far as it can without the broker."""
+    """Run every task until it waits for the broker."""
     for _ in range(12):
         await asyncio.sleep(0)
 
 
 class World:
-    """One server, its broker and some clients."""
+    """Server with its broker and some clients."""
 
     def __init__(self, options: ChannelOptions) -> None:
         self.broker = ScriptedBroker()
@@ -189,7 +189,7 @@ class World:
         await ServerApi(self.node).publish(CHANNEL, Message(DOCUMENT % self.published))
 
     async def step(self, name: str, index: int) -> None:
-        """Take one step of a history."""
+        """Execute one step of a history."""
         client = self.clients[index % SUBSCRIBERS]
         steps: dict[str, Callable[[], Coroutine[None, None, None] | None]] = {
             "publish": self.publish,
@@ -209,14 +209,14 @@ class World:
         await settle()
 
     def flush(self) -> None:
-        """Let the write delay be over."""
+        """Let the write delay end."""
         for channel in self.node.hub.channels.values():
             channel.flush()
 
     async def come_to_rest(self) -> None:
-        """Nothing fails any more, every client subscribes again when it has to, and one more thing is published.
+        """End all faults, let every client resubscribe as needed, and publish once more.
 
-        It shows what was lost unnoticed at the end: the broker had no way to tell.
+        The last publication reveals losses at the end, which the broker had no way to report.
         """
         await self.publish()
         for _ in range(10):
@@ -237,7 +237,7 @@ class World:
 
 
 async def play(steps: list[tuple[str, int]], options: ChannelOptions = PLAIN) -> World:
-    """Take the steps, then come to rest."""
+    """Execute the steps, then come to rest."""
     world = World(options)
     await world.broker.start(world.node)
     for name, index in steps:
@@ -254,7 +254,7 @@ STEP = st.tuples(st.sampled_from(NAMES), st.integers(0, 5)).map(lambda step: [st
 JOIN = st.integers(0, SUBSCRIBERS - 1).map(lambda client: [("subscribe", client), ("read", 0), ("answer", 0)])
 TELL = st.just([("publish", 0), ("deliver", 0)])
 STEPS = st.lists(STEP | JOIN | TELL, max_size=40).map(lambda parts: [step for part in parts for step in part])
-"""Any steps in any order, and among them those that a network without faults takes."""
+"""Any steps in any order, mixed with sequences that occur without network faults."""
 TWO_JOIN_IN_DIFFERENT_ORDER = [
     ("subscribe", 0),
     ("subscribe", 1),
@@ -265,9 +265,9 @@ TWO_JOIN_IN_DIFFERENT_ORDER = [
     ("answer", 0),
     ("deliver", 0),
 ]
-"""The second subscriber read the history after a publication that the first has still to get."""
+"""The second subscriber reads the history after a publication that the first has yet to get."""
 LOST_BETWEEN_READ_AND_ANSWER = [("subscribe", 0), ("read", 0), ("publish", 0), ("lose", 0)]
-"""Only the next publication shows it, and it arrives while the subscription is still being made."""
+"""Only the next publication reveals the loss, and it arrives while the subscription is in progress."""
 LEFT_OVER_FROM_A_FORMER_STREAM = [
     ("subscribe", 1),
     ("read", 0),
@@ -278,7 +278,7 @@ LEFT_OVER_FROM_A_FORMER_STREAM = [
     ("deliver", 0),
     ("forget", 0),
 ]
-"""What arrived before Redis was restarted fits nowhere after it: it must not be looked for again and again."""
+"""Arrivals from before a restart of Redis fit nowhere afterwards, and must not be searched for repeatedly."""
 
 
 @example(steps=TWO_JOIN_IN_DIFFERENT_ORDER, options=PLAIN)
@@ -287,9 +287,9 @@ LEFT_OVER_FROM_A_FORMER_STREAM = [
 @settings(max_examples=400)
 @given(steps=STEPS, options=st.sampled_from(OPTIONS))
 def test_every_publication_once_and_in_order(steps: list[tuple[str, int]], options: ChannelOptions) -> None:
-    """Whatever the network loses and reorders: no gap, no duplicate, and at rest everybody has the last one.
+    """Whatever the network loses and reorders, there is no gap and no duplicate, and at rest all have the last one.
 
-    So it is with a write delay, and with differences: the client puts them together and sees the same.
+    This holds with a write delay, and with deltas, which the client applies.
     """
     world = asyncio.run(play(steps, options))
     for client in world.clients:

@@ -1,4 +1,4 @@
-"""Limits that follow from one another: what a client was let have one by one, it can ask for at once."""
+"""Consistency of limits: what a client got step by step, it can ask for at once."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ STEPS = st.lists(st.tuples(st.sampled_from(["subscribe", "unsubscribe"]), NAMES,
 
 
 def replied(connection: RecordingConnection) -> bool:
-    """Whether the last command was not refused."""
+    """Return True when the last command was not refused."""
     reply = json.loads(connection.written[-1])
     connection.written.clear()
     assert dig(reply, "error", "code") in {None, 102, 105, 106}
@@ -28,12 +28,12 @@ def replied(connection: RecordingConnection) -> bool:
 
 @given(STEPS)
 def test_all_subscriptions_of_a_legal_session_fit_into_one_frame(steps: list[tuple[str, str, int]]) -> None:
-    """With the longest connection token and data, with positions, and every character of a name escaped."""
+    """The worst case has the longest connection token and data, positions, and escaped names."""
     asyncio.run(subscribe_and_come_back(steps))
 
 
 async def subscribe_and_come_back(steps: list[tuple[str, str, int]]) -> None:
-    """Take the steps, and see whether all that the client has then fits."""
+    """Execute the steps, and check that all of the client's subscriptions fit into one frame."""
     node = make_node(channels=CHANNELS, messages=100_000)
     session, connection = connected(node)
     held: dict[str, dict[str, object]] = {}
@@ -58,7 +58,7 @@ async def subscribe_and_come_back(steps: list[tuple[str, str, int]]) -> None:
 
 
 def test_one_frame_may_wait_whatever_the_outbox_holds() -> None:
-    """A client that comes back is not ended because Redis makes it wait."""
+    """A reconnecting client is not disconnected because Redis makes it wait."""
     limits = NodeLimits(channels_per_connection=1000, messages_per_second=1, outbox_bytes=1024)
     assert limits.waiting_bytes > limits.frame_bytes
     assert limits.waiting_commands > limits.channels_per_connection
@@ -66,7 +66,7 @@ def test_one_frame_may_wait_whatever_the_outbox_holds() -> None:
 
 
 async def test_what_the_server_adds_takes_room_too() -> None:
-    """A channel of the server API is left out where subscriptions with long tokens have taken the room."""
+    """A channel from the server API is left out where subscriptions with long tokens have used the room."""
     node = make_node(channels=2, messages=1000)
     session, connection = connected(node)
     send(session, {"id": 2, "subscribe": {"channel": "open:a", "data": "d" * 3_000}})

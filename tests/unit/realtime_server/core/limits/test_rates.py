@@ -1,4 +1,4 @@
-"""How many clients are let in per second."""
+"""Rates of admissions and of messages."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from tests.kit.server_doubles import Clock, accept, make_node, send
 
 
 def test_a_second_s_connects_may_come_at_once() -> None:
-    """Then as many as the rate allows; what was not used for long is not saved up."""
+    """Afterwards clients are admitted at the rate; unused capacity is not saved up for long."""
     admission = Admission(8, now=0)
     assert [admission.admit(0, resumes=True) for _ in range(9)] == [True] * 8 + [False]
     assert [admission.admit(0.25, resumes=True) for _ in range(3)] == [True, True, False]
@@ -28,7 +28,7 @@ def test_a_part_is_kept_for_who_resumes() -> None:
 
 
 def test_a_rate_below_one_lets_one_in_after_the_other() -> None:
-    """New ones too."""
+    """New clients are admitted too."""
     admission = Admission(0.5, now=0)
     assert admission.admit(0, resumes=False)
     assert not admission.admit(1.9, resumes=False)
@@ -37,7 +37,7 @@ def test_a_rate_below_one_lets_one_in_after_the_other() -> None:
 
 @given(st.lists(st.tuples(st.floats(0, 2), st.booleans()), max_size=60), st.floats(0.1, 50))
 def test_never_more_than_the_rate_and_one_second_s_worth(steps: list[tuple[float, bool]], rate: float) -> None:
-    """Whatever the order in which they come."""
+    """Any order of arrivals is limited."""
     now, admitted = 0.0, 0
     admission = Admission(rate, now)
     for pause, resuming in steps:
@@ -65,7 +65,7 @@ def test_who_resumes(commands: list[Command], expected: bool) -> None:
 
 
 def test_who_is_refused_is_told_to_try_again() -> None:
-    """111 is temporary: an SDK comes back by itself, after a pause that grows."""
+    """Error 111 is temporary: an SDK tries again, after growing pauses."""
     clock = Clock()
     node = make_node(clock=clock, connects_per_second=1)
     for expected in ("connect", "error"):
@@ -89,7 +89,7 @@ PAUSES = st.lists(st.sampled_from([0.0, 0.001, 0.01, 0.1, 1.0, 30.0]), min_size=
 def test_a_connection_is_never_faster_than_its_burst_and_its_rate(
     pauses: list[float], rate: float, burst: float
 ) -> None:
-    """Between any two moments; who is not ahead of the rate is never held back."""
+    """Any interval is limited, and a connection within its rate is never delayed."""
     limit, used_until, now = MessageRate(rate, burst), 0.0, 1000.0
     taken: list[float] = []
     for pause in pauses:
@@ -105,7 +105,7 @@ def test_a_connection_is_never_faster_than_its_burst_and_its_rate(
 
 
 def test_a_burst_is_taken_at_once_and_what_follows_at_the_rate() -> None:
-    """The wait is for one message's share."""
+    """The delay is one message's share."""
     limit, used_until, now = MessageRate(10, 3), 0.0, 1000.0
     for _ in range(3):
         assert used_until <= now

@@ -1,4 +1,4 @@
-"""Who comes in, and which channels it gets along with its connection."""
+"""Admission of clients, and the channels that they get with their connection."""
 
 from __future__ import annotations
 
@@ -29,25 +29,25 @@ NAMESPACES = Namespaces(
 
 
 async def settle() -> None:
-    """Let every task go on."""
+    """Run all tasks until they wait."""
     for _ in range(30):
         await asyncio.sleep(0)
 
 
 def reply(connection: RecordingConnection) -> JsonObject:
-    """The only thing that was sent since this was asked last."""
+    """Return the only message that was sent since the last call."""
     (written,) = connection.take()
     assert isinstance(written, dict)
     return written
 
 
 def subscriptions(connection: RecordingConnection) -> JsonObject:
-    """The subscriptions in the answer to the connect command."""
+    """Return the subscriptions in the connect reply."""
     return object_at(reply(connection), "connect", "subs")
 
 
 async def test_a_user_is_subscribed_to_its_personal_channels() -> None:
-    """Beside those of its token, each once."""
+    """Its token's channels are kept, each once."""
     node = make_node(namespaces=NAMESPACES, channels=5)
     session, connection = accept(node)
     send(session, {"id": 1, "connect": {"token": connection_token(SECRET, "42", channels=["news:1", "inbox:#42"])}})
@@ -58,7 +58,7 @@ async def test_a_user_is_subscribed_to_its_personal_channels() -> None:
 
 
 class Backend(NoBackend):
-    """Says that everybody without a token is user 42."""
+    """Backend that identifies everybody without a token as user 42."""
 
     def asks(self, hook: Hook, channel: str = "") -> bool:
         """Return True for the connect hook."""
@@ -66,13 +66,13 @@ class Backend(NoBackend):
         return hook is Hook.CONNECT
 
     async def connect(self, request: Connecting) -> Connected:
-        """Let it in, with a channel of its own choice."""
+        """Admit the client, with a channel of the backend's choice."""
         del request
         return Connected(Claims("42", channels=("news:1",)))
 
 
 async def test_so_is_one_whom_the_backend_names() -> None:
-    """By the connect hook."""
+    """The connect hook identifies the user."""
     node = make_node(namespaces=NAMESPACES, channels=5, backend=Backend())
     session, _ = accept(node)
     send(session, {"id": 1, "connect": {}})
@@ -81,7 +81,7 @@ async def test_so_is_one_whom_the_backend_names() -> None:
 
 
 async def test_a_refreshed_token_keeps_them() -> None:
-    """What the server subscribes a user to does not depend on which token it is."""
+    """Personal channels do not depend on the token."""
     node = make_node(namespaces=NAMESPACES, channels=5)
     session, _ = connected(node, connection_token(SECRET, "42"))
     await settle()
@@ -92,14 +92,14 @@ async def test_a_refreshed_token_keeps_them() -> None:
 
 
 async def test_an_anonymous_client_has_none() -> None:
-    """It is let in without waiting for anything."""
+    """An anonymous client is admitted at once."""
     session, _ = connected(make_node(namespaces=NAMESPACES))
     assert session.welcome
     assert session.subscriptions == {}
 
 
 async def test_what_was_missed_is_recovered() -> None:
-    """As in every channel that the server subscribes a client to."""
+    """Recovery works as in other server-side channels."""
     node = make_node(namespaces=NAMESPACES)
     token = connection_token(SECRET, "42")
     session, connection = accept(node)
@@ -118,7 +118,7 @@ async def test_what_was_missed_is_recovered() -> None:
 
 
 async def test_others_cannot_subscribe_to_it() -> None:
-    """103; the owner has it already: 105."""
+    """Others get error 103; the owner, which has the channel already, gets 105."""
     node = make_node(namespaces=NAMESPACES, channels=5)
     for user, code in (("43", 103), ("42", 105)):
         session, connection = accept(node)
@@ -132,7 +132,7 @@ async def test_others_cannot_subscribe_to_it() -> None:
 
 @pytest.mark.parametrize("length", [240, 300])
 async def test_a_user_whose_channel_cannot_be_is_told(length: int) -> None:
-    """Error 102, instead of a connection that never hears of what is sent to its user."""
+    """The client gets error 102, instead of a connection without the user's messages."""
     node = make_node(namespaces=NAMESPACES)
     session, connection = accept(node)
     send(session, {"id": 1, "connect": {"token": connection_token(SECRET, "u" * length)}})

@@ -1,4 +1,4 @@
-"""How long a client may take to answer a ping that waits behind what it has still to take."""
+"""Time limit for answering a ping that waits behind earlier data."""
 
 from __future__ import annotations
 
@@ -10,25 +10,25 @@ from realtime_server.core.sessions.liveness import AwaitedPong
 TIMEOUT = 8.0
 PATIENCE = 33.0
 POSITION = 1000
-"""The ping's last byte."""
+"""Position of the ping's last byte."""
 
 STEPS = st.lists(st.tuples(st.floats(0.01, 5), st.integers(0, 3 * POSITION)), max_size=40)
-"""Seconds that pass, and bytes that are acknowledged meanwhile: of what came after the ping, too."""
+"""Steps of elapsed seconds and acknowledged bytes, which may be from after the ping."""
 
 
 def awaited() -> AwaitedPong:
-    """A ping that was sent at 0."""
+    """Return a ping that was sent at 0."""
     return AwaitedPong(0.0, POSITION, timeout=TIMEOUT, patience=PATIENCE)
 
 
 def deadline(pong: AwaitedPong) -> float:
-    """The last moment at which it is not late, to a hundredth."""
+    """Return the last moment at which it is not late, to a hundredth."""
     return max(time / 100 for time in range(int(PATIENCE * 200)) if not pong.is_late(time / 100))
 
 
 @given(STEPS)
 def test_nobody_has_longer_than_the_patience(steps: list[tuple[float, int]]) -> None:
-    """Whatever a proxy acknowledges for a client that is dead."""
+    """The patience holds whatever a proxy acknowledges for a dead client."""
     pong, now, acknowledged = awaited(), 0.0, 0
     for seconds, more in steps:
         now, acknowledged = now + seconds, acknowledged + more
@@ -38,7 +38,7 @@ def test_nobody_has_longer_than_the_patience(steps: list[tuple[float, int]]) -> 
 
 @given(STEPS)
 def test_nobody_has_less_than_the_timeout(steps: list[tuple[float, int]]) -> None:
-    """Observing takes nothing away."""
+    """Observations never shorten the time limit."""
     pong, now = awaited(), 0.0
     for seconds, acknowledged in steps:
         now += seconds
@@ -48,7 +48,7 @@ def test_nobody_has_less_than_the_timeout(steps: list[tuple[float, int]]) -> Non
 
 @given(STEPS, st.integers(0, POSITION))
 def test_without_progress_before_the_ping_the_timeout_holds(steps: list[tuple[float, int]], stuck: int) -> None:
-    """Nothing is acknowledged, or only what was written after it."""
+    """Nothing is acknowledged, or only data written after the ping."""
     for acknowledged in (stuck, POSITION):
         pong, now = awaited(), 0.0
         for seconds, more in steps:
@@ -59,7 +59,7 @@ def test_without_progress_before_the_ping_the_timeout_holds(steps: list[tuple[fl
 
 @given(st.lists(st.floats(0.1, TIMEOUT), min_size=1, max_size=10))
 def test_each_progress_gives_the_timeout_again(pauses: list[float]) -> None:
-    """From when it was seen, up to the patience."""
+    """The timeout starts again at each observation, within the patience."""
     pong, now = awaited(), 1.0
     pong.observe(now, 0)
     for number, seconds in enumerate(pauses, 1):
@@ -71,7 +71,7 @@ def test_each_progress_gives_the_timeout_again(pauses: list[float]) -> None:
 
 
 def test_once_delivered_there_is_nothing_left_to_observe() -> None:
-    """The kernel need not be asked again."""
+    """The kernel need not be queried again."""
     pong = awaited()
     delivered = []
     for now, acknowledged in ((1, 10), (5, POSITION + 7)):
@@ -82,14 +82,14 @@ def test_once_delivered_there_is_nothing_left_to_observe() -> None:
 
 
 def test_what_was_delivered_at_once_gives_no_more_time() -> None:
-    """The first observation compares with nothing."""
+    """The first observation has nothing to compare with."""
     pong = awaited()
     pong.observe(1, POSITION)
     assert deadline(pong) == TIMEOUT
 
 
 def test_while_the_server_does_not_read_or_the_client_sends_the_time_does_not_run() -> None:
-    """Both bounds begin anew."""
+    """Both time limits start again."""
     pong = awaited()
     pong.postpone(30)
     assert deadline(pong) == 30 + TIMEOUT

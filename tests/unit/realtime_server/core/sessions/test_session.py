@@ -1,4 +1,4 @@
-"""One client's session: what it may say, when, and what it is answered."""
+"""Session of one client: legal commands, their order, and the replies."""
 
 from __future__ import annotations
 
@@ -28,18 +28,18 @@ from tests.kit.tokens import connection_token, subscription_token
 
 
 async def settle() -> None:
-    """Let the session's task do what is queued."""
+    """Run the session's task until it waits."""
     for _ in range(20):
         await asyncio.sleep(0)
 
 
 def error(command: int, code: int, message: str) -> dict[str, object]:
-    """The reply to a command that failed."""
+    """Return the error reply to a command."""
     return {"id": command, "error": {"code": code, "message": message}}
 
 
 def expired_token(command: int) -> dict[str, object]:
-    """The reply to a command whose token has expired."""
+    """Return the error reply to a command with an expired token."""
     return {"id": command, "error": {"code": 109, "message": "token expired", "temporary": True}}
 
 
@@ -47,7 +47,7 @@ def expired_token(command: int) -> dict[str, object]:
 
 
 def test_connect_tells_how_to_behave() -> None:
-    """The client's id, the ping interval, and that pongs are expected."""
+    """The reply has the client's id, the ping interval, and that pongs are expected."""
     session, connection = accept(make_node())
     send(session, {"id": 1, "connect": {}})
     expected = {"client": session.client, "version": "0", "ping": 25, "pong": True}
@@ -55,7 +55,7 @@ def test_connect_tells_how_to_behave() -> None:
 
 
 def test_a_token_that_ends_tells_when() -> None:
-    """So that the SDK asks for a new one in time."""
+    """The ttl lets the SDK fetch a new token in time."""
     wall = Clock(time.time())
     session, connection = accept(make_node(wall_clock=wall))
     token = connection_token(SECRET, "alice", lifetime=None, exp=int(wall.now) + 301)
@@ -66,7 +66,7 @@ def test_a_token_that_ends_tells_when() -> None:
 
 
 def test_a_token_for_longer_than_a_life_ends_in_68_years() -> None:
-    """SDKs hold the time in 32 bits."""
+    """The ttl is capped, since SDKs store it in 32 bits."""
     session, connection = accept(make_node())
     send(session, {"id": 1, "connect": {"token": connection_token(SECRET, "alice", lifetime=None, exp=10**15)}})
     [reply] = connection.take()
@@ -75,7 +75,7 @@ def test_a_token_for_longer_than_a_life_ends_in_68_years() -> None:
 
 
 def test_without_token_where_anonymous_is_not_allowed() -> None:
-    """101, and nothing else may be said."""
+    """The error is 101, and no other command is legal."""
     session, connection = accept(make_node(anonymous=False))
     send(session, {"id": 1, "connect": {}}, {"id": 2, "subscribe": {"channel": "open:a"}})
     assert connection.take() == [error(1, 101, "unauthorized")]
@@ -96,7 +96,7 @@ def test_without_token_where_anonymous_is_not_allowed() -> None:
     ids=["first", "twice", "id 0", "id negative", "ping", "pong before connect", "token"],
 )
 def test_what_breaks_the_protocol_ends_the_connection(commands: list[object], code: DisconnectCode) -> None:
-    """Counted by its code."""
+    """The disconnect is counted by its code."""
     node = make_node()
     session, connection = accept(node)
     send(session, *commands)
@@ -106,7 +106,7 @@ def test_what_breaks_the_protocol_ends_the_connection(commands: list[object], co
 
 
 def test_a_refused_connect_takes_what_follows_with_it() -> None:
-    """Nothing of the message is done for a client that was not let in."""
+    """Later commands of the message are dropped."""
     session, connection = accept(make_node())
     send(session, {"id": 1, "connect": {"token": "wrong"}}, {"id": 2, "publish": {"channel": "open:a", "data": 1}})
     assert connection.take() == []
@@ -116,7 +116,7 @@ def test_a_refused_connect_takes_what_follows_with_it() -> None:
 
 
 async def test_subscribe_publish_unsubscribe() -> None:
-    """Replies in the order of the commands; a publication between them where it happens."""
+    """Replies come in the order of the commands, with publications between them."""
     node = make_node()
     await node.start()
     session, connection = connected(node)
@@ -162,7 +162,7 @@ async def test_subscribe_publish_unsubscribe() -> None:
     ids=lambda value: "-".join(value) if isinstance(value, dict) else str(value),
 )
 async def test_a_command_that_fails_leaves_the_connection(command: dict[str, object], code: int, message: str) -> None:
-    """With an error reply, counted by its code."""
+    """The error reply is counted by its code."""
     node = make_node()
     session, connection = connected(node, connection_token(SECRET, "alice"))
     send(session, {"id": 7, **command})
@@ -173,7 +173,7 @@ async def test_a_command_that_fails_leaves_the_connection(command: dict[str, obj
 
 
 async def test_subscribing_twice_is_an_error() -> None:
-    """105."""
+    """The error is 105."""
     session, connection = connected(make_node())
     send(session, *({"id": n, "subscribe": {"channel": "open:a"}} for n in (2, 3)))
     await settle()
@@ -181,7 +181,7 @@ async def test_subscribing_twice_is_an_error() -> None:
 
 
 async def test_the_number_of_subscriptions_is_limited() -> None:
-    """106; the others stay."""
+    """The error is 106, and existing subscriptions stay."""
     session, connection = connected(make_node(channels=2))
     send(session, *({"id": n, "subscribe": {"channel": f"open:{n}"}} for n in (2, 3, 4)))
     await settle()
@@ -190,7 +190,7 @@ async def test_the_number_of_subscriptions_is_limited() -> None:
 
 
 async def test_who_leaves_is_gone_from_everything() -> None:
-    """Channels, presence, and the broker's subscription of a channel without subscribers."""
+    """Channels, presence, and the broker's subscription of an unused channel end."""
     node = make_node()
     session, _ = connected(node)
     send(session, {"id": 2, "subscribe": {"channel": "chat:a"}})
@@ -207,7 +207,7 @@ async def test_who_leaves_is_gone_from_everything() -> None:
 
 
 def test_a_malformed_command_fails_alone() -> None:
-    """107, in its place among the others; one without an answer is dropped."""
+    """The error 107 has its place among the replies; a malformed command without an id is dropped."""
     node = make_node()
     session, connection = connected(node)
     message = b'{"id":2,"rpc":{}}\n{"id":3,"rpc":{"data":NaN}}\n{"send":{"data":NaN}}\n{"id":4,"rpc":{}}'
@@ -220,7 +220,7 @@ def test_a_malformed_command_fails_alone() -> None:
 
 
 async def test_a_malformed_command_waits_for_its_turn() -> None:
-    """Answers come in the order of the commands."""
+    """Replies come in the order of the commands."""
     session, connection = connected(make_node(ScriptedBroker()))
     session.on_message(b'{"id":2,"subscribe":{"channel":"open:a"}}\n{"id":3,"rpc":{"data":NaN}}', 0)
     assert connection.take() == []
@@ -230,28 +230,28 @@ async def test_a_malformed_command_waits_for_its_turn() -> None:
 
 @pytest.mark.parametrize("message", [b'{"id":1,"subscribe":NaN}', b'{"send":NaN}', b'{"id":1,"ping":NaN}'])
 def test_a_malformed_command_that_is_not_legal_ends_the_connection(message: bytes) -> None:
-    """As a good one does: connect comes first."""
+    """A malformed command is subject to the same rules, such as that connect comes first."""
     session, connection = accept(make_node())
     session.on_message(message, 0)
     assert connection.closed_by == codes.BAD_REQUEST_DISCONNECT
 
 
 def test_a_message_that_is_not_understood_ends_the_connection() -> None:
-    """3501: it would never be understood."""
+    """The code is 3501, which is final."""
     session, connection = connected(make_node())
     session.on_message(b"{", 0)
     assert connection.closed_by == codes.BAD_REQUEST_DISCONNECT
 
 
 async def seen(read: Callable[[], bool]) -> None:
-    """Wait until something is so that takes a moment."""
+    """Wait until a condition holds."""
     async with asyncio.timeout(10):
         while not read():  # noqa: ASYNC110 - what is waited for has no event
             await asyncio.sleep(0.001)
 
 
 async def test_a_client_ahead_of_its_rate_is_read_no_more_until_it_is_not() -> None:
-    """Everything is answered, in order; while it is paused the time for its pong does not run."""
+    """All commands are answered in order; the time limit of the pong does not run while reading is paused."""
     clock = Clock()
     node = make_node(channels=3, messages=5, clock=clock)
     session, connection = connected(node)
@@ -274,7 +274,7 @@ async def test_a_client_ahead_of_its_rate_is_read_no_more_until_it_is_not() -> N
 
 
 async def test_pings_of_the_transport_count_as_messages() -> None:
-    """Each is answered, and costs as much."""
+    """They are counted because each is answered."""
     clock = Clock()
     node = make_node(messages=5, clock=clock)
     session, connection = connected(node)
@@ -288,7 +288,7 @@ async def test_pings_of_the_transport_count_as_messages() -> None:
 
 
 async def test_commands_that_wait_are_limited() -> None:
-    """Nothing more is read of a client that sends faster than the backplane answers; too many at once end it."""
+    """Reading pauses when a client sends faster than the backplane answers; too many at once disconnect it."""
     node = make_node(ScriptedBroker(), messages=10_000)
     session, connection = connected(node)
     commands = [
@@ -307,7 +307,7 @@ async def test_commands_that_wait_are_limited() -> None:
 
 
 def test_a_pong_nobody_asked_for_ends_the_connection() -> None:
-    """It is an empty command."""
+    """A pong is an empty command."""
     session, connection = connected(make_node())
     send(session, {})
     assert connection.closed_by == codes.BAD_REQUEST_DISCONNECT
@@ -317,7 +317,6 @@ def test_a_pong_nobody_asked_for_ends_the_connection() -> None:
 
 
 async def test_a_new_token_must_be_of_the_same_user() -> None:
-    """The connection does not change hands."""
     session, connection = connected(make_node(), connection_token(SECRET, "alice", info={"level": 1}))
     send(session, {"id": 2, "refresh": {"token": connection_token(SECRET, "bob")}})
     send(session, {"id": 3, "refresh": {"token": connection_token(SECRET, "alice", info={"level": 2})}})
@@ -329,7 +328,7 @@ async def test_a_new_token_must_be_of_the_same_user() -> None:
 
 
 async def test_a_token_may_subscribe_its_user() -> None:
-    """The connect reply has the subscriptions; publications follow it."""
+    """The connect reply has the subscriptions, and publications follow it."""
     node = make_node()
     await node.start()
     session, connection = accept(node)
@@ -345,7 +344,6 @@ async def test_a_token_may_subscribe_its_user() -> None:
 
 
 async def test_a_token_with_a_wrong_channel_leaves_nothing_half_made() -> None:
-    """The connect fails as a whole."""
     node = make_node()
     session, connection = accept(node)
     send(session, {"id": 1, "connect": {"token": connection_token(SECRET, "alice", channels=["chat:a", "other:b"])}})
@@ -359,7 +357,7 @@ async def test_a_token_with_a_wrong_channel_leaves_nothing_half_made() -> None:
 
 
 async def test_a_private_channel_takes_a_token_of_the_user_for_it() -> None:
-    """Everything else is 103; an expired one is 109, after which an SDK gets a new one."""
+    """Other clients get 103; an expired token gets 109, after which an SDK fetches another."""
     session, connection = connected(make_node(channels=10), connection_token(SECRET, "alice"))
     tokens = [
         subscription_token(SECRET, "alice", "$open:a", info={"role": "admin"}),
@@ -379,7 +377,7 @@ async def test_a_private_channel_takes_a_token_of_the_user_for_it() -> None:
 
 
 async def test_a_subscription_is_renewed_with_a_new_token() -> None:
-    """Before the old one ends; the reply says when the new one does."""
+    """The reply has the new ttl."""
     wall = Clock(time.time())
     session, connection = connected(make_node(wall_clock=wall), connection_token(SECRET, "alice"))
 
@@ -399,7 +397,7 @@ async def test_a_subscription_is_renewed_with_a_new_token() -> None:
 
 
 async def test_a_refresh_with_an_expired_token_makes_the_client_come_again() -> None:
-    """3005: an error in the reply would end SDKs for good; a token of no use at all is told by an error."""
+    """The code is 3005, since an error would end SDKs for good; an invalid token gets an error."""
     node = make_node()
     session, connection = connected(node, connection_token(SECRET, "alice"))
     send(session, {"id": 2, "refresh": {"token": "garbage"}})
@@ -410,7 +408,7 @@ async def test_a_refresh_with_an_expired_token_makes_the_client_come_again() -> 
 
 
 async def test_a_sub_refresh_with_an_expired_token_makes_the_client_subscribe_again() -> None:
-    """2501 before the error; the connection stays, and the channel can be subscribed to."""
+    """The code 2501 precedes the error; the connection stays, and the channel can be subscribed to again."""
     session, connection = connected(make_node(), connection_token(SECRET, "alice"))
     expired, valid = (
         subscription_token(SECRET, "alice", "open:a", exp=int(time.time()) + seconds) for seconds in (-60, 61)
@@ -433,7 +431,7 @@ async def test_a_sub_refresh_with_an_expired_token_makes_the_client_subscribe_ag
 
 
 async def test_pings_of_the_transport() -> None:
-    """A client that wants them is told of none, gets none of the protocol's, and is gone without a pong frame."""
+    """A client that asks for them is told of no ping, gets none of the protocol's, and must answer with pong frames."""
     clock = Clock()
     node = make_node(clock=clock)
     connection = RecordingConnection()
@@ -454,7 +452,7 @@ async def test_pings_of_the_transport() -> None:
 
 
 async def test_a_pong_of_the_protocol_does_not_answer_a_ping_of_the_transport() -> None:
-    """It was not asked for: 3501."""
+    """It was not asked for, so the code is 3501."""
     clock = Clock()
     node = make_node(clock=clock)
     connection = RecordingConnection()
@@ -467,7 +465,7 @@ async def test_a_pong_of_the_protocol_does_not_answer_a_ping_of_the_transport() 
 
 
 def test_a_pong_frame_that_nobody_asked_for_means_nothing() -> None:
-    """RFC 6455, section 5.5.3: it may be a heartbeat of the client's own."""
+    """It may be a heartbeat of the client (RFC 6455, section 5.5.3)."""
     session, connection = connected(make_node())
     session.on_pong()
     assert connection.closed_by is None
@@ -506,7 +504,7 @@ STRICT = Namespaces(
 async def test_namespaces_say_what_clients_may_do(
     user: str, command: dict[str, dict[str, str]], *, allowed: bool
 ) -> None:
-    """Everything else is 103."""
+    """Other commands get error 103."""
     node = make_node(namespaces=STRICT)
     await node.start()
     session, connection = connected(node, connection_token(SECRET, user) if user else "")
@@ -525,7 +523,7 @@ SERVER = Path(realtime_server.__file__).parent
 
 
 def test_only_its_methods_write_its_attributes() -> None:
-    """What a session is, is decided in one file; whoever has one calls methods."""
+    """All other code calls the session's methods."""
     fields = set(Session.__slots__) - {"opened_at"}  # the transport that needs no connect command sets it
     found = []
     for path in sorted(SERVER.rglob("*.py")):
@@ -536,6 +534,6 @@ def test_only_its_methods_write_its_attributes() -> None:
 
 
 def _is_session(expression: ast.expr) -> bool:
-    """Whether an expression is called a session, or a subscriber as the hub calls it."""
+    """Return True when an expression is named as a session, or as a subscriber in the hub."""
     name = expression.attr if isinstance(expression, ast.Attribute) else getattr(expression, "id", "")
     return name.strip("_") in {"session", "subscriber"}
