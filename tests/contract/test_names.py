@@ -1,4 +1,4 @@
-"""Operator and server do not import each other; what both must know is compared here."""
+"""Agreement of operator and server, which do not import each other."""
 
 from __future__ import annotations
 
@@ -96,12 +96,12 @@ EVERYTHING: JsonObject = {
 
 
 def settings_of(spec: JsonObject) -> Settings:
-    """What a server reads of the file that the operator writes."""
+    """Return what a server reads from the operator's file."""
     return Settings.model_validate_json(json.dumps(server_config(cluster_of(spec))))
 
 
 def test_ports_agree() -> None:
-    """Numbers and paths."""
+    """Port numbers and paths agree."""
     listen = Settings().listen
     assert (listen.client_port, listen.api_port, listen.admin_port) == (
         naming.PORT_CLIENT,
@@ -111,14 +111,14 @@ def test_ports_agree() -> None:
 
 
 def test_variables_agree() -> None:
-    """Names of the environment that the operator sets and the server reads."""
+    """Environment variables that the operator sets and the server reads agree."""
     (container,) = objects_at(build_replica_set(cluster_of(), SETTINGS, "b"), "spec", "template", "spec", "containers")
     names = {variable["name"] for variable in objects_at(container, "env")}
     assert names == {settings.ENV_CONFIG, settings.ENV_SERVER_NAME, settings.ENV_REVISION}
 
 
 def test_an_empty_spec_is_the_servers_own_default() -> None:
-    """Limits, heartbeat and drain: the two documents name the same numbers."""
+    """Limits, heartbeat and drain have the same defaults in both documents."""
     own, default = settings_of({}), Settings()
     assert (own.workers, own.listen, own.heartbeat, own.compression, own.limits, own.drain) == (
         default.workers,
@@ -132,7 +132,7 @@ def test_an_empty_spec_is_the_servers_own_default() -> None:
 
 
 def test_every_field_of_the_spec_reaches_the_server() -> None:
-    """Under the server's own names, with its own units."""
+    """Each field has the server's name and unit."""
     read = settings_of(EVERYTHING)
     assert (read.workers, read.heartbeat.interval_seconds, read.limits.outbox_bytes) == (64, 2592000, 1 << 30)
     assert read.compression == Compression(enabled=True, threshold_bytes=1 << 30)
@@ -166,7 +166,7 @@ def test_every_field_of_the_spec_reaches_the_server() -> None:
 
 
 def test_keys_of_every_algorithm_reach_the_server() -> None:
-    """The spec's algorithms are those of the server."""
+    """The algorithms of the spec are those of the server."""
     algorithms = get_args(Token.model_fields["algorithm"].annotation)
     assert algorithms == get_args(TokenKeyFile.model_fields["algorithm"].annotation)
     reference: JsonObject = {"name": "t", "key": "k"}
@@ -176,13 +176,13 @@ def test_keys_of_every_algorithm_reach_the_server() -> None:
 
 
 def test_methods_of_api_keys_are_those_of_the_server() -> None:
-    """In the spec, in the settings, and in what the server carries out."""
+    """Spec, settings and the server's methods agree."""
     words = {server_defaults.server_word(method) for method in get_args(SpecApiMethod)}
     assert words == set(get_args(ApiMethod)) == set(METHODS)
 
 
 def test_the_managed_redis_is_found() -> None:
-    """By address, with the password in a file."""
+    """The server has its address, and the password in a file."""
     redis = settings_of({}).backplane.redis
     assert redis is not None
     assert redis.address == "chat-redis.realtime.svc:6379"
@@ -203,7 +203,7 @@ SECONDS = st.integers(1, 720 * 3600)
 def test_what_the_spec_accepts_the_server_accepts(
     interval: int, timeout: int, message: int, outbox: int, name: str, workers: int
 ) -> None:
-    """At every bound: else servers would crash-loop over what the API server could have refused."""
+    """All bounds are tested: otherwise servers would crash-loop over an accepted spec."""
     low, high = sorted((timeout, interval))
     smaller = max(1 << 10, min(message, outbox) // 2)
     spec: JsonObject = {
@@ -219,20 +219,20 @@ def test_what_the_spec_accepts_the_server_accepts(
 
 @pytest.mark.parametrize("part", ["limits", "heartbeat", "compression"])
 def test_no_setting_of_the_server_is_forgotten(part: str) -> None:
-    """A new limit of the server becomes a field of the spec in the same change, or this fails."""
+    """A new limit of the server has to become a field of the spec in the same change."""
     assert set(object_at(full_config(cluster_of(EVERYTHING)), part)) == set(
         type(getattr(Settings(), part)).model_fields
     )
 
 
 def test_every_part_of_the_spec_that_servers_read_is_known() -> None:
-    """The top level of the server's file; what is for developers has no place in a cluster."""
+    """The list covers the top level of the server's file; development options have no place in a cluster."""
     assert set(full_config(cluster_of(EVERYTHING))) == set(Settings.model_fields) - {"development"}
     assert {"server", "namespaces", "auth", "api", "backplane"} <= set(RealtimeClusterSpec.model_fields)
 
 
 def test_the_defaults_that_are_left_out_are_the_servers() -> None:
-    """Every one of them: a field that the file does not name has the value that the operator believes it has."""
+    """A field that the file omits has the value that the operator assumes."""
     own = parse(Settings().model_dump_json())
     assert disagreements(server_defaults.SERVER, own) == []
     examples: list[tuple[pruning.Defaults, BaseModel]] = [
@@ -248,7 +248,7 @@ def test_the_defaults_that_are_left_out_are_the_servers() -> None:
 
 
 def disagreements(table: pruning.Defaults, own: JsonObject) -> list[str]:
-    """The fields of which operator and server believe different things."""
+    """Return the fields with different values in operator and server."""
     found: list[str] = []
     for name, default in table.items():
         match default:
@@ -267,13 +267,13 @@ def disagreements(table: pruning.Defaults, own: JsonObject) -> list[str]:
 
 @pytest.mark.parametrize("part", ["server", "namespaces", "hooks", "auth", "api"])
 def test_what_is_left_out_changes_nothing(part: str) -> None:
-    """A server reads the same from the short file as it would from the whole one."""
+    """A server reads the same from the short file as from the complete one."""
     cluster = cluster_of({part: EVERYTHING[part]})
     short, whole = (json.dumps(config(cluster)) for config in (server_config, full_config))
     assert Settings.model_validate_json(short) == Settings.model_validate_json(whole)
 
 
 def test_both_refuse_to_pass_on_the_same_headers() -> None:
-    """A spec that the operator accepts is no configuration that a server refuses."""
+    """A spec that the operator accepts yields a configuration that a server accepts."""
     assert frozenset(RESERVED_HEADERS) == RESERVED
     assert HEADER.lower() in RESERVED_HEADERS

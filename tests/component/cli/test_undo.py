@@ -1,4 +1,4 @@
-"""`rollout undo` on a platform that runs here: what it announces is what comes."""
+"""`rollout undo` on a local platform: the announced revision is the resulting one."""
 
 from __future__ import annotations
 
@@ -37,13 +37,13 @@ spec:
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
 async def up() -> AsyncIterator[RealtimeUp]:
-    """A platform for the tests of this module."""
+    """Start a platform for the tests of this module."""
     async with running(CLUSTER) as started:
         yield started
 
 
 async def current(up: RealtimeUp, *, other_than: str = "") -> str:
-    """The revision that serves as a whole, once it is the wanted one and another than a former one."""
+    """Wait until the wanted revision, other than a former one, serves completely, and return it."""
 
     def is_settled(status: str) -> bool:
         now = parse(status)
@@ -54,7 +54,7 @@ async def current(up: RealtimeUp, *, other_than: str = "") -> str:
 
 
 async def test_there_is_nothing_to_go_back_to_at_first(up: RealtimeUp) -> None:
-    """Said with words and exit code 2; nothing is patched."""
+    """The message says so, the exit code is 2, and nothing is patched."""
     first = await current(up)
     for arguments, words in (
         ((), "there is nothing to go back to: all revisions in the history have the present spec"),
@@ -68,7 +68,7 @@ async def test_there_is_nothing_to_go_back_to_at_first(up: RealtimeUp) -> None:
 
 
 async def test_hooks_and_the_drains_times_are_undone(up: RealtimeUp) -> None:
-    """The revision that is announced is the one that comes; the number of servers and the pace stay."""
+    """The announced revision is the resulting one; the number of servers and the pace stay."""
     first = await current(up)
     up.file.write_text(CHANGED)
     second = await current(up, other_than=first)

@@ -1,4 +1,4 @@
-"""A server that takes TLS itself, and whose certificate is replaced while clients are connected."""
+"""Server with TLS of its own, whose certificate is replaced while clients are connected."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ LARGE = 300_000
 
 
 class TlsServer(ServerProcess):
-    """Clients connect by wss://."""
+    """Server with TLS, to which clients connect by wss://."""
 
     def __init__(self, mount: Mount) -> None:
         super().__init__("tls", None, limits={"message_bytes": LARGE * 2, "outbox_bytes": LARGE * 4})
@@ -36,17 +36,17 @@ class TlsServer(ServerProcess):
 
     @property
     def url(self) -> str:
-        """Where clients connect."""
+        """URL for clients."""
         return super().url.replace("ws://", "wss://")
 
 
 def opened(server: TlsServer, mount: Mount) -> connect:
-    """A WebSocket of a client that trusts the authority."""
+    """Open a WebSocket of a client that trusts the authority."""
     return connect(server.url, ssl=mount.client(), proxy=None, ping_interval=None, max_size=None)
 
 
 def shown(client: ClientConnection) -> int:
-    """The number of the certificate that a client was shown."""
+    """Return the serial number of the certificate that a client is shown."""
     tls = client.transport.get_extra_info("ssl_object")
     assert isinstance(tls, ssl.SSLObject)
     certificate = tls.getpeercert(binary_form=True)
@@ -55,7 +55,7 @@ def shown(client: ClientConnection) -> int:
 
 
 async def test_publications_arrive_over_tls_in_order(tmp_path: Path) -> None:
-    """Small ones and those that no socket takes at once."""
+    """Small publications arrive, and those that no socket takes at once."""
     mount = Mount(tmp_path / "tls")
     mount.issue()
     async with TlsServer(mount) as server, opened(server, mount) as connection:
@@ -70,7 +70,7 @@ async def test_publications_arrive_over_tls_in_order(tmp_path: Path) -> None:
 
 
 async def test_a_new_certificate_is_for_new_connections(tmp_path: Path) -> None:
-    """Read within seconds; nobody who is connected notices, and a broken one changes nothing."""
+    """The new one is read within seconds; connected clients are unaffected, and an invalid one changes nothing."""
     mount = Mount(tmp_path / "tls")
     first = mount.issue()
     async with TlsServer(mount) as server, opened(server, mount) as connection:

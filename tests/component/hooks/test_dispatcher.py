@@ -1,4 +1,4 @@
-"""Events reach the backend at least once."""
+"""At-least-once delivery of events to the backend."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ GONE = Disconnected("c1", "alice", 3012, "no pong", 61.5)
 
 @asynccontextmanager
 async def telling(backend: HttpBackend, queue: EventQueue, **changes: object) -> AsyncIterator[Hooks]:
-    """A worker that tells all events."""
+    """Start a worker that emits all events."""
     events = {"url": backend.url("events"), "timeout_seconds": 0.3, "channels": True, **changes}
     client = HookClient(HookSettings.model_validate({"events": events}), queue, "worker")
     await client.start()
@@ -37,12 +37,12 @@ async def telling(backend: HttpBackend, queue: EventQueue, **changes: object) ->
 
 
 def told(backend: HttpBackend) -> list[JsonObject]:
-    """All events that have arrived, in their order."""
+    """Return all events that arrived, in order."""
     return [event for body in backend.bodies("events") for event in objects_at(body, "events")]
 
 
 async def arrived(backend: HttpBackend, count: int) -> list[JsonObject]:
-    """Wait for so many events."""
+    """Wait for a number of events."""
 
     async def read() -> list[JsonObject]:
         return told(backend)
@@ -51,7 +51,7 @@ async def arrived(backend: HttpBackend, count: int) -> list[JsonObject]:
 
 
 async def test_events_say_what_happened_and_when() -> None:
-    """Each with an id of its own."""
+    """Each event has an id of its own."""
     async with HttpBackend() as backend, telling(backend, MemoryEventQueue(100)) as hooks:
         assert hooks.watches_channels
         for event in (GONE, ChannelOccupied("chat:a"), ChannelVacated("chat:a")):
@@ -68,7 +68,7 @@ async def test_events_say_what_happened_and_when() -> None:
 
 
 async def test_what_is_not_wanted_is_not_told() -> None:
-    """Channels are watched only on demand: that takes a call of the backplane each."""
+    """Channels are watched on demand only, since each change is a call to the backplane."""
     queue = MemoryEventQueue(100)
     async with HttpBackend() as backend, telling(backend, queue, channels=False, disconnects=False) as hooks:
         hooks.emit(GONE)
@@ -78,7 +78,7 @@ async def test_what_is_not_wanted_is_not_told() -> None:
 
 
 async def test_a_backend_that_is_away_gets_them_when_it_is_back(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The very same, in their order, and nothing twice."""
+    """They arrive in order, without duplicates."""
     monkeypatch.setattr(dispatcher, "RETRY_SECONDS", (0.02, 0.1))
     backend = HttpBackend({"events": lambda _: web.Response(status=503)})
     async with backend, telling(backend, MemoryEventQueue(100)) as hooks:
@@ -94,7 +94,7 @@ async def test_a_backend_that_is_away_gets_them_when_it_is_back(monkeypatch: pyt
 
 
 async def test_what_a_worker_leaves_behind_another_delivers() -> None:
-    """It ends while the backend is away: its events are in the queue."""
+    """A worker that stops while the backend is away leaves its events in the queue."""
     queue = MemoryEventQueue(100)
     async with telling(HttpBackend(), queue) as hooks:
         hooks.emit(GONE)
@@ -104,7 +104,7 @@ async def test_what_a_worker_leaves_behind_another_delivers() -> None:
 
 
 async def test_over_the_bound_the_oldest_go_and_are_counted(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A backend that is away for long does not fill the memory."""
+    """Memory is bounded while the backend is away for long."""
     monkeypatch.setattr(dispatcher, "BUFFERED", 5)
     queue = MemoryEventQueue(100)
     client = HookClient(HookSettings.model_validate({"events": {"url": "http://127.0.0.1:1/"}}), queue, "worker")

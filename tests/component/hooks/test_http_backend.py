@@ -1,4 +1,4 @@
-"""Questions over HTTP, to a backend that does everything wrong."""
+"""Hook requests over HTTP, to a backend that does everything wrong."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ CALLER = Caller("c1", "alice", TransportInfo(headers={"cookie": "session=7"}))
 async def hooks(
     backend: HttpBackend, authority: Path | None = None, forward: Sequence[str] = (), **changes: object
 ) -> AsyncIterator[Hooks]:
-    """Hooks for publish and connect; `changes` are settings of publish."""
+    """Return hooks for publish and connect; `changes` are settings of publish."""
     publish = {"url": backend.url("publish"), "timeout_seconds": 0.3, **changes}
     connect = {"url": backend.url("connect")}
     settings = HookSettings.model_validate(
@@ -49,7 +49,7 @@ async def hooks(
 
 
 async def test_an_answer_is_followed() -> None:
-    """And the backend is told who asks, with the headers that it is to see."""
+    """The request has the client, and the headers for the backend."""
     better: JsonObject = {"result": {"data": {"better": True}}}
     async with HttpBackend({"publish": lambda _: better}) as backend, hooks(backend) as asked:
         assert await asked.publish(CALLER, "chat:a", b"{}") == Published(b'{"better": true}')
@@ -67,7 +67,7 @@ async def test_an_answer_is_followed() -> None:
     ids=["error", "disconnect"],
 )
 async def test_the_backend_says_no(answer: JsonObject, raised: Exception) -> None:
-    """In its own words."""
+    """The error or disconnect is the backend's own."""
     async with HttpBackend({"publish": lambda _: answer}) as backend, hooks(backend) as asked:
         with pytest.raises(type(raised)) as caught:
             await asked.publish(CALLER, "chat:a", b"{}")
@@ -75,7 +75,7 @@ async def test_the_backend_says_no(answer: JsonObject, raised: Exception) -> Non
 
 
 async def test_a_backend_with_a_private_certificate_is_asked(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """One that Python 3.13 refuses for its form is told with what would be right."""
+    """A certificate that Python 3.13 refuses for its form is reported with advice."""
     check_strictly(monkeypatch)
     for name, identifiers in (("good", True), ("old", False)):
         mount = Mount(tmp_path / name, identifiers=identifiers)
@@ -87,7 +87,7 @@ async def test_a_backend_with_a_private_certificate_is_asked(tmp_path: Path, mon
 
 
 def body(text: bytes, status: int = 200) -> Callable[[object], web.Response]:
-    """An answer that is not what it has to be."""
+    """Return an invalid answer."""
     return lambda _: web.Response(body=text, status=status, content_type="application/json")
 
 
@@ -125,7 +125,7 @@ def body(text: bytes, status: int = 200) -> Callable[[object], web.Response]:
 async def test_a_wrong_answer_is_an_error_to_try_again(
     answer: Callable[[object], web.Response], outcome: Outcome
 ) -> None:
-    """100: the client is not to blame. A redirect is not followed."""
+    """The client gets error 100; a redirect is not followed."""
     async with HttpBackend({"publish": answer}) as backend, hooks(backend) as asked:
         with pytest.raises(CommandError) as caught:
             await asked.publish(CALLER, "chat:a", b"{}")
@@ -134,7 +134,7 @@ async def test_a_wrong_answer_is_an_error_to_try_again(
 
 
 async def test_a_backend_that_hangs_is_waited_for_no_longer_than_the_timeout() -> None:
-    """And one that is not there is no wait at all."""
+    """An unreachable backend fails at once."""
     backend = HttpBackend(delay=5)
     async with hooks(backend) as asked:
         for context, outcome in ((backend, Outcome.TIMEOUT), (None, Outcome.UNREACHABLE)):
@@ -149,7 +149,7 @@ async def test_a_backend_that_hangs_is_waited_for_no_longer_than_the_timeout() -
 
 
 async def test_where_it_is_allowed_a_backend_that_is_down_changes_nothing() -> None:
-    """But one that answers nonsense, or refuses, does: it may have meant no."""
+    """With `allow`, invalid answers and refusals are still errors, as they may mean no."""
     async with hooks(HttpBackend(), when_down="allow") as asked:
         assert await asked.publish(CALLER, "chat:a", b"{}") is None
     no = (body(b"?"), body(b"{}", 400), body(b"{}", 403), body(b"{}", 429), body(b"x" * (MAX_ANSWER_BYTES + 1)))
@@ -160,7 +160,7 @@ async def test_where_it_is_allowed_a_backend_that_is_down_changes_nothing() -> N
 
 
 async def test_so_many_calls_run_at_once_and_so_many_wait() -> None:
-    """The rest are told at once to try again."""
+    """Further calls get a temporary error at once."""
     async with HttpBackend(delay=0.05) as backend, hooks(backend, concurrency=2, timeout_seconds=5) as asked:
         most = 2 * (1 + WAITING_FACTOR)
         calls = [asked.publish(CALLER, "chat:a", b"{}") for _ in range(most + 3)]
@@ -171,13 +171,13 @@ async def test_so_many_calls_run_at_once_and_so_many_wait() -> None:
 
 
 def caller(number: int) -> Caller:
-    """One of many users."""
+    """Return one of many users."""
     return replace(CALLER, user=f"user-{number}")
 
 
 @pytest.mark.parametrize("status", [429, 500, 503])
 async def test_a_backend_that_fails_is_left_alone_and_found_again(status: int) -> None:
-    """Without one request while the breaker is open; by one trial after it."""
+    """There is no request while the breaker is open, and one trial closes it."""
     async with HttpBackend({"publish": body(b"{}", status)}) as backend, hooks(backend) as asked:
         for number in range(8):
             with pytest.raises(CommandError):
@@ -190,7 +190,7 @@ async def test_a_backend_that_fails_is_left_alone_and_found_again(status: int) -
 
 
 async def test_a_backend_that_cannot_be_reached_is_down_whoever_asks() -> None:
-    """Nothing of any client has reached it."""
+    """No client's input has reached it, so that failures of one client count."""
     async with hooks(HttpBackend(), when_down="allow") as asked:
         for _ in range(8):
             await asked.publish(CALLER, "chat:a", b"{}")
@@ -200,7 +200,7 @@ async def test_a_backend_that_cannot_be_reached_is_down_whoever_asks() -> None:
 
 @pytest.mark.parametrize("answer", [body(b"{}", status) for status in (500, 503, 429, 400, 413, 302)] + [None])
 async def test_one_client_never_has_the_backend_left_alone(answer: Callable[[object], web.Response] | None) -> None:
-    """Whatever its data makes of it, a status or no answer in time: others are asked about."""
+    """Whatever a client's data causes, a status or a timeout, the backend is still asked about others."""
     async with HttpBackend({} if answer is None else {"publish": answer}) as backend:
         async with hooks(backend) as asked:
             backend.delay = 0 if answer else 5
@@ -214,7 +214,7 @@ async def test_one_client_never_has_the_backend_left_alone(answer: Callable[[obj
 
 
 async def test_failed_calls_fill_no_log() -> None:
-    """A client that makes a hundred of them a second is told of once, and counted."""
+    """A hundred failures a second are logged once, and all are counted."""
     async with HttpBackend({"publish": body(b"{}", 400)}) as backend, hooks(backend) as asked:
         with capture_logs() as logs:
             for _ in range(20):
@@ -226,7 +226,7 @@ async def test_failed_calls_fill_no_log() -> None:
 
 
 async def test_calls_that_had_no_turn_are_no_failures_of_the_backend() -> None:
-    """One client's slow calls take all turns; those that wait in vain say nothing about the backend."""
+    """Calls that wait in vain behind one client's slow calls do not count as failures."""
     async with HttpBackend(delay=5) as backend, hooks(backend, timeout_seconds=0.2, concurrency=1) as asked:
         calls = [asked.publish(caller(number), "chat:a", b"{}") for number in range(8)]
         await asyncio.gather(*calls, return_exceptions=True)
@@ -250,7 +250,7 @@ async def test_a_call_that_nobody_waits_for_says_nothing_about_the_backend() -> 
 
 
 async def test_only_what_is_configured_is_asked() -> None:
-    """Per hook, and per namespace where it is about a channel."""
+    """Hooks are called per configuration and, for channels, per namespace."""
     async with hooks(HttpBackend(), namespaces=["chat", "default"]) as asked:
         assert asked.asks(Hook.CONNECT)
         assert not asked.asks(Hook.RPC)
@@ -260,7 +260,7 @@ async def test_only_what_is_configured_is_asked() -> None:
 
 
 async def test_what_browsers_cannot_send_as_headers_comes_with_connect() -> None:
-    """As far as it is listed; real headers win over it, and nothing changes the request itself."""
+    """Only listed headers are sent; real headers take precedence, and the request itself is unaffected."""
     async with HttpBackend() as backend, hooks(backend, forward=["cookie", "x-shop"]) as asked:
         told = {
             "Cookie": "session=9", "X-Shop": "1", "X-Other": "1", "Host": "evil", "Content-Length": "0",
@@ -275,7 +275,7 @@ async def test_what_browsers_cannot_send_as_headers_comes_with_connect() -> None
 
 
 async def test_headers_that_are_not_legal_are_refused_before_the_backend_is_asked() -> None:
-    """107, counted; and no failure of the backend."""
+    """The error is 107, counted, and no failure of the backend."""
     async with HttpBackend() as backend, hooks(backend, forward=["x-shop"]) as asked:
         for told in ({"x-shop": "1\r\nx-evil: 1"}, {"x shop": "1"}, {"x-other": "\0"}):
             with pytest.raises(CommandError) as caught:
@@ -296,5 +296,5 @@ async def test_headers_that_are_not_legal_are_refused_before_the_backend_is_aske
     ],
 )
 def test_a_client_is_known_by_what_it_cannot_change_by_connecting_again(user: str, remote: str, origin: str) -> None:
-    """Its user; a stranger by the address, or by the network that a customer has of IPv6."""
+    """The identity is the user or, without one, the IPv4 address or IPv6 network."""
     assert origin_of(Caller("c1", user, TransportInfo(remote=remote))) == origin

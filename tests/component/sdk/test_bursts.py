@@ -1,4 +1,4 @@
-"""Clients that publish as fast as their program goes: slowed, and not ended."""
+"""Clients that publish as fast as their program allows: they are slowed, and stay connected."""
 
 from __future__ import annotations
 
@@ -17,24 +17,24 @@ pytestmark = pytest.mark.asyncio(loop_scope="module")
 
 HEARTBEAT: JsonValue = {"interval_seconds": 2, "timeout_seconds": 1}
 BEYOND_THE_BURST = 1_400
-"""Publishes of which some have to wait with the default limits: for less time than an SDK waits for an answer."""
+"""Number of publishes of which some wait with the default limits, for less than an SDK's timeout."""
 
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
 async def pinging() -> AsyncIterator[ServerProcess]:
-    """A server with the default limits that soon misses a pong."""
+    """Start a server with the default limits that soon misses a pong."""
     async with ServerProcess("pinging", None, heartbeat=HEARTBEAT) as process:
         yield process
 
 
 async def publish(clients: StockClients, count: int) -> None:
-    """Publish in a loop, waiting for nothing; then wait until all are confirmed."""
+    """Publish in a loop without waiting; then wait until all are confirmed."""
     calls = (clients.call(0, "publish", channel="open:burst", data=number) for number in range(count))
     await asyncio.gather(*calls)
 
 
 async def test_publishes_in_a_loop_are_all_confirmed(sdk: Sdk, pinging: ServerProcess) -> None:
-    """The first thousand at once; then pongs are not read meanwhile, and the client is not ended for it."""
+    """The client stays connected, although its pongs are not read while it is slowed."""
     async with sdk(pinging.url) as clients:
         await clients.record.wait(lambda r: len(r.connected) == 1, what="connected")
         await publish(clients, BEYOND_THE_BURST)

@@ -1,4 +1,4 @@
-"""JSON and Protobuf in the same channels, the pings of WebSocket, and what breaks the encoding."""
+"""JSON and Protobuf in the same channels, pings of WebSocket, and invalid messages."""
 
 from __future__ import annotations
 
@@ -28,27 +28,27 @@ SECONDS = 5
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
 async def pinging(redis: RedisProcess) -> AsyncIterator[ServerProcess]:
-    """A server that pings each second."""
+    """Start a server that pings each second."""
     heartbeat: JsonObject = {"interval_seconds": 1, "timeout_seconds": 0.9}
     async with ServerProcess("pinging", redis, heartbeat=heartbeat) as process:
         yield process
 
 
 def opened(server: ServerProcess, query: str = "", *subprotocols: str) -> connect:
-    """A WebSocket to the server."""
+    """Open a WebSocket to the server."""
     url = server.url + query
     return connect(url, ping_interval=None, proxy=None, subprotocols=[Subprotocol(one) for one in subprotocols] or None)
 
 
 async def let_in(client: ClientConnection) -> pb.ConnectResult:
-    """Send a connect command in Protobuf; the result."""
+    """Send a connect command in Protobuf; return the result."""
     token = connection_token(TOKEN_SECRET, "user-0")
     await client.send(delimited(pb.Command(id=1, connect={"token": token}).SerializeToString()))
     return (await replies(client))[0].connect
 
 
 async def replies(client: ClientConnection) -> list[pb.Reply]:
-    """The replies of the next message."""
+    """Return the replies of the next message."""
     async with asyncio.timeout(SECONDS):
         message = await client.recv()
     assert isinstance(message, bytes)
@@ -56,7 +56,7 @@ async def replies(client: ClientConnection) -> list[pb.Reply]:
 
 
 async def closed_with(client: ClientConnection) -> int:
-    """The code with which the server closes the connection."""
+    """Return the code with which the server closes the connection."""
     with contextlib.suppress(ConnectionClosed):
         async with asyncio.timeout(SECONDS):
             while True:
@@ -66,7 +66,7 @@ async def closed_with(client: ClientConnection) -> int:
 
 
 async def test_all_sdks_share_a_channel(shared_server: ServerProcess, room: Channel) -> None:
-    """Whoever publishes: everybody sees the same JSON with the same offset."""
+    """All clients get the same JSON with the same offset, whoever publishes."""
     async with contextlib.AsyncExitStack() as stack:
         groups = [await stack.enter_async_context(sdk(shared_server.url, channels=[room])) for sdk in SDKS]
         for group in groups:
@@ -80,7 +80,7 @@ async def test_all_sdks_share_a_channel(shared_server: ServerProcess, room: Chan
 
 
 async def test_bytes_that_are_no_json_reach_json_clients_in_base64(shared_server: ServerProcess, room: Channel) -> None:
-    """And Protobuf clients as they are; the connection of neither ends."""
+    """Protobuf clients get the bytes unchanged, and both connections stay."""
     json_sdk, protobuf_sdk = SDKS[0], SDKS[2]
     async with (
         json_sdk(shared_server.url, channels=[room]) as texts,
@@ -117,7 +117,7 @@ async def test_protobuf_is_chosen_by_url_or_subprotocol(
 
 
 async def test_pings_of_the_protocol_in_protobuf(pinging: ServerProcess) -> None:
-    """An empty reply, to be answered by an empty command; else 3012."""
+    """A ping is an empty reply; without an empty command as the answer the code is 3012."""
     async with opened(pinging, "?format=protobuf") as client:
         await let_in(client)
         for _ in range(3):
@@ -129,7 +129,7 @@ async def test_pings_of_the_protocol_in_protobuf(pinging: ServerProcess) -> None
 
 @pytest.mark.parametrize("query", ["?cf_ws_frame_ping_pong=true", "?cf_ws_frame_ping_pong=true&format=protobuf"])
 async def test_pings_of_websocket_are_answered_by_any_client(pinging: ServerProcess, query: str) -> None:
-    """No message comes, and nothing has to be sent; a client that does not answer is gone with 3012."""
+    """There are no ping messages; a client without pong frames is disconnected with 3012."""
     async with opened(pinging, query) as client:
         if "protobuf" in query:
             told = await let_in(client)
@@ -149,7 +149,7 @@ async def test_pings_of_websocket_are_answered_by_any_client(pinging: ServerProc
 
 
 async def test_sdks_stay_with_pings_of_websocket(sdk: Sdk, pinging: ServerProcess) -> None:
-    """They are told of no ping, so they wait for none."""
+    """They are told of no ping, and so expect none."""
     channel = Channel(f"open:{uuid.uuid4()}")
     async with sdk(f"{pinging.url}?cf_ws_frame_ping_pong=true", channels=[channel]) as clients:
         await all_subscribed(clients)
@@ -159,7 +159,7 @@ async def test_sdks_stay_with_pings_of_websocket(sdk: Sdk, pinging: ServerProces
 
 
 async def test_a_protobuf_command_that_can_be_told_apart_fails_alone(shared_server: ServerProcess) -> None:
-    """Its channel is no UTF-8: 107; those before and after it are answered."""
+    """A channel that is not UTF-8 gets error 107; commands before and after it are answered."""
     broken = b"\x08\x03\x2a\x03\x0a\x01\xff"
     before, after = (pb.Command(id=number, rpc={}).SerializeToString() for number in (2, 4))
     async with opened(shared_server, "?format=protobuf") as client:
@@ -188,7 +188,7 @@ WRONG: Mapping[str, tuple[str | bytes, int]] = {
 async def test_what_is_no_protobuf_command_ends_the_connection(
     shared_server: ServerProcess, message: str | bytes, code: int
 ) -> None:
-    """With a code that is final: the client would say it again."""
+    """The code is final, since the client would repeat the message."""
     async with opened(shared_server, "?format=protobuf") as client:
         await client.send(message)
         assert await closed_with(client) == code

@@ -1,4 +1,4 @@
-"""A client with many subscriptions and long tokens: what it got one by one it gets back at once."""
+"""Client with many subscriptions and long tokens, which reconnects with all of them."""
 
 from __future__ import annotations
 
@@ -16,16 +16,16 @@ from tests.kit.server_process import TOKEN_SECRET, ServerProcess
 from tests.kit.tokens import subscription_token
 
 CHANNELS = 128
-"""As many as a client may have by default."""
+"""Default maximum of channels per client."""
 INFO = "x" * 650
-"""With it a token has 1 KB."""
+"""Info that makes a token 1 KB long."""
 
 
 @pytest.mark.parametrize("transport", ["websocket", "http_stream", "sse"])
 async def test_it_comes_back_with_all_its_subscriptions(
     transport: Transport, server: ServerProcess, redis: RedisProcess
 ) -> None:
-    """Moved by a drain: all are subscribed and recovered, and what is published then arrives."""
+    """After a drain all are subscribed and recovered, and new publications arrive."""
     sdk = Sdk(f"javascript-{transport}", JavaScriptClients, transport=transport)
     channels = [f"chat:large-{number}" for number in range(CHANNELS)]
     async with (

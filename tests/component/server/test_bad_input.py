@@ -1,6 +1,6 @@
-"""Bad input of every kind: the client is told exactly what was wrong, it is counted, and nobody else is harmed.
+"""Invalid input of every kind: the client is told the fault, it is counted, and no other client is affected.
 
-Every test runs within `Watch.counts`: all counters of errors are compared, so that one too many fails as one too few.
+Every test runs within `Watch.counts`, which compares all error counters: one count too many fails as does one too few.
 """
 
 from __future__ import annotations
@@ -21,9 +21,9 @@ pytestmark = pytest.mark.asyncio(loop_scope="module")
 
 BAD_REQUEST = (3501, "bad request")
 FRAME_BYTES = 65_536 + 32_768 + 129 * 2048
-"""The largest frame of a server with the default limits."""
+"""Size of the largest frame of a server with the default limits."""
 BURST = 10 * 100 + 128 + 1
-"""Messages that one connection may send at once by default."""
+"""Number of messages that one connection may send at once by default."""
 TOO_BIG = "message too big"
 
 
@@ -31,7 +31,7 @@ TOO_BIG = "message too big"
 
 
 def nested(depth: int) -> str:
-    """A document of which each bracket is legal and the depth is not."""
+    """Return a document that is legal except for its depth."""
     return '{"id":3,"publish":{"channel":"open:a","data":' + "[" * depth + "]" * depth + "}}"
 
 
@@ -62,7 +62,7 @@ MALFORMED: dict[str, str | bytes] = {
 
 @pytest.mark.parametrize("message", MALFORMED.values(), ids=MALFORMED.keys())
 async def test_a_malformed_message_ends_the_connection(watch: Watch, message: str | bytes) -> None:
-    """3501 once, whatever the client sends after it."""
+    """The code is 3501, once, whatever the client sends afterwards."""
     async with watch.counts({("disconnects", "3501"): 1}), raw_client(watch.server.url) as client:
         await client.connect(TOKEN)
         await client.say(message)
@@ -90,7 +90,7 @@ SPOILED = {
 
 @pytest.mark.parametrize("command", SPOILED.values(), ids=SPOILED.keys())
 async def test_a_command_that_can_be_told_apart_fails_alone(watch: Watch, command: str) -> None:
-    """107; those before and after it in the message are answered, and the connection goes on."""
+    """The error is 107; commands before and after it are answered, and the connection stays."""
     async with watch.counts({("command_errors", "107"): 1, **LEFT}), raw_client(watch.server.url) as client:
         await client.connect(TOKEN)
         before, after = ({"id": number, "subscribe": {"channel": f"open:{number}"}} for number in (2, 4))
@@ -104,7 +104,7 @@ async def test_a_command_that_can_be_told_apart_fails_alone(watch: Watch, comman
 
 
 async def test_a_command_that_can_be_told_apart_fails_alone_on_a_stream(watch: Watch) -> None:
-    """The same where commands come by requests of their own; a body that is none is refused and ends nothing."""
+    """Commands by requests of their own are handled the same; an invalid body is refused without further effect."""
     base = f"http://127.0.0.1:{watch.server.client_port}"
     command = {"id": 1, "connect": {"token": TOKEN}}
     async with (
@@ -127,7 +127,7 @@ async def test_a_command_that_can_be_told_apart_fails_alone_on_a_stream(watch: W
 
 
 async def test_a_malformed_connect_may_be_sent_again(watch: Watch) -> None:
-    """107, and nobody is let in; what is sent along with it has nobody to act for."""
+    """The error is 107, the client is not admitted, and commands sent along are dropped."""
     async with watch.counts({("command_errors", "107"): 1, **LEFT}), raw_client(watch.server.url) as client:
         await client.say('{"id":1,"connect":{"token":"","data":NaN}}\n{"id":2,"subscribe":{"channel":"open:a"}}')
         assert await client.document() == {"id": 1, "error": error(107, "bad request")}
@@ -135,7 +135,7 @@ async def test_a_malformed_connect_may_be_sent_again(watch: Watch) -> None:
 
 
 async def test_a_binary_message_that_is_not_utf8_reaches_nobody(watch: Watch) -> None:
-    """As text it would end the connection of everyone who gets it."""
+    """As text it would break the connection of every recipient."""
     async with watch.counts({("command_errors", "107"): 1, **LEFT}), raw_client(watch.server.url) as client:
         await client.connect(TOKEN)
         await client.subscribe(CHANNEL)
@@ -154,7 +154,7 @@ BEFORE_CONNECT = {
 
 @pytest.mark.parametrize("message", BEFORE_CONNECT.values(), ids=BEFORE_CONNECT.keys())
 async def test_connect_comes_first(watch: Watch, message: str) -> None:
-    """Everything else is 3501; what comes along with it is not looked at."""
+    """The code is 3501, and commands sent along are not executed."""
     async with watch.counts({("disconnects", "3501"): 1}), raw_client(watch.server.url) as client:
         await client.say(message + "\n" + json.dumps({"id": 2, "connect": {"token": TOKEN}}))
         assert await client.closed() == BAD_REQUEST
@@ -203,7 +203,7 @@ WRONG_COMMANDS: dict[str, tuple[JsonObject, JsonObject]] = {
 async def test_a_wrong_command_is_answered_with_its_error(
     watch: Watch, command: JsonObject, expected: JsonObject
 ) -> None:
-    """And the connection goes on."""
+    """The connection stays."""
     counted: Counts = {("command_errors", str(expected["code"])): 1, **LEFT}
     async with watch.counts(counted), raw_client(watch.server.url) as client:
         await client.connect(TOKEN)
@@ -213,7 +213,7 @@ async def test_a_wrong_command_is_answered_with_its_error(
 
 @pytest.mark.parametrize("number", [-1, 2**53, 2**64, 2**200], ids=["-1", "2^53", "2^64", "2^200"])
 async def test_a_position_that_cannot_be_is_not_recovered(watch: Watch, number: int) -> None:
-    """No number breaks the history of a channel: the subscription is made, without recovery."""
+    """The subscription is made without recovery, whatever the number."""
     async with watch.counts(LEFT), raw_client(watch.server.url) as client:
         await client.connect(TOKEN)
         params: JsonObject = {"channel": "feed:numbers", "recover": True, "offset": number, "epoch": ""}
@@ -235,7 +235,7 @@ async def test_a_position_that_cannot_be_is_not_recovered(watch: Watch, number: 
     ids=["signature", "text", "dots", "cut off", "not ASCII", "channels a number"],
 )
 async def test_an_invalid_token_ends_the_connection(watch: Watch, token: str) -> None:
-    """3500, after which no SDK comes back."""
+    """The code is 3500, after which no SDK reconnects."""
     async with watch.counts({("disconnects", "3500"): 1}), raw_client(watch.server.url) as client:
         await client.say(json.dumps({"id": 1, "connect": {"token": token}}))
         assert await client.closed() == (3500, "invalid token")
@@ -286,7 +286,7 @@ FRAMES: dict[str, tuple[bytes, int, str]] = {
 async def test_a_frame_that_breaks_the_protocol_ends_the_connection(
     watch: Watch, data: bytes, code: int, reason: str, connected: bool
 ) -> None:
-    """With WebSocket's own code, once, although more of the same follows."""
+    """The code is WebSocket's own, once, even if more such frames follow."""
     async with watch.counts({("disconnects", str(code)): 1}), raw_stream(watch.server.client_port) as stream:
         await (stream.connect(TOKEN) if connected else stream.handshake())
         await stream.send(data)
@@ -303,7 +303,7 @@ async def test_bad_frames_after_the_close_are_not_counted(watch: Watch) -> None:
 
 
 async def test_a_message_of_many_reads_is_too_big_once(watch: Watch) -> None:
-    """Also when the client goes on sending all of it."""
+    """It is counted once, also when the client sends all of it."""
     async with watch.counts({("disconnects", "1009"): 1}), raw_stream(watch.server.client_port) as stream:
         await stream.connect(TOKEN)
         await stream.send(frame(TEXT, b" " * 4 * MEBIBYTE))
@@ -311,7 +311,7 @@ async def test_a_message_of_many_reads_is_too_big_once(watch: Watch) -> None:
 
 
 async def test_the_largest_message_is_taken(watch: Watch) -> None:
-    """65,536 bytes are not too many."""
+    """65,536 bytes are within the limit."""
     async with watch.counts({("command_errors", "104"): 1, **LEFT}), raw_client(watch.server.url) as client:
         await client.connect(TOKEN)
         await client.say('{"id":3}' + " " * (65_536 - 8))
@@ -319,7 +319,7 @@ async def test_the_largest_message_is_taken(watch: Watch) -> None:
 
 
 async def test_empty_fragments_take_no_memory(watch: Watch) -> None:
-    """A message that never ends and has no bytes costs as much as none."""
+    """A message of endless empty fragments takes no memory."""
     async with watch.counts(LEFT):
         before = resident(watch.server)
         async with raw_stream(watch.server.client_port) as stream:
@@ -336,7 +336,7 @@ async def test_empty_fragments_take_no_memory(watch: Watch) -> None:
 
 
 async def test_subscriptions_above_the_limit_take_no_memory(fast: Watch) -> None:
-    """100,000 subscriptions of one connection: 128 are made, the rest is refused and leaves nothing."""
+    """Of 100,000 subscriptions of one connection 128 are made; the others are refused and leave nothing behind."""
     total, limit, batch = 100_000, 128, 500
     expected: Counts = {("command_errors", "106"): total - limit, **LEFT}
     async with fast.counts(expected), raw_client(fast.server.url) as client:
@@ -355,7 +355,7 @@ async def test_subscriptions_above_the_limit_take_no_memory(fast: Watch) -> None
 
 
 async def test_commands_above_the_rate_wait_and_others_do_not(watch: Watch) -> None:
-    """A client that sends more than its burst is read more slowly, however much it sends, and takes no memory."""
+    """A client above its burst is read more slowly, whatever it sends, and takes no memory."""
     async with watch.counts(LEFT), raw_client(watch.server.url) as client:
         await client.connect(TOKEN)
         before = resident(watch.server)
@@ -366,7 +366,7 @@ async def test_commands_above_the_rate_wait_and_others_do_not(watch: Watch) -> N
 
 
 async def test_commands_of_one_message_are_counted_for_the_rate(watch: Watch) -> None:
-    """Above the burst and what may wait: 3013."""
+    """Above the burst and the waiting commands the code is 3013."""
     async with watch.counts({("disconnects", "3013"): 1}), raw_client(watch.server.url) as client:
         await client.connect(TOKEN)
         await client.say("\n".join('{"send":{"data":{}}}' for _ in range(BURST + 1024 + 128 + 1)))
@@ -374,7 +374,7 @@ async def test_commands_of_one_message_are_counted_for_the_rate(watch: Watch) ->
 
 
 async def test_commands_that_wait_are_bounded(waiting: Watch) -> None:
-    """Above the bound of the queue it is 3013 too, and what waits is given up."""
+    """Above the queue's bound the code is 3013, and waiting commands are dropped."""
     async with waiting.counts({("disconnects", "3013"): 1}), raw_client(waiting.server.url) as client:
         await client.connect(TOKEN)
         await client.say("\n".join(f'{{"id":{number},"what":{{}}}}' for number in range(2, 1200)))
@@ -382,7 +382,7 @@ async def test_commands_that_wait_are_bounded(waiting: Watch) -> None:
 
 
 async def test_a_slow_reader_is_disconnected(watch: Watch) -> None:
-    """What does not fit its outbox is not kept; a fast reader of the same channel gets everything."""
+    """Data beyond its outbox is dropped; a fast reader of the same channel gets everything."""
     data, channel = "a" * 400_000, "open:large"
     async with (
         watch.counts({("disconnects", "3008"): 1, **LEFT}),

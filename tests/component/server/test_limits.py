@@ -1,4 +1,4 @@
-"""Each limit of docs/reference/limits.md: what a client gets that exceeds it, and the metric that counts it."""
+"""Each limit of docs/reference/limits.md: the effect on a client that exceeds it, and its metric."""
 
 from __future__ import annotations
 
@@ -36,14 +36,14 @@ LIMIT_EXCEEDED = {"code": 106, "message": "limit exceeded"}
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
 async def tight() -> AsyncIterator[ServerProcess]:
-    """A server with small limits that waits for a second."""
+    """Start a server with small limits and a time limit of one second."""
     async with HastyServer("tight", None, limits=LIMITS) as process:
         yield process
 
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
 async def few() -> AsyncIterator[ServerProcess]:
-    """A server for three connections, and three sockets besides."""
+    """Start a server for three connections, and three further sockets."""
     limits: JsonObject = {"connections": 3, "handshakes": 3, "connects_per_second": 1000}
     async with ServerProcess("few", None, limits=limits) as process:
         yield process
@@ -51,13 +51,13 @@ async def few() -> AsyncIterator[ServerProcess]:
 
 @pytest.fixture(scope="module")
 def redis() -> Iterator[RedisProcess]:
-    """What commands have to wait for."""
+    """Start a Redis that commands wait for."""
     with running_redis() as process:
         yield process
 
 
 async def exceeded(server: ServerProcess) -> Counter[str]:
-    """How often each limit was, of all workers."""
+    """Return how often each limit was exceeded, over all workers."""
     found: Counter[str] = Counter()
     for family in text_string_to_metric_families(await server.metrics()):
         if family.name == "realtime_server_limit_exceeded":
@@ -68,7 +68,7 @@ async def exceeded(server: ServerProcess) -> Counter[str]:
 
 @contextlib.asynccontextmanager
 async def counts(server: ServerProcess, **expected: int) -> AsyncIterator[None]:
-    """The body exceeds these limits so often, and no other."""
+    """Assert that the body exceeds these limits this often, and no other."""
     before = await exceeded(server)
     yield
     changes = await exceeded(server)
@@ -77,7 +77,7 @@ async def counts(server: ServerProcess, **expected: int) -> AsyncIterator[None]:
 
 
 def subscribe(number: int, channel: str, **wanted: object) -> str:
-    """A command."""
+    """Return a subscribe command."""
     return json.dumps({"id": number, "subscribe": {"channel": channel, **wanted}})
 
 
@@ -85,7 +85,7 @@ def subscribe(number: int, channel: str, **wanted: object) -> str:
 
 
 async def test_connections(few: ServerProcess) -> None:
-    """503, with the time to try again."""
+    """The status is 503, with the time to try again."""
     async with counts(few, connections=1), contextlib.AsyncExitStack() as stack:
         for _ in range(3):
             await (await stack.enter_async_context(raw_client(few.url))).connect(TOKEN)
@@ -113,7 +113,7 @@ async def test_handshake_seconds(tight: ServerProcess) -> None:
 
 
 async def test_head_bytes(tight: ServerProcess) -> None:
-    """431 or 414."""
+    """The status is 431 or 414."""
     async with counts(tight, head_bytes=2):
         for data, expected in ((request(headers={**UPGRADE, "Cookie": LONG}), 431), (request("/" + LONG), 414)):
             async with raw_stream(tight.client_port) as stream:
@@ -123,13 +123,13 @@ async def test_head_bytes(tight: ServerProcess) -> None:
 
 
 async def test_connect_seconds(tight: ServerProcess) -> None:
-    """3502: a connection that says nothing takes a place."""
+    """The code is 3502, since a silent connection takes a place."""
     async with counts(tight, connect_seconds=1), raw_client(tight.url) as client:
         assert await client.closed() == (3502, "stale")
 
 
 async def test_connects_per_second() -> None:
-    """111, which is temporary; a client that resumes gets in where others have to wait."""
+    """The error 111 is temporary; a client that resumes is admitted where others have to wait."""
     limits: JsonObject = {"connects_per_second": 4}
     async with (
         ServerProcess("slow-door", None, limits=limits) as server,
@@ -146,7 +146,7 @@ async def test_connects_per_second() -> None:
 
 
 async def test_connections_per_user(tight: ServerProcess) -> None:
-    """3504, which is final."""
+    """The code 3504 is final."""
     async with counts(tight, connections_per_user=1), raw_client(tight.url) as one, raw_client(tight.url) as two:
         await one.connect(TOKEN)
         await two.connect(TOKEN)
@@ -157,14 +157,14 @@ async def test_connections_per_user(tight: ServerProcess) -> None:
 
 @pytest.mark.parametrize("token", [f"{TOKEN}{LONG}", connection_token(TOKEN_SECRET, "mallory", info=LONG)])
 async def test_token_bytes(tight: ServerProcess, token: str) -> None:
-    """3500, also if it were a good one; 103 for a subscription's."""
+    """The code is 3500 even for a valid token; a subscription token gets error 103."""
     async with counts(tight, token_bytes=1), raw_client(tight.url) as client:
         await client.say(json.dumps({"id": 1, "connect": {"token": token}}))
         assert await client.closed() == (3500, "invalid token")
 
 
 async def test_token_bytes_of_a_subscription(tight: ServerProcess) -> None:
-    """The connection goes on."""
+    """The connection stays."""
     async with counts(tight, token_bytes=1), raw_client(tight.url) as client:
         await client.connect(TOKEN)
         token = subscription_token(TOKEN_SECRET, "mallory", "$open:a", info=LONG)
@@ -173,7 +173,7 @@ async def test_token_bytes_of_a_subscription(tight: ServerProcess) -> None:
 
 
 async def test_info_bytes(tight: ServerProcess) -> None:
-    """What others see of a client goes along with everything it does: 3500."""
+    """The code is 3500, because the info goes with everything the client does."""
     async with counts(tight), raw_client(tight.url) as client:
         token = connection_token(TOKEN_SECRET, "mallory", info="a" * 8192)
         await client.say(json.dumps({"id": 1, "connect": {"token": token}}))
@@ -184,7 +184,7 @@ async def test_info_bytes(tight: ServerProcess) -> None:
 
 
 async def test_channels_per_connection(tight: ServerProcess) -> None:
-    """106 for the one too many."""
+    """The error is 106."""
     async with counts(tight, channels_per_connection=1), raw_client(tight.url) as client:
         await client.connect(TOKEN)
         await client.say("\n".join(subscribe(number, f"open:{number}") for number in range(2, 6)))
@@ -192,7 +192,7 @@ async def test_channels_per_connection(tight: ServerProcess) -> None:
 
 
 async def test_channels_of_a_token(tight: ServerProcess) -> None:
-    """3505: the client can do nothing about it."""
+    """The code is 3505, since the client cannot ask for fewer."""
     async with counts(tight, channels_per_connection=1), raw_client(tight.url) as client:
         token = connection_token(TOKEN_SECRET, "mallory", channels=[f"open:{number}" for number in range(4)])
         await client.say(json.dumps({"id": 1, "connect": {"token": token}}))
@@ -200,7 +200,7 @@ async def test_channels_of_a_token(tight: ServerProcess) -> None:
 
 
 async def test_channels_of_the_server_api(tight: ServerProcess) -> None:
-    """A client that is full is left as it is."""
+    """A client at its maximum is left alone."""
     async with counts(tight, channels_per_connection=1), raw_client(tight.url) as client, tight.api() as api:
         await client.connect(TOKEN)
         await client.say("\n".join(subscribe(number, f"open:{number}") for number in range(2, 5)))
@@ -212,7 +212,7 @@ async def test_channels_of_the_server_api(tight: ServerProcess) -> None:
 
 
 async def test_channel_bytes(tight: ServerProcess) -> None:
-    """102: no channel has such a name."""
+    """The error is 102."""
     async with counts(tight, channel_bytes=1), raw_client(tight.url) as client:
         await client.connect(TOKEN)
         await client.say(subscribe(2, "open:" + "a" * 251))
@@ -223,11 +223,11 @@ async def test_channel_bytes(tight: ServerProcess) -> None:
 
 
 FRAME_BYTES = 32_768 + 32_768 + 4 * 2048
-"""A message, a token, a connect command, and three channels."""
+"""Size of a message, a token, a connect command, and three channels."""
 
 
 async def test_message_bytes(tight: ServerProcess) -> None:
-    """106 for the command that brings more, alone or among others; its client goes on."""
+    """The command that exceeds it gets error 106, alone or among others, and the connection stays."""
     large = json.dumps({"id": 2, "publish": {"channel": "open:a", "data": "a" * 32_768}})
     async with counts(tight, message_bytes=3), raw_client(tight.url) as client:
         await client.connect(TOKEN)
@@ -241,7 +241,7 @@ async def test_message_bytes(tight: ServerProcess) -> None:
 
 
 async def test_a_message_above_the_largest_frame(tight: ServerProcess) -> None:
-    """1009, WebSocket's own code, after which an SDK does not come back: it never needs such a frame."""
+    """The code is 1009, after which an SDK does not reconnect: it never needs such a frame."""
     async with counts(tight, message_bytes=1), raw_stream(tight.client_port) as stream:
         await stream.connect(TOKEN)
         await stream.send(frame(TEXT, json.dumps({"send": {"data": " " * 30_000}}).encode().ljust(FRAME_BYTES)))
@@ -250,12 +250,12 @@ async def test_a_message_above_the_largest_frame(tight: ServerProcess) -> None:
 
 
 def with_token(channel: str, info: int) -> JsonObject:
-    """A request for a channel whose token has so much of info, and is a third longer."""
+    """Return a subscribe command whose token contains an info of this size."""
     return {"channel": channel, "token": subscription_token(TOKEN_SECRET, "mallory", channel, info="a" * info)}
 
 
 async def test_subscription_bytes(tight: ServerProcess) -> None:
-    """106 for the one with which the others would not fit into a frame any more, until one of them is given up."""
+    """The error is 106 where a reconnect would not fit into a frame any more, until a channel is given up."""
     async with counts(tight, subscription_bytes=2), raw_client(tight.url) as client:
         await client.connect(TOKEN)
         for number, code in ((2, None), (3, None), (4, 106)):
@@ -268,7 +268,7 @@ async def test_subscription_bytes(tight: ServerProcess) -> None:
 
 
 async def test_messages_per_second(tight: ServerProcess) -> None:
-    """What is above ten seconds' worth waits until it is not; commands of one message count each."""
+    """Messages above ten seconds' worth wait; each command of a message counts."""
     async with counts(tight, messages_per_second=1), raw_client(tight.url) as client:
         await client.connect(TOKEN)
         await client.say("\n".join('{"send":{"data":{}}}' for _ in range(520)))
@@ -276,7 +276,7 @@ async def test_messages_per_second(tight: ServerProcess) -> None:
 
 
 async def test_waiting_commands(tight: ServerProcess) -> None:
-    """3013 for more commands in one message than may wait: 1,024 above the rate, and one for each channel."""
+    """The code is 3013 when one message has more commands than may wait: 1,024 above the rate, and one per channel."""
     async with counts(tight, messages_per_second=1, waiting_commands=1), raw_client(tight.url) as client:
         await client.connect(TOKEN)
         await client.say("\n".join('{"send":{"data":{}}}' for _ in range(504 + 1024 + 3)))
@@ -287,7 +287,7 @@ async def test_waiting_commands(tight: ServerProcess) -> None:
 async def test_who_sends_while_redis_does_not_answer_is_read_no_more(
     redis: RedisProcess, commands: int, data: str | int
 ) -> None:
-    """And goes on when it does: every command is answered."""
+    """Reading pauses until Redis answers; then every command is answered."""
     limits: JsonObject = {"messages_per_second": 100_000}
     async with ServerProcess("waits", redis, limits=limits) as server, raw_client(server.url) as client:
         await client.connect(TOKEN)
@@ -305,7 +305,7 @@ async def test_who_sends_while_redis_does_not_answer_is_read_no_more(
 
 
 async def filled(server: ServerProcess, channel: str) -> tuple[int, str]:
-    """Publish more than an answer may hold; the last position."""
+    """Publish more than a reply may contain; return the last position."""
     async with server.api() as api:
         for _ in range(4):
             position = await api.publish(channel, "a" * 15_000)
@@ -313,7 +313,7 @@ async def filled(server: ServerProcess, channel: str) -> tuple[int, str]:
 
 
 async def test_reply_bytes(tight: ServerProcess) -> None:
-    """106, and the client can ask for less."""
+    """The error is 106, and the client can ask for less."""
     await filled(tight, "feed:a")
     async with counts(tight, reply_bytes=1), raw_client(tight.url) as client:
         await client.connect(TOKEN)
@@ -324,7 +324,7 @@ async def test_reply_bytes(tight: ServerProcess) -> None:
 
 
 async def missed(server: ServerProcess, client: RawClient, channel: str, **wanted: object) -> JsonObject:
-    """Answer to a subscription that has missed more than an answer may hold."""
+    """Return the reply to a subscribe command that has missed more than a reply may contain."""
     _, epoch = await filled(server, channel)
     await client.connect(TOKEN)
     await client.say(subscribe(2, channel, recover=True, epoch=epoch, offset=0, **wanted))
@@ -332,7 +332,7 @@ async def missed(server: ServerProcess, client: RawClient, channel: str, **wante
 
 
 async def test_what_was_missed_and_is_too_much_is_not_recovered(tight: ServerProcess) -> None:
-    """It is told so: closing the connection would bring the client back with the same question for ever."""
+    """The client is told so; a disconnect would bring it back with the same request for ever."""
     async with counts(tight, reply_bytes=1), raw_client(tight.url) as client:
         result = dig(await missed(tight, client, "feed:b"), "subscribe")
         assert isinstance(result, dict)
@@ -343,14 +343,14 @@ async def test_what_was_missed_and_is_too_much_is_not_recovered(tight: ServerPro
 
 
 async def test_who_would_rather_fail_than_begin_anew_fails(tight: ServerProcess) -> None:
-    """112, as for everything that cannot be recovered."""
+    """The error is 112, as for everything that cannot be recovered."""
     async with counts(tight, reply_bytes=1), raw_client(tight.url) as client:
         reply = await missed(tight, client, "feed:c", flag=2)
         assert reply == {"id": 2, "error": {"code": 112, "message": "unrecoverable position"}}
 
 
 async def test_what_a_token_recovers_is_within_the_limit_too(tight: ServerProcess) -> None:
-    """The client gets in, and its subscription begins anew."""
+    """The client is admitted, and its subscription begins again without recovery."""
     _, epoch = await filled(tight, "feed:d")
     token = connection_token(TOKEN_SECRET, "mallory", channels=["feed:d"])
     since: JsonObject = {"recover": True, "epoch": epoch, "offset": 0}
@@ -361,7 +361,7 @@ async def test_what_a_token_recovers_is_within_the_limit_too(tight: ServerProces
 
 
 async def test_outbox_bytes(tight: ServerProcess) -> None:
-    """3008, after which an SDK comes back."""
+    """The code is 3008, after which an SDK reconnects."""
     async with (
         counts(tight, outbox_bytes=1),
         raw_stream(tight.client_port, receive_buffer=4096) as slow,

@@ -1,4 +1,4 @@
-"""A client that is slowed: what it had sent is taken in its order, whatever it is, and nothing of it is lost."""
+"""Client that is slowed: everything it sent is handled in order, without loss."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from tests.kit.tokens import connection_token
 LIMITS: JsonValue = {"messages_per_second": 100, "channels_per_connection": 10}
 BURST = 1_011
 SLOWED = 50
-"""Commands above the burst: half a second of them."""
+"""Number of commands above the burst: half a second's worth."""
 PING = 0x89
 PONG = 0x8A
 TEXT_BEGINS = 0x01
@@ -27,7 +27,7 @@ ENDS = 0x80
 
 
 class SlowTlsServer(TlsServer):
-    """The same with TLS."""
+    """Such a server with TLS."""
 
     def __init__(self, mount: Mount) -> None:
         super().__init__(mount)
@@ -35,13 +35,13 @@ class SlowTlsServer(TlsServer):
 
 
 def command(number: int) -> bytes:
-    """One that is answered at once."""
+    """Return a command that is answered at once."""
     return json.dumps({"id": number, "rpc": {"method": "m", "data": 1}}).encode()
 
 
 @pytest.mark.parametrize("encrypted", [False, True], ids=["plain", "TLS"])
 async def test_all_that_was_sent_is_answered_in_order(tmp_path: Path, *, encrypted: bool) -> None:
-    """Messages, pings, fragments and the close frame, given to the kernel at once and read in a few pieces."""
+    """Messages, pings, fragments and the close frame arrive at once and are read in a few pieces."""
     tls: ssl.SSLContext | None = None
     if encrypted:
         mount = Mount(tmp_path / "tls")

@@ -1,4 +1,4 @@
-"""What the admin status says of the last seconds, on real servers: who was let in, who was not, who was moved."""
+"""Recent events in the admin status of real servers: admitted, refused and moved clients."""
 
 from __future__ import annotations
 
@@ -23,12 +23,12 @@ EXPIRED = connection_token(TOKEN_SECRET, "alice", lifetime=-60)
 
 
 async def recent(server: ServerProcess) -> JsonObject:
-    """The part of the status that is about the last seconds."""
+    """Return the part of the status about the last seconds."""
     return object_at(await server.admin("GET", "status"), "recent")
 
 
 def expected(succeeded: int, failures: Mapping[str, int], moved: int = 0) -> JsonObject:
-    """What the status should say."""
+    """Return the expected part of the status."""
     return {
         "seconds": 30,
         "connects_succeeded": succeeded,
@@ -39,7 +39,7 @@ def expected(succeeded: int, failures: Mapping[str, int], moved: int = 0) -> Jso
 
 
 async def try_to_connect(server: ServerProcess, **connect: JsonValue) -> None:
-    """Send a connect command and go when it was answered, in whatever way."""
+    """Send a connect command, and close once it is answered in any way."""
     async with raw_client(server.url) as client:
         await client.say(json.dumps({"id": 1, "connect": connect}))
         with contextlib.suppress(AssertionError):  # closed instead of answered
@@ -47,13 +47,13 @@ async def try_to_connect(server: ServerProcess, **connect: JsonValue) -> None:
 
 
 async def test_a_new_server_has_nothing_to_tell() -> None:
-    """All numbers are there, and 0."""
+    """All numbers are present and 0."""
     async with ServerProcess("new", None) as server:
         assert await recent(server) == expected(0, {})
 
 
 async def test_tokens_decide() -> None:
-    """A wrong token fails, an expired one does not: its SDK comes back with a new one."""
+    """An invalid token counts as failed, an expired one does not, since its SDK fetches a new one."""
     async with ServerProcess("tokens", None) as server:
         for token in (TOKEN, "wrong", EXPIRED, TOKEN, "wrong"):
             await try_to_connect(server, token=token)
@@ -64,7 +64,7 @@ async def test_tokens_decide() -> None:
 
 
 async def test_workers_are_added_up() -> None:
-    """The kernel spreads connections over them."""
+    """The kernel spreads connections over the workers."""
     with running_redis() as redis:
         async with ServerProcess("two", redis, workers=2) as server:
             for token in (TOKEN, "wrong") * 20:
@@ -73,7 +73,7 @@ async def test_workers_are_added_up() -> None:
 
 
 async def test_every_transport_counts() -> None:
-    """SSE and HTTP streaming, for clients that send commands and for those that only listen."""
+    """SSE and HTTP streaming count, also for unidirectional clients."""
     async with ServerProcess("transports", None) as server, aiohttp.ClientSession() as session:
         base = f"http://127.0.0.1:{server.client_port}/connection"
         for token in (TOKEN, "wrong", EXPIRED):
@@ -99,7 +99,7 @@ async def test_every_transport_counts() -> None:
     ids=["disconnect", "error", "nonsense"],
 )
 async def test_a_backend_that_refuses(answer: JsonObject, code: str) -> None:
-    """Its own codes are one, an answer that is none is a failure of the hook."""
+    """The backend's own codes share one name; an invalid answer counts as a failure of the hook."""
     async with HttpBackend({"connect": lambda _: answer}) as backend:
         hooks: JsonObject = {"connect": {"url": backend.url("connect")}}
         async with ServerProcess("refuses", None, hooks=hooks) as server:
@@ -108,7 +108,7 @@ async def test_a_backend_that_refuses(answer: JsonObject, code: str) -> None:
 
 
 async def test_a_backend_that_is_down() -> None:
-    """Nobody is let in: every connect is a failure, with the code of the hook or of its breaker."""
+    """Every connect fails, with the code of the hook or of its breaker."""
     hooks: JsonObject = {"connect": {"url": HttpBackend().url("connect")}}
     async with ServerProcess("down", None, hooks=hooks) as server:
         for _ in range(8):
@@ -117,7 +117,7 @@ async def test_a_backend_that_is_down() -> None:
 
 
 async def test_a_page_of_another_origin() -> None:
-    """A wrong list of origins locks every browser out: 403, with WebSocket as with SSE."""
+    """A wrong list of origins refuses every browser: 403, with WebSocket and SSE."""
     async with ServerProcess("origins", None, origins=["https://app.example"]) as server:
         async with raw_stream(server.client_port) as stream:
             await stream.send(request(headers={**UPGRADE, "Origin": "https://evil.example"}))
@@ -133,7 +133,7 @@ async def test_a_page_of_another_origin() -> None:
 
 
 async def test_a_frame_that_is_too_large() -> None:
-    """A bad request, by whichever code it is closed."""
+    """It counts as a bad request, whichever code closes it."""
     async with ServerProcess("large", None) as server, raw_stream(server.client_port) as stream:
         await stream.handshake()
         await stream.send(frame(TEXT, b" " * 400_000))
@@ -142,7 +142,7 @@ async def test_a_frame_that_is_too_large() -> None:
 
 
 async def test_limits_refuse_with_503() -> None:
-    """A server that is full, and one that has no socket left."""
+    """A full server and one without free sockets count."""
     async with ServerProcess("full", None, limits={"connections": 1, "handshakes": 1}) as server:
         async with raw_client(server.url) as client, raw_stream(server.client_port) as refused:
             await client.connect(TOKEN)
@@ -155,7 +155,7 @@ async def test_limits_refuse_with_503() -> None:
 
 
 async def test_a_drain_moves_and_fails_nobody() -> None:
-    """Nor do clients that go by themselves, and those that still come are moved too."""
+    """Clients that leave by themselves do not count as moved; those that still arrive are moved too."""
     async with ServerProcess("drains", None) as server, contextlib.AsyncExitStack() as stack:
         clients = [await stack.enter_async_context(raw_client(server.url)) for _ in range(6)]
         for client in clients[:5]:
@@ -172,7 +172,7 @@ async def test_a_drain_moves_and_fails_nobody() -> None:
 
 
 async def test_a_server_that_ends_moves_its_clients_too() -> None:
-    """The drain after SIGTERM is one like any other, and is told while it runs."""
+    """The drain after SIGTERM counts as any other, and is reported while it runs."""
     drain: JsonObject = {"connections_per_second": 1, "timeout_seconds": 30, "settle_seconds": 0}
     async with ServerProcess("ends", None, drain=drain) as server, contextlib.AsyncExitStack() as stack:
         clients = [await stack.enter_async_context(raw_client(server.url)) for _ in range(3)]
@@ -185,7 +185,7 @@ async def test_a_server_that_ends_moves_its_clients_too() -> None:
 
 
 async def test_the_metrics_count_for_ever() -> None:
-    """The same counts, since the start."""
+    """The metrics have the same counts since the start."""
     async with ServerProcess("metrics", None) as server:
         for token in (TOKEN, "wrong", "wrong"):
             await try_to_connect(server, token=token)

@@ -1,4 +1,4 @@
-"""A client that reads slowly and never pauses, over a real socket: its backlog is its namespace's, and it lives."""
+"""Client that reads slowly without pausing, over a real socket: the namespace's policy applies."""
 
 from __future__ import annotations
 
@@ -26,13 +26,13 @@ LIMITS: JsonValue = {"outbox_bytes": 524_288}
 READ_PER_SECOND = 200_000
 PUBLISHED_BYTES = 25_000
 PUBLISHED_PER_SECOND = 40
-"""Five times what the client reads."""
+"""Number of publications per second, five times what the client reads."""
 SECONDS = 14
-"""Three pings; what the kernel would hold of the backlog takes longer than that to be read."""
+"""Duration: three pings, and less than reading a backlog in the kernel would take."""
 
 
 async def read_slowly(stream: RawStream, seconds: float) -> tuple[int, list[int]]:
-    """Read at READ_PER_SECOND and answer pings; how many there were, and how many publications were told as dropped."""
+    """Read at READ_PER_SECOND and answer pings; return the numbers of pings and of reported drops."""
     pings, dropped = 0, []
     began, read = time.monotonic(), 0
     while time.monotonic() - began < seconds:
@@ -70,7 +70,7 @@ async def flooded(api: ServerApi, channel: str) -> AsyncIterator[None]:
 
 
 class SlowTlsServer(TlsServer):
-    """The same with TLS."""
+    """Such a server with TLS."""
 
     def __init__(self, mount: Mount) -> None:
         super().__init__(mount)
@@ -79,7 +79,7 @@ class SlowTlsServer(TlsServer):
 
 @pytest.mark.parametrize("encrypted", [False, True], ids=["plain", "TLS"])
 async def test_a_slow_reader_that_never_pauses_is_not_taken_for_dead(tmp_path: Path, *, encrypted: bool) -> None:
-    """What it cannot take is dropped and told, and it is never further behind than its pings may be."""
+    """Excess publications are dropped and reported, and the client's backlog stays below its pong's time limit."""
     tls: ssl.SSLContext | None = None
     if encrypted:
         mount = Mount(tmp_path / "tls")

@@ -12,13 +12,13 @@ from tests.kit.echo_server import running_echo_server
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
 async def echo_port() -> AsyncIterator[int]:
-    """Without compression, which is the default."""
+    """Start an echo server without compression, the default."""
     async with running_echo_server(LIMIT) as port:
         yield port
 
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
 async def compressing_port() -> AsyncIterator[int]:
-    """With compression of all messages that it makes smaller."""
+    """Start an echo server that compresses all messages that become smaller."""
     async with running_echo_server(LIMIT, "--compress") as port:
         yield port

@@ -1,4 +1,4 @@
-"""A client that does a case over a bare socket, and takes apart strictly what the server answers."""
+"""Client that runs a case over a bare socket and parses the server's answer strictly."""
 
 from __future__ import annotations
 
@@ -16,21 +16,21 @@ from tests.kit.raw_client import UPGRADE, request
 SECONDS = 10
 READ_BYTES = 1 << 16
 Chop = Callable[[tuple[bytes, ...]], Iterable[bytes]]
-"""Divides frames into what is given to the kernel at once."""
+"""Function that divides frames into the pieces passed to the kernel."""
 
 
 def at_once(frames: tuple[bytes, ...]) -> Iterable[bytes]:
-    """Everything in one piece."""
+    """Yield everything in one piece."""
     yield b"".join(frames)
 
 
 def by_frame(frames: tuple[bytes, ...]) -> Iterable[bytes]:
-    """Each frame in a piece of its own."""
+    """Yield each frame in a piece of its own."""
     return frames
 
 
 def by_byte(frames: tuple[bytes, ...]) -> Iterable[bytes]:
-    """Byte by byte; of what is long the first and the last thousand, and in between pieces of no round size."""
+    """Yield single bytes; of long data the first and last thousand, and pieces of odd sizes between."""
     data = b"".join(frames)
     at = 0
     while at < len(data):
@@ -44,7 +44,7 @@ CHOPS: dict[str, Chop] = {"at once": at_once, "by frame": by_frame, "by byte": b
 
 @dataclass(slots=True)
 class Answer:
-    """What the server sent. Raises AssertionError for what no server may send."""
+    """Parsed answer of the server. Raises AssertionError for anything that no server may send."""
 
     compressed: bool
     messages: list[tuple[int, bytes]] = field(default_factory=list)
@@ -52,10 +52,10 @@ class Answer:
     code: int | None = None
     reason: str = ""
     deflated: int = 0
-    """How many of the messages were compressed."""
+    """Number of compressed messages."""
 
     def take(self, data: bytes) -> None:
-        """Everything that was read until the end of the connection."""
+        """Parse everything that was read until the end of the connection."""
         while data:
             assert self.code is None, f"{data[:20].hex()} after the close frame"
             first, second = data[0], data[1]
@@ -96,7 +96,7 @@ class Answer:
 
 
 def _inflated(payload: bytes) -> bytes:
-    """With the window that was agreed upon: a larger one of the server would be an error."""
+    """Decompress with the negotiated window: a larger one of the server is an error."""
     decompressor = zlib.decompressobj(-12)
     message = decompressor.decompress(payload + b"\x00\x00\xff\xff")
     assert not decompressor.unused_data
@@ -108,7 +108,7 @@ def _inflated(payload: bytes) -> bytes:
 async def opened(
     port: int, path: str = PATH, offer: str | None = None
 ) -> AsyncIterator[tuple[asyncio.StreamReader, asyncio.StreamWriter, dict[str, str]]]:
-    """A WebSocket of which every byte is the test's, and the headers with which it was accepted."""
+    """Open a WebSocket under the test's full control; return it with the headers of the accepting answer."""
     reader, writer = await asyncio.open_connection("127.0.0.1", port, limit=READ_BYTES)
     writer.get_extra_info("socket").setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
     try:
@@ -127,7 +127,7 @@ async def opened(
 
 
 async def answer_to(port: int, case: Case, chop: Chop, offer: str | None = None) -> Answer:
-    """Do a case, and read until the server ends the connection; raises TimeoutError when it does not."""
+    """Run a case, and read until the server ends the connection. Raises TimeoutError when it does not."""
     async with opened(port, offer=offer) as (reader, writer, headers), asyncio.timeout(SECONDS):
         reading = asyncio.create_task(_read(reader), name="reading")
         try:
@@ -141,7 +141,7 @@ async def answer_to(port: int, case: Case, chop: Chop, offer: str | None = None)
 
 
 async def _write(writer: asyncio.StreamWriter, data: Iterable[bytes]) -> None:
-    """Until the server does not take it any more: then it has said why."""
+    """Write until the server stops reading, which it does after answering."""
     with contextlib.suppress(ConnectionError):
         for piece in data:
             writer.write(piece)

@@ -1,4 +1,4 @@
-"""RFC 6455 and RFC 7692, case by case, by a client that sends every byte itself, at once or one by one."""
+"""RFC 6455 and RFC 7692, case by case, with a client that sends every byte itself, at once or singly."""
 
 from __future__ import annotations
 
@@ -13,12 +13,12 @@ pytestmark = pytest.mark.asyncio(loop_scope="module")
 
 CASES = (*framing_cases.CASES, *utf8_cases.CASES, *closing_cases.CASES)
 COMPRESSED_WHERE_NEGOTIATED = {"3 reserved 4", "3 reserved 4 after a message", "3 reserved 4 before a ping"}
-"""Cases of which the only fault is a bit that has a meaning there: compression_cases has what becomes of them."""
+"""Cases whose only fault is a bit with a meaning under compression, which compression_cases covers."""
 every_chop = pytest.mark.parametrize("chop", CHOPS.values(), ids=CHOPS.keys())
 
 
 async def check(port: int, case: Case, chop: Chop, offer: str | None = None) -> None:
-    """The server answers with what the case says, and with nothing else, and ends the connection."""
+    """Assert that the server answers exactly as the case says and ends the connection."""
     answer = await answer_to(port, case, chop, offer)
     assert (answer.code, answer.messages, answer.pongs) == (case.code, list(case.echoed), list(case.pongs)), (
         answer.reason
@@ -28,14 +28,14 @@ async def check(port: int, case: Case, chop: Chop, offer: str | None = None) -> 
 @every_chop
 @pytest.mark.parametrize("case", CASES, ids=lambda case: case.name)
 async def test_case(echo_port: int, case: Case, chop: Chop) -> None:
-    """The same, however the bytes arrive."""
+    """The answer does not depend on how the bytes arrive."""
     await check(echo_port, case, chop)
 
 
 @every_chop
 @pytest.mark.parametrize("case", compression_cases.CASES, ids=lambda case: case.name)
 async def test_case_with_compression(compressing_port: int, case: Case, chop: Chop) -> None:
-    """The same, however the bytes arrive."""
+    """The answer does not depend on how the bytes arrive."""
     await check(compressing_port, case, chop, OFFER)
 
 
@@ -43,13 +43,13 @@ async def test_case_with_compression(compressing_port: int, case: Case, chop: Ch
     "case", [case for case in CASES if case.name not in COMPRESSED_WHERE_NEGOTIATED], ids=lambda case: case.name
 )
 async def test_case_without_compression_where_it_was_negotiated(compressing_port: int, case: Case) -> None:
-    """Nothing changes for a client that does not make use of it."""
+    """Negotiated compression changes nothing for a client that does not use it."""
     await check(compressing_port, case, at_once, OFFER)
 
 
 @pytest.mark.parametrize(("offer", "answer"), OFFERS.items(), ids=OFFERS.keys())
 async def test_offers(compressing_port: int, offer: str, answer: str | None) -> None:
-    """Section 13: what cannot be had is declined, and the connection is made without it; both kinds work."""
+    """Section 13: unacceptable offers are declined, and the connection works with or without compression."""
     async with opened(compressing_port, offer=offer) as (_, _, headers):
         assert headers.get("sec-websocket-extensions") == answer
     case = next(case for case in CASES if case.name == "1 text of 65536")
@@ -59,6 +59,6 @@ async def test_offers(compressing_port: int, offer: str, answer: str | None) -> 
 
 
 async def test_what_the_server_does_not_compress_it_does_not_negotiate(echo_port: int) -> None:
-    """Off by default."""
+    """Compression is off by default."""
     async with opened(echo_port, offer=OFFER) as (_, _, headers):
         assert "sec-websocket-extensions" not in headers
