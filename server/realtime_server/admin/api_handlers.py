@@ -1,4 +1,4 @@
-"""The methods of the server API: from what a caller sends to calls of core, and back."""
+"""Methods of the server API: from a caller's request to calls of core, and back."""
 
 from __future__ import annotations
 
@@ -26,16 +26,16 @@ from realtime_server.protocols.centrifuge.json_values import json_data
 logger = structlog.get_logger()
 
 PUBLISHED_AT_ONCE = 256
-"""Publications of a broadcast that are on their way at the same time."""
+"""Number of concurrent publications of a broadcast."""
 
 Request = TypeVar("Request", bound=messages.Request)
 Result = TypeVar("Result", bound=messages.Result)
 
 
 class ApiHandlers:
-    """One handler for each method. All raise CommandError or BackplaneError.
+    """Handlers of all methods. All raise CommandError or BackplaneError.
 
-    `data_bytes` is the largest publication that is taken, its tags included.
+    `data_bytes` is the maximum size of a publication, tags included.
     """
 
     def __init__(self, api: RealtimeApi, data_bytes: int) -> None:
@@ -230,7 +230,7 @@ METHODS: Mapping[str, ApiMethod] = {
 
 
 def error_of(error: ErrorCode, why: str = "") -> messages.Error:
-    """An error as its caller gets it."""
+    """Return an error in the form that the caller gets."""
     return messages.Error(error.code, f"{error.message}: {why}" if why else error.message)
 
 
@@ -255,7 +255,7 @@ def _position(position: messages.Position | None) -> StreamPosition | None:
 
 
 def _either(name: str, raw: Raw | UnsetType, encoded: str) -> bytes | None:
-    """The bytes of a field or of its twin in base64, None if neither is there."""
+    """Return the bytes of a field or of its base64 twin, None if both are absent."""
     if raw is not UNSET and encoded:
         raise CommandError(codes.BAD_REQUEST, f"{name} and b64{name}: one of them")
     if raw is not UNSET:

@@ -25,15 +25,15 @@ from realtime_server.core.ports.api import RealtimeApi
 logger = structlog.get_logger()
 
 BODY_BYTES = 8 * 1024 * 1024
-"""Largest body that a call takes."""
+"""Maximum size of a call's body."""
 BATCH = "batch"
 API_PATH = "/api"
 
 
 class ApiServer:
-    """The site: checks the key, calls the method, translates errors. `usage` counts by method.
+    """HTTP site of the server API: checks the key, calls the method, and converts errors. `usage` counts calls.
 
-    `data_bytes` is the largest publication that is taken.
+    `data_bytes` is the maximum size of a publication.
     """
 
     def __init__(
@@ -50,7 +50,7 @@ class ApiServer:
         self.usage = ApiUsage((*METHODS, BATCH))
 
     def application(self) -> web.Application:
-        """The aiohttp application."""
+        """Build the aiohttp application."""
         application = web.Application(client_max_size=BODY_BYTES, middlewares=[_errors_in_json])
         application.router.add_post(f"{API_PATH}/{{method}}", self._serve)
         # Without a key: it says what every server of this release can do, and nothing of this one.
@@ -106,9 +106,9 @@ class ApiServer:
         return {"result": await self._call(key, method, body)}
 
     async def _batch(self, key: ApiKey, body: bytes) -> dict[str, object]:
-        """A reply for each command, in their order: the method's name with its result, or an error.
+        """Return a reply for each command, in order: the method's name with its result, or an error.
 
-        Commands follow one another, also after one has failed; with `parallel` they run at once.
+        Commands are executed one after the other, also after a failure; with `parallel` they run concurrently.
         """
         batch = msgspec.json.decode(body, type=api_messages.Batch)
         self._count_calls(key, len(batch.commands))
@@ -129,7 +129,7 @@ class ApiServer:
         return reply
 
     def _count_calls(self, key: ApiKey, count: int) -> None:
-        """Raises TooManyCallsError above the rate of the key."""
+        """Count calls towards the key's rate. Raises TooManyCallsError above it."""
         if key.calls is not None and not key.calls.take(self._clock(), count):
             raise TooManyCallsError(key.name, key.calls.seconds_until(count))
 
@@ -147,7 +147,7 @@ class ApiServer:
         return await found.answer(self._handlers, body)
 
     def _failure(self, method: str, error: Exception) -> dict[str, object]:
-        """The error of a call, as its caller gets it."""
+        """Return the error of a call, as its caller gets it."""
         match error:
             case msgspec.ValidationError():
                 found = error_of(codes.BAD_REQUEST, str(error))
@@ -163,18 +163,18 @@ class ApiServer:
 
 
 class _About(msgspec.Struct):
-    """The channels that a call is about."""
+    """Channels that a call is about."""
 
     channel: str = ""
     channels: list[str] = []
 
 
 class NotAllowedError(Exception):
-    """The key of the caller is not for this call; the text says which and why."""
+    """Refusal because the caller's key does not permit the call; the text says which and why."""
 
 
 class TooManyCallsError(Exception):
-    """The caller has called more often than its key may; `seconds`: when it may again."""
+    """Refusal of a call above the key's rate; `seconds` until the next call may succeed."""
 
     def __init__(self, key: str, seconds: float) -> None:
         super().__init__(f"too many requests: the key {key} has used up its calls per second")
@@ -182,14 +182,14 @@ class TooManyCallsError(Exception):
 
 
 def _given(request: web.BaseRequest) -> str:
-    """The key that a caller sends, in either header."""
+    """Return the key that a caller sends, in either header."""
     given = request.headers.get("X-API-Key", "")
     scheme, _, value = request.headers.get("Authorization", "").partition(" ")
     return value.strip() if not given and scheme.lower() == "apikey" else given
 
 
 def _syntax_error(body: bytes) -> str:
-    """What is wrong with a body as JSON: that a field is wrong was found before the rest of it was read."""
+    """Return the syntax error of a body, if there is one: a field's error may be found before the rest was parsed."""
     try:
         msgspec.json.decode(body, type=msgspec.Raw)
     except msgspec.DecodeError as error:
@@ -198,14 +198,14 @@ def _syntax_error(body: bytes) -> str:
 
 
 FAILURES = (msgspec.ValidationError, NotAllowedError, CommandError, BackplaneError)
-"""What can go wrong with a call whose body is JSON."""
+"""Errors of a call whose body is JSON."""
 
 
 @web.middleware
 async def _errors_in_json(
     request: web.Request, handler: Callable[[web.Request], Awaitable[web.StreamResponse]]
 ) -> web.StreamResponse:
-    """What aiohttp answers by itself, as everything else is answered."""
+    """Convert the answers that aiohttp gives by itself to JSON errors."""
     try:
         return await handler(request)
     except web.HTTPMethodNotAllowed as error:
