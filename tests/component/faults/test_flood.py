@@ -23,7 +23,6 @@ from tests.kit.tokens import connection_token
 MEBIBYTE = 1024 * 1024
 POLITE, FLOODING = 5, 20
 LARGE = 60_000
-TOO_MANY_REQUESTS = 3013
 FLOOD_SECONDS = 8.0
 TEMPORARY: JsonObject = {"code": 100, "message": "internal server error", "temporary": True}
 SERVER_MEBIBYTES = 100
@@ -127,5 +126,5 @@ async def test_clients_that_publish_while_redis_hangs() -> None:
         assert len(polite.errors) >= POLITE
         assert all(error == TEMPORARY for error in polite.errors)
         assert polite.longest < CALL_SECONDS
-        assert set(flooding.closed_with) == {TOO_MANY_REQUESTS}
+        assert flooding.closed_with == []  # they are read more slowly, and stay
         assert most - before < SERVER_MEBIBYTES < flooding.sent_bytes / MEBIBYTE

@@ -22,7 +22,7 @@ def replied(connection: RecordingConnection) -> bool:
     """Return True when the last command was not refused."""
     reply = json.loads(connection.written[-1])
     connection.written.clear()
-    assert dig(reply, "error", "code") in {None, 102, 105, 106}
+    assert dig(reply, "error", "code") in {None, 102, 103, 105, 106}
     return "error" not in reply
 
 
