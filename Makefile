@@ -7,7 +7,10 @@ RUN := PYTHONPATH=$(CURDIR) $(VENV)/bin/python -P
 STAMP := $(VENV)/.installed
 # Tests that take minutes: CI runs them after the everyday part.
 THOROUGH := tests/component/faults tests/contract/backplane/test_redis_failover.py tests/component/sdk/test_moving.py \
-  tests/contract/test_older_servers.py tests/scenarios/test_brakes.py tests/scenarios/test_api_handover.py
+  tests/contract/test_older_servers.py tests/scenarios/test_brakes.py tests/scenarios/test_api_handover.py \
+  tests/component/cli/test_undo.py tests/component/api/test_leaving.py tests/component/server/test_slow_reader_lives.py
+# Tests that measure a server's memory and rates: nothing runs beside them.
+ALONE := tests/component/server/test_bad_input.py tests/component/server/test_limits.py tests/component/server/test_slow_flood.py
 
 .PHONY: help setup demo demo-kubernetes check test test-thorough test-sdks sdk-answers test-apiserver test-debian13 e2e bench bench-operator options crds revision-fixtures docs lock proto cluster-up cluster-down kubectl wheels images clean
 
@@ -41,8 +44,8 @@ test: setup check ## Checks, unit, golden, contract and component tests, and all
 .PHONY: suite
 suite:
 	$(RUN) -m pytest -n 3 --dist loadfile tests/unit tests/golden
-	$(RUN) -m pytest -n 5 --dist loadfile tests/contract tests/component $(ALSO) $(THOROUGH:%=--ignore=%) $(WITHOUT:%=--ignore=%) --ignore tests/component/server
-	$(RUN) -m pytest tests/component/server
+	$(RUN) -m pytest -n 5 --dist loadfile tests/contract tests/component $(ALSO) $(THOROUGH:%=--ignore=%) $(ALONE:%=--ignore=%) $(WITHOUT:%=--ignore=%)
+	$(RUN) -m pytest $(ALONE)
 	$(RUN) -m pytest -n 4 tests/sdks/test_matrix.py -k javascript
 
 # In its root `nsenter` leads out of it again.
