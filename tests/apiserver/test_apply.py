@@ -228,12 +228,12 @@ async def test_servers_are_told_without_reading_again(applied: Applied) -> None:
     name = text_at(template.manifest, "metadata", "name")
     secret = await applied.tools.secrets.get(Key(applied.namespace, "main"), name)
     assert secret is not None
-    told: list[tuple[str, str]] = []
+    received: list[tuple[str, str]] = []
     asked: list[tuple[str, str]] = []
     applied.tools.client.answered = lambda method, path, _: asked.append((method, path))
 
     async def take(request: web.Request) -> web.Response:
-        told.append((request.path, request.headers["Authorization"].removeprefix("Bearer ")))
+        received.append((request.path, request.headers["Authorization"].removeprefix("Bearer ")))
         return web.json_response({})
 
     application = web.Application()
@@ -246,7 +246,7 @@ async def test_servers_are_told_without_reading_again(applied: Applied) -> None:
         uid = applied.pod()
         await applied.do(Drain("main-a-x", access, 5.0), Resume("main-a-x", uid, access))
         await runner.cleanup()
-    assert told == [("/admin/v1/drain", secret.admin_token), ("/admin/v1/resume", secret.admin_token)]
+    assert received == [("/admin/v1/drain", secret.admin_token), ("/admin/v1/resume", secret.admin_token)]
     assert asked == [("PATCH", path_of("v1", "Pod", applied.namespace, "main-a-x"))]
 
 

@@ -91,11 +91,11 @@ async def test_a_plan_for_a_new_cluster_is_made_without_writing(person: Person, 
 async def test_what_is_not_there_is_named(person: Person) -> None:
     """The exit code is right, and the message has advice."""
     nothing = await person("status")
-    assert (nothing.code, "has no RealtimeCluster" in nothing.complaints) == (2, True)
+    assert (nothing.code, "has no RealtimeCluster" in nothing.stderr) == (2, True)
     person.create("one")
     other = await person("status", "other")
     assert (other.code, other.out) == (2, "")
-    assert "has no cluster other, but one" in other.complaints
+    assert "has no cluster other, but one" in other.stderr
 
 
 async def test_a_change_that_is_not_allowed_is_told_in_the_api_servers_words(
@@ -109,7 +109,7 @@ async def test_a_change_that_is_not_allowed_is_told_in_the_api_servers_words(
     person.create("one")
     refused = await person("scale", "4")
     assert refused.code != 0
-    assert f'cannot patch resource "{naming.PLURAL}" in API group "{naming.GROUP}"' in refused.complaints
+    assert f'cannot patch resource "{naming.PLURAL}" in API group "{naming.GROUP}"' in refused.stderr
 
 
 async def test_the_doctor_names_missing_permissions(api_server: ApiServer, namespace: str) -> None:

@@ -159,8 +159,8 @@ async def test_an_annotation_pauses_and_outlives_renewals(
     api_server: ApiServer, operator_client: KubernetesClient, namespace: str
 ) -> None:
     """The pause is noticed at the next renewal, which keeps the annotation."""
-    told: list[str | None] = []
-    lease = Lease(operator_client, replace(TIMES, namespace=namespace), lambda: told.append(lease.paused))
+    pauses: list[str | None] = []
+    lease = Lease(operator_client, replace(TIMES, namespace=namespace), lambda: pauses.append(lease.paused))
     await lease.acquire()
     path = f"{path_of('coordination.k8s.io/v1', 'Lease', namespace)}/{TIMES.name}"
     holding = asyncio.create_task(lease.hold())
@@ -175,4 +175,4 @@ async def test_an_annotation_pauses_and_outlives_renewals(
             assert dig(found, "metadata", "labels", "team") == "x"
     finally:
         holding.cancel()
-    assert told == ["incident 17", None]
+    assert pauses == ["incident 17", None]

@@ -29,11 +29,11 @@ class Reading:
     namespace: str
     now: float = 1000.0
     requests: int = 0
-    told: list[Key] = field(default_factory=list)
+    changes: list[Key] = field(default_factory=list)
     reader: SecretReader = field(init=False)
 
     def __post_init__(self) -> None:
-        self.reader = SecretReader(self.client, self.told.append, refresh_seconds=45, clock=lambda: self.now)
+        self.reader = SecretReader(self.client, self.changes.append, refresh_seconds=45, clock=lambda: self.now)
         self.client.answered = self._answered
 
     def _answered(self, _method: str, _path: str, document: JsonObject) -> None:
@@ -82,7 +82,7 @@ async def test_a_secret_is_read_once_and_its_values_are_not_kept(reading: Readin
     assert (secret.values, secret.admin_token) == ({}, "")
     assert "data" not in secret.document
     assert dig(secret.document, "metadata", "managedFields") is None
-    assert (reading.requests, reading.told) == (1, [])
+    assert (reading.requests, reading.changes) == (1, [])
 
 
 async def test_the_values_of_a_secret_that_a_cluster_owns_are_kept(reading: Reading) -> None:
@@ -109,10 +109,10 @@ async def test_a_change_is_seen_and_told_when_the_secret_is_due(reading: Reading
             reading.make(value)
         reading.now += 44
         await reading.reader.refresh()
-        assert len(reading.told) == step - 1, "not due"
+        assert len(reading.changes) == step - 1, "not due"
         reading.now += 1
         await reading.reader.refresh()
-        assert reading.told == [reading.key] * step
+        assert reading.changes == [reading.key] * step
         assert await reading.value() == (None if value is None else digest(value))
 
 

@@ -61,7 +61,7 @@ class Watched:
         """Return the names of the children in the store."""
         return {text_at(item, "metadata", "name") for item in self.platform.store.children(self.key)}
 
-    async def told(self, *names: str) -> None:
+    async def wait_for_children(self, *names: str) -> None:
         """Wait until the store has exactly these children."""
 
         async def now() -> set[str]:
@@ -114,18 +114,18 @@ async def test_what_has_the_label_is_told_and_nothing_else(watched: Watched) -> 
     """Creations, changes and deletions by others are seen; managedFields are dropped."""
     watched.make("foreign", cluster=None)
     watched.make("ours")
-    await watched.told("ours")
+    await watched.wait_for_children("ours")
     (item,) = watched.platform.store.children(watched.key)
     assert (item["apiVersion"], item["kind"]) == ("v1", "ConfigMap")
     assert dig(item, "metadata", "managedFields") is None
     watched.server.call("PATCH", f"{watched.collection()}/ours", {"metadata": {"labels": {naming.LABEL_CLUSTER: None}}})
-    await watched.told()
+    await watched.wait_for_children()
     watched.server.call(
         "PATCH", f"{watched.collection()}/ours", {"metadata": {"labels": {naming.LABEL_CLUSTER: "main"}}}
     )
-    await watched.told("ours")
+    await watched.wait_for_children("ours")
     watched.server.call("DELETE", f"{watched.collection()}/ours")
-    await watched.told()
+    await watched.wait_for_children()
     assert set(watched.changes) == {watched.key}
 
 

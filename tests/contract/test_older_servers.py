@@ -71,13 +71,13 @@ async def test_it_reads_its_configuration_and_obeys(older: Path, redis: RedisPro
         admin = AdminClient(server.admin_port)
 
         async def report() -> ServerReport:
-            told = await admin.report(HOST, ADMIN_TOKEN)
-            assert told is not None
-            return told
+            found = await admin.report(HOST, ADMIN_TOKEN)
+            assert found is not None
+            return found
 
         async def reported(state: ServerState, connections: int) -> None:
             await eventually(
-                report, lambda told: (told.state, told.connections) == (state, connections), what=state, within=10
+                report, lambda found: (found.state, found.connections) == (state, connections), what=state, within=10
             )
 
         try:

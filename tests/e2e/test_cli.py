@@ -27,7 +27,7 @@ class Printed:
 
     code: int
     out: str
-    complaints: str
+    stderr: str
 
 
 async def kubectl_realtime(scenario: Scenario, *arguments: str) -> Printed:
@@ -40,9 +40,9 @@ async def kubectl_realtime(scenario: Scenario, *arguments: str) -> Printed:
         stdin=asyncio.subprocess.DEVNULL, stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.PIPE,
     )  # fmt: skip
     async with asyncio.timeout(COMMAND_SECONDS):
-        out, complaints = await process.communicate()
+        out, stderr = await process.communicate()
     assert process.returncode is not None
-    return Printed(process.returncode, out.decode(), complaints.decode())
+    return Printed(process.returncode, out.decode(), stderr.decode())
 
 
 async def asked(scenario: Scenario, *arguments: str) -> str:
@@ -119,7 +119,7 @@ async def test_a_plan_says_what_then_happens(scenario: Scenario, tmp_path: Path)
     file.write_text(yaml.safe_dump(manifest("main", replicas=-1)))
     refused = await kubectl_realtime(scenario, "plan", "-f", str(file))
     assert refused.code == 2
-    assert "spec.replicas" in refused.complaints
+    assert "spec.replicas" in refused.stderr
 
 
 async def test_a_person_scales_pauses_restarts_and_drains_and_nothing_is_lost(scenario: Scenario) -> None:
@@ -154,8 +154,8 @@ async def test_what_is_not_there_is_named(scenario: Scenario) -> None:
     """The exit code is right, with advice and without a stack trace."""
     missing = await kubectl_realtime(scenario, "status")
     assert missing.code == 2
-    assert "has no RealtimeCluster" in missing.complaints
+    assert "has no RealtimeCluster" in missing.stderr
     await scenario.cluster().apply(manifest("main", replicas=0))
     other = await kubectl_realtime(scenario, "status", "other")
     assert (other.code, other.out) == (2, "")
-    assert "has no cluster other, but main" in other.complaints
+    assert "has no cluster other, but main" in other.stderr

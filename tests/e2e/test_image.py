@@ -15,10 +15,10 @@ async def test_an_image_that_cannot_be_pulled_harms_nobody(scenario: Scenario) -
     before = await cluster.wait_ready()
     async with traffic(cluster) as running, never_fewer_available_than(cluster, 1):
         await cluster.patch(image={"repository": "localhost/no-such-image", "tag": "none", "pullPolicy": "Never"})
-        told = await cluster.wait(
+        stored = await cluster.wait(
             lambda o: "no-such-image" in str(objects_at(o, "status", "conditions")), what="the reason told"
         )
-        assert not is_settled(told)
+        assert not is_settled(stored)
         assert len(await cluster.available()) == 1
         await cluster.patch(image=None)
         after = await cluster.wait_ready()

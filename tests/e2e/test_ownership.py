@@ -30,13 +30,15 @@ async def test_a_service_of_an_application_is_neither_taken_nor_deleted(scenario
     before = without_status(await scenario.kube.get("services", "shop"))
     cluster = scenario.cluster("shop")
     await cluster.apply(manifest("shop", replicas=1))
-    told = await cluster.wait(
+    stored = await cluster.wait(
         lambda o: condition(o, "Degraded").get("reason") == "NameTaken" and dig(o, "status", "readyReplicas") == 1,
         what="the conflict is told, and a server runs all the same",
     )
-    assert "Service shop exists and does not belong to this cluster" in text_at(condition(told, "Degraded"), "message")
-    assert condition(told, "Ready").get("reason") == "EndpointUnavailable"
-    assert dig(told, "status", "phase") == "Degraded"
+    assert "Service shop exists and does not belong to this cluster" in text_at(
+        condition(stored, "Degraded"), "message"
+    )
+    assert condition(stored, "Ready").get("reason") == "EndpointUnavailable"
+    assert dig(stored, "status", "phase") == "Degraded"
     assert without_status(await scenario.kube.get("services", "shop")) == before
     events = [event for event in await cluster.events() if event.reason == "NameTaken"]
     assert [event.type for event in events] == ["Warning"]
@@ -54,10 +56,10 @@ async def test_two_clusters_whose_names_collide(scenario: Scenario) -> None:
     await first.apply(manifest("main", replicas=1))
     await first.wait_ready()
     await second.apply(manifest("main-api", replicas=1))
-    told = await second.wait(
+    stored = await second.wait(
         lambda o: condition(o, "Degraded").get("reason") == "NameTaken", what="the collision is told"
     )
-    message = text_at(condition(told, "Degraded"), "message")
+    message = text_at(condition(stored, "Degraded"), "message")
     assert "Service main-api exists and belongs to RealtimeCluster main" in message
     service = await scenario.kube.get("services", "main-api")
     assert service is not None

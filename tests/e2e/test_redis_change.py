@@ -44,10 +44,10 @@ async def test_a_wrong_image_does_not_take_the_place_of_a_redis_that_works(
     (before,) = await redis_pods(scenario)
     async with traffic(cluster) as running:
         await cluster.patch(backplane=redis_spec(WRONG_IMAGE))
-        told = await cluster.wait(
+        stored = await cluster.wait(
             lambda o: condition(o, "Degraded").get("reason") == "RedisChangeFails", what="it is told", within=60
         )
-        assert WRONG_IMAGE in text_at(condition(told, "Degraded"), "message")
+        assert WRONG_IMAGE in text_at(condition(stored, "Degraded"), "message")
         await cluster.patch(backplane=redis_spec(environment.redis_image))
         await cluster.wait_ready(within=90)
         await assert_nothing_lost(running, moved_by=None)
@@ -88,10 +88,10 @@ async def test_a_redis_that_never_worked_is_told_and_freed(scenario: Scenario, e
     """A new cluster with a wrong image names it; with a valid one its pod starts without help."""
     cluster = scenario.cluster()
     await cluster.apply(manifest("main", replicas=1, backplane=redis_spec(WRONG_IMAGE)))
-    told = await cluster.wait(
+    stored = await cluster.wait(
         lambda o: condition(o, "Degraded").get("reason") == "RedisCannotStart", what="it is told", within=60
     )
-    assert WRONG_IMAGE in text_at(condition(told, "Degraded"), "message")
+    assert WRONG_IMAGE in text_at(condition(stored, "Degraded"), "message")
     await cluster.patch(backplane=redis_spec(environment.redis_image))
     await cluster.wait_ready(within=120)
 
@@ -132,8 +132,8 @@ async def _pause_in_a_rollout(scenario: Scenario, cluster: LiveCluster) -> None:
         async with never_fewer_available_than(cluster, 5):
             await cluster.wait_ready(within=150)
         result = await finish(running)
-        told = [event for event in running.recoveries() if not event.recovered]
-        assert result.lost == 0 or told, result.describe()
+        failed = [event for event in running.recoveries() if not event.recovered]
+        assert result.lost == 0 or failed, result.describe()
         assert result.duplicated == 0, result.describe()
         # An unconfirmed publication may be published after later, confirmed ones.
         unconfirmed = {sequence for sequence, _ in running.publisher.failed}

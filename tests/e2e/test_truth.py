@@ -33,11 +33,11 @@ async def test_pods_that_are_refused_are_told(scenario: Scenario, limit: JsonObj
     await scenario.kube.apply(limit)
     cluster = scenario.cluster()
     await cluster.apply(manifest("main", replicas=1))
-    told = await cluster.wait(lambda o: condition(o, "Degraded").get("reason") == "PodsRefused", what="it is told")
-    message = text_at(condition(told, "Degraded"), "message")
+    stored = await cluster.wait(lambda o: condition(o, "Degraded").get("reason") == "PodsRefused", what="it is told")
+    message = text_at(condition(stored, "Degraded"), "message")
     assert "cannot create pods" in message
     assert "small" in message or "maximum memory usage per Pod" in message
-    assert dig(told, "status", "phase") == "Degraded"
+    assert dig(stored, "status", "phase") == "Degraded"
     await scenario.kube.delete(text_at(limit, "kind").lower(), "small")
     await cluster.wait_ready(within=120)
 
@@ -54,10 +54,10 @@ async def test_a_refused_write_is_told_and_the_rest_goes_on(scenario: Scenario) 
     await cluster.patch(
         server={"limits": {"messagesPerSecond": 250}}, endpoint={"service": {"annotations": {"a": "b"}}}
     )
-    told = await cluster.wait(lambda o: condition(o, "Degraded").get("reason") == "WriteRefused", what="it is told")
-    assert "exceeded quota: small" in text_at(condition(told, "Degraded"), "message")
-    assert condition(told, "Progressing").get("reason") != "Settled"
-    assert dig(told, "status", "currentRevision") == dig(before, "status", "currentRevision")
+    stored = await cluster.wait(lambda o: condition(o, "Degraded").get("reason") == "WriteRefused", what="it is told")
+    assert "exceeded quota: small" in text_at(condition(stored, "Degraded"), "message")
+    assert condition(stored, "Progressing").get("reason") != "Settled"
+    assert dig(stored, "status", "currentRevision") == dig(before, "status", "currentRevision")
     found = await scenario.kube.get("services", naming.client_service("main"))
     assert dig(found, "metadata", "annotations", "a") == "b"
     await scenario.kube.delete("resourcequotas", "small")
@@ -73,13 +73,13 @@ async def test_the_whole_operator_can_be_paused(scenario: Scenario) -> None:
     name = text_at(lease, "metadata", "name")
     await scenario.system.kubectl("annotate", "lease", name, f"{naming.ANNOTATION_PAUSED}=incident 17")
     try:
-        told = await cluster.wait(
+        stored = await cluster.wait(
             lambda o: condition(o, "Progressing").get("reason") == "OperatorPaused", what="paused", within=20
         )
-        assert "incident 17" in text_at(condition(told, "Progressing"), "message")
+        assert "incident 17" in text_at(condition(stored, "Progressing"), "message")
         await cluster.patch(replicas=2, server={"limits": {"messagesPerSecond": 250}})
-        told = await cluster.wait(lambda o: dig(o, "status", "phase") == "Paused", what="the change is seen")
-        assert dig(told, "status", "targetRevision") != dig(before, "status", "currentRevision")
+        stored = await cluster.wait(lambda o: dig(o, "status", "phase") == "Paused", what="the change is seen")
+        assert dig(stored, "status", "targetRevision") != dig(before, "status", "currentRevision")
         sets = await scenario.kube.list("replicasets")
         assert [dig(item, "spec", "replicas") for item in sets] == [1]
     finally:

@@ -40,7 +40,7 @@ class Page:
         """Type into a field and press Enter."""
         self._driver.find_element(By.CSS_SELECTOR, selector).send_keys(f"{text}\n")
 
-    def complaints(self) -> list[str]:
+    def console_errors(self) -> list[str]:
         """Return the errors on the browser's console."""
         log = self._driver.get_log("browser")  # type: ignore[no-untyped-call]
         return [str(entry["message"]) for entry in log if entry["level"] == "SEVERE"]

@@ -113,13 +113,13 @@ class Kube:
         )  # fmt: skip
         try:
             async with asyncio.timeout(CALL_SECONDS * 2):
-                out, complaints = await process.communicate(None if stdin is None else stdin.encode())
+                out, stderr = await process.communicate(None if stdin is None else stdin.encode())
         except TimeoutError:
             process.kill()
             await process.wait()
             raise KubectlError(arguments, f"no answer within {CALL_SECONDS * 2} s") from None
         if process.returncode != 0:
-            raise KubectlError(arguments, (complaints or out).decode().strip())
+            raise KubectlError(arguments, (stderr or out).decode().strip())
         return out.decode()
 
     async def apply(self, *manifests: JsonObject) -> str:

@@ -16,7 +16,7 @@ from tests.kit.deadline import eventually
 from tests.kit.document import dig, object_at, objects_at, parse, text_at, whole_at
 from tests.kit.kill import kill_pod
 from tests.kit.kube import Kube, is_ready, name_of
-from tests.kit.running_cluster import READY_SECONDS, RunningServer, ToldEvent, is_observed, is_settled
+from tests.kit.running_cluster import READY_SECONDS, ClusterEvent, RunningServer, is_observed, is_settled
 from tests.kit.tokens import connection_token
 
 REACHABLE_SECONDS = 15
@@ -119,8 +119,8 @@ class LiveCluster:
     async def servers(self) -> list[RunningServer]:
         """See RunningCluster; connections are those of the status."""
         pods, cluster = await asyncio.gather(self.pods(), self.get())
-        told = {text_at(s, "name"): dig(s, "connections") for s in objects_at(cluster, "status", "servers")}
-        return [_server(pod, told.get(name_of(pod))) for pod in pods]
+        connections = {text_at(s, "name"): dig(s, "connections") for s in objects_at(cluster, "status", "servers")}
+        return [_server(pod, connections.get(name_of(pod))) for pod in pods]
 
     async def kill_server(self, name: str) -> None:
         """See RunningCluster."""
@@ -143,10 +143,10 @@ class LiveCluster:
         metadata: JsonObject = {"name": name}
         await self.kube.apply({"apiVersion": "v1", "kind": "Secret", "metadata": metadata, "stringData": {**values}})
 
-    async def events(self) -> list[ToldEvent]:
+    async def events(self) -> list[ClusterEvent]:
         """See RunningCluster."""
         return [
-            ToldEvent(text_at(event, "type"), text_at(event, "reason"), text_at(event, "message"))
+            ClusterEvent(text_at(event, "type"), text_at(event, "reason"), text_at(event, "message"))
             for event in await self.kube.list("events")
             if text_at(event, "involvedObject", "name") == self.name
             and text_at(event, "involvedObject", "kind") == naming.KIND

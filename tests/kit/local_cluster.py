@@ -20,7 +20,7 @@ from tests.kit.deadline import eventually
 from tests.kit.document import dig, object_at, parse, text_at, whole_at
 from tests.kit.kube import name_of
 from tests.kit.realtime_command import RealtimeUp, contained, processes_that_name
-from tests.kit.running_cluster import RunningServer, ToldEvent, is_observed, is_settled
+from tests.kit.running_cluster import ClusterEvent, RunningServer, is_observed, is_settled
 from tests.kit.tokens import connection_token
 
 T = TypeVar("T")
@@ -129,11 +129,11 @@ class LocalCluster:
         self.save({"apiVersion": "v1", "kind": "Secret", "metadata": metadata, "stringData": {**values}}, self.document)
         await self._wait_for(lambda: self._read(f"secrets/{name}"), lambda read: read == values, what=f"Secret {name}")
 
-    async def events(self) -> list[ToldEvent]:
+    async def events(self) -> list[ClusterEvent]:
         """See RunningCluster."""
         entries = await self._read("events")
         assert isinstance(entries, list)
-        return [ToldEvent(text_at(e, "type"), text_at(e, "reason"), text_at(e, "message")) for e in entries]
+        return [ClusterEvent(text_at(e, "type"), text_at(e, "reason"), text_at(e, "message")) for e in entries]
 
     async def writes(self) -> list[str]:
         """Return the lines of the platform's log about changes that it made."""

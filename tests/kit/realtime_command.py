@@ -30,7 +30,7 @@ class Printed:
 
     code: int
     out: str
-    complaints: str
+    stderr: str
 
 
 async def realtime(*arguments: str, **environment: str) -> Printed:
@@ -41,22 +41,22 @@ async def realtime(*arguments: str, **environment: str) -> Printed:
     )  # fmt: skip
     try:
         async with asyncio.timeout(COMMAND_SECONDS):
-            out, complaints = await process.communicate()
+            out, stderr = await process.communicate()
     except TimeoutError:
         process.kill()
         await process.wait()
         raise
     assert process.returncode is not None
-    assert b"Traceback" not in complaints, complaints.decode()
-    return Printed(process.returncode, out.decode(), complaints.decode())
+    assert b"Traceback" not in stderr, stderr.decode()
+    return Printed(process.returncode, out.decode(), stderr.decode())
 
 
 def call(*arguments: str) -> Printed:
     """Run a command in this process: one at a time, and not in the thread of a running event loop."""
-    out, complaints = io.StringIO(), io.StringIO()
-    with contextlib.redirect_stdout(out), contextlib.redirect_stderr(complaints):
+    out, stderr = io.StringIO(), io.StringIO()
+    with contextlib.redirect_stdout(out), contextlib.redirect_stderr(stderr):
         code = main(list(arguments))
-    return Printed(code, out.getvalue(), complaints.getvalue())
+    return Printed(code, out.getvalue(), stderr.getvalue())
 
 
 class RealtimeUp:
@@ -87,9 +87,9 @@ class RealtimeUp:
     async def start(self) -> None:
         """Start the process, and wait for the line that the cluster is ready."""
         await self.spawn()
-        await self.said("is ready")
+        await self.wait_for_output("is ready")
 
-    async def said(self, text: str, times: int = 1) -> None:
+    async def wait_for_output(self, text: str, times: int = 1) -> None:
         """Wait until the output contains a text `times` times."""
 
         async def read() -> str:
@@ -97,7 +97,9 @@ class RealtimeUp:
             assert self.process.returncode is None, self.log.read_text()
             return self.log.read_text()
 
-        await eventually(read, lambda log: log.count(text) >= times, what=f"{text!r} said", within=READY_SECONDS)
+        await eventually(
+            read, lambda log: log.count(text) >= times, what=f"{text!r} in the output", within=READY_SECONDS
+        )
 
     async def ask(self, *arguments: str) -> Printed:
         """Run a command on the platform in this process, one at a time: it captures the process's standard output."""
@@ -146,8 +148,8 @@ def processes_that_name(*texts: str) -> list[int]:
     for entry in Path("/proc").iterdir():
         if entry.name.isdigit() and int(entry.name) != os.getpid():
             with contextlib.suppress(OSError):
-                told = (entry / "cmdline").read_bytes() + (entry / "environ").read_bytes()
-                if all(text.encode() in told for text in texts):
+                known = (entry / "cmdline").read_bytes() + (entry / "environ").read_bytes()
+                if all(text.encode() in known for text in texts):
                     found.append(int(entry.name))
     return found
 

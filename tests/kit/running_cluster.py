@@ -43,7 +43,7 @@ class RunningServer:
 
 
 @dataclass(frozen=True, slots=True)
-class ToldEvent:
+class ClusterEvent:
     """An Event about the cluster."""
 
     type: str
@@ -96,7 +96,7 @@ class RunningCluster(Protocol):
     async def put_secret(self, name: str, values: Mapping[str, str]) -> None:
         """Create a Secret of the user."""
 
-    async def events(self) -> list[ToldEvent]:
+    async def events(self) -> list[ClusterEvent]:
         """Return the Events about the cluster."""
 
     async def writes(self) -> object:

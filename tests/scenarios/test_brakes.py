@@ -43,5 +43,5 @@ async def test_clients_are_not_moved_to_servers_that_refuse_them(cluster: Runnin
         assert dig(after, "status", "currentRevision") == old
         assert "hold" not in after["status"]  # type: ignore[operator] # an object
         await all_connected(clients, within=30)
-    told = [event.reason for event in await cluster.events()]
-    assert "MovesHeld" in told
+    reasons = [event.reason for event in await cluster.events()]
+    assert "MovesHeld" in reasons

@@ -35,6 +35,6 @@ async def test_a_killed_redis_comes_back_and_subscribers_are_told_the_truth(clus
         await cluster.wait_ready()
         result = await finish(running)
         untold = [account for account in result.accounts if not account.exact]
-        told = [event for event in running.recoveries() if not event.recovered]
-        assert not untold or told, result.describe()
+        failed = [event for event in running.recoveries() if not event.recovered]
+        assert not untold or failed, result.describe()
         assert result.duplicated == 0, result.describe()

@@ -31,5 +31,5 @@ async def test_a_settled_cluster_plans_nothing(cluster: RunningCluster) -> None:
     within = QUIET_SECONDS + SETTLING_SECONDS
     await eventually(quiet_for, lambda seconds: seconds > QUIET_SECONDS, what="nothing written or said", within=within)
     assert await cluster.writes()
-    told = await cluster.events()
-    assert len(set(told)) == len(told), "something was said twice"
+    events = await cluster.events()
+    assert len(set(events)) == len(events), "something was said twice"

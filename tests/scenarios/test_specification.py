@@ -27,8 +27,8 @@ async def test_what_the_schema_cannot_say_is_told_and_changes_nothing(cluster: R
     assert "signing-keys" in text_at(accepted, "message")
     assert dig(refused, "status", "currentRevision") == dig(before, "status", "currentRevision")
     await stays(cluster.servers, lambda now: {s.name for s in now} == names, what="the same servers", during=1)
-    told = [event for event in await cluster.events() if "signing-keys" in event.message]
-    assert [event.type for event in told] == ["Warning"]
+    events = [event for event in await cluster.events() if "signing-keys" in event.message]
+    assert [event.type for event in events] == ["Warning"]
     await cluster.put_secret("signing-keys", {"current": "s" * 40})
     ready = await cluster.wait_ready()
     assert has_condition(ready, "Accepted")

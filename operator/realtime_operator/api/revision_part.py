@@ -28,9 +28,9 @@ def differing_part(model: Model) -> JsonObject:
         value, default = getattr(model, name), field.get_default(call_default_factory=True)
         if KEEPS_REVISION in field.metadata or value == default:
             continue
-        said = _json(value)
-        if said != {} or not isinstance(default, Model):
-            part[field.alias or name] = said
+        written = _json(value)
+        if written != {} or not isinstance(default, Model):
+            part[field.alias or name] = written
     return part
 
 

@@ -48,12 +48,12 @@ async def _announce(run: LocalRun, screen: Screen) -> None:
 
 async def _say_why_not_ready(run: LocalRun, screen: Screen) -> None:
     """Print why the cluster is not ready whenever the reason changes, until cancelled."""
-    said = ""
+    printed = ""
     while True:
         await asyncio.sleep(WAITING_SECONDS)
-        line = "; ".join(views.complaints(run.cluster))
-        if line != said:
-            said = line
+        line = "; ".join(views.problems(run.cluster))
+        if line != printed:
+            printed = line
             screen.say(f"not ready yet: {line or 'starting'}", "yellow")
 
 

@@ -58,7 +58,7 @@ def condition_message(cluster: JsonObject, kind: str) -> str:
     return text(found[0], "message") if found else ""
 
 
-def complaints(cluster: JsonObject) -> list[str]:
+def problems(cluster: JsonObject) -> list[str]:
     """Return the messages of the conditions that have an undesired status, without repetitions."""
     good = {
         "Accepted": "True",

@@ -127,19 +127,19 @@ class Watcher:
             self.obstacle = "does not watch"
 
     async def _wait_until_served(self) -> None:
-        said = None
+        logged = None
         while True:
             try:
                 reason = await not_served(self._client)
             except PlatformError as error:
                 reason = str(error)
             if reason is None:
-                if said is not None:
+                if logged is not None:
                     logger.info("the API server serves RealtimeClusters, going on")
                 return
             self.obstacle = reason
-            if reason != said:
-                said = reason
+            if reason != logged:
+                logged = reason
                 logger.warning("waiting for the API server", reason=reason)
             await asyncio.sleep(POLL_SECONDS)
 

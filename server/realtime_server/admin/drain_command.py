@@ -101,15 +101,15 @@ async def _drain(settings: Settings, session: aiohttp.ClientSession) -> None:
 async def _first_status(session: aiohttp.ClientSession) -> Status:
     """Return the server's status; wait for a server that is still starting, since SIGTERM follows this command."""
     deadline = time.monotonic() + START_SECONDS
-    said = False
+    printed = False
     while True:
         try:
             return await _call(session, "GET", "status")
         except NotStartedError:
             if time.monotonic() + POLL_SECONDS >= deadline:
                 raise
-        if not said:
-            said = True
+        if not printed:
+            printed = True
             _say(f"the server does not answer yet, waiting for up to {START_SECONDS:g} s")
         await asyncio.sleep(POLL_SECONDS)
 
@@ -120,7 +120,7 @@ async def _wait(session: aiohttp.ClientSession, seconds: float) -> int:
     Tolerates a worker that restarts meanwhile.
     """
     deadline = time.monotonic() + seconds
-    said = 0.0
+    printed_at = 0.0
     while True:
         try:
             left = (await _call(session, "GET", "status")).connections
@@ -130,8 +130,8 @@ async def _wait(session: aiohttp.ClientSession, seconds: float) -> int:
         else:
             if left == 0 or time.monotonic() >= deadline:
                 return left
-            if time.monotonic() >= said + SAY_SECONDS:
-                said = time.monotonic()
+            if time.monotonic() >= printed_at + SAY_SECONDS:
+                printed_at = time.monotonic()
                 _say(f"{left} connections left")
         await asyncio.sleep(POLL_SECONDS)
 

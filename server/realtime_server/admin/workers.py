@@ -170,8 +170,8 @@ class Workers:
         if wanted is None or wanted == SERVE:
             return reports
         late = [report is not None and report.status.state is ServingState.SERVING for report in reports]
-        told = await self._each([wanted if is_late else None for is_late in late]) if any(late) else reports
-        return [new if is_late else old for new, old, is_late in zip(told, reports, late, strict=True)]
+        updated = await self._each([wanted if is_late else None for is_late in late]) if any(late) else reports
+        return [new if is_late else old for new, old, is_late in zip(updated, reports, late, strict=True)]
 
     def _answers(self, reports: Sequence[Report | None], wanted: Command | None = None) -> Answers:
         self._wanted = wanted or self._wanted

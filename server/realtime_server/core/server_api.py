@@ -83,15 +83,15 @@ class ServerApi:
         self, connections: Connections, *, code: DisconnectCode | None = None, spared: Sequence[str] = ()
     ) -> None:
         """See RealtimeApi."""
-        told = code or codes.FORCE_DISCONNECT
-        if codes.is_json(told.reason):
+        chosen = code or codes.FORCE_DISCONNECT
+        if codes.is_json(chosen.reason):
             why = "disconnect.reason: is JSON, by which SDKs decide whether to come back, not by the code; use words"
             raise CommandError(codes.BAD_REQUEST, why)
         order = control.Disconnect(
             connections.user,
             _named(connections),
-            told.code,
-            told.reason or codes.default_reason(told.code),
+            chosen.code,
+            chosen.reason or codes.default_reason(chosen.code),
             tuple(spared),
             session=connections.session,
         )

@@ -40,8 +40,8 @@ IDLE_TIMEOUTS = 4
 class EventDispatcher:
     """Queue events and deliver them to the backend between `start` and `stop`.
 
-    `emit` may be called at any time. `disconnects` and `channels` select the kinds of events; `told` counts events by
-    outcome, `delivered` or `dropped`.
+    `emit` may be called at any time. `disconnects` and `channels` select the kinds of events; `outcomes` counts events,
+    `delivered` or `dropped`.
     """
 
     def __init__(
@@ -57,7 +57,7 @@ class EventDispatcher:
     ) -> None:
         self.endpoint = endpoint
         self.channels = channels
-        self.told: Counter[str] = Counter()
+        self.outcomes: Counter[str] = Counter()
         self._disconnects = disconnects
         self._queue = queue
         self._consumer = consumer
@@ -152,13 +152,13 @@ class EventDispatcher:
                     return  # whoever reclaims them next tries on
                 continue
             self._pause = RETRY_SECONDS[0]
-            self.told["delivered"] += len(taken)
+            self.outcomes["delivered"] += len(taken)
             await self._queue.done([one.ident for one in taken])
             return
 
     def _lose(self, count: int) -> None:
-        self.told["dropped"] += count
-        if self.told["dropped"] == count:
+        self.outcomes["dropped"] += count
+        if self.outcomes["dropped"] == count:
             logger.error("events are dropped: the queue is full, the backend does not take them")
 
 

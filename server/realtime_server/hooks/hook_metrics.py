@@ -54,8 +54,8 @@ class HookCollector(Collector):
             PREFIX + "events", "Events that were delivered, or dropped over a bound.", labels=["worker", "outcome"]
         )
         if self._backend.events is not None:
-            for told in ("delivered", "dropped"):
-                events.add_metric([self._worker, told], self._backend.events.told[told])
+            for kind in ("delivered", "dropped"):
+                events.add_metric([self._worker, kind], self._backend.events.outcomes[kind])
         yield events
 
     def _endpoints(self) -> Iterator[tuple[str, Endpoint]]:

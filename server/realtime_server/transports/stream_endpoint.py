@@ -120,8 +120,8 @@ class StreamEndpoint:
         asked.connection.attach(stream)
         if kind.unidirectional and asked.connection.transport is not None:
             limit_silence(asked.connection.transport, node.settings.patience)
-        told = TransportInfo(kind.name, encoding, asked.remote, asked.headers)
-        session = node.accept(stream, codec, told, emulated=not kind.unidirectional)
+        info = TransportInfo(kind.name, encoding, asked.remote, asked.headers)
+        session = node.accept(stream, codec, info, emulated=not kind.unidirectional)
         stream.session = session
         node.counters.messages_received += 1
         session.on_message(first, node.clock())

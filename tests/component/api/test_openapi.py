@@ -117,10 +117,10 @@ async def test_every_example_is_answered_as_it_says(api: Api) -> None:
         assert calls
         for name in calls:
             answer = await api.call(method, object_at(calls, name)["value"])
-            told = object_at(answers, name)["value"]
-            if dig(told, "error") or dig(answer, "error"):
+            documented = object_at(answers, name)["value"]
+            if dig(documented, "error") or dig(answer, "error"):
                 # A position of another epoch is one that the caller of an example has.
-                assert shape(answer) == shape(told) or dig(answer, "error", "code") == 112, (method, name)
+                assert shape(answer) == shape(documented) or dig(answer, "error", "code") == 112, (method, name)
 
 
 @pytest.mark.asyncio(loop_scope="module")

@@ -101,9 +101,9 @@ async def test_anyone_is_everybody_only_where_everybody_may_subscribe(server: Se
 
 
 @pytest.mark.asyncio(loop_scope="module")
-@pytest.mark.parametrize(("namespace", "told"), [("watched", True), ("secret", False)])
+@pytest.mark.parametrize(("namespace", "notified"), [("watched", True), ("secret", False)])
 async def test_who_may_not_ask_who_is_there_is_not_told_who_comes(
-    server: ServerProcess, namespace: str, told: bool
+    server: ServerProcess, namespace: str, notified: bool
 ) -> None:
     """A client that may not read presence gets no joins; a later publication shows that none was under way."""
     channel = f"{namespace}:1"
@@ -117,4 +117,4 @@ async def test_who_may_not_ask_who_is_there_is_not_told_who_comes(
         while not pushes or not dig(pushes[-1], "pub"):
             pushes.append(dig(await watcher.document(), "push"))
     joined = [dig(push, "join", "info", "user") for push in pushes if dig(push, "join")]
-    assert ("bob" in joined) == told
+    assert ("bob" in joined) == notified

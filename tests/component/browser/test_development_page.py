@@ -72,7 +72,7 @@ async def test_messages_are_shown_and_sent(server: ServerProcess, page: Page) ->
     assert page.texts("#messages .offset") == ["1"]
     await asyncio.to_thread(page.submit, "#text", "from the page")
     await messages(page, '{"text":"from the page"}', '{"text":"<b>from the API</b>"}')
-    assert page.complaints() == []
+    assert page.console_errors() == []
 
 
 async def test_what_was_missed_is_shown_after_a_reconnect(server: ServerProcess, page: Page) -> None:
@@ -91,19 +91,21 @@ async def test_what_was_missed_is_shown_after_a_reconnect(server: ServerProcess,
 
 
 @pytest.mark.parametrize(
-    ("token", "channel", "said"),
+    ("token", "channel", "shown"),
     [
         ("nonsense", "chat:lobby", "3500 invalid token"),
         ("", "chat:lobby", "101 unauthorized"),
         (None, "news:a", "102 unknown channel"),
     ],
 )
-async def test_a_refusal_is_said(server: ServerProcess, page: Page, token: str | None, channel: str, said: str) -> None:
+async def test_a_refusal_is_said(
+    server: ServerProcess, page: Page, token: str | None, channel: str, shown: str
+) -> None:
     """The page shows the code and does not reconnect."""
     given = connection_token(TOKEN_SECRET, "alice") if token is None else token
     await asyncio.to_thread(page.open, "about:blank")  # a fragment alone would not load the page again
     await asyncio.to_thread(page.open, address(server, token=given, channel=channel))
-    await state(page, said)
+    await state(page, shown)
 
 
 async def test_only_a_server_for_developers_shows_it(server: ServerProcess, redis: RedisProcess) -> None:

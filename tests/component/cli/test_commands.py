@@ -75,7 +75,7 @@ async def test_what_is_published_must_be_json(up: RealtimeUp) -> None:
     """Text without quotes is refused with the corrected command line."""
     refused = await up.ask("publish", "chat:lobby", "it's me")
     assert refused.code == 2
-    assert """write '"it'"'"'s me"'""" in refused.complaints
+    assert """write '"it'"'"'s me"'""" in refused.stderr
 
 
 @pytest.mark.parametrize("command", [("publish", "news:a", "1"), ("history", "news:a"), ("presence", "news:a")])
@@ -83,15 +83,15 @@ async def test_an_unknown_namespace_is_explained(up: RealtimeUp, command: tuple[
     """The message has the server's code and reason, and where to look."""
     refused = await up.ask(*command)
     assert refused.code == 2
-    assert "102: unknown channel" in refused.complaints
-    assert "spec.namespaces" in refused.complaints
+    assert "102: unknown channel" in refused.stderr
+    assert "spec.namespaces" in refused.stderr
 
 
 async def test_a_subscription_that_is_refused_is_explained(up: RealtimeUp) -> None:
     """The message has the server's code and reason."""
     refused = await up.ask("subscribe", "news:a", "--count", "1")
     assert refused.code == 2
-    assert "no subscription to news:a: 102" in refused.complaints
+    assert "no subscription to news:a: 102" in refused.stderr
 
 
 async def test_tokens_are_accepted(up: RealtimeUp) -> None:
@@ -100,7 +100,7 @@ async def test_tokens_are_accepted(up: RealtimeUp) -> None:
     assert token.count(".") == 2
     refused = await up.ask("token", "--user", "alice", "--ttl", "5 minutes")
     assert (refused.code, refused.out) == (2, "")
-    assert "write it like 30m" in refused.complaints
+    assert "write it like 30m" in refused.stderr
 
 
 async def test_probe_and_doctor_find_all_well(up: RealtimeUp) -> None:
@@ -160,7 +160,7 @@ async def test_shedding_moves_connections(up: RealtimeUp) -> None:
     assert "10 connections move" in await up.answer("shed", name, "10", "--rate", "5")
     refused = await up.ask("shed", "nobody", "10")
     assert refused.code == 2
-    assert name in refused.complaints
+    assert name in refused.stderr
 
 
 async def test_pause_resume_restart(up: RealtimeUp) -> None:
@@ -194,7 +194,7 @@ async def test_a_rollout_is_undone(up: RealtimeUp) -> None:
     )
     refused = await up.ask("rollout", "undo", "--to", "nothing")
     assert refused.code == 2
-    assert "has no revision nothing" in refused.complaints
+    assert "has no revision nothing" in refused.stderr
 
 
 async def test_a_refused_change_says_why(up: RealtimeUp) -> None:
@@ -203,7 +203,7 @@ async def test_a_refused_change_says_why(up: RealtimeUp) -> None:
     assert refused.code == 2
     refused = await up.ask("status", "other")
     assert refused.code == 2
-    assert "has no cluster other, but chat" in refused.complaints
+    assert "has no cluster other, but chat" in refused.stderr
 
 
 async def test_disconnect_closes_a_users_connections(up: RealtimeUp) -> None:
@@ -215,12 +215,12 @@ async def test_nothing_runs_is_said_with_what_to_do(tmp_path: Path) -> None:
     """The message has the command that starts a platform; with --platform kubernetes, what is missing there."""
     nothing = await realtime("status", "--state-dir", str(tmp_path), KUBECONFIG=str(tmp_path / "none"))
     assert nothing.code == 2
-    assert "realtime up -f FILE" in nothing.complaints
+    assert "realtime up -f FILE" in nothing.stderr
     local = await realtime("status", "--state-dir", str(tmp_path), "--platform", "local")
     assert local.code == 2
     elsewhere = await realtime("status", "--platform", "kubernetes", KUBECONFIG=str(tmp_path / "none"))
     assert elsewhere.code == 1
-    assert "there is no KUBECONFIG" in elsewhere.complaints
+    assert "there is no KUBECONFIG" in elsewhere.stderr
 
 
 async def test_init_writes_a_file_that_is_accepted(up: RealtimeUp, tmp_path: Path) -> None:

@@ -63,7 +63,7 @@ async def test_there_is_nothing_to_go_back_to_at_first(up: RealtimeUp) -> None:
     ):
         refused = await up.ask("rollout", "undo", *arguments)
         assert (refused.code, refused.out) == (2, "")
-        assert words in " ".join(refused.complaints.split())
+        assert words in " ".join(refused.stderr.split())
     assert await current(up) == first
 
 

@@ -50,11 +50,11 @@ async def let_in(stream: RawStream, headers: Mapping[str, str] | None = None) ->
 
 
 @pytest.mark.parametrize(
-    ("trusted", "told"),
+    ("trusted", "reported"),
     [([LOOPBACK], CLIENT), (["10.0.0.0/8"], "127.0.0.1"), ([], "127.0.0.1")],
     ids=["trusted", "another proxy", "none"],
 )
-async def test_a_forwarded_address_is_believed_from_trusted_proxies(trusted: list[str], told: str) -> None:
+async def test_a_forwarded_address_is_believed_from_trusted_proxies(trusted: list[str], reported: str) -> None:
     """Headers of other peers are ignored, as they could be forged."""
     async with (
         backend() as asked,
@@ -62,7 +62,7 @@ async def test_a_forwarded_address_is_believed_from_trusted_proxies(trusted: lis
         raw_stream(server.client_port) as stream,
     ):
         await let_in(stream, {"X-Forwarded-For": CLIENT})
-        assert [body["remote_address"] for body in asked.bodies("connect")] == [told]
+        assert [body["remote_address"] for body in asked.bodies("connect")] == [reported]
 
 
 @pytest.mark.parametrize("header", [VERSION_1, VERSION_2], ids=["version 1", "version 2"])

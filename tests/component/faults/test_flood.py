@@ -31,7 +31,7 @@ the network and the interpreter hold more than once. Without bounds it is what w
 
 
 @dataclass
-class Told:
+class Outcome:
     """Replies that clients got."""
 
     longest: float = 0.0
@@ -41,24 +41,24 @@ class Told:
     closed_with: list[int | None] = field(default_factory=list)
 
 
-async def publish_politely(client: RawClient, told: Told) -> None:
+async def publish_politely(client: RawClient, outcome: Outcome) -> None:
     """Publish one message after the other, each with its reply."""
     number = 2
     while True:
         number += 1
         began = time.monotonic()
         reply = await client.command(id=number, publish={"channel": "open:a", "data": number})
-        told.longest = max(told.longest, time.monotonic() - began)
+        outcome.longest = max(outcome.longest, time.monotonic() - began)
         if "error" in reply:
             error = dig(reply, "error")
             assert isinstance(error, dict)
-            told.errors.append(error)
+            outcome.errors.append(error)
         else:
-            told.published += 1
+            outcome.published += 1
         await asyncio.sleep(0.05)
 
 
-async def flood(server: ServerProcess, token: str, told: Told) -> None:
+async def flood(server: ServerProcess, token: str, outcome: Outcome) -> None:
     """Publish large messages without waiting for replies, reconnecting each time."""
     publish = json.dumps({"id": 2, "publish": {"channel": "open:b", "data": "x" * LARGE}})
     while True:
@@ -67,10 +67,10 @@ async def flood(server: ServerProcess, token: str, told: Told) -> None:
                 await connection.send(json.dumps({"id": 1, "connect": {"token": token}}))
                 while True:
                     await connection.send(publish)
-                    told.sent_bytes += LARGE
+                    outcome.sent_bytes += LARGE
                     await asyncio.sleep(0.015)
         except ConnectionClosedError as error:
-            told.closed_with.append(error.rcvd.code if error.rcvd is not None else None)
+            outcome.closed_with.append(error.rcvd.code if error.rcvd is not None else None)
             await asyncio.sleep(0.2)
 
 
@@ -82,7 +82,7 @@ async def resident(server: ServerProcess) -> float:
 
 async def test_clients_that_publish_while_redis_hangs() -> None:
     """Calls end with a temporary error within their time limit, memory is bounded, and all works afterwards."""
-    polite, flooding = Told(), Told()
+    polite, flooding = Outcome(), Outcome()
     with running_redis() as redis:
         async with ServerProcess("flood", redis) as server, contextlib.AsyncExitStack() as stack:
             tasks = []

@@ -36,7 +36,7 @@ async def telling(backend: HttpBackend, queue: EventQueue, **changes: object) ->
         await client.stop()
 
 
-def told(backend: HttpBackend) -> list[JsonObject]:
+def events(backend: HttpBackend) -> list[JsonObject]:
     """Return all events that arrived, in order."""
     return [event for body in backend.bodies("events") for event in objects_at(body, "events")]
 
@@ -45,7 +45,7 @@ async def arrived(backend: HttpBackend, count: int) -> list[JsonObject]:
     """Wait for a number of events."""
 
     async def read() -> list[JsonObject]:
-        return told(backend)
+        return events(backend)
 
     return await eventually(read, lambda events: len(events) >= count, what="events", within=5, every=0.01)
 
@@ -90,7 +90,7 @@ async def test_a_backend_that_is_away_gets_them_when_it_is_back(monkeypatch: pyt
         events = await arrived(backend, 20)
     assert [event["channel"] for event in events] == [f"chat:{number}" for number in range(20)]
     assert hooks.events is not None
-    assert hooks.events.told["delivered"] == 20
+    assert hooks.events.outcomes["delivered"] == 20
 
 
 async def test_what_a_worker_leaves_behind_another_delivers() -> None:
@@ -111,6 +111,6 @@ async def test_over_the_bound_the_oldest_go_and_are_counted(monkeypatch: pytest.
     for _ in range(8):
         client.backend.emit(GONE)
     assert client.backend.events is not None
-    assert client.backend.events.told["dropped"] == 3
+    assert client.backend.events.outcomes["dropped"] == 3
     await client.stop()
     assert await queue.size() == 5

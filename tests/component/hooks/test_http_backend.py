@@ -262,11 +262,11 @@ async def test_only_what_is_configured_is_asked() -> None:
 async def test_what_browsers_cannot_send_as_headers_comes_with_connect() -> None:
     """Only listed headers are sent; real headers take precedence, and the request itself is unaffected."""
     async with HttpBackend() as backend, hooks(backend, forward=["cookie", "x-shop"]) as asked:
-        told = {
+        headers = {
             "Cookie": "session=9", "X-Shop": "1", "X-Other": "1", "Host": "evil", "Content-Length": "0",
             "Transfer-Encoding": "chunked", "Content-Type": "text/plain", "X-Realtime-Signature": "t=1,v1=0",
         }  # fmt: skip
-        await asked.connect(Connecting(CALLER, b"", "js", "", (), told))
+        await asked.connect(Connecting(CALLER, b"", "js", "", (), headers))
         [request] = backend.requests
     assert (request.headers["cookie"], request.headers["x-shop"]) == ("session=7", "1")
     assert request.headers["host"] == f"127.0.0.1:{backend.port}"
@@ -277,9 +277,9 @@ async def test_what_browsers_cannot_send_as_headers_comes_with_connect() -> None
 async def test_headers_that_are_not_legal_are_refused_before_the_backend_is_asked() -> None:
     """The error is 107, counted, and no failure of the backend."""
     async with HttpBackend() as backend, hooks(backend, forward=["x-shop"]) as asked:
-        for told in ({"x-shop": "1\r\nx-evil: 1"}, {"x shop": "1"}, {"x-other": "\0"}):
+        for headers in ({"x-shop": "1\r\nx-evil: 1"}, {"x shop": "1"}, {"x-other": "\0"}):
             with pytest.raises(CommandError) as caught:
-                await asked.connect(Connecting(CALLER, b"", "js", "", (), told))
+                await asked.connect(Connecting(CALLER, b"", "js", "", (), headers))
             assert caught.value.error == BAD_REQUEST
         assert backend.requests == []
         assert asked.hooks[Hook.CONNECT].endpoint.usage.outcomes == {Outcome.HEADERS: 3}

@@ -176,12 +176,12 @@ async def test_text_that_was_cut_inside_a_character_is_refused_and_ends_nothing(
     """In JSON the publication gets error 107; in Protobuf data may be any bytes. Later publications arrive."""
     async with sdk(shared_server.url, channels=[room]) as clients:
         await all_subscribed(clients)
-        told = 0
+        code = 0
         try:
             await clients.call(0, "publish", channel=room.name, data={"text": "cut \ud83d"})
         except CallRefusedError as refused:
-            told = refused.code
-        assert told == (0 if sdk.protobuf else 107)
+            code = refused.code
+        assert code == (0 if sdk.protobuf else 107)
         await clients.call(0, "publish", channel=room.name, data={"text": "whole"})
         await clients.record.wait(
             lambda r: {"text": "whole"} in [one.data for one in r.publications()], what="the publication"

@@ -132,8 +132,8 @@ async def test_pings_of_websocket_are_answered_by_any_client(pinging: ServerProc
     """There are no ping messages; a client without pong frames is disconnected with 3012."""
     async with opened(pinging, query) as client:
         if "protobuf" in query:
-            told = await let_in(client)
-            assert (told.ping, told.pong) == (0, False)
+            result = await let_in(client)
+            assert (result.ping, result.pong) == (0, False)
         else:
             await client.send(f'{{"id":1,"connect":{{"token":"{connection_token(TOKEN_SECRET, "user-0")}"}}}}')
             reply = object_at(parse(str(await client.recv())), "connect")

@@ -179,8 +179,8 @@ async def test_a_restarted_redis_does_not_cost_connections(sdk: Sdk) -> None:
             assert publisher.failed, "publications while Redis was away must not be confirmed"
             await all_subscribed(clients)
             result = await settle(clients, publisher)
-            told = [event for event in clients.record.recoveries() if not event.recovered]
-            assert result.exact or told, result.describe()
+            failed = [event for event in clients.record.recoveries() if not event.recovered]
+            assert result.exact or failed, result.describe()
 
 
 async def test_a_server_with_workers_drains_all_of_them(

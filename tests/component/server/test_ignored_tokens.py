@@ -84,7 +84,7 @@ async def test_it_says_so(lax: ServerProcess) -> None:
 
 
 @pytest.mark.parametrize(
-    ("config", "environment", "told"),
+    ("config", "environment", "message"),
     [
         ({}, {}, "set development to true"),
         ({"development": False}, {}, "set development to true"),
@@ -93,7 +93,7 @@ async def test_it_says_so(lax: ServerProcess) -> None:
     ids=["default", "production", "a pod"],
 )
 async def test_it_is_refused_outside_of_development(
-    tmp_path: Path, config: JsonObject, environment: dict[str, str], told: str
+    tmp_path: Path, config: JsonObject, environment: dict[str, str], message: str
 ) -> None:
     """The server refuses before opening anything; the configuration alone cannot turn the mode on."""
     file = tmp_path / "config.json"
@@ -106,5 +106,5 @@ async def test_it_is_refused_outside_of_development(
         output, errors = await process.communicate()
     assert (process.returncode, output) == (2, b"")
     assert errors.startswith(b"error: --ignore-tokens: ")
-    assert told in errors.decode()
+    assert message in errors.decode()
     assert errors.count(b"\n") == 1

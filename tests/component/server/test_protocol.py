@@ -81,8 +81,8 @@ async def test_flags_that_are_not_supported_are_not_echoed(server: ServerProcess
     """The connect reply has no `flag`, and channels have no numeric id: pushes name the channel."""
     async with raw_client(server.url) as client, server.api() as api:
         reply = await client.command(id=1, connect={"token": TOKEN, "flag": ALL_FLAGS, "dict": "a", "profile": "b"})
-        told = object_at(reply, "connect")
-        assert set(told) == {"client", "version", "ping", "pong", "expires", "ttl"}
+        result = object_at(reply, "connect")
+        assert set(result) == {"client", "version", "ping", "pong", "expires", "ttl"}
         reply = await client.command(id=2, subscribe={"channel": "feed:flags", "flag": ALL_FLAGS})
         assert set(object_at(reply, "subscribe")) == {"recoverable", "positioned", "epoch"}
         await api.publish("feed:flags", 1)

@@ -53,9 +53,9 @@ async def test_offers(compressing_port: int, offer: str, answer: str | None) -> 
     async with opened(compressing_port, offer=offer) as (_, _, headers):
         assert headers.get("sec-websocket-extensions") == answer
     case = next(case for case in CASES if case.name == "1 text of 65536")
-    told = await answer_to(compressing_port, case, at_once, offer)
-    assert told.messages == list(case.echoed)
-    assert told.deflated == (0 if answer is None else 1)
+    received = await answer_to(compressing_port, case, at_once, offer)
+    assert received.messages == list(case.echoed)
+    assert received.deflated == (0 if answer is None else 1)
 
 
 async def test_what_the_server_does_not_compress_it_does_not_negotiate(echo_port: int) -> None:

@@ -42,14 +42,14 @@ async def test_channels_of_a_dead_worker_are_vacated_once(together: Connect) -> 
                 assert await dies.occupancy.note_occupied(channel)
             assert not await one.occupancy.note_occupied("a")
 
-        told: list[str] = []
+        vacated: list[str] = []
 
         async def ask() -> list[str]:
             for server in (one, other):
                 changes = await server.occupancy.missed_changes()
                 assert changes.occupied == ()
-                told.extend(changes.vacated)
-            return told
+                vacated.extend(changes.vacated)
+            return vacated
 
         await eventually(ask, lambda seen: len(seen) >= 2, what="vacated", within=10 * TIMING.silent, every=0.05)
         assert sorted(await ask()) == sorted(CHANNELS[1:])
@@ -63,13 +63,13 @@ async def test_a_worker_that_was_taken_for_dead_comes_back(together: Connect) ->
         assert await slow.occupancy.note_occupied("a")
         assert await slow.occupancy.note_occupied("b")
         assert await slow.occupancy.note_vacated("b")
-        told: list[str] = []
+        vacated: list[str] = []
 
         async def ask() -> list[str]:
-            told.extend((await one.occupancy.missed_changes()).vacated)
-            return told
+            vacated.extend((await one.occupancy.missed_changes()).vacated)
+            return vacated
 
         await eventually(ask, bool, what="vacated", within=5, every=0.01)
-        assert told == ["a"]
+        assert vacated == ["a"]
         assert await slow.occupancy.missed_changes() == OccupancyChanges(occupied=("a",))
         assert await slow.occupancy.missed_changes() == OccupancyChanges()

@@ -145,11 +145,11 @@ async def test_a_key_that_was_evicted_leads_to_no_lie(connect: Connect, redis: R
         assert await recovers(server, "news", lacks)
         for name in await ask(redis, "KEYS", f"*:{kind}*"):
             await asyncio.to_thread(redis.ask, "DEL", name)
-        told = await recovers(server, "news", lacks)
-        assert told == (kind in ("seen", "awaited"))
+        recovered = await recovers(server, "news", lacks)
+        assert recovered == (kind in ("seen", "awaited"))
         after = await publish(server, "news", 1)
         assert after.epoch != complete.epoch or after.offset == complete.offset + 1
-        if not told:
+        if not recovered:
             assert not await recovers(server, "news", lacks)
 
 

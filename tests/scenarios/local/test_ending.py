@@ -48,7 +48,9 @@ async def test_a_platform_killed_in_a_rollout_leaves_nothing_and_goes_on_when_st
         assert await cluster.up.signal(signal.SIGKILL) == -signal.SIGKILL
         await nothing_runs(cluster)
         await cluster.start()
-        await cluster.up.said("an earlier run ended without cleaning up; its processes and files have been removed")
+        await cluster.up.wait_for_output(
+            "an earlier run ended without cleaning up; its processes and files have been removed"
+        )
         ready = await cluster.wait_ready()
         assert ready["spec"] == changed["spec"]
         assert text_at(ready, "status", "currentRevision") == text_at(rolling, "status", "targetRevision")
@@ -90,7 +92,7 @@ async def test_two_interrupts_end_everything_at_once(cluster: LocalCluster) -> N
     async with subscribers(cluster, per_sdk=10):
         assert cluster.up.process is not None
         cluster.up.process.send_signal(signal.SIGINT)
-        await cluster.up.said("Ctrl-C again: at once")
+        await cluster.up.wait_for_output("Ctrl-C again: at once")
         async with asyncio.timeout(GONE_SECONDS):
             assert await cluster.up.signal(signal.SIGINT) == 0
         assert cluster.up.processes() == []

@@ -43,7 +43,7 @@ async def test_a_change_of_the_file_is_followed(cluster: LocalCluster) -> None:
     """The change is announced, and applied to the running cluster."""
     before = await cluster.get()
     await cluster.apply(manifest("main", replicas=1, rollout=FASTER))
-    await cluster.up.said("spec.rollout.drain.connectionsPerSecond: 20 -> 30")
+    await cluster.up.wait_for_output("spec.rollout.drain.connectionsPerSecond: 20 -> 30")
     after = await cluster.wait_ready()
     assert whole_at(after, "metadata", "generation") == whole_at(before, "metadata", "generation") + 1
     assert dig(after, "metadata", "uid") == dig(before, "metadata", "uid")
@@ -53,15 +53,15 @@ async def test_a_file_with_an_error_changes_nothing_and_says_where(cluster: Loca
     """Invalid YAML, an invalid value, another name and a missing file are reported; then the file is followed again."""
     before, servers, up = await cluster.get(), await cluster.servers(), cluster.up
     cluster.save_text("kind: [")
-    await up.said(f"{up.file}: is not YAML: while parsing a flow node")
-    await up.said("line 1, column 8")
+    await up.wait_for_output(f"{up.file}: is not YAML: while parsing a flow node")
+    await up.wait_for_output("line 1, column 8")
     cluster.save(manifest("main", replicas=-1))
-    await up.said(f'{up.file}: RealtimeCluster "main" is invalid:')
-    await up.said("spec.replicas")
+    await up.wait_for_output(f'{up.file}: RealtimeCluster "main" is invalid:')
+    await up.wait_for_output("spec.replicas")
     cluster.save(manifest("other", replicas=1))
-    await up.said(f"{up.file}: the name is other now")
+    await up.wait_for_output(f"{up.file}: the name is other now")
     up.file.unlink()
-    await up.said(f"{up.file}: cannot be read: No such file or directory")
+    await up.wait_for_output(f"{up.file}: cannot be read: No such file or directory")
     after = await cluster.get()
     assert (after["metadata"], after["spec"]) == (before["metadata"], before["spec"])
     assert await cluster.servers() == servers
@@ -75,9 +75,9 @@ async def test_a_file_saved_while_redis_cannot_start_is_followed(cluster: LocalC
     shutil.rmtree(redis)
     redis.touch()
     await cluster.kill_redis()
-    await cluster.up.said("reconcile failed")
+    await cluster.up.wait_for_output("reconcile failed")
     await cluster.apply(manifest("main", replicas=1, rollout=FASTER))
-    await cluster.up.said(f"cannot write {redis}/redis.conf: Not a directory")
+    await cluster.up.wait_for_output(f"cannot write {redis}/redis.conf: Not a directory")
     redis.unlink()
     redis.mkdir()
     ready = await cluster.wait_ready()
@@ -92,7 +92,7 @@ async def test_a_second_platform_on_the_same_folder_is_refused(cluster: LocalClu
     ports = ("--port", str(free_port()), "--api-port", str(free_port()))
     second = await realtime("up", "-f", str(cluster.up.file), "--state-dir", str(cluster.up.state), *ports)
     assert second.code == 1
-    assert f"{cluster.up.state} is used by process {process.pid}" in second.complaints
-    assert f"kill {process.pid}" in second.complaints
+    assert f"{cluster.up.state} is used by process {process.pid}" in second.stderr
+    assert f"kill {process.pid}" in second.stderr
     assert is_settled(await cluster.get())
     assert await cluster.servers() == servers

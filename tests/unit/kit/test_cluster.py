@@ -70,12 +70,12 @@ def test_every_program_has_a_module_that_pins_it() -> None:
 def test_an_api_server_alone_needs_no_other_program(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     """On a new machine minutes are saved: what is there already is not built, and nothing else is wanted."""
     monkeypatch.setenv("REALTIME_OPERATOR_CACHE", str(tmp_path))
-    said: list[str] = []
+    printed: list[str] = []
     for name in API_SERVER_PROGRAMS:
         Layout().programs.mkdir(parents=True, exist_ok=True)
         (Layout().programs / name).touch()
-    build_missing(Layout(), said.append, API_SERVER_PROGRAMS)
-    assert said == []
+    build_missing(Layout(), printed.append, API_SERVER_PROGRAMS)
+    assert printed == []
     assert {program.target.name for program in programs(Layout())} > API_SERVER_PROGRAMS
 
 

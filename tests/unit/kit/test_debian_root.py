@@ -32,20 +32,20 @@ def test_what_has_changed_is_made_anew(tmp_path: Path) -> None:
 
 def test_a_layer_is_made_whole_or_not_at_all(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """The next run makes what an interrupted one did not finish, and removes what is old."""
-    root, said = DebianRoot(tmp_path), list[str]()
+    root, printed = DebianRoot(tmp_path), list[str]()
     (tmp_path / "trixie-of-before").mkdir()
     monkeypatch.setattr(os, "geteuid", lambda: 0)
     monkeypatch.setattr(DebianRoot, "_bootstrap", lambda _, folder: (folder / "system").touch())
     monkeypatch.setattr(DebianRoot, "_install", _fail)
     with pytest.raises(ClusterError):
-        root.prepare(said.append)
+        root.prepare(printed.append)
     assert not root.environment.exists()
     monkeypatch.setattr(DebianRoot, "_install", lambda _, folder: (folder / "environment").touch())
-    root.prepare(said.append)
-    root.prepare(said.append)
+    root.prepare(printed.append)
+    root.prepare(printed.append)
     assert {path.name for path in tmp_path.iterdir()} == {"lock", "place", root.system.name, root.environment.name}
     assert [path.name for path in (*root.system.iterdir(), *root.environment.iterdir())] == ["system", "environment"]
-    assert len(said) == 3
+    assert len(printed) == 3
 
 
 def _fail(_: DebianRoot, folder: Path) -> None:

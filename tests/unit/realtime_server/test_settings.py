@@ -21,7 +21,7 @@ def load(folder: Path, namespace: dict[str, object]) -> Settings:
 
 
 @pytest.mark.parametrize(
-    ("namespace", "told"),
+    ("namespace", "message"),
     [
         ({"recovery": True}, "recovery needs history"),
         ({"recovery_mode": "cache"}, "recovery_mode needs recovery"),
@@ -43,9 +43,11 @@ def load(folder: Path, namespace: dict[str, object]) -> Settings:
         ({"slow_consumer": "wait"}, "'disconnect', 'dropOldest' or 'conflate'"),
     ],
 )
-def test_options_that_do_not_go_together_are_refused(tmp_path: Path, namespace: dict[str, object], told: str) -> None:
+def test_options_that_do_not_go_together_are_refused(
+    tmp_path: Path, namespace: dict[str, object], message: str
+) -> None:
     """The error names the namespace and what would be right."""
-    with pytest.raises(SettingsError, match=told) as refused:
+    with pytest.raises(SettingsError, match=message) as refused:
         load(tmp_path, namespace)
     assert "config.json: namespaces.0" in str(refused.value)
 
@@ -84,7 +86,7 @@ def test_the_options_of_a_namespace_reach_its_channels(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("listen", "told"),
+    ("listen", "message"),
     [
         ({"proxy_protocol": True}, "proxy_protocol needs trusted_proxies"),
         ({"trusted_proxies": ["10.0.0.1/8"]}, "trusted_proxies"),
@@ -99,11 +101,11 @@ def test_the_options_of_a_namespace_reach_its_channels(tmp_path: Path) -> None:
         ({"tls": {"certificate_file": "/a", "key_file": "/b", "min_version": "1.1"}}, "'1.2' or '1.3'"),
     ],
 )
-def test_listening_that_cannot_be_is_refused(tmp_path: Path, listen: dict[str, object], told: str) -> None:
+def test_listening_that_cannot_be_is_refused(tmp_path: Path, listen: dict[str, object], message: str) -> None:
     """The error names the field and what would be right."""
     file = tmp_path / "config.json"
     file.write_text(json.dumps({"listen": listen}))
-    with pytest.raises(SettingsError, match=told) as refused:
+    with pytest.raises(SettingsError, match=message) as refused:
         Settings.load(file)
     assert "config.json: listen" in str(refused.value)
 
@@ -143,16 +145,16 @@ def test_headers_of_a_single_request_are_never_passed_on(tmp_path: Path, name: s
 
 
 @pytest.mark.parametrize(
-    ("limits", "told"),
+    ("limits", "message"),
     [
         ({"message_bytes": 40_000, "outbox_bytes": 65_536}, "outbox_bytes must be at least twice message_bytes, 80000"),
         ({"channels_per_connection": 32_769}, "less than or equal to 32768"),
     ],
 )
-def test_limits_that_contradict_each_other_are_refused(tmp_path: Path, limits: dict[str, int], told: str) -> None:
+def test_limits_that_contradict_each_other_are_refused(tmp_path: Path, limits: dict[str, int], message: str) -> None:
     """The error names the field and what would be right."""
     file = tmp_path / "config.json"
     file.write_text(json.dumps({"limits": limits}))
-    with pytest.raises(SettingsError, match=told) as refused:
+    with pytest.raises(SettingsError, match=message) as refused:
         Settings.load(file)
     assert "config.json: limits" in str(refused.value)

@@ -30,9 +30,9 @@ def test_a_changed_table_changes_both_sides(checkout: Path, capsys: pytest.Captu
     table.write_text(TABLE.read_text().replace("default = 100\n", "default = 200\n"))
     before = {path: (checkout / path).read_text() for path in generated(Table.read())}
     assert main(["--check"], table=table, root=checkout) == 1
-    said = capsys.readouterr().err
-    assert said.count("is not what the table says; run `make options`") == 4
-    assert f"{PAGE} is not" in said
+    stderr = capsys.readouterr().err
+    assert stderr.count("is not what the table says; run `make options`") == 4
+    assert f"{PAGE} is not" in stderr
     assert {path: (checkout / path).read_text() for path in before} == before
     assert main([], table=table, root=checkout) == 0
     assert main(["--check"], table=table, root=checkout) == 0

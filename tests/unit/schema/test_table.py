@@ -28,7 +28,7 @@ def test_the_table_of_the_repository_is_right() -> None:
 
 
 @pytest.mark.parametrize(
-    ("old", "new", "told"),
+    ("old", "new", "message"),
     [
         ('default = "Disabled"', 'default = "Off"', "default must be one of Disabled, "),
         ("Subscribers = {", "subscribers = {", "values are written in CamelCase with a capital"),
@@ -56,9 +56,9 @@ def test_the_table_of_the_repository_is_right() -> None:
         ("[namespace]", "[namespace", "Expected"),
     ],
 )
-def test_a_table_that_contradicts_itself_is_refused(tmp_path: Path, old: str, new: str, told: str) -> None:
+def test_a_table_that_contradicts_itself_is_refused(tmp_path: Path, old: str, new: str, message: str) -> None:
     """The error has the file, the entry, and what would be valid."""
-    with pytest.raises(TableError, match=told) as refused:
+    with pytest.raises(TableError, match=message) as refused:
         read(tmp_path, (old, new))
     assert str(tmp_path / "table.toml") in str(refused.value)
 

@@ -56,7 +56,7 @@ async def rollout_status(
 
 async def _follow(target: Target, name: str, within: float) -> int:
     deadline = time.monotonic() + within
-    said = ""
+    printed = ""
     while True:
         found = await find(target, name)
         if _settled(found):
@@ -65,8 +65,8 @@ async def _follow(target: Target, name: str, within: float) -> int:
         line = f"{text(found, 'status', 'phase', default='Pending')}: {views.condition_message(found, 'Progressing')}"
         if dig(found, "status", "rollout") is not None:
             line += f"; {views.rollout_line(found)}"
-        if line != said:
-            said = line
+        if line != printed:
+            printed = line
             say(line)
         if time.monotonic() >= deadline:
             degraded = text(found, "status", "phase") == "Degraded"
@@ -202,7 +202,7 @@ async def drain(
     await target.drain(name, leaving)
     say(f"server {leaving.name} will be drained and replaced")
     deadline = time.monotonic() + (within if wait else 0)
-    said = ""
+    printed = ""
     while wait:
         found = next((s for s in await target.servers(name) if s.name == leaving.name), None)
         if found is None:
@@ -210,8 +210,8 @@ async def drain(
             return 0
         state = found.report.state.value if found.report is not None else "ending"
         line = f"{state}, {found.report.connections if found.report is not None else 0} connections left"
-        if line != said:
-            said = line
+        if line != printed:
+            printed = line
             say(line)
         if time.monotonic() >= deadline:
             say("the drain is not done")

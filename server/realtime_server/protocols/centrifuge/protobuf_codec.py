@@ -49,8 +49,8 @@ def encode_reply(command: int, result: Result) -> bytes:
 
 def encode_error(command: int, error: ErrorCode) -> bytes:
     """Encode the error reply to a command."""
-    told = pb.Error(code=error.code, message=error.message, temporary=error.temporary)
-    return pb.Reply(id=command, error=told).SerializeToString()
+    message = pb.Error(code=error.code, message=error.message, temporary=error.temporary)
+    return pb.Reply(id=command, error=message).SerializeToString()
 
 
 def encode_push(channel: str, push: Push) -> bytes:

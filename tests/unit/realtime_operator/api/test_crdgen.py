@@ -35,9 +35,9 @@ def test_check_shows_a_difference_and_writes_nothing(tmp_path: Path, capsys: pyt
     edited = path.read_text().replace("default: 2\n", "default: 3\n")
     path.write_text(edited)
     assert crdgen.main(["--check", str(tmp_path)]) == 1
-    said = capsys.readouterr().err
-    assert "make crds" in said
-    assert "-                default: 3" in said
+    stderr = capsys.readouterr().err
+    assert "make crds" in stderr
+    assert "-                default: 3" in stderr
     assert path.read_text() == edited
 
 

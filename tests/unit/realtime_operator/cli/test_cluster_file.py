@@ -43,7 +43,7 @@ def test_one_of_several_is_chosen_by_name(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("text", "said"),
+    ("text", "message"),
     [
         ("", "no object of kind RealtimeCluster; `realtime init`"),
         ("a: [", "is not YAML: .* line 1"),
@@ -69,9 +69,9 @@ def test_one_of_several_is_chosen_by_name(tmp_path: Path) -> None:
         (f"{CLUSTER}spec: {{replicas: -1, server: {{limits: 7}}}}\n", r"spec\.replicas: .*\n.*spec\.server\.limits"),
     ],
 )
-def test_what_is_wrong_is_said(tmp_path: Path, text: str, said: str) -> None:
+def test_what_is_wrong_is_said(tmp_path: Path, text: str, message: str) -> None:
     """Errors name the file, the place, and what would be valid."""
-    with pytest.raises(InputError, match=f"(?s)cluster.yaml: .*{said}"):
+    with pytest.raises(InputError, match=f"(?s)cluster.yaml: .*{message}"):
         read(written(tmp_path, text))
 
 

@@ -51,7 +51,7 @@ def dig(document: JsonObject, *path: str) -> JsonValue:
 
 @dataclass
 class MemoryPlatform:
-    """One cluster and all that it owns. A turn is: observe, decide, carry out, live for some seconds.
+    """One cluster and all that it owns. A reconcile observes, decides and carries out; then some seconds pass.
 
     `settings` are those of the operator that decides; another one may take over.
     """
@@ -112,10 +112,10 @@ class MemoryPlatform:
     def plan(self) -> Decision:
         """Return the decision with the report on it; empty on a settled cluster."""
         decision = self.decide()
-        return replace(decision, actions=(*decision.actions, *self._told(decision, self.world(), ())))
+        return replace(decision, actions=(*decision.actions, *self._report(decision, self.world(), ())))
 
-    def turn(self, tick: float = 1.0) -> Decision:
-        """Run one turn of `tick` seconds."""
+    def reconcile(self, tick: float = 1.0) -> Decision:
+        """Reconcile once, then let `tick` seconds pass."""
         world, decision = self.world(), self.decide()
         failures: list[Failure] = []
         for action in decision.actions:
@@ -124,13 +124,13 @@ class MemoryPlatform:
                 failures.append(failure)
             else:
                 self.carry_out(action)
-        told = self._told(decision, world, tuple(failures))
-        for action in told:
+        reported = self._report(decision, world, tuple(failures))
+        for action in reported:
             self.carry_out(action)
         self._live(tick)
-        return replace(decision, actions=(*decision.actions, *told))
+        return replace(decision, actions=(*decision.actions, *reported))
 
-    def _told(self, decision: Decision, world: World, failures: tuple[Failure, ...]) -> tuple[Action, ...]:
+    def _report(self, decision: Decision, world: World, failures: tuple[Failure, ...]) -> tuple[Action, ...]:
         if decision.facts is None:
             return decision.rejection
         return report(self.cluster(), world, decision.facts, decision.scaling, decision.actions, failures)
@@ -144,12 +144,12 @@ class MemoryPlatform:
         return None
 
     def settle(self, limit: int = 500) -> int:
-        """Run turns until a plan has no actions and no early requeue; return the number of turns."""
+        """Reconcile until a plan has no actions and no early requeue; return how often."""
         for count in range(limit):
-            plan = self.turn()
+            plan = self.reconcile()
             if not plan.actions and plan.requeue_after != self.settings.poll_seconds:
                 return count
-        raise AssertionError(f"not settled after {limit} turns: {self.plan()} {self.status}")
+        raise AssertionError(f"not settled after {limit} reconciles: {self.plan()} {self.status}")
 
     def carry_out(self, action: Action) -> None:
         """Carry out one action."""

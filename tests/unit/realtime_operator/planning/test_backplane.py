@@ -31,8 +31,8 @@ def test_connected_when_every_server_is() -> None:
 
 
 def test_one_that_is_cut_is_named() -> None:
-    told = observed(server("a", healthy=True), server("b", healthy=False), server("c", healthy=False))
-    assert (told.ready, told.message) == (False, "server b (and 1 more) cannot reach Redis")
+    found = observed(server("a", healthy=True), server("b", healthy=False), server("c", healthy=False))
+    assert (found.ready, found.message) == (False, "server b (and 1 more) cannot reach Redis")
 
 
 def test_a_server_that_is_just_starting_is_no_alarm() -> None:
@@ -42,8 +42,8 @@ def test_a_server_that_is_just_starting_is_no_alarm() -> None:
 
 def test_a_new_server_that_stays_cut_is_an_alarm() -> None:
     """A network policy may keep it from Redis."""
-    told = observed(server("a", healthy=True), server("b", healthy=False, age=31, ready=False))
-    assert told.reason == Reason.DISCONNECTED
+    found = observed(server("a", healthy=True), server("b", healthy=False, age=31, ready=False))
+    assert found.reason == Reason.DISCONNECTED
 
 
 def test_a_server_that_was_ready_and_is_cut_is_an_alarm_at_once() -> None:

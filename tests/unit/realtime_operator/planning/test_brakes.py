@@ -34,14 +34,14 @@ LINKED = Backplane(ready=True, reason=Reason.CONNECTED, message="every server re
 FIVE: JsonObject = {"replicas": 5, "rollout": {"drain": {"connectionsPerSecond": 20}}}
 
 
-def rolling(connections: int = 100, turns: int = 6) -> MemoryPlatform:
+def rolling(connections: int = 100, reconciles: int = 6) -> MemoryPlatform:
     """Return a cluster of five in a rollout whose first new server is there."""
     platform = settled(FIVE)
     platform.life.connect(connections)
     platform.life.now += 60
     platform.change(server={"limits": {"connections": 5}})
-    for _ in range(turns):
-        platform.turn()
+    for _ in range(reconciles):
+        platform.reconcile()
     platform.events.clear()
     return platform
 
@@ -81,16 +81,16 @@ def test_moved_connections_that_are_refused_stop_moves_and_closed_tabs_do_not(
 
 def test_a_pause_of_redis_in_a_rollout_takes_no_server_out() -> None:
     """Servers that were to leave are resumed, nobody is moved, and the rollout continues afterwards."""
-    platform = rolling(turns=8)
+    platform = rolling(reconciles=8)
     assert any(not pod.serving for pod in platform.life.pods)
     lose_redis(platform)
     for _ in range(14):
-        plan = platform.turn()
+        plan = platform.reconcile()
         assert not any(isinstance(action, Quiesce | Drain) for action in plan.actions)
     assert all(pod.serving for pod in platform.life.pods)
     assert reasons(platform).count("MovesHeld") == 1
     find_redis(platform)
-    platform.turn()
+    platform.reconcile()
     assert platform.life.available() >= 5
     platform.settle()
     assert platform.life.removed_with_connections == 0
@@ -99,15 +99,15 @@ def test_a_pause_of_redis_in_a_rollout_takes_no_server_out() -> None:
 
 def test_readiness_that_is_lost_everywhere_stops_a_rollout() -> None:
     """Missing reports change nothing: the API server was away, and the node counts as lost."""
-    platform = rolling(turns=8)
+    platform = rolling(reconciles=8)
     for pod in platform.life.pods:
         pod.unready, pod.silent = platform.life.now, True
-    plan = platform.turn()
+    plan = platform.reconcile()
     assert not any(isinstance(action, Quiesce | Drain) for action in plan.actions)
     assert conditions(platform)["Progressing"] == ("False", "MovesHeld")
     for pod in platform.life.pods:
         pod.unready, pod.silent = None, False
-    platform.turn()
+    platform.reconcile()
     assert platform.life.available() >= 5
     platform.settle()
     assert platform.life.removed_with_connections == 0
@@ -115,12 +115,12 @@ def test_readiness_that_is_lost_everywhere_stops_a_rollout() -> None:
 
 def test_a_server_that_was_ready_a_moment_ago_is_not_for_free() -> None:
     """The server may be ready again in a second, and has clients."""
-    platform = rolling(turns=4)
+    platform = rolling(reconciles=4)
     old = [pod for pod in platform.life.pods if pod.revision == (platform.status or {})["currentRevision"]]
     assert len(old) == 5
     for pod in old[:2]:
         pod.unready = platform.life.now
-    plan = platform.turn()
+    plan = platform.reconcile()
     assert not any(isinstance(action, Quiesce) for action in plan.actions)
 
 
@@ -132,11 +132,11 @@ def test_new_servers_that_are_not_ready_yet_stop_nothing() -> None:
     platform.life.now += 60
     platform.change(server={"limits": {"connections": 5}})
     for _ in range(3):
-        platform.turn()
+        platform.reconcile()
     for pod in platform.life.pods:
         if not pod.ready(platform.life.now):
             pod.starting = True  # its container runs, and says nothing yet
-    platform.turn()
+    platform.reconcile()
     assert "MovesHeld" not in reasons(platform)
     for pod in platform.life.pods:
         pod.starting = False
@@ -146,19 +146,19 @@ def test_new_servers_that_are_not_ready_yet_stop_nothing() -> None:
 
 def test_a_rollout_that_is_held_is_not_over() -> None:
     """The phase stays Progressing, so that `wait` does not end early."""
-    platform = rolling(turns=8)
+    platform = rolling(reconciles=8)
     platform.contact_for = 1.0
-    platform.turn()
+    platform.reconcile()
     assert (platform.status or {})["phase"] == "Progressing"
 
 
 @pytest.mark.parametrize("changes", [{"stale_for": 3.0}, {"contact_for": 1.0}], ids=["stale", "just connected"])
 def test_what_is_not_known_for_sure_is_looked_at_again(changes: dict[str, float]) -> None:
     """No server is quiesced, drained or resumed, and no Event is emitted."""
-    platform = rolling(turns=8)
+    platform = rolling(reconciles=8)
     for name, value in changes.items():
         setattr(platform, name, value)
-    plan = platform.turn()
+    plan = platform.reconcile()
     assert not any(isinstance(action, Quiesce | Drain | Resume) for action in plan.actions)
     assert conditions(platform)["Progressing"] == ("False", "MovesHeld")
     for name in changes:
@@ -191,7 +191,7 @@ def test_crashing_servers_are_replaced_at_once() -> None:
 
 def test_those_that_are_moved_must_arrive() -> None:
     """When the new revision refuses clients, old servers are resumed, and the rollout is retried later with few."""
-    platform = rolling(connections=100, turns=8)
+    platform = rolling(connections=100, reconciles=8)
     target = (platform.status or {})["targetRevision"]
 
     def refuse() -> None:
@@ -199,17 +199,17 @@ def test_those_that_are_moved_must_arrive() -> None:
             old = pod.revision != target
             pod.recent = Recent(30, 0, 0, 20 if not pod.serving else 0) if old else Recent(30, 0, 30, 0, {"100": 30})
 
-    while not any(isinstance(action, Resume) for action in platform.turn().actions):
+    while not any(isinstance(action, Resume) for action in platform.reconcile().actions):
         refuse()
     assert conditions(platform)["Degraded"] == ("True", "MovedNotArriving")
     assert all(pod.serving for pod in platform.life.pods)
     for pod in platform.life.pods:
         pod.recent = Recent(30, 5, 0, 0)
     until = 0
-    while not any(isinstance(action, Quiesce) for action in platform.turn().actions):
+    while not any(isinstance(action, Quiesce) for action in platform.reconcile().actions):
         until += 1
     assert until >= ARRIVAL_RELEASE_SECONDS - 1
-    rates = [a.connections_per_second for _ in range(12) for a in platform.turn().actions if isinstance(a, Drain)]
+    rates = [a.connections_per_second for _ in range(12) for a in platform.reconcile().actions if isinstance(a, Drain)]
     assert rates
     assert max(rates) <= 5
     platform.settle()
@@ -218,13 +218,13 @@ def test_those_that_are_moved_must_arrive() -> None:
 
 def test_a_server_does_not_go_before_those_it_moved_have_arrived() -> None:
     """The next server is quiesced only then; clients that never return delay it for the window of the reports."""
-    platform = rolling(connections=100, turns=8)
+    platform = rolling(connections=100, reconciles=8)
     target = (platform.status or {})["targetRevision"]
     for pod in platform.life.pods:
         pod.recent = Recent(30, 0, 0, 0) if pod.revision == target or pod.serving else Recent(30, 0, 0, 20)
     before = len(platform.life.pods)
     for _ in range(20):
-        plan = platform.turn()
+        plan = platform.reconcile()
         assert not any(isinstance(action, Quiesce) for action in plan.actions)
     assert len(platform.life.pods) == before
     for pod in platform.life.pods:

@@ -43,17 +43,17 @@ def documented() -> dict[str, dict[str, str]]:
     return {row[0]: {**HEALTHY, **cell} for row, cell in zip(rows, stated, strict=True)}
 
 
-def turns(platform: MemoryPlatform, count: int = 5) -> None:
-    """Run `count` turns."""
+def reconcile_repeatedly(platform: MemoryPlatform, count: int = 5) -> None:
+    """Reconcile `count` times."""
     for _ in range(count):
-        platform.turn()
+        platform.reconcile()
 
 
 def later(platform: MemoryPlatform, seconds: float) -> None:
-    """Run a turn after `seconds`, and one more, which reports what the first one noted."""
-    platform.turn()
+    """Reconcile after `seconds`, and one more, which reports what the first one noted."""
+    platform.reconcile()
     platform.life.now += seconds
-    platform.turn()
+    platform.reconcile()
 
 
 def rolling() -> MemoryPlatform:
@@ -62,7 +62,7 @@ def rolling() -> MemoryPlatform:
     platform.life.connect(100)
     platform.life.now += 60
     platform.change(server={"limits": {"connections": 5}})
-    turns(platform, 6)
+    reconcile_repeatedly(platform, 6)
     return platform
 
 
@@ -70,7 +70,7 @@ def quota_of_a_new_cluster() -> MemoryPlatform:
     """A quota lets a new cluster create no pod."""
     platform = MemoryPlatform(SMALL)
     platform.life.refuses_pods = True
-    turns(platform)
+    reconcile_repeatedly(platform)
     return platform
 
 
@@ -79,7 +79,7 @@ def quota_in_a_rollout() -> MemoryPlatform:
     platform = settled()
     platform.life.refuses_pods = True
     platform.change(server={"limits": {"connections": 5}})
-    turns(platform)
+    reconcile_repeatedly(platform)
     return platform
 
 
@@ -90,14 +90,14 @@ def refused_config_map() -> MemoryPlatform:
     revision = next(a for a in platform.decide().actions if getattr(a, "manifest", {}).get("kind") == "ConfigMap")
     name = str(revision.manifest["metadata"]["name"])  # type: ignore[union-attr,index,call-overload] # a CreateObject
     platform.refused[ObjectKey("v1", "ConfigMap", name)] = "admission webhook denied the request"
-    turns(platform)
+    reconcile_repeatedly(platform)
     return platform
 
 
 def foreign_service() -> MemoryPlatform:
     """An application has a Service `main` already."""
     platform = MemoryPlatform(SMALL, taken={ObjectKey("v1", "Service", "main")})
-    turns(platform, 20)
+    reconcile_repeatedly(platform, 20)
     return platform
 
 
@@ -105,10 +105,10 @@ def broken_image() -> MemoryPlatform:
     """The first new server cannot pull its image."""
     platform = settled()
     platform.change(image={"repository": "localhost/none", "tag": "1"})
-    turns(platform, 2)
+    reconcile_repeatedly(platform, 2)
     for pod in platform.life.pods:
         pod.broken = platform.status is not None and pod.revision == platform.status["targetRevision"]
-    turns(platform)
+    reconcile_repeatedly(platform)
     return platform
 
 
@@ -122,7 +122,7 @@ def broken_redis_image() -> MemoryPlatform:
     platform = MemoryPlatform(SMALL, redis_ready=False)
     platform.redis = [redis_pod(ready=False, waiting_reason="ImagePullBackOff", waiting_message='image "x"')]
     for _ in range(6):
-        platform.turn()
+        platform.reconcile()
         for pod in platform.life.pods:
             pod.linked = False
     return platform
@@ -133,11 +133,11 @@ def broken_redis_change() -> MemoryPlatform:
     platform = settled()
     platform.redis = [redis_pod()]
     platform.change(backplane={"redis": {"managed": {"image": "localhost/none:1"}}})
-    turns(platform, 2)
+    reconcile_repeatedly(platform, 2)
     trial = next(pod for pod in platform.redis if pod.trial)
     platform.redis.remove(trial)
     platform.redis.append(replace(trial, waiting_reason="ErrImagePull", waiting_message='image "localhost/none:1"'))
-    turns(platform)
+    reconcile_repeatedly(platform)
     return platform
 
 
@@ -145,7 +145,7 @@ def podless_redis() -> MemoryPlatform:
     """The pod of Redis was deleted and cannot be created again; reports of servers are still missing."""
     platform = settled()
     platform.redis_ready = False
-    turns(platform, 2)
+    reconcile_repeatedly(platform, 2)
     later(platform, 61)
     return platform
 
@@ -154,7 +154,7 @@ def cut_off(platform: MemoryPlatform) -> MemoryPlatform:
     """Redis is away."""
     for pod in platform.life.pods:
         pod.linked, pod.unready = False, platform.life.now
-    platform.turn()
+    platform.reconcile()
     return platform
 
 
@@ -163,7 +163,7 @@ def refused_clients() -> MemoryPlatform:
     platform = settled()
     for pod in platform.life.pods:
         pod.recent = Recent(30, 0, 30, 0, {"100": 30})
-    platform.turn()
+    platform.reconcile()
     return platform
 
 
@@ -173,7 +173,7 @@ def refused_moves() -> MemoryPlatform:
     for pod in platform.life.pods:
         target = platform.status is not None and pod.revision == platform.status["targetRevision"]
         pod.recent = Recent(30, 6, 40, 0, {"100": 40}) if target else Recent(30, 0, 0, 30)
-    platform.turn()
+    platform.reconcile()
     return platform
 
 
@@ -196,7 +196,7 @@ def unready(seconds: float) -> MemoryPlatform:
 def without(secret: ObjectKey, platform: MemoryPlatform) -> MemoryPlatform:
     """A generated Secret was deleted."""
     platform.delete(secret)
-    turns(platform)
+    reconcile_repeatedly(platform)
     return platform
 
 
@@ -219,7 +219,7 @@ def paused_operator() -> MemoryPlatform:
     """People on call have paused the operator."""
     platform = settled()
     platform.paused = "the operator is paused"
-    platform.turn()
+    platform.reconcile()
     return platform
 
 
@@ -268,7 +268,7 @@ def test_what_is_unknown_is_no_number() -> None:
     """The total is absent; the server has the time since when it is silent, and its last number."""
     platform = settled()
     platform.life.connect(100)
-    platform.turn()
+    platform.reconcile()
     platform.life.pods[0].silent = True
     later(platform, 61)
     assert platform.status is not None
@@ -285,6 +285,6 @@ def test_nothing_flaps_for_a_server_that_misses_one_call() -> None:
     platform = settled()
     for _ in range(5):
         platform.life.pods[0].silent = not platform.life.pods[0].silent
-        platform.turn()
+        platform.reconcile()
     assert platform.events == []
     assert re.match("True", conditions(platform)["Ready"][0])

@@ -129,11 +129,11 @@ def test_the_rate_is_that_of_the_rollout(
     old = revision_of(spec)
     simulation = settled(resolve_policy(surge, unavailable, count, policy), count, old, connections=100 * count)
     running = [pod.observed(simulation.now) for pod in simulation.pods]
-    said = forecast(cluster(**spec), cluster(**spec, **NEW_REVISION), running, SETTINGS)
-    simulation.target = said.revision
+    predicted = forecast(cluster(**spec), cluster(**spec, **NEW_REVISION), running, SETTINGS)
+    simulation.target = predicted.revision
     steps = (simulation.step() for _ in range(1000))
     draining = next(step for step in steps if any(isinstance(action, Drain) for action in step.actions))
-    assert said.connections_per_second == draining.rate
+    assert predicted.connections_per_second == draining.rate
 
 
 def test_a_fixed_rate_is_the_rate() -> None:

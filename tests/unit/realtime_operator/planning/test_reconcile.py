@@ -123,11 +123,11 @@ def test_a_change_of_the_configuration_is_rolled_out() -> None:
     assert "rollout" not in platform.status
     gone = before - set(platform.objects)
     assert {key.kind for key in gone} == {"ReplicaSet", "ConfigMap"}
-    told = reasons(platform)
-    assert told[0] == "RolloutStarted"
-    assert told[-1] == "RolloutCompleted"
-    assert told.count("Quiesced") == 2
-    assert told.count("Draining") == 2
+    events = reasons(platform)
+    assert events[0] == "RolloutStarted"
+    assert events[-1] == "RolloutCompleted"
+    assert events.count("Quiesced") == 2
+    assert events.count("Draining") == 2
 
 
 def test_what_does_not_concern_the_servers_moves_nobody() -> None:
@@ -161,7 +161,7 @@ def test_a_paused_cluster_is_only_watched() -> None:
     """Only the status is written."""
     platform = settled()
     platform.change(paused=True, replicas=5, server={"workers": 2})
-    plan = platform.turn()
+    plan = platform.reconcile()
     assert all(isinstance(action, SetStatus | EmitEvent) for action in plan.actions)
     platform.settle()
     assert platform.status is not None
@@ -202,7 +202,7 @@ def test_the_number_of_servers_follows_the_connections() -> None:
         pod.connections = 1
     platform.life.now += 100
     for _ in range(40):
-        platform.turn()
+        platform.reconcile()
     platform.settle()
     assert len(platform.life.pods) == 1
     assert platform.life.removed_with_connections == 0
@@ -217,7 +217,7 @@ def test_the_managed_redis_stays_until_the_last_server_that_uses_it_has_gone() -
     redis_while_old_servers = []
     for _ in range(100):
         old = {pod.revision for pod in platform.life.pods}
-        platform.turn()
+        platform.reconcile()
         if len(old) > 1:
             redis_while_old_servers.append(REDIS in platform.objects)
     assert all(redis_while_old_servers)
@@ -229,12 +229,12 @@ def test_a_server_that_cannot_start_makes_the_cluster_degraded() -> None:
     """The message has the kubelet's reason; the old servers stay."""
     platform = settled()
     platform.change(image={"repository": "localhost/none", "tag": "1"})
-    platform.turn()
+    platform.reconcile()
     assert platform.status is not None
     for pod in platform.life.pods:
         pod.broken = pod.revision == platform.status["targetRevision"]
     for _ in range(10):
-        platform.turn()
+        platform.reconcile()
     assert conditions(platform)["Degraded"] == ("True", "ServerCannotStart")
     assert conditions(platform)["Ready"][0] == "True"
     assert platform.life.available() == 2
@@ -255,7 +255,7 @@ def test_no_server_sends_the_password_of_redis_to_somebody_else() -> None:
     """When an application owns Redis' Service, no pod is made that would log in there."""
     platform = MemoryPlatform(SMALL, taken={ObjectKey("v1", "Service", "main-redis")})
     for _ in range(10):
-        platform.turn()
+        platform.reconcile()
     assert platform.life.pods == []
     assert not any(key.kind == "ReplicaSet" for key in platform.objects)
     platform.taken.clear()
@@ -267,7 +267,7 @@ def test_the_status_has_no_address_of_somebody_else() -> None:
     """Backends would send their key to it."""
     platform = MemoryPlatform(SMALL, taken={ObjectKey("v1", "Service", "main-api")})
     for _ in range(20):
-        platform.turn()
+        platform.reconcile()
     endpoints = dig(platform.status or {}, "endpoints")
     assert isinstance(endpoints, dict)
     assert endpoints.keys() == {"client"}
@@ -277,16 +277,16 @@ def test_each_new_finding_is_told_once() -> None:
     """A new finding is reported behind one that stays; changed numbers are not."""
     platform = MemoryPlatform(SMALL, taken={ObjectKey("v1", "Service", "main-api")})
     for _ in range(20):
-        platform.turn()
+        platform.reconcile()
     assert reasons(platform).count("NameTaken") == 1
     service = ObjectKey("v1", "Service", "main")
     platform.refused[service] = "no more than 3 Services"
     platform.change(endpoint={"service": {"type": "NodePort"}})
-    platform.turn()
+    platform.reconcile()
     platform.refused[service] = "no more than 4 Services"
-    platform.turn()
-    told = [event.message for event in platform.events if event.type.value == "Warning"]
-    assert [message for message in told if "Service main was refused" in message] == [
+    platform.reconcile()
+    events = [event.message for event in platform.events if event.type.value == "Warning"]
+    assert [message for message in events if "Service main was refused" in message] == [
         "Service main was refused: no more than 3 Services"
     ]
 
@@ -295,10 +295,10 @@ def test_a_pause_keeps_what_was_refused() -> None:
     """Refusals stay reported during a pause, although nothing is tried."""
     platform = MemoryPlatform(SMALL, taken={ObjectKey("v1", "Service", "main-api")})
     for _ in range(20):
-        platform.turn()
+        platform.reconcile()
     platform.paused = "the operator is paused"
     for _ in range(3):
-        platform.turn()
+        platform.reconcile()
     assert conditions(platform)["Degraded"] == ("True", "NameTaken")
 
 
@@ -308,7 +308,7 @@ def test_a_scale_up_is_no_fault() -> None:
     platform.change(replicas=5)
     seen = set()
     for _ in range(3):
-        platform.turn()
+        platform.reconcile()
         seen.add((*conditions(platform)["Ready"], conditions(platform)["Progressing"][1]))
     assert seen == {("True", "ServersAvailable", "ScalingUp")}
     platform.settle()
@@ -336,10 +336,10 @@ def test_any_history_of_changes_ends_settled(history: list[tuple[JsonObject, int
     """No connection is cut, the end state matches the last spec, and writes end."""
     platform = settled()
     platform.life.connect(40)
-    for change, turns in history:
+    for change, reconciles in history:
         platform.change(**change)
-        for _ in range(turns):
-            platform.turn()
+        for _ in range(reconciles):
+            platform.reconcile()
     platform.change(paused=False)
     platform.settle()
     assert platform.life.removed_with_connections == 0

@@ -36,14 +36,14 @@ def changed() -> MemoryPlatform:
 def test_a_change_is_tried_before_it_is_made() -> None:
     """The serving Redis stays until the trial has started; then the trial is deleted."""
     platform = changed()
-    platform.turn()
+    platform.reconcile()
     (trial,) = (pod for pod in platform.redis if pod.trial)
     assert trial.name == "main-redis-trial"
     for _ in range(5):
-        platform.turn()
+        platform.reconcile()
     assert image_of(platform) == "localhost/redis:1"
     platform.redis = [SERVING, replace(trial, ready=True)]
-    platform.turn()
+    platform.reconcile()
     assert image_of(platform) == "localhost/redis:2"
     assert platform.redis == [SERVING]
 
@@ -51,15 +51,15 @@ def test_a_change_is_tried_before_it_is_made() -> None:
 def test_the_trial_follows_the_spec() -> None:
     """A corrected spec gets another trial; after a revert the trial is deleted and Redis is unchanged."""
     platform = changed()
-    platform.turn()
+    platform.reconcile()
     first = next(pod for pod in platform.redis if pod.trial)
     platform.change(backplane={"redis": {"managed": {"image": "localhost/redis:3"}}})
-    platform.turn()
-    platform.turn()
+    platform.reconcile()
+    platform.reconcile()
     second = next(pod for pod in platform.redis if pod.trial)
     assert second.template != first.template
     platform.change(backplane={})
-    platform.turn()
+    platform.reconcile()
     assert platform.redis == [SERVING]
     assert image_of(platform) == "localhost/redis:1"
 
@@ -67,19 +67,19 @@ def test_the_trial_follows_the_spec() -> None:
 def test_a_trial_that_is_going_is_waited_for() -> None:
     """The next trial has the same name."""
     platform = changed()
-    platform.turn()
+    platform.reconcile()
     trial = next(pod for pod in platform.redis if pod.trial)
     platform.redis = [SERVING, replace(trial, template="older", terminating=True)]
     for _ in range(3):
-        assert not any(isinstance(action, CreateObject) for action in platform.turn().actions)
+        assert not any(isinstance(action, CreateObject) for action in platform.reconcile().actions)
     platform.redis = [SERVING]
-    assert any(isinstance(action, CreateObject) for action in platform.turn().actions)
+    assert any(isinstance(action, CreateObject) for action in platform.reconcile().actions)
 
 
 def test_a_redis_that_does_not_serve_is_replaced_at_once() -> None:
     platform = changed()
     platform.redis = [replace(SERVING, ready=False, waiting_reason="ImagePullBackOff")]
-    platform.turn()
+    platform.reconcile()
     assert image_of(platform) == "localhost/redis:2"
 
 

@@ -96,7 +96,7 @@ def take_over(platform: MemoryPlatform) -> None:
     """Reconcile until settled, and assert that nothing relevant changes."""
     before = (replica_sets(platform), (platform.status or {})["targetRevision"], platform.objects.get(REDIS))
     for _ in range(20):
-        assert_nobody_is_moved(platform.turn())
+        assert_nobody_is_moved(platform.reconcile())
     assert (replica_sets(platform), (platform.status or {})["targetRevision"], platform.objects.get(REDIS)) == before
     assert [event for event in platform.events if event.reason == "RolloutStarted"] == []
     assert platform.plan().actions == ()
@@ -124,7 +124,7 @@ def test_a_field_that_keeps_the_revision_keeps_it_after_an_upgrade(path: Path) -
             take_over(platform)
         platform.spec.pop("autoscaling", None)
         platform.change(replicas=15, rollout={**object_at(platform.spec, "rollout"), "maxSurge": 3})
-        plan = platform.turn()
+        plan = platform.reconcile()
         assert not any(isinstance(a, Quiesce | Drain) for a in plan.actions)
         platform.settle()
         assert replica_sets(platform) == before
@@ -136,12 +136,12 @@ def test_a_field_that_keeps_the_revision_keeps_it_after_an_upgrade(path: Path) -
 def test_a_change_makes_exactly_one_new_revision_with_the_new_defaults(path: Path) -> None:
     """All connections are moved to it once; the status has its provenance."""
     platform = taken_over(path)
-    platform.turn()
+    platform.reconcile()
     before, redis = replica_sets(platform), platform.objects.get(REDIS)
     platform.change(server=CHANGE)
     seen: set[str] = set()
     for _ in range(400):
-        settled_now = not platform.turn(3.0).actions
+        settled_now = not platform.reconcile(3.0).actions
         seen |= replica_sets(platform)
         if settled_now and platform.plan().requeue_after != UPGRADED.poll_seconds:
             break
@@ -174,7 +174,7 @@ def test_a_change_while_no_operator_ran_is_followed(change: JsonObject) -> None:
     for name, value in change.items():
         platform.change(**{name: {**object_at(platform.spec, name), **object_at(value)}})
     platform.secrets["other"] = {"secret": "0" * 64}
-    platform.turn()
+    platform.reconcile()
     assert len(replica_sets(platform) - before) == 1
 
 
@@ -291,7 +291,7 @@ def test_a_record_that_is_not_the_operators_is_not_applied(record: str) -> None:
     take_over(platform)
     key = next(key for key in platform.objects if key.kind == "ReplicaSet")
     object_at(platform.objects[key], "metadata", "annotations")[naming.ANNOTATION_MANIFEST] = record
-    assert_nobody_is_moved(platform.turn())
+    assert_nobody_is_moved(platform.reconcile())
     platform.change(replicas=3)
     platform.settle()
     assert len(platform.life.pods) == 3
@@ -307,14 +307,14 @@ def test_going_back_during_a_rollout_finds_the_revision_that_is_still_there() ->
     spec = platform.spec
     platform.change(server=CHANGE)
     for _ in range(3):
-        platform.turn()
+        platform.reconcile()
     assert len(replica_sets(platform)) == 2
     old = platform.cluster()
     platform.spec = spec
-    said = forecast(old, platform.cluster(), (), UPGRADED, platform.objects)
+    predicted = forecast(old, platform.cluster(), (), UPGRADED, platform.objects)
     platform.generation += 1
     platform.settle()
-    assert replica_sets(platform) == before == {f"main-{said.revision}"}
+    assert replica_sets(platform) == before == {f"main-{predicted.revision}"}
     assert names <= {pod.name for pod in platform.life.pods}
 
 
@@ -327,10 +327,10 @@ def test_a_forecast_tells_what_will_be_done() -> None:
     old, target = platform.cluster(), object_at(platform.status)["targetRevision"]
     for change in ({"replicas": 3}, {"server": CHANGE}):
         platform.change(**change)
-        said = forecast(old, platform.cluster(), servers, UPGRADED, platform.objects)
-        assert (said.revision == target) is ("replicas" in change)
+        predicted = forecast(old, platform.cluster(), servers, UPGRADED, platform.objects)
+        assert (predicted.revision == target) is ("replicas" in change)
         platform.settle()
-        assert object_at(platform.status)["targetRevision"] == said.revision
+        assert object_at(platform.status)["targetRevision"] == predicted.revision
 
 
 def test_a_spec_that_was_refused_and_is_accepted_later_is_carried_out() -> None:
@@ -356,7 +356,7 @@ def test_a_status_that_was_lost_is_no_reason_to_move_anybody(monkeypatch: pytest
     platform.status = None
     before = replica_sets(platform)
     for _ in range(20):
-        assert_nobody_is_moved(platform.turn())
+        assert_nobody_is_moved(platform.reconcile())
     assert replica_sets(platform) == before
 
 
@@ -401,10 +401,10 @@ def test_going_back_to_what_is_gone_is_said_before() -> None:
     (way,) = history.ways_back(old, platform.spec, None)
     assert way.revision == former
     platform.spec = way.spec
-    said = forecast(old, platform.cluster(), platform.world().servers, UPGRADED, platform.objects)
+    predicted = forecast(old, platform.cluster(), platform.world().servers, UPGRADED, platform.objects)
     platform.generation += 1
     platform.settle()
-    assert object_at(platform.status)["targetRevision"] == said.revision != former
+    assert object_at(platform.status)["targetRevision"] == predicted.revision != former
 
 
 STEPS = st.sampled_from(["upgrade", "downgrade", "change", "scale", "lose the status", "wait"])
@@ -431,7 +431,7 @@ def test_whatever_happens_only_changes_make_revisions(steps: list[str]) -> None:
                 platform.status = None
             case "wait":
                 platform.settle()
-        platform.turn()
+        platform.reconcile()
         made |= replica_sets(platform)
     platform.settle()
     made |= replica_sets(platform)

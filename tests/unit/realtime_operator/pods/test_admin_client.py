@@ -68,7 +68,7 @@ async def test_a_server_is_told_what_to_do(site: Site) -> None:
     await site.client.drain(site.address, TOKEN, 12.5)
     await site.client.resume(site.address, TOKEN)
     await site.client.shed(site.address, TOKEN, 3, 2.5)
-    assert site.control.told == ["quiesce", "drain 12.5", "resume", "shed 3 2.5"]
+    assert site.control.commands == ["quiesce", "drain 12.5", "resume", "shed 3 2.5"]
 
 
 async def test_a_server_is_asked_how_it_is(site: Site) -> None:
@@ -94,14 +94,14 @@ async def test_without_the_token_nothing_is_told(site: Site) -> None:
     assert await site.client.report(site.address, "") is None
     with pytest.raises(ServerUnavailableError, match="/admin/v1/quiesce"):
         await site.client.quiesce(site.address, "wrong")
-    assert site.control.told == []
+    assert site.control.commands == []
 
 
 async def test_a_token_may_have_white_space_around_it(site: Site) -> None:
     """White space around a token, as `echo` leaves it in a Secret, is ignored, as by the server."""
     site.token_file.write_text(f"{TOKEN}\n")
     await site.client.quiesce(site.address, f"{TOKEN}\n")
-    assert site.control.told == ["quiesce"]
+    assert site.control.commands == ["quiesce"]
 
 
 async def test_what_a_server_refuses_is_an_error(site: Site) -> None:

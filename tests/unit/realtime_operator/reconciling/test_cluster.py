@@ -147,9 +147,9 @@ async def test_a_status_that_is_refused_is_gone_on_from(monkeypatch: pytest.Monk
     monkeypatch.setattr(platform, "refuses", SetStatus)
     await reconciler.reconcile(KEY)
     (first,) = [action for action in platform.applied[1] if isinstance(action, SetStatus)]
-    (told,) = platform.applied[2]
-    assert isinstance(told, EmitEvent)
-    assert told.message == "the status was refused: no"
+    (event,) = platform.applied[2]
+    assert isinstance(event, EmitEvent)
+    assert event.message == "the status was refused: no"
     platform.applied.clear()
     await reconciler.reconcile(KEY)
     assert [type(action) for action in platform.applied[1]] == [SetStatus]

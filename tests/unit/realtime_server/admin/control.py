@@ -39,7 +39,7 @@ class Control:
     """WorkerControl without connections to move; records its calls."""
 
     now: WorkerStatus = field(default_factory=status_of)
-    told: list[str] = field(default_factory=list)
+    commands: list[str] = field(default_factory=list)
     listening: bool = True
 
     def status(self) -> WorkerStatus:
@@ -58,10 +58,10 @@ class Control:
         self._become("stop_drain", ServingState.QUIESCED)
 
     def shed(self, connections: int, connections_per_second: float) -> None:
-        self.told.append(f"shed {connections} {connections_per_second:g}")
+        self.commands.append(f"shed {connections} {connections_per_second:g}")
 
-    def _become(self, told: str, state: ServingState, rate: float | None = None) -> None:
-        self.told.append(told)
+    def _become(self, commands: str, state: ServingState, rate: float | None = None) -> None:
+        self.commands.append(commands)
         self.now = replace(self.now, state=state, drain_rate=rate)
 
 

@@ -38,7 +38,7 @@ async def test_the_report_comes_back_as_it_was_sent(control: Control, tmp_path: 
 
 
 @pytest.mark.parametrize(
-    ("path", "body", "told", "state"),
+    ("path", "body", "command", "state"),
     [
         ("/quiesce", "", "quiesce", ServingState.QUIESCED),
         ("/resume", "", "resume", ServingState.SERVING),
@@ -48,12 +48,12 @@ async def test_the_report_comes_back_as_it_was_sent(control: Control, tmp_path: 
     ],
 )
 async def test_a_command_reaches_the_worker(
-    control: Control, tmp_path: Path, path: str, body: str, told: str, state: ServingState
+    control: Control, tmp_path: Path, path: str, body: str, command: str, state: ServingState
 ) -> None:
     """The answer contains the status after the command."""
     status, answer = await ask(tmp_path, "POST", path, body)
     assert status == 200
-    assert control.told == [told]
+    assert control.commands == [command]
     assert decode_report(answer).status.state is state
 
 
@@ -62,7 +62,7 @@ async def test_other_commands_are_not_found(control: Control, tmp_path: Path, pa
     """An unknown command gets status 404 and has no effect."""
     status, _ = await ask(tmp_path, "POST", path)
     assert status in {404, 405}
-    assert control.told == []
+    assert control.commands == []
 
 
 @pytest.mark.usefixtures("control")

@@ -45,9 +45,9 @@ class Server:
         await self._sites[worker].aclose()
 
     @property
-    def told(self) -> list[list[str]]:
+    def commands(self) -> list[list[str]]:
         """Return the commands that the workers got."""
-        return [control.told for control in self.controls]
+        return [control.commands for control in self.controls]
 
 
 @contextlib.asynccontextmanager
@@ -136,7 +136,7 @@ async def test_a_drain_is_shared(tmp_path: Path) -> None:
     """Each worker gets its share of the rate."""
     async with server_of(tmp_path, Control(), Control()) as server:
         answers = await server.workers.drain(50)
-        assert server.told == [["drain 25"], ["drain 25"]]
+        assert server.commands == [["drain 25"], ["drain 25"]]
         assert answers.status.drain_rate == 50
         assert answers.complete
 
@@ -147,7 +147,7 @@ async def test_shedding_takes_from_each_what_it_has(tmp_path: Path) -> None:
     async with server_of(tmp_path, *controls) as server:
         await server.workers.shed(20, 8)
         await server.workers.shed(1000, 8)
-        assert server.told == [["shed 15 6", "shed 30 6"], [], ["shed 5 2", "shed 10 2"]]
+        assert server.commands == [["shed 15 6", "shed 30 6"], [], ["shed 5 2", "shed 10 2"]]
 
 
 async def test_a_worker_that_does_not_run_has_nothing(tmp_path: Path) -> None:
@@ -205,12 +205,12 @@ async def test_a_worker_that_comes_back_is_told_what_the_others_were_told(tmp_pa
         await server.up(0, Control())
         assert (await server.workers.status()).status.state is DRAINING
         assert (await server.workers.status()).status.drain_rate == 50
-        assert server.controls[0].told == ["drain 25"]
+        assert server.controls[0].commands == ["drain 25"]
         await server.workers.resume()
         await server.down(0)
         await server.up(0, Control())
         assert (await server.workers.status()).status.state is SERVING
-        assert server.controls[0].told == []
+        assert server.controls[0].commands == []
 
 
 async def test_after_a_stopped_drain_workers_come_back_quiesced(tmp_path: Path) -> None:
@@ -221,24 +221,26 @@ async def test_after_a_stopped_drain_workers_come_back_quiesced(tmp_path: Path) 
         await server.down(0)
         await server.up(0, Control())
         assert (await server.workers.status()).status.state is QUIESCED
-        assert server.controls[0].told == ["quiesce"]
+        assert server.controls[0].commands == ["quiesce"]
 
 
 @pytest.mark.parametrize(
-    ("other", "told"),
+    ("other", "commands"),
     [
         (status_of(QUIESCED), ["quiesce"]),
         (replace(status_of(DRAINING), drain_rate=5.0), ["drain 5"]),
         (status_of(SERVING), []),
     ],
 )
-async def test_who_knows_nothing_goes_by_what_the_workers_do(tmp_path: Path, other: object, told: list[str]) -> None:
+async def test_who_knows_nothing_goes_by_what_the_workers_do(
+    tmp_path: Path, other: object, commands: list[str]
+) -> None:
     """An admin process that was restarted derives the last command from the other workers."""
     second = Control()
     second.now = replace(second.now, **{name: getattr(other, name) for name in ("state", "drain_rate")})
     async with server_of(tmp_path, Control(), second) as server:
         await server.workers.status()
-        assert server.told == [told, []]
+        assert server.commands == [commands, []]
 
 
 async def test_silence_is_measured(tmp_path: Path) -> None:

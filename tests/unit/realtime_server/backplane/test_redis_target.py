@@ -117,7 +117,7 @@ def test_an_unreadable_url_is_told_without_it(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("fields", "said"),
+    ("fields", "message"),
     [
         ({}, "set one of url_file, address, sentinel, cluster"),
         ({"address": "h:1", "url_file": "/u"}, "set one of"),
@@ -132,9 +132,9 @@ def test_an_unreadable_url_is_told_without_it(tmp_path: Path) -> None:
         ({"sentinel": {"addresses": ["s:1"], "master_name": "m", "quorum": 2}}, "quorum"),
     ],
 )
-def test_settings_that_make_no_sense_are_refused(fields: dict[str, object], said: str) -> None:
+def test_settings_that_make_no_sense_are_refused(fields: dict[str, object], message: str) -> None:
     """Contradictory settings are refused by name."""
-    with pytest.raises(ValidationError, match=said):
+    with pytest.raises(ValidationError, match=message):
         settings.Redis.model_validate(fields)
 
 

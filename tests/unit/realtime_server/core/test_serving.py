@@ -133,9 +133,9 @@ def test_the_cost_of_a_connection_is_told_when_it_is_known() -> None:
         fleet.node.counters.observe_accept(0.002)
     assert fleet.serving.status().accept_cost_seconds is None
     fleet.node.counters.observe_accept(0.002)
-    told = fleet.serving.status().accept_cost_seconds
-    assert told is not None
-    assert abs(told - 0.002) < 1e-9
+    reported = fleet.serving.status().accept_cost_seconds
+    assert reported is not None
+    assert abs(reported - 0.002) < 1e-9
 
 
 def test_the_last_accept_is_told_by_its_age() -> None:

@@ -114,12 +114,12 @@ def test_an_answer_that_cannot_be_followed_is_refused(read: Callable[[], object]
 
 
 @pytest.mark.parametrize(
-    ("reason", "told"), [("", "disconnect"), ("banned", "banned"), ("12", "reason: 12"), ("{}", "reason: {}")]
+    ("reason", "sent"), [("", "disconnect"), ("banned", "banned"), ("12", "reason: 12"), ("{}", "reason: {}")]
 )
-def test_a_reason_of_the_backend_is_never_taken_for_more(reason: str, told: str) -> None:
+def test_a_reason_of_the_backend_is_never_taken_for_more(reason: str, sent: str) -> None:
     """A reason that is JSON, by which SDKs would decide, is altered so that the client is disconnected all the same."""
-    assert messages.Disconnect(4500, reason).to_code() == DisconnectCode(4500, told)
-    assert not is_json(told)
+    assert messages.Disconnect(4500, reason).to_code() == DisconnectCode(4500, sent)
+    assert not is_json(sent)
 
 
 def test_signatures_can_be_checked_by_anybody() -> None:

@@ -49,7 +49,7 @@ EMBEDDED = {"data", "conn_info", "chan_info"}
 """Fields that hold JSON as bytes here, and JSON in the other protocol."""
 
 
-def said(frames: bytes) -> pb.Reply:
+def decoded(frames: bytes) -> pb.Reply:
     """Return the only reply of a message."""
     [message] = split_delimited(frames)
     return pb.Reply.FromString(message)
@@ -84,7 +84,7 @@ def filled(value: object) -> object:
 
 def assert_same(protobuf: bytes, json_: bytes) -> None:
     """Assert that both protocols encode the same, and that an SDK's schema agrees."""
-    document, expected = MessageToDict(said(protobuf), preserving_proto_field_name=True), json.loads(json_)
+    document, expected = MessageToDict(decoded(protobuf), preserving_proto_field_name=True), json.loads(json_)
     assert filled(as_json(document)) == filled(expected)
     assert set(document) - {"id"} == set(expected) - {"id"}
     assert (
@@ -120,22 +120,22 @@ def test_both_protocols_publish_the_same(channel: str, content: Content, offset:
 
 @given(channel=TEXTS, content=ANY_CONTENTS, offset=OFFSETS)
 def test_data_passes_through_untouched(channel: str, content: Content, offset: int) -> None:
-    push = said(WIRE.publication(channel, content, offset)).push
+    push = decoded(WIRE.publication(channel, content, offset)).push
     assert (push.channel, push.pub.data, push.pub.offset) == (channel, content.data, offset)
 
 
 def test_binary_infos_pass_through() -> None:
     """Infos from a backend may be arbitrary bytes."""
     info = ClientInfo("alice", "c1", b"\xff", b"\xfe")
-    told = said(WIRE.publication("a", Content(b"1", info), 0)).push.pub.info
-    assert (told.conn_info, told.chan_info) == (b"\xff", b"\xfe")
+    sent = decoded(WIRE.publication("a", Content(b"1", info), 0)).push.pub.info
+    assert (sent.conn_info, sent.chan_info) == (b"\xff", b"\xfe")
 
 
 def test_differences_are_told() -> None:
     """The data of a delta is the patch; a full publication has no mark."""
     content = binary_content_of(b"\xff\x01")
-    assert said(WIRE.delta_publication("a", content, 2, None)).push.pub == pb.Publication(data=b"\xff\x01", offset=2)
-    short = said(WIRE.delta_publication("a", content, 3, b"\xfe")).push.pub
+    assert decoded(WIRE.delta_publication("a", content, 2, None)).push.pub == pb.Publication(data=b"\xff\x01", offset=2)
+    short = decoded(WIRE.delta_publication("a", content, 3, b"\xfe")).push.pub
     assert short == pb.Publication(data=b"\xfe", offset=3, delta=True)
 
 
@@ -146,7 +146,7 @@ def test_a_ping_is_an_empty_reply() -> None:
 
 def test_a_time_to_live_without_end_is_cut() -> None:
     """The ttl is capped to 32 bits, since a token may be valid for longer."""
-    assert said(WIRE.reply(1, RefreshResult("c", "0", True, 2**40))).refresh.ttl == MAX_TTL
+    assert decoded(WIRE.reply(1, RefreshResult("c", "0", True, 2**40))).refresh.ttl == MAX_TTL
 
 
 # what clients say

@@ -72,6 +72,6 @@ def test_what_nobody_is_told_is_not_found_out() -> None:
         raise AssertionError
 
     sniffer = ProtocolSniffer(Sockets(1), HTTP, describes=False)
-    told = sniffer.describe(asyncio.Transport(), "", "websocket", "json", never)
-    assert told == TransportInfo("websocket", "json")
-    assert told is sniffer.describe(asyncio.Transport(), "", "websocket", "json", never)
+    info = sniffer.describe(asyncio.Transport(), "", "websocket", "json", never)
+    assert info == TransportInfo("websocket", "json")
+    assert info is sniffer.describe(asyncio.Transport(), "", "websocket", "json", never)

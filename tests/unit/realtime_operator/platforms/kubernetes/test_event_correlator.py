@@ -48,8 +48,8 @@ def test_another_event_has_another_name(other: dict[str, str]) -> None:
 def test_many_that_differ_by_their_message_are_one() -> None:
     """From the tenth within ten minutes on they are one Event with the latest message; the first nine are separate."""
     recorded = Recorded()
-    told = [recorded.tell(f"server {number}") for number in range(50)]
-    alone, together = told[: MAX_SIMILAR - 1], told[MAX_SIMILAR - 1 :]
+    names = [recorded.tell(f"server {number}") for number in range(50)]
+    alone, together = names[: MAX_SIMILAR - 1], names[MAX_SIMILAR - 1 :]
     assert len({event.name for event in alone}) == MAX_SIMILAR - 1
     assert len({event.name for event in together}) == 1
     assert together[-1].message == f"{AGGREGATED}server 49"

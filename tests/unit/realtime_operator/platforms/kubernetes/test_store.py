@@ -24,11 +24,11 @@ class Stored:
     """A store of two parts, its clock, and its reported changes."""
 
     clock: HandClock = field(default_factory=lambda: HandClock(1000.0))
-    told: list[tuple[Key, bool]] = field(default_factory=list)
+    changes: list[tuple[Key, bool]] = field(default_factory=list)
     store: ObjectStore = field(init=False)
 
     def __post_init__(self) -> None:
-        self.store = ObjectStore((CLUSTERS, MAPS), lambda key, edited: self.told.append((key, edited)), self.clock)
+        self.store = ObjectStore((CLUSTERS, MAPS), lambda key, edited: self.changes.append((key, edited)), self.clock)
 
     def listed(self, part: Part, *uids: str, version: int = 100) -> None:
         """Report a complete list that was requested now."""
@@ -68,7 +68,7 @@ def test_the_newer_version_stays() -> None:
     for version in (9, 10, 9, 10, 2):
         stored.store.put(config_map(version))
     assert stored.versions() == {"one": "10"}
-    assert stored.told == [(MAIN, False), (MAIN, False)], "9 and 10"
+    assert stored.changes == [(MAIN, False), (MAIN, False)], "9 and 10"
 
 
 def test_what_is_gone_does_not_come_back_with_a_late_answer() -> None:
@@ -97,7 +97,7 @@ def test_what_this_process_has_deleted_stays_deleted() -> None:
     stored.store.deleted(config_map(0))
     stored.store.put(config_map(6))
     assert stored.versions() == {}
-    assert stored.told[-1] == (MAIN, False)
+    assert stored.changes[-1] == (MAIN, False)
 
 
 def test_an_object_that_loses_the_label_is_not_a_child_and_may_become_one_again() -> None:
@@ -161,11 +161,11 @@ def test_a_change_of_the_spec_is_told_apart_from_that_of_the_status() -> None:
     stored = Stored()
     stored.store.put(realtime_cluster(1, generation=1))
     stored.store.put(realtime_cluster(2, generation=1))
-    assert stored.told == [(MAIN, True)]
+    assert stored.changes == [(MAIN, True)]
     stored.store.put(realtime_cluster(3, generation=2))
     stored.store.put(realtime_cluster(4, generation=2, deletionTimestamp="2026-01-01T00:00:00Z"))
     stored.store.gone(realtime_cluster(5, generation=2))
-    assert stored.told == [(MAIN, True)] * 4
+    assert stored.changes == [(MAIN, True)] * 4
     assert stored.store.cluster(MAIN) is None
 
 

@@ -136,7 +136,7 @@ async def test_a_patch_says_what_the_api_server_says(site: Site, refusal: Refusa
 
 
 @pytest.mark.parametrize(
-    ("body", "status", "said"),
+    ("body", "status", "message"),
     [
         ("{", 400, "not JSON"),
         ("[" * 100000, 400, "nested too deeply"),
@@ -150,13 +150,13 @@ async def test_a_patch_says_what_the_api_server_says(site: Site, refusal: Refusa
     ],
 )
 async def test_a_patch_that_cannot_be_carried_out_changes_nothing(
-    site: Site, body: str, status: int, said: str
+    site: Site, body: str, status: int, message: str
 ) -> None:
     """The answer has the reason."""
     before = site.store.cluster
     answered, document = await site.patch(body)
     assert (answered, site.store.cluster, site.edits) == (status, before, [])
-    assert said in str(document["message"])
+    assert message in str(document["message"])
 
 
 def add_server(site: Site, name: str = "chat-a-b") -> LocalServer:

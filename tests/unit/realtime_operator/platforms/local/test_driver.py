@@ -59,7 +59,7 @@ class Machine:
     """A platform, with the steps of a reconcile."""
 
     platform: LocalPlatform
-    told: list[Event] = field(default_factory=list)
+    events: list[Event] = field(default_factory=list)
 
     @property
     def url(self) -> str:
@@ -82,10 +82,10 @@ class Machine:
         world = await self.platform.observe(cluster)
         decision = reconcile(cluster, world, datetime.now(UTC), SETTINGS)
         assert decision.facts is not None
-        told = report(cluster, world, decision.facts, decision.scaling, decision.actions, ())
-        return replace(decision, actions=(*decision.actions, *told))
+        events = report(cluster, world, decision.facts, decision.scaling, decision.actions, ())
+        return replace(decision, actions=(*decision.actions, *events))
 
-    async def turn(self) -> Decision:
+    async def reconcile(self) -> Decision:
         """Reconcile once: decide and carry out."""
         decision = await self.plan()
         await self.platform.apply(await self.stored(), decision.actions)
@@ -94,7 +94,7 @@ class Machine:
     async def settle(self) -> None:
         """Reconcile until no action is left."""
         await eventually(
-            self.turn,
+            self.reconcile,
             lambda plan: not plan.actions and plan.requeue_after is None,
             what="nothing left to do",
             within=SETTLED_SECONDS,
@@ -142,9 +142,9 @@ async def local_machine(redis: Path | None) -> AsyncIterator[Machine]:
         own_redis = None if redis is None else LocalRedis(folder, redis, lambda: None)
         files = ServerFiles(folder, store, Ports(client=free_port(), api=free_port()), own_redis)
         fleet = Fleet(folder, store, files, lambda: None)
-        told: list[Event] = []
+        events: list[Event] = []
         try:
-            yield Machine(LocalPlatform(store, fleet, admin, own_redis, told.append), told)
+            yield Machine(LocalPlatform(store, fleet, admin, own_redis, events.append), events)
         finally:
             fleet.kill()
             for server in fleet.servers:
@@ -181,7 +181,7 @@ async def test_a_settled_cluster_is_left_alone(machine: Machine) -> None:
     status = (await machine.stored())["status"]
     assert isinstance(status, dict)
     assert (status["phase"], status["readyReplicas"]) == ("Ready", 2)
-    assert "ServersAvailable" in {event.reason for event in machine.told}
+    assert "ServersAvailable" in {event.reason for event in machine.events}
     world = await machine.observe()
     assert [server.ready for server in world.servers] == [True, True]
     ports = machine.platform.fleet.files.ports
@@ -252,10 +252,10 @@ async def test_events_and_marks_arrive(machine: Machine) -> None:
         SetStatus({**status, "phase": "Tried"}),
         Quiesce("gone", "gone"),
     )
-    assert [(event.type, event.reason, event.message) for event in machine.told[-1:]] == [
+    assert [(event.type, event.reason, event.message) for event in machine.events[-1:]] == [
         ("Warning", "Tried", "a message")
     ]
-    assert machine.platform.store.events[-1] == machine.told[-1]
+    assert machine.platform.store.events[-1] == machine.events[-1]
     assert (await machine.observe()).servers[0].deletion_cost == 7
     assert (await machine.stored())["status"] == {**status, "phase": "Tried"}
     await machine.do(SetDeletionCost(server, server, 0), SetStatus(status))
@@ -302,7 +302,7 @@ async def test_a_lost_password_is_made_again() -> None:
 async def test_without_a_redis_objects_are_made_all_the_same() -> None:
     """Objects of Redis are made; servers run without a backplane."""
     async with local_machine(None) as machine:
-        await machine.turn()
+        await machine.reconcile()
         assert (await machine.observe()).secrets.keys() == {
             naming.credentials_secret("quickstart"),
             naming.redis("quickstart"),

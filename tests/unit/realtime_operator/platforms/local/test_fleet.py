@@ -77,7 +77,7 @@ class Machine:
         async def words() -> set[str]:
             return {server.process.last_words() for server in self.fleet.servers}
 
-        await eventually(words, lambda said: said == {word}, what=f"all say {word}", within=5, every=0.01)
+        await eventually(words, lambda found: found == {word}, what=f"all say {word}", within=5, every=0.01)
 
 
 @pytest.fixture
@@ -246,9 +246,9 @@ async def test_a_changed_secret_reaches_running_servers(machine: Machine) -> Non
 async def test_the_end_waits_for_all(machine: Machine) -> None:
     """The number of remaining servers is reported, and their files are removed."""
     await machine.want(2)
-    said: list[int] = []
-    await machine.fleet.stop(said.append, asyncio.Event())
-    assert said[0] == 2
+    found: list[int] = []
+    await machine.fleet.stop(found.append, asyncio.Event())
+    assert found[0] == 2
     assert machine.fleet.servers == []
     assert list((machine.folder.path / "servers").iterdir()) == []
 

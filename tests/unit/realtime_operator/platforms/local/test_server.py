@@ -119,7 +119,7 @@ async def test_one_that_did_not_hear_of_its_quiescence_is_told_again(server: Loc
     async with answering(server, folder, control):
         seen = await observed(server)
         await observed(server)
-    assert control.told == ["quiesce"]
+    assert control.commands == ["quiesce"]
     assert (seen.serving, seen.quiesced_at) == (False, server.quiesced_at)
 
 
@@ -129,7 +129,7 @@ async def test_one_that_drains_is_not_quiesced_again(server: LocalServer, folder
     control = Control(status_of(ServingState.DRAINING))
     async with answering(server, folder, control):
         await observed(server)
-    assert control.told == []
+    assert control.commands == []
 
 
 async def test_one_that_is_resumed_serves(server: LocalServer) -> None:

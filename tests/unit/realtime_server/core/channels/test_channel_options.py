@@ -120,9 +120,9 @@ def pushes(connection: RecordingConnection, kind: str) -> list[JsonValue]:
     return [push[kind] for push in found if kind in push]
 
 
-def users(told: list[JsonValue]) -> list[JsonValue]:
+def users(pushes: list[JsonValue]) -> list[JsonValue]:
     """Return the users of the joins or leaves."""
-    return [dig(one, "info", "user") for one in told]
+    return [dig(one, "info", "user") for one in pushes]
 
 
 # who joins and leaves

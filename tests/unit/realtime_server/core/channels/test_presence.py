@@ -82,7 +82,7 @@ class Member:
 
 
 @dataclass
-class Told:
+class Observer:
     """Receiver of broker events that records joins (+) and leaves (-)."""
 
     events: list[str] = field(default_factory=list)
@@ -128,7 +128,7 @@ class World:
         self.clock = Clock()
         self.broker = MemoryBroker(clock=self.clock)
         self.store = AwayPresence(self.broker, clock=self.clock)
-        self.told = Told()
+        self.observer = Observer()
         self.channels = [Channel("room", ChannelOptions(presence=True)) for _ in range(servers)]
         self.servers = [
             ChannelPresence(self.store, self.broker, TaskGroup(pytest.fail), self.clock, {"room": channel})
@@ -137,7 +137,7 @@ class World:
 
     async def start(self) -> None:
         """Add the servers' members, and renew until all servers may publish leaves."""
-        await self.broker.start(self.told)
+        await self.broker.start(self.observer)
         await self.broker.subscribe("room")
         for number in range(len(self.servers)):
             await self.let_in(number, f"c{number}")
@@ -176,9 +176,9 @@ async def test_the_leave_of_a_dead_servers_member_is_published_once() -> None:
     world = World(3)
     await world.start()
     await world.renew_for(ROUNDS_TO_EXPIRE - 1, 1, 2)
-    assert (await world.clients(), world.told.events) == ({"c0", "c1", "c2"}, [])
+    assert (await world.clients(), world.observer.events) == ({"c0", "c1", "c2"}, [])
     await world.renew_for(ROUNDS_TO_EXPIRE, 1, 2)
-    assert (await world.clients(), world.told.events) == ({"c1", "c2"}, ["-c0"])
+    assert (await world.clients(), world.observer.events) == ({"c1", "c2"}, ["-c0"])
 
 
 async def test_nothing_is_told_of_one_that_does_not_emit() -> None:
@@ -187,7 +187,7 @@ async def test_nothing_is_told_of_one_that_does_not_emit() -> None:
     await world.start()
     await world.let_in(0, "quiet", emits=False)
     await world.renew_for(2 * ROUNDS_TO_EXPIRE, 1)
-    assert (await world.clients(), world.told.events) == ({"c1"}, ["-c0"])
+    assert (await world.clients(), world.observer.events) == ({"c1"}, ["-c0"])
 
 
 async def test_many_members_of_a_dead_server_leave_one_by_one() -> None:
@@ -198,7 +198,7 @@ async def test_many_members_of_a_dead_server_leave_one_by_one() -> None:
         await world.let_in(0, f"dead{number}")
         await world.let_in(1, f"live{number}")
     await world.renew_for(2 * ROUNDS_TO_EXPIRE, 1)
-    assert sorted(world.told.events) == sorted(["-c0", *(f"-dead{n}" for n in range(RENEWED_TOGETHER + 20))])
+    assert sorted(world.observer.events) == sorted(["-c0", *(f"-dead{n}" for n in range(RENEWED_TOGETHER + 20))])
 
 
 async def test_after_an_outage_nobody_has_left() -> None:
@@ -219,7 +219,7 @@ async def test_after_an_outage_nobody_has_left() -> None:
     world.clock.now += PRESENCE_RENEW_SECONDS - 1
     await world.renew(1)
     await world.renew_for(4)
-    assert (await world.clients(), world.told.events) == ({"c0", "c1"}, [])
+    assert (await world.clients(), world.observer.events) == ({"c0", "c1"}, [])
 
 
 async def test_a_server_that_stood_still_does_not_take_the_others_for_dead() -> None:
@@ -229,7 +229,7 @@ async def test_a_server_that_stood_still_does_not_take_the_others_for_dead() -> 
     world.clock.now += LATE_SECONDS + PRESENCE_TTL_SECONDS
     await world.renew(0, 1)
     await world.renew_for(4)
-    assert (await world.clients(), world.told.events) == ({"c0", "c1"}, [])
+    assert (await world.clients(), world.observer.events) == ({"c0", "c1"}, [])
 
 
 async def test_a_server_that_was_away_longer_than_its_members_lived_says_that_they_are_back() -> None:
@@ -237,9 +237,9 @@ async def test_a_server_that_was_away_longer_than_its_members_lived_says_that_th
     world = World(2)
     await world.start()
     await world.renew_for(2 * ROUNDS_TO_EXPIRE, 1)
-    assert world.told.events == ["-c0"]
+    assert world.observer.events == ["-c0"]
     await world.renew_for(3, 0, 1)
-    assert (await world.clients(), world.told.events) == ({"c0", "c1"}, ["-c0", "+c0"])
+    assert (await world.clients(), world.observer.events) == ({"c0", "c1"}, ["-c0", "+c0"])
 
 
 async def test_a_late_server_does_not_say_that_its_own_members_have_left() -> None:
@@ -251,7 +251,7 @@ async def test_a_late_server_does_not_say_that_its_own_members_have_left() -> No
     for index in range(3):
         await world.store.add("room", f"c{index * RENEWED_TOGETHER}", ClientInfo("ann", f"c{index}"), 1, announced=True)
     await world.renew_for(1)
-    assert world.told.events == []
+    assert world.observer.events == []
     assert len(await world.clients()) == 3 * RENEWED_TOGETHER + 1
 
 
@@ -272,9 +272,9 @@ async def test_who_unsubscribes_has_left_at_once() -> None:
     await world.start()
     member = await world.let_in(0, "c9")
     await unsubscribe(world, member)
-    assert (await world.clients(), world.told.events) == ({"c0", "c1"}, ["-c9"])
+    assert (await world.clients(), world.observer.events) == ({"c0", "c1"}, ["-c9"])
     await world.renew_for(2 * ROUNDS_TO_EXPIRE)
-    assert world.told.events == ["-c9"]
+    assert world.observer.events == ["-c9"]
 
 
 async def test_who_unsubscribes_while_the_store_is_away_is_told_of_once() -> None:
@@ -285,9 +285,9 @@ async def test_who_unsubscribes_while_the_store_is_away_is_told_of_once() -> Non
     world.store.away = True
     await unsubscribe(world, member)
     world.store.away = False
-    assert world.told.events == []
+    assert world.observer.events == []
     await world.renew_for(2 * ROUNDS_TO_EXPIRE)
-    assert (await world.clients(), world.told.events) == ({"c0", "c1"}, ["-c9"])
+    assert (await world.clients(), world.observer.events) == ({"c0", "c1"}, ["-c9"])
 
 
 async def test_who_unsubscribes_after_its_leave_was_published_is_not_told_of_twice() -> None:
@@ -296,6 +296,6 @@ async def test_who_unsubscribes_after_its_leave_was_published_is_not_told_of_twi
     await world.start()
     member = await world.let_in(0, "c9")
     await world.renew_for(2 * ROUNDS_TO_EXPIRE, 1)
-    assert sorted(world.told.events) == ["-c0", "-c9"]
+    assert sorted(world.observer.events) == ["-c0", "-c9"]
     await unsubscribe(world, member)
-    assert sorted(world.told.events) == ["-c0", "-c9"]
+    assert sorted(world.observer.events) == ["-c0", "-c9"]

@@ -129,8 +129,8 @@ async def test_the_subscription_of_a_revoked_token_ends_alone() -> None:
     connection.take()
     await ServerApi(node).revoke(Revoking(jti="s1"))
     await settle()
-    told = {"push": {"channel": "$news:s1", "unsubscribe": {"code": 2501, "reason": "token revoked"}}}
-    assert connection.take() == [told]
+    expected = {"push": {"channel": "$news:s1", "unsubscribe": {"code": 2501, "reason": "token revoked"}}}
+    assert connection.take() == [expected]
     assert set(session.subscriptions) == {"$news:s2", "news:a"}
     again = {"channel": "$news:s1", "token": subscription_token(SECRET, "ann", "$news:s1", jti="s1")}
     send(session, {"id": 5, "subscribe": again})
@@ -172,8 +172,8 @@ async def test_a_subscription_that_was_being_made_ends_too() -> None:
     broker.open.set()
     await settle()
     assert set(session.subscriptions) == set()
-    told = {"push": {"channel": "$news:a", "unsubscribe": {"code": 2501, "reason": "token revoked"}}}
-    assert connection.take()[-1] == told
+    expected = {"push": {"channel": "$news:a", "unsubscribe": {"code": 2501, "reason": "token revoked"}}}
+    assert connection.take()[-1] == expected
 
 
 async def test_a_connection_that_was_being_made_ends_too() -> None:

@@ -38,7 +38,7 @@ def test_what_has_none_is_text(text: str) -> None:
 
 def test_it_is_told_in_words() -> None:
     """The message has the position; other faults keep the decoder's message."""
-    for document, told in ((rb'{"data":"\ud83d"}', rb"\ud83d at byte 9".decode()), (b'{"data":NaN}', "malformed")):
+    for document, message in ((rb'{"data":"\ud83d"}', rb"\ud83d at byte 9".decode()), (b'{"data":NaN}', "malformed")):
         with pytest.raises(msgspec.DecodeError) as caught:
             msgspec.json.decode(document)
-        assert told in explain(caught.value, document)
+        assert message in explain(caught.value, document)

@@ -42,7 +42,7 @@ class ScriptedBackend(NoBackend):
 
     answers: deque[Answer] = field(default_factory=deque)
     asked: list[tuple[object, ...]] = field(default_factory=list)
-    told: list[HookEvent] = field(default_factory=list)
+    events: list[HookEvent] = field(default_factory=list)
 
     def asks(self, hook: Hook, channel: str = "") -> bool:
         """Return True except for channels that the backend is not asked about."""
@@ -74,7 +74,7 @@ class ScriptedBackend(NoBackend):
 
     def emit(self, event: HookEvent) -> None:
         """See Backend."""
-        self.told.append(event)
+        self.events.append(event)
 
     async def _answer(self, kind: type[T], *question: object) -> T | None:
         await asyncio.sleep(0)
@@ -171,7 +171,7 @@ async def test_the_backend_may_close_the_connection() -> None:
     world = World(DisconnectRequestedError(banned))
     assert await world.send(CONNECT) == []
     assert world.connection.closed_by == banned
-    assert world.backend.told == []
+    assert world.backend.events == []
 
 
 @pytest.mark.parametrize("anonymous", [True, False])
@@ -346,4 +346,4 @@ async def test_the_backend_is_told_who_has_gone() -> None:
     world.session.disconnect(codes.NO_PONG)
     stranger, _ = world.accept()
     stranger.on_closed()
-    assert world.backend.told == [Disconnected(world.session.client, "alice", 3012, "no pong", 5.0)]
+    assert world.backend.events == [Disconnected(world.session.client, "alice", 3012, "no pong", 5.0)]

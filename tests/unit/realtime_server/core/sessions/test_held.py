@@ -22,7 +22,7 @@ def number(value: int, key: str | None = None) -> Content:
     return Content(b"%d" % value, tags=None if key is None else {KEY_TAG: key})
 
 
-def told(held: Held, size: int = EVERYTHING) -> list[tuple[str, int, int, int]]:
+def sent(held: Held, size: int = EVERYTHING) -> list[tuple[str, int, int, int]]:
     """Return each taken publication: channel, number, and the dropped and conflated counts in its tags."""
     taken = []
     for item in held.take(size):
@@ -37,7 +37,7 @@ def test_the_oldest_go_when_there_is_too_much_and_the_next_one_tells() -> None:
     held = Held(3 * SIZE)
     for value in range(1, 6):
         held.put("a", DROP, number(value), 0)
-    assert told(held) == [("a", 3, 2, 0), ("a", 4, 0, 0), ("a", 5, 0, 0)]
+    assert sent(held) == [("a", 3, 2, 0), ("a", 4, 0, 0), ("a", 5, 0, 0)]
     assert not held
     assert (held.dropped, held.size) == (2, 0)
 
@@ -47,11 +47,11 @@ def test_what_was_dropped_is_told_when_the_channel_goes_on() -> None:
     held = Held(2 * SIZE)
     for value, channel in enumerate("abc", start=1):
         held.put(channel, DROP, number(value), 0)
-    assert told(held) == [("b", 2, 0, 0), ("c", 3, 0, 0)]
+    assert sent(held) == [("b", 2, 0, 0), ("c", 3, 0, 0)]
     assert held
     assert not held.waits
     held.put("a", DROP, number(4), 0)
-    assert told(held) == [("a", 4, 1, 0)]
+    assert sent(held) == [("a", 4, 1, 0)]
     assert not held
 
 
@@ -61,7 +61,7 @@ def test_a_busy_channel_does_not_push_out_a_quiet_one() -> None:
     held.put("quiet", DROP, number(0), 0)
     for value in range(1, 6):
         held.put("busy", DROP, number(value), 0)
-    assert told(held) == [("quiet", 0, 0, 0), ("busy", 4, 3, 0), ("busy", 5, 0, 0)]
+    assert sent(held) == [("quiet", 0, 0, 0), ("busy", 4, 3, 0), ("busy", 5, 0, 0)]
 
 
 def test_tags_count_too() -> None:
@@ -69,7 +69,7 @@ def test_tags_count_too() -> None:
     held = Held(2 * SIZE)
     for _ in range(2):
         held.put("a", DROP, Content(b"1", tags={"note": "a" * SIZE}), 0)
-    assert len(told(held)) == 1
+    assert len(sent(held)) == 1
 
 
 def test_of_one_key_the_newest_waits() -> None:
@@ -78,7 +78,7 @@ def test_of_one_key_the_newest_waits() -> None:
     for value, key in enumerate(("x", "y", "x", "x", None, None)):
         held.put("a", CONFLATE, number(value, key), 0)
     held.put("b", CONFLATE, number(6, "x"), 0)
-    assert told(held) == [("a", 1, 0, 0), ("a", 3, 0, 2), ("a", 5, 0, 1), ("b", 6, 0, 0)]
+    assert sent(held) == [("a", 1, 0, 0), ("a", 3, 0, 2), ("a", 5, 0, 1), ("b", 6, 0, 0)]
 
 
 def test_too_many_keys_are_dropped_and_told_as_dropped() -> None:
@@ -86,7 +86,7 @@ def test_too_many_keys_are_dropped_and_told_as_dropped() -> None:
     held = Held(2 * KEYED)
     for value, key in enumerate(("x", "x", "y", "z")):
         held.put("a", CONFLATE, number(value, key), 0)
-    assert told(held) == [("a", 2, 2, 0), ("a", 3, 0, 0)]
+    assert sent(held) == [("a", 2, 2, 0), ("a", 3, 0, 0)]
 
 
 def test_a_part_is_taken_from_the_oldest_on() -> None:
@@ -94,10 +94,10 @@ def test_a_part_is_taken_from_the_oldest_on() -> None:
     held = Held(100 * SIZE)
     for value in range(5):
         held.put("a", DROP, number(value), 0)
-    assert [value for _, value, _, _ in told(held, 1)] == [0]
-    assert [value for _, value, _, _ in told(held, 2 * SIZE)] == [1, 2]
+    assert [value for _, value, _, _ in sent(held, 1)] == [0]
+    assert [value for _, value, _, _ in sent(held, 2 * SIZE)] == [1, 2]
     assert held.waits
-    assert [value for _, value, _, _ in told(held)] == [3, 4]
+    assert [value for _, value, _, _ in sent(held)] == [3, 4]
 
 
 def test_a_channel_can_be_forgotten() -> None:
@@ -134,7 +134,7 @@ def test_nothing_is_missing_without_being_told(
     policies = {"a": DROP, "b": CONFLATE}
 
     def take(size: int) -> None:
-        for channel, value, dropped, conflated in told(held, size):
+        for channel, value, dropped, conflated in sent(held, size):
             accounted[channel] += 1 + dropped + conflated
             assert value > last[channel]
             last[channel] = value
