@@ -80,7 +80,7 @@ def config_module(table: Table) -> str:
         "from __future__ import annotations\n",
         "\nfrom collections.abc import Mapping\n\nfrom realtime_operator.api.base import JsonObject\n",
         f"from realtime_operator.api.v1alpha1_namespace import {names}\n",
-        "from realtime_operator.builders.pruning import Defaults, Maybe\n\n",
+        "from realtime_operator.builders.pruning import Defaults, OptionalDefaults\n\n",
         *(_defaults(option.model.upper(), option.options) for option in objects),
         _defaults("NAMESPACE", table.options),
         '"""Defaults of the server for fields of a namespace that its configuration leaves out."""\n\n',
@@ -99,7 +99,7 @@ def _defaults(name: str, options: tuple[Option, ...]) -> str:
 def _default_lines(option: Option) -> Iterator[str]:
     for field in option.server:
         if field.type == "object":
-            yield f'"{field.field}": Maybe({option.model.upper()})'
+            yield f'"{field.field}": OptionalDefaults({option.model.upper()})'
         elif field.default is not None:
             yield f'"{field.field}": {field.default!r}'
 

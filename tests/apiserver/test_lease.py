@@ -134,7 +134,7 @@ async def test_a_missing_permission_is_waited_for(
         with pytest.raises(TimeoutError):
             await asyncio.wait_for(lease.acquire(), 1)
         assert not lease.leads
-        assert not lease.in_touch
+        assert not lease.is_fresh
         with pytest.raises(PlatformError, match="leases"):
             await holder(client, namespace)
     finally:

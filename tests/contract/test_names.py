@@ -252,9 +252,9 @@ def disagreements(table: pruning.Defaults, own: JsonObject) -> list[str]:
     found: list[str] = []
     for name, default in table.items():
         match default:
-            case pruning.Each():
+            case pruning.ListDefaults():
                 wrong = own[name] != []
-            case pruning.Maybe():
+            case pruning.OptionalDefaults():
                 wrong = own[name] is not None
             case dict() if isinstance(own[name], dict):
                 found += [f"{name}.{part}" for part in disagreements(default, object_at(own, name))]

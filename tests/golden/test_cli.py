@@ -13,7 +13,7 @@ from realtime_operator.api.v1alpha1 import RealtimeCluster
 from realtime_operator.builders import BuildSettings
 from realtime_operator.cli import views
 from realtime_operator.cli.commands import doctor, plan, probe
-from realtime_operator.cli.commands.top import Course, Sample, top_table
+from realtime_operator.cli.commands.top import Sample, ServerHistory, top_table
 from realtime_operator.cli.output import plain
 from realtime_operator.cli.reference import build_reference
 from realtime_operator.cli.target import ClientEndpoint, Event, Finding, Severity
@@ -150,9 +150,9 @@ def sample(at: float, sent: float, cpu: float) -> Sample:
     return Sample(at, 120, sent / 10, sent, 2048, cpu, 64 * 1024 * 1024, sent / 1000, sent)
 
 
-def course() -> Course:
+def history() -> ServerHistory:
     """Return a server with four samples."""
-    made = Course(sample(0, 0, 0))
+    made = ServerHistory(sample(0, 0, 0))
     for second, sent in enumerate((1000, 3000, 3500), 1):
         made.add(sample(second, sent, second * 0.25))
     return made
@@ -197,8 +197,8 @@ VIEWS: dict[str, RenderableType] = {
         [listener("endpoint", 1, 2, 3, 4), listener("chat-a", 1, 9), listener("chat-b", refusal="no connection")], 4
     ),
     "doctor": doctor.finding_table(FINDINGS),
-    "top": top_table(servers(120, 0), {"chat-0": course()}),
-    "top-narrow": top_table(servers(120, 0), {"chat-0": course()}, narrow=True),
+    "top": top_table(servers(120, 0), {"chat-0": history()}),
+    "top-narrow": top_table(servers(120, 0), {"chat-0": history()}, narrow=True),
 }
 
 

@@ -7,14 +7,14 @@ from collections.abc import Mapping
 
 from realtime_operator.api.base import JsonObject
 from realtime_operator.api.v1alpha1_namespace import History, Namespace
-from realtime_operator.builders.pruning import Defaults, Maybe
+from realtime_operator.builders.pruning import Defaults, OptionalDefaults
 
 HISTORY: Defaults = {
     "size": 100,
     "ttl_seconds": 600,
 }
 NAMESPACE: Defaults = {
-    "history": Maybe(HISTORY),
+    "history": OptionalDefaults(HISTORY),
     "recovery": False,
     "recovery_mode": "stream",
     "force_positioning": False,

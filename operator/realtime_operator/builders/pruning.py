@@ -14,20 +14,20 @@ from realtime_operator.api.base import JsonObject, JsonValue
 
 
 @dataclass(frozen=True, slots=True)
-class Each:
+class ListDefaults:
     """Defaults of a list of objects, empty by default; `fields` are the defaults of each object."""
 
     fields: Defaults
 
 
 @dataclass(frozen=True, slots=True)
-class Maybe:
+class OptionalDefaults:
     """Defaults of an object that is absent by default; `fields` apply when it is present."""
 
     fields: Defaults
 
 
-Defaults: TypeAlias = "Mapping[str, JsonValue | Each | Maybe | Defaults]"
+Defaults: TypeAlias = "Mapping[str, JsonValue | ListDefaults | OptionalDefaults | Defaults]"
 
 
 def pruned(config: JsonObject, defaults: Defaults) -> JsonObject:
@@ -36,23 +36,23 @@ def pruned(config: JsonObject, defaults: Defaults) -> JsonObject:
     return {name: value for name, value in kept.items() if name not in defaults or value != _empty(defaults[name])}
 
 
-def _pruned(value: JsonValue, default: JsonValue | Each | Maybe | Defaults) -> JsonValue:
+def _pruned(value: JsonValue, default: JsonValue | ListDefaults | OptionalDefaults | Defaults) -> JsonValue:
     match default:
-        case Each() if isinstance(value, list):
+        case ListDefaults() if isinstance(value, list):
             return [_pruned(item, default.fields) for item in value]
-        case Maybe():
+        case OptionalDefaults():
             return _pruned(value, default.fields)
         case Mapping() if isinstance(value, dict):
             return pruned(value, default)
     return value
 
 
-def _empty(default: JsonValue | Each | Maybe | Defaults) -> JsonValue:
+def _empty(default: JsonValue | ListDefaults | OptionalDefaults | Defaults) -> JsonValue:
     """Return the value that a pruned field has when all of it is default."""
     match default:
-        case Each():
+        case ListDefaults():
             return []
-        case Maybe():
+        case OptionalDefaults():
             return None
         case Mapping():
             return {}

@@ -11,7 +11,7 @@ from pydantic.alias_generators import to_snake
 from realtime_operator import naming
 from realtime_operator.api.base import JsonObject
 from realtime_operator.builders.namespace_config import NAMESPACE
-from realtime_operator.builders.pruning import Defaults, Each, Maybe, pruned
+from realtime_operator.builders.pruning import Defaults, ListDefaults, OptionalDefaults, pruned
 
 JWKS: Defaults = {"refresh_seconds": 300, "max_age_seconds": 86_400, "ca_file": None}
 HOOK: Defaults = {"timeout_seconds": 1, "concurrency": 100, "when_down": "deny", "namespaces": []}
@@ -41,24 +41,27 @@ SERVER: Defaults = {
         "outbox_bytes": 1_048_576,
     },
     "origins": [],
-    "namespaces": Each(NAMESPACE),
+    "namespaces": ListDefaults(NAMESPACE),
     "auth": {
         "anonymous": False,
         "token_keys": [],
         "subscription_token_keys": [],
-        "jwks": Maybe(JWKS),
+        "jwks": OptionalDefaults(JWKS),
         "issuer": None,
         "audience": None,
         "leeway_seconds": 5,
         "revocation_seconds": 2_592_000,
     },
     "hooks": {
-        **{name: Maybe(HOOK) for name in ("connect", "refresh", "subscribe", "sub_refresh", "publish", "rpc")},
-        "events": Maybe(EVENT_HOOK),
+        **{
+            name: OptionalDefaults(HOOK)
+            for name in ("connect", "refresh", "subscribe", "sub_refresh", "publish", "rpc")
+        },
+        "events": OptionalDefaults(EVENT_HOOK),
         "forward_headers": [],
         "secret_file": None,
     },
-    "api": {"key_file": None, "keys": Each(API_KEY), "on_client_port": False},
+    "api": {"key_file": None, "keys": ListDefaults(API_KEY), "on_client_port": False},
     "admin": {"token_file": None},
     "backplane": {"redis": None, "prefix": "realtime"},
     "drain": {"timeout_seconds": 600, "settle_seconds": 5},

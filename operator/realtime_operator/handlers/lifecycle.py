@@ -116,7 +116,7 @@ class OperatorProcess:
             return f"the Lease {self._settings.lease_name} belongs to somebody else"
         if self._leading:
             return "does not watch yet" if self._watcher is None else self._watcher.obstacle
-        return None if self._lease.in_touch else "cannot read its lease"
+        return None if self._lease.is_fresh else "cannot read its lease"
 
     async def run(self) -> int:
         """Wait for the lease, then lead, until stopped (returns 0) or until the lease is lost (returns 1)."""

@@ -31,7 +31,7 @@ Finding = tuple[Reason, str]
 def all_findings(facts: Facts) -> list[Finding]:
     """Return all current findings, most urgent first."""
     checks = (
-        standing,
+        last_refusal,
         name_taken,
         write_refused,
         pods_refused,
@@ -49,7 +49,7 @@ def all_findings(facts: Facts) -> list[Finding]:
     return [found for check in checks if (found := check(facts)) is not None]
 
 
-def standing(facts: Facts) -> Finding | None:
+def last_refusal(facts: Facts) -> Finding | None:
     """Report the last refusal while the cluster or the operator is paused and nothing is tried."""
     return facts.prior.refusal if facts.is_paused else None
 

@@ -77,7 +77,7 @@ class Fleet:
         return self.replicas.get(self.target, 0)
 
 
-def holds_nobody(server: Server, now: datetime) -> bool:
+def has_no_connections(server: Server, now: datetime) -> bool:
     """Return True when an unready server certainly has no connections, and none is arriving.
 
     Its container does not run, it was never ready, it has never accepted a connection, or it has none and was not ready
@@ -101,4 +101,4 @@ def just_lost(server: Server, now: datetime) -> bool:
         return False
     if server.waiting_reason is not None or is_lost(server, now):
         return False
-    return not holds_nobody(server, now)
+    return not has_no_connections(server, now)

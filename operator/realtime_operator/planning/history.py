@@ -21,8 +21,8 @@ MAX_SPEC_CHARACTERS = 65536
 
 
 @dataclass(frozen=True, slots=True)
-class WayBack:
-    """A way back to a revision: the merge patch of the spec, and the spec that results from it."""
+class Rollback:
+    """Rollback to a revision: the merge patch of the spec, and the spec that results from it."""
 
     revision: str
     patch: JsonObject
@@ -71,7 +71,7 @@ def recorded_spec(entry: RevisionRecord, now: RealtimeClusterSpec) -> RealtimeCl
         return None
 
 
-def ways_back(cluster: RealtimeCluster, spec: JsonObject, to: str | None) -> Iterator[WayBack]:
+def rollbacks(cluster: RealtimeCluster, spec: JsonObject, to: str | None) -> Iterator[Rollback]:
     """Yield the revisions in the history that differ from the current spec (`to`: only that one), newest first.
 
     `spec` is the cluster's spec as written.
@@ -85,7 +85,7 @@ def ways_back(cluster: RealtimeCluster, spec: JsonObject, to: str | None) -> Ite
             continue
         merged = merge_patch(spec, patch)
         assert isinstance(merged, dict)  # both are objects
-        yield WayBack(entry.revision, patch, merged)
+        yield Rollback(entry.revision, patch, merged)
 
 
 def patch_to(now: JsonObject, entry: RevisionRecord) -> JsonObject | None:

@@ -22,7 +22,7 @@ from datetime import datetime
 from realtime_operator.planning import budget
 from realtime_operator.planning.brakes import NO_BRAKE, Brake
 from realtime_operator.planning.budget import DrainPolicy
-from realtime_operator.planning.fleet import Fleet, holds_nobody, is_lost
+from realtime_operator.planning.fleet import Fleet, has_no_connections, is_lost
 from realtime_operator.planning.plan import Action, DeleteServer, Drain, Quiesce, Resume, ScaleRevision, SetDeletionCost
 from realtime_operator.planning.world import Server, ServerState
 
@@ -83,13 +83,13 @@ def next_step(fleet: Fleet, policy: RolloutPolicy, now: datetime, brake: Brake =
     else:
         actions += _quiesces(fleet, policy, retiring, now, brake)
         actions += _drains(retiring, policy.drain, rate, now)
-    done = [server for server in retiring if _may_go(server, policy.drain, now, brake)]
+    done = [server for server in retiring if _may_be_removed(server, policy.drain, now, brake)]
     actions += [
         SetDeletionCost(server.name, server.uid, RETIRED_DELETION_COST)
         for server in done
         if server.deletion_cost != RETIRED_DELETION_COST
     ]
-    gone = Counter(server.revision for server in done if _goes_first(server, fleet))
+    gone = Counter(server.revision for server in done if _is_deleted_first(server, fleet))
     actions += _scale_old(fleet, gone)
     actions += _replace_in_place(fleet, done)
     return RolloutStep(_target_replicas(fleet, policy, gone[fleet.target]), tuple(actions), retiring, rate)
@@ -166,7 +166,7 @@ def _quiesces(
             if available <= floor or brake.unconfirmed:
                 continue
             available -= 1
-        elif not holds_nobody(server, now):
+        elif not has_no_connections(server, now):
             if not (is_lost(server, now) and _has_new(fleet)) or leaving >= max(1, policy.max_surge):
                 continue
             leaving += 1
@@ -233,7 +233,7 @@ def _removable(server: Server, policy: DrainPolicy, now: datetime) -> bool:
     return _emptied(server)
 
 
-def _may_go(server: Server, policy: DrainPolicy, now: datetime, brake: Brake) -> bool:
+def _may_be_removed(server: Server, policy: DrainPolicy, now: datetime, brake: Brake) -> bool:
     """Return True when a server is removable, and its moved connections have arrived or had their time."""
     if server.deletion_cost == RETIRED_DELETION_COST and not server.serving:
         return _removable(server, policy, now)
@@ -243,7 +243,7 @@ def _may_go(server: Server, policy: DrainPolicy, now: datetime, brake: Brake) ->
     return not (brake.unconfirmed and recent is not None and recent.moved > 0)
 
 
-def _goes_first(server: Server, fleet: Fleet) -> bool:
+def _is_deleted_first(server: Server, fleet: Fleet) -> bool:
     """Return True when the ReplicaSet controller is certain to delete this pod when scaled down by one."""
     if server.deletion_cost != RETIRED_DELETION_COST:
         return False

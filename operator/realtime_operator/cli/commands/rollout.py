@@ -157,22 +157,22 @@ async def rollout_undo(
     """
     found = await find(target, cluster)
     old, name = read_cluster(found), name_of(found)
-    way = next(history.ways_back(old, object_at(found, "spec"), to), None)
-    if way is None:
-        raise InputError(_no_way_back(old, to))
-    new = read_cluster({**found, "spec": way.spec})
+    rollback = next(history.rollbacks(old, object_at(found, "spec"), to), None)
+    if rollback is None:
+        raise InputError(_why_no_rollback(old, to))
+    new = read_cluster({**found, "spec": rollback.spec})
     expected = forecast(
         old, new, await target.servers(name), await target.planner_settings(name), await target.replica_sets(name)
     )
-    await target.patch(name, way.patch)
-    if expected.revision == way.revision:
-        show(f"{name}: goes back to revision {way.revision}")
+    await target.patch(name, rollback.patch)
+    if expected.revision == rollback.revision:
+        show(f"{name}: goes back to revision {rollback.revision}")
     else:
         made = f"with the operator's current defaults this makes revision {expected.revision}"
-        show(f"{name}: goes back to the spec of revision {way.revision}; {made}")
+        show(f"{name}: goes back to the spec of revision {rollback.revision}; {made}")
 
 
-def _no_way_back(cluster: RealtimeCluster, to: str | None) -> str:
+def _why_no_rollback(cluster: RealtimeCluster, to: str | None) -> str:
     name, known = cluster.metadata.name, [entry.revision for entry in history.entries(cluster)]
     if to is not None and to not in known:
         return f"{name} has no revision {to} in its history: see `rollout history`"

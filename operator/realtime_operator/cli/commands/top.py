@@ -137,7 +137,7 @@ def rates(before: Sample, after: Sample) -> Rates:
 
 
 @dataclass(slots=True)
-class Course:
+class ServerHistory:
     """Latest sample of one server, with its rates, and the history of messages sent."""
 
     latest: Sample
@@ -166,25 +166,25 @@ async def top(
 
     """
     name = name_of(await find(target, cluster))
-    courses: dict[str, Course] = {}
-    await _measure(target, name, courses)
+    histories: dict[str, ServerHistory] = {}
+    await _measure(target, name, histories)
     if once or not console().is_terminal or output is not Output.TABLE:
         await asyncio.sleep(interval)
-        servers = await _measure(target, name, courses)
+        servers = await _measure(target, name, histories)
         if output in {Output.JSON, Output.YAML}:
-            document([*_objects(servers, courses)], output)
+            document([*_objects(servers, histories)], output)
         else:
-            show(top_table(servers, courses))
+            show(top_table(servers, histories))
         return
     with Live(console=console(), auto_refresh=False) as live:
         while True:
             await asyncio.sleep(interval)
-            servers = await _measure(target, name, courses)
-            shown = top_table(servers, courses, narrow=console().width < WIDE_COLUMNS)
+            servers = await _measure(target, name, histories)
+            shown = top_table(servers, histories, narrow=console().width < WIDE_COLUMNS)
             live.update(Group(target.description, "", shown), refresh=True)
 
 
-async def _measure(target: Target, name: str, courses: dict[str, Course]) -> Sequence[Server]:
+async def _measure(target: Target, name: str, histories: dict[str, ServerHistory]) -> Sequence[Server]:
     servers = await target.servers(name)
     texts = await asyncio.gather(*(target.metrics(server) for server in servers), return_exceptions=True)
     for server, metrics in zip(servers, texts, strict=True):
@@ -193,21 +193,23 @@ async def _measure(target: Target, name: str, courses: dict[str, Course]) -> Seq
         if isinstance(metrics, BaseException):
             raise metrics
         sample = read_sample(metrics, time.monotonic())
-        if server.name in courses:
-            courses[server.name].add(sample)
+        if server.name in histories:
+            histories[server.name].add(sample)
         else:
-            courses[server.name] = Course(sample)
+            histories[server.name] = ServerHistory(sample)
     return servers
 
 
-def top_table(servers: Sequence[Server], courses: Mapping[str, Course], *, narrow: bool = False) -> RenderableType:
+def top_table(
+    servers: Sequence[Server], histories: Mapping[str, ServerHistory], *, narrow: bool = False
+) -> RenderableType:
     """Return a table with a line for each server; after one sample it has no rates.
 
     A `narrow` table fits 80 columns: server names without their common prefix, no sparkline.
     """
     headers = ("SERVER", "STATE", "CONNECTIONS", "IN/S", "OUT/S", "", "LATENCY", "OUTBOX", "CPU", "MEMORY")
     numbers = (*headers[2:5], *headers[6:])
-    rows = list(_rows(servers, courses))
+    rows = list(_rows(servers, histories))
     if not narrow:
         return table(headers, rows, right=numbers)
     narrow_rows = [
@@ -216,21 +218,21 @@ def top_table(servers: Sequence[Server], courses: Mapping[str, Course], *, narro
     return table((*headers[:5], *headers[6:]), narrow_rows, right=numbers, gap=1)
 
 
-def _rows(servers: Sequence[Server], courses: Mapping[str, Course]) -> Iterator[tuple[RenderableType, ...]]:
+def _rows(servers: Sequence[Server], histories: Mapping[str, ServerHistory]) -> Iterator[tuple[RenderableType, ...]]:
     for server in servers:
-        course = courses.get(server.name)
+        history = histories.get(server.name)
         state = word(server.report.state.capitalize() if server.report is not None else "Unknown")
-        if course is None or course.rates is None:
+        if history is None or history.rates is None:
             yield (server.name, state, *["-"] * 8)
             continue
-        now, latest = course.rates, course.latest
+        now, latest = history.rates, history.latest
         yield (
             server.name,
             state,
             number(latest.connections),
             number(round(now.received, 1)),
             number(round(now.sent, 1)),
-            sparkline(course.sent),
+            sparkline(history.sent),
             milliseconds(now.latency),
             size(latest.outbox),
             "-" if now.cpu is None else f"{100 * now.cpu:.0f}%",
@@ -238,18 +240,18 @@ def _rows(servers: Sequence[Server], courses: Mapping[str, Course]) -> Iterator[
         )
 
 
-def _objects(servers: Sequence[Server], courses: Mapping[str, Course]) -> Iterator[JsonObject]:
+def _objects(servers: Sequence[Server], histories: Mapping[str, ServerHistory]) -> Iterator[JsonObject]:
     for server in servers:
-        course = courses.get(server.name)
+        history = histories.get(server.name)
         entry: JsonObject = {"server": server.name}
-        if course is not None and course.rates is not None:
+        if history is not None and history.rates is not None:
             entry |= {
-                "connections": int(course.latest.connections),
-                "messagesInPerSecond": course.rates.received,
-                "messagesOutPerSecond": course.rates.sent,
-                "latencySeconds": course.rates.latency,
-                "outboxBytes": int(course.latest.outbox),
-                "cpu": course.rates.cpu,
-                "memoryBytes": course.latest.memory,
+                "connections": int(history.latest.connections),
+                "messagesInPerSecond": history.rates.received,
+                "messagesOutPerSecond": history.rates.sent,
+                "latencySeconds": history.rates.latency,
+                "outboxBytes": int(history.latest.outbox),
+                "cpu": history.rates.cpu,
+                "memoryBytes": history.latest.memory,
             }
         yield entry

@@ -39,7 +39,7 @@ class LeaderElectionSettings:
 
 
 @dataclass(frozen=True, slots=True)
-class Sighting:
+class LeaseObservation:
     """The Lease as it was when it was seen to change last, and when that was (monotonic seconds)."""
 
     holder: str
@@ -57,7 +57,7 @@ class Step(StrEnum):
     LEAVE = "leave"
 
 
-def decide(lease: JsonObject | None, seen: Sighting | None, identity: str, duration: float, now: float) -> Step:
+def decide(lease: JsonObject | None, seen: LeaseObservation | None, identity: str, duration: float, now: float) -> Step:
     """Decide the next step: take a Lease that is free or expired, renew one's own.
 
     A Lease is expired when its holder was silent for `duration` seconds. One that no operator has written is left
@@ -99,7 +99,7 @@ class Lease:
         self._settings = settings
         self._collection = path_of("coordination.k8s.io/v1", "Lease", settings.namespace)
         self._path = path_of("coordination.k8s.io/v1", "Lease", settings.namespace, settings.name)
-        self._seen: Sighting | None = None
+        self._seen: LeaseObservation | None = None
         self._contact_at: float | None = None
         self._written_last: JsonObject | None = None
         """The Lease as this process wrote it last, so that a renewal need not read it first."""
@@ -110,7 +110,7 @@ class Lease:
         """True when another program owns the Lease, so that this process can never lead."""
 
     @property
-    def in_touch(self) -> bool:
+    def is_fresh(self) -> bool:
         """True when the Lease was read within the lease duration."""
         return self._contact_at is not None and time.monotonic() - self._contact_at < self._settings.duration
 
@@ -205,7 +205,7 @@ class Lease:
         self._note_pause(pause_of(lease))
         holder, version = text_at(lease, "spec", "holderIdentity"), text_at(lease, "metadata", "resourceVersion")
         if self._seen is None or (self._seen.holder, self._seen.version) != (holder, version):
-            self._seen = Sighting(holder, version, time.monotonic())
+            self._seen = LeaseObservation(holder, version, time.monotonic())
         return lease
 
     def _written(self, lease: JsonObject | None, *, holder: str) -> JsonObject:

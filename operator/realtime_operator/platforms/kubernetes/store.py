@@ -61,7 +61,7 @@ class _Health:
     known_until: float = 0.0
 
 
-def _unheard(_key: Key, _edited: bool) -> None:
+def _ignore_change(_key: Key, _edited: bool) -> None:
     """Ignore a change: default of `ObjectStore.changed`."""
 
 
@@ -74,7 +74,7 @@ class ObjectStore:
     """
 
     parts: Collection[Part]
-    changed: Callable[[Key, bool], None] = _unheard
+    changed: Callable[[Key, bool], None] = _ignore_change
     clock: Callable[[], float] = time.monotonic
     complete: asyncio.Event = field(default_factory=asyncio.Event)
     """Set while every part has been listed."""

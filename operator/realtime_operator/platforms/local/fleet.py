@@ -61,7 +61,7 @@ class Fleet:
             replicas = object_at(replica_set, "spec").get("replicas")
             assert isinstance(replicas, int)
             live = [server for server in self.servers if server.replica_set == name and not server.terminating]
-            for server in sorted(live, key=_goes_first)[: max(0, len(live) - replicas)]:
+            for server in sorted(live, key=_removal_order)[: max(0, len(live) - replicas)]:
                 server.stop()
             for _ in range(replicas - len(live)):
                 await self._start(name, replica_set)
@@ -147,6 +147,6 @@ def pause_seconds(crashes: int) -> float:
     return min(longest, first * 2.0 ** min(crashes - 1, MOST_DOUBLINGS)) if crashes else 0.0
 
 
-def _goes_first(server: LocalServer) -> tuple[int, bool, float]:
+def _removal_order(server: LocalServer) -> tuple[int, bool, float]:
     """Sort key of removal by a ReplicaSet: lowest deletion cost, then never answered, then youngest."""
     return (server.deletion_cost, server.answered, -server.created_at.timestamp())

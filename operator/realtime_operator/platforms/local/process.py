@@ -13,7 +13,7 @@ from pathlib import Path
 from realtime_operator.errors import PlatformError
 from realtime_operator.platforms.local import pdeathsig_exec
 
-LAST_WORDS_BYTES = 4096
+LOG_TAIL_BYTES = 4096
 
 
 class Process:
@@ -72,11 +72,11 @@ class Process:
         if self._waiting is not None:
             await asyncio.shield(self._waiting)
 
-    def last_words(self) -> str:
+    def last_log_line(self) -> str:
         """Return the last line of the log; empty when there is none."""
         try:
             with self.log.open("rb") as log:
-                log.seek(max(0, self.log.stat().st_size - LAST_WORDS_BYTES))
+                log.seek(max(0, self.log.stat().st_size - LOG_TAIL_BYTES))
                 lines = log.read().decode(errors="replace").strip().splitlines()
         except OSError:
             return ""

@@ -96,7 +96,7 @@ class LocalRedis:
         if not await self._answers_in_time(self._process):
             self._process.kill()
             await self._process.ended()
-            raise PlatformError(f"Redis does not start: {self._process.last_words()}")
+            raise PlatformError(f"Redis does not start: {self._process.last_log_line()}")
 
     async def _answers_in_time(self, process: Process) -> bool:
         deadline = time.monotonic() + START_SECONDS

@@ -107,7 +107,7 @@ class LocalServer:
             deletion_cost=self.deletion_cost,
             drain_requested=self.drain_requested,
             waiting_reason=self._waiting_reason(),
-            waiting_message=self.process.last_words() or None if self.crashed else None,
+            waiting_message=self.process.last_log_line() or None if self.crashed else None,
             admin=AdminAccess(address, naming.credentials_secret(self.cluster)),
             report=report,
         )

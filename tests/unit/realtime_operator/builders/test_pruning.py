@@ -5,14 +5,14 @@ from __future__ import annotations
 import pytest
 
 from realtime_operator.api.base import JsonObject
-from realtime_operator.builders.pruning import Defaults, Each, Maybe, pruned
+from realtime_operator.builders.pruning import Defaults, ListDefaults, OptionalDefaults, pruned
 
 ITEM: Defaults = {"size": 100, "seconds": 600}
 DEFAULTS: Defaults = {
     "workers": 1,
     "limits": {"connections": 10, "handshakes": 20},
-    "namespaces": Each({"recovery": False, "history": Maybe(ITEM)}),
-    "hook": Maybe({"concurrency": 100, "file": None}),
+    "namespaces": ListDefaults({"recovery": False, "history": OptionalDefaults(ITEM)}),
+    "hook": OptionalDefaults({"concurrency": 100, "file": None}),
 }
 
 

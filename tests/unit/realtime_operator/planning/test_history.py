@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from realtime_operator.api.base import JsonObject, JsonValue
 from realtime_operator.api.document import merge_patch
 from realtime_operator.api.v1alpha1 import RealtimeCluster
-from realtime_operator.planning.history import KEPT, difference, recorded, ways_back
+from realtime_operator.planning.history import KEPT, difference, recorded, rollbacks
 from tests.unit.realtime_operator.planning.memory_platform import MemoryPlatform
 
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
@@ -60,7 +60,7 @@ def test_going_back_makes_the_old_revision_and_leaves_the_rest() -> None:
     entry = history[1]
     assert isinstance(entry, dict)
     assert entry["revision"] == before
-    (way,) = ways_back(platform.cluster(), platform.spec, None)
+    (way,) = rollbacks(platform.cluster(), platform.spec, None)
     assert (way.revision, way.spec) == (before, {"replicas": 3, "server": {"workers": 2}})
     assert merge_patch(platform.spec, way.patch) == way.spec
     platform.spec = way.spec
@@ -83,7 +83,7 @@ def record(text: str) -> JsonObject:
 
 def ways(spec: JsonObject, *records: JsonObject, to: str | None = None) -> list[tuple[str, JsonObject]]:
     """Return revision and patch of each way back."""
-    return [(way.revision, way.patch) for way in ways_back(with_history(spec, *records), spec, to)]
+    return [(way.revision, way.patch) for way in rollbacks(with_history(spec, *records), spec, to)]
 
 
 def test_hooks_and_the_drains_times_are_put_back() -> None:
@@ -132,7 +132,7 @@ def test_the_managed_redis_is_not_restarted_by_going_back() -> None:
 @pytest.mark.parametrize(("now", "then"), [(MANAGED, EXTERNAL), (EXTERNAL, MANAGED)], ids=["external", "managed"])
 def test_going_back_to_another_redis_puts_it_back_whole(now: JsonObject, then: JsonObject) -> None:
     """The patch never leaves both, which is invalid."""
-    (way,) = ways_back(
+    (way,) = rollbacks(
         with_history({"backplane": now}, record(json.dumps({"backplane": then}))), {"backplane": now}, None
     )
     assert way.spec == {"backplane": then}

@@ -398,7 +398,7 @@ def test_going_back_to_what_is_gone_is_said_before() -> None:
     platform.change(pod={"annotations": {"kubectl.kubernetes.io/restartedAt": "2026-01-01T00:00:00Z"}})
     platform.settle()
     old = platform.cluster()
-    (way,) = history.ways_back(old, platform.spec, None)
+    (way,) = history.rollbacks(old, platform.spec, None)
     assert way.revision == former
     platform.spec = way.spec
     predicted = forecast(old, platform.cluster(), platform.world().servers, UPGRADED, platform.objects)

@@ -6,7 +6,7 @@ import pytest
 
 from realtime_operator import naming
 from realtime_operator.api.base import JsonObject
-from realtime_operator.platforms.kubernetes.lease import Sighting, Step, decide, pause_of
+from realtime_operator.platforms.kubernetes.lease import LeaseObservation, Step, decide, pause_of
 
 
 def lease(holder: str, duration: int = 15) -> JsonObject:
@@ -22,16 +22,16 @@ def lease(holder: str, duration: int = 15) -> JsonObject:
         (lease(""), None, 0.0, Step.TAKE),
         (lease("me"), None, 0.0, Step.RENEW),
         (lease("other"), None, 1e9, Step.WAIT),
-        (lease("other"), Sighting("other", "1", 100.0), 115.0, Step.WAIT),
-        (lease("other"), Sighting("other", "1", 100.0), 115.1, Step.TAKE),
-        (lease("other", 60), Sighting("other", "1", 100.0), 130.0, Step.WAIT),
+        (lease("other"), LeaseObservation("other", "1", 100.0), 115.0, Step.WAIT),
+        (lease("other"), LeaseObservation("other", "1", 100.0), 115.1, Step.TAKE),
+        (lease("other", 60), LeaseObservation("other", "1", 100.0), 130.0, Step.WAIT),
         ({**lease(""), "metadata": {}}, None, 0.0, Step.LEAVE),
-        ({**lease("other"), "metadata": {}}, Sighting("other", "1", 100.0), 1e9, Step.LEAVE),
-        (lease("third"), Sighting("other", "1", 100.0), 1e9, Step.WAIT),
+        ({**lease("other"), "metadata": {}}, LeaseObservation("other", "1", 100.0), 1e9, Step.LEAVE),
+        (lease("third"), LeaseObservation("other", "1", 100.0), 1e9, Step.WAIT),
     ],
 )
 def test_a_lease_is_taken_when_its_holder_was_silent_for_the_duration_that_it_states(
-    found: JsonObject | None, seen: Sighting | None, now: float, expected: Step
+    found: JsonObject | None, seen: LeaseObservation | None, now: float, expected: Step
 ) -> None:
     """Silence is measured from the last change that this process saw; clocks are not compared."""
     assert decide(found, seen, "me", 15, now) is expected

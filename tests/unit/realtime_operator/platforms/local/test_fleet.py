@@ -75,7 +75,7 @@ class Machine:
         """Wait until the last line of every server's log is `word`."""
 
         async def words() -> set[str]:
-            return {server.process.last_words() for server in self.fleet.servers}
+            return {server.process.last_log_line() for server in self.fleet.servers}
 
         await eventually(words, lambda found: found == {word}, what=f"all say {word}", within=5, every=0.01)
 
@@ -186,7 +186,7 @@ async def test_a_server_that_keeps_crashing_is_replaced_after_a_pause(
     await machine.fleet.sync()
     assert machine.fleet.servers == [second]
     assert second.crashed
-    assert second.process.last_words() == "no luck"
+    assert second.process.last_log_line() == "no luck"
     assert second.retry_at is not None
     second.retry_at -= 60
     await machine.fleet.sync()

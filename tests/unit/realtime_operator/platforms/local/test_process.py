@@ -38,7 +38,7 @@ async def test_its_end_is_noticed_and_its_words_are_kept(tmp_path: Path) -> None
     process = await started(tmp_path, ended, "echo first; echo last >&2; exit 3")
     await ended.wait()
     assert (process.running, process.pid, process.asked_to_end) == (False, None, False)
-    assert process.last_words() == "last"
+    assert process.last_log_line() == "last"
     await process.ended()
 
 
@@ -70,7 +70,7 @@ async def test_a_program_that_is_not_there_is_an_error_or_an_end(tmp_path: Path)
     process = Process("it", tmp_path / "log", ended.set)
     await process.start(["/no/such/program"], os.environ)
     await asyncio.wait_for(ended.wait(), 5)
-    assert process.last_words() == "cannot run /no/such/program: No such file or directory"
+    assert process.last_log_line() == "cannot run /no/such/program: No such file or directory"
     other = Process("other", tmp_path / "none" / "log", ended.set)
     with pytest.raises(PlatformError, match="cannot start other: No such file"):
         await other.start(["/bin/true"], os.environ)
@@ -98,6 +98,6 @@ def _command_of(pid: int) -> Callable[[], Awaitable[bytes]]:
 
 def _said(process: Process) -> Callable[[], Awaitable[str]]:
     async def read() -> str:
-        return process.last_words()
+        return process.last_log_line()
 
     return read
