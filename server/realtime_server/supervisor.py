@@ -88,7 +88,7 @@ class Supervisor:
             while not (self._stopping and all(worker.pid is None for worker in self._workers)):
                 self._handle(signal.sigtimedwait(SIGNALS, LOOK_SECONDS))
                 self._reap()
-                self._look(libc)
+                self._check_children(libc)
         finally:
             self._end()
             # As it was: `run` blocks SIGTERM and SIGINT for good, so that one more does not break the clean end.
@@ -149,7 +149,7 @@ class Supervisor:
         child.restart_at = now + child.pause
         logger.error("process died", process=child.name, exit_code=exit_code, restart_in=child.pause)
 
-    def _look(self, libc: ctypes.CDLL) -> None:
+    def _check_children(self, libc: ctypes.CDLL) -> None:
         """Start again what is due, or end what takes too long to end."""
         now = time.monotonic()
         if self._deadline is not None:

@@ -11,9 +11,9 @@ from collections.abc import Mapping, Sequence
 
 from redis.exceptions import ResponseError
 
-from realtime_server.backplane.redis_keeper import Keeper
 from realtime_server.backplane.redis_link import Link, RedisConnection, Timing
 from realtime_server.backplane.redis_reply import Reply, as_bytes, as_int, as_list
+from realtime_server.backplane.redis_supervisor import LinkSupervisor
 from realtime_server.backplane.redis_target import Address, EndpointReader, Mode
 from realtime_server.core.model.errors import BackplaneError
 
@@ -63,7 +63,7 @@ class ClusterMap:
         self._timing = timing
         self._known: dict[Address, None] = {}
 
-    async def read(self, linked: Mapping[Address, Keeper]) -> SlotMap:
+    async def read(self, linked: Mapping[Address, LinkSupervisor]) -> SlotMap:
         """Return the map of the first node that answers and reports a working cluster.
 
         Raises BackplaneError when there is none.

@@ -69,7 +69,7 @@ class RedisConnection(Protocol):
 
 
 @dataclass(frozen=True, slots=True)
-class _Forgotten:
+class _Unawaited:
     """Placeholder for the reply to an unsubscribe, which nobody awaits."""
 
     name: bytes
@@ -101,7 +101,7 @@ class Link:
         self._outgoing: list[bytes] = []
         self._outgoing_bytes = 0
         self._writable = asyncio.Event()
-        self._pending: deque[asyncio.Future[Reply] | _Forgotten | None] = deque()
+        self._pending: deque[asyncio.Future[Reply] | _Unawaited | None] = deque()
         self._broken = asyncio.Event()
         self._reason = ""
         self._received = 0
@@ -142,7 +142,7 @@ class Link:
         await self._broken.wait()
         return self._reason
 
-    def break_up(self, reason: str) -> None:
+    def mark_broken(self, reason: str) -> None:
         """Mark the link as broken: all pending calls fail with the reason."""
         if self._broken.is_set():
             return
@@ -161,7 +161,7 @@ class Link:
         link it does not wait, since that answer may never come.
         """
         worked = self.usable
-        self.break_up("closed")
+        self.mark_broken("closed")
         for task in self._tasks:
             task.cancel()
         try:
@@ -192,9 +192,9 @@ class Link:
 
     def forget(self, command: bytes, name: bytes) -> None:
         """Unsubscribe without waiting for the reply. Raises BackplaneError when the command cannot be sent."""
-        self.post(command, name, future=_Forgotten(name))
+        self.post(command, name, future=_Unawaited(name))
 
-    def post(self, *words: Word, replies: int = 1, future: asyncio.Future[Reply] | _Forgotten | None = None) -> None:
+    def post(self, *words: Word, replies: int = 1, future: asyncio.Future[Reply] | _Unawaited | None = None) -> None:
         """Send a command without waiting; `future` gets the reply. Raises BackplaneError when it cannot be sent."""
         if self._broken.is_set():
             raise BackplaneError(self._reason)
@@ -204,7 +204,7 @@ class Link:
             raise BackplaneError("too many commands wait for Redis")
         self._send(packed, replies, future)
 
-    def _send(self, packed: bytes, replies: int, future: asyncio.Future[Reply] | _Forgotten | None) -> None:
+    def _send(self, packed: bytes, replies: int, future: asyncio.Future[Reply] | _Unawaited | None) -> None:
         self._pending.extend([None] * (replies - 1))
         self._pending.append(future)
         self._outgoing.append(packed)
@@ -215,7 +215,7 @@ class Link:
         try:
             await work()
         except (RedisError, OSError, BackplaneError) as error:
-            self.break_up(f"lost the link to Redis: {error}")
+            self.mark_broken(f"lost the link to Redis: {error}")
 
     async def _write(self) -> None:
         while True:
@@ -251,7 +251,7 @@ class Link:
             return
         if not self._pending:
             raise BackplaneError("a reply to no command")
-        if self._unasked(reply):
+        if self._is_unrequested_unsubscribe(reply):
             raise BackplaneError("Redis ended a subscription: its slot has moved")
         future = self._pending.popleft()
         if not isinstance(future, asyncio.Future) or future.done():
@@ -261,12 +261,12 @@ class Link:
         else:
             future.set_result(reply)
 
-    def _unasked(self, reply: Reply | ResponseError) -> bool:
+    def _is_unrequested_unsubscribe(self, reply: Reply | ResponseError) -> bool:
         """Return True when Redis ended a subscription by itself, as it does when a slot of a cluster moves away."""
         if self._on_message is None or not isinstance(reply, list) or reply[0] != b"sunsubscribe":
             return False
         head = self._pending[0]
-        return not isinstance(head, _Forgotten) or head.name != reply[1]
+        return not isinstance(head, _Unawaited) or head.name != reply[1]
 
     async def _probe(self) -> None:
         missed, seen = 0, -1

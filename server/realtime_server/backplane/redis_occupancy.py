@@ -9,7 +9,7 @@ from realtime_server.backplane.redis_router import Router
 from realtime_server.backplane.redis_scripts import Script
 from realtime_server.core.ports.backplane import OccupancyChanges
 
-STRUCK_AT_ONCE = 1000
+REMOVED_AT_ONCE = 1000
 """Channels of a worker that is gone that one script call removes, at most."""
 
 
@@ -42,7 +42,7 @@ class RedisOccupancy:
             if not here:
                 occupied += await self._put_back(partition)
             for worker in gone:
-                vacated += await self._strike_out(partition, worker)
+                vacated += await self._remove_gone(partition, worker)
         return OccupancyChanges(tuple(occupied), tuple(vacated))
 
     async def _occupy(self, channel: str) -> bool:
@@ -67,13 +67,13 @@ class RedisOccupancy:
         mine = [channel for channel in self._occupied if self._router.channel_partition(channel) is partition]
         return [c for c in mine if c in self._occupied and await self._occupy(c)]
 
-    async def _strike_out(self, partition: Partition, worker: str) -> list[str]:
+    async def _remove_gone(self, partition: Partition, worker: str) -> list[str]:
         keys = (*self._keys(partition, worker), partition.seen)
         silent = milliseconds(self._router.timing.silent)
         vacated: list[str] = []
         left = True
         while left:
-            reply = await self._router.run(partition, scripts.STRIKE_OUT, keys, worker, silent, STRUCK_AT_ONCE)
+            reply = await self._router.run(partition, scripts.REMOVE_GONE, keys, worker, silent, REMOVED_AT_ONCE)
             more, channels = as_list(reply)
             left = bool(as_int(more))
             vacated += [as_bytes(channel).decode() for channel in as_list(channels)]

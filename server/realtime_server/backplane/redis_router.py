@@ -159,7 +159,7 @@ class Router:
     def note_gap(self, partition: Partition, message: bytes) -> None:
         """Handle a message of the partition's channel for gaps."""
         with contextlib.suppress(BackplaneError):
-            self._owner(partition).hear(partition, message)
+            self._owner(partition).receive(partition, message)
 
     def _owner(self, partition: Partition) -> Shard:
         owner = self._owners[partition.index]

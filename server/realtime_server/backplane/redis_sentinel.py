@@ -12,9 +12,9 @@ from collections.abc import Callable
 import structlog
 from redis.exceptions import ResponseError
 
-from realtime_server.backplane.redis_keeper import Keeper
 from realtime_server.backplane.redis_link import Link, RedisConnection, Timing
 from realtime_server.backplane.redis_reply import as_bytes, as_list
+from realtime_server.backplane.redis_supervisor import LinkSupervisor
 from realtime_server.backplane.redis_target import Address, Endpoint, EndpointReader, Mode
 from realtime_server.core.model.errors import BackplaneError
 
@@ -112,18 +112,18 @@ class SentinelWatch:
         self._timing = timing
         self._on_switch = on_switch
         self._turn = itertools.count()
-        self._keeper = Keeper(
+        self._supervisor = LinkSupervisor(
             "sentinel", self, timing,
             greet=self._listen, on_up=lambda: None, on_lost=lambda: None, on_message=self._take,
         )  # fmt: skip
 
     def start(self) -> None:
         """Connect in a task, retrying until a sentinel answers."""
-        self._keeper.begin()
+        self._supervisor.begin()
 
     async def stop(self) -> None:
         """Close the link."""
-        await self._keeper.stop()
+        await self._supervisor.stop()
 
     async def connection(self) -> RedisConnection:
         """Return a connection to the next sentinel, not connected yet."""

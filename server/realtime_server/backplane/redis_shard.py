@@ -10,9 +10,9 @@ from collections.abc import Callable, Iterable
 import structlog
 from redis.exceptions import ResponseError
 
-from realtime_server.backplane.redis_keeper import Keeper
 from realtime_server.backplane.redis_link import Link, Target, Timing
 from realtime_server.backplane.redis_partition import GREET, SETTLED, Partition
+from realtime_server.backplane.redis_supervisor import LinkSupervisor
 from realtime_server.core.model.errors import BackplaneError
 
 logger = structlog.get_logger()
@@ -44,10 +44,10 @@ class Shard:
         self._roll_call = False
         self._due = asyncio.Event()
         self._watcher: asyncio.Task[None] | None = None
-        self.commands = Keeper(
+        self.commands = LinkSupervisor(
             f"{name} commands", target, timing, greet=self._greet, on_up=self._note_up, on_lost=on_lost
         )
-        self.messages = Keeper(
+        self.messages = LinkSupervisor(
             f"{name} messages", target, timing,
             greet=self._listen, on_up=self.note_gap, on_lost=on_lost, on_message=on_message,
         )  # fmt: skip
@@ -86,17 +86,17 @@ class Shard:
         now = asyncio.get_running_loop().time()
         return self.linked and all(partition.healthy(now) for partition in self.partitions.values())
 
-    def break_up(self, reason: str) -> None:
+    def break_links(self, reason: str) -> None:
         """Break both links, so that they reconnect."""
-        for keeper in (self.commands, self.messages):
-            if keeper.usable:
-                keeper.link.break_up(reason)
+        for supervisor in (self.commands, self.messages):
+            if supervisor.usable:
+                supervisor.link.mark_broken(reason)
 
     def switch(self, reason: str) -> None:
         """Reconnect both links without delay, because the primary was replaced."""
-        self.break_up(reason)
-        self.commands.hurry()
-        self.messages.hurry()
+        self.break_links(reason)
+        self.commands.retry_now()
+        self.messages.retry_now()
 
     def note_gap(self) -> None:
         """Record that publications may have been lost, and report it as `report_gap` does."""
@@ -116,10 +116,10 @@ class Shard:
         try:
             await self._prepare(partition)
         except ResponseError as error:
-            self.break_up(f"Redis refused: {error}")
+            self.break_links(f"Redis refused: {error}")
             raise BackplaneError(f"Redis refused: {error}") from error
         except BackplaneError as error:
-            self.break_up(str(error))
+            self.break_links(str(error))
             raise
         self.note_gap()
 
@@ -148,23 +148,23 @@ class Shard:
             called, self._roll_call = self._roll_call, False
             self._due.clear()
             with contextlib.suppress(BackplaneError, ResponseError):
-                await self._look_after(greet_all=called)
+                await self._maintain(greet_all=called)
             with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout(self._timing.canary):
                     await self._due.wait()
 
-    async def _look_after(self, *, greet_all: bool) -> None:
+    async def _maintain(self, *, greet_all: bool) -> None:
         link, now = self.commands.link, asyncio.get_running_loop().time()
         partitions = list(self.partitions.values())
         if self.linked and any(partition.canary.overdue(now) for partition in partitions):
-            self.break_up("what is published does not arrive")
+            self.break_links("what is published does not arrive")
             return
         candidate = _candidate()
         greeting = [partition for partition in partitions if greet_all or partition.settling or partition.forgotten]
         await asyncio.gather(*(partition.greet(link, candidate) for partition in greeting))
         await asyncio.gather(*(partition.beat(link) for partition in partitions))
 
-    def hear(self, partition: Partition, message: bytes) -> None:
+    def receive(self, partition: Partition, message: bytes) -> None:
         """Handle a message of a partition's channel for gaps."""
         if message == GREET:
             self._roll_call = True

@@ -92,7 +92,7 @@ class Endpoint:
         self._url = url
         self._session = session
         self.timeout = timeout
-        self._turns = asyncio.Semaphore(concurrency)
+        self._slots = asyncio.Semaphore(concurrency)
         self._most = concurrency * (1 + WAITING_FACTOR)
         self._secret = secret
         self._clock = clock
@@ -112,18 +112,18 @@ class Endpoint:
         began = self._clock()
         self.usage.in_flight += 1
         try:
-            answer = await self._post_in_turn(body, headers, origin)
+            answer = await self._post_in_slot(body, headers, origin)
         finally:
             self.usage.in_flight -= 1
             self.usage.seconds.observe(self._clock() - began)
         self.usage.outcomes[Outcome.OK] += 1
         return answer
 
-    async def _post_in_turn(self, body: bytes, headers: Mapping[str, str], origin: str) -> bytes:
+    async def _post_in_slot(self, body: bytes, headers: Mapping[str, str], origin: str) -> bytes:
         """Post once a slot is free, within the timeout, and record the outcome in the breaker."""
         sent = False
         try:
-            async with asyncio.timeout(self.timeout), self._turns:
+            async with asyncio.timeout(self.timeout), self._slots:
                 sent = True
                 answer = await self._post(body, headers)
         except BackendRefusedError as refused:

@@ -88,9 +88,9 @@ class ServerHandshake:
             accepted = read_handshake(data)
             if accepted is not None and self._is_acceptable(accepted):
                 return accepted
-            self._library = self._careful()
+            self._library = self._tolerant_handshake()
             self._library.bodiless = data.startswith(b"HEAD ")
-        return self._take_carefully(self._library, data)
+        return self._receive_tolerantly(self._library, data)
 
     def _is_acceptable(self, accepted: AcceptedHandshake) -> bool:
         """Return True when nothing is left to negotiate or to refuse."""
@@ -102,7 +102,7 @@ class ServerHandshake:
             and not (policy.origins and not set(accepted.values(ORIGIN)) <= set(policy.origins))
         )
 
-    def _careful(self) -> TolerantHandshake:
+    def _tolerant_handshake(self) -> TolerantHandshake:
         # None: a client that sends no origin is no browser.
         origins = [None, *map(Origin, self._policy.origins)] if self._policy.origins else None
         return TolerantHandshake(
@@ -112,7 +112,7 @@ class ServerHandshake:
             select_subprotocol=select_subprotocol,
         )
 
-    def _take_carefully(self, library: ServerProtocol, data: bytes) -> Outcome | None:
+    def _receive_tolerantly(self, library: ServerProtocol, data: bytes) -> Outcome | None:
         library.receive_data(data)
         for event in library.events_received():
             if isinstance(event, Request):

@@ -41,7 +41,7 @@ class Certificate:
     def __init__(self, settings: TlsSettings) -> None:
         """Read the files. Raises CertificateError."""
         self._settings = settings
-        self._seen = self._look()
+        self._seen = self._file_states()
         self.context, self.expires_at = _load(settings)
 
     def refresh(self) -> bool:
@@ -49,7 +49,7 @@ class Certificate:
 
         An unusable one is logged once, and the former certificate stays.
         """
-        seen = self._look()
+        seen = self._file_states()
         if seen == self._seen:
             return False
         self._seen = seen
@@ -67,7 +67,7 @@ class Certificate:
             await asyncio.sleep(LOOK_SECONDS)
             self.refresh()
 
-    def _look(self) -> _Seen:
+    def _file_states(self) -> _Seen:
         """Return what changes when a file does; Kubernetes replaces a symbolic link in front of both."""
         found = []
         for path in (self._settings.certificate_file, self._settings.key_file):

@@ -171,11 +171,11 @@ class Channel:
         for join in self.joining:
             join.take(publication, epoch)
         if self.options.history is None or publication.offset == 0:
-            self._happen(publication)
+            self._deliver_unpositioned(publication)
             return True
         return self._advance(publication, epoch)
 
-    def _happen(self, publication: Publication) -> None:
+    def _deliver_unpositioned(self, publication: Publication) -> None:
         """Deliver an event that has no position in the stream."""
         event = unpack(publication.encoded)
         if isinstance(event, Content):

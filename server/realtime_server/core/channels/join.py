@@ -108,7 +108,7 @@ class Join:
                 frames = subscriber.codec.publication(name, content, publication.offset)
             subscriber.connection.write(frames)
 
-    def forgo(self) -> None:
+    def drop_recovery(self) -> None:
         """Turn the result into one without recovery, because the missed publications exceed the size of a reply."""
         self.result = structs.replace(self.result, recovered=False, publications=())
 

@@ -114,7 +114,7 @@ class CommandSession(Session):
         self._charge(now)
         if self._used_until > now:
             self._pause(now)
-            self._work_off()
+            self._start_worker()
 
     def _take(self, command: Command, size: int, now: float, *, large: bool) -> None:
         if command == PONG:
@@ -143,7 +143,7 @@ class CommandSession(Session):
     def _enqueue(self, command: Command, size: int, now: float) -> None:
         """Queue a command; disconnect a client whose queue exceeds its bounds although reading is paused."""
         limits = self._context.limits
-        queue = self._work_off()
+        queue = self._start_worker()
         self._waiting += size
         if len(queue) >= limits.waiting_commands or self._waiting > limits.waiting_bytes:
             self._context.counters.limits[Limit.WAITING_COMMANDS] += 1
@@ -153,7 +153,7 @@ class CommandSession(Session):
         if self._used_until > now or len(queue) >= PAUSE_AT or self._waiting > limits.waiting_bytes // 4:
             self._pause(now)
 
-    def _work_off(self) -> deque[QueuedCommand]:
+    def _start_worker(self) -> deque[QueuedCommand]:
         """Start the task that processes the queue unless it runs, and return the queue."""
         if self._queue is None:
             self._queue = deque()
@@ -194,7 +194,7 @@ class CommandSession(Session):
         dispatcher = self._dispatcher
         try:
             while not self.closed:
-                await self._turn()
+                await self._wait_for_rate()
                 if not queue:
                     return
                 queued = queue[0]
@@ -216,7 +216,7 @@ class CommandSession(Session):
             self._waiting = 0
             self._resume()
 
-    async def _turn(self) -> None:
+    async def _wait_for_rate(self) -> None:
         """Wait until the client does not exceed its rate."""
         ahead = self._used_until - self._context.clock()
         if ahead > 0:

@@ -73,7 +73,7 @@ class ConnectHandler:
             return True
         if claims.channels or (session.codec.unidirectional and request.subs):
             return False  # channels are to be joined, which `connect` does
-        greet(session, command, self._result(session, claims, {}, None))
+        reply_to_connect(session, command, self._result(session, claims, {}, None))
         return True
 
     async def connect(self, session: Session, command: int, request: ConnectRequest) -> None:
@@ -89,14 +89,14 @@ class ConnectHandler:
                     return
             joined = await self._joined(session, request)
         except (CommandError, BackplaneError):
-            self._entry.turn_away(session)
+            self._entry.undo_admission(session)
             raise
         claims = session.claims
         assert claims is not None
-        if not greet(session, command, self._result(session, claims, _results(joined), data)):
+        if not reply_to_connect(session, command, self._result(session, claims, _results(joined), data)):
             for join in joined:
-                join.forgo()
-            if not greet(session, command, self._result(session, claims, _results(joined), data)):
+                join.drop_recovery()
+            if not reply_to_connect(session, command, self._result(session, claims, _results(joined), data)):
                 session.disconnect(codes.SERVER_ERROR)  # the data of the backend alone exceeds the size of a reply
         # What arrived meanwhile follows the reply.
         for join in joined:
@@ -181,7 +181,7 @@ class ConnectHandler:
         )
 
 
-def greet(session: Session, command: int, result: ConnectResult) -> bool:
+def reply_to_connect(session: Session, command: int, result: ConnectResult) -> bool:
     """Reply to a connect command, see `Session.reply_within`; return False when the reply is too large.
 
     After the reply the client may receive pushes.

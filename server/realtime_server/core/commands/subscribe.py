@@ -40,7 +40,7 @@ async def subscribe(subscriptions: Subscriptions, session: Session, command: int
         if wanted.reject_unrecovered:
             join.abandon()
             raise CommandError(codes.UNRECOVERABLE_POSITION)
-        join.forgo()
+        join.drop_recovery()
         session.reply(command, join.result)
     join.complete()
     session.note_size(request.channel, size)

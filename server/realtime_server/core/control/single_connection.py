@@ -42,9 +42,9 @@ class SingleConnection:
         """Start a background search for other connections of a session's user, once it has its channels."""
         channel = self._namespaces.single_connection_channel(session.user)
         if channel is not None and not session.closed:
-            self._tasks.spawn(self._look_for_others(session, channel), "single-connection")
+            self._tasks.spawn(self._find_others(session, channel), "single-connection")
 
-    async def _look_for_others(self, session: Session, channel: str) -> None:
+    async def _find_others(self, session: Session, channel: str) -> None:
         try:
             stats = await self._hub.presence_stats(channel)
             if stats.clients > 1:

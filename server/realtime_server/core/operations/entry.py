@@ -128,7 +128,7 @@ class Entry:
     async def identify(self, session: Session, request: Connecting, token: str) -> tuple[Claims, bytes | None]:
         """Ask the backend who a client is; return its claims and the data for it.
 
-        The caller must call `admit` or `turn_away` afterwards. Raises CommandError or DisconnectRequestedError.
+        The caller must call `admit` or `undo_admission` afterwards. Raises CommandError or DisconnectRequestedError.
         """
         self._registry.begin_identification(session)
         asked_at = self._wall_clock()
@@ -170,10 +170,10 @@ class Entry:
             session.disconnect(codes.CONNECTION_LIMIT)
         return not session.closed
 
-    def turn_away(self, session: Session) -> None:
+    def undo_admission(self, session: Session) -> None:
         """Undo an admission, after which the client may try again. Idempotent."""
         self._registry.remove_user(session)
-        session.turn_away()
+        session.undo_admission()
         self._registry.end_identification(session)
 
     # going on, and the end

@@ -65,7 +65,7 @@ class RefreshedSubscriptions:
         if channel not in claims.channels:
             session.end_subscription(channel, codes.UNSUBSCRIBED)
             return ()
-        if grant.override != subscription.override or self._hears_too_much(claims, channel, subscription):
+        if grant.override != subscription.override or self._lost_presence_permission(claims, channel, subscription):
             session.end_subscription(channel, codes.UNSUBSCRIBED)
             return (channel,)
         subscription.info = grant.info
@@ -75,10 +75,10 @@ class RefreshedSubscriptions:
         """Apply the claims to a channel that the client has subscribed to by its permissions."""
         if not may_subscribe(claims, channel, self._hub.require(channel)):
             session.end_subscription(channel, codes.UNSUBSCRIBED)
-        elif self._hears_too_much(claims, channel, subscription):
+        elif self._lost_presence_permission(claims, channel, subscription):
             session.end_subscription(channel, codes.UNSUBSCRIBED_INSUFFICIENT_STATE)
 
-    def _hears_too_much(self, claims: Claims, channel: str, subscription: Subscription) -> bool:
+    def _lost_presence_permission(self, claims: Claims, channel: str, subscription: Subscription) -> bool:
         """Return True when a client receives joins and leaves but may no longer read presence."""
         options = subscription.override.applied_to(self._hub.require(channel))
         if not subscription.receives_join_leave or options.force_push_join_leave:

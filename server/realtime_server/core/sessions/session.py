@@ -186,7 +186,7 @@ class Session(ABC):
         self.admitted_at = self._context.wall_clock()
         self.ping_at = ping_at
 
-    def turn_away(self) -> None:
+    def undo_admission(self) -> None:
         """Undo `admit`, after which the client may try again."""
         self.claims = None
         self._revoked = None

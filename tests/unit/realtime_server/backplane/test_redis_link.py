@@ -81,7 +81,7 @@ async def test_all_that_waits_fails_when_the_link_breaks() -> None:
         link = await Link.open(target, TIMING)
         calls = [asyncio.create_task(link.call(b"GET", b"x")) for _ in range(10)]
         await asyncio.sleep(0)
-        link.break_up("no more")
+        link.mark_broken("no more")
         results = await asyncio.gather(*calls, return_exceptions=True)
         await link.close()
     assert [str(result) for result in results] == ["no more"] * 10

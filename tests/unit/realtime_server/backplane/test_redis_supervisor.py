@@ -8,8 +8,8 @@ from collections.abc import AsyncIterator
 
 from realtime_server import settings
 from realtime_server.backplane.redis_cluster import NodeTarget
-from realtime_server.backplane.redis_keeper import Keeper
 from realtime_server.backplane.redis_link import Link, RedisConnection, Timing
+from realtime_server.backplane.redis_supervisor import LinkSupervisor
 from realtime_server.backplane.redis_target import EndpointReader, Mode
 
 TIMING = Timing(connect=30, call=30, probe=30, retry_first=0.001, retry_most=30)
@@ -64,27 +64,27 @@ async def greet(_link: Link) -> None:
 
 
 async def test_an_attempt_that_hangs_is_given_up_for_a_better_one() -> None:
-    """`hurry` cuts short an attempt that hangs and the pause after it."""
+    """`retry_now` cuts short an attempt that hangs and the pause after it."""
     up = asyncio.Event()
     target = SlowTarget()
-    keeper = Keeper("test", target, TIMING, greet=greet, on_up=up.set, on_lost=lambda: None)
+    supervisor = LinkSupervisor("test", target, TIMING, greet=greet, on_up=up.set, on_lost=lambda: None)
     async with listener() as address, asyncio.timeout(1):
-        keeper.begin()
+        supervisor.begin()
         await target.asked.wait()
         target.address = address
-        keeper.hurry()
+        supervisor.retry_now()
         await up.wait()
-        assert keeper.usable
-        await keeper.stop()
-        assert not keeper.usable
+        assert supervisor.usable
+        await supervisor.stop()
+        assert not supervisor.usable
 
 
 async def test_a_keeper_can_be_stopped_while_it_connects() -> None:
     """Stopping cancels an attempt under way and leaves nothing behind."""
     target = SlowTarget()
-    keeper = Keeper("test", target, TIMING, greet=greet, on_up=lambda: None, on_lost=lambda: None)
-    keeper.begin()
+    supervisor = LinkSupervisor("test", target, TIMING, greet=greet, on_up=lambda: None, on_lost=lambda: None)
+    supervisor.begin()
     await target.asked.wait()
     async with asyncio.timeout(1):
-        await keeper.stop()
+        await supervisor.stop()
     assert [task.get_name() for task in asyncio.all_tasks() if task.get_name().startswith("redis-")] == []

@@ -16,7 +16,7 @@ from realtime_server.core.model.errors import BackplaneError
 logger = structlog.get_logger()
 
 
-class Keeper:
+class LinkSupervisor:
     """Owner of one link that is re-established after each loss.
 
     `greet` prepares a new link, which is available as `link` only afterwards. `on_up` is called when the link is back
@@ -41,7 +41,7 @@ class Keeper:
         self._on_up = on_up
         self._on_lost = on_lost
         self._on_message = on_message
-        self._hurry = asyncio.Event()
+        self._retry_now = asyncio.Event()
         self._link: Link | None = None
         self._task: asyncio.Task[None] | None = None
 
@@ -60,15 +60,15 @@ class Keeper:
     async def start(self) -> None:
         """Connect, then keep reconnecting in a task. Raises BackplaneError when the first attempt fails."""
         self._link = await self._connect()
-        self._task = asyncio.create_task(self._keep(self._link), name=f"redis-keep-{self._name}")
+        self._task = asyncio.create_task(self._keep(self._link), name=f"redis-supervisor-{self._name}")
 
     def begin(self) -> None:
         """Keep connecting in a task, without waiting for the first attempt."""
-        self._task = asyncio.create_task(self._keep(None), name=f"redis-keep-{self._name}")
+        self._task = asyncio.create_task(self._keep(None), name=f"redis-supervisor-{self._name}")
 
-    def hurry(self) -> None:
+    def retry_now(self) -> None:
         """Abort the attempt under way and try again at once, when there is reason to expect success."""
-        self._hurry.set()
+        self._retry_now.set()
 
     async def stop(self) -> None:
         """Stop reconnecting and close the link. Idempotent."""
@@ -93,32 +93,32 @@ class Keeper:
             self._on_up()
 
     async def _reconnect(self) -> Link:
-        self._hurry.clear()
+        self._retry_now.clear()
         pause = self._timing.retry_first
         while True:
             with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout(pause * random.uniform(0.5, 1)):  # noqa: S311 - spreads the servers' attempts
-                    await self._hurry.wait()
-            self._hurry.clear()
+                    await self._retry_now.wait()
+            self._retry_now.clear()
             try:
                 return await self._attempt()
             except BackplaneError as error:
                 logger.info("redis is away", link=self._name, reason=str(error))
-            pause = self._timing.retry_first if self._hurry.is_set() else min(2 * pause, self._timing.retry_most)
-            self._hurry.clear()
+            pause = self._timing.retry_first if self._retry_now.is_set() else min(2 * pause, self._timing.retry_most)
+            self._retry_now.clear()
 
     async def _attempt(self) -> Link:
-        """Connect. Raises BackplaneError on failure, or when `hurry` asks for a new attempt."""
+        """Connect. Raises BackplaneError on failure, or when `retry_now` asks for a new attempt."""
         connecting = asyncio.create_task(self._connect(), name=f"redis-connect-{self._name}")
-        hurried = asyncio.create_task(self._hurry.wait(), name=f"redis-hurry-{self._name}")
+        retried = asyncio.create_task(self._retry_now.wait(), name=f"redis-retry_now-{self._name}")
         try:
-            await asyncio.wait((connecting, hurried), return_when=asyncio.FIRST_COMPLETED)
+            await asyncio.wait((connecting, retried), return_when=asyncio.FIRST_COMPLETED)
         except asyncio.CancelledError:
             connecting.cancel()
             await self._discard(connecting)
             raise
         finally:
-            hurried.cancel()
+            retried.cancel()
         if connecting.done():
             return connecting.result()
         connecting.cancel()

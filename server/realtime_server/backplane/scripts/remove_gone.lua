@@ -1,4 +1,4 @@
--- Strike out some channels of a worker that is gone. KEYS[1]: hash channel -> number of its workers, KEYS[2]: set of the
+-- Remove some channels of a worker that is gone. KEYS[1]: hash channel -> number of its workers, KEYS[2]: set of the
 -- worker's channels, KEYS[3]: set of the workers that have channels, KEYS[4]: sorted set worker -> when it was last seen
 -- (ms). ARGV: worker, after how long a silent worker is gone (ms), how many channels at most.
 -- Returns 1 if some may be left, and the channels that no worker has now.
