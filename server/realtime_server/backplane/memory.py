@@ -83,11 +83,6 @@ class MemoryBroker:
         """True while started: there is no link that could break."""
         return self._events is not None
 
-    @property
-    def stream_count(self) -> int:
-        """Number of channels that have a position."""
-        return len(self._streams)
-
     async def publish(
         self,
         channel: str,

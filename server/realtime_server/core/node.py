@@ -272,10 +272,6 @@ class Node:
             self.counters.messages_received += 1
             session.on_message(request.data, self.clock())
 
-    def sessions_of(self, user: str) -> list[Session]:
-        """Return this worker's sessions of a user."""
-        return self._registry.of_user(user)
-
     # what the broker reports
 
     def on_publication(self, channel: str, publication: Publication, epoch: str) -> None:

@@ -125,11 +125,11 @@ async def test_a_connect_command_that_failed_may_come_again() -> None:
     await turns()
     error = {"code": 100, "message": "internal server error", "temporary": True}
     assert connection.take() == [{"id": 1, "error": error}]
-    assert node.sessions_of("alice") == []
+    assert node.workers()[0].users == 0
     send(session, {"id": 3, "connect": connect})
     await turns()
     await history_answers(broker)
     [reply] = connection.take()
     assert isinstance(reply, dict)
     assert reply["id"] == 3
-    assert node.sessions_of("alice") == [session]
+    assert (session.user, node.workers()[0].users) == ("alice", 1)

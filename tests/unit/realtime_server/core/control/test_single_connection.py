@@ -90,7 +90,7 @@ async def test_an_older_connection_elsewhere_is_answered(worker: Worker, monkeyp
     monkeypatch.setattr(worker.broker, "publish_control", record)
     worker.node.on_control(messages.encode(KeepNewest("alice", "elsewhere", worker.clock.now - 5)))
     await settle()
-    (session,) = worker.node.sessions_of("alice")
+    (session,) = worker.node.sessions
     assert sent == [KeepNewest("alice", session.client, worker.clock.now)]
     assert connection.closed_by is None
 
