@@ -61,7 +61,7 @@ def stored(**status: object) -> JsonObject:
             "api": "http://chat-api.team.svc:8001/api",
         },
         "conditions": [
-            condition("Accepted", "True", "Valid", "the spec is carried out"),
+            condition("Accepted", "True", "Valid", "the spec is valid"),
             condition("Ready", "True", "ServersAvailable", "enough servers are available"),
         ],
         "servers": [
@@ -77,7 +77,7 @@ def stored(**status: object) -> JsonObject:
 READY = stored()
 ROLLING = stored(
     phase="Progressing",
-    message="1 of 2 servers run tvwbcdfghj, 2 old ones remain",
+    message="1 of 2 servers run revision tvwbcdfghj, 2 servers of other revisions remain",
     replicas=3,
     targetRevision="tvwbcdfghj",
     rollout={
@@ -102,9 +102,9 @@ HELD = stored(
     rollout={"updatedServers": 1, "oldServers": 2, "connectionsToMove": 280, "drainingServers": []},
     hold={
         "reason": "MovedNotArriving", "until": "2026-11-23T12:00:40Z", "count": 1,
-        "message": "of 20 connections that were moved in the last 30 s, 3 arrived, and 40 connects failed",
+        "message": "of 20 connections moved in the last 30 s, 3 arrived, and 40 connects failed",
     },
-    conditions=[condition("Progressing", "False", "MovesHeld", "moves nobody: clients are refused")],
+    conditions=[condition("Progressing", "False", "MovesHeld", "no connections are moved: clients are refused")],
 )  # fmt: skip
 SILENT = stored(
     connections=None,

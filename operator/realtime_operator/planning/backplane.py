@@ -37,7 +37,7 @@ def observe_backplane(cluster: RealtimeCluster, world: World, now: datetime) -> 
     if cluster.spec.backplane.redis.external is None and not _managed_ready(cluster, world):
         return Backplane(ready=False, reason=Reason.STARTING, message="the managed Redis is not ready yet")
     if not reports:
-        return Backplane(ready=None, reason=Reason.NOT_MEASURED, message="no server has reported yet")
+        return Backplane(ready=None, reason=Reason.NOT_MEASURED, message="no server has reported its state yet")
     return Backplane(ready=True, reason=Reason.CONNECTED, message="every server reaches Redis")
 
 

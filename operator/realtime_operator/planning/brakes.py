@@ -149,10 +149,10 @@ def _evidence(
         return Reason.STATUS_REFUSED, f"the status cannot be written: {world.status_refused}", RELEASE_SECONDS
     if world.stale_since is not None:
         age = max(0, round((now - world.stale_since).total_seconds()))
-        return Reason.OBSERVATION_STALE, f"what is known of the servers is {age} s old", CONTACT_SECONDS
+        return Reason.OBSERVATION_STALE, f"the last observation of the servers is {age} s old", CONTACT_SECONDS
     if world.contact_since is not None and now - world.contact_since < timedelta(seconds=CONTACT_SECONDS):
         rest = CONTACT_SECONDS - (now - world.contact_since).total_seconds()
-        return Reason.JUST_CONNECTED, "the operator has just begun to watch the servers", rest
+        return Reason.JUST_CONNECTED, "the operator has just started to watch the servers", rest
     if backplane.ready is False and not _repairs(fleet):
         return Reason.BACKPLANE_UNAVAILABLE, backplane.message, RELEASE_SECONDS
     lost = [server for server in fleet.live if server.serving and just_lost(server, now)]
@@ -184,7 +184,7 @@ def _not_arriving(
     if not found.refused and not goes_on:
         return None
     message = (
-        f"of {found.moved} connections that were moved in the last 30 s, {found.arrived} arrived,"
+        f"of {found.moved} connections moved in the last 30 s, {found.arrived} arrived,"
         f" and {found.failed} connects failed{failures_text(fleet.available)}"
     )
     return Reason.MOVED_NOT_ARRIVING, message, ARRIVAL_RELEASE_SECONDS

@@ -46,15 +46,15 @@ def credentials_kept(facts: Facts) -> Verdict:
         return Verdict(ConditionType.CREDENTIALS_KEPT, False, Reason.MISSING, _missing_credentials(facts))
     replaced = facts.credentials.replaced_recently(facts.now)
     if not replaced:
-        message = "the generated credentials are as they were"
+        message = "the generated credentials have not changed"
         return Verdict(ConditionType.CREDENTIALS_KEPT, True, Reason.UNCHANGED, message)
     return Verdict(ConditionType.CREDENTIALS_KEPT, False, Reason.REPLACED, facts.credentials.message(facts.name))
 
 
 def _missing_credentials(facts: Facts) -> str:
     lacking = "; ".join(f"Secret {name} lacks {', '.join(keys)}" for name, keys in facts.missing_credentials.items())
-    when = "the pause is over" if facts.is_paused else "the API server does not refuse it any more"
-    return f"{lacking}: no new server can start. The operator puts it right when {when}"
+    when = "the pause ends" if facts.is_paused else "the API server accepts the write"
+    return f"{lacking}: no new server can start. The operator creates what is missing when {when}"
 
 
 def ready(facts: Facts) -> Verdict:
@@ -66,7 +66,7 @@ def ready(facts: Facts) -> Verdict:
 def _why_not_ready(facts: Facts) -> tuple[Reason, str] | None:
     available, desired = len(facts.fleet.available), facts.fleet.desired
     if desired == 0:
-        return Reason.SCALED_TO_ZERO, "no servers are wanted: replicas is 0"
+        return Reason.SCALED_TO_ZERO, "the cluster has no servers because replicas is 0"
     if facts.missing_endpoint is not None:
         return Reason.ENDPOINT_UNAVAILABLE, facts.missing_endpoint
     if available < max(1, _wanted(facts) - facts.policy.max_unavailable):
@@ -88,7 +88,7 @@ def progressing(facts: Facts) -> Verdict:
     """Judge Progressing: True while servers are added, replaced or removed, with progress."""
     reason, message = _progress(facts)
     if reason not in STILL and facts.hold is not None and facts.hold.in_force(facts.now):
-        return Verdict(ConditionType.PROGRESSING, False, Reason.HELD, f"moves nobody: {facts.hold.message}")
+        return Verdict(ConditionType.PROGRESSING, False, Reason.HELD, f"no connections are moved: {facts.hold.message}")
     if reason not in STILL and facts.overdue:
         late = f"no progress for {facts.overdue_after:g} s: {message}"
         return Verdict(ConditionType.PROGRESSING, False, Reason.DEADLINE_EXCEEDED, late)
@@ -102,13 +102,17 @@ def _progress(facts: Facts) -> tuple[Reason, str]:
     if facts.operator_paused is not None:
         return Reason.OPERATOR_PAUSED, facts.operator_paused
     if facts.paused:
-        return Reason.PAUSED, "spec.paused is true: nothing is changed until it is false"
+        return Reason.PAUSED, "spec.paused is true: the operator changes nothing until it is false"
     if facts.current_revision is None and updated < fleet.desired:
         return Reason.CREATING, f"{updated} of {fleet.desired} servers are available"
     if old or fleet.old_replicas:
-        return Reason.ROLLING_UPDATE, f"{updated} of {fleet.desired} servers run {fleet.target}, {old} old ones remain"
+        others = f"{old} servers of other revisions remain"
+        return Reason.ROLLING_UPDATE, f"{updated} of {fleet.desired} servers run revision {fleet.target}, {others}"
     if facts.step.retiring or fleet.target_replicas > fleet.desired:
-        return Reason.SCALING_DOWN, f"{len(facts.step.retiring)} servers are being drained to reach {fleet.desired}"
+        return (
+            Reason.SCALING_DOWN,
+            f"{len(facts.step.retiring)} servers are being drained to scale down to {fleet.desired}",
+        )
     if fleet.target_replicas < fleet.desired:
         return Reason.SCALING_UP, f"scaling from {fleet.target_replicas} to {fleet.desired} servers"
     if updated < fleet.desired:
@@ -120,10 +124,10 @@ def _progress(facts: Facts) -> tuple[Reason, str]:
 def _rest(facts: Facts) -> tuple[Reason, str]:
     """Return the reason and message of Progressing when no server is added, replaced or removed."""
     if any(pod.trial for pod in facts.redis.pods):
-        return Reason.CHANGING_REDIS, "a changed Redis is tried beside the one that serves"
+        return Reason.CHANGING_REDIS, "the changed Redis is tried in a second pod while the current one keeps running"
     if any(failure.kind in REFUSALS for failure in facts.failures):
-        return Reason.RETRYING, "a part of what the spec says could not be made, and is tried again: see Degraded"
-    return Reason.SETTLED, "the cluster is what the spec says"
+        return Reason.RETRYING, "a part of the spec could not be applied and is retried: see the condition Degraded"
+    return Reason.SETTLED, "the cluster matches the spec"
 
 
 def degraded(facts: Facts) -> Verdict:

@@ -21,7 +21,7 @@ FINGERPRINT_CHARACTERS = 8
 
 ADVICE: Mapping[str, str] = {
     naming.KEY_API: "give your backends the new API key",
-    naming.KEY_TOKEN_SECRET: "sign tokens with the new secret, clients with older tokens are refused",
+    naming.KEY_TOKEN_SECRET: "sign tokens with the new secret: clients with older tokens are refused",
 }
 """Advice by key, for the keys that are used outside of the cluster."""
 

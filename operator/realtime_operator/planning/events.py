@@ -100,11 +100,11 @@ def _rollout(cluster: RealtimeCluster, facts: Facts) -> list[Action]:
         message = f"rolling out revision {target}: {replaced}"
         events.append(EmitEvent(EventType.NORMAL, Reason.ROLLOUT_STARTED, message))
     if before.current_revision != target and facts.current_revision == target:
-        message = f"revision {target} serves with {_servers(facts.fleet.desired)}"
+        message = f"the rollout of revision {target} is complete: it runs on {_servers(facts.fleet.desired)}"
         events.append(EmitEvent(EventType.NORMAL, Reason.ROLLOUT_COMPLETED, message))
     autoscaled = before.autoscaling.desired if before.autoscaling is not None else None
     if autoscaled is not None and cluster.spec.autoscaling is not None and autoscaled != facts.fleet.desired:
-        message = f"from {autoscaled} to {facts.fleet.desired} servers, following the connections"
+        message = f"from {autoscaled} to {facts.fleet.desired} servers, to match the number of connections"
         events.append(EmitEvent(EventType.NORMAL, Reason.SCALED, message))
     return events
 
@@ -113,20 +113,30 @@ def _about(action: Action, servers: dict[str, Server]) -> EmitEvent | None:
     if isinstance(action, Quiesce):
         report = servers[action.server].report
         connections = f"{report.connections} connections" if report is not None else "an unknown number of connections"
-        return EmitEvent(EventType.NORMAL, Reason.QUIESCED, f"server {action.server} leaves with {connections}")
+        return EmitEvent(
+            EventType.NORMAL,
+            Reason.QUIESCED,
+            f"server {action.server} gets no new connections; {connections} are to be moved",
+        )
     if isinstance(action, Drain):
         report = servers[action.server].report
         if report is None or report.connections == 0 or report.state is ServerState.DRAINING:
             return None
-        rate = f"{action.connections_per_second:g} a second"
+        rate = f"at {action.connections_per_second:g} per second"
         return EmitEvent(
-            EventType.NORMAL, Reason.DRAINING, f"server {action.server}: {report.connections} connections move, {rate}"
+            EventType.NORMAL,
+            Reason.DRAINING,
+            f"server {action.server}: {report.connections} connections are being moved, {rate}",
         )
     if isinstance(action, Resume):
-        return EmitEvent(EventType.NORMAL, Reason.RESUMED, f"server {action.server} serves again")
+        return EmitEvent(EventType.NORMAL, Reason.RESUMED, f"server {action.server} accepts new connections again")
     if isinstance(action, DeleteServer):
         if servers[action.server].failed:
-            return EmitEvent(EventType.WARNING, Reason.SERVER_REPLACED, f"server {action.server} has failed for good")
+            return EmitEvent(
+                EventType.WARNING,
+                Reason.SERVER_REPLACED,
+                f"server {action.server} has failed permanently and is replaced",
+            )
         return EmitEvent(EventType.NORMAL, Reason.SERVER_REPLACED, f"server {action.server} is drained and replaced")
     return None
 

@@ -105,8 +105,10 @@ def redis_change_fails(facts: Facts) -> Finding | None:
     """Report a changed Redis whose trial cannot start; the serving one is kept."""
     for pod in facts.redis.pods:
         if pod.trial and pod.waiting_reason in CANNOT_START:
-            message = f"the change of Redis is not made, its trial {pod.name} cannot start: {_waiting(pod)}"
-            return Reason.REDIS_CHANGE_FAILS, f"{message}; the Redis that serves is kept"
+            message = (
+                f"the change of Redis is not applied, because its trial pod {pod.name} cannot start: {_waiting(pod)}"
+            )
+            return Reason.REDIS_CHANGE_FAILS, f"{message}; the current Redis keeps running"
     return None
 
 
@@ -129,7 +131,7 @@ def clients_refused(facts: Facts) -> Finding | None:
         return None
     seconds = max(found.seconds for found in recent)
     why = failures_text(facts.fleet.available)
-    return Reason.CLIENTS_REFUSED, f"{failed} of {attempts} connects of the last {seconds:g} s failed{why}"
+    return Reason.CLIENTS_REFUSED, f"{failed} of {attempts} connects in the last {seconds:g} s failed{why}"
 
 
 def drain_timed_out(facts: Facts) -> Finding | None:
@@ -152,7 +154,7 @@ def redis_not_ready(facts: Facts) -> Finding | None:
     limit = facts.now - facts.unready_grace
     if facts.redis.podless_since is not None and facts.redis.podless_since < limit:
         name = facts.redis.name
-        return Reason.REDIS_NOT_READY, f"StatefulSet {name} has no pod: `kubectl describe statefulset {name}` says why"
+        return Reason.REDIS_NOT_READY, f"StatefulSet {name} has no pod: `kubectl describe statefulset {name}` shows why"
     for pod in facts.redis.pods:
         waits = pod.waiting_reason in CANNOT_START
         if not pod.trial and not waits and not pod.ready and (pod.unready_since or pod.created_at) < limit:
@@ -164,7 +166,9 @@ def server_unreachable(facts: Facts) -> Finding | None:
     """Report ready servers that do not answer the operator for longer than the grace period."""
     limit = facts.now - facts.unready_grace
     silent = [s for s in facts.fleet.available if s.name in facts.unreachable and facts.unreachable[s.name] < limit]
-    return _about(Reason.SERVER_UNREACHABLE, silent, "does not answer on its admin port: its connections are unknown")
+    return _about(
+        Reason.SERVER_UNREACHABLE, silent, "does not answer on its admin port: its number of connections is unknown"
+    )
 
 
 def deadline_exceeded(facts: Facts) -> Finding | None:

@@ -196,7 +196,7 @@ def _missing_endpoint(cluster: RealtimeCluster, world: World, actions: Sequence[
     name = naming.client_service(cluster.metadata.name)
     key = ObjectKey("v1", "Service", name)
     made = any(isinstance(action, CreateObject) and object_key(action.manifest) == key for action in actions)
-    return None if key in world.objects or made else f"there is no Service {name}"
+    return None if key in world.objects or made else f"the Service {name} does not exist"
 
 
 def _current_revision(prior: PriorStatus, fleet: Fleet, step: RolloutStep) -> str | None:

@@ -39,7 +39,7 @@ def report(
         missing_endpoint=_missing_endpoint(facts, failures),
         missing_credentials=_missing_credentials(facts, actions, failures),
     )
-    accepted = Verdict(ConditionType.ACCEPTED, status=True, reason=Reason.VALID, message="the spec is carried out")
+    accepted = Verdict(ConditionType.ACCEPTED, status=True, reason=Reason.VALID, message="the spec is valid")
     verdicts = (accepted, *conditions.evaluate(facts))
     old = facts.prior.document
     new = status.compose(cluster, world, facts, verdicts, scaling)

@@ -53,4 +53,6 @@ class ClusterMemory:
         self.unwritten, self.status_refused = statuses[0].status, refused[0].message
         if not is_news:
             return None
-        return EmitEvent(EventType.WARNING, Reason.WRITE_REFUSED, f"the status was refused: {self.status_refused}")
+        return EmitEvent(
+            EventType.WARNING, Reason.WRITE_REFUSED, f"the API server refused the status: {self.status_refused}"
+        )

@@ -149,7 +149,7 @@ async def test_a_status_that_is_refused_is_gone_on_from(monkeypatch: pytest.Monk
     (first,) = [action for action in platform.applied[1] if isinstance(action, SetStatus)]
     (event,) = platform.applied[2]
     assert isinstance(event, EmitEvent)
-    assert event.message == "the status was refused: no"
+    assert event.message == "the API server refused the status: no"
     platform.applied.clear()
     await reconciler.reconcile(KEY)
     assert [type(action) for action in platform.applied[1]] == [SetStatus]
