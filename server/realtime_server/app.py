@@ -270,7 +270,9 @@ async def _start(node: Node, remote_keys: PublishedKeys | None, hooks: HookClien
 async def _warn() -> None:
     """Say again and again, until cancelled, that anybody may do everything: nobody shall get used to it."""
     while True:
-        logger.warning("tokens are ignored: whoever reaches this server may do everything; for development only")
+        logger.warning(
+            "tokens are ignored: any client that reaches this server may do everything; use this for development only"
+        )
         await asyncio.sleep(WARNING_SECONDS)
 
 
@@ -340,6 +342,6 @@ async def _drain(settings: Settings, node: Node, serving: Serving, api_site: Api
         with contextlib.suppress(TimeoutError):
             await asyncio.wait_for(stop_now.wait(), 0.1)
     if node.sessions:
-        logger.warning("worker closes what is left", connections=len(node.sessions))
+        logger.warning("worker closes the remaining connections", connections=len(node.sessions))
         serving.close_all()
     await asyncio.sleep(0.2)

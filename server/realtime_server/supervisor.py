@@ -154,7 +154,7 @@ class Supervisor:
         now = time.monotonic()
         if self._deadline is not None:
             if now > self._deadline:
-                logger.error("workers do not end")
+                logger.error("workers did not stop in time, killing them")
                 self._signal_workers(signal.SIGKILL)
             return
         for child in self._children:

@@ -113,9 +113,9 @@ class OperatorProcess:
     def not_ready(self) -> str | None:
         """Return why the process does not do its part: to stand by, or to lead and watch."""
         if self._lease.foreign:
-            return f"the Lease {self._settings.lease_name} belongs to somebody else"
+            return f"the Lease {self._settings.lease_name} belongs to another program"
         if self._leading:
-            return "does not watch yet" if self._watcher is None else self._watcher.obstacle
+            return "is not watching yet" if self._watcher is None else self._watcher.obstacle
         return None if self._lease.is_fresh else "cannot read its lease"
 
     async def run(self) -> int:
@@ -144,7 +144,7 @@ class OperatorProcess:
             if working.done():
                 working.result()
         except LeaseLostError as error:
-            logger.error("lease lost, ending", error=str(error))  # noqa: TRY400 - expected: no traceback
+            logger.error("lease lost, the operator stops", error=str(error))  # noqa: TRY400 - expected: no traceback
             return 1
         else:
             return 0

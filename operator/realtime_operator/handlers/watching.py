@@ -108,7 +108,7 @@ class Watcher:
         self._client = client
         self._store = store
         self._namespaces = namespaces
-        self.obstacle: str | None = "does not watch yet"
+        self.obstacle: str | None = "is not watching yet"
 
     async def run(self, started: Callable[[], None] = lambda: None) -> None:
         """Watch until cancelled; raises OperatorError when kopf ends by itself.
@@ -121,10 +121,10 @@ class Watcher:
                 await self._wait_until_served()
                 reason = await self._watch(started)
                 self.obstacle = reason
-                logger.warning("watching begins anew", reason=reason)
+                logger.warning("watching starts again", reason=reason)
                 await asyncio.sleep(POLL_SECONDS)
         finally:
-            self.obstacle = "does not watch"
+            self.obstacle = "is not watching"
 
     async def _wait_until_served(self) -> None:
         logged = None
@@ -135,7 +135,7 @@ class Watcher:
                 reason = str(error)
             if reason is None:
                 if logged is not None:
-                    logger.info("the API server serves RealtimeClusters, going on")
+                    logger.info("the API server serves RealtimeClusters, continuing")
                 return
             self.obstacle = reason
             if reason != logged:

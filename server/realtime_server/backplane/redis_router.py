@@ -210,7 +210,7 @@ class Router:
             try:
                 await self._follow_map()
             except BackplaneError as error:
-                logger.info("redis cluster has changed, not followed yet", reason=str(error))
+                logger.info("redis cluster has changed, its new topology cannot be read yet", reason=str(error))
             await asyncio.sleep(RETRY_SECONDS)
 
     async def _follow_map(self, *, required: bool = False) -> None:

@@ -75,7 +75,7 @@ class SentinelTarget:
             return
         if GUARDED not in information:
             logger.warning(
-                "the primary confirms writes that no replica gets, and a failover loses them",
+                "the primary confirms writes that no replica has received, a failover would lose them",
                 advice="set min-replicas-to-write and min-replicas-max-lag on all that can be primary",
             )
 

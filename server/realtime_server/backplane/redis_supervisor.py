@@ -89,7 +89,7 @@ class LinkSupervisor:
                 logger.warning("redis link lost", link=self._name, reason=reason)
                 self._on_lost()
             self._link = link = await self._reconnect()
-            logger.info("redis link is back", link=self._name)
+            logger.info("redis link restored", link=self._name)
             self._on_up()
 
     async def _reconnect(self) -> Link:
@@ -103,7 +103,7 @@ class LinkSupervisor:
             try:
                 return await self._attempt()
             except BackplaneError as error:
-                logger.info("redis is away", link=self._name, reason=str(error))
+                logger.info("redis cannot be reached", link=self._name, reason=str(error))
             pause = self._timing.retry_first if self._retry_now.is_set() else min(2 * pause, self._timing.retry_most)
             self._retry_now.clear()
 

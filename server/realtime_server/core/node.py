@@ -213,7 +213,7 @@ class Node:
             try:
                 await work()
             except BackplaneError as error:
-                logger.warning("backplane is away", error=str(error))
+                logger.warning("backplane is unavailable", error=str(error))
                 await asyncio.sleep(RETRY_SECONDS * random.uniform(1, 2))  # noqa: S311 - spreads the attempts
             else:
                 return

@@ -106,7 +106,9 @@ class EventDispatcher:
             try:
                 await self._empty_buffer()
             except BackplaneError as error:
-                logger.warning("events wait for the backplane", waiting=len(self._buffer), error=str(error))
+                logger.warning(
+                    "events cannot be queued, the backplane is unavailable", waiting=len(self._buffer), error=str(error)
+                )
                 await asyncio.sleep(RETRY_SECONDS[0])
                 self._emitted.set()
 
@@ -159,7 +161,7 @@ class EventDispatcher:
     def _lose(self, count: int) -> None:
         self.outcomes["dropped"] += count
         if self.outcomes["dropped"] == count:
-            logger.error("events are dropped: the queue is full, the backend does not take them")
+            logger.error("events are dropped: the queue is full because the backend does not accept them")
 
 
 def encode(event: HookEvent, unix_seconds: float) -> bytes:

@@ -159,7 +159,7 @@ class HttpBackend:
             raise CommandError(INTERNAL) from error
         except InvalidAnswerError as error:
             asked.endpoint.usage.outcomes[Outcome.INVALID] += 1
-            self._warn("hook answered something that cannot be followed", hook, error)
+            self._warn("hook answer is invalid", hook, error)
             raise CommandError(INTERNAL) from error
 
     def _warn(self, event: str, hook: Hook, error: Exception, **values: object) -> None:

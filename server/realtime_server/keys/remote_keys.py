@@ -73,7 +73,9 @@ class PublishedKeys:
     def known(self) -> Sequence[TokenKey]:
         """See RemoteKeys."""
         if self._known and self.age > self._freshness.max_age:
-            logger.warning("keys of tokens are too old to be used", url=self._document.url, age=round(self.age))
+            logger.warning(
+                "token keys are too old and are not used any more", url=self._document.url, age=round(self.age)
+            )
             self._known = ()
         return self._known
 
@@ -141,9 +143,7 @@ class PublishedKeys:
         except DocumentError as error:
             self._failures += 1
             self.outcomes["failed"] += 1
-            logger.warning(
-                "keys of tokens cannot be read", url=self._document.url, error=str(error), kept=len(self._known)
-            )
+            logger.warning("token keys cannot be read", url=self._document.url, error=str(error), kept=len(self._known))
         else:
             self._failures = 0
             self._read_at = self._clock()

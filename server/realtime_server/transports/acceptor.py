@@ -124,7 +124,7 @@ class Acceptor:
 
     def _wait(self, error: OSError) -> None:
         """Pause accepting, because without file descriptors every iteration of the loop would fail in the same way."""
-        logger.error("sockets cannot be accepted for now", error=str(error), pause=PAUSE_SECONDS)
+        logger.error("sockets cannot be accepted, trying again after a pause", error=str(error), pause=PAUSE_SECONDS)
         self._loop.remove_reader(self._bound)
         if not self._closed:
             self._pause = self._loop.call_later(PAUSE_SECONDS, self._loop.add_reader, self._bound, self._accept)

@@ -56,7 +56,7 @@ class Certificate:
         try:
             self.context, self.expires_at = _load(self._settings)
         except CertificateError as error:
-            logger.error("tls certificate cannot be used, the one from before stays", error=str(error))  # noqa: TRY400
+            logger.error("tls certificate cannot be used, the previous one stays in use", error=str(error))  # noqa: TRY400
             return False
         logger.info("tls certificate read", file=str(self._settings.certificate_file), expires_at=self.expires_at)
         return True

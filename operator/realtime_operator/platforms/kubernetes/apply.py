@@ -189,7 +189,7 @@ class Applier:
         secret = text_at(action.manifest, "metadata", "name")
         known = self._credentials.value(Key(self._namespace, self._name), self._uid, secret, key)
         if known is not None:
-            logger.warning("credential put back", cluster=f"{self._namespace}/{self._name}", secret=secret, key=key)
+            logger.warning("credential restored", cluster=f"{self._namespace}/{self._name}", secret=secret, key=key)
         return known or _random_value()
 
     async def _create_secret(self, manifest: JsonObject, action: EnsureSecret) -> None:

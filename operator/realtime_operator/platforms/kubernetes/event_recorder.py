@@ -36,7 +36,7 @@ class EventRecorder:
         try:
             count = await self._count_up(path, correlated) or await self._create(path, owner, event, correlated)
         except PlatformError as error:
-            logger.warning("event not told", error=str(error))
+            logger.warning("event not written", error=str(error))
             return
         self._counts[path] = count
         if len(self._counts) > MAX_REMEMBERED:

@@ -183,7 +183,7 @@ class Lease:
     def _note_owner(self, *, foreign: bool) -> None:
         if foreign and not self.foreign:
             logger.error(
-                "the lease belongs to somebody else, and is left alone: give the operator another name for its own",
+                "the lease belongs to another program and is not changed: set another lease name for the operator",
                 lease=self._settings.name,
                 namespace=self._settings.namespace,
             )
@@ -192,7 +192,9 @@ class Lease:
     def _note_pause(self, paused: str | None) -> None:
         if paused != self.paused:
             self.paused = paused
-            logger.warning("the operator is paused" if paused else "the operator goes on", reason=paused or "")
+            logger.warning(
+                "the operator is paused" if paused else "the operator is no longer paused", reason=paused or ""
+            )
             self._on_pause()
 
     async def _read(self) -> JsonObject | None:

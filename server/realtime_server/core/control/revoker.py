@@ -135,7 +135,7 @@ class Revoker:
         try:
             await self.catch_up()
         except BackplaneError as error:
-            logger.info("revocations are not read yet", error=str(error))
+            logger.info("revocations cannot be read yet", error=str(error))
 
     async def catch_up(self) -> None:
         """Read new revocations from the store, and put back those that it has lost. Raises BackplaneError."""
@@ -161,5 +161,7 @@ class Revoker:
     async def _put_back(self, lost: Sequence[Revocation]) -> None:
         for start in range(0, len(lost), PUT_BACK_AT_ONCE):
             if not await self._store.add(lost[start : start + PUT_BACK_AT_ONCE]):
-                logger.error("revocations that the backplane has lost do not fit into it again", lost=len(lost) - start)
+                logger.error(
+                    "revocations that the backplane has lost cannot be stored again: it is full", lost=len(lost) - start
+                )
                 return

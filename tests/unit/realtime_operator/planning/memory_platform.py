@@ -138,7 +138,9 @@ class MemoryPlatform:
     def _failure(self, action: Action) -> Failure | None:
         key = made_by(action)
         if key in self.taken and not isinstance(action, ApplyObject):
-            return Failure(action, FailureKind.NAME_TAKEN, f"{key.kind} {key.name} exists and belongs to somebody else")
+            return Failure(
+                action, FailureKind.NAME_TAKEN, f"{key.kind} {key.name} exists and belongs to another program"
+            )
         if key is not None and key in self.refused:
             return Failure(action, FailureKind.REFUSED, self.refused[key])
         return None
