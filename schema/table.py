@@ -191,7 +191,7 @@ class Table(Entry):
 
     def _wrong_defaults(self) -> Iterator[str]:
         names = [field.field for field in self.server_fields]
-        yield from (f"{name} is there twice" for name in {*names} if names.count(name) > 1)
+        yield from (f"{name} is defined twice" for name in {*names} if names.count(name) > 1)
         for field in self.server_fields:
             if field.type not in CONFIGURATION_TYPES and field.default not in self._names_of(field.type):
                 yield f"{field.field}: default must be a value of the enumeration {field.type}"

@@ -41,9 +41,9 @@ def passed_on(given: Mapping[str, str], names: Iterable[str]) -> dict[str, str]:
     size = 0
     for name, value in given.items():
         if _NAME.fullmatch(name) is None:
-            raise InvalidHeadersError("a name is no token of HTTP")
+            raise InvalidHeadersError("a name is not a valid HTTP header name")
         if _VALUE.fullmatch(value) is None:
-            raise InvalidHeadersError("a value has characters that HTTP forbids")
+            raise InvalidHeadersError("a value has characters that HTTP does not allow")
         if name.lower() in found:
             raise InvalidHeadersError("a name is given twice")
         found[name.lower()] = value

@@ -108,10 +108,10 @@ def _remove_left_socket(path: Path) -> None:
             return
         except ConnectionRefusedError:
             if not path.is_socket():
-                raise OSError(errno.EEXIST, "what is there is no socket") from None
+                raise OSError(errno.EEXIST, "the path exists and is not a socket") from None
             path.unlink()
         else:
-            raise OSError(errno.EADDRINUSE, "another server listens there")
+            raise OSError(errno.EADDRINUSE, "another server listens on it")
 
 
 def _bind(host: str, port: int, *, shared: bool) -> socket.socket:

@@ -50,7 +50,7 @@ class Namespace(BaseModel, frozen=True, extra="forbid"):
         if self.recovery and self.history is None:
             raise ValueError("recovery needs history: set history, or recovery to false")
         if self.recovery_mode is RecoveryMode.CACHE and not self.recovery:
-            raise ValueError("recovery_mode needs recovery: set recovery to true, or leave recovery_mode out")
+            raise ValueError("recovery_mode needs recovery: set recovery to true, or remove recovery_mode")
         if self.force_positioning and self.history is None:
             raise ValueError("force_positioning needs history: set history, or force_positioning to false")
         if self.force_push_join_leave and not self.join_leave:
@@ -61,9 +61,8 @@ class Namespace(BaseModel, frozen=True, extra="forbid"):
             self.recovery or self.force_positioning or self.delta
         ):
             raise ValueError(
-                f"slow_consumer {self.slow_consumer} leaves publications out, on which recovery, positions and "
-                "delta are built: set recovery, force_positioning and delta to false, or slow_consumer to "
-                "disconnect"
+                f"slow_consumer {self.slow_consumer} skips publications, but recovery, positions and delta are "
+                "built: set recovery, force_positioning and delta to false, or slow_consumer to disconnect"
             )
         if self.single_connection and (not self.personal_channel or not self.presence):
             raise ValueError(

@@ -82,7 +82,9 @@ class Listen(Model):
     @model_validator(mode="after")
     def _proxies_are_known(self) -> Self:
         if self.proxy_protocol and not self.trusted_proxies:
-            raise ValueError("proxy_protocol needs trusted_proxies: the networks of those who may speak it")
+            raise ValueError(
+                "proxy_protocol needs trusted_proxies: set it to the networks of the proxies that send the header"
+            )
         return self
 
     @model_validator(mode="after")
@@ -93,7 +95,7 @@ class Listen(Model):
         for (one, port), (other, its) in itertools.combinations(ports.items(), 2):
             if port == its:
                 raise ValueError(
-                    f"{one} and {other} are both {port}, and a request would reach either: let them differ"
+                    f"{one} and {other} are both {port}, and a request could reach either: set different ports"
                 )
         return self
 
@@ -180,7 +182,7 @@ class JsonWebKeys(Model):
     def _used_until_read_again(self) -> Self:
         if self.max_age_seconds < self.refresh_seconds:
             raise ValueError(
-                "max_age_seconds must be at least refresh_seconds: else keys end before they are read again"
+                "max_age_seconds must be at least refresh_seconds: otherwise keys expire before they are read again"
             )
         return self
 
@@ -254,9 +256,11 @@ class Hooks(Model):
         for name in ("connect", "refresh", "rpc"):
             hook = self.of(name)
             if hook is not None and hook.namespaces:
-                raise ValueError(f"{name}.namespaces: only questions about a channel can be limited to namespaces")
+                raise ValueError(
+                    f"{name}.namespaces: only hooks about a channel can be limited to namespaces, remove it"
+                )
         if self.rpc is not None and self.rpc.when_down == "allow":
-            raise ValueError("rpc.when_down: a call has no answer without the backend; leave it deny")
+            raise ValueError("rpc.when_down: must be deny, because only the backend can answer a call")
         return self
 
     @field_validator("forward_headers")
@@ -265,7 +269,7 @@ class Hooks(Model):
         for name in names:
             if name in RESERVED:
                 raise ValueError(
-                    f"{name} belongs to each single request, or is the server's own, and is never passed on: remove it"
+                    f"{name} applies to a single request or is set by the server, and is never forwarded: remove it"
                 )
         return names
 
@@ -402,11 +406,11 @@ class Settings(Model):
         names = [namespace.name for namespace in self.namespaces]
         twice = sorted({name for name in names if names.count(name) > 1})
         if twice:
-            raise ValueError(f"namespaces: {twice[0]} is there twice")
+            raise ValueError(f"namespaces: {twice[0]} is defined twice")
         if self.heartbeat.timeout_seconds >= self.heartbeat.interval_seconds:
             raise ValueError("heartbeat.timeout_seconds must be less than heartbeat.interval_seconds")
         if self.workers > 1 and self.backplane.redis is None:
-            raise ValueError("workers: more than one needs backplane.redis, which links them")
+            raise ValueError("workers: more than one worker needs backplane.redis, which connects them")
         return self
 
     @classmethod

@@ -36,7 +36,7 @@ class Refusal:
 DURATION = "must be a duration like 30s, 10m or 1h30m, longer than 0s and at most 720h"
 MILLISECONDS = "must be whole milliseconds like 5ms, from 0ms to 1000ms"
 DROPS = (
-    "DropOldest and Conflate leave publications out, on which recovery and delta are built: set both to Disabled, or"
+    "DropOldest and Conflate skip publications, but recovery and delta need all of them: set both to Disabled, or"
     " slowConsumer to Disconnect"
 )
 SIZE = "must be a number of bytes like 65536, 64Ki or 1Mi, at least 1Ki and at most 1Gi"
@@ -45,16 +45,16 @@ RATE = "must be a number of connections per second from 1 to 100000, or Auto"
 QUANTITY = "must be a quantity like 500m, 2 or 256Mi, and not negative"
 MEMORY = "memory must be 0 or at least 4Mi (did you mean 512Mi? 512 is 512 bytes, and 512m half a byte)"
 CPU = "cpu must be below 100 (did you mean 500m? 500 is 500 CPUs)"
-REFRESH = "refresh must be from 5s to 24h: often enough to follow a rotation, seldom enough for the provider"
+REFRESH = "refresh must be from 5s to 24h: short enough to follow a key rotation, long enough to spare the provider"
 NAME = (
     "the name must have at most 40 characters, begin with a letter, end with a letter or digit, and have only"
     " lower case letters, digits and - in it: Services and pods are named after it"
 )
 LABELS = (
     "labels that begin with realtime.dev/, and app.kubernetes.io/name, instance, component and managed-by,"
-    " belong to the operator"
+    " are reserved for the operator"
 )
-ANNOTATIONS = "annotations that begin with realtime.dev/ belong to the operator"
+ANNOTATIONS = "annotations that begin with realtime.dev/ are reserved for the operator"
 
 
 def heartbeat(interval: str, timeout: str) -> JsonObject:
@@ -110,12 +110,12 @@ REFUSALS = (
     Refusal("spec.server.heartbeat.interval", DURATION, heartbeat("721h", "8s")),
     Refusal(
         "spec.server.heartbeat.timeout",
-        "timeout must be shorter than interval: a ping has to be answered before the next one is sent",
+        "timeout must be shorter than interval: a ping must be answered before the next one is sent",
         heartbeat("10s", "10s"),
     ),
     Refusal(
         "spec.server.heartbeat.timeout",
-        "timeout must be shorter than interval: a ping has to be answered before the next one is sent",
+        "timeout must be shorter than interval: a ping must be answered before the next one is sent",
         {"server": {"heartbeat": {"interval": "5s"}}},
     ),
     Refusal("spec.server.compression.threshold", SIZE, {"server": {"compression": {"threshold": 100}}}),
@@ -125,7 +125,7 @@ REFUSALS = (
     Refusal("spec.server.limits.outboxBytes", SIZE, {"server": {"limits": {"outboxBytes": "1500m"}}}),
     Refusal(
         "spec.server.limits.outboxBytes",
-        "outboxBytes must be at least twice messageBytes: a publication takes at most half of what may wait",
+        "outboxBytes must be at least twice messageBytes: one publication may fill at most half of an outbox",
         {"server": {"limits": {"messageBytes": "2Mi"}}},
     ),
     Refusal(
@@ -146,7 +146,7 @@ REFUSALS = (
     Refusal("spec.namespaces", "Duplicate value", {"namespaces": [{"name": "a"}, {"name": "a"}]}),
     Refusal(
         "spec.namespaces[0].recovery",
-        "recovery needs history: what is not kept can't be recovered; set history, {} for its defaults",
+        "recovery needs history: set history ({} for its defaults), or recovery to Disabled",
         {"namespaces": [{"name": "chat", "recovery": "Positioned"}]},
     ),
     Refusal(
@@ -166,7 +166,7 @@ REFUSALS = (
     ),
     Refusal(
         "spec.namespaces[0].personalChannel",
-        "SingleConnection needs presence, by which a server knows the user's other connections: set presence to true,"
+        "SingleConnection needs presence, which lists the user's other connections: set presence to true,"
         " or personalChannel to Enabled",
         {"namespaces": [{"name": "chat", "personalChannel": "SingleConnection"}]},
     ),
@@ -225,7 +225,7 @@ REFUSALS = (
     ),
     Refusal(
         "spec.auth.jwks.maxAge",
-        "maxAge must not be below refresh: else keys end before they are read again",
+        "maxAge must not be shorter than refresh: otherwise keys expire before they are read again",
         {"auth": {"jwks": {"url": "https://id.example/keys", "refresh": "10m", "maxAge": "9m59s"}}},
     ),
     Refusal("spec.auth.jwks.maxAge", DURATION, {"auth": {"jwks": {"url": "https://id.example/keys", "maxAge": "1d"}}}),
@@ -241,7 +241,7 @@ REFUSALS = (
     ),
     Refusal(
         "spec.auth.leeway",
-        "leeway must be at most 5m: for so long tokens are accepted that have expired",
+        "leeway must be at most 5m: expired tokens are accepted for that long",
         {"auth": {"leeway": "5m1s"}},
     ),
     Refusal("spec.auth.audiences", "Duplicate value", {"auth": {"audiences": ["chat", "chat"]}}),
@@ -257,12 +257,12 @@ REFUSALS = (
     ),
     Refusal(
         "spec.hooks.forwardHeaders",
-        "forwardHeaders are names of HTTP headers in lower case, like cookie",
+        "forwardHeaders must be names of HTTP headers in lower case, like cookie",
         {"hooks": {"forwardHeaders": ["X Y"]}},
     ),
     Refusal(
         "spec.hooks.forwardHeaders",
-        "forwardHeaders may not list what belongs to each single request or is the servers' own",
+        "forwardHeaders must not contain headers that servers set themselves or that apply to a single request",
         {"hooks": {"forwardHeaders": ["cookie", "transfer-encoding"]}},
     ),
     Refusal(

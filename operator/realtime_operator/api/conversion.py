@@ -29,9 +29,10 @@ class Edit:
         """Describe the edit in one line."""
         before = " and ".join(map(format_path, self.former))
         if self.former == (self.path,):
-            return f"{before} is {_written(self.value)} now"
+            return f"{before} is now {_written(self.value)}"
         written = "" if self.value is None else f": {_written(self.value)}"
-        return f"{before} became {format_path(self.path)}{written}"
+        verb = "is" if len(self.former) == 1 else "are"
+        return f"{before} {verb} replaced by {format_path(self.path)}{written}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,7 +68,7 @@ def _edit(rewrite: Rewrite, path: Path, owner: Mapping[str, JsonValue]) -> Itera
     if not rewrite.applies(values):
         return
     if rewrite.target not in rewrite.fields and _dig(owner, rewrite.target) is not None:
-        raise ConversionError(f"{rewrite.path} is set too: keep one of them")
+        raise ConversionError(f"{rewrite.path} is also set: remove one of them")
     former = tuple((*path, *name.split(".")) for name in values)
     value = None if rewrite.convert is None else rewrite.convert(values)
     yield Edit(former, (*path, *rewrite.target.split(".")), value)

@@ -48,7 +48,7 @@ class InvalidCluster(ValueError):  # noqa: N818 - says what the object is
 
 
 _MESSAGES = {
-    "extra_forbidden": "is not a field that this operator knows",
+    "extra_forbidden": "is not a known field",
     "missing": "Required value: is required",
     "int_type": "must be of type integer",
     "bool_type": "must be of type boolean",
@@ -87,7 +87,7 @@ def _conversion_hint(path: str, kind: str, value: JsonValue, context: Mapping[st
     """Return the new name of a former field or value; empty for others."""
     name = new_name(path)
     if name is not None and kind == "extra_forbidden":
-        return f": it is {name} now; {HINT}"
+        return f": it was replaced by {name}; {HINT}"
     is_former = is_former_value(path, value)
     if kind == "literal_error" and isinstance(value, str):
         is_former = to_pascal(to_snake(value)) in re.findall("'([^']*)'", str(context["expected"]))

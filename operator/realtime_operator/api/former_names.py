@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from realtime_operator.api.base import JsonValue
 
 Values = Mapping[str, JsonValue]
-HINT = "`realtime convert` rewrites an old file"
+HINT = "`realtime convert` updates the file"
 
 
 class ConversionError(ValueError):
@@ -67,7 +67,7 @@ def _choice(when_true: str, when_false: str) -> Callable[[Values], JsonValue]:
     def convert(values: Values) -> JsonValue:
         (value,) = values.values()
         if not isinstance(value, bool):
-            raise ConversionError(f"must be true or false, to become {when_true} or {when_false}")
+            raise ConversionError(f"must be true or false, to be converted to {when_true} or {when_false}")
         return when_true if value else when_false
 
     return convert
@@ -77,7 +77,7 @@ def _event_types(values: Values) -> JsonValue:
     wanted = {"Disconnects": values.get("disconnects", True), "Channels": values.get("channels", False)}
     types: list[JsonValue] = [name for name, is_wanted in wanted.items() if is_wanted is True]
     if not types:
-        raise ConversionError("no event is sent: remove hooks.events")
+        raise ConversionError("no type of event is enabled: remove hooks.events")
     return types
 
 
@@ -87,7 +87,7 @@ def _recovery(values: Values) -> JsonValue:
     if not isinstance(recovers, bool) or mode not in modes:
         raise ConversionError("must be true or false, with recoveryMode stream or cache")
     if mode == "cache" and not recovers:
-        raise ConversionError("is false, and recoveryMode cache needs it: set it to true, or leave recoveryMode out")
+        raise ConversionError("is false, but recoveryMode cache requires it: set it to true, or remove recoveryMode")
     return modes[mode] if recovers else "Disabled"
 
 

@@ -169,7 +169,7 @@ class ClientService(Model):
 
     @rule(
         "!has(self.annotations) || self.annotations.all(key, !key.startsWith('realtime.dev/'))",
-        "annotations that begin with realtime.dev/ belong to the operator",
+        "annotations that begin with realtime.dev/ are reserved for the operator",
         field="annotations",
     )
     def _annotations_are_free(self) -> bool:

@@ -109,7 +109,7 @@ class Hooks(Model):
 
     @rule(
         f"!has(self.forwardHeaders) || self.forwardHeaders.all(name, name.matches('{HEADER}'))",
-        "forwardHeaders are names of HTTP headers in lower case, like cookie",
+        "forwardHeaders must be names of HTTP headers in lower case, like cookie",
         field="forwardHeaders",
     )
     def _headers_are_headers(self) -> bool:
@@ -117,7 +117,7 @@ class Hooks(Model):
 
     @rule(
         f"!has(self.forwardHeaders) || !self.forwardHeaders.exists(name, name in {list(RESERVED_HEADERS)})",
-        f"forwardHeaders may not list what belongs to each single request or is the servers' own: "
+        f"forwardHeaders must not contain headers that servers set themselves or that apply to a single request: "
         f"{', '.join(RESERVED_HEADERS)}",
         field="forwardHeaders",
     )

@@ -94,7 +94,7 @@ class Namespace(Model):
 
     @rule(
         "self.recovery == 'Disabled' || has(self.history)",
-        "recovery needs history: what is not kept can't be recovered; set history, {} for its defaults",
+        "recovery needs history: set history ({} for its defaults), or recovery to Disabled",
         field="recovery",
     )
     def _recovery_has_history(self) -> bool:
@@ -102,8 +102,8 @@ class Namespace(Model):
 
     @rule(
         "self.slowConsumer == 'Disconnect' || (self.recovery == 'Disabled' && self.delta == 'Disabled')",
-        "DropOldest and Conflate leave publications out, on which recovery and delta are built: set both"
-        " to Disabled, or slowConsumer to Disconnect",
+        "DropOldest and Conflate skip publications, but recovery and delta need all of them: set both to"
+        " Disabled, or slowConsumer to Disconnect",
         field="slowConsumer",
     )
     def _nothing_is_built_on_what_is_dropped(self) -> bool:
@@ -111,8 +111,8 @@ class Namespace(Model):
 
     @rule(
         "self.personalChannel != 'SingleConnection' || self.presence",
-        "SingleConnection needs presence, by which a server knows the user's other connections: set "
-        "presence to true, or personalChannel to Enabled",
+        "SingleConnection needs presence, which lists the user's other connections: set presence to "
+        "true, or personalChannel to Enabled",
         field="personalChannel",
     )
     def _single_connection_has_presence(self) -> bool:

@@ -155,7 +155,7 @@ class Pod(Model):
     @rule(
         RESERVED_LABELS_RULE,
         "labels that begin with realtime.dev/, and app.kubernetes.io/name, instance, component and managed-by,"
-        " belong to the operator",
+        " are reserved for the operator",
         field="labels",
     )
     def _labels_are_free(self) -> bool:
@@ -163,7 +163,7 @@ class Pod(Model):
 
     @rule(
         "!has(self.annotations) || self.annotations.all(key, !key.startsWith('realtime.dev/'))",
-        "annotations that begin with realtime.dev/ belong to the operator",
+        "annotations that begin with realtime.dev/ are reserved for the operator",
         field="annotations",
     )
     def _annotations_are_free(self) -> bool:

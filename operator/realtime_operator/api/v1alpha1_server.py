@@ -53,7 +53,7 @@ class Heartbeat(Model):
     @rule(
         f"!{cel_is_duration('self.timeout')} || !{cel_is_duration('self.interval')}"
         " || duration(self.timeout) < duration(self.interval)",
-        "timeout must be shorter than interval: a ping has to be answered before the next one is sent",
+        "timeout must be shorter than interval: a ping must be answered before the next one is sent",
         field="timeout",
     )
     def _timeout_is_shorter(self) -> bool:
@@ -115,7 +115,7 @@ class Limits(Model):
         f"!{cel_is_quantity('self.messageBytes')} || !{cel_is_quantity('self.outboxBytes')}"
         " || quantity(string(self.messageBytes)).add(quantity(string(self.messageBytes)))"
         ".compareTo(quantity(string(self.outboxBytes))) <= 0",
-        "outboxBytes must be at least twice messageBytes: a publication takes at most half of what may wait",
+        "outboxBytes must be at least twice messageBytes: one publication may fill at most half of an outbox",
         field="outboxBytes",
     )
     def _a_message_fits(self) -> bool:
@@ -190,7 +190,7 @@ class JsonWebKeys(Model):
     @rule(
         f"!{cel_is_duration('self.refresh')}"
         " || (duration(self.refresh) >= duration('5s') && duration(self.refresh) <= duration('24h'))",
-        "refresh must be from 5s to 24h: often enough to follow a rotation, seldom enough for the provider",
+        "refresh must be from 5s to 24h: short enough to follow a key rotation, long enough to spare the provider",
         field="refresh",
     )
     def _refresh_is_sensible(self) -> bool:
@@ -199,7 +199,7 @@ class JsonWebKeys(Model):
     @rule(
         f"!{cel_is_duration('self.refresh')} || !{cel_is_duration('self.maxAge')}"
         " || duration(self.maxAge) >= duration(self.refresh)",
-        "maxAge must not be below refresh: else keys end before they are read again",
+        "maxAge must not be shorter than refresh: otherwise keys expire before they are read again",
         field="maxAge",
     )
     def _keys_last_until_read_again(self) -> bool:
@@ -253,7 +253,7 @@ class Authentication(Model):
 
     @rule(
         f"!{cel_is_duration('self.leeway')} || duration(self.leeway) <= duration('5m')",
-        "leeway must be at most 5m: for so long tokens are accepted that have expired",
+        "leeway must be at most 5m: expired tokens are accepted for that long",
         field="leeway",
     )
     def _leeway_is_short(self) -> bool:

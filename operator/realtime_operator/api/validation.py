@@ -14,9 +14,9 @@ _NAME = re.compile(r"[A-Za-z0-9]([-A-Za-z0-9_.]{0,61}[A-Za-z0-9])?", re.ASCII)
 _PREFIX = re.compile(r"[a-z0-9]([-a-z0-9.]*[a-z0-9])?", re.ASCII)
 _MAX_PREFIX_LENGTH = 253
 
-KEY_MESSAGE = "is not a key: it is written name or example.com/name, with at most 63 characters in the name"
+KEY_MESSAGE = "is not a valid key: write name or example.com/name, with at most 63 characters in the name"
 VALUE_MESSAGE = (
-    "is not a label's value: at most 63 letters, digits, -, _ and ., beginning and ending with one of the first two"
+    "is not a valid label value: use at most 63 letters, digits, -, _ and ., with a letter or digit at both ends"
 )
 
 
@@ -38,9 +38,8 @@ def _missing_secrets(cluster: RealtimeCluster, secrets: Mapping[str, Mapping[str
 def _missing(reference: Reference, secrets: Mapping[str, Mapping[str, str]]) -> Finding | None:
     keys = secrets.get(reference.secret)
     if keys is None:
-        message = (
-            f"there is no Secret {reference.secret} in the cluster's namespace: create it with the key {reference.key}"
-        )
+        todo = f"create it with the key {reference.key}"
+        message = f"the Secret {reference.secret} does not exist in the cluster's namespace: {todo}"
         return Finding(reference.path, FindingReason.SECRET_NOT_FOUND, message)
     if reference.key not in keys:
         there = ", ".join(sorted(keys)) or "none"
@@ -79,11 +78,11 @@ def _wrong_tolerations(cluster: RealtimeCluster) -> Iterator[Finding]:
 
 def _wrong_toleration(toleration: Toleration) -> str | None:
     if toleration.operator == "Exists" and toleration.value:
-        return "value must be absent with operator Exists: any value is tolerated"
+        return "value must be absent when operator is Exists, which matches any value"
     if not toleration.key and toleration.operator != "Exists":
-        return "operator must be Exists without a key: every taint is tolerated"
+        return "operator must be Exists when key is absent: the toleration then matches every taint"
     if toleration.key and not is_qualified_name(toleration.key):
         return f"key {toleration.key!r} {KEY_MESSAGE}"
     if toleration.toleration_seconds is not None and toleration.effect != "NoExecute":
-        return "tolerationSeconds needs the effect NoExecute: the others evict nobody"
+        return "tolerationSeconds needs the effect NoExecute: no other effect evicts pods"
     return None

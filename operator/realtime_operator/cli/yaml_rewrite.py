@@ -81,7 +81,8 @@ def _refuse_aliases(text: str, what: str) -> None:
     for event in yaml.parse(text):
         if isinstance(event, yaml.AliasEvent):
             raise InputError(
-                f"{what} cannot be converted: the alias *{event.anchor} stands for another part: write it out"
+                f"{what} cannot be converted: the alias *{event.anchor} refers to another part of the file: "
+                "replace it with the text of that part"
             )
 
 

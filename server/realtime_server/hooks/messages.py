@@ -37,7 +37,7 @@ class Error(Struct):
     def to_code(self) -> ErrorCode:
         """Convert to core's error code. Raises InvalidAnswerError for a code outside 400 to 1999."""
         if not 400 <= self.code <= 1999:
-            raise InvalidAnswerError(f"error.code: has to be from 400 to 1999, is {self.code}")
+            raise InvalidAnswerError(f"error.code: must be from 400 to 1999, but is {self.code}")
         return ErrorCode(self.code, self.message or "error", self.temporary)
 
 
@@ -50,7 +50,7 @@ class Disconnect(Struct):
     def to_code(self) -> DisconnectCode:
         """Convert to core's disconnect code. Raises InvalidAnswerError for a code outside 4000 to 4999."""
         if not 4000 <= self.code <= 4999:
-            raise InvalidAnswerError(f"disconnect.code: has to be from 4000 to 4999, is {self.code}")
+            raise InvalidAnswerError(f"disconnect.code: must be from 4000 to 4999, but is {self.code}")
         reason = self.reason or default_reason(self.code)
         # SDKs decide by the reason too; refusing the whole answer instead could let the client stay connected.
         return DisconnectCode(self.code, f"reason: {reason}" if is_json(reason) else reason)
@@ -204,7 +204,7 @@ def _data(data: Raw, b64data: str) -> bytes | None:
 def _info(info: Raw, b64info: str) -> bytes | None:
     found = as_json(_from_base64("b64info", b64info)) if b64info else bytes(info)
     if found is None:
-        raise InvalidAnswerError("b64info: has to be JSON in base64")
+        raise InvalidAnswerError("b64info: must be JSON in base64")
     if len(found) > MAX_INFO_BYTES:
         raise InvalidAnswerError(f"info: has more than {MAX_INFO_BYTES} bytes")
     return found or None

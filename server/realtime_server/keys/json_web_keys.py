@@ -38,7 +38,7 @@ def read_keys(document: bytes) -> tuple[TokenKey, ...]:
     try:
         listed = msgspec.json.decode(document, type=_Document).keys
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
-        raise DocumentError(f"is no JWK Set: {error}") from error
+        raise DocumentError(f"is not a JWK Set: {error}") from error
     if len(listed) > MAX_KEYS:
         raise DocumentError(f"has {len(listed)} keys, more than {MAX_KEYS}")
     keys = tuple(key for one in listed for key in _keys_of(bytes(one)))

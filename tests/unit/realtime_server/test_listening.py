@@ -135,12 +135,12 @@ def test_a_socket_that_was_left_is_replaced_and_another_is_not(tmp_path: Path) -
     with bind_unix(path) as first:
         first.listen()
         assert path.stat().st_mode & 0o777 == 0o600
-        with pytest.raises(OSError, match=r"admin\.sock: another server listens there"):
+        with pytest.raises(OSError, match=r"admin\.sock: another server listens on it"):
             bind_unix(path)
     bind_unix(path).close()
     file = tmp_path / "token"
     file.write_text("secret")
-    with pytest.raises(OSError, match=r"token: what is there is no socket"):
+    with pytest.raises(OSError, match=r"token: the path exists and is not a socket"):
         bind_unix(file)
     assert file.read_text() == "secret"
     with pytest.raises(OSError, match=r"cannot listen on .*/missing/admin\.sock: No such file"):

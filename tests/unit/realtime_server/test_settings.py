@@ -25,13 +25,13 @@ def load(folder: Path, namespace: dict[str, object]) -> Settings:
     [
         ({"recovery": True}, "recovery needs history"),
         ({"recovery_mode": "cache"}, "recovery_mode needs recovery"),
-        ({"recovery": True, "history": {}, "slow_consumer": "conflate"}, "slow_consumer conflate leaves publications"),
-        ({"delta": True, "slow_consumer": "dropOldest"}, "slow_consumer dropOldest leaves publications"),
+        ({"recovery": True, "history": {}, "slow_consumer": "conflate"}, "slow_consumer conflate skips publications"),
+        ({"delta": True, "slow_consumer": "dropOldest"}, "slow_consumer dropOldest skips publications"),
         ({"force_positioning": True}, "force_positioning needs history"),
         ({"force_push_join_leave": True}, "force_push_join_leave needs join_leave"),
         (
             {"history": {}, "force_positioning": True, "slow_consumer": "dropOldest"},
-            "slow_consumer dropOldest leaves publications",
+            "slow_consumer dropOldest skips publications",
         ),
         ({"single_connection": True, "presence": True}, "single_connection needs personal_channel and pres"),
         (
@@ -135,13 +135,13 @@ def test_every_listener_has_an_address() -> None:
 
 
 @pytest.mark.parametrize("name", ["host", "content-length", "transfer-encoding", "x-realtime-signature"])
-def test_headers_of_a_single_request_are_never_passed_on(tmp_path: Path, name: str) -> None:
+def test_headers_of_a_single_request_are_never_forwarded(tmp_path: Path, name: str) -> None:
     """The error is raised before the server starts."""
     file = tmp_path / "config.json"
     file.write_text(json.dumps({"hooks": {"forward_headers": ["cookie", name]}}))
     with pytest.raises(SettingsError) as caught:
         Settings.load(file)
-    assert f"hooks.forward_headers: {name} belongs to each single request" in str(caught.value)
+    assert f"hooks.forward_headers: {name} applies to a single request" in str(caught.value)
 
 
 @pytest.mark.parametrize(

@@ -31,7 +31,7 @@ def test_the_configuration_has_every_field() -> None:
 
 def test_a_rule_names_the_value_that_broke_it() -> None:
     """The value is named where the message has a place for it."""
-    assert 'f"slow_consumer {self.slow_consumer} leaves' in settings_module(TABLE)
+    assert 'f"slow_consumer {self.slow_consumer} skips' in settings_module(TABLE)
 
 
 def test_core_imports_nothing_of_the_configuration() -> None:

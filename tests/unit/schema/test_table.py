@@ -41,7 +41,7 @@ def test_the_table_of_the_repository_is_right() -> None:
             'type = "Access"\ndefault = "x"',
             "must be a value of the",
         ),
-        ('field = "presence_for"', 'field = "publish"', "publish is there twice"),
+        ('field = "presence_for"', 'field = "publish"', "publish is defined twice"),
         ('type = "duration"', 'type = "boolean"', r"ttl: needs one \[\[option.server\]\] of type boolean"),
         (
             "when = { slowConsumer",

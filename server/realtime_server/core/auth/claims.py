@@ -197,4 +197,4 @@ def _raw(name: str, value: object, encoded: str | None) -> bytes | None:
         check_nesting(decoded)
         return msgspec.json.encode(msgspec.json.decode(decoded))
     except (ValueError, RecursionError) as error:
-        raise ClaimError(f"b64{name}: has to be JSON in base64") from error
+        raise ClaimError(f"b64{name}: must be JSON in base64") from error

@@ -7,7 +7,7 @@ import pytest
 from realtime_operator.api.base import JsonObject, JsonValue
 from realtime_operator.api.conversion import edits_of
 
-NEEDS_RECOVERY = "is false, and recoveryMode cache needs it: set it to true, or leave recoveryMode out"
+NEEDS_RECOVERY = "is false, but recoveryMode cache requires it: set it to true, or remove recoveryMode"
 
 
 def lines(spec: JsonObject) -> list[str]:
@@ -19,19 +19,25 @@ def lines(spec: JsonObject) -> list[str]:
 @pytest.mark.parametrize(
     ("spec", "expected"),
     [
-        ({"auth": {"anonymous": True}}, "spec.auth.anonymous is Allow now"),
+        ({"auth": {"anonymous": True}}, "spec.auth.anonymous is now Allow"),
         (
             {"hooks": {"events": {"url": "http://a", "disconnects": False, "channels": True}}},
-            "spec.hooks.events.disconnects and spec.hooks.events.channels became spec.hooks.events.types: [Channels]",
+            (
+                "spec.hooks.events.disconnects and spec.hooks.events.channels are replaced by"
+                " spec.hooks.events.types: [Channels]"
+            ),
         ),
         (
             {"api": {"keys": [{}, {"secretRef": {"name": "a", "key": "b"}}]}},
-            "spec.api.keys[1].secretRef became spec.api.keys[1].secretKeyRef",
+            "spec.api.keys[1].secretRef is replaced by spec.api.keys[1].secretKeyRef",
         ),
-        ({"namespaces": [{"name": "a", "recovery": False}]}, "spec.namespaces[0].recovery is Disabled now"),
+        ({"namespaces": [{"name": "a", "recovery": False}]}, "spec.namespaces[0].recovery is now Disabled"),
         (
             {"namespaces": [{"name": "a", "recovery": True, "recoveryMode": "cache"}]},
-            "spec.namespaces[0].recovery and spec.namespaces[0].recoveryMode became spec.namespaces[0].recovery: Cache",
+            (
+                "spec.namespaces[0].recovery and spec.namespaces[0].recoveryMode are replaced by"
+                " spec.namespaces[0].recovery: Cache"
+            ),
         ),
         (
             {"namespaces": [{"name": "a", "recoveryMode": "cache"}]},
@@ -43,18 +49,18 @@ def lines(spec: JsonObject) -> list[str]:
         ),
         (
             {"namespaces": [{"name": "a", "slowConsumer": "dropOldest"}]},
-            "spec.namespaces[0].slowConsumer is DropOldest now",
+            "spec.namespaces[0].slowConsumer is now DropOldest",
         ),
-        ({"hooks": {"publish": {"whenDown": "deny"}}}, "spec.hooks.publish.whenDown is Deny now"),
+        ({"hooks": {"publish": {"whenDown": "deny"}}}, "spec.hooks.publish.whenDown is now Deny"),
         (
             {"api": {"keys": [{"methods": ["History", "history_remove"]}]}},
-            "spec.api.keys[0].methods[1] is HistoryRemove now",
+            "spec.api.keys[0].methods[1] is now HistoryRemove",
         ),
         (
             {"rollout": {"drain": {"connectionsPerSecond": "auto"}}},
-            "spec.rollout.drain.connectionsPerSecond is Auto now",
+            "spec.rollout.drain.connectionsPerSecond is now Auto",
         ),
-        ({"auth": {"anonymous": "yes", "audience": "a"}}, "spec.auth.audience became spec.auth.audiences: [a]"),
+        ({"auth": {"anonymous": "yes", "audience": "a"}}, "spec.auth.audience is replaced by spec.auth.audiences: [a]"),
     ],
 )
 def test_former_names_and_values_are_converted(spec: JsonObject, expected: str) -> None:

@@ -30,5 +30,5 @@ def test_the_message_has_all_findings() -> None:
 
 def test_unknown_fields_are_named_in_our_words() -> None:
     """An operator that is older than the CRD names the field that it does not know."""
-    with pytest.raises(InvalidCluster, match=r"^spec\.canary: is not a field that this operator knows$"):
+    with pytest.raises(InvalidCluster, match=r"^spec\.canary: is not a known field$"):
         RealtimeCluster.from_object({"metadata": {"name": "a"}, "spec": {"canary": []}})

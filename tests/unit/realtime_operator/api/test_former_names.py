@@ -35,11 +35,11 @@ def test_new_names_are_fields_and_former_ones_are_not(rewrite: Rewrite) -> None:
 @pytest.mark.parametrize(
     ("spec", "path", "expected"),
     [
-        ({"image": {"pullSecrets": ["a"]}}, "spec.image.pullSecrets", "it is spec.pod.imagePullSecrets now"),
+        ({"image": {"pullSecrets": ["a"]}}, "spec.image.pullSecrets", "it was replaced by spec.pod.imagePullSecrets"),
         (
             {"auth": {"tokens": [{"secretRef": {"name": "a", "key": "b"}}]}},
             "spec.auth.tokens[0].secretRef",
-            "it is spec.auth.tokens[].secretKeyRef now",
+            "it was replaced by spec.auth.tokens[].secretKeyRef",
         ),
         ({"auth": {"anonymous": True}}, "spec.auth.anonymous", 'supported values: "Deny", "Allow"'),
         (
@@ -60,7 +60,7 @@ def test_errors_about_former_words_name_the_new_ones(spec: JsonObject, path: str
         RealtimeCluster.from_object({"metadata": {"name": "a"}, "spec": spec})
     (message,) = [finding.message for finding in caught.value.findings if finding.path == path]
     assert expected in message
-    assert message.endswith("`realtime convert` rewrites an old file")
+    assert message.endswith("`realtime convert` updates the file")
 
 
 def test_other_errors_do_not_name_it() -> None:

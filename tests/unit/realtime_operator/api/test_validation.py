@@ -22,7 +22,9 @@ def test_a_secret_that_is_missing_is_named() -> None:
     (finding,) = validate(cluster_of(TOKENS), {"other": {"current": "hash"}})
     assert finding.path == "spec.auth.tokens[0].secretKeyRef"
     assert finding.reason is FindingReason.SECRET_NOT_FOUND
-    assert finding.message == "there is no Secret tokens in the cluster's namespace: create it with the key current"
+    assert (
+        finding.message == "the Secret tokens does not exist in the cluster's namespace: create it with the key current"
+    )
 
 
 def test_a_key_that_is_missing_is_named() -> None:

@@ -146,7 +146,7 @@ async def test_a_patch_says_what_the_api_server_says(site: Site, refusal: Refusa
         ("null", 400, "send an object"),
         ('{"spec": 7}', 422, "spec"),
         ('{"spec": {"replicas": -1}}', 422, "spec.replicas: should be greater than or equal to 0"),
-        ('{"spec": {"replica": 1}}', 422, "spec.replica: is not a field"),
+        ('{"spec": {"replica": 1}}', 422, "spec.replica: is not a known field"),
     ],
 )
 async def test_a_patch_that_cannot_be_carried_out_changes_nothing(

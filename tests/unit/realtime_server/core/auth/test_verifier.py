@@ -122,7 +122,7 @@ def test_a_token_for_a_subscription_lets_nobody_in() -> None:
         (connection_token(SECRET, "alice", iss="here", aud="us", lifetime=None, exp="private"), "exp: is no number"),
         (
             connection_token(SECRET, "alice", iss="here", aud="us", b64info="private"),
-            "b64info: has to be JSON in base64",
+            "b64info: must be JSON in base64",
         ),
         (connection_token(SECRET, "alice", channels="private"), "channels: has a wrong type or value"),
         (
