@@ -14,7 +14,7 @@ class Metrics:
             "realtime_operator_reconcile", "Reconciles, by result.", ["result"], registry=self.registry
         )
         self.reconcile_seconds = Histogram(
-            "realtime_operator_reconcile_seconds", "Time of one reconcile.", registry=self.registry
+            "realtime_operator_reconcile_seconds", "Duration of a reconcile.", registry=self.registry
         )
         self.actions = Counter(
             "realtime_operator_actions", "Actions carried out, by kind.", ["kind"], registry=self.registry
@@ -42,7 +42,7 @@ class Metrics:
         )
         self.draining_servers = Gauge(
             "realtime_operator_draining_servers",
-            "Servers that are quiesced or drained now.",
+            "Servers that are currently quiesced or draining.",
             ["namespace", "cluster"],
             registry=self.registry,
         )

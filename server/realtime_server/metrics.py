@@ -45,13 +45,15 @@ class NodeCollector(WorkerCollector):
     def collect(self) -> Iterator[Metric]:
         """Yield the current value of each metric."""
         node, counters = self._node, self._node.counters
-        yield self._gauge("connections", "Connections now.", len(node.sessions))
-        yield self._gauge("subscriptions", "Subscriptions of all connections now.", count_subscriptions(node.sessions))
-        yield self._gauge("channels", "Channels with at least one subscriber here.", len(node.hub.channels))
+        yield self._gauge("connections", "Current connections.", len(node.sessions))
         yield self._gauge(
-            "backplane_healthy", "1 while what is published is known to arrive.", int(node.broker.healthy)
+            "subscriptions", "Current subscriptions of all connections.", count_subscriptions(node.sessions)
         )
-        text = "1 in the development mode in which anybody may do everything."
+        yield self._gauge("channels", "Channels with at least one subscriber on this worker.", len(node.hub.channels))
+        yield self._gauge(
+            "backplane_healthy", "1 while publications are known to reach other servers.", int(node.broker.healthy)
+        )
+        text = "1 in the development mode, in which every client may do everything."
         yield self._gauge("tokens_ignored", text, int(node.ignores_tokens))
         usage = resource.getrusage(resource.RUSAGE_SELF)
         yield self._counter("cpu_seconds", "CPU time of the worker's process.", usage.ru_utime + usage.ru_stime)
@@ -59,20 +61,24 @@ class NodeCollector(WorkerCollector):
         yield self._counter("accepted", "Connections accepted.", counters.accepted)
         yield self._counter("connects", "Connect commands answered with a result.", counters.connects)
         yield self._labelled(
-            "connects_failed", "Connects refused, or ended before their answer, by code.", "code",
+            "connects_failed", "Connects that were refused or ended before their answer, by code.", "code",
             counters.connects_failed,
         )  # fmt: skip
         yield self._counter("messages_received", "Messages from clients.", counters.messages_received)
         yield self._counter("bytes_received", "Bytes from clients.", counters.bytes_received)
-        yield self._counter("publications", "Publications made by this worker.", counters.publications)
+        yield self._counter("publications", "Publications accepted by this worker.", counters.publications)
         revocations = node.revoker.revocations
-        yield self._gauge("revocations", "Revocations of tokens kept now.", len(revocations))
+        yield self._gauge("revocations", "Token revocations that are currently stored.", len(revocations))
         yield self._counter("revoked_tokens_refused", "Tokens refused because they are revoked.", revocations.refused)
-        yield self._counter("drains", "Drains begun.", counters.drains)
+        yield self._counter("drains", "Drains started.", counters.drains)
         yield self._counter(
             "drained_connections", "Connections moved by drains and sheds.", counters.drained_connections
         )
-        yield self._counter("backplane_gaps", "Times the link to the backplane was lost.", counters.backplane_gaps)
+        yield self._counter(
+            "backplane_gaps",
+            "Number of times that publications between servers may have been lost.",
+            counters.backplane_gaps,
+        )
         yield self._labelled(
             "handshakes_rejected", "Handshakes refused, by reason.", "reason", counters.handshakes_rejected
         )
@@ -87,11 +93,11 @@ class NodeCollector(WorkerCollector):
             counters.publications_dropped,
         )  # fmt: skip
         yield self._histogram(
-            "delivery_seconds", "From accepting a publication to its acceptance by the backplane.", counters.delivery
+            "delivery_seconds", "Time from accepting a publication until the backplane has it.", counters.delivery
         )
         yield self._histogram(
             "backplane_roundtrip_seconds",
-            "From publishing a message of this worker to itself to its arrival.",
+            "Round-trip time of a message that this worker publishes to itself.",
             node.broker.roundtrips,
         )
 
@@ -122,13 +128,17 @@ class ClientPortCollector(WorkerCollector):
 
     def collect(self) -> Iterator[Metric]:
         """Yield the current value of each metric."""
-        yield self._gauge("sockets", "Sockets of clients, also those that are no connections.", self._port.sockets.open)
+        yield self._gauge(
+            "sockets",
+            "Open sockets of clients, including those that do not carry a connection.",
+            self._port.sockets.open,
+        )
         flusher = self._port.flusher
-        yield self._gauge("outbox_bytes", "Bytes that wait to be written.", flusher.bytes_waiting)
+        yield self._gauge("outbox_bytes", "Bytes that wait to be sent to clients.", flusher.bytes_waiting)
         yield self._counter("messages_sent", "Messages to clients.", flusher.messages_sent)
         yield self._counter("bytes_sent", "Bytes to clients.", flusher.bytes_sent)
         if self._port.certificate is not None:
-            text = "When the first certificate of the chain ends, Unix time."
+            text = "Expiry of the first certificate in the chain, as a Unix time."
             yield self._gauge("tls_certificate_expiry_timestamp_seconds", text, self._port.certificate.expires_at)
 
 

@@ -105,7 +105,7 @@ class AdminServer:
         return reason or (None if answers.complete else "a worker is not listening")
 
     async def _metrics(self, _request: web.Request) -> web.Response:
-        restarts = CounterMetricFamily("realtime_server_worker_restarts", "Workers started again after they died.")
+        restarts = CounterMetricFamily("realtime_server_worker_restarts", "Workers restarted after they died.")
         restarts.add_metric([], self._state.restarts)
         body = merge(await self._workers.metrics(), [restarts])
         return web.Response(body=body, headers={"Content-Type": CONTENT_TYPE})

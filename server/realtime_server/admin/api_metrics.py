@@ -62,7 +62,7 @@ class ApiCollector(Collector):
         yield self._counter("requests", "Calls of the server API, by HTTP status.", "status", self._usage.requests)
         yield self._counter("errors", "Calls that failed, by the code in the answer.", "code", self._usage.errors)
         seconds = HistogramMetricFamily(
-            PREFIX + "seconds", "From a request to its answer.", labels=["worker", "method"]
+            PREFIX + "seconds", "Time from a request to its answer.", labels=["worker", "method"]
         )
         for method, histogram in self._usage.seconds.items():
             seconds.add_metric([self._worker, method], histogram.cumulative(), histogram.total)

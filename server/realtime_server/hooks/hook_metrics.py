@@ -29,17 +29,17 @@ class HookCollector(Collector):
     def collect(self) -> Iterator[Metric]:
         """Yield the current value of each metric."""
         requests = CounterMetricFamily(
-            PREFIX + "requests", "Requests to the backend, by what became of them.",
+            PREFIX + "requests", "Requests to the backend, by outcome.",
             labels=["worker", "hook", "outcome"],
         )  # fmt: skip
         seconds = HistogramMetricFamily(
-            PREFIX + "seconds", "Time of a request, waiting for its turn included.", labels=["worker", "hook"]
+            PREFIX + "seconds", "Time of a request, including the wait before it is sent.", labels=["worker", "hook"]
         )
         in_flight = GaugeMetricFamily(
-            PREFIX + "in_flight", "Requests that run or wait for their turn.", labels=["worker", "hook"]
+            PREFIX + "in_flight", "Requests that run or wait to be sent.", labels=["worker", "hook"]
         )
         breaker = GaugeMetricFamily(
-            PREFIX + "breaker_open", "1 while the backend is left alone, because it did not answer.",
+            PREFIX + "breaker_open", "1 while the circuit breaker is open and no requests are sent.",
             labels=["worker", "hook"],
         )  # fmt: skip
         for hook, endpoint in self._endpoints():
@@ -51,7 +51,9 @@ class HookCollector(Collector):
             breaker.add_metric(labels, int(endpoint.breaker.state(self._clock()) is not BreakerState.CLOSED))
         yield from (requests, seconds, in_flight, breaker)
         events = CounterMetricFamily(
-            PREFIX + "events", "Events that were delivered, or dropped over a bound.", labels=["worker", "outcome"]
+            PREFIX + "events",
+            "Events that were delivered, or dropped because the queue was full.",
+            labels=["worker", "outcome"],
         )
         if self._backend.events is not None:
             for kind in ("delivered", "dropped"):

@@ -22,13 +22,19 @@ class KeysCollector(Collector):
 
     def collect(self) -> Iterator[Metric]:
         """Yield the current value of each metric."""
-        known = GaugeMetricFamily(PREFIX + "keys", "Keys that tokens are verified with.", labels=["worker"])
+        known = GaugeMetricFamily(
+            PREFIX + "keys", "Keys of the identity provider that are used to verify tokens.", labels=["worker"]
+        )
         known.add_metric([self._worker], len(self._keys.known))
         yield known
-        age = GaugeMetricFamily(PREFIX + "age_seconds", "Time since they were last read.", labels=["worker"])
+        age = GaugeMetricFamily(
+            PREFIX + "age_seconds", "Time since the keys of the identity provider were last read.", labels=["worker"]
+        )
         age.add_metric([self._worker], self._keys.age)
         yield age
-        fetches = CounterMetricFamily(PREFIX + "fetches", "Attempts to read them.", labels=["worker", "outcome"])
+        fetches = CounterMetricFamily(
+            PREFIX + "fetches", "Attempts to read the keys of the identity provider.", labels=["worker", "outcome"]
+        )
         for outcome in ("ok", "failed"):
             fetches.add_metric([self._worker, outcome], self._keys.outcomes[outcome])
         yield fetches
