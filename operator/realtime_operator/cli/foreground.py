@@ -31,7 +31,7 @@ async def run_in_foreground(options: LocalOptions) -> None:
 
 async def _announce(run: LocalRun, screen: Screen) -> None:
     """Print the addresses once the cluster is ready."""
-    waiting = asyncio.create_task(_say_why_not_ready(run, screen), name="waiting")
+    waiting = asyncio.create_task(_print_why_not_ready(run, screen), name="waiting")
     try:
         await run.became_ready()
     finally:
@@ -46,7 +46,7 @@ async def _announce(run: LocalRun, screen: Screen) -> None:
     screen.console.print(f"                      realtime status --watch; edit {run.options.file} and save it")
 
 
-async def _say_why_not_ready(run: LocalRun, screen: Screen) -> None:
+async def _print_why_not_ready(run: LocalRun, screen: Screen) -> None:
     """Print why the cluster is not ready whenever the reason changes, until cancelled."""
     printed = ""
     while True:

@@ -164,7 +164,7 @@ class ApiHandlers:
         channels = {channel: messages.ChannelInfo(count) for channel, count in sorted(found.items())}
         return messages.FoundChannels(channels=channels)
 
-    async def info(self, _request: messages.Nothing) -> messages.Info:
+    async def info(self, _request: messages.EmptyRequest) -> messages.Info:
         """All workers of the cluster."""
         nodes = [
             messages.NodeInfo(
@@ -224,7 +224,7 @@ METHODS: Mapping[str, ApiMethod] = {
     "history": Method(messages.History, messages.HistoryPage, ApiHandlers.history),
     "history_remove": Method(messages.OfChannel, messages.Done, ApiHandlers.history_remove),
     "channels": Method(messages.Channels, messages.FoundChannels, ApiHandlers.channels),
-    "info": Method(messages.Nothing, messages.Info, ApiHandlers.info),
+    "info": Method(messages.EmptyRequest, messages.Info, ApiHandlers.info),
 }
 """All methods but `batch`, which carries out these."""
 

@@ -66,7 +66,7 @@ class Result(Struct, frozen=True, kw_only=True):
     """What a method answers."""
 
 
-class Nothing(Request, frozen=True, kw_only=True):
+class EmptyRequest(Request, frozen=True, kw_only=True):
     """No fields."""
 
 

@@ -41,7 +41,7 @@ class Shard:
         self._timing = timing
         self._on_gap = on_gap
         self._gap = False
-        self._roll_call = False
+        self._greet_all = False
         self._due = asyncio.Event()
         self._watcher: asyncio.Task[None] | None = None
         self.commands = LinkSupervisor(
@@ -145,7 +145,7 @@ class Shard:
         They do not arrive when the links end at different Redis processes, as after a failover that only one noticed.
         """
         while True:
-            called, self._roll_call = self._roll_call, False
+            called, self._greet_all = self._greet_all, False
             self._due.clear()
             with contextlib.suppress(BackplaneError, ResponseError):
                 await self._maintain(greet_all=called)
@@ -167,7 +167,7 @@ class Shard:
     def receive(self, partition: Partition, message: bytes) -> None:
         """Handle a message of a partition's channel for gaps."""
         if message == GREET:
-            self._roll_call = True
+            self._greet_all = True
             self._due.set()
             return
         partition.settling = False

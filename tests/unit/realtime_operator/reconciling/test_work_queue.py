@@ -11,7 +11,7 @@ from realtime_operator.reconciling.work_queue import ReconcileResult, WorkQueue
 KEY = Key("ns", "main")
 
 
-class Turns:
+class Reconciler:
     """A reconciler that records its calls and returns the results of `answer`."""
 
     def __init__(self, answer: Callable[[int], ReconcileResult]) -> None:
@@ -34,39 +34,39 @@ class Turns:
 
 
 async def test_marks_during_a_turn_are_joined() -> None:
-    turns = Turns(lambda _: ReconcileResult())
-    queue = WorkQueue(turns.reconcile, resync_seconds=100)
+    reconciler = Reconciler(lambda _: ReconcileResult())
+    queue = WorkQueue(reconciler.reconcile, resync_seconds=100)
     for _ in range(3):
         queue.mark(KEY)
-    await turns.reach(1)
-    assert turns.seen == [KEY]
+    await reconciler.reach(1)
+    assert reconciler.seen == [KEY]
     await queue.close()
 
 
 async def test_a_turn_asks_for_the_next() -> None:
-    turns = Turns(lambda _: ReconcileResult(requeue_after=0.001))
-    queue = WorkQueue(turns.reconcile, resync_seconds=100)
+    reconciler = Reconciler(lambda _: ReconcileResult(requeue_after=0.001))
+    queue = WorkQueue(reconciler.reconcile, resync_seconds=100)
     queue.mark(KEY)
-    await turns.reach(3)
+    await reconciler.reach(3)
     await queue.close()
 
 
 async def test_a_failure_is_tried_again() -> None:
     """Further marks do not shorten the pause."""
-    turns = Turns(lambda count: ReconcileResult(failed=count < 2))
-    queue = WorkQueue(turns.reconcile, resync_seconds=100)
+    reconciler = Reconciler(lambda count: ReconcileResult(failed=count < 2))
+    queue = WorkQueue(reconciler.reconcile, resync_seconds=100)
     queue.mark(KEY)
-    await turns.reach(2)
+    await reconciler.reach(2)
     await queue.close()
 
 
 async def test_a_cluster_that_is_gone_is_forgotten() -> None:
     """A new mark starts a new task."""
-    turns = Turns(lambda _: ReconcileResult(gone=True))
-    queue = WorkQueue(turns.reconcile, resync_seconds=0.001)
+    reconciler = Reconciler(lambda _: ReconcileResult(gone=True))
+    queue = WorkQueue(reconciler.reconcile, resync_seconds=0.001)
     queue.mark(KEY)
-    await turns.reach(1)
+    await reconciler.reach(1)
     await asyncio.sleep(0)
     queue.mark(KEY)
-    await turns.reach(2)
+    await reconciler.reach(2)
     await queue.close()
