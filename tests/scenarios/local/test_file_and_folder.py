@@ -59,7 +59,7 @@ async def test_a_file_with_an_error_changes_nothing_and_says_where(cluster: Loca
     await up.wait_for_output(f'{up.file}: RealtimeCluster "main" is invalid:')
     await up.wait_for_output("spec.replicas")
     cluster.save(manifest("other", replicas=1))
-    await up.wait_for_output(f"{up.file}: the name is other now")
+    await up.wait_for_output(f"{up.file}: the name has changed to other")
     up.file.unlink()
     await up.wait_for_output(f"{up.file}: cannot be read: No such file or directory")
     after = await cluster.get()
