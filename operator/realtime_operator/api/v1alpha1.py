@@ -191,7 +191,7 @@ class RealtimeClusterSpec(Model):
     replicas: Annotated[int, Field(ge=0, le=1000), KEEPS_REVISION] = 2
     """Number of servers (pods). Ignored when `autoscaling` is set."""
     paused: Annotated[bool, KEEPS_REVISION] = False
-    """Pause of the operator for this cluster: while true, nothing is changed, and what runs goes on running."""
+    """Pause of this cluster: while true, the operator changes nothing, and the servers keep running."""
     server: Server = Server()
     """Settings of every server."""
     namespaces: Annotated[tuple[Namespace, ...], Field(max_length=64), MAP_BY_NAME] = ()
@@ -238,7 +238,7 @@ class ObjectMeta(Model):
 class RealtimeCluster(Model):
     """RealtimeCluster is a set of realtime servers with all that clients and backends need to use them.
 
-    The operator makes the servers, the Redis between them, Services and credentials.
+    The operator creates the servers, the Redis between them, Services and credentials.
     """
 
     model_config = ConfigDict(extra="ignore")

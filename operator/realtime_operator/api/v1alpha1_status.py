@@ -257,7 +257,7 @@ class RealtimeClusterStatus(StatusModel):
     credentials: CredentialsStatus | None = None
     """State of the generated credentials, without their values."""
     redis: RedisStatus | None = None
-    """State of the managed Redis. Absent when nothing is to be told."""
+    """State of the managed Redis. Absent when there is nothing to report."""
     servers: Annotated[tuple[ServerStatus, ...], MAP_BY_NAME] | None = None
     """State of each server, by name."""
 
