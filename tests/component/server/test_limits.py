@@ -267,6 +267,18 @@ async def test_subscription_bytes(tight: ServerProcess) -> None:
         assert dig(reply, "error", "code") == 106
 
 
+@pytest.mark.parametrize("character", ["\x01", "&", "\u0416"], ids=["control", "html", "cyrillic"])
+async def test_subscription_bytes_count_what_sdks_escape(tight: ServerProcess, character: str) -> None:
+    """A channel of few bytes may take six times as many in the frame with which a client comes back."""
+    name = character * (200 // len(character.encode()))
+    async with counts(tight, subscription_bytes=1), raw_client(tight.url) as client:
+        await client.connect(TOKEN)
+        for number, code in ((2, None), (3, None), (4, 106)):
+            request: JsonObject = {"channel": f"open:{number}{name}", "data": "a" * 1_500}
+            reply = await client.command(id=number, subscribe=request)
+            assert dig(reply, "error", "code") == code
+
+
 async def test_messages_per_second(tight: ServerProcess) -> None:
     """Messages above ten seconds' worth wait; each command of a message counts."""
     async with counts(tight, messages_per_second=1), raw_client(tight.url) as client:

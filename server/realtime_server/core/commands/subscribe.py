@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from json.encoder import encode_basestring_ascii
+
 from realtime_server import codes
 from realtime_server.core.channels.join import Wanted
 from realtime_server.core.limits.limit import TOKEN_BYTES
@@ -19,6 +21,8 @@ from realtime_server.core.sessions.session import Session
 FIELDS_BYTES = 256
 """Size of a subscribe command besides channel, token and data: its id, a position, flags, and field names."""
 FOSSIL = "fossil"
+ESCAPE_BYTES = 6
+"""Size of a character in the form `\\u0026`."""
 REJECT_UNRECOVERED = 2
 """Flag of a client that prefers an error to a subscription without recovery."""
 
@@ -47,15 +51,23 @@ async def subscribe(subscriptions: Subscriptions, session: Session, command: int
 
 
 def _fitting_size(session: Session, channel: str, token: str, data: bytes = b"") -> int:
-    """Return an upper bound of a subscribe command's size, whatever its options and the escaping of its channel.
+    """Return an upper bound of a subscribe command's size, whatever its options and the escaping of its texts.
 
     Raises CommandError LIMIT_EXCEEDED when the client could no longer ask for all its channels in one frame.
     """
-    name = len(channel) if channel.isascii() else 3 * len(channel.encode())
-    size = FIELDS_BYTES + name + len(token) + len(data)
+    size = FIELDS_BYTES + escaped_size(channel) + escaped_size(token) + len(data)
     if len(token) <= TOKEN_BYTES and not session.fits(channel, size):  # a longer token is refused for itself
         raise CommandError(codes.LIMIT_EXCEEDED)
     return size
+
+
+def escaped_size(text: str) -> int:
+    """Return the size in bytes of a text in the JSON of the SDK that escapes most.
+
+    Python's SDK escapes every character that is not ASCII, Go's also `<`, `>` and `&`.
+    """
+    html = text.count("<") + text.count(">") + text.count("&")
+    return len(encode_basestring_ascii(text)) - len('""') + (ESCAPE_BYTES - 1) * html
 
 
 def wanted_by(request: SubscribeRequest, *, server_side: bool = False) -> Wanted:

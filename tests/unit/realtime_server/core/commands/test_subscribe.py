@@ -3,7 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+import json
 
+import pytest
+
+from realtime_server.core.commands.subscribe import escaped_size
 from realtime_server.core.model.errors import BackplaneError
 from realtime_server.core.model.grant import PLAIN
 from realtime_server.core.node import Node
@@ -15,6 +19,17 @@ from tests.kit.server_doubles import SECRET, RecordingConnection, accept, connec
 from tests.kit.tokens import connection_token
 
 ROOM = "chat:room"
+
+
+@pytest.mark.parametrize("text", ["", "chat:room-42", '"\\', "\x00\n\x1f\x7f", "\u00e4\u2028\U0001f600"])
+def test_a_size_is_what_python_writes(text: str) -> None:
+    """Without the quotes."""
+    assert escaped_size(text) == len(json.dumps(text)) - 2
+
+
+def test_a_size_counts_what_go_escapes() -> None:
+    """Six bytes for each of them."""
+    assert escaped_size("a<b>&") == len(r"a\u003cb\u003e\u0026")
 
 
 async def turns() -> None:
