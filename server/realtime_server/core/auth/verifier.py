@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections import Counter
 from collections.abc import Callable, Sequence
 from typing import Protocol
 
@@ -36,7 +37,7 @@ LEEWAY_SECONDS = 5.0
 """Tolerance for clocks that differ."""
 LOG_BURST = 5
 LOG_SECONDS = 10.0
-"""Refused tokens are logged up to LOG_BURST at once, then one per LOG_SECONDS."""
+"""Tokens refused for one reason are logged up to LOG_BURST at once, then one per LOG_SECONDS."""
 
 logger = structlog.get_logger()
 
@@ -56,21 +57,25 @@ class TokenRefusedError(Exception):
 class RefusalLog:
     """Log of the reasons for refusing tokens, rate-limited and without their values.
 
-    `clock` is monotonic seconds.
+    Each reason has its own rate, so that tokens which anybody can send do not hide a wrong claim in the application's
+    tokens. Reasons are fixed texts and names of claims, so there are few. `clock` is monotonic seconds.
     """
 
     def __init__(self, clock: Callable[[], float]) -> None:
         self._clock = clock
-        self._bucket = TokenBucket(1 / LOG_SECONDS, LOG_BURST, clock())
-        self._unlogged = 0
+        self._buckets: dict[tuple[str, str], TokenBucket] = {}
+        self._unlogged: Counter[tuple[str, str]] = Counter()
 
     def note(self, token: str, why: str) -> None:
         """Log a refusal; `token` is the kind of token."""
-        if not self._bucket.take(self._clock()):
-            self._unlogged += 1
+        now, reason = self._clock(), (token, why)
+        bucket = self._buckets.get(reason)
+        if bucket is None:
+            bucket = self._buckets[reason] = TokenBucket(1 / LOG_SECONDS, LOG_BURST, now)
+        if not bucket.take(now):
+            self._unlogged[reason] += 1
             return
-        logger.warning("token refused", token=token, why=why, not_logged_before=self._unlogged)
-        self._unlogged = 0
+        logger.warning("token refused", token=token, why=why, not_logged_before=self._unlogged.pop(reason, 0))
 
 
 class RemoteKeys(Protocol):

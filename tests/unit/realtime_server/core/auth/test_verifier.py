@@ -171,6 +171,20 @@ def test_refused_tokens_are_logged_at_a_bounded_rate() -> None:
     assert [line["not_logged_before"] for line in logs] == [0] * LOG_BURST + [100 - LOG_BURST]
 
 
+def test_what_strangers_send_hides_no_other_reason() -> None:
+    """Anybody can send what is no token, as often as they like."""
+    log = RefusalLog(lambda: 0.0)
+    for _ in range(100):
+        log.note("connection", "is no JSON Web Token")
+    with structlog.testing.capture_logs() as logs:
+        log.note("connection", "iss: is not the one that is set")
+        log.note("subscription", "is no JSON Web Token")
+    assert [(line["token"], line["why"], line["not_logged_before"]) for line in logs] == [
+        ("connection", "iss: is not the one that is set", 0),
+        ("subscription", "is no JSON Web Token", 0),
+    ]
+
+
 def test_every_secret_of_a_rotation_is_tried() -> None:
     """Old and new secret are valid during a rotation."""
     verifier = TokenVerifier(lambda: [OTHER_KEY, KEY])
