@@ -58,14 +58,14 @@ class Payload(msgspec.Struct):
 
     Times are Unix times in seconds, as a number or, as in Centrifugo, a number in a string. Without `sub` the user is
     anonymous. Null is accepted for optional claims only: a null `exp` would make a token that never expires by
-    accident.
+    accident. `jti` is a string (RFC 7519, section 4.1.7): no revocation could name a number.
     """
 
     sub: str = ""
     exp: float | str | UnsetType = UNSET
     nbf: float | str | UnsetType = UNSET
     iat: float | str | UnsetType = UNSET
-    jti: object = None
+    jti: str | None = None
     iss: object = None
     aud: object = None
     info: object = None
@@ -148,8 +148,7 @@ def subscription_grant(payload: Payload, *, channel: str, user: str) -> Grant:
 
 
 def _credential(payload: Payload) -> Credential:
-    jti = payload.jti if isinstance(payload.jti, str) else ""
-    return Credential(payload.sub, jti, moment("iat", payload.iat))
+    return Credential(payload.sub, payload.jti or "", moment("iat", payload.iat))
 
 
 def _expiry(payload: Payload) -> float | None:
