@@ -1,9 +1,13 @@
-"""Conversion of YAML files that use former names. Comments, and documents without such names, are not changed."""
+"""Conversion of YAML and JSON files that use former names.
+
+Comments, and documents without such names, are not changed. JSON stays JSON.
+"""
 
 from __future__ import annotations
 
 import io
 import itertools
+import json
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -24,6 +28,8 @@ from realtime_operator.errors import InputError
 LINE_WIDTH = 1_000_000
 """Line width that is never reached, so that lines are not folded."""
 NESTED = re.compile(r"^( *)[^\s#-][^\n#]*:[ ]*\n(?: *(?:#[^\n]*)?\n)*( +)[^\s#-]", flags=re.MULTILINE)
+JSON_INDENT = re.compile(r'\s*\{\s*\n( +)"')
+"""Beginning of JSON with one field per line."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,9 +118,26 @@ def _rewritten(text: str, edits: tuple[Edit, ...]) -> str:
     document = rewriter.load(text)
     for edit in edits:
         _apply(document, edit)
+    if _is_json(text):
+        return _json_like(text, document)
     output = io.StringIO()
     rewriter.dump(document, output)
     return output.getvalue()
+
+
+def _is_json(text: str) -> bool:
+    try:
+        json.loads(text)
+    except ValueError:
+        return False
+    return True
+
+
+def _json_like(text: str, document: CommentedMap) -> str:
+    """Return a document as JSON, on one line or indented as `text` is: readers of JSON may not read YAML."""
+    indented = JSON_INDENT.match(text)
+    end = "\n" if text.endswith("\n") else ""
+    return json.dumps(document, indent=indented[1] if indented else None, ensure_ascii=False) + end
 
 
 def _apply(document: CommentedMap, edit: Edit) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import pytest
@@ -27,6 +28,19 @@ def test_a_file_is_converted_and_keeps_its_comments() -> None:
     for document in yaml.safe_load_all(result.text):
         if document["kind"] == "RealtimeCluster":
             RealtimeCluster.from_object(document)
+
+
+@pytest.mark.parametrize("indent", [None, 2, 4])
+def test_json_stays_json(indent: int | None) -> None:
+    """On one line, or indented as it was."""
+    former, converted = (
+        [one for one in yaml.safe_load_all(file.read_text()) if one["kind"] == "RealtimeCluster"]
+        for file in (FORMER, CONVERTED)
+    )
+    for before, after in zip(former, converted, strict=True):
+        text = convert(json.dumps(before, indent=indent), "former.json").text
+        assert json.loads(text) == after
+        assert text == json.dumps(json.loads(text), indent=indent)
 
 
 def test_every_comment_is_there_once() -> None:
