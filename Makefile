@@ -43,13 +43,13 @@ test: setup check ## Checks, unit, golden, contract and component tests, and all
 # What `test` and `test-debian13` run with the Python of VENV.
 .PHONY: suite
 suite:
-	$(RUN) -m pytest -n 3 --dist loadfile tests/unit tests/golden
+	$(RUN) -m pytest -n 3 --dist loadfile tests/unit tests/golden $(WITHOUT:%=--ignore=%)
 	$(RUN) -m pytest -n 5 --dist loadfile tests/contract tests/component $(ALSO) $(THOROUGH:%=--ignore=%) $(ALONE:%=--ignore=%) $(WITHOUT:%=--ignore=%)
 	$(RUN) -m pytest $(ALONE)
 	$(RUN) -m pytest -n 4 tests/sdks/test_matrix.py -k javascript
 
-# In its root `nsenter` leads out of it again.
-NOT_ON_DEBIAN13 := tests/component/test_cluster_namespaces.py
+# In its root `nsenter` leads out of it again, and there is no git.
+NOT_ON_DEBIAN13 := tests/component/test_cluster_namespaces.py tests/unit/bench/test_checkout.py
 
 .PHONY: test-debian13
 test-debian13: setup ## Unit, golden, contract and component tests on Debian 13: Python 3.13, Redis 8 (makes a root once)
