@@ -63,8 +63,9 @@ class State(Enum):
     GONE = auto()
 
 
-OPEN, PAUSED = State.OPEN, State.PAUSED
-"""Members for the hot path, where looking one up takes longer than comparing it."""
+HANDSHAKE, OPEN, PAUSED, CLOSING = State.HANDSHAKE, State.OPEN, State.PAUSED, State.CLOSING
+LINGERING, GONE = State.LINGERING, State.GONE
+"""Members of State, because looking one up takes longer than comparing it."""
 
 
 class WebSocketConnection(Outbox, asyncio.Protocol):
@@ -95,14 +96,14 @@ class WebSocketConnection(Outbox, asyncio.Protocol):
         self._loop = loop
         self._sniffer = sniffer
         self._peer = peer
-        self._state = State.HANDSHAKE
+        self._state = HANDSHAKE
         handshake = ServerHandshake(settings.handshake, sniffer.wants_http, self._has_room)
         self._handshake: ServerHandshake | None = handshake
         self._socket: asyncio.Transport | None = None
         self._parser: FrameParser | None = None
         self._session: Session | None = None
         self._timer: asyncio.TimerHandle | None = None
-        self._unread: list[tuple[int, bytes]] = []
+        self._unread: Sequence[tuple[int, bytes]] = ()
         """Messages that were read before the connection was paused."""
         self.congested = False
         self._cost = 0.0 if node.counters.measures_next_accept() else None
@@ -149,7 +150,7 @@ class WebSocketConnection(Outbox, asyncio.Protocol):
         """Handle the loss of the socket."""
         self._sniffer.sockets.leave()
         self._cancel_timer()
-        self._state = State.GONE
+        self._state = GONE
         self.stop()
         self._socket = None
         self._end_session()
@@ -166,18 +167,18 @@ class WebSocketConnection(Outbox, asyncio.Protocol):
 
     def pause_reading(self) -> None:
         """See Connection."""
-        if self._state is State.OPEN and self._socket is not None:
-            self._state = State.PAUSED
+        if self._state is OPEN and self._socket is not None:
+            self._state = PAUSED
             self._socket.pause_reading()
 
     def resume_reading(self) -> None:
         """See Connection."""
-        if self._state is not State.PAUSED:
+        if self._state is not PAUSED:
             return
-        self._state = State.OPEN
-        unread, self._unread = self._unread, []
+        self._state = OPEN
+        unread, self._unread = self._unread, ()
         self._read(b"", unread)
-        if self._state is State.OPEN and self._socket is not None:
+        if self._state is OPEN and self._socket is not None:
             self._socket.resume_reading()
 
     def on_overflow(self) -> None:
@@ -203,7 +204,7 @@ class WebSocketConnection(Outbox, asyncio.Protocol):
             self._open(outcome)
         elif isinstance(outcome, OtherRequest):
             transport, self._socket = self._socket, None
-            self._state = State.GONE
+            self._state = GONE
             self._sniffer.hand_over(transport, outcome.data, self._peer)
         else:
             self._node.counters.count_rejected_handshake(outcome.reason)
@@ -212,7 +213,7 @@ class WebSocketConnection(Outbox, asyncio.Protocol):
 
     def _open(self, accepted: AcceptedHandshake) -> None:
         assert self._socket is not None
-        self._state = State.OPEN
+        self._state = OPEN
         self._socket.write(accepted.response)
         bound_buffer(self._socket)
         self.begin(self._socket, descriptor_of(self._socket))
@@ -237,12 +238,12 @@ class WebSocketConnection(Outbox, asyncio.Protocol):
 
     def _receive(self, data: bytes) -> None:
         state = self._state
-        if state is State.OPEN or state is State.CLOSING:
+        if state is OPEN or state is CLOSING:
             self._read(data)
-        elif state is State.HANDSHAKE:
+        elif state is HANDSHAKE:
             self._shake(data)
-        elif state is State.PAUSED and self._parser is not None:  # data that a TLS transport had read before
-            self._unread += self._parser.take(data)
+        elif state is PAUSED and self._parser is not None:  # data that a TLS transport had read before
+            self._unread = [*self._unread, *self._parser.take(data)]
 
     def _read(self, data: bytes, unread: Sequence[tuple[int, bytes]] = ()) -> None:
         """Pass messages to the session until it pauses the connection: first `unread`, then those in `data`."""
@@ -270,7 +271,7 @@ class WebSocketConnection(Outbox, asyncio.Protocol):
                     self._take_control(session, opcode, payload, now)
                 else:
                     self.take_message(session, opcode, payload, now)
-                if self._state is State.PAUSED:
+                if self._state is PAUSED:
                     return
         except FrameError as error:
             self._end_broken(session, error)
@@ -293,28 +294,28 @@ class WebSocketConnection(Outbox, asyncio.Protocol):
 
     def _close(self, code: int, reason: str) -> None:
         """Send the waiting data and a close frame; the client has CLOSING_SECONDS to answer."""
-        if self._state not in {State.OPEN, State.PAUSED} or self._socket is None:
+        if self._state not in {OPEN, PAUSED} or self._socket is None:
             return
-        if self._state is State.PAUSED:
-            self._unread = []
+        if self._state is PAUSED:
+            self._unread = ()
             self._socket.resume_reading()
-        self._state = State.CLOSING
+        self._state = CLOSING
         self._finish(frame_close(code, reason))
         self._abort_later()
 
     def _answer_close(self, payload: bytes) -> None:
         assert self._socket is not None
-        if self._state is State.CLOSING:
+        if self._state is CLOSING:
             self._socket.close()
             return
-        self._state = State.CLOSING
+        self._state = CLOSING
         self._finish(frame_control(Opcode.CLOSE, payload[:2]))
         self._end_session()
         self._linger()
 
     def _end_broken(self, session: Session, error: FrameError) -> None:
         """Close the connection of a client that broke the protocol."""
-        if self._state is State.OPEN:
+        if self._state is OPEN:
             self._node.counters.disconnects[error.code] += 1
             session.note_unanswered(codes.BAD_REQUEST_DISCONNECT.code)
             self._close(error.code, error.reason)
@@ -332,7 +333,7 @@ class WebSocketConnection(Outbox, asyncio.Protocol):
         """Half-close the socket after everything written, and drop further input."""
         if self._socket is None:
             return
-        self._state = State.LINGERING
+        self._state = LINGERING
         self._parser = None
         if self._socket.can_write_eof():
             self._socket.write_eof()

@@ -115,8 +115,12 @@ def _push_body(push: Push) -> tuple[str, object]:
 
 def _set_fields(source: object, *names: str) -> dict[str, object]:
     """Return the non-empty fields; the protocol's schema omits the others."""
-    found = ((name, getattr(source, name)) for name in names)
-    return {name: value for name, value in found if value and value != _NO_DATA}
+    found = {}
+    for name in names:
+        value = getattr(source, name)
+        if value and value != _NO_DATA:
+            found[name] = value
+    return found
 
 
 _NO_DATA = msgspec.Raw()
@@ -158,7 +162,9 @@ def _connect(result: ConnectResult) -> dict[str, object]:
         "version": result.version,
         "pong": result.pong,
     }
-    document |= _set_fields(result, "ping", "expires", "ttl", "data", "session", "node")
+    if result.ping:
+        document["ping"] = result.ping
+    document |= _set_fields(result, "expires", "ttl", "data", "session", "node")
     if result.subs:
         document["subs"] = {channel: _subscribe(sub) for channel, sub in result.subs.items()}
     return document
