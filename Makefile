@@ -54,7 +54,7 @@ NOT_ON_DEBIAN13 := tests/component/test_cluster_namespaces.py tests/unit/bench/t
 .PHONY: test-debian13
 test-debian13: setup ## Unit, golden, contract and component tests on Debian 13: Python 3.13, Redis 8 (makes a root once)
 	@hack/setup-system.sh debian
-	$(RUN) -m tests.kit.debian_root make suite VENV=/opt/environment WITHOUT=$(NOT_ON_DEBIAN13)
+	$(RUN) -m tests.kit.debian_root make suite VENV=/opt/environment 'WITHOUT=$(NOT_ON_DEBIAN13)'
 
 test-thorough: setup ## What takes long: faults of Redis on real processes, moving the clients of every SDK, servers of older commits
 	$(RUN) -m pytest -n 4 --dist loadfile $(THOROUGH)
