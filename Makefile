@@ -40,6 +40,10 @@ check: $(STAMP) ## Lint, types, layers, generated files
 test: setup check ## Checks, unit, golden, contract and component tests, and all scenarios on this machine
 	@$(MAKE) --no-print-directory suite ALSO=tests/scenarios
 
+# In the root of Debian 13 `nsenter` leads out of it again, and there is no git.
+NOT_ON_debian13 := tests/component/test_cluster_namespaces.py tests/unit/bench/test_checkout.py
+WITHOUT = $(NOT_ON_$(ON))
+
 # What `test` and `test-debian13` run with the Python of VENV.
 .PHONY: suite
 suite:
@@ -48,13 +52,11 @@ suite:
 	$(RUN) -m pytest $(ALONE)
 	$(RUN) -m pytest -n 4 tests/sdks/test_matrix.py -k javascript
 
-# In its root `nsenter` leads out of it again, and there is no git.
-NOT_ON_DEBIAN13 := tests/component/test_cluster_namespaces.py tests/unit/bench/test_checkout.py
 
 .PHONY: test-debian13
 test-debian13: setup ## Unit, golden, contract and component tests on Debian 13: Python 3.13, Redis 8 (makes a root once)
 	@hack/setup-system.sh debian
-	$(RUN) -m tests.kit.debian_root make suite VENV=/opt/environment 'WITHOUT=$(NOT_ON_DEBIAN13)'
+	$(RUN) -m tests.kit.debian_root make suite VENV=/opt/environment ON=debian13
 
 test-thorough: setup ## What takes long: faults of Redis on real processes, moving the clients of every SDK, servers of older commits
 	$(RUN) -m pytest -n 4 --dist loadfile $(THOROUGH)
