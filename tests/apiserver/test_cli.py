@@ -127,6 +127,6 @@ async def test_the_doctor_names_missing_permissions(api_server: ApiServer, names
     findings = {finding["check"]: finding for finding in json.loads(examined.out)}
     assert findings["RBAC"]["severity"] == "warning"
     assert findings["RBAC"]["message"] == (
-        "you may not: patch realtimeclusters, get pods/proxy, get pods/log, create services/proxy"
+        "you have no permission for: patch realtimeclusters, get pods/proxy, get pods/log, create services/proxy"
     )
     assert findings["clock"]["severity"] == "ok"
