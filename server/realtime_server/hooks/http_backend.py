@@ -14,6 +14,7 @@ import structlog
 
 from realtime_server.client_headers import InvalidHeadersError, passed_on
 from realtime_server.codes import BAD_REQUEST, INTERNAL
+from realtime_server.core.limits.rates import KeyedRates
 from realtime_server.core.model.errors import CommandError, DisconnectRequestedError
 from realtime_server.core.model.grant import Grant
 from realtime_server.core.model.nesting import check_nesting
@@ -62,7 +63,7 @@ class HttpBackend:
         self.events = events
         self._forwarded = forwarded
         self._clock = clock
-        self._warned: dict[tuple[str, Hook], float] = {}
+        self._warnings = KeyedRates(1 / WARN_SECONDS, 1)
 
     def asks(self, hook: Hook, channel: str = "") -> bool:
         """See Backend."""
@@ -164,9 +165,7 @@ class HttpBackend:
 
     def _warn(self, event: str, hook: Hook, error: Exception, **values: object) -> None:
         """Log a failed call, at most once per WARN_SECONDS for each kind: their number is up to the clients."""
-        now = self._clock()
-        if now - self._warned.get((event, hook), -WARN_SECONDS) >= WARN_SECONDS:
-            self._warned[event, hook] = now
+        if self._warnings.take((event, hook), self._clock()):
             logger.warning(event, hook=hook.value, error=str(error), **values)
 
 

@@ -29,7 +29,7 @@ from realtime_server.core.auth.claims import (
 )
 from realtime_server.core.auth.revocations import Revocations
 from realtime_server.core.auth.web_token import DIGESTS, Token, TokenKey, parse_jwt
-from realtime_server.core.limits.rates import TokenBucket
+from realtime_server.core.limits.rates import KeyedRates
 from realtime_server.core.model.errors import CommandError
 from realtime_server.core.model.grant import Grant
 
@@ -63,16 +63,13 @@ class RefusalLog:
 
     def __init__(self, clock: Callable[[], float]) -> None:
         self._clock = clock
-        self._buckets: dict[tuple[str, str], TokenBucket] = {}
+        self._rates = KeyedRates(1 / LOG_SECONDS, LOG_BURST)
         self._unlogged: Counter[tuple[str, str]] = Counter()
 
     def note(self, token: str, why: str) -> None:
         """Log a refusal; `token` is the kind of token."""
-        now, reason = self._clock(), (token, why)
-        bucket = self._buckets.get(reason)
-        if bucket is None:
-            bucket = self._buckets[reason] = TokenBucket(1 / LOG_SECONDS, LOG_BURST, now)
-        if not bucket.take(now):
+        reason = token, why
+        if not self._rates.take(reason, self._clock()):
             self._unlogged[reason] += 1
             return
         logger.warning("token refused", token=token, why=why, not_logged_before=self._unlogged.pop(reason, 0))

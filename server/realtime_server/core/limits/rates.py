@@ -5,6 +5,7 @@ Pure; times are monotonic seconds.
 
 from __future__ import annotations
 
+from collections.abc import Hashable
 from dataclasses import dataclass
 
 RESERVED = 0.25
@@ -39,6 +40,27 @@ class TokenBucket:
     def seconds_until(self, count: float = 1.0) -> float:
         """Return the seconds after the last `take` until `count` tokens are there."""
         return max(0.0, (min(count, self.size) - self._level) / self._rate)
+
+
+class KeyedRates:
+    """Token buckets by key, each with the same rate per second and size, and full at its first use.
+
+    Keys come from a small fixed set: none is ever forgotten.
+    """
+
+    __slots__ = ("_buckets", "_rate", "_size")
+
+    def __init__(self, rate: float, size: float) -> None:
+        self._rate = rate
+        self._size = size
+        self._buckets: dict[Hashable, TokenBucket] = {}
+
+    def take(self, key: Hashable, now: float) -> bool:
+        """Take a token of this key; return True on success."""
+        bucket = self._buckets.get(key)
+        if bucket is None:
+            bucket = self._buckets[key] = TokenBucket(self._rate, self._size, now)
+        return bucket.take(now)
 
 
 class Admission:

@@ -7,9 +7,17 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from realtime_server.core.commands.dispatcher import resumes
-from realtime_server.core.limits.rates import Admission, MessageRate
+from realtime_server.core.limits.rates import Admission, KeyedRates, MessageRate
 from realtime_server.core.model.commands import Command, ConnectRequest, SubscribeRequest
 from tests.kit.server_doubles import Clock, accept, make_node, send
+
+
+def test_each_key_has_a_rate_of_its_own() -> None:
+    """A key that is used up refuses nothing to another one."""
+    rates = KeyedRates(rate=0.5, size=2)
+    assert [rates.take("a", 10) for _ in range(3)] == [True, True, False]
+    assert rates.take("b", 10)
+    assert [rates.take("a", now) for now in (11.9, 12)] == [False, True]
 
 
 def test_a_second_s_connects_may_come_at_once() -> None:
