@@ -12,32 +12,14 @@ from realtime_operator.api.base import JsonObject
 from tests.kit.certificates import Mount
 from tests.kit.deadline import eventually
 from tests.kit.raw_client import RawClient
-from tests.kit.server_process import TOKEN_SECRET, ServerProcess
+from tests.kit.server_process import TOKEN_SECRET
+from tests.kit.tls_server import TlsServer
 from tests.kit.tokens import connection_token
 
 TOKEN = connection_token(TOKEN_SECRET, "user-0")
 CHANNEL = "open:tls"
 LARGE = 300_000
-
-
-class TlsServer(ServerProcess):
-    """Server with TLS, to which clients connect by wss://."""
-
-    def __init__(self, mount: Mount) -> None:
-        super().__init__("tls", None, limits={"message_bytes": LARGE * 2, "outbox_bytes": LARGE * 4})
-        listen: JsonObject = {
-            "host": "127.0.0.1",
-            "client_port": self.client_port,
-            "api_port": self.api_port,
-            "admin_port": self.admin_port,
-            "tls": {"certificate_file": str(mount.certificate), "key_file": str(mount.key)},
-        }
-        self._changes["listen"] = listen
-
-    @property
-    def url(self) -> str:
-        """URL for clients."""
-        return super().url.replace("ws://", "wss://")
+LIMITS: JsonObject = {"message_bytes": LARGE * 2, "outbox_bytes": LARGE * 4}
 
 
 def opened(server: TlsServer, mount: Mount) -> connect:
@@ -58,7 +40,7 @@ async def test_publications_arrive_over_tls_in_order(tmp_path: Path) -> None:
     """Small publications arrive, and those that no socket takes at once."""
     mount = Mount(tmp_path / "tls")
     mount.issue()
-    async with TlsServer(mount) as server, opened(server, mount) as connection:
+    async with TlsServer(mount, limits=LIMITS) as server, opened(server, mount) as connection:
         client = RawClient(connection)
         await client.connect(TOKEN)
         await client.subscribe(CHANNEL)
@@ -73,7 +55,7 @@ async def test_a_new_certificate_is_for_new_connections(tmp_path: Path) -> None:
     """The new one is read within seconds; connected clients are unaffected, and an invalid one changes nothing."""
     mount = Mount(tmp_path / "tls")
     first = mount.issue()
-    async with TlsServer(mount) as server, opened(server, mount) as connection:
+    async with TlsServer(mount, limits=LIMITS) as server, opened(server, mount) as connection:
         assert shown(connection) == first
         client = RawClient(connection)
         await client.connect(TOKEN)

@@ -3,17 +3,15 @@
 from __future__ import annotations
 
 import json
-import ssl
 from pathlib import Path
 
 import pytest
 
 from realtime_operator.api.base import JsonValue
-from tests.component.client_port.test_tls import TlsServer
-from tests.kit.certificates import Mount
 from tests.kit.document import parse
 from tests.kit.raw_client import CLOSE, TEXT, frame, raw_stream
-from tests.kit.server_process import TOKEN_SECRET, ServerProcess
+from tests.kit.server_process import TOKEN_SECRET
+from tests.kit.tls_server import server_with_or_without_tls
 from tests.kit.tokens import connection_token
 
 LIMITS: JsonValue = {"messages_per_second": 100, "channels_per_connection": 10}
@@ -26,14 +24,6 @@ TEXT_BEGINS = 0x01
 ENDS = 0x80
 
 
-class SlowTlsServer(TlsServer):
-    """Such a server with TLS."""
-
-    def __init__(self, mount: Mount) -> None:
-        super().__init__(mount)
-        self._changes["limits"] = LIMITS
-
-
 def command(number: int) -> bytes:
     """Return a command that is answered at once."""
     return json.dumps({"id": number, "rpc": {"method": "m", "data": 1}}).encode()
@@ -42,14 +32,7 @@ def command(number: int) -> bytes:
 @pytest.mark.parametrize("encrypted", [False, True], ids=["plain", "TLS"])
 async def test_all_that_was_sent_is_answered_in_order(tmp_path: Path, *, encrypted: bool) -> None:
     """Messages, pings, fragments and the close frame arrive at once and are read in a few pieces."""
-    tls: ssl.SSLContext | None = None
-    if encrypted:
-        mount = Mount(tmp_path / "tls")
-        mount.issue()
-        server: ServerProcess = SlowTlsServer(mount)
-        tls = mount.client()
-    else:
-        server = ServerProcess("pausing", None, limits=LIMITS)
+    server, tls = server_with_or_without_tls(tmp_path, encrypted=encrypted, limits=LIMITS)
     async with server, raw_stream(server.client_port, tls=tls) as stream:
         await stream.connect(connection_token(TOKEN_SECRET, "user-0"))
         frames, expected = [], []

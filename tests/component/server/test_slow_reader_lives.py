@@ -5,19 +5,17 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import json
-import ssl
 import time
 from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
 
-from realtime_operator.api.base import JsonObject, JsonValue
-from tests.component.client_port.test_tls import TlsServer
+from realtime_operator.api.base import JsonValue
 from tests.kit.api import ServerApi
-from tests.kit.certificates import Mount
 from tests.kit.raw_client import CLOSE, TEXT, RawStream, frame, raw_stream
-from tests.kit.server_process import TOKEN_SECRET, ServerProcess
+from tests.kit.server_process import TOKEN_SECRET
+from tests.kit.tls_server import server_with_or_without_tls
 from tests.kit.tokens import connection_token
 
 HEARTBEAT: JsonValue = {"interval_seconds": 4, "timeout_seconds": 2}
@@ -69,26 +67,12 @@ async def flooded(api: ServerApi, channel: str) -> AsyncIterator[None]:
             await task
 
 
-class SlowTlsServer(TlsServer):
-    """Such a server with TLS."""
-
-    def __init__(self, mount: Mount) -> None:
-        super().__init__(mount)
-        self._changes |= {"heartbeat": HEARTBEAT, "namespaces": NAMESPACES, "limits": LIMITS}
-
-
 @pytest.mark.parametrize("encrypted", [False, True], ids=["plain", "TLS"])
 async def test_a_slow_reader_that_never_pauses_is_not_taken_for_dead(tmp_path: Path, *, encrypted: bool) -> None:
     """Excess publications are dropped and reported, and the client's backlog stays below its pong's time limit."""
-    tls: ssl.SSLContext | None = None
-    if encrypted:
-        mount = Mount(tmp_path / "tls")
-        mount.issue()
-        server: ServerProcess = SlowTlsServer(mount)
-        tls = mount.client()
-    else:
-        changes: JsonObject = {"heartbeat": HEARTBEAT, "namespaces": NAMESPACES, "limits": LIMITS}
-        server = ServerProcess("slow-reader", None, **changes)
+    server, tls = server_with_or_without_tls(
+        tmp_path, encrypted=encrypted, heartbeat=HEARTBEAT, namespaces=NAMESPACES, limits=LIMITS
+    )
     async with (
         server,
         raw_stream(server.client_port, receive_buffer=16_384, tls=tls) as stream,

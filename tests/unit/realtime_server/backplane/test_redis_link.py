@@ -17,6 +17,7 @@ from realtime_server.backplane.redis_cluster import NodeTarget
 from realtime_server.backplane.redis_link import MAX_OUTGOING_BYTES, MAX_PENDING, Link, Target, Timing
 from realtime_server.backplane.redis_target import EndpointReader, Mode
 from realtime_server.core.model.errors import BackplaneError
+from tests.kit.listener import listening
 
 TIMING = Timing(connect=1, call=0.2, probe=0.05, probes_missed=2)
 Talk = Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]]
@@ -30,29 +31,16 @@ def target_of(place: settings.Redis) -> Target:
 @contextlib.asynccontextmanager
 async def peer(talk: Talk) -> AsyncIterator[Target]:
     """Start a listener that answers the library's greeting and then runs `talk`."""
-    served: list[asyncio.Task[None]] = []
 
-    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        with contextlib.suppress(ConnectionError, asyncio.IncompleteReadError):
-            for _ in range(2):  # CLIENT SETINFO, twice
-                await reader.readuntil(b"CLIENT")
-                writer.write(b"+OK\r\n")
-            await reader.read(200)
-            await talk(reader, writer)
-        writer.close()
-        with contextlib.suppress(ConnectionError):
-            await writer.wait_closed()
+    async def greeted(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        for _ in range(2):  # CLIENT SETINFO, twice
+            await reader.readuntil(b"CLIENT")
+            writer.write(b"+OK\r\n")
+        await reader.read(200)
+        await talk(reader, writer)
 
-    def accept(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        served.append(asyncio.create_task(serve(reader, writer)))
-
-    server = await asyncio.start_server(accept, "127.0.0.1", 0)
-    port = server.sockets[0].getsockname()[1]
-    try:
+    async with listening(greeted) as port:
         yield target_of(settings.Redis(address=f"127.0.0.1:{port}"))
-    finally:
-        server.close()
-        await asyncio.gather(*served)
 
 
 async def say_nothing(reader: asyncio.StreamReader, _writer: asyncio.StreamWriter) -> None:

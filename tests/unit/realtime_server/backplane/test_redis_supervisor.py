@@ -11,6 +11,7 @@ from realtime_server.backplane.redis_cluster import NodeTarget
 from realtime_server.backplane.redis_link import Link, RedisConnection, Timing
 from realtime_server.backplane.redis_supervisor import LinkSupervisor
 from realtime_server.backplane.redis_target import EndpointReader, Mode
+from tests.kit.listener import listening
 
 TIMING = Timing(connect=30, call=30, probe=30, retry_first=0.001, retry_most=30)
 
@@ -37,26 +38,13 @@ class SlowTarget:
 @contextlib.asynccontextmanager
 async def listener() -> AsyncIterator[str]:
     """Start a listener that replies OK to everything, and return its address."""
-    served: list[asyncio.Task[None]] = []
 
-    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        with contextlib.suppress(ConnectionError):
-            while received := await reader.read(1000):
-                writer.write(b"+OK\r\n" * received.count(b"*"))
-        writer.close()
-        with contextlib.suppress(ConnectionError):
-            await writer.wait_closed()
+    async def talk(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        while received := await reader.read(1000):
+            writer.write(b"+OK\r\n" * received.count(b"*"))
 
-    def accept(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        served.append(asyncio.create_task(serve(reader, writer)))
-
-    server = await asyncio.start_server(accept, "127.0.0.1", 0)
-    port = server.sockets[0].getsockname()[1]
-    try:
+    async with listening(talk) as port:
         yield f"127.0.0.1:{port}"
-    finally:
-        server.close()
-        await asyncio.gather(*served)
 
 
 async def greet(_link: Link) -> None:
