@@ -33,6 +33,7 @@ from realtime_server.transports.http_server import HttpServer, HttpSettings
 from realtime_server.transports.protocol_sniffer import ProtocolSniffer
 from realtime_server.transports.server_handshake import HandshakePolicy
 from realtime_server.transports.sockets import Sockets
+from realtime_server.transports.time_limit import TimeLimit
 from realtime_server.transports.websocket import WebSocketConnection, WebSocketSettings
 
 PATH = "/connection/websocket"
@@ -73,7 +74,7 @@ async def serve(port: int, message_bytes: int, *, compress: bool) -> None:
     http = HttpServer(HttpSettings(message_bytes, 10), {}, node.counters, sockets, loop)
     sniffer = ProtocolSniffer(sockets, http)
     policy = HandshakePolicy(extensions=(Negotiation(),) if compress else ())
-    settings = WebSocketSettings(CONNECTIONS, message_bytes, 10, policy)
+    settings = WebSocketSettings(CONNECTIONS, message_bytes, policy, TimeLimit(loop, 10), TimeLimit(loop, 3))
     codecs = {dialect: EchoCodec(compressed=dialect.compressed) for dialect in DIALECTS}
     flusher = Flusher(loop.call_soon, 16 * message_bytes)
 

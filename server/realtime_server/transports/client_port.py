@@ -39,8 +39,9 @@ from realtime_server.transports.protocol_sniffer import ProtocolSniffer
 from realtime_server.transports.server_handshake import HandshakePolicy
 from realtime_server.transports.sockets import Rejection, Sockets, bound_unsent
 from realtime_server.transports.stream_endpoint import StreamEndpoint, StreamKind, StreamSettings
+from realtime_server.transports.time_limit import TimeLimit
 from realtime_server.transports.tls import Certificate, TlsSettings
-from realtime_server.transports.websocket import WebSocketConnection, WebSocketSettings
+from realtime_server.transports.websocket import CLOSING_SECONDS, WebSocketConnection, WebSocketSettings
 
 BACKLOG = 4096
 """Length of the kernel's accept queue: many clients connect at once when a server stops."""
@@ -119,10 +120,11 @@ class ClientPort:
         self._websockets = WebSocketSettings(
             max_connections=settings.max_connections,
             frame_bytes=node.settings.limits.frame_bytes,
-            handshake_seconds=settings.handshake_seconds,
             handshake=HandshakePolicy(
                 settings.origins, () if settings.compression_threshold is None else (Negotiation(),)
             ),
+            handshaking=TimeLimit(self._loop, settings.handshake_seconds),
+            closing=TimeLimit(self._loop, CLOSING_SECONDS),
         )
 
     async def accept(self, bound: socket.socket) -> Callable[[], Awaitable[None]]:

@@ -28,6 +28,7 @@ from realtime_server.transports.outbox import descriptor_of
 from realtime_server.transports.protocol_sniffer import ProtocolSniffer
 from realtime_server.transports.server_handshake import HandshakePolicy, OtherRequest, ServerHandshake
 from realtime_server.transports.sockets import bound_buffer, limit_silence, unacknowledged
+from realtime_server.transports.time_limit import TimeLimit
 
 CLOSING_SECONDS = 3.0
 """Time limit for a client's answer to a close frame."""
@@ -37,13 +38,15 @@ CLOSING_SECONDS = 3.0
 class WebSocketSettings:
     """Settings of all connections of a worker; sizes in bytes.
 
-    `handshake_seconds` is the time limit from the accepted socket to the open WebSocket.
+    `handshaking` is the time limit from the accepted socket to the open WebSocket, `closing` that for a client's answer
+    to a close frame.
     """
 
     max_connections: int
     frame_bytes: int
-    handshake_seconds: float
     handshake: HandshakePolicy
+    handshaking: TimeLimit
+    closing: TimeLimit
 
 
 class State(Enum):
@@ -76,7 +79,7 @@ class WebSocketConnection(Outbox, asyncio.Protocol):
 
     __slots__ = (
         "_codecs", "_cost", "_handshake", "_loop", "_node", "_parser", "_peer", "_session", "_settings", "_sniffer",
-        "_socket", "_state", "_timer", "_unread", "congested",
+        "_socket", "_state", "_unread", "congested",
     )  # fmt: skip
 
     def __init__(
@@ -102,7 +105,6 @@ class WebSocketConnection(Outbox, asyncio.Protocol):
         self._socket: asyncio.Transport | None = None
         self._parser: FrameParser | None = None
         self._session: Session | None = None
-        self._timer: asyncio.TimerHandle | None = None
         self._unread: Sequence[tuple[int, bytes]] = ()
         """Messages that were read before the connection was paused."""
         self.congested = False
@@ -114,7 +116,7 @@ class WebSocketConnection(Outbox, asyncio.Protocol):
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Handle an accepted socket, whose handshake is due within a time limit."""
         self._socket = cast("asyncio.Transport", transport)  # uvloop's is not a subclass
-        self._timer = self._loop.call_later(self._settings.handshake_seconds, self._end_handshake)
+        self._settings.handshaking.start(self)
 
     def data_received(self, data: bytes) -> None:
         """Handle received bytes."""
@@ -149,7 +151,7 @@ class WebSocketConnection(Outbox, asyncio.Protocol):
     def connection_lost(self, exc: Exception | None) -> None:  # noqa: ARG002 - why does not matter any more
         """Handle the loss of the socket."""
         self._sniffer.sockets.leave()
-        self._cancel_timer()
+        self._stop_timing()
         self._state = GONE
         self.stop()
         self._socket = None
@@ -198,7 +200,7 @@ class WebSocketConnection(Outbox, asyncio.Protocol):
         if outcome is None:
             return
         self._handshake = None
-        self._cancel_timer()
+        self._settings.handshaking.stop(self)
         assert self._socket is not None
         if isinstance(outcome, AcceptedHandshake):
             self._open(outcome)
@@ -229,9 +231,11 @@ class WebSocketConnection(Outbox, asyncio.Protocol):
         if first is not None:
             self._session.on_message(first, self._node.clock())
 
-    def _end_handshake(self) -> None:
-        self._node.counters.count_rejected_handshake("timeout")
-        if self._socket is not None:
+    def on_timeout(self) -> None:
+        """Abort a connection whose handshake, or whose end, takes too long."""
+        if self._state is HANDSHAKE:
+            self._node.counters.count_rejected_handshake("timeout")
+        if self._socket is not None and self._state not in {OPEN, PAUSED}:
             self._socket.abort()
 
     # what the client sends
@@ -279,7 +283,7 @@ class WebSocketConnection(Outbox, asyncio.Protocol):
     def take_message(self, session: Session, opcode: int, payload: bytes, now: float) -> None:
         """Pass a message of the client to its session."""
         self._node.counters.messages_received += 1
-        if opcode == Opcode.TEXT and session.codec.binary:
+        if session.codec.binary and opcode == Opcode.TEXT:
             session.disconnect(codes.INAPPROPRIATE_PROTOCOL)
         session.on_message(payload, now)
 
@@ -301,7 +305,7 @@ class WebSocketConnection(Outbox, asyncio.Protocol):
             self._socket.resume_reading()
         self._state = CLOSING
         self._finish(frame_close(code, reason))
-        self._abort_later()
+        self._settings.closing.start(self)
 
     def _answer_close(self, payload: bytes) -> None:
         assert self._socket is not None
@@ -339,17 +343,11 @@ class WebSocketConnection(Outbox, asyncio.Protocol):
             self._socket.write_eof()
         else:  # TLS cannot be half-closed
             self._socket.close()
-        self._abort_later()
+        self._settings.closing.start(self)
 
-    def _abort_later(self) -> None:
-        assert self._socket is not None
-        self._cancel_timer()
-        self._timer = self._loop.call_later(CLOSING_SECONDS, self._socket.abort)
-
-    def _cancel_timer(self) -> None:
-        if self._timer is not None:
-            self._timer.cancel()
-            self._timer = None
+    def _stop_timing(self) -> None:
+        self._settings.handshaking.stop(self)
+        self._settings.closing.stop(self)
 
     def _end_session(self) -> None:
         """End the session; unless it had been disconnected, count the disconnect as one of the client."""
