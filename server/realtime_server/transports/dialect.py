@@ -6,9 +6,10 @@ the protocol unless it asks for those of WebSocket, which a browser or a tool an
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping
 from enum import StrEnum
+from functools import lru_cache
+from typing import NamedTuple
 from urllib.parse import parse_qs
 
 from websockets.server import ServerProtocol
@@ -29,8 +30,7 @@ PATHS = (PATH, UNIDIRECTIONAL_PATH)
 SUBPROTOCOLS = {Subprotocol(f"centrifuge-{encoding}"): encoding for encoding in Encoding}
 
 
-@dataclass(frozen=True, slots=True)
-class Dialect:
+class Dialect(NamedTuple):
     """Variant of the client protocol.
 
     `native_pings`: pings of the transport instead of the protocol; `unidirectional`: the client only receives, in JSON;
@@ -61,8 +61,21 @@ def dialect_of(path: str, subprotocol: Subprotocol | None, *, compressed: bool =
 
     `compressed`: True when compression was negotiated.
     """
-    name, _, text = path.partition("?")
-    query = parse_qs(text) if text else {}
+    name, _, query = path.partition("?")
+    if query:
+        return _dialect_of(name, parse_qs(query), subprotocol, compressed=compressed)
+    return _default_dialect_of(name, subprotocol, compressed=compressed)
+
+
+@lru_cache
+def _default_dialect_of(name: str, subprotocol: Subprotocol | None, *, compressed: bool) -> Dialect:
+    """Return the dialect of a URL without parameters, with a cache, because most clients ask for the same."""
+    return _dialect_of(name, {}, subprotocol, compressed=compressed)
+
+
+def _dialect_of(
+    name: str, query: Mapping[str, list[str]], subprotocol: Subprotocol | None, *, compressed: bool
+) -> Dialect:
     native = "true" in query.get("cf_ws_frame_ping_pong", [])
     if name == UNIDIRECTIONAL_PATH:
         return Dialect(Encoding.JSON, native, unidirectional=True, compressed=compressed)

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 import pytest
 from websockets.server import ServerProtocol
 from websockets.typing import Subprotocol
@@ -55,7 +53,7 @@ def test_every_dialect_can_be_spoken_in_compressed_frames(dialect: Dialect) -> N
     path = "/connection/uni_websocket" if dialect.unidirectional else "/connection/websocket"
     query = f"?format={dialect.encoding}&cf_ws_frame_ping_pong={str(dialect.native_pings).lower()}"
     compressed = dialect_of(path + query, None, compressed=True)
-    assert compressed == replace(dialect, compressed=True)
+    assert compressed == dialect._replace(compressed=True)
     assert compressed in DIALECTS
 
 
