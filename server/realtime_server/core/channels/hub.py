@@ -23,6 +23,7 @@ from realtime_server.core.model.publication import Content, Joined, Left, pack
 from realtime_server.core.model.subscription import Subscription
 from realtime_server.core.model.values import (
     ClientInfo,
+    HistoryOptions,
     HistoryPage,
     HistoryQuery,
     PresenceStats,
@@ -115,11 +116,15 @@ class Hub:
         joining = Joining(subscriber.client)
         channel.joining.append(joining)
         try:
-            await self._make_live(channel)
+            if not channel.live:
+                await self._make_live(channel)
             if options.presence:
                 info = subscriber.client_info(subscription.info)
                 await self._members.add(name, info, emits_join_leave=subscription.emits_join_leave)
-            result = await self._position(name, options, wanted)
+            if options.history is None:
+                result = SubscribeResult(delta=subscription.delta)
+            else:
+                result = await self._position(name, options, options.history, wanted)
         except BaseException:
             channel.joining.remove(joining)
             self.give_up(channel, subscriber, subscription)
@@ -134,12 +139,11 @@ class Hub:
                 if self._watch is not None:
                     await self._watch.occupied(channel.name)
 
-    async def _position(self, name: str, options: ChannelOptions, wanted: Wanted) -> SubscribeResult:
-        delta = options.delta and wanted.delta
-        if options.history is None:
-            return SubscribeResult(delta=delta)
+    async def _position(
+        self, name: str, options: ChannelOptions, history: HistoryOptions, wanted: Wanted
+    ) -> SubscribeResult:
         recovering = options.recovery and wanted.recover
-        page = await self._broker.history(name, _query_of(options, wanted), options.history)
+        page = await self._broker.history(name, _query_of(options, wanted), history)
         if options.recovery_mode is RecoveryMode.CACHE:
             recovered, publications = _newest(page, wanted)
         else:
@@ -156,7 +160,7 @@ class Hub:
             publications=publications if recovered else (),
             recovered=recovered,
             was_recovering=recovering,
-            delta=delta,
+            delta=options.delta and wanted.delta,
         )
 
     def complete(

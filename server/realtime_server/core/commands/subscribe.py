@@ -7,7 +7,7 @@ from json.encoder import encode_basestring_ascii
 
 from realtime_server import codes
 from realtime_server.core.channels.join import Wanted
-from realtime_server.core.limits.limit import TOKEN_BYTES
+from realtime_server.core.limits.limit import SUBSCRIPTION_BYTES, TOKEN_BYTES
 from realtime_server.core.model.commands import (
     ChannelRequest,
     EmptyResult,
@@ -57,7 +57,9 @@ def _fitting_size(session: Session, channel: str, token: str, data: bytes = b"")
 
     Raises CommandError LIMIT_EXCEEDED when the client could no longer ask for all its channels in one frame.
     """
-    size = FIELDS_BYTES + escaped_size(channel) + escaped_size(token) + len(data)
+    size = FIELDS_BYTES + 2 * ESCAPE_BYTES * (len(channel) + len(token)) + len(data)  # two escapes for the longest
+    if size > SUBSCRIPTION_BYTES:
+        size = FIELDS_BYTES + escaped_size(channel) + escaped_size(token) + len(data)
     if len(token) <= TOKEN_BYTES and not session.fits(channel, size):  # a longer token is refused for itself
         raise CommandError(codes.LIMIT_EXCEEDED)
     return size

@@ -12,6 +12,7 @@ from realtime_server.core.channels.hub import Hub
 from realtime_server.core.channels.join import Join, Wanted
 from realtime_server.core.limits.limit import Limit, NodeLimits
 from realtime_server.core.metrics.counters import Counters
+from realtime_server.core.model.channel_options import ChannelOptions
 from realtime_server.core.model.commands import SubscribeResult
 from realtime_server.core.model.errors import CommandError, DisconnectRequestedError
 from realtime_server.core.model.grant import PERMITTED, PLAIN, Grant
@@ -53,7 +54,7 @@ class Subscriptions:
         `data` is for the backend. Raises CommandError, DisconnectRequestedError or BackplaneError, and then nothing is
         left of it; CommandError PERMISSION_DENIED also when it is revoked meanwhile.
         """
-        self._hub.require(channel)
+        options = self._hub.require(channel)
         if channel in session.subscriptions:
             raise CommandError(codes.ALREADY_SUBSCRIBED)
         if len(session.subscriptions) >= self._limits.channels_per_connection:
@@ -65,7 +66,7 @@ class Subscriptions:
                 if session.closed:
                     return None
             else:
-                grant = self._own_grant(session, channel, token)
+                grant = self._own_grant(session, channel, options, token)
             join = await self.join(session, channel, wanted, grant)
         if channel in session.subscriptions:  # by the server meanwhile
             join.abandon()
@@ -78,13 +79,12 @@ class Subscriptions:
             grant = await self._backend.subscribe(session.caller(), channel, data, token)
             if grant is not None:
                 return grant
-        return self._own_grant(session, channel, token)
+        return self._own_grant(session, channel, self._hub.require(channel), token)
 
-    def _own_grant(self, session: Session, channel: str, token: str) -> Grant:
+    def _own_grant(self, session: Session, channel: str, options: ChannelOptions, token: str) -> Grant:
         """Return the grant of a token, or that of the namespace's rules. Raises CommandError."""
         if token or self._entry.ignores_tokens:
             return self._entry.verify_subscription(token, channel=channel, user=session.user)
-        options = self._hub.require(channel)
         if session.claims is None or not may_subscribe(session.claims, channel, options):
             raise CommandError(codes.PERMISSION_DENIED)
         return PERMITTED
@@ -94,13 +94,16 @@ class Subscriptions:
 
         Who may not ask who is there is not told who comes.
         """
-        options, claims = self._hub.require(channel), session.claims
-        if claims is None or not may_see_presence(claims, channel, options, subscribed=True):
+        if wanted.receives_join_leave and not self._may_see_presence(session, channel):
             wanted = structs.replace(wanted, receives_join_leave=False)
         join = await self._hub.join(session, channel, wanted, grant)
         if grant is not PLAIN and grant is not PERMITTED:
             join.result = _with_grant(join.result, grant, session)
         return join
+
+    def _may_see_presence(self, session: Session, channel: str) -> bool:
+        options, claims = self._hub.require(channel), session.claims
+        return claims is not None and may_see_presence(claims, channel, options, subscribed=True)
 
     def require_known(self, channel: str) -> None:
         """Raise CommandError UNKNOWN_CHANNEL for a channel of an unknown namespace."""

@@ -6,8 +6,10 @@ import asyncio
 import json
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
-from realtime_server.core.commands.subscribe import escaped_size
+from realtime_server.core.commands.subscribe import ESCAPE_BYTES, escaped_size
 from realtime_server.core.model.errors import BackplaneError
 from realtime_server.core.model.grant import PLAIN
 from realtime_server.core.node import Node
@@ -30,6 +32,12 @@ def test_a_size_is_what_python_writes(text: str) -> None:
 def test_a_size_counts_what_go_escapes() -> None:
     """Six bytes for each of them."""
     assert escaped_size("a<b>&") == len(r"a\u003cb\u003e\u0026")
+
+
+@given(st.text())
+def test_a_character_takes_two_escapes_at_most(text: str) -> None:
+    """By which the size of most commands is known without looking at each character."""
+    assert escaped_size(text) <= 2 * ESCAPE_BYTES * len(text)
 
 
 async def turns() -> None:
