@@ -8,179 +8,25 @@ from __future__ import annotations
 
 import json
 import re
-from typing import Annotated, Literal, Self
+from typing import Annotated, Self
 
 from pydantic import ConfigDict, Field, ValidationError
 
 from realtime_operator import naming
-from realtime_operator.api import duration
 from realtime_operator.api.base import JsonObject, Model, rule
 from realtime_operator.api.errors import InvalidCluster, findings_of
-from realtime_operator.api.fields import KEEPS_REVISION, Annotations, Duration, Rate, Share
+from realtime_operator.api.fields import KEEPS_REVISION
 from realtime_operator.api.lists import MAP_BY_NAME
+from realtime_operator.api.v1alpha1_backplane import Backplane
+from realtime_operator.api.v1alpha1_endpoint import Endpoint
 from realtime_operator.api.v1alpha1_hooks import Hooks
 from realtime_operator.api.v1alpha1_namespace import Namespace
-from realtime_operator.api.v1alpha1_pod import Image, ImagePullSecrets, Pod, Resources
-from realtime_operator.api.v1alpha1_server import Authentication, SecretValue, Server, ServerApi
+from realtime_operator.api.v1alpha1_pod import Image, Pod
+from realtime_operator.api.v1alpha1_rollout import Autoscaling, Rollout
+from realtime_operator.api.v1alpha1_server import Authentication, Server, ServerApi
 from realtime_operator.api.v1alpha1_status import RealtimeClusterStatus
 
 CLUSTER_NAME = "^[a-z]([-a-z0-9]*[a-z0-9])?$"
-
-
-class ManagedRedis(Model):
-    """Redis that the operator runs.
-
-    It is one pod without a persistent volume: histories and presence are lost with the pod.
-    """
-
-    image: Annotated[str, Field(min_length=1, max_length=255)] | None = None
-    """Image that contains redis-server and sh. Defaults to the operator's Redis image."""
-    image_pull_secrets: ImagePullSecrets = ()
-    """Secrets with credentials for the registry of the Redis image, added to the operator's defaults."""
-    resources: Resources = Resources()
-    """Resources of the Redis container. Defaults to requests of cpu 100m and memory 128Mi, and a memory limit of
-    256Mi."""
-
-
-class ExternalRedis(Model):
-    """Redis that runs elsewhere."""
-
-    url: SecretValue
-    """URL of the Redis, like `redis://:PASSWORD@host:6379/0`, or `rediss://` for TLS."""
-
-
-class Redis(Model):
-    """Redis that links the servers: managed or external. Defaults to a managed one."""
-
-    managed: Annotated[ManagedRedis | None, KEEPS_REVISION] = None
-    """Settings of a Redis that the operator runs beside the servers."""
-    external: ExternalRedis | None = None
-    """Address of a Redis that exists already."""
-
-    @rule(
-        "!has(self.managed) || !has(self.external)",
-        "set managed or external, not both: the servers use one Redis",
-    )
-    def _is_one(self) -> bool:
-        return self.managed is None or self.external is None
-
-
-class Backplane(Model):
-    """Link between the servers, over which publications reach all of them."""
-
-    redis: Redis = Redis()
-    """Redis that carries publications and stores histories and presence."""
-
-    @property
-    def managed(self) -> ManagedRedis | None:
-        """The Redis to run; None when an external one is used."""
-        return None if self.redis.external else self.redis.managed or ManagedRedis()
-
-
-class DrainSpec(Model):
-    """Settings of a drain: moving a server's connections to others before it is removed."""
-
-    connections_per_second: Annotated[Rate, KEEPS_REVISION] = "Auto"
-    """Rate at which connections are moved, in connections per second for the whole cluster. `Auto` derives it from the
-    measured cost of accepting a connection."""
-    timeout: Duration = "10m"
-    """Longest time of a drain. After it the server is removed even if it has connections left."""
-    settle: Duration = "5s"
-    """Time without new connections after which the drain of a quiesced server begins."""
-
-    @property
-    def fixed_rate(self) -> float | None:
-        """`connections_per_second`; None for `Auto`."""
-        rate = self.connections_per_second
-        return float(rate) if isinstance(rate, int) else None
-
-    @property
-    def timeout_seconds(self) -> int:
-        """`timeout` in seconds."""
-        return duration.seconds(self.timeout)
-
-    @property
-    def settle_seconds(self) -> int:
-        """`settle` in seconds."""
-        return duration.seconds(self.settle)
-
-
-class Rollout(Model):
-    """Settings of rollouts: how servers are replaced."""
-
-    max_surge: Annotated[Share, KEEPS_REVISION] = "25%"
-    """Servers that a rollout may add above the wanted number: a number, or a percentage of it, rounded up."""
-    max_unavailable: Annotated[Share, KEEPS_REVISION] = 0
-    """Servers that may be missing from the wanted number in a rollout: a number, or a percentage of it, rounded
-    down."""
-    drain: DrainSpec = DrainSpec()
-    """Settings of drains: how connections are moved."""
-    progress_deadline: Annotated[Duration, KEEPS_REVISION] = "10m"
-    """Time from one step of a change to the next after which it is reported as stuck. The timeout of the drain is
-    added."""
-
-    @property
-    def progress_deadline_seconds(self) -> int:
-        """`progress_deadline` in seconds."""
-        return duration.seconds(self.progress_deadline)
-
-    @rule(
-        "(self.maxSurge != 0 && self.maxSurge != '0%') || (self.maxUnavailable != 0 && self.maxUnavailable != '0%')",
-        "maxSurge and maxUnavailable must not both be zero: no server could ever be replaced",
-        field="maxSurge",
-    )
-    def _something_may_move(self) -> bool:
-        return self.max_surge not in {0, "0%"} or self.max_unavailable not in {0, "0%"}
-
-
-class Autoscaling(Model):
-    """Autoscaling of the number of servers by the number of connections. `replicas` is ignored."""
-
-    min_replicas: Annotated[int, Field(ge=1, le=1000)] = 2
-    """Lower bound of the number of servers."""
-    max_replicas: Annotated[int, Field(ge=1, le=1000)]
-    """Upper bound of the number of servers."""
-    connections_per_replica: Annotated[int, Field(ge=1, le=1_000_000)]
-    """Target of the average number of connections per server; more add a server."""
-    scale_down_stabilization: Duration = "5m"
-    """Time for which fewer servers must have been enough before servers are removed."""
-
-    @rule(
-        "self.maxReplicas >= self.minReplicas",
-        "maxReplicas must not be below minReplicas (2 when it is absent)",
-        field="maxReplicas",
-    )
-    def _bounds_are_ordered(self) -> bool:
-        return self.max_replicas >= self.min_replicas
-
-    @property
-    def scale_down_stabilization_seconds(self) -> int:
-        """`scale_down_stabilization` in seconds."""
-        return duration.seconds(self.scale_down_stabilization)
-
-
-class ClientService(Model):
-    """Service that clients connect to."""
-
-    type: Literal["ClusterIP", "NodePort", "LoadBalancer"] = "ClusterIP"
-    """Type of the Service, as in a Service."""
-    annotations: Annotations = Field(default_factory=dict)
-    """Annotations added to the Service, for example for load balancers and DNS."""
-
-    @rule(
-        "!has(self.annotations) || self.annotations.all(key, !key.startsWith('realtime.dev/'))",
-        "annotations that begin with realtime.dev/ are reserved for the operator",
-        field="annotations",
-    )
-    def _annotations_are_free(self) -> bool:
-        return not any(key.startswith("realtime.dev/") for key in self.annotations)
-
-
-class Endpoint(Model):
-    """Access for clients."""
-
-    service: ClientService = ClientService()
-    """Service that clients connect to."""
 
 
 class RealtimeClusterSpec(Model):

@@ -12,7 +12,8 @@ from realtime_operator import naming
 from realtime_operator.api.base import JsonObject, JsonValue
 from realtime_operator.api.document import dig, object_at, text_at
 from realtime_operator.api.revision_part import differing_part
-from realtime_operator.api.v1alpha1 import ManagedRedis, RealtimeCluster
+from realtime_operator.api.v1alpha1 import RealtimeCluster
+from realtime_operator.api.v1alpha1_backplane import ManagedRedis
 from realtime_operator.builders.manifest import digest, with_applied_hash
 from realtime_operator.builders.settings import BuildSettings
 

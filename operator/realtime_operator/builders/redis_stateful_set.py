@@ -11,7 +11,8 @@ from collections.abc import Mapping
 from realtime_operator import naming
 from realtime_operator.api import quantity
 from realtime_operator.api.base import JsonObject
-from realtime_operator.api.v1alpha1 import ManagedRedis, RealtimeCluster
+from realtime_operator.api.v1alpha1 import RealtimeCluster
+from realtime_operator.api.v1alpha1_backplane import ManagedRedis
 from realtime_operator.builders import container, pod
 from realtime_operator.builders.manifest import component_labels, component_selector, metadata, object_of
 from realtime_operator.builders.record import redis_hash, with_record

@@ -8,7 +8,8 @@ from datetime import datetime
 from realtime_operator import naming
 from realtime_operator.api.base import JsonObject, JsonValue
 from realtime_operator.api.document import objects_at, text_at
-from realtime_operator.api.v1alpha1 import Autoscaling, RealtimeCluster
+from realtime_operator.api.v1alpha1 import RealtimeCluster
+from realtime_operator.api.v1alpha1_rollout import Autoscaling
 from realtime_operator.api.v1alpha1_status import MAX_MESSAGE
 from realtime_operator.planning import autoscale, conditions, history
 from realtime_operator.planning.autoscale import AutoscaleState
