@@ -16,7 +16,7 @@ from realtime_operator.api.base import JsonObject
 from realtime_operator.api.document import text_at
 from realtime_operator.api.v1alpha1 import RealtimeCluster
 from realtime_operator.errors import ForbiddenError
-from realtime_operator.handlers.watching import PAGE, Watcher
+from realtime_operator.handlers.watching import DISCOVERY_SECONDS, PAGE, Watcher
 from realtime_operator.metrics import Metrics
 from realtime_operator.planning.world import World
 from realtime_operator.platforms.base import Key
@@ -85,9 +85,15 @@ def manifest(name: str, *, cluster: str | None = "main") -> JsonObject:
 
 
 @contextlib.asynccontextmanager
-async def watching(client: KubernetesClient, platform: KubernetesPlatform, namespace: str) -> AsyncIterator[None]:
+async def watching(
+    client: KubernetesClient,
+    platform: KubernetesPlatform,
+    namespace: str,
+    discovery_seconds: float = DISCOVERY_SECONDS,
+) -> AsyncIterator[None]:
     """Feed the platform's store while the body runs; the body starts when the store is complete."""
-    task = asyncio.create_task(Watcher(client, platform.store, (namespace,), platform.stale_since).run())
+    watcher = Watcher(client, platform.store, (namespace,), platform.stale_since, discovery_seconds)
+    task = asyncio.create_task(watcher.run())
     try:
         async with asyncio.timeout(COMPLETE_SECONDS):
             await platform.store.complete.wait()

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import itertools
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator
 from typing import cast
 
 import kopf
@@ -15,9 +15,11 @@ import structlog
 
 from realtime_operator import naming
 from realtime_operator.api.base import JsonObject
+from realtime_operator.builders.optional_kinds import Kind
 from realtime_operator.errors import OperatorError, PlatformError
 from realtime_operator.platforms.kubernetes.client import PLURALS, KubernetesClient
-from realtime_operator.platforms.kubernetes.driver import WATCHED, not_served
+from realtime_operator.platforms.kubernetes.discovery import CLUSTERS, MISSING, served_kinds
+from realtime_operator.platforms.kubernetes.driver import parts_of
 from realtime_operator.platforms.kubernetes.store import ObjectStore
 from realtime_operator.platforms.kubernetes.watch_session import WatchSession
 
@@ -29,6 +31,8 @@ STOP_SECONDS = 2.0
 """Time for kopf to end."""
 POLL_SECONDS = 1.0
 """Seconds between two checks: for a kind that is not served yet, and of the health of the watches."""
+DISCOVERY_SECONDS = 20.0
+"""Seconds between two looks for optional kinds that are served since, or no more."""
 COMPLETE_SECONDS = 30.0
 """Seconds that the first lists may take before watching starts anew."""
 RETRY_SECONDS = (0.5, 1.0, 2.0, 3.0, 5.0)
@@ -57,12 +61,12 @@ def make_registry(store: ObjectStore, session: WatchSession) -> kopf.OperatorReg
         return kopf.AiohttpSession(server=session.server, aiohttp_session=session.open())
 
     kopf.on.login(registry=registry, id="login")(on_login)
-    for group, version, plural in _resources():
+    for group, version, plural in _resources(store.kinds()):
         kopf.on.event(group, version, plural, registry=registry, id=plural)(on_event)
     return registry
 
 
-def make_settings() -> kopf.OperatorSettings:
+def make_settings(kinds: Iterable[Kind]) -> kopf.OperatorSettings:
     """Return settings with which kopf writes nothing and lists only watched namespaces and labelled objects."""
     settings = kopf.OperatorSettings()
     settings.posting.enabled = False
@@ -75,16 +79,16 @@ def make_settings() -> kopf.OperatorSettings:
     settings.watching.client_timeout = 330
     settings.watching.reconnect_backoff = 1
     settings.watching.chunk_size = PAGE
-    for group, version, plural in _resources():
+    for group, version, plural in _resources(kinds):
         if group != naming.GROUP:
             settings.watching.label_selectors[group, version, plural] = naming.LABEL_CLUSTER
     return settings
 
 
-def _resources() -> list[tuple[str, str, str]]:
-    """Return group, version and plural of each watched kind."""
+def _resources(kinds: Iterable[Kind]) -> list[tuple[str, str, str]]:
+    """Return group, version and plural of each kind."""
     found = []
-    for api_version, kind in WATCHED:
+    for api_version, kind in sorted(kinds):
         group, _, version = api_version.rpartition("/")
         found.append((group, version, PLURALS[api_version, kind]))
     return found
@@ -94,7 +98,8 @@ class Watcher:
     """Keeps the store up to date with watches.
 
     `obstacle` is the reason why the store is not complete, None when it is. `check` is called every second and notes
-    how fresh the store is.
+    how fresh the store is. Optional kinds are watched while they are served, which is checked every
+    `discovery_seconds`.
     """
 
     def __init__(
@@ -103,8 +108,10 @@ class Watcher:
         store: ObjectStore,
         namespaces: tuple[str, ...],
         check: Callable[[], object] = lambda: None,
+        discovery_seconds: float = DISCOVERY_SECONDS,
     ) -> None:
         self._check = check
+        self._discovery_seconds = discovery_seconds
         self._client = client
         self._store = store
         self._namespaces = namespaces
@@ -118,33 +125,36 @@ class Watcher:
         """
         try:
             while True:
-                await self._wait_until_served()
-                reason = await self._watch(started)
+                served = await self._wait_until_served()
+                reason = await self._watch(started, served)
                 self.obstacle = reason
                 logger.warning("watching starts again", reason=reason)
                 await asyncio.sleep(POLL_SECONDS)
         finally:
             self.obstacle = "is not watching"
 
-    async def _wait_until_served(self) -> None:
+    async def _wait_until_served(self) -> frozenset[Kind]:
+        """Return the served kinds as soon as RealtimeClusters are among them."""
         logged = None
         while True:
             try:
-                reason = await not_served(self._client)
+                served = await served_kinds(self._client)
+                reason = MISSING
             except PlatformError as error:
-                reason = str(error)
-            if reason is None:
+                served, reason = frozenset(), str(error)
+            if CLUSTERS in served:
                 if logged is not None:
                     logger.info("the API server serves RealtimeClusters, continuing")
-                return
+                return served
             self.obstacle = reason
             if reason != logged:
                 logged = reason
                 logger.warning("waiting for the API server", reason=reason)
             await asyncio.sleep(POLL_SECONDS)
 
-    async def _watch(self, started: Callable[[], None]) -> str:
+    async def _watch(self, started: Callable[[], None], served: frozenset[Kind]) -> str:
         """Watch until watching has to start anew; return the reason."""
+        self._store.watch(parts_of(self._namespaces, served))
         self._store.restart()
         restart: asyncio.Queue[str] = asyncio.Queue()
         session = WatchSession(self._client, self._store, restart.put_nowait)
@@ -154,18 +164,31 @@ class Watcher:
             # Without an identity kopf looks up the user's name, which a container's user id does not have.
             identity="realtime-operator",  # type: ignore[arg-type] # a NewType of str that kopf does not export
             registry=make_registry(self._store, session),
-            settings=make_settings(),
+            settings=make_settings(self._store.kinds()),
             standalone=True,
             clusterwide=not self._namespaces,
             namespaces=list(self._namespaces),
         )
+        discovery = asyncio.create_task(self._notice_kinds(served, restart), name="discovery")
         started()
         try:
             return await self._follow(tasks, restart)
         finally:
-            for task in tasks:
+            for task in (discovery, *tasks):
                 task.cancel()
-            await asyncio.wait(tasks, timeout=STOP_SECONDS)
+            await asyncio.wait((discovery, *tasks), timeout=STOP_SECONDS)
+
+    async def _notice_kinds(self, known: frozenset[Kind], restart: asyncio.Queue[str]) -> None:
+        """Wait until other kinds than `known` are served, and start watching anew then."""
+        while True:
+            await asyncio.sleep(self._discovery_seconds)
+            try:
+                served = await served_kinds(self._client)
+            except PlatformError:
+                continue  # the watches notice it too
+            if served != known:
+                restart.put_nowait(f"other kinds are served: {_difference(known, served)}")
+                return
 
     async def _follow(self, tasks: Iterable[asyncio.Task[object]], restart: asyncio.Queue[str]) -> str:
         """Supervise kopf's tasks and the watches; return the reason to start anew.
@@ -190,6 +213,12 @@ class Watcher:
                     return f"not listed within {COMPLETE_SECONDS:g} s: {missing}"
         finally:
             restarting.cancel()
+
+
+def _difference(known: Collection[Kind], served: Collection[Kind]) -> str:
+    added = [f"+{kind}" for api_version, kind in sorted(served) if (api_version, kind) not in known]
+    removed = [f"-{kind}" for api_version, kind in sorted(known) if (api_version, kind) not in served]
+    return ", ".join((*added, *removed))
 
 
 def _reason(tasks: Iterable[asyncio.Task[object]]) -> str:

@@ -35,6 +35,7 @@ def all_findings(facts: Facts) -> list[Finding]:
         name_taken,
         write_refused,
         pods_refused,
+        kind_not_served,
         server_cannot_start,
         redis_cannot_start,
         redis_change_fails,
@@ -83,6 +84,12 @@ def about(action: Action) -> str:
 def pods_refused(facts: Facts) -> Finding | None:
     """Report ReplicaSets whose pods the API server refuses: a ResourceQuota, a LimitRange, an admission webhook."""
     return (Reason.PODS_REFUSED, "; ".join(facts.pods_refused)) if facts.pods_refused else None
+
+
+def kind_not_served(facts: Facts) -> Finding | None:
+    """Report kinds that the spec asks for and whose CRD is not installed."""
+    messages = [kind.missing for kind in facts.missing_kinds]
+    return (Reason.KIND_NOT_SERVED, "; ".join(messages)) if messages else None
 
 
 def server_cannot_start(facts: Facts) -> Finding | None:

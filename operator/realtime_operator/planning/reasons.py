@@ -55,6 +55,7 @@ class Reason(StrEnum):
     NAME_TAKEN = "NameTaken"
     WRITE_REFUSED = "WriteRefused"
     PODS_REFUSED = "PodsRefused"
+    KIND_NOT_SERVED = "KindNotServed"
     REDIS_CANNOT_START = "RedisCannotStart"
     REDIS_CHANGE_FAILS = "RedisChangeFails"
     REDIS_NOT_READY = "RedisNotReady"

@@ -15,6 +15,7 @@ from realtime_operator.api.base import JsonObject
 from realtime_operator.api.document import objects_at, text_at
 from realtime_operator.api.v1alpha1 import RealtimeCluster
 from realtime_operator.api.validation import validate
+from realtime_operator.builders.optional_kinds import OptionalKind, is_served, missing_kinds
 from realtime_operator.planning import provenance, revisions, rollout, status
 from realtime_operator.planning.autoscale import AutoscaleState
 from realtime_operator.planning.backplane import observe_backplane
@@ -41,12 +42,16 @@ from realtime_operator.planning.world import ObjectKey, World, object_key
 
 @dataclass(frozen=True, slots=True)
 class Desired:
-    """Wanted objects, newly built or kept as they were made. `provenance` is their part of the status."""
+    """Wanted objects, newly built or kept as they were made. `provenance` is their part of the status.
+
+    `missing_kinds` are kinds that are wanted and not served: no object in `shared` is of them.
+    """
 
     secrets: tuple[builders.SecretTemplate, ...]
     shared: tuple[JsonObject, ...]
     revision: revisions.Target
     provenance: JsonObject
+    missing_kinds: tuple[OptionalKind, ...] = ()
 
     def keys(self) -> set[ObjectKey]:
         """Return the keys of all objects that belong to no revision."""
@@ -92,17 +97,20 @@ def reconcile(cluster: RealtimeCluster, world: World, now: datetime, settings: P
         facts,
         missing_endpoint=_missing_endpoint(cluster, world, actions),
         missing_credentials=_missing_credentials(desired.secrets, world),
+        missing_kinds=desired.missing_kinds,
     )
     requeue_after = _requeue_after(cluster, facts, moving=_is_moving(facts) or bool(actions), settings=settings)
     return Decision(actions, (), requeue_after, facts, scaling)
 
 
 def _desired(cluster: RealtimeCluster, world: World, settings: PlannerSettings) -> Desired:
-    shared = builders.build_shared(cluster, settings.build, world.secrets)
+    built = builders.build_shared(cluster, settings.build, world.secrets)
+    shared = tuple(manifest for manifest in built if is_served(manifest, world.unserved))
     redis = revisions.choose_redis(cluster, world, shared)
     target = revisions.choose(cluster, world.objects, settings.build)
     made = provenance.compose(cluster, world, target, redis, settings.build)
-    return Desired(builders.build_secrets(cluster), revisions.with_redis(shared, redis), target, made)
+    missing = missing_kinds(built, world.unserved)
+    return Desired(builders.build_secrets(cluster), revisions.with_redis(shared, redis), target, made, missing)
 
 
 def _actions(desired: Desired, facts: Facts, world: World) -> tuple[Action, ...]:

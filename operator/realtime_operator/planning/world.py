@@ -169,7 +169,8 @@ class World:
     `redis` are the pods of the managed Redis. `stale_since` is None when all of it was read just now, or is known to
     be as fresh; else the time (UTC) since when changes may have been missed. `contact_since` is since when the
     platform could be asked without interruption, None when that is not known. `status_refused` says why the status
-    could not be written last, None when it could.
+    could not be written last, None when it could. `unserved` are the optional kinds (apiVersion, kind) that the
+    platform does not know: objects of them cannot be applied.
     """
 
     objects: Mapping[ObjectKey, JsonObject]
@@ -180,3 +181,4 @@ class World:
     stale_since: datetime | None = None
     contact_since: datetime | None = None
     status_refused: str | None = None
+    unserved: frozenset[tuple[str, str]] = frozenset()

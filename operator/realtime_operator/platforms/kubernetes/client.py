@@ -19,6 +19,7 @@ from kubernetes.aio.config.config_exception import ConfigException
 from realtime_operator import naming
 from realtime_operator.api.base import JsonObject
 from realtime_operator.api.document import object_at, objects_at, text_at
+from realtime_operator.builders.optional_kinds import OPTIONAL_KINDS
 from realtime_operator.errors import ConflictError, ForbiddenError, NotFoundError, PlatformError, UnreachableError
 from realtime_operator.metrics import Metrics
 from realtime_operator.platforms.kubernetes.contact import Contact
@@ -39,8 +40,10 @@ PLURALS: Mapping[tuple[str, str], str] = {
     ("v1", "ServiceAccount"): "serviceaccounts",
     ("apps/v1", "ReplicaSet"): "replicasets",
     ("apps/v1", "StatefulSet"): "statefulsets",
+    ("networking.k8s.io/v1", "Ingress"): "ingresses",
     ("policy/v1", "PodDisruptionBudget"): "poddisruptionbudgets",
     ("coordination.k8s.io/v1", "Lease"): "leases",
+    **{kind.key: kind.plural for kind in OPTIONAL_KINDS},
 }
 """Plural names of all kinds that the operator uses, by apiVersion and kind."""
 

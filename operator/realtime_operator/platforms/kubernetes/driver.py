@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 from realtime_operator import naming
 from realtime_operator.api.base import JsonObject
-from realtime_operator.api.document import objects_at, text_at
+from realtime_operator.api.document import text_at
 from realtime_operator.api.references import references
 from realtime_operator.api.v1alpha1 import RealtimeCluster
-from realtime_operator.errors import NotFoundError
+from realtime_operator.builders.optional_kinds import OPTIONAL_KINDS, Kind
 from realtime_operator.metrics import Metrics
 from realtime_operator.planning.difference import controller_uid
 from realtime_operator.planning.plan import Action, Failure
@@ -35,33 +35,27 @@ WATCHED = (
     ("v1", "ServiceAccount"),
     ("apps/v1", "ReplicaSet"),
     ("apps/v1", "StatefulSet"),
+    ("networking.k8s.io/v1", "Ingress"),
     ("policy/v1", "PodDisruptionBudget"),
 )
-"""Watched kinds: RealtimeClusters, and objects with the label of one. Secrets are not watched."""
+"""Kinds that are always watched: RealtimeClusters, and objects with the label of one. Secrets are not watched."""
+
+OPTIONAL = frozenset(kind.key for kind in OPTIONAL_KINDS)
+"""Kinds that are watched while they are served."""
 
 Changed = Callable[[Key, bool], None]
 """Callback with the key of a changed cluster; the flag is True when its spec has changed."""
 
 
-def parts_of(namespaces: tuple[str, ...]) -> tuple[Part, ...]:
+def watched_kinds(served: Collection[Kind]) -> tuple[Kind, ...]:
+    """Return the kinds to watch where the kinds `served` are: see `served_kinds`."""
+    return (*WATCHED, *sorted(OPTIONAL.intersection(served)))
+
+
+def parts_of(namespaces: tuple[str, ...], served: Collection[Kind] = ()) -> tuple[Part, ...]:
     """Return the watches that some namespaces need (none given: all namespaces)."""
-    return tuple(Part(version, kind, namespace) for version, kind in WATCHED for namespace in namespaces or ("",))
-
-
-async def not_served(client: KubernetesClient) -> str | None:
-    """Return why RealtimeClusters cannot be watched, None when they can; raises PlatformError when nobody can say.
-
-    The group must be in the list of all groups too, which comes later and which kopf reads.
-    """
-    missing = f"the API server does not serve {naming.PLURAL}.{naming.GROUP}: install the CRD"
-    try:
-        served = objects_at(await client.get(f"/apis/{naming.API_VERSION}"), "resources")
-    except NotFoundError:
-        return missing
-    groups = objects_at(await client.get("/apis"), "groups")
-    versions = [v for group in groups if group.get("name") == naming.GROUP for v in objects_at(group, "versions")]
-    listed = any(version.get("version") == naming.VERSION for version in versions)
-    return None if listed and any(resource.get("name") == naming.PLURAL for resource in served) else missing
+    kinds = watched_kinds(served)
+    return tuple(Part(version, kind, namespace) for version, kind in kinds for namespace in namespaces or ("",))
 
 
 class KubernetesPlatform:
@@ -110,7 +104,8 @@ class KubernetesPlatform:
                 self._credentials.note(key, cluster.metadata.uid, name, secret.values)
         world = await observe(self._admin, cluster, self.store.children(key), secrets)
         # Computed last, so that a watch that broke while servers were asked counts.
-        return replace(world, stale_since=self.stale_since(), contact_since=self.contact_since())
+        unserved = OPTIONAL - self.store.kinds()
+        return replace(world, stale_since=self.stale_since(), contact_since=self.contact_since(), unserved=unserved)
 
     async def apply(self, owner: JsonObject, actions: Sequence[Action]) -> tuple[Failure, ...]:
         """See Platform."""
@@ -148,7 +143,7 @@ class KubernetesPlatform:
             self._take_deletion(address.api_version, address.kind, address.namespace, address.name, document)
         elif document.get("kind") == "Secret":
             self.secrets.put(document)
-        elif (text_at(document, "apiVersion"), text_at(document, "kind")) in WATCHED:
+        elif (text_at(document, "apiVersion"), text_at(document, "kind")) in self.store.kinds():
             self.store.put(document)
 
     def _take_deletion(self, api_version: str, kind: str, namespace: str, name: str, answer: JsonObject) -> None:

@@ -35,6 +35,19 @@ CLUSTERS = (
     ),
     Permission("", ("events",), ("get", "create", "patch"), "what has changed; the same again counts up"),
     Permission("apps", ("replicasets", "statefulsets"), (*READ, *WRITE), "one per revision; the managed Redis"),
+    Permission("networking.k8s.io", ("ingresses",), (*READ, *WRITE), "the endpoint behind an Ingress controller"),
+    Permission(
+        "gateway.networking.k8s.io",
+        ("httproutes", "tlsroutes"),
+        (*READ, *WRITE),
+        "the endpoint behind a Gateway; watched where the Gateway API is installed",
+    ),
+    Permission(
+        "cert-manager.io",
+        ("certificates",),
+        (*READ, *WRITE),
+        "the endpoint's certificate; watched where cert-manager is installed",
+    ),
     Permission("policy", ("poddisruptionbudgets",), (*READ, *WRITE), "one per cluster"),
 )
 """Rules for every watched namespace."""

@@ -87,6 +87,24 @@ class ObjectStore:
     def __post_init__(self) -> None:
         self._health = {part: _Health() for part in self.parts}
 
+    def kinds(self) -> frozenset[tuple[str, str]]:
+        """Return apiVersion and kind of all that is watched."""
+        return frozenset((part.api_version, part.kind) for part in self.parts)
+
+    def watch(self, parts: Collection[Part]) -> None:
+        """Set what is watched; call `restart` then.
+
+        Objects of a kind that is not watched any more are dropped. Every cluster counts as changed when kinds differ.
+        """
+        before = self.kinds()
+        self.parts = parts
+        self._health = {part: self._health.get(part, _Health()) for part in parts}
+        for name in [name for name in self._where if (name.api_version, name.kind) not in self.kinds()]:
+            self._remove(name)
+        if self.kinds() != before:
+            for key in list(self._objects):
+                self.changed(key, False)
+
     def cluster(self, key: Key) -> JsonObject | None:
         """Return the stored RealtimeCluster; None when it does not exist."""
         return self._objects.get(key, {}).get(_Name(naming.API_VERSION, naming.KIND, key.namespace, key.name))

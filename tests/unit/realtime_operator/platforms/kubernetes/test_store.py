@@ -299,3 +299,36 @@ def test_answers_that_overtake_or_lag_behind_the_watch_change_nothing_in_the_end
     for document in answers:
         stored.store.put(document)
     assert [item["data"] for item in stored.store.children(MAIN)] == ([] if present is None else [present["data"]])
+
+
+def test_a_kind_that_is_watched_no_more_has_no_objects() -> None:
+    """Its objects are dropped, and every cluster counts as changed; equal kinds change nothing."""
+    stored = Stored()
+    stored.store.put(realtime_cluster(1))
+    stored.store.put(config_map(2))
+    stored.changes.clear()
+    stored.store.watch((CLUSTERS, MAPS))
+    assert (stored.versions(), stored.changes) == ({"one": "2"}, [])
+    stored.store.watch((CLUSTERS,))
+    assert (stored.versions(), stored.changes) == ({}, [(MAIN, False)])
+    stored.store.restart()
+    stored.listed(CLUSTERS, "c")
+    assert stored.store.complete.is_set(), "it does not wait for a list of the other kind"
+    assert stored.store.known_until() == stored.clock()
+
+
+def test_a_kind_that_is_watched_since_makes_the_store_incomplete() -> None:
+    """Every cluster counts as changed, and the store is complete again with the list of the new kind."""
+    stored = Stored()
+    stored.store.put(realtime_cluster(1))
+    stored.changes.clear()
+    pods = Part("v1", "Pod")
+    stored.store.watch((CLUSTERS, MAPS, pods))
+    stored.store.restart()
+    assert stored.changes == [(MAIN, False)]
+    assert stored.store.kinds() == {(part.api_version, part.kind) for part in (CLUSTERS, MAPS, pods)}
+    for part in (CLUSTERS, MAPS):
+        stored.listed(part, "c")
+    assert stored.store.missing() == [pods]
+    stored.listed(pods)
+    assert stored.store.complete.is_set()

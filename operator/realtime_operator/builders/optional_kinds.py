@@ -1,0 +1,69 @@
+"""Kinds that are defined by CustomResourceDefinitions of other projects, so that a cluster may not serve them.
+
+A kind that is not served is neither watched nor written; a spec that asks for it is reported, and all else is done. To
+add a kind: an entry here, a rule in platforms/kubernetes/permissions.py, and a builder.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable
+from dataclasses import dataclass
+
+from realtime_operator.api.base import JsonObject
+
+Kind = tuple[str, str]
+"""apiVersion and kind."""
+
+
+@dataclass(frozen=True, slots=True)
+class OptionalKind:
+    """A kind of another project. `field` is the part of the spec that asks for it, `project` what installs its CRD."""
+
+    api_version: str
+    kind: str
+    plural: str
+    field: str
+    project: str
+
+    @property
+    def key(self) -> Kind:
+        """Return apiVersion and kind."""
+        return self.api_version, self.kind
+
+    @property
+    def missing(self) -> str:
+        """Return the message for a cluster that asks for the kind and does not get it."""
+        group, _, version = self.api_version.partition("/")
+        return (
+            f"{self.field} needs a {self.kind} in version {version}, which this Kubernetes does not serve: install the "
+            f"CRD {self.plural}.{group} ({self.project}), or remove the field"
+        )
+
+
+OPTIONAL_KINDS = (
+    OptionalKind(
+        "gateway.networking.k8s.io/v1", "HTTPRoute", "httproutes", "spec.endpoint.gateway", "Gateway API 1.0 or later"
+    ),
+    OptionalKind(
+        "gateway.networking.k8s.io/v1", "TLSRoute", "tlsroutes", "spec.endpoint.gateway", "Gateway API 1.5 or later"
+    ),
+    OptionalKind(
+        "cert-manager.io/v1",
+        "Certificate",
+        "certificates",
+        "spec.endpoint.tls.certificate",
+        "cert-manager 1.0 or later",
+    ),
+)
+"""All of them; other kinds are part of Kubernetes, or the operator's own."""
+
+
+def is_served(manifest: JsonObject, unserved: Collection[Kind]) -> bool:
+    """Return True when the manifest can be applied where the kinds `unserved` are missing."""
+    return (manifest["apiVersion"], manifest["kind"]) not in unserved
+
+
+def missing_kinds(manifests: Iterable[JsonObject], unserved: Collection[Kind]) -> tuple[OptionalKind, ...]:
+    """Return the kinds that the manifests need and that are not served."""
+    wanted = {(manifest["apiVersion"], manifest["kind"]) for manifest in manifests}
+    return tuple(kind for kind in OPTIONAL_KINDS if kind.key in wanted and kind.key in unserved)

@@ -1,0 +1,95 @@
+"""Tests of kinds whose CRD is installed, and removed, while the operator watches."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+
+import pytest
+
+from realtime_operator import naming
+from realtime_operator.api.document import objects_at, text_at
+from realtime_operator.builders.optional_kinds import OPTIONAL_KINDS, OptionalKind
+from realtime_operator.metrics import Metrics
+from realtime_operator.platforms.kubernetes.client import KubernetesClient, path_of
+from realtime_operator.platforms.kubernetes.driver import WATCHED, KubernetesPlatform
+from realtime_operator.pods.admin_client import AdminClient
+from tests.apiserver.test_watching import Watched, watching
+from tests.kit.apiserver import ApiServer
+from tests.kit.custom_kinds import CRDS, crd_name, open_crd
+from tests.kit.deadline import eventually
+
+CERTIFICATE = next(kind for kind in OPTIONAL_KINDS if kind.kind == "Certificate")
+NOTICED_SECONDS = 30
+
+
+class Definitions:
+    """CRDs of other projects in the API server."""
+
+    def __init__(self, server: ApiServer) -> None:
+        self._server = server
+
+    def install(self, kind: OptionalKind) -> None:
+        """Install a CRD; it is served some time later."""
+        self._server.call("POST", CRDS, open_crd(kind))
+
+    def remove(self, kind: OptionalKind) -> None:
+        """Remove a CRD, if it is there, and thereby all objects of the kind."""
+        if self._exists(kind):
+            self._server.call("DELETE", f"{CRDS}/{crd_name(kind)}")
+
+    async def removed(self, kind: OptionalKind) -> None:
+        """Wait until a CRD is gone."""
+
+        async def there() -> bool:
+            return self._exists(kind)
+
+        await eventually(there, lambda found: not found, what="removal of the CRD", within=NOTICED_SECONDS)
+
+    def _exists(self, kind: OptionalKind) -> bool:
+        listed = self._server.call("GET", CRDS)
+        return any(text_at(item, "metadata", "name") == crd_name(kind) for item in objects_at(listed, "items"))
+
+
+@pytest.fixture
+def definitions(api_server: ApiServer) -> Iterator[Definitions]:
+    """CRDs, which are removed after the test."""
+    found = Definitions(api_server)
+    yield found
+    for kind in OPTIONAL_KINDS:
+        found.remove(kind)
+
+
+async def test_a_kind_is_watched_while_its_crd_is_installed(
+    api_server: ApiServer, namespace: str, operator_client: KubernetesClient, definitions: Definitions
+) -> None:
+    """Without the CRD the store is complete and fresh; with it the objects are seen; without it they are gone."""
+    admin = AdminClient()
+    platform = KubernetesPlatform(operator_client, admin, Metrics(), (namespace,))
+    watched = Watched(api_server, operator_client, platform, namespace, [])
+
+    async def kinds() -> frozenset[tuple[str, str]]:
+        assert platform.stale_since() is None or not platform.store.complete.is_set()
+        return platform.store.kinds()
+
+    def are(*wanted: OptionalKind) -> Callable[[frozenset[tuple[str, str]]], bool]:
+        expected = {*WATCHED, *(kind.key for kind in wanted)}
+        return lambda found: found == expected and platform.store.complete.is_set()
+
+    async with watching(operator_client, platform, namespace, discovery_seconds=0.5):
+        await watched.stale(False)
+        assert await kinds() == set(WATCHED)
+        definitions.install(CERTIFICATE)
+        await eventually(kinds, are(CERTIFICATE), what="a watch of the new kind", within=NOTICED_SECONDS)
+        api_server.call("POST", path_of(*CERTIFICATE.key, namespace), {
+            "apiVersion": CERTIFICATE.api_version, "kind": CERTIFICATE.kind,
+            "metadata": {"name": "ours", "labels": {naming.LABEL_CLUSTER: "main"}},
+        })  # fmt: skip
+        await watched.wait_for_children("ours")
+        definitions.remove(CERTIFICATE)
+        await definitions.removed(CERTIFICATE)
+        await eventually(kinds, are(), what="no watch of the removed kind", within=NOTICED_SECONDS)
+        assert watched.names() == set()
+        watched.make("config")
+        await watched.wait_for_children("config")
+        await watched.stale(False)
+    await admin.close()
