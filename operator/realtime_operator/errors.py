@@ -8,6 +8,7 @@ OperatorError
 │   ├── ConflictError      the object exists already, or was changed concurrently
 │   ├── NameTakenError     an object of that name exists that the cluster does not own
 │   ├── NotFoundError      the object does not exist
+│   ├── InvalidObjectError  fields of the object are invalid
 │   ├── UnreachableError   the API server or a server did not answer in time
 │   ├── StateFolderError   the folder of the local platform cannot be used
 │   └── AlreadyRunningError  another process runs the local platform of this folder
@@ -15,6 +16,8 @@ OperatorError
 """
 
 from __future__ import annotations
+
+from collections.abc import Sequence
 
 INTERRUPTED = 130
 """Exit code after Ctrl-C, as shells use it."""
@@ -46,6 +49,14 @@ class NameTakenError(PlatformError):
 
 class NotFoundError(PlatformError):
     """The object does not exist."""
+
+
+class InvalidObjectError(PlatformError):
+    """Fields of the object are invalid; `causes` has the path of each, empty when it is not known, and a message."""
+
+    def __init__(self, text: str, causes: Sequence[tuple[str, str]] = ()) -> None:
+        super().__init__(text)
+        self.causes = tuple(causes)
 
 
 class UnreachableError(PlatformError):

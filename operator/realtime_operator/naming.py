@@ -81,6 +81,8 @@ KEY_REDIS_PASSWORD = "password"  # noqa: S105 - the name of a key, not a secret
 ENV_CONFIG = "REALTIME_CONFIG"
 ENV_SERVER_NAME = "REALTIME_SERVER_NAME"
 ENV_REVISION = "REALTIME_REVISION"
+ENV_LOG_LEVEL = "LOG_LEVEL"
+ENV_LOG_FORMAT = "LOG_FORMAT"
 
 
 def revision_object(cluster: str, revision: str) -> str:

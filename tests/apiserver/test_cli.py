@@ -130,3 +130,20 @@ async def test_the_doctor_names_missing_permissions(api_server: ApiServer, names
         "you have no permission for: patch realtimeclusters, get pods/proxy, get pods/log, create services/proxy"
     )
     assert findings["clock"]["severity"] == "ok"
+
+
+async def test_a_plan_is_refused_with_the_paths_of_the_pods(person: Person, tmp_path: Path) -> None:
+    """What the operator and what the API server would refuse is in the file's terms, before it is applied."""
+    file = tmp_path / "chat.yaml"
+    metadata: JsonObject = {"name": "chat"}
+    for pod, path in (
+        ({"volumes": [{"name": "a", "emptydir": {}}]}, "spec.pod.volumes[0].emptydir"),
+        ({"template": {"spec": {"terminationGracePeriodSeconds": 1}}}, "spec.pod.template.spec.terminationGracePeriod"),
+    ):
+        document = {"apiVersion": naming.API_VERSION, "kind": naming.KIND, "metadata": metadata, "spec": {"pod": pod}}
+        file.write_text(yaml.safe_dump(document))
+        planned = await person("plan", "-f", str(file))
+        assert planned.code == 2
+        assert path in planned.stderr
+    file.write_text(yaml.safe_dump({**document, "spec": {"pod": {"volumes": [{"name": "a", "emptyDir": {}}]}}}))
+    assert (await person("plan", "-f", str(file))).code == 0

@@ -5,7 +5,13 @@ from __future__ import annotations
 from realtime_operator import naming
 from realtime_operator.api.base import JsonObject
 from realtime_operator.api.v1alpha1 import RealtimeCluster
-from realtime_operator.builders import BuildSettings, build_revision, build_secrets, build_shared
+from realtime_operator.builders import (
+    BuildSettings,
+    build_revision,
+    build_secrets,
+    build_shared,
+    with_common_metadata,
+)
 
 SETTINGS = BuildSettings(
     server_image="ghcr.io/realtime-operator/server:0.1.0",
@@ -30,9 +36,10 @@ def with_redis_password(cluster: RealtimeCluster) -> dict[str, dict[str, str]]:
 def render(cluster: RealtimeCluster, settings: BuildSettings = SETTINGS) -> list[JsonObject]:
     """Return the manifests in the order in which they are applied."""
     revision = build_revision(cluster, settings)
-    return [
+    manifests = [
         *(template.manifest for template in build_secrets(cluster)),
         *build_shared(cluster, settings, with_redis_password(cluster)),
         revision.config_map,
         revision.replica_set(REPLICAS),
     ]
+    return [with_common_metadata(manifest, cluster.spec.common_metadata) for manifest in manifests]

@@ -357,5 +357,35 @@ REFUSALS = (
         "must have at most 64 items",
         {"namespaces": [{"name": f"n{i}"} for i in range(65)]},
     ),
+    Refusal(
+        "spec.image.digest",
+        "must be an image's digest: sha256: and 64 hexadecimal digits in lower case",
+        {"image": {"digest": "sha256:0123"}},
+    ),
+    Refusal(
+        "spec.server.logging.level",
+        'supported values: "Debug", "Info", "Warning", "Error"',
+        {"server": {"logging": {"level": "Trace"}}},
+    ),
+    Refusal("spec.commonMetadata.labels", LABELS, {"commonMetadata": {"labels": {"realtime.dev/cluster": "x"}}}),
+    Refusal(
+        "spec.commonMetadata.annotations", ANNOTATIONS, {"commonMetadata": {"annotations": {"realtime.dev/x": ""}}}
+    ),
+    Refusal(
+        "spec.backplane.redis.managed.pod.labels",
+        LABELS,
+        {"backplane": {"redis": {"managed": {"pod": {"labels": {"app.kubernetes.io/name": "x"}}}}}},
+    ),
+    Refusal(
+        "spec.disruptionBudget.minAvailable",
+        "set maxUnavailable or minAvailable, not both",
+        {"disruptionBudget": {"maxUnavailable": 1, "minAvailable": 1}},
+    ),
+    Refusal("spec.disruptionBudget.maxUnavailable", SHARE, {"disruptionBudget": {"maxUnavailable": "half"}}),
+    Refusal("spec.pod.containers[0].name", "Required value", {"pod": {"containers": [{"image": "a"}]}}),
+    Refusal("spec.pod.env", "Duplicate value", {"pod": {"env": [{"name": "A"}, {"name": "A"}]}}),
+    Refusal("spec.pod.volumeMounts[0].mountPath", "Required value", {"pod": {"volumeMounts": [{"name": "a"}]}}),
+    Refusal("spec.pod.affinity", "must be of type object", {"pod": {"affinity": "zone"}}),
+    Refusal("spec.pod.envFrom", "must have at most 16 items", {"pod": {"envFrom": [{} for _ in range(17)]}}),
 )
 """Cases: one for each way to violate a rule or a bound."""

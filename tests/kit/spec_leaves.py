@@ -21,7 +21,8 @@ OTHERS: tuple[JsonValue, ...] = (
     True, False, 1, 2, 3, 7, 150, 1_000_000, "other", "7s", "2s", "40s", "3ms", "3Ki", "2Mi", "900m",
     "http://other.example/a", "7%", "Auto", "ES256", "Always", "Never", "Anyone", "Nobody", "Authenticated", "Disabled",
     "Enabled", "Deny", "None", "NodePort", "Stream", "Conflate", "Exists", "NoExecute", [], ["Info"], ["Disconnects"],
-    ["other"], ["https://other.example"], {"cpu": "3m"}, {"cpu": "9", "memory": "9Gi"}, {"other": "value"},
+    ["other"], ["https://other.example"], {"cpu": "3m"}, {"cpu": "9", "memory": "9Gi"}, {"other": "value"}, "Error",
+    "Json", "AlwaysAllow", f"sha256:{'f' * 64}",
 )  # fmt: skip
 """Values to change leaves to."""
 HOOK: JsonObject = {"url": "http://backend/h", "timeout": "3s", "concurrency": 9}
@@ -50,7 +51,7 @@ def used_specs() -> list[JsonObject]:
         **everything, "namespaces": namespaces, "hooks": {**object_at(everything, "hooks"), **hooks},
     }  # fmt: skip
     external: JsonObject = {"redis": {"external": {"url": {"secretKeyRef": {"name": "redis", "key": "url"}}}}}
-    return [_whole(managed), _whole({"backplane": external})]
+    return [_whole(managed), _whole({"backplane": external, "disruptionBudget": {"minAvailable": 1}})]
 
 
 def _whole(spec: JsonObject) -> JsonObject:

@@ -73,10 +73,13 @@ def findings_of(error: ValidationError) -> tuple[Finding, ...]:
 
 
 def format_path(parts: Sequence[str | int]) -> str:
-    """Format a path: `("spec", "namespaces", 0, "name")` becomes `spec.namespaces[0].name`."""
+    """Format a path: `("spec", "namespaces", 0, "name")` becomes `spec.namespaces[0].name`.
+
+    The key of a label or annotation is written in brackets: `spec.pod.labels[example.com/team]`.
+    """
     path = ""
     for part in parts:
-        if isinstance(part, int):
+        if isinstance(part, int) or (path and not part.isidentifier() and not part.startswith("$")):
             path += f"[{part}]"
         else:
             path += f".{part}" if path else part

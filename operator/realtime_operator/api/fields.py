@@ -17,6 +17,7 @@ _DNS_NAME = "^[a-z0-9]([-a-z0-9.]*[a-z0-9])?$"
 _SECRET_KEY = "^[-._a-zA-Z0-9]+$"  # noqa: S105 - a pattern
 _SHARE = "^(100|[1-9]?[0-9])%$"
 _TAG = "^[A-Za-z0-9_][A-Za-z0-9_.-]*$"
+_DIGEST = "^sha256:[0-9a-f]{64}$"
 _WORDS = "[a-z0-9]+([._-]+[a-z0-9]+)*"
 _REPOSITORY = f"^({_WORDS}(:[0-9]+)?/)?{_WORDS}(/{_WORDS})*$"
 
@@ -171,6 +172,12 @@ Tag = Annotated[
     str,
     Field(max_length=128),
     _matches(_TAG, "must be an image's tag like 1.4.2: letters, digits, _, . and -"),
+]
+
+Digest = Annotated[
+    str,
+    Field(max_length=71),
+    _matches(_DIGEST, "must be an image's digest: sha256: and 64 hexadecimal digits in lower case"),
 ]
 
 Text = Annotated[str, Field(max_length=1024)]

@@ -34,14 +34,20 @@ class ListType:
     def _check(self, items: tuple[object, ...]) -> tuple[object, ...]:
         seen: set[Hashable] = set()
         for item in items if self.kind != "atomic" else ():
-            identity = getattr(item, self.key) if self.key else item
+            identity = self._identity(item)
             if identity in seen:
                 raise refusal(f"Duplicate value: {identity}")
             seen.add(identity)
         return items
+
+    def _identity(self, item: object) -> Hashable:
+        if self.key is None:
+            return item
+        return str(item[self.key]) if isinstance(item, dict) else str(getattr(item, self.key))
 
 
 SET = ListType("set")
 ATOMIC = ListType("atomic")
 MAP_BY_NAME = ListType("map", "name")
 MAP_BY_TYPE = ListType("map", "type")
+MAP_BY_MOUNT_PATH = ListType("map", "mountPath")

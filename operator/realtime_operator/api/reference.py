@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from realtime_operator import naming
 from realtime_operator.api.base import JsonObject
 from realtime_operator.api.crd import root_schema
-from realtime_operator.api.schema import INT_OR_STRING, object_at, rule_messages, sentence
+from realtime_operator.api.schema import INT_OR_STRING, PRESERVES_UNKNOWN, object_at, rule_messages, sentence
 
 HEADER = """<!-- Generated from operator/realtime_operator/api/v1alpha1.py by `make docs`. Do not edit. -->
 # RealtimeCluster
@@ -47,7 +47,7 @@ def _sections(path: str, schema: JsonObject) -> Iterator[str]:
         items = object_at(child, "items")
         if "properties" in child:
             yield from _sections(f"{path}.{name}", child)
-        elif "properties" in items:
+        elif _has_section(items):
             yield from _sections(f"{path}.{name}[]", items)
 
 
@@ -58,9 +58,14 @@ def _row(path: str, name: str, schema: JsonObject, *, is_required: bool) -> str:
 
 def _linked(path: str, schema: JsonObject) -> str:
     """Return the type; for objects with fields as a link to their section."""
-    has_section = "properties" in schema or "properties" in object_at(schema, "items")
+    has_section = "properties" in schema or _has_section(object_at(schema, "items"))
     anchor = re.sub(r"[^\w-]", "", path.lower())
     return f"[{_type(schema)}](#{anchor})" if has_section else _type(schema)
+
+
+def _has_section(schema: JsonObject) -> bool:
+    """Return True for an object with fields of its own; those of Kubernetes' structures are in its documentation."""
+    return "properties" in schema and PRESERVES_UNKNOWN not in schema
 
 
 def _type(schema: JsonObject) -> str:

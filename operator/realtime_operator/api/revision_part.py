@@ -38,7 +38,7 @@ def _json(value: object) -> JsonValue:
     match value:
         case Model():
             return differing_part(value)
-        case tuple():
+        case tuple() | list():
             return [_json(item) for item in value]
         case dict():
             return {str(key): _json(item) for key, item in value.items()}

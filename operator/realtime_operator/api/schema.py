@@ -15,6 +15,7 @@ from pydantic import BaseModel
 from realtime_operator.api.base import VALIDATIONS, JsonObject, JsonValue, Model
 
 INT_OR_STRING = "x-kubernetes-int-or-string"
+PRESERVES_UNKNOWN = "x-kubernetes-preserve-unknown-fields"
 
 _COPIED = (
     "type",
@@ -30,6 +31,7 @@ _COPIED = (
     "minProperties",
     "maxProperties",
     INT_OR_STRING,
+    PRESERVES_UNKNOWN,
     "x-kubernetes-list-type",
     "x-kubernetes-list-map-keys",
     VALIDATIONS,
@@ -124,7 +126,7 @@ def _check_bounds(node: JsonObject, path: str) -> None:
     unbounded = (
         (kind == "string" and not node.keys() & {"maxLength", "enum"})
         or (kind == "array" and "maxItems" not in node)
-        or (kind == "object" and "properties" not in node and "maxProperties" not in node)
+        or (kind == "object" and not node.keys() & {"properties", "maxProperties", PRESERVES_UNKNOWN})
         or (kind == "integer" and not node.keys() >= {"minimum", "maximum"})
         or (INT_OR_STRING in node and "maxLength" not in node)
     )

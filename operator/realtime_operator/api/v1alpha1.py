@@ -14,12 +14,14 @@ from pydantic import ConfigDict, Field, ValidationError
 
 from realtime_operator import naming
 from realtime_operator.api.base import JsonObject, Model, rule
-from realtime_operator.api.errors import InvalidCluster, findings_of
+from realtime_operator.api.errors import Finding, FindingReason, InvalidCluster, findings_of
 from realtime_operator.api.fields import KEEPS_REVISION
 from realtime_operator.api.lists import MAP_BY_NAME
 from realtime_operator.api.v1alpha1_backplane import Backplane
+from realtime_operator.api.v1alpha1_disruption_budget import DisruptionBudget
 from realtime_operator.api.v1alpha1_endpoint import Endpoint
 from realtime_operator.api.v1alpha1_hooks import Hooks
+from realtime_operator.api.v1alpha1_metadata import CommonMetadata
 from realtime_operator.api.v1alpha1_namespace import Namespace
 from realtime_operator.api.v1alpha1_pod import Image, Pod
 from realtime_operator.api.v1alpha1_rollout import Autoscaling, Rollout
@@ -57,7 +59,11 @@ class RealtimeClusterSpec(Model):
     endpoint: Annotated[Endpoint, KEEPS_REVISION] = Endpoint()
     """Access for clients."""
     pod: Pod = Pod()
-    """Settings of the server pods: resources, placement, labels."""
+    """Settings of the server pods: resources, placement, labels, further containers and volumes."""
+    disruption_budget: Annotated[DisruptionBudget, KEEPS_REVISION] = DisruptionBudget()
+    """Limit on the servers that evictions, like those of a node drain, may take away at once."""
+    common_metadata: Annotated[CommonMetadata, KEEPS_REVISION] = CommonMetadata()
+    """Labels and annotations of every object that the operator creates for this cluster. Those of pods are in `pod`."""
 
 
 class ObjectMeta(Model):
@@ -113,7 +119,11 @@ class RealtimeCluster(Model):
 
         A status that can't be read counts as absent: it is written anew from what is observed.
         """
-        text = json.dumps({**document, "status": None})
+        try:
+            text = json.dumps({**document, "status": None})
+        except RecursionError as error:
+            message = "is nested too deeply"
+            raise InvalidCluster((Finding("spec", FindingReason.INVALID_FIELD, message),)) from error
         try:
             cluster = cls.model_validate_json(text)
         except ValidationError as error:

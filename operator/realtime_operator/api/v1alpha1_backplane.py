@@ -8,7 +8,7 @@ from pydantic import Field
 
 from realtime_operator.api.base import Model, rule
 from realtime_operator.api.fields import KEEPS_REVISION
-from realtime_operator.api.v1alpha1_pod import ImagePullSecrets, Resources
+from realtime_operator.api.v1alpha1_pod import ImagePullSecrets, RedisPod, Resources
 from realtime_operator.api.v1alpha1_server import SecretValue
 
 
@@ -25,6 +25,8 @@ class ManagedRedis(Model):
     resources: Resources = Resources()
     """Resources of the Redis container. Defaults to requests of cpu 100m and memory 128Mi, and a memory limit of
     256Mi."""
+    pod: RedisPod = RedisPod()
+    """Settings of the Redis pod: placement, labels, further containers and volumes."""
 
 
 class ExternalRedis(Model):

@@ -1,4 +1,4 @@
-"""Models of the part of the spec that becomes the pods: image, resources, placement, labels."""
+"""Models of the part of the spec that becomes the pods: image, resources, placement, containers, volumes, labels."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ from realtime_operator.api import quantity
 from realtime_operator.api.base import Check, Model, rule
 from realtime_operator.api.fields import (
     Annotations,
+    Digest,
     Labels,
     ObjectName,
     Quantity,
@@ -19,18 +20,26 @@ from realtime_operator.api.fields import (
     Text,
     cel_is_quantity,
 )
-from realtime_operator.api.lists import ATOMIC, MAP_BY_NAME
-
-RESERVED_LABELS_RULE = (
-    "!has(self.labels) || self.labels.all(key, !key.startsWith('realtime.dev/') && !(key in ['app.kubernetes.io/name',"
-    " 'app.kubernetes.io/instance', 'app.kubernetes.io/component', 'app.kubernetes.io/managed-by']))"
+from realtime_operator.api.kubernetes_objects import (
+    Affinity,
+    Containers,
+    ContainerSecurityContext,
+    Environment,
+    EnvironmentSources,
+    PodSecurityContext,
+    PodTemplate,
+    SpreadConstraints,
+    VolumeMounts,
+    Volumes,
 )
-RESERVED_LABELS = frozenset(f"app.kubernetes.io/{name}" for name in ("name", "instance", "component", "managed-by"))
-
-
-def is_reserved(key: str) -> bool:
-    """Return True when a label or annotation belongs to the operator."""
-    return key.startswith("realtime.dev/") or key in RESERVED_LABELS
+from realtime_operator.api.lists import ATOMIC, MAP_BY_NAME
+from realtime_operator.api.v1alpha1_metadata import (
+    RESERVED_ANNOTATIONS_MESSAGE,
+    RESERVED_ANNOTATIONS_RULE,
+    RESERVED_LABELS_MESSAGE,
+    RESERVED_LABELS_RULE,
+    is_reserved,
+)
 
 
 class Image(Model):
@@ -41,6 +50,8 @@ class Image(Model):
     image."""
     tag: Tag | None = None
     """Tag of the image, like `1.4.2`. Defaults to the tag of the operator's server image."""
+    digest: Digest | None = None
+    """Digest of the image, like `sha256:...`, which names one image for ever. The tag is then for people only."""
     pull_policy: Literal["Always", "IfNotPresent", "Never"] | None = None
     """Pull policy of the image. Defaults to the operator's (`IfNotPresent`)."""
 
@@ -135,36 +146,88 @@ class Toleration(Model):
     """Time for which a `NoExecute` taint is tolerated, in seconds. For ever when absent."""
 
 
-class Pod(Model):
-    """Settings of the server pods: resources, placement, labels."""
+class PodSettings(Model):
+    """Settings of the pods: placement, labels, further containers and volumes."""
 
-    resources: Resources = Resources()
-    """Resources of the server container. Defaults to requests of cpu 100m and memory 128Mi, and a memory limit of
-    512Mi."""
-    node_selector: Labels = Field(default_factory=dict)
-    """Labels that a node must have to run a server."""
-    tolerations: Annotated[tuple[Toleration, ...], Field(max_length=32), ATOMIC] = ()
-    """Taints of nodes that server pods tolerate."""
-    image_pull_secrets: ImagePullSecrets = ()
-    """Secrets with credentials for the registry of the server image, added to the operator's defaults."""
     labels: Labels = Field(default_factory=dict)
-    """Labels added to the server pods."""
+    """Labels added to the pods."""
     annotations: Annotations = Field(default_factory=dict)
-    """Annotations added to the server pods."""
+    """Annotations added to the pods."""
+    node_selector: Labels = Field(default_factory=dict)
+    """Labels that a node must have to run the pods."""
+    tolerations: Annotated[tuple[Toleration, ...], Field(max_length=32), ATOMIC] = ()
+    """Taints of nodes that the pods tolerate."""
+    affinity: Affinity | None = None
+    """Affinity of the pods, as in a pod."""
+    topology_spread_constraints: SpreadConstraints | None = None
+    """Constraints that spread the pods, as in a pod, instead of the operator's. A constraint without `labelSelector`
+    is about the pods of the same revision. Servers are spread over zones and nodes when absent, and not at all by an
+    empty list."""
+    priority_class_name: ObjectName | None = None
+    """Name of the PriorityClass of the pods."""
+    runtime_class_name: ObjectName | None = None
+    """Name of the RuntimeClass of the pods."""
+    service_account_name: ObjectName | None = None
+    """Name of a ServiceAccount of yours for the pods. Defaults to one without permissions, which the operator
+    creates."""
+    security_context: PodSecurityContext | None = None
+    """Security context, as in a pod. Its fields replace those of the operator's, which satisfy the `restricted` Pod
+    Security Standard."""
+    container_security_context: ContainerSecurityContext | None = None
+    """Security context of the operator's container, as in a container. Its fields replace those of the operator's."""
+    env: Environment = ()
+    """Environment variables added to the operator's container, as in a container."""
+    env_from: EnvironmentSources = ()
+    """ConfigMaps and Secrets whose keys become environment variables of the operator's container, as in a
+    container. The operator's own variables win."""
+    volumes: Volumes = ()
+    """Volumes added to the pods, as in a pod."""
+    volume_mounts: VolumeMounts = ()
+    """Mounts added to the operator's container, as in a container."""
+    init_containers: Containers = ()
+    """Containers that run before the operator's, as in a pod. One with `restartPolicy: Always` is a sidecar: it starts
+    before the operator's container and ends after it."""
+    containers: Containers = ()
+    """Containers that run beside the operator's, as in a pod. They are asked to end as soon as the drain begins: use
+    a sidecar in `initContainers` for what the operator's container needs until its end."""
+    template: PodTemplate | None = None
+    """Strategic merge patch of the pod template (`metadata`, `spec`), applied last, for what has no field here. A
+    patch that breaks what the operator needs is refused."""
 
     @rule(
         RESERVED_LABELS_RULE,
-        "labels that begin with realtime.dev/, and app.kubernetes.io/name, instance, component and managed-by,"
-        " are reserved for the operator",
+        RESERVED_LABELS_MESSAGE,
         field="labels",
     )
     def _labels_are_free(self) -> bool:
         return not any(is_reserved(key) for key in self.labels)
 
     @rule(
-        "!has(self.annotations) || self.annotations.all(key, !key.startsWith('realtime.dev/'))",
-        "annotations that begin with realtime.dev/ are reserved for the operator",
+        RESERVED_ANNOTATIONS_RULE,
+        RESERVED_ANNOTATIONS_MESSAGE,
         field="annotations",
     )
     def _annotations_are_free(self) -> bool:
         return not any(key.startswith("realtime.dev/") for key in self.annotations)
+
+    @property
+    def has_structures(self) -> bool:
+        """True when a field with a structure of Kubernetes' own is set, which only the API server can validate."""
+        given = (self.affinity, self.topology_spread_constraints, self.security_context, self.template)
+        return any(
+            (*given, self.container_security_context, self.env, self.env_from, self.volumes, self.volume_mounts)
+        ) or bool(self.init_containers or self.containers)
+
+
+class Pod(PodSettings):
+    """Settings of the server pods: resources, placement, labels, further containers and volumes."""
+
+    resources: Resources = Resources()
+    """Resources of the server container. Defaults to requests of cpu 100m and memory 128Mi, and a memory limit of
+    512Mi."""
+    image_pull_secrets: ImagePullSecrets = ()
+    """Secrets with credentials for the registry of the server image, added to the operator's defaults."""
+
+
+class RedisPod(PodSettings):
+    """Settings of the Redis pod: placement, labels, further containers and volumes."""

@@ -132,6 +132,15 @@ class Limits(Model):
         return quantity.whole(self.outbox_bytes)
 
 
+class Logging(Model):
+    """Log of the servers, on the standard error of their container."""
+
+    level: Literal["Debug", "Info", "Warning", "Error"] = "Info"
+    """Least severe events that are written."""
+    format: Literal["Json", "Text"] = "Json"
+    """Format of an event: `Json` for machines, `Text` for people. With `realtime up` it is always `Text`."""
+
+
 class Server(Model):
     """Settings of every server."""
 
@@ -145,6 +154,8 @@ class Server(Model):
     """Limits of a server and of a connection."""
     origins: Annotated[tuple[Text, ...], Field(max_length=64), SET] = ()
     """Origins that browsers may connect from, like `https://app.example.com`, compared exactly. All when empty."""
+    logging: Logging = Logging()
+    """Log of the servers."""
 
     @rule(
         f"!has(self.origins) || self.origins.all(origin, origin.matches('{ORIGIN}'))",

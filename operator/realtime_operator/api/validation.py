@@ -8,7 +8,7 @@ from collections.abc import Iterator, Mapping
 from realtime_operator.api.errors import Finding, FindingReason
 from realtime_operator.api.references import Reference, references
 from realtime_operator.api.v1alpha1 import RealtimeCluster
-from realtime_operator.api.v1alpha1_pod import Toleration
+from realtime_operator.api.v1alpha1_pod import PodSettings, Toleration
 
 _NAME = re.compile(r"[A-Za-z0-9]([-A-Za-z0-9_.]{0,61}[A-Za-z0-9])?", re.ASCII)
 _PREFIX = re.compile(r"[a-z0-9]([-a-z0-9.]*[a-z0-9])?", re.ASCII)
@@ -50,15 +50,28 @@ def _missing(reference: Reference, secrets: Mapping[str, Mapping[str, str]]) -> 
 
 def _wrong_keys(cluster: RealtimeCluster) -> Iterator[Finding]:
     """Yield the labels and annotations that the API server would refuse on the children."""
-    pod, service = cluster.spec.pod, cluster.spec.endpoint.service
-    labels = {"spec.pod.labels": pod.labels, "spec.pod.nodeSelector": pod.node_selector}
-    annotations = {"spec.pod.annotations": pod.annotations, "spec.endpoint.service.annotations": service.annotations}
+    common, service = cluster.spec.common_metadata, cluster.spec.endpoint.service
+    labels = {"spec.commonMetadata.labels": common.labels}
+    annotations = {
+        "spec.commonMetadata.annotations": common.annotations,
+        "spec.endpoint.service.annotations": service.annotations,
+    }
+    for path, pod in _pods(cluster).items():
+        labels |= {f"{path}.labels": pod.labels, f"{path}.nodeSelector": pod.node_selector}
+        annotations |= {f"{path}.annotations": pod.annotations}
     for path, entries in {**labels, **annotations}.items():
         for key, value in entries.items():
             if not is_qualified_name(key):
                 yield Finding(path, FindingReason.INVALID_FIELD, f"{key!r} {KEY_MESSAGE}")
             if path in labels and value and not _NAME.fullmatch(value):
                 yield Finding(f"{path}[{key}]", FindingReason.INVALID_FIELD, f"{value!r} {VALUE_MESSAGE}")
+
+
+def _pods(cluster: RealtimeCluster) -> dict[str, PodSettings]:
+    """Return the settings of pods by their paths."""
+    managed = cluster.spec.backplane.managed
+    redis = {} if managed is None else {"spec.backplane.redis.managed.pod": managed.pod}
+    return {"spec.pod": cluster.spec.pod, **redis}
 
 
 def is_qualified_name(key: str) -> bool:
@@ -70,10 +83,11 @@ def is_qualified_name(key: str) -> bool:
 
 
 def _wrong_tolerations(cluster: RealtimeCluster) -> Iterator[Finding]:
-    for index, toleration in enumerate(cluster.spec.pod.tolerations):
-        message = _wrong_toleration(toleration)
-        if message:
-            yield Finding(f"spec.pod.tolerations[{index}]", FindingReason.INVALID_FIELD, message)
+    for path, pod in _pods(cluster).items():
+        for index, toleration in enumerate(pod.tolerations):
+            message = _wrong_toleration(toleration)
+            if message:
+                yield Finding(f"{path}.tolerations[{index}]", FindingReason.INVALID_FIELD, message)
 
 
 def _wrong_toleration(toleration: Toleration) -> str | None:

@@ -12,6 +12,8 @@ from __future__ import annotations
 
 from realtime_operator.api.references import Reference, references
 from realtime_operator.builders.build import build_secrets, build_shared
+from realtime_operator.builders.cluster_pods import check_pods
+from realtime_operator.builders.common_metadata import with_common_metadata
 from realtime_operator.builders.redis_trial_pod import build_redis_trial_pod
 from realtime_operator.builders.revision import Revision, build_revision
 from realtime_operator.builders.settings import BuildSettings, SecretTemplate
@@ -25,5 +27,7 @@ __all__ = [
     "build_revision",
     "build_secrets",
     "build_shared",
+    "check_pods",
     "references",
+    "with_common_metadata",
 ]

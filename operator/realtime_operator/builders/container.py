@@ -21,10 +21,13 @@ REDIS_LIMITS: Quantities = {"memory": "256Mi"}
 def server_image(image: Image, settings: BuildSettings) -> str:
     """Return the spec's image; the repository or tag that it leaves out comes from the operator's default.
 
-    A default pinned by digest stays pinned unless the spec sets a repository or a tag.
+    A digest stands alone, or after the spec's own tag. A default pinned by digest stays pinned unless the spec sets a
+    repository or a tag.
     """
     repository, suffix = _split(settings.server_image)
-    if image.tag is not None:
+    if image.digest is not None:
+        suffix = f"{f':{image.tag}' if image.tag is not None else ''}@{image.digest}"
+    elif image.tag is not None:
         suffix = f":{image.tag}"
     elif image.repository is not None and "@" in suffix:
         # a digest names one image in one repository; elsewhere only the tag can be meant

@@ -15,6 +15,7 @@ from realtime_operator.api.v1alpha1 import RealtimeCluster
 from realtime_operator.api.v1alpha1_backplane import ManagedRedis
 from realtime_operator.builders import container, pod
 from realtime_operator.builders.manifest import component_labels, component_selector, metadata, object_of
+from realtime_operator.builders.pod_settings import with_settings
 from realtime_operator.builders.record import redis_hash, with_record
 from realtime_operator.builders.settings import BuildSettings
 
@@ -52,13 +53,17 @@ def build_redis_stateful_set(
             "replicas": 1,
             "serviceName": name,
             "selector": {"matchLabels": component_selector(cluster, naming.COMPONENT_REDIS)},
-            "template": {
-                "metadata": {
-                    "labels": component_labels(cluster, naming.COMPONENT_REDIS),
-                    "annotations": {naming.ANNOTATION_CHECKSUM: checksum[:16]},
+            "template": with_settings(
+                {
+                    "metadata": {
+                        "labels": component_labels(cluster, naming.COMPONENT_REDIS),
+                        "annotations": {naming.ANNOTATION_CHECKSUM: checksum[:16]},
+                    },
+                    "spec": _pod(cluster, managed, settings),
                 },
-                "spec": _pod(cluster, managed, settings),
-            },
+                managed.pod,
+                component_selector(cluster, naming.COMPONENT_REDIS),
+            ),
         },
     }
     return with_record(manifest, redis_hash(managed, checksum), settings)

@@ -5,11 +5,15 @@ from __future__ import annotations
 from realtime_operator import naming
 from realtime_operator.api.base import JsonObject, JsonValue
 from realtime_operator.api.v1alpha1 import RealtimeCluster
+from realtime_operator.api.v1alpha1_server import Logging
 from realtime_operator.builders import container, pod
 from realtime_operator.builders.manifest import component_labels, component_selector, metadata
+from realtime_operator.builders.pod_settings import with_settings
 from realtime_operator.builders.server_volumes import server_mounts, server_volumes
 from realtime_operator.builders.settings import BuildSettings
 
+SPREAD_OVER = ("topology.kubernetes.io/zone", "kubernetes.io/hostname")
+"""Labels of nodes over which servers are spread by default."""
 STOP_SECONDS = 30
 """Seconds of the pod's grace period beyond the drain, to end pending work and to exit."""
 
@@ -23,28 +27,29 @@ def build_replica_set(cluster: RealtimeCluster, settings: BuildSettings, revisio
         "kind": "ReplicaSet",
         "metadata": metadata(cluster, name, naming.COMPONENT_SERVER, labels=labels),
         "spec": {
-            "selector": {"matchLabels": _selector(cluster, revision)},
+            "selector": {"matchLabels": selector(cluster, revision)},
             "template": pod_template(cluster, settings, revision),
         },
     }
 
 
 def pod_template(cluster: RealtimeCluster, settings: BuildSettings, revision: str) -> JsonObject:
-    """The template of the server pods."""
+    """The template of the server pods; raises PatchError when the patch in the spec cannot be applied."""
+    return with_settings(base_template(cluster, settings, revision), cluster.spec.pod, selector(cluster, revision))
+
+
+def base_template(cluster: RealtimeCluster, settings: BuildSettings, revision: str) -> JsonObject:
+    """The template that the operator needs, without the settings of `spec.pod` that `with_settings` adds."""
     labels: JsonObject = {
-        **cluster.spec.pod.labels,
         **component_labels(cluster, naming.COMPONENT_SERVER),
         naming.LABEL_REVISION: revision,
         naming.LABEL_SERVING: "true",
     }
-    annotations = cluster.spec.pod.annotations
-    return {
-        "metadata": {"labels": labels, **({"annotations": {**annotations}} if annotations else {})},
-        "spec": _pod(cluster, settings, revision),
-    }
+    return {"metadata": {"labels": labels}, "spec": _pod(cluster, settings, revision)}
 
 
-def _selector(cluster: RealtimeCluster, revision: str) -> JsonObject:
+def selector(cluster: RealtimeCluster, revision: str) -> JsonObject:
+    """Labels that the server pods of a revision have, and no others."""
     return {**component_selector(cluster, naming.COMPONENT_SERVER), naming.LABEL_REVISION: revision}
 
 
@@ -57,31 +62,19 @@ def _pod(cluster: RealtimeCluster, settings: BuildSettings, revision: str) -> Js
         **pod.image_pull_secrets(settings, cluster.spec.pod.image_pull_secrets),
         "securityContext": pod.pod_security_context(),
         "terminationGracePeriodSeconds": drain.settle_seconds + drain.timeout_seconds + STOP_SECONDS,
-        "topologySpreadConstraints": [_spread(cluster, revision)],
-        **_placement(cluster),
+        "topologySpreadConstraints": [_spread(cluster, revision, key) for key in SPREAD_OVER],
         "containers": [_container(cluster, settings)],
         "volumes": server_volumes(cluster, revision),
     }
 
 
-def _spread(cluster: RealtimeCluster, revision: str) -> JsonObject:
-    """Build the constraint that spreads the servers over nodes, so that the loss of a node loses few connections."""
+def _spread(cluster: RealtimeCluster, revision: str, key: str) -> JsonObject:
+    """Build the constraint that spreads the servers over zones or nodes: the loss of one loses few connections."""
     return {
         "maxSkew": 1,
-        "topologyKey": "kubernetes.io/hostname",
+        "topologyKey": key,
         "whenUnsatisfiable": "ScheduleAnyway",
-        "labelSelector": {"matchLabels": _selector(cluster, revision)},
-    }
-
-
-def _placement(cluster: RealtimeCluster) -> JsonObject:
-    wanted = cluster.spec.pod
-    tolerations: list[JsonValue] = [
-        toleration.model_dump(mode="json", by_alias=True, exclude_none=True) for toleration in wanted.tolerations
-    ]
-    return {
-        **({"nodeSelector": {**wanted.node_selector}} if wanted.node_selector else {}),
-        **({"tolerations": tolerations} if tolerations else {}),
+        "labelSelector": {"matchLabels": selector(cluster, revision)},
     }
 
 
@@ -91,7 +84,7 @@ def _container(cluster: RealtimeCluster, settings: BuildSettings) -> JsonObject:
         "image": container.server_image(cluster.spec.image, settings),
         "imagePullPolicy": cluster.spec.image.pull_policy or settings.server_image_pull_policy,
         "args": ["run"],
-        "env": _environment(),
+        "env": _environment(cluster.spec.server.logging),
         "ports": [
             {"name": naming.PORT_NAME_CLIENT, "containerPort": naming.PORT_CLIENT, "protocol": "TCP"},
             {"name": naming.PORT_NAME_API, "containerPort": naming.PORT_API, "protocol": "TCP"},
@@ -110,11 +103,16 @@ def _container(cluster: RealtimeCluster, settings: BuildSettings) -> JsonObject:
     }
 
 
-def _environment() -> list[JsonValue]:
+def _environment(logging: Logging) -> list[JsonValue]:
+    default = Logging()
+    level: list[JsonValue] = [{"name": naming.ENV_LOG_LEVEL, "value": logging.level.lower()}]
+    form: list[JsonValue] = [{"name": naming.ENV_LOG_FORMAT, "value": logging.format.lower()}]
     return [
         {"name": naming.ENV_CONFIG, "value": f"{naming.CONFIG_DIRECTORY}/{naming.CONFIG_FILE}"},
         _from_pod(naming.ENV_SERVER_NAME, "metadata.name"),
         _from_pod(naming.ENV_REVISION, f"metadata.labels['{naming.LABEL_REVISION}']"),
+        *(level if logging.level != default.level else []),
+        *(form if logging.format != default.format else []),
     ]
 
 

@@ -11,6 +11,7 @@ from typing import Annotated
 import typer
 
 from realtime_operator.api.errors import InvalidCluster
+from realtime_operator.builders.strategic_merge import PatchError
 from realtime_operator.cli.command import as_plugin, help_of, with_target
 from realtime_operator.cli.commands import (
     convert,
@@ -29,7 +30,13 @@ from realtime_operator.cli.commands import (
 from realtime_operator.cli.output import say
 from realtime_operator.errors import ForbiddenError, InputError, OperatorError, UnreachableError
 
-EXIT_CODES: dict[type[Exception], int] = {InputError: 2, InvalidCluster: 2, UnreachableError: 4, ForbiddenError: 5}
+EXIT_CODES: dict[type[Exception], int] = {
+    InputError: 2,
+    InvalidCluster: 2,
+    PatchError: 2,
+    UnreachableError: 4,
+    ForbiddenError: 5,
+}
 """Exit codes of errors; others have 1, as have checks that found a problem."""
 
 DEFECT = 70
@@ -94,7 +101,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     name = "kubectl realtime" if as_plugin() else "realtime"
     try:
         build_app()(args=arguments, prog_name=name)
-    except (OperatorError, InvalidCluster) as error:
+    except (OperatorError, InvalidCluster, PatchError) as error:
         say(f"error: {error}", "red")
         return next((code for kind, code in EXIT_CODES.items() if isinstance(error, kind)), 1)
     except BrokenPipeError:

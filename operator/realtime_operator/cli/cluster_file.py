@@ -17,7 +17,11 @@ from realtime_operator.api.base import JsonObject, JsonValue, Model
 from realtime_operator.api.errors import Finding, InvalidCluster, findings_of
 from realtime_operator.api.fields import ObjectName, SecretKey
 from realtime_operator.api.v1alpha1 import RealtimeCluster
+from realtime_operator.builders import BuildSettings, check_pods
 from realtime_operator.errors import InputError
+
+_SETTINGS = BuildSettings(server_image="server", redis_image="redis")
+"""Stands for the operator's defaults, which no check of a file depends on."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -125,14 +129,22 @@ def parse_documents(text: str, path: Path | str) -> Iterator[JsonObject]:
 
 
 def checked(path: Path | str, document: JsonObject) -> RealtimeCluster:
-    """Validate a cluster as the API server does; raises InputError with every finding."""
+    """Validate a cluster as the API server and the operator do; raises InputError with every finding."""
     version = document.get("apiVersion")
     if version != naming.API_VERSION:
         raise InputError(f"{path}: apiVersion: is {version}; this release reads {naming.API_VERSION}")
     try:
-        return RealtimeCluster.from_object({**document, "status": None})
+        cluster = RealtimeCluster.from_object({**document, "status": None})
     except InvalidCluster as error:
         raise _invalid(path, document, error.findings) from error
+    refuse(path, document, check_pods(cluster, _SETTINGS))
+    return cluster
+
+
+def refuse(path: Path | str, document: JsonObject, findings: Sequence[Finding]) -> None:
+    """Raise InputError with every finding, if there is one."""
+    if findings:
+        raise _invalid(path, document, findings)
 
 
 def _values(path: Path, document: JsonObject) -> Mapping[str, str]:

@@ -18,6 +18,8 @@ from realtime_operator import naming
 from realtime_operator.api.base import JsonObject, JsonValue
 from realtime_operator.api.crd import build_crd
 from realtime_operator.api.document import dig, object_at, objects_at, text_at
+from realtime_operator.api.errors import Finding as SpecFinding
+from realtime_operator.api.v1alpha1 import RealtimeCluster
 from realtime_operator.builders import BuildSettings
 from realtime_operator.cli.target import (
     ClientEndpoint,
@@ -33,8 +35,9 @@ from realtime_operator.errors import ForbiddenError, InputError, NotFoundError, 
 from realtime_operator.metrics import Metrics
 from realtime_operator.planning.difference import controller_uid
 from realtime_operator.planning.policies import PlannerSettings
-from realtime_operator.planning.world import ObjectKey, Server, ServerReport, object_key
+from realtime_operator.planning.world import ObjectKey, Server, ServerReport, World, object_key
 from realtime_operator.platforms.kubernetes.client import Context, KubernetesClient, context_of, path_of
+from realtime_operator.platforms.kubernetes.dry_run import DryRun
 from realtime_operator.platforms.kubernetes.observe import DRAIN_REQUESTED, read_server
 from realtime_operator.pods.admin_client import read_report
 
@@ -140,6 +143,11 @@ class KubernetesTarget:
         defaults = [object_at(cluster, "status", "defaults") for cluster in clusters if name_of(cluster) == name]
         defaults += [object_at(cluster, "status", "defaults") for cluster in clusters]
         return PlannerSettings(read_defaults(next(filter(None, defaults), {})))
+
+    async def refused(self, cluster: RealtimeCluster) -> Sequence[SpecFinding]:
+        """See Target. Needs the permission to create ReplicaSets and StatefulSets; nothing is created."""
+        namespace = cluster.metadata.model_copy(update={"namespace": self._namespace})
+        return await DryRun(self._client).refused(cluster.model_copy(update={"metadata": namespace}), World({}, ()))
 
     async def drain(self, name: str, server: Server) -> None:
         """See Target."""

@@ -13,6 +13,8 @@ import aiohttp
 
 from realtime_operator import naming
 from realtime_operator.api.base import JsonObject, JsonValue
+from realtime_operator.api.errors import Finding as SpecFinding
+from realtime_operator.api.v1alpha1 import RealtimeCluster
 from realtime_operator.cli.target import ClientEndpoint, Event, Finding, Severity, find, read_cluster
 from realtime_operator.cli.target import credential as credential_of
 from realtime_operator.errors import InputError, UnreachableError
@@ -130,6 +132,10 @@ class LocalTarget:
     async def planner_settings(self, name: str) -> PlannerSettings:  # noqa: ARG002 - the same for all
         """See Target."""
         return SETTINGS
+
+    async def refused(self, cluster: RealtimeCluster) -> Sequence[SpecFinding]:  # noqa: ARG002 - there are no pods
+        """See Target."""
+        return ()
 
     async def drain(self, name: str, server: Server) -> None:  # noqa: ARG002 - there is one cluster
         """See Target."""

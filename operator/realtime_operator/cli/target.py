@@ -10,6 +10,7 @@ from typing import Protocol
 
 from realtime_operator import naming
 from realtime_operator.api.base import JsonObject
+from realtime_operator.api.errors import Finding as SpecFinding
 from realtime_operator.api.v1alpha1 import RealtimeCluster
 from realtime_operator.api.v1alpha1_server import SecretKeySelector, Token
 from realtime_operator.errors import InputError
@@ -80,6 +81,9 @@ class Target(Protocol):
 
     async def planner_settings(self, name: str) -> PlannerSettings:
         """The settings with which the operator makes its decisions about a cluster."""
+
+    async def refused(self, cluster: RealtimeCluster) -> Sequence[SpecFinding]:
+        """Return what the platform would refuse in the pods of a cluster; empty when it cannot be asked."""
 
     async def drain(self, name: str, server: Server) -> None:
         """Request the replacement of a server: it is quiesced and drained within the budget; a new one is started."""

@@ -14,6 +14,7 @@ from realtime_operator import builders, naming
 from realtime_operator.api.base import JsonObject
 from realtime_operator.api.document import objects_at, text_at
 from realtime_operator.api.v1alpha1 import RealtimeCluster
+from realtime_operator.api.v1alpha1_metadata import CommonMetadata
 from realtime_operator.api.validation import validate
 from realtime_operator.builders.optional_kinds import OptionalKind, is_served, missing_kinds
 from realtime_operator.planning import provenance, revisions, rollout, status
@@ -58,6 +59,18 @@ class Desired:
         manifests = (*(template.manifest for template in self.secrets), *self.shared)
         return {object_key(manifest) for manifest in manifests}
 
+    def with_metadata(self, common: CommonMetadata) -> Desired:
+        """Return the objects with the labels and annotations that all of them get."""
+        return Desired(
+            tuple(
+                replace(template, manifest=builders.with_common_metadata(template.manifest, common))
+                for template in self.secrets
+            ),
+            tuple(builders.with_common_metadata(manifest, common) for manifest in self.shared),
+            self.revision.with_metadata(common),
+            self.provenance,
+        )
+
 
 @dataclass(frozen=True, slots=True)
 class Decision:
@@ -83,7 +96,7 @@ def reconcile(cluster: RealtimeCluster, world: World, now: datetime, settings: P
     if cluster.metadata.deletion_timestamp is not None:
         return Decision()
     prior = read_status(cluster)
-    findings = validate(cluster, world.secrets)
+    findings = (*validate(cluster, world.secrets), *builders.check_pods(cluster, settings.build), *world.refused)
     if findings:
         return Decision(rejection=report_rejection(prior.document, cluster.metadata.generation, findings, now))
     desired = _desired(cluster, world, settings)
@@ -110,7 +123,9 @@ def _desired(cluster: RealtimeCluster, world: World, settings: PlannerSettings) 
     target = revisions.choose(cluster, world.objects, settings.build)
     made = provenance.compose(cluster, world, target, redis, settings.build)
     missing = missing_kinds(built, world.unserved)
-    return Desired(builders.build_secrets(cluster), revisions.with_redis(shared, redis), target, made, missing)
+    secrets = builders.build_secrets(cluster)
+    desired = Desired(secrets, revisions.with_redis(shared, redis), target, made, missing)
+    return desired.with_metadata(cluster.spec.common_metadata)
 
 
 def _actions(desired: Desired, facts: Facts, world: World) -> tuple[Action, ...]:

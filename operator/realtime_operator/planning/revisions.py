@@ -8,12 +8,13 @@ The same holds for the managed Redis, whose restart would end all histories.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from realtime_operator import builders, naming
 from realtime_operator.api.base import JsonObject
 from realtime_operator.api.document import dig, text_at
 from realtime_operator.api.v1alpha1 import RealtimeCluster
+from realtime_operator.api.v1alpha1_metadata import CommonMetadata
 from realtime_operator.api.v1alpha1_status import RevisionRecord
 from realtime_operator.builders import BuildSettings, Revision
 from realtime_operator.builders.record import made_of, recorded, redis_hash, servers_hash
@@ -37,6 +38,14 @@ class Target:
     replica_set: ObjectKey
     revision: Revision | None
     is_newest: bool
+
+    def with_metadata(self, common: CommonMetadata) -> Target:
+        """Return the revision with the labels and annotations that all objects get; None stays as it is."""
+        if self.revision is None:
+            return self
+        config_map = builders.with_common_metadata(self.revision.config_map, common)
+        template = builders.with_common_metadata(self.revision.template, common)
+        return replace(self, revision=replace(self.revision, config_map=config_map, template=template))
 
     def apply(self, replicas: int, objects: Objects, requires: tuple[ObjectKey, ...] = ()) -> list[Action]:
         """Plan the writes that restore the revision, with this number of pods.

@@ -12,6 +12,7 @@ from enum import StrEnum
 
 from realtime_operator.api.base import JsonObject
 from realtime_operator.api.document import text_at
+from realtime_operator.api.errors import Finding
 
 CANNOT_START = frozenset(
     {
@@ -170,7 +171,8 @@ class World:
     be as fresh; else the time (UTC) since when changes may have been missed. `contact_since` is since when the
     platform could be asked without interruption, None when that is not known. `status_refused` says why the status
     could not be written last, None when it could. `unserved` are the optional kinds (apiVersion, kind) that the
-    platform does not know: objects of them cannot be applied.
+    platform does not know: objects of them cannot be applied. `refused` are the fields of the spec that the platform
+    would refuse in the pods that are to be made.
     """
 
     objects: Mapping[ObjectKey, JsonObject]
@@ -182,3 +184,4 @@ class World:
     contact_since: datetime | None = None
     status_refused: str | None = None
     unserved: frozenset[tuple[str, str]] = frozenset()
+    refused: tuple[Finding, ...] = ()

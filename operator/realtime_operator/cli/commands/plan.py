@@ -10,7 +10,7 @@ import typer
 from rich.console import Group, RenderableType
 
 from realtime_operator.api.base import JsonObject, JsonValue
-from realtime_operator.cli.cluster_file import read
+from realtime_operator.cli.cluster_file import read, refuse
 from realtime_operator.cli.output import Output, OutputOption, document, show, table
 from realtime_operator.cli.target import Target, name_of, read_cluster
 from realtime_operator.cli.views import consequences
@@ -25,7 +25,7 @@ async def plan(
 ) -> None:
     """Show what applying a file would do: the new revision, the connections that move, the rate and the duration.
 
-    Changes nothing. The exit code is 2 if the file is invalid.
+    Changes nothing. The exit code is 2 if the file is invalid, or if Kubernetes would refuse the pods.
 
     Examples:
       realtime plan -f chat.yaml
@@ -40,6 +40,7 @@ async def plan(
     replica_sets = {} if old is None else await target.replica_sets(wanted.name)
     identity = wanted.cluster.metadata if old is None else old.metadata
     new = wanted.cluster.model_copy(update={"metadata": identity})
+    refuse(file, wanted.document, await target.refused(new))
     expected = forecast(old, new, servers, await target.planner_settings(wanted.name), replica_sets)
     if output in {Output.JSON, Output.YAML}:
         document(to_object(wanted.name, expected), output)

@@ -20,7 +20,14 @@ from realtime_operator import naming
 from realtime_operator.api.base import JsonObject
 from realtime_operator.api.document import object_at, objects_at, text_at
 from realtime_operator.builders.optional_kinds import OPTIONAL_KINDS
-from realtime_operator.errors import ConflictError, ForbiddenError, NotFoundError, PlatformError, UnreachableError
+from realtime_operator.errors import (
+    ConflictError,
+    ForbiddenError,
+    InvalidObjectError,
+    NotFoundError,
+    PlatformError,
+    UnreachableError,
+)
 from realtime_operator.metrics import Metrics
 from realtime_operator.platforms.kubernetes.contact import Contact
 
@@ -209,6 +216,14 @@ class KubernetesClient:
         """Create an object."""
         return await self._request("POST", path, body=document, query={"fieldManager": naming.FIELD_MANAGER})
 
+    async def try_to_create(self, path: str, document: JsonObject) -> None:
+        """Have an object validated as for its creation, unknown fields included; nothing is stored.
+
+        Raises InvalidObjectError when the API server would refuse it.
+        """
+        query = {"fieldManager": naming.FIELD_MANAGER, "dryRun": "All", "fieldValidation": "Strict"}
+        await self._request("POST", path, body=document, query=query)
+
     async def replace(self, path: str, document: JsonObject) -> JsonObject:
         """Replace an object; raises ConflictError when its resourceVersion is not the stored one."""
         return await self._request("PUT", path, body=document, query={"fieldManager": naming.FIELD_MANAGER})
@@ -325,7 +340,8 @@ class KubernetesClient:
         if response.status >= 400:
             raise _narrowed(response.status, method, path, text)
         document = cast("JsonObject", json.loads(text))
-        self.answered(method, path, document)
+        if "dryRun" not in (query or {}):
+            self.answered(method, path, document)
         return document
 
 
@@ -336,7 +352,7 @@ def items_of(found: JsonObject) -> list[JsonObject]:
 
 
 def _narrowed(status: int, method: str, path: str, text: bytes) -> PlatformError:
-    message, fields = _refusal(text)
+    message, causes = _refusal(text)
     kinds: dict[int, type[PlatformError]] = {
         401: ForbiddenError,
         403: ForbiddenError,
@@ -344,16 +360,30 @@ def _narrowed(status: int, method: str, path: str, text: bytes) -> PlatformError
         409: ConflictError,
     }
     kind = kinds.get(status, PlatformError)
-    if status == 422 and "metadata.uid" in fields:
+    if status == 422 and any(field == "metadata.uid" for field, _ in causes):
         kind = ConflictError  # a patch of another object than the one that has the name now
+    elif status == 422 or (status == 400 and causes):
+        return InvalidObjectError(f"{method} {path}: {status}: {message}", causes)
     return kind(f"{method} {path}: {status}: {message}")
 
 
-def _refusal(text: bytes) -> tuple[str, list[str]]:
-    """The message of a Status, and the fields that it finds wrong."""
+_UNKNOWN_FIELD = re.compile(r'unknown field "([^"]+)"')
+_WRONG_TYPE = re.compile(r"cannot unmarshal (\w+) into Go struct field \w+\.(\S+) of type (\S+)")
+
+
+def _refusal(text: bytes) -> tuple[str, list[tuple[str, str]]]:
+    """Return the message of a Status, and the fields that it finds wrong with the message of each."""
     try:
         document: JsonObject = json.loads(text)
-        causes = objects_at(document, "details", "causes")
-        return str(document["message"]), [text_at(cause, "field") for cause in causes]
+        message = str(document["message"])
     except (ValueError, KeyError, TypeError):
         return text[:200].decode(errors="replace"), []
+    causes = [
+        (text_at(cause, "field"), text_at(cause, "message")) for cause in objects_at(document, "details", "causes")
+    ]
+    causes += [(field, "is not a known field") for field in _UNKNOWN_FIELD.findall(message)]
+    causes += [
+        (field, f"must be of type {kind.lstrip('*')}, and not {given}")
+        for given, field, kind in _WRONG_TYPE.findall(message)
+    ]
+    return message, causes

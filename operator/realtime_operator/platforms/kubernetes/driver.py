@@ -21,6 +21,7 @@ from realtime_operator.platforms.base import Key
 from realtime_operator.platforms.kubernetes.apply import Applier, ApplierTools
 from realtime_operator.platforms.kubernetes.client import KubernetesClient, address_of
 from realtime_operator.platforms.kubernetes.credential_memory import CredentialMemory
+from realtime_operator.platforms.kubernetes.dry_run import DryRun
 from realtime_operator.platforms.kubernetes.event_recorder import EventRecorder
 from realtime_operator.platforms.kubernetes.observe import observe
 from realtime_operator.platforms.kubernetes.secret_reader import REFRESH_SECONDS, SecretReader
@@ -77,6 +78,7 @@ class KubernetesPlatform:
         self._admin = admin
         self._metrics = metrics
         self._credentials = CredentialMemory()
+        self._dry_run = DryRun(client)
         self._fresh_since: datetime | None = None
         self.changed: Changed = lambda _key, _edited: None
         self.store = ObjectStore(parts_of(namespaces), self._note_change)
@@ -103,6 +105,7 @@ class KubernetesPlatform:
             if controller_uid(secret.document) == cluster.metadata.uid:
                 self._credentials.note(key, cluster.metadata.uid, name, secret.values)
         world = await observe(self._admin, cluster, self.store.children(key), secrets)
+        world = replace(world, refused=await self._dry_run.refused(cluster, world))
         # Computed last, so that a watch that broke while servers were asked counts.
         unserved = OPTIONAL - self.store.kinds()
         return replace(world, stale_since=self.stale_since(), contact_since=self.contact_since(), unserved=unserved)

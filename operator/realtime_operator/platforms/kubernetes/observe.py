@@ -8,7 +8,7 @@ from datetime import datetime, timedelta
 
 from realtime_operator import naming
 from realtime_operator.api.base import JsonObject
-from realtime_operator.api.document import dig, objects_at, text_at
+from realtime_operator.api.document import dig, object_at, objects_at, text_at
 from realtime_operator.api.references import references
 from realtime_operator.api.v1alpha1 import RealtimeCluster
 from realtime_operator.planning.difference import controller_uid
@@ -23,6 +23,8 @@ FIRST_STATUS = timedelta(seconds=1)
 """Upper bound of the time between a pod's start and its first conditions, which have a resolution of a second."""
 
 DRAIN_REQUESTED = "requested"
+WAITS_FOR_OTHERS = "PodInitializing"
+"""Waiting reason of containers whose init containers have not ended, or of a sidecar that has not started."""
 """Value of ANNOTATION_DRAIN that requests a drain."""
 
 
@@ -170,11 +172,16 @@ def _unready_since(pod: JsonObject, ready: JsonObject) -> datetime | None:
 
 
 def _waiting(pod: JsonObject) -> tuple[str | None, str | None]:
-    """Return the reason and the message for which the container does not run, from the kubelet or the scheduler."""
-    for status in objects_at(pod, "status", "containerStatuses"):
-        reason = text_at(status, "state", "waiting", "reason")
+    """Return the reason and the message for which a container does not run, from the kubelet or the scheduler.
+
+    Containers that wait for the init containers are told last.
+    """
+    statuses = [*objects_at(pod, "status", "containerStatuses"), *objects_at(pod, "status", "initContainerStatuses")]
+    waiting = [object_at(status, "state", "waiting") for status in statuses]
+    for state in sorted(waiting, key=lambda state: state.get("reason") == WAITS_FOR_OTHERS):
+        reason = text_at(state, "reason")
         if reason:
-            return reason, text_at(status, "state", "waiting", "message") or None
+            return reason, text_at(state, "message") or None
     for condition in objects_at(pod, "status", "conditions"):
         if condition.get("type") == "PodScheduled" and condition.get("status") == "False":
             return text_at(condition, "reason") or "Unschedulable", text_at(condition, "message") or None

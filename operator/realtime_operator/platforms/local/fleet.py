@@ -12,7 +12,7 @@ from datetime import UTC, datetime
 
 from realtime_operator import naming
 from realtime_operator.api.base import JsonObject
-from realtime_operator.api.document import object_at
+from realtime_operator.api.document import object_at, objects_at, text_at
 from realtime_operator.errors import PlatformError
 from realtime_operator.planning.difference import label, revision_of
 from realtime_operator.platforms.local.object_store import ObjectStore
@@ -126,6 +126,7 @@ class Fleet:
             process=process,
             admin_socket=self.folder.admin_socket(name),
             created_at=datetime.now(UTC),
+            variables=_variables(manifest),
         )
         try:
             await server.start(self.command, self.files.write(name, manifest), self.folder.run)
@@ -139,6 +140,12 @@ class Fleet:
         for server in self.servers:
             if server.replica_set == replica_set and server.process.running:
                 self.files.write(server.name, manifest)
+
+
+def _variables(replica_set: JsonObject) -> dict[str, str]:
+    """Return the variables of the server's container whose values are in the template."""
+    container = objects_at(replica_set, "spec", "template", "spec", "containers")[0]
+    return {text_at(v, "name"): text_at(v, "value") for v in objects_at(container, "env") if "valueFrom" not in v}
 
 
 def pause_seconds(crashes: int) -> float:

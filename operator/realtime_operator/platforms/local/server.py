@@ -6,7 +6,7 @@ import contextlib
 import os
 import sys
 from collections.abc import Awaitable, Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -23,7 +23,10 @@ STARTING = "ContainerCreating"
 
 @dataclass(slots=True)
 class LocalServer:
-    """A server process and its state as a pod has it. `retry_at` is set when it ended by itself, to replace it."""
+    """A server process and its state as a pod has it. `retry_at` is set when it ended by itself, to replace it.
+
+    `variables` are the variables of the pod's container that have a value in its template.
+    """
 
     name: str
     cluster: str
@@ -32,6 +35,7 @@ class LocalServer:
     process: Process
     admin_socket: Path
     created_at: datetime
+    variables: Mapping[str, str] = field(default_factory=dict)
     serving: bool = True
     terminating: bool = False
     quiesced_at: datetime | None = None
@@ -55,6 +59,7 @@ class LocalServer:
     def _environment(self, config: Path, temporary: Path) -> Mapping[str, str]:
         return {
             **os.environ,
+            **self.variables,
             naming.ENV_CONFIG: str(config),
             naming.ENV_SERVER_NAME: self.name,
             naming.ENV_REVISION: self.revision,

@@ -19,7 +19,7 @@ from realtime_operator.platforms.local.redis import LocalRedis
 from realtime_operator.platforms.local.state_folder import StateFolder
 
 POD_FILES = "/etc/realtime/"
-"""Prefix of the file paths in a server's configuration."""
+"""Prefix of the file paths in a server's configuration, and of the operator's mounts."""
 REDIS_URL_FILE = f"{naming.REDIS_CREDENTIALS_DIRECTORY}/url-of-this-machine"
 REDIS_PASSWORD_FILE = f"{naming.REDIS_CREDENTIALS_DIRECTORY}/{naming.KEY_REDIS_PASSWORD}"
 
@@ -79,8 +79,11 @@ class ServerFiles:
         return root / naming.CONFIG_FILE
 
     def _write_volumes(self, root: Path, pod: JsonObject) -> None:
+        """Write the operator's volumes; those that the spec adds mean nothing outside of Kubernetes."""
         volumes = {str(volume["name"]): volume for volume in objects_at(pod, "volumes")}
         for mount in objects_at(objects_at(pod, "containers")[0], "volumeMounts"):
+            if not str(mount["mountPath"]).startswith(POD_FILES):
+                continue
             folder = _inside(root, str(mount["mountPath"]))
             folder.mkdir(mode=0o700, parents=True, exist_ok=True)
             for name, value in self._values(volumes[str(mount["name"])]).items():

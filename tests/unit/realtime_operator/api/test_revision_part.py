@@ -18,7 +18,7 @@ from tests.kit.spec_leaves import changed, leaves, model_leaves, used_specs
 
 MANAGED, EXTERNAL = used_specs()
 USED = [(leaf, MANAGED) for leaf in leaves(MANAGED)] + [
-    (leaf, EXTERNAL) for leaf in leaves(EXTERNAL) if "external" in leaf
+    (leaf, EXTERNAL) for leaf in leaves(EXTERNAL) if {"external", "minAvailable"} & {*leaf}
 ]
 PAIRS = [(leaf, spec, changed(spec, leaf)) for leaf, spec in USED]
 CASES = [(leaf, spec, other) for leaf, spec, other in PAIRS if other is not None]

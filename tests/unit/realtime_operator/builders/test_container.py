@@ -52,3 +52,17 @@ def test_what_is_left_out_comes_from_the_operator(
     """Repository and tag are replaced independently; a digest is dropped with its repository or tag."""
     settings = BuildSettings(server_image=default, redis_image="redis:7")
     assert server_image(Image(repository=repository, tag=tag), settings) == expected
+
+
+@pytest.mark.parametrize(
+    ("image", "expected"),
+    [
+        (Image(digest=DIGEST), f"ghcr.io/a/server@{DIGEST}"),
+        (Image(digest=DIGEST, tag="2.0"), f"ghcr.io/a/server:2.0@{DIGEST}"),
+        (Image(digest=DIGEST, repository="own/server"), f"own/server@{DIGEST}"),
+    ],
+    ids=str,
+)
+def test_a_digest_names_the_image(image: Image, expected: str) -> None:
+    """The default's tag would name another image; the spec's own one stands before the digest."""
+    assert server_image(image, BuildSettings(server_image="ghcr.io/a/server:1.0", redis_image="redis")) == expected

@@ -96,3 +96,14 @@ def test_pull_secrets_of_operator_and_spec_are_joined() -> None:
 def test_the_pull_policy_of_the_spec_wins() -> None:
     assert container()["imagePullPolicy"] == "IfNotPresent"
     assert container({"image": {"pullPolicy": "Always"}})["imagePullPolicy"] == "Always"
+
+
+def test_the_log_is_set_only_where_it_differs_from_the_default() -> None:
+    """The server's own defaults are these; a pod without such a spec has no further variables."""
+    environment = {
+        v["name"]: v.get("value") for v in objects_at(container({"server": {"logging": {"level": "Debug"}}}), "env")
+    }
+    assert environment["LOG_LEVEL"] == "debug"
+    assert "LOG_FORMAT" not in environment
+    spec: JsonObject = {"server": {"logging": {"level": "Info", "format": "Json"}}}
+    assert template(spec) == template()

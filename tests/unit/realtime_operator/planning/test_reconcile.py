@@ -46,6 +46,11 @@ def reasons(platform: MemoryPlatform) -> list[str]:
     return [event.reason for event in platform.events]
 
 
+def server_names(platform: MemoryPlatform) -> list[str]:
+    """Return the names of all server pods."""
+    return [pod.name for pod in platform.life.pods]
+
+
 def test_an_empty_spec_becomes_a_running_cluster() -> None:
     """Two servers, a Redis, credentials and Services are made, ready and settled."""
     platform = settled({})
@@ -320,6 +325,45 @@ def test_no_server_is_wanted() -> None:
     platform = settled({**SMALL, "replicas": 0})
     assert conditions(platform)["Ready"] == ("False", "ScaledToZero")
     assert platform.plan().actions == ()
+
+
+def test_a_pod_that_would_break_is_refused_and_nothing_is_touched() -> None:
+    """Accepted has the path in the spec; the servers stay."""
+    platform = settled()
+    before = {key: dict(live) for key, live in platform.objects.items()}
+    platform.change(pod={"template": {"spec": {"containers": [{"name": "server", "args": ["other"]}]}}})
+    for _ in range(5):
+        platform.reconcile()
+    assert conditions(platform)["Accepted"] == ("False", "InvalidField")
+    assert "spec.pod.template.spec.containers[0].args" in str((platform.status or {})["message"])
+    assert platform.objects == before
+    platform.change(pod={})
+    platform.settle()
+    assert conditions(platform)["Accepted"][0] == "True"
+
+
+def test_common_metadata_reaches_every_object_and_replaces_no_server() -> None:
+    """Removed labels are removed too, and in the end nothing is written."""
+    platform = settled()
+    servers, revision = server_names(platform), (platform.status or {})["targetRevision"]
+    platform.change(commonMetadata={"labels": {"team": "chat"}, "annotations": {"example.com/owner": "a"}})
+    platform.settle()
+    labels = {key: dig(live, "metadata", "labels", "team") for key, live in platform.objects.items()}
+    assert set(labels.values()) == {"chat"}
+    platform.change(commonMetadata={})
+    platform.settle()
+    assert {dig(live, "metadata", "labels", "team") for live in platform.objects.values()} == {None}
+    assert platform.plan().actions == ()
+    assert (server_names(platform), (platform.status or {})["targetRevision"]) == (servers, revision)
+
+
+def test_a_disabled_disruption_budget_is_removed() -> None:
+    platform = settled()
+    servers = server_names(platform)
+    platform.change(disruptionBudget={"mode": "Disabled"})
+    platform.settle()
+    assert not [key for key in platform.objects if key.kind == "PodDisruptionBudget"]
+    assert server_names(platform) == servers
 
 
 changes: st.SearchStrategy[JsonObject] = st.one_of(

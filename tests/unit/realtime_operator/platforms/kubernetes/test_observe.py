@@ -49,6 +49,20 @@ def test_a_running_pod() -> None:
         ({"conditions": [{"type": "PodScheduled", "status": "False", "reason": "Unschedulable"}]}, "Unschedulable"),
         ({}, "Pending"),
         ({"containerStatuses": [{"state": {"running": {}}}]}, None),
+        (
+            {
+                "containerStatuses": [{"state": {"waiting": {"reason": "PodInitializing"}}}],
+                "initContainerStatuses": [{"state": {"waiting": {"reason": "CrashLoopBackOff"}}}],
+            },
+            "CrashLoopBackOff",
+        ),
+        (
+            {
+                "containerStatuses": [{"state": {"waiting": {"reason": "PodInitializing"}}}],
+                "initContainerStatuses": [{"state": {"running": {}}}],
+            },
+            "PodInitializing",
+        ),
     ],
 )
 def test_why_a_pod_waits(status: JsonObject, reason: str | None) -> None:

@@ -117,6 +117,14 @@ async def test_a_server_is_told_who_it_is(machine: Machine) -> None:
     await machine.all_say(f"{server.name} {server.revision} {config} {machine.folder.run}")
 
 
+async def test_a_server_has_the_variables_of_its_pod(machine: Machine) -> None:
+    """Those with a value; the rest is of Kubernetes."""
+    machine.fleet.command = ("/bin/sh", "-c", 'echo "$LOG_LEVEL $ZONE ${NODE-none}"; exec sleep 60')
+    node: JsonValue = {"name": "NODE", "valueFrom": {"fieldRef": {"fieldPath": "spec.nodeName"}}}
+    await machine.want(1, server={"logging": {"level": "Debug"}}, pod={"env": [{"name": "ZONE", "value": "a"}, node]})
+    await machine.all_say("debug a none")
+
+
 async def test_who_is_empty_then_who_never_answered_then_the_youngest_goes_first(machine: Machine) -> None:
     """The one with the lowest deletion cost is removed, as it has been drained."""
     replica_set = await machine.want(4)

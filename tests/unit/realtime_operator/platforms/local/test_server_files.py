@@ -94,3 +94,12 @@ def test_a_changed_secret_changes_its_file_in_one_step(folder: StateFolder) -> N
     assert settings.api.key_file.read_text() == "rotated"
     assert token_file.stat().st_ino == before
     assert json.loads(file.read_text())["listen"]["client_port"] == 8000
+
+
+def test_volumes_of_the_spec_mean_nothing_here(folder: StateFolder) -> None:
+    """They are of Kubernetes: the server starts without them."""
+    volumes: list[JsonValue] = [{"name": "a", "configMap": {"name": "none"}}, {"name": "b", "hostPath": {"path": "/"}}]
+    mounts: list[JsonValue] = [{"name": "a", "mountPath": "/a"}, {"name": "b", "mountPath": "/b"}]
+    settings, _ = write(folder, pod={"volumes": volumes, "volumeMounts": mounts})
+    assert settings.listen.client_port == 9000
+    assert not (folder.server("chat-a") / "a").exists()
