@@ -61,14 +61,14 @@ class Desired:
 
     def with_metadata(self, common: CommonMetadata) -> Desired:
         """Return the objects with the labels and annotations that all of them get."""
-        return Desired(
-            tuple(
+        return replace(
+            self,
+            secrets=tuple(
                 replace(template, manifest=builders.with_common_metadata(template.manifest, common))
                 for template in self.secrets
             ),
-            tuple(builders.with_common_metadata(manifest, common) for manifest in self.shared),
-            self.revision.with_metadata(common),
-            self.provenance,
+            shared=tuple(builders.with_common_metadata(manifest, common) for manifest in self.shared),
+            revision=self.revision.with_metadata(common),
         )
 
 
