@@ -97,14 +97,16 @@ async def pod_of(scenario: Scenario, component: str) -> JsonObject:
 async def assert_is_as_set(scenario: Scenario, pod: JsonObject, container: str) -> None:
     """Assert that a running pod has what `settings` says, seen from within where that is possible."""
     kube, name = scenario.kube, name_of(pod)
+    # Redis writes its title over the environment of its process.
+    environment_of = ("env",) if container == "redis" else ("cat", "/proc/1/environ")
     environment, file, prepared, groups, hosts = await asyncio.gather(
-        kube.kubectl("exec", name, "-c", container, "--", "cat", "/proc/1/environ"),
+        kube.kubectl("exec", name, "-c", container, "--", *environment_of),
         kube.kubectl("exec", name, "-c", container, "--", "cat", FILE),
         kube.kubectl("exec", name, "-c", container, "--", "cat", "/shared/file"),
         kube.kubectl("exec", name, "-c", container, "--", "cat", "/proc/1/status"),
         kube.kubectl("exec", name, "-c", container, "--", "cat", "/etc/hosts"),
     )
-    assert {"REGION=vienna", "TIER=gold"} <= set(environment.split("\0"))
+    assert {"REGION=vienna", "TIER=gold"} <= set(environment.replace("\0", "\n").split("\n"))
     assert (file.strip(), prepared.strip()) == ("hello", "prepared")
     assert "4321" in next(line for line in groups.splitlines() if line.startswith("Groups:"))
     assert "10.9.8.7\tbackend.internal" in hosts

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Iterator
 
 from realtime_operator.api.base import JsonObject, JsonValue, Model
@@ -24,14 +25,24 @@ def differing_part(model: Model) -> JsonObject:
     out.
     """
     part: JsonObject = {}
-    for name, field in type(model).model_fields.items():
-        value, default = getattr(model, name), field.get_default(call_default_factory=True)
-        if KEEPS_REVISION in field.metadata or value == default:
+    for name, alias, default in _defaults(type(model)):
+        value = getattr(model, name)
+        if value == default:
             continue
         written = _json(value)
         if written != {} or not isinstance(default, Model):
-            part[field.alias or name] = written
+            part[alias] = written
     return part
+
+
+@functools.cache
+def _defaults(model: type[Model]) -> tuple[tuple[str, str, object], ...]:
+    """Return name, alias and default of the fields that make a revision; pydantic copies a default at each call."""
+    return tuple(
+        (name, field.alias or name, field.get_default(call_default_factory=True))
+        for name, field in model.model_fields.items()
+        if KEEPS_REVISION not in field.metadata
+    )
 
 
 def _json(value: object) -> JsonValue:

@@ -45,10 +45,11 @@ class PodOwner:
 
 
 def cluster_pods(cluster: RealtimeCluster, settings: BuildSettings) -> Iterator[ClusterPod]:
-    """Yield the pods of a cluster."""
-    yield ClusterPod("spec.pod", base_template(cluster, settings, _ANY), cluster.spec.pod, selector(cluster, _ANY))
+    """Yield the pods of a cluster that have settings with a structure of Kubernetes' own: others cannot be wrong."""
+    if cluster.spec.pod.has_structures:
+        yield ClusterPod("spec.pod", base_template(cluster, settings, _ANY), cluster.spec.pod, selector(cluster, _ANY))
     managed = cluster.spec.backplane.managed
-    if managed is not None:
+    if managed is not None and managed.pod.has_structures:
         yield ClusterPod(
             "spec.backplane.redis.managed.pod",
             _redis_base(cluster, settings),

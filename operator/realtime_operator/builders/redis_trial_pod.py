@@ -10,12 +10,19 @@ from realtime_operator.builders.manifest import object_of, with_applied_hash
 def build_redis_trial_pod(stateful_set: JsonObject) -> JsonObject:
     """Build the pod from the wanted StatefulSet: the same pod with an empty volume, behind no Service.
 
+    It has the labels and annotations of the spec, by which admission webhooks and network policies treat it alike.
+
     Equal pods have an equal ANNOTATION_APPLIED.
     """
     spec = object_of(stateful_set["spec"])
-    template = object_of(object_of(spec["template"])["spec"])
+    template = object_of(spec["template"])
+    made = object_of(template["metadata"])
     live = object_of(stateful_set["metadata"])
-    labels = {**object_of(live["labels"]), naming.LABEL_COMPONENT: naming.COMPONENT_REDIS_TRIAL}
+    labels = {
+        **object_of(made["labels"]),
+        **object_of(live["labels"]),
+        naming.LABEL_COMPONENT: naming.COMPONENT_REDIS_TRIAL,
+    }
     return with_applied_hash(
         {
             "apiVersion": "v1",
@@ -23,9 +30,10 @@ def build_redis_trial_pod(stateful_set: JsonObject) -> JsonObject:
             "metadata": {
                 "name": f"{live['name']}-trial",
                 "namespace": live["namespace"],
-                "labels": labels,
+                "labels": {**labels, naming.LABEL_COMPONENT: naming.COMPONENT_REDIS_TRIAL},
+                "annotations": made.get("annotations", {}),
                 "ownerReferences": live["ownerReferences"],
             },
-            "spec": template,
+            "spec": template["spec"],
         }
     )

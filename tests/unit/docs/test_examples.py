@@ -12,8 +12,10 @@ import yaml
 from realtime_operator import naming
 from realtime_operator.api.base import JsonObject
 from realtime_operator.api.v1alpha1 import RealtimeCluster
+from realtime_operator.builders import check_pods
 from tests.kit.chart import CHART
 from tests.kit.document import object_at, parse
+from tests.kit.manifests import SETTINGS
 
 ROOT = Path(__file__).parents[3]
 BLOCK = re.compile(r"^```(yaml|json)\n(.*?)^```$", flags=re.MULTILINE | re.DOTALL)
@@ -47,7 +49,8 @@ def test_shown_clusters_are_valid(document: JsonObject) -> None:
     assert set(document) <= {"apiVersion", "kind", "metadata", "spec"}
     assert document.get("apiVersion", naming.API_VERSION) == naming.API_VERSION
     metadata = object_at(document, "metadata") or {"name": "shown"}
-    RealtimeCluster.from_object({**document, "metadata": metadata})
+    cluster = RealtimeCluster.from_object({**document, "metadata": metadata})
+    assert check_pods(cluster, SETTINGS) == ()
 
 
 def test_the_guides_show_clusters() -> None:

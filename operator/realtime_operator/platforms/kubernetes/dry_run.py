@@ -10,7 +10,7 @@ import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 
-from realtime_operator.api.document import text_at
+from realtime_operator.api.document import object_at, text_at
 from realtime_operator.api.errors import Finding, FindingReason
 from realtime_operator.api.v1alpha1 import RealtimeCluster
 from realtime_operator.builders import BuildSettings, check_pods
@@ -26,6 +26,8 @@ REFUSED_SECONDS = 60.0
 """Seconds for which a refusal is believed: another API server may know a field."""
 REMEMBERED = 4096
 """Upper bound of remembered answers."""
+_METADATA = frozenset({"name", "namespace", "labels"})
+"""Metadata that is sent: a cluster that is planned has no uid, and no object can be owned by it."""
 _SETTINGS = BuildSettings(server_image="server", redis_image="redis")
 """Stands for the operator's defaults, which are valid."""
 
@@ -54,7 +56,7 @@ class DryRun:
         made = {made_of(live) for live in world.objects.values()}
         findings: list[Finding] = []
         for owner in pod_owners(cluster, _SETTINGS, world.secrets):
-            if owner.pod.settings.has_structures and owner.made_of not in made:
+            if owner.made_of not in made:
                 findings += await self._ask(cluster.metadata.namespace, owner)
         return tuple(findings)
 
@@ -65,8 +67,9 @@ class DryRun:
             return known.findings
         collection = path_of(text_at(owner.manifest, "apiVersion"), text_at(owner.manifest, "kind"), namespace)
         findings: tuple[Finding, ...] = ()
+        metadata = {key: value for key, value in object_at(owner.manifest, "metadata").items() if key in _METADATA}
         try:
-            await self.client.try_to_create(collection, owner.manifest)
+            await self.client.try_to_create(collection, {**owner.manifest, "metadata": metadata})
         except UnreachableError:
             raise
         except InvalidObjectError as error:
