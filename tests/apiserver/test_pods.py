@@ -208,6 +208,8 @@ async def test_pods_in_the_documentation_are_accepted(
 async def test_it_is_asked_once_and_only_where_needed(namespace: str, operator_client: KubernetesClient) -> None:
     """Answers are remembered, refusals for a while; pods that exist already are not asked about."""
     now = 0.0
+    answers: list[tuple[str, str]] = []
+    operator_client.answered = lambda method, path, _: answers.append((method, path))
     dry_run = DryRun(operator_client, clock=lambda: now)
     asked: list[str] = []
 
@@ -223,6 +225,13 @@ async def test_it_is_asked_once_and_only_where_needed(namespace: str, operator_c
     now = 61.0
     assert await dry_run.refused(bad, World({}, ())) != ()
     assert len(asked) == 3
+    assert answers == [], "what was not stored is no answer for the store"
+
+
+async def test_refusals_about_something_else_are_left_to_the_write(operator_client: KubernetesClient) -> None:
+    """A namespace that is missing says nothing about the spec."""
+    cluster = cluster_in("none-such", {"pod": {"env": [{"name": "A=B"}]}})
+    assert await DryRun(operator_client).refused(cluster, World({}, ())) == ()
 
 
 async def test_a_refused_pod_changes_nothing(api_server: ApiServer, namespace: str) -> None:
