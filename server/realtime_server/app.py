@@ -41,14 +41,14 @@ from realtime_server.keys.http_document import HttpDocument, Source
 from realtime_server.keys.key_metrics import KeysCollector
 from realtime_server.keys.remote_keys import Freshness, PublishedKeys
 from realtime_server.listening import Listener, ReusePortGroup
-from realtime_server.metrics import ClientPortCollector, registry_of
+from realtime_server.metrics import ApiPortCollector, ClientPortCollector, registry_of
 from realtime_server.namespace_settings import channel_options
 from realtime_server.settings import Settings
 from realtime_server.transports.accelerated import ACCELERATED
 from realtime_server.transports.client_port import ClientPort, ClientPortSettings
 from realtime_server.transports.forwarded import TrustedProxies
 from realtime_server.transports.http_server import HttpRequest, Route
-from realtime_server.transports.tls import TlsSettings
+from realtime_server.transports.tls import Certificate, TlsSettings
 
 logger = structlog.get_logger()
 
@@ -156,7 +156,12 @@ async def _run(settings: Settings, index: int, control_socket: Path, options: Ru
         ApiKeys.of(settings.api, workers=settings.workers),
         data_bytes=settings.limits.outbox_bytes // 2,
     )
-    api_site = ApiSite(api, keeps=lambda: serving.serves)
+    api_certificate = None if settings.api.tls is None else Certificate(api_tls_settings(settings.api.tls))
+    api_site = ApiSite(
+        api,
+        keeps=lambda: serving.serves,
+        tls=None if api_certificate is None else lambda: api_certificate.context,
+    )
     clients = ClientPort(
         node,
         client_port_settings(settings),
@@ -169,6 +174,8 @@ async def _run(settings: Settings, index: int, control_socket: Path, options: Ru
     for collector in _collectors(index, remote_keys, hooks):
         registry.register(collector)
     registry.register(ClientPortCollector(clients, index))
+    if api_certificate is not None:
+        registry.register(ApiPortCollector(api_certificate, index))
     await api_site.setup()
     clients_listener = Listener(*settings.listen.client_address, clients.accept)
     api_listener = Listener(*settings.listen.api_address, api_site.accept)
@@ -178,7 +185,7 @@ async def _run(settings: Settings, index: int, control_socket: Path, options: Ru
     pacing = asyncio.create_task(serving.run(), name="serving")
     stopping = asyncio.create_task(stop.wait(), name="stop")
     broken = asyncio.create_task(node.broken.wait(), name="broken")
-    certificates = asyncio.create_task(clients.follow(), name="certificates")
+    certificates = asyncio.create_task(_follow_certificates(clients, api_certificate), name="certificates")
     following: asyncio.Task[None] | None = None
     warning = asyncio.create_task(_warn(), name="warning") if options.ignore_tokens and index == 0 else None
     try:
@@ -282,6 +289,14 @@ def _report(_loop: asyncio.AbstractEventLoop, context: dict[str, object]) -> Non
     logger.error("unexpected failure", what=context.get("message"), exc_info=error)
 
 
+async def _follow_certificates(clients: ClientPort, api: Certificate | None) -> None:
+    """Reload the certificates of both ports when they change; until cancelled."""
+    async with asyncio.TaskGroup() as group:
+        group.create_task(clients.follow(), name="client-certificate")
+        if api is not None:
+            group.create_task(api.follow(), name="api-certificate")
+
+
 async def _follow(serving: Serving, clients: ClientPort, shared: ReusePortGroup | None) -> None:
     """Leave ports that are `shared` while this server does not serve; until cancelled.
 
@@ -318,6 +333,11 @@ def tls_settings(listen: configuration.Listen) -> TlsSettings | None:
     """Where the certificate of clients' port is, None where it has none."""
     tls = listen.tls
     return None if tls is None else TlsSettings(tls.certificate_file, tls.key_file, tls.min_version)
+
+
+def api_tls_settings(tls: configuration.ApiTls) -> TlsSettings:
+    """Where the certificate of the API's port is."""
+    return TlsSettings(tls.certificate_file, tls.key_file, tls.min_version, tls.client_ca_file)
 
 
 async def _drain(settings: Settings, node: Node, serving: Serving, api_site: ApiSite, stop_now: asyncio.Event) -> None:

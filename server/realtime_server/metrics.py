@@ -14,6 +14,7 @@ from prometheus_client.registry import Collector, CollectorRegistry
 from realtime_server.core.metrics.counters import LatencyHistogram
 from realtime_server.core.node import Node, count_subscriptions
 from realtime_server.transports.client_port import ClientPort
+from realtime_server.transports.tls import Certificate
 
 PREFIX = "realtime_server_"
 
@@ -140,6 +141,19 @@ class ClientPortCollector(WorkerCollector):
         if self._port.certificate is not None:
             text = "Expiry of the first certificate in the chain, as a Unix time."
             yield self._gauge("tls_certificate_expiry_timestamp_seconds", text, self._port.certificate.expires_at)
+
+
+class ApiPortCollector(WorkerCollector):
+    """Collector of the metrics of the port of the API with TLS."""
+
+    def __init__(self, certificate: Certificate, worker: int) -> None:
+        super().__init__(worker)
+        self._certificate = certificate
+
+    def collect(self) -> Iterator[Metric]:
+        """Yield the current value of each metric."""
+        text = "Expiry of the first certificate in the chain of the API's port, as a Unix time."
+        yield self._gauge("api_tls_certificate_expiry_timestamp_seconds", text, self._certificate.expires_at)
 
 
 def registry_of(node: Node, worker: int) -> CollectorRegistry:

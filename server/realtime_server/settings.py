@@ -53,6 +53,15 @@ class Tls(Model):
     min_version: Literal["1.2", "1.3"] = "1.2"
 
 
+class ApiTls(Tls):
+    """Certificate and key of the API port.
+
+    With `client_ca_file` (certificates in PEM) backends must present a certificate of one of these authorities.
+    """
+
+    client_ca_file: Path | None = None
+
+
 class Listen(Model):
     """Where the server listens, and how long a client may take to become a connection.
 
@@ -296,12 +305,13 @@ class ApiKey(Model):
 class Api(Model):
     """The HTTP server API; without a key every call is refused. The key in `key_file` may do everything.
 
-    `on_client_port`: calls are taken on the port for clients too, with the same keys.
+    `on_client_port`: calls are taken on the port for clients too, with the same keys. `tls` is for the API's own port.
     """
 
     key_file: Path | None = None
     keys: tuple[ApiKey, ...] = ()
     on_client_port: bool = False
+    tls: ApiTls | None = None
 
 
 class Admin(Model):

@@ -22,7 +22,7 @@ import structlog
 
 from realtime_server.admin import admin_process
 from realtime_server.admin.shared_worker_state import SharedWorkerState
-from realtime_server.app import RunOptions, run_worker, tls_settings
+from realtime_server.app import RunOptions, api_tls_settings, run_worker, tls_settings
 from realtime_server.listening import bind, bind_unix
 from realtime_server.settings import Listen, Settings
 from realtime_server.transports.tls import Certificate, CertificateError
@@ -224,6 +224,8 @@ def run(settings: Settings, options: RunOptions) -> int:
             bind(*address, shared=True).close()
         if (tls := tls_settings(listen)) is not None:
             Certificate(tls)
+        if settings.api.tls is not None:
+            Certificate(api_tls_settings(settings.api.tls))
         admin_socket = _bind_admin(listen)
     except (OSError, CertificateError) as error:
         print(f"error: {error}", file=sys.stderr)  # noqa: T201 - a command speaks

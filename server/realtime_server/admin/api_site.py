@@ -11,12 +11,14 @@ import asyncio
 import contextlib
 import math
 import socket
+import ssl
 import time
 from collections.abc import Awaitable, Callable
 
 from aiohttp import web
 
 from realtime_server.admin.api_server import ApiServer
+from realtime_server.admin.tls_listener import TlsListener
 
 BACKLOG = 128
 ARRIVAL_SECONDS = 0.5
@@ -28,7 +30,10 @@ CLOSE_SECONDS = 1.0
 
 
 class ApiSite:
-    """Listener for API calls. `keeps` returns True while connections are kept alive; `clock` is monotonic seconds."""
+    """Listener for API calls. `keeps` returns True while connections are kept alive; `clock` is monotonic seconds.
+
+    `tls` returns the context for the next connection; None: without TLS.
+    """
 
     def __init__(
         self,
@@ -36,6 +41,7 @@ class ApiSite:
         *,
         keeps: Callable[[], bool] = lambda: True,
         clock: Callable[[], float] = time.monotonic,
+        tls: Callable[[], ssl.SSLContext] | None = None,
     ) -> None:
         application = server.application()
         application.middlewares.insert(0, self._follow)
@@ -43,6 +49,7 @@ class ApiSite:
         self._runner = web.AppRunner(application, access_log=None, handle_signals=False, shutdown_timeout=CLOSE_SECONDS)
         self._keeps = keeps
         self._clock = clock
+        self._tls = tls
         self._running = 0
         self._answered_at = -math.inf
 
@@ -55,6 +62,10 @@ class ApiSite:
 
         Connections that were accepted before that stay open.
         """
+        if self._tls is not None:
+            assert self._runner.server is not None
+            bound.listen(BACKLOG)
+            return TlsListener(bound, self._runner.server, self._tls).close
         site = web.SockSite(self._runner, bound, backlog=BACKLOG)
         await site.start()
         return site.stop

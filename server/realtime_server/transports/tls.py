@@ -1,4 +1,4 @@
-"""TLS certificate of the port for clients, reloaded when its files change, without losing connections."""
+"""TLS certificate of a port, reloaded when its files change, without losing connections."""
 
 from __future__ import annotations
 
@@ -28,11 +28,15 @@ class CertificateError(Exception):
 
 @dataclass(frozen=True, slots=True)
 class TlsSettings:
-    """Paths of the certificate with its chain and of its key, in PEM, and the minimum version of TLS."""
+    """Paths of the certificate with its chain and of its key, in PEM, and the minimum version of TLS.
+
+    With `client_ca_file` clients must present a certificate that one of these authorities has signed.
+    """
 
     certificate_file: Path
     key_file: Path
     min_version: MinVersion = "1.2"
+    client_ca_file: Path | None = None
 
 
 class Certificate:
@@ -70,7 +74,9 @@ class Certificate:
     def _file_states(self) -> _Seen:
         """Return what changes when a file does; Kubernetes replaces a symbolic link in front of both."""
         found = []
-        for path in (self._settings.certificate_file, self._settings.key_file):
+        for path in (self._settings.certificate_file, self._settings.key_file, self._settings.client_ca_file):
+            if path is None:
+                continue
             try:
                 stat = path.stat()
             except OSError:
@@ -96,4 +102,15 @@ def _load(settings: TlsSettings) -> tuple[ssl.SSLContext, float]:
     except (OSError, ValueError) as error:
         reason = f"no key in PEM without a password that fits {settings.certificate_file}: {error}"
         raise CertificateError(f"{settings.key_file}: {reason}") from error
+    _ask_for_certificates(context, settings.client_ca_file)
     return context, min(one.not_valid_after_utc for one in chain).timestamp()
+
+
+def _ask_for_certificates(context: ssl.SSLContext, authorities: Path | None) -> None:
+    if authorities is None:
+        return
+    try:
+        context.load_verify_locations(authorities)
+    except (OSError, ValueError) as error:
+        raise CertificateError(f"{authorities}: no certificates in PEM: {error}") from error
+    context.verify_mode = ssl.CERT_REQUIRED
