@@ -70,6 +70,8 @@ CREDENTIALS_DIRECTORY = "/etc/realtime/credentials"
 TOKENS_DIRECTORY = "/etc/realtime/tokens"
 HOOKS_DIRECTORY = "/etc/realtime/hooks"
 REDIS_CREDENTIALS_DIRECTORY = "/etc/realtime/redis"
+TLS_DIRECTORY = "/etc/realtime/tls"
+API_TLS_DIRECTORY = "/etc/realtime/api-tls"
 
 # keys of the generated Secrets
 KEY_API = "api-key"
@@ -93,6 +95,31 @@ def revision_object(cluster: str, revision: str) -> str:
 def client_service(cluster: str) -> str:
     """Name of the Service that clients connect to."""
     return cluster
+
+
+def ingress(cluster: str) -> str:
+    """Name of the Ingress in front of the client Service."""
+    return cluster
+
+
+def route(cluster: str) -> str:
+    """Name of the HTTPRoute or TLSRoute to the client Service."""
+    return cluster
+
+
+def certificate(cluster: str) -> str:
+    """Name of the Certificate of the client port."""
+    return f"{cluster}-tls"
+
+
+def ingress_certificate(cluster: str) -> str:
+    """Name of the Certificate of the Ingress."""
+    return f"{cluster}-ingress-tls"
+
+
+def api_certificate(cluster: str) -> str:
+    """Name of the Certificate of the API port."""
+    return f"{cluster}-api-tls"
 
 
 def api_service(cluster: str) -> str:

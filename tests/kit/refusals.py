@@ -56,6 +56,18 @@ LABELS = (
 )
 ANNOTATIONS = "annotations that begin with realtime.dev/ are reserved for the operator"
 
+BALANCED = "loadBalancerClass and loadBalancerSourceRanges need the type LoadBalancer"
+BALANCING: tuple[JsonObject, ...] = (
+    {"type": "NodePort", "loadBalancerClass": "a"},
+    {"type": "NodePort", "loadBalancerSourceRanges": ["10.0.0.0/8"]},
+)
+EXTERNALS: tuple[JsonObject, ...] = ({"nodePort": 30000}, {"externalTrafficPolicy": "Local"})
+EXTERNAL = "nodePort and externalTrafficPolicy need the type NodePort or LoadBalancer"
+NETWORK = "must be a network like 10.0.0.0/8 or 2001:db8::/32"
+HOST = "must be a host name in lower case, like chat.example.com or *.example.com"
+RESERVED: JsonObject = {"realtime.dev/applied": "x"}
+ISSUED: JsonObject = {"secretRef": {"name": "own"}, "certificate": {"issuerRef": {"name": "private"}}}
+
 
 def heartbeat(interval: str, timeout: str) -> JsonObject:
     """Return a spec with this heartbeat."""
@@ -351,6 +363,77 @@ REFUSALS = (
         "spec.pod.tolerations[0].effect",
         'supported values: "NoSchedule", "PreferNoSchedule", "NoExecute"',
         {"pod": {"tolerations": [{"key": "dedicated", "effect": "Evict"}]}},
+    ),
+    Refusal(
+        "spec.endpoint.service.port",
+        "should be less than or equal to 65535",
+        {"endpoint": {"service": {"port": 65536}}},
+    ),
+    *(Refusal("spec.endpoint.service.type", BALANCED, {"endpoint": {"service": service}}) for service in BALANCING),
+    *(Refusal("spec.endpoint.service.type", EXTERNAL, {"endpoint": {"service": service}}) for service in EXTERNALS),
+    Refusal(
+        "spec.endpoint.service.loadBalancerSourceRanges[0]",
+        NETWORK,
+        {"endpoint": {"service": {"type": "LoadBalancer", "loadBalancerSourceRanges": ["10.0.0.0"]}}},
+    ),
+    Refusal(
+        "spec.endpoint.service.ipFamilies",
+        "ipFamilies must have one family when ipFamilyPolicy is SingleStack",
+        {"endpoint": {"service": {"ipFamilyPolicy": "SingleStack", "ipFamilies": ["IPv4", "IPv6"]}}},
+    ),
+    Refusal("spec.endpoint.ingress.hosts[0]", HOST, {"endpoint": {"ingress": {"hosts": ["https://a.example"]}}}),
+    Refusal("spec.endpoint.ingress.hosts[0]", HOST, {"endpoint": {"ingress": {"hosts": ["a.*.example"]}}}),
+    Refusal(
+        "spec.endpoint.ingress.paths[0]",
+        "must be the beginning of a path, like / or /connection",
+        {"endpoint": {"ingress": {"paths": ["connection"]}}},
+    ),
+    Refusal(
+        "spec.endpoint.ingress.hosts",
+        "hosts must not be empty when tls.certificate has no dnsNames: a certificate is for names",
+        {"endpoint": {"ingress": {"tls": ISSUED}}},
+    ),
+    Refusal(
+        "spec.endpoint.ingress.tls.certificate",
+        "certificate needs secretRef: the Secret that cert-manager issues it into",
+        {"endpoint": {"ingress": {"hosts": ["a.example"], "tls": {"certificate": {"issuerRef": {"name": "a"}}}}}},
+    ),
+    Refusal("spec.endpoint.ingress.annotations", ANNOTATIONS, {"endpoint": {"ingress": {"annotations": RESERVED}}}),
+    Refusal(
+        "spec.endpoint.gateway.annotations",
+        ANNOTATIONS,
+        {"endpoint": {"gateway": {"parentRefs": [{"name": "a"}], "annotations": RESERVED}}},
+    ),
+    Refusal(
+        "spec.endpoint.gateway.parentRefs",
+        "should have at least 1 items",
+        {"endpoint": {"gateway": {"parentRefs": []}}},
+    ),
+    Refusal(
+        "spec.endpoint.gateway",
+        "gateway.hostnames must not be empty with tls: a TLSRoute finds the servers by the name that clients ask for",
+        {"endpoint": {"tls": {"secretRef": {"name": "a"}}, "gateway": {"parentRefs": [{"name": "a"}]}}},
+    ),
+    Refusal(
+        "spec.endpoint.tls",
+        "tls.certificate.dnsNames must not be empty: there are no host names of ingress or gateway to take",
+        {"endpoint": {"tls": ISSUED}},
+    ),
+    Refusal("spec.endpoint.proxies.trusted[0]", NETWORK, {"endpoint": {"proxies": {"trusted": ["proxy.example"]}}}),
+    Refusal(
+        "spec.endpoint.proxies.trusted",
+        "proxyProtocol Required needs trusted: the networks of the proxies that send it",
+        {"endpoint": {"proxies": {"proxyProtocol": "Required"}}},
+    ),
+    Refusal(
+        "spec.endpoint.handshakeTimeout",
+        "handshakeTimeout must be at most 5m: idle sockets take the place of clients for that long",
+        {"endpoint": {"handshakeTimeout": "6m"}},
+    ),
+    Refusal(
+        "spec.auth.jwks.timeout",
+        "timeout must be at most 8s: a client that connects waits for the keys",
+        {"auth": {"jwks": {"url": "https://id.example/keys", "timeout": "9s"}}},
     ),
     Refusal(
         "spec.namespaces",

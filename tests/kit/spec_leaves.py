@@ -21,8 +21,9 @@ OTHERS: tuple[JsonValue, ...] = (
     True, False, 1, 2, 3, 7, 150, 1_000_000, "other", "7s", "2s", "40s", "3ms", "3Ki", "2Mi", "900m",
     "http://other.example/a", "7%", "Auto", "ES256", "Always", "Never", "Anyone", "Nobody", "Authenticated", "Disabled",
     "Enabled", "Deny", "None", "NodePort", "Stream", "Conflate", "Exists", "NoExecute", [], ["Info"], ["Disconnects"],
-    ["other"], ["https://other.example"], {"cpu": "3m"}, {"cpu": "9", "memory": "9Gi"}, {"other": "value"}, "Error",
-    "Json", "AlwaysAllow", f"sha256:{'f' * 64}",
+    ["other"], ["https://other.example"], ["10.7.0.0/16"], ["IPv4"], ["/other"], "VersionTLS13", "XForwardedFor",
+    "Traefik", "Cluster", "RequireDualStack", "Error", "Json", "AlwaysAllow", f"sha256:{'f' * 64}",
+    {"cpu": "3m"}, {"cpu": "9", "memory": "9Gi"}, {"other": "value"},
 )  # fmt: skip
 """Values to change leaves to."""
 HOOK: JsonObject = {"url": "http://backend/h", "timeout": "3s", "concurrency": 9}
@@ -36,8 +37,39 @@ NAMESPACE: JsonObject = {
 """A namespace without slowConsumer, which these options exclude."""
 
 
+OWN: JsonObject = {"secretKeyRef": {"name": "private-authority", "key": "ca.crt"}}
+CA: JsonObject = {"ca": OWN}
+GIVEN: JsonObject = {"secretRef": {"name": "certificate"}}
+ISSUED: JsonObject = {
+    **GIVEN,
+    "certificate": {
+        "issuerRef": {"name": "private", "kind": "ClusterIssuer", "group": "cert-manager.io"},
+        "dnsNames": ["chat.example.com"], "duration": "720h", "renewBefore": "240h",
+    },
+}  # fmt: skip
+EXPOSED: JsonObject = {
+    "service": {
+        "type": "LoadBalancer", "annotations": {"a/b": "c"}, "port": 443, "nodePort": 30443,
+        "loadBalancerClass": "example.com/internal", "loadBalancerSourceRanges": ["10.1.0.0/16"],
+        "externalTrafficPolicy": "Local", "ipFamilyPolicy": "PreferDualStack", "ipFamilies": ["IPv6", "IPv4"],
+    },
+    "ingress": {
+        "className": "public", "controller": "HAProxy", "annotations": {"a/b": "c"}, "hosts": ["chat.example.com"],
+        "paths": ["/connection"], "tls": GIVEN,
+    },
+    "gateway": {
+        "parentRefs": [{"name": "public", "namespace": "edge", "sectionName": "https", "port": 443}],
+        "hostnames": ["chat.example.com"], "annotations": {"a/b": "c"},
+    },
+    "tls": GIVEN,
+    "proxies": {"trusted": ["10.0.0.0/8"], "forwardedHeader": "Forwarded", "proxyProtocol": "Required"},
+    "handshakeTimeout": "20s",
+}  # fmt: skip
+"""An endpoint with every field; certificates are in Secrets."""
+
+
 def used_specs() -> list[JsonObject]:
-    """Return specs that together have every field: one with a managed Redis, one with an external one."""
+    """Return specs that together have every field and, for every field, another value that others do not exclude."""
     everything = parse(json.dumps(yaml.safe_load(EVERYTHING.read_text())["spec"]))
     hooks: JsonObject = {
         **dict.fromkeys(("connect", "refresh"), DECIDING),
@@ -51,7 +83,27 @@ def used_specs() -> list[JsonObject]:
         **everything, "namespaces": namespaces, "hooks": {**object_at(everything, "hooks"), **hooks},
     }  # fmt: skip
     external: JsonObject = {"redis": {"external": {"url": {"secretKeyRef": {"name": "redis", "key": "url"}}}}}
-    return [_whole(managed), _whole({"backplane": external, "disruptionBudget": {"minAvailable": 1}})]
+    managed |= {
+        "endpoint": EXPOSED,
+        "api": {**object_at(everything, "api"), "tls": {**GIVEN, "clientCertificates": CA}},
+    }
+    managed["hooks"] = {**object_at(managed, "hooks"), "ca": OWN}
+    issued: JsonObject = {
+        "endpoint": {"tls": ISSUED, "ingress": {"tls": ISSUED}, "gateway": {"parentRefs": [{"name": "public"}]}},
+        "api": {"tls": ISSUED},
+    }
+    return [
+        _whole(managed),
+        _whole({"backplane": external, "disruptionBudget": {"minAvailable": 1}}),
+        _whole(_with_names(issued)),
+    ]
+
+
+def _with_names(spec: JsonObject) -> JsonObject:
+    """Return the spec with the host names that its certificates and routes need."""
+    endpoint = object_at(spec, "endpoint")
+    gateway: JsonObject = {**object_at(endpoint, "gateway"), "hostnames": ["chat.example.com"]}
+    return {**spec, "endpoint": {**endpoint, "gateway": gateway}}
 
 
 def _whole(spec: JsonObject) -> JsonObject:

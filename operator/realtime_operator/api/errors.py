@@ -104,4 +104,6 @@ def _bound(kind: str, context: Mapping[str, object], message: str) -> str:
         return f"Unsupported value: supported values: {values}"
     if kind == "too_long":
         return f"must have at most {context['max_length']} items"
+    if kind == "too_short":
+        return f"should have at least {context['min_length']} items"
     return message.removeprefix("Input ")

@@ -18,6 +18,9 @@ _SECRET_KEY = "^[-._a-zA-Z0-9]+$"  # noqa: S105 - a pattern
 _SHARE = "^(100|[1-9]?[0-9])%$"
 _TAG = "^[A-Za-z0-9_][A-Za-z0-9_.-]*$"
 _DIGEST = "^sha256:[0-9a-f]{64}$"
+_HOSTNAME = "^([*][.])?[a-z0-9]([-a-z0-9]*[a-z0-9])?([.][a-z0-9]([-a-z0-9]*[a-z0-9])?)*$"
+_CIDR = "^[0-9a-fA-F:.]+/[0-9]{1,3}$"
+_URL_PATH = "^/[^ ?#]*$"
 _WORDS = "[a-z0-9]+([._-]+[a-z0-9]+)*"
 _REPOSITORY = f"^({_WORDS}(:[0-9]+)?/)?{_WORDS}(/{_WORDS})*$"
 
@@ -178,6 +181,24 @@ Digest = Annotated[
     str,
     Field(max_length=71),
     _matches(_DIGEST, "must be an image's digest: sha256: and 64 hexadecimal digits in lower case"),
+]
+
+Hostname = Annotated[
+    str,
+    Field(max_length=253),
+    _matches(_HOSTNAME, "must be a host name in lower case, like chat.example.com or *.example.com"),
+]
+
+Cidr = Annotated[
+    str,
+    Field(max_length=43),
+    _matches(_CIDR, "must be a network like 10.0.0.0/8 or 2001:db8::/32"),
+]
+
+UrlPath = Annotated[
+    str,
+    Field(max_length=253),
+    _matches(_URL_PATH, "must be the beginning of a path, like / or /connection"),
 ]
 
 Text = Annotated[str, Field(max_length=1024)]

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from realtime_operator.api.base import Model
 from realtime_operator.api.v1alpha1 import RealtimeCluster
+from realtime_operator.api.v1alpha1_certificate import KEY_CERTIFICATE, KEY_PRIVATE_KEY, ServerTls
 from realtime_operator.api.v1alpha1_server import SecretKeySelector
 
 
@@ -20,7 +21,10 @@ class Reference:
 
 
 def references(cluster: RealtimeCluster) -> tuple[Reference, ...]:
-    """Return every reference of the spec, in the order of its fields."""
+    """Return every reference of the spec to what must exist, in the order of its fields.
+
+    Not among them are Secrets that cert-manager will make, and that of an Ingress, which only its controller reads.
+    """
     return tuple(_references_in(cluster.spec, "spec"))
 
 
@@ -29,6 +33,9 @@ def _references_in(value: object, path: str) -> Iterator[Reference]:
         case SecretKeySelector():
             yield Reference(path, value.name, value.key)
         case Model():
+            if isinstance(value, ServerTls) and value.certificate is None:
+                for key in (KEY_CERTIFICATE, KEY_PRIVATE_KEY):
+                    yield Reference(f"{path}.secretRef", value.secret_ref.name, key)
             for name, field in type(value).model_fields.items():
                 yield from _references_in(getattr(value, name), f"{path}.{field.alias}")
         case tuple():

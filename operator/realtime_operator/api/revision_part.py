@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Iterator
+from types import UnionType
+from typing import get_args
 
 from realtime_operator.api.base import JsonObject, JsonValue, Model
 from realtime_operator.api.fields import KEEPS_REVISION
@@ -64,8 +66,16 @@ def keeping_paths(model: type[Model], path: tuple[str, ...] = ()) -> Iterator[tu
         here = (*path, field.alias or name)
         if KEEPS_REVISION in field.metadata:
             yield here
-        elif isinstance(field.annotation, type) and issubclass(field.annotation, Model):
-            yield from keeping_paths(field.annotation, here)
+        else:
+            for inner in _models_in(field.annotation):
+                yield from keeping_paths(inner, here)
+
+
+def _models_in(annotation: object) -> Iterator[type[Model]]:
+    """Yield the model of a field that has one or may have one; lists of models have no fields of this kind."""
+    for part in get_args(annotation) if isinstance(annotation, UnionType) else (annotation,):
+        if isinstance(part, type) and issubclass(part, Model):
+            yield part
 
 
 KEEPING = tuple(keeping_paths(RealtimeClusterSpec))

@@ -56,7 +56,7 @@ class RealtimeClusterSpec(Model):
     """Settings of rollouts: how servers are replaced."""
     autoscaling: Annotated[Autoscaling | None, KEEPS_REVISION] = None
     """Autoscaling by the number of connections. Off when absent: there are `replicas` servers."""
-    endpoint: Annotated[Endpoint, KEEPS_REVISION] = Endpoint()
+    endpoint: Endpoint = Endpoint()
     """Access for clients."""
     pod: Pod = Pod()
     """Settings of the server pods: resources, placement, labels, further containers and volumes."""

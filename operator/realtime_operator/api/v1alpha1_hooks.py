@@ -104,6 +104,8 @@ class Hooks(Model):
     forward_headers: Annotated[tuple[Text, ...], Field(max_length=32), SET] = ()
     """Names, in lower case, of headers of clients that are passed on to the backend: of the HTTP request or the connect
     command."""
+    ca: SecretValue | None = None
+    """Certificates in PEM of a private authority that https:// is verified against. Defaults to those of the image."""
     signing_key: SecretValue | None = None
     """Key that signs requests to the backend. Without it they are not signed."""
 

@@ -20,6 +20,7 @@ from realtime_operator.api.fields import (
     cel_is_quantity,
 )
 from realtime_operator.api.lists import ATOMIC, MAP_BY_NAME, SET
+from realtime_operator.api.v1alpha1_certificate import ServerTls
 
 URL = "^https?://[^/?#]+[^ ]*$"
 ORIGIN = "^[a-z][a-z0-9+.-]*://[^/?#*]+$"
@@ -184,6 +185,8 @@ class JsonWebKeys(Model):
     """Address of the JWK Set: http:// or https://."""
     refresh: Duration = "5m"
     """Time between two reads of the JWK Set, from 5s to 24h. A token with an unknown key has it read at once."""
+    timeout: Duration = "5s"
+    """Time within which the provider must answer. At most 8s: a client waits for it."""
     max_age: Duration = "24h"
     """Time for which keys are used while the JWK Set cannot be read. After it, its tokens cannot be verified, and their
     clients try again."""
@@ -215,6 +218,19 @@ class JsonWebKeys(Model):
     )
     def _keys_last_until_read_again(self) -> bool:
         return self.max_age_seconds >= self.refresh_seconds
+
+    @rule(
+        f"!{cel_is_duration('self.timeout')} || duration(self.timeout) <= duration('8s')",
+        "timeout must be at most 8s: a client that connects waits for the keys",
+        field="timeout",
+    )
+    def _answers_come_in_time(self) -> bool:
+        return self.timeout_seconds <= 8
+
+    @property
+    def timeout_seconds(self) -> int:
+        """`timeout` in seconds."""
+        return duration.seconds(self.timeout)
 
     @property
     def refresh_seconds(self) -> int:
@@ -297,9 +313,25 @@ class ApiKey(Model):
     """Upper bound of calls per second to one server; a batch counts as its commands. 0 means no limit."""
 
 
+class ClientCertificates(Model):
+    """Certificates that backends must present (mutual TLS)."""
+
+    ca: SecretValue
+    """Certificates in PEM of the authorities that have signed them. A changed Secret is read again."""
+
+
+class ApiTls(ServerTls):
+    """Certificate of the servers on the port of the API. A changed Secret is read again, and connections stay."""
+
+    client_certificates: ClientCertificates | None = None
+    """Certificates that backends must present. None are asked for when absent."""
+
+
 class ServerApi(Model):
     """HTTP API for backends."""
 
+    tls: ApiTls | None = None
+    """TLS of the API's own port. None when absent."""
     key: SecretValue | None = None
     """API key. When absent, one is generated (Secret CLUSTER-credentials, key `api-key`)."""
     keys: Annotated[tuple[ApiKey, ...], Field(max_length=16), MAP_BY_NAME] = ()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Mapping
+from ipaddress import ip_network
 
 from realtime_operator.api.errors import Finding, FindingReason
 from realtime_operator.api.references import Reference, references
@@ -25,7 +26,12 @@ def validate(cluster: RealtimeCluster, secrets: Mapping[str, Mapping[str, str]])
 
     `secrets` has the keys of each existing Secret.
     """
-    return (*_missing_secrets(cluster, secrets), *_wrong_keys(cluster), *_wrong_tolerations(cluster))
+    return (
+        *_missing_secrets(cluster, secrets),
+        *_wrong_keys(cluster),
+        *_wrong_tolerations(cluster),
+        *_wrong_networks(cluster),
+    )
 
 
 def _missing_secrets(cluster: RealtimeCluster, secrets: Mapping[str, Mapping[str, str]]) -> Iterator[Finding]:
@@ -50,11 +56,13 @@ def _missing(reference: Reference, secrets: Mapping[str, Mapping[str, str]]) -> 
 
 def _wrong_keys(cluster: RealtimeCluster) -> Iterator[Finding]:
     """Yield the labels and annotations that the API server would refuse on the children."""
-    common, service = cluster.spec.common_metadata, cluster.spec.endpoint.service
+    common, endpoint = cluster.spec.common_metadata, cluster.spec.endpoint
     labels = {"spec.commonMetadata.labels": common.labels}
     annotations = {
         "spec.commonMetadata.annotations": common.annotations,
-        "spec.endpoint.service.annotations": service.annotations,
+        "spec.endpoint.service.annotations": endpoint.service.annotations,
+        "spec.endpoint.ingress.annotations": {} if endpoint.ingress is None else endpoint.ingress.annotations,
+        "spec.endpoint.gateway.annotations": {} if endpoint.gateway is None else endpoint.gateway.annotations,
     }
     for path, pod in _pods(cluster).items():
         labels |= {f"{path}.labels": pod.labels, f"{path}.nodeSelector": pod.node_selector}
@@ -80,6 +88,22 @@ def is_qualified_name(key: str) -> bool:
     if slash and not (_PREFIX.fullmatch(prefix) and len(prefix) <= _MAX_PREFIX_LENGTH):
         return False
     return _NAME.fullmatch(name) is not None
+
+
+def _wrong_networks(cluster: RealtimeCluster) -> Iterator[Finding]:
+    """Yield the networks that the API server or the servers would refuse."""
+    endpoint = cluster.spec.endpoint
+    fields = {
+        "spec.endpoint.proxies.trusted": endpoint.proxies.trusted,
+        "spec.endpoint.service.loadBalancerSourceRanges": endpoint.service.load_balancer_source_ranges,
+    }
+    for path, networks in fields.items():
+        for index, network in enumerate(networks):
+            try:
+                ip_network(network)
+            except ValueError as error:
+                message = f"{error}: write a network like 10.0.0.0/8 or 2001:db8::/32"
+                yield Finding(f"{path}[{index}]", FindingReason.INVALID_FIELD, message)
 
 
 def _wrong_tolerations(cluster: RealtimeCluster) -> Iterator[Finding]:

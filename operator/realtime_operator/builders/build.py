@@ -8,12 +8,15 @@ from realtime_operator.api.base import JsonObject
 from realtime_operator.api.v1alpha1 import RealtimeCluster
 from realtime_operator.builders.admin_service import build_admin_service
 from realtime_operator.builders.api_service import build_api_service
+from realtime_operator.builders.certificates import build_certificates
 from realtime_operator.builders.client_service import build_client_service
 from realtime_operator.builders.credentials_secret import build_credentials_secret
 from realtime_operator.builders.disruption_budget import build_disruption_budget
+from realtime_operator.builders.ingress import build_ingress
 from realtime_operator.builders.redis_secret import build_redis_secret
 from realtime_operator.builders.redis_service import build_redis_service
 from realtime_operator.builders.redis_stateful_set import build_redis_stateful_set
+from realtime_operator.builders.route import build_route
 from realtime_operator.builders.service_account import build_service_account
 from realtime_operator.builders.settings import BuildSettings, SecretTemplate
 
@@ -39,6 +42,9 @@ def build_shared(
         build_client_service(cluster),
         build_api_service(cluster),
         build_admin_service(cluster),
+        *build_certificates(cluster),
+        build_ingress(cluster),
+        build_route(cluster),
         build_disruption_budget(cluster),
     )
     return tuple(manifest for manifest in manifests if manifest is not None)

@@ -19,6 +19,7 @@ from realtime_operator.api.v1alpha1_server import (
     Token,
 )
 from realtime_operator.builders.hooks import hooks_config
+from realtime_operator.builders.listen_config import api_tls_config, listen_config
 from realtime_operator.builders.manifest import metadata, with_applied_hash
 from realtime_operator.builders.namespace_config import namespace_config
 from realtime_operator.builders.redis_service import redis_address
@@ -58,12 +59,7 @@ def full_config(cluster: RealtimeCluster) -> JsonObject:
     server, drain = cluster.spec.server, cluster.spec.rollout.drain
     return {
         "workers": server.workers,
-        "listen": {
-            "host": "::",
-            "client_port": naming.PORT_CLIENT,
-            "api_port": naming.PORT_API,
-            "admin_port": naming.PORT_ADMIN,
-        },
+        "listen": listen_config(cluster.spec.endpoint),
         "heartbeat": {
             "interval_seconds": server.heartbeat.interval_seconds,
             "timeout_seconds": server.heartbeat.timeout_seconds,
@@ -101,6 +97,7 @@ def _api(api: ServerApi) -> JsonObject:
         "key_file": f"{naming.CREDENTIALS_DIRECTORY}/{naming.KEY_API}",
         "keys": keys,
         "on_client_port": api.on_client_port,
+        "tls": api_tls_config(api),
     }
 
 
@@ -164,6 +161,7 @@ def _jwks(jwks: JsonWebKeys) -> JsonObject:
         "url": jwks.url,
         "refresh_seconds": jwks.refresh_seconds,
         "max_age_seconds": jwks.max_age_seconds,
+        "timeout_seconds": jwks.timeout_seconds,
         "ca_file": None if jwks.ca is None else f"{naming.TOKENS_DIRECTORY}/{JWKS_CA_FILE}",
     }
 

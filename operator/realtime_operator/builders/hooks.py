@@ -5,10 +5,12 @@ from __future__ import annotations
 from realtime_operator import naming
 from realtime_operator.api.base import JsonObject, JsonValue
 from realtime_operator.api.v1alpha1 import RealtimeCluster
-from realtime_operator.api.v1alpha1_hooks import ChannelHook, EventHook, Hook, HookEndpoint
+from realtime_operator.api.v1alpha1_hooks import ChannelHook, EventHook, Hook, HookEndpoint, Hooks
+from realtime_operator.api.v1alpha1_server import SecretKeySelector
 from realtime_operator.builders.server_defaults import server_word
 
 SECRET_FILE = "secret"  # noqa: S105 - the name of a file
+CA_FILE = "ca.pem"
 
 
 def hooks_config(cluster: RealtimeCluster) -> JsonObject:
@@ -24,7 +26,14 @@ def hooks_config(cluster: RealtimeCluster) -> JsonObject:
         "events": _endpoint(hooks.events),
         "forward_headers": [*hooks.forward_headers],
         "secret_file": None if hooks.signing_key is None else f"{naming.HOOKS_DIRECTORY}/{SECRET_FILE}",
+        "ca_file": None if hooks.ca is None else f"{naming.HOOKS_DIRECTORY}/{CA_FILE}",
     }
+
+
+def hooks_files(hooks: Hooks) -> dict[str, SecretKeySelector]:
+    """Return the Secret keys to mount for hooks, by file name."""
+    files = {SECRET_FILE: hooks.signing_key, CA_FILE: hooks.ca}
+    return {file: value.secret_key_ref for file, value in files.items() if value is not None}
 
 
 def _endpoint(endpoint: HookEndpoint | None) -> JsonValue:

@@ -51,7 +51,7 @@ OPTIONAL_KINDS = (
         "cert-manager.io/v1",
         "Certificate",
         "certificates",
-        "spec.endpoint.tls.certificate",
+        "the field `certificate`",
         "cert-manager 1.0 or later",
     ),
 )

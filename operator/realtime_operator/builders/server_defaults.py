@@ -13,7 +13,9 @@ from realtime_operator.api.base import JsonObject
 from realtime_operator.builders.namespace_config import NAMESPACE
 from realtime_operator.builders.pruning import Defaults, ListDefaults, OptionalDefaults, pruned
 
-JWKS: Defaults = {"refresh_seconds": 300, "max_age_seconds": 86_400, "ca_file": None}
+JWKS: Defaults = {"refresh_seconds": 300, "max_age_seconds": 86_400, "timeout_seconds": 5, "ca_file": None}
+TLS: Defaults = {"min_version": "1.2"}
+API_TLS: Defaults = {"min_version": "1.2", "client_ca_file": None}
 HOOK: Defaults = {"timeout_seconds": 1, "concurrency": 100, "when_down": "deny", "namespaces": []}
 EVENT_HOOK: Defaults = {
     "timeout_seconds": 5, "concurrency": 100, "disconnects": True, "channels": False, "queue_size": 100_000,
@@ -27,6 +29,11 @@ SERVER: Defaults = {
         "client_port": naming.PORT_CLIENT,
         "api_port": naming.PORT_API,
         "admin_port": naming.PORT_ADMIN,
+        "handshake_seconds": 10,
+        "tls": OptionalDefaults(TLS),
+        "proxy_protocol": False,
+        "trusted_proxies": [],
+        "forwarded_header": "X-Forwarded-For",
     },
     "heartbeat": {"interval_seconds": 25, "timeout_seconds": 8},
     "compression": {"enabled": False, "threshold_bytes": 1024},
@@ -60,8 +67,14 @@ SERVER: Defaults = {
         "events": OptionalDefaults(EVENT_HOOK),
         "forward_headers": [],
         "secret_file": None,
+        "ca_file": None,
     },
-    "api": {"key_file": None, "keys": ListDefaults(API_KEY), "on_client_port": False},
+    "api": {
+        "key_file": None,
+        "keys": ListDefaults(API_KEY),
+        "on_client_port": False,
+        "tls": OptionalDefaults(API_TLS),
+    },
     "admin": {"token_file": None},
     "backplane": {"redis": None, "prefix": "realtime"},
     "drain": {"timeout_seconds": 600, "settle_seconds": 5},

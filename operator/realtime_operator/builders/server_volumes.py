@@ -11,7 +11,8 @@ from realtime_operator.api.v1alpha1_server import SecretKeySelector
 from realtime_operator.builders import pod
 from realtime_operator.builders.config_map import URL_FILE, api_key_file, authentication_files
 from realtime_operator.builders.credentials_secret import generated_keys
-from realtime_operator.builders.hooks import SECRET_FILE
+from realtime_operator.builders.hooks import SECRET_FILE, hooks_files
+from realtime_operator.builders.listen_config import TLS_FILES, ca_files, tls_secrets
 
 TEMPORARY_LIMIT = "64Mi"
 
@@ -31,6 +32,7 @@ def server_volumes(cluster: RealtimeCluster, revision: str) -> list[JsonValue]:
         *([_projected("tokens", tokens)] if tokens else []),
         *_hooks(cluster),
         _redis(cluster),
+        *_tls(cluster),
         pod.temporary_volume(TEMPORARY_LIMIT),
     ]
 
@@ -41,8 +43,9 @@ def server_mounts(cluster: RealtimeCluster) -> list[JsonValue]:
         pod.mount("config", naming.CONFIG_DIRECTORY),
         pod.mount("credentials", naming.CREDENTIALS_DIRECTORY),
         *([pod.mount("tokens", naming.TOKENS_DIRECTORY)] if authentication_files(cluster) else []),
-        *([pod.mount("hooks", naming.HOOKS_DIRECTORY)] if cluster.spec.hooks.signing_key else []),
+        *([pod.mount("hooks", naming.HOOKS_DIRECTORY)] if hooks_files(cluster.spec.hooks) else []),
         pod.mount("redis", naming.REDIS_CREDENTIALS_DIRECTORY),
+        *(pod.mount(volume, directory) for volume, directory, _ in tls_secrets(cluster)),
         pod.mount("tmp", pod.TEMPORARY_DIRECTORY, read_only=False),
     ]
 
@@ -62,10 +65,21 @@ def _tokens(cluster: RealtimeCluster) -> list[JsonValue]:
 
 
 def _hooks(cluster: RealtimeCluster) -> list[JsonObject]:
-    signing = cluster.spec.hooks.signing_key
-    if signing is None:
-        return []
-    return [pod.secret_volume("hooks", signing.secret_key_ref.name, {signing.secret_key_ref.key: SECRET_FILE})]
+    """Return the volume of hooks: a Secret as it is when there is one file, as a pod of an earlier release has it."""
+    files = hooks_files(cluster.spec.hooks)
+    if [*files] == [SECRET_FILE]:
+        reference = files[SECRET_FILE]
+        return [pod.secret_volume("hooks", reference.name, {reference.key: SECRET_FILE})]
+    return [_projected("hooks", _referred(files))] if files else []
+
+
+def _tls(cluster: RealtimeCluster) -> list[JsonObject]:
+    """Return a volume for each port with TLS; a pod waits for a Secret that cert-manager has not made yet."""
+    extra = {naming.API_TLS_DIRECTORY: ca_files(cluster.spec.api)}
+    return [
+        _projected(volume, [_source(secret, dict(TLS_FILES)), *_referred(extra.get(directory, {}))])
+        for volume, directory, secret in tls_secrets(cluster)
+    ]
 
 
 def _redis(cluster: RealtimeCluster) -> JsonObject:

@@ -65,6 +65,7 @@ class KubernetesTarget:
         self._namespace = namespace
         self._api_keys: dict[str, str] = {}
         """API keys by cluster, read once per command."""
+        self._clusters: dict[str, RealtimeCluster] = {}
 
     @classmethod
     async def open(cls, context: str | None, namespace: str | None) -> KubernetesTarget:
@@ -169,9 +170,11 @@ class KubernetesTarget:
 
     async def call_api(self, name: str, method: str, body: JsonObject) -> JsonObject:
         """See Target."""
+        cluster = await self._cluster(name)
         if name not in self._api_keys:
-            self._api_keys[name] = await credential(self, read_cluster(await find(self, name)), naming.KEY_API)
-        path = self._service(naming.api_service(name), naming.PORT_NAME_API, f"/api/{method}")
+            self._api_keys[name] = await credential(self, cluster, naming.KEY_API)
+        scheme = _scheme(encrypted=cluster.spec.api.tls is not None)
+        path = self._service(f"{scheme}{naming.api_service(name)}", naming.PORT_NAME_API, f"/api/{method}")
         headers = {"X-API-Key": self._api_keys[name], "Content-Type": "application/json"}
         document: JsonObject = json.loads(
             await self._client.call("POST", path, headers=headers, body=json.dumps(body).encode())
@@ -180,10 +183,11 @@ class KubernetesTarget:
 
     async def client_endpoint(self, name: str, server: Server | None = None) -> ClientEndpoint:
         """See Target."""
+        scheme = _scheme(encrypted=(await self._cluster(name)).spec.endpoint.tls is not None)
         if server is None:
-            path = self._service(naming.client_service(name), naming.PORT_NAME_CLIENT, naming.CLIENT_PATH)
+            path = self._service(f"{scheme}{naming.client_service(name)}", naming.PORT_NAME_CLIENT, naming.CLIENT_PATH)
         else:
-            path = self._pod(server.name, naming.PORT_CLIENT, naming.CLIENT_PATH)
+            path = self._pod(f"{scheme}{server.name}", naming.PORT_CLIENT, naming.CLIENT_PATH)
         access = await self._client.websocket(path)
         return ClientEndpoint(access.url, access.headers, access.ssl_context)
 
@@ -266,11 +270,22 @@ class KubernetesTarget:
         document: Mapping[str, object] = json.loads(answer)
         return document
 
+    async def _cluster(self, name: str) -> RealtimeCluster:
+        """Return a cluster, read once per command."""
+        if name not in self._clusters:
+            self._clusters[name] = read_cluster(await find(self, name))
+        return self._clusters[name]
+
     def _pod(self, name: str, port: int, path: str) -> str:
         return f"/api/v1/namespaces/{self._namespace}/pods/{name}:{port}/proxy{path}"
 
     def _service(self, name: str, port: str, path: str) -> str:
         return f"/api/v1/namespaces/{self._namespace}/services/{name}:{port}/proxy{path}"
+
+
+def _scheme(*, encrypted: bool) -> str:
+    """Return the prefix of a name by which the API server's proxy speaks TLS to it, without a check of the name."""
+    return "https:" if encrypted else ""
 
 
 def read_defaults(defaults: JsonObject) -> BuildSettings:

@@ -15,10 +15,11 @@ from realtime_operator.planning import autoscale, conditions, history
 from realtime_operator.planning.autoscale import AutoscaleState
 from realtime_operator.planning.conditions import Verdict
 from realtime_operator.planning.credentials import Credentials
+from realtime_operator.planning.endpoints import endpoints
 from realtime_operator.planning.facts import Facts
 from realtime_operator.planning.reasons import ConditionType, Reason
 from realtime_operator.planning.timestamps import timestamp
-from realtime_operator.planning.world import ObjectKey, Server, ServerState, World
+from realtime_operator.planning.world import Server, ServerState, World
 
 SELECTOR = f"{naming.LABEL_CLUSTER}={{name}},{naming.LABEL_COMPONENT}={naming.COMPONENT_SERVER}"
 
@@ -60,7 +61,7 @@ def compose(
         "ready": f"{len(fleet.available)}/{fleet.desired}",
         "readyReplicas": len(fleet.available),
         "selector": SELECTOR.format(name=cluster.metadata.name),
-        "endpoints": _endpoints(cluster, world),
+        "endpoints": endpoints(cluster, world),
         "targetRevision": fleet.target,
         "servers": _server_list(old, facts),
         "credentials": _credentials(facts.credentials),
@@ -134,38 +135,6 @@ def _phase(verdicts: Mapping[ConditionType, Verdict], facts: Facts) -> tuple[str
     ready = verdicts.get(ConditionType.READY)
     is_ready = ConditionType.READY in true or (ready is not None and ready.reason is Reason.SCALED_TO_ZERO)
     return "Ready" if is_ready else "Degraded", ConditionType.READY
-
-
-def _endpoints(cluster: RealtimeCluster, world: World) -> JsonObject:
-    if world.endpoints is not None:
-        return {"client": world.endpoints.client, "api": world.endpoints.api}
-    name, namespace = cluster.metadata.name, cluster.metadata.namespace
-    host = _load_balancer(world, name) or f"{naming.client_service(name)}.{namespace}.svc"
-    addresses = {
-        "client": (naming.client_service(name), f"ws://{host}:{naming.PORT_CLIENT}{naming.CLIENT_PATH}"),
-        "api": (
-            naming.api_service(name),
-            f"http://{naming.api_service(name)}.{namespace}.svc:{naming.PORT_API}/api",
-        ),
-    }
-    # A foreign Service is no address of this cluster: backends would send their key to it.
-    return {
-        field: address
-        for field, (service, address) in addresses.items()
-        if ObjectKey("v1", "Service", service) in world.objects
-    }
-
-
-def _load_balancer(world: World, cluster: str) -> str | None:
-    """Return the address that a load balancer gave to the client Service."""
-    service = world.objects.get(ObjectKey("v1", "Service", naming.client_service(cluster)), {})
-    status = service.get("status")
-    balancer = status.get("loadBalancer") if isinstance(status, dict) else None
-    addresses = balancer.get("ingress") if isinstance(balancer, dict) else None
-    for address in addresses if isinstance(addresses, list) else []:
-        if isinstance(address, dict):
-            return str(address.get("hostname") or address.get("ip"))
-    return None
 
 
 def _server_list(old: JsonObject, facts: Facts) -> list[JsonValue]:

@@ -103,7 +103,7 @@ class ServerFiles:
         return files
 
     def _config(self, config: JsonObject, root: Path, admin_socket: Path) -> JsonObject:
-        """Adapt the pod's configuration to this machine: files below `root`, shared ports, admin API on a socket."""
+        """Adapt the pod's configuration to this machine: files below `root`, shared ports without TLS, admin socket."""
         moved = _move(config, root)
         assert isinstance(moved, dict)
         backplane = object_at(moved, "backplane")
@@ -121,6 +121,7 @@ class ServerFiles:
         own: list[JsonValue] = [*self.ports.page_origins] if origins else []
         return {
             **moved,
+            "api": {name: value for name, value in object_at(moved, "api").items() if name != "tls"},
             "development": True,
             "origins": [*(origins if isinstance(origins, list) else []), *own],
             "listen": listen,

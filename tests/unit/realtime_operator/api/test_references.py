@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from realtime_operator.api.base import JsonObject
 from realtime_operator.api.references import Reference, references
 from tests.kit.manifests import cluster_of
 
@@ -33,6 +34,27 @@ def test_every_reference_is_found_with_its_path() -> None:
         Reference("spec.api.keys[0].secretKeyRef", "k", "g"),
         Reference("spec.backplane.redis.external.url.secretKeyRef", "r", "d"),
     )
+
+
+def test_certificates_are_referred_to_unless_they_are_issued() -> None:
+    """cert-manager makes the Secret of a Certificate, and an Ingress works without its own."""
+    given: JsonObject = {"secretRef": {"name": "own"}}
+    issued: JsonObject = {**given, "certificate": {"issuerRef": {"name": "private"}, "dnsNames": ["a.example"]}}
+    backends: JsonObject = {"ca": {"secretKeyRef": {"name": "backends", "key": "ca.crt"}}}
+    cluster = cluster_of(
+        {
+            "endpoint": {"tls": given, "ingress": {"tls": given}},
+            "api": {"tls": {**given, "clientCertificates": backends}},
+        }
+    )
+    assert references(cluster) == (
+        Reference("spec.api.tls.secretRef", "own", "tls.crt"),
+        Reference("spec.api.tls.secretRef", "own", "tls.key"),
+        Reference("spec.api.tls.clientCertificates.ca.secretKeyRef", "backends", "ca.crt"),
+        Reference("spec.endpoint.tls.secretRef", "own", "tls.crt"),
+        Reference("spec.endpoint.tls.secretRef", "own", "tls.key"),
+    )
+    assert references(cluster_of({"endpoint": {"tls": issued}, "api": {"tls": issued}})) == ()
 
 
 def test_an_empty_spec_refers_to_nothing() -> None:

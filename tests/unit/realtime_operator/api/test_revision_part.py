@@ -14,14 +14,15 @@ from realtime_operator.builders.revision import build_revision
 from realtime_operator.planning import history
 from tests.kit.document import dig, parse
 from tests.kit.manifests import SETTINGS, cluster_of
-from tests.kit.spec_leaves import changed, leaves, model_leaves, used_specs
+from tests.kit.spec_leaves import Leaf, changed, leaves, model_leaves, used_specs
 
-MANAGED, EXTERNAL = used_specs()
-USED = [(leaf, MANAGED) for leaf in leaves(MANAGED)] + [
-    (leaf, EXTERNAL) for leaf in leaves(EXTERNAL) if {"external", "minAvailable"} & {*leaf}
-]
-PAIRS = [(leaf, spec, changed(spec, leaf)) for leaf, spec in USED]
-CASES = [(leaf, spec, other) for leaf, spec, other in PAIRS if other is not None]
+FIRST: dict[Leaf, tuple[JsonObject, JsonObject]] = {}
+"""For each leaf the first spec in which it may have another value, and the spec with that value."""
+for used in used_specs():
+    for each in leaves(used):
+        if each not in FIRST and (another := changed(used, each)) is not None:
+            FIRST[each] = used, another
+CASES = [(leaf, spec, other) for leaf, (spec, other) in FIRST.items()]
 
 
 def revision_of(spec: JsonObject) -> str:

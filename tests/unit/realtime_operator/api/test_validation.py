@@ -78,3 +78,24 @@ def test_what_pods_may_have_is_not_found(pod: JsonObject) -> None:
 def test_qualified_names(key: str, expected: bool) -> None:
     """The rule is Kubernetes' rule for keys of labels and annotations."""
     assert is_qualified_name(key) is expected
+
+
+@pytest.mark.parametrize(
+    ("endpoint", "path"),
+    [
+        ({"proxies": {"trusted": ["10.0.0.0/8", "10.0.0.1/8"]}}, "spec.endpoint.proxies.trusted[1]"),
+        ({"proxies": {"trusted": ["10.0.0.0/33"]}}, "spec.endpoint.proxies.trusted[0]"),
+        (
+            {"service": {"type": "LoadBalancer", "loadBalancerSourceRanges": ["fd00::1::/8"]}},
+            "spec.endpoint.service.loadBalancerSourceRanges[0]",
+        ),
+        ({"ingress": {"annotations": {"-a": "b"}}}, "spec.endpoint.ingress.annotations"),
+        (
+            {"gateway": {"parentRefs": [{"name": "a"}], "annotations": {"-a": "b"}}},
+            "spec.endpoint.gateway.annotations",
+        ),
+    ],
+)
+def test_what_servers_or_objects_would_be_refused_for_is_found(endpoint: JsonObject, path: str) -> None:
+    """Networks with bits after the prefix, which servers refuse; keys of annotations."""
+    assert list(messages({"endpoint": endpoint})) == [path]

@@ -18,6 +18,8 @@ SAME: list[JsonObject] = [
     {"rollout": {"maxSurge": 3, "maxUnavailable": 1}},
     {"rollout": {"drain": {"connectionsPerSecond": 7}}},
     {"endpoint": {"service": {"type": "LoadBalancer"}}},
+    {"endpoint": {"ingress": {}}},
+    {"endpoint": {"gateway": {"parentRefs": [{"name": "public"}]}}},
     {"backplane": {"redis": {"managed": {"resources": {"limits": {"memory": "1Gi"}}}}}},
     {"server": {"heartbeat": {"interval": "0m25s"}, "limits": {"messageBytes": 65536}}},
     {"pod": {"resources": {"requests": {"cpu": "0.1"}}}},
@@ -32,6 +34,9 @@ OTHER: list[JsonObject] = [
     {"api": {"key": {"secretKeyRef": {"name": "a", "key": "k"}}}},
     {"backplane": {"redis": {"external": {"url": {"secretKeyRef": {"name": "r", "key": "u"}}}}}},
     {"rollout": {"drain": {"timeout": "5m"}}},
+    {"endpoint": {"tls": {"secretRef": {"name": "own"}}}},
+    {"endpoint": {"proxies": {"trusted": ["10.0.0.0/8"]}}},
+    {"api": {"tls": {"secretRef": {"name": "own"}}}},
     {"pod": {"labels": {"team": "chat"}}},
     {"pod": {"resources": {"requests": {"cpu": "200m"}}}},
 ]

@@ -72,6 +72,7 @@ class MemoryPlatform:
     stale_for: float | None = None
     contact_for: float | None = None
     paused: str | None = None
+    unserved: frozenset[tuple[str, str]] = frozenset()
     settings: PlannerSettings = SETTINGS
 
     def change(self, **spec: JsonValue) -> None:
@@ -99,6 +100,7 @@ class MemoryPlatform:
             redis=tuple(self.redis),
             stale_since=None if self.stale_for is None else self.now() - timedelta(seconds=self.stale_for),
             contact_since=None if self.contact_for is None else self.now() - timedelta(seconds=self.contact_for),
+            unserved=self.unserved,
         )
 
     def now(self) -> datetime:

@@ -10,13 +10,16 @@ from pathlib import Path
 import pytest
 
 from realtime_operator import naming
+from realtime_operator.api.base import JsonObject
+from realtime_operator.api.document import objects_at, text_at
 from realtime_operator.planning.world import ObjectKey, Recent, RedisPod
-from tests.unit.realtime_operator.planning.memory_platform import MemoryPlatform
+from tests.unit.realtime_operator.planning.memory_platform import MemoryPlatform, dig
 from tests.unit.realtime_operator.planning.simulation import START
 from tests.unit.realtime_operator.planning.test_reconcile import SMALL, conditions, settled
 
 CREDENTIALS = ObjectKey("v1", "Secret", naming.credentials_secret("main"))
 REDIS = ObjectKey("v1", "Secret", naming.redis("main"))
+HTTP_ROUTE = ("gateway.networking.k8s.io/v1", "HTTPRoute")
 REFERENCE = Path(__file__).parents[4] / "docs" / "reference" / "conditions-and-events.md"
 HEALTHY = {
     "Accepted": "True `Valid`",
@@ -223,6 +226,15 @@ def paused_operator() -> MemoryPlatform:
     return platform
 
 
+def missing_crd() -> MemoryPlatform:
+    """The spec asks for a route, and the Gateway API is not installed."""
+    platform = settled()
+    platform.unserved = frozenset({HTTP_ROUTE})
+    platform.change(endpoint={"gateway": {"parentRefs": [{"name": "public"}]}})
+    reconcile_repeatedly(platform)
+    return platform
+
+
 CAUSES: dict[str, Callable[[], MemoryPlatform]] = {
     "a quota refuses every pod of a new cluster": quota_of_a_new_cluster,
     "a quota refuses the new servers of a rollout": quota_in_a_rollout,
@@ -249,6 +261,7 @@ CAUSES: dict[str, Callable[[], MemoryPlatform]] = {
     "`spec.paused`": lambda: changed(paused=True),
     "the operator is paused": paused_operator,
     "`replicas` is 0": lambda: changed(replicas=0),
+    "the spec asks for a route without the Gateway API": missing_crd,
 }
 
 
@@ -288,3 +301,29 @@ def test_nothing_flaps_for_a_server_that_misses_one_call() -> None:
         platform.reconcile()
     assert platform.events == []
     assert re.match("True", conditions(platform)["Ready"][0])
+
+
+def status_of(platform: MemoryPlatform, kind: str) -> JsonObject:
+    """Return a condition as it is in the status."""
+    found = objects_at(platform.status or {}, "conditions")
+    return next(condition for condition in found if condition["type"] == kind)
+
+
+def test_a_missing_crd_holds_nothing_else_up() -> None:
+    """The message names field and CRD; the Service is changed; the route is made once the CRD is there, and removed."""
+    platform = missing_crd()
+    route = ObjectKey(*HTTP_ROUTE, "main")
+    message = text_at(status_of(platform, "Degraded"), "message")
+    assert "spec.endpoint.gateway needs a HTTPRoute" in message
+    assert "install the CRD httproutes.gateway.networking.k8s.io" in message
+    platform.change(endpoint={"gateway": {"parentRefs": [{"name": "public"}]}, "service": {"type": "NodePort"}})
+    reconcile_repeatedly(platform)
+    assert dig(platform.objects[ObjectKey("v1", "Service", "main")], "spec", "type") == "NodePort"
+    assert route not in platform.objects
+    platform.unserved = frozenset()
+    reconcile_repeatedly(platform)
+    assert route in platform.objects
+    assert text_at(status_of(platform, "Degraded"), "status") == "False"
+    platform.change(endpoint={})
+    reconcile_repeatedly(platform)
+    assert route not in platform.objects
