@@ -98,7 +98,7 @@ class ApiServer:
         self._spawn(
             "kube-apiserver", Layout().programs / "kube-apiserver", f"--etcd-servers=http://127.0.0.1:{self._etcd_port}",
             "--bind-address=127.0.0.1", "--advertise-address=127.0.0.1", f"--secure-port={self._port}",
-            "--endpoint-reconciler-type=none", "--service-cluster-ip-range=10.250.0.0/16",
+            "--endpoint-reconciler-type=none", "--service-cluster-ip-range=10.250.0.0/16,fd00:250::/112",
             f"--client-ca-file={pki}/ca.crt", f"--tls-cert-file={pki}/apiserver.crt",
             f"--tls-private-key-file={pki}/apiserver.key", f"--service-account-key-file={pki}/service-accounts.pub",
             f"--service-account-signing-key-file={pki}/service-accounts.key",

@@ -1,13 +1,22 @@
-"""CustomResourceDefinitions of other projects' kinds, for tests of clusters with and without them.
-
-The schemas accept everything: the projects' own are tested by the projects.
-"""
+"""CustomResourceDefinitions of other projects' kinds, for tests of clusters with and without them."""
 
 from __future__ import annotations
 
+import json
+import subprocess
+from pathlib import Path
+
+import yaml
+
 from realtime_operator.api.base import JsonObject
 from realtime_operator.builders.optional_kinds import OptionalKind
+from tests.kit.cluster.layout import REPOSITORY, Layout
+from tests.kit.cluster.programs import find_go
+from tests.kit.document import parse, text_at
 
+GATEWAY = REPOSITORY / "hack" / "gateway-api"
+MODULE = "sigs.k8s.io/gateway-api"
+DOWNLOAD_SECONDS = 120
 CRDS = "/apis/apiextensions.k8s.io/v1/customresourcedefinitions"
 
 
@@ -43,3 +52,14 @@ def open_crd(kind: OptionalKind) -> JsonObject:
             ],
         },
     }
+
+
+def gateway_crds() -> list[JsonObject]:
+    """Return the CRDs of HTTPRoutes and TLSRoutes of the Gateway API's standard channel, from its pinned Go module."""
+    go = find_go(Layout(), print)
+    answer = subprocess.run(
+        [go, "mod", "download", "-json", MODULE], cwd=GATEWAY, capture_output=True, check=True, timeout=DOWNLOAD_SECONDS
+    )
+    folder = Path(text_at(parse(answer.stdout), "Dir")) / "config" / "crd" / "standard"
+    files = [folder / f"gateway.networking.k8s.io_{plural}.yaml" for plural in ("httproutes", "tlsroutes")]
+    return [parse(json.dumps(yaml.safe_load(file.read_text()))) for file in files]

@@ -1,0 +1,176 @@
+"""Tests of the objects of an endpoint with a real API server, and with the CRDs of the Gateway API itself."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+import yaml
+
+from realtime_operator import naming
+from realtime_operator.api.base import JsonObject
+from realtime_operator.builders.optional_kinds import OPTIONAL_KINDS
+from realtime_operator.platforms.kubernetes.client import path_of
+from tests.apiserver.test_operator import create
+from tests.kit.apiserver import ApiServer, RefusedError
+from tests.kit.custom_kinds import CRDS, gateway_crds, open_crd
+from tests.kit.deadline import eventually
+from tests.kit.document import dig, object_at, objects_at, parse, text_at
+from tests.kit.operator_process import OperatorProcess
+
+MANIFESTS = Path(__file__).parents[1] / "golden" / "manifests"
+GATEWAY_API = "gateway.networking.k8s.io/v1"
+MADE_SECONDS = 40
+SECRET_KEYS = ("tls.crt", "tls.key", "ca.crt", "hook-secret")
+
+
+@pytest.fixture
+def definitions(api_server: ApiServer) -> Iterator[None]:
+    """The CRDs of the Gateway API, and one of Certificates; they are removed after the test."""
+    (certificate,) = (kind for kind in OPTIONAL_KINDS if kind.kind == "Certificate")
+    made = [*gateway_crds(), open_crd(certificate)]
+    for definition in made:
+        api_server.call("POST", CRDS, definition)
+    yield
+    for definition in made:
+        api_server.call("DELETE", f"{CRDS}/{text_at(definition, 'metadata', 'name')}")
+
+
+def golden(name: str) -> JsonObject:
+    """Return the spec of a golden input, without servers."""
+    document = parse(json.dumps(yaml.safe_load((MANIFESTS / f"{name}.yaml").read_text())))
+    return {**object_at(document, "spec"), "replicas": 0}
+
+
+def put_secrets(server: ApiServer, namespace: str) -> None:
+    """Create the Secrets that the golden inputs refer to."""
+    data: JsonObject = dict.fromkeys(SECRET_KEYS, "value")
+    for name in ("chat-tls", "backends", "backend"):
+        server.call("POST", path_of("v1", "Secret", namespace), {"metadata": {"name": name}, "stringData": data})
+
+
+class Objects:
+    """Reader of a namespace's objects."""
+
+    def __init__(self, server: ApiServer, namespace: str) -> None:
+        self._server = server
+        self._namespace = namespace
+
+    def get(self, version: str, kind: str, name: str = "chat") -> JsonObject | None:
+        """Return an object, None when it does not exist."""
+        try:
+            return self._server.call("GET", path_of(version, kind, self._namespace, name))
+        except RefusedError as error:
+            if error.status != 404:
+                raise
+            return None
+
+    async def made(self, version: str, kind: str, name: str = "chat") -> JsonObject:
+        """Wait for an object."""
+
+        async def now() -> JsonObject | None:
+            return self.get(version, kind, name)
+
+        found = await eventually(now, bool, what=f"{kind} {name}", within=MADE_SECONDS)
+        assert found is not None
+        return found
+
+    async def gone(self, version: str, kind: str, name: str = "chat") -> None:
+        """Wait until an object does not exist."""
+
+        async def now() -> JsonObject | None:
+            return self.get(version, kind, name)
+
+        await eventually(now, lambda found: found is None, what=f"no {kind} {name}", within=MADE_SECONDS)
+
+    def cluster(self) -> JsonObject:
+        """Return the cluster."""
+        found = self.get(naming.API_VERSION, naming.KIND)
+        assert found is not None
+        return found
+
+    async def settled(self, *keys: tuple[str, str]) -> None:
+        """Check that the operator is done with these objects: none changes any more, and nothing is wrong."""
+
+        async def degraded() -> str:
+            (condition,) = [c for c in objects_at(self.cluster(), "status", "conditions") if c["type"] == "Degraded"]
+            return text_at(condition, "message") if condition["status"] == "True" else ""
+
+        await eventually(degraded, lambda message: not message, what="nothing wrong", within=MADE_SECONDS)
+        before = [dig(self.get(*key), "metadata", "resourceVersion") for key in keys]
+        await asyncio.sleep(3)
+        assert [dig(self.get(*key), "metadata", "resourceVersion") for key in keys] == before
+
+
+@pytest.mark.usefixtures("definitions")
+async def test_every_object_of_an_endpoint_is_accepted_and_left_alone(api_server: ApiServer, namespace: str) -> None:
+    """Defaults that the API server adds are no differences. What the spec no longer wants is removed."""
+    put_secrets(api_server, namespace)
+    objects = Objects(api_server, namespace)
+    cluster_path = path_of(naming.API_VERSION, naming.KIND, namespace, "chat")
+    async with OperatorProcess(api_server, namespace, watch_namespaces=namespace, resync_seconds=1) as operator:
+        await operator.wait_ready()
+        create(api_server, namespace, "chat", **golden("gateway"))
+        route = await objects.made(GATEWAY_API, "HTTPRoute")
+        certificate = await objects.made("cert-manager.io/v1", "Certificate", "chat-api-tls")
+        assert dig(certificate, "spec", "secretName") == "chat-api"
+        assert dig(route, "spec", "hostnames") == ["chat.example.com"]
+        service = await objects.made("v1", "Service")
+        assert dig(service, "spec", "ipFamilies") == ["IPv6", "IPv4"]
+        assert ":" in str(dig(service, "spec", "clusterIP"))
+        await objects.settled((GATEWAY_API, "HTTPRoute"), ("v1", "Service"))
+        assert dig(objects.cluster(), "status", "endpoints", "client") == "wss://chat.example.com/connection/websocket"
+
+        api_server.call("PATCH", cluster_path, {"spec": {**golden("server_tls"), "api": None}})
+        await objects.made(GATEWAY_API, "TLSRoute")
+        await objects.gone(GATEWAY_API, "HTTPRoute")
+        await objects.gone("cert-manager.io/v1", "Certificate", "chat-api-tls")
+        await objects.made("networking.k8s.io/v1", "Ingress")
+        service = await objects.made("v1", "Service")
+        assert dig(service, "spec", "loadBalancerClass") == "service.k8s.aws/nlb"
+        assert dig(service, "spec", "ports", 0, "nodePort") == 30443
+        await objects.settled((GATEWAY_API, "TLSRoute"), ("v1", "Service"), ("networking.k8s.io/v1", "Ingress"))
+
+        bare: JsonObject = {"gateway": None, "ingress": None, "tls": None, "proxies": None, "service": None}
+        api_server.call("PATCH", cluster_path, {"spec": {"endpoint": bare}})
+        await objects.gone(GATEWAY_API, "TLSRoute")
+        await objects.gone("networking.k8s.io/v1", "Ingress")
+        await objects.settled(("v1", "Service"))
+        service = await objects.made("v1", "Service")
+        assert (dig(service, "spec", "type"), dig(service, "spec", "loadBalancerClass")) == ("ClusterIP", None)
+        assert "Traceback" not in operator.log()
+
+
+async def test_a_route_waits_for_its_crd_and_nothing_else_does(api_server: ApiServer, namespace: str) -> None:
+    """The cluster says which field needs which CRD; once it is there, the route is made without a restart."""
+    objects = Objects(api_server, namespace)
+
+    async def degraded() -> JsonObject:
+        found = objects_at(objects.cluster(), "status", "conditions")
+        return next((condition for condition in found if condition["type"] == "Degraded"), {})
+
+    async with OperatorProcess(api_server, namespace, watch_namespaces=namespace, resync_seconds=60) as operator:
+        await operator.wait_ready()
+        spec = golden("gateway")
+        create(api_server, namespace, "chat", **{**spec, "api": {}})
+        await objects.made("v1", "Service")
+        told = await eventually(
+            degraded, lambda found: found.get("reason") == "KindNotServed", what="KindNotServed", within=MADE_SECONDS
+        )
+        assert "spec.endpoint.gateway needs a HTTPRoute" in text_at(told, "message")
+        await operator.wait_ready()
+        definitions = gateway_crds()
+        try:
+            for definition in definitions:
+                api_server.call("POST", CRDS, definition)
+            await objects.made(GATEWAY_API, "HTTPRoute")
+            await eventually(
+                degraded, lambda found: found["status"] == "False", what="nothing is wrong", within=MADE_SECONDS
+            )
+        finally:
+            for definition in definitions:
+                api_server.call("DELETE", f"{CRDS}/{text_at(definition, 'metadata', 'name')}")
+        assert "Traceback" not in operator.log()
