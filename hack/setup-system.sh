@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # Installs the system packages that a verb needs: `test` (Redis, Node.js, Chromium, a C compiler, network namespaces),
-# `cluster` (a container runtime, etcd), `sdks` (a JDK and Maven, for the stock SDK in Java), `apiserver` (etcd alone) or
+# `cluster` (a container runtime, etcd, proxies), `sdks` (a JDK and Maven, for the stock SDK in Java), `apiserver` (etcd alone) or
 # `debian` (what makes and enters the root of another Debian).
 # On Debian or Ubuntu as root it installs them; elsewhere it says what is missing and ends with 1.
 set -euo pipefail
@@ -11,7 +11,7 @@ case "${1:-}" in
     ip:iproute2 iptables:iptables) ;;
   cluster) wanted=(containerd:containerd runc:runc buildah:buildah mmdebstrap:mmdebstrap etcd:etcd-server iptables:iptables
     nft:nftables ip:iproute2 conntrack:conntrack openssl:openssl curl:curl gcc:gcc
-    /usr/lib/cni/bridge:containernetworking-plugins) ;;
+    /usr/lib/cni/bridge:containernetworking-plugins haproxy:haproxy caddy:caddy) ;;
   sdks) wanted=(javac:default-jdk-headless mvn:maven) ;;
   apiserver) wanted=(etcd:etcd-server) ;;
   debian) wanted=(mmdebstrap:mmdebstrap ip:iproute2 setpriv:util-linux unshare:util-linux) ;;
