@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # Installs the system packages that a verb needs: `test` (Redis, Node.js, Chromium, a C compiler, network namespaces),
-# `cluster` (a container runtime, etcd, proxies), `sdks` (a JDK and Maven, for the stock SDK in Java), `apiserver` (etcd alone) or
-# `debian` (what makes and enters the root of another Debian).
+# `cluster` (a container runtime, etcd, proxies), `sdks` (a JDK and Maven, for the stock SDK in Java), `apiserver` (etcd
+# alone) or `debian` (what makes and enters the root of another Debian).
 # On Debian or Ubuntu as root it installs them; elsewhere it says what is missing and ends with 1.
 set -euo pipefail
 cd "$(dirname "$0")/.."
