@@ -13,10 +13,11 @@ from websockets.asyncio.client import ClientConnection, connect
 
 from realtime_operator import naming
 from realtime_operator.api.base import JsonObject
+from tests.e2e.test_cli import asked
 from tests.kit.certificates import Mount
 from tests.kit.clients import Channel, ClientOptions, all_subscribed
 from tests.kit.deadline import eventually
-from tests.kit.document import dig, whole_at
+from tests.kit.document import dig, parse, whole_at
 from tests.kit.kubernetes_fixtures import Scenario
 from tests.kit.live_cluster import LiveCluster
 from tests.kit.raw_client import RawClient
@@ -98,7 +99,7 @@ async def node_port(cluster: LiveCluster) -> tuple[str, int]:
 async def test_servers_have_certificates_of_a_secret(scenario: Scenario, tmp_path: Path) -> None:
     """Clients connect by a node's port; a changed Secret reaches new clients, and open connections stay.
 
-    The API has TLS too, and answers only backends with a certificate of their authority.
+    The API has TLS too. `kubectl realtime` uses both through the API server's proxy, until backends need a certificate.
     """
     mount, backend, stranger = (Mount(tmp_path / name) for name in ("tls", "backend", "stranger"))
     first, *_ = (each.issue() for each in (mount, backend, stranger))
@@ -112,11 +113,14 @@ async def test_servers_have_certificates_of_a_secret(scenario: Scenario, tmp_pat
             "main",
             replicas=1,
             endpoint={"tls": own, "service": {"type": "NodePort", "port": 443}},
-            api={"tls": {**own, "clientCertificates": authority}},
+            api={"tls": own},
         )
     )
     ready = await cluster.wait_ready()
     assert str(dig(ready, "status", "endpoints", "client")).startswith("wss://")
+    assert dig(parse(await asked(scenario, "probe", "--count", "3", "-o", "json")), "lost") == 0
+    await cluster.patch(api={"tls": {**own, "clientCertificates": authority}})
+    await cluster.wait_ready()
     host, port = await node_port(cluster)
     url = f"wss://{host}:{port}/connection/websocket"
 

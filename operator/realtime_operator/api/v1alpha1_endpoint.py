@@ -54,8 +54,8 @@ class ClientService(Model):
     ip_family_policy: Literal["SingleStack", "PreferDualStack", "RequireDualStack"] | None = None
     """Policy for the families of addresses of the Service, as in a Service. Chosen by Kubernetes when absent."""
     ip_families: Annotated[tuple[Literal["IPv4", "IPv6"], ...], Field(max_length=2), SET] = ()
-    """Families of addresses of the Service, the first one preferred. Chosen by Kubernetes when empty. Servers listen on
-    all families."""
+    """Families of addresses of the Service, the preferred one first, which cannot be changed later. Chosen by
+    Kubernetes when empty. Servers listen on all families."""
 
     @rule(FREE_ANNOTATIONS_RULE, FREE_ANNOTATIONS, field="annotations")
     def _annotations_are_free(self) -> bool:

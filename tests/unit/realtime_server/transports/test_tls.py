@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ssl
 import time
 from pathlib import Path
 
@@ -66,3 +67,25 @@ def test_a_server_does_not_start_without_one(tmp_path: Path) -> None:
     """The error names the file."""
     with pytest.raises(CertificateError, match=r"missing\.crt"):
         Certificate(TlsSettings(tmp_path / "missing.crt", tmp_path / "missing.key"))
+
+
+def test_changed_authorities_of_clients_make_a_new_context(tmp_path: Path) -> None:
+    """Invalid ones are logged, and the former context stays; without authorities no certificate is asked for."""
+    mount, plain = mounted(tmp_path / "server")
+    assert plain.context.verify_mode is ssl.CERT_NONE
+    authorities = tmp_path / "clients.pem"
+    authorities.write_bytes(mount.authority.read_bytes())
+    settings = TlsSettings(mount.certificate, mount.key, client_ca_file=authorities)
+    certificate = Certificate(settings)
+    before = certificate.context
+    assert before.verify_mode is ssl.CERT_REQUIRED
+    authorities.write_text("nonsense")
+    with structlog.testing.capture_logs() as logs:
+        assert not certificate.refresh()
+    assert "clients.pem: no certificates in PEM" in str(logs[0]["error"])
+    assert certificate.context is before
+    authorities.write_bytes(mount.authority.read_bytes() * 2)
+    assert certificate.refresh()
+    authorities.unlink()
+    with pytest.raises(CertificateError, match=r"clients\.pem"):
+        Certificate(settings)

@@ -103,3 +103,10 @@ def test_volumes_of_the_spec_mean_nothing_here(folder: StateFolder) -> None:
     settings, _ = write(folder, pod={"volumes": volumes, "volumeMounts": mounts})
     assert settings.listen.client_port == 9000
     assert not (folder.server("chat-a") / "a").exists()
+
+
+def test_there_is_no_tls_on_this_machine(folder: StateFolder) -> None:
+    """Servers listen on loopback, and URLs are ws:// and http://, also for a spec with certificates."""
+    tls: JsonObject = {"secretRef": {"name": "own"}}
+    settings, _ = write(folder, endpoint={"tls": tls, "proxies": {"trusted": ["10.0.0.0/8"]}}, api={"tls": tls})
+    assert (settings.listen.tls, settings.api.tls) == (None, None)
