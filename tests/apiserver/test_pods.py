@@ -133,7 +133,7 @@ ZEROS: JsonObject = {
 }  # fmt: skip
 
 
-@pytest.mark.parametrize("spec", [*used_specs(), {"pod": ZEROS}], ids=["managed", "external", "zeros"])
+@pytest.mark.parametrize("spec", [*used_specs(), {"pod": ZEROS}])
 async def test_the_api_server_rewrites_nothing(
     api_server: ApiServer, namespace: str, operator_client: KubernetesClient, spec: JsonObject
 ) -> None:
