@@ -431,6 +431,19 @@ REFUSALS = (
         {"endpoint": {"handshakeTimeout": "6m"}},
     ),
     Refusal(
+        "spec.api.onClientPort",
+        "onClientPort must be false with tls.clientCertificates: the client port asks nobody for a certificate",
+        {
+            "api": {
+                "onClientPort": True,
+                "tls": {
+                    "secretRef": {"name": "a"},
+                    "clientCertificates": {"ca": {"secretKeyRef": {"name": "a", "key": "b"}}},
+                },
+            }
+        },
+    ),
+    Refusal(
         "spec.auth.jwks.timeout",
         "timeout must be at most 8s: a client that connects waits for the keys",
         {"auth": {"jwks": {"url": "https://id.example/keys", "timeout": "9s"}}},

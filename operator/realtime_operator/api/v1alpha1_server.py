@@ -338,3 +338,11 @@ class ServerApi(Model):
     """Further keys, each limited to some methods and channels."""
     on_client_port: bool = False
     """Serve the API on the client port too, with the same keys. Who reaches it reaches the API. Default false."""
+
+    @rule(
+        "!has(self.tls) || !has(self.tls.clientCertificates) || !has(self.onClientPort) || !self.onClientPort",
+        "onClientPort must be false with tls.clientCertificates: the client port asks nobody for a certificate",
+        field="onClientPort",
+    )
+    def _certificates_are_not_bypassed(self) -> bool:
+        return not self.on_client_port or self.tls is None or self.tls.client_certificates is None

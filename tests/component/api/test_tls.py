@@ -85,26 +85,18 @@ async def test_only_backends_with_a_certificate_are_answered(tmp_path: Path) -> 
         assert [await each.once() for each in (known, bare)] == [False, False], "the former authority is forgotten"
 
 
-async def test_idle_sockets_keep_nobody_out(tmp_path: Path) -> None:
-    """Sockets that never say anything wait in a handshake while others are answered; plain HTTP is refused."""
+async def test_what_is_no_handshake_keeps_nobody_out(tmp_path: Path) -> None:
+    """Silent sockets wait while others are answered; plain HTTP and TLS below `min_version` are refused."""
     mount = Mount(tmp_path / "tls")
     mount.issue()
-    async with ServerProcess("api-idle", None, api=api_of(mount, tmp_path)) as server:
+    async with ServerProcess("api-idle", None, api=api_of(mount, tmp_path, min_version="1.3")) as server:
         idle = [await asyncio.open_connection("127.0.0.1", server.api_port) for _ in range(50)]
-        assert await Backend(server, mount).once()
+        backend = Backend(server, mount)
+        assert await backend.once()
         async with aiohttp.ClientSession() as session:
             with pytest.raises(aiohttp.ClientError):
                 await session.post(f"http://127.0.0.1:{server.api_port}/api/info", json={}, headers=HEADERS)
-        for _, writer in idle:
-            writer.close()
-
-
-async def test_old_versions_of_tls_are_refused(tmp_path: Path) -> None:
-    """`min_version` is for the API's port too."""
-    mount = Mount(tmp_path / "tls")
-    mount.issue()
-    async with ServerProcess("api-13", None, api=api_of(mount, tmp_path, min_version="1.3")) as server:
-        backend = Backend(server, mount)
-        assert await backend.once()
         backend.context.maximum_version = ssl.TLSVersion.TLSv1_2
         assert not await backend.once()
+        for _, writer in idle:
+            writer.close()
