@@ -10,7 +10,7 @@ case "${1:-}" in
   test) wanted=(redis-server:redis-server node:nodejs npm:npm chromium:chromium chromedriver:chromium-driver cc:gcc
     ip:iproute2 iptables:iptables) ;;
   cluster) wanted=(containerd:containerd runc:runc buildah:buildah mmdebstrap:mmdebstrap etcd:etcd-server iptables:iptables
-    nft:nftables ip:iproute2 conntrack:conntrack openssl:openssl curl:curl gcc:gcc
+    nft:nftables ipset:ipset ip:iproute2 conntrack:conntrack openssl:openssl curl:curl gcc:gcc
     /usr/lib/cni/bridge:containernetworking-plugins haproxy:haproxy caddy:caddy) ;;
   sdks) wanted=(javac:default-jdk-headless mvn:maven) ;;
   apiserver) wanted=(etcd:etcd-server) ;;

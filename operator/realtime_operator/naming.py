@@ -22,6 +22,10 @@ LABEL_CLUSTER = f"{GROUP}/cluster"
 LABEL_REVISION = f"{GROUP}/revision"
 LABEL_SERVING = f"{GROUP}/serving"
 """On server pods: "true" puts the pod behind the client Service; the operator sets "false" to quiesce it."""
+LABEL_OPERATOR = f"{GROUP}/operator"
+"""On the operator's pods: "true", by which NetworkPolicies of clusters let them reach the admin port."""
+LABEL_NAMESPACE_NAME = "kubernetes.io/metadata.name"
+"""On every namespace: its name, set by the API server."""
 LABEL_NAME = "app.kubernetes.io/name"
 LABEL_INSTANCE = "app.kubernetes.io/instance"
 LABEL_COMPONENT = "app.kubernetes.io/component"
@@ -57,6 +61,7 @@ PORT_CLIENT = 8000
 PORT_API = 8001
 PORT_ADMIN = 8002
 PORT_REDIS = 6379
+PORT_DNS = 53
 CLIENT_PATH = "/connection/websocket"
 PORT_NAME_CLIENT = "client"
 PORT_NAME_API = "api"
@@ -155,6 +160,16 @@ def service_account(cluster: str) -> str:
 def disruption_budget(cluster: str) -> str:
     """Name of the PodDisruptionBudget over the serving pods."""
     return cluster
+
+
+def ingress_policy(cluster: str) -> str:
+    """Name of the NetworkPolicy of connections to the servers; that of the managed Redis is named like the Redis."""
+    return cluster
+
+
+def egress_policy(cluster: str) -> str:
+    """Name of the NetworkPolicy of connections from the servers."""
+    return f"{cluster}-egress"
 
 
 def cluster_labels(cluster: str) -> dict[str, str]:

@@ -34,6 +34,8 @@ class Settings(BaseSettings):
     """Names of Secrets with registry credentials, separated by commas, for servers and the managed Redis."""
     watch_namespaces: str = ""
     """Namespaces to watch, separated by commas; empty: all."""
+    namespace: str = ""
+    """Namespace of the operator's pod, from which NetworkPolicies of clusters allow connections to the admin port."""
     lease_name: str = "realtime-operator"
     """Name of the Lease."""
     lease_namespace: str = "default"

@@ -7,7 +7,7 @@ import asyncio
 from realtime_operator.api.base import JsonObject
 from tests.kit.document import text_at
 from tests.kit.installation import Images
-from tests.kit.kube import has_condition, is_ready, name_of
+from tests.kit.kube import CONTAINER_SECURITY, POD_SECURITY, has_condition, is_ready, name_of
 from tests.kit.kubernetes_fixtures import Scenario
 from tests.kit.running_cluster import manifest
 from tests.kit.traffic import assert_nothing_lost, traffic
@@ -25,13 +25,14 @@ def redis_manifests(image: str) -> tuple[JsonObject, JsonObject]:
         "imagePullPolicy": "IfNotPresent",
         "command": ["redis-server", "--requirepass", PASSWORD, "--save", "", "--appendonly", "no"],
         "readinessProbe": {"tcpSocket": {"port": 6379}, "periodSeconds": 1},
+        "securityContext": CONTAINER_SECURITY,
     }
     metadata: JsonObject = {"name": NAME, "labels": labels}
     pod: JsonObject = {
         "apiVersion": "v1",
         "kind": "Pod",
         "metadata": metadata,
-        "spec": {"containers": [container], "terminationGracePeriodSeconds": 1},
+        "spec": {"containers": [container], "securityContext": POD_SECURITY, "terminationGracePeriodSeconds": 1},
     }
     service: JsonObject = {
         "apiVersion": "v1",

@@ -31,7 +31,7 @@ async def teams(access: Access) -> AsyncIterator[Kube]:
     names = ("team-a", "team-b", OTHER_RELEASE)
     async with Kube(access, OTHER_RELEASE) as kube:
         for name in names:
-            await kube.kubectl("create", "namespace", name)
+            await kube.within(name).create_namespace()
         try:
             yield kube
         finally:
@@ -78,8 +78,6 @@ async def test_api_server_accepts_the_manifests(program: Path, teams: Kube, name
     """The API server accepts every rendered object, the CRD too, without warnings."""
     options = ("--values", str(golden_values(name)), "--set", f"crds.install=true,{WITHOUT_MONITORS}")
     manifests = render(program, *options, release=OTHER_RELEASE, namespace=teams.namespace)
-    # With this label the API server warns of a Deployment whose pods it would refuse.
-    await teams.kubectl("label", "namespace", teams.namespace, "pod-security.kubernetes.io/warn=restricted")
     answer = await teams.within("").kubectl(  # the manifests name their namespaces
         "apply", "--server-side", "--force-conflicts", "--dry-run=server", "--warnings-as-errors", "-f", "-",
         stdin=manifests,

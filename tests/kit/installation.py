@@ -68,6 +68,7 @@ def chart_values(images: Images) -> JsonObject:
         "pollSeconds": 0.5,
         "readinessProbe": {"initialDelaySeconds": 0, "periodSeconds": 1, "timeoutSeconds": 5, "failureThreshold": 3},
         "log": {"level": "debug", "format": "text"},
+        "networkPolicy": {"enabled": True},
     }
 
 

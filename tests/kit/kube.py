@@ -25,6 +25,15 @@ from tests.kit.document import object_at, objects_at, parse, text_at
 CALL_SECONDS = 30
 PROXY_SECONDS = 10
 
+RESTRICTED = {
+    "pod-security.kubernetes.io/enforce": "restricted",
+    "pod-security.kubernetes.io/warn": "restricted",
+}
+"""Labels of namespaces that refuse pods with more privileges than the restricted profile of Pod Security allows."""
+POD_SECURITY: JsonObject = {"runAsNonRoot": True, "runAsUser": 65532, "seccompProfile": {"type": "RuntimeDefault"}}
+CONTAINER_SECURITY: JsonObject = {"allowPrivilegeEscalation": False, "capabilities": {"drop": ["ALL"]}}
+"""Security contexts of pods that such a namespace accepts."""
+
 PATHS = {
     "pods": "api/v1",
     "services": "api/v1",
@@ -38,6 +47,7 @@ PATHS = {
     "statefulsets": "apis/apps/v1",
     "deployments": "apis/apps/v1",
     "poddisruptionbudgets": "apis/policy/v1",
+    "networkpolicies": "apis/networking.k8s.io/v1",
     "leases": "apis/coordination.k8s.io/v1",
     PLURAL: f"apis/{GROUP}/{VERSION}",
 }
@@ -121,6 +131,12 @@ class Kube:
         if process.returncode != 0:
             raise KubectlError(arguments, (stderr or out).decode().strip())
         return out.decode()
+
+    async def create_namespace(self, *, exists_ok: bool = False) -> None:
+        """Create the namespace with the restricted Pod Security: the API server refuses pods that ask for more."""
+        document = {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": self.namespace, "labels": RESTRICTED}}
+        verb = ("apply",) if exists_ok else ("create",)
+        await self.kubectl(*verb, "-f", "-", stdin=json.dumps(document))
 
     async def apply(self, *manifests: JsonObject) -> str:
         """Apply the objects with `kubectl apply`."""

@@ -5,6 +5,7 @@ A plugin: tests/conftest.py loads it for --platform=kubernetes.
 
 from __future__ import annotations
 
+import asyncio
 import re
 from collections.abc import AsyncIterator, Generator, Iterator
 from dataclasses import dataclass
@@ -56,8 +57,9 @@ def images(environment: Environment) -> Images:
 
 
 @pytest.fixture(scope="session")
-def installed(helm: Helm, images: Images) -> Iterator[None]:
-    """The operator, installed cluster-wide with one replica."""
+def installed(helm: Helm, images: Images, access: Access) -> Iterator[None]:
+    """The operator, installed cluster-wide with one replica, in a namespace with the restricted Pod Security."""
+    asyncio.run(Kube(access, NAMESPACE).create_namespace(exists_ok=True))
     helm.install(images)
     try:
         yield
@@ -83,7 +85,7 @@ async def scenario(request: pytest.FixtureRequest, access: Access, installed: No
     name = re.sub(r"[^a-z0-9]+", "-", request.node.name.removeprefix("test_").lower())[:50].strip("-")
     async with Kube(access, f"e2e-{name}") as kube:
         system = kube.within(NAMESPACE)
-        await kube.kubectl("create", "namespace", kube.namespace)
+        await kube.create_namespace()
         try:
             yield Scenario(kube, system)
         finally:

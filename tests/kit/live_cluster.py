@@ -181,6 +181,7 @@ CHILD_KINDS = (
     "statefulsets",
     "replicasets",
     "poddisruptionbudgets",
+    "networkpolicies",
 )
 """Plural names of the kinds of a cluster's objects."""
 

@@ -16,6 +16,7 @@ from realtime_operator.builders import (
 SETTINGS = BuildSettings(
     server_image="ghcr.io/realtime-operator/server:0.1.0",
     redis_image="docker.io/library/redis:7.4-bookworm",
+    operator_namespace="realtime-system",
 )
 REPLICAS = 2
 UID = "00000000-0000-4000-8000-000000000000"

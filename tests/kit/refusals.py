@@ -6,7 +6,7 @@ import re
 from dataclasses import dataclass, field
 
 from realtime_operator import naming
-from realtime_operator.api.base import JsonObject
+from realtime_operator.api.base import JsonObject, JsonValue
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,6 +67,18 @@ NETWORK = "must be a network like 10.0.0.0/8 or 2001:db8::/32"
 HOST = "must be a host name in lower case, like chat.example.com or *.example.com"
 RESERVED: JsonObject = {"realtime.dev/applied": "x"}
 ISSUED: JsonObject = {"secretRef": {"name": "own"}, "certificate": {"issuerRef": {"name": "private"}}}
+
+
+PEER = "set podSelector, namespaceSelector or both, or ipBlock alone"
+EGRESS = (
+    "egress must allow what the servers connect to: an external Redis, the backend of hooks, the URL of auth.jwks;"
+    " a NetworkPolicy has no host names, so it is not derived from their URLs"
+)
+
+
+def restricted(**fields: JsonValue) -> JsonObject:
+    """Return a spec with NetworkPolicies."""
+    return {"networkPolicy": {"mode": "Restricted", **fields}}
 
 
 def heartbeat(interval: str, timeout: str) -> JsonObject:
@@ -483,5 +495,42 @@ REFUSALS = (
     Refusal("spec.pod.volumeMounts[0].mountPath", "Required value", {"pod": {"volumeMounts": [{"name": "a"}]}}),
     Refusal("spec.pod.affinity", "must be of type object", {"pod": {"affinity": "zone"}}),
     Refusal("spec.pod.envFrom", "must have at most 16 items", {"pod": {"envFrom": [{} for _ in range(17)]}}),
+    Refusal("spec.networkPolicy.mode", "supported values", {"networkPolicy": {"mode": "Strict"}}),
+    Refusal("spec.networkPolicy.clientFrom[0]", PEER, restricted(clientFrom=[{}])),
+    Refusal(
+        "spec.networkPolicy.apiFrom[0]", PEER, restricted(apiFrom=[{"podSelector": {}, "ipBlock": {"cidr": "::/0"}}])
+    ),
+    Refusal(
+        "spec.networkPolicy.adminFrom[0].ipBlock.cidr",
+        "must be a range of addresses like 10.0.0.0/8 or fd00::/8",
+        restricted(adminFrom=[{"ipBlock": {"cidr": "10.0.0.1"}}]),
+    ),
+    Refusal(
+        "spec.networkPolicy.clientFrom[0].podSelector.matchExpressions[0].values",
+        "values must be set for In and NotIn, and only for them",
+        restricted(clientFrom=[{"podSelector": {"matchExpressions": [{"key": "app", "operator": "In"}]}}]),
+    ),
+    Refusal(
+        "spec.networkPolicy.egress[0].ports[0].port",
+        "must be a port's number from 1 to 65535, or its name like https",
+        restricted(egress=[{"ports": [{"port": 0}]}]),
+    ),
+    Refusal(
+        "spec.networkPolicy.egress[0].ports[0].endPort",
+        "endPort must not be below port, which must be a number",
+        restricted(egress=[{"ports": [{"port": "http", "endPort": 90}]}]),
+    ),
+    Refusal("spec.networkPolicy.egress", EGRESS, {**restricted(), "hooks": {"rpc": {"url": "http://backend/rpc"}}}),
+    Refusal(
+        "spec.networkPolicy.egress",
+        EGRESS,
+        {
+            **restricted(),
+            "backplane": {"redis": {"external": {"url": {"secretKeyRef": {"name": "redis", "key": "url"}}}}},
+        },
+    ),
+    Refusal(
+        "spec.networkPolicy.egress", EGRESS, {**restricted(), "auth": {"jwks": {"url": "https://id.example/keys"}}}
+    ),
 )
 """Cases: one for each way to violate a rule or a bound."""

@@ -24,6 +24,7 @@ OTHERS: tuple[JsonValue, ...] = (
     ["other"], ["https://other.example"], ["10.7.0.0/16"], ["IPv4"], ["/other"], "VersionTLS13", "XForwardedFor",
     "Traefik", "Cluster", "RequireDualStack", "Error", "Json", "AlwaysAllow", f"sha256:{'f' * 64}",
     {"cpu": "3m"}, {"cpu": "9", "memory": "9Gi"}, {"other": "value"},
+    "NotIn", "UDP", 60_000, "10.9.0.0/16", ["10.9.9.0/24"],
 )  # fmt: skip
 """Values to change leaves to."""
 HOOK: JsonObject = {"url": "http://backend/h", "timeout": "3s", "concurrency": 9}
@@ -35,6 +36,17 @@ NAMESPACE: JsonObject = {
     "joinLeave": "Always", "delta": "Fossil", "personalChannel": "SingleConnection", "writeDelay": "5ms",
 }  # fmt: skip
 """A namespace without slowConsumer, which these options exclude."""
+SELECTOR: JsonObject = {
+    "matchLabels": {"app": "shop"}, "matchExpressions": [{"key": "team", "operator": "In", "values": ["chat"]}],
+}  # fmt: skip
+PEERS: list[JsonValue] = [
+    {"podSelector": SELECTOR, "namespaceSelector": SELECTOR},
+    {"ipBlock": {"cidr": "10.0.0.0/8", "except": ["10.1.0.0/16"]}},
+]
+NETWORK_POLICY: JsonObject = {
+    "mode": "Restricted", "clientFrom": PEERS, "apiFrom": PEERS, "adminFrom": PEERS,
+    "egress": [{"to": PEERS, "ports": [{"protocol": "TCP", "port": 9000, "endPort": 9010}]}],
+}  # fmt: skip
 
 
 OWN: JsonObject = {"secretKeyRef": {"name": "private-authority", "key": "ca.crt"}}
@@ -80,7 +92,8 @@ def used_specs() -> list[JsonObject]:
     recoverable: JsonObject = {"name": "recoverable", "history": {}, "recovery": "Stream"}
     namespaces: list[JsonValue] = [NAMESPACE, recoverable, {"name": "slow", "slowConsumer": "DropOldest"}]
     managed: JsonObject = {
-        **everything, "namespaces": namespaces, "hooks": {**object_at(everything, "hooks"), **hooks},
+        **everything, "namespaces": namespaces, "networkPolicy": NETWORK_POLICY,
+        "hooks": {**object_at(everything, "hooks"), **hooks},
     }  # fmt: skip
     external: JsonObject = {"redis": {"external": {"url": {"secretKeyRef": {"name": "redis", "key": "url"}}}}}
     managed |= {

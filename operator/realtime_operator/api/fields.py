@@ -16,6 +16,7 @@ _NAMESPACE = "^[-_.a-zA-Z0-9]+$"
 _DNS_NAME = "^[a-z0-9]([-a-z0-9.]*[a-z0-9])?$"
 _SECRET_KEY = "^[-._a-zA-Z0-9]+$"  # noqa: S105 - a pattern
 _SHARE = "^(100|[1-9]?[0-9])%$"
+_PORT_NAME = "^[a-z0-9]([-a-z0-9]{0,13}[a-z0-9])?$"
 _TAG = "^[A-Za-z0-9_][A-Za-z0-9_.-]*$"
 _DIGEST = "^sha256:[0-9a-f]{64}$"
 _HOSTNAME = "^([*][.])?[a-z0-9]([-a-z0-9]*[a-z0-9])?([.][a-z0-9]([-a-z0-9]*[a-z0-9])?)*$"
@@ -66,6 +67,10 @@ def _is_share(value: int | str) -> bool:
 
 def _is_rate(value: int | str) -> bool:
     return 1 <= value <= 100_000 if isinstance(value, int) else value == "Auto"
+
+
+def _is_port(value: int | str) -> bool:
+    return 1 <= value <= 65_535 if isinstance(value, int) else re.fullmatch(_PORT_NAME, value) is not None
 
 
 Duration = Annotated[
@@ -147,6 +152,15 @@ Rate = Annotated[
     ),
 ]
 
+PortNumberOrName = Annotated[
+    int | str,
+    _INT_OR_STRING,
+    Check(
+        f"type(self) == int ? self >= 1 && self <= 65535 : self.matches('{_PORT_NAME}')",
+        "must be a port's number from 1 to 65535, or its name like https",
+        _is_port,
+    ),
+]
 ObjectName = Annotated[
     str,
     Field(max_length=253),

@@ -11,6 +11,7 @@ import re
 from typing import Annotated, Self
 
 from pydantic import ConfigDict, Field, ValidationError
+from pydantic.alias_generators import to_camel
 
 from realtime_operator import naming
 from realtime_operator.api.base import JsonObject, Model, rule
@@ -23,11 +24,21 @@ from realtime_operator.api.v1alpha1_endpoint import Endpoint
 from realtime_operator.api.v1alpha1_hooks import Hooks
 from realtime_operator.api.v1alpha1_metadata import CommonMetadata
 from realtime_operator.api.v1alpha1_namespace import Namespace
+from realtime_operator.api.v1alpha1_network_policy import NetworkPolicy
 from realtime_operator.api.v1alpha1_pod import Image, Pod
 from realtime_operator.api.v1alpha1_rollout import Autoscaling, Rollout
 from realtime_operator.api.v1alpha1_server import Authentication, Server, ServerApi
 from realtime_operator.api.v1alpha1_status import RealtimeClusterStatus
 
+HOOKS = ("connect", "refresh", "subscribe", "sub_refresh", "publish", "rpc", "events")
+EGRESS_IS_NEEDED = (
+    "!has(self.spec) || !has(self.spec.networkPolicy) || !has(self.spec.networkPolicy.mode)"
+    " || self.spec.networkPolicy.mode != 'Restricted'"
+    " || (has(self.spec.networkPolicy.egress) && self.spec.networkPolicy.egress.size() > 0)"
+    " || !((has(self.spec.backplane) && has(self.spec.backplane.redis) && has(self.spec.backplane.redis.external))"
+    " || (has(self.spec.auth) && has(self.spec.auth.jwks))"
+    f" || (has(self.spec.hooks) && ({' || '.join(f'has(self.spec.hooks.{to_camel(name)})' for name in HOOKS)})))"
+)
 CLUSTER_NAME = "^[a-z]([-a-z0-9]*[a-z0-9])?$"
 
 
@@ -58,6 +69,8 @@ class RealtimeClusterSpec(Model):
     """Autoscaling by the number of connections. Off when absent: there are `replicas` servers."""
     endpoint: Endpoint = Endpoint()
     """Access for clients."""
+    network_policy: Annotated[NetworkPolicy, KEEPS_REVISION] = NetworkPolicy()
+    """Restriction of the network traffic of the servers and the managed Redis."""
     pod: Pod = Pod()
     """Settings of the server pods: resources, placement, labels, further containers and volumes."""
     disruption_budget: Annotated[DisruptionBudget, KEEPS_REVISION] = DisruptionBudget()
@@ -112,6 +125,17 @@ class RealtimeCluster(Model):
     def _name_fits(self) -> bool:
         name = self.metadata.name
         return len(name) <= naming.MAX_CLUSTER_NAME_LENGTH and re.fullmatch(CLUSTER_NAME, name) is not None
+
+    @rule(
+        EGRESS_IS_NEEDED,
+        "egress must allow what the servers connect to: an external Redis, the backend of hooks, the URL of auth.jwks;"
+        " a NetworkPolicy has no host names, so it is not derived from their URLs",
+        field="spec.networkPolicy.egress",
+    )
+    def _egress_is_named(self) -> bool:
+        policy, hooks = self.spec.network_policy, self.spec.hooks
+        targets = (self.spec.backplane.redis.external, self.spec.auth.jwks, *(getattr(hooks, name) for name in HOOKS))
+        return policy.mode != "Restricted" or bool(policy.egress) or all(target is None for target in targets)
 
     @classmethod
     def from_object(cls, document: JsonObject) -> Self:

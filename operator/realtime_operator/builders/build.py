@@ -13,6 +13,8 @@ from realtime_operator.builders.client_service import build_client_service
 from realtime_operator.builders.credentials_secret import build_credentials_secret
 from realtime_operator.builders.disruption_budget import build_disruption_budget
 from realtime_operator.builders.ingress import build_ingress
+from realtime_operator.builders.network_policy import build_egress_policy, build_ingress_policy
+from realtime_operator.builders.redis_network_policy import build_redis_network_policy
 from realtime_operator.builders.redis_secret import build_redis_secret
 from realtime_operator.builders.redis_service import build_redis_service
 from realtime_operator.builders.redis_stateful_set import build_redis_stateful_set
@@ -37,6 +39,9 @@ def build_shared(
     """
     manifests = (
         build_service_account(cluster),
+        build_ingress_policy(cluster, settings),
+        build_egress_policy(cluster),
+        build_redis_network_policy(cluster),
         build_redis_service(cluster),
         build_redis_stateful_set(cluster, settings, secrets),
         build_client_service(cluster),

@@ -16,6 +16,8 @@ class BuildSettings:
     server_image_pull_policy: str = "IfNotPresent"
     image_pull_secrets: tuple[str, ...] = ()
     operator_version: str = "unknown"
+    operator_namespace: str = ""
+    """Namespace of the operator's pods; empty when it runs in no pod."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -38,6 +38,7 @@ def planner_settings(settings: Settings) -> PlannerSettings:
         server_image_pull_policy=settings.server_image_pull_policy,
         image_pull_secrets=settings.pull_secrets,
         operator_version=version("realtime-operator"),
+        operator_namespace=settings.namespace,
     )
     return PlannerSettings(build, poll_seconds=settings.poll_seconds)
 

@@ -256,7 +256,8 @@ def _prune(desired: Desired, facts: Facts, world: World) -> list[Action]:
     """Return deletions of owned objects that are no longer wanted.
 
     A revision is deleted when its last pod is gone, terminating ones included: they still read their configuration.
-    Shared objects are deleted when no old server is left that may use them.
+    Shared objects are deleted when no old server is left that may use them; a NetworkPolicy at once, as it may be what
+    keeps new servers from becoming ready.
     """
     wanted = desired.keys()
     used = {server.revision for server in world.servers} | {desired.revision.name}
@@ -265,7 +266,8 @@ def _prune(desired: Desired, facts: Facts, world: World) -> list[Action]:
     actions: list[Action] = []
     for key, live in sorted(world.objects.items(), key=lambda item: item[0]):
         revision = revision_of(live)
-        if (revision not in used) if revision is not None else (settled and key not in wanted):
+        unused = settled or key.kind == "NetworkPolicy"
+        if (revision not in used) if revision is not None else (unused and key not in wanted):
             uid, version = text_at(live, "metadata", "uid"), text_at(live, "metadata", "resourceVersion")
             actions.append(DeleteObject(key, uid, version))
     return actions

@@ -76,6 +76,7 @@ def _environment(layout: Layout) -> Environment:
         server_image=SERVER_IMAGE,
         redis_image=REDIS_IMAGE,
         audit_log=layout.audit_log,
+        kube_router=layout.kube_router,
     )
 
 

@@ -14,7 +14,11 @@ class EnvironmentMissingError(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Environment:
-    """The cluster under test. `audit_log` is None on a cluster whose audit log cannot be read from here."""
+    """The cluster under test.
+
+    `audit_log` is None on a cluster whose audit log cannot be read from here, `kube_router` on one that enforces
+    NetworkPolicies by itself.
+    """
 
     kubectl: Path
     helm: Path
@@ -23,10 +27,11 @@ class Environment:
     server_image: str
     redis_image: str
     audit_log: Path | None
+    kube_router: Path | None = None
 
     @classmethod
     def from_environ(cls, environ: Mapping[str, str] | None = None) -> Environment:
-        """Read E2E_KUBECTL, E2E_HELM, KUBECONFIG, OPERATOR_IMAGE, SERVER_IMAGE, REDIS_IMAGE and E2E_AUDIT_LOG."""
+        """Read KUBECONFIG, OPERATOR_IMAGE, SERVER_IMAGE, REDIS_IMAGE, and what is set of E2E_KUBECTL and the like."""
         given = os.environ if environ is None else environ
 
         def wanted(name: str, purpose: str) -> str:
@@ -35,7 +40,7 @@ class Environment:
                 raise EnvironmentMissingError(f"{name} is not set: it names {purpose}; `make e2e` sets it")
             return value
 
-        audit_log = given.get("E2E_AUDIT_LOG")
+        audit_log, kube_router = given.get("E2E_AUDIT_LOG"), given.get("E2E_KUBE_ROUTER")
         return cls(
             kubectl=Path(given.get("E2E_KUBECTL", "kubectl")),
             helm=Path(given.get("E2E_HELM", "helm")),
@@ -44,6 +49,7 @@ class Environment:
             server_image=wanted("SERVER_IMAGE", "the server's image, as the cluster's nodes can get it"),
             redis_image=wanted("REDIS_IMAGE", "an image with redis-server, as the cluster's nodes can get it"),
             audit_log=Path(audit_log) if audit_log else None,
+            kube_router=Path(kube_router) if kube_router else None,
         )
 
     def to_environ(self) -> dict[str, str]:
@@ -56,4 +62,5 @@ class Environment:
             "SERVER_IMAGE": self.server_image,
             "REDIS_IMAGE": self.redis_image,
             **({"E2E_AUDIT_LOG": str(self.audit_log)} if self.audit_log else {}),
+            **({"E2E_KUBE_ROUTER": str(self.kube_router)} if self.kube_router else {}),
         }

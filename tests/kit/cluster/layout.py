@@ -9,6 +9,7 @@ from pathlib import Path
 KUBERNETES_VERSION = "v1.34.4"
 HELM_VERSION = "v3.22.0"
 COREDNS_VERSION = "v1.14.2"
+KUBE_ROUTER_VERSION = "v2.1.0"
 REPOSITORY = Path(__file__).parents[3]
 
 OPERATOR_IMAGE = "localhost/realtime-operator:e2e"
@@ -49,6 +50,11 @@ class Layout:
     def coredns(self) -> Path:
         """Path of the built CoreDNS."""
         return self.cache / "bin" / f"coredns-{COREDNS_VERSION}" / "coredns"
+
+    @property
+    def kube_router(self) -> Path:
+        """Path of the built kube-router, whose controller enforces NetworkPolicies."""
+        return self.cache / "bin" / f"kube-router-{KUBE_ROUTER_VERSION}" / "kube-router"
 
     @property
     def state(self) -> Path:

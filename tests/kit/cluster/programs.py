@@ -63,7 +63,9 @@ def programs(layout: Layout) -> tuple[Program, ...]:
         for name in KUBERNETES_PROGRAMS
     )
     helm = Program(hack / "helm", "helm.sh/helm/v3/cmd/helm", layout.helm)
-    return (*kubernetes, helm, Program(hack / "coredns", ".", layout.coredns))
+    coredns = Program(hack / "coredns", ".", layout.coredns)
+    router = "github.com/cloudnativelabs/kube-router/v2/cmd/kube-router"
+    return (*kubernetes, helm, coredns, Program(hack / "kube-router", router, layout.kube_router))
 
 
 def build_missing(layout: Layout, say: Callable[[str], None], only: frozenset[str] = frozenset()) -> None:

@@ -32,7 +32,7 @@ def test_operator_accepts_its_environment(name: str, monkeypatch: pytest.MonkeyP
         monkeypatch.setenv(variable, value)
     settings = Settings.load()
     assert settings.namespaces == (("team-a", "team-b") if name == "namespaced" else ())
-    assert settings.identity == settings.lease_namespace == "from-the-pod"
+    assert settings.identity == settings.namespace == settings.lease_namespace == "from-the-pod"
     secrets = planner_settings(settings).build.image_pull_secrets
     assert secrets == (("registry", "mirror") if name == "namespaced" else ())
 
@@ -41,7 +41,7 @@ def test_defaults_of_chart_and_operator_are_the_same(monkeypatch: pytest.MonkeyP
     """Whoever installs with the chart's defaults gets the operator's own defaults."""
     for variable, value in environment("cluster-wide").items():
         monkeypatch.setenv(variable, value)
-    own = {"server_image", "redis_image", "identity", "lease_namespace"}
+    own = {"server_image", "redis_image", "identity", "namespace", "lease_namespace"}
     settings, fields = Settings.load(), Settings.model_fields
     assert {name: getattr(settings, name) for name in fields if name not in own} == {
         name: field.default for name, field in fields.items() if name not in own

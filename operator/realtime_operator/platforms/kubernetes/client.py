@@ -49,6 +49,7 @@ PLURALS: Mapping[tuple[str, str], str] = {
     ("apps/v1", "StatefulSet"): "statefulsets",
     ("networking.k8s.io/v1", "Ingress"): "ingresses",
     ("policy/v1", "PodDisruptionBudget"): "poddisruptionbudgets",
+    ("networking.k8s.io/v1", "NetworkPolicy"): "networkpolicies",
     ("coordination.k8s.io/v1", "Lease"): "leases",
     **{kind.key: kind.plural for kind in OPTIONAL_KINDS},
 }

@@ -38,6 +38,7 @@ WATCHED = (
     ("apps/v1", "StatefulSet"),
     ("networking.k8s.io/v1", "Ingress"),
     ("policy/v1", "PodDisruptionBudget"),
+    ("networking.k8s.io/v1", "NetworkPolicy"),
 )
 """Kinds that are always watched: RealtimeClusters, and objects with the label of one. Secrets are not watched."""
 

@@ -49,6 +49,7 @@ CLUSTERS = (
         "the endpoint's certificate; watched where cert-manager is installed",
     ),
     Permission("policy", ("poddisruptionbudgets",), (*READ, *WRITE), "one per cluster"),
+    Permission("networking.k8s.io", ("networkpolicies",), (*READ, *WRITE), "of servers and Redis, with networkPolicy"),
 )
 """Rules for every watched namespace."""
 

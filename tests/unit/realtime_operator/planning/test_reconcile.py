@@ -393,3 +393,13 @@ def test_any_history_of_changes_ends_settled(history: list[tuple[JsonObject, int
     assert naming.revision_object("main", str((platform.status or {})["currentRevision"])) in {
         key.name for key in platform.objects
     }
+
+
+def test_a_network_policy_is_deleted_in_the_middle_of_a_rollout() -> None:
+    """It may be what keeps the new servers from becoming ready."""
+    platform = settled({**SMALL, "networkPolicy": {"mode": "Restricted"}})
+    policies = {key for key in platform.objects if key.kind == "NetworkPolicy"}
+    assert {key.name for key in policies} == {"main", "main-egress", "main-redis"}
+    platform.change(server={"limits": {"messagesPerSecond": 250}}, networkPolicy={"mode": "None"})
+    deleted = {action.key for action in platform.plan().actions if isinstance(action, DeleteObject)}
+    assert deleted == policies

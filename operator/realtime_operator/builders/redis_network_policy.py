@@ -1,0 +1,36 @@
+"""The NetworkPolicy of the managed Redis: the cluster's servers connect to it, and it connects to nothing."""
+
+from __future__ import annotations
+
+from realtime_operator import naming
+from realtime_operator.api.base import JsonObject
+from realtime_operator.api.v1alpha1 import RealtimeCluster
+from realtime_operator.builders.manifest import component_selector, metadata, with_applied_hash
+from realtime_operator.builders.network_policy import tcp
+
+
+def build_redis_network_policy(cluster: RealtimeCluster) -> JsonObject | None:
+    """Build the policy, for the trial pod of a changed Redis too; None without a restriction or a managed Redis."""
+    if cluster.spec.network_policy.mode == "None" or cluster.spec.backplane.managed is None:
+        return None
+    servers: JsonObject = {"podSelector": {"matchLabels": component_selector(cluster, naming.COMPONENT_SERVER)}}
+    components: JsonObject = {
+        "key": naming.LABEL_COMPONENT,
+        "operator": "In",
+        "values": [naming.COMPONENT_REDIS, naming.COMPONENT_REDIS_TRIAL],
+    }
+    return with_applied_hash(
+        {
+            "apiVersion": "networking.k8s.io/v1",
+            "kind": "NetworkPolicy",
+            "metadata": metadata(cluster, naming.redis(cluster.metadata.name), naming.COMPONENT_REDIS),
+            "spec": {
+                "podSelector": {
+                    "matchLabels": {naming.LABEL_CLUSTER: cluster.metadata.name},
+                    "matchExpressions": [components],
+                },
+                "policyTypes": ["Ingress", "Egress"],
+                "ingress": [{"from": [servers], "ports": [tcp(naming.PORT_REDIS)]}],
+            },
+        }
+    )
