@@ -53,6 +53,10 @@ ANNOTATION_DRAIN = f"{GROUP}/drain"
 """On server pods: "requested" asks the operator to drain this server and to replace it."""
 ANNOTATION_PAUSED = f"{GROUP}/paused"
 """On the operator's Lease: any text but "false" pauses the whole operator; the text is the reason."""
+ANNOTATION_ROTATE = f"{GROUP}/rotate-credentials"
+"""On RealtimeClusters: each new value, for example a time, asks for a rotation of the generated credentials."""
+ANNOTATION_ROTATION = f"{GROUP}/rotation"
+"""On the Secret of the generated credentials: the state of the rotation (JSON), see planning/rotation.py."""
 ANNOTATION_CHECKSUM = f"{GROUP}/checksum"
 """On pod templates: hash of the files that the pod reads at its start and that are not part of its template."""
 
@@ -83,6 +87,19 @@ KEY_API = "api-key"
 KEY_TOKEN_SECRET = "token-secret"  # noqa: S105 - the name of a key, not a secret
 KEY_ADMIN_TOKEN = "admin-token"  # noqa: S105 - the name of a key, not a secret
 KEY_REDIS_PASSWORD = "password"  # noqa: S105 - the name of a key, not a secret
+
+_ALTERNATE = "-alternate"
+
+
+def alternate(key: str) -> str:
+    """Key of the second value of a credential, which servers accept too: the coming or the former one."""
+    return f"{key}{_ALTERNATE}"
+
+
+def is_alternate(key: str) -> bool:
+    """Return True for the key of a second value."""
+    return key.endswith(_ALTERNATE)
+
 
 # environment of a server pod
 ENV_CONFIG = "REALTIME_CONFIG"

@@ -29,6 +29,8 @@ from realtime_operator.planning.plan import (
     FailureKind,
     Quiesce,
     Resume,
+    RotateCredentials,
+    RotationStep,
     ScaleRevision,
     SetDeletionCost,
     SetStatus,
@@ -221,6 +223,33 @@ async def test_another_pod_of_the_name_is_not_marked(applied: Applied, action: A
     assert applied.get("v1", "Pod", "main-a-x") == before
 
 
+async def test_a_step_of_a_rotation_is_carried_out_once(applied: Applied) -> None:
+    """Values and state are written together, to the observed version of the Secret alone, and an apply keeps both."""
+    (template, *_) = build_secrets(applied.cluster)
+    await applied.do(EnsureSecret(template.manifest, template.keys))
+    name = text_at(template.manifest, "metadata", "name")
+    before = applied.get("v1", "Secret", name)
+    uid, version = (text_at(before, "metadata", key) for key in ("uid", "resourceVersion"))
+    renew = RotateCredentials(name, uid, version, RotationStep.RENEW, (naming.KEY_API,), "prepared")
+    await applied.do(renew)
+    renewed = applied.get("v1", "Secret", name)
+    data, second = object_at(renewed, "data"), naming.alternate(naming.KEY_API)
+    assert data[second] != object_at(before, "data")[second]
+    assert {**data, second: ""} == {**object_at(before, "data"), second: ""}
+    (failure,) = await applied.try_to(renew)
+    assert failure.kind is FailureKind.OUTDATED
+    version = text_at(renewed, "metadata", "resourceVersion")
+    await applied.do(RotateCredentials(name, uid, version, RotationStep.EXCHANGE, (naming.KEY_API,), "exchanged"))
+    exchanged = applied.get("v1", "Secret", name)
+    metadata = object_at(template.manifest, "metadata")
+    annotations = {**object_at(metadata, "annotations"), naming.ANNOTATION_ROTATION: "exchanged"}
+    kept: JsonObject = {**template.manifest, "metadata": {**metadata, "annotations": annotations}}
+    await applied.do(EnsureSecret(kept, template.keys, uid))
+    for found in (exchanged, applied.get("v1", "Secret", name)):
+        assert object_at(found, "data") == {**data, second: data[naming.KEY_API], naming.KEY_API: data[second]}
+        assert text_at(found, "metadata", "annotations", naming.ANNOTATION_ROTATION) == "exchanged"
+
+
 async def test_servers_are_told_without_reading_again(applied: Applied) -> None:
     """The address is in the action, and the Secret was read by the observation."""
     (template, *_) = build_secrets(applied.cluster)
@@ -246,7 +275,7 @@ async def test_servers_are_told_without_reading_again(applied: Applied) -> None:
         uid = applied.pod()
         await applied.do(Drain("main-a-x", access, 5.0), Resume("main-a-x", uid, access))
         await runner.cleanup()
-    assert received == [("/admin/v1/drain", secret.admin_token), ("/admin/v1/resume", secret.admin_token)]
+    assert received == [("/admin/v1/drain", secret.admin_tokens[0]), ("/admin/v1/resume", secret.admin_tokens[0])]
     assert asked == [("PATCH", path_of("v1", "Pod", applied.namespace, "main-a-x"))]
 
 

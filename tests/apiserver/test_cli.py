@@ -147,3 +147,16 @@ async def test_a_plan_is_refused_with_the_paths_of_the_pods(person: Person, tmp_
         assert path in planned.stderr
     file.write_text(yaml.safe_dump({**document, "spec": {"pod": {"volumes": [{"name": "a", "emptyDir": {}}]}}}))
     assert (await person("plan", "-f", str(file))).code == 0
+
+
+async def test_a_rotation_is_asked_for_by_an_annotation(person: Person) -> None:
+    """Each call asks for another one; the spec stays."""
+    person.create("one", replicas=1)
+    before = person.stored("one")["spec"]
+    said = await person("credentials", "rotate")
+    assert said.code == 0, said
+    assert "a rotation of admin-token, api-key, token-secret is requested" in said.out
+    first = dig(person.stored("one"), "metadata", "annotations", naming.ANNOTATION_ROTATE)
+    assert (await person("credentials", "rotate", "-c", "one")).code == 0
+    assert dig(person.stored("one"), "metadata", "annotations", naming.ANNOTATION_ROTATE) != first
+    assert person.stored("one")["spec"] == before

@@ -79,7 +79,7 @@ async def test_a_secret_is_read_once_and_its_values_are_not_kept(reading: Readin
         assert await reading.value() == digest("secret")
     secret = await reading.reader.get(reading.key, "keys")
     assert secret is not None
-    assert (secret.values, secret.admin_token) == ({}, "")
+    assert (secret.values, secret.admin_tokens) == ({}, ())
     assert "data" not in secret.document
     assert dig(secret.document, "metadata", "managedFields") is None
     assert (reading.requests, reading.changes) == (1, [])
@@ -93,7 +93,7 @@ async def test_the_values_of_a_secret_that_a_cluster_owns_are_kept(reading: Read
     secret = await reading.reader.get(reading.key, "keys")
     assert secret is not None
     assert secret.values == {naming.KEY_ADMIN_TOKEN: "c2VjcmV0"}
-    assert secret.admin_token == "secret"
+    assert secret.admin_tokens == ("secret",)
 
 
 async def test_a_change_is_seen_and_told_when_the_secret_is_due(reading: Reading) -> None:

@@ -135,11 +135,10 @@ def authentication_files(cluster: RealtimeCluster) -> dict[str, SecretKeySelecto
 
 def _auth(cluster: RealtimeCluster) -> JsonObject:
     auth, files = cluster.spec.auth, [*token_files(cluster)]
-    generated = f"{naming.CREDENTIALS_DIRECTORY}/{naming.KEY_TOKEN_SECRET}"
     connection, subscription = files[: len(auth.tokens)], files[len(auth.tokens) :]
     return {
         "anonymous": auth.anonymous == "Allow",
-        "token_keys": _token_keys(connection, auth.tokens) or [{"algorithm": "HS256", "file": generated}],
+        "token_keys": _token_keys(connection, auth.tokens) or _generated_token_keys(),
         "subscription_token_keys": _token_keys(subscription, auth.subscription_tokens),
         "jwks": None if auth.jwks is None else _jwks(auth.jwks),
         "issuer": auth.issuer,
@@ -147,6 +146,11 @@ def _auth(cluster: RealtimeCluster) -> JsonObject:
         "leeway_seconds": auth.leeway_seconds,
         "revocation_seconds": auth.revocation_seconds,
     }
+
+
+def _generated_token_keys() -> list[JsonValue]:
+    keys = (naming.KEY_TOKEN_SECRET, naming.alternate(naming.KEY_TOKEN_SECRET))
+    return [{"algorithm": "HS256", "file": f"{naming.CREDENTIALS_DIRECTORY}/{key}"} for key in keys]
 
 
 def _audience(auth: Authentication) -> JsonValue:

@@ -10,7 +10,7 @@ from realtime_operator.api.v1alpha1 import RealtimeCluster
 from realtime_operator.api.v1alpha1_server import SecretKeySelector
 from realtime_operator.builders import pod
 from realtime_operator.builders.config_map import URL_FILE, api_key_file, authentication_files
-from realtime_operator.builders.credentials_secret import generated_keys
+from realtime_operator.builders.credentials_secret import mounted_keys
 from realtime_operator.builders.hooks import SECRET_FILE, hooks_files
 from realtime_operator.builders.listen_config import TLS_FILES, ca_files, tls_secrets
 
@@ -52,7 +52,7 @@ def server_mounts(cluster: RealtimeCluster) -> list[JsonValue]:
 
 def _credentials(cluster: RealtimeCluster) -> list[JsonValue]:
     """Return the volume sources of credentials: the generated ones, the spec's own API key, and its further keys."""
-    generated = {key: key for key in generated_keys(cluster)}
+    generated = {key: key for key in mounted_keys(cluster)}
     sources = [_source(naming.credentials_secret(cluster.metadata.name), generated)]
     own = cluster.spec.api.key
     files = {} if own is None else {naming.KEY_API: own.secret_key_ref}

@@ -15,6 +15,7 @@ from realtime_operator.builders.strategic_merge import PatchError
 from realtime_operator.cli.command import as_plugin, help_of, with_target
 from realtime_operator.cli.commands import (
     convert,
+    credentials,
     demo,
     doctor,
     init,
@@ -60,21 +61,24 @@ def build_app() -> typer.Typer:
     rollouts = typer.Typer(
         help="Follow, pause, restart and undo rollouts.", no_args_is_help=True, rich_markup_mode="rich"
     )
+    secrets = typer.Typer(help="Rotate the generated credentials.", no_args_is_help=True, rich_markup_mode="rich")
     _add(app, RUN, up.up, init.init, convert.convert, demo.demo)
     _add_with_target(app, LOOK, status.status, status.get, status.describe, plan.plan)
     _add_with_target(app, LOOK, top.top, top.logs, probe.probe, doctor.doctor)
     app.add_typer(rollouts, name="rollout", rich_help_panel=CHANGE)
+    app.add_typer(secrets, name="credentials", rich_help_panel=CHANGE)
     _add_with_target(app, CHANGE, rollout.drain, rollout.shed, rollout.scale)
     _add_with_target(app, MESSAGES, server_api.publish, server_api.subscribe, server_api.presence, server_api.history)
     _add_with_target(app, MESSAGES, server_api.info, server_api.disconnect, tokens.token)
     _add_with_target(rollouts, None, rollout.rollout_status, rollout.rollout_pause, rollout.rollout_resume)
     _add_with_target(rollouts, None, rollout.rollout_restart, rollout.rollout_undo, rollout.rollout_history)
+    _add_with_target(secrets, None, credentials.credentials_rotate)
     return app
 
 
 def _add(app: typer.Typer, panel: str | None, *functions: Callable[..., None]) -> None:
     for function in functions:
-        name = function.__name__.removeprefix("rollout_")
+        name = function.__name__.removeprefix("rollout_").removeprefix("credentials_")
         app.command(name, help=help_of(function), rich_help_panel=panel)(function)
 
 

@@ -126,8 +126,8 @@ class KubernetesTarget:
         """See Target."""
         selector = f"{naming.LABEL_CLUSTER}={name},{naming.LABEL_COMPONENT}={naming.COMPONENT_SERVER}"
         pods = await self._client.list_items(path_of("v1", "Pod", self._namespace), selector)
-        token = (await self.secret(naming.credentials_secret(name))).get(naming.KEY_ADMIN_TOKEN, "")
-        reports = await asyncio.gather(*(self._report(text_at(pod, "metadata", "name"), token) for pod in pods))
+        tokens = await self._admin_tokens(name)
+        reports = await asyncio.gather(*(self._report(text_at(pod, "metadata", "name"), tokens) for pod in pods))
         servers = [read_server(pod, report) for pod, report in zip(pods, reports, strict=True)]
         return sorted(servers, key=lambda server: server.name)
 
@@ -150,6 +150,12 @@ class KubernetesTarget:
         namespace = cluster.metadata.model_copy(update={"namespace": self._namespace})
         return await DryRun(self._client).refused(cluster.model_copy(update={"metadata": namespace}), World({}, ()))
 
+    async def annotate(self, name: str, annotations: Mapping[str, str]) -> None:
+        """See Target."""
+        await find(self, name)
+        path = path_of(naming.API_VERSION, naming.KIND, self._namespace, name)
+        await self._client.patch(path, {"metadata": {"annotations": {**annotations}}})
+
     async def drain(self, name: str, server: Server) -> None:
         """See Target."""
         await find(self, name)
@@ -159,9 +165,9 @@ class KubernetesTarget:
 
     async def shed(self, name: str, server: Server, connections: int, connections_per_second: float) -> None:
         """See Target."""
-        token = (await self.secret(naming.credentials_secret(name))).get(naming.KEY_ADMIN_TOKEN, "")
+        tokens = await self._admin_tokens(name)
         body: JsonObject = {"connections": connections, "connections_per_second": connections_per_second}
-        await self._admin("POST", server.name, "/admin/v1/shed", token, body)
+        await self._admin("POST", server.name, "/admin/v1/shed", tokens, body)
 
     async def metrics(self, server: Server) -> str:
         """See Target."""
@@ -251,22 +257,32 @@ class KubernetesTarget:
             return Finding("clock", Severity.WARNING, f"differs from the API server's by {skew:.0f} s", advice)
         return Finding("clock", Severity.OK, "agrees with the API server's within a few seconds")
 
-    async def _report(self, pod: str, token: str) -> ServerReport | None:
+    async def _admin_tokens(self, name: str) -> tuple[str, ...]:
+        """Return the admin token, and its alternate value for servers that have not read a rotated one yet."""
+        values = await self.secret(naming.credentials_secret(name))
+        keys = (naming.KEY_ADMIN_TOKEN, naming.alternate(naming.KEY_ADMIN_TOKEN))
+        return tuple(values[key] for key in keys if key in values)
+
+    async def _report(self, pod: str, tokens: tuple[str, ...]) -> ServerReport | None:
         try:
-            return read_report(await self._admin("GET", pod, "/admin/v1/status", token))
+            return read_report(await self._admin("GET", pod, "/admin/v1/status", tokens))
         except (PlatformError, KeyError, TypeError, ValueError):
             return None
 
     async def _admin(
-        self, method: str, pod: str, path: str, token: str, body: JsonObject | None = None
+        self, method: str, pod: str, path: str, tokens: tuple[str, ...], body: JsonObject | None = None
     ) -> Mapping[str, object]:
+        token, *others = tokens or ("",)
         headers = {"X-Admin-Token": token, "Content-Type": "application/json"}
-        answer = await self._client.call(
-            method,
-            self._pod(pod, naming.PORT_ADMIN, path),
-            headers=headers,
-            body=b"" if body is None else json.dumps(body).encode(),
-        )
+        content = b"" if body is None else json.dumps(body).encode()
+        try:
+            answer = await self._client.call(
+                method, self._pod(pod, naming.PORT_ADMIN, path), headers=headers, body=content
+            )
+        except ForbiddenError:  # so is a 401 of the server
+            if not others:
+                raise
+            return await self._admin(method, pod, path, tuple(others), body)
         document: Mapping[str, object] = json.loads(answer)
         return document
 

@@ -137,6 +137,11 @@ class LocalTarget:
         """See Target."""
         return ()
 
+    async def annotate(self, name: str, annotations: Mapping[str, str]) -> None:
+        """See Target."""
+        await find(self, name)
+        raise InputError(f"{self.description} keeps no annotations ({', '.join(annotations)}): use Kubernetes for this")
+
     async def drain(self, name: str, server: Server) -> None:  # noqa: ARG002 - there is one cluster
         """See Target."""
         await self._call("POST", f"servers/{server.name}/drain", {})

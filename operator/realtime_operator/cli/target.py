@@ -85,6 +85,9 @@ class Target(Protocol):
     async def refused(self, cluster: RealtimeCluster) -> Sequence[SpecFinding]:
         """Return what the platform would refuse in the pods of a cluster; empty when it cannot be asked."""
 
+    async def annotate(self, name: str, annotations: Mapping[str, str]) -> None:
+        """Set annotations of a cluster. Raises InputError on a platform that keeps none."""
+
     async def drain(self, name: str, server: Server) -> None:
         """Request the replacement of a server: it is quiesced and drained within the budget; a new one is started."""
 

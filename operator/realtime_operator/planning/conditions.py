@@ -41,14 +41,15 @@ def backplane_ready(facts: Facts) -> Verdict:
 
 
 def credentials_kept(facts: Facts) -> Verdict:
-    """Judge CredentialsKept: True when the generated credentials exist with their original values."""
+    """Judge CredentialsKept: True when backends and clients can use the generated credentials that they know."""
     if facts.missing_credentials:
         return Verdict(ConditionType.CREDENTIALS_KEPT, False, Reason.MISSING, _missing_credentials(facts))
-    replaced = facts.credentials.replaced_recently(facts.now)
-    if not replaced:
-        message = "the generated credentials have not changed"
-        return Verdict(ConditionType.CREDENTIALS_KEPT, True, Reason.UNCHANGED, message)
-    return Verdict(ConditionType.CREDENTIALS_KEPT, False, Reason.REPLACED, facts.credentials.message(facts.name))
+    if facts.credentials.replaced_recently(facts.now):
+        return Verdict(ConditionType.CREDENTIALS_KEPT, False, Reason.REPLACED, facts.credentials.message(facts.name))
+    if facts.rotation:
+        return Verdict(ConditionType.CREDENTIALS_KEPT, True, Reason.ROTATING, facts.rotation)
+    message = "the generated credentials have not changed"
+    return Verdict(ConditionType.CREDENTIALS_KEPT, True, Reason.UNCHANGED, message)
 
 
 def _missing_credentials(facts: Facts) -> str:

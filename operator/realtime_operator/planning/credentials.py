@@ -50,15 +50,23 @@ class Credentials:
 def next_credentials(
     cluster: str, secrets: Mapping[str, Mapping[str, str]], before: Credentials, now: datetime
 ) -> Credentials:
-    """Compare the credentials with the previous ones; a missing key is no change.
+    """Compare the credentials with the previous ones.
+
+    A missing key is no change, nor is a value whose former one is still accepted, because it was rotated.
 
     `secrets` has the SHA-256 of each value.
     """
     present = secrets.get(naming.credentials_secret(cluster), {})
     known = {key: present[key][:FINGERPRINT_CHARACTERS] for key in ADVICE if key in present}
-    changed = tuple(key for key, value in known.items() if before.fingerprints.get(key, value) != value)
+    accepted = {key: {known[key], *_alternate(present, key)} for key in known}
+    changed = tuple(key for key in known if before.fingerprints.get(key, known[key]) not in accepted[key])
     fingerprints = {**{key: value for key, value in before.fingerprints.items() if key in ADVICE}, **known}
     kept = before.replaced_recently(now)
     if changed:
         return Credentials(fingerprints, tuple(dict.fromkeys((*(before.replaced if kept else ()), *changed))), now)
     return Credentials(fingerprints, before.replaced if kept else (), before.replaced_at if kept else None)
+
+
+def _alternate(present: Mapping[str, str], key: str) -> tuple[str, ...]:
+    value = present.get(naming.alternate(key))
+    return () if value is None else (value[:FINGERPRINT_CHARACTERS],)

@@ -10,10 +10,22 @@ from realtime_operator.api.document import objects_at, text_at
 from realtime_operator.api.v1alpha1 import RealtimeCluster
 from realtime_operator.planning.brakes import FREEZING_REASONS
 from realtime_operator.planning.conditions import Verdict
+from realtime_operator.planning.credentials import ADVICE
 from realtime_operator.planning.facts import Facts
-from realtime_operator.planning.plan import Action, DeleteServer, Drain, EmitEvent, EventType, Quiesce, Resume
+from realtime_operator.planning.plan import (
+    Action,
+    DeleteServer,
+    Drain,
+    EmitEvent,
+    EventType,
+    Quiesce,
+    Resume,
+    RotateCredentials,
+    RotationStep,
+)
 from realtime_operator.planning.prior_status import condition_of
 from realtime_operator.planning.reasons import FINDINGS_SEPARATOR, ConditionType, Reason
+from realtime_operator.planning.rotation import GRACE
 from realtime_operator.planning.world import Server, ServerState
 
 BAD_WHEN_FALSE = frozenset(
@@ -128,6 +140,8 @@ def _about(action: Action, servers: dict[str, Server]) -> EmitEvent | None:
             Reason.DRAINING,
             f"server {action.server}: {report.connections} connections are being moved, {rate}",
         )
+    if isinstance(action, RotateCredentials) and action.step is RotationStep.EXCHANGE:
+        return EmitEvent(EventType.NORMAL, Reason.CREDENTIALS_ROTATED, _rotated(action))
     if isinstance(action, Resume):
         return EmitEvent(EventType.NORMAL, Reason.RESUMED, f"server {action.server} accepts new connections again")
     if isinstance(action, DeleteServer):
@@ -139,6 +153,14 @@ def _about(action: Action, servers: dict[str, Server]) -> EmitEvent | None:
             )
         return EmitEvent(EventType.NORMAL, Reason.SERVER_REPLACED, f"server {action.server} is drained and replaced")
     return None
+
+
+def _rotated(action: RotateCredentials) -> str:
+    keys = " and ".join(key for key in action.keys if key in ADVICE)
+    advice = "; ".join(text for key, text in ADVICE.items() if key in action.keys)
+    until = f"the former values are accepted for {GRACE.total_seconds() / 3600:g} h"
+    what = f"new values are in Secret {action.secret}: {keys or 'the admin token'}"
+    return "; ".join(part for part in (what, advice, until) if part)
 
 
 def _servers(count: int) -> str:

@@ -26,6 +26,7 @@ class Facts:
     `pods_refused` has the messages of ReplicaSets that cannot create pods. `missing_endpoint` says why clients find no
     Service, None when it is there. `missing_credentials` are the keys that the generated Secrets lack, by the Secret's
     name. `operator_paused` says why the operator does nothing, None when it is not paused.
+    `rotation` describes a rotation of credentials; empty when there is none.
     `unreachable` is since when servers have not answered on their admin port, by name. `failures` are the actions of
     this reconcile that were not carried out. `missing_kinds` are kinds that the spec asks for and that are not served.
     `prior` is the status until now. `provenance` are the fields of the status about what the target was made of.
@@ -51,6 +52,7 @@ class Facts:
     missing_credentials: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     failures: tuple[Failure, ...] = ()
     missing_kinds: tuple[OptionalKind, ...] = ()
+    rotation: str = ""
     prior: PriorStatus = field(default_factory=PriorStatus)
     provenance: JsonObject = field(default_factory=dict)
 

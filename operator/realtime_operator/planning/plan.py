@@ -53,6 +53,30 @@ class EnsureSecret:
     uid: str | None = None
 
 
+class RotationStep(StrEnum):
+    """What a step of a rotation does to the two values of each credential."""
+
+    RENEW = "renew"
+    """Give the alternate value new random text."""
+    EXCHANGE = "exchange"
+    """Exchange the two values."""
+
+
+@dataclass(frozen=True, slots=True)
+class RotateCredentials:
+    """Carry out a step on the Secret as it was observed; `annotation` becomes its ANNOTATION_ROTATION.
+
+    Values and annotation are written at once, and only to this version of the Secret: no step is repeated.
+    """
+
+    secret: str
+    uid: str
+    resource_version: str
+    step: RotationStep
+    keys: tuple[str, ...]
+    annotation: str
+
+
 @dataclass(frozen=True, slots=True)
 class DeleteObject:
     """Delete the observed object; its children are garbage-collected. Succeeds when it does not exist.
@@ -152,6 +176,7 @@ Action = (
     CreateObject
     | ApplyObject
     | EnsureSecret
+    | RotateCredentials
     | DeleteObject
     | ScaleRevision
     | Quiesce

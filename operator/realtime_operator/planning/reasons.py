@@ -70,6 +70,7 @@ class Reason(StrEnum):
     NOT_MEASURED = "NotMeasured"
     # CredentialsKept
     UNCHANGED = "Unchanged"
+    ROTATING = "Rotating"
     REPLACED = "Replaced"
     MISSING = "Missing"
     # Events only
@@ -81,3 +82,4 @@ class Reason(StrEnum):
     MOVES_RESUMED = "MovesResumed"
     DRAINING = "Draining"
     SERVER_REPLACED = "ServerReplaced"
+    CREDENTIALS_ROTATED = "CredentialsRotated"

@@ -12,7 +12,7 @@ from datetime import datetime, timedelta
 
 from realtime_operator import builders, naming
 from realtime_operator.api.base import JsonObject
-from realtime_operator.api.document import objects_at, text_at
+from realtime_operator.api.document import object_at, objects_at, text_at
 from realtime_operator.api.v1alpha1 import RealtimeCluster
 from realtime_operator.api.v1alpha1_metadata import CommonMetadata
 from realtime_operator.api.validation import validate
@@ -31,6 +31,7 @@ from realtime_operator.planning.plan import (
     DeleteObject,
     DeleteServer,
     EnsureSecret,
+    RotateCredentials,
 )
 from realtime_operator.planning.policies import PlannerSettings, autoscaling, desired_servers, rollout_policy
 from realtime_operator.planning.prior_status import PriorStatus, read_status
@@ -38,6 +39,7 @@ from realtime_operator.planning.progress import next_progress
 from realtime_operator.planning.redis_change import change_redis, redis_state
 from realtime_operator.planning.report import report_rejection
 from realtime_operator.planning.rollout import RolloutStep
+from realtime_operator.planning.rotation import describe, next_rotation
 from realtime_operator.planning.world import ObjectKey, World, object_key
 
 
@@ -105,7 +107,7 @@ def reconcile(cluster: RealtimeCluster, world: World, now: datetime, settings: P
         desired.revision.name, desired_servers(cluster, scaling), read_replica_sets(world.objects), world.servers
     )
     facts = _facts(cluster, world, desired.provenance, fleet, prior, now, settings)
-    actions = () if facts.is_paused else _actions(desired, facts, world)
+    actions = () if facts.is_paused else _actions(desired, facts, world, next_rotation(cluster, world, now))
     facts = replace(
         facts,
         missing_endpoint=_missing_endpoint(cluster, world, actions),
@@ -128,7 +130,7 @@ def _desired(cluster: RealtimeCluster, world: World, settings: PlannerSettings) 
     return desired.with_metadata(cluster.spec.common_metadata)
 
 
-def _actions(desired: Desired, facts: Facts, world: World) -> tuple[Action, ...]:
+def _actions(desired: Desired, facts: Facts, world: World, rotation: RotateCredentials | None) -> tuple[Action, ...]:
     """Return all actions in order.
 
     While Secrets are missing, nothing that reads them is made, no connections are moved, and nothing is pruned.
@@ -136,16 +138,18 @@ def _actions(desired: Desired, facts: Facts, world: World) -> tuple[Action, ...]
     missing = _missing_secrets(desired.secrets, world)
     if missing:
         return (*missing, *_apply(desired.shared, world))
-    actions = [*_apply(desired.shared, world), *_apply_revision(desired, facts, world)]
+    rotated = () if rotation is None else (rotation,)
+    actions = [*rotated, *_apply(desired.shared, world), *_apply_revision(desired, facts, world)]
     return (*actions, *_servers(facts, world), *_prune(desired, facts, world))
 
 
 def _missing_credentials(templates: Sequence[builders.SecretTemplate], world: World) -> dict[str, tuple[str, ...]]:
-    """Return the keys that generated Secrets lack before the actions; `report` checks them again."""
+    """Return the keys in use that generated Secrets lack before the actions; `report` checks them again."""
     lacking: dict[str, tuple[str, ...]] = {}
     for template in templates:
         name = object_key(template.manifest).name
-        keys = tuple(key for key in template.keys if key not in world.secrets.get(name, {}))
+        used = (key for key in template.keys if not naming.is_alternate(key))
+        keys = tuple(key for key in used if key not in world.secrets.get(name, {}))
         if keys:
             lacking[name] = keys
     return lacking
@@ -158,10 +162,21 @@ def _missing_secrets(templates: Sequence[builders.SecretTemplate], world: World)
         key = object_key(template.manifest)
         present = world.secrets.get(key.name, {})
         live = world.objects.get(key)
-        if live is None or not contains(live, template.manifest) or any(name not in present for name in template.keys):
+        manifest = _with_rotation(template.manifest, live)
+        if live is None or not contains(live, manifest) or any(name not in present for name in template.keys):
             uid = None if live is None else text_at(live, "metadata", "uid")
-            actions.append(EnsureSecret(template.manifest, template.keys, uid))
+            actions.append(EnsureSecret(manifest, template.keys, uid))
     return tuple(actions)
+
+
+def _with_rotation(manifest: JsonObject, live: JsonObject | None) -> JsonObject:
+    """Return the manifest with the state of the rotation, which an apply without it would remove."""
+    state = text_at(live or {}, "metadata", "annotations", naming.ANNOTATION_ROTATION)
+    if not state:
+        return manifest
+    metadata = object_at(manifest, "metadata")
+    annotations: JsonObject = {**object_at(metadata, "annotations"), naming.ANNOTATION_ROTATION: state}
+    return {**manifest, "metadata": {**metadata, "annotations": annotations}}
 
 
 def _facts(
@@ -198,6 +213,7 @@ def _facts(
         operator_paused=settings.paused,
         pods_refused=_pods_refused(world),
         provenance=made,
+        rotation=describe(cluster, world),
         unreachable=status.unreachable_since(prior.unreachable_since, world.servers, now),
         prior=prior,
     )

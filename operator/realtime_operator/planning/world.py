@@ -75,7 +75,7 @@ class ServerReport:
     `seconds_since_last_accept` is None when no connection was ever accepted. `accept_cost_seconds` is the measured
     CPU time of one accepted connection (handshake, connect, subscribe), None until enough were measured.
     `drain_rate` is the rate of the running drain in connections per second, None when none runs.
-    `recent` is None for servers of earlier releases, which do not count it.
+    `recent` is None for servers of earlier releases, which do not count it; these accept no alternate API key either.
     """
 
     state: ServerState
@@ -86,6 +86,7 @@ class ServerReport:
     backplane_healthy: bool = True
     workers: int = 1
     recent: Recent | None = None
+    accepts_alternate_api_key: bool = False
 
 
 @dataclass(frozen=True, slots=True)

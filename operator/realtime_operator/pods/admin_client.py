@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 import json
 from collections.abc import AsyncIterator, Mapping
+from http import HTTPStatus
 
 import aiohttp
 
@@ -15,6 +16,9 @@ from realtime_operator.planning.world import Recent, ServerReport, ServerState
 CALL_SECONDS = 2.0
 CONCURRENT_CALLS = 32
 
+AdminToken = str | tuple[str, ...]
+"""The admin token, or several values of which a server accepts one."""
+
 
 class ServerUnavailableError(Exception):
     """The server did not answer in time, or its answer is invalid."""
@@ -23,7 +27,8 @@ class ServerUnavailableError(Exception):
 class AdminClient:
     """One client for all servers of all clusters.
 
-    `address` is a pod's IP or the path of a Unix socket, `token` the cluster's admin token.
+    `address` is a pod's IP or the path of a Unix socket, `token` the cluster's admin token: one, or several of which
+    a server accepts one, as while the token is rotated.
     """
 
     def __init__(self, port: int = naming.PORT_ADMIN) -> None:
@@ -36,7 +41,7 @@ class AdminClient:
         if self._session is not None:
             await self._session.close()
 
-    async def is_ready(self, address: str, token: str) -> bool:
+    async def is_ready(self, address: str, token: AdminToken) -> bool:
         """Return True when the server is ready for new connections; False when it does not answer."""
         try:
             await self._call("GET", address, token, "/health/ready")
@@ -44,27 +49,27 @@ class AdminClient:
             return False
         return True
 
-    async def report(self, address: str, token: str) -> ServerReport | None:
+    async def report(self, address: str, token: AdminToken) -> ServerReport | None:
         """Return the server's report; None when it does not answer or the report is invalid."""
         try:
             return read_report(await self._call("GET", address, token, "/admin/v1/status"))
         except (ServerUnavailableError, KeyError, TypeError, ValueError):
             return None
 
-    async def drain(self, address: str, token: str, connections_per_second: float) -> None:
+    async def drain(self, address: str, token: AdminToken, connections_per_second: float) -> None:
         """Begin a drain or change its rate; raises ServerUnavailableError."""
         await self._call("POST", address, token, "/admin/v1/drain", {"connections_per_second": connections_per_second})
 
-    async def shed(self, address: str, token: str, connections: int, connections_per_second: float) -> None:
+    async def shed(self, address: str, token: AdminToken, connections: int, connections_per_second: float) -> None:
         """Move a number of connections away while the server goes on serving; raises ServerUnavailableError."""
         body = {"connections": connections, "connections_per_second": connections_per_second}
         await self._call("POST", address, token, "/admin/v1/shed", body)
 
-    async def quiesce(self, address: str, token: str) -> None:
+    async def quiesce(self, address: str, token: AdminToken) -> None:
         """Make the server accept no new connections; raises ServerUnavailableError."""
         await self._call("POST", address, token, "/admin/v1/quiesce")
 
-    async def resume(self, address: str, token: str) -> None:
+    async def resume(self, address: str, token: AdminToken) -> None:
         """End a drain and serve again; raises ServerUnavailableError."""
         await self._call("POST", address, token, "/admin/v1/resume")
 
@@ -73,7 +78,7 @@ class AdminClient:
         return (await self._request("GET", address, "", "/metrics", None)).decode()
 
     async def _call(
-        self, method: str, address: str, token: str, path: str, body: Mapping[str, float] | None = None
+        self, method: str, address: str, token: AdminToken, path: str, body: Mapping[str, float] | None = None
     ) -> Mapping[str, object]:
         try:
             document: Mapping[str, object] = json.loads(await self._request(method, address, token, path, body))
@@ -82,19 +87,27 @@ class AdminClient:
         return document
 
     async def _request(
-        self, method: str, address: str, token: str, path: str, body: Mapping[str, float] | None
+        self, method: str, address: str, token: AdminToken, path: str, body: Mapping[str, float] | None
     ) -> bytes:
-        headers = {"Authorization": f"Bearer {token.strip()}"} if token else {}  # servers strip theirs
+        first, *others = (token,) if isinstance(token, str) else token or ("",)
         try:
-            async with (
-                self._slots,
-                self._session_for(address) as session,
-                session.request(method, self._url(address, path), json=dict(body or {}), headers=headers) as response,
-            ):
-                response.raise_for_status()
-                return await response.read()
+            return await self._send(method, address, first, path, body)
+        except aiohttp.ClientResponseError as error:
+            if error.status == HTTPStatus.UNAUTHORIZED and others:
+                return await self._request(method, address, tuple(others), path, body)
+            raise ServerUnavailableError(f"{path}: {type(error).__name__}") from error
         except (aiohttp.ClientError, OSError, TimeoutError) as error:
             raise ServerUnavailableError(f"{path}: {type(error).__name__}") from error
+
+    async def _send(self, method: str, address: str, token: str, path: str, body: Mapping[str, float] | None) -> bytes:
+        headers = {"Authorization": f"Bearer {token.strip()}"} if token else {}  # servers strip theirs
+        async with (
+            self._slots,
+            self._session_for(address) as session,
+            session.request(method, self._url(address, path), json=dict(body or {}), headers=headers) as response,
+        ):
+            response.raise_for_status()
+            return await response.read()
 
     @contextlib.asynccontextmanager
     async def _session_for(self, address: str) -> AsyncIterator[aiohttp.ClientSession]:
@@ -127,6 +140,7 @@ def read_report(document: Mapping[str, object]) -> ServerReport:
         backplane_healthy=document.get("backplane_healthy") is True,
         workers=int(str(document.get("workers", 1))),
         recent=read_recent(document.get("recent")),
+        accepts_alternate_api_key=document.get("accepts_alternate_api_key") is True,
     )
 
 

@@ -147,6 +147,7 @@ class AdminServer:
                 "backplane_healthy": status.backplane_healthy,
                 "recent": _recent(status.recent),
                 "workers": len(self._workers),
+                "accepts_alternate_api_key": True,
                 "uptime_seconds": round(time.monotonic() - self._state.started_at, 3),
             }
         )

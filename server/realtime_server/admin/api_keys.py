@@ -7,6 +7,7 @@ import re
 import time
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
+from pathlib import Path
 
 from realtime_server.admin.responses import same_secret
 from realtime_server.core.limits.rates import TokenBucket
@@ -41,6 +42,14 @@ class ApiKey:
         return bool(named) and all(any(pattern.match(channel) for pattern in self.channels) for channel in named)
 
 
+def both(key_file: Path) -> tuple[Path, Path]:
+    """Return the file of the key, and that of its alternate value beside it, which need not exist.
+
+    While the key is rotated, the alternate value is the coming or the former one.
+    """
+    return key_file, key_file.with_name(f"{key_file.name}-alternate")
+
+
 class ApiKeys:
     """Keys of a server, whose files are read again when they change."""
 
@@ -50,7 +59,7 @@ class ApiKeys:
     @classmethod
     def of(cls, api: Api, *, clock: Callable[[], float] = time.monotonic, workers: int = 1) -> ApiKeys:
         """Return the keys of the settings; each worker allows its share of the calls per second."""
-        found = [ApiKey(ONLY_KEY, SecretFile(api.key_file).read)] if api.key_file is not None else []
+        found = [] if api.key_file is None else [ApiKey(ONLY_KEY, SecretFile(file).read) for file in both(api.key_file)]
         for key in api.keys:
             rate = key.calls_per_second / workers
             found.append(

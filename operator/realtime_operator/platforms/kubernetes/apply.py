@@ -34,6 +34,8 @@ from realtime_operator.planning.plan import (
     FailureKind,
     Quiesce,
     Resume,
+    RotateCredentials,
+    RotationStep,
     ScaleRevision,
     SetDeletionCost,
     SetStatus,
@@ -113,8 +115,8 @@ class Applier:
                 await self._create(action.manifest)
             case ApplyObject():
                 await self._apply(action.manifest, action.uid, merges_fields=action.merges_fields)
-            case EnsureSecret():
-                await self._ensure_secret(action)
+            case EnsureSecret() | RotateCredentials():
+                await (self._ensure_secret(action) if isinstance(action, EnsureSecret) else self._rotate(action))
             case DeleteObject():
                 key = action.key
                 path = path_of(key.api_version, key.kind, self._namespace, key.name)
@@ -185,6 +187,21 @@ class Applier:
         else:
             await self._apply(manifest, action.uid, merges_fields=True)
 
+    async def _rotate(self, action: RotateCredentials) -> None:
+        """Write the values and the state at once; raises ConflictError when the Secret is not as it was observed."""
+        path = path_of("v1", "Secret", self._namespace, action.secret)
+        values = object_at(await self._client.get(path), "data")
+        data: JsonObject = {}
+        for key in action.keys:
+            second = naming.alternate(key)
+            if action.step is RotationStep.EXCHANGE:
+                data |= {key: values[second], second: values[key]}
+            else:
+                data[second] = _random_value()
+        annotations: JsonObject = {naming.ANNOTATION_ROTATION: action.annotation}
+        metadata: JsonObject = {"resourceVersion": action.resource_version, "annotations": annotations}
+        await self._client.patch(path, {"metadata": metadata, "data": data}, action.uid)
+
     def _known_or_new(self, action: EnsureSecret, key: str) -> str:
         secret = text_at(action.manifest, "metadata", "name")
         known = self._credentials.value(Key(self._namespace, self._name), self._uid, secret, key)
@@ -216,12 +233,12 @@ class Applier:
         if admin is None:
             return
         secret = await self._secrets.get(Key(self._namespace, self._name), admin.secret)
-        token = "" if secret is None else secret.admin_token
+        tokens = () if secret is None else secret.admin_tokens
         try:
             if isinstance(action, Resume):
-                await self._admin.resume(admin.address, token)
+                await self._admin.resume(admin.address, tokens)
             else:
-                await self._admin.drain(admin.address, token, action.connections_per_second)
+                await self._admin.drain(admin.address, tokens, action.connections_per_second)
         except ServerUnavailableError as error:
             logger.warning("server does not answer", server=action.server, call=type(action).__name__, error=str(error))
 

@@ -42,10 +42,10 @@ async def observe(
     owned = [item for item in children if item["kind"] != "Pod" and controller_uid(item) == uid]
     own_secrets = {n: secret for n, secret in secrets.items() if controller_uid(secret.document) == uid}
     credentials = own_secrets.get(naming.credentials_secret(name))
-    token = "" if credentials is None else credentials.admin_token
+    tokens = () if credentials is None else credentials.admin_tokens
     pods = [item for item in children if item["kind"] == "Pod"]
     server_pods = _controlled(pods, "ReplicaSet", owned)
-    servers = await asyncio.gather(*(_observe_server(admin, pod, token) for pod in server_pods))
+    servers = await asyncio.gather(*(_observe_server(admin, pod, tokens) for pod in server_pods))
     redis_pods = [*_controlled(pods, "StatefulSet", owned), *(pod for pod in pods if controller_uid(pod) == uid)]
     return World(
         objects={object_key(item): item for item in (*owned, *(secret.document for secret in own_secrets.values()))},
@@ -72,10 +72,10 @@ def _controlled(pods: Iterable[JsonObject], kind: str, owned: Iterable[JsonObjec
     return [pod for pod in pods if controller_uid(pod) in controllers]
 
 
-async def _observe_server(admin: AdminClient, pod: JsonObject, token: str) -> Server:
+async def _observe_server(admin: AdminClient, pod: JsonObject, tokens: tuple[str, ...]) -> Server:
     address = text_at(pod, "status", "podIP")
     running = text_at(pod, "status", "phase") == "Running"
-    report = await admin.report(address, token) if address and token and running else None
+    report = await admin.report(address, tokens) if address and tokens and running else None
     return read_server(pod, report)
 
 

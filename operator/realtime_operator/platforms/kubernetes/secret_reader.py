@@ -43,9 +43,10 @@ class KnownSecret:
     values: Mapping[str, str]
 
     @property
-    def admin_token(self) -> str:
-        """The admin token; empty when the Secret has none."""
-        return base64.b64decode(self.values.get(naming.KEY_ADMIN_TOKEN, "")).decode()
+    def admin_tokens(self) -> tuple[str, ...]:
+        """The admin token and its alternate value, as far as the Secret has them."""
+        keys = (naming.KEY_ADMIN_TOKEN, naming.alternate(naming.KEY_ADMIN_TOKEN))
+        return tuple(base64.b64decode(self.values[key]).decode() for key in keys if self.values.get(key))
 
 
 @dataclass(slots=True)

@@ -271,9 +271,10 @@ def _cluster_of(document: JsonObject) -> Key | None:
 
 
 def _spec_identity(cluster: JsonObject) -> tuple[JsonValue, ...]:
-    """Return a value that differs after an edit of the spec, and not after a write of the status."""
+    """Return a value that differs after an edit of the spec or a request to rotate, not after a write of the status."""
     metadata = cluster["metadata"]
-    return (dig(metadata, "uid"), dig(metadata, "generation"), dig(metadata, "deletionTimestamp"))
+    rotate = dig(metadata, "annotations", naming.ANNOTATION_ROTATE)
+    return (dig(metadata, "uid"), dig(metadata, "generation"), dig(metadata, "deletionTimestamp"), rotate)
 
 
 def _is_in(part: Part, name: _Name) -> bool:

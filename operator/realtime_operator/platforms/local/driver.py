@@ -28,6 +28,7 @@ from realtime_operator.planning.plan import (
     Failure,
     Quiesce,
     Resume,
+    RotateCredentials,
     ScaleRevision,
     SetDeletionCost,
     SetStatus,
@@ -111,8 +112,8 @@ class LocalPlatform:
                 self.store.set_status(action.status)
             case EmitEvent():
                 self.on_event(self.store.record_event(action))
-            case DeletePod():
-                pass  # Redis is a process here, and is never tried
+            case DeletePod() | RotateCredentials():
+                pass  # Redis is a process here, and is never tried; and a file has no annotations
             case Quiesce() | Resume() | SetDeletionCost() | Drain() | DeleteServer():
                 server = self.fleet.find(action.server)
                 if server is not None:

@@ -29,7 +29,8 @@ def test_no_secret_is_in_it() -> None:
     assert object_at(config, "api") == {"key_file": "/etc/realtime/credentials/api-key"}
     assert object_at(config, "admin") == {"token_file": "/etc/realtime/credentials/admin-token"}
     assert dig(config, "auth", "token_keys") == [
-        {"algorithm": "HS256", "file": "/etc/realtime/credentials/token-secret"}
+        {"algorithm": "HS256", "file": "/etc/realtime/credentials/token-secret"},
+        {"algorithm": "HS256", "file": "/etc/realtime/credentials/token-secret-alternate"},
     ]
     assert dig(config, "backplane", "redis", "password_file") == "/etc/realtime/redis/password"
 

@@ -6,6 +6,7 @@ from pathlib import PurePosixPath
 
 import pytest
 
+from realtime_operator import naming
 from realtime_operator.api.base import JsonObject, JsonValue
 from realtime_operator.builders import pod
 from realtime_operator.builders.config_map import server_config
@@ -52,8 +53,10 @@ def paths(value: JsonValue) -> set[str]:
 
 @pytest.mark.parametrize("spec", SPECS.values(), ids=SPECS)
 def test_every_file_that_the_configuration_names_is_mounted(spec: JsonObject) -> None:
-    """Every secret file that the configuration names is mounted, and no other one."""
-    assert paths(server_config(cluster_of(spec))) == set(files(spec))
+    """Every secret file that the configuration names is mounted, and no other one but the second API key."""
+    beside = {f"{naming.CREDENTIALS_DIRECTORY}/{naming.alternate(naming.KEY_API)}"} & set(files(spec))
+    assert paths(server_config(cluster_of(spec))) == set(files(spec)) - beside
+    assert bool(beside) is ("key" not in object_at(spec, "api"))
 
 
 def test_own_secrets_are_mounted_under_our_names() -> None:

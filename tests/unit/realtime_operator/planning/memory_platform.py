@@ -25,6 +25,8 @@ from realtime_operator.planning.plan import (
     EnsureSecret,
     Failure,
     FailureKind,
+    RotateCredentials,
+    RotationStep,
     ScaleRevision,
     SetStatus,
 )
@@ -60,6 +62,8 @@ class MemoryPlatform:
     objects: dict[ObjectKey, JsonObject] = field(default_factory=dict)
     secrets: dict[str, dict[str, str]] = field(default_factory=dict)
     status: JsonObject | None = None
+    annotations: dict[str, str] = field(default_factory=dict)
+    """Annotations of the RealtimeCluster."""
     generation: int = 1
     events: list[EmitEvent] = field(default_factory=list)
     life: Simulation = field(default_factory=lambda: Simulation(UNUSED_POLICY, "", 0))
@@ -82,7 +86,10 @@ class MemoryPlatform:
 
     def cluster(self) -> RealtimeCluster:
         """Return the stored object."""
-        metadata: JsonObject = {"name": "main", "namespace": "test", "uid": "uid-1", "generation": self.generation}
+        metadata: JsonObject = {
+            "name": "main", "namespace": "test", "uid": "uid-1", "generation": self.generation,
+            "annotations": {**self.annotations},
+        }  # fmt: skip
         return RealtimeCluster.from_object({"metadata": metadata, "spec": self.spec, "status": self.status})
 
     def world(self) -> World:
@@ -170,6 +177,8 @@ class MemoryPlatform:
             values = self.secrets.setdefault(key.name, {})
             for name in action.keys:
                 values.setdefault(name, hashlib.sha256(f"{name}{self.life.now}".encode()).hexdigest())
+        elif isinstance(action, RotateCredentials):
+            self._rotate(action)
         elif isinstance(action, DeleteObject):
             self.delete(action.key)
         elif isinstance(action, EmitEvent):
@@ -183,6 +192,20 @@ class MemoryPlatform:
             self.redis = [pod for pod in self.redis if pod.uid != action.uid]
         else:
             self.life.carry_out(self._with_revision(action))
+
+    def _rotate(self, action: RotateCredentials) -> None:
+        live, values = self.objects[ObjectKey("v1", "Secret", action.secret)], self.secrets[action.secret]
+        metadata = live["metadata"]
+        assert isinstance(metadata, dict)
+        annotations = metadata["annotations"]
+        assert isinstance(annotations, dict)
+        annotations[naming.ANNOTATION_ROTATION] = action.annotation
+        for key in action.keys:
+            second = naming.alternate(key)
+            if action.step is RotationStep.EXCHANGE:
+                values[key], values[second] = values[second], values[key]
+            else:
+                values[second] = hashlib.sha256(f"{second}{self.life.now}".encode()).hexdigest()
 
     def delete(self, key: ObjectKey) -> None:
         """Remove an object and, for a Secret, its values."""

@@ -64,6 +64,7 @@ class Pod:
             drain_rate=self.drain_rate,
             backplane_healthy=self.linked,
             recent=self.recent,
+            accepts_alternate_api_key=True,
         )
         return Server(
             name=self.name,

@@ -54,3 +54,14 @@ def test_replacements_one_after_another_are_all_told() -> None:
 
 def test_the_admin_token_concerns_nobody() -> None:
     assert next_credentials("main", secrets(admin_token="e" * 64), FIRST, START) == FIRST
+
+
+def test_a_value_is_not_replaced_while_the_former_one_is_accepted() -> None:
+    """A rotation exchanges it with the alternate one; any other new value is a replacement."""
+    there = secrets(api_key="d" * 64)
+    there["main-credentials"]["api-key-alternate"] = "a" * 64
+    rotated = next_credentials("main", there, FIRST, START)
+    assert rotated == Credentials({"api-key": "d" * 8, "token-secret": "b" * 8})
+    there["main-credentials"]["api-key-alternate"] = "e" * 64
+    assert next_credentials("main", there, FIRST, START).replaced == ("api-key",)
+    assert next_credentials("main", there, rotated, START) == rotated

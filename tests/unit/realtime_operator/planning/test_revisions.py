@@ -168,12 +168,13 @@ EVERYTHING = FOLDER / "2026-11-28-api" / "everything.json"
     ids=str,
 )
 def test_a_change_while_no_operator_ran_is_followed(change: JsonObject) -> None:
-    """A new revision is made of the change."""
+    """A new revision is made of the change, once the Secrets have all that its servers read."""
     platform = taken_over(EVERYTHING)
     before = replica_sets(platform)
     for name, value in change.items():
         platform.change(**{name: {**object_at(platform.spec, name), **object_at(value)}})
     platform.secrets["other"] = {"secret": "0" * 64}
+    platform.reconcile()
     platform.reconcile()
     assert len(replica_sets(platform) - before) == 1
 

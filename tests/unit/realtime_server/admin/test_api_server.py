@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+from pathlib import Path
 
 import aiohttp
 import pytest
@@ -261,3 +262,20 @@ async def test_a_key_may_be_for_so_many_calls_a_second(site: Site) -> None:
     site.clock.now += 0.4
     assert "result" in str(await limited(site, "publish", channel="chat:a", data=5))
     assert await site.history("chat:a") == [b"0", b"1", b"2", b"4", b"5"]
+
+
+def test_the_second_value_of_the_key_is_accepted_while_it_is_there(tmp_path: Path) -> None:
+    """It is in a file beside the key's, read again when it changes; an empty or missing one opens nothing."""
+    file, beside = tmp_path / "api-key", tmp_path / "api-key-alternate"
+    file.write_text("first")
+    keys = ApiKeys.of(Api(key_file=file))
+    assert keys.find("first") is not None
+    assert keys.find("second") is keys.find("") is None
+    beside.write_text("second\n")
+    found = keys.find("second")
+    assert found is not None
+    assert (found.name, found.may_call("revoke"), found.may_use(["any"])) == ("default", True, True)
+    beside.write_text("")
+    assert keys.find("second") is keys.find("") is None
+    beside.unlink()
+    assert keys.find("first") is not None
