@@ -13,7 +13,7 @@ THOROUGH := tests/component/faults tests/contract/backplane/test_redis_failover.
 # Tests that measure a server's memory and rates: nothing runs beside them.
 ALONE := tests/component/server/test_bad_input.py tests/component/server/test_limits.py tests/component/server/test_slow_flood.py
 
-.PHONY: help setup demo demo-kubernetes check test test-thorough test-sdks sdk-answers test-apiserver test-debian13 e2e bench bench-operator options crds revision-fixtures docs lock proto cluster-up cluster-down kubectl wheels images clean
+.PHONY: help setup demo demo-kubernetes check test test-thorough test-sdks sdk-answers test-apiserver test-debian13 e2e bench bench-operator options crds revision-fixtures docs lock proto cluster-up cluster-down kubectl wheels images manifests chart clean
 
 help: ## List the verbs
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / {printf "  %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -102,6 +102,12 @@ wheels: $(STAMP) ## Collect in dist/wheels/ what the Dockerfile installs
 images: $(STAMP) ## Build the images of operator, server and Redis, and load them into the cluster
 	@hack/setup-system.sh cluster
 	$(RUN) -m tests.kit.cluster images
+
+manifests: $(STAMP) ## Render the chart for `kubectl apply`: dist/install.yaml, dist/install-one-namespace.yaml
+	$(RUN) -m tests.kit.chart_artifacts manifests
+
+chart: $(STAMP) ## Package the chart into dist/, and push it: make chart PUSH=oci://registry.example.com/charts
+	$(RUN) -m tests.kit.chart_artifacts package $(PUSH)
 
 e2e: $(STAMP) ## All scenarios on a real Kubernetes: start, install, run, tear down
 	@[ -n "$$KUBECONFIG" ] || hack/setup-system.sh cluster

@@ -23,6 +23,7 @@ from tests.kit.deadline import eventually
 from tests.kit.document import object_at, objects_at, parse, text_at
 from tests.kit.manifests import SETTINGS, UID, with_redis_password
 from tests.kit.operator_process import OperatorProcess
+from tests.kit.shown_examples import Example
 from tests.kit.spec_leaves import used_specs
 from tests.unit.docs.test_examples import SHOWN
 
@@ -196,12 +197,12 @@ async def test_what_the_api_server_refuses_has_its_path_in_the_spec(
         assert objects_at(api_server.call("GET", path_of("apps/v1", kind, namespace)), "items") == []
 
 
-@pytest.mark.parametrize("document", [document for _, document in SHOWN], ids=[name for name, _ in SHOWN])
+@pytest.mark.parametrize("example", SHOWN, ids=[example.place for example in SHOWN])
 async def test_pods_in_the_documentation_are_accepted(
-    namespace: str, operator_client: KubernetesClient, document: JsonObject
+    namespace: str, operator_client: KubernetesClient, example: Example
 ) -> None:
     """Every field of pods that a guide shows is one that the API server knows."""
-    cluster = cluster_in(namespace, object_at(document, "spec"))
+    cluster = cluster_in(namespace, object_at(example.document, "spec"))
     assert await DryRun(operator_client).refused(cluster, World({}, ())) == ()
 
 

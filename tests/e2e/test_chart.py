@@ -2,16 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+import shutil
+import subprocess
+from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 
 import pytest
+import yaml
 
+from realtime_operator import naming
+from realtime_operator.api.base import JsonObject
 from tests.kit.chart import CHART, GOLDEN_NAMES, HelmError, golden_text, golden_values, render, render_golden, run_helm
+from tests.kit.chart_artifacts import VARIANTS, manifests, package, push
 from tests.kit.cluster.environment import Environment
+from tests.kit.deadline import eventually
 from tests.kit.installation import NAMESPACE, RELEASE, Helm, Images
 from tests.kit.kube import Access, Kube, KubectlError
 from tests.kit.kubernetes_fixtures import Scenario
+from tests.kit.redis_process import free_port
+from tests.kit.running_cluster import manifest
 
 OPERATOR = f"system:serviceaccount:{NAMESPACE}:{RELEASE}"
 OTHER_RELEASE = "chart-check"
@@ -74,7 +83,7 @@ def test_unknown_value_is_refused(program: Path) -> None:
 
 
 @pytest.mark.parametrize("name", GOLDEN_NAMES)
-async def test_api_server_accepts_the_manifests(program: Path, teams: Kube, name: str) -> None:
+async def test_api_server_accepts_the_manifests(program: Path, teams: Kube, installed: None, name: str) -> None:  # noqa: ARG001
     """The API server accepts every rendered object, the CRD too, without warnings."""
     options = ("--values", str(golden_values(name)), "--set", f"crds.install=true,{WITHOUT_MONITORS}")
     manifests = render(program, *options, release=OTHER_RELEASE, namespace=teams.namespace)
@@ -83,6 +92,19 @@ async def test_api_server_accepts_the_manifests(program: Path, teams: Kube, name
         stdin=manifests,
     )  # fmt: skip
     assert answer.count("serverside-applied") == manifests.count("\nkind: ")
+
+
+@pytest.mark.parametrize("name", VARIANTS)
+async def test_api_server_accepts_the_published_manifests(program: Path, scenario: Scenario, name: str) -> None:
+    """`make manifests` writes what `kubectl apply` takes, without warnings, and without hooks of Helm."""
+    text = manifests(program, VARIANTS[name])
+    assert "helm.sh/hook" not in text
+    answer = await scenario.kube.within("").kubectl(
+        "apply", "--server-side", "--force-conflicts", "--dry-run=server", "--warnings-as-errors", "-f", "-",
+        stdin=text,
+    )  # fmt: skip
+    assert answer.count("serverside-applied") == text.count("\nkind: ")
+    assert "customresourcedefinition.apiextensions.k8s.io/realtimeclusters.realtime.dev" in answer
 
 
 async def test_operator_may_do_what_its_rules_say_and_no_more(scenario: Scenario) -> None:
@@ -106,14 +128,46 @@ async def test_namespace_roles_include_the_kind(scenario: Scenario) -> None:
     assert not await allowed(kube, "viewer", "delete", "realtimeclusters.realtime.dev")
 
 
-async def test_namespaced_operator_runs_with_roles_alone(
-    scenario: Scenario, helm: Helm, images: Images, teams: Kube
+@pytest.fixture
+def oci(environment: Environment, tmp_path: Path) -> Iterator[str]:
+    """URL of a folder in an OCI registry on this machine."""
+    port = free_port()
+    settings: JsonObject = {
+        "version": "0.1",
+        "log": {"level": "warn"},
+        "storage": {"filesystem": {"rootdirectory": str(tmp_path / "registry")}},
+        "http": {"addr": f"127.0.0.1:{port}"},
+    }
+    file = tmp_path / "registry.yaml"
+    file.write_text(yaml.safe_dump(settings))
+    process = subprocess.Popen([str(environment.registry), "serve", str(file)], stderr=subprocess.DEVNULL)
+    try:
+        yield f"oci://127.0.0.1:{port}/charts"
+    finally:
+        process.terminate()
+        process.wait(timeout=20)
+
+
+async def test_a_namespaced_operator_from_a_registry_runs_with_roles_alone(
+    scenario: Scenario, helm: Helm, images: Images, teams: Kube, oci: str, tmp_path: Path
 ) -> None:
-    """The operator of one namespace becomes ready with Roles only, and no request is refused."""
-    watched = scenario.kube.namespace
+    """The pushed package, installed for one namespace, runs with Roles only; its removal leaves nothing but a Lease."""
+    archive = package(helm.program, tmp_path)
+
+    async def pushed() -> bool:
+        try:
+            push(helm.program, archive, oci, "--plain-http")
+        except HelmError as error:
+            if "connection refused" in str(error):
+                return False
+            raise
+        return True
+
+    await eventually(pushed, bool, what="the registry takes the package", within=30)
+    before = await objects_of(teams)
     helm.install(
-        images, release=OTHER_RELEASE, namespace=teams.namespace, watchNamespaces=[watched], replicas=2,
-        crds={"install": False}, rbac={"aggregateRoles": False},
+        images, release=OTHER_RELEASE, namespace=teams.namespace, chart=f"{oci}/realtime-operator", plain_http=True,
+        watchNamespaces=[scenario.kube.namespace], replicas=2, crds={"install": False}, rbac={"aggregateRoles": False},
     )  # fmt: skip
     try:
         log = await teams.kubectl("logs", "--selector", f"app.kubernetes.io/instance={OTHER_RELEASE}", "--tail=-1")
@@ -122,3 +176,61 @@ async def test_namespaced_operator_runs_with_roles_alone(
         assert lease.startswith(OTHER_RELEASE)
     finally:
         helm.uninstall(release=OTHER_RELEASE, namespace=teams.namespace)
+    await eventually(
+        lambda: objects_of(teams),
+        lambda found: {name.split("/")[0] for name in found - before} == {"lease.coordination.k8s.io"},
+        what="only the Lease is left", within=60, show=sorted,
+    )  # fmt: skip
+    whole = await teams.kubectl(
+        "get", "clusterroles,clusterrolebindings", "-l", f"app.kubernetes.io/instance={OTHER_RELEASE}", "-o", "name"
+    )
+    assert whole == ""
+
+
+async def objects_of(kube: Kube) -> set[str]:
+    """Return kind and name of all objects of the namespace but Events and metrics."""
+    kinds = (await kube.kubectl("api-resources", "--namespaced", "--verbs=list,delete", "-o", "name")).split()
+    listed = [kind for kind in kinds if not kind.startswith("events")]
+    return set((await kube.kubectl("get", ",".join(listed), "-o", "name", "--ignore-not-found")).split())
+
+
+async def test_helm_test_publishes_and_receives(scenario: Scenario, helm: Helm) -> None:
+    """`helm test` ends well, and takes its cluster and its pod away."""
+    printed = helm.run("test", RELEASE, "--namespace", NAMESPACE, "--logs", "--timeout", "150s")
+    assert "published and received: hello at" in printed
+    await scenario.system.kubectl("wait", "--for=delete", f"rtc/{RELEASE}-test", "--timeout=20s")
+    assert await scenario.system.get("pods", f"{RELEASE}-test-message") is None
+
+
+async def test_an_upgrade_changes_the_crd_and_removal_keeps_it(
+    scenario: Scenario, helm: Helm, images: Images, tmp_path: Path
+) -> None:
+    """`helm upgrade` brings new fields; `helm uninstall` leaves the CRD, the clusters and their servers."""
+    field = "jsonpath={.spec.versions[0].schema.openAPIV3Schema.properties.spec.properties.networkPolicy.type}"
+    crd = ("get", "crd", f"{naming.PLURAL}.{naming.GROUP}", "-o", field)
+    older = tmp_path / "older"
+    shutil.copytree(CHART, older)
+    (file,) = (older / "files" / "crds").iterdir()
+    definition = yaml.safe_load(file.read_text())
+    schema = definition["spec"]["versions"][0]["schema"]["openAPIV3Schema"]
+    del schema["properties"]["spec"]["properties"]["networkPolicy"]
+    schema["x-kubernetes-validations"] = [
+        rule for rule in schema["x-kubernetes-validations"] if "networkPolicy" not in rule["rule"]
+    ]
+    file.write_text(yaml.safe_dump(definition))
+    try:
+        helm.install(images, chart=str(older))
+        assert await scenario.kube.kubectl(*crd) == ""
+        helm.install(images)
+        assert await scenario.kube.kubectl(*crd) == "object"
+        cluster = scenario.cluster()
+        await cluster.apply(manifest("main", replicas=1))
+        await cluster.wait_ready(within=120)
+        before = await cluster.children()
+        helm.uninstall()
+        async with await cluster.api() as api:
+            await api.call("publish", channel="chat:lobby", data="still there")
+        assert await cluster.children() == before
+    finally:
+        helm.install(images)
+    await cluster.wait_ready(within=120)

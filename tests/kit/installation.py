@@ -44,12 +44,25 @@ class Helm:
             raise RuntimeError(f"helm {' '.join(arguments)}: {result.stderr.strip() or result.stdout.strip()}")
         return result.stdout
 
-    def install(self, images: Images, *, release: str = RELEASE, namespace: str = NAMESPACE, **changes: object) -> str:
-        """Install the chart, wait until the operator runs, and return the notes; `changes` replace top-level values."""
+    def install(
+        self,
+        images: Images,
+        *,
+        release: str = RELEASE,
+        namespace: str = NAMESPACE,
+        chart: str = str(CHART),
+        plain_http: bool = False,
+        **changes: object,
+    ) -> str:
+        """Install the chart, wait until the operator runs, and return the notes; `changes` replace top-level values.
+
+        `chart` may be another folder, or in a registry (`plain_http`: one without TLS).
+        """
         values = json.dumps({**chart_values(images), **changes})
         return self.run(
-            "upgrade", "--install", release, str(CHART), "--namespace", namespace, "--create-namespace",
-            "--values", "-", "--wait", "--timeout", f"{HELM_SECONDS}s", stdin=values,
+            "upgrade", "--install", release, chart, "--namespace", namespace, "--create-namespace",
+            "--values", "-", "--wait", "--timeout", f"{HELM_SECONDS}s", *(["--plain-http"] if plain_http else []),
+            stdin=values,
         )  # fmt: skip
 
     def uninstall(self, *, release: str = RELEASE, namespace: str = NAMESPACE) -> None:

@@ -77,6 +77,7 @@ def _environment(layout: Layout) -> Environment:
         redis_image=REDIS_IMAGE,
         audit_log=layout.audit_log,
         kube_router=layout.kube_router,
+        registry=layout.registry,
     )
 
 

@@ -28,6 +28,7 @@ class Environment:
     redis_image: str
     audit_log: Path | None
     kube_router: Path | None = None
+    registry: Path = Path("registry")
 
     @classmethod
     def from_environ(cls, environ: Mapping[str, str] | None = None) -> Environment:
@@ -50,6 +51,7 @@ class Environment:
             redis_image=wanted("REDIS_IMAGE", "an image with redis-server, as the cluster's nodes can get it"),
             audit_log=Path(audit_log) if audit_log else None,
             kube_router=Path(kube_router) if kube_router else None,
+            registry=Path(given.get("E2E_REGISTRY", "registry")),
         )
 
     def to_environ(self) -> dict[str, str]:
@@ -57,6 +59,7 @@ class Environment:
         return {
             "E2E_KUBECTL": str(self.kubectl),
             "E2E_HELM": str(self.helm),
+            "E2E_REGISTRY": str(self.registry),
             "KUBECONFIG": str(self.kubeconfig),
             "OPERATOR_IMAGE": self.operator_image,
             "SERVER_IMAGE": self.server_image,

@@ -10,6 +10,7 @@ KUBERNETES_VERSION = "v1.34.4"
 HELM_VERSION = "v3.22.0"
 COREDNS_VERSION = "v1.14.2"
 KUBE_ROUTER_VERSION = "v2.1.0"
+REGISTRY_VERSION = "v3.0.0"
 REPOSITORY = Path(__file__).parents[3]
 
 OPERATOR_IMAGE = "localhost/realtime-operator:e2e"
@@ -55,6 +56,11 @@ class Layout:
     def kube_router(self) -> Path:
         """Path of the built kube-router, whose controller enforces NetworkPolicies."""
         return self.cache / "bin" / f"kube-router-{KUBE_ROUTER_VERSION}" / "kube-router"
+
+    @property
+    def registry(self) -> Path:
+        """Path of the built OCI registry, which the chart is pushed to."""
+        return self.cache / "bin" / f"registry-{REGISTRY_VERSION}" / "registry"
 
     @property
     def state(self) -> Path:

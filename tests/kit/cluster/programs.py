@@ -65,7 +65,14 @@ def programs(layout: Layout) -> tuple[Program, ...]:
     helm = Program(hack / "helm", "helm.sh/helm/v3/cmd/helm", layout.helm)
     coredns = Program(hack / "coredns", ".", layout.coredns)
     router = "github.com/cloudnativelabs/kube-router/v2/cmd/kube-router"
-    return (*kubernetes, helm, coredns, Program(hack / "kube-router", router, layout.kube_router))
+    registry = "github.com/distribution/distribution/v3/cmd/registry"
+    return (
+        *kubernetes,
+        helm,
+        coredns,
+        Program(hack / "kube-router", router, layout.kube_router),
+        Program(hack / "registry", registry, layout.registry),
+    )
 
 
 def build_missing(layout: Layout, say: Callable[[str], None], only: frozenset[str] = frozenset()) -> None:

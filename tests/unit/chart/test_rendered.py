@@ -132,3 +132,19 @@ def test_operator_is_never_missing_during_its_own_update(name: str) -> None:
 def test_golden_files_say_how_they_are_made(name: str) -> None:
     """A golden file begins with the command that writes it."""
     assert "python -m tests.kit.chart" in golden_text(name).splitlines()[0]
+
+
+def test_one_namespace_takes_nothing_outside_of_it() -> None:
+    """Whoever may only write in the namespace can install the operator there, beside a CRD that is there already."""
+    for manifest in golden("one-namespace"):
+        assert text_at(manifest, "metadata", "namespace") == "realtime-system", text_at(manifest, "kind")
+        assert not text_at(manifest, "kind").startswith("Cluster")
+
+
+@both
+def test_the_test_pod_is_behind_no_service(name: str) -> None:
+    """It has none of the labels by which the operator's pods are selected."""
+    (pod,) = of_kind(name, "Pod")
+    labels = object_at(pod, "metadata", "labels")
+    for service in of_kind(name, "Service"):
+        assert not object_at(service, "spec", "selector").items() <= labels.items()

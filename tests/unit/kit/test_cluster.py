@@ -64,7 +64,7 @@ def test_every_program_has_a_module_that_pins_it() -> None:
     """And its own place in the cache, with the version in its path."""
     found = programs(Layout())
     assert all((program.module / "go.mod").is_file() and (program.module / "go.sum").is_file() for program in found)
-    assert len({program.target for program in found}) == len(found) == 9
+    assert len({program.target for program in found}) == len(found) == 10
 
 
 def test_an_api_server_alone_needs_no_other_program(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
