@@ -99,7 +99,7 @@ kubectl: $(STAMP) ## kubectl against it: make kubectl ARGS='get pods -A'
 wheels: $(STAMP) ## Collect in dist/wheels/ what the Dockerfile installs
 	$(RUN) -m tests.kit.cluster wheels
 
-images: $(STAMP) ## Build the images of operator, server and Redis, and load them into the cluster
+images: $(STAMP) ## Build the images of operator, server and Redis, load them into the cluster, and list what is in them (SBOM, dist/sbom/)
 	@hack/setup-system.sh cluster
 	$(RUN) -m tests.kit.cluster images
 

@@ -47,6 +47,7 @@ def _dispatch(layout: Layout, command: str, rest: list[str]) -> int:
     if command == "images":
         up(layout, say)
         images.build_all(layout, say)
+        images.write_bills_of_materials(layout, say)
         return 0
     if command == "apiserver":
         build_missing(layout, say, API_SERVER_PROGRAMS)

@@ -14,6 +14,7 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 
+from tests.kit.cluster import bill_of_materials
 from tests.kit.cluster.layout import (
     OPERATOR_IMAGE,
     PAUSE_IMAGE,
@@ -44,6 +45,19 @@ def build_all(layout: Layout, say: Say) -> None:
     _import(layout, REDIS_IMAGE, redis_archive(layout, say), say)
     for target, image in (("operator", OPERATOR_IMAGE), ("server", SERVER_IMAGE)):
         _import(layout, image, project_archive(layout, target, image, say), say)
+
+
+def write_bills_of_materials(layout: Layout, say: Say) -> None:
+    """Write dist/sbom/IMAGE.cdx.json: what is in the images of operator, server and Redis."""
+    _base(layout, say)
+    folder, python = REPOSITORY / "dist" / "sbom", _context(layout, "base") / "base.tar"
+    for target, image in (("operator", OPERATOR_IMAGE), ("server", SERVER_IMAGE)):
+        prepare_wheels(target, say)
+        wheels = bill_of_materials.installed_wheels(WHEELS / target, WHEELS / "own")
+        bill_of_materials.write(folder / f"{target}.cdx.json", image, python, SUITE, wheels)
+    redis = _context(layout, "redis") / "base.tar"
+    bill_of_materials.write(folder / "redis.cdx.json", REDIS_IMAGE, redis, SUITE)
+    say("wrote dist/sbom/operator.cdx.json, server.cdx.json and redis.cdx.json")
 
 
 def import_pause(layout: Layout, say: Say) -> None:
