@@ -2,17 +2,14 @@
 
 from __future__ import annotations
 
-import json
 import re
 from dataclasses import dataclass
 from pathlib import Path
 
-import yaml
-
 from realtime_operator import naming
 from realtime_operator.api.base import JsonObject
-from tests.kit.chart import CHART
-from tests.kit.document import object_at, parse
+from tests.kit.chart import CHART, documents_of
+from tests.kit.document import object_at
 
 ROOT = Path(__file__).parents[2]
 BLOCK = re.compile(r"^```(yaml|json)\n(.*?)^```$", flags=re.MULTILINE | re.DOTALL)
@@ -51,8 +48,7 @@ def shown_examples() -> list[Example]:
     texts += [(notes.name, body) for body in HERE_DOCUMENT.findall(notes.read_text())]
     texts += [(f"examples/{path.name}", path.read_text()) for path in sorted((ROOT / "examples").glob("*.yaml"))]
     return [
-        Example(f"{place}-{index}", parse(json.dumps(document)))
+        Example(f"{place}-{index}", document)
         for index, (place, text) in enumerate(texts)
-        for document in yaml.safe_load_all(text)
-        if document
+        for document in documents_of(text)
     ]

@@ -14,6 +14,7 @@ from realtime_operator.api.errors import InvalidCluster
 from realtime_operator.builders.strategic_merge import PatchError
 from realtime_operator.cli.command import as_plugin, help_of, with_target
 from realtime_operator.cli.commands import (
+    backup,
     convert,
     credentials,
     demo,
@@ -68,6 +69,7 @@ def build_app() -> typer.Typer:
     app.add_typer(rollouts, name="rollout", rich_help_panel=CHANGE)
     app.add_typer(secrets, name="credentials", rich_help_panel=CHANGE)
     _add_with_target(app, CHANGE, rollout.drain, rollout.shed, rollout.scale)
+    _add_with_target(app, CHANGE, backup.export, backup.import_)
     _add_with_target(app, MESSAGES, server_api.publish, server_api.subscribe, server_api.presence, server_api.history)
     _add_with_target(app, MESSAGES, server_api.info, server_api.disconnect, tokens.token)
     _add_with_target(rollouts, None, rollout.rollout_status, rollout.rollout_pause, rollout.rollout_resume)
@@ -78,7 +80,7 @@ def build_app() -> typer.Typer:
 
 def _add(app: typer.Typer, panel: str | None, *functions: Callable[..., None]) -> None:
     for function in functions:
-        name = function.__name__.removeprefix("rollout_").removeprefix("credentials_")
+        name = function.__name__.removeprefix("rollout_").removeprefix("credentials_").removesuffix("_")
         app.command(name, help=help_of(function), rich_help_panel=panel)(function)
 
 

@@ -20,7 +20,7 @@ from realtime_operator.api.crd import build_crd
 from realtime_operator.api.document import dig, object_at, objects_at, text_at
 from realtime_operator.api.errors import Finding as SpecFinding
 from realtime_operator.api.v1alpha1 import RealtimeCluster
-from realtime_operator.builders import BuildSettings
+from realtime_operator.builders import BuildSettings, build_secrets
 from realtime_operator.cli.target import (
     ClientEndpoint,
     Event,
@@ -31,7 +31,7 @@ from realtime_operator.cli.target import (
     name_of,
     read_cluster,
 )
-from realtime_operator.errors import ForbiddenError, InputError, NotFoundError, PlatformError
+from realtime_operator.errors import ConflictError, ForbiddenError, InputError, NotFoundError, PlatformError
 from realtime_operator.metrics import Metrics
 from realtime_operator.planning.difference import controller_uid
 from realtime_operator.planning.policies import PlannerSettings
@@ -155,6 +155,43 @@ class KubernetesTarget:
         await find(self, name)
         path = path_of(naming.API_VERSION, naming.KIND, self._namespace, name)
         await self._client.patch(path, {"metadata": {"annotations": {**annotations}}})
+
+    async def restore(
+        self, document: JsonObject, own: Mapping[str, Mapping[str, str]], others: Mapping[str, Mapping[str, str]]
+    ) -> Sequence[str]:
+        """See Target. The cluster is paused until its Secrets are there, so that the operator makes no others."""
+        path, name = path_of(naming.API_VERSION, naming.KIND, self._namespace), name_of(document)
+        spec = object_at(document, "spec")
+        try:
+            created = await self._client.create(path, {**document, "spec": {**spec, "paused": True}})
+        except ConflictError as error:
+            raise InputError(f"{self.description} has a cluster {name}: choose another --name") from error
+        uid = text_at(created, "metadata", "uid")
+        try:
+            await self._restore_own(read_cluster(created), own)
+            kept = [secret for secret, values in others.items() if not await self._create_secret(secret, values)]
+            await self._client.patch(f"{path}/{name}", {"spec": {"paused": spec.get("paused", False)}}, uid)
+        except BaseException:
+            await self._client.delete(f"{path}/{name}", uid)
+            raise
+        return kept
+
+    async def _restore_own(self, cluster: RealtimeCluster, own: Mapping[str, Mapping[str, str]]) -> None:
+        """Create the generated Secrets, which the cluster owns, with given values; keys that lack are generated."""
+        for template in build_secrets(cluster):
+            secret = text_at(template.manifest, "metadata", "name")
+            if secret in own and not await self._create_secret(secret, own[secret], template.manifest):
+                raise InputError(f"Secret {secret} exists: delete it, or choose another --name")
+
+    async def _create_secret(self, name: str, values: Mapping[str, str], manifest: JsonObject | None = None) -> bool:
+        """Create a Secret; return False when one of the name exists."""
+        bare: JsonObject = {"apiVersion": "v1", "kind": "Secret", "type": "Opaque", "metadata": {"name": name}}
+        try:
+            path = path_of("v1", "Secret", self._namespace)
+            await self._client.create(path, {**(manifest or bare), "stringData": {**values}})
+        except ConflictError:
+            return False
+        return True
 
     async def drain(self, name: str, server: Server) -> None:
         """See Target."""

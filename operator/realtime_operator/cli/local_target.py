@@ -15,7 +15,7 @@ from realtime_operator import naming
 from realtime_operator.api.base import JsonObject, JsonValue
 from realtime_operator.api.errors import Finding as SpecFinding
 from realtime_operator.api.v1alpha1 import RealtimeCluster
-from realtime_operator.cli.target import ClientEndpoint, Event, Finding, Severity, find, read_cluster
+from realtime_operator.cli.target import ClientEndpoint, Event, Finding, Severity, find, name_of, read_cluster
 from realtime_operator.cli.target import credential as credential_of
 from realtime_operator.errors import InputError, UnreachableError
 from realtime_operator.planning.policies import PlannerSettings
@@ -141,6 +141,18 @@ class LocalTarget:
         """See Target."""
         await find(self, name)
         raise InputError(f"{self.description} keeps no annotations ({', '.join(annotations)}): use Kubernetes for this")
+
+    async def restore(
+        self,
+        document: JsonObject,
+        own: Mapping[str, Mapping[str, str]],  # noqa: ARG002 - nothing is created
+        others: Mapping[str, Mapping[str, str]],  # noqa: ARG002
+    ) -> Sequence[str]:
+        """See Target."""
+        raise InputError(
+            f"a cluster runs on this machine: stop it, and start {name_of(document)} from its file, with"
+            " `realtime up -f FILE`"
+        )
 
     async def drain(self, name: str, server: Server) -> None:  # noqa: ARG002 - there is one cluster
         """See Target."""

@@ -88,6 +88,15 @@ class Target(Protocol):
     async def annotate(self, name: str, annotations: Mapping[str, str]) -> None:
         """Set annotations of a cluster. Raises InputError on a platform that keeps none."""
 
+    async def restore(
+        self, document: JsonObject, own: Mapping[str, Mapping[str, str]], others: Mapping[str, Mapping[str, str]]
+    ) -> Sequence[str]:
+        """Create a cluster with the values of its generated Secrets (`own`), and Secrets that its spec refers to.
+
+        Returns the names of `others` that existed and were kept. Raises InputError when the cluster or one of its own
+        Secrets exists, and leaves nothing behind then.
+        """
+
     async def drain(self, name: str, server: Server) -> None:
         """Request the replacement of a server: it is quiesced and drained within the budget; a new one is started."""
 
