@@ -25,6 +25,7 @@ from realtime_server.admin.api_metrics import ApiCollector
 from realtime_server.admin.api_server import API_PATH, BODY_BYTES, ApiServer, document
 from realtime_server.admin.api_site import ApiSite
 from realtime_server.backplane.factory import Backplane, open_backplane
+from realtime_server.backplane.redis_usage import UsageCollector
 from realtime_server.core.auth.ignored_tokens import IgnoredTokens
 from realtime_server.core.auth.verifier import TokenVerifier
 from realtime_server.core.limits.limit import NodeLimits
@@ -171,7 +172,7 @@ async def _run(settings: Settings, index: int, control_socket: Path, options: Ru
     )
     registry = registry_of(node, index)
     registry.register(ApiCollector(api.usage, index))
-    for collector in _collectors(index, remote_keys, hooks):
+    for collector in _collectors(index, remote_keys, hooks, backplane):
         registry.register(collector)
     registry.register(ClientPortCollector(clients, index))
     if api_certificate is not None:
@@ -244,8 +245,11 @@ def _remote_keys(settings: Settings) -> PublishedKeys | None:
     return PublishedKeys(document, Freshness(jwks.refresh_seconds, jwks.max_age_seconds))
 
 
-def _collectors(index: int, remote_keys: PublishedKeys | None, hooks: HookClient | None) -> Iterator[Collector]:
+def _collectors(
+    index: int, remote_keys: PublishedKeys | None, hooks: HookClient | None, backplane: Backplane
+) -> Iterator[Collector]:
     """Metrics of what not every worker has."""
+    yield UsageCollector(backplane.usage, index)
     if hooks is not None:
         yield HookCollector(hooks.backend, index)
     if remote_keys is not None:

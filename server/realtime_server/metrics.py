@@ -134,6 +134,7 @@ class ClientPortCollector(WorkerCollector):
             "Open sockets of clients, including those that do not carry a connection.",
             self._port.sockets.open,
         )
+        yield self._gauge("connections_limit", "Connections that this worker accepts.", self._port.max_connections)
         flusher = self._port.flusher
         yield self._gauge("outbox_bytes", "Bytes that wait to be sent to clients.", flusher.bytes_waiting)
         yield self._counter("messages_sent", "Messages to clients.", flusher.messages_sent)

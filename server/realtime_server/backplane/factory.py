@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import NamedTuple
 
 from realtime_server import settings as configuration
@@ -11,6 +11,7 @@ from realtime_server.backplane.memory_occupancy import MemoryOccupancy
 from realtime_server.backplane.memory_presence import MemoryPresence
 from realtime_server.backplane.memory_queue import MemoryEventQueue
 from realtime_server.backplane.memory_revocations import MemoryRevocations
+from realtime_server.backplane.redis_usage import RedisUsage
 from realtime_server.core.model.revocation import MAX_REVOCATIONS
 from realtime_server.core.ports.backplane import Broker, ChannelOccupancy, EventQueue, PresenceStore, RevocationStore
 from realtime_server.settings import Settings
@@ -23,6 +24,7 @@ class Backplane(NamedTuple):
     """Ports to the other servers. The broker is not started yet; the others work while it is started.
 
     `open_queue` opens the queue of a name with a capacity in events; all servers must use the same capacity.
+    `usage` returns the use of each Redis by name, empty where there is none.
     """
 
     broker: Broker
@@ -30,6 +32,7 @@ class Backplane(NamedTuple):
     occupancy: ChannelOccupancy
     revocations: RevocationStore
     open_queue: Callable[[str, int], EventQueue]
+    usage: Callable[[], Mapping[str, RedisUsage]] = dict
 
 
 def open_backplane(settings: Settings) -> Backplane:
@@ -60,4 +63,5 @@ def _open_redis(redis: configuration.Redis, prefix: str) -> Backplane:
         RedisOccupancy(router),
         RedisRevocations(router, most=MAX_REVOCATIONS, page_size=REVOCATIONS_AT_ONCE),
         lambda name, size: RedisEventQueue(router, name, size),
+        lambda: router.usage,
     )

@@ -50,6 +50,8 @@ class Timing:
     """Time without a sign of life after which a worker counts as gone."""
     topology: float = 2.0
     """Interval of reading the slot map of a Redis Cluster."""
+    usage: float = 10.0
+    """Interval of reading the memory and connections in use, rounded up to a multiple of `canary`."""
 
 
 class RedisConnection(Protocol):

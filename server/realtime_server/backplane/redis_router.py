@@ -19,6 +19,7 @@ from realtime_server.backplane.redis_scripts import Script
 from realtime_server.backplane.redis_sentinel import SentinelTarget, SentinelWatch
 from realtime_server.backplane.redis_shard import Shard
 from realtime_server.backplane.redis_target import Address, Endpoint, EndpointReader, Mode
+from realtime_server.backplane.redis_usage import RedisUsage
 from realtime_server.core.model.errors import BackplaneError
 
 logger = structlog.get_logger()
@@ -123,6 +124,11 @@ class Router:
         if self._keys is None:
             raise BackplaneError("not connected to Redis yet")
         return self._keys
+
+    @property
+    def usage(self) -> dict[str, RedisUsage]:
+        """Use of each primary when it was read last, by the name of the links to it."""
+        return {shard.name: shard.usage for shard in self._shards.values() if shard.usage is not None}
 
     def channel_partition(self, channel: str) -> Partition:
         """Return the partition of a channel. Raises BackplaneError before the first start."""

@@ -12,7 +12,9 @@ from redis.exceptions import ResponseError
 
 from realtime_server.backplane.redis_link import Link, Target, Timing
 from realtime_server.backplane.redis_partition import GREET, SETTLED, Partition
+from realtime_server.backplane.redis_reply import as_bytes
 from realtime_server.backplane.redis_supervisor import LinkSupervisor
+from realtime_server.backplane.redis_usage import RedisUsage, usage_of
 from realtime_server.core.model.errors import BackplaneError
 
 logger = structlog.get_logger()
@@ -38,6 +40,9 @@ class Shard:
     ) -> None:
         self.name = name
         self.partitions = {partition.index: partition for partition in partitions}
+        self.usage: RedisUsage | None = None
+        """Use of the primary when it was read last; None before."""
+        self._usage_due = 0.0
         self._timing = timing
         self._on_gap = on_gap
         self._gap = False
@@ -163,6 +168,9 @@ class Shard:
         greeting = [partition for partition in partitions if greet_all or partition.settling or partition.forgotten]
         await asyncio.gather(*(partition.greet(link, candidate) for partition in greeting))
         await asyncio.gather(*(partition.beat(link) for partition in partitions))
+        if now >= self._usage_due:
+            self._usage_due = now + self._timing.usage
+            self.usage = usage_of(*[as_bytes(await link.call(b"INFO", part)) for part in (b"memory", b"clients")])
 
     def receive(self, partition: Partition, message: bytes) -> None:
         """Handle a message of a partition's channel for gaps."""

@@ -93,6 +93,7 @@ class ClientPort:
         self._loop = asyncio.get_running_loop()
         self._wires = {dialect: codec_of(dialect, settings.compression_threshold) for dialect in DIALECTS}
         self._acceptors: list[Acceptor] = []
+        self.max_connections = settings.max_connections
         self.sockets = Sockets(settings.max_connections + settings.max_handshakes)
         self.flusher = Flusher(self._loop.call_soon, settings.outbox_bytes)
         self.certificate = Certificate(settings.tls) if settings.tls is not None else None

@@ -45,7 +45,7 @@ DRIVERS = ("memory", *LINKED_DRIVERS)
 NODE = "node-of-the-test"
 TIMING = Timing(
     connect=2, call=2, probe=0.2, probes_missed=3, retry_first=0.02, retry_most=0.2,
-    canary=0.2, canary_overdue=2, settle=1, silent=2, topology=0.2,
+    canary=0.2, canary_overdue=2, settle=1, silent=2, topology=0.2, usage=0.2,
 )  # fmt: skip
 """Times shorter than in production, and longer than a busy machine delays a process."""
 POSITION_SECONDS = 0.6

@@ -10,9 +10,10 @@ import pytest
 
 from realtime_server import settings
 from realtime_server.backplane.redis import RedisBroker, open_router
+from realtime_server.backplane.redis_usage import RedisUsage
 from realtime_server.core.model.errors import BackplaneError
 from realtime_server.core.model.values import ClientInfo, HistoryOptions, HistoryQuery, PresenceStats
-from tests.contract.backplane.conftest import TIMING, Connect, Server
+from tests.contract.backplane.conftest import TIMING, Connect, Server, redis_settings
 from tests.contract.backplane.recorder import Recorder
 from tests.kit.deadline import eventually
 from tests.kit.redis_process import RedisProcess, free_port
@@ -273,6 +274,25 @@ async def test_a_full_redis_refuses_and_stays_linked(connect: Connect, redis: Re
         await healthy(server)
         await asyncio.to_thread(client.config_set, "maxmemory", "0")
         assert await server.broker.publish("news", b"2", KEPT) is not None
+
+
+async def test_the_use_of_redis_is_read(redis: RedisProcess, tmp_path: Path) -> None:
+    """Memory and connections with their limits, by every program in its own INFO; a changed limit is seen."""
+    router = open_router(redis_settings(redis, tmp_path), "p", TIMING)
+    broker = RedisBroker(router)
+    await broker.start(Recorder())
+    try:
+        redis.ask("CONFIG", "SET", "maxmemory", 64 << 20)
+
+        async def read() -> RedisUsage:
+            return router.usage.get("redis", RedisUsage())
+
+        used = await eventually(read, lambda seen: seen.memory_limit_bytes == 64 << 20, what="the limit", within=10)
+        assert 0 < used.memory_bytes < 64 << 20
+        assert 2 <= used.clients < used.clients_limit
+    finally:
+        await broker.stop()
+    assert router.usage == {}
 
 
 # starting

@@ -16,6 +16,7 @@ from realtime_operator.settings import Settings as OperatorSettings
 from realtime_server import codes
 from realtime_server.admin.api_metrics import ApiCollector, ApiUsage
 from realtime_server.app import client_port_settings, make_node
+from realtime_server.backplane.redis_usage import UsageCollector
 from realtime_server.codes import DisconnectCode, ErrorCode, UnsubscribeCode
 from realtime_server.core.limits.limit import Limit
 from realtime_server.hooks.hook_metrics import HookCollector
@@ -103,6 +104,7 @@ async def test_metrics_of_the_server_are_documented() -> None:
         ClientPortCollector(ClientPort(node, client_port_settings(Settings())), 0),
         ApiCollector(ApiUsage(()), 0),
         HookCollector(HttpBackend({}, None), 0),
+        UsageCollector(dict, 0),
         KeysCollector(PublishedKeys(HttpDocument(Source("https://id.example/keys"))), 0),
     ]
     families = [family for collector in collectors for family in collector.collect()]

@@ -17,17 +17,18 @@ from realtime_server.settings import Backplane, Redis, Settings
 
 
 def test_without_redis_memory_is_used() -> None:
-    broker, presence, occupancy, revocations, open_queue = open_backplane(Settings())
+    broker, presence, occupancy, revocations, open_queue, usage = open_backplane(Settings())
     assert isinstance(broker, MemoryBroker)
     assert isinstance(presence, MemoryPresence)
     assert isinstance(occupancy, MemoryOccupancy)
     assert isinstance(revocations, MemoryRevocations)
     assert isinstance(open_queue("hooks", 10), MemoryEventQueue)
+    assert usage() == {}
 
 
 def test_with_redis_all_are_in_redis() -> None:
     """Creating the drivers does not connect to Redis."""
-    broker, presence, occupancy, revocations, open_queue = open_backplane(
+    broker, presence, occupancy, revocations, open_queue, _ = open_backplane(
         Settings(backplane=Backplane(redis=Redis(address="nowhere.invalid:1")))
     )
     assert isinstance(broker, RedisBroker)
