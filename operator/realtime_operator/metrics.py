@@ -4,6 +4,9 @@ from __future__ import annotations
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 
+CLUSTER_LABELS = ("namespace", "realtime_cluster")
+"""Labels of a series about one cluster; `cluster` is often the name of a whole Kubernetes."""
+
 
 class Metrics:
     """The operator's Prometheus metrics, in a registry of their own."""
@@ -34,15 +37,24 @@ class Metrics:
         self.clusters = Gauge(
             "realtime_operator_clusters", "RealtimeClusters, by phase.", ["phase"], registry=self.registry
         )
-        self.connections = Gauge(
-            "realtime_operator_connections",
-            "Connections of a cluster.",
-            ["namespace", "cluster"],
-            registry=self.registry,
+        self.conditions = self._of_cluster(
+            "condition", "1 for the current status and reason of each condition.", "type", "status", "reason"
         )
-        self.draining_servers = Gauge(
-            "realtime_operator_draining_servers",
-            "Servers that are currently quiesced or draining.",
-            ["namespace", "cluster"],
-            registry=self.registry,
+        self.last_reconcile = self._of_cluster(
+            "last_reconcile_timestamp_seconds", "Unix time of the last reconcile that succeeded."
         )
+        self.connections = self._of_cluster("connections", "Connections of a cluster.")
+        self.draining_servers = self._of_cluster("draining_servers", "Servers that are currently quiesced or draining.")
+        self.connections_to_move = self._of_cluster(
+            "connections_to_move", "Connections on servers that are to be removed."
+        )
+        self.budget = self._of_cluster(
+            "budget_connections_per_second", "Connections per second that may be moved; 0 when none are to be moved."
+        )
+        self.of_clusters = (
+            self.last_reconcile, self.connections, self.draining_servers, self.connections_to_move, self.budget,
+        )  # fmt: skip
+        """Gauges with one series per cluster."""
+
+    def _of_cluster(self, name: str, text: str, *labels: str) -> Gauge:
+        return Gauge(f"realtime_operator_{name}", text, [*CLUSTER_LABELS, *labels], registry=self.registry)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 import time
 from collections import Counter
 from collections.abc import Callable, Sequence
@@ -21,9 +20,9 @@ from realtime_operator.planning.plan import Action, Failure, FailureKind, SetSta
 from realtime_operator.planning.policies import PlannerSettings
 from realtime_operator.planning.reconcile import Decision, reconcile
 from realtime_operator.planning.report import report, report_rejection
-from realtime_operator.planning.status import connections
 from realtime_operator.planning.world import World
 from realtime_operator.platforms.base import Key, Platform
+from realtime_operator.reconciling.cluster_metrics import ClusterMetrics
 from realtime_operator.reconciling.memory import ClusterMemory
 from realtime_operator.reconciling.work_queue import ReconcileResult
 
@@ -50,11 +49,12 @@ class ClusterReconciler:
         self._settings = settings
         self._metrics = metrics
         self._paused = paused
-        self._phases: dict[Key, str] = {}
+        self._cluster_metrics = ClusterMetrics(metrics)
         self._memories: dict[Key, ClusterMemory] = {}
 
     async def reconcile(self, key: Key) -> ReconcileResult:
         """Observe, decide, apply, report. Never raises: failures are logged, counted, and part of the result."""
+        self._cluster_metrics.attempt(key)
         try:
             with self._metrics.reconcile_seconds.time():
                 result = await self._reconcile(key)
@@ -70,6 +70,8 @@ class ClusterReconciler:
             logger.exception("reconcile failed unexpectedly", cluster=_name(key))
             return ReconcileResult(failed=True)
         self._metrics.reconciles.labels("ok").inc()
+        if not result.gone and not result.failed:
+            self._cluster_metrics.succeed(key)
         return result
 
     async def _reconcile(self, key: Key) -> ReconcileResult:
@@ -81,7 +83,7 @@ class ClusterReconciler:
             cluster = RealtimeCluster.from_object(stored)
         except InvalidCluster as error:
             rejection = report_rejection(_status_of(stored), _generation_of(stored), error.findings, datetime.now(UTC))
-            self._set_phase(key, "Degraded")
+            self._cluster_metrics.report(key, _last_status(rejection) or _status_of(stored))
             return ReconcileResult(failed=bool(await self._platform.apply(stored, rejection)))
         return await self._carry_out(key, cluster, stored)
 
@@ -95,7 +97,8 @@ class ClusterReconciler:
         if decision.facts is not None:
             reports = report(cluster, world, decision.facts, decision.scaling, decision.actions, failures)
         failures = (*failures, *await self._report(stored, memory.with_unwritten(reports), memory))
-        self._note(key, cluster, world, decision, reports)
+        self._note(key, world, decision)
+        self._cluster_metrics.report(key, _last_status(reports) or memory.unwritten or _status_of(stored))
         self._note_failures(key, failures)
         return ReconcileResult(_requeue_after(decision, failures, memory))
 
@@ -129,19 +132,11 @@ class ClusterReconciler:
     def _effective_settings(self) -> PlannerSettings:
         return replace(self._settings, paused=self._paused())
 
-    def _note(
-        self, key: Key, cluster: RealtimeCluster, world: World, decision: Decision, reports: Sequence[Action]
-    ) -> None:
+    def _note(self, key: Key, world: World, decision: Decision) -> None:
         if decision.actions:
             kinds = Counter(type(action).__name__ for action in decision.actions)
             logger.info("reconcile", cluster=_name(key), actions=dict(kinds), requeue_after=decision.requeue_after)
-        labels = (key.namespace, key.name)
-        known = connections(world.servers)
-        self._metrics.connections.labels(*labels).set(math.nan if known is None else known)
-        self._metrics.draining_servers.labels(*labels).set(sum(not server.serving for server in world.servers))
-        written = next((action.status.get("phase") for action in reports if isinstance(action, SetStatus)), None)
-        before = cluster.status.phase if cluster.status is not None else None
-        self._set_phase(key, str(written or before or "Pending"))
+        self._cluster_metrics.observe(key, world)
 
     def _note_failures(self, key: Key, failures: Sequence[Failure]) -> None:
         for failure in failures:
@@ -152,18 +147,7 @@ class ClusterReconciler:
 
     def _forget(self, key: Key) -> None:
         self._memories.pop(key, None)
-        if key in self._phases:
-            self._set_phase(key, None)
-            for gauge in (self._metrics.connections, self._metrics.draining_servers):
-                gauge.remove(key.namespace, key.name)
-
-    def _set_phase(self, key: Key, phase: str | None) -> None:
-        before = self._phases.pop(key, None)
-        if phase is not None:
-            self._phases[key] = phase
-        counts = Counter(self._phases.values())
-        for name in {before, phase} - {None}:
-            self._metrics.clusters.labels(name).set(counts[str(name)])
+        self._cluster_metrics.forget(key)
 
 
 def _requeue_after(decision: Decision, failures: Sequence[Failure], memory: ClusterMemory) -> float | None:
@@ -174,6 +158,11 @@ def _requeue_after(decision: Decision, failures: Sequence[Failure], memory: Clus
     if memory.unwritten is not None:
         times.append(UNWRITTEN_SECONDS)
     return min((seconds for seconds in times if seconds is not None), default=None)
+
+
+def _last_status(reports: Sequence[Action]) -> JsonObject | None:
+    """Return the status that is to be written; None when it stays as it is."""
+    return next((action.status for action in reports if isinstance(action, SetStatus)), None)
 
 
 def _name(key: Key) -> str:

@@ -102,6 +102,20 @@ async def test_a_platform_that_does_not_answer_is_tried_again() -> None:
     assert [(log["error"], "exc_info" in log) for log in logs] == [("no answer in 10 s", False)]
 
 
+async def test_the_time_of_the_last_success_stands_while_a_cluster_fails(monkeypatch: pytest.MonkeyPatch) -> None:
+    """An alert sees by it that a cluster is not cared for."""
+    platform, metrics, now = OneCluster(stored()), Metrics(), 1000.0
+    monkeypatch.setattr("realtime_operator.reconciling.cluster_metrics.time.time", lambda: now)
+    reconciler = ClusterReconciler(platform, SETTINGS, metrics)
+    labels = {"namespace": KEY.namespace, "realtime_cluster": KEY.name}
+    for at, failure in ((1000.0, None), (1010.0, None), (1020.0, UnreachableError("no")), (1030.0, KeyError("x"))):
+        now, platform.failure = at, failure
+        await reconciler.reconcile(KEY)
+    assert value(metrics, "realtime_operator_last_reconcile_timestamp_seconds", **labels) == 1010
+    degraded = {"type": "Degraded", "status": "False", "reason": "AsExpected"}
+    assert value(metrics, "realtime_operator_condition", **labels, **degraded) == 1
+
+
 async def test_a_defect_in_one_cluster_is_no_end_of_the_operator() -> None:
     """The defect is counted separately from an API server that does not answer, for alerts."""
     with capture_logs() as logs:
