@@ -9,11 +9,12 @@ STAMP := $(VENV)/.installed
 THOROUGH := tests/component/faults tests/contract/backplane/test_redis_failover.py tests/component/sdk/test_moving.py \
   tests/contract/test_older_servers.py tests/scenarios/test_brakes.py tests/scenarios/test_api_handover.py \
   tests/component/cli/test_undo.py tests/component/api/test_leaving.py tests/component/server/test_slow_reader_lives.py \
-  tests/component/sdk/test_encodings.py tests/component/supervisor/test_drain_command.py
+  tests/component/sdk/test_encodings.py tests/component/supervisor/test_drain_command.py \
+  tests/component/monitoring/test_queries.py
 # Tests that measure a server's memory and rates: nothing runs beside them.
 ALONE := tests/component/server/test_bad_input.py tests/component/server/test_limits.py tests/component/server/test_slow_flood.py
 
-.PHONY: help setup demo demo-kubernetes check test test-thorough test-sdks sdk-answers test-apiserver test-debian13 e2e bench bench-operator options crds revision-fixtures docs lock proto cluster-up cluster-down kubectl wheels images manifests chart clean
+.PHONY: help setup demo demo-kubernetes check test test-thorough test-sdks sdk-answers test-apiserver test-debian13 e2e bench bench-operator options crds monitoring revision-fixtures docs lock proto cluster-up cluster-down kubectl wheels images manifests chart clean
 
 help: ## List the verbs
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / {printf "  %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -35,6 +36,7 @@ check: $(STAMP) ## Lint, types, layers, generated files
 	$(VENV)/bin/mypy
 	$(VENV)/bin/lint-imports
 	$(RUN) -m schema --check
+	$(RUN) -m realtime_operator.monitoring --check monitoring helm/realtime-operator
 	$(RUN) -m realtime_operator.api.crdgen --check crds helm/realtime-operator/files/crds
 	$(RUN) -m realtime_server print-openapi | diff -u docs/reference/openapi.json - || { echo "run: make docs"; exit 1; }
 
@@ -82,6 +84,9 @@ options: $(STAMP) ## Generate what follows from schema/namespace_options.toml: m
 
 crds: options ## Generate crds/ from the models, and copy them into the chart
 	$(RUN) -m realtime_operator.api.crdgen crds helm/realtime-operator/files/crds
+
+monitoring: $(STAMP) ## Generate alerting rules and dashboard: monitoring/ and the chart's
+	$(RUN) -m realtime_operator.monitoring monitoring helm/realtime-operator
 
 proto: $(STAMP) ## Generate client_pb2.py from client.proto
 	$(RUN) -m grpc_tools.protoc -I server --python_out=server --pyi_out=server realtime_server/protocols/centrifuge/client.proto

@@ -13,6 +13,8 @@ KIND = "RealtimeCluster"
 PLURAL = "realtimeclusters"
 SINGULAR = "realtimecluster"
 SHORT_NAME = "rtc"
+MONITORING_API_VERSION = "monitoring.coreos.com/v1"
+"""Of the Prometheus operator's kinds."""
 FIELD_MANAGER = "realtime-operator"
 
 MAX_CLUSTER_NAME_LENGTH = 40
@@ -30,6 +32,8 @@ LABEL_NAME = "app.kubernetes.io/name"
 LABEL_INSTANCE = "app.kubernetes.io/instance"
 LABEL_COMPONENT = "app.kubernetes.io/component"
 LABEL_MANAGED_BY = "app.kubernetes.io/managed-by"
+LABEL_DASHBOARD = "grafana_dashboard"
+"""On ConfigMaps: "1" is what the sidecar of Grafana's chart looks for."""
 APPLICATION = "realtime-cluster"
 MANAGED_BY = "realtime-operator"
 COMPONENT_SERVER = "server"
@@ -187,6 +191,16 @@ def ingress_policy(cluster: str) -> str:
 def egress_policy(cluster: str) -> str:
     """Name of the NetworkPolicy of connections from the servers."""
     return f"{cluster}-egress"
+
+
+def dashboard(cluster: str) -> str:
+    """Name of the ConfigMap with the dashboard."""
+    return f"{cluster}-dashboard"
+
+
+def dashboard_file(namespace: str, cluster: str) -> str:
+    """Key of the dashboard in its ConfigMap; unique, as Grafana's sidecar puts all of them into one folder."""
+    return f"realtime-{namespace}-{cluster}.json"
 
 
 def cluster_labels(cluster: str) -> dict[str, str]:

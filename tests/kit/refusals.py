@@ -342,6 +342,27 @@ REFUSALS = (
         {"endpoint": {"service": {"annotations": {"realtime.dev/applied": "no"}}}},
     ),
     Refusal("spec.pod.labels", LABELS, {"pod": {"labels": {"realtime.dev/serving": "false"}}}),
+    Refusal(
+        "spec.monitoring.podMonitor.labels",
+        LABELS,
+        {"monitoring": {"podMonitor": {"labels": {"realtime.dev/cluster": "other"}}}},
+    ),
+    Refusal(
+        "spec.monitoring.prometheusRule.labels",
+        LABELS,
+        {"monitoring": {"prometheusRule": {"labels": {"app.kubernetes.io/name": "chat"}}}},
+    ),
+    Refusal(
+        "spec.monitoring.dashboard.labels",
+        LABELS,
+        {"monitoring": {"dashboard": {"labels": {"realtime.dev/cluster": "other"}}}},
+    ),
+    Refusal(
+        "spec.monitoring.dashboard.annotations",
+        "annotations that begin with realtime.dev/ are reserved for the operator",
+        {"monitoring": {"dashboard": {"annotations": {"realtime.dev/applied": "x"}}}},
+    ),
+    Refusal("spec.monitoring.podMonitor.interval", DURATION, {"monitoring": {"podMonitor": {"interval": "0s"}}}),
     Refusal("spec.pod.labels", LABELS, {"pod": {"labels": {"app.kubernetes.io/name": "chat"}}}),
     Refusal("spec.pod.annotations", ANNOTATIONS, {"pod": {"annotations": {"realtime.dev/quiesced-at": "now"}}}),
     *(

@@ -23,6 +23,7 @@ from realtime_operator.api.v1alpha1_disruption_budget import DisruptionBudget
 from realtime_operator.api.v1alpha1_endpoint import Endpoint
 from realtime_operator.api.v1alpha1_hooks import Hooks
 from realtime_operator.api.v1alpha1_metadata import CommonMetadata
+from realtime_operator.api.v1alpha1_monitoring import Monitoring
 from realtime_operator.api.v1alpha1_namespace import Namespace
 from realtime_operator.api.v1alpha1_network_policy import NetworkPolicy
 from realtime_operator.api.v1alpha1_pod import Image, Pod
@@ -71,6 +72,9 @@ class RealtimeClusterSpec(Model):
     """Access for clients."""
     network_policy: Annotated[NetworkPolicy, KEEPS_REVISION] = NetworkPolicy()
     """Restriction of the network traffic of the servers and the managed Redis."""
+    monitoring: Annotated[Monitoring | None, KEEPS_REVISION] = None
+    """Objects for Prometheus and Grafana. None are made when absent; `{}` makes all of them, as far as their kinds are
+    installed."""
     pod: Pod = Pod()
     """Settings of the server pods: resources, placement, labels, further containers and volumes."""
     disruption_budget: Annotated[DisruptionBudget, KEEPS_REVISION] = DisruptionBudget()

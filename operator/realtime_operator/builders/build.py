@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Iterator, Mapping
 
 from realtime_operator.api.base import JsonObject
 from realtime_operator.api.v1alpha1 import RealtimeCluster
@@ -11,9 +11,13 @@ from realtime_operator.builders.api_service import build_api_service
 from realtime_operator.builders.certificates import build_certificates
 from realtime_operator.builders.client_service import build_client_service
 from realtime_operator.builders.credentials_secret import build_credentials_secret
+from realtime_operator.builders.dashboard_config_map import build_dashboard_config_map
 from realtime_operator.builders.disruption_budget import build_disruption_budget
 from realtime_operator.builders.ingress import build_ingress
 from realtime_operator.builders.network_policy import build_egress_policy, build_ingress_policy
+from realtime_operator.builders.optional_kinds import Kind, is_served
+from realtime_operator.builders.pod_monitor import build_pod_monitor
+from realtime_operator.builders.prometheus_rule import build_prometheus_rule
 from realtime_operator.builders.redis_network_policy import build_redis_network_policy
 from realtime_operator.builders.redis_secret import build_redis_secret
 from realtime_operator.builders.redis_service import build_redis_service
@@ -30,12 +34,15 @@ def build_secrets(cluster: RealtimeCluster) -> tuple[SecretTemplate, ...]:
 
 
 def build_shared(
-    cluster: RealtimeCluster, settings: BuildSettings, secrets: Mapping[str, Mapping[str, str]]
+    cluster: RealtimeCluster,
+    settings: BuildSettings,
+    secrets: Mapping[str, Mapping[str, str]],
+    unserved: Collection[Kind] = (),
 ) -> tuple[JsonObject, ...]:
     """Build the objects that all revisions share, in the order in which they are applied.
 
     `secrets` maps each existing Secret to the SHA-256 of the value of each of its keys. The managed Redis is left out
-    until its password exists.
+    until its password exists. Of the kinds `unserved` only those objects are built that the spec always wants.
     """
     manifests = (
         build_service_account(cluster),
@@ -51,5 +58,22 @@ def build_shared(
         build_ingress(cluster),
         build_route(cluster),
         build_disruption_budget(cluster),
+        *_monitoring(cluster, unserved),
     )
     return tuple(manifest for manifest in manifests if manifest is not None)
+
+
+def _monitoring(cluster: RealtimeCluster, unserved: Collection[Kind]) -> Iterator[JsonObject]:
+    """Yield the objects for Prometheus and Grafana."""
+    monitoring = cluster.spec.monitoring
+    if monitoring is None:
+        return
+    wanted = (
+        (monitoring.pod_monitor.create, build_pod_monitor),
+        (monitoring.prometheus_rule.create, build_prometheus_rule),
+        (monitoring.dashboard.create, build_dashboard_config_map),
+    )
+    for create, build in wanted:
+        manifest = build(cluster)
+        if create == "Always" or (create == "IfServed" and is_served(manifest, unserved)):
+            yield manifest

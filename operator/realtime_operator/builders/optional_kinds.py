@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 
+from realtime_operator import naming
 from realtime_operator.api.base import JsonObject
 
 Kind = tuple[str, str]
@@ -53,6 +54,16 @@ OPTIONAL_KINDS = (
         "certificates",
         "the field `certificate`",
         "cert-manager 1.0 or later",
+    ),
+    OptionalKind(
+        naming.MONITORING_API_VERSION, "PodMonitor", "podmonitors", "spec.monitoring.podMonitor", "Prometheus operator"
+    ),
+    OptionalKind(
+        naming.MONITORING_API_VERSION,
+        "PrometheusRule",
+        "prometheusrules",
+        "spec.monitoring.prometheusRule",
+        "Prometheus operator",
     ),
 )
 """All of them; other kinds are part of Kubernetes, or the operator's own."""

@@ -80,8 +80,9 @@ class LocalRun:
         command = (*COMMAND, "--ignore-tokens") if options.ignore_tokens else COMMAND
         self.fleet = Fleet(folder, self.store, files, self.mark, command)
         self.admin = AdminClient()
+        self.metrics = Metrics()
         self.platform = LocalPlatform(self.store, self.fleet, self.admin, self.redis, self._note)
-        self._queue = WorkQueue(ClusterReconciler(self.platform, SETTINGS, Metrics()).reconcile, RESYNC_SECONDS)
+        self._queue = WorkQueue(ClusterReconciler(self.platform, SETTINGS, self.metrics).reconcile, RESYNC_SECONDS)
         self._key = Key(NAMESPACE, file.name)
         self._take(file)
 
@@ -106,7 +107,7 @@ class LocalRun:
             if options.ignore_tokens:
                 listener.on_notice(f"tokens are ignored: every client of {options.ports.client_url} may do everything")
             run = cls(file, options, folder, listener)
-            control = await serve(ControlServer(run.platform, run.edited), str(folder.control))
+            control = await serve(ControlServer(run.platform, run.edited, run.metrics), str(folder.control))
             watching = asyncio.create_task(run.watch_file(), name="cluster-file")
             try:
                 run.edited()

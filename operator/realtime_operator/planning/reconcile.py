@@ -119,7 +119,7 @@ def reconcile(cluster: RealtimeCluster, world: World, now: datetime, settings: P
 
 
 def _desired(cluster: RealtimeCluster, world: World, settings: PlannerSettings) -> Desired:
-    built = builders.build_shared(cluster, settings.build, world.secrets)
+    built = builders.build_shared(cluster, settings.build, world.secrets, world.unserved)
     shared = tuple(manifest for manifest in built if is_served(manifest, world.unserved))
     redis = revisions.choose_redis(cluster, world, shared)
     target = revisions.choose(cluster, world.objects, settings.build)

@@ -7,6 +7,7 @@ import json
 import pytest
 
 from realtime_operator.api.base import JsonObject
+from realtime_operator.monitoring import build_dashboard, operator_alerts, rule_group
 from tests.kit.chart import GOLDEN_NAMES, chart_file, golden, golden_text
 from tests.kit.document import dig, object_at, objects_at, text_at
 
@@ -148,3 +149,27 @@ def test_the_test_pod_is_behind_no_service(name: str) -> None:
     labels = object_at(pod, "metadata", "labels")
     for service in of_kind(name, "Service"):
         assert not object_at(service, "spec", "selector").items() <= labels.items()
+
+
+def test_monitors_keep_the_labels_of_clusters() -> None:
+    """Otherwise Prometheus replaces the namespace of a cluster by that of the operator."""
+    (pod_monitor,) = of_kind("namespaced", "PodMonitor")
+    (service_monitor,) = of_kind("namespaced", "ServiceMonitor")
+    scrapes = [
+        *objects_at(pod_monitor, "spec", "podMetricsEndpoints"),
+        *objects_at(service_monitor, "spec", "endpoints"),
+    ]
+    assert [scrape.get("honorLabels") for scrape in scrapes] == [True, True]
+
+
+def test_the_operators_rules_and_dashboard_are_the_generated_ones() -> None:
+    """Templates of alerts are for Prometheus, and reach it unchanged."""
+    (rule,) = of_kind("namespaced", "PrometheusRule")
+    group = rule_group("realtime-operator", operator_alerts())
+    assert rule["spec"] == {"groups": [group]}
+    dashboards = [
+        m for m in of_kind("namespaced", "ConfigMap") if text_at(m, "metadata", "name").endswith("-dashboard")
+    ]
+    (text,) = object_at(dashboards[0], "data").values()
+    assert json.loads(str(text)) == build_dashboard("realtime-operator", "Realtime")
+    assert of_kind("cluster-wide", "PrometheusRule", "ConfigMap") == []

@@ -48,6 +48,12 @@ CLUSTERS = (
         (*READ, *WRITE),
         "the endpoint's certificate; watched where cert-manager is installed",
     ),
+    Permission(
+        "monitoring.coreos.com",
+        ("podmonitors", "prometheusrules"),
+        (*READ, *WRITE),
+        "scrapes and alerts; watched where the Prometheus operator is installed",
+    ),
     Permission("policy", ("poddisruptionbudgets",), (*READ, *WRITE), "one per cluster"),
     Permission("networking.k8s.io", ("networkpolicies",), (*READ, *WRITE), "of servers and Redis, with networkPolicy"),
 )

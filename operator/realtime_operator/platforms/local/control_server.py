@@ -8,10 +8,12 @@ from collections.abc import Callable
 from importlib.metadata import version
 
 from aiohttp import web
+from prometheus_client import generate_latest
 
 from realtime_operator.api.document import merge_patch, object_at
 from realtime_operator.api.errors import InvalidCluster
 from realtime_operator.api.v1alpha1 import RealtimeCluster
+from realtime_operator.metrics import Metrics
 from realtime_operator.platforms.local.driver import LocalPlatform
 
 ALONE = "spec.replicas: without a redis-server one server with one worker runs alone: more could not reach each other"
@@ -20,14 +22,16 @@ ALONE = "spec.replicas: without a redis-server one server with one worker runs a
 class ControlServer:
     """Handlers of the control API. `on_edit` is called after a change."""
 
-    def __init__(self, platform: LocalPlatform, on_edit: Callable[[], None]) -> None:
+    def __init__(self, platform: LocalPlatform, on_edit: Callable[[], None], metrics: Metrics) -> None:
         self._platform = platform
         self._on_edit = on_edit
+        self._metrics = metrics
 
     def application(self) -> web.Application:
         """Return the aiohttp application."""
         application = web.Application()
         router = application.router
+        router.add_get("/metrics", self._exposition)
         router.add_get("/v1/platform", self._about)
         router.add_get("/v1/cluster", self._cluster)
         router.add_patch("/v1/cluster", self._patch)
@@ -37,6 +41,10 @@ class ControlServer:
         router.add_post("/v1/servers/{name}/drain", self._drain)
         router.add_get("/v1/secrets/{name}", self._secret)
         return application
+
+    async def _exposition(self, _request: web.Request) -> web.Response:
+        """Answer with the operator's metrics, as the operator on Kubernetes does."""
+        return web.Response(body=generate_latest(self._metrics.registry), content_type="text/plain", charset="utf-8")
 
     async def _about(self, _request: web.Request) -> web.Response:
         ports = self._platform.fleet.files.ports

@@ -15,6 +15,7 @@ import aiohttp
 import pytest
 from yarl import URL
 
+from realtime_operator.metrics import Metrics
 from realtime_operator.planning.plan import EmitEvent, EventType
 from realtime_operator.platforms.local.control_server import ControlServer, serve
 from realtime_operator.platforms.local.driver import LocalPlatform
@@ -59,7 +60,7 @@ async def site(folder: StateFolder) -> AsyncIterator[Site]:
     fleet = Fleet(folder, store, files, lambda: None)
     platform = LocalPlatform(store, fleet, AdminClient(), None, lambda _: None)
     edits: list[str] = []
-    runner = await serve(ControlServer(platform, lambda: edits.append("edited")), str(folder.control))
+    runner = await serve(ControlServer(platform, lambda: edits.append("edited"), Metrics()), str(folder.control))
     connector = aiohttp.UnixConnector(str(folder.control))
     async with aiohttp.ClientSession("http://control", connector=connector) as session:
         yield Site(store, fleet, session, folder.control, edits)
@@ -69,6 +70,13 @@ async def site(folder: StateFolder) -> AsyncIterator[Site]:
 async def test_only_its_owner_may_open_the_socket(site: Site) -> None:
     """The socket has mode 0600."""
     assert stat.S_IMODE(site.socket.stat().st_mode) == 0o600
+
+
+async def test_a_prometheus_of_the_same_user_can_read_the_metrics(site: Site) -> None:
+    """They are those of the operator on Kubernetes."""
+    async with site.session.get("/metrics") as response:
+        assert (response.status, response.content_type) == (200, "text/plain")
+        assert "# TYPE realtime_operator_condition gauge" in await response.text()
 
 
 async def test_everything_can_be_asked_for(site: Site) -> None:
@@ -219,7 +227,7 @@ async def test_a_socket_that_an_earlier_run_left_is_replaced(folder: StateFolder
     fleet = Fleet(folder, store, ServerFiles(folder, store, Ports(), None), lambda: None)
     redis = LocalRedis(folder, Path("/bin/false"), lambda: None)
     platform = LocalPlatform(store, fleet, AdminClient(), redis, lambda _: None)
-    runner = await serve(ControlServer(platform, lambda: None), str(folder.control))
+    runner = await serve(ControlServer(platform, lambda: None, Metrics()), str(folder.control))
     connector = aiohttp.UnixConnector(str(folder.control))
     async with (
         aiohttp.ClientSession("http://control", connector=connector) as session,
