@@ -1,14 +1,14 @@
 #!/usr/bin/env bash
-# Installs the system packages that a verb needs: `test` (Redis, Node.js, Chromium, a C compiler, network namespaces),
-# `cluster` (a container runtime, etcd, proxies), `sdks` (a JDK and Maven, for the stock SDK in Java), `apiserver` (etcd
-# alone) or `debian` (what makes and enters the root of another Debian).
+# Installs the system packages that a verb needs: `test` (Redis, Node.js, Chromium, Prometheus, a C compiler, network
+# namespaces), `cluster` (a container runtime, etcd, proxies), `sdks` (a JDK and Maven, for the stock SDK in Java),
+# `apiserver` (etcd alone) or `debian` (what makes and enters the root of another Debian).
 # On Debian or Ubuntu as root it installs them; elsewhere it says what is missing and ends with 1.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
 case "${1:-}" in
   test) wanted=(redis-server:redis-server node:nodejs npm:npm chromium:chromium chromedriver:chromium-driver cc:gcc
-    ip:iproute2 iptables:iptables) ;;
+    ip:iproute2 iptables:iptables promtool:prometheus) ;;
   cluster) wanted=(containerd:containerd runc:runc buildah:buildah mmdebstrap:mmdebstrap etcd:etcd-server iptables:iptables
     nft:nftables ipset:ipset ip:iproute2 conntrack:conntrack openssl:openssl curl:curl gcc:gcc
     /usr/lib/cni/bridge:containernetworking-plugins haproxy:haproxy caddy:caddy) ;;

@@ -94,7 +94,11 @@ class LocalCluster:
 
     async def credential(self, key: str) -> str:
         """See RunningCluster."""
-        return text_at(await self._read(f"secrets/{naming.credentials_secret(name_of(self.document))}"), key)
+        return await self.secret(naming.credentials_secret(name_of(self.document)), key)
+
+    async def secret(self, name: str, key: str) -> str:
+        """Return a value of a Secret."""
+        return text_at(await self._read(f"secrets/{name}"), key)
 
     async def servers(self) -> list[RunningServer]:
         """See RunningCluster; queries every server."""
@@ -158,6 +162,12 @@ class LocalCluster:
         self, read: Callable[[], Awaitable[T]], fact: Callable[[T], bool], *, what: str, within: float = TAKEN_SECONDS
     ) -> T:
         return await eventually(read, fact, what=what, within=within, every=EVERY_SECONDS)
+
+    async def server_entries(self) -> list[JsonObject]:
+        """Return the platform's list of servers."""
+        entries = await self._read("servers")
+        assert isinstance(entries, list)
+        return [object_at(entry) for entry in entries]
 
     async def _read(self, path: str) -> JsonValue:
         _, document = await self._control("GET", path)

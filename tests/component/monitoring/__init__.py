@@ -1,0 +1,1 @@
+"""Tests of alerts and dashboard with a real Prometheus."""

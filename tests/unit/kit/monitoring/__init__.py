@@ -1,0 +1,1 @@
+"""Tests of what recordings and the dashboard's answers are made of."""
