@@ -48,9 +48,9 @@ def package(helm: Path, folder: Path) -> Path:
     return folder / f"realtime-operator-{chart_file('Chart.yaml')['version']}.tgz"
 
 
-def push(helm: Path, archive: Path, target: str, *options: str) -> str:
-    """Push a package to `oci://REGISTRY/PATH` and return what helm says: the reference and its digest."""
-    return run_helm(helm, "push", str(archive), target, *options)
+def push(helm: Path, archive: Path, target: str, *options: str) -> None:
+    """Push a package to `oci://REGISTRY/PATH`, below the chart's name and with its version as the tag."""
+    run_helm(helm, "push", str(archive), target, *options)
 
 
 def main(arguments: Sequence[str]) -> int:
@@ -68,7 +68,8 @@ def main(arguments: Sequence[str]) -> int:
             archive = package(layout.helm, DIST)
             print(f"wrote dist/{archive.name}")
             for target in targets:
-                print(push(layout.helm, archive, target))
+                push(layout.helm, archive, target)
+                print(f"pushed it to {target}/realtime-operator")
         case _:
             print(USAGE, file=sys.stderr)
             return 2
