@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import re
+import zlib
 from collections.abc import AsyncIterator, Generator, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -21,6 +22,7 @@ from tests.kit.live_cluster import LiveCluster
 
 FAILURES = Path(__file__).parents[2] / "e2e-failures"
 FAILED = pytest.StashKey[bool]()
+MAX_NAME = 50
 
 
 @pytest.hookimpl(wrapper=True)
@@ -67,6 +69,14 @@ def installed(helm: Helm, images: Images, access: Access) -> Iterator[None]:
         helm.uninstall()
 
 
+def namespace_of(test: str) -> str:
+    """Return the namespace of a test, at most 54 characters; cases whose names begin alike have different ones."""
+    name = re.sub(r"[^a-z0-9]+", "-", test.removeprefix("test_").lower()).strip("-")
+    if len(name) > MAX_NAME:
+        name = f"{name[: MAX_NAME - 9].strip('-')}-{zlib.crc32(test.encode()):08x}"
+    return f"e2e-{name}"
+
+
 @dataclass(frozen=True, slots=True)
 class Scenario:
     """The namespaces of a scenario: its own (`kube`), and the operator's (`system`)."""
@@ -82,8 +92,7 @@ class Scenario:
 @pytest.fixture
 async def scenario(request: pytest.FixtureRequest, access: Access, installed: None) -> AsyncIterator[Scenario]:  # noqa: ARG001
     """A fresh namespace; after a failure its state and the operator's are dumped to e2e-failures/."""
-    name = re.sub(r"[^a-z0-9]+", "-", request.node.name.removeprefix("test_").lower())[:50].strip("-")
-    async with Kube(access, f"e2e-{name}") as kube:
+    async with Kube(access, namespace_of(request.node.name)) as kube:
         system = kube.within(NAMESPACE)
         await kube.create_namespace()
         try:
