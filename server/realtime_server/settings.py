@@ -345,9 +345,10 @@ class RedisCluster(Model):
 class Redis(Model):
     """Where Redis is: a file with its URL, or its address, its sentinels or its cluster, and files with secrets.
 
-    `username`, `password_file` and `tls` go with the latter three; they are part of a URL. `ca_file` has the
-    certificates that a server's is checked against, instead of the system's; it makes every connection one with TLS,
-    unless the URL says otherwise.
+    `username`, `password_file`, `database` and `tls` go with the latter three; they are part of a URL. `ca_file` has
+    the certificates that a server's is checked against, instead of the system's; `certificate_file` and `key_file` are
+    this server's own, for a Redis that asks for one. Each of them makes every connection one with TLS, unless the URL
+    says otherwise. All files are read again for every connection.
     """
 
     url_file: Path | None = None
@@ -356,8 +357,11 @@ class Redis(Model):
     cluster: RedisCluster | None = None
     username: str | None = None
     password_file: Path | None = None
+    database: Annotated[int, Field(ge=0, le=65_535)] = 0
     tls: bool = False
     ca_file: Path | None = None
+    certificate_file: Path | None = None
+    key_file: Path | None = None
 
     @model_validator(mode="after")
     def _one_of_them(self) -> Self:
@@ -369,9 +373,13 @@ class Redis(Model):
         }
         if sum(place is not None for place in places.values()) != 1:
             raise ValueError(f"set one of {', '.join(places)}")
-        beside = [name for name in ("username", "password_file", "tls") if getattr(self, name)]
+        beside = [name for name in ("username", "password_file", "database", "tls") if getattr(self, name)]
         if self.url_file is not None and beside:
             raise ValueError(f"{beside[0]} is part of the URL in url_file")
+        if self.cluster is not None and self.database:
+            raise ValueError("database must be 0: a Redis Cluster has no other")
+        if (self.certificate_file is None) != (self.key_file is None):
+            raise ValueError("set certificate_file and key_file together")
         return self
 
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from realtime_server.core.metrics.counters import LatencyHistogram
 from realtime_server.core.model.values import HistoryOptions, HistoryPage, HistoryQuery, Publication, StreamPosition
-from realtime_server.core.ports.backplane import ROUNDTRIP_BUCKETS, BrokerEvents
+from realtime_server.core.ports.backplane import ROUNDTRIP_BUCKETS, BrokerEvents, StoreState
 
 
 @dataclass(slots=True, eq=False)
@@ -25,6 +25,7 @@ class ScriptedBroker:
 
     healthy = True
     immediate = False
+    store: StoreState | None = None
 
     def __init__(self) -> None:
         self.epoch = "epoch-1"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Awaitable, Callable
+from dataclasses import asdict
 from importlib.metadata import version
 
 import msgspec
@@ -15,6 +16,7 @@ from realtime_server.admin.responses import error_response, json_response, same_
 from realtime_server.admin.shared_worker_state import SharedWorkerState
 from realtime_server.admin.workers import Answers, Workers, WorkersUnavailableError
 from realtime_server.core.metrics.recent_events import WINDOW_SECONDS, RecentEvents
+from realtime_server.core.ports.backplane import StoreState
 from realtime_server.core.serving import why_not_ready
 from realtime_server.settings import SecretFile, Settings, revision, server_name
 
@@ -145,12 +147,17 @@ class AdminServer:
                 "drain_rate": status.drain_rate,
                 "moved_total": status.moved_total,
                 "backplane_healthy": status.backplane_healthy,
+                "store": _store(status.store),
                 "recent": _recent(status.recent),
                 "workers": len(self._workers),
                 "accepts_alternate_api_key": True,
                 "uptime_seconds": round(time.monotonic() - self._state.started_at, 3),
             }
         )
+
+
+def _store(store: StoreState | None) -> dict[str, object] | None:
+    return None if store is None else asdict(store)
 
 
 def _recent(events: RecentEvents) -> dict[str, object]:

@@ -65,6 +65,7 @@ def combine(reports: Sequence[Report]) -> WorkerStatus:
     accepts = [s.seconds_since_last_accept for s in statuses if s.seconds_since_last_accept is not None]
     costs = [s.accept_cost_seconds for s in statuses if s.accept_cost_seconds is not None]
     rates = [s.drain_rate for s in statuses if s.drain_rate is not None]
+    stores = [s.store for s in statuses if s.store is not None]
     return WorkerStatus(
         state=min((s.state for s in statuses), key=ORDER.index),
         connections=sum(s.connections for s in statuses),
@@ -74,6 +75,7 @@ def combine(reports: Sequence[Report]) -> WorkerStatus:
         drain_rate=sum(rates) if rates else None,
         moved_total=sum(s.moved_total for s in statuses),
         backplane_healthy=all(s.backplane_healthy for s in linked),
+        store=max(stores, key=lambda store: store.used_part, default=None),
         recent=RecentEvents.combine(s.recent for s in statuses),
     )
 

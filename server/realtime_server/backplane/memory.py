@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 
 from realtime_server.core.metrics.counters import LatencyHistogram
 from realtime_server.core.model.values import HistoryOptions, HistoryPage, HistoryQuery, Publication, StreamPosition
-from realtime_server.core.ports.backplane import ROUNDTRIP_BUCKETS, BrokerEvents
+from realtime_server.core.ports.backplane import ROUNDTRIP_BUCKETS, BrokerEvents, StoreState
 
 POSITION_SECONDS = 86_400.0
 """Minimum time that a position is kept after its last use, so that clients that were away can recover."""
@@ -49,6 +49,8 @@ class MemoryBroker:
     """
 
     immediate = True
+    store: StoreState | None = None
+    """Histories are in the memory of this process."""
 
     def __init__(
         self, *, clock: Callable[[], float] = time.monotonic, position_seconds: float = POSITION_SECONDS

@@ -28,7 +28,7 @@ from realtime_server.backplane.redis_router import Router
 from realtime_server.backplane.redis_target import EndpointReader
 from realtime_server.core.metrics.counters import LatencyHistogram
 from realtime_server.core.model.values import HistoryOptions, HistoryPage, HistoryQuery, Publication, StreamPosition
-from realtime_server.core.ports.backplane import ROUNDTRIP_BUCKETS, BrokerEvents
+from realtime_server.core.ports.backplane import ROUNDTRIP_BUCKETS, BrokerEvents, StoreState
 
 POSITION_SECONDS = 86_400.0
 """Minimum time that a position is kept after its last use, so that clients that were away can recover."""
@@ -89,6 +89,11 @@ class RedisBroker:
     def healthy(self) -> bool:
         """See Broker."""
         return self._events is not None and self._router.healthy
+
+    @property
+    def store(self) -> StoreState | None:
+        """See Broker."""
+        return self._router.store
 
     # what core asks for
 

@@ -21,6 +21,7 @@ from realtime_server.backplane.redis_shard import Shard
 from realtime_server.backplane.redis_target import Address, Endpoint, EndpointReader, Mode
 from realtime_server.backplane.redis_usage import RedisUsage
 from realtime_server.core.model.errors import BackplaneError
+from realtime_server.core.ports.backplane import StoreState
 
 logger = structlog.get_logger()
 
@@ -58,6 +59,7 @@ class Router:
         self.partitions: list[Partition] = []
         self._owners: list[Shard | None] = []
         self._shards: dict[Address | None, Shard] = {}
+        self._sentinel: SentinelTarget | None = None
         self._sentinels: SentinelWatch | None = None
         self._map: ClusterMap | None = None
         self._follower: asyncio.Task[None] | None = None
@@ -87,6 +89,7 @@ class Router:
             self._follower = asyncio.create_task(self._follow(), name="redis-cluster-map")
             return
         sentinel = SentinelTarget(self._reader, self.timing) if endpoint.mode is Mode.SENTINEL else None
+        self._sentinel = sentinel
         shard = self._shard("redis", sentinel or NodeTarget(self._reader, self.timing, endpoint.mode), self.partitions)
         self._shards[None] = shard
         await shard.start()
@@ -117,6 +120,16 @@ class Router:
             and all(owner is not None for owner in self._owners)
             and all(shard.healthy for shard in self._shards.values())
         )
+
+    @property
+    def store(self) -> StoreState | None:
+        """State of the fullest Redis; None before it was read."""
+        known = [shard.usage for shard in self._shards.values() if shard.usage is not None]
+        if not known:
+            return None
+        fullest = max(known, key=lambda usage: usage.memory_part)
+        primary = "" if self._sentinel is None else self._sentinel.primary
+        return StoreState(fullest.memory_bytes, fullest.memory_limit_bytes, fullest.evicts, primary)
 
     @property
     def keys(self) -> Keys:

@@ -50,13 +50,17 @@ class SentinelTarget:
         self._reader = reader
         self._timing = timing
         self._has_advised = False
+        self.primary = ""
+        """Address of the primary that was found last, as HOST:PORT."""
 
     async def connection(self) -> RedisConnection:
         """Return a connection to the primary, not connected yet. Raises BackplaneError when no sentinel knows one."""
         endpoint = self._reader.read()
         if endpoint.mode is not Mode.SENTINEL:
             raise BackplaneError("the URL of Redis names no sentinels any more: restart this server")
-        return endpoint.connection(await self._primary(endpoint), self._timing)
+        address = await self._primary(endpoint)
+        self.primary = f"{address[0]}:{address[1]}"
+        return endpoint.connection(address, self._timing)
 
     async def check(self, link: Link) -> None:
         """Check that the peer is a primary, as sentinels may not have noticed a failover yet. Raises BackplaneError."""

@@ -43,6 +43,7 @@ class Shard:
         self.usage: RedisUsage | None = None
         """Use of the primary when it was read last; None before."""
         self._usage_due = 0.0
+        self._has_advised = False
         self._timing = timing
         self._on_gap = on_gap
         self._gap = False
@@ -168,9 +169,20 @@ class Shard:
         greeting = [partition for partition in partitions if greet_all or partition.settling or partition.forgotten]
         await asyncio.gather(*(partition.greet(link, candidate) for partition in greeting))
         await asyncio.gather(*(partition.beat(link) for partition in partitions))
-        if now >= self._usage_due:
-            self._usage_due = now + self._timing.usage
-            self.usage = usage_of(*[as_bytes(await link.call(b"INFO", part)) for part in (b"memory", b"clients")])
+        await self._read_usage(link, now)
+
+    async def _read_usage(self, link: Link, now: float) -> None:
+        if now < self._usage_due:
+            return
+        self._usage_due = now + self._timing.usage
+        self.usage = usage_of(*[as_bytes(await link.call(b"INFO", part)) for part in (b"memory", b"clients")])
+        if self.usage.evicts and not self._has_advised:
+            self._has_advised = True
+            logger.warning(
+                "Redis evicts keys when it is full: histories, positions and presence are then lost",
+                link=self.name,
+                advice="set maxmemory-policy to noeviction",
+            )
 
     def receive(self, partition: Partition, message: bytes) -> None:
         """Handle a message of a partition's channel for gaps."""

@@ -98,7 +98,7 @@ class EndpointReader:
     def _from_fields(self) -> Endpoint:
         redis = self._redis
         options = self._tls(always=redis.tls)
-        login = {"username": redis.username, "password": self._password.read() or None}
+        login = {"username": redis.username, "password": self._password.read() or None, "db": redis.database or None}
         options_and_login = options | {name: value for name, value in login.items() if value is not None}
         if redis.sentinel is not None:
             sentinel = redis.sentinel
@@ -117,10 +117,10 @@ class EndpointReader:
         return Endpoint(Mode.STANDALONE, (_address(redis.address, REDIS_PORT),), options_and_login)
 
     def _tls(self, *, always: bool = False) -> dict[str, object]:
-        authority = self._redis.ca_file
-        if authority is not None:
-            return {"connection_class": SSLConnection, "ssl_ca_certs": str(authority)}
-        return {"connection_class": SSLConnection} if always else {}
+        redis = self._redis
+        files = {"ca_certs": redis.ca_file, "certfile": redis.certificate_file, "keyfile": redis.key_file}
+        options = {f"ssl_{name}": str(file) for name, file in files.items() if file is not None}
+        return {"connection_class": SSLConnection, **options} if options or always else {}
 
 
 def endpoint_of(url: str, tls: Options | None = None) -> Endpoint:

@@ -10,6 +10,7 @@ from prometheus_client.metrics_core import Metric
 from prometheus_client.registry import Collector
 
 PREFIX = "realtime_server_redis_"
+NO_EVICTION = "noeviction"
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,6 +21,13 @@ class RedisUsage:
     memory_limit_bytes: int = 0
     clients: int = 0
     clients_limit: int = 0
+    evicts: bool = False
+    """True when keys are deleted at the limit, instead of refusing writes."""
+
+    @property
+    def memory_part(self) -> float:
+        """Part of the memory that is used; 0 without a limit."""
+        return self.memory_bytes / self.memory_limit_bytes if self.memory_limit_bytes else 0.0
 
 
 def usage_of(*sections: bytes) -> RedisUsage:
@@ -31,7 +39,9 @@ def usage_of(*sections: bytes) -> RedisUsage:
         text = fields.get(name, "").strip()
         return int(text) if text.isascii() and text.isdigit() else 0
 
-    return RedisUsage(number("used_memory"), number("maxmemory"), number("connected_clients"), number("maxclients"))
+    limit = number("maxmemory")
+    evicts = limit > 0 and fields.get("maxmemory_policy", NO_EVICTION).strip() != NO_EVICTION
+    return RedisUsage(number("used_memory"), limit, number("connected_clients"), number("maxclients"), evicts)
 
 
 class UsageCollector(Collector):

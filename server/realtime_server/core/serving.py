@@ -57,6 +57,7 @@ class Serving:
             drain_rate=self._drain.rate if self._drain is not None else None,
             moved_total=self._moved,
             backplane_healthy=node.broker.healthy,
+            store=node.broker.store,
             recent=counters.recent.report(node.clock()),
         )
 

@@ -329,6 +329,32 @@ async def test_a_changed_password_is_used_by_the_next_link(redis: RedisProcess, 
     await broker.stop()
 
 
+async def test_an_acl_user_gets_another_password_without_a_gap(redis: RedisProcess, tmp_path: Path) -> None:
+    """Redis accepts two passwords of a user while servers learn the new one: no call fails, no link is lost."""
+    redis.ask("ACL", "SETUSER", "realtime", "on", ">first", "~*", "&*", "+@all")
+    password = tmp_path / "password"
+    password.write_text("first")
+    place = settings.Redis(address=redis.address, username="realtime", password_file=password)
+    seen = Recorder()
+    broker = RedisBroker(open_router(place, "test", TIMING))
+    await broker.start(seen)
+    try:
+        redis.ask("ACL", "SETUSER", "realtime", ">second")
+        assert await broker.publish("news", b"1", KEPT) is not None
+        password.write_text("second")
+        redis.ask("ACL", "SETUSER", "realtime", "<first")
+        assert await broker.publish("news", b"2", KEPT) is not None
+        assert seen.gaps == 0
+        redis.ask("CLIENT", "KILL", "USER", "realtime")
+        await healthy(broker, wanted=False)
+        await healthy(broker)
+        position = await broker.publish("news", b"3", KEPT)
+        assert position is not None
+        assert position.offset == 3
+    finally:
+        await broker.stop()
+
+
 @pytest.mark.parametrize(
     "text", ["", "not a url", "http://127.0.0.1:1", "redis://127.0.0.1:notaport", "redis://:s3cret@127.0.0.1:99999/0"]
 )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import secrets
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -13,8 +14,10 @@ from realtime_server.backplane.redis_queue import GROUP, RedisEventQueue
 from realtime_server.core.channels.join import Wanted, is_complete
 from realtime_server.core.model.errors import BackplaneError
 from realtime_server.core.model.values import ClientInfo, HistoryOptions, HistoryQuery, PresenceStats, StreamPosition
+from realtime_server.core.ports.backplane import StoreState
 from tests.contract.backplane.conftest import QUEUE_SIZE, TIMING, Connect, Server, redis_settings
 from tests.contract.backplane.recorder import Recorder
+from tests.kit.deadline import eventually
 from tests.kit.redis_answer import texts
 from tests.kit.redis_process import RedisProcess
 
@@ -151,6 +154,22 @@ async def test_a_key_that_was_evicted_leads_to_no_lie(connect: Connect, redis: R
         assert after.epoch != complete.epoch or after.offset == complete.offset + 1
         if not recovered:
             assert not await recovers(server, "news", lacks)
+
+
+async def test_the_memory_of_redis_is_reported(connect: Connect, redis: RedisProcess) -> None:
+    """A server knows what is used and the limit, and whether keys would be evicted at it."""
+    await asyncio.to_thread(redis.ask, "CONFIG", "SET", "maxmemory", str(10 * MEMORY_BYTES))
+    async with connect(replace(TIMING, usage=0.1)) as server:
+
+        async def read() -> StoreState | None:
+            return server.broker.store
+
+        found = await eventually(read, lambda store: store is not None, what="its memory", within=10)
+        assert found is not None
+        assert (found.limit_bytes, found.evicts, found.primary) == (10 * MEMORY_BYTES, False, "")
+        assert 0 < found.used_part < 1
+        await asyncio.to_thread(redis.ask, "CONFIG", "SET", "maxmemory-policy", "allkeys-lru")
+        await eventually(read, lambda store: store is not None and store.evicts, what="its policy", within=10)
 
 
 async def test_an_evicted_generation_is_made_again(connect: Connect, redis: RedisProcess) -> None:

@@ -47,12 +47,12 @@ def encrypted(certificates: Path, tls_port: int) -> Iterator[RedisProcess]:
 
 
 @contextlib.contextmanager
-def speaking_tls(certificates: Path, tls_port: int) -> Iterator[RedisProcess]:
-    """Start a Redis with TLS next to its plain port."""
+def speaking_tls(certificates: Path, tls_port: int, *, mutual: bool = False) -> Iterator[RedisProcess]:
+    """Start a Redis with TLS next to its plain port; with `mutual` it asks clients for a certificate."""
     files = {"cert-file": "tls.crt", "key-file": "tls.key", "ca-cert-file": "ca.crt"}
     options = [word for name, file in files.items() for word in (f"--tls-{name}", str(certificates / file))]
     with running_redis(
-        PASSWORD, options=("--tls-port", str(tls_port), "--tls-auth-clients", "no", *options)
+        PASSWORD, options=("--tls-port", str(tls_port), "--tls-auth-clients", "yes" if mutual else "no", *options)
     ) as process:
         yield process
 
@@ -80,6 +80,21 @@ async def test_a_certificate_of_an_own_authority(
     url_file = tmp_path / "url"
     url_file.write_text(encrypted.url.replace("redis://", "rediss://").replace(f":{encrypted.port}/", f":{tls_port}/"))
     assert await publish_once(settings.Redis(url_file=url_file, ca_file=authority)) == 2
+
+
+async def test_a_redis_that_asks_for_a_certificate(certificates: Path, tls_port: int, tmp_path: Path) -> None:
+    """A Redis with tls-auth-clients accepts a server by its certificate and its ACL user, and none without them."""
+    with speaking_tls(certificates, tls_port, mutual=True) as redis:
+        redis.ask("ACL", "SETUSER", "realtime", "on", ">its password", "~*", "&*", "+@all", "-@dangerous", "+info")
+        (tmp_path / "password").write_text("its password")
+        place = settings.Redis(
+            address=f"127.0.0.1:{tls_port}", username="realtime", password_file=tmp_path / "password",
+            ca_file=certificates / "ca.crt",
+            certificate_file=certificates / "tls.crt", key_file=certificates / "tls.key",
+        )  # fmt: skip
+        assert await publish_once(place) == 1
+        with pytest.raises(BackplaneError, match=r"cannot connect to Redis|lost the link"):
+            await publish_once(place.model_copy(update={"certificate_file": None, "key_file": None}))
 
 
 def open_sockets() -> set[str]:

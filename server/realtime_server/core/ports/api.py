@@ -17,6 +17,7 @@ from realtime_server.core.model.values import (
     PresenceStats,
     StreamPosition,
 )
+from realtime_server.core.ports.backplane import StoreState
 
 
 @dataclass(frozen=True, slots=True)
@@ -147,7 +148,8 @@ class WorkerStatus:
 
     `seconds_since_last_accept` is None before the first accept. `accept_cost_seconds` is the CPU time per accepted
     connection, None until 20 were measured. `drain_rate` is in connections per second, None without a drain;
-    `moved_total` counts connections that drains and sheds have moved; `recent` covers the last seconds.
+    `moved_total` counts connections that drains and sheds have moved; `store` is the state of the store of
+    histories, None when it is not known; `recent` covers the last seconds.
     """
 
     state: ServingState
@@ -158,6 +160,7 @@ class WorkerStatus:
     drain_rate: float | None
     moved_total: int
     backplane_healthy: bool
+    store: StoreState | None
     recent: RecentEvents
 
 

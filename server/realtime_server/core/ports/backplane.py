@@ -44,6 +44,25 @@ ROUNDTRIP_BUCKETS = (0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25,
 """Upper bounds in seconds."""
 
 
+@dataclass(frozen=True, slots=True)
+class StoreState:
+    """Memory of the store of histories, of the fullest one of several.
+
+    `limit_bytes` is 0 without a limit. `evicts`: at the limit it deletes keys instead of refusing writes. `primary` is
+    the address of the current primary as HOST:PORT, "" where it cannot change.
+    """
+
+    used_bytes: int
+    limit_bytes: int
+    evicts: bool
+    primary: str = ""
+
+    @property
+    def used_part(self) -> float:
+        """Part of the limit that is used; 0 without a limit."""
+        return self.used_bytes / self.limit_bytes if self.limit_bytes else 0.0
+
+
 class Broker(Protocol):
     """Publish/subscribe between servers, and the history of channels."""
 
@@ -67,6 +86,10 @@ class Broker(Protocol):
         That is: all links answer, histories can be trusted, and the last message of this worker to itself came back in
         time.
         """
+
+    @property
+    def store(self) -> StoreState | None:
+        """State of the store of histories, some seconds old; None while it is not known or when there is none."""
 
     @property
     def immediate(self) -> bool:

@@ -30,6 +30,7 @@ def status_of(state: ServingState = ServingState.SERVING, connections: int = 0) 
         drain_rate=None,
         moved_total=0,
         backplane_healthy=True,
+        store=None,
         recent=RecentEvents(),
     )
 

@@ -16,6 +16,7 @@ from realtime_server.admin.worker import Report
 from realtime_server.admin.workers import Workers, WorkersUnavailableError, combine, divide
 from realtime_server.core.metrics.recent_events import RecentEvents
 from realtime_server.core.ports.api import ServingState
+from realtime_server.core.ports.backplane import StoreState
 from tests.unit.realtime_server.admin.control import Control, Processes, serving, status_of
 
 SERVING, QUIESCED = ServingState.SERVING, ServingState.QUIESCED
@@ -83,9 +84,10 @@ def test_numbers_are_added_up() -> None:
         accept_cost_seconds=0.004,
         drain_rate=20.0,
         moved_total=2,
+        store=StoreState(50, 100, evicts=False),
         recent=RecentEvents(3, 2, {"100": 1, "3500": 2}),
     )
-    silent = replace(status_of(), backplane_healthy=False)
+    silent = replace(status_of(), backplane_healthy=False, store=StoreState(60, 200, evicts=False))
     assert combine([Report(status, listening=True) for status in (one, other, silent)]) == replace(
         status_of(connections=7),
         seconds_since_last_accept=2.0,
@@ -93,6 +95,7 @@ def test_numbers_are_added_up() -> None:
         drain_rate=30.0,
         moved_total=3,
         backplane_healthy=False,
+        store=StoreState(50, 100, evicts=False),
         recent=RecentEvents(5, 3, {"100": 1, "3500": 3}),
     )
 

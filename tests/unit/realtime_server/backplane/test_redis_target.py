@@ -108,6 +108,26 @@ def test_certificates_of_an_own_authority(tmp_path: Path) -> None:
         assert read.connection(("h", 1), Timing()) is not None
 
 
+def test_certificate_of_the_server(tmp_path: Path) -> None:
+    """A certificate turns TLS on for fields, and applies to a URL that asks for TLS, at sentinels too."""
+    own = {"certificate_file": tmp_path / "tls.crt", "key_file": tmp_path / "tls.key"}
+    expected = {"ssl_certfile": str(own["certificate_file"]), "ssl_keyfile": str(own["key_file"])}
+    sentinel = settings.RedisSentinel(addresses=("s:1",), master_name="main")
+    read = EndpointReader(settings.Redis(sentinel=sentinel, **own)).read()
+    assert read.options == read.sentinel_options == {"connection_class": SSLConnection, **expected}
+    (tmp_path / "url").write_text("rediss://h:1")
+    read = EndpointReader(settings.Redis(url_file=tmp_path / "url", **own)).read()
+    assert expected.items() <= dict(read.options).items()
+
+
+def test_database_without_a_url() -> None:
+    """The database applies to Redis, not to sentinels, which have none."""
+    assert EndpointReader(settings.Redis(address="h:1", database=3)).read().options == {"db": 3}
+    sentinel = settings.RedisSentinel(addresses=("s:1",), master_name="main")
+    read = EndpointReader(settings.Redis(sentinel=sentinel, database=3)).read()
+    assert (read.options, read.sentinel_options) == ({"db": 3}, {})
+
+
 def test_an_unreadable_url_is_told_without_it(tmp_path: Path) -> None:
     """The error for an unreadable URL, which is logged, does not contain the URL."""
     (tmp_path / "url").write_text("redis://:s3cret@h:notaport")
@@ -124,6 +144,9 @@ def test_an_unreadable_url_is_told_without_it(tmp_path: Path) -> None:
         ({"address": "h:1", "cluster": {"addresses": ["n:1"]}}, "set one of"),
         ({"url_file": "/u", "password_file": "/p"}, "password_file is part of the URL"),
         ({"url_file": "/u", "tls": True}, "tls is part of the URL"),
+        ({"url_file": "/u", "database": 1}, "database is part of the URL"),
+        ({"cluster": {"addresses": ["n:1"]}, "database": 1}, "database must be 0"),
+        ({"address": "h:1", "key_file": "/k"}, "set certificate_file and key_file together"),
         ({"address": "no port"}, "address"),
         ({"address": "h:1", "mode": "cluster"}, "mode"),
         ({"cluster": {"addresses": []}}, "addresses"),

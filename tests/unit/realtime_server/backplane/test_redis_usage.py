@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import pytest
 from prometheus_client.registry import CollectorRegistry
 
 from realtime_server.backplane.redis_usage import RedisUsage, UsageCollector, usage_of
@@ -30,3 +31,17 @@ def test_a_limit_that_does_not_exist_has_no_sample() -> None:
         for name in ("memory_bytes", "memory_limit_bytes", "clients", "clients_limit")
     }
     assert found == {"memory_bytes": 100, "memory_limit_bytes": None, "clients": 7, "clients_limit": 10}
+
+
+@pytest.mark.parametrize(
+    ("fields", "expected"),
+    [
+        (b"maxmemory:10\r\nmaxmemory_policy:noeviction", False),
+        (b"maxmemory:10\r\nmaxmemory_policy:allkeys-lru", True),
+        (b"maxmemory:0\r\nmaxmemory_policy:volatile-ttl", False),
+        (b"maxmemory:10", False),
+    ],
+)
+def test_a_policy_matters_where_there_is_a_limit(fields: bytes, *, expected: bool) -> None:
+    """Services that hide fields count as without eviction."""
+    assert usage_of(fields).evicts is expected
