@@ -62,19 +62,21 @@ ANNOTATION_ROTATE = f"{GROUP}/rotate-credentials"
 ANNOTATION_ROTATION = f"{GROUP}/rotation"
 """On the Secret of the generated credentials: the state of the rotation (JSON), see planning/rotation.py."""
 ANNOTATION_CHECKSUM = f"{GROUP}/checksum"
-"""On pod templates: hash of the files that the pod reads at its start and that are not part of its template."""
+"""On the template of a managed Redis of an earlier release: hash of its password, which it reads at its start only."""
 
 # ports of a server pod; realtime_server.settings has the same numbers (tests/contract)
 PORT_CLIENT = 8000
 PORT_API = 8001
 PORT_ADMIN = 8002
 PORT_REDIS = 6379
+PORT_SENTINEL = 26379
 PORT_DNS = 53
 CLIENT_PATH = "/connection/websocket"
 PORT_NAME_CLIENT = "client"
 PORT_NAME_API = "api"
 PORT_NAME_ADMIN = "admin"
 PORT_NAME_REDIS = "redis"
+PORT_NAME_SENTINEL = "sentinel"
 
 # files in a server pod
 CONFIG_DIRECTORY = "/etc/realtime/config"
@@ -91,6 +93,11 @@ KEY_API = "api-key"
 KEY_TOKEN_SECRET = "token-secret"  # noqa: S105 - the name of a key, not a secret
 KEY_ADMIN_TOKEN = "admin-token"  # noqa: S105 - the name of a key, not a secret
 KEY_REDIS_PASSWORD = "password"  # noqa: S105 - the name of a key, not a secret
+
+# the managed Redis
+REDIS_MASTER = "main"
+"""Name of the primary at the sentinels."""
+VOLUME_REDIS_DATA = "data"
 
 _ALTERNATE = "-alternate"
 
@@ -166,6 +173,16 @@ def credentials_secret(cluster: str) -> str:
 def redis(cluster: str) -> str:
     """Name of the StatefulSet, Service and password Secret of the managed Redis."""
     return f"{cluster}-redis"
+
+
+def redis_nodes(cluster: str) -> str:
+    """Name of the headless Service that gives each pod of a Redis with failover a host name."""
+    return f"{cluster}-redis-nodes"
+
+
+def redis_claim_prefix(cluster: str) -> str:
+    """Return the beginning of the names of the PersistentVolumeClaims of Redis; the pod's number follows."""
+    return f"{VOLUME_REDIS_DATA}-{redis(cluster)}-"
 
 
 def secrets(cluster: str) -> tuple[str, ...]:

@@ -74,3 +74,15 @@ async def test_tokens_can_be_ignored(tmp_path: Path) -> None:
         async with raw_client(opened.options.ports.client_url) as client:
             await client.connect("")
             await client.subscribe("closed:a")
+
+
+async def test_volume_and_replicas_of_redis_are_told_to_be_missing(tmp_path: Path) -> None:
+    """The file asks for what one machine does not have: it runs all the same, and a notice says what is different."""
+    file = tmp_path / "persistent.yaml"
+    file.write_text(
+        "apiVersion: realtime.dev/v1alpha1\nkind: RealtimeCluster\nmetadata: {name: kept}\n"
+        "spec: {replicas: 1, backplane: {redis: {managed: {mode: Failover, persistence: {size: 1Gi}}}}}\n"
+    )
+    notices: list[str] = []
+    async with running(file, on_notice=notices.append):
+        assert [notice for notice in notices if "without a volume" in notice]

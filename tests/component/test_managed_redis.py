@@ -12,14 +12,16 @@ import redis
 from realtime_operator import naming
 from realtime_operator.api.base import JsonValue
 from realtime_operator.builders import pod
-from realtime_operator.builders.redis_stateful_set import DATA_DIRECTORY, build_redis_stateful_set
+from realtime_operator.builders.redis_script import DATA_DIRECTORY, OVERLAP_SECONDS
+from realtime_operator.builders.redis_stateful_set import build_redis_stateful_set
 from tests.kit.deadline import eventually
 from tests.kit.document import dig, objects_at
-from tests.kit.manifests import SETTINGS, cluster_of, with_redis_password
+from tests.kit.manifests import SETTINGS, as_run, cluster_of, with_redis_password
 from tests.kit.redis_process import free_port
 
 PASSWORD = "pass word/with-$HOME_and#'signs'\"of\\all kinds"
 START_SECONDS = 10
+SHORT_OVERLAP_SECONDS = 3
 
 
 class Container:
@@ -35,10 +37,12 @@ class Container:
             f"--dir {DATA_DIRECTORY}": f"--dir {folder / 'data'}",
             f"{pod.TEMPORARY_DIRECTORY}/redis.conf": str(folder / "tmp.conf"),
             str(naming.PORT_REDIS): str(self.port),
+            f"now + {OVERLAP_SECONDS})": f"now + {SHORT_OVERLAP_SECONDS})",
         }
         for name in ("credentials", "data"):
             (folder / name).mkdir()
-        (folder / "credentials" / naming.KEY_REDIS_PASSWORD).write_text(PASSWORD)
+        self.password_file = folder / "credentials" / naming.KEY_REDIS_PASSWORD
+        self.password_file.write_text(PASSWORD)
         self.process: subprocess.Popen[bytes] | None = None
 
     def start(self) -> None:
@@ -77,7 +81,7 @@ class Container:
 
     def _command(self, words: JsonValue) -> list[str]:
         assert isinstance(words, list)
-        command = [str(word) for word in words]
+        command = [as_run(str(word)) for word in words]
         for here, there in self._moved.items():
             command = [word.replace(here, there) for word in command]
         return command
@@ -101,6 +105,37 @@ async def test_it_wants_the_password_of_the_file(container: Container) -> None:
         assert client.ping()
     with container.client(password=None) as stranger, pytest.raises(redis.AuthenticationError):
         stranger.ping()
+
+
+async def test_a_changed_password_is_taken_without_a_restart(container: Container) -> None:
+    """Both are valid for a while, and connections stay; then the former one is refused. Several changes may follow."""
+    await container.ready()
+
+    async def accepts(password: str) -> bool:
+        with container.client(password) as client:
+            try:
+                return bool(client.ping())
+            except redis.AuthenticationError:
+                return False
+
+    former = PASSWORD
+    with container.client() as connected:
+        assert connected.ping()
+        for new in ('1 "new" \\ pass\'word', "2", PASSWORD):
+            container.password_file.write_text(new)
+            await eventually(lambda new=new: accepts(new), bool, what="the new password", within=START_SECONDS)  # type: ignore[misc]
+            assert await accepts(former)
+            assert container.probe("readinessProbe")
+            await eventually(
+                lambda former=former: accepts(former), lambda is_valid: not is_valid, what="its end",  # type: ignore[misc]
+                within=START_SECONDS,
+            )  # fmt: skip
+            former = new
+        assert connected.ping()
+    container.stop()
+    container.start()
+    await container.ready()
+    assert await accepts(former)
 
 
 async def test_the_password_is_not_in_its_arguments_or_environment(container: Container) -> None:

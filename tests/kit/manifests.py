@@ -44,3 +44,8 @@ def render(cluster: RealtimeCluster, settings: BuildSettings = SETTINGS) -> list
         revision.replica_set(REPLICAS),
     ]
     return [with_common_metadata(manifest, cluster.spec.common_metadata) for manifest in manifests]
+
+
+def as_run(word: str) -> str:
+    """Return a word of a container's command as it is run: Kubernetes takes two dollar signs for one."""
+    return word.replace("$$", "$")

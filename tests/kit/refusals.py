@@ -81,6 +81,11 @@ def restricted(**fields: JsonValue) -> JsonObject:
     return {"networkPolicy": {"mode": "Restricted", **fields}}
 
 
+def external_redis(**fields: JsonValue) -> JsonObject:
+    """Return a spec with an external Redis."""
+    return {"backplane": {"redis": {"external": fields}}}
+
+
 def heartbeat(interval: str, timeout: str) -> JsonObject:
     """Return a spec with this heartbeat."""
     return {"server": {"heartbeat": {"interval": interval, "timeout": timeout}}}
@@ -297,6 +302,48 @@ REFUSALS = (
                 "redis": {"managed": {}, "external": {"url": {"secretKeyRef": {"name": "redis", "key": "url"}}}}
             }
         },
+    ),
+    Refusal(
+        "spec.backplane.redis.external",
+        "set exactly one of url, address, sentinel and cluster: it is where Redis is",
+        external_redis(address="redis:6379", cluster={"addresses": ["redis:6379"]}),
+    ),
+    Refusal(
+        "spec.backplane.redis.external",
+        "set exactly one of url, address, sentinel and cluster: it is where Redis is",
+        external_redis(username="ann"),
+    ),
+    Refusal(
+        "spec.backplane.redis.external.url",
+        "username, password and database are part of url: write them there, or use address instead of url",
+        external_redis(url={"secretKeyRef": {"name": "redis", "key": "url"}}, username="ann"),
+    ),
+    Refusal(
+        "spec.backplane.redis.external.database",
+        "database must be 0 with cluster: a Redis Cluster has no other",
+        external_redis(cluster={"addresses": ["redis:6379"]}, database=1),
+    ),
+    Refusal(
+        "spec.backplane.redis.external.address",
+        "must be host and port like redis.example.com:6379 or [2001:db8::1]:6379",
+        external_redis(address="redis.example.com"),
+    ),
+    Refusal(
+        "spec.backplane.redis.external.sentinel.addresses[0]",
+        "must be host and port like redis.example.com:6379 or [2001:db8::1]:6379",
+        external_redis(sentinel={"masterName": "main", "addresses": ["redis://sentinel:26379"]}),
+    ),
+    Refusal(
+        "spec.backplane.redis.external.tls.key",
+        "certificate and key belong together: set both, or none",
+        external_redis(
+            address="redis:6379", tls={"certificate": {"secretKeyRef": {"name": "redis-tls", "key": "tls.crt"}}}
+        ),
+    ),
+    Refusal(
+        "spec.backplane.redis.managed.persistence.size",
+        "must be at least 16Mi: about four times the memory limit, like 1Gi",
+        {"backplane": {"redis": {"managed": {"persistence": {"size": "1M"}}}}},
     ),
     Refusal(
         "spec.backplane.redis.managed.resources.limits.memory",

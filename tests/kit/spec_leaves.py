@@ -25,11 +25,13 @@ OTHERS: tuple[JsonValue, ...] = (
     "Traefik", "Cluster", "RequireDualStack", "Error", "Json", "AlwaysAllow", f"sha256:{'f' * 64}",
     {"cpu": "3m"}, {"cpu": "9", "memory": "9Gi"}, {"other": "value"},
     "NotIn", "UDP", 60_000, "10.9.0.0/16", ["10.9.9.0/24"],
+    "other:1", ["other:1"], "9Gi", "Retain", "Standalone",
 )  # fmt: skip
 """Values to change leaves to."""
 HOOK: JsonObject = {"url": "http://backend/h", "timeout": "3s", "concurrency": 9}
 DECIDING: JsonObject = {**HOOK, "whenDown": "Allow"}
 CHANNEL: JsonObject = {**DECIDING, "namespaces": ["used"]}
+SECRET: JsonObject = {"secretKeyRef": {"name": "redis", "key": "value"}}
 NAMESPACE: JsonObject = {
     "name": "used", "history": {"size": 5, "ttl": "1m"}, "recovery": "Cache", "presence": True,
     "publish": "Subscribers", "subscribe": "Token", "presenceFor": "Anyone", "historyFor": "Anyone",
@@ -95,7 +97,15 @@ def used_specs() -> list[JsonObject]:
         **everything, "namespaces": namespaces, "networkPolicy": NETWORK_POLICY,
         "hooks": {**object_at(everything, "hooks"), **hooks},
     }  # fmt: skip
-    external: JsonObject = {"redis": {"external": {"url": {"secretKeyRef": {"name": "redis", "key": "url"}}}}}
+    places: tuple[JsonObject, ...] = (
+        {"url": SECRET},
+        {
+            "address": "redis:6379", "username": "ann", "password": SECRET, "database": 2,
+            "tls": {"ca": SECRET, "certificate": SECRET, "key": SECRET},
+        },
+        {"sentinel": {"masterName": "main", "addresses": ["s:1"], "username": "ann", "password": SECRET}},
+        {"cluster": {"addresses": ["n:1"], "partitions": 8}},
+    )  # fmt: skip
     managed |= {
         "endpoint": EXPOSED,
         "api": {**object_at(everything, "api"), "tls": {**GIVEN, "clientCertificates": CA}},
@@ -107,7 +117,8 @@ def used_specs() -> list[JsonObject]:
     }
     return [
         _whole(managed),
-        _whole({"backplane": external, "disruptionBudget": {"minAvailable": 1}}),
+        *(_whole({"backplane": {"redis": {"external": place}}}) for place in places),
+        _whole({"disruptionBudget": {"minAvailable": 1}}),
         _whole(_with_names(issued)),
     ]
 

@@ -36,6 +36,13 @@ class KeepsRevision:
 KEEPS_REVISION = KeepsRevision()
 
 
+class EmptyIsAbsent:
+    """Metadata of an optional object that says the same as no object when all its fields have their defaults."""
+
+
+EMPTY_IS_ABSENT = EmptyIsAbsent()
+
+
 def cel_is_duration(expression: str) -> str:
     """Return CEL that tests for a duration; rules over several fields need it before they parse one."""
     return f"({expression} != '' && {expression}.matches('{duration.PATTERN}'))"

@@ -8,7 +8,7 @@ from types import UnionType
 from typing import get_args
 
 from realtime_operator.api.base import JsonObject, JsonValue, Model
-from realtime_operator.api.fields import KEEPS_REVISION
+from realtime_operator.api.fields import EMPTY_IS_ABSENT, KEEPS_REVISION
 from realtime_operator.api.v1alpha1 import RealtimeClusterSpec
 
 
@@ -20,41 +20,51 @@ def revision_part(spec: JsonObject) -> JsonObject:
     return part
 
 
-def differing_part(model: Model) -> JsonObject:
-    """Return the part of a spec, or of a model in it, that differs from the defaults.
+def differing_part(model: Model, *, whole: bool = False) -> JsonObject:
+    """Return the part of a spec, or of a model in it, that differs from the defaults and makes a revision.
+
+    With `whole` it has the fields that keep the revision too.
 
     A later release gives the same part for the same spec: fields that are new in it have their default, and are left
     out.
     """
     part: JsonObject = {}
-    for name, alias, default in _defaults(type(model)):
+    for name, alias, default, empty_is_absent in _defaults(type(model), whole):
         value = getattr(model, name)
         if value == default:
             continue
-        written = _json(value)
-        if written != {} or not isinstance(default, Model):
+        written = _json(value, whole=whole)
+        if written != {} or not (empty_is_absent or isinstance(default, Model)):
             part[alias] = written
     return part
 
 
 @functools.cache
-def _defaults(model: type[Model]) -> tuple[tuple[str, str, object], ...]:
-    """Return name, alias and default of the fields that make a revision; pydantic copies a default at each call."""
+def _defaults(model: type[Model], whole: bool) -> tuple[tuple[str, str, object, bool], ...]:
+    """Return name, alias and default of the fields, and whether an empty value says the same as none.
+
+    Only of the fields that make a revision, unless `whole`. Pydantic copies a default at each call.
+    """
     return tuple(
-        (name, field.alias or name, field.get_default(call_default_factory=True))
+        (
+            name,
+            field.alias or name,
+            field.get_default(call_default_factory=True),
+            EMPTY_IS_ABSENT in field.metadata,
+        )
         for name, field in model.model_fields.items()
-        if KEEPS_REVISION not in field.metadata
+        if whole or KEEPS_REVISION not in field.metadata
     )
 
 
-def _json(value: object) -> JsonValue:
+def _json(value: object, *, whole: bool) -> JsonValue:
     match value:
         case Model():
-            return differing_part(value)
+            return differing_part(value, whole=whole)
         case tuple() | list():
-            return [_json(item) for item in value]
+            return [_json(item, whole=whole) for item in value]
         case dict():
-            return {str(key): _json(item) for key, item in value.items()}
+            return {str(key): _json(item, whole=whole) for key, item in value.items()}
         case None | bool() | int() | float() | str():
             return value
     raise TypeError(f"{value!r} is not of a spec")

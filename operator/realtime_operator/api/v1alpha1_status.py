@@ -145,10 +145,13 @@ class CredentialsStatus(StatusModel):
 
 
 class RedisStatus(StatusModel):
-    """State of the managed Redis."""
+    """State of Redis."""
 
+    primary: Annotated[str, Field(max_length=300)] | None = None
+    """Primary that most servers use: the name of its pod, or host and port of an external Redis with Sentinel. Absent
+    where there is no choice."""
     podless_since: Timestamp | None = None
-    """Time since when its StatefulSet has had no pod, RFC 3339."""
+    """Time since when the StatefulSet of the managed Redis has had no pod, RFC 3339."""
 
 
 class MadeOf(StatusModel):
@@ -257,7 +260,7 @@ class RealtimeClusterStatus(StatusModel):
     credentials: CredentialsStatus | None = None
     """State of the generated credentials, without their values."""
     redis: RedisStatus | None = None
-    """State of the managed Redis. Absent when there is nothing to report."""
+    """State of Redis. Absent when there is nothing to report."""
     servers: Annotated[tuple[ServerStatus, ...], MAP_BY_NAME] | None = None
     """State of each server, by name."""
 

@@ -18,9 +18,10 @@ from realtime_operator.builders.network_policy import build_egress_policy, build
 from realtime_operator.builders.optional_kinds import Kind, is_served
 from realtime_operator.builders.pod_monitor import build_pod_monitor
 from realtime_operator.builders.prometheus_rule import build_prometheus_rule
+from realtime_operator.builders.redis_disruption_budget import build_redis_disruption_budget
 from realtime_operator.builders.redis_network_policy import build_redis_network_policy
 from realtime_operator.builders.redis_secret import build_redis_secret
-from realtime_operator.builders.redis_service import build_redis_service
+from realtime_operator.builders.redis_service import build_redis_nodes_service, build_redis_service
 from realtime_operator.builders.redis_stateful_set import build_redis_stateful_set
 from realtime_operator.builders.route import build_route
 from realtime_operator.builders.service_account import build_service_account
@@ -50,6 +51,8 @@ def build_shared(
         build_egress_policy(cluster),
         build_redis_network_policy(cluster),
         build_redis_service(cluster),
+        build_redis_nodes_service(cluster),
+        build_redis_disruption_budget(cluster),
         build_redis_stateful_set(cluster, settings, secrets),
         build_client_service(cluster),
         build_api_service(cluster),

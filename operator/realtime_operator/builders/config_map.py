@@ -18,14 +18,14 @@ from realtime_operator.api.v1alpha1_server import (
     ServerApi,
     Token,
 )
+from realtime_operator.builders.external_redis import external_redis_config
 from realtime_operator.builders.hooks import hooks_config
 from realtime_operator.builders.listen_config import api_tls_config, listen_config
 from realtime_operator.builders.manifest import metadata, with_applied_hash
 from realtime_operator.builders.namespace_config import namespace_config
-from realtime_operator.builders.redis_service import redis_address
+from realtime_operator.builders.redis_service import redis_address, sentinel_addresses
 from realtime_operator.builders.server_defaults import server_word, without_defaults
 
-URL_FILE = "url"
 JWKS_CA_FILE = "jwks-ca.pem"
 
 
@@ -178,7 +178,16 @@ def _token_keys(files: Sequence[str], tokens: Sequence[Token]) -> list[JsonValue
 
 
 def _redis(cluster: RealtimeCluster) -> JsonObject:
-    directory = naming.REDIS_CREDENTIALS_DIRECTORY
-    if cluster.spec.backplane.managed is None:
-        return {"url_file": f"{directory}/{URL_FILE}"}
-    return {"address": redis_address(cluster), "password_file": f"{directory}/{naming.KEY_REDIS_PASSWORD}"}
+    backplane = cluster.spec.backplane
+    if backplane.managed is None:
+        assert backplane.redis.external is not None
+        return external_redis_config(backplane.redis.external)
+    password_file = f"{naming.REDIS_CREDENTIALS_DIRECTORY}/{naming.KEY_REDIS_PASSWORD}"
+    if backplane.managed.mode == "Standalone":
+        return {"address": redis_address(cluster), "password_file": password_file}
+    sentinel: JsonObject = {
+        "addresses": sentinel_addresses(cluster),
+        "master_name": naming.REDIS_MASTER,
+        "password_file": password_file,
+    }
+    return {"sentinel": sentinel, "password_file": password_file}

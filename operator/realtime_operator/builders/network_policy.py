@@ -83,7 +83,7 @@ def _egress(cluster: RealtimeCluster) -> list[JsonValue]:
     managed = cluster.spec.backplane.managed is not None
     return [
         _rule("to", [], [{"port": naming.PORT_DNS, "protocol": "UDP"}, tcp(naming.PORT_DNS)]),
-        *([_rule("to", [redis], [tcp(naming.PORT_REDIS)])] if managed else []),
+        *([_rule("to", [redis], redis_ports(cluster))] if managed else []),
         *(_egress_rule(rule) for rule in cluster.spec.network_policy.egress),
     ]
 
@@ -95,6 +95,13 @@ def _egress_rule(rule: NetworkPolicyEgressRule) -> JsonObject:
 def _rule(direction: str, peers: list[JsonValue], ports: list[JsonValue]) -> JsonObject:
     """Build a rule without empty lists, which the API server drops."""
     return {**({direction: peers} if peers else {}), **({"ports": ports} if ports else {})}
+
+
+def redis_ports(cluster: RealtimeCluster) -> list[JsonValue]:
+    """Return the ports of the managed Redis that servers connect to."""
+    managed = cluster.spec.backplane.managed
+    has_sentinels = managed is not None and managed.mode == "Failover"
+    return [tcp(naming.PORT_REDIS), *([tcp(naming.PORT_SENTINEL)] if has_sentinels else [])]
 
 
 def tcp(port: int) -> JsonObject:

@@ -78,7 +78,7 @@ def with_fields(base: JsonObject, settings: PodSettings, selector: JsonObject) -
         "tolerations": [
             toleration.model_dump(mode="json", by_alias=True, exclude_none=True) for toleration in settings.tolerations
         ],
-        "affinity": settings.affinity,
+        "affinity": settings.affinity or pod.get("affinity"),
         "priorityClassName": settings.priority_class_name,
         "runtimeClassName": settings.runtime_class_name,
         "initContainers": [*objects_at(pod, "initContainers"), *settings.init_containers],

@@ -13,7 +13,7 @@ from realtime_operator.api.base import JsonObject, JsonValue
 from realtime_operator.api.document import dig, object_at, text_at
 from realtime_operator.api.revision_part import differing_part
 from realtime_operator.api.v1alpha1 import RealtimeCluster
-from realtime_operator.api.v1alpha1_backplane import ManagedRedis
+from realtime_operator.api.v1alpha1_managed_redis import ManagedRedis
 from realtime_operator.builders.manifest import digest, with_applied_hash
 from realtime_operator.builders.settings import BuildSettings
 
@@ -26,9 +26,12 @@ def servers_hash(cluster: RealtimeCluster) -> str:
     return digest(differing_part(cluster.spec))[:16]
 
 
-def redis_hash(managed: ManagedRedis, password_checksum: str) -> str:
-    """Return the hash of the spec and the password checksum that the managed Redis is made from."""
-    return digest([differing_part(managed), password_checksum])[:16]
+def redis_hash(managed: ManagedRedis, password_checksum: str = "") -> str:
+    """Return the hash of the spec that the managed Redis is made from.
+
+    Those of earlier releases, which are replaced when their password changes, were made from its checksum too.
+    """
+    return digest([differing_part(managed, whole=True), password_checksum])[:16]
 
 
 def with_record(

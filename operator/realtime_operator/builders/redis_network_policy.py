@@ -1,12 +1,15 @@
-"""The NetworkPolicy of the managed Redis: the cluster's servers connect to it, and it connects to nothing."""
+"""The NetworkPolicy of the managed Redis: the cluster's servers connect to it, and it connects to nothing.
+
+With failover its pods connect to each other, by names.
+"""
 
 from __future__ import annotations
 
 from realtime_operator import naming
-from realtime_operator.api.base import JsonObject
+from realtime_operator.api.base import JsonObject, JsonValue
 from realtime_operator.api.v1alpha1 import RealtimeCluster
 from realtime_operator.builders.manifest import component_selector, metadata, with_applied_hash
-from realtime_operator.builders.network_policy import tcp
+from realtime_operator.builders.network_policy import redis_ports, tcp
 
 
 def build_redis_network_policy(cluster: RealtimeCluster) -> JsonObject | None:
@@ -14,6 +17,8 @@ def build_redis_network_policy(cluster: RealtimeCluster) -> JsonObject | None:
     if cluster.spec.network_policy.mode == "None" or cluster.spec.backplane.managed is None:
         return None
     servers: JsonObject = {"podSelector": {"matchLabels": component_selector(cluster, naming.COMPONENT_SERVER)}}
+    alone = cluster.spec.backplane.managed.mode == "Standalone"
+    nodes: list[JsonValue] = [] if alone else [_nodes(cluster)]
     components: JsonObject = {
         "key": naming.LABEL_COMPONENT,
         "operator": "In",
@@ -30,7 +35,19 @@ def build_redis_network_policy(cluster: RealtimeCluster) -> JsonObject | None:
                     "matchExpressions": [components],
                 },
                 "policyTypes": ["Ingress", "Egress"],
-                "ingress": [{"from": [servers], "ports": [tcp(naming.PORT_REDIS)]}],
+                "ingress": [{"from": [servers, *nodes], "ports": redis_ports(cluster)}],
+                **({"egress": _egress(cluster, nodes)} if nodes else {}),
             },
         }
     )
+
+
+def _nodes(cluster: RealtimeCluster) -> JsonObject:
+    return {"podSelector": {"matchLabels": component_selector(cluster, naming.COMPONENT_REDIS)}}
+
+
+def _egress(cluster: RealtimeCluster, nodes: list[JsonValue]) -> list[JsonValue]:
+    return [
+        {"ports": [{"port": naming.PORT_DNS, "protocol": "UDP"}, tcp(naming.PORT_DNS)]},
+        {"to": nodes, "ports": redis_ports(cluster)},
+    ]

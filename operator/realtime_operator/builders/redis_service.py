@@ -1,31 +1,71 @@
-"""The Service of the managed Redis."""
+"""The Services of the managed Redis, and its addresses."""
 
 from __future__ import annotations
 
 from realtime_operator import naming
-from realtime_operator.api.base import JsonObject
+from realtime_operator.api.base import JsonObject, JsonValue
 from realtime_operator.api.v1alpha1 import RealtimeCluster
 from realtime_operator.builders.manifest import component_selector, metadata, service_port, with_applied_hash
+from realtime_operator.builders.redis_failover_script import PODS
+from realtime_operator.builders.redis_pod import node_suffix
+
+LABEL_POD_NAME = "statefulset.kubernetes.io/pod-name"
 
 
 def build_redis_service(cluster: RealtimeCluster) -> JsonObject | None:
-    """Build the Service, whose address outlives the pod; None when an external Redis is used."""
-    if cluster.spec.backplane.managed is None:
+    """Build the Service, whose address outlives the pod; None when an external Redis is used.
+
+    With failover it leads to the first pod only, for servers of a former revision that know no sentinels: that pod is
+    the primary at first.
+    """
+    managed, name = cluster.spec.backplane.managed, naming.redis(cluster.metadata.name)
+    if managed is None:
         return None
+    first: JsonObject = {} if managed.mode == "Standalone" else {LABEL_POD_NAME: f"{name}-0"}
     return with_applied_hash(
         {
             "apiVersion": "v1",
             "kind": "Service",
-            "metadata": metadata(cluster, naming.redis(cluster.metadata.name), naming.COMPONENT_REDIS),
+            "metadata": metadata(cluster, name, naming.COMPONENT_REDIS),
             "spec": {
                 "type": "ClusterIP",
-                "selector": component_selector(cluster, naming.COMPONENT_REDIS),
+                "selector": {**component_selector(cluster, naming.COMPONENT_REDIS), **first},
                 "ports": [service_port(naming.PORT_NAME_REDIS, naming.PORT_REDIS)],
             },
         }
     )
 
 
+def build_redis_nodes_service(cluster: RealtimeCluster) -> JsonObject | None:
+    """Build the headless Service that gives each pod a host name, ready or not; None without failover."""
+    managed = cluster.spec.backplane.managed
+    if managed is None or managed.mode == "Standalone":
+        return None
+    return with_applied_hash(
+        {
+            "apiVersion": "v1",
+            "kind": "Service",
+            "metadata": metadata(cluster, naming.redis_nodes(cluster.metadata.name), naming.COMPONENT_REDIS),
+            "spec": {
+                "type": "ClusterIP",
+                "clusterIP": "None",
+                "publishNotReadyAddresses": True,
+                "selector": component_selector(cluster, naming.COMPONENT_REDIS),
+                "ports": [
+                    service_port(naming.PORT_NAME_REDIS, naming.PORT_REDIS),
+                    service_port(naming.PORT_NAME_SENTINEL, naming.PORT_SENTINEL),
+                ],
+            },
+        }
+    )
+
+
 def redis_address(cluster: RealtimeCluster) -> str:
-    """Return host:port of the managed Redis, inside the Kubernetes cluster."""
+    """Return host:port of a managed Redis that is alone, inside the Kubernetes cluster."""
     return f"{naming.redis(cluster.metadata.name)}.{cluster.metadata.namespace}.svc:{naming.PORT_REDIS}"
+
+
+def sentinel_addresses(cluster: RealtimeCluster) -> list[JsonValue]:
+    """Return host:port of the sentinels of a managed Redis with failover."""
+    name, suffix = naming.redis(cluster.metadata.name), node_suffix(cluster)
+    return [f"{name}-{number}.{suffix}:{naming.PORT_SENTINEL}" for number in range(PODS)]

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from realtime_operator import naming
-from realtime_operator.api.base import JsonObject
+from realtime_operator.api.base import JsonObject, JsonValue
+from realtime_operator.api.document import objects_at
 from realtime_operator.builders.manifest import object_of, with_applied_hash
+from realtime_operator.builders.redis_volume import POD_VOLUME
 
 
 def build_redis_trial_pod(stateful_set: JsonObject) -> JsonObject:
@@ -34,6 +36,12 @@ def build_redis_trial_pod(stateful_set: JsonObject) -> JsonObject:
                 "annotations": made.get("annotations", {}),
                 "ownerReferences": live["ownerReferences"],
             },
-            "spec": template["spec"],
+            "spec": {**object_of(template["spec"]), "volumes": _volumes(object_of(template["spec"]))},
         }
     )
+
+
+def _volumes(template: JsonObject) -> list[JsonValue]:
+    """Return the volumes with one for the data, which a persistent Redis gets from its StatefulSet."""
+    volumes: list[JsonValue] = [*objects_at(template, "volumes")]
+    return volumes if POD_VOLUME in volumes else [*volumes, POD_VOLUME]

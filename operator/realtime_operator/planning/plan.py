@@ -82,11 +82,13 @@ class DeleteObject:
     """Delete the observed object; its children are garbage-collected. Succeeds when it does not exist.
 
     `uid` and `resource_version` are preconditions: an object that has changed since is left for the next plan.
+    `orphans_children`: the children stay, to be adopted by the object's successor.
     """
 
     key: ObjectKey
     uid: str
     resource_version: str
+    orphans_children: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -149,6 +151,15 @@ class DeletePod:
     uid: str
 
 
+@dataclass(frozen=True, slots=True)
+class ResizeClaim:
+    """Request another size of a PersistentVolumeClaim, as a quantity; its storage class must allow it."""
+
+    name: str
+    uid: str
+    size: str
+
+
 class EventType(StrEnum):
     """Type of a Kubernetes Event."""
 
@@ -185,6 +196,7 @@ Action = (
     | SetDeletionCost
     | DeleteServer
     | DeletePod
+    | ResizeClaim
     | EmitEvent
     | SetStatus
 )

@@ -34,7 +34,7 @@ def _made_of(cluster: RealtimeCluster, world: World, redis: Redis | None) -> Jso
     if managed is None or checksum is None:
         return hashes
     kept = made_of(redis.made) if redis is not None else ""
-    return {**hashes, "redis": kept or redis_hash(managed, checksum)}
+    return {**hashes, "redis": kept or redis_hash(managed)}
 
 
 def _made_with(world: World, target: Target, redis: Redis | None) -> JsonObject:

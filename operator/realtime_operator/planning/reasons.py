@@ -59,6 +59,7 @@ class Reason(StrEnum):
     REDIS_CANNOT_START = "RedisCannotStart"
     REDIS_CHANGE_FAILS = "RedisChangeFails"
     REDIS_NOT_READY = "RedisNotReady"
+    REDIS_NEARLY_FULL = "RedisNearlyFull"
     SERVER_CANNOT_START = "ServerCannotStart"
     SERVER_NOT_READY = "ServerNotReady"
     DRAIN_TIMED_OUT = "DrainTimedOut"

@@ -37,6 +37,7 @@ from realtime_operator.planning.policies import PlannerSettings, autoscaling, de
 from realtime_operator.planning.prior_status import PriorStatus, read_status
 from realtime_operator.planning.progress import next_progress
 from realtime_operator.planning.redis_change import change_redis, redis_state
+from realtime_operator.planning.redis_volumes import impossible_volumes
 from realtime_operator.planning.report import report_rejection
 from realtime_operator.planning.rollout import RolloutStep
 from realtime_operator.planning.rotation import describe, next_rotation
@@ -98,7 +99,12 @@ def reconcile(cluster: RealtimeCluster, world: World, now: datetime, settings: P
     if cluster.metadata.deletion_timestamp is not None:
         return Decision()
     prior = read_status(cluster)
-    findings = (*validate(cluster, world.secrets), *builders.check_pods(cluster, settings.build), *world.refused)
+    findings = (
+        *validate(cluster, world.secrets),
+        *builders.check_pods(cluster, settings.build),
+        *world.refused,
+        *impossible_volumes(cluster, world),
+    )
     if findings:
         return Decision(rejection=report_rejection(prior.document, cluster.metadata.generation, findings, now))
     desired = _desired(cluster, world, settings)

@@ -6,7 +6,8 @@ working one.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections import Counter
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -15,17 +16,22 @@ from realtime_operator.api.base import JsonObject
 from realtime_operator.api.document import dig, object_at, text_at
 from realtime_operator.builders import build_redis_trial_pod
 from realtime_operator.planning.difference import apply_to, contains, needs_apply
-from realtime_operator.planning.plan import Action, CreateObject, DeletePod
+from realtime_operator.planning.plan import Action, CreateObject, DeleteObject, DeletePod
+from realtime_operator.planning.redis_volumes import expand_volumes, must_be_replaced
 from realtime_operator.planning.world import CANNOT_START, ObjectKey, RedisPod, World, object_key
 
 
 @dataclass(frozen=True, slots=True)
 class RedisState:
-    """The managed Redis: its pods, and since when its StatefulSet has had none (None: it has one)."""
+    """The managed Redis: its pods, and since when its StatefulSet has had none (None: it has one).
+
+    `primary` is the one that most servers use, of a managed or an external Redis with Sentinel; "" without a choice.
+    """
 
     name: str
     pods: tuple[RedisPod, ...] = ()
     podless_since: datetime | None = None
+    primary: str = ""
 
 
 def redis_state(cluster: str, world: World, podless_since: datetime | None, now: datetime) -> RedisState:
@@ -33,9 +39,21 @@ def redis_state(cluster: str, world: World, podless_since: datetime | None, now:
     name = naming.redis(cluster)
     live = world.objects.get(ObjectKey("apps/v1", "StatefulSet", name))
     pods = tuple(pod for pod in world.redis if not pod.terminating)
+    primary = _primary(world, {pod.name for pod in pods})
     if live is None or any(not pod.trial for pod in pods) or dig(live, "status", "readyReplicas"):
-        return RedisState(name, pods)
-    return RedisState(name, pods, podless_since or now)
+        return RedisState(name, pods, None, primary)
+    return RedisState(name, pods, podless_since or now, primary)
+
+
+def _primary(world: World, pods: Collection[str]) -> str:
+    """Return the primary by the reports of servers: the pod with the first label of its host name, else its address."""
+    reports = [server.report.store for server in world.servers if server.report and server.report.store]
+    counted = Counter(report.primary for report in reports if report.primary)
+    if not counted:
+        return ""
+    ((address, _),) = counted.most_common(1)
+    host = address.partition(".")[0]
+    return host if host in pods else address
 
 
 def change_redis(wanted: JsonObject | None, world: World) -> list[Action]:
@@ -46,9 +64,14 @@ def change_redis(wanted: JsonObject | None, world: World) -> list[Action]:
     live = world.objects.get(object_key(wanted))
     if live is None:
         return [*_remove(trials), CreateObject(wanted)]
+    if text_at(live, "metadata", "deletionTimestamp"):
+        return _remove(trials)
+    larger = expand_volumes(wanted, world)
     if not needs_apply(wanted, live):
-        return [*_remove(trials), *_free(live, world)]
-    apply = apply_to(live, wanted)
+        return [*_remove(trials), *larger, *_free(live, world)]
+    if larger:  # first: if it is refused, the StatefulSet stays as it is
+        return [*_remove(trials), *larger]
+    apply = _replace(live, wanted)
     if not _is_risky(wanted, live) or not any(pod.ready and not pod.trial for pod in world.redis):
         return [*_remove(trials), apply]
     trial = build_redis_trial_pod(wanted)
@@ -61,8 +84,21 @@ def change_redis(wanted: JsonObject | None, world: World) -> list[Action]:
     return others if is_there else [CreateObject(trial)]
 
 
+def _replace(live: JsonObject, wanted: JsonObject) -> Action:
+    """Return the apply, or the deletion of a StatefulSet that cannot be changed so: its successor adopts the pods."""
+    if not must_be_replaced(live, wanted):
+        return apply_to(live, wanted)
+    uid, version = text_at(live, "metadata", "uid"), text_at(live, "metadata", "resourceVersion")
+    return DeleteObject(object_key(wanted), uid, version, orphans_children=True)
+
+
 def _is_risky(wanted: JsonObject, live: JsonObject) -> bool:
-    """Return True when the change replaces the pod: another image, command or volume."""
+    """Return True when the change replaces the only pod: another image, command or volume.
+
+    With failover the pods are replaced one by one, each after the one before is ready.
+    """
+    if dig(wanted, "spec", "replicas") != 1:
+        return False
     path = ("spec", "template", "spec")
     return not contains(object_at(live, *path), object_at(wanted, *path))
 
@@ -72,7 +108,10 @@ def _remove(pods: Sequence[RedisPod]) -> list[Action]:
 
 
 def _free(live: JsonObject, world: World) -> list[Action]:
-    """Delete a pod of an old template that cannot start: a StatefulSet would wait for it for ever."""
+    """Delete a pod of an old template that cannot start: a StatefulSet would wait for it for ever.
+
+    The same holds for a pod alone that has become one of three: the others wait for it, under its new host name.
+    """
     if dig(live, "status", "observedGeneration") != dig(live, "metadata", "generation"):
         return []
     newest = text_at(live, "status", "updateRevision")
@@ -81,8 +120,13 @@ def _free(live: JsonObject, world: World) -> list[Action]:
         for pod in world.redis
         if not pod.trial
         and not pod.terminating
-        and not pod.ready
-        and pod.waiting_reason in CANNOT_START
+        and ((not pod.ready and pod.waiting_reason in CANNOT_START) or _is_of_another_mode(pod, live))
         and newest
         and pod.template != newest
     ]
+
+
+def _is_of_another_mode(pod: RedisPod, live: JsonObject) -> bool:
+    """Return True for a pod of a StatefulSet with failover that an earlier StatefulSet has made."""
+    made = datetime.fromisoformat(text_at(live, "metadata", "creationTimestamp") or pod.created_at.isoformat())
+    return dig(live, "spec", "replicas") != 1 and pod.created_at < made

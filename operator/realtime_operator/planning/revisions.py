@@ -134,19 +134,22 @@ def _is_of(entry: RevisionRecord, cluster: RealtimeCluster) -> bool:
 
 
 def _is_redis_of(live: JsonObject, cluster: RealtimeCluster, world: World) -> bool:
-    """Return True when a StatefulSet was made from the spec and the current password."""
+    """Return True when a StatefulSet was made from the spec.
+
+    One of an earlier release has the checksum of its password, which it reads at its start only.
+    """
     managed, checksum = cluster.spec.backplane.managed, redis_checksum(cluster, world)
     there = text_at(live, "spec", "template", "metadata", "annotations", naming.ANNOTATION_CHECKSUM)
-    if managed is None or checksum is None or there != checksum[:16]:
+    if managed is None or checksum is None or there not in {"", checksum[:16]}:
         return False
-    wanted, made, status = redis_hash(managed, checksum), made_of(live), cluster.status
-    if made == wanted:
+    wanted, made, status = {redis_hash(managed), redis_hash(managed, checksum)}, made_of(live), cluster.status
+    if made in wanted:
         return True
     noted = status.made_of.redis if status is not None and status.made_of is not None else None
     if made:
         # A changed default of the API is no change of the spec; a change whose trial is running has been noted.
         return noted == made and is_unchanged(cluster)
-    return noted == wanted or is_unchanged(cluster)  # its record was removed
+    return noted in wanted or is_unchanged(cluster)  # its record was removed
 
 
 def redis_checksum(cluster: RealtimeCluster, world: World) -> str | None:

@@ -97,8 +97,13 @@ def _memory(facts: Facts) -> JsonObject:
         }
     if progress.at is not None:
         memory["progress"] = {"step": progress.step, "at": timestamp(progress.at)}
+    redis: JsonObject = {}
     if facts.redis.podless_since is not None:
-        memory["redis"] = {"podlessSince": timestamp(facts.redis.podless_since)}
+        redis["podlessSince"] = timestamp(facts.redis.podless_since)
+    if facts.redis.primary:
+        redis["primary"] = facts.redis.primary
+    if redis:
+        memory["redis"] = redis
     return memory
 
 

@@ -69,13 +69,23 @@ class Recent:
 
 
 @dataclass(frozen=True, slots=True)
+class StoreReport:
+    """State of Redis as a server sees it: memory in bytes (limit 0: none), and the primary as HOST:PORT or ""."""
+
+    used_bytes: int
+    limit_bytes: int
+    primary: str = ""
+
+
+@dataclass(frozen=True, slots=True)
 class ServerReport:
     """Answer of a server's admin API.
 
     `seconds_since_last_accept` is None when no connection was ever accepted. `accept_cost_seconds` is the measured
     CPU time of one accepted connection (handshake, connect, subscribe), None until enough were measured.
     `drain_rate` is the rate of the running drain in connections per second, None when none runs.
-    `recent` is None for servers of earlier releases, which do not count it; these accept no alternate API key either.
+    `recent` and `store` are None for servers of earlier releases, which do not report them; these accept no alternate
+    API key either.
     """
 
     state: ServerState
@@ -86,6 +96,7 @@ class ServerReport:
     backplane_healthy: bool = True
     workers: int = 1
     recent: Recent | None = None
+    store: StoreReport | None = None
     accepts_alternate_api_key: bool = False
 
 
@@ -153,6 +164,16 @@ class RedisPod:
 
 
 @dataclass(frozen=True, slots=True)
+class VolumeClaim:
+    """PersistentVolumeClaim of a pod of the managed Redis: its requested size as a quantity, and its StorageClass."""
+
+    name: str
+    uid: str
+    size: str
+    storage_class: str
+
+
+@dataclass(frozen=True, slots=True)
 class Endpoints:
     """URLs for clients and for backends."""
 
@@ -168,12 +189,12 @@ class World:
     `secrets` has, for each Secret that is owned or referred to by the spec, the SHA-256 (hex) of each of its keys'
     values: enough to see that something is there or has changed, and nothing that could leak. A Secret that does not
     exist is not in it. `endpoints` is None on a platform where they follow from the Services.
-    `redis` are the pods of the managed Redis. `stale_since` is None when all of it was read just now, or is known to
-    be as fresh; else the time (UTC) since when changes may have been missed. `contact_since` is since when the
-    platform could be asked without interruption, None when that is not known. `status_refused` says why the status
-    could not be written last, None when it could. `unserved` are the optional kinds (apiVersion, kind) that the
-    platform does not know: objects of them cannot be applied. `refused` are the fields of the spec that the platform
-    would refuse in the pods that are to be made.
+    `redis` are the pods of the managed Redis, `claims` its PersistentVolumeClaims, which outlive it. `stale_since` is
+    None when all of it was read just now, or is known to be as fresh; else the time (UTC) since when changes may have
+    been missed. `contact_since` is since when the platform could be asked without interruption, None when that is not
+    known. `status_refused` says why the status could not be written last, None when it could. `unserved` are the
+    optional kinds (apiVersion, kind) that the platform does not know: objects of them cannot be applied. `refused` are
+    the fields of the spec that the platform would refuse in the pods that are to be made.
     """
 
     objects: Mapping[ObjectKey, JsonObject]
@@ -181,6 +202,7 @@ class World:
     secrets: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
     endpoints: Endpoints | None = None
     redis: tuple[RedisPod, ...] = ()
+    claims: tuple[VolumeClaim, ...] = ()
     stale_since: datetime | None = None
     contact_since: datetime | None = None
     status_refused: str | None = None

@@ -11,7 +11,7 @@ from http import HTTPStatus
 import aiohttp
 
 from realtime_operator import naming
-from realtime_operator.planning.world import Recent, ServerReport, ServerState
+from realtime_operator.planning.world import Recent, ServerReport, ServerState, StoreReport
 
 CALL_SECONDS = 2.0
 CONCURRENT_CALLS = 32
@@ -140,8 +140,17 @@ def read_report(document: Mapping[str, object]) -> ServerReport:
         backplane_healthy=document.get("backplane_healthy") is True,
         workers=int(str(document.get("workers", 1))),
         recent=read_recent(document.get("recent")),
+        store=read_store(document.get("store")),
         accepts_alternate_api_key=document.get("accepts_alternate_api_key") is True,
     )
+
+
+def read_store(document: object) -> StoreReport | None:
+    """Read the state of Redis in the same answer; None when the server does not know it. Raises as `read_report`."""
+    if not isinstance(document, dict):
+        return None
+    used, limit = (int(str(document[name])) for name in ("used_bytes", "limit_bytes"))
+    return StoreReport(used, limit, str(document.get("primary", "")))
 
 
 def read_recent(document: object) -> Recent | None:

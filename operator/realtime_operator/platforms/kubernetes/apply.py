@@ -33,6 +33,7 @@ from realtime_operator.planning.plan import (
     Failure,
     FailureKind,
     Quiesce,
+    ResizeClaim,
     Resume,
     RotateCredentials,
     RotationStep,
@@ -117,10 +118,8 @@ class Applier:
                 await self._apply(action.manifest, action.uid, merges_fields=action.merges_fields)
             case EnsureSecret() | RotateCredentials():
                 await (self._ensure_secret(action) if isinstance(action, EnsureSecret) else self._rotate(action))
-            case DeleteObject():
-                key = action.key
-                path = path_of(key.api_version, key.kind, self._namespace, key.name)
-                await self._client.delete(path, action.uid, action.resource_version)
+            case DeleteObject() | DeleteServer() | DeletePod():
+                await self._delete(action)
             case ScaleRevision():
                 path = path_of("apps/v1", "ReplicaSet", self._namespace, action.replica_set)
                 await self._client.patch(path, {"spec": {"replicas": action.replicas}}, action.uid)
@@ -128,10 +127,10 @@ class Applier:
                 await self._mark(action)
             case Drain():
                 await self._call(action)
-            case DeleteServer():
-                await self._client.delete(path_of("v1", "Pod", self._namespace, action.server), action.uid)
-            case DeletePod():
-                await self._client.delete(path_of("v1", "Pod", self._namespace, action.name), action.uid)
+            case ResizeClaim():
+                path = path_of("v1", "PersistentVolumeClaim", self._namespace, action.name)
+                size: JsonObject = {"resources": {"requests": {"storage": action.size}}}
+                await self._client.patch(path, {"spec": size}, action.uid)
             case EmitEvent():
                 await self._events.record(self._owner, action)
             case SetStatus():
@@ -174,6 +173,15 @@ class Applier:
         if claims is not None:
             version = text_at(live, "metadata", "resourceVersion")
             await self._client.patch(path, {"metadata": {"resourceVersion": version, "managedFields": claims}}, uid)
+
+    async def _delete(self, action: DeleteObject | DeleteServer | DeletePod) -> None:
+        if isinstance(action, DeleteObject):
+            key, orphans = action.key, action.orphans_children
+            path = path_of(key.api_version, key.kind, self._namespace, key.name)
+            await self._client.delete(path, action.uid, action.resource_version, orphans_children=orphans)
+            return
+        name = action.server if isinstance(action, DeleteServer) else action.name
+        await self._client.delete(path_of("v1", "Pod", self._namespace, name), action.uid)
 
     async def _ensure_secret(self, action: EnsureSecret) -> None:
         """Keep existing values, restore those that were seen before, and generate the missing ones."""

@@ -41,6 +41,7 @@ PLURALS: Mapping[tuple[str, str], str] = {
     (naming.API_VERSION, naming.KIND): naming.PLURAL,
     ("v1", "ConfigMap"): "configmaps",
     ("v1", "Event"): "events",
+    ("v1", "PersistentVolumeClaim"): "persistentvolumeclaims",
     ("v1", "Pod"): "pods",
     ("v1", "Secret"): "secrets",
     ("v1", "Service"): "services",
@@ -241,12 +242,14 @@ class KubernetesClient:
             document = {**document, "metadata": {**object_at(document, "metadata"), "uid": uid}}
         return await self._request("PATCH", path, body=document, query=query, content_type=MERGE_PATCH)
 
-    async def delete(self, path: str, uid: str = "", resource_version: str = "") -> None:
-        """Delete an object, and its children in the background; succeeds when it does not exist.
+    async def delete(
+        self, path: str, uid: str = "", resource_version: str = "", *, orphans_children: bool = False
+    ) -> None:
+        """Delete an object, and its children in the background or not at all; succeeds when it does not exist.
 
         With `uid` or `resource_version` the object is deleted only if it has them; raises ConflictError otherwise.
         """
-        options: JsonObject = {"propagationPolicy": "Background"}
+        options: JsonObject = {"propagationPolicy": "Orphan" if orphans_children else "Background"}
         given = {"uid": uid, "resourceVersion": resource_version}
         preconditions: JsonObject = {name: value for name, value in given.items() if value}
         if preconditions:

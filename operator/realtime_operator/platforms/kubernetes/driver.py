@@ -34,6 +34,7 @@ WATCHED = (
     ("v1", "Service"),
     ("v1", "ConfigMap"),
     ("v1", "ServiceAccount"),
+    ("v1", "PersistentVolumeClaim"),
     ("apps/v1", "ReplicaSet"),
     ("apps/v1", "StatefulSet"),
     ("networking.k8s.io/v1", "Ingress"),

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import datetime, timedelta
 
 from realtime_operator import naming
@@ -12,7 +12,15 @@ from realtime_operator.api.document import dig, object_at, objects_at, text_at
 from realtime_operator.api.references import references
 from realtime_operator.api.v1alpha1 import RealtimeCluster
 from realtime_operator.planning.difference import controller_uid
-from realtime_operator.planning.world import AdminAccess, RedisPod, Server, ServerReport, World, object_key
+from realtime_operator.planning.world import (
+    AdminAccess,
+    RedisPod,
+    Server,
+    ServerReport,
+    VolumeClaim,
+    World,
+    object_key,
+)
 from realtime_operator.platforms.kubernetes.secret_reader import KnownSecret
 from realtime_operator.pods.admin_client import AdminClient
 
@@ -52,7 +60,21 @@ async def observe(
         servers=tuple(servers),
         secrets=_hashes(cluster, secrets),
         redis=tuple(read_redis_pod(pod) for pod in redis_pods),
+        claims=tuple(_claims(name, children)),
     )
+
+
+def _claims(cluster: str, children: Iterable[JsonObject]) -> Iterator[VolumeClaim]:
+    """Yield the claims that the StatefulSet of Redis makes or finds; they are nobody's children."""
+    for item in children:
+        name = text_at(item, "metadata", "name")
+        if item["kind"] == "PersistentVolumeClaim" and name.startswith(naming.redis_claim_prefix(cluster)):
+            yield VolumeClaim(
+                name=name,
+                uid=text_at(item, "metadata", "uid"),
+                size=text_at(item, "spec", "resources", "requests", "storage"),
+                storage_class=text_at(item, "spec", "storageClassName"),
+            )
 
 
 def _hashes(cluster: RealtimeCluster, secrets: Mapping[str, KnownSecret]) -> dict[str, Mapping[str, str]]:

@@ -33,6 +33,9 @@ CLUSTERS = (
         (*READ, *WRITE),
         "servers: quiesce, deletion cost, replace failed ones; a changed Redis is tried in a pod",
     ),
+    Permission(
+        "", ("persistentvolumeclaims",), (*READ, "patch"), "volumes of Redis, which its StatefulSet claims: expanded"
+    ),
     Permission("", ("events",), ("get", "create", "patch"), "what has changed; the same again counts up"),
     Permission("apps", ("replicasets", "statefulsets"), (*READ, *WRITE), "one per revision; the managed Redis"),
     Permission("networking.k8s.io", ("ingresses",), (*READ, *WRITE), "the endpoint behind an Ingress controller"),

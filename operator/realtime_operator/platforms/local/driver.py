@@ -27,6 +27,7 @@ from realtime_operator.planning.plan import (
     EnsureSecret,
     Failure,
     Quiesce,
+    ResizeClaim,
     Resume,
     RotateCredentials,
     ScaleRevision,
@@ -112,8 +113,8 @@ class LocalPlatform:
                 self.store.set_status(action.status)
             case EmitEvent():
                 self.on_event(self.store.record_event(action))
-            case DeletePod() | RotateCredentials():
-                pass  # Redis is a process here, and is never tried; and a file has no annotations
+            case DeletePod() | ResizeClaim() | RotateCredentials():
+                pass  # Redis is a process here, which is never tried and has no volume; and a file has no annotations
             case Quiesce() | Resume() | SetDeletionCost() | Drain() | DeleteServer():
                 server = self.fleet.find(action.server)
                 if server is not None:

@@ -107,7 +107,7 @@ class ServerFiles:
         moved = _move(config, root)
         assert isinstance(moved, dict)
         backplane = object_at(moved, "backplane")
-        if "address" in object_at(backplane, "redis"):
+        if object_at(backplane, "redis").get("password_file") == str(_inside(root, REDIS_PASSWORD_FILE)):  # managed
             url_file: JsonObject = {"url_file": str(_inside(root, REDIS_URL_FILE))}
             backplane = {**backplane, "redis": None if self.redis is None else url_file}
         listen: JsonObject = {

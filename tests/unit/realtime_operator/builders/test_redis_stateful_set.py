@@ -8,7 +8,8 @@ import pytest
 
 from realtime_operator import naming
 from realtime_operator.api.base import JsonObject
-from realtime_operator.builders import BuildSettings
+from realtime_operator.builders import BuildSettings, build_shared
+from realtime_operator.builders.config_map import server_config
 from realtime_operator.builders.redis_stateful_set import build_redis_stateful_set
 from tests.kit.document import dig, object_at, objects_at, text_at
 from tests.kit.manifests import PASSWORD_HASH, SETTINGS, cluster_of, with_redis_password
@@ -49,11 +50,9 @@ def test_pull_secrets_of_operator_and_spec_are_joined() -> None:
     assert "imagePullSecrets" not in object_at(built(), "spec", "template", "spec")
 
 
-def test_a_new_password_is_a_new_pod() -> None:
-    """A changed password changes the template: Redis reads it at its start only."""
-    one, other = built(), built(password_hash="f" * 64)
-    assert object_at(one, "spec", "template") != object_at(other, "spec", "template")
-    assert object_at(one, "spec", "template", "spec") == object_at(other, "spec", "template", "spec")
+def test_a_new_password_is_no_new_pod() -> None:
+    """The running pod takes a changed password from its file."""
+    assert built() == built(password_hash="f" * 64)
 
 
 def test_the_password_is_in_a_file_only() -> None:
@@ -81,3 +80,41 @@ def test_its_data_outlives_the_container() -> None:
     """Data is written to a volume of the pod."""
     volumes = {text_at(v, "name"): v for v in objects_at(built(), "spec", "template", "spec", "volumes")}
     assert dig(volumes["data"], "emptyDir") == {}
+
+
+FAILOVER: JsonObject = {"backplane": {"redis": {"managed": {"mode": "Failover"}}}}
+
+
+def test_failover_has_a_sentinel_in_each_pod() -> None:
+    """Three pods start at once, on different nodes if possible; Redis makes another one the primary before it stops."""
+    spec = object_at(built(FAILOVER), "spec")
+    assert (spec["replicas"], spec["serviceName"], spec["podManagementPolicy"]) == (3, "chat-redis-nodes", "Parallel")
+    data, sentinel = objects_at(spec, "template", "spec", "containers")
+    assert (data["name"], sentinel["name"]) == ("redis", "sentinel")
+    assert "CLIENT PAUSE" in text_at(data, "lifecycle", "preStop", "exec", "command", 2)
+    assert dig(spec, "template", "spec", "affinity", "podAntiAffinity")
+    assert "affinity" not in object_at(built(), "spec", "template", "spec")
+
+
+def test_servers_ask_the_sentinels() -> None:
+    """The addresses of the sentinels are the host names of the pods; the password is that of Redis."""
+    redis = object_at(server_config(cluster_of(FAILOVER)), "backplane", "redis")
+    password = f"{naming.REDIS_CREDENTIALS_DIRECTORY}/password"
+    assert redis == {
+        "sentinel": {
+            "addresses": [f"chat-redis-{number}.chat-redis-nodes.realtime.svc:26379" for number in range(3)],
+            "master_name": "main",
+            "password_file": password,
+        },
+        "password_file": password,
+    }
+
+
+def test_failover_has_a_disruption_budget_and_host_names() -> None:
+    """One pod at a time may be evicted; a pod alone has no budget, which would block node drains."""
+    kinds = [("Service", "chat-redis-nodes"), ("PodDisruptionBudget", "chat-redis")]
+    for spec, expected in ((FAILOVER, kinds), ({}, [])):
+        cluster = cluster_of(spec)
+        made = build_shared(cluster, SETTINGS, with_redis_password(cluster))
+        found = [(str(one["kind"]), text_at(one, "metadata", "name")) for one in made]
+        assert [one for one in found if one in kinds] == expected

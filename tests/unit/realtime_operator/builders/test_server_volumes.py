@@ -14,6 +14,12 @@ from realtime_operator.builders.server_volumes import server_mounts, server_volu
 from tests.kit.document import dig, object_at, objects_at, text_at
 from tests.kit.manifests import cluster_of
 
+
+def external(**fields: JsonValue) -> JsonObject:
+    """Return a spec with an external Redis."""
+    return {"backplane": {"redis": {"external": fields}}}
+
+
 REFERENCE: JsonObject = {"name": "own", "key": "the-key"}
 SPECS: dict[str, JsonObject] = {
     "default": {},
@@ -22,7 +28,18 @@ SPECS: dict[str, JsonObject] = {
     "published keys": {"auth": {"jwks": {"url": "https://id.example/keys", "ca": {"secretKeyRef": REFERENCE}}}},
     "api": {"api": {"key": {"secretKeyRef": REFERENCE}}},
     "api keys": {"api": {"keys": [{"name": "a", "secretKeyRef": REFERENCE}, {"name": "b", "secretKeyRef": REFERENCE}]}},
-    "redis": {"backplane": {"redis": {"external": {"url": {"secretKeyRef": REFERENCE}}}}},
+    "redis": external(url={"secretKeyRef": REFERENCE}),
+    "redis without secrets": external(address="redis:6379"),
+    "redis with tls": external(
+        address="redis:6379",
+        password={"secretKeyRef": REFERENCE},
+        tls={name: {"secretKeyRef": REFERENCE} for name in ("ca", "certificate", "key")},
+    ),
+    "sentinel": external(
+        sentinel={"masterName": "main", "addresses": ["s:1"], "password": {"secretKeyRef": REFERENCE}},
+        password={"secretKeyRef": REFERENCE},
+    ),
+    "cluster": external(cluster={"addresses": ["n:1"]}, tls={"ca": {"secretKeyRef": REFERENCE}}),
 }
 
 

@@ -25,6 +25,7 @@ from realtime_operator.planning.plan import (
     EnsureSecret,
     Failure,
     FailureKind,
+    ResizeClaim,
     RotateCredentials,
     RotationStep,
     ScaleRevision,
@@ -34,7 +35,7 @@ from realtime_operator.planning.policies import PlannerSettings
 from realtime_operator.planning.reconcile import Decision, reconcile
 from realtime_operator.planning.report import report
 from realtime_operator.planning.rollout import RolloutPolicy
-from realtime_operator.planning.world import ObjectKey, RedisPod, World, object_key
+from realtime_operator.planning.world import ObjectKey, RedisPod, VolumeClaim, World, object_key
 from realtime_operator.platforms.base import made_by, skipped
 from tests.unit.realtime_operator.planning.simulation import START, Simulation
 
@@ -72,6 +73,7 @@ class MemoryPlatform:
     refused: dict[ObjectKey, str] = field(default_factory=dict)
     """Objects whose writes the API server refuses, with its message."""
     redis: list[RedisPod] = field(default_factory=list)
+    claims: list[VolumeClaim] = field(default_factory=list)
     redis_ready: bool = True
     stale_for: float | None = None
     contact_for: float | None = None
@@ -105,6 +107,7 @@ class MemoryPlatform:
             servers,
             secrets,
             redis=tuple(self.redis),
+            claims=tuple(self.claims),
             stale_since=None if self.stale_for is None else self.now() - timedelta(seconds=self.stale_for),
             contact_since=None if self.contact_for is None else self.now() - timedelta(seconds=self.contact_for),
             unserved=self.unserved,
@@ -145,7 +148,11 @@ class MemoryPlatform:
         return report(self.cluster(), world, decision.facts, decision.scaling, decision.actions, failures)
 
     def _failure(self, action: Action) -> Failure | None:
-        key = made_by(action)
+        key = (
+            ObjectKey("v1", "PersistentVolumeClaim", action.name)
+            if isinstance(action, ResizeClaim)
+            else made_by(action)
+        )
         if key in self.taken and not isinstance(action, ApplyObject):
             return Failure(
                 action, FailureKind.NAME_TAKEN, f"{key.kind} {key.name} exists and belongs to another program"
@@ -190,6 +197,10 @@ class MemoryPlatform:
             self.life.pods = [pod for pod in self.life.pods if pod.name != action.server]
         elif isinstance(action, DeletePod):
             self.redis = [pod for pod in self.redis if pod.uid != action.uid]
+        elif isinstance(action, ResizeClaim):
+            self.claims = [
+                replace(claim, size=action.size) if claim.uid == action.uid else claim for claim in self.claims
+            ]
         else:
             self.life.carry_out(self._with_revision(action))
 

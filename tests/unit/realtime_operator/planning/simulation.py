@@ -13,7 +13,7 @@ from datetime import UTC, datetime, timedelta
 from realtime_operator.planning.fleet import Fleet, ReplicaSet
 from realtime_operator.planning.plan import Action, DeleteServer, Drain, Quiesce, Resume, ScaleRevision, SetDeletionCost
 from realtime_operator.planning.rollout import RolloutPolicy, RolloutStep, next_step
-from realtime_operator.planning.world import Recent, Server, ServerReport, ServerState
+from realtime_operator.planning.world import Recent, Server, ServerReport, ServerState, StoreReport
 
 START = datetime(2026, 1, 1, tzinfo=UTC)
 READY_AFTER = 3.0
@@ -43,6 +43,7 @@ class Pod:
     linked: bool = True
     """True when Redis is reached; otherwise the server is not ready."""
     recent: Recent | None = None
+    store: StoreReport | None = None
     starting: bool = False
     """True while the container runs but has not been ready yet."""
 
@@ -64,6 +65,7 @@ class Pod:
             drain_rate=self.drain_rate,
             backplane_healthy=self.linked,
             recent=self.recent,
+            store=self.store,
             accepts_alternate_api_key=True,
         )
         return Server(

@@ -12,7 +12,7 @@ import pytest
 from realtime_operator import naming
 from realtime_operator.api.base import JsonObject
 from realtime_operator.api.document import objects_at, text_at
-from realtime_operator.planning.world import ObjectKey, Recent, RedisPod
+from realtime_operator.planning.world import ObjectKey, Recent, RedisPod, StoreReport
 from tests.unit.realtime_operator.planning.memory_platform import MemoryPlatform, dig
 from tests.unit.realtime_operator.planning.simulation import START
 from tests.unit.realtime_operator.planning.test_reconcile import SMALL, conditions, settled
@@ -57,6 +57,14 @@ def later(platform: MemoryPlatform, seconds: float) -> None:
     platform.reconcile()
     platform.life.now += seconds
     platform.reconcile()
+
+
+def filled(percent: int) -> MemoryPlatform:
+    """Return servers that report a Redis of 100 MiB, of which a part is used."""
+    platform = settled()
+    platform.life.pods[0].store = StoreReport(percent << 20, 100 << 20)
+    reconcile_repeatedly(platform)
+    return platform
 
 
 def rolling() -> MemoryPlatform:
@@ -246,6 +254,8 @@ CAUSES: dict[str, Callable[[], MemoryPlatform]] = {
     "the StatefulSet of Redis makes no pod for 61 s": podless_redis,
     "no server reaches Redis": lambda: cut_off(settled()),
     "no server reaches Redis, during a rollout": lambda: cut_off(rolling()),
+    "Redis uses 89% of its memory": lambda: filled(89),
+    "Redis uses 91% of its memory": lambda: filled(91),
     "all clients are refused": refused_clients,
     "those that are moved are refused": refused_moves,
     "a server is silent on its admin port for 10 s": lambda: silent(10),

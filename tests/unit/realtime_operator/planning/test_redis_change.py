@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from datetime import timedelta
 
 from realtime_operator import naming
 from realtime_operator.api.base import JsonObject
-from realtime_operator.planning.plan import ApplyObject, CreateObject, DeletePod
+from realtime_operator.planning.plan import ApplyObject, CreateObject, DeleteObject, DeletePod
 from realtime_operator.planning.redis_change import change_redis
-from realtime_operator.planning.world import ObjectKey, RedisPod, World, object_key
+from realtime_operator.planning.world import ObjectKey, RedisPod, StoreReport, World, object_key
 from tests.unit.realtime_operator.planning.memory_platform import MemoryPlatform, dig
 from tests.unit.realtime_operator.planning.simulation import START
 from tests.unit.realtime_operator.planning.test_reconcile import settled
@@ -122,3 +123,61 @@ def test_a_label_is_changed_without_a_trial() -> None:
     (action,) = platform.decide().actions
     assert isinstance(action, ApplyObject)
     assert object_key(action.manifest) == KEY
+
+
+FAILOVER: JsonObject = {"redis": {"managed": {"mode": "Failover"}}}
+
+
+def with_failover() -> MemoryPlatform:
+    """Return a settled cluster with three pods of Redis."""
+    platform = settled({"backplane": FAILOVER})
+    platform.redis = [replace(SERVING, name=f"main-redis-{n}", uid=f"uid-{n}") for n in range(3)]
+    return platform
+
+
+def test_three_pods_are_changed_without_a_trial() -> None:
+    """They are replaced one by one, each after the one before is ready; a trial could become the primary."""
+    platform = with_failover()
+    platform.change(backplane={"redis": {"managed": {"mode": "Failover", "image": "localhost/redis:2"}}})
+    platform.reconcile()
+    assert image_of(platform) == "localhost/redis:2"
+    assert not any(pod.trial for pod in platform.redis)
+
+
+def test_another_mode_is_another_statefulset() -> None:
+    """The host names of the pods change with the mode, which no StatefulSet allows: its successor adopts the pod."""
+    platform = settled()
+    platform.redis = [SERVING]
+    platform.change(backplane=FAILOVER)
+    (deleted,) = (a for a in platform.reconcile().actions if isinstance(a, DeleteObject) and a.key == KEY)
+    assert deleted.orphans_children
+    platform.reconcile()
+    assert dig(platform.objects[KEY], "spec", "replicas") == 3
+
+
+def test_a_pod_of_another_mode_is_deleted() -> None:
+    """The two new pods wait for the first one under its new host name, and the controller waits for them."""
+    live = {**with_failover().objects[KEY]}
+    live["metadata"] = {**live["metadata"], "generation": 1, "creationTimestamp": "2026-01-01T00:10:00Z"}  # type: ignore[dict-item] # an object
+    live["status"] = {"observedGeneration": 1, "updateRevision": "main-redis-2"}
+    adopted = replace(SERVING, created_at=START)
+    made = replace(SERVING, name="main-redis-1", uid="uid-1", created_at=START + timedelta(minutes=11))
+    wanted = {key: value for key, value in live.items() if key != "status"}
+    world = World({KEY: live}, (), redis=(adopted, made))
+    assert change_redis(wanted, world) == [DeletePod("main-redis-0", "uid-0")]
+
+
+def test_the_primary_is_in_the_status() -> None:
+    """Most servers decide; a pod is named by its name, any other primary by its address."""
+    platform = with_failover()
+    for pod, host in zip(
+        platform.life.pods, ("main-redis-1.main-redis-nodes.test.svc:6379", "10.0.0.1:6379"), strict=False
+    ):
+        pod.store = StoreReport(1, 2, host)
+    platform.life.pods[-1].store = StoreReport(1, 2, "main-redis-1.main-redis-nodes.test.svc:6379")
+    platform.reconcile()
+    assert dig(platform.status or {}, "redis", "primary") == "main-redis-1"
+    for pod in platform.life.pods:
+        pod.store = StoreReport(1, 2, "10.0.0.1:6379")
+    platform.reconcile()
+    assert dig(platform.status or {}, "redis", "primary") == "10.0.0.1:6379"

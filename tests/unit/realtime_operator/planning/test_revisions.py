@@ -12,7 +12,9 @@ from hypothesis import strategies as st
 
 from realtime_operator import naming
 from realtime_operator.api.base import JsonObject, JsonValue
-from realtime_operator.builders import BuildSettings, redis_stateful_set, replica_set
+from realtime_operator.api.v1alpha1_managed_redis import ManagedRedis
+from realtime_operator.builders import BuildSettings, redis_pod, replica_set
+from realtime_operator.builders.record import redis_hash
 from realtime_operator.planning import history
 from realtime_operator.planning.forecast import forecast
 from realtime_operator.planning.plan import (
@@ -352,7 +354,7 @@ def test_a_status_that_was_lost_is_no_reason_to_move_anybody(monkeypatch: pytest
     """The objects' records identify the spec, whatever another release would make of it."""
     platform = settled()
     platform.settings = UPGRADED
-    monkeypatch.setattr(redis_stateful_set, "MEMORY_PART", 0.5)
+    monkeypatch.setattr(redis_pod, "MEMORY_PART", 0.5)
     monkeypatch.setattr(replica_set, "STOP_SECONDS", 60)
     platform.status = None
     before = replica_sets(platform)
@@ -373,11 +375,28 @@ def test_a_default_of_the_api_that_has_changed_keeps_the_revision() -> None:
     assert replica_sets(platform) == before
 
 
-def test_a_new_password_replaces_the_redis() -> None:
-    """The new Redis has the current defaults."""
+def test_a_new_password_keeps_the_redis() -> None:
+    """The running pod takes it from its file."""
     platform = settled()
+    before = platform.objects[REDIS]
+    take_over(platform)
+    platform.secrets["main-redis"] = {naming.KEY_REDIS_PASSWORD: "f" * 64}
+    platform.settle()
+    assert platform.objects[REDIS] == before
+
+
+def test_a_new_password_replaces_a_redis_of_an_earlier_release() -> None:
+    """Such a Redis reads its password at its start only; the new one has the current defaults."""
+    platform = settled()
+    checksum = platform.secrets["main-redis"][naming.KEY_REDIS_PASSWORD]
+    annotations = object_at(platform.objects[REDIS], "metadata", "annotations")
+    del annotations[naming.ANNOTATION_MANIFEST]
+    annotations[naming.ANNOTATION_SPEC] = redis_hash(ManagedRedis(), checksum)
+    template = object_at(platform.objects[REDIS], "spec", "template", "metadata")
+    template["annotations"] = {naming.ANNOTATION_CHECKSUM: checksum[:16]}
     platform.settings = UPGRADED
     take_over(platform)
+    assert dig(platform.status, "madeWith", "redisImage") == "localhost/redis:1"
     platform.secrets["main-redis"] = {naming.KEY_REDIS_PASSWORD: "f" * 64}
     platform.settle()
     assert dig(platform.status, "madeWith", "redisImage") == "localhost/redis:2"

@@ -12,9 +12,9 @@ from pathlib import Path
 import pytest
 from aiohttp import web
 
-from realtime_operator.planning.world import Recent, ServerReport, ServerState
+from realtime_operator.planning.world import Recent, ServerReport, ServerState, StoreReport
 from realtime_operator.pods import admin_client
-from realtime_operator.pods.admin_client import AdminClient, ServerUnavailableError, read_report
+from realtime_operator.pods.admin_client import AdminClient, ServerUnavailableError, read_report, read_store
 from realtime_server.core.ports.api import ServingState
 from tests.kit.redis_process import free_port
 from tests.unit.realtime_server.admin.control import Control, admin_application, status_of
@@ -171,6 +171,13 @@ def test_a_report_is_read() -> None:
     }  # fmt: skip
     expected = ServerReport(ServerState.DRAINING, 7, 1.5, None, 50.0, backplane_healthy=True, workers=2)
     assert read_report(document) == expected
+
+
+def test_the_state_of_redis_is_read() -> None:
+    """Servers of earlier releases, and those that do not know it yet, report none."""
+    store = {"used_bytes": 5, "limit_bytes": 10, "evicts": False, "primary": "redis-0:6379"}
+    assert read_store(store) == StoreReport(5, 10, "redis-0:6379")
+    assert read_store(None) is None
 
 
 @pytest.mark.parametrize("document", [{}, {"state": "odd", "connections": 1}, {"state": "serving", "connections": "x"}])

@@ -50,6 +50,8 @@ def test_the_redis_of_the_machine_takes_the_place_of_the_managed_one(folder: Sta
     assert settings.backplane.redis.url_file is not None
     url = settings.backplane.redis.url_file.read_text()
     assert url == f"unix://:{store.secret('chat-redis')['password']}@{folder.run}/redis.sock?db=0"
+    with_failover, _ = write(folder, backplane={"redis": {"managed": {"mode": "Failover"}}})
+    assert with_failover.backplane.redis == settings.backplane.redis
     alone, _ = write(folder, redis=False)
     assert alone.backplane.redis is None
 
@@ -70,6 +72,16 @@ def test_what_the_spec_brings_is_used(folder: StateFolder) -> None:
     assert [key.file.read_text() for key in settings.auth.token_keys] == ["mine"]
     assert settings.api.key_file is not None
     assert settings.api.key_file.read_text() == "mine"
+
+
+def test_an_external_redis_by_its_address_is_used(folder: StateFolder) -> None:
+    """Its password is in a file of its own, so that it is not taken for the managed one."""
+    external: JsonObject = {"address": "redis:6379", "password": {"secretKeyRef": {"name": "keys", "key": "current"}}}
+    settings, _ = write(folder, backplane={"redis": {"external": external}})
+    assert settings.backplane.redis is not None
+    assert settings.backplane.redis.address == "redis:6379"
+    assert settings.backplane.redis.password_file is not None
+    assert settings.backplane.redis.password_file.read_text() == "mine"
 
 
 def test_the_page_for_developers_may_connect_where_origins_are_listed(folder: StateFolder) -> None:

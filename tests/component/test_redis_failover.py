@@ -1,0 +1,137 @@
+"""A managed Redis with failover: the programs of its containers in three pods, which are stopped and killed."""
+
+from __future__ import annotations
+
+import contextlib
+import itertools
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from redis.exceptions import RedisError, ResponseError
+
+from realtime_operator.naming import PORT_REDIS, PORT_SENTINEL
+from tests.kit.redis_answer import ask, texts
+from tests.kit.redis_pods import RedisPodProcess, running_pods, wait_settled
+from tests.kit.redis_process import wait_until
+
+FAILOVER_SECONDS = 40.0
+
+
+@pytest.fixture
+def pods(tmp_path: Path) -> Iterator[list[RedisPodProcess]]:
+    """Run three pods that have settled."""
+    with running_pods(tmp_path) as found:
+        assert wait_settled(found).number == 0
+        yield found
+
+
+@contextlib.contextmanager
+def writing(pods: list[RedisPodProcess]) -> Iterator[list[str]]:
+    """Append numbers to a list at whoever is primary; the yielded list has the confirmed ones."""
+    confirmed: list[str] = []
+    done = threading.Event()
+
+    def write() -> None:
+        for number in itertools.count():
+            if done.wait(0.01):
+                return
+            for one in pods:
+                with contextlib.suppress(OSError, RedisError):
+                    if one.role() == "master":
+                        one.ask("RPUSH", "written", number)
+                        confirmed.append(str(number))
+                        break
+
+    writer = threading.Thread(target=write)
+    writer.start()
+    try:
+        yield confirmed
+    finally:
+        done.set()
+        writer.join()
+
+
+def written(pod: RedisPodProcess) -> set[str]:
+    """Return the numbers in the list of a pod."""
+    return set(texts(pod.ask("LRANGE", "written", 0, -1)))
+
+
+@pytest.mark.timeout(180)
+def test_a_primary_that_is_stopped_has_a_successor_with_everything(pods: list[RedisPodProcess]) -> None:
+    """What was confirmed is on the new primary; the stopped pod comes back empty, as a replica."""
+    with writing(pods) as confirmed:
+        wait_until(lambda: len(confirmed) > 50, "writes", 10)
+        pods[0].stop()
+        count = len(confirmed)
+        pods[0].lose_data()
+        pods[0].start()
+        primary = wait_settled(pods, FAILOVER_SECONDS)
+        wait_until(lambda: len(confirmed) > count + 50, "writes at the new primary", 20)
+    assert primary is not pods[0]
+    assert pods[0].role() == "slave"
+    assert set(confirmed) <= written(primary)
+
+
+@pytest.mark.timeout(180)
+def test_a_primary_that_lost_its_data_does_not_empty_the_others(pods: list[RedisPodProcess]) -> None:
+    """It is killed and back before anybody notices, with an empty volume: a replica takes over, which has the data."""
+    pods[0].ask("SET", "kept", "value")
+    wait_until(lambda: all(texts([one.ask("GET", "kept")]) == ["value"] for one in pods), "replication", 10)
+    pods[0].kill()
+    pods[0].lose_data()
+    pods[0].start()
+    primary = wait_settled(pods, FAILOVER_SECONDS)
+    assert primary is not pods[0]
+    assert texts([primary.ask("GET", "kept")]) == ["value"]
+
+
+@pytest.mark.timeout(180)
+def test_pods_that_all_start_again_find_their_last_primary(pods: list[RedisPodProcess]) -> None:
+    """No sentinel is there to ask: the note on the volumes says who has the newest data."""
+    pods[0].stop()
+    pods[0].start()
+    primary = wait_settled(pods, FAILOVER_SECONDS)
+    assert primary is not pods[0]
+    primary.ask("SET", "newest", "value")
+    notes = [one.folder / "data" / "primary" for one in pods]
+    wait_until(lambda: {note.read_text().strip() for note in notes} == {primary.host}, "notes", 20)
+    for one in pods:
+        one.kill()
+    for one in pods:
+        one.start()
+    assert wait_settled(pods, FAILOVER_SECONDS) is primary
+    assert texts([pods[0].ask("GET", "newest")]) == ["value"]
+
+
+@pytest.mark.timeout(180)
+def test_another_password_reaches_replicas_and_sentinels(pods: list[RedisPodProcess]) -> None:
+    """All six programs take it and refuse the former one later; replication and failover go on with it."""
+    former, new = pods[0].password, "another 'password\""
+    for one in pods:
+        one.give_password(new)
+        one.password = new
+    wait_until(lambda: all(one.role() and one.primary() for one in pods), "the new password", 20)
+
+    def accept(password: str) -> list[bool]:
+        return [accepts(one, port, password) for one in pods for port in (PORT_REDIS, PORT_SENTINEL)]
+
+    wait_until(lambda: not any(accept(former)), "the former password is refused", 40)
+    assert all(accept(new))
+    pods[0].ask("CLIENT", "KILL", "TYPE", "replica")
+    wait_settled(pods, FAILOVER_SECONDS)
+    pods[0].ask("SET", "kept", "value")
+    pods[0].stop()
+    pods[0].start()
+    primary = wait_settled(pods, FAILOVER_SECONDS)
+    assert primary is not pods[0]
+    assert texts([primary.ask("GET", "kept")]) == ["value"]
+
+
+def accepts(pod: RedisPodProcess, port: int, password: str) -> bool:
+    """Return True when a program of the pod accepts a password."""
+    try:
+        return bool(ask((pod.address, port), password, "PING"))
+    except ResponseError:
+        return False

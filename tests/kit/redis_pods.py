@@ -1,0 +1,191 @@
+"""The pods of a managed Redis with failover, as processes: the containers' own programs in network namespaces.
+
+Each pod has an address on a bridge of this host, and host names as the headless Service gives them. Needs root.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import re
+import secrets
+import shutil
+import signal
+import subprocess
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from realtime_operator import naming
+from realtime_operator.api.base import JsonObject
+from realtime_operator.builders import pod
+from realtime_operator.builders.redis_pod import node_suffix
+from realtime_operator.builders.redis_script import DATA_DIRECTORY, OVERLAP_SECONDS
+from realtime_operator.builders.redis_stateful_set import build_redis_stateful_set
+from tests.kit.cut_off import NETWORK
+from tests.kit.document import dig, objects_at, text_at
+from tests.kit.manifests import SETTINGS, as_run, cluster_of, with_redis_password
+from tests.kit.redis_answer import Answer, ask, fields, texts
+from tests.kit.redis_process import wait_until
+
+PASSWORD = "pass 'word\" with \\ signs"
+CLUSTER = cluster_of({"backplane": {"redis": {"managed": {"mode": "Failover"}}}})
+NAME, SUFFIX = naming.redis(CLUSTER.metadata.name), node_suffix(CLUSTER)
+PLACES = {naming.REDIS_CREDENTIALS_DIRECTORY: "credentials", DATA_DIRECTORY: "data", pod.TEMPORARY_DIRECTORY: "tmp"}
+"""Folders of a pod by their path in the containers."""
+FOLDERS = re.compile("|".join(rf"(?<![\w.]){re.escape(there)}\b" for there in PLACES))
+PODS = 3
+READY_SECONDS = 40.0
+SHORT_OVERLAP_SECONDS = 16
+"""Time for which both passwords are valid."""
+STOP_SECONDS = 40
+IN_NAMESPACE = 'mount --bind "$1" /etc/hosts && exec sh -c "$2"'
+
+
+def _containers() -> dict[str, JsonObject]:
+    manifest = build_redis_stateful_set(CLUSTER, SETTINGS, with_redis_password(CLUSTER))
+    assert manifest is not None
+    return {text_at(one, "name"): one for one in objects_at(manifest, "spec", "template", "spec", "containers")}
+
+
+@dataclass
+class RedisPodProcess:
+    """One pod; `address` is its IP address."""
+
+    number: int
+    namespace: str
+    address: str
+    folder: Path
+    password: str = PASSWORD
+    """Password by which the pod is asked."""
+    processes: dict[str, subprocess.Popen[bytes]] = field(default_factory=dict)
+
+    @property
+    def host(self) -> str:
+        """Host name of the pod."""
+        return f"{NAME}-{self.number}.{SUFFIX}"
+
+    def start(self) -> None:
+        """Start both containers, with the data that there is."""
+        for name in ("credentials", "data", "tmp"):
+            (self.folder / name).mkdir(exist_ok=True, parents=True)
+        self.give_password(self.password)
+        for name, container in _containers().items():
+            self.processes[name] = subprocess.Popen(
+                self._command(dig(container, "command")), env=self._environment,
+                stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
+            )  # fmt: skip
+
+    def give_password(self, password: str) -> None:
+        """Write the value of the Secret into the pod, as the kubelet does."""
+        (self.folder / "credentials" / naming.KEY_REDIS_PASSWORD).write_text(password)
+
+    def stop(self) -> None:
+        """Stop as the kubelet does: the sentinel at once, Redis after its hook."""
+        sentinel, redis = self.processes["sentinel"], self.processes["redis"]
+        sentinel.terminate()
+        hook = self._command(dig(_containers()["redis"], "lifecycle", "preStop", "exec", "command"))
+        subprocess.run(hook, env=self._environment, capture_output=True, timeout=STOP_SECONDS, check=False)
+        redis.terminate()
+        for process in (sentinel, redis):
+            process.wait(timeout=STOP_SECONDS)
+
+    def kill(self) -> None:
+        """Kill both containers. Idempotent."""
+        for process in self.processes.values():
+            if process.poll() is None:
+                process.send_signal(signal.SIGKILL)
+            process.wait()
+
+    def lose_data(self) -> None:
+        """Remove the data volume, as with the pod; it must not run."""
+        shutil.rmtree(self.folder / "data")
+
+    def ready(self) -> bool:
+        """Return True when the readiness probes of both containers succeed."""
+        return all(
+            subprocess.run(
+                self._command(dig(container, "readinessProbe", "exec", "command")),
+                env=self._environment, capture_output=True, timeout=10, check=False,
+            ).returncode == 0
+            for container in _containers().values()
+        )  # fmt: skip
+
+    def ask(self, *words: str | int, port: int = naming.PORT_REDIS) -> Answer:
+        """Send a command; raises OSError and redis.ResponseError."""
+        return ask((self.address, port), self.password, *words)
+
+    def role(self) -> str:
+        """Return the first word of the answer to ROLE."""
+        answer = self.ask("ROLE")
+        assert isinstance(answer, list)
+        first = answer[0]
+        return first.decode() if isinstance(first, bytes) else str(first)
+
+    def primary(self) -> str:
+        """Return the host name of the primary by this pod's sentinel."""
+        answer = self.ask("SENTINEL", "GET-MASTER-ADDR-BY-NAME", naming.REDIS_MASTER, port=naming.PORT_SENTINEL)
+        return texts(answer)[0]
+
+    @property
+    def _environment(self) -> dict[str, str]:
+        return {**os.environ, "POD_NAME": f"{NAME}-{self.number}"}
+
+    def _command(self, words: object) -> list[str]:
+        assert isinstance(words, list)
+        program = FOLDERS.sub(lambda found: f"{self.folder}/{PLACES[found[0]]}", as_run(str(words[-1])))
+        for part in (1, 2):
+            program = program.replace(f"+ {OVERLAP_SECONDS // part})", f"+ {SHORT_OVERLAP_SECONDS // part})")
+        hosts = str(self.folder.parent / "hosts")
+        inner = ["unshare", "--mount", "sh", "-c", IN_NAMESPACE, "sh", hosts, program]
+        return ["ip", "netns", "exec", self.namespace, *inner]
+
+
+def wait_settled(pods: Sequence[RedisPodProcess], within: float = READY_SECONDS) -> RedisPodProcess:
+    """Wait until all are ready and all sentinels name the same primary and know each other; return the primary."""
+
+    def settled() -> bool:
+        if not all(one.ready() for one in pods) or len({one.primary() for one in pods}) != 1:
+            return False
+        expected = (str(len(pods) - 1), str(len(pods) - 1), "master")
+        asked = [one.ask("SENTINEL", "MASTER", naming.REDIS_MASTER, port=naming.PORT_SENTINEL) for one in pods]
+        known = [fields(answer) for answer in asked]
+        return all((one["num-slaves"], one["num-other-sentinels"], one["flags"]) == expected for one in known)
+
+    wait_until(settled, "all pods are ready, and sentinels agree", within, every=0.3)
+    return next(one for one in pods if one.host == pods[0].primary())
+
+
+@contextlib.contextmanager
+def running_pods(folder: Path) -> Iterator[list[RedisPodProcess]]:
+    """Run three pods while the body runs."""
+    identity = secrets.token_hex(3)
+    bridge = f"br-{identity}"
+    first = NETWORK[secrets.randbelow(NETWORK.num_addresses // 8) * 8]
+    pods = [
+        RedisPodProcess(number, f"pod{number}-{identity}", str(first + 2 + number), folder / f"pod-{number}")
+        for number in range(PODS)
+    ]
+    (folder / "hosts").write_text("127.0.0.1 localhost\n" + "".join(f"{one.address} {one.host}\n" for one in pods))
+    with contextlib.ExitStack() as stack:
+        _run("ip", "link", "add", bridge, "type", "bridge")
+        stack.callback(_run, "ip", "link", "del", bridge)
+        _run("ip", "address", "add", f"{first + 1}/29", "dev", bridge)
+        _run("ip", "link", "set", bridge, "up")
+        for one in pods:
+            _run("ip", "netns", "add", one.namespace)
+            stack.callback(_run, "ip", "netns", "del", one.namespace)
+            outer, inside = f"o{one.number}-{identity}", ("ip", "netns", "exec", one.namespace, "ip")
+            _run("ip", "link", "add", outer, "type", "veth", "peer", "name", "eth0", "netns", one.namespace)
+            _run("ip", "link", "set", outer, "master", bridge, "up")
+            _run(*inside, "address", "add", f"{one.address}/29", "dev", "eth0")
+            _run(*inside, "link", "set", "eth0", "up")
+            _run(*inside, "link", "set", "lo", "up")
+            stack.callback(one.kill)
+        for one in pods:
+            one.start()
+        yield pods
+
+
+def _run(*words: str) -> None:
+    subprocess.run(words, check=True, capture_output=True, timeout=10)
