@@ -9,7 +9,7 @@ from realtime_operator.api.base import JsonObject
 from realtime_operator.builders.network_policy import build_egress_policy, build_ingress_policy
 from realtime_operator.builders.redis_network_policy import build_redis_network_policy
 from realtime_operator.builders.settings import BuildSettings
-from tests.kit.document import dig
+from tests.kit.document import dig, objects_at
 from tests.kit.manifests import SETTINGS, cluster_of
 from tests.kit.network_policies import Connection, Peer, allowed
 
@@ -128,3 +128,16 @@ def test_an_operator_in_no_pod_is_no_peer() -> None:
     rules = dig(policy, "spec", "ingress")
     assert isinstance(rules, list)
     assert len(rules) == 2
+
+
+def test_redis_with_failover_is_reached_by_its_pods_and_at_its_sentinels() -> None:
+    """Servers and the pods of Redis connect to both ports; a Redis alone has one, and connects to nothing."""
+    spec: JsonObject = {
+        "networkPolicy": {"mode": "Restricted"}, "backplane": {"redis": {"managed": {"mode": "Failover"}}},
+    }  # fmt: skip
+    policy = build_redis_network_policy(cluster_of(spec))
+    assert policy is not None
+    (ingress,) = objects_at(policy, "spec", "ingress")
+    assert [port["port"] for port in objects_at(ingress, "ports")] == [6379, 26379]
+    assert len(objects_at(ingress, "from")) == 2
+    assert len(objects_at(policy, "spec", "egress")) == 2
