@@ -33,7 +33,7 @@ class Kubectl:
 
     def __call__(self, *arguments: str, text: str = "") -> subprocess.CompletedProcess[str]:
         """Run a command to its end, with `text` as its input."""
-        command = [str(Layout().programs / "kubectl"), *self._options, *arguments]
+        command = [str(Layout.from_environ().programs / "kubectl"), *self._options, *arguments]
         return subprocess.run(command, input=text, capture_output=True, text=True, timeout=60)
 
 

@@ -96,7 +96,7 @@ class ApiServer:
         """Start the API server with its previous data and port, and wait until it is ready."""
         pki = self._pki
         self._spawn(
-            "kube-apiserver", Layout().programs / "kube-apiserver", f"--etcd-servers=http://127.0.0.1:{self._etcd_port}",
+            "kube-apiserver", Layout.from_environ().programs / "kube-apiserver", f"--etcd-servers=http://127.0.0.1:{self._etcd_port}",
             "--bind-address=127.0.0.1", "--advertise-address=127.0.0.1", f"--secure-port={self._port}",
             "--endpoint-reconciler-type=none", "--service-cluster-ip-range=10.250.0.0/16,fd00:250::/112",
             f"--client-ca-file={pki}/ca.crt", f"--tls-cert-file={pki}/apiserver.crt",

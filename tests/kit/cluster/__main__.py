@@ -23,10 +23,9 @@ USAGE = "usage: python -m tests.kit.cluster up|down|status|kubectl|wheels|images
 def main(arguments: Sequence[str]) -> int:
     """Run one command; return its exit code."""
     command, rest = (arguments[0], list(arguments[1:])) if arguments else ("", [])
-    layout = Layout(name=os.environ.get("E2E_CLUSTER", Layout().name))
     try:
-        return _dispatch(layout, command, rest)
-    except (ClusterError, EnvironmentMissingError) as error:
+        return _dispatch(Layout.from_environ(), command, rest)
+    except (ClusterError, EnvironmentMissingError, ValueError) as error:
         print(f"error: {error}", file=sys.stderr)
         return 1
 

@@ -29,7 +29,7 @@ oom_score = 0
     snapshotter = "overlayfs"
     default_runtime_name = "runc"
     [plugins."io.containerd.grpc.v1.cri".containerd.runtimes.runc]
-      runtime_type = "io.containerd.runc.v2"
+      runtime_type = "io.containerd.runc.v2"{shim}
       [plugins."io.containerd.grpc.v1.cri".containerd.runtimes.runc.options]
         BinaryName = "runc"
         SystemdCgroup = false
@@ -70,7 +70,14 @@ def _write(path: Path, content: object) -> Path:
 
 def start_containerd(layout: Layout) -> None:
     """Start containerd with a root, a state and a socket of the cluster's own."""
-    config = CONTAINERD.format(disk=layout.disk, state=layout.state, socket=layout.containerd_socket, pause=PAUSE_IMAGE)
+    built = layout.containerd
+    config = CONTAINERD.format(
+        disk=layout.disk,
+        state=layout.state,
+        socket=layout.containerd_socket,
+        pause=PAUSE_IMAGE,
+        shim="" if built is None else f'\n      runtime_path = "{built / "containerd-shim-runc-v2"}"',
+    )
     address_management = {
         "type": "host-local",
         "dataDir": str(layout.state / "cni-ipam"),
@@ -84,7 +91,8 @@ def start_containerd(layout: Layout) -> None:
     ]
     network = {"cniVersion": "0.4.0", "name": layout.name, "plugins": plugins}
     _write(layout.state / "cni" / "10-bridge.conflist", network)
-    start(layout, "containerd", "containerd", "--config", _write(layout.state / "containerd.toml", config))
+    program = "containerd" if built is None else built / "containerd"
+    start(layout, "containerd", program, "--config", _write(layout.state / "containerd.toml", config))
     version = ["ctr", "-a", str(layout.containerd_socket), "version"]
     wait_for(layout, "containerd", lambda: succeeds(version), timeout=20, log="containerd")
 
@@ -148,6 +156,7 @@ def start_node(layout: Layout) -> None:
         "cgroupRoot": f"/{layout.name}",
         "enforceNodeAllocatable": ["pods"],
         "failSwapOn": False,
+        "failCgroupV1": False,
         "clusterDNS": [layout.node_address],
         "clusterDomain": "cluster.local",
         "resolvConf": str(resolver),

@@ -3,10 +3,16 @@
 from __future__ import annotations
 
 import os
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
 from pathlib import Path
 
-KUBERNETES_VERSION = "v1.34.4"
+KUBERNETES_VERSIONS = {"1.34": "v1.34.4", "1.37": "v1.37.2"}
+"""Versions of Kubernetes that the tests run on, by their minor version; each has a module in `hack`."""
+OLDEST_KUBERNETES = "1.34"
+"""Version for all tests that are not told another one."""
+CONTAINERD_VERSION = "v2.4.2"
+"""Container runtime of the versions whose kubelet needs another one than the distribution's."""
 HELM_VERSION = "v3.22.0"
 COREDNS_VERSION = "v1.14.2"
 KUBE_ROUTER_VERSION = "v2.1.0"
@@ -27,10 +33,28 @@ def cache_folder() -> Path:
 
 @dataclass(frozen=True, slots=True)
 class Layout:
-    """One test cluster. `number` (0 to 9) selects its address ranges, 10.(100+3n).0.0 and the following two."""
+    """One test cluster. `number` (0 to 9) selects its address ranges, 10.(100+3n).0.0 and the following two.
+
+    `kubernetes` is one of KUBERNETES_VERSIONS.
+    """
 
     name: str = "realtime-e2e"
     number: int = 4
+    kubernetes: str = OLDEST_KUBERNETES
+
+    @classmethod
+    def from_environ(cls, environ: Mapping[str, str] | None = None) -> Layout:
+        """Return the cluster that the variables E2E_CLUSTER and KUBERNETES name.
+
+        A cluster of another version has another name and other addresses by default. Raises ValueError for a version
+        that there is no module for.
+        """
+        given = os.environ if environ is None else environ
+        minor = given.get("KUBERNETES") or OLDEST_KUBERNETES
+        if minor not in KUBERNETES_VERSIONS:
+            raise ValueError(f"KUBERNETES={minor}: there are {', '.join(KUBERNETES_VERSIONS)}")
+        own = cls() if minor == OLDEST_KUBERNETES else cls(f"{cls().name}-{minor}", cls().number + 1, minor)
+        return replace(own, name=given.get("E2E_CLUSTER") or own.name)
 
     @property
     def cache(self) -> Path:
@@ -40,7 +64,18 @@ class Layout:
     @property
     def programs(self) -> Path:
         """Folder of the built Kubernetes programs."""
-        return self.cache / "bin" / f"kubernetes-{KUBERNETES_VERSION}"
+        return self.cache / "bin" / f"kubernetes-{self.kubernetes_version}"
+
+    @property
+    def kubernetes_version(self) -> str:
+        """Version of Kubernetes, as its programs report it."""
+        return KUBERNETES_VERSIONS[self.kubernetes]
+
+    @property
+    def containerd(self) -> Path | None:
+        """Folder of the built container runtime; None where the distribution's suffices."""
+        built = self.cache / "bin" / f"containerd-{CONTAINERD_VERSION}"
+        return None if self.kubernetes == OLDEST_KUBERNETES else built
 
     @property
     def helm(self) -> Path:

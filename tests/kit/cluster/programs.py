@@ -11,19 +11,13 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-from tests.kit.cluster.layout import KUBERNETES_VERSION, REPOSITORY, Layout
+from tests.kit.cluster.layout import REPOSITORY, Layout
 from tests.kit.cluster.process import ClusterError, run
 
 BUILD_SECONDS = 1500
 GO_MINOR = 26
 """Minimum Go version of the modules, 1.26; many distributions have an older one."""
 
-_MINOR = KUBERNETES_VERSION.split(".")[1]
-_VERSION = "k8s.io/component-base/version"
-KUBERNETES_FLAGS = (
-    f"-s -w -X {_VERSION}.gitVersion={KUBERNETES_VERSION} -X {_VERSION}.gitMajor=1 -X {_VERSION}.gitMinor={_MINOR}"
-    f" -X {_VERSION}.gitTreeState=clean -X k8s.io/client-go/pkg/version.gitVersion={KUBERNETES_VERSION}"
-)
 KUBERNETES_PROGRAMS = (
     "kube-apiserver", "kube-controller-manager", "kube-scheduler", "kubelet", "kube-proxy", "kubectl",
 )  # fmt: skip
@@ -55,12 +49,21 @@ class Program:
         part.rename(self.target)
 
 
+def _version_flags(version: str) -> str:
+    """Return the linker flags by which the programs know their version: without it clients misbehave."""
+    component, minor = "k8s.io/component-base/version", version.split(".")[1]
+    return (
+        f"-s -w -X {component}.gitVersion={version} -X {component}.gitMajor=1 -X {component}.gitMinor={minor}"
+        f" -X {component}.gitTreeState=clean -X k8s.io/client-go/pkg/version.gitVersion={version}"
+    )
+
+
 def programs(layout: Layout) -> tuple[Program, ...]:
     """Return the programs that a cluster needs."""
     hack = REPOSITORY / "hack"
+    module, flags = hack / f"kubernetes-{layout.kubernetes}", _version_flags(layout.kubernetes_version)
     kubernetes = tuple(
-        Program(hack / "kubernetes", f"k8s.io/kubernetes/cmd/{name}", layout.programs / name, KUBERNETES_FLAGS)
-        for name in KUBERNETES_PROGRAMS
+        Program(module, f"k8s.io/kubernetes/cmd/{name}", layout.programs / name, flags) for name in KUBERNETES_PROGRAMS
     )
     helm = Program(hack / "helm", "helm.sh/helm/v3/cmd/helm", layout.helm)
     coredns = Program(hack / "coredns", ".", layout.coredns)
@@ -68,10 +71,22 @@ def programs(layout: Layout) -> tuple[Program, ...]:
     registry = "github.com/distribution/distribution/v3/cmd/registry"
     return (
         *kubernetes,
+        *_container_runtime(layout),
         helm,
         coredns,
         Program(hack / "kube-router", router, layout.kube_router),
         Program(hack / "registry", registry, layout.registry),
+    )
+
+
+def _container_runtime(layout: Layout) -> tuple[Program, ...]:
+    folder = layout.containerd
+    if folder is None:
+        return ()
+    package = "github.com/containerd/containerd/v2/cmd"
+    return tuple(
+        Program(REPOSITORY / "hack" / "containerd", f"{package}/{name}", folder / name)
+        for name in ("containerd", "containerd-shim-runc-v2")
     )
 
 

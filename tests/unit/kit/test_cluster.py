@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import subprocess
 import sys
 from ipaddress import ip_address, ip_network
@@ -60,11 +61,31 @@ def test_an_old_go_is_not_used(version: str, enough: bool) -> None:
     assert is_new_enough(version) is enough
 
 
-def test_every_program_has_a_module_that_pins_it() -> None:
+def test_a_version_of_kubernetes_has_a_cluster_of_its_own() -> None:
+    """Both can be up at once; a name that is given is taken."""
+    oldest, newest = Layout.from_environ({}), Layout.from_environ({"KUBERNETES": "1.37"})
+    assert oldest == Layout.from_environ({"KUBERNETES": "1.34"}) == Layout()
+    assert {oldest.state, oldest.disk, oldest.programs}.isdisjoint({newest.state, newest.disk, newest.programs})
+    assert oldest.node_address != newest.node_address
+    assert Layout.from_environ({"KUBERNETES": "1.37", "E2E_CLUSTER": "mine"}).name == "mine"
+
+
+def test_an_unknown_version_of_kubernetes_is_refused() -> None:
+    """With the versions that there are."""
+    with pytest.raises(ValueError, match=re.escape("KUBERNETES=1.36: there are 1.34, 1.37")):
+        Layout.from_environ({"KUBERNETES": "1.36"})
+
+
+@pytest.mark.parametrize(("kubernetes", "count"), [("1.34", 10), ("1.37", 12)])
+def test_every_program_has_a_module_that_pins_it(kubernetes: str, count: int) -> None:
     """And its own place in the cache, with the version in its path."""
-    found = programs(Layout())
-    assert all((program.module / "go.mod").is_file() and (program.module / "go.sum").is_file() for program in found)
-    assert len({program.target for program in found}) == len(found) == 10
+    layout = Layout(kubernetes=kubernetes)
+    found = programs(layout)
+    for program in found:
+        pinned = (program.module / "go.mod").read_text()
+        assert f" {program.target.parent.name.rpartition('-')[2]}\n" in pinned
+    assert all((program.module / "go.sum").is_file() for program in found)
+    assert len({program.target for program in found}) == len(found) == count
 
 
 def test_an_api_server_alone_needs_no_other_program(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
