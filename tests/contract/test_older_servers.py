@@ -14,8 +14,9 @@ from realtime_operator.planning.world import ServerReport, ServerState
 from realtime_operator.pods.admin_client import AdminClient
 from tests.kit.deadline import eventually
 from tests.kit.document import dig
+from tests.kit.earlier_commit import CommitMissingError, unpack
 from tests.kit.local_cluster import local_cluster
-from tests.kit.older_server import CommitMissingError, OlderServer, module_of, unpack_server
+from tests.kit.older_server import OlderServer, module_of
 from tests.kit.raw_client import RawClient, raw_client
 from tests.kit.realtime_command import processes_that_name
 from tests.kit.redis_process import RedisProcess, running_redis
@@ -41,7 +42,9 @@ CLIENTS = 4
 @pytest.fixture(scope="module", params=COMMITS, ids=lambda commit: commit[:7])
 def older(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Check out the server's code of an older commit."""
-    path = unpack_server(request.param, tmp_path_factory.mktemp("older"))
+    checkout = tmp_path_factory.mktemp("older") / "checkout"
+    unpack(request.param, checkout, "server")
+    path = checkout / "server"
     assert module_of(path).startswith(str(path)), "it is this code that runs, and not that of the checkout"
     return path
 
@@ -117,4 +120,4 @@ async def test_a_rolling_update_of_its_servers_loses_nothing(older: Path, monkey
 def test_a_clone_without_history_is_told_so(tmp_path: Path) -> None:
     """The test fails with advice instead of being skipped."""
     with pytest.raises(CommitMissingError, match="git fetch --unshallow"):
-        unpack_server("0" * 40, tmp_path)
+        unpack("0" * 40, tmp_path / "checkout", "server")

@@ -107,14 +107,14 @@ class DebianRoot:
                 if old not in {self.system, self.environment}:
                     shutil.rmtree(old)
 
-    def run_on_copy(self, command: str, bound: Mapping[Path, str] | None = None) -> int:
-        """Run a bash command in a copy of the checkout with /opt/environment; return its exit code.
+    def run_on_copy(self, command: str, bound: Mapping[Path, str] | None = None, checkout: Path = REPOSITORY) -> int:
+        """Run a bash command in a copy of a checkout with /opt/environment; return its exit code.
 
         `bound` names folders from outside, and where they are inside.
         """
         left_out = " ".join(f"--exclude={pattern!r}" for pattern in LEFT_OUT)
         script = ON_A_COPY.format(left_out=left_out, command=command)
-        folders = {REPOSITORY: "/original", **(bound or {})}
+        folders = {checkout: "/original", **(bound or {})}
         return subprocess.run(inside(self._place, [self.environment, self.system], script, folders)).returncode
 
     def _bootstrap(self, folder: Path) -> None:

@@ -59,6 +59,12 @@ def images(environment: Environment) -> Images:
 
 
 @pytest.fixture(scope="session")
+def earlier_images(environment: Environment) -> Images:
+    """References of the images of EARLIER in the cluster."""
+    return Images(environment.earlier_operator_image, environment.earlier_server_image, environment.redis_image)
+
+
+@pytest.fixture(scope="session")
 def installed(helm: Helm, images: Images, access: Access) -> Iterator[None]:
     """The operator, installed cluster-wide with one replica, in a namespace with the restricted Pod Security."""
     asyncio.run(Kube(access, NAMESPACE).create_namespace(exists_ok=True))

@@ -14,27 +14,7 @@ from tests.kit.document import object_at, text_at
 from tests.kit.manifests import cluster_of
 from tests.kit.server_process import ADMIN_TOKEN, API_KEY, TOKEN_SECRET, RedisPlace, ServerProcess
 
-REPOSITORY = Path(__file__).parents[2]
 POD_FILES = "/etc/realtime"
-
-
-class CommitMissingError(AssertionError):
-    """The commit is missing in this clone."""
-
-
-def unpack_server(commit: str, folder: Path) -> Path:
-    """Unpack the server's code of a commit into a folder; returns what to put on the path for Python.
-
-    Raises CommitMissingError where the clone has no history: a promise about older servers can't be tested without one.
-    """
-    archive = subprocess.run(["git", "archive", commit, "server"], cwd=REPOSITORY, capture_output=True)
-    if archive.returncode != 0:
-        raise CommitMissingError(
-            f"the commit {commit} is not in this clone, whose history may be cut off: fetch it with"
-            f" `git fetch --unshallow`; git says: {archive.stderr.decode().strip()}"
-        )
-    subprocess.run(["tar", "-x", "-C", str(folder)], input=archive.stdout, check=True)
-    return folder / "server"
 
 
 def module_of(path: Path) -> str:

@@ -60,7 +60,8 @@ def _dispatch(layout: Layout, command: str, rest: list[str]) -> int:
         return 0
     if command == "e2e":
         suites = [str(REPOSITORY / "tests" / suite) for suite in ("e2e", "scenarios")]
-        return _with_cluster(layout, say, ["-m", "pytest", *suites, "--platform=kubernetes", *rest])
+        suite = ["-m", "pytest", *suites, "--platform=kubernetes", *rest]
+        return _with_cluster(layout, say, suite, earlier=True)
     if command == "demo":
         return _with_cluster(layout, say, ["-m", "tests.kit.demo", *rest], keep="--keep" in rest)
     print(USAGE, file=sys.stderr)
@@ -75,6 +76,8 @@ def _environment(layout: Layout) -> Environment:
         operator_image=OPERATOR_IMAGE,
         server_image=SERVER_IMAGE,
         redis_image=REDIS_IMAGE,
+        earlier_operator_image=images.EARLIER_IMAGES["operator"],
+        earlier_server_image=images.EARLIER_IMAGES["server"],
         audit_log=layout.audit_log,
         kube_router=layout.kube_router,
         registry=layout.registry,
@@ -90,9 +93,12 @@ def _down(layout: Layout, say: Progress) -> int:
     return 1 if left else 0
 
 
-def _with_cluster(layout: Layout, say: Progress, arguments: list[str], *, keep: bool = False) -> int:
+def _with_cluster(
+    layout: Layout, say: Progress, arguments: list[str], *, keep: bool = False, earlier: bool = False
+) -> int:
     """Run a program against a cluster: the user's own, the one that is up, or one that is started for it.
 
+    `earlier`: it needs the images of an earlier commit too.
     What was started here is torn down whatever happens, unless it is to be kept (KEEP=1, --keep).
     """
     command = ["env", "-C", str(REPOSITORY), sys.executable, "-P", *arguments]
@@ -106,6 +112,8 @@ def _with_cluster(layout: Layout, say: Progress, arguments: list[str], *, keep: 
     try:
         up(layout, say)
         images.build_all(layout, say)
+        if earlier:
+            images.build_earlier(layout, say)
         say("the images are in the cluster")
         code = exec_inside(layout, command, {**_environment(layout).to_environ(), **environment})
     finally:

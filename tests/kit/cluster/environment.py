@@ -26,6 +26,8 @@ class Environment:
     operator_image: str
     server_image: str
     redis_image: str
+    earlier_operator_image: str
+    earlier_server_image: str
     audit_log: Path | None
     kube_router: Path | None = None
     registry: Path = Path("registry")
@@ -49,6 +51,8 @@ class Environment:
             operator_image=wanted("OPERATOR_IMAGE", "the operator's image, as the cluster's nodes can get it"),
             server_image=wanted("SERVER_IMAGE", "the server's image, as the cluster's nodes can get it"),
             redis_image=wanted("REDIS_IMAGE", "an image with redis-server, as the cluster's nodes can get it"),
+            earlier_operator_image=wanted("EARLIER_OPERATOR_IMAGE", "the operator's image that an upgrade starts from"),
+            earlier_server_image=wanted("EARLIER_SERVER_IMAGE", "the server's image that an upgrade starts from"),
             audit_log=Path(audit_log) if audit_log else None,
             kube_router=Path(kube_router) if kube_router else None,
             registry=Path(given.get("E2E_REGISTRY", "registry")),
@@ -64,6 +68,8 @@ class Environment:
             "OPERATOR_IMAGE": self.operator_image,
             "SERVER_IMAGE": self.server_image,
             "REDIS_IMAGE": self.redis_image,
+            "EARLIER_OPERATOR_IMAGE": self.earlier_operator_image,
+            "EARLIER_SERVER_IMAGE": self.earlier_server_image,
             **({"E2E_AUDIT_LOG": str(self.audit_log)} if self.audit_log else {}),
             **({"E2E_KUBE_ROUTER": str(self.kube_router)} if self.kube_router else {}),
         }

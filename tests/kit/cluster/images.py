@@ -26,6 +26,7 @@ from tests.kit.cluster.layout import (
 )
 from tests.kit.cluster.process import ClusterError, inside, run
 from tests.kit.debian_root import PYTHON, SUITE, DebianRoot
+from tests.kit.earlier_commit import unpack
 from tests.kit.fingerprint import fingerprint
 from tests.kit.locked_wheels import collect_wheels
 
@@ -33,6 +34,9 @@ Say = Callable[[str], None]
 
 BASE_IMAGE = f"localhost/base-python:{SUITE}"
 WHEELS = REPOSITORY / "dist" / "wheels"
+EARLIER = "c599cc6"
+"""Commit whose operator and servers an upgrade starts from."""
+EARLIER_IMAGES = {"operator": "localhost/realtime-operator:earlier", "server": "localhost/realtime-server:earlier"}
 BUILD_SECONDS = 600
 
 PAUSE_SOURCE = "#include <unistd.h>\nint main(void) { for (;;) pause(); }\n"
@@ -60,6 +64,15 @@ def write_bills_of_materials(layout: Layout, say: Say) -> None:
     say("wrote dist/sbom/operator.cdx.json, server.cdx.json and redis.cdx.json")
 
 
+def build_earlier(layout: Layout, say: Say) -> None:
+    """Build the images of EARLIER, from which upgrades start, and import them into the running cluster."""
+    checkout = layout.cache / "images" / f"commit-{EARLIER}"
+    if not checkout.exists():
+        unpack(EARLIER, checkout)
+    for target, image in EARLIER_IMAGES.items():
+        _import(layout, image, project_archive(layout, target, image, say, checkout), say)
+
+
 def import_pause(layout: Layout, say: Say) -> None:
     """Build the image of the process that holds a pod's namespaces."""
     archive = _archive(layout, "pause", fingerprint([], PAUSE_SOURCE))
@@ -84,45 +97,46 @@ def redis_archive(layout: Layout, say: Say) -> Path:
     return archive
 
 
-def project_archive(layout: Layout, target: str, image: str, say: Say) -> Path:
-    """Build one target of the project's Dockerfile, on a Debian base."""
-    lock = REPOSITORY / "requirements" / f"{target}.txt"
-    sources = [REPOSITORY / name for name in ("Dockerfile", "pyproject.toml", "README.md", "operator", "server")]
-    archive = _archive(layout, target, fingerprint([lock, *sources], SUITE, PACKAGES["python"]))
+def project_archive(layout: Layout, target: str, image: str, say: Say, checkout: Path = REPOSITORY) -> Path:
+    """Build one target of a checkout's Dockerfile, on a Debian base."""
+    lock = checkout / "requirements" / f"{target}.txt"
+    sources = [checkout / name for name in ("Dockerfile", "pyproject.toml", "README.md", "operator", "server")]
+    name = target if checkout == REPOSITORY else f"earlier-{target}"
+    archive = _archive(layout, name, fingerprint([lock, *sources], SUITE, PACKAGES["python"]))
     if not archive.exists():
-        say(f"building the {target} image")
+        say(f"building the image {image}")
         _base(layout, say)
-        prepare_wheels(target, say)
-        _build(layout, REPOSITORY, image, archive, "--target", target, "--build-arg", f"BASE={BASE_IMAGE}", "--layers")
-        for older in archive.parent.glob(f"{target}-*.tar"):
+        prepare_wheels(target, say, checkout)
+        _build(layout, checkout, image, archive, "--target", target, "--build-arg", f"BASE={BASE_IMAGE}", "--layers")
+        for older in archive.parent.glob(f"{name}-*.tar"):
             if older != archive:
                 older.unlink()
     return archive
 
 
-def prepare_wheels(target: str, say: Say) -> None:
+def prepare_wheels(target: str, say: Say, checkout: Path = REPOSITORY) -> None:
     """Collect what the Dockerfile installs: locked dependencies in dist/wheels/TARGET, our wheel in dist/wheels/own."""
-    locks = REPOSITORY / "requirements"
-    collect_wheels(WHEELS / target, PYTHON, locks / f"{target}.txt", locks / "build.txt")
-    _build_own_wheel(say)
+    locks, wheels = checkout / "requirements", checkout / "dist" / "wheels"
+    collect_wheels(wheels / target, PYTHON, locks / f"{target}.txt", locks / "build.txt")
+    _build_own_wheel(say, checkout)
 
 
 @functools.cache
-def _build_own_wheel(say: Say) -> None:
-    own = WHEELS / "own"
+def _build_own_wheel(say: Say, checkout: Path) -> None:
+    own = checkout / "dist" / "wheels" / "own"
     shutil.rmtree(own, ignore_errors=True)
     own.mkdir()
     # The same sources must give the same wheel, else every build would look like a change.
     build = "env SOURCE_DATE_EPOCH=1577836800 {} -P -m hatchling build --target wheel --directory {}".format
     if PYTHON.startswith(f"{sys.version_info.major}.{sys.version_info.minor}."):
-        run("env", "-C", REPOSITORY, *shlex.split(build(sys.executable, own)), timeout=BUILD_SECONDS)
+        run("env", "-C", checkout, *shlex.split(build(sys.executable, own)), timeout=BUILD_SECONDS)
         return
     # Its part in C is for one version of Python.
     if os.geteuid() != 0:
         raise ClusterError(f"the images have Python {PYTHON}: run this with that, or as root, who gets it from Debian")
     root = DebianRoot(cache_folder() / "debian")
     root.prepare(say)
-    if root.run_on_copy(build("/opt/environment/bin/python", "/own"), {own: "/own"}) != 0:
+    if root.run_on_copy(build("/opt/environment/bin/python", "/own"), {own: "/own"}, checkout) != 0:
         raise ClusterError(f"the wheel for Python {PYTHON} was not built, see above")
 
 
