@@ -189,6 +189,14 @@ async def test_who_is_renewed_late_has_not_left(server: Server) -> None:
     assert set(await server.presence.members("room")) == {"stays", "late", "again"}
 
 
+async def test_a_leave_is_found_as_long_as_others_stay(server: Server) -> None:
+    """However late somebody looks."""
+    await server.presence.add("room", "stays", info("stays"), LONG)
+    await server.presence.add("room", "late", info("late"), 0.1, announced=True)
+    await asyncio.sleep(0.5)
+    assert await departed(server) == {"late"}
+
+
 async def test_who_is_renewed_after_its_leave_was_published_is_told_so_once(server: Server) -> None:
     """The caller can then publish its return."""
     await server.presence.add("room", "stays", info("stays"), LONG)

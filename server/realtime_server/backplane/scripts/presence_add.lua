@@ -33,10 +33,12 @@ for index = 2, #ARGV, 4 do
         redis.call('HDEL', DEPARTED, client)
     end
 end
--- They outlive their last member for as long as it was there unseen, so that somebody can find that it has expired.
+-- They outlive their last member for as long as it was there unseen, so that somebody can find that it has expired; all
+-- of them, so that it is known whether its leave is to be published.
+local lasts = math.max(2 * ttl, redis.call('PTTL', EXPIRY))
 for _, key in ipairs({ EXPIRY, CLIENTS, USERS, ANNOUNCED }) do
-    if redis.call('PTTL', key) < 2 * ttl then
-        redis.call('PEXPIRE', key, 2 * ttl)
+    if redis.call('PTTL', key) < lasts then
+        redis.call('PEXPIRE', key, lasts)
     end
 end
 local departed = {}
