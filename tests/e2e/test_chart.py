@@ -24,8 +24,10 @@ from tests.kit.running_cluster import manifest
 
 OPERATOR = f"system:serviceaccount:{NAMESPACE}:{RELEASE}"
 OTHER_RELEASE = "chart-check"
-WITHOUT_MONITORS = "metrics.podMonitor.enabled=false,metrics.serviceMonitor.enabled=false"
-"""Values without monitors, whose kinds belong to the Prometheus operator, which the test cluster does not have."""
+WITHOUT_MONITORS = ",".join(
+    f"metrics.{kind}.enabled=false" for kind in ("podMonitor", "serviceMonitor", "prometheusRule")
+)
+"""Values without monitors and rules, whose kinds belong to the Prometheus operator, which the test cluster does not have."""
 
 
 @pytest.fixture
