@@ -27,7 +27,7 @@ OTHER_RELEASE = "chart-check"
 WITHOUT_MONITORS = ",".join(
     f"metrics.{kind}.enabled=false" for kind in ("podMonitor", "serviceMonitor", "prometheusRule")
 )
-"""Values without monitors and rules, whose kinds belong to the Prometheus operator, which the test cluster does not have."""
+"""Values without the kinds of the Prometheus operator, which the test cluster does not have."""
 
 
 @pytest.fixture
