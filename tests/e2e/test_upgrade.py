@@ -54,9 +54,8 @@ async def test_a_cluster_of_an_earlier_commit_is_upgraded_under_load(
     They have today's image and defaults, and nothing is lost on the way to them.
     """
     unpack(EARLIER, tmp_path / "earlier", "helm")
-    await asyncio.to_thread(
-        helm.install, earlier_images, chart=str(tmp_path / "earlier" / "helm" / "realtime-operator")
-    )
+    chart = str(tmp_path / "earlier" / "helm" / "realtime-operator")
+    await asyncio.to_thread(helm.install, earlier_images, chart=chart, networkPolicy=None)
     try:
         cluster = scenario.cluster()
         await cluster.apply(manifest("main", replicas=2))

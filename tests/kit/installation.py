@@ -56,9 +56,11 @@ class Helm:
     ) -> str:
         """Install the chart, wait until the operator runs, and return the notes; `changes` replace top-level values.
 
+        A change to None leaves a value out, which an earlier chart does not have.
         `chart` may be another folder, or in a registry (`plain_http`: one without TLS).
         """
-        values = json.dumps({**chart_values(images), **changes})
+        wanted = {**chart_values(images), **changes}
+        values = json.dumps({name: value for name, value in wanted.items() if value is not None})
         return self.run(
             "upgrade", "--install", release, chart, "--namespace", namespace, "--create-namespace",
             "--values", "-", "--wait", "--timeout", f"{HELM_SECONDS}s", *(["--plain-http"] if plain_http else []),
