@@ -81,5 +81,5 @@ async def test_a_cluster_of_an_earlier_commit_is_upgraded_under_load(
         await asyncio.to_thread(helm.install, images)
     assert dig(after, "status", "madeWith", "serverImage") == images.server
     assert dig(after, "status", "targetRevision") != dig(before, "status", "targetRevision")
-    specs = [object_at(pod, "spec") for pod in await cluster.pods()]
+    specs = [object_at(pod, "spec") for pod in await cluster.available()]
     assert {text_at(spec, "containers", 0, "image") for spec in specs} == {images.server}
