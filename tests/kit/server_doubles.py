@@ -48,12 +48,17 @@ class RecordingConnection:
     paused: bool = False
     written_bytes: int = 0
     behind: int = 0
+    refused: int = 0
 
     def write(self, frames: bytes) -> None:
         """Record a message."""
         if self.closed_by is None:
             self.written.append(frames)
             self.written_bytes += len(frames)
+
+    def unsent(self) -> int:
+        """Return the value that the test has set."""
+        return self.refused
 
     def unacknowledged(self) -> int:
         """Return the value that the test has set."""

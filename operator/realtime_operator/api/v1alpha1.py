@@ -40,6 +40,7 @@ EGRESS_IS_NEEDED = (
     " || (has(self.spec.auth) && has(self.spec.auth.jwks))"
     f" || (has(self.spec.hooks) && ({' || '.join(f'has(self.spec.hooks.{to_camel(name)})' for name in HOOKS)})))"
 )
+TOO_DEEP = Finding("spec", FindingReason.INVALID_FIELD, "is nested too deeply")
 CLUSTER_NAME = "^[a-z]([-a-z0-9]*[a-z0-9])?$"
 
 
@@ -148,12 +149,11 @@ class RealtimeCluster(Model):
         A status that can't be read counts as absent: it is written anew from what is observed.
         """
         try:
-            text = json.dumps({**document, "status": None})
+            cluster = cls.model_validate_json(json.dumps({**document, "status": None}))
         except RecursionError as error:
-            message = "is nested too deeply"
-            raise InvalidCluster((Finding("spec", FindingReason.INVALID_FIELD, message),)) from error
-        try:
-            cluster = cls.model_validate_json(text)
+            raise InvalidCluster((TOO_DEEP,)) from error
         except ValidationError as error:
-            raise InvalidCluster(findings_of(error)) from error
+            # How deep is too deep for which of the two depends on the release of Python.
+            too_deep = any("recursion limit" in str(one.get("ctx", {}).get("error")) for one in error.errors())
+            raise InvalidCluster((TOO_DEEP,) if too_deep else findings_of(error)) from error
         return cluster.model_copy(update={"status": RealtimeClusterStatus.from_object(document.get("status"))})

@@ -102,6 +102,10 @@ class StreamConnection(Outbox):
         self._send_last()
         self._end()
 
+    def unsent(self) -> int:
+        """See Connection."""
+        return 0 if self._socket is None else self._socket.get_write_buffer_size()
+
     def unacknowledged(self) -> int:
         """See Connection."""
         return self.waiting if self._socket is None else self.waiting + unacknowledged(self._socket)

@@ -163,6 +163,10 @@ class WebSocketConnection(Outbox, asyncio.Protocol):
         """See Connection."""
         self._close(code.code, code.reason)
 
+    def unsent(self) -> int:
+        """See Connection."""
+        return 0 if self._socket is None else self._socket.get_write_buffer_size()
+
     def unacknowledged(self) -> int:
         """See Connection."""
         return 0 if self._socket is None else self.waiting + unacknowledged(self._socket)

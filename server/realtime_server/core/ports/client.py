@@ -72,6 +72,12 @@ class Connection(Protocol):
     def congested(self) -> bool:
         """True while more data waits than the client takes; `Session.on_writable` is called afterwards."""
 
+    def unsent(self) -> int:
+        """Return the number of bytes that the kernel has refused so far.
+
+        `congested` does not show them within the same iteration of the loop.
+        """
+
     @property
     def written_bytes(self) -> int:
         """Number of bytes passed to `write` since the beginning."""

@@ -387,16 +387,21 @@ class Session(ABC):
 
     def lags(self) -> bool:
         """See Receiver."""
-        return self.connection.congested or bool(self._held)
+        return self.connection.congested or bool(self._held) or self.connection.unsent() > 0
 
     def hold(self, channel: str, policy: SlowConsumer, content: Content, offset: int) -> None:
         """See Receiver."""
         if self._held is None:
             self._held = Held(self._context.limits.outbox_bytes)
+        is_refilled = self._held.waits
         dropped = self._held.dropped
         self._held.put(channel, policy, content, offset)
         self._context.counters.publications_dropped[policy] += self._held.dropped - dropped
-        if not self.connection.congested:
+        if is_refilled or self.connection.congested:
+            return
+        if self.connection.unsent():
+            asyncio.get_running_loop().call_soon(self.on_writable)  # the loop tries first, and says if it is congested
+        else:
             self.on_writable()
 
     def on_writable(self) -> None:

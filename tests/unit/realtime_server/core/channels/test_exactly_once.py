@@ -101,6 +101,10 @@ class Client:
 
     written_bytes = 0
 
+    def unsent(self) -> int:
+        """Return 0: everything is sent at once."""
+        return 0
+
     def unacknowledged(self) -> int:
         """Return 0: nothing waits."""
         return 0

@@ -71,6 +71,20 @@ async def test_what_waited_comes_when_the_client_reads_again() -> None:
     await node.stop()
 
 
+async def test_a_burst_is_held_before_the_loop_tells_that_the_client_lags() -> None:
+    """What the kernel refuses shows at once; the outbox is not filled up to its bound within one iteration."""
+    node, session, connection = await subscribed("log:a")
+    connection.refused = 1
+    for number in range(3):
+        await publish(node, "log:a", b"%d" % number)
+    assert shown(connection) == []
+    connection.refused = 0
+    await settle()
+    assert shown(connection) == [(0, None), (1, None), (2, None)]
+    assert not session.lags()
+    await node.stop()
+
+
 async def test_the_oldest_are_left_out_and_told() -> None:
     """The next publication of the channel reports the drops, and they are counted."""
     node, session, connection = await subscribed("log:a", "log:b")
