@@ -13,7 +13,7 @@ from realtime_operator.api.v1alpha1 import RealtimeCluster
 from realtime_operator.api.v1alpha1_pod import PodSettings, RedisPod
 from realtime_operator.builders.manifest import component_selector
 from realtime_operator.builders.pod_checks import check_pod
-from realtime_operator.builders.record import made_of, servers_hash
+from realtime_operator.builders.record import made_of, redis_hash, servers_hash
 from realtime_operator.builders.redis_stateful_set import build_redis_stateful_set
 from realtime_operator.builders.replica_set import base_template, build_replica_set, selector
 from realtime_operator.builders.settings import BuildSettings
@@ -65,6 +65,12 @@ def check_pods(cluster: RealtimeCluster, settings: BuildSettings) -> tuple[Findi
         for pod in cluster_pods(cluster, settings)
         for finding in check_pod(pod.path, pod.base, pod.settings, pod.selector)
     )
+
+
+def made_of_spec(cluster: RealtimeCluster) -> frozenset[str]:
+    """Return the recorded hashes of the objects of `pod_owners`, without rendering them."""
+    managed = cluster.spec.backplane.managed
+    return frozenset({servers_hash(cluster), *([redis_hash(managed)] if managed is not None else [])})
 
 
 def pod_owners(

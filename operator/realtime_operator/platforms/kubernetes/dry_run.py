@@ -14,7 +14,7 @@ from realtime_operator.api.document import object_at, text_at
 from realtime_operator.api.errors import Finding, FindingReason
 from realtime_operator.api.v1alpha1 import RealtimeCluster
 from realtime_operator.builders import BuildSettings, check_pods
-from realtime_operator.builders.cluster_pods import PodOwner, pod_owners
+from realtime_operator.builders.cluster_pods import PodOwner, made_of_spec, pod_owners
 from realtime_operator.builders.manifest import digest
 from realtime_operator.builders.pod_paths import PodPaths, parse_parts
 from realtime_operator.builders.record import made_of
@@ -51,9 +51,9 @@ class DryRun:
 
         Refusals that are not about the fields of the spec, like a quota, are left to the write itself.
         """
-        if check_pods(cluster, _SETTINGS):
-            return ()
         made = {made_of(live) for live in world.objects.values()}
+        if made_of_spec(cluster) <= made or check_pods(cluster, _SETTINGS):
+            return ()
         findings: list[Finding] = []
         for owner in pod_owners(cluster, _SETTINGS, world.secrets):
             if owner.made_of not in made:
