@@ -3,18 +3,16 @@
 from __future__ import annotations
 
 import asyncio
-import ssl
 from pathlib import Path
 
 import aiohttp
 import pytest
-from cryptography import x509
-from websockets.asyncio.client import ClientConnection, connect
+from websockets.asyncio.client import connect
 
 from realtime_operator import naming
 from realtime_operator.api.base import JsonObject
 from tests.e2e.test_cli import asked
-from tests.kit.certificates import Mount
+from tests.kit.certificates import Mount, shown
 from tests.kit.clients import Channel, ClientOptions, all_subscribed
 from tests.kit.deadline import eventually
 from tests.kit.document import dig, parse, whole_at
@@ -76,15 +74,6 @@ async def test_stock_clients_connect_through_proxies_that_end_tls(
 
         await eventually(arrived, lambda found: found == {0, 1}, what="the publication at both", within=20)
         assert record.lost_connections() == []
-
-
-def shown(client: ClientConnection) -> int:
-    """Return the serial number of the certificate that a client is shown."""
-    tls = client.transport.get_extra_info("ssl_object")
-    assert isinstance(tls, ssl.SSLObject)
-    certificate = tls.getpeercert(binary_form=True)
-    assert certificate is not None
-    return x509.load_der_x509_certificate(certificate).serial_number
 
 
 async def node_port(cluster: LiveCluster) -> tuple[str, int]:

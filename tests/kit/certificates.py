@@ -12,6 +12,7 @@ from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
+from websockets.asyncio.client import ClientConnection
 
 PEM = serialization.Encoding.PEM
 NAMES = x509.SubjectAlternativeName([x509.IPAddress(ipaddress.ip_address("127.0.0.1")), x509.DNSName("localhost")])
@@ -127,3 +128,12 @@ def check_strictly(monkeypatch: pytest.MonkeyPatch) -> None:
         return context
 
     monkeypatch.setattr(ssl, "create_default_context", strict)
+
+
+def shown(client: ClientConnection) -> int:
+    """Return the serial number of the certificate that a client is shown."""
+    tls = client.transport.get_extra_info("ssl_object")
+    assert isinstance(tls, ssl.SSLObject)
+    certificate = tls.getpeercert(binary_form=True)
+    assert certificate is not None
+    return x509.load_der_x509_certificate(certificate).serial_number

@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import ssl
 from pathlib import Path
 
-from cryptography import x509
-from websockets.asyncio.client import ClientConnection, connect
+from websockets.asyncio.client import connect
 
 from realtime_operator.api.base import JsonObject
-from tests.kit.certificates import Mount
+from tests.kit.certificates import Mount, shown
 from tests.kit.deadline import eventually
 from tests.kit.raw_client import RawClient
 from tests.kit.server_process import TOKEN_SECRET
@@ -25,15 +23,6 @@ LIMITS: JsonObject = {"message_bytes": LARGE * 2, "outbox_bytes": LARGE * 4}
 def opened(server: TlsServer, mount: Mount) -> connect:
     """Open a WebSocket of a client that trusts the authority."""
     return connect(server.url, ssl=mount.client(), proxy=None, ping_interval=None, max_size=None)
-
-
-def shown(client: ClientConnection) -> int:
-    """Return the serial number of the certificate that a client is shown."""
-    tls = client.transport.get_extra_info("ssl_object")
-    assert isinstance(tls, ssl.SSLObject)
-    certificate = tls.getpeercert(binary_form=True)
-    assert certificate is not None
-    return x509.load_der_x509_certificate(certificate).serial_number
 
 
 async def test_publications_arrive_over_tls_in_order(tmp_path: Path) -> None:

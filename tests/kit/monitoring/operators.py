@@ -11,6 +11,7 @@ from realtime_operator.api.base import JsonObject
 from realtime_operator.platforms.kubernetes.client import path_of
 from realtime_operator.platforms.kubernetes.permissions import CLUSTERS, LEADER_ELECTION
 from tests.kit.apiserver import OPERATOR_USER, ApiServer
+from tests.kit.monitoring.situations import done_beside
 from tests.kit.monitoring.targets import Targets
 from tests.kit.operator_process import OperatorProcess
 
@@ -41,13 +42,8 @@ async def _operator(targets: Targets, fault: Fault) -> AsyncIterator[None]:
                 await asyncio.sleep(FAULT_SECONDS)
                 await fault(server, operator)
 
-            task = asyncio.create_task(later(), name="fault")
-            try:
+            async with done_beside(later()):
                 yield
-                task.result()
-            finally:
-                task.cancel()
-                await asyncio.gather(task, return_exceptions=True)
 
 
 def denied_operator(targets: Targets) -> contextlib.AbstractAsyncContextManager[None]:

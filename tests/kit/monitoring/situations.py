@@ -9,7 +9,7 @@ import asyncio
 import contextlib
 import json
 import tempfile
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Mapping
 from pathlib import Path
 
 from realtime_operator import naming
@@ -58,6 +58,18 @@ async def repeating(work: Callable[[], Awaitable[None]], every: float) -> AsyncI
     task = asyncio.create_task(run(), name="repeating")
     try:
         yield
+    finally:
+        task.cancel()
+        await asyncio.gather(task, return_exceptions=True)
+
+
+@contextlib.asynccontextmanager
+async def done_beside(work: Coroutine[None, None, None]) -> AsyncIterator[None]:
+    """Do something once while the body runs, which must last longer; raises the error of the work."""
+    task = asyncio.create_task(work, name="beside")
+    try:
+        yield
+        task.result()
     finally:
         task.cancel()
         await asyncio.gather(task, return_exceptions=True)
@@ -284,13 +296,8 @@ async def healthy_rollout(targets: Targets) -> AsyncIterator[None]:
             await asyncio.sleep(60)
             await cluster.patch(server={"heartbeat": {"interval": "24s"}})
 
-        task = asyncio.create_task(update(), name="update")
-        try:
+        async with done_beside(update()):
             yield
-            task.result()
-        finally:
-            task.cancel()
-            await asyncio.gather(task, return_exceptions=True)
 
 
 @contextlib.asynccontextmanager
