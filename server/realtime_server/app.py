@@ -24,6 +24,7 @@ from realtime_server.admin.api_keys import ApiKeys
 from realtime_server.admin.api_metrics import ApiCollector
 from realtime_server.admin.api_server import API_PATH, BODY_BYTES, ApiServer, document
 from realtime_server.admin.api_site import ApiSite
+from realtime_server.admin.history_archive import HistoryArchive
 from realtime_server.backplane.factory import Backplane, open_backplane
 from realtime_server.backplane.redis_usage import UsageCollector
 from realtime_server.core.auth.ignored_tokens import IgnoredTokens
@@ -31,6 +32,7 @@ from realtime_server.core.auth.verifier import TokenVerifier
 from realtime_server.core.limits.limit import NodeLimits
 from realtime_server.core.limits.rates import rate_in_time
 from realtime_server.core.model.namespaces import Namespaces
+from realtime_server.core.model.values import HistoryOptions
 from realtime_server.core.node import Node, NodeSettings
 from realtime_server.core.ports.backend import Backend, Hook
 from realtime_server.core.server_api import ServerApi
@@ -181,7 +183,8 @@ async def _run(settings: Settings, index: int, control_socket: Path, options: Ru
     clients_listener = Listener(*settings.listen.client_address, clients.accept)
     api_listener = Listener(*settings.listen.api_address, api_site.accept)
     group = ReusePortGroup((clients_listener, api_listener))
-    control = await worker.serve(serving, control_socket, registry, listening=lambda: group.joined)
+    histories = HistoryArchive(backplane.archive, lambda channel: _history_of(node, channel))
+    control = await worker.serve(serving, control_socket, registry, histories, listening=lambda: group.joined)
     started = asyncio.create_task(_start(node, remote_keys, hooks), name="node-start")
     pacing = asyncio.create_task(serving.run(), name="serving")
     stopping = asyncio.create_task(stop.wait(), name="stop")
@@ -220,6 +223,11 @@ async def _run(settings: Settings, index: int, control_socket: Path, options: Ru
             await remote_keys.stop()
         with contextlib.suppress(asyncio.CancelledError):
             await asyncio.sleep(0.05)
+
+
+def _history_of(node: Node, channel: str) -> HistoryOptions | None:
+    options = node.settings.namespaces.of(channel)
+    return None if options is None else options.history
 
 
 def api_routes(site: ApiSite) -> dict[str, Route]:

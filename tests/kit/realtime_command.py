@@ -35,12 +35,17 @@ class Printed:
 
 async def realtime(*arguments: str, **environment: str) -> Printed:
     """Run a command to its end, within COMMAND_SECONDS."""
+    return await realtime_within(COMMAND_SECONDS, *arguments, **environment)
+
+
+async def realtime_within(seconds: float, *arguments: str, **environment: str) -> Printed:
+    """Run a command to its end, within a number of seconds."""
     process = await asyncio.create_subprocess_exec(
         *COMMAND, *arguments, env={**os.environ, **environment},
         stdin=asyncio.subprocess.DEVNULL, stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.PIPE,
     )  # fmt: skip
     try:
-        async with asyncio.timeout(COMMAND_SECONDS):
+        async with asyncio.timeout(seconds):
             out, stderr = await process.communicate()
     except TimeoutError:
         process.kill()

@@ -9,10 +9,12 @@ from __future__ import annotations
 
 import asyncio
 import base64
+import contextlib
 import json
 import time
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
 from datetime import UTC, datetime
+from typing import cast
 
 from realtime_operator import naming
 from realtime_operator.api.base import JsonObject, JsonValue
@@ -22,6 +24,7 @@ from realtime_operator.api.errors import Finding as SpecFinding
 from realtime_operator.api.v1alpha1 import RealtimeCluster
 from realtime_operator.builders import BuildSettings, build_secrets
 from realtime_operator.cli.target import (
+    NO_HISTORY,
     ClientEndpoint,
     Event,
     Finding,
@@ -54,6 +57,7 @@ NEEDED = (
 )
 """Permissions that the commands need: group, resource, subresource, verb."""
 SKEW_SECONDS = 5.0
+HISTORY_PATH = "/admin/v1/history"
 
 
 class KubernetesTarget:
@@ -204,12 +208,32 @@ class KubernetesTarget:
         """See Target."""
         tokens = await self._admin_tokens(name)
         body: JsonObject = {"connections": connections, "connections_per_second": connections_per_second}
-        await self._admin("POST", server.name, "/admin/v1/shed", tokens, body)
+        await self._admin("POST", server.name, "/admin/v1/shed", tokens, json.dumps(body).encode())
 
     async def metrics(self, server: Server) -> str:
         """See Target."""
         path = self._pod(server.name, naming.PORT_ADMIN, "/metrics")
         return (await self._client.call("GET", path, headers={})).decode()
+
+    async def export_history(self, name: str, server: Server) -> AsyncIterator[bytes]:
+        """See Target."""
+        path = self._pod(server.name, naming.PORT_ADMIN, HISTORY_PATH)
+        *others, last = await self._admin_tokens(name) or ("",)
+        with _known_history(server.name):
+            for token in others:
+                with contextlib.suppress(ForbiddenError):
+                    async for block in self._client.blocks(path, {"X-Admin-Token": token}):
+                        yield block
+                    return
+            async for block in self._client.blocks(path, {"X-Admin-Token": last}):
+                yield block
+
+    async def import_history(self, name: str, server: Server, lines: bytes, *, replace: bool) -> JsonObject:
+        """See Target."""
+        path = f"{HISTORY_PATH}?replace={'true' if replace else 'false'}"
+        with _known_history(server.name):
+            answer = await self._admin("POST", server.name, path, await self._admin_tokens(name), lines)
+        return cast("JsonObject", answer)
 
     async def call_api(self, name: str, method: str, body: JsonObject) -> JsonObject:
         """See Target."""
@@ -307,14 +331,13 @@ class KubernetesTarget:
             return None
 
     async def _admin(
-        self, method: str, pod: str, path: str, tokens: tuple[str, ...], body: JsonObject | None = None
+        self, method: str, pod: str, path: str, tokens: tuple[str, ...], body: bytes = b""
     ) -> Mapping[str, object]:
         token, *others = tokens or ("",)
         headers = {"X-Admin-Token": token, "Content-Type": "application/json"}
-        content = b"" if body is None else json.dumps(body).encode()
         try:
             answer = await self._client.call(
-                method, self._pod(pod, naming.PORT_ADMIN, path), headers=headers, body=content
+                method, self._pod(pod, naming.PORT_ADMIN, path), headers=headers, body=body
             )
         except ForbiddenError:  # so is a 401 of the server
             if not others:
@@ -334,6 +357,15 @@ class KubernetesTarget:
 
     def _service(self, name: str, port: str, path: str) -> str:
         return f"/api/v1/namespaces/{self._namespace}/services/{name}:{port}/proxy{path}"
+
+
+@contextlib.contextmanager
+def _known_history(server: str) -> Iterator[None]:
+    """Raise InputError with advice for a server that knows no exports."""
+    try:
+        yield
+    except NotFoundError as error:
+        raise InputError(f"server {server} is of a release that {NO_HISTORY}") from error
 
 
 def _scheme(*, encrypted: bool) -> str:

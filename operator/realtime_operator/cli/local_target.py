@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import json
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
@@ -15,15 +16,24 @@ from realtime_operator import naming
 from realtime_operator.api.base import JsonObject, JsonValue
 from realtime_operator.api.errors import Finding as SpecFinding
 from realtime_operator.api.v1alpha1 import RealtimeCluster
-from realtime_operator.cli.target import ClientEndpoint, Event, Finding, Severity, find, name_of, read_cluster
+from realtime_operator.cli.target import (
+    NO_HISTORY,
+    ClientEndpoint,
+    Event,
+    Finding,
+    Severity,
+    find,
+    name_of,
+    read_cluster,
+)
 from realtime_operator.cli.target import credential as credential_of
-from realtime_operator.errors import InputError, UnreachableError
+from realtime_operator.errors import InputError, PlatformError, UnreachableError
 from realtime_operator.planning.policies import PlannerSettings
 from realtime_operator.planning.world import AdminAccess, ObjectKey, Server, object_key
 from realtime_operator.platforms.local.driver import SETTINGS
 from realtime_operator.platforms.local.lock import holder
 from realtime_operator.platforms.local.state_folder import StateFolder
-from realtime_operator.pods.admin_client import AdminClient, ServerUnavailableError
+from realtime_operator.pods.admin_client import AdminClient, ServerUnavailableError, UnknownCallError
 
 CALL_SECONDS = 5.0
 FOLLOW_SECONDS = 0.2
@@ -173,6 +183,19 @@ class LocalTarget:
         except ServerUnavailableError as error:
             raise UnreachableError(f"server {server.name}: {error}") from error
 
+    async def export_history(self, name: str, server: Server) -> AsyncIterator[bytes]:
+        """See Target."""
+        token = await self._admin_token(name)
+        with _history_of(server):
+            async for block in self._admin.export_history(str(server.address), token):
+                yield block
+
+    async def import_history(self, name: str, server: Server, lines: bytes, *, replace: bool) -> JsonObject:
+        """See Target."""
+        token = await self._admin_token(name)
+        with _history_of(server):
+            return await self._admin.import_history(str(server.address), token, lines, replace=replace)
+
     async def call_api(self, name: str, method: str, body: JsonObject) -> JsonObject:
         """See Target."""
         if self._api is None:
@@ -233,3 +256,14 @@ class LocalTarget:
                 return Answer(response.status, await response.read())
         except (aiohttp.ClientError, OSError, TimeoutError) as error:
             raise UnreachableError(f"{self.description} does not answer: {type(error).__name__}") from error
+
+
+@contextlib.contextmanager
+def _history_of(server: Server) -> Iterator[None]:
+    """Translate the errors of exports and imports."""
+    try:
+        yield
+    except UnknownCallError as error:
+        raise InputError(f"server {server.name} is of a release that {NO_HISTORY}") from error
+    except ServerUnavailableError as error:
+        raise PlatformError(f"server {server.name}: {error}") from error

@@ -17,6 +17,8 @@ from realtime_operator.errors import InputError
 from realtime_operator.planning.policies import PlannerSettings
 from realtime_operator.planning.world import ObjectKey, Server
 
+NO_HISTORY = "cannot export or import histories: bring the servers to the release of this program first"
+
 
 @dataclass(frozen=True, slots=True)
 class Event:
@@ -105,6 +107,15 @@ class Target(Protocol):
 
     async def metrics(self, server: Server) -> str:
         """Return a server's metrics in Prometheus' text format."""
+
+    def export_history(self, name: str, server: Server) -> AsyncIterator[bytes]:
+        """Yield the histories of all channels, as a server exports them (docs/reference/admin-api.md), in pieces.
+
+        Raises InputError when the server cannot export them.
+        """
+
+    async def import_history(self, name: str, server: Server, lines: bytes, *, replace: bool) -> JsonObject:
+        """Have a server store some lines of an export; return what became of them. Raises InputError, as for export."""
 
     async def call_api(self, name: str, method: str, body: JsonObject) -> JsonObject:
         """Call the server API (docs/guides/publish.md) with the API key; return the answer, also one with an error."""

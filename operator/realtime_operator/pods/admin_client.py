@@ -11,9 +11,12 @@ from http import HTTPStatus
 import aiohttp
 
 from realtime_operator import naming
+from realtime_operator.api.base import JsonObject
 from realtime_operator.planning.world import Recent, ServerReport, ServerState, StoreReport
 
 CALL_SECONDS = 2.0
+HISTORY_SECONDS = 30.0
+"""Longest time between two pieces of an exported history."""
 CONCURRENT_CALLS = 32
 
 AdminToken = str | tuple[str, ...]
@@ -22,6 +25,10 @@ AdminToken = str | tuple[str, ...]
 
 class ServerUnavailableError(Exception):
     """The server did not answer in time, or its answer is invalid."""
+
+
+class UnknownCallError(ServerUnavailableError):
+    """The server is of a release without this call."""
 
 
 class AdminClient:
@@ -76,6 +83,40 @@ class AdminClient:
     async def metrics(self, address: str) -> str:
         """Return the server's metrics in Prometheus' text format; raises ServerUnavailableError."""
         return (await self._request("GET", address, "", "/metrics", None)).decode()
+
+    async def export_history(self, address: str, token: str) -> AsyncIterator[bytes]:
+        """Yield the lines of `GET /admin/v1/history` in pieces, as they arrive; raises ServerUnavailableError."""
+        async with self._history("GET", address, token) as response:
+            async for block in response.content.iter_any():
+                yield block
+
+    async def import_history(self, address: str, token: str, lines: bytes, *, replace: bool) -> JsonObject:
+        """Store some of these lines; return what became of them. Raises ServerUnavailableError."""
+        query = "?replace=true" if replace else ""
+        async with self._history("POST", address, token, query, lines) as response:
+            answer: JsonObject = await response.json()
+            return answer
+
+    @contextlib.asynccontextmanager
+    async def _history(
+        self, method: str, address: str, token: str, query: str = "", body: bytes = b""
+    ) -> AsyncIterator[aiohttp.ClientResponse]:
+        path, headers = f"/admin/v1/history{query}", {"Authorization": f"Bearer {token.strip()}"}
+        timeout = aiohttp.ClientTimeout(total=None, sock_connect=CALL_SECONDS, sock_read=HISTORY_SECONDS)
+        try:
+            async with (
+                self._session_for(address) as session,
+                session.request(
+                    method, self._url(address, path), data=body, headers=headers, timeout=timeout
+                ) as response,
+            ):
+                if response.status == HTTPStatus.NOT_FOUND:
+                    raise UnknownCallError(path)
+                if not response.ok:
+                    raise ServerUnavailableError((await response.json())["error"]["message"])
+                yield response
+        except (aiohttp.ClientError, OSError, TimeoutError, KeyError, ValueError) as error:
+            raise ServerUnavailableError(f"{path}: {type(error).__name__}") from error
 
     async def _call(
         self, method: str, address: str, token: AdminToken, path: str, body: Mapping[str, float] | None = None

@@ -57,6 +57,8 @@ class AdminServer:
         router.add_post("/admin/v1/drain", self._drain)
         router.add_delete("/admin/v1/drain", self._stop_drain)
         router.add_post("/admin/v1/shed", self._shed)
+        router.add_get("/admin/v1/history", self._history)
+        router.add_post("/admin/v1/history", self._history)
         return application
 
     @web.middleware
@@ -131,6 +133,18 @@ class AdminServer:
     async def _shed(self, request: web.Request) -> web.Response:
         body = await _body(request)
         return self._answer(await self._workers.shed(_connections(body), _rate(body)))
+
+    async def _history(self, request: web.Request) -> web.StreamResponse:
+        """Pass an export or import on to a worker, and its answer back, neither held in memory."""
+        body = request.content if request.method == "POST" else None
+        async with self._workers.history(request.method, request.query, body) as answer:
+            response = web.StreamResponse(
+                status=answer.status, headers={"Content-Type": answer.headers["Content-Type"]}
+            )
+            await response.prepare(request)
+            async for some in answer.content.iter_any():
+                await response.write(some)
+        return response
 
     def _answer(self, answers: Answers) -> web.Response:
         status = answers.status

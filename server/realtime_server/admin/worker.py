@@ -11,7 +11,11 @@ from aiohttp import web
 from prometheus_client import generate_latest
 from prometheus_client.registry import CollectorRegistry
 
+from realtime_server.admin.history_archive import HistoryArchive, add_routes
 from realtime_server.core.ports.api import WorkerControl, WorkerStatus
+
+HISTORY_BYTES = 64 << 20
+"""Maximum size of a part of an imported history."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,11 +44,13 @@ def decode_report(body: bytes) -> Report:
     return msgspec.json.decode(body, type=Report)
 
 
-def application(control: WorkerControl, registry: CollectorRegistry, listening: Callable[[], bool]) -> web.Application:
+def application(
+    control: WorkerControl, registry: CollectorRegistry, listening: Callable[[], bool], histories: HistoryArchive
+) -> web.Application:
     """Return the control site.
 
     `GET /status` and `POST /quiesce|resume|drain|stop-drain|shed` answer with the report, `GET /metrics` with the
-    exposition of `registry`.
+    exposition of `registry`. For `/history` see history_archive.
     """
 
     def report() -> web.Response:
@@ -75,7 +81,8 @@ def application(control: WorkerControl, registry: CollectorRegistry, listening: 
                 raise web.HTTPNotFound
         return report()
 
-    site = web.Application()
+    site = web.Application(client_max_size=HISTORY_BYTES)
+    add_routes(site, histories)
     site.router.add_get("/status", status)
     site.router.add_get("/metrics", metrics)
     site.router.add_post("/{command}", command)
@@ -83,13 +90,18 @@ def application(control: WorkerControl, registry: CollectorRegistry, listening: 
 
 
 async def serve(
-    control: WorkerControl, path: Path, registry: CollectorRegistry, *, listening: Callable[[], bool]
+    control: WorkerControl,
+    path: Path,
+    registry: CollectorRegistry,
+    histories: HistoryArchive,
+    *,
+    listening: Callable[[], bool],
 ) -> web.AppRunner:
     """Serve the control site on a Unix socket; `listening` returns True while clients can connect.
 
     Call `cleanup` of the result to stop.
     """
-    site = application(control, registry, listening)
+    site = application(control, registry, listening, histories)
     runner = web.AppRunner(site, access_log=None, handle_signals=False, shutdown_timeout=1)
     await runner.setup()
     await web.UnixSite(runner, str(path)).start()

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import errno
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
@@ -18,6 +19,7 @@ from realtime_server.core.metrics.recent_events import RecentEvents
 from realtime_server.core.ports.api import ServingState, WorkerStatus
 
 CALL_SECONDS = 2.0
+HISTORY_TIMEOUT = aiohttp.ClientTimeout(total=None, sock_read=60.0)
 NOT_THERE = (errno.ENOENT, errno.ECONNREFUSED)
 ORDER = (ServingState.SERVING, ServingState.QUIESCED, ServingState.DRAINING, ServingState.DRAINED)
 """States of a server, from taking new clients to ready to be stopped."""
@@ -154,6 +156,24 @@ class Workers:
         """Return the metrics exposition of each worker that answers."""
         texts = await asyncio.gather(*(_get(session, "/metrics") for session in self._sessions), return_exceptions=True)
         return [text.decode() for text in texts if isinstance(text, bytes)]
+
+    @contextlib.asynccontextmanager
+    async def history(
+        self, method: str, query: Mapping[str, str], body: aiohttp.StreamReader | None = None
+    ) -> AsyncIterator[aiohttp.ClientResponse]:
+        """Export or import histories by one of the workers; yield its answer, whatever its status."""
+        for worker, session in enumerate(self._sessions):
+            if not self._running.running(worker):
+                continue
+            try:
+                asked = session.request(method, "/history", params=query, data=body, timeout=HISTORY_TIMEOUT)
+                response = await asked
+            except aiohttp.ClientConnectorError:
+                continue
+            async with response:
+                yield response
+            return
+        raise WorkersUnavailableError("no worker runs")
 
     async def _tell(self, command: Command) -> Answers:
         self._wanted = command

@@ -13,6 +13,7 @@ from realtime_server.backplane.memory_queue import MemoryEventQueue
 from realtime_server.backplane.memory_revocations import MemoryRevocations
 from realtime_server.backplane.redis_usage import RedisUsage
 from realtime_server.core.model.revocation import MAX_REVOCATIONS
+from realtime_server.core.ports.archive import StreamArchive
 from realtime_server.core.ports.backplane import Broker, ChannelOccupancy, EventQueue, PresenceStore, RevocationStore
 from realtime_server.settings import Settings
 
@@ -24,7 +25,8 @@ class Backplane(NamedTuple):
     """Ports to the other servers. The broker is not started yet; the others work while it is started.
 
     `open_queue` opens the queue of a name with a capacity in events; all servers must use the same capacity.
-    `usage` returns the use of each Redis by name, empty where there is none.
+    `usage` returns the use of each Redis by name, empty where there is none. `archive` is None where streams are in the
+    memory of the process alone.
     """
 
     broker: Broker
@@ -33,6 +35,7 @@ class Backplane(NamedTuple):
     revocations: RevocationStore
     open_queue: Callable[[str, int], EventQueue]
     usage: Callable[[], Mapping[str, RedisUsage]] = dict
+    archive: StreamArchive | None = None
 
 
 def open_backplane(settings: Settings) -> Backplane:
@@ -51,17 +54,20 @@ def open_backplane(settings: Settings) -> Backplane:
 
 def _open_redis(redis: configuration.Redis, prefix: str) -> Backplane:
     from realtime_server.backplane.redis import RedisBroker, open_router
+    from realtime_server.backplane.redis_archive import RedisArchive
     from realtime_server.backplane.redis_occupancy import RedisOccupancy
     from realtime_server.backplane.redis_presence import RedisPresence
     from realtime_server.backplane.redis_queue import RedisEventQueue
     from realtime_server.backplane.redis_revocations import RedisRevocations
 
     router = open_router(redis, prefix)
+    broker = RedisBroker(router)
     return Backplane(
-        RedisBroker(router),
+        broker,
         RedisPresence(router),
         RedisOccupancy(router),
         RedisRevocations(router, most=MAX_REVOCATIONS, page_size=REVOCATIONS_AT_ONCE),
         lambda name, size: RedisEventQueue(router, name, size),
         lambda: router.usage,
+        RedisArchive(router, broker.lifetimes),
     )

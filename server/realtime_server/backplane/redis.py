@@ -1,11 +1,11 @@
 """Redis backplane: pub/sub between servers, streams as history; on one Redis, with Sentinel, or on a Redis Cluster.
 
 Names are made by redis_keys and begin with `{PREFIX:TAG}:`. Per channel: `stream:CHANNEL`, `position:CHANNEL`,
-`once:LENGTH:KEY:CHANNEL`, `presence:KIND:CHANNEL`. Per partition: `generation`, `seen`, `awaited`, `occupied`,
-`occupants`, `occupies:WORKER`; in the first one also `revocations:KIND`. Per queue: `queue:NAME`. Pub/sub channels:
-`channel:CHANNEL`, `gap`, `echo:WORKER`, `control`, `node:NODE`. A message of a channel is `OFFSET:EPOCH:NUMBER`, a line
-feed, and the encoded publication; the part before the line feed is empty for a channel without history. NUMBER counts
-the publications of the partition.
+`once:LENGTH:KEY:CHANNEL`, `presence:KIND:CHANNEL`, `import:CHANNEL`. Per partition: `generation`, `seen`, `awaited`,
+`occupied`, `occupants`, `occupies:WORKER`; in the first one also `revocations:KIND`. Per queue: `queue:NAME`. Pub/sub
+channels: `channel:CHANNEL`, `gap`, `echo:WORKER`, `control`, `node:NODE`. A message of a channel is
+`OFFSET:EPOCH:NUMBER`, a line feed, and the encoded publication; the part before the line feed is empty for a channel
+without history. NUMBER counts the publications of the partition.
 
 scripts/greet.lua decides whether positions are still valid after a restart or a failover of Redis.
 """
@@ -126,7 +126,7 @@ class RedisBroker:
             return None
         reply = await router.run(
             partition, scripts.PUBLISH, (names.stream, names.position, partition.generation, *once),
-            command, names.messages, encoded, history.size, *self._lifetimes(history), self._candidate(),
+            command, names.messages, encoded, history.size, *self.lifetimes(history), self._candidate(),
             once_for, b"%020d" % min(version, MOST_VERSION) if version > 0 else b"", version_epoch,
         )  # fmt: skip
         offset, epoch, number = as_list(reply)
@@ -161,7 +161,7 @@ class RedisBroker:
         partition = self._router.partitions[names.partition]
         reply = await self._router.run(
             partition, scripts.HISTORY, (names.stream, names.position, partition.generation),
-            limit, since, int(query.reverse), *self._lifetimes(options), self._candidate(),
+            limit, since, int(query.reverse), *self.lifetimes(options), self._candidate(),
         )  # fmt: skip
         newest, epoch, found = as_list(reply)
         pairs = iter(as_list(found))
@@ -227,7 +227,7 @@ class RedisBroker:
         """Return an epoch for a stream that has none; unique, but not secret."""
         return f"{self._random.getrandbits(32):08x}"
 
-    def _lifetimes(self, options: HistoryOptions) -> tuple[int, int]:
+    def lifetimes(self, options: HistoryOptions) -> tuple[int, int]:
         """Return the lifetimes of publications and of the position in milliseconds."""
         return milliseconds(options.ttl_seconds), milliseconds(max(self._position_seconds, 2 * options.ttl_seconds))
 

@@ -18,11 +18,13 @@ from realtime_server.backplane.memory_presence import MemoryPresence
 from realtime_server.backplane.memory_queue import MemoryEventQueue
 from realtime_server.backplane.memory_revocations import MemoryRevocations
 from realtime_server.backplane.redis import RedisBroker, open_router
+from realtime_server.backplane.redis_archive import RedisArchive
 from realtime_server.backplane.redis_link import Timing
 from realtime_server.backplane.redis_occupancy import RedisOccupancy
 from realtime_server.backplane.redis_presence import RedisPresence
 from realtime_server.backplane.redis_queue import RedisEventQueue
 from realtime_server.backplane.redis_revocations import RedisRevocations
+from realtime_server.core.ports.archive import StreamArchive
 from realtime_server.core.ports.backplane import Broker, ChannelOccupancy, EventQueue, PresenceStore, RevocationStore
 from tests.contract.backplane.recorder import Recorder
 from tests.kit.redis_answer import fields
@@ -63,6 +65,7 @@ class Server:
     queue: EventQueue
     revocations: RevocationStore
     seen: Recorder
+    archive: StreamArchive | None = None
 
 
 class Connect(Protocol):
@@ -97,7 +100,9 @@ def redis_server(
     broker = RedisBroker(router, position_seconds=POSITION_SECONDS)
     queue = RedisEventQueue(router, "events", QUEUE_SIZE)
     revocations = RedisRevocations(router, most=MOST_REVOCATIONS, page_size=REVOCATION_PAGE)
-    return started(Server(broker, RedisPresence(router), RedisOccupancy(router), queue, revocations, Recorder()))
+    archive = RedisArchive(router, broker.lifetimes)
+    presence, occupancy = RedisPresence(router), RedisOccupancy(router)
+    return started(Server(broker, presence, occupancy, queue, revocations, Recorder(), archive))
 
 
 def memory_server() -> contextlib.AbstractAsyncContextManager[Server]:

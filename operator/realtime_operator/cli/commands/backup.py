@@ -1,9 +1,11 @@
-"""`export` and `import`: a cluster as a file, to create it again elsewhere."""
+"""`export` and `import`: a cluster and its histories as files, to create it again elsewhere."""
 
 from __future__ import annotations
 
+import asyncio
 import os
-from collections.abc import Mapping
+import time
+from collections.abc import Mapping, Sequence
 from enum import StrEnum
 from pathlib import Path
 from typing import Annotated
@@ -16,14 +18,25 @@ from realtime_operator.api.base import JsonObject
 from realtime_operator.api.document import object_at
 from realtime_operator.api.references import references
 from realtime_operator.api.v1alpha1 import RealtimeCluster
+from realtime_operator.cli import history_file
 from realtime_operator.cli.cluster_file import checked, read
 from realtime_operator.cli.command import ClusterOption
+from realtime_operator.cli.commands.rollout import DEFAULT_TIMEOUT, FAILED, POLL_SECONDS, TimeoutOption
 from realtime_operator.cli.output import say
 from realtime_operator.cli.target import Target, find, name_of, read_cluster
-from realtime_operator.errors import InputError
+from realtime_operator.errors import InputError, UnreachableError
+from realtime_operator.planning.world import Server
 
 LEFT_OUT = frozenset({"kubectl.kubernetes.io/last-applied-configuration", naming.ANNOTATION_ROTATE})
 """Annotations that mean nothing for another object."""
+LEFT = {
+    "occupied": "the channel has another history, which --replace would replace",
+    "incomplete": "parts of it are missing in the file",
+    "without_history": "the cluster's spec gives the channel no history",
+}
+"""Reasons for which a server does not store a history."""
+NAMED = 10
+"""Number of channels that a message names."""
 Secrets = Mapping[str, Mapping[str, str]]
 
 
@@ -45,18 +58,24 @@ async def export(
         Path | None,
         typer.Option("-f", "--file", help="File to write, readable by you alone. Default: standard output."),
     ] = None,
+    history: Annotated[
+        Path | None,
+        typer.Option("--history", help="File to write the histories of all channels to, readable by you alone."),
+    ] = None,
     cluster: ClusterOption = None,
 ) -> None:
     """Write the cluster as a file for `realtime import`, `realtime up -f` or `kubectl apply -f`.
 
-    Histories in Redis are not part of it. A file with secrets is as secret as they are.
+    Histories are written to a file of their own. A file with secrets or messages is as secret as they are.
 
     Examples:
       realtime export > chat.yaml
-      kubectl realtime export -c chat --secrets all -f chat.yaml
+      kubectl realtime export -c chat --secrets all -f chat.yaml --history chat.history
 
     """
     found = await find(target, cluster)
+    if history is not None:
+        await _export_history(target, name_of(found), history)
     if secrets is not Which.NONE and file is None:
         raise InputError("--secrets needs --file: secrets are not printed on a terminal or into a log")
     documents = [portable(found)]
@@ -84,20 +103,44 @@ def portable(cluster: JsonObject) -> JsonObject:
 
 async def import_(
     target: Target,
-    file: Annotated[Path, typer.Option("-f", "--file", help="File that `realtime export` has written.")],
+    file: Annotated[
+        Path | None, typer.Option("-f", "--file", help="File that `realtime export` has written: creates the cluster.")
+    ] = None,
     name: Annotated[
         str | None, typer.Option("--name", help="Name of the new cluster. Default: that in the file.")
     ] = None,
-) -> None:
-    """Create a cluster from a file of `realtime export`, with the credentials in it.
+    history: Annotated[
+        Path | None, typer.Option("--history", help="File with histories. Without --file: into a cluster that exists.")
+    ] = None,
+    replace: Annotated[
+        bool, typer.Option("--replace", help="Replace the histories that channels have already.")
+    ] = False,
+    within: TimeoutOption = DEFAULT_TIMEOUT,
+    cluster: ClusterOption = None,
+) -> int:
+    """Create a cluster from a file of `realtime export`, with the credentials in it, and its histories.
 
     Backends and clients go on with their keys and tokens. A Secret of the spec that exists already is kept.
+    With histories, clients recover what they missed, also those that were connected to the other cluster. A channel
+    that has a history already keeps it, unless you --replace it: then the exit code is 1.
 
     Examples:
       kubectl realtime import -f chat.yaml -n other
-      kubectl realtime import -f chat.yaml --name chat-copy
+      kubectl realtime import -f chat.yaml --name chat-copy --history chat.history
+      kubectl realtime import --history chat.history -c chat
 
     """
+    if file is None and history is None:
+        raise InputError("give --file, --history, or both")
+    created = None if file is None else await _create(target, file, name)
+    if history is None:
+        return 0
+    chosen = created or name_of(await find(target, cluster or name))
+    return await _import_history(target, chosen, history, replace=replace, within=within)
+
+
+async def _create(target: Target, file: Path, name: str | None) -> str:
+    """Create the cluster of a file; return its name."""
     read_file = read(file)
     old, new = read_file.name, name or read_file.name
     document: JsonObject = {
@@ -112,6 +155,50 @@ async def import_(
     for secret in kept:
         say(f"Secret {secret} exists and is kept as it is")
     say(f"{new} is created, with {len(own)} Secrets of credentials and {len(others) - len(kept)} others")
+    return new
+
+
+async def _export_history(target: Target, name: str, file: Path) -> None:
+    server = await _server(target, name, within=0)
+    end = await history_file.write(file, target.export_history(name, server))
+    say(f"wrote {file} with the histories of {end.channels} channels")
+    if end.unreadable:
+        say(f"without those that change too fast to be read: {_some(end.unreadable)}", "yellow")
+
+
+async def _import_history(target: Target, name: str, file: Path, *, replace: bool, within: float) -> int:
+    batches = history_file.batches(file)
+    server = await _server(target, name, within)
+    counts = dict.fromkeys(("restored", "present"), 0)
+    left: dict[str, list[str]] = {reason: [] for reason in LEFT}
+    for lines in batches:
+        answer = await target.import_history(name, server, lines, replace=replace)
+        for count in counts:
+            counts[count] += int(str(answer[count]))
+        for reason in left:
+            found = answer[reason]
+            left[reason] += map(str, found if isinstance(found, list) else ())
+    say(f"{counts['restored']} histories are imported, {counts['present']} were there already")
+    for reason, channels in left.items():
+        if channels:
+            say(f"{len(channels)} are not: {LEFT[reason]}: {_some(channels)}", "yellow")
+    return FAILED if any(left.values()) else 0
+
+
+async def _server(target: Target, name: str, within: float) -> Server:
+    """Return a server that reaches Redis, as soon as there is one. Raises UnreachableError when time is over."""
+    deadline = time.monotonic() + within
+    while True:
+        for server in await target.servers(name):
+            if server.report is not None and server.report.backplane_healthy:
+                return server
+        if time.monotonic() >= deadline:
+            raise UnreachableError(f"no server of {name} answers and reaches Redis: see `realtime doctor`")
+        await asyncio.sleep(POLL_SECONDS)
+
+
+def _some(channels: Sequence[str]) -> str:
+    return ", ".join(channels[:NAMED]) + (f" and {len(channels) - NAMED} more" if len(channels) > NAMED else "")
 
 
 async def _chosen(target: Target, cluster: RealtimeCluster, which: Which) -> Secrets:

@@ -277,6 +277,22 @@ class KubernetesClient:
             raise _narrowed(response.status, method, path, text)
         return text
 
+    async def blocks(self, path: str, headers: Mapping[str, str]) -> AsyncIterator[bytes]:
+        """Yield the body of a service's answer behind the API server's proxy as it arrives; raises PlatformError."""
+        _, url, own_headers, _, _ = await self._api.param_serialize(
+            method="GET", resource_path=path, header_params=dict(headers), auth_settings=["BearerToken"]
+        )
+        timeout = aiohttp.ClientTimeout(total=None, sock_connect=REQUEST_SECONDS, sock_read=REQUEST_SECONDS)
+        session = self._session()
+        try:
+            async with session.get(url, headers=own_headers, ssl=self._ssl_context, timeout=timeout) as response:
+                if response.status >= 400:
+                    raise _narrowed(response.status, "GET", path, await response.read())
+                async for block in response.content.iter_any():
+                    yield block
+        except (aiohttp.ClientError, OSError, TimeoutError) as error:
+            raise UnreachableError(f"GET {path}: {type(error).__name__}: {error}") from error
+
     async def lines(self, path: str, query: Mapping[str, str]) -> AsyncIterator[str]:
         """Yield the lines of a streamed answer until the server ends it; raises PlatformError."""
         _, url, headers, _, _ = await self._api.param_serialize(

@@ -4,10 +4,23 @@
 -- offset of the newest publication, e, this channel's part of the epoch, v and ve, version and version epoch of the
 -- newest publication that had one. The generation is a hash: g, the other part of the epoch, common to all channels of
 -- the partition, so that changing it changes every epoch at once; settle, n and more, see greet.lua.
+-- The e of an imported stream is =GENERATION=EPOCH: its whole epoch, for as long as that generation lasts.
 
 local generation = redis.call('HMGET', KEYS[3], 'g', 'settle')
 if generation[2] and generation[2] ~= '' then
     return { err = 'SETTLING not all workers have said what they know about lost publications' }
+end
+
+local function imported_epoch(epoch)
+    return '=' .. (generation[1] or '') .. '=' .. epoch
+end
+
+local function epoch_of(part)
+    if string.byte(part) ~= 61 then
+        return part .. (generation[1] or '')
+    end
+    local imported_in, epoch = string.match(part, '^=([^=]*)=(.*)$')
+    return imported_in == (generation[1] or '') and epoch or epoch .. (generation[1] or '')
 end
 
 -- The epoch; a position is made if there is none. A full Redis refuses a script at its first write, and only if that
@@ -19,7 +32,7 @@ local function ensure_position(candidate)
         redis.call('HSET', KEYS[2], 'e', epoch, 'o', 0)
         redis.call('DEL', KEYS[1])
     end
-    return epoch .. (generation[1] or '')
+    return epoch_of(epoch)
 end
 
 local function drop_expired(oldest_milliseconds)

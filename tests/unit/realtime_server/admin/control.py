@@ -12,6 +12,7 @@ from prometheus_client import CollectorRegistry, Gauge
 
 from realtime_server.admin import worker
 from realtime_server.admin.admin_server import AdminServer
+from realtime_server.admin.history_archive import HistoryArchive
 from realtime_server.admin.shared_worker_state import SharedWorkerState
 from realtime_server.admin.workers import Workers
 from realtime_server.core.metrics.recent_events import RecentEvents
@@ -81,7 +82,9 @@ async def serving(control: Control, path: Path, index: int = 0) -> AsyncIterator
     """Serve the worker's control site on its socket."""
     registry = CollectorRegistry()
     Gauge("things", "Things.", ["worker"], registry=registry).labels(str(index)).set(index + 1)
-    runner = await worker.serve(control, path, registry, listening=lambda: control.listening)
+    runner = await worker.serve(
+        control, path, registry, HistoryArchive(None, lambda _: None), listening=lambda: control.listening
+    )
     try:
         yield
     finally:
