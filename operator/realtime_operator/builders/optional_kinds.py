@@ -1,12 +1,13 @@
 """Kinds that are defined by CustomResourceDefinitions of other projects, so that a cluster may not serve them.
 
-A kind that is not served is neither watched nor written; a spec that asks for it is reported, and all else is done. To
-add a kind: an entry here, a rule in platforms/kubernetes/permissions.py, and a builder.
+A kind that is not served, or that the operator may not watch, is neither watched nor written; a spec that asks for it
+is reported, and all else is done. To add a kind: an entry here, a rule in platforms/kubernetes/permissions.py, and a
+builder.
 """
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 
 from realtime_operator import naming
@@ -32,12 +33,24 @@ class OptionalKind:
         return self.api_version, self.kind
 
     @property
-    def missing(self) -> str:
-        """Return the message for a cluster that asks for the kind and does not get it."""
-        group, _, version = self.api_version.partition("/")
+    def group(self) -> str:
+        """Return the API group."""
+        return self.api_version.partition("/")[0]
+
+    @property
+    def unserved(self) -> str:
+        """Return the message for a cluster that asks for the kind where it is not served."""
+        version = self.api_version.partition("/")[2]
         return (
             f"{self.field} needs a {self.kind} in version {version}, which this Kubernetes does not serve: install the "
-            f"CRD {self.plural}.{group} ({self.project}), or remove the field"
+            f"CRD {self.plural}.{self.group} ({self.project}), or remove the field"
+        )
+
+    def withheld(self, rights: str) -> str:
+        """Return the message for a cluster that asks for the kind where the operator lacks rights (verbs, place)."""
+        return (
+            f"{self.field} needs a {self.kind}, which the operator has no right to {rights}: give its role all verbs "
+            f"that the chart's has for {self.plural}.{self.group}, or remove the field"
         )
 
 
@@ -74,7 +87,13 @@ def is_served(manifest: JsonObject, unserved: Collection[Kind]) -> bool:
     return (manifest["apiVersion"], manifest["kind"]) not in unserved
 
 
-def missing_kinds(manifests: Iterable[JsonObject], unserved: Collection[Kind]) -> tuple[OptionalKind, ...]:
-    """Return the kinds that the manifests need and that are not served."""
+def missing_kinds(
+    manifests: Iterable[JsonObject], unserved: Collection[Kind], withheld: Mapping[Kind, str]
+) -> tuple[str, ...]:
+    """Return a message for each kind that the manifests need and that is not served.
+
+    `withheld` are those of `unserved` that the operator may not watch, with the rights that it lacks.
+    """
     wanted = {(manifest["apiVersion"], manifest["kind"]) for manifest in manifests}
-    return tuple(kind for kind in OPTIONAL_KINDS if kind.key in wanted and kind.key in unserved)
+    missing = [kind for kind in OPTIONAL_KINDS if kind.key in wanted and kind.key in unserved]
+    return tuple(kind.withheld(withheld[kind.key]) if kind.key in withheld else kind.unserved for kind in missing)

@@ -18,7 +18,7 @@ from realtime_operator.api.base import JsonObject
 from realtime_operator.builders.optional_kinds import Kind
 from realtime_operator.errors import OperatorError, PlatformError
 from realtime_operator.platforms.kubernetes.client import PLURALS, KubernetesClient
-from realtime_operator.platforms.kubernetes.discovery import CLUSTERS, MISSING, served_kinds
+from realtime_operator.platforms.kubernetes.discovery import CLUSTERS, MISSING, Discovered, Discovery
 from realtime_operator.platforms.kubernetes.driver import parts_of
 from realtime_operator.platforms.kubernetes.store import ObjectStore
 from realtime_operator.platforms.kubernetes.watch_session import WatchSession
@@ -115,6 +115,7 @@ class Watcher:
         self._client = client
         self._store = store
         self._namespaces = namespaces
+        self._discovery = Discovery(client, namespaces)
         self.obstacle: str | None = "is not watching yet"
 
     async def run(self, started: Callable[[], None] = lambda: None) -> None:
@@ -125,36 +126,38 @@ class Watcher:
         """
         try:
             while True:
-                served = await self._wait_until_served()
-                reason = await self._watch(started, served)
+                found = await self._wait_until_served()
+                reason = await self._watch(started, found)
                 self.obstacle = reason
                 logger.warning("watching starts again", reason=reason)
                 await asyncio.sleep(POLL_SECONDS)
         finally:
             self.obstacle = "is not watching"
 
-    async def _wait_until_served(self) -> frozenset[Kind]:
-        """Return the served kinds as soon as RealtimeClusters are among them."""
+    async def _wait_until_served(self) -> Discovered:
+        """Return what can be watched as soon as RealtimeClusters can."""
         logged = None
         while True:
             try:
-                served = await served_kinds(self._client)
+                found = await self._discovery.look()
                 reason = MISSING
             except PlatformError as error:
-                served, reason = frozenset(), str(error)
-            if CLUSTERS in served:
+                found, reason = Discovered(), str(error)
+            if CLUSTERS in found.kinds:
                 if logged is not None:
                     logger.info("the API server serves RealtimeClusters, continuing")
-                return served
+                return found
             self.obstacle = reason
             if reason != logged:
                 logged = reason
                 logger.warning("waiting for the API server", reason=reason)
             await asyncio.sleep(POLL_SECONDS)
 
-    async def _watch(self, started: Callable[[], None], served: frozenset[Kind]) -> str:
+    async def _watch(self, started: Callable[[], None], found: Discovered) -> str:
         """Watch until watching has to start anew; return the reason."""
-        self._store.watch(parts_of(self._namespaces, served))
+        for (_, kind), rights in found.withheld.items():
+            logger.warning("the operator may not watch a kind, so that clusters do not get it", kind=kind, lacks=rights)
+        self._store.watch(parts_of(self._namespaces, found.kinds), found.withheld)
         self._store.restart()
         restart: asyncio.Queue[str] = asyncio.Queue()
         session = WatchSession(self._client, self._store, restart.put_nowait)
@@ -169,7 +172,7 @@ class Watcher:
             clusterwide=not self._namespaces,
             namespaces=list(self._namespaces),
         )
-        discovery = asyncio.create_task(self._notice_kinds(served, restart), name="discovery")
+        discovery = asyncio.create_task(self._notice_kinds(found, restart), name="discovery")
         started()
         try:
             return await self._follow(tasks, restart)
@@ -178,16 +181,17 @@ class Watcher:
                 task.cancel()
             await asyncio.wait((discovery, *tasks), timeout=STOP_SECONDS)
 
-    async def _notice_kinds(self, known: frozenset[Kind], restart: asyncio.Queue[str]) -> None:
-        """Wait until other kinds than `known` are served, and start watching anew then."""
+    async def _notice_kinds(self, known: Discovered, restart: asyncio.Queue[str]) -> None:
+        """Wait until other kinds than `known` can be watched, and start watching anew then."""
         while True:
             await asyncio.sleep(self._discovery_seconds)
             try:
-                served = await served_kinds(self._client)
+                found = await self._discovery.look()
             except PlatformError:
                 continue  # the watches notice it too
-            if served != known:
-                restart.put_nowait(f"other kinds are served: {_difference(known, served)}")
+            if found != known:
+                difference = _difference(known.kinds, found.kinds) or "other rights are missing"
+                restart.put_nowait(f"other kinds can be watched: {difference}")
                 return
 
     async def _follow(self, tasks: Iterable[asyncio.Task[object]], restart: asyncio.Queue[str]) -> str:

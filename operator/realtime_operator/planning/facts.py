@@ -7,7 +7,6 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
 from realtime_operator.api.base import JsonObject
-from realtime_operator.builders.optional_kinds import OptionalKind
 from realtime_operator.planning.backplane import Backplane
 from realtime_operator.planning.brakes import Hold
 from realtime_operator.planning.credentials import Credentials
@@ -28,7 +27,7 @@ class Facts:
     name. `operator_paused` says why the operator does nothing, None when it is not paused.
     `rotation` describes a rotation of credentials; empty when there is none.
     `unreachable` is since when servers have not answered on their admin port, by name. `failures` are the actions of
-    this reconcile that were not carried out. `missing_kinds` are kinds that the spec asks for and that are not served.
+    this reconcile that were not carried out. `missing_kinds` says what the spec asks for that is not served.
     `prior` is the status until now. `provenance` are the fields of the status about what the target was made of.
     """
 
@@ -51,7 +50,7 @@ class Facts:
     missing_endpoint: str | None = None
     missing_credentials: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     failures: tuple[Failure, ...] = ()
-    missing_kinds: tuple[OptionalKind, ...] = ()
+    missing_kinds: tuple[str, ...] = ()
     rotation: str = ""
     prior: PriorStatus = field(default_factory=PriorStatus)
     provenance: JsonObject = field(default_factory=dict)

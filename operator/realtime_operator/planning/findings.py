@@ -93,9 +93,8 @@ def pods_refused(facts: Facts) -> Finding | None:
 
 
 def kind_not_served(facts: Facts) -> Finding | None:
-    """Report kinds that the spec asks for and whose CRD is not installed."""
-    messages = [kind.missing for kind in facts.missing_kinds]
-    return (Reason.KIND_NOT_SERVED, "; ".join(messages)) if messages else None
+    """Report kinds that the spec asks for and whose CRD is not installed, or that the operator may not watch."""
+    return (Reason.KIND_NOT_SERVED, "; ".join(facts.missing_kinds)) if facts.missing_kinds else None
 
 
 def server_cannot_start(facts: Facts) -> Finding | None:

@@ -16,7 +16,7 @@ from realtime_operator.api.document import object_at, objects_at, text_at
 from realtime_operator.api.v1alpha1 import RealtimeCluster
 from realtime_operator.api.v1alpha1_metadata import CommonMetadata
 from realtime_operator.api.validation import validate
-from realtime_operator.builders.optional_kinds import OptionalKind, is_served, missing_kinds
+from realtime_operator.builders.optional_kinds import is_served, missing_kinds
 from realtime_operator.planning import provenance, revisions, rollout, status
 from realtime_operator.planning.autoscale import AutoscaleState
 from realtime_operator.planning.backplane import observe_backplane
@@ -48,14 +48,14 @@ from realtime_operator.planning.world import ObjectKey, World, object_key
 class Desired:
     """Wanted objects, newly built or kept as they were made. `provenance` is their part of the status.
 
-    `missing_kinds` are kinds that are wanted and not served: no object in `shared` is of them.
+    `missing_kinds` says which kinds are wanted and not served: no object in `shared` is of them.
     """
 
     secrets: tuple[builders.SecretTemplate, ...]
     shared: tuple[JsonObject, ...]
     revision: revisions.Target
     provenance: JsonObject
-    missing_kinds: tuple[OptionalKind, ...] = ()
+    missing_kinds: tuple[str, ...] = ()
 
     def keys(self) -> set[ObjectKey]:
         """Return the keys of all objects that belong to no revision."""
@@ -130,7 +130,7 @@ def _desired(cluster: RealtimeCluster, world: World, settings: PlannerSettings) 
     redis = revisions.choose_redis(cluster, world, shared)
     target = revisions.choose(cluster, world.objects, settings.build)
     made = provenance.compose(cluster, world, target, redis, settings.build)
-    missing = missing_kinds(built, world.unserved)
+    missing = missing_kinds(built, world.unserved, world.withheld)
     secrets = builders.build_secrets(cluster)
     desired = Desired(secrets, revisions.with_redis(shared, redis), target, made, missing)
     return desired.with_metadata(cluster.spec.common_metadata)

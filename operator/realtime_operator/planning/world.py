@@ -193,8 +193,9 @@ class World:
     None when all of it was read just now, or is known to be as fresh; else the time (UTC) since when changes may have
     been missed. `contact_since` is since when the platform could be asked without interruption, None when that is not
     known. `status_refused` says why the status could not be written last, None when it could. `unserved` are the
-    optional kinds (apiVersion, kind) that the platform does not know: objects of them cannot be applied. `refused` are
-    the fields of the spec that the platform would refuse in the pods that are to be made.
+    optional kinds (apiVersion, kind) that the platform does not know: objects of them cannot be applied. `withheld` are
+    those of them that it knows, and the rights that the operator lacks to watch them. `refused` are the fields of the
+    spec that the platform would refuse in the pods that are to be made.
     """
 
     objects: Mapping[ObjectKey, JsonObject]
@@ -207,4 +208,5 @@ class World:
     contact_since: datetime | None = None
     status_refused: str | None = None
     unserved: frozenset[tuple[str, str]] = frozenset()
+    withheld: Mapping[tuple[str, str], str] = field(default_factory=dict)
     refused: tuple[Finding, ...] = ()

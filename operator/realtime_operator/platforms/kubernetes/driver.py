@@ -51,7 +51,7 @@ Changed = Callable[[Key, bool], None]
 
 
 def watched_kinds(served: Collection[Kind]) -> tuple[Kind, ...]:
-    """Return the kinds to watch where the kinds `served` are: see `served_kinds`."""
+    """Return the kinds to watch where the kinds `served` are: see `Discovery`."""
     return (*WATCHED, *sorted(OPTIONAL.intersection(served)))
 
 
@@ -110,7 +110,8 @@ class KubernetesPlatform:
         world = replace(world, refused=await self._dry_run.refused(cluster, world))
         # Computed last, so that a watch that broke while servers were asked counts.
         unserved = OPTIONAL - self.store.kinds()
-        return replace(world, stale_since=self.stale_since(), contact_since=self.contact_since(), unserved=unserved)
+        world = replace(world, unserved=unserved, withheld=self.store.withheld)
+        return replace(world, stale_since=self.stale_since(), contact_since=self.contact_since())
 
     async def apply(self, owner: JsonObject, actions: Sequence[Action]) -> tuple[Failure, ...]:
         """See Platform."""

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field
 
 from realtime_operator import naming
@@ -78,6 +78,8 @@ class ObjectStore:
     clock: Callable[[], float] = time.monotonic
     complete: asyncio.Event = field(default_factory=asyncio.Event)
     """Set while every part has been listed."""
+    withheld: Mapping[tuple[str, str], str] = field(default_factory=dict)
+    """Kinds that are not watched because the operator lacks rights, with these rights; set by `watch`."""
     _health: dict[Part, _Health] = field(init=False)
     _where: dict[_Name, Key] = field(default_factory=dict)
     _objects: dict[Key, dict[_Name, JsonObject]] = field(default_factory=dict)
@@ -91,17 +93,17 @@ class ObjectStore:
         """Return apiVersion and kind of all that is watched."""
         return frozenset((part.api_version, part.kind) for part in self.parts)
 
-    def watch(self, parts: Collection[Part]) -> None:
-        """Set what is watched; call `restart` then.
+    def watch(self, parts: Collection[Part], withheld: Mapping[tuple[str, str], str]) -> None:
+        """Set what is watched, and what cannot be for lack of rights; call `restart` then.
 
         Objects of a kind that is not watched any more are dropped. Every cluster counts as changed when kinds differ.
         """
-        before = self.kinds()
-        self.parts = parts
+        before = self.kinds(), self.withheld
+        self.parts, self.withheld = parts, withheld
         self._health = {part: self._health.get(part, _Health()) for part in parts}
         for name in [name for name in self._where if (name.api_version, name.kind) not in self.kinds()]:
             self._remove(name)
-        if self.kinds() != before:
+        if (self.kinds(), self.withheld) != before:
             for key in list(self._objects):
                 self.changed(key, False)
 

@@ -20,16 +20,26 @@ def test_a_manifest_is_served_unless_its_kind_is_missing() -> None:
 
 def test_kinds_that_are_wanted_and_not_served_are_missing() -> None:
     """A kind that nothing asks for is not reported."""
-    assert missing_kinds((SERVICE,), ROUTES) == ()
-    assert missing_kinds((SERVICE, ROUTE), frozenset()) == ()
-    assert [kind.kind for kind in missing_kinds((SERVICE, ROUTE), ROUTES)] == ["HTTPRoute"]
+    assert missing_kinds((SERVICE,), ROUTES, {}) == ()
+    assert missing_kinds((SERVICE, ROUTE), frozenset(), {}) == ()
+    assert len(missing_kinds((SERVICE, ROUTE), ROUTES, {})) == 1
 
 
 def test_the_message_names_the_field_and_the_crd() -> None:
-    (missing,) = missing_kinds((ROUTE,), ROUTES)
-    assert missing.missing == (
+    (missing,) = missing_kinds((ROUTE,), ROUTES, {})
+    assert missing == (
         "spec.endpoint.gateway needs a HTTPRoute in version v1, which this Kubernetes does not serve: install the CRD "
         "httproutes.gateway.networking.k8s.io (Gateway API 1.0 or later), or remove the field"
+    )
+
+
+def test_the_message_names_the_rights_that_lack() -> None:
+    """The CRD is installed then, so that installing it would be no advice."""
+    lacking = dict.fromkeys(ROUTES, "watch in namespace a, b")
+    (missing,) = missing_kinds((ROUTE,), ROUTES, lacking)
+    assert missing == (
+        "spec.endpoint.gateway needs a HTTPRoute, which the operator has no right to watch in namespace a, b: give its "
+        "role all verbs that the chart's has for httproutes.gateway.networking.k8s.io, or remove the field"
     )
 
 

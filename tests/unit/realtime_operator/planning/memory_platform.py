@@ -79,6 +79,7 @@ class MemoryPlatform:
     contact_for: float | None = None
     paused: str | None = None
     unserved: frozenset[tuple[str, str]] = frozenset()
+    withheld: dict[tuple[str, str], str] = field(default_factory=dict)
     settings: PlannerSettings = SETTINGS
 
     def change(self, **spec: JsonValue) -> None:
@@ -111,6 +112,7 @@ class MemoryPlatform:
             stale_since=None if self.stale_for is None else self.now() - timedelta(seconds=self.stale_for),
             contact_since=None if self.contact_for is None else self.now() - timedelta(seconds=self.contact_for),
             unserved=self.unserved,
+            withheld=self.withheld,
         )
 
     def now(self) -> datetime:

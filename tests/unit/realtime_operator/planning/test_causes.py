@@ -326,6 +326,10 @@ def test_a_missing_crd_holds_nothing_else_up() -> None:
     message = text_at(status_of(platform, "Degraded"), "message")
     assert "spec.endpoint.gateway needs a HTTPRoute" in message
     assert "install the CRD httproutes.gateway.networking.k8s.io" in message
+    platform.withheld = {HTTP_ROUTE: "list and watch in all namespaces"}
+    reconcile_repeatedly(platform)
+    message = text_at(status_of(platform, "Degraded"), "message")
+    assert "which the operator has no right to list and watch in all namespaces" in message
     platform.change(endpoint={"gateway": {"parentRefs": [{"name": "public"}]}, "service": {"type": "NodePort"}})
     reconcile_repeatedly(platform)
     assert dig(platform.objects[ObjectKey("v1", "Service", "main")], "spec", "type") == "NodePort"

@@ -307,14 +307,18 @@ def test_a_kind_that_is_watched_no_more_has_no_objects() -> None:
     stored.store.put(realtime_cluster(1))
     stored.store.put(config_map(2))
     stored.changes.clear()
-    stored.store.watch((CLUSTERS, MAPS))
+    stored.store.watch((CLUSTERS, MAPS), {})
     assert (stored.versions(), stored.changes) == ({"one": "2"}, [])
-    stored.store.watch((CLUSTERS,))
+    stored.store.watch((CLUSTERS,), {})
     assert (stored.versions(), stored.changes) == ({}, [(MAIN, False)])
     stored.store.restart()
     stored.listed(CLUSTERS, "c")
     assert stored.store.complete.is_set(), "it does not wait for a list of the other kind"
     assert stored.store.known_until() == stored.clock()
+    stored.store.put(config_map(3))
+    stored.changes.clear()
+    stored.store.watch((CLUSTERS,), {("v1", "ConfigMap"): "list in all namespaces"})
+    assert stored.changes == [(MAIN, False)], "the message to the cluster is another one"
 
 
 def test_a_kind_that_is_watched_since_makes_the_store_incomplete() -> None:
@@ -323,7 +327,7 @@ def test_a_kind_that_is_watched_since_makes_the_store_incomplete() -> None:
     stored.store.put(realtime_cluster(1))
     stored.changes.clear()
     pods = Part("v1", "Pod")
-    stored.store.watch((CLUSTERS, MAPS, pods))
+    stored.store.watch((CLUSTERS, MAPS, pods), {})
     stored.store.restart()
     assert stored.changes == [(MAIN, False)]
     assert stored.store.kinds() == {(part.api_version, part.kind) for part in (CLUSTERS, MAPS, pods)}
