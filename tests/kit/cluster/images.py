@@ -5,13 +5,15 @@ Each archive's name has a hash of all that went into it: what has not changed is
 
 from __future__ import annotations
 
+import contextlib
+import fcntl
 import functools
 import os
 import shlex
 import shutil
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from tests.kit.cluster import bill_of_materials
@@ -142,7 +144,7 @@ def _build_own_wheel(say: Say, checkout: Path) -> None:
 
 def _base(layout: Layout, say: Say) -> None:
     """Build the Debian base with Python, in buildah's store."""
-    if run(*_buildah(layout), "images", "--quiet", "--filter", f"reference={BASE_IMAGE}").strip():
+    if _buildah(layout, "images", "--quiet", "--filter", f"reference={BASE_IMAGE}").strip():
         return
     say("building the base image (once per machine)")
     context = _context(layout, "base")
@@ -165,36 +167,63 @@ def _archive(layout: Layout, name: str, key: str) -> Path:
     return layout.cache / "images" / f"{name}-{key}.tar"
 
 
-def store(layout: Layout) -> Path:
-    """Return the folder of buildah's layers, which are kept between builds."""
+def _store(layout: Layout) -> Path:
+    """Return the folder of buildah's layers, which are kept between builds and shared by all clusters."""
     return layout.cache / "images" / "buildah"
 
 
+def store_lock(layout: Layout) -> Path:
+    """Return the file that every build holds a shared lock of."""
+    return _store(layout).with_suffix(".lock")
+
+
+@contextlib.contextmanager
+def _in_use(layout: Layout, *, alone: bool = False) -> Iterator[bool]:
+    """Hold a lock of the store, which ends with the process; `alone`: only if nobody else does, else yield False."""
+    lock = store_lock(layout)
+    lock.parent.mkdir(parents=True, exist_ok=True)
+    with lock.open("a") as file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB if alone else fcntl.LOCK_SH)
+        except BlockingIOError:
+            yield False
+        else:
+            yield True
+
+
+def abandoned_mounts(layout: Layout) -> list[str]:
+    """Return what buildah has left mounted in its store, mostly after interrupted builds; nothing while one runs."""
+    with _in_use(layout, alone=True) as is_ours:
+        mounts = Path("/proc/self/mountinfo").read_text().splitlines() if is_ours else []
+        return [point for line in mounts if (point := line.split()[4]).startswith(f"{_store(layout)}/")]
+
+
 def release_store(layout: Layout) -> None:
-    """Unmount the mounts that buildah leaves in its store, mostly after interrupted builds."""
-    mounts = Path("/proc/self/mountinfo").read_text().splitlines()
-    points = [point for line in mounts if (point := line.split()[4]).startswith(f"{store(layout)}/")]
-    for point in sorted(points, reverse=True):
+    """Unmount what buildah has left in its store, and remove the cluster's own folder."""
+    for point in sorted(abandoned_mounts(layout), reverse=True):
         run("umount", "-l", point)
-    shutil.rmtree(_runtime_folder(layout), ignore_errors=True)
+    shutil.rmtree(runtime_folder(layout), ignore_errors=True)
 
 
-def _runtime_folder(layout: Layout) -> Path:
+def runtime_folder(layout: Layout) -> Path:
+    """Return buildah's folder for the builds of this cluster, which is on the command line of each."""
     return Path("/run") / f"{layout.name}-buildah"
 
 
-def _buildah(layout: Layout) -> tuple[str, ...]:
-    folders = ("--root", str(store(layout)), "--runroot", str(_runtime_folder(layout)))
-    return ("buildah", *folders, "--storage-driver", "overlay")
+def _buildah(layout: Layout, *words: str | Path) -> str:
+    """Run a command of buildah; return its output."""
+    folders = ("--root", str(_store(layout)), "--runroot", str(runtime_folder(layout)))
+    with _in_use(layout):
+        return run("buildah", *folders, "--storage-driver", "overlay", *words, timeout=BUILD_SECONDS)
 
 
 def _build(layout: Layout, context: Path, image: str, archive: Path | None, *options: str) -> None:
-    run(*_buildah(layout), "bud", "--quiet", "--runtime", "runc", "--isolation", "chroot", "--pull-never", *options,
-        "--tag", image, context, timeout=BUILD_SECONDS)  # fmt: skip
+    bud = ("bud", "--quiet", "--runtime", "runc", "--isolation", "chroot", "--pull-never")
+    _buildah(layout, *bud, *options, "--tag", image, context)
     if archive is not None:
         part = archive.with_suffix(".part")
         part.unlink(missing_ok=True)
-        run(*_buildah(layout), "push", "--quiet", image, f"oci-archive:{part}:{image}", timeout=BUILD_SECONDS)
+        _buildah(layout, "push", "--quiet", image, f"oci-archive:{part}:{image}")
         part.rename(archive)
 
 

@@ -165,15 +165,17 @@ def leftovers(layout: Layout) -> list[str]:
     Empty when all is well.
     """
     found = [f"file {path}" for path in written_outside(layout)]
-    needles = (str(layout.state), str(layout.disk), str(images.store(layout)))
+    folders = (layout.state, layout.disk, images.runtime_folder(layout))
+    # Not the folders of a cluster whose name begins with this one's.
+    ours = re.compile(f"({'|'.join(re.escape(str(folder)) for folder in folders)})(?![\\w.-])")
     for folder in Path("/proc").iterdir():
         if folder.name.isdigit() and int(folder.name) != os.getpid():
             with contextlib.suppress(OSError):
                 line = (folder / "cmdline").read_bytes().replace(b"\0", b" ").decode(errors="replace")
-                if any(needle in line for needle in needles):
+                if ours.search(line):
                     found.append(f"process {folder.name}: {line[:120]}")
-    mounts = Path("/proc/self/mountinfo").read_text()
-    found += [f"mount {m}" for m in re.findall(r"^(?:\S+ ){4}(\S+)", mounts, re.MULTILINE) if m.startswith(needles)]
+    mounts = [line.split()[4] for line in Path("/proc/self/mountinfo").read_text().splitlines()]
+    found += [f"mount {m}" for m in (*filter(ours.match, mounts), *images.abandoned_mounts(layout))]
     if (Path("/run/netns") / layout.name).exists():
         found.append(f"network namespace {layout.name}")
     found += [f"cgroup {h / layout.name}" for h in cgroup_hierarchies() if (h / layout.name).exists()]

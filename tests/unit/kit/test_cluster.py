@@ -115,6 +115,26 @@ def test_what_is_left_is_found() -> None:
         assert any(line.startswith(f"process {process.pid}: ") for line in leftovers(layout))
 
 
+@pytest.mark.parametrize(("argument", "is_ours"), [
+    ("/run/ours/pki/admin.kubeconfig", True),
+    ("unix:///run/ours", True),
+    ("/run/ours-buildah", True),
+    (str(Layout(name="ours").disk / "etcd"), True),
+    ("/run/ours-too/containerd.sock", False),
+    ("/run/ours.too", False),
+    ("/run/others-buildah", False),
+    (str(cache_folder() / "images" / "buildah"), False),
+])  # fmt: skip
+def test_other_clusters_and_their_builds_are_not_left_behind(argument: str, is_ours: bool) -> None:
+    """Not those whose name begins alike, and no build of theirs, which uses the same store."""
+    command = [sys.executable, "-c", "input(1)", argument]
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL) as process:
+        assert process.stdout is not None
+        process.stdout.read(1)  # it runs
+        found = any(line.startswith(f"process {process.pid}: ") for line in leftovers(Layout(name="ours")))
+        assert found is is_ours
+
+
 def test_files_in_shared_places_are_found_by_what_they_belong_to(tmp_path: Path) -> None:
     """Links to the cluster's logs, and CNI's notes of its containers; not those of others."""
     layout, logs, cache = Layout(name="ours"), tmp_path / "containers", tmp_path / "results"
