@@ -92,6 +92,15 @@ class Objects:
         assert found is not None
         return found
 
+    async def observed(self) -> None:
+        """Wait until the operator has done what the spec says now."""
+
+        async def now() -> bool:
+            cluster = self.cluster()
+            return dig(cluster, "status", "observedGeneration") == dig(cluster, "metadata", "generation")
+
+        await eventually(now, bool, what="the spec is observed", within=MADE_SECONDS)
+
     async def settled(self, *keys: tuple[str, str]) -> None:
         """Check that the operator is done with these objects: none changes any more, and nothing is wrong."""
 
@@ -174,3 +183,82 @@ async def test_a_route_waits_for_its_crd_and_nothing_else_does(api_server: ApiSe
             for definition in definitions:
                 api_server.call("DELETE", f"{CRDS}/{text_at(definition, 'metadata', 'name')}")
         assert "Traceback" not in operator.log()
+
+
+FAMILIES: tuple[tuple[JsonObject, str, list[str]], ...] = (
+    ({}, "SingleStack", ["IPv4"]),
+    ({"ipFamilyPolicy": "PreferDualStack"}, "PreferDualStack", ["IPv4", "IPv6"]),
+    ({"ipFamilyPolicy": "SingleStack"}, "SingleStack", ["IPv4"]),
+    ({"ipFamilies": ["IPv4", "IPv6"]}, "RequireDualStack", ["IPv4", "IPv6"]),
+    ({"ipFamilyPolicy": "SingleStack", "ipFamilies": ["IPv4"]}, "SingleStack", ["IPv4"]),
+    ({"ipFamilyPolicy": "RequireDualStack"}, "RequireDualStack", ["IPv4", "IPv6"]),
+    ({}, "RequireDualStack", ["IPv4", "IPv6"]),
+)
+"""Settings of the Service one after another, and what Kubernetes makes of each: policy and families."""
+
+
+async def test_a_service_gets_and_loses_its_second_address(api_server: ApiServer, namespace: str) -> None:
+    """On a Kubernetes with both families. The first address stays all the time."""
+    objects = Objects(api_server, namespace)
+
+    async with OperatorProcess(api_server, namespace, watch_namespaces=namespace, resync_seconds=1) as operator:
+        await operator.wait_ready()
+        create(api_server, namespace, "chat", replicas=0)
+        first = dig(await objects.made("v1", "Service"), "spec", "clusterIP")
+        for settings, policy, families in FAMILIES:
+            change_service(api_server, namespace, settings)
+            await objects.observed()
+            await wait_for_families(objects, policy, families)
+            addresses = texts(objects.get("v1", "Service"), "clusterIPs")
+            assert addresses[0] == first
+            assert [":" in address for address in addresses] == [family == "IPv6" for family in families]
+        await objects.settled(("v1", "Service"))
+
+
+async def test_the_first_family_of_a_service_is_changed_by_deleting_it(api_server: ApiServer, namespace: str) -> None:
+    """The API server is not asked again and again for what it never grants; the new Service has IPv6 alone."""
+    objects = Objects(api_server, namespace)
+
+    async def rejection() -> str:
+        found = objects_at(objects.cluster(), "status", "conditions")
+        return next(
+            (text_at(one, "message") for one in found if (one["type"], one["status"]) == ("Accepted", "False")), ""
+        )
+
+    async with OperatorProcess(api_server, namespace, watch_namespaces=namespace, resync_seconds=1) as operator:
+        await operator.wait_ready()
+        create(api_server, namespace, "chat", replicas=0)
+        await objects.made("v1", "Service")
+        change_service(api_server, namespace, {"ipFamilyPolicy": "SingleStack", "ipFamilies": ["IPv6"]})
+        message = await eventually(rejection, bool, what="the spec is rejected", within=MADE_SECONDS)
+        assert "the first family of Service chat is IPv4 and cannot be changed" in message
+        await asyncio.sleep(3)
+        assert "refused" not in operator.log()
+        api_server.call("DELETE", path_of("v1", "Service", namespace, "chat"))
+        service = await objects.made("v1", "Service")
+        assert (dig(service, "spec", "ipFamilies"), ":" in text_at(service, "spec", "clusterIP")) == (["IPv6"], True)
+        await eventually(rejection, lambda text: not text, what="the spec is accepted", within=MADE_SECONDS)
+        await objects.settled(("v1", "Service"))
+
+
+def texts(service: JsonObject | None, field: str) -> list[str]:
+    """Return a list in the spec of a Service."""
+    found = dig(service, "spec", field)
+    return [str(item) for item in found] if isinstance(found, list) else []
+
+
+async def wait_for_families(objects: Objects, policy: str, families: list[str]) -> None:
+    """Wait until the Service has a policy and families."""
+
+    async def now() -> tuple[str, list[str]]:
+        service = objects.get("v1", "Service")
+        return text_at(service, "spec", "ipFamilyPolicy"), texts(service, "ipFamilies")
+
+    await eventually(now, lambda found: found == (policy, families), what=f"{policy} {families}", within=MADE_SECONDS)
+
+
+def change_service(server: ApiServer, namespace: str, service: JsonObject) -> None:
+    """Replace the settings of the Service."""
+    path = path_of(naming.API_VERSION, naming.KIND, namespace, "chat")
+    replaced: JsonObject = dict.fromkeys(("ipFamilyPolicy", "ipFamilies"))
+    server.call("PATCH", path, {"spec": {"endpoint": {"service": {**replaced, **service}}}})

@@ -52,10 +52,11 @@ class ClientService(Model):
     """Policy for traffic from outside, for the types NodePort and LoadBalancer. `Local` keeps the addresses of clients,
     and reaches nodes with servers only. Defaults to `Cluster`."""
     ip_family_policy: Literal["SingleStack", "PreferDualStack", "RequireDualStack"] | None = None
-    """Policy for the families of addresses of the Service, as in a Service. Chosen by Kubernetes when absent."""
+    """Policy for the families of addresses of the Service, as in a Service. When absent: `RequireDualStack` with two
+    `ipFamilies`, else chosen by Kubernetes, which keeps the policy that an existing Service has."""
     ip_families: Annotated[tuple[Literal["IPv4", "IPv6"], ...], Field(max_length=2), SET] = ()
-    """Families of addresses of the Service, the preferred one first, which cannot be changed later. Chosen by
-    Kubernetes when empty. Servers listen on all families."""
+    """Families of addresses of the Service, the preferred one first. Chosen by Kubernetes when empty. The first one
+    cannot be changed while the Service exists. Servers listen on all families."""
 
     @rule(FREE_ANNOTATIONS_RULE, FREE_ANNOTATIONS, field="annotations")
     def _annotations_are_free(self) -> bool:

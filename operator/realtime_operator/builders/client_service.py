@@ -12,6 +12,9 @@ from realtime_operator.builders.manifest import metadata, service_port, serving_
 WEBSOCKET = "kubernetes.io/ws"
 """Application protocol by which a Gateway knows that WebSockets may be upgraded (GEP-1911)."""
 
+REQUIRE_BOTH = "RequireDualStack"
+"""Policy that Kubernetes itself gives a new Service of two families; it refuses an existing one without it."""
+
 
 def build_client_service(cluster: RealtimeCluster) -> JsonObject:
     """Build the Service over the serving pods: a quiesced pod leaves it at once but stays ready until it is drained."""
@@ -53,7 +56,7 @@ def _options(service: ClientService) -> JsonObject:
         "loadBalancerClass": service.load_balancer_class,
         "loadBalancerSourceRanges": [*service.load_balancer_source_ranges],
         "externalTrafficPolicy": service.external_traffic_policy,
-        "ipFamilyPolicy": service.ip_family_policy,
+        "ipFamilyPolicy": service.ip_family_policy or (REQUIRE_BOTH if len(service.ip_families) > 1 else None),
         "ipFamilies": [*service.ip_families],
     }
     return {name: value for name, value in options.items() if value not in (None, [])}

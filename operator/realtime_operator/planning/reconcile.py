@@ -41,6 +41,7 @@ from realtime_operator.planning.redis_volumes import impossible_volumes
 from realtime_operator.planning.report import report_rejection
 from realtime_operator.planning.rollout import RolloutStep
 from realtime_operator.planning.rotation import describe, next_rotation
+from realtime_operator.planning.service_families import impossible_families
 from realtime_operator.planning.world import ObjectKey, World, object_key
 
 
@@ -104,6 +105,7 @@ def reconcile(cluster: RealtimeCluster, world: World, now: datetime, settings: P
         *builders.check_pods(cluster, settings.build),
         *world.refused,
         *impossible_volumes(cluster, world),
+        *impossible_families(cluster, world),
     )
     if findings:
         return Decision(rejection=report_rejection(prior.document, cluster.metadata.generation, findings, now))
