@@ -5,8 +5,10 @@ from __future__ import annotations
 from realtime_operator.monitoring.alert import ABOUT, Alert
 from realtime_operator.monitoring.scope import BY_CLUSTER, ON_CLUSTER, Scope
 
-STUCK_PART = 0.05
-"""Part of the connections below which moves of ten minutes count as none."""
+STUCK_PART = 0.003
+"""Part of the connections to move below which moves of ten minutes count as none: a rollout of more than two days."""
+STUCK_FOR = "20m"
+"""Time without moves, after the ten minutes that the expression looks back: longer than a server takes to start."""
 BUDGET_PART = 0.1
 """Part of the budget below which it is not the budget that makes moves slow."""
 EXHAUSTED_SECONDS = 3600
@@ -36,24 +38,17 @@ def operator_alerts() -> tuple[Alert, ...]:
 
 def _moves(of: Scope) -> tuple[Alert, ...]:
     left = f"max {BY_CLUSTER} ({of('realtime_operator_connections_to_move')})"
-    before = f"(max {BY_CLUSTER} ({of('realtime_operator_connections_to_move')} offset 10m) > 0)"
     budget = f"max {BY_CLUSTER} ({of('realtime_operator_budget_connections_per_second')})"
-    allowed = f"max {BY_CLUSTER} (avg_over_time({of('realtime_operator_budget_connections_per_second')}[10m]))"
     paused = of("realtime_operator_condition", 'type="Progressing"', 'reason=~"Paused|OperatorPaused"')
     return (
         Alert(
             name="RealtimeDrainStuck",
             severity="warning",
-            lasting="2m",
+            lasting=STUCK_FOR,
             summary=f"Connections of {ABOUT} are not moved",
-            description="{{ $value }} connections wait on servers that are to be removed; their number does not fall.",
+            description="{{ $value }} connections are to be moved. For half an hour, hardly any was.",
             runbook="drain-stuck",
-            expression=(
-                f"{left} > 0\n"
-                f"and {before} - {left} < {STUCK_PART} * {before}\n"
-                f"and {before} - {left} <= {BUDGET_PART} * 600 * {allowed}\n"
-                f"unless {ON_CLUSTER} ({paused} == 1)"
-            ),
+            expression=f"{_unmoved(of)}\nunless {ON_CLUSTER} ({paused} == 1)",
         ),
         Alert(
             name="RealtimeBudgetExhausted",
@@ -64,6 +59,27 @@ def _moves(of: Scope) -> tuple[Alert, ...]:
             runbook="budget-exhausted",
             expression=f"{left} > 0\nand {left} > {EXHAUSTED_SECONDS} * {budget}\nunless {ON_CLUSTER} ({paused} == 1)",
         ),
+    )
+
+
+def _unmoved(of: Scope) -> str:
+    """Return the number of connections to move where nearly none were moved within ten minutes.
+
+    What counts is their part of all connections, which does not change when clients come and go everywhere. Averages
+    over five minutes, since clients that reconnect are missing for a moment.
+    """
+
+    def average(metric: str, before: str = "") -> str:
+        return f"max {BY_CLUSTER} (avg_over_time({of(metric)}[5m]{before}))"
+
+    left, all_of_them = "realtime_operator_connections_to_move", "realtime_operator_connections"
+    part = f"{average(left)} / {average(all_of_them)}"
+    part_before = f"{average(left, ' offset 10m')} / {average(all_of_them, ' offset 10m')}"
+    allowed = f"max {BY_CLUSTER} (avg_over_time({of('realtime_operator_budget_connections_per_second')}[10m]))"
+    return (
+        f"{average(left)} > 0\n"
+        f"and {part} > {1 - STUCK_PART:g} * {part_before}\n"
+        f"and ({part_before} - {part}) * {average(all_of_them)} <= {BUDGET_PART} * 600 * {allowed}"
     )
 
 

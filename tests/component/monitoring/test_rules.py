@@ -19,7 +19,6 @@ from tests.kit.monitoring.recording import ALL_SITUATIONS, FOLDER, INTERVAL_SECO
 from tests.kit.monitoring.targets import Targets
 
 RULES = Path(__file__).parents[3] / "monitoring"
-FIRED = f'group by (alertname) (max_over_time(ALERTS{{alertstate="firing"}}[{RECORDED_SECONDS}s]))'
 END_SECONDS = RECORDED_SECONDS - INTERVAL_SECONDS
 TOOL_SECONDS = 60
 NO_OPERATOR = "RealtimeOperatorNotLeading"
@@ -37,18 +36,15 @@ EXPECTED: dict[str, set[str]] = {
     "silent-backend": {"RealtimeHooksFailing"},
     "open-server": {"RealtimeTokensIgnored"},
     "old-certificate": {"RealtimeCertificateExpires"},
-    "held-moves": {
-        "RealtimeDrainStuck",
-        "RealtimeClusterDegraded",
-        "RealtimeHooksFailing",
-        "RealtimeClientsCannotConnect",  # why the moves are held
-    },
+    "held-moves": {"RealtimeHooksFailing", "RealtimeClientsCannotConnect"},  # why the moves are held
     "small-budget": {"RealtimeBudgetExhausted"},
     "new-credentials": {"RealtimeCredentialsReplaced"},
     "denied-operator": {"RealtimeNotReconciled"},
     "killed-operator": set(),
 }
 """Alerts that fire during each recording, besides NO_OPERATOR."""
+STUCK, DEGRADED = "RealtimeDrainStuck", "RealtimeClusterDegraded"
+"""Fire after half an hour, and when moves have been held for ten minutes: later than a recording ends."""
 LEADING = {"denied-operator"}
 """Recordings with an operator that leads all the time."""
 
@@ -75,10 +71,12 @@ def unit_test(recording: Recording, checks: list[JsonValue], rules: list[str]) -
     return {"rule_files": [*rules], "evaluation_interval": f"{INTERVAL_SECONDS}s", "tests": [test]}
 
 
-def fired_until(seconds: int, names: set[str]) -> JsonObject:
-    """Return a check of the alerts that have fired until a time."""
+def fired_until(seconds: int, names: set[str], among: str = "") -> JsonObject:
+    """Return a check of the alerts that have fired until a time; `among`: of those that match this expression."""
     samples: list[JsonValue] = [{"labels": f'{{alertname="{name}"}}', "value": 1} for name in sorted(names)]
-    return {"expr": FIRED, "eval_time": f"{seconds}s", "exp_samples": samples}
+    alerts = f'ALERTS{{alertstate="firing",alertname=~"{among or ".*"}"}}'
+    expression = f"group by (alertname) (max_over_time({alerts}[{seconds + INTERVAL_SECONDS}s]))"
+    return {"expr": expression, "eval_time": f"{seconds}s", "exp_samples": samples}
 
 
 def run(folder: Path, recording: Recording, checks: list[JsonValue], rules: list[str] | None = None) -> None:
@@ -104,7 +102,7 @@ def test_every_situation_is_recorded_and_every_alert_has_one() -> None:
     """An alert that has never fired is no alert."""
     assert set(EXPECTED) == set(ALL_SITUATIONS) == {path.stem for path in FOLDER.glob("*.json")}
     names = {alert.name for alert in (*cluster_alerts(ALL), *operator_alerts())}
-    assert set.union(*EXPECTED.values()) | {NO_OPERATOR} == names
+    assert set.union(*EXPECTED.values()) | {NO_OPERATOR, STUCK, DEGRADED} == names
 
 
 @pytest.mark.parametrize("name", EXPECTED)
@@ -118,6 +116,21 @@ def test_the_right_alerts_fire(tmp_path: Path, name: str) -> None:
 def test_no_alert_about_a_cluster_fires_while_all_is_well(tmp_path: Path, name: str) -> None:
     """Not at any time, also while a rolling update moves all clients."""
     run(tmp_path, Recording.read(name), [fired_until(END_SECONDS, set())], [str(RULES / "clusters.rules.yaml")])
+
+
+@pytest.mark.parametrize(("name", "slower", "expected"), [
+    ("held-moves", 3, {STUCK, DEGRADED}),
+    ("small-budget", 3, set[str]()),
+    ("small-budget", 12, set[str]()),  # 11 % in three hours, a twelfth of the budget
+    ("healthy-rollout", 40, set[str]()),
+])  # fmt: skip
+def test_a_drain_is_stuck_when_nothing_moves_for_half_an_hour(
+    tmp_path: Path, name: str, slower: int, expected: set[str]
+) -> None:
+    """However slow a rollout is, as long as it goes on: the recordings are played at a slower pace."""
+    among = f"{STUCK}|{DEGRADED}"
+    early, late = fired_until(25 * 60, set(), STUCK), fired_until(slower * END_SECONDS, expected, among)
+    run(tmp_path, Recording.read(name).slowed(slower), [early, late])
 
 
 def test_the_operator_counts_as_leading_until_it_is_gone(tmp_path: Path) -> None:

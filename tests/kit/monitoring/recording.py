@@ -42,6 +42,10 @@ class Recording:
         document = json.loads((FOLDER / f"{name}.json").read_text())
         return cls(document["series"], document["started"])
 
+    def slowed(self, times: int) -> Recording:
+        """Return the same in a world that is so many times slower: each sample is repeated."""
+        return Recording({name: _slowed(values, times) for name, values in self.series.items()}, self.started)
+
     def write(self, name: str) -> None:
         """Store it."""
         FOLDER.mkdir(exist_ok=True)
@@ -90,6 +94,16 @@ def _shortened(words: Sequence[str]) -> str:
             parts += [word] * count
         index = end
     return " ".join(parts)
+
+
+def _slowed(values: str, times: int) -> str:
+    """Repeat each sample of a text in promtool's notation."""
+    words: list[str] = []
+    for part in values.split():
+        value, _, more = part.partition("x")
+        count = int(more or "0") + (0 if value == "_" and more else 1)
+        words += [value] * count * times if value != "stale" else [value, *["_"] * (times - 1)]
+    return _shortened(words)
 
 
 def name_of(series: Series) -> str:

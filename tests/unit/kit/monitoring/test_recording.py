@@ -7,7 +7,7 @@ import math
 import pytest
 
 from tests.kit.monitoring.prometheus import Series
-from tests.kit.monitoring.recording import name_of, values_of
+from tests.kit.monitoring.recording import Recording, name_of, values_of
 
 START = 1_700_000_000.0
 
@@ -29,6 +29,18 @@ def series(*values: float | None, name: str = "m") -> Series:
 def test_values_are_in_the_notation_of_promtool(values: tuple[float | None, ...], expected: str) -> None:
     """A series that ends is stale, as Prometheus marks it; one that never began has no mark."""
     assert values_of(series(*values), START, len(values)) == expected
+
+
+@pytest.mark.parametrize(("values", "expected"), [
+    ("1 2", "1x2 2x2"),
+    ("7x2 8", "7x8 8x2"),
+    ("_x2 1 stale _ 2", "_x6 1x2 stale _x5 2x2"),
+    ("NaN", "NaN NaN NaN"),
+    ("1e+09 0.5", "1e+09x2 0.5x2"),
+])  # fmt: skip
+def test_a_slower_world_has_each_sample_three_times(values: str, expected: str) -> None:
+    """The mark of an end stays one."""
+    assert Recording({"m": values}, "2026-11-28").slowed(3).series == {"m": expected}
 
 
 def test_points_in_time_are_relative_to_the_start() -> None:
