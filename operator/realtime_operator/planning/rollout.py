@@ -24,7 +24,7 @@ from realtime_operator.planning.brakes import NO_BRAKE, Brake
 from realtime_operator.planning.budget import DrainPolicy
 from realtime_operator.planning.fleet import Fleet, has_no_connections, is_lost
 from realtime_operator.planning.plan import Action, DeleteServer, Drain, Quiesce, Resume, ScaleRevision, SetDeletionCost
-from realtime_operator.planning.world import Server, ServerState
+from realtime_operator.planning.world import CANNOT_START, Server, ServerState
 
 RETIRED_DELETION_COST = -1000
 """Deletion cost of a drained pod: lower than that of all others, which have 0 unless edited."""
@@ -153,10 +153,12 @@ def _quiesces(
     """Quiesce within the limit of unavailable servers, when earlier moved connections have arrived.
 
     An unready server is free to go only when it has no connections, or is lost and a new server is ready: a probe that
-    fails everywhere at once must not empty the fleet.
+    fails everywhere at once must not empty the fleet. One that may come back must not be missed then: servers that
+    restart or are replaced must not go one by one while the new revision does not start.
     """
     floor = fleet.desired - policy.max_unavailable
     available = len(fleet.available)
+    staying = sum(1 for server in fleet.live if server.serving and _may_serve(server, fleet))
     leaving = sum(1 for server in retiring if not server.serving)
     actions: list[Action] = []
     for server in retiring:
@@ -166,12 +168,22 @@ def _quiesces(
             if available <= floor or brake.unconfirmed:
                 continue
             available -= 1
+        elif staying <= floor and _may_serve(server, fleet):
+            continue
         elif not has_no_connections(server, now):
             if not (is_lost(server, now) and _has_new(fleet)) or leaving >= max(1, policy.max_surge):
                 continue
             leaving += 1
+        staying -= int(_may_serve(server, fleet))
         actions.append(Quiesce(server.name, server.uid))
     return actions
+
+
+def _may_serve(server: Server, fleet: Fleet) -> bool:
+    """Return True for a server that is ready, and for one of an old revision that may become ready by itself."""
+    if server.ready or server.revision == fleet.target:
+        return server.ready
+    return server.was_ready or server.waiting_reason not in CANNOT_START
 
 
 def _has_new(fleet: Fleet) -> bool:

@@ -159,7 +159,7 @@ def test_a_silent_server_is_kept_until_its_drain_has_timed_out() -> None:
 
 def test_a_server_that_never_started_goes_at_once() -> None:
     """Such a server has no connections, and does not count as available."""
-    broken = server("a", ready=False, report=None, waiting_reason="ImagePullBackOff")
+    broken = server("a", ready=False, was_ready=False, report=None, waiting_reason="ImagePullBackOff")
     servers = (broken, server("b"), server("c", "new"))
     assert Quiesce("a", "a") in next_step(fleet(*servers, desired=3, old=2, new=1), POLICY, NOW).actions
     gone = replace(broken, serving=False, quiesced_at=NOW)
@@ -201,6 +201,26 @@ def test_a_broken_revision_leaves_the_old_servers_alone() -> None:
     simulation.target = "c"
     simulation.settle()
     assert simulation.removed_with_connections == 0
+
+
+def test_a_broken_revision_takes_no_old_server_that_is_replaced() -> None:
+    """Nodes are drained while a new revision does not start: the old one gets its servers back, each time."""
+    simulation = settled(POLICY, 3, "a", 0)
+    simulation.target, simulation.broken_revisions = "b", {"b"}
+    for _ in range(5):
+        simulation.pods.remove(next(pod for pod in simulation.pods if pod.revision == "a"))
+        for _ in range(20):
+            simulation.step()
+        assert (simulation.available(), simulation.replicas["a"]) == (3, 3)
+
+
+def test_a_server_that_restarts_is_not_taken_out_before_others_can_serve_for_it() -> None:
+    """Its container has ended; while it is away, and no new server is ready, it is not missed for good."""
+    crashed = server("a", ready=False, report=None, waiting_reason="CrashLoopBackOff")
+    starting = server("c", "new", ready=False, was_ready=False, report=None, waiting_reason="ContainerCreating")
+    assert next_step(fleet(crashed, server("b"), starting, old=2, new=1), POLICY, NOW).actions == ()
+    step = next_step(fleet(crashed, server("b"), server("c", "new"), old=2, new=1), POLICY, NOW)
+    assert step.actions == (Quiesce("a", "a"),)
 
 
 @pytest.mark.parametrize(
