@@ -191,7 +191,10 @@ def _has_new(fleet: Fleet) -> bool:
 
 
 def _drains(retiring: Sequence[Server], policy: DrainPolicy, rate: float, now: datetime) -> list[Action]:
-    """Give every settled server its share of the budget."""
+    """Give every settled server its share of the budget.
+
+    Rates are lowered first. What that frees is given out when it was observed: the call to a server may fail.
+    """
     settled = [(server, server.report) for server in retiring if _settled(server, policy, now)]
     holding = [server for server, report in settled if report is not None and report.connections > 0]
     empty = [server for server, report in settled if report is not None and report.connections == 0]
@@ -201,7 +204,9 @@ def _drains(retiring: Sequence[Server], policy: DrainPolicy, rate: float, now: d
     if not holding or rate <= 0:
         return actions
     share = max(budget.MINIMUM_RATE, math.floor(10 * rate / len(holding)) / 10)
-    return [*actions, *(Drain(server.name, server.admin, share) for server in holding if _rate_differs(server, share))]
+    changed = [server for server in holding if _rate_differs(server, share)]
+    lowered = [server for server in changed if _drains_faster(server, share)]
+    return [*actions, *(Drain(server.name, server.admin, share) for server in lowered or changed)]
 
 
 def _emptied(server: Server) -> bool:
@@ -214,6 +219,13 @@ def _rate_differs(server: Server, share: float) -> bool:
     if report is None or report.drain_rate is None or report.state is not ServerState.DRAINING:
         return True
     return abs(report.drain_rate - share) > RATE_TOLERANCE * share
+
+
+def _drains_faster(server: Server, share: float) -> bool:
+    report = server.report
+    if report is None or report.drain_rate is None or report.state is not ServerState.DRAINING:
+        return False
+    return report.drain_rate > share
 
 
 def _settled(server: Server, policy: DrainPolicy, now: datetime) -> bool:

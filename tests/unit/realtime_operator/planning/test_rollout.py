@@ -100,6 +100,18 @@ def test_a_running_drain_is_left_alone() -> None:
     assert next_step(fleet(*servers, old=2, new=1), POLICY, NOW).actions == ()
 
 
+def test_a_rate_is_lowered_before_what_it_frees_is_given_out() -> None:
+    """The call that lowers it may fail, and the operator may end before it: both drains together keep the budget."""
+    report = ServerReport(ServerState.DRAINING, 3, seconds_since_last_accept=100, drain_rate=10.0)
+    settled_one = quiesced("b", 9, 5)
+    servers = (quiesced("a", 30, 3, report=report), server("c", "new"), server("d", "new"))
+    step = next_step(fleet(settled_one, *servers, old=2, new=2), POLICY, NOW)
+    assert step.actions == (Drain("a", access("a"), 5.0),)
+    lowered = quiesced("a", 30, 3, report=replace(report, drain_rate=5.0))
+    step = next_step(fleet(settled_one, lowered, *servers[1:], old=2, new=2), POLICY, NOW)
+    assert step.actions == (Drain("b", access("b"), 5.0),)
+
+
 def test_a_drain_waits_for_the_first_server_that_can_receive() -> None:
     servers = (quiesced("a", 9, 5), server("c", "new", ready=False, report=None))
     assert next_step(fleet(*servers, desired=1, old=1, new=1), POLICY, NOW).actions == ()
