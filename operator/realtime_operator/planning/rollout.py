@@ -9,6 +9,8 @@ predecessor stopped:
 4. mark: nothing is left (or the drain's timeout has passed): lowest deletion cost (`SetDeletionCost`).
 5. remove: the pod's ReplicaSet gets one replica less (`ScaleRevision`), once this pod is sure to be the one that goes:
    a ReplicaSet takes pods that are not ready before it looks at the deletion cost, and a drained server is not ready.
+
+`model/` checks these steps in every order of events; its README says where each of them is here.
 """
 
 from __future__ import annotations
@@ -77,20 +79,20 @@ def next_step(fleet: Fleet, policy: RolloutPolicy, now: datetime, brake: Brake =
     if brake.freeze:
         return RolloutStep(_target_replicas(fleet, policy, 0), (), retiring, rate)
     names = {server.name for server in retiring}
-    actions = _put_back([server for server in fleet.live if server.name not in names])
+    done = [server for server in retiring if _may_be_removed(server, policy.drain, now, brake)]
+    gone = Counter(server.revision for server in done if _is_deleted_first(server, fleet))
+    actions = _scale_old(fleet, gone)  # first, as calls to servers take time in which others may become unready
+    actions += _put_back([server for server in fleet.live if server.name not in names])
     if brake.stop:
         actions += _halt(retiring)
     else:
         actions += _quiesces(fleet, policy, retiring, now, brake)
         actions += _drains(retiring, policy.drain, rate, now)
-    done = [server for server in retiring if _may_be_removed(server, policy.drain, now, brake)]
     actions += [
         SetDeletionCost(server.name, server.uid, RETIRED_DELETION_COST)
         for server in done
         if server.deletion_cost != RETIRED_DELETION_COST
     ]
-    gone = Counter(server.revision for server in done if _is_deleted_first(server, fleet))
-    actions += _scale_old(fleet, gone)
     actions += _replace_in_place(fleet, done)
     return RolloutStep(_target_replicas(fleet, policy, gone[fleet.target]), tuple(actions), retiring, rate)
 
@@ -268,11 +270,23 @@ def _may_be_removed(server: Server, policy: DrainPolicy, now: datetime, brake: B
 
 
 def _is_deleted_first(server: Server, fleet: Fleet) -> bool:
-    """Return True when the ReplicaSet controller is certain to delete this pod when scaled down by one."""
+    """Return True when the ReplicaSet controller is certain to delete this pod when scaled down by one.
+
+    While this pod still counts as ready, the others must be ready and stay so until the controller acts: their probes
+    succeed now, and several must fail before the kubelet says otherwise. A server that does not answer is not expected
+    to become unready, nor are others asked for more than their condition then.
+    """
     if server.deletion_cost != RETIRED_DELETION_COST:
         return False
     others = [other for other in fleet.live if other.revision == server.revision and other.name != server.name]
-    return not server.ready or all(other.ready for other in others)
+    asked = server.report is not None
+    return not server.ready or all(other.ready and (not asked or _passes_probe(other)) for other in others)
+
+
+def _passes_probe(server: Server) -> bool:
+    """Return True when the server's own report says that its readiness probe succeeds."""
+    report = server.report
+    return report is not None and report.state is ServerState.SERVING and report.backplane_healthy
 
 
 def _lowered(wanted: int, live: int, gone: int) -> int:

@@ -147,6 +147,41 @@ def test_a_marked_server_waits_while_its_replica_set_would_take_another() -> Non
     assert ScaleRevision("old", "uid-old", 1) not in next_step(fleet(*servers, old=2, new=2), POLICY, NOW).actions
 
 
+@pytest.mark.parametrize(
+    "report",
+    [
+        None,
+        ServerReport(ServerState.DRAINING, 3, drain_rate=5.0),
+        ServerReport(ServerState.SERVING, 3, backplane_healthy=False),
+    ],
+    ids=["silent", "draining", "cut off"],
+)
+def test_a_marked_server_that_counts_as_ready_waits_for_others_whose_probe_fails(report: ServerReport | None) -> None:
+    """The kubelet has not told yet that the other one is not ready; its ReplicaSet may learn it any moment."""
+    marked = quiesced("b", 9, 0, report=DRAINED, deletion_cost=RETIRED_DELETION_COST)
+    servers = (server("a"), marked, server("c", "new"), server("d", "new"))
+    assert ScaleRevision("old", "uid-old", 1) in next_step(fleet(*servers, old=2, new=2), POLICY, NOW).actions
+    doubtful = (replace(servers[0], report=report), *servers[1:])
+    assert ScaleRevision("old", "uid-old", 1) not in next_step(fleet(*doubtful, old=2, new=2), POLICY, NOW).actions
+
+
+def test_a_silent_server_goes_beside_silent_ones_when_its_drain_has_timed_out() -> None:
+    """The operator may be unable to reach any server: what the kubelet says must do."""
+    marked = quiesced("b", 606, 0, report=None, deletion_cost=RETIRED_DELETION_COST)
+    servers = (server("a", report=None), marked, server("c", "new"), server("d", "new"))
+    assert ScaleRevision("old", "uid-old", 1) in next_step(fleet(*servers, old=2, new=2), POLICY, NOW).actions
+
+
+def test_a_revision_is_scaled_before_servers_are_called() -> None:
+    """A call may take seconds, in which another server may become unready."""
+    marked = quiesced("b", 30, 0, report=DRAINED, ready=False, deletion_cost=RETIRED_DELETION_COST)
+    servers = (quiesced("a", 30, 5), marked, server("c", "new"), server("d", "new"))
+    assert next_step(fleet(*servers, old=2, new=2), POLICY, NOW).actions == (
+        ScaleRevision("old", "uid-old", 1),
+        Drain("a", access("a"), 10.0),
+    )
+
+
 def test_a_server_that_lingers_is_not_counted_twice() -> None:
     """The ReplicaSet is scaled down already; the pod is still terminating."""
     marked = quiesced("b", 9, 0, report=DRAINED, ready=False, deletion_cost=RETIRED_DELETION_COST)
