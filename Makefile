@@ -10,11 +10,11 @@ THOROUGH := tests/component/faults tests/component/test_redis_failover.py tests/
   tests/contract/test_older_servers.py tests/scenarios/test_brakes.py tests/scenarios/test_api_handover.py \
   tests/component/cli/test_undo.py tests/component/api/test_leaving.py tests/component/server/test_slow_reader_lives.py \
   tests/component/sdk/test_encodings.py tests/component/supervisor/test_drain_command.py \
-  tests/component/monitoring/test_queries.py
+  tests/component/monitoring/test_queries.py tests/model
 # Tests that measure a server's memory and rates: nothing runs beside them.
 ALONE := tests/component/server/test_bad_input.py tests/component/server/test_limits.py tests/component/server/test_slow_flood.py
 
-.PHONY: help setup demo demo-kubernetes check test test-thorough test-sdks sdk-answers test-apiserver test-debian13 e2e bench bench-operator options crds monitoring revision-fixtures docs lock proto cluster-up cluster-down kubectl wheels images manifests chart clean
+.PHONY: help setup demo demo-kubernetes check test test-thorough model test-sdks sdk-answers test-apiserver test-debian13 e2e bench bench-operator options crds monitoring revision-fixtures docs lock proto cluster-up cluster-down kubectl wheels images manifests chart clean
 
 help: ## List the verbs
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / {printf "  %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -61,8 +61,13 @@ test-debian13: setup ## Unit, golden, contract and component tests on Debian 13:
 	@hack/setup-system.sh debian
 	$(RUN) -m tests.kit.debian_root make suite VENV=/opt/environment ON=debian13
 
-test-thorough: setup ## What takes long: faults of Redis on real processes, moving the clients of every SDK, servers of older commits
+test-thorough: setup ## What takes long: faults of Redis on real processes, moving the clients of every SDK, servers of older commits, the model
+	@hack/setup-system.sh model
 	$(RUN) -m pytest -n 4 --dist loadfile $(THOROUGH)
+
+model: $(STAMP) ## Search the model of moving connections (model/) for an order of events that breaks a promise
+	@hack/setup-system.sh model
+	$(RUN) -m pytest -n 2 tests/model
 
 test-sdks: setup ## Ten versions of the SDKs in JavaScript, Python, Go and Java: matrix, tokens, what they make of each answer
 	@hack/setup-system.sh sdks

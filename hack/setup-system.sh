@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # Installs the system packages that a verb needs: `test` (Redis, Node.js, Chromium, Prometheus, a C compiler, network
 # namespaces), `cluster` (a container runtime, etcd, proxies), `sdks` (a JDK and Maven, for the stock SDK in Java),
-# `apiserver` (etcd alone) or `debian` (what makes and enters the root of another Debian).
+# `apiserver` (etcd alone), `model` (Spin) or `debian` (what makes and enters the root of another Debian).
 # On Debian or Ubuntu as root it installs them; elsewhere it says what is missing and ends with 1.
 set -euo pipefail
 cd "$(dirname "$0")/.."
@@ -14,8 +14,9 @@ case "${1:-}" in
     /usr/lib/cni/bridge:containernetworking-plugins haproxy:haproxy caddy:caddy) ;;
   sdks) wanted=(javac:default-jdk-headless mvn:maven) ;;
   apiserver) wanted=(etcd:etcd-server) ;;
+  model) wanted=(spin:spin gcc:gcc) ;;
   debian) wanted=(mmdebstrap:mmdebstrap ip:iproute2 setpriv:util-linux unshare:util-linux) ;;
-  *) echo "usage: $0 test|cluster|sdks|apiserver|debian" >&2; exit 2 ;;
+  *) echo "usage: $0 test|cluster|sdks|apiserver|model|debian" >&2; exit 2 ;;
 esac
 
 missing=()

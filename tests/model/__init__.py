@@ -1,0 +1,1 @@
+"""Searches of the model in `model/`, by Spin."""

@@ -1,0 +1,1 @@
+"""What the model in `model/` and the code have in common."""
