@@ -354,3 +354,17 @@ def test_servers_that_a_person_wants_replaced_are_replaced(
     assert leaving.isdisjoint(names)
     assert {pod.name for pod in pods} - leaving <= names
     assert len(names) == desired
+
+
+@settings(max_examples=40)
+@given(policies, st.integers(1, 5), st.integers(1, 5), st.sets(st.integers(0, 4), min_size=1))
+def test_old_servers_that_never_come_back_do_not_stop_a_rollout(
+    policy: RolloutPolicy, before: int, after: int, lost: set[int]
+) -> None:
+    """Those that may come back are kept only until others serve: a fleet that is down altogether is replaced."""
+    simulation = settled(policy, before, "a")
+    for index, pod in enumerate(simulation.pods):
+        pod.unready = simulation.now - 100 if index in lost else None
+    simulation.target, simulation.desired = "b", after
+    simulation.settle()
+    assert {pod.revision for pod in simulation.pods} == {"b"}
