@@ -124,6 +124,11 @@ e2e: $(STAMP) ## All scenarios on a real Kubernetes: start, install, run, tear d
 	@hack/setup-system.sh test
 	$(RUN) -m tests.kit.cluster e2e $(ARGS)
 
+.PHONY: e2e-monitoring
+e2e-monitoring: $(STAMP) ## Prometheus and the Prometheus operator on a real Kubernetes (builds both once)
+	@hack/setup-system.sh cluster
+	$(RUN) -m tests.kit.cluster monitoring $(ARGS)
+
 demo: $(STAMP) ## On this machine, no root needed: 200 clients, a rolling update, nothing lost
 	$(VENV)/bin/realtime demo $(ARGS)
 

@@ -18,6 +18,7 @@ from tests.kit.deadline import eventually
 from tests.kit.document import object_at, objects_at, parse, text_at
 from tests.kit.kube import Kube
 from tests.kit.kubernetes_fixtures import Scenario
+from tests.kit.live_cluster import LiveCluster
 from tests.kit.monitoring.answers import Span, empty_queries
 from tests.kit.monitoring.prometheus import PrometheusProcess
 from tests.kit.monitoring.targets import Target, Targets, pod_targets
@@ -51,6 +52,13 @@ async def test_the_dashboard_has_data(scenario: Scenario) -> None:
     cluster = scenario.cluster()
     await cluster.apply(manifest("main", replicas=2, monitoring={}))
     await cluster.wait_ready()
+    targets = Targets()
+    async with targets.serving(), PrometheusProcess(configuration(scenario, targets)) as prometheus:
+        await see_dashboard(scenario, cluster, prometheus)
+
+
+async def see_dashboard(scenario: Scenario, cluster: LiveCluster, prometheus: PrometheusProcess) -> None:
+    """Update a cluster `main` with clients, and wait until each query of its dashboard has data."""
     stored = await scenario.kube.get("configmaps", naming.dashboard("main"))
     assert stored is not None
     namespace = text_at(stored, "metadata", "namespace")
@@ -69,9 +77,7 @@ async def test_the_dashboard_has_data(scenario: Scenario) -> None:
         channels=[Channel("chat:seen", recoverable=True)],
         tokens=[await cluster.token(f"user-{number}") for number in range(10)],
     )
-    targets = Targets()
-    prometheus = PrometheusProcess(configuration(scenario, targets))
-    async with targets.serving(), prometheus, JavaScriptClients(options) as clients:
+    async with JavaScriptClients(options) as clients:
         await all_connected(clients, within=30)
         start = time.time()
         await cluster.patch(server={"heartbeat": {"interval": "24s"}})

@@ -46,10 +46,13 @@ def scrape_configs() -> list[JsonObject]:
 
 
 def _kept(labels: dict[str, str], port: str) -> list[JsonValue]:
-    """Return rules that keep the port of the pods with these labels."""
+    """Return rules that keep the port of the pods with these labels, unless they have ended, as evicted ones have."""
     wanted = {meta_label(f"pod_label_{name}"): value for name, value in labels.items()}
     wanted[meta_label("pod_container_port_name")] = port
-    return [{"action": "keep", "source_labels": [label], "regex": value} for label, value in wanted.items()]
+    kept: list[JsonValue] = [
+        {"action": "keep", "source_labels": [label], "regex": value} for label, value in wanted.items()
+    ]
+    return [*kept, {"action": "drop", "source_labels": [meta_label("pod_phase")], "regex": "Failed|Succeeded"}]
 
 
 def _added(labels: dict[str, str]) -> list[JsonValue]:

@@ -1,4 +1,4 @@
-"""`python -m tests.kit.cluster up|down|status|kubectl|images|apiserver|e2e|demo`: what the Makefile calls."""
+"""`python -m tests.kit.cluster COMMAND`: what the Makefile calls."""
 
 from __future__ import annotations
 
@@ -16,8 +16,12 @@ from tests.kit.cluster.layout import OPERATOR_IMAGE, REDIS_IMAGE, REPOSITORY, SE
 from tests.kit.cluster.lifecycle import Progress, down, exec_inside, is_up, leftovers, up
 from tests.kit.cluster.process import ClusterError
 from tests.kit.cluster.programs import API_SERVER_PROGRAMS, build_missing
+from tests.kit.monitoring import programs as monitoring_programs
 
-USAGE = "usage: python -m tests.kit.cluster up|down|status|kubectl|wheels|images|apiserver|e2e|demo|env [ARGUMENTS]"
+COMMANDS = "up|down|status|kubectl|wheels|images|apiserver|e2e|monitoring|demo|env"
+SUITES = {"e2e": ("e2e", "scenarios"), "monitoring": ("monitoring",)}
+"""Folders of tests that a command runs on a cluster."""
+USAGE = f"usage: python -m tests.kit.cluster {COMMANDS} [ARGUMENTS]"
 
 
 def main(arguments: Sequence[str]) -> int:
@@ -58,14 +62,20 @@ def _dispatch(layout: Layout, command: str, rest: list[str]) -> int:
     if command == "env":
         print("\n".join(f"export {name}={value}" for name, value in _environment(layout).to_environ().items()))
         return 0
-    if command == "e2e":
-        suites = [str(REPOSITORY / "tests" / suite) for suite in ("e2e", "scenarios")]
-        suite = ["-m", "pytest", *suites, "--platform=kubernetes", *rest]
-        return _with_cluster(layout, say, suite, earlier=True)
+    if command in SUITES:
+        return _test(layout, say, command, rest)
     if command == "demo":
         return _with_cluster(layout, say, ["-m", "tests.kit.demo", *rest], keep="--keep" in rest)
     print(USAGE, file=sys.stderr)
     return 2
+
+
+def _test(layout: Layout, say: Progress, command: str, arguments: list[str]) -> int:
+    if command == "monitoring":
+        monitoring_programs.build_missing(layout, say)
+    tests = [str(REPOSITORY / "tests" / folder) for folder in SUITES[command]]
+    suite = ["-m", "pytest", *tests, "--platform=kubernetes", *arguments]
+    return _with_cluster(layout, say, suite, earlier=command == "e2e")
 
 
 def _environment(layout: Layout) -> Environment:

@@ -34,12 +34,14 @@ class Program:
     package: str
     target: Path
     flags: str = "-s -w"
+    tags: str = ""
 
     def build(self, go: str) -> None:
         """Build the program under a temporary name, so that an interrupted build leaves no partial file."""
         self.target.parent.mkdir(parents=True, exist_ok=True)
         part = self.target.with_name(f".{self.target.name}.part")
-        command = [go, "build", "-trimpath", "-buildvcs=false", "-ldflags", self.flags, "-o", str(part), self.package]
+        command = [go, "build", "-trimpath", "-buildvcs=false", "-ldflags", self.flags]
+        command += ["-tags", self.tags, "-o", str(part), self.package]
         environment = {**os.environ, "CGO_ENABLED": "0", "GOTOOLCHAIN": "local", "GOFLAGS": ""}
         result = subprocess.run(
             command, cwd=self.module, env=environment, capture_output=True, text=True, timeout=BUILD_SECONDS

@@ -34,9 +34,19 @@ class Series:
 
 
 class PrometheusProcess:
-    """`prometheus` with a configuration, as an asynchronous context manager. `launcher` is a prefix of the command."""
+    """`prometheus` with a configuration, as an asynchronous context manager. `launcher` is a prefix of the command.
 
-    def __init__(self, configuration: JsonObject, launcher: Sequence[str] = (), host: str = "127.0.0.1") -> None:
+    `program` is another one than Debian's.
+    """
+
+    def __init__(
+        self,
+        configuration: JsonObject,
+        launcher: Sequence[str] = (),
+        host: str = "127.0.0.1",
+        program: Path | None = None,
+    ) -> None:
+        self._program = program
         self._configuration = configuration
         self._launcher = launcher
         self._host = host
@@ -47,7 +57,7 @@ class PrometheusProcess:
 
     async def __aenter__(self) -> Self:
         """Start it, and wait until it is ready; a failure leaves no process behind."""
-        program = shutil.which("prometheus")
+        program = self._program or shutil.which("prometheus")
         assert program is not None, "prometheus is not installed: run `make setup`"
         configuration = self._folder / "prometheus.json"  # JSON is YAML
         configuration.write_text(json.dumps(self._configuration))
@@ -83,6 +93,11 @@ class PrometheusProcess:
     async def targets(self) -> list[JsonObject]:
         """Return the targets that it scrapes."""
         return objects_at(await self._get("targets", state="active"), "data", "activeTargets")
+
+    async def rules(self) -> list[str]:
+        """Return the names of the rules that it evaluates."""
+        groups = objects_at(await self._get("rules"), "data", "groups")
+        return [text_at(rule, "name") for group in groups for rule in objects_at(group, "rules")]
 
     async def query(self, expression: str) -> list[Series]:
         """Return the result of an instant query: a vector, or the raw samples of a range selector."""

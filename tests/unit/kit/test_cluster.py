@@ -15,6 +15,7 @@ from tests.kit.cluster.fixed_paths import written_outside
 from tests.kit.cluster.layout import Layout, cache_folder
 from tests.kit.cluster.lifecycle import leftovers
 from tests.kit.cluster.programs import API_SERVER_PROGRAMS, build_missing, is_new_enough, programs
+from tests.kit.monitoring import programs as monitoring_programs
 
 
 def test_clusters_of_different_numbers_share_no_address() -> None:
@@ -76,11 +77,11 @@ def test_an_unknown_version_of_kubernetes_is_refused() -> None:
         Layout.from_environ({"KUBERNETES": "1.36"})
 
 
-@pytest.mark.parametrize(("kubernetes", "count"), [("1.34", 10), ("1.37", 12)])
+@pytest.mark.parametrize(("kubernetes", "count"), [("1.34", 12), ("1.37", 14)])
 def test_every_program_has_a_module_that_pins_it(kubernetes: str, count: int) -> None:
     """And its own place in the cache, with the version in its path."""
     layout = Layout(kubernetes=kubernetes)
-    found = programs(layout)
+    found = (*programs(layout), *monitoring_programs.programs(layout))
     for program in found:
         pinned = (program.module / "go.mod").read_text()
         assert f" {program.target.parent.name.rpartition('-')[2]}\n" in pinned
