@@ -17,6 +17,7 @@ from realtime_server.codes import BAD_REQUEST, INTERNAL
 from realtime_server.core.limits.rates import KeyedRates
 from realtime_server.core.model.errors import CommandError, DisconnectRequestedError
 from realtime_server.core.model.grant import Grant
+from realtime_server.core.model.namespaces import DEFAULT, namespace_of
 from realtime_server.core.model.nesting import check_nesting
 from realtime_server.core.model.surrogates import explain
 from realtime_server.core.ports.backend import Caller, Connected, Connecting, Hook, HookEvent, Published, Refreshed
@@ -70,7 +71,7 @@ class HttpBackend:
         found = self.hooks.get(hook)
         if found is None:
             return False
-        return not found.namespaces or not channel or _namespace_of(channel) in found.namespaces
+        return not found.namespaces or not channel or (namespace_of(channel) or DEFAULT) in found.namespaces
 
     @property
     def watches_channels(self) -> bool:
@@ -182,11 +183,6 @@ def _decode(body: bytes, kind: type[Answer]) -> Reply[Answer]:
 
 def _to_refreshed(answer: messages.RefreshAnswer) -> Refreshed:
     return answer.to_refreshed()
-
-
-def _namespace_of(channel: str) -> str:
-    name, colon, _ = channel.removeprefix("$").partition(":")
-    return name if colon else "default"
 
 
 def origin_of(caller: Caller) -> str:

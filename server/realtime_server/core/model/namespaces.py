@@ -31,6 +31,12 @@ def owner_of(channel: str) -> str | None:
     return user if boundary and is_namespace else None
 
 
+def namespace_of(channel: str) -> str | None:
+    """Return the namespace in a channel's name, None for a channel without one, which is in DEFAULT."""
+    name, colon, _ = channel.removeprefix(PRIVATE_PREFIX).partition(":")
+    return name if colon and USER_BOUNDARY not in name else None  # a colon of a user's id ends no namespace
+
+
 def is_too_long(channel: str) -> bool:
     """Return True when a name exceeds MAX_CHANNEL_BYTES in UTF-8, so that no channel can have it."""
     return len(channel) > MAX_CHANNEL_BYTES or len(channel.encode()) > MAX_CHANNEL_BYTES
@@ -68,10 +74,8 @@ class Namespaces:
     def _find(self, channel: str) -> ChannelOptions | None:
         if not channel or is_too_long(channel):
             return None
-        name, colon, _ = channel.removeprefix(PRIVATE_PREFIX).partition(":")
-        if not colon or USER_BOUNDARY in name:  # a colon of a user's id ends no namespace
-            return self._options.get(DEFAULT, _BUILT_IN)
-        return self._options.get(name)
+        name = namespace_of(channel)
+        return self._options.get(DEFAULT, _BUILT_IN) if name is None else self._options.get(name)
 
 
 _BUILT_IN = ChannelOptions()

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from realtime_server.core.model.channel_options import ChannelOptions
-from realtime_server.core.model.namespaces import Namespaces, owner_of, personal_channel
+from realtime_server.core.model.namespaces import Namespaces, namespace_of, owner_of, personal_channel
 
 CHAT, DEFAULT = ChannelOptions(presence=True), ChannelOptions(recovery=False, presence=True)
 NAMESPACES = Namespaces([("chat", CHAT), ("default", DEFAULT)])
@@ -49,6 +49,7 @@ def test_a_personal_channel_has_one_owner(namespace: str, user: str) -> None:
     assert channel == personal_channel(namespace, user)
     assert owner_of(channel) == user
     assert namespaces.of(channel) is options
+    assert namespace_of(channel) == (None if namespace == "default" else namespace)
 
 
 @pytest.mark.parametrize("channel", ["inbox", "inbox:", "inbox:dialog#42", "dialog#42", "inbox:x:#42"])
