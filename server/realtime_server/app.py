@@ -12,6 +12,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import structlog
 import uvloop
@@ -35,6 +36,7 @@ from realtime_server.core.model.namespaces import Namespaces
 from realtime_server.core.model.values import HistoryOptions
 from realtime_server.core.node import Node, NodeSettings
 from realtime_server.core.ports.backend import Backend, Hook
+from realtime_server.core.ports.tracing import NO_TRACING, Tracing
 from realtime_server.core.server_api import ServerApi
 from realtime_server.core.serving import Serving
 from realtime_server.hooks.factory import HookClient
@@ -52,6 +54,9 @@ from realtime_server.transports.client_port import ClientPort, ClientPortSetting
 from realtime_server.transports.forwarded import TrustedProxies
 from realtime_server.transports.http_server import HttpRequest, Route
 from realtime_server.transports.tls import Certificate, TlsSettings
+
+if TYPE_CHECKING:
+    from realtime_server.tracing.worker_tracing import WorkerTracing
 
 logger = structlog.get_logger()
 
@@ -86,6 +91,7 @@ def make_node(
     backplane: Backplane | None = None,
     remote_keys: PublishedKeys | None = None,
     backend: Backend | None = None,
+    tracing: Tracing | None = None,
     *,
     ignore_tokens: bool = False,
 ) -> Node:
@@ -120,6 +126,7 @@ def make_node(
         backend,
         backplane.occupancy,
         revocations=backplane.revocations,
+        tracing=tracing,
     )
 
 
@@ -143,9 +150,11 @@ async def _run(settings: Settings, index: int, control_socket: Path, options: Ru
     loop = asyncio.get_running_loop()
     remote_keys = _remote_keys(settings)
     backplane = open_backplane(settings)
-    hooks = _hooks(settings, backplane)
+    exporting = _tracing(settings, index)
+    tracing = None if exporting is None else exporting.spans
+    hooks = _hooks(settings, backplane, tracing or NO_TRACING)
     backend = hooks.backend if hooks is not None else None
-    node = make_node(settings, backplane, remote_keys, backend, ignore_tokens=options.ignore_tokens)
+    node = make_node(settings, backplane, remote_keys, backend, tracing, ignore_tokens=options.ignore_tokens)
     serving = Serving(node)
     stop, stop_now = asyncio.Event(), asyncio.Event()
 
@@ -158,6 +167,7 @@ async def _run(settings: Settings, index: int, control_socket: Path, options: Ru
         ServerApi(node),
         ApiKeys.of(settings.api, workers=settings.workers),
         data_bytes=settings.limits.outbox_bytes // 2,
+        tracing=tracing or NO_TRACING,
     )
     api_certificate = None if settings.api.tls is None else Certificate(api_tls_settings(settings.api.tls))
     api_site = ApiSite(
@@ -174,7 +184,7 @@ async def _run(settings: Settings, index: int, control_socket: Path, options: Ru
     )
     registry = registry_of(node, index)
     registry.register(ApiCollector(api.usage, index))
-    for collector in _collectors(index, remote_keys, hooks, backplane):
+    for collector in _collectors(index, remote_keys, hooks, backplane, exporting):
         registry.register(collector)
     registry.register(ClientPortCollector(clients, index))
     if api_certificate is not None:
@@ -218,9 +228,7 @@ async def _run(settings: Settings, index: int, control_socket: Path, options: Ru
         await control.cleanup()
         if hooks is not None:
             await hooks.stop()
-        await node.stop()
-        if remote_keys is not None:
-            await remote_keys.stop()
+        await _stop(node, remote_keys, exporting)
         with contextlib.suppress(asyncio.CancelledError):
             await asyncio.sleep(0.05)
 
@@ -228,6 +236,15 @@ async def _run(settings: Settings, index: int, control_socket: Path, options: Ru
 def _history_of(node: Node, channel: str) -> HistoryOptions | None:
     options = node.settings.namespaces.of(channel)
     return None if options is None else options.history
+
+
+async def _stop(node: Node, remote_keys: PublishedKeys | None, exporting: WorkerTracing | None) -> None:
+    """Stop what is left when no port is open any more: spans of all that is before go to the collector last."""
+    await node.stop()
+    if remote_keys is not None:
+        await remote_keys.stop()
+    if exporting is not None:
+        exporting.stop()
 
 
 def api_routes(site: ApiSite) -> dict[str, Route]:
@@ -254,7 +271,11 @@ def _remote_keys(settings: Settings) -> PublishedKeys | None:
 
 
 def _collectors(
-    index: int, remote_keys: PublishedKeys | None, hooks: HookClient | None, backplane: Backplane
+    index: int,
+    remote_keys: PublishedKeys | None,
+    hooks: HookClient | None,
+    backplane: Backplane,
+    exporting: WorkerTracing | None,
 ) -> Iterator[Collector]:
     """Metrics of what not every worker has."""
     yield UsageCollector(backplane.usage, index)
@@ -262,14 +283,25 @@ def _collectors(
         yield HookCollector(hooks.backend, index)
     if remote_keys is not None:
         yield KeysCollector(remote_keys, index)
+    if exporting is not None:
+        yield exporting.collector(index)
 
 
-def _hooks(settings: Settings, backplane: Backplane) -> HookClient | None:
+def _tracing(settings: Settings, index: int) -> WorkerTracing | None:
+    if settings.tracing is None:
+        return None
+    # Only now: OpenTelemetry takes time and memory of every worker that imports it.
+    from realtime_server.tracing.worker_tracing import WorkerTracing
+
+    return WorkerTracing(settings.tracing, settings.workers, index)
+
+
+def _hooks(settings: Settings, backplane: Backplane, tracing: Tracing) -> HookClient | None:
     hooks = settings.hooks
     if not any(hooks.of(hook) for hook in Hook) and hooks.events is None:
         return None
     queue_size = hooks.events.queue_size if hooks.events is not None else 1
-    return HookClient(hooks, backplane.open_queue("hooks", queue_size), str(uuid.uuid4()))
+    return HookClient(hooks, backplane.open_queue("hooks", queue_size), str(uuid.uuid4()), tracing)
 
 
 async def _start(node: Node, remote_keys: PublishedKeys | None, hooks: HookClient | None) -> None:

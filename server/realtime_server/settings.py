@@ -17,6 +17,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_valida
 
 from realtime_server.client_headers import RESERVED
 from realtime_server.namespace_settings import Namespace
+from realtime_server.tracing_settings import Tracing
 
 ENV_CONFIG = "REALTIME_CONFIG"
 ENV_SERVER_NAME = "REALTIME_SERVER_NAME"
@@ -418,6 +419,7 @@ class Settings(Model):
     admin: Admin = Admin()
     backplane: Backplane = Backplane()
     drain: Drain = Drain()
+    tracing: Tracing | None = None
 
     @model_validator(mode="after")
     def _consistent(self) -> Self:

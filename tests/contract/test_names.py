@@ -35,6 +35,7 @@ from realtime_server.settings import (
     Settings,
     TokenKeyFile,
 )
+from realtime_server.tracing_settings import Tracing, TracingHeader
 from tests.kit.document import object_at, objects_at, parse
 from tests.kit.manifests import SETTINGS, cluster_of
 
@@ -92,6 +93,13 @@ EVERYTHING: JsonObject = {
     },
     "backplane": {"redis": {"external": {"url": {"secretKeyRef": REFERENCE}}}},
     "rollout": {"drain": {"connectionsPerSecond": 1, "timeout": "720h", "settle": "1s"}},
+    "tracing": {
+        "endpoint": "https://collector:4318",
+        "samplingRatePerMillion": 1_000_000,
+        "maxTracesPerSecond": 100_000,
+        "headers": [{"name": "Authorization", "secretKeyRef": REFERENCE}],
+        "ca": {"secretKeyRef": REFERENCE},
+    },
 }
 
 
@@ -163,6 +171,15 @@ def test_every_field_of_the_spec_reaches_the_server() -> None:
     assert read.backplane.redis is not None
     assert read.backplane.redis.url_file == Path("/etc/realtime/redis/url")
     assert read.drain.timeout_seconds == 2592000
+    assert read.tracing == Tracing(
+        endpoint="https://collector:4318",
+        sampling_rate_per_million=1_000_000,
+        max_traces_per_second=100_000,
+        headers=(TracingHeader(name="Authorization", file=Path("/etc/realtime/tracing/header-0")),),
+        ca_file=Path("/etc/realtime/tracing/ca.pem"),
+        service_name="chat",
+        service_namespace="realtime",
+    )
 
 
 def test_keys_of_every_algorithm_reach_the_server() -> None:
@@ -242,6 +259,7 @@ def test_the_defaults_that_are_left_out_are_the_servers() -> None:
         (server_defaults.HOOK, RequestHook(url="http://a")),
         (server_defaults.EVENT_HOOK, EventHook(url="http://a")),
         (server_defaults.API_KEY, ApiKey(name="a", file=Path("a"))),
+        (server_defaults.TRACING, Tracing(endpoint="http://a")),
     ]
     for table, example in examples:
         assert disagreements(table, parse(example.model_dump_json())) == []

@@ -70,9 +70,14 @@ ISSUED: JsonObject = {"secretRef": {"name": "own"}, "certificate": {"issuerRef":
 
 
 PEER = "set podSelector, namespaceSelector or both, or ipBlock alone"
+COLLECTOR = (
+    "must be an address like http://collector.observability.svc:4318, with the port for OTLP over HTTP, and without"
+    " /v1/traces, which servers add"
+)
+KEY: JsonObject = {"name": "collector", "key": "token"}
 EGRESS = (
-    "egress must allow what the servers connect to: an external Redis, the backend of hooks, the URL of auth.jwks;"
-    " a NetworkPolicy has no host names, so it is not derived from their URLs"
+    "egress must allow what the servers connect to: an external Redis, the backend of hooks, the URL of auth.jwks,"
+    " the endpoint of tracing; a NetworkPolicy has no host names, so it is not derived from their URLs"
 )
 
 
@@ -283,6 +288,18 @@ REFUSALS = (
         "spec.hooks.publish.timeout",
         "timeout must be at most 1m: clients wait for the answer",
         {"hooks": {"publish": {"url": "http://backend", "timeout": "2m"}}},
+    ),
+    *(
+        Refusal("spec.tracing.endpoint", COLLECTOR, {"tracing": {"endpoint": endpoint}})
+        for endpoint in ("collector:4317", "grpc://collector:4317", "http://collector:4318/v1/traces/")
+    ),
+    *(
+        Refusal(
+            "spec.tracing.headers[0].name",
+            "must be the name of an HTTP header like Authorization, and none that servers set",
+            {"tracing": {"endpoint": "http://collector:4318", "headers": [{"name": name, "secretKeyRef": KEY}]}},
+        )
+        for name in ("X Y", "Content-Type")
     ),
     Refusal(
         "spec.hooks.forwardHeaders",
@@ -589,6 +606,7 @@ REFUSALS = (
         restricted(egress=[{"ports": [{"port": "http", "endPort": 90}]}]),
     ),
     Refusal("spec.networkPolicy.egress", EGRESS, {**restricted(), "hooks": {"rpc": {"url": "http://backend/rpc"}}}),
+    Refusal("spec.networkPolicy.egress", EGRESS, {**restricted(), "tracing": {"endpoint": "http://collector:4318"}}),
     Refusal(
         "spec.networkPolicy.egress",
         EGRESS,

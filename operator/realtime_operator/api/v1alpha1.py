@@ -30,6 +30,7 @@ from realtime_operator.api.v1alpha1_pod import Image, Pod
 from realtime_operator.api.v1alpha1_rollout import Autoscaling, Rollout
 from realtime_operator.api.v1alpha1_server import Authentication, Server, ServerApi
 from realtime_operator.api.v1alpha1_status import RealtimeClusterStatus
+from realtime_operator.api.v1alpha1_tracing import Tracing
 
 HOOKS = ("connect", "refresh", "subscribe", "sub_refresh", "publish", "rpc", "events")
 EGRESS_IS_NEEDED = (
@@ -37,7 +38,7 @@ EGRESS_IS_NEEDED = (
     " || self.spec.networkPolicy.mode != 'Restricted'"
     " || (has(self.spec.networkPolicy.egress) && self.spec.networkPolicy.egress.size() > 0)"
     " || !((has(self.spec.backplane) && has(self.spec.backplane.redis) && has(self.spec.backplane.redis.external))"
-    " || (has(self.spec.auth) && has(self.spec.auth.jwks))"
+    " || (has(self.spec.auth) && has(self.spec.auth.jwks)) || has(self.spec.tracing)"
     f" || (has(self.spec.hooks) && ({' || '.join(f'has(self.spec.hooks.{to_camel(name)})' for name in HOOKS)})))"
 )
 TOO_DEEP = Finding("spec", FindingReason.INVALID_FIELD, "is nested too deeply")
@@ -76,6 +77,8 @@ class RealtimeClusterSpec(Model):
     monitoring: Annotated[Monitoring | None, KEEPS_REVISION] = None
     """Objects for Prometheus and Grafana. None are made when absent; `{}` makes all of them, as far as their kinds are
     installed."""
+    tracing: Tracing | None = None
+    """Export of traces to an OpenTelemetry collector. Off when absent."""
     pod: Pod = Pod()
     """Settings of the server pods: resources, placement, labels, further containers and volumes."""
     disruption_budget: Annotated[DisruptionBudget, KEEPS_REVISION] = DisruptionBudget()
@@ -133,13 +136,14 @@ class RealtimeCluster(Model):
 
     @rule(
         EGRESS_IS_NEEDED,
-        "egress must allow what the servers connect to: an external Redis, the backend of hooks, the URL of auth.jwks;"
-        " a NetworkPolicy has no host names, so it is not derived from their URLs",
+        "egress must allow what the servers connect to: an external Redis, the backend of hooks, the URL of auth.jwks,"
+        " the endpoint of tracing; a NetworkPolicy has no host names, so it is not derived from their URLs",
         field="spec.networkPolicy.egress",
     )
     def _egress_is_named(self) -> bool:
         policy, hooks = self.spec.network_policy, self.spec.hooks
-        targets = (self.spec.backplane.redis.external, self.spec.auth.jwks, *(getattr(hooks, name) for name in HOOKS))
+        asked = (self.spec.backplane.redis.external, self.spec.auth.jwks, self.spec.tracing)
+        targets = (*asked, *(getattr(hooks, name) for name in HOOKS))
         return policy.mode != "Restricted" or bool(policy.egress) or all(target is None for target in targets)
 
     @classmethod

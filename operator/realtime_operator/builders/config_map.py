@@ -25,6 +25,7 @@ from realtime_operator.builders.manifest import metadata, with_applied_hash
 from realtime_operator.builders.namespace_config import namespace_config
 from realtime_operator.builders.redis_service import redis_address, sentinel_addresses
 from realtime_operator.builders.server_defaults import server_word, without_defaults
+from realtime_operator.builders.tracing import tracing_config
 
 JWKS_CA_FILE = "jwks-ca.pem"
 
@@ -74,6 +75,7 @@ def full_config(cluster: RealtimeCluster) -> JsonObject:
         "admin": {"token_file": f"{naming.CREDENTIALS_DIRECTORY}/{naming.KEY_ADMIN_TOKEN}"},
         "backplane": {"redis": _redis(cluster), "prefix": f"{cluster.metadata.namespace}.{cluster.metadata.name}"},
         "drain": {"timeout_seconds": drain.timeout_seconds, "settle_seconds": drain.settle_seconds},
+        "tracing": tracing_config(cluster),
     }
 
 

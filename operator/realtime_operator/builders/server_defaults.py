@@ -21,6 +21,10 @@ EVENT_HOOK: Defaults = {
     "timeout_seconds": 5, "concurrency": 100, "disconnects": True, "channels": False, "queue_size": 100_000,
 }  # fmt: skip
 API_KEY: Defaults = {"methods": [], "channels": [], "calls_per_second": 0}
+TRACING: Defaults = {
+    "sampling_rate_per_million": 0, "max_traces_per_second": 100, "headers": [], "ca_file": None,
+    "service_name": "realtime-server", "service_namespace": "",
+}  # fmt: skip
 
 SERVER: Defaults = {
     "workers": 1,
@@ -78,6 +82,7 @@ SERVER: Defaults = {
     "admin": {"token_file": None},
     "backplane": {"redis": None, "prefix": "realtime"},
     "drain": {"timeout_seconds": 600, "settle_seconds": 5},
+    "tracing": OptionalDefaults(TRACING),
 }
 """Defaults of every field that the operator may write into the server's configuration."""
 

@@ -14,6 +14,7 @@ from realtime_operator.builders.credentials_secret import mounted_keys
 from realtime_operator.builders.external_redis import external_redis_files
 from realtime_operator.builders.hooks import SECRET_FILE, hooks_files
 from realtime_operator.builders.listen_config import TLS_FILES, ca_files, tls_secrets
+from realtime_operator.builders.tracing import tracing_files
 
 TEMPORARY_LIMIT = "64Mi"
 
@@ -32,6 +33,7 @@ def server_volumes(cluster: RealtimeCluster, revision: str) -> list[JsonValue]:
         _projected("credentials", _credentials(cluster)),
         *([_projected("tokens", tokens)] if tokens else []),
         *_hooks(cluster),
+        *_tracing(cluster),
         *_redis(cluster),
         *_tls(cluster),
         pod.temporary_volume(TEMPORARY_LIMIT),
@@ -45,6 +47,7 @@ def server_mounts(cluster: RealtimeCluster) -> list[JsonValue]:
         pod.mount("credentials", naming.CREDENTIALS_DIRECTORY),
         *([pod.mount("tokens", naming.TOKENS_DIRECTORY)] if authentication_files(cluster) else []),
         *([pod.mount("hooks", naming.HOOKS_DIRECTORY)] if hooks_files(cluster.spec.hooks) else []),
+        *([pod.mount("tracing", naming.TRACING_DIRECTORY)] if tracing_files(cluster.spec.tracing) else []),
         *([pod.mount("redis", naming.REDIS_CREDENTIALS_DIRECTORY)] if _redis(cluster) else []),
         *(pod.mount(volume, directory) for volume, directory, _ in tls_secrets(cluster)),
         pod.mount("tmp", pod.TEMPORARY_DIRECTORY, read_only=False),
@@ -72,6 +75,11 @@ def _hooks(cluster: RealtimeCluster) -> list[JsonObject]:
         reference = files[SECRET_FILE]
         return [pod.secret_volume("hooks", reference.name, {reference.key: SECRET_FILE})]
     return [_projected("hooks", _referred(files))] if files else []
+
+
+def _tracing(cluster: RealtimeCluster) -> list[JsonObject]:
+    files = tracing_files(cluster.spec.tracing)
+    return [_projected("tracing", _referred(files))] if files else []
 
 
 def _tls(cluster: RealtimeCluster) -> list[JsonObject]:

@@ -33,20 +33,21 @@ class ApiUsage:
 
     def count(self, method: str, status: int) -> None:
         """Count an answered call."""
-        self.requests[self._name(method), status] += 1
+        self.requests[self.name_of(method), status] += 1
 
     def fail(self, method: str, code: int) -> None:
         """Count a call that failed with an error code of the catalogue."""
-        self.errors[self._name(method), code] += 1
+        self.errors[self.name_of(method), code] += 1
 
     def observe(self, method: str, seconds: float) -> None:
         """Record the duration of a request in seconds."""
-        name = self._name(method)
+        name = self.name_of(method)
         if name not in self.seconds:
             self.seconds[name] = LatencyHistogram(BUCKETS)
         self.seconds[name].observe(seconds)
 
-    def _name(self, method: str) -> str:
+    def name_of(self, method: str) -> str:
+        """Return the method's name, UNKNOWN for one that is not among the given ones."""
         return method if method in self._methods else UNKNOWN
 
 

@@ -21,6 +21,7 @@ from realtime_server.core.model.errors import BackplaneError, CommandError
 from realtime_server.core.model.nesting import check_nesting
 from realtime_server.core.model.surrogates import explain
 from realtime_server.core.ports.api import RealtimeApi
+from realtime_server.core.ports.tracing import NO_TRACING, Tracing
 
 logger = structlog.get_logger()
 
@@ -42,11 +43,13 @@ class ApiServer:
         keys: ApiKeys,
         *,
         data_bytes: int = BODY_BYTES,
+        tracing: Tracing = NO_TRACING,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._handlers = ApiHandlers(api, data_bytes)
         self._keys = keys
         self._clock = clock
+        self._tracing = tracing
         self.usage = ApiUsage((*METHODS, BATCH))
 
     def application(self) -> web.Application:
@@ -73,6 +76,13 @@ class ApiServer:
         key = self._keys.find(_given(request))
         if key is None:
             return error_response(401, "unauthorized: send the API key in the header X-API-Key")
+        name = self.usage.name_of(method)
+        with self._tracing.api_call(name, lambda header: request.headers.getall(header, ())) as exchange:
+            response = await self._answer_to(key, request, method)
+            exchange.answered(response.status)
+        return response
+
+    async def _answer_to(self, key: ApiKey, request: web.BaseRequest, method: str) -> web.Response:
         try:
             body = await request.read() or b"{}"
             body.decode()  # the JSON decoder does not look into the strings of raw data
@@ -159,6 +169,7 @@ class ApiServer:
                 logger.warning("api call failed", method=method, error=str(error))
                 found = error_of(codes.INTERNAL)
         self.usage.fail(method, found.code)
+        self._tracing.call_failed(found.code, found.message)
         return msgspec.structs.asdict(found)
 
 

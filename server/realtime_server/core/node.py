@@ -17,6 +17,7 @@ from realtime_server.core.auth.verifier import TokenVerifier
 from realtime_server.core.channels.channel_watch import ChannelWatch
 from realtime_server.core.channels.hub import Hub
 from realtime_server.core.channels.presence import PRESENCE_RENEW_SECONDS
+from realtime_server.core.channels.traced_hub import TracedHub
 from realtime_server.core.commands.command_session import CommandSession
 from realtime_server.core.commands.connect import ConnectHandler, ServerInfo
 from realtime_server.core.commands.dispatcher import Dispatcher
@@ -32,7 +33,7 @@ from realtime_server.core.model.errors import BackplaneError
 from realtime_server.core.model.namespaces import Namespaces
 from realtime_server.core.model.values import Publication
 from realtime_server.core.operations.entry import Entry
-from realtime_server.core.operations.publishing import Publishing
+from realtime_server.core.operations.publishing import Publishing, TracedPublishing
 from realtime_server.core.operations.reading import Reading
 from realtime_server.core.operations.refreshed import RefreshedSubscriptions
 from realtime_server.core.operations.subscriptions import Subscriptions
@@ -41,6 +42,7 @@ from realtime_server.core.ports.api import NodeInfo
 from realtime_server.core.ports.backend import Backend, NoBackend, TransportInfo
 from realtime_server.core.ports.backplane import Broker, ChannelOccupancy, PresenceStore, RevocationStore
 from realtime_server.core.ports.client import Codec, Connection
+from realtime_server.core.ports.tracing import NO_TRACING, Tracing
 from realtime_server.core.sessions.registry import Registry
 from realtime_server.core.sessions.session import Session, SessionContext
 from realtime_server.core.tasks import TaskGroup
@@ -94,6 +96,7 @@ class Node:
         occupancy: ChannelOccupancy | None = None,
         *,
         revocations: RevocationStore,
+        tracing: Tracing | None = None,
         clock: Callable[[], float] = time.monotonic,
         wall_clock: Callable[[], float] = time.time,
     ) -> None:
@@ -114,7 +117,17 @@ class Node:
         limits = settings.limits
         watched = occupancy is not None and backend.watches_channels
         self._watch = ChannelWatch(occupancy, backend) if watched and occupancy is not None else None
-        self.hub = Hub(settings.namespaces, broker, presence, counters, tasks, clock, verifier.revocations, self._watch)
+        self.hub = (Hub if tracing is None else TracedHub)(
+            settings.namespaces,
+            broker,
+            presence,
+            counters,
+            tasks,
+            clock,
+            verifier.revocations,
+            self._watch,
+            NO_TRACING if tracing is None else tracing,
+        )
         self._registry = Registry()
         self.sessions = self._registry.sessions
         self._peers = Peers(clock)
@@ -153,7 +166,9 @@ class Node:
                 single_connection.on_connected,
             ),
             self.subscriptions,
-            Publishing(self.hub, backend, limits),
+            Publishing(self.hub, backend, limits)
+            if tracing is None
+            else TracedPublishing(self.hub, backend, limits, tracing),
             Reading(self.hub),
             immediate=immediate,
         )

@@ -13,6 +13,7 @@ import aiohttp
 
 from realtime_server.connect_errors import connect_error
 from realtime_server.core.metrics.counters import LatencyHistogram
+from realtime_server.core.ports.tracing import NO_TRACING, Exchange, Trace, Tracing
 from realtime_server.hooks.breaker import CircuitBreaker
 from realtime_server.hooks.signature import HEADER, sign
 
@@ -25,6 +26,7 @@ WAITING_FACTOR = 10
 
 REQUEST_TIMEOUT = 408
 TOO_MANY_REQUESTS = 429
+TRACE_HEADERS = frozenset({"traceparent", "tracestate"})
 
 
 class BackendError(Exception):
@@ -75,7 +77,7 @@ class Endpoint:
     """Client for one URL of the backend.
 
     `timeout` in seconds limits a whole call, waiting for a free slot included. `secret` is read for each call; ""
-    leaves requests unsigned.
+    leaves requests unsigned. `name` is that of the hook in traces.
     """
 
     def __init__(
@@ -86,6 +88,8 @@ class Endpoint:
         timeout: float,
         concurrency: int,
         secret: Callable[[], str],
+        name: str = "",
+        tracing: Tracing = NO_TRACING,
         clock: Callable[[], float] = time.monotonic,
         wall_clock: Callable[[], float] = time.time,
     ) -> None:
@@ -95,6 +99,8 @@ class Endpoint:
         self._slots = asyncio.Semaphore(concurrency)
         self._most = concurrency * (1 + WAITING_FACTOR)
         self._secret = secret
+        self._name = name
+        self._tracing = tracing
         self._clock = clock
         self._wall_clock = wall_clock
         self.breaker = CircuitBreaker()
@@ -162,12 +168,17 @@ class Endpoint:
         return BackendRefusedError(why, overloaded=overloaded)
 
     async def _post(self, body: bytes, headers: Mapping[str, str]) -> bytes:
-        sent = {**headers, "Content-Type": "application/json"}
-        secret = self._secret()
-        if secret:
-            sent[HEADER] = sign(body, secret, int(self._wall_clock()))
-        async with self._session().post(self._url, data=body, headers=sent, allow_redirects=False) as response:
+        with self._tracing.backend_request(self._name, self._url) as exchange:
+            sent = {**_traced(headers, exchange.headers), "Content-Type": "application/json"}
+            secret = self._secret()
+            if secret:
+                sent[HEADER] = sign(body, secret, int(self._wall_clock()))
+            return await self._send(body, sent, exchange)
+
+    async def _send(self, body: bytes, headers: Mapping[str, str], exchange: Exchange) -> bytes:
+        async with self._session().post(self._url, data=body, headers=headers, allow_redirects=False) as response:
             status = response.status
+            exchange.answered(status)
             if status == REQUEST_TIMEOUT or status >= 500:
                 raise self._down(Outcome.STATUS, f"the backend answered {status}")
             if not 200 <= status < 300:
@@ -179,3 +190,10 @@ class Endpoint:
                 if len(answer) > MAX_ANSWER_BYTES:
                     raise self._refused(Outcome.TOO_LARGE, f"the answer is larger than {MAX_ANSWER_BYTES} bytes")
             return bytes(answer)
+
+
+def _traced(headers: Mapping[str, str], trace: Trace) -> Mapping[str, str]:
+    """Return the headers with the server's own trace, which replaces one that a client has sent."""
+    if not trace:
+        return headers
+    return {**{name: value for name, value in headers.items() if name not in TRACE_HEADERS}, **trace}

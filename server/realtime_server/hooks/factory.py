@@ -10,6 +10,7 @@ import aiohttp
 from realtime_server import settings
 from realtime_server.core.ports.backend import Hook
 from realtime_server.core.ports.backplane import EventQueue
+from realtime_server.core.ports.tracing import NO_TRACING, Tracing
 from realtime_server.hooks.dispatcher import EventDispatcher
 from realtime_server.hooks.endpoint import Endpoint
 from realtime_server.hooks.http_backend import HttpBackend, HttpHook
@@ -22,26 +23,33 @@ CONNECTIONS = 512
 class HookClient:
     """Owner of the HTTP session of a worker's hooks; `backend` may be used between `start` and `stop`."""
 
-    def __init__(self, hooks: settings.Hooks, queue: EventQueue, consumer: str) -> None:
+    def __init__(self, hooks: settings.Hooks, queue: EventQueue, consumer: str, tracing: Tracing = NO_TRACING) -> None:
+        self._tracing = tracing
         self._ca_file = hooks.ca_file
         self._session: aiohttp.ClientSession | None = None
         secret = SecretFile(hooks.secret_file).read
         found = {
-            hook: HttpHook(self._endpoint(one, secret), one.when_down == "allow", frozenset(one.namespaces))
+            hook: HttpHook(self._endpoint(hook.value, one, secret), one.when_down == "allow", frozenset(one.namespaces))
             for hook in Hook
             if (one := hooks.of(hook.value)) is not None
         }
         events = None
         if hooks.events is not None:
-            endpoint = self._endpoint(hooks.events, secret)
+            endpoint = self._endpoint("events", hooks.events, secret)
             events = EventDispatcher(
                 queue, endpoint, consumer, disconnects=hooks.events.disconnects, channels=hooks.events.channels
             )
         self.backend = HttpBackend(found, events, hooks.forward_headers)
 
-    def _endpoint(self, one: settings.HookEndpoint, secret: Callable[[], str]) -> Endpoint:
+    def _endpoint(self, name: str, one: settings.HookEndpoint, secret: Callable[[], str]) -> Endpoint:
         return Endpoint(
-            one.url, self._open_session, timeout=one.timeout_seconds, concurrency=one.concurrency, secret=secret
+            one.url,
+            self._open_session,
+            timeout=one.timeout_seconds,
+            concurrency=one.concurrency,
+            secret=secret,
+            name=name,
+            tracing=self._tracing,
         )
 
     def _open_session(self) -> aiohttp.ClientSession:

@@ -26,6 +26,9 @@ from realtime_server.keys.key_metrics import KeysCollector
 from realtime_server.keys.remote_keys import PublishedKeys
 from realtime_server.metrics import ClientPortCollector, NodeCollector
 from realtime_server.settings import Settings
+from realtime_server.tracing.exporter import ExportUsage
+from realtime_server.tracing.sampler import BoundedSampler
+from realtime_server.tracing.tracing_metrics import TracingCollector
 from realtime_server.transports.client_port import ClientPort
 
 REFERENCE = Path(__file__).parents[3] / "docs" / "reference"
@@ -105,6 +108,7 @@ async def test_metrics_of_the_server_are_documented() -> None:
         ApiCollector(ApiUsage(()), 0),
         HookCollector(HttpBackend({}, None), 0),
         UsageCollector(dict, 0),
+        TracingCollector(ExportUsage(), BoundedSampler(0, 1), 0),
         KeysCollector(PublishedKeys(HttpDocument(Source("https://id.example/keys"))), 0),
     ]
     families = [family for collector in collectors for family in collector.collect()]

@@ -16,6 +16,7 @@ from realtime_server.core.model.publication import Content, Joined, content_in, 
 from realtime_server.core.model.pushes import JoinPush, LeavePush
 from realtime_server.core.model.values import HistoryPage, Publication, StreamPosition
 from realtime_server.core.ports.client import Receiver
+from realtime_server.core.ports.tracing import NO_TRACING, Tracing
 
 LOST = StreamPosition(0, "")
 """Position in no stream, from which no gap can be filled."""
@@ -92,7 +93,7 @@ class Channel:
         "position",
     )
 
-    def __init__(self, name: str, options: ChannelOptions) -> None:
+    def __init__(self, name: str, options: ChannelOptions, tracing: Tracing = NO_TRACING) -> None:
         self.name = name
         self.options = options
         self.lock = asyncio.Lock()
@@ -105,7 +106,7 @@ class Channel:
         """Time when the position was compared with the stream's or had advanced, in monotonic seconds."""
         self.checked: StreamPosition | None = None
         """Position at that time."""
-        self._subscribers = FanOut(name, options)
+        self._subscribers = FanOut(name, options, tracing)
 
     @property
     def unused(self) -> bool:

@@ -14,6 +14,7 @@ from realtime_server.core.model.channel_options import ChannelOptions, SlowConsu
 from realtime_server.core.model.publication import Content
 from realtime_server.core.model.pushes import Push
 from realtime_server.core.ports.client import Connection, Encoder, Receiver
+from realtime_server.core.ports.tracing import NO_TRACING, Delivery, Tracing
 
 Item: TypeAlias = tuple[Content, int]
 """Publication and its offset, 0 for none."""
@@ -28,6 +29,7 @@ class FanOut:
     """
 
     __slots__ = (
+        "_deliveries",
         "_deltas",
         "_fresh",
         "_groups",
@@ -36,13 +38,17 @@ class FanOut:
         "_pending",
         "_previous",
         "_timer",
+        "_tracing",
         "_watchers",
         "ahead",
     )
 
-    def __init__(self, name: str, options: ChannelOptions) -> None:
+    def __init__(self, name: str, options: ChannelOptions, tracing: Tracing = NO_TRACING) -> None:
         self._name = name
         self._options = options
+        self._tracing = tracing
+        self._deliveries: list[Delivery] = []
+        """Spans of the publications that are not sent yet."""
         self._groups: dict[Encoder, Group] = {}
         self._deltas: dict[Encoder, Group] = {}
         self._fresh: set[Receiver] = set()
@@ -93,6 +99,8 @@ class FanOut:
 
     def deliver(self, content: Content, offset: int) -> None:
         """Send a publication to all subscribers, at once or within the channel's write delay."""
+        if content.trace is not None:
+            self._deliveries.append(self._tracing.delivering(self._name, content.trace, offset))
         delay = self._options.write_delay_seconds
         if not delay:
             self._send([(content, offset)])
@@ -127,6 +135,15 @@ class FanOut:
             self._write(group, frames, items)
         if self._deltas:
             self._send_deltas(items)
+        if self._deliveries:
+            self._end_deliveries()
+
+    def _end_deliveries(self) -> None:
+        """End the spans after the connections' outboxes, which the writes have scheduled before, were flushed."""
+        deliveries, self._deliveries = self._deliveries, []
+        loop, subscribers = asyncio.get_running_loop(), len(self)
+        for delivery in deliveries:
+            loop.call_soon(delivery.end, subscribers)
 
     def _write(self, group: Group, frames: list[bytes], items: list[Item]) -> None:
         joined = frames[0] if len(frames) == 1 else b"".join(frames)

@@ -32,6 +32,7 @@ from realtime_server.core.model.values import (
 )
 from realtime_server.core.ports.backplane import Broker, PresenceStore
 from realtime_server.core.ports.client import Subscriber
+from realtime_server.core.ports.tracing import NO_TRACING, Tracing
 from realtime_server.core.tasks import TaskGroup
 
 CHECK_SECONDS = 30.0
@@ -52,6 +53,7 @@ class Hub:
         clock: Callable[[], float],
         revocations: Revocations,
         watch: ChannelWatch | None = None,
+        tracing: Tracing = NO_TRACING,
     ) -> None:
         self.channels: dict[str, Channel] = {}
         self._namespaces = namespaces
@@ -63,6 +65,7 @@ class Hub:
         self._clock = clock
         self._revocations = revocations
         self._watch = watch
+        self._tracing = tracing
         self._resyncs = Resync(tasks, self._resync)
 
     def require(self, channel: str) -> ChannelOptions:
@@ -98,7 +101,7 @@ class Hub:
         options = self.options_of_subscription(name, grant)
         channel = self.channels.get(name)
         if channel is None:
-            channel = self.channels[name] = Channel(name, self.require(name))
+            channel = self.channels[name] = Channel(name, self.require(name), self._tracing)
         subscription = Subscription(
             name,
             info=grant.info,

@@ -17,13 +17,15 @@ from realtime_server.core.model.values import ClientInfo, Publication
 class Content(msgspec.Struct, tag=1, array_like=True, frozen=True, gc=False):
     """Publication without its position. `data` is JSON in one line or, if `binary`, arbitrary bytes.
 
-    `info` is the publisher, None for the server API.
+    `info` is the publisher, None for the server API. `trace` is the context of the trace that it is a part of, None
+    when that is not sampled (W3C Trace Context, by header).
     """
 
     data: bytes
     info: ClientInfo | None = None
     tags: dict[str, str] | None = None
     binary: bool = False
+    trace: dict[str, str] | None = None
 
 
 class Joined(msgspec.Struct, tag=2, array_like=True, frozen=True, gc=False):
@@ -61,6 +63,11 @@ def binary_content_of(data: bytes, *, info: ClientInfo | None = None, tags: Mapp
     if found is None:
         return Content(data, info, dict(tags) if tags else None, binary=True)
     return Content(found, info, dict(tags) if tags else None)
+
+
+def with_trace(content: Content, trace: Mapping[str, str] | None) -> Content:
+    """Return the publication as a part of a trace."""
+    return content if trace is None else msgspec.structs.replace(content, trace=dict(trace))
 
 
 def as_json(data: bytes) -> bytes | None:

@@ -11,6 +11,7 @@ from realtime_server.core.model.errors import CommandError
 from realtime_server.core.model.publication import binary_content_of, content_of
 from realtime_server.core.operations.reading import require_permission
 from realtime_server.core.ports.backend import Backend, Hook, Published
+from realtime_server.core.ports.tracing import Tracing
 from realtime_server.core.sessions.session import Session
 
 UNCHANGED = Published()
@@ -58,3 +59,17 @@ class Publishing:
     async def call(self, session: Session, method: str, data: bytes) -> bytes:
         """Have the backend answer a call. Raises CommandError or DisconnectRequestedError."""
         return await self._backend.rpc(session.caller(), method, data)
+
+
+class TracedPublishing(Publishing):
+    """Publisher on behalf of clients whose publications are traced: a class of its own, as TracedHub is."""
+
+    def __init__(self, hub: Hub, backend: Backend, limits: NodeLimits, tracing: Tracing) -> None:
+        super().__init__(hub, backend, limits)
+        self._tracing = tracing
+
+    async def publish(self, session: Session, channel: str, data: bytes) -> None:
+        """Publish within a span; see Publishing. A channel that does not exist has none: any client can name one."""
+        self.require(channel)
+        with self._tracing.client_publication(channel):
+            await super().publish(session, channel, data)

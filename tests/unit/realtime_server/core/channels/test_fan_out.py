@@ -15,6 +15,7 @@ from realtime_server.core.model.publication import Content
 from realtime_server.core.model.pushes import JoinPush
 from realtime_server.core.model.values import ClientInfo
 from realtime_server.core.ports.client import Codec, Connection
+from realtime_server.core.ports.tracing import Delivery, NoTracing, Trace
 from realtime_server.protocols.centrifuge.json_codec import JsonCodec
 from tests.kit.server_doubles import WIRE, RecordingConnection
 
@@ -86,6 +87,65 @@ def fan_out(options: ChannelOptions, *listeners: Listener) -> FanOut:
     for listener in listeners:
         made.add(listener, delta=False, receives_join_leave=False)
     return made
+
+
+# traces
+
+
+@dataclass(eq=False)
+class RecordingTracing(NoTracing):
+    """Tracing that records when deliveries begin and end, among `events`."""
+
+    events: list[str]
+
+    def delivering(self, channel: str, trace: Trace, offset: int) -> Delivery:
+        """Record the beginning."""
+        self.events.append(f"begin {channel} {offset} {trace['traceparent']}")
+        return RecordingDelivery(self.events, offset)
+
+
+@dataclass(frozen=True)
+class RecordingDelivery:
+    """Delivery that records its end."""
+
+    events: list[str]
+    offset: int
+
+    def end(self, subscribers: int) -> None:
+        """Record the end."""
+        self.events.append(f"end {self.offset} to {subscribers}")
+
+
+def traced(value: int) -> Content:
+    """Return a numbered publication of a trace."""
+    return Content(b"%d" % value, trace={"traceparent": f"trace-{value}"})
+
+
+async def test_a_delivery_ends_when_what_was_written_is_sent() -> None:
+    """One delivery for all subscribers; what is not sampled has none."""
+    events: list[str] = []
+    subscribers = FanOut("a", ChannelOptions(), RecordingTracing(events))
+    for _ in range(3):
+        subscribers.add(Listener(), delta=False, receives_join_leave=False)
+    subscribers.deliver(number(1), 1)
+    asyncio.get_running_loop().call_soon(events.append, "flush")  # as connections do when they are written to
+    subscribers.deliver(traced(2), 2)
+    await asyncio.sleep(0)
+    assert events == ["begin a 2 trace-2", "flush", "end 2 to 3"]
+
+
+async def test_a_delayed_delivery_lasts_until_it_is_written() -> None:
+    """Each publication has its own, also when they are written together."""
+    events: list[str] = []
+    subscribers = FanOut("a", ChannelOptions(write_delay_seconds=60), RecordingTracing(events))
+    subscribers.add(Listener(), delta=False, receives_join_leave=False)
+    subscribers.deliver(traced(1), 1)
+    subscribers.deliver(traced(2), 2)
+    await asyncio.sleep(0)
+    assert events == ["begin a 1 trace-1", "begin a 2 trace-2"]
+    subscribers.flush()
+    await asyncio.sleep(0)
+    assert events[2:] == ["end 1 to 1", "end 2 to 1"]
 
 
 # write delay

@@ -19,6 +19,7 @@ from realtime_server.core.model.publication import (
     content_of,
     pack,
     unpack,
+    with_trace,
 )
 from realtime_server.core.model.values import ClientInfo, Publication
 
@@ -30,7 +31,17 @@ CONTENTS = st.builds(
     st.none() | INFOS,
     st.none() | st.dictionaries(TEXTS, TEXTS, max_size=3),
     st.booleans(),
+    st.none() | st.dictionaries(TEXTS, TEXTS, max_size=2),
 )
+
+
+class EarlierContent(msgspec.Struct, tag=1, array_like=True, frozen=True, gc=False):
+    """A publication as servers know it that do not trace."""
+
+    data: bytes
+    info: ClientInfo | None = None
+    tags: dict[str, str] | None = None
+    binary: bool = False
 
 
 @given(st.one_of(CONTENTS, st.builds(Joined, INFOS), st.builds(Left, INFOS)))
@@ -44,6 +55,25 @@ def test_what_cannot_be_read_is_null(packed: bytes) -> None:
     event = unpack(packed)
     assert isinstance(event, Content | Joined | Left)
     assert isinstance(content_in(Publication(packed, 1)), Content)
+
+
+@given(CONTENTS)
+def test_servers_that_do_not_trace_read_it_and_are_read(content: Content) -> None:
+    """The trace is the last field, which they do not look at and do not write."""
+    read = msgspec.msgpack.decode(pack(content), type=EarlierContent)
+    assert read == EarlierContent(content.data, content.info, content.tags, content.binary)
+    assert unpack(msgspec.msgpack.encode(read)) == msgspec.structs.replace(content, trace=None)
+
+
+def test_a_publication_without_a_trace_is_one_byte_longer_than_before() -> None:
+    """Only what is sampled carries more."""
+    assert len(pack(Content(b"1"))) == len(msgspec.msgpack.encode(EarlierContent(b"1"))) + 1
+
+
+def test_a_trace_is_added_to_a_publication() -> None:
+    content = Content(b"1", tags={"a": "b"})
+    assert with_trace(content, None) is content
+    assert with_trace(content, {"traceparent": "x"}) == Content(b"1", tags={"a": "b"}, trace={"traceparent": "x"})
 
 
 def test_a_history_has_publications_only() -> None:

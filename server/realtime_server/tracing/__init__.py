@@ -1,0 +1,1 @@
+"""Distributed tracing with OpenTelemetry; imported only by a worker that exports spans."""

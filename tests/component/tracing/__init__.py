@@ -1,0 +1,1 @@
+"""Spans of real server processes, and a collector that receives them."""
