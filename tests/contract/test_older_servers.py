@@ -12,8 +12,9 @@ from realtime_operator import naming
 from realtime_operator.api.base import JsonObject
 from realtime_operator.planning.world import ServerReport, ServerState
 from realtime_operator.pods.admin_client import AdminClient
+from tests.kit.collector import Collector
 from tests.kit.deadline import eventually
-from tests.kit.document import dig
+from tests.kit.document import dig, objects_at
 from tests.kit.earlier_commit import CommitMissingError, unpack
 from tests.kit.local_cluster import local_cluster
 from tests.kit.older_server import OlderServer, module_of
@@ -37,6 +38,8 @@ SPEC: JsonObject = {
 }
 """Spec with options that all of these commits support."""
 CLIENTS = 4
+TODAY = Path(__file__).parents[2] / "server"
+SAMPLED = {"traceparent": "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"}
 
 
 @pytest.fixture(scope="module", params=COMMITS, ids=lambda commit: commit[:7])
@@ -115,6 +118,32 @@ async def test_a_rolling_update_of_its_servers_loses_nothing(older: Path, monkey
             after = await cluster.wait_ready()
             await assert_nothing_lost(running)
         assert dig(after, "status", "currentRevision") != dig(before, "status", "currentRevision")
+
+
+async def test_traced_publications_reach_its_servers_and_theirs_reach_today_s(older: Path, redis: RedisProcess) -> None:
+    """During an upgrade to servers that trace, each reads what the other publishes, from Redis and from the history."""
+    async with (
+        Collector() as collector,
+        OlderServer("older", redis, older, SPEC) as before,
+        OlderServer("today", redis, TODAY, {**SPEC, "tracing": {"endpoint": collector.endpoint}}) as today,
+        clients(before, 1) as [old_client],
+        clients(today, 1) as [new_client],
+        before.api() as old_api,
+        today.api() as new_api,
+    ):
+        new_api.headers.update(SAMPLED)
+        await new_api.call("publish", channel="chat:a", data="traced", tags={"a": "b"})
+        await old_api.call("publish", channel="chat:a", data="not traced")
+        for client in (old_client, new_client):
+            assert [await client.publication() for _ in range(2)] == ["traced", "not traced"]
+        for api in (old_api, new_api):
+            history = await api.call("history", channel="chat:a", limit=10)
+            found = [
+                (publication["data"], publication.get("tags")) for publication in objects_at(history, "publications")
+            ]
+            assert found == [("traced", {"a": "b"}), ("not traced", None)]
+        await collector.wait_for(1, "deliver chat:{channel}")
+        assert {span.server for span in collector.spans} == {"today"}
 
 
 def test_a_clone_without_history_is_told_so(tmp_path: Path) -> None:

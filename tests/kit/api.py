@@ -32,6 +32,8 @@ class ApiError(Exception):
 class ServerApi:
     """Calls the API at `address` (http://host:port) with the key. Every call is a connection of its own.
 
+    `headers` are those of each call.
+
     So calls are spread over the servers behind a Service, and none runs on one that a server is about to close. With
     `kept` connections are kept and used again, as most backends do.
     """
@@ -40,7 +42,7 @@ class ServerApi:
         self.address = address
         self.key = key
         self._kept = kept
-        self._headers = {"X-API-Key": key}
+        self.headers = {"X-API-Key": key}
         self._session: aiohttp.ClientSession | None = None
 
     async def __aenter__(self) -> Self:
@@ -60,7 +62,7 @@ class ServerApi:
         """Call a method and return its result; raises ApiError, or aiohttp's errors without an answer."""
         assert self._session is not None
         url = f"{self.address}/api/{method}"
-        async with self._session.post(url, data=json.dumps(params), headers=self._headers) as response:
+        async with self._session.post(url, data=json.dumps(params), headers=self.headers) as response:
             body = await response.read()
             if response.status != 200:
                 raise ApiError(response.status, 0, body.decode(errors="replace"))

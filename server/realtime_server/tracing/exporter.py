@@ -7,6 +7,7 @@ dropped before; the SDK would drop without counting them.
 from __future__ import annotations
 
 import logging
+import ssl
 import threading
 import time
 from collections.abc import Sequence
@@ -20,6 +21,7 @@ from opentelemetry.exporter.otlp.proto.http.trace_exporter import OTLPSpanExport
 from opentelemetry.sdk.trace import ReadableSpan, Span, SpanProcessor
 from opentelemetry.sdk.trace.export import BatchSpanProcessor, SpanExporter, SpanExportResult
 from requests.auth import AuthBase
+from requests.utils import get_environ_proxies
 
 from realtime_server.settings import SecretFile
 from realtime_server.tracing_settings import Tracing
@@ -138,12 +140,21 @@ class BoundedProcessor(SpanProcessor):
 
 
 def otlp_exporter(settings: Tracing) -> SpanExporter:
-    """Return an exporter of Protobuf over HTTP to the collector of the settings."""
+    """Return an exporter of Protobuf over HTTP to the collector of the settings.
+
+    It uses the proxy of the environment. Its authorities are those of the settings or of the system, as everywhere in
+    the server: requests would prefer a file that the environment names, or those that it ships with.
+    """
+    endpoint = settings.endpoint.rstrip("/") + TRACES_PATH
+    system = ssl.get_default_verify_paths()
+    authorities = str(settings.ca_file or system.cafile or system.capath or "")
     session = requests.Session()
+    session.trust_env = False
+    session.proxies.update(get_environ_proxies(endpoint))
     session.auth = _HeaderFiles(settings)
     return OTLPSpanExporter(
-        endpoint=settings.endpoint.rstrip("/") + TRACES_PATH,
-        certificate_file=None if settings.ca_file is None else str(settings.ca_file),
+        endpoint=endpoint,
+        certificate_file=authorities or None,
         timeout=TIMEOUT_SECONDS,
         compression=Compression.Gzip,
         session=session,
