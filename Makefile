@@ -56,6 +56,11 @@ suite:
 	$(RUN) -m pytest -n 4 tests/sdks/test_matrix.py -k javascript
 
 
+.PHONY: test-tracing
+test-tracing: setup ## Spans of two servers in the real OpenTelemetry Collector (builds it once)
+	$(RUN) -m tests.kit.opentelemetry_collector
+	$(RUN) -m pytest tests/collector
+
 .PHONY: test-debian13
 test-debian13: setup ## Unit, golden, contract and component tests on Debian 13: Python 3.13, Redis 8 (makes a root once)
 	@hack/setup-system.sh debian

@@ -32,10 +32,8 @@ class ApiError(Exception):
 class ServerApi:
     """Calls the API at `address` (http://host:port) with the key. Every call is a connection of its own.
 
-    `headers` are those of each call.
-
     So calls are spread over the servers behind a Service, and none runs on one that a server is about to close. With
-    `kept` connections are kept and used again, as most backends do.
+    `kept` connections are kept and used again, as most backends do. `headers` are those of each call.
     """
 
     def __init__(self, address: str, key: str, *, kept: bool = False) -> None:

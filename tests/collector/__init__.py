@@ -1,0 +1,1 @@
+"""The servers' spans in the real OpenTelemetry Collector: `make test-tracing`."""
