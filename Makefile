@@ -10,7 +10,7 @@ THOROUGH := tests/component/faults tests/component/test_redis_failover.py tests/
   tests/contract/test_older_servers.py tests/scenarios/test_brakes.py tests/scenarios/test_api_handover.py \
   tests/component/cli/test_undo.py tests/component/api/test_leaving.py tests/component/server/test_slow_reader_lives.py \
   tests/component/sdk/test_encodings.py tests/component/supervisor/test_drain_command.py \
-  tests/component/monitoring/test_queries.py tests/model tests/component/tracing/test_collector_away.py
+  tests/component/monitoring/test_queries.py tests/model tests/component/tracing
 # Tests that measure a server's memory and rates: nothing runs beside them.
 ALONE := tests/component/server/test_bad_input.py tests/component/server/test_limits.py tests/component/server/test_slow_flood.py
 

@@ -26,6 +26,13 @@ SPECS: dict[str, JsonObject] = {
     "tokens": {"auth": {"tokens": [{"secretKeyRef": REFERENCE}, {"secretKeyRef": REFERENCE}]}},
     "subscription tokens": {"auth": {"subscriptionTokens": [{"secretKeyRef": REFERENCE}]}},
     "published keys": {"auth": {"jwks": {"url": "https://id.example/keys", "ca": {"secretKeyRef": REFERENCE}}}},
+    "tracing": {
+        "tracing": {
+            "endpoint": "http://collector:4318",
+            "headers": [{"name": "Authorization", "secretKeyRef": REFERENCE}],
+            "ca": {"secretKeyRef": REFERENCE},
+        }
+    },
     "api": {"api": {"key": {"secretKeyRef": REFERENCE}}},
     "api keys": {"api": {"keys": [{"name": "a", "secretKeyRef": REFERENCE}, {"name": "b", "secretKeyRef": REFERENCE}]}},
     "redis": external(url={"secretKeyRef": REFERENCE}),
