@@ -11,14 +11,15 @@ import pytest
 import yaml
 
 from realtime_operator import naming
-from realtime_operator.api.base import JsonObject
+from realtime_operator.api.base import JsonObject, JsonValue
 from realtime_operator.builders.optional_kinds import OPTIONAL_KINDS
 from realtime_operator.platforms.kubernetes.client import path_of
 from tests.apiserver.test_operator import create
-from tests.kit.apiserver import ApiServer, RefusedError
+from tests.kit.apiserver import OPERATOR_USER, ApiServer, RefusedError
+from tests.kit.audit import AuditLog
 from tests.kit.custom_kinds import CRDS, gateway_crds, open_crd
 from tests.kit.deadline import eventually
-from tests.kit.document import dig, object_at, objects_at, parse, text_at
+from tests.kit.document import dig, object_at, objects_at, parse, text_at, whole_at
 from tests.kit.operator_process import OperatorProcess
 
 MANIFESTS = Path(__file__).parents[1] / "golden" / "manifests"
@@ -100,6 +101,16 @@ class Objects:
             return dig(cluster, "status", "observedGeneration") == dig(cluster, "metadata", "generation")
 
         await eventually(now, bool, what="the spec is observed", within=MADE_SECONDS)
+
+    async def condition(self, kind: str, reason: str) -> JsonObject:
+        """Wait until a condition of the cluster has a reason."""
+
+        async def now() -> JsonObject:
+            found = objects_at(self.cluster(), "status", "conditions")
+            return next((condition for condition in found if condition["type"] == kind), {})
+
+        what = f"{kind} {reason}"
+        return await eventually(now, lambda found: found.get("reason") == reason, what=what, within=MADE_SECONDS)
 
     async def settled(self, *keys: tuple[str, str]) -> None:
         """Check that the operator is done with these objects: none changes any more, and nothing is wrong."""
@@ -262,3 +273,50 @@ def change_service(server: ApiServer, namespace: str, service: JsonObject) -> No
     path = path_of(naming.API_VERSION, naming.KIND, namespace, "chat")
     replaced: JsonObject = dict.fromkeys(("ipFamilyPolicy", "ipFamilies"))
     server.call("PATCH", path, {"spec": {"endpoint": {"service": {**replaced, **service}}}})
+
+
+def answer_of_gateway(generation: int, *conditions: tuple[str, str, str, str]) -> JsonObject:
+    """Return the status of a route as a controller writes it: type, status, reason and message of its conditions."""
+    stated: list[JsonValue] = [
+        {
+            "type": kind, "status": status, "reason": reason, "message": message,
+            "lastTransitionTime": "2026-11-28T12:00:00Z", "observedGeneration": generation,
+        }
+        for kind, status, reason, message in conditions
+    ]  # fmt: skip
+    parent: JsonObject = {"name": "public", "namespace": "edge", "sectionName": "https"}
+    return {"parents": [{"controllerName": "example.com/any", "parentRef": parent, "conditions": stated}]}
+
+
+@pytest.mark.usefixtures("definitions")
+async def test_the_cluster_says_what_the_gateway_says(api_server: ApiServer, namespace: str) -> None:
+    """EndpointReady follows the status of the route, which the operator sees in its watch and never asks for."""
+    put_secrets(api_server, namespace)
+    objects = Objects(api_server, namespace)
+    audit = AuditLog(api_server.audit_log)
+    audit.skip()
+    async with OperatorProcess(api_server, namespace, watch_namespaces=namespace, resync_seconds=60) as operator:
+        await operator.wait_ready()
+        create(api_server, namespace, "chat", **golden("gateway"))
+        route = await objects.made(GATEWAY_API, "HTTPRoute")
+        assert (await objects.condition("EndpointReady", "RoutePending"))["status"] == "Unknown"
+        path = f"{path_of(GATEWAY_API, 'HTTPRoute', namespace, 'chat')}/status"
+        generation = whole_at(route, "metadata", "generation")
+
+        def write(*conditions: tuple[str, str, str, str]) -> None:
+            api_server.call("PATCH", path, {"status": answer_of_gateway(generation, *conditions)})
+
+        write(("Accepted", "False", "NotAllowedByListeners", "no listener allows the namespace"))
+        refused = await objects.condition("EndpointReady", "RouteNotAccepted")
+        assert refused["status"] == "False"
+        assert "Gateway edge/public" in text_at(refused, "message")
+        assert "NotAllowedByListeners: no listener allows the namespace" in text_at(refused, "message")
+        await objects.condition("Degraded", "RouteNotAccepted")
+        write(("Accepted", "True", "Accepted", ""), ("ResolvedRefs", "False", "BackendNotFound", "no Service"))
+        await objects.condition("EndpointReady", "RouteNotResolved")
+        write(("Accepted", "True", "Accepted", ""), ("ResolvedRefs", "True", "ResolvedRefs", ""))
+        assert (await objects.condition("EndpointReady", "EndpointAvailable"))["status"] == "True"
+        await objects.condition("Degraded", "AsExpected")
+        asked = [call for call in audit.calls_of(OPERATOR_USER) if call.resource == "httproutes" and call.namespace]
+        assert {call.verb for call in asked} <= {"list", "watch", "patch", "create"}
+        assert "Traceback" not in operator.log()

@@ -32,7 +32,8 @@ class Condition(StatusModel):
     """One aspect of the cluster's state, with the fields and rules of metav1.Condition."""
 
     type: Annotated[str, Field(max_length=316, pattern=CONDITION_TYPE)]
-    """Type of the condition: `Accepted`, `Ready`, `Progressing`, `Degraded`, `BackplaneReady` or `CredentialsKept`."""
+    """Type of the condition: `Accepted`, `Ready`, `Progressing`, `Degraded`, `BackplaneReady`, `EndpointReady` or
+    `CredentialsKept`."""
     status: Literal["True", "False", "Unknown"]
     """Status of the condition."""
     reason: Annotated[str, Field(min_length=1, max_length=1024, pattern=CONDITION_REASON)]

@@ -65,6 +65,7 @@ def problems(cluster: JsonObject) -> list[str]:
         "BackplaneReady": "True",
         "CredentialsKept": "True",
         "Degraded": "False",
+        "EndpointReady": "True",
         "Ready": "True",
     }
     found = [

@@ -31,13 +31,28 @@ class Verdict:
 
 def evaluate(facts: Facts) -> tuple[Verdict, ...]:
     """Return all conditions but Accepted."""
-    return (ready(facts), progressing(facts), degraded(facts), backplane_ready(facts), credentials_kept(facts))
+    return (
+        ready(facts),
+        progressing(facts),
+        degraded(facts),
+        backplane_ready(facts),
+        endpoint_ready(facts),
+        credentials_kept(facts),
+    )
 
 
 def backplane_ready(facts: Facts) -> Verdict:
     """Judge BackplaneReady: True when the servers are linked."""
     backplane = facts.backplane
     return Verdict(ConditionType.BACKPLANE_READY, backplane.ready, backplane.reason, backplane.message)
+
+
+def endpoint_ready(facts: Facts) -> Verdict:
+    """Judge EndpointReady: True when what the spec puts in front of the Service has taken it."""
+    if facts.missing_endpoint is not None:
+        return Verdict(ConditionType.ENDPOINT_READY, False, Reason.ENDPOINT_UNAVAILABLE, facts.missing_endpoint)
+    exposure = facts.exposure
+    return Verdict(ConditionType.ENDPOINT_READY, exposure.ready, exposure.reason, exposure.message)
 
 
 def credentials_kept(facts: Facts) -> Verdict:

@@ -6,9 +6,9 @@ from ipaddress import IPv6Address
 
 from realtime_operator import naming
 from realtime_operator.api.base import JsonObject
-from realtime_operator.api.document import objects_at, text_at
 from realtime_operator.api.v1alpha1 import RealtimeCluster
 from realtime_operator.builders.route import API_VERSION as GATEWAY_API
+from realtime_operator.planning.exposure import address_of
 from realtime_operator.planning.world import ObjectKey, World
 
 DEFAULT_PORTS = {"ws": 80, "wss": 443}
@@ -38,7 +38,7 @@ def _client_url(cluster: RealtimeCluster, world: World) -> str:
         return _url("wss", host)
     name, namespace = cluster.metadata.name, cluster.metadata.namespace
     key = ObjectKey("v1", "Service", naming.client_service(name))
-    host = _balanced(world, key) or f"{naming.client_service(name)}.{namespace}.svc"
+    host = address_of(world.objects.get(key, {})) or f"{naming.client_service(name)}.{namespace}.svc"
     return _url("ws" if endpoint.tls is None else "wss", host, endpoint.service.port)
 
 
@@ -48,7 +48,7 @@ def _ingress_host(cluster: RealtimeCluster, world: World) -> str | None:
     key = ObjectKey("networking.k8s.io/v1", "Ingress", naming.ingress(cluster.metadata.name))
     if ingress is None or key not in world.objects:
         return None
-    return _first_name(ingress.hosts) or _balanced(world, key)
+    return _first_name(ingress.hosts) or address_of(world.objects[key]) or None
 
 
 def _route_host(cluster: RealtimeCluster, world: World) -> str | None:
@@ -62,15 +62,6 @@ def _route_host(cluster: RealtimeCluster, world: World) -> str | None:
 
 def _first_name(hosts: tuple[str, ...]) -> str | None:
     return next((host for host in hosts if not host.startswith("*")), None)
-
-
-def _balanced(world: World, key: ObjectKey) -> str | None:
-    """Return the address that a load balancer gave to a Service or an Ingress."""
-    for address in objects_at(world.objects.get(key, {}), "status", "loadBalancer", "ingress"):
-        found = text_at(address, "hostname") or text_at(address, "ip")
-        if found:
-            return found
-    return None
 
 
 def _url(scheme: str, host: str, port: int | None = None) -> str:

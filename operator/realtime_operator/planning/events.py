@@ -29,7 +29,13 @@ from realtime_operator.planning.rotation import GRACE
 from realtime_operator.planning.world import Server, ServerState
 
 BAD_WHEN_FALSE = frozenset(
-    {ConditionType.ACCEPTED, ConditionType.READY, ConditionType.BACKPLANE_READY, ConditionType.CREDENTIALS_KEPT}
+    {
+        ConditionType.ACCEPTED,
+        ConditionType.READY,
+        ConditionType.BACKPLANE_READY,
+        ConditionType.ENDPOINT_READY,
+        ConditionType.CREDENTIALS_KEPT,
+    }
 )
 """Conditions whose change to False is a warning. Progressing is covered by the rollout's own Events."""
 

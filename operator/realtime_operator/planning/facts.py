@@ -10,6 +10,7 @@ from realtime_operator.api.base import JsonObject
 from realtime_operator.planning.backplane import Backplane
 from realtime_operator.planning.brakes import Hold
 from realtime_operator.planning.credentials import Credentials
+from realtime_operator.planning.exposure import Exposure
 from realtime_operator.planning.fleet import Fleet
 from realtime_operator.planning.plan import Failure
 from realtime_operator.planning.prior_status import PriorStatus
@@ -36,6 +37,7 @@ class Facts:
     policy: RolloutPolicy
     step: RolloutStep
     backplane: Backplane
+    exposure: Exposure
     redis: RedisState
     credentials: Credentials
     progress: Progress

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 from realtime_operator.api.document import text_at
 from realtime_operator.planning.brakes import failures_text
+from realtime_operator.planning.exposure import REFUSED
 from realtime_operator.planning.facts import Facts
 from realtime_operator.planning.plan import (
     Action,
@@ -39,6 +40,7 @@ def all_findings(facts: Facts) -> list[Finding]:
         write_refused,
         pods_refused,
         kind_not_served,
+        route_refused,
         server_cannot_start,
         redis_cannot_start,
         redis_change_fails,
@@ -95,6 +97,12 @@ def pods_refused(facts: Facts) -> Finding | None:
 def kind_not_served(facts: Facts) -> Finding | None:
     """Report kinds that the spec asks for and whose CRD is not installed, or that the operator may not watch."""
     return (Reason.KIND_NOT_SERVED, "; ".join(facts.missing_kinds)) if facts.missing_kinds else None
+
+
+def route_refused(facts: Facts) -> Finding | None:
+    """Report a route that a Gateway refuses: its clients reach no server."""
+    exposure = facts.exposure
+    return (exposure.reason, exposure.message) if exposure.reason in REFUSED.values() else None
 
 
 def server_cannot_start(facts: Facts) -> Finding | None:

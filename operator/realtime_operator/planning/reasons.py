@@ -17,6 +17,7 @@ class ConditionType(StrEnum):
     DEGRADED = "Degraded"
     BACKPLANE_READY = "BackplaneReady"
     CREDENTIALS_KEPT = "CredentialsKept"
+    ENDPOINT_READY = "EndpointReady"
 
 
 class Reason(StrEnum):
@@ -74,6 +75,12 @@ class Reason(StrEnum):
     ROTATING = "Rotating"
     REPLACED = "Replaced"
     MISSING = "Missing"
+    # EndpointReady, beside EndpointUnavailable and KindNotServed
+    ENDPOINT_AVAILABLE = "EndpointAvailable"
+    ROUTE_NOT_ACCEPTED = "RouteNotAccepted"
+    ROUTE_NOT_RESOLVED = "RouteNotResolved"
+    ROUTE_PENDING = "RoutePending"
+    ADDRESS_PENDING = "AddressPending"
     # Events only
     ROLLOUT_STARTED = "RolloutStarted"
     ROLLOUT_COMPLETED = "RolloutCompleted"

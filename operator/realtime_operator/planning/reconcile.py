@@ -23,6 +23,7 @@ from realtime_operator.planning.backplane import observe_backplane
 from realtime_operator.planning.brakes import arrivals, brake, next_hold
 from realtime_operator.planning.credentials import next_credentials
 from realtime_operator.planning.difference import contains, plan_write, revision_of
+from realtime_operator.planning.exposure import observe_exposure
 from realtime_operator.planning.facts import Facts
 from realtime_operator.planning.fleet import Fleet, read_replica_sets
 from realtime_operator.planning.plan import (
@@ -210,6 +211,7 @@ def _facts(
         policy=policy,
         step=step,
         backplane=backplane,
+        exposure=observe_exposure(cluster, world),
         redis=redis_state(name, world, prior.redis_podless_since, now),
         credentials=next_credentials(name, world.secrets, prior.credentials, now),
         progress=next_progress(fleet, retiring, policy.drain, deadline, prior.progress, now),

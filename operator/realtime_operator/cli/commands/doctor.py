@@ -139,6 +139,7 @@ ADVICE = {
     "Ready": "docs/runbooks/no-capacity.md",
     "BackplaneReady": "docs/runbooks/backplane-down.md",
     "Degraded": "docs/runbooks/cluster-degraded.md",
+    "EndpointReady": "docs/runbooks/cluster-degraded.md#routenotaccepted-routenotresolved",
     "CredentialsKept": "docs/runbooks/credentials-replaced.md",
     "Progressing": "wait: `realtime rollout status` shows the progress",
 }

@@ -27,6 +27,7 @@ HEALTHY = {
     "Progressing": "False `Settled`",
     "Degraded": "False `AsExpected`",
     "BackplaneReady": "True `Connected`",
+    "EndpointReady": "True `EndpointAvailable`",
     "CredentialsKept": "True `Unchanged`",
 }
 
@@ -243,6 +244,19 @@ def missing_crd() -> MemoryPlatform:
     return platform
 
 
+def answered(condition: str, reason: str) -> MemoryPlatform:
+    """Return a cluster with a route, whose Gateway answers by a condition that is False; none when it is empty."""
+    platform = settled()
+    platform.change(endpoint={"gateway": {"parentRefs": [{"name": "public"}]}})
+    reconcile_repeatedly(platform)
+    stated: JsonObject = {"type": condition, "status": "False", "reason": reason, "message": ""}
+    accepted: JsonObject = {"type": "Accepted", "status": "True", "reason": "Accepted", "message": ""}
+    answer: JsonObject = {"parentRef": {"name": "public"}, "conditions": [accepted, stated]}
+    platform.objects[ObjectKey(*HTTP_ROUTE, "main")]["status"] = {"parents": [answer] if condition else []}
+    reconcile_repeatedly(platform)
+    return platform
+
+
 CAUSES: dict[str, Callable[[], MemoryPlatform]] = {
     "a quota refuses every pod of a new cluster": quota_of_a_new_cluster,
     "a quota refuses the new servers of a rollout": quota_in_a_rollout,
@@ -272,6 +286,10 @@ CAUSES: dict[str, Callable[[], MemoryPlatform]] = {
     "the operator is paused": paused_operator,
     "`replicas` is 0": lambda: changed(replicas=0),
     "the spec asks for a route without the Gateway API": missing_crd,
+    "the Gateway does not accept the route": lambda: answered("Accepted", "NotAllowedByListeners"),
+    "the Gateway finds no Service for the route": lambda: answered("ResolvedRefs", "BackendNotFound"),
+    "no controller has answered to the route": lambda: answered("", ""),
+    "no controller has given the Ingress an address": lambda: changed(endpoint={"ingress": {}}),
 }
 
 

@@ -64,6 +64,7 @@ def test_an_empty_spec_becomes_a_running_cluster() -> None:
         "BackplaneReady": "True",
         "CredentialsKept": "True",
         "Degraded": "False",
+        "EndpointReady": "True",
         "Progressing": "False",
         "Ready": "True",
     }
