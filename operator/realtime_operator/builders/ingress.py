@@ -117,9 +117,12 @@ def _haproxy_ingress(cluster: RealtimeCluster, _: Ingress) -> dict[str, JsonValu
     }
 
 
-def _traefik(_cluster: RealtimeCluster, _: Ingress) -> dict[str, JsonValue]:
-    """Return nothing: Traefik has no timeout between data, and reads the protocol of a Service at the Service."""
-    return {}
+def _traefik(_cluster: RealtimeCluster, wanted: Ingress) -> dict[str, JsonValue]:
+    """Return what makes Traefik end TLS for the hosts, which it does not take from the TLS of an Ingress.
+
+    Traefik has no timeout between data, and reads the protocol of a Service at the Service.
+    """
+    return {"traefik.ingress.kubernetes.io/router.tls": "true"} if wanted.tls is not None else {}
 
 
 def _contour(_cluster: RealtimeCluster, wanted: Ingress) -> dict[str, JsonValue]:

@@ -19,9 +19,10 @@ PREFIXES = {
     "NginxInc": "nginx.org/",
     "HAProxy": "haproxy.org/",
     "HAProxyIngress": "haproxy-ingress.github.io/",
+    "Traefik": "traefik.ingress.kubernetes.io/",
     "Contour": "projectcontour.io/",
 }
-"""Prefix of the annotations of each controller that needs some."""
+"""Prefix of the annotations of each controller."""
 CERTIFICATE: JsonObject = {"secretRef": {"name": "own"}}
 
 
@@ -49,9 +50,10 @@ def test_every_controller_of_the_spec_is_known() -> None:
 @pytest.mark.parametrize("controller", get_args(Controller))
 def test_a_controller_gets_its_own_annotations_alone(controller: str) -> None:
     """They have its prefix, and the same values as among those for all controllers."""
-    found, everybodys = annotations_of(ingress_of({"controller": controller})), annotations_of(ingress_of({}))
+    found = annotations_of(ingress_of({"controller": controller, "tls": {}}))
+    everybodys = annotations_of(ingress_of({"tls": {}}))
     assert all(key.startswith(PREFIXES[controller]) for key in found)
-    assert bool(found) == (controller in PREFIXES)
+    assert found
     assert found.items() <= everybodys.items()
 
 
@@ -70,6 +72,13 @@ def test_contour_neither_ends_responses_nor_refuses_upgrades() -> None:
         "projectcontour.io/response-timeout": "infinity",
         "projectcontour.io/websocket-routes": "/connection,/emulation",
     }
+
+
+def test_traefik_is_told_that_it_ends_tls() -> None:
+    """Without TLS its router is for plain HTTP."""
+    assert annotations_of(ingress_of({"controller": "Traefik"})) == {}
+    found = annotations_of(ingress_of({"controller": "Traefik", "tls": CERTIFICATE}))
+    assert found == {"traefik.ingress.kubernetes.io/router.tls": "true"}
 
 
 def test_annotations_of_the_spec_win() -> None:
