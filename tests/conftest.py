@@ -28,4 +28,4 @@ def pytest_configure(config: pytest.Config) -> None:
     config.pluginmanager.import_plugin(f"tests.kit.{platform}_fixtures")
     config.pluginmanager.import_plugin("tests.kit.apiserver_fixtures")
     if platform != "kubernetes":
-        collect_ignore.extend(("e2e", "monitoring"))
+        collect_ignore.extend(("e2e", "monitoring", "controllers"))

@@ -16,6 +16,7 @@ from tests.kit.certificates import Mount, shown
 from tests.kit.clients import Channel, ClientOptions, all_subscribed
 from tests.kit.deadline import eventually
 from tests.kit.document import dig, parse, whole_at
+from tests.kit.kube import Kube
 from tests.kit.kubernetes_fixtures import Scenario
 from tests.kit.live_cluster import LiveCluster
 from tests.kit.raw_client import RawClient
@@ -30,9 +31,9 @@ RELOADED_SECONDS = 90
 LONG_HEARTBEAT: JsonObject = {"heartbeat": {"interval": "1m", "timeout": "8s"}}
 
 
-async def put_tls(scenario: Scenario, name: str, mount: Mount) -> None:
+async def put_tls(kube: Kube, name: str, mount: Mount) -> None:
     """Create or replace a Secret with the current certificate of a mount."""
-    await scenario.kube.apply(
+    await kube.apply(
         {
             "apiVersion": "v1",
             "kind": "Secret",
@@ -92,7 +93,7 @@ async def test_servers_have_certificates_of_a_secret(scenario: Scenario, tmp_pat
     """
     mount, backend, stranger = (Mount(tmp_path / name) for name in ("tls", "backend", "stranger"))
     first, *_ = (each.issue() for each in (mount, backend, stranger))
-    await put_tls(scenario, "certificate", mount)
+    await put_tls(scenario.kube, "certificate", mount)
     cluster = scenario.cluster()
     await cluster.put_secret("backends", {"ca.crt": backend.authority.read_text()})
     own: JsonObject = {"secretRef": {"name": "certificate"}}
@@ -122,7 +123,7 @@ async def test_servers_have_certificates_of_a_secret(scenario: Scenario, tmp_pat
         await client.connect(await cluster.token("alice"))
         await client.subscribe("chat:tls")
         second = mount.issue(days=3)
-        await put_tls(scenario, "certificate", mount)
+        await put_tls(scenario.kube, "certificate", mount)
 
         async def newest() -> int:
             async with opened() as other:

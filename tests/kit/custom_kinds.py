@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import subprocess
+from collections.abc import Iterable
 from pathlib import Path
 
 import yaml
@@ -14,7 +15,6 @@ from tests.kit.cluster.layout import REPOSITORY, Layout
 from tests.kit.cluster.programs import find_go
 from tests.kit.document import parse, text_at
 
-GATEWAY = REPOSITORY / "hack" / "gateway-api"
 MODULE = "sigs.k8s.io/gateway-api"
 DOWNLOAD_SECONDS = 120
 CRDS = "/apis/apiextensions.k8s.io/v1/customresourcedefinitions"
@@ -54,12 +54,22 @@ def open_crd(kind: OptionalKind) -> JsonObject:
     }
 
 
-def gateway_crds() -> list[JsonObject]:
-    """Return the CRDs of HTTPRoutes and TLSRoutes of the Gateway API's standard channel, from its pinned Go module."""
-    go = find_go(Layout(), print)
+def gateway_crds(channel: str = "standard", plurals: Iterable[str] = ("httproutes", "tlsroutes")) -> list[JsonObject]:
+    """Return CRDs of a channel of the Gateway API, from its pinned Go module."""
+    folder = module_folder("gateway-api", MODULE) / "config" / "crd" / channel
+    files = [folder / f"gateway.networking.k8s.io_{plural}.yaml" for plural in plurals]
+    return [document for file in files for document in documents_of(file)]
+
+
+def module_folder(hack: str, module: str) -> Path:
+    """Return the folder of a Go module in the release that a folder of `hack` pins; it is downloaded if necessary."""
     answer = subprocess.run(
-        [go, "mod", "download", "-json", MODULE], cwd=GATEWAY, capture_output=True, check=True, timeout=DOWNLOAD_SECONDS
-    )
-    folder = Path(text_at(parse(answer.stdout), "Dir")) / "config" / "crd" / "standard"
-    files = [folder / f"gateway.networking.k8s.io_{plural}.yaml" for plural in ("httproutes", "tlsroutes")]
-    return [parse(json.dumps(yaml.safe_load(file.read_text()))) for file in files]
+        [find_go(Layout(), print), "mod", "download", "-json", module],
+        cwd=REPOSITORY / "hack" / hack, capture_output=True, check=True, timeout=DOWNLOAD_SECONDS,
+    )  # fmt: skip
+    return Path(text_at(parse(answer.stdout), "Dir"))
+
+
+def documents_of(file: Path) -> list[JsonObject]:
+    """Return the objects of a YAML file."""
+    return [parse(json.dumps(document)) for document in yaml.safe_load_all(file.read_text()) if document]

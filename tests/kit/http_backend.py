@@ -1,4 +1,4 @@
-"""A backend of the user over HTTP on loopback: answers hooks as the test defines, and records requests."""
+"""A backend of the user over HTTP: answers hooks as the test defines, and records requests."""
 
 from __future__ import annotations
 
@@ -39,6 +39,8 @@ class HttpBackend:
     released: asyncio.Event = field(default_factory=asyncio.Event)
     """Set by default; while a test has cleared it, requests get no answer."""
     port: int = field(default_factory=free_port)
+    host: str = "127.0.0.1"
+    """Address that it listens on."""
     tls: ssl.SSLContext | None = None
     """TLS context; with one the backend serves HTTPS."""
     running: int = 0
@@ -47,7 +49,7 @@ class HttpBackend:
 
     def url(self, path: str) -> str:
         """Return the URL of a hook."""
-        return f"{'http' if self.tls is None else 'https'}://127.0.0.1:{self.port}/{path}"
+        return f"{'http' if self.tls is None else 'https'}://{self.host}:{self.port}/{path}"
 
     def bodies(self, path: str) -> list[JsonObject]:
         """Return the bodies of the requests to a hook."""
@@ -60,7 +62,7 @@ class HttpBackend:
         application.router.add_post("/{path}", self._answer)
         self._runner = web.AppRunner(application, shutdown_timeout=0.1)
         await self._runner.setup()
-        await web.TCPSite(self._runner, "127.0.0.1", self.port, ssl_context=self.tls).start()
+        await web.TCPSite(self._runner, self.host, self.port, ssl_context=self.tls).start()
         return self
 
     async def __aexit__(self, *_: object) -> None:

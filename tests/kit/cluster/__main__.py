@@ -16,10 +16,11 @@ from tests.kit.cluster.layout import OPERATOR_IMAGE, REDIS_IMAGE, REPOSITORY, SE
 from tests.kit.cluster.lifecycle import Progress, down, exec_inside, is_up, leftovers, up
 from tests.kit.cluster.process import ClusterError
 from tests.kit.cluster.programs import API_SERVER_PROGRAMS, build_missing
+from tests.kit.controllers.programs import install_missing
 from tests.kit.monitoring import programs as monitoring_programs
 
-COMMANDS = "up|down|status|kubectl|wheels|images|apiserver|e2e|monitoring|demo|env"
-SUITES = {"e2e": ("e2e", "scenarios"), "monitoring": ("monitoring",)}
+COMMANDS = "up|down|status|kubectl|wheels|images|apiserver|e2e|monitoring|controllers|demo|env"
+SUITES = {"e2e": ("e2e", "scenarios"), "monitoring": ("monitoring",), "controllers": ("controllers",)}
 """Folders of tests that a command runs on a cluster."""
 USAGE = f"usage: python -m tests.kit.cluster {COMMANDS} [ARGUMENTS]"
 
@@ -73,6 +74,8 @@ def _dispatch(layout: Layout, command: str, rest: list[str]) -> int:
 def _test(layout: Layout, say: Progress, command: str, arguments: list[str]) -> int:
     if command == "monitoring":
         monitoring_programs.build_missing(layout, say)
+    if command == "controllers":
+        os.environ.update(install_missing(layout, say).to_environ())
     tests = [str(REPOSITORY / "tests" / folder) for folder in SUITES[command]]
     suite = ["-m", "pytest", *tests, "--platform=kubernetes", *arguments]
     return _with_cluster(layout, say, suite, earlier=command == "e2e")
