@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 MODEL = Path(__file__).parents[2] / "model" / "moving.pml"
-COMPILER = ("gcc", "-O2", "-DNOREDUCE", "-DMEMLIM=1024")
+COMPILER = ("gcc", "-O1", "-DNOREDUCE", "-DMEMLIM=1024")
 """Compiler of the verifier. All steps share their variables, so that partial order reduction only costs time."""
 PROCESSES_FOR_FAIRNESS = "-DNFAIR=4"
 MAX_DEPTH = "-m1000000"
