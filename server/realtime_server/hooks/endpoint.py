@@ -192,8 +192,8 @@ class Endpoint:
             return bytes(answer)
 
 
-def _traced(headers: Mapping[str, str], trace: Trace) -> Mapping[str, str]:
+def _traced(headers: Mapping[str, str], trace: Trace | None) -> Mapping[str, str]:
     """Return the headers with the server's own trace, which replaces one that a client has sent."""
-    if not trace:
+    if trace is None:
         return headers
     return {**{name: value for name, value in headers.items() if name not in TRACE_HEADERS}, **trace}

@@ -1,4 +1,4 @@
-"""Sampling of traces: the caller's decision or a part of all, up to a number of traces per second."""
+"""Bound on the traces that a worker samples per second."""
 
 from __future__ import annotations
 
@@ -6,26 +6,22 @@ import time
 from collections.abc import Callable, Sequence
 
 from opentelemetry.context import Context
-from opentelemetry.sdk.trace.sampling import Decision, ParentBased, Sampler, SamplingResult, TraceIdRatioBased
+from opentelemetry.sdk.trace.sampling import ALWAYS_ON, Decision, ParentBased, Sampler, SamplingResult
 from opentelemetry.trace import Link, SpanKind, TraceState, get_current_span
 from opentelemetry.util.types import Attributes
 
 from realtime_server.core.limits.rates import TokenBucket
 
-MILLION = 1_000_000
-
 
 class BoundedSampler(Sampler):
-    """Sampler of what the parent's flag says or, without a parent, of `per_million` traces.
+    """Sampler of what the parent's flag says, and of traces that begin here.
 
     Of either kind at most `traces_per_second` are sampled; `refused` counts the others. Deliveries are no traces of
     their own: theirs were counted where they were sent.
     """
 
-    def __init__(
-        self, per_million: int, traces_per_second: float, *, clock: Callable[[], float] = time.monotonic
-    ) -> None:
-        self._sampler = ParentBased(TraceIdRatioBased(per_million / MILLION))
+    def __init__(self, traces_per_second: float, *, clock: Callable[[], float] = time.monotonic) -> None:
+        self._sampler = ParentBased(ALWAYS_ON)
         self._bucket = TokenBucket(traces_per_second, max(1.0, traces_per_second), clock())
         self._clock = clock
         self.refused = 0

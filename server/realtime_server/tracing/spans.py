@@ -5,20 +5,21 @@ https://opentelemetry.io/docs/specs/semconv/messaging/messaging-spans/, https://
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import contextmanager
+import random
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from urllib.parse import urlsplit
 
 import structlog
 from opentelemetry.context import Context
 from opentelemetry.sdk.trace import TracerProvider
-from opentelemetry.trace import Span, SpanKind, Status, StatusCode, get_current_span, use_span
+from opentelemetry.trace import INVALID_SPAN, Span, SpanKind, Status, StatusCode, get_current_span, use_span
 from opentelemetry.trace.propagation.tracecontext import TraceContextTextMapPropagator
 
 from realtime_server.codes import INTERNAL
 from realtime_server.core.model.errors import CommandError
 from realtime_server.core.model.namespaces import namespace_of
-from realtime_server.core.ports.tracing import Headers, Trace
+from realtime_server.core.ports.tracing import Exchange, Headers, Trace
 
 SCOPE = "realtime_server"
 SYSTEM = "realtime"
@@ -27,6 +28,7 @@ TRACEPARENT, TRACESTATE = "traceparent", "tracestate"
 MOST_STATE_BYTES = 512
 """Size of a `tracestate` above which it is dropped; every party must pass on so much (W3C Trace Context, 3.3.1.5)."""
 PORTS = {"http": 80, "https": 443}
+MILLION = 1_000_000
 
 _context = TraceContextTextMapPropagator()
 _NO_PARENT = Context()
@@ -36,7 +38,7 @@ class HttpExchange:
     """Span of a request and its answer: implements Exchange."""
 
     def __init__(self, span: Span, headers: Trace, *, failed_from: int) -> None:
-        self.headers = headers
+        self.headers: Trace | None = headers
         self._span = span
         self._failed_from = failed_from
         """Lowest status that is a failure: for a server only its own, for a client also its request's."""
@@ -46,6 +48,10 @@ class HttpExchange:
         self._span.set_attribute("http.response.status_code", status)
         if status >= self._failed_from:
             _fail(self._span, str(status))
+
+
+_UNTRACED: AbstractContextManager[Exchange] = nullcontext(HttpExchange(INVALID_SPAN, {}, failed_from=1000))
+_NOTHING: AbstractContextManager[None] = nullcontext(None)
 
 
 class PublicationDelivery:
@@ -61,17 +67,35 @@ class PublicationDelivery:
 
 
 class SpanTracing:
-    """Maker of a worker's spans: implements Tracing."""
+    """Maker of a worker's spans: implements Tracing.
 
-    def __init__(self, provider: TracerProvider, version: str) -> None:
+    Without a caller's decision, `per_million` traces are begun. Whatever is not sampled makes no span at all, which
+    costs a fraction of one that does not record.
+    """
+
+    def __init__(
+        self, provider: TracerProvider, version: str, per_million: int, *, draw: Callable[[], float] = random.random
+    ) -> None:
         self._tracer = provider.get_tracer(SCOPE, version)
+        self._rate = per_million / MILLION
+        self._draw = draw
+
+    def api_call(self, method: str, headers: Headers) -> AbstractContextManager[Exchange]:
+        """See Tracing. While the call is sampled, the worker's log lines have its `trace_id` and `span_id`."""
+        carrier = carrier_of(headers)
+        parent = _context.extract(carrier, context=_NO_PARENT) if carrier else _NO_PARENT
+        caller = get_current_span(parent).get_span_context()
+        if not (caller.trace_flags.sampled if caller.is_valid else self._begins()):
+            return _UNTRACED
+        return self._api_call(method, parent)
+
+    def _begins(self) -> bool:
+        return self._draw() < self._rate
 
     @contextmanager
-    def api_call(self, method: str, headers: Headers) -> Iterator[HttpExchange]:
-        """See Tracing. While the call is sampled, the worker's log lines have its `trace_id` and `span_id`."""
+    def _api_call(self, method: str, parent: Context) -> Iterator[Exchange]:
         route = f"/api/{method}"
         attributes = {"http.request.method": "POST", "http.route": route, "url.path": route}
-        parent = _context.extract(carrier_of(headers), context=_NO_PARENT)
         span = self._tracer.start_span(f"POST {route}", context=parent, kind=SpanKind.SERVER, attributes=attributes)
         with _used(span), _logged(span):
             yield HttpExchange(span, {}, failed_from=500)
@@ -84,25 +108,28 @@ class SpanTracing:
         else:
             span.set_attribute("error.type", str(code))
 
-    @contextmanager
-    def client_publication(self, channel: str) -> Iterator[None]:
+    def client_publication(self, channel: str) -> AbstractContextManager[None]:
         """See Tracing."""
+        return self._client_publication(channel) if self._begins() else _NOTHING
+
+    @contextmanager
+    def _client_publication(self, channel: str) -> Iterator[None]:
         name = f"publish {template_of(channel)}"
         attributes = {"messaging.system": SYSTEM, "messaging.destination.name": channel}
         span = self._tracer.start_span(name, context=_NO_PARENT, kind=SpanKind.SERVER, attributes=attributes)
         with _used(span), _logged(span):
             yield
 
-    @contextmanager
-    def sending(self, channel: str, size: int) -> Iterator[Trace | None]:
+    def sending(self, channel: str, size: int) -> AbstractContextManager[Trace | None]:
         """See Tracing."""
-        if _is_within_unsampled():
-            yield None
-            return
+        return self._sending(channel, size) if get_current_span().is_recording() else _NOTHING
+
+    @contextmanager
+    def _sending(self, channel: str, size: int) -> Iterator[Trace | None]:
         attributes = {**_messaging("send", "send", channel), "messaging.message.body.size": size}
         span = self._tracer.start_span(f"send {template_of(channel)}", kind=SpanKind.PRODUCER, attributes=attributes)
         with _used(span):
-            yield _injected() if span.is_recording() else None
+            yield _injected()
 
     def delivering(self, channel: str, trace: Trace, offset: int) -> PublicationDelivery:
         """See Tracing."""
@@ -117,9 +144,15 @@ class SpanTracing:
         )
         return PublicationDelivery(span)
 
-    @contextmanager
-    def backend_request(self, hook: str, url: str) -> Iterator[HttpExchange]:
+    def backend_request(self, hook: str, url: str) -> AbstractContextManager[Exchange]:
         """See Tracing."""
+        parent = get_current_span()
+        if not (parent.is_recording() if parent.get_span_context().is_valid else self._begins()):
+            return _UNTRACED
+        return self._backend_request(hook, url)
+
+    @contextmanager
+    def _backend_request(self, hook: str, url: str) -> Iterator[Exchange]:
         parts = urlsplit(url)
         attributes: dict[str, str | int] = {
             "http.request.method": "POST",
@@ -131,7 +164,7 @@ class SpanTracing:
         }
         span = self._tracer.start_span(f"POST {parts.path or '/'}", kind=SpanKind.CLIENT, attributes=attributes)
         with _used(span):
-            yield HttpExchange(span, _injected(), failed_from=400)
+            yield HttpExchange(span, _injected() if span.is_recording() else {}, failed_from=400)
 
 
 def carrier_of(headers: Headers) -> dict[str, str]:
@@ -157,12 +190,6 @@ def _messaging(kind: str, operation: str, channel: str) -> dict[str, str | int]:
         "messaging.destination.name": channel,
         "messaging.destination.template": template_of(channel),
     }
-
-
-def _is_within_unsampled() -> bool:
-    """Return True when the current trace is not sampled, so that a span would cost time for nothing."""
-    span = get_current_span()
-    return span.get_span_context().is_valid and not span.is_recording()
 
 
 def _injected() -> dict[str, str]:

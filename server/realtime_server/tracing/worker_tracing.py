@@ -30,12 +30,12 @@ class WorkerTracing:
 
     def __init__(self, settings: Tracing, workers: int, index: int) -> None:
         self.usage = ExportUsage()
-        self.sampler = BoundedSampler(settings.sampling_rate_per_million, settings.max_traces_per_second / workers)
+        self.sampler = BoundedSampler(settings.max_traces_per_second / workers)
         self._exporter = CountingExporter(otlp_exporter(settings), self.usage, settings.endpoint)
         self._processor = BoundedProcessor(self._exporter, self.usage)
         provider = TracerProvider(sampler=self.sampler, resource=resource_of(settings, index), shutdown_on_exit=False)
         provider.add_span_processor(self._processor)
-        self.spans = SpanTracing(provider, version(DISTRIBUTION))
+        self.spans = SpanTracing(provider, version(DISTRIBUTION), settings.sampling_rate_per_million)
 
     def collector(self, index: int) -> TracingCollector:
         """Return the collector of its metrics."""

@@ -108,7 +108,7 @@ async def test_metrics_of_the_server_are_documented() -> None:
         ApiCollector(ApiUsage(()), 0),
         HookCollector(HttpBackend({}, None), 0),
         UsageCollector(dict, 0),
-        TracingCollector(ExportUsage(), BoundedSampler(0, 1), 0),
+        TracingCollector(ExportUsage(), BoundedSampler(1), 0),
         KeysCollector(PublishedKeys(HttpDocument(Source("https://id.example/keys"))), 0),
     ]
     families = [family for collector in collectors for family in collector.collect()]

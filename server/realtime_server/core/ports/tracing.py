@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager
-from types import MappingProxyType
 from typing import Protocol, TypeAlias
 
 Trace: TypeAlias = Mapping[str, str]
@@ -19,8 +18,8 @@ class Exchange(Protocol):
     """Span of an HTTP request and its answer."""
 
     @property
-    def headers(self) -> Trace:
-        """Headers to send with the request, sampled or not; empty without tracing."""
+    def headers(self) -> Trace | None:
+        """Context to send with the request, in place of any other; empty when it is not sampled, None: send any."""
 
     def answered(self, status: int) -> None:
         """Record the status of the answer."""
@@ -39,30 +38,30 @@ class Tracing(Protocol):
     def api_call(self, method: str, headers: Headers) -> AbstractContextManager[Exchange]:
         """Trace a call of the server API, whose caller is authenticated, as a part of the caller's trace.
 
-        `method` is one of a bounded set. Without a valid `traceparent` it begins a trace of its own.
+        `method` is one of a bounded set. Without a valid `traceparent` it may begin a trace of its own.
         """
 
     def call_failed(self, code: int, why: str) -> None:
         """Record an error of the catalogue, with which a part of the current API call was answered."""
 
     def client_publication(self, channel: str) -> AbstractContextManager[None]:
-        """Trace a publish command of a client, in a trace of its own: nothing that a client sends is trusted."""
+        """Trace a publish command of a client, perhaps, in a trace of its own: nothing that it sends is trusted."""
 
     def sending(self, channel: str, size: int) -> AbstractContextManager[Trace | None]:
-        """Trace the sending of a publication of `size` bytes to the backplane.
+        """Trace the sending of a publication of `size` bytes to the backplane, as a part of the current trace.
 
-        Enters with the context to send along, None when the trace is not sampled.
+        Enters with the context to send along, None when there is no trace or it is not sampled.
         """
 
     def delivering(self, channel: str, trace: Trace, offset: int) -> Delivery:
         """Begin the span of a delivery, as a part of the trace that came with the publication."""
 
     def backend_request(self, hook: str, url: str) -> AbstractContextManager[Exchange]:
-        """Trace a request to the backend."""
+        """Trace a request to the backend, as a part of the current trace or perhaps in one of its own."""
 
 
 class _NoExchange:
-    headers: Trace = MappingProxyType({})
+    headers: Trace | None = None
 
     def answered(self, status: int) -> None:
         """Do nothing."""

@@ -7,25 +7,25 @@ import structlog
 from opentelemetry.sdk.trace import ReadableSpan, TracerProvider
 from opentelemetry.sdk.trace.export import SimpleSpanProcessor
 from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
-from opentelemetry.sdk.trace.sampling import ALWAYS_OFF, ALWAYS_ON, ParentBased, Sampler
-from opentelemetry.trace import SpanKind, StatusCode, TraceFlags, get_current_span
+from opentelemetry.sdk.trace.sampling import ALWAYS_ON, ParentBased
+from opentelemetry.trace import SpanKind, StatusCode, get_current_span
 
 from realtime_server.codes import INTERNAL, NOT_AVAILABLE
 from realtime_server.core.model.errors import BackplaneError, CommandError
-from realtime_server.tracing.spans import MOST_STATE_BYTES, SpanTracing, carrier_of, template_of
+from realtime_server.tracing.spans import MILLION, MOST_STATE_BYTES, SpanTracing, carrier_of, template_of
 
 TRACE, CALLER = "0af7651916cd43dd8448eb211c80319c", "b7ad6b7169203331"
 PARENT = f"00-{TRACE}-{CALLER}-01"
 
 
 class Traced:
-    """Tracing whose ended spans are kept."""
+    """Tracing whose ended spans are kept; `drawn` is the number by which it decides whether a trace begins."""
 
-    def __init__(self, sampler: Sampler = ALWAYS_ON) -> None:
+    def __init__(self, per_million: int = MILLION, *, drawn: float = 0.5) -> None:
         self._exporter = InMemorySpanExporter()
-        provider = TracerProvider(sampler=ParentBased(sampler), shutdown_on_exit=False)
+        provider = TracerProvider(sampler=ParentBased(ALWAYS_ON), shutdown_on_exit=False)
         provider.add_span_processor(SimpleSpanProcessor(self._exporter))
-        self.tracing = SpanTracing(provider, "1")
+        self.tracing = SpanTracing(provider, "1", per_million, draw=lambda: drawn)
 
     @property
     def spans(self) -> tuple[ReadableSpan, ...]:
@@ -80,7 +80,7 @@ def test_an_invalid_parent_begins_a_trace(bad: str) -> None:
 
 def test_a_call_its_sending_and_the_delivery_are_one_trace() -> None:
     """The context that is sent along has the sending as its parent."""
-    traced = Traced(ALWAYS_OFF)
+    traced = Traced(0)
     given = {"traceparent": [PARENT], "tracestate": ["a=1"]}
     with traced.tracing.api_call("publish", lambda name: given.get(name, ())) as exchange:
         with traced.tracing.sending("chat:a", 7) as trace:
@@ -107,17 +107,42 @@ def test_a_call_its_sending_and_the_delivery_are_one_trace() -> None:
     assert (call.attributes or {})["http.response.status_code"] == 200
 
 
-def test_nothing_is_sent_along_with_what_is_not_sampled() -> None:
-    traced = Traced(ALWAYS_OFF)
+@pytest.mark.parametrize(
+    ("per_million", "drawn", "begins"), [(0, 0.0, 0), (MILLION, 0.999, 1), (10_000, 0.0099, 1), (10_000, 0.01, 0)]
+)
+def test_without_a_decision_the_rate_decides(per_million: int, drawn: float, begins: int) -> None:
+    """Of calls, publications of clients and requests to the backend alike."""
+    traced = Traced(per_million, drawn=drawn)
     with traced.tracing.api_call("publish", lambda _: ()), traced.tracing.sending("chat:a", 1) as trace:
+        assert (trace is not None) is bool(begins)
+    with traced.tracing.client_publication("chat:a"):
+        pass
+    with traced.tracing.backend_request("rpc", "http://backend/rpc"):
+        pass
+    assert len(traced.spans) == 4 * begins
+
+
+@pytest.mark.parametrize("flags", ["00", "01"])
+@pytest.mark.parametrize("per_million", [0, MILLION])
+def test_with_a_caller_s_trace_its_flag_decides(per_million: int, flags: str) -> None:
+    traced = Traced(per_million)
+    given = {"traceparent": [f"{PARENT[:-2]}{flags}"]}
+    with traced.tracing.api_call("publish", lambda name: given.get(name, ())), traced.tracing.sending("a", 1) as trace:
+        assert (trace is not None) is (flags == "01")
+    assert len(traced.spans) == (2 if flags == "01" else 0)
+
+
+def test_a_backend_decides_about_a_request_that_is_not_sampled() -> None:
+    """It gets no context, neither of the server nor of a client."""
+    with Traced(0).tracing.backend_request("rpc", "http://backend/rpc") as exchange:
+        assert exchange.headers == {}
+
+
+def test_a_sending_begins_no_trace() -> None:
+    traced = Traced()
+    with traced.tracing.sending("chat:a", 1) as trace:
         assert trace is None
     assert traced.spans == ()
-
-
-def test_a_backend_is_told_that_a_request_is_not_sampled() -> None:
-    """It has no decision to make of its own."""
-    with Traced(ALWAYS_OFF).tracing.backend_request("rpc", "http://backend/rpc") as exchange:
-        assert not int(exchange.headers["traceparent"].rpartition("-")[2], 16) & TraceFlags.SAMPLED
 
 
 def test_a_request_to_the_backend_shows_no_secrets() -> None:
@@ -149,9 +174,13 @@ def test_a_request_to_the_backend_shows_no_secrets() -> None:
 def test_a_sending_that_fails_says_why(error: Exception, kind: str, *, failed: bool) -> None:
     """What a caller did wrong is no failure of the server."""
     traced = Traced()
-    with pytest.raises(type(error)), traced.tracing.sending("chat:a", 1):
+    with (
+        traced.tracing.api_call("publish", lambda _: ()),
+        pytest.raises(type(error)),
+        traced.tracing.sending("chat:a", 1),
+    ):
         raise error
-    [span] = traced.spans
+    span, _ = traced.spans
     assert (span.attributes or {})["error.type"] == kind
     assert (span.status.status_code is StatusCode.ERROR) is failed
 
@@ -167,14 +196,14 @@ def test_a_failed_call_has_its_code() -> None:
     assert (refused.status.status_code, (refused.attributes or {})["error.type"]) == (StatusCode.UNSET, "108")
 
 
-@pytest.mark.parametrize("sampler", [ALWAYS_ON, ALWAYS_OFF])
-def test_log_lines_of_a_sampled_call_have_its_identity(sampler: Sampler) -> None:
+@pytest.mark.parametrize("per_million", [MILLION, 0])
+def test_log_lines_of_a_sampled_call_have_its_identity(per_million: int) -> None:
     """They have it within the call only."""
-    with Traced(sampler).tracing.api_call("publish", lambda _: ()):
+    with Traced(per_million).tracing.api_call("publish", lambda _: ()):
         context = get_current_span().get_span_context()
         bound = structlog.contextvars.get_contextvars()
     wanted = {"trace_id": f"{context.trace_id:032x}", "span_id": f"{context.span_id:016x}"}
-    assert bound == (wanted if sampler is ALWAYS_ON else {})
+    assert bound == (wanted if per_million else {})
     assert structlog.contextvars.get_contextvars() == {}
 
 

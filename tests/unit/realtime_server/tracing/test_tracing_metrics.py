@@ -11,7 +11,7 @@ from realtime_server.tracing.tracing_metrics import TracingCollector
 
 def test_every_span_has_an_outcome() -> None:
     registry = CollectorRegistry()
-    sampler = BoundedSampler(0, 1)
+    sampler = BoundedSampler(1)
     sampler.refused = 4
     registry.register(TracingCollector(ExportUsage(overflowed=1, failed=2, exported=3), sampler, 1))
     lines = generate_latest(registry).decode().splitlines()
