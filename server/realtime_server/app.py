@@ -31,7 +31,6 @@ from realtime_server.backplane.redis_usage import UsageCollector
 from realtime_server.core.auth.ignored_tokens import IgnoredTokens
 from realtime_server.core.auth.verifier import TokenVerifier
 from realtime_server.core.limits.limit import NodeLimits
-from realtime_server.core.limits.rates import rate_in_time
 from realtime_server.core.model.namespaces import Namespaces
 from realtime_server.core.model.values import HistoryOptions
 from realtime_server.core.node import Node, NodeSettings
@@ -385,14 +384,14 @@ def api_tls_settings(tls: configuration.ApiTls) -> TlsSettings:
 
 
 async def _drain(settings: Settings, node: Node, serving: Serving, api_site: ApiSite, stop_now: asyncio.Event) -> None:
-    """Move every connection away within the timeout, at the configured rate or faster if there are too many.
+    """Move every connection away within the timeout, at this worker's share or faster if there are too many.
 
     Calls of the server API are answered until this worker has been out of service for the settle time: until then
     they may be sent here, on new connections and on kept ones.
     """
     drain = settings.drain
     rate = drain.connections_per_second / settings.workers
-    serving.stop(rate_in_time(len(node.sessions), rate, drain.timeout_seconds))
+    serving.stop(rate, drain.timeout_seconds)
     logger.info("worker drains", connections=len(node.sessions))
     began = time.monotonic()
 

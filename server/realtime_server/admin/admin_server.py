@@ -56,6 +56,7 @@ class AdminServer:
         router.add_post("/admin/v1/resume", self._resume)
         router.add_post("/admin/v1/drain", self._drain)
         router.add_delete("/admin/v1/drain", self._stop_drain)
+        router.add_post("/admin/v1/share", self._share)
         router.add_post("/admin/v1/shed", self._shed)
         router.add_get("/admin/v1/history", self._history)
         router.add_post("/admin/v1/history", self._history)
@@ -130,6 +131,10 @@ class AdminServer:
         body = await _body(request)
         return self._answer(await self._workers.drain(_rate(body)))
 
+    async def _share(self, request: web.Request) -> web.Response:
+        body = await _body(request)
+        return self._answer(await self._workers.set_share(_rate(body)))
+
     async def _shed(self, request: web.Request) -> web.Response:
         body = await _body(request)
         return self._answer(await self._workers.shed(_connections(body), _rate(body)))
@@ -163,6 +168,9 @@ class AdminServer:
                 "backplane_healthy": status.backplane_healthy,
                 "store": _store(status.store),
                 "recent": _recent(status.recent),
+                "share": status.share,
+                "connect_p99_seconds": status.connect_p99_seconds,
+                "loop_lag_p99_seconds": status.loop_lag_p99_seconds,
                 "workers": len(self._workers),
                 "accepts_alternate_api_key": True,
                 "uptime_seconds": round(time.monotonic() - self._state.started_at, 3),

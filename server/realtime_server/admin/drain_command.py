@@ -1,4 +1,8 @@
-"""`realtime-server drain`, the command of a pod's preStop hook: quiesce, wait, and drain the server of this pod."""
+"""`realtime-server drain`, the command of a pod's preStop hook: quiesce, wait, and drain the server of this pod.
+
+The operator sees that the pod is to end, and sets the rate of the drain to the server's part of the budget. Without an
+answer from it within GRANT_SECONDS, the drain begins at the share that it gave to the server before.
+"""
 
 from __future__ import annotations
 
@@ -21,6 +25,8 @@ START_SECONDS = 20.0
 
 Together with HURRY_SECONDS this fits into the 30 s of the pod's grace period beyond settling and draining.
 """
+GRANT_SECONDS = 3.0
+"""Seconds to wait for the operator to set the rate, after the settle time; a server without connections does not."""
 HURRY_SECONDS = 3.0
 """Seconds for closing the connections that are left at the end of the drain timeout."""
 NO_WORKER = 503
@@ -46,6 +52,7 @@ class Status:
     state: str
     connections: int
     drain_rate: float | None
+    share: float | None
 
 
 def run(settings: Settings) -> int:
@@ -86,8 +93,10 @@ async def _drain(settings: Settings, session: aiohttp.ClientSession) -> None:
         await _call(session, "POST", "quiesce")
         _say(f"quiesced with {before.connections} connections, {drain.settle_seconds:g} s until new ones stay away")
         await asyncio.sleep(drain.settle_seconds)
-    if before.drain_rate is None:
-        rate = round(rate_in_time(before.connections, drain.connections_per_second, drain.timeout_seconds), 1)
+    granted = await _granted(session)
+    if granted.drain_rate is None:
+        share = granted.share or drain.connections_per_second
+        rate = round(rate_in_time(granted.connections, share, drain.timeout_seconds), 1)
         _say(f"draining at {rate:g} connections per second")
         await _call(session, "POST", "drain", {"connections_per_second": rate})
     left = await _wait(session, drain.timeout_seconds)
@@ -111,6 +120,16 @@ async def _first_status(session: aiohttp.ClientSession) -> Status:
         if not printed:
             printed = True
             _say(f"the server does not answer yet, waiting for up to {START_SECONDS:g} s")
+        await asyncio.sleep(POLL_SECONDS)
+
+
+async def _granted(session: aiohttp.ClientSession) -> Status:
+    """Return the status once a drain runs, no connection is left, or nobody has set a rate within GRANT_SECONDS."""
+    deadline = time.monotonic() + GRANT_SECONDS
+    while True:
+        status = await _call(session, "GET", "status")
+        if status.drain_rate is not None or status.connections == 0 or time.monotonic() >= deadline:
+            return status
         await asyncio.sleep(POLL_SECONDS)
 
 

@@ -32,6 +32,12 @@ class DrainRequest(msgspec.Struct, frozen=True):
     connections_per_second: float
 
 
+class ShareRequest(msgspec.Struct, frozen=True):
+    """Request to begin drains that nobody sets a rate for at this rate."""
+
+    connections_per_second: float
+
+
 class ShedRequest(msgspec.Struct, frozen=True):
     """Request to move a number of connections to other servers at a rate."""
 
@@ -49,8 +55,8 @@ def application(
 ) -> web.Application:
     """Return the control site.
 
-    `GET /status` and `POST /quiesce|resume|drain|stop-drain|shed` answer with the report, `GET /metrics` with the
-    exposition of `registry`. For `/history` see history_archive.
+    `GET /status` and `POST /quiesce|resume|drain|stop-drain|share|shed` answer with the report, `GET /metrics`
+    with the exposition of `registry`. For `/history` see history_archive.
     """
 
     def report() -> web.Response:
@@ -74,6 +80,8 @@ def application(
                 control.drain(msgspec.json.decode(body, type=DrainRequest).connections_per_second)
             case "stop-drain":
                 control.stop_drain()
+            case "share":
+                control.set_share(msgspec.json.decode(body, type=ShareRequest).connections_per_second)
             case "shed":
                 wanted = msgspec.json.decode(body, type=ShedRequest)
                 control.shed(wanted.connections, wanted.connections_per_second)

@@ -14,7 +14,7 @@ from typing import Protocol
 import aiohttp
 import msgspec
 
-from realtime_server.admin.worker import DrainRequest, Report, ShedRequest, decode_report
+from realtime_server.admin.worker import DrainRequest, Report, ShareRequest, ShedRequest, decode_report
 from realtime_server.core.metrics.recent_events import RecentEvents
 from realtime_server.core.ports.api import ServingState, WorkerStatus
 
@@ -41,7 +41,7 @@ class Command:
     """Command to a worker: the name of its route and the body."""
 
     name: str
-    body: DrainRequest | ShedRequest | None = None
+    body: DrainRequest | ShareRequest | ShedRequest | None = None
 
 
 SERVE, QUIESCE = Command("resume"), Command("quiesce")
@@ -58,9 +58,9 @@ class Answers:
 def combine(reports: Sequence[Report]) -> WorkerStatus:
     """Combine the workers' reports into the status of the server.
 
-    Counts are summed, the most recent accept counts, and the state is that of the worker nearest to serving. The health
-    of the backplane is that of the listening workers, if there are any: a worker that starts has not reached the
-    backplane yet.
+    Counts are summed, the most recent accept counts, of durations the longest, and the state is that of the worker
+    nearest to serving. There is a share if every worker has one. The health of the backplane is that of the listening
+    workers, if there are any: a worker that starts has not reached the backplane yet.
     """
     statuses = [report.status for report in reports]
     linked = [report.status for report in reports if report.listening] or statuses
@@ -68,6 +68,9 @@ def combine(reports: Sequence[Report]) -> WorkerStatus:
     costs = [s.accept_cost_seconds for s in statuses if s.accept_cost_seconds is not None]
     rates = [s.drain_rate for s in statuses if s.drain_rate is not None]
     stores = [s.store for s in statuses if s.store is not None]
+    shares = [s.share for s in statuses if s.share is not None]
+    connects = [s.connect_p99_seconds for s in statuses if s.connect_p99_seconds is not None]
+    lags = [s.loop_lag_p99_seconds for s in statuses if s.loop_lag_p99_seconds is not None]
     return WorkerStatus(
         state=min((s.state for s in statuses), key=ORDER.index),
         connections=sum(s.connections for s in statuses),
@@ -79,6 +82,9 @@ def combine(reports: Sequence[Report]) -> WorkerStatus:
         backplane_healthy=all(s.backplane_healthy for s in linked),
         store=max(stores, key=lambda store: store.used_part, default=None),
         recent=RecentEvents.combine(s.recent for s in statuses),
+        share=sum(shares) if len(shares) == len(statuses) else None,
+        connect_p99_seconds=max(connects, default=None),
+        loop_lag_p99_seconds=max(lags, default=None),
     )
 
 
@@ -142,6 +148,11 @@ class Workers:
     async def drain(self, connections_per_second: float) -> Answers:
         """Drain all workers, each at an equal share of the rate."""
         return await self._tell(Command("drain", DrainRequest(connections_per_second / len(self))))
+
+    async def set_share(self, connections_per_second: float) -> Answers:
+        """Tell all workers the rate at which drains begin, each an equal part of it."""
+        share = Command("share", ShareRequest(connections_per_second / len(self)))
+        return self._answers(await self._each([share] * len(self)))
 
     async def shed(self, connections: int, connections_per_second: float) -> Answers:
         """Move this many connections, divided over the workers in proportion to what each holds."""

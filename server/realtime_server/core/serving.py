@@ -6,7 +6,8 @@ import asyncio
 
 from realtime_server import codes
 from realtime_server.codes import DisconnectCode
-from realtime_server.core.limits.rates import Pace
+from realtime_server.core.limits.rates import Pace, rate_in_time
+from realtime_server.core.metrics.recent_durations import RecentDurations
 from realtime_server.core.node import Node
 from realtime_server.core.ports.api import ServingState, WorkerStatus
 from realtime_server.core.sessions.session import Session
@@ -33,6 +34,9 @@ class Serving:
         self._shed: Pace | None = None
         self._stopping = False
         self._moved = 0
+        self._lag = RecentDurations()
+        self.share: float | None = None
+        """Rate in connections per second at which a drain begins that nobody has set a rate for."""
         self.left_at: float | None = None
         """Time when this worker stopped serving, in monotonic seconds; None while it serves."""
         self.changed = asyncio.Event()
@@ -59,6 +63,9 @@ class Serving:
             backplane_healthy=node.broker.healthy,
             store=node.broker.store,
             recent=counters.recent.report(node.clock()),
+            share=self.share,
+            connect_p99_seconds=counters.connecting.percentile(0.99, node.clock()),
+            loop_lag_p99_seconds=self._lag.percentile(0.99, node.clock()),
         )
 
     def why_not_ready(self) -> str | None:
@@ -91,15 +98,24 @@ class Serving:
             self._enter(ServingState.QUIESCED)
             self._drain = None
 
+    def set_share(self, connections_per_second: float) -> None:
+        """See WorkerControl."""
+        self.share = connections_per_second
+
     def shed(self, connections: int, connections_per_second: float) -> None:
         """See WorkerControl."""
         self._shed = Pace(connections_per_second, self._node.clock(), left=connections)
         self.changed.set()
 
-    def stop(self, connections_per_second: float) -> None:
-        """Drain for good: `resume` has no effect any more."""
+    def stop(self, connections_per_second: float, seconds: float) -> None:
+        """Drain for good: `resume` has no effect any more.
+
+        A drain under way keeps its rate. Another begins at the share, or at `connections_per_second` if there is none,
+        or faster if needed to end within `seconds`.
+        """
         self._stopping = True
-        self.drain(connections_per_second)
+        if self._drain is None:
+            self.drain(rate_in_time(len(self._node.sessions), self.share or connections_per_second, seconds))
 
     def close_all(self) -> None:
         """Close every connection at once, because the process stops."""
@@ -119,7 +135,10 @@ class Serving:
     async def run(self) -> None:
         """Tick until cancelled."""
         while True:
+            due = self._node.clock() + TICK_SECONDS
             await asyncio.sleep(TICK_SECONDS)
+            now = self._node.clock()
+            self._lag.observe(now - due, now)
             self.tick()
 
     @property

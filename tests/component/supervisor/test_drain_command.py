@@ -11,6 +11,7 @@ from pathlib import Path
 from realtime_operator.api.base import JsonObject
 from realtime_server.admin.drain_command import START_SECONDS
 from tests.component.supervisor.processes import clients_of
+from tests.kit.deadline import eventually
 from tests.kit.redis_process import RedisProcess, free_port
 from tests.kit.server_process import ServerProcess
 
@@ -63,6 +64,31 @@ async def test_it_is_as_fast_as_it_has_to_be(redis: RedisProcess) -> None:
         assert (code, error) == (0, "")
         assert "draining at 10 connections per second" in lines
         assert [await client.closed() for client in clients] == [3011] * 10
+
+
+async def test_without_a_rate_of_the_operator_it_drains_at_the_share(redis: RedisProcess) -> None:
+    """The operator gave the share while it was there."""
+    drained: JsonObject = {"connections_per_second": 0.1, "timeout_seconds": 60, "settle_seconds": 0}
+    async with ServerProcess("pod", redis, workers=2, drain=drained) as server, clients_of(server, 6) as clients:
+        status = await server.admin("POST", "share", {"connections_per_second": 20})
+        assert status["share"] == 20
+        code, lines, error = await drain(config_of(server))
+        assert (code, error) == (0, "")
+        assert "draining at 20 connections per second" in lines
+        assert [await client.closed() for client in clients] == [3011] * 6
+
+
+async def test_a_rate_that_comes_after_the_settle_time_is_taken(redis: RedisProcess) -> None:
+    """The operator sees the end of the pod a moment later than the command."""
+    drained: JsonObject = {"connections_per_second": 0.1, "timeout_seconds": 60, "settle_seconds": 0}
+    async with ServerProcess("pod", redis, drain=drained) as server, clients_of(server, 4) as clients:
+        command = asyncio.create_task(drain(config_of(server)))
+        await eventually(server.state, lambda state: state == "quiesced", what="quiesced", within=30, every=0.1)
+        await server.admin("POST", "drain", {"connections_per_second": 40})
+        code, lines, error = await command
+        assert (code, error) == (0, "")
+        assert not [line for line in lines if line.startswith("draining at")]
+        assert [await client.closed() for client in clients] == [3011] * 4
 
 
 async def test_what_is_left_at_the_end_of_the_time_is_closed(redis: RedisProcess) -> None:

@@ -5,13 +5,15 @@ Pure; times are monotonic seconds.
 
 from __future__ import annotations
 
+import math
+from collections import deque
 from collections.abc import Hashable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 RESERVED = 0.25
 """Fraction of a second's connects that is reserved for resuming clients, whose users notice a delay."""
 MAX_PAUSE_SECONDS = 1.0
-"""Maximum time whose share of connections is made up for in one burst after a busy event loop."""
+"""Maximum time whose share of connections is made up for after a busy event loop."""
 
 
 class TokenBucket:
@@ -85,19 +87,30 @@ def rate_in_time(connections: int, connections_per_second: float, seconds: float
 
 @dataclass(slots=True)
 class Pace:
-    """Pace of moving connections; `left` is the number still to move, None for an unlimited number."""
+    """Pace of moving connections; `left` is the number still to move, None for an unlimited number.
+
+    No second, wherever it begins, has more moves than `rate`, rounded up.
+    """
 
     rate: float
     last: float
     left: int | None = None
     credit: float = 0.0
+    _moved: deque[tuple[float, int]] = field(default_factory=deque)
+    """Moves of the last second: times and numbers."""
+    _in_second: int = 0
 
     def due(self, now: float, available: int) -> int:
         """Return the number of connections to move now, at most `available`; unused capacity is not saved up."""
-        self.credit += self.rate * min(now - self.last, MAX_PAUSE_SECONDS)
+        self.credit = min(self.credit + self.rate * (now - self.last), max(1.0, self.rate * MAX_PAUSE_SECONDS))
         self.last = now
-        wanted = int(self.credit) if self.left is None else min(int(self.credit), self.left)
-        moved = min(wanted, available)
+        while self._moved and self._moved[0][0] <= now - 1.0:
+            self._in_second -= self._moved.popleft()[1]
+        wanted = min(int(self.credit), max(0, math.ceil(self.rate) - self._in_second))
+        moved = min(wanted if self.left is None else min(wanted, self.left), available)
+        if moved:
+            self._moved.append((now, moved))
+            self._in_second += moved
         self.credit = min(self.credit - moved, 1.0) if moved == available else self.credit - moved
         if self.left is not None:
             self.left -= moved

@@ -8,6 +8,7 @@ from collections import Counter
 from collections.abc import Callable, Iterator
 
 from realtime_server.core.limits.limit import BY_DISCONNECT, BY_REJECTION, Limit
+from realtime_server.core.metrics.recent_durations import RecentDurations
 from realtime_server.core.metrics.recent_events import CONNECTED, HANDSHAKE_STATUS, MOVED, RecentCounter, failure_name
 
 DELIVERY_BUCKETS = (0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5)
@@ -48,14 +49,16 @@ class Counters:
     __slots__ = (
         "_begun_accepts", "_clock",
         "accept_cost_total", "accept_costs", "accepted", "backplane_gaps", "bytes_received",
-        "command_errors", "connects", "connects_failed", "delivery", "disconnects", "drained_connections", "drains",
-        "handshakes_rejected", "limits", "messages_received", "publications",
+        "command_errors", "connecting", "connects", "connects_failed", "delivery", "disconnects", "drained_connections",
+        "drains", "handshakes_rejected", "limits", "messages_received", "publications",
         "publications_dropped", "recent", "recoveries",
     )  # fmt: skip
 
     def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
         self._clock = clock
         self.recent = RecentCounter()
+        self.connecting = RecentDurations()
+        """Times from connections to their connect replies."""
         self.accepted = 0
         self.connects = 0
         self.connects_failed: Counter[str] = Counter()
@@ -77,10 +80,12 @@ class Counters:
         self.accept_cost_total = 0.0
         self.delivery = LatencyHistogram(DELIVERY_BUCKETS)
 
-    def count_connect(self) -> None:
-        """Count a connect command that was answered with a result."""
+    def count_connect(self, opened_at: float) -> None:
+        """Count a connect command that was answered with a result, of a connection that was opened at this time."""
+        now = self._clock()
         self.connects += 1
-        self.recent.count(CONNECTED, self._clock())
+        self.recent.count(CONNECTED, now)
+        self.connecting.observe(now - opened_at, now)
 
     def count_failed_connect(self, code: int) -> None:
         """Count a connect that was refused or ended before its reply, unless its code stands for no failure."""

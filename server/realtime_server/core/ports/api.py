@@ -149,7 +149,10 @@ class WorkerStatus:
     `seconds_since_last_accept` is None before the first accept. `accept_cost_seconds` is the CPU time per accepted
     connection, None until 20 were measured. `drain_rate` is in connections per second, None without a drain;
     `moved_total` counts connections that drains and sheds have moved; `store` is the state of the store of
-    histories, None when it is not known; `recent` covers the last seconds.
+    histories, None when it is not known; `recent` covers the last seconds. `share` is the rate at which this worker
+    begins a drain by itself, None until it was told one. `connect_p99_seconds` is the time from a connection to its
+    connect reply, `loop_lag_p99_seconds` the delay of what should run at a given time: of 99% in the last seconds, None
+    when there was none.
     """
 
     state: ServingState
@@ -162,6 +165,9 @@ class WorkerStatus:
     backplane_healthy: bool
     store: StoreState | None
     recent: RecentEvents
+    share: float | None = None
+    connect_p99_seconds: float | None = None
+    loop_lag_p99_seconds: float | None = None
 
 
 class WorkerControl(Protocol):
@@ -184,6 +190,9 @@ class WorkerControl(Protocol):
 
     def stop_drain(self) -> None:
         """Stop moving connections; the worker stays quiesced."""
+
+    def set_share(self, connections_per_second: float) -> None:
+        """Set the rate at which the worker moves connections when it must stop and nobody sets another rate."""
 
     def shed(self, connections: int, connections_per_second: float) -> None:
         """Move this many connections away (code 3011) at this rate, without quiescing."""

@@ -202,7 +202,7 @@ class Session(ABC):
         self.welcome = True
         self._revoked = None
         if not self.closed:
-            self._context.counters.count_connect()
+            self._context.counters.count_connect(self.opened_at)
         if self._welcomed is not None:
             self._welcomed.set()
 

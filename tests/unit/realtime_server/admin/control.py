@@ -59,6 +59,10 @@ class Control:
     def stop_drain(self) -> None:
         self._become("stop_drain", ServingState.QUIESCED)
 
+    def set_share(self, connections_per_second: float) -> None:
+        self.commands.append(f"share {connections_per_second:g}")
+        self.now = replace(self.now, share=connections_per_second)
+
     def shed(self, connections: int, connections_per_second: float) -> None:
         self.commands.append(f"shed {connections} {connections_per_second:g}")
 

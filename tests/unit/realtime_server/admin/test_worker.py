@@ -44,6 +44,7 @@ async def test_the_report_comes_back_as_it_was_sent(control: Control, tmp_path: 
         ("/resume", "", "resume", ServingState.SERVING),
         ("/drain", '{"connections_per_second":2.5}', "drain 2.5", ServingState.DRAINING),
         ("/stop-drain", "", "stop_drain", ServingState.QUIESCED),
+        ("/share", '{"connections_per_second":2.5}', "share 2.5", ServingState.SERVING),
         ("/shed", '{"connections":3,"connections_per_second":2}', "shed 3 2", ServingState.SERVING),
     ],
 )

@@ -144,6 +144,27 @@ async def test_a_drain_is_shared(tmp_path: Path) -> None:
         assert answers.complete
 
 
+async def test_a_share_is_divided_and_changes_no_state(tmp_path: Path) -> None:
+    """The last command stays what workers that come back get, and these have no share."""
+    async with server_of(tmp_path, Control(), Control()) as server:
+        await server.workers.quiesce()
+        answers = await server.workers.set_share(5)
+        assert server.commands == [["quiesce", "share 2.5"], ["quiesce", "share 2.5"]]
+        assert (answers.status.share, answers.status.state) == (5, QUIESCED)
+        await server.down(0)
+        await server.up(0, Control())
+        assert (await server.workers.status()).status.share is None
+        assert server.controls[0].commands == ["quiesce"]
+
+
+def test_of_durations_the_longest_counts() -> None:
+    """A worker without any does not make the server's unknown."""
+    slow = replace(status_of(), connect_p99_seconds=0.5, loop_lag_p99_seconds=0.1)
+    quick = replace(status_of(), connect_p99_seconds=0.05)
+    both = combine([Report(quick, listening=True), Report(slow, listening=True)])
+    assert (both.connect_p99_seconds, both.loop_lag_p99_seconds) == (0.5, 0.1)
+
+
 async def test_shedding_takes_from_each_what_it_has(tmp_path: Path) -> None:
     """A worker without connections gets no command, and the total is limited to the connections there are."""
     controls = [Control(status_of(connections=count)) for count in (30, 0, 10)]

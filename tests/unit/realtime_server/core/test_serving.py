@@ -74,7 +74,7 @@ def test_the_time_since_a_worker_left_service_begins_once() -> None:
     left_at = fleet.clock.now
     fleet.after(3)
     fleet.serving.drain(1)
-    fleet.serving.stop(1)
+    fleet.serving.stop(1, 600)
     assert fleet.serving.left_at == left_at
 
 
@@ -112,11 +112,34 @@ def test_every_call_can_be_made_twice() -> None:
 
 def test_a_worker_that_is_being_stopped_cannot_be_resumed() -> None:
     fleet = Fleet(2)
-    fleet.serving.stop(100)
+    fleet.serving.stop(100, 600)
     fleet.serving.resume()
     fleet.serving.stop_drain()
     assert fleet.after(1) == 0
     assert fleet.serving.status().state is ServingState.DRAINED
+
+
+def test_who_must_stop_drains_at_its_share() -> None:
+    """The share takes precedence over the configured rate."""
+    fleet = Fleet(10)
+    fleet.serving.set_share(2)
+    fleet.serving.stop(100, 600)
+    assert fleet.after(2) == 6
+
+
+def test_who_must_stop_soon_drains_faster() -> None:
+    fleet = Fleet(9)
+    fleet.serving.set_share(0.1)
+    fleet.serving.stop(0.1, 10)
+    assert fleet.serving.status().drain_rate == 1
+
+
+def test_a_drain_under_way_keeps_its_rate_at_the_end() -> None:
+    """The operator has set it."""
+    fleet = Fleet(10)
+    fleet.serving.drain(1)
+    fleet.serving.stop(100, 600)
+    assert fleet.after(2) == 8
 
 
 def test_what_is_left_at_the_end_is_closed_at_once() -> None:
