@@ -51,8 +51,12 @@ class Metrics:
         self.budget = self._of_cluster(
             "budget_connections_per_second", "Connections per second that may be moved; 0 when none are to be moved."
         )
+        self.owed = self._of_cluster(
+            "connections_owed", "Connections that reconnect without having been moved, and use up the budget first."
+        )
         self.of_clusters = (
             self.last_reconcile, self.connections, self.draining_servers, self.connections_to_move, self.budget,
+            self.owed,
         )  # fmt: skip
         """Gauges with one series per cluster."""
 

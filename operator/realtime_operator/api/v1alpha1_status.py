@@ -71,10 +71,21 @@ class RolloutStatus(StatusModel):
 
 
 class BudgetStatus(StatusModel):
-    """Rate at which connections are moved."""
+    """Rate at which connections are moved, for whatever reason."""
 
     connections_per_second: float | None = None
     """Connections per second that the whole cluster may move now."""
+    owed: float | None = None
+    """Connections that reconnect without having been moved, as after a crash. They use up the budget: nothing that can
+    wait is moved until they are paid. Absent when there are none."""
+    factor: float | None = None
+    """Factor of the rate of `Auto`, by what the receiving servers were seen to absorb. It is 1 at the begin."""
+    adjusted_at: Timestamp | None = None
+    """Time at which the factor was changed last, RFC 3339."""
+    at: Timestamp | None = None
+    """Time of this state, RFC 3339. Absent when nothing is owed."""
+    usual_connect_seconds: float | None = None
+    """Time in seconds of 99% of the connects when the moves began."""
 
 
 class AutoscalingStatus(StatusModel):
@@ -251,7 +262,7 @@ class RealtimeClusterStatus(StatusModel):
     rollout: RolloutStatus | None = None
     """Replacement or removal of servers that is under way. Absent when there is none."""
     budget: BudgetStatus | None = None
-    """Rate at which connections are moved. Absent while none are."""
+    """Rate at which connections are moved. Absent while none are moved or owed."""
     autoscaling: AutoscalingStatus | None = None
     """State of the autoscaler. Absent without `spec.autoscaling`."""
     hold: HoldStatus | None = None

@@ -136,6 +136,11 @@ def brake(hold: Hold | None, found: Arrivals, now: datetime) -> Brake:
     )
 
 
+def has_just_connected(world: World, now: datetime) -> bool:
+    """Return True within CONTACT_SECONDS after the operator has begun to watch the servers."""
+    return world.contact_since is not None and now - world.contact_since < timedelta(seconds=CONTACT_SECONDS)
+
+
 def _evidence(
     world: World,
     fleet: Fleet,
@@ -150,7 +155,7 @@ def _evidence(
     if world.stale_since is not None:
         age = max(0, round((now - world.stale_since).total_seconds()))
         return Reason.OBSERVATION_STALE, f"the last observation of the servers is {age} s old", CONTACT_SECONDS
-    if world.contact_since is not None and now - world.contact_since < timedelta(seconds=CONTACT_SECONDS):
+    if world.contact_since is not None and has_just_connected(world, now):
         rest = CONTACT_SECONDS - (now - world.contact_since).total_seconds()
         return Reason.JUST_CONNECTED, "the operator has just started to watch the servers", rest
     if backplane.ready is False and not _repairs(fleet):

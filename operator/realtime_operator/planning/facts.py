@@ -9,6 +9,7 @@ from datetime import datetime, timedelta
 from realtime_operator.api.base import JsonObject
 from realtime_operator.planning.backplane import Backplane
 from realtime_operator.planning.brakes import Hold
+from realtime_operator.planning.budget import Budget
 from realtime_operator.planning.credentials import Credentials
 from realtime_operator.planning.exposure import Exposure
 from realtime_operator.planning.fleet import Fleet
@@ -26,6 +27,7 @@ class Facts:
     `pods_refused` has the messages of ReplicaSets that cannot create pods. `missing_endpoint` says why clients find no
     Service, None when it is there. `missing_credentials` are the keys that the generated Secrets lack, by the Secret's
     name. `operator_paused` says why the operator does nothing, None when it is not paused.
+    `budget` is None while no connections are moved or owed.
     `rotation` describes a rotation of credentials; empty when there is none.
     `unreachable` is since when servers have not answered on their admin port, by name. `failures` are the actions of
     this reconcile that were not carried out. `missing_kinds` says what the spec asks for that is not served.
@@ -45,6 +47,7 @@ class Facts:
     paused: bool
     unready_grace: timedelta
     now: datetime
+    budget: Budget | None = None
     hold: Hold | None = None
     operator_paused: str | None = None
     pods_refused: tuple[str, ...] = ()

@@ -76,7 +76,7 @@ def forecast(
     policy = rollout_policy(new, fleet.desired)
     moving = rollout.retiring_servers(fleet)
     connections = sum(server.report.connections for server in moving if server.report is not None)
-    rate = rollout.moving_rate(_receiving(fleet, policy, moving), policy) if connections else 0.0
+    rate = budget.moving_rate(_receiving(fleet, policy, moving), policy.drain) if connections else 0.0
     return Forecast(
         changes=tuple(_changes("spec", _spec_of(old), _spec_of(new))),
         revision=revision,

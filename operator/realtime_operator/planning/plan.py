@@ -119,7 +119,16 @@ class Resume:
 
 @dataclass(frozen=True, slots=True)
 class Drain:
-    """Start a drain of a server, or change the rate of a running one."""
+    """Start a drain of a server, or change the rate of a running one; at a rate of 0 it waits."""
+
+    server: str
+    admin: AdminAccess | None
+    connections_per_second: float
+
+
+@dataclass(frozen=True, slots=True)
+class SetShare:
+    """Set the rate at which a server drains when it must stop and the operator is away."""
 
     server: str
     admin: AdminAccess | None
@@ -193,6 +202,7 @@ Action = (
     | Quiesce
     | Resume
     | Drain
+    | SetShare
     | SetDeletionCost
     | DeleteServer
     | DeletePod

@@ -58,5 +58,6 @@ def desired_servers(cluster: RealtimeCluster, scaling: AutoscaleState | None) ->
 def rollout_policy(cluster: RealtimeCluster, desired: int) -> RolloutPolicy:
     """Return the policy for replacing `desired` servers and moving their connections."""
     spec = cluster.spec.rollout
-    drain = DrainPolicy(spec.drain.fixed_rate, spec.drain.timeout_seconds, spec.drain.settle_seconds)
+    limit = cluster.spec.server.limits.connections
+    drain = DrainPolicy(spec.drain.fixed_rate, spec.drain.timeout_seconds, spec.drain.settle_seconds, limit)
     return rollout.resolve_policy(spec.max_surge, spec.max_unavailable, desired, drain)

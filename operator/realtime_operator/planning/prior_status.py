@@ -6,11 +6,12 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 
-from realtime_operator.api.base import JsonObject
+from realtime_operator.api.base import JsonObject, JsonValue
 from realtime_operator.api.document import dig, object_at, objects_at, text_at
 from realtime_operator.api.v1alpha1 import RealtimeCluster
 from realtime_operator.planning.autoscale import AutoscaleState
 from realtime_operator.planning.brakes import Hold
+from realtime_operator.planning.budget import Budget
 from realtime_operator.planning.credentials import Credentials
 from realtime_operator.planning.progress import Progress
 from realtime_operator.planning.reasons import FINDINGS_SEPARATOR, ConditionType, Reason
@@ -21,8 +22,9 @@ from realtime_operator.planning.timestamps import parse_timestamp
 class PriorStatus:
     """`.status` before this reconcile.
 
-    `document` is the whole status, an empty object when there is none. `unreachable_since` has the servers that did not
-    answer on their admin port, by name. `progressing` is the reason of the condition Progressing, None when it is
+    `connections` are those of the servers by name, the last known ones where a server did not answer. `document` is the
+    whole status, an empty object when there is none. `unreachable_since` has the servers that did not answer on their
+    admin port, by name. `progressing` is the reason of the condition Progressing, None when it is
     missing or of another release. `refusal` is the last refusal in Degraded.
     """
 
@@ -31,6 +33,8 @@ class PriorStatus:
     current_revision: str | None = None
     autoscaling: AutoscaleState | None = None
     hold: Hold | None = None
+    budget: Budget | None = None
+    connections: Mapping[str, int] = field(default_factory=dict)
     progress: Progress = field(default_factory=Progress)
     credentials: Credentials = field(default_factory=Credentials)
     redis_podless_since: datetime | None = None
@@ -50,6 +54,8 @@ def read_status(cluster: RealtimeCluster) -> PriorStatus:
         current_revision=cluster.status.current_revision,
         autoscaling=_autoscaling(document),
         hold=_hold(document),
+        budget=_budget(document),
+        connections=_connections(document),
         progress=Progress(text_at(document, "progress", "step"), parse_timestamp(dig(document, "progress", "at"))),
         credentials=_credentials(document),
         redis_podless_since=parse_timestamp(dig(document, "redis", "podlessSince")),
@@ -84,6 +90,31 @@ def _hold(status: JsonObject) -> Hold | None:
     count = dig(status, "hold", "count")
     message = text_at(status, "hold", "message")
     return Hold(Reason(reason), message, since, until, count if isinstance(count, int) else 0)
+
+
+def _budget(status: JsonObject) -> Budget | None:
+    found = object_at(status, "budget")
+    if not found:
+        return None
+    at, adjusted_at = (parse_timestamp(found.get(name)) for name in ("at", "adjustedAt"))
+    return Budget(
+        rate=_number(found.get("connectionsPerSecond")) or 0.0,
+        owed=_number(found.get("owed")) or 0.0,
+        at=at,
+        factor=_number(found.get("factor")) or 1.0,
+        adjusted_at=adjusted_at,
+        usual_connect_seconds=_number(found.get("usualConnectSeconds")),
+    )
+
+
+def _number(value: JsonValue) -> float | None:
+    return float(value) if isinstance(value, int | float) else None
+
+
+def _connections(status: JsonObject) -> dict[str, int]:
+    servers = objects_at(status, "servers")
+    counts = {text_at(s, "name"): s.get("connections", s.get("lastConnections")) for s in servers}
+    return {name: count for name, count in counts.items() if isinstance(count, int)}
 
 
 def _credentials(status: JsonObject) -> Credentials:

@@ -17,10 +17,11 @@ from realtime_operator.api.v1alpha1 import RealtimeCluster
 from realtime_operator.api.v1alpha1_metadata import CommonMetadata
 from realtime_operator.api.validation import validate
 from realtime_operator.builders.optional_kinds import is_served, missing_kinds
-from realtime_operator.planning import provenance, revisions, rollout, status
+from realtime_operator.planning import drains, provenance, revisions, rollout, status
 from realtime_operator.planning.autoscale import AutoscaleState
 from realtime_operator.planning.backplane import observe_backplane
-from realtime_operator.planning.brakes import arrivals, brake, next_hold
+from realtime_operator.planning.brakes import arrivals, brake, has_just_connected, next_hold
+from realtime_operator.planning.budget import Budget, lost_connections, next_budget
 from realtime_operator.planning.credentials import next_credentials
 from realtime_operator.planning.difference import contains, plan_write, revision_of
 from realtime_operator.planning.exposure import observe_exposure
@@ -40,7 +41,7 @@ from realtime_operator.planning.progress import next_progress
 from realtime_operator.planning.redis_change import change_redis, redis_state
 from realtime_operator.planning.redis_volumes import impossible_volumes
 from realtime_operator.planning.report import report_rejection
-from realtime_operator.planning.rollout import RolloutStep
+from realtime_operator.planning.rollout import RolloutPolicy, RolloutStep
 from realtime_operator.planning.rotation import describe, next_rotation
 from realtime_operator.planning.service_families import impossible_families
 from realtime_operator.planning.world import ObjectKey, World, object_key
@@ -203,7 +204,9 @@ def _facts(
     backplane = observe_backplane(cluster, world, now)
     retiring = rollout.retiring_servers(fleet)
     hold = next_hold(world, fleet, retiring, backplane, prior.hold, now)
-    step = rollout.next_step(fleet, policy, now, brake(hold, arrivals(fleet, retiring), now))
+    limits = brake(hold, arrivals(fleet, retiring), now)
+    budget = _budget(world, fleet, policy, prior, now, careful=limits.careful)
+    step = rollout.next_step(fleet, policy, now, limits, budget)
     deadline = cluster.spec.rollout.progress_deadline_seconds
     return Facts(
         name=name,
@@ -215,6 +218,7 @@ def _facts(
         redis=redis_state(name, world, prior.redis_podless_since, now),
         credentials=next_credentials(name, world.secrets, prior.credentials, now),
         progress=next_progress(fleet, retiring, policy.drain, deadline, prior.progress, now),
+        budget=budget if step.retiring or budget.owed > 0 or drains.any_ends(fleet) else None,
         current_revision=_current_revision(prior, fleet, step),
         paused=cluster.spec.paused,
         unready_grace=timedelta(seconds=settings.unready_grace_seconds),
@@ -227,6 +231,15 @@ def _facts(
         unreachable=status.unreachable_since(prior.unreachable_since, world.servers, now),
         prior=prior,
     )
+
+
+def _budget(
+    world: World, fleet: Fleet, policy: RolloutPolicy, prior: PriorStatus, now: datetime, *, careful: bool
+) -> Budget:
+    """Return the budget; what was lost while nobody watched the servers is not counted."""
+    watched = world.stale_since is None and not has_just_connected(world, now)
+    lost = lost_connections(prior.connections, fleet.servers) if watched else 0
+    return next_budget(fleet, policy.drain, prior.budget, lost, now, careful=careful)
 
 
 def _pods_refused(world: World) -> tuple[str, ...]:
@@ -306,7 +319,8 @@ def _is_moving(facts: Facts) -> bool:
     fleet = facts.fleet
     waiting = any(not server.ready or server.terminating for server in fleet.servers)
     redis = any(pod.trial or not pod.ready for pod in facts.redis.pods)
-    return waiting or redis or bool(facts.step.retiring) or fleet.target_replicas != len(fleet.live)
+    moving = bool(facts.step.retiring) or facts.budget is not None
+    return waiting or redis or moving or fleet.target_replicas != len(fleet.live)
 
 
 def _requeue_after(cluster: RealtimeCluster, facts: Facts, *, moving: bool, settings: PlannerSettings) -> float | None:

@@ -5,7 +5,7 @@ predecessor stopped:
 
 1. quiesce: the pod leaves the endpoints (`Quiesce`); its time is on the pod.
 2. settle: no new connection has arrived for `settle_seconds`.
-3. drain: the server moves its connections away at its share of the budget (`Drain`).
+3. drain: the server moves its connections away at its part of the budget (`Drain`, see `drains`).
 4. mark: nothing is left (or the drain's timeout has passed): lowest deletion cost (`SetDeletionCost`).
 5. remove: the pod's ReplicaSet gets one replica less (`ScaleRevision`), once this pod is sure to be the one that goes:
    a ReplicaSet takes pods that are not ready before it looks at the deletion cost, and a drained server is not ready.
@@ -21,21 +21,15 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
-from realtime_operator.planning import budget
+from realtime_operator.planning import drains
 from realtime_operator.planning.brakes import NO_BRAKE, Brake
-from realtime_operator.planning.budget import DrainPolicy
+from realtime_operator.planning.budget import Budget, DrainPolicy, next_budget
 from realtime_operator.planning.fleet import Fleet, has_no_connections, is_lost
-from realtime_operator.planning.plan import Action, DeleteServer, Drain, Quiesce, Resume, ScaleRevision, SetDeletionCost
+from realtime_operator.planning.plan import Action, DeleteServer, Quiesce, Resume, ScaleRevision, SetDeletionCost
 from realtime_operator.planning.world import CANNOT_START, Server, ServerState
 
 RETIRED_DELETION_COST = -1000
 """Deletion cost of a drained pod: lower than that of all others, which have 0 unless edited."""
-
-SETTLE_LIMIT = 6
-"""Number of settle times after which a server that still gets connections is drained: clients with its address."""
-
-RATE_TOLERANCE = 0.1
-"""Relative deviation from the budget at which the rate of a running drain is changed."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,7 +48,6 @@ class RolloutStep:
     target_replicas: int
     actions: tuple[Action, ...]
     retiring: tuple[Server, ...]
-    rate: float
 
 
 def resolve_share(value: int | str, desired: int, *, round_up: bool) -> int:
@@ -72,12 +65,17 @@ def resolve_policy(max_surge: int | str, max_unavailable: int | str, desired: in
     return RolloutPolicy(surge, unavailable if surge or unavailable else 1, drain)
 
 
-def next_step(fleet: Fleet, policy: RolloutPolicy, now: datetime, brake: Brake = NO_BRAKE) -> RolloutStep:
-    """Return the next step towards `desired` servers of the target revision alone, within the limits of `brake`."""
+def next_step(
+    fleet: Fleet, policy: RolloutPolicy, now: datetime, brake: Brake = NO_BRAKE, budget: Budget | None = None
+) -> RolloutStep:
+    """Return the next step towards `desired` servers of the target revision alone, within the limits of `brake`.
+
+    `budget` is that of now; None: a new one.
+    """
+    budget = budget or next_budget(fleet, policy.drain, None, 0, now, careful=brake.careful)
     retiring = retiring_servers(fleet)
-    rate = moving_rate(fleet, policy, brake)
     if brake.freeze:
-        return RolloutStep(_target_replicas(fleet, policy, 0), (), retiring, rate)
+        return RolloutStep(_target_replicas(fleet, policy, 0), (), retiring)
     names = {server.name for server in retiring}
     done = [server for server in retiring if _may_be_removed(server, policy.drain, now, brake)]
     gone = Counter(server.revision for server in done if _is_deleted_first(server, fleet))
@@ -87,14 +85,15 @@ def next_step(fleet: Fleet, policy: RolloutPolicy, now: datetime, brake: Brake =
         actions += _halt(retiring)
     else:
         actions += _quiesces(fleet, policy, retiring, now, brake)
-        actions += _drains(retiring, policy.drain, rate, now)
+        actions += drains.divide(fleet, retiring, policy.drain, budget, now)
+        actions += drains.shares(fleet, budget)
     actions += [
         SetDeletionCost(server.name, server.uid, RETIRED_DELETION_COST)
         for server in done
         if server.deletion_cost != RETIRED_DELETION_COST
     ]
     actions += _replace_in_place(fleet, done)
-    return RolloutStep(_target_replicas(fleet, policy, gone[fleet.target]), tuple(actions), retiring, rate)
+    return RolloutStep(_target_replicas(fleet, policy, gone[fleet.target]), tuple(actions), retiring)
 
 
 def retiring_servers(fleet: Fleet) -> tuple[Server, ...]:
@@ -108,19 +107,6 @@ def retiring_servers(fleet: Fleet) -> tuple[Server, ...]:
     others = sorted((server for server in target if not server.drain_requested), key=_retirement_order)
     surplus = max(0, len(target) - fleet.desired - len(requested))
     return (*sorted(old, key=_retirement_order), *sorted(requested, key=_retirement_order), *others[:surplus])
-
-
-def moving_rate(fleet: Fleet, policy: RolloutPolicy, brake: Brake = NO_BRAKE) -> float:
-    """Return the budget in connections per second: the rate that the servers behind the endpoint can accept.
-
-    It is 0 while the first receiving server is starting. When none is to come (no surge, or no server wanted), waiting
-    would not help, and the fixed or unmeasured rate is used.
-    """
-    rate = budget.connections_per_second(policy.drain, fleet.available)
-    coming = any(server.revision == fleet.target and server.serving for server in fleet.live)
-    if rate == 0 and not coming:
-        rate = policy.drain.connections_per_second or budget.UNMEASURED_RATE
-    return min(rate, budget.TRIAL_RATE) if brake.careful else rate
 
 
 def _halt(retiring: Sequence[Server]) -> list[Action]:
@@ -192,53 +178,9 @@ def _has_new(fleet: Fleet) -> bool:
     return any(server.revision == fleet.target for server in fleet.available)
 
 
-def _drains(retiring: Sequence[Server], policy: DrainPolicy, rate: float, now: datetime) -> list[Action]:
-    """Give every settled server its share of the budget.
-
-    Rates are lowered first. What that frees is given out when it was observed: the call to a server may fail.
-    """
-    settled = [(server, server.report) for server in retiring if _settled(server, policy, now)]
-    holding = [server for server, report in settled if report is not None and report.connections > 0]
-    empty = [server for server, report in settled if report is not None and report.connections == 0]
-    actions: list[Action] = [
-        Drain(server.name, server.admin, budget.MINIMUM_RATE) for server in empty if not _emptied(server)
-    ]
-    if not holding or rate <= 0:
-        return actions
-    share = max(budget.MINIMUM_RATE, math.floor(10 * rate / len(holding)) / 10)
-    changed = [server for server in holding if _rate_differs(server, share)]
-    lowered = [server for server in changed if _drains_faster(server, share)]
-    return [*actions, *(Drain(server.name, server.admin, share) for server in lowered or changed)]
-
-
 def _emptied(server: Server) -> bool:
     """Return True when a drain has finished and the server holds no connection."""
     return server.report is not None and server.report.state is ServerState.DRAINED
-
-
-def _rate_differs(server: Server, share: float) -> bool:
-    report = server.report
-    if report is None or report.drain_rate is None or report.state is not ServerState.DRAINING:
-        return True
-    return abs(report.drain_rate - share) > RATE_TOLERANCE * share
-
-
-def _drains_faster(server: Server, share: float) -> bool:
-    report = server.report
-    if report is None or report.drain_rate is None or report.state is not ServerState.DRAINING:
-        return False
-    return report.drain_rate > share
-
-
-def _settled(server: Server, policy: DrainPolicy, now: datetime) -> bool:
-    """Return True for a quiesced server without new connections for the settle time (or SETTLE_LIMIT times as long)."""
-    if server.serving or server.quiesced_at is None:
-        return False
-    quiesced = (now - server.quiesced_at).total_seconds()
-    if quiesced < policy.settle_seconds:
-        return False
-    last = server.report.seconds_since_last_accept if server.report else None
-    return last is None or last >= policy.settle_seconds or quiesced >= SETTLE_LIMIT * policy.settle_seconds
 
 
 def timed_out(server: Server, policy: DrainPolicy, now: datetime) -> bool:

@@ -13,6 +13,7 @@ from realtime_operator.api.v1alpha1_rollout import Autoscaling
 from realtime_operator.api.v1alpha1_status import MAX_MESSAGE
 from realtime_operator.planning import autoscale, conditions, history
 from realtime_operator.planning.autoscale import AutoscaleState
+from realtime_operator.planning.budget import Budget
 from realtime_operator.planning.conditions import Verdict
 from realtime_operator.planning.credentials import Credentials
 from realtime_operator.planning.endpoints import endpoints
@@ -77,7 +78,8 @@ def compose(
     rollout = _rollout(old, facts)
     if rollout is not None:
         status["rollout"] = rollout
-        status["budget"] = {"connectionsPerSecond": facts.step.rate}
+    if facts.budget is not None:
+        status["budget"] = _budget(facts.budget)
     if scaling is not None:
         status["autoscaling"] = _autoscaling(scaling, cluster.spec.autoscaling)
     return status | facts.provenance | _memory(facts)
@@ -189,6 +191,20 @@ def _rollout(old: JsonObject, facts: Facts) -> JsonObject | None:
         "connectionsToMove": sum(s.report.connections for s in facts.step.retiring if s.report is not None),
         "drainingServers": [server.name for server in facts.step.retiring if not server.serving],
     }
+
+
+def _budget(budget: Budget) -> JsonObject:
+    """Return the budget; what a later reconcile needs to go on from it is there only where it is in use."""
+    found: JsonObject = {"connectionsPerSecond": budget.rate, "factor": budget.factor}
+    if budget.owed > 0:
+        found["owed"] = budget.owed
+    if budget.at is not None:
+        found["at"] = timestamp(budget.at)
+    if budget.adjusted_at is not None:
+        found["adjustedAt"] = timestamp(budget.adjusted_at)
+    if budget.usual_connect_seconds is not None:
+        found["usualConnectSeconds"] = budget.usual_connect_seconds
+    return found
 
 
 def _autoscaling(scaling: autoscale.AutoscaleState, policy: Autoscaling | None) -> JsonObject:

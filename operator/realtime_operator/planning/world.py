@@ -84,8 +84,10 @@ class ServerReport:
     `seconds_since_last_accept` is None when no connection was ever accepted. `accept_cost_seconds` is the measured
     CPU time of one accepted connection (handshake, connect, subscribe), None until enough were measured.
     `drain_rate` is the rate of the running drain in connections per second, None when none runs.
-    `recent` and `store` are None for servers of earlier releases, which do not report them; these accept no alternate
-    API key either.
+    `share` is the rate of a drain that the server begins by itself, in connections per second, 0 until it has one.
+    `connect_seconds` and `loop_lag_seconds` are those of 99% of the connects and of what the event loop had to do at a
+    given time, in the last seconds; None without any. `recent`, `store` and `share` are None for servers of earlier
+    releases, which do not report them; these accept no alternate API key either.
     """
 
     state: ServerState
@@ -98,6 +100,9 @@ class ServerReport:
     recent: Recent | None = None
     store: StoreReport | None = None
     accepts_alternate_api_key: bool = False
+    share: float | None = None
+    connect_seconds: float | None = None
+    loop_lag_seconds: float | None = None
 
 
 @dataclass(frozen=True, slots=True)

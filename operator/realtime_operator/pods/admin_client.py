@@ -67,6 +67,10 @@ class AdminClient:
         """Begin a drain or change its rate; raises ServerUnavailableError."""
         await self._call("POST", address, token, "/admin/v1/drain", {"connections_per_second": connections_per_second})
 
+    async def set_share(self, address: str, token: AdminToken, connections_per_second: float) -> None:
+        """Set the rate of a drain that the server begins by itself; raises ServerUnavailableError."""
+        await self._call("POST", address, token, "/admin/v1/share", {"connections_per_second": connections_per_second})
+
     async def shed(self, address: str, token: AdminToken, connections: int, connections_per_second: float) -> None:
         """Move a number of connections away while the server goes on serving; raises ServerUnavailableError."""
         body = {"connections": connections, "connections_per_second": connections_per_second}
@@ -183,6 +187,9 @@ def read_report(document: Mapping[str, object]) -> ServerReport:
         recent=read_recent(document.get("recent")),
         store=read_store(document.get("store")),
         accepts_alternate_api_key=document.get("accepts_alternate_api_key") is True,
+        share=_number(document["share"] or 0) if "share" in document else None,
+        connect_seconds=_number(document.get("connect_p99_seconds")),
+        loop_lag_seconds=_number(document.get("loop_lag_p99_seconds")),
     )
 
 

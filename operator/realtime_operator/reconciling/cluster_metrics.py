@@ -53,6 +53,7 @@ class ClusterMetrics:
         budget = object_at(status, "budget").get("connectionsPerSecond") if moving else 0
         self._metrics.connections_to_move.labels(*_labels(key)).set(_number(to_move))
         self._metrics.budget.labels(*_labels(key)).set(_number(budget))
+        self._metrics.owed.labels(*_labels(key)).set(_number(object_at(status, "budget").get("owed")))
 
     def forget(self, key: Key) -> None:
         """Remove the series of a cluster that is gone."""

@@ -129,7 +129,7 @@ class AdminServer:
 
     async def _drain(self, request: web.Request) -> web.Response:
         body = await _body(request)
-        return self._answer(await self._workers.drain(_rate(body)))
+        return self._answer(await self._workers.drain(_rate(body, holds=True)))
 
     async def _share(self, request: web.Request) -> web.Response:
         body = await _body(request)
@@ -205,10 +205,13 @@ async def _body(request: web.Request) -> dict[str, object]:
         raise BadRequestError("the body must be a JSON object") from error
 
 
-def _rate(body: dict[str, object]) -> float:
+def _rate(body: dict[str, object], *, holds: bool = False) -> float:
+    """Return the rate of a request; 0 is one only where it `holds` something."""
     value = body.get("connections_per_second")
-    if isinstance(value, bool) or not isinstance(value, int | float) or not 0 < value <= MAX_RATE:
-        raise BadRequestError(f"connections_per_second must be a number above 0, at most {MAX_RATE:g}")
+    lowest = "0 or more" if holds else "above 0"
+    is_wrong = isinstance(value, bool) or (value == 0 and not holds)
+    if is_wrong or not isinstance(value, int | float) or not 0 <= value <= MAX_RATE:
+        raise BadRequestError(f"connections_per_second must be a number, {lowest}, at most {MAX_RATE:g}")
     return float(value)
 
 

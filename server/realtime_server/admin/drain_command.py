@@ -1,7 +1,8 @@
 """`realtime-server drain`, the command of a pod's preStop hook: quiesce, wait, and drain the server of this pod.
 
 The operator sees that the pod is to end, and sets the rate of the drain to the server's part of the budget. Without an
-answer from it within GRANT_SECONDS, the drain begins at the share that it gave to the server before.
+answer from it within GRANT_SECONDS, the drain begins at the share that it gave to the server before. A rate of 0 makes
+it wait for servers that can receive; if that lasts HELD_SECONDS, nobody may be there to end it, and the share is used.
 """
 
 from __future__ import annotations
@@ -9,13 +10,14 @@ from __future__ import annotations
 import asyncio
 import sys
 import time
+from collections.abc import AsyncIterator
 from dataclasses import dataclass
 
 import aiohttp
 import msgspec
 
 from realtime_server.core.limits.rates import rate_in_time
-from realtime_server.settings import ANY_ADDRESS, Listen, SecretFile, Settings
+from realtime_server.settings import ANY_ADDRESS, Drain, Listen, SecretFile, Settings
 
 POLL_SECONDS = 0.25
 SAY_SECONDS = 2.0
@@ -26,7 +28,11 @@ START_SECONDS = 20.0
 Together with HURRY_SECONDS this fits into the 30 s of the pod's grace period beyond settling and draining.
 """
 GRANT_SECONDS = 3.0
-"""Seconds to wait for the operator to set the rate, after the settle time; a server without connections does not."""
+"""Seconds to wait for the operator to set the rate, after the settle time."""
+HELD_SECONDS = 30.0
+"""Seconds for which a rate of 0 is kept."""
+PATIENCE = 0.1
+"""Part of the drain's timeout that either of these waits may take."""
 HURRY_SECONDS = 3.0
 """Seconds for closing the connections that are left at the end of the drain timeout."""
 NO_WORKER = 503
@@ -93,13 +99,7 @@ async def _drain(settings: Settings, session: aiohttp.ClientSession) -> None:
         await _call(session, "POST", "quiesce")
         _say(f"quiesced with {before.connections} connections, {drain.settle_seconds:g} s until new ones stay away")
         await asyncio.sleep(drain.settle_seconds)
-    granted = await _granted(session)
-    if granted.drain_rate is None:
-        share = granted.share or drain.connections_per_second
-        rate = round(rate_in_time(granted.connections, share, drain.timeout_seconds), 1)
-        _say(f"draining at {rate:g} connections per second")
-        await _call(session, "POST", "drain", {"connections_per_second": rate})
-    left = await _wait(session, drain.timeout_seconds)
+    left = await _emptied(session, drain)
     if left:
         _say(f"{left} connections left after {drain.timeout_seconds:g} s, closing them")
         await _call(session, "POST", "drain", {"connections_per_second": AT_ONCE})
@@ -123,35 +123,55 @@ async def _first_status(session: aiohttp.ClientSession) -> Status:
         await asyncio.sleep(POLL_SECONDS)
 
 
-async def _granted(session: aiohttp.ClientSession) -> Status:
-    """Return the status once a drain runs, no connection is left, or nobody has set a rate within GRANT_SECONDS."""
-    deadline = time.monotonic() + GRANT_SECONDS
-    while True:
-        status = await _call(session, "GET", "status")
-        if status.drain_rate is not None or status.connections == 0 or time.monotonic() >= deadline:
-            return status
-        await asyncio.sleep(POLL_SECONDS)
+async def _emptied(session: aiohttp.ClientSession, drain: Drain) -> int:
+    """Wait until no connection is left or the timeout is over, and return the number left.
+
+    Begins the drain at the share when nobody has set a rate.
+    """
+    deadline = time.monotonic() + drain.timeout_seconds
+    waits_since = time.monotonic()
+    async for status in _statuses(session, deadline):
+        now = time.monotonic()
+        if status.drain_rate:
+            waits_since = now
+        elif status.connections and now - waits_since >= min(
+            GRANT_SECONDS if status.drain_rate is None else HELD_SECONDS, PATIENCE * drain.timeout_seconds
+        ):
+            share = status.share or drain.connections_per_second
+            rate = round(rate_in_time(status.connections, share, deadline - now), 1)
+            _say(f"draining at {rate:g} connections per second")
+            await _call(session, "POST", "drain", {"connections_per_second": rate})
+            waits_since = now
+    return status.connections
 
 
 async def _wait(session: aiohttp.ClientSession, seconds: float) -> int:
-    """Wait until no connection is left or the time is over, and return the number left.
+    """Wait until no connection is left or the time is over, and return the number left."""
+    left = 0
+    async for status in _statuses(session, time.monotonic() + seconds):
+        left = status.connections
+    return left
+
+
+async def _statuses(session: aiohttp.ClientSession, deadline: float) -> AsyncIterator[Status]:
+    """Yield the status again and again, the last time when no connection is left or after the deadline.
 
     Tolerates a worker that restarts meanwhile.
     """
-    deadline = time.monotonic() + seconds
-    printed_at = 0.0
+    printed_at = time.monotonic() - SAY_SECONDS
     while True:
         try:
-            left = (await _call(session, "GET", "status")).connections
+            status = await _call(session, "GET", "status")
         except CannotAskError:
             if time.monotonic() >= deadline:
                 raise
         else:
-            if left == 0 or time.monotonic() >= deadline:
-                return left
+            yield status
+            if status.connections == 0 or time.monotonic() >= deadline:
+                return
             if time.monotonic() >= printed_at + SAY_SECONDS:
                 printed_at = time.monotonic()
-                _say(f"{left} connections left")
+                _say(f"{status.connections} connections left")
         await asyncio.sleep(POLL_SECONDS)
 
 

@@ -110,11 +110,11 @@ class Serving:
     def stop(self, connections_per_second: float, seconds: float) -> None:
         """Drain for good: `resume` has no effect any more.
 
-        A drain under way keeps its rate. Another begins at the share, or at `connections_per_second` if there is none,
-        or faster if needed to end within `seconds`.
+        A drain under way keeps its rate, unless it waits for one. Another begins at the share, or at
+        `connections_per_second` if there is none, or faster if needed to end within `seconds`.
         """
         self._stopping = True
-        if self._drain is None:
+        if self._drain is None or self._drain.rate == 0:
             self.drain(rate_in_time(len(self._node.sessions), self.share or connections_per_second, seconds))
 
     def close_all(self) -> None:

@@ -39,6 +39,7 @@ from realtime_operator.planning.plan import (
     RotationStep,
     ScaleRevision,
     SetDeletionCost,
+    SetShare,
     SetStatus,
 )
 from realtime_operator.platforms.base import Key, random_credential, skipped
@@ -125,7 +126,7 @@ class Applier:
                 await self._client.patch(path, {"spec": {"replicas": action.replicas}}, action.uid)
             case Quiesce() | Resume() | SetDeletionCost():
                 await self._mark(action)
-            case Drain():
+            case Drain() | SetShare():
                 await self._call(action)
             case ResizeClaim():
                 path = path_of("v1", "PersistentVolumeClaim", self._namespace, action.name)
@@ -235,7 +236,7 @@ class Applier:
         except NotFoundError:
             return
 
-    async def _call(self, action: Resume | Drain) -> None:
+    async def _call(self, action: Resume | Drain | SetShare) -> None:
         """Call a server's admin API, if it has an address; the next reconcile repeats a call that failed."""
         admin = action.admin
         if admin is None:
@@ -243,10 +244,13 @@ class Applier:
         secret = await self._secrets.get(Key(self._namespace, self._name), admin.secret)
         tokens = () if secret is None else secret.admin_tokens
         try:
-            if isinstance(action, Resume):
-                await self._admin.resume(admin.address, tokens)
-            else:
-                await self._admin.drain(admin.address, tokens, action.connections_per_second)
+            match action:
+                case Resume():
+                    await self._admin.resume(admin.address, tokens)
+                case Drain():
+                    await self._admin.drain(admin.address, tokens, action.connections_per_second)
+                case SetShare():
+                    await self._admin.set_share(admin.address, tokens, action.connections_per_second)
         except ServerUnavailableError as error:
             logger.warning("server does not answer", server=action.server, call=type(action).__name__, error=str(error))
 

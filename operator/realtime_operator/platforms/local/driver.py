@@ -32,6 +32,7 @@ from realtime_operator.planning.plan import (
     RotateCredentials,
     ScaleRevision,
     SetDeletionCost,
+    SetShare,
     SetStatus,
 )
 from realtime_operator.planning.policies import PlannerSettings
@@ -115,13 +116,16 @@ class LocalPlatform:
                 self.on_event(self.store.record_event(action))
             case DeletePod() | ResizeClaim() | RotateCredentials():
                 pass  # Redis is a process here, which is never tried and has no volume; and a file has no annotations
-            case Quiesce() | Resume() | SetDeletionCost() | Drain() | DeleteServer():
+            case Quiesce() | Resume() | SetDeletionCost() | Drain() | SetShare() | DeleteServer():
                 server = self.fleet.find(action.server)
                 if server is not None:
                     await self._tell_server(server, action, self._admin_token(cluster))
 
     async def _tell_server(
-        self, server: LocalServer, action: Quiesce | Resume | SetDeletionCost | Drain | DeleteServer, token: str
+        self,
+        server: LocalServer,
+        action: Quiesce | Resume | SetDeletionCost | Drain | SetShare | DeleteServer,
+        token: str,
     ) -> None:
         """Carry out an action on a server; if it does not answer, the next reconcile repeats the action."""
         address = str(server.admin_socket)
@@ -135,6 +139,8 @@ class LocalPlatform:
                     await self.admin.resume(address, token)
                 case Drain():
                     await self.admin.drain(address, token, action.connections_per_second)
+                case SetShare():
+                    await self.admin.set_share(address, token, action.connections_per_second)
                 case SetDeletionCost():
                     server.deletion_cost = action.cost
                 case DeleteServer():

@@ -185,7 +185,8 @@ class WorkerControl(Protocol):
     def drain(self, connections_per_second: float) -> None:
         """Quiesce, and move all connections away (code 3011) at this rate; a drain under way takes the new rate.
 
-        It goes on until `resume` or `stop_drain`: connections that arrive later are moved too.
+        It goes on until `resume` or `stop_drain`: connections that arrive later are moved too. At a rate of 0 it waits
+        for another one.
         """
 
     def stop_drain(self) -> None:

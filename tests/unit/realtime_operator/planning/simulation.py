@@ -11,7 +11,15 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 
 from realtime_operator.planning.fleet import Fleet, ReplicaSet
-from realtime_operator.planning.plan import Action, DeleteServer, Drain, Quiesce, Resume, ScaleRevision, SetDeletionCost
+from realtime_operator.planning.plan import (
+    Action,
+    DeleteServer,
+    Drain,
+    Quiesce,
+    Resume,
+    ScaleRevision,
+    SetDeletionCost,
+)
 from realtime_operator.planning.rollout import RolloutPolicy, RolloutStep, next_step
 from realtime_operator.planning.world import Recent, Server, ServerReport, ServerState, StoreReport
 

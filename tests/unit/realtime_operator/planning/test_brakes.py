@@ -39,7 +39,7 @@ def rolling(connections: int = 100, reconciles: int = 6) -> MemoryPlatform:
     platform = settled(FIVE)
     platform.life.connect(connections)
     platform.life.now += 60
-    platform.change(server={"limits": {"connections": 5}})
+    platform.change(server={"limits": {"connections": 5000}})
     for _ in range(reconciles):
         platform.reconcile()
     platform.events.clear()
@@ -130,7 +130,7 @@ def test_new_servers_that_are_not_ready_yet_stop_nothing() -> None:
     platform = settled(spec)
     platform.life.connect(40)
     platform.life.now += 60
-    platform.change(server={"limits": {"connections": 5}})
+    platform.change(server={"limits": {"connections": 5000}})
     for _ in range(3):
         platform.reconcile()
     for pod in platform.life.pods:
@@ -173,7 +173,7 @@ def test_a_broken_fleet_is_repaired() -> None:
     platform.life.connect(100)
     lose_redis(platform)
     platform.life.now += 300
-    platform.change(server={"limits": {"connections": 5}})
+    platform.change(server={"limits": {"connections": 5000}})
     platform.settle()
     assert platform.life.available() == 5
     assert platform.life.removed_with_connections == 0
@@ -184,7 +184,7 @@ def test_crashing_servers_are_replaced_at_once() -> None:
     platform = settled(FIVE)
     for pod in platform.life.pods:
         pod.broken = True
-    platform.change(server={"limits": {"connections": 5}})
+    platform.change(server={"limits": {"connections": 5000}})
     platform.settle(60)
     assert platform.life.available() == 5
 

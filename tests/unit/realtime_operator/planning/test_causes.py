@@ -73,7 +73,7 @@ def rolling() -> MemoryPlatform:
     platform = settled()
     platform.life.connect(100)
     platform.life.now += 60
-    platform.change(server={"limits": {"connections": 5}})
+    platform.change(server={"limits": {"connections": 5000}})
     reconcile_repeatedly(platform, 6)
     return platform
 
@@ -90,7 +90,7 @@ def quota_in_a_rollout() -> MemoryPlatform:
     """A quota stops a rollout; the old servers stay."""
     platform = settled()
     platform.life.refuses_pods = True
-    platform.change(server={"limits": {"connections": 5}})
+    platform.change(server={"limits": {"connections": 5000}})
     reconcile_repeatedly(platform)
     return platform
 
@@ -98,7 +98,7 @@ def quota_in_a_rollout() -> MemoryPlatform:
 def refused_config_map() -> MemoryPlatform:
     """An admission webhook refuses the ConfigMap."""
     platform = settled()
-    platform.change(server={"limits": {"connections": 5}})
+    platform.change(server={"limits": {"connections": 5000}})
     revision = next(a for a in platform.decide().actions if getattr(a, "manifest", {}).get("kind") == "ConfigMap")
     name = str(revision.manifest["metadata"]["name"])  # type: ignore[union-attr,index,call-overload] # a CreateObject
     platform.refused[ObjectKey("v1", "ConfigMap", name)] = "admission webhook denied the request"

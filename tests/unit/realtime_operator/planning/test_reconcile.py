@@ -122,7 +122,7 @@ def test_a_change_of_the_configuration_is_rolled_out() -> None:
     platform.life.connect(100)
     platform.life.now += 60
     before = set(platform.objects)
-    platform.change(server={"limits": {"connections": 5}})
+    platform.change(server={"limits": {"connections": 5000}})
     platform.settle()
     assert platform.life.removed_with_connections == 0
     assert platform.status is not None

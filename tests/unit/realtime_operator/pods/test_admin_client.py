@@ -74,7 +74,9 @@ async def test_a_server_is_told_what_to_do(site: Site) -> None:
 async def test_a_server_is_asked_how_it_is(site: Site) -> None:
     """A server reports its state, and is ready while it serves and accepts connections."""
     report = await site.client.report(site.address, TOKEN)
-    known = ServerReport(ServerState.SERVING, 7, workers=1, recent=Recent(30, 0, 0, 0), accepts_alternate_api_key=True)
+    known = ServerReport(
+        ServerState.SERVING, 7, workers=1, recent=Recent(30, 0, 0, 0), accepts_alternate_api_key=True, share=0
+    )
     assert report == known
     assert await site.client.is_ready(site.address, TOKEN)
     await site.client.quiesce(site.address, TOKEN)

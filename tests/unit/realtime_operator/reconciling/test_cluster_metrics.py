@@ -48,7 +48,9 @@ def test_moves_of_a_rollout_are_counted_down() -> None:
     of_clusters.report(KEY, status("AsExpected", rollout=rollout, budget={"connectionsPerSecond": 75.5}))
     assert series(metrics, "connections_to_move") == {(): 1200}
     assert series(metrics, "budget_connections_per_second") == {(): 75.5}
-    of_clusters.report(KEY, status("AsExpected", budget={"connectionsPerSecond": 75.5}))
+    assert series(metrics, "connections_owed") == {(): 0}
+    of_clusters.report(KEY, status("AsExpected", budget={"connectionsPerSecond": 75.5, "owed": 30}))
+    assert series(metrics, "connections_owed") == {(): 30}
     assert series(metrics, "connections_to_move") == {(): 0}
     assert series(metrics, "budget_connections_per_second") == {(): 0}
 
