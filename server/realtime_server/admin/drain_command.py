@@ -134,15 +134,20 @@ async def _emptied(session: aiohttp.ClientSession, drain: Drain) -> int:
         now = time.monotonic()
         if status.drain_rate:
             waits_since = now
-        elif status.connections and now - waits_since >= min(
-            GRANT_SECONDS if status.drain_rate is None else HELD_SECONDS, PATIENCE * drain.timeout_seconds
-        ):
+        elif now - waits_since >= _patience(status, drain):
             share = status.share or drain.connections_per_second
             rate = round(rate_in_time(status.connections, share, deadline - now), 1)
             _say(f"draining at {rate:g} connections per second")
             await _call(session, "POST", "drain", {"connections_per_second": rate})
             waits_since = now
     return status.connections
+
+
+def _patience(status: Status, drain: Drain) -> float:
+    """Return the seconds to wait for a rate; without connections there is no need, and late ones are moved."""
+    if status.connections == 0:
+        return 0.0
+    return min(GRANT_SECONDS if status.drain_rate is None else HELD_SECONDS, PATIENCE * drain.timeout_seconds)
 
 
 async def _wait(session: aiohttp.ClientSession, seconds: float) -> int:

@@ -119,6 +119,19 @@ def test_a_worker_that_is_being_stopped_cannot_be_resumed() -> None:
     assert fleet.serving.status().state is ServingState.DRAINED
 
 
+def test_a_drain_at_no_rate_waits() -> None:
+    """The operator sets 0 while no other server can receive; a worker that must stop does not wait."""
+    fleet = Fleet(10)
+    fleet.serving.drain(0)
+    assert fleet.after(30) == 10
+    assert fleet.serving.status().state is ServingState.DRAINING
+    fleet.serving.drain(2)
+    assert fleet.after(1.1) == 8
+    fleet.serving.drain(0)
+    fleet.serving.stop(2, 600)
+    assert fleet.after(1.1) == 6
+
+
 def test_who_must_stop_drains_at_its_share() -> None:
     """The share takes precedence over the configured rate."""
     fleet = Fleet(10)
