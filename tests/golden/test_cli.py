@@ -188,6 +188,9 @@ VIEWS: dict[str, RenderableType] = {
         expected({"server": {"workers": 2}, "namespaces": [{"name": "news", "presence": True}]}, 400, 600),
         created=False,
     ),
+    "plan-rejected": plan.forecast_view(
+        "chat", expected({"server": {"limits": {"connections": 400}}}, 400, 600), created=False
+    ),
     "plan-scale-in": plan.forecast_view("chat", expected({"replicas": 1}, 400, 600), created=False),
     "plan-scale-out": plan.forecast_view("chat", expected({"replicas": 4}, 400, 600), created=False),
     "plan-drain-rate": plan.forecast_view(

@@ -238,6 +238,10 @@ def consequences(expected: Forecast) -> list[str]:
         lines = [f"servers: {expected.servers_before} -> {expected.servers_after}"]
     else:
         lines = ["no server is replaced"]
+    if expected.rejection is not None:
+        lines.append(f"{expected.connections} connections would have to move")
+        lines.append(f"the operator would not move them (PlanRejected): {expected.rejection}")
+        return lines
     if expected.connections:
         rate = number(expected.connections_per_second)
         lines.append(f"{expected.connections} connections move, at most {rate} reconnects per second")

@@ -104,12 +104,23 @@ def arrivals(fleet: Fleet, retiring: Sequence[Server]) -> Arrivals:
 
 
 def next_hold(
-    world: World, fleet: Fleet, retiring: Sequence[Server], backplane: Backplane, before: Hold | None, now: datetime
+    world: World,
+    fleet: Fleet,
+    retiring: Sequence[Server],
+    backplane: Backplane,
+    before: Hold | None,
+    now: datetime,
+    impossible: str | None = None,
 ) -> Hold | None:
-    """Return the hold that is in force or kept; None when no server is to leave, or there was no reason to stop."""
+    """Return the hold that is in force or kept; None when no server is to leave, or there was no reason to stop.
+
+    `impossible` says why the plan cannot work; None when it can.
+    """
     if not retiring:
         return None
     evidence = _evidence(world, fleet, retiring, backplane, before, now)
+    if evidence is None and impossible is not None:
+        evidence = Reason.PLAN_REJECTED, impossible, RELEASE_SECONDS
     if evidence is None:
         return before
     reason, message, seconds = evidence

@@ -22,6 +22,9 @@ from realtime_operator.planning.reasons import Reason
 from realtime_operator.planning.rollout import timed_out
 from realtime_operator.planning.world import CANNOT_START, RedisPod, Server
 
+REPORTED_HOLDS = frozenset({Reason.MOVED_NOT_ARRIVING, Reason.PLAN_REJECTED})
+"""Reasons of holds that need a person."""
+
 ATTEMPTS_ENOUGH = 20
 """Minimum number of connects for a judgement of whether clients can connect."""
 NEARLY_FULL_PART = 0.9
@@ -44,7 +47,7 @@ def all_findings(facts: Facts) -> list[Finding]:
         server_cannot_start,
         redis_cannot_start,
         redis_change_fails,
-        moved_not_arriving,
+        moves_fail,
         clients_refused,
         drain_timed_out,
         server_not_ready,
@@ -132,12 +135,12 @@ def redis_change_fails(facts: Facts) -> Finding | None:
     return None
 
 
-def moved_not_arriving(facts: Facts) -> Finding | None:
-    """Report held moves: moved connections do not arrive."""
+def moves_fail(facts: Facts) -> Finding | None:
+    """Report held moves: moved connections do not arrive, or the plan cannot work."""
     hold = facts.hold
-    if hold is None or hold.reason is not Reason.MOVED_NOT_ARRIVING or not hold.in_force(facts.now):
+    if hold is None or hold.reason not in REPORTED_HOLDS or not hold.in_force(facts.now):
         return None
-    return Reason.MOVED_NOT_ARRIVING, hold.message
+    return hold.reason, hold.message
 
 
 def clients_refused(facts: Facts) -> Finding | None:

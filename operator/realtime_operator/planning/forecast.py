@@ -7,13 +7,13 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from types import MappingProxyType
 
 from realtime_operator.api.base import JsonObject, JsonValue
 from realtime_operator.api.v1alpha1 import RealtimeCluster
-from realtime_operator.planning import budget, revisions, rollout
+from realtime_operator.planning import budget, preflight, revisions, rollout
 from realtime_operator.planning.fleet import Fleet, read_replica_sets
 from realtime_operator.planning.policies import PlannerSettings, autoscaling, desired_servers, rollout_policy
 from realtime_operator.planning.prior_status import read_status
@@ -39,7 +39,8 @@ class Forecast:
     """Effect of a change.
 
     `revision` is the one of the new spec, `is_new_revision` whether servers run another one and are replaced.
-    `connections` are moved at `connections_per_second` at most, in about `seconds`.
+    `connections` are moved at `connections_per_second` at most, in about `seconds`. `rejection` says why the operator
+    would not move them, None when it would.
     """
 
     changes: tuple[Change, ...]
@@ -50,6 +51,7 @@ class Forecast:
     connections: int
     connections_per_second: float
     seconds: float
+    rejection: str | None = None
 
     @property
     def replaces_servers(self) -> bool:
@@ -75,8 +77,8 @@ def forecast(
     fleet = Fleet(revision, desired_servers(new, at_once), read_replica_sets(replica_sets), tuple(servers))
     policy = rollout_policy(new, fleet.desired)
     moving = rollout.retiring_servers(fleet)
-    connections = sum(server.report.connections for server in moving if server.report is not None)
-    rate = budget.moving_rate(_receiving(fleet, policy, moving), policy.drain) if connections else 0.0
+    connections = preflight.connections_of(moving)
+    rate = budget.moving_rate(preflight.receiving(fleet, policy, moving), policy.drain) if connections else 0.0
     return Forecast(
         changes=tuple(_changes("spec", _spec_of(old), _spec_of(new))),
         revision=revision,
@@ -86,6 +88,7 @@ def forecast(
         connections=connections,
         connections_per_second=rate,
         seconds=_seconds(fleet, policy, len(moving), connections / rate if rate else 0.0),
+        rejection=preflight.why_impossible(fleet, policy, moving),
     )
 
 
@@ -98,32 +101,10 @@ def _stored(old: RealtimeCluster | None, new: RealtimeCluster) -> RealtimeCluste
     return new.model_copy(update={"metadata": metadata, "status": old.status})
 
 
-def _receiving(fleet: Fleet, policy: RolloutPolicy, moving: Sequence[Server]) -> Fleet:
-    """Return the fleet with the servers that can receive connections while others are moved.
-
-    These are the remaining servers and new ones; new ones are taken to accept as much as the best of those that have
-    measured it.
-    """
-    old = [server for server in moving if server.revision != fleet.target]
-    others = [server for server in fleet.live if server not in moving]
-    if not old:
-        return replace(fleet, servers=tuple(others))
-    staying = [*others, *reversed(old[_step(policy) :])]
-    available = max(0, fleet.desired - policy.max_unavailable)
-    measured = max(fleet.live, key=budget.accept_rate)
-    fresh = replace(measured, revision=fleet.target, ready=True, serving=True)
-    return replace(fleet, servers=tuple([*staying, *[fresh] * (available - len(staying))][:available]))
-
-
-def _step(policy: RolloutPolicy) -> int:
-    """Return the number of servers that are replaced at a time."""
-    return max(1, policy.max_surge + policy.max_unavailable)
-
-
 def _seconds(fleet: Fleet, policy: RolloutPolicy, moving: int, drain_seconds: float) -> float:
     if moving == 0:
         return START_SECONDS if fleet.desired > len(fleet.live) else 0.0
-    batches = math.ceil(moving / _step(policy))
+    batches = math.ceil(moving / preflight.at_once(policy))
     return round(batches * (START_SECONDS + policy.drain.settle_seconds) + drain_seconds, 1)
 
 

@@ -51,6 +51,7 @@ class Reason(StrEnum):
     STATUS_REFUSED = "StatusRefused"
     FLEET_UNREADY = "FleetUnready"
     MOVED_NOT_ARRIVING = "MovedNotArriving"
+    PLAN_REJECTED = "PlanRejected"
     # Degraded
     AS_EXPECTED = "AsExpected"
     NAME_TAKEN = "NameTaken"

@@ -36,6 +36,7 @@ from realtime_operator.planning.plan import (
     RotateCredentials,
 )
 from realtime_operator.planning.policies import PlannerSettings, autoscaling, desired_servers, rollout_policy
+from realtime_operator.planning.preflight import why_impossible
 from realtime_operator.planning.prior_status import PriorStatus, read_status
 from realtime_operator.planning.progress import next_progress
 from realtime_operator.planning.redis_change import change_redis, redis_state
@@ -203,7 +204,8 @@ def _facts(
     policy = rollout_policy(cluster, fleet.desired)
     backplane = observe_backplane(cluster, world, now)
     retiring = rollout.retiring_servers(fleet)
-    hold = next_hold(world, fleet, retiring, backplane, prior.hold, now)
+    impossible = why_impossible(fleet, policy, retiring)
+    hold = next_hold(world, fleet, retiring, backplane, prior.hold, now, impossible)
     limits = brake(hold, arrivals(fleet, retiring), now)
     budget = _budget(world, fleet, policy, prior, now, careful=limits.careful)
     step = rollout.next_step(fleet, policy, now, limits, budget)

@@ -25,7 +25,8 @@ async def plan(
 ) -> None:
     """Show what applying a file would do: the new revision, the connections that move, the rate and the duration.
 
-    Changes nothing. The exit code is 2 if the file is invalid, or if Kubernetes would refuse the pods.
+    Changes nothing. The exit code is 2 if the file is invalid, or if Kubernetes would refuse the pods. It is 1 if the
+    operator would not move the connections, because the servers that stay cannot take them.
 
     Examples:
       realtime plan -f chat.yaml
@@ -46,6 +47,8 @@ async def plan(
         document(to_object(wanted.name, expected), output)
     else:
         show(forecast_view(wanted.name, expected, created=old is None))
+    if expected.rejection is not None:
+        raise typer.Exit(1)
 
 
 def to_object(name: str, expected: Forecast) -> JsonObject:
@@ -61,6 +64,7 @@ def to_object(name: str, expected: Forecast) -> JsonObject:
         "connectionsToMove": expected.connections,
         "connectionsPerSecond": expected.connections_per_second,
         "seconds": expected.seconds,
+        "rejection": expected.rejection,
     }
 
 

@@ -179,6 +179,16 @@ def refused_clients() -> MemoryPlatform:
     return platform
 
 
+def no_room() -> MemoryPlatform:
+    """Two servers have a hundred connections, and shall accept 40 each."""
+    platform = settled()
+    platform.life.connect(100)
+    platform.life.now += 60
+    platform.change(server={"limits": {"connections": 40}})
+    reconcile_repeatedly(platform, 8)
+    return platform
+
+
 def refused_moves() -> MemoryPlatform:
     """The backend of the new revision's connect hook is down."""
     platform = rolling()
@@ -272,6 +282,7 @@ CAUSES: dict[str, Callable[[], MemoryPlatform]] = {
     "Redis uses 91% of its memory": lambda: filled(91),
     "all clients are refused": refused_clients,
     "those that are moved are refused": refused_moves,
+    "a rollout whose servers have no room for the connections": no_room,
     "a server is silent on its admin port for 10 s": lambda: silent(10),
     "a server is silent on its admin port for 61 s": lambda: silent(61),
     "a server is not ready for 10 s": lambda: unready(10),
