@@ -1,0 +1,73 @@
+"""Scenarios of pods that others take away: their connections move within the budget of the cluster."""
+
+from __future__ import annotations
+
+from tests.kit.clients import all_connected
+from tests.kit.deadline import eventually
+from tests.kit.document import dig
+from tests.kit.kube import name_of
+from tests.kit.kubernetes_fixtures import Scenario
+from tests.kit.live_cluster import LiveCluster
+from tests.kit.running_cluster import manifest
+from tests.kit.traffic import Traffic, assert_nothing_lost, finish, traffic
+
+RATE = 4
+"""Budget in connections per second."""
+SLACK = 2
+"""Moves more than the budget that a second of the clients' clock may show, as their event loops lag."""
+
+
+def most_in_a_second(running: Traffic) -> int:
+    """Return the largest number of connections that were lost within a second, wherever it begins."""
+    times = sorted(event.at for event in running.lost_connections())
+    return max((sum(begin <= at < begin + 1 for at in times) for begin in times), default=0)
+
+
+async def drain_rates(cluster: LiveCluster, names: list[str]) -> list[float]:
+    """Return the rates at which these of the servers drain now that do."""
+    statuses = [await cluster.admin(pod) for pod in await cluster.pods() if name_of(pod) in names]
+    return [float(str(rate)) for status in statuses if (rate := status.get("drain_rate")) is not None]
+
+
+async def test_pods_that_are_deleted_together_share_the_budget(scenario: Scenario) -> None:
+    """Two of three servers are deleted at once, as in a node drain; the operator divides its budget between them."""
+    cluster = scenario.cluster()
+    drain = {"connectionsPerSecond": RATE, "settle": "1s"}
+    await cluster.apply(manifest("main", replicas=3, rollout={"maxSurge": 1, "drain": drain}))
+    await cluster.wait_ready()
+    async with traffic(cluster, per_sdk=16) as running:
+        victims = [name_of(pod) for pod in await cluster.pods()][:2]
+        await scenario.kube.kubectl("delete", "pod", *victims, "--wait=false")
+        rates = await eventually(
+            lambda: drain_rates(cluster, victims),
+            lambda found: len(found) == 2,
+            what="both drain",
+            within=30,
+            every=0.3,
+        )
+        assert sum(rates) <= RATE
+        await cluster.wait(lambda o: dig(o, "status", "budget") is not None, what="the status shows the budget")
+        await cluster.wait_ready(within=120)
+        for group in running.groups:
+            await all_connected(group, within=30)
+        assert most_in_a_second(running) <= RATE + SLACK
+        await assert_nothing_lost(running)
+
+
+async def test_a_crash_stops_a_rollout_until_its_clients_are_back(scenario: Scenario) -> None:
+    """The clients of the killed server are owed to the budget, and the rollout goes on when they are paid."""
+    cluster = scenario.cluster()
+    drain = {"connectionsPerSecond": RATE, "settle": "1s"}
+    await cluster.apply(manifest("main", replicas=2, rollout={"maxSurge": 1, "drain": drain}))
+    await cluster.wait_ready()
+    async with traffic(cluster, per_sdk=32) as running:
+        await cluster.patch(server={"limits": {"messagesPerSecond": 200}})
+        await cluster.wait(lambda o: bool(dig(o, "status", "rollout", "drainingServers")), what="a drain has begun")
+        connections = await cluster.connections()
+        await cluster.kill_server(max(connections, key=lambda name: connections[name]))
+        owing = await cluster.wait(lambda o: bool(dig(o, "status", "budget", "owed")), what="owed", within=30)
+        assert float(str(dig(owing, "status", "budget", "owed"))) > 0
+        await cluster.wait(lambda o: dig(o, "status", "budget") is None, what="paid, and all moved", within=120)
+        await cluster.wait_ready(within=60)
+        result = await finish(running)
+        assert result.exact, result.describe()
