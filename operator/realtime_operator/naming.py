@@ -61,6 +61,8 @@ ANNOTATION_ROTATE = f"{GROUP}/rotate-credentials"
 """On RealtimeClusters: each new value, for example a time, asks for a rotation of the generated credentials."""
 ANNOTATION_ROTATION = f"{GROUP}/rotation"
 """On the Secret of the generated credentials: the state of the rotation (JSON), see planning/rotation.py."""
+ANNOTATION_CERTIFICATE = f"{GROUP}/certificate"
+"""On the Secret of the generated certificate of Redis: what is in it (JSON), see planning/redis_certificate.py."""
 ANNOTATION_CHECKSUM = f"{GROUP}/checksum"
 """On the template of a managed Redis of an earlier release: hash of its password, which it reads at its start only."""
 
@@ -86,6 +88,7 @@ TOKENS_DIRECTORY = "/etc/realtime/tokens"
 HOOKS_DIRECTORY = "/etc/realtime/hooks"
 TRACING_DIRECTORY = "/etc/realtime/tracing"
 REDIS_CREDENTIALS_DIRECTORY = "/etc/realtime/redis"
+REDIS_TLS_DIRECTORY = "/etc/realtime/redis-tls"
 TLS_DIRECTORY = "/etc/realtime/tls"
 API_TLS_DIRECTORY = "/etc/realtime/api-tls"
 
@@ -154,6 +157,11 @@ def ingress_certificate(cluster: str) -> str:
 def api_certificate(cluster: str) -> str:
     """Name of the Certificate of the API port."""
     return f"{cluster}-api-tls"
+
+
+def redis_certificate(cluster: str) -> str:
+    """Name of the Certificate of the managed Redis, and of the Secret with the one that the operator makes."""
+    return f"{cluster}-redis-tls"
 
 
 def api_service(cluster: str) -> str:

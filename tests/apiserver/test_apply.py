@@ -35,17 +35,19 @@ from realtime_operator.planning.plan import (
     SetDeletionCost,
     SetStatus,
 )
+from realtime_operator.planning.redis_certificate import digest_of, read_record
 from realtime_operator.planning.world import AdminAccess
 from realtime_operator.platforms.base import Key
 from realtime_operator.platforms.kubernetes.apply import Applier, ApplierTools
 from realtime_operator.platforms.kubernetes.client import KubernetesClient, path_of
 from realtime_operator.platforms.kubernetes.credential_memory import CredentialMemory
 from realtime_operator.platforms.kubernetes.event_recorder import EventRecorder
-from realtime_operator.platforms.kubernetes.secret_reader import SecretReader
+from realtime_operator.platforms.kubernetes.secret_reader import SecretReader, hashes
 from realtime_operator.platforms.kubernetes.store import slim
 from realtime_operator.pods.admin_client import AdminClient
 from tests.kit.apiserver import ApiServer
 from tests.kit.document import dig, object_at, objects_at, text_at
+from tests.kit.generated_certificates import WITH_TLS, order
 from tests.kit.manifests import SETTINGS, with_redis_password
 
 
@@ -248,6 +250,30 @@ async def test_a_step_of_a_rotation_is_carried_out_once(applied: Applied) -> Non
     for found in (exchanged, applied.get("v1", "Secret", name)):
         assert object_at(found, "data") == {**data, second: data[naming.KEY_API], naming.KEY_API: data[second]}
         assert text_at(found, "metadata", "annotations", naming.ANNOTATION_ROTATION) == "exchanged"
+
+
+async def test_a_certificate_is_written_to_the_observed_secret_alone(applied: Applied) -> None:
+    """Values and record are written together; a deleted Secret gets a certificate of the authority that was known."""
+    cluster = RealtimeCluster.from_object({**applied.owner, "spec": WITH_TLS})
+    create = order(cluster)
+    await applied.do(create)
+    name = text_at(create.manifest, "metadata", "name")
+    made = applied.get("v1", "Secret", name)
+    record = read_record(made)
+    assert record is not None
+    assert record.digest == digest_of(hashes(made))
+    uid, version = (text_at(made, "metadata", field) for field in ("uid", "resourceVersion"))
+    (failure,) = await applied.try_to(dataclasses.replace(create, uid=uid, resource_version="1"))
+    assert failure.kind is FailureKind.OUTDATED
+    await applied.do(dataclasses.replace(create, uid=uid, resource_version=version))
+    renewed = applied.get("v1", "Secret", name)
+    assert dig(renewed, "data", "ca.crt") == dig(made, "data", "ca.crt")
+    assert dig(renewed, "data", "tls.crt") != dig(made, "data", "tls.crt")
+    key = Key(applied.namespace, "main")
+    applied.tools.credentials.note(key, cluster.metadata.uid, name, object_at(renewed, "data"))
+    applied.server.call("DELETE", path_of("v1", "Secret", applied.namespace, name))
+    await applied.do(create)
+    assert dig(applied.get("v1", "Secret", name), "data", "ca.crt") == dig(made, "data", "ca.crt")
 
 
 async def test_servers_are_told_without_reading_again(applied: Applied) -> None:

@@ -10,7 +10,7 @@ import pytest
 import redis
 
 from realtime_operator import naming
-from realtime_operator.api.base import JsonValue
+from realtime_operator.api.base import JsonObject, JsonValue
 from realtime_operator.builders import pod
 from realtime_operator.builders.redis_script import DATA_DIRECTORY, OVERLAP_SECONDS
 from realtime_operator.builders.redis_stateful_set import build_redis_stateful_set
@@ -27,12 +27,14 @@ SHORT_OVERLAP_SECONDS = 3
 class Container:
     """Container of the manifest, moved into a folder."""
 
-    def __init__(self, folder: Path) -> None:
-        manifest = build_redis_stateful_set(cluster_of(), SETTINGS, with_redis_password(cluster_of()))
+    def __init__(self, folder: Path, managed: JsonObject | None = None) -> None:
+        cluster = cluster_of({"backplane": {"redis": {"managed": managed or {}}}})
+        manifest = build_redis_stateful_set(cluster, SETTINGS, with_redis_password(cluster))
         assert manifest is not None
-        (self._manifest,) = objects_at(manifest, "spec", "template", "spec", "containers")
+        self._manifest, *self.others = objects_at(manifest, "spec", "template", "spec", "containers")
         self.port = free_port()
         self._moved = {
+            naming.REDIS_TLS_DIRECTORY: str(folder / "tls"),
             naming.REDIS_CREDENTIALS_DIRECTORY: str(folder / "credentials"),
             f"--dir {DATA_DIRECTORY}": f"--dir {folder / 'data'}",
             f"{pod.TEMPORARY_DIRECTORY}/redis.conf": str(folder / "tmp.conf"),

@@ -7,6 +7,7 @@ from realtime_operator.api.base import JsonObject
 from realtime_operator.api.v1alpha1 import RealtimeCluster
 from realtime_operator.builders import (
     BuildSettings,
+    build_redis_certificate_secret,
     build_revision,
     build_secrets,
     build_shared,
@@ -37,8 +38,9 @@ def with_redis_password(cluster: RealtimeCluster) -> dict[str, dict[str, str]]:
 def render(cluster: RealtimeCluster, settings: BuildSettings = SETTINGS) -> list[JsonObject]:
     """Return the manifests in the order in which they are applied."""
     revision = build_revision(cluster, settings)
+    certificate = build_redis_certificate_secret(cluster)
     manifests = [
-        *(template.manifest for template in build_secrets(cluster)),
+        *(template.manifest for template in (*build_secrets(cluster), *([certificate] if certificate else []))),
         *build_shared(cluster, settings, with_redis_password(cluster)),
         revision.config_map,
         revision.replica_set(REPLICAS),

@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import socket
+import ssl
+from dataclasses import dataclass
+from pathlib import Path
 from typing import TypeAlias
 
 import hiredis
@@ -13,10 +17,29 @@ ANSWER_SECONDS = 6.0
 Answer: TypeAlias = "bytes | int | list[Answer] | None"
 
 
-def ask(address: tuple[str, int], password: str, *words: str | int | bytes) -> Answer:
+@dataclass(frozen=True, slots=True)
+class TrustedHost:
+    """Host name that must be in the certificate of a Redis, and the file of the authority that must have issued it."""
+
+    name: str
+    authority: Path
+
+    def wrap(self, connection: socket.socket) -> ssl.SSLSocket:
+        """Speak TLS; raises ssl.SSLError for another certificate."""
+        context = ssl.create_default_context(cafile=str(self.authority))
+        context.verify_flags |= ssl.VERIFY_X509_STRICT
+        return context.wrap_socket(connection, server_hostname=self.name)
+
+
+def ask(
+    address: tuple[str, int], password: str, *words: str | int | bytes, trusted: TrustedHost | None = None
+) -> Answer:
     """Authenticate if there is a password, and send a command. Raises OSError and redis.ResponseError."""
     commands = [("AUTH", password), words] if password else [words]
-    with socket.create_connection(address, timeout=ANSWER_SECONDS) as connection:
+    with contextlib.ExitStack() as stack:
+        connection = stack.enter_context(socket.create_connection(address, timeout=ANSWER_SECONDS))
+        if trusted is not None:
+            connection = stack.enter_context(trusted.wrap(connection))
         reader = hiredis.Reader(replyError=ResponseError)
         answers = []
         for command in commands:

@@ -18,20 +18,25 @@ from pathlib import Path
 
 from realtime_operator import naming
 from realtime_operator.api.base import JsonObject
+from realtime_operator.api.v1alpha1_certificate import KEY_AUTHORITY
 from realtime_operator.builders import pod
 from realtime_operator.builders.redis_pod import node_suffix
 from realtime_operator.builders.redis_script import DATA_DIRECTORY, OVERLAP_SECONDS
 from realtime_operator.builders.redis_stateful_set import build_redis_stateful_set
 from tests.kit.cut_off import NETWORK
 from tests.kit.document import dig, objects_at, text_at
+from tests.kit.generated_certificates import GeneratedCertificates
 from tests.kit.manifests import SETTINGS, as_run, cluster_of, with_redis_password
-from tests.kit.redis_answer import Answer, ask, fields, texts
+from tests.kit.redis_answer import Answer, TrustedHost, ask, fields, texts
 from tests.kit.redis_process import wait_until
 
 PASSWORD = "pass 'word\" with \\ signs"
-CLUSTER = cluster_of({"backplane": {"redis": {"managed": {"mode": "Failover"}}}})
-NAME, SUFFIX = naming.redis(CLUSTER.metadata.name), node_suffix(CLUSTER)
-PLACES = {naming.REDIS_CREDENTIALS_DIRECTORY: "credentials", DATA_DIRECTORY: "data", pod.TEMPORARY_DIRECTORY: "tmp"}
+FAILOVER: JsonObject = {"mode": "Failover"}
+NAME, SUFFIX = naming.redis(cluster_of().metadata.name), node_suffix(cluster_of())
+PLACES = {
+    naming.REDIS_TLS_DIRECTORY: "tls", naming.REDIS_CREDENTIALS_DIRECTORY: "credentials", DATA_DIRECTORY: "data",
+    pod.TEMPORARY_DIRECTORY: "tmp",
+}  # fmt: skip
 """Folders of a pod by their path in the containers."""
 FOLDERS = re.compile("|".join(rf"(?<![\w.]){re.escape(there)}\b" for there in PLACES))
 PODS = 3
@@ -42,8 +47,9 @@ STOP_SECONDS = 40
 IN_NAMESPACE = 'mount --bind "$1" /etc/hosts && exec sh -c "$2"'
 
 
-def _containers() -> dict[str, JsonObject]:
-    manifest = build_redis_stateful_set(CLUSTER, SETTINGS, with_redis_password(CLUSTER))
+def _containers(managed: JsonObject) -> dict[str, JsonObject]:
+    cluster = cluster_of({"backplane": {"redis": {"managed": managed}}})
+    manifest = build_redis_stateful_set(cluster, SETTINGS, with_redis_password(cluster))
     assert manifest is not None
     return {text_at(one, "name"): one for one in objects_at(manifest, "spec", "template", "spec", "containers")}
 
@@ -56,6 +62,10 @@ class RedisPodProcess:
     namespace: str
     address: str
     folder: Path
+    managed: JsonObject = field(default_factory=lambda: FAILOVER)
+    """The spec of the managed Redis."""
+    certificates: GeneratedCertificates | None = None
+    """Certificates in the pod's Secret; None without TLS."""
     password: str = PASSWORD
     """Password by which the pod is asked."""
     processes: dict[str, subprocess.Popen[bytes]] = field(default_factory=dict)
@@ -70,11 +80,27 @@ class RedisPodProcess:
         for name in ("credentials", "data", "tmp"):
             (self.folder / name).mkdir(exist_ok=True, parents=True)
         self.give_password(self.password)
-        for name, container in _containers().items():
-            self.processes[name] = subprocess.Popen(
-                self._command(dig(container, "command")), env=self._environment,
-                stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
-            )  # fmt: skip
+        self.give_certificate()
+        for name, container in self._containers.items():
+            self._start(name, container)
+
+    def _start(self, name: str, container: JsonObject) -> None:
+        self.processes[name] = subprocess.Popen(
+            self._command(dig(container, "command")), env=self._environment,
+            stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
+        )  # fmt: skip
+
+    def start_ended(self) -> list[str]:
+        """Start containers that have ended by themselves again, as the kubelet does; return their names."""
+        ended = [name for name, process in self.processes.items() if process.poll() is not None]
+        for name in ended:
+            self._start(name, self._containers[name])
+        return ended
+
+    def give_certificate(self) -> None:
+        """Write the certificates of the Secret into the pod at once, as the kubelet does."""
+        if self.certificates is not None:
+            self.certificates.mount(self.folder / "tls")
 
     def give_password(self, password: str) -> None:
         """Write the value of the Secret into the pod, as the kubelet does."""
@@ -84,7 +110,7 @@ class RedisPodProcess:
         """Stop as the kubelet does: the sentinel at once, Redis after its hook."""
         sentinel, redis = self.processes["sentinel"], self.processes["redis"]
         sentinel.terminate()
-        hook = self._command(dig(_containers()["redis"], "lifecycle", "preStop", "exec", "command"))
+        hook = self._command(dig(self._containers["redis"], "lifecycle", "preStop", "exec", "command"))
         subprocess.run(hook, env=self._environment, capture_output=True, timeout=STOP_SECONDS, check=False)
         redis.terminate()
         for process in (sentinel, redis):
@@ -108,12 +134,17 @@ class RedisPodProcess:
                 self._command(dig(container, "readinessProbe", "exec", "command")),
                 env=self._environment, capture_output=True, timeout=10, check=False,
             ).returncode == 0
-            for container in _containers().values()
+            for container in self._containers.values()
         )  # fmt: skip
 
     def ask(self, *words: str | int, port: int = naming.PORT_REDIS) -> Answer:
         """Send a command; raises OSError and redis.ResponseError."""
-        return ask((self.address, port), self.password, *words)
+        return ask((self.address, port), self.password, *words, trusted=self.trusted)
+
+    @property
+    def trusted(self) -> TrustedHost | None:
+        """Host name and authority by which the pod is verified; None without TLS."""
+        return None if self.certificates is None else TrustedHost(self.host, self.folder / "tls" / KEY_AUTHORITY)
 
     def role(self) -> str:
         """Return the first word of the answer to ROLE."""
@@ -126,6 +157,10 @@ class RedisPodProcess:
         """Return the host name of the primary by this pod's sentinel."""
         answer = self.ask("SENTINEL", "GET-MASTER-ADDR-BY-NAME", naming.REDIS_MASTER, port=naming.PORT_SENTINEL)
         return texts(answer)[0]
+
+    @property
+    def _containers(self) -> dict[str, JsonObject]:
+        return _containers(self.managed)
 
     @property
     def _environment(self) -> dict[str, str]:
@@ -157,13 +192,17 @@ def wait_settled(pods: Sequence[RedisPodProcess], within: float = READY_SECONDS)
 
 
 @contextlib.contextmanager
-def running_pods(folder: Path) -> Iterator[list[RedisPodProcess]]:
-    """Run three pods while the body runs."""
+def running_pods(folder: Path, *, tls: bool = False) -> Iterator[list[RedisPodProcess]]:
+    """Run three pods while the body runs, with TLS by certificates as the operator makes them if asked for."""
+    managed: JsonObject = {**FAILOVER, "tls": {}} if tls else FAILOVER
+    certificates = GeneratedCertificates() if tls else None
     identity = secrets.token_hex(3)
     bridge = f"br-{identity}"
     first = NETWORK[secrets.randbelow(NETWORK.num_addresses // 8) * 8]
     pods = [
-        RedisPodProcess(number, f"pod{number}-{identity}", str(first + 2 + number), folder / f"pod-{number}")
+        RedisPodProcess(
+            number, f"pod{number}-{identity}", str(first + 2 + number), folder / f"pod-{number}", managed, certificates
+        )
         for number in range(PODS)
     ]
     (folder / "hosts").write_text("127.0.0.1 localhost\n" + "".join(f"{one.address} {one.host}\n" for one in pods))

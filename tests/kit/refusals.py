@@ -358,6 +358,11 @@ REFUSALS = (
         ),
     ),
     Refusal(
+        "spec.backplane.redis.managed.tls.certificate",
+        "certificate needs secretRef: the Secret that cert-manager issues it into",
+        {"backplane": {"redis": {"managed": {"tls": {"certificate": {"issuerRef": {"name": "private"}}}}}}},
+    ),
+    Refusal(
         "spec.backplane.redis.managed.persistence.size",
         "must be at least 16Mi: about four times the memory limit, like 1Gi",
         {"backplane": {"redis": {"managed": {"persistence": {"size": "1M"}}}}},

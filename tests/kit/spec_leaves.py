@@ -114,6 +114,7 @@ def used_specs() -> list[JsonObject]:
     issued: JsonObject = {
         "endpoint": {"tls": ISSUED, "ingress": {"tls": ISSUED}, "gateway": {"parentRefs": [{"name": "public"}]}},
         "api": {"tls": ISSUED},
+        "backplane": {"redis": {"managed": {"tls": ISSUED}}},
     }
     return [
         _whole(managed),

@@ -13,6 +13,8 @@ from realtime_operator.api.lists import SET
 KEY_CERTIFICATE = "tls.crt"
 KEY_PRIVATE_KEY = "tls.key"
 """Keys of a Secret of type kubernetes.io/tls."""
+KEY_AUTHORITY = "ca.crt"
+"""Key of the certificate of the authority, which cert-manager writes too."""
 
 
 class TlsSecretReference(Model):
@@ -55,6 +57,28 @@ class ServerTls(Model):
     """Certificate that cert-manager issues into this Secret. When absent the Secret must exist."""
     min_version: Literal["VersionTLS12", "VersionTLS13"] = "VersionTLS12"
     """Minimum version of TLS."""
+
+
+class RedisServerTls(Model):
+    """Certificate of the managed Redis and its sentinels, which then accept connections with TLS only.
+
+    A renewed certificate is used without a restart of Redis.
+    """
+
+    secret_ref: TlsSecretReference | None = None
+    """Reference to the Secret with certificate and key, and `ca.crt`, by which servers verify Redis. Defaults to
+    `CLUSTER-redis-tls`, in which the operator keeps an authority of its own, and renews what it has issued."""
+    certificate: Annotated[Certificate | None, KEEPS_REVISION] = None
+    """Certificate that cert-manager issues into this Secret; its issuer must be one that writes `ca.crt`. `dnsNames`
+    are added to the names of the Services and pods. When absent, the Secret of `secretRef` must exist."""
+
+    @rule(
+        "!has(self.certificate) || has(self.secretRef)",
+        "certificate needs secretRef: the Secret that cert-manager issues it into",
+        field="certificate",
+    )
+    def _certificate_has_a_place(self) -> bool:
+        return self.certificate is None or self.secret_ref is not None
 
 
 class IngressTls(Model):

@@ -9,6 +9,7 @@ from pydantic import Field
 from realtime_operator.api import quantity
 from realtime_operator.api.base import Check, Model
 from realtime_operator.api.fields import KEEPS_REVISION, ObjectName, Quantity, cel_is_quantity
+from realtime_operator.api.v1alpha1_certificate import RedisServerTls
 from realtime_operator.api.v1alpha1_pod import ImagePullSecrets, RedisPod, Resources
 
 LEAST_STORAGE = "16Mi"
@@ -55,3 +56,6 @@ class ManagedRedis(Model):
     """Settings of the Redis pods: placement, labels, further containers and volumes."""
     persistence: Annotated[RedisPersistence | None, KEEPS_REVISION] = None
     """Persistent volumes. Without them the data is on volumes of the pods' lifetime."""
+    tls: RedisServerTls | None = None
+    """TLS between servers, Redis and sentinels. `{}` is enough: the operator then makes the certificate. A change
+    from or to none starts with empty histories, unless there is `persistence`."""

@@ -14,6 +14,8 @@ from realtime_operator.api.references import Reference, references
 from realtime_operator.builders.build import build_secrets, build_shared
 from realtime_operator.builders.cluster_pods import check_pods
 from realtime_operator.builders.common_metadata import with_common_metadata
+from realtime_operator.builders.redis_secret import build_redis_certificate_secret
+from realtime_operator.builders.redis_service import redis_hosts
 from realtime_operator.builders.redis_trial_pod import build_redis_trial_pod
 from realtime_operator.builders.revision import Revision, build_revision
 from realtime_operator.builders.settings import BuildSettings, SecretTemplate
@@ -23,11 +25,13 @@ __all__ = [
     "Reference",
     "Revision",
     "SecretTemplate",
+    "build_redis_certificate_secret",
     "build_redis_trial_pod",
     "build_revision",
     "build_secrets",
     "build_shared",
     "check_pods",
+    "redis_hosts",
     "references",
     "with_common_metadata",
 ]

@@ -18,7 +18,7 @@ from realtime_operator.api.v1alpha1_server import (
     ServerApi,
     Token,
 )
-from realtime_operator.builders.external_redis import external_redis_config
+from realtime_operator.builders.external_redis import CA_FILE, external_redis_config
 from realtime_operator.builders.hooks import hooks_config
 from realtime_operator.builders.listen_config import api_tls_config, listen_config
 from realtime_operator.builders.manifest import metadata, with_applied_hash
@@ -28,6 +28,8 @@ from realtime_operator.builders.server_defaults import server_word, without_defa
 from realtime_operator.builders.tracing import tracing_config
 
 JWKS_CA_FILE = "jwks-ca.pem"
+AUTHORITY_FILE = f"{naming.REDIS_CREDENTIALS_DIRECTORY}/{CA_FILE}"
+"""Certificate of the authority by which servers verify the managed Redis."""
 
 
 def build_config_map(cluster: RealtimeCluster, revision: str) -> JsonObject:
@@ -185,11 +187,12 @@ def _redis(cluster: RealtimeCluster) -> JsonObject:
         assert backplane.redis.external is not None
         return external_redis_config(backplane.redis.external)
     password_file = f"{naming.REDIS_CREDENTIALS_DIRECTORY}/{naming.KEY_REDIS_PASSWORD}"
+    tls: JsonObject = {} if backplane.managed.tls is None else {"tls": True, "ca_file": AUTHORITY_FILE}
     if backplane.managed.mode == "Standalone":
-        return {"address": redis_address(cluster), "password_file": password_file}
+        return {"address": redis_address(cluster), "password_file": password_file, **tls}
     sentinel: JsonObject = {
         "addresses": sentinel_addresses(cluster),
         "master_name": naming.REDIS_MASTER,
         "password_file": password_file,
     }
-    return {"sentinel": sentinel, "password_file": password_file}
+    return {"sentinel": sentinel, "password_file": password_file, **tls}

@@ -7,14 +7,14 @@ it goes by what it noted on its volume last, and without a note the first pod be
 from __future__ import annotations
 
 from realtime_operator import naming
-from realtime_operator.builders import pod
+from realtime_operator.builders import pod, redis_tls
 from realtime_operator.builders.redis_script import (
     CONFIGURATION_FILE,
     DATA_DIRECTORY,
     PASSWORD_FILE,
-    PREPARE,
     PROGRAMS,
-    ROTATE,
+    prepare,
+    rotate,
 )
 
 PODS = 3
@@ -31,7 +31,7 @@ NOTE_FILE = f"{DATA_DIRECTORY}/primary"
 SENTINEL_FILE = f"{pod.TEMPORARY_DIRECTORY}/sentinel.conf"
 
 FIND = """ask() {{ printf 'SENTINEL GET-MASTER-ADDR-BY-NAME {master}\\n' | REDISCLI_AUTH="$password" \
-timeout 2 "$cli" -h "$1" -p {sentinel_port} 2>/dev/null | head -n 1; }}
+timeout 2 "$cli"{verified} -h "$1" -p {sentinel_port} 2>/dev/null | head -n 1; }}
 find_primary() {{
   for number in {numbers}; do
     found=$(ask "{name}-$number.{nodes}")
@@ -67,21 +67,21 @@ done
 }} > {configuration}
 rotate > /dev/null 2>&1 &
 note > /dev/null 2>&1 &
-exec "$server" {configuration} --port {port} --dir {directory} --appendonly yes --appendfsync everysec --save '' \
+exec "$server" {configuration} {listen} --dir {directory} --appendonly yes --appendfsync everysec --save '' \
 --maxmemory {memory} --maxmemory-policy noeviction --replica-announce-ip "$self" \
 --min-replicas-to-write 1 --min-replicas-max-lag 10"""
 
 # A sentinel keeps a connection on which its password was refused: it must use a new one only when all accept it.
-SENTINEL = """{prepare}
-call() {{ REDISCLI_AUTH="$password" "$cli" -p {sentinel_port}; }}
+SENTINEL = """{prepare_sentinel}
+call() {{ REDISCLI_AUTH="$password" "$cli"{own_pod} -p {sentinel_port}; }}
 use() {{
   printf 'SENTINEL SET {master} auth-pass "%s"\\n' "$(quoted "$password")" | call
   printf 'SENTINEL CONFIG SET sentinel-pass "%s"\\n' "$(quoted "$password")" | call
 }}
 {rotate}
 {find}
-until [ -n "$primary" ] && printf 'PING\\n' | REDISCLI_AUTH="$password" timeout 2 "$cli" -h "$primary" -p {port} \
-2>/dev/null | grep -q PONG; do
+until [ -n "$primary" ] && printf 'PING\\n' | REDISCLI_AUTH="$password" timeout 2 "$cli"{verified} -h "$primary" \
+-p {port} 2>/dev/null | grep -q PONG; do
   sleep 1
   primary=$(find_primary)
   [ -n "$primary" ] || primary=$(cat {note} 2>/dev/null)
@@ -97,12 +97,12 @@ done
   printf 'sentinel auth-pass {master} "%s"\\n' "$(quoted "$password")"
 }} > {configuration}
 rotate > /dev/null 2>&1 &
-exec "$server" {configuration} --sentinel --port {sentinel_port} --dir {temporary}"""
+exec "$server" {configuration} --sentinel {sentinel_listen} --dir {temporary}"""
 
 # Writes wait while the primary changes, so that the former one confirms nothing that its successor does not have.
 PLANNED_FAILOVER = """{programs}
 password=$(cat {password_file})
-call() {{ REDISCLI_AUTH="$password" "$cli" -p {port}; }}
+call() {{ REDISCLI_AUTH="$password" "$cli"{own_pod} -p {port}; }}
 {find}
 role=$(echo ROLE | call | head -n 1)
 [ "$role" = master ] || exit 0
@@ -115,7 +115,7 @@ while [ $tries -lt 20 ]; do
   for number in {numbers}; do
     host="{name}-$number.{nodes}"
     [ "$host" = "$self" ] || case "$(ask "$host")" in
-      "$self") echo 'SENTINEL FAILOVER {master}' | REDISCLI_AUTH="$password" timeout 2 "$cli" -h "$host" \
+      "$self") echo 'SENTINEL FAILOVER {master}' | REDISCLI_AUTH="$password" timeout 2 "$cli"{verified} -h "$host" \
 -p {sentinel_port};;
       {name}-?.{nodes}) sleep 3; exit 0;; # servers follow the announcement within a second
     esac
@@ -125,16 +125,18 @@ while [ $tries -lt 20 ]; do
 done"""
 
 READY = """{programs}
-printf 'ROLE\\n' | REDISCLI_AUTH="$(cat {password_file})" "$cli" -p {port} | grep -Eq '^(master|connected)$'"""
+printf 'ROLE\\n' | REDISCLI_AUTH="$(cat {password_file})" "$cli"{verified} -p {port} \
+| grep -Eq '^(master|connected)$'"""
 
 SENTINEL_READY = """{programs}
-printf 'PING\\n' | REDISCLI_AUTH="$(cat {password_file})" "$cli" -p {sentinel_port} | grep -q PONG"""
+printf 'PING\\n' | REDISCLI_AUTH="$(cat {password_file})" "$cli"{verified} -p {sentinel_port} | grep -q PONG"""
 
 
 class FailoverScripts:
     """Programs of the pods of one cluster; `name` is that of the StatefulSet, `nodes` the suffix of its host names."""
 
-    def __init__(self, name: str, nodes: str) -> None:
+    def __init__(self, name: str, nodes: str, *, tls: bool) -> None:
+        replication = " --tls-replication yes" if tls else ""
         places: dict[str, object] = {
             "name": name,
             "nodes": nodes,
@@ -143,8 +145,13 @@ class FailoverScripts:
             "port": naming.PORT_REDIS,
             "sentinel_port": naming.PORT_SENTINEL,
             "programs": PROGRAMS,
-            "prepare": PREPARE,
-            "rotate": ROTATE,
+            "prepare": prepare(tls=tls),
+            "prepare_sentinel": prepare(tls=tls, renew=redis_tls.RESTART),
+            "rotate": rotate(tls=tls),
+            "listen": redis_tls.listen_options(naming.PORT_REDIS, tls=tls) + replication,
+            "sentinel_listen": redis_tls.listen_options(naming.PORT_SENTINEL, tls=tls) + replication,
+            "own_pod": redis_tls.OWN_POD if tls else "",
+            "verified": redis_tls.VERIFIED if tls else "",
             "password_file": PASSWORD_FILE,
             "note": NOTE_FILE,
             "directory": DATA_DIRECTORY,

@@ -7,7 +7,7 @@ from realtime_operator.api import quantity
 from realtime_operator.api.base import JsonObject, JsonValue
 from realtime_operator.api.v1alpha1 import RealtimeCluster
 from realtime_operator.api.v1alpha1_managed_redis import ManagedRedis
-from realtime_operator.builders import container, pod
+from realtime_operator.builders import container, pod, redis_tls
 from realtime_operator.builders.manifest import component_selector, object_of
 from realtime_operator.builders.redis_failover_script import STOP_SECONDS, FailoverScripts
 from realtime_operator.builders.redis_script import DATA_DIRECTORY, ping_script, standalone_script
@@ -24,6 +24,7 @@ def redis_pod(cluster: RealtimeCluster, managed: ManagedRedis, settings: BuildSe
     secret = naming.redis(cluster.metadata.name)
     alone = managed.mode == "Standalone"
     containers: list[JsonValue] = [_standalone(managed, settings)] if alone else _failover(cluster, managed, settings)
+    certificate = redis_tls.tls_secret(cluster)
     return {
         "serviceAccountName": naming.service_account(cluster.metadata.name),
         "automountServiceAccountToken": False,
@@ -35,6 +36,7 @@ def redis_pod(cluster: RealtimeCluster, managed: ManagedRedis, settings: BuildSe
         "containers": containers,
         "volumes": [
             pod.secret_volume("password", secret, {naming.KEY_REDIS_PASSWORD: naming.KEY_REDIS_PASSWORD}),
+            *([] if certificate is None else [redis_tls.tls_volume(certificate)]),
             *data_volumes(managed.persistence),
             pod.temporary_volume("16Mi"),
         ],
@@ -53,7 +55,8 @@ def _apart(cluster: RealtimeCluster) -> JsonObject:
 
 def failover_scripts(cluster: RealtimeCluster) -> FailoverScripts:
     """Return the programs of the cluster's pods."""
-    return FailoverScripts(naming.redis(cluster.metadata.name), node_suffix(cluster))
+    tls = redis_tls.tls_secret(cluster) is not None
+    return FailoverScripts(naming.redis(cluster.metadata.name), node_suffix(cluster), tls=tls)
 
 
 def node_suffix(cluster: RealtimeCluster) -> str:
@@ -62,22 +65,24 @@ def node_suffix(cluster: RealtimeCluster) -> str:
 
 
 def _standalone(managed: ManagedRedis, settings: BuildSettings) -> JsonObject:
-    resources = _resources(managed)
+    resources, tls = _resources(managed), managed.tls is not None
+    own, verified = (redis_tls.OWN_POD, redis_tls.VERIFIED) if tls else ("", "")
     return {
         "name": "redis",
         **_image(managed, settings),
-        "command": _shell(standalone_script(_memory(resources))),
+        "command": _shell(standalone_script(_memory(resources), tls=tls)),
         "ports": [_port(naming.PORT_NAME_REDIS, naming.PORT_REDIS)],
         "resources": resources,
         "securityContext": pod.container_security_context(),
-        "readinessProbe": _probe(ping_script("^PONG"), period=2, failures=3),
-        "livenessProbe": _probe(ping_script("^PONG|LOADING"), period=10, failures=6),
-        "volumeMounts": _mounts(),
+        "readinessProbe": _probe(ping_script("^PONG", tls_options=verified), period=2, failures=3),
+        "livenessProbe": _probe(ping_script("^PONG|LOADING", tls_options=own), period=10, failures=6),
+        "volumeMounts": _mounts(tls=tls),
     }
 
 
 def _failover(cluster: RealtimeCluster, managed: ManagedRedis, settings: BuildSettings) -> list[JsonValue]:
-    scripts, resources = failover_scripts(cluster), _resources(managed)
+    scripts, resources, tls = failover_scripts(cluster), _resources(managed), managed.tls is not None
+    own = redis_tls.OWN_POD if tls else ""
     data: JsonObject = {
         "name": "redis",
         **_shared(managed, settings),
@@ -86,8 +91,8 @@ def _failover(cluster: RealtimeCluster, managed: ManagedRedis, settings: BuildSe
         "resources": resources,
         "lifecycle": {"preStop": {"exec": {"command": _shell(scripts.planned_failover())}}},
         "readinessProbe": _probe(scripts.ready(), period=2, failures=3),
-        "livenessProbe": _probe(ping_script("^PONG|LOADING|MASTERDOWN"), period=10, failures=18),
-        "volumeMounts": _mounts(),
+        "livenessProbe": _probe(ping_script("^PONG|LOADING|MASTERDOWN", tls_options=own), period=10, failures=18),
+        "volumeMounts": _mounts(tls=tls),
     }
     sentinel: JsonObject = {
         "name": "sentinel",
@@ -96,7 +101,7 @@ def _failover(cluster: RealtimeCluster, managed: ManagedRedis, settings: BuildSe
         "ports": [_port(naming.PORT_NAME_SENTINEL, naming.PORT_SENTINEL)],
         "resources": {"requests": {"cpu": "20m", "memory": "32Mi"}, "limits": {"memory": "64Mi"}},
         "readinessProbe": _probe(scripts.sentinel_ready(), period=2, failures=3),
-        "volumeMounts": _mounts(),
+        "volumeMounts": _mounts(tls=tls),
     }
     return [data, sentinel]
 
@@ -130,9 +135,10 @@ def _port(name: str, number: int) -> JsonObject:
     return {"name": name, "containerPort": number, "protocol": "TCP"}
 
 
-def _mounts() -> list[JsonValue]:
+def _mounts(*, tls: bool) -> list[JsonValue]:
     return [
         pod.mount("password", naming.REDIS_CREDENTIALS_DIRECTORY),
+        *([pod.mount(redis_tls.VOLUME, naming.REDIS_TLS_DIRECTORY)] if tls else []),
         pod.mount(naming.VOLUME_REDIS_DATA, DATA_DIRECTORY, read_only=False),
         pod.mount("tmp", pod.TEMPORARY_DIRECTORY, read_only=False),
     ]

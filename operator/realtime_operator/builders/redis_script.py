@@ -7,7 +7,7 @@ builtin of the shell.
 from __future__ import annotations
 
 from realtime_operator import naming
-from realtime_operator.builders import pod
+from realtime_operator.builders import pod, redis_tls
 
 DATA_DIRECTORY = "/data"
 PASSWORD_FILE = f"{naming.REDIS_CREDENTIALS_DIRECTORY}/{naming.KEY_REDIS_PASSWORD}"
@@ -22,16 +22,16 @@ cli=$(command -v redis-cli || command -v valkey-cli)"""
 PREPARE = f"""umask 077
 {PROGRAMS}
 quoted() {{ printf '%s' "$1" | sed 's/[\\"]/\\\\&/g'; }}
-call() {{ REDISCLI_AUTH="$password" "$cli" -p {naming.PORT_REDIS}; }}
+call() {{ REDISCLI_AUTH="$password" "$cli"OWN_POD -p {naming.PORT_REDIS}; }}
 password=$(cat {PASSWORD_FILE})
 main=$(exec sh -c 'echo "$PPID"')"""
-"""`main` is the id of the process that becomes Redis. It has no other name: Kubernetes takes two dollar signs in a
-command for one."""
+"""`OWN_POD` stands for options of redis-cli. `main` is the id of the process that becomes Redis. It has no other name:
+Kubernetes takes two dollar signs in a command for one."""
 
 ROTATE = f"""rotate() {{
   former='' until=0 unused='' from=0
   while sleep 1 && kill -0 "$main"; do
-    now=$(date +%s)
+    now=$(date +%s)FOLLOW
     if [ -n "$unused" ] && [ "$now" -ge "$from" ]; then
       use
       unused=''
@@ -45,31 +45,42 @@ ROTATE = f"""rotate() {{
     former=$password password=$new unused=yes from=$((now + {OVERLAP_SECONDS // 2})) until=$((now + {OVERLAP_SECONDS}))
   done
 }}"""
-"""The loop that takes a changed password. `use` sends it to others; they all accept it by half of the overlap."""
+"""The loop that takes a changed password, and with TLS at FOLLOW a renewed certificate. `use` sends the password to
+others; they all accept it by half of the overlap."""
 
 STANDALONE = """{prepare}
 use() {{ :; }}
 {rotate}
 printf 'requirepass "%s"\\n' "$(quoted "$password")" > {configuration}
 rotate > /dev/null 2>&1 &
-exec "$server" {configuration} --port {port} --dir {directory} --appendonly yes --appendfsync everysec --save '' \
+exec "$server" {configuration} {listen} --dir {directory} --appendonly yes --appendfsync everysec --save '' \
 --maxmemory {memory} --maxmemory-policy noeviction"""
 
 
-def standalone_script(memory: int) -> str:
+def prepare(*, tls: bool, renew: str = redis_tls.RELOAD) -> str:
+    """Return the beginning of a program; `renew` defines what a renewed certificate is taken by."""
+    text = PREPARE.replace("OWN_POD", redis_tls.OWN_POD if tls else "")
+    return f"{text}{redis_tls.FOLLOW}{renew}" if tls else text
+
+
+def rotate(*, tls: bool) -> str:
+    """Return the definition of `rotate`."""
+    return ROTATE.replace("FOLLOW", "\n    follow" if tls else "")
+
+
+def standalone_script(memory: int, *, tls: bool) -> str:
     """Return the program of a single Redis that may use `memory` bytes for its data."""
     return STANDALONE.format(
-        prepare=PREPARE,
-        rotate=ROTATE,
+        prepare=prepare(tls=tls),
+        rotate=rotate(tls=tls),
         configuration=CONFIGURATION_FILE,
-        port=naming.PORT_REDIS,
+        listen=redis_tls.listen_options(naming.PORT_REDIS, tls=tls),
         directory=DATA_DIRECTORY,
         memory=memory,
     )
 
 
-def ping_script(answer: str) -> str:
+def ping_script(answer: str, *, tls_options: str) -> str:
     """Return the program of a probe that wants an answer to PING, as an extended regular expression."""
-    return (
-        f'{PROGRAMS}\nREDISCLI_AUTH="$(cat {PASSWORD_FILE})" "$cli" -p {naming.PORT_REDIS} ping | grep -Eq \'{answer}\''
-    )
+    options = f"{tls_options} -p {naming.PORT_REDIS}"
+    return f'{PROGRAMS}\nREDISCLI_AUTH="$(cat {PASSWORD_FILE})" "$cli"{options} ping | grep -Eq \'{answer}\''

@@ -1,11 +1,16 @@
-"""The Secret with the password of the managed Redis."""
+"""The Secrets of the managed Redis: with its password, and with the certificate that the operator makes."""
 
 from __future__ import annotations
 
 from realtime_operator import naming
 from realtime_operator.api.v1alpha1 import RealtimeCluster
+from realtime_operator.api.v1alpha1_certificate import KEY_AUTHORITY, KEY_CERTIFICATE, KEY_PRIVATE_KEY
 from realtime_operator.builders.manifest import metadata, with_applied_hash
+from realtime_operator.builders.redis_tls import is_generated
 from realtime_operator.builders.settings import SecretTemplate
+
+KEY_AUTHORITY_KEY = "ca.key"
+"""Key of the private key of the authority; pods do not mount it."""
 
 
 def build_redis_secret(cluster: RealtimeCluster) -> SecretTemplate | None:
@@ -21,3 +26,18 @@ def build_redis_secret(cluster: RealtimeCluster) -> SecretTemplate | None:
         }
     )
     return SecretTemplate(manifest, (naming.KEY_REDIS_PASSWORD,))
+
+
+def build_redis_certificate_secret(cluster: RealtimeCluster) -> SecretTemplate | None:
+    """Build the Secret with authority and certificate, without its values; None when the spec wants no such one."""
+    if not is_generated(cluster):
+        return None
+    manifest = with_applied_hash(
+        {
+            "apiVersion": "v1",
+            "kind": "Secret",
+            "metadata": metadata(cluster, naming.redis_certificate(cluster.metadata.name), naming.COMPONENT_REDIS),
+            "type": "kubernetes.io/tls",
+        }
+    )
+    return SecretTemplate(manifest, (KEY_AUTHORITY, KEY_AUTHORITY_KEY, KEY_CERTIFICATE, KEY_PRIVATE_KEY))

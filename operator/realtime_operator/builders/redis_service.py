@@ -60,6 +60,16 @@ def build_redis_nodes_service(cluster: RealtimeCluster) -> JsonObject | None:
     )
 
 
+def redis_hosts(cluster: RealtimeCluster) -> tuple[str, ...]:
+    """Return the names in the certificate of Redis: of its Service, and those that servers and sentinels use of pods.
+
+    They are the same in all modes, so that another mode needs no other certificate.
+    """
+    name, suffix = naming.redis(cluster.metadata.name), node_suffix(cluster)
+    service = f"{name}.{cluster.metadata.namespace}"
+    return (name, service, f"{service}.svc", *(f"{name}-{number}.{suffix}" for number in range(PODS)))
+
+
 def redis_address(cluster: RealtimeCluster) -> str:
     """Return host:port of a managed Redis that is alone, inside the Kubernetes cluster."""
     return f"{naming.redis(cluster.metadata.name)}.{cluster.metadata.namespace}.svc:{naming.PORT_REDIS}"

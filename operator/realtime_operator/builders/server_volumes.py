@@ -7,13 +7,15 @@ from collections.abc import Mapping
 from realtime_operator import naming
 from realtime_operator.api.base import JsonObject, JsonValue
 from realtime_operator.api.v1alpha1 import RealtimeCluster
+from realtime_operator.api.v1alpha1_certificate import KEY_AUTHORITY
 from realtime_operator.api.v1alpha1_server import SecretKeySelector
 from realtime_operator.builders import pod
 from realtime_operator.builders.config_map import api_key_file, authentication_files
 from realtime_operator.builders.credentials_secret import mounted_keys
-from realtime_operator.builders.external_redis import external_redis_files
+from realtime_operator.builders.external_redis import CA_FILE, external_redis_files
 from realtime_operator.builders.hooks import SECRET_FILE, hooks_files
 from realtime_operator.builders.listen_config import TLS_FILES, ca_files, tls_secrets
+from realtime_operator.builders.redis_tls import tls_secret
 from realtime_operator.builders.tracing import tracing_files
 
 TEMPORARY_LIMIT = "64Mi"
@@ -95,13 +97,20 @@ def _redis(cluster: RealtimeCluster) -> list[JsonObject]:
     """Return the volume with what Redis is reached with; none for an external one without any secret."""
     external = cluster.spec.backplane.redis.external
     if external is None:
-        name = naming.redis(cluster.metadata.name)
-        return [pod.secret_volume("redis", name, {naming.KEY_REDIS_PASSWORD: naming.KEY_REDIS_PASSWORD})]
+        return [_managed_redis(cluster)]
     files = external_redis_files(external)
     if len(files) == 1:
         ((file, reference),) = files.items()
         return [pod.secret_volume("redis", reference.name, {reference.key: file})]
     return [_projected("redis", _referred(files))] if files else []
+
+
+def _managed_redis(cluster: RealtimeCluster) -> JsonObject:
+    name, certificate = naming.redis(cluster.metadata.name), tls_secret(cluster)
+    password = {naming.KEY_REDIS_PASSWORD: naming.KEY_REDIS_PASSWORD}
+    if certificate is None:
+        return pod.secret_volume("redis", name, password)
+    return _projected("redis", [_source(name, password), _source(certificate, {KEY_AUTHORITY: CA_FILE})])
 
 
 def _referred(files: Mapping[str, SecretKeySelector]) -> list[JsonValue]:

@@ -15,6 +15,7 @@ from realtime_operator.planning.plan import (
     DeleteObject,
     EnsureSecret,
     FailureKind,
+    IssueCertificate,
     ResizeClaim,
     ScaleRevision,
 )
@@ -80,7 +81,7 @@ def write_refused(facts: Facts) -> Finding | None:
 def about(action: Action) -> str:
     """Return kind and name of an action's object."""
     match action:
-        case CreateObject() | ApplyObject() | EnsureSecret():
+        case CreateObject() | ApplyObject() | EnsureSecret() | IssueCertificate():
             return f"{text_at(action.manifest, 'kind')} {text_at(action.manifest, 'metadata', 'name')}"
         case DeleteObject():
             return f"deletion of {action.key.kind} {action.key.name}"

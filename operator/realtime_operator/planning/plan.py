@@ -8,6 +8,7 @@ name that took its place is left for the next plan.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from datetime import datetime
 from enum import StrEnum
 
 from realtime_operator.api.base import JsonObject
@@ -75,6 +76,25 @@ class RotateCredentials:
     step: RotationStep
     keys: tuple[str, ...]
     annotation: str
+
+
+@dataclass(frozen=True, slots=True)
+class IssueCertificate:
+    """Issue a certificate for `names` by the authority in the Secret, which is made if it is missing or unusable.
+
+    `manifest` has everything but the data and the record of it. With `renews_authority` the authority gets a new
+    certificate for its key. `uid` and `resource_version` are those of the observed Secret, None and "" when there was
+    none.
+    """
+
+    manifest: JsonObject
+    names: tuple[str, ...]
+    not_before: datetime
+    not_after: datetime
+    authority_not_after: datetime
+    renews_authority: bool = False
+    uid: str | None = None
+    resource_version: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -197,6 +217,7 @@ Action = (
     | ApplyObject
     | EnsureSecret
     | RotateCredentials
+    | IssueCertificate
     | DeleteObject
     | ScaleRevision
     | Quiesce

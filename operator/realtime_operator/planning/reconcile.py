@@ -33,12 +33,12 @@ from realtime_operator.planning.plan import (
     DeleteObject,
     DeleteServer,
     EnsureSecret,
-    RotateCredentials,
 )
 from realtime_operator.planning.policies import PlannerSettings, autoscaling, desired_servers, rollout_policy
 from realtime_operator.planning.preflight import why_impossible
 from realtime_operator.planning.prior_status import PriorStatus, read_status
 from realtime_operator.planning.progress import next_progress
+from realtime_operator.planning.redis_certificate import next_certificate
 from realtime_operator.planning.redis_change import change_redis, redis_state
 from realtime_operator.planning.redis_volumes import impossible_volumes
 from realtime_operator.planning.report import report_rejection
@@ -52,7 +52,8 @@ from realtime_operator.planning.world import ObjectKey, World, object_key
 class Desired:
     """Wanted objects, newly built or kept as they were made. `provenance` is their part of the status.
 
-    `missing_kinds` says which kinds are wanted and not served: no object in `shared` is of them.
+    `missing_kinds` says which kinds are wanted and not served: no object in `shared` is of them. `certificate` is the
+    Secret with the generated certificate of Redis.
     """
 
     secrets: tuple[builders.SecretTemplate, ...]
@@ -60,23 +61,27 @@ class Desired:
     revision: revisions.Target
     provenance: JsonObject
     missing_kinds: tuple[str, ...] = ()
+    certificate: builders.SecretTemplate | None = None
 
     def keys(self) -> set[ObjectKey]:
         """Return the keys of all objects that belong to no revision."""
-        manifests = (*(template.manifest for template in self.secrets), *self.shared)
+        templates = (*self.secrets, *([] if self.certificate is None else [self.certificate]))
+        manifests = (*(template.manifest for template in templates), *self.shared)
         return {object_key(manifest) for manifest in manifests}
 
     def with_metadata(self, common: CommonMetadata) -> Desired:
         """Return the objects with the labels and annotations that all of them get."""
         return replace(
             self,
-            secrets=tuple(
-                replace(template, manifest=builders.with_common_metadata(template.manifest, common))
-                for template in self.secrets
-            ),
+            secrets=tuple(_labelled(template, common) for template in self.secrets),
+            certificate=None if self.certificate is None else _labelled(self.certificate, common),
             shared=tuple(builders.with_common_metadata(manifest, common) for manifest in self.shared),
             revision=self.revision.with_metadata(common),
         )
+
+
+def _labelled(template: builders.SecretTemplate, common: CommonMetadata) -> builders.SecretTemplate:
+    return replace(template, manifest=builders.with_common_metadata(template.manifest, common))
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,7 +123,7 @@ def reconcile(cluster: RealtimeCluster, world: World, now: datetime, settings: P
         desired.revision.name, desired_servers(cluster, scaling), read_replica_sets(world.objects), world.servers
     )
     facts = _facts(cluster, world, desired.provenance, fleet, prior, now, settings)
-    actions = () if facts.is_paused else _actions(desired, facts, world, next_rotation(cluster, world, now))
+    actions = () if facts.is_paused else _actions(desired, facts, world, _secret_writes(cluster, desired, world, now))
     facts = replace(
         facts,
         missing_endpoint=_missing_endpoint(cluster, world, actions),
@@ -137,20 +142,28 @@ def _desired(cluster: RealtimeCluster, world: World, settings: PlannerSettings) 
     made = provenance.compose(cluster, world, target, redis, settings.build)
     missing = missing_kinds(built, world.unserved, world.withheld)
     secrets = builders.build_secrets(cluster)
-    desired = Desired(secrets, revisions.with_redis(shared, redis), target, made, missing)
+    certificate = builders.build_redis_certificate_secret(cluster)
+    desired = Desired(secrets, revisions.with_redis(shared, redis), target, made, missing, certificate)
     return desired.with_metadata(cluster.spec.common_metadata)
 
 
-def _actions(desired: Desired, facts: Facts, world: World, rotation: RotateCredentials | None) -> tuple[Action, ...]:
+def _secret_writes(cluster: RealtimeCluster, desired: Desired, world: World, now: datetime) -> tuple[Action, ...]:
+    """Return the actions on existing values: the step of a rotation, and a certificate that is missing or renewed."""
+    rotation = next_rotation(cluster, world, now)
+    template = desired.certificate
+    certificate = None if template is None else next_certificate(cluster, template, world, now)
+    return tuple(action for action in (rotation, certificate) if action is not None)
+
+
+def _actions(desired: Desired, facts: Facts, world: World, secret_writes: tuple[Action, ...]) -> tuple[Action, ...]:
     """Return all actions in order.
 
     While Secrets are missing, nothing that reads them is made, no connections are moved, and nothing is pruned.
     """
     missing = _missing_secrets(desired.secrets, world)
-    if missing:
-        return (*missing, *_apply(desired.shared, world))
-    rotated = () if rotation is None else (rotation,)
-    actions = [*rotated, *_apply(desired.shared, world), *_apply_revision(desired, facts, world)]
+    if missing or (desired.certificate is not None and _lacks_keys(desired.certificate, world)):
+        return (*missing, *secret_writes, *_apply(desired.shared, world))
+    actions = [*secret_writes, *_apply(desired.shared, world), *_apply_revision(desired, facts, world)]
     return (*actions, *_servers(facts, world), *_prune(desired, facts, world))
 
 
@@ -171,13 +184,17 @@ def _missing_secrets(templates: Sequence[builders.SecretTemplate], world: World)
     actions: list[Action] = []
     for template in templates:
         key = object_key(template.manifest)
-        present = world.secrets.get(key.name, {})
         live = world.objects.get(key)
         manifest = _with_rotation(template.manifest, live)
-        if live is None or not contains(live, manifest) or any(name not in present for name in template.keys):
+        if live is None or not contains(live, manifest) or _lacks_keys(template, world):
             uid = None if live is None else text_at(live, "metadata", "uid")
             actions.append(EnsureSecret(manifest, template.keys, uid))
     return tuple(actions)
+
+
+def _lacks_keys(template: builders.SecretTemplate, world: World) -> bool:
+    present = world.secrets.get(object_key(template.manifest).name, {})
+    return any(key not in present for key in template.keys)
 
 
 def _with_rotation(manifest: JsonObject, live: JsonObject | None) -> JsonObject:

@@ -13,8 +13,9 @@ from datetime import datetime
 
 from realtime_operator import naming
 from realtime_operator.api.base import JsonObject
-from realtime_operator.api.document import dig, object_at, text_at
+from realtime_operator.api.document import dig, object_at, objects_at, text_at
 from realtime_operator.builders import build_redis_trial_pod
+from realtime_operator.builders.redis_tls import VOLUME as TLS_VOLUME
 from realtime_operator.planning.difference import apply_to, contains, needs_apply
 from realtime_operator.planning.plan import Action, CreateObject, DeleteObject, DeletePod
 from realtime_operator.planning.redis_volumes import expand_volumes, must_be_replaced
@@ -66,6 +67,8 @@ def change_redis(wanted: JsonObject | None, world: World) -> list[Action]:
         return [*_remove(trials), CreateObject(wanted)]
     if text_at(live, "metadata", "deletionTimestamp"):
         return _remove(trials)
+    if _lacks_certificate(wanted, world):
+        return _remove(trials)
     larger = expand_volumes(wanted, world)
     if not needs_apply(wanted, live):
         return [*_remove(trials), *larger, *_free(live, world)]
@@ -82,6 +85,15 @@ def change_redis(wanted: JsonObject | None, world: World) -> list[Action]:
         return [*others, apply, *_remove(same)]
     is_there = any(pod.trial for pod in world.redis)  # A terminating one counts too, as it still has the name.
     return others if is_there else [CreateObject(trial)]
+
+
+def _lacks_certificate(wanted: JsonObject, world: World) -> bool:
+    """Return True while the Secret with the certificate of Redis lacks a file: pods would wait for it."""
+    for volume in objects_at(wanted, "spec", "template", "spec", "volumes"):
+        if volume.get("name") == TLS_VOLUME:
+            present = world.secrets.get(text_at(volume, "secret", "secretName"), {})
+            return any(text_at(item, "key") not in present for item in objects_at(volume, "secret", "items"))
+    return False
 
 
 def _replace(live: JsonObject, wanted: JsonObject) -> Action:

@@ -6,9 +6,10 @@ from collections.abc import Iterator
 
 from realtime_operator.api import quantity
 from realtime_operator.api.base import JsonObject
-from realtime_operator.api.document import objects_at, text_at
+from realtime_operator.api.document import dig, objects_at, text_at
 from realtime_operator.api.errors import Finding, FindingReason
 from realtime_operator.api.v1alpha1 import RealtimeCluster
+from realtime_operator.builders.redis_tls import VOLUME as TLS_VOLUME
 from realtime_operator.planning.difference import contains
 from realtime_operator.planning.plan import Action, ResizeClaim
 from realtime_operator.planning.world import VolumeClaim, World
@@ -51,10 +52,18 @@ def expand_volumes(wanted: JsonObject, world: World) -> list[Action]:
     ]
 
 
+def has_tls(stateful_set: JsonObject) -> bool:
+    """Return True when the pods of a StatefulSet of Redis have a certificate."""
+    volumes = objects_at(stateful_set, "spec", "template", "spec", "volumes")
+    return any(volume.get("name") == TLS_VOLUME for volume in volumes)
+
+
 def must_be_replaced(live: JsonObject, wanted: JsonObject) -> bool:
-    """Return True when a StatefulSet differs from the wanted one in a field that cannot be changed in place."""
+    """Return True when a StatefulSet differs from the wanted one in a way that cannot be changed pod by pod."""
     service = text_at(live, "spec", "serviceName")  # podManagementPolicy differs with it
     if service and service != text_at(wanted, "spec", "serviceName"):
         return True
+    if dig(wanted, "spec", "replicas") != 1 and has_tls(live) != has_tls(wanted):
+        return True  # pods with and without TLS do not reach each other, so that none would follow the other
     before, after = (objects_at(one, "spec", "volumeClaimTemplates") for one in (live, wanted))
     return len(before) != len(after) or not contains([*before], [*after])

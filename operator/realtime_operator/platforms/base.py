@@ -9,7 +9,15 @@ from typing import Protocol
 
 from realtime_operator.api.base import JsonObject
 from realtime_operator.api.v1alpha1 import RealtimeCluster
-from realtime_operator.planning.plan import Action, ApplyObject, CreateObject, EnsureSecret, Failure, FailureKind
+from realtime_operator.planning.plan import (
+    Action,
+    ApplyObject,
+    CreateObject,
+    EnsureSecret,
+    Failure,
+    FailureKind,
+    IssueCertificate,
+)
 from realtime_operator.planning.world import ObjectKey, World, object_key
 
 SECRET_BYTES = 32
@@ -57,4 +65,6 @@ def skipped(action: Action, failures: Sequence[Failure]) -> Failure | None:
 
 def made_by(action: Action) -> ObjectKey | None:
     """Return the key of the object that an action creates or replaces; None for other actions."""
-    return object_key(action.manifest) if isinstance(action, CreateObject | ApplyObject | EnsureSecret) else None
+    if isinstance(action, CreateObject | ApplyObject | EnsureSecret | IssueCertificate):
+        return object_key(action.manifest)
+    return None

@@ -10,7 +10,15 @@ from dataclasses import dataclass, field
 
 from realtime_operator.builders.manifest import digest
 from realtime_operator.planning.findings import about
-from realtime_operator.planning.plan import REFUSALS, Action, ApplyObject, CreateObject, EnsureSecret, Failure
+from realtime_operator.planning.plan import (
+    REFUSALS,
+    Action,
+    ApplyObject,
+    CreateObject,
+    EnsureSecret,
+    Failure,
+    IssueCertificate,
+)
 from realtime_operator.platforms.base import skipped
 
 RETRY_SECONDS = (1.0, 30.0)
@@ -65,5 +73,7 @@ class Refusals:
 
 def _identity(action: Action) -> str:
     """Return a key that is equal for equal actions on the same object, and differs for another manifest."""
-    manifest = action.manifest if isinstance(action, CreateObject | ApplyObject | EnsureSecret) else None
+    manifest = (
+        action.manifest if isinstance(action, CreateObject | ApplyObject | EnsureSecret | IssueCertificate) else None
+    )
     return f"{type(action).__name__} {about(action)} {digest(manifest) if manifest is not None else ''}"

@@ -12,6 +12,8 @@ import structlog
 from realtime_operator import naming
 from realtime_operator.api.base import JsonObject
 from realtime_operator.api.document import object_at, text_at
+from realtime_operator.api.v1alpha1_certificate import KEY_AUTHORITY
+from realtime_operator.builders.redis_secret import KEY_AUTHORITY_KEY
 from realtime_operator.errors import (
     ConflictError,
     NameTakenError,
@@ -32,6 +34,7 @@ from realtime_operator.planning.plan import (
     EnsureSecret,
     Failure,
     FailureKind,
+    IssueCertificate,
     Quiesce,
     ResizeClaim,
     Resume,
@@ -43,6 +46,7 @@ from realtime_operator.planning.plan import (
     SetStatus,
 )
 from realtime_operator.platforms.base import Key, random_credential, skipped
+from realtime_operator.platforms.certificate_authority import issue
 from realtime_operator.platforms.kubernetes.client import KubernetesClient, path_of
 from realtime_operator.platforms.kubernetes.credential_memory import CredentialMemory
 from realtime_operator.platforms.kubernetes.event_recorder import EventRecorder
@@ -117,8 +121,8 @@ class Applier:
                 await self._create(action.manifest)
             case ApplyObject():
                 await self._apply(action.manifest, action.uid, merges_fields=action.merges_fields)
-            case EnsureSecret() | RotateCredentials():
-                await (self._ensure_secret(action) if isinstance(action, EnsureSecret) else self._rotate(action))
+            case EnsureSecret() | RotateCredentials() | IssueCertificate():
+                await self._write_secret(action)
             case DeleteObject() | DeleteServer() | DeletePod():
                 await self._delete(action)
             case ScaleRevision():
@@ -183,6 +187,45 @@ class Applier:
             return
         name = action.server if isinstance(action, DeleteServer) else action.name
         await self._client.delete(path_of("v1", "Pod", self._namespace, name), action.uid)
+
+    async def _write_secret(self, action: EnsureSecret | RotateCredentials | IssueCertificate) -> None:
+        match action:
+            case EnsureSecret():
+                await self._ensure_secret(action)
+            case RotateCredentials():
+                await self._rotate(action)
+            case IssueCertificate():
+                await self._issue(action)
+
+    async def _issue(self, action: IssueCertificate) -> None:
+        """Write a new certificate; raises ConflictError when the Secret is not as it was observed."""
+        path, secret = self._path_of(action.manifest), text_at(action.manifest, "metadata", "name")
+        live = await self._client.get(path) if action.uid is not None else {}
+        if text_at(live, "metadata", "resourceVersion") != action.resource_version:
+            raise ConflictError(f"Secret {secret} has changed since it was observed")
+        issued = issue(self._known_values(secret, object_at(live, "data")), action)
+        data: JsonObject = {key: base64.b64encode(value).decode() for key, value in issued.values.items()}
+        manifest: JsonObject = {**issued.manifest, "data": data}
+        if action.uid is not None:
+            await self._apply(manifest, action.uid, merges_fields=True)
+            return
+        try:
+            await self._client.create(self._path_of(manifest, collection=True), manifest)
+        except ConflictError:
+            live = await self._client.get(path)
+            if not is_owned(live, self._uid):
+                raise NameTakenError(name_taken_message("Secret", live, self._name)) from None
+            await self._apply(manifest, text_at(live, "metadata", "uid"), merges_fields=True)
+
+    def _known_values(self, secret: str, data: JsonObject) -> dict[str, bytes]:
+        """Return the values of a certificate's Secret, and those that were seen before of what is missing."""
+        values: dict[str, bytes] = {}
+        for key in (KEY_AUTHORITY, KEY_AUTHORITY_KEY):
+            known = self._credentials.value(Key(self._namespace, self._name), self._uid, secret, key)
+            text = data.get(key) or known
+            if text is not None:
+                values[key] = base64.b64decode(str(text))
+        return values
 
     async def _ensure_secret(self, action: EnsureSecret) -> None:
         """Keep existing values, restore those that were seen before, and generate the missing ones."""
@@ -283,7 +326,7 @@ def _marks(action: Quiesce | Resume | SetDeletionCost) -> JsonObject:
 
 
 def _about(action: Action) -> str:
-    if isinstance(action, CreateObject | ApplyObject | EnsureSecret):
+    if isinstance(action, CreateObject | ApplyObject | EnsureSecret | IssueCertificate):
         return f"{text_at(action.manifest, 'kind')} {text_at(action.manifest, 'metadata', 'name')}"
     if isinstance(action, EmitEvent | SetStatus):
         return ""

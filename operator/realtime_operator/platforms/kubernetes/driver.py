@@ -10,7 +10,7 @@ from datetime import UTC, datetime, timedelta
 from realtime_operator import naming
 from realtime_operator.api.base import JsonObject
 from realtime_operator.api.document import text_at
-from realtime_operator.api.references import references
+from realtime_operator.api.references import read_secrets
 from realtime_operator.api.v1alpha1 import RealtimeCluster
 from realtime_operator.builders.optional_kinds import OPTIONAL_KINDS, Kind
 from realtime_operator.metrics import Metrics
@@ -100,7 +100,7 @@ class KubernetesPlatform:
         """See Platform. Waits until the store is complete; generated credentials are noted."""
         await self.store.complete.wait()
         key = Key(cluster.metadata.namespace, cluster.metadata.name)
-        names = sorted({*naming.secrets(key.name), *(reference.secret for reference in references(cluster))})
+        names = sorted(read_secrets(cluster))
         found = await asyncio.gather(*(self.secrets.get(key, name) for name in names))
         secrets = {name: secret for name, secret in zip(names, found, strict=True) if secret is not None}
         for name, secret in secrets.items():

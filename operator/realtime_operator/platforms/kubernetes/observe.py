@@ -9,7 +9,7 @@ from datetime import datetime, timedelta
 from realtime_operator import naming
 from realtime_operator.api.base import JsonObject
 from realtime_operator.api.document import dig, object_at, objects_at, text_at
-from realtime_operator.api.references import references
+from realtime_operator.api.references import referred_secrets
 from realtime_operator.api.v1alpha1 import RealtimeCluster
 from realtime_operator.planning.difference import controller_uid
 from realtime_operator.planning.world import (
@@ -79,8 +79,7 @@ def _claims(cluster: str, children: Iterable[JsonObject]) -> Iterator[VolumeClai
 
 def _hashes(cluster: RealtimeCluster, secrets: Mapping[str, KnownSecret]) -> dict[str, Mapping[str, str]]:
     """Return the hashes of the Secrets that the cluster owns or refers to; others of those names are left out."""
-    referred = {reference.secret for reference in references(cluster)}
-    uid = cluster.metadata.uid
+    referred, uid = referred_secrets(cluster), cluster.metadata.uid
     return {
         name: secret.hashes
         for name, secret in secrets.items()

@@ -12,7 +12,7 @@ import structlog
 
 from realtime_operator import naming
 from realtime_operator.api.base import JsonObject
-from realtime_operator.api.references import references
+from realtime_operator.api.references import read_secrets
 from realtime_operator.api.v1alpha1 import RealtimeCluster
 from realtime_operator.builders import BuildSettings
 from realtime_operator.planning.plan import (
@@ -26,6 +26,7 @@ from realtime_operator.planning.plan import (
     EmitEvent,
     EnsureSecret,
     Failure,
+    IssueCertificate,
     Quiesce,
     ResizeClaim,
     Resume,
@@ -36,8 +37,9 @@ from realtime_operator.planning.plan import (
     SetStatus,
 )
 from realtime_operator.planning.policies import PlannerSettings
-from realtime_operator.planning.world import Endpoints, ObjectKey, World
+from realtime_operator.planning.world import Endpoints, ObjectKey, World, object_key
 from realtime_operator.platforms.base import Key
+from realtime_operator.platforms.certificate_authority import issue
 from realtime_operator.platforms.local.fleet import Fleet
 from realtime_operator.platforms.local.object_store import Event, ObjectStore
 from realtime_operator.platforms.local.redis import LocalRedis
@@ -80,7 +82,7 @@ class LocalPlatform:
         token = self._admin_token(name)
         servers = await asyncio.gather(*(server.observe(self.admin, token) for server in self.fleet.servers))
         known = {key.name for key in self.store.objects if key.kind == "Secret"}
-        known |= {reference.secret for reference in references(cluster)}
+        known |= read_secrets(cluster)
         hashes = {secret: self.store.secret_hashes(secret) for secret in known}
         ports = self.fleet.files.ports
         return World(
@@ -106,6 +108,8 @@ class LocalPlatform:
                 self.store.apply(action.manifest)
             case EnsureSecret():
                 self.store.ensure_secret(action.manifest, action.keys)
+            case IssueCertificate():
+                self._issue(action)
             case DeleteObject():
                 self.store.delete(action.key)
             case ScaleRevision():
@@ -120,6 +124,13 @@ class LocalPlatform:
                 server = self.fleet.find(action.server)
                 if server is not None:
                     await self._tell_server(server, action, self._admin_token(cluster))
+
+    def _issue(self, action: IssueCertificate) -> None:
+        """Write a new certificate, which nobody uses: Redis is a process on a Unix socket here."""
+        name = object_key(action.manifest).name
+        issued = issue({key: value.encode() for key, value in self.store.secret(name).items()}, action)
+        self.store.put_secret(name, {key: value.decode() for key, value in issued.values.items()})
+        self.store.apply(issued.manifest)
 
     async def _tell_server(
         self,

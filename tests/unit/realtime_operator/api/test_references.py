@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from realtime_operator.api.base import JsonObject
-from realtime_operator.api.references import Reference, references
+from realtime_operator.api.references import Reference, read_secrets, references, referred_secrets
 from tests.kit.manifests import cluster_of
 
 
@@ -55,6 +55,20 @@ def test_certificates_are_referred_to_unless_they_are_issued() -> None:
         Reference("spec.endpoint.tls.secretRef", "own", "tls.key"),
     )
     assert references(cluster_of({"endpoint": {"tls": issued}, "api": {"tls": issued}})) == ()
+
+
+def test_the_certificate_of_redis_has_its_authority_beside_it() -> None:
+    """Servers need it. That of cert-manager is no reference, but it is read: Redis waits for it."""
+    own: JsonObject = {"secretRef": {"name": "own"}}
+    issued: JsonObject = {**own, "certificate": {"issuerRef": {"name": "private"}}}
+    path = "spec.backplane.redis.managed.tls.secretRef"
+    given, made, generated = (
+        cluster_of({"backplane": {"redis": {"managed": {"tls": tls}}}}) for tls in (own, issued, {})
+    )
+    assert references(given) == tuple(Reference(path, "own", key) for key in ("tls.crt", "tls.key", "ca.crt"))
+    assert references(made) == references(generated) == ()
+    assert referred_secrets(given) == referred_secrets(made) == {"own"}
+    assert read_secrets(generated) - read_secrets(cluster_of({})) == {"chat-redis-tls"}
 
 
 def test_an_empty_spec_refers_to_nothing() -> None:

@@ -33,6 +33,18 @@ def test_names_are_those_by_which_clients_connect() -> None:
     }
 
 
+def test_redis_has_the_names_that_servers_and_sentinels_use() -> None:
+    """Those of the spec are added, and none of them is left out: nobody would reach Redis."""
+    names = ["chat-redis", "chat-redis.realtime", "chat-redis.realtime.svc"]
+    names += [f"chat-redis-{number}.chat-redis-nodes.realtime.svc" for number in range(3)]
+    for extra in ([], ["redis.example"]):
+        certificate: JsonObject = {"issuerRef": {"name": "private"}, **({"dnsNames": [*extra]} if extra else {})}
+        tls: JsonObject = {**ISSUED, "certificate": certificate}
+        found = specs_of({"backplane": {"redis": {"managed": {"tls": tls}}}})
+        assert {name: spec["dnsNames"] for name, spec in found.items()} == {"chat-redis-tls": [*names, *extra]}
+    assert specs_of({"backplane": {"redis": {"managed": {"tls": {}}}}}) == {}
+
+
 def test_what_the_spec_says_is_passed_on() -> None:
     certificate: JsonObject = {
         "issuerRef": {"name": "acme", "kind": "ClusterIssuer", "group": "example.com"},

@@ -11,6 +11,7 @@ from realtime_operator.api.base import JsonObject
 from realtime_operator.builders import BuildSettings, build_shared
 from realtime_operator.builders.config_map import server_config
 from realtime_operator.builders.redis_stateful_set import build_redis_stateful_set
+from realtime_operator.builders.server_volumes import server_volumes
 from tests.kit.document import dig, object_at, objects_at, text_at
 from tests.kit.manifests import PASSWORD_HASH, SETTINGS, cluster_of, with_redis_password
 
@@ -118,3 +119,36 @@ def test_failover_has_a_disruption_budget_and_host_names() -> None:
         made = build_shared(cluster, SETTINGS, with_redis_password(cluster))
         found = [(str(one["kind"]), text_at(one, "metadata", "name")) for one in made]
         assert [one for one in found if one in kinds] == expected
+
+
+TLS: JsonObject = {"backplane": {"redis": {"managed": {"tls": {}}}}}
+
+
+@pytest.mark.parametrize("mode", ["Standalone", "Failover"])
+def test_with_tls_no_port_is_plain(mode: str) -> None:
+    """Redis and sentinels listen with TLS only, and every call of redis-cli uses it."""
+    managed: JsonObject = {"mode": mode, "tls": {}}
+    pod = object_at(built({"backplane": {"redis": {"managed": managed}}}), "spec", "template", "spec")
+    for one in objects_at(pod, "containers"):
+        program = text_at(one, "command", 2)
+        assert "--port 0 --tls-port" in program
+        probes = [text_at(one, name, "exec", "command", 2) for name in ("readinessProbe", "livenessProbe")]
+        hook = text_at(one, "lifecycle", "preStop", "exec", "command", 2)
+        for text in (program, *probes, hook):
+            assert text.count('"$cli"') == text.count('"$cli" --tls'), text
+        assert "/etc/realtime/redis-tls" in [mount["mountPath"] for mount in objects_at(one, "volumeMounts")]
+    assert "ca.key" not in json.dumps(pod)
+
+
+def test_servers_verify_redis_by_its_authority() -> None:
+    """They mount its certificate beside the password, and no private key."""
+    redis = object_at(server_config(cluster_of(TLS)), "backplane", "redis")
+    assert redis == {
+        "address": "chat-redis.realtime.svc:6379",
+        "password_file": "/etc/realtime/redis/password",
+        "tls": True,
+        "ca_file": "/etc/realtime/redis/ca.crt",
+    }
+    (volume,) = (one for one in server_volumes(cluster_of(TLS), "a") if dig(one, "name") == "redis")
+    items = [dig(source, "secret", "items") for source in objects_at(volume, "projected", "sources")]
+    assert items == [[{"key": "password", "path": "password"}], [{"key": "ca.crt", "path": "ca.crt"}]]

@@ -9,7 +9,7 @@ from datetime import datetime, timedelta
 
 from realtime_operator import naming
 from realtime_operator.api.base import JsonObject, JsonValue
-from realtime_operator.api.references import references
+from realtime_operator.api.references import referred_secrets
 from realtime_operator.api.v1alpha1 import RealtimeCluster
 from realtime_operator.api.v1alpha1_status import RealtimeClusterStatus
 from realtime_operator.builders import BuildSettings
@@ -25,6 +25,7 @@ from realtime_operator.planning.plan import (
     EnsureSecret,
     Failure,
     FailureKind,
+    IssueCertificate,
     ResizeClaim,
     RotateCredentials,
     RotationStep,
@@ -33,6 +34,7 @@ from realtime_operator.planning.plan import (
 )
 from realtime_operator.planning.policies import PlannerSettings
 from realtime_operator.planning.reconcile import Decision, reconcile
+from realtime_operator.planning.redis_certificate import CertificateRecord, digest_of, with_record
 from realtime_operator.planning.report import report
 from realtime_operator.planning.rollout import RolloutPolicy
 from realtime_operator.planning.world import ObjectKey, RedisPod, VolumeClaim, World, object_key
@@ -41,6 +43,7 @@ from tests.unit.realtime_operator.planning.simulation import START, Simulation
 
 SETTINGS = PlannerSettings(BuildSettings(server_image="localhost/server:1", redis_image="localhost/redis:1"))
 QUOTA: JsonObject = {"type": "ReplicaFailure", "status": "True", "message": "pods are forbidden: exceeded quota: small"}
+CERTIFICATE_KEYS = ("ca.crt", "ca.key", "tls.crt", "tls.key")
 UNUSED_POLICY = RolloutPolicy(0, 0, DrainPolicy(None, 0, 0))
 
 
@@ -97,7 +100,7 @@ class MemoryPlatform:
 
     def world(self) -> World:
         """Return the current observation."""
-        referred = {reference.secret for reference in references(self.cluster())}
+        referred = referred_secrets(self.cluster())
         known = {key.name for key in self.objects if key.kind == "Secret"} | referred
         secrets = {name: keys for name, keys in self.secrets.items() if name in known}
         servers = tuple(pod.observed(self.life.now) for pod in self.life.pods)
@@ -186,8 +189,8 @@ class MemoryPlatform:
             values = self.secrets.setdefault(key.name, {})
             for name in action.keys:
                 values.setdefault(name, hashlib.sha256(f"{name}{self.life.now}".encode()).hexdigest())
-        elif isinstance(action, RotateCredentials):
-            self._rotate(action)
+        elif isinstance(action, RotateCredentials | IssueCertificate):
+            self._write_secret(action)
         elif isinstance(action, DeleteObject):
             self.delete(action.key)
         elif isinstance(action, EmitEvent):
@@ -205,6 +208,19 @@ class MemoryPlatform:
             ]
         else:
             self.life.carry_out(self._with_revision(action))
+
+    def _write_secret(self, action: RotateCredentials | IssueCertificate) -> None:
+        if isinstance(action, RotateCredentials):
+            self._rotate(action)
+        else:
+            self._issue(action)
+
+    def _issue(self, action: IssueCertificate) -> None:
+        key, end = object_key(action.manifest), action.not_after
+        values = {name: hashlib.sha256(f"{name}{end}".encode()).hexdigest() for name in CERTIFICATE_KEYS}
+        self.secrets[key.name] = values
+        record = CertificateRecord(action.names, end, action.authority_not_after, digest_of(values))
+        self.objects[key] = with_record(copy.deepcopy(action.manifest), record)
 
     def _rotate(self, action: RotateCredentials) -> None:
         live, values = self.objects[ObjectKey("v1", "Secret", action.secret)], self.secrets[action.secret]

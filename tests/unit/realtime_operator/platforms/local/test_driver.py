@@ -307,3 +307,17 @@ async def test_without_a_redis_objects_are_made_all_the_same() -> None:
             naming.credentials_secret("quickstart"),
             naming.redis("quickstart"),
         }
+
+
+async def test_a_certificate_of_redis_is_made_and_changes_nothing_here() -> None:
+    """Servers reach Redis by its Unix socket, as without TLS; there is nothing left to do."""
+    program = find_redis_server()
+    assert program is not None
+    async with local_machine(program) as machine:
+        spec = read(QUICKSTART).spec
+        machine.platform.store.set_cluster("quickstart", {**spec, "backplane": {"redis": {"managed": {"tls": {}}}}})
+        await machine.settle()
+        values = machine.platform.store.secret(naming.redis_certificate("quickstart"))
+        assert set(values) == {"ca.crt", "ca.key", "tls.crt", "tls.key"}
+        world = await machine.observe()
+        assert all(server.ready for server in world.servers)
