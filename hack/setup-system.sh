@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Installs the system packages that a verb needs: `test` (Redis, Node.js, Chromium, Prometheus, a C compiler, network
+# Installs the system packages that a verb needs: `test` (Redis and its exporter, Node.js, Chromium, Prometheus, a C compiler, network
 # namespaces), `cluster` (a container runtime, etcd, proxies), `sdks` (a JDK and Maven, for the stock SDK in Java),
 # `apiserver` (etcd alone), `model` (Spin) or `debian` (what makes and enters the root of another Debian).
 # On Debian or Ubuntu as root it installs them; elsewhere it says what is missing and ends with 1.
@@ -8,7 +8,7 @@ cd "$(dirname "$0")/.."
 
 case "${1:-}" in
   test) wanted=(redis-server:redis-server node:nodejs npm:npm chromium:chromium chromedriver:chromium-driver cc:gcc
-    ip:iproute2 iptables:iptables promtool:prometheus) ;;
+    ip:iproute2 iptables:iptables promtool:prometheus prometheus-redis-exporter:prometheus-redis-exporter) ;;
   cluster) wanted=(containerd:containerd runc:runc buildah:buildah mmdebstrap:mmdebstrap etcd:etcd-server iptables:iptables
     nft:nftables ipset:ipset ip:iproute2 conntrack:conntrack openssl:openssl curl:curl gcc:gcc
     /usr/lib/cni/bridge:containernetworking-plugins haproxy:haproxy caddy:caddy) ;;

@@ -72,6 +72,7 @@ PORT_API = 8001
 PORT_ADMIN = 8002
 PORT_REDIS = 6379
 PORT_SENTINEL = 26379
+PORT_EXPORTER = 9121
 PORT_DNS = 53
 CLIENT_PATH = "/connection/websocket"
 PORT_NAME_CLIENT = "client"
@@ -79,6 +80,7 @@ PORT_NAME_API = "api"
 PORT_NAME_ADMIN = "admin"
 PORT_NAME_REDIS = "redis"
 PORT_NAME_SENTINEL = "sentinel"
+PORT_NAME_EXPORTER = "metrics"
 
 # files in a server pod
 CONFIG_DIRECTORY = "/etc/realtime/config"
@@ -97,6 +99,7 @@ KEY_API = "api-key"
 KEY_TOKEN_SECRET = "token-secret"  # noqa: S105 - the name of a key, not a secret
 KEY_ADMIN_TOKEN = "admin-token"  # noqa: S105 - the name of a key, not a secret
 KEY_REDIS_PASSWORD = "password"  # noqa: S105 - the name of a key, not a secret
+KEY_EXPORTER_PASSWORD = "exporter-password"  # noqa: S105 - the name of a key, not a secret
 
 # the managed Redis
 REDIS_MASTER = "main"

@@ -1,4 +1,4 @@
-"""Scenario of a managed Redis with failover and TLS, with clients that count every message."""
+"""Scenario of a managed Redis with failover, TLS and an exporter, with clients that count every message."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ import socket
 import ssl
 from pathlib import Path
 
+import aiohttp
 import pytest
 from cryptography import x509
 
@@ -15,6 +16,7 @@ from realtime_operator import naming
 from realtime_operator.api.base import JsonObject
 from tests.e2e.test_redis_change import redis_pods
 from tests.e2e.test_redis_failover import primary_of, with_failover
+from tests.kit.cluster.environment import Environment
 from tests.kit.deadline import eventually
 from tests.kit.document import text_at
 from tests.kit.kube import name_of
@@ -59,12 +61,19 @@ def address_of(pod: JsonObject) -> tuple[str, int]:
     return text_at(pod, "status", "podIP"), naming.PORT_REDIS
 
 
+async def metrics_of(pod: JsonObject) -> str:
+    """Return what the exporter of a pod shows to a Prometheus in the pod network."""
+    address = f"http://{text_at(pod, 'status', 'podIP')}:{naming.PORT_EXPORTER}/metrics"
+    async with aiohttp.ClientSession() as session, session.get(address) as answer:
+        return await answer.text()
+
+
 @pytest.mark.timeout(300)
 async def test_a_certificate_is_renewed_and_the_primary_replaced_without_a_loss(
-    scenario: Scenario, tmp_path: Path
+    scenario: Scenario, environment: Environment, tmp_path: Path
 ) -> None:
     """Servers trust the certificate that the operator makes; neither another one nor another primary loses anything."""
-    cluster, backplane = scenario.cluster(), with_failover(tls={})
+    cluster, backplane = scenario.cluster(), with_failover(tls={}, exporter={"image": environment.exporter_image})
     await cluster.apply(manifest("main", replicas=1, backplane=backplane))
     await cluster.wait_ready(within=120)
     first = await primary_of(cluster)
@@ -75,6 +84,8 @@ async def test_a_certificate_is_renewed_and_the_primary_replaced_without_a_loss(
         context = ssl.create_default_context()
         with pytest.raises(ssl.SSLCertVerificationError):
             context.wrap_socket(connection, server_hostname="main-redis")
+    for pod in pods:
+        assert "\nredis_up 1\n" in await metrics_of(pod), name_of(pod)
 
     async with traffic(cluster) as running:
         await scenario.kube.kubectl("annotate", "secret", SECRET, f"{naming.ANNOTATION_CERTIFICATE}-")

@@ -363,6 +363,11 @@ REFUSALS = (
         {"backplane": {"redis": {"managed": {"tls": {"certificate": {"issuerRef": {"name": "private"}}}}}}},
     ),
     Refusal(
+        "spec.backplane.redis.managed.exporter.resources.limits",
+        CPU,
+        {"backplane": {"redis": {"managed": {"exporter": {"resources": {"limits": {"cpu": 500}}}}}}},
+    ),
+    Refusal(
         "spec.backplane.redis.managed.persistence.size",
         "must be at least 16Mi: about four times the memory limit, like 1Gi",
         {"backplane": {"redis": {"managed": {"persistence": {"size": "1M"}}}}},

@@ -39,6 +39,15 @@ class RedisPersistence(Model):
     data."""
 
 
+class RedisExporter(Model):
+    """Container beside Redis that shows its metrics to Prometheus: redis_exporter, or what reads the same variables."""
+
+    image: Annotated[str, Field(min_length=1, max_length=255)] | None = None
+    """Image of the exporter. Defaults to a release of oliver006/redis_exporter."""
+    resources: Resources = Resources()
+    """Resources of the container. Defaults to requests of cpu 10m and memory 32Mi, and a memory limit of 128Mi."""
+
+
 class ManagedRedis(Model):
     """Redis that the operator runs. Without `persistence`, data is lost with the last pod that has it."""
 
@@ -59,3 +68,5 @@ class ManagedRedis(Model):
     tls: RedisServerTls | None = None
     """TLS between servers, Redis and sentinels. `{}` is enough: the operator then makes the certificate. A change
     from or to none starts with empty histories, unless there is `persistence`."""
+    exporter: Annotated[RedisExporter | None, KEEPS_REVISION] = None
+    """Metrics of Redis itself, on port 9121 of its pods. Without it there are those that servers report of Redis."""

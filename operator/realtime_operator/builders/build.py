@@ -16,7 +16,7 @@ from realtime_operator.builders.disruption_budget import build_disruption_budget
 from realtime_operator.builders.ingress import build_ingress
 from realtime_operator.builders.network_policy import build_egress_policy, build_ingress_policy
 from realtime_operator.builders.optional_kinds import Kind, is_served
-from realtime_operator.builders.pod_monitor import build_pod_monitor
+from realtime_operator.builders.pod_monitor import build_pod_monitor, build_redis_pod_monitor
 from realtime_operator.builders.prometheus_rule import build_prometheus_rule
 from realtime_operator.builders.redis_disruption_budget import build_redis_disruption_budget
 from realtime_operator.builders.redis_network_policy import build_redis_network_policy
@@ -73,10 +73,11 @@ def _monitoring(cluster: RealtimeCluster, unserved: Collection[Kind]) -> Iterato
         return
     wanted = (
         (monitoring.pod_monitor.create, build_pod_monitor),
+        (monitoring.pod_monitor.create, build_redis_pod_monitor),
         (monitoring.prometheus_rule.create, build_prometheus_rule),
         (monitoring.dashboard.create, build_dashboard_config_map),
     )
     for create, build in wanted:
         manifest = build(cluster)
-        if create == "Always" or (create == "IfServed" and is_served(manifest, unserved)):
+        if manifest is not None and (create == "Always" or (create == "IfServed" and is_served(manifest, unserved))):
             yield manifest

@@ -57,10 +57,10 @@ def _policy(cluster: RealtimeCluster, name: str, rules: JsonObject) -> JsonObjec
 def _ingress(cluster: RealtimeCluster, settings: BuildSettings) -> list[JsonValue]:
     policy = cluster.spec.network_policy
     own_namespace: list[JsonValue] = [{"podSelector": {}}]
-    admin = [*_operator(settings), *_peers(policy.admin_from)]
+    admin = [*_operator(settings), *peers_of(policy.admin_from)]
     rules = [
-        _rule("from", _peers(policy.client_from), [tcp(naming.PORT_CLIENT)]),
-        _rule("from", _peers(policy.api_from) or own_namespace, [tcp(naming.PORT_API)]),
+        _rule("from", peers_of(policy.client_from), [tcp(naming.PORT_CLIENT)]),
+        _rule("from", peers_of(policy.api_from) or own_namespace, [tcp(naming.PORT_API)]),
     ]
     return [*rules, *([_rule("from", admin, [tcp(naming.PORT_ADMIN)])] if admin else [])]
 
@@ -89,7 +89,7 @@ def _egress(cluster: RealtimeCluster) -> list[JsonValue]:
 
 
 def _egress_rule(rule: NetworkPolicyEgressRule) -> JsonObject:
-    return _rule("to", _peers(rule.to), [_port(port) for port in rule.ports])
+    return _rule("to", peers_of(rule.to), [_port(port) for port in rule.ports])
 
 
 def _rule(direction: str, peers: list[JsonValue], ports: list[JsonValue]) -> JsonObject:
@@ -114,7 +114,8 @@ def _port(port: NetworkPolicyPort) -> JsonObject:
     return {**number, **({} if port.end_port is None else {"endPort": port.end_port}), "protocol": port.protocol}
 
 
-def _peers(peers: Sequence[NetworkPolicyPeer]) -> list[JsonValue]:
+def peers_of(peers: Sequence[NetworkPolicyPeer]) -> list[JsonValue]:
+    """Return the peers of a rule."""
     return [_peer(peer) for peer in peers]
 
 

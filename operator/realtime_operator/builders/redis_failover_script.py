@@ -7,7 +7,7 @@ it goes by what it noted on its volume last, and without a note the first pod be
 from __future__ import annotations
 
 from realtime_operator import naming
-from realtime_operator.builders import pod, redis_tls
+from realtime_operator.builders import pod, redis_exporter, redis_tls
 from realtime_operator.builders.redis_script import (
     CONFIGURATION_FILE,
     DATA_DIRECTORY,
@@ -63,7 +63,7 @@ done
 {{
   printf 'requirepass "%s"\\n' "$(quoted "$password")"
   printf 'masterauth "%s"\\n' "$(quoted "$password")"
-  [ "$primary" = "$self" ] || echo "replicaof $primary {port}"
+  [ "$primary" = "$self" ] || echo "replicaof $primary {port}"{users}
 }} > {configuration}
 rotate > /dev/null 2>&1 &
 note > /dev/null 2>&1 &
@@ -135,7 +135,7 @@ printf 'PING\\n' | REDISCLI_AUTH="$(cat {password_file})" "$cli"{verified} -p {s
 class FailoverScripts:
     """Programs of the pods of one cluster; `name` is that of the StatefulSet, `nodes` the suffix of its host names."""
 
-    def __init__(self, name: str, nodes: str, *, tls: bool) -> None:
+    def __init__(self, name: str, nodes: str, *, tls: bool, exporter: bool) -> None:
         replication = " --tls-replication yes" if tls else ""
         places: dict[str, object] = {
             "name": name,
@@ -148,6 +148,7 @@ class FailoverScripts:
             "prepare": prepare(tls=tls),
             "prepare_sentinel": prepare(tls=tls, renew=redis_tls.RESTART),
             "rotate": rotate(tls=tls),
+            "users": redis_exporter.USER if exporter else "",
             "listen": redis_tls.listen_options(naming.PORT_REDIS, tls=tls) + replication,
             "sentinel_listen": redis_tls.listen_options(naming.PORT_SENTINEL, tls=tls) + replication,
             "own_pod": redis_tls.OWN_POD if tls else "",

@@ -9,7 +9,7 @@ from realtime_operator import naming
 from realtime_operator.api.base import JsonObject, JsonValue
 from realtime_operator.api.v1alpha1 import RealtimeCluster
 from realtime_operator.builders.manifest import component_selector, metadata, with_applied_hash
-from realtime_operator.builders.network_policy import redis_ports, tcp
+from realtime_operator.builders.network_policy import peers_of, redis_ports, tcp
 
 
 def build_redis_network_policy(cluster: RealtimeCluster) -> JsonObject | None:
@@ -17,7 +17,8 @@ def build_redis_network_policy(cluster: RealtimeCluster) -> JsonObject | None:
     if cluster.spec.network_policy.mode == "None" or cluster.spec.backplane.managed is None:
         return None
     servers: JsonObject = {"podSelector": {"matchLabels": component_selector(cluster, naming.COMPONENT_SERVER)}}
-    alone = cluster.spec.backplane.managed.mode == "Standalone"
+    managed, scrapers = cluster.spec.backplane.managed, peers_of(cluster.spec.network_policy.admin_from)
+    alone = managed.mode == "Standalone"
     nodes: list[JsonValue] = [] if alone else [_nodes(cluster)]
     components: JsonObject = {
         "key": naming.LABEL_COMPONENT,
@@ -35,7 +36,10 @@ def build_redis_network_policy(cluster: RealtimeCluster) -> JsonObject | None:
                     "matchExpressions": [components],
                 },
                 "policyTypes": ["Ingress", "Egress"],
-                "ingress": [{"from": [servers, *nodes], "ports": redis_ports(cluster)}],
+                "ingress": [
+                    {"from": [servers, *nodes], "ports": redis_ports(cluster)},
+                    *([_metrics(scrapers)] if scrapers and managed.exporter is not None else []),
+                ],
                 **({"egress": _egress(cluster, nodes)} if nodes else {}),
             },
         }
@@ -44,6 +48,11 @@ def build_redis_network_policy(cluster: RealtimeCluster) -> JsonObject | None:
 
 def _nodes(cluster: RealtimeCluster) -> JsonObject:
     return {"podSelector": {"matchLabels": component_selector(cluster, naming.COMPONENT_REDIS)}}
+
+
+def _metrics(scrapers: list[JsonValue]) -> JsonObject:
+    """Return the rule for the exporter: it is read by those who read the metrics of servers."""
+    return {"from": scrapers, "ports": [tcp(naming.PORT_EXPORTER)]}
 
 
 def _egress(cluster: RealtimeCluster, nodes: list[JsonValue]) -> list[JsonValue]:

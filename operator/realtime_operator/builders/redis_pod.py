@@ -9,6 +9,7 @@ from realtime_operator.api.v1alpha1 import RealtimeCluster
 from realtime_operator.api.v1alpha1_managed_redis import ManagedRedis
 from realtime_operator.builders import container, pod, redis_tls
 from realtime_operator.builders.manifest import component_selector, object_of
+from realtime_operator.builders.redis_exporter import exporter_container
 from realtime_operator.builders.redis_failover_script import STOP_SECONDS, FailoverScripts
 from realtime_operator.builders.redis_script import DATA_DIRECTORY, ping_script, standalone_script
 from realtime_operator.builders.redis_volume import data_volumes
@@ -24,7 +25,10 @@ def redis_pod(cluster: RealtimeCluster, managed: ManagedRedis, settings: BuildSe
     secret = naming.redis(cluster.metadata.name)
     alone = managed.mode == "Standalone"
     containers: list[JsonValue] = [_standalone(managed, settings)] if alone else _failover(cluster, managed, settings)
-    certificate = redis_tls.tls_secret(cluster)
+    certificate, exporter = redis_tls.tls_secret(cluster), managed.exporter
+    passwords = (naming.KEY_REDIS_PASSWORD, *(() if exporter is None else (naming.KEY_EXPORTER_PASSWORD,)))
+    if exporter is not None:
+        containers.append(exporter_container(exporter, secret, tls=certificate is not None))
     return {
         "serviceAccountName": naming.service_account(cluster.metadata.name),
         "automountServiceAccountToken": False,
@@ -35,7 +39,7 @@ def redis_pod(cluster: RealtimeCluster, managed: ManagedRedis, settings: BuildSe
         **({} if alone else {"affinity": _apart(cluster)}),
         "containers": containers,
         "volumes": [
-            pod.secret_volume("password", secret, {naming.KEY_REDIS_PASSWORD: naming.KEY_REDIS_PASSWORD}),
+            pod.secret_volume("password", secret, {key: key for key in passwords}),
             *([] if certificate is None else [redis_tls.tls_volume(certificate)]),
             *data_volumes(managed.persistence),
             pod.temporary_volume("16Mi"),
@@ -55,8 +59,13 @@ def _apart(cluster: RealtimeCluster) -> JsonObject:
 
 def failover_scripts(cluster: RealtimeCluster) -> FailoverScripts:
     """Return the programs of the cluster's pods."""
-    tls = redis_tls.tls_secret(cluster) is not None
-    return FailoverScripts(naming.redis(cluster.metadata.name), node_suffix(cluster), tls=tls)
+    managed = cluster.spec.backplane.managed
+    return FailoverScripts(
+        naming.redis(cluster.metadata.name),
+        node_suffix(cluster),
+        tls=redis_tls.tls_secret(cluster) is not None,
+        exporter=managed is not None and managed.exporter is not None,
+    )
 
 
 def node_suffix(cluster: RealtimeCluster) -> str:
@@ -65,12 +74,12 @@ def node_suffix(cluster: RealtimeCluster) -> str:
 
 
 def _standalone(managed: ManagedRedis, settings: BuildSettings) -> JsonObject:
-    resources, tls = _resources(managed), managed.tls is not None
+    resources, tls, exporter = _resources(managed), managed.tls is not None, managed.exporter is not None
     own, verified = (redis_tls.OWN_POD, redis_tls.VERIFIED) if tls else ("", "")
     return {
         "name": "redis",
         **_image(managed, settings),
-        "command": _shell(standalone_script(_memory(resources), tls=tls)),
+        "command": _shell(standalone_script(_memory(resources), tls=tls, exporter=exporter)),
         "ports": [_port(naming.PORT_NAME_REDIS, naming.PORT_REDIS)],
         "resources": resources,
         "securityContext": pod.container_security_context(),

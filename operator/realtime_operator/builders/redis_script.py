@@ -7,7 +7,7 @@ builtin of the shell.
 from __future__ import annotations
 
 from realtime_operator import naming
-from realtime_operator.builders import pod, redis_tls
+from realtime_operator.builders import pod, redis_exporter, redis_tls
 
 DATA_DIRECTORY = "/data"
 PASSWORD_FILE = f"{naming.REDIS_CREDENTIALS_DIRECTORY}/{naming.KEY_REDIS_PASSWORD}"
@@ -51,7 +51,7 @@ others; they all accept it by half of the overlap."""
 STANDALONE = """{prepare}
 use() {{ :; }}
 {rotate}
-printf 'requirepass "%s"\\n' "$(quoted "$password")" > {configuration}
+printf 'requirepass "%s"\\n' "$(quoted "$password")" > {configuration}{users}
 rotate > /dev/null 2>&1 &
 exec "$server" {configuration} {listen} --dir {directory} --appendonly yes --appendfsync everysec --save '' \
 --maxmemory {memory} --maxmemory-policy noeviction"""
@@ -68,11 +68,12 @@ def rotate(*, tls: bool) -> str:
     return ROTATE.replace("FOLLOW", "\n    follow" if tls else "")
 
 
-def standalone_script(memory: int, *, tls: bool) -> str:
+def standalone_script(memory: int, *, tls: bool, exporter: bool) -> str:
     """Return the program of a single Redis that may use `memory` bytes for its data."""
     return STANDALONE.format(
         prepare=prepare(tls=tls),
         rotate=rotate(tls=tls),
+        users=f"{redis_exporter.USER} >> {CONFIGURATION_FILE}" if exporter else "",
         configuration=CONFIGURATION_FILE,
         listen=redis_tls.listen_options(naming.PORT_REDIS, tls=tls),
         directory=DATA_DIRECTORY,

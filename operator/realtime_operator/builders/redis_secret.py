@@ -1,4 +1,4 @@
-"""The Secrets of the managed Redis: with its password, and with the certificate that the operator makes."""
+"""The Secrets of the managed Redis: with its passwords, and with the certificate that the operator makes."""
 
 from __future__ import annotations
 
@@ -14,8 +14,9 @@ KEY_AUTHORITY_KEY = "ca.key"
 
 
 def build_redis_secret(cluster: RealtimeCluster) -> SecretTemplate | None:
-    """Build the Secret without its value; None when an external Redis is used."""
-    if cluster.spec.backplane.managed is None:
+    """Build the Secret without its values; None when an external Redis is used."""
+    managed = cluster.spec.backplane.managed
+    if managed is None:
         return None
     manifest = with_applied_hash(
         {
@@ -25,7 +26,8 @@ def build_redis_secret(cluster: RealtimeCluster) -> SecretTemplate | None:
             "type": "Opaque",
         }
     )
-    return SecretTemplate(manifest, (naming.KEY_REDIS_PASSWORD,))
+    exporter = () if managed.exporter is None else (naming.KEY_EXPORTER_PASSWORD,)
+    return SecretTemplate(manifest, (naming.KEY_REDIS_PASSWORD, *exporter))
 
 
 def build_redis_certificate_secret(cluster: RealtimeCluster) -> SecretTemplate | None:

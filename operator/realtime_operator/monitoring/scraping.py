@@ -23,9 +23,14 @@ SERVER_LABELS = {
 """Labels of the servers' series by their source. A PodMonitor adds the namespace by itself."""
 
 
+REDIS_LABELS = {LABEL_CLUSTER: SERVER_LABELS[LABEL_CLUSTER], "instance": meta_label("pod_name")}
+"""Labels of the series of the managed Redis' exporter by their source."""
+
+
 def scrape_configs() -> list[JsonObject]:
     """Return jobs for a Prometheus in the cluster that has no operator of its own."""
     servers = {naming.LABEL_NAME: naming.APPLICATION, naming.LABEL_COMPONENT: naming.COMPONENT_SERVER}
+    redis = {naming.LABEL_NAME: naming.APPLICATION, naming.LABEL_COMPONENT: naming.COMPONENT_REDIS}
     operator = {naming.LABEL_NAME: naming.MANAGED_BY}
     namespace = {LABEL_NAMESPACE: meta_label("namespace")}
     return [
@@ -33,6 +38,11 @@ def scrape_configs() -> list[JsonObject]:
             "job_name": "realtime-servers",
             "kubernetes_sd_configs": [{"role": "pod"}],
             "relabel_configs": [*_kept(servers, naming.PORT_NAME_ADMIN), *_added({**namespace, **SERVER_LABELS})],
+        },
+        {
+            "job_name": "realtime-redis",
+            "kubernetes_sd_configs": [{"role": "pod"}],
+            "relabel_configs": [*_kept(redis, naming.PORT_NAME_EXPORTER), *_added({**namespace, **REDIS_LABELS})],
         },
         {
             "job_name": naming.MANAGED_BY,

@@ -89,6 +89,7 @@ def _environment(layout: Layout) -> Environment:
         operator_image=OPERATOR_IMAGE,
         server_image=SERVER_IMAGE,
         redis_image=REDIS_IMAGE,
+        exporter_image=REDIS_IMAGE,
         earlier_operator_image=images.EARLIER_IMAGES["operator"],
         earlier_server_image=images.EARLIER_IMAGES["server"],
         audit_log=layout.audit_log,

@@ -26,6 +26,7 @@ class Environment:
     operator_image: str
     server_image: str
     redis_image: str
+    exporter_image: str
     earlier_operator_image: str
     earlier_server_image: str
     audit_log: Path | None
@@ -51,6 +52,7 @@ class Environment:
             operator_image=wanted("OPERATOR_IMAGE", "the operator's image, as the cluster's nodes can get it"),
             server_image=wanted("SERVER_IMAGE", "the server's image, as the cluster's nodes can get it"),
             redis_image=wanted("REDIS_IMAGE", "an image with redis-server, as the cluster's nodes can get it"),
+            exporter_image=wanted("EXPORTER_IMAGE", "an image of redis_exporter"),
             earlier_operator_image=wanted("EARLIER_OPERATOR_IMAGE", "the operator's image that an upgrade starts from"),
             earlier_server_image=wanted("EARLIER_SERVER_IMAGE", "the server's image that an upgrade starts from"),
             audit_log=Path(audit_log) if audit_log else None,
@@ -68,6 +70,7 @@ class Environment:
             "OPERATOR_IMAGE": self.operator_image,
             "SERVER_IMAGE": self.server_image,
             "REDIS_IMAGE": self.redis_image,
+            "EXPORTER_IMAGE": self.exporter_image,
             "EARLIER_OPERATOR_IMAGE": self.earlier_operator_image,
             "EARLIER_SERVER_IMAGE": self.earlier_server_image,
             **({"E2E_AUDIT_LOG": str(self.audit_log)} if self.audit_log else {}),

@@ -42,8 +42,8 @@ EARLIER_IMAGES = {"operator": "localhost/realtime-operator:earlier", "server": "
 BUILD_SECONDS = 600
 
 PAUSE_SOURCE = "#include <unistd.h>\nint main(void) { for (;;) pause(); }\n"
-REDIS_DOCKERFILE = "FROM scratch\nADD base.tar /\nUSER 65532:65532\n"
-PACKAGES = {"python": "python3,ca-certificates", "redis": "redis-server"}
+REDIS_DOCKERFILE = 'FROM scratch\nADD base.tar /\nUSER 65532:65532\nENTRYPOINT ["prometheus-redis-exporter"]\n'
+PACKAGES = {"python": "python3,ca-certificates", "redis": "redis-server,prometheus-redis-exporter"}
 
 
 def build_all(layout: Layout, say: Say) -> None:
@@ -88,7 +88,7 @@ def import_pause(layout: Layout, say: Say) -> None:
 
 
 def redis_archive(layout: Layout, say: Say) -> Path:
-    """Build an image of Debian's Redis."""
+    """Build an image of Debian's Redis, and of the exporter, which it runs where a pod names no command."""
     archive = _archive(layout, "redis", fingerprint([], SUITE, REDIS_DOCKERFILE, PACKAGES["redis"]))
     if not archive.exists():
         say("building the Redis image (once per machine)")

@@ -155,7 +155,7 @@ def test_files_in_shared_places_are_found_by_what_they_belong_to(tmp_path: Path)
 def test_the_environment_survives_the_way_to_the_tests() -> None:
     """What `make e2e` sets is what the scenarios read."""
     environment = Environment(
-        Path("/k"), Path("/h"), Path("/c"), "o:1", "s:1", "r:1", "eo:1", "es:1", audit_log=Path("/a")
+        Path("/k"), Path("/h"), Path("/c"), "o:1", "s:1", "r:1", "x:1", "eo:1", "es:1", audit_log=Path("/a")
     )
     assert Environment.from_environ(environment.to_environ()) == environment
 

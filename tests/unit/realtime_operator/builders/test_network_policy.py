@@ -141,3 +141,17 @@ def test_redis_with_failover_is_reached_by_its_pods_and_at_its_sentinels() -> No
     assert [port["port"] for port in objects_at(ingress, "ports")] == [6379, 26379]
     assert len(objects_at(ingress, "from")) == 2
     assert len(objects_at(policy, "spec", "egress")) == 2
+
+
+def test_the_exporter_of_redis_is_read_by_those_who_read_the_metrics_of_servers() -> None:
+    """Nobody else reaches it, and they reach nothing else of Redis."""
+    prometheus: JsonObject = {"podSelector": {"matchLabels": {"app": "prometheus"}}}
+    policy: JsonObject = {"mode": "Restricted", "adminFrom": [prometheus]}
+    managed: JsonObject = {"managed": {"exporter": {}}}
+    found = build_redis_network_policy(cluster_of({"networkPolicy": policy, "backplane": {"redis": managed}}))
+    _, metrics = objects_at(found, "spec", "ingress")
+    assert metrics == {"from": [prometheus], "ports": [{"port": 9121, "protocol": "TCP"}]}
+    alone: JsonObject = {"networkPolicy": policy}
+    unread: JsonObject = {"networkPolicy": {"mode": "Restricted"}, "backplane": {"redis": managed}}
+    for spec in (alone, unread):
+        assert len(objects_at(build_redis_network_policy(cluster_of(spec)), "spec", "ingress")) == 1

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from realtime_operator.builders.pod_monitor import build_pod_monitor
+from realtime_operator.api.base import JsonObject
+from realtime_operator.builders.pod_monitor import build_pod_monitor, build_redis_pod_monitor
 from tests.kit.document import dig, objects_at
 from tests.kit.manifests import cluster_of
 
@@ -21,3 +22,16 @@ def test_a_monitoring_stack_finds_it_by_its_labels() -> None:
     monitor = build_pod_monitor(cluster_of({"monitoring": {"podMonitor": {"labels": {"release": "prometheus"}}}}))
     assert dig(monitor, "metadata", "labels", "release") == "prometheus"
     assert dig(monitor, "metadata", "labels", "realtime.dev/cluster") == dig(monitor, "metadata", "name")
+
+
+def test_redis_is_scraped_where_it_has_an_exporter() -> None:
+    """Its series have the name of the cluster, and that of the pod."""
+    spec: JsonObject = {"monitoring": {}, "backplane": {"redis": {"managed": {"exporter": {}}}}}
+    monitor = build_redis_pod_monitor(cluster_of(spec))
+    assert monitor is not None
+    (endpoint,) = objects_at(monitor, "spec", "podMetricsEndpoints")
+    assert endpoint["port"] == "metrics"
+    assert dig(monitor, "spec", "selector", "matchLabels", "app.kubernetes.io/component") == "redis"
+    targets = [dig(rule, "targetLabel") for rule in objects_at(endpoint, "relabelings")]
+    assert targets == ["realtime_cluster", "instance"]
+    assert build_redis_pod_monitor(cluster_of({"monitoring": {}})) is None

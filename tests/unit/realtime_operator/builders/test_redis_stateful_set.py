@@ -10,6 +10,7 @@ from realtime_operator import naming
 from realtime_operator.api.base import JsonObject
 from realtime_operator.builders import BuildSettings, build_shared
 from realtime_operator.builders.config_map import server_config
+from realtime_operator.builders.redis_secret import build_redis_secret
 from realtime_operator.builders.redis_stateful_set import build_redis_stateful_set
 from realtime_operator.builders.server_volumes import server_volumes
 from tests.kit.document import dig, object_at, objects_at, text_at
@@ -152,3 +153,20 @@ def test_servers_verify_redis_by_its_authority() -> None:
     (volume,) = (one for one in server_volumes(cluster_of(TLS), "a") if dig(one, "name") == "redis")
     items = [dig(source, "secret", "items") for source in objects_at(volume, "projected", "sources")]
     assert items == [[{"key": "password", "path": "password"}], [{"key": "ca.crt", "path": "ca.crt"}]]
+
+
+def test_the_exporter_has_a_password_of_its_own() -> None:
+    """It comes from the generated Secret, and is neither in arguments nor in the manifest."""
+    cluster = cluster_of({"backplane": {"redis": {"managed": {"tls": {}, "exporter": {}}}}})
+    secret = build_redis_secret(cluster)
+    assert secret is not None
+    assert secret.keys == ("password", "exporter-password")
+    manifest = build_redis_stateful_set(cluster, SETTINGS, with_redis_password(cluster))
+    _, exporter = objects_at(manifest, "spec", "template", "spec", "containers")
+    assert not {"command", "args"} & exporter.keys()
+    environment = {text_at(one, "name"): one for one in objects_at(exporter, "env")}
+    assert dig(environment["REDIS_PASSWORD"], "valueFrom", "secretKeyRef") == {
+        "name": "chat-redis", "key": "exporter-password",
+    }  # fmt: skip
+    assert text_at(environment["REDIS_ADDR"], "value") == "rediss://127.0.0.1:6379"
+    assert dig(exporter, "securityContext", "capabilities", "drop") == ["ALL"]

@@ -20,7 +20,8 @@ def test_labels_are_named_as_service_discovery_does(source: str, expected: str) 
 
 def test_only_the_operator_keeps_its_own_labels() -> None:
     """Its series name a cluster and its namespace; those of servers get both from their pod."""
-    servers, operator = scrape_configs()
+    servers, redis, operator = scrape_configs()
+    assert redis.get("honor_labels") is None
     assert (servers.get("honor_labels"), operator.get("honor_labels")) == (None, True)
     added = {rule["target_label"] for rule in objects_at(servers, "relabel_configs") if "target_label" in rule}
     assert added == {"namespace", "realtime_cluster", "realtime_revision", "instance"}
