@@ -88,14 +88,27 @@ def _models_in(annotation: object) -> Iterator[type[Model]]:
             yield part
 
 
+def _telling_paths(model: type[Model], path: tuple[str, ...] = ()) -> Iterator[tuple[str, ...]]:
+    """Yield the paths of optional objects that say something by their presence, also when they are empty."""
+    for name, field in model.model_fields.items():
+        here = (*path, field.alias or name)
+        for inner in _models_in(field.annotation):
+            if not field.is_required() and field.default is None and EMPTY_IS_ABSENT not in field.metadata:
+                yield here
+            yield from _telling_paths(inner, here)
+
+
 KEEPING = tuple(keeping_paths(RealtimeClusterSpec))
+TELLING = frozenset(_telling_paths(RealtimeClusterSpec))
 
 
-def _without(document: JsonObject, path: tuple[str, ...]) -> JsonObject:
-    """Return the document without a field, and without objects that become empty."""
+def _without(document: JsonObject, path: tuple[str, ...], above: tuple[str, ...] = ()) -> JsonObject:
+    """Return the document without a field, and without objects that are then empty and say nothing by that."""
     name, rest = path[0], path[1:]
     value = document.get(name)
     if name not in document or (rest and not isinstance(value, dict)):
         return document
-    inner = _without(value, rest) if rest and isinstance(value, dict) else {}
-    return {key: inner if key == name else other for key, other in document.items() if key != name or inner}
+    here = (*above, name)
+    inner = _without(value, rest, here) if rest and isinstance(value, dict) else {}
+    stays = bool(inner) or (bool(rest) and here in TELLING)
+    return {key: inner if key == name else other for key, other in document.items() if key != name or stays}

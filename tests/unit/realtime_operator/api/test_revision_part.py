@@ -5,9 +5,10 @@ from __future__ import annotations
 import json
 
 import pytest
+from pydantic import ValidationError
 
 from realtime_operator.api.base import JsonObject
-from realtime_operator.api.revision_part import differing_part, revision_part
+from realtime_operator.api.revision_part import TELLING, differing_part, revision_part
 from realtime_operator.api.v1alpha1 import RealtimeClusterSpec
 from realtime_operator.api.v1alpha1_status import RevisionRecord
 from realtime_operator.builders.revision import build_revision
@@ -74,6 +75,43 @@ def test_an_empty_object_that_says_something_is_kept() -> None:
         '{"namespaces": [{"name": "a", "history": {}}], "rollout": {"maxSurge": 2}}'
     )
     assert differing_part(spec) == {"namespaces": [{"name": "a", "history": {}}]}
+
+
+def with_empty(path: tuple[str, ...]) -> JsonObject:
+    """Return a spec with an empty object at a path."""
+    spec: JsonObject = {}
+    for name in reversed(path):
+        spec = {name: spec}
+    return spec
+
+
+def _may_be_empty(path: tuple[str, ...]) -> bool:
+    try:
+        RealtimeClusterSpec.model_validate_json(json.dumps(with_empty(path)))
+    except ValidationError:
+        return False
+    return True
+
+
+EMPTY = sorted(filter(_may_be_empty, TELLING))
+
+
+def test_tls_of_redis_is_one_of_those_that_may_be_empty() -> None:
+    """Else the next test would look at nothing."""
+    assert ("backplane", "redis", "managed", "tls") in EMPTY
+
+
+@pytest.mark.parametrize("path", EMPTY, ids=".".join)
+def test_an_empty_object_makes_a_revision_as_a_full_one_does(path: tuple[str, ...]) -> None:
+    """What is written and what is parsed agree, also for the history: a revision without the object is another one."""
+    spec, without = with_empty(path), with_empty(path[:-1])
+    makes_one = revision_of(spec) != revision_of(without)
+    assert (revision_part(spec) != revision_part(without)) is makes_one
+    before = history.recorded_spec(record_of(without), cluster_of(spec).spec)
+    assert before is not None
+    assert (
+        revision_of(parse(before.model_dump_json(by_alias=True, exclude_none=True))) != revision_of(spec)
+    ) is makes_one
 
 
 def test_the_rest_of_the_document_is_left() -> None:

@@ -18,7 +18,7 @@ from realtime_operator.planning.redis_certificate import (
     read_record,
 )
 from realtime_operator.planning.world import ObjectKey
-from tests.kit.document import object_at
+from tests.kit.document import dig, object_at
 from tests.unit.realtime_operator.planning.memory_platform import MemoryPlatform
 from tests.unit.realtime_operator.planning.simulation import START
 
@@ -49,6 +49,20 @@ def test_it_is_made_before_anything_that_mounts_it() -> None:
     assert "main-redis-2.main-redis-nodes.test.svc" in action.names
     platform.settle()
     assert naming.ANNOTATION_CERTIFICATE in object_at(platform.objects[SECRET], "metadata", "annotations")
+
+
+def test_servers_of_a_running_cluster_are_replaced_for_it() -> None:
+    """They connect otherwise: `tls: {}` is another revision, and the one before is not taken from the history."""
+    platform = MemoryPlatform({"replicas": 1, "backplane": {"redis": {"managed": {}}}})
+    platform.settle()
+    before = dig(platform.status, "targetRevision")
+    platform.change(backplane={"redis": {"managed": {"tls": {}}}})
+    platform.settle()
+    with_tls = dig(platform.status, "currentRevision")
+    assert with_tls != before
+    platform.change(backplane={"redis": {"managed": {}}})
+    platform.settle()
+    assert dig(platform.status, "currentRevision") not in {with_tls, None}
 
 
 def test_it_is_renewed_a_month_before_its_end(platform: MemoryPlatform) -> None:
