@@ -181,6 +181,8 @@ class Workers:
                 response = await asked
             except aiohttp.ClientConnectorError:
                 continue
+            except (aiohttp.ClientError, OSError, TimeoutError) as error:
+                raise WorkersUnavailableError(f"worker {worker}: {str(error) or 'no answer in time'}") from error
             async with response:
                 yield response
             return

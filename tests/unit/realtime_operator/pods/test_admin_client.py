@@ -14,7 +14,13 @@ from aiohttp import web
 
 from realtime_operator.planning.world import Recent, ServerReport, ServerState, StoreReport
 from realtime_operator.pods import admin_client
-from realtime_operator.pods.admin_client import AdminClient, ServerUnavailableError, read_report, read_store
+from realtime_operator.pods.admin_client import (
+    AdminClient,
+    ServerUnavailableError,
+    UnknownCallError,
+    read_report,
+    read_store,
+)
 from realtime_server.core.ports.api import ServingState
 from tests.kit.redis_process import free_port
 from tests.unit.realtime_server.admin.control import Control, admin_application, status_of
@@ -85,6 +91,27 @@ async def test_a_server_is_asked_how_it_is(site: Site) -> None:
     assert not await site.client.is_ready(site.address, TOKEN)
     site.control.now = replace(site.control.now, state=ServingState.SERVING, backplane_healthy=False)
     assert not await site.client.is_ready(site.address, TOKEN)
+
+
+async def test_why_there_are_no_histories_is_passed_on(site: Site) -> None:
+    """The server of this test has no Redis; without the token it does not even tell that."""
+    with pytest.raises(ServerUnavailableError, match="only those in Redis can be exported"):
+        await anext(site.client.export_history(site.address, TOKEN))
+    with pytest.raises(ServerUnavailableError, match="only those in Redis"):
+        await site.client.import_history(site.address, TOKEN, b"{}", replace=False)
+    with pytest.raises(ServerUnavailableError, match="unauthorized"):
+        await anext(site.client.export_history(site.address, "wrong"))
+
+
+@pytest.mark.parametrize("transport", ["socket", "port"])
+async def test_a_server_that_knows_no_histories_is_told_apart(transport: str) -> None:
+    """It is of an earlier release."""
+    with tempfile.TemporaryDirectory(prefix="rt-") as path:
+        async with listening(web.Application(), transport, Path(path)) as (address, port):
+            client = AdminClient(port)
+            with pytest.raises(UnknownCallError):
+                await client.import_history(address, TOKEN, b"", replace=False)
+            await client.close()
 
 
 async def test_metrics_need_no_token(site: Site) -> None:

@@ -289,3 +289,32 @@ async def test_metrics_come_from_all_that_answer(tmp_path: Path) -> None:
         assert ['worker="0"' in text for text in await server.workers.metrics()] == [True, False]
         await server.down(0)
         assert ['worker="1"' in text for text in await server.workers.metrics()] == [True]
+
+
+# histories
+
+
+async def test_histories_are_left_to_a_worker_that_runs(tmp_path: Path) -> None:
+    """Its answer is passed on, whatever it is; here it has no Redis."""
+    async with server_of(tmp_path, Control(), Control()) as server:
+        await server.down(0)
+        async with server.workers.history("GET", {}) as answer:
+            assert answer.status == 409
+        await server.down(1)
+        with pytest.raises(WorkersUnavailableError, match="no worker runs"):
+            async with server.workers.history("GET", {}):
+                pass
+
+
+async def test_a_worker_that_does_not_keep_to_the_protocol_is_named(tmp_path: Path) -> None:
+    """A failure before the answer is one of the server, not of its admin process."""
+
+    async def hang_up(_reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        writer.close()
+
+    async with await asyncio.start_unix_server(hang_up, str(tmp_path / "0")):
+        workers = Workers([tmp_path / "0"], Processes(1))
+        with pytest.raises(WorkersUnavailableError, match="worker 0: "):
+            async with workers.history("GET", {}):
+                pass
+        await workers.close()
