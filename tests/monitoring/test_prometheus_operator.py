@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
+from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
 
 from realtime_operator import naming
+from realtime_operator.api.base import JsonObject
 from realtime_operator.monitoring import Scope, cluster_alerts, operator_alerts
 from tests.kit.deadline import eventually
 from tests.kit.document import text_at
@@ -37,22 +40,29 @@ async def test_the_prometheus_operator_scrapes_and_alerts(
 ) -> None:
     """A Prometheus with what it has generated reaches every server and the operator, and evaluates all alerts."""
     kube, cluster = scenario.kube, scenario.cluster()
-    labelled = {"enabled": True, "labels": SELECTED}
+    labelled: JsonObject = {"enabled": True, "labels": {**SELECTED}}
     kubeconfig = await kubeconfig_of_prometheus(kube, tmp_path, endpoints=True)
     try:
-        async with running_operator(kube, prometheus_operator_program):
-            helm.install(images, metrics={monitor: labelled, "prometheusRule": labelled})
+        async with running_operator(kube, prometheus_operator_program), chart_with(helm, images, monitor, labelled):
             await kube.apply(prometheus_object(kube.namespace))
             shown = {"podMonitor": {"labels": SELECTED}, "prometheusRule": {"labels": SELECTED}}
             await cluster.apply(manifest("main", replicas=2, monitoring=shown))
             await cluster.wait_ready(within=120)
             jobs = {f"podMonitor/{kube.namespace}/main/0", f"{monitor}/{scenario.system.namespace}/realtime-operator/0"}
             configuration = await generated_configuration(kube, jobs, 2, tmp_path, GENERATED_SECONDS)
-            await scrape(
-                scenario, PrometheusProcess(from_outside(configuration, kubeconfig), program=prometheus_program)
-            )
+            outside = from_outside(configuration, kubeconfig)
+            await scrape(scenario, PrometheusProcess(outside, program=prometheus_program))
     finally:
         await remove(kube)
+
+
+@contextlib.asynccontextmanager
+async def chart_with(helm: Helm, images: Images, monitor: str, settings: JsonObject) -> AsyncIterator[None]:
+    """Install the chart with its objects for Prometheus, and take them away before their CRDs: Helm needs these."""
+    helm.install(images, metrics={monitor: settings, "prometheusRule": settings})
+    try:
+        yield
+    finally:
         helm.install(images)
 
 
