@@ -26,12 +26,12 @@ def validate(cluster: RealtimeCluster, secrets: Mapping[str, Mapping[str, str]])
 
     `secrets` has the keys of each existing Secret.
     """
-    return (
-        *_missing_secrets(cluster, secrets),
-        *_wrong_keys(cluster),
-        *_wrong_tolerations(cluster),
-        *_wrong_networks(cluster),
-    )
+    return (*_missing_secrets(cluster, secrets), *wrong_fields(cluster))
+
+
+def wrong_fields(cluster: RealtimeCluster) -> tuple[Finding, ...]:
+    """Return the problems of a cluster by itself, whatever else exists."""
+    return (*_wrong_keys(cluster), *_wrong_tolerations(cluster), *_wrong_networks(cluster))
 
 
 def _missing_secrets(cluster: RealtimeCluster, secrets: Mapping[str, Mapping[str, str]]) -> Iterator[Finding]:

@@ -17,6 +17,7 @@ from realtime_operator.api.base import JsonObject, JsonValue, Model
 from realtime_operator.api.errors import Finding, InvalidCluster, findings_of
 from realtime_operator.api.fields import ObjectName, SecretKey
 from realtime_operator.api.v1alpha1 import RealtimeCluster
+from realtime_operator.api.validation import wrong_fields
 from realtime_operator.builders import BuildSettings, check_pods
 from realtime_operator.errors import InputError
 
@@ -137,7 +138,7 @@ def checked(path: Path | str, document: JsonObject) -> RealtimeCluster:
         cluster = RealtimeCluster.from_object({**document, "status": None})
     except InvalidCluster as error:
         raise _invalid(path, document, error.findings) from error
-    refuse(path, document, check_pods(cluster, _SETTINGS))
+    refuse(path, document, (*wrong_fields(cluster), *check_pods(cluster, _SETTINGS)))
     return cluster
 
 

@@ -112,3 +112,23 @@ def test_it_says_what_the_api_server_says(tmp_path: Path, refusal: Refusal) -> N
     with pytest.raises(InputError) as refused:
         read(path)
     assert refusal.is_said_in(str(refused.value)), str(refused.value)
+
+
+@pytest.mark.parametrize(
+    ("spec", "said"),
+    [
+        ("commonMetadata: {labels: {a b: c}}", "spec.commonMetadata.labels: 'a b' is not a valid key"),
+        ("pod: {labels: {team: a b}}", "spec.pod.labels[team]: 'a b' is not a valid label value"),
+        ("pod: {tolerations: [{key: a, tolerationSeconds: 5}]}", "tolerationSeconds needs the effect NoExecute"),
+        ("endpoint: {proxies: {trusted: [10.0.0.1/8]}}", "spec.endpoint.proxies.trusted[0]: 10.0.0.1/8 has host bits"),
+        (
+            "pod: {template: {spec: {terminationGracePeriodSeconds: 1}}}",
+            "terminationGracePeriodSeconds: must be at least",
+        ),
+    ],
+)
+def test_it_says_what_the_operator_says(tmp_path: Path, spec: str, said: str) -> None:
+    """What the condition Accepted would report is said before the file is applied."""
+    with pytest.raises(InputError) as refused:
+        read(written(tmp_path, f"{CLUSTER}spec:\n  {spec}\n"))
+    assert said in str(refused.value)
