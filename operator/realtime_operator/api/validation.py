@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Mapping
-from ipaddress import ip_network
+from ipaddress import IPv4Network, IPv6Network, ip_network
 
 from realtime_operator.api.errors import Finding, FindingReason
 from realtime_operator.api.references import Reference, references
 from realtime_operator.api.v1alpha1 import RealtimeCluster
+from realtime_operator.api.v1alpha1_network_policy import IpBlock, LabelSelector, NetworkPolicyPeer
 from realtime_operator.api.v1alpha1_pod import PodSettings, Toleration
 
 _NAME = re.compile(r"[A-Za-z0-9]([-A-Za-z0-9_.]{0,61}[A-Za-z0-9])?", re.ASCII)
@@ -19,6 +20,8 @@ KEY_MESSAGE = "is not a valid key: write name or example.com/name, with at most 
 VALUE_MESSAGE = (
     "is not a valid label value: use at most 63 letters, digits, -, _ and ., with a letter or digit at both ends"
 )
+
+NETWORK_ADVICE = "write a network like 10.0.0.0/8 or 2001:db8::/32"
 
 
 def validate(cluster: RealtimeCluster, secrets: Mapping[str, Mapping[str, str]]) -> tuple[Finding, ...]:
@@ -56,23 +59,72 @@ def _missing(reference: Reference, secrets: Mapping[str, Mapping[str, str]]) -> 
 
 def _wrong_keys(cluster: RealtimeCluster) -> Iterator[Finding]:
     """Yield the labels and annotations that the API server would refuse on the children."""
-    common, endpoint = cluster.spec.common_metadata, cluster.spec.endpoint
-    labels = {"spec.commonMetadata.labels": common.labels}
-    annotations = {
-        "spec.commonMetadata.annotations": common.annotations,
-        "spec.endpoint.service.annotations": endpoint.service.annotations,
-        "spec.endpoint.ingress.annotations": {} if endpoint.ingress is None else endpoint.ingress.annotations,
-        "spec.endpoint.gateway.annotations": {} if endpoint.gateway is None else endpoint.gateway.annotations,
-    }
-    for path, pod in _pods(cluster).items():
-        labels |= {f"{path}.labels": pod.labels, f"{path}.nodeSelector": pod.node_selector}
-        annotations |= {f"{path}.annotations": pod.annotations}
+    labels, annotations = _labels(cluster), _annotations(cluster)
     for path, entries in {**labels, **annotations}.items():
         for key, value in entries.items():
             if not is_qualified_name(key):
                 yield Finding(path, FindingReason.INVALID_FIELD, f"{key!r} {KEY_MESSAGE}")
             if path in labels and value and not _NAME.fullmatch(value):
                 yield Finding(f"{path}[{key}]", FindingReason.INVALID_FIELD, f"{value!r} {VALUE_MESSAGE}")
+    for path, selector in _selectors(cluster).items():
+        for index, requirement in enumerate(selector.match_expressions):
+            at = f"{path}.matchExpressions[{index}]"
+            if not is_qualified_name(requirement.key):
+                yield Finding(f"{at}.key", FindingReason.INVALID_FIELD, f"{requirement.key!r} {KEY_MESSAGE}")
+            for value in requirement.values:
+                if value and not _NAME.fullmatch(value):
+                    yield Finding(f"{at}.values", FindingReason.INVALID_FIELD, f"{value!r} {VALUE_MESSAGE}")
+
+
+def _labels(cluster: RealtimeCluster) -> dict[str, Mapping[str, str]]:
+    """Return the labels of objects, and those that objects are selected by, by their paths."""
+    found: dict[str, Mapping[str, str]] = {"spec.commonMetadata.labels": cluster.spec.common_metadata.labels}
+    for path, pod in _pods(cluster).items():
+        found |= {f"{path}.labels": pod.labels, f"{path}.nodeSelector": pod.node_selector}
+    monitoring = cluster.spec.monitoring
+    if monitoring is not None:
+        found |= {
+            "spec.monitoring.podMonitor.labels": monitoring.pod_monitor.labels,
+            "spec.monitoring.prometheusRule.labels": monitoring.prometheus_rule.labels,
+            "spec.monitoring.dashboard.labels": monitoring.dashboard.labels,
+        }
+    return found | {f"{path}.matchLabels": each.match_labels for path, each in _selectors(cluster).items()}
+
+
+def _annotations(cluster: RealtimeCluster) -> dict[str, Mapping[str, str]]:
+    """Return the annotations of objects by their paths."""
+    endpoint, monitoring = cluster.spec.endpoint, cluster.spec.monitoring
+    return {
+        "spec.commonMetadata.annotations": cluster.spec.common_metadata.annotations,
+        "spec.endpoint.service.annotations": endpoint.service.annotations,
+        "spec.endpoint.ingress.annotations": {} if endpoint.ingress is None else endpoint.ingress.annotations,
+        "spec.endpoint.gateway.annotations": {} if endpoint.gateway is None else endpoint.gateway.annotations,
+        "spec.monitoring.dashboard.annotations": {} if monitoring is None else monitoring.dashboard.annotations,
+        **{f"{path}.annotations": pod.annotations for path, pod in _pods(cluster).items()},
+    }
+
+
+def _selectors(cluster: RealtimeCluster) -> dict[str, LabelSelector]:
+    """Return the selectors of NetworkPolicies by their paths."""
+    found: dict[str, LabelSelector] = {}
+    for path, peer in _peers(cluster).items():
+        if peer.pod_selector is not None:
+            found[f"{path}.podSelector"] = peer.pod_selector
+        if peer.namespace_selector is not None:
+            found[f"{path}.namespaceSelector"] = peer.namespace_selector
+    return found
+
+
+def _peers(cluster: RealtimeCluster) -> dict[str, NetworkPolicyPeer]:
+    """Return the peers of NetworkPolicies by their paths."""
+    policy = cluster.spec.network_policy
+    lists = {
+        "spec.networkPolicy.clientFrom": policy.client_from,
+        "spec.networkPolicy.apiFrom": policy.api_from,
+        "spec.networkPolicy.adminFrom": policy.admin_from,
+        **{f"spec.networkPolicy.egress[{index}].to": each.to for index, each in enumerate(policy.egress)},
+    }
+    return {f"{path}[{index}]": peer for path, peers in lists.items() for index, peer in enumerate(peers)}
 
 
 def _pods(cluster: RealtimeCluster) -> dict[str, PodSettings]:
@@ -102,8 +154,36 @@ def _wrong_networks(cluster: RealtimeCluster) -> Iterator[Finding]:
             try:
                 ip_network(network)
             except ValueError as error:
-                message = f"{error}: write a network like 10.0.0.0/8 or 2001:db8::/32"
+                message = f"{error}: {NETWORK_ADVICE}"
                 yield Finding(f"{path}[{index}]", FindingReason.INVALID_FIELD, message)
+    for path, peer in _peers(cluster).items():
+        if peer.ip_block is not None:
+            yield from _wrong_ranges(f"{path}.ipBlock", peer.ip_block)
+
+
+def _wrong_ranges(path: str, block: IpBlock) -> Iterator[Finding]:
+    """Yield what the API server would refuse in a NetworkPolicy, which takes networks with bits after the prefix."""
+    ranges: dict[str, IPv4Network | IPv6Network] = {}
+    texts = {"cidr": block.cidr, **{f"except[{index}]": text for index, text in enumerate(block.except_)}}
+    for name, text in texts.items():
+        try:
+            ranges[name] = ip_network(text, strict=False)
+        except ValueError as error:
+            yield Finding(f"{path}.{name}", FindingReason.INVALID_FIELD, f"{error}: {NETWORK_ADVICE}")
+    whole = ranges.pop("cidr", None)
+    for name, part in ranges.items():
+        if whole is not None and not _is_part(part, whole):
+            message = f"{texts[name]} must be a part of cidr, {block.cidr}: it is left out of it"
+            yield Finding(f"{path}.{name}", FindingReason.INVALID_FIELD, message)
+
+
+def _is_part(part: IPv4Network | IPv6Network, whole: IPv4Network | IPv6Network) -> bool:
+    """Return True when a network is within another one, and smaller."""
+    if isinstance(part, IPv4Network) and isinstance(whole, IPv4Network):
+        return part != whole and part.subnet_of(whole)
+    if isinstance(part, IPv6Network) and isinstance(whole, IPv6Network):
+        return part != whole and part.subnet_of(whole)
+    return False
 
 
 def _wrong_tolerations(cluster: RealtimeCluster) -> Iterator[Finding]:

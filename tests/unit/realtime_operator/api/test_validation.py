@@ -99,3 +99,61 @@ def test_qualified_names(key: str, expected: bool) -> None:
 def test_what_servers_or_objects_would_be_refused_for_is_found(endpoint: JsonObject, path: str) -> None:
     """Networks with bits after the prefix, which servers refuse; keys of annotations."""
     assert list(messages({"endpoint": endpoint})) == [path]
+
+
+@pytest.mark.parametrize(
+    ("spec", "path"),
+    [
+        ({"podMonitor": {"labels": {"a b": "c"}}}, "podMonitor.labels"),
+        ({"prometheusRule": {"labels": {"release": "my prometheus"}}}, "prometheusRule.labels[release]"),
+        ({"dashboard": {"labels": {"a b": "c"}}}, "dashboard.labels"),
+        ({"dashboard": {"annotations": {"-a": "b"}}}, "dashboard.annotations"),
+    ],
+)
+def test_what_monitoring_objects_would_be_refused_for_is_found(spec: JsonObject, path: str) -> None:
+    """Otherwise the API server refuses the object after the rest was applied."""
+    assert list(messages({"monitoring": spec})) == [f"spec.monitoring.{path}"]
+
+
+def selected_by(selector: JsonObject) -> JsonObject:
+    """Return a network policy with a selector of pods."""
+    return {"clientFrom": [{"podSelector": selector}]}
+
+
+def reached(cidr: str, *left_out: str) -> JsonObject:
+    """Return a network policy with a range of addresses."""
+    return {"egress": [{"to": [{"ipBlock": {"cidr": cidr, "except": list(left_out)}}]}]}
+
+
+@pytest.mark.parametrize(
+    ("policy", "path"),
+    [
+        (selected_by({"matchLabels": {"a b": "c"}}), "clientFrom[0].podSelector.matchLabels"),
+        (selected_by({"matchLabels": {"app": "a b"}}), "clientFrom[0].podSelector.matchLabels[app]"),
+        (
+            selected_by({"matchExpressions": [{"key": "a b", "operator": "Exists"}]}),
+            "clientFrom[0].podSelector.matchExpressions[0].key",
+        ),
+        (
+            selected_by({"matchExpressions": [{"key": "a", "operator": "In", "values": ["-"]}]}),
+            "clientFrom[0].podSelector.matchExpressions[0].values",
+        ),
+        (
+            {"apiFrom": [{"namespaceSelector": {"matchLabels": {"a": "-"}}}]},
+            "apiFrom[0].namespaceSelector.matchLabels[a]",
+        ),
+        (reached("10.0.0.0/33"), "egress[0].to[0].ipBlock.cidr"),
+        (reached("10.0.0.0/8", "192.168.0.0/16"), "egress[0].to[0].ipBlock.except[0]"),
+        (reached("10.0.0.0/8", "10.1.0.0/16", "10.0.0.0/8"), "egress[0].to[0].ipBlock.except[1]"),
+        (reached("fd00::/8", "10.0.0.0/8"), "egress[0].to[0].ipBlock.except[0]"),
+    ],
+)
+def test_what_network_policies_would_be_refused_for_is_found(policy: JsonObject, path: str) -> None:
+    """Without its NetworkPolicies a cluster would be open to everybody."""
+    assert list(messages({"networkPolicy": policy})) == [f"spec.networkPolicy.{path}"]
+
+
+@pytest.mark.parametrize("policy", [reached("10.0.0.1/8", "10.1.0.0/16"), reached("fd00::/8", "fd00:1::/32")])
+def test_what_network_policies_may_have_is_not_found(policy: JsonObject) -> None:
+    """Kubernetes takes bits after the prefix."""
+    assert messages({"networkPolicy": policy}) == {}
