@@ -71,8 +71,8 @@ ISSUED: JsonObject = {"secretRef": {"name": "own"}, "certificate": {"issuerRef":
 
 PEER = "set podSelector, namespaceSelector or both, or ipBlock alone"
 COLLECTOR = (
-    "must be an address like http://collector.observability.svc:4318, with the port for OTLP over HTTP, and without"
-    " /v1/traces, which servers add"
+    "must be an address like http://collector.observability.svc:4318, with the port for OTLP over HTTP, without"
+    " /v1/traces, which servers add, and without credentials, which belong in headers"
 )
 KEY: JsonObject = {"name": "collector", "key": "token"}
 EGRESS = (
@@ -291,7 +291,12 @@ REFUSALS = (
     ),
     *(
         Refusal("spec.tracing.endpoint", COLLECTOR, {"tracing": {"endpoint": endpoint}})
-        for endpoint in ("collector:4317", "grpc://collector:4317", "http://collector:4318/v1/traces/")
+        for endpoint in (
+            "collector:4317",
+            "grpc://collector:4317",
+            "http://collector:4318/v1/traces/",
+            "http://ann:key@collector:4318",
+        )
     ),
     *(
         Refusal(
@@ -344,6 +349,11 @@ REFUSALS = (
         "spec.backplane.redis.external.address",
         "must be host and port like redis.example.com:6379 or [2001:db8::1]:6379",
         external_redis(address="redis.example.com"),
+    ),
+    Refusal(
+        "spec.backplane.redis.external.address",
+        "must be host and port like redis.example.com:6379 or [2001:db8::1]:6379",
+        external_redis(address="redis.example.com:65536"),
     ),
     Refusal(
         "spec.backplane.redis.external.sentinel.addresses[0]",

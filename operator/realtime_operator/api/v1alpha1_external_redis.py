@@ -12,7 +12,8 @@ from realtime_operator.api.fields import Text
 from realtime_operator.api.lists import SET
 from realtime_operator.api.v1alpha1_server import SecretValue
 
-_HOST_AND_PORT = r"^(\[[0-9a-fA-F:.]+\]|[^ :/@\[\]]+):[0-9]{1,5}$"
+_PORT = "([1-9][0-9]{0,3}|[1-5][0-9]{4}|6[0-4][0-9]{3}|65[0-4][0-9]{2}|655[0-2][0-9]|6553[0-5])"
+_HOST_AND_PORT = rf"^(\[[0-9a-fA-F:.]+\]|[^ :/@\[\]]+):{_PORT}$"
 _CEL_HOST_AND_PORT = _HOST_AND_PORT.replace("\\", "\\\\")
 
 HostAndPort = Annotated[

@@ -11,7 +11,7 @@ from realtime_operator.api.base import Model, rule
 from realtime_operator.api.lists import MAP_BY_NAME
 from realtime_operator.api.v1alpha1_server import SecretKeySelector, SecretValue
 
-ENDPOINT = "^https?://[^/?# ]+(/[^?# ]*)?$"
+ENDPOINT = "^https?://[^/?#@ ]+(/[^?# ]*)?$"
 HEADER = "^[A-Za-z0-9-]+$"
 TRACES_PATH = "/v1/traces"
 FROM_EXPORTER = ("content-encoding", "content-length", "content-type", "host", "transfer-encoding")
@@ -53,8 +53,8 @@ class Tracing(Model):
 
     @rule(
         f"self.endpoint.matches('{ENDPOINT}') && !self.endpoint.matches('{TRACES_PATH}/*$')",
-        "must be an address like http://collector.observability.svc:4318, with the port for OTLP over HTTP, and without"
-        " /v1/traces, which servers add",
+        "must be an address like http://collector.observability.svc:4318, with the port for OTLP over HTTP, without"
+        " /v1/traces, which servers add, and without credentials, which belong in headers",
         field="endpoint",
     )
     def _endpoint_is_one(self) -> bool:
