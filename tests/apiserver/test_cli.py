@@ -149,6 +149,27 @@ async def test_a_plan_is_refused_with_the_paths_of_the_pods(person: Person, tmp_
     assert (await person("plan", "-f", str(file))).code == 0
 
 
+async def test_a_plan_names_secrets_that_do_not_exist(person: Person, tmp_path: Path) -> None:
+    """Secrets in the file count, as `kubectl apply` creates them; a user who may not read Secrets is told nothing."""
+    spec: JsonObject = {"auth": {"tokens": [{"secretKeyRef": {"name": "tokens", "key": "current"}}]}}
+    cluster = {"apiVersion": naming.API_VERSION, "kind": naming.KIND, "metadata": {"name": "chat"}, "spec": spec}
+    secret: JsonObject = {"apiVersion": "v1", "kind": "Secret", "metadata": {"name": "tokens"}}
+    file = tmp_path / "chat.yaml"
+    file.write_text(yaml.safe_dump(cluster))
+    planned = await person("plan", "-f", str(file))
+    assert planned.code == 2
+    assert "spec.auth.tokens[0].secretKeyRef: the Secret tokens does not exist" in planned.stderr
+    person.server.call("POST", path_of("v1", "Secret", person.namespace), {**secret, "stringData": {"former": "a"}})
+    assert (
+        "the Secret tokens has no key current; its keys are: former" in (await person("plan", "-f", str(file))).stderr
+    )
+    rules: list[JsonObject] = [{"apiGroups": [naming.GROUP], "resources": [naming.PLURAL], "verbs": ["get", "list"]}]
+    person.server.grant("planner", rules, person.namespace)
+    assert (await Person(person.server, person.namespace, "planner")("plan", "-f", str(file))).code == 0
+    file.write_text(yaml.safe_dump_all([cluster, {**secret, "stringData": {"current": "a"}}]))
+    assert (await person("plan", "-f", str(file))).code == 0
+
+
 async def test_a_rotation_is_asked_for_by_an_annotation(person: Person) -> None:
     """Each call asks for another one; the spec stays."""
     person.create("one", replicas=1)

@@ -29,7 +29,7 @@ def validate(cluster: RealtimeCluster, secrets: Mapping[str, Mapping[str, str]])
 
     `secrets` has the keys of each existing Secret.
     """
-    return (*_missing_secrets(cluster, secrets), *wrong_fields(cluster))
+    return (*missing_secrets(cluster, secrets), *wrong_fields(cluster))
 
 
 def wrong_fields(cluster: RealtimeCluster) -> tuple[Finding, ...]:
@@ -37,11 +37,10 @@ def wrong_fields(cluster: RealtimeCluster) -> tuple[Finding, ...]:
     return (*_wrong_keys(cluster), *_wrong_tolerations(cluster), *_wrong_networks(cluster))
 
 
-def _missing_secrets(cluster: RealtimeCluster, secrets: Mapping[str, Mapping[str, str]]) -> Iterator[Finding]:
-    for reference in references(cluster):
-        found = _missing(reference, secrets)
-        if found is not None:
-            yield found
+def missing_secrets(cluster: RealtimeCluster, secrets: Mapping[str, Mapping[str, str]]) -> tuple[Finding, ...]:
+    """Return a finding for each reference of the spec to a Secret or key that `secrets` does not have."""
+    found = (_missing(reference, secrets) for reference in references(cluster))
+    return tuple(finding for finding in found if finding is not None)
 
 
 def _missing(reference: Reference, secrets: Mapping[str, Mapping[str, str]]) -> Finding | None:

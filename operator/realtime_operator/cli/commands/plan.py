@@ -10,10 +10,14 @@ import typer
 from rich.console import Group, RenderableType
 
 from realtime_operator.api.base import JsonObject, JsonValue
-from realtime_operator.cli.cluster_file import read, refuse
+from realtime_operator.api.errors import Finding
+from realtime_operator.api.references import references
+from realtime_operator.api.validation import missing_secrets
+from realtime_operator.cli.cluster_file import ClusterFile, read, refuse
 from realtime_operator.cli.output import Output, OutputOption, document, show, table
 from realtime_operator.cli.target import Target, name_of, read_cluster
 from realtime_operator.cli.views import consequences
+from realtime_operator.errors import ForbiddenError
 from realtime_operator.planning.forecast import Forecast, forecast
 
 FileOption = Annotated[Path, typer.Option("-f", "--file", help="YAML file with the RealtimeCluster.", dir_okay=False)]
@@ -25,8 +29,9 @@ async def plan(
 ) -> None:
     """Show what applying a file would do: the new revision, the connections that move, the rate and the duration.
 
-    Changes nothing. The exit code is 2 if the file is invalid, or if Kubernetes would refuse the pods. It is 1 if the
-    operator would not move the connections, because the servers that stay cannot take them.
+    Changes nothing. The exit code is 2 if the file is invalid, if a Secret that it refers to is neither in the file nor
+    on the platform, or if Kubernetes would refuse the pods. It is 1 if the operator would not move the connections,
+    because the servers that stay cannot take them.
 
     Examples:
       realtime plan -f chat.yaml
@@ -41,7 +46,7 @@ async def plan(
     replica_sets = {} if old is None else await target.replica_sets(wanted.name)
     identity = wanted.cluster.metadata if old is None else old.metadata
     new = wanted.cluster.model_copy(update={"metadata": identity})
-    refuse(file, wanted.document, await target.refused(new))
+    refuse(file, wanted.document, (*await _missing_secrets(target, wanted), *await target.refused(new)))
     expected = forecast(old, new, servers, await target.planner_settings(wanted.name), replica_sets)
     if output in {Output.JSON, Output.YAML}:
         document(to_object(wanted.name, expected), output)
@@ -49,6 +54,19 @@ async def plan(
         show(forecast_view(wanted.name, expected, created=old is None))
     if expected.rejection is not None:
         raise typer.Exit(1)
+
+
+async def _missing_secrets(target: Target, wanted: ClusterFile) -> tuple[Finding, ...]:
+    """Return what the spec refers to and does not exist; empty when the user may not read Secrets."""
+    secrets = dict(wanted.secrets)
+    try:
+        for name in {reference.secret for reference in references(wanted.cluster)} - secrets.keys():
+            values = await target.secret(name)
+            if values:
+                secrets[name] = values
+    except ForbiddenError:
+        return ()
+    return missing_secrets(wanted.cluster, secrets)
 
 
 def to_object(name: str, expected: Forecast) -> JsonObject:
