@@ -132,6 +132,19 @@ async def test_the_doctor_names_missing_permissions(api_server: ApiServer, names
     assert findings["clock"]["severity"] == "ok"
 
 
+async def test_the_doctor_misses_servers(person: Person) -> None:
+    """A cluster without servers is no healthy one, unless it asks for none."""
+    person.create("one")
+    examined = await person("doctor", "-o", "json")
+    findings = {finding["check"]: finding for finding in json.loads(examined.out)}
+    assert findings["servers"]["severity"] == "error"
+    assert findings["servers"]["message"] == "there are none, although the spec asks for some"
+    assert (await person("scale", "0")).code == 0
+    examined = await person("doctor", "-o", "json")
+    findings = {finding["check"]: finding for finding in json.loads(examined.out)}
+    assert findings["servers"]["severity"] == "ok"
+
+
 async def test_a_plan_is_refused_with_the_paths_of_the_pods(person: Person, tmp_path: Path) -> None:
     """What the operator and what the API server would refuse is in the file's terms, before it is applied."""
     file = tmp_path / "chat.yaml"

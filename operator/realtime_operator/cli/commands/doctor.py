@@ -82,7 +82,7 @@ async def _examine(target: Target, stored: JsonObject) -> Sequence[Finding]:
     servers = await target.servers(cluster.metadata.name)
     return [
         *conditions(stored),
-        *_servers(servers),
+        *_servers(servers, expected=cluster.spec.autoscaling is not None or cluster.spec.replicas > 0),
         await _keys(target, cluster),
         file_limit(cluster, resource.getrlimit(resource.RLIMIT_NOFILE)[0]),
         await _delivery(target, cluster),
@@ -145,7 +145,10 @@ ADVICE = {
 }
 
 
-def _servers(servers: Sequence[Server]) -> list[Finding]:
+def _servers(servers: Sequence[Server], *, expected: bool) -> list[Finding]:
+    if expected and not servers:
+        advice = "`realtime describe` shows why none was made; on Kubernetes look at the Events of its ReplicaSets too"
+        return [Finding("servers", Severity.ERROR, "there are none, although the spec asks for some", advice)]
     silent = [server.name for server in servers if server.report is None and not server.terminating]
     cut = [server.name for server in servers if server.report is not None and not server.report.backplane_healthy]
     findings = []
