@@ -36,3 +36,8 @@ class Backplane(Model):
     def managed(self) -> ManagedRedis | None:
         """The Redis to run; None when an external one is used."""
         return None if self.redis.external else self.redis.managed or ManagedRedis()
+
+    @property
+    def has_failover(self) -> bool:
+        """True when the operator runs a Redis of several pods, one of them the primary that sentinels choose."""
+        return self.managed is not None and self.managed.mode == "Failover"

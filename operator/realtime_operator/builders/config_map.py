@@ -188,7 +188,7 @@ def _redis(cluster: RealtimeCluster) -> JsonObject:
         return external_redis_config(backplane.redis.external)
     password_file = f"{naming.REDIS_CREDENTIALS_DIRECTORY}/{naming.KEY_REDIS_PASSWORD}"
     tls: JsonObject = {} if backplane.managed.tls is None else {"tls": True, "ca_file": AUTHORITY_FILE}
-    if backplane.managed.mode == "Standalone":
+    if not backplane.has_failover:
         return {"address": redis_address(cluster), "password_file": password_file, **tls}
     sentinel: JsonObject = {
         "addresses": sentinel_addresses(cluster),

@@ -10,8 +10,7 @@ from realtime_operator.builders.manifest import component_selector, metadata, wi
 
 def build_redis_disruption_budget(cluster: RealtimeCluster) -> JsonObject | None:
     """Build it; None without failover, where it could only block node drains for ever."""
-    managed = cluster.spec.backplane.managed
-    if managed is None or managed.mode == "Standalone":
+    if not cluster.spec.backplane.has_failover:
         return None
     return with_applied_hash(
         {

@@ -17,9 +17,8 @@ def build_redis_network_policy(cluster: RealtimeCluster) -> JsonObject | None:
     if cluster.spec.network_policy.mode == "None" or cluster.spec.backplane.managed is None:
         return None
     servers: JsonObject = {"podSelector": {"matchLabels": component_selector(cluster, naming.COMPONENT_SERVER)}}
-    managed, scrapers = cluster.spec.backplane.managed, peers_of(cluster.spec.network_policy.admin_from)
-    alone = managed.mode == "Standalone"
-    nodes: list[JsonValue] = [] if alone else [_nodes(cluster)]
+    scrapers = peers_of(cluster.spec.network_policy.admin_from)
+    nodes: list[JsonValue] = [_nodes(cluster)] if cluster.spec.backplane.has_failover else []
     components: JsonObject = {
         "key": naming.LABEL_COMPONENT,
         "operator": "In",

@@ -23,8 +23,8 @@ ENV_POD_NAME = "POD_NAME"
 def redis_pod(cluster: RealtimeCluster, managed: ManagedRedis, settings: BuildSettings) -> JsonObject:
     """Build the spec of the pods."""
     secret = naming.redis(cluster.metadata.name)
-    alone = managed.mode == "Standalone"
-    containers: list[JsonValue] = [_standalone(managed, settings)] if alone else _failover(cluster, managed, settings)
+    fails_over = cluster.spec.backplane.has_failover
+    containers = _failover(cluster, managed, settings) if fails_over else _standalone(managed, settings)
     certificate, exporter = redis_tls.tls_secret(cluster), managed.exporter
     passwords = (naming.KEY_REDIS_PASSWORD, *(() if exporter is None else (naming.KEY_EXPORTER_PASSWORD,)))
     if exporter is not None:
@@ -35,8 +35,8 @@ def redis_pod(cluster: RealtimeCluster, managed: ManagedRedis, settings: BuildSe
         "enableServiceLinks": False,
         **pod.image_pull_secrets(settings, managed.image_pull_secrets),
         "securityContext": pod.pod_security_context(),
-        "terminationGracePeriodSeconds": 30 if alone else STOP_SECONDS,
-        **({} if alone else {"affinity": _apart(cluster)}),
+        "terminationGracePeriodSeconds": STOP_SECONDS if fails_over else 30,
+        **({"affinity": _apart(cluster)} if fails_over else {}),
         "containers": containers,
         "volumes": [
             pod.secret_volume("password", secret, {key: key for key in passwords}),
@@ -73,10 +73,10 @@ def node_suffix(cluster: RealtimeCluster) -> str:
     return f"{naming.redis_nodes(cluster.metadata.name)}.{cluster.metadata.namespace}.svc"
 
 
-def _standalone(managed: ManagedRedis, settings: BuildSettings) -> JsonObject:
+def _standalone(managed: ManagedRedis, settings: BuildSettings) -> list[JsonValue]:
     resources, tls, exporter = _resources(managed), managed.tls is not None, managed.exporter is not None
     own, verified = (redis_tls.OWN_POD, redis_tls.VERIFIED) if tls else ("", "")
-    return {
+    data: JsonObject = {
         "name": "redis",
         **_image(managed, settings),
         "command": _shell(standalone_script(_memory(resources), tls=tls, exporter=exporter)),
@@ -87,6 +87,7 @@ def _standalone(managed: ManagedRedis, settings: BuildSettings) -> JsonObject:
         "livenessProbe": _probe(ping_script("^PONG|LOADING", tls_options=own), period=10, failures=6),
         "volumeMounts": _mounts(tls=tls),
     }
+    return [data]
 
 
 def _failover(cluster: RealtimeCluster, managed: ManagedRedis, settings: BuildSettings) -> list[JsonValue]:

@@ -18,10 +18,10 @@ def build_redis_service(cluster: RealtimeCluster) -> JsonObject | None:
     With failover it leads to the first pod only, for servers of a former revision that know no sentinels: that pod is
     the primary at first.
     """
-    managed, name = cluster.spec.backplane.managed, naming.redis(cluster.metadata.name)
-    if managed is None:
+    backplane, name = cluster.spec.backplane, naming.redis(cluster.metadata.name)
+    if backplane.managed is None:
         return None
-    first: JsonObject = {} if managed.mode == "Standalone" else {LABEL_POD_NAME: f"{name}-0"}
+    first: JsonObject = {LABEL_POD_NAME: f"{name}-0"} if backplane.has_failover else {}
     return with_applied_hash(
         {
             "apiVersion": "v1",
@@ -38,8 +38,7 @@ def build_redis_service(cluster: RealtimeCluster) -> JsonObject | None:
 
 def build_redis_nodes_service(cluster: RealtimeCluster) -> JsonObject | None:
     """Build the headless Service that gives each pod a host name, ready or not; None without failover."""
-    managed = cluster.spec.backplane.managed
-    if managed is None or managed.mode == "Standalone":
+    if not cluster.spec.backplane.has_failover:
         return None
     return with_applied_hash(
         {

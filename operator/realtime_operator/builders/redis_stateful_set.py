@@ -12,7 +12,6 @@ from collections.abc import Mapping
 from realtime_operator import naming
 from realtime_operator.api.base import JsonObject
 from realtime_operator.api.v1alpha1 import RealtimeCluster
-from realtime_operator.api.v1alpha1_managed_redis import ManagedRedis
 from realtime_operator.builders.manifest import component_labels, component_selector, metadata
 from realtime_operator.builders.pod_settings import with_settings
 from realtime_operator.builders.record import redis_hash, with_record
@@ -38,7 +37,7 @@ def build_redis_stateful_set(
         "kind": "StatefulSet",
         "metadata": metadata(cluster, name, naming.COMPONENT_REDIS),
         "spec": {
-            **_size(cluster, managed),
+            **_size(cluster),
             "selector": {"matchLabels": component_selector(cluster, naming.COMPONENT_REDIS)},
             "template": with_settings(
                 {
@@ -54,12 +53,12 @@ def build_redis_stateful_set(
     return with_record(manifest, redis_hash(managed), settings)
 
 
-def _size(cluster: RealtimeCluster, managed: ManagedRedis) -> JsonObject:
+def _size(cluster: RealtimeCluster) -> JsonObject:
     """Return the number of pods and what their host names come from.
 
     With failover all pods start at once: any of them may be the primary that the others wait for.
     """
-    if managed.mode == "Standalone":
+    if not cluster.spec.backplane.has_failover:
         return {"replicas": 1, "serviceName": naming.redis(cluster.metadata.name)}
     service = naming.redis_nodes(cluster.metadata.name)
     return {"replicas": PODS, "serviceName": service, "podManagementPolicy": "Parallel"}

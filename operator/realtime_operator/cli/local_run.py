@@ -207,7 +207,7 @@ class LocalRun:
         spec = copy.deepcopy(file.spec)
         backplane = file.cluster.spec.backplane
         managed = backplane.managed
-        if self.redis is not None and managed is not None and (managed.persistence or managed.mode != "Standalone"):
+        if self.redis is not None and managed is not None and (managed.persistence or backplane.has_failover):
             self._listener.on_notice(
                 "Redis is one process on this machine, without a volume, replicas and sentinels: histories are lost"
                 " when `realtime up` ends"

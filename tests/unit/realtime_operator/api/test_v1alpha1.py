@@ -71,6 +71,20 @@ def test_an_external_redis_is_not_managed() -> None:
     assert cluster_of(spec).spec.backplane.managed is None
 
 
+@pytest.mark.parametrize(
+    ("redis", "expected"),
+    [
+        ({}, False),
+        ({"managed": {"mode": "Standalone"}}, False),
+        ({"managed": {"mode": "Failover"}}, True),
+        ({"external": {"address": "redis.example.com:6379"}}, False),
+    ],
+)
+def test_failover_is_that_of_a_managed_redis(redis: JsonObject, *, expected: bool) -> None:
+    """An external Redis fails over as its owner runs it."""
+    assert cluster_of({"backplane": {"redis": redis}}).spec.backplane.has_failover is expected
+
+
 def test_metadata_of_no_concern_is_ignored() -> None:
     """The API server adds fields to metadata with each release."""
     metadata: JsonObject = {"name": "a", "namespace": "b", "uid": "c", "managedFields": [], "resourceVersion": "7"}
