@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import replace
 from typing import Protocol
 
 import structlog
@@ -124,12 +125,9 @@ class Router:
     @property
     def store(self) -> StoreState | None:
         """State of the fullest Redis; None before it was read."""
-        known = [shard.usage for shard in self._shards.values() if shard.usage is not None]
-        if not known:
-            return None
-        fullest = max(known, key=lambda usage: usage.memory_part)
+        fullest = max((usage.memory for usage in self.usage.values()), key=lambda one: one.used_part, default=None)
         primary = "" if self._sentinel is None else self._sentinel.primary
-        return StoreState(fullest.memory_bytes, fullest.memory_limit_bytes, fullest.evicts, primary)
+        return None if fullest is None else replace(fullest, primary=primary)
 
     @property
     def keys(self) -> Keys:

@@ -176,7 +176,7 @@ class Shard:
             return
         self._usage_due = now + self._timing.usage
         self.usage = usage_of(*[as_bytes(await link.call(b"INFO", part)) for part in (b"memory", b"clients")])
-        if self.usage.evicts and not self._has_advised:
+        if self.usage.memory.evicts and not self._has_advised:
             self._has_advised = True
             logger.warning(
                 "Redis evicts keys when it is full: histories, positions and presence are then lost",

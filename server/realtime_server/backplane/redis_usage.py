@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from prometheus_client.core import GaugeMetricFamily
 from prometheus_client.metrics_core import Metric
 from prometheus_client.registry import Collector
+
+from realtime_server.core.ports.backplane import StoreState
 
 PREFIX = "realtime_server_redis_"
 NO_EVICTION = "noeviction"
@@ -17,17 +19,9 @@ NO_EVICTION = "noeviction"
 class RedisUsage:
     """Use of one primary. A limit of 0 means that there is none, or that this Redis does not report it."""
 
-    memory_bytes: int = 0
-    memory_limit_bytes: int = 0
+    memory: StoreState = field(default_factory=StoreState)
     clients: int = 0
     clients_limit: int = 0
-    evicts: bool = False
-    """True when keys are deleted at the limit, instead of refusing writes."""
-
-    @property
-    def memory_part(self) -> float:
-        """Part of the memory that is used; 0 without a limit."""
-        return self.memory_bytes / self.memory_limit_bytes if self.memory_limit_bytes else 0.0
 
 
 def usage_of(*sections: bytes) -> RedisUsage:
@@ -41,7 +35,8 @@ def usage_of(*sections: bytes) -> RedisUsage:
 
     limit = number("maxmemory")
     evicts = limit > 0 and fields.get("maxmemory_policy", NO_EVICTION).strip() != NO_EVICTION
-    return RedisUsage(number("used_memory"), limit, number("connected_clients"), number("maxclients"), evicts)
+    memory = StoreState(number("used_memory"), limit, evicts)
+    return RedisUsage(memory, number("connected_clients"), number("maxclients"))
 
 
 class UsageCollector(Collector):
@@ -54,10 +49,10 @@ class UsageCollector(Collector):
     def collect(self) -> Iterator[Metric]:
         """Yield the values that were read last. A limit that does not exist has no sample."""
         usage = self._usage()
-        yield self._family("memory_bytes", "Memory that Redis uses.", usage, lambda u: u.memory_bytes)
+        yield self._family("memory_bytes", "Memory that Redis uses.", usage, lambda u: u.memory.used_bytes)
         yield self._family("clients", "Connections to Redis, of all its clients.", usage, lambda u: u.clients)
         limits: dict[str, tuple[str, Callable[[RedisUsage], int]]] = {
-            "memory_limit_bytes": ("Memory that Redis may use (maxmemory).", lambda u: u.memory_limit_bytes),
+            "memory_limit_bytes": ("Memory that Redis may use (maxmemory).", lambda u: u.memory.limit_bytes),
             "clients_limit": ("Connections that Redis accepts (maxclients).", lambda u: u.clients_limit),
         }
         for name, (text, read) in limits.items():

@@ -287,8 +287,8 @@ async def test_the_use_of_redis_is_read(redis: RedisProcess, tmp_path: Path) -> 
         async def read() -> RedisUsage:
             return router.usage.get("redis", RedisUsage())
 
-        used = await eventually(read, lambda seen: seen.memory_limit_bytes == 64 << 20, what="the limit", within=10)
-        assert 0 < used.memory_bytes < 64 << 20
+        used = await eventually(read, lambda seen: seen.memory.limit_bytes == 64 << 20, what="the limit", within=10)
+        assert 0 < used.memory.used_bytes < 64 << 20
         assert 2 <= used.clients < used.clients_limit
     finally:
         await broker.stop()

@@ -52,9 +52,9 @@ class StoreState:
     the address of the current primary as HOST:PORT, "" where it cannot change.
     """
 
-    used_bytes: int
-    limit_bytes: int
-    evicts: bool
+    used_bytes: int = 0
+    limit_bytes: int = 0
+    evicts: bool = False
     primary: str = ""
 
     @property

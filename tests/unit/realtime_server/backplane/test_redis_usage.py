@@ -6,6 +6,7 @@ import pytest
 from prometheus_client.registry import CollectorRegistry
 
 from realtime_server.backplane.redis_usage import RedisUsage, UsageCollector, usage_of
+from realtime_server.core.ports.backplane import StoreState
 
 MEMORY = b"# Memory\r\nused_memory:1048576\r\nused_memory_human:1.00M\r\nmaxmemory:161061273\r\n"
 CLIENTS = b"# Clients\r\nconnected_clients:7\r\nmaxclients:10000\r\n"
@@ -13,7 +14,7 @@ CLIENTS = b"# Clients\r\nconnected_clients:7\r\nmaxclients:10000\r\n"
 
 def test_the_fields_of_info() -> None:
     """Sections are texts with one field per line."""
-    assert usage_of(MEMORY, CLIENTS) == RedisUsage(1048576, 161061273, 7, 10000)
+    assert usage_of(MEMORY, CLIENTS) == RedisUsage(StoreState(1048576, 161061273), 7, 10000)
 
 
 def test_what_a_redis_does_not_report_is_zero() -> None:
@@ -24,7 +25,7 @@ def test_what_a_redis_does_not_report_is_zero() -> None:
 def test_a_limit_that_does_not_exist_has_no_sample() -> None:
     """A ratio to it would be one to zero."""
     registry = CollectorRegistry()
-    registry.register(UsageCollector(lambda: {"redis": RedisUsage(100, 0, 7, 10)}, 3))
+    registry.register(UsageCollector(lambda: {"redis": RedisUsage(StoreState(100), 7, 10)}, 3))
     labels = {"worker": "3", "primary": "redis"}
     found = {
         name: registry.get_sample_value(f"realtime_server_redis_{name}", labels)
@@ -44,4 +45,4 @@ def test_a_limit_that_does_not_exist_has_no_sample() -> None:
 )
 def test_a_policy_matters_where_there_is_a_limit(fields: bytes, *, expected: bool) -> None:
     """Services that hide fields count as without eviction."""
-    assert usage_of(fields).evicts is expected
+    assert usage_of(fields).memory.evicts is expected
