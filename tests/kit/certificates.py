@@ -5,6 +5,7 @@ from __future__ import annotations
 import datetime
 import ipaddress
 import ssl
+from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
@@ -19,13 +20,14 @@ NAMES = x509.SubjectAlternativeName([x509.IPAddress(ipaddress.ip_address("127.0.
 
 
 class Mount:
-    """A folder with `tls.crt` and `tls.key` of 127.0.0.1, and the authority that clients trust.
+    """A folder with `tls.crt` and `tls.key` of 127.0.0.1 or other names, and the authority that clients trust.
 
     Without `identifiers` the certificates do not say which key is whose, as those of old private authorities.
     """
 
-    def __init__(self, folder: Path, *, identifiers: bool = True) -> None:
+    def __init__(self, folder: Path, *, identifiers: bool = True, names: Sequence[str] = ()) -> None:
         self._folder = folder
+        self._names = x509.SubjectAlternativeName([x509.DNSName(name) for name in names]) if names else NAMES
         self._identifiers = identifiers
         self._authority_key = ec.generate_private_key(ec.SECP256R1())
         self._authority = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "test authority")])
@@ -65,7 +67,7 @@ class Mount:
         key = ec.generate_private_key(ec.SECP256R1())
         encryption = serialization.BestAvailableEncryption(password) if password else serialization.NoEncryption()
         name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "server")])
-        made = self._builder(name, key.public_key(), days).add_extension(NAMES, critical=False)
+        made = self._builder(name, key.public_key(), days).add_extension(self._names, critical=False)
         certificate = made.sign(self._authority_key, hashes.SHA256())
         self.put(
             certificate.public_bytes(PEM),
