@@ -79,7 +79,7 @@ class ApiServer:
 
     def __exit__(self, *_: object) -> None:
         """Stop both and remove the folder."""
-        for name in ("kube-apiserver", "etcd"):
+        for name in ("kube-scheduler", "kube-apiserver", "etcd"):
             self._end(name)
         shutil.rmtree(self._folder, ignore_errors=True)
 
@@ -109,6 +109,15 @@ class ApiServer:
             f"--audit-log-path={self.audit_log}", f"--audit-policy-file={self._folder}/audit-policy.json",
         )  # fmt: skip
         self._wait("kube-apiserver", self._is_ready)
+
+    def start_scheduler(self) -> None:
+        """Start the scheduler: it binds pods to nodes, which are what a test has written."""
+        config = self.kubeconfig()
+        self._spawn(
+            "kube-scheduler", Layout.from_environ().programs / "kube-scheduler", f"--kubeconfig={config}",
+            f"--authentication-kubeconfig={config}", f"--authorization-kubeconfig={config}", "--leader-elect=false",
+            "--bind-address=127.0.0.1", f"--secure-port={free_port()}", f"--cert-dir={self._folder}/generated",
+        )  # fmt: skip
 
     def stop(self) -> None:
         """Kill the API server (SIGKILL, as SIGTERM waits for watches to end); its data is kept."""

@@ -22,7 +22,7 @@ KUBERNETES_PROGRAMS = (
     "kube-apiserver", "kube-controller-manager", "kube-scheduler", "kubelet", "kube-proxy", "kubectl",
 )  # fmt: skip
 
-API_SERVER_PROGRAMS = frozenset({"kube-apiserver", "kubectl"})
+API_SERVER_PROGRAMS = frozenset({"kube-apiserver", "kube-scheduler", "kubectl"})
 """Programs for tests against an API server alone, beside the distribution's etcd."""
 
 
