@@ -53,7 +53,7 @@ class ManagedRedis(Model):
 
     mode: Literal["Standalone", "Failover"] = "Standalone"
     """Kind of deployment. `Standalone`: one pod. `Failover`: a primary and two replicas, with a sentinel in each pod.
-    Another mode starts with empty histories, unless there is `persistence`."""
+    Histories stay when `Failover` is set. The way back starts with empty ones, unless there is `persistence`."""
     image: Annotated[Annotated[str, Field(min_length=1, max_length=255)] | None, KEEPS_REVISION] = None
     """Image of Redis or Valkey that contains sh and sed. Defaults to the operator's Redis image."""
     image_pull_secrets: Annotated[ImagePullSecrets, KEEPS_REVISION] = ()

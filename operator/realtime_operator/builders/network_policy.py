@@ -78,12 +78,14 @@ def _operator(settings: BuildSettings) -> list[JsonValue]:
 
 
 def _egress(cluster: RealtimeCluster) -> list[JsonValue]:
-    """Return DNS at any address (its pods have other labels in every installation), Redis, and the spec's own rules."""
+    """Return DNS at any address (its pods have other labels in every installation), Redis, and the spec's own rules.
+
+    Servers that an update has not replaced yet may use the managed Redis when the spec has an external one.
+    """
     redis: JsonObject = {"podSelector": {"matchLabels": component_selector(cluster, naming.COMPONENT_REDIS)}}
-    managed = cluster.spec.backplane.managed is not None
     return [
         _rule("to", [], [{"port": naming.PORT_DNS, "protocol": "UDP"}, tcp(naming.PORT_DNS)]),
-        *([_rule("to", [redis], redis_ports(cluster))] if managed else []),
+        _rule("to", [redis], redis_ports()),
         *(_egress_rule(rule) for rule in cluster.spec.network_policy.egress),
     ]
 
@@ -97,11 +99,9 @@ def _rule(direction: str, peers: list[JsonValue], ports: list[JsonValue]) -> Jso
     return {**({direction: peers} if peers else {}), **({"ports": ports} if ports else {})}
 
 
-def redis_ports(cluster: RealtimeCluster) -> list[JsonValue]:
-    """Return the ports of the managed Redis that servers connect to."""
-    managed = cluster.spec.backplane.managed
-    has_sentinels = managed is not None and managed.mode == "Failover"
-    return [tcp(naming.PORT_REDIS), *([tcp(naming.PORT_SENTINEL)] if has_sentinels else [])]
+def redis_ports() -> list[JsonValue]:
+    """Return the ports of the managed Redis, in any mode: after a change of it old servers still ask sentinels."""
+    return [tcp(naming.PORT_REDIS), tcp(naming.PORT_SENTINEL)]
 
 
 def tcp(port: int) -> JsonObject:

@@ -14,7 +14,8 @@ from realtime_operator.builders.network_policy import peers_of, redis_ports, tcp
 
 def build_redis_network_policy(cluster: RealtimeCluster) -> JsonObject | None:
     """Build the policy, for the trial pod of a changed Redis too; None without a restriction or a managed Redis."""
-    if cluster.spec.network_policy.mode == "None" or cluster.spec.backplane.managed is None:
+    managed = cluster.spec.backplane.managed
+    if cluster.spec.network_policy.mode == "None" or managed is None:
         return None
     servers: JsonObject = {"podSelector": {"matchLabels": component_selector(cluster, naming.COMPONENT_SERVER)}}
     scrapers = peers_of(cluster.spec.network_policy.admin_from)
@@ -36,10 +37,10 @@ def build_redis_network_policy(cluster: RealtimeCluster) -> JsonObject | None:
                 },
                 "policyTypes": ["Ingress", "Egress"],
                 "ingress": [
-                    {"from": [servers, *nodes], "ports": redis_ports(cluster)},
+                    {"from": [servers, *nodes], "ports": redis_ports()},
                     *([_metrics(scrapers)] if scrapers and managed.exporter is not None else []),
                 ],
-                **({"egress": _egress(cluster, nodes)} if nodes else {}),
+                **({"egress": _egress(nodes)} if nodes else {}),
             },
         }
     )
@@ -54,8 +55,8 @@ def _metrics(scrapers: list[JsonValue]) -> JsonObject:
     return {"from": scrapers, "ports": [tcp(naming.PORT_EXPORTER)]}
 
 
-def _egress(cluster: RealtimeCluster, nodes: list[JsonValue]) -> list[JsonValue]:
+def _egress(nodes: list[JsonValue]) -> list[JsonValue]:
     return [
         {"ports": [{"port": naming.PORT_DNS, "protocol": "UDP"}, tcp(naming.PORT_DNS)]},
-        {"to": nodes, "ports": redis_ports(cluster)},
+        {"to": nodes, "ports": redis_ports()},
     ]

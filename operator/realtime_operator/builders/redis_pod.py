@@ -24,7 +24,7 @@ def redis_pod(cluster: RealtimeCluster, managed: ManagedRedis, settings: BuildSe
     """Build the spec of the pods."""
     secret = naming.redis(cluster.metadata.name)
     fails_over = cluster.spec.backplane.has_failover
-    containers = _failover(cluster, managed, settings) if fails_over else _standalone(managed, settings)
+    containers = (_failover if fails_over else _standalone)(cluster, managed, settings)
     certificate, exporter = redis_tls.tls_secret(cluster), managed.exporter
     passwords = (naming.KEY_REDIS_PASSWORD, *(() if exporter is None else (naming.KEY_EXPORTER_PASSWORD,)))
     if exporter is not None:
@@ -35,7 +35,7 @@ def redis_pod(cluster: RealtimeCluster, managed: ManagedRedis, settings: BuildSe
         "enableServiceLinks": False,
         **pod.image_pull_secrets(settings, managed.image_pull_secrets),
         "securityContext": pod.pod_security_context(),
-        "terminationGracePeriodSeconds": STOP_SECONDS if fails_over else 30,
+        "terminationGracePeriodSeconds": STOP_SECONDS,
         **({"affinity": _apart(cluster)} if fails_over else {}),
         "containers": containers,
         "volumes": [
@@ -73,16 +73,18 @@ def node_suffix(cluster: RealtimeCluster) -> str:
     return f"{naming.redis_nodes(cluster.metadata.name)}.{cluster.metadata.namespace}.svc"
 
 
-def _standalone(managed: ManagedRedis, settings: BuildSettings) -> list[JsonValue]:
-    resources, tls, exporter = _resources(managed), managed.tls is not None, managed.exporter is not None
+def _standalone(cluster: RealtimeCluster, managed: ManagedRedis, settings: BuildSettings) -> list[JsonValue]:
+    """Build the container of a pod alone. It has replicas while the mode changes, and gives its role to one of them."""
+    scripts, resources = failover_scripts(cluster), _resources(managed)
+    tls, exporter = managed.tls is not None, managed.exporter is not None
     own, verified = (redis_tls.OWN_POD, redis_tls.VERIFIED) if tls else ("", "")
     data: JsonObject = {
         "name": "redis",
-        **_image(managed, settings),
+        **_shared(managed, settings),
         "command": _shell(standalone_script(_memory(resources), tls=tls, exporter=exporter)),
         "ports": [_port(naming.PORT_NAME_REDIS, naming.PORT_REDIS)],
         "resources": resources,
-        "securityContext": pod.container_security_context(),
+        "lifecycle": _stop(scripts),
         "readinessProbe": _probe(ping_script("^PONG", tls_options=verified), period=2, failures=3),
         "livenessProbe": _probe(ping_script("^PONG|LOADING", tls_options=own), period=10, failures=6),
         "volumeMounts": _mounts(tls=tls),
@@ -99,7 +101,7 @@ def _failover(cluster: RealtimeCluster, managed: ManagedRedis, settings: BuildSe
         "command": _shell(scripts.data(_memory(resources))),
         "ports": [_port(naming.PORT_NAME_REDIS, naming.PORT_REDIS)],
         "resources": resources,
-        "lifecycle": {"preStop": {"exec": {"command": _shell(scripts.planned_failover())}}},
+        "lifecycle": _stop(scripts),
         "readinessProbe": _probe(scripts.ready(), period=2, failures=3),
         "livenessProbe": _probe(ping_script("^PONG|LOADING|MASTERDOWN", tls_options=own), period=10, failures=18),
         "volumeMounts": _mounts(tls=tls),
@@ -114,6 +116,10 @@ def _failover(cluster: RealtimeCluster, managed: ManagedRedis, settings: BuildSe
         "volumeMounts": _mounts(tls=tls),
     }
     return [data, sentinel]
+
+
+def _stop(scripts: FailoverScripts) -> JsonObject:
+    return {"preStop": {"exec": {"command": _shell(scripts.planned_failover())}}}
 
 
 def _shared(managed: ManagedRedis, settings: BuildSettings) -> JsonObject:

@@ -15,13 +15,12 @@ LABEL_POD_NAME = "statefulset.kubernetes.io/pod-name"
 def build_redis_service(cluster: RealtimeCluster) -> JsonObject | None:
     """Build the Service, whose address outlives the pod; None when an external Redis is used.
 
-    With failover it leads to the first pod only, for servers of a former revision that know no sentinels: that pod is
-    the primary at first.
+    It leads to the first pod, which with failover is the primary at first: servers of a former revision know no
+    sentinels.
     """
     backplane, name = cluster.spec.backplane, naming.redis(cluster.metadata.name)
     if backplane.managed is None:
         return None
-    first: JsonObject = {LABEL_POD_NAME: f"{name}-0"} if backplane.has_failover else {}
     return with_applied_hash(
         {
             "apiVersion": "v1",
@@ -29,7 +28,7 @@ def build_redis_service(cluster: RealtimeCluster) -> JsonObject | None:
             "metadata": metadata(cluster, name, naming.COMPONENT_REDIS),
             "spec": {
                 "type": "ClusterIP",
-                "selector": {**component_selector(cluster, naming.COMPONENT_REDIS), **first},
+                "selector": {**component_selector(cluster, naming.COMPONENT_REDIS), LABEL_POD_NAME: f"{name}-0"},
                 "ports": [service_port(naming.PORT_NAME_REDIS, naming.PORT_REDIS)],
             },
         }

@@ -56,9 +56,12 @@ def build_redis_stateful_set(
 def _size(cluster: RealtimeCluster) -> JsonObject:
     """Return the number of pods and what their host names come from.
 
-    With failover all pods start at once: any of them may be the primary that the others wait for.
+    With failover all pods start at once: any of them may be the primary that the others wait for. A pod alone has the
+    same host name, by which others become its replicas when the mode changes.
     """
-    if not cluster.spec.backplane.has_failover:
-        return {"replicas": 1, "serviceName": naming.redis(cluster.metadata.name)}
     service = naming.redis_nodes(cluster.metadata.name)
-    return {"replicas": PODS, "serviceName": service, "podManagementPolicy": "Parallel"}
+    names: JsonObject = {"serviceName": service, "podManagementPolicy": "Parallel"}
+    if not cluster.spec.backplane.has_failover:
+        return {"replicas": 1, **names}
+    update: JsonObject = {"type": "RollingUpdate", "rollingUpdate": {"partition": 0}}
+    return {"replicas": PODS, **names, "updateStrategy": update}

@@ -141,6 +141,8 @@ def _rest(facts: Facts) -> tuple[Reason, str]:
     """Return the reason and message of Progressing when no server is added, replaced or removed."""
     if any(pod.trial for pod in facts.redis.pods):
         return Reason.CHANGING_REDIS, "the changed Redis is tried in a second pod while the current one keeps running"
+    if facts.redis.changes_pods:
+        return Reason.CHANGING_REDIS, "pods of Redis are being added, replaced or removed"
     if any(failure.kind in REFUSALS for failure in facts.failures):
         return Reason.RETRYING, "a part of the spec could not be applied and is retried: see the condition Degraded"
     return Reason.SETTLED, "the cluster matches the spec"

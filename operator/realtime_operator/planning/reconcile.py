@@ -7,6 +7,7 @@ call: the successor of an operator that was killed between two actions makes the
 from __future__ import annotations
 
 from collections.abc import Sequence
+from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
@@ -40,6 +41,7 @@ from realtime_operator.planning.prior_status import PriorStatus, read_status
 from realtime_operator.planning.progress import next_progress
 from realtime_operator.planning.redis_certificate import next_certificate
 from realtime_operator.planning.redis_change import change_redis, redis_state
+from realtime_operator.planning.redis_mode import is_of_redis, leaves_failover, until_left
 from realtime_operator.planning.redis_volumes import impossible_volumes
 from realtime_operator.planning.report import report_rejection
 from realtime_operator.planning.rollout import RolloutPolicy, RolloutStep
@@ -162,9 +164,17 @@ def _actions(desired: Desired, facts: Facts, world: World, secret_writes: tuple[
     """
     missing = _missing_secrets(desired.secrets, world)
     if missing or (desired.certificate is not None and _lacks_keys(desired.certificate, world)):
-        return (*missing, *secret_writes, *_apply(desired.shared, world))
-    actions = [*secret_writes, *_apply(desired.shared, world), *_apply_revision(desired, facts, world)]
-    return (*actions, *_servers(facts, world), *_prune(desired, facts, world))
+        return (*missing, *secret_writes, *_apply(desired.shared, world, settled=False))
+    used = _used_revisions(desired, facts, world)
+    shared = _apply(desired.shared, world, settled=used == {desired.revision.name})
+    actions = [*secret_writes, *shared, *_apply_revision(desired, facts, world)]
+    return (*actions, *_servers(facts, world), *_prune(desired, used, world))
+
+
+def _used_revisions(desired: Desired, facts: Facts, world: World) -> set[str]:
+    """Return the target and the revisions that have or may get pods: terminating ones still read their files."""
+    used = {server.revision for server in world.servers} | {desired.revision.name}
+    return used | {revision for revision, count in facts.fleet.replicas.items() if count > 0}
 
 
 def _missing_credentials(templates: Sequence[builders.SecretTemplate], world: World) -> dict[str, tuple[str, ...]]:
@@ -234,7 +244,7 @@ def _facts(
         step=step,
         backplane=backplane,
         exposure=observe_exposure(cluster, world),
-        redis=redis_state(name, world, prior.redis_podless_since, now),
+        redis=redis_state(cluster, world, prior.redis_podless_since, now),
         credentials=next_credentials(name, world.secrets, prior.credentials, now),
         progress=next_progress(fleet, retiring, policy.drain, deadline, prior.progress, now),
         budget=budget if step.retiring or budget.owed > 0 or drains.any_ends(fleet) else None,
@@ -288,12 +298,14 @@ def _current_revision(prior: PriorStatus, fleet: Fleet, step: RolloutStep) -> st
     return prior.current_revision
 
 
-def _apply(manifests: Sequence[JsonObject], world: World) -> list[Action]:
+def _apply(manifests: Sequence[JsonObject], world: World, *, settled: bool) -> list[Action]:
     """Return the writes of shared objects that are missing or different. Redis is changed in steps of its own."""
     redis = next((manifest for manifest in manifests if manifest["kind"] == "StatefulSet"), None)
     others = [manifest for manifest in manifests if manifest is not redis]
+    if leaves_failover(redis, world):
+        others = until_left(others, world)
     written = [action for manifest in others for action in plan_write(manifest, world.objects)]
-    return [*written, *change_redis(redis, world)]
+    return [*written, *change_redis(redis, world, settled=settled)]
 
 
 def _apply_revision(desired: Desired, facts: Facts, world: World) -> list[Action]:
@@ -310,21 +322,20 @@ def _servers(facts: Facts, world: World) -> list[Action]:
     return [*facts.step.actions, *(DeleteServer(server.name, server.uid) for server in failed)]
 
 
-def _prune(desired: Desired, facts: Facts, world: World) -> list[Action]:
+def _prune(desired: Desired, used: AbstractSet[str], world: World) -> list[Action]:
     """Return deletions of owned objects that are no longer wanted.
 
-    A revision is deleted when its last pod is gone, terminating ones included: they still read their configuration.
-    Shared objects are deleted when no old server is left that may use them; a NetworkPolicy at once, as it may be what
-    keeps new servers from becoming ready.
+    A revision is deleted when it is not in `used` any more. Shared objects are deleted when no old server is left that
+    may use them; a NetworkPolicy at once, as it may be what keeps new servers from becoming ready.
     """
     wanted = desired.keys()
-    used = {server.revision for server in world.servers} | {desired.revision.name}
-    used |= {revision for revision, count in facts.fleet.replicas.items() if count > 0}
+    redis = next((manifest for manifest in desired.shared if manifest["kind"] == "StatefulSet"), None)
+    keeps_redis = leaves_failover(redis, world)
     settled = used == {desired.revision.name}
     actions: list[Action] = []
     for key, live in sorted(world.objects.items(), key=lambda item: item[0]):
         revision = revision_of(live)
-        unused = settled or key.kind == "NetworkPolicy"
+        unused = (settled or key.kind == "NetworkPolicy") and not (keeps_redis and is_of_redis(live))
         if (revision not in used) if revision is not None else (unused and key not in wanted):
             uid, version = text_at(live, "metadata", "uid"), text_at(live, "metadata", "resourceVersion")
             actions.append(DeleteObject(key, uid, version))
@@ -337,7 +348,7 @@ def _is_moving(facts: Facts) -> bool:
         return False
     fleet = facts.fleet
     waiting = any(not server.ready or server.terminating for server in fleet.servers)
-    redis = any(pod.trial or not pod.ready for pod in facts.redis.pods)
+    redis = facts.redis.changes_pods or any(pod.trial or not pod.ready for pod in facts.redis.pods)
     moving = bool(facts.step.retiring) or facts.budget is not None
     return waiting or redis or moving or fleet.target_replicas != len(fleet.live)
 

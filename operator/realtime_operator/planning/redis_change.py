@@ -6,19 +6,29 @@ working one.
 
 from __future__ import annotations
 
-from collections import Counter
-from collections.abc import Collection, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
 from realtime_operator import naming
 from realtime_operator.api.base import JsonObject
 from realtime_operator.api.document import dig, object_at, objects_at, text_at
+from realtime_operator.api.v1alpha1 import RealtimeCluster
 from realtime_operator.builders import build_redis_trial_pod
 from realtime_operator.builders.redis_tls import VOLUME as TLS_VOLUME
 from realtime_operator.planning.difference import apply_to, contains, needs_apply
 from realtime_operator.planning.plan import Action, CreateObject, DeleteObject, DeletePod
-from realtime_operator.planning.redis_volumes import expand_volumes, must_be_replaced
+from realtime_operator.planning.redis_mode import (
+    is_other,
+    joining,
+    leaves_failover,
+    newest_template,
+    pods_change,
+    primary_address,
+    primary_pod,
+    shrunk,
+)
+from realtime_operator.planning.redis_volumes import expand_volumes, has_tls, must_be_replaced
 from realtime_operator.planning.world import CANNOT_START, ObjectKey, RedisPod, World, object_key
 
 
@@ -27,38 +37,33 @@ class RedisState:
     """The managed Redis: its pods, and since when its StatefulSet has had none (None: it has one).
 
     `primary` is the one that most servers use, of a managed or an external Redis with Sentinel; "" without a choice.
+    `changes_pods`: its pods are not yet the wanted ones.
     """
 
     name: str
     pods: tuple[RedisPod, ...] = ()
     podless_since: datetime | None = None
     primary: str = ""
+    changes_pods: bool = False
 
 
-def redis_state(cluster: str, world: World, podless_since: datetime | None, now: datetime) -> RedisState:
+def redis_state(cluster: RealtimeCluster, world: World, podless_since: datetime | None, now: datetime) -> RedisState:
     """Read the state from the world; `podless_since` is the previously noted time."""
-    name = naming.redis(cluster)
+    name, backplane = naming.redis(cluster.metadata.name), cluster.spec.backplane
     live = world.objects.get(ObjectKey("apps/v1", "StatefulSet", name))
     pods = tuple(pod for pod in world.redis if not pod.terminating)
-    primary = _primary(world, {pod.name for pod in pods})
+    primary = primary_pod(world) or primary_address(world)
+    changes = backplane.managed is not None and pods_change(live, world, has_failover=backplane.has_failover)
     if live is None or any(not pod.trial for pod in pods) or dig(live, "status", "readyReplicas"):
-        return RedisState(name, pods, None, primary)
-    return RedisState(name, pods, podless_since or now, primary)
+        return RedisState(name, pods, None, primary, changes)
+    return RedisState(name, pods, podless_since or now, primary, changes)
 
 
-def _primary(world: World, pods: Collection[str]) -> str:
-    """Return the primary by the reports of servers: the pod with the first label of its host name, else its address."""
-    reports = [server.report.store for server in world.servers if server.report and server.report.store]
-    counted = Counter(report.primary for report in reports if report.primary)
-    if not counted:
-        return ""
-    ((address, _),) = counted.most_common(1)
-    host = address.partition(".")[0]
-    return host if host in pods else address
+def change_redis(wanted: JsonObject | None, world: World, *, settled: bool = True) -> list[Action]:
+    """Plan the change of the StatefulSet to `wanted`; empty without a managed Redis, which is pruned.
 
-
-def change_redis(wanted: JsonObject | None, world: World) -> list[Action]:
-    """Plan the change of the StatefulSet to `wanted`; empty without a managed Redis, which is pruned."""
+    `settled`: no server is of another revision than the wanted one.
+    """
     trials = [pod for pod in world.redis if pod.trial and not pod.terminating]
     if wanted is None:
         return _remove(trials)
@@ -69,12 +74,16 @@ def change_redis(wanted: JsonObject | None, world: World) -> list[Action]:
         return _remove(trials)
     if _lacks_certificate(wanted, world):
         return _remove(trials)
+    if leaves_failover(wanted, world) and not settled:
+        return []
+    wanted = joining(wanted, live, world, settled=settled)
     larger = expand_volumes(wanted, world)
     if not needs_apply(wanted, live):
         return [*_remove(trials), *larger, *_free(live, world)]
     if larger:  # first: if it is refused, the StatefulSet stays as it is
         return [*_remove(trials), *larger]
-    apply = _replace(live, wanted)
+    fewer = shrunk(live) if leaves_failover(wanted, world) else None
+    apply = _replace(live, wanted) if fewer is None else apply_to(live, fewer)
     if not _is_risky(wanted, live) or not any(pod.ready and not pod.trial for pod in world.redis):
         return [*_remove(trials), apply]
     trial = build_redis_trial_pod(wanted)
@@ -82,7 +91,9 @@ def change_redis(wanted: JsonObject | None, world: World) -> list[Action]:
     same = [pod for pod in trials if pod.template == identity]
     others = _remove([pod for pod in trials if pod.template != identity])
     if any(pod.ready for pod in same):
-        return [*others, apply, *_remove(same)]
+        if fewer is not None:
+            return [*others, apply]
+        return others if _leave(live, world) else [*others, apply, *_remove(same)]
     is_there = any(pod.trial for pod in world.redis)  # A terminating one counts too, as it still has the name.
     return others if is_there else [CreateObject(trial)]
 
@@ -122,23 +133,28 @@ def _remove(pods: Sequence[RedisPod]) -> list[Action]:
 def _free(live: JsonObject, world: World) -> list[Action]:
     """Delete a pod of an old template that cannot start: a StatefulSet would wait for it for ever.
 
-    The same holds for a pod alone that has become one of three: the others wait for it, under its new host name.
+    The same holds for a pod that the other ones of three do not reach: they wait for it.
     """
-    if dig(live, "status", "observedGeneration") != dig(live, "metadata", "generation"):
+    newest = newest_template(live)
+    if newest is None:
         return []
-    newest = text_at(live, "status", "updateRevision")
     return [
         DeletePod(pod.name, pod.uid)
         for pod in world.redis
         if not pod.trial
         and not pod.terminating
-        and ((not pod.ready and pod.waiting_reason in CANNOT_START) or _is_of_another_mode(pod, live))
-        and newest
+        and ((not pod.ready and pod.waiting_reason in CANNOT_START) or _is_out_of_reach(pod, live))
         and pod.template != newest
     ]
 
 
-def _is_of_another_mode(pod: RedisPod, live: JsonObject) -> bool:
-    """Return True for a pod of a StatefulSet with failover that an earlier StatefulSet has made."""
-    made = datetime.fromisoformat(text_at(live, "metadata", "creationTimestamp") or pod.created_at.isoformat())
-    return dig(live, "spec", "replicas") != 1 and pod.created_at < made
+def _is_out_of_reach(pod: RedisPod, live: JsonObject) -> bool:
+    """Return True for one of several pods with a host name of an earlier release, or with TLS where others have none."""
+    if dig(live, "spec", "replicas") == 1:
+        return False
+    return pod.tls != has_tls(live) or pod.service not in {"", text_at(live, "spec", "serviceName")}
+
+
+def _leave(live: JsonObject, world: World) -> bool:
+    """Return True while the first pod, which is to be replaced, has others that give it what they have."""
+    return dig(live, "spec", "replicas") == 1 and any(is_other(pod) for pod in world.redis)

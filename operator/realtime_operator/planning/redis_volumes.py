@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 from realtime_operator.api import quantity
 from realtime_operator.api.base import JsonObject
-from realtime_operator.api.document import dig, objects_at, text_at
+from realtime_operator.api.document import dig, object_at, objects_at, text_at
 from realtime_operator.api.errors import Finding, FindingReason
 from realtime_operator.api.v1alpha1 import RealtimeCluster
 from realtime_operator.builders.redis_tls import VOLUME as TLS_VOLUME
@@ -54,8 +54,12 @@ def expand_volumes(wanted: JsonObject, world: World) -> list[Action]:
 
 def has_tls(stateful_set: JsonObject) -> bool:
     """Return True when the pods of a StatefulSet of Redis have a certificate."""
-    volumes = objects_at(stateful_set, "spec", "template", "spec", "volumes")
-    return any(volume.get("name") == TLS_VOLUME for volume in volumes)
+    return mounts_certificate(object_at(stateful_set, "spec", "template"))
+
+
+def mounts_certificate(pod: JsonObject) -> bool:
+    """Return True for a pod of Redis, or a template of it, that has a certificate."""
+    return any(volume.get("name") == TLS_VOLUME for volume in objects_at(pod, "spec", "volumes"))
 
 
 def must_be_replaced(live: JsonObject, wanted: JsonObject) -> bool:

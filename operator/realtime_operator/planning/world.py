@@ -153,7 +153,8 @@ class RedisPod:
     """One pod of the managed Redis, or of the trial of a changed one.
 
     `template` identifies what it was made from: the StatefulSet's revision (controller-revision-hash), or
-    ANNOTATION_APPLIED of a trial.
+    ANNOTATION_APPLIED of a trial. `service` is the headless Service of its host name. `tls`: it has a
+    certificate.
     """
 
     name: str
@@ -164,6 +165,8 @@ class RedisPod:
     unready_since: datetime | None = None
     terminating: bool = False
     trial: bool = False
+    service: str = ""
+    tls: bool = False
     waiting_reason: str | None = None
     waiting_message: str | None = None
 

@@ -12,6 +12,7 @@ from realtime_operator.api.document import dig, object_at, objects_at, text_at
 from realtime_operator.api.references import referred_secrets
 from realtime_operator.api.v1alpha1 import RealtimeCluster
 from realtime_operator.planning.difference import controller_uid
+from realtime_operator.planning.redis_volumes import mounts_certificate
 from realtime_operator.planning.world import (
     AdminAccess,
     RedisPod,
@@ -167,6 +168,8 @@ def read_redis_pod(pod: JsonObject) -> RedisPod:
         unready_since=_unready_since(pod, ready),
         terminating=dig(pod, "metadata", "deletionTimestamp") is not None,
         trial=trial,
+        service=text_at(pod, "spec", "subdomain"),
+        tls=mounts_certificate(pod),
         waiting_reason=waiting_reason,
         waiting_message=waiting_message,
     )

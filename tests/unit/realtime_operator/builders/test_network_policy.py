@@ -111,13 +111,13 @@ def test_egress_of_the_spec_is_added() -> None:
 
 
 def test_an_external_redis_has_no_policy() -> None:
-    """There are no pods of it; the servers reach it by the spec's egress."""
+    """The servers reach it by the spec's egress; those that are left of a managed one still reach its pods."""
     redis: JsonObject = {"to": [{"ipBlock": {"cidr": "192.0.2.0/24"}}], "ports": [{"port": 6380}]}
     spec: JsonObject = {"networkPolicy": {"mode": "Restricted", "egress": [redis]}, "backplane": EXTERNAL}
     assert build_redis_network_policy(cluster_of(spec)) is None
     assert is_allowed(SERVER, Peer(address="192.0.2.9"), 6380, spec=spec)
     assert not is_allowed(SERVER, Peer(address="192.0.3.9"), 6380, spec=spec)
-    assert not is_allowed(SERVER, REDIS, 6379, spec=spec)
+    assert is_allowed(SERVER, REDIS, 6379, spec=spec)
 
 
 def test_an_operator_in_no_pod_is_no_peer() -> None:

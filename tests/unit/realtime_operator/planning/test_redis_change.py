@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from datetime import timedelta
 
 from realtime_operator import naming
 from realtime_operator.api.base import JsonObject
@@ -144,10 +143,13 @@ def test_three_pods_are_changed_without_a_trial() -> None:
     assert not any(pod.trial for pod in platform.redis)
 
 
-def test_another_mode_is_another_statefulset() -> None:
-    """The host names of the pods change with the mode, which no StatefulSet allows: its successor adopts the pod."""
+def test_other_host_names_are_another_statefulset() -> None:
+    """Earlier releases gave a pod alone another host name, which no StatefulSet can change: its successor adopts it."""
     platform = settled()
     platform.redis = [SERVING]
+    spec = platform.objects[KEY]["spec"]
+    assert isinstance(spec, dict)
+    spec["serviceName"] = "main-redis"
     platform.change(backplane=FAILOVER)
     (deleted,) = (a for a in platform.reconcile().actions if isinstance(a, DeleteObject) and a.key == KEY)
     assert deleted.orphans_children
@@ -155,16 +157,26 @@ def test_another_mode_is_another_statefulset() -> None:
     assert dig(platform.objects[KEY], "spec", "replicas") == 3
 
 
-def test_a_pod_of_another_mode_is_deleted() -> None:
+def test_a_pod_with_another_host_name_is_deleted() -> None:
     """The two new pods wait for the first one under its new host name, and the controller waits for them."""
     live = {**with_failover().objects[KEY]}
-    live["metadata"] = {**live["metadata"], "generation": 1, "creationTimestamp": "2026-01-01T00:10:00Z"}  # type: ignore[dict-item] # an object
+    live["metadata"] = {**live["metadata"], "generation": 1}  # type: ignore[dict-item] # an object
     live["status"] = {"observedGeneration": 1, "updateRevision": "main-redis-2"}
-    adopted = replace(SERVING, created_at=START)
-    made = replace(SERVING, name="main-redis-1", uid="uid-1", created_at=START + timedelta(minutes=11))
+    adopted = replace(SERVING, service="main-redis")
+    made = replace(SERVING, name="main-redis-1", uid="uid-1", service="main-redis-nodes")
     wanted = {key: value for key, value in live.items() if key != "status"}
     world = World({KEY: live}, (), redis=(adopted, made))
     assert change_redis(wanted, world) == [DeletePod("main-redis-0", "uid-0")]
+
+
+def test_adopted_pods_are_replaced_by_the_controller() -> None:
+    """Another kind of volume makes another StatefulSet: it replaces the pods one by one, so that two have the data."""
+    live = {**with_failover().objects[KEY]}
+    live["metadata"] = {**live["metadata"], "generation": 1, "creationTimestamp": "2026-01-01T00:10:00Z"}  # type: ignore[dict-item] # an object
+    live["status"] = {"observedGeneration": 1, "updateRevision": "main-redis-2"}
+    pods = [replace(SERVING, name=f"main-redis-{n}", uid=f"uid-{n}", service="main-redis-nodes") for n in range(3)]
+    wanted = {key: value for key, value in live.items() if key != "status"}
+    assert change_redis(wanted, World({KEY: live}, (), redis=tuple(pods))) == []
 
 
 def test_the_primary_is_in_the_status() -> None:
