@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import itertools
+import shutil
 import threading
 from collections.abc import Iterator
 from pathlib import Path
@@ -12,9 +13,10 @@ import pytest
 from redis.exceptions import RedisError, ResponseError
 
 from realtime_operator.naming import PORT_REDIS, PORT_SENTINEL
-from tests.kit.redis_answer import ask, texts
+from tests.kit.redis_answer import ask, fields, texts
 from tests.kit.redis_pods import RedisPodProcess, running_pods, wait_settled
 from tests.kit.redis_process import wait_until
+from tests.kit.redis_programs import OLDEST_REDIS, VALKEY
 
 FAILOVER_SECONDS = 40.0
 
@@ -61,6 +63,42 @@ def written(pod: RedisPodProcess) -> set[str]:
 @pytest.mark.timeout(180)
 def test_a_primary_that_is_stopped_has_a_successor_with_everything(pods: list[RedisPodProcess]) -> None:
     """What was confirmed is on the new primary; the stopped pod comes back empty, as a replica."""
+    stop_the_primary(pods)
+
+
+IMAGES = {
+    "Redis 6.2": (OLDEST_REDIS, "redis-server", "redis-cli"),
+    "Valkey 9": (VALKEY, "valkey-server", "valkey-cli"),
+}
+"""Other programs than those of Debian, and the names that their images have them by."""
+
+
+@pytest.mark.timeout(240)
+@pytest.mark.parametrize("image", [name for name, (program, *_) in IMAGES.items() if program.is_for()])
+def test_other_versions_fail_over(image: str, tmp_path: Path) -> None:
+    """An image has no other programs; a planned failover loses nothing, and a killed primary has a successor."""
+    program, server, client = IMAGES[image]
+    cli = shutil.which("redis-cli")
+    assert cli is not None
+    with running_pods(tmp_path, {server: program.path, client: Path(cli)}) as pods:
+        assert wait_settled(pods).number == 0
+        field, beginning = program.version
+        assert fields(pods[0].ask("INFO", "server"))[field].startswith(beginning)
+        primary = stop_the_primary(pods)
+        primary.ask("SET", "kept", "value")
+        wait_until(lambda: all(texts([one.ask("GET", "kept")]) == ["value"] for one in pods), "replication", 10)
+        primary.kill()
+        others = [one for one in pods if one is not primary]
+        wait_until(lambda: any(one.role() == "master" for one in others), "a successor", FAILOVER_SECONDS)
+        primary.lose_data()
+        primary.start()
+        successor = wait_settled(pods, FAILOVER_SECONDS)
+        assert successor is not primary
+        assert texts([successor.ask("GET", "kept")]) == ["value"]
+
+
+def stop_the_primary(pods: list[RedisPodProcess]) -> RedisPodProcess:
+    """Stop the first pod, which is primary, and start it without its data; return its successor, which has all."""
     with writing(pods) as confirmed:
         wait_until(lambda: len(confirmed) > 50, "writes", 10)
         pods[0].stop()
@@ -72,6 +110,7 @@ def test_a_primary_that_is_stopped_has_a_successor_with_everything(pods: list[Re
     assert primary is not pods[0]
     assert pods[0].role() == "slave"
     assert set(confirmed) <= written(primary)
+    return primary
 
 
 @pytest.mark.timeout(180)
@@ -103,6 +142,62 @@ def test_pods_that_all_start_again_find_their_last_primary(pods: list[RedisPodPr
         one.start()
     assert wait_settled(pods, FAILOVER_SECONDS) is primary
     assert texts([pods[0].ask("GET", "newest")]) == ["value"]
+
+
+@pytest.mark.timeout(180)
+def test_a_primary_whose_containers_start_again_keeps_its_data(pods: list[RedisPodProcess]) -> None:
+    """Its volume is that of the pod: whoever is primary afterwards has what was confirmed."""
+    with writing(pods) as confirmed:
+        wait_until(lambda: len(confirmed) > 50, "writes", 10)
+        pods[0].kill()
+        count = len(confirmed)
+        pods[0].start()
+        primary = wait_settled(pods, FAILOVER_SECONDS)
+        wait_until(lambda: len(confirmed) > count + 50, "writes go on", 20)
+    assert set(confirmed) <= written(primary)
+
+
+@pytest.mark.timeout(180)
+def test_pods_that_all_lost_their_data_begin_anew(pods: list[RedisPodProcess]) -> None:
+    """Nobody has a history any more: the first one is primary of an empty Redis, which accepts writes."""
+    pods[0].ask("SET", "lost", "value")
+    for one in pods:
+        one.kill()
+        one.lose_data()
+    for one in pods:
+        one.start()
+    primary = wait_settled(pods, FAILOVER_SECONDS)
+    assert primary is pods[0]
+    assert primary.ask("GET", "lost") is None
+    primary.ask("SET", "new", "value")
+
+
+@pytest.mark.timeout(180)
+def test_a_full_primary_refuses_writes_and_keeps_what_it_confirmed(pods: list[RedisPodProcess]) -> None:
+    """Replicas have it too: after a planned failover it is all there."""
+    for one in pods:
+        one.ask("CONFIG", "SET", "maxmemory", 8 << 20)
+    confirmed = fill(pods[0])
+    assert confirmed > 0
+    pods[0].stop()
+    pods[0].start()
+    primary = wait_settled(pods, FAILOVER_SECONDS)
+    assert primary is not pods[0]
+    assert primary.ask("DBSIZE") == confirmed
+    with pytest.raises(ResponseError, match="OOM"):
+        primary.ask("SET", "one-more", "x" * 100_000)
+
+
+def fill(pod: RedisPodProcess) -> int:
+    """Write until there is no more room; return how many writes were confirmed."""
+    for number in range(1000):
+        try:
+            pod.ask("SET", f"key-{number}", "x" * 100_000)
+        except ResponseError as error:
+            if "OOM" in str(error):
+                return number
+            raise
+    raise AssertionError("it is never full")
 
 
 @pytest.mark.timeout(180)

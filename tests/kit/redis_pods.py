@@ -12,7 +12,7 @@ import secrets
 import shutil
 import signal
 import subprocess
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -44,7 +44,9 @@ READY_SECONDS = 40.0
 SHORT_OVERLAP_SECONDS = 16
 """Time for which both passwords are valid."""
 STOP_SECONDS = 40
-IN_NAMESPACE = 'mount --bind "$1" /etc/hosts && exec sh -c "$2"'
+IN_NAMESPACE = 'mount --bind "$1" /etc/hosts && exec env PATH="$3" /bin/sh -c "$2"'
+TOOLS = ("cat", "date", "grep", "head", "mv", "sed", "sh", "sleep", "timeout")
+"""Programs of an image of Redis that the containers' own programs use, beside those of Redis."""
 
 
 def _containers(managed: JsonObject) -> dict[str, JsonObject]:
@@ -62,6 +64,8 @@ class RedisPodProcess:
     namespace: str
     address: str
     folder: Path
+    path: str
+    """Folders with the programs that its image has."""
     managed: JsonObject = field(default_factory=lambda: FAILOVER)
     """The spec of the managed Redis."""
     certificates: GeneratedCertificates | None = None
@@ -158,6 +162,16 @@ class RedisPodProcess:
         answer = self.ask("SENTINEL", "GET-MASTER-ADDR-BY-NAME", naming.REDIS_MASTER, port=naming.PORT_SENTINEL)
         return texts(answer)[0]
 
+    def sentinel(self) -> str:
+        """Return the id of this pod's sentinel."""
+        return texts(self.ask("SENTINEL", "MYID", port=naming.PORT_SENTINEL))[0]
+
+    def known_sentinels(self) -> set[str]:
+        """Return the ids of the other sentinels that this pod's one counts, whether they are there or not."""
+        answer = self.ask("SENTINEL", "SENTINELS", naming.REDIS_MASTER, port=naming.PORT_SENTINEL)
+        assert isinstance(answer, list)
+        return {fields(one)["runid"] for one in answer}
+
     @property
     def _containers(self) -> dict[str, JsonObject]:
         return _containers(self.managed)
@@ -172,12 +186,12 @@ class RedisPodProcess:
         for part in (1, 2):
             program = program.replace(f"+ {OVERLAP_SECONDS // part})", f"+ {SHORT_OVERLAP_SECONDS // part})")
         hosts = str(self.folder.parent / "hosts")
-        inner = ["unshare", "--mount", "sh", "-c", IN_NAMESPACE, "sh", hosts, program]
+        inner = ["unshare", "--mount", "sh", "-c", IN_NAMESPACE, "sh", hosts, program, self.path]
         return ["ip", "netns", "exec", self.namespace, *inner]
 
 
 def wait_settled(pods: Sequence[RedisPodProcess], within: float = READY_SECONDS) -> RedisPodProcess:
-    """Wait until all are ready and all sentinels name the same primary and know each other; return the primary."""
+    """Wait until all are ready, and all sentinels name one primary and know each other and no others; return it."""
 
     def settled() -> bool:
         if not all(one.ready() for one in pods) or len({one.primary() for one in pods}) != 1:
@@ -185,15 +199,24 @@ def wait_settled(pods: Sequence[RedisPodProcess], within: float = READY_SECONDS)
         expected = (str(len(pods) - 1), str(len(pods) - 1), "master")
         asked = [one.ask("SENTINEL", "MASTER", naming.REDIS_MASTER, port=naming.PORT_SENTINEL) for one in pods]
         known = [fields(answer) for answer in asked]
-        return all((one["num-slaves"], one["num-other-sentinels"], one["flags"]) == expected for one in known)
+        if not all((one["num-slaves"], one["num-other-sentinels"], one["flags"]) == expected for one in known):
+            return False
+        return all(one.known_sentinels() | {one.sentinel()} == {other.sentinel() for other in pods} for one in pods)
 
     wait_until(settled, "all pods are ready, and sentinels agree", within, every=0.3)
     return next(one for one in pods if one.host == pods[0].primary())
 
 
 @contextlib.contextmanager
-def running_pods(folder: Path, *, tls: bool = False) -> Iterator[list[RedisPodProcess]]:
-    """Run three pods while the body runs, with TLS by certificates as the operator makes them if asked for."""
+def running_pods(
+    folder: Path, programs: Mapping[str, Path] | None = None, *, tls: bool = False
+) -> Iterator[list[RedisPodProcess]]:
+    """Run three pods while the body runs, with TLS by certificates as the operator makes them if asked for.
+
+    `programs` are those of another Redis than the installed one, by the names that they have in its image, which has no
+    others but TOOLS.
+    """
+    path = os.environ["PATH"] if programs is None else str(_image(folder / "image", programs))
     managed: JsonObject = {**FAILOVER, "tls": {}} if tls else FAILOVER
     certificates = GeneratedCertificates() if tls else None
     identity = secrets.token_hex(3)
@@ -201,8 +224,14 @@ def running_pods(folder: Path, *, tls: bool = False) -> Iterator[list[RedisPodPr
     first = NETWORK[secrets.randbelow(NETWORK.num_addresses // 8) * 8]
     pods = [
         RedisPodProcess(
-            number, f"pod{number}-{identity}", str(first + 2 + number), folder / f"pod-{number}", managed, certificates
-        )
+            number,
+            f"pod{number}-{identity}",
+            str(first + 2 + number),
+            folder / f"pod-{number}",
+            path,
+            managed,
+            certificates,
+        )  # fmt: skip
         for number in range(PODS)
     ]
     (folder / "hosts").write_text("127.0.0.1 localhost\n" + "".join(f"{one.address} {one.host}\n" for one in pods))
@@ -224,6 +253,18 @@ def running_pods(folder: Path, *, tls: bool = False) -> Iterator[list[RedisPodPr
         for one in pods:
             one.start()
         yield pods
+
+
+def _image(folder: Path, programs: Mapping[str, Path]) -> Path:
+    """Make a folder with these programs and TOOLS alone; return it."""
+    folder.mkdir()
+    for name in TOOLS:
+        found = shutil.which(name)
+        assert found is not None, name
+        (folder / name).symlink_to(found)
+    for name, program in programs.items():
+        (folder / name).symlink_to(program)
+    return folder
 
 
 def _run(*words: str) -> None:

@@ -71,6 +71,7 @@ exec "$server" {configuration} {listen} --dir {directory} --appendonly yes --app
 --maxmemory {memory} --maxmemory-policy noeviction --replica-announce-ip "$self" \
 --min-replicas-to-write 1 --min-replicas-max-lag 10"""
 
+# With another id at each start, Redis 6.2 would count it twice, and two of three would be no majority any more.
 # A sentinel keeps a connection on which its password was refused: it must use a new one only when all accept it.
 SENTINEL = """{prepare_sentinel}
 call() {{ REDISCLI_AUTH="$password" "$cli"{own_pod} -p {sentinel_port}; }}
@@ -88,6 +89,7 @@ until [ -n "$primary" ] && printf 'PING\\n' | REDISCLI_AUTH="$password" timeout 
 done
 {{
   printf 'requirepass "%s"\\n' "$(quoted "$password")"
+  printf 'sentinel myid %040d\\n' "$((${{POD_NAME##*-}} + 1))"
   echo 'sentinel resolve-hostnames yes'
   echo 'sentinel announce-hostnames yes'
   echo "sentinel announce-ip $self"

@@ -149,7 +149,7 @@ def _free(live: JsonObject, world: World) -> list[Action]:
 
 
 def _is_out_of_reach(pod: RedisPod, live: JsonObject) -> bool:
-    """Return True for one of several pods with a host name of an earlier release, or with TLS where others have none."""
+    """Return True for one of several pods with an earlier release's host name, or with TLS where others have none."""
     if dig(live, "spec", "replicas") == 1:
         return False
     return pod.tls != has_tls(live) or pod.service not in {"", text_at(live, "spec", "serviceName")}
