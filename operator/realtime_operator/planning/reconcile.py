@@ -303,7 +303,7 @@ def _apply(manifests: Sequence[JsonObject], world: World, *, settled: bool) -> l
     redis = next((manifest for manifest in manifests if manifest["kind"] == "StatefulSet"), None)
     others = [manifest for manifest in manifests if manifest is not redis]
     if leaves_failover(redis, world):
-        others = until_left(others, world)
+        others = until_left(others, redis, world)
     written = [action for manifest in others for action in plan_write(manifest, world.objects)]
     return [*written, *change_redis(redis, world, settled=settled)]
 

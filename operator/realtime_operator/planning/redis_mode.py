@@ -17,7 +17,7 @@ from realtime_operator.builders.record import recorded
 from realtime_operator.builders.redis_failover_script import PODS
 from realtime_operator.planning.difference import label
 from realtime_operator.planning.redis_volumes import has_tls
-from realtime_operator.planning.world import ObjectKey, RedisPod, World
+from realtime_operator.planning.world import ObjectKey, RedisPod, World, object_key
 
 FIRST = "-0"
 """Suffix of the name of the first pod, which all modes have."""
@@ -68,19 +68,23 @@ def is_of_redis(document: JsonObject) -> bool:
     return label(document, naming.LABEL_COMPONENT) == naming.COMPONENT_REDIS
 
 
-def until_left(manifests: Sequence[JsonObject], world: World) -> list[JsonObject]:
+def until_left(manifests: Sequence[JsonObject], wanted: JsonObject | None, world: World) -> list[JsonObject]:
     """Return the objects to apply until the pods have left failover: those of Redis stay as they are.
 
-    Only the Service of Redis gets the primary as its endpoint, for servers that ask no sentinels.
+    Only the Service of Redis gets the primary as its endpoint, for servers that ask no sentinels. When the last server
+    that reports the primary is gone, it stays with it until the first pod is to be the only one.
     """
+    live = live_redis(wanted, world)
+    follows = live is not None and dig(live, "spec", "replicas") != 1
     others = [one for one in manifests if not is_of_redis(one)]
     services = [one for one in manifests if is_of_redis(one) and one["kind"] == "Service"]
-    return [*others, *(_follow_primary(one, world) for one in services)]
+    return [*others, *(_follow_primary(one, world) if follows else one for one in services)]
 
 
 def _follow_primary(service: JsonObject, world: World) -> JsonObject:
-    primary = primary_pod(world)
-    if not primary:
+    former = text_at(world.objects.get(object_key(service)), "spec", "selector", LABEL_POD_NAME)
+    primary = primary_pod(world) or former
+    if all(pod.name != primary for pod in serving(world)):
         return service
     spec = object_at(service, "spec")
     selector: JsonObject = {**object_at(spec, "selector"), LABEL_POD_NAME: primary}
