@@ -25,7 +25,6 @@ from realtime_operator.planning.redis_mode import (
     newest_template,
     pods_change,
     primary_address,
-    primary_pod,
     shrunk,
 )
 from realtime_operator.planning.redis_volumes import expand_volumes, has_tls, must_be_replaced
@@ -52,11 +51,17 @@ def redis_state(cluster: RealtimeCluster, world: World, podless_since: datetime 
     name, backplane = naming.redis(cluster.metadata.name), cluster.spec.backplane
     live = world.objects.get(ObjectKey("apps/v1", "StatefulSet", name))
     pods = tuple(pod for pod in world.redis if not pod.terminating)
-    primary = primary_pod(world) or primary_address(world)
+    primary = _shown(primary_address(world), cluster.metadata.name)
     changes = backplane.managed is not None and pods_change(live, world, has_failover=backplane.has_failover)
     if live is None or any(not pod.trial for pod in pods) or dig(live, "status", "readyReplicas"):
         return RedisState(name, pods, None, primary, changes)
     return RedisState(name, pods, podless_since or now, primary, changes)
+
+
+def _shown(primary: str, cluster: str) -> str:
+    """Return the pod of a primary of the managed Redis, also while the pod is away; of another one the address."""
+    pod, _, suffix = primary.partition(".")
+    return pod if suffix.startswith(f"{naming.redis_nodes(cluster)}.") else primary
 
 
 def change_redis(wanted: JsonObject | None, world: World, *, settled: bool = True) -> list[Action]:

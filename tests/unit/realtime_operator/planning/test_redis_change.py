@@ -180,13 +180,16 @@ def test_adopted_pods_are_replaced_by_the_controller() -> None:
 
 
 def test_the_primary_is_in_the_status() -> None:
-    """Most servers decide; a pod is named by its name, any other primary by its address."""
+    """Most servers decide; a pod is named by its name, also while it is away, any other primary by its address."""
     platform = with_failover()
     for pod, host in zip(
         platform.life.pods, ("main-redis-1.main-redis-nodes.test.svc:6379", "10.0.0.1:6379"), strict=False
     ):
         pod.store = StoreReport(1, 2, host)
     platform.life.pods[-1].store = StoreReport(1, 2, "main-redis-1.main-redis-nodes.test.svc:6379")
+    platform.reconcile()
+    assert dig(platform.status or {}, "redis", "primary") == "main-redis-1"
+    platform.redis = [pod for pod in platform.redis if pod.name != "main-redis-1"]
     platform.reconcile()
     assert dig(platform.status or {}, "redis", "primary") == "main-redis-1"
     for pod in platform.life.pods:
