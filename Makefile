@@ -13,6 +13,8 @@ THOROUGH := tests/component/faults tests/component/test_redis_failover.py tests/
   tests/component/monitoring/test_queries.py tests/model tests/component/tracing
 # Tests that measure a server's memory and rates: nothing runs beside them.
 ALONE := tests/component/server/test_bad_input.py tests/component/server/test_limits.py tests/component/server/test_slow_flood.py
+# Scenarios that take more than a minute: `make e2e-redis` runs them, CI does not.
+LONG_E2E := tests/e2e/test_redis_mode.py tests/e2e/test_redis_policies.py
 
 .PHONY: help setup demo demo-kubernetes check test test-thorough model test-sdks sdk-answers test-apiserver test-tracing test-debian13 e2e e2e-monitoring e2e-controllers bench bench-operator options crds monitoring revision-fixtures docs lock proto cluster-up cluster-down kubectl wheels images manifests chart clean
 
@@ -125,7 +127,13 @@ chart: $(STAMP) ## Package the chart into dist/, and push it: make chart PUSH=oc
 e2e: $(STAMP) ## All scenarios on a real Kubernetes: start, install, run, tear down
 	@[ -n "$$KUBECONFIG" ] || hack/setup-system.sh cluster
 	@hack/setup-system.sh test
-	$(RUN) -m tests.kit.cluster e2e $(ARGS)
+	$(RUN) -m tests.kit.cluster e2e $(LONG_E2E:%=--ignore=$(CURDIR)/%) $(ARGS)
+
+.PHONY: e2e-redis
+e2e-redis: $(STAMP) ## All scenarios of Redis on a real Kubernetes, also those that are too long for CI
+	@[ -n "$$KUBECONFIG" ] || hack/setup-system.sh cluster
+	@hack/setup-system.sh test
+	$(RUN) -m tests.kit.cluster e2e -k redis $(ARGS)
 
 e2e-monitoring: $(STAMP) ## Prometheus and the Prometheus operator on a real Kubernetes (builds both once)
 	@hack/setup-system.sh cluster

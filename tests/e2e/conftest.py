@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
+
+from tests.kit.cluster.environment import Environment
+from tests.kit.policy_enforcement import enforced
 
 SCENARIO_SECONDS = 180
 
@@ -20,3 +24,10 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     for item in items:
         if Path(__file__).parent in item.path.parents:
             item.add_marker(pytest.mark.timeout(SCENARIO_SECONDS))
+
+
+@pytest.fixture
+async def enforcement(environment: Environment, tmp_path: Path) -> AsyncIterator[None]:
+    """Enforce NetworkPolicies during the scenario."""
+    with enforced(environment, tmp_path / "kube-router.log"):
+        yield

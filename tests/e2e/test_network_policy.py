@@ -5,20 +5,17 @@ from __future__ import annotations
 import asyncio
 import json
 from collections.abc import AsyncIterator, Mapping
-from pathlib import Path
 
 import pytest
 
 from realtime_operator import naming
 from realtime_operator.api.base import JsonObject
-from tests.kit.cluster.environment import Environment
 from tests.kit.deadline import eventually
 from tests.kit.document import text_at
 from tests.kit.installation import Images
 from tests.kit.kube import CONTAINER_SECURITY, POD_SECURITY, Kube
 from tests.kit.kubernetes_fixtures import Scenario
 from tests.kit.live_cluster import LiveCluster
-from tests.kit.policy_enforcement import enforced
 from tests.kit.running_cluster import manifest
 
 ENFORCED_SECONDS = 60
@@ -35,13 +32,6 @@ def opens(address):
 print(json.dumps({name: opens(address) for name, address in json.loads(sys.argv[1]).items()}))
 """
 """Program that tries to connect to addresses, by name."""
-
-
-@pytest.fixture
-async def enforcement(environment: Environment, tmp_path: Path) -> AsyncIterator[None]:
-    """Enforce NetworkPolicies during the scenario."""
-    with enforced(environment, tmp_path / "kube-router.log"):
-        yield
 
 
 @pytest.fixture

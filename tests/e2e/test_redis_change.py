@@ -57,23 +57,27 @@ async def test_a_wrong_image_does_not_take_the_place_of_a_redis_that_works(
 
 
 async def test_a_change_that_works_is_made_after_its_trial(scenario: Scenario) -> None:
-    """A change such as more memory replaces the pod."""
+    """A change such as more memory replaces the pod. Its histories are lost, and clients are told so."""
     cluster = scenario.cluster()
     await cluster.apply(manifest("main", replicas=1))
     await cluster.wait_ready()
     (before,) = await redis_pods(scenario)
-    await cluster.patch(backplane={"redis": {"managed": {"resources": {"limits": {"memory": "300Mi"}}}}})
-    await cluster.wait(lambda o: condition(o, "Progressing").get("reason") == "ChangingRedis", what="it is tried")
-    await scenario.kube.wait_for(
-        "pods",
-        name_of(before),
-        lambda o: is_ready(o) and text_at(o, "metadata", "uid") != text_at(before, "metadata", "uid"),
-        what="another Redis pod",
-        within=90,
-    )
-    (after,) = await redis_pods(scenario)
-    assert dig(objects_at(after, "spec", "containers")[0], "resources", "limits", "memory") == "300Mi"
-    await cluster.wait_ready(within=90)
+    async with traffic(cluster) as running:
+        await cluster.patch(backplane={"redis": {"managed": {"resources": {"limits": {"memory": "300Mi"}}}}})
+        await cluster.wait(lambda o: condition(o, "Progressing").get("reason") == "ChangingRedis", what="it is tried")
+        await scenario.kube.wait_for(
+            "pods",
+            name_of(before),
+            lambda o: is_ready(o) and text_at(o, "metadata", "uid") != text_at(before, "metadata", "uid"),
+            what="another Redis pod",
+            within=90,
+        )
+        (after,) = await redis_pods(scenario)
+        assert dig(objects_at(after, "spec", "containers")[0], "resources", "limits", "memory") == "300Mi"
+        await cluster.wait_ready(within=90)
+        result = await finish(running)
+        assert not all(event.recovered for event in running.recoveries()), running.recoveries()
+        assert result.duplicated == 0, result.describe()
     await _no_trial(scenario)
 
 
