@@ -9,7 +9,7 @@ import pytest
 from realtime_operator import naming
 from realtime_operator.api.base import JsonObject, JsonValue
 from realtime_operator.planning.world import AdminAccess
-from realtime_operator.platforms.kubernetes.observe import read_server
+from realtime_operator.platforms.kubernetes.observe import read_redis_pod, read_server
 
 
 def pod(status: JsonObject | None = None, **metadata: JsonValue) -> JsonObject:
@@ -95,3 +95,19 @@ def test_annotations_that_somebody_broke_are_as_if_not_there() -> None:
 @pytest.mark.parametrize("phase", ["Failed", "Succeeded"])
 def test_a_pod_that_has_ended(phase: str) -> None:
     assert read_server(pod({"phase": phase}), None).failed
+
+
+def test_a_pod_of_redis() -> None:
+    """Its template is the revision of its StatefulSet, and its host name is in a Service; a trial has neither."""
+    labels: JsonObject = {"controller-revision-hash": "main-redis-7", naming.LABEL_COMPONENT: naming.COMPONENT_REDIS}
+    made: JsonObject = {**pod(name="main-redis-0", labels=labels), "spec": {"subdomain": "main-redis-nodes"}}
+    found = read_redis_pod(made)
+    assert (found.template, found.service, found.trial, found.ready) == (
+        "main-redis-7",
+        "main-redis-nodes",
+        False,
+        False,
+    )
+    labels = {naming.LABEL_COMPONENT: naming.COMPONENT_REDIS_TRIAL}
+    trial = read_redis_pod(pod(labels=labels, annotations={naming.ANNOTATION_APPLIED: "abc"}))
+    assert (trial.template, trial.service, trial.trial) == ("abc", "", True)
