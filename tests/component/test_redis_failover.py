@@ -114,6 +114,26 @@ def stop_the_primary(pods: list[RedisPodProcess]) -> RedisPodProcess:
 
 
 @pytest.mark.timeout(180)
+def test_a_pod_alone_gives_its_role_to_two_that_join(tmp_path: Path) -> None:
+    """They have what was written before they joined, and until it stopped; it comes back as a replica."""
+    with running_pods(tmp_path, alone=True) as pods:
+        with writing(pods) as confirmed:
+            wait_until(lambda: all(one.ready() for one in pods), "all are in step", FAILOVER_SECONDS, every=0.3)
+            assert {one.primary() for one in pods[1:]} == {pods[0].host}
+            wait_until(lambda: len(confirmed) > 50, "writes", 10)
+            pods[0].stop()
+            count = len(confirmed)
+            pods[0].lose_data()
+            pods[0].managed = pods[1].managed
+            pods[0].start()
+            primary = wait_settled(pods, FAILOVER_SECONDS)
+            wait_until(lambda: len(confirmed) > count + 50, "writes at the new primary", 20)
+        assert primary is not pods[0]
+        assert pods[0].role() == "slave"
+        assert set(confirmed) <= written(primary)
+
+
+@pytest.mark.timeout(180)
 def test_a_primary_that_lost_its_data_does_not_empty_the_others(pods: list[RedisPodProcess]) -> None:
     """It is killed and back before anybody notices, with an empty volume: a replica takes over, which has the data."""
     pods[0].ask("SET", "kept", "value")

@@ -111,13 +111,15 @@ class RedisPodProcess:
         (self.folder / "credentials" / naming.KEY_REDIS_PASSWORD).write_text(password)
 
     def stop(self) -> None:
-        """Stop as the kubelet does: the sentinel at once, Redis after its hook."""
-        sentinel, redis = self.processes["sentinel"], self.processes["redis"]
-        sentinel.terminate()
+        """Stop as the kubelet does: a sentinel at once, Redis after its hook."""
+        redis = self.processes["redis"]
+        for name, process in self.processes.items():
+            if name != "redis":
+                process.terminate()
         hook = self._command(dig(self._containers["redis"], "lifecycle", "preStop", "exec", "command"))
         subprocess.run(hook, env=self._environment, capture_output=True, timeout=STOP_SECONDS, check=False)
         redis.terminate()
-        for process in (sentinel, redis):
+        for process in self.processes.values():
             process.wait(timeout=STOP_SECONDS)
 
     def kill(self) -> None:
@@ -209,9 +211,11 @@ def wait_settled(pods: Sequence[RedisPodProcess], within: float = READY_SECONDS)
 
 @contextlib.contextmanager
 def running_pods(
-    folder: Path, programs: Mapping[str, Path] | None = None, *, tls: bool = False
+    folder: Path, programs: Mapping[str, Path] | None = None, *, tls: bool = False, alone: bool = False
 ) -> Iterator[list[RedisPodProcess]]:
     """Run three pods while the body runs, with TLS by certificates as the operator makes them if asked for.
+
+    `alone`: the first one is not one of three yet.
 
     `programs` are those of another Redis than the installed one, by the names that they have in its image, which has no
     others but TOOLS.
@@ -250,6 +254,7 @@ def running_pods(
             _run(*inside, "link", "set", "eth0", "up")
             _run(*inside, "link", "set", "lo", "up")
             stack.callback(one.kill)
+        pods[0].managed = {} if alone else managed
         for one in pods:
             one.start()
         yield pods
