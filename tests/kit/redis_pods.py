@@ -235,7 +235,7 @@ def running_pods(
             path,
             managed,
             certificates,
-        )  # fmt: skip
+        )
         for number in range(PODS)
     ]
     (folder / "hosts").write_text("127.0.0.1 localhost\n" + "".join(f"{one.address} {one.host}\n" for one in pods))

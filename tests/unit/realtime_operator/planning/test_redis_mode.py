@@ -7,6 +7,8 @@ from dataclasses import replace
 import pytest
 
 from realtime_operator.api.base import JsonObject
+from realtime_operator.planning.plan import DeletePod
+from realtime_operator.planning.redis_change import change_redis
 from realtime_operator.planning.redis_mode import LABEL_POD_NAME, joining
 from realtime_operator.planning.world import ObjectKey, RedisPod, StoreReport
 from tests.unit.realtime_operator.planning.memory_platform import MemoryPlatform, dig
@@ -173,3 +175,28 @@ def test_a_change_that_is_taken_back_leaves_the_first_pod_alone() -> None:
         platform.redis = [replace(pod, ready=True) for pod in platform.redis]
         platform.reconcile()
     assert len(dig(platform.objects[KEY], "spec", "template", "spec", "containers")) == 1  # type: ignore[arg-type] # a list
+
+
+def test_another_mode_with_tls_is_waited_for_by_nobody() -> None:
+    """Servers and pods with TLS reach none without it: no server could use the former Redis and the coming one."""
+    platform = left()
+    platform.secrets["certificate"] = {"tls.crt": "a", "tls.key": "b", "ca.crt": "c"}
+    platform.change(backplane={"redis": {"managed": {"tls": {"secretRef": {"name": "certificate"}}}}})
+    for _ in range(20):
+        platform.redis = [replace(pod, ready=True) for pod in platform.redis]
+        platform.reconcile()
+    assert stateful_set(platform, "replicas") == 1
+
+
+def test_a_pod_without_tls_is_no_part_of_pods_with_it() -> None:
+    """One of the former template is deleted: neither kind can follow the other."""
+    platform = joined()
+    while is_updating(platform):
+        platform.reconcile()
+    platform.reconcile()
+    live: JsonObject = {**platform.objects[KEY], "status": {"updateRevision": "new"}}
+    wanted = {key: value for key, value in live.items() if key != "status"}
+    world = replace(platform.world(), objects={KEY: live})
+    former = replace(PODS[0], tls=True)
+    assert change_redis(wanted, replace(world, redis=(PODS[0],))) == []
+    assert change_redis(wanted, replace(world, redis=(former,))) == [DeletePod(former.name, former.uid)]
