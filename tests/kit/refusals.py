@@ -250,7 +250,7 @@ REFUSALS = (
     ),
     Refusal(
         "spec.auth.jwks.url",
-        "must be the address of a JWK Set, like https://id.example.com/.well-known/jwks.json",
+        "must be the address of a JWK Set, like https://id.example.com/.well-known/jwks.json, without a login",
         {"auth": {"jwks": {"url": "id.example.com/keys"}}},
     ),
     Refusal("spec.auth.jwks.refresh", REFRESH, {"auth": {"jwks": {"url": "https://id.example/keys", "refresh": "4s"}}}),
@@ -281,8 +281,13 @@ REFUSALS = (
     Refusal("spec.auth.audiences", "Duplicate value", {"auth": {"audiences": ["chat", "chat"]}}),
     Refusal(
         "spec.hooks.connect.url",
-        "must be an address like http://backend.default.svc/realtime",
+        "must be an address like http://backend.default.svc/realtime, without a login",
         {"hooks": {"connect": {"url": "backend"}}},
+    ),
+    Refusal(
+        "spec.hooks.connect.url",
+        "must be an address like http://backend.default.svc/realtime, without a login",
+        {"hooks": {"connect": {"url": "http://user:password@backend"}}},
     ),
     Refusal(
         "spec.hooks.publish.timeout",

@@ -35,7 +35,7 @@ class HookEndpoint(Model):
 
     @rule(
         f"self.url.matches('{URL}')",
-        "must be an address like http://backend.default.svc/realtime",
+        "must be an address like http://backend.default.svc/realtime, without a login",
         field="url",
     )
     def _url_is_one(self) -> bool:

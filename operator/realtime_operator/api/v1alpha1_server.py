@@ -22,7 +22,8 @@ from realtime_operator.api.fields import (
 from realtime_operator.api.lists import ATOMIC, MAP_BY_NAME, SET
 from realtime_operator.api.v1alpha1_certificate import ServerTls
 
-URL = "^https?://[^/?#]+[^ ]*$"
+URL = "^https?://[^/?#@ ]+([/?#][^ ]*)?$"
+"""Addresses without a login, which would be in the spec and in a ConfigMap for all to read."""
 ORIGIN = "^[a-z][a-z0-9+.-]*://[^/?#*]+$"
 
 
@@ -195,7 +196,7 @@ class JsonWebKeys(Model):
 
     @rule(
         f"self.url.matches('{URL}')",
-        "must be the address of a JWK Set, like https://id.example.com/.well-known/jwks.json",
+        "must be the address of a JWK Set, like https://id.example.com/.well-known/jwks.json, without a login",
         field="url",
     )
     def _url_is_one(self) -> bool:

@@ -19,6 +19,7 @@ def build_redis_disruption_budget(cluster: RealtimeCluster) -> JsonObject | None
             "metadata": metadata(cluster, naming.redis(cluster.metadata.name), naming.COMPONENT_REDIS),
             "spec": {
                 "maxUnavailable": 1,
+                "unhealthyPodEvictionPolicy": "AlwaysAllow",  # a pod that is not ready holds up no node drain
                 "selector": {"matchLabels": component_selector(cluster, naming.COMPONENT_REDIS)},
             },
         }
