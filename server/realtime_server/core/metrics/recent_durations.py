@@ -1,39 +1,36 @@
-"""Durations of the last seconds, counted in histograms of one second each; pure. Times are monotonic seconds."""
+"""Durations of the last seconds; pure. Times are monotonic seconds."""
 
 from __future__ import annotations
 
-import bisect
-from itertools import accumulate
+import math
+from collections import deque
 
-BOUNDS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0)
-"""Upper bounds in seconds; what is longer counts as the last."""
 SECONDS = 10
 """Seconds that are kept: enough for a percentile, and soon over after a change of the load."""
+MOST_PER_SECOND = 1000
+"""Number of durations of one second that are kept, the first ones."""
 
 
 class RecentDurations:
-    """Ring of one histogram per second. Recording costs one increment, and needs no periodic work."""
+    """The durations of each of the last seconds. Recording appends to a list, and needs no periodic work."""
 
-    __slots__ = ("_counts", "_seconds")
+    __slots__ = ("_current", "_kept", "_second")
 
     def __init__(self) -> None:
-        self._counts = [[0] * len(BOUNDS) for _ in range(SECONDS)]
-        self._seconds = [-1] * SECONDS
+        self._second = -1
+        self._current: list[float] = []
+        self._kept: deque[tuple[int, list[float]]] = deque(maxlen=SECONDS)
 
     def observe(self, seconds: float, now: float) -> None:
         """Record a duration that ended at `now`."""
-        second = int(now)
-        index = second % SECONDS
-        if self._seconds[index] != second:
-            self._seconds[index] = second
-            self._counts[index] = [0] * len(BOUNDS)
-        self._counts[index][min(bisect.bisect_left(BOUNDS, seconds), len(BOUNDS) - 1)] += 1
+        if int(now) != self._second:
+            self._second, self._current = int(now), []
+            self._kept.append((self._second, self._current))
+        if len(self._current) < MOST_PER_SECOND:
+            self._current.append(seconds)
 
     def percentile(self, part: float, now: float) -> float | None:
-        """Return the bound below which `part` (0 to 1) of the durations are; None when there are none."""
+        """Return the duration that `part` (above 0, up to 1) of the durations do not exceed; None without any."""
         oldest = int(now) - SECONDS
-        kept = [counts for second, counts in zip(self._seconds, self._counts, strict=True) if second > oldest]
-        sums = list(accumulate(map(sum, zip(*kept, strict=True))))
-        if not sums or not sums[-1]:
-            return None
-        return BOUNDS[bisect.bisect_left(sums, part * sums[-1])]
+        found = sorted(duration for second, durations in self._kept if second > oldest for duration in durations)
+        return found[math.ceil(part * len(found)) - 1] if found else None
