@@ -10,7 +10,8 @@ THOROUGH := tests/component/faults tests/component/test_redis_failover.py tests/
   tests/contract/test_older_servers.py tests/scenarios/test_brakes.py tests/scenarios/test_api_handover.py \
   tests/component/cli/test_undo.py tests/component/api/test_leaving.py tests/component/server/test_slow_reader_lives.py \
   tests/component/sdk/test_encodings.py tests/component/supervisor/test_drain_command.py \
-  tests/component/monitoring/test_queries.py tests/model tests/component/tracing
+  tests/component/monitoring/test_queries.py tests/component/monitoring/test_rules.py tests/model tests/component/tracing \
+  tests/contract/backplane/test_archive.py tests/component/test_redis_exporter.py tests/component/cli/test_backup.py
 # Tests that measure a server's memory and rates: nothing runs beside them.
 ALONE := tests/component/server/test_bad_input.py tests/component/server/test_limits.py tests/component/server/test_slow_flood.py
 # Scenarios that take more than a minute: `make e2e-redis` runs them, CI does not.
