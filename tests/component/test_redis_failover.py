@@ -18,7 +18,7 @@ from tests.kit.redis_pods import RedisPodProcess, running_pods, wait_settled
 from tests.kit.redis_process import wait_until
 from tests.kit.redis_programs import OLDEST_REDIS, VALKEY
 
-FAILOVER_SECONDS = 40.0
+FAILOVER_SECONDS = 60.0
 
 
 @pytest.fixture

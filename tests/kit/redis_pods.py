@@ -40,7 +40,7 @@ PLACES = {
 """Folders of a pod by their path in the containers."""
 FOLDERS = re.compile("|".join(rf"(?<![\w.]){re.escape(there)}\b" for there in PLACES))
 PODS = 3
-READY_SECONDS = 40.0
+READY_SECONDS = 90.0
 SHORT_OVERLAP_SECONDS = 16
 """Time for which both passwords are valid."""
 STOP_SECONDS = 40
