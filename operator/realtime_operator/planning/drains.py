@@ -63,7 +63,7 @@ def divide(
     return [*actions, *(Drain(server.name, server.admin, rate) for server, rate in lowered or changed)]
 
 
-def shares(fleet: Fleet, budget: Budget) -> list[Action]:
+def shares(fleet: Fleet, budget: Budget) -> list[SetShare]:
     """Return the changes of the rates at which servers drain when they must stop and the operator is away.
 
     All of them together do not exceed the budget. Servers of earlier releases take none.
@@ -71,7 +71,7 @@ def shares(fleet: Fleet, budget: Budget) -> list[Action]:
     if budget.rate <= 0 or not fleet.live:
         return []
     part = budget.rate / len(fleet.live)
-    share = max(LOWEST_SHARE, math.floor(10 * SHARE * part) / 10)
+    share = max(LOWEST_SHARE, round(SHARE * part, 3))
     return [
         SetShare(server.name, server.admin, share)
         for server in fleet.live

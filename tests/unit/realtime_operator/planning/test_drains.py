@@ -7,7 +7,7 @@ from dataclasses import replace
 from datetime import timedelta
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from realtime_operator.planning.budget import Budget, DrainPolicy
@@ -133,6 +133,19 @@ def test_shares_add_up_to_the_budget() -> None:
     ]
     assert shares(fleet(right, right), Budget(4)) == []
     assert shares(fleet(*servers), Budget(0)) == []
+
+
+@example(1.0, 5)
+@given(st.floats(0.1, 5000), st.integers(1, 40))
+def test_a_share_that_was_given_is_kept(rate: float, count: int) -> None:
+    """A cluster whose servers have their shares is settled."""
+    servers = [server(f"{number}") for number in range(count)]
+    given_shares = {change.server: change.connections_per_second for change in shares(fleet(*servers), Budget(rate))}
+    having = []
+    for found in servers:
+        assert found.report is not None
+        having.append(replace(found, report=replace(found.report, share=given_shares[found.name])))
+    assert shares(fleet(*having), Budget(rate)) == []
 
 
 # whole moves
