@@ -147,9 +147,11 @@ def brake(hold: Hold | None, found: Arrivals, now: datetime) -> Brake:
     )
 
 
-def has_just_connected(world: World, now: datetime) -> bool:
-    """Return True within CONTACT_SECONDS after the operator has begun to watch the servers."""
-    return world.contact_since is not None and now - world.contact_since < timedelta(seconds=CONTACT_SECONDS)
+def contact_rest(world: World, now: datetime) -> float:
+    """Return the seconds for which the operator has still to watch the servers before it trusts what it sees."""
+    if world.contact_since is None:
+        return 0.0
+    return max(0.0, CONTACT_SECONDS - (now - world.contact_since).total_seconds())
 
 
 def _evidence(
@@ -166,8 +168,8 @@ def _evidence(
     if world.stale_since is not None:
         age = max(0, round((now - world.stale_since).total_seconds()))
         return Reason.OBSERVATION_STALE, f"the last observation of the servers is {age} s old", CONTACT_SECONDS
-    if world.contact_since is not None and has_just_connected(world, now):
-        rest = CONTACT_SECONDS - (now - world.contact_since).total_seconds()
+    rest = contact_rest(world, now)
+    if rest > 0:
         return Reason.JUST_CONNECTED, "the operator has just started to watch the servers", rest
     if backplane.ready is False and not _repairs(fleet):
         return Reason.BACKPLANE_UNAVAILABLE, backplane.message, RELEASE_SECONDS

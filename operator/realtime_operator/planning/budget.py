@@ -92,7 +92,8 @@ def next_budget(
     before = before or Budget(adjusted_at=now)
     owed = round(unasked + max(0.0, before.owed - before.rate * _seconds_since(before.at, now)), 1)
     usual = before.usual_connect_seconds or _slowest_connect(fleet.available)
-    factor, adjusted_at = _adjusted(fleet, before, usual, now)
+    is_fixed = policy.connections_per_second is not None
+    factor, adjusted_at = (1.0, None) if is_fixed else _adjusted(fleet, before, usual, now)
     rate = moving_rate(fleet, policy, factor)
     if careful:
         rate = min(rate, TRIAL_RATE)

@@ -21,7 +21,7 @@ from realtime_operator.builders.optional_kinds import is_served, missing_kinds
 from realtime_operator.planning import drains, provenance, revisions, rollout, status
 from realtime_operator.planning.autoscale import AutoscaleState
 from realtime_operator.planning.backplane import observe_backplane
-from realtime_operator.planning.brakes import arrivals, brake, has_just_connected, next_hold
+from realtime_operator.planning.brakes import arrivals, brake, contact_rest, next_hold
 from realtime_operator.planning.budget import Budget, lost_connections, next_budget
 from realtime_operator.planning.credentials import next_credentials
 from realtime_operator.planning.difference import contains, plan_write, revision_of
@@ -266,7 +266,7 @@ def _budget(
     world: World, fleet: Fleet, policy: RolloutPolicy, prior: PriorStatus, now: datetime, *, careful: bool
 ) -> Budget:
     """Return the budget; what was lost while nobody watched the servers is not counted."""
-    watched = world.stale_since is None and not has_just_connected(world, now)
+    watched = world.stale_since is None and contact_rest(world, now) == 0
     lost = lost_connections(prior.connections, fleet.servers) if watched else 0
     return next_budget(fleet, policy.drain, prior.budget, lost, now, careful=careful)
 

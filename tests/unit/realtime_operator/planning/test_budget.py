@@ -119,7 +119,8 @@ def test_clients_that_always_took_long_to_connect_are_no_reason() -> None:
 
 def test_a_given_rate_is_kept() -> None:
     fixed = DrainPolicy(7, 600, 5)
-    assert {budget.rate for budget in budgets(server(loop_lag_seconds=0.5), fixed, 60)} == {7.0}
+    found = budgets(server(loop_lag_seconds=0.5), fixed, 60)
+    assert {(budget.rate, budget.factor) for budget in found} == {(7.0, 1.0)}
 
 
 def test_while_nothing_moves_nothing_is_learned() -> None:
