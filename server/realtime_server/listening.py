@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+import ctypes
 import errno
+import select
 import socket
+import struct
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,7 +18,13 @@ ANY_IPV4_ADDRESS = "0.0.0.0"  # noqa: S104 - a server in a pod is reached from o
 NO_IPV6 = (errno.EAFNOSUPPORT, errno.EADDRNOTAVAIL)
 """Errors with which a kernel refuses IPv6 addresses, without IPv6 or with IPv6 disabled."""
 LEAVE_SECONDS = 0.05
-"""Seconds for accepting the connections left in a socket's queue before it is closed."""
+"""Seconds for handshakes under way before a socket is closed, and between two looks at its queue."""
+QUEUE_SECONDS = 2.0
+"""Longest wait until the queue of a socket is empty; a worker without file descriptors accepts nobody."""
+SO_ATTACH_FILTER = 26
+"""Socket option of Linux that the socket module does not name (asm-generic/socket.h)."""
+DROP_SYNS = ((0x30, 0, 0, 13), (0x45, 0, 1, 0x02), (0x06, 0, 0, 0), (0x06, 0, 0, 0xFFFFFFFF))
+"""Classic BPF (linux/filter.h) for a TCP segment: load the flags, drop it if SYN is set, else pass it whole."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,16 +63,42 @@ class ReusePortGroup:
     async def leave(self) -> None:
         """Close all listeners.
 
-        Closing a socket resets the connections in its queue. The queue is therefore closed first (a backlog of 0: the
-        kernel drops further SYNs, which clients repeat and which reach another worker), then emptied.
+        Closing a socket resets the connections in its queue. New connections are therefore kept out of the queue first,
+        then it is emptied, however late this worker's event loop runs.
         """
         leaving, self._open = self._open, []
         for bound, _ in leaving:
-            bound.listen(0)
+            _keep_out(bound)
         if leaving:
-            await asyncio.sleep(LEAVE_SECONDS)
+            await _emptied([bound for bound, _ in leaving])
         for _, close in leaving:
             await close()
+
+
+def _keep_out(listening: socket.socket) -> None:
+    """Drop further SYNs, which clients repeat after a second and which then reach another worker.
+
+    A backlog of 0 alone would do less: the kernel then still admits one connection at a time to the queue.
+    """
+    instructions = b"".join(struct.pack("=HBBI", *instruction) for instruction in DROP_SYNS)
+    program = ctypes.create_string_buffer(instructions)
+    try:
+        listening.setsockopt(
+            socket.SOL_SOCKET, SO_ATTACH_FILTER, struct.pack("@HP", len(DROP_SYNS), ctypes.addressof(program))
+        )
+    except OSError:  # a kernel without filters
+        listening.listen(0)
+
+
+async def _emptied(listening: Sequence[socket.socket]) -> None:
+    """Wait until no connection is left in a queue, at least LEAVE_SECONDS and at most QUEUE_SECONDS."""
+    queues = select.poll()
+    for bound in listening:
+        queues.register(bound, select.POLLIN)
+    for _ in range(round(QUEUE_SECONDS / LEAVE_SECONDS)):
+        await asyncio.sleep(LEAVE_SECONDS)
+        if not queues.poll(0):
+            return
 
 
 def bind(host: str, port: int, *, shared: bool) -> socket.socket:

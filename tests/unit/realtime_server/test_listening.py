@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import asyncio
 import socket
+import time
 from collections import Counter
 from collections.abc import Awaitable, Callable
 from pathlib import Path
 
 import pytest
+import uvloop
 
-from realtime_server.listening import Listener, ReusePortGroup, bind, bind_unix
+from realtime_server.listening import LEAVE_SECONDS, Listener, ReusePortGroup, bind, bind_unix
 from tests.kit.redis_process import free_port
 
 
@@ -79,6 +81,44 @@ async def test_nobody_is_reset_while_a_member_leaves() -> None:
     assert answers.total() == 640
     assert set(answers) == {b"first", b"second"}
     await second.leave()
+
+
+def test_nobody_is_reset_when_the_event_loop_runs_late() -> None:
+    """Connections that are in the queue, or come, while the loop is too busy to accept them are answered."""
+    uvloop.run(_leave_late())
+
+
+async def _leave_late() -> None:
+    port = free_port()
+    first, second = group(b"first", port), group(b"second", port)
+    await first.join()
+    await second.join()
+    try:
+        early = [connecting(port) for _ in range(16)]
+        leaving = asyncio.create_task(first.leave(), name="leave")
+        await asyncio.sleep(0)
+        late = [connecting(port) for _ in range(16)]
+        time.sleep(LEAVE_SECONDS * 2)  # noqa: ASYNC251 - the loop is to be late
+        await leaving
+        answers = Counter(await asyncio.gather(*(answer_to(client) for client in early + late)))
+        assert answers.total() == 32
+        assert set(answers) == {b"first", b"second"}
+    finally:
+        await second.leave()
+
+
+def connecting(port: int) -> socket.socket:
+    """Return a socket that is connecting."""
+    client = socket.socket()
+    client.setblocking(False)
+    client.connect_ex(("127.0.0.1", port))
+    return client
+
+
+async def answer_to(client: socket.socket) -> bytes:
+    """Return the name of the member that answers a connecting socket."""
+    with client:
+        return await asyncio.wait_for(asyncio.get_running_loop().sock_recv(client, 16), 5)
 
 
 async def test_joining_twice_is_joining_once() -> None:
