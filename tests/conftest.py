@@ -13,6 +13,8 @@ settings.register_profile("repeatable", deadline=None, derandomize=True)
 settings.register_profile("explore", deadline=None, max_examples=2000)
 settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "repeatable"))
 
+pytest.register_assert_rewrite("tests.kit")  # so that a failed assertion in it tells the values
+
 PLATFORMS = ("local", "kubernetes")
 collect_ignore: list[str] = []
 
