@@ -240,7 +240,11 @@ def _slim_pod(pod: JsonObject) -> JsonObject:
         {"name": container.get("name"), "image": container.get("image")}
         for container in objects_at(pod, "spec", "containers")
     ]
-    return {"containers": containers, "nodeName": dig(pod, "spec", "nodeName")}
+    kept: JsonObject = {"containers": containers, "nodeName": dig(pod, "spec", "nodeName")}
+    if label(pod, naming.LABEL_COMPONENT) in {naming.COMPONENT_REDIS, naming.COMPONENT_REDIS_TRIAL}:
+        volumes: list[JsonValue] = [{"name": volume.get("name")} for volume in objects_at(pod, "spec", "volumes")]
+        kept |= {"subdomain": dig(pod, "spec", "subdomain"), "volumes": volumes}
+    return kept
 
 
 def version_of(document: JsonObject) -> int:

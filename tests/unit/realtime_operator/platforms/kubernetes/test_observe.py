@@ -8,8 +8,12 @@ import pytest
 
 from realtime_operator import naming
 from realtime_operator.api.base import JsonObject, JsonValue
+from realtime_operator.builders.redis_stateful_set import build_redis_stateful_set
 from realtime_operator.planning.world import AdminAccess
 from realtime_operator.platforms.kubernetes.observe import read_redis_pod, read_server
+from realtime_operator.platforms.kubernetes.store import slim
+from tests.kit.document import object_at
+from tests.kit.manifests import SETTINGS, cluster_of
 
 
 def pod(status: JsonObject | None = None, **metadata: JsonValue) -> JsonObject:
@@ -23,7 +27,7 @@ def pod(status: JsonObject | None = None, **metadata: JsonValue) -> JsonObject:
         "creationTimestamp": "2026-01-02T03:04:05Z",
         "labels": labels,
     }
-    return {"metadata": {**base, **metadata}, "status": status or {}}
+    return {"kind": "Pod", "metadata": {**base, **metadata}, "status": status or {}}
 
 
 def test_a_running_pod() -> None:
@@ -95,6 +99,23 @@ def test_annotations_that_somebody_broke_are_as_if_not_there() -> None:
 @pytest.mark.parametrize("phase", ["Failed", "Succeeded"])
 def test_a_pod_that_has_ended(phase: str) -> None:
     assert read_server(pod({"phase": phase}), None).failed
+
+
+@pytest.mark.parametrize("tls", [True, False])
+@pytest.mark.parametrize("component", [naming.COMPONENT_REDIS, naming.COMPONENT_REDIS_TRIAL])
+def test_a_pod_of_redis_is_read_from_what_is_stored_of_it(component: str, *, tls: bool) -> None:
+    """Nothing that the planner sees of it is missing in the store."""
+    spec: JsonObject = {"backplane": {"redis": {"managed": {"mode": "Failover", **({"tls": {}} if tls else {})}}}}
+    cluster = cluster_of(spec)
+    password = {naming.redis(cluster.metadata.name): {naming.KEY_REDIS_PASSWORD: "digest"}}
+    stateful_set = build_redis_stateful_set(cluster, SETTINGS, password)
+    assert stateful_set is not None
+    template = object_at(stateful_set, "spec", "template", "spec")
+    labels: JsonObject = {naming.LABEL_COMPONENT: component, "controller-revision-hash": "main-redis-7"}
+    whole: JsonObject = {**pod(labels=labels), "spec": {**template, "subdomain": "main-redis-nodes"}}
+    found = read_redis_pod(slim(whole))
+    assert (found.tls, found.service) == (tls, "main-redis-nodes")
+    assert found == read_redis_pod(whole)
 
 
 def test_a_pod_of_redis() -> None:
