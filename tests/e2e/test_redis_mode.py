@@ -50,7 +50,7 @@ async def test_a_redis_gets_failover_without_a_loss(scenario: Scenario) -> None:
 async def test_a_redis_on_volumes_leaves_failover_without_a_loss(scenario: Scenario) -> None:
     """The first pod, which is a replica at the time, has everything on its volume when it is the only one."""
     async with local_volumes(scenario.kube, count=3) as storage_class:
-        persistence: JsonObject = {"size": "64Mi", "storageClassName": storage_class}
+        persistence: JsonObject = {"size": "256Mi", "storageClassName": storage_class}
         cluster = scenario.cluster()
         await cluster.apply(manifest("main", replicas=1, backplane=with_failover(persistence=persistence)))
         await cluster.wait_ready(within=150)

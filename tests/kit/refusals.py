@@ -81,6 +81,16 @@ EGRESS = (
 )
 
 
+RESTRICTED = "mode must be Restricted for clientFrom, apiFrom, adminFrom and egress: with None everything is allowed"
+EVERYWHERE: JsonObject = {"namespaceSelector": {}}
+LOGIN = "username needs password: an ACL user logs in with both (any password does for a user with nopass)"
+PATHS = (
+    "paths must have / or /connection, where clients connect, unless an annotation makes the controller rewrite"
+    " another path"
+)
+WRONG_PATHS: tuple[list[JsonValue], ...] = (["/foo"], ["/connections", "/foo/connection"])
+
+
 def restricted(**fields: JsonValue) -> JsonObject:
     """Return a spec with NetworkPolicies."""
     return {"networkPolicy": {"mode": "Restricted", **fields}}
@@ -312,6 +322,11 @@ REFUSALS = (
         for name in ("X Y", "Content-Type")
     ),
     Refusal(
+        "spec.tracing.ca",
+        "ca needs an endpoint that begins with https://: with http:// nothing is encrypted or verified",
+        {"tracing": {"endpoint": "http://collector:4318", "ca": {"secretKeyRef": KEY}}},
+    ),
+    Refusal(
         "spec.hooks.forwardHeaders",
         "forwardHeaders must be names of HTTP headers in lower case, like cookie",
         {"hooks": {"forwardHeaders": ["X Y"]}},
@@ -344,6 +359,12 @@ REFUSALS = (
         "spec.backplane.redis.external.url",
         "username, password and database are part of url: write them there, or use address instead of url",
         external_redis(url={"secretKeyRef": {"name": "redis", "key": "url"}}, username="ann"),
+    ),
+    Refusal("spec.backplane.redis.external.username", LOGIN, external_redis(address="redis:6379", username="ann")),
+    Refusal(
+        "spec.backplane.redis.external.sentinel.username",
+        LOGIN,
+        external_redis(sentinel={"masterName": "main", "addresses": ["sentinel:26379"], "username": "ann"}),
     ),
     Refusal(
         "spec.backplane.redis.external.database",
@@ -510,6 +531,10 @@ REFUSALS = (
         "must be the beginning of a path, like / or /connection",
         {"endpoint": {"ingress": {"paths": ["connection"]}}},
     ),
+    *(
+        Refusal("spec.endpoint.ingress.paths", PATHS, {"endpoint": {"ingress": {"paths": paths}}})
+        for paths in WRONG_PATHS
+    ),
     Refusal(
         "spec.endpoint.ingress.hosts",
         "hosts must not be empty when tls.certificate has no dnsNames: a certificate is for names",
@@ -606,6 +631,11 @@ REFUSALS = (
     Refusal("spec.pod.affinity", "must be of type object", {"pod": {"affinity": "zone"}}),
     Refusal("spec.pod.envFrom", "must have at most 16 items", {"pod": {"envFrom": [{} for _ in range(17)]}}),
     Refusal("spec.networkPolicy.mode", "supported values", {"networkPolicy": {"mode": "Strict"}}),
+    *(
+        Refusal("spec.networkPolicy.mode", RESTRICTED, {"networkPolicy": {**mode, peers: [EVERYWHERE]}})
+        for mode, peers in (({}, "clientFrom"), ({"mode": "None"}, "apiFrom"), ({}, "adminFrom"))
+    ),
+    Refusal("spec.networkPolicy.mode", RESTRICTED, {"networkPolicy": {"egress": [{"to": [EVERYWHERE]}]}}),
     Refusal("spec.networkPolicy.clientFrom[0]", PEER, restricted(clientFrom=[{}])),
     Refusal(
         "spec.networkPolicy.apiFrom[0]", PEER, restricted(apiFrom=[{"podSelector": {}, "ipBlock": {"cidr": "::/0"}}])

@@ -119,7 +119,8 @@ def used_specs() -> list[JsonObject]:
     return [
         _whole(managed),
         *(_whole({"backplane": {"redis": {"external": place}}}) for place in places),
-        _whole({"disruptionBudget": {"minAvailable": 1}}),
+        _whole({"disruptionBudget": {"minAvailable": 1}, "networkPolicy": {"mode": "Restricted"}}),
+        _whole({"tracing": {"endpoint": "http://collector.observability.svc:4318"}}),
         _whole(_with_names(issued)),
     ]
 

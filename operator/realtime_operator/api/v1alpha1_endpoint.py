@@ -24,6 +24,8 @@ from realtime_operator.api.fields import (
 from realtime_operator.api.lists import ATOMIC, SET
 from realtime_operator.api.v1alpha1_certificate import IngressTls, ServerTls
 
+CLIENT_PATHS = "/connection/"
+"""Beginning of the paths of all transports for clients."""
 FREE_ANNOTATIONS_RULE = "!has(self.annotations) || self.annotations.all(key, !key.startsWith('realtime.dev/'))"
 FREE_ANNOTATIONS = "annotations that begin with realtime.dev/ are reserved for the operator"
 
@@ -125,6 +127,16 @@ class Ingress(Model):
     def _certificate_has_names(self) -> bool:
         certificate = None if self.tls is None else self.tls.certificate
         return certificate is None or bool(certificate.dns_names) or bool(self.hosts)
+
+    @rule(
+        "!has(self.paths) || (has(self.annotations) && self.annotations.size() > 0)"
+        f" || self.paths.exists(path, path == '/' || (path + '/').startsWith('{CLIENT_PATHS}'))",
+        "paths must have / or /connection, where clients connect, unless an annotation makes the controller rewrite"
+        " another path",
+        field="paths",
+    )
+    def _clients_get_through(self) -> bool:
+        return bool(self.annotations) or any(path == "/" or f"{path}/".startswith(CLIENT_PATHS) for path in self.paths)
 
 
 class ParentReference(Model):

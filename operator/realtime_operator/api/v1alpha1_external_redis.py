@@ -12,6 +12,9 @@ from realtime_operator.api.fields import Text
 from realtime_operator.api.lists import SET
 from realtime_operator.api.v1alpha1_server import SecretValue
 
+LOGIN = "!has(self.username) || has(self.password)"
+LOGIN_MESSAGE = "username needs password: an ACL user logs in with both (any password does for a user with nopass)"
+
 _PORT = "([1-9][0-9]{0,3}|[1-5][0-9]{4}|6[0-4][0-9]{3}|65[0-4][0-9]{2}|655[0-2][0-9]|6553[0-5])"
 _HOST_AND_PORT = rf"^(\[[0-9a-fA-F:.]+\]|[^ :/@\[\]]+):{_PORT}$"
 _CEL_HOST_AND_PORT = _HOST_AND_PORT.replace("\\", "\\\\")
@@ -39,6 +42,10 @@ class RedisSentinel(Model):
     """ACL user at the sentinels, if they have a login of their own. Defaults to `default`."""
     password: SecretValue | None = None
     """Password at the sentinels. None when absent."""
+
+    @rule(LOGIN, LOGIN_MESSAGE, field="username")
+    def _login_is_complete(self) -> bool:
+        return self.username is None or self.password is not None
 
 
 class RedisCluster(Model):
@@ -105,6 +112,10 @@ class ExternalRedis(Model):
     )
     def _login_is_said_once(self) -> bool:
         return self.url is None or (self.username is None and self.password is None and self.database == 0)
+
+    @rule(f"has(self.url) || {LOGIN}", LOGIN_MESSAGE, field="username")
+    def _login_is_complete(self) -> bool:
+        return self.url is not None or self.username is None or self.password is not None
 
     @rule(
         "!has(self.cluster) || !has(self.database) || self.database == 0",

@@ -13,6 +13,7 @@ from realtime_operator.api.v1alpha1_certificate import RedisServerTls
 from realtime_operator.api.v1alpha1_pod import ImagePullSecrets, RedisPod, Resources
 
 LEAST_STORAGE = "16Mi"
+DEFAULT_MEMORY_LIMIT = "256Mi"
 
 StorageSize = Annotated[
     Quantity,

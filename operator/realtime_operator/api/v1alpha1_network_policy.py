@@ -127,3 +127,15 @@ class NetworkPolicy(Model):
     egress: Annotated[tuple[NetworkPolicyEgressRule, ...], Field(max_length=16), ATOMIC] = ()
     """Connections that servers may open, beside DNS and the managed Redis: to the backend of hooks, to the key set of
     `auth.jwks` and to an external Redis."""
+
+    @rule(
+        "self.mode == 'Restricted'"
+        " || !([has(self.clientFrom) && self.clientFrom.size() > 0, has(self.apiFrom) && self.apiFrom.size() > 0,"
+        " has(self.adminFrom) && self.adminFrom.size() > 0, has(self.egress) && self.egress.size() > 0]"
+        ".exists(given, given))",
+        "mode must be Restricted for clientFrom, apiFrom, adminFrom and egress: with None everything is allowed",
+        field="mode",
+    )
+    def _restrictions_are_in_force(self) -> bool:
+        given = (self.client_from, self.api_from, self.admin_from, self.egress)
+        return self.mode == "Restricted" or not any(given)

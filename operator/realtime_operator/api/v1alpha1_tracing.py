@@ -60,3 +60,11 @@ class Tracing(Model):
     def _endpoint_is_one(self) -> bool:
         matched = re.fullmatch(ENDPOINT, self.endpoint) is not None
         return matched and not self.endpoint.rstrip("/").endswith(TRACES_PATH)
+
+    @rule(
+        "!has(self.ca) || !self.endpoint.startsWith('http:')",
+        "ca needs an endpoint that begins with https://: with http:// nothing is encrypted or verified",
+        field="ca",
+    )
+    def _authority_is_used(self) -> bool:
+        return self.ca is None or not self.endpoint.startswith("http:")

@@ -6,9 +6,11 @@ import re
 from collections.abc import Iterator, Mapping
 from ipaddress import IPv4Network, IPv6Network, ip_network
 
+from realtime_operator.api import quantity
 from realtime_operator.api.errors import Finding, FindingReason
 from realtime_operator.api.references import Reference, references
 from realtime_operator.api.v1alpha1 import RealtimeCluster
+from realtime_operator.api.v1alpha1_managed_redis import DEFAULT_MEMORY_LIMIT
 from realtime_operator.api.v1alpha1_network_policy import IpBlock, LabelSelector, NetworkPolicyPeer
 from realtime_operator.api.v1alpha1_pod import PodSettings, Toleration
 
@@ -34,7 +36,8 @@ def validate(cluster: RealtimeCluster, secrets: Mapping[str, Mapping[str, str]])
 
 def wrong_fields(cluster: RealtimeCluster) -> tuple[Finding, ...]:
     """Return the problems of a cluster by itself, whatever else exists."""
-    return (*_wrong_keys(cluster), *_wrong_tolerations(cluster), *_wrong_networks(cluster))
+    found = (_wrong_keys, _wrong_tolerations, _wrong_networks, _small_volumes)
+    return tuple(finding for check in found for finding in check(cluster))
 
 
 def missing_secrets(cluster: RealtimeCluster, secrets: Mapping[str, Mapping[str, str]]) -> tuple[Finding, ...]:
@@ -183,6 +186,20 @@ def _is_part(part: IPv4Network | IPv6Network, whole: IPv4Network | IPv6Network) 
     if isinstance(part, IPv6Network) and isinstance(whole, IPv6Network):
         return part != whole and part.subnet_of(whole)
     return False
+
+
+def _small_volumes(cluster: RealtimeCluster) -> Iterator[Finding]:
+    """Yield a volume of Redis that its memory does not fit in, which would be too costly a rule of the API server."""
+    managed = cluster.spec.backplane.managed
+    if managed is None or managed.persistence is None:
+        return
+    size, limit = managed.persistence.size, managed.resources.limits.get("memory", DEFAULT_MEMORY_LIMIT)
+    if quantity.parse(size) < quantity.parse(limit):
+        message = (
+            f"{size} is below the memory limit of Redis, {limit}: take about four times the limit, as the file grows to"
+            " twice what is in memory, and is rewritten beside itself"
+        )
+        yield Finding("spec.backplane.redis.managed.persistence.size", FindingReason.INVALID_FIELD, message)
 
 
 def _wrong_tolerations(cluster: RealtimeCluster) -> Iterator[Finding]:

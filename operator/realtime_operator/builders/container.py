@@ -6,6 +6,7 @@ from collections.abc import Mapping
 
 from realtime_operator.api import quantity
 from realtime_operator.api.base import JsonObject
+from realtime_operator.api.v1alpha1_managed_redis import DEFAULT_MEMORY_LIMIT
 from realtime_operator.api.v1alpha1_pod import Image, Resources
 from realtime_operator.builders.settings import BuildSettings
 
@@ -14,7 +15,7 @@ Quantities = Mapping[str, int | str]
 SERVER_REQUESTS: Quantities = {"cpu": "100m", "memory": "128Mi"}
 SERVER_LIMITS: Quantities = {"memory": "512Mi"}
 REDIS_REQUESTS: Quantities = {"cpu": "100m", "memory": "128Mi"}
-REDIS_LIMITS: Quantities = {"memory": "256Mi"}
+REDIS_LIMITS: Quantities = {"memory": DEFAULT_MEMORY_LIMIT}
 """Defaults. Memory is limited so that a leak ends one pod only; CPU is not, as throttling would delay messages."""
 
 

@@ -50,7 +50,7 @@ def check_pod(prefix: str, base: JsonObject, settings: PodSettings, selector: Js
         yield _finding(format_path([prefix, "template", *error.path]), error.message)
         return
     broken = [] if settings.template is None else [*_broken(paths)]
-    yield from broken or _doubled_ports(paths)
+    yield from broken or (*_without_image(paths), *_doubled_ports(paths))
 
 
 def _finding(path: str, message: str) -> Finding:
@@ -166,6 +166,16 @@ def _reserved_keys(paths: PodPaths) -> Iterator[Finding]:
         for key in object_at(paths.final, "metadata", name):
             if is_reserved(key) and key not in own:
                 yield _finding(paths.in_patch(("metadata", name, key)), f"{key} is reserved for the operator")
+
+
+def _without_image(paths: PodPaths) -> Iterator[Finding]:
+    """Yield further containers without an image: whoever writes the name of the operator's wrongly gets such a one."""
+    own = text_at(objects_at(paths.base, "spec", "containers")[0], "name")
+    for kind in ("containers", "initContainers"):
+        for index, container in enumerate(objects_at(paths.final, "spec", kind)):
+            if not container.get("image"):
+                message = f"{text_at(container, 'name')} needs an image; the operator's container is {own}"
+                yield _finding(paths.of(("spec", kind, index, "image")), message)
 
 
 def _doubled_ports(paths: PodPaths) -> Iterator[Finding]:

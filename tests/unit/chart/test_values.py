@@ -87,6 +87,8 @@ def test_every_default_is_in_the_schema(path: str) -> None:
         ({"pollSeconds": 0}, "pollSeconds"),
         ({"image": {"digest": "abc"}}, "image.digest"),
         ({"podDisruptionBudget": {"maxUnavailable": "half"}}, "podDisruptionBudget.maxUnavailable"),
+        ({"podDisruptionBudget": {"maxUnavailable": 0}}, "podDisruptionBudget.maxUnavailable"),
+        ({"podDisruptionBudget": {"maxUnavailable": "0%"}}, "podDisruptionBudget.maxUnavailable"),
     ],
 )
 def test_wrong_values_are_refused_by_name(values: JsonObject, field: str) -> None:

@@ -150,10 +150,28 @@ def reached(cidr: str, *left_out: str) -> JsonObject:
 )
 def test_what_network_policies_would_be_refused_for_is_found(policy: JsonObject, path: str) -> None:
     """Without its NetworkPolicies a cluster would be open to everybody."""
-    assert list(messages({"networkPolicy": policy})) == [f"spec.networkPolicy.{path}"]
+    assert list(messages({"networkPolicy": {"mode": "Restricted", **policy}})) == [f"spec.networkPolicy.{path}"]
 
 
 @pytest.mark.parametrize("policy", [reached("10.0.0.1/8", "10.1.0.0/16"), reached("fd00::/8", "fd00:1::/32")])
 def test_what_network_policies_may_have_is_not_found(policy: JsonObject) -> None:
     """Kubernetes takes bits after the prefix."""
-    assert messages({"networkPolicy": policy}) == {}
+    assert messages({"networkPolicy": {"mode": "Restricted", **policy}}) == {}
+
+
+@pytest.mark.parametrize(
+    ("managed", "limit"),
+    [
+        ({"persistence": {"size": "255Mi"}}, "256Mi"),
+        ({"persistence": {"size": "1Gi"}, "resources": {"limits": {"memory": "1025Mi"}}}, "1025Mi"),
+        ({"persistence": {"size": "256Mi"}}, None),
+        ({"persistence": {"size": 536870912}, "resources": {"limits": {"memory": "512Mi"}}}, None),
+        ({"resources": {"limits": {"memory": "1Gi"}}}, None),
+    ],
+)
+def test_a_volume_that_the_memory_of_redis_does_not_fit_in_is_found(managed: JsonObject, limit: str | None) -> None:
+    """The limit is the given one, or the default."""
+    found = messages({"backplane": {"redis": {"managed": managed}}})
+    path = "spec.backplane.redis.managed.persistence.size"
+    assert set(found) == ({path} if limit else set())
+    assert limit is None or f"is below the memory limit of Redis, {limit}: take about four times" in found[path]

@@ -109,11 +109,11 @@ def test_controllers_speak_tls_to_servers_with_certificates() -> None:
 
 
 def test_every_host_has_every_path() -> None:
-    spec = object_at(ingress_of({"hosts": ["a.example", "b.example"], "paths": ["/x", "/y"]}), "spec")
+    spec = object_at(ingress_of({"hosts": ["a.example", "b.example"], "paths": ["/connection", "/y"]}), "spec")
     rules = objects_at(spec, "rules")
     assert [rule["host"] for rule in rules] == ["a.example", "b.example"]
     for rule in rules:
-        assert [path["path"] for path in objects_at(rule, "http", "paths")] == ["/x", "/y"]
+        assert [path["path"] for path in objects_at(rule, "http", "paths")] == ["/connection", "/y"]
     (bare,) = objects_at(ingress_of({}), "spec", "rules")
     assert "host" not in bare
     assert dig(bare, "http", "paths", 0, "path") == "/"

@@ -38,6 +38,20 @@ def test_a_spec_with_everything_is_right() -> None:
 @pytest.mark.parametrize(
     ("pod", "path"),
     [
+        (template(containers=[{"name": "serve", "env": []}]), "spec.pod.template.spec.containers[0]"),
+        (template(initContainers=[{"name": "serve"}]), "spec.pod.template.spec.initContainers[0]"),
+        ({"containers": [{"name": "serve", "image": ""}]}, "spec.pod.containers[0].image"),
+        ({"initContainers": [{"name": "serve"}]}, "spec.pod.initContainers[0].image"),
+    ],
+)
+def test_a_container_without_an_image_is_refused(pod: JsonObject, path: str) -> None:
+    """It may be meant to be the operator's own, so the message has the name of that one."""
+    assert found(pod) == [(path, "serve needs an image; the operator's container is server")]
+
+
+@pytest.mark.parametrize(
+    ("pod", "path"),
+    [
         ({"volumes": [{"name": "a"}, {"name": "config"}]}, "spec.pod.volumes[1].name"),
         ({"containers": [{"name": "server", "image": IMAGE}]}, "spec.pod.containers[0].name"),
         ({"initContainers": [{"name": "server", "image": IMAGE}]}, "spec.pod.initContainers[0].name"),
@@ -115,7 +129,7 @@ S = f"{T}.containers[0]"
             "spec.pod.template.metadata.annotations[realtime.dev/drain]", "is reserved",
         ),
         (
-            template(containers=[{"name": "x", "ports": [{"containerPort": 8000}]}]),
+            template(containers=[{"name": "x", "image": IMAGE, "ports": [{"containerPort": 8000}]}]),
             f"{S}.ports[0].containerPort", "is a port of the operator's container",
         ),
     ],

@@ -28,7 +28,7 @@ SPECS: dict[str, JsonObject] = {
     "published keys": {"auth": {"jwks": {"url": "https://id.example/keys", "ca": {"secretKeyRef": REFERENCE}}}},
     "tracing": {
         "tracing": {
-            "endpoint": "http://collector:4318",
+            "endpoint": "https://collector:4318",
             "headers": [{"name": "Authorization", "secretKeyRef": REFERENCE}],
             "ca": {"secretKeyRef": REFERENCE},
         }
