@@ -16,7 +16,7 @@ THOROUGH := tests/component/faults tests/component/test_redis_failover.py tests/
 # Tests that measure a server's memory and rates: nothing runs beside them.
 ALONE := tests/component/server/test_bad_input.py tests/component/server/test_limits.py tests/component/server/test_slow_flood.py
 # Scenarios that take more than a minute: `make e2e-redis` runs them, CI does not.
-LONG_E2E := tests/e2e/test_redis_mode.py tests/e2e/test_redis_policies.py
+LONG_E2E := tests/e2e/test_redis_mode.py tests/e2e/test_redis_policies.py tests/e2e/test_redis_tls_change.py tests/e2e/test_redis_valkey.py
 
 .PHONY: help setup demo demo-kubernetes check test test-thorough model test-sdks sdk-answers test-apiserver test-tracing test-debian13 e2e e2e-monitoring e2e-controllers bench bench-operator options crds monitoring revision-fixtures docs lock proto cluster-up cluster-down kubectl wheels images manifests chart clean
 

@@ -42,7 +42,7 @@ async def test_a_failover_loses_nothing_that_clients_are_not_told_of(scenario: S
     assert first == "main-redis-0"
     async with traffic(cluster) as running:
         await cluster.patch(backplane=with_failover(resources={"limits": {"memory": LIMIT}}))
-        await _all_updated(scenario)
+        await all_updated(scenario)
         await cluster.wait_ready(within=60)
         second = await primary_of(cluster, first)
         result = await finish(running, seconds_more=2)
@@ -59,7 +59,9 @@ async def test_a_failover_loses_nothing_that_clients_are_not_told_of(scenario: S
         assert result.duplicated == 0, result.describe()
 
 
-async def _all_updated(scenario: Scenario) -> None:
+async def all_updated(scenario: Scenario) -> None:
+    """Wait until three pods have the memory limit LIMIT and are ready."""
+
     async def updated() -> list[str]:
         pods = [pod for pod in await redis_pods(scenario) if is_ready(pod)]
         limits = {

@@ -85,6 +85,8 @@ class Publisher:
     failed: list[tuple[int, str]] = field(default_factory=list)
     """(sequence, error) of unconfirmed publications, which may have been published or not."""
     sequence: int = 0
+    longest_wait: float = 0.0
+    """The most seconds between two confirmations, or from the start to the first one."""
     _stopping: asyncio.Event = field(default_factory=asyncio.Event)
     _stopped: asyncio.Event = field(default_factory=asyncio.Event)
     _confirmed: asyncio.Event = field(default_factory=asyncio.Event)
@@ -104,12 +106,16 @@ class Publisher:
 
     async def run(self, api: ServerApi, per_second: float) -> None:
         """Publish at a steady rate, one at a time so that the order is known, until stopped."""
-        start = time.monotonic()
+        start = confirmed = time.monotonic()
         turn = 0
         try:
             while not self._stopping.is_set():
+                before = len(self.published)
                 await self.publish_one(api)
                 turn += 1
+                if len(self.published) > before:
+                    now = time.monotonic()
+                    self.longest_wait, confirmed = max(self.longest_wait, now - confirmed), now
                 await asyncio.sleep(max(0.0, start + turn / per_second - time.monotonic()))
         finally:
             self._stopped.set()
