@@ -43,7 +43,13 @@ BUILD_SECONDS = 600
 
 PAUSE_SOURCE = "#include <unistd.h>\nint main(void) { for (;;) pause(); }\n"
 REDIS_DOCKERFILE = 'FROM scratch\nADD base.tar /\nUSER 65532:65532\nENTRYPOINT ["prometheus-redis-exporter"]\n'
-PACKAGES = {"python": "python3,ca-certificates", "redis": "redis-server,prometheus-redis-exporter"}
+VALKEY_IMAGE = "localhost/realtime-valkey:e2e"
+VALKEY_DOCKERFILE = "FROM scratch\nADD base.tar /\nUSER 65532:65532\n"
+PACKAGES = {
+    "python": "python3,ca-certificates",
+    "redis": "redis-server,prometheus-redis-exporter",
+    "valkey": "valkey-server",
+}
 
 
 def build_all(layout: Layout, say: Say) -> None:
@@ -89,13 +95,28 @@ def import_pause(layout: Layout, say: Say) -> None:
 
 def redis_archive(layout: Layout, say: Say) -> Path:
     """Build an image of Debian's Redis, and of the exporter, which it runs where a pod names no command."""
-    archive = _archive(layout, "redis", fingerprint([], SUITE, REDIS_DOCKERFILE, PACKAGES["redis"]))
+    return _package_archive(layout, "redis", REDIS_IMAGE, REDIS_DOCKERFILE, say)
+
+
+def import_valkey(layout: Layout, say: Say) -> str:
+    """Build an image of Debian's Valkey, import it into the running cluster, and return its name."""
+    _import(layout, VALKEY_IMAGE, valkey_archive(layout, say), say)
+    return VALKEY_IMAGE
+
+
+def valkey_archive(layout: Layout, say: Say) -> Path:
+    """Build an image of Debian's Valkey, without a program by the name of one of Redis."""
+    return _package_archive(layout, "valkey", VALKEY_IMAGE, VALKEY_DOCKERFILE, say)
+
+
+def _package_archive(layout: Layout, name: str, image: str, dockerfile: str, say: Say) -> Path:
+    archive = _archive(layout, name, fingerprint([], SUITE, dockerfile, PACKAGES[name]))
     if not archive.exists():
-        say("building the Redis image (once per machine)")
-        context = _context(layout, "redis")
-        _bootstrap(PACKAGES["redis"], context / "base.tar")
-        (context / "Dockerfile").write_text(REDIS_DOCKERFILE)
-        _build(layout, context, REDIS_IMAGE, archive)
+        say(f"building the image {image} (once per machine)")
+        context = _context(layout, name)
+        _bootstrap(PACKAGES[name], context / "base.tar")
+        (context / "Dockerfile").write_text(dockerfile)
+        _build(layout, context, image, archive)
     return archive
 
 
