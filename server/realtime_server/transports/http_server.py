@@ -261,10 +261,15 @@ class HttpServer:
         connection.data_received(data)
 
     def close_idle(self) -> None:
-        """Close the sockets that wait for a further request."""
+        """Close the sockets that wait for a further request, except those of trusted proxies.
+
+        A browser whose request meets the end of its socket sends it again. A proxy must not do so with a POST, and
+        answers its client with an error; its sockets are closed with their next answer.
+        """
         for connection in self._server.connections:
             assert isinstance(connection, HttpConnection)
-            connection.close_if_idle()
+            if connection.peer not in self._settings.proxies:
+                connection.close_if_idle()
 
     async def close(self) -> None:
         """Close all sockets; a request has CLOSING_SECONDS to be answered."""

@@ -89,3 +89,23 @@ async def test_a_trusted_proxy_that_does_not_speak_it_is_cut_off() -> None:
         await stream.ended()
         assert asked.requests == []
         assert 'reason="proxy_protocol"' in await server.metrics()
+
+
+@pytest.mark.parametrize(("trusted", "kept"), [([LOOPBACK], True), ([], False)], ids=["a proxy", "a client"])
+async def test_a_quiesced_server_closes_no_socket_of_a_proxy_that_may_be_sending(
+    trusted: list[JsonValue], kept: bool
+) -> None:
+    """A proxy's request that is under way is answered, as the last of its socket; a client's idle socket is closed."""
+    async with (
+        ServerProcess("kept", None, listen={"trusted_proxies": trusted}) as server,
+        raw_stream(server.client_port) as stream,
+    ):
+        await stream.send(b"GET /health HTTP/1.1\r\nHost: server\r\n\r\n")
+        status, headers = await stream.response()
+        assert (status, headers.get("connection")) == (200, None)
+        await server.admin("POST", "quiesce")
+        if kept:
+            await stream.send(b"OPTIONS /emulation HTTP/1.1\r\nHost: server\r\n\r\n")
+            status, headers = await stream.response()
+            assert (status, headers["connection"]) == (204, "close")
+        await stream.ended()
