@@ -37,6 +37,17 @@ class Metrics:
         self.clusters = Gauge(
             "realtime_operator_clusters", "RealtimeClusters, by phase.", ["phase"], registry=self.registry
         )
+        self.rollout_slots_used = Gauge(
+            "realtime_operator_rollout_slots_used",
+            "Clusters that are rolled, or will be next, and so keep the operator from beginning rollouts by itself.",
+            registry=self.registry,
+        )
+        self.rollouts_waiting = Gauge(
+            "realtime_operator_rollouts_waiting",
+            "Clusters whose rollout to newer defaults of the operator waits, by what it waits for: slot or window.",
+            ["reason"],
+            registry=self.registry,
+        )
         self.conditions = self._of_cluster(
             "condition", "1 for the current status and reason of each condition.", "type", "status", "reason"
         )

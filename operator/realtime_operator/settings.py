@@ -50,6 +50,8 @@ class Settings(BaseSettings):
     """Identity of this process in the Lease: the pod's name and a random part; unique among processes."""
     paused: bool = False
     """Pauses the operator: it observes and reports, and changes nothing but status."""
+    rollouts_max_concurrent: Annotated[int, Field(ge=0, le=10_000)] = 1
+    """Number of clusters that may be rolled at once when the operator begins a rollout by itself; 0: it begins none."""
     resync_seconds: Seconds = 30
     """Seconds between two reconciles of a cluster in which nothing changes."""
     poll_seconds: Seconds = 1

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
@@ -18,6 +18,8 @@ from realtime_operator.cli.output import plain
 from realtime_operator.cli.reference import build_reference
 from realtime_operator.cli.target import ClientEndpoint, Event, Finding, Severity
 from realtime_operator.planning.forecast import Forecast, forecast
+from realtime_operator.planning.maintenance import Opening
+from realtime_operator.planning.operator_rollout import Upcoming
 from realtime_operator.planning.policies import PlannerSettings
 from realtime_operator.planning.world import Server, ServerReport, ServerState
 from tests.kit.golden import check_golden
@@ -75,6 +77,18 @@ def stored(**status: object) -> JsonObject:
 
 
 READY = stored()
+WAITING = stored(
+    defaults={"operatorVersion": "0.3.0", "serverImage": "server:0.3.0"},
+    newerDefaults=["Servers"],
+    rolloutSlot={"state": "WaitingForWindow", "revision": "tvwbcdfghj", "since": "2026-11-23T11:00:00Z"},
+    maintenance={"state": "Closed", "nextWindow": "2026-11-26T16:00:00Z"},
+    conditions=[
+        condition(
+            "Progressing", "False", "WaitingForWindow",
+            "newer defaults of the operator wait for the window Thu 17:00 Europe/Berlin (2026-11-26T16:00:00Z)",
+        )
+    ],
+)  # fmt: skip
 ROLLING = stored(
     phase="Progressing",
     message="1 of 2 servers run revision tvwbcdfghj, 2 servers of other revisions remain",
@@ -176,6 +190,11 @@ VIEWS: dict[str, RenderableType] = {
     "status-ready": views.status_view(READY, WHERE),
     "status-rolling": views.status_view(ROLLING, WHERE),
     "status-upgraded": views.status_view(UPGRADED, WHERE),
+    "status-waiting": views.status_view(WAITING, WHERE, NOW),
+    "plan-upcoming": plan.upcoming_line(
+        Upcoming("tvwbcdfghj", Opening(NOW + timedelta(hours=76), "Europe/Berlin")), NOW
+    ),
+    "plan-upcoming-open": plan.upcoming_line(Upcoming("tvwbcdfghj", None), NOW),
     "status-held": views.status_view(HELD, WHERE),
     "status-silent": views.status_view(SILENT, WHERE, NOW),
     "status-new": views.status_view(NEW, WHERE),

@@ -56,6 +56,8 @@ LABELS = (
 )
 ANNOTATIONS = "annotations that begin with realtime.dev/ are reserved for the operator"
 
+SCHEDULE = "must be five fields like 0 2 * * SUN: minute, hour, day of the month, month, day of the week"
+ZONE = "must be the name of a time zone like Europe/Berlin or Etc/UTC"
 BALANCED = "loadBalancerClass and loadBalancerSourceRanges need the type LoadBalancer"
 BALANCING: tuple[JsonObject, ...] = (
     {"type": "NodePort", "loadBalancerClass": "a"},
@@ -94,6 +96,11 @@ WRONG_PATHS: tuple[list[JsonValue], ...] = (["/foo"], ["/connections", "/foo/con
 def restricted(**fields: JsonValue) -> JsonObject:
     """Return a spec with NetworkPolicies."""
     return {"networkPolicy": {"mode": "Restricted", **fields}}
+
+
+def windows(schedule: str, duration: str, **fields: str) -> JsonObject:
+    """Return a spec with one maintenance window."""
+    return {"maintenance": {"windows": [{"schedule": schedule, "duration": duration, **fields}]}}
 
 
 def external_redis(**fields: JsonValue) -> JsonObject:
@@ -630,6 +637,11 @@ REFUSALS = (
     Refusal("spec.pod.volumeMounts[0].mountPath", "Required value", {"pod": {"volumeMounts": [{"name": "a"}]}}),
     Refusal("spec.pod.affinity", "must be of type object", {"pod": {"affinity": "zone"}}),
     Refusal("spec.pod.envFrom", "must have at most 16 items", {"pod": {"envFrom": [{} for _ in range(17)]}}),
+    Refusal("spec.rollout.operatorDefaults", "supported values", {"rollout": {"operatorDefaults": "Always"}}),
+    Refusal("spec.maintenance.windows[0].schedule", SCHEDULE, windows("0 2 * *", "4h")),
+    Refusal("spec.maintenance.windows[0].schedule", SCHEDULE, windows("@daily", "4h")),
+    Refusal("spec.maintenance.windows[0].timeZone", ZONE, windows("0 2 * * SUN", "4h", timeZone="../etc")),
+    Refusal("spec.maintenance.windows[0].duration", DURATION, windows("0 2 * * SUN", "0s")),
     Refusal("spec.networkPolicy.mode", "supported values", {"networkPolicy": {"mode": "Strict"}}),
     *(
         Refusal("spec.networkPolicy.mode", RESTRICTED, {"networkPolicy": {**mode, peers: [EVERYWHERE]}})

@@ -22,6 +22,7 @@ from realtime_operator.api.v1alpha1_backplane import Backplane
 from realtime_operator.api.v1alpha1_disruption_budget import DisruptionBudget
 from realtime_operator.api.v1alpha1_endpoint import Endpoint
 from realtime_operator.api.v1alpha1_hooks import Hooks
+from realtime_operator.api.v1alpha1_maintenance import Maintenance
 from realtime_operator.api.v1alpha1_metadata import CommonMetadata
 from realtime_operator.api.v1alpha1_monitoring import Monitoring
 from realtime_operator.api.v1alpha1_namespace import Namespace
@@ -68,6 +69,8 @@ class RealtimeClusterSpec(Model):
     """Link between the servers, over which publications reach all of them."""
     rollout: Rollout = Rollout()
     """Settings of rollouts: how servers are replaced."""
+    maintenance: Annotated[Maintenance, KEEPS_REVISION] = Maintenance()
+    """Times at which the operator may begin what is not urgent."""
     autoscaling: Annotated[Autoscaling | None, KEEPS_REVISION] = None
     """Autoscaling by the number of connections. Off when absent: there are `replicas` servers."""
     endpoint: Endpoint = Endpoint()
@@ -100,6 +103,8 @@ class ObjectMeta(Model):
     """Identity of the object; empty before it is created."""
     generation: int = 0
     """Counts the changes of the spec."""
+    creation_timestamp: str | None = None
+    """When the object was created, RFC 3339."""
     deletion_timestamp: str | None = None
     """When deletion was asked for, RFC 3339."""
     labels: dict[str, str] = Field(default_factory=dict)

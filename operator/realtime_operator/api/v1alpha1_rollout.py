@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import Annotated, Literal
 
 from pydantic import Field
 
@@ -52,6 +52,10 @@ class Rollout(Model):
     progress_deadline: Annotated[Duration, KEEPS_REVISION] = "10m"
     """Time from one step of a change to the next after which it is reported as stuck. The timeout of the drain is
     added."""
+    operator_defaults: Annotated[Literal["Keep", "Follow"], KEEPS_REVISION] = "Keep"
+    """Reaction to an upgrade of the operator that brings other defaults, like a newer image. `Keep`: running servers
+    are kept until the next change of the spec. `Follow`: they are replaced in a rollout, one cluster after another,
+    which begins in one of `maintenance.windows`. The managed Redis is always kept."""
 
     @property
     def progress_deadline_seconds(self) -> int:

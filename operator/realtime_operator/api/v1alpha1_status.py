@@ -70,6 +70,31 @@ class RolloutStatus(StatusModel):
     """Names of the servers that are quiesced or drained now."""
 
 
+class RolloutSlotStatus(StatusModel):
+    """Slot of a rollout. The operator begins rollouts of its own in few clusters at once, by their slots."""
+
+    state: Annotated[str, Field(max_length=64)]
+    """State of the slot: `WaitingForWindow`, `WaitingForSlot`, `Granted` (the rollout begins next), `Held` (it runs,
+    whoever has begun it), or `Released` (it is paused or overdue, so that others may begin)."""
+    revision: str | None = None
+    """Revision that is or will be rolled out."""
+    since: Timestamp | None = None
+    """Time since when the slot has been in this state, RFC 3339."""
+    position: int | None = None
+    """Position among the clusters that wait for a slot, from 1."""
+    held_by: Annotated[tuple[str, ...], ATOMIC] | None = None
+    """Clusters that hold the slots, as `NAMESPACE/NAME`, at most five of them."""
+
+
+class MaintenanceStatus(StatusModel):
+    """State of the maintenance windows."""
+
+    state: Annotated[str, Field(max_length=64)]
+    """`Open` or `Closed`."""
+    next_window: Timestamp | None = None
+    """Time at which the next window opens, RFC 3339. Absent while one is open."""
+
+
 class BudgetStatus(StatusModel):
     """Rate at which connections are moved, for whatever reason."""
 
@@ -261,6 +286,10 @@ class RealtimeClusterStatus(StatusModel):
     """Revisions that were rolled out completely, newest first."""
     rollout: RolloutStatus | None = None
     """Replacement or removal of servers that is under way. Absent when there is none."""
+    rollout_slot: RolloutSlotStatus | None = None
+    """Slot that a rollout holds or waits for. Absent when there is none."""
+    maintenance: MaintenanceStatus | None = None
+    """State of the maintenance windows. Absent when the spec has none."""
     budget: BudgetStatus | None = None
     """Rate at which connections are moved. Absent while none are moved or owed."""
     autoscaling: AutoscalingStatus | None = None

@@ -6,7 +6,7 @@ import re
 from collections.abc import Iterator, Mapping
 from ipaddress import IPv4Network, IPv6Network, ip_network
 
-from realtime_operator.api import quantity
+from realtime_operator.api import quantity, schedule
 from realtime_operator.api.errors import Finding, FindingReason
 from realtime_operator.api.references import Reference, references
 from realtime_operator.api.v1alpha1 import RealtimeCluster
@@ -36,8 +36,8 @@ def validate(cluster: RealtimeCluster, secrets: Mapping[str, Mapping[str, str]])
 
 def wrong_fields(cluster: RealtimeCluster) -> tuple[Finding, ...]:
     """Return the problems of a cluster by itself, whatever else exists."""
-    found = (_wrong_keys, _wrong_tolerations, _wrong_networks, _small_volumes)
-    return tuple(finding for check in found for finding in check(cluster))
+    checks = (_wrong_keys, _wrong_tolerations, _wrong_networks, _small_volumes, _wrong_windows)
+    return tuple(finding for check in checks for finding in check(cluster))
 
 
 def missing_secrets(cluster: RealtimeCluster, secrets: Mapping[str, Mapping[str, str]]) -> tuple[Finding, ...]:
@@ -200,6 +200,18 @@ def _small_volumes(cluster: RealtimeCluster) -> Iterator[Finding]:
             " twice what is in memory, and is rewritten beside itself"
         )
         yield Finding("spec.backplane.redis.managed.persistence.size", FindingReason.INVALID_FIELD, message)
+
+
+def _wrong_windows(cluster: RealtimeCluster) -> Iterator[Finding]:
+    """Yield the maintenance windows that never open, or are in no time zone."""
+    for index, window in enumerate(cluster.spec.maintenance.windows):
+        path = f"spec.maintenance.windows[{index}]"
+        message = schedule.problem(window.schedule)
+        if message is not None:
+            yield Finding(f"{path}.schedule", FindingReason.INVALID_FIELD, message)
+        if window.time_zone not in schedule.time_zones():
+            message = f"{window.time_zone!r} is not in the IANA database: write a name like Europe/Berlin or Etc/UTC"
+            yield Finding(f"{path}.timeZone", FindingReason.INVALID_FIELD, message)
 
 
 def _wrong_tolerations(cluster: RealtimeCluster) -> Iterator[Finding]:

@@ -20,6 +20,14 @@ def whole(document: JsonValue, *path: str) -> int | None:
     return value if isinstance(value, int) and not isinstance(value, bool) else None
 
 
+def until(then: datetime, now: datetime) -> str:
+    """Return the time until then in its two largest units, like `in 3 d 4 h`; at least a minute."""
+    minutes = max(1, round((then - now).total_seconds() / 60))
+    days, hours = minutes // 1440, minutes // 60 % 24
+    parts = ((days, "d"), (hours, "h"), (minutes % 60 if not days else 0, "min"))
+    return "in " + " ".join(f"{count} {unit}" for count, unit in parts if count)
+
+
 def age(timestamp: str, now: datetime | None = None) -> str:
     """Return the age of a time (RFC 3339) in kubectl's format; `-` for an invalid time."""
     try:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from datetime import datetime
+from datetime import UTC, datetime
 
 from rich.console import Group, RenderableType
 from rich.table import Table
@@ -11,10 +11,11 @@ from rich.text import Text
 
 from realtime_operator.api.base import JsonObject
 from realtime_operator.api.document import dig, objects_at
-from realtime_operator.cli.document import age, text, whole
+from realtime_operator.cli.document import age, text, until, whole
 from realtime_operator.cli.output import bar, number, table, word
 from realtime_operator.cli.target import Event
 from realtime_operator.planning.forecast import Forecast
+from realtime_operator.planning.rollout_slots import WAITING, SlotState
 
 NEWER_DEFAULTS = (
     ("Servers", "serverImage", "`realtime rollout restart` applies it"),
@@ -126,6 +127,9 @@ def _fact_lines(cluster: JsonObject, now: datetime | None) -> Iterator[tuple[str
         yield "Defaults", defaults_line(cluster)
     if dig(cluster, "status", "rollout") is not None:
         yield "Rollout", rollout_line(cluster)
+    waiting = waiting_line(cluster, now)
+    if waiting:
+        yield "Waits", waiting
     held = held_line(cluster)
     if held:
         yield "Held", held
@@ -143,6 +147,17 @@ def held_line(cluster: JsonObject) -> str:
         return ""
     message, until = (text(cluster, "status", "hold", field) for field in ("message", "until"))
     return f"{message}; continues at {until} if that is not seen again"
+
+
+def waiting_line(cluster: JsonObject, now: datetime | None = None) -> str:
+    """Return what a rollout by the operator waits for, and how long; empty when none waits."""
+    state = text(cluster, "status", "rolloutSlot", "state")
+    if state not in set(WAITING):
+        return ""
+    message, opens = condition_message(cluster, "Progressing"), text(cluster, "status", "maintenance", "nextWindow")
+    if state == SlotState.WAITING_FOR_WINDOW and opens:
+        message += f", {until(datetime.fromisoformat(opens), now or datetime.now(UTC))}"
+    return message
 
 
 def defaults_line(cluster: JsonObject) -> str:

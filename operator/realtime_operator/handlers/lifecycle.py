@@ -40,7 +40,9 @@ def planner_settings(settings: Settings) -> PlannerSettings:
         operator_version=version("realtime-operator"),
         operator_namespace=settings.namespace,
     )
-    return PlannerSettings(build, poll_seconds=settings.poll_seconds)
+    return PlannerSettings(
+        build, poll_seconds=settings.poll_seconds, max_concurrent_rollouts=settings.rollouts_max_concurrent
+    )
 
 
 def leader_election_settings(settings: Settings) -> LeaderElectionSettings:

@@ -13,9 +13,12 @@ from realtime_operator.planning import findings
 from realtime_operator.planning.facts import Facts
 from realtime_operator.planning.plan import REFUSALS
 from realtime_operator.planning.reasons import FINDINGS_SEPARATOR, ConditionType, Reason
+from realtime_operator.planning.rollout_slots import waiting_reason
 from realtime_operator.planning.timestamps import timestamp
 
-STILL = frozenset({Reason.SETTLED, Reason.PAUSED, Reason.OPERATOR_PAUSED})
+STILL = frozenset(
+    {Reason.SETTLED, Reason.PAUSED, Reason.OPERATOR_PAUSED, Reason.WAITING_FOR_WINDOW, Reason.WAITING_FOR_SLOT}
+)
 """Reasons of Progressing without activity."""
 
 
@@ -145,6 +148,9 @@ def _rest(facts: Facts) -> tuple[Reason, str]:
         return Reason.CHANGING_REDIS, "pods of Redis are being added, replaced or removed"
     if any(failure.kind in REFUSALS for failure in facts.failures):
         return Reason.RETRYING, "a part of the spec could not be applied and is retried: see the condition Degraded"
+    waiting = waiting_reason(facts.slot)
+    if waiting is not None and facts.slot is not None:
+        return waiting, facts.slot.message
     return Reason.SETTLED, "the cluster matches the spec"
 
 

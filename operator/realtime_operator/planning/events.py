@@ -25,6 +25,7 @@ from realtime_operator.planning.plan import (
 )
 from realtime_operator.planning.prior_status import condition_of
 from realtime_operator.planning.reasons import FINDINGS_SEPARATOR, ConditionType, Reason
+from realtime_operator.planning.rollout_slots import waiting_reason
 from realtime_operator.planning.rotation import GRACE
 from realtime_operator.planning.world import Server, ServerState
 
@@ -93,6 +94,14 @@ def hold_events(facts: Facts) -> list[Action]:
     if was_held and text_at(old, "hold", "reason") not in FREEZING_REASONS:
         return [EmitEvent(EventType.NORMAL, Reason.MOVES_RESUMED, "connections are moved again")]
     return []
+
+
+def slot_events(facts: Facts) -> list[Action]:
+    """Return an Event when a rollout by the operator begins to wait for a window or a slot."""
+    reason, before = waiting_reason(facts.slot), facts.prior.slot
+    if reason is None or facts.slot is None or (before is not None and before.state is facts.slot.state):
+        return []
+    return [EmitEvent(EventType.NORMAL, reason, facts.slot.message)]
 
 
 def step_events(cluster: RealtimeCluster, facts: Facts, actions: Sequence[Action]) -> list[Action]:

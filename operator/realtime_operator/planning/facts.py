@@ -18,6 +18,7 @@ from realtime_operator.planning.prior_status import PriorStatus
 from realtime_operator.planning.progress import Progress
 from realtime_operator.planning.redis_change import RedisState
 from realtime_operator.planning.rollout import RolloutPolicy, RolloutStep
+from realtime_operator.planning.rollout_slots import Slot
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,6 +33,7 @@ class Facts:
     `unreachable` is since when servers have not answered on their admin port, by name. `failures` are the actions of
     this reconcile that were not carried out. `missing_kinds` says what the spec asks for that is not served.
     `prior` is the status until now. `provenance` are the fields of the status about what the target was made of.
+    `slot` is the one that a rollout holds or waits for, `maintenance` the field of the status about the windows.
     """
 
     name: str
@@ -59,11 +61,20 @@ class Facts:
     rotation: str = ""
     prior: PriorStatus = field(default_factory=PriorStatus)
     provenance: JsonObject = field(default_factory=dict)
+    slot: Slot | None = None
+    maintenance: JsonObject | None = None
 
     @property
     def is_paused(self) -> bool:
         """True when nothing may be changed, because of the spec or of the operator's pause."""
         return self.paused or self.operator_paused is not None
+
+    @property
+    def is_rolling(self) -> bool:
+        """True while servers are replaced by those of another revision, or are to be."""
+        fleet, current = self.fleet, self.current_revision
+        old = fleet.old_replicas > 0 or any(server.revision != fleet.target for server in fleet.live)
+        return old or current not in {None, fleet.target}
 
     @property
     def overdue(self) -> bool:

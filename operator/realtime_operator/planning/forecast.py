@@ -70,7 +70,7 @@ def forecast(
 
     `replica_sets` are the existing ones: a revision that was made from the same spec before is kept.
     """
-    stored = _stored(old, new)
+    stored = as_stored(old, new)
     revision = revisions.choose(stored, replica_sets, settings.build).name
     # At once the autoscaler only adds servers; it removes them after the window.
     at_once = autoscaling(stored, read_status(stored).autoscaling, servers, datetime.min.replace(tzinfo=UTC))
@@ -92,7 +92,7 @@ def forecast(
     )
 
 
-def _stored(old: RealtimeCluster | None, new: RealtimeCluster) -> RealtimeCluster:
+def as_stored(old: RealtimeCluster | None, new: RealtimeCluster) -> RealtimeCluster:
     """Return the new cluster as it would be stored: with the current status, and the next generation if it differs."""
     if old is None:
         return new

@@ -21,13 +21,16 @@ class PlannerSettings:
 
     `poll_seconds` is the interval of reconciles during a change, `autoscaling_poll_seconds` that of a settled cluster
     with autoscaling. `unready_grace_seconds` is the time for a server to become ready or to answer before the cluster
-    counts as degraded. `paused` is the reason for a pause of the whole operator, None when it is not paused.
+    counts as degraded. `max_concurrent_rollouts` is the number of clusters that may be rolled when the operator begins
+    a rollout by itself, with that one. `paused` is the reason for a pause of the whole operator, None when it is not
+    paused.
     """
 
     build: BuildSettings
     poll_seconds: float = 1.0
     autoscaling_poll_seconds: float = 5.0
     unready_grace_seconds: float = 60.0
+    max_concurrent_rollouts: int = 1
     paused: str | None = None
 
 

@@ -15,6 +15,7 @@ from realtime_operator.planning.budget import Budget
 from realtime_operator.planning.credentials import Credentials
 from realtime_operator.planning.progress import Progress
 from realtime_operator.planning.reasons import FINDINGS_SEPARATOR, ConditionType, Reason
+from realtime_operator.planning.rollout_slots import Slot, read_slot
 from realtime_operator.planning.timestamps import parse_timestamp
 
 
@@ -33,6 +34,7 @@ class PriorStatus:
     current_revision: str | None = None
     autoscaling: AutoscaleState | None = None
     hold: Hold | None = None
+    slot: Slot | None = None
     budget: Budget | None = None
     connections: Mapping[str, int] = field(default_factory=dict)
     progress: Progress = field(default_factory=Progress)
@@ -54,6 +56,7 @@ def read_status(cluster: RealtimeCluster) -> PriorStatus:
         current_revision=cluster.status.current_revision,
         autoscaling=_autoscaling(document),
         hold=_hold(document),
+        slot=read_slot(document),
         budget=_budget(document),
         connections=_connections(document),
         progress=Progress(text_at(document, "progress", "step"), parse_timestamp(dig(document, "progress", "at"))),

@@ -41,6 +41,8 @@ class Reason(StrEnum):
     REPLACING = "ReplacingServers"
     CHANGING_REDIS = "ChangingRedis"
     RETRYING = "Retrying"
+    WAITING_FOR_WINDOW = "WaitingForWindow"
+    WAITING_FOR_SLOT = "WaitingForSlot"
     PAUSED = "Paused"
     OPERATOR_PAUSED = "OperatorPaused"
     HELD = "MovesHeld"

@@ -6,7 +6,7 @@ call: the successor of an operator that was killed between two actions makes the
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
@@ -18,7 +18,7 @@ from realtime_operator.api.v1alpha1 import RealtimeCluster
 from realtime_operator.api.v1alpha1_metadata import CommonMetadata
 from realtime_operator.api.validation import validate
 from realtime_operator.builders.optional_kinds import is_served, missing_kinds
-from realtime_operator.planning import drains, provenance, revisions, rollout, status
+from realtime_operator.planning import drains, maintenance, operator_rollout, provenance, revisions, rollout, status
 from realtime_operator.planning.autoscale import AutoscaleState
 from realtime_operator.planning.backplane import observe_backplane
 from realtime_operator.planning.brakes import arrivals, brake, contact_rest, next_hold
@@ -28,6 +28,7 @@ from realtime_operator.planning.difference import contains, plan_write, revision
 from realtime_operator.planning.exposure import observe_exposure
 from realtime_operator.planning.facts import Facts
 from realtime_operator.planning.fleet import Fleet, read_replica_sets
+from realtime_operator.planning.operator_rollout import choose_target, slot_of
 from realtime_operator.planning.plan import (
     Action,
     CreateObject,
@@ -45,6 +46,7 @@ from realtime_operator.planning.redis_mode import is_of_redis, leaves_failover, 
 from realtime_operator.planning.redis_volumes import impossible_volumes
 from realtime_operator.planning.report import report_rejection
 from realtime_operator.planning.rollout import RolloutPolicy, RolloutStep
+from realtime_operator.planning.rollout_slots import NO_ROLLOUT, OtherClusters, Turn
 from realtime_operator.planning.rotation import describe, next_rotation
 from realtime_operator.planning.service_families import impossible_families
 from realtime_operator.planning.world import ObjectKey, World, object_key
@@ -91,21 +93,30 @@ class Decision:
     """The actions for a cluster, and the input of the report on them.
 
     `actions` bring it closer to its spec; their failures are passed to `report`. `rejection` reports an invalid spec;
-    `facts` are None then. `requeue_after` is the number of seconds until the next reconcile, None for the resync.
+    `facts` are None then. `turn` is about a rollout that the operator would begin by itself. `requeue_after` is the
+    number of seconds until the next reconcile, None for the resync.
     """
 
     actions: tuple[Action, ...] = ()
     rejection: tuple[Action, ...] = ()
     requeue_after: float | None = None
     facts: Facts | None = None
+    turn: Turn = NO_ROLLOUT
     scaling: AutoscaleState | None = None
 
 
-def reconcile(cluster: RealtimeCluster, world: World, now: datetime, settings: PlannerSettings) -> Decision:
+def reconcile(
+    cluster: RealtimeCluster,
+    world: World,
+    now: datetime,
+    settings: PlannerSettings,
+    others: Callable[[], OtherClusters] = OtherClusters,
+) -> Decision:
     """Decide the actions that bring `world` closer to `cluster.spec`; none when they agree.
 
     An invalid spec changes nothing but the condition Accepted. A cluster that is being deleted gets no actions: its
-    children have owner references.
+    children have owner references. `others` returns the other clusters, which a rollout of the operator may have to
+    wait for; by default there are none.
     """
     if cluster.metadata.deletion_timestamp is not None:
         return Decision()
@@ -119,7 +130,8 @@ def reconcile(cluster: RealtimeCluster, world: World, now: datetime, settings: P
     )
     if findings:
         return Decision(rejection=report_rejection(prior.document, cluster.metadata.generation, findings, now))
-    desired = _desired(cluster, world, settings)
+    target, turn = choose_target(cluster, world, prior, others, settings, now)
+    desired = _desired(cluster, world, target, settings)
     scaling = autoscaling(cluster, prior.autoscaling, world.servers, now)
     fleet = Fleet(
         desired.revision.name, desired_servers(cluster, scaling), read_replica_sets(world.objects), world.servers
@@ -131,16 +143,17 @@ def reconcile(cluster: RealtimeCluster, world: World, now: datetime, settings: P
         missing_endpoint=_missing_endpoint(cluster, world, actions),
         missing_credentials=_missing_credentials(desired.secrets, world),
         missing_kinds=desired.missing_kinds,
+        slot=slot_of(facts, turn),
+        maintenance=maintenance.describe(cluster.spec.maintenance.windows, now),
     )
     requeue_after = _requeue_after(cluster, facts, moving=_is_moving(facts) or bool(actions), settings=settings)
-    return Decision(actions, (), requeue_after, facts, scaling)
+    return Decision(actions, (), requeue_after, facts, turn, scaling)
 
 
-def _desired(cluster: RealtimeCluster, world: World, settings: PlannerSettings) -> Desired:
+def _desired(cluster: RealtimeCluster, world: World, target: revisions.Target, settings: PlannerSettings) -> Desired:
     built = builders.build_shared(cluster, settings.build, world.secrets, world.unserved)
     shared = tuple(manifest for manifest in built if is_served(manifest, world.unserved))
     redis = revisions.choose_redis(cluster, world, shared)
-    target = revisions.choose(cluster, world.objects, settings.build)
     made = provenance.compose(cluster, world, target, redis, settings.build)
     missing = missing_kinds(built, world.unserved, world.withheld)
     secrets = builders.build_secrets(cluster)
@@ -354,9 +367,14 @@ def _is_moving(facts: Facts) -> bool:
 
 
 def _requeue_after(cluster: RealtimeCluster, facts: Facts, *, moving: bool, settings: PlannerSettings) -> float | None:
-    """Return the seconds until the next reconcile: short during a change, longer with autoscaling, None: the resync."""
+    """Return the seconds until the next reconcile: short during a change, longer with autoscaling, None: the resync.
+
+    A cluster that waits for a rollout of the operator is looked at when its turn may have come.
+    """
     if facts.is_paused:
         return None
     if moving:
         return settings.poll_seconds
-    return settings.autoscaling_poll_seconds if cluster.spec.autoscaling is not None else None
+    autoscaling = settings.autoscaling_poll_seconds if cluster.spec.autoscaling is not None else None
+    times = (autoscaling, operator_rollout.requeue_after(cluster, facts.slot, settings, facts.now))
+    return min((seconds for seconds in times if seconds is not None), default=None)

@@ -47,6 +47,7 @@ def report(
     if not facts.is_paused:
         failed = {id(failure.action) for failure in failures}
         reports += events.hold_events(facts)
+        reports += events.slot_events(facts)
         reports += events.step_events(cluster, facts, [action for action in actions if id(action) not in failed])
     if new != old:
         reports += events.condition_events(old, verdicts)

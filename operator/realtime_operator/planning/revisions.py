@@ -74,12 +74,18 @@ class Redis:
 
 def choose(cluster: RealtimeCluster, objects: Objects, settings: BuildSettings) -> Target:
     """Return the existing revision that was made from the spec; else the one that is made from it now."""
-    newest = builders.build_revision(cluster, settings)
+    made = newest(cluster, settings)
     for name in _made_before(cluster, objects):
-        key, is_newest = _replica_set(cluster, name), name == newest.name
+        key, is_newest = _replica_set(cluster, name), name == made.name
         applied = _as_applied(name, objects[key])
-        return Target(name, key, applied or newest if is_newest else applied, is_newest)
-    return Target(newest.name, _replica_set(cluster, newest.name), newest, is_newest=True)
+        return Target(name, key, applied or made.revision if is_newest else applied, is_newest)
+    return made
+
+
+def newest(cluster: RealtimeCluster, settings: BuildSettings) -> Target:
+    """Return the revision that the operator makes of the spec now, whatever exists."""
+    revision = builders.build_revision(cluster, settings)
+    return Target(revision.name, _replica_set(cluster, revision.name), revision, is_newest=True)
 
 
 def choose_redis(cluster: RealtimeCluster, world: World, shared: Sequence[JsonObject]) -> Redis | None:

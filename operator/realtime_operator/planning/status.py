@@ -19,6 +19,7 @@ from realtime_operator.planning.credentials import Credentials
 from realtime_operator.planning.endpoints import endpoints
 from realtime_operator.planning.facts import Facts
 from realtime_operator.planning.reasons import ConditionType, Reason
+from realtime_operator.planning.rollout_slots import to_status
 from realtime_operator.planning.timestamps import timestamp
 from realtime_operator.planning.world import Server, ServerState, World
 
@@ -78,6 +79,10 @@ def compose(
     rollout = _rollout(old, facts)
     if rollout is not None:
         status["rollout"] = rollout
+    if facts.slot is not None:
+        status["rolloutSlot"] = to_status(facts.slot)
+    if facts.maintenance is not None:
+        status["maintenance"] = facts.maintenance
     if facts.budget is not None:
         status["budget"] = _budget(facts.budget)
     if scaling is not None:

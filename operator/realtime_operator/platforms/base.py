@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import secrets
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -41,6 +41,9 @@ class Platform(Protocol):
 
     async def read(self, key: Key) -> JsonObject | None:
         """Return the stored RealtimeCluster, None when it does not exist."""
+
+    def clusters(self) -> Iterable[tuple[JsonObject, Sequence[JsonObject]]]:
+        """Return all stored RealtimeClusters, each with its children, without asking the platform."""
 
     async def observe(self, cluster: RealtimeCluster) -> World:
         """Return the current state of all that the cluster owns; servers that do not answer have no report."""

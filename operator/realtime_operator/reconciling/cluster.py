@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import time
 from collections import Counter
 from collections.abc import Callable, Sequence
@@ -20,10 +21,12 @@ from realtime_operator.planning.plan import Action, Failure, FailureKind, SetSta
 from realtime_operator.planning.policies import PlannerSettings
 from realtime_operator.planning.reconcile import Decision, reconcile
 from realtime_operator.planning.report import report, report_rejection
+from realtime_operator.planning.rollout_slots import NO_ROLLOUT
 from realtime_operator.planning.world import World
 from realtime_operator.platforms.base import Key, Platform
 from realtime_operator.reconciling.cluster_metrics import ClusterMetrics
 from realtime_operator.reconciling.memory import ClusterMemory
+from realtime_operator.reconciling.rollout_queue import RolloutQueue
 from realtime_operator.reconciling.work_queue import ReconcileResult
 
 logger = structlog.get_logger()
@@ -51,9 +54,17 @@ class ClusterReconciler:
         self._paused = paused
         self._cluster_metrics = ClusterMetrics(metrics)
         self._memories: dict[Key, ClusterMemory] = {}
+        self._rollouts = RolloutQueue(platform.clusters)
 
     async def reconcile(self, key: Key) -> ReconcileResult:
         """Observe, decide, apply, report. Never raises: failures are logged, counted, and part of the result."""
+        result = await self._try(key)
+        self._rollouts.reconciled(key, failed=result.failed)
+        if result.gone:
+            self._forget(key)
+        return result
+
+    async def _try(self, key: Key) -> ReconcileResult:
         self._cluster_metrics.attempt(key)
         try:
             with self._metrics.reconcile_seconds.time():
@@ -77,11 +88,11 @@ class ClusterReconciler:
     async def _reconcile(self, key: Key) -> ReconcileResult:
         stored = await self._platform.read(key)
         if stored is None:
-            self._forget(key)
             return ReconcileResult(gone=True)
         try:
             cluster = RealtimeCluster.from_object(stored)
         except InvalidCluster as error:
+            self._rollouts.note(key, NO_ROLLOUT)
             rejection = report_rejection(_status_of(stored), _generation_of(stored), error.findings, datetime.now(UTC))
             self._cluster_metrics.report(key, _last_status(rejection) or _status_of(stored))
             return ReconcileResult(failed=bool(await self._platform.apply(stored, rejection)))
@@ -91,16 +102,24 @@ class ClusterReconciler:
         memory = self._memories.setdefault(key, ClusterMemory())
         cluster = memory.with_status(cluster)
         world = await self._observe(cluster, memory)
-        decision = reconcile(cluster, world, datetime.now(UTC), self._effective_settings())
+        decision = self._decide(key, cluster, world)
         failures = await self._apply(stored, decision, memory)
         reports = decision.rejection
         if decision.facts is not None:
             reports = report(cluster, world, decision.facts, decision.scaling, decision.actions, failures)
         failures = (*failures, *await self._report(stored, memory.with_unwritten(reports), memory))
+        self._rollouts.stored(key)
         self._note(key, world, decision)
         self._cluster_metrics.report(key, _last_status(reports) or memory.unwritten or _status_of(stored))
         self._note_failures(key, failures)
         return ReconcileResult(_requeue_after(decision, failures, memory))
+
+    def _decide(self, key: Key, cluster: RealtimeCluster, world: World) -> Decision:
+        """Decide about the cluster. Not a coroutine: no other decision comes between the slots and their use."""
+        others = functools.partial(self._rollouts.others, key)
+        decision = reconcile(cluster, world, datetime.now(UTC), self._effective_settings(), others)
+        self._rollouts.note(key, decision.turn)
+        return decision
 
     async def _observe(self, cluster: RealtimeCluster, memory: ClusterMemory) -> World:
         world = await self._platform.observe(cluster)
@@ -148,6 +167,7 @@ class ClusterReconciler:
     def _forget(self, key: Key) -> None:
         self._memories.pop(key, None)
         self._cluster_metrics.forget(key)
+        self._rollouts.forget(key)
 
 
 def _requeue_after(decision: Decision, failures: Sequence[Failure], memory: ClusterMemory) -> float | None:

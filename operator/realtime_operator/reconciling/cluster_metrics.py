@@ -9,9 +9,13 @@ from collections import Counter
 from realtime_operator.api.base import JsonObject
 from realtime_operator.api.document import object_at, objects_at, text_at
 from realtime_operator.metrics import Metrics
+from realtime_operator.planning.rollout_slots import USED, SlotState
 from realtime_operator.planning.status import connections
 from realtime_operator.planning.world import World
 from realtime_operator.platforms.base import Key
+
+WAITING_REASONS = {"slot": SlotState.WAITING_FOR_SLOT, "window": SlotState.WAITING_FOR_WINDOW}
+"""States of slots by the label of the metric of rollouts that wait."""
 
 
 class ClusterMetrics:
@@ -20,6 +24,7 @@ class ClusterMetrics:
     def __init__(self, metrics: Metrics) -> None:
         self._metrics = metrics
         self._phases: dict[Key, str] = {}
+        self._slots: dict[Key, str] = {}
         self._conditions: dict[Key, set[tuple[str, str, str]]] = {}
         self._known: set[Key] = set()
 
@@ -43,6 +48,7 @@ class ClusterMetrics:
     def report(self, key: Key, status: JsonObject) -> None:
         """Note the status of a cluster: phase, conditions, and the moves of its rollout."""
         self.set_phase(key, str(status.get("phase") or "Pending"))
+        self._set_slot(key, text_at(status, "rolloutSlot", "state"))
         conditions = {
             (text_at(entry, "type"), text_at(entry, "status"), text_at(entry, "reason"))
             for entry in objects_at(status, "conditions")
@@ -58,6 +64,7 @@ class ClusterMetrics:
     def forget(self, key: Key) -> None:
         """Remove the series of a cluster that is gone."""
         self.set_phase(key, None)
+        self._set_slot(key, "")
         self._set_conditions(key, set())
         if key in self._known:
             self._known.discard(key)
@@ -72,6 +79,16 @@ class ClusterMetrics:
         counts = Counter(self._phases.values())
         for name in {before, phase} - {None}:
             self._metrics.clusters.labels(name).set(counts[str(name)])
+
+    def _set_slot(self, key: Key, state: str) -> None:
+        """Set the state of the slot of a cluster's rollout; empty when it has none."""
+        self._slots.pop(key, None)
+        if state:
+            self._slots[key] = state
+        counts = Counter(self._slots.values())
+        self._metrics.rollout_slots_used.set(sum(counts[state] for state in USED))
+        for reason, waiting in WAITING_REASONS.items():
+            self._metrics.rollouts_waiting.labels(reason).set(counts[waiting])
 
     def _set_conditions(self, key: Key, conditions: set[tuple[str, str, str]]) -> None:
         before = self._conditions.pop(key, set())

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Annotated
 
@@ -14,11 +15,14 @@ from realtime_operator.api.errors import Finding
 from realtime_operator.api.references import references
 from realtime_operator.api.validation import missing_secrets
 from realtime_operator.cli.cluster_file import ClusterFile, read, refuse
+from realtime_operator.cli.document import until
 from realtime_operator.cli.output import Output, OutputOption, document, show, table
 from realtime_operator.cli.target import Target, name_of, read_cluster
 from realtime_operator.cli.views import consequences
 from realtime_operator.errors import ForbiddenError
-from realtime_operator.planning.forecast import Forecast, forecast
+from realtime_operator.planning.forecast import Forecast, as_stored, forecast
+from realtime_operator.planning.operator_rollout import Upcoming, upcoming
+from realtime_operator.planning.timestamps import timestamp
 
 FileOption = Annotated[Path, typer.Option("-f", "--file", help="YAML file with the RealtimeCluster.", dir_okay=False)]
 FileNameOption = Annotated[str | None, typer.Option("--name", help="Name of the cluster, if the file has several.")]
@@ -28,6 +32,8 @@ async def plan(
     target: Target, file: FileOption, name: FileNameOption = None, output: OutputOption = Output.TABLE
 ) -> None:
     """Show what applying a file would do: the new revision, the connections that move, the rate and the duration.
+
+    It also shows a rollout that the operator would begin by itself, and the maintenance window that it waits for.
 
     Changes nothing. The exit code is 2 if the file is invalid, if a Secret that it refers to is neither in the file nor
     on the platform, or if Kubernetes would refuse the pods. It is 1 if the operator would not move the connections,
@@ -47,11 +53,14 @@ async def plan(
     identity = wanted.cluster.metadata if old is None else old.metadata
     new = wanted.cluster.model_copy(update={"metadata": identity})
     refuse(file, wanted.document, (*await _missing_secrets(target, wanted), *await target.refused(new)))
-    expected = forecast(old, new, servers, await target.planner_settings(wanted.name), replica_sets)
+    settings, now = await target.planner_settings(wanted.name), datetime.now(UTC)
+    expected = forecast(old, new, servers, settings, replica_sets)
+    later = upcoming(as_stored(old, new), replica_sets, settings, now)
     if output in {Output.JSON, Output.YAML}:
-        document(to_object(wanted.name, expected), output)
+        document({**to_object(wanted.name, expected), "operatorRollout": upcoming_object(later)}, output)
     else:
-        show(forecast_view(wanted.name, expected, created=old is None))
+        view = forecast_view(wanted.name, expected, created=old is None)
+        show(view if later is None else Group(view, upcoming_line(later, now)))
     if expected.rejection is not None:
         raise typer.Exit(1)
 
@@ -84,6 +93,22 @@ def to_object(name: str, expected: Forecast) -> JsonObject:
         "seconds": expected.seconds,
         "rejection": expected.rejection,
     }
+
+
+def upcoming_object(later: Upcoming | None) -> JsonObject | None:
+    """Return the rollout that the operator would begin by itself as a JSON object."""
+    if later is None:
+        return None
+    return {"revision": later.revision, "nextWindow": None if later.window is None else timestamp(later.window.at)}
+
+
+def upcoming_line(later: Upcoming, now: datetime) -> str:
+    """Return a sentence about the rollout that the operator would begin by itself."""
+    window = later.window
+    what = f"newer defaults of the operator make revision {later.revision}"
+    if window is None:
+        return f"{what}: it is rolled out when the operator has a slot for it"
+    return f"{what}: it waits for the window {window.local} ({until(window.at, now)}), then for a slot"
 
 
 def forecast_view(name: str, expected: Forecast, *, created: bool) -> RenderableType:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
@@ -95,6 +95,10 @@ class KubernetesPlatform:
         if stored is None:
             self._credentials.forget(key)
         return stored
+
+    def clusters(self) -> Iterable[tuple[JsonObject, Sequence[JsonObject]]]:
+        """See Platform."""
+        return self.store.clusters()
 
     async def observe(self, cluster: RealtimeCluster) -> World:
         """See Platform. Waits until the store is complete; generated credentials are noted."""

@@ -111,6 +111,11 @@ class ObjectStore:
         """Return the stored RealtimeCluster; None when it does not exist."""
         return self._objects.get(key, {}).get(_Name(naming.API_VERSION, naming.KIND, key.namespace, key.name))
 
+    def clusters(self) -> list[tuple[JsonObject, list[JsonObject]]]:
+        """Return all stored RealtimeClusters with the objects that have their labels."""
+        found = ((self.cluster(key), key) for key in self._objects)
+        return [(document, self.children(key)) for document, key in found if document is not None]
+
     def children(self, key: Key) -> list[JsonObject]:
         """Return the objects with the cluster's label, owned or not. They must not be modified."""
         return [item for name, item in self._objects.get(key, {}).items() if name.kind != naming.KIND]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import copy
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from importlib.metadata import version
 
@@ -73,6 +73,10 @@ class LocalPlatform:
         """See Platform."""
         cluster = self.store.cluster
         return copy.deepcopy(cluster) if cluster is not None and _key_of(cluster) == key else None
+
+    def clusters(self) -> Iterable[tuple[JsonObject, Sequence[JsonObject]]]:
+        """See Platform. There is one."""
+        return () if self.store.cluster is None else ((self.store.cluster, tuple(self.store.objects.values())),)
 
     async def observe(self, cluster: RealtimeCluster) -> World:
         """See Platform. Processes that have ended by themselves are restarted first, as by Kubernetes' controllers."""

@@ -6,7 +6,7 @@ import pytest
 
 from realtime_operator.api.base import JsonObject
 from realtime_operator.api.errors import FindingReason
-from realtime_operator.api.validation import is_qualified_name, validate
+from realtime_operator.api.validation import is_qualified_name, validate, wrong_fields
 from tests.kit.manifests import cluster_of
 
 TOKENS: JsonObject = {"auth": {"tokens": [{"secretKeyRef": {"name": "tokens", "key": "current"}}]}}
@@ -175,3 +175,24 @@ def test_a_volume_that_the_memory_of_redis_does_not_fit_in_is_found(managed: Jso
     path = "spec.backplane.redis.managed.persistence.size"
     assert set(found) == ({path} if limit else set())
     assert limit is None or f"is below the memory limit of Redis, {limit}: take about four times" in found[path]
+
+
+@pytest.mark.parametrize(
+    ("window", "path", "message"),
+    [
+        ({"schedule": "0 25 * * *"}, "schedule", "'0 25 * * *' is not a schedule (bad hour): write five fields"),
+        ({"schedule": "0 2 30 2 *"}, "schedule", "'0 2 30 2 *'"),
+        (
+            {"timeZone": "Europe/Bonn"},
+            "timeZone",
+            "'Europe/Bonn' is not in the IANA database: write a name like Europe/Berlin or Etc/UTC",
+        ),
+        ({"timeZone": "localtime"}, "timeZone", "'localtime' is not in the IANA database"),
+    ],
+)
+def test_windows_that_never_open_are_found(window: JsonObject, path: str, message: str) -> None:
+    """A field out of its range, a day that no month has, and a time zone that does not exist."""
+    valid: JsonObject = {"schedule": "0 2 * * SUN", "timeZone": "Europe/Berlin", "duration": "4h"}
+    (finding,) = wrong_fields(cluster_of({"maintenance": {"windows": [valid, {**valid, **window}]}}))
+    assert finding.path == f"spec.maintenance.windows[1].{path}"
+    assert finding.message.startswith(message)

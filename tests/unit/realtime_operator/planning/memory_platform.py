@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import hashlib
+from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 
@@ -37,6 +38,7 @@ from realtime_operator.planning.reconcile import Decision, reconcile
 from realtime_operator.planning.redis_certificate import CertificateRecord, digest_of, with_record
 from realtime_operator.planning.report import report
 from realtime_operator.planning.rollout import RolloutPolicy
+from realtime_operator.planning.rollout_slots import OtherClusters
 from realtime_operator.planning.world import ObjectKey, RedisPod, VolumeClaim, World, object_key
 from realtime_operator.platforms.base import made_by, skipped
 from tests.unit.realtime_operator.planning.simulation import START, Simulation
@@ -84,6 +86,9 @@ class MemoryPlatform:
     unserved: frozenset[tuple[str, str]] = frozenset()
     withheld: dict[tuple[str, str], str] = field(default_factory=dict)
     settings: PlannerSettings = SETTINGS
+    namespace: str = "test"
+    others: Callable[[], OtherClusters] = OtherClusters
+    """Returns the other clusters of the operator."""
 
     def change(self, **spec: JsonValue) -> None:
         """Change fields of the spec, as a user does."""
@@ -91,12 +96,16 @@ class MemoryPlatform:
         self.generation += 1
 
     def cluster(self) -> RealtimeCluster:
+        """Return the stored object, parsed."""
+        return RealtimeCluster.from_object(self.stored())
+
+    def stored(self) -> JsonObject:
         """Return the stored object."""
         metadata: JsonObject = {
-            "name": "main", "namespace": "test", "uid": "uid-1", "generation": self.generation,
+            "name": "main", "namespace": self.namespace, "uid": "uid-1", "generation": self.generation,
             "annotations": {**self.annotations},
         }  # fmt: skip
-        return RealtimeCluster.from_object({"metadata": metadata, "spec": self.spec, "status": self.status})
+        return {"metadata": metadata, "spec": self.spec, "status": self.status}
 
     def world(self) -> World:
         """Return the current observation."""
@@ -124,7 +133,9 @@ class MemoryPlatform:
 
     def decide(self) -> Decision:
         """Return the decision about the current state."""
-        return reconcile(self.cluster(), self.world(), self.now(), replace(self.settings, paused=self.paused))
+        return reconcile(
+            self.cluster(), self.world(), self.now(), replace(self.settings, paused=self.paused), self.others
+        )
 
     def plan(self) -> Decision:
         """Return the decision with the report on it; empty on a settled cluster."""

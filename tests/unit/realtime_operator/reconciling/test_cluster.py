@@ -42,6 +42,10 @@ class OneCluster:
         assert key == KEY
         return self.stored
 
+    def clusters(self) -> Sequence[tuple[JsonObject, Sequence[JsonObject]]]:
+        """Return the object, without children."""
+        return () if self.stored is None else ((self.stored, ()),)
+
     async def observe(self, cluster: RealtimeCluster) -> World:
         """Return an empty world, or raise `failure`."""
         assert cluster.metadata.name == KEY.name

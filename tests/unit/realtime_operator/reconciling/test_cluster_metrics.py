@@ -55,6 +55,20 @@ def test_moves_of_a_rollout_are_counted_down() -> None:
     assert series(metrics, "budget_connections_per_second") == {(): 0}
 
 
+def test_slots_of_rollouts_are_counted_over_all_clusters() -> None:
+    """Those that are used, and those that are waited for; a cluster that is gone counts no more."""
+    metrics, other = Metrics(), Key("team", "other")
+    of_clusters = ClusterMetrics(metrics)
+    for key, state in ((KEY, "Held"), (other, "WaitingForSlot"), (Key("team", "third"), "WaitingForWindow")):
+        of_clusters.report(key, status("AsExpected", rolloutSlot={"state": state}))
+    assert series(metrics, "rollout_slots_used") == {(): 1}
+    assert series(metrics, "rollouts_waiting") == {("slot",): 1, ("window",): 1}
+    of_clusters.report(KEY, status("AsExpected", rolloutSlot={"state": "Released"}))
+    of_clusters.forget(other)
+    assert series(metrics, "rollout_slots_used") == {(): 0}
+    assert series(metrics, "rollouts_waiting") == {("slot",): 0, ("window",): 1}
+
+
 def test_a_cluster_that_never_succeeds_counts_from_its_first_attempt(monkeypatch: pytest.MonkeyPatch) -> None:
     """Without a series no alert would ever fire."""
     metrics, now = Metrics(), 1000.0
