@@ -19,7 +19,7 @@ from tests.kit.traffic import assert_nothing_lost, finish, traffic
 async def test_a_killed_redis_pod_loses_nothing_on_its_volume(scenario: Scenario) -> None:
     """A pod that is killed without grace, or changed, is replaced on the same volume: every client recovers."""
     async with local_volumes(scenario.kube) as storage_class:
-        persistence: JsonObject = {"size": "256Mi", "storageClassName": storage_class}
+        persistence: JsonObject = {"size": "512Mi", "storageClassName": storage_class}
         cluster = scenario.cluster()
         await cluster.apply(manifest("main", backplane={"redis": {"managed": {"persistence": persistence}}}))
         await cluster.wait_ready(within=90)
