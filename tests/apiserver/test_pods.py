@@ -167,7 +167,6 @@ REFUSED: tuple[tuple[JsonObject, str, str], ...] = (
     ({"volumes": [{"name": "a", "emptyDir": {}, "hostPath": {"path": "/"}}]}, "spec.pod.volumes[0].hostPath", "Forbidden"),  # noqa: E501
     ({"volumes": [{"name": "a", "emptydir": {}}]}, "spec.pod.volumes[0].emptydir", "is not a known field"),
     ({"volumeMounts": [{"name": "none", "mountPath": "/a"}]}, "spec.pod.volumeMounts[0].name", "Not found"),
-    ({"containers": [{"name": "a"}]}, "spec.pod.containers[0].image", "Required value"),
     ({"initContainers": [{"name": "A", "image": IMAGE}]}, "spec.pod.initContainers[0].name", "Invalid value"),
     ({"affinity": {"nodeAffinity": {"requiredDuringSchedulingIgnoredDuringExecution": {"nodeSelectorTerms": []}}}}, "spec.pod.affinity.nodeAffinity.requiredDuringSchedulingIgnoredDuringExecution.nodeSelectorTerms", "Required value"),  # noqa: E501
     ({"topologySpreadConstraints": [{"topologyKey": "a", "maxSkew": 0, "whenUnsatisfiable": "DoNotSchedule"}]}, "spec.pod.topologySpreadConstraints[0].maxSkew", "greater than zero"),  # noqa: E501
@@ -176,7 +175,6 @@ REFUSED: tuple[tuple[JsonObject, str, str], ...] = (
     ({"template": {"spec": {"dnsPolicy": "Nowhere"}}}, "spec.pod.template.spec.dnsPolicy", "Unsupported value"),
     ({"template": {"spec": {"restartPolicy": "Never"}}}, "spec.pod.template.spec.restartPolicy", "Unsupported value"),
     ({"template": {"spec": {"tolerationz": [{"key": "a"}]}}}, "spec.pod.template.spec.tolerationz", "is not a known field"),  # noqa: E501
-    ({"template": {"spec": {"containers": [{"name": "x"}]}}}, "spec.pod.template.spec.containers[0]", "Required value"),
     ({"template": {"metadata": {"labels": {"a": "not valid"}}}}, "spec.pod.template.metadata.labels", "a valid label"),
 )  # fmt: skip
 
