@@ -110,6 +110,8 @@ def stop_the_primary(pods: list[RedisPodProcess]) -> RedisPodProcess:
     assert primary is not pods[0]
     assert pods[0].role() == "slave"
     assert set(confirmed) <= written(primary)
+    asked = [one.log("sentinel").read_text().count("Executing user requested FAILOVER") for one in pods]
+    assert sum(asked) == 1, asked
     return primary
 
 

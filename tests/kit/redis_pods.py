@@ -89,10 +89,14 @@ class RedisPodProcess:
             self._start(name, container)
 
     def _start(self, name: str, container: JsonObject) -> None:
-        self.processes[name] = subprocess.Popen(
-            self._command(dig(container, "command")), env=self._environment,
-            stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
-        )  # fmt: skip
+        with self.log(name).open("ab") as log:
+            self.processes[name] = subprocess.Popen(
+                self._command(dig(container, "command")), env=self._environment, stdout=log, stderr=log
+            )
+
+    def log(self, name: str) -> Path:
+        """Return the file with all that a container has printed."""
+        return self.folder / f"{name}.log"
 
     def start_ended(self) -> list[str]:
         """Start containers that have ended by themselves again, as the kubelet does; return their names."""

@@ -25,6 +25,8 @@ FAILOVER_MILLISECONDS = 20_000
 EMPTY_TRIES = 20
 """Number of times, a second or more apart, that a pod that lost its data looks for another primary before it begins
 anew."""
+AGAIN_TRIES = 10
+"""Number of looks, a second or more apart, before a pod that is stopped asks for a successor once more."""
 STOP_SECONDS = 60
 """Grace period of a pod: a planned failover, and the end of Redis."""
 NOTE_FILE = f"{DATA_DIRECTORY}/primary"
@@ -112,13 +114,15 @@ replicas=$(echo 'INFO replication' | call | sed -n 's/^connected_slaves:\\([0-9]
 [ "${{replicas:-0}}" -ge 1 ] || exit 0
 echo 'CLIENT PAUSE 30000 WRITE' | call
 [ "$(echo "WAIT $replicas 5000" | call)" = "$replicas" ] || {{ echo 'CLIENT UNPAUSE' | call; exit 0; }}
+accepts() {{ echo 'SENTINEL FAILOVER {master}' | REDISCLI_AUTH="$password" timeout 2 "$cli"{verified} -h "$1" \
+-p {sentinel_port} | grep -q OK; }}
 tries=0
+next=0 # two sentinels that are asked would each promote a replica of their own choice
 while [ $tries -lt 20 ]; do
   for number in {numbers}; do
     host="{name}-$number.{nodes}"
     [ "$host" = "$self" ] || case "$(ask "$host")" in
-      "$self") echo 'SENTINEL FAILOVER {master}' | REDISCLI_AUTH="$password" timeout 2 "$cli"{verified} -h "$host" \
--p {sentinel_port};;
+      "$self") if [ $tries -ge $next ] && accepts "$host"; then next=$((tries + {again})); fi;;
       {name}-?.{nodes}) sleep 3; exit 0;; # servers follow the announcement within a second
     esac
   done
@@ -162,6 +166,7 @@ class FailoverScripts:
             "quorum": QUORUM,
             "down_after": DOWN_AFTER_MILLISECONDS,
             "failover": FAILOVER_MILLISECONDS,
+            "again": AGAIN_TRIES,
             "empty": EMPTY_TRIES,
         }
         self._places = {**places, "find": FIND.format(**places)}
