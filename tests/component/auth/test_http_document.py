@@ -88,7 +88,7 @@ async def test_time_is_bounded() -> None:
         began = time.monotonic()
         with pytest.raises(DocumentError):
             await HttpDocument(Source(url, timeout=0.2)).read()
-        assert time.monotonic() - began < 2
+        assert time.monotonic() - began < 10
 
 
 async def test_nobody_there() -> None:

@@ -153,9 +153,8 @@ async def test_a_slow_provider_delays_only_those_who_need_it(provider: Provider)
         provider.delay = 2.0
         await asyncio.sleep(FETCH_AGAIN_SECONDS)
         waiting = [asyncio.create_task(connects(server, provider.token("2026-2", f"user-{n}"))) for n in range(20)]
-        began = time.monotonic()
         assert await connects(server, provider.token("2026-1"))
-        assert time.monotonic() - began < 1
+        assert not any(one.done() for one in waiting)
         assert all(await asyncio.gather(*waiting))
         assert provider.asked == 2
 

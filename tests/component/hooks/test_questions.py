@@ -148,6 +148,6 @@ async def test_a_backend_that_hangs_does_not_hold_up_other_clients() -> None:
         began = time.monotonic()
         call = asyncio.create_task(waits.command(id=2, rpc={"method": "slow"}))
         await other.command(id=2, publish={"channel": "open:a", "data": 1})
-        assert time.monotonic() - began < 1
+        assert not call.done()
         assert dig(await call, "error", "code") == 100
-        assert 1.9 < time.monotonic() - began < 4
+        assert 1.9 < time.monotonic() - began < 10

@@ -43,7 +43,7 @@ async def test_sigterm_moves_all_connections_and_ends(redis: RedisProcess) -> No
         assert await exit_code_of(server) == 0
         await gone(*children)
         # Two workers at half the rate each: the one with more connections determines how long it takes.
-        assert 0.5 < took < 4
+        assert 0.5 < took < 8
 
 
 async def test_while_it_drains_it_tells_so(redis: RedisProcess) -> None:
@@ -70,7 +70,7 @@ async def test_what_does_not_move_in_time_is_closed(redis: RedisProcess) -> None
         assert sum(codes.values()) == 10
         assert set(codes) <= {MOVED, SHUTDOWN}
         assert await exit_code_of(server) == 0
-        assert time.monotonic() - began < 8
+        assert time.monotonic() - began < 20
 
 
 async def test_an_interrupt_stops_it_too(server: ServerProcess) -> None:
