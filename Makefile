@@ -55,9 +55,9 @@ WITHOUT = $(NOT_ON_$(ON))
 .PHONY: suite
 suite:
 	$(RUN) -m pytest -n 3 --dist loadfile tests/unit tests/golden $(WITHOUT:%=--ignore=%)
-	$(RUN) -m pytest -n 5 --dist loadfile tests/contract tests/component $(ALSO) $(THOROUGH:%=--ignore=%) $(ALONE:%=--ignore=%) $(WITHOUT:%=--ignore=%)
-	$(RUN) -m pytest $(ALONE)
-	$(RUN) -m pytest -n 4 tests/sdks/test_matrix.py -k javascript
+	$(RUN) -m tests.kit.retried -n 5 --dist loadfile tests/contract tests/component $(ALSO) $(THOROUGH:%=--ignore=%) $(ALONE:%=--ignore=%) $(WITHOUT:%=--ignore=%)
+	$(RUN) -m tests.kit.retried $(ALONE)
+	$(RUN) -m tests.kit.retried -n 4 tests/sdks/test_matrix.py -k javascript
 
 
 test-tracing: setup ## Spans of two servers in the real OpenTelemetry Collector (builds it once)
@@ -70,7 +70,7 @@ test-debian13: setup ## Unit, golden, contract and component tests on Debian 13:
 
 test-thorough: setup ## What takes long: faults of Redis on real processes, moving the clients of every SDK, servers of older commits, the model
 	@hack/setup-system.sh model
-	$(RUN) -m pytest -n 4 --dist loadfile $(THOROUGH)
+	$(RUN) -m tests.kit.retried -n 4 --dist loadfile $(THOROUGH)
 
 model: $(STAMP) ## Search the model of moving connections (model/) for an order of events that breaks a promise
 	@hack/setup-system.sh model
@@ -79,7 +79,7 @@ model: $(STAMP) ## Search the model of moving connections (model/) for an order 
 test-sdks: setup ## Ten versions of the SDKs in JavaScript, Python, Go and Java: matrix, tokens, what they make of each answer
 	@hack/setup-system.sh sdks
 	$(RUN) -m tests.kit.sdk_programs
-	$(RUN) -m pytest -n 3 tests/sdks
+	$(RUN) -m tests.kit.retried -n 3 tests/sdks
 
 sdk-answers: setup ## Record again what every SDK makes of every answer: docs/reference/sdk-answers.json and error-codes.md
 	@hack/setup-system.sh sdks
@@ -89,7 +89,7 @@ sdk-answers: setup ## Record again what every SDK makes of every answer: docs/re
 test-apiserver: $(STAMP) ## The operator against a real kube-apiserver with etcd alone (builds it once)
 	@hack/setup-system.sh apiserver
 	$(RUN) -m tests.kit.cluster apiserver
-	$(RUN) -m pytest tests/apiserver $(ARGS)
+	$(RUN) -m tests.kit.retried tests/apiserver $(ARGS)
 
 options: $(STAMP) ## Generate what follows from schema/namespace_options.toml: models, configuration, defaults, reference
 	$(RUN) -m schema

@@ -77,7 +77,7 @@ def _test(layout: Layout, say: Progress, command: str, arguments: list[str]) -> 
     if command == "controllers":
         os.environ.update(install_missing(layout, say).to_environ())
     tests = [str(REPOSITORY / "tests" / folder) for folder in SUITES[command]]
-    suite = ["-m", "pytest", *tests, "--platform=kubernetes", *arguments]
+    suite = ["-m", "tests.kit.retried", *tests, "--platform=kubernetes", *arguments]
     return _with_cluster(layout, say, suite, earlier=command == "e2e")
 
 
