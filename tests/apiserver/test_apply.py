@@ -16,6 +16,7 @@ from realtime_operator.api.v1alpha1 import RealtimeCluster
 from realtime_operator.builders import build_revision, build_secrets, build_shared
 from realtime_operator.metrics import Metrics
 from realtime_operator.planning.difference import apply_to
+from realtime_operator.planning.generated_certificate import digest_of, read_record
 from realtime_operator.planning.plan import (
     Action,
     ApplyObject,
@@ -35,7 +36,6 @@ from realtime_operator.planning.plan import (
     SetDeletionCost,
     SetStatus,
 )
-from realtime_operator.planning.redis_certificate import digest_of, read_record
 from realtime_operator.planning.world import AdminAccess
 from realtime_operator.platforms.base import Key
 from realtime_operator.platforms.kubernetes.apply import Applier, ApplierTools

@@ -15,6 +15,7 @@ from realtime_operator.api.v1alpha1 import RealtimeCluster
 from realtime_operator.api.v1alpha1_status import RealtimeClusterStatus
 from realtime_operator.builders import BuildSettings
 from realtime_operator.planning.budget import DrainPolicy
+from realtime_operator.planning.generated_certificate import CertificateRecord, digest_of, with_record
 from realtime_operator.planning.plan import (
     Action,
     ApplyObject,
@@ -35,7 +36,6 @@ from realtime_operator.planning.plan import (
 )
 from realtime_operator.planning.policies import PlannerSettings
 from realtime_operator.planning.reconcile import Decision, reconcile
-from realtime_operator.planning.redis_certificate import CertificateRecord, digest_of, with_record
 from realtime_operator.planning.report import report
 from realtime_operator.planning.rollout import RolloutPolicy
 from realtime_operator.planning.rollout_slots import OtherClusters

@@ -8,8 +8,7 @@ import pytest
 
 from realtime_operator import naming
 from realtime_operator.api.base import JsonObject
-from realtime_operator.planning.plan import ApplyObject, CreateObject, EnsureSecret, IssueCertificate
-from realtime_operator.planning.redis_certificate import (
+from realtime_operator.planning.generated_certificate import (
     AUTHORITY_LIFETIME,
     AUTHORITY_RENEW_BEFORE,
     LIFETIME,
@@ -17,6 +16,7 @@ from realtime_operator.planning.redis_certificate import (
     CertificateRecord,
     read_record,
 )
+from realtime_operator.planning.plan import ApplyObject, CreateObject, EnsureSecret, IssueCertificate
 from realtime_operator.planning.world import ObjectKey
 from tests.kit.document import dig, object_at
 from tests.unit.realtime_operator.planning.memory_platform import MemoryPlatform
