@@ -54,11 +54,15 @@ class Pod:
     store: StoreReport | None = None
     starting: bool = False
     """True while the container runs but has not been ready yet."""
+    probe_lag: float = 0.0
+    """Seconds for which a server that drains still counts as ready: several probes must fail."""
+    drain_began: float | None = None
 
     def ready(self, now: float) -> bool:
         """Return the result of the readiness probe: started, not broken, not draining."""
         started = not self.broken and not self.starting and now - self.created >= READY_AFTER
-        return started and self.drain_rate is None and self.unready is None and self.linked
+        draining = self.drain_began is not None and now - self.drain_began >= self.probe_lag
+        return started and not draining and self.unready is None and self.linked
 
     def observed(self, now: float) -> Server:
         """Return the server as a platform reports it."""
@@ -178,9 +182,10 @@ class Simulation:
         elif isinstance(action, Quiesce):
             pod.serving, pod.quiesced = False, self.now
         elif isinstance(action, Resume):
-            pod.serving, pod.quiesced, pod.drain_rate = True, None, None
+            pod.serving, pod.quiesced, pod.drain_rate, pod.drain_began = True, None, None, None
         elif isinstance(action, Drain):
             pod.drain_rate = action.connections_per_second
+            pod.drain_began = self.now if pod.drain_began is None else pod.drain_began
         else:
             pod.deletion_cost = action.cost
 

@@ -356,6 +356,33 @@ def test_servers_that_a_person_wants_replaced_are_replaced(
     assert len(names) == desired
 
 
+@settings(max_examples=60)
+@given(
+    before=st.integers(2, 6),
+    removed=st.integers(1, 4),
+    connections=st.integers(1, 60),
+    flaps=st.lists(st.tuples(st.integers(0, 5), st.integers(1, 60), st.integers(1, 30)), min_size=1, max_size=8),
+)
+def test_scaling_in_takes_no_server_that_is_briefly_unready(
+    before: int, removed: int, connections: int, flaps: list[tuple[int, int, int]]
+) -> None:
+    """Its ReplicaSet would take it first, whatever its deletion cost, with all its connections."""
+    simulation = settled(POLICY, before, "a", connections)
+    simulation.desired = max(1, before - removed)
+    began, pods = simulation.now, list(simulation.pods)
+    for pod in pods:
+        pod.probe_lag = 20
+    for _ in range(120):
+        elapsed = simulation.now - began
+        for index, pod in enumerate(pods):
+            failing = [start for which, start, length in flaps if which == index and start <= elapsed < start + length]
+            pod.unready = began + failing[0] if failing else None
+        simulation.step()
+        assert simulation.removed_with_connections == 0
+    simulation.settle()
+    assert simulation.removed_with_connections == 0
+
+
 @settings(max_examples=40)
 @given(policies, st.integers(1, 5), st.integers(1, 5), st.sets(st.integers(0, 4), min_size=1))
 def test_old_servers_that_never_come_back_do_not_stop_a_rollout(
