@@ -129,10 +129,17 @@ def _held_back(server: Server) -> bool:
     return not server.serving or (server.report is not None and server.report.state is not ServerState.SERVING)
 
 
-def _retirement_order(server: Server) -> tuple[bool, bool, int, float, str]:
-    """Sort key: servers that are leaving first, then those without clients, the fewest connections, the youngest."""
+def _retirement_order(server: Server) -> tuple[bool, bool, bool, int, float, str]:
+    """Sort key: servers that are leaving, requested ones, unready ones, the fewest connections, the youngest."""
     connections = server.report.connections if server.report else 0
-    return (server.serving, server.ready, connections, -server.created_at.timestamp(), server.name)
+    return (
+        server.serving,
+        not server.drain_requested,
+        server.ready,
+        connections,
+        -server.created_at.timestamp(),
+        server.name,
+    )
 
 
 def _quiesces(
