@@ -28,6 +28,12 @@ class Metrics:
             ["verb", "code"],
             registry=self.registry,
         )
+        self.evictions = Counter(
+            "realtime_operator_evictions",
+            "Requests to evict a pod, by answer: allowed or held.",
+            ["answer"],
+            registry=self.registry,
+        )
         self.stale_seconds = Gauge(
             "realtime_operator_stale_seconds",
             "Seconds for which changes may have been missed; 0 while every watch is open and the API server answers.",

@@ -58,6 +58,10 @@ class Settings(BaseSettings):
     """Seconds between two reconciles of a cluster during a rollout or a drain."""
     http_port: Annotated[int, Field(ge=0, le=65535)] = 8080
     """Port of /healthz, /readyz and /metrics."""
+    webhook_name: str = ""
+    """Name of the ValidatingWebhookConfiguration of evictions, and of the Secret of its certificate; empty: none."""
+    webhook_port: Annotated[int, Field(ge=1, le=65535)] = 10250
+    """Port of the webhook."""
     log_level: Literal["debug", "info", "warning", "error"] = "info"
     """Minimum level of logged events."""
     log_format: Literal["json", "text"] = "json"

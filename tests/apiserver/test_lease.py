@@ -38,6 +38,8 @@ async def test_a_lease_that_is_given_up_is_taken_at_once(operator_client: Kubern
     waiting = asyncio.create_task(second.acquire())
     await asyncio.sleep(0.5)
     assert (first.leads, second.leads) == (True, False)
+    assert (first.is_led, second.is_led) == (True, True), "whoever waits knows that somebody works"
+    assert not lease_of(operator_client, namespace, "three").is_led, "it has not looked yet"
     await first.release()
     await asyncio.wait_for(waiting, 1)
     assert (first.leads, second.leads) == (False, True)

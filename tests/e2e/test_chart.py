@@ -172,6 +172,7 @@ async def test_a_namespaced_operator_from_a_registry_runs_with_roles_alone(
     helm.install(
         images, release=OTHER_RELEASE, namespace=teams.namespace, chart=f"{oci}/realtime-operator", plain_http=True,
         watchNamespaces=[scenario.kube.namespace], replicas=2, crds={"install": False}, rbac={"aggregateRoles": False},
+        webhook={"enabled": False},
     )  # fmt: skip
     try:
         log = await teams.kubectl("logs", "--selector", f"app.kubernetes.io/instance={OTHER_RELEASE}", "--tail=-1")

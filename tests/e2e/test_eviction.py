@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import asyncio
+import time
+
+from realtime_operator import naming
 from tests.kit.clients import all_connected
 from tests.kit.deadline import eventually
-from tests.kit.document import dig
+from tests.kit.document import dig, object_at, text_at
 from tests.kit.kube import name_of
 from tests.kit.kubernetes_fixtures import Scenario
 from tests.kit.live_cluster import LiveCluster
@@ -51,6 +55,49 @@ async def test_pods_that_are_deleted_together_share_the_budget(scenario: Scenari
         for group in running.groups:
             await all_connected(group, within=30)
         assert most_in_a_second(running) <= RATE + SLACK
+        await assert_nothing_lost(running)
+
+
+async def gone(cluster: LiveCluster, name: str, least: list[int]) -> bool:
+    """Return True when a pod is gone; note the number of servers that new connections reach in `least`.
+
+    A pod that ends must be empty.
+    """
+    pod = await cluster.kube.get("pods", name)
+    least.append(len(await cluster.available()))
+    if pod is not None and text_at(pod, "metadata", "deletionTimestamp"):
+        assert (await cluster.connections()).get(name, 0) == 0
+    return pod is None
+
+
+async def test_a_node_drain_waits_until_the_connections_were_moved(scenario: Scenario) -> None:
+    """`kubectl drain` is held while a replacement starts and the connections move; nobody is closed by the end."""
+    cluster = scenario.cluster()
+    drain = {"connectionsPerSecond": 10, "settle": "1s"}
+    await cluster.apply(manifest("main", replicas=2, rollout={"maxSurge": 1, "drain": drain}))
+    await cluster.wait_ready()
+    async with traffic(cluster, per_sdk=16) as running:
+        connections = await cluster.connections()
+        victim = max(connections, key=lambda name: connections[name])
+        node = next(text_at(pod, "spec", "nodeName") for pod in await cluster.pods() if name_of(pod) == victim)
+        await scenario.kube.kubectl("label", "pod", victim, "leaves=node")
+        began = time.monotonic()
+        options = ("--pod-selector=leaves=node", "--delete-emptydir-data")
+        draining = asyncio.create_task(scenario.kube.kubectl("drain", node, *options))
+        try:
+            await scenario.kube.wait_for(
+                "pods", victim, lambda pod: naming.ANNOTATION_EVICTION in object_at(pod, "metadata", "annotations"),
+                what="the eviction is held", within=30,
+            )  # fmt: skip
+        finally:
+            await scenario.kube.kubectl("uncordon", node)  # there is no other node for the replacement
+        least: list[int] = []
+        await eventually(lambda: gone(cluster, victim, least), bool, what=f"{victim} is gone", within=60, every=0.3)
+        await draining
+        print(f"drained {connections[victim]} connections in {time.monotonic() - began:.1f} s")
+        assert min(least) >= 2, "the replacement comes first"
+        await cluster.wait_ready()
+        assert len(await cluster.pods()) == 2
         await assert_nothing_lost(running)
 
 

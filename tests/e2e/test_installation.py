@@ -33,7 +33,7 @@ async def test_a_namespaced_install_manages_its_namespaces_only(
 ) -> None:
     """With watchNamespaces a cluster there becomes Ready; one elsewhere is not touched."""
     elsewhere = LiveCluster(scenario.kube.within("default"), "elsewhere")
-    helm.install(images, watchNamespaces=[scenario.kube.namespace])
+    helm.install(images, watchNamespaces=[scenario.kube.namespace], webhook={"enabled": False})
     try:
         await elsewhere.apply(manifest("elsewhere", replicas=1))
         cluster = scenario.cluster()

@@ -55,7 +55,7 @@ async def test_a_cluster_of_an_earlier_commit_is_upgraded_under_load(
     """
     unpack(EARLIER, tmp_path / "earlier", "helm")
     chart = str(tmp_path / "earlier" / "helm" / "realtime-operator")
-    await asyncio.to_thread(helm.install, earlier_images, chart=chart, networkPolicy=None)
+    await asyncio.to_thread(helm.install, earlier_images, chart=chart, networkPolicy=None, webhook=None)
     try:
         cluster = scenario.cluster()
         await cluster.apply(manifest("main", replicas=2))

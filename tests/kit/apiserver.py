@@ -20,7 +20,7 @@ from typing import Self
 from realtime_operator import naming
 from realtime_operator.api.base import JsonObject, JsonValue
 from realtime_operator.api.crd import build_crd
-from realtime_operator.platforms.kubernetes.permissions import CLUSTERS, LEADER_ELECTION
+from realtime_operator.platforms.kubernetes.permissions import CLUSTERS, LEADER_ELECTION, WEBHOOK
 from tests.kit.cluster.certificates import Authority, write_kubeconfig, write_service_account_keys
 from tests.kit.cluster.layout import Layout
 from tests.kit.document import parse
@@ -71,7 +71,7 @@ class ApiServer:
             self._spawn_etcd()
             self.start()
             self.install_crd()
-            self.grant(OPERATOR_USER, [permission.rule() for permission in (*CLUSTERS, *LEADER_ELECTION)])
+            self.grant(OPERATOR_USER, [permission.rule() for permission in (*CLUSTERS, *LEADER_ELECTION, *WEBHOOK)])
         except BaseException:
             self.__exit__()
             raise

@@ -19,7 +19,7 @@ from tests.kit.document import parse
 
 CHART = Path(__file__).parents[2] / "helm" / "realtime-operator"
 GOLDEN = Path(__file__).parents[1] / "golden" / "helm"
-GOLDEN_NAMES = ("cluster-wide", "namespaced", "one-namespace")
+GOLDEN_NAMES = ("cluster-wide", "namespaced", "one-namespace", "webhook")
 RELEASE = "realtime-operator"
 NAMESPACE = "realtime-system"
 KUBERNETES_VERSION = "1.34.4"

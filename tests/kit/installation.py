@@ -84,6 +84,7 @@ def chart_values(images: Images) -> JsonObject:
         "readinessProbe": {"initialDelaySeconds": 0, "periodSeconds": 1, "timeoutSeconds": 5, "failureThreshold": 3},
         "log": {"level": "debug", "format": "text"},
         "networkPolicy": {"enabled": True},
+        "webhook": {"enabled": True},
     }
 
 

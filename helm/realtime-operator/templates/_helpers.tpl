@@ -60,3 +60,8 @@ helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version | replace "+" "_" }}
 {{- if hasKey $permissions "Error" -}}{{- fail (get $permissions "Error") -}}{{- end -}}
 {{- get $permissions .scope | toYaml -}}
 {{- end -}}
+
+{{/* Name of the webhook's Service, Secret and ValidatingWebhookConfiguration, which is of the whole cluster. */}}
+{{- define "realtime-operator.webhookName" -}}
+{{- printf "%s-webhook" (include "realtime-operator.fullname" .) -}}
+{{- end -}}

@@ -12,13 +12,16 @@ from realtime_operator import naming
 from realtime_operator.builders import BuildSettings
 from realtime_operator.errors import LeaseLostError
 from realtime_operator.handlers import probes
+from realtime_operator.handlers.eviction_webhook import EvictionWebhook
 from realtime_operator.handlers.watching import Watcher
 from realtime_operator.metrics import Metrics
 from realtime_operator.planning.policies import PlannerSettings
 from realtime_operator.platforms.kubernetes.client import KubernetesClient
 from realtime_operator.platforms.kubernetes.driver import KubernetesPlatform
+from realtime_operator.platforms.kubernetes.evictions import Evictions
 from realtime_operator.platforms.kubernetes.lease import LeaderElectionSettings, Lease
 from realtime_operator.platforms.kubernetes.secret_reader import REFRESH_SECONDS
+from realtime_operator.platforms.kubernetes.webhook_access import WebhookAccess
 from realtime_operator.pods.admin_client import AdminClient
 from realtime_operator.reconciling.cluster import ClusterReconciler
 from realtime_operator.reconciling.work_queue import WorkQueue
@@ -68,9 +71,16 @@ async def run(settings: Settings) -> int:
         process = OperatorProcess(settings, client, metrics)
         process.own_signals()
         http = await probes.serve(settings.http_port, metrics, process.not_alive, process.not_ready)
+        admin = AdminClient()
+        access = WebhookAccess(client, settings.webhook_name, settings.namespace)
+        webhook = EvictionWebhook(access, Evictions(client, admin, metrics, process.moves_nothing))
         try:
+            if settings.webhook_name:
+                await webhook.start(settings.webhook_port)
             return await process.run()
         finally:
+            await webhook.stop()
+            await admin.close()
             await http.cleanup()
     finally:
         await client.close()
@@ -108,6 +118,10 @@ class OperatorProcess:
             annotation = f"annotation {naming.ANNOTATION_PAUSED} of Lease {name}"
             return f"the operator is paused by the {annotation}: {self._lease.paused}"
         return None
+
+    def moves_nothing(self) -> str | None:
+        """Return why no process of the operator moves connections now, as far as this one knows; None when one does."""
+        return self.paused() or (None if self._lease.is_led else "no operator leads")
 
     def _on_pause(self) -> None:
         if self._queue is not None:

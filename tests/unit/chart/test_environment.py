@@ -31,8 +31,8 @@ def test_operator_accepts_its_environment(name: str, monkeypatch: pytest.MonkeyP
     for variable, value in environment(name).items():
         monkeypatch.setenv(variable, value)
     settings = Settings.load()
-    watched = {"cluster-wide": (), "namespaced": ("team-a", "team-b"), "one-namespace": ("realtime-system",)}
-    assert settings.namespaces == watched[name]
+    watched = {"namespaced": ("team-a", "team-b"), "one-namespace": ("realtime-system",)}
+    assert settings.namespaces == watched.get(name, ())
     assert settings.identity == settings.namespace == settings.lease_namespace == "from-the-pod"
     secrets = planner_settings(settings).build.image_pull_secrets
     assert secrets == (("registry", "mirror") if name == "namespaced" else ())

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import json
+import re
 
 import pytest
 
 from realtime_operator.api.base import JsonObject
+from realtime_operator.builders.manifest import short_hash
 from realtime_operator.monitoring import build_dashboard, operator_alerts, rule_group
+from realtime_operator.platforms.kubernetes.permissions import WEBHOOK
 from tests.kit.chart import GOLDEN_NAMES, chart_file, golden, golden_text
 from tests.kit.document import dig, object_at, objects_at, text_at
 
@@ -173,3 +176,49 @@ def test_the_operators_rules_and_dashboard_are_the_generated_ones() -> None:
     (text,) = object_at(dashboards[0], "data").values()
     assert json.loads(str(text)) == build_dashboard("realtime-operator", "Realtime")
     assert of_kind("cluster-wide", "PrometheusRule", "ConfigMap") == []
+
+
+def test_the_webhook_reviews_evictions_of_servers_and_fails_open() -> None:
+    """Nothing but evictions of pods whose name may be that of a server is sent to it."""
+    (configuration,) = of_kind("webhook", "ValidatingWebhookConfiguration")
+    (webhook,) = objects_at(configuration, "webhooks")
+    (rule,) = objects_at(webhook, "rules")
+    assert (rule["resources"], rule["operations"]) == (["pods/eviction"], ["CREATE"])
+    assert (webhook["failurePolicy"], webhook["sideEffects"]) == ("Ignore", "NoneOnDryRun")
+    assert not {"path"} & set(object_at(webhook, "clientConfig", "service")), "the operator's alone"
+    (condition,) = objects_at(webhook, "matchConditions")
+    pattern = re.fullmatch(r"request\.name\.matches\('(.*)'\)", str(condition["expression"]))
+    assert pattern is not None
+    server = f"main-{short_hash({'any': 'revision'})}-x7k2p"
+    assert re.search(pattern[1], server)
+    assert not any(re.search(pattern[1], name) for name in ("main-redis-0", "web-5d4f8c7b9d-x7k2p", "proxy-x7k2p"))
+
+
+def test_the_webhooks_names_agree() -> None:
+    """Service, Secret, configuration and setting have one name, and the port of the pods is the Service's target."""
+    name = environment_of("webhook")["REALTIME_OPERATOR_WEBHOOK_NAME"]
+    for kind in ("Service", "Secret", "ValidatingWebhookConfiguration"):
+        assert name in {text_at(manifest, "metadata", "name") for manifest in of_kind("webhook", kind)}
+    ports = {
+        port["name"]: port["containerPort"]
+        for port in objects_at(objects_at(pod_of("webhook"), "containers")[0], "ports")
+    }
+    assert str(ports["webhook"]) == environment_of("webhook")["REALTIME_OPERATOR_WEBHOOK_PORT"] == "9443"
+    for others in ("cluster-wide", "namespaced", "one-namespace"):
+        assert of_kind(others, "ValidatingWebhookConfiguration", "Secret") == []
+        assert environment_of(others)["REALTIME_OPERATOR_WEBHOOK_NAME"] == ""
+
+
+def test_the_webhooks_role_is_about_its_configuration_alone() -> None:
+    """It may read and patch one object by its name."""
+    roles = {text_at(role, "metadata", "name"): objects_at(role, "rules") for role in of_kind("webhook", "ClusterRole")}
+    (rule,) = roles["realtime-operator-webhook"]
+    assert rule["resourceNames"] == ["realtime-operator-webhook"]
+    assert {**rule, "resourceNames": []} == {**WEBHOOK[0].rule(), "resourceNames": []}
+
+
+def test_a_network_policy_lets_api_servers_reach_the_webhook() -> None:
+    """From `networkPolicy.apiServerFrom`, by the name of the port."""
+    (policy,) = of_kind("webhook", "NetworkPolicy")
+    rules = [rule for rule in objects_at(policy, "spec", "ingress") if "webhook" in json.dumps(rule["ports"])]
+    assert [rule["from"] for rule in rules] == [[{"ipBlock": {"cidr": "10.0.0.1/32"}}]]

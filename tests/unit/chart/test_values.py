@@ -16,7 +16,15 @@ from tests.kit.document import object_at, text_at
 
 SCHEMA = chart_file("values.schema.json")
 VALUES = chart_file("values.yaml")
-FREE = {"global", "affinity", "podSecurityContext", "securityContext", "resources.requests", "resources.limits"}
+FREE = {
+    "global",
+    "affinity",
+    "podSecurityContext",
+    "securityContext",
+    "resources.requests",
+    "resources.limits",
+    "webhook.namespaceSelector",
+}
 """Values that have Kubernetes' own shape: the API server checks them."""
 
 

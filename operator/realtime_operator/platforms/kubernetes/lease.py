@@ -121,6 +121,11 @@ class Lease:
             return False
         return time.monotonic() - self.renewed_at < self._settings.renew_deadline
 
+    @property
+    def is_led(self) -> bool:
+        """True when this process leads, or another was seen to within the lease duration, or to hand over."""
+        return self.leads or (self._seen is not None and time.monotonic() - self._seen.at < self._settings.duration)
+
     async def acquire(self) -> None:
         """Wait until this process leads; cancellable."""
         while not await self._try():

@@ -32,9 +32,9 @@ FIRST_STATUS = timedelta(seconds=1)
 """Upper bound of the time between a pod's start and its first conditions, which have a resolution of a second."""
 
 DRAIN_REQUESTED = "requested"
+"""Value of ANNOTATION_DRAIN that requests a drain."""
 WAITS_FOR_OTHERS = "PodInitializing"
 """Waiting reason of containers whose init containers have not ended, or of a sidecar that has not started."""
-"""Value of ANNOTATION_DRAIN that requests a drain."""
 
 
 async def observe(
@@ -54,7 +54,7 @@ async def observe(
     tokens = () if credentials is None else credentials.admin_tokens
     pods = [item for item in children if item["kind"] == "Pod"]
     server_pods = _controlled(pods, "ReplicaSet", owned)
-    servers = await asyncio.gather(*(_observe_server(admin, pod, tokens) for pod in server_pods))
+    servers = await asyncio.gather(*(observe_server(admin, pod, tokens) for pod in server_pods))
     redis_pods = [*_controlled(pods, "StatefulSet", owned), *(pod for pod in pods if controller_uid(pod) == uid)]
     return World(
         objects={object_key(item): item for item in (*owned, *(secret.document for secret in own_secrets.values()))},
@@ -94,7 +94,8 @@ def _controlled(pods: Iterable[JsonObject], kind: str, owned: Iterable[JsonObjec
     return [pod for pod in pods if controller_uid(pod) in controllers]
 
 
-async def _observe_server(admin: AdminClient, pod: JsonObject, tokens: tuple[str, ...]) -> Server:
+async def observe_server(admin: AdminClient, pod: JsonObject, tokens: tuple[str, ...]) -> Server:
+    """Return a server by its pod and its report, which it has if it answers and accepts one of the tokens."""
     address = text_at(pod, "status", "podIP")
     running = text_at(pod, "status", "phase") == "Running"
     report = await admin.report(address, tokens) if address and tokens and running else None

@@ -64,3 +64,13 @@ CLUSTERS = (
 
 LEADER_ELECTION = (Permission("coordination.k8s.io", ("leases",), ("get", "create", "update"), "one leads at a time"),)
 """Rules for the operator's own namespace."""
+
+WEBHOOK = (
+    Permission(
+        "admissionregistration.k8s.io",
+        ("validatingwebhookconfigurations",),
+        ("get", "patch"),
+        "the webhook's path and certificate authority, in its own configuration: the chart adds the name",
+    ),
+)
+"""Rules for the webhook of evictions, of one object by its name."""

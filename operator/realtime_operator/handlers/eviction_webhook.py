@@ -1,0 +1,122 @@
+"""The admission webhook of `pods/eviction`: AdmissionReviews over HTTPS, in every process of the operator."""
+
+from __future__ import annotations
+
+import asyncio
+import hmac
+from dataclasses import dataclass
+from http import HTTPStatus
+from typing import Protocol
+
+import structlog
+from aiohttp import web
+
+from realtime_operator.api.base import JsonObject
+from realtime_operator.api.document import dig, text_at
+from realtime_operator.errors import PlatformError
+from realtime_operator.planning.evictions import Hold, Verdict
+from realtime_operator.platforms.kubernetes.webhook_access import WebhookAccess
+
+logger = structlog.get_logger()
+
+ANSWER_SECONDS = 4.0
+"""Seconds within which the webhook answers; the API server waits for longer (chart value webhook.timeoutSeconds)."""
+
+
+@dataclass(frozen=True, slots=True)
+class EvictionReview:
+    """The part of an AdmissionReview of an Eviction that decides. `uid` is that of the review."""
+
+    uid: str
+    namespace: str
+    name: str
+    dry_run: bool
+
+
+def read_review(document: JsonObject) -> EvictionReview:
+    """Parse an AdmissionReview (admission.k8s.io/v1); raises ValueError when it is none of a named pod.
+
+    A dry run is one by the query of the request, or by the options in the Eviction, as `kubectl drain` sends them.
+    """
+    request = dig(document, "request")
+    review = EvictionReview(
+        uid=text_at(request, "uid"),
+        namespace=text_at(request, "namespace"),
+        name=text_at(request, "name"),
+        dry_run=dig(request, "dryRun") is True or bool(dig(request, "object", "deleteOptions", "dryRun")),
+    )
+    if not (review.uid and review.namespace and review.name):
+        raise ValueError("no AdmissionReview of a pod: request.uid, request.namespace or request.name is missing")
+    return review
+
+
+def write_review(review: EvictionReview, verdict: Verdict) -> JsonObject:
+    """Return the AdmissionReview with the verdict.
+
+    The API server gives its clients the whole status: as 429 with Retry-After they repeat the request. A dry run is
+    allowed with a warning, as nothing would end the wait of `kubectl drain --dry-run=server`.
+    """
+    response: JsonObject = {"uid": review.uid, "allowed": not isinstance(verdict, Hold)}
+    if isinstance(verdict, Hold) and review.dry_run:
+        response |= {"allowed": True, "warnings": [f"the eviction would wait: {verdict.message}"]}
+    elif isinstance(verdict, Hold):
+        response["status"] = {
+            "status": "Failure",
+            "code": HTTPStatus.TOO_MANY_REQUESTS.value,
+            "reason": "TooManyRequests",
+            "message": verdict.message,
+            "details": {"retryAfterSeconds": verdict.retry_after_seconds},
+        }
+    return {"apiVersion": "admission.k8s.io/v1", "kind": "AdmissionReview", "response": response}
+
+
+class Judge(Protocol):
+    """Decides about the eviction of a pod; see Evictions."""
+
+    async def answer(self, namespace: str, name: str, *, dry_run: bool) -> Verdict:
+        """Return the verdict; raises PlatformError."""
+
+
+class EvictionWebhook:
+    """The webhook's server."""
+
+    def __init__(self, access: WebhookAccess, judge: Judge) -> None:
+        self._access = access
+        self._judge = judge
+        self._runner: web.AppRunner | None = None
+        self._looking: asyncio.Task[None] | None = None
+
+    async def start(self, port: int) -> None:
+        """Listen on all addresses; requests are answered from when the certificate is known."""
+        application = web.Application()
+        application.router.add_post("/{path:.*}", self._answer)
+        self._runner = web.AppRunner(application, access_log=None, handle_signals=False, shutdown_timeout=1)
+        await self._runner.setup()
+        await web.TCPSite(self._runner, port=port, ssl_context=self._access.context).start()
+        self._looking = asyncio.create_task(self._access.run(), name="webhook-access")
+
+    async def stop(self) -> None:
+        """End the server and its requests."""
+        if self._looking is not None:
+            self._looking.cancel()
+            await asyncio.gather(self._looking, return_exceptions=True)
+        if self._runner is not None:
+            await self._runner.cleanup()
+
+    async def _answer(self, request: web.Request) -> web.Response:
+        """Answer a review; after an error the API server lets the eviction pass (failurePolicy Ignore)."""
+        path = self._access.path
+        if not path or not hmac.compare_digest(request.path.encode(), path.encode()):
+            return web.json_response({"error": "not found"}, status=404)
+        try:
+            review = read_review(await request.json())
+        except ValueError as error:
+            return web.json_response({"error": str(error)}, status=400)
+        try:
+            async with asyncio.timeout(ANSWER_SECONDS):
+                verdict = await self._judge.answer(review.namespace, review.name, dry_run=review.dry_run)
+        except (PlatformError, TimeoutError) as error:
+            reason = str(error) or f"no answer within {ANSWER_SECONDS:g} s"
+            logger.warning("eviction not judged", pod=f"{review.namespace}/{review.name}", error=reason)
+            return web.json_response({"error": reason}, status=500)
+        return web.json_response(write_review(review, verdict))
