@@ -11,6 +11,7 @@ from pathlib import Path
 
 import yaml
 
+from realtime_operator.api.base import JsonObject
 from tests.kit.deadline import eventually
 from tests.kit.document import dig, object_at, objects_at, parse, text_at
 from tests.kit.kube import name_of
@@ -101,8 +102,16 @@ async def test_a_newcomer_sees_a_message_arrive(scenario: Scenario) -> None:
     assert {"CRD", "RBAC", "clock", "delivery"} <= {finding["check"] for finding in examined}
 
 
+QUOTA: JsonObject = {
+    "apiVersion": "v1",
+    "kind": "ResourceQuota",
+    "metadata": {"name": "small"},
+    "spec": {"hard": {"pods": "1"}},
+}
+
+
 async def test_a_plan_says_what_then_happens(scenario: Scenario, tmp_path: Path) -> None:
-    """The revision of `plan` is the one that is rolled out; a refused file has a reason."""
+    """The revision of `plan` is the one that is rolled out; a refused file or server has a reason."""
     cluster = scenario.cluster()
     await cluster.apply(manifest("main", replicas=1))
     await cluster.wait_ready()
@@ -111,6 +120,12 @@ async def test_a_plan_says_what_then_happens(scenario: Scenario, tmp_path: Path)
     file.write_text(yaml.safe_dump(changed))
     planned = parse(await asked(scenario, "plan", "-f", str(file), "-o", "json"))
     assert dig(planned, "isNewRevision") is True
+    assert dig(planned, "podRefused") is None
+    await scenario.kube.apply(QUOTA)
+    await scenario.kube.kubectl("wait", "--for=jsonpath={.status.hard.pods}=1", "resourcequota/small", "--timeout=20s")
+    beyond = await kubectl_realtime(scenario, "plan", "-f", str(file))
+    assert (beyond.code, "exceeded quota: small" in beyond.out) == (1, True), beyond
+    await scenario.kube.delete("resourcequotas", "small")
     await cluster.apply(changed)
     ready = await cluster.wait_ready()
     assert text_at(ready, "status", "currentRevision") == text_at(planned, "revision")

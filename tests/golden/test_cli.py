@@ -6,7 +6,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
-from rich.console import RenderableType
+from rich.console import Group, RenderableType
 
 from realtime_operator.api.base import JsonObject
 from realtime_operator.api.v1alpha1 import RealtimeCluster
@@ -212,6 +212,14 @@ VIEWS: dict[str, RenderableType] = {
     ),
     "plan-scale-in": plan.forecast_view("chat", expected({"replicas": 1}, 400, 600), created=False),
     "plan-scale-out": plan.forecast_view("chat", expected({"replicas": 4}, 400, 600), created=False),
+    "plan-further": Group(
+        *plan.further(
+            'pods "chat-tvwbcdfghj-x2x7z" is forbidden: exceeded quota: small, requested: pods=1, used: pods=3,'
+            " limited: pods=3",
+            Upcoming("tvwbcdfghj", None),
+            NOW,
+        )
+    ),
     "plan-drain-rate": plan.forecast_view(
         "chat", expected({"rollout": {"drain": {"connectionsPerSecond": 20}}}, 400, 600), created=False
     ),

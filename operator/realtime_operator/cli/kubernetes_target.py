@@ -23,6 +23,7 @@ from realtime_operator.api.document import dig, object_at, objects_at, text_at
 from realtime_operator.api.errors import Finding as SpecFinding
 from realtime_operator.api.v1alpha1 import RealtimeCluster
 from realtime_operator.builders import BuildSettings, build_secrets
+from realtime_operator.builders.replica_set import pod_template
 from realtime_operator.cli.target import (
     NO_HISTORY,
     ClientEndpoint,
@@ -34,7 +35,14 @@ from realtime_operator.cli.target import (
     name_of,
     read_cluster,
 )
-from realtime_operator.errors import ConflictError, ForbiddenError, InputError, NotFoundError, PlatformError
+from realtime_operator.errors import (
+    ConflictError,
+    ForbiddenError,
+    InputError,
+    InvalidObjectError,
+    NotFoundError,
+    PlatformError,
+)
 from realtime_operator.metrics import Metrics
 from realtime_operator.planning.difference import controller_uid
 from realtime_operator.planning.policies import PlannerSettings
@@ -153,6 +161,21 @@ class KubernetesTarget:
         """See Target. Needs the permission to create ReplicaSets and StatefulSets; nothing is created."""
         namespace = cluster.metadata.model_copy(update={"namespace": self._namespace})
         return await DryRun(self._client).refused(cluster.model_copy(update={"metadata": namespace}), World({}, ()))
+
+    async def why_no_pod(self, cluster: RealtimeCluster, revision: str) -> str | None:
+        """See Target. Needs the permission to create pods; nothing is created."""
+        if not await self._may("", "pods", "", "create"):
+            return None
+        template = pod_template(cluster, (await self.planner_settings(cluster.metadata.name)).build, revision)
+        metadata = {**object_at(template, "metadata"), "generateName": f"{cluster.metadata.name}-{revision}-"}
+        pod: JsonObject = {**template, "apiVersion": "v1", "kind": "Pod", "metadata": metadata}
+        try:
+            await self._client.try_to_create(path_of("v1", "Pod", self._namespace), pod)
+        except (ForbiddenError, InvalidObjectError) as error:
+            return str(error)
+        except PlatformError:
+            return None
+        return None
 
     async def annotate(self, name: str, annotations: Mapping[str, str]) -> None:
         """See Target."""

@@ -147,6 +147,10 @@ class LocalTarget:
         """See Target."""
         return ()
 
+    async def why_no_pod(self, cluster: RealtimeCluster, revision: str) -> str | None:  # noqa: ARG002 - there are no pods
+        """See Target."""
+        return None
+
     async def annotate(self, name: str, annotations: Mapping[str, str]) -> None:
         """See Target."""
         await find(self, name)

@@ -87,6 +87,12 @@ class Target(Protocol):
     async def refused(self, cluster: RealtimeCluster) -> Sequence[SpecFinding]:
         """Return what the platform would refuse in the pods of a cluster; empty when it cannot be asked."""
 
+    async def why_no_pod(self, cluster: RealtimeCluster, revision: str) -> str | None:
+        """Return why the platform would not admit a server of this revision now: a quota, a LimitRange, a webhook.
+
+        None when it would, and when it cannot be asked. Whether a node has room is found out by starting it only.
+        """
+
     async def annotate(self, name: str, annotations: Mapping[str, str]) -> None:
         """Set annotations of a cluster. Raises InputError on a platform that keeps none."""
 

@@ -264,4 +264,9 @@ def consequences(expected: Forecast) -> list[str]:
         lines.append("no connection moves")
     if expected.seconds:
         lines.append(f"takes about {expected.seconds:.0f} s")
+    if expected.room is not None and (expected.connections or expected.servers_after < expected.servers_before):
+        free = expected.room - expected.open_connections
+        lines.append(
+            f"{expected.open_connections} connections are open; afterwards the servers have room for {free} more"
+        )
     return lines

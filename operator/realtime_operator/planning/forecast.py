@@ -40,7 +40,8 @@ class Forecast:
 
     `revision` is the one of the new spec, `is_new_revision` whether servers run another one and are replaced.
     `connections` are moved at `connections_per_second` at most, in about `seconds`. `rejection` says why the operator
-    would not move them, None when it would.
+    would not move them, None when it would. `open_connections` are all, `room` is how many the servers may have then
+    (`server.limits.connections` of each), None without a limit.
     """
 
     changes: tuple[Change, ...]
@@ -52,11 +53,18 @@ class Forecast:
     connections_per_second: float
     seconds: float
     rejection: str | None = None
+    open_connections: int = 0
+    room: int | None = None
 
     @property
     def replaces_servers(self) -> bool:
         """True when running servers are replaced."""
         return self.is_new_revision and self.servers_before > 0
+
+    @property
+    def starts_servers(self) -> bool:
+        """True when a running cluster gets a server more, or another one."""
+        return self.replaces_servers or self.servers_after > self.servers_before > 0
 
 
 def forecast(
@@ -89,6 +97,8 @@ def forecast(
         connections_per_second=rate,
         seconds=_seconds(fleet, policy, len(moving), connections / rate if rate else 0.0),
         rejection=preflight.why_impossible(fleet, policy, moving),
+        open_connections=preflight.connections_of(fleet.live),
+        room=preflight.room_of(fleet, policy),
     )
 
 

@@ -52,14 +52,20 @@ def connections_of(servers: Sequence[Server]) -> int:
     return sum(server.report.connections for server in servers if server.report is not None)
 
 
-def _no_room(fleet: Fleet, policy: RolloutPolicy) -> str | None:
+def room_of(fleet: Fleet, policy: RolloutPolicy) -> int | None:
+    """Return the number of connections that the wanted servers may have; None without a limit."""
     limit = policy.drain.connections_per_server
+    return None if limit is None else fleet.desired * limit
+
+
+def _no_room(fleet: Fleet, policy: RolloutPolicy) -> str | None:
+    limit, room = policy.drain.connections_per_server, room_of(fleet, policy)
     connections = connections_of(fleet.live)
-    if limit is None or connections <= fleet.desired * limit:
+    if room is None or connections <= room:
         return None
     return (
         f"{connections} connections are open, and {fleet.desired} servers with server.limits.connections {limit} have"
-        f" room for {fleet.desired * limit}: raise the limit or the number of servers"
+        f" room for {room}: raise the limit or the number of servers"
     )
 
 

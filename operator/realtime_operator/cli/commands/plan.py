@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Annotated
@@ -37,7 +38,8 @@ async def plan(
 
     Changes nothing. The exit code is 2 if the file is invalid, if a Secret that it refers to is neither in the file nor
     on the platform, or if Kubernetes would refuse the pods. It is 1 if the operator would not move the connections,
-    because the servers that stay cannot take them.
+    because the servers that stay cannot take them, or if Kubernetes would not admit a new server now (ResourceQuota,
+    LimitRange, an admission webhook): nothing would move then.
 
     Examples:
       realtime plan -f chat.yaml
@@ -55,14 +57,26 @@ async def plan(
     refuse(file, wanted.document, (*await _missing_secrets(target, wanted), *await target.refused(new)))
     settings, now = await target.planner_settings(wanted.name), datetime.now(UTC)
     expected = forecast(old, new, servers, settings, replica_sets)
+    no_pod = await target.why_no_pod(new, expected.revision) if expected.starts_servers else None
     later = upcoming(as_stored(old, new), replica_sets, settings, now)
     if output in {Output.JSON, Output.YAML}:
-        document({**to_object(wanted.name, expected), "operatorRollout": upcoming_object(later)}, output)
+        document(
+            {**to_object(wanted.name, expected), "podRefused": no_pod, "operatorRollout": upcoming_object(later)},
+            output,
+        )
     else:
         view = forecast_view(wanted.name, expected, created=old is None)
-        show(view if later is None else Group(view, upcoming_line(later, now)))
-    if expected.rejection is not None:
+        show(Group(view, *further(no_pod, later, now)))
+    if expected.rejection is not None or no_pod is not None:
         raise typer.Exit(1)
+
+
+def further(no_pod: str | None, later: Upcoming | None, now: datetime) -> Iterator[str]:
+    """Yield why no new server would be admitted, and what the operator would roll out by itself, a sentence each."""
+    if no_pod is not None:
+        yield f"no new server would be admitted, and no connection would move: {no_pod}"
+    if later is not None:
+        yield upcoming_line(later, now)
 
 
 async def _missing_secrets(target: Target, wanted: ClusterFile) -> tuple[Finding, ...]:
@@ -91,6 +105,8 @@ def to_object(name: str, expected: Forecast) -> JsonObject:
         "connectionsToMove": expected.connections,
         "connectionsPerSecond": expected.connections_per_second,
         "seconds": expected.seconds,
+        "openConnections": expected.open_connections,
+        "room": expected.room,
         "rejection": expected.rejection,
     }
 

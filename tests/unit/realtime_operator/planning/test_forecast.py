@@ -63,6 +63,19 @@ def test_more_servers_move_nobody() -> None:
     assert not grown.replaces_servers
 
 
+def test_the_platform_is_asked_about_a_server_only_when_one_starts() -> None:
+    """That is not the case for a new cluster, which moves nobody."""
+    assert expected({"replicas": 4}, servers(5, 5)).starts_servers
+    assert expected(NEW_REVISION, servers(5, 5)).starts_servers
+    assert not expected({"replicas": 1}, servers(5, 5)).starts_servers
+    assert not forecast(None, cluster(replicas=3), (), SETTINGS).starts_servers
+
+
+def test_room_is_what_the_servers_may_have_afterwards() -> None:
+    limited = expected({"replicas": 3, "server": {"limits": {"connections": 50}}}, servers(70, 30))
+    assert (limited.open_connections, limited.room) == (100, 150)
+
+
 def test_fewer_servers_move_the_connections_of_those_that_have_the_fewest() -> None:
     assert expected({"replicas": 1}, servers(70, 10, 20)).connections == 30
 
