@@ -16,7 +16,7 @@ from realtime_operator.api.base import JsonObject, JsonValue
 from tests.kit.document import object_at, parse, text_at, whole_at
 from tests.kit.ledger import Published
 
-CALL_SECONDS = 5
+CALL_SECONDS = 15
 
 
 class ApiError(Exception):

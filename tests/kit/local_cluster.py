@@ -25,9 +25,9 @@ from tests.kit.tokens import connection_token
 
 T = TypeVar("T")
 
-READY_SECONDS = 25
-TAKEN_SECONDS = 10
-CALL_SECONDS = 5
+READY_SECONDS = 45
+TAKEN_SECONDS = 30
+CALL_SECONDS = 15
 EVERY_SECONDS = 0.05
 
 

@@ -17,7 +17,7 @@ from websockets.exceptions import ConnectionClosed, ConnectionClosedError
 from realtime_operator.api.base import JsonObject, JsonValue
 from tests.kit.document import dig, object_at, parse, whole_at
 
-ANSWER_SECONDS = 5
+ANSWER_SECONDS = 15
 PATH = "/connection/websocket"
 UPGRADE = {
     "Host": "127.0.0.1",
