@@ -35,7 +35,7 @@ async def hooks(
     backend: HttpBackend, authority: Path | None = None, forward: Sequence[str] = (), **changes: object
 ) -> AsyncIterator[Hooks]:
     """Return hooks for publish and connect; `changes` are settings of publish."""
-    publish = {"url": backend.url("publish"), "timeout_seconds": 0.3, **changes}
+    publish = {"url": backend.url("publish"), "timeout_seconds": 5, **changes}
     connect = {"url": backend.url("connect")}
     settings = HookSettings.model_validate(
         {"publish": publish, "connect": connect, "ca_file": authority, "forward_headers": list(forward)}
@@ -136,7 +136,7 @@ async def test_a_wrong_answer_is_an_error_to_try_again(
 async def test_a_backend_that_hangs_is_waited_for_no_longer_than_the_timeout() -> None:
     """An unreachable backend fails at once."""
     backend = HttpBackend(delay=5)
-    async with hooks(backend) as asked:
+    async with hooks(backend, timeout_seconds=0.3) as asked:
         for context, outcome in ((backend, Outcome.TIMEOUT), (None, Outcome.UNREACHABLE)):
             if context is not None:
                 async with context:
@@ -202,7 +202,7 @@ async def test_a_backend_that_cannot_be_reached_is_down_whoever_asks() -> None:
 async def test_one_client_never_has_the_backend_left_alone(answer: Callable[[object], web.Response] | None) -> None:
     """Whatever a client's data causes, a status or a timeout, the backend is still asked about others."""
     async with HttpBackend({} if answer is None else {"publish": answer}) as backend:
-        async with hooks(backend) as asked:
+        async with hooks(backend, timeout_seconds=5 if answer else 0.5) as asked:
             backend.delay = 0 if answer else 5
             for _ in range(8):
                 with pytest.raises(CommandError):

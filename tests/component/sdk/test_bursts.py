@@ -15,7 +15,7 @@ from tests.kit.server_process import ServerProcess
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
-HEARTBEAT: JsonValue = {"interval_seconds": 2, "timeout_seconds": 1.5}
+HEARTBEAT: JsonValue = {"interval_seconds": 2, "timeout_seconds": 1.8}
 BEYOND_THE_BURST = 1_400
 """Number of publishes of which some wait with the default limits, for less than an SDK's timeout."""
 
