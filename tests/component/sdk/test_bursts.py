@@ -16,14 +16,15 @@ from tests.kit.server_process import ServerProcess
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
 HEARTBEAT: JsonValue = {"interval_seconds": 2, "timeout_seconds": 1.8}
-BEYOND_THE_BURST = 1_400
-"""Number of publishes of which some wait with the default limits, for less than an SDK's timeout."""
+LIMITS: JsonValue = {"messages_per_second": 25, "channels_per_connection": 8}
+BEYOND_THE_BURST = 10 * 25 + 8 + 1 + 100
+"""Number of publishes of which the last wait for 4 s, less than an SDK's timeout; few enough for a busy machine."""
 
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
 async def pinging() -> AsyncIterator[ServerProcess]:
-    """Start a server with the default limits that soon misses a pong."""
-    async with ServerProcess("pinging", None, heartbeat=HEARTBEAT) as process:
+    """Start a server with a low limit that soon misses a pong."""
+    async with ServerProcess("pinging", None, heartbeat=HEARTBEAT, limits=LIMITS) as process:
         yield process
 
 
