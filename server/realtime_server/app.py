@@ -26,6 +26,7 @@ from realtime_server.admin.api_metrics import ApiCollector
 from realtime_server.admin.api_server import API_PATH, BODY_BYTES, ApiServer, document
 from realtime_server.admin.api_site import ApiSite
 from realtime_server.admin.history_archive import HistoryArchive
+from realtime_server.admin.self_probe import ProbeIdentity, SelfProbe
 from realtime_server.backplane.factory import Backplane, open_backplane
 from realtime_server.backplane.redis_usage import UsageCollector
 from realtime_server.core.auth.ignored_tokens import IgnoredTokens
@@ -193,7 +194,8 @@ async def _run(settings: Settings, index: int, control_socket: Path, options: Ru
     api_listener = Listener(*settings.listen.api_address, api_site.accept)
     group = ReusePortGroup((clients_listener, api_listener))
     histories = HistoryArchive(backplane.archive, lambda channel: _history_of(node, channel))
-    control = await worker.serve(serving, control_socket, registry, histories, listening=lambda: group.joined)
+    probe = SelfProbe(node, _probe_identity(settings, backend))
+    control = await worker.serve(serving, control_socket, registry, histories, probe, listening=lambda: group.joined)
     started = asyncio.create_task(_start(node, remote_keys, hooks), name="node-start")
     pacing = asyncio.create_task(serving.run(), name="serving")
     stopping = asyncio.create_task(stop.wait(), name="stop")
@@ -222,6 +224,7 @@ async def _run(settings: Settings, index: int, control_socket: Path, options: Ru
             if task is not None:
                 task.cancel()
         await group.leave()
+        await probe.close()
         await clients.close()
         await api_site.close()
         await control.cleanup()
@@ -230,6 +233,15 @@ async def _run(settings: Settings, index: int, control_socket: Path, options: Ru
         await _stop(node, remote_keys, exporting)
         with contextlib.suppress(asyncio.CancelledError):
             await asyncio.sleep(0.05)
+
+
+def _probe_identity(settings: Settings, backend: Backend | None) -> ProbeIdentity:
+    auth = settings.auth
+    asks = backend is not None and backend.asks(Hook.CONNECT)
+    audience = (
+        auth.audience if auth.audience is None or isinstance(auth.audience, str) else next(iter(auth.audience), None)
+    )
+    return ProbeIdentity(key_files.connection_keys(auth), asks or auth.anonymous, audience, auth.issuer)
 
 
 def _history_of(node: Node, channel: str) -> HistoryOptions | None:

@@ -58,6 +58,7 @@ class AdminServer:
         router.add_delete("/admin/v1/drain", self._stop_drain)
         router.add_post("/admin/v1/share", self._share)
         router.add_post("/admin/v1/shed", self._shed)
+        router.add_post("/admin/v1/probe", self._probe)
         router.add_get("/admin/v1/history", self._history)
         router.add_post("/admin/v1/history", self._history)
         return application
@@ -139,6 +140,9 @@ class AdminServer:
         body = await _body(request)
         return self._answer(await self._workers.shed(_connections(body), _rate(body)))
 
+    async def _probe(self, _request: web.Request) -> web.Response:
+        return self._answer(await self._workers.probe())
+
     async def _history(self, request: web.Request) -> web.StreamResponse:
         """Pass an export or import on to a worker, and its answer back, neither held in memory."""
         body = request.content if request.method == "POST" else None
@@ -171,6 +175,8 @@ class AdminServer:
                 "share": status.share,
                 "connect_p99_seconds": status.connect_p99_seconds,
                 "loop_lag_p99_seconds": status.loop_lag_p99_seconds,
+                "totals": asdict(status.totals),
+                "probe": None if status.probe is None else msgspec.structs.asdict(status.probe),
                 "workers": len(self._workers),
                 "accepts_alternate_api_key": True,
                 "uptime_seconds": round(time.monotonic() - self._state.started_at, 3),

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Protocol
 
 import msgspec
 from aiohttp import web
@@ -12,7 +13,7 @@ from prometheus_client import generate_latest
 from prometheus_client.registry import CollectorRegistry
 
 from realtime_server.admin.history_archive import HistoryArchive, add_routes
-from realtime_server.core.ports.api import WorkerControl, WorkerStatus
+from realtime_server.core.ports.api import ProbeResult, WorkerControl, WorkerStatus
 
 HISTORY_BYTES = 64 << 20
 """Maximum size of a part of an imported history."""
@@ -24,6 +25,17 @@ class Report:
 
     status: WorkerStatus
     listening: bool
+
+
+class Probe(Protocol):
+    """Probe of a worker, started by the command `probe`."""
+
+    @property
+    def last(self) -> ProbeResult | None:
+        """The latest result; None before the first one."""
+
+    def start(self) -> None:
+        """Start a probe, unless one is running."""
 
 
 class DrainRequest(msgspec.Struct, frozen=True):
@@ -51,16 +63,20 @@ def decode_report(body: bytes) -> Report:
 
 
 def application(
-    control: WorkerControl, registry: CollectorRegistry, listening: Callable[[], bool], histories: HistoryArchive
+    control: WorkerControl,
+    registry: CollectorRegistry,
+    listening: Callable[[], bool],
+    histories: HistoryArchive,
+    probe: Probe,
 ) -> web.Application:
     """Return the control site.
 
-    `GET /status` and `POST /quiesce|resume|drain|stop-drain|share|shed` answer with the report, `GET /metrics`
+    `GET /status` and `POST /quiesce|resume|drain|stop-drain|share|shed|probe` answer with the report, `GET /metrics`
     with the exposition of `registry`. For `/history` see history_archive.
     """
 
     def report() -> web.Response:
-        body = msgspec.json.encode(Report(control.status(), listening()))
+        body = msgspec.json.encode(Report(replace(control.status(), probe=probe.last), listening()))
         return web.Response(body=body, content_type="application/json")
 
     async def status(_request: web.Request) -> web.Response:
@@ -85,6 +101,8 @@ def application(
             case "shed":
                 wanted = msgspec.json.decode(body, type=ShedRequest)
                 control.shed(wanted.connections, wanted.connections_per_second)
+            case "probe":
+                probe.start()
             case _:
                 raise web.HTTPNotFound
         return report()
@@ -102,6 +120,7 @@ async def serve(
     path: Path,
     registry: CollectorRegistry,
     histories: HistoryArchive,
+    probe: Probe,
     *,
     listening: Callable[[], bool],
 ) -> web.AppRunner:
@@ -109,7 +128,7 @@ async def serve(
 
     Call `cleanup` of the result to stop.
     """
-    site = application(control, registry, listening, histories)
+    site = application(control, registry, listening, histories, probe)
     runner = web.AppRunner(site, access_log=None, handle_signals=False, shutdown_timeout=1)
     await runner.setup()
     await web.UnixSite(runner, str(path)).start()

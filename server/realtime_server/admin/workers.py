@@ -15,8 +15,9 @@ import aiohttp
 import msgspec
 
 from realtime_server.admin.worker import DrainRequest, Report, ShareRequest, ShedRequest, decode_report
-from realtime_server.core.metrics.recent_events import RecentEvents
-from realtime_server.core.ports.api import ServingState, WorkerStatus
+from realtime_server.core.metrics.recent_events import OTHER, RecentEvents
+from realtime_server.core.metrics.totals import Totals
+from realtime_server.core.ports.api import ProbeResult, ServingState, WorkerStatus
 
 CALL_SECONDS = 2.0
 HISTORY_TIMEOUT = aiohttp.ClientTimeout(total=None, sock_read=60.0)
@@ -85,7 +86,18 @@ def combine(reports: Sequence[Report]) -> WorkerStatus:
         share=sum(shares) if len(shares) == len(statuses) else None,
         connect_p99_seconds=max(connects, default=None),
         loop_lag_p99_seconds=max(lags, default=None),
+        totals=Totals.combine(s.totals for s in statuses),
+        probe=_worst([s.probe for s in statuses]),
     )
+
+
+def _worst(probes: Sequence[ProbeResult | None]) -> ProbeResult | None:
+    """Return the first result of a failed probe, else the oldest; None while one of the workers has none."""
+    known = [probe for probe in probes if probe is not None]
+    failed = next((probe for probe in known if probe.code not in {"", OTHER}), None)
+    if failed is not None or len(known) < len(probes):
+        return failed
+    return max(known, key=lambda probe: probe.age_seconds, default=None)
 
 
 class Workers:
@@ -153,6 +165,10 @@ class Workers:
         """Tell all workers the rate at which drains begin, each an equal part of it."""
         share = Command("share", ShareRequest(connections_per_second / len(self)))
         return self._answers(await self._each([share] * len(self)))
+
+    async def probe(self) -> Answers:
+        """Start a probe of every worker."""
+        return self._answers(await self._each([Command("probe")] * len(self)))
 
     async def shed(self, connections: int, connections_per_second: float) -> Answers:
         """Move this many connections, divided over the workers in proportion to what each holds."""

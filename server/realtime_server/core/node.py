@@ -9,7 +9,7 @@ import secrets
 import time
 import uuid
 from collections.abc import Callable, Coroutine, Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import structlog
 
@@ -264,6 +264,13 @@ class Node:
         self._registry.add(session)
         self.counters.accepted += 1
         self.last_accept = session.opened_at
+        return session
+
+    def accept_probe(self, connection: Connection, codec: Codec, transport: TransportInfo) -> Session:
+        """Open the session of a connection that is no client's: nothing of it is counted."""
+        context = replace(self._context, counters=Counters(self.clock))
+        session = CommandSession(self._dispatcher, context, connection, codec, secrets.token_hex(16), transport)
+        self._registry.add(session)
         return session
 
     async def emulate(self, node: str, session: str, data: bytes) -> None:

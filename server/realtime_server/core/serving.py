@@ -8,6 +8,7 @@ from realtime_server import codes
 from realtime_server.codes import DisconnectCode
 from realtime_server.core.limits.rates import Pace, rate_in_time
 from realtime_server.core.metrics.recent_durations import RecentDurations
+from realtime_server.core.metrics.totals import Totals
 from realtime_server.core.node import Node
 from realtime_server.core.ports.api import ServingState, WorkerStatus
 from realtime_server.core.sessions.session import Session
@@ -66,6 +67,7 @@ class Serving:
             share=self.share,
             connect_p99_seconds=counters.connecting.percentile(0.99, node.clock()),
             loop_lag_p99_seconds=self._lag.percentile(0.99, node.clock()),
+            totals=Totals.of(counters, node.broker.roundtrips),
         )
 
     def why_not_ready(self) -> str | None:

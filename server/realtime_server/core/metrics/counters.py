@@ -13,6 +13,8 @@ from realtime_server.core.metrics.recent_events import CONNECTED, HANDSHAKE_STAT
 
 DELIVERY_BUCKETS = (0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5)
 """Upper bounds in seconds."""
+CONNECT_BUCKETS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0)
+"""Upper bounds in seconds."""
 MEASURED_ACCEPTS = 500
 """Number of connections that are all measured; of later ones, one in MEASURED_PART is."""
 MEASURED_PART = 8
@@ -49,16 +51,20 @@ class Counters:
     __slots__ = (
         "_begun_accepts", "_clock",
         "accept_cost_total", "accept_costs", "accepted", "backplane_gaps", "bytes_received",
-        "command_errors", "connecting", "connects", "connects_failed", "delivery", "disconnects", "drained_connections",
-        "drains", "handshakes_rejected", "limits", "messages_received", "publications",
-        "publications_dropped", "recent", "recoveries",
+        "command_errors", "connect_times", "connecting", "connects", "connects_failed", "delivery", "disconnects",
+        "drained_connections", "drains", "handshakes_rejected", "limits", "messages_received", "publications",
+        "publications_dropped", "recent", "recoveries", "since",
     )  # fmt: skip
 
     def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
         self._clock = clock
+        self.since = time.time()
+        """Unix time of the start, by which totals of another process are told from these."""
         self.recent = RecentCounter()
         self.connecting = RecentDurations()
-        """Times from connections to their connect replies."""
+        """Times from connections to their connect replies, of the last seconds."""
+        self.connect_times = LatencyHistogram(CONNECT_BUCKETS)
+        """The same since the start."""
         self.accepted = 0
         self.connects = 0
         self.connects_failed: Counter[str] = Counter()
@@ -86,6 +92,7 @@ class Counters:
         self.connects += 1
         self.recent.count(CONNECTED, now)
         self.connecting.observe(now - opened_at, now)
+        self.connect_times.observe(now - opened_at)
 
     def count_failed_connect(self, code: int) -> None:
         """Count a connect that was refused or ended before its reply, unless its code stands for no failure."""

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Protocol
 
+from msgspec import Struct
+
 from realtime_server.codes import DisconnectCode
 from realtime_server.core.metrics.recent_events import RecentEvents
+from realtime_server.core.metrics.totals import Totals
 from realtime_server.core.model.grant import Grant
 from realtime_server.core.model.values import (
     ClientInfo,
@@ -142,6 +145,19 @@ class ServingState(StrEnum):
     DRAINED = "drained"
 
 
+class ProbeResult(Struct, frozen=True):
+    """Result of a probe: a client of the server's own that has connected `age_seconds` ago, and left.
+
+    `code` is that of the answer: "" when it was let in, "timeout" when there was no answer in time, "other" for a code
+    of the backend. `has_token`: it had a token.
+    """
+
+    code: str
+    has_token: bool
+    seconds: float
+    age_seconds: float = 0.0
+
+
 @dataclass(frozen=True, slots=True)
 class WorkerStatus:
     """Report of a worker; the admin process combines those of all workers of a server.
@@ -152,7 +168,7 @@ class WorkerStatus:
     histories, None when it is not known; `recent` covers the last seconds. `share` is the rate at which this worker
     begins a drain by itself, None until it was told one. `connect_p99_seconds` is the time from a connection to its
     connect reply, `loop_lag_p99_seconds` the delay of what should run at a given time: of 99% in the last seconds, None
-    when there was none.
+    when there was none. `totals` are since the start; `probe` is the latest result of a probe, None before the first.
     """
 
     state: ServingState
@@ -168,6 +184,8 @@ class WorkerStatus:
     share: float | None = None
     connect_p99_seconds: float | None = None
     loop_lag_p99_seconds: float | None = None
+    totals: Totals = field(default_factory=Totals)
+    probe: ProbeResult | None = None
 
 
 class WorkerControl(Protocol):

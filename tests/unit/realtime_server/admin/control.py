@@ -16,7 +16,7 @@ from realtime_server.admin.history_archive import HistoryArchive
 from realtime_server.admin.shared_worker_state import SharedWorkerState
 from realtime_server.admin.workers import Workers
 from realtime_server.core.metrics.recent_events import RecentEvents
-from realtime_server.core.ports.api import ServingState, WorkerStatus
+from realtime_server.core.ports.api import ProbeResult, ServingState, WorkerStatus
 from realtime_server.settings import Settings
 
 
@@ -71,6 +71,18 @@ class Control:
         self.now = replace(self.now, state=state, drain_rate=rate)
 
 
+@dataclass
+class Probe:
+    """Probe of a worker that counts its starts."""
+
+    last: ProbeResult | None = None
+    starts: int = 0
+
+    def start(self) -> None:
+        self.starts += 1
+        self.last = ProbeResult("", has_token=True, seconds=0.1)
+
+
 class Processes:
     """State of the workers' processes."""
 
@@ -82,12 +94,19 @@ class Processes:
 
 
 @contextlib.asynccontextmanager
-async def serving(control: Control, path: Path, index: int = 0) -> AsyncIterator[None]:
+async def serving(
+    control: Control, path: Path, index: int = 0, probe: worker.Probe | None = None
+) -> AsyncIterator[None]:
     """Serve the worker's control site on its socket."""
     registry = CollectorRegistry()
     Gauge("things", "Things.", ["worker"], registry=registry).labels(str(index)).set(index + 1)
     runner = await worker.serve(
-        control, path, registry, HistoryArchive(None, lambda _: None), listening=lambda: control.listening
+        control,
+        path,
+        registry,
+        HistoryArchive(None, lambda _: None),
+        probe or Probe(),
+        listening=lambda: control.listening,
     )
     try:
         yield

@@ -10,7 +10,7 @@ import pytest
 
 from realtime_server.admin.worker import Report, decode_report
 from realtime_server.core.ports.api import ServingState
-from tests.unit.realtime_server.admin.control import Control, serving, status_of
+from tests.unit.realtime_server.admin.control import Control, Probe, serving, status_of
 
 
 @pytest.fixture
@@ -70,3 +70,13 @@ async def test_other_commands_are_not_found(control: Control, tmp_path: Path, pa
 async def test_metrics_are_those_of_the_registry(tmp_path: Path) -> None:
     _, body = await ask(tmp_path, "GET", "/metrics")
     assert b'things{worker="0"} 1.0' in body
+
+
+async def test_a_probe_is_started_and_its_result_reported(tmp_path: Path) -> None:
+    probe = Probe()
+    async with serving(Control(), tmp_path / "socket", probe=probe):
+        _, before = await ask(tmp_path, "GET", "/status")
+        _, after = await ask(tmp_path, "POST", "/probe")
+    assert probe.starts == 1
+    assert decode_report(before).status.probe is None
+    assert decode_report(after).status.probe == probe.last

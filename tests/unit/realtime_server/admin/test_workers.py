@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from realtime_server.admin.worker import Report
 from realtime_server.admin.workers import Workers, WorkersUnavailableError, combine, divide
 from realtime_server.core.metrics.recent_events import RecentEvents
-from realtime_server.core.ports.api import ServingState
+from realtime_server.core.ports.api import ProbeResult, ServingState
 from realtime_server.core.ports.backplane import StoreState
 from tests.unit.realtime_server.admin.control import Control, Processes, serving, status_of
 
@@ -163,6 +163,20 @@ def test_of_durations_the_longest_counts() -> None:
     quick = replace(status_of(), connect_p99_seconds=0.05)
     both = combine([Report(quick, listening=True), Report(slow, listening=True)])
     assert (both.connect_p99_seconds, both.loop_lag_p99_seconds) == (0.5, 0.1)
+
+
+def test_of_probes_a_failed_one_counts_else_the_oldest() -> None:
+    """As long as one of the workers has no result, the server has none, unless another one has failed."""
+    good, older = (ProbeResult("", has_token=True, seconds=0.1, age_seconds=age) for age in (1.0, 2.0))
+    failed = ProbeResult("100", has_token=False, seconds=0.1, age_seconds=0.5)
+
+    def combined(*probes: ProbeResult | None) -> ProbeResult | None:
+        return combine([Report(replace(status_of(), probe=probe), listening=True) for probe in probes]).probe
+
+    assert combined(good, None) is None
+    assert combined(good, older) is older
+    assert combined(good, failed, older) is failed
+    assert combined(failed, None) is failed
 
 
 async def test_shedding_takes_from_each_what_it_has(tmp_path: Path) -> None:
