@@ -13,6 +13,7 @@ from enum import StrEnum
 from realtime_operator.api.base import JsonObject
 from realtime_operator.api.document import text_at
 from realtime_operator.api.errors import Finding
+from realtime_operator.planning.totals import Totals
 
 CANNOT_START = frozenset(
     {
@@ -78,6 +79,19 @@ class StoreReport:
 
 
 @dataclass(frozen=True, slots=True)
+class ProbeReport:
+    """Result of a client of the server's own: `code` is that of the answer, "" when it was let in.
+
+    `has_token`: it had a token. `seconds` is its duration, `age_seconds` the time since its end.
+    """
+
+    code: str
+    has_token: bool = False
+    seconds: float = 0.0
+    age_seconds: float = 0.0
+
+
+@dataclass(frozen=True, slots=True)
 class ServerReport:
     """Answer of a server's admin API.
 
@@ -87,7 +101,8 @@ class ServerReport:
     `share` is the rate of a drain that the server begins by itself, in connections per second, 0 until it has one.
     `connect_seconds` and `loop_lag_seconds` are those of 99% of the connects and of what the event loop had to do at a
     given time, in the last seconds; None without any. `recent`, `store` and `share` are None for servers of earlier
-    releases, which do not report them; these accept no alternate API key either.
+    releases, which do not report them; these accept no alternate API key either. `totals` are counts since the start,
+    None for servers of earlier releases; `probe` is the latest result of a probe, None before the first.
     """
 
     state: ServerState
@@ -103,6 +118,8 @@ class ServerReport:
     share: float | None = None
     connect_seconds: float | None = None
     loop_lag_seconds: float | None = None
+    totals: Totals | None = None
+    probe: ProbeReport | None = None
 
 
 @dataclass(frozen=True, slots=True)

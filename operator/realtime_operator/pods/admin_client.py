@@ -12,7 +12,8 @@ import aiohttp
 
 from realtime_operator import naming
 from realtime_operator.api.base import JsonObject
-from realtime_operator.planning.world import Recent, ServerReport, ServerState, StoreReport
+from realtime_operator.planning.totals import read_totals
+from realtime_operator.planning.world import ProbeReport, Recent, ServerReport, ServerState, StoreReport
 
 CALL_SECONDS = 2.0
 HISTORY_SECONDS = 30.0
@@ -75,6 +76,10 @@ class AdminClient:
         """Move a number of connections away while the server goes on serving; raises ServerUnavailableError."""
         body = {"connections": connections, "connections_per_second": connections_per_second}
         await self._call("POST", address, token, "/admin/v1/shed", body)
+
+    async def probe(self, address: str, token: AdminToken) -> None:
+        """Start a probe; raises ServerUnavailableError."""
+        await self._call("POST", address, token, "/admin/v1/probe")
 
     async def quiesce(self, address: str, token: AdminToken) -> None:
         """Make the server accept no new connections; raises ServerUnavailableError."""
@@ -190,7 +195,17 @@ def read_report(document: Mapping[str, object]) -> ServerReport:
         share=_number(document["share"] or 0) if "share" in document else None,
         connect_seconds=_number(document.get("connect_p99_seconds")),
         loop_lag_seconds=_number(document.get("loop_lag_p99_seconds")),
+        totals=read_totals(document.get("totals")),
+        probe=read_probe(document.get("probe")),
     )
+
+
+def read_probe(document: object) -> ProbeReport | None:
+    """Read the latest result of a probe in the same answer; None before the first. Raises as `read_report`."""
+    if not isinstance(document, dict):
+        return None
+    seconds, age = (float(str(document[name])) for name in ("seconds", "age_seconds"))
+    return ProbeReport(str(document["code"]), document["has_token"] is True, seconds, age)
 
 
 def read_store(document: object) -> StoreReport | None:

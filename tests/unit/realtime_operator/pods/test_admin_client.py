@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 from aiohttp import web
 
-from realtime_operator.planning.world import Recent, ServerReport, ServerState, StoreReport
+from realtime_operator.planning.world import ProbeReport, Recent, ServerReport, ServerState, StoreReport
 from realtime_operator.pods import admin_client
 from realtime_operator.pods.admin_client import (
     AdminClient,
@@ -80,6 +80,9 @@ async def test_a_server_is_told_what_to_do(site: Site) -> None:
 async def test_a_server_is_asked_how_it_is(site: Site) -> None:
     """A server reports its state, and is ready while it serves and accepts connections."""
     report = await site.client.report(site.address, TOKEN)
+    assert report is not None
+    totals, report = report.totals, replace(report, totals=None)
+    assert totals is not None
     known = ServerReport(
         ServerState.SERVING, 7, workers=1, recent=Recent(30, 0, 0, 0), accepts_alternate_api_key=True, share=0
     )
@@ -87,10 +90,21 @@ async def test_a_server_is_asked_how_it_is(site: Site) -> None:
     assert await site.client.is_ready(site.address, TOKEN)
     await site.client.quiesce(site.address, TOKEN)
     report = await site.client.report(site.address, TOKEN)
-    assert report == replace(known, state=ServerState.QUIESCED)
+    assert report == replace(known, state=ServerState.QUIESCED, totals=totals)
     assert not await site.client.is_ready(site.address, TOKEN)
     site.control.now = replace(site.control.now, state=ServingState.SERVING, backplane_healthy=False)
     assert not await site.client.is_ready(site.address, TOKEN)
+
+
+async def test_a_probe_is_started_and_its_result_read(site: Site) -> None:
+    """There is none before the first probe."""
+    before = await site.client.report(site.address, TOKEN)
+    await site.client.probe(site.address, TOKEN)
+    after = await site.client.report(site.address, TOKEN)
+    assert before is not None
+    assert before.probe is None
+    assert after is not None
+    assert after.probe == ProbeReport("", has_token=True, seconds=0.1)
 
 
 async def test_why_there_are_no_histories_is_passed_on(site: Site) -> None:
