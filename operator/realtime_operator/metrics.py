@@ -22,6 +22,9 @@ class Metrics:
         self.actions = Counter(
             "realtime_operator_actions", "Actions carried out, by kind.", ["kind"], registry=self.registry
         )
+        self.gate_failures = Counter(
+            "realtime_operator_gate_failures", "Gates that failed in canary steps.", ["gate"], registry=self.registry
+        )
         self.api_requests = Counter(
             "realtime_operator_api_requests",
             "Requests to the API server, by verb and status.",

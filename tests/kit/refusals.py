@@ -117,6 +117,10 @@ def _autoscaling(**fields: int) -> JsonObject:
     return {"autoscaling": {"connectionsPerReplica": 1000, **fields}}
 
 
+def _canary(**fields: JsonValue) -> JsonObject:
+    return {"rollout": {"canary": {**fields}}}
+
+
 REFUSALS = (
     Refusal("metadata.name", NAME, name="a" * 41),
     Refusal("metadata.name", NAME, name="1st"),
@@ -435,6 +439,24 @@ REFUSALS = (
         {"rollout": {"maxSurge": "0%", "maxUnavailable": "0%"}},
     ),
     Refusal("spec.rollout.drain.connectionsPerSecond", RATE, {"rollout": {"drain": {"connectionsPerSecond": 0}}}),
+    Refusal(
+        "spec.rollout.canary.steps",
+        "the shares must not descend: each step goes further than the one before, like 10%, 50%",
+        _canary(steps=[{"share": "50%"}, {"share": "10%"}]),
+    ),
+    Refusal(
+        "spec.rollout.canary.steps[0].share",
+        "must be a percentage from 1% to 100%, like 25%",
+        _canary(steps=[{"share": "0%"}]),
+    ),
+    Refusal("spec.rollout.canary.steps[0].hold", DURATION, _canary(steps=[{"share": "10%", "hold": "a while"}])),
+    Refusal(
+        "spec.rollout.canary.gates.tolerance",
+        "must be a percentage from 0% to 100%, like 5%",
+        _canary(steps=[{"share": "10%"}], gates={"tolerance": "0.1%"}),
+    ),
+    Refusal("spec.rollout.canary.steps", "should have at least 1 items", _canary(steps=[])),
+    Refusal("spec.rollout.canary.steps", "Required value", _canary()),
     Refusal("spec.rollout.drain.connectionsPerSecond", RATE, {"rollout": {"drain": {"connectionsPerSecond": "fast"}}}),
     Refusal("spec.rollout.drain.timeout", DURATION, {"rollout": {"drain": {"timeout": "ten minutes"}}}),
     Refusal(

@@ -25,7 +25,7 @@ OTHERS: tuple[JsonValue, ...] = (
     "Traefik", "Cluster", "RequireDualStack", "Error", "Json", "AlwaysAllow", f"sha256:{'f' * 64}",
     {"cpu": "3m"}, {"cpu": "9", "memory": "9Gi"}, {"other": "value"},
     "NotIn", "UDP", 60_000, "10.9.0.0/16", ["10.9.9.0/24"],
-    "other:1", ["other:1"], "9Gi", "Retain", "Standalone", "Follow", "0 3 * * *",
+    "other:1", ["other:1"], "9Gi", "Retain", "Standalone", "Follow", "0 3 * * *", "Rollback",
 )  # fmt: skip
 """Values to change leaves to."""
 HOOK: JsonObject = {"url": "http://backend/h", "timeout": "3s", "concurrency": 9}

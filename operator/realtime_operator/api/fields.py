@@ -16,6 +16,8 @@ _NAMESPACE = "^[-_.a-zA-Z0-9]+$"
 _DNS_NAME = "^[a-z0-9]([-a-z0-9.]*[a-z0-9])?$"
 _SECRET_KEY = "^[-._a-zA-Z0-9]+$"  # noqa: S105 - a pattern
 _SHARE = "^(100|[1-9]?[0-9])%$"
+_PERCENTAGE = _SHARE
+_POSITIVE_PERCENTAGE = "^(100|[1-9][0-9]?)%$"
 _PORT_NAME = "^[a-z0-9]([-a-z0-9]{0,13}[a-z0-9])?$"
 _TAG = "^[A-Za-z0-9_][A-Za-z0-9_.-]*$"
 _DIGEST = "^sha256:[0-9a-f]{64}$"
@@ -147,6 +149,12 @@ Share = Annotated[
         "must be a number of servers like 1, or a percentage of them from 0% to 100% like 25%",
         _is_share,
     ),
+]
+
+Percentage = Annotated[str, Field(max_length=4), _matches(_PERCENTAGE, "must be a percentage from 0% to 100%, like 5%")]
+
+PositivePercentage = Annotated[
+    str, Field(max_length=4), _matches(_POSITIVE_PERCENTAGE, "must be a percentage from 1% to 100%, like 25%")
 ]
 
 Rate = Annotated[

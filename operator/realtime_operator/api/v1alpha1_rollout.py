@@ -9,6 +9,7 @@ from pydantic import Field
 from realtime_operator.api import duration
 from realtime_operator.api.base import Model, rule
 from realtime_operator.api.fields import KEEPS_REVISION, Duration, Rate, Share
+from realtime_operator.api.v1alpha1_canary import Canary
 
 
 class DrainSpec(Model):
@@ -56,6 +57,9 @@ class Rollout(Model):
     """Reaction to an upgrade of the operator that brings other defaults, like a newer image. `Keep`: running servers
     are kept until the next change of the spec. `Follow`: they are replaced in a rollout, one cluster after another,
     which begins in one of `maintenance.windows`. The managed Redis is always kept."""
+    canary: Annotated[Canary | None, KEEPS_REVISION] = None
+    """Steps in which a new revision is tried on some servers, and compared with the current one, before all are
+    replaced. Without it all servers are replaced one after another."""
 
     @property
     def progress_deadline_seconds(self) -> int:

@@ -161,6 +161,43 @@ class HoldStatus(StatusModel):
     """Number of times that moved connections did not arrive in this rollout."""
 
 
+class GateStatus(StatusModel):
+    """Outcome of a gate in the current step of a canary."""
+
+    name: Annotated[str, Field(max_length=64)]
+    """Name of the gate."""
+    outcome: Annotated[str, Field(max_length=64)]
+    """Outcome so far: `Passed`, `Failed` or `Undecided`."""
+    message: Annotated[str, Field(max_length=MAX_MESSAGE)] = ""
+    """Numbers that the outcome follows from."""
+
+
+class CanaryStatus(StatusModel):
+    """Canary of a revision: the step that is under way, or how it ended."""
+
+    revision: str | None = None
+    """Revision that is tried, or has failed."""
+    made_of: Annotated[str, Field(max_length=64)] | None = None
+    """Hash of what that revision was made of."""
+    step: int | None = None
+    """Number of the step, from 1."""
+    phase: Literal["Moving", "Holding", "Paused", "RolledBack", "Passed"] | None = None
+    """Phase: `Moving` (servers are being replaced), `Holding` (the new servers must do well for a time), `Passed` (all
+    steps are done, the remaining servers are being replaced), `Paused` or `RolledBack` (a gate has failed)."""
+    step_started_at: Timestamp | None = None
+    """Time at which the step began, RFC 3339. Events since then are judged."""
+    since: Timestamp | None = None
+    """Time at which the phase began, RFC 3339."""
+    gates: Annotated[tuple[GateStatus, ...], Field(max_length=32), MAP_BY_NAME] | None = None
+    """Gates of the step."""
+    failed_gate: Annotated[str, Field(max_length=64)] | None = None
+    """Gate that has failed. Absent when none has."""
+    message: Annotated[str, Field(max_length=MAX_MESSAGE)] | None = None
+    """Explanation of the failure, for people."""
+    resumed_at: Annotated[str, Field(max_length=64)] | None = None
+    """`spec.rollout.canary.resumedAt` at the failure."""
+
+
 class ProgressStatus(StatusModel):
     """Progress of the change that is under way."""
 
@@ -290,6 +327,8 @@ class RealtimeClusterStatus(StatusModel):
     """Slot that a rollout holds or waits for. Absent when there is none."""
     maintenance: MaintenanceStatus | None = None
     """State of the maintenance windows. Absent when the spec has none."""
+    canary: CanaryStatus | None = None
+    """Canary of a revision. Absent when none is tried, and none has failed."""
     budget: BudgetStatus | None = None
     """Rate at which connections are moved. Absent while none are moved or owed."""
     autoscaling: AutoscalingStatus | None = None

@@ -10,6 +10,7 @@ from enum import StrEnum
 from realtime_operator.api.base import JsonObject, JsonValue
 from realtime_operator.api.v1alpha1_status import MAX_MESSAGE
 from realtime_operator.planning import findings
+from realtime_operator.planning.canary import Phase
 from realtime_operator.planning.facts import Facts
 from realtime_operator.planning.plan import REFUSALS
 from realtime_operator.planning.reasons import FINDINGS_SEPARATOR, ConditionType, Reason
@@ -17,7 +18,14 @@ from realtime_operator.planning.rollout_slots import waiting_reason
 from realtime_operator.planning.timestamps import timestamp
 
 STILL = frozenset(
-    {Reason.SETTLED, Reason.PAUSED, Reason.OPERATOR_PAUSED, Reason.WAITING_FOR_WINDOW, Reason.WAITING_FOR_SLOT}
+    {
+        Reason.SETTLED,
+        Reason.PAUSED,
+        Reason.OPERATOR_PAUSED,
+        Reason.WAITING_FOR_WINDOW,
+        Reason.WAITING_FOR_SLOT,
+        Reason.GATE_FAILED,
+    }
 )
 """Reasons of Progressing without activity."""
 
@@ -124,6 +132,8 @@ def _progress(facts: Facts) -> tuple[Reason, str]:
         return Reason.PAUSED, "spec.paused is true: the operator changes nothing until it is false"
     if facts.current_revision is None and updated < fleet.desired:
         return Reason.CREATING, f"{updated} of {fleet.desired} servers are available"
+    if facts.canary_phase in {Phase.HOLDING, Phase.PAUSED, Phase.ROLLED_BACK}:
+        return _canary_progress(facts, old)
     if old or fleet.old_replicas:
         others = f"{old} servers of other revisions remain"
         return Reason.ROLLING_UPDATE, f"{updated} of {fleet.desired} servers run revision {fleet.target}, {others}"
@@ -138,6 +148,22 @@ def _progress(facts: Facts) -> tuple[Reason, str]:
         reason = Reason.SCALING_UP if facts.prior.progressing is Reason.SCALING_UP else Reason.REPLACING
         return reason, f"{updated} of {fleet.desired} servers are available"
     return _rest(facts)
+
+
+def _canary_progress(facts: Facts, old: int) -> tuple[Reason, str]:
+    """Return the reason and message of Progressing while a canary holds, and after a gate has failed."""
+    assert facts.canary is not None
+    state, fleet = facts.canary.state, facts.fleet
+    new = fleet.live_of(state.revision)
+    if state.phase is Phase.HOLDING:
+        where = f"step {state.step}: {new} of {fleet.desired} servers run revision {state.revision}"
+        return (
+            Reason.CANARY_HOLDING,
+            f"{where}, since {timestamp(state.since)}; the next step follows when its gates pass",
+        )
+    if state.phase is Phase.ROLLED_BACK and (old or facts.step.retiring):
+        return Reason.ROLLING_BACK, f"{new} servers of revision {state.revision} are replaced by {fleet.target}"
+    return Reason.GATE_FAILED, findings.gate_text(state)
 
 
 def _rest(facts: Facts) -> tuple[Reason, str]:

@@ -9,6 +9,7 @@ from realtime_operator.api.base import JsonObject
 from realtime_operator.api.document import objects_at, text_at
 from realtime_operator.api.v1alpha1 import RealtimeCluster
 from realtime_operator.planning.brakes import FREEZING_REASONS
+from realtime_operator.planning.canary import UNDER_WAY, Phase
 from realtime_operator.planning.conditions import Verdict
 from realtime_operator.planning.credentials import ADVICE
 from realtime_operator.planning.facts import Facts
@@ -106,7 +107,7 @@ def slot_events(facts: Facts) -> list[Action]:
 
 def step_events(cluster: RealtimeCluster, facts: Facts, actions: Sequence[Action]) -> list[Action]:
     """Return Events for steps of interest: rollouts, changes of the number of servers, leaving servers."""
-    events: list[Action] = _rollout(cluster, facts)
+    events: list[Action] = [*_rollout(cluster, facts), *_canary(cluster, facts)]
     servers = {server.name: server for server in facts.fleet.servers}
     for action in actions:
         event = _about(action, servers)
@@ -124,8 +125,9 @@ def _rollout(cluster: RealtimeCluster, facts: Facts) -> list[Action]:
     if before.target_revision != target:
         old = sum(1 for server in facts.fleet.live if server.revision != target)
         replaced = f"{_servers(old)} will be replaced" if old else "no server has to be replaced"
-        message = f"rolling out revision {target}: {replaced}"
-        events.append(EmitEvent(EventType.NORMAL, Reason.ROLLOUT_STARTED, message))
+        back = facts.canary_phase is Phase.ROLLED_BACK
+        reason, what = (Reason.ROLLING_BACK, "back to") if back else (Reason.ROLLOUT_STARTED, "out")
+        events.append(EmitEvent(EventType.NORMAL, reason, f"rolling {what} revision {target}: {replaced}"))
     if before.current_revision != target and facts.current_revision == target:
         message = f"the rollout of revision {target} is complete: it runs on {_servers(facts.fleet.desired)}"
         events.append(EmitEvent(EventType.NORMAL, Reason.ROLLOUT_COMPLETED, message))
@@ -134,6 +136,24 @@ def _rollout(cluster: RealtimeCluster, facts: Facts) -> list[Action]:
         message = f"from {autoscaled} to {facts.fleet.desired} servers, to match the number of connections"
         events.append(EmitEvent(EventType.NORMAL, Reason.SCALED, message))
     return events
+
+
+def _canary(cluster: RealtimeCluster, facts: Facts) -> list[Action]:
+    """Return an Event when a step begins, and when the last one has passed. A failure is that of Degraded."""
+    spec, before = cluster.spec.rollout.canary, facts.prior.canary
+    if facts.canary is None or spec is None:
+        return []
+    state = facts.canary.state
+    known = None if before is None else (before.revision, before.begun)
+    if state.phase in UNDER_WAY and known != (state.revision, state.begun):
+        step = spec.steps[state.step - 1]
+        what = f"{step.share} of the servers for {step.hold}"
+        message = f"step {state.step} of {len(spec.steps)} with revision {state.revision}: {what}"
+        return [EmitEvent(EventType.NORMAL, Reason.CANARY_STEP_STARTED, message)]
+    if state.phase is Phase.PASSED and before is not None and before.phase is not Phase.PASSED:
+        message = f"revision {state.revision} has passed all steps: the remaining servers are replaced"
+        return [EmitEvent(EventType.NORMAL, Reason.CANARY_PASSED, message)]
+    return []
 
 
 def _about(action: Action, servers: dict[str, Server]) -> EmitEvent | None:

@@ -10,9 +10,11 @@ from realtime_operator.api.base import JsonObject
 from realtime_operator.planning.backplane import Backplane
 from realtime_operator.planning.brakes import Hold
 from realtime_operator.planning.budget import Budget
+from realtime_operator.planning.canary import Canary, Phase
 from realtime_operator.planning.credentials import Credentials
 from realtime_operator.planning.exposure import Exposure
 from realtime_operator.planning.fleet import Fleet
+from realtime_operator.planning.gates import Gate
 from realtime_operator.planning.plan import Failure
 from realtime_operator.planning.prior_status import PriorStatus
 from realtime_operator.planning.progress import Progress
@@ -50,6 +52,7 @@ class Facts:
     unready_grace: timedelta
     now: datetime
     budget: Budget | None = None
+    canary: Canary | None = None
     hold: Hold | None = None
     operator_paused: str | None = None
     pods_refused: tuple[str, ...] = ()
@@ -75,6 +78,18 @@ class Facts:
         fleet, current = self.fleet, self.current_revision
         old = fleet.old_replicas > 0 or any(server.revision != fleet.target for server in fleet.live)
         return old or current not in {None, fleet.target}
+
+    @property
+    def canary_phase(self) -> Phase | None:
+        """Phase of the canary; None when there is none."""
+        return None if self.canary is None else self.canary.state.phase
+
+    @property
+    def gate_failed_now(self) -> Gate | None:
+        """Gate that has failed in this reconcile; None when none has."""
+        before, state = self.prior.canary, None if self.canary is None else self.canary.state
+        known = state is None or (before is not None and before.phase is state.phase)
+        return None if known or state is None else state.failed
 
     @property
     def overdue(self) -> bool:

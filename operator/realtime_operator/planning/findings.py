@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 from realtime_operator.api.document import text_at
 from realtime_operator.planning.brakes import failures_text
+from realtime_operator.planning.canary import CanaryState, Phase
 from realtime_operator.planning.exposure import REFUSED
 from realtime_operator.planning.facts import Facts
 from realtime_operator.planning.plan import (
@@ -48,6 +49,7 @@ def all_findings(facts: Facts) -> list[Finding]:
         server_cannot_start,
         redis_cannot_start,
         redis_change_fails,
+        gate_failed,
         moves_fail,
         clients_refused,
         drain_timed_out,
@@ -156,6 +158,24 @@ def clients_refused(facts: Facts) -> Finding | None:
     seconds = max(found.seconds for found in recent)
     why = failures_text(facts.fleet.available)
     return Reason.CLIENTS_REFUSED, f"{failed} of {attempts} connects in the last {seconds:g} s failed{why}"
+
+
+def gate_failed(facts: Facts) -> Finding | None:
+    """Report a revision whose gate has failed, until another spec is wanted or it is tried again."""
+    if facts.canary is None or facts.canary.state.failed is None:
+        return None
+    return Reason.GATE_FAILED, gate_text(facts.canary.state)
+
+
+def gate_text(state: CanaryState) -> str:
+    """Return what has failed, what was done about it, and how it goes on."""
+    assert state.failed is not None
+    what = f"revision {state.revision} failed gate {state.failed.value} in step {state.step}: {state.message}"
+    if state.phase is Phase.PAUSED:
+        return (
+            f"{what}. The rollout is paused: `realtime rollout resume` tries again, `realtime rollout undo` goes back"
+        )
+    return f"{what}. It was rolled back: change the spec, or let `realtime rollout resume` try it again"
 
 
 def drain_timed_out(facts: Facts) -> Finding | None:

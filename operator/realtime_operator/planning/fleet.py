@@ -37,13 +37,29 @@ def read_replica_sets(objects: Mapping[ObjectKey, JsonObject]) -> dict[str, Repl
 
 
 @dataclass(frozen=True, slots=True)
+class CanaryLimits:
+    """Limits of a rollout until its gates have passed: servers of the target at most, and old ones that stay at least.
+
+    `current` is the revision to go back to: its servers are the last of the old ones to go.
+    """
+
+    current: str
+    target: int
+    kept: int
+
+
+@dataclass(frozen=True, slots=True)
 class Fleet:
-    """The servers of a cluster, by target and old revisions; `replica_sets` by revision."""
+    """The servers of a cluster, by target and old revisions; `replica_sets` by revision.
+
+    `limits` are None when the whole fleet may be replaced.
+    """
 
     target: str
     desired: int
     replica_sets: Mapping[str, ReplicaSet]
     servers: tuple[Server, ...]
+    limits: CanaryLimits | None = None
 
     @property
     def replicas(self) -> Mapping[str, int]:

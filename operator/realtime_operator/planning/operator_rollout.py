@@ -12,10 +12,12 @@ from datetime import datetime
 from realtime_operator.api.base import JsonObject
 from realtime_operator.api.v1alpha1 import RealtimeCluster
 from realtime_operator.planning import maintenance, revisions
+from realtime_operator.planning.canary import Phase
+from realtime_operator.planning.canary_decision import rolled_back
 from realtime_operator.planning.facts import Facts
 from realtime_operator.planning.maintenance import Opening
 from realtime_operator.planning.policies import PlannerSettings
-from realtime_operator.planning.prior_status import PriorStatus
+from realtime_operator.planning.prior_status import PriorStatus, read_status
 from realtime_operator.planning.revisions import Target
 from realtime_operator.planning.rollout_slots import (
     NO_ROLLOUT,
@@ -46,7 +48,7 @@ def choose_target(
 
     `others` is called only when the operator would begin a rollout: it reads all clusters.
     """
-    kept = revisions.choose(cluster, world.objects, settings.build)
+    kept = revisions.choose(cluster, world.objects, settings.build, rolled_back(cluster, prior))
     paused = cluster.spec.paused or settings.paused is not None
     if kept.is_newest or paused or cluster.spec.rollout.operator_defaults == "Keep":
         return kept, NO_ROLLOUT
@@ -67,7 +69,7 @@ def slot_of(facts: Facts, turn: Turn) -> Slot | None:
         return turn.slot
     if not (turn.begins or facts.is_rolling):
         return None
-    stopped = facts.is_paused or facts.overdue
+    stopped = facts.is_paused or facts.overdue or facts.canary_phase is Phase.PAUSED
     return running_slot(facts.prior.slot, facts.fleet.target, facts.now, stopped=stopped)
 
 
@@ -102,7 +104,7 @@ def upcoming(
     cluster: RealtimeCluster, objects: Mapping[ObjectKey, JsonObject], settings: PlannerSettings, now: datetime
 ) -> Upcoming | None:
     """Return the rollout to newer defaults that the cluster would get by itself; None when there is none."""
-    kept = revisions.choose(cluster, objects, settings.build)
+    kept = revisions.choose(cluster, objects, settings.build, rolled_back(cluster, read_status(cluster)))
     if kept.is_newest or cluster.spec.rollout.operator_defaults == "Keep":
         return None
     windows = cluster.spec.maintenance.windows

@@ -156,6 +156,14 @@ class SetShare:
 
 
 @dataclass(frozen=True, slots=True)
+class ProbeServer:
+    """Let a server probe itself; its next reports have the result."""
+
+    server: str
+    admin: AdminAccess | None
+
+
+@dataclass(frozen=True, slots=True)
 class SetDeletionCost:
     """Set ANNOTATION_DELETION_COST of a pod: the ReplicaSet controller deletes the lowest first."""
 
@@ -224,6 +232,7 @@ Action = (
     | Resume
     | Drain
     | SetShare
+    | ProbeServer
     | SetDeletionCost
     | DeleteServer
     | DeletePod

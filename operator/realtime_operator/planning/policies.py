@@ -6,11 +6,14 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
+from realtime_operator.api import duration
 from realtime_operator.api.v1alpha1 import RealtimeCluster
 from realtime_operator.builders import BuildSettings
 from realtime_operator.planning import autoscale, rollout
 from realtime_operator.planning.autoscale import AutoscalePolicy, AutoscaleState
 from realtime_operator.planning.budget import DrainPolicy
+from realtime_operator.planning.canary import CanaryPolicy, OnFailure, Step
+from realtime_operator.planning.gates import GatePolicy
 from realtime_operator.planning.rollout import RolloutPolicy
 from realtime_operator.planning.world import Server
 
@@ -64,3 +67,23 @@ def rollout_policy(cluster: RealtimeCluster, desired: int) -> RolloutPolicy:
     limit = cluster.spec.server.limits.connections
     drain = DrainPolicy(spec.drain.fixed_rate, spec.drain.timeout_seconds, spec.drain.settle_seconds, limit)
     return rollout.resolve_policy(spec.max_surge, spec.max_unavailable, desired, drain)
+
+
+def canary_policy(cluster: RealtimeCluster) -> CanaryPolicy | None:
+    """Return the steps in which a new revision is tried; None without `spec.rollout.canary`."""
+    spec = cluster.spec.rollout.canary
+    if spec is None:
+        return None
+    limits = spec.gates
+    return CanaryPolicy(
+        steps=tuple(Step(step.part, step.hold_seconds) for step in spec.steps),
+        on_failure=OnFailure(spec.on_failure),
+        gates=GatePolicy(
+            limits.minimum_events,
+            int(limits.tolerance.removesuffix("%")) / 100,
+            duration.seconds(limits.connect_time),
+            duration.seconds(limits.delivery_time),
+        ),
+        deadline_seconds=cluster.spec.rollout.progress_deadline_seconds,
+        resumed_at=spec.resumed_at or "",
+    )

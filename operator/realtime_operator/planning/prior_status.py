@@ -12,6 +12,8 @@ from realtime_operator.api.v1alpha1 import RealtimeCluster
 from realtime_operator.planning.autoscale import AutoscaleState
 from realtime_operator.planning.brakes import Hold
 from realtime_operator.planning.budget import Budget
+from realtime_operator.planning.canary import CanaryState
+from realtime_operator.planning.canary_record import read_canary
 from realtime_operator.planning.credentials import Credentials
 from realtime_operator.planning.progress import Progress
 from realtime_operator.planning.reasons import FINDINGS_SEPARATOR, ConditionType, Reason
@@ -36,6 +38,7 @@ class PriorStatus:
     hold: Hold | None = None
     slot: Slot | None = None
     budget: Budget | None = None
+    canary: CanaryState | None = None
     connections: Mapping[str, int] = field(default_factory=dict)
     progress: Progress = field(default_factory=Progress)
     credentials: Credentials = field(default_factory=Credentials)
@@ -58,6 +61,7 @@ def read_status(cluster: RealtimeCluster) -> PriorStatus:
         hold=_hold(document),
         slot=read_slot(document),
         budget=_budget(document),
+        canary=read_canary(document),
         connections=_connections(document),
         progress=Progress(text_at(document, "progress", "step"), parse_timestamp(dig(document, "progress", "at"))),
         credentials=_credentials(document),

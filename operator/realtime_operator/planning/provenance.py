@@ -13,24 +13,30 @@ from realtime_operator.planning.world import World
 
 
 def compose(
-    cluster: RealtimeCluster, world: World, target: Target, redis: Redis | None, settings: BuildSettings
+    cluster: RealtimeCluster,
+    world: World,
+    target: Target,
+    redis: Redis | None,
+    settings: BuildSettings,
 ) -> JsonObject:
     """Return the fields `madeOf`, `madeWith`, `defaults` and `newerDefaults` of the status."""
     newer: list[JsonValue] = [
         name for name, chosen in (("Servers", target), ("Redis", redis)) if chosen is not None and not chosen.is_newest
     ]
     return {
-        "madeOf": _made_of(cluster, world, redis),
+        "madeOf": _made_of(cluster, world, redis, of_spec=target.of_spec),
         "madeWith": _made_with(world, target, redis),
         "defaults": _defaults(settings),
         **({"newerDefaults": newer} if newer else {}),
     }
 
 
-def _made_of(cluster: RealtimeCluster, world: World, redis: Redis | None) -> JsonObject:
+def _made_of(cluster: RealtimeCluster, world: World, redis: Redis | None, *, of_spec: bool) -> JsonObject:
     """Return the hashes of the spec; for a managed Redis that is kept as it was made, its recorded hash."""
     managed, checksum = cluster.spec.backplane.managed, redis_checksum(cluster, world)
-    hashes: JsonObject = {"generation": cluster.metadata.generation, "servers": servers_hash(cluster)}
+    hashes: JsonObject = {}
+    if of_spec:
+        hashes = {"generation": cluster.metadata.generation, "servers": servers_hash(cluster)}
     if managed is None or checksum is None:
         return hashes
     kept = made_of(redis.made) if redis is not None else ""

@@ -47,6 +47,9 @@ class Reason(StrEnum):
     OPERATOR_PAUSED = "OperatorPaused"
     HELD = "MovesHeld"
     DEADLINE_EXCEEDED = "ProgressDeadlineExceeded"
+    CANARY_HOLDING = "CanaryHolding"
+    ROLLING_BACK = "RollingBack"
+    GATE_FAILED = "GateFailed"
     # why moves are held (.status.hold), beside BackplaneUnavailable
     OBSERVATION_STALE = "ObservationStale"
     JUST_CONNECTED = "JustConnected"
@@ -87,6 +90,8 @@ class Reason(StrEnum):
     # Events only
     ROLLOUT_STARTED = "RolloutStarted"
     ROLLOUT_COMPLETED = "RolloutCompleted"
+    CANARY_STEP_STARTED = "CanaryStepStarted"
+    CANARY_PASSED = "CanaryPassed"
     SCALED = "Scaled"
     QUIESCED = "Quiesced"
     RESUMED = "Resumed"

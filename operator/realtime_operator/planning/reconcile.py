@@ -23,6 +23,8 @@ from realtime_operator.planning.autoscale import AutoscaleState
 from realtime_operator.planning.backplane import observe_backplane
 from realtime_operator.planning.brakes import arrivals, brake, contact_rest, next_hold
 from realtime_operator.planning.budget import Budget, lost_connections, next_budget
+from realtime_operator.planning.canary import UNDER_WAY, Canary, Phase
+from realtime_operator.planning.canary_decision import decide_canary
 from realtime_operator.planning.credentials import next_credentials
 from realtime_operator.planning.difference import contains, plan_write, revision_of
 from realtime_operator.planning.exposure import observe_exposure
@@ -35,11 +37,12 @@ from realtime_operator.planning.plan import (
     DeleteObject,
     DeleteServer,
     EnsureSecret,
+    ProbeServer,
 )
 from realtime_operator.planning.policies import PlannerSettings, autoscaling, desired_servers, rollout_policy
 from realtime_operator.planning.preflight import why_impossible
 from realtime_operator.planning.prior_status import PriorStatus, read_status
-from realtime_operator.planning.progress import next_progress
+from realtime_operator.planning.progress import Progress, next_progress
 from realtime_operator.planning.redis_certificate import next_certificate
 from realtime_operator.planning.redis_change import change_redis, redis_state
 from realtime_operator.planning.redis_mode import is_of_redis, leaves_failover, until_left
@@ -49,6 +52,7 @@ from realtime_operator.planning.rollout import RolloutPolicy, RolloutStep
 from realtime_operator.planning.rollout_slots import NO_ROLLOUT, OtherClusters, Turn
 from realtime_operator.planning.rotation import describe, next_rotation
 from realtime_operator.planning.service_families import impossible_families
+from realtime_operator.planning.span import Span
 from realtime_operator.planning.world import ObjectKey, World, object_key
 
 
@@ -104,6 +108,11 @@ class Decision:
     turn: Turn = NO_ROLLOUT
     scaling: AutoscaleState | None = None
 
+    @property
+    def span(self) -> Span | None:
+        """Span to pass to the next decision; None when no servers are compared."""
+        return None if self.facts is None or self.facts.canary is None else self.facts.canary.span
+
 
 def reconcile(
     cluster: RealtimeCluster,
@@ -111,12 +120,13 @@ def reconcile(
     now: datetime,
     settings: PlannerSettings,
     others: Callable[[], OtherClusters] = OtherClusters,
+    span: Span | None = None,
 ) -> Decision:
     """Decide the actions that bring `world` closer to `cluster.spec`; none when they agree.
 
     An invalid spec changes nothing but the condition Accepted. A cluster that is being deleted gets no actions: its
     children have owner references. `others` returns the other clusters, which a rollout of the operator may have to
-    wait for; by default there are none.
+    wait for; by default there are none. `span` is that of the decision before, None at the operator's first one.
     """
     if cluster.metadata.deletion_timestamp is not None:
         return Decision()
@@ -136,7 +146,10 @@ def reconcile(
     fleet = Fleet(
         desired.revision.name, desired_servers(cluster, scaling), read_replica_sets(world.objects), world.servers
     )
-    facts = _facts(cluster, world, desired.provenance, fleet, prior, now, settings)
+    paused = cluster.spec.paused or settings.paused is not None
+    canary = decide_canary(cluster, world, fleet, prior, now, span, paused=paused)
+    fleet = replace(fleet, limits=None if canary is None else canary.limits)
+    facts = _facts(cluster, world, desired.provenance, fleet, prior, now, settings, canary)
     actions = () if facts.is_paused else _actions(desired, facts, world, _secret_writes(cluster, desired, world, now))
     facts = replace(
         facts,
@@ -179,7 +192,8 @@ def _actions(desired: Desired, facts: Facts, world: World, secret_writes: tuple[
     if missing or (desired.certificate is not None and _lacks_keys(desired.certificate, world)):
         return (*missing, *secret_writes, *_apply(desired.shared, world, settled=False))
     used = _used_revisions(desired, facts, world)
-    shared = _apply(desired.shared, world, settled=used == {desired.revision.name})
+    settled = desired.revision.of_spec and used == {desired.revision.name}
+    shared = _apply(desired.shared, world, settled=settled)
     actions = [*secret_writes, *shared, *_apply_revision(desired, facts, world)]
     return (*actions, *_servers(facts, world), *_prune(desired, used, world))
 
@@ -238,6 +252,7 @@ def _facts(
     prior: PriorStatus,
     now: datetime,
     settings: PlannerSettings,
+    canary: Canary | None,
 ) -> Facts:
     """Derive the facts from the observation; `made` is the provenance in the status."""
     name = cluster.metadata.name
@@ -259,9 +274,12 @@ def _facts(
         exposure=observe_exposure(cluster, world),
         redis=redis_state(cluster, world, prior.redis_podless_since, now),
         credentials=next_credentials(name, world.secrets, prior.credentials, now),
-        progress=next_progress(fleet, retiring, policy.drain, deadline, prior.progress, now),
+        progress=Progress()
+        if canary is not None and canary.state.phase in {Phase.HOLDING, Phase.PAUSED}
+        else next_progress(fleet, retiring, policy.drain, deadline, prior.progress, now),
         budget=budget if step.retiring or budget.owed > 0 or drains.any_ends(fleet) else None,
         current_revision=_current_revision(prior, fleet, step),
+        canary=canary,
         paused=cluster.spec.paused,
         unready_grace=timedelta(seconds=settings.unready_grace_seconds),
         now=now,
@@ -332,7 +350,12 @@ def _apply_revision(desired: Desired, facts: Facts, world: World) -> list[Action
 def _servers(facts: Facts, world: World) -> list[Action]:
     """Return the actions of the rollout's step, and the deletion of failed pods."""
     failed = [server for server in world.servers if server.failed and not server.terminating]
-    return [*facts.step.actions, *(DeleteServer(server.name, server.uid) for server in failed)]
+    probes = () if facts.canary is None else facts.canary.probes
+    return [
+        *facts.step.actions,
+        *(ProbeServer(server.name, server.admin) for server in probes),
+        *(DeleteServer(server.name, server.uid) for server in failed),
+    ]
 
 
 def _prune(desired: Desired, used: AbstractSet[str], world: World) -> list[Action]:
@@ -344,7 +367,7 @@ def _prune(desired: Desired, used: AbstractSet[str], world: World) -> list[Actio
     wanted = desired.keys()
     redis = next((manifest for manifest in desired.shared if manifest["kind"] == "StatefulSet"), None)
     keeps_redis = leaves_failover(redis, world)
-    settled = used == {desired.revision.name}
+    settled = desired.revision.of_spec and used == {desired.revision.name}
     actions: list[Action] = []
     for key, live in sorted(world.objects.items(), key=lambda item: item[0]):
         revision = revision_of(live)
@@ -362,7 +385,7 @@ def _is_moving(facts: Facts) -> bool:
     fleet = facts.fleet
     waiting = any(not server.ready or server.terminating for server in fleet.servers)
     redis = facts.redis.changes_pods or any(pod.trial or not pod.ready for pod in facts.redis.pods)
-    moving = bool(facts.step.retiring) or facts.budget is not None
+    moving = bool(facts.step.retiring) or facts.budget is not None or facts.canary_phase in UNDER_WAY
     return waiting or redis or moving or fleet.target_replicas != len(fleet.live)
 
 

@@ -31,13 +31,15 @@ class Target:
     """The revision that servers shall run.
 
     `revision` is the applied one, or the one to apply. None: the ReplicaSet has no complete record of its manifests, so
-    it is kept as it is. `is_newest`: it equals the one that the operator would make of the spec now.
+    it is kept as it is. `is_newest`: the one that the operator would make of the spec now is no other, or was rolled
+    back. `of_spec`: it was made from the spec.
     """
 
     name: str
     replica_set: ObjectKey
     revision: Revision | None
     is_newest: bool
+    of_spec: bool = True
 
     def with_metadata(self, common: CommonMetadata) -> Target:
         """Return the revision with the labels and annotations that all objects get; None stays as it is."""
@@ -64,6 +66,14 @@ class Target:
 
 
 @dataclass(frozen=True, slots=True)
+class RolledBack:
+    """A revision that was tried and rolled back, and the one that serves in its place."""
+
+    tried: str
+    current: str
+
+
+@dataclass(frozen=True, slots=True)
 class Redis:
     """The managed Redis to run: the StatefulSet to apply, also as it was made; `is_newest` as in Target."""
 
@@ -72,9 +82,18 @@ class Redis:
     is_newest: bool
 
 
-def choose(cluster: RealtimeCluster, objects: Objects, settings: BuildSettings) -> Target:
-    """Return the existing revision that was made from the spec; else the one that is made from it now."""
+def choose(
+    cluster: RealtimeCluster, objects: Objects, settings: BuildSettings, rolled_back: RolledBack | None = None
+) -> Target:
+    """Return the existing revision that was made from the spec; else the one that is made from it now.
+
+    `rolled_back` replaces it by the one that was gone back to, while that exists.
+    """
     made = newest(cluster, settings)
+    if rolled_back is not None and (key := _replica_set(cluster, rolled_back.current)) in objects:
+        applied = _as_applied(rolled_back.current, objects[key])
+        of_spec = made_of(objects[key]) == servers_hash(cluster)
+        return Target(rolled_back.current, key, applied, made.name == rolled_back.tried, of_spec)
     for name in _made_before(cluster, objects):
         key, is_newest = _replica_set(cluster, name), name == made.name
         applied = _as_applied(name, objects[key])

@@ -24,7 +24,7 @@ from datetime import datetime
 from realtime_operator.planning import drains
 from realtime_operator.planning.brakes import NO_BRAKE, Brake
 from realtime_operator.planning.budget import Budget, DrainPolicy, next_budget
-from realtime_operator.planning.fleet import Fleet, has_no_connections, is_lost
+from realtime_operator.planning.fleet import CanaryLimits, Fleet, has_no_connections, is_lost
 from realtime_operator.planning.plan import Action, DeleteServer, Quiesce, Resume, ScaleRevision, SetDeletionCost
 from realtime_operator.planning.world import CANNOT_START, Server, ServerState
 
@@ -79,7 +79,9 @@ def next_step(
     names = {server.name for server in retiring}
     done = [server for server in retiring if _may_be_removed(server, policy.drain, now, brake)]
     gone = Counter(server.revision for server in done if _is_deleted_first(server, fleet))
-    actions = _scale_old(fleet, gone)  # first, as calls to servers take time in which others may become unready
+    actions = _scale_old(
+        fleet, gone, policy.max_surge
+    )  # first, as calls to servers take time in which others may become unready
     actions += _put_back([server for server in fleet.live if server.name not in names])
     if brake.stop:
         actions += _halt(retiring)
@@ -106,7 +108,26 @@ def retiring_servers(fleet: Fleet) -> tuple[Server, ...]:
     requested = [server for server in target if server.drain_requested]
     others = sorted((server for server in target if not server.drain_requested), key=_retirement_order)
     surplus = max(0, len(target) - fleet.desired - len(requested))
-    return (*sorted(old, key=_retirement_order), *sorted(requested, key=_retirement_order), *others[:surplus])
+    old.sort(
+        key=lambda server: (
+            fleet.limits is not None and server.revision == fleet.limits.current,
+            *_retirement_order(server),
+        )
+    )
+    if fleet.limits is not None:
+        old = _beyond(old, fleet.limits.kept + len(requested))
+    return (*old, *sorted(requested, key=_retirement_order), *others[:surplus])
+
+
+def _beyond(old: Sequence[Server], kept: int) -> list[Server]:
+    """Return the requested ones of ordered servers, and the first of the others but for `kept` of them."""
+    others = sum(1 for server in old if not server.drain_requested)
+    going: list[Server] = []
+    for server in old:
+        if server.drain_requested or others > kept:
+            going.append(server)
+            others -= not server.drain_requested
+    return going
 
 
 def _halt(retiring: Sequence[Server]) -> list[Action]:
@@ -246,10 +267,12 @@ def _lowered(wanted: int, live: int, gone: int) -> int:
     return wanted - max(0, gone - max(0, live - wanted))
 
 
-def _scale_old(fleet: Fleet, gone: Counter[str]) -> list[Action]:
+def _scale_old(fleet: Fleet, gone: Counter[str], max_surge: int) -> list[Action]:
     """Scale old revisions down by the servers that are done; once the target is complete they get no replacements."""
     complete = sum(1 for server in fleet.available if server.revision == fleet.target) >= fleet.desired
     actions: list[Action] = []
+    if fleet.limits is not None:
+        actions += _restore_current(fleet, fleet.limits, max_surge)
     for revision, replica_set in sorted(fleet.replica_sets.items()):
         if revision == fleet.target:
             continue
@@ -260,6 +283,22 @@ def _scale_old(fleet: Fleet, gone: Counter[str]) -> list[Action]:
         if replicas < replica_set.replicas:
             actions.append(ScaleRevision(replica_set.name, replica_set.uid, replicas))
     return actions
+
+
+def _restore_current(fleet: Fleet, limits: CanaryLimits, max_surge: int) -> list[Action]:
+    """Scale the current revision up where it lacks servers that the limits leave to it, as when more are wanted.
+
+    It has the replacements of old servers that were asked for, and for the time of their replacement those of new ones.
+    """
+    requested = Counter(server.revision == fleet.target for server in fleet.live if server.drain_requested)
+    staying = sum(1 for s in fleet.live if s.revision != fleet.target and not s.drain_requested)
+    spare = requested[True] + min(requested[False], max(0, limits.kept - staying))
+    replica_set = fleet.replica_sets.get(limits.current)
+    others = sum(count for revision, count in fleet.replicas.items() if revision not in {fleet.target, limits.current})
+    wanted = fleet.desired - limits.target - others + min(spare, max_surge)
+    if replica_set is None or replica_set.replicas >= wanted:
+        return []
+    return [ScaleRevision(replica_set.name, replica_set.uid, wanted)]
 
 
 def _replace_in_place(fleet: Fleet, done: Sequence[Server]) -> list[Action]:
@@ -278,4 +317,8 @@ def _target_replicas(fleet: Fleet, policy: RolloutPolicy, gone: int) -> int:
     if not fleet.old_replicas and now == fleet.desired:
         requested = sum(1 for s in fleet.live if s.drain_requested and s.revision == fleet.target and s.serving)
         return now + min(requested, policy.max_surge)
-    return max(now, min(fleet.desired, fleet.desired + policy.max_surge - fleet.old_replicas))
+    limits, surge, most = fleet.limits, policy.max_surge, fleet.desired
+    if limits is not None:
+        most = min(most, limits.target)
+        surge = max(surge, limits.kept + most - fleet.desired)  # room for a server that stays beside all new ones
+    return max(now, min(most, fleet.desired + surge - fleet.old_replicas))

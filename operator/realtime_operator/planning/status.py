@@ -14,6 +14,8 @@ from realtime_operator.api.v1alpha1_status import MAX_MESSAGE
 from realtime_operator.planning import autoscale, conditions, history
 from realtime_operator.planning.autoscale import AutoscaleState
 from realtime_operator.planning.budget import Budget
+from realtime_operator.planning.canary import Phase
+from realtime_operator.planning.canary_record import write_canary
 from realtime_operator.planning.conditions import Verdict
 from realtime_operator.planning.credentials import Credentials
 from realtime_operator.planning.endpoints import endpoints
@@ -73,7 +75,8 @@ def compose(
         status["connections"] = known
     if facts.current_revision is not None:
         status["currentRevision"] = facts.current_revision
-    kept = history.recorded(cluster, old.get("revisionHistory"), facts.current_revision, fleet.target, facts.now)
+    of_spec = None if facts.canary_phase is Phase.ROLLED_BACK else facts.current_revision
+    kept = history.recorded(cluster, old.get("revisionHistory"), of_spec, fleet.target, facts.now)
     if kept:
         status["revisionHistory"] = kept
     rollout = _rollout(old, facts)
@@ -83,6 +86,8 @@ def compose(
         status["rolloutSlot"] = to_status(facts.slot)
     if facts.maintenance is not None:
         status["maintenance"] = facts.maintenance
+    if facts.canary is not None:
+        status["canary"] = write_canary(facts.canary.state)
     if facts.budget is not None:
         status["budget"] = _budget(facts.budget)
     if scaling is not None:
@@ -136,7 +141,7 @@ def _summary(verdicts: tuple[Verdict, ...], facts: Facts) -> JsonObject:
 
 def _phase(verdicts: Mapping[ConditionType, Verdict], facts: Facts) -> tuple[str, ConditionType]:
     true = {kind for kind, verdict in verdicts.items() if verdict.status is True}
-    if facts.is_paused:
+    if facts.is_paused or facts.canary_phase is Phase.PAUSED:
         return "Paused", ConditionType.PROGRESSING
     if ConditionType.DEGRADED in true:
         return "Degraded", ConditionType.DEGRADED

@@ -22,6 +22,7 @@ from realtime_operator.planning.policies import PlannerSettings
 from realtime_operator.planning.reconcile import Decision, reconcile
 from realtime_operator.planning.report import report, report_rejection
 from realtime_operator.planning.rollout_slots import NO_ROLLOUT
+from realtime_operator.planning.span import Span
 from realtime_operator.planning.world import World
 from realtime_operator.platforms.base import Key, Platform
 from realtime_operator.reconciling.cluster_metrics import ClusterMetrics
@@ -102,10 +103,13 @@ class ClusterReconciler:
         memory = self._memories.setdefault(key, ClusterMemory())
         cluster = memory.with_status(cluster)
         world = await self._observe(cluster, memory)
-        decision = self._decide(key, cluster, world)
+        decision = self._decide(key, cluster, world, memory.span)
+        memory.span = decision.span
         failures = await self._apply(stored, decision, memory)
         reports = decision.rejection
         if decision.facts is not None:
+            if decision.facts.gate_failed_now is not None:
+                self._metrics.gate_failures.labels(decision.facts.gate_failed_now.value).inc()
             reports = report(cluster, world, decision.facts, decision.scaling, decision.actions, failures)
         failures = (*failures, *await self._report(stored, memory.with_unwritten(reports), memory))
         self._rollouts.stored(key)
@@ -114,10 +118,10 @@ class ClusterReconciler:
         self._note_failures(key, failures)
         return ReconcileResult(_requeue_after(decision, failures, memory))
 
-    def _decide(self, key: Key, cluster: RealtimeCluster, world: World) -> Decision:
+    def _decide(self, key: Key, cluster: RealtimeCluster, world: World, span: Span | None) -> Decision:
         """Decide about the cluster. Not a coroutine: no other decision comes between the slots and their use."""
         others = functools.partial(self._rollouts.others, key)
-        decision = reconcile(cluster, world, datetime.now(UTC), self._effective_settings(), others)
+        decision = reconcile(cluster, world, datetime.now(UTC), self._effective_settings(), others, span)
         self._rollouts.note(key, decision.turn)
         return decision
 

@@ -11,6 +11,7 @@ from realtime_operator.api.v1alpha1 import RealtimeCluster
 from realtime_operator.api.v1alpha1_status import RealtimeClusterStatus
 from realtime_operator.planning.plan import Action, EmitEvent, EventType, Failure, FailureKind, SetStatus
 from realtime_operator.planning.reasons import Reason
+from realtime_operator.planning.span import Span
 from realtime_operator.reconciling.refusals import Refusals
 
 
@@ -20,13 +21,14 @@ class ClusterMemory:
 
     `contact_since` is since when it has been observed without interruption. `unwritten` is a status that the platform
     refused, `status_refused` the reason: the next reconcile starts from it, so that nothing is reported twice and no
-    brake is forgotten.
+    brake is forgotten. `span` is what the servers have counted in the step of a canary.
     """
 
     contact_since: datetime | None = None
     refusals: Refusals = field(default_factory=Refusals)
     unwritten: JsonObject | None = None
     status_refused: str | None = None
+    span: Span | None = None
 
     def with_status(self, cluster: RealtimeCluster) -> RealtimeCluster:
         """Return the cluster with the last decided status, written or not."""

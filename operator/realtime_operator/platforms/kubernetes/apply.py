@@ -35,6 +35,7 @@ from realtime_operator.planning.plan import (
     Failure,
     FailureKind,
     IssueCertificate,
+    ProbeServer,
     Quiesce,
     ResizeClaim,
     Resume,
@@ -130,7 +131,7 @@ class Applier:
                 await self._client.patch(path, {"spec": {"replicas": action.replicas}}, action.uid)
             case Quiesce() | Resume() | SetDeletionCost():
                 await self._mark(action)
-            case Drain() | SetShare():
+            case Drain() | SetShare() | ProbeServer():
                 await self._call(action)
             case ResizeClaim():
                 path = path_of("v1", "PersistentVolumeClaim", self._namespace, action.name)
@@ -279,7 +280,7 @@ class Applier:
         except NotFoundError:
             return
 
-    async def _call(self, action: Resume | Drain | SetShare) -> None:
+    async def _call(self, action: Resume | Drain | SetShare | ProbeServer) -> None:
         """Call a server's admin API, if it has an address; the next reconcile repeats a call that failed."""
         admin = action.admin
         if admin is None:
@@ -294,6 +295,8 @@ class Applier:
                     await self._admin.drain(admin.address, tokens, action.connections_per_second)
                 case SetShare():
                     await self._admin.set_share(admin.address, tokens, action.connections_per_second)
+                case ProbeServer():
+                    await self._admin.probe(admin.address, tokens)
         except ServerUnavailableError as error:
             logger.warning("server does not answer", server=action.server, call=type(action).__name__, error=str(error))
 

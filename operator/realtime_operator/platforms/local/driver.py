@@ -27,6 +27,7 @@ from realtime_operator.planning.plan import (
     EnsureSecret,
     Failure,
     IssueCertificate,
+    ProbeServer,
     Quiesce,
     ResizeClaim,
     Resume,
@@ -124,7 +125,7 @@ class LocalPlatform:
                 self.on_event(self.store.record_event(action))
             case DeletePod() | ResizeClaim() | RotateCredentials():
                 pass  # Redis is a process here, which is never tried and has no volume; and a file has no annotations
-            case Quiesce() | Resume() | SetDeletionCost() | Drain() | SetShare() | DeleteServer():
+            case Quiesce() | Resume() | SetDeletionCost() | Drain() | SetShare() | ProbeServer() | DeleteServer():
                 server = self.fleet.find(action.server)
                 if server is not None:
                     await self._tell_server(server, action, self._admin_token(cluster))
@@ -139,7 +140,7 @@ class LocalPlatform:
     async def _tell_server(
         self,
         server: LocalServer,
-        action: Quiesce | Resume | SetDeletionCost | Drain | SetShare | DeleteServer,
+        action: Quiesce | Resume | SetDeletionCost | Drain | SetShare | ProbeServer | DeleteServer,
         token: str,
     ) -> None:
         """Carry out an action on a server; if it does not answer, the next reconcile repeats the action."""
@@ -156,6 +157,8 @@ class LocalPlatform:
                     await self.admin.drain(address, token, action.connections_per_second)
                 case SetShare():
                     await self.admin.set_share(address, token, action.connections_per_second)
+                case ProbeServer():
+                    await self.admin.probe(address, token)
                 case SetDeletionCost():
                     server.deletion_cost = action.cost
                 case DeleteServer():

@@ -12,7 +12,13 @@ from realtime_operator.monitoring import ALL, Alert, Scope, cluster_alerts, oper
 
 ALERTS = (*cluster_alerts(ALL), *operator_alerts())
 RUNBOOKS = Path(__file__).parents[4] / "docs" / "runbooks"
-NOT_ABOUT_AN_ALERT = {"eviction-held.md", "README.md", "pause-the-operator.md", "rotate-credentials.md"}
+NOT_ABOUT_AN_ALERT = {
+    "README.md",
+    "eviction-held.md",
+    "gate-failed.md",
+    "pause-the-operator.md",
+    "rotate-credentials.md",
+}
 MATCHERS = 'namespace="team",realtime_cluster="chat"'
 
 

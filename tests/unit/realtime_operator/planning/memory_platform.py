@@ -39,6 +39,7 @@ from realtime_operator.planning.reconcile import Decision, reconcile
 from realtime_operator.planning.report import report
 from realtime_operator.planning.rollout import RolloutPolicy
 from realtime_operator.planning.rollout_slots import OtherClusters
+from realtime_operator.planning.span import Span
 from realtime_operator.planning.world import ObjectKey, RedisPod, VolumeClaim, World, object_key
 from realtime_operator.platforms.base import made_by, skipped
 from tests.unit.realtime_operator.planning.simulation import START, Simulation
@@ -89,6 +90,8 @@ class MemoryPlatform:
     namespace: str = "test"
     others: Callable[[], OtherClusters] = OtherClusters
     """Returns the other clusters of the operator."""
+    span: Span | None = None
+    """What the operator remembers of a canary; None after its restart."""
 
     def change(self, **spec: JsonValue) -> None:
         """Change fields of the spec, as a user does."""
@@ -134,7 +137,12 @@ class MemoryPlatform:
     def decide(self) -> Decision:
         """Return the decision about the current state."""
         return reconcile(
-            self.cluster(), self.world(), self.now(), replace(self.settings, paused=self.paused), self.others
+            self.cluster(),
+            self.world(),
+            self.now(),
+            replace(self.settings, paused=self.paused),
+            self.others,
+            self.span,
         )
 
     def plan(self) -> Decision:
@@ -145,6 +153,7 @@ class MemoryPlatform:
     def reconcile(self, tick: float = 1.0) -> Decision:
         """Reconcile once, then let `tick` seconds pass."""
         world, decision = self.world(), self.decide()
+        self.span = decision.span
         failures: list[Failure] = []
         for action in decision.actions:
             failure = skipped(action, failures) or self._failure(action)

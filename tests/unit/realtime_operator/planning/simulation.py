@@ -15,13 +15,15 @@ from realtime_operator.planning.plan import (
     Action,
     DeleteServer,
     Drain,
+    ProbeServer,
     Quiesce,
     Resume,
     ScaleRevision,
     SetDeletionCost,
 )
 from realtime_operator.planning.rollout import RolloutPolicy, RolloutStep, next_step
-from realtime_operator.planning.world import Recent, Server, ServerReport, ServerState, StoreReport
+from realtime_operator.planning.totals import Totals
+from realtime_operator.planning.world import ProbeReport, Recent, Server, ServerReport, ServerState, StoreReport
 
 START = datetime(2026, 1, 1, tzinfo=UTC)
 READY_AFTER = 3.0
@@ -57,6 +59,12 @@ class Pod:
     probe_lag: float = 0.0
     """Seconds for which a server that drains still counts as ready: several probes must fail."""
     drain_began: float | None = None
+    counts: dict[tuple[str, str], int] = field(default_factory=dict)
+    """What it has counted since its start."""
+    probe_code: str = ""
+    """Code that its next probes get."""
+    probe: tuple[float, str] | None = None
+    """Time and code of its latest probe."""
 
     def ready(self, now: float) -> bool:
         """Return the result of the readiness probe: started, not broken, not draining."""
@@ -79,6 +87,8 @@ class Pod:
             recent=self.recent,
             store=self.store,
             accepts_alternate_api_key=True,
+            totals=Totals(self.created, dict(self.counts)),
+            probe=None if self.probe is None else ProbeReport(self.probe[1], age_seconds=now - self.probe[0]),
         )
         return Server(
             name=self.name,
@@ -174,7 +184,7 @@ class Simulation:
         if isinstance(action, ScaleRevision):
             self.replicas[action.replica_set] = action.replicas
             return
-        assert isinstance(action, Quiesce | Resume | Drain | SetDeletionCost | DeleteServer)
+        assert isinstance(action, Quiesce | Resume | Drain | ProbeServer | SetDeletionCost | DeleteServer)
         pod = next(pod for pod in self.pods if pod.name == action.server)
         if isinstance(action, DeleteServer):
             self.removed_with_connections += math.ceil(pod.connections - 1e-9)
@@ -186,6 +196,8 @@ class Simulation:
         elif isinstance(action, Drain):
             pod.drain_rate = action.connections_per_second
             pod.drain_began = self.now if pod.drain_began is None else pod.drain_began
+        elif isinstance(action, ProbeServer):
+            pod.probe = (self.now, pod.probe_code)
         else:
             pod.deletion_cost = action.cost
 

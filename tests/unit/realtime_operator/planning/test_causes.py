@@ -15,6 +15,7 @@ from realtime_operator.api.document import objects_at, text_at
 from realtime_operator.planning.world import ObjectKey, Recent, RedisPod, StoreReport
 from tests.unit.realtime_operator.planning.memory_platform import MemoryPlatform, dig
 from tests.unit.realtime_operator.planning.simulation import START
+from tests.unit.realtime_operator.planning.test_canary_decision import canary_rollout, replaced, until
 from tests.unit.realtime_operator.planning.test_reconcile import SMALL, conditions, settled
 
 CREDENTIALS = ObjectKey("v1", "Secret", naming.credentials_secret("main"))
@@ -51,6 +52,14 @@ def reconcile_repeatedly(platform: MemoryPlatform, count: int = 5) -> None:
     """Reconcile `count` times."""
     for _ in range(count):
         platform.reconcile()
+
+
+def gate_failed(on_failure: str, more: int = 0) -> MemoryPlatform:
+    """Return a cluster whose new servers refuse a probe, `more` reconciles after the gate has failed."""
+    platform = replaced(canary_rollout(on_failure))
+    until(platform, lambda status: text_at(status, "canary", "phase") in {"Paused", "RolledBack"})
+    reconcile_repeatedly(platform, more)
+    return platform
 
 
 def later(platform: MemoryPlatform, seconds: float) -> None:
@@ -282,6 +291,9 @@ CAUSES: dict[str, Callable[[], MemoryPlatform]] = {
     "Redis uses 91% of its memory": lambda: filled(91),
     "all clients are refused": refused_clients,
     "those that are moved are refused": refused_moves,
+    "a gate of a canary fails, with `onFailure: Pause`": lambda: gate_failed("Pause"),
+    "a gate of a canary fails, and the servers are being rolled back": lambda: gate_failed("Rollback", more=2),
+    "a gate of a canary has failed, and all is rolled back": lambda: gate_failed("Rollback", more=60),
     "a rollout whose servers have no room for the connections": no_room,
     "a server is silent on its admin port for 10 s": lambda: silent(10),
     "a server is silent on its admin port for 61 s": lambda: silent(61),

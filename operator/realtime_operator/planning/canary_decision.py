@@ -1,0 +1,66 @@
+"""Canary of a cluster: what its steps are judged by, taken from the spec, the status and the observation. Pure."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from datetime import datetime
+
+from realtime_operator.api.v1alpha1 import RealtimeCluster
+from realtime_operator.builders.record import servers_hash
+from realtime_operator.planning.brakes import contact_rest
+from realtime_operator.planning.canary import Canary, Phase, View, next_canary
+from realtime_operator.planning.fleet import Fleet
+from realtime_operator.planning.gates import Gate, GateResult, Outcome
+from realtime_operator.planning.policies import canary_policy, rollout_policy
+from realtime_operator.planning.prior_status import PriorStatus
+from realtime_operator.planning.reasons import Reason
+from realtime_operator.planning.revisions import RolledBack
+from realtime_operator.planning.span import Span
+from realtime_operator.planning.world import World
+
+
+def rolled_back(cluster: RealtimeCluster, prior: PriorStatus) -> RolledBack | None:
+    """Return the revision of the spec that was rolled back, and what serves in its place; None otherwise."""
+    state, current = prior.canary, prior.current_revision
+    if state is None or current is None or not state.rejects(servers_hash(cluster), canary_policy(cluster)):
+        return None
+    return RolledBack(state.revision, current)
+
+
+def decide_canary(
+    cluster: RealtimeCluster,
+    world: World,
+    fleet: Fleet,
+    prior: PriorStatus,
+    now: datetime,
+    span: Span | None,
+    *,
+    paused: bool,
+) -> Canary | None:
+    """Return the canary of now; None when there is none. A pause ends its span: the hold begins anew after it."""
+    trusted = world.stale_since is None and contact_rest(world, now) == 0 and world.status_refused is None
+    view = View(
+        fleet=fleet,
+        current=prior.current_revision,
+        made_of=servers_hash(cluster),
+        now=now,
+        failure=_failure(cluster, fleet, prior, now),
+        trusted=trusted and not paused,
+    )
+    return next_canary(canary_policy(cluster), view, prior.canary, None if paused else span)
+
+
+def _failure(cluster: RealtimeCluster, fleet: Fleet, prior: PriorStatus, now: datetime) -> GateResult | None:
+    """Return a failure that the counts do not show: moved clients are refused, or the step makes no progress."""
+    state, hold = prior.canary, prior.hold
+    if state is None or state.revision != fleet.target:
+        return None
+    if hold is not None and hold.reason is Reason.MOVED_NOT_ARRIVING and hold.in_force(now):
+        return GateResult(Gate.CONNECTS, Outcome.FAILED, hold.message)
+    drain = rollout_policy(cluster, fleet.desired).drain
+    seconds = cluster.spec.rollout.progress_deadline_seconds + drain.settle_seconds + drain.timeout_seconds
+    starts = not any(not server.serving for server in fleet.live)
+    allowed = cluster.spec.rollout.progress_deadline_seconds if starts else seconds
+    if state.phase is Phase.MOVING and replace(prior.progress, deadline_seconds=allowed).is_overdue(now):
+        return GateResult(Gate.READINESS, Outcome.FAILED, f"no progress for {allowed:g} s: {prior.progress.step}")
+    return None
