@@ -130,6 +130,27 @@ SILENT = stored(
         },
     ],
 )  # fmt: skip
+STEPS: JsonObject = {"rollout": {"canary": {"steps": [{"share": "25%", "hold": "2m"}, {"share": "75%", "hold": "5m"}]}}}
+HOLDING: JsonObject = {**stored(
+    phase="Progressing",
+    targetRevision="tvwbcdfghj",
+    canary={
+        "revision": "tvwbcdfghj", "step": 1, "phase": "Holding", "since": "2026-11-23T11:59:05Z",
+        "gates": [
+            {"name": "Readiness", "outcome": "Passed", "message": "1 of 1 new servers are ready"},
+            {"name": "Connects", "outcome": "Passed", "message": "3 connects, fewer than 20; a probe has connected"},
+            {"name": "Errors", "outcome": "Undecided", "message": "0 of 9 commands failed, 0 of 0 at the others"},
+        ],
+    },
+), "spec": STEPS}  # fmt: skip
+ROLLED_BACK: JsonObject = {**stored(
+    phase="Degraded",
+    canary={
+        "revision": "tvwbcdfghj", "step": 1, "phase": "RolledBack", "since": "2026-11-23T11:59:05Z",
+        "failedGate": "Connects", "message": "a probe was refused with 100",
+        "gates": [{"name": "Connects", "outcome": "Failed", "message": "a probe was refused with 100"}],
+    },
+), "spec": STEPS}  # fmt: skip
 NEW: JsonObject = {"metadata": {"name": "chat", "creationTimestamp": "2026-11-23T11:59:59Z"}, "spec": {}}
 EVENTS = (
     Event("2026-11-23T11:00:00Z", "Normal", "RolloutStarted", "rolling out revision tvwbcdfghj: 2 servers"),
@@ -156,7 +177,9 @@ def servers(*connections: int) -> list[Server]:
 
 def expected(spec: dict[str, object], *connections: int) -> Forecast:
     """Return the forecast of changing a cluster with defaults to this one."""
-    return forecast(cluster(), cluster(**spec), servers(*connections), SETTINGS)
+    running = servers(*connections)
+    document: JsonObject = {"metadata": {"name": "chat"}, "status": {"currentRevision": running[0].revision}}
+    return forecast(RealtimeCluster.from_object(document), cluster(**spec), running, SETTINGS)
 
 
 def sample(at: float, sent: float, cpu: float) -> Sample:
@@ -197,6 +220,8 @@ VIEWS: dict[str, RenderableType] = {
     "plan-upcoming-open": plan.upcoming_line(Upcoming("tvwbcdfghj", None), NOW),
     "status-held": views.status_view(HELD, WHERE),
     "status-silent": views.status_view(SILENT, WHERE, NOW),
+    "status-canary": views.status_view(HOLDING, WHERE, NOW),
+    "status-rolled-back": views.status_view(ROLLED_BACK, WHERE, NOW),
     "status-new": views.status_view(NEW, WHERE),
     "describe": views.describe_view(ROLLING, EVENTS, WHERE, NOW),
     "describe-without-events": views.describe_view(READY, (), WHERE, NOW),
@@ -207,6 +232,7 @@ VIEWS: dict[str, RenderableType] = {
         expected({"server": {"workers": 2}, "namespaces": [{"name": "news", "presence": True}]}, 400, 600),
         created=False,
     ),
+    "plan-canary": plan.forecast_view("chat", expected({"server": {"workers": 2}, **STEPS}, 400, 600), created=False),
     "plan-rejected": plan.forecast_view(
         "chat", expected({"server": {"limits": {"connections": 400}}}, 400, 600), created=False
     ),

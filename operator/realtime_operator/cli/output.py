@@ -25,6 +25,7 @@ SPARKS = "▁▂▃▄▅▆▇█"
 STYLES = {
     "Ready": "green", "Progressing": "yellow", "Pending": "yellow", "Paused": "cyan", "Degraded": "red",
     "Serving": "green", "Quiesced": "yellow", "Draining": "yellow", "Drained": "cyan", "Terminating": "cyan",
+    "Passed": "green", "Failed": "red", "Undecided": "yellow",
     "ok": "green", "warning": "yellow", "error": "red", "Warning": "yellow",
 }  # fmt: skip
 

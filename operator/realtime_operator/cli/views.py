@@ -9,6 +9,7 @@ from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
+from realtime_operator.api import duration
 from realtime_operator.api.base import JsonObject
 from realtime_operator.api.document import dig, objects_at
 from realtime_operator.cli.document import age, text, until, whole
@@ -16,6 +17,7 @@ from realtime_operator.cli.output import bar, number, table, word
 from realtime_operator.cli.target import Event
 from realtime_operator.planning.forecast import Forecast
 from realtime_operator.planning.rollout_slots import WAITING, SlotState
+from realtime_operator.planning.timestamps import parse_timestamp
 
 NEWER_DEFAULTS = (
     ("Servers", "serverImage", "`realtime rollout restart` applies it"),
@@ -23,6 +25,8 @@ NEWER_DEFAULTS = (
 )
 """Parts of a cluster that keep the defaults they were made with: name, image field, and how to update them."""
 CLUSTER_HEADERS = ("NAME", "PHASE", "READY", "CONNECTIONS", "REVISION", "ENDPOINT", "AGE")
+DEFAULT_HOLD = "2m"
+"""Hold of a step that was written without one."""
 WIDE_HEADERS = ("IMAGE", "BUDGET", "AUTOSCALING", "MESSAGE")
 
 
@@ -83,6 +87,8 @@ def status_view(cluster: JsonObject, where: str, now: datetime | None = None) ->
     phase = text(cluster, "status", "phase", default="Pending")
     title = Text.assemble((name, "bold"), "  ", word(phase), "  ", (f"on {where}", "dim"))
     parts: list[RenderableType] = [title, "", _facts(cluster, now), "", _conditions(cluster)]
+    if objects_at(cluster, "status", "canary", "gates"):
+        parts += ["", gate_table(cluster)]
     if objects_at(cluster, "status", "servers"):
         parts += ["", server_table(cluster)]
     return Group(*parts)
@@ -130,6 +136,8 @@ def _fact_lines(cluster: JsonObject, now: datetime | None) -> Iterator[tuple[str
     waiting = waiting_line(cluster, now)
     if waiting:
         yield "Waits", waiting
+    if dig(cluster, "status", "canary") is not None:
+        yield "Canary", canary_line(cluster, now)
     held = held_line(cluster)
     if held:
         yield "Held", held
@@ -138,6 +146,30 @@ def _fact_lines(cluster: JsonObject, now: datetime | None) -> Iterator[tuple[str
         lowest = text(cluster, "spec", "autoscaling", "minReplicas", default="2")
         highest = text(cluster, "spec", "autoscaling", "maxReplicas")
         yield "Autoscaling", f"{desired} servers, between {lowest} and {highest}"
+
+
+def canary_line(cluster: JsonObject, now: datetime | None = None) -> str:
+    """Return the step of the canary, its phase, and the rest of its hold."""
+    steps = objects_at(cluster, "spec", "rollout", "canary", "steps")
+    step, phase = whole(cluster, "status", "canary", "step") or 1, text(cluster, "status", "canary", "phase")
+    line = f"revision {text(cluster, 'status', 'canary', 'revision')}, step {step} of {max(step, len(steps))}"
+    share, hold = (text(steps[step - 1], name) if step <= len(steps) else "" for name in ("share", "hold"))
+    line += f" ({share}): {phase}" if share else f": {phase}"
+    since = parse_timestamp(dig(cluster, "status", "canary", "since"))
+    if phase != "Holding" or since is None:
+        failed = text(cluster, "status", "canary", "failedGate")
+        return f"{line}, gate {failed} has failed" if failed else line
+    left = duration.seconds(hold or DEFAULT_HOLD) - ((now or datetime.now(UTC)) - since).total_seconds()
+    return f"{line}, {left:.0f} s left" if left > 0 else f"{line}, until all gates have passed"
+
+
+def gate_table(cluster: JsonObject) -> Table:
+    """Return a table with a line for each gate of the canary's step."""
+    rows = [
+        (text(gate, "name"), word(text(gate, "outcome")), text(gate, "message"))
+        for gate in objects_at(cluster, "status", "canary", "gates")
+    ]
+    return table(("GATE", "OUTCOME", "NUMBERS"), rows)
 
 
 def held_line(cluster: JsonObject) -> str:
@@ -262,6 +294,10 @@ def consequences(expected: Forecast) -> list[str]:
         lines.append(f"{expected.connections} connections move, at most {rate} reconnects per second")
     else:
         lines.append("no connection moves")
+    for count, step in enumerate(expected.steps, 1):
+        servers = "1 server" if step.servers == 1 else f"{step.servers} servers"
+        what = f"{servers} ({step.share}) must do well for {step.hold_seconds} s"
+        lines.append(f"step {count} of {len(expected.steps)}: {what}")
     if expected.seconds:
         lines.append(f"takes about {expected.seconds:.0f} s")
     if expected.room is not None and (expected.connections or expected.servers_after < expected.servers_before):

@@ -14,8 +14,15 @@ from types import MappingProxyType
 from realtime_operator.api.base import JsonObject, JsonValue
 from realtime_operator.api.v1alpha1 import RealtimeCluster
 from realtime_operator.planning import budget, preflight, revisions, rollout
+from realtime_operator.planning.canary_decision import rolled_back
 from realtime_operator.planning.fleet import Fleet, read_replica_sets
-from realtime_operator.planning.policies import PlannerSettings, autoscaling, desired_servers, rollout_policy
+from realtime_operator.planning.policies import (
+    PlannerSettings,
+    autoscaling,
+    canary_policy,
+    desired_servers,
+    rollout_policy,
+)
 from realtime_operator.planning.prior_status import read_status
 from realtime_operator.planning.rollout import RolloutPolicy
 from realtime_operator.planning.world import ObjectKey, Server
@@ -35,13 +42,23 @@ class Change:
 
 
 @dataclass(frozen=True, slots=True)
+class ForecastStep:
+    """Step of a canary: its share as written, that number of new servers, and the duration of its hold in seconds."""
+
+    share: str
+    servers: int
+    hold_seconds: int
+
+
+@dataclass(frozen=True, slots=True)
 class Forecast:
     """Effect of a change.
 
     `revision` is the one of the new spec, `is_new_revision` whether servers run another one and are replaced.
     `connections` are moved at `connections_per_second` at most, in about `seconds`. `rejection` says why the operator
     would not move them, None when it would. `open_connections` are all, `room` is how many the servers may have then
-    (`server.limits.connections` of each), None without a limit.
+    (`server.limits.connections` of each), None without a limit. `steps` are those of a canary; their holds are part of
+    `seconds`.
     """
 
     changes: tuple[Change, ...]
@@ -55,6 +72,7 @@ class Forecast:
     rejection: str | None = None
     open_connections: int = 0
     room: int | None = None
+    steps: tuple[ForecastStep, ...] = ()
 
     @property
     def replaces_servers(self) -> bool:
@@ -79,13 +97,15 @@ def forecast(
     `replica_sets` are the existing ones: a revision that was made from the same spec before is kept.
     """
     stored = as_stored(old, new)
-    revision = revisions.choose(stored, replica_sets, settings.build).name
+    prior = read_status(stored)
+    revision = revisions.choose(stored, replica_sets, settings.build, rolled_back(stored, prior)).name
     # At once the autoscaler only adds servers; it removes them after the window.
-    at_once = autoscaling(stored, read_status(stored).autoscaling, servers, datetime.min.replace(tzinfo=UTC))
+    at_once = autoscaling(stored, prior.autoscaling, servers, datetime.min.replace(tzinfo=UTC))
     fleet = Fleet(revision, desired_servers(new, at_once), read_replica_sets(replica_sets), tuple(servers))
     policy = rollout_policy(new, fleet.desired)
     moving = rollout.retiring_servers(fleet)
     connections = preflight.connections_of(moving)
+    steps = _steps(old, new, fleet)
     rate = budget.moving_rate(preflight.receiving(fleet, policy, moving), policy.drain) if connections else 0.0
     return Forecast(
         changes=tuple(_changes("spec", _spec_of(old), _spec_of(new))),
@@ -95,10 +115,24 @@ def forecast(
         servers_after=fleet.desired,
         connections=connections,
         connections_per_second=rate,
-        seconds=_seconds(fleet, policy, len(moving), connections / rate if rate else 0.0),
+        seconds=_seconds(fleet, policy, len(moving), connections / rate if rate else 0.0)
+        + sum(step.hold_seconds for step in steps),
         rejection=preflight.why_impossible(fleet, policy, moving),
         open_connections=preflight.connections_of(fleet.live),
         room=preflight.room_of(fleet, policy),
+        steps=steps,
+    )
+
+
+def _steps(old: RealtimeCluster | None, new: RealtimeCluster, fleet: Fleet) -> tuple[ForecastStep, ...]:
+    """Return the steps of the canary in which the change is rolled out; none where no other revision serves."""
+    policy, spec = canary_policy(new), new.spec.rollout.canary
+    current = old.status.current_revision if old is not None and old.status is not None else None
+    if policy is None or spec is None or current in {None, fleet.target} or not fleet.live_of(current or ""):
+        return ()
+    return tuple(
+        ForecastStep(written.share, step.servers(fleet.desired), written.hold_seconds)
+        for written, step in zip(spec.steps, policy.steps, strict=True)
     )
 
 

@@ -108,6 +108,9 @@ def to_object(name: str, expected: Forecast) -> JsonObject:
         "openConnections": expected.open_connections,
         "room": expected.room,
         "rejection": expected.rejection,
+        "steps": [
+            {"share": step.share, "servers": step.servers, "holdSeconds": step.hold_seconds} for step in expected.steps
+        ],
     }
 
 

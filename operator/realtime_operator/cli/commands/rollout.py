@@ -20,12 +20,15 @@ from realtime_operator.cli.target import Target, find, find_server, name_of, rea
 from realtime_operator.errors import InputError, PlatformError
 from realtime_operator.planning import budget, history
 from realtime_operator.planning.forecast import forecast
+from realtime_operator.planning.timestamps import timestamp
 
 RESTARTED_AT = "kubectl.kubernetes.io/restartedAt"
 """Annotation of `kubectl rollout restart`, whose change makes a new revision."""
 POLL_SECONDS = 0.5
 DEFAULT_TIMEOUT = 600.0
 FAILED = 1
+CANARY_FAILED = frozenset({"Paused", "RolledBack"})
+"""Phases of a canary after a failed gate."""
 
 ServerArgument = Annotated[
     str, typer.Argument(metavar="SERVER", help="Name of the server, or the last part of the name.")
@@ -68,8 +71,9 @@ async def _follow(target: Target, name: str, within: float) -> int:
         if line != printed:
             printed = line
             say(line)
-        if time.monotonic() >= deadline:
-            degraded = text(found, "status", "phase") == "Degraded"
+        ended = text(found, "status", "canary", "phase") in CANARY_FAILED
+        if ended or time.monotonic() >= deadline:
+            degraded = ended or text(found, "status", "phase") == "Degraded"
             say(views.condition_message(found, "Degraded") if degraded else "the rollout is not done")
             return FAILED
         await asyncio.sleep(POLL_SECONDS)
@@ -94,15 +98,21 @@ async def rollout_pause(target: Target, cluster: ClusterOption = None) -> None:
 
 
 async def rollout_resume(target: Target, cluster: ClusterOption = None) -> None:
-    """Resume changes to the cluster after `rollout pause`.
+    """Resume changes to the cluster after `rollout pause`, and try again what has failed a gate.
 
     Examples:
       realtime rollout resume
 
     """
-    name = name_of(await find(target, cluster))
-    await target.patch(name, {"paused": False})
-    show(f"{name}: resumed")
+    found = await find(target, cluster)
+    name = name_of(found)
+    patch: JsonObject = {"paused": False}
+    again = text(found, "status", "canary", "phase") in CANARY_FAILED
+    if again and dig(found, "spec", "rollout", "canary") is not None:
+        patch |= {"rollout": {"canary": {"resumedAt": _now()}}}
+    await target.patch(name, patch)
+    revision = text(found, "status", "canary", "revision")
+    show(f"{name}: revision {revision} is tried again" if again else f"{name}: resumed")
 
 
 async def rollout_restart(target: Target, cluster: ClusterOption = None) -> None:
@@ -115,9 +125,12 @@ async def rollout_restart(target: Target, cluster: ClusterOption = None) -> None
 
     """
     name = name_of(await find(target, cluster))
-    now = datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
-    await target.patch(name, {"pod": {"annotations": {RESTARTED_AT: now}}})
+    await target.patch(name, {"pod": {"annotations": {RESTARTED_AT: _now()}}})
     show(f"{name}: all servers will be replaced")
+
+
+def _now() -> str:
+    return timestamp(datetime.now(UTC))
 
 
 async def rollout_history(target: Target, cluster: ClusterOption = None, output: OutputOption = Output.TABLE) -> None:

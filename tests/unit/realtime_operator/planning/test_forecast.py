@@ -51,6 +51,21 @@ def test_nothing_changes() -> None:
     assert (same.changes, same.connections, same.seconds, same.replaces_servers) == ((), 0, 0.0, False)
 
 
+def test_a_canary_goes_in_steps_where_it_replaces_servers() -> None:
+    """The holds are a part of the duration. A change that keeps the revision, and a new cluster, have no steps."""
+    steps: list[JsonValue] = [{"share": "25%", "hold": "2m"}, {"share": "50%", "hold": "5m"}]
+    rollout: JsonObject = {"canary": {"steps": steps}}
+    running = servers(5, 5, 5)
+    stored: JsonObject = {"metadata": {"name": "main"}, "status": {"currentRevision": running[0].revision}}
+    old = RealtimeCluster.from_object(stored)
+    with_steps = forecast(old, cluster(**NEW_REVISION, replicas=3, rollout=rollout), running, SETTINGS)
+    assert [(step.servers, step.hold_seconds) for step in with_steps.steps] == [(1, 120), (2, 300)]
+    without = forecast(old, cluster(**NEW_REVISION, replicas=3), running, SETTINGS)
+    assert with_steps.seconds == without.seconds + 420
+    assert forecast(old, cluster(rollout=rollout), running, SETTINGS).steps == ()
+    assert forecast(None, cluster(rollout=rollout), (), SETTINGS).steps == ()
+
+
 def test_a_cluster_is_created() -> None:
     made = forecast(None, cluster(replicas=3), (), SETTINGS)
     assert (made.servers_before, made.servers_after, made.connections, made.is_new_revision) == (0, 3, 0, True)
