@@ -7,7 +7,7 @@ RUN := PYTHONPATH=$(CURDIR) $(VENV)/bin/python -P
 STAMP := $(VENV)/.installed
 # Tests that take minutes: CI runs them after the everyday part.
 THOROUGH := tests/component/faults tests/component/test_redis_failover.py tests/component/test_redis_tls.py tests/contract/backplane/test_redis_failover.py tests/component/sdk/test_moving.py \
-  tests/contract/test_older_servers.py tests/scenarios/test_brakes.py tests/scenarios/test_api_handover.py \
+  tests/contract/test_older_servers.py tests/scenarios/test_brakes.py tests/scenarios/test_canary.py tests/scenarios/test_api_handover.py \
   tests/scenarios/test_rollout.py tests/scenarios/test_scaling.py tests/scenarios/test_failures.py \
   tests/component/cli/test_undo.py tests/component/api/test_leaving.py tests/component/server/test_slow_reader_lives.py \
   tests/component/sdk/test_encodings.py tests/component/supervisor/test_drain_command.py \
@@ -15,8 +15,8 @@ THOROUGH := tests/component/faults tests/component/test_redis_failover.py tests/
   tests/contract/backplane/test_archive.py tests/component/test_redis_exporter.py tests/component/cli/test_backup.py
 # Tests that measure a server's memory and rates: nothing runs beside them.
 ALONE := tests/component/server/test_bad_input.py tests/component/server/test_limits.py tests/component/server/test_slow_flood.py
-# Scenarios that take more than a minute: `make e2e-redis` runs them, CI does not.
-LONG_E2E := tests/e2e/test_redis_mode.py tests/e2e/test_redis_policies.py tests/e2e/test_redis_tls_change.py tests/e2e/test_redis_valkey.py
+# Scenarios that are too long for CI: `make e2e-redis` runs those of Redis, `make e2e LONG_E2E= ARGS='-k canary'` the others.
+LONG_E2E := tests/scenarios/test_canary.py tests/e2e/test_redis_mode.py tests/e2e/test_redis_policies.py tests/e2e/test_redis_tls_change.py tests/e2e/test_redis_valkey.py
 
 .PHONY: help setup demo demo-kubernetes check test test-thorough model test-sdks sdk-answers test-apiserver test-tracing test-debian13 e2e e2e-monitoring e2e-controllers bench bench-operator options crds monitoring revision-fixtures docs lock proto cluster-up cluster-down kubectl wheels images manifests chart clean
 
