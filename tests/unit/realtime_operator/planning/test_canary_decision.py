@@ -8,6 +8,11 @@ import pytest
 
 from realtime_operator.api.base import JsonObject
 from realtime_operator.api.document import object_at, objects_at, text_at
+from realtime_operator.builders import BuildSettings
+from realtime_operator.planning.forecast import forecast
+from realtime_operator.planning.operator_rollout import upcoming
+from realtime_operator.planning.policies import PlannerSettings
+from realtime_operator.planning.rollout_slots import OtherClusters
 from tests.unit.realtime_operator.planning.memory_platform import MemoryPlatform, dig
 
 
@@ -158,3 +163,108 @@ def test_a_paused_cluster_is_left_alone_in_a_canary(by: str) -> None:
     assert phase(platform.status or {}) == "Holding"
     assert dig(platform.status or {}, "canary", "since") != dig(before, "canary", "since")
     until(platform, lambda status: dig(status, "currentRevision") == dig(status, "targetRevision"))
+
+
+UPGRADED = PlannerSettings(BuildSettings("localhost/server:2", "localhost/redis:1"))
+AGAIN = PlannerSettings(BuildSettings("localhost/server:3", "localhost/redis:1"))
+
+
+def following(on_failure: str, *, refuses: bool = True) -> MemoryPlatform:
+    """Return a cluster that follows the operator's defaults, whose operator was upgraded; new servers refuse clients.
+
+    With `refuses` False they do well.
+    """
+    platform = replaced({**canary_rollout(on_failure), "operatorDefaults": "Follow"}, refuses=False)
+    platform.settle()
+    platform.settings = UPGRADED
+    live = platform.life.live
+
+    def live_on(tick: float) -> None:
+        live(tick)
+        for pod in platform.life.pods:
+            pod.probe_code = "100" if refuses and pod.revision != before else ""
+
+    before = text_at(platform.status or {}, "currentRevision")
+    platform.life.live = live_on  # type: ignore[method-assign] # new pods get their behaviour
+    return platform
+
+
+def slot(status: JsonObject) -> str:
+    """Return the state of the slot; empty without one."""
+    return text_at(status, "rolloutSlot", "state")
+
+
+def test_a_canary_keeps_the_slot_while_it_holds() -> None:
+    """It is half of a rollout: another cluster begins none."""
+    platform = following("Rollback", refuses=False)
+    seen: set[tuple[str, str]] = set()
+    for _ in range(200):
+        platform.reconcile()
+        seen.add((phase(platform.status or {}), slot(platform.status or {})))
+    assert seen == {("", "Granted"), ("Moving", "Held"), ("Holding", "Held"), ("Passed", "Held"), ("", "")}
+    assert text_at(platform.status or {}, "phase") == "Ready"
+
+
+def test_a_rollback_of_a_default_frees_the_slot_and_waits_for_another_default() -> None:
+    """The slot is held until the former servers serve again. The same default is not tried again, the next one is."""
+    platform = following("Rollback")
+    before = text_at(platform.status or {}, "currentRevision")
+    back = until(platform, lambda status: phase(status) == "RolledBack")
+    assert slot(back) == "Held"
+    status = until(platform, lambda status: reason(status, "Progressing") == "GateFailed")
+    for _ in range(50):
+        platform.reconcile()
+    assert slot(platform.status or {}) == ""
+    assert {pod.revision for pod in platform.life.pods} == {before}
+    assert "newerDefaults" not in (platform.status or {})
+    assert upcoming(platform.cluster(), platform.objects, UPGRADED, platform.now()) is None
+    platform.settings = AGAIN
+    tried = until(platform, lambda status: phase(status) == "Moving")
+    assert dig(tried, "canary", "revision") != dig(status, "canary", "revision")
+
+
+def test_a_default_that_was_rolled_back_is_tried_again_when_it_is_resumed() -> None:
+    """It waits for a window and a slot, as at first."""
+    platform = following("Rollback")
+    until(platform, lambda status: reason(status, "Progressing") == "GateFailed")
+    platform.others = lambda: OtherClusters(holders=("team/other",))
+    resumed = canary_rollout("Rollback", resumedAt="2026-11-29T03:00:00Z")
+    platform.change(rollout={**resumed, "operatorDefaults": "Follow"})
+    until(platform, lambda status: slot(status) == "WaitingForSlot")
+    platform.others = OtherClusters
+    until(platform, lambda status: phase(status) == "RolledBack")
+
+
+def test_a_canary_that_is_paused_by_its_gates_frees_the_slot_until_it_is_resumed() -> None:
+    """It waits for a person, which may take days."""
+    platform = following("Pause")
+    until(platform, lambda status: phase(status) == "Paused")
+    assert slot(platform.status or {}) == "Released"
+    resumed = canary_rollout("Pause", resumedAt="2026-11-29T03:00:00Z")
+    platform.change(rollout={**resumed, "operatorDefaults": "Follow"})
+    until(platform, lambda status: phase(status) == "Moving")
+    assert slot(platform.status or {}) == "Held"
+
+
+def test_an_upgrade_takes_the_place_of_a_default_that_is_paused() -> None:
+    """The next release may have the correction: it is tried in steps of its own, against the revision that serves."""
+    platform = following("Pause")
+    before = text_at(until(platform, lambda status: phase(status) == "Paused"), "currentRevision")
+    platform.settings = AGAIN
+    status = until(platform, lambda status: phase(status) == "Moving")
+    assert text_at(status, "currentRevision") == before
+    until(platform, lambda status: phase(status) == "Paused")
+
+
+@pytest.mark.parametrize("defaults", ["Keep", "Follow"])
+def test_a_plan_of_what_was_rolled_back_replaces_nothing(defaults: str) -> None:
+    """The spec as it is stays rejected; a change of it is planned as ever."""
+    platform = replaced({**canary_rollout(), "operatorDefaults": defaults})
+    until(platform, lambda status: reason(status, "Progressing") == "GateFailed")
+    cluster, world = platform.cluster(), platform.world()
+    same = forecast(cluster, cluster, world.servers, platform.settings, world.objects)
+    assert (same.is_new_revision, same.steps) == (False, ())
+    platform.change(server={"limits": {"messagesPerSecond": 300}})
+    other = forecast(cluster, platform.cluster(), world.servers, platform.settings, world.objects)
+    assert other.is_new_revision
+    assert len(other.steps) == 1
