@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import time
 from datetime import UTC, datetime
+from enum import Enum
 from typing import Annotated
 
 import typer
@@ -62,7 +63,8 @@ async def _follow(target: Target, name: str, within: float) -> int:
     printed = ""
     while True:
         found = await find(target, name)
-        if _settled(found):
+        outcome = outcome_of(found)
+        if outcome is Outcome.DONE:
             show(f"{name}: revision {text(found, 'status', 'currentRevision')} serves, nothing is being replaced")
             return 0
         line = f"{text(found, 'status', 'phase', default='Pending')}: {views.condition_message(found, 'Progressing')}"
@@ -71,18 +73,30 @@ async def _follow(target: Target, name: str, within: float) -> int:
         if line != printed:
             printed = line
             say(line)
-        ended = text(found, "status", "canary", "phase") in CANARY_FAILED
-        if ended or time.monotonic() >= deadline:
-            degraded = ended or text(found, "status", "phase") == "Degraded"
+        if outcome is Outcome.FAILED or time.monotonic() >= deadline:
+            degraded = outcome is Outcome.FAILED or text(found, "status", "phase") == "Degraded"
             say(views.condition_message(found, "Degraded") if degraded else "the rollout is not done")
             return FAILED
         await asyncio.sleep(POLL_SECONDS)
 
 
-def _settled(cluster: JsonObject) -> bool:
-    seen = whole(cluster, "status", "observedGeneration") == whole(cluster, "metadata", "generation")
+class Outcome(Enum):
+    """Outcome of a rollout so far."""
+
+    DONE = "done"
+    FAILED = "failed"
+    OPEN = "open"
+
+
+def outcome_of(cluster: JsonObject) -> Outcome:
+    """Return the outcome of the rollout of a stored cluster; a status of an earlier spec says nothing about it."""
+    if whole(cluster, "status", "observedGeneration") != whole(cluster, "metadata", "generation"):
+        return Outcome.OPEN
+    if text(cluster, "status", "canary", "phase") in CANARY_FAILED:
+        return Outcome.FAILED
     same = dig(cluster, "status", "currentRevision") == dig(cluster, "status", "targetRevision")
-    return seen and same and text(cluster, "status", "phase") == "Ready" and dig(cluster, "status", "rollout") is None
+    settled = same and text(cluster, "status", "phase") == "Ready" and dig(cluster, "status", "rollout") is None
+    return Outcome.DONE if settled else Outcome.OPEN
 
 
 async def rollout_pause(target: Target, cluster: ClusterOption = None) -> None:
