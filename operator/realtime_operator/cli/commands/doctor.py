@@ -131,6 +131,7 @@ ADVICE_BY_REASON = {
     "EndpointUnavailable": "docs/runbooks/cluster-degraded.md#nametaken",
     "ClientsRefused": "docs/runbooks/cluster-degraded.md#movednotarriving-clientsrefused",
     "BackplaneUnavailable": "docs/runbooks/backplane-down.md",
+    "GateFailed": "docs/runbooks/gate-failed.md",
 }
 """Advice by the reason of a condition, where it is more specific than the type."""
 
