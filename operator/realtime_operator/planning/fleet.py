@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
 from realtime_operator.api.base import JsonObject
@@ -53,6 +53,7 @@ class Fleet:
     """The servers of a cluster, by target and old revisions; `replica_sets` by revision.
 
     `limits` are None when the whole fleet may be replaced.
+    `live` are those that are neither terminating nor failed, `available` those that new connections reach.
     """
 
     target: str
@@ -60,21 +61,19 @@ class Fleet:
     replica_sets: Mapping[str, ReplicaSet]
     servers: tuple[Server, ...]
     limits: CanaryLimits | None = None
+    live: tuple[Server, ...] = field(init=False, repr=False, compare=False)
+    available: tuple[Server, ...] = field(init=False, repr=False, compare=False)
+
+    def __post_init__(self) -> None:
+        """Select the servers once: a decision asks for them dozens of times, and there may be hundreds."""
+        live = tuple(server for server in self.servers if not server.terminating and not server.failed)
+        object.__setattr__(self, "live", live)
+        object.__setattr__(self, "available", tuple(server for server in live if server.ready and server.serving))
 
     @property
     def replicas(self) -> Mapping[str, int]:
         """Wanted number of pods by revision."""
         return {revision: replica_set.replicas for revision, replica_set in self.replica_sets.items()}
-
-    @property
-    def live(self) -> tuple[Server, ...]:
-        """Servers that are neither terminating nor failed."""
-        return tuple(server for server in self.servers if not server.terminating and not server.failed)
-
-    @property
-    def available(self) -> tuple[Server, ...]:
-        """Servers that new connections reach."""
-        return tuple(server for server in self.live if server.ready and server.serving)
 
     @property
     def old_replicas(self) -> int:

@@ -32,7 +32,8 @@ def receiving(fleet: Fleet, policy: RolloutPolicy, moving: Sequence[Server]) -> 
     measured it.
     """
     old = [server for server in moving if server.revision != fleet.target]
-    others = [server for server in fleet.live if server not in moving]
+    leaving = {server.name for server in moving}
+    others = [server for server in fleet.live if server.name not in leaving]
     if not old:
         return replace(fleet, servers=tuple(others))
     staying = [*others, *reversed(old[at_once(policy) :])]
