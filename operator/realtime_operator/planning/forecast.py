@@ -55,10 +55,10 @@ class Forecast:
     """Effect of a change.
 
     `revision` is the one of the new spec, `is_new_revision` whether servers run another one and are replaced.
-    `connections` are moved at `connections_per_second` at most, in about `seconds`. `rejection` says why the operator
-    would not move them, None when it would. `open_connections` are all, `room` is how many the servers may have then
-    (`server.limits.connections` of each), None without a limit. `steps` are those of a canary; their holds are part of
-    `seconds`.
+    `connections` are moved at `connections_per_second` at most, some of them more than once, in about `seconds`.
+    `rejection` says why the operator would not move them, None when it would. `open_connections` are all, `room` is how
+    many the servers may have then (`server.limits.connections` of each), None without a limit. `steps` are those of a
+    canary; their holds are part of `seconds`.
     """
 
     changes: tuple[Change, ...]
@@ -115,7 +115,7 @@ def forecast(
         servers_after=fleet.desired,
         connections=connections,
         connections_per_second=rate,
-        seconds=_seconds(fleet, policy, len(moving), connections / rate if rate else 0.0)
+        seconds=_seconds(fleet, policy, len(moving), _moves(fleet, policy, moving) / rate if rate else 0.0)
         + sum(step.hold_seconds for step in steps),
         rejection=preflight.why_impossible(fleet, policy, moving),
         open_connections=preflight.connections_of(fleet.live),
@@ -143,6 +143,18 @@ def as_stored(old: RealtimeCluster | None, new: RealtimeCluster) -> RealtimeClus
     generation = old.metadata.generation + (new.spec != old.spec)
     metadata = new.metadata.model_copy(update={"generation": generation})
     return new.model_copy(update={"metadata": metadata, "status": old.status})
+
+
+def _moves(fleet: Fleet, policy: RolloutPolicy, moving: Sequence[Server]) -> float:
+    """Return the number of moves: connections that reach a server that is still to be replaced are moved again."""
+    old = [server for server in moving if server.revision != fleet.target]
+    receiving, at_once = max(1, fleet.desired - policy.max_unavailable), preflight.at_once(policy)
+    moves, gained = float(preflight.connections_of(moving)), 0.0
+    for begin in range(0, len(old), at_once):
+        batch = old[begin : begin + at_once]
+        moves += gained * len(batch)
+        gained += (preflight.connections_of(batch) + gained * len(batch)) / receiving
+    return moves
 
 
 def _seconds(fleet: Fleet, policy: RolloutPolicy, moving: int, drain_seconds: float) -> float:
