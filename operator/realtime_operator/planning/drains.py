@@ -7,11 +7,12 @@ retires can wait. The rates add up to the budget at most.
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import datetime
+from types import MappingProxyType
 
 from realtime_operator.planning.budget import MINIMUM_RATE, Budget, DrainPolicy
-from realtime_operator.planning.fleet import Fleet
+from realtime_operator.planning.fleet import Fleet, is_lost
 from realtime_operator.planning.plan import Action, Drain, SetShare
 from realtime_operator.planning.world import Server, ServerState
 
@@ -30,19 +31,28 @@ The shares follow a budget that changes all the time without a call each time, a
 LOWEST_SHARE = 0.1
 """Lower bound of a share in connections per second."""
 
+NOTHING_KNOWN: Mapping[str, int] = MappingProxyType({})
+
 HURRIED_RATE = 100_000.0
 """Rate from which on a server moves what is left at once, as its time is over; it is not slowed down any more."""
 
 
 def divide(
-    fleet: Fleet, retiring: Sequence[Server], policy: DrainPolicy, budget: Budget, now: datetime
+    fleet: Fleet,
+    retiring: Sequence[Server],
+    policy: DrainPolicy,
+    budget: Budget,
+    now: datetime,
+    known: Mapping[str, int] = NOTHING_KNOWN,
 ) -> list[Action]:
     """Return the changes of rates that give every leaving server its part of the budget.
 
-    Rates are lowered first. What that frees is given out when it was observed: the call to a server may fail.
+    Rates are lowered first. What that frees is given out when it was observed: the call to a server may fail. A leaving
+    server that does not answer, and had connections by `known` (numbers by name), may be draining: its part is kept,
+    and nobody is made faster until it answers or is lost.
     """
     ending = [server for server in fleet.servers if _is_ending(server)]
-    settled = [(server, server.report) for server in retiring if is_settled(server, policy, now)]
+    settled = [(s, s.report) for s in retiring if _rate(s) is not None or is_settled(s, policy, now)]
     waiting = [server for server, report in settled if report is not None and report.connections > 0]
     actions: list[Action] = [
         Drain(server.name, server.admin, MINIMUM_RATE)
@@ -51,7 +61,8 @@ def divide(
     ]
     moving = [*ending, *waiting] if budget.free_rate > 0 else ending
     moving = moving[: math.floor(budget.rate / MINIMUM_RATE)]
-    part = math.floor(10 * budget.rate / len(moving)) / 10 if moving else 0.0
+    silent = [server for server in fleet.servers if _may_drain_unseen(server, known)]
+    part = math.floor(10 * budget.rate / (len(moving) + len(silent))) / 10 if moving else 0.0
     names = {server.name for server in moving}
     rates = [(server, part if server.name in names else _waiting_rate(server)) for server in [*ending, *waiting]]
     changed = [
@@ -60,6 +71,8 @@ def divide(
         if rate is not None and _may_be_told(server, policy) and _rate_differs(server, rate)
     ]
     lowered = [(server, rate) for server, rate in changed if _drains_faster(server, rate)]
+    if any(not is_lost(server, now) for server in silent):
+        changed = [(server, rate) for server, rate in changed if rate == 0]
     return [*actions, *(Drain(server.name, server.admin, rate) for server, rate in lowered or changed)]
 
 
@@ -102,6 +115,13 @@ def _is_ending(server: Server) -> bool:
     if not server.terminating or server.failed or server.report is None:
         return False
     return server.report.connections > 0 and (server.report.drain_rate or 0.0) < HURRIED_RATE
+
+
+def _may_drain_unseen(server: Server, known: Mapping[str, int]) -> bool:
+    """Return True for a leaving server that runs, does not answer, and had connections."""
+    if server.report is not None or server.failed or server.waiting_reason is not None:
+        return False
+    return (server.terminating or server.quiesced_at is not None) and known.get(server.name, 0) > 0
 
 
 def _may_be_told(server: Server, policy: DrainPolicy) -> bool:

@@ -18,11 +18,9 @@ from realtime_operator.api.v1alpha1 import RealtimeCluster
 from realtime_operator.api.v1alpha1_metadata import CommonMetadata
 from realtime_operator.api.validation import validate
 from realtime_operator.builders.optional_kinds import is_served, missing_kinds
-from realtime_operator.planning import drains, maintenance, operator_rollout, provenance, revisions, rollout, status
+from realtime_operator.planning import drains, maintenance, operator_rollout, provenance, revisions, status
 from realtime_operator.planning.autoscale import AutoscaleState
 from realtime_operator.planning.backplane import observe_backplane
-from realtime_operator.planning.brakes import arrivals, brake, contact_rest, next_hold
-from realtime_operator.planning.budget import Budget, lost_connections, next_budget
 from realtime_operator.planning.canary import UNDER_WAY, Canary, Phase
 from realtime_operator.planning.canary_decision import decide_canary
 from realtime_operator.planning.credentials import next_credentials
@@ -30,6 +28,7 @@ from realtime_operator.planning.difference import contains, plan_write, revision
 from realtime_operator.planning.exposure import observe_exposure
 from realtime_operator.planning.facts import Facts
 from realtime_operator.planning.fleet import Fleet, read_replica_sets
+from realtime_operator.planning.moves import decide_moves
 from realtime_operator.planning.operator_rollout import choose_target, slot_of
 from realtime_operator.planning.plan import (
     Action,
@@ -40,7 +39,6 @@ from realtime_operator.planning.plan import (
     ProbeServer,
 )
 from realtime_operator.planning.policies import PlannerSettings, autoscaling, desired_servers, rollout_policy
-from realtime_operator.planning.preflight import why_impossible
 from realtime_operator.planning.prior_status import PriorStatus, read_status
 from realtime_operator.planning.progress import Progress, next_progress
 from realtime_operator.planning.redis_certificate import next_certificate
@@ -48,7 +46,7 @@ from realtime_operator.planning.redis_change import change_redis, redis_state
 from realtime_operator.planning.redis_mode import is_of_redis, leaves_failover, until_left
 from realtime_operator.planning.redis_volumes import impossible_volumes
 from realtime_operator.planning.report import report_rejection
-from realtime_operator.planning.rollout import RolloutPolicy, RolloutStep
+from realtime_operator.planning.rollout import RolloutStep
 from realtime_operator.planning.rollout_slots import NO_ROLLOUT, OtherClusters, Turn
 from realtime_operator.planning.rotation import describe, next_rotation
 from realtime_operator.planning.service_families import impossible_families
@@ -258,12 +256,8 @@ def _facts(
     name = cluster.metadata.name
     policy = rollout_policy(cluster, fleet.desired)
     backplane = observe_backplane(cluster, world, now)
-    retiring = rollout.retiring_servers(fleet)
-    impossible = why_impossible(fleet, policy, retiring)
-    hold = next_hold(world, fleet, retiring, backplane, prior.hold, now, impossible)
-    limits = brake(hold, arrivals(fleet, retiring), now)
-    budget = _budget(world, fleet, policy, prior, now, careful=limits.careful)
-    step = rollout.next_step(fleet, policy, now, limits, budget)
+    moves = decide_moves(world, fleet, policy, backplane, prior, now)
+    budget, step = moves.budget, moves.step
     deadline = cluster.spec.rollout.progress_deadline_seconds
     return Facts(
         name=name,
@@ -276,14 +270,14 @@ def _facts(
         credentials=next_credentials(name, world.secrets, prior.credentials, now),
         progress=Progress()
         if canary is not None and canary.state.phase in {Phase.HOLDING, Phase.PAUSED}
-        else next_progress(fleet, retiring, policy.drain, deadline, prior.progress, now),
+        else next_progress(fleet, step.retiring, policy.drain, deadline, prior.progress, now),
         budget=budget if step.retiring or budget.owed > 0 or drains.any_ends(fleet) else None,
         current_revision=_current_revision(prior, fleet, step),
         canary=canary,
         paused=cluster.spec.paused,
         unready_grace=timedelta(seconds=settings.unready_grace_seconds),
         now=now,
-        hold=hold,
+        hold=moves.hold,
         operator_paused=settings.paused,
         pods_refused=_pods_refused(world),
         provenance=made,
@@ -291,15 +285,6 @@ def _facts(
         unreachable=status.unreachable_since(prior.unreachable_since, world.servers, now),
         prior=prior,
     )
-
-
-def _budget(
-    world: World, fleet: Fleet, policy: RolloutPolicy, prior: PriorStatus, now: datetime, *, careful: bool
-) -> Budget:
-    """Return the budget; what was lost while nobody watched the servers is not counted."""
-    watched = world.stale_since is None and contact_rest(world, now) == 0
-    lost = lost_connections(prior.connections, fleet.servers) if watched else 0
-    return next_budget(fleet, policy.drain, prior.budget, lost, now, careful=careful)
 
 
 def _pods_refused(world: World) -> tuple[str, ...]:

@@ -17,7 +17,7 @@ from __future__ import annotations
 
 import math
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -66,11 +66,16 @@ def resolve_policy(max_surge: int | str, max_unavailable: int | str, desired: in
 
 
 def next_step(
-    fleet: Fleet, policy: RolloutPolicy, now: datetime, brake: Brake = NO_BRAKE, budget: Budget | None = None
+    fleet: Fleet,
+    policy: RolloutPolicy,
+    now: datetime,
+    brake: Brake = NO_BRAKE,
+    budget: Budget | None = None,
+    known: Mapping[str, int] = drains.NOTHING_KNOWN,
 ) -> RolloutStep:
     """Return the next step towards `desired` servers of the target revision alone, within the limits of `brake`.
 
-    `budget` is that of now; None: a new one.
+    `budget` is that of now; None: a new one. `known` are the servers' connections by an earlier status.
     """
     budget = budget or next_budget(fleet, policy.drain, None, 0, now, careful=brake.careful)
     retiring = retiring_servers(fleet)
@@ -78,22 +83,24 @@ def next_step(
         return RolloutStep(_target_replicas(fleet, policy, 0), (), retiring)
     names = {server.name for server in retiring}
     done = [server for server in retiring if _may_be_removed(server, policy.drain, now, brake)]
-    gone = Counter(server.revision for server in done if _is_deleted_first(server, fleet))
-    actions = _scale_old(
-        fleet, gone, policy.max_surge
-    )  # first, as calls to servers take time in which others may become unready
+    back = _filled_again(fleet, retiring, done)
+    gone = Counter(s.revision for s in done if _is_deleted_first(s, fleet) and s.revision not in back)
+    # first, as calls to servers take time in which others may become unready
+    actions = _scale_old(fleet, gone, policy.max_surge)
     actions += _put_back([server for server in fleet.live if server.name not in names])
     if brake.stop:
         actions += _halt(retiring)
+        actions += drains.divide(fleet, (), policy.drain, budget, now, known)  # of pods that are being deleted
     else:
         actions += _quiesces(fleet, policy, retiring, now, brake)
-        actions += drains.divide(fleet, retiring, policy.drain, budget, now)
-        actions += drains.shares(fleet, budget)
+        actions += drains.divide(fleet, retiring, policy.drain, budget, now, known)
+    actions += drains.shares(fleet, budget)
     actions += [
         SetDeletionCost(server.name, server.uid, RETIRED_DELETION_COST)
         for server in done
         if server.deletion_cost != RETIRED_DELETION_COST
     ]
+    actions += [SetDeletionCost(server.name, server.uid, 0) for servers in back.values() for server in servers]
     actions += _replace_in_place(fleet, done)
     return RolloutStep(_target_replicas(fleet, policy, gone[fleet.target]), tuple(actions), retiring)
 
@@ -137,6 +144,23 @@ def _halt(retiring: Sequence[Server]) -> list[Action]:
         for server in retiring
         if server.report is not None and server.deletion_cost != RETIRED_DELETION_COST and _held_back(server)
     ]
+
+
+def _filled_again(fleet: Fleet, retiring: Sequence[Server], done: Sequence[Server]) -> dict[str, list[Server]]:
+    """Return the servers that are marked to be removed and have connections again, by revision.
+
+    A container that was not running when its pod was marked has started, and clients with its address have come. Until
+    the mark is gone, the pod could be removed in place of one that is done. While a ReplicaSet has still to remove
+    pods, the marks stay: it would take others.
+    """
+    names = {server.name for server in done}
+    found: dict[str, list[Server]] = {}
+    for server in retiring:
+        if server.deletion_cost != RETIRED_DELETION_COST or server.name in names or server.report is None:
+            continue
+        if server.report.connections > 0 and fleet.live_of(server.revision) <= fleet.replicas.get(server.revision, 0):
+            found.setdefault(server.revision, []).append(server)
+    return found
 
 
 def _put_back(staying: Sequence[Server]) -> list[Action]:
@@ -246,11 +270,11 @@ def _is_deleted_first(server: Server, fleet: Fleet) -> bool:
     succeed now, and several must fail before the kubelet says otherwise. A server that does not answer is not expected
     to become unready, nor are others asked for more than their condition then.
     """
-    if server.deletion_cost != RETIRED_DELETION_COST:
-        return False
+    if server.deletion_cost != RETIRED_DELETION_COST or not server.ready:
+        return server.deletion_cost == RETIRED_DELETION_COST
     others = [other for other in fleet.live if other.revision == server.revision and other.name != server.name]
     asked = server.report is not None
-    return not server.ready or all(other.ready and (not asked or _passes_probe(other)) for other in others)
+    return all(other.ready and (not asked or _passes_probe(other)) for other in others)
 
 
 def _passes_probe(server: Server) -> bool:

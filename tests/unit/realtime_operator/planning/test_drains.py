@@ -2,21 +2,18 @@
 
 from __future__ import annotations
 
-import math
 from dataclasses import replace
 from datetime import timedelta
 
 import pytest
-from hypothesis import example, given, settings
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from realtime_operator.planning.budget import Budget, DrainPolicy
 from realtime_operator.planning.drains import HURRIED_RATE, any_ends, divide, shares
 from realtime_operator.planning.fleet import Fleet
 from realtime_operator.planning.plan import Drain, SetShare
-from realtime_operator.planning.rollout import RolloutPolicy
 from realtime_operator.planning.world import AdminAccess, Server, ServerReport, ServerState
-from tests.unit.realtime_operator.planning.moving_world import MovingWorld
 from tests.unit.realtime_operator.planning.simulation import START
 
 NOW = START + timedelta(hours=1)
@@ -135,6 +132,38 @@ def test_shares_add_up_to_the_budget() -> None:
     assert shares(fleet(*servers), Budget(0)) == []
 
 
+def test_a_drain_keeps_its_part_when_a_connection_still_arrives() -> None:
+    """Its server has not settled then, and drains on."""
+    visited = retiring("a", 5)
+    assert visited.report is not None
+    visited = replace(visited, report=replace(visited.report, seconds_since_last_accept=1))
+    assert divided(Budget(10), visited, retiring("b", 5)) == []
+
+
+def silent(name: str, *, lost: bool = False) -> Server:
+    """Return a server that left the endpoints ten seconds ago and does not answer."""
+    unready_since = NOW - timedelta(minutes=2) if lost else NOW
+    return replace(retiring(name), report=None, ready=False, unready_since=unready_since, was_ready=True)
+
+
+def test_the_part_of_a_server_that_does_not_answer_is_kept() -> None:
+    """It may drain on, at a rate that nobody knows; who is lost for good keeps no more than its part."""
+    leaving = [silent("a"), retiring("b", 4), retiring("c")]
+    known = {"a": 9, "b": 9}
+    assert divide(fleet(*leaving), leaving, POLICY, Budget(9), NOW, known) == [Drain("b", admin("b"), 3)]
+    leaving = [silent("a"), retiring("b", 3), retiring("c")]
+    assert divide(fleet(*leaving), leaving, POLICY, Budget(9), NOW, known) == []
+    leaving = [silent("a", lost=True), retiring("b", 3), retiring("c")]
+    assert divide(fleet(*leaving), leaving, POLICY, Budget(9), NOW, known) == [Drain("c", admin("c"), 3)]
+
+
+def test_a_server_that_had_no_connections_keeps_no_part() -> None:
+    """A pod that has ended stays visible for a moment, and holds nobody up."""
+    leaving = [silent("a"), retiring("b")]
+    for known in ({"a": 0}, {}):
+        assert divide(fleet(*leaving), leaving, POLICY, Budget(9), NOW, known) == [Drain("b", admin("b"), 9)]
+
+
 @example(1.0, 5)
 @given(st.floats(0.1, 5000), st.integers(1, 40))
 def test_a_share_that_was_given_is_kept(rate: float, count: int) -> None:
@@ -146,69 +175,3 @@ def test_a_share_that_was_given_is_kept(rate: float, count: int) -> None:
         assert found.report is not None
         having.append(replace(found, report=replace(found.report, share=given_shares[found.name])))
     assert shares(fleet(*having), Budget(rate)) == []
-
-
-# whole moves
-
-
-EVENTS = st.lists(
-    st.tuples(st.integers(0, 80), st.sampled_from(["evict", "evict all", "crash", "away", "slow"]), st.integers(0, 9)),
-    max_size=6,
-)
-
-
-def happen(world: MovingWorld, event: str, number: int) -> None:
-    """Let something happen to a server, or to the operator."""
-    match event:
-        case "evict":
-            world.evict(number)
-        case "evict all":
-            for _ in range(2 * number):
-                world.evict(number)
-        case "crash":
-            world.crash(number)
-        case "away":
-            world.away_until = world.now + 3 * number
-        case _:
-            for host in world.hosts:
-                host.lag = 0.5 if number % 2 else 0.0
-
-
-@settings(max_examples=60, deadline=None)
-@given(
-    servers=st.integers(1, 6),
-    connections=st.integers(0, 400),
-    rate=st.one_of(st.none(), st.integers(1, 200).map(float)),
-    surge=st.integers(1, 3),
-    events=EVENTS,
-    rolls=st.booleans(),
-)
-def test_the_budget_is_never_exceeded_and_every_move_ends(
-    servers: int, connections: int, rate: float | None, surge: int, events: list[tuple[int, str, int]], *, rolls: bool
-) -> None:
-    """In no second more connections are asked to move than the budget of this second or the one before.
-
-    Servers that are evicted while the operator is away add their shares. The rate of a server may have a fraction,
-    which makes up one connection more in some seconds. Nobody is cut, and in the end all clients are on the wanted
-    servers.
-    """
-    world = MovingWorld(RolloutPolicy(surge, 0, DrainPolicy(rate, 100_000, 5)), servers)
-    world.add("old" if rolls else "new", servers, connections)
-    for _ in range(30):
-        world.second()  # shares are given
-    everybody = world.connections
-    pending = sorted(events, key=lambda event: event[0])
-    for second in range(40_000):
-        while pending and pending[0][0] <= second:
-            _, event, number = pending.pop(0)
-            happen(world, event, number)
-        leaving = sum(1 for host in world.hosts if host.drain_rate is not None)
-        is_away = world.now < world.away_until
-        world.second()
-        allowed = max(budget.rate for budget in world.budgets[-2:]) + (world.shares_in_use if is_away else 0.0)
-        assert world.asked[-1] <= math.ceil(allowed) + leaving, (second, world.asked[-3:], world.budgets[-3:])
-        if not pending and world.is_settled():
-            break
-    assert world.is_settled()
-    assert world.connections == everybody
-    assert world.cut == 0

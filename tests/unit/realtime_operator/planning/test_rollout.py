@@ -9,6 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from realtime_operator.planning.brakes import Brake
 from realtime_operator.planning.budget import DrainPolicy
 from realtime_operator.planning.fleet import Fleet, ReplicaSet
 from realtime_operator.planning.plan import Drain, Quiesce, Resume, ScaleRevision, SetDeletionCost
@@ -395,3 +396,25 @@ def test_old_servers_that_never_come_back_do_not_stop_a_rollout(
     simulation.target, simulation.desired = "b", after
     simulation.settle()
     assert {pod.revision for pod in simulation.pods} == {"b"}
+
+
+def test_a_marked_server_that_has_connections_again_is_not_removed() -> None:
+    """Its container was not running when it was marked; until the mark is gone, it could go in place of another one."""
+    filled = quiesced("b", 9, 3, deletion_cost=RETIRED_DELETION_COST)
+    marked = quiesced("c", 9, 0, report=DRAINED, ready=False, deletion_cost=RETIRED_DELETION_COST)
+    new = [server(name, "new") for name in "xyz"]
+    step = next_step(fleet(filled, marked, *new, desired=3, old=2, new=3), POLICY, NOW)
+    assert SetDeletionCost("b", "b", 0) in step.actions
+    assert not any(isinstance(action, ScaleRevision) for action in step.actions)
+    before = next_step(fleet(filled, marked, *new, desired=3, old=1, new=3), POLICY, NOW)
+    assert SetDeletionCost("b", "b", 0) not in before.actions, "the ReplicaSet has still to remove one"
+
+
+def test_while_moves_are_held_pods_that_others_delete_share_the_budget() -> None:
+    """They cannot be resumed, and would drain at the sum of their rates."""
+    ends = server("a", connections=9, terminating=True)
+    assert ends.report is not None
+    reports = [replace(ends.report, state=ServerState.DRAINING, drain_rate=rate) for rate in (10.0, 1.0)]
+    both = [replace(ends, name=name, report=report) for name, report in zip("ab", reports, strict=True)]
+    step = next_step(fleet(*both, server("x", "new"), new=2), POLICY, NOW, Brake(stop=True))
+    assert [action for action in step.actions if isinstance(action, Drain)] == [Drain("a", access("a"), 5)]

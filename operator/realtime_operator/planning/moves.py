@@ -1,0 +1,49 @@
+"""What a reconcile decides about moving connections: whether, how many per second, and which step is next. Pure.
+
+It goes on from what the status of an earlier reconcile says, and from nothing else.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+
+from realtime_operator.planning import rollout
+from realtime_operator.planning.backplane import Backplane
+from realtime_operator.planning.brakes import Hold, arrivals, brake, contact_rest, next_hold
+from realtime_operator.planning.budget import Budget, lost_connections, next_budget
+from realtime_operator.planning.fleet import Fleet
+from realtime_operator.planning.preflight import why_impossible
+from realtime_operator.planning.prior_status import PriorStatus
+from realtime_operator.planning.rollout import RolloutPolicy, RolloutStep
+from realtime_operator.planning.world import World
+
+
+@dataclass(frozen=True, slots=True)
+class Moves:
+    """The decision about moves. `hold` says why none are made, None when they may be; `budget` is that of now."""
+
+    hold: Hold | None
+    budget: Budget
+    step: RolloutStep
+
+
+def decide_moves(
+    world: World, fleet: Fleet, policy: RolloutPolicy, backplane: Backplane, prior: PriorStatus, now: datetime
+) -> Moves:
+    """Decide the next step of the servers towards `fleet.desired` servers of the target revision."""
+    retiring = rollout.retiring_servers(fleet)
+    impossible = why_impossible(fleet, policy, retiring)
+    hold = next_hold(world, fleet, retiring, backplane, prior.hold, now, impossible)
+    limits = brake(hold, arrivals(fleet, retiring), now)
+    budget = _budget(world, fleet, policy, prior, now, careful=limits.careful)
+    return Moves(hold, budget, rollout.next_step(fleet, policy, now, limits, budget, prior.connections))
+
+
+def _budget(
+    world: World, fleet: Fleet, policy: RolloutPolicy, prior: PriorStatus, now: datetime, *, careful: bool
+) -> Budget:
+    """Return the budget; what was lost while nobody watched the servers is not counted."""
+    watched = world.stale_since is None and contact_rest(world, now) == 0
+    lost = lost_connections(prior.connections, fleet.servers) if watched else 0
+    return next_budget(fleet, policy.drain, prior.budget, lost, now, careful=careful)
