@@ -173,7 +173,8 @@ class ProgramClients:
         assert self._process is not None
         assert self._process.stdout is not None
         async for text in self._process.stdout:
-            self._take(parse(text))
+            if text.endswith(b"\n"):  # the program may end within a line
+                self._take(parse(text))
 
     def _take(self, line: JsonObject) -> None:
         if line["event"] == "reply":
