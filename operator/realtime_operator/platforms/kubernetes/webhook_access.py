@@ -2,7 +2,8 @@
 
 The certificate is in a Secret that all processes of the operator share; whichever finds it missing or near its end
 issues another one. Its authority and the path are in the ValidatingWebhookConfiguration, all else of which is the
-chart's. A certificate of a new authority is used when the API server has had the time to learn of it.
+chart's. A process uses the certificate of a new authority one look after the first in which the configuration had it,
+whichever process has written it there: the API server has had the time to learn of it.
 """
 
 from __future__ import annotations
@@ -38,18 +39,36 @@ CONFIGURATIONS = "/apis/admissionregistration.k8s.io/v1/validatingwebhookconfigu
 KEYS = (KEY_AUTHORITY, KEY_AUTHORITY_KEY, KEY_CERTIFICATE, KEY_PRIVATE_KEY)
 LOOK_SECONDS = 30.0
 """Seconds between two looks at the Secret and the configuration."""
+LEARN_SECONDS = 3.0
+"""Seconds after the first look, in which the API server learns of the authority; it watches configurations."""
 RETRY_SECONDS = 2.0
 """Seconds after which a look that failed is repeated."""
 
-
 _PATH = re.compile(r"/evictions/[0-9a-f]{32}")
+
+
+class KnownAuthority:
+    """Follows one process's looks, to tell when the API server has had the time to learn of an authority."""
+
+    def __init__(self) -> None:
+        self._previous: bytes | None = None
+        """The authority that the configuration had after the previous look."""
+
+    def look(self, authority: bytes, *, announced: bool) -> bool:
+        """Note a look; return True when the configuration has had the authority for one look or more.
+
+        `announced`: the configuration had it before this look, from whichever process.
+        """
+        before, self._previous = self._previous, authority
+        return announced and before == authority
 
 
 class WebhookAccess:
     """Keeps `context` and `path` for the webhook's server.
 
     `name` is that of the ValidatingWebhookConfiguration, and of the Secret in `namespace`. `path` is empty until the
-    first look, and no handshake succeeds before.
+    first look, and no handshake succeeds before. `obstacle` says why the API server cannot call this process yet; once
+    it is None it remains so.
     """
 
     def __init__(
@@ -64,6 +83,8 @@ class WebhookAccess:
         self._namespace = namespace
         self._clock = clock
         self._served: Mapping[str, bytes] = {}
+        self._authority = KnownAuthority()
+        self.obstacle: str | None = "its certificate is not known yet"
         self.context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
         self.path = ""
 
@@ -74,24 +95,35 @@ class WebhookAccess:
                 await self.look()
             except PlatformError as error:
                 logger.warning("webhook without access", webhook=self._name, error=str(error))
+                if self.obstacle is not None:
+                    self.obstacle = str(error)
                 await asyncio.sleep(RETRY_SECONDS)
             else:
-                await asyncio.sleep(LOOK_SECONDS)
+                await asyncio.sleep(LOOK_SECONDS if self.obstacle is None else LEARN_SECONDS)
 
     async def look(self) -> None:
         """Issue the certificate if it is due, tell the API server of it, and use it; raises PlatformError."""
         path = f"{CONFIGURATIONS}/{self._name}"
-        configuration = await self._client.get(path)
+        try:
+            configuration = await self._client.get(path)
+        except NotFoundError:
+            self.obstacle = None  # nobody calls, and nothing is waited for
+            raise
         secret_path = path_in(configuration) or f"/evictions/{secrets.token_hex(16)}"
         values = await self._certificate(hosts_of(configuration))
         wanted = with_access(configuration, secret_path, values[KEY_AUTHORITY], self._clock())
-        known = wanted == objects_at(configuration, "webhooks")
-        if not known:
+        announced = wanted == objects_at(configuration, "webhooks")
+        if not announced:
             version = text_at(configuration, "metadata", "resourceVersion")
             await self._client.patch(path, {"metadata": {"resourceVersion": version}, "webhooks": [*wanted]})
         self.path = secret_path
-        if known or not self._served:
+        learned = self._authority.look(values[KEY_AUTHORITY], announced=announced)
+        if learned or not self._served:
             self._serve(values)
+        if learned:
+            self.obstacle = None
+        elif self.obstacle is not None:
+            self.obstacle = "the API server is learning of its certificate"
 
     async def _certificate(self, hosts: tuple[str, ...]) -> dict[str, bytes]:
         """Return the values of the Secret, newly issued if they are missing, foreign or near their end.

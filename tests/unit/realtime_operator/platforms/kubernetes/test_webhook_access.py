@@ -5,11 +5,19 @@ from __future__ import annotations
 import base64
 from datetime import UTC, datetime, timedelta
 
+import pytest
+
 from realtime_operator.api.base import JsonObject
 from realtime_operator.api.v1alpha1_certificate import KEY_AUTHORITY
 from realtime_operator.planning.generated_certificate import next_issue
 from realtime_operator.platforms.certificate_authority import issue
-from realtime_operator.platforms.kubernetes.webhook_access import hosts_of, path_in, trusted, with_access
+from realtime_operator.platforms.kubernetes.webhook_access import (
+    KnownAuthority,
+    hosts_of,
+    path_in,
+    trusted,
+    with_access,
+)
 from tests.kit.chart import golden
 from tests.kit.document import dig, objects_at
 
@@ -68,6 +76,28 @@ def test_a_former_authority_is_trusted_beside_the_new_one() -> None:
     assert with_access({"webhooks": [*webhooks]}, PATH, second, NOW) == webhooks
     assert bundle_of(with_access({"webhooks": [*webhooks]}, PATH, third, NOW)) == third + second
     assert trusted(second + first, second, NOW + timedelta(days=4000)) == second
+
+
+@pytest.mark.parametrize("order", [(0, 1, 1, 0), (0, 1, 0, 1), (1, 0, 0, 1)], ids=str)
+def test_every_process_uses_a_new_authority_one_look_after_it_saw_it(order: tuple[int, ...]) -> None:
+    """The one that writes it, and one that finds it written a moment ago: the API server may not know it yet."""
+    first, second = authority(), authority()
+    webhooks = with_access(CONFIGURATION, PATH, first, NOW)
+    processes = (KnownAuthority(), KnownAuthority())
+    for process in processes:
+        process.look(first, announced=True)
+    looks = [0, 0]
+    for index in order:
+        before, webhooks = webhooks, with_access({"webhooks": [*webhooks]}, PATH, second, NOW)
+        looks[index] += 1
+        assert processes[index].look(second, announced=before == webhooks) is (looks[index] == 2)
+
+
+def test_a_renewed_certificate_of_a_known_authority_is_used_at_once() -> None:
+    """The API server verifies the authority alone; one that was taken out of the configuration is announced again."""
+    made, known = authority(), KnownAuthority()
+    looks = [known.look(made, announced=announced) for announced in (False, True, True, False, True)]
+    assert looks == [False, True, True, False, True]
 
 
 def test_what_is_no_certificate_is_replaced() -> None:
