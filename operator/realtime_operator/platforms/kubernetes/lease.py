@@ -77,6 +77,14 @@ def decide(lease: JsonObject | None, seen: LeaseObservation | None, identity: st
     return Step.TAKE if seen is not None and seen.holder == holder and now - seen.at > limit else Step.WAIT
 
 
+def has_leader(seen: LeaseObservation | None, duration: float, retry: float, now: float) -> bool:
+    """Return True when the Lease was seen to change within `duration`: somebody held it, or gave it up to a successor.
+
+    The time of two attempts is added, in which a process that waits takes a Lease that has expired.
+    """
+    return seen is not None and now - seen.at < duration + 2 * retry
+
+
 def is_ours(lease: JsonObject) -> bool:
     """Return True when an operator has written the Lease, according to its managedFields."""
     return any(entry.get("manager") == naming.FIELD_MANAGER for entry in objects_at(lease, "metadata", "managedFields"))
@@ -123,8 +131,8 @@ class Lease:
 
     @property
     def is_led(self) -> bool:
-        """True when this process leads, or another was seen to within the lease duration, or to hand over."""
-        return self.leads or (self._seen is not None and time.monotonic() - self._seen.at < self._settings.duration)
+        """True when this process leads, or another does or is about to, as far as this one has seen."""
+        return self.leads or has_leader(self._seen, self._settings.duration, self._settings.retry, time.monotonic())
 
     async def acquire(self) -> None:
         """Wait until this process leads; cancellable."""

@@ -6,7 +6,10 @@ import pytest
 
 from realtime_operator import naming
 from realtime_operator.api.base import JsonObject
-from realtime_operator.platforms.kubernetes.lease import LeaseObservation, Step, decide, pause_of
+from realtime_operator.platforms.kubernetes.lease import LeaseObservation, Step, decide, has_leader, pause_of
+
+JITTER = 1.2
+"""Longest time between two attempts, as a multiple of the setting."""
 
 
 def lease(holder: str, duration: int = 15) -> JsonObject:
@@ -35,6 +38,15 @@ def test_a_lease_is_taken_when_its_holder_was_silent_for_the_duration_that_it_st
 ) -> None:
     """Silence is measured from the last change that this process saw; clocks are not compared."""
     assert decide(found, seen, "me", 15, now) is expected
+
+
+def test_between_two_leaders_there_is_one() -> None:
+    """From the end of a holder that has crashed until a waiting process takes the Lease, at its next attempt."""
+    seen = LeaseObservation("other", "1", 100.0)
+    assert decide(lease("other"), seen, "me", 15, 115.0 + JITTER * 2) is Step.TAKE
+    assert has_leader(seen, 15, 2, 115.0 + JITTER * 2)
+    assert not has_leader(seen, 15, 2, 119.0)
+    assert not has_leader(None, 15, 2, 119.0)
 
 
 @pytest.mark.parametrize(
