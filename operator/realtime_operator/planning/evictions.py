@@ -9,6 +9,7 @@ import math
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
+from realtime_operator.planning import brakes
 from realtime_operator.planning.world import Server, ServerReport, ServerState
 
 LOWEST_RETRY_SECONDS, HIGHEST_RETRY_SECONDS = 1, 3
@@ -42,14 +43,20 @@ def first_request(noted: datetime | None, now: datetime) -> datetime:
 
 
 def decide(
-    server: Server, requested_at: datetime, limit_seconds: float, obstacle: str | None, now: datetime
+    server: Server,
+    requested_at: datetime,
+    limit_seconds: float,
+    obstacle: str | None,
+    now: datetime,
+    stop: brakes.Hold | None = None,
 ) -> Verdict:
     """Hold a server that has connections, or may have some, until they were moved; for `limit_seconds` at most.
 
     One that the operator has taken out of the endpoint is held until the operator removes it, which lowers its
     ReplicaSet by one: after an eviction the ReplicaSet would make another pod, although the replacement is there.
     `requested_at` is when the eviction was first requested. `obstacle` is why the operator would not move connections,
-    None when it does: a server is not held for an operator that does nothing.
+    None when it does: a server is not held for an operator that does nothing. `stop` is `.status.hold`: while a brake
+    stops the moves for a time, the server waits, and the message has its reason.
     """
     if server.terminating or server.failed:
         return Allow("it ends already")
@@ -60,7 +67,7 @@ def decide(
     left = (requested_at + timedelta(seconds=limit_seconds) - now).total_seconds()
     if left <= 0:
         return Allow(f"it was held for the drain's timeout ({limit_seconds:g} s)")
-    seconds, what = _progress(server)
+    seconds, what = _progress(server, stop if stop is not None and stop.in_force(now) else None)
     retry = max(LOWEST_RETRY_SECONDS, min(HIGHEST_RETRY_SECONDS, math.ceil(min(seconds, left))))
     return Hold(retry, f"{server.name} {what}. It is held for {math.ceil(left)} s more at most.")
 
@@ -72,7 +79,7 @@ def _has_none(server: Server) -> bool:
     return server.report.connections == 0
 
 
-def _progress(server: Server) -> tuple[float, str]:
+def _progress(server: Server, stop: brakes.Hold | None) -> tuple[float, str]:
     """Return the estimated seconds until the connections are moved, infinite when unknown, and what goes on."""
     report = server.report
     if report is None:
@@ -84,10 +91,12 @@ def _progress(server: Server) -> tuple[float, str]:
     if rate:
         seconds = report.connections / rate
         return seconds, f"{holds}, which are moved at {rate:g} per second; about {math.ceil(seconds)} s left"
-    return math.inf, f"{holds}, which {_awaited(server, report)}"
+    return math.inf, f"{holds}, which {_awaited(server, report, stop)}"
 
 
-def _awaited(server: Server, report: ServerReport) -> str:
+def _awaited(server: Server, report: ServerReport, stop: brakes.Hold | None) -> str:
+    if stop is not None:
+        return f"are not moved now ({stop.reason.value}: {stop.message})"
     if report.state is ServerState.DRAINING:
         return "are moved when other servers can accept them"
     if not server.serving:

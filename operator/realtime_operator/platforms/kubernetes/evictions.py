@@ -79,7 +79,9 @@ class Evictions:
         noted = parse_timestamp(text_at(pod, "metadata", "annotations", naming.ANNOTATION_EVICTION))
         requested_at = first_request(noted if noted is not None and noted.tzinfo else None, now)
         limit = owner.cluster.spec.rollout.drain.timeout_seconds
-        verdict = decide(server, requested_at, limit, self._obstacle_of(owner.cluster), now)
+        prior = read_status(owner.cluster)
+        obstacle = self._obstacle_of(owner.cluster, prior.document)
+        verdict = decide(server, requested_at, limit, obstacle, now, prior.hold)
         if isinstance(verdict, Hold) and not dry_run and (requested_at != noted or not server.drain_requested):
             annotations: JsonObject = {
                 naming.ANNOTATION_DRAIN: DRAIN_REQUESTED,
@@ -113,13 +115,13 @@ class Evictions:
             return None
         return _Owner(cluster, known_secret(secret).admin_tokens)
 
-    def _obstacle_of(self, cluster: RealtimeCluster) -> str | None:
+    def _obstacle_of(self, cluster: RealtimeCluster, status: JsonObject) -> str | None:
         """Return why no connections of a cluster are moved; None when they are."""
         if cluster.metadata.deletion_timestamp is not None:
             return "its RealtimeCluster is being deleted"
         if cluster.spec.paused:
             return "its RealtimeCluster is paused"
-        accepted = condition_of(read_status(cluster).document, ConditionType.ACCEPTED)
+        accepted = condition_of(status, ConditionType.ACCEPTED)
         if accepted.get("status") == "False":
             return f"its RealtimeCluster is not accepted: {text_at(accepted, 'message')}"
         return self._obstacle()

@@ -10,6 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from realtime_operator.planning import brakes
 from realtime_operator.planning.budget import DrainPolicy
 from realtime_operator.planning.evictions import (
     HIGHEST_RETRY_SECONDS,
@@ -19,9 +20,10 @@ from realtime_operator.planning.evictions import (
     decide,
     first_request,
 )
+from realtime_operator.planning.reasons import Reason
 from realtime_operator.planning.rollout import RolloutPolicy
 from realtime_operator.planning.world import Server, ServerReport, ServerState
-from tests.unit.realtime_operator.planning.simulation import START, settled
+from tests.unit.realtime_operator.planning.simulation import START, Simulation, settled
 
 NOW = START + timedelta(hours=1)
 LIMIT = 600.0
@@ -56,9 +58,9 @@ def ago(seconds: float) -> datetime:
     return NOW - timedelta(seconds=seconds)
 
 
-def message(server: Server) -> str:
-    """Return the message with which a server is held."""
-    verdict = decide(server, NOW, LIMIT, None, NOW)
+def message(server: Server, stop: brakes.Hold | None = None) -> str:
+    """Return the message with which a server is held, with what `.status.hold` says."""
+    verdict = decide(server, NOW, LIMIT, None, NOW, stop)
     assert isinstance(verdict, Hold)
     return verdict.message
 
@@ -140,6 +142,28 @@ def test_the_message_tells_what_goes_on() -> None:
     assert "does not answer the operator" in message(replace(HELD, report=None))
 
 
+def test_the_message_tells_why_moves_are_stopped() -> None:
+    """The brake's reason while it is in force; connections that are moved all the same are told as such."""
+    stop = brakes.Hold(Reason.BACKPLANE_UNAVAILABLE, "Redis is away", ago(5), NOW + timedelta(seconds=5))
+    quiesced = replace(HELD, serving=False, quiesced_at=NOW)
+    for server in (HELD, quiesced, replace(quiesced, report=replace(DRAINING, drain_rate=0.0))):
+        assert message(server, stop).startswith(
+            "main-abc holds 812 connections, which are not moved now (BackplaneUnavailable: Redis is away). It is held"
+        )
+        assert message(server, replace(stop, until=NOW)) == message(server)
+    assert message(replace(quiesced, report=DRAINING), stop) == message(replace(quiesced, report=DRAINING))
+
+
+@given(servers, ages)
+def test_a_brake_holds_nothing_longer(server: Server, age: float) -> None:
+    """The verdict and the time of the next request are those without it."""
+    stop = brakes.Hold(Reason.FLEET_UNREADY, "", NOW, NOW + timedelta(days=1))
+    with_brake, without = (decide(server, ago(age), LIMIT, None, NOW, brake) for brake in (stop, None))
+    assert type(with_brake) is type(without)
+    if isinstance(with_brake, Hold) and isinstance(without, Hold):
+        assert with_brake.retry_after_seconds == without.retry_after_seconds
+
+
 def test_the_first_request_counts() -> None:
     """A time in the future, as of another clock, is not waited for."""
     assert first_request(None, NOW) == NOW
@@ -147,19 +171,8 @@ def test_the_first_request_counts() -> None:
     assert first_request(NOW + timedelta(days=1), NOW) == NOW
 
 
-@settings(max_examples=40, deadline=None)
-@given(
-    policy=st.sampled_from([(1, 0), (2, 0), (0, 1)]),
-    count=st.integers(1, 5),
-    connections=st.integers(0, 400),
-    victims=st.sets(st.integers(0, 4), min_size=1),
-)
-def test_the_operator_moves_what_is_held(
-    policy: tuple[int, int], count: int, connections: int, victims: set[int]
-) -> None:
-    """Whoever repeats the requests evicts empty servers alone, or finds that the operator has removed them."""
-    world = settled(RolloutPolicy(*policy, DrainPolicy(20, LIMIT, 5)), count, connections=connections)
-    names = {world.pods[index].name for index in victims if index < len(world.pods)}
+def evict_until_gone(world: Simulation, names: set[str]) -> None:
+    """Request the evictions of these pods again each second, as callers do; only empty ones may be let go."""
     began = START + timedelta(seconds=world.now)
     for _ in range(int(LIMIT)):
         now = START + timedelta(seconds=world.now)
@@ -175,3 +188,27 @@ def test_the_operator_moves_what_is_held(
     assert not names & {pod.name for pod in world.pods}
     world.settle()
     assert world.removed_with_connections == 0
+
+
+def test_the_only_server_goes_without_a_replacement_before_when_none_is_allowed() -> None:
+    """With one server and maxSurge 0 clients are moved at the budget, and find the replacement when it is ready."""
+    world = settled(RolloutPolicy(0, 1, DrainPolicy(20, LIMIT, 5)), 1, connections=100)
+    (only,) = world.pods
+    evict_until_gone(world, {only.name})
+    (replacement,) = world.pods
+    assert (replacement.connections, world.moved, world.homeless) == (100, 100, 0)
+
+
+@settings(max_examples=40, deadline=None)
+@given(
+    policy=st.sampled_from([(1, 0), (2, 0), (0, 1)]),
+    count=st.integers(1, 5),
+    connections=st.integers(0, 400),
+    victims=st.sets(st.integers(0, 4), min_size=1),
+)
+def test_the_operator_moves_what_is_held(
+    policy: tuple[int, int], count: int, connections: int, victims: set[int]
+) -> None:
+    """Whoever repeats the requests evicts empty servers alone, or finds that the operator has removed them."""
+    world = settled(RolloutPolicy(*policy, DrainPolicy(20, LIMIT, 5)), count, connections=connections)
+    evict_until_gone(world, {world.pods[index].name for index in victims if index < len(world.pods)})
