@@ -33,7 +33,7 @@ class Metrics:
         )
         self.evictions = Counter(
             "realtime_operator_evictions",
-            "Requests to evict a pod, by answer: allowed or held.",
+            "Requests to evict a pod, by answer: allowed, held, or not_judged, which lets the pod go.",
             ["answer"],
             registry=self.registry,
         )

@@ -15,7 +15,8 @@ import pytest
 
 from realtime_operator import naming
 from realtime_operator.api.base import JsonObject, JsonValue
-from realtime_operator.handlers.eviction_webhook import EvictionWebhook
+from realtime_operator.handlers.eviction_webhook import EvictionWebhook, Reviewer
+from realtime_operator.metrics import Metrics
 from realtime_operator.planning.evictions import Hold, Verdict
 from realtime_operator.platforms.kubernetes.client import KubernetesClient, path_of
 from realtime_operator.platforms.kubernetes.webhook_access import CONFIGURATIONS, WebhookAccess
@@ -247,7 +248,7 @@ async def test_no_eviction_passes_while_the_certificate_is_renewed(
     clock = [datetime.now(UTC) - timedelta(days=61)]
     access = WebhookAccess(operator_client, name, namespace, lambda: clock[0])
     await access.look()
-    webhook = EvictionWebhook(access, Holding())
+    webhook = EvictionWebhook(access, Reviewer(Holding(), Metrics()))
     await webhook.start(port)
     pod = make_pod(api_server, namespace, "main-bcdfghjkmn-x7k2p")
     statuses: list[int] = []

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import hmac
+import json
 from dataclasses import dataclass
 from http import HTTPStatus
 from typing import Protocol
@@ -14,6 +15,7 @@ from aiohttp import web
 from realtime_operator.api.base import JsonObject
 from realtime_operator.api.document import dig, text_at
 from realtime_operator.errors import PlatformError
+from realtime_operator.metrics import Metrics
 from realtime_operator.planning.evictions import Hold, Verdict
 from realtime_operator.platforms.kubernetes.webhook_access import WebhookAccess
 
@@ -77,12 +79,43 @@ class Judge(Protocol):
         """Return the verdict; raises PlatformError."""
 
 
+class Reviewer:
+    """Answers AdmissionReviews of evictions, and counts the answers."""
+
+    def __init__(self, judge: Judge, metrics: Metrics) -> None:
+        self._judge = judge
+        self._answers = metrics.evictions
+
+    async def review(self, body: bytes) -> tuple[HTTPStatus, JsonObject]:
+        """Answer a request; after any status but 200 the API server lets the eviction pass (failurePolicy Ignore)."""
+        try:
+            review = read_review(json.loads(body))
+        except ValueError as error:
+            return self._not_judged("unknown", str(error), HTTPStatus.BAD_REQUEST)
+        pod = f"{review.namespace}/{review.name}"
+        try:
+            async with asyncio.timeout(ANSWER_SECONDS):
+                verdict = await self._judge.answer(review.namespace, review.name, dry_run=review.dry_run)
+        except (PlatformError, TimeoutError) as error:
+            reason = str(error) or f"no answer within {ANSWER_SECONDS:g} s"
+            return self._not_judged(pod, reason, HTTPStatus.INTERNAL_SERVER_ERROR)
+        answer, told = ("held", verdict.message) if isinstance(verdict, Hold) else ("allowed", verdict.reason)
+        self._answers.labels(answer).inc()
+        logger.info("eviction", pod=pod, answer=answer, why=told, dry_run=review.dry_run)
+        return HTTPStatus.OK, write_review(review, verdict)
+
+    def _not_judged(self, pod: str, reason: str, status: HTTPStatus) -> tuple[HTTPStatus, JsonObject]:
+        self._answers.labels("not_judged").inc()
+        logger.warning("eviction not judged", pod=pod, error=reason)
+        return status, {"error": reason}
+
+
 class EvictionWebhook:
     """The webhook's server."""
 
-    def __init__(self, access: WebhookAccess, judge: Judge) -> None:
+    def __init__(self, access: WebhookAccess, reviewer: Reviewer) -> None:
         self._access = access
-        self._judge = judge
+        self._reviewer = reviewer
         self._runner: web.AppRunner | None = None
         self._looking: asyncio.Task[None] | None = None
 
@@ -104,19 +137,8 @@ class EvictionWebhook:
             await self._runner.cleanup()
 
     async def _answer(self, request: web.Request) -> web.Response:
-        """Answer a review; after an error the API server lets the eviction pass (failurePolicy Ignore)."""
         path = self._access.path
         if not path or not hmac.compare_digest(request.path.encode(), path.encode()):
             return web.json_response({"error": "not found"}, status=404)
-        try:
-            review = read_review(await request.json())
-        except ValueError as error:
-            return web.json_response({"error": str(error)}, status=400)
-        try:
-            async with asyncio.timeout(ANSWER_SECONDS):
-                verdict = await self._judge.answer(review.namespace, review.name, dry_run=review.dry_run)
-        except (PlatformError, TimeoutError) as error:
-            reason = str(error) or f"no answer within {ANSWER_SECONDS:g} s"
-            logger.warning("eviction not judged", pod=f"{review.namespace}/{review.name}", error=reason)
-            return web.json_response({"error": reason}, status=500)
-        return web.json_response(write_review(review, verdict))
+        status, document = await self._reviewer.review(await request.read())
+        return web.json_response(document, status=status.value)

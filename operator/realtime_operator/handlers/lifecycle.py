@@ -12,7 +12,7 @@ from realtime_operator import naming
 from realtime_operator.builders import BuildSettings
 from realtime_operator.errors import LeaseLostError
 from realtime_operator.handlers import probes
-from realtime_operator.handlers.eviction_webhook import EvictionWebhook
+from realtime_operator.handlers.eviction_webhook import EvictionWebhook, Reviewer
 from realtime_operator.handlers.watching import Watcher
 from realtime_operator.metrics import Metrics
 from realtime_operator.planning.policies import PlannerSettings
@@ -73,7 +73,7 @@ async def run(settings: Settings) -> int:
         http = await probes.serve(settings.http_port, metrics, process.not_alive, process.not_ready)
         admin = AdminClient()
         access = WebhookAccess(client, settings.webhook_name, settings.namespace)
-        webhook = EvictionWebhook(access, Evictions(client, admin, metrics, process.moves_nothing))
+        webhook = EvictionWebhook(access, Reviewer(Evictions(client, admin, process.moves_nothing), metrics))
         try:
             if settings.webhook_name:
                 await webhook.start(settings.webhook_port)

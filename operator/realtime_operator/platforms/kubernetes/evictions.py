@@ -10,15 +10,12 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
-import structlog
-
 from realtime_operator import naming
 from realtime_operator.api.base import JsonObject
 from realtime_operator.api.document import objects_at, text_at
 from realtime_operator.api.errors import InvalidCluster
 from realtime_operator.api.v1alpha1 import RealtimeCluster
 from realtime_operator.errors import NotFoundError
-from realtime_operator.metrics import Metrics
 from realtime_operator.planning.difference import controller_uid
 from realtime_operator.planning.evictions import Allow, Hold, Verdict, decide, first_request
 from realtime_operator.planning.prior_status import condition_of, read_status
@@ -28,8 +25,6 @@ from realtime_operator.platforms.kubernetes.client import KubernetesClient, path
 from realtime_operator.platforms.kubernetes.observe import DRAIN_REQUESTED, observe_server
 from realtime_operator.platforms.kubernetes.secret_reader import known_secret
 from realtime_operator.pods.admin_client import AdminClient
-
-logger = structlog.get_logger()
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,12 +38,9 @@ class _Owner:
 class Evictions:
     """Answers requests to evict pods. `obstacle` returns why no process moves connections, None when one does."""
 
-    def __init__(
-        self, client: KubernetesClient, admin: AdminClient, metrics: Metrics, obstacle: Callable[[], str | None]
-    ) -> None:
+    def __init__(self, client: KubernetesClient, admin: AdminClient, obstacle: Callable[[], str | None]) -> None:
         self._client = client
         self._admin = admin
-        self._metrics = metrics
         self._obstacle = obstacle
 
     async def answer(self, namespace: str, name: str, *, dry_run: bool) -> Verdict:
@@ -56,14 +48,6 @@ class Evictions:
 
         Raises PlatformError when the API server does not answer, or the pod is another one by now.
         """
-        verdict = await self._answer(namespace, name, dry_run=dry_run)
-        answer = "held" if isinstance(verdict, Hold) else "allowed"
-        self._metrics.evictions.labels(answer).inc()
-        told = verdict.message if isinstance(verdict, Hold) else verdict.reason
-        logger.info("eviction", pod=f"{namespace}/{name}", answer=answer, why=told, dry_run=dry_run)
-        return verdict
-
-    async def _answer(self, namespace: str, name: str, *, dry_run: bool) -> Verdict:
         path = path_of("v1", "Pod", namespace, name)
         try:
             pod = await self._client.get(path)

@@ -2,11 +2,21 @@
 
 from __future__ import annotations
 
+import json
+
 import pytest
 
 from realtime_operator.api.base import JsonObject
-from realtime_operator.handlers.eviction_webhook import ANSWER_SECONDS, EvictionReview, read_review, write_review
-from realtime_operator.planning.evictions import Allow, Hold
+from realtime_operator.errors import PlatformError, UnreachableError
+from realtime_operator.handlers.eviction_webhook import (
+    ANSWER_SECONDS,
+    EvictionReview,
+    Reviewer,
+    read_review,
+    write_review,
+)
+from realtime_operator.metrics import Metrics
+from realtime_operator.planning.evictions import Allow, Hold, Verdict
 from tests.kit.chart import chart_file
 from tests.kit.document import dig, object_at
 
@@ -68,6 +78,54 @@ def test_a_dry_run_warns() -> None:
 def test_an_allowed_eviction_has_no_status() -> None:
     """Neither a status nor a warning."""
     assert write_review(REVIEW, Allow("it has no connections"))["response"] == {"uid": "1", "allowed": True}
+
+
+class Judged:
+    """A judge with one verdict, or one error."""
+
+    def __init__(self, outcome: Verdict | PlatformError | TimeoutError) -> None:
+        self._outcome = outcome
+        self.asked: list[tuple[str, str, bool]] = []
+
+    async def answer(self, namespace: str, name: str, *, dry_run: bool) -> Verdict:
+        """Return the verdict, or raise the error."""
+        self.asked.append((namespace, name, dry_run))
+        if isinstance(self._outcome, Exception):
+            raise self._outcome
+        return self._outcome
+
+
+@pytest.mark.parametrize(
+    ("body", "outcome", "status", "answer"),
+    [
+        (json.dumps(request()).encode(), HELD, 200, "held"),
+        (json.dumps(request(dryRun=True)).encode(), HELD, 200, "held"),
+        (json.dumps(request()).encode(), Allow("it has no connections"), 200, "allowed"),
+        (json.dumps(request()).encode(), UnreachableError("GET /api: no answer"), 500, "not_judged"),
+        (json.dumps(request()).encode(), TimeoutError(), 500, "not_judged"),
+        (b"{}", HELD, 400, "not_judged"),
+        (b"no JSON", HELD, 400, "not_judged"),
+        (b"\xff", HELD, 400, "not_judged"),
+        (b"[]", HELD, 400, "not_judged"),
+    ],
+    ids=str,
+)
+async def test_every_request_is_counted(
+    body: bytes, outcome: Verdict | PlatformError | TimeoutError, status: int, answer: str
+) -> None:
+    """Those that were not judged too, which let the pod go."""
+    metrics, judge = Metrics(), Judged(outcome)
+    found, document = await Reviewer(judge, metrics).review(body)
+    assert found == status
+    assert judge.asked == ([] if status == 400 else [("team", "main-abc", b'"dryRun": true' in body)])
+    assert ("error" in document) is (status != 200)
+    counted = {
+        sample.labels["answer"]: sample.value
+        for metric in metrics.evictions.collect()
+        for sample in metric.samples
+        if sample.name.endswith("_total")
+    }
+    assert counted == {answer: 1}
 
 
 def test_the_api_server_waits_longer_than_an_answer_takes() -> None:
