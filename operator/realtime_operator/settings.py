@@ -62,6 +62,8 @@ class Settings(BaseSettings):
     """Name of the ValidatingWebhookConfiguration of evictions, and of the Secret of its certificate; empty: none."""
     webhook_port: Annotated[int, Field(ge=1, le=65535)] = 10250
     """Port of the webhook."""
+    webhook_leave_seconds: Annotated[float, Field(ge=0, le=3600)] = 5
+    """Seconds for which the webhook answers after SIGTERM, while the process is not ready and leaves its Service."""
     log_level: Literal["debug", "info", "warning", "error"] = "info"
     """Minimum level of logged events."""
     log_format: Literal["json", "text"] = "json"

@@ -6,8 +6,9 @@ import asyncio
 import base64
 import contextlib
 import json
+import signal
 import ssl
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
@@ -19,7 +20,7 @@ from realtime_operator.handlers.eviction_webhook import EvictionWebhook, Reviewe
 from realtime_operator.metrics import Metrics
 from realtime_operator.planning.evictions import Hold, Verdict
 from realtime_operator.platforms.kubernetes.client import KubernetesClient, path_of
-from realtime_operator.platforms.kubernetes.webhook_access import CONFIGURATIONS, WebhookAccess
+from realtime_operator.platforms.kubernetes.webhook_access import CONFIGURATIONS, LEARN_SECONDS, WebhookAccess
 from tests.kit.apiserver import ApiServer, RefusedError
 from tests.kit.chart import golden
 from tests.kit.cluster.layout import Layout
@@ -30,9 +31,6 @@ from tests.kit.raw_client import RawClient, raw_client
 from tests.kit.redis_process import free_port
 from tests.kit.server_process import ADMIN_TOKEN, TOKEN_SECRET, ServerProcess
 from tests.kit.tokens import connection_token
-
-LEARN_SECONDS = 3
-"""Seconds in which the API server learns of a changed configuration; it watches them."""
 
 
 def configure(server: ApiServer, namespace: str, port: int) -> str:
@@ -106,6 +104,9 @@ class Held:
     pod: str
     client: contextlib.AsyncExitStack
     """Closes the client's connection."""
+    operator: OperatorProcess
+    settings: Mapping[str, object]
+    """Those of the operator, for another process."""
 
     @property
     def name(self) -> str:
@@ -123,6 +124,8 @@ async def held(api_server: ApiServer, namespace: str) -> AsyncIterator[Held]:
     port = free_port()
     name = configure(api_server, namespace, port)
     settings = {"namespace": namespace, "watch_namespaces": namespace, "webhook_name": name, "webhook_port": port}
+    lease = {"lease_name": "evictions", "lease_duration_seconds": 6, "lease_renew_seconds": 4, "lease_retry_seconds": 1}
+    settings = {**settings, **lease, "webhook_leave_seconds": 600}
     server = ServerProcess("s", None, listen={"admin_port": naming.PORT_ADMIN})
     server.admin_port = naming.PORT_ADMIN
     async with (
@@ -154,8 +157,17 @@ async def held(api_server: ApiServer, namespace: str) -> AsyncIterator[Held]:
         client = await stack.enter_async_context(raw_client(server.url))
         await client.connect(connection_token(TOKEN_SECRET, "u1"))
         stack.callback(asyncio.create_task(answer_pings(client)).cancel)
-        yield Held(api_server, namespace, pod, stack)
+        yield Held(api_server, namespace, pod, stack, operator, settings)
         api_server.call("DELETE", f"{CONFIGURATIONS}/{name}")
+        await kill(operator)
+
+
+async def kill(operator: OperatorProcess) -> None:
+    """End a process at once; a stopped one would go on to answer."""
+    assert operator.process is not None
+    if operator.process.returncode is None:
+        operator.process.kill()
+        await operator.process.wait()
 
 
 async def held_at_last(held: Held) -> None:
@@ -226,6 +238,33 @@ async def test_kubectl_drain_waits_for_the_server(held: Held) -> None:
     assert code == 0, printed
 
 
+async def test_a_server_is_held_by_the_next_process_and_by_a_stopped_one(held: Held) -> None:
+    """Killed and restarted between two requests, the operator knows the first; stopped, it answers and is not ready."""
+    await held_at_last(held)
+    assert evict(held.api, held.pod) == 429
+    first = held.annotations()[naming.ANNOTATION_EVICTION]
+    await kill(held.operator)
+    async with OperatorProcess(held.api, held.namespace, **held.settings) as operator:
+        await operator.wait_ready()
+        assert evict(held.api, held.pod) == 429
+        assert held.annotations()[naming.ANNOTATION_EVICTION] == first
+
+        async def holder() -> str:
+            lease = path_of("coordination.k8s.io/v1", "Lease", held.namespace, "evictions")
+            return text_at(held.api.call("GET", lease), "spec", "holderIdentity")
+
+        async def leads() -> bool:
+            return "leader 1.0" in (await operator.get("/metrics"))[1]
+
+        await eventually(leads, bool, what="it leads", within=60)
+        assert operator.process is not None
+        operator.process.send_signal(signal.SIGTERM)
+        await eventually(holder, lambda name: not name, what="another process may lead", within=30)
+        assert "it was stopped" in await operator.readiness()
+        assert evict(held.api, held.pod) == 429
+        await kill(operator)
+
+
 class Holding:
     """Holds every eviction."""
 
@@ -242,35 +281,36 @@ async def serial_of(port: int) -> str:
 async def test_no_eviction_passes_while_the_certificate_is_renewed(
     api_server: ApiServer, operator_client: KubernetesClient, namespace: str
 ) -> None:
-    """Neither with a new certificate, nor with a new authority: a call that fails would let the pod go."""
+    """Neither with a new certificate, nor with a new authority: a call that fails would let the pod go.
+
+    Another process has issued the new authority, and written it into the configuration a moment before.
+    """
     port = free_port()
     name = configure(api_server, namespace, port)
     clock = [datetime.now(UTC) - timedelta(days=61)]
-    access = WebhookAccess(operator_client, name, namespace, lambda: clock[0])
-    await access.look()
+    other, access = (WebhookAccess(operator_client, name, namespace, lambda: clock[0]) for _ in range(2))
     webhook = EvictionWebhook(access, Reviewer(Holding(), Metrics()))
+    await look_until_ready(other)
+    await look_until_ready(access)
     await webhook.start(port)
     pod = make_pod(api_server, namespace, "main-bcdfghjkmn-x7k2p")
     statuses: list[int] = []
-
-    async def called() -> int:
-        return await asyncio.to_thread(evict, api_server, pod, dryRun=["All"])
 
     async def keep_calling() -> None:
         while True:
             statuses.append(await asyncio.to_thread(evict, api_server, pod))
 
     try:
-        await asyncio.sleep(LEARN_SECONDS)
-        assert await called() == 201
+        assert await asyncio.to_thread(evict, api_server, pod, dryRun=["All"]) == 201
         calling = asyncio.create_task(keep_calling())
         presented = [await serial_of(port)]
-        secret = path_of("v1", "Secret", namespace, name)
         clock[0] = datetime.now(UTC)
-        await access.look()  # a month before its end: the same authority issues another one
+        await other.look()  # a month before its end: the same authority issues another one
+        await access.look()
         presented.append(await serial_of(port))
-        api_server.call("DELETE", secret)
-        await access.look()  # another authority, which the API server learns of first
+        api_server.call("DELETE", path_of("v1", "Secret", namespace, name))
+        await other.look()
+        await access.look()  # another authority, which the API server may not know yet
         assert await serial_of(port) == presented[-1]
         await asyncio.sleep(LEARN_SECONDS)
         await access.look()
@@ -283,6 +323,15 @@ async def test_no_eviction_passes_while_the_certificate_is_renewed(
     finally:
         await webhook.stop()
         api_server.call("DELETE", f"{CONFIGURATIONS}/{name}")
+
+
+async def look_until_ready(access: WebhookAccess) -> None:
+    """Look twice, with the time between that the API server has to learn."""
+    await access.look()
+    assert access.obstacle is not None
+    await asyncio.sleep(LEARN_SECONDS)
+    await access.look()
+    assert access.obstacle is None
 
 
 async def _length(statuses: list[int]) -> int:

@@ -78,6 +78,12 @@ def test_renewal_slower_than_the_lease_is_refused(program: Path) -> None:
         render(program, "--set", "leaderElection.renewSeconds=20")
 
 
+def test_a_webhook_that_leaves_longer_than_its_pod_lives_is_refused(program: Path) -> None:
+    """The kubelet would kill the process while the API server still calls it."""
+    with pytest.raises(HelmError, match=r"leaveSeconds \(30\) must be less than terminationGracePeriodSeconds \(30\)"):
+        render(program, "--set", "webhook.enabled=true,webhook.leaveSeconds=30")
+
+
 def test_unknown_value_is_refused(program: Path) -> None:
     """A misspelt value is refused by its name."""
     with pytest.raises(HelmError, match="replica"):

@@ -118,18 +118,37 @@ class EvictionWebhook:
         self._reviewer = reviewer
         self._runner: web.AppRunner | None = None
         self._looking: asyncio.Task[None] | None = None
+        self._leaving = False
+
+    def not_ready(self) -> str | None:
+        """Return why the API server should not call this process; None when it can, or there is no webhook here."""
+        if self._runner is None or self._access.obstacle is None:
+            return None
+        return f"the webhook of evictions: {self._access.obstacle}"
 
     async def start(self, port: int) -> None:
         """Listen on all addresses; requests are answered from when the certificate is known."""
         application = web.Application()
         application.router.add_post("/{path:.*}", self._answer)
-        self._runner = web.AppRunner(application, access_log=None, handle_signals=False, shutdown_timeout=1)
+        self._runner = web.AppRunner(
+            application, access_log=None, handle_signals=False, shutdown_timeout=ANSWER_SECONDS
+        )
         await self._runner.setup()
         await web.TCPSite(self._runner, port=port, ssl_context=self._access.context).start()
         self._looking = asyncio.create_task(self._access.run(), name="webhook-access")
 
+    async def leave(self, seconds: float) -> None:
+        """Answer for so long still, while the process is not ready and its address leaves the Service.
+
+        Each answer closes its connection, so that the API server opens the next one to another process. Without a
+        webhook here it returns at once.
+        """
+        if self._runner is not None:
+            self._leaving = True
+            await asyncio.sleep(seconds)
+
     async def stop(self) -> None:
-        """End the server and its requests."""
+        """End the server, after the requests that it is answering."""
         if self._looking is not None:
             self._looking.cancel()
             await asyncio.gather(self._looking, return_exceptions=True)
@@ -141,4 +160,7 @@ class EvictionWebhook:
         if not path or not hmac.compare_digest(request.path.encode(), path.encode()):
             return web.json_response({"error": "not found"}, status=404)
         status, document = await self._reviewer.review(await request.read())
-        return web.json_response(document, status=status.value)
+        response = web.json_response(document, status=status.value)
+        if self._leaving:
+            response.force_close()
+        return response

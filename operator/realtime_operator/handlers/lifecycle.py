@@ -70,14 +70,21 @@ async def run(settings: Settings) -> int:
     try:
         process = OperatorProcess(settings, client, metrics)
         process.own_signals()
-        http = await probes.serve(settings.http_port, metrics, process.not_alive, process.not_ready)
         admin = AdminClient()
         access = WebhookAccess(client, settings.webhook_name, settings.namespace)
         webhook = EvictionWebhook(access, Reviewer(Evictions(client, admin, process.moves_nothing), metrics))
+
+        def not_ready() -> str | None:
+            return process.not_ready() or webhook.not_ready()
+
+        http = await probes.serve(settings.http_port, metrics, process.not_alive, not_ready)
         try:
             if settings.webhook_name:
                 await webhook.start(settings.webhook_port)
-            return await process.run()
+            code = await process.run()
+            if code == 0:
+                await webhook.leave(settings.webhook_leave_seconds)
+            return code
         finally:
             await webhook.stop()
             await admin.close()
@@ -120,8 +127,11 @@ class OperatorProcess:
         return None
 
     def moves_nothing(self) -> str | None:
-        """Return why no process of the operator moves connections now, as far as this one knows; None when one does."""
-        return self.paused() or (None if self._lease.is_led else "no operator leads")
+        """Return why no process of the operator moves connections now, as far as this one knows; None when one does.
+
+        A process that was stopped does not read the Lease any more, and expects its successor to lead.
+        """
+        return self.paused() or (None if self._lease.is_led or self._stop.is_set() else "no operator leads")
 
     def _on_pause(self) -> None:
         if self._queue is not None:
@@ -129,6 +139,8 @@ class OperatorProcess:
 
     def not_ready(self) -> str | None:
         """Return why the process does not do its part: to stand by, or to lead and watch."""
+        if self._stop.is_set():
+            return "it was stopped"
         if self._lease.foreign:
             return f"the Lease {self._settings.lease_name} belongs to another program"
         if self._leading:
