@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import asyncio
+from itertools import islice
 
 from realtime_server import codes
 from realtime_server.codes import DisconnectCode
 from realtime_server.core.limits.rates import Pace, rate_in_time
 from realtime_server.core.metrics.recent_durations import RecentDurations
 from realtime_server.core.metrics.totals import Totals
+from realtime_server.core.model.grant import AS_THE_NAMESPACE
 from realtime_server.core.node import Node
 from realtime_server.core.ports.api import ServingState, WorkerStatus
+from realtime_server.core.sessions.move_order import REGARDED, MoveCost, MoveOrder, move_cost
 from realtime_server.core.sessions.session import Session
 
 TICK_SECONDS = 0.05
@@ -35,6 +38,8 @@ class Serving:
         self._shed: Pace | None = None
         self._stopping = False
         self._moved = 0
+        self._order: MoveOrder[Session] | None = None
+        """Connections to move, while a drain or a shed is under way."""
         self._lag = RecentDurations()
         self.share: float | None = None
         """Rate in connections per second at which a drain begins that nobody has set a rate for."""
@@ -83,7 +88,7 @@ class Serving:
         """See WorkerControl. Without effect on a worker that is stopping."""
         if not self._stopping:
             self._enter(ServingState.SERVING)
-            self._drain = None
+            self._drain = self._order = None
 
     def drain(self, connections_per_second: float) -> None:
         """See WorkerControl."""
@@ -98,7 +103,7 @@ class Serving:
         """See WorkerControl."""
         if self._state is ServingState.DRAINING and not self._stopping:
             self._enter(ServingState.QUIESCED)
-            self._drain = None
+            self._drain = self._order = None
 
     def set_share(self, connections_per_second: float) -> None:
         """See WorkerControl."""
@@ -133,6 +138,7 @@ class Serving:
             self._move(self._shed.due(now, len(self._node.sessions)))
             if self._shed.finished or not self._node.sessions:
                 self._shed = None
+                self._order = None
 
     async def run(self) -> None:
         """Tick until cancelled."""
@@ -162,15 +168,35 @@ class Serving:
         self.changed.set()
 
     def _move(self, count: int) -> None:
-        for session in _oldest(self._node, count):
+        """Move the next `count` connections; there are as many."""
+        if count == 0:
+            return
+        moved = 0 if self._order is None else self._disconnect(self._order.take(count))
+        if moved < count:  # the move begins, or others have come since
+            self._order = _order(self._node)
+            self._disconnect(self._order.take(count - moved))
+
+    def _disconnect(self, sessions: list[Session]) -> int:
+        for session in sessions:
             session.disconnect(MOVE)
             self._moved += 1
             self._node.counters.count_moved()
+        return len(sessions)
 
 
 MOVE: DisconnectCode = codes.FORCE_RECONNECT
 
 
-def _oldest(node: Node, count: int) -> list[Session]:
-    sessions = iter(node.sessions)
-    return [session for session, _ in zip(sessions, range(count), strict=False)]
+def _order(node: Node) -> MoveOrder[Session]:
+    """Return the connections of a worker in the order in which they are to be moved."""
+    channels, now = node.hub.channels, node.clock()
+
+    def cost(session: Session) -> MoveCost:
+        options = [
+            channel.options if its.override is AS_THE_NAMESPACE else its.override.applied_to(channel.options)
+            for its in islice(session.subscriptions.values(), REGARDED)
+            if (channel := channels.get(its.channel)) is not None
+        ]
+        return move_cost(options, session.connection.written_bytes, now - session.opened_at)
+
+    return MoveOrder(node.sessions, cost)

@@ -64,6 +64,11 @@ class CommandSession(Session):
         """See Session: its connect command may wait for an answer."""
         return self.claims is not None or bool(self._queue)
 
+    @property
+    def busy(self) -> bool:
+        """See Session."""
+        return bool(self._queue) or super().busy
+
     def on_message(self, message: bytes, now: float) -> None:
         """See Session."""
         if self.closed:

@@ -166,6 +166,11 @@ class Session(ABC):
         """True when the client is admitted or has sent its connect command."""
         return self.claims is not None
 
+    @property
+    def busy(self) -> bool:
+        """True while the client connects, subscribes, waits for an answer, or reads too slowly."""
+        return not self.welcome or bool(self._attempts) or bool(self._held) or self.connection.congested
+
     def has_name(self, name: str) -> bool:
         """Return True for the id of the connection, and for its secret."""
         return name in {self.client, self.secret}

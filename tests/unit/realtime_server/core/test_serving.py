@@ -5,7 +5,7 @@ from __future__ import annotations
 from realtime_server import codes
 from realtime_server.core.ports.api import ServingState
 from realtime_server.core.serving import MEASURED_ACCEPTS, Serving
-from tests.kit.server_doubles import Clock, RecordingConnection, connected, make_node
+from tests.kit.server_doubles import Clock, RecordingConnection, connected, make_node, send
 
 
 class Fleet:
@@ -31,6 +31,33 @@ def test_a_drain_moves_the_oldest_first_at_its_rate() -> None:
     fleet.serving.drain(2)
     assert fleet.after(2) == 6
     assert [c.closed_by for c in fleet.connections] == [codes.FORCE_RECONNECT] * 4 + [None] * 6
+
+
+async def test_a_drain_moves_first_whose_users_notice_least() -> None:
+    """Idle, then busy, then those that miss what is published meanwhile, then one that a move would interrupt."""
+    fleet = Fleet(4)
+    interrupted, missing, busy, idle = fleet.connections
+    interrupted.congested = True
+    send(list(fleet.node.sessions)[1], {"id": 2, "subscribe": {"channel": "news:room"}})
+    busy.written_bytes = 1_000_000
+    fleet.serving.drain(1)
+    order = []
+    for _ in fleet.connections:
+        fleet.after(1)
+        order += [c for c in fleet.connections if c.closed_by is not None and c not in order]
+    assert [id(c) for c in order] == [id(c) for c in (idle, busy, missing, interrupted)]
+
+
+def test_a_drain_that_was_stopped_begins_anew() -> None:
+    """The order is that of the connections at the next beginning."""
+    fleet = Fleet(3)
+    fleet.serving.drain(1)
+    assert fleet.after(1) == 2
+    fleet.serving.resume()
+    fleet.connections[1].written_bytes = 1_000_000
+    fleet.serving.drain(1)
+    assert fleet.after(1) == 1
+    assert [c.closed_by for c in fleet.connections] == [codes.FORCE_RECONNECT, None, codes.FORCE_RECONNECT]
 
 
 def test_a_running_drain_takes_a_new_rate() -> None:
