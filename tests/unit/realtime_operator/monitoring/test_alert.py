@@ -16,6 +16,7 @@ NOT_ABOUT_AN_ALERT = {
     "README.md",
     "eviction-held.md",
     "gate-failed.md",
+    "moving-connections.md",
     "pause-the-operator.md",
     "rotate-credentials.md",
 }
