@@ -8,6 +8,7 @@ from pathlib import Path
 
 from prometheus_client.registry import Collector
 
+from realtime_operator import naming
 from realtime_operator.api.errors import FindingReason
 from realtime_operator.metrics import Metrics
 from realtime_operator.planning.reasons import ConditionType, Reason
@@ -90,6 +91,16 @@ def test_reasons_are_documented() -> None:
     named = set(re.findall(r"`(\w+)`", text))
     assert {reason.value for reason in (*Reason, *FindingReason)} <= named
     assert set(ConditionType) == set(re.findall(r"^### (\w+)$", text, flags=re.MULTILINE))
+
+
+def test_annotations_are_documented() -> None:
+    """conditions-and-events.md has every annotation that people or the operator set."""
+    documented = {
+        name
+        for row in rows(section("conditions-and-events.md", "Annotations"))
+        for name in re.findall(r"`([\w.-]+/[\w-]+)`", row[0])
+    }
+    assert documented == {value for name, value in vars(naming).items() if name.startswith("ANNOTATION_")}
 
 
 def test_defaults_of_the_server_are_documented() -> None:
