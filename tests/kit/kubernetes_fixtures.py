@@ -100,6 +100,8 @@ async def scenario(request: pytest.FixtureRequest, access: Access, installed: No
     """A fresh namespace; after a failure its state and the operator's are dumped to e2e-failures/."""
     async with Kube(access, namespace_of(request.node.name)) as kube:
         system = kube.within(NAMESPACE)
+        # that of a failed run of the same test may be there until its pods have ended
+        await kube.kubectl("wait", "--for=delete", f"namespace/{kube.namespace}", "--timeout=55s")
         await kube.create_namespace()
         try:
             yield Scenario(kube, system)
