@@ -110,6 +110,7 @@ class ClientPort:
             self.sockets,
             self._loop,
             keeps=keeps,
+            to_websocket=self._to_websocket,
         )
         self._sniffer = ProtocolSniffer(
             self.sockets,
@@ -183,7 +184,14 @@ class ClientPort:
         self._node.counters.count_rejected_handshake("socket_limit")
         return Rejection(self.sockets)
 
-    def _make(self, peer: str) -> asyncio.Protocol:
+    def _to_websocket(self, transport: asyncio.Transport, data: bytes, peer: str) -> None:
+        """Take a socket back from the HTTP server: a proxy that keeps sockets sends handshakes on them too."""
+        connection = self._make(peer)
+        transport.set_protocol(connection)
+        connection.connection_made(transport)
+        connection.data_received(data)
+
+    def _make(self, peer: str) -> WebSocketConnection:
         return WebSocketConnection(
             self._node, self._wires, self._websockets, self._loop, self._sniffer, self.flusher, peer
         )

@@ -26,6 +26,8 @@ class Encoding(StrEnum):
 PATH = "/connection/websocket"
 UNIDIRECTIONAL_PATH = "/connection/uni_websocket"
 PATHS = (PATH, UNIDIRECTIONAL_PATH)
+HANDSHAKES = tuple(f"GET {path}{end}".encode() for path in PATHS for end in " ?")
+"""Beginnings of the requests that open a WebSocket."""
 
 SUBPROTOCOLS = {Subprotocol(f"centrifuge-{encoding}"): encoding for encoding in Encoding}
 
@@ -49,6 +51,11 @@ DIALECTS = tuple(
     for native in (False, True)
     for compressed in (False, True)
 )
+
+
+def opens_websocket(data: bytes) -> bool:
+    """Return True for the first bytes of a request that opens a WebSocket, method, path and what ends it."""
+    return data.startswith(HANDSHAKES)
 
 
 def select_subprotocol(_protocol: ServerProtocol, offered: Iterable[Subprotocol]) -> Subprotocol | None:

@@ -19,6 +19,7 @@ from aiohttp.http import RawRequestMessage
 
 from realtime_server.core.metrics.counters import Counters
 from realtime_server.transports.addresses import peer_of
+from realtime_server.transports.dialect import opens_websocket
 from realtime_server.transports.forwarded import NO_PROXIES, TrustedProxies
 from realtime_server.transports.sockets import Sockets
 from realtime_server.transports.stream import StreamConnection
@@ -40,6 +41,10 @@ HEAD_BYTES = 16_384
 LINE_BYTES = 8_190
 _NAMES = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+(?:[ \t]*,[ \t]*[!#$%&'*+.^_`|~0-9A-Za-z-]+)*")
 """Pattern of a list of header names (RFC 9110, section 5.6.2)."""
+
+
+HandOver: TypeAlias = Callable[[asyncio.Transport, bytes, str], None]
+"""Function that takes over a socket, with the bytes that were read from it and the address of a proxied client."""
 
 
 class RequestRefusedError(Exception):
@@ -78,12 +83,24 @@ class _NoAccessLog(AbstractAccessLogger):
 
 
 class HttpConnection(web.RequestHandler):
-    """HTTP connection on one socket. `peer` is the address of the client or of the client behind a proxy."""
+    """HTTP connection on one socket. `peer` is the address of the client or of the client behind a proxy.
 
-    __slots__ = ("_busy", "_counters", "_is_head", "_sockets", "_stream", "_timer", "keeps_idle", "peer")
+    A WebSocket handshake that follows answered requests is handed to `to_websocket`: proxies send it so.
+    """
+
+    __slots__ = (
+        "_busy", "_counters", "_is_head", "_sockets", "_stream", "_timer", "_to_websocket", "_unanswered", "keeps_idle",
+        "peer",
+    )  # fmt: skip
 
     def __init__(
-        self, server: web.Server, loop: asyncio.AbstractEventLoop, counters: Counters, sockets: Sockets, peer: str
+        self,
+        server: web.Server,
+        loop: asyncio.AbstractEventLoop,
+        counters: Counters,
+        sockets: Sockets,
+        peer: str,
+        to_websocket: HandOver | None = None,
     ) -> None:
         super().__init__(
             server,
@@ -98,7 +115,10 @@ class HttpConnection(web.RequestHandler):
         self._sockets = sockets
         self._stream: StreamConnection | None = None
         self._timer: asyncio.TimerHandle | None = None
+        self._to_websocket = to_websocket
         self._busy = False
+        self._unanswered = True
+        """True from the first bytes of a request until its answer was written."""
         self._is_head = False
         self.keeps_idle = False
         self.peer = peer
@@ -110,10 +130,14 @@ class HttpConnection(web.RequestHandler):
 
     def data_received(self, data: bytes) -> None:
         """Handle received bytes; those after the request of a stream are dropped."""
+        if self._to_websocket is not None and self._awaits_request() and opens_websocket(data):
+            self._hand_over(self._to_websocket, data)
+            return
         self._counters.bytes_received += len(data)
         if self._stream is None:
             if not self._busy:
                 self._is_head = data.startswith(b"HEAD ")
+            self._unanswered = True
             super().data_received(data)
 
     def pause_writing(self) -> None:
@@ -152,9 +176,17 @@ class HttpConnection(web.RequestHandler):
             response.body = None  # aiohttp does not know the method of a request that it could not parse
         return response
 
+    async def finish_response(
+        self, request: web.BaseRequest, resp: web.StreamResponse, start_time: float | None
+    ) -> tuple[web.StreamResponse, bool]:
+        """Write an answer to its end."""
+        written, reset = await super().finish_response(request, resp, start_time)
+        self._unanswered = reset or not written.keep_alive or not request.content.is_eof()
+        return written, reset
+
     def begin(self) -> None:
         """Mark the socket as busy with a request."""
-        self._busy = True
+        self._busy = self._unanswered = True
 
     def end(self) -> None:
         """Mark the socket as idle."""
@@ -173,6 +205,20 @@ class HttpConnection(web.RequestHandler):
         """Close a socket that waits for its next request, unless `keeps_idle`."""
         if not self._busy and not self.keeps_idle:
             self.force_close()
+
+    def _awaits_request(self) -> bool:
+        """Return True when the next byte begins a request: nothing is left of an earlier one, nor of its answer.
+
+        Bytes of a body must never be taken for a handshake: the client behind a proxy chooses them.
+        """
+        return not self._unanswered and not self._messages and self._stream is None
+
+    def _hand_over(self, to_websocket: HandOver, data: bytes) -> None:
+        """Leave the socket, which stays counted, to its next protocol."""
+        transport, self.transport = self.transport, None  # aiohttp would close it
+        assert transport is not None
+        super().connection_lost(None)
+        to_websocket(transport, data, self.peer)
 
 
 @dataclass(frozen=True, slots=True)
@@ -231,7 +277,7 @@ class HttpServer:
     """HTTP server of a worker; dispatches by path, where `/a/*` matches each path directly below `/a`.
 
     `keeps` returns True while sockets are kept alive. They are not while connections are moved away, because a client
-    would reconnect over one.
+    would reconnect over one. `to_websocket` gets sockets with a WebSocket handshake after other requests.
     """
 
     def __init__(
@@ -243,7 +289,9 @@ class HttpServer:
         loop: asyncio.AbstractEventLoop,
         *,
         keeps: Callable[[], bool] = lambda: True,
+        to_websocket: HandOver | None = None,
     ) -> None:
+        self._to_websocket = to_websocket
         self._settings = settings
         self._routes = routes
         self._counters = counters
@@ -254,7 +302,7 @@ class HttpServer:
 
     def take(self, transport: asyncio.Transport, data: bytes, peer: str) -> None:
         """Take over a socket from which `data` has been read."""
-        connection = HttpConnection(self._server, self._loop, self._counters, self._sockets, peer)
+        connection = HttpConnection(self._server, self._loop, self._counters, self._sockets, peer, self._to_websocket)
         transport.set_protocol(connection)
         connection.connection_made(transport)
         self._counters.bytes_received -= len(data)  # counted already

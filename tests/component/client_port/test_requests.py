@@ -10,8 +10,10 @@ from typing import Literal
 import pytest
 import pytest_asyncio
 
+from realtime_operator.api.base import JsonObject
 from tests.kit.deadline import eventually
-from tests.kit.raw_client import UPGRADE, request
+from tests.kit.document import whole_at
+from tests.kit.raw_client import UPGRADE, frame, raw_stream, request
 from tests.kit.redis_process import running_redis
 from tests.kit.server_process import API_KEY, ServerProcess
 
@@ -19,6 +21,7 @@ pytestmark = pytest.mark.asyncio(loop_scope="module")
 
 SECONDS = 10
 ORIGIN = "https://app.example"
+PING_FRAME, PONG_FRAME = 0x89, 0x8A
 Port = Literal["client", "api", "admin"]
 
 
@@ -303,3 +306,64 @@ async def test_an_answer_depends_on_the_origin(server: ServerProcess) -> None:
     for headers in ({}, {"Origin": ORIGIN}):
         status, answer, _ = await exchange(server.client_port, asked("POST /emulation", headers, body=b"{}"))
         assert (status, answer["vary"]) == (400, "Origin")
+
+
+# a socket that a proxy keeps
+
+FIRST = request("/emulation", "OPTIONS", {"Host": "a"})
+HANDSHAKE = request()
+
+
+async def test_a_handshake_may_follow_other_requests_on_a_kept_socket(server: ServerProcess) -> None:
+    """nginx, among others, sends any request on a socket that it has kept."""
+    async with raw_stream(server.client_port) as stream:
+        for _ in range(2):
+            await stream.send(FIRST)
+            assert (await stream.response())[0] == 204
+        await stream.connect("")
+        await stream.send(frame(PING_FRAME, b"still there"))
+        assert await stream.frame() == (PONG_FRAME, b"still there")
+
+
+async def test_a_socket_with_a_handshake_after_other_requests_is_counted_once() -> None:
+    """A server for two sockets takes two at a time, before and after, and no third."""
+    limits: JsonObject = {"connections": 1, "handshakes": 1}
+    async with ServerProcess("small", None, auth={"anonymous": True}, limits=limits) as small:
+
+        async def connections() -> int:
+            return whole_at(await small.admin("GET", "status"), "connections")
+
+        for _ in range(3):
+            async with raw_stream(small.client_port) as stream:
+                await stream.send(FIRST)
+                assert (await stream.response())[0] == 204
+                await stream.connect("")
+            await eventually(connections, lambda found: found == 0, what="the client has left", within=SECONDS)
+        async with raw_stream(small.client_port) as first, raw_stream(small.client_port) as second:
+            for stream in (first, second):
+                await stream.send(FIRST)
+                assert (await stream.response())[0] == 204
+            async with raw_stream(small.client_port) as third:
+                await third.ended()
+
+
+async def test_a_body_that_looks_like_a_handshake_opens_no_websocket(server: ServerProcess) -> None:
+    """The client behind a proxy chooses it; /health is answered before the body was read."""
+    async with raw_stream(server.client_port) as stream:
+        await stream.send(request("/health", headers={"Host": "a", "Content-Length": str(len(HANDSHAKE))}))
+        assert (await stream.response())[0] == 200
+        await stream.send(HANDSHAKE)
+        await stream.send(FIRST)
+        assert (await stream.response())[0] == 204
+
+
+@pytest.mark.parametrize("place", [5, len("GET /connection/websocket"), len(HANDSHAKE) - 2])
+async def test_a_handshake_in_two_pieces_after_another_request(server: ServerProcess, place: int) -> None:
+    """It is answered: with 101, or, when not even its path was complete, with a reason to try again."""
+    async with raw_stream(server.client_port) as stream:
+        await stream.send(FIRST)
+        assert (await stream.response())[0] == 204
+        await stream.send(HANDSHAKE[:place])
+        await asyncio.sleep(0.05)
+        await stream.send(HANDSHAKE[place:])
+        assert (await stream.response())[0] == (101 if place > 30 else 426)
