@@ -18,7 +18,7 @@ ALONE := tests/component/server/test_bad_input.py tests/component/server/test_li
 # Scenarios that are too long for CI: `make e2e-redis` runs those of Redis, `make e2e LONG_E2E= ARGS='-k canary'` the others.
 LONG_E2E := tests/scenarios/test_canary.py tests/e2e/test_redis_mode.py tests/e2e/test_redis_policies.py tests/e2e/test_redis_tls_change.py tests/e2e/test_redis_valkey.py
 
-.PHONY: help setup demo demo-kubernetes check test test-thorough model test-sdks sdk-answers test-apiserver test-tracing test-debian13 e2e e2e-monitoring e2e-controllers bench bench-operator options crds monitoring revision-fixtures docs lock proto cluster-up cluster-down kubectl wheels images manifests chart clean
+.PHONY: help setup demo demo-kubernetes check test test-thorough model test-sdks sdk-answers test-apiserver test-tracing test-proxies test-debian13 e2e e2e-monitoring e2e-controllers bench bench-operator options crds monitoring revision-fixtures docs lock proto cluster-up cluster-down kubectl wheels images manifests chart clean
 
 help: ## List the verbs
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / {printf "  %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -63,6 +63,10 @@ suite:
 test-tracing: setup ## Spans of two servers in the real OpenTelemetry Collector (builds it once)
 	$(RUN) -m tests.kit.opentelemetry_collector
 	$(RUN) -m pytest tests/collector
+
+test-proxies: setup ## nginx, HAProxy, Caddy and Apache with the configurations of examples/proxies in front of two servers
+	@hack/setup-system.sh proxies
+	$(RUN) -m pytest tests/proxies $(ARGS)
 
 test-debian13: setup ## Unit, golden, contract and component tests on Debian 13: Python 3.13, Redis 8 (makes a root once)
 	@hack/setup-system.sh debian

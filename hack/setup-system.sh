@@ -1,7 +1,8 @@
 #!/usr/bin/env bash
 # Installs the system packages that a verb needs: `test` (Redis and its exporter, Node.js, Chromium, Prometheus, a C compiler, network
 # namespaces), `cluster` (a container runtime, etcd, proxies), `sdks` (a JDK and Maven, for the stock SDK in Java),
-# `apiserver` (etcd alone), `model` (Spin) or `debian` (what makes and enters the root of another Debian).
+# `apiserver` (etcd alone), `model` (Spin), `proxies` (nginx, HAProxy, Caddy, Apache) or `debian` (what makes and enters the
+# root of another Debian).
 # On Debian or Ubuntu as root it installs them; elsewhere it says what is missing and ends with 1.
 set -euo pipefail
 cd "$(dirname "$0")/.."
@@ -15,8 +16,9 @@ case "${1:-}" in
   sdks) wanted=(javac:default-jdk-headless mvn:maven) ;;
   apiserver) wanted=(etcd:etcd-server) ;;
   model) wanted=(spin:spin gcc:gcc) ;;
+  proxies) wanted=(nginx:nginx haproxy:haproxy caddy:caddy apache2:apache2-bin) ;;
   debian) wanted=(mmdebstrap:mmdebstrap ip:iproute2 setpriv:util-linux unshare:util-linux) ;;
-  *) echo "usage: $0 test|cluster|sdks|apiserver|model|debian" >&2; exit 2 ;;
+  *) echo "usage: $0 test|cluster|sdks|apiserver|model|proxies|debian" >&2; exit 2 ;;
 esac
 
 missing=()
@@ -25,7 +27,7 @@ for pair in "${wanted[@]}"; do
   if [[ $program == /* ]]; then [[ -x $program ]] || missing+=("$package")
   else command -v "$program" >/dev/null || missing+=("$package"); fi
 done
-[[ ! $1 =~ ^(sdks|apiserver|debian)$ && ! -e /usr/include/stdio.h ]] && missing+=(libc6-dev)
+[[ ! $1 =~ ^(sdks|apiserver|proxies|debian)$ && ! -e /usr/include/stdio.h ]] && missing+=(libc6-dev)
 
 if ((${#missing[@]})); then
   if [[ $(id -u) == 0 ]] && command -v apt-get >/dev/null; then

@@ -1,0 +1,1 @@
+"""nginx, HAProxy, Caddy and Apache with the configurations of examples/proxies: `make test-proxies`."""
