@@ -9,7 +9,6 @@ status alone. Times are whole seconds.
 from __future__ import annotations
 
 import math
-import time
 from collections import Counter, deque
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
@@ -233,12 +232,10 @@ class MovingWorld:
     """Connections that ended with their pod."""
     lowered: int = 0
     """By how many servers actions of the operator have left fewer available than wanted, at most."""
-    took: list[float] = field(default_factory=list)
-    """CPU time of each decision in seconds."""
     moves: Moves | None = None
     """The decision of the last reconcile."""
     unheard: int = 0
-    """Seconds for which the operator could not tell every server its rate, up to now."""
+    """Seconds for which the operator could not tell every server its rate, or did not see who drains, up to now."""
     _contact: int = -3600
     _seen: tuple[Server, ...] = ()
     _seen_at: int = 0
@@ -350,9 +347,7 @@ class MovingWorld:
         linked = self.now >= self.cut_off_until
         backplane = Backplane(linked, Reason.CONNECTED if linked else Reason.DISCONNECTED, "Redis")
         fleet = Fleet(self.target, self.desired, sets, world.servers)
-        begin = time.process_time()
         self.moves = moves = decide_moves(world, fleet, self.policy, backplane, self.status, at(self.now))
-        self.took.append(time.process_time() - begin)
         self._carry_out_all(moves.step.actions)
         if self.now < self.away_until:  # killed
             return
@@ -367,7 +362,7 @@ class MovingWorld:
         )
         leaving = [host for host in self.hosts if host.drain_rate or host.deleted is not None]
         unheard = not all(host.can_be_told(self.now) for host in leaving)
-        self.unheard = self.unheard + 1 if is_frozen or unheard else 0
+        self.unheard = self.unheard + 1 if is_frozen or is_stale or unheard else 0
 
     def _carry_out_all(self, actions: tuple[Action, ...]) -> None:
         by_name = {host.name: host for host in self.hosts}

@@ -12,6 +12,7 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, precondition,
 
 from realtime_operator.planning.budget import DrainPolicy
 from realtime_operator.planning.rollout import RolloutPolicy
+from realtime_operator.planning.world import Server
 from tests.unit.realtime_operator.planning.moving_world import MovingWorld
 
 SETTLE = 5
@@ -160,12 +161,11 @@ TestSchedule.settings = settings(stateful_step_count=30, max_examples=EXAMPLES)
 
 @dataclass(frozen=True, slots=True)
 class Rollout:
-    """What a rollout of all servers took; `seconds` of the model, `decision` those of the planner at most."""
+    """What a rollout of all servers took, in seconds of the model."""
 
     seconds: int
     moves: int
     peak: int
-    decision: float
 
 
 def roll_out(servers: int, connections: int, surge: int, rate: float) -> Rollout:
@@ -181,19 +181,24 @@ def roll_out(servers: int, connections: int, surge: int, rate: float) -> Rollout
         assert world.asked[-1] <= world.allowed
         assert world.now - begin < 3 * everybody / rate + 40 * servers
     assert (world.lowered, world.cut, world.connections) == (0, 0, everybody)
-    return Rollout(world.now - begin, sum(world.asked), max(world.asked), max(world.took))
+    return Rollout(world.now - begin, sum(world.asked), max(world.asked))
 
 
 def test_a_million_connections_move_once_when_all_servers_are_there_twice() -> None:
-    """500 servers, 10,000 connections per second: within 1.2 times connections / budget.
-
-    A decision about 1,000 servers takes less than 0.2 s of CPU time. It was 0.5 s when each was compared with all.
-    """
-    found = roll_out(500, 2000, 500, 10_000.0)
-    print(found)
+    """100 servers, 10,000 connections per second: within 1.2 times connections / budget."""
+    found = roll_out(100, 10_000, 100, 10_000.0)
     assert (found.moves, found.peak) == (1_000_000, 10_000)
     assert found.seconds <= 1.2 * 1_000_000 / 10_000
-    assert found.decision < 0.2
+
+
+def test_no_decision_compares_servers_with_each_other(monkeypatch: pytest.MonkeyPatch) -> None:
+    """They are found by name: a decision about 1,000 servers took 0.5 s when each was compared with all."""
+
+    def refuse(server: Server, other: object) -> bool:
+        raise AssertionError(f"{server} is compared with {other}")
+
+    monkeypatch.setattr(Server, "__eq__", refuse)
+    assert roll_out(6, 20, 2, 20.0).moves >= 120
 
 
 @pytest.mark.parametrize(("surge", "moves"), [(40, 1.0), (10, 1.44), (1, 1.68)])
