@@ -114,9 +114,10 @@ def next_hold(
 ) -> Hold | None:
     """Return the hold that is in force or kept; None when no server is to leave, or there was no reason to stop.
 
+    An old ReplicaSet that wants pods counts as servers that are to leave: they may not have been seen yet.
     `impossible` says why the plan cannot work; None when it can.
     """
-    if not retiring:
+    if not retiring and not any(count for revision, count in fleet.replicas.items() if revision != fleet.target):
         return None
     evidence = _evidence(world, fleet, retiring, backplane, before, now)
     if evidence is None and impossible is not None:

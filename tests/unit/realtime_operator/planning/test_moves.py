@@ -159,6 +159,23 @@ TestSchedule = Schedule.TestCase
 TestSchedule.settings = settings(stateful_step_count=30, max_examples=EXAMPLES)
 
 
+def test_a_pod_that_was_never_seen_is_not_removed_when_a_change_is_undone() -> None:
+    """Its ReplicaSet has clients there by then; the operator's watches stopped before the pod was made."""
+    world = MovingWorld(RolloutPolicy(1, 0, DrainPolicy(5.0, PATIENT_SECONDS, SETTLE)), 1, target="r0")
+    world.add("r0", 1, 20)
+    world.second()
+    world.change("r1")
+    world.crash(0)
+    world.stale_until = world.now + 5
+    for _ in range(4):
+        world.second()
+    world.change("r0")
+    for _ in range(100):
+        world.second()
+        assert world.cut == 0
+    assert world.is_settled()
+
+
 @dataclass(frozen=True, slots=True)
 class Rollout:
     """What a rollout of all servers took, in seconds of the model."""
