@@ -15,8 +15,9 @@ THOROUGH := tests/component/faults tests/component/test_redis_failover.py tests/
   tests/contract/backplane/test_archive.py tests/component/test_redis_exporter.py tests/component/cli/test_backup.py
 # Tests that measure a server's memory and rates: nothing runs beside them.
 ALONE := tests/component/server/test_bad_input.py tests/component/server/test_limits.py tests/component/server/test_slow_flood.py
-# Scenarios that are too long for CI: `make e2e-redis` runs those of Redis, `make e2e LONG_E2E= ARGS='-k canary'` the others.
-LONG_E2E := tests/scenarios/test_canary.py tests/e2e/test_redis_mode.py tests/e2e/test_redis_policies.py tests/e2e/test_redis_tls_change.py tests/e2e/test_redis_valkey.py
+# Scenarios that are too long for CI: `make e2e-redis` runs those of Redis, `make e2e-load` that with a thousand clients,
+# `make e2e LONG_E2E= ARGS='-k canary'` the others.
+LONG_E2E := tests/scenarios/test_canary.py tests/e2e/test_redis_mode.py tests/e2e/test_redis_policies.py tests/e2e/test_redis_tls_change.py tests/e2e/test_redis_valkey.py tests/e2e/test_load.py
 
 .PHONY: help setup demo demo-kubernetes check test test-thorough model test-sdks sdk-answers test-apiserver test-tracing test-proxies test-debian13 e2e e2e-monitoring e2e-controllers bench bench-operator options crds monitoring revision-fixtures docs lock proto cluster-up cluster-down kubectl wheels images manifests chart clean
 
@@ -140,6 +141,12 @@ e2e-redis: $(STAMP) ## All scenarios of Redis on a real Kubernetes, also those t
 	@[ -n "$$KUBECONFIG" ] || hack/setup-system.sh cluster
 	@hack/setup-system.sh test
 	$(RUN) -m tests.kit.cluster e2e -k redis $(ARGS)
+
+.PHONY: e2e-load
+e2e-load: $(STAMP) ## A thousand clients of stock SDKs through updates, evictions and failures on a real Kubernetes
+	@[ -n "$$KUBECONFIG" ] || hack/setup-system.sh cluster
+	@hack/setup-system.sh test
+	$(RUN) -m tests.kit.cluster e2e -s -k thousand_clients $(ARGS)
 
 e2e-monitoring: $(STAMP) ## Prometheus and the Prometheus operator on a real Kubernetes (builds both once)
 	@hack/setup-system.sh cluster

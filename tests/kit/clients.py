@@ -153,7 +153,8 @@ class ClientOptions:
     `renew_token` is called with a client's number when its SDK requests a new token, `renew_subscription_token` with
     the channel too (only by programs of tests/kit/sdk.py, for subscriptions with `askToken`). Delays are in seconds;
     None keeps the SDK's default. `connects_per_second` 0 connects all at once. With `protobuf` data is JSON as bytes.
-    `endpoints` are WebSocket URLs for every `transport`; only the JavaScript SDK has other transports.
+    `endpoints` are WebSocket URLs for every `transport`; only the JavaScript SDK has other transports. `spread`: client
+    i subscribes to channels[i % len(channels)] alone (only JavaScriptClients and PythonClients).
     """
 
     endpoints: Sequence[str]
@@ -167,6 +168,11 @@ class ClientOptions:
     connects_per_second: float = 0
     protobuf: bool = False
     transport: Transport = "websocket"
+    spread: bool = False
+
+    def channels_of(self, client: int) -> Sequence[Channel]:
+        """Return the channels that a client subscribes to."""
+        return [self.channels[client % len(self.channels)]] if self.spread else self.channels
 
 
 class CallRefusedError(Exception):
@@ -294,5 +300,6 @@ async def all_connected(clients: StockClients, *, within: float = 15) -> None:
 
 async def all_subscribed(clients: StockClients, *, within: float = 15) -> None:
     """Wait until every client is subscribed to each of its channels."""
-    wanted = clients.options.count * len(clients.options.channels)
+    options = clients.options
+    wanted = sum(len(options.channels_of(client)) for client in range(options.count))
     await clients.record.wait(lambda r: len(r.subscribed) == wanted, what=f"{wanted} subscriptions", within=within)

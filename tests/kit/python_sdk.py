@@ -141,7 +141,7 @@ class PythonClients:
         """Start to connect the clients at the wanted rate, and to subscribe them."""
         pause = 1 / self.options.connects_per_second if self.options.connects_per_second else 0
         for index, client in enumerate(self._clients):
-            for channel in self.options.channels:
+            for channel in self.options.channels_of(index):
                 await self._subscribe(index, channel)
             await client.connect()
             await asyncio.sleep(pause)

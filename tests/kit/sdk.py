@@ -153,6 +153,7 @@ class ProgramClients:
             "channels": [_channel(channel) for channel in options.channels],
             "protobuf": options.protobuf,
             "transport": options.transport,
+            "spread": options.spread,
             "tokens": list(options.tokens),
             "askTokens": options.renew_token is not None,
             "connectsPerSecond": options.connects_per_second,

@@ -5,8 +5,8 @@
 // Options: endpoints (client i uses endpoints[i % length]), clients, channels, tokens (one per client), askTokens (get new
 // tokens from the parent: event `token`, answered by the call `token`), minReconnectDelay and maxReconnectDelay
 // (milliseconds), connectsPerSecond (0: all at once), protobuf (data is JSON all the same, as bytes), transport (websocket,
-// sse or http_stream; endpoints are those of websocket all the same), package (which of the installed versions). A channel
-// may have recoverable, joinLeave, delta ('fossil'), token and askToken (get new ones from the parent: event
+// sse or http_stream; endpoints are those of websocket all the same), package (which of the installed versions), spread
+// (client i subscribes to channels[i % length] alone). A channel may have recoverable, joinLeave, delta ('fossil'), token and askToken (get new ones from the parent: event
 // `subscription_token`, answered by the call of that name). Times (`at`) are seconds since 1970. It ends when stdin ends.
 import { createInterface } from 'node:readline';
 import { EventSource } from 'eventsource';
@@ -15,7 +15,7 @@ import WebSocket from 'ws';
 const options = {
   endpoints: [], clients: 1, channels: [], tokens: [], askTokens: false,
   minReconnectDelay: 500, maxReconnectDelay: 20000, connectsPerSecond: 0, protobuf: false,
-  transport: 'websocket', package: 'centrifuge',
+  transport: 'websocket', package: 'centrifuge', spread: false,
   ...JSON.parse(process.argv[2] ?? '{}'),
 };
 
@@ -85,7 +85,8 @@ function makeClient(index) {
   client.on('disconnected', ({ code, reason }) => report('disconnected', index, { code, reason }));
   client.on('error', ({ error }) => report('error', index, { code: error.code ?? 0, message: error.message ?? '' }));
   reportChannels(client, index, (context) => context.channel);  // of subscriptions that the server makes
-  for (const channel of options.channels) subscribe(client, index, channel);
+  const { channels, spread } = options;
+  for (const channel of spread ? [channels[index % channels.length]] : channels) subscribe(client, index, channel);
   return client;
 }
 
