@@ -44,14 +44,20 @@ def decide_canary(
         current=prior.current_revision,
         made_of=servers_hash(cluster),
         now=now,
-        failure=_failure(cluster, fleet, prior, now),
+        failure=_failure(cluster, fleet, prior, now, world.contact_since),
         trusted=trusted and not paused,
     )
     return next_canary(canary_policy(cluster), view, prior.canary, None if paused else span)
 
 
-def _failure(cluster: RealtimeCluster, fleet: Fleet, prior: PriorStatus, now: datetime) -> GateResult | None:
-    """Return a failure that the counts do not show: moved clients are refused, or the step makes no progress."""
+def _failure(
+    cluster: RealtimeCluster, fleet: Fleet, prior: PriorStatus, now: datetime, watched_since: datetime | None
+) -> GateResult | None:
+    """Return a failure that the counts do not show: moved clients are refused, or the step makes no progress.
+
+    Time before `watched_since` does not count: what kept the operator from watching may have kept servers from
+    starting.
+    """
     state, hold = prior.canary, prior.hold
     if state is None or state.revision != fleet.target:
         return None
@@ -61,6 +67,9 @@ def _failure(cluster: RealtimeCluster, fleet: Fleet, prior: PriorStatus, now: da
     seconds = cluster.spec.rollout.progress_deadline_seconds + drain.settle_seconds + drain.timeout_seconds
     starts = not any(not server.serving for server in fleet.live)
     allowed = cluster.spec.rollout.progress_deadline_seconds if starts else seconds
-    if state.phase is Phase.MOVING and replace(prior.progress, deadline_seconds=allowed).is_overdue(now):
+    progress = replace(prior.progress, deadline_seconds=allowed)
+    if progress.at is not None and watched_since is not None:
+        progress = replace(progress, at=max(progress.at, watched_since))
+    if state.phase is Phase.MOVING and progress.is_overdue(now):
         return GateResult(Gate.READINESS, Outcome.FAILED, f"no progress for {allowed:g} s: {prior.progress.step}")
     return None

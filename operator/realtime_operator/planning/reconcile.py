@@ -269,7 +269,7 @@ def _facts(
         redis=redis_state(cluster, world, prior.redis_podless_since, now),
         credentials=next_credentials(name, world.secrets, prior.credentials, now),
         progress=Progress()
-        if canary is not None and canary.state.phase in {Phase.HOLDING, Phase.PAUSED}
+        if _is_held(cluster, settings, canary)
         else next_progress(fleet, step.retiring, policy.drain, deadline, prior.progress, now),
         budget=budget if step.retiring or budget.owed > 0 or drains.any_ends(fleet) else None,
         current_revision=_current_revision(prior, fleet, step),
@@ -285,6 +285,13 @@ def _facts(
         unreachable=status.unreachable_since(prior.unreachable_since, world.servers, now),
         prior=prior,
     )
+
+
+def _is_held(cluster: RealtimeCluster, settings: PlannerSettings, canary: Canary | None) -> bool:
+    """Return True while nothing is to make progress: in a pause, and while a canary holds."""
+    if cluster.spec.paused or settings.paused is not None:
+        return True
+    return canary is not None and canary.state.phase in {Phase.HOLDING, Phase.PAUSED}
 
 
 def _pods_refused(world: World) -> tuple[str, ...]:

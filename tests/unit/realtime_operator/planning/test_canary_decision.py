@@ -165,6 +165,53 @@ def test_a_paused_cluster_is_left_alone_in_a_canary(by: str) -> None:
     until(platform, lambda status: dig(status, "currentRevision") == dig(status, "targetRevision"))
 
 
+@pytest.mark.parametrize("by", ["spec", "operator"])
+def test_a_pause_in_a_step_that_still_moves_is_no_lack_of_progress(by: str) -> None:
+    """However long it lasts: nothing was to move meanwhile, so that no gate fails, during it or after it."""
+    platform = replaced(canary_rollout(), refuses=False)
+    until(platform, lambda status: phase(status) == "Moving")
+    platform.reconcile()
+    if by == "spec":
+        platform.change(paused=True)
+    else:
+        platform.paused = "maintenance"
+    for _ in range(3):
+        platform.reconcile(tick=5_000)
+        assert reason(platform.status or {}, "Degraded") != "ProgressDeadlineExceeded"
+    if by == "spec":
+        platform.change(paused=False)
+    platform.paused = None
+    done = until(platform, lambda status: dig(status, "currentRevision") == dig(status, "targetRevision"))
+    assert "canary" not in done
+    assert "GateFailed" not in [event.reason for event in platform.events]
+
+
+def test_time_in_which_nobody_watches_a_step_is_no_lack_of_progress() -> None:
+    """After an outage of the operator or the API server the step has its whole deadline to go on, and no more."""
+    platform = replaced(canary_rollout(), refuses=False)
+    live = platform.life.live
+
+    def live_on(tick: float) -> None:
+        live(tick)
+        for pod in platform.life.pods:
+            pod.starting = pod.revision != text_at(platform.status or {}, "currentRevision")
+
+    platform.life.live = live_on  # type: ignore[method-assign] # new servers do not become ready
+    until(platform, lambda status: phase(status) == "Moving")
+    platform.reconcile()
+    platform.span, platform.contact_for = None, 0.0
+    platform.life.now += 10_000
+    for _ in range(20):
+        platform.reconcile()
+        platform.contact_for += 1
+    assert phase(platform.status or {}) == "Moving"
+    platform.contact_for += 600
+    platform.life.now += 600
+    platform.reconcile()
+    failed = platform.status or {}
+    assert (phase(failed), dig(failed, "canary", "failedGate")) == ("RolledBack", "Readiness")
+
+
 UPGRADED = PlannerSettings(BuildSettings("localhost/server:2", "localhost/redis:1"))
 AGAIN = PlannerSettings(BuildSettings("localhost/server:3", "localhost/redis:1"))
 
