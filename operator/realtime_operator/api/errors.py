@@ -61,15 +61,25 @@ _MESSAGES = {
 
 
 def findings_of(error: ValidationError) -> tuple[Finding, ...]:
-    """Convert pydantic's errors to findings, with paths in Kubernetes' format."""
+    """Convert pydantic's errors to findings, with paths in Kubernetes' format.
+
+    A list whose items are wrong is not told to be too short: pydantic counts the valid ones.
+    """
     findings = []
-    for entry in error.errors(include_url=False):
+    entries = error.errors(include_url=False)
+    for entry in entries:
+        if entry["type"] == "too_short" and any(_is_within(other["loc"], entry["loc"]) for other in entries):
+            continue
         field = entry.get("ctx", {}).get("field")
         path = format_path([*entry["loc"], *([field] if isinstance(field, str) else [])])
         message = _MESSAGES.get(entry["type"]) or _bound(entry["type"], entry.get("ctx", {}), entry["msg"])
         hint = _conversion_hint(path, entry["type"], entry["input"], entry.get("ctx", {}))
         findings.append(Finding(path, FindingReason.INVALID_FIELD, f"{message}{hint}"))
     return tuple(findings)
+
+
+def _is_within(inner: tuple[str | int, ...], outer: tuple[str | int, ...]) -> bool:
+    return len(inner) > len(outer) and inner[: len(outer)] == outer
 
 
 def format_path(parts: Sequence[str | int]) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from realtime_operator.api.base import JsonValue
 from realtime_operator.api.errors import Finding, FindingReason, InvalidCluster, format_path
 from realtime_operator.api.v1alpha1 import RealtimeCluster
 
@@ -20,6 +21,19 @@ def test_every_problem_is_a_finding() -> None:
         RealtimeCluster.from_object({"metadata": {"name": "a"}, "spec": {"replicas": -1, "workers": 2, "paused": 1}})
     assert [finding.path for finding in caught.value.findings] == ["spec.replicas", "spec.paused", "spec.workers"]
     assert {finding.reason for finding in caught.value.findings} == {FindingReason.INVALID_FIELD}
+
+
+def test_wrong_items_do_not_make_a_list_too_short() -> None:
+    """The items are told, as the API server does; only an empty list is too short."""
+    cases: list[tuple[list[JsonValue], list[str]]] = [
+        ([{"share": "10%", "hold": "0s"}], ["spec.rollout.canary.steps[0].hold"]),
+        ([{}], ["spec.rollout.canary.steps[0].share"]),
+        ([], ["spec.rollout.canary.steps"]),
+    ]
+    for steps, paths in cases:
+        with pytest.raises(InvalidCluster) as caught:
+            RealtimeCluster.from_object({"metadata": {"name": "a"}, "spec": {"rollout": {"canary": {"steps": steps}}}})
+        assert [finding.path for finding in caught.value.findings] == paths
 
 
 def test_the_message_has_all_findings() -> None:
