@@ -84,6 +84,18 @@ def test_a_webhook_that_leaves_longer_than_its_pod_lives_is_refused(program: Pat
         render(program, "--set", "webhook.enabled=true,webhook.leaveSeconds=30")
 
 
+def test_a_port_of_the_webhook_that_is_taken_is_refused(program: Path) -> None:
+    """The operator's pod would crash."""
+    with pytest.raises(HelmError, match="securePort must not be 8080"):
+        render(program, "--set", "webhook.enabled=true,webhook.securePort=8080")
+
+
+def test_a_misspelt_namespace_selector_of_the_webhook_is_refused(program: Path) -> None:
+    """The API server would drop the field, and an empty selector selects all namespaces."""
+    with pytest.raises(HelmError, match="namespaceSelector': additional properties 'matchLabel' not allowed"):
+        render(program, "--set", "webhook.enabled=true,webhook.namespaceSelector.matchLabel.team=a")
+
+
 def test_unknown_value_is_refused(program: Path) -> None:
     """A misspelt value is refused by its name."""
     with pytest.raises(HelmError, match="replica"):
