@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -9,6 +10,7 @@ import pytest
 from rich.console import Group, RenderableType
 
 from realtime_operator.api.base import JsonObject
+from realtime_operator.api.document import object_at
 from realtime_operator.api.v1alpha1 import RealtimeCluster
 from realtime_operator.builders import BuildSettings
 from realtime_operator.cli import views
@@ -143,6 +145,7 @@ HOLDING: JsonObject = {**stored(
         ],
     },
 ), "spec": STEPS}  # fmt: skip
+HOLDING_PAUSED: JsonObject = {**object_at(HOLDING, "status"), "phase": "Paused"}
 ROLLED_BACK: JsonObject = {**stored(
     phase="Degraded",
     canary={
@@ -220,12 +223,17 @@ VIEWS: dict[str, RenderableType] = {
     "plan-upcoming-open": plan.upcoming_line(Upcoming("tvwbcdfghj", None), NOW),
     "status-held": views.status_view(HELD, WHERE),
     "status-silent": views.status_view(SILENT, WHERE, NOW),
+    "status-canary-paused": views.status_view(HOLDING | {"status": HOLDING_PAUSED}, WHERE, NOW),
     "status-canary": views.status_view(HOLDING, WHERE, NOW),
     "status-rolled-back": views.status_view(ROLLED_BACK, WHERE, NOW),
     "status-new": views.status_view(NEW, WHERE),
     "describe": views.describe_view(ROLLING, EVENTS, WHERE, NOW),
     "describe-without-events": views.describe_view(READY, (), WHERE, NOW),
     "plan-created": plan.forecast_view("chat", forecast(None, cluster(), (), SETTINGS), created=True),
+    "plan-rolled-back": plan.forecast_view(
+        "chat", replace(expected({}, 10, 10), rolled_back="tvwbcdfghj"), created=False
+    ),
+    "up-changes": Group(*views.change_lines(expected({"server": {"workers": 2}, **STEPS}, 400))),
     "plan-nothing": plan.forecast_view("chat", expected({}, 10, 10), created=False),
     "plan-rollout": plan.forecast_view(
         "chat",

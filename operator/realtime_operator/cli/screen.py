@@ -11,7 +11,7 @@ from rich.console import RenderableType
 from rich.live import Live
 
 from realtime_operator.cli.output import messages
-from realtime_operator.cli.views import consequences
+from realtime_operator.cli.views import change_lines, consequences
 from realtime_operator.planning.forecast import Forecast
 from realtime_operator.platforms.local.object_store import Event
 
@@ -61,8 +61,8 @@ class Screen:
 
     def change(self, expected: Forecast) -> None:
         """Print the changes in the file and their consequences."""
-        for change in expected.changes:
-            self.say(f"{change.path}: {change.before} -> {change.after}", "cyan")
+        for line in change_lines(expected):
+            self.say(line, "cyan")
         self.say("; ".join(consequences(expected)) if expected.changes else "the file means the same as before", "cyan")
 
     def refusal(self, reason: str) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime
 
@@ -10,7 +11,7 @@ from rich.table import Table
 from rich.text import Text
 
 from realtime_operator.api import duration
-from realtime_operator.api.base import JsonObject
+from realtime_operator.api.base import JsonObject, JsonValue
 from realtime_operator.api.document import dig, objects_at
 from realtime_operator.cli.document import age, text, until, whole
 from realtime_operator.cli.output import bar, number, table, word
@@ -159,6 +160,8 @@ def canary_line(cluster: JsonObject, now: datetime | None = None) -> str:
     if phase != "Holding" or since is None:
         failed = text(cluster, "status", "canary", "failedGate")
         return f"{line}, gate {failed} has failed" if failed else line
+    if text(cluster, "status", "phase") == "Paused":
+        return f"{line}, begins anew after the pause"
     left = duration.seconds(hold or DEFAULT_HOLD) - ((now or datetime.now(UTC)) - since).total_seconds()
     return f"{line}, {left:.0f} s left" if left > 0 else f"{line}, until all gates have passed"
 
@@ -280,7 +283,9 @@ def describe_view(
 def consequences(expected: Forecast) -> list[str]:
     """Return the consequences of a change, a sentence each."""
     if expected.replaces_servers:
-        lines = [f"revision {expected.revision}: {expected.servers_before} servers are replaced"]
+        count = expected.servers_replaced
+        what = "1 server is replaced" if count == 1 else f"{count} servers are replaced"
+        lines = [f"revision {expected.revision}: {what}"]
     elif expected.servers_before != expected.servers_after:
         lines = [f"servers: {expected.servers_before} -> {expected.servers_after}"]
     else:
@@ -305,4 +310,24 @@ def consequences(expected: Forecast) -> list[str]:
         lines.append(
             f"{expected.open_connections} connections are open; afterwards the servers have room for {free} more"
         )
-    return lines
+    return [*lines, *rolled_back_lines(expected)]
+
+
+def rolled_back_lines(expected: Forecast) -> list[str]:
+    """Return what the spec's own revision waits for, after it was rolled back; empty otherwise."""
+    if expected.rolled_back is None:
+        return []
+    again = "another change of the spec, or `realtime rollout resume`, lets it be tried again"
+    return [f"revision {expected.rolled_back} has failed a gate and was rolled back: {again}"]
+
+
+def change_lines(expected: Forecast) -> list[str]:
+    """Return a line for each change of the spec."""
+    return [f"{c.path}: {value_text(c.before)} -> {value_text(c.after)}" for c in expected.changes]
+
+
+def value_text(value: JsonValue) -> str:
+    """Return a value of the spec as it is shown in a list of changes: text as it is, others as JSON."""
+    if value is None:
+        return "-"
+    return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)

@@ -58,7 +58,8 @@ class Forecast:
     `connections` are moved at `connections_per_second` at most, some of them more than once, in about `seconds`.
     `rejection` says why the operator would not move them, None when it would. `open_connections` are all, `room` is how
     many the servers may have then (`server.limits.connections` of each), None without a limit. `steps` are those of a
-    canary; their holds are part of `seconds`.
+    canary; their holds are part of `seconds`. `servers_replaced` are the running ones of other revisions. `rolled_back`
+    is the revision of the new spec when it has failed a gate, and is not tried again.
     """
 
     changes: tuple[Change, ...]
@@ -73,6 +74,8 @@ class Forecast:
     open_connections: int = 0
     room: int | None = None
     steps: tuple[ForecastStep, ...] = ()
+    servers_replaced: int = 0
+    rolled_back: str | None = None
 
     @property
     def replaces_servers(self) -> bool:
@@ -98,7 +101,8 @@ def forecast(
     """
     stored = as_stored(old, new)
     prior = read_status(stored)
-    revision = revisions.choose(stored, replica_sets, settings.build, rolled_back(stored, prior)).name
+    failed = rolled_back(stored, prior)
+    revision = revisions.choose(stored, replica_sets, settings.build, failed).name
     # At once the autoscaler only adds servers; it removes them after the window.
     at_once = autoscaling(stored, prior.autoscaling, servers, datetime.min.replace(tzinfo=UTC))
     fleet = Fleet(revision, desired_servers(new, at_once), read_replica_sets(replica_sets), tuple(servers))
@@ -121,6 +125,8 @@ def forecast(
         open_connections=preflight.connections_of(fleet.live),
         room=preflight.room_of(fleet, policy),
         steps=steps,
+        servers_replaced=len(fleet.live) - fleet.live_of(revision),
+        rolled_back=None if failed is None or failed.tried == revision else failed.tried,
     )
 
 

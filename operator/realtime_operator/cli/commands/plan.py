@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path
@@ -19,7 +18,7 @@ from realtime_operator.cli.cluster_file import ClusterFile, read, refuse
 from realtime_operator.cli.document import until
 from realtime_operator.cli.output import Output, OutputOption, document, show, table
 from realtime_operator.cli.target import Target, name_of, read_cluster
-from realtime_operator.cli.views import consequences
+from realtime_operator.cli.views import consequences, rolled_back_lines, value_text
 from realtime_operator.errors import ForbiddenError
 from realtime_operator.planning.forecast import Forecast, as_stored, forecast
 from realtime_operator.planning.operator_rollout import Upcoming, upcoming
@@ -107,7 +106,9 @@ def to_object(name: str, expected: Forecast) -> JsonObject:
         "seconds": expected.seconds,
         "openConnections": expected.open_connections,
         "room": expected.room,
+        "serversReplaced": expected.servers_replaced,
         "rejection": expected.rejection,
+        "rolledBack": expected.rolled_back,
         "steps": [
             {"share": step.share, "servers": step.servers, "holdSeconds": step.hold_seconds} for step in expected.steps
         ],
@@ -135,12 +136,9 @@ def forecast_view(name: str, expected: Forecast, *, created: bool) -> Renderable
     if created:
         return f"{name} would be created: revision {expected.revision}, {expected.servers_after} servers"
     if not expected.changes:
-        return f"{name} is already as the file says: nothing would change"
-    changes = table(("FIELD", "NOW", "THEN"), [(c.path, _value(c.before), _value(c.after)) for c in expected.changes])
+        unchanged = f"{name} is already as the file says: nothing would change"
+        return Group(unchanged, *rolled_back_lines(expected))
+    changes = table(
+        ("FIELD", "NOW", "THEN"), [(c.path, value_text(c.before), value_text(c.after)) for c in expected.changes]
+    )
     return Group(changes, "", *consequences(expected))
-
-
-def _value(value: JsonValue) -> str:
-    if value is None:
-        return "-"
-    return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)

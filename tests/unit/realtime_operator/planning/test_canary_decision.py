@@ -311,7 +311,9 @@ def test_a_plan_of_what_was_rolled_back_replaces_nothing(defaults: str) -> None:
     cluster, world = platform.cluster(), platform.world()
     same = forecast(cluster, cluster, world.servers, platform.settings, world.objects)
     assert (same.is_new_revision, same.steps) == (False, ())
+    assert same.rolled_back == text_at(platform.status or {}, "canary", "revision")
     platform.change(server={"limits": {"messagesPerSecond": 300}})
     other = forecast(cluster, platform.cluster(), world.servers, platform.settings, world.objects)
     assert other.is_new_revision
+    assert other.rolled_back is None
     assert len(other.steps) == 1

@@ -118,6 +118,7 @@ def test_a_rollout_that_is_under_way_moves_only_who_has_not_moved() -> None:
     done = [replace(server, revision=revision_of(NEW_REVISION)) for server in servers(70)]
     rolled = expected(NEW_REVISION, [*servers(30), *done])
     assert (rolled.connections, rolled.servers_before, rolled.servers_after) == (30, 2, 2)
+    assert rolled.servers_replaced == 1
     assert rolled.replaces_servers
     assert rolled.seconds == pytest.approx(1 * (2 + 5) + 0.3)
 
