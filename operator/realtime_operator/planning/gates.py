@@ -129,7 +129,7 @@ def _observation(sides: Sides, span: Span, now: datetime) -> GateResult:
     read = sum(1 for server in sides.canary if server.uid in span.tallies)
     if silent or read < sides.wanted:
         return _undecided(Gate.OBSERVATION, f"{read - len(silent)} of {sides.wanted} new servers report")
-    return _passed(Gate.OBSERVATION, f"{read} new servers report")
+    return _passed(Gate.OBSERVATION, f"{read} of {sides.wanted} new servers report")
 
 
 def _readiness(sides: Sides, now: datetime) -> GateResult:
@@ -223,7 +223,7 @@ def _share(gate: Gate, what: str, new: tuple[int, int], old: tuple[int, int], po
     """
     text = f"{new[0]} of {new[1]} {what}, {old[0]} of {old[1]} at the others"
     if new[1] < policy.minimum_events:
-        return _undecided(gate, text)
+        return _undecided(gate, _too_few(text, policy))
     bad = new[0] / new[1] > old[0] / max(policy.minimum_events, old[1]) + policy.tolerance
     return _failed(gate, text) if bad else _passed(gate, text)
 
@@ -231,17 +231,21 @@ def _share(gate: Gate, what: str, new: tuple[int, int], old: tuple[int, int], po
 def _time(gate: Gate, name: str, new: Totals, old: Totals, good: float, policy: GatePolicy) -> GateResult:
     mine, theirs = new.percentile(name, 0.99), old.percentile(name, 0.99)
     enough, known = (side.sum(name) >= policy.minimum_events for side in (new, old))
-    text = f"99% within {_within(mine)}, at the others {_within(theirs)}"
+    text = f"{_within(new.sum(name), mine)}, at the others {_within(old.sum(name), theirs)}"
     if mine is None or not enough:
-        return _undecided(gate, text)
+        return _undecided(gate, _too_few(text, policy))
     slow = mine > good and (theirs is None or not known or mine > SLOWER * theirs)
     return _failed(gate, text) if slow else _passed(gate, text)
 
 
-def _within(seconds: float | None) -> str:
+def _within(count: int, seconds: float | None) -> str:
     if seconds is None:
-        return "an unknown time"
-    return f"{seconds:g} s" if seconds != float("inf") else "more than can be counted"
+        return "none yet"
+    return f"99% of {count} {f'within {seconds:g} s' if seconds != float('inf') else 'in more than can be counted'}"
+
+
+def _too_few(text: str, policy: GatePolicy) -> str:
+    return f"{text}; judged from {policy.minimum_events} on"
 
 
 def _refused(side: Totals) -> tuple[int, int]:

@@ -204,6 +204,15 @@ counts = st.dictionaries(
 )
 
 
+def test_what_is_undecided_says_what_it_lacks() -> None:
+    """The numbers so far, and how many are needed."""
+    found = results({(totals.MESSAGES, ""): 9}, {})
+    assert found[Gate.ERRORS].message == "0 of 9 commands failed, 0 of 0 at the others; judged from 20 on"
+    assert found[Gate.CONNECT_TIME].message == "none yet, at the others none yet; judged from 20 on"
+    few = results({(totals.CONNECT_SECONDS, "0.005"): 3}, {(totals.CONNECT_SECONDS, "0.01"): 40})[Gate.CONNECT_TIME]
+    assert few.message == "99% of 3 within 0.005 s, at the others 99% of 40 within 0.01 s; judged from 20 on"
+
+
 @given(new=counts, old=counts, readable=st.booleans())
 def test_whatever_was_counted_there_is_a_verdict_and_the_unreadable_never_passes(
     new: Counts, old: Counts, *, readable: bool
