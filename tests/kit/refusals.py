@@ -441,7 +441,7 @@ REFUSALS = (
     Refusal("spec.rollout.drain.connectionsPerSecond", RATE, {"rollout": {"drain": {"connectionsPerSecond": 0}}}),
     Refusal(
         "spec.rollout.canary.steps",
-        "the shares must not descend: each step goes further than the one before, like 10%, 50%",
+        "the shares must not descend: each step has at least that of the one before, like 10%, 50%",
         _canary(steps=[{"share": "50%"}, {"share": "10%"}]),
     ),
     Refusal(

@@ -66,7 +66,7 @@ class Canary(Model):
     @rule(
         "!self.steps.all(s, s.share.matches('^[0-9]{1,3}%$'))"
         " || self.steps.map(s, int(s.share.replace('%', ''))).isSorted()",
-        "the shares must not descend: each step goes further than the one before, like 10%, 50%",
+        "the shares must not descend: each step has at least that of the one before, like 10%, 50%",
         field="steps",
     )
     def _steps_ascend(self) -> bool:
