@@ -40,6 +40,14 @@ def decide_moves(
     return Moves(hold, budget, rollout.next_step(fleet, policy, now, limits, budget, prior.connections))
 
 
+def next_current(fleet: Fleet, step: RolloutStep, before: str | None) -> str | None:
+    """Return the revision that served last as a whole: the target once every wanted server runs it, and no other."""
+    updated = sum(1 for server in fleet.available if server.revision == fleet.target)
+    if updated >= fleet.desired and not step.retiring and not fleet.old_replicas:
+        return fleet.target
+    return before
+
+
 def _budget(
     world: World, fleet: Fleet, policy: RolloutPolicy, prior: PriorStatus, now: datetime, *, careful: bool
 ) -> Budget:

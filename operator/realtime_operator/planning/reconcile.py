@@ -28,7 +28,7 @@ from realtime_operator.planning.difference import contains, plan_write, revision
 from realtime_operator.planning.exposure import observe_exposure
 from realtime_operator.planning.facts import Facts
 from realtime_operator.planning.fleet import Fleet, read_replica_sets
-from realtime_operator.planning.moves import decide_moves
+from realtime_operator.planning.moves import decide_moves, next_current
 from realtime_operator.planning.operator_rollout import choose_target, slot_of
 from realtime_operator.planning.plan import (
     Action,
@@ -46,7 +46,6 @@ from realtime_operator.planning.redis_change import change_redis, redis_state
 from realtime_operator.planning.redis_mode import is_of_redis, leaves_failover, until_left
 from realtime_operator.planning.redis_volumes import impossible_volumes
 from realtime_operator.planning.report import report_rejection
-from realtime_operator.planning.rollout import RolloutStep
 from realtime_operator.planning.rollout_slots import NO_ROLLOUT, OtherClusters, Turn
 from realtime_operator.planning.rotation import describe, next_rotation
 from realtime_operator.planning.service_families import impossible_families
@@ -272,7 +271,7 @@ def _facts(
         if _is_held(cluster, settings, canary)
         else next_progress(fleet, step.retiring, policy.drain, deadline, prior.progress, now),
         budget=budget if step.retiring or budget.owed > 0 or drains.any_ends(fleet) else None,
-        current_revision=_current_revision(prior, fleet, step),
+        current_revision=next_current(fleet, step, prior.current_revision),
         canary=canary,
         paused=cluster.spec.paused,
         unready_grace=timedelta(seconds=settings.unready_grace_seconds),
@@ -311,14 +310,6 @@ def _missing_endpoint(cluster: RealtimeCluster, world: World, actions: Sequence[
     key = ObjectKey("v1", "Service", name)
     made = any(isinstance(action, CreateObject) and object_key(action.manifest) == key for action in actions)
     return None if key in world.objects or made else f"the Service {name} does not exist"
-
-
-def _current_revision(prior: PriorStatus, fleet: Fleet, step: RolloutStep) -> str | None:
-    """Return the revision that served last as a whole: the target once every wanted server runs it, and no other."""
-    updated = sum(1 for server in fleet.available if server.revision == fleet.target)
-    if updated >= fleet.desired and not step.retiring and not fleet.old_replicas:
-        return fleet.target
-    return prior.current_revision
 
 
 def _apply(manifests: Sequence[JsonObject], world: World, *, settled: bool) -> list[Action]:

@@ -84,7 +84,9 @@ def next_step(
     names = {server.name for server in retiring}
     done = [server for server in retiring if _may_be_removed(server, policy.drain, now, brake)]
     back = _filled_again(fleet, retiring, done)
-    gone = Counter(s.revision for s in done if _is_deleted_first(s, fleet) and s.revision not in back)
+    in_place = _replaced_in_place(fleet, done)
+    counted = [s for s in done if s not in in_place or s.revision == fleet.target]
+    gone = Counter(s.revision for s in counted if _is_deleted_first(s, fleet) and s.revision not in back)
     # first, as calls to servers take time in which others may become unready
     actions = _scale_old(fleet, gone, policy.max_surge)
     actions += _put_back([server for server in fleet.live if server.name not in names])
@@ -101,7 +103,7 @@ def next_step(
         if server.deletion_cost != RETIRED_DELETION_COST
     ]
     actions += [SetDeletionCost(server.name, server.uid, 0) for servers in back.values() for server in servers]
-    actions += _replace_in_place(fleet, done)
+    actions += [DeleteServer(server.name, server.uid) for server in in_place]
     return RolloutStep(_target_replicas(fleet, policy, gone[fleet.target]), tuple(actions), retiring)
 
 
@@ -318,19 +320,31 @@ def _restore_current(fleet: Fleet, limits: CanaryLimits, max_surge: int) -> list
     staying = sum(1 for s in fleet.live if s.revision != fleet.target and not s.drain_requested)
     spare = requested[True] + min(requested[False], max(0, limits.kept - staying))
     replica_set = fleet.replica_sets.get(limits.current)
-    others = sum(count for revision, count in fleet.replicas.items() if revision not in {fleet.target, limits.current})
-    wanted = fleet.desired - limits.target - others + min(spare, max_surge)
+    wanted = _wanted_current(fleet, limits) + min(spare, max_surge)
     if replica_set is None or replica_set.replicas >= wanted:
         return []
     return [ScaleRevision(replica_set.name, replica_set.uid, wanted)]
 
 
-def _replace_in_place(fleet: Fleet, done: Sequence[Server]) -> list[Action]:
-    """Without a surge: delete servers whose replacement was requested when they are done; ReplicaSets replace them."""
-    if fleet.target_replicas > fleet.desired:
-        return []
-    leaving = [server for server in done if server.drain_requested and server.revision == fleet.target]
-    return [DeleteServer(server.name, server.uid) for server in leaving]
+def _wanted_current(fleet: Fleet, limits: CanaryLimits) -> int:
+    """Return the servers of the current revision beside those of the others: one at least, to go back to."""
+    others = sum(count for revision, count in fleet.replicas.items() if revision not in {fleet.target, limits.current})
+    return max(1, fleet.desired - limits.target - others)
+
+
+def _replaced_in_place(fleet: Fleet, done: Sequence[Server]) -> list[Server]:
+    """Return the requested servers to delete when they are done, as there is no surge: ReplicaSets replace them.
+
+    Those of the current revision in a canary are the ones by which it must not be scaled down.
+    """
+    found: list[Server] = []
+    if fleet.target_replicas <= fleet.desired:
+        found += [server for server in done if server.drain_requested and server.revision == fleet.target]
+    if fleet.limits is not None:
+        mine = sorted((s for s in done if s.revision == fleet.limits.current), key=lambda s: s.drain_requested)
+        beyond = max(0, fleet.replicas.get(fleet.limits.current, 0) - _wanted_current(fleet, fleet.limits))
+        found += [server for server in mine[beyond:] if server.drain_requested]
+    return found
 
 
 def _target_replicas(fleet: Fleet, policy: RolloutPolicy, gone: int) -> int:

@@ -20,7 +20,9 @@ from realtime_operator.planning.fleet import Fleet, ReplicaSet
 from realtime_operator.planning.moves import Moves, decide_moves
 from realtime_operator.planning.plan import (
     Action,
+    DeleteServer,
     Drain,
+    ProbeServer,
     Quiesce,
     Resume,
     ScaleRevision,
@@ -67,6 +69,7 @@ class Host:
     share: float = 0.0
     drains_at_share: bool = False
     deletion_cost: int = 0
+    drain_requested: bool = False
     last_accept: int | None = None
     deleted: int | None = None
     lag: float = 0.0
@@ -81,6 +84,10 @@ class Host:
     moved: deque[int] = field(default_factory=lambda: deque(maxlen=COUNTED_SECONDS))
     accepted: deque[int] = field(default_factory=lambda: deque(maxlen=COUNTED_SECONDS))
     refused: deque[int] = field(default_factory=lambda: deque(maxlen=COUNTED_SECONDS))
+    accepted_in_all: int = 0
+    refused_in_all: int = 0
+    probed: int | None = None
+    """Second in which it was probed last."""
 
     def started(self, now: int) -> bool:
         """Return True when the container runs."""
@@ -116,6 +123,7 @@ class Host:
             terminating=self.deleted is not None,
             quiesced_at=None if self.quiesced is None else at(self.quiesced),
             deletion_cost=self.deletion_cost,
+            drain_requested=self.drain_requested,
             waiting_reason=None if started else waits,
             report=self._report(now) if started and now >= self.silent_until else None,
         )
@@ -149,6 +157,8 @@ class Host:
         refused = arriving if now < self.refuses_until else 0
         self.accepted.append(arriving - refused)
         self.refused.append(refused)
+        self.accepted_in_all += arriving - refused
+        self.refused_in_all += refused
         self.connections += arriving - refused
         if arriving > refused:
             self.last_accept = now
@@ -163,6 +173,7 @@ class Host:
         """Start the container again, and return the number of connections that were lost."""
         lost, self.connections = self.connections, 0
         self.created, self.drain_rate, self.share, self.last_accept = now, None, 0.0, None
+        self.accepted_in_all, self.refused_in_all, self.probed = 0, 0, None
         for counts in (self.moved, self.accepted, self.refused):
             counts.clear()
         return lost
@@ -218,6 +229,8 @@ class MovingWorld:
     refuses_status_until: int = 0
     cut_off_until: int = 0
     """Second until which servers do not reach Redis."""
+    paused: bool = False
+    """True while the operator shall change nothing."""
     replicas: dict[str, int] = field(default_factory=dict)
     hosts: list[Host] = field(default_factory=list)
     clients: Clients = field(default_factory=Clients)
@@ -343,26 +356,40 @@ class MovingWorld:
             contact_since=at(self._contact),
             status_refused="the disk is full" if self.now < self.refuses_status_until else None,
         )
-        sets = {revision: ReplicaSet(revision, revision, count) for revision, count in self.replicas.items()}
         linked = self.now >= self.cut_off_until
         backplane = Backplane(linked, Reason.CONNECTED if linked else Reason.DISCONNECTED, "Redis")
-        fleet = Fleet(self.target, self.desired, sets, world.servers)
+        fleet = self._fleet(world)
         self.moves = moves = decide_moves(world, fleet, self.policy, backplane, self.status, at(self.now))
-        self._carry_out_all(moves.step.actions)
+        if not self.paused:
+            self._carry_out_all(self._actions(moves))
         if self.now < self.away_until:  # killed
             return
-        self.replicas[self.target] = moves.step.target_replicas
+        if not self.paused:
+            self.replicas[fleet.target] = moves.step.target_replicas
         if self.now >= self.refuses_status_until:
-            counts = {host.name: host.report.connections for host in world.servers if host.report is not None}
-            silent = {host.name for host in world.servers if host.report is None and host.waiting_reason is None}
-            kept = {name: count for name, count in self.status.connections.items() if name in silent}
-            self.status = PriorStatus(hold=moves.hold, budget=moves.budget, connections={**kept, **counts})
+            self.status = self._next_status(fleet, moves)
         is_frozen = (
             moves.hold is not None and moves.hold.in_force(at(self.now)) and moves.hold.reason in FREEZING_REASONS
         )
         leaving = [host for host in self.hosts if host.drain_rate or host.deleted is not None]
         unheard = not all(host.can_be_told(self.now) for host in leaving)
-        self.unheard = self.unheard + 1 if is_frozen or is_stale or unheard else 0
+        self.unheard = self.unheard + 1 if is_frozen or is_stale or unheard or self.paused else 0
+
+    def _fleet(self, world: World) -> Fleet:
+        """Return the servers as the decision sees them."""
+        sets = {revision: ReplicaSet(revision, revision, count) for revision, count in self.replicas.items()}
+        return Fleet(self.target, self.desired, sets, world.servers)
+
+    def _actions(self, moves: Moves) -> tuple[Action, ...]:
+        """Return the actions to be carried out."""
+        return moves.step.actions
+
+    def _next_status(self, fleet: Fleet, moves: Moves) -> PriorStatus:
+        """Return what the next reconcile knows of this one."""
+        counts = {host.name: host.report.connections for host in fleet.servers if host.report is not None}
+        silent = {host.name for host in fleet.servers if host.report is None and host.waiting_reason is None}
+        kept = {name: count for name, count in self.status.connections.items() if name in silent}
+        return PriorStatus(hold=moves.hold, budget=moves.budget, connections={**kept, **counts})
 
     def _carry_out_all(self, actions: tuple[Action, ...]) -> None:
         by_name = {host.name: host for host in self.hosts}
@@ -379,7 +406,7 @@ class MovingWorld:
         if isinstance(action, ScaleRevision):
             self.replicas[action.replica_set] = action.replicas
             return
-        assert isinstance(action, Quiesce | Resume | Drain | SetShare | SetDeletionCost)
+        assert isinstance(action, Quiesce | Resume | Drain | SetShare | SetDeletionCost | DeleteServer | ProbeServer)
         host = by_name.get(action.server)
         if host is None:
             return
@@ -396,6 +423,10 @@ class MovingWorld:
                 host.share = action.connections_per_second
             case SetDeletionCost():
                 host.deletion_cost = action.cost
+            case DeleteServer():
+                host.deleted = self.now
+            case ProbeServer() if host.can_be_told(self.now):
+                host.probed = self.now
 
     def _replica_sets(self) -> None:
         for revision, wanted in self.replicas.items():
@@ -428,5 +459,5 @@ class MovingWorld:
                 continue
             part, rest = divmod(count, len(receiving))
             for index, host in enumerate(receiving):
-                refused = host.accept(part + ((index + self.now) % len(receiving) < rest), self.now)
+                refused = host.accept(part + ((index + self.now + attempts) % len(receiving) < rest), self.now)
                 self.clients.fail(refused, attempts, self.now)

@@ -10,9 +10,13 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, precondition, rule
 
+from realtime_operator.api.base import JsonObject
 from realtime_operator.planning.budget import DrainPolicy
+from realtime_operator.planning.canary import Phase
+from realtime_operator.planning.prior_status import PriorStatus
 from realtime_operator.planning.rollout import RolloutPolicy
 from realtime_operator.planning.world import Server
+from tests.unit.realtime_operator.planning.canary_world import CanaryWorld
 from tests.unit.realtime_operator.planning.moving_world import MovingWorld
 
 SETTLE = 5
@@ -174,6 +178,57 @@ def test_a_pod_that_was_never_seen_is_not_removed_when_a_change_is_undone() -> N
         world.second()
         assert world.cut == 0
     assert world.is_settled()
+
+
+def tried(effect: str, servers: int = 4, surge: int = 1, connections: int = 40) -> CanaryWorld:
+    """Return a cluster whose spec asks for r1 since now, in a step of half of the servers."""
+    policy = RolloutPolicy(surge, 0 if surge else 1, DrainPolicy(None, PATIENT_SECONDS, SETTLE))
+    canary: JsonObject = {"steps": [{"share": "50%", "hold": "10s"}], "onFailure": effect}
+    world = CanaryWorld(policy, servers, target="r0", canary_spec=canary)
+    world.status = PriorStatus(current_revision="r0")
+    world.add("r0", servers, connections)
+    for _ in range(10):
+        world.second()
+    world.change("r1")
+    return world
+
+
+@pytest.mark.parametrize("why", ["paused", "away", "stale"])
+@pytest.mark.parametrize("after", [1, 5, 10])
+def test_time_in_which_a_step_could_make_no_progress_is_no_failure_of_its_revision(why: str, after: int) -> None:
+    """A pause, an operator that does not run, and one that sees nothing new are longer than the deadline."""
+    world = tried("Rollback")
+    for _ in range(after):
+        world.second()
+    world.paused = why == "paused"
+    world.away_until = world.now + 200 * (why == "away")
+    world.stale_until = world.now + 200 * (why == "stale")
+    for _ in range(200):
+        world.second()
+    world.paused = False
+    for _ in range(400):
+        world.second()
+    assert world.failures == []
+    assert world.is_settled()
+    assert world.status.current_revision == "r1"
+
+
+@pytest.mark.parametrize(("surge", "connections"), [(0, 0), (1, 40)])
+def test_the_last_server_of_the_current_revision_is_replaced_by_one_of_it(surge: int, connections: int) -> None:
+    """The new one refuses all clients, and a person asks for the replacement of the old one."""
+    world = tried("Pause", 1, surge, connections)
+    world.refusing.add("r1")
+    for _ in range(60):
+        world.second()
+    assert world.phase is Phase.PAUSED
+    (old,) = (host for host in world.hosts if host.revision == "r0")
+    old.drain_requested = True
+    for _ in range(200):
+        world.second()
+    assert old not in world.hosts
+    assert world.phase is Phase.PAUSED
+    assert sorted(host.revision for host in world.hosts) == ["r0", "r1"]
+    assert world.cut == world.lowered == world.clients.count == 0
 
 
 @dataclass(frozen=True, slots=True)

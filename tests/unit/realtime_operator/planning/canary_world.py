@@ -1,0 +1,148 @@
+"""The model of moving connections with canaries: the spec has steps and gates, and revisions may refuse all clients.
+
+The operator remembers its status, written and read back, and in its memory the span of the gates, which is lost when it
+is killed.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field, replace
+
+from realtime_operator.api.base import JsonObject, JsonValue
+from realtime_operator.api.v1alpha1 import RealtimeCluster
+from realtime_operator.planning.canary import Canary, Phase
+from realtime_operator.planning.canary_decision import decide_canary, rolled_back
+from realtime_operator.planning.canary_record import read_canary, write_canary
+from realtime_operator.planning.drains import any_ends
+from realtime_operator.planning.fleet import Fleet, ReplicaSet
+from realtime_operator.planning.moves import Moves, next_current
+from realtime_operator.planning.plan import Action, ProbeServer
+from realtime_operator.planning.prior_status import PriorStatus
+from realtime_operator.planning.progress import Progress, next_progress
+from realtime_operator.planning.span import Span
+from realtime_operator.planning.totals import CONNECTS, CONNECTS_FAILED, Totals
+from realtime_operator.planning.world import ProbeReport, Server, World
+from tests.unit.realtime_operator.planning.moving_world import Host, MovingWorld, at
+
+REFUSED = "100"
+"""Code with which a revision that refuses clients does so."""
+PROGRESS_SECONDS = 60
+METADATA: JsonObject = {"name": "main", "namespace": "test", "uid": "uid-1", "generation": 1}
+
+
+@dataclass
+class CanaryWorld(MovingWorld):
+    """A cluster whose revisions are tried in steps. `canary_spec` is `spec.rollout.canary`."""
+
+    canary_spec: JsonObject = field(default_factory=dict)
+    refusing: set[str] = field(default_factory=set)
+    """Revisions that start, and refuse all clients."""
+    span: Span | None = None
+    """What the operator remembers of the gates."""
+    canary: Canary | None = None
+    """The decision of the last reconcile."""
+    fleet: Fleet | None = None
+    """What the last reconcile has seen, with the limits of the canary."""
+    failures: list[str] = field(default_factory=list)
+    """What paused or rolled back canaries, in order."""
+    _cluster: tuple[object, RealtimeCluster] | None = None
+
+    @property
+    def is_bad(self) -> bool:
+        """Return True when the revision of the spec does not start, or refuses all clients."""
+        return self.target in self.broken | self.refusing
+
+    @property
+    def phase(self) -> Phase | None:
+        """Return the phase of the canary; None without one."""
+        return None if self.canary is None else self.canary.state.phase
+
+    @property
+    def fewest(self) -> int:
+        """Number of servers that must serve at least."""
+        return self.desired - self.policy.max_unavailable
+
+    def is_settled(self) -> bool:
+        """Return True when the wanted servers serve all clients: those of before after a rollback."""
+        target = self.target if self.fleet is None else self.fleet.target
+        return (
+            not self.clients.count
+            and len(self.hosts) == self.desired
+            and all(host.revision == target and host.serving and host.ready(self.now) for host in self.hosts)
+            and self.phase in {None, Phase.ROLLED_BACK}
+        )
+
+    def second(self) -> None:
+        """Let a second pass; an operator that does not run forgets what it has in memory."""
+        if self.now < self.away_until:
+            self.span = None
+        for host in self.hosts:
+            if host.revision in self.refusing:
+                host.refuses_until = self.now + 1
+        super().second()
+        if self.now < self.away_until:
+            self.span = None
+
+    def _fleet(self, world: World) -> Fleet:
+        cluster, prior = self.spec(), self.status
+        back = rolled_back(cluster, prior)
+        target = self.target if back is None else back.current
+        sets = {revision: ReplicaSet(revision, revision, count) for revision, count in self.replicas.items()}
+        fleet = Fleet(target, self.desired, sets, tuple(self._with_counts(server) for server in world.servers))
+        self.canary = decide_canary(cluster, world, fleet, prior, at(self.now), self.span, paused=self.paused)
+        self.fleet = replace(fleet, limits=None if self.canary is None else self.canary.limits)
+        return self.fleet
+
+    def _actions(self, moves: Moves) -> tuple[Action, ...]:
+        probes = () if self.canary is None else self.canary.probes
+        return (*moves.step.actions, *(ProbeServer(server.name, server.admin) for server in probes))
+
+    def _next_status(self, fleet: Fleet, moves: Moves) -> PriorStatus:
+        canary, prior = self.canary, self.status
+        self.span = None if canary is None else canary.span
+        if canary is not None and canary.state.failed is not None and prior.canary != canary.state:
+            self.failures.append(canary.state.message)
+        waits = self.paused or self.phase in {Phase.HOLDING, Phase.PAUSED}
+        progress = next_progress(
+            fleet, moves.step.retiring, self.policy.drain, PROGRESS_SECONDS, prior.progress, at(self.now)
+        )
+        return replace(
+            super()._next_status(fleet, moves),
+            budget=moves.budget if moves.step.retiring or moves.budget.owed > 0 or any_ends(fleet) else None,
+            canary=None if canary is None else read_canary({"canary": write_canary(canary.state)}),
+            current_revision=next_current(fleet, moves.step, prior.current_revision),
+            target_revision=fleet.target,
+            progress=Progress() if waits else replace(progress, deadline_seconds=0),
+        )
+
+    def _with_counts(self, server: Server) -> Server:
+        """Return an observed server with the counts of now; they say nothing while it does not answer."""
+        host = next((host for host in self.hosts if host.name == server.name), None)
+        if host is None or server.report is None:
+            return server
+        counts = {(CONNECTS, ""): host.accepted_in_all, (CONNECTS_FAILED, REFUSED): host.refused_in_all}
+        report = replace(server.report, totals=Totals(float(host.created), counts), probe=self._probe(host))
+        return replace(server, report=report)
+
+    def _probe(self, host: Host) -> ProbeReport | None:
+        if host.probed is None:
+            return None
+        code = REFUSED if host.probed < host.refuses_until else ""
+        return ProbeReport(code, has_token=True, age_seconds=self.now - host.probed)
+
+    def spec(self) -> RealtimeCluster:
+        """Return the stored object, parsed once for each spec."""
+        key = (self.target, self.desired, repr(self.canary_spec), self.policy.drain)
+        if self._cluster is None or self._cluster[0] != key:
+            rollout: dict[str, JsonValue] = {
+                "progressDeadline": f"{PROGRESS_SECONDS}s",
+                "drain": {"timeout": f"{PROGRESS_SECONDS}s", "settle": f"{self.policy.drain.settle_seconds:.0f}s"},
+                **({"canary": self.canary_spec} if self.canary_spec else {}),
+            }
+            spec: JsonObject = {
+                "replicas": self.desired,
+                "rollout": rollout,
+                "server": {"limits": {"messagesPerSecond": 100 + int(self.target.removeprefix("r"))}},
+            }
+            self._cluster = key, RealtimeCluster.from_object({"metadata": METADATA, "spec": spec, "status": None})
+        return self._cluster[1]
