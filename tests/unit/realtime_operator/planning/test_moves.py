@@ -12,7 +12,8 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, precondition,
 
 from realtime_operator.api.base import JsonObject
 from realtime_operator.planning.budget import DrainPolicy
-from realtime_operator.planning.canary import Phase
+from realtime_operator.planning.canary import UNDER_WAY, Phase
+from realtime_operator.planning.policies import canary_policy
 from realtime_operator.planning.prior_status import PriorStatus
 from realtime_operator.planning.rollout import RolloutPolicy
 from realtime_operator.planning.world import Server
@@ -28,6 +29,17 @@ RATES = st.one_of(st.none(), st.integers(5, 200).map(float))
 NUMBERS = st.integers(0, 9)
 SHORT = st.integers(1, 30)
 """Durations of faults in seconds."""
+STEPS = st.lists(st.integers(1, 100), min_size=1, max_size=3).map(sorted)
+CANARIES = st.builds(
+    lambda shares, hold, effect: {
+        "steps": [{"share": f"{share}%", "hold": f"{hold}s"} for share in shares],
+        "onFailure": effect,
+    },
+    STEPS,
+    st.integers(1, 60),
+    st.sampled_from(["Pause", "Rollback"]),
+)
+"""`spec.rollout.canary`."""
 
 
 class Schedule(RuleBasedStateMachine):
@@ -61,10 +73,14 @@ class Schedule(RuleBasedStateMachine):
         """Let time pass; in every second the promises hold."""
         for _ in range(seconds):
             self.world.second()
+            self.check()
             assert self.world.asked[-1] <= self.world.allowed, (self.world.now, self.world.asked[-1])
             assert self.world.lowered == 0
             assert self.world.cut == 0
             assert self.world.connections == self.everybody
+
+    def check(self) -> None:
+        """Check what else must hold after a second."""
 
     @rule(broken=st.booleans())
     def change_the_spec(self, *, broken: bool) -> None:
@@ -178,6 +194,120 @@ def test_a_pod_that_was_never_seen_is_not_removed_when_a_change_is_undone() -> N
         world.second()
         assert world.cut == 0
     assert world.is_settled()
+
+
+class CanarySchedule(Schedule):
+    """The same with revisions that are tried in steps: some do not start, some refuse all clients."""
+
+    world: CanaryWorld
+    specs: list[str]
+
+    @initialize(
+        servers=st.integers(1, 6),
+        connections=st.integers(0, 60),
+        rate=RATES,
+        surge=st.integers(0, 3),
+        unavailable=st.integers(0, 1),
+        proxy_delay=st.integers(0, 8),
+        canary=CANARIES,
+    )
+    def begin(
+        self,
+        servers: int,
+        connections: int,
+        rate: float | None,
+        surge: int,
+        unavailable: int,
+        proxy_delay: int,
+        canary: JsonObject,
+    ) -> None:
+        """Make a cluster that has been running for long enough to have its shares."""
+        policy = RolloutPolicy(surge, unavailable if surge else 1, DrainPolicy(rate, PATIENT_SECONDS, SETTLE))
+        self.world = CanaryWorld(policy, servers, target="r0", proxy_delay=proxy_delay, canary_spec=canary)
+        self.world.status = PriorStatus(current_revision="r0")
+        self.world.add("r0", servers, connections)
+        self.everybody, self.specs = self.world.connections, ["r0"]
+        self.pass_seconds(10)
+
+    def check(self) -> None:
+        """Check the limits of the step, that no bad revision becomes the current one, and what a failure tells."""
+        world, canary = self.world, self.world.canary
+        assert world.status.current_revision not in world.broken | world.refusing
+        if canary is None or world.fleet is None or world.moves is None:
+            return
+        state, fleet, step = canary.state, world.fleet, world.moves.step
+        assert (state.phase in {Phase.PAUSED, Phase.ROLLED_BACK}) == (state.failed is not None and bool(state.message))
+        if state.phase in UNDER_WAY:
+            policy = canary_policy(world.spec())
+            assert policy is not None
+            part = policy.steps[state.step - 1].servers(fleet.desired)
+            assert step.target_replicas <= max(part, fleet.target_replicas)
+            current = [s for s in fleet.live if s.revision == world.status.current_revision and not s.drain_requested]
+            assert not current or any(server not in step.retiring for server in current)
+        if state.phase is Phase.PAUSED:
+            assert step.target_replicas <= fleet.target_replicas
+
+    @rule(fault=st.sampled_from(["", "", "broken", "refusing"]))
+    def change_the_spec(self, *, fault: str) -> None:
+        """Want another revision, which may be one that does not start, or that refuses all clients."""
+        self.revisions += 1
+        revision = f"r{self.revisions}"
+        if fault:
+            getattr(self.world, fault).add(revision)
+        self.specs.append(revision)
+        self.world.change(revision)
+
+    @precondition(lambda self: len(self.specs) > 1)
+    @rule()
+    def undo_the_change(self) -> None:
+        """Want the revision before."""
+        self.specs.pop()
+        self.world.change(self.specs[-1])
+
+    @rule(canary=CANARIES)
+    def change_the_canary(self, canary: JsonObject) -> None:
+        """Want other steps, or another effect of a failure."""
+        self.world.canary_spec = {**canary, "resumedAt": self.world.canary_spec.get("resumedAt", "")}
+
+    @rule()
+    def resume(self) -> None:
+        """Forgive a failure."""
+        self.world.canary_spec = {**self.world.canary_spec, "resumedAt": str(self.world.now)}
+
+    @rule(seconds=st.integers(1, 120))
+    def pause(self, seconds: int) -> None:
+        """Let the operator change nothing for some seconds."""
+        self.world.paused = True
+        self.pass_seconds(seconds)
+        self.world.paused = False
+
+    @rule(seconds=st.integers(30, 120))
+    def hold(self, seconds: int) -> None:
+        """Let time pass, so that steps come to an end."""
+        self.pass_seconds(seconds)
+
+    @rule(number=NUMBERS)
+    def request_replacement(self, number: int) -> None:
+        """Ask for a server to be replaced."""
+        if self.world.live:
+            self.world.live[number % len(self.world.live)].drain_requested = True
+
+    def teardown(self) -> None:
+        """End all faults; the canary passes, or goes back, or is paused with everybody served."""
+        if not hasattr(self, "world"):
+            return
+        self.world.heal()
+        for _ in range(LIMIT_SECONDS):
+            self.pass_seconds(1)
+            unstarted = sum(1 for host in self.world.live if not host.starts)
+            served = not self.world.clients.count and self.world.available + unstarted >= self.world.fewest
+            if self.world.is_settled() or (self.world.phase is Phase.PAUSED and served):
+                return
+        raise AssertionError(f"not settled: {self.world}")
+
+
+TestCanarySchedule = CanarySchedule.TestCase
+TestCanarySchedule.settings = settings(stateful_step_count=30, max_examples=EXAMPLES)
 
 
 def tried(effect: str, servers: int = 4, surge: int = 1, connections: int = 40) -> CanaryWorld:
