@@ -124,6 +124,29 @@ async def test_who_cannot_renew_stops_to_lead_before_another_one_may_begin(
     assert successor.leads
 
 
+async def test_a_renewal_that_hangs_is_tried_again_in_time(
+    operator_client: KubernetesClient, namespace: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """One request without an answer does not cost the Lease."""
+    lease = lease_of(operator_client, namespace, "one")
+    await lease.acquire()
+    replace_object, hung = operator_client.replace, asyncio.Event()
+
+    async def hang_once(path: str, document: JsonObject) -> JsonObject:
+        if not hung.is_set():
+            hung.set()
+            await asyncio.Event().wait()
+        return await replace_object(path, document)
+
+    monkeypatch.setattr(operator_client, "replace", hang_once)
+    holding = asyncio.create_task(lease.hold())
+    await hung.wait()
+    await asyncio.sleep(2 * TIMES.duration)
+    assert not holding.done()
+    assert lease.leads
+    holding.cancel()
+
+
 async def test_a_missing_permission_is_waited_for(
     api_server: ApiServer, namespace: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -96,6 +96,10 @@ def pause_of(lease: JsonObject) -> str | None:
     return reason if reason and reason.lower() != "false" else None
 
 
+ATTEMPTS = 3
+"""Part of `renew_deadline` after which an attempt without an answer ends, so that another one can be made."""
+
+
 class Lease:
     """Membership of this process in the election. `on_pause` is called when `paused` has changed."""
 
@@ -168,8 +172,11 @@ class Lease:
         began, identity = time.monotonic(), self._settings.identity
         # A hanging renewal must not outlive the deadline of the previous one, from which others count.
         since = began if self.renewed_at is None else self.renewed_at
+        left = max(0.0, since + self._settings.renew_deadline - began)
+        # One that hangs must not use up the time of the next attempt either.
+        seconds = min(left, self._settings.renew_deadline / ATTEMPTS)
         try:
-            async with asyncio.timeout(max(0.0, since + self._settings.renew_deadline - began)):
+            async with asyncio.timeout(seconds):
                 lease = self._written_last or await self._read()
                 step = decide(lease, self._seen, identity, self._settings.duration, began)
                 self._note_owner(foreign=step is Step.LEAVE)
@@ -188,7 +195,7 @@ class Lease:
             return await self._try()
         except (PlatformError, TimeoutError) as error:
             self._written_last = None
-            logger.warning("lease not renewed", error=str(error))
+            logger.warning("lease not renewed", error=str(error) or f"no answer within {seconds:.1f} s")
             return False
         self.renewed_at, self._contact_at, self._written_last = began, time.monotonic(), written
         return True
