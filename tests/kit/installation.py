@@ -78,7 +78,7 @@ def chart_values(images: Images) -> JsonObject:
         "image": _image(images.operator),
         "server": {"image": _image(images.server)},
         "redis": {"image": _image(images.redis, policy=False)},
-        "leaderElection": {"leaseDurationSeconds": 4, "renewSeconds": 3, "retrySeconds": 1},
+        "leaderElection": {"leaseDurationSeconds": 8, "renewSeconds": 6, "retrySeconds": 1},
         "resyncSeconds": 5,
         "pollSeconds": 0.5,
         "readinessProbe": {"initialDelaySeconds": 0, "periodSeconds": 1, "timeoutSeconds": 5, "failureThreshold": 3},
