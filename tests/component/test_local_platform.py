@@ -16,6 +16,7 @@ import pytest
 from realtime_operator.cli.cluster_file import read
 from realtime_operator.cli.local_run import Listener, LocalOptions, LocalRun
 from realtime_operator.platforms.local.server_files import Ports
+from tests.kit.deadline import eventually
 from tests.kit.raw_client import raw_client
 from tests.kit.realtime_command import processes_that_name
 from tests.kit.redis_process import free_port
@@ -51,6 +52,10 @@ async def running(
 async def test_looks_at_the_same_time_start_nothing_twice(run: LocalRun) -> None:
     """A saved file and the recovery of a killed process are handled at once."""
     state, servers = str(run.options.state_dir), list(run.fleet.servers)
+
+    async def count() -> int:
+        return len(run.fleet.servers)
+
     for process in processes_that_name(state):
         os.kill(process, signal.SIGKILL)
     async with asyncio.timeout(READY_SECONDS):
@@ -58,7 +63,10 @@ async def test_looks_at_the_same_time_start_nothing_twice(run: LocalRun) -> None
     file = read(QUICKSTART)
     await asyncio.gather(*(run.forecast_of(file) for _ in range(3)))
     assert len(processes_that_name(state, "redis-server")) == 1
-    assert len(run.fleet.servers) == 2
+    assert len(run.fleet.servers) <= 2
+    # the platform's own look may have removed one, and not replaced it yet
+    await eventually(count, lambda found: found == 2, what="both replaced", within=READY_SECONDS, every=0.05)
+    assert len(processes_that_name(state, "redis-server")) == 1
 
 
 async def test_tokens_can_be_ignored(tmp_path: Path) -> None:
