@@ -17,7 +17,7 @@ THOROUGH := tests/component/faults tests/component/test_redis_failover.py tests/
 ALONE := tests/component/server/test_bad_input.py tests/component/server/test_limits.py tests/component/server/test_slow_flood.py
 # Scenarios that are too long for CI: `make e2e-redis` runs those of Redis, `make e2e-load` that with a thousand clients,
 # `make e2e LONG_E2E= ARGS='-k canary'` the others.
-LONG_E2E := tests/scenarios/test_canary.py tests/e2e/test_redis_mode.py tests/e2e/test_redis_policies.py tests/e2e/test_redis_tls_change.py tests/e2e/test_redis_valkey.py tests/e2e/test_load.py
+LONG_E2E := tests/scenarios/test_canary.py tests/e2e/test_external_redis.py tests/e2e/test_redis_mode.py tests/e2e/test_redis_policies.py tests/e2e/test_redis_tls_change.py tests/e2e/test_redis_valkey.py tests/e2e/test_load.py
 
 .PHONY: help setup demo demo-kubernetes check test test-thorough model test-sdks sdk-answers test-apiserver test-tracing test-proxies test-debian13 e2e e2e-monitoring e2e-controllers bench bench-operator options crds monitoring revision-fixtures docs lock proto cluster-up cluster-down kubectl wheels images manifests chart clean
 
