@@ -155,6 +155,11 @@ def contact_rest(world: World, now: datetime) -> float:
     return max(0.0, CONTACT_SECONDS - (now - world.contact_since).total_seconds())
 
 
+def is_watched(world: World, now: datetime) -> bool:
+    """Return True while the operator sees what the servers do, and has for long enough to trust it."""
+    return world.stale_since is None and contact_rest(world, now) == 0
+
+
 def _evidence(
     world: World,
     fleet: Fleet,

@@ -7,7 +7,7 @@ from datetime import datetime
 
 from realtime_operator.api.v1alpha1 import RealtimeCluster
 from realtime_operator.builders.record import servers_hash
-from realtime_operator.planning.brakes import contact_rest
+from realtime_operator.planning.brakes import is_watched
 from realtime_operator.planning.canary import Canary, Phase, View, next_canary
 from realtime_operator.planning.fleet import Fleet
 from realtime_operator.planning.gates import Gate, GateResult, Outcome
@@ -38,7 +38,7 @@ def decide_canary(
     paused: bool,
 ) -> Canary | None:
     """Return the canary of now; None when there is none. A pause ends its span: the hold begins anew after it."""
-    trusted = world.stale_since is None and contact_rest(world, now) == 0 and world.status_refused is None
+    trusted = is_watched(world, now) and world.status_refused is None
     view = View(
         fleet=fleet,
         current=prior.current_revision,

@@ -10,7 +10,7 @@ from datetime import datetime
 
 from realtime_operator.planning import rollout
 from realtime_operator.planning.backplane import Backplane
-from realtime_operator.planning.brakes import Hold, arrivals, brake, contact_rest, next_hold
+from realtime_operator.planning.brakes import Hold, arrivals, brake, is_watched, next_hold
 from realtime_operator.planning.budget import Budget, lost_connections, next_budget
 from realtime_operator.planning.fleet import Fleet
 from realtime_operator.planning.preflight import why_impossible
@@ -52,6 +52,5 @@ def _budget(
     world: World, fleet: Fleet, policy: RolloutPolicy, prior: PriorStatus, now: datetime, *, careful: bool
 ) -> Budget:
     """Return the budget; what was lost while nobody watched the servers is not counted."""
-    watched = world.stale_since is None and contact_rest(world, now) == 0
-    lost = lost_connections(prior.connections, fleet.servers) if watched else 0
+    lost = lost_connections(prior.connections, fleet.servers) if is_watched(world, now) else 0
     return next_budget(fleet, policy.drain, prior.budget, lost, now, careful=careful)

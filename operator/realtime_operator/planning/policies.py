@@ -69,6 +69,11 @@ def rollout_policy(cluster: RealtimeCluster, desired: int) -> RolloutPolicy:
     return rollout.resolve_policy(spec.max_surge, spec.max_unavailable, desired, drain)
 
 
+def is_paused(cluster: RealtimeCluster, settings: PlannerSettings) -> bool:
+    """Return True when nothing may be changed, because of the spec or of the operator's pause."""
+    return cluster.spec.paused or settings.paused is not None
+
+
 def canary_policy(cluster: RealtimeCluster) -> CanaryPolicy | None:
     """Return the steps in which a new revision is tried; None without `spec.rollout.canary`."""
     spec = cluster.spec.rollout.canary

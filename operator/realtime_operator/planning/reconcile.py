@@ -38,7 +38,13 @@ from realtime_operator.planning.plan import (
     EnsureSecret,
     ProbeServer,
 )
-from realtime_operator.planning.policies import PlannerSettings, autoscaling, desired_servers, rollout_policy
+from realtime_operator.planning.policies import (
+    PlannerSettings,
+    autoscaling,
+    desired_servers,
+    is_paused,
+    rollout_policy,
+)
 from realtime_operator.planning.prior_status import PriorStatus, read_status
 from realtime_operator.planning.progress import Progress, next_progress
 from realtime_operator.planning.redis_certificate import next_certificate
@@ -143,8 +149,7 @@ def reconcile(
     fleet = Fleet(
         desired.revision.name, desired_servers(cluster, scaling), read_replica_sets(world.objects), world.servers
     )
-    paused = cluster.spec.paused or settings.paused is not None
-    canary = decide_canary(cluster, world, fleet, prior, now, span, paused=paused)
+    canary = decide_canary(cluster, world, fleet, prior, now, span, paused=is_paused(cluster, settings))
     fleet = replace(fleet, limits=None if canary is None else canary.limits)
     facts = _facts(cluster, world, desired.provenance, fleet, prior, now, settings, canary)
     actions = () if facts.is_paused else _actions(desired, facts, world, _secret_writes(cluster, desired, world, now))
@@ -288,7 +293,7 @@ def _facts(
 
 def _is_held(cluster: RealtimeCluster, settings: PlannerSettings, canary: Canary | None) -> bool:
     """Return True while nothing is to make progress: in a pause, and while a canary holds."""
-    if cluster.spec.paused or settings.paused is not None:
+    if is_paused(cluster, settings):
         return True
     return canary is not None and canary.state.phase in {Phase.HOLDING, Phase.PAUSED}
 
