@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from realtime_operator import naming
 from realtime_operator.api.base import JsonObject, JsonValue
+from realtime_operator.api.document import object_at
 from realtime_operator.api.v1alpha1 import RealtimeCluster
 from realtime_operator.api.v1alpha1_server import Logging
 from realtime_operator.builders import container, pod
@@ -36,6 +37,18 @@ def build_replica_set(cluster: RealtimeCluster, settings: BuildSettings, revisio
 def pod_template(cluster: RealtimeCluster, settings: BuildSettings, revision: str) -> JsonObject:
     """The template of the server pods; raises PatchError when the patch in the spec cannot be applied."""
     return with_settings(base_template(cluster, settings, revision), cluster.spec.pod, selector(cluster, revision))
+
+
+def build_pod(cluster: RealtimeCluster, settings: BuildSettings, revision: str) -> JsonObject:
+    """Build a pod as the ReplicaSet makes one; raises PatchError as `pod_template`."""
+    template = pod_template(cluster, settings, revision)
+    name = f"{naming.revision_object(cluster.metadata.name, revision)}-"
+    return {
+        **template,
+        "apiVersion": "v1",
+        "kind": "Pod",
+        "metadata": {**object_at(template, "metadata"), "generateName": name},
+    }
 
 
 def base_template(cluster: RealtimeCluster, settings: BuildSettings, revision: str) -> JsonObject:

@@ -23,7 +23,6 @@ from realtime_operator.api.document import dig, object_at, objects_at, text_at
 from realtime_operator.api.errors import Finding as SpecFinding
 from realtime_operator.api.v1alpha1 import RealtimeCluster
 from realtime_operator.builders import BuildSettings, build_secrets
-from realtime_operator.builders.replica_set import pod_template
 from realtime_operator.cli.target import (
     NO_HISTORY,
     ClientEndpoint,
@@ -162,13 +161,10 @@ class KubernetesTarget:
         namespace = cluster.metadata.model_copy(update={"namespace": self._namespace})
         return await DryRun(self._client).refused(cluster.model_copy(update={"metadata": namespace}), World({}, ()))
 
-    async def why_no_pod(self, cluster: RealtimeCluster, revision: str) -> str | None:
+    async def why_no_pod(self, pod: JsonObject) -> str | None:
         """See Target. Needs the permission to create pods; nothing is created."""
         if not await self._may("", "pods", "", "create"):
             return None
-        template = pod_template(cluster, (await self.planner_settings(cluster.metadata.name)).build, revision)
-        metadata = {**object_at(template, "metadata"), "generateName": f"{cluster.metadata.name}-{revision}-"}
-        pod: JsonObject = {**template, "apiVersion": "v1", "kind": "Pod", "metadata": metadata}
         try:
             await self._client.try_to_create(path_of("v1", "Pod", self._namespace), pod)
         except (ForbiddenError, InvalidObjectError) as error:

@@ -147,7 +147,7 @@ class LocalTarget:
         """See Target."""
         return ()
 
-    async def why_no_pod(self, cluster: RealtimeCluster, revision: str) -> str | None:  # noqa: ARG002 - there are no pods
+    async def why_no_pod(self, pod: JsonObject) -> str | None:  # noqa: ARG002 - there are no pods
         """See Target."""
         return None
 

@@ -87,8 +87,8 @@ class Target(Protocol):
     async def refused(self, cluster: RealtimeCluster) -> Sequence[SpecFinding]:
         """Return what the platform would refuse in the pods of a cluster; empty when it cannot be asked."""
 
-    async def why_no_pod(self, cluster: RealtimeCluster, revision: str) -> str | None:
-        """Return why the platform would not admit a server of this revision now: a quota, a LimitRange, a webhook.
+    async def why_no_pod(self, pod: JsonObject) -> str | None:
+        """Return why the platform would not admit this pod now: a quota, a LimitRange, a webhook.
 
         None when it would, and when it cannot be asked. Whether a node has room is found out by starting it only.
         """

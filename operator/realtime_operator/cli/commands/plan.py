@@ -14,6 +14,7 @@ from realtime_operator.api.base import JsonObject, JsonValue
 from realtime_operator.api.errors import Finding
 from realtime_operator.api.references import references
 from realtime_operator.api.validation import missing_secrets
+from realtime_operator.builders.replica_set import build_pod
 from realtime_operator.cli.cluster_file import ClusterFile, read, refuse
 from realtime_operator.cli.document import until
 from realtime_operator.cli.output import Output, OutputOption, document, show, table
@@ -56,7 +57,9 @@ async def plan(
     refuse(file, wanted.document, (*await _missing_secrets(target, wanted), *await target.refused(new)))
     settings, now = await target.planner_settings(wanted.name), datetime.now(UTC)
     expected = forecast(old, new, servers, settings, replica_sets)
-    no_pod = await target.why_no_pod(new, expected.revision) if expected.starts_servers else None
+    no_pod = None
+    if expected.starts_servers:
+        no_pod = await target.why_no_pod(build_pod(new, settings.build, expected.revision))
     later = upcoming(as_stored(old, new), replica_sets, settings, now)
     if output in {Output.JSON, Output.YAML}:
         document(
