@@ -11,6 +11,8 @@ from realtime_operator.api.base import Model, rule
 from realtime_operator.api.fields import Duration, Percentage, PositivePercentage
 from realtime_operator.api.lists import ATOMIC
 
+DEFAULT_HOLD = "2m"
+
 
 class CanaryStep(Model):
     """Step of a canary: a part of the servers runs the new revision for a time."""
@@ -18,7 +20,7 @@ class CanaryStep(Model):
     share: PositivePercentage
     """Servers of the new revision, as a percentage of the wanted number, rounded up. They replace as many old ones, of
     which at least one stays until the last step has passed."""
-    hold: Duration = "2m"
+    hold: Duration = DEFAULT_HOLD
     """Time for which the new servers must serve with all gates good before the next step."""
 
     @property

@@ -13,9 +13,11 @@ from rich.text import Text
 from realtime_operator.api import duration
 from realtime_operator.api.base import JsonObject, JsonValue
 from realtime_operator.api.document import dig, objects_at
+from realtime_operator.api.v1alpha1_canary import DEFAULT_HOLD
 from realtime_operator.cli.document import age, text, until, whole
 from realtime_operator.cli.output import bar, number, table, word
 from realtime_operator.cli.target import Event
+from realtime_operator.planning.canary import Phase
 from realtime_operator.planning.forecast import Forecast
 from realtime_operator.planning.rollout_slots import WAITING, SlotState
 from realtime_operator.planning.timestamps import parse_timestamp
@@ -26,8 +28,6 @@ NEWER_DEFAULTS = (
 )
 """Parts of a cluster that keep the defaults they were made with: name, image field, and how to update them."""
 CLUSTER_HEADERS = ("NAME", "PHASE", "READY", "CONNECTIONS", "REVISION", "ENDPOINT", "AGE")
-DEFAULT_HOLD = "2m"
-"""Hold of a step that was written without one."""
 WIDE_HEADERS = ("IMAGE", "BUDGET", "AUTOSCALING", "MESSAGE")
 
 
@@ -157,7 +157,7 @@ def canary_line(cluster: JsonObject, now: datetime | None = None) -> str:
     share, hold = (text(steps[step - 1], name) if step <= len(steps) else "" for name in ("share", "hold"))
     line += f" ({share}): {phase}" if share else f": {phase}"
     since = parse_timestamp(dig(cluster, "status", "canary", "since"))
-    if phase != "Holding" or since is None:
+    if phase != Phase.HOLDING or since is None:
         failed = text(cluster, "status", "canary", "failedGate")
         return f"{line}, gate {failed} has failed" if failed else line
     if text(cluster, "status", "phase") == "Paused":

@@ -20,6 +20,7 @@ from realtime_operator.cli.output import Output, OutputOption, document, say, sh
 from realtime_operator.cli.target import Target, find, find_server, name_of, read_cluster
 from realtime_operator.errors import InputError, PlatformError
 from realtime_operator.planning import budget, history
+from realtime_operator.planning.canary import Phase
 from realtime_operator.planning.forecast import forecast
 from realtime_operator.planning.timestamps import timestamp
 
@@ -28,7 +29,7 @@ RESTARTED_AT = "kubectl.kubernetes.io/restartedAt"
 POLL_SECONDS = 0.5
 DEFAULT_TIMEOUT = 600.0
 FAILED = 1
-CANARY_FAILED = frozenset({"Paused", "RolledBack"})
+CANARY_FAILED = frozenset({Phase.PAUSED, Phase.ROLLED_BACK})
 """Phases of a canary after a failed gate."""
 
 ServerArgument = Annotated[
