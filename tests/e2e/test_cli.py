@@ -11,10 +11,9 @@ from pathlib import Path
 
 import yaml
 
-from realtime_operator.api.base import JsonObject
 from tests.kit.deadline import eventually
 from tests.kit.document import dig, object_at, objects_at, parse, text_at
-from tests.kit.kube import name_of
+from tests.kit.kube import QUOTA, name_of
 from tests.kit.kubernetes_fixtures import Scenario
 from tests.kit.running_cluster import manifest
 from tests.kit.traffic import finish, traffic
@@ -100,14 +99,6 @@ async def test_a_newcomer_sees_a_message_arrive(scenario: Scenario) -> None:
     examined = json.loads(await asked(scenario, "doctor", "-o", "json"))
     assert {finding["severity"] for finding in examined} == {"ok"}, examined
     assert {"CRD", "RBAC", "clock", "delivery"} <= {finding["check"] for finding in examined}
-
-
-QUOTA: JsonObject = {
-    "apiVersion": "v1",
-    "kind": "ResourceQuota",
-    "metadata": {"name": "small"},
-    "spec": {"hard": {"pods": "1"}},
-}
 
 
 async def test_a_plan_says_what_then_happens(scenario: Scenario, tmp_path: Path) -> None:

@@ -23,6 +23,15 @@ KUBELET_SECONDS = 120
 """Upper bound of the seconds until the files in pods follow a Secret."""
 
 
+async def cluster_on(scenario: Scenario, pods: SentinelPods | ClusterPods) -> LiveCluster:
+    """Start an external Redis, and return a cluster that is ready on it."""
+    await pods.start()
+    cluster = scenario.cluster()
+    await cluster.apply(manifest("main", backplane=pods.spec()))
+    await cluster.wait_ready(within=120)
+    return cluster
+
+
 async def reconnected(running: Traffic) -> None:
     """Let the first client of each SDK disconnect and connect again, so that it recovers."""
     for group in running.groups:
@@ -52,10 +61,7 @@ async def accept_another_password(pods: SentinelPods, password: str) -> None:
 async def test_an_external_redis_with_sentinels_fails_over(scenario: Scenario, images: Images) -> None:
     """By fields, with TLS, an ACL user and a private authority: no failover loses what clients are not told of."""
     pods = SentinelPods(scenario.kube, images.redis)
-    await pods.start()
-    cluster = scenario.cluster()
-    await cluster.apply(manifest("main", backplane=pods.spec()))
-    await cluster.wait_ready(within=120)
+    cluster = await cluster_on(scenario, pods)
     async with traffic(cluster) as running:
         await asyncio.sleep(1)
         await accept_another_password(pods, "another-password")
@@ -76,10 +82,7 @@ async def test_an_external_redis_with_sentinels_fails_over(scenario: Scenario, i
 async def test_an_external_redis_cluster_is_the_backplane(scenario: Scenario, images: Images) -> None:
     """By fields, with TLS and an ACL user: channels are on all primaries, and clients recover."""
     pods = ClusterPods(scenario.kube, images.redis)
-    await pods.start()
-    cluster = scenario.cluster()
-    await cluster.apply(manifest("main", backplane=pods.spec()))
-    await cluster.wait_ready(within=120)
+    cluster = await cluster_on(scenario, pods)
     async with traffic(cluster) as running, await cluster.api() as api:
         for number in range(16):
             await api.call("publish", channel=f"chat:{number}", data={"number": number})

@@ -8,16 +8,10 @@ from realtime_operator import naming
 from realtime_operator.api.base import JsonObject
 from tests.kit.deadline import eventually
 from tests.kit.document import dig, text_at
-from tests.kit.kube import condition
+from tests.kit.kube import QUOTA, condition
 from tests.kit.kubernetes_fixtures import Scenario
 from tests.kit.running_cluster import manifest
 
-QUOTA: JsonObject = {
-    "apiVersion": "v1",
-    "kind": "ResourceQuota",
-    "metadata": {"name": "small"},
-    "spec": {"hard": {"pods": "1"}},
-}
 LIMIT_RANGE: JsonObject = {
     "apiVersion": "v1",
     "kind": "LimitRange",

@@ -33,6 +33,13 @@ RESTRICTED = {
 POD_SECURITY: JsonObject = {"runAsNonRoot": True, "runAsUser": 65532, "seccompProfile": {"type": "RuntimeDefault"}}
 CONTAINER_SECURITY: JsonObject = {"allowPrivilegeEscalation": False, "capabilities": {"drop": ["ALL"]}}
 """Security contexts of pods that such a namespace accepts."""
+QUOTA: JsonObject = {
+    "apiVersion": "v1",
+    "kind": "ResourceQuota",
+    "metadata": {"name": "small"},
+    "spec": {"hard": {"pods": "1"}},
+}
+"""Quota that lets a namespace have one pod."""
 
 PATHS = {
     "pods": "api/v1",

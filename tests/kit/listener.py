@@ -1,4 +1,4 @@
-"""Listener on loopback that talks to each connection as a test says."""
+"""Listeners: one on loopback that talks to each connection as a test says, and whether an address has one."""
 
 from __future__ import annotations
 
@@ -33,3 +33,14 @@ async def listening(
     finally:
         server.close()
         await asyncio.gather(*served)
+
+
+async def accepts(host: str, port: int) -> bool:
+    """Return True when the address accepts a connection within a second."""
+    try:
+        async with asyncio.timeout(1):
+            _, writer = await asyncio.open_connection(host, port)
+    except (OSError, TimeoutError):
+        return False
+    writer.close()
+    return True

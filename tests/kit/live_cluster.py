@@ -16,6 +16,7 @@ from tests.kit.deadline import eventually
 from tests.kit.document import dig, object_at, objects_at, parse, text_at, whole_at
 from tests.kit.kill import kill_pod
 from tests.kit.kube import Kube, is_ready, name_of
+from tests.kit.listener import accepts
 from tests.kit.running_cluster import READY_SECONDS, ClusterEvent, RunningServer, is_observed, is_settled
 from tests.kit.tokens import connection_token
 
@@ -184,17 +185,6 @@ CHILD_KINDS = (
     "networkpolicies",
 )
 """Plural names of the kinds of a cluster's objects."""
-
-
-async def accepts(host: str, port: int) -> bool:
-    """Return True when the address accepts a connection within a second."""
-    try:
-        async with asyncio.timeout(1):
-            _, writer = await asyncio.open_connection(host, port)
-    except (OSError, TimeoutError):
-        return False
-    writer.close()
-    return True
 
 
 def is_serving(pod: JsonObject) -> bool:

@@ -15,6 +15,7 @@ from typing import ClassVar, Self
 
 from tests.kit.cluster.layout import REPOSITORY
 from tests.kit.deadline import eventually
+from tests.kit.listener import accepts
 from tests.kit.redis_process import free_port
 
 EXAMPLES = REPOSITORY / "examples" / "proxies"
@@ -110,12 +111,7 @@ class Proxy:
     async def _listens(self) -> bool:
         assert self._process is not None
         assert self._process.returncode is None, self.log
-        try:
-            _, writer = await asyncio.open_connection("127.0.0.1", self.port)
-        except OSError:
-            return False
-        writer.close()
-        return True
+        return await accepts("127.0.0.1", self.port)
 
 
 class Nginx(Proxy):

@@ -10,6 +10,7 @@ from typing import Self
 
 from tests.kit.certificates import Mount
 from tests.kit.deadline import eventually
+from tests.kit.listener import accepts
 from tests.kit.redis_process import free_port
 
 START_SECONDS = 15
@@ -102,12 +103,7 @@ class TlsProxy:
     async def _listens(self) -> bool:
         assert self._process is not None
         assert self._process.returncode is None, self._log.read_text()
-        try:
-            _, writer = await asyncio.open_connection("127.0.0.1", self.port)
-        except OSError:
-            return False
-        writer.close()
-        return True
+        return await accepts("127.0.0.1", self.port)
 
 
 class HaProxy(TlsProxy):

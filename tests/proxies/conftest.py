@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import asyncio
 import contextlib
+import operator
 from collections.abc import AsyncIterator, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,6 +15,7 @@ from realtime_operator.api.base import JsonValue
 from tests.kit.clients import Channel, ClientOptions, StockClients, Transport, all_subscribed
 from tests.kit.deadline import eventually
 from tests.kit.document import whole_at
+from tests.kit.listener import accepts
 from tests.kit.proxies import PROXIES, Proxy
 from tests.kit.python_sdk import PythonClients
 from tests.kit.redis_process import RedisProcess, running_redis
@@ -62,16 +63,12 @@ async def end(server: ServerProcess) -> None:
     assert server.process is not None
     server.process.kill()
     await server.process.wait()
-
-    async def refuses() -> bool:
-        try:
-            _, writer = await asyncio.open_connection("127.0.0.1", server.client_port)
-        except OSError:
-            return True
-        writer.close()
-        return False
-
-    await eventually(refuses, bool, what=f"server {server.name} has ended", within=WITHIN)
+    await eventually(
+        lambda: accepts("127.0.0.1", server.client_port),
+        operator.not_,
+        what=f"server {server.name} has ended",
+        within=WITHIN,
+    )
 
 
 @pytest.fixture
