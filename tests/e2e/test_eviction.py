@@ -30,7 +30,7 @@ def most_in_a_second(running: Traffic) -> int:
 
 
 async def every_server_is_reached(cluster: LiveCluster) -> None:
-    """Wait until new connections reach every server: kube-proxy lags, and a server without any has nothing to drain."""
+    """Wait until new connections reach every server: kube-proxy lags, and one without any drains and holds nothing."""
     url = await cluster.url()
 
     async def reached() -> list[int]:
@@ -100,6 +100,7 @@ async def test_a_node_drain_waits_until_the_connections_were_moved(scenario: Sce
     drain = {"connectionsPerSecond": rate, "settle": "1s"}
     await cluster.apply(manifest("main", replicas=2, rollout={"maxSurge": 2, "drain": drain}))
     await cluster.wait_ready()
+    await every_server_is_reached(cluster)
     async with traffic(cluster, per_sdk=16) as running:
         connections = await cluster.connections()
         victims = [name_of(pod) for pod in await cluster.pods()]
