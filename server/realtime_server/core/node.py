@@ -41,7 +41,7 @@ from realtime_server.core.operations.upkeep import Timing, Upkeep
 from realtime_server.core.ports.api import NodeInfo
 from realtime_server.core.ports.backend import Backend, NoBackend, TransportInfo
 from realtime_server.core.ports.backplane import Broker, ChannelOccupancy, PresenceStore, RevocationStore
-from realtime_server.core.ports.client import Codec, Connection
+from realtime_server.core.ports.client import CommandCodec, Connection
 from realtime_server.core.ports.tracing import NO_TRACING, Tracing
 from realtime_server.core.sessions.registry import Registry
 from realtime_server.core.sessions.session import Session, SessionContext
@@ -251,7 +251,12 @@ class Node:
     # sessions
 
     def accept(
-        self, connection: Connection, codec: Codec, transport: TransportInfo = WEBSOCKET, *, emulated: bool = False
+        self,
+        connection: Connection,
+        codec: CommandCodec,
+        transport: TransportInfo = WEBSOCKET,
+        *,
+        emulated: bool = False,
     ) -> Session:
         """Open the session of a new connection, which is not admitted yet.
 
@@ -266,7 +271,7 @@ class Node:
         self.last_accept = session.opened_at
         return session
 
-    def accept_probe(self, connection: Connection, codec: Codec, transport: TransportInfo) -> Session:
+    def accept_probe(self, connection: Connection, codec: CommandCodec, transport: TransportInfo) -> Session:
         """Open the session of a connection that is no client's: nothing of it is counted."""
         context = replace(self._context, counters=Counters(self.clock))
         session = CommandSession(self._dispatcher, context, connection, codec, secrets.token_hex(16), transport)

@@ -14,7 +14,7 @@ from types import MappingProxyType
 from aiohttp import web
 
 from realtime_server.core.node import Node
-from realtime_server.core.ports.client import Codec
+from realtime_server.core.ports.client import CommandCodec
 from realtime_server.protocols.centrifuge.json_codec import JsonCodec
 from realtime_server.protocols.centrifuge.json_unidirectional import UnidirectionalJsonCodec
 from realtime_server.protocols.centrifuge.protobuf_codec import ProtobufCodec
@@ -224,7 +224,7 @@ async def _refuse_request(_asked: HttpRequest) -> web.StreamResponse:
     raise RequestRefusedError(426, "connect with a WebSocket", "malformed", {"Upgrade": "websocket"})
 
 
-def codec_of(dialect: Dialect, compression_threshold: int | None = None) -> Codec:
+def codec_of(dialect: Dialect, compression_threshold: int | None = None) -> CommandCodec:
     """Return the codec for WebSocket clients of a dialect."""
     ping = PING if dialect.native_pings else None
     text, binary = frame_text, frame_binary

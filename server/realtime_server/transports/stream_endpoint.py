@@ -12,7 +12,7 @@ from realtime_server import codes
 from realtime_server.codes import DisconnectCode
 from realtime_server.core.node import Node
 from realtime_server.core.ports.backend import TransportInfo
-from realtime_server.core.ports.client import Codec
+from realtime_server.core.ports.client import CommandCodec
 from realtime_server.transports.accelerated import Flusher
 from realtime_server.transports.dialect import Encoding
 from realtime_server.transports.http_server import HttpRequest, RequestRefusedError, error_response
@@ -56,8 +56,8 @@ class StreamKind:
     """
 
     name: str
-    codecs: Mapping[Encoding, Codec]
-    unchunked: Mapping[Encoding, Codec]
+    codecs: Mapping[Encoding, CommandCodec]
+    unchunked: Mapping[Encoding, CommandCodec]
     content_types: Mapping[Encoding, str]
     preamble: Callable[[], bytes] | None = None
     unidirectional: bool = False
@@ -113,7 +113,7 @@ class StreamEndpoint:
             raise RequestRefusedError(400, f"the parameter {CONNECT_PARAMETER} is missing", "malformed")
         return (given or "").encode(errors="replace")
 
-    def _begin(self, asked: HttpRequest, codec: Codec, encoding: Encoding, first: bytes) -> StreamConnection:
+    def _begin(self, asked: HttpRequest, codec: CommandCodec, encoding: Encoding, first: bytes) -> StreamConnection:
         """Open the session, and pass it its first message."""
         node, kind = self._node, self._kind
         stream = StreamConnection(codec, node.counters, self._flusher, self._loop)

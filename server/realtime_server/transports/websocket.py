@@ -17,7 +17,7 @@ from websockets.frames import Opcode
 from realtime_server import codes
 from realtime_server.codes import DisconnectCode
 from realtime_server.core.node import Node
-from realtime_server.core.ports.client import Codec
+from realtime_server.core.ports.client import CommandCodec
 from realtime_server.core.sessions.session import Session
 from realtime_server.transports.accelerated import Flusher, Outbox, split
 from realtime_server.transports.compression import inflate
@@ -85,7 +85,7 @@ class WebSocketConnection(Outbox, asyncio.Protocol):
     def __init__(
         self,
         node: Node,
-        codecs: Mapping[Dialect, Codec],
+        codecs: Mapping[Dialect, CommandCodec],
         settings: WebSocketSettings,
         loop: asyncio.AbstractEventLoop,
         sniffer: ProtocolSniffer,

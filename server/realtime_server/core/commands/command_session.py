@@ -12,11 +12,12 @@ from collections import deque
 from realtime_server import codes
 from realtime_server.codes import DisconnectCode
 from realtime_server.core.commands.dispatcher import Dispatcher
+from realtime_server.core.commands.replying_session import ReplyingSession
 from realtime_server.core.limits.limit import Limit
 from realtime_server.core.model.commands import PONG, Command, payload_bytes
 from realtime_server.core.ports.backend import TransportInfo
-from realtime_server.core.ports.client import Codec, Connection
-from realtime_server.core.sessions.session import Session, SessionContext
+from realtime_server.core.ports.client import CommandCodec, Connection
+from realtime_server.core.sessions.session import SessionContext
 from realtime_server.core.tasks import has_failed, run_now
 
 MAX_COMMAND_ID = 2**32 - 1
@@ -37,7 +38,7 @@ class QueuedCommand:
         self.revoked = False
 
 
-class CommandSession(Session):
+class CommandSession(ReplyingSession):
     """Session of Centrifugo's client protocol."""
 
     __slots__ = ("_dispatcher", "_queue", "_task", "_waiting")
@@ -47,7 +48,7 @@ class CommandSession(Session):
         dispatcher: Dispatcher,
         context: SessionContext,
         connection: Connection,
-        codec: Codec,
+        codec: CommandCodec,
         client: str,
         transport: TransportInfo,
         *,

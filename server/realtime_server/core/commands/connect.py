@@ -10,6 +10,7 @@ from msgspec import Raw
 from realtime_server import codes
 from realtime_server.core.auth.claims import Claims
 from realtime_server.core.channels.join import Join, Wanted
+from realtime_server.core.commands.replying_session import ReplyingSession
 from realtime_server.core.commands.subscribe import require_plain, wanted_by
 from realtime_server.core.model.commands import (
     ConnectRequest,
@@ -25,7 +26,6 @@ from realtime_server.core.operations.entry import Entry
 from realtime_server.core.operations.refreshed import RefreshedSubscriptions
 from realtime_server.core.operations.subscriptions import Subscriptions
 from realtime_server.core.ports.backend import Connecting
-from realtime_server.core.sessions.session import Session
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,7 +49,7 @@ class ConnectHandler:
         entry: Entry,
         subscriptions: Subscriptions,
         refreshed: RefreshedSubscriptions,
-        on_connected: Callable[[Session], None],
+        on_connected: Callable[[ReplyingSession], None],
     ) -> None:
         self._server = server
         self._entry = entry
@@ -57,7 +57,7 @@ class ConnectHandler:
         self._on_connected = on_connected
         self._refreshed = refreshed
 
-    def connect_now(self, session: Session, command: int, request: ConnectRequest) -> bool:
+    def connect_now(self, session: ReplyingSession, command: int, request: ConnectRequest) -> bool:
         """Handle a connect command, if neither backplane nor backend is needed; return False otherwise.
 
         Raises CommandError.
@@ -76,7 +76,7 @@ class ConnectHandler:
         reply_to_connect(session, command, self._result(session, claims, {}, None))
         return True
 
-    async def connect(self, session: Session, command: int, request: ConnectRequest) -> None:
+    async def connect(self, session: ReplyingSession, command: int, request: ConnectRequest) -> None:
         """Handle a connect command that `connect_now` has left: ask the backend, join the channels, reply.
 
         Raises CommandError, DisconnectRequestedError or BackplaneError.
@@ -103,7 +103,7 @@ class ConnectHandler:
             join.complete()
         self._on_connected(session)
 
-    async def _joined(self, session: Session, request: ConnectRequest) -> list[Join]:
+    async def _joined(self, session: ReplyingSession, request: ConnectRequest) -> list[Join]:
         """Prepare the subscriptions that the client gets with its connection: all of them or none.
 
         They are those of its claims and, for a client that can send no other command, those that it asks for; a channel
@@ -135,7 +135,7 @@ class ConnectHandler:
         return left
 
     async def _requested(
-        self, session: Session, request: ConnectRequest, known: Collection[str]
+        self, session: ReplyingSession, request: ConnectRequest, known: Collection[str]
     ) -> dict[str, tuple[Wanted, Grant]]:
         """Return the channels of a connect command with their grants. Raises when the client may not have one."""
         channels = [channel for channel in request.subs if channel not in known]
@@ -149,7 +149,7 @@ class ConnectHandler:
             wanted[channel] = wanted_by(asked, server_side=True), grant
         return wanted
 
-    def refresh(self, session: Session, command: int, request: RefreshRequest) -> None:
+    def refresh(self, session: ReplyingSession, command: int, request: RefreshRequest) -> None:
         """Handle a new token of the same user: reply, then adjust the subscriptions to its claims.
 
         Raises CommandError or DisconnectRequestedError.
@@ -162,7 +162,7 @@ class ConnectHandler:
         self._refreshed.follow(session, before)
 
     def _result(
-        self, session: Session, claims: Claims, subscriptions: dict[str, SubscribeResult], data: bytes | None
+        self, session: ReplyingSession, claims: Claims, subscriptions: dict[str, SubscribeResult], data: bytes | None
     ) -> ConnectResult:
         expires, ttl = _time_to_live(session, claims)
         codec = session.codec
@@ -181,7 +181,7 @@ class ConnectHandler:
         )
 
 
-def reply_to_connect(session: Session, command: int, result: ConnectResult) -> bool:
+def reply_to_connect(session: ReplyingSession, command: int, result: ConnectResult) -> bool:
     """Reply to a connect command, see `Session.reply_within`; return False when the reply is too large.
 
     After the reply the client may receive pushes.
@@ -192,7 +192,7 @@ def reply_to_connect(session: Session, command: int, result: ConnectResult) -> b
     return fits
 
 
-def _question(session: Session, request: ConnectRequest) -> Connecting:
+def _question(session: ReplyingSession, request: ConnectRequest) -> Connecting:
     return Connecting(
         session.caller(), bytes(request.data), request.name, request.version, tuple(request.subs), request.headers
     )
@@ -202,7 +202,7 @@ def _results(joined: list[Join]) -> dict[str, SubscribeResult]:
     return {join.channel: join.result for join in joined}
 
 
-def _is_left(session: Session, channel: str, own: Collection[str]) -> bool:
+def _is_left(session: ReplyingSession, channel: str, own: Collection[str]) -> bool:
     """Return False for a channel that was revoked meanwhile. Raises CommandError if it is none of its `own`."""
     if not session.is_revoked(channel):
         return True
@@ -211,7 +211,7 @@ def _is_left(session: Session, channel: str, own: Collection[str]) -> bool:
     return False
 
 
-def _time_to_live(session: Session, claims: Claims) -> tuple[bool, int]:
+def _time_to_live(session: ReplyingSession, claims: Claims) -> tuple[bool, int]:
     """Return whether the client has to renew its token, and the seconds until then."""
     if claims.expires_at is None or claims.renewed_by_hook:
         return False, 0

@@ -7,13 +7,13 @@ from collections.abc import Sequence
 from realtime_server import codes
 from realtime_server.core.commands import history, publish, subscribe
 from realtime_server.core.commands.connect import ConnectHandler
+from realtime_server.core.commands.replying_session import ReplyingSession
 from realtime_server.core.model.commands import Command, MalformedCommand, token_of
 from realtime_server.core.model.errors import BackplaneError, CommandError, DisconnectRequestedError
 from realtime_server.core.operations.entry import Entry
 from realtime_server.core.operations.publishing import Publishing
 from realtime_server.core.operations.reading import Reading
 from realtime_server.core.operations.subscriptions import Subscriptions
-from realtime_server.core.sessions.session import Session
 
 
 class Dispatcher:
@@ -52,7 +52,7 @@ class Dispatcher:
         """Fetch the keys that a command's token needs. Never raises."""
         await self._entry.fetch_key(token_of(command))
 
-    def answer_now(self, session: Session, command: Command) -> bool:
+    def answer_now(self, session: ReplyingSession, command: Command) -> bool:
         """Answer a command that needs neither backplane nor backend; return False for any other."""
         try:
             if isinstance(command, MalformedCommand):
@@ -76,7 +76,7 @@ class Dispatcher:
             return True
         return command.send is not None
 
-    async def answer(self, session: Session, command: Command) -> None:
+    async def answer(self, session: ReplyingSession, command: Command) -> None:
         """Answer a command that may have to wait."""
         number = command.id
         try:

@@ -7,6 +7,7 @@ from json.encoder import encode_basestring_ascii
 
 from realtime_server import codes
 from realtime_server.core.channels.join import Wanted
+from realtime_server.core.commands.replying_session import ReplyingSession
 from realtime_server.core.limits.limit import SUBSCRIPTION_BYTES, TOKEN_BYTES
 from realtime_server.core.model.commands import (
     ChannelRequest,
@@ -17,7 +18,6 @@ from realtime_server.core.model.commands import (
 )
 from realtime_server.core.model.errors import CommandError
 from realtime_server.core.operations.subscriptions import Subscriptions
-from realtime_server.core.sessions.session import Session
 
 FIELDS_BYTES = 256
 """Size of a subscribe command besides channel, token and data: its id, a position, flags, and field names."""
@@ -30,7 +30,9 @@ REJECT_UNRECOVERED = 2
 """Flag of a client that prefers an error to a subscription without recovery."""
 
 
-async def subscribe(subscriptions: Subscriptions, session: Session, command: int, request: SubscribeRequest) -> None:
+async def subscribe(
+    subscriptions: Subscriptions, session: ReplyingSession, command: int, request: SubscribeRequest
+) -> None:
     """Handle a subscribe command.
 
     Raises CommandError, DisconnectRequestedError or BackplaneError, after which nothing of the subscription is left.
@@ -52,7 +54,7 @@ async def subscribe(subscriptions: Subscriptions, session: Session, command: int
     session.note_size(request.channel, size)
 
 
-def _fitting_size(session: Session, channel: str, token: str, data: bytes = b"") -> int:
+def _fitting_size(session: ReplyingSession, channel: str, token: str, data: bytes = b"") -> int:
     """Return an upper bound of a subscribe command's size, whatever its options and the escaping of its texts.
 
     Raises CommandError LIMIT_EXCEEDED when the client could no longer ask for all its channels in one frame.
@@ -98,7 +100,7 @@ def require_plain(request: SubscribeRequest) -> None:
         raise CommandError(codes.NOT_AVAILABLE)
 
 
-def refresh(subscriptions: Subscriptions, session: Session, command: int, request: SubRefreshRequest) -> None:
+def refresh(subscriptions: Subscriptions, session: ReplyingSession, command: int, request: SubRefreshRequest) -> None:
     """Handle a sub_refresh command. Raises CommandError."""
     if request.type:
         raise CommandError(codes.NOT_AVAILABLE)
@@ -110,7 +112,7 @@ def refresh(subscriptions: Subscriptions, session: Session, command: int, reques
     subscriptions.follow(session, request.channel, grant)
 
 
-def unsubscribe(session: Session, request: ChannelRequest) -> EmptyResult:
+def unsubscribe(session: ReplyingSession, request: ChannelRequest) -> EmptyResult:
     """Handle an unsubscribe command."""
     session.drop_subscription(request.channel)
     return EmptyResult("unsubscribe")

@@ -31,7 +31,7 @@ class Encoder(Protocol):
 
 
 class Codec(Encoder, Protocol):
-    """Client protocol in the frames of a transport.
+    """Encoder with what else every session needs of its client's protocol in the frames of a transport.
 
     `binary`: the data of publications may be arbitrary bytes, not just JSON. `native_pings`: the transport pings and
     receives pongs, without the client's protocol. `unidirectional`: the client sends its connect request and then only
@@ -42,6 +42,13 @@ class Codec(Encoder, Protocol):
     native_pings: bool
     unidirectional: bool
 
+    def ping(self) -> bytes:
+        """Encode a ping."""
+
+
+class CommandCodec(Codec, Protocol):
+    """Codec of a protocol whose client sends commands, each of which gets one reply."""
+
     def decode(self, message: bytes) -> tuple[Command, ...] | None:
         """Decode the commands of one message; None when it is malformed. Never raises."""
 
@@ -50,9 +57,6 @@ class Codec(Encoder, Protocol):
 
     def error(self, command: int, error: ErrorCode) -> bytes:
         """Encode the error reply to a command."""
-
-    def ping(self) -> bytes:
-        """Encode a ping."""
 
 
 class Connection(Protocol):

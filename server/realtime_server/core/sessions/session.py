@@ -13,13 +13,12 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from realtime_server import codes
-from realtime_server.codes import DisconnectCode, ErrorCode, UnsubscribeCode
+from realtime_server.codes import DisconnectCode, UnsubscribeCode
 from realtime_server.core.auth.claims import Claims
 from realtime_server.core.limits.limit import SUBSCRIPTION_BYTES, Limit, NodeLimits
 from realtime_server.core.limits.rates import MessageRate
 from realtime_server.core.metrics.counters import Counters
 from realtime_server.core.model.channel_options import SlowConsumer
-from realtime_server.core.model.commands import Result
 from realtime_server.core.model.grant import Grant
 from realtime_server.core.model.publication import Content
 from realtime_server.core.model.pushes import Push, UnsubscribePush
@@ -30,7 +29,6 @@ from realtime_server.core.ports.client import Codec, Connection, Subscriber
 from realtime_server.core.sessions.attempt import Attempt
 from realtime_server.core.sessions.held import Held
 from realtime_server.core.sessions.liveness import AwaitedPong
-from realtime_server.core.sessions.unidirectional import disconnect_of
 
 MAX_TTL_SECONDS = 2**31 - 1
 AT_ONCE: AbstractContextManager[object] = nullcontext()
@@ -216,31 +214,6 @@ class Session(ABC):
         if not self.welcome and not self.closed:
             self._welcomed = self._welcomed or asyncio.Event()
             await self._welcomed.wait()
-
-    def reply(self, command: int, result: Result) -> None:
-        """Reply to a command; a reply above the maximum size becomes error 106."""
-        if not self.reply_within(command, result):
-            self.fail(command, codes.LIMIT_EXCEEDED)
-
-    def reply_within(self, command: int, result: Result) -> bool:
-        """Reply to a command; return False, without sending, when the reply exceeds the maximum size."""
-        if self.closed:
-            return True
-        frames = self.codec.reply(command, result)
-        if len(frames) > self._context.limits.reply_bytes:
-            self._context.counters.limits[Limit.REPLY_BYTES] += 1
-            return False
-        self.connection.write(frames)
-        return True
-
-    def fail(self, command: int, error: ErrorCode) -> None:
-        """Reply with an error; disconnect a unidirectional client instead, since it receives no replies."""
-        self._context.counters.command_errors[error.code] += 1
-        if self.codec.unidirectional:
-            self.disconnect(disconnect_of(error))
-        elif not self.closed:
-            self.note_unanswered(error.code)
-            self.connection.write(self.codec.error(command, error))
 
     def note_unanswered(self, code: int) -> None:
         """Count a connect that ends with this code, unless the connect reply was sent."""

@@ -9,9 +9,9 @@ import pytest
 
 from realtime_server import codes
 from realtime_server.codes import DisconnectCode, ErrorCode
+from realtime_server.core.commands.unidirectional import disconnect_of
 from realtime_server.core.node import Node
 from realtime_server.core.sessions.session import Session
-from realtime_server.core.sessions.unidirectional import disconnect_of
 from realtime_server.protocols.centrifuge.json_unidirectional import UnidirectionalJsonCodec
 from tests.kit.server_doubles import SECRET, Clock, RecordingConnection, make_node
 from tests.kit.tokens import connection_token
