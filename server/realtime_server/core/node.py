@@ -10,6 +10,7 @@ import time
 import uuid
 from collections.abc import Callable, Coroutine, Iterable
 from dataclasses import dataclass, replace
+from typing import TypeAlias
 
 import structlog
 
@@ -55,6 +56,10 @@ RETRY_SECONDS = 0.5
 WEBSOCKET = TransportInfo()
 
 
+SessionFactory: TypeAlias = Callable[[SessionContext, str, str], Session]
+"""Maker of the session of a new connection, from the id of its client, and its secret or ""."""
+
+
 class UnknownNodeError(Exception):
     """Failure because no living worker with this uid is known."""
 
@@ -81,6 +86,17 @@ class NodeSettings:
     def patience(self) -> float:
         """Time after which a pinged client that stays silent is disconnected."""
         return self.heartbeat_interval + self.heartbeat_timeout
+
+
+@dataclass(frozen=True, slots=True)
+class Operations:
+    """Operations of clients, for the sessions of any client protocol. `immediate`: none of them ever waits."""
+
+    entry: Entry
+    subscriptions: Subscriptions
+    publishing: Publishing
+    reading: Reading
+    immediate: bool
 
 
 class Node:
@@ -156,6 +172,12 @@ class Node:
             immediate,
         )
         single_connection = SingleConnection(settings.namespaces, self.hub, self._registry, tasks, send=self.tell)
+        publishing = (
+            Publishing(self.hub, backend, limits)
+            if tracing is None
+            else TracedPublishing(self.hub, backend, limits, tracing)
+        )
+        self.operations = Operations(entry, self.subscriptions, publishing, Reading(self.hub), immediate)
         self._dispatcher = Dispatcher(
             entry,
             ConnectHandler(
@@ -166,10 +188,8 @@ class Node:
                 single_connection.on_connected,
             ),
             self.subscriptions,
-            Publishing(self.hub, backend, limits)
-            if tracing is None
-            else TracedPublishing(self.hub, backend, limits, tracing),
-            Reading(self.hub),
+            publishing,
+            self.operations.reading,
             immediate=immediate,
         )
         timing = Timing(
@@ -258,14 +278,19 @@ class Node:
         *,
         emulated: bool = False,
     ) -> Session:
-        """Open the session of a new connection, which is not admitted yet.
+        """Open the session of a new connection whose client sends commands, see `open`."""
 
-        The commands of an `emulated` one arrive by `emulate`.
+        def make(context: SessionContext, client: str, secret: str) -> Session:
+            return CommandSession(self._dispatcher, context, connection, codec, client, transport, secret=secret)
+
+        return self.open(make, emulated=emulated)
+
+    def open(self, make: SessionFactory, *, emulated: bool = False) -> Session:
+        """Open the session of a new connection in any client protocol; it is not admitted yet.
+
+        The messages of an `emulated` one arrive by `emulate`.
         """
-        secret = secrets.token_hex(16) if emulated else ""
-        session = CommandSession(
-            self._dispatcher, self._context, connection, codec, secrets.token_hex(16), transport, secret=secret
-        )
+        session = make(self._context, secrets.token_hex(16), secrets.token_hex(16) if emulated else "")
         self._registry.add(session)
         self.counters.accepted += 1
         self.last_accept = session.opened_at

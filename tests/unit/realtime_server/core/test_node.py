@@ -13,11 +13,17 @@ from realtime_server.core.channels.join import Wanted, is_complete
 from realtime_server.core.control import messages as control
 from realtime_server.core.control.peers import ANNOUNCE_SECONDS, FORGET_AFTER
 from realtime_server.core.model.errors import CommandError
+from realtime_server.core.model.publication import Content
+from realtime_server.core.model.pushes import Push
 from realtime_server.core.model.values import HistoryPage, HistoryQuery, Publication, StreamPosition
-from realtime_server.core.node import Node, UnknownNodeError
+from realtime_server.core.node import Node, Operations, UnknownNodeError
 from realtime_server.core.ports.api import Connections, Message
+from realtime_server.core.ports.backend import TransportInfo
+from realtime_server.core.ports.client import Connection
 from realtime_server.core.server_api import ServerApi
-from realtime_server.core.sessions.session import Session
+from realtime_server.core.serving import Serving
+from realtime_server.core.sessions.session import Session, SessionContext
+from realtime_server.core.tasks import run_now
 from tests.kit.server_doubles import SECRET, WIRE, Clock, RecordingConnection, accept, connected, make_node, send
 from tests.kit.tokens import connection_token
 
@@ -416,4 +422,73 @@ async def test_a_worker_that_does_not_live_is_told() -> None:
     clock.now += ANNOUNCE_SECONDS * FORGET_AFTER + 1
     with pytest.raises(UnknownNodeError):
         await node.emulate("unknown", "secret", b"{}")
+    await node.stop()
+
+
+# other client protocols
+
+
+class LineCodec:
+    """Codec of a protocol in lines; its client subscribes by the name of a channel."""
+
+    binary = native_pings = unidirectional = False
+
+    def publication(self, channel: str, content: Content, offset: int) -> bytes:
+        """Return channel, offset and data."""
+        return b"%b %d %b" % (channel.encode(), offset, content.data)
+
+    def delta_publication(self, channel: str, content: Content, offset: int, patch: bytes | None) -> bytes:
+        """Return the full publication."""
+        del patch
+        return self.publication(channel, content, offset)
+
+    def push(self, channel: str, push: Push) -> bytes:
+        """Return the kind of the push."""
+        return f"{channel} {type(push).__name__}".encode()
+
+    def ping(self) -> bytes:
+        """Return a question mark."""
+        return b"?"
+
+
+class LineSession(Session):
+    """Session of that protocol: no commands, no replies."""
+
+    def __init__(self, operations: Operations, context: SessionContext, connection: Connection, client: str) -> None:
+        super().__init__(context, connection, LineCodec(), client, TransportInfo("lines"))
+        self._operations = operations
+
+    def on_message(self, message: bytes, now: float) -> None:
+        """Admit the client with its first message, and subscribe to the channel that it names."""
+        del now
+        if self.claims is None:
+            self._operations.entry.admit(self, self._operations.entry.authenticate(""))
+            self.mark_welcome()
+        made = self._operations.subscriptions.subscribe(self, message.decode(), Wanted(), data=b"", token="")
+        join = run_now(made)
+        assert join is not None
+        join.complete()
+
+    def on_control(self, now: float) -> None:
+        """Ignore it."""
+
+
+async def test_a_client_protocol_needs_a_codec_a_session_and_nothing_in_core() -> None:
+    """Its client shares channels with those of the other protocol, and is pinged and unsubscribed as they are."""
+    clock = Clock()
+    node = await started(clock)
+    connection = RecordingConnection()
+    session = node.open(lambda context, client, _secret: LineSession(node.operations, context, connection, client))
+    session.on_message(b"open:a", clock())
+    other = await subscribed(node, "open:a")
+    await ServerApi(node).publish("open:a", Message(b"1"))
+    await settle()
+    assert connection.written == [b"open:a 0 1"]
+    assert other.take() == [{"push": {"channel": "open:a", "pub": {"data": 1}}}]
+    clock.now += 26
+    await beat(node)
+    session.revoke("open:a")
+    assert connection.written[1:] == [b"?", b"open:a UnsubscribePush"]
+    Serving(node).close_all()
+    assert connection.closed_by == codes.SHUTDOWN
     await node.stop()
