@@ -90,12 +90,17 @@ class NodeSettings:
 
 @dataclass(frozen=True, slots=True)
 class Operations:
-    """Operations of clients, for the sessions of any client protocol. `immediate`: none of them ever waits."""
+    """Operations of clients, for the sessions of any client protocol.
+
+    `on_connected` is to be called with each session that has got channels along with its connection. `immediate`: none
+    of them ever waits.
+    """
 
     entry: Entry
     subscriptions: Subscriptions
     publishing: Publishing
     reading: Reading
+    on_connected: Callable[[Session], None]
     immediate: bool
 
 
@@ -177,7 +182,9 @@ class Node:
             if tracing is None
             else TracedPublishing(self.hub, backend, limits, tracing)
         )
-        self.operations = Operations(entry, self.subscriptions, publishing, Reading(self.hub), immediate)
+        self.operations = Operations(
+            entry, self.subscriptions, publishing, Reading(self.hub), single_connection.on_connected, immediate
+        )
         self._dispatcher = Dispatcher(
             entry,
             ConnectHandler(

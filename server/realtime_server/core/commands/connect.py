@@ -104,10 +104,9 @@ class ConnectHandler:
         self._on_connected(session)
 
     async def _joined(self, session: ReplyingSession, request: ConnectRequest) -> list[Join]:
-        """Prepare the subscriptions that the client gets with its connection: all of them or none.
+        """Prepare the subscriptions that the client gets with its connection, see `Subscriptions.join_all`.
 
-        They are those of its claims and, for a client that can send no other command, those that it asks for; a channel
-        of the claims that was revoked meanwhile is left out.
+        They are those of its claims and, for a client that can send no other command, those that it asks for.
         """
         claims = session.claims
         assert claims is not None
@@ -117,22 +116,9 @@ class ConnectHandler:
             for name in claims.channels
         }
         self._subscriptions.require_room(len(wanted))
-        joined: list[Join] = []
-        try:
-            if session.codec.unidirectional:
-                wanted |= await self._requested(session, request, known=wanted.keys())
-            for channel, (what, grant) in wanted.items():
-                if _is_left(session, channel, own=claims.channels):
-                    joined.append(await self._subscriptions.join(session, channel, what, grant))
-            left = [join for join in joined if _is_left(session, join.channel, own=claims.channels)]
-        except BaseException:
-            for join in joined:
-                join.abandon()
-            raise
-        for join in joined:
-            if join not in left:
-                join.abandon()
-        return left
+        if session.codec.unidirectional:
+            wanted |= await self._requested(session, request, known=wanted.keys())
+        return await self._subscriptions.join_all(session, wanted, own=claims.channels)
 
     async def _requested(
         self, session: ReplyingSession, request: ConnectRequest, known: Collection[str]
@@ -200,15 +186,6 @@ def _question(session: ReplyingSession, request: ConnectRequest) -> Connecting:
 
 def _results(joined: list[Join]) -> dict[str, SubscribeResult]:
     return {join.channel: join.result for join in joined}
-
-
-def _is_left(session: ReplyingSession, channel: str, own: Collection[str]) -> bool:
-    """Return False for a channel that was revoked meanwhile. Raises CommandError if it is none of its `own`."""
-    if not session.is_revoked(channel):
-        return True
-    if channel not in own:
-        raise CommandError(codes.PERMISSION_DENIED)
-    return False
 
 
 def _time_to_live(session: ReplyingSession, claims: Claims) -> tuple[bool, int]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection, Mapping
 
 from msgspec import Raw, structs
 
@@ -100,6 +100,29 @@ class Subscriptions:
         if grant is not PLAIN and grant is not PERMITTED:
             join.result = _with_grant(join.result, grant, session)
         return join
+
+    async def join_all(
+        self, session: Session, wanted: Mapping[str, tuple[Wanted, Grant]], *, own: Collection[str]
+    ) -> list[Join]:
+        """Prepare the subscriptions that come with a connection: all of them or none.
+
+        A channel of its `own`, which it has not asked for, is left out when it was revoked meanwhile. Raises
+        CommandError, PERMISSION_DENIED also when any other channel was revoked, or BackplaneError.
+        """
+        joined: list[Join] = []
+        try:
+            for channel, (what, grant) in wanted.items():
+                if _is_left(session, channel, own):
+                    joined.append(await self.join(session, channel, what, grant))
+            left = [join for join in joined if _is_left(session, join.channel, own)]
+        except BaseException:
+            for join in joined:
+                join.abandon()
+            raise
+        for join in joined:
+            if join not in left:
+                join.abandon()
+        return left
 
     def _may_see_presence(self, session: Session, channel: str) -> bool:
         options, claims = self._hub.require(channel), session.claims
@@ -207,6 +230,15 @@ class Subscriptions:
             return
         info = answer.info or subscription.info
         session.renew_subscription(subscription, answer.expires_at, info, renewed_by_hook=subscription.renewed_by_hook)
+
+
+def _is_left(session: Session, channel: str, own: Collection[str]) -> bool:
+    """Return False for a channel that was revoked meanwhile. Raises CommandError if it is none of its `own`."""
+    if not session.is_revoked(channel):
+        return True
+    if channel not in own:
+        raise CommandError(codes.PERMISSION_DENIED)
+    return False
 
 
 def _with_grant(result: SubscribeResult, grant: Grant, session: Session) -> SubscribeResult:
