@@ -5,7 +5,9 @@ from __future__ import annotations
 import contextlib
 import itertools
 import shutil
+import signal
 import threading
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -19,6 +21,8 @@ from tests.kit.redis_process import wait_until
 from tests.kit.redis_programs import OLDEST_REDIS, VALKEY
 
 FAILOVER_SECONDS = 60.0
+JUMP_SECONDS = 3
+"""Pause of a sentinel after which it goes by its clock having jumped, from 2 s on."""
 
 
 @pytest.fixture
@@ -146,6 +150,42 @@ def test_a_primary_that_lost_its_data_does_not_empty_the_others(pods: list[Redis
     primary = wait_settled(pods, FAILOVER_SECONDS)
     assert primary is not pods[0]
     assert texts([primary.ask("GET", "kept")]) == ["value"]
+
+
+@pytest.mark.timeout(240)
+def test_a_primary_that_lost_its_data_waits_for_sentinels_whose_clock_jumped(pods: list[RedisPodProcess]) -> None:
+    """They start no failover for 30 s; it does not begin anew meanwhile, which would empty its replicas."""
+    pods[0].ask("SET", "kept", "value")
+    wait_until(lambda: all(texts([one.ask("GET", "kept")]) == ["value"] for one in pods), "replication", 10)
+    pods[0].kill()
+    pods[0].lose_data()
+    sentinels = [one.processes["sentinel"] for one in pods[1:]]
+    for sentinel in sentinels:
+        sentinel.send_signal(signal.SIGSTOP)
+    time.sleep(JUMP_SECONDS)
+    for sentinel in sentinels:
+        sentinel.send_signal(signal.SIGCONT)
+    logs = [one.log("sentinel") for one in pods[1:]]
+    wait_until(lambda: all("+tilt" in log.read_text() for log in logs), "both notice the jump", 10)
+    pods[0].start()
+    primary = wait_settled(pods, 2 * FAILOVER_SECONDS)
+    assert primary is not pods[0]
+    assert texts([primary.ask("GET", "kept")]) == ["value"]
+
+
+@pytest.mark.timeout(240)
+def test_a_primary_that_lost_its_data_gives_its_role_to_the_only_other_pod(pods: list[RedisPodProcess]) -> None:
+    """One sentinel of three is no majority: the pod asks it itself, and has the data of the other one then."""
+    pods[0].ask("SET", "kept", "value")
+    wait_until(lambda: all(texts([one.ask("GET", "kept")]) == ["value"] for one in pods), "replication", 10)
+    for one in (pods[0], pods[2]):
+        one.kill()
+    pods[0].lose_data()
+    pods[0].force_tries = 10
+    pods[0].start()
+    wait_until(lambda: pods[1].role() == "master", "the other pod takes over", FAILOVER_SECONDS)
+    wait_until(pods[0].ready, "it is a replica", FAILOVER_SECONDS)
+    assert texts([pods[0].ask("GET", "kept")]) == ["value"]
 
 
 @pytest.mark.timeout(180)

@@ -20,6 +20,7 @@ from realtime_operator import naming
 from realtime_operator.api.base import JsonObject
 from realtime_operator.api.v1alpha1_certificate import KEY_AUTHORITY
 from realtime_operator.builders import pod
+from realtime_operator.builders.redis_failover_script import FORCE_TRIES
 from realtime_operator.builders.redis_pod import node_suffix
 from realtime_operator.builders.redis_script import DATA_DIRECTORY, OVERLAP_SECONDS
 from realtime_operator.builders.redis_stateful_set import build_redis_stateful_set
@@ -72,6 +73,8 @@ class RedisPodProcess:
     """Certificates in the pod's Secret; None without TLS."""
     password: str = PASSWORD
     """Password by which the pod is asked."""
+    force_tries: int = FORCE_TRIES
+    """Looks of a pod that lost its data before it asks for a failover itself."""
     processes: dict[str, subprocess.Popen[bytes]] = field(default_factory=dict)
 
     @property
@@ -191,6 +194,7 @@ class RedisPodProcess:
         program = FOLDERS.sub(lambda found: f"{self.folder}/{PLACES[found[0]]}", as_run(str(words[-1])))
         for part in (1, 2):
             program = program.replace(f"+ {OVERLAP_SECONDS // part})", f"+ {SHORT_OVERLAP_SECONDS // part})")
+        program = program.replace(f"tries % {FORCE_TRIES}", f"tries % {self.force_tries}")
         hosts = str(self.folder.parent / "hosts")
         inner = ["unshare", "--mount", "sh", "-c", IN_NAMESPACE, "sh", hosts, program, self.path]
         return ["ip", "netns", "exec", self.namespace, *inner]

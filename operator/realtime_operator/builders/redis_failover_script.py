@@ -24,7 +24,10 @@ DOWN_AFTER_MILLISECONDS = 5000
 FAILOVER_MILLISECONDS = 20_000
 EMPTY_TRIES = 20
 """Number of times, a second or more apart, that a pod that lost its data looks for another primary before it begins
-anew."""
+anew, unless another pod has data."""
+FORCE_TRIES = 90
+"""Number of such looks before it asks for a failover itself. Sentinels whose clock jumped start none for 30 s, and
+after a vote without a majority none for 40 s; where a majority is missing they never do."""
 AGAIN_TRIES = 10
 """Number of looks, a second or more apart, before a pod that is stopped asks for a successor once more."""
 STOP_SECONDS = 60
@@ -40,7 +43,9 @@ find_primary() {{
     case "$found" in {name}-?.{nodes}) echo "$found"; return;; esac
   done
 }}
-self="$POD_NAME.{nodes}" """.rstrip()
+self="$POD_NAME.{nodes}"
+accepts() {{ echo 'SENTINEL FAILOVER {master}' | REDISCLI_AUTH="$password" timeout 2 "$cli"{verified} -h "$1" \
+-p {sentinel_port} | grep -q OK; }}""".rstrip()
 
 DATA = """{prepare}
 use() {{ printf 'CONFIG SET masterauth "%s"\\n' "$(quoted "$password")" | call; }}
@@ -52,14 +57,24 @@ note() {{
       case "$host" in *.{nodes}) echo "$host" > {note}.new && mv {note}.new {note};; esac; }}
   done
 }}
+has_data() {{ echo DBSIZE | REDISCLI_AUTH="$password" timeout 2 "$cli"{verified} -h "$1" -p {port} 2>/dev/null \
+| grep -q '^[1-9]'; }}
+another() {{
+  for number in {numbers}; do
+    host="{name}-$number.{nodes}"
+    [ "$host" != "$self" ] && "$1" "$host" && return
+  done
+  return 1
+}}
 tries=0
 while :; do
   primary=$(find_primary) known=$primary
   [ -n "$primary" ] || primary=$(cat {note} 2>/dev/null)
   [ -n "$primary" ] || primary={name}-0.{nodes}
-  [ "$primary" = "$self" ] && [ -n "$known" ] && [ ! -e {directory}/appendonlydir ] && \
-[ ! -e {directory}/appendonly.aof ] && [ $tries -lt {empty} ] || break
+  [ "$primary" = "$self" ] && [ ! -e {directory}/appendonlydir ] && [ ! -e {directory}/appendonly.aof ] || break
+  {{ [ -n "$known" ] && [ $tries -lt {empty} ]; }} || another has_data || break
   tries=$((tries + 1))
+  [ $((tries % {force})) -ne 0 ] || another accepts
   sleep 1 # an empty primary would empty its replicas: one of them has to take over first
 done
 {{
@@ -114,8 +129,6 @@ replicas=$(echo 'INFO replication' | call | sed -n 's/^connected_slaves:\\([0-9]
 [ "${{replicas:-0}}" -ge 1 ] || exit 0
 echo 'CLIENT PAUSE 30000 WRITE' | call
 [ "$(echo "WAIT $replicas 5000" | call)" = "$replicas" ] || {{ echo 'CLIENT UNPAUSE' | call; exit 0; }}
-accepts() {{ echo 'SENTINEL FAILOVER {master}' | REDISCLI_AUTH="$password" timeout 2 "$cli"{verified} -h "$1" \
--p {sentinel_port} | grep -q OK; }}
 tries=0
 next=0 # two sentinels that are asked would each promote a replica of their own choice
 while [ $tries -lt 20 ]; do
@@ -168,6 +181,7 @@ class FailoverScripts:
             "failover": FAILOVER_MILLISECONDS,
             "again": AGAIN_TRIES,
             "empty": EMPTY_TRIES,
+            "force": FORCE_TRIES,
         }
         self._places = {**places, "find": FIND.format(**places)}
 
