@@ -156,4 +156,4 @@ def connected(node: Node, token: str = "") -> tuple[Session, RecordingConnection
 
 def send(session: Session, *commands: object) -> None:
     """Pass commands to a session, in one message."""
-    session.on_message(b"\n".join(msgspec.json.encode(command) for command in commands), session._context.clock())
+    session.on_text(b"\n".join(msgspec.json.encode(command) for command in commands), session._context.clock())

@@ -142,7 +142,7 @@ class SelfProbe:
         session = self._node.accept_probe(connection, CODEC, TRANSPORT)
         begun = self._node.clock()
         connect = {"id": 1, "connect": {"name": USER, **({"token": token} if token else {})}}
-        session.on_message(msgspec.json.encode(connect), begun)
+        session.on_text(msgspec.json.encode(connect), begun)
         try:
             code = await asyncio.wait_for(connection.answered, self._node.settings.connect_seconds)
             name = "" if code is None else str(code) if code in CATALOGUE else OTHER

@@ -19,7 +19,7 @@ from realtime_server.core.channels.channel_watch import ChannelWatch
 from realtime_server.core.channels.hub import Hub
 from realtime_server.core.channels.presence import PRESENCE_RENEW_SECONDS
 from realtime_server.core.channels.traced_hub import TracedHub
-from realtime_server.core.commands.command_session import CommandSession
+from realtime_server.core.commands.command_session import BinaryCommandSession, CommandSession
 from realtime_server.core.commands.connect import ConnectHandler, ServerInfo
 from realtime_server.core.commands.dispatcher import Dispatcher
 from realtime_server.core.control import messages as control
@@ -288,7 +288,8 @@ class Node:
         """Open the session of a new connection whose client sends commands, see `open`."""
 
         def make(context: SessionContext, client: str, secret: str) -> Session:
-            return CommandSession(self._dispatcher, context, connection, codec, client, transport, secret=secret)
+            kind = BinaryCommandSession if codec.binary else CommandSession
+            return kind(self._dispatcher, context, connection, codec, client, transport, secret=secret)
 
         return self.open(make, emulated=emulated)
 
@@ -329,7 +330,7 @@ class Node:
         session = self._registry.emulated(request.session)
         if session is not None:
             self.counters.messages_received += 1
-            session.on_message(request.data, self.clock())
+            session.on_binary(request.data, self.clock())
 
     # what the broker reports
 

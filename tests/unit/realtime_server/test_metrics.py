@@ -31,7 +31,7 @@ def test_counts_are_those_of_the_node() -> None:
     connected(node)
     session, _ = connected(node)
     send(session, {"id": 2, "rpc": {}})
-    session.on_message(b"{", 0)
+    session.on_text(b"{", 0)
     found = samples(node)
     assert found["connections", WORKER] == 1
     assert found["accepted_total", WORKER] == 2

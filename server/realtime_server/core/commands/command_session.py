@@ -70,13 +70,13 @@ class CommandSession(ReplyingSession):
         """See Session."""
         return bool(self._queue) or super().busy
 
-    def on_message(self, message: bytes, now: float) -> None:
+    def on_binary(self, payload: bytes, now: float) -> None:
         """See Session."""
         if self.closed:
             return
         if self._pong is not None:
             self._pong.postpone(now)  # the client is alive, and its pong may be queued behind what it sends
-        commands = self.codec.decode(message)
+        commands = self.codec.decode(payload)
         if not commands:
             self.disconnect(codes.BAD_REQUEST_DISCONNECT)
             return
@@ -85,16 +85,18 @@ class CommandSession(ReplyingSession):
             self._slow_down(now)
             self.fail(first.id, codes.TOO_MANY_REQUESTS)
             return
-        large = len(message) > self._context.limits.message_bytes
+        large = len(payload) > self._context.limits.message_bytes
         if len(commands) == 1:
-            self._take(first, len(message), now, large=large)
+            self._take(first, len(payload), now, large=large)
             return
-        size = len(message) // len(commands)
+        size = len(payload) // len(commands)
         for command in commands:
             self._take(command, size, now, large=large)
             if self.is_closed() or not self.begun:
                 # Not let in: what was sent along with the refused connect has nobody to act for.
                 return
+
+    on_text = on_binary
 
     def on_control(self, now: float) -> None:
         """See Session."""
@@ -231,3 +233,14 @@ class CommandSession(ReplyingSession):
     def _on_task_done(self, task: asyncio.Task[None]) -> None:
         if has_failed(task):
             self.disconnect(codes.SERVER_ERROR)
+
+
+class BinaryCommandSession(CommandSession):
+    """Session of Centrifugo's client protocol in an encoding that goes in binary messages alone."""
+
+    __slots__ = ()
+
+    def on_text(self, payload: bytes, now: float) -> None:
+        """See Session."""
+        del payload, now
+        self.disconnect(codes.INAPPROPRIATE_PROTOCOL)

@@ -16,7 +16,7 @@ async def publish(publishing: Publishing, session: Session, request: PublishRequ
     if request.type or request.key or request.removed:
         publishing.require(request.channel)
         raise CommandError(codes.NOT_AVAILABLE)
-    await publishing.publish(session, request.channel, bytes(request.data))
+    await publishing.publish(session, request.channel, bytes(request.data), binary=session.codec.binary)
     return EmptyResult("publish")
 
 

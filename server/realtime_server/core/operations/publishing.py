@@ -29,10 +29,10 @@ class Publishing:
         """Return the options of a channel. Raises CommandError UNKNOWN_CHANNEL."""
         return self._hub.require(channel)
 
-    async def publish(self, session: Session, channel: str, data: bytes) -> None:
+    async def publish(self, session: Session, channel: str, data: bytes, *, binary: bool) -> None:
         """Publish on behalf of a client, whose info goes with the publication.
 
-        `data` is JSON, or arbitrary bytes from a client of a binary protocol. Raises CommandError,
+        `data` is JSON, or arbitrary bytes if `binary`. Raises CommandError,
         DisconnectRequestedError or BackplaneError.
         """
         options = self._hub.require(channel)
@@ -48,7 +48,7 @@ class Publishing:
             raise CommandError(codes.LIMIT_EXCEEDED)  # it would disconnect every subscriber
         subscription = session.subscriptions.get(channel)
         info = session.client_info(subscription.info if subscription is not None else None)
-        content = binary_content_of(data, info=info) if session.codec.binary else content_of(data, info=info)
+        content = binary_content_of(data, info=info) if binary else content_of(data, info=info)
         await self._hub.publish(channel, content, skip_history=skip_history)
 
     @property
@@ -68,8 +68,8 @@ class TracedPublishing(Publishing):
         super().__init__(hub, backend, limits)
         self._tracing = tracing
 
-    async def publish(self, session: Session, channel: str, data: bytes) -> None:
+    async def publish(self, session: Session, channel: str, data: bytes, *, binary: bool) -> None:
         """Publish within a span; see Publishing. A channel that does not exist has none: any client can name one."""
         self.require(channel)
         with self._tracing.client_publication(channel):
-            await super().publish(session, channel, data)
+            await super().publish(session, channel, data, binary=binary)

@@ -116,8 +116,15 @@ class Session(ABC):
     # what the client sends
 
     @abstractmethod
-    def on_message(self, message: bytes, now: float) -> None:
-        """Handle a message of the client at `now`, monotonic seconds. Never raises: errors close the connection."""
+    def on_text(self, payload: bytes, now: float) -> None:
+        """Handle a text message of the client at `now`, monotonic seconds; it may be no UTF-8.
+
+        Never raises: errors close the connection.
+        """
+
+    @abstractmethod
+    def on_binary(self, payload: bytes, now: float) -> None:
+        """Handle a binary message, see `on_text`; also one from a transport that does not tell them apart."""
 
     @abstractmethod
     def on_control(self, now: float) -> None:
@@ -158,6 +165,11 @@ class Session(ABC):
     def user(self) -> str:
         """Id of the user, empty for an anonymous one."""
         return self.claims.user if self.claims is not None else ""
+
+    @property
+    def admitted(self) -> bool:
+        """True once the client is admitted."""
+        return self.claims is not None
 
     @property
     def begun(self) -> bool:

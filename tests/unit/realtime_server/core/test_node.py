@@ -458,16 +458,21 @@ class LineSession(Session):
         super().__init__(context, connection, LineCodec(), client, TransportInfo("lines"))
         self._operations = operations
 
-    def on_message(self, message: bytes, now: float) -> None:
+    def on_text(self, payload: bytes, now: float) -> None:
         """Admit the client with its first message, and subscribe to the channel that it names."""
         del now
         if self.claims is None:
             self._operations.entry.admit(self, self._operations.entry.authenticate(""))
             self.mark_welcome()
-        made = self._operations.subscriptions.subscribe(self, message.decode(), Wanted(), data=b"", token="")
+        made = self._operations.subscriptions.subscribe(self, payload.decode(), Wanted(), data=b"", token="")
         join = run_now(made)
         assert join is not None
         join.complete()
+
+    def on_binary(self, payload: bytes, now: float) -> None:
+        """Disconnect the client, because there are none in this protocol."""
+        del payload, now
+        self.disconnect(codes.INAPPROPRIATE_PROTOCOL)
 
     def on_control(self, now: float) -> None:
         """Ignore it."""
@@ -479,7 +484,7 @@ async def test_a_client_protocol_needs_a_codec_a_session_and_nothing_in_core() -
     node = await started(clock)
     connection = RecordingConnection()
     session = node.open(lambda context, client, _secret: LineSession(node.operations, context, connection, client))
-    session.on_message(b"open:a", clock())
+    session.on_text(b"open:a", clock())
     other = await subscribed(node, "open:a")
     await ServerApi(node).publish("open:a", Message(b"1"))
     await settle()

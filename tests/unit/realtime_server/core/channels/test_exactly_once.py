@@ -127,13 +127,13 @@ class Client:
             return
         if self._session is None:
             self._session = self._node.accept(self, LINES)
-            self._session.on_message(b'{"id":1,"connect":{}}', self._node.clock())
+            self._session.on_text(b'{"id":1,"connect":{}}', self._node.clock())
         self._commands += 1
         self._waiting = True
         wanted: dict[str, object] = {"channel": CHANNEL, "delta": "fossil" if self._delta else ""}
         if self.offset is not None:
             wanted |= {"recover": True, "offset": self.offset, "epoch": self.epoch}
-        self._session.on_message(msgspec.json.encode({"id": self._commands, "subscribe": wanted}), self._node.clock())
+        self._session.on_text(msgspec.json.encode({"id": self._commands, "subscribe": wanted}), self._node.clock())
 
     def cut(self) -> None:
         """Lose the connection."""

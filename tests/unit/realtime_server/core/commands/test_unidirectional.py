@@ -23,7 +23,7 @@ async def accepted(node: Node, request: object) -> tuple[Session, RecordingConne
     """Return a client that has sent its connect request."""
     connection = RecordingConnection()
     session = node.accept(connection, WIRE)
-    session.on_message(msgspec.json.encode(request), node.clock())
+    session.on_text(msgspec.json.encode(request), node.clock())
     for _ in range(20):
         await asyncio.sleep(0)
     return session, connection
@@ -92,7 +92,7 @@ async def test_it_has_nothing_more_to_say() -> None:
     """A second message is a protocol error."""
     node = make_node()
     session, connection = await accepted(node, {})
-    session.on_message(b"{}", node.clock())
+    session.on_text(b"{}", node.clock())
     assert connection.closed_by == codes.BAD_REQUEST_DISCONNECT
 
 

@@ -211,7 +211,7 @@ def test_a_malformed_command_fails_alone() -> None:
     node = make_node()
     session, connection = connected(node)
     message = b'{"id":2,"rpc":{}}\n{"id":3,"rpc":{"data":NaN}}\n{"send":{"data":NaN}}\n{"id":4,"rpc":{}}'
-    session.on_message(message, node.clock())
+    session.on_text(message, node.clock())
     assert connection.take() == [
         error(2, 108, "not available"), error(3, 107, "bad request"), error(4, 108, "not available"),
     ]  # fmt: skip
@@ -222,7 +222,7 @@ def test_a_malformed_command_fails_alone() -> None:
 async def test_a_malformed_command_waits_for_its_turn() -> None:
     """Replies come in the order of the commands."""
     session, connection = connected(make_node(ScriptedBroker()))
-    session.on_message(b'{"id":2,"subscribe":{"channel":"open:a"}}\n{"id":3,"rpc":{"data":NaN}}', 0)
+    session.on_text(b'{"id":2,"subscribe":{"channel":"open:a"}}\n{"id":3,"rpc":{"data":NaN}}', 0)
     assert connection.take() == []
     await settle()
     assert [answer["id"] for answer in connection.take() if isinstance(answer, dict)] == [2, 3]
@@ -232,14 +232,14 @@ async def test_a_malformed_command_waits_for_its_turn() -> None:
 def test_a_malformed_command_that_is_not_legal_ends_the_connection(message: bytes) -> None:
     """A malformed command is subject to the same rules, such as that connect comes first."""
     session, connection = accept(make_node())
-    session.on_message(message, 0)
+    session.on_text(message, 0)
     assert connection.closed_by == codes.BAD_REQUEST_DISCONNECT
 
 
 def test_a_message_that_is_not_understood_ends_the_connection() -> None:
     """The code is 3501, which is final."""
     session, connection = connected(make_node())
-    session.on_message(b"{", 0)
+    session.on_text(b"{", 0)
     assert connection.closed_by == codes.BAD_REQUEST_DISCONNECT
 
 
