@@ -124,7 +124,7 @@ class StreamEndpoint:
         session = node.accept(stream, codec, info, emulated=not kind.unidirectional)
         stream.session = session
         node.counters.messages_received += 1
-        session.on_message(first, node.clock())
+        session.on_binary(first, node.clock())
         return stream
 
     async def _prepare(self, asked: HttpRequest, content_type: str) -> web.StreamResponse:

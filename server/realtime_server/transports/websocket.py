@@ -30,6 +30,7 @@ from realtime_server.transports.server_handshake import HandshakePolicy, OtherRe
 from realtime_server.transports.sockets import bound_buffer, limit_silence, unacknowledged
 from realtime_server.transports.time_limit import TimeLimit
 
+TEXT = int(Opcode.TEXT)
 CLOSING_SECONDS = 3.0
 """Time limit for a client's answer to a close frame."""
 
@@ -233,7 +234,7 @@ class WebSocketConnection(Outbox, asyncio.Protocol):
         limit_silence(self._socket, self._node.settings.patience)
         first = connect_in(accepted.path)
         if first is not None:
-            self._session.on_message(first, self._node.clock())
+            self._session.on_text(first, self._node.clock())
 
     def on_timeout(self) -> None:
         """Abort a connection whose handshake, or whose end, takes too long."""
@@ -287,9 +288,10 @@ class WebSocketConnection(Outbox, asyncio.Protocol):
     def take_message(self, session: Session, opcode: int, payload: bytes, now: float) -> None:
         """Pass a message of the client to its session."""
         self._node.counters.messages_received += 1
-        if session.codec.binary and opcode == Opcode.TEXT:
-            session.disconnect(codes.INAPPROPRIATE_PROTOCOL)
-        session.on_message(payload, now)
+        if opcode == TEXT:
+            session.on_text(payload, now)
+        else:
+            session.on_binary(payload, now)
 
     def _take_control(self, session: Session, opcode: int, payload: bytes, now: float) -> None:
         session.on_control(now)

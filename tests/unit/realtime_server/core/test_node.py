@@ -24,6 +24,7 @@ from realtime_server.core.server_api import ServerApi
 from realtime_server.core.serving import Serving
 from realtime_server.core.sessions.session import Session, SessionContext
 from realtime_server.core.tasks import run_now
+from realtime_server.protocols.centrifuge.protobuf_codec import ProtobufCodec
 from tests.kit.server_doubles import SECRET, WIRE, Clock, RecordingConnection, accept, connected, make_node, send
 from tests.kit.tokens import connection_token
 
@@ -496,4 +497,20 @@ async def test_a_client_protocol_needs_a_codec_a_session_and_nothing_in_core() -
     assert connection.written[1:] == [b"?", b"open:a UnsubscribePush"]
     Serving(node).close_all()
     assert connection.closed_by == codes.SHUTDOWN
+    await node.stop()
+
+
+async def test_text_is_refused_where_all_messages_are_binary() -> None:
+    """Whoever sends Protobuf as text would have it changed on the way; JSON may come in either kind."""
+    node = await started(Clock())
+    refused, taken = RecordingConnection(), RecordingConnection()
+    node.accept(refused, ProtobufCodec(bytes)).on_text(b"", 0)
+    assert refused.closed_by == codes.INAPPROPRIATE_PROTOCOL
+    session = node.accept(taken, WIRE)
+    session.on_binary(b'{"id":1,"connect":{}}', 0)
+    await settle()
+    session.on_text(b'{"id":2,"subscribe":{"channel":"open:a"}}', 0)
+    await settle()
+    assert len(taken.take()) == 2
+    assert taken.closed_by is None
     await node.stop()
