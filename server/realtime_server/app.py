@@ -49,8 +49,10 @@ from realtime_server.listening import Listener, ReusePortGroup
 from realtime_server.metrics import ApiPortCollector, ClientPortCollector, registry_of
 from realtime_server.namespace_settings import channel_options
 from realtime_server.settings import Settings
-from realtime_server.transports.accelerated import ACCELERATED
+from realtime_server.transports.accelerated import ACCELERATED, Flusher
+from realtime_server.transports.centrifuge_protocol import CentrifugeProtocol, CentrifugeSettings
 from realtime_server.transports.client_port import ClientPort, ClientPortSettings
+from realtime_server.transports.client_protocol import ClientProtocol
 from realtime_server.transports.forwarded import TrustedProxies
 from realtime_server.transports.http_server import HttpRequest, Route
 from realtime_server.transports.tls import Certificate, TlsSettings
@@ -175,9 +177,12 @@ async def _run(settings: Settings, index: int, control_socket: Path, options: Ru
         keeps=lambda: serving.serves,
         tls=None if api_certificate is None else lambda: api_certificate.context,
     )
+    flusher = Flusher(loop.call_soon, settings.limits.outbox_bytes)
     clients = ClientPort(
         node,
         client_port_settings(settings),
+        client_protocols(settings, node, flusher),
+        flusher,
         keeps=lambda: serving.serves and not serving.sheds,
         why_not=serving.why_not_ready,
         routes=api_routes(api_site) if settings.api.on_client_port else {},
@@ -372,16 +377,27 @@ def client_port_settings(settings: Settings) -> ClientPortSettings:
     return ClientPortSettings(
         max_connections=math.ceil(limits.connections / workers),
         max_handshakes=math.ceil(limits.handshakes / workers),
-        outbox_bytes=limits.outbox_bytes,
         handshake_seconds=listen.handshake_seconds,
         origins=settings.origins,
         proxies=TrustedProxies(listen.trusted_proxies, listen.forwarded_header),
         proxy_protocol=listen.proxy_protocol,
         tls=tls_settings(listen),
-        development=settings.development,
         visible_headers=settings.hooks.forward_headers,
-        compression_threshold=settings.compression.threshold_bytes if settings.compression.enabled else None,
+        compression=settings.compression.enabled,
     )
+
+
+def client_protocols(settings: Settings, node: Node, flusher: Flusher) -> tuple[ClientProtocol, ...]:
+    """Return the client protocols that are on: the one place that lists them."""
+    found: list[ClientProtocol] = []
+    if settings.protocols.centrifuge.enabled:
+        centrifuge = CentrifugeSettings(
+            max_connections=math.ceil(settings.limits.connections / settings.workers),
+            development=settings.development,
+            compression_threshold=settings.compression.threshold_bytes if settings.compression.enabled else None,
+        )
+        found.append(CentrifugeProtocol(node, centrifuge, flusher))
+    return tuple(found)
 
 
 def tls_settings(listen: configuration.Listen) -> TlsSettings | None:

@@ -17,6 +17,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_valida
 
 from realtime_server.client_headers import RESERVED
 from realtime_server.namespace_settings import Namespace
+from realtime_server.protocol_settings import Protocols
 from realtime_server.tracing_settings import Tracing
 
 ENV_CONFIG = "REALTIME_CONFIG"
@@ -410,6 +411,7 @@ class Settings(Model):
     listen: Listen = Listen()
     heartbeat: Heartbeat = Heartbeat()
     compression: Compression = Compression()
+    protocols: Protocols = Protocols()
     limits: Limits = Limits()
     origins: tuple[str, ...] = ()
     namespaces: tuple[Namespace, ...] = ()

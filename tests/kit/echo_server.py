@@ -13,74 +13,114 @@ import asyncio
 import contextlib
 import os
 import sys
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from pathlib import Path
-from typing import cast
 
 import uvloop
-from websockets.frames import Opcode
+from websockets.typing import Subprotocol
 
 from realtime_server.app import make_node
-from realtime_server.core.node import Node
-from realtime_server.core.sessions.session import Session
-from realtime_server.protocols.centrifuge.json_codec import JsonCodec
+from realtime_server.codes import DisconnectCode
 from realtime_server.settings import Settings
 from realtime_server.transports.accelerated import Flusher
+from realtime_server.transports.client_protocol import ClientWebSocket, HandshakeRefusal
 from realtime_server.transports.compression import Deflater, Negotiation
-from realtime_server.transports.dialect import DIALECTS
 from realtime_server.transports.frames import frame_binary, frame_text
-from realtime_server.transports.http_server import HttpServer, HttpSettings
+from realtime_server.transports.handshake import AcceptedHandshake
+from realtime_server.transports.http_server import HttpServer, HttpSettings, Route
 from realtime_server.transports.protocol_sniffer import ProtocolSniffer
 from realtime_server.transports.server_handshake import HandshakePolicy
 from realtime_server.transports.sockets import Sockets
 from realtime_server.transports.time_limit import TimeLimit
 from realtime_server.transports.websocket import WebSocketConnection, WebSocketSettings
+from realtime_server.transports.websocket_paths import WebSocketPaths
 
 PATH = "/connection/websocket"
 CONNECTIONS = 1000
 START_SECONDS = 15
 
 
-class EchoCodec(JsonCodec):
-    """Codec of echoed messages, which are compressed from the first byte on if that was negotiated."""
+class EchoSession:
+    """Session that echoes messages: implements WebSocketSession. They are compressed if that was negotiated."""
 
-    def __init__(self, *, compressed: bool) -> None:
+    admitted = True
+
+    def __init__(self, connection: ClientWebSocket, *, compressed: bool) -> None:
         deflater = Deflater(0)
-        self.text = deflater.frame_text if compressed else frame_text
-        self.bytes = deflater.frame_binary if compressed else frame_binary
-        super().__init__(self.text)
+        self._connection = connection
+        self._text = deflater.frame_text if compressed else frame_text
+        self._bytes = deflater.frame_binary if compressed else frame_binary
+        self.closed = False
 
-
-class EchoConnection(WebSocketConnection):
-    """A connection that echoes messages instead of passing them to the session."""
-
-    def take_message(self, session: Session, opcode: int, payload: bytes, now: float) -> None:
+    def on_text(self, payload: bytes, now: float) -> None:
         """Answer with the same message."""
         del now
-        codec = cast("EchoCodec", session.codec)
-        self.write(codec.text(payload) if opcode == Opcode.TEXT else codec.bytes(payload))
+        self._connection.write(self._text(payload))
+
+    def on_binary(self, payload: bytes, now: float) -> None:
+        """Answer with the same message."""
+        del now
+        self._connection.write(self._bytes(payload))
+
+    def on_control(self, now: float) -> None:
+        """Do nothing."""
+
+    def on_pong(self) -> None:
+        """Do nothing."""
+
+    def on_writable(self) -> None:
+        """Do nothing."""
+
+    def note_unanswered(self, code: int) -> None:
+        """Do nothing."""
+
+    def disconnect(self, code: DisconnectCode) -> None:
+        """See WebSocketSession."""
+        self._connection.close(code)
+        self.closed = True
+
+    def on_closed(self) -> None:
+        """See WebSocketSession."""
+        self.closed = True
 
 
-def _node(message_bytes: int) -> Node:
-    """Return a node that serves clients without a connect command for a day, at any rate of messages."""
-    limits = {"message_bytes": message_bytes, "outbox_bytes": 16 * message_bytes, "messages_per_second": 10_000_000}
-    return make_node(Settings.model_validate({"limits": limits, "listen": {"handshake_seconds": 86_400}}))
+class EchoProtocol:
+    """Client protocol without a session in core: implements ClientProtocol."""
+
+    websocket_paths = (PATH,)
+
+    def routes(self) -> Mapping[str, Route]:
+        """Return no endpoint."""
+        return {}
+
+    def select_subprotocol(self, path: str, offered: Sequence[Subprotocol]) -> Subprotocol | None:
+        """Select none."""
+        del path, offered
+        return None
+
+    def why_not(self, path: str, values: Callable[[str], list[str]]) -> HandshakeRefusal | None:
+        """Refuse nothing."""
+        del path, values
+        return None
+
+    def open(self, connection: ClientWebSocket, accepted: AcceptedHandshake) -> EchoSession:
+        """See ClientProtocol."""
+        return EchoSession(connection, compressed=accepted.compressed)
 
 
 async def serve(port: int, message_bytes: int, *, compress: bool) -> None:
     """Print the port, and serve until standard input ends."""
     loop = asyncio.get_running_loop()
-    node, sockets = _node(message_bytes), Sockets(CONNECTIONS)
+    node, sockets = make_node(Settings()), Sockets(CONNECTIONS)
     http = HttpServer(HttpSettings(message_bytes, 10), {}, node.counters, sockets, loop)
-    sniffer = ProtocolSniffer(sockets, http)
-    policy = HandshakePolicy(extensions=(Negotiation(),) if compress else ())
+    sniffer = ProtocolSniffer(sockets, http, WebSocketPaths((PATH,)))
+    policy = HandshakePolicy({PATH: EchoProtocol()}, extensions=(Negotiation(),) if compress else ())
     settings = WebSocketSettings(CONNECTIONS, message_bytes, policy, TimeLimit(loop, 10), TimeLimit(loop, 3))
-    codecs = {dialect: EchoCodec(compressed=dialect.compressed) for dialect in DIALECTS}
     flusher = Flusher(loop.call_soon, 16 * message_bytes)
 
-    def make() -> EchoConnection:
+    def make() -> WebSocketConnection:
         sockets.enter()
-        return EchoConnection(node, codecs, settings, loop, sniffer, flusher)
+        return WebSocketConnection(node, settings, loop, sniffer, flusher)
 
     await node.start()
     server = await loop.create_server(make, "127.0.0.1", port)

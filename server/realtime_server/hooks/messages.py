@@ -178,12 +178,11 @@ def encode(document: Mapping[str, object]) -> bytes:
 
 def _caller(caller: Caller) -> dict[str, object]:
     transport = caller.transport
-    binary = transport.encoding != "json"
     return {
         "client": caller.client,
         "transport": transport.name,
-        "protocol": transport.encoding,
-        "encoding": "binary" if binary else "json",
+        "protocol": transport.protocol,
+        "encoding": transport.encoding,
         "remote_address": transport.remote,
     }
 

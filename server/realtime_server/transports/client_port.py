@@ -1,4 +1,4 @@
-"""Port for clients: WebSocket, SSE, HTTP streaming and `/emulation`, plain or with TLS.
+"""Port for clients: WebSocket and HTTP in all client protocols, plain or with TLS.
 
 The PROXY protocol and TLS are handled first; then `protocol_sniffer` dispatches sockets by their first request.
 """
@@ -7,25 +7,19 @@ from __future__ import annotations
 
 import asyncio
 import socket
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Iterable, Mapping
 from dataclasses import dataclass
 from types import MappingProxyType
 
 from aiohttp import web
 
 from realtime_server.core.node import Node
-from realtime_server.core.ports.client import CommandCodec
-from realtime_server.protocols.centrifuge.json_codec import JsonCodec
-from realtime_server.protocols.centrifuge.json_unidirectional import UnidirectionalJsonCodec
-from realtime_server.protocols.centrifuge.protobuf_codec import ProtobufCodec
-from realtime_server.transports import development_page, emulation, health, http_stream, sse
+from realtime_server.transports import health
 from realtime_server.transports.accelerated import Flusher
 from realtime_server.transports.acceptor import Acceptor, AcceptorSettings
-from realtime_server.transports.compression import Deflater, Negotiation
-from realtime_server.transports.dialect import DIALECTS, PATHS, Dialect, Encoding
-from realtime_server.transports.emulation import EmulationEndpoint
+from realtime_server.transports.client_protocol import ClientProtocol, ProtocolTable
+from realtime_server.transports.compression import Negotiation
 from realtime_server.transports.forwarded import NO_PROXIES, TrustedProxies
-from realtime_server.transports.frames import PING, frame_binary, frame_text
 from realtime_server.transports.health import HealthEndpoint
 from realtime_server.transports.http_server import (
     SERVER_PATH,
@@ -34,11 +28,11 @@ from realtime_server.transports.http_server import (
     HttpSettings,
     RequestRefusedError,
     Route,
+    ToWebSocket,
 )
 from realtime_server.transports.protocol_sniffer import ProtocolSniffer
 from realtime_server.transports.server_handshake import HandshakePolicy
 from realtime_server.transports.sockets import Rejection, Sockets, bound_unsent
-from realtime_server.transports.stream_endpoint import StreamEndpoint, StreamKind, StreamSettings
 from realtime_server.transports.time_limit import TimeLimit
 from realtime_server.transports.tls import Certificate, TlsSettings
 from realtime_server.transports.websocket import CLOSING_SECONDS, WebSocketConnection, WebSocketSettings
@@ -58,31 +52,30 @@ class ClientPortSettings:
 
     max_connections: int
     max_handshakes: int
-    outbox_bytes: int
     handshake_seconds: float
     origins: tuple[str, ...] = ()
     proxies: TrustedProxies = NO_PROXIES
     proxy_protocol: bool = False
     tls: TlsSettings | None = None
-    development: bool = False
-    """True to serve the development page at `/`."""
     visible_headers: tuple[str, ...] = ()
     """Headers of a client's request that are sent to the backend, in lower case."""
-    compression_threshold: int | None = None
-    """Minimum size of messages that are compressed for WebSocket clients that support it; None for no compression."""
+    compression: bool = False
+    """True to negotiate the compression of WebSocket messages."""
 
 
 class ClientPort:
     """Port for clients on bound sockets. Raises CertificateError on construction.
 
-    `keeps`: see HttpServer. `why_not` returns to health checks the reason for not wanting connections; `routes` are
-    additional endpoints.
+    `flusher` is that of all connections of the worker. `keeps`: see HttpServer. `why_not` returns to health checks the
+    reason for not wanting connections; `routes` are additional endpoints.
     """
 
     def __init__(
         self,
         node: Node,
         settings: ClientPortSettings,
+        protocols: Iterable[ClientProtocol],
+        flusher: Flusher,
         *,
         keeps: Callable[[], bool] = lambda: True,
         why_not: health.WhyNot = lambda: None,
@@ -91,11 +84,11 @@ class ClientPort:
         self._node = node
         self._settings = settings
         self._loop = asyncio.get_running_loop()
-        self._wires = {dialect: codec_of(dialect, settings.compression_threshold) for dialect in DIALECTS}
         self._acceptors: list[Acceptor] = []
         self.max_connections = settings.max_connections
         self.sockets = Sockets(settings.max_connections + settings.max_handshakes)
-        self.flusher = Flusher(self._loop.call_soon, settings.outbox_bytes)
+        self.flusher = flusher
+        table = ProtocolTable(protocols)
         self.certificate = Certificate(settings.tls) if settings.tls is not None else None
         self.http = HttpServer(
             HttpSettings(
@@ -105,16 +98,17 @@ class ClientPort:
                 proxies=settings.proxies,
                 visible_headers=settings.visible_headers,
             ),
-            {**self._routes(HealthEndpoint(why_not)), **routes},
+            {**table.routes, **_routes(table, HealthEndpoint(why_not)), **routes},
             node.counters,
             self.sockets,
             self._loop,
             keeps=keeps,
-            to_websocket=self._to_websocket,
+            to_websocket=ToWebSocket(table.websocket_paths, self._to_websocket),
         )
         self._sniffer = ProtocolSniffer(
             self.sockets,
             self.http,
+            table.websocket_paths,
             settings.proxies,
             settings.visible_headers,
             describes=node.has_backend,
@@ -123,7 +117,7 @@ class ClientPort:
             max_connections=settings.max_connections,
             frame_bytes=node.settings.limits.frame_bytes,
             handshake=HandshakePolicy(
-                settings.origins, () if settings.compression_threshold is None else (Negotiation(),)
+                table.by_path, settings.origins, (Negotiation(),) if settings.compression else ()
             ),
             handshaking=TimeLimit(self._loop, settings.handshake_seconds),
             closing=TimeLimit(self._loop, CLOSING_SECONDS),
@@ -192,47 +186,18 @@ class ClientPort:
         connection.data_received(data)
 
     def _make(self, peer: str) -> WebSocketConnection:
-        return WebSocketConnection(
-            self._node, self._wires, self._websockets, self._loop, self._sniffer, self.flusher, peer
-        )
+        return WebSocketConnection(self._node, self._websockets, self._loop, self._sniffer, self.flusher, peer)
 
-    def _routes(self, checked: HealthEndpoint) -> dict[str, Route]:
-        node, settings = self._node, self._settings
-        routes = {
-            sse.PATH: Route(sse.METHODS, self._stream(sse.sse())),
-            sse.UNIDIRECTIONAL_PATH: Route(sse.METHODS, self._stream(sse.unidirectional_sse())),
-            http_stream.PATH: Route(http_stream.METHODS, self._stream(http_stream.http_stream())),
-            http_stream.UNIDIRECTIONAL_PATH: Route(
-                http_stream.METHODS, self._stream(http_stream.unidirectional_http_stream())
-            ),
-            emulation.PATH: Route(emulation.METHODS, EmulationEndpoint(node, node.settings.limits.frame_bytes)),
-            health.PATH: Route(health.METHODS, checked, cross_origin=False),
-            SERVER_PATH: Route(("OPTIONS",), checked, cross_origin=False),
-            **{path: Route(("GET",), _refuse_request, cross_origin=False) for path in PATHS},
-        }
-        if settings.development:
-            routes[development_page.PATH] = Route(development_page.METHODS, development_page.show, cross_origin=False)
-        return routes
 
-    def _stream(self, kind: StreamKind) -> StreamEndpoint:
-        limits = StreamSettings(self._settings.max_connections, self._node.settings.limits.frame_bytes)
-        return StreamEndpoint(self._node, kind, limits, self.flusher, self._loop)
+def _routes(table: ProtocolTable, checked: HealthEndpoint) -> dict[str, Route]:
+    """Return the endpoints that belong to no client protocol."""
+    return {
+        health.PATH: Route(health.METHODS, checked, cross_origin=False),
+        SERVER_PATH: Route(("OPTIONS",), checked, cross_origin=False),
+        **{path: Route(("GET",), _refuse_request, cross_origin=False) for path in table.dedicated},
+    }
 
 
 async def _refuse_request(_asked: HttpRequest) -> web.StreamResponse:
     """Refuse a request to a WebSocket's path that is no handshake."""
     raise RequestRefusedError(426, "connect with a WebSocket", "malformed", {"Upgrade": "websocket"})
-
-
-def codec_of(dialect: Dialect, compression_threshold: int | None = None) -> CommandCodec:
-    """Return the codec for WebSocket clients of a dialect."""
-    ping = PING if dialect.native_pings else None
-    text, binary = frame_text, frame_binary
-    if dialect.compressed and compression_threshold is not None:
-        deflater = Deflater(compression_threshold)
-        text, binary = deflater.frame_text, deflater.frame_binary
-    if dialect.unidirectional:
-        return UnidirectionalJsonCodec(text, native_ping=ping)
-    if dialect.encoding is Encoding.PROTOBUF:
-        return ProtobufCodec(binary, native_ping=ping)
-    return JsonCodec(text, native_ping=ping)

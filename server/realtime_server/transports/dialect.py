@@ -12,7 +12,6 @@ from functools import lru_cache
 from typing import NamedTuple
 from urllib.parse import parse_qs
 
-from websockets.server import ServerProtocol
 from websockets.typing import Subprotocol
 
 
@@ -22,12 +21,15 @@ class Encoding(StrEnum):
     JSON = "json"
     PROTOBUF = "protobuf"
 
+    @property
+    def content(self) -> str:
+        """Kind of the data of publications, as backends are told: json, or binary for arbitrary bytes."""
+        return "json" if self is Encoding.JSON else "binary"
+
 
 PATH = "/connection/websocket"
 UNIDIRECTIONAL_PATH = "/connection/uni_websocket"
 PATHS = (PATH, UNIDIRECTIONAL_PATH)
-HANDSHAKES = tuple(f"GET {path}{end}".encode() for path in PATHS for end in " ?")
-"""Beginnings of the requests that open a WebSocket."""
 
 SUBPROTOCOLS = {Subprotocol(f"centrifuge-{encoding}"): encoding for encoding in Encoding}
 
@@ -53,13 +55,8 @@ DIALECTS = tuple(
 )
 
 
-def opens_websocket(data: bytes) -> bool:
-    """Return True for the first bytes of a request that opens a WebSocket, method, path and what ends it."""
-    return data.startswith(HANDSHAKES)
-
-
-def select_subprotocol(_protocol: ServerProtocol, offered: Iterable[Subprotocol]) -> Subprotocol | None:
-    """Return the first known subprotocol that is offered, or None; a callback for `websockets`."""
+def select_subprotocol(offered: Iterable[Subprotocol]) -> Subprotocol | None:
+    """Return the first known subprotocol that is offered, or None."""
     return next((one for one in offered if one in SUBPROTOCOLS), None)
 
 

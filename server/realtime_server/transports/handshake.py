@@ -10,7 +10,8 @@ from __future__ import annotations
 import binascii
 import hashlib
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
+from typing import TypeAlias
 
 from msgspec import Struct
 from websockets.datastructures import Headers
@@ -19,8 +20,6 @@ from websockets.extensions import Extension
 from websockets.headers import parse_extension, parse_subprotocol
 from websockets.server import ServerProtocol
 from websockets.typing import Subprotocol
-
-from realtime_server.transports.dialect import SUBPROTOCOLS
 
 MAX_BYTES = 8192
 MAX_HEADERS = 64
@@ -35,10 +34,15 @@ _HEAD = re.compile(
     rb"((?:[!#$%&'*+\-.^_`|~0-9A-Za-z]+:[\t -~]*\r\n)+)"
     rb"\r\n"
 )
+_TOKEN = re.compile(r"[!#$%&'*+\-.^_`|~0-9A-Za-z]+")
 _KEY = re.compile(r"[A-Za-z0-9+/]{22}==")
 _CONNECTIONS = frozenset({"upgrade", "keep-alive, upgrade", "upgrade, keep-alive"})
 _UNUSUAL = frozenset({"content-length", "transfer-encoding"})
 """Headers that exclude a request from the fast path."""
+
+
+Select: TypeAlias = Callable[[str, Sequence[Subprotocol]], Subprotocol | None]
+"""Function that returns the subprotocol to use at a path without query, of those that are offered; None for none."""
 
 
 class AcceptedHandshake(Struct, frozen=True):
@@ -51,8 +55,8 @@ class AcceptedHandshake(Struct, frozen=True):
     response: bytes
 
 
-def read_handshake(head: bytes) -> AcceptedHandshake | None:
-    """Parse and accept the common handshake, without extensions.
+def read_handshake(head: bytes, select: Select) -> AcceptedHandshake | None:
+    """Parse and accept the common handshake, without extensions and with at most one subprotocol.
 
     Returns None when it is incomplete, uncommon, or invalid.
     """
@@ -68,12 +72,15 @@ def read_handshake(head: bytes) -> AcceptedHandshake | None:
         headers[name.lower()] = value.strip(" \t")
     offered = headers.get(SUBPROTOCOL)
     subprotocol = Subprotocol(offered) if offered else None
-    if len(headers) != len(lines) or not _is_usual(headers) or not (subprotocol is None or subprotocol in SUBPROTOCOLS):
+    if len(headers) != len(lines) or not _is_usual(headers):
+        return None
+    path = found[1].decode("ascii")
+    if subprotocol is not None and not (
+        _TOKEN.fullmatch(subprotocol) and select(path.partition("?")[0], (subprotocol,)) == subprotocol
+    ):
         return None
     response = _response(headers["sec-websocket-key"], subprotocol)
-    return AcceptedHandshake(
-        found[1].decode("ascii"), lambda name: _values(headers, name), subprotocol, False, response
-    )
+    return AcceptedHandshake(path, lambda name: _values(headers, name), subprotocol, False, response)
 
 
 class TolerantHandshake(ServerProtocol):
@@ -82,10 +89,12 @@ class TolerantHandshake(ServerProtocol):
     Clients send `Sec-WebSocket-Protocol` empty: centrifuge-python before 0.7. RFC 6455 requires a malformed offer of
     extensions to fail (section 9.1), but without a negotiated extension nothing can be misread, and a client must not
     depend on whether compression is on: where it is off the header is ignored.
-    `bodiless`: the request uses HEAD, whose answer has no body (RFC 9110, section 9.3.2).
+    `bodiless`: the request uses HEAD, whose answer has no body (RFC 9110, section 9.3.2). `select` returns the
+    subprotocol to use, of those that are offered.
     """
 
     bodiless = False
+    select: Callable[[Sequence[Subprotocol]], Subprotocol | None] = staticmethod(lambda _offered: None)
 
     def data_to_send(self) -> list[bytes]:
         """See Protocol."""
@@ -98,6 +107,10 @@ class TolerantHandshake(ServerProtocol):
     def process_subprotocol(self, headers: Headers) -> Subprotocol | None:
         """See ServerProtocol."""
         return super().process_subprotocol(_readable(headers, SUBPROTOCOL, parse_subprotocol))
+
+    def select_subprotocol(self, subprotocols: Sequence[Subprotocol]) -> Subprotocol | None:
+        """See ServerProtocol."""
+        return self.select(subprotocols)
 
     def process_extensions(self, headers: Headers) -> tuple[str | None, list[Extension]]:
         """See ServerProtocol."""

@@ -19,10 +19,10 @@ from aiohttp.http import RawRequestMessage
 
 from realtime_server.core.metrics.counters import Counters
 from realtime_server.transports.addresses import peer_of
-from realtime_server.transports.dialect import opens_websocket
 from realtime_server.transports.forwarded import NO_PROXIES, TrustedProxies
 from realtime_server.transports.sockets import Sockets
 from realtime_server.transports.stream import StreamConnection
+from realtime_server.transports.websocket_paths import WebSocketPaths
 
 KEEP_ALIVE_SECONDS = 30.0
 """Time that a socket may stay open without a request, or with a part of one."""
@@ -37,7 +37,6 @@ MAX_ALLOWED_BYTES = 2048
 SERVER_PATH = "*"
 """Target of a request about the server as a whole (RFC 9110, section 9.3.7)."""
 BINARY_TYPE = "application/octet-stream"
-HEAD_BYTES = 16_384
 LINE_BYTES = 8_190
 _NAMES = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+(?:[ \t]*,[ \t]*[!#$%&'*+.^_`|~0-9A-Za-z-]+)*")
 """Pattern of a list of header names (RFC 9110, section 5.6.2)."""
@@ -45,6 +44,14 @@ _NAMES = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+(?:[ \t]*,[ \t]*[!#$%&'*+.^_`|~
 
 HandOver: TypeAlias = Callable[[asyncio.Transport, bytes, str], None]
 """Function that takes over a socket, with the bytes that were read from it and the address of a proxied client."""
+
+
+@dataclass(frozen=True, slots=True)
+class ToWebSocket:
+    """Way of a kept socket to its WebSocket: `hand_over` gets it with a handshake on one of the `paths`."""
+
+    paths: WebSocketPaths
+    hand_over: HandOver
 
 
 class RequestRefusedError(Exception):
@@ -89,8 +96,8 @@ class HttpConnection(web.RequestHandler):
     """
 
     __slots__ = (
-        "_busy", "_counters", "_is_head", "_sockets", "_stream", "_timer", "_to_websocket", "_unanswered", "keeps_idle",
-        "peer",
+        "_begun", "_busy", "_counters", "_is_head", "_sockets", "_stream", "_timer", "_to_websocket", "_unanswered",
+        "keeps_idle", "peer",
     )  # fmt: skip
 
     def __init__(
@@ -100,7 +107,7 @@ class HttpConnection(web.RequestHandler):
         counters: Counters,
         sockets: Sockets,
         peer: str,
-        to_websocket: HandOver | None = None,
+        to_websocket: ToWebSocket | None = None,
     ) -> None:
         super().__init__(
             server,
@@ -116,6 +123,8 @@ class HttpConnection(web.RequestHandler):
         self._stream: StreamConnection | None = None
         self._timer: asyncio.TimerHandle | None = None
         self._to_websocket = to_websocket
+        self._begun = b""
+        """Beginning of a request that may become a handshake."""
         self._busy = False
         self._unanswered = True
         """True from the first bytes of a request until its answer was written."""
@@ -130,9 +139,15 @@ class HttpConnection(web.RequestHandler):
 
     def data_received(self, data: bytes) -> None:
         """Handle received bytes; those after the request of a stream are dropped."""
-        if self._to_websocket is not None and self._awaits_request() and opens_websocket(data):
-            self._hand_over(self._to_websocket, data)
-            return
+        if self._to_websocket is not None and self._awaits_request():
+            data, self._begun = self._begun + data, b""
+            opens = self._to_websocket.paths.open_websocket(data)
+            if opens is None:
+                self._begun = data
+                return
+            if opens:
+                self._hand_over(self._to_websocket.hand_over, data)
+                return
         self._counters.bytes_received += len(data)
         if self._stream is None:
             if not self._busy:
@@ -213,12 +228,12 @@ class HttpConnection(web.RequestHandler):
         """
         return not self._unanswered and not self._messages and self._stream is None
 
-    def _hand_over(self, to_websocket: HandOver, data: bytes) -> None:
+    def _hand_over(self, hand_over: HandOver, data: bytes) -> None:
         """Leave the socket, which stays counted, to its next protocol."""
         transport, self.transport = self.transport, None  # aiohttp would close it
         assert transport is not None
         super().connection_lost(None)
-        to_websocket(transport, data, self.peer)
+        hand_over(transport, data, self.peer)
 
 
 @dataclass(frozen=True, slots=True)
@@ -289,7 +304,7 @@ class HttpServer:
         loop: asyncio.AbstractEventLoop,
         *,
         keeps: Callable[[], bool] = lambda: True,
-        to_websocket: HandOver | None = None,
+        to_websocket: ToWebSocket | None = None,
     ) -> None:
         self._to_websocket = to_websocket
         self._settings = settings

@@ -5,19 +5,15 @@ from __future__ import annotations
 import asyncio
 import re
 from collections.abc import Callable
-from functools import lru_cache
 
 from realtime_server.core.ports.backend import TransportInfo
 from realtime_server.transports.addresses import peer_of
-from realtime_server.transports.dialect import PATHS
 from realtime_server.transports.forwarded import NO_PROXIES, TrustedProxies
-from realtime_server.transports.http_server import HEAD_BYTES, LINE_BYTES, HttpServer, visible
+from realtime_server.transports.http_server import LINE_BYTES, HttpServer, visible
 from realtime_server.transports.sockets import Sockets
+from realtime_server.transports.websocket_paths import HEAD_BYTES, WebSocketPaths
 
-WEBSOCKET = b"GET /connection/websocket"
-HANDSHAKES = frozenset(b"GET %b" % path.encode() for path in PATHS)
-"""Methods and paths of the requests that open a WebSocket."""
-_REQUEST = re.compile(rb"([A-Z]{1,16} [^ ?\r\n]+)[ ?]")
+_REQUEST = re.compile(rb"[A-Z]{1,16} [^ ?\r\n]+[ ?]")
 _BEGUN = re.compile(rb"[A-Z]{0,16}(?: [^ ?\r\n]*)?")
 """Pattern of a beginning that can still become a request."""
 
@@ -29,6 +25,7 @@ class ProtocolSniffer:
         self,
         sockets: Sockets,
         http: HttpServer,
+        paths: WebSocketPaths,
         proxies: TrustedProxies = NO_PROXIES,
         visible_headers: tuple[str, ...] = (),
         *,
@@ -36,6 +33,8 @@ class ProtocolSniffer:
     ) -> None:
         self.sockets = sockets
         self._http = http
+        self._handshakes = paths.dedicated
+        self._opens_websocket = paths.open_websocket
         self._proxies = proxies
         self._visible_headers = visible_headers
         self._describes = describes
@@ -47,13 +46,10 @@ class ProtocolSniffer:
         HTTP gets every request that opens no WebSocket, once its head is complete and within the limits. A head that is
         too long or has no request line is left to the WebSocket handshake, which answers it.
         """
-        if data.startswith(WEBSOCKET):
+        if data.startswith(self._handshakes) or self._opens_websocket(data):
             return False
-        request = _REQUEST.match(data)
-        if request is None:
+        if _REQUEST.match(data) is None:
             return None if len(data) < LINE_BYTES and _BEGUN.fullmatch(data) else False
-        if request[1] in HANDSHAKES:
-            return False
         end = data.find(b"\r\n\r\n", 0, HEAD_BYTES)
         line = data.find(b"\r\n", 0, LINE_BYTES)
         if end >= 0:
@@ -68,20 +64,14 @@ class ProtocolSniffer:
         self,
         transport: asyncio.BaseTransport,
         peer: str,
-        name: str,
-        encoding: str,
+        info: TransportInfo,
         values: Callable[[str], list[str]],
     ) -> TransportInfo:
-        """Return the description of a client's connection.
+        """Return the description of a client's connection: `info` with the client's address and headers.
 
         `values` returns a header's lines; `peer` is the address of a proxied client, "" for the socket's own.
         """
         if not self._describes:
-            return _undescribed(name, encoding)
+            return info
         remote = self._proxies.client_of(peer or peer_of(transport), values(self._proxies.header))
-        return TransportInfo(name, encoding, remote, visible(self._visible_headers, values))
-
-
-@lru_cache
-def _undescribed(name: str, encoding: str) -> TransportInfo:
-    return TransportInfo(name, encoding)
+        return TransportInfo(info.name, info.protocol, info.encoding, remote, visible(self._visible_headers, values))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from typing import TypeAlias
@@ -11,9 +11,9 @@ from websockets.exceptions import SecurityError
 from websockets.extensions import ServerExtensionFactory
 from websockets.http11 import Request, Response
 from websockets.server import ServerProtocol
-from websockets.typing import Origin
+from websockets.typing import Origin, Subprotocol
 
-from realtime_server.transports.dialect import PATH, PATHS, SUBPROTOCOLS, select_subprotocol
+from realtime_server.transports.client_protocol import ClientProtocol, HandshakeRefusal
 from realtime_server.transports.handshake import (
     EXTENSIONS,
     ORIGIN,
@@ -29,15 +29,22 @@ HTTP_1_0 = (
 )
 NO_HTTP = b"HTTP/1.1 400 Bad Request\r\nConnection: close\r\nContent-Length: 0\r\n\r\n"
 """Answer to a request that the `websockets` library cannot parse."""
-REASONS = {403: "origin", 404: "path", 503: "connection_limit"}
+REASONS = {403: "origin"}
+"""Reasons of refusals by the `websockets` library, by status."""
 
 
 @dataclass(frozen=True, slots=True)
 class HandshakePolicy:
-    """Policy for handshakes: allowed `origins` of pages, empty for all, and `extensions` to negotiate."""
+    """Policy for handshakes: the `protocols` by path, allowed `origins` of pages, empty for all, and `extensions`."""
 
+    protocols: Mapping[str, ClientProtocol]
     origins: tuple[str, ...] = ()
     extensions: tuple[ServerExtensionFactory, ...] = ()
+
+    def select_subprotocol(self, path: str, offered: Sequence[Subprotocol]) -> Subprotocol | None:
+        """Return the subprotocol to use at a path; see ClientProtocol."""
+        protocol = self.protocols.get(path)
+        return None if protocol is None else protocol.select_subprotocol(path, offered)
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,7 +92,7 @@ class ServerHandshake:
             data, self._head = self._head, b""
             if wants_http:
                 return OtherRequest(data)
-            accepted = read_handshake(data)
+            accepted = read_handshake(data, self._policy.select_subprotocol)
             if accepted is not None and self._is_acceptable(accepted):
                 return accepted
             self._library = self._tolerant_handshake()
@@ -95,8 +102,10 @@ class ServerHandshake:
     def _is_acceptable(self, accepted: AcceptedHandshake) -> bool:
         """Return True when nothing is left to negotiate or to refuse."""
         policy = self._policy
+        protocol = policy.protocols.get(accepted.path.partition("?")[0])
         return (
-            accepted.path.partition("?")[0] in PATHS
+            protocol is not None
+            and protocol.why_not(accepted.path, accepted.values) is None
             and self._has_room()
             and not (policy.extensions and accepted.values(EXTENSIONS))
             and not (policy.origins and not set(accepted.values(ORIGIN)) <= set(policy.origins))
@@ -105,14 +114,9 @@ class ServerHandshake:
     def _tolerant_handshake(self) -> TolerantHandshake:
         # None: a client that sends no origin is no browser.
         origins = [None, *map(Origin, self._policy.origins)] if self._policy.origins else None
-        return TolerantHandshake(
-            origins=origins,
-            extensions=self._policy.extensions,
-            subprotocols=list(SUBPROTOCOLS),
-            select_subprotocol=select_subprotocol,
-        )
+        return TolerantHandshake(origins=origins, extensions=self._policy.extensions)
 
-    def _receive_tolerantly(self, library: ServerProtocol, data: bytes) -> Outcome | None:
+    def _receive_tolerantly(self, library: TolerantHandshake, data: bytes) -> Outcome | None:
         library.receive_data(data)
         for event in library.events_received():
             if isinstance(event, Request):
@@ -122,28 +126,44 @@ class ServerHandshake:
         too_large = isinstance(library.handshake_exc, SecurityError)
         return RefusedHandshake(_sent(library), "head_too_large" if too_large else "malformed")
 
-    def _answer(self, library: ServerProtocol, request: Request) -> Outcome:
-        response = self._refusal(library, request) or library.accept(request)
+    def _answer(self, library: TolerantHandshake, request: Request) -> Outcome:
+        values = partial(header_values, request.headers)
+        library.select = partial(self._policy.select_subprotocol, request.path.partition("?")[0])
+        response, reason = self._refusal(library, request, values) or (library.accept(request), "")
         library.send_response(response)
         if response.status_code != 101:
-            return RefusedHandshake(_sent(library), REASONS.get(response.status_code, "malformed"))
+            return RefusedHandshake(_sent(library), reason or REASONS.get(response.status_code, "malformed"))
         compressed = bool(library.extensions)
-        return AcceptedHandshake(
-            request.path, partial(header_values, request.headers), library.subprotocol, compressed, _sent(library)
-        )
+        return AcceptedHandshake(request.path, values, library.subprotocol, compressed, _sent(library))
 
-    def _refusal(self, library: ServerProtocol, request: Request) -> Response | None:
-        if request.path.partition("?")[0] not in PATHS:
-            return library.reject(404, f"There is nothing here. Connect to {PATH}.\n")
+    def _refusal(
+        self, library: ServerProtocol, request: Request, values: Callable[[str], list[str]]
+    ) -> tuple[Response, str] | None:
+        """Return the answer to a request that is refused whatever its headers of WebSocket are, with the reason."""
+        protocols = self._policy.protocols
+        protocol = protocols.get(request.path.partition("?")[0])
+        if protocol is None:
+            return library.reject(404, f"There is nothing here. Connect to {' or '.join(protocols)}.\n"), "path"
         if request.protocol == "HTTP/1.0":
             response = library.reject(426, HTTP_1_0)
             response.headers["Upgrade"] = "websocket"
-            return response
+            return response, "malformed"
+        refusal = protocol.why_not(request.path, values)
+        if refusal is not None:
+            return _response_of(library, refusal), refusal.reason
         if not self._has_room():
             response = library.reject(503, "This server has all the connections that it may have. Try again.\n")
             response.headers["Retry-After"] = "1"
-            return response
+            return response, "connection_limit"
         return None
+
+
+def _response_of(library: ServerProtocol, refusal: HandshakeRefusal) -> Response:
+    response = library.reject(refusal.status, refusal.body)
+    for name, value in {"Content-Type": refusal.content_type, **refusal.headers}.items():
+        response.headers.pop(name, None)
+        response.headers[name] = value
+    return response
 
 
 def _sent(library: ServerProtocol) -> bytes:

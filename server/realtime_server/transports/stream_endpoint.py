@@ -72,13 +72,11 @@ class StreamEndpoint:
         kind: StreamKind,
         settings: StreamSettings,
         flusher: Flusher,
-        loop: asyncio.AbstractEventLoop,
     ) -> None:
         self._node = node
         self._flusher = flusher
         self._kind = kind
         self._settings = settings
-        self._loop = loop
 
     async def __call__(self, asked: HttpRequest) -> web.StreamResponse:
         """Answer one request; return when the stream has ended. Raises RequestRefusedError."""
@@ -116,11 +114,11 @@ class StreamEndpoint:
     def _begin(self, asked: HttpRequest, codec: CommandCodec, encoding: Encoding, first: bytes) -> StreamConnection:
         """Open the session, and pass it its first message."""
         node, kind = self._node, self._kind
-        stream = StreamConnection(codec, node.counters, self._flusher, self._loop)
+        stream = StreamConnection(codec, node.counters, self._flusher, asyncio.get_running_loop())
         asked.connection.attach(stream)
         if kind.unidirectional and asked.connection.transport is not None:
             limit_silence(asked.connection.transport, node.settings.patience)
-        info = TransportInfo(kind.name, encoding, asked.remote, asked.headers)
+        info = TransportInfo(kind.name, encoding, encoding.content, asked.remote, asked.headers)
         session = node.accept(stream, codec, info, emulated=not kind.unidirectional)
         stream.session = session
         node.counters.messages_received += 1

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from enum import Enum, auto
 from typing import cast
@@ -17,11 +17,10 @@ from websockets.frames import Opcode
 from realtime_server import codes
 from realtime_server.codes import DisconnectCode
 from realtime_server.core.node import Node
-from realtime_server.core.ports.client import CommandCodec
-from realtime_server.core.sessions.session import Session
+from realtime_server.core.ports.backend import TransportInfo
 from realtime_server.transports.accelerated import Flusher, Outbox, split
+from realtime_server.transports.client_protocol import WebSocketSession
 from realtime_server.transports.compression import inflate
-from realtime_server.transports.dialect import Dialect, connect_in, dialect_of
 from realtime_server.transports.frames import CONTROL, FrameError, FrameParser, frame_close, frame_control
 from realtime_server.transports.handshake import AcceptedHandshake
 from realtime_server.transports.outbox import descriptor_of
@@ -73,20 +72,19 @@ LINGERING, GONE = State.LINGERING, State.GONE
 
 
 class WebSocketConnection(Outbox, asyncio.Protocol):
-    """WebSocket connection of one client, counted by its creator: implements core's Connection.
+    """WebSocket connection of one client, counted by its creator: implements ClientWebSocket.
 
     `peer` is the address of a proxied client, "" for the socket's own.
     """
 
     __slots__ = (
-        "_codecs", "_cost", "_handshake", "_loop", "_node", "_parser", "_peer", "_session", "_settings", "_sniffer",
+        "_cost", "_handshake", "_loop", "_node", "_parser", "_peer", "_session", "_settings", "_sniffer",
         "_socket", "_state", "_unread", "congested",
     )  # fmt: skip
 
     def __init__(
         self,
         node: Node,
-        codecs: Mapping[Dialect, CommandCodec],
         settings: WebSocketSettings,
         loop: asyncio.AbstractEventLoop,
         sniffer: ProtocolSniffer,
@@ -95,7 +93,6 @@ class WebSocketConnection(Outbox, asyncio.Protocol):
     ) -> None:
         super().__init__(flusher)
         self._node = node
-        self._codecs = codecs
         self._settings = settings
         self._loop = loop
         self._sniffer = sniffer
@@ -105,7 +102,7 @@ class WebSocketConnection(Outbox, asyncio.Protocol):
         self._handshake: ServerHandshake | None = handshake
         self._socket: asyncio.Transport | None = None
         self._parser: FrameParser | None = None
-        self._session: Session | None = None
+        self._session: WebSocketSession | None = None
         self._unread: Sequence[tuple[int, bytes]] = ()
         """Messages that were read before the connection was paused."""
         self.congested = False
@@ -131,7 +128,7 @@ class WebSocketConnection(Outbox, asyncio.Protocol):
         began = time.thread_time()
         self._receive(data)
         self._cost += time.thread_time() - began
-        if self._session is not None and self._session.claims is not None:
+        if self._session is not None and self._session.admitted:
             self._node.counters.observe_accept(self._cost)
             self._cost = None
 
@@ -158,11 +155,24 @@ class WebSocketConnection(Outbox, asyncio.Protocol):
         self._socket = None
         self._end_session()
 
+    # ClientWebSocket
+
+    def describe(self, transport: TransportInfo, values: Callable[[str], list[str]]) -> TransportInfo:
+        """See ClientWebSocket."""
+        return (
+            transport if self._socket is None else self._sniffer.describe(self._socket, self._peer, transport, values)
+        )
+
+    def limit_silence(self, seconds: float) -> None:
+        """See ClientWebSocket."""
+        if self._socket is not None:
+            limit_silence(self._socket, seconds)
+
     # core's Connection: `write` is the outbox's
 
     def close(self, code: DisconnectCode) -> None:
         """See Connection."""
-        self._close(code.code, code.reason)
+        self.close_with(code.code, code.reason)
 
     def unsent(self) -> int:
         """See Connection."""
@@ -190,8 +200,11 @@ class WebSocketConnection(Outbox, asyncio.Protocol):
 
     def on_overflow(self) -> None:
         """Disconnect in the next iteration of the loop, as the writer may be iterating over a channel."""
+        self._loop.call_soon(self._disconnect_slow)
+
+    def _disconnect_slow(self) -> None:
         if self._session is not None:
-            self._loop.call_soon(self._session.disconnect, codes.SLOW)
+            self._session.disconnect(codes.SLOW)
 
     # the opening
 
@@ -225,16 +238,8 @@ class WebSocketConnection(Outbox, asyncio.Protocol):
         bound_buffer(self._socket)
         self.begin(self._socket, descriptor_of(self._socket))
         self._parser = FrameParser(self._settings.frame_bytes, inflate if accepted.compressed else None, split)
-        dialect = dialect_of(accepted.path, accepted.subprotocol, compressed=accepted.compressed)
-        name = "uni_websocket" if dialect.unidirectional else "websocket"
-        info = self._sniffer.describe(self._socket, self._peer, name, dialect.encoding, accepted.values)
-        self._session = self._node.accept(self, self._codecs[dialect], info)
-        if not dialect.unidirectional:
-            return
-        limit_silence(self._socket, self._node.settings.patience)
-        first = connect_in(accepted.path)
-        if first is not None:
-            self._session.on_text(first, self._node.clock())
+        protocol = self._settings.handshake.protocols[accepted.path.partition("?")[0]]
+        self._session = protocol.open(self, accepted)
 
     def on_timeout(self) -> None:
         """Abort a connection whose handshake, or whose end, takes too long."""
@@ -269,7 +274,7 @@ class WebSocketConnection(Outbox, asyncio.Protocol):
         if parser.has_rest:
             self._read_rest(parser, session, now)
 
-    def _read_rest(self, parser: FrameParser, session: Session, now: float) -> None:
+    def _read_rest(self, parser: FrameParser, session: WebSocketSession, now: float) -> None:
         """Handle frames other than the common case."""
         try:
             for opcode, payload in parser.take_rest():
@@ -285,7 +290,7 @@ class WebSocketConnection(Outbox, asyncio.Protocol):
         except FrameError as error:
             self._end_broken(session, error)
 
-    def take_message(self, session: Session, opcode: int, payload: bytes, now: float) -> None:
+    def take_message(self, session: WebSocketSession, opcode: int, payload: bytes, now: float) -> None:
         """Pass a message of the client to its session."""
         self._node.counters.messages_received += 1
         if opcode == TEXT:
@@ -293,7 +298,7 @@ class WebSocketConnection(Outbox, asyncio.Protocol):
         else:
             session.on_binary(payload, now)
 
-    def _take_control(self, session: Session, opcode: int, payload: bytes, now: float) -> None:
+    def _take_control(self, session: WebSocketSession, opcode: int, payload: bytes, now: float) -> None:
         session.on_control(now)
         if opcode == Opcode.PING:
             self.write(frame_control(Opcode.PONG, payload))
@@ -302,8 +307,8 @@ class WebSocketConnection(Outbox, asyncio.Protocol):
 
     # the end
 
-    def _close(self, code: int, reason: str) -> None:
-        """Send the waiting data and a close frame; the client has CLOSING_SECONDS to answer."""
+    def close_with(self, code: int, reason: str = "") -> None:
+        """See ClientWebSocket; the client has CLOSING_SECONDS to answer."""
         if self._state not in {OPEN, PAUSED} or self._socket is None:
             return
         if self._state is PAUSED:
@@ -323,12 +328,12 @@ class WebSocketConnection(Outbox, asyncio.Protocol):
         self._end_session()
         self._linger()
 
-    def _end_broken(self, session: Session, error: FrameError) -> None:
+    def _end_broken(self, session: WebSocketSession, error: FrameError) -> None:
         """Close the connection of a client that broke the protocol."""
         if self._state is OPEN:
             self._node.counters.disconnects[error.code] += 1
             session.note_unanswered(codes.BAD_REQUEST_DISCONNECT.code)
-            self._close(error.code, error.reason)
+            self.close_with(error.code, error.reason)
             session.on_closed()
         self._linger()
 

@@ -30,6 +30,7 @@ from realtime_server.settings import Settings
 from realtime_server.tracing.exporter import ExportUsage
 from realtime_server.tracing.sampler import BoundedSampler
 from realtime_server.tracing.tracing_metrics import TracingCollector
+from realtime_server.transports.accelerated import Flusher
 from realtime_server.transports.client_port import ClientPort
 
 REFERENCE = Path(__file__).parents[3] / "docs" / "reference"
@@ -115,7 +116,7 @@ async def test_metrics_of_the_server_are_documented() -> None:
     node = make_node(Settings())
     collectors: list[Collector] = [
         NodeCollector(node, 0),
-        ClientPortCollector(ClientPort(node, client_port_settings(Settings())), 0),
+        ClientPortCollector(ClientPort(node, client_port_settings(Settings()), (), Flusher(lambda _flush: None, 1)), 0),
         ApiCollector(ApiUsage(()), 0),
         HookCollector(HttpBackend({}, None), 0),
         UsageCollector(dict, 0),

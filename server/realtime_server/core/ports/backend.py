@@ -35,9 +35,14 @@ class Hook(StrEnum):
 
 
 class TransportInfo(Struct, frozen=True):
-    """Connection of a client. `headers`: headers of its HTTP request for the backend, in lower case."""
+    """Connection of a client. `headers`: headers of its HTTP request for the backend, in lower case.
+
+    `name` is that of the transport, `protocol` that of the client protocol, in Centrifugo's its encoding; `encoding` is
+    json or binary, the kind of data that the protocol carries.
+    """
 
     name: str = "websocket"
+    protocol: str = "json"
     encoding: str = "json"
     remote: str = ""
     headers: Mapping[str, str] = msgspec_field(default_factory=dict)

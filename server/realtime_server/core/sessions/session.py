@@ -167,6 +167,11 @@ class Session(ABC):
         return self.claims.user if self.claims is not None else ""
 
     @property
+    def admitted(self) -> bool:
+        """True once the client is admitted."""
+        return self.claims is not None
+
+    @property
     def begun(self) -> bool:
         """True when the client is admitted or has sent its connect command."""
         return self.claims is not None

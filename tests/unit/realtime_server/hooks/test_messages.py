@@ -43,7 +43,7 @@ def test_every_other_question() -> None:
 
 def test_data_that_is_not_json_goes_in_base64() -> None:
     """Binary data, as Protobuf clients send it, goes in base64."""
-    caller = Caller("c1", "alice", TransportInfo("websocket", "protobuf"))
+    caller = Caller("c1", "alice", TransportInfo("websocket", "protobuf", "binary"))
     sent = json.loads(messages.request_of(caller, method="add", data=b"\xff\x00"))
     assert (sent["encoding"], sent["b64data"], "data" in sent) == ("binary", b64(b"\xff\x00"), False)
 

@@ -3,17 +3,14 @@
 from __future__ import annotations
 
 import pytest
-from websockets.server import ServerProtocol
 from websockets.typing import Subprotocol
 
 from realtime_server.transports.dialect import (
     DIALECTS,
-    SUBPROTOCOLS,
     Dialect,
     Encoding,
     connect_in,
     dialect_of,
-    opens_websocket,
     select_subprotocol,
 )
 
@@ -64,7 +61,7 @@ def test_every_dialect_can_be_spoken_in_compressed_frames(dialect: Dialect) -> N
 )
 def test_the_first_known_subprotocol_is_taken(offered: list[Subprotocol], selected: Subprotocol | None) -> None:
     """The client lists subprotocols by preference (RFC 6455, section 4.1)."""
-    assert select_subprotocol(ServerProtocol(subprotocols=list(SUBPROTOCOLS)), offered) == selected
+    assert select_subprotocol(offered) == selected
 
 
 @pytest.mark.parametrize(
@@ -78,19 +75,3 @@ def test_the_first_known_subprotocol_is_taken(offered: list[Subprotocol], select
 def test_a_client_that_only_listens_may_connect_by_its_url(path: str, expected: bytes | None) -> None:
     """Such a client needs to send nothing."""
     assert connect_in(path) == expected
-
-
-@pytest.mark.parametrize(
-    ("data", "opens"),
-    [
-        (b"GET /connection/websocket HTTP/1.1\r\n", True),
-        (b"GET /connection/uni_websocket?cf_connect=a HTTP/1.1\r\n", True),
-        (b"GET /connection/websocket", False),
-        (b"GET /connection/websocket/below HTTP/1.1\r\n", False),
-        (b"POST /connection/websocket HTTP/1.1\r\n", False),
-        (b"GET /connection/sse HTTP/1.1\r\n", False),
-    ],
-)
-def test_a_handshake_is_known_by_its_first_bytes(data: bytes, opens: bool) -> None:
-    """Also with a query; not before the path is complete."""
-    assert opens_websocket(data) is opens

@@ -8,13 +8,15 @@ from typing import cast
 import pytest
 
 from realtime_server.core.ports.backend import TransportInfo
-from realtime_server.transports.http_server import HEAD_BYTES, HttpServer
+from realtime_server.transports.http_server import HttpServer
 from realtime_server.transports.protocol_sniffer import ProtocolSniffer
 from realtime_server.transports.sockets import Sockets
+from realtime_server.transports.websocket_paths import HEAD_BYTES, WebSocketPaths
 
 HTTP = cast("HttpServer", object())
 """HTTP server that is never called."""
-SNIFFER = ProtocolSniffer(Sockets(1), HTTP)
+PATHS = WebSocketPaths(("/connection/websocket", "/connection/uni_websocket"), ("/both/",))
+SNIFFER = ProtocolSniffer(Sockets(1), HTTP, PATHS)
 END = b" HTTP/1.1\r\nHost: a\r\n\r\n"
 
 
@@ -22,7 +24,8 @@ END = b" HTTP/1.1\r\nHost: a\r\n\r\n"
     ("data", "wants_http"),
     [
         (b"GET /connection/websocket HTTP/1.1\r\n", False),
-        (b"GET /connection/websocket", False),
+        (b"GET /connection/websocket", None),
+        (b"GET /connection/websocket/below" + END, True),
         (b"GET /connection/sse" + END, True),
         (b"POST /emulation" + END + b"{}", True),
         (b"OPTIONS /emulation" + END, True),
@@ -38,6 +41,11 @@ END = b" HTTP/1.1\r\nHost: a\r\n\r\n"
         (b"GET //" + END, True),
         (b"OPTIONS * HTTP/1.0\r\n\r\n", True),
         (b"GET /echo" + END, True),
+        (b"GET /both/?a=b HTTP/1.1\r\nHost: a\r\n", None),
+        (b"GET /both/?a=b" + END, True),
+        (b"GET /both/ HTTP/1.1\r\nHost: a\r\nUpgrade: websocket\r\n\r\n", False),
+        (b"POST /both/ HTTP/1.1\r\nHost: a\r\nUpgrade: websocket\r\n\r\n", True),
+        (b"GET /both/ HTTP/1.1\r\nCookie: " + b"a" * HEAD_BYTES + b"\r\n\r\n", False),
         (b"get /" + END, False),
         (b"\x16\x03\x01", False),
         (b"PRI * HTTP/2.0\r\n\r\n", True),
@@ -71,7 +79,6 @@ def test_what_nobody_is_told_is_not_found_out() -> None:
     def never(_name: str) -> list[str]:
         raise AssertionError
 
-    sniffer = ProtocolSniffer(Sockets(1), HTTP, describes=False)
-    info = sniffer.describe(asyncio.Transport(), "", "websocket", "json", never)
-    assert info == TransportInfo("websocket", "json")
-    assert info is sniffer.describe(asyncio.Transport(), "", "websocket", "json", never)
+    sniffer = ProtocolSniffer(Sockets(1), HTTP, PATHS, describes=False)
+    info = TransportInfo("websocket", "json")
+    assert sniffer.describe(asyncio.Transport(), "", info, never) is info

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from websockets.typing import Subprotocol
 
+from realtime_server.transports.client_protocol import ClientProtocol, HandshakeRefusal
 from realtime_server.transports.compression import Negotiation
 from realtime_server.transports.handshake import AcceptedHandshake
 from realtime_server.transports.server_handshake import (
@@ -16,12 +20,30 @@ from realtime_server.transports.server_handshake import (
     RefusedHandshake,
     ServerHandshake,
 )
+from tests.kit.echo_server import EchoProtocol
 from tests.kit.raw_client import UPGRADE, request
 
 PATH = "/connection/websocket"
 DEFLATE = {"Sec-WebSocket-Extensions": "permessage-deflate; client_no_context_takeover"}
-COMPRESSING = HandshakePolicy(extensions=(Negotiation(),))
-ONE_ORIGIN = HandshakePolicy(origins=("https://example.com",))
+REFUSAL = HandshakeRefusal(400, '{"code":0}', "application/json", "transport", {"X-Why": "unknown"})
+
+
+class ChoosyProtocol(EchoProtocol):
+    """Protocol that wants to know who asks: it refuses handshakes without a query."""
+
+    def select_subprotocol(self, path: str, offered: Sequence[Subprotocol]) -> Subprotocol | None:
+        """Select the last one, and only on its own path."""
+        assert path == "/choosy"
+        return offered[-1] if offered else None
+
+    def why_not(self, path: str, values: Callable[[str], list[str]]) -> HandshakeRefusal | None:
+        """Refuse a request without a query or a host."""
+        return None if path.partition("?")[2] and values("host") else REFUSAL
+
+
+PROTOCOLS: dict[str, ClientProtocol] = {PATH: EchoProtocol(), "/choosy": ChoosyProtocol()}
+COMPRESSING = HandshakePolicy(PROTOCOLS, extensions=(Negotiation(),))
+ONE_ORIGIN = HandshakePolicy(PROTOCOLS, origins=("https://example.com",))
 
 
 def outcome_of(
@@ -91,3 +113,31 @@ def test_nothing_is_decided_before_the_head_is_whole() -> None:
     """Every incomplete beginning yields None."""
     data = request(PATH)
     assert {outcome_of(data[:size]) for size in range(len(data))} == {None}
+
+
+@pytest.mark.parametrize("extra", [{}, DEFLATE])
+def test_a_protocol_refuses_with_an_answer_of_its_own(extra: dict[str, str]) -> None:
+    """Status, body and headers are the protocol's, and so is the reason that is counted."""
+    found = outcome_of(request("/choosy", headers={**UPGRADE, **extra}))
+    assert refused(found) == (400, "transport")
+    assert isinstance(found, RefusedHandshake)
+    head, _, body = found.response.partition(b"\r\n\r\n")
+    assert body == b'{"code":0}'
+    assert b"\r\nContent-Type: application/json" in head
+    assert b"text/plain" not in head
+    assert b"\r\nX-Why: unknown" in head
+    assert isinstance(outcome_of(request("/choosy?a=b", headers={**UPGRADE, **extra})), AcceptedHandshake)
+
+
+@pytest.mark.parametrize("extra", [{}, DEFLATE])
+@pytest.mark.parametrize(
+    ("path", "offered", "selected"),
+    [("/choosy?a=b", "one", "one"), ("/choosy?a=b", "one, two", "two"), (PATH, "one", None)],
+)
+def test_each_protocol_selects_its_subprotocols(
+    path: str, offered: str, selected: str | None, extra: dict[str, str]
+) -> None:
+    """On the fast path and by the library."""
+    found = outcome_of(request(path, headers={**UPGRADE, "Sec-WebSocket-Protocol": offered, **extra}))
+    assert isinstance(found, AcceptedHandshake)
+    assert found.subprotocol == selected
