@@ -30,6 +30,13 @@ def cluster_of(spec: JsonObject | None = None, *, name: str = "chat", namespace:
     return RealtimeCluster.from_object({"metadata": metadata, "spec": spec or {}})
 
 
+def without_centrifuge(cluster: RealtimeCluster) -> RealtimeCluster:
+    """Return the cluster without Centrifugo's protocol, whether there is another one or not."""
+    off = cluster.spec.protocols.centrifuge.model_copy(update={"mode": "Disabled"})
+    protocols = cluster.spec.protocols.model_copy(update={"centrifuge": off})
+    return cluster.model_copy(update={"spec": cluster.spec.model_copy(update={"protocols": protocols})})
+
+
 def with_redis_password(cluster: RealtimeCluster) -> dict[str, dict[str, str]]:
     """Return the hashes of Secrets when the password of the managed Redis exists."""
     return {naming.redis(cluster.metadata.name): {naming.KEY_REDIS_PASSWORD: PASSWORD_HASH}}

@@ -84,6 +84,7 @@ EGRESS = (
 
 
 RESTRICTED = "mode must be Restricted for clientFrom, apiFrom, adminFrom and egress: with None everything is allowed"
+PROTOCOL = "one protocol must be Enabled, or no client could connect: centrifuge"
 EVERYWHERE: JsonObject = {"namespaceSelector": {}}
 LOGIN = "username needs password: an ACL user logs in with both (any password does for a user with nopass)"
 PATHS = (
@@ -122,6 +123,7 @@ def _canary(**fields: JsonValue) -> JsonObject:
 
 
 REFUSALS = (
+    Refusal("spec.protocols.centrifuge", PROTOCOL, {"protocols": {"centrifuge": {"mode": "Disabled"}}}),
     Refusal("metadata.name", NAME, name="a" * 41),
     Refusal("metadata.name", NAME, name="1st"),
     Refusal("metadata.name", NAME, name="chat.example"),

@@ -28,6 +28,7 @@ from realtime_operator.api.v1alpha1_monitoring import Monitoring
 from realtime_operator.api.v1alpha1_namespace import Namespace
 from realtime_operator.api.v1alpha1_network_policy import NetworkPolicy
 from realtime_operator.api.v1alpha1_pod import Image, Pod
+from realtime_operator.api.v1alpha1_protocols import Protocols
 from realtime_operator.api.v1alpha1_rollout import Autoscaling, Rollout
 from realtime_operator.api.v1alpha1_server import Authentication, Server, ServerApi
 from realtime_operator.api.v1alpha1_status import RealtimeClusterStatus
@@ -57,6 +58,8 @@ class RealtimeClusterSpec(Model):
     """Pause of this cluster: while true, the operator changes nothing, and the servers keep running."""
     server: Server = Server()
     """Settings of every server."""
+    protocols: Protocols = Protocols()
+    """Protocols that clients may use."""
     namespaces: Annotated[tuple[Namespace, ...], Field(max_length=64), MAP_BY_NAME] = ()
     """Channel namespaces: the options of the channels whose names begin with `NAME:`."""
     auth: Authentication = Authentication()

@@ -68,6 +68,7 @@ def full_config(cluster: RealtimeCluster) -> JsonObject:
             "timeout_seconds": server.heartbeat.timeout_seconds,
         },
         "compression": _compression(server.compression),
+        "protocols": {"centrifuge": {"enabled": cluster.spec.protocols.centrifuge.mode == "Enabled"}},
         "limits": _limits(server.limits),
         "origins": [*server.origins],
         "namespaces": [namespace_config(namespace) for namespace in cluster.spec.namespaces],

@@ -41,6 +41,7 @@ SERVER: Defaults = {
     },
     "heartbeat": {"interval_seconds": 25, "timeout_seconds": 8},
     "compression": {"enabled": False, "threshold_bytes": 1024},
+    "protocols": {"centrifuge": {"enabled": True}},
     "limits": {
         "connections": 10_000,
         "handshakes": 10_000,

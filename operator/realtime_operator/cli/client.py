@@ -125,6 +125,13 @@ def _hint(reason: str) -> str:
     return " (private channels need a token that names them)" if reason.startswith("103") else ""
 
 
+def why_not_connect(cluster: RealtimeCluster) -> str | None:
+    """Return why commands cannot connect as clients, None when they can: they speak Centrifugo's protocol."""
+    if cluster.spec.protocols.centrifuge.mode == "Enabled":
+        return None
+    return f"{cluster.metadata.name}: spec.protocols.centrifuge is Disabled, and this connects by that protocol"
+
+
 def make_token(secret: str, user: str, *, seconds: float | None, cluster: RealtimeCluster, **claims: JsonValue) -> str:
     """Return a connection token (JWT) that the cluster accepts, valid for `seconds`; None: without expiry."""
     now = int(time.time())
@@ -141,7 +148,13 @@ def make_token(secret: str, user: str, *, seconds: float | None, cluster: Realti
 
 
 async def own_token(target: Target, cluster: RealtimeCluster, user: str = "realtime-cli", *channels: str) -> str:
-    """Return a token for a command's own connection, valid for an hour."""
+    """Return a token for a command's own connection, valid for an hour.
+
+    Raises InputError where a command cannot connect, see `why_not_connect`.
+    """
+    reason = why_not_connect(cluster)
+    if reason is not None:
+        raise InputError(reason)
     secret = await credential(target, cluster, naming.KEY_TOKEN_SECRET)
     private = [channel for channel in channels if channel.startswith("$")]
     claims: dict[str, JsonValue] = {"channels": [*private]} if private else {}

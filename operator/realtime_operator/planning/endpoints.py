@@ -28,6 +28,12 @@ def endpoints(cluster: RealtimeCluster, world: World) -> JsonObject:
 
 
 def _client_url(cluster: RealtimeCluster, world: World) -> str:
+    """Return the URL that SDKs of Centrifugo's protocol connect to, without its path where that protocol is off."""
+    path = naming.CLIENT_PATH if cluster.spec.protocols.centrifuge.mode == "Enabled" else ""
+    return f"{_origin(cluster, world)}{path}"
+
+
+def _origin(cluster: RealtimeCluster, world: World) -> str:
     endpoint = cluster.spec.endpoint
     host = _ingress_host(cluster, world)
     if host is not None:
@@ -67,7 +73,7 @@ def _first_name(hosts: tuple[str, ...]) -> str | None:
 def _url(scheme: str, host: str, port: int | None = None) -> str:
     shown = f"[{host}]" if _is_ipv6(host) else host
     suffix = "" if port in (None, DEFAULT_PORTS[scheme]) else f":{port}"
-    return f"{scheme}://{shown}{suffix}{naming.CLIENT_PATH}"
+    return f"{scheme}://{shown}{suffix}"
 
 
 def _is_ipv6(host: str) -> bool:

@@ -8,7 +8,7 @@ from realtime_operator.api.base import JsonObject, JsonValue
 from realtime_operator.planning.endpoints import endpoints
 from realtime_operator.planning.world import World, object_key
 from tests.kit.document import object_at, text_at
-from tests.kit.manifests import cluster_of, render
+from tests.kit.manifests import cluster_of, render, without_centrifuge
 
 TLS: JsonObject = {"secretRef": {"name": "own"}}
 GATEWAY: JsonObject = {"parentRefs": [{"name": "public"}], "hostnames": ["*.example.com", "gate.example.com"]}
@@ -83,3 +83,11 @@ def test_the_api_has_the_scheme_of_its_port() -> None:
         cluster = cluster_of(spec)
         found = endpoints(cluster, World({object_key(each): each for each in render(cluster)}, ()))
         assert object_at(found)["api"] == f"{scheme}://chat-api.realtime.svc:8001/api"
+
+
+def test_the_path_is_that_of_a_protocol_that_is_on() -> None:
+    """The address of a cluster for others has none: each of them has its own."""
+    cluster = cluster_of({})
+    world = World({object_key(each): each for each in render(cluster)}, ())
+    assert text_at(endpoints(cluster, world), "client") == "ws://chat.realtime.svc:8000/connection/websocket"
+    assert text_at(endpoints(without_centrifuge(cluster), world), "client") == "ws://chat.realtime.svc:8000"
