@@ -12,10 +12,21 @@ import yaml
 
 from realtime_operator import naming
 from realtime_operator.api.base import JsonObject
-from tests.kit.chart import CHART, GOLDEN_NAMES, HelmError, golden_text, golden_values, render, render_golden, run_helm
+from tests.kit.chart import (
+    CHART,
+    GOLDEN_NAMES,
+    HelmError,
+    documents_of,
+    golden_text,
+    golden_values,
+    render,
+    render_golden,
+    run_helm,
+)
 from tests.kit.chart_artifacts import VARIANTS, manifests, package, push
 from tests.kit.cluster.environment import Environment
 from tests.kit.deadline import eventually
+from tests.kit.document import object_at
 from tests.kit.installation import NAMESPACE, RELEASE, Helm, Images
 from tests.kit.kube import Access, Kube, KubectlError
 from tests.kit.kubernetes_fixtures import Scenario
@@ -100,6 +111,19 @@ def test_unknown_value_is_refused(program: Path) -> None:
     """A misspelt value is refused by its name."""
     with pytest.raises(HelmError, match="replica"):
         render(program, "--set", "replica=2")
+
+
+def test_a_null_is_refused_by_name_or_leaves_out_what_may_be_missing(program: Path) -> None:
+    """No error of a template reaches the user, and no `null` where a map belongs."""
+    with pytest.raises(HelmError, match="missing property 'webhook'"):
+        render(program, "--set", "webhook=null")
+    with pytest.raises(HelmError, match="'/metrics': missing property 'service'"):
+        render(program, "--set", "metrics.service=null")
+    optional = ("resources", "podSecurityContext", "securityContext", "nodeSelector", "affinity", "podLabels")
+    manifests = documents_of(render(program, "--set", ",".join(f"{name}=null" for name in optional)))
+    (operator,) = (item for item in manifests if item["kind"] == "Deployment")
+    container = object_at(operator, "spec", "template", "spec", "containers", 0)
+    assert not {"resources", "securityContext"} & container.keys()
 
 
 @pytest.mark.parametrize("name", GOLDEN_NAMES)

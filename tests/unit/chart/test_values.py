@@ -26,6 +26,8 @@ FREE = {
     "webhook.namespaceSelector",
 }
 """Values that have Kubernetes' own shape: the API server checks them."""
+MAY_BE_NULL = {"resources", "podSecurityContext", "securityContext"}
+"""Maps with defaults that the chart leaves out when they are null."""
 
 
 def objects_of(schema: JsonObject, path: str = "") -> Iterator[tuple[str, JsonObject]]:
@@ -46,16 +48,46 @@ def leaves_of(value: JsonValue, path: str = "") -> Iterator[str]:
         yield from leaves_of(child, f"{path}.{name}" if path else name)
 
 
+def maps_of(value: JsonObject, path: str = "") -> Iterator[str]:
+    """Paths of all maps with fields."""
+    for name, child in value.items():
+        if isinstance(child, dict) and child:
+            child_path = f"{path}.{name}" if path else name
+            yield child_path
+            if child_path not in FREE | MAY_BE_NULL:
+                yield from maps_of(child, child_path)
+
+
+def coalesced(values: JsonObject, defaults: JsonObject = VALUES) -> JsonObject:
+    """Return the values over their defaults as Helm makes them: maps are merged, and null removes a field."""
+    merged = {**defaults, **values}
+    for name, value in values.items():
+        default = defaults.get(name)
+        if value is None:
+            del merged[name]
+        elif isinstance(value, dict) and isinstance(default, dict):
+            merged[name] = coalesced(value, default)
+    return merged
+
+
+def null_at(path: str) -> JsonObject:
+    """Return values in which this one is null."""
+    values: JsonValue = None
+    for name in reversed(path.split(".")):
+        values = {name: values}
+    return object_at(values)
+
+
 def refusal(values: JsonObject) -> str:
-    """Why the schema refuses the values; empty when it does not."""
-    error = jsonschema.Draft7Validator(SCHEMA).iter_errors(values)
+    """Why the schema refuses the values over the defaults; empty when it does not."""
+    error = jsonschema.Draft7Validator(SCHEMA).iter_errors(coalesced(values))
     return "; ".join(f"{'.'.join(map(str, e.absolute_path))}: {e.message}" for e in error)
 
 
 def test_defaults_pass_the_schema() -> None:
     """The default values are what the schema allows."""
     jsonschema.Draft7Validator.check_schema(SCHEMA)
-    assert refusal(VALUES) == ""
+    assert refusal({}) == ""
 
 
 @pytest.mark.parametrize("name", GOLDEN_NAMES)
@@ -102,6 +134,26 @@ def test_every_default_is_in_the_schema(path: str) -> None:
 def test_wrong_values_are_refused_by_name(values: JsonObject, field: str) -> None:
     """A misspelt field or a wrong type is refused with a message that names it."""
     assert field in refusal(values)
+
+
+@pytest.mark.parametrize("path", list(maps_of(VALUES)))
+def test_a_map_that_is_null_is_refused_by_name(path: str) -> None:
+    """The templates read the fields of a map, unless they leave the whole of it out."""
+    if path in MAY_BE_NULL:
+        assert refusal(null_at(path)) == ""
+    else:
+        parent, _, name = path.rpartition(".")
+        assert f"{parent}: {name!r} is a required property" in refusal(null_at(path))
+
+
+@pytest.mark.parametrize("path", list(leaves_of(VALUES)))
+def test_a_value_that_is_null_is_refused_unless_its_default_is_empty(path: str) -> None:
+    """What null would mean is not obvious: no number, `false`, or the default."""
+    *parents, name = path.split(".")
+    default = object_at(VALUES, *parents)[name]
+    kubernetes = path.partition(".")[0] in MAY_BE_NULL | {"livenessProbe", "readinessProbe"}
+    is_refused = f"{name!r} is a required property" in refusal(null_at(path))
+    assert is_refused != (kubernetes or (default in ("", [], {}) and path != "watchNamespaces"))
 
 
 @pytest.mark.parametrize("path", list(leaves_of(VALUES)))
