@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import time
 
 from realtime_operator import naming
@@ -13,8 +12,7 @@ from tests.kit.document import dig, object_at, text_at
 from tests.kit.kube import name_of
 from tests.kit.kubernetes_fixtures import Scenario
 from tests.kit.live_cluster import LiveCluster
-from tests.kit.raw_client import raw_client
-from tests.kit.running_cluster import manifest
+from tests.kit.running_cluster import busiest_server, every_server_is_reached, manifest
 from tests.kit.traffic import Traffic, assert_nothing_lost, finish, traffic
 
 RATE = 4
@@ -27,19 +25,6 @@ def most_in_a_second(running: Traffic) -> int:
     """Return the largest number of connections that were lost within a second, wherever it begins."""
     times = sorted(event.at for event in running.lost_connections())
     return max((sum(begin <= at < begin + 1 for at in times) for begin in times), default=0)
-
-
-async def every_server_is_reached(cluster: LiveCluster) -> None:
-    """Wait until new connections reach every server: kube-proxy lags, and one without any drains and holds nothing."""
-    url = await cluster.url()
-
-    async def reached() -> list[int]:
-        async with contextlib.AsyncExitStack() as stack:
-            for _ in range(12):
-                await stack.enter_async_context(raw_client(url))
-            return list((await cluster.connections()).values())
-
-    await eventually(reached, all, what="every server has connections", within=30)
 
 
 async def drain_rates(cluster: LiveCluster, names: list[str]) -> list[float]:
@@ -135,11 +120,11 @@ async def test_a_crash_stops_a_rollout_until_its_clients_are_back(scenario: Scen
     drain = {"connectionsPerSecond": RATE, "settle": "1s"}
     await cluster.apply(manifest("main", replicas=2, rollout={"maxSurge": 1, "drain": drain}))
     await cluster.wait_ready()
+    await every_server_is_reached(cluster)
     async with traffic(cluster, per_sdk=32) as running:
         await cluster.patch(server={"limits": {"messagesPerSecond": 200}})
         await cluster.wait(lambda o: bool(dig(o, "status", "rollout", "drainingServers")), what="a drain has begun")
-        connections = await cluster.connections()
-        await cluster.kill_server(max(connections, key=lambda name: connections[name]))
+        await cluster.kill_server(await busiest_server(cluster))
         owing = await cluster.wait(lambda o: bool(dig(o, "status", "budget", "owed")), what="owed", within=30)
         assert float(str(dig(owing, "status", "budget", "owed"))) > 0
         await cluster.wait(lambda o: dig(o, "status", "budget") is None, what="paid, and all moved", within=120)

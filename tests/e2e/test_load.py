@@ -16,7 +16,7 @@ from tests.kit.kube import is_ready, name_of
 from tests.kit.kubernetes_fixtures import Scenario
 from tests.kit.live_cluster import LiveCluster
 from tests.kit.load import Figures, Load, load
-from tests.kit.running_cluster import manifest
+from tests.kit.running_cluster import busiest_server, manifest
 
 CONNECTIONS, PYTHON, CHANNELS, PUBLICATIONS_PER_SECOND = 1000, 100, 100, 100.0
 SERVERS, BUDGET = 4, 25
@@ -86,7 +86,7 @@ async def through_everything(scenario: Scenario, cluster: LiveCluster, running: 
         await evict(scenario, await cluster.pods())
         await settled(cluster, running)
     with running.phase("pod killed"):
-        victim = name_of((await cluster.available())[0])
+        victim = await busiest_server(cluster)
         await cluster.kill_server(victim)
         await eventually(cluster.pods, lambda pods: victim not in map(name_of, pods), what="it is gone", within=30)
         await settled(cluster, running)

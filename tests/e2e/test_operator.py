@@ -6,7 +6,7 @@ from tests.kit.document import dig
 from tests.kit.kill import kill_pod
 from tests.kit.kube import is_ready, name_of
 from tests.kit.kubernetes_fixtures import Scenario
-from tests.kit.running_cluster import is_settled, manifest
+from tests.kit.running_cluster import every_server_is_reached, is_settled, manifest
 from tests.kit.traffic import assert_nothing_lost, traffic
 
 OPERATOR_SELECTOR = "app.kubernetes.io/name=realtime-operator,app.kubernetes.io/component=operator"
@@ -19,6 +19,7 @@ async def test_an_operator_killed_in_a_rollout_is_succeeded_by_one_that_complete
     rollout = {"maxSurge": 1, "maxUnavailable": 0, "drain": drain}
     await cluster.apply(manifest("main", replicas=2, rollout=rollout))
     await cluster.wait_ready()
+    await every_server_is_reached(cluster)
     async with traffic(cluster, per_sdk=4) as running:
         await cluster.patch(server={"limits": {"messagesPerSecond": 200}})
         await cluster.wait(lambda o: bool(dig(o, "status", "rollout", "drainingServers")), what="a drain has begun")

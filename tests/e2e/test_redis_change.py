@@ -17,7 +17,7 @@ from tests.kit.kill import processes_of
 from tests.kit.kube import condition, is_ready, name_of
 from tests.kit.kubernetes_fixtures import Scenario
 from tests.kit.live_cluster import LiveCluster
-from tests.kit.running_cluster import manifest, never_fewer_available_than
+from tests.kit.running_cluster import every_server_is_reached, manifest, never_fewer_available_than
 from tests.kit.traffic import assert_nothing_lost, finish, traffic
 
 PAUSE_SECONDS = 14
@@ -120,6 +120,7 @@ async def _pause_in_a_rollout(scenario: Scenario, cluster: LiveCluster) -> None:
     drain = {"connectionsPerSecond": 2, "settle": "1s"}
     await cluster.apply(manifest("main", replicas=5, rollout={"maxSurge": 1, "maxUnavailable": 0, "drain": drain}))
     await cluster.wait_ready(within=120)
+    await every_server_is_reached(cluster)
     async with traffic(cluster, per_sdk=10) as running:
         await cluster.patch(server={"limits": {"messagesPerSecond": 200}})
         await cluster.wait(lambda o: bool(dig(o, "status", "rollout", "drainingServers")), what="a drain has begun")

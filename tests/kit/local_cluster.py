@@ -108,6 +108,10 @@ class LocalCluster:
         found = [await _ask(object_at(entry), headers) for entry in entries]
         return sorted(found, key=lambda server: server.name)
 
+    async def connections(self) -> dict[str, int]:
+        """See RunningCluster."""
+        return {one.name: one.connections for one in await self.servers() if one.connections is not None}
+
     async def kill_server(self, name: str) -> None:
         """See RunningCluster."""
         processes = processes_that_name(str(self.up.state), f"{naming.ENV_SERVER_NAME}={name}\0")

@@ -18,12 +18,16 @@ from tests.kit.api import ServerApi
 from tests.kit.deadline import eventually
 from tests.kit.document import dig, object_at, parse
 from tests.kit.kube import has_condition
+from tests.kit.raw_client import raw_client
 
 QUICKSTART = Path(__file__).parents[2] / "examples" / "quickstart.yaml"
 READY_SECONDS = 60
 RESYNC_SECONDS = 5
 """Upper bound of the operator's resync interval in seconds."""
 LOOK_SECONDS = 0.1
+REACHED_SECONDS = 30
+PROBES = 12
+"""Connections with which each of a few servers is met, if all of them get new ones."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,6 +87,9 @@ class RunningCluster(Protocol):
 
     async def servers(self) -> list[RunningServer]:
         """Return all servers, including starting and terminating ones, sorted by name."""
+
+    async def connections(self) -> dict[str, int]:
+        """Return the connections of each server that answers, by name."""
 
     async def kill_server(self, name: str) -> None:
         """SIGKILL all processes of a server without notice."""
@@ -145,6 +152,28 @@ def is_settled(document: JsonObject) -> bool:
 async def available_servers(cluster: RunningCluster) -> list[RunningServer]:
     """Return the servers that get new connections."""
     return [server for server in await cluster.servers() if server.available]
+
+
+async def every_server_is_reached(cluster: RunningCluster) -> None:
+    """Wait until new connections reach every server; without it, clients may all be on one.
+
+    On Kubernetes kube-proxy follows the endpoints up to some seconds after a server is ready.
+    """
+    url = await cluster.url()
+
+    async def reached() -> list[int]:
+        async with contextlib.AsyncExitStack() as stack:
+            for _ in range(PROBES):
+                await stack.enter_async_context(raw_client(url))
+            return list((await cluster.connections()).values())
+
+    await eventually(reached, all, what="every server has connections", within=REACHED_SECONDS)
+
+
+async def busiest_server(cluster: RunningCluster) -> str:
+    """Return the name of the server with the most connections."""
+    connections = await cluster.connections()
+    return max(connections, key=lambda name: connections[name])
 
 
 async def wait_for_servers(

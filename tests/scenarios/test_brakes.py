@@ -5,7 +5,7 @@ from __future__ import annotations
 from tests.kit.clients import Channel, ClientOptions, all_connected
 from tests.kit.document import dig, text_at
 from tests.kit.kube import condition
-from tests.kit.running_cluster import RunningCluster, available_servers, manifest
+from tests.kit.running_cluster import RunningCluster, available_servers, every_server_is_reached, manifest
 from tests.kit.sdk import JavaScriptClients
 
 NOBODY_LISTENS = "http://127.0.0.1:9/connect"
@@ -19,6 +19,7 @@ async def test_clients_are_not_moved_to_servers_that_refuse_them(cluster: Runnin
     """
     await cluster.apply(manifest("main", replicas=2, auth={"anonymous": "Allow"}))
     before = await cluster.wait_ready()
+    await every_server_is_reached(cluster)  # nobody is refused by the drain of an empty one
     options = ClientOptions(
         endpoints=[await cluster.url()],
         count=CLIENTS,

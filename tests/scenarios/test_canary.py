@@ -11,7 +11,13 @@ from tests.kit.api import publishing
 from tests.kit.clients import Channel, ClientOptions, all_connected, all_subscribed
 from tests.kit.document import dig, parse
 from tests.kit.kube import condition
-from tests.kit.running_cluster import RunningCluster, available_servers, manifest, wait_for_servers
+from tests.kit.running_cluster import (
+    RunningCluster,
+    available_servers,
+    every_server_is_reached,
+    manifest,
+    wait_for_servers,
+)
 from tests.kit.sdk import JavaScriptClients
 from tests.kit.traffic import assert_nothing_lost, traffic
 
@@ -45,12 +51,13 @@ async def test_a_connect_hook_whose_backend_is_down_is_rolled_back_in_the_first_
     steps = rollout({"share": "30%", "hold": "5s"}, {"share": "60%", "hold": "5s"})
     await cluster.apply(manifest("main", replicas=SERVERS, auth={"anonymous": "Allow"}, rollout=steps))
     before = text_at(await cluster.wait_ready(), "status", "currentRevision")
+    await every_server_is_reached(cluster)  # the gate sees nobody refused when an empty one is drained
     async with (
         JavaScriptClients(await options_of(cluster)) as clients,
         await cluster.api() as api,
     ):
         await all_subscribed(clients, within=30)
-        old = {server.name: server.connections or 0 for server in await cluster.servers()}
+        old = await cluster.connections()
         async with publishing(api, CHANNEL, per_second=20) as publisher:
             await cluster.patch(hooks={"connect": {"url": NOBODY_LISTENS}})
             failed = await cluster.wait(

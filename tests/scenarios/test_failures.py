@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from tests.kit.running_cluster import RunningCluster, available_servers, manifest, wait_for_servers
+from tests.kit.running_cluster import RunningCluster, busiest_server, manifest, wait_for_servers
 from tests.kit.traffic import finish, traffic
 
 
@@ -11,7 +11,7 @@ async def test_a_killed_server_is_replaced_and_its_subscribers_recover(cluster: 
     await cluster.apply(manifest("main", replicas=2))
     await cluster.wait_ready()
     async with traffic(cluster) as running:
-        victim = (await available_servers(cluster))[0].name
+        victim = await busiest_server(cluster)
         await cluster.kill_server(victim)
         await wait_for_servers(
             cluster,
@@ -22,6 +22,7 @@ async def test_a_killed_server_is_replaced_and_its_subscribers_recover(cluster: 
         await cluster.wait_ready()
         result = await finish(running)
         assert result.exact, result.describe()
+        assert running.recoveries(), "there were clients on the killed server"
         assert all(event.recovered for event in running.recoveries())
 
 

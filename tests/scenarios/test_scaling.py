@@ -6,7 +6,7 @@ from tests.kit.clients import all_subscribed
 from tests.kit.deadline import stays
 from tests.kit.document import whole_at
 from tests.kit.kube import has_condition
-from tests.kit.running_cluster import RunningCluster, manifest, wait_for_servers
+from tests.kit.running_cluster import RunningCluster, every_server_is_reached, manifest, wait_for_servers
 from tests.kit.sdk import JavaScriptClients
 from tests.kit.traffic import clients_of, finish, traffic
 
@@ -37,8 +37,14 @@ async def test_scaling_by_hand_changes_the_number_of_servers(cluster: RunningClu
     async with traffic(cluster) as running:
         await cluster.scale(3)
         await cluster.wait(lambda o: whole_at(o, "status", "readyReplicas") == 3, what="three servers ready")
-        await cluster.scale(1)
-        await wait_for_servers(cluster, lambda now: len(now) == 1, what="one server left", within=60)
+        await every_server_is_reached(cluster)
+        async with await clients_of(cluster, JavaScriptClients, count=12) as later:  # the first ones are on one server
+            await all_subscribed(later)
+            await cluster.scale(1)
+            await wait_for_servers(cluster, lambda now: len(now) == 1, what="one server left", within=60)
+            await all_subscribed(later, within=30)
+            assert all(event.recovered for event in later.record.recoveries())
+            assert {event.code for event in later.record.lost_connections()} == {3011}
         result = await finish(running)
         assert result.exact, result.describe()
         assert {event.code for event in running.lost_connections()} <= {3011}
