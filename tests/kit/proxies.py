@@ -46,6 +46,11 @@ class Proxy:
         return f"ws://127.0.0.1:{self.port}/connection/websocket"
 
     @property
+    def http(self) -> str:
+        """URL for other requests, without a path."""
+        return f"http://127.0.0.1:{self.port}"
+
+    @property
     def log(self) -> str:
         """What the proxy has written."""
         return self._log.read_text(errors="replace")

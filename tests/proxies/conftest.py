@@ -2,19 +2,22 @@
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
+import json
 import operator
 from collections.abc import AsyncIterator, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from types import MappingProxyType
 
+import aiohttp
 import pytest
 
 from realtime_operator.api.base import JsonValue
 from tests.kit.clients import Channel, ClientOptions, StockClients, Transport, all_subscribed
 from tests.kit.deadline import eventually
-from tests.kit.document import whole_at
+from tests.kit.document import object_at, parse, whole_at
 from tests.kit.listener import accepts
 from tests.kit.proxies import PROXIES, Proxy
 from tests.kit.python_sdk import PythonClients
@@ -32,6 +35,8 @@ GROUPS: tuple[tuple[type[JavaScriptClients | PythonClients], Transport], ...] = 
 )
 TRANSPORTS: tuple[Transport, ...] = ("websocket", "sse", "http_stream")
 LOOPBACK = "127.0.0.1/32"
+KEPT = 20
+"""Requests at the same time, after which every proxy has kept sockets: it keeps those that had no other to wait for."""
 WITHIN = 30.0
 CHECKED_SECONDS = 3.0
 """Time in which every proxy has usually noticed a change of a server: they check each second."""
@@ -56,6 +61,25 @@ class Placed(ServerProcess):
         super().__init__(name, redis, **{**changes, "listen": listen})
         if port is not None:
             self.client_port = self.listen["client_port"] = port
+
+
+async def established(port: int) -> int:
+    """Return the number of open sockets of a port of this machine."""
+    process = await asyncio.create_subprocess_exec(
+        "ss", "-Htn", "state", "established", f"( sport = :{port} )", stdout=asyncio.subprocess.PIPE
+    )
+    out, _ = await process.communicate()
+    assert process.returncode == 0
+    return len(out.splitlines())
+
+
+async def command_of_a_client(session: aiohttp.ClientSession, url: str) -> str:
+    """Return the body of a command of an SSE client, which is answered with 204 also after its end."""
+    connect = json.dumps({"id": 1, "connect": {"token": connection_token(TOKEN_SECRET, "keeper")}})
+    async with session.get(f"{url}/connection/sse", params={"cf_connect": connect}) as response:
+        line = await response.content.readline()
+    reply = object_at(parse(line.removeprefix(b"data: ")), "connect")
+    return json.dumps({"session": reply["session"], "node": reply["node"], "data": "{}"})
 
 
 async def end(server: ServerProcess) -> None:
@@ -119,6 +143,21 @@ class Site:
         """Return how many clients each server has that runs."""
         running = [one for one in (self.one, self.two) if one.process is not None and one.process.returncode is None]
         return {one.name: whole_at(await one.admin("GET", "status"), "connections") for one in running}
+
+    async def keep_sockets(self, *servers: ServerProcess) -> None:
+        """Let the proxy keep idle sockets to these servers, by default to both."""
+
+        async def post(session: aiohttp.ClientSession, body: str) -> int:
+            async with session.post(f"{self.proxy.http}/emulation", data=body) as response:
+                return response.status
+
+        connector = aiohttp.TCPConnector(limit=0)
+        async with aiohttp.ClientSession(connector=connector) as session:
+            body = await command_of_a_client(session, self.proxy.http)
+            assert set(await asyncio.gather(*(post(session, body) for _ in range(KEPT)))) == {204}
+        connections = await self.connections()
+        for server in servers or (self.one, self.two):
+            assert await established(server.client_port) > connections[server.name], "the proxy has kept no socket"
 
     @contextlib.asynccontextmanager
     async def subscribers(self, count: int = 4) -> AsyncIterator[list[StockClients]]:

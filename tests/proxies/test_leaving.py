@@ -16,11 +16,9 @@ from tests.kit.raw_client import raw_client
 from tests.kit.redis_process import RedisProcess
 from tests.kit.server_process import TOKEN_SECRET, ServerProcess
 from tests.kit.tokens import connection_token
-from tests.proxies.conftest import WITHIN, Site, end, site
+from tests.proxies.conftest import WITHIN, Site, command_of_a_client, end, site
 
 pytestmark = pytest.mark.timeout(300)
-NO_COMMAND = b"{}"
-"""Body that the server answers with 400."""
 SENDERS = 8
 ROUNDS = 3
 
@@ -44,9 +42,10 @@ async def test_new_clients_go_to_the_server_that_takes_them(
 ) -> None:
     """The quiesced server leaves its port: nobody gets in there, and nobody is refused, from the first moment.
 
-    The same holds when the other one is gone.
+    Nor does anybody by sockets that the proxy has kept. The same holds when the other one is gone.
     """
     async with site(kind, tmp_path, redis) as behind:
+        await behind.keep_sockets()
         await behind.one.admin("POST", "quiesce")
         assert await where(behind) == {"one": 0, "two": 12}
         await behind.one.admin("POST", "resume")
@@ -68,6 +67,17 @@ async def test_checks_find_a_quiesced_server_that_keeps_its_port(
             await eventually(lambda: where(behind), lambda found: found["one"] == 0, what="left out", within=WITHIN)
 
 
+async def test_nginx_repeats_at_one_address_what_a_kept_socket_does_not_take(
+    tmp_path: Path, redis: RedisProcess
+) -> None:
+    """As in front of a Service: nobody is refused, though the server behind is quiesced, and no other is there."""
+    alone = {"server 10.0.0.2:8000 max_fails=0;": "# 10.0.0.2:8000"}
+    async with site(Nginx, tmp_path, redis, alone, listen={"shared": False}) as behind:
+        await behind.keep_sockets(behind.one)
+        await behind.one.admin("POST", "quiesce")
+        assert await where(behind, 24) == {"one": 24, "two": 0}
+
+
 async def test_requests_on_kept_sockets_are_answered_while_servers_are_quiesced(
     kind: type[Proxy], tmp_path: Path, redis: RedisProcess
 ) -> None:
@@ -78,9 +88,9 @@ async def test_requests_on_kept_sockets_are_answered_while_servers_are_quiesced(
     """
     statuses: list[int] = []
 
-    async def send(session: aiohttp.ClientSession, url: str) -> None:
+    async def send(session: aiohttp.ClientSession, url: str, command: str) -> None:
         while True:
-            async with session.post(url, data=NO_COMMAND) as response:
+            async with session.post(url, data=command) as response:
                 statuses.append(response.status)
             await asyncio.sleep(0.005)
 
@@ -94,8 +104,10 @@ async def test_requests_on_kept_sockets_are_answered_while_servers_are_quiesced(
 
     listen: JsonObject = {"shared": kind is not Caddy}
     async with site(kind, tmp_path, redis, listen=listen) as behind, aiohttp.ClientSession() as session:
-        url = f"http://127.0.0.1:{behind.proxy.port}/emulation"
-        senders = [asyncio.create_task(send(session, url)) for _ in range(SENDERS)]
+        command = await command_of_a_client(session, behind.proxy.http)
+        senders = [
+            asyncio.create_task(send(session, f"{behind.proxy.http}/emulation", command)) for _ in range(SENDERS)
+        ]
         try:
             for server in [behind.one, behind.two] * ROUNDS:
                 await answered(100)
@@ -108,4 +120,4 @@ async def test_requests_on_kept_sockets_are_answered_while_servers_are_quiesced(
                 sender.cancel()
             ends = await asyncio.gather(*senders, return_exceptions=True)
         assert all(isinstance(one, asyncio.CancelledError) for one in ends), ends
-        assert set(statuses) == {400}
+        assert set(statuses) == {204}

@@ -109,7 +109,7 @@ async def test_statuses_and_bodies_of_the_server_are_passed_on(
             ("/nowhere", {}, 404, '"code":404'),
             ("/connection/websocket", {}, 426, "WebSocket"),
         ):
-            url = f"http://127.0.0.1:{behind.proxy.port}{path}"
+            url = f"{behind.proxy.http}{path}"
             async with session.get(url, headers=headers) as response:
                 assert (response.status, said in await response.text()) == (expected, True)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections import Counter
 from pathlib import Path
 
 import pytest
@@ -60,6 +61,7 @@ async def test_a_rollout_behind_a_proxy_loses_nothing(kind: type[Proxy], tmp_pat
         behind.subscribers() as groups,
         publishing(api, CHAT.name, per_second=20) as publisher,
     ):
+        await behind.keep_sockets()
         await retire(behind.one)
         async with Placed("new", redis, behind.one.client_port) as new:
             await asyncio.sleep(CHECKED_SECONDS)
@@ -69,6 +71,8 @@ async def test_a_rollout_behind_a_proxy_loses_nothing(kind: type[Proxy], tmp_pat
             for group in groups:
                 lost = group.record.lost_connections()
                 assert {event.code for event in lost} == {3011}, lost
+                if group.options.transport != "http_stream":  # its POST is not repeated, and so taken on a kept socket
+                    assert max(Counter(event.client for event in lost).values()) <= 2, lost
 
 
 async def test_a_reload_with_open_connections(kind: type[Proxy], tmp_path: Path, redis: RedisProcess) -> None:

@@ -36,6 +36,8 @@ MAX_ALLOWED_BYTES = 2048
 """Maximum length of a preflight's list of headers that is allowed as requested."""
 SERVER_PATH = "*"
 """Target of a request about the server as a whole (RFC 9110, section 9.3.7)."""
+OPENING = b"GET /connection/"
+"""Beginning of the requests that open a client's connection and may be sent again: WebSocket and SSE."""
 BINARY_TYPE = "application/octet-stream"
 LINE_BYTES = 8_190
 _NAMES = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+(?:[ \t]*,[ \t]*[!#$%&'*+.^_`|~0-9A-Za-z-]+)*")
@@ -92,12 +94,13 @@ class _NoAccessLog(AbstractAccessLogger):
 class HttpConnection(web.RequestHandler):
     """HTTP connection on one socket. `peer` is the address of the client or of the client behind a proxy.
 
-    A WebSocket handshake that follows answered requests is handed to `to_websocket`: proxies send it so.
+    A WebSocket handshake that follows answered requests is handed to `to_websocket`: proxies send it so. `keeps`: see
+    HttpServer.
     """
 
     __slots__ = (
-        "_begun", "_busy", "_counters", "_is_head", "_sockets", "_stream", "_timer", "_to_websocket", "_unanswered",
-        "keeps_idle", "peer",
+        "_begun", "_busy", "_counters", "_is_head", "_keeps", "_sockets", "_stream", "_timer", "_to_websocket",
+        "_unanswered", "keeps_idle", "peer",
     )  # fmt: skip
 
     def __init__(
@@ -108,6 +111,7 @@ class HttpConnection(web.RequestHandler):
         sockets: Sockets,
         peer: str,
         to_websocket: ToWebSocket | None = None,
+        keeps: Callable[[], bool] = lambda: True,
     ) -> None:
         super().__init__(
             server,
@@ -123,6 +127,7 @@ class HttpConnection(web.RequestHandler):
         self._stream: StreamConnection | None = None
         self._timer: asyncio.TimerHandle | None = None
         self._to_websocket = to_websocket
+        self._keeps = keeps
         self._begun = b""
         """Beginning of a request that may become a handshake."""
         self._busy = False
@@ -144,6 +149,9 @@ class HttpConnection(web.RequestHandler):
             opens = self._to_websocket.paths.open_websocket(data)
             if opens is None:
                 self._begun = data
+                return
+            if (opens or data.startswith(OPENING)) and not self._keeps():
+                self.force_close()
                 return
             if opens:
                 self._hand_over(self._to_websocket.hand_over, data)
@@ -292,7 +300,10 @@ class HttpServer:
     """HTTP server of a worker; dispatches by path, where `/a/*` matches each path directly below `/a`.
 
     `keeps` returns True while sockets are kept alive. They are not while connections are moved away, because a client
-    would reconnect over one. `to_websocket` gets sockets with a WebSocket handshake after other requests.
+    would reconnect over one: a proxy's socket that brings such a request is closed without an answer, so that the proxy
+    sends it again on a new socket (RFC 9112, section 9.3.1), which the balancer places. Answering 503 instead would
+    reach the client, unless the proxy is configured to repeat it.
+    `to_websocket` gets sockets with a WebSocket handshake after other requests.
     """
 
     def __init__(
@@ -317,7 +328,9 @@ class HttpServer:
 
     def take(self, transport: asyncio.Transport, data: bytes, peer: str) -> None:
         """Take over a socket from which `data` has been read."""
-        connection = HttpConnection(self._server, self._loop, self._counters, self._sockets, peer, self._to_websocket)
+        connection = HttpConnection(
+            self._server, self._loop, self._counters, self._sockets, peer, self._to_websocket, self._keeps
+        )
         transport.set_protocol(connection)
         connection.connection_made(transport)
         self._counters.bytes_received -= len(data)  # counted already

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import socket
 import struct
 from collections.abc import Mapping
@@ -109,3 +110,24 @@ async def test_a_quiesced_server_closes_no_socket_of_a_proxy_that_may_be_sending
             status, headers = await stream.response()
             assert (status, headers["connection"]) == (204, "close")
         await stream.ended()
+
+
+@pytest.mark.parametrize(
+    ("opening", "accepted"),
+    [(request(), 101), (request("/connection/sse?cf_connect=%7B%7D", headers={"Host": "server"}), 200)],
+    ids=["WebSocket", "SSE"],
+)
+async def test_a_quiesced_server_sends_clients_on_kept_sockets_back_to_the_proxy(opening: bytes, accepted: int) -> None:
+    """The socket ends without an answer, so that the proxy repeats the request; on a new socket it is accepted."""
+    async with ServerProcess("kept", None, listen={"trusted_proxies": [LOOPBACK]}) as server:
+        async with raw_stream(server.client_port) as stream:
+            await stream.send(request("/health", headers={"Host": "server"}))
+            assert (await stream.response())[0] == 200
+            await server.admin("POST", "quiesce")
+            await stream.send(opening)
+            with pytest.raises(asyncio.IncompleteReadError) as ended:
+                await stream.response()
+            assert ended.value.partial == b""
+        async with raw_stream(server.client_port) as stream:
+            await stream.send(opening)
+            assert (await stream.response())[0] == accepted
