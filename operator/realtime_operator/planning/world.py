@@ -138,7 +138,8 @@ class Server:
     """One server pod.
 
     `report` is None when the server did not answer in time. `unready_since` is when it was ready last, or was first
-    seen not to be; None while it is ready. `was_ready`: it is or was ready.
+    seen not to be; None while it is ready. `ready_since` is since when it is ready; None while it is not, and where
+    that is not known. `was_ready`: it is or was ready.
     """
 
     name: str
@@ -148,6 +149,7 @@ class Server:
     serving: bool = True  # the label naming.LABEL_SERVING: behind the client Service
     ready: bool = False
     unready_since: datetime | None = None
+    ready_since: datetime | None = None
     was_ready: bool = False
     terminating: bool = False
     failed: bool = False  # phase Failed or Succeeded: it will never serve again

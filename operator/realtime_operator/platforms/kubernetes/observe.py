@@ -117,6 +117,7 @@ def read_server(pod: JsonObject, report: ServerReport | None) -> Server:
         serving=text_at(metadata, "labels", naming.LABEL_SERVING) == "true",
         ready=text_at(ready, "status") == "True",
         unready_since=_unready_since(pod, ready),
+        ready_since=_time(text_at(ready, "lastTransitionTime")) if text_at(ready, "status") == "True" else None,
         was_ready=_was_ready(pod, ready),
         terminating=dig(metadata, "deletionTimestamp") is not None,
         failed=text_at(pod, "status", "phase") in {"Failed", "Succeeded"},

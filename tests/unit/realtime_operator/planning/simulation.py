@@ -98,6 +98,7 @@ class Pod:
             serving=self.serving,
             ready=self.ready(now),
             unready_since=self._unready_since(now),
+            ready_since=START + timedelta(seconds=self.created + READY_AFTER) if self.ready(now) else None,
             was_ready=started,
             terminating=self.terminating is not None,
             quiesced_at=None if self.quiesced is None else START + timedelta(seconds=self.quiesced),

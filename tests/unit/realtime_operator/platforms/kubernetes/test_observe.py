@@ -46,6 +46,15 @@ def test_a_running_pod() -> None:
     assert server.created_at == datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC)
 
 
+def test_since_when_a_pod_is_ready() -> None:
+    """The time is that of the condition; the pod has none while it is not ready."""
+    since, change = datetime(2026, 1, 2, 3, 5, tzinfo=UTC), "2026-01-02T03:05:00Z"
+    for state, ready, unready in (("True", since, None), ("False", None, since)):
+        conditions: list[JsonValue] = [{"type": "Ready", "status": state, "lastTransitionTime": change}]
+        server = read_server(pod({"phase": "Running", "conditions": conditions}), None)
+        assert (server.ready_since, server.unready_since) == (ready, unready)
+
+
 @pytest.mark.parametrize(
     ("status", "reason"),
     [
