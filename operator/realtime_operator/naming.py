@@ -141,6 +141,16 @@ def client_service(cluster: str) -> str:
     return cluster
 
 
+def current_service(cluster: str) -> str:
+    """Name of the Service over the servers of the current revision, for the route of a canary."""
+    return f"{cluster}-current"
+
+
+def canary_service(cluster: str) -> str:
+    """Name of the Service over the servers of a revision that is tried, for the route of a canary."""
+    return f"{cluster}-canary"
+
+
 def ingress(cluster: str) -> str:
     """Name of the Ingress in front of the client Service."""
     return cluster

@@ -12,6 +12,7 @@ from __future__ import annotations
 
 from realtime_operator.api.references import Reference, references
 from realtime_operator.builders.build import build_secrets, build_shared
+from realtime_operator.builders.canary_traffic import CanaryTraffic, with_canary_traffic
 from realtime_operator.builders.cluster_pods import check_pods
 from realtime_operator.builders.common_metadata import with_common_metadata
 from realtime_operator.builders.redis_secret import build_redis_certificate_secret
@@ -22,6 +23,7 @@ from realtime_operator.builders.settings import BuildSettings, SecretTemplate
 
 __all__ = [
     "BuildSettings",
+    "CanaryTraffic",
     "Reference",
     "Revision",
     "SecretTemplate",
@@ -33,5 +35,6 @@ __all__ = [
     "check_pods",
     "redis_hosts",
     "references",
+    "with_canary_traffic",
     "with_common_metadata",
 ]

@@ -40,6 +40,24 @@ def build_client_service(cluster: RealtimeCluster) -> JsonObject:
     )
 
 
+def build_revision_service(cluster: RealtimeCluster, name: str, revision: str) -> JsonObject:
+    """Build a Service over the serving pods of one revision, to which a route gives its part of the new connections."""
+    port = service_port(naming.PORT_NAME_CLIENT, cluster.spec.endpoint.service.port)
+    return with_applied_hash(
+        {
+            "apiVersion": "v1",
+            "kind": "Service",
+            "metadata": metadata(cluster, name, naming.COMPONENT_SERVER),
+            "spec": {
+                "type": "ClusterIP",
+                "selector": {**serving_selector(cluster), naming.LABEL_REVISION: revision},
+                "ports": [{**port, "appProtocol": WEBSOCKET}],
+                **_families(cluster.spec.endpoint.service),
+            },
+        }
+    )
+
+
 def _port(cluster: RealtimeCluster) -> JsonObject:
     endpoint = cluster.spec.endpoint
     port = service_port(naming.PORT_NAME_CLIENT, endpoint.service.port)
@@ -56,6 +74,13 @@ def _options(service: ClientService) -> JsonObject:
         "loadBalancerClass": service.load_balancer_class,
         "loadBalancerSourceRanges": [*service.load_balancer_source_ranges],
         "externalTrafficPolicy": service.external_traffic_policy,
+    }
+    return {**{name: value for name, value in options.items() if value not in (None, [])}, **_families(service)}
+
+
+def _families(service: ClientService) -> JsonObject:
+    """Return the fields of the address families that the spec sets."""
+    options: JsonObject = {
         "ipFamilyPolicy": service.ip_family_policy or (REQUIRE_BOTH if len(service.ip_families) > 1 else None),
         "ipFamilies": [*service.ip_families],
     }

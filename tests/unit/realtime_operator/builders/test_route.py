@@ -45,6 +45,20 @@ def test_tls_is_passed_on_to_servers_with_certificates() -> None:
     assert dig(route, "spec", "rules") == [{"backendRefs": [{"name": "chat", "port": 8000}]}]
 
 
+def test_weights_lead_to_other_services() -> None:
+    """A Service without weight is not named: it may have no endpoints."""
+    cluster = cluster_of({"endpoint": {"gateway": GATEWAY}})
+    for weights, wanted in (
+        (
+            {"old": 90, "new": 10},
+            [{"name": "old", "port": 8000, "weight": 90}, {"name": "new", "port": 8000, "weight": 10}],
+        ),
+        ({"old": 100, "new": 0}, [{"name": "old", "port": 8000}]),
+        ({"old": 0, "new": 100}, [{"name": "new", "port": 8000}]),
+    ):
+        assert dig(build_route(cluster, weights) or {}, "spec", "rules", 0, "backendRefs") == wanted
+
+
 def test_the_service_says_that_it_speaks_websocket() -> None:
     """Only where a Gateway asks, and without TLS."""
     for endpoint, wanted in (

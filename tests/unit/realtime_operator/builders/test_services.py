@@ -6,7 +6,7 @@ from realtime_operator import naming
 from realtime_operator.api.base import JsonObject
 from realtime_operator.builders.admin_service import build_admin_service
 from realtime_operator.builders.api_service import build_api_service
-from realtime_operator.builders.client_service import build_client_service
+from realtime_operator.builders.client_service import WEBSOCKET, build_client_service, build_revision_service
 from realtime_operator.builders.redis_service import build_redis_service, redis_address
 from tests.kit.document import dig, object_at, objects_at
 from tests.kit.manifests import cluster_of
@@ -20,6 +20,20 @@ def test_a_quiesced_pod_leaves_the_services_of_clients_and_backends() -> None:
     """Both Services select the label that the operator removes from quiesced pods."""
     for service in (build_client_service(cluster_of()), build_api_service(cluster_of())):
         assert object_at(service, "spec", "selector")[naming.LABEL_SERVING] == "true"
+
+
+def test_a_service_of_one_revision_has_its_serving_pods() -> None:
+    """Nothing of it is exposed beyond the cluster, whatever the client Service is."""
+    spec: JsonObject = {"endpoint": {"service": {"type": "LoadBalancer", "port": 80, "nodePort": 30080}}}
+    service = build_revision_service(cluster_of(spec), "chat-canary", "bcdf")
+    assert object_at(service, "spec", "selector") == {
+        **object_at(build_client_service(cluster_of(spec)), "spec", "selector"),
+        naming.LABEL_REVISION: "bcdf",
+    }
+    assert dig(service, "spec", "type") == "ClusterIP"
+    assert objects_at(service, "spec", "ports") == [
+        {"name": "client", "port": 80, "protocol": "TCP", "targetPort": "client", "appProtocol": WEBSOCKET}
+    ]
 
 
 def test_metrics_of_every_server_are_reachable() -> None:
