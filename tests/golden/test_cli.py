@@ -145,6 +145,9 @@ HOLDING: JsonObject = {**stored(
         ],
     },
 ), "spec": STEPS}  # fmt: skip
+HOLDING_WEIGHT: JsonObject = {
+    **object_at(HOLDING, "status"), "canary": {**object_at(HOLDING, "status", "canary"), "weight": 25},
+}  # fmt: skip
 HOLDING_PAUSED: JsonObject = {**object_at(HOLDING, "status"), "phase": "Paused"}
 ROLLED_BACK: JsonObject = {**stored(
     phase="Degraded",
@@ -224,6 +227,7 @@ VIEWS: dict[str, RenderableType] = {
     "status-held": views.status_view(HELD, WHERE),
     "status-silent": views.status_view(SILENT, WHERE, NOW),
     "status-canary-paused": views.status_view(HOLDING | {"status": HOLDING_PAUSED}, WHERE, NOW),
+    "status-canary-weight": views.status_view(HOLDING | {"status": HOLDING_WEIGHT}, WHERE, NOW),
     "status-canary": views.status_view(HOLDING, WHERE, NOW),
     "status-rolled-back": views.status_view(ROLLED_BACK, WHERE, NOW),
     "status-new": views.status_view(NEW, WHERE),

@@ -7,10 +7,12 @@ from realtime_operator.api.base import JsonObject
 from realtime_operator.api.v1alpha1 import RealtimeCluster
 from realtime_operator.builders import (
     BuildSettings,
+    CanaryTraffic,
     build_redis_certificate_secret,
     build_revision,
     build_secrets,
     build_shared,
+    with_canary_traffic,
     with_common_metadata,
 )
 
@@ -21,6 +23,7 @@ SETTINGS = BuildSettings(
 )
 REPLICAS = 2
 UID = "00000000-0000-4000-8000-000000000000"
+FORMER_REVISION = "bbbbbbbbbb"
 PASSWORD_HASH = "5e884898da28047151d0e56f8dc6292773603d0d6aabbdd62a11ef721d1542d8"
 
 
@@ -43,12 +46,16 @@ def with_redis_password(cluster: RealtimeCluster) -> dict[str, dict[str, str]]:
 
 
 def render(cluster: RealtimeCluster, settings: BuildSettings = SETTINGS) -> list[JsonObject]:
-    """Return the manifests in the order in which they are applied."""
+    """Return the manifests in the order in which they are applied; those of a route's canary in its first step."""
     revision = build_revision(cluster, settings)
+    shared, canary = build_shared(cluster, settings, with_redis_password(cluster)), cluster.spec.rollout.canary
+    if canary is not None and canary.traffic == "Route":
+        percent = round(canary.steps[0].part * 100)
+        shared = with_canary_traffic(cluster, shared, CanaryTraffic(FORMER_REVISION, revision.name, percent))
     certificate = build_redis_certificate_secret(cluster)
     manifests = [
         *(template.manifest for template in (*build_secrets(cluster), *([certificate] if certificate else []))),
-        *build_shared(cluster, settings, with_redis_password(cluster)),
+        *shared,
         revision.config_map,
         revision.replica_set(REPLICAS),
     ]

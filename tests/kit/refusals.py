@@ -35,6 +35,10 @@ class Refusal:
 
 DURATION = "must be a duration like 30s, 10m or 1h30m, longer than 0s and at most 720h"
 MILLISECONDS = "must be whole milliseconds like 5ms, from 0ms to 1000ms"
+TRAFFIC = (
+    "traffic Route needs endpoint.gateway, and no endpoint.tls: only an HTTPRoute divides new connections without"
+    " ending open ones"
+)
 DROPS = (
     "DropOldest and Conflate skip publications, but recovery and delta need all of them: set both to Disabled, or"
     " slowConsumer to Disconnect"
@@ -458,6 +462,30 @@ REFUSALS = (
         _canary(steps=[{"share": "10%"}], gates={"tolerance": "0.1%"}),
     ),
     Refusal("spec.rollout.canary.steps", "should have at least 1 items", _canary(steps=[])),
+    Refusal("spec.rollout.canary.traffic", TRAFFIC, _canary(steps=[{"share": "10%"}], traffic="Route")),
+    Refusal(
+        "spec.rollout.canary.traffic",
+        TRAFFIC,
+        {
+            "endpoint": {
+                "gateway": {"parentRefs": [{"name": "a"}], "hostnames": ["a.b"]},
+                "tls": {"secretRef": {"name": "a"}},
+            },
+            **_canary(steps=[{"share": "10%"}], traffic="Route"),
+        },
+    ),
+    Refusal(
+        "spec.rollout.maxSurge",
+        "maxSurge must be above zero for canary.traffic Route: both revisions together may need one server more",
+        {
+            "endpoint": {"gateway": {"parentRefs": [{"name": "a"}]}},
+            "rollout": {
+                "maxSurge": "0%",
+                "maxUnavailable": 1,
+                "canary": {"steps": [{"share": "10%"}], "traffic": "Route"},
+            },
+        },
+    ),
     Refusal("spec.rollout.canary.steps", "Required value", _canary()),
     Refusal("spec.rollout.drain.connectionsPerSecond", RATE, {"rollout": {"drain": {"connectionsPerSecond": "fast"}}}),
     Refusal("spec.rollout.drain.timeout", DURATION, {"rollout": {"drain": {"timeout": "ten minutes"}}}),

@@ -25,7 +25,7 @@ OTHERS: tuple[JsonValue, ...] = (
     "Traefik", "Cluster", "RequireDualStack", "Error", "Json", "AlwaysAllow", f"sha256:{'f' * 64}",
     {"cpu": "3m"}, {"cpu": "9", "memory": "9Gi"}, {"other": "value"},
     "NotIn", "UDP", 60_000, "10.9.0.0/16", ["10.9.9.0/24"],
-    "other:1", ["other:1"], "9Gi", "Retain", "Standalone", "Follow", "0 3 * * *", "Rollback",
+    "other:1", ["other:1"], "9Gi", "Retain", "Standalone", "Follow", "0 3 * * *", "Rollback", "Service",
 )  # fmt: skip
 """Values to change leaves to."""
 HOOK: JsonObject = {"url": "http://backend/h", "timeout": "3s", "concurrency": 9}
@@ -117,12 +117,17 @@ def used_specs() -> list[JsonObject]:
         "api": {"tls": ISSUED},
         "backplane": {"redis": {"managed": {"tls": ISSUED}}},
     }
+    routed: JsonObject = {
+        "endpoint": {"gateway": {"parentRefs": [{"name": "public"}]}},
+        "rollout": {"canary": {"steps": [{"share": "5%"}], "traffic": "Route"}},
+    }
     return [
         _whole(managed),
         *(_whole({"backplane": {"redis": {"external": place}}}) for place in places),
         _whole({"disruptionBudget": {"minAvailable": 1}, "networkPolicy": {"mode": "Restricted"}}),
         _whole({"tracing": {"endpoint": "http://collector.observability.svc:4318"}}),
         _whole(_with_names(issued)),
+        _whole(routed),
     ]
 
 

@@ -154,6 +154,20 @@ class RealtimeCluster(Model):
         targets = (*asked, *(getattr(hooks, name) for name in HOOKS))
         return policy.mode != "Restricted" or bool(policy.egress) or all(target is None for target in targets)
 
+    @rule(
+        "!has(self.spec) || !has(self.spec.rollout) || !has(self.spec.rollout.canary)"
+        " || !has(self.spec.rollout.canary.traffic) || self.spec.rollout.canary.traffic != 'Route'"
+        " || (has(self.spec.endpoint) && has(self.spec.endpoint.gateway) && !has(self.spec.endpoint.tls))",
+        "traffic Route needs endpoint.gateway, and no endpoint.tls: only an HTTPRoute divides new connections without"
+        " ending open ones",
+        field="spec.rollout.canary.traffic",
+    )
+    def _traffic_has_a_route(self) -> bool:
+        canary, endpoint = self.spec.rollout.canary, self.spec.endpoint
+        if canary is None or canary.traffic != "Route":
+            return True
+        return endpoint.gateway is not None and endpoint.tls is None
+
     @classmethod
     def from_object(cls, document: JsonObject) -> Self:
         """Read the object as the API server returns it; raises InvalidCluster.

@@ -56,6 +56,11 @@ class Canary(Model):
 
     steps: Annotated[tuple[CanaryStep, ...], Field(min_length=1, max_length=10), ATOMIC]
     """Steps, one after another. After the last one all other servers are replaced without a further hold."""
+    traffic: Literal["Service", "Route"] = "Service"
+    """Division of new connections between both revisions. `Service`: among all servers alike, so that a revision gets
+    about the share of its servers. `Route`: the HTTPRoute of `endpoint.gateway` gives the new revision exactly the
+    share of the step, and each revision has the servers for its part: at most one more than the wanted number. Needs
+    `endpoint.gateway` without `endpoint.tls`."""
     gates: Gates = Gates()
     """Limits of the gates that are judged during each step."""
     on_failure: Literal["Pause", "Rollback"] = "Rollback"

@@ -74,6 +74,15 @@ class Rollout(Model):
     def _something_may_move(self) -> bool:
         return self.max_surge not in {0, "0%"} or self.max_unavailable not in {0, "0%"}
 
+    @rule(
+        "!has(self.canary) || !has(self.canary.traffic) || self.canary.traffic != 'Route'"
+        " || (self.maxSurge != 0 && self.maxSurge != '0%')",
+        "maxSurge must be above zero for canary.traffic Route: both revisions together may need one server more",
+        field="maxSurge",
+    )
+    def _route_has_a_spare_server(self) -> bool:
+        return self.canary is None or self.canary.traffic != "Route" or self.max_surge not in {0, "0%"}
+
 
 class Autoscaling(Model):
     """Autoscaling of the number of servers by the number of connections. `replicas` is ignored."""

@@ -188,6 +188,9 @@ class CanaryStatus(StatusModel):
     """Time at which the step began, RFC 3339. Events since then are judged."""
     since: Timestamp | None = None
     """Time at which the phase began, RFC 3339."""
+    weight: int | None = None
+    """Percentage of the new connections that the route gives to the revision, as the route was last observed. Absent
+    while it leads to all servers alike."""
     gates: Annotated[tuple[GateStatus, ...], Field(max_length=32), MAP_BY_NAME] | None = None
     """Gates of the step."""
     failed_gate: Annotated[str, Field(max_length=64)] | None = None

@@ -150,12 +150,14 @@ def _fact_lines(cluster: JsonObject, now: datetime | None) -> Iterator[tuple[str
 
 
 def canary_line(cluster: JsonObject, now: datetime | None = None) -> str:
-    """Return the step of the canary, its phase, and the rest of its hold."""
+    """Return the step of the canary, its phase, its weight in a route, and the rest of its hold."""
     steps = objects_at(cluster, "spec", "rollout", "canary", "steps")
     step, phase = whole(cluster, "status", "canary", "step") or 1, text(cluster, "status", "canary", "phase")
     line = f"revision {text(cluster, 'status', 'canary', 'revision')}, step {step} of {max(step, len(steps))}"
     share, hold = (text(steps[step - 1], name) if step <= len(steps) else "" for name in ("share", "hold"))
     line += f" ({share}): {phase}" if share else f": {phase}"
+    weight = whole(cluster, "status", "canary", "weight")
+    line += f", gets {weight}% of the new connections" if weight is not None else ""
     since = parse_timestamp(dig(cluster, "status", "canary", "since"))
     if phase != Phase.HOLDING or since is None:
         failed = text(cluster, "status", "canary", "failedGate")

@@ -67,12 +67,22 @@ class Step:
         """Return the number of new servers: the share of the wanted number, rounded up."""
         return min(desired, math.ceil(round(self.share * desired, 6)))
 
+    def spare(self, desired: int) -> int:
+        """Return 1 when the other part, rounded up as well, needs a server above the wanted number; 0 otherwise."""
+        return self.servers(desired) + math.ceil(round((1 - self.share) * desired, 6)) - desired
+
+    @property
+    def percent(self) -> int:
+        """The share as a whole percentage."""
+        return round(self.share * 100)
+
 
 @dataclass(frozen=True, slots=True)
 class CanaryPolicy:
     """`spec.rollout.canary`. A change of `resumed_at` forgives a failure: what has failed is tried again.
 
-    `deadline_seconds` is the time for a step to begin its hold, and for its gates to be decided after it.
+    `deadline_seconds` is the time for a step to begin its hold, and for its gates to be decided after it. `by_route`: a
+    route gives each revision its share of the new connections, so that each has the servers for it (see `traffic`).
     """
 
     steps: tuple[Step, ...]
@@ -80,6 +90,13 @@ class CanaryPolicy:
     gates: GatePolicy
     deadline_seconds: float
     resumed_at: str = ""
+    by_route: bool = False
+
+    def wanted(self, step: int, desired: int) -> CanaryLimits:
+        """Return the numbers of new and old servers in a step, counted from 1; `current` is left empty."""
+        found = self.steps[step - 1]
+        new, spare = found.servers(desired), found.spare(desired) if self.by_route else 0
+        return CanaryLimits("", new, max(1, desired + spare - new), spare)
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,7 +129,8 @@ class View:
     """What a canary is judged by.
 
     `current` is the revision that served last as a whole. `failure` is one that was found elsewhere. `trusted`: the
-    servers have been observed without interruption.
+    servers have been observed without interruption. `percent` is what the route gives to the tried revision, None while
+    it does not divide new connections.
     """
 
     fleet: Fleet
@@ -121,6 +139,7 @@ class View:
     now: datetime
     failure: GateResult | None = None
     trusted: bool = True
+    percent: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -160,10 +179,11 @@ def limits_of(policy: CanaryPolicy, view: View, state: CanaryState) -> CanaryLim
     fleet, current = view.fleet, view.current or ""
     if state.phase is Phase.PASSED:
         return None
+    wanted = replace(policy.wanted(state.step, fleet.desired), current=current)
     if state.phase in UNDER_WAY:
-        wanted = policy.steps[state.step - 1].servers(fleet.desired)
-        return CanaryLimits(current, wanted, max(1, fleet.desired - wanted))
-    return CanaryLimits(current, fleet.target_replicas, len(fleet.live) - fleet.live_of(fleet.target))
+        return wanted
+    kept = len(fleet.live) - fleet.live_of(fleet.target)
+    return replace(wanted, target=fleet.target_replicas, kept=kept)
 
 
 def _applies(view: View) -> bool:
@@ -207,7 +227,9 @@ def _advanced(policy: CanaryPolicy, view: View, state: CanaryState, sides: Sides
             state, phase=phase, since=now, failed=failure.gate, message=failure.message, resumed_at=policy.resumed_at
         )
     if state.phase is Phase.MOVING:
-        return replace(state, phase=Phase.HOLDING, since=now) if _is_moved(view, sides) else state
+        moved = _is_moved(view, policy.wanted(state.step, view.fleet.desired))
+        moved = moved and (not policy.by_route or view.percent == step.percent)
+        return replace(state, phase=Phase.HOLDING, since=now) if moved else state
     if (now - state.since).total_seconds() < step.hold_seconds or not all_pass(results):
         return state
     if state.step == len(policy.steps):
@@ -215,12 +237,12 @@ def _advanced(policy: CanaryPolicy, view: View, state: CanaryState, sides: Sides
     return CanaryState(state.revision, state.made_of, state.step + 1, Phase.MOVING, now, now, results)
 
 
-def _is_moved(view: View, sides: Sides) -> bool:
+def _is_moved(view: View, wanted: CanaryLimits) -> bool:
     """Return True when the new servers of the step serve, and no more old ones than shall stay."""
     fleet = view.fleet
     available = sum(1 for server in fleet.available if server.revision == fleet.target)
     old = len(fleet.live) - fleet.live_of(fleet.target)
-    return available >= sides.wanted and old <= max(1, fleet.desired - sides.wanted)
+    return available >= wanted.target and old <= wanted.kept
 
 
 def _late(policy: CanaryPolicy, step: Step, state: CanaryState, now: datetime) -> GateResult | None:

@@ -7,8 +7,9 @@ from datetime import datetime
 
 from realtime_operator.api.v1alpha1 import RealtimeCluster
 from realtime_operator.builders.record import servers_hash
+from realtime_operator.builders.route import API_VERSION as GATEWAY_API
 from realtime_operator.planning.brakes import is_watched
-from realtime_operator.planning.canary import Canary, Phase, View, next_canary
+from realtime_operator.planning.canary import Canary, CanaryPolicy, Phase, View, next_canary
 from realtime_operator.planning.fleet import Fleet
 from realtime_operator.planning.gates import Gate, GateResult, Outcome
 from realtime_operator.planning.policies import canary_policy, rollout_policy
@@ -16,6 +17,7 @@ from realtime_operator.planning.prior_status import PriorStatus
 from realtime_operator.planning.reasons import Reason
 from realtime_operator.planning.revisions import RolledBack
 from realtime_operator.planning.span import Span
+from realtime_operator.planning.traffic import observed_percent
 from realtime_operator.planning.world import World
 
 
@@ -25,6 +27,13 @@ def rolled_back(cluster: RealtimeCluster, prior: PriorStatus) -> RolledBack | No
     if state is None or current is None or not state.rejects(servers_hash(cluster), canary_policy(cluster)):
         return None
     return RolledBack(state.revision, current)
+
+
+def policy_of(cluster: RealtimeCluster, world: World) -> CanaryPolicy | None:
+    """Return the policy of the spec; servers alone divide new connections where no HTTPRoute can be made."""
+    policy = canary_policy(cluster)
+    routed = world.endpoints is None and (GATEWAY_API, "HTTPRoute") not in world.unserved
+    return policy if policy is None or routed else replace(policy, by_route=False)
 
 
 def decide_canary(
@@ -46,8 +55,9 @@ def decide_canary(
         now=now,
         failure=_failure(cluster, fleet, prior, now, world.contact_since),
         trusted=trusted and not paused,
+        percent=observed_percent(cluster.metadata.name, world),
     )
-    return next_canary(canary_policy(cluster), view, prior.canary, None if paused else span)
+    return next_canary(policy_of(cluster, world), view, prior.canary, None if paused else span)
 
 
 def _failure(

@@ -147,7 +147,8 @@ def _canary(cluster: RealtimeCluster, facts: Facts) -> list[Action]:
     known = None if before is None else (before.revision, before.begun)
     if state.phase in UNDER_WAY and known != (state.revision, state.begun):
         step = spec.steps[state.step - 1]
-        what = f"{step.share} of the servers for {step.hold}"
+        of = "servers" if spec.traffic == "Service" else "new connections"
+        what = f"{step.share} of the {of} for {step.hold}"
         message = f"step {state.step} of {len(spec.steps)} with revision {state.revision}: {what}"
         return [EmitEvent(EventType.NORMAL, Reason.CANARY_STEP_STARTED, message)]
     if state.phase is Phase.PASSED and before is not None and before.phase is not Phase.PASSED:

@@ -40,12 +40,14 @@ def read_replica_sets(objects: Mapping[ObjectKey, JsonObject]) -> dict[str, Repl
 class CanaryLimits:
     """Limits of a rollout until its gates have passed: servers of the target at most, and old ones that stay at least.
 
-    `current` is the revision to go back to: its servers are the last of the old ones to go.
+    `current` is the revision to go back to: its servers are the last of the old ones to go. `spare` is the number of
+    servers above the wanted number that both may have together.
     """
 
     current: str
     target: int
     kept: int
+    spare: int = 0
 
 
 @dataclass(frozen=True, slots=True)

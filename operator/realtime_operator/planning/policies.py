@@ -91,4 +91,5 @@ def canary_policy(cluster: RealtimeCluster) -> CanaryPolicy | None:
         ),
         deadline_seconds=cluster.spec.rollout.progress_deadline_seconds,
         resumed_at=spec.resumed_at or "",
+        by_route=spec.traffic == "Route",
     )

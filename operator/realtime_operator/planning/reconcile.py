@@ -22,7 +22,7 @@ from realtime_operator.planning import drains, maintenance, operator_rollout, pr
 from realtime_operator.planning.autoscale import AutoscaleState
 from realtime_operator.planning.backplane import observe_backplane
 from realtime_operator.planning.canary import UNDER_WAY, Canary, Phase
-from realtime_operator.planning.canary_decision import decide_canary
+from realtime_operator.planning.canary_decision import decide_canary, policy_of
 from realtime_operator.planning.credentials import next_credentials
 from realtime_operator.planning.difference import contains, plan_write, revision_of
 from realtime_operator.planning.exposure import observe_exposure
@@ -56,6 +56,7 @@ from realtime_operator.planning.rollout_slots import NO_ROLLOUT, OtherClusters, 
 from realtime_operator.planning.rotation import describe, next_rotation
 from realtime_operator.planning.service_families import impossible_families
 from realtime_operator.planning.span import Span
+from realtime_operator.planning.traffic import decide_traffic
 from realtime_operator.planning.world import ObjectKey, World, object_key
 
 
@@ -89,6 +90,10 @@ class Desired:
             shared=tuple(builders.with_common_metadata(manifest, common) for manifest in self.shared),
             revision=self.revision.with_metadata(common),
         )
+
+    def with_traffic(self, cluster: RealtimeCluster, traffic: builders.CanaryTraffic) -> Desired:
+        """Return the objects with those that divide new connections between two revisions."""
+        return replace(self, shared=builders.with_canary_traffic(cluster, self.shared, traffic))
 
 
 def _labelled(template: builders.SecretTemplate, common: CommonMetadata) -> builders.SecretTemplate:
@@ -152,6 +157,8 @@ def reconcile(
     canary = decide_canary(cluster, world, fleet, prior, now, span, paused=is_paused(cluster, settings))
     fleet = replace(fleet, limits=None if canary is None else canary.limits)
     facts = _facts(cluster, world, desired.provenance, fleet, prior, now, settings, canary)
+    traffic = decide_traffic(policy_of(cluster, world), facts, world)
+    desired = desired if traffic is None else desired.with_traffic(cluster, traffic)
     actions = () if facts.is_paused else _actions(desired, facts, world, _secret_writes(cluster, desired, world, now))
     facts = replace(
         facts,

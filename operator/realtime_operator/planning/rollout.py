@@ -329,7 +329,7 @@ def _restore_current(fleet: Fleet, limits: CanaryLimits, max_surge: int) -> list
 def _wanted_current(fleet: Fleet, limits: CanaryLimits) -> int:
     """Return the servers of the current revision beside those of the others: one at least, to go back to."""
     others = sum(count for revision, count in fleet.replicas.items() if revision not in {fleet.target, limits.current})
-    return max(1, fleet.desired - limits.target - others)
+    return max(1, fleet.desired + limits.spare - limits.target - others)
 
 
 def _replaced_in_place(fleet: Fleet, done: Sequence[Server]) -> list[Server]:
