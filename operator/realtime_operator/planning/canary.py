@@ -1,10 +1,10 @@
 """Canary steps of a rollout: how many servers of a new revision there may be until its gates have passed. Pure.
 
 A step begins with servers of the new revision up to its share, in place of as many old ones (`Moving`). Its hold begins
-when they serve (`Holding`). Gates are judged from the begin of the step on. A failed gate ends the step at once: the
-rollout stays where it is (`Paused`), or the current revision becomes the target again (`RolledBack`), and the failed
-one is not tried again until the spec changes. At least one server of the current revision stays until the last step has
-passed, so that there is always a way back.
+when they serve (`Holding`), and anew when further ones join them, or one is replaced. Gates are judged from the begin
+of the step on. A failed gate ends the step at once: the rollout stays where it is (`Paused`), or the current revision
+becomes the target again (`RolledBack`), and the failed one is not tried again until the spec changes. At least one
+server of the current revision stays until the last step has passed, so that there is always a way back.
 """
 
 from __future__ import annotations
@@ -218,8 +218,9 @@ def _advanced(policy: CanaryPolicy, view: View, state: CanaryState, sides: Sides
     now, step = view.now, policy.steps[state.step - 1]
     results = judge(sides, span, policy.gates, now)
     state = replace(state, results=results)
-    if state.phase is Phase.HOLDING and span.since > state.since:  # nobody has watched the begin of the hold
-        state = replace(state, since=now)
+    is_divided = not policy.by_route or view.percent == step.percent
+    if state.phase is Phase.HOLDING:
+        state = replace(state, since=_held_since(state, sides, span, now) if is_divided else now)
     failure = failed(results) or view.failure or _late(policy, step, state, now)
     if failure is not None:
         phase = Phase.PAUSED if policy.on_failure is OnFailure.PAUSE else Phase.ROLLED_BACK
@@ -227,8 +228,7 @@ def _advanced(policy: CanaryPolicy, view: View, state: CanaryState, sides: Sides
             state, phase=phase, since=now, failed=failure.gate, message=failure.message, resumed_at=policy.resumed_at
         )
     if state.phase is Phase.MOVING:
-        moved = _is_moved(view, policy.wanted(state.step, view.fleet.desired))
-        moved = moved and (not policy.by_route or view.percent == step.percent)
+        moved = is_divided and _is_moved(view, policy.wanted(state.step, view.fleet.desired))
         return replace(state, phase=Phase.HOLDING, since=now) if moved else state
     if (now - state.since).total_seconds() < step.hold_seconds or not all_pass(results):
         return state
@@ -243,6 +243,19 @@ def _is_moved(view: View, wanted: CanaryLimits) -> bool:
     available = sum(1 for server in fleet.available if server.revision == fleet.target)
     old = len(fleet.live) - fleet.live_of(fleet.target)
     return available >= wanted.target and old <= wanted.kept
+
+
+def _held_since(state: CanaryState, sides: Sides, span: Span, now: datetime) -> datetime:
+    """Return since when the servers of the step hold: the last of them may have become ready in the hold.
+
+    So it is after a scale-up, and after the drain of one of them. While that drains, and when nobody has watched the
+    begin of the hold, it begins now.
+    """
+    ready = sorted(server.ready_since or state.since for server in sides.staying if server.ready)
+    if span.since > state.since or (len(ready) < sides.wanted and len(sides.staying) < len(sides.canary)):
+        return now
+    latest = ready[sides.wanted - 1] if len(ready) >= sides.wanted else state.since
+    return max(state.since, min(latest, now))
 
 
 def _late(policy: CanaryPolicy, step: Step, state: CanaryState, now: datetime) -> GateResult | None:
@@ -265,7 +278,7 @@ def _to_probe(policy: CanaryPolicy, sides: Sides, span: Span, now: datetime) -> 
     oldest = min(PROBE_AGAIN_SECONDS, (now - span.since).total_seconds())
     return tuple(
         server
-        for server in sides.canary
+        for server in sides.staying
         if server.ready
         and server.report is not None
         and (server.report.probe is None or server.report.probe.age_seconds > oldest)

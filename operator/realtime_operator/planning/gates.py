@@ -87,6 +87,14 @@ class Sides:
     baseline: tuple[Server, ...]
     wanted: int
 
+    @property
+    def staying(self) -> tuple[Server, ...]:
+        """The new servers but for those that the operator has quiesced, as for a drained node or a smaller number.
+
+        They are not ready, are not probed, and may end. What they have counted is judged, their state is not.
+        """
+        return tuple(server for server in self.canary if server.serving)
+
 
 def judge(sides: Sides, span: Span, policy: GatePolicy, now: datetime) -> tuple[GateResult, ...]:
     """Judge all gates by what happened in the span so far."""
@@ -122,42 +130,42 @@ def needs_probe(sides: Sides, span: Span, policy: GatePolicy) -> bool:
 
 
 def _observation(sides: Sides, span: Span, now: datetime) -> GateResult:
-    silent = [server for server in sides.canary if server.uid in span.silent]
+    silent = [server for server in sides.staying if server.uid in span.silent]
     late = [server for server in silent if now - span.silent[server.uid] >= GRACE]
     if late:
         return _failed(Gate.OBSERVATION, f"server {late[0].name} has not reported its totals for {_seconds(GRACE)}")
-    read = sum(1 for server in sides.canary if server.uid in span.tallies)
+    read = sum(1 for server in sides.staying if server.uid in span.tallies)
     if silent or read < sides.wanted:
         return _undecided(Gate.OBSERVATION, f"{read - len(silent)} of {sides.wanted} new servers report")
     return _passed(Gate.OBSERVATION, f"{read} of {sides.wanted} new servers report")
 
 
 def _readiness(sides: Sides, now: datetime) -> GateResult:
-    for server in sides.canary:
+    for server in sides.staying:
         if server.waiting_reason == CRASHES:
             return _failed(Gate.READINESS, f"server {server.name} cannot start: {server.waiting_message or CRASHES}")
         since = server.unready_since
         if not server.ready and server.was_ready and since is not None and now - since >= GRACE:
             return _failed(Gate.READINESS, f"server {server.name} is not ready any more, for {_seconds(now - since)}")
-    ready = sum(1 for server in sides.canary if server.ready and server.serving)
+    ready = sum(1 for server in sides.staying if server.ready)
     text = f"{ready} of {sides.wanted} new servers are ready"
     return _passed(Gate.READINESS, text) if ready >= sides.wanted else _undecided(Gate.READINESS, text)
 
 
 def _backplane(sides: Sides, span: Span, now: datetime) -> GateResult:
-    cut = [server for server in sides.canary if server.uid in span.unlinked]
+    cut = [server for server in sides.staying if server.uid in span.unlinked]
     late = [server for server in cut if now - span.unlinked[server.uid] >= GRACE]
     others = [server for server in sides.baseline if server.report is not None and server.uid not in span.unlinked]
     if late and others:
         return _failed(Gate.BACKPLANE, f"server {late[0].name} has lost the backplane, others have not")
-    linked = sum(1 for server in sides.canary if server.report is not None) - len(cut)
+    linked = sum(1 for server in sides.staying if server.report is not None) - len(cut)
     text = f"{linked} of {sides.wanted} new servers are linked"
     return _passed(Gate.BACKPLANE, text) if linked >= sides.wanted and not cut else _undecided(Gate.BACKPLANE, text)
 
 
 def _probes(sides: Sides, span: Span, now: datetime) -> list[ProbeReport | None]:
     """Return the results of probes in the span, by server; None where there is none yet."""
-    probes = [server.report.probe if server.report is not None else None for server in sides.canary]
+    probes = [server.report.probe if server.report is not None else None for server in sides.staying]
     length = (now - span.since).total_seconds()
     return [probe if probe is not None and probe.age_seconds <= length else None for probe in probes]
 

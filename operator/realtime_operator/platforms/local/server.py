@@ -42,6 +42,7 @@ class LocalServer:
     deletion_cost: int = 0
     drain_requested: bool = False
     answered: bool = False
+    ready_since: datetime | None = None
     unready_since: datetime | None = None
     was_ready: bool = False
     retry_at: float | None = None
@@ -97,6 +98,7 @@ class LocalServer:
         self.answered = self.answered or report is not None
         ready = ready and report is not None
         self.was_ready = self.was_ready or ready
+        self.ready_since = (self.ready_since or datetime.now(UTC)) if ready else None
         self.unready_since = None if ready else self.unready_since or datetime.now(UTC)
         return Server(
             name=self.name,
@@ -105,6 +107,7 @@ class LocalServer:
             created_at=self.created_at,
             serving=self.serving,
             ready=ready,
+            ready_since=self.ready_since,
             unready_since=self.unready_since,
             was_ready=self.was_ready,
             terminating=self.terminating,

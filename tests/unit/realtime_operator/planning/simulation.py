@@ -116,7 +116,8 @@ class Pod:
     def _unready_since(self, now: float) -> datetime | None:
         if self.ready(now):
             return None
-        return START + timedelta(seconds=self.created if self.unready is None else self.unready)
+        times = [time for time in (self.unready, self.drain_began) if time is not None]
+        return START + timedelta(seconds=min(times, default=self.created))
 
 
 @dataclass

@@ -310,6 +310,38 @@ def test_a_server_that_is_asked_to_leave_is_replaced_by_one_of_its_revision(
     assert run.removed_with_connections == 0
 
 
+def test_a_server_that_drains_for_long_before_it_leaves_is_no_failure() -> None:
+    """It is not ready then: its successor is judged."""
+    run = begun(policy(25, hold=10_000))
+    run.until(lambda: run.phase is Phase.HOLDING)
+    (leaving,) = run.new
+    run.policy = replace(ROLLOUT, drain=DrainPolicy(1, 600, 2))
+    leaving.connections = 300
+    leaving.drain_requested = True
+    run.until(lambda: leaving.drain_began is not None)
+    for _ in range(120):
+        run.step()
+        assert run.phase is Phase.HOLDING, run.state
+    assert leaving in run.pods
+    run.canary_policy = policy(25, hold=10)
+    run.until(lambda: leaving not in run.pods)
+    assert run.phase is Phase.HOLDING
+    run.until(lambda: run.phase is Phase.PASSED)
+
+
+@pytest.mark.parametrize(("replicas", "anew"), [(5, True), (4, False), (2, False)])
+def test_servers_that_join_a_step_hold_as_long_as_the_others(replicas: int, *, anew: bool) -> None:
+    """With more servers the step has more new ones, of which nothing is known yet; with fewer it has known ones."""
+    run = begun(policy(25, hold=60))
+    run.until(lambda: run.phase is Phase.HOLDING)
+    for _ in range(40):
+        run.step()
+    scaled_at, run.desired = run.now, replicas
+    run.until(lambda: run.phase is not Phase.HOLDING)
+    assert run.phase is Phase.PASSED
+    assert (run.now - scaled_at >= 60) == anew, run.now - scaled_at
+
+
 def test_without_a_canary_all_are_replaced_at_once() -> None:
     """A canary that is removed from the spec limits nothing any more, also after a rollback."""
     run = begun(policy(25))

@@ -175,6 +175,19 @@ def test_a_server_that_stops_being_ready_fails() -> None:
         assert results(GOOD, GOOD, canary=unready)[Gate.READINESS].outcome is expected
 
 
+@pytest.mark.parametrize("serving", [True, False])
+def test_the_state_of_a_quiesced_server_is_not_judged(*, serving: bool) -> None:
+    """The operator has caused it, and another one is to take its place: until then nothing passes."""
+    state = replace(
+        server("new", linked=False, probe=ProbeReport("timeout")),
+        serving=serving, ready=False, unready_since=NOW - GRACE, waiting_reason="CrashLoopBackOff",
+    )  # fmt: skip
+    span = Span("step", START, silent={"new": NOW - GRACE}, unlinked={"new": NOW - GRACE})
+    found = results({}, {}, canary=state, span=span)
+    judged = {gate: found[gate].outcome for gate in REQUIRED}
+    assert judged == dict.fromkeys(REQUIRED, FAILED if serving else UNDECIDED)
+
+
 def test_a_server_that_crashes_fails_at_once() -> None:
     crashing = replace(server("new"), ready=False, was_ready=False, report=None, waiting_reason="CrashLoopBackOff")
     assert results(GOOD, GOOD, canary=crashing)[Gate.READINESS].outcome is FAILED

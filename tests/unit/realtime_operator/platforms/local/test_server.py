@@ -87,6 +87,19 @@ async def test_one_that_answers_no_more_is_not_starting(server: LocalServer, fol
     assert (seen.ready, seen.report, seen.waiting_reason) == (False, None, None)
 
 
+async def test_the_times_of_readiness_are_those_of_its_changes(server: LocalServer, folder: StateFolder) -> None:
+    """What waits for them must not begin anew with each observation."""
+    unready = [await observed(server), await observed(server)]
+    async with answering(server, folder, Control()):
+        ready = [await observed(server), await observed(server)]
+    lost = await observed(server)
+    assert unready[0].unready_since == unready[1].unready_since is not None
+    assert ready[0].ready_since == ready[1].ready_since is not None
+    assert {one.ready_since for one in (*unready, lost)} == {one.unready_since for one in ready} == {None}
+    assert lost.unready_since is not None
+    assert unready[0].unready_since != lost.unready_since
+
+
 async def test_one_without_its_backplane_is_not_ready(server: LocalServer, folder: StateFolder) -> None:
     async with answering(server, folder, Control(replace(status_of(), backplane_healthy=False))):
         seen = await observed(server)
