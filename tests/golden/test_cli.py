@@ -133,6 +133,10 @@ SILENT = stored(
     ],
 )  # fmt: skip
 STEPS: JsonObject = {"rollout": {"canary": {"steps": [{"share": "25%", "hold": "2m"}, {"share": "75%", "hold": "5m"}]}}}
+BY_ROUTE: JsonObject = {
+    "rollout": {"canary": {"steps": [{"share": "5%", "hold": "2m"}], "traffic": "Route"}},
+    "endpoint": {"gateway": {"parentRefs": [{"name": "public"}], "hostnames": ["chat.example.com"]}},
+}  # fmt: skip
 HOLDING: JsonObject = {**stored(
     phase="Progressing",
     targetRevision="tvwbcdfghj",
@@ -245,6 +249,9 @@ VIEWS: dict[str, RenderableType] = {
         created=False,
     ),
     "plan-canary": plan.forecast_view("chat", expected({"server": {"workers": 2}, **STEPS}, 400, 600), created=False),
+    "plan-canary-route": plan.forecast_view(
+        "chat", expected({"server": {"workers": 2}, **BY_ROUTE}, 400, 600), created=False
+    ),
     "plan-rejected": plan.forecast_view(
         "chat", expected({"server": {"limits": {"connections": 400}}}, 400, 600), created=False
     ),

@@ -303,8 +303,10 @@ def consequences(expected: Forecast) -> list[str]:
         lines.append("no connection moves")
     for count, step in enumerate(expected.steps, 1):
         servers = "1 server" if step.servers == 1 else f"{step.servers} servers"
-        what = f"{servers} ({step.share}) must do well for {step.hold_seconds} s"
-        lines.append(f"step {count} of {len(expected.steps)}: {what}")
+        part = f"({step.share})"
+        if step.beside is not None:
+            part = f"beside the current {step.beside}, with {step.share} of the new connections,"
+        lines.append(f"step {count} of {len(expected.steps)}: {servers} {part} must do well for {step.hold_seconds} s")
     if expected.seconds:
         lines.append(f"takes about {expected.seconds:.0f} s")
     if expected.room is not None and (expected.connections or expected.servers_after < expected.servers_before):

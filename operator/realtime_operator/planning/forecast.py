@@ -43,11 +43,16 @@ class Change:
 
 @dataclass(frozen=True, slots=True)
 class ForecastStep:
-    """Step of a canary: its share as written, that number of new servers, and the duration of its hold in seconds."""
+    """Step of a canary: its share as written, that number of new servers, and the duration of its hold in seconds.
+
+    `beside` is the number of servers of the current revision in it where a route gives the new ones their share of the
+    new connections; None where that is the share of the servers.
+    """
 
     share: str
     servers: int
     hold_seconds: int
+    beside: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -136,9 +141,10 @@ def _steps(old: RealtimeCluster | None, new: RealtimeCluster, fleet: Fleet) -> t
     current = old.status.current_revision if old is not None and old.status is not None else None
     if policy is None or spec is None or current in {None, fleet.target} or not fleet.live_of(current or ""):
         return ()
+    limits = (policy.wanted(count, fleet.desired) for count in range(1, len(policy.steps) + 1))
     return tuple(
-        ForecastStep(written.share, step.servers(fleet.desired), written.hold_seconds)
-        for written, step in zip(spec.steps, policy.steps, strict=True)
+        ForecastStep(step.share, wanted.target, step.hold_seconds, wanted.kept if policy.by_route else None)
+        for step, wanted in zip(spec.steps, limits, strict=True)
     )
 
 

@@ -113,7 +113,8 @@ def to_object(name: str, expected: Forecast) -> JsonObject:
         "rejection": expected.rejection,
         "rolledBack": expected.rolled_back,
         "steps": [
-            {"share": step.share, "servers": step.servers, "holdSeconds": step.hold_seconds} for step in expected.steps
+            {"share": step.share, "servers": step.servers, "beside": step.beside, "holdSeconds": step.hold_seconds}
+            for step in expected.steps
         ],
     }
 

@@ -66,6 +66,18 @@ def test_a_canary_goes_in_steps_where_it_replaces_servers() -> None:
     assert forecast(None, cluster(rollout=rollout), (), SETTINGS).steps == ()
 
 
+def test_the_steps_of_a_route_tell_the_servers_beside_the_new_ones() -> None:
+    """Together they may be one more than wanted."""
+    steps: list[JsonValue] = [{"share": "10%"}, {"share": "67%"}, {"share": "100%"}]
+    running = servers(5, 5, 5)
+    stored: JsonObject = {"metadata": {"name": "main"}, "status": {"currentRevision": running[0].revision}}
+    spec: JsonObject = {**NEW_REVISION, "replicas": 3, "endpoint": {"gateway": {"parentRefs": [{"name": "public"}]}}}
+    for traffic, expected in (("Service", [(1, None), (3, None), (3, None)]), ("Route", [(1, 3), (3, 1), (3, 1)])):
+        new = cluster(**spec, rollout={"canary": {"steps": steps, "traffic": traffic}})
+        found = forecast(RealtimeCluster.from_object(stored), new, running, SETTINGS).steps
+        assert [(step.servers, step.beside) for step in found] == expected
+
+
 def test_a_cluster_is_created() -> None:
     made = forecast(None, cluster(replicas=3), (), SETTINGS)
     assert (made.servers_before, made.servers_after, made.connections, made.is_new_revision) == (0, 3, 0, True)
