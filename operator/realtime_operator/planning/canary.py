@@ -144,12 +144,16 @@ class View:
 
 @dataclass(frozen=True, slots=True)
 class Canary:
-    """Decision about a canary: its state, the limits of the rollout, and the servers to be probed now."""
+    """Decision about a canary: its state, the limits of the rollout, and the servers to be probed now.
+
+    `percent` is that of the View.
+    """
 
     state: CanaryState
     limits: CanaryLimits | None = None
     span: Span | None = None
     probes: tuple[Server, ...] = ()
+    percent: int | None = None
 
 
 def next_canary(
@@ -160,18 +164,18 @@ def next_canary(
     `span` is that of the reconcile before, None at the operator's first one.
     """
     if before is not None and before.rejects(view.made_of, policy) and view.fleet.target == view.current:
-        return Canary(before)
+        return Canary(before, percent=view.percent)
     if policy is None or not _applies(view):
         return None
     state = _begun(policy, view, before)
     if not view.trusted or state.phase not in UNDER_WAY:
-        return Canary(state, limits_of(policy, view, state), span)
+        return Canary(state, limits_of(policy, view, state), span, percent=view.percent)
     sides = _sides(policy, view, state)
     name = f"{state.revision}/{state.step}/{timestamp(state.begun)}"
     span = next_span(span, name, (*sides.canary, *sides.baseline), state.revision, view.now)
     state = _advanced(policy, view, state, sides, span)
     probes = _to_probe(policy, sides, span, view.now) if state.phase in UNDER_WAY else ()
-    return Canary(state, limits_of(policy, view, state), span, probes)
+    return Canary(state, limits_of(policy, view, state), span, probes, view.percent)
 
 
 def limits_of(policy: CanaryPolicy, view: View, state: CanaryState) -> CanaryLimits | None:

@@ -135,7 +135,7 @@ def _progress(facts: Facts) -> tuple[Reason, str]:
     if facts.canary_phase in {Phase.HOLDING, Phase.PAUSED, Phase.ROLLED_BACK}:
         return _canary_progress(facts, old)
     if old or fleet.old_replicas:
-        others = f"{old} servers of other revisions remain"
+        others = f"{old} servers of other revisions remain{_divided(facts)}"
         return Reason.ROLLING_UPDATE, f"{updated} of {fleet.desired} servers run revision {fleet.target}, {others}"
     if facts.step.retiring or fleet.target_replicas > fleet.desired:
         return (
@@ -157,13 +157,19 @@ def _canary_progress(facts: Facts, old: int) -> tuple[Reason, str]:
     new = fleet.live_of(state.revision)
     if state.phase is Phase.HOLDING:
         where = f"step {state.step}: {new} of {fleet.desired} servers run revision {state.revision}"
-        return (
-            Reason.CANARY_HOLDING,
-            f"{where}, since {timestamp(state.since)}; the next step follows when its gates pass",
-        )
+        following = f"since {timestamp(state.since)}; the next step follows when its gates pass"
+        return Reason.CANARY_HOLDING, f"{where}, {following}{_divided(facts)}"
     if state.phase is Phase.ROLLED_BACK and (old or facts.step.retiring):
-        return Reason.ROLLING_BACK, f"{new} servers of revision {state.revision} are replaced by {fleet.target}"
+        replaced = f"{new} servers of revision {state.revision} are replaced by {fleet.target}"
+        return Reason.ROLLING_BACK, f"{replaced}{_divided(facts)}"
     return Reason.GATE_FAILED, findings.gate_text(state)
+
+
+def _divided(facts: Facts) -> str:
+    """Return how the route divides new connections, as the end of a sentence; empty while it does not."""
+    if facts.canary is None or facts.canary.percent is None:
+        return ""
+    return f"; the route gives revision {facts.canary.state.revision} {facts.canary.percent}% of the new connections"
 
 
 def _rest(facts: Facts) -> tuple[Reason, str]:

@@ -23,7 +23,6 @@ from realtime_operator.planning.facts import Facts
 from realtime_operator.planning.reasons import ConditionType, Reason
 from realtime_operator.planning.rollout_slots import to_status
 from realtime_operator.planning.timestamps import timestamp
-from realtime_operator.planning.traffic import observed_percent
 from realtime_operator.planning.world import Server, ServerState, World
 
 SELECTOR = f"{naming.LABEL_CLUSTER}={{name}},{naming.LABEL_COMPONENT}={naming.COMPONENT_SERVER}"
@@ -88,8 +87,8 @@ def compose(
     if facts.maintenance is not None:
         status["maintenance"] = facts.maintenance
     if facts.canary is not None:
-        percent = observed_percent(facts.name, world)
-        status["canary"] = {**write_canary(facts.canary.state), **({} if percent is None else {"weight": percent})}
+        weight: JsonObject = {} if facts.canary.percent is None else {"weight": facts.canary.percent}
+        status["canary"] = {**write_canary(facts.canary.state), **weight}
     if facts.budget is not None:
         status["budget"] = _budget(facts.budget)
     if scaling is not None:

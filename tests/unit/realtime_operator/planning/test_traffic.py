@@ -123,6 +123,27 @@ def test_a_step_gives_exactly_its_share(replicas: int, share: int, wanted: tuple
     assert dig(platform.status or {}, "canary", "weight") == share
 
 
+def test_the_condition_tells_what_the_route_gives() -> None:
+    """While servers start, in the hold, and in a rollback."""
+    platform = rolling("50%", replicas=4)
+    told: dict[str, str] = {}
+    for phase in ("Moving", "Holding", "RolledBack"):
+        platform.refuses = phase == "RolledBack"
+        platform.until(phase)
+        platform.after(3)
+        (found,) = (each for each in objects_at(platform.status or {}, "conditions") if each["type"] == "Progressing")
+        told[text_at(found, "reason")] = text_at(found, "message")
+    tried = text_at(platform.status or {}, "canary", "revision")
+    endings = {
+        reason: message.rpartition(f"; the route gives revision {tried} ")[2] for reason, message in told.items()
+    }
+    assert endings == {
+        "RollingUpdate": "0% of the new connections",
+        "CanaryHolding": "50% of the new connections",
+        "RollingBack": "0% of the new connections",
+    }
+
+
 def test_a_whole_rollout_goes_up_in_steps_and_ends_at_the_client_service() -> None:
     """The percentage never falls, and nothing of the division is left in the route."""
     platform = rolling("10%", "50%", replicas=4)
