@@ -56,7 +56,7 @@ from realtime_operator.planning.rollout_slots import NO_ROLLOUT, OtherClusters, 
 from realtime_operator.planning.rotation import describe, next_rotation
 from realtime_operator.planning.service_families import impossible_families
 from realtime_operator.planning.span import Span
-from realtime_operator.planning.traffic import decide_traffic
+from realtime_operator.planning.traffic import Division, decide_traffic
 from realtime_operator.planning.world import ObjectKey, World, object_key
 
 
@@ -157,7 +157,7 @@ def reconcile(
     canary = decide_canary(cluster, world, fleet, prior, now, span, paused=is_paused(cluster, settings))
     fleet = replace(fleet, limits=None if canary is None else canary.limits)
     facts = _facts(cluster, world, desired.provenance, fleet, prior, now, settings, canary)
-    traffic = decide_traffic(policy_of(cluster, world), facts, world)
+    traffic = decide_traffic(policy_of(cluster, world), _division(facts), world)
     desired = desired if traffic is None else desired.with_traffic(cluster, traffic)
     actions = () if facts.is_paused else _actions(desired, facts, world, _secret_writes(cluster, desired, world, now))
     facts = replace(
@@ -170,6 +170,14 @@ def reconcile(
     )
     requeue_after = _requeue_after(cluster, facts, moving=_is_moving(facts) or bool(actions), settings=settings)
     return Decision(actions, (), requeue_after, facts, turn, scaling)
+
+
+def _division(facts: Facts) -> Division:
+    """Return what the division of new connections follows from."""
+    state = None if facts.canary is None else facts.canary.state
+    current = facts.prior.current_revision or facts.fleet.target
+    known_since = facts.now - timedelta(seconds=facts.policy.drain.settle_seconds)
+    return Division(facts.name, current, state, facts.fleet, facts.step, known_since)
 
 
 def _desired(cluster: RealtimeCluster, world: World, target: revisions.Target, settings: PlannerSettings) -> Desired:

@@ -10,38 +10,54 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Collection, Mapping
-from datetime import timedelta
+from dataclasses import dataclass
+from datetime import datetime
 
 from realtime_operator import naming
 from realtime_operator.api.document import dig, object_at, objects_at, text_at
 from realtime_operator.builders import CanaryTraffic
 from realtime_operator.builders.route import API_VERSION as GATEWAY_API
 from realtime_operator.planning.canary import CanaryPolicy, CanaryState, Phase
-from realtime_operator.planning.facts import Facts
 from realtime_operator.planning.fleet import Fleet
 from realtime_operator.planning.plan import Quiesce
+from realtime_operator.planning.rollout import RolloutStep
 from realtime_operator.planning.world import ObjectKey, World
 
 OVERLOAD = 2
 """Times its usual part of the new connections that a server of the current revision may get."""
 
 
-def decide_traffic(policy: CanaryPolicy | None, facts: Facts, world: World) -> CanaryTraffic | None:
+@dataclass(frozen=True, slots=True)
+class Division:
+    """What a division of new connections follows from.
+
+    `state` is that of the canary, None without one; `current` the revision that served last as a whole. `step` is what
+    is done to the servers now. Gateways know a server that has been ready since `known_since`.
+    """
+
+    cluster: str
+    current: str
+    state: CanaryState | None
+    fleet: Fleet
+    step: RolloutStep
+    known_since: datetime
+
+
+def decide_traffic(policy: CanaryPolicy | None, division: Division, world: World) -> CanaryTraffic | None:
     """Return what the two Services select and the route is to divide; None where the spec wants no such division."""
     if policy is None or not policy.by_route:
         return None
-    state = None if facts.canary is None else facts.canary.state
-    current = facts.prior.current_revision or facts.fleet.target
-    tried = current if state is None else state.revision
-    weights = observed_weights(facts.name, world)
-    services = (naming.current_service(facts.name), naming.canary_service(facts.name))
-    there = [_selected(name, world) for name in services]
+    name, current = division.cluster, division.current
+    tried = current if division.state is None else division.state.revision
+    weights = observed_weights(name, world)
+    services = (naming.current_service(name), naming.canary_service(name))
+    there = [_selected(service, world) for service in services]
     wanted = [
-        live if weights.get(name, 0) > 0 and live else revision
-        for name, live, revision in zip(services, there, (current, tried), strict=True)
+        live if weights.get(service, 0) > 0 and live else revision
+        for service, live, revision in zip(services, there, (current, tried), strict=True)
     ]
     usable = {live for live, revision in zip(there, (current, tried), strict=True) if live == revision}
-    percent = _percent(policy, state, facts.fleet, current, _reached(facts, usable))
+    percent = _percent(policy, division, _reached(division, usable))
     return CanaryTraffic(wanted[0], wanted[1], percent)
 
 
@@ -72,31 +88,28 @@ def _selected(service: str, world: World) -> str:
     return text_at(object_at(live, "spec", "selector"), naming.LABEL_REVISION)
 
 
-def _reached(facts: Facts, usable: Collection[str]) -> Mapping[str, int]:
+def _reached(division: Division, usable: Collection[str]) -> Mapping[str, int]:
     """Return the number of servers by revision that get connections through a usable Service.
 
     Those that have just become ready do not count, as gateways learn of them later; nor do those that are quiesced now.
     """
-    leaving = {action.server for action in facts.step.actions if isinstance(action, Quiesce)}
-    since = facts.now - timedelta(seconds=facts.policy.drain.settle_seconds)
+    leaving = {action.server for action in division.step.actions if isinstance(action, Quiesce)}
     return Counter(
         server.revision
-        for server in facts.fleet.available
+        for server in division.fleet.available
         if server.revision in usable
         and server.name not in leaving
-        and (server.ready_since is None or server.ready_since <= since)
+        and (server.ready_since is None or server.ready_since <= division.known_since)
     )
 
 
-def _percent(
-    policy: CanaryPolicy, state: CanaryState | None, fleet: Fleet, current: str, reached: Mapping[str, int]
-) -> int | None:
+def _percent(policy: CanaryPolicy, division: Division, reached: Mapping[str, int]) -> int | None:
     """Return the percentage for the revision that is tried; None to divide among all servers alike.
 
     Each of its servers gets at most its usual part, so that the percentage grows with them up to the share. It is 0
     from the failure of a gate on, and while a revision that is not the target is replaced by the current one.
     """
-    percent = 0
+    state, fleet, current, percent = division.state, division.fleet, division.current, 0
     if state is not None and state.phase is not Phase.ROLLED_BACK:
         if state.phase is Phase.PASSED:
             return None

@@ -6,12 +6,18 @@ is killed.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
+from datetime import timedelta
 
+from realtime_operator import naming
 from realtime_operator.api.base import JsonObject, JsonValue
+from realtime_operator.api.document import dig
 from realtime_operator.api.v1alpha1 import RealtimeCluster
+from realtime_operator.builders import with_canary_traffic
+from realtime_operator.builders.route import build_route
 from realtime_operator.planning.canary import Canary, Phase
-from realtime_operator.planning.canary_decision import decide_canary, rolled_back
+from realtime_operator.planning.canary_decision import decide_canary, policy_of, rolled_back
 from realtime_operator.planning.canary_record import read_canary, write_canary
 from realtime_operator.planning.drains import any_ends
 from realtime_operator.planning.fleet import Fleet, ReplicaSet
@@ -21,7 +27,8 @@ from realtime_operator.planning.prior_status import PriorStatus
 from realtime_operator.planning.progress import Progress, next_progress
 from realtime_operator.planning.span import Span
 from realtime_operator.planning.totals import CONNECTS, CONNECTS_FAILED, Totals
-from realtime_operator.planning.world import ProbeReport, Server, World
+from realtime_operator.planning.traffic import Division, decide_traffic, observed_percent, observed_weights
+from realtime_operator.planning.world import ObjectKey, ProbeReport, Server, World, object_key
 from tests.unit.realtime_operator.planning.moving_world import Host, MovingWorld, at
 
 REFUSED = "100"
@@ -45,6 +52,9 @@ class CanaryWorld(MovingWorld):
     """What the last reconcile has seen, with the limits of the canary."""
     failures: list[str] = field(default_factory=list)
     """What paused or rolled back canaries, in order."""
+    objects: dict[ObjectKey, JsonObject] = field(default_factory=dict)
+    """The HTTPRoute, and the Services between which it divides new connections."""
+    _seen_objects: Mapping[ObjectKey, JsonObject] = field(default_factory=dict)
     _cluster: tuple[object, RealtimeCluster] | None = None
 
     @property
@@ -70,7 +80,23 @@ class CanaryWorld(MovingWorld):
             and len(self.hosts) == self.desired
             and all(host.revision == target and host.serving and host.ready(self.now) for host in self.hosts)
             and self.phase in {None, Phase.ROLLED_BACK}
+            and self.weights.keys() <= {naming.client_service("main")}
         )
+
+    @property
+    def weights(self) -> Mapping[str, int]:
+        """Return the weights of the route by the Service's name; nothing without a route."""
+        return observed_weights("main", World(self.objects, ()))
+
+    @property
+    def percent(self) -> int | None:
+        """Return the percentage that the route gives to the tried revision; None while it does not divide."""
+        return observed_percent("main", World(self.objects, ()))
+
+    @property
+    def has_reconciled(self) -> bool:
+        """Return True when the operator has seen, and could change, everything in the last second."""
+        return not self.paused and self.now > max(self.stale_until, self.away_until)
 
     def second(self) -> None:
         """Let a second pass; an operator that does not run forgets what it has in memory."""
@@ -93,7 +119,34 @@ class CanaryWorld(MovingWorld):
         self.fleet = replace(fleet, limits=None if self.canary is None else self.canary.limits)
         return self.fleet
 
+    def _objects(self) -> Mapping[ObjectKey, JsonObject]:
+        if self.now >= self.stale_until:
+            self._seen_objects = dict(self.objects)
+        return self._seen_objects
+
+    def _divide(self, fleet: Fleet, moves: Moves) -> None:
+        """Write what the division of new connections needs, as the operator does before it quiesces servers."""
+        cluster, world = self.spec(), World(self._seen_objects, ())
+        state = None if self.canary is None else self.canary.state
+        current = self.status.current_revision or fleet.target
+        known_since = at(self.now) - timedelta(seconds=self.policy.drain.settle_seconds)
+        division = Division("main", current, state, fleet, moves.step, known_since)
+        traffic = decide_traffic(policy_of(cluster, world), division, world)
+        route = build_route(cluster)
+        manifests = () if route is None else (route,)
+        for manifest in manifests if traffic is None else with_canary_traffic(cluster, manifests, traffic):
+            self._write(manifest)
+
+    def _write(self, manifest: JsonObject) -> None:
+        """Store an object. The selector of a Service that gets connections must not change."""
+        key = object_key(manifest)
+        if self.weights.get(key.name, 0) > 0 and key in self.objects and key.kind == "Service":
+            assert dig(self.objects[key], "spec", "selector") == dig(manifest, "spec", "selector")
+        self.objects[key] = manifest
+
     def _actions(self, moves: Moves) -> tuple[Action, ...]:
+        assert self.fleet is not None
+        self._divide(self.fleet, moves)
         probes = () if self.canary is None else self.canary.probes
         return (*moves.step.actions, *(ProbeServer(server.name, server.admin) for server in probes))
 
@@ -142,6 +195,7 @@ class CanaryWorld(MovingWorld):
             spec: JsonObject = {
                 "replicas": self.desired,
                 "rollout": rollout,
+                "endpoint": {"gateway": {"parentRefs": [{"name": "public"}]}},
                 "server": {"limits": {"messagesPerSecond": 100 + int(self.target.removeprefix("r"))}},
             }
             self._cluster = key, RealtimeCluster.from_object({"metadata": METADATA, "spec": spec, "status": None})

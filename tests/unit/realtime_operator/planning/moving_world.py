@@ -10,9 +10,11 @@ from __future__ import annotations
 
 import math
 from collections import Counter, deque
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
+from realtime_operator.api.base import JsonObject
 from realtime_operator.planning.backplane import Backplane
 from realtime_operator.planning.brakes import FREEZING_REASONS
 from realtime_operator.planning.budget import Budget
@@ -32,7 +34,7 @@ from realtime_operator.planning.plan import (
 from realtime_operator.planning.prior_status import PriorStatus
 from realtime_operator.planning.reasons import Reason
 from realtime_operator.planning.rollout import RolloutPolicy
-from realtime_operator.planning.world import Recent, Server, ServerReport, ServerState, World
+from realtime_operator.planning.world import ObjectKey, Recent, Server, ServerReport, ServerState, World
 from tests.unit.realtime_operator.planning.simulation import START
 
 READY_AFTER = 3
@@ -119,6 +121,7 @@ class Host:
             serving=self.serving,
             ready=ready,
             unready_since=None if ready else at(self.created),
+            ready_since=at(self.created + READY_AFTER) if ready else None,
             was_ready=started,
             terminating=self.deleted is not None,
             quiesced_at=None if self.quiesced is None else at(self.quiesced),
@@ -350,7 +353,7 @@ class MovingWorld:
         else:
             self._seen, self._seen_at = tuple(host.observed(self.now) for host in self.hosts), self.now
         world = World(
-            {},
+            self._objects(),
             self._seen,
             stale_since=at(self._seen_at) if is_stale else None,
             contact_since=at(self._contact),
@@ -374,6 +377,10 @@ class MovingWorld:
         leaving = [host for host in self.hosts if host.drain_rate or host.deleted is not None]
         unheard = not all(host.can_be_told(self.now) for host in leaving)
         self.unheard = self.unheard + 1 if is_frozen or is_stale or unheard or self.paused else 0
+
+    def _objects(self) -> Mapping[ObjectKey, JsonObject]:
+        """Return the cluster's objects as the operator sees them: the decisions here need none."""
+        return {}
 
     def _fleet(self, world: World) -> Fleet:
         """Return the servers as the decision sees them."""

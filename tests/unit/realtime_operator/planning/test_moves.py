@@ -31,13 +31,15 @@ SHORT = st.integers(1, 30)
 """Durations of faults in seconds."""
 STEPS = st.lists(st.integers(1, 100), min_size=1, max_size=3).map(sorted)
 CANARIES = st.builds(
-    lambda shares, hold, effect: {
+    lambda shares, hold, effect, traffic: {
         "steps": [{"share": f"{share}%", "hold": f"{hold}s"} for share in shares],
         "onFailure": effect,
+        "traffic": traffic,
     },
     STEPS,
     st.integers(1, 60),
     st.sampled_from(["Pause", "Rollback"]),
+    st.sampled_from(["Service", "Route"]),
 )
 """`spec.rollout.canary`."""
 
@@ -222,6 +224,7 @@ class CanarySchedule(Schedule):
         canary: JsonObject,
     ) -> None:
         """Make a cluster that has been running for long enough to have its shares."""
+        surge = max(surge, canary["traffic"] == "Route")  # the API server refuses 0
         policy = RolloutPolicy(surge, unavailable if surge else 1, DrainPolicy(rate, PATIENT_SECONDS, SETTLE))
         self.world = CanaryWorld(policy, servers, target="r0", proxy_delay=proxy_delay, canary_spec=canary)
         self.world.status = PriorStatus(current_revision="r0")
@@ -242,10 +245,14 @@ class CanarySchedule(Schedule):
             assert policy is not None
             part = policy.steps[state.step - 1].servers(fleet.desired)
             assert step.target_replicas <= max(part, fleet.target_replicas)
+            if world.has_reconciled:
+                assert world.percent is None or world.percent <= policy.steps[state.step - 1].percent
             current = [s for s in fleet.live if s.revision == world.status.current_revision and not s.drain_requested]
             assert not current or any(server not in step.retiring for server in current)
         if state.phase is Phase.PAUSED:
             assert step.target_replicas <= fleet.target_replicas
+        if state.phase is Phase.ROLLED_BACK and world.has_reconciled:
+            assert world.percent in {None, 0}
 
     @rule(fault=st.sampled_from(["", "", "broken", "refusing"]))
     def change_the_spec(self, *, fault: str) -> None:
@@ -267,6 +274,7 @@ class CanarySchedule(Schedule):
     @rule(canary=CANARIES)
     def change_the_canary(self, canary: JsonObject) -> None:
         """Want other steps, or another effect of a failure."""
+        canary = canary if self.world.policy.max_surge else {**canary, "traffic": "Service"}
         self.world.canary_spec = {**canary, "resumedAt": self.world.canary_spec.get("resumedAt", "")}
 
     @rule()
