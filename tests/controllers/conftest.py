@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from realtime_operator.api.base import JsonObject
+from tests.kit.certificates import Mount
 from tests.kit.cluster.environment import Environment
 from tests.kit.controllers.controller import Controller
 from tests.kit.controllers.programs import ControllerPrograms
@@ -82,3 +83,12 @@ async def make_controller(
     yield make
     for document in made:
         await edge.kubectl("delete", "--wait=false", "-f", "-", stdin=json.dumps(document))
+
+
+@pytest.fixture
+def mount(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Mount:
+    """A certificate of localhost, which the SDK trusts."""
+    made = Mount(tmp_path / "tls")
+    made.issue()
+    monkeypatch.setenv("NODE_EXTRA_CA_CERTS", str(made.authority))
+    return made

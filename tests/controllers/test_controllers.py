@@ -43,15 +43,6 @@ ANSWERED_SECONDS = 60
 CERTIFICATE = "certificate"
 
 
-@pytest.fixture
-def mount(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Mount:
-    """A certificate of localhost, which the SDK trusts."""
-    made = Mount(tmp_path / "tls")
-    made.issue()
-    monkeypatch.setenv("NODE_EXTRA_CA_CERTS", str(made.authority))
-    return made
-
-
 def through_ingress(controller: Controller) -> JsonObject:
     """Return an endpoint behind an Ingress."""
     return {
@@ -96,17 +87,17 @@ async def endpoint(cluster: LiveCluster, reason: str) -> str:
 
 @contextlib.asynccontextmanager
 async def clients_of_all_transports(
-    cluster: LiveCluster, url: str, channel: str
+    cluster: LiveCluster, url: str, channel: str, *, each: int = 2
 ) -> AsyncIterator[Sequence[JavaScriptClients]]:
-    """Run two subscribers of a channel for each transport."""
+    """Run subscribers of a channel, `each` for each transport."""
     channels = [Channel(channel, recoverable=True)]
-    tokens = [await cluster.token(f"user-{number}") for number in range(2)]
+    tokens = [await cluster.token(f"user-{number}") for number in range(each)]
     async with contextlib.AsyncExitStack() as stack:
         groups = [
             await stack.enter_async_context(
                 JavaScriptClients(
                     ClientOptions(
-                        endpoints=[url], count=2, channels=channels, tokens=tokens, transport=transport,
+                        endpoints=[url], count=each, channels=channels, tokens=tokens, transport=transport,
                         min_reconnect_delay=0.1, max_reconnect_delay=1.0,
                     )
                 )

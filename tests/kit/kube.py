@@ -55,6 +55,7 @@ PATHS = {
     "deployments": "apis/apps/v1",
     "poddisruptionbudgets": "apis/policy/v1",
     "networkpolicies": "apis/networking.k8s.io/v1",
+    "httproutes": "apis/gateway.networking.k8s.io/v1",
     "leases": "apis/coordination.k8s.io/v1",
     PLURAL: f"apis/{GROUP}/{VERSION}",
 }
