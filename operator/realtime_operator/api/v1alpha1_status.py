@@ -187,7 +187,7 @@ class CanaryStatus(StatusModel):
     step_started_at: Timestamp | None = None
     """Time at which the step began, RFC 3339. Events since then are judged."""
     since: Timestamp | None = None
-    """Time at which the phase began, RFC 3339."""
+    """Time at which the phase began, RFC 3339. A hold begins anew when servers join the step."""
     weight: int | None = None
     """Percentage of the new connections that the route gives to the revision, as the route was last observed. Absent
     while it leads to all servers alike."""
