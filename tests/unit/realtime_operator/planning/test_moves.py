@@ -240,7 +240,7 @@ class CanarySchedule(Schedule):
             return
         state, fleet, step = canary.state, world.fleet, world.moves.step
         assert (state.phase in {Phase.PAUSED, Phase.ROLLED_BACK}) == (state.failed is not None and bool(state.message))
-        if state.phase in UNDER_WAY:
+        if state.phase in UNDER_WAY and world.now > world.away_until:  # else the decision is that of an earlier spec
             policy = canary_policy(world.spec())
             assert policy is not None
             part = policy.steps[state.step - 1].servers(fleet.desired)
