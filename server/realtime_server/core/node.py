@@ -23,6 +23,7 @@ from realtime_server.core.commands.command_session import BinaryCommandSession, 
 from realtime_server.core.commands.connect import ConnectHandler, ServerInfo
 from realtime_server.core.commands.dispatcher import Dispatcher
 from realtime_server.core.control import messages as control
+from realtime_server.core.control.asks import Asks
 from realtime_server.core.control.handler import ControlHandler
 from realtime_server.core.control.peers import ANNOUNCE_SECONDS, Peers
 from realtime_server.core.control.revoker import READ_AGAIN_SECONDS, Revoker
@@ -30,7 +31,7 @@ from realtime_server.core.control.single_connection import SingleConnection
 from realtime_server.core.limits.limit import NodeLimits
 from realtime_server.core.limits.rates import MessageRate
 from realtime_server.core.metrics.counters import Counters
-from realtime_server.core.model.errors import BackplaneError
+from realtime_server.core.model.errors import BackplaneError, UnknownNodeError
 from realtime_server.core.model.namespaces import Namespaces
 from realtime_server.core.model.values import Publication
 from realtime_server.core.operations.entry import Entry
@@ -58,10 +59,6 @@ WEBSOCKET = TransportInfo()
 
 SessionFactory: TypeAlias = Callable[[SessionContext, str, str], Session]
 """Maker of the session of a new connection, from the id of its client, and its secret or ""."""
-
-
-class UnknownNodeError(Exception):
-    """Failure because no living worker with this uid is known."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -221,6 +218,7 @@ class Node:
             wall_clock=wall_clock,
             keep_seconds=settings.revocation_seconds,
         )
+        self.asks = Asks(self.uid, self._peers, tasks, send=self.tell, answer_bytes=limits.outbox_bytes)
         self.control = ControlHandler(
             self.uid,
             self._registry,
@@ -230,6 +228,7 @@ class Node:
             self._peers,
             tasks,
             single_connection,
+            self.asks,
             send=self.tell,
             emulate=self._take_emulated,
         )
@@ -273,6 +272,7 @@ class Node:
 
     async def _beat(self) -> None:
         self.hub.check_quiet_channels()
+        self.asks.check()
         self._upkeep.beat()
 
     # sessions
@@ -342,6 +342,7 @@ class Node:
         """See BrokerEvents."""
         self.hub.on_gap()
         self.revoker.note_gap()
+        self.asks.note_gap()
 
     def on_control(self, message: bytes) -> None:
         """See BrokerEvents."""

@@ -39,11 +39,12 @@ class TaskGroup:
         self._on_failure = on_failure
         self._tasks: set[asyncio.Task[None]] = set()
 
-    def spawn(self, work: Coroutine[None, None, None], name: str) -> None:
-        """Run `work` in a task of this group."""
+    def spawn(self, work: Coroutine[None, None, None], name: str) -> asyncio.Task[None]:
+        """Run `work` in a task of this group, and return the task."""
         task: asyncio.Task[None] = asyncio.get_running_loop().create_task(work, name=name)
         self._tasks.add(task)
         task.add_done_callback(self._on_done)
+        return task
 
     async def cancel(self) -> None:
         """Cancel all tasks and wait for them."""

@@ -9,8 +9,8 @@ from __future__ import annotations
 
 from aiohttp import web
 
-from realtime_server.core.model.errors import BackplaneError
-from realtime_server.core.node import Node, UnknownNodeError
+from realtime_server.core.model.errors import BackplaneError, UnknownNodeError
+from realtime_server.core.node import Node
 from realtime_server.protocols.centrifuge.emulation import decode_json, decode_protobuf
 from realtime_server.transports.http_server import HttpRequest, RequestRefusedError
 

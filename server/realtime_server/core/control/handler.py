@@ -11,6 +11,7 @@ from realtime_server import codes
 from realtime_server.codes import DisconnectCode
 from realtime_server.core.channels.hub import Hub
 from realtime_server.core.control import messages
+from realtime_server.core.control.asks import Asks
 from realtime_server.core.control.peers import Peers
 from realtime_server.core.control.revoker import Revoker
 from realtime_server.core.control.single_connection import SingleConnection
@@ -40,6 +41,7 @@ class ControlHandler:
         peers: Peers,
         tasks: TaskGroup,
         single_connection: SingleConnection,
+        asks: Asks,
         *,
         send: Callable[[messages.Message, str], Awaitable[None]],
         emulate: Callable[[messages.Emulate], None],
@@ -52,6 +54,7 @@ class ControlHandler:
         self._peers = peers
         self._tasks = tasks
         self._single_connection = single_connection
+        self._asks = asks
         self._send = send
         self._emulate = emulate
         self.surveys = Surveys()
@@ -74,6 +77,8 @@ class ControlHandler:
                 self._revoker.apply([request.revocation])
             case messages.Emulate():
                 self._emulate(request)
+            case messages.Ask() | messages.WithdrawAsk() | messages.Answer():
+                self._asks.take(request)
             case messages.AskChannels():
                 self._tasks.spawn(self._answer_survey(request), "tell-channels")
             case messages.TellChannels():

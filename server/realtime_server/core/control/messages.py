@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from enum import StrEnum
+
 import msgspec
 
 from realtime_server.core.model.grant import AS_THE_NAMESPACE, Override
@@ -98,6 +100,39 @@ class Emulate(msgspec.Struct, tag="emulate", frozen=True):
     data: bytes
 
 
+class Ask(msgspec.Struct, tag="ask", frozen=True):
+    """Request for `name` at the receiving worker, which `worker` waits to be answered for so many seconds."""
+
+    ident: str
+    worker: str
+    name: str
+    request: bytes
+    seconds: float
+
+
+class WithdrawAsk(msgspec.Struct, tag="withdraw-ask", frozen=True):
+    """End of an ask: nobody waits for its answer any more."""
+
+    ident: str
+
+
+class AskOutcome(StrEnum):
+    """Outcome of an ask at the worker that was asked; UNKNOWN: it does not know the name."""
+
+    ANSWERED = "answered"
+    UNKNOWN = "unknown"
+    REFUSED = "refused"
+    FAILED = "failed"
+
+
+class Answer(msgspec.Struct, tag="answer", frozen=True):
+    """Answer to Ask; `answer` has a meaning with the outcome ANSWERED only."""
+
+    ident: str
+    outcome: AskOutcome
+    answer: bytes = b""
+
+
 class Announce(msgspec.Struct, tag="announce", frozen=True):
     """Announcement of a living worker, with its counts."""
 
@@ -127,6 +162,9 @@ Message = (
     | Refresh
     | Revoke
     | Emulate
+    | Ask
+    | WithdrawAsk
+    | Answer
     | AskChannels
     | TellChannels
     | Announce

@@ -12,11 +12,11 @@ from realtime_server.backplane.memory import MemoryBroker
 from realtime_server.core.channels.join import Wanted, is_complete
 from realtime_server.core.control import messages as control
 from realtime_server.core.control.peers import ANNOUNCE_SECONDS, FORGET_AFTER
-from realtime_server.core.model.errors import CommandError
+from realtime_server.core.model.errors import CommandError, UnknownNodeError
 from realtime_server.core.model.publication import Content
 from realtime_server.core.model.pushes import Push
 from realtime_server.core.model.values import HistoryPage, HistoryQuery, Publication, StreamPosition
-from realtime_server.core.node import Node, Operations, UnknownNodeError
+from realtime_server.core.node import Node, Operations
 from realtime_server.core.ports.api import Connections, Message
 from realtime_server.core.ports.backend import TransportInfo
 from realtime_server.core.ports.client import Connection
