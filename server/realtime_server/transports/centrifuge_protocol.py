@@ -62,8 +62,8 @@ class CentrifugeProtocol:
         """See ClientProtocol."""
         frame_bytes = self._node.settings.limits.frame_bytes
         routes = {
-            sse.PATH: Route(sse.METHODS, self._stream(sse.sse())),
-            sse.UNIDIRECTIONAL_PATH: Route(sse.METHODS, self._stream(sse.unidirectional_sse())),
+            sse.PATH: Route(sse.METHODS, self._stream(sse.sse()), opens=_always),
+            sse.UNIDIRECTIONAL_PATH: Route(sse.METHODS, self._stream(sse.unidirectional_sse()), opens=_always),
             http_stream.PATH: Route(http_stream.METHODS, self._stream(http_stream.http_stream())),
             http_stream.UNIDIRECTIONAL_PATH: Route(
                 http_stream.METHODS, self._stream(http_stream.unidirectional_http_stream())
@@ -100,6 +100,10 @@ class CentrifugeProtocol:
     def _stream(self, kind: StreamKind) -> StreamEndpoint:
         limits = StreamSettings(self._settings.max_connections, self._node.settings.limits.frame_bytes)
         return StreamEndpoint(self._node, kind, limits, self._flusher)
+
+
+def _always(_query: bytes) -> bool:
+    return True
 
 
 def transport_of(dialect: Dialect) -> TransportInfo:

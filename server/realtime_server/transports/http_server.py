@@ -36,8 +36,6 @@ MAX_ALLOWED_BYTES = 2048
 """Maximum length of a preflight's list of headers that is allowed as requested."""
 SERVER_PATH = "*"
 """Target of a request about the server as a whole (RFC 9110, section 9.3.7)."""
-OPENING = b"GET /connection/"
-"""Beginning of the requests that open a client's connection and may be sent again: WebSocket and SSE."""
 BINARY_TYPE = "application/octet-stream"
 LINE_BYTES = 8_190
 _NAMES = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+(?:[ \t]*,[ \t]*[!#$%&'*+.^_`|~0-9A-Za-z-]+)*")
@@ -94,13 +92,13 @@ class _NoAccessLog(AbstractAccessLogger):
 class HttpConnection(web.RequestHandler):
     """HTTP connection on one socket. `peer` is the address of the client or of the client behind a proxy.
 
-    A WebSocket handshake that follows answered requests is handed to `to_websocket`: proxies send it so. `keeps`: see
-    HttpServer.
+    A WebSocket handshake that follows answered requests is handed to `to_websocket`: proxies send it so. `sends_back`
+    returns True for the beginning of a request at which the socket is closed without an answer.
     """
 
     __slots__ = (
-        "_begun", "_busy", "_counters", "_is_head", "_keeps", "_sockets", "_stream", "_timer", "_to_websocket",
-        "_unanswered", "keeps_idle", "peer",
+        "_begun", "_busy", "_counters", "_is_head", "_sends_back", "_sockets", "_stream", "_timer",
+        "_to_websocket", "_unanswered", "keeps_idle", "peer",
     )  # fmt: skip
 
     def __init__(
@@ -111,7 +109,7 @@ class HttpConnection(web.RequestHandler):
         sockets: Sockets,
         peer: str,
         to_websocket: ToWebSocket | None = None,
-        keeps: Callable[[], bool] = lambda: True,
+        sends_back: Callable[[bytes], bool] = lambda _data: False,
     ) -> None:
         super().__init__(
             server,
@@ -127,7 +125,7 @@ class HttpConnection(web.RequestHandler):
         self._stream: StreamConnection | None = None
         self._timer: asyncio.TimerHandle | None = None
         self._to_websocket = to_websocket
-        self._keeps = keeps
+        self._sends_back = sends_back
         self._begun = b""
         """Beginning of a request that may become a handshake."""
         self._busy = False
@@ -150,7 +148,7 @@ class HttpConnection(web.RequestHandler):
             if opens is None:
                 self._begun = data
                 return
-            if (opens or data.startswith(OPENING)) and not self._keeps():
+            if self._sends_back(data):
                 self.force_close()
                 return
             if opens:
@@ -286,7 +284,8 @@ class Route:
     """Endpoint with its methods and the permission for pages of other origins to call it.
 
     `body_bytes`: maximum body size, None for the common one. `keeps_idle`: idle connections are closed only with their
-    next answer, so that no request is lost under way.
+    next answer, so that no request is lost under way. `opens` returns True for the query of a GET that opens a client's
+    connection; such a request may be sent again.
     """
 
     methods: tuple[str, ...]
@@ -294,6 +293,7 @@ class Route:
     cross_origin: bool = True
     body_bytes: int | None = None
     keeps_idle: bool = False
+    opens: Callable[[bytes], bool] = lambda _query: False
 
 
 class HttpServer:
@@ -329,7 +329,7 @@ class HttpServer:
     def take(self, transport: asyncio.Transport, data: bytes, peer: str) -> None:
         """Take over a socket from which `data` has been read."""
         connection = HttpConnection(
-            self._server, self._loop, self._counters, self._sockets, peer, self._to_websocket, self._keeps
+            self._server, self._loop, self._counters, self._sockets, peer, self._to_websocket, self._sends_back
         )
         transport.set_protocol(connection)
         connection.connection_made(transport)
@@ -350,6 +350,16 @@ class HttpServer:
     async def close(self) -> None:
         """Close all sockets; a request has CLOSING_SECONDS to be answered."""
         await self._server.shutdown(CLOSING_SECONDS)
+
+    def _sends_back(self, data: bytes) -> bool:
+        """Return True, while no socket is kept, for a request that opens a connection: it may be sent again."""
+        if self._keeps() or not data.startswith(b"GET "):
+            return False
+        if self._to_websocket is not None and self._to_websocket.paths.open_websocket(data):
+            return True
+        path, _, query = data.split(b" ", 2)[1].partition(b"?")
+        route = self._routes.get(path.decode("latin-1"))
+        return route is not None and route.opens(query)
 
     def _make_request(
         self,

@@ -34,15 +34,24 @@ class PollingProtocol(EchoProtocol):
 
     def routes(self) -> Mapping[str, Route]:
         """Return the endpoint."""
-        return {BOTH: Route(("GET", "POST"), answer)}
+        return {BOTH: Route(("GET", "POST"), answer, opens=lambda query: b"sid=" not in query)}
+
+
+@pytest.fixture
+def serving() -> asyncio.Event:
+    """Return the event that the server serves, and keeps sockets."""
+    event = asyncio.Event()
+    event.set()
+    return event
 
 
 @pytest_asyncio.fixture
-async def port() -> AsyncIterator[int]:
+async def port(serving: asyncio.Event) -> AsyncIterator[int]:
     """Serve both protocols."""
     node = make_node(Settings())
     flusher = Flusher(asyncio.get_running_loop().call_soon, 65_536)
-    clients = ClientPort(node, ClientPortSettings(10, 10, 10), (EchoProtocol(), PollingProtocol()), flusher)
+    protocols = (EchoProtocol(), PollingProtocol())
+    clients = ClientPort(node, ClientPortSettings(10, 10, 10), protocols, flusher, keeps=serving.is_set)
     bound = socket.create_server(("127.0.0.1", 0))
     close = await clients.accept(bound)
     yield bound.getsockname()[1]
@@ -89,3 +98,31 @@ async def test_a_path_of_websockets_alone_refuses_requests(port: int) -> None:
     async with raw_stream(port) as stream:
         await stream.send(request("/connection/sse", headers=UPGRADE))
         assert (await stream.response())[0] == 404
+
+
+@pytest.mark.parametrize(
+    ("data", "is_sent_back"),
+    [
+        (request(PATH), True),
+        (request(BOTH), True),
+        (request(f"{BOTH}?a=b", headers=PLAIN), True),
+        (request(f"{BOTH}?sid=b", headers=PLAIN), False),
+        (request(BOTH, "POST", {**PLAIN, "Content-Length": "0"}), False),
+    ],
+    ids=["a WebSocket", "a WebSocket of both kinds", "an opening", "a poll of a session", "POST"],
+)
+async def test_a_protocol_says_which_requests_open_connections(
+    port: int, serving: asyncio.Event, data: bytes, *, is_sent_back: bool
+) -> None:
+    """A server that is left sends those on kept sockets back to the proxy, and answers all others."""
+    async with raw_stream(port) as stream:
+        await stream.send(request(BOTH, headers=PLAIN))
+        assert (await stream.response())[0] == 200
+        serving.clear()
+        await stream.send(data)
+        if is_sent_back:
+            with pytest.raises(asyncio.IncompleteReadError) as ended:
+                await stream.response()
+            assert ended.value.partial == b""
+        else:
+            assert (await stream.response())[0] == 200
