@@ -127,6 +127,8 @@ class Node:
         self.broker = broker
         self.has_backend = backend is not None
         self.ignores_tokens = verifier.ignores_tokens
+        self._has_joined = False
+        """True once the other workers may know of this one."""
         self.broken = asyncio.Event()
         """Event that periodic work has failed unexpectedly: this worker must be replaced."""
         self._tasks = tasks = TaskGroup(self.broken.set)
@@ -238,6 +240,7 @@ class Node:
     async def start(self) -> None:
         """Connect to the backplane, retrying until it answers, and start the periodic work."""
         await self._until_done(lambda: self.broker.start(self, self.uid))
+        self._has_joined = True
         await self._until_done(self.revoker.catch_up)  # before anybody may show a token
         for seconds, work, name in (
             (1.0, self._beat, "heartbeat"),
@@ -260,8 +263,11 @@ class Node:
                 return
 
     async def stop(self) -> None:
-        """Stop the periodic work and close the links to the backplane."""
+        """Stop the periodic work, tell the others, and close the links to the backplane."""
         await self._tasks.cancel()
+        if self._has_joined and not self.broken.is_set():
+            with contextlib.suppress(BackplaneError):
+                await self.tell(control.Leave(self.uid))
         await self.broker.stop()
 
     async def _every(self, seconds: float, work: Callable[[], Coroutine[None, None, None]]) -> None:

@@ -127,3 +127,18 @@ async def test_workers_that_die_are_noticed(request: pytest.FixtureRequest, tmp_
                 await lost
             await mine.freed.wait()
             mute.cancel()
+
+
+async def test_a_worker_that_stops_says_so(request: pytest.FixtureRequest, tmp_path: Path) -> None:
+    """Nobody waits until its announcements are missed."""
+    place, prefix = settings_of("standalone", request, tmp_path), secrets.token_hex(4)
+    async with worker(place, prefix) as one, asyncio.timeout(WITHIN):
+        async with worker(place, prefix) as leaving:
+            while len(one.workers()) < 2:  # noqa: ASYNC110 - it is the announcement that is awaited
+                await asyncio.sleep(0.01)
+            holder = Holder(leaving, b"a")
+            lost = asking(one, leaving)
+            await holder.asked.wait()
+        with pytest.raises(UnknownNodeError):
+            await lost
+        assert len(one.workers()) == 1

@@ -30,6 +30,8 @@ MAX_ASKS = 20_000
 RETRY_SECONDS = 0.5
 """Pause before an answer is sent again that could not be sent."""
 
+LOST = "the answer may have been lost with the connection to the backplane"
+
 AskHandler: TypeAlias = Callable[[bytes], Awaitable[bytes]]
 """Function that answers a request. It is cancelled when the asker has gone, and may run several times at once."""
 
@@ -42,13 +44,14 @@ class _Open:
     answer: asyncio.Future[bytes]
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class _Served:
-    """Ask of another worker that is being answered; `lived`: the worker was known when it asked."""
+    """Ask of another worker; `lived`: that was known when it asked, `answered`: the answer has only to be sent."""
 
     worker: str
     lived: bool
     task: asyncio.Task[None]
+    answered: bool = False
 
 
 class Asks:
@@ -112,7 +115,7 @@ class Asks:
         finally:
             del self._open[ident]
             if not _has_outcome(opened.answer):
-                self._tasks.spawn(self._withdraw(ident, node), "withdraw-ask")
+                self._tasks.spawn(self._try_to_send(messages.WithdrawAsk(ident), node), "withdraw-ask")
 
     def _take_answer(self, message: messages.Answer) -> None:
         opened = self._open.get(message.ident)
@@ -127,11 +130,21 @@ class Asks:
                 opened.answer.set_exception(TooManyAsksError())
             case AskOutcome.FAILED:
                 opened.answer.set_exception(AskFailedError())
+            case AskOutcome.LOST:
+                opened.answer.set_exception(BackplaneError(LOST))
 
     def note_gap(self) -> None:
-        """Handle the loss of the backplane: asks and answers may be lost, so that nobody waits for them longer."""
+        """Handle a loss of the backplane, with which asks, answers and withdrawals may be lost: both ends give up.
+
+        Answers that have only to be sent are kept.
+        """
         for opened in self._open.values():
-            _fail(opened, BackplaneError("the answer may have been lost with the connection to the backplane"))
+            _fail(opened, BackplaneError(LOST))
+        for ident, served in self._served.items():
+            if not served.answered:
+                served.task.cancel()
+                lost = messages.Answer(ident, AskOutcome.LOST)
+                self._tasks.spawn(self._try_to_send(lost, served.worker), "lost-ask")
 
     def check(self) -> None:
         """Fail the asks to workers that have died, and cancel the answers to those that they have asked."""
@@ -168,7 +181,9 @@ class Asks:
         """Answer an ask within its time limit, after which nobody waits for the answer."""
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(message.seconds):
-                await self._deliver(await self._answer_to(message), message.worker)
+                answer = await self._answer_to(message)
+                self._served[message.ident].answered = True
+                await self._deliver(answer, message.worker)
 
     async def _answer_to(self, message: messages.Ask) -> messages.Answer:
         try:
@@ -215,9 +230,9 @@ class Asks:
         if count >= self._max_asks:
             raise TooManyAsksError
 
-    async def _withdraw(self, ident: str, worker: str) -> None:
+    async def _try_to_send(self, message: messages.Message, worker: str) -> None:
         with contextlib.suppress(BackplaneError):
-            await self._send(messages.WithdrawAsk(ident), worker)
+            await self._send(message, worker)
 
 
 def _fail(opened: _Open, error: Exception) -> None:

@@ -83,8 +83,15 @@ class ControlHandler:
                 self._tasks.spawn(self._answer_survey(request), "tell-channels")
             case messages.TellChannels():
                 self.surveys.take(request.ident, request.worker, request.channels, complete=request.complete)
-            case messages.Announce():
-                self._peers.note(request.to_info())
+            case messages.Announce() | messages.Leave():
+                self._note_peer(request)
+
+    def _note_peer(self, request: messages.Announce | messages.Leave) -> None:
+        if isinstance(request, messages.Announce):
+            self._peers.note(request.to_info())
+        else:
+            self._peers.forget(request.uid)
+            self._asks.check()
 
     def _apply(
         self,

@@ -117,12 +117,16 @@ class WithdrawAsk(msgspec.Struct, tag="withdraw-ask", frozen=True):
 
 
 class AskOutcome(StrEnum):
-    """Outcome of an ask at the worker that was asked; UNKNOWN: it does not know the name."""
+    """Outcome of an ask at the worker that was asked.
+
+    UNKNOWN: it does not know the name. LOST: it was without the backplane meanwhile, and has given up.
+    """
 
     ANSWERED = "answered"
     UNKNOWN = "unknown"
     REFUSED = "refused"
     FAILED = "failed"
+    LOST = "lost"
 
 
 class Answer(msgspec.Struct, tag="answer", frozen=True):
@@ -154,6 +158,12 @@ class Announce(msgspec.Struct, tag="announce", frozen=True):
         return NodeInfo(self.uid, self.name, self.version, self.clients, self.users, self.channels, self.uptime_seconds)
 
 
+class Leave(msgspec.Struct, tag="leave", frozen=True):
+    """Announcement of a worker that stops; it is not asked any more."""
+
+    uid: str
+
+
 Message = (
     Disconnect
     | KeepNewest
@@ -168,6 +178,7 @@ Message = (
     | AskChannels
     | TellChannels
     | Announce
+    | Leave
 )
 
 _encoder = msgspec.json.Encoder()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 
 from realtime_server.core.ports.api import NodeInfo
@@ -23,6 +24,12 @@ class Peers:
     def note(self, info: NodeInfo) -> None:
         """Record a worker's announcement."""
         self._heard[info.uid] = (self._clock(), info)
+
+    def forget(self, uid: str) -> None:
+        """Record that a worker has stopped."""
+        heard = self._heard.get(uid)
+        if heard is not None:
+            self._heard[uid] = (-math.inf, heard[1])
 
     def may_live(self, uid: str) -> bool:
         """Return True when a worker announced itself lately, or this one has not listened long enough to know."""

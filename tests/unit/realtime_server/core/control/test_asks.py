@@ -237,6 +237,19 @@ async def test_a_holder_that_dies_is_noticed(network: Network) -> None:
         await lost
 
 
+async def test_a_holder_that_says_good_bye_is_not_waited_for(network: Network) -> None:
+    """Nor asked again."""
+    lost = ask(network)
+    await network.deliver()
+    one = network.workers["one"]
+    one.peers.forget("other")
+    one.asks.check()
+    with pytest.raises(UnknownNodeError, match="other"):
+        await lost
+    with pytest.raises(UnknownNodeError, match="other"):
+        await ask(network)
+
+
 async def test_an_asker_that_dies_frees_the_poll(network: Network) -> None:
     """One that was not heard of yet, because it has just started, is not taken for dead."""
     mute = ask(network)
@@ -271,6 +284,21 @@ async def test_a_lost_backplane_ends_asks_at_once(network: Network) -> None:
         await ask(network)
 
 
+async def test_a_holder_that_lost_the_backplane_gives_up(network: Network) -> None:
+    """The asker may have withdrawn unheard; if it has not, it is told."""
+    told, unheard = ask(network, b"told"), ask(network, b"unheard")
+    await network.deliver()
+    unheard.cancel()
+    await settle()
+    network.waiting.clear()
+    holder = network.workers["other"]
+    holder.asks.note_gap()
+    await network.deliver()
+    with pytest.raises(BackplaneError):
+        await told
+    assert holder.cancelled == [b"told", b"unheard"]
+
+
 async def test_an_answer_is_sent_again_until_the_backplane_is_back(
     network: Network, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -281,6 +309,7 @@ async def test_an_answer_is_sent_again_until_the_backplane_is_back(
     network.broken = True
     network.workers["other"].pending[b"q"].set_result(b"a")
     await settle()
+    network.workers["other"].asks.note_gap()
     network.broken = False
     await network.deliver()
     assert await patient == b"a"
@@ -336,16 +365,18 @@ class History:
             self.has_lost = True
             self.network.waiting.pop(number % len(self.network.waiting))
 
-    async def gap(self, _number: int) -> None:
-        """Let the asker lose its connection for a moment."""
-        self.one.asks.note_gap()
+    async def gap(self, number: int) -> None:
+        """Let one of them lose its connection for a moment."""
+        (self.one, self.other)[number % 2].asks.note_gap()
 
     async def end(self) -> None:
-        """Deliver and answer everything; a backplane that has lost something says so."""
+        """Deliver everything; a backplane that has lost something says so to both. Answer what is not over by that."""
         await self.network.deliver()
         if self.has_lost:
-            self.one.asks.note_gap()
-            await self.network.deliver()
+            for worker in (self.one, self.other):
+                worker.asks.note_gap()
+                await self.network.deliver()
+            assert self.other.pending == {}
         while any(not waiting.done() for waiting in self.other.pending.values()):
             await self.answer(0)
         await self.network.deliver()
