@@ -94,7 +94,7 @@ sdk-answers: setup ## Record again what every SDK makes of every answer: docs/re
 test-apiserver: $(STAMP) ## The operator against a real kube-apiserver with etcd alone (builds it once)
 	@hack/setup-system.sh apiserver
 	$(RUN) -m tests.kit.cluster apiserver
-	$(RUN) -m tests.kit.retried tests/apiserver $(ARGS)
+	$(RUN) -m tests.kit.retried -n 2 --dist loadfile tests/apiserver $(ARGS)
 
 options: $(STAMP) ## Generate what follows from schema/namespace_options.toml: models, configuration, defaults, reference
 	$(RUN) -m schema
