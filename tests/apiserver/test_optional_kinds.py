@@ -72,12 +72,11 @@ async def test_a_kind_is_watched_while_its_crd_is_installed(
     watched = Watched(api_server, operator_client, platform, namespace, [])
 
     async def kinds() -> frozenset[tuple[str, str]]:
-        assert platform.stale_since() is None or not platform.store.complete.is_set()
         return platform.store.kinds()
 
     def are(*wanted: OptionalKind) -> Callable[[frozenset[tuple[str, str]]], bool]:
         expected = {*WATCHED, *(kind.key for kind in wanted)}
-        return lambda found: found == expected and platform.store.complete.is_set()
+        return lambda found: found == expected and platform.store.complete.is_set() and platform.stale_since() is None
 
     async with watching(operator_client, platform, namespace, discovery_seconds=0.5):
         await watched.stale(False)
