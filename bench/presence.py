@@ -40,6 +40,9 @@ class Deaf:
     def on_control(self, message: bytes) -> None:
         """Ignore a control message."""
 
+    def on_interrupted(self) -> None:
+        """Ignore an interruption."""
+
     def on_gap(self) -> None:
         """Ignore a gap."""
 

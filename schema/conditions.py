@@ -6,7 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Literal, TypeAlias
 
-from schema.table import PRESENT, Rule, Scalar, Table, snake_case
+from schema.table import PRESENT, ZERO, Rule, Scalar, Table, snake_case
 
 Dialect: TypeAlias = Literal["cel", "operator", "server"]
 
@@ -30,6 +30,8 @@ class Term:
             return _boolean(self.field, dialect, is_true=self.values == (True,))
         if PRESENT in {*self.values, *self.others}:
             return _presence(self.field, dialect, is_present=self.values == (PRESENT,))
+        if ZERO in {*self.values, *self.others}:
+            return _time(self.field, dialect, is_zero=self.values == (ZERO,))
         return self._enumerated(dialect)
 
     def _enumerated(self, dialect: Dialect) -> str:
@@ -97,3 +99,9 @@ def _presence(field: str, dialect: Dialect, *, is_present: bool) -> str:
     if dialect == "cel":
         return f"{'' if is_present else '!'}has(self.{field})"
     return f"self.{_name(field, dialect)} is {'not ' if is_present else ''}None"
+
+
+def _time(field: str, dialect: Dialect, *, is_zero: bool) -> str:
+    """Return the comparison of a time with zero, which the resource writes in one way only."""
+    zero = {"cel": "'0ms'", "operator": '"0ms"', "server": "0"}[dialect]
+    return f"self.{_name(field, dialect)} {'==' if is_zero else '!='} {zero}"

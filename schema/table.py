@@ -13,6 +13,8 @@ from pydantic import BaseModel, Field, ValidationError, model_validator
 TABLE = Path(__file__).parent / "namespace_options.toml"
 PRESENT = "present"
 """Value in a rule that stands for the presence of an object."""
+ZERO = "zero"
+"""Value in a rule that stands for no time."""
 
 Scalar = bool | int | float | str
 Settings = Mapping[str, Scalar]
@@ -239,4 +241,6 @@ class Table(Entry):
 def _values(kind: str, named: tuple[str, ...]) -> tuple[Scalar, ...]:
     if kind == "boolean":
         return (True, False)
+    if kind in {"milliseconds", "seconds"}:
+        return (ZERO, "positive")
     return (PRESENT, "absent") if kind == "object" else named

@@ -31,6 +31,7 @@ class Namespace(BaseModel, frozen=True, extra="forbid"):
     history: History | None = None
     recovery: bool = False
     recovery_mode: RecoveryMode = RecoveryMode.STREAM
+    ordered: bool = False
     force_positioning: bool = False
     presence: bool = False
     publish: Access = Access.NOBODY
@@ -51,6 +52,13 @@ class Namespace(BaseModel, frozen=True, extra="forbid"):
             raise ValueError("recovery needs history: set history, or recovery to false")
         if self.recovery_mode is RecoveryMode.CACHE and not self.recovery:
             raise ValueError("recovery_mode needs recovery: set recovery to true, or remove recovery_mode")
+        if self.ordered and (
+            not self.recovery or self.recovery_mode is RecoveryMode.CACHE or self.write_delay_seconds != 0
+        ):
+            raise ValueError(
+                "ordered needs recovery of all publications, at once: set recovery to true, recovery_mode to "
+                "stream and write_delay_seconds to 0, or ordered to false"
+            )
         if self.force_positioning and self.history is None:
             raise ValueError("force_positioning needs history: set history, or force_positioning to false")
         if self.force_push_join_leave and not self.join_leave:
@@ -77,6 +85,7 @@ def channel_options(namespace: Namespace) -> ChannelOptions:
         history=_history(namespace.history),
         recovery=namespace.recovery,
         recovery_mode=namespace.recovery_mode,
+        ordered=namespace.ordered,
         force_positioning=namespace.force_positioning,
         presence=namespace.presence,
         publish=namespace.publish,

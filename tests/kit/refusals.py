@@ -217,8 +217,14 @@ REFUSALS = (
     ),
     Refusal(
         "spec.namespaces[0].recovery",
-        'supported values: "Disabled", "Positioned", "Stream", "Cache"',
+        'supported values: "Disabled", "Positioned", "Stream", "Ordered", "Cache"',
         {"namespaces": [{"name": "chat", "recovery": "All"}]},
+    ),
+    Refusal(
+        "spec.namespaces[0].recovery",
+        "Ordered publications cannot wait, since each channel waits by itself: set writeDelay to 0ms, or recovery to"
+        " Stream",
+        {"namespaces": [{"name": "chat", "history": {}, "recovery": "Ordered", "writeDelay": "5ms"}]},
     ),
     Refusal(
         "spec.namespaces[0].joinLeave",

@@ -7,7 +7,14 @@ from collections import deque
 from dataclasses import dataclass
 
 from realtime_server.core.metrics.counters import LatencyHistogram
-from realtime_server.core.model.values import HistoryOptions, HistoryPage, HistoryQuery, Publication, StreamPosition
+from realtime_server.core.model.values import (
+    HistoryOptions,
+    HistoryPage,
+    HistoryQuery,
+    Publication,
+    SequencePosition,
+    StreamPosition,
+)
 from realtime_server.core.ports.backplane import ROUNDTRIP_BUCKETS, BrokerEvents, StoreState
 
 
@@ -76,6 +83,12 @@ class ScriptedBroker:
         read = Read(query, asyncio.get_running_loop().create_future())
         self.reads.append(read)
         return await read.answer
+
+    async def missed(
+        self, channel: str, known: StreamPosition, since: SequencePosition, options: HistoryOptions
+    ) -> HistoryPage | None:
+        """Raise NotImplementedError: the channel is not ordered."""
+        raise NotImplementedError(channel, known, since, options)
 
     async def remove_history(self, channel: str) -> None:
         """Raise NotImplementedError: no test needs it."""

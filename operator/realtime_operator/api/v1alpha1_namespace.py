@@ -33,12 +33,14 @@ class Namespace(Model):
     """Part of a channel's name before the first colon."""
     history: History | None = None
     """Keep the last publications of each channel. Absent: keep none."""
-    recovery: Literal["Disabled", "Positioned", "Stream", "Cache"] = "Disabled"
+    recovery: Literal["Disabled", "Positioned", "Stream", "Ordered", "Cache"] = "Disabled"
     """Recovery of a client that subscribes again.
 
     All but `Disabled` need `history`. `Disabled`: only what is published from then on; `Positioned`: the same, and its
     position in the stream, by which it knows that it missed something; `Stream`: everything that it missed, if the
-    history still has it; `Cache`: the newest publication, however much it missed.
+    history still has it; `Ordered`: the same, and publications of all channels of the namespace have one order, in
+    which a client that was in many of them can get what it missed; `Cache`: the newest publication, however much it
+    missed.
     """
     presence: bool = False
     """Keep a list of a channel's subscribers, which clients (`presenceFor`) and the HTTP API can read."""
@@ -99,6 +101,15 @@ class Namespace(Model):
     )
     def _recovery_has_history(self) -> bool:
         return self.recovery == "Disabled" or self.history is not None
+
+    @rule(
+        "self.recovery != 'Ordered' || self.writeDelay == '0ms'",
+        "Ordered publications cannot wait, since each channel waits by itself: set writeDelay to 0ms, or"
+        " recovery to Stream",
+        field="recovery",
+    )
+    def _order_is_not_delayed(self) -> bool:
+        return self.recovery != "Ordered" or self.write_delay == "0ms"
 
     @rule(
         "self.slowConsumer == 'Disconnect' || (self.recovery == 'Disabled' && self.delta == 'Disabled')",

@@ -17,6 +17,7 @@ NAMESPACE: Defaults = {
     "history": OptionalDefaults(HISTORY),
     "recovery": False,
     "recovery_mode": "stream",
+    "ordered": False,
     "force_positioning": False,
     "presence": False,
     "publish": "nobody",
@@ -34,10 +35,11 @@ NAMESPACE: Defaults = {
 """Defaults of the server for fields of a namespace that its configuration leaves out."""
 
 RECOVERY: Mapping[str, JsonObject] = {
-    "Disabled": {"recovery": False, "recovery_mode": "stream", "force_positioning": False},
-    "Positioned": {"recovery": False, "recovery_mode": "stream", "force_positioning": True},
-    "Stream": {"recovery": True, "recovery_mode": "stream", "force_positioning": False},
-    "Cache": {"recovery": True, "recovery_mode": "cache", "force_positioning": False},
+    "Disabled": {"recovery": False, "recovery_mode": "stream", "ordered": False, "force_positioning": False},
+    "Positioned": {"recovery": False, "recovery_mode": "stream", "ordered": False, "force_positioning": True},
+    "Stream": {"recovery": True, "recovery_mode": "stream", "ordered": False, "force_positioning": False},
+    "Ordered": {"recovery": True, "recovery_mode": "stream", "ordered": True, "force_positioning": False},
+    "Cache": {"recovery": True, "recovery_mode": "cache", "ordered": False, "force_positioning": False},
 }
 PUBLISH: Mapping[str, JsonObject] = {
     "Nobody": {"publish": "nobody"},

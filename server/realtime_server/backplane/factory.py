@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from typing import NamedTuple
 
 from realtime_server import settings as configuration
@@ -40,8 +40,9 @@ class Backplane(NamedTuple):
 
 def open_backplane(settings: Settings) -> Backplane:
     """Return the driver that the settings select, not connected yet."""
+    ordered = [namespace.name for namespace in settings.namespaces if namespace.ordered]
     if settings.backplane.redis is None:
-        broker = MemoryBroker()
+        broker = MemoryBroker(ordered=ordered)
         return Backplane(
             broker,
             MemoryPresence(broker),
@@ -49,10 +50,10 @@ def open_backplane(settings: Settings) -> Backplane:
             MemoryRevocations(most=MAX_REVOCATIONS, page_size=REVOCATIONS_AT_ONCE),
             lambda _name, size: MemoryEventQueue(size),
         )
-    return _open_redis(settings.backplane.redis, settings.backplane.prefix)
+    return _open_redis(settings.backplane.redis, settings.backplane.prefix, ordered)
 
 
-def _open_redis(redis: configuration.Redis, prefix: str) -> Backplane:
+def _open_redis(redis: configuration.Redis, prefix: str, ordered: Collection[str]) -> Backplane:
     from realtime_server.backplane.redis import RedisBroker, open_router
     from realtime_server.backplane.redis_archive import RedisArchive
     from realtime_server.backplane.redis_occupancy import RedisOccupancy
@@ -60,7 +61,7 @@ def _open_redis(redis: configuration.Redis, prefix: str) -> Backplane:
     from realtime_server.backplane.redis_queue import RedisEventQueue
     from realtime_server.backplane.redis_revocations import RedisRevocations
 
-    router = open_router(redis, prefix)
+    router = open_router(redis, prefix, ordered=ordered)
     broker = RedisBroker(router)
     return Backplane(
         broker,

@@ -6,11 +6,19 @@ import asyncio
 import secrets
 import time
 from collections import OrderedDict, deque
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from dataclasses import dataclass, field
 
 from realtime_server.core.metrics.counters import LatencyHistogram
-from realtime_server.core.model.values import HistoryOptions, HistoryPage, HistoryQuery, Publication, StreamPosition
+from realtime_server.core.model.namespaces import is_in
+from realtime_server.core.model.values import (
+    HistoryOptions,
+    HistoryPage,
+    HistoryQuery,
+    Publication,
+    SequencePosition,
+    StreamPosition,
+)
 from realtime_server.core.ports.backplane import ROUNDTRIP_BUCKETS, BrokerEvents, StoreState
 
 POSITION_SECONDS = 86_400.0
@@ -30,6 +38,8 @@ class _Stream:
     offset: int = 0
     kept: deque[tuple[float, Publication]] = field(default_factory=deque)
     """Pairs of expiry time and publication, oldest first."""
+    dropped: Publication | None = None
+    """Newest of those that were kept and are no more."""
     version: int = 0
     version_epoch: str = ""
 
@@ -39,13 +49,17 @@ class _Stream:
 
     def drop_expired(self, now: float) -> None:
         while self.kept and self.kept[0][0] <= now:
-            self.kept.popleft()
+            self.drop()
+
+    def drop(self) -> None:
+        """Drop the oldest publication that is kept."""
+        self.dropped = self.kept.popleft()[1]
 
 
 class MemoryBroker:
     """Broker within one process: implements Broker.
 
-    `publish` delivers before it returns. `clock` is monotonic seconds.
+    `publish` delivers before it returns. `clock` is monotonic seconds, `ordered` the names of the ordered namespaces.
     """
 
     immediate = True
@@ -53,9 +67,16 @@ class MemoryBroker:
     """Histories are in the memory of this process."""
 
     def __init__(
-        self, *, clock: Callable[[], float] = time.monotonic, position_seconds: float = POSITION_SECONDS
+        self,
+        *,
+        clock: Callable[[], float] = time.monotonic,
+        position_seconds: float = POSITION_SECONDS,
+        ordered: Collection[str] = (),
     ) -> None:
         self._clock = clock
+        self._ordered = frozenset(ordered)
+        self._sequence = SequencePosition(0, secrets.token_hex(4))
+        """Number of the newest publication in ordered namespaces."""
         self._position_seconds = position_seconds
         self.roundtrips = LatencyHistogram(ROUNDTRIP_BUCKETS)
         """Always empty: there is no round trip to measure."""
@@ -120,12 +141,19 @@ class MemoryBroker:
         if version:
             stream.version, stream.version_epoch = version, version_epoch
         stream.offset += 1
-        publication = Publication(encoded, stream.offset)
+        publication = Publication(encoded, stream.offset, self._number(channel))
         stream.kept.append((self._clock() + history.ttl_seconds, publication))
         while len(stream.kept) > history.size:
-            stream.kept.popleft()
+            stream.drop()
         self._deliver(channel, publication, stream.epoch)
         return StreamPosition(publication.offset, stream.epoch)
+
+    def _number(self, channel: str) -> SequencePosition | None:
+        """Return the position of the next publication, None where the namespace is not ordered."""
+        if not self._ordered or not is_in(channel, self._ordered):
+            return None
+        self._sequence = SequencePosition(self._sequence.number + 1, self._sequence.epoch)
+        return self._sequence
 
     async def subscribe(self, channel: str) -> None:
         """Deliver the channel's publications from now on."""
@@ -139,13 +167,29 @@ class MemoryBroker:
         """Read a part of the stream; see Broker."""
         stream = self._stream(channel, options)
         publications = _select([publication for _, publication in stream.kept], query)
-        return HistoryPage(publications, StreamPosition(stream.offset, stream.epoch))
+        ordered = self._ordered and is_in(channel, self._ordered)
+        position = StreamPosition(stream.offset, stream.epoch)
+        return HistoryPage(publications, position, self._sequence if ordered else None)
+
+    async def missed(
+        self, channel: str, known: StreamPosition, since: SequencePosition, options: HistoryOptions
+    ) -> HistoryPage | None:
+        """Read what was published after both positions; see Broker."""
+        stream, newest = self._stream(channel, options), self._sequence
+        if (known.epoch, since.epoch) != (stream.epoch, newest.epoch):
+            return None
+        if known.offset > stream.offset or since.number > newest.number:
+            return None
+        if stream.dropped is not None and _is_after(stream.dropped, known, since):
+            return None
+        publications = tuple(one for _, one in stream.kept if _is_after(one, known, since))
+        return HistoryPage(publications, StreamPosition(stream.offset, stream.epoch), newest)
 
     async def remove_history(self, channel: str) -> None:
         """Drop the channel's retained publications; its position stays."""
         stream = self._streams.get(channel)
-        if stream is not None:
-            stream.kept.clear()
+        while stream is not None and stream.kept:
+            stream.drop()
 
     async def publish_control(self, message: bytes, node: str = "") -> None:
         """Deliver the message if it is for all nodes or for this one: there are no others."""
@@ -176,6 +220,11 @@ class MemoryBroker:
         for once in [once for once, (expires_at, _) in self._once.items() if expires_at <= now]:
             del self._once[once]
         self._sweeper = asyncio.get_running_loop().call_later(SWEEP_SECONDS, self._sweep)
+
+
+def _is_after(publication: Publication, known: StreamPosition, since: SequencePosition) -> bool:
+    sequence = publication.sequence
+    return publication.offset > known.offset and (sequence is None or sequence.number > since.number)
 
 
 def _select(kept: list[Publication], query: HistoryQuery) -> tuple[Publication, ...]:

@@ -2,10 +2,10 @@
 
 Names are made by redis_keys and begin with `{PREFIX:TAG}:`. Per channel: `stream:CHANNEL`, `position:CHANNEL`,
 `once:LENGTH:KEY:CHANNEL`, `presence:KIND:CHANNEL`, `import:CHANNEL`. Per partition: `generation`, `seen`, `awaited`,
-`occupied`, `occupants`, `occupies:WORKER`; in the first one also `revocations:KIND`. Per queue: `queue:NAME`. Pub/sub
-channels: `channel:CHANNEL`, `gap`, `echo:WORKER`, `control`, `node:NODE`. A message of a channel is
-`OFFSET:EPOCH:NUMBER`, a line feed, and the encoded publication; the part before the line feed is empty for a channel
-without history. NUMBER counts the publications of the partition.
+`occupied`, `occupants`, `occupies:WORKER`; in the first one also `revocations:KIND`. Per queue:
+`queue:NAME`. Pub/sub channels: `channel:CHANNEL`, `gap`, `echo:WORKER`, `control`, `node:NODE`. A message of a channel
+is `OFFSET:EPOCH:NUMBER`, a line feed, and the encoded publication; the part before the line feed is empty for a channel
+without history. NUMBER counts the publications of the partition; in an ordered namespace a fourth part is its epoch.
 
 scripts/greet.lua decides whether positions are still valid after a restart or a failover of Redis.
 """
@@ -17,31 +17,46 @@ import functools
 import hashlib
 import random
 import secrets
-from collections.abc import Callable
+from collections.abc import Callable, Collection
+
+from msgspec import structs
 
 from realtime_server import settings
 from realtime_server.backplane import redis_scripts as scripts
 from realtime_server.backplane.redis_link import Timing
 from realtime_server.backplane.redis_partition import Partition
-from realtime_server.backplane.redis_reply import Word, as_bytes, as_int, as_list, milliseconds
+from realtime_server.backplane.redis_reply import Reply, Word, as_bytes, as_int, as_list, milliseconds
 from realtime_server.backplane.redis_router import Router
 from realtime_server.backplane.redis_target import EndpointReader
 from realtime_server.core.metrics.counters import LatencyHistogram
-from realtime_server.core.model.values import HistoryOptions, HistoryPage, HistoryQuery, Publication, StreamPosition
+from realtime_server.core.model.values import (
+    HistoryOptions,
+    HistoryPage,
+    HistoryQuery,
+    Publication,
+    SequencePosition,
+    StreamPosition,
+)
 from realtime_server.core.ports.backplane import ROUNDTRIP_BUCKETS, BrokerEvents, StoreState
 
 POSITION_SECONDS = 86_400.0
 """Minimum time that a position is kept after its last use, so that clients that were away can recover."""
 MOST = 2**62
 """Upper bound to which offsets and limits are clamped."""
+MOST_NUMBER = 2**53
+"""Upper bound of what the numbers of Lua can hold."""
 MOST_VERSION = 10**20 - 1
+ORDERED = (b"1",)
+"""Last argument of the scripts of streams in an ordered namespace."""
 LONG_KEY = 64
 """Length in bytes above which an idempotency key is stored as its digest."""
 
 
-def open_router(redis: settings.Redis, prefix: str, timing: Timing | None = None) -> Router:
-    """Return a router to Redis, not connected yet."""
-    return Router(EndpointReader(redis), prefix, timing or Timing(), secrets.token_hex(8))
+def open_router(
+    redis: settings.Redis, prefix: str, timing: Timing | None = None, ordered: Collection[str] = ()
+) -> Router:
+    """Return a router to Redis, not connected yet; `ordered` are the names of the ordered namespaces."""
+    return Router(EndpointReader(redis), prefix, timing or Timing(), secrets.token_hex(8), ordered)
 
 
 class RedisBroker:
@@ -128,6 +143,7 @@ class RedisBroker:
             partition, scripts.PUBLISH, (names.stream, names.position, partition.generation, *once),
             command, names.messages, encoded, history.size, *self.lifetimes(history), self._candidate(),
             once_for, b"%020d" % min(version, MOST_VERSION) if version > 0 else b"", version_epoch,
+            *(ORDERED if names.ordered else ()),
         )  # fmt: skip
         offset, epoch, number = as_list(reply)
         partition.note(as_int(number))
@@ -162,13 +178,36 @@ class RedisBroker:
         reply = await self._router.run(
             partition, scripts.HISTORY, (names.stream, names.position, partition.generation),
             limit, since, int(query.reverse), *self.lifetimes(options), self._candidate(),
+            *(ORDERED if names.ordered else ()),
         )  # fmt: skip
+        if names.ordered:
+            newest, epoch, found, number, sequence = as_list(reply)
+            return _ordered_page(newest, epoch, found, SequencePosition(as_int(number), as_bytes(sequence).decode()))
         newest, epoch, found = as_list(reply)
         pairs = iter(as_list(found))
         publications = tuple(
             Publication(as_bytes(encoded), as_int(offset)) for offset, encoded in zip(pairs, pairs, strict=True)
         )
         return HistoryPage(publications, StreamPosition(as_int(newest), as_bytes(epoch).decode()))
+
+    async def missed(
+        self, channel: str, known: StreamPosition, since: SequencePosition, options: HistoryOptions
+    ) -> HistoryPage | None:
+        """Read in one script; see Broker."""
+        names = self._router.keys.channel(channel)
+        partition = self._router.partitions[names.partition]
+        number = max(0, min(since.number, MOST_NUMBER))
+        answer = await self._router.run(
+            partition, scripts.MISSED, (names.stream, names.position, partition.generation),
+            max(0, min(known.offset, MOST_NUMBER)), known.epoch, number, since.epoch,
+            *self.lifetimes(options), self._candidate(),
+        )  # fmt: skip
+        reply = as_list(answer)
+        if not reply:
+            return None
+        newest, epoch, found, counted = reply
+        page = _ordered_page(newest, epoch, found, SequencePosition(as_int(counted), since.epoch))
+        return structs.replace(page, publications=page.publications[::-1])
 
     async def remove_history(self, channel: str) -> None:
         """Delete the stream; see Broker."""
@@ -195,12 +234,22 @@ class RedisBroker:
             return
         channel, partition = found
         head, _, encoded = message.partition(b"\n")
-        if head:
-            offset, epoch, number = head.split(b":")
-            partition.note(int(number))
-            self._events.on_publication(channel, Publication(encoded, int(offset)), epoch.decode())
-        else:
+        if not head:
             self._events.on_publication(channel, Publication(encoded), "")
+            return
+        sequence = None
+        try:
+            offset, epoch, number = head.split(b":")
+        except ValueError:  # costs nothing where it is not raised: the namespace is ordered
+            offset, epoch, number, numbered_in = head.split(b":")
+            sequence = SequencePosition(int(number), numbered_in.decode())
+        partition.note(int(number))
+        self._events.on_publication(channel, Publication(encoded, int(offset), sequence), epoch.decode())
+
+    def on_interrupted(self) -> None:
+        """See RouterEvents."""
+        if self._events is not None:
+            self._events.on_interrupted()
 
     def on_gap(self) -> None:
         """See RouterEvents."""
@@ -230,6 +279,20 @@ class RedisBroker:
     def lifetimes(self, options: HistoryOptions) -> tuple[int, int]:
         """Return the lifetimes of publications and of the position in milliseconds."""
         return milliseconds(options.ttl_seconds), milliseconds(max(self._position_seconds, 2 * options.ttl_seconds))
+
+
+def _ordered_page(newest: Reply, epoch: Reply, found: Reply, sequence: SequencePosition) -> HistoryPage:
+    """Return a page of an ordered namespace; `found` is a flat list of offset, publication, number and so on."""
+    parts = iter(as_list(found))
+    publications = tuple(
+        Publication(
+            as_bytes(encoded),
+            as_int(offset),
+            SequencePosition(as_int(number), sequence.epoch) if as_int(number) else None,
+        )
+        for offset, encoded, number in zip(parts, parts, parts, strict=True)
+    )
+    return HistoryPage(publications, StreamPosition(as_int(newest), as_bytes(epoch).decode()), sequence)
 
 
 def _bounded(idempotency_key: str) -> tuple[str, str]:

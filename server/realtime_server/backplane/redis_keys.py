@@ -4,15 +4,20 @@ Every name is `{PREFIX:TAG}:KIND:...`. The braces enclose the hash tag of a part
 one slot of a Redis Cluster, so that one script may use them together. Outside a cluster there is one partition. The
 unit is a partition rather than a channel because all positions of a partition are invalidated at once, by one key that
 every script of the partition reads: see scripts/greet.lua.
+
+All channels of an ordered namespace are in one partition, whose counter of publications is their order.
 """
 
 from __future__ import annotations
 
 import itertools
 import zlib
+from collections.abc import Collection
 from typing import NamedTuple
 
 from redis.crc import key_slot
+
+from realtime_server.core.model.namespaces import DEFAULT, is_in, namespace_of
 
 SLOTS = 16_384
 """Number of slots of every Redis Cluster."""
@@ -28,13 +33,15 @@ class ChannelKeys(NamedTuple):
     position: bytes
     messages: bytes
     """Name of its pub/sub channel."""
+    ordered: bool
 
 
 class Keys:
-    """Names that begin with `prefix`, in `partitions` partitions (at least 1)."""
+    """Names that begin with `prefix`, in `partitions` partitions (at least 1); `ordered` are namespaces."""
 
-    def __init__(self, prefix: str, partitions: int) -> None:
+    def __init__(self, prefix: str, partitions: int, ordered: Collection[str] = ()) -> None:
         self.partitions = partitions
+        self._ordered = frozenset(ordered)
         self._tags = _tags(prefix, partitions)
         self._channels: dict[str, ChannelKeys] = {}
         """Cache of the channels' names."""
@@ -45,13 +52,20 @@ class Keys:
         if found is None:
             if len(self._channels) >= REMEMBERED:
                 self._channels.clear()
-            kinds = (self.of(name, kind) for kind in ("stream", "position", "channel"))
-            found = self._channels[name] = ChannelKeys(self.partition_of(name), *kinds)
+            stream, position, messages = (self.of(name, kind) for kind in ("stream", "position", "channel"))
+            ordered = is_in(name, self._ordered)
+            found = self._channels[name] = ChannelKeys(self.partition_of(name), stream, position, messages, ordered)
         return found
 
     def partition_of(self, channel: str) -> int:
         """Return the index of a channel's partition."""
-        return zlib.crc32(channel.encode()) % self.partitions if self.partitions > 1 else 0
+        if self._ordered and is_in(channel, self._ordered):
+            channel = namespace_of(channel) or DEFAULT
+        return self.partition_at(channel)
+
+    def partition_at(self, text: str) -> int:
+        """Return the index of the partition in which a text puts what belongs to no channel."""
+        return zlib.crc32(text.encode()) % self.partitions if self.partitions > 1 else 0
 
     def slot(self, partition: int) -> int:
         """Return the slot of all names of a partition."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Collection, Sequence
 from dataclasses import replace
 from typing import Protocol
 
@@ -42,18 +42,27 @@ class RouterEvents(Protocol):
     def on_message(self, name: bytes, message: bytes) -> None:
         """Handle a pub/sub message: the name of its channel and its payload."""
 
+    def on_interrupted(self) -> None:
+        """Handle that a link subscribes anew: what arrives from now on may follow a loss. `on_gap` is called later."""
+
     def on_gap(self) -> None:
         """Handle a possible loss of publications, which can be read again from the history."""
 
 
 class Router:
-    """Router of commands to the current primary of each partition. `keys` requires a start."""
+    """Router of commands to the current primary of each partition. `keys` requires a start.
 
-    def __init__(self, reader: EndpointReader, prefix: str, timing: Timing, worker: str) -> None:
+    `ordered` are the names of the ordered namespaces.
+    """
+
+    def __init__(
+        self, reader: EndpointReader, prefix: str, timing: Timing, worker: str, ordered: Collection[str] = ()
+    ) -> None:
         self.timing = timing
         self.worker = worker
         self._reader = reader
         self._prefix = prefix
+        self._ordered = ordered
         self._keys: Keys | None = None
         self._events: RouterEvents | None = None
         self.pubsub = PubSub(sharded=False)
@@ -79,7 +88,7 @@ class Router:
 
     async def _start(self, endpoint: Endpoint) -> None:
         if self._keys is None or self._keys.partitions != endpoint.partitions:
-            self._keys = Keys(self._prefix, endpoint.partitions)
+            self._keys = Keys(self._prefix, endpoint.partitions, self._ordered)
         self.pubsub = PubSub(sharded=endpoint.mode is Mode.CLUSTER)
         indexes = range(endpoint.partitions)
         self.partitions = [Partition(index, self._keys, self.worker, self.timing, self.pubsub) for index in indexes]
@@ -206,7 +215,8 @@ class Router:
         assert events is not None
         return Shard(
             name, target, self.timing, partitions,
-            on_message=events.on_message, on_gap=self._report_gap, on_lost=self._changed.set,
+            on_message=events.on_message, on_interrupted=events.on_interrupted, on_gap=self._report_gap,
+            on_lost=self._changed.set,
         )  # fmt: skip
 
     def _cluster_shards(self) -> list[tuple[Address, Shard]]:
@@ -215,6 +225,8 @@ class Router:
     def _report_gap(self) -> None:
         if self._events is not None:
             self._events.on_gap()
+            if any(shard.interrupted for shard in self._shards.values()):
+                self._events.on_interrupted()  # for others the gap is still to come
 
     async def _follow(self) -> None:
         """Read the slot map of the cluster at intervals, and soon after a sign that it has changed."""
@@ -266,7 +278,12 @@ class Router:
         shard = self._shard(
             f"{address[0]}:{address[1]}", NodeTarget(self._reader, self.timing, Mode.CLUSTER, address), moved
         )
-        await shard.start()
+        try:
+            await shard.start()
+        except BackplaneError:
+            if any(self._owners[partition.index] is not None for partition in moved):
+                self._report_gap()  # ends the interruption, which may come without a move
+            raise
         self._shards[address] = shard
         for partition in moved:
             again = self._owners[partition.index] is not None

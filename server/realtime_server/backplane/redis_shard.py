@@ -23,8 +23,9 @@ logger = structlog.get_logger()
 class Shard:
     """Owner of both links to a primary, which greets, subscribes and monitors its partitions.
 
-    `on_message` receives the pub/sub messages, `on_gap` is called when publications may have been lost and can be read
-    again, `on_lost` when a link is lost.
+    `on_message` receives the pub/sub messages. `on_interrupted` is called before those of a new link or of another
+    partition arrive, `on_gap` when publications may have been lost and can be read again, `on_lost` when a link is
+    lost.
     """
 
     def __init__(
@@ -35,6 +36,7 @@ class Shard:
         partitions: Iterable[Partition],
         *,
         on_message: Callable[[bytes, bytes], None],
+        on_interrupted: Callable[[], None],
         on_gap: Callable[[], None],
         on_lost: Callable[[], None] = lambda: None,
     ) -> None:
@@ -45,8 +47,11 @@ class Shard:
         self._usage_due = 0.0
         self._has_advised = False
         self._timing = timing
+        self._on_interrupted = on_interrupted
         self._on_gap = on_gap
         self._gap = False
+        self.interrupted = False
+        """True from an interruption until the gap that follows it is reported."""
         self._greet_all = False
         self._due = asyncio.Event()
         self._watcher: asyncio.Task[None] | None = None
@@ -63,6 +68,7 @@ class Shard:
         try:
             await self.commands.start()
             await self.messages.start()
+            self.interrupted = False
         except BaseException:
             await self.stop()
             raise
@@ -113,7 +119,7 @@ class Shard:
     def report_gap(self) -> None:
         """Report a recorded gap once both links are up, which checking the positions requires."""
         if self._gap and self.linked:
-            self._gap = False
+            self._gap = self.interrupted = False
             self._on_gap()
 
     async def adopt(self, partition: Partition) -> None:
@@ -131,6 +137,7 @@ class Shard:
 
     async def _prepare(self, partition: Partition) -> None:
         await partition.greet(self.commands.link, _candidate())
+        self._interrupt()
         await partition.listen(self.messages.link)
 
     async def _greet(self, link: Link) -> None:
@@ -138,8 +145,13 @@ class Shard:
         await asyncio.gather(*(partition.greet(link, candidate) for partition in self.partitions.values()))
 
     async def _listen(self, link: Link) -> None:
+        self._interrupt()
         for partition in list(self.partitions.values()):
             await partition.listen(link)
+
+    def _interrupt(self) -> None:
+        self.interrupted = True
+        self._on_interrupted()
 
     def _note_up(self) -> None:
         self._due.set()

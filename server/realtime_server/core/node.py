@@ -35,6 +35,7 @@ from realtime_server.core.model.errors import BackplaneError, UnknownNodeError
 from realtime_server.core.model.namespaces import Namespaces
 from realtime_server.core.model.values import Publication
 from realtime_server.core.operations.entry import Entry
+from realtime_server.core.operations.ordered_joins import OrderedSubscriptions
 from realtime_server.core.operations.publishing import Publishing, TracedPublishing
 from realtime_server.core.operations.reading import Reading
 from realtime_server.core.operations.refreshed import RefreshedSubscriptions
@@ -95,6 +96,7 @@ class Operations:
 
     entry: Entry
     subscriptions: Subscriptions
+    ordered: OrderedSubscriptions
     publishing: Publishing
     reading: Reading
     on_connected: Callable[[Session], None]
@@ -182,7 +184,13 @@ class Node:
             else TracedPublishing(self.hub, backend, limits, tracing)
         )
         self.operations = Operations(
-            entry, self.subscriptions, publishing, Reading(self.hub), single_connection.on_connected, immediate
+            entry,
+            self.subscriptions,
+            OrderedSubscriptions(self.hub, self.subscriptions),
+            publishing,
+            Reading(self.hub),
+            single_connection.on_connected,
+            immediate,
         )
         self._dispatcher = Dispatcher(
             entry,
@@ -343,6 +351,10 @@ class Node:
     def on_publication(self, channel: str, publication: Publication, epoch: str) -> None:
         """See BrokerEvents."""
         self.hub.on_publication(channel, publication, epoch)
+
+    def on_interrupted(self) -> None:
+        """See BrokerEvents."""
+        self.hub.on_interrupted()
 
     def on_gap(self) -> None:
         """See BrokerEvents."""

@@ -53,6 +53,8 @@ TIMING = Timing(
 POSITION_SECONDS = 0.6
 QUEUE_SIZE = 5
 MOST_REVOCATIONS, REVOCATION_PAGE = 50, 10
+ORDERED = ("rooms",)
+"""Ordered namespaces."""
 
 
 @dataclass(frozen=True)
@@ -96,7 +98,7 @@ def redis_server(
     redis: settings.Redis, prefix: str, timing: Timing = TIMING
 ) -> contextlib.AbstractAsyncContextManager[Server]:
     """Return a server on Redis; positions are short-lived so that tests can see them expire."""
-    router = open_router(redis, prefix, timing)
+    router = open_router(redis, prefix, timing, ORDERED)
     broker = RedisBroker(router, position_seconds=POSITION_SECONDS)
     queue = RedisEventQueue(router, "events", QUEUE_SIZE)
     revocations = RedisRevocations(router, most=MOST_REVOCATIONS, page_size=REVOCATION_PAGE)
@@ -107,10 +109,11 @@ def redis_server(
 
 def memory_server() -> contextlib.AbstractAsyncContextManager[Server]:
     """Return a server with the memory backplane."""
-    broker = MemoryBroker(position_seconds=POSITION_SECONDS)
+    broker = MemoryBroker(position_seconds=POSITION_SECONDS, ordered=ORDERED)
     queue = MemoryEventQueue(QUEUE_SIZE)
     revocations = MemoryRevocations(most=MOST_REVOCATIONS, page_size=REVOCATION_PAGE)
-    return started(Server(broker, MemoryPresence(broker), MemoryOccupancy(), queue, revocations, Recorder()))
+    presence, occupancy = MemoryPresence(broker), MemoryOccupancy()
+    return started(Server(broker, presence, occupancy, queue, revocations, Recorder()))
 
 
 @contextlib.asynccontextmanager

@@ -32,6 +32,8 @@ class Recorder:
     arrivals: list[Arrival] = field(default_factory=list)
     controls: list[bytes] = field(default_factory=list)
     gaps: int = 0
+    interruptions: list[int] = field(default_factory=list)
+    """Number of the arrivals before each."""
     _changed: asyncio.Event = field(default_factory=asyncio.Event)
 
     def on_publication(self, channel: str, publication: Publication, epoch: str) -> None:
@@ -41,6 +43,9 @@ class Recorder:
     def on_control(self, message: bytes) -> None:
         self.controls.append(message)
         self._changed.set()
+
+    def on_interrupted(self) -> None:
+        self.interruptions.append(len(self.arrivals))
 
     def on_gap(self) -> None:
         self.gaps += 1

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import pytest
 from schema.conditions import Term, broken, holds, member
-from schema.table import PRESENT, Rule, Table
+from schema.table import PRESENT, ZERO, Rule, Table
 
 FLAG = Term("joinLeave", (True,), (False,))
 OBJECT = Term("history", (PRESENT,), ("absent",))
 ONE = Term("slowConsumer", ("Conflate",), ("Disconnect", "DropOldest"))
 ALL_BUT_ONE = Term("slow_consumer", ("dropOldest", "conflate"), ("disconnect",), "SlowConsumer")
+TIME = Term("writeDelay", (ZERO,), ("positive",))
 SOME = Term("recovery", ("a", "b"), ("c", "d"), "Recovery")
 
 
@@ -20,6 +21,8 @@ SOME = Term("recovery", ("a", "b"), ("c", "d"), "Recovery")
         (FLAG.negated(), "!self.joinLeave", "not self.join_leave"),
         (OBJECT, "has(self.history)", "self.history is not None"),
         (OBJECT.negated(), "!has(self.history)", "self.history is None"),
+        (TIME, "self.writeDelay == '0ms'", 'self.write_delay == "0ms"'),
+        (TIME.negated(), "self.writeDelay != '0ms'", 'self.write_delay != "0ms"'),
         (ONE, "self.slowConsumer == 'Conflate'", 'self.slow_consumer == "Conflate"'),
         (ONE.negated(), "self.slowConsumer != 'Conflate'", 'self.slow_consumer != "Conflate"'),
         (SOME, "self.recovery in ['a', 'b']", 'self.recovery in {"a", "b"}'),
@@ -37,6 +40,7 @@ def test_terms_of_the_server_compare_with_its_enumerations() -> None:
     assert ALL_BUT_ONE.render("server") == "self.slow_consumer is not SlowConsumer.DISCONNECT"
     assert ALL_BUT_ONE.negated().render("server") == "self.slow_consumer is SlowConsumer.DISCONNECT"
     assert SOME.render("server") == "self.recovery in {Recovery.A, Recovery.B}"
+    assert Term("write_delay_seconds", ("positive",), (ZERO,)).render("server") == "self.write_delay_seconds != 0"
     assert member("dropOldest") == "DROP_OLDEST"
 
 

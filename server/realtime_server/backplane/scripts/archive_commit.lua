@@ -24,7 +24,7 @@ if position[1] and tonumber(position[2]) > 0 then
     end
 end
 redis.call('HSET', KEYS[2], 'e', imported_epoch(ARGV[2]), 'o', ARGV[1])
-redis.call('HDEL', KEYS[2], 'v', 've')
+redis.call('HDEL', KEYS[2], 'v', 've', 'n')
 if ARGV[3] ~= '' then
     redis.call('HSET', KEYS[2], 'v', ARGV[3], 've', ARGV[4])
 end

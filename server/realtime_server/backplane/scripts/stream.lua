@@ -1,9 +1,11 @@
 -- What the scripts of streams share. KEYS[1]: stream, KEYS[2]: position, KEYS[3]: generation.
 --
--- A stream's entries have the ID OFFSET-0, a time in milliseconds and the publication. The position is a hash: o, the
+-- A stream's entries have the ID OFFSET-0, a time in milliseconds and the publication; in an ordered namespace also n,
+-- its number in the partition, and b, a bound of the numbers before it in the channel. The position is a hash: o, the
 -- offset of the newest publication, e, this channel's part of the epoch, v and ve, version and version epoch of the
--- newest publication that had one. The generation is a hash: g, the other part of the epoch, common to all channels of
--- the partition, so that changing it changes every epoch at once; settle, n and more, see greet.lua.
+-- newest publication that had one, n, offset and number of the newest one that has a number in the stream. The
+-- generation is a hash: g, the other part of the epoch, common to all channels of the partition, so that changing it
+-- changes every epoch at once, and the epoch of the numbers; settle, n and more, see greet.lua.
 -- The e of an imported stream is =GENERATION=EPOCH: its whole epoch, for as long as that generation lasts.
 
 local generation = redis.call('HMGET', KEYS[3], 'g', 'settle')

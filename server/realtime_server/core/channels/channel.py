@@ -76,6 +76,10 @@ class Joining:
         """Record that deliveries may have been lost."""
         self._missed = True
 
+    def begin_again(self) -> None:
+        """Drop what was buffered, because a history will be read that has it."""
+        self.buffer, self._missed = Backlog(), False
+
 
 class Channel:
     """Channel of this server. `position` is None until known, and always for channels without history."""
@@ -225,24 +229,31 @@ class Channel:
         After a loss every subscriber is unsubscribed with a code that makes it subscribe again, to learn whether it can
         recover. There is a gap again when the rest of the backlog shows one or the backlog has overflowed.
         """
-        before = self.position or page.position
         backlog, self.backlog = self.backlog or Backlog(), None
-        complete = page.position.epoch == before.epoch and page.position.offset == before.offset + len(
-            page.publications
-        )
+        complete = self.is_continued_by(page)
         self.position = page.position
         if complete:
             for publication in page.publications:
                 self._deliver(publication)
         else:
-            self._subscribers.flush()
-            for session in self.subscribers():
-                session.end_subscription(self.name, UNSUBSCRIBED_INSUFFICIENT_STATE)
+            self.end_subscriptions()
         for publication, epoch in backlog.arrivals[covered:]:
             self._advance(publication, epoch)
         if backlog.overflowed:
             self._wait_again()
         return complete
+
+    def is_continued_by(self, page: HistoryPage) -> bool:
+        """Return True when a page has everything since the last delivered position."""
+        before = self.position or page.position
+        newest = page.position
+        return newest.epoch == before.epoch and newest.offset == before.offset + len(page.publications)
+
+    def end_subscriptions(self) -> None:
+        """Unsubscribe every subscriber because publications were lost."""
+        self._subscribers.flush()
+        for session in self.subscribers():
+            session.end_subscription(self.name, UNSUBSCRIBED_INSUFFICIENT_STATE)
 
     def retire(self) -> None:
         """Reset the position, because there is no subscriber and no delivery any more."""

@@ -10,6 +10,7 @@ from realtime_server.core.auth.revocations import Revocations
 from realtime_server.core.channels.channel import Channel, Joining
 from realtime_server.core.channels.channel_watch import ChannelWatch
 from realtime_server.core.channels.join import Join, Wanted, is_complete
+from realtime_server.core.channels.ordered import ChannelOrder, OrderedChannel
 from realtime_server.core.channels.presence import ChannelPresence
 from realtime_server.core.channels.resync import Resync
 from realtime_server.core.limits.limit import Limit
@@ -18,7 +19,7 @@ from realtime_server.core.model.channel_options import ChannelOptions, RecoveryM
 from realtime_server.core.model.commands import SubscribeResult
 from realtime_server.core.model.errors import BackplaneError, CommandError
 from realtime_server.core.model.grant import AS_THE_NAMESPACE, Grant, is_positioned
-from realtime_server.core.model.namespaces import Namespaces, is_too_long
+from realtime_server.core.model.namespaces import DEFAULT, Namespaces, is_too_long, namespace_of
 from realtime_server.core.model.publication import Content, Joined, Left, pack
 from realtime_server.core.model.subscription import Subscription
 from realtime_server.core.model.values import (
@@ -28,6 +29,7 @@ from realtime_server.core.model.values import (
     HistoryQuery,
     PresenceStats,
     Publication,
+    SequencePosition,
     StreamPosition,
 )
 from realtime_server.core.ports.backplane import Broker, PresenceStore
@@ -67,6 +69,8 @@ class Hub:
         self._watch = watch
         self._tracing = tracing
         self._resyncs = Resync(tasks, self._resync)
+        self._orders: dict[str, ChannelOrder] = {}
+        """Orders of the ordered namespaces with channels here."""
 
     def require(self, channel: str) -> ChannelOptions:
         """Return the options of a channel. Raises CommandError UNKNOWN_CHANNEL."""
@@ -101,7 +105,7 @@ class Hub:
         options = self.options_of_subscription(name, grant)
         channel = self.channels.get(name)
         if channel is None:
-            channel = self.channels[name] = Channel(name, self.require(name), self._tracing)
+            channel = self.channels[name] = self._new_channel(name)
         subscription = Subscription(
             name,
             info=grant.info,
@@ -133,6 +137,16 @@ class Hub:
             self.give_up(channel, subscriber, subscription)
             raise
         return Join(self, channel, subscriber, subscription, joining, result)
+
+    def _new_channel(self, name: str) -> Channel:
+        options = self.require(name)
+        if not options.ordered:
+            return Channel(name, options, self._tracing)
+        namespace = namespace_of(name) or DEFAULT
+        order = self._orders.get(namespace)
+        if order is None:
+            order = self._orders[namespace] = ChannelOrder(self._broker, self._tasks, self.channels)
+        return OrderedChannel(name, options, order, self._tracing)
 
     async def _make_live(self, channel: Channel) -> None:
         async with channel.lock:
@@ -176,7 +190,7 @@ class Hub:
         in_step: bool,
     ) -> None:
         """Publish the join of a subscription that has begun; unless `in_step`, have the channel filled."""
-        if not in_step:
+        if not in_step or (isinstance(channel, OrderedChannel) and channel.must_wait):
             self.check_position(channel)
         if result.was_recovering:
             self._counters.recoveries[result.recovered] += 1
@@ -237,18 +251,32 @@ class Hub:
         """Deliver a publication to the subscribers here."""
         found = self.channels.get(channel)
         if found is not None and not found.receive(publication, epoch):
-            self._resyncs.add(found)
+            self._fill(found)
+
+    def on_interrupted(self) -> None:
+        """Have ordered namespaces wait: what arrives from now on may follow a loss."""
+        for order in self._orders.values():
+            order.interrupt()
 
     def on_gap(self) -> None:
         """Check every position: publications missed meanwhile are delivered from the history, or reported as lost."""
         self._counters.backplane_gaps += 1
         self._members.note_gap()
         for channel in self.channels.values():
-            self.check_position(channel)
+            if not isinstance(channel, OrderedChannel):
+                self.check_position(channel)
+        for order in self._orders.values():
+            order.resume()
 
     def check_position(self, channel: Channel) -> None:
         """Have a channel's missing publications read from the history, and delivered or reported as lost."""
         if channel.suspect():
+            self._fill(channel)
+
+    def _fill(self, channel: Channel) -> None:
+        if isinstance(channel, OrderedChannel):
+            channel.order.fill()
+        else:
             self._resyncs.add(channel)
 
     def check_quiet_channels(self) -> None:
@@ -262,7 +290,10 @@ class Hub:
             if channel.position is not channel.checked:
                 channel.checked = channel.position
                 continue
-            self.check_position(channel)
+            if isinstance(channel, OrderedChannel):
+                channel.order.glance(channel)
+            else:
+                self.check_position(channel)
             left -= 1
             if not left:
                 return
@@ -328,6 +359,16 @@ class Hub:
         if query.since is not None and query.since.epoch and query.since.epoch != page.position.epoch:
             raise CommandError(codes.UNRECOVERABLE_POSITION)
         return page
+
+    async def missed(self, channel: str, known: StreamPosition, since: SequencePosition) -> HistoryPage | None:
+        """Read what was published in a channel of an ordered namespace after both positions; see Broker.
+
+        Raises CommandError or BackplaneError.
+        """
+        options = self.require(channel)
+        if options.history is None or not options.ordered:
+            raise CommandError(codes.NOT_AVAILABLE)
+        return await self._broker.missed(channel, known, since, options.history)
 
     async def history_remove(self, channel: str) -> None:
         """Delete a channel's history. Raises CommandError NOT_AVAILABLE where the namespace has none."""

@@ -6,7 +6,8 @@ from typing import Protocol
 
 from msgspec import Struct, structs
 
-from realtime_server.core.channels.channel import Channel, Joining
+from realtime_server.core.channels.channel import Backlog, Channel, Joining
+from realtime_server.core.channels.ordered import ChannelOrder, OrderedChannel, number_of
 from realtime_server.core.model.commands import SubscribeResult
 from realtime_server.core.model.publication import Content, content_in, unpack
 from realtime_server.core.model.subscription import Subscription
@@ -107,6 +108,49 @@ class Join:
             else:
                 frames = subscriber.codec.publication(name, content, publication.offset)
             subscriber.connection.write(frames)
+
+    # in order with other channels of the namespace
+
+    @property
+    def order(self) -> ChannelOrder | None:
+        """Order of the channel's namespace, None where there is none."""
+        channel = self._channel
+        return channel.order if isinstance(channel, OrderedChannel) else None
+
+    @property
+    def missed(self) -> bool:
+        """True when publications may have been lost that neither the result nor the buffer has."""
+        return self._joining.missed
+
+    @property
+    def position(self) -> StreamPosition:
+        """Position in the stream after which the subscription begins."""
+        return StreamPosition(self.result.offset, self.result.epoch)
+
+    def miss(self) -> None:
+        """Record that publications may have been lost."""
+        self._joining.miss()
+
+    def begin_again(self) -> None:
+        """Drop what was buffered, before a history is read that has it."""
+        self._joining.begin_again()
+
+    def take_missed(self, page: HistoryPage, limit: int) -> list[Publication]:
+        """Return the publications of a page and those that were buffered since, up to a number of the sequence.
+
+        The subscription will begin after them.
+        """
+        taken = [publication for publication in page.publications if number_of(publication) <= limit]
+        offset, epoch = page.position.offset - len(page.publications) + len(taken), page.position.epoch
+        for publication, its_epoch in self._joining.buffer.arrivals:
+            if publication.offset == offset + 1 and its_epoch == epoch:
+                taken.append(publication)
+                offset = publication.offset
+            elif publication.offset > offset or (publication.offset and its_epoch != epoch):
+                self._joining.miss()
+        self._joining.buffer = Backlog()
+        self.result = structs.replace(self.result, offset=offset, epoch=epoch)
+        return taken
 
     def drop_recovery(self) -> None:
         """Turn the result into one without recovery, because the missed publications exceed the size of a reply."""

@@ -58,6 +58,7 @@ class ChannelOptions:
     history: HistoryOptions | None = None
     recovery: bool = False
     recovery_mode: RecoveryMode = RecoveryMode.STREAM
+    ordered: bool = False
     force_positioning: bool = False
     presence: bool = False
     publish: Access = Access.NOBODY

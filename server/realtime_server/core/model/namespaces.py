@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Container, Iterable
 
 from realtime_server.core.model.channel_options import ChannelOptions
 
@@ -35,6 +35,11 @@ def namespace_of(channel: str) -> str | None:
     """Return the namespace in a channel's name, None for a channel without one, which is in DEFAULT."""
     name, colon, _ = channel.removeprefix(PRIVATE_PREFIX).partition(":")
     return name if colon and USER_BOUNDARY not in name else None  # a colon of a user's id ends no namespace
+
+
+def is_in(channel: str, namespaces: Container[str]) -> bool:
+    """Return True when a channel is in one of the namespaces with these names."""
+    return (namespace_of(channel) or DEFAULT) in namespaces
 
 
 def is_too_long(channel: str) -> bool:

@@ -11,7 +11,7 @@ from typing import TypeAlias
 import msgspec
 
 from realtime_server.core.model.nesting import check_nesting
-from realtime_server.core.model.values import ClientInfo, Publication
+from realtime_server.core.model.values import ClientInfo, Publication, SequencePosition
 
 
 class Content(msgspec.Struct, tag=1, array_like=True, frozen=True, gc=False):
@@ -26,6 +26,12 @@ class Content(msgspec.Struct, tag=1, array_like=True, frozen=True, gc=False):
     tags: dict[str, str] | None = None
     binary: bool = False
     trace: dict[str, str] | None = None
+
+
+class OrderedContent(Content, frozen=True, gc=False):
+    """Publication of an ordered namespace as it is delivered, with its position; it is never packed."""
+
+    sequence: SequencePosition = SequencePosition(0, "")
 
 
 class Joined(msgspec.Struct, tag=2, array_like=True, frozen=True, gc=False):
@@ -104,4 +110,9 @@ def unpack(packed: bytes) -> Event:
 def content_in(publication: Publication) -> Content:
     """Return the content of a publication from a history, which holds nothing else."""
     event = unpack(publication.encoded)
-    return event if isinstance(event, Content) else _UNREADABLE
+    content = event if isinstance(event, Content) else _UNREADABLE
+    return content if publication.sequence is None else _ordered(content, publication.sequence)
+
+
+def _ordered(content: Content, sequence: SequencePosition) -> OrderedContent:
+    return OrderedContent(content.data, content.info, content.tags, content.binary, content.trace, sequence)

@@ -14,6 +14,16 @@ class StreamPosition(msgspec.Struct, frozen=True, gc=False):
     epoch: str
 
 
+class SequencePosition(msgspec.Struct, array_like=True, frozen=True, gc=False):
+    """Position in the sequence of all channels of an ordered namespace.
+
+    `number` grows from publication to publication, with gaps; numbers of the same `epoch` can be compared, "" is none.
+    """
+
+    number: int
+    epoch: str
+
+
 class ClientInfo(msgspec.Struct, array_like=True, frozen=True, gc=False):
     """Public view of a connection, in presence and publications. Both infos are raw JSON, or None."""
 
@@ -26,11 +36,13 @@ class ClientInfo(msgspec.Struct, array_like=True, frozen=True, gc=False):
 class Publication(msgspec.Struct, frozen=True, gc=False):
     """Event in a channel, usually a message, see core.model.publication.
 
-    `encoded` is opaque to the backplane. `offset` is 0 for an event that is not kept in a history.
+    `encoded` is opaque to the backplane. `offset` is 0 for an event that is not kept in a history. `sequence` is None
+    where the namespace is not ordered.
     """
 
     encoded: bytes
     offset: int = 0
+    sequence: SequencePosition | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,10 +66,14 @@ class HistoryQuery(msgspec.Struct, frozen=True, gc=False):
 
 
 class HistoryPage(msgspec.Struct, frozen=True, gc=False):
-    """Publications in the order asked for, and the position of the stream's newest publication."""
+    """Publications in the order asked for, and the position of the stream's newest publication.
+
+    `sequence` is the newest position of the namespace's sequence at that time, None where it is not ordered.
+    """
 
     publications: tuple[Publication, ...]
     position: StreamPosition
+    sequence: SequencePosition | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -112,9 +112,9 @@ class Subscriptions:
         joined: list[Join] = []
         try:
             for channel, (what, grant) in wanted.items():
-                if _is_left(session, channel, own):
+                if is_left(session, channel, own):
                     joined.append(await self.join(session, channel, what, grant))
-            left = [join for join in joined if _is_left(session, join.channel, own)]
+            left = [join for join in joined if is_left(session, join.channel, own)]
         except BaseException:
             for join in joined:
                 join.abandon()
@@ -232,7 +232,7 @@ class Subscriptions:
         session.renew_subscription(subscription, answer.expires_at, info, renewed_by_hook=subscription.renewed_by_hook)
 
 
-def _is_left(session: Session, channel: str, own: Collection[str]) -> bool:
+def is_left(session: Session, channel: str, own: Collection[str]) -> bool:
     """Return False for a channel that was revoked meanwhile. Raises CommandError if it is none of its `own`."""
     if not session.is_revoked(channel):
         return True

@@ -19,6 +19,7 @@ from realtime_server.core.model.values import (
     HistoryQuery,
     PresenceStats,
     Publication,
+    SequencePosition,
     StreamPosition,
 )
 
@@ -35,6 +36,9 @@ class BrokerEvents(Protocol):
 
     def on_control(self, message: bytes) -> None:
         """Handle a message of `publish_control`, to all workers or to this one."""
+
+    def on_interrupted(self) -> None:
+        """Handle that the next deliveries may follow a loss, which `on_gap` reports once positions can be checked."""
 
     def on_gap(self) -> None:
         """Handle a possible loss of deliveries up to now, after the link was away: positions must be checked."""
@@ -64,7 +68,11 @@ class StoreState:
 
 
 class Broker(Protocol):
-    """Publish/subscribe between servers, and the history of channels."""
+    """Publish/subscribe between servers, and the history of channels.
+
+    In a namespace that the driver knows as ordered, publications with history are numbered across its channels, are
+    delivered in the order of their numbers, and have them in histories too.
+    """
 
     @property
     def roundtrips(self) -> LatencyHistogram:
@@ -127,6 +135,14 @@ class Broker(Protocol):
 
         A stream that does not exist gets an epoch and offset 0 by this call, so that a later call sees the same epoch
         unless the stream was lost in between. Positions outlive the publications by at least `ttl_seconds`.
+        """
+
+    async def missed(
+        self, channel: str, known: StreamPosition, since: SequencePosition, options: HistoryOptions
+    ) -> HistoryPage | None:
+        """Read all that came in an ordered channel after `known` in its stream and `since` in the sequence, in order.
+
+        Returns None when some may be missing: they were dropped, or one of the epochs is another one.
         """
 
     async def remove_history(self, channel: str) -> None:

@@ -31,6 +31,9 @@ class Events:
     def on_control(self, message: bytes) -> None:
         self.arrived.append(message.decode())
 
+    def on_interrupted(self) -> None:
+        raise AssertionError("memory has no link")
+
     def on_gap(self) -> None:
         raise AssertionError("memory has no gaps")
 

@@ -56,8 +56,22 @@ def test_the_names_of_a_channel_are_made_once() -> None:
     keys = Keys("realtime", 4)
     first = keys.channel("news")
     assert keys.channel("news") is first
-    assert first == (keys.partition_of("news"), *(keys.of("news", kind) for kind in ("stream", "position", "channel")))
+    names = (keys.of("news", kind) for kind in ("stream", "position", "channel"))
+    assert first == (keys.partition_of("news"), *names, False)
     for number in range(REMEMBERED):
         keys.channel(f"c{number}")
     assert keys.channel("news") is not first
     assert keys.channel("news") == first
+
+
+def test_all_channels_of_an_ordered_namespace_are_in_one_partition() -> None:
+    """Their names say that they are ordered; channels of other namespaces are spread."""
+    keys = Keys("chat", 64, ["rooms", "default"])
+    names = ["rooms:a", "rooms:b", "$rooms:c", "rooms:d:e"]
+    assert len({keys.channel(name).partition for name in names}) == 1
+    assert all(keys.channel(name).ordered for name in names)
+    assert keys.channel("a").partition == keys.channel("#anna").partition != keys.channel("rooms:a").partition
+    others = [keys.channel(f"news:{number}") for number in range(1000)]
+    assert len({other.partition for other in others}) == 64
+    assert not any(other.ordered for other in others)
+    assert keys.of("rooms:a", "stream") == keys.channel("rooms:a").stream

@@ -66,6 +66,9 @@ class SharedBroker(MemoryBroker):
         for node in self.nodes:
             node.on_control(message)
 
+    def on_interrupted(self) -> None:
+        """Do nothing: there is no link."""
+
     def on_gap(self) -> None:
         """Do nothing: there is no link."""
 

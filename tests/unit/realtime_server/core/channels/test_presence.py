@@ -97,6 +97,9 @@ class Observer:
         """Not needed here."""
         raise NotImplementedError(message)
 
+    def on_interrupted(self) -> None:
+        """Do nothing: there is no link."""
+
     def on_gap(self) -> None:
         """Do nothing: there is no link."""
 
