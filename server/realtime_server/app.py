@@ -128,6 +128,7 @@ def make_node(
         backend,
         backplane.occupancy,
         revocations=backplane.revocations,
+        sessions=backplane.sessions,
         tracing=tracing,
     )
 

@@ -11,10 +11,12 @@ from realtime_server.backplane.memory_occupancy import MemoryOccupancy
 from realtime_server.backplane.memory_presence import MemoryPresence
 from realtime_server.backplane.memory_queue import MemoryEventQueue
 from realtime_server.backplane.memory_revocations import MemoryRevocations
+from realtime_server.backplane.memory_sessions import MemorySessionStore
 from realtime_server.backplane.redis_usage import RedisUsage
 from realtime_server.core.model.revocation import MAX_REVOCATIONS
 from realtime_server.core.ports.archive import StreamArchive
 from realtime_server.core.ports.backplane import Broker, ChannelOccupancy, EventQueue, PresenceStore, RevocationStore
+from realtime_server.core.ports.session_store import MAX_STATES, SessionStore
 from realtime_server.settings import Settings
 
 REVOCATIONS_AT_ONCE = 1000
@@ -34,6 +36,7 @@ class Backplane(NamedTuple):
     occupancy: ChannelOccupancy
     revocations: RevocationStore
     open_queue: Callable[[str, int], EventQueue]
+    sessions: SessionStore
     usage: Callable[[], Mapping[str, RedisUsage]] = dict
     archive: StreamArchive | None = None
 
@@ -49,6 +52,7 @@ def open_backplane(settings: Settings) -> Backplane:
             MemoryOccupancy(),
             MemoryRevocations(most=MAX_REVOCATIONS, page_size=REVOCATIONS_AT_ONCE),
             lambda _name, size: MemoryEventQueue(size),
+            MemorySessionStore(most=MAX_STATES),
         )
     return _open_redis(settings.backplane.redis, settings.backplane.prefix, ordered)
 
@@ -60,6 +64,7 @@ def _open_redis(redis: configuration.Redis, prefix: str, ordered: Collection[str
     from realtime_server.backplane.redis_presence import RedisPresence
     from realtime_server.backplane.redis_queue import RedisEventQueue
     from realtime_server.backplane.redis_revocations import RedisRevocations
+    from realtime_server.backplane.redis_sessions import RedisSessionStore
 
     router = open_router(redis, prefix, ordered=ordered)
     broker = RedisBroker(router)
@@ -69,6 +74,7 @@ def _open_redis(redis: configuration.Redis, prefix: str, ordered: Collection[str
         RedisOccupancy(router),
         RedisRevocations(router, most=MAX_REVOCATIONS, page_size=REVOCATIONS_AT_ONCE),
         lambda name, size: RedisEventQueue(router, name, size),
+        RedisSessionStore(router, most=MAX_STATES),
         lambda: router.usage,
         RedisArchive(router, broker.lifetimes),
     )

@@ -2,7 +2,7 @@
 
 Names are made by redis_keys and begin with `{PREFIX:TAG}:`. Per channel: `stream:CHANNEL`, `position:CHANNEL`,
 `once:LENGTH:KEY:CHANNEL`, `presence:KIND:CHANNEL`, `import:CHANNEL`. Per partition: `generation`, `seen`, `awaited`,
-`occupied`, `occupants`, `occupies:WORKER`; in the first one also `revocations:KIND`. Per queue:
+`occupied`, `occupants`, `occupies:WORKER`, `sessions:KIND`; in the first one also `revocations:KIND`. Per queue:
 `queue:NAME`. Pub/sub channels: `channel:CHANNEL`, `gap`, `echo:WORKER`, `control`, `node:NODE`. A message of a channel
 is `OFFSET:EPOCH:NUMBER`, a line feed, and the encoded publication; the part before the line feed is empty for a channel
 without history. NUMBER counts the publications of the partition; in an ordered namespace a fourth part is its epoch.

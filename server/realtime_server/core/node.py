@@ -39,12 +39,14 @@ from realtime_server.core.operations.ordered_joins import OrderedSubscriptions
 from realtime_server.core.operations.publishing import Publishing, TracedPublishing
 from realtime_server.core.operations.reading import Reading
 from realtime_server.core.operations.refreshed import RefreshedSubscriptions
+from realtime_server.core.operations.session_recovery import RENEW_SECONDS, SessionRecovery
 from realtime_server.core.operations.subscriptions import Subscriptions
 from realtime_server.core.operations.upkeep import Timing, Upkeep
 from realtime_server.core.ports.api import NodeInfo
 from realtime_server.core.ports.backend import Backend, NoBackend, TransportInfo
 from realtime_server.core.ports.backplane import Broker, ChannelOccupancy, PresenceStore, RevocationStore
 from realtime_server.core.ports.client import CommandCodec, Connection
+from realtime_server.core.ports.session_store import SessionStore
 from realtime_server.core.ports.tracing import NO_TRACING, Tracing
 from realtime_server.core.sessions.registry import Registry
 from realtime_server.core.sessions.session import Session, SessionContext
@@ -91,12 +93,13 @@ class Operations:
     """Operations of clients, for the sessions of any client protocol.
 
     `on_connected` is to be called with each session that has got channels along with its connection. `immediate`: none
-    of them ever waits.
+    of them ever waits. `recovery` is None where states of sessions are not kept.
     """
 
     entry: Entry
     subscriptions: Subscriptions
     ordered: OrderedSubscriptions
+    recovery: SessionRecovery | None
     publishing: Publishing
     reading: Reading
     on_connected: Callable[[Session], None]
@@ -116,6 +119,7 @@ class Node:
         occupancy: ChannelOccupancy | None = None,
         *,
         revocations: RevocationStore,
+        sessions: SessionStore | None = None,
         tracing: Tracing | None = None,
         clock: Callable[[], float] = time.monotonic,
         wall_clock: Callable[[], float] = time.time,
@@ -187,6 +191,7 @@ class Node:
             entry,
             self.subscriptions,
             OrderedSubscriptions(self.hub, self.subscriptions),
+            None if sessions is None else SessionRecovery(sessions, tasks),
             publishing,
             Reading(self.hub),
             single_connection.on_connected,
@@ -257,6 +262,8 @@ class Node:
             (READ_AGAIN_SECONDS, self.revoker.catch_up, "revocations"),
         ):
             self._tasks.spawn(self._every(seconds, work), name)
+        if self.operations.recovery is not None:
+            self._tasks.spawn(self._every(RENEW_SECONDS, self.operations.recovery.renew), "session-states")
         if self._watch is not None:
             self._tasks.spawn(self._every(WATCH_SECONDS, self._watch.catch_up), "channel-watch")
 

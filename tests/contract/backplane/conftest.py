@@ -17,6 +17,7 @@ from realtime_server.backplane.memory_occupancy import MemoryOccupancy
 from realtime_server.backplane.memory_presence import MemoryPresence
 from realtime_server.backplane.memory_queue import MemoryEventQueue
 from realtime_server.backplane.memory_revocations import MemoryRevocations
+from realtime_server.backplane.memory_sessions import MemorySessionStore
 from realtime_server.backplane.redis import RedisBroker, open_router
 from realtime_server.backplane.redis_archive import RedisArchive
 from realtime_server.backplane.redis_link import Timing
@@ -24,8 +25,10 @@ from realtime_server.backplane.redis_occupancy import RedisOccupancy
 from realtime_server.backplane.redis_presence import RedisPresence
 from realtime_server.backplane.redis_queue import RedisEventQueue
 from realtime_server.backplane.redis_revocations import RedisRevocations
+from realtime_server.backplane.redis_sessions import RedisSessionStore
 from realtime_server.core.ports.archive import StreamArchive
 from realtime_server.core.ports.backplane import Broker, ChannelOccupancy, EventQueue, PresenceStore, RevocationStore
+from realtime_server.core.ports.session_store import SessionStore
 from tests.contract.backplane.recorder import Recorder
 from tests.kit.redis_answer import fields
 from tests.kit.redis_cluster import RedisClusterDeployment, running_cluster
@@ -53,6 +56,7 @@ TIMING = Timing(
 POSITION_SECONDS = 0.6
 QUEUE_SIZE = 5
 MOST_REVOCATIONS, REVOCATION_PAGE = 50, 10
+MOST_STATES = 5
 ORDERED = ("rooms",)
 """Ordered namespaces."""
 
@@ -66,6 +70,7 @@ class Server:
     occupancy: ChannelOccupancy
     queue: EventQueue
     revocations: RevocationStore
+    sessions: SessionStore
     seen: Recorder
     archive: StreamArchive | None = None
 
@@ -104,7 +109,8 @@ def redis_server(
     revocations = RedisRevocations(router, most=MOST_REVOCATIONS, page_size=REVOCATION_PAGE)
     archive = RedisArchive(router, broker.lifetimes)
     presence, occupancy = RedisPresence(router), RedisOccupancy(router)
-    return started(Server(broker, presence, occupancy, queue, revocations, Recorder(), archive))
+    sessions = RedisSessionStore(router, most=MOST_STATES)
+    return started(Server(broker, presence, occupancy, queue, revocations, sessions, Recorder(), archive))
 
 
 def memory_server() -> contextlib.AbstractAsyncContextManager[Server]:
@@ -113,7 +119,8 @@ def memory_server() -> contextlib.AbstractAsyncContextManager[Server]:
     queue = MemoryEventQueue(QUEUE_SIZE)
     revocations = MemoryRevocations(most=MOST_REVOCATIONS, page_size=REVOCATION_PAGE)
     presence, occupancy = MemoryPresence(broker), MemoryOccupancy()
-    return started(Server(broker, presence, occupancy, queue, revocations, Recorder()))
+    sessions = MemorySessionStore(most=MOST_STATES)
+    return started(Server(broker, presence, occupancy, queue, revocations, sessions, Recorder()))
 
 
 @contextlib.asynccontextmanager

@@ -8,29 +8,32 @@ from realtime_server.backplane.memory_occupancy import MemoryOccupancy
 from realtime_server.backplane.memory_presence import MemoryPresence
 from realtime_server.backplane.memory_queue import MemoryEventQueue
 from realtime_server.backplane.memory_revocations import MemoryRevocations
+from realtime_server.backplane.memory_sessions import MemorySessionStore
 from realtime_server.backplane.redis import RedisBroker
 from realtime_server.backplane.redis_archive import RedisArchive
 from realtime_server.backplane.redis_occupancy import RedisOccupancy
 from realtime_server.backplane.redis_presence import RedisPresence
 from realtime_server.backplane.redis_queue import RedisEventQueue
 from realtime_server.backplane.redis_revocations import RedisRevocations
+from realtime_server.backplane.redis_sessions import RedisSessionStore
 from realtime_server.settings import Backplane, Redis, Settings
 
 
 def test_without_redis_memory_is_used() -> None:
-    broker, presence, occupancy, revocations, open_queue, usage, archive = open_backplane(Settings())
+    broker, presence, occupancy, revocations, open_queue, sessions, usage, archive = open_backplane(Settings())
     assert isinstance(broker, MemoryBroker)
     assert isinstance(presence, MemoryPresence)
     assert isinstance(occupancy, MemoryOccupancy)
     assert isinstance(revocations, MemoryRevocations)
     assert isinstance(open_queue("hooks", 10), MemoryEventQueue)
+    assert isinstance(sessions, MemorySessionStore)
     assert usage() == {}
     assert archive is None
 
 
 def test_with_redis_all_are_in_redis() -> None:
     """Creating the drivers does not connect to Redis."""
-    broker, presence, occupancy, revocations, open_queue, _, archive = open_backplane(
+    broker, presence, occupancy, revocations, open_queue, sessions, _, archive = open_backplane(
         Settings(backplane=Backplane(redis=Redis(address="nowhere.invalid:1")))
     )
     assert isinstance(broker, RedisBroker)
@@ -38,5 +41,6 @@ def test_with_redis_all_are_in_redis() -> None:
     assert isinstance(occupancy, RedisOccupancy)
     assert isinstance(revocations, RedisRevocations)
     assert isinstance(open_queue("hooks", 10), RedisEventQueue)
+    assert isinstance(sessions, RedisSessionStore)
     assert isinstance(archive, RedisArchive)
     assert not broker.healthy
