@@ -46,6 +46,20 @@ def frame(first: int, payload: bytes) -> bytes:
     return bytes((first, 127)) + length.to_bytes(8, "big") + payload
 
 
+def split_frames(frames: bytes) -> Iterator[tuple[bool, bytes]]:
+    """Yield the messages in frames that `frame_text` and `frame_binary` have made, each with whether it is binary."""
+    begin = 0
+    while begin < len(frames):
+        length, header = frames[begin + 1], 2
+        if length == 126:
+            length, header = int.from_bytes(frames[begin + 2 : begin + 4], "big"), 4
+        elif length == 127:
+            length, header = int.from_bytes(frames[begin + 2 : begin + 10], "big"), 10
+        end = begin + header + length
+        yield frames[begin] == BINARY, frames[begin + header : end]
+        begin = end
+
+
 PING = b"\x89\x00"
 """Ping frame without payload."""
 

@@ -32,8 +32,8 @@ def check_placeholders(document: bytes, count: int) -> None:
             waiting.extend(value)
 
 
-def insert_attachments(document: bytes, attachments: Sequence[bytes]) -> Value:
-    """Return the value of JSON with the attachments in their places. Raises PacketError.
+def insert_attachments(document: bytes, attachments: Sequence[Value]) -> Value:
+    """Return the value of JSON with the attachments, or what stands for them, in their places. Raises PacketError.
 
     An attachment may have several places, or none.
     """

@@ -81,6 +81,8 @@ class EngineSession:
         self._on_end = on_end
         self._waiting: deque[bytes] = deque()
         """Encoded packets that no poll has taken."""
+        self.waiting_bytes = 0
+        """Their size."""
         self._poll: Reply | None = None
         self._receives_data = False
 
@@ -100,6 +102,7 @@ class EngineSession:
         """Queue a packet, encoded for polling, until `flush`; ignored unless the session is open."""
         if self.is_open:
             self._waiting.append(packet)
+            self.waiting_bytes += len(packet)
 
     def flush(self) -> None:
         """Answer the poll that waits, if there is anything to send."""
@@ -208,9 +211,7 @@ class EngineSession:
 
     def take_waiting(self) -> list[bytes]:
         """Return the packets that no poll has taken, encoded for polling: the WebSocket has taken over."""
-        taken = [*self._waiting]
-        self._waiting.clear()
-        return taken
+        return self._take(len(self._waiting))
 
     # the end
 
@@ -233,7 +234,7 @@ class EngineSession:
         was_open, self.stage = self.is_open, Stage.CLOSED
         if self._poll is not None:
             self._answer([_CLOSE])
-        self._waiting.clear()
+        self._take(len(self._waiting))
         if was_open:
             self._on_end(reason)
 
@@ -247,8 +248,9 @@ class EngineSession:
 
     def _take(self, most: int = MAX_POLLED) -> list[bytes]:
         taken = [*islice(self._waiting, most)]
-        for _ in taken:
+        for packet in taken:
             self._waiting.popleft()
+            self.waiting_bytes -= len(packet)
         return taken
 
     def _answer(self, packets: list[bytes]) -> None:

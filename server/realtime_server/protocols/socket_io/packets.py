@@ -46,7 +46,7 @@ _COUNT = re.compile(rb"([0-9]{1,16})-")
 _NAMESPACE = re.compile(rb"(/[^,]*)(?:,|\Z)")
 _ID = re.compile(rb"[0-9]+")
 
-_FIRST = re.compile(rb'\[[ \t\n\r]*("[^"\\]*(?:\\.[^"\\]*)*"|[-0-9][^ \t\n\r,\]]*)[ \t\n\r]*[,\]]', re.DOTALL)
+_FIRST = re.compile(rb'[ \t\n\r]*\[[ \t\n\r]*("[^"\\]*(?:\\.[^"\\]*)*"|[-0-9][^ \t\n\r,\]]*)[ \t\n\r]*[,\]]', re.DOTALL)
 """Pattern of the beginning of a valid array whose first element is a string or a number."""
 
 _items_decoder = msgspec.json.Decoder(list[msgspec.Raw])
@@ -238,6 +238,17 @@ def _name_in(data: bytes) -> str:
     if name in RESERVED_EVENTS:
         raise PacketError(Fault.RESERVED_EVENT, f"the name of an event is not one of {sorted(RESERVED_EVENTS)}")
     return name
+
+
+def is_event(document: bytes) -> bool:
+    """Return True when JSON is an array that begins with a string which may be the name of an event."""
+    match = _FIRST.match(document)
+    if match is None or not match[1].startswith(b'"'):
+        return False
+    try:
+        return _string_decoder.decode(match[1]) not in RESERVED_EVENTS
+    except ValueError:
+        return False
 
 
 def _decode_text(text: bytes) -> str:

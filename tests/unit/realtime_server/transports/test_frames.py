@@ -178,3 +178,10 @@ def test_a_pong_has_the_payload_of_its_ping() -> None:
     """A pong carries up to 125 bytes."""
     frame = read_by_library(frame_control(Opcode.PONG, b"p" * 125))
     assert (frame.opcode, bytes(frame.data)) == (Opcode.PONG, b"p" * 125)
+
+
+@given(st.lists(st.tuples(st.booleans(), MESSAGE)))
+def test_frames_of_the_server_are_split_again(messages: list[tuple[bool, bytes]]) -> None:
+    """Each into its message, with whether that is binary."""
+    joined = b"".join(frame_binary(payload) if binary else frame_text(payload) for binary, payload in messages)
+    assert list(frames.split_frames(joined)) == messages

@@ -1,0 +1,55 @@
+"""Publications as events."""
+
+from __future__ import annotations
+
+import pytest
+
+from realtime_server.core.model.publication import Content
+from realtime_server.core.model.pushes import UnsubscribePush
+from realtime_server.protocols.socket_io.namespace_codec import Framing, NamespaceCodec
+from realtime_server.protocols.socket_io.packets import Packet, PacketType
+from realtime_server.transports.frames import frame_binary, frame_text, split_frames
+
+CODEC = NamespaceCodec("/chat", Framing(frame_text, frame_binary, split_frames))
+ROOT = NamespaceCodec("/", Framing(frame_text, frame_binary, split_frames))
+
+
+@pytest.mark.parametrize(
+    ("data", "event"),
+    [
+        ('["greet",1,{"a":[]}]', '["greet",1,{"a":[]}]'),
+        (' [ "greet" ]', ' [ "greet" ]'),
+        ('["\\u00e9\\""]', '["\\u00e9\\""]'),
+        ('[""]', '[""]'),
+        ('{"a":1}', '["message",{"a":1}]'),
+        ("null", '["message",null]'),
+        ("[]", '["message",[]]'),
+        ("[1]", '["message",[1]]'),
+        ('[["a"]]', '["message",[["a"]]]'),
+        ('["connect",1]', '["message",["connect",1]]'),
+        ('["\\u0063onnect"]', '["message",["\\u0063onnect"]]'),
+        ('["\\ud800x"]', '["message",["\\ud800x"]]'),
+        ('"a"', '["message","a"]'),
+    ],
+)
+def test_a_publication_is_an_event(data: str, event: str) -> None:
+    """An array that begins with the name of an event is one; a client would break off at a reserved name."""
+    content = Content(data.encode())
+    assert CODEC.publication("chat:a", content, 7) == frame_text(f"42/chat,{event}".encode())
+    assert ROOT.delta_publication("chat:a", content, 7, b"patch") == frame_text(f"42{event}".encode())
+
+
+def test_binary_data_is_an_attachment() -> None:
+    announcement = frame_text(b'451-/chat,["message",{"_placeholder":true,"num":0}]')
+    assert CODEC.publication("chat:a", Content(b"\x00\xff", binary=True), 0) == announcement + frame_binary(b"\x00\xff")
+
+
+def test_packets_of_a_socket_are_framed() -> None:
+    """With their attachments; the ping is the connection's."""
+    packet = Packet(PacketType.ACK, "/chat", 3, b'[{"_placeholder":true,"num":0}]', (b"x",))
+    assert CODEC.packet(packet) == frame_text(b'461-/chat,3[{"_placeholder":true,"num":0}]') + frame_binary(b"x")
+    assert CODEC.ping() == frame_text(b"2")
+
+
+def test_clients_are_not_told_of_their_rooms() -> None:
+    assert CODEC.push("chat:a", UnsubscribePush(2000, "unsubscribed")) == b""
