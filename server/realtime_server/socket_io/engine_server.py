@@ -1,0 +1,168 @@
+"""Engine.IO connections of one worker, found by their ids, and the WebSockets that belong to them."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Iterable
+
+from realtime_server import codes
+from realtime_server.codes import DisconnectCode
+from realtime_server.core.limits.rates import MessageRate
+from realtime_server.core.node import Node
+from realtime_server.core.ports.backend import TransportInfo
+from realtime_server.core.ports.client import Connection
+from realtime_server.protocols.socket_io.namespace_codec import Framing
+from realtime_server.socket_io.engine_connection import EngineConnection, EngineContext
+from realtime_server.socket_io.socket_handlers import SocketHandlers
+from realtime_server.socket_io.socket_namespace import SocketNamespace
+
+BEAT_SECONDS = 1.0
+
+
+class EngineSocket:
+    """WebSocket of a connection, current or about to take over: handler of what arrives by it.
+
+    `closed` is always True: its end is counted for each socket of Socket.IO on it, not for itself.
+    """
+
+    __slots__ = ("_connection", "_wire")
+
+    closed = True
+
+    def __init__(self, connection: EngineConnection, wire: Connection) -> None:
+        self._connection = connection
+        self._wire = wire
+
+    @property
+    def _is_current(self) -> bool:
+        return self._connection.wire is self._wire
+
+    @property
+    def admitted(self) -> bool:
+        """True when a socket of the connection is admitted."""
+        return self._connection.admitted
+
+    def on_text(self, payload: bytes, now: float) -> None:
+        """Handle a text message."""
+        del now
+        if self._is_current:
+            self._connection.take_text(payload)
+        else:
+            self._connection.take_probe(self._wire, payload)
+
+    def on_binary(self, payload: bytes, now: float) -> None:
+        """Handle a binary message."""
+        del now
+        if self._is_current:
+            self._connection.take_binary(payload)
+        else:
+            self._connection.abandon_upgrade(self._wire)
+
+    def on_control(self, now: float) -> None:
+        """Count a ping or pong of the WebSocket itself."""
+        self._connection.charge(now)
+
+    def on_pong(self) -> None:
+        """Handle a pong of the WebSocket itself, which has no meaning."""
+
+    def on_writable(self) -> None:
+        """Handle a write buffer that has drained."""
+        if self._is_current:
+            self._connection.on_writable()
+
+    def note_unanswered(self, code: int) -> None:
+        """Handle the end by a broken frame, which the end of each socket counts."""
+
+    def disconnect(self, code: DisconnectCode) -> None:
+        """Close it for a reason of the transport."""
+        if self._is_current:
+            self._connection.close(code)
+        else:
+            self._connection.abandon_upgrade(self._wire)
+
+    def on_closed(self) -> None:
+        """Handle its end."""
+        if self._is_current:
+            self._connection.lose()
+        else:
+            self._connection.abandon_upgrade(self._wire)
+
+
+class EngineServer:
+    """Connections of a worker. `max_connections` bounds those that have no socket yet, too."""
+
+    def __init__(
+        self,
+        node: Node,
+        namespaces: Iterable[SocketNamespace],
+        framing: Framing,
+        *,
+        max_connections: int,
+    ) -> None:
+        settings = node.settings
+        limits = settings.limits
+        self._node = node
+        self._framing = framing
+        self._max_connections = max_connections
+        self._connections: dict[str, EngineConnection] = {}
+        self._timer: asyncio.TimerHandle | None = None
+        self._context = EngineContext(
+            node,
+            {namespace.name: namespace for namespace in namespaces},
+            SocketHandlers(node.operations),
+            framing,
+            MessageRate(limits.messages_per_second, limits.message_burst),
+            settings.heartbeat_interval,
+            settings.heartbeat_timeout,
+            self._on_closed,
+        )
+
+    def __len__(self) -> int:
+        """Return the number of connections."""
+        return len(self._connections)
+
+    @property
+    def has_room(self) -> bool:
+        """True while one more connection may open."""
+        return max(len(self._node.sessions), len(self._connections)) < self._max_connections
+
+    def find(self, sid: str) -> EngineConnection | None:
+        """Return the connection with this id, or None."""
+        return self._connections.get(sid)
+
+    def open_polling(self, info: TransportInfo) -> EngineConnection:
+        """Open a connection of a client that polls; its first poll is to be answered with the packet `opened`."""
+        return self._open(EngineConnection(self._context, None, info))
+
+    def open_websocket(self, wire: Connection, info: TransportInfo) -> EngineSocket:
+        """Open the connection of a client that begins with a WebSocket."""
+        connection = self._open(EngineConnection(self._context, wire, info))
+        wire.write(self._framing.engine_packet(connection.opened()))
+        return EngineSocket(connection, wire)
+
+    def upgrade(self, connection: EngineConnection, wire: Connection) -> EngineSocket:
+        """Let a WebSocket take over a connection, unless another one is about to: it is closed then."""
+        if not connection.begin_upgrade(wire):
+            wire.close(codes.BAD_REQUEST_DISCONNECT)
+        return EngineSocket(connection, wire)
+
+    def _open(self, connection: EngineConnection) -> EngineConnection:
+        self._connections[connection.sid] = connection
+        if self._timer is None:
+            self._timer = asyncio.get_running_loop().call_later(BEAT_SECONDS, self._beat)
+        return connection
+
+    def _beat(self) -> None:
+        """Beat all connections, and again later while there are any."""
+        self.beat()
+        again = asyncio.get_running_loop().call_later(BEAT_SECONDS, self._beat) if self._connections else None
+        self._timer = again
+
+    def beat(self) -> None:
+        """Do the periodic work on all connections."""
+        now = self._node.clock()
+        for connection in [*self._connections.values()]:
+            connection.beat(now)
+
+    def _on_closed(self, connection: EngineConnection) -> None:
+        self._connections.pop(connection.sid, None)

@@ -1,0 +1,221 @@
+"""Handlers of CONNECT and of events: core's operations on behalf of sockets."""
+
+from __future__ import annotations
+
+import base64
+from collections.abc import Sequence
+
+import msgspec
+from msgspec import Raw, Struct
+
+from realtime_server import codes
+from realtime_server.core.channels.join import Join, Wanted
+from realtime_server.core.model.errors import BackplaneError, CommandError, DisconnectRequestedError
+from realtime_server.core.model.grant import PLAIN
+from realtime_server.core.model.publication import as_json
+from realtime_server.core.node import Operations
+from realtime_server.core.operations.publishing import Publishing
+from realtime_server.core.ports.backend import Connecting
+from realtime_server.protocols.socket_io.attachments import Value, insert_attachments
+from realtime_server.protocols.socket_io.namespace_codec import MESSAGE, PLACEHOLDER
+from realtime_server.protocols.socket_io.packets import Packet, is_event
+from realtime_server.socket_io.socket_namespace import ClientEvent
+from realtime_server.socket_io.socket_session import QueuedEvent, SocketSession
+
+DONE = b"[{}]"
+"""Acknowledgement of an event that has no other result."""
+COMES_BACK = frozenset({codes.INTERNAL, codes.TOO_MANY_REQUESTS})
+"""Errors of a CONNECT that pass: the connection is closed, after which clients try again by themselves."""
+_strings: msgspec.json.Decoder[str] = msgspec.json.Decoder(str)
+
+
+class Auth(Struct):
+    """Data of CONNECT as far as the server reads it."""
+
+    token: str | None = None
+
+
+class SubscribeOptions(Struct):
+    """Second argument of the event `subscribe`: a subscription token, and data for the backend."""
+
+    token: str = ""
+    data: Raw = Raw()
+
+
+_auths = msgspec.json.Decoder(Auth)
+_options = msgspec.json.Decoder(SubscribeOptions)
+
+
+class SocketHandlers:
+    """Handlers for all sockets of a worker: implements socket_session's SocketHandlers."""
+
+    def __init__(self, operations: Operations) -> None:
+        self._operations = operations
+
+    # CONNECT
+
+    def connects_now(self, auth: bytes) -> bool:
+        """See SocketHandlers."""
+        entry = self._operations.entry
+        return self._operations.immediate and not (entry.has_remote_keys and entry.lacks_key(_token_in(auth) or ""))
+
+    async def connect(self, session: SocketSession, auth: bytes) -> None:
+        """See SocketHandlers."""
+        entry = self._operations.entry
+        try:
+            joins = await self._admit(session, auth)
+        except CommandError as refused:
+            entry.undo_admission(session)
+            if refused.error in COMES_BACK:
+                session.disconnect(codes.SERVER_ERROR)
+            else:
+                session.refuse(refused.error)
+        except BackplaneError:
+            entry.undo_admission(session)
+            session.disconnect(codes.SERVER_ERROR)
+        except DisconnectRequestedError as wanted:
+            session.disconnect(wanted.code)
+        else:
+            if joins is None or session.closed:
+                return
+            session.welcome_client()
+            for join in joins:
+                join.complete()
+            self._operations.on_connected(session)
+
+    async def _admit(self, session: SocketSession, auth: bytes) -> list[Join] | None:
+        """Identify and admit a client, and prepare its rooms; None when it was disconnected meanwhile."""
+        entry, subscriptions = self._operations.entry, self._operations.subscriptions
+        token = _token_in(auth)
+        if token is None:
+            raise DisconnectRequestedError(codes.INVALID_TOKEN)
+        if entry.has_remote_keys and entry.lacks_key(token):
+            await entry.fetch_key(token)
+        if entry.limits_connects and not entry.has_capacity(resumes=False):
+            raise CommandError(codes.TOO_MANY_REQUESTS)
+        if entry.asks_backend(token):
+            request = Connecting(session.caller(), auth, name="", version="", channels=())
+            claims, _ = await entry.identify(session, request, token)
+        else:
+            claims = entry.authenticate(token)
+        if session.closed or not entry.admit(session, claims):
+            return None
+        subscriptions.require_room(len(claims.channels))
+        grants = claims.grants or {}
+        wanted = {name: (Wanted(server_side=True), grants.get(name, PLAIN)) for name in claims.channels}
+        return await subscriptions.join_all(session, wanted, own=claims.channels)
+
+    # events
+
+    async def handle(self, session: SocketSession, event: QueuedEvent) -> None:
+        """See SocketHandlers."""
+        packet = event.packet
+        try:
+            await self._handle(session, packet, event)
+        except CommandError as refused:
+            session.fail(packet.id, refused.error)
+        except DisconnectRequestedError as wanted:
+            session.disconnect(wanted.code)
+        except BackplaneError:
+            session.fail(packet.id, codes.INTERNAL)
+
+    async def _handle(self, session: SocketSession, packet: Packet, event: QueuedEvent) -> None:
+        own = session.namespace.client_events
+        if packet.name not in own:
+            await self._call(session, packet)
+        elif packet.name == ClientEvent.SUBSCRIBE:
+            await self._subscribe(session, packet, event)
+        elif packet.name == ClientEvent.UNSUBSCRIBE:
+            session.drop_subscription(_room(session, packet.items()))
+            session.acknowledge(packet.id, DONE)
+        else:
+            await _publish(self._operations.publishing, session, packet)
+            session.acknowledge(packet.id, DONE)
+
+    async def _subscribe(self, session: SocketSession, packet: Packet, event: QueuedEvent) -> None:
+        items = packet.items()
+        channel = _room(session, items)
+        options = _subscribe_options(items)
+        if channel in event.revoked:
+            raise CommandError(codes.PERMISSION_DENIED)
+        if channel in session.subscriptions:
+            session.acknowledge(packet.id, DONE)
+            return
+        join = await self._operations.subscriptions.subscribe(
+            session, channel, Wanted(), data=bytes(options.data), token=options.token
+        )
+        if join is not None:
+            session.acknowledge(packet.id, DONE)
+            join.complete()
+
+    async def _call(self, session: SocketSession, packet: Packet) -> None:
+        """Have the backend handle an event; its answer has the arguments of the acknowledgement."""
+        publishing = self._operations.publishing
+        if not publishing.calls_backend:
+            raise CommandError(codes.NOT_AVAILABLE)
+        answer = await publishing.call(session, packet.name, _arguments(packet))
+        found = as_json(answer)
+        if found is None:
+            session.acknowledge(packet.id, b"[%b]" % PLACEHOLDER, (answer,))
+        else:
+            session.acknowledge(packet.id, found if found.lstrip().startswith(b"[") else b"[%b]" % found)
+
+
+async def _publish(publishing: Publishing, session: SocketSession, packet: Packet) -> None:
+    """Publish an event in a room. Binary data can only be the one argument of the event `message`."""
+    items = packet.items()
+    channel = _room(session, items)
+    content = items[2:]
+    if not is_event(_array(content)):
+        raise CommandError(codes.BAD_REQUEST)
+    is_message = len(content) == 2 and _strings.decode(content[0]) == MESSAGE
+    if packet.attachments:
+        whole = is_message and insert_attachments(bytes(content[1]), packet.attachments)
+        if not isinstance(whole, bytes):
+            raise CommandError(codes.BAD_REQUEST)
+        await publishing.publish(session, channel, whole, binary=True)
+    elif is_message and not is_event(bytes(content[1])):
+        await publishing.publish(session, channel, bytes(content[1]), binary=False)
+    else:
+        await publishing.publish(session, channel, _array(content), binary=False)
+
+
+def _token_in(auth: bytes) -> str | None:
+    """Return the token in the data of CONNECT, "" for none; None when it is no string."""
+    try:
+        return (_auths.decode(auth).token or "") if auth else ""
+    except ValueError:
+        return None
+
+
+def _room(session: SocketSession, items: Sequence[Raw]) -> str:
+    """Return the channel of the room that is the first argument. Raises CommandError."""
+    try:
+        room = _strings.decode(items[1])
+    except (IndexError, ValueError) as error:
+        raise CommandError(codes.BAD_REQUEST) from error
+    if not room:
+        raise CommandError(codes.BAD_REQUEST)
+    return session.namespace.channel_of(room)
+
+
+def _subscribe_options(items: Sequence[Raw]) -> SubscribeOptions:
+    if len(items) < 3:
+        return SubscribeOptions()
+    try:
+        return _options.decode(items[2])
+    except ValueError as error:
+        raise CommandError(codes.BAD_REQUEST) from error
+
+
+def _arguments(packet: Packet) -> bytes:
+    """Return the arguments of an event as a JSON array; binary data as an object with base64."""
+    arguments = _array(packet.items()[1:])
+    if not packet.attachments:
+        return arguments
+    encoded: list[Value] = [{"b64data": base64.b64encode(each).decode()} for each in packet.attachments]
+    return msgspec.json.encode(insert_attachments(arguments, encoded))
+
+
+def _array(items: Sequence[Raw]) -> bytes:
+    return b"[%b]" % b",".join(map(bytes, items))

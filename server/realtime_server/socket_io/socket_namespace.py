@@ -1,0 +1,34 @@
+"""Namespace of Socket.IO: which channels its rooms are, and which events of clients are for the server itself."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import StrEnum
+
+from realtime_server.core.model.namespaces import DEFAULT
+from realtime_server.protocols.socket_io.namespace_codec import NamespaceCodec
+
+
+class ClientEvent(StrEnum):
+    """Event that the server answers itself; all others go to the backend."""
+
+    SUBSCRIBE = "subscribe"
+    UNSUBSCRIBE = "unsubscribe"
+    PUBLISH = "publish"
+
+
+@dataclass(frozen=True, slots=True)
+class SocketNamespace:
+    """Namespace of Socket.IO, `name` with its slash.
+
+    Its rooms are the channels of `channel_namespace`; without one ("") the name of a room is that of its channel.
+    """
+
+    name: str
+    codec: NamespaceCodec
+    channel_namespace: str = ""
+    client_events: frozenset[ClientEvent] = frozenset(ClientEvent)
+
+    def channel_of(self, room: str) -> str:
+        """Return the channel of a room."""
+        return room if self.channel_namespace in {"", DEFAULT} else f"{self.channel_namespace}:{room}"

@@ -1,0 +1,228 @@
+"""Session of one socket: a client's connection to one namespace, with its own claims and rooms.
+
+Events are handled in their order. While one waits for the backend or the backplane, others wait in a bounded queue.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import math
+from collections import deque
+from collections.abc import Callable, Coroutine
+from typing import Protocol, TypeAlias
+
+import msgspec
+
+from realtime_server import codes
+from realtime_server.codes import DisconnectCode, ErrorCode
+from realtime_server.core.auth.claims import Claims
+from realtime_server.core.limits.limit import Limit
+from realtime_server.core.ports.backend import TransportInfo
+from realtime_server.core.ports.client import Connection
+from realtime_server.core.sessions.session import Session, SessionContext
+from realtime_server.core.tasks import has_failed, run_now
+from realtime_server.protocols.socket_io.packets import Packet, PacketType
+from realtime_server.socket_io.socket_namespace import SocketNamespace
+
+PAUSE_AT = 64
+"""Number of queued events at which reading from the client pauses until the queue is empty."""
+Work: TypeAlias = Callable[[], Coroutine[None, None, None]]
+
+
+class QueuedEvent:
+    """Event that waits; `size` in bytes, `revoked`: channels that the server unsubscribed meanwhile."""
+
+    __slots__ = ("packet", "revoked", "size")
+
+    def __init__(self, packet: Packet, size: int) -> None:
+        self.packet = packet
+        self.size = size
+        self.revoked: set[str] = set()
+
+
+class SocketHandlers(Protocol):
+    """Handlers of what a socket receives."""
+
+    def connects_now(self, auth: bytes) -> bool:
+        """Return True when `connect` will not wait."""
+
+    async def connect(self, session: SocketSession, auth: bytes) -> None:
+        """Admit or refuse the client, whose CONNECT has this data."""
+
+    async def handle(self, session: SocketSession, event: QueuedEvent) -> None:
+        """Handle an event, and acknowledge it if the client asks for that."""
+
+
+class SocketSession(Session):
+    """Session of one socket. Its heartbeat and its rate are those of the connection, which all its sockets share."""
+
+    __slots__ = ("_handlers", "_queue", "_refused", "_task", "_waiting", "namespace")
+
+    def __init__(
+        self,
+        handlers: SocketHandlers,
+        context: SessionContext,
+        connection: Connection,
+        namespace: SocketNamespace,
+        client: str,
+        transport: TransportInfo,
+    ) -> None:
+        super().__init__(context, connection, namespace.codec, client, transport)
+        self.namespace = namespace
+        self._handlers = handlers
+        self._queue: deque[QueuedEvent] = deque()
+        self._waiting = 0
+        self._refused = False
+        self._task: asyncio.Task[None] | None = None
+
+    # what the client sends
+
+    def connect(self, auth: bytes) -> None:
+        """Handle CONNECT with this data. Call it once, first."""
+        self._run(lambda: self._handlers.connect(self, auth), now=self._handlers.connects_now(auth))
+
+    def on_event(self, packet: Packet, size: int) -> None:
+        """Handle an event of `size` bytes; call it after `mark_welcome`. Never raises."""
+        limits = self._context.limits
+        if self.closed:
+            return
+        if size > limits.message_bytes:
+            self._context.counters.limits[Limit.MESSAGE_BYTES] += 1
+            self.fail(packet.id, codes.LIMIT_EXCEEDED)
+            return
+        event = QueuedEvent(packet, size)
+        if self._task is None and self._context.immediate:
+            self._run(lambda: self._handlers.handle(self, event), now=True)
+            return
+        self._waiting += size
+        if len(self._queue) >= limits.waiting_commands or self._waiting > limits.waiting_bytes:
+            self._context.counters.limits[Limit.WAITING_COMMANDS] += 1
+            self.disconnect(codes.TOO_MANY_REQUESTS_DISCONNECT)
+            return
+        self._queue.append(event)
+        if len(self._queue) >= PAUSE_AT or self._waiting > limits.waiting_bytes // 4:
+            self._pause(self._context.clock())
+        if self._task is None:
+            self._run(self._work, now=False)
+
+    def on_text(self, payload: bytes, now: float) -> None:
+        """See Session; never called: the connection decodes messages, and passes on packets."""
+
+    def on_binary(self, payload: bytes, now: float) -> None:
+        """See `on_text`."""
+
+    def on_control(self, now: float) -> None:
+        """See `on_text`."""
+
+    # who the client is
+
+    @property
+    def begun(self) -> bool:
+        """See Session: it is opened by CONNECT."""
+        return not self._refused
+
+    @property
+    def busy(self) -> bool:
+        """See Session."""
+        return bool(self._queue) or super().busy
+
+    def admit(self, claims: Claims, ping_at: float) -> None:
+        """See Session; the connection pings."""
+        del ping_at
+        super().admit(claims, math.inf)
+
+    # what the client gets
+
+    def acknowledge(self, number: int | None, data: bytes, attachments: tuple[bytes, ...] = ()) -> None:
+        """Acknowledge an event with the elements of an array, unless the client does not ask for that (None)."""
+        if number is None or self.closed:
+            return
+        packet = Packet(PacketType.ACK, self.namespace.name, number, data, attachments)
+        frames = self.namespace.codec.packet(packet)
+        if len(frames) > self._context.limits.reply_bytes:
+            self._context.counters.limits[Limit.REPLY_BYTES] += 1
+            self.fail(number, codes.LIMIT_EXCEEDED)
+        else:
+            self.connection.write(frames)
+
+    def fail(self, number: int | None, error: ErrorCode) -> None:
+        """Acknowledge an event with an error, and count it."""
+        self._context.counters.command_errors[error.code] += 1
+        document = [{"error": {"code": error.code, "message": error.message}}]
+        self.acknowledge(number, msgspec.json.encode(document))
+
+    def welcome_client(self) -> None:
+        """Tell the client that it is connected, with its id; events may follow."""
+        self._write_packet(PacketType.CONNECT, {"sid": self.client})
+        self.mark_welcome()
+
+    def refuse(self, error: ErrorCode) -> None:
+        """Refuse the client, which does not come back by itself; end the session."""
+        if self.closed:
+            return
+        self._context.counters.command_errors[error.code] += 1
+        self.note_unanswered(error.code)
+        self._refused = True
+        self.say_end(error.code, error.message)
+        self.on_closed(codes.STALE)  # it is counted by the error's code
+
+    def say_end(self, code: int, reason: str) -> None:
+        """Tell the client that this socket ends for good: it is refused, or disconnected if it was connected."""
+        if self.welcome:
+            self._write_packet(PacketType.DISCONNECT, None)
+        else:
+            self._write_packet(PacketType.CONNECT_ERROR, {"message": reason, "data": {"code": code}})
+
+    def _write_packet(self, kind: PacketType, document: object) -> None:
+        data = b"" if document is None else msgspec.json.encode(document)
+        self.connection.write(self.namespace.codec.packet(Packet(kind, self.namespace.name, data=data)))
+
+    # subscriptions
+
+    def revoke(self, channel: str) -> None:
+        """See Session; also for events that wait."""
+        for event in self._queue:
+            event.revoked.add(channel)
+        super().revoke(channel)
+
+    # the end
+
+    def on_closed(self, code: DisconnectCode = codes.CONNECTION_CLOSED) -> None:
+        """See Session."""
+        if not self.closed:
+            super().on_closed(code)
+            self._queue.clear()
+            if self._task is not None:
+                self._task.cancel()
+
+    def _run(self, work: Work, *, now: bool) -> None:
+        """Run `work` within this call if it never waits (`now`), else in a task; a failure ends the connection."""
+        loop = asyncio.get_running_loop()
+        if not now:
+            self._task = loop.create_task(work(), name=f"socket-{self.client}")
+            self._task.add_done_callback(self._on_done)
+            return
+        try:
+            run_now(work())
+        except Exception as error:  # noqa: BLE001 - as in a task: reported, and the client comes back
+            loop.call_exception_handler({"message": f"socket-{self.client} failed", "exception": error})
+            self.disconnect(codes.SERVER_ERROR)
+
+    async def _work(self) -> None:
+        """Handle the queued events one after the other."""
+        while self._queue and not self.closed:
+            event = self._queue[0]
+            await self._handlers.handle(self, event)
+            if self._queue:
+                self._queue.popleft()
+                self._waiting -= event.size
+
+    def _on_done(self, task: asyncio.Task[None]) -> None:
+        self._task = None
+        if has_failed(task):
+            self.disconnect(codes.SERVER_ERROR)
+        if self._queue:  # an event that came after the last one was handled
+            self._run(self._work, now=False)
+        else:
+            self._waiting = 0
+            self._resume()

@@ -1,0 +1,1 @@
+"""Tests of realtime_server.socket_io."""

@@ -1,0 +1,72 @@
+"""Transport of a client that polls."""
+
+from __future__ import annotations
+
+from realtime_server import codes
+from realtime_server.protocols.socket_io.engine_requests import Answer, TransportName
+from realtime_server.protocols.socket_io.engine_session import EngineSession
+from realtime_server.socket_io.polling_wire import CONGESTED_BYTES, PollingWire
+from realtime_server.transports.frames import frame_binary, frame_text, split_frames
+from tests.unit.realtime_server.socket_io.world import settle
+
+LIMIT = 100_000
+
+
+class Client:
+    """Client that polls."""
+
+    def __init__(self) -> None:
+        self.overflows = 0
+        self.answers: list[Answer] = []
+        self.engine = EngineSession(TransportName.POLLING, 50, lambda _: None, lambda _: None)
+        self.wire = PollingWire(self.engine, split_frames, LIMIT, self.on_overflow)
+
+    def on_overflow(self) -> None:
+        """Count it."""
+        self.overflows += 1
+
+    def poll(self) -> None:
+        """Poll."""
+        self.engine.poll(self.answers.append)
+
+
+async def test_what_is_written_in_one_iteration_of_the_loop_has_one_answer() -> None:
+    """Text as it is, binary data in base64."""
+    client = Client()
+    client.poll()
+    client.wire.write(frame_text(b"4a") + frame_binary(b"\x00"))
+    client.wire.write(frame_text(b"4" + b"x" * 200))
+    assert client.answers == []
+    await settle()
+    assert [answer.body for answer in client.answers] == [b"4a\x1ebAA==\x1e4" + b"x" * 200]
+    assert (client.wire.written_bytes, client.wire.unacknowledged(), client.wire.unsent()) == (208, 0, 0)
+
+
+async def test_what_waits_shows_whether_the_client_keeps_up() -> None:
+    client = Client()
+    client.wire.write(frame_text(b"4" * (CONGESTED_BYTES + 1)))
+    await settle()
+    assert client.wire.congested
+    assert client.wire.unacknowledged() == CONGESTED_BYTES + 1
+    client.poll()
+    assert not client.wire.congested
+
+
+async def test_more_than_the_limit_does_not_wait() -> None:
+    """The overflow is reported once, after the write; nothing more is taken."""
+    client = Client()
+    client.wire.write(frame_text(b"4" * (LIMIT + 1)))
+    client.wire.write(frame_text(b"4"))
+    assert client.overflows == 0
+    await settle()
+    assert client.overflows == 1
+    assert client.wire.unacknowledged() == LIMIT + 1
+
+
+async def test_nothing_is_written_after_the_end() -> None:
+    client = Client()
+    client.wire.close(codes.SHUTDOWN)
+    client.wire.write(frame_text(b"4"))
+    client.wire.pause_reading()
+    client.wire.resume_reading()
+    assert client.wire.written_bytes == 0
