@@ -49,12 +49,14 @@ from realtime_server.listening import Listener, ReusePortGroup
 from realtime_server.metrics import ApiPortCollector, ClientPortCollector, registry_of
 from realtime_server.namespace_settings import channel_options
 from realtime_server.settings import Settings
+from realtime_server.socket_io.socket_namespace import ClientEvent
 from realtime_server.transports.accelerated import ACCELERATED, Flusher
 from realtime_server.transports.centrifuge_protocol import CentrifugeProtocol, CentrifugeSettings
 from realtime_server.transports.client_port import ClientPort, ClientPortSettings
 from realtime_server.transports.client_protocol import ClientProtocol
 from realtime_server.transports.forwarded import TrustedProxies
 from realtime_server.transports.http_server import HttpRequest, Route
+from realtime_server.transports.socket_io_protocol import NamespaceSettings, SocketIoProtocol, SocketIoSettings
 from realtime_server.transports.tls import Certificate, TlsSettings
 
 if TYPE_CHECKING:
@@ -64,6 +66,10 @@ logger = structlog.get_logger()
 
 WARNING_SECONDS = 60.0
 """Between two warnings that tokens are ignored."""
+_CLIENT_EVENTS = {
+    "subscribe": (ClientEvent.SUBSCRIBE, ClientEvent.UNSUBSCRIBE),
+    "publish": (ClientEvent.PUBLISH,),
+}
 PROOF_SECONDS = 0.01
 """So often a worker that starts looks whether its backplane has proven itself."""
 
@@ -398,7 +404,23 @@ def client_protocols(settings: Settings, node: Node, flusher: Flusher) -> tuple[
             compression_threshold=settings.compression.threshold_bytes if settings.compression.enabled else None,
         )
         found.append(CentrifugeProtocol(node, centrifuge, flusher))
+    if settings.protocols.socket_io.enabled:
+        found.append(SocketIoProtocol(node, socket_io_settings(settings)))
     return tuple(found)
+
+
+def socket_io_settings(settings: Settings) -> SocketIoSettings:
+    """Return the settings of Socket.IO. Who may join rooms by an event may leave them by one."""
+    namespaces = tuple(
+        NamespaceSettings(
+            each.name,
+            each.channel_namespace or "",
+            frozenset(event for option in each.client_events for event in _CLIENT_EVENTS[option]),
+        )
+        for each in settings.protocols.socket_io.served
+    )
+    most = math.ceil(settings.limits.connections / settings.workers)
+    return SocketIoSettings(settings.protocols.socket_io.path, namespaces, most)
 
 
 def tls_settings(listen: configuration.Listen) -> TlsSettings | None:

@@ -2,9 +2,15 @@
 
 from __future__ import annotations
 
-from typing import Self
+from collections.abc import Collection
+from typing import Annotated, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, model_validator
+from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
+
+from realtime_server.core.model.namespaces import DEFAULT
+
+RESERVED_PATHS = ("/connection/", "/emulation/", "/health/", "/api/")
+"""Beginnings of paths that are the server's own."""
 
 
 class Centrifuge(BaseModel):
@@ -15,15 +21,73 @@ class Centrifuge(BaseModel):
     enabled: bool = True
 
 
+class SocketIoNamespace(BaseModel):
+    """A namespace of Socket.IO, `name` with its slash.
+
+    Its rooms are the channels of the namespace `channel_namespace`; without one a room is the channel of its name.
+    `client_events`: events with which clients join rooms and publish in them; all others are for the hook `rpc`.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    name: Annotated[str, Field(max_length=64, pattern=r"^/[a-zA-Z0-9_./~-]*$")]
+    channel_namespace: str | None = None
+    client_events: tuple[Literal["subscribe", "publish"], ...] = ("subscribe", "publish")
+
+
+class SocketIo(BaseModel):
+    """Socket.IO 4: WebSocket and polling on one path, whose slash at the end clients add.
+
+    Without `namespaces` there is `/`, as clients connect to it unless they name another one.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    enabled: bool = False
+    path: Annotated[str, Field(max_length=128, pattern=r"^/([a-zA-Z0-9_.~-]+/)+$")] = "/socket.io/"
+    namespaces: tuple[SocketIoNamespace, ...] = ()
+
+    @field_validator("path")
+    @classmethod
+    def _path_is_free(cls, path: str) -> str:
+        if path.startswith(RESERVED_PATHS):
+            raise ValueError(f"paths of the server begin with {', '.join(RESERVED_PATHS)}: set another one")
+        return path
+
+    @field_validator("namespaces")
+    @classmethod
+    def _names_differ(cls, namespaces: tuple[SocketIoNamespace, ...]) -> tuple[SocketIoNamespace, ...]:
+        names = [namespace.name for namespace in namespaces]
+        twice = sorted({name for name in names if names.count(name) > 1})
+        if twice:
+            raise ValueError(f"{twice[0]} is defined twice")
+        return namespaces
+
+    @property
+    def served(self) -> tuple[SocketIoNamespace, ...]:
+        """Namespaces that clients may connect to."""
+        return self.namespaces or (SocketIoNamespace(name="/"),)
+
+    def require_channel_namespaces(self, names: Collection[str]) -> None:
+        """Raise ValueError when rooms are to be channels of a namespace that is not one of these."""
+        for each in self.namespaces:
+            if each.channel_namespace not in {None, DEFAULT, *names}:
+                raise ValueError(
+                    f"protocols.socket_io.namespaces: {each.name} is for channels of {each.channel_namespace},"
+                    " which is not one of the namespaces"
+                )
+
+
 class Protocols(BaseModel):
     """Protocols that clients may use. The paths of one that is off answer 404."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     centrifuge: Centrifuge = Centrifuge()
+    socket_io: SocketIo = SocketIo()
 
     @model_validator(mode="after")
     def _one_is_on(self) -> Self:
-        if not self.centrifuge.enabled:
-            raise ValueError("no client could connect: enable at least one of centrifuge")
+        if not self.centrifuge.enabled and not self.socket_io.enabled:
+            raise ValueError("no client could connect: enable at least one of centrifuge, socket_io")
         return self

@@ -429,6 +429,7 @@ class Settings(Model):
         twice = sorted({name for name in names if names.count(name) > 1})
         if twice:
             raise ValueError(f"namespaces: {twice[0]} is defined twice")
+        self.protocols.socket_io.require_channel_namespaces(names)
         if self.heartbeat.timeout_seconds >= self.heartbeat.interval_seconds:
             raise ValueError("heartbeat.timeout_seconds must be less than heartbeat.interval_seconds")
         if self.workers > 1 and self.backplane.redis is None:

@@ -7,8 +7,9 @@ modules of their own; this module has what they share: origins, limits, and erro
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import re
-from collections.abc import Awaitable, Callable, Iterable, Mapping
+from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import TypeAlias
 
@@ -97,7 +98,7 @@ class HttpConnection(web.RequestHandler):
     """
 
     __slots__ = (
-        "_begun", "_busy", "_counters", "_is_head", "_sends_back", "_sockets", "_stream", "_timer",
+        "_begun", "_busy", "_counters", "_is_head", "_on_lost", "_sends_back", "_sockets", "_stream", "_timer",
         "_to_websocket", "_unanswered", "keeps_idle", "peer",
     )  # fmt: skip
 
@@ -123,6 +124,7 @@ class HttpConnection(web.RequestHandler):
         self._counters = counters
         self._sockets = sockets
         self._stream: StreamConnection | None = None
+        self._on_lost: Callable[[], None] | None = None
         self._timer: asyncio.TimerHandle | None = None
         self._to_websocket = to_websocket
         self._sends_back = sends_back
@@ -180,6 +182,8 @@ class HttpConnection(web.RequestHandler):
         self._sockets.leave()
         if self._stream is not None:
             self._stream.on_lost()
+        if self._on_lost is not None:
+            self._on_lost()
         super().connection_lost(exc)
 
     def handle_error(
@@ -216,6 +220,15 @@ class HttpConnection(web.RequestHandler):
     def attach(self, stream: StreamConnection) -> None:
         """Attach the stream that answers the request, for the socket's events until its end."""
         self._stream = stream
+
+    @contextlib.contextmanager
+    def watched(self, on_lost: Callable[[], None]) -> Iterator[None]:
+        """Have `on_lost` called when the socket is lost within this context, where a request is answered."""
+        self._on_lost = on_lost
+        try:
+            yield
+        finally:
+            self._on_lost = None
 
     def close_soon(self) -> None:
         """Abort the socket after CLOSING_SECONDS, within which the end of the stream is sent."""

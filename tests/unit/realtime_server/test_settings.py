@@ -158,3 +158,16 @@ def test_limits_that_contradict_each_other_are_refused(tmp_path: Path, limits: d
     with pytest.raises(SettingsError, match=message) as refused:
         Settings.load(file)
     assert "config.json: limits" in str(refused.value)
+
+
+def test_a_namespace_of_socket_io_is_for_channels_of_one_that_is_there(tmp_path: Path) -> None:
+    """`default` always is."""
+    file = tmp_path / "config.json"
+    for name, refused in (("chat", False), ("default", False), ("news", True)):
+        socket_io = {"enabled": True, "namespaces": [{"name": "/x", "channel_namespace": name}]}
+        file.write_text(json.dumps({"namespaces": [{"name": "chat"}], "protocols": {"socket_io": socket_io}}))
+        if refused:
+            with pytest.raises(SettingsError, match="/x is for channels of news, which is not one of the namespaces"):
+                Settings.load(file)
+        else:
+            Settings.load(file)

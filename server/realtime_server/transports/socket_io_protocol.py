@@ -1,0 +1,177 @@
+"""Socket.IO on the port for clients: WebSocket and polling on one path."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from urllib.parse import parse_qsl
+
+from aiohttp import web
+from websockets.typing import Subprotocol
+
+from realtime_server.core.node import Node
+from realtime_server.core.ports.backend import TransportInfo
+from realtime_server.protocols.socket_io.engine_packets import encode_payload
+from realtime_server.protocols.socket_io.engine_requests import TEXT, Answer, Refusal, refuse_request
+from realtime_server.protocols.socket_io.namespace_codec import Framing, NamespaceCodec
+from realtime_server.socket_io.engine_connection import EngineConnection
+from realtime_server.socket_io.engine_server import EngineServer, EngineSocket
+from realtime_server.socket_io.socket_namespace import ClientEvent, SocketNamespace
+from realtime_server.transports.client_protocol import ClientWebSocket, HandshakeRefusal
+from realtime_server.transports.frames import frame_binary, frame_text, split_frames
+from realtime_server.transports.handshake import AcceptedHandshake
+from realtime_server.transports.http_server import HttpRequest, RequestRefusedError, Route
+
+METHODS = ("GET", "POST", "HEAD", "PUT", "PATCH", "DELETE")
+"""Methods that get the reference's answers; only the first two have a use."""
+PROTOCOL = "socket.io"
+FRAMING = Framing(frame_text, frame_binary, split_frames)
+_REASONS = {Refusal.UNKNOWN_SESSION: "unknown_session"}
+"""Reasons that a refused request is counted under, others than `malformed`."""
+
+
+@dataclass(frozen=True, slots=True)
+class NamespaceSettings:
+    """Settings of one namespace, see SocketNamespace."""
+
+    name: str
+    channel_namespace: str
+    client_events: frozenset[ClientEvent]
+
+
+@dataclass(frozen=True, slots=True)
+class SocketIoSettings:
+    """Settings of the protocol; `path` with its slashes."""
+
+    path: str
+    namespaces: Sequence[NamespaceSettings]
+    max_connections: int
+
+
+class SocketIoProtocol:
+    """Client protocol Socket.IO 4: implements ClientProtocol."""
+
+    def __init__(self, node: Node, settings: SocketIoSettings) -> None:
+        self._node = node
+        self._path = settings.path
+        self.server = EngineServer(
+            node, _namespaces(settings.namespaces), FRAMING, max_connections=settings.max_connections
+        )
+
+    @property
+    def websocket_paths(self) -> tuple[str, ...]:
+        """See ClientProtocol."""
+        return (self._path,)
+
+    def routes(self) -> Mapping[str, Route]:
+        """See ClientProtocol."""
+        body_bytes = self._node.settings.limits.frame_bytes
+        return {self._path: Route(METHODS, PollingEndpoint(self._node, self.server), body_bytes=body_bytes)}
+
+    def select_subprotocol(self, path: str, offered: Sequence[Subprotocol]) -> Subprotocol | None:
+        """See ClientProtocol: none is."""
+        del path, offered
+        return None
+
+    def why_not(self, path: str, values: Callable[[str], list[str]]) -> HandshakeRefusal | None:
+        """See ClientProtocol."""
+        del values
+        query = _query_in(path)
+        connection = self.server.find(query.get("sid", ""))
+        refusal = refuse_request("GET", query, None if connection is None else connection.transport, upgrade=True)
+        if refusal is None:
+            return None
+        answer = refusal.answer(upgrade=True)
+        reason = _REASONS.get(refusal, "malformed")
+        return HandshakeRefusal(answer.status, answer.body.decode(), answer.content_type, reason)
+
+    def open(self, connection: ClientWebSocket, accepted: AcceptedHandshake) -> EngineSocket:
+        """See ClientProtocol."""
+        existing = self.server.find(_query_in(accepted.path).get("sid", ""))
+        if existing is not None:
+            return self.server.upgrade(existing, connection)
+        info = connection.describe(TransportInfo("websocket", PROTOCOL, "json"), accepted.values)
+        return self.server.open_websocket(connection, info)
+
+
+def _namespaces(settings: Iterable[NamespaceSettings]) -> Iterable[SocketNamespace]:
+    for each in settings:
+        yield SocketNamespace(each.name, NamespaceCodec(each.name, FRAMING), each.channel_namespace, each.client_events)
+
+
+def _query_in(path: str) -> dict[str, str]:
+    """Return the parameters of a URL; of one that is there twice, the first."""
+    return dict(reversed(parse_qsl(path.partition("?")[2])))
+
+
+class PollingEndpoint:
+    """Endpoint of clients that poll: GET waits for packets, POST brings packets of the client."""
+
+    def __init__(self, node: Node, server: EngineServer) -> None:
+        self._node = node
+        self._server = server
+
+    async def __call__(self, asked: HttpRequest) -> web.StreamResponse:
+        """Answer one request. Raises RequestRefusedError."""
+        request = asked.request
+        connection = self._server.find(request.query.get("sid", ""))
+        current = None if connection is None else connection.transport
+        refusal = refuse_request(request.method, request.query, current)
+        if refusal is not None:
+            self._node.counters.count_rejected_handshake(_REASONS.get(refusal, "malformed"))
+            return _response(refusal.answer())
+        if connection is None:
+            return self._open(asked)
+        if request.method == "GET":
+            return await self._poll(asked, connection)
+        if request.method == "POST":
+            return await self._take(asked, connection)
+        raise RequestRefusedError(405, "use GET or POST", "malformed", {"Allow": "GET, POST"})
+
+    def _open(self, asked: HttpRequest) -> web.StreamResponse:
+        if not self._server.has_room:
+            message = "this server has all the connections that it may have; try again"
+            raise RequestRefusedError(503, message, "connection_limit", {"Retry-After": "1"})
+        info = TransportInfo("polling", PROTOCOL, "json", asked.remote, asked.headers)
+        connection = self._server.open_polling(info)
+        return _response(Answer(200, encode_payload([connection.opened()]), TEXT))
+
+    async def _poll(self, asked: HttpRequest, connection: EngineConnection) -> web.StreamResponse:
+        """Answer when there is something to send. A client that goes away meanwhile has lost the connection."""
+        answered: asyncio.Future[Answer] = asyncio.get_running_loop().create_future()
+
+        def reply(answer: Answer) -> None:
+            if not answered.done():
+                answered.set_result(answer)
+
+        def lose() -> None:
+            connection.lose()
+            reply(Answer(400))
+
+        with asked.connection.watched(lose):
+            connection.poll(reply)
+            return _response(await answered)
+
+    async def _take(self, asked: HttpRequest, connection: EngineConnection) -> web.StreamResponse:
+        """Pass on what a client sends; answer when it may send more."""
+        refused = connection.begin_data(asked.request.headers.get("Content-Type", ""))
+        if refused is not None:
+            return _response(refused)
+        with asked.connection.watched(connection.lose):
+            try:
+                body = await asked.body()
+            except RequestRefusedError:
+                connection.lose()
+                raise
+        answer = connection.take_data(body)
+        await connection.readable()
+        return _response(answer)
+
+
+def _response(answer: Answer) -> web.Response:
+    response = web.Response(status=answer.status, body=answer.body)
+    if answer.content_type:
+        response.headers["Content-Type"] = answer.content_type
+    response.headers["Cache-Control"] = "no-store"
+    return response
