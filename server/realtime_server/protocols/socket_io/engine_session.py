@@ -218,8 +218,9 @@ class EngineSession:
     def close(self) -> None:
         """Close the session from here, so that the client comes back by itself. Idempotent.
 
-        A polling client gets what waits for it and then the packet CLOSE, by its next polls if none waits; until then
-        the session is CLOSING, what the client sends is ignored, and `lose` is to end that.
+        A polling client gets what waits for it, by its next polls if none waits; the poll after that is refused. Until
+        then the session is CLOSING, what the client sends is ignored, and `lose` is to end that. The reference sends
+        the packet CLOSE, after which python-engineio does not come back.
         """
         if not self.is_open:
             return
@@ -239,12 +240,11 @@ class EngineSession:
             self._on_end(reason)
 
     def _answer_closing(self) -> None:
-        """Answer a poll with what waits, as much as fits, and with CLOSE after all of it."""
-        taken = self._take(MAX_POLLED - 1)
+        """Answer a poll with what waits, as much as fits; the session is closed after all of it."""
+        taken = self._take()
         if not self._waiting:
-            taken.append(_CLOSE)
             self.stage = Stage.CLOSED
-        self._answer(taken)
+        self._answer(taken or [_NOOP])
 
     def _take(self, most: int = MAX_POLLED) -> list[bytes]:
         taken = [*islice(self._waiting, most)]

@@ -92,7 +92,7 @@ async def test_what_a_client_sends_shows_that_it_is_alive() -> None:
 
 
 async def test_a_polling_client_that_does_not_poll_is_closed() -> None:
-    """Its later poll is told, and then it is unknown."""
+    """Its later poll gets what waits, and then it is unknown."""
     world = World()
     connection = world.poll()
     connection.take_data(b"40")
@@ -100,7 +100,7 @@ async def test_a_polling_client_that_does_not_poll_is_closed() -> None:
     world.pass_time(INTERVAL)
     world.pass_time(TIMEOUT + 0.1)
     assert not world.node.sessions
-    assert polled(connection)[-1] == "1"
+    assert polled(connection)[-1] == "2"
     assert world.server.find(connection.sid) is None
 
 
@@ -392,7 +392,7 @@ async def test_the_end_of_a_polling_connection_ends_its_upgrade() -> None:
     client = world.upgrade(connection)
     connection.close(codes.FORCE_RECONNECT)
     assert client.closed_by is not None
-    assert polled(connection) == ["1"]
+    assert polled(connection) == ["6"]
 
 
 async def test_a_polling_client_that_does_not_keep_up_is_closed() -> None:
