@@ -25,6 +25,7 @@ from realtime_server.admin.api_handlers import METHODS
 from realtime_server.client_headers import RESERVED
 from realtime_server.hooks.signature import HEADER
 from realtime_server.namespace_settings import History, Namespace
+from realtime_server.protocol_settings import SocketIoNamespace
 from realtime_server.settings import (
     ApiKey,
     ApiMethod,
@@ -260,6 +261,7 @@ def test_the_defaults_that_are_left_out_are_the_servers() -> None:
         (server_defaults.EVENT_HOOK, EventHook(url="http://a")),
         (server_defaults.API_KEY, ApiKey(name="a", file=Path("a"))),
         (server_defaults.TRACING, Tracing(endpoint="http://a")),
+        (server_defaults.SOCKET_NAMESPACE, SocketIoNamespace(name="/")),
     ]
     for table, example in examples:
         assert disagreements(table, parse(example.model_dump_json())) == []

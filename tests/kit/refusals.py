@@ -88,12 +88,25 @@ EGRESS = (
 
 
 RESTRICTED = "mode must be Restricted for clientFrom, apiFrom, adminFrom and egress: with None everything is allowed"
-PROTOCOL = "one protocol must be Enabled, or no client could connect: centrifuge"
+PROTOCOL = "one protocol must be Enabled, or no client could connect: centrifuge or socketIO"
+SOCKET_IO: tuple[tuple[str, str, JsonObject], ...] = (
+    ("path", "must be a path that begins and ends with /, like /socket.io/", {"path": "/socket.io"}),
+    ("path", "must not begin with /connection/, /emulation/, /health/, /api/", {"path": "/api/io/"}),
+    ("namespaces", "at least 1 item", {"namespaces": []}),
+    ("namespaces", "Duplicate value", {"namespaces": [{"name": "/a"}, {"name": "/a"}]}),
+    ("namespaces[0].name", "must be / or a name that begins with it, like /chat", {"namespaces": [{"name": "chat"}]}),
+    (
+        "namespaces",
+        "channelNamespace must be default or one of spec.namespaces",
+        {"namespaces": [{"name": "/", "channelNamespace": "chat"}]},
+    ),
+    ("namespaces[0].clientEvents[0]", "Unsupported value", {"namespaces": [{"name": "/", "clientEvents": ["Join"]}]}),
+)
 EVERYWHERE: JsonObject = {"namespaceSelector": {}}
 LOGIN = "username needs password: an ACL user logs in with both (any password does for a user with nopass)"
 PATHS = (
-    "paths must have / or /connection, where clients connect, unless an annotation makes the controller rewrite"
-    " another path"
+    "paths must have /, /connection or /socket.io, where clients connect, unless an annotation makes the controller"
+    " rewrite another path"
 )
 WRONG_PATHS: tuple[list[JsonValue], ...] = (["/foo"], ["/connections", "/foo/connection"])
 
@@ -128,6 +141,10 @@ def _canary(**fields: JsonValue) -> JsonObject:
 
 REFUSALS = (
     Refusal("spec.protocols.centrifuge", PROTOCOL, {"protocols": {"centrifuge": {"mode": "Disabled"}}}),
+    *(
+        Refusal(f"spec.protocols.socketIO.{field}", message, {"protocols": {"socketIO": settings}})
+        for field, message, settings in SOCKET_IO
+    ),
     Refusal("metadata.name", NAME, name="a" * 41),
     Refusal("metadata.name", NAME, name="1st"),
     Refusal("metadata.name", NAME, name="chat.example"),

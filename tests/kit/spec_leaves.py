@@ -26,6 +26,7 @@ OTHERS: tuple[JsonValue, ...] = (
     {"cpu": "3m"}, {"cpu": "9", "memory": "9Gi"}, {"other": "value"},
     "NotIn", "UDP", 60_000, "10.9.0.0/16", ["10.9.9.0/24"],
     "other:1", ["other:1"], "9Gi", "Retain", "Standalone", "Follow", "0 3 * * *", "Rollback", "Service",
+    "/other", "/other/", "default", ["Publish"],
 )  # fmt: skip
 """Values to change leaves to."""
 HOOK: JsonObject = {"url": "http://backend/h", "timeout": "3s", "concurrency": 9}
@@ -38,6 +39,9 @@ NAMESPACE: JsonObject = {
     "joinLeave": "Always", "delta": "Fossil", "personalChannel": "SingleConnection", "writeDelay": "5ms",
 }  # fmt: skip
 """A namespace without slowConsumer, which these options exclude."""
+PROTOCOLS: JsonObject = {
+    "socketIO": {"mode": "Enabled", "path": "/live/", "namespaces": [{"name": "/used", "channelNamespace": "used"}]},
+}
 SELECTOR: JsonObject = {
     "matchLabels": {"app": "shop"}, "matchExpressions": [{"key": "team", "operator": "In", "values": ["chat"]}],
 }  # fmt: skip
@@ -94,7 +98,7 @@ def used_specs() -> list[JsonObject]:
     recoverable: JsonObject = {"name": "recoverable", "history": {}, "recovery": "Stream"}
     namespaces: list[JsonValue] = [NAMESPACE, recoverable, {"name": "slow", "slowConsumer": "DropOldest"}]
     managed: JsonObject = {
-        **everything, "namespaces": namespaces, "networkPolicy": NETWORK_POLICY,
+        **everything, "namespaces": namespaces, "networkPolicy": NETWORK_POLICY, "protocols": PROTOCOLS,
         "hooks": {**object_at(everything, "hooks"), **hooks},
     }  # fmt: skip
     places: tuple[JsonObject, ...] = (

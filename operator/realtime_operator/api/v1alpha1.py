@@ -43,6 +43,13 @@ EGRESS_IS_NEEDED = (
     " || (has(self.spec.auth) && has(self.spec.auth.jwks)) || has(self.spec.tracing)"
     f" || (has(self.spec.hooks) && ({' || '.join(f'has(self.spec.hooks.{to_camel(name)})' for name in HOOKS)})))"
 )
+ROOMS_HAVE_CHANNELS = (
+    "!has(self.spec) || !has(self.spec.protocols) || !has(self.spec.protocols.socketIO)"
+    " || !has(self.spec.protocols.socketIO.namespaces)"
+    " || self.spec.protocols.socketIO.namespaces.all(each, !has(each.channelNamespace)"
+    " || each.channelNamespace == 'default'"
+    " || (has(self.spec.namespaces) && self.spec.namespaces.exists(one, one.name == each.channelNamespace)))"
+)
 TOO_DEEP = Finding("spec", FindingReason.INVALID_FIELD, "is nested too deeply")
 CLUSTER_NAME = "^[a-z]([-a-z0-9]*[a-z0-9])?$"
 
@@ -167,6 +174,15 @@ class RealtimeCluster(Model):
         if canary is None or canary.traffic != "Route":
             return True
         return endpoint.gateway is not None and endpoint.tls is None
+
+    @rule(
+        ROOMS_HAVE_CHANNELS,
+        "channelNamespace must be default or one of spec.namespaces",
+        field="spec.protocols.socketIO.namespaces",
+    )
+    def _rooms_have_channels(self) -> bool:
+        known = {None, "default", *(namespace.name for namespace in self.spec.namespaces)}
+        return all(each.channel_namespace in known for each in self.spec.protocols.socket_io.namespaces)
 
     @classmethod
     def from_object(cls, document: JsonObject) -> Self:

@@ -24,8 +24,9 @@ from realtime_operator.api.fields import (
 from realtime_operator.api.lists import ATOMIC, SET
 from realtime_operator.api.v1alpha1_certificate import IngressTls, ServerTls
 
-CLIENT_PATHS = "/connection/"
-"""Beginning of the paths of all transports for clients."""
+CLIENT_PATHS = ("/connection/", "/socket.io/")
+"""Beginnings of the paths of all transports for clients."""
+_IS_CLIENT_PATH = " || ".join(f"(path + '/').startsWith('{each}')" for each in CLIENT_PATHS)
 FREE_ANNOTATIONS_RULE = "!has(self.annotations) || self.annotations.all(key, !key.startsWith('realtime.dev/'))"
 FREE_ANNOTATIONS = "annotations that begin with realtime.dev/ are reserved for the operator"
 
@@ -130,9 +131,10 @@ class Ingress(Model):
 
     @rule(
         "!has(self.paths) || (has(self.annotations) && self.annotations.size() > 0)"
-        f" || self.paths.exists(path, path == '/' || (path + '/').startsWith('{CLIENT_PATHS}'))",
-        "paths must have / or /connection, where clients connect, unless an annotation makes the controller rewrite"
-        " another path",
+        " || self.paths.exists(path, path == '/'"
+        f" || {_IS_CLIENT_PATH})",
+        "paths must have /, /connection or /socket.io, where clients connect, unless an annotation makes the controller"
+        " rewrite another path",
         field="paths",
     )
     def _clients_get_through(self) -> bool:

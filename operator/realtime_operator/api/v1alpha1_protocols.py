@@ -2,9 +2,43 @@
 
 from __future__ import annotations
 
-from typing import Literal
+import re
+from typing import Annotated, Literal
 
-from realtime_operator.api.base import Model, rule
+from pydantic import Field
+
+from realtime_operator.api.base import Check, Model, rule
+from realtime_operator.api.fields import NamespaceName
+from realtime_operator.api.lists import MAP_BY_NAME, SET
+
+OWN_PATHS = ("/connection/", "/emulation/", "/health/", "/api/")
+"""Beginnings of paths on the servers' port for clients that are no client protocol's to choose."""
+_PATH = "^/([a-zA-Z0-9_.~-]+/)+$"
+_SOCKET_NAMESPACE = "^/[a-zA-Z0-9_./~-]*$"
+
+SocketIoPath = Annotated[
+    str,
+    Field(max_length=128),
+    Check(
+        f"self.matches('{_PATH}')",
+        "must be a path that begins and ends with /, like /socket.io/",
+        lambda path: re.fullmatch(_PATH, path) is not None,
+    ),
+    Check(
+        " && ".join(f"!self.startsWith('{path}')" for path in OWN_PATHS),
+        f"must not begin with {', '.join(OWN_PATHS)}, which are the servers' own",
+        lambda path: not path.startswith(OWN_PATHS),
+    ),
+]
+SocketNamespaceName = Annotated[
+    str,
+    Field(max_length=64),
+    Check(
+        f"self.matches('{_SOCKET_NAMESPACE}')",
+        "must be / or a name that begins with it, like /chat",
+        lambda name: re.fullmatch(_SOCKET_NAMESPACE, name) is not None,
+    ),
+]
 
 
 class CentrifugeProtocol(Model):
@@ -15,16 +49,51 @@ class CentrifugeProtocol(Model):
     404. Commands that connect as clients do, like `realtime probe`, need it."""
 
 
+class SocketNamespace(Model):
+    """Namespace of Socket.IO: what clients name in `io("/chat")`. It is not a channel namespace."""
+
+    name: SocketNamespaceName
+    """Name with its slash."""
+    channel_namespace: NamespaceName | None = None
+    """Channel namespace of its rooms, one of `spec.namespaces`: with `chat`, the room `lobby` is the channel
+    `chat:lobby`. When absent, the name of a room is that of its channel."""
+    client_events: Annotated[tuple[Literal["Subscribe", "Publish"], ...], Field(max_length=2), SET] = (
+        "Subscribe",
+        "Publish",
+    )
+    """Events of clients that the servers handle themselves, with the permissions of the channel.
+
+    `Subscribe`: `subscribe` and `unsubscribe` join and leave the room in their first argument; `Publish`: `publish`
+    sends an event to a room. All other events, and these where they are not listed, are for `hooks.rpc`.
+    """
+
+
+class SocketIoProtocol(Model):
+    """Socket.IO 4: WebSocket and polling, with an upgrade from one to the other."""
+
+    mode: Literal["Enabled", "Disabled"] = "Disabled"
+    """Availability of the protocol."""
+    path: SocketIoPath = "/socket.io/"
+    """Path of all transports. An Ingress with `paths` needs it, or /."""
+    namespaces: Annotated[tuple[SocketNamespace, ...], Field(min_length=1, max_length=16), MAP_BY_NAME] = (
+        SocketNamespace(name="/"),
+    )
+    """Namespaces that clients may connect to. Others are refused with `Invalid namespace`."""
+
+
 class Protocols(Model):
     """Protocols that clients may use. A channel is the same in all of them."""
 
     centrifuge: CentrifugeProtocol = CentrifugeProtocol()
     """Centrifugo's client protocol."""
+    socket_io: Annotated[SocketIoProtocol, Field(alias="socketIO")] = SocketIoProtocol()
+    """Socket.IO's protocol."""
 
     @rule(
-        "!has(self.centrifuge) || !has(self.centrifuge.mode) || self.centrifuge.mode == 'Enabled'",
-        "one protocol must be Enabled, or no client could connect: centrifuge",
+        "!has(self.centrifuge) || !has(self.centrifuge.mode) || self.centrifuge.mode == 'Enabled'"
+        " || (has(self.socketIO) && has(self.socketIO.mode) && self.socketIO.mode == 'Enabled')",
+        "one protocol must be Enabled, or no client could connect: centrifuge or socketIO",
         field="centrifuge",
     )
     def _one_is_enabled(self) -> bool:
-        return self.centrifuge.mode == "Enabled"
+        return "Enabled" in {self.centrifuge.mode, self.socket_io.mode}

@@ -23,6 +23,7 @@ from realtime_operator.builders.hooks import hooks_config
 from realtime_operator.builders.listen_config import api_tls_config, listen_config
 from realtime_operator.builders.manifest import metadata, with_applied_hash
 from realtime_operator.builders.namespace_config import namespace_config
+from realtime_operator.builders.protocols_config import protocols_config
 from realtime_operator.builders.redis_service import redis_address, sentinel_addresses
 from realtime_operator.builders.server_defaults import server_word, without_defaults
 from realtime_operator.builders.tracing import tracing_config
@@ -68,7 +69,7 @@ def full_config(cluster: RealtimeCluster) -> JsonObject:
             "timeout_seconds": server.heartbeat.timeout_seconds,
         },
         "compression": _compression(server.compression),
-        "protocols": {"centrifuge": {"enabled": cluster.spec.protocols.centrifuge.mode == "Enabled"}},
+        "protocols": protocols_config(cluster.spec.protocols),
         "limits": _limits(server.limits),
         "origins": [*server.origins],
         "namespaces": [namespace_config(namespace) for namespace in cluster.spec.namespaces],

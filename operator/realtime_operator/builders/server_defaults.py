@@ -21,6 +21,7 @@ EVENT_HOOK: Defaults = {
     "timeout_seconds": 5, "concurrency": 100, "disconnects": True, "channels": False, "queue_size": 100_000,
 }  # fmt: skip
 API_KEY: Defaults = {"methods": [], "channels": [], "calls_per_second": 0}
+SOCKET_NAMESPACE: Defaults = {"channel_namespace": None, "client_events": ["subscribe", "publish"]}
 TRACING: Defaults = {
     "sampling_rate_per_million": 0, "max_traces_per_second": 100, "headers": [], "ca_file": None,
     "service_name": "realtime-server", "service_namespace": "",
@@ -41,7 +42,10 @@ SERVER: Defaults = {
     },
     "heartbeat": {"interval_seconds": 25, "timeout_seconds": 8},
     "compression": {"enabled": False, "threshold_bytes": 1024},
-    "protocols": {"centrifuge": {"enabled": True}},
+    "protocols": {
+        "centrifuge": {"enabled": True},
+        "socket_io": {"enabled": False, "path": "/socket.io/", "namespaces": ListDefaults(SOCKET_NAMESPACE)},
+    },
     "limits": {
         "connections": 10_000,
         "handshakes": 10_000,
