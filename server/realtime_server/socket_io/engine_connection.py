@@ -37,6 +37,8 @@ CONNECT_SECONDS = 45.0
 """Time limit for a connection without a socket, the reference's `connectTimeout`."""
 UPGRADE_SECONDS = 10.0
 """Time limit of an upgrade, the reference's `upgradeTimeout`."""
+FORWARDED_BYTES = 256
+"""Size of the answer to a forwarded request besides its body."""
 PACE_SECONDS = 0.05
 """Minimum delay of a client that exceeds its rate."""
 _PING = EnginePacket(EngineType.PING)
@@ -135,7 +137,13 @@ class EngineConnection:
         self._info = info
         self.sid = f"{node.uid}.{secrets.token_hex(16)}"
         name = TransportName.POLLING if wire is None else TransportName.WEBSOCKET
-        self._engine = EngineSession(name, limits.frame_bytes, self._take, self._on_end)
+        self._engine = EngineSession(
+            name,
+            limits.frame_bytes,
+            self._take,
+            self._on_end,
+            max_polled=node.asks.answer_bytes - FORWARDED_BYTES,
+        )
         self.wire: Connection = wire or PollingWire(
             self._engine, context.framing.split, limits.outbox_bytes, lambda: self.close(codes.SLOW)
         )

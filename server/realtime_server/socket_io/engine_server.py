@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Iterable
+from functools import partial
 
 from realtime_server import codes
 from realtime_server.codes import DisconnectCode
@@ -11,8 +12,15 @@ from realtime_server.core.limits.rates import MessageRate
 from realtime_server.core.node import Node
 from realtime_server.core.ports.backend import TransportInfo
 from realtime_server.core.ports.client import Connection
+from realtime_server.protocols.socket_io.engine_requests import Answer, TransportName
 from realtime_server.protocols.socket_io.namespace_codec import Framing
 from realtime_server.socket_io.engine_connection import EngineConnection, EngineContext
+from realtime_server.socket_io.forwarded_requests import (
+    ForwardedRequest,
+    answer_forwarded,
+    forward,
+    is_elsewhere,
+)
 from realtime_server.socket_io.socket_handlers import SocketHandlers
 from realtime_server.socket_io.socket_namespace import SocketNamespace
 
@@ -130,6 +138,21 @@ class EngineServer:
         """Return the connection with this id, or None."""
         return self._connections.get(sid)
 
+    def transport_of(self, sid: str) -> TransportName | None:
+        """Return the transport of a connection, None when there is none; one that another worker may have polls."""
+        connection = self.find(sid)
+        if connection is not None:
+            return connection.transport
+        return TransportName.POLLING if is_elsewhere(self._node, sid) else None
+
+    async def forward(self, sid: str, request: ForwardedRequest) -> Answer | None:
+        """Have another worker answer a request for a connection that is not here, see `forwarded_requests.forward`.
+
+        A poll is answered with the next ping, at the latest.
+        """
+        context = self._context
+        return await forward(self._node, sid, request, timeout=context.ping_interval + context.ping_timeout)
+
     def open_polling(self, info: TransportInfo) -> EngineConnection:
         """Open a connection of a client that polls; its first poll is to be answered with the packet `opened`."""
         return self._open(EngineConnection(self._context, None, info))
@@ -148,6 +171,7 @@ class EngineServer:
 
     def _open(self, connection: EngineConnection) -> EngineConnection:
         self._connections[connection.sid] = connection
+        self._node.asks.serve(connection.sid, partial(answer_forwarded, connection))
         if self._timer is None:
             self._timer = asyncio.get_running_loop().call_later(BEAT_SECONDS, self._beat)
         return connection
@@ -166,3 +190,4 @@ class EngineServer:
 
     def _on_closed(self, connection: EngineConnection) -> None:
         self._connections.pop(connection.sid, None)
+        self._node.asks.end(connection.sid)

@@ -10,6 +10,7 @@ from urllib.parse import parse_qsl
 from aiohttp import web
 from websockets.typing import Subprotocol
 
+from realtime_server.core.model.errors import AskFailedError, BackplaneError, TooManyAsksError
 from realtime_server.core.node import Node
 from realtime_server.core.ports.backend import TransportInfo
 from realtime_server.protocols.socket_io.engine_packets import encode_payload
@@ -17,6 +18,7 @@ from realtime_server.protocols.socket_io.engine_requests import TEXT, Answer, Re
 from realtime_server.protocols.socket_io.namespace_codec import Framing, NamespaceCodec
 from realtime_server.socket_io.engine_connection import EngineConnection
 from realtime_server.socket_io.engine_server import EngineServer, EngineSocket
+from realtime_server.socket_io.forwarded_requests import ForwardedRequest
 from realtime_server.socket_io.socket_namespace import ClientEvent, SocketNamespace
 from realtime_server.transports.client_protocol import ClientWebSocket, HandshakeRefusal
 from realtime_server.transports.frames import frame_binary, frame_text, split_frames
@@ -67,7 +69,8 @@ class SocketIoProtocol:
     def routes(self) -> Mapping[str, Route]:
         """See ClientProtocol."""
         body_bytes = self._node.settings.limits.frame_bytes
-        return {self._path: Route(METHODS, PollingEndpoint(self._node, self.server), body_bytes=body_bytes)}
+        endpoint = PollingEndpoint(self._node, self.server)
+        return {self._path: Route(METHODS, endpoint, body_bytes=body_bytes, opens=lambda query: b"sid=" not in query)}
 
     def select_subprotocol(self, path: str, offered: Sequence[Subprotocol]) -> Subprotocol | None:
         """See ClientProtocol: none is."""
@@ -115,19 +118,42 @@ class PollingEndpoint:
     async def __call__(self, asked: HttpRequest) -> web.StreamResponse:
         """Answer one request. Raises RequestRefusedError."""
         request = asked.request
-        connection = self._server.find(request.query.get("sid", ""))
-        current = None if connection is None else connection.transport
-        refusal = refuse_request(request.method, request.query, current)
+        sid = request.query.get("sid", "")
+        connection = self._server.find(sid)
+        refusal = refuse_request(request.method, request.query, self._server.transport_of(sid))
         if refusal is not None:
-            self._node.counters.count_rejected_handshake(_REASONS.get(refusal, "malformed"))
-            return _response(refusal.answer())
-        if connection is None:
+            return self._refuse(refusal)
+        if not sid:
             return self._open(asked)
-        if request.method == "GET":
-            return await self._poll(asked, connection)
-        if request.method == "POST":
-            return await self._take(asked, connection)
-        raise RequestRefusedError(405, "use GET or POST", "malformed", {"Allow": "GET, POST"})
+        if request.method not in {"GET", "POST"}:
+            raise RequestRefusedError(405, "use GET or POST", "malformed", {"Allow": "GET, POST"})
+        if connection is None:
+            return await self._forward(asked, sid)
+        return await (self._poll if request.method == "GET" else self._take)(asked, connection)
+
+    def _refuse(self, refusal: Refusal) -> web.StreamResponse:
+        self._node.counters.count_rejected_handshake(_REASONS.get(refusal, "malformed"))
+        return _response(refusal.answer())
+
+    async def _forward(self, asked: HttpRequest, sid: str) -> web.StreamResponse:
+        """Have the worker that has the connection answer; it gives up when the client goes away meanwhile."""
+        is_poll = asked.request.method == "GET"
+        content_type = asked.request.headers.get("Content-Type", "")
+        request = ForwardedRequest() if is_poll else ForwardedRequest(await asked.body(), content_type)
+        waiting = asyncio.ensure_future(self._server.forward(sid, request))
+
+        def give_up() -> None:
+            waiting.cancel()
+
+        try:
+            with asked.connection.watched(give_up):
+                answer = await waiting
+        except (BackplaneError, TooManyAsksError, AskFailedError, TimeoutError) as error:
+            message = "the worker that has this connection cannot be asked now; connect again"
+            raise RequestRefusedError(503, message, "backplane", {"Retry-After": "1"}) from error
+        finally:
+            give_up()
+        return self._refuse(Refusal.UNKNOWN_SESSION) if answer is None else _response(answer)
 
     def _open(self, asked: HttpRequest) -> web.StreamResponse:
         if not self._server.has_room:

@@ -63,6 +63,27 @@ async def test_a_drain_moves_clients_to_another_server(servers: tuple[ServerProc
             await old.admin("POST", "resume")
 
 
+@pytest.mark.parametrize("sdk", [SDKS[1], SDKS[4]], ids=lambda sdk: sdk.name)
+async def test_polls_may_reach_any_server(servers: tuple[ServerProcess, ServerProcess], sdk: Sdk) -> None:
+    """Each request of a client may go to another one than the one before, and nothing is lost."""
+    one, other = servers
+    async with (
+        Balancer([one.client_port, other.client_port]) as balancer,
+        other.api() as api,
+        sdk.make(f"http://127.0.0.1:{balancer.port}", sdk.transports, [socket("cem")]) as client,
+    ):
+        [record] = client.records
+        await record.connected()
+        expected: list[tuple[str, list[object]]] = []
+        for number in range(20):
+            assert await client.emit("publish", "moved", "from", number) == [{}]
+            await api.publish(ROOM, ["api", number])
+            expected += [("from", [number]), ("api", [number])]
+        await record.got(*expected)
+        assert record.ends == []
+        assert balancer.accepted > 1
+
+
 @ONE_OF_EACH
 async def test_an_end_by_the_server_api_is_final(servers: tuple[ServerProcess, ServerProcess], sdk: Sdk) -> None:
     """The client is told and does not come back, unless the code allows it."""

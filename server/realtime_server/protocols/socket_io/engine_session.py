@@ -13,7 +13,6 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Callable
 from enum import Enum, StrEnum, auto
-from itertools import islice
 
 from realtime_server.protocols.socket_io.engine_packets import (
     SEPARATOR,
@@ -66,6 +65,7 @@ class EngineSession:
     """Session of one client, which begins with polling or with a WebSocket.
 
     `on_packet` is called with each message and pong of the client; it may call any method. `on_end` is called once.
+    `max_polled`: bytes in the answer to a poll, unless its first packet alone is larger; None for no limit.
     """
 
     def __init__(
@@ -74,9 +74,12 @@ class EngineSession:
         max_payload: int,
         on_packet: Callable[[EnginePacket], None],
         on_end: Callable[[EngineEnd], None],
+        *,
+        max_polled: int | None = None,
     ) -> None:
         self.stage = Stage.POLLING if transport is TransportName.POLLING else Stage.WEBSOCKET
         self._max_payload = max_payload
+        self._max_polled = max_polled
         self._on_packet = on_packet
         self._on_end = on_end
         self._waiting: deque[bytes] = deque()
@@ -211,7 +214,9 @@ class EngineSession:
 
     def take_waiting(self) -> list[bytes]:
         """Return the packets that no poll has taken, encoded for polling: the WebSocket has taken over."""
-        return self._take(len(self._waiting))
+        taken = [*self._waiting]
+        self._drop_waiting()
+        return taken
 
     # the end
 
@@ -235,7 +240,7 @@ class EngineSession:
         was_open, self.stage = self.is_open, Stage.CLOSED
         if self._poll is not None:
             self._answer([_CLOSE])
-        self._take(len(self._waiting))
+        self._drop_waiting()
         if was_open:
             self._on_end(reason)
 
@@ -246,12 +251,21 @@ class EngineSession:
             self.stage = Stage.CLOSED
         self._answer(taken or [_NOOP])
 
-    def _take(self, most: int = MAX_POLLED) -> list[bytes]:
-        taken = [*islice(self._waiting, most)]
-        for packet in taken:
-            self._waiting.popleft()
-            self.waiting_bytes -= len(packet)
+    def _take(self) -> list[bytes]:
+        """Remove and return the packets for the next answer to a poll."""
+        taken: list[bytes] = []
+        size = 0
+        while self._waiting and len(taken) < MAX_POLLED:
+            size += len(self._waiting[0]) + len(SEPARATOR)
+            if taken and self._max_polled is not None and size > self._max_polled:
+                break
+            taken.append(self._waiting.popleft())
+            self.waiting_bytes -= len(taken[-1])
         return taken
+
+    def _drop_waiting(self) -> None:
+        self._waiting.clear()
+        self.waiting_bytes = 0
 
     def _answer(self, packets: list[bytes]) -> None:
         reply, self._poll = self._poll, None

@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 
 import msgspec
 
+from realtime_server.backplane.memory import MemoryBroker
 from realtime_server.codes import DisconnectCode
 from realtime_server.core.model.errors import CommandError
 from realtime_server.core.model.grant import Grant
@@ -143,10 +144,13 @@ class World:
         channels: int = 3,
         max_connections: int = 100,
         connects_per_second: float = 0,
+        broker: MemoryBroker | None = None,
+        clock: Clock | None = None,
     ) -> None:
-        self.clock = Clock()
+        self.clock = clock or Clock()
         self.backend = AskedBackend(frozenset(hooks), deque(answers))
         self.node = make_node(
+            broker,
             backend=self.backend if hooks else None,
             clock=self.clock,
             messages=messages,
