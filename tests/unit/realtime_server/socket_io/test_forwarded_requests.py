@@ -63,8 +63,11 @@ class SharedBroker(MemoryBroker):
         for events in self._workers.values():
             events.on_publication(channel, publication, epoch)
 
-    def on_gap(self) -> None:
+    def on_interrupted(self) -> None:
         """Do nothing: memory has no gaps."""
+
+    def on_gap(self) -> None:
+        """Do nothing, see `on_interrupted`."""
 
     def on_control(self, message: bytes) -> None:
         """Do nothing: `publish_control` has delivered it."""
