@@ -69,9 +69,10 @@ class ServerHandshake:
     """Handshake of one socket: call `receive` until it returns an outcome, and then no more.
 
     `wants_http` is that of ProtocolSniffer; `has_room` returns False while the server is at its maximum of connections.
+    `protocol` is that of the path, once there is an outcome for it.
     """
 
-    __slots__ = ("_has_room", "_head", "_library", "_policy", "_wants_http")
+    __slots__ = ("_has_room", "_head", "_library", "_policy", "_wants_http", "protocol")
 
     def __init__(
         self, policy: HandshakePolicy, wants_http: Callable[[bytes], bool | None], has_room: Callable[[], bool]
@@ -81,6 +82,7 @@ class ServerHandshake:
         self._has_room = has_room
         self._head = b""
         self._library: TolerantHandshake | None = None
+        self.protocol: ClientProtocol | None = None
 
     def receive(self, data: bytes) -> Outcome | None:
         """Handle bytes of the client; return None while more are needed. Never raises."""
@@ -102,7 +104,7 @@ class ServerHandshake:
     def _is_acceptable(self, accepted: AcceptedHandshake) -> bool:
         """Return True when nothing is left to negotiate or to refuse."""
         policy = self._policy
-        protocol = policy.protocols.get(accepted.path.partition("?")[0])
+        protocol = self.protocol = policy.protocols.get(accepted.path.partition("?")[0])
         return (
             protocol is not None
             and protocol.why_not(accepted.path, accepted.values) is None
@@ -141,7 +143,7 @@ class ServerHandshake:
     ) -> tuple[Response, str] | None:
         """Return the answer to a request that is refused whatever its headers of WebSocket are, with the reason."""
         protocols = self._policy.protocols
-        protocol = protocols.get(request.path.partition("?")[0])
+        protocol = self.protocol = protocols.get(request.path.partition("?")[0])
         if protocol is None:
             return library.reject(404, f"There is nothing here. Connect to {' or '.join(protocols)}.\n"), "path"
         if request.protocol == "HTTP/1.0":

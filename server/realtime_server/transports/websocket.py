@@ -19,7 +19,7 @@ from realtime_server.codes import DisconnectCode
 from realtime_server.core.node import Node
 from realtime_server.core.ports.backend import TransportInfo
 from realtime_server.transports.accelerated import Flusher, Outbox, split
-from realtime_server.transports.client_protocol import WebSocketSession
+from realtime_server.transports.client_protocol import ClientProtocol, WebSocketSession
 from realtime_server.transports.compression import inflate
 from realtime_server.transports.frames import CONTROL, FrameError, FrameParser, frame_close, frame_control
 from realtime_server.transports.handshake import AcceptedHandshake
@@ -221,7 +221,7 @@ class WebSocketConnection(Outbox, asyncio.Protocol):
         self._settings.handshaking.stop(self)
         assert self._socket is not None
         if isinstance(outcome, AcceptedHandshake):
-            self._open(outcome)
+            self._open(outcome, handshake.protocol)
         elif isinstance(outcome, OtherRequest):
             transport, self._socket = self._socket, None
             self._state = GONE
@@ -231,14 +231,14 @@ class WebSocketConnection(Outbox, asyncio.Protocol):
             self._socket.write(outcome.response)
             self._linger()
 
-    def _open(self, accepted: AcceptedHandshake) -> None:
+    def _open(self, accepted: AcceptedHandshake, protocol: ClientProtocol | None) -> None:
         assert self._socket is not None
+        assert protocol is not None
         self._state = OPEN
         self._socket.write(accepted.response)
         bound_buffer(self._socket)
         self.begin(self._socket, descriptor_of(self._socket))
         self._parser = FrameParser(self._settings.frame_bytes, inflate if accepted.compressed else None, split)
-        protocol = self._settings.handshake.protocols[accepted.path.partition("?")[0]]
         self._session = protocol.open(self, accepted)
 
     def on_timeout(self) -> None:
