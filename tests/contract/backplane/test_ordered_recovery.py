@@ -13,6 +13,7 @@ import pytest
 
 from realtime_server import settings
 from realtime_server.backplane.redis import RedisBroker, open_router
+from realtime_server.codes import INSUFFICIENT_STATE
 from realtime_server.core.model.channel_options import ChannelOptions
 from realtime_server.core.model.namespaces import Namespaces
 from realtime_server.core.model.publication import content_in
@@ -77,7 +78,7 @@ async def hop(client: Client, nodes: Sequence[Node]) -> None:
     client.cut()
 
 
-async def is_up_to_date(client: Client, count: int) -> int:
+async def lacking(client: Client, count: int) -> int:
     """Have a client connected, and return how many publications it still lacks."""
     client.connect()
     client.receive(10_000)
@@ -111,6 +112,41 @@ async def test_links_that_are_lost_disorder_nothing(redis: RedisProcess, tmp_pat
             await verify(client, log)
 
 
+async def test_redis_without_its_data_loses_nothing_silently(redis: RedisProcess, tmp_path: Path) -> None:
+    """Connections are closed, and a client that comes back is told, also when the numbers have grown again."""
+    async with running_nodes(redis_settings(redis, tmp_path), 2) as nodes:
+        client = Client(nodes[0], ROOMS, [])
+        client.connect()
+        assert client.task is not None
+        await client.task
+        for room in ROOMS:
+            await ServerApi(nodes[1]).publish(room, Message(b'"before"'))
+        await eventually(lambda: lacking(client, len(ROOMS)), lambda count: not count, what="all before", within=20)
+        await asyncio.to_thread(redis.stop)
+        redis.lose_data()
+        await asyncio.to_thread(redis.start)
+        await eventually(lambda: is_closed(client), lambda closed: closed, what="the connection is closed", within=20)
+        for room in ROOMS * 3:
+            await ServerApi(nodes[1]).publish(room, Message(b'"missed"'))
+        client.node = nodes[1]
+        client.received = []
+        await eventually(lambda: connections_anew(client), lambda anew: anew == 2, what="a loss", within=20)
+        await ServerApi(nodes[0]).publish(ROOMS[0], Message(b'"after"'))
+        await eventually(lambda: lacking(client, 1), lambda count: not count, what="what follows", within=20)
+        assert client.received == [b'"after"']
+
+
+async def is_closed(client: Client) -> bool:
+    """Return True when the server has closed the connection because publications were lost."""
+    return client.wire is not None and client.wire.closed_by is INSUFFICIENT_STATE
+
+
+async def connections_anew(client: Client) -> int:
+    """Have a client connected, and return how often it did not recover."""
+    client.connect()
+    return client.anew
+
+
 async def follow(nodes: Sequence[Node]) -> None:
     """Publish while a client hops, and verify what it has received."""
     client = Client(nodes[0], ROOMS, [])
@@ -118,7 +154,7 @@ async def follow(nodes: Sequence[Node]) -> None:
     assert client.task is not None
     await client.task
     await ServerApi(nodes[0]).publish(ROOMS[0], Message(b'"first"'))
-    await eventually(lambda: is_up_to_date(client, 1), lambda lacking: not lacking, what="a position", within=20)
+    await eventually(lambda: lacking(client, 1), lambda count: not count, what="a position", within=20)
     publishing = asyncio.gather(*(publish(nodes[number % 2], number) for number in range(PUBLISHERS)))
     while not publishing.done():
         await hop(client, nodes)
@@ -130,9 +166,7 @@ async def follow(nodes: Sequence[Node]) -> None:
 
 async def verify(client: Client, log: Sequence[Published]) -> None:
     """Wait until a client has received as many as were published, and check that they are those, in order."""
-    await eventually(
-        lambda: is_up_to_date(client, len(log)), lambda lacking: not lacking, what="the client has all", within=20
-    )
+    await eventually(lambda: lacking(client, len(log)), lambda count: not count, what="the client has all", within=20)
     client.log.extend(log)
     client.verify(client.begun, whole=True)
     assert client.anew == 1

@@ -27,6 +27,9 @@ def load(folder: Path, namespace: dict[str, object]) -> Settings:
         ({"recovery_mode": "cache"}, "recovery_mode needs recovery"),
         ({"recovery": True, "history": {}, "slow_consumer": "conflate"}, "slow_consumer conflate skips publications"),
         ({"delta": True, "slow_consumer": "dropOldest"}, "slow_consumer dropOldest skips publications"),
+        ({"ordered": True}, "ordered needs recovery of all publications"),
+        ({"history": {}, "recovery": True, "recovery_mode": "cache", "ordered": True}, "ordered needs recovery of all"),
+        ({"history": {}, "recovery": True, "ordered": True, "write_delay_seconds": 0.01}, "ordered needs .* at once"),
         ({"force_positioning": True}, "force_positioning needs history"),
         ({"force_push_join_leave": True}, "force_push_join_leave needs join_leave"),
         (
@@ -80,6 +83,9 @@ def test_the_options_of_a_namespace_reach_its_channels(tmp_path: Path) -> None:
         delta=True,
         write_delay_seconds=0.005,
     )
+    ordered = namespaces_of(load(tmp_path, {"history": {}, "recovery": True, "ordered": True})).of("chat:room")
+    assert ordered is not None
+    assert ordered.ordered
     dropping = namespaces_of(load(tmp_path, {"slow_consumer": "conflate"})).of("chat:room")
     assert dropping is not None
     assert dropping.slow_consumer is SlowConsumer.CONFLATE

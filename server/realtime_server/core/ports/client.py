@@ -21,7 +21,7 @@ class Encoder(Protocol):
     """
 
     def publication(self, channel: str, content: Content, offset: int) -> bytes:
-        """Encode a publication; an offset of 0 means none."""
+        """Encode a publication; an offset of 0 means none. In an ordered namespace, `content` is an OrderedContent."""
 
     def delta_publication(self, channel: str, content: Content, offset: int, patch: bytes | None) -> bytes:
         """Encode a publication for subscribers with deltas: `patch` to the previous data, None for the full data."""
