@@ -152,6 +152,11 @@ class Join:
         self.result = structs.replace(self.result, offset=offset, epoch=epoch)
         return taken
 
+    def skip_arrivals(self) -> None:
+        """Have the subscription to an ordered channel begin now: what was buffered came before what others have got."""
+        if self.order is not None:
+            self.take_missed(HistoryPage((), self.position), 0)
+
     def drop_recovery(self) -> None:
         """Turn the result into one without recovery, because the missed publications exceed the size of a reply."""
         self.result = structs.replace(self.result, recovered=False, publications=())

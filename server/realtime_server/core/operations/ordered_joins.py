@@ -125,6 +125,15 @@ class OrderedSubscriptions:
         publications = [(channel, publication) for channel, publication in missed or () if channel in channels]
         return OrderedJoins(session, left, publications, absence if missed is not None else None)
 
+    async def in_order(self, session: Session, join: Join) -> OrderedJoins:
+        """Have a join that was made otherwise begin as `join` has it. Raises BackplaneError, and then undoes it."""
+        try:
+            await self._missed([join], None)
+        except BaseException:
+            join.abandon()
+            raise
+        return OrderedJoins(session, [join], (), None)
+
     async def _missed(self, joins: Sequence[Join], absence: Absence | None) -> list[tuple[str, Publication]] | None:
         """Have the joins begin in step with each other; return what was missed, in order, None when that is unknown."""
         ordered = [join for join in joins if join.order is not None]
@@ -160,12 +169,11 @@ class OrderedSubscriptions:
 
     async def _skip(self, joins: Sequence[Join], *, anew: bool) -> None:
         """Have the joins begin after what was published before; `anew`: after the position that is read now."""
-        pages = [
-            await self._hub.history(join.channel, POSITION) if anew else HistoryPage((), join.position)
-            for join in joins
-        ]
-        for join, page in zip(joins, pages, strict=True):
+        pages = [await self._hub.history(join.channel, POSITION) for join in joins] if anew else []
+        for join, page in zip(joins, pages, strict=False):
             join.take_missed(page, 0)
+        for join in joins:
+            join.skip_arrivals()
 
 
 def _merged(joins: Sequence[Join], pages: Sequence[HistoryPage]) -> list[tuple[str, Publication]]:

@@ -167,6 +167,8 @@ class Subscriptions:
         if not self._has_room(session, channel):  # any more, because of another call
             join.abandon()
             return
+        if since is None:
+            join.skip_arrivals()
         result = join.result
         begins_at = result.publications[0].offset - 1 if result.publications else result.offset
         push = SubscribePush(result.recoverable, result.epoch, begins_at, result.positioned, result.data)
