@@ -8,11 +8,12 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import yaml
-from pydantic import ValidationError
 
 from realtime_operator.api.base import JsonObject, JsonValue, Model
+from realtime_operator.api.errors import InvalidCluster
 from realtime_operator.api.v1alpha1 import RealtimeClusterSpec
 from tests.kit.document import object_at, parse
+from tests.kit.manifests import cluster_of
 
 Leaf = tuple[str | int, ...]
 """Path of a leaf: field names, and indexes of lists of objects."""
@@ -191,8 +192,8 @@ def changed(spec: JsonObject, leaf: Leaf) -> JsonObject | None:
             continue
         parent[name] = other
         try:
-            RealtimeClusterSpec.model_validate_json(json.dumps(candidate))
-        except ValidationError:
+            cluster_of(candidate)
+        except InvalidCluster:
             continue
         return candidate
     return None
