@@ -286,8 +286,8 @@ class Hooks(Model):
 
 
 ApiMethod = Literal[
-    "publish", "broadcast", "subscribe", "unsubscribe", "disconnect", "refresh", "revoke", "presence", "presence_stats",
-    "history", "history_remove", "channels", "info",
+    "publish", "broadcast", "subscribe", "unsubscribe", "disconnect", "send", "refresh", "revoke", "presence",
+    "presence_stats", "history", "history_remove", "channels", "info",
 ]  # fmt: skip
 
 

@@ -294,8 +294,8 @@ class Authentication(Model):
 
 
 ApiMethod = Literal[
-    "Publish", "Broadcast", "Subscribe", "Unsubscribe", "Disconnect", "Refresh", "Revoke", "Presence", "PresenceStats",
-    "History", "HistoryRemove", "Channels", "Info",
+    "Publish", "Broadcast", "Subscribe", "Unsubscribe", "Disconnect", "Send", "Refresh", "Revoke", "Presence",
+    "PresenceStats", "History", "HistoryRemove", "Channels", "Info",
 ]  # fmt: skip
 
 

@@ -77,6 +77,15 @@ EXAMPLES: Mapping[str, Sequence[Example]] = {
             DONE,
         )
     ],
+    "send": [
+        Example("connection", {"client": CLIENT, "data": {"text": "hello"}}, DONE),
+        Example("user", {"user": "alice", "b64data": "aGVsbG8="}, DONE),
+        Example(
+            "nobody",
+            {"data": {"text": "hello"}},
+            {"error": {"code": 107, "message": "bad request: user or client is needed"}},
+        ),
+    ],
     "refresh": [
         Example("until", {"user": "alice", "expire_at": 1795445019}, DONE),
         Example("now", {"user": "alice", "client": CLIENT, "expired": True}, DONE),

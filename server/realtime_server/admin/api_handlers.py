@@ -119,8 +119,20 @@ class ApiHandlers:
     async def disconnect(self, request: messages.Disconnect) -> messages.Done:
         """Close a user's connections."""
         wanted = request.disconnect
+        _require_connections(request)
         code = None if wanted is None else DisconnectCode(wanted.code, wanted.reason)
         await self._api.disconnect(_connections(request), code=code, spared=request.whitelist)
+        return messages.Done()
+
+    async def send(self, request: messages.Send) -> messages.Done:
+        """Send a message to a user's connections, or to one connection."""
+        _require_connections(request)
+        data = _either("data", request.data, request.b64data)
+        if not data:
+            raise CommandError(codes.BAD_REQUEST, "data or b64data is needed")
+        if len(data) > self._data_bytes:
+            raise CommandError(codes.LIMIT_EXCEEDED, f"data has {len(data)} bytes, more than {self._data_bytes}")
+        await self._api.send(_connections(request), Message(data, binary=bool(request.b64data)))
         return messages.Done()
 
     async def refresh(self, request: messages.Refresh) -> messages.Done:
@@ -217,6 +229,7 @@ METHODS: Mapping[str, ApiMethod] = {
     "subscribe": Method(messages.Subscribe, messages.Done, ApiHandlers.subscribe),
     "unsubscribe": Method(messages.Unsubscribe, messages.Done, ApiHandlers.unsubscribe),
     "disconnect": Method(messages.Disconnect, messages.Done, ApiHandlers.disconnect),
+    "send": Method(messages.Send, messages.Done, ApiHandlers.send),
     "refresh": Method(messages.Refresh, messages.Done, ApiHandlers.refresh),
     "revoke": Method(messages.Revoke, messages.Revoked, ApiHandlers.revoke),
     "presence": Method(messages.OfChannel, messages.Presence, ApiHandlers.presence),
@@ -248,6 +261,12 @@ class _AboutConnections(Protocol):
 
 def _connections(request: _AboutConnections) -> Connections:
     return Connections(request.user, request.client, request.session)
+
+
+def _require_connections(request: _AboutConnections) -> None:
+    """Raise CommandError BAD_REQUEST for a call that is about nobody's connections."""
+    if not request.user and not request.client:
+        raise CommandError(codes.BAD_REQUEST, "user or client is needed")
 
 
 def _position(position: messages.Position | None) -> StreamPosition | None:

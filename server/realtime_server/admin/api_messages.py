@@ -188,7 +188,10 @@ class Unsubscribe(Request, frozen=True, kw_only=True):
 
 
 class DisconnectCode(Request, frozen=True, kw_only=True):
-    """What the client is told. SDKs come back unless the code is from 3500 to 3999 or from 4500 to 4999."""
+    """What the client is told: the close code of a WebSocket.
+
+    SDKs come back unless the code is from 3500 to 3999 or from 4500 to 4999.
+    """
 
     code: Annotated[int, Meta(ge=3000, le=4999)]
     reason: Annotated[
@@ -197,13 +200,26 @@ class DisconnectCode(Request, frozen=True, kw_only=True):
 
 
 class Disconnect(Request, frozen=True, kw_only=True):
-    """Close a user's connections."""
+    """Close a user's connections, or one connection of any user."""
 
-    user: User
+    user: Annotated[str, Meta(description="Id of a user; empty: the connection with the id `client`, whoever's.")] = ""
     client: Client = ""
     session: Session = ""
     whitelist: Annotated[list[str], Meta(max_length=MAX_BATCH, description="Connections that are spared.")] = []
     disconnect: Annotated[DisconnectCode | None, Meta(description="Else 3503: for good.")] = None
+
+
+class Send(Request, frozen=True, kw_only=True):
+    """Send a message to a user's connections, or to one connection of any user. One of `data` and `b64data` is needed.
+
+    It has no channel and is not kept. A plain client gets it as it gets publications, an SDK as its event `message`.
+    """
+
+    user: Annotated[str, Meta(description="Id of a user; empty: the connection with the id `client`, whoever's.")] = ""
+    client: Client = ""
+    session: Session = ""
+    data: Data = UNSET
+    b64data: Base64 = ""
 
 
 class Refresh(Request, frozen=True, kw_only=True):

@@ -84,7 +84,7 @@ TAGS = {
 }
 TAG_OF = {
     **dict.fromkeys(("publish", "broadcast"), "publications"),
-    **dict.fromkeys(("subscribe", "unsubscribe", "disconnect", "refresh", "revoke"), "connections"),
+    **dict.fromkeys(("subscribe", "unsubscribe", "disconnect", "send", "refresh", "revoke"), "connections"),
     **dict.fromkeys(("presence", "presence_stats", "history", "history_remove", "channels"), "channels"),
     **dict.fromkeys(("info", "batch", "openapi", "health"), "cluster"),
 }

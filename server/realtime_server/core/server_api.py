@@ -97,6 +97,14 @@ class ServerApi:
         )
         await self._node.tell(order)
 
+    async def send(self, connections: Connections, message: Message) -> None:
+        """See RealtimeApi."""
+        content = binary_content_of(message.data) if message.binary else content_of(message.data)
+        order = control.Send(
+            connections.user, _named(connections), content.data, content.binary, session=connections.session
+        )
+        await self._node.tell(order)
+
     async def refresh(
         self, connections: Connections, *, expires_at: float | None = None, expired: bool = False
     ) -> None:

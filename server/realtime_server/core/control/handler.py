@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Awaitable, Callable
+from typing import TypeAlias
 
 from msgspec import structs
 
@@ -18,11 +19,16 @@ from realtime_server.core.control.single_connection import SingleConnection
 from realtime_server.core.control.survey import Surveys, matching
 from realtime_server.core.model.errors import BackplaneError
 from realtime_server.core.model.grant import Grant
-from realtime_server.core.model.pushes import RefreshPush
+from realtime_server.core.model.pushes import MessagePush, RefreshPush
 from realtime_server.core.operations.subscriptions import Subscriptions
 from realtime_server.core.sessions.registry import Action, Registry
 from realtime_server.core.sessions.session import Session
 from realtime_server.core.tasks import TaskGroup
+
+AboutConnections: TypeAlias = (
+    messages.Disconnect | messages.Unsubscribe | messages.Subscribe | messages.Send | messages.Refresh
+)
+"""Message about a user's connections, or about one."""
 
 
 class ControlHandler:
@@ -63,16 +69,8 @@ class ControlHandler:
         """Handle a message; unknown messages, of another release, are ignored."""
         request = messages.decode(message)
         match request:
-            case messages.Disconnect():
-                self._apply(request, lambda session: _disconnect(session, request))
             case messages.KeepNewest():
                 self._single_connection.take(request)
-            case messages.Unsubscribe():
-                self._apply(request, lambda session: session.revoke(request.channel))
-            case messages.Subscribe():
-                self._apply(request, lambda session: self._subscribe(session, request))
-            case messages.Refresh():
-                self._apply(request, lambda session: _refresh(session, request))
             case messages.Revoke():
                 self._revoker.apply([request.revocation])
             case messages.Emulate():
@@ -85,6 +83,11 @@ class ControlHandler:
                 self.surveys.take(request.ident, request.worker, request.channels, complete=request.complete)
             case messages.Announce() | messages.Leave():
                 self._note_peer(request)
+            case None:
+                pass
+            case _:
+                names = request.client, request.session
+                self._registry.apply(request.user, names, self._action_of(request))
 
     def _note_peer(self, request: messages.Announce | messages.Leave) -> None:
         if isinstance(request, messages.Announce):
@@ -93,12 +96,27 @@ class ControlHandler:
             self._peers.forget(request.uid)
             self._asks.check()
 
-    def _apply(
-        self,
-        request: messages.Disconnect | messages.Unsubscribe | messages.Subscribe | messages.Refresh,
-        action: Action,
-    ) -> None:
-        self._registry.apply(request.user, (request.client, request.session), action)
+    def _action_of(self, request: AboutConnections) -> Action:
+        """Return what is to be done with each connection that a message is about."""
+        match request:
+            case messages.Disconnect():
+                return lambda session: _disconnect(session, request)
+            case messages.Unsubscribe():
+                return lambda session: session.revoke(request.channel)
+            case messages.Subscribe():
+                return lambda session: self._subscribe(session, request)
+            case messages.Send():
+                return lambda session: self._send_message(session, request)
+            case messages.Refresh():
+                return lambda session: _refresh(session, request)
+
+    def _send_message(self, session: Session, request: messages.Send) -> None:
+        """Send a message, after the connect reply: a client does not understand an earlier push."""
+        push = MessagePush(request.data, request.binary)
+        if session.welcome:
+            session.push("", push)
+        else:
+            self._tasks.spawn(_push_later(session, push), f"send-{session.client}")
 
     def _subscribe(self, session: Session, request: messages.Subscribe) -> None:
         self._tasks.spawn(self._subscribe_quietly(session, request), f"subscribe-{request.channel}")
@@ -113,6 +131,11 @@ class ControlHandler:
         answer = messages.TellChannels(request.ident, self._uid, found, complete)
         with contextlib.suppress(BackplaneError):
             await self._send(answer, request.worker)
+
+
+async def _push_later(session: Session, push: MessagePush) -> None:
+    await session.welcomed()
+    session.push("", push)
 
 
 def _disconnect(session: Session, request: messages.Disconnect) -> None:

@@ -15,7 +15,7 @@ class Disconnect(msgspec.Struct, tag="disconnect", frozen=True):
     """Close a user's connections, except for those in `spared`.
 
     As in the other messages about connections, `client` is "" for all of them, or the id or secret of one; a given
-    `session` has to match as well.
+    `session` has to match as well. Without a `user` it is the one connection with this id, whoever's it is.
     """
 
     user: str
@@ -58,6 +58,16 @@ class Subscribe(msgspec.Struct, tag="subscribe", frozen=True):
     since: tuple[int, str] | None = None
     session: str = ""
     override: Override = AS_THE_NAMESPACE
+
+
+class Send(msgspec.Struct, tag="send", frozen=True):
+    """Send a message to a user's connections: JSON in one line or, if `binary`, arbitrary bytes."""
+
+    user: str
+    client: str
+    data: bytes
+    binary: bool = False
+    session: str = ""
 
 
 class Refresh(msgspec.Struct, tag="refresh", frozen=True):
@@ -169,6 +179,7 @@ Message = (
     | KeepNewest
     | Unsubscribe
     | Subscribe
+    | Send
     | Refresh
     | Revoke
     | Emulate

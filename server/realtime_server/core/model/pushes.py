@@ -38,6 +38,13 @@ class UnsubscribePush(Struct, frozen=True, gc=False):
     reason: str
 
 
+class MessagePush(Struct, frozen=True, gc=False):
+    """Push of a message from the backend to a connection: JSON in one line or, if `binary`, arbitrary bytes."""
+
+    data: bytes
+    binary: bool = False
+
+
 class DisconnectPush(Struct, frozen=True, gc=False):
     """Push that the connection ends, for transports without a close code."""
 
@@ -53,4 +60,4 @@ class RefreshPush(Struct, frozen=True, gc=False):
     ttl: int = 0
 
 
-Push: TypeAlias = JoinPush | LeavePush | SubscribePush | UnsubscribePush | DisconnectPush | RefreshPush
+Push: TypeAlias = JoinPush | LeavePush | SubscribePush | UnsubscribePush | MessagePush | DisconnectPush | RefreshPush

@@ -38,7 +38,7 @@ class NodeInfo:
 
 @dataclass(frozen=True, slots=True)
 class Connections:
-    """Connections that an API call is about: all of a user, or one.
+    """Connections that an API call is about: all of a user, or one; without a `user`, one of any user by its id.
 
     `client` and `session` both accept the id of a connection, or the session secret of an emulated one.
     """
@@ -113,6 +113,9 @@ class RealtimeApi(Protocol):
         self, connections: Connections, *, code: DisconnectCode | None = None, spared: Sequence[str] = ()
     ) -> None:
         """Close connections on all servers, except for the spared ones."""
+
+    async def send(self, connections: Connections, message: Message) -> None:
+        """Send a message to connections on all servers, without a channel. Of `message` only the data counts."""
 
     async def refresh(
         self, connections: Connections, *, expires_at: float | None = None, expired: bool = False

@@ -1,4 +1,4 @@
-"""Sessions of a worker, indexed by user and by the secret of emulated sessions."""
+"""Sessions of a worker, indexed by id, by user, and by the secret of emulated sessions."""
 
 from __future__ import annotations
 
@@ -31,6 +31,7 @@ class Registry:
 
     def __init__(self) -> None:
         self.sessions: dict[Session, None] = {}
+        self._by_client: dict[str, Session] = {}
         self._emulated: dict[str, Session] = {}
         self._by_user: dict[str, dict[Session, None]] = {}
         self._unidentified: dict[Session, int] = {}
@@ -42,12 +43,14 @@ class Registry:
     def add(self, session: Session) -> None:
         """Add the session of a new connection, which has no user yet."""
         self.sessions[session] = None
+        self._by_client[session.client] = session
         if session.secret:
             self._emulated[session.secret] = session
 
     def remove(self, session: Session) -> None:
         """Remove the session of a closed connection."""
         self.sessions.pop(session, None)
+        self._by_client.pop(session.client, None)
         self._emulated.pop(session.secret, None)
         self.end_identification(session)
         self.remove_user(session)
@@ -103,7 +106,15 @@ class Registry:
             self._dropped += 1
 
     def apply(self, user: str, names: tuple[str, ...], action: Action) -> None:
-        """Apply an action to a user's sessions that have all these names, now and once under identification."""
+        """Apply an action to a user's sessions that have all these names, now and once under identification.
+
+        Without a user, the first name is the id of a session of any user.
+        """
+        if not user and names and names[0]:
+            session = self._by_client.get(names[0])
+            if session is not None and _has_names(session, names):
+                action(session)
+            return
         for session in self.of_user(user, *names):
             action(session)
         if self._unidentified:

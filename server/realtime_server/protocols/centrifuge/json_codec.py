@@ -28,6 +28,7 @@ from realtime_server.core.model.pushes import (
     DisconnectPush,
     JoinPush,
     LeavePush,
+    MessagePush,
     Push,
     RefreshPush,
     SubscribePush,
@@ -107,6 +108,8 @@ def _push_body(push: Push) -> tuple[str, object]:
             return "subscribe", _set_fields(push, "recoverable", "epoch", "offset", "positioned", "data")
         case UnsubscribePush():
             return "unsubscribe", {"code": push.code, "reason": push.reason}
+        case MessagePush():
+            return "message", {"data": msgspec.Raw(json_data(Content(push.data, binary=push.binary)))}
         case DisconnectPush():
             return "disconnect", {"code": push.code, "reason": push.reason, "reconnect": push.reconnect}
         case RefreshPush():

@@ -26,6 +26,7 @@ from realtime_server.core.model.pushes import (
     DisconnectPush,
     JoinPush,
     LeavePush,
+    MessagePush,
     Push,
     RefreshPush,
     SubscribePush,
@@ -175,6 +176,8 @@ def _push(channel: str, push: Push) -> pb.Push:
             return pb.Push(channel=channel, subscribe=_subscribe_push(push))
         case UnsubscribePush():
             return pb.Push(channel=channel, unsubscribe=pb.Unsubscribe(code=push.code, reason=push.reason))
+        case MessagePush():
+            return pb.Push(message=pb.Message(data=push.data))
         case DisconnectPush():
             disconnect = pb.Disconnect(code=push.code, reason=push.reason, reconnect=push.reconnect)
             return pb.Push(channel=channel, disconnect=disconnect)

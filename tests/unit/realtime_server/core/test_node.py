@@ -255,6 +255,49 @@ async def test_a_user_is_disconnected_everywhere() -> None:
     await node.stop()
 
 
+async def test_a_message_is_sent_to_connections() -> None:
+    """To all of a user, or to one by its id alone, also of an anonymous client; raw bytes are base64 in JSON."""
+    node = await started()
+    one, first = connected(node, connection_token(SECRET, "alice"))
+    _, second = connected(node, connection_token(SECRET, "alice"))
+    anonymous, other = connected(node)
+    for connection in (first, second, other):
+        connection.take()
+    api = ServerApi(node)
+    await api.send(Connections("alice"), Message(b'{"a":\n1}'))
+    await api.send(Connections("", one.client), Message(b"\xff", binary=True))
+    await api.send(Connections("bob", one.client), Message(b"1"))
+    await api.send(Connections("", anonymous.client), Message(b"2"))
+    await api.send(Connections("", "unknown"), Message(b"3"))
+    assert first.take() == [{"push": {"message": {"data": {"a": 1}}}}, {"push": {"message": {"data": "/w=="}}}]
+    assert second.take() == [{"push": {"message": {"data": {"a": 1}}}}]
+    assert other.take() == [{"push": {"message": {"data": 2}}}]
+    await api.disconnect(Connections("", anonymous.client))
+    assert (other.closed_by, first.closed_by) == (codes.FORCE_DISCONNECT, None)
+    await node.stop()
+
+
+async def test_a_message_waits_for_the_connect_reply() -> None:
+    """A client does not understand an earlier push; one that never connects gets none."""
+    node = await started()
+    session, connection = accept(node)
+    await ServerApi(node).send(Connections("", session.client), Message(b"1"))
+    await settle()
+    assert connection.written == []
+    send(session, {"id": 1, "connect": {}})
+    await settle()
+    assert [list(document) for document in connection.take() if isinstance(document, dict)] == [
+        ["id", "connect"],
+        ["push"],
+    ]
+    gone, nothing = accept(node)
+    await ServerApi(node).send(Connections("", gone.client), Message(b"1"))
+    gone.disconnect(codes.STALE)
+    await settle()
+    assert nothing.written == []
+    await node.stop()
+
+
 async def test_a_disconnect_always_has_a_reason_in_words() -> None:
     """SDKs reconnect after a final code without a reason, and decide by a reason that is JSON."""
     node = await started()
