@@ -36,6 +36,7 @@ from realtime_server.core.model.namespaces import Namespaces
 from realtime_server.core.model.values import HistoryOptions
 from realtime_server.core.node import Node, NodeSettings
 from realtime_server.core.ports.backend import Backend, Hook
+from realtime_server.core.ports.route_hooks import NoRouteHooks, RouteHooks
 from realtime_server.core.ports.tracing import NO_TRACING, Tracing
 from realtime_server.core.server_api import ServerApi
 from realtime_server.core.serving import Serving
@@ -56,6 +57,7 @@ from realtime_server.transports.client_port import ClientPort, ClientPortSetting
 from realtime_server.transports.client_protocol import ClientProtocol
 from realtime_server.transports.forwarded import TrustedProxies
 from realtime_server.transports.http_server import HttpRequest, Route
+from realtime_server.transports.plain_protocol import PlainProtocol, PlainSettings
 from realtime_server.transports.socket_io_protocol import NamespaceSettings, SocketIoProtocol, SocketIoSettings
 from realtime_server.transports.tls import Certificate, TlsSettings
 
@@ -188,7 +190,7 @@ async def _run(settings: Settings, index: int, control_socket: Path, options: Ru
     clients = ClientPort(
         node,
         client_port_settings(settings),
-        client_protocols(settings, node, flusher),
+        client_protocols(settings, node, flusher, _route_hooks(hooks)),
         flusher,
         keeps=lambda: serving.serves and not serving.sheds,
         why_not=serving.why_not_ready,
@@ -303,7 +305,7 @@ def _collectors(
     """Metrics of what not every worker has."""
     yield UsageCollector(backplane.usage, index)
     if hooks is not None:
-        yield HookCollector(hooks.backend, index)
+        yield HookCollector(hooks.backend, index, routes=hooks.route_endpoints)
     if remote_keys is not None:
         yield KeysCollector(remote_keys, index)
     if exporting is not None:
@@ -320,11 +322,10 @@ def _tracing(settings: Settings, index: int) -> WorkerTracing | None:
 
 
 def _hooks(settings: Settings, backplane: Backplane, tracing: Tracing) -> HookClient | None:
-    hooks = settings.hooks
-    if not any(hooks.of(hook) for hook in Hook) and hooks.events is None:
+    hooks, routes = settings.hooks, settings.protocols.web_socket
+    if not any(hooks.of(hook) for hook in Hook) and hooks.events is None and not routes.has_hooks:
         return None
-    queue_size = hooks.events.queue_size if hooks.events is not None else 1
-    return HookClient(hooks, backplane.open_queue("hooks", queue_size), str(uuid.uuid4()), tracing)
+    return HookClient(hooks, routes, backplane.open_queue, str(uuid.uuid4()), tracing)
 
 
 async def _start(node: Node, remote_keys: PublishedKeys | None, hooks: HookClient | None) -> None:
@@ -394,19 +395,26 @@ def client_port_settings(settings: Settings) -> ClientPortSettings:
     )
 
 
-def client_protocols(settings: Settings, node: Node, flusher: Flusher) -> tuple[ClientProtocol, ...]:
+def client_protocols(
+    settings: Settings, node: Node, flusher: Flusher, route_hooks: RouteHooks
+) -> tuple[ClientProtocol, ...]:
     """Return the client protocols that are on: the one place that lists them."""
     found: list[ClientProtocol] = []
+    max_connections = math.ceil(settings.limits.connections / settings.workers)
+    threshold = settings.compression.threshold_bytes if settings.compression.enabled else None
     if settings.protocols.centrifuge.enabled:
-        centrifuge = CentrifugeSettings(
-            max_connections=math.ceil(settings.limits.connections / settings.workers),
-            development=settings.development,
-            compression_threshold=settings.compression.threshold_bytes if settings.compression.enabled else None,
-        )
+        centrifuge = CentrifugeSettings(max_connections, settings.development, threshold)
         found.append(CentrifugeProtocol(node, centrifuge, flusher))
     if settings.protocols.socket_io.enabled:
         found.append(SocketIoProtocol(node, socket_io_settings(settings)))
+    routes = [route.to_route() for route in settings.protocols.web_socket.routes]
+    if routes:
+        found.append(PlainProtocol(node, routes, PlainSettings(max_connections, threshold), route_hooks, flusher))
     return tuple(found)
+
+
+def _route_hooks(hooks: HookClient | None) -> RouteHooks:
+    return NoRouteHooks() if hooks is None or hooks.routes is None else hooks.routes
 
 
 def socket_io_settings(settings: Settings) -> SocketIoSettings:

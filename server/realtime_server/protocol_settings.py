@@ -8,8 +8,9 @@ from typing import Annotated, Literal, Self
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
 from realtime_server.core.model.namespaces import DEFAULT
+from realtime_server.route_settings import WebSocketRoutes
 
-RESERVED_PATHS = ("/connection/", "/emulation/", "/health/", "/api/")
+RESERVED_PATHS = ("/connection/", "/emulation/", "/health/", "/api/", "/ws/")
 """Beginnings of paths that are the server's own."""
 
 
@@ -79,15 +80,21 @@ class SocketIo(BaseModel):
 
 
 class Protocols(BaseModel):
-    """Protocols that clients may use. The paths of one that is off answer 404."""
+    """Protocols that clients may use. The paths of one that is off answer 404.
+
+    `web_socket` has the routes for clients without an SDK.
+    """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     centrifuge: Centrifuge = Centrifuge()
     socket_io: SocketIo = SocketIo()
+    web_socket: WebSocketRoutes = WebSocketRoutes()
 
     @model_validator(mode="after")
     def _one_is_on(self) -> Self:
-        if not self.centrifuge.enabled and not self.socket_io.enabled:
-            raise ValueError("no client could connect: enable at least one of centrifuge, socket_io")
+        if not (self.centrifuge.enabled or self.socket_io.enabled or self.web_socket.routes):
+            raise ValueError(
+                "no client could connect: enable at least one of centrifuge, socket_io, or define a route in web_socket"
+            )
         return self

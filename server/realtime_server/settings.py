@@ -16,8 +16,10 @@ from typing import Annotated, Literal, Self
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
 from realtime_server.client_headers import RESERVED
+from realtime_server.core.model.namespaces import DEFAULT
 from realtime_server.namespace_settings import Namespace
 from realtime_server.protocol_settings import Protocols
+from realtime_server.route_settings import check_routes
 from realtime_server.tracing_settings import Tracing
 
 ENV_CONFIG = "REALTIME_CONFIG"
@@ -432,6 +434,7 @@ class Settings(Model):
         self.protocols.socket_io.require_channel_namespaces(names)
         if self.heartbeat.timeout_seconds >= self.heartbeat.interval_seconds:
             raise ValueError("heartbeat.timeout_seconds must be less than heartbeat.interval_seconds")
+        check_routes(self.protocols.web_socket, frozenset({DEFAULT, *names}), origins=bool(self.origins))
         if self.workers > 1 and self.backplane.redis is None:
             raise ValueError("workers: more than one worker needs backplane.redis, which connects them")
         return self

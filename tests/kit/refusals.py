@@ -88,10 +88,10 @@ EGRESS = (
 
 
 RESTRICTED = "mode must be Restricted for clientFrom, apiFrom, adminFrom and egress: with None everything is allowed"
-PROTOCOL = "one protocol must be Enabled, or no client could connect: centrifuge or socketIO"
+PROTOCOL = "one protocol must be Enabled, or no client could connect: centrifuge or socketIO, or webSocket by a route"
 SOCKET_IO: tuple[tuple[str, str, JsonObject], ...] = (
     ("path", "must be a path that begins and ends with /, like /socket.io/", {"path": "/socket.io"}),
-    ("path", "must not begin with /connection/, /emulation/, /health/, /api/", {"path": "/api/io/"}),
+    ("path", "must not begin with /connection/, /emulation/, /health/, /api/, /ws/", {"path": "/api/io/"}),
     ("namespaces", "at least 1 item", {"namespaces": []}),
     ("namespaces", "Duplicate value", {"namespaces": [{"name": "/a"}, {"name": "/a"}]}),
     ("namespaces[0].name", "must be / or a name that begins with it, like /chat", {"namespaces": [{"name": "chat"}]}),
@@ -105,8 +105,8 @@ SOCKET_IO: tuple[tuple[str, str, JsonObject], ...] = (
 EVERYWHERE: JsonObject = {"namespaceSelector": {}}
 LOGIN = "username needs password: an ACL user logs in with both (any password does for a user with nopass)"
 PATHS = (
-    "paths must have /, /connection or /socket.io, where clients connect, unless an annotation makes the controller"
-    " rewrite another path"
+    "paths must have /, /connection, /socket.io or /ws, where clients connect, unless an annotation makes the"
+    " controller rewrite another path"
 )
 WRONG_PATHS: tuple[list[JsonValue], ...] = (["/foo"], ["/connections", "/foo/connection"])
 
@@ -135,11 +135,68 @@ def _autoscaling(**fields: int) -> JsonObject:
     return {"autoscaling": {"connectionsPerReplica": 1000, **fields}}
 
 
+TEMPLATE = (
+    "must be a channel with placeholders like orders:{query.id}, whose namespace is constant: {sub}, {meta.NAME},"
+    " {query.NAME} and {header.name} without credentials, at most 8 of them"
+)
+HOOK_URL: JsonObject = {"url": "http://backend/h"}
+
+
+def _route(*actions: JsonObject, **fields: JsonValue) -> JsonObject:
+    route: JsonObject = {"name": "orders", "subscribe": ["orders"], "actions": [*actions], **fields}
+    return {"protocols": {"webSocket": {"routes": [route]}}}
+
+
+def _routes_refused() -> tuple[Refusal, ...]:
+    """Return the refusals of routes."""
+    path = "spec.protocols.webSocket.routes[0]"
+    templates = ("{query.a}:b", "a{sub}:b", "orders:{id}", "orders:{query.a", "a b", "o:{header.cookie}", "{sub}" * 9)
+    return (
+        *(Refusal(f"{path}.subscribe[0]", TEMPLATE, _route(subscribe=[template])) for template in templates),
+        Refusal(f"{path}.name", "must be a part of a path in lower case", _route(name="a/b")),
+        Refusal(f"{path}.format", "Binary", _route(format="Bytes")),
+        Refusal(f"{path}.envelope", "an envelope is JSON", _route(format="Binary", envelope="Json")),
+        Refusal(f"{path}.selection", "must be a JSON pointer (RFC 6901) like /action", _route(selection="action")),
+        Refusal(f"{path}.selection", "selection is needed", _route({"key": "a", "hook": HOOK_URL})),
+        Refusal(f"{path}.subprotocols", "access_token, after which", _route(subprotocols=["access_token"])),
+        Refusal(f"{path}.subprotocols[0]", "must be letters, digits", _route(subprotocols=["a b"])),
+        Refusal(path, "subscribe or actions is needed", _route(subscribe=[])),
+        Refusal(f"{path}.actions[0]", "set one of publish and hook", _route({"key": "$default"})),
+        Refusal(f"{path}.actions[0].key", "key must not begin with $", _route({"key": "$other", "hook": HOOK_URL})),
+        Refusal(
+            f"{path}.actions[0].hook",
+            "$connect and $disconnect need a hook",
+            _route({"key": "$connect", "publish": {"channel": "orders"}}),
+        ),
+        Refusal(
+            f"{path}.actions[0].publish.channel", TEMPLATE, _route({"key": "$default", "publish": {"channel": "{a}"}})
+        ),
+        Refusal(
+            f"{path}.actions[0].hook.url", "must be an address like", _route({"key": "$default", "hook": {"url": "h"}})
+        ),
+        Refusal(
+            "spec.networkPolicy.egress",
+            EGRESS,
+            {**_route({"key": "$default", "hook": HOOK_URL}), "networkPolicy": {"mode": "Restricted"}},
+        ),
+        Refusal(
+            "spec.protocols.webSocket.routes",
+            "Duplicate value",
+            {
+                "protocols": {
+                    "webSocket": {"routes": [{"name": "a", "subscribe": ["x"]}, {"name": "a", "subscribe": ["x"]}]}
+                }
+            },
+        ),
+    )
+
+
 def _canary(**fields: JsonValue) -> JsonObject:
     return {"rollout": {"canary": {**fields}}}
 
 
 REFUSALS = (
+    *_routes_refused(),
     Refusal("spec.protocols.centrifuge", PROTOCOL, {"protocols": {"centrifuge": {"mode": "Disabled"}}}),
     *(
         Refusal(f"spec.protocols.socketIO.{field}", message, {"protocols": {"socketIO": settings}})

@@ -26,6 +26,7 @@ OTHERS: tuple[JsonValue, ...] = (
     "Traefik", "Cluster", "RequireDualStack", "Error", "Json", "AlwaysAllow", f"sha256:{'f' * 64}",
     {"cpu": "3m"}, {"cpu": "9", "memory": "9Gi"}, {"other": "value"},
     "NotIn", "UDP", 60_000, "10.9.0.0/16", ["10.9.9.0/24"],
+    "Binary", "Text", "/other",
     "other:1", ["other:1"], "9Gi", "Retain", "Standalone", "Follow", "0 3 * * *", "Rollback", "Service",
     "/other", "/other/", "default", ["Publish"],
 )  # fmt: skip
@@ -42,7 +43,22 @@ NAMESPACE: JsonObject = {
 """A namespace without slowConsumer, which these options exclude."""
 PROTOCOLS: JsonObject = {
     "socketIO": {"mode": "Enabled", "path": "/live/", "namespaces": [{"name": "/used", "channelNamespace": "used"}]},
-}
+    "webSocket": {
+        "routes": [
+            {
+                "name": "orders", "subprotocols": ["orders.v1"], "envelope": "Json",
+                "subscribe": ["used:{query.id}", "#{sub}"], "selection": "/action",
+                "actions": [
+                    {"key": "$default", "publish": {"channel": "used:{query.id}"}},
+                    {"key": "$disconnect", "hook": {**HOOK, "queueSize": 5000}},
+                    {"key": "quote", "hook": HOOK},
+                ],
+                "tokenCookie": "session", "limits": {"messageBytes": "8Ki", "messagesPerSecond": 9},
+            },
+            {"name": "telemetry", "format": "Binary", "subscribe": ["used:{sub}"]},
+        ],
+    },
+}  # fmt: skip
 SELECTOR: JsonObject = {
     "matchLabels": {"app": "shop"}, "matchExpressions": [{"key": "team", "operator": "In", "values": ["chat"]}],
 }  # fmt: skip

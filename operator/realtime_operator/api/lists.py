@@ -49,5 +49,6 @@ class ListType:
 SET = ListType("set")
 ATOMIC = ListType("atomic")
 MAP_BY_NAME = ListType("map", "name")
+MAP_BY_KEY = ListType("map", "key")
 MAP_BY_TYPE = ListType("map", "type")
 MAP_BY_MOUNT_PATH = ListType("map", "mountPath")

@@ -41,6 +41,9 @@ EGRESS_IS_NEEDED = (
     " || (has(self.spec.networkPolicy.egress) && self.spec.networkPolicy.egress.size() > 0)"
     " || !((has(self.spec.backplane) && has(self.spec.backplane.redis) && has(self.spec.backplane.redis.external))"
     " || (has(self.spec.auth) && has(self.spec.auth.jwks)) || has(self.spec.tracing)"
+    " || (has(self.spec.protocols) && has(self.spec.protocols.webSocket) && has(self.spec.protocols.webSocket.routes)"
+    " && self.spec.protocols.webSocket.routes.exists(route, has(route.actions)"
+    " && route.actions.exists(action, has(action.hook))))"
     f" || (has(self.spec.hooks) && ({' || '.join(f'has(self.spec.hooks.{to_camel(name)})' for name in HOOKS)})))"
 )
 ROOMS_HAVE_CHANNELS = (
@@ -159,7 +162,8 @@ class RealtimeCluster(Model):
         policy, hooks = self.spec.network_policy, self.spec.hooks
         asked = (self.spec.backplane.redis.external, self.spec.auth.jwks, self.spec.tracing)
         targets = (*asked, *(getattr(hooks, name) for name in HOOKS))
-        return policy.mode != "Restricted" or bool(policy.egress) or all(target is None for target in targets)
+        is_needed = self.spec.protocols.web_socket.has_hooks or any(target is not None for target in targets)
+        return policy.mode != "Restricted" or bool(policy.egress) or not is_needed
 
     @rule(
         "!has(self.spec) || !has(self.spec.rollout) || !has(self.spec.rollout.canary)"

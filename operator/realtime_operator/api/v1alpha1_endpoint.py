@@ -24,7 +24,7 @@ from realtime_operator.api.fields import (
 from realtime_operator.api.lists import ATOMIC, SET
 from realtime_operator.api.v1alpha1_certificate import IngressTls, ServerTls
 
-CLIENT_PATHS = ("/connection/", "/socket.io/")
+CLIENT_PATHS = ("/connection/", "/socket.io/", "/ws/")
 """Beginnings of the paths of all transports for clients."""
 _IS_CLIENT_PATH = " || ".join(f"(path + '/').startsWith('{each}')" for each in CLIENT_PATHS)
 FREE_ANNOTATIONS_RULE = "!has(self.annotations) || self.annotations.all(key, !key.startsWith('realtime.dev/'))"
@@ -133,8 +133,8 @@ class Ingress(Model):
         "!has(self.paths) || (has(self.annotations) && self.annotations.size() > 0)"
         " || self.paths.exists(path, path == '/'"
         f" || {_IS_CLIENT_PATH})",
-        "paths must have /, /connection or /socket.io, where clients connect, unless an annotation makes the controller"
-        " rewrite another path",
+        "paths must have /, /connection, /socket.io or /ws, where clients connect, unless an annotation makes the"
+        " controller rewrite another path",
         field="paths",
     )
     def _clients_get_through(self) -> bool:

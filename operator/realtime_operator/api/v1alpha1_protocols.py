@@ -10,8 +10,9 @@ from pydantic import Field
 from realtime_operator.api.base import Check, Model, rule
 from realtime_operator.api.fields import NamespaceName
 from realtime_operator.api.lists import MAP_BY_NAME, SET
+from realtime_operator.api.v1alpha1_routes import WebSocketProtocol
 
-OWN_PATHS = ("/connection/", "/emulation/", "/health/", "/api/")
+OWN_PATHS = ("/connection/", "/emulation/", "/health/", "/api/", "/ws/")
 """Beginnings of paths on the servers' port for clients that are no client protocol's to choose."""
 _PATH = "^/([a-zA-Z0-9_.~-]+/)+$"
 _SOCKET_NAMESPACE = "^/[a-zA-Z0-9_./~-]*$"
@@ -88,12 +89,15 @@ class Protocols(Model):
     """Centrifugo's client protocol."""
     socket_io: Annotated[SocketIoProtocol, Field(alias="socketIO")] = SocketIoProtocol()
     """Socket.IO's protocol."""
+    web_socket: WebSocketProtocol = WebSocketProtocol()
+    """Routes for clients without an SDK."""
 
     @rule(
         "!has(self.centrifuge) || !has(self.centrifuge.mode) || self.centrifuge.mode == 'Enabled'"
-        " || (has(self.socketIO) && has(self.socketIO.mode) && self.socketIO.mode == 'Enabled')",
-        "one protocol must be Enabled, or no client could connect: centrifuge or socketIO",
+        " || (has(self.socketIO) && has(self.socketIO.mode) && self.socketIO.mode == 'Enabled')"
+        " || (has(self.webSocket) && has(self.webSocket.routes) && self.webSocket.routes.size() > 0)",
+        "one protocol must be Enabled, or no client could connect: centrifuge or socketIO, or webSocket by a route",
         field="centrifuge",
     )
     def _one_is_enabled(self) -> bool:
-        return "Enabled" in {self.centrifuge.mode, self.socket_io.mode}
+        return "Enabled" in {self.centrifuge.mode, self.socket_io.mode} or bool(self.web_socket.routes)

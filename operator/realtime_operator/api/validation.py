@@ -13,6 +13,7 @@ from realtime_operator.api.v1alpha1 import RealtimeCluster
 from realtime_operator.api.v1alpha1_managed_redis import DEFAULT_MEMORY_LIMIT
 from realtime_operator.api.v1alpha1_network_policy import IpBlock, LabelSelector, NetworkPolicyPeer
 from realtime_operator.api.v1alpha1_pod import PodSettings, Toleration
+from realtime_operator.api.v1alpha1_routes import namespace_of
 
 _NAME = re.compile(r"[A-Za-z0-9]([-A-Za-z0-9_.]{0,61}[A-Za-z0-9])?", re.ASCII)
 _PREFIX = re.compile(r"[a-z0-9]([-a-z0-9.]*[a-z0-9])?", re.ASCII)
@@ -36,7 +37,7 @@ def validate(cluster: RealtimeCluster, secrets: Mapping[str, Mapping[str, str]])
 
 def wrong_fields(cluster: RealtimeCluster) -> tuple[Finding, ...]:
     """Return the problems of a cluster by itself, whatever else exists."""
-    checks = (_wrong_keys, _wrong_tolerations, _wrong_networks, _small_volumes, _wrong_windows)
+    checks = (_wrong_keys, _wrong_tolerations, _wrong_networks, _small_volumes, _wrong_windows, _wrong_routes)
     return tuple(finding for check in checks for finding in check(cluster))
 
 
@@ -212,6 +213,21 @@ def _wrong_windows(cluster: RealtimeCluster) -> Iterator[Finding]:
         if window.time_zone not in schedule.time_zones():
             message = f"{window.time_zone!r} is not in the IANA database: write a name like Europe/Berlin or Etc/UTC"
             yield Finding(f"{path}.timeZone", FindingReason.INVALID_FIELD, message)
+
+
+def _wrong_routes(cluster: RealtimeCluster) -> Iterator[Finding]:
+    """Yield what servers would refuse in routes for other parts of the spec, and so not start."""
+    namespaces = {"default", *(namespace.name for namespace in cluster.spec.namespaces)}
+    for index, route in enumerate(cluster.spec.protocols.web_socket.routes):
+        path = f"spec.protocols.webSocket.routes[{index}]"
+        for place, template in route.templates.items():
+            namespace = namespace_of(template)
+            if namespace is not None and namespace not in namespaces:
+                message = f"there is no namespace {namespace}; add it to spec.namespaces"
+                yield Finding(f"{path}.{place}", FindingReason.INVALID_FIELD, message)
+        if route.token_cookie is not None and not cluster.spec.server.origins:
+            message = "needs spec.server.origins: browsers send a cookie for pages of any origin"
+            yield Finding(f"{path}.tokenCookie", FindingReason.INVALID_FIELD, message)
 
 
 def _wrong_tolerations(cluster: RealtimeCluster) -> Iterator[Finding]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from realtime_operator.api.base import JsonObject, JsonValue
 from realtime_operator.api.v1alpha1_protocols import Protocols, SocketIoProtocol
+from realtime_operator.builders.route_config import route_config
 from realtime_operator.builders.server_defaults import server_word
 
 
@@ -12,6 +13,7 @@ def protocols_config(protocols: Protocols) -> JsonObject:
     return {
         "centrifuge": {"enabled": protocols.centrifuge.mode == "Enabled"},
         "socket_io": _socket_io(protocols.socket_io),
+        "web_socket": {"routes": [route_config(route) for route in protocols.web_socket.routes]},
     }
 
 

@@ -26,6 +26,15 @@ TRACING: Defaults = {
     "sampling_rate_per_million": 0, "max_traces_per_second": 100, "headers": [], "ca_file": None,
     "service_name": "realtime-server", "service_namespace": "",
 }  # fmt: skip
+ROUTE_ACTION: Defaults = {
+    "publish": None,
+    "hook": OptionalDefaults({"timeout_seconds": 1, "concurrency": 100, "queue_size": 100_000}),
+}
+ROUTE: Defaults = {
+    "subprotocols": [], "format": "text", "envelope": "none", "subscribe": [], "selection": "",
+    "actions": ListDefaults(ROUTE_ACTION), "token_cookie": None,
+    "limits": {"message_bytes": None, "messages_per_second": None},
+}  # fmt: skip
 
 SERVER: Defaults = {
     "workers": 1,
@@ -45,6 +54,7 @@ SERVER: Defaults = {
     "protocols": {
         "centrifuge": {"enabled": True},
         "socket_io": {"enabled": False, "path": "/socket.io/", "namespaces": ListDefaults(SOCKET_NAMESPACE)},
+        "web_socket": {"routes": ListDefaults(ROUTE)},
     },
     "limits": {
         "connections": 10_000,

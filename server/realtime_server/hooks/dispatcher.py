@@ -11,7 +11,7 @@ import random
 import time
 import uuid
 from collections import Counter, deque
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 
 import msgspec
 import structlog
@@ -37,50 +37,40 @@ IDLE_TIMEOUTS = 4
 """An event may be reclaimed by another worker after this many request timeouts, at least LEAST_IDLE_SECONDS."""
 
 
-class EventDispatcher:
+class QueuedDelivery:
     """Queue events and deliver them to the backend between `start` and `stop`.
 
-    `emit` may be called at any time. `disconnects` and `channels` select the kinds of events; `outcomes` counts events,
-    `delivered` or `dropped`.
+    `send` sends some of them and raises BackendError, after which all of them are sent again; `timeout` is that of one
+    call in seconds. `put` may be called at any time. `outcomes` counts events, `delivered` or `dropped`.
     """
 
     def __init__(
         self,
         queue: EventQueue,
-        endpoint: Endpoint,
+        send: Callable[[Sequence[bytes]], Awaitable[None]],
         consumer: str,
         *,
-        disconnects: bool,
-        channels: bool,
-        wall_clock: Callable[[], float] = time.time,
+        timeout: float,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        self.endpoint = endpoint
-        self.channels = channels
         self.outcomes: Counter[str] = Counter()
-        self._disconnects = disconnects
         self._queue = queue
+        self._send = send
         self._consumer = consumer
-        self._wall_clock = wall_clock
         self._clock = clock
         self._buffer: deque[bytes] = deque()
         self._emitted = asyncio.Event()
         self._tasks: list[asyncio.Task[None]] = []
         self._pause = RETRY_SECONDS[0]
-        self._idle = max(LEAST_IDLE_SECONDS, IDLE_TIMEOUTS * endpoint.timeout)
+        self._idle = max(LEAST_IDLE_SECONDS, IDLE_TIMEOUTS * timeout)
         self._reclaimed_at = clock()
 
-    def emit(self, event: HookEvent) -> None:
-        """Buffer an event for delivery, unless its kind is not selected.
-
-        Never blocks; a full buffer drops its oldest event.
-        """
-        if not (self._disconnects if isinstance(event, Disconnected) else self.channels):
-            return
+    def put(self, event: bytes) -> None:
+        """Buffer an event for delivery. Never blocks; a full buffer drops its oldest event."""
         if len(self._buffer) >= BUFFERED:
             self._buffer.popleft()
             self._lose(1)
-        self._buffer.append(encode(event, self._wall_clock()))
+        self._buffer.append(event)
         self._emitted.set()
 
     async def start(self) -> None:
@@ -141,11 +131,10 @@ class EventDispatcher:
 
     async def _post(self, taken: Sequence[QueuedEvent]) -> None:
         """Deliver a batch, with retries until the backend accepts it or another worker may soon reclaim it."""
-        body = msgspec.json.encode({"events": [msgspec.Raw(one.event) for one in taken]})
         deadline = self._clock() + self._idle / 2
         while True:
             try:
-                await self.endpoint.call(body, {})
+                await self._send([one.event for one in taken])
             except BackendError as error:
                 logger.warning("events not delivered", events=len(taken), error=str(error))
                 await asyncio.sleep(self._pause * random.uniform(0.5, 1))  # noqa: S311 - spreads the workers
@@ -162,6 +151,35 @@ class EventDispatcher:
         self.outcomes["dropped"] += count
         if self.outcomes["dropped"] == count:
             logger.error("events are dropped: the queue is full because the backend does not accept them")
+
+
+class EventDispatcher(QueuedDelivery):
+    """Delivery of the hook `events`. `disconnects` and `channels` select the kinds of events."""
+
+    def __init__(
+        self,
+        queue: EventQueue,
+        endpoint: Endpoint,
+        consumer: str,
+        *,
+        disconnects: bool,
+        channels: bool,
+        wall_clock: Callable[[], float] = time.time,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        super().__init__(queue, self._call, consumer, timeout=endpoint.timeout, clock=clock)
+        self.endpoint = endpoint
+        self.channels = channels
+        self._disconnects = disconnects
+        self._wall_clock = wall_clock
+
+    def emit(self, event: HookEvent) -> None:
+        """Buffer an event for delivery, unless its kind is not selected. See `put`."""
+        if self._disconnects if isinstance(event, Disconnected) else self.channels:
+            self.put(encode(event, self._wall_clock()))
+
+    async def _call(self, events: Sequence[bytes]) -> None:
+        await self.endpoint.call(msgspec.json.encode({"events": [*map(msgspec.Raw, events)]}), {})
 
 
 def encode(event: HookEvent, unix_seconds: float) -> bytes:

@@ -8,6 +8,7 @@ from collections import Counter
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
+from typing import TypeAlias
 
 import aiohttp
 
@@ -26,6 +27,10 @@ WAITING_FACTOR = 10
 
 REQUEST_TIMEOUT = 408
 TOO_MANY_REQUESTS = 429
+CONTENT_TYPE = "content-type"
+JSON_TYPE = "application/json"
+Sign: TypeAlias = Callable[[Mapping[str, str], bytes, str, int], str]
+"""Signature of a request, from its headers, body, secret, and Unix time in seconds."""
 TRACE_HEADERS = frozenset({"traceparent", "tracestate"})
 
 
@@ -40,11 +45,12 @@ class BackendDownError(BackendError):
 class BackendRefusedError(BackendError):
     """Refusal by the backend: it answered, but with a status or a length that is no answer to the request.
 
-    `overloaded`: the backend asked for fewer requests (429).
+    `overloaded`: the backend asked for fewer requests (429). `status` is that of the answer, 0 for a length.
     """
 
-    def __init__(self, why: str, *, overloaded: bool = False) -> None:
+    def __init__(self, why: str, *, status: int = 0, overloaded: bool = False) -> None:
         super().__init__(why)
+        self.status = status
         self.overloaded = overloaded
 
 
@@ -77,7 +83,7 @@ class Endpoint:
     """Client for one URL of the backend.
 
     `timeout` in seconds limits a whole call, waiting for a free slot included. `secret` is read for each call; ""
-    leaves requests unsigned. `name` is that of the hook in traces.
+    leaves requests unsigned. `name` is that of the hook in traces. `sign_request` makes the signature.
     """
 
     def __init__(
@@ -88,6 +94,7 @@ class Endpoint:
         timeout: float,
         concurrency: int,
         secret: Callable[[], str],
+        sign_request: Sign | None = None,
         name: str = "",
         tracing: Tracing = NO_TRACING,
         clock: Callable[[], float] = time.monotonic,
@@ -99,6 +106,7 @@ class Endpoint:
         self._slots = asyncio.Semaphore(concurrency)
         self._most = concurrency * (1 + WAITING_FACTOR)
         self._secret = secret
+        self._sign = sign_request or sign_body
         self._name = name
         self._tracing = tracing
         self._clock = clock
@@ -107,9 +115,10 @@ class Endpoint:
         self.usage = Usage()
 
     async def call(self, body: bytes, headers: Mapping[str, str], origin: str = "") -> bytes:
-        """Post JSON and return the body of the answer; `headers` must be legal HTTP. Raises BackendError.
+        """Post a body and return that of the answer. Raises BackendError.
 
-        `origin` names the client that the call is made for, see CircuitBreaker.
+        `headers` must be legal HTTP, in lower case; without `content-type` the body is JSON. `origin` names the client
+        that the call is made for, see CircuitBreaker.
         """
         if self.usage.in_flight >= self._most:
             raise self._down(Outcome.CROWDED, "too many calls wait for the backend")
@@ -163,16 +172,16 @@ class Endpoint:
         self.usage.outcomes[outcome] += 1
         return BackendDownError(why)
 
-    def _refused(self, outcome: Outcome, why: str, *, overloaded: bool = False) -> BackendRefusedError:
+    def _refused(self, outcome: Outcome, why: str, status: int = 0) -> BackendRefusedError:
         self.usage.outcomes[outcome] += 1
-        return BackendRefusedError(why, overloaded=overloaded)
+        return BackendRefusedError(why, status=status, overloaded=status == TOO_MANY_REQUESTS)
 
     async def _post(self, body: bytes, headers: Mapping[str, str]) -> bytes:
         with self._tracing.backend_request(self._name, self._url) as exchange:
-            sent = {**_traced(headers, exchange.headers), "Content-Type": "application/json"}
+            sent = {CONTENT_TYPE: JSON_TYPE, **_traced(headers, exchange.headers)}
             secret = self._secret()
             if secret:
-                sent[HEADER] = sign(body, secret, int(self._wall_clock()))
+                sent[HEADER] = self._sign(headers, body, secret, int(self._wall_clock()))
             return await self._send(body, sent, exchange)
 
     async def _send(self, body: bytes, headers: Mapping[str, str], exchange: Exchange) -> bytes:
@@ -182,14 +191,19 @@ class Endpoint:
             if status == REQUEST_TIMEOUT or status >= 500:
                 raise self._down(Outcome.STATUS, f"the backend answered {status}")
             if not 200 <= status < 300:
-                overloaded = status == TOO_MANY_REQUESTS
-                raise self._refused(Outcome.REFUSED, f"the backend answered {status}", overloaded=overloaded)
+                raise self._refused(Outcome.REFUSED, f"the backend answered {status}", status)
             answer = bytearray()
             async for chunk in response.content.iter_chunked(65_536):
                 answer += chunk
                 if len(answer) > MAX_ANSWER_BYTES:
                     raise self._refused(Outcome.TOO_LARGE, f"the answer is larger than {MAX_ANSWER_BYTES} bytes")
             return bytes(answer)
+
+
+def sign_body(headers: Mapping[str, str], body: bytes, secret: str, unix_seconds: int) -> str:
+    """Return the signature of a request's body alone."""
+    del headers
+    return sign(body, secret, unix_seconds)
 
 
 def _traced(headers: Mapping[str, str], trace: Trace | None) -> Mapping[str, str]:

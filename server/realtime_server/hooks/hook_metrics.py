@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, HistogramMetricFamily
 from prometheus_client.metrics_core import Metric
@@ -19,10 +19,21 @@ EVENTS = "events"
 
 
 class HookCollector(Collector):
-    """Collector of all metrics of a worker's hooks, with the labels `worker` and `hook`."""
+    """Collector of all metrics of a worker's hooks, with the labels `worker` and `hook`.
 
-    def __init__(self, backend: HttpBackend, worker: int, *, clock: Callable[[], float] = time.monotonic) -> None:
+    `routes` returns the endpoints of routes, whose value of `hook` is `ROUTE/ACTION`.
+    """
+
+    def __init__(
+        self,
+        backend: HttpBackend,
+        worker: int,
+        *,
+        routes: Callable[[], Iterable[tuple[str, Endpoint]]] = tuple,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
         self._backend = backend
+        self._routes = routes
         self._worker = str(worker)
         self._clock = clock
 
@@ -65,3 +76,4 @@ class HookCollector(Collector):
             yield hook.value, found.endpoint
         if self._backend.events is not None:
             yield EVENTS, self._backend.events.endpoint
+        yield from self._routes()

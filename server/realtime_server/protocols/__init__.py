@@ -1,1 +1,1 @@
-"""Translate bytes to and from the types of core: never await; bad input has one result or error, documented there."""
+"""Translate bytes to and from the types of core: codecs never await; bad input has one documented answer."""

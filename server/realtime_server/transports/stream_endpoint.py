@@ -80,28 +80,18 @@ class StreamEndpoint:
 
     async def __call__(self, asked: HttpRequest) -> web.StreamResponse:
         """Answer one request; return when the stream has ended. Raises RequestRefusedError."""
-        if len(self._node.sessions) >= self._settings.max_connections:
-            message = "this server has all the connections that it may have; try again"
-            raise RequestRefusedError(503, message, "connection_limit", {"Retry-After": "1"})
+        require_room(self._node, self._settings.max_connections)
         first = await self._first_message(asked)
         if len(first) > self._settings.frame_bytes:
             message = f"the first message is larger than {self._settings.frame_bytes} bytes"
             raise RequestRefusedError(413, message, "too_large")
         encoding = Encoding.PROTOBUF if asked.binary else Encoding.JSON
-        codec = (self._kind.codecs if _takes_chunks(asked) else self._kind.unchunked).get(encoding)
+        codec = (self._kind.codecs if takes_chunks(asked) else self._kind.unchunked).get(encoding)
         if codec is None:
             raise RequestRefusedError(415, "send JSON as application/json", "malformed")
         stream = self._begin(asked, codec, encoding, first)
-        if self._kind.unidirectional:
-            await stream.decided.wait()
-            if stream.refusal is not None:
-                return _refused(stream.refusal, asked.shared)
-        response = await self._prepare(asked, self._kind.content_types[encoding])
-        if asked.connection.transport is not None:
-            stream.open(asked.connection.transport)
-        await stream.ended.wait()
-        asked.connection.close_soon()
-        return response
+        content_type, refusable = self._kind.content_types[encoding], self._kind.unidirectional
+        return await send_stream(stream, asked, content_type, self._kind.preamble, refusable=refusable)
 
     async def _first_message(self, asked: HttpRequest) -> bytes:
         if asked.request.method == "POST":
@@ -125,19 +115,49 @@ class StreamEndpoint:
         session.on_binary(first, node.clock())
         return stream
 
-    async def _prepare(self, asked: HttpRequest, content_type: str) -> web.StreamResponse:
-        """Send the head of the response, with the preamble."""
-        response = web.StreamResponse(headers={"Content-Type": content_type, **HEADERS, **asked.shared})
-        response.force_close()  # the end of a stream closes its socket
-        if _takes_chunks(asked):
-            response.enable_chunked_encoding()
-        await response.prepare(asked.request)
-        if self._kind.preamble is not None:
-            await response.write(self._kind.preamble())
-        return response
+
+def require_room(node: Node, max_connections: int) -> None:
+    """Raise RequestRefusedError while a worker is at its maximum of connections."""
+    if len(node.sessions) >= max_connections:
+        message = "this server has all the connections that it may have; try again"
+        raise RequestRefusedError(503, message, "connection_limit", {"Retry-After": "1"})
 
 
-def _takes_chunks(asked: HttpRequest) -> bool:
+async def send_stream(
+    stream: StreamConnection,
+    asked: HttpRequest,
+    content_type: str,
+    preamble: Callable[[], bytes] | None,
+    *,
+    refusable: bool,
+) -> web.StreamResponse:
+    """Answer a request with a stream, and return at its end; a `refusable` client that is refused gets an error."""
+    if refusable:
+        await stream.decided.wait()
+        if stream.refusal is not None:
+            return _refused(stream.refusal, asked.shared)
+    response = await _prepare(asked, content_type, preamble)
+    if asked.connection.transport is not None:
+        stream.open(asked.connection.transport)
+    await stream.ended.wait()
+    asked.connection.close_soon()
+    return response
+
+
+async def _prepare(asked: HttpRequest, content_type: str, preamble: Callable[[], bytes] | None) -> web.StreamResponse:
+    """Send the head of the response, with the preamble."""
+    response = web.StreamResponse(headers={"Content-Type": content_type, **HEADERS, **asked.shared})
+    response.force_close()  # the end of a stream closes its socket
+    if takes_chunks(asked):
+        response.enable_chunked_encoding()
+    await response.prepare(asked.request)
+    if preamble is not None:
+        await response.write(preamble())
+    return response
+
+
+def takes_chunks(asked: HttpRequest) -> bool:
+    """Return True when the body of the answer may be chunked."""
     return asked.request.version >= HttpVersion11
 
 

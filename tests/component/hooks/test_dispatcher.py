@@ -17,6 +17,7 @@ from realtime_server.core.ports.backplane import EventQueue
 from realtime_server.hooks import dispatcher
 from realtime_server.hooks.factory import HookClient
 from realtime_server.hooks.http_backend import HttpBackend as Hooks
+from realtime_server.route_settings import WebSocketRoutes
 from realtime_server.settings import Hooks as HookSettings
 from tests.kit.deadline import eventually
 from tests.kit.http_backend import HttpBackend
@@ -28,7 +29,9 @@ GONE = Disconnected("c1", "alice", 3012, "no pong", 61.5)
 async def telling(backend: HttpBackend, queue: EventQueue, **changes: object) -> AsyncIterator[Hooks]:
     """Start a worker that emits all events."""
     events = {"url": backend.url("events"), "timeout_seconds": 0.3, "channels": True, **changes}
-    client = HookClient(HookSettings.model_validate({"events": events}), queue, "worker")
+    client = HookClient(
+        HookSettings.model_validate({"events": events}), WebSocketRoutes(), lambda _name, _size: queue, "worker"
+    )
     await client.start()
     try:
         yield client.backend
@@ -107,7 +110,12 @@ async def test_over_the_bound_the_oldest_go_and_are_counted(monkeypatch: pytest.
     """Memory is bounded while the backend is away for long."""
     monkeypatch.setattr(dispatcher, "BUFFERED", 5)
     queue = MemoryEventQueue(100)
-    client = HookClient(HookSettings.model_validate({"events": {"url": "http://127.0.0.1:1/"}}), queue, "worker")
+    client = HookClient(
+        HookSettings.model_validate({"events": {"url": "http://127.0.0.1:1/"}}),
+        WebSocketRoutes(),
+        lambda _name, _size: queue,
+        "worker",
+    )
     for _ in range(8):
         client.backend.emit(GONE)
     assert client.backend.events is not None

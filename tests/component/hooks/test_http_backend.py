@@ -23,6 +23,7 @@ from realtime_server.hooks.endpoint import MAX_ANSWER_BYTES, WAITING_FACTOR, Out
 from realtime_server.hooks.factory import HookClient
 from realtime_server.hooks.http_backend import HttpBackend as Hooks
 from realtime_server.hooks.http_backend import origin_of
+from realtime_server.route_settings import WebSocketRoutes
 from realtime_server.settings import Hooks as HookSettings
 from tests.kit.certificates import Mount, check_strictly
 from tests.kit.http_backend import HttpBackend
@@ -40,7 +41,7 @@ async def hooks(
     settings = HookSettings.model_validate(
         {"publish": publish, "connect": connect, "ca_file": authority, "forward_headers": list(forward)}
     )
-    client = HookClient(settings, MemoryEventQueue(10), "worker")
+    client = HookClient(settings, WebSocketRoutes(), lambda _name, _size: MemoryEventQueue(10), "worker")
     await client.start()
     try:
         yield client.backend

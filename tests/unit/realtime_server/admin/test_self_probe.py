@@ -15,6 +15,7 @@ from realtime_server.core.node import Node
 from realtime_server.core.ports.api import ProbeResult
 from realtime_server.core.ports.tracing import NO_TRACING
 from realtime_server.hooks.factory import HookClient
+from realtime_server.route_settings import WebSocketRoutes
 from realtime_server.settings import Settings
 from tests.kit.deadline import eventually
 from tests.kit.http_backend import HttpBackend
@@ -33,7 +34,7 @@ async def probing(
     hooks = {} if hook is None else {"connect": {"url": hook, "timeout_seconds": 1}}
     settings = Settings.model_validate({"auth": dict(auth), "hooks": hooks})
     backplane = open_backplane(settings)
-    client = HookClient(settings.hooks, backplane.open_queue("hooks", 1), "worker", NO_TRACING) if hook else None
+    client = HookClient(settings.hooks, WebSocketRoutes(), backplane.open_queue, "worker", NO_TRACING) if hook else None
     node = make_node(settings, backplane, backend=None if client is None else client.backend)
     probe = SelfProbe(node, identity)
     if client is not None:

@@ -1,0 +1,1 @@
+"""Routes for clients without an SDK: plain WebSocket and Server-Sent Events."""

@@ -1,0 +1,117 @@
+"""Request that opens a connection on a route: its values, its token, and the position to resume from."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Sequence
+from typing import NamedTuple
+from urllib.parse import parse_qs
+
+from realtime_server.core.model.values import StreamPosition
+from realtime_server.protocols.plain.template import Header, Values
+
+TOKEN_PARAMETER = "access_token"  # noqa: S105 - the name of a parameter (RFC 6750, section 2.3)
+TOKEN_SUBPROTOCOL = "access_token"  # noqa: S105 - the name of a subprotocol
+SINCE, EPOCH = "since", "epoch"
+MAX_PARAMETERS = 64
+_BEARER = re.compile(r"bearer +([A-Za-z0-9\-._~+/]+=*) *", re.IGNORECASE)
+"""Credentials of RFC 6750, section 2.1."""
+_OFFSET = re.compile(r"[0-9]{1,16}")
+_EPOCH = re.compile(r"[!-~]{1,128}")
+
+
+class RequestError(Exception):
+    """Request that cannot be understood; the text says what is wrong, without the client's input."""
+
+
+class RouteRequest(NamedTuple):
+    """Request of a client: the parameters of its URL, and a function that returns the lines of a header."""
+
+    query: Values
+    header: Header
+
+    def token(self, cookie: str = "") -> str:
+        """Return the client's token, "" for none: of the header, the subprotocol, the URL, or the `cookie` of a name.
+
+        The first one that is there counts: what a program sets by hand is meant, a cookie is sent by itself.
+        """
+        for line in self.header("authorization"):
+            if found := _BEARER.fullmatch(line.strip()):
+                return found[1]
+        offered = offered_subprotocols(self.header("sec-websocket-protocol"))
+        if TOKEN_SUBPROTOCOL in offered[:-1]:
+            return offered[offered.index(TOKEN_SUBPROTOCOL) + 1]
+        if in_url := self.query.get(TOKEN_PARAMETER):
+            return in_url[0]
+        return _cookie(self.header("cookie"), cookie) if cookie else ""
+
+    def position(self) -> StreamPosition | None:
+        """Return the position that a WebSocket client resumes from, None for none. Raises RequestError."""
+        since, epoch = self.query.get(SINCE, ()), self.query.get(EPOCH, ())
+        if not since:
+            return None
+        if len(since) > 1 or len(epoch) > 1:
+            raise RequestError(f"{SINCE} and {EPOCH} must be given once")
+        if not _OFFSET.fullmatch(since[0]):
+            raise RequestError(f"{SINCE} must be an offset: a number, as messages have it")
+        if not epoch or not epoch[0]:
+            raise RequestError(f"{SINCE} needs {EPOCH}: offsets begin again when a stream is lost")
+        if not _EPOCH.fullmatch(epoch[0]):
+            raise RequestError(f"{EPOCH} must be that of a message")
+        return StreamPosition(int(since[0]), epoch[0])
+
+    def last_event(self) -> StreamPosition | None:
+        """Return the position that an EventSource resumes from, None for none. Raises RequestError.
+
+        A URL with a position is that of a first request: the header of a later one counts more.
+        """
+        lines = [line for line in self.header("last-event-id") if line]
+        if not lines:
+            return self.position()
+        offset, _, epoch = lines[0].partition(":")
+        if not _OFFSET.fullmatch(offset) or not epoch or not _EPOCH.fullmatch(epoch):
+            raise RequestError("Last-Event-ID must be the id of an event of this route")
+        return StreamPosition(int(offset), epoch)
+
+
+def event_id(offset: int, epoch: str) -> str:
+    """Return the id of an event, see `RouteRequest.last_event`."""
+    return f"{offset}:{epoch}"
+
+
+def read_request(path: str, header: Header) -> RouteRequest:
+    """Return the request with this path and query. Raises RequestError."""
+    query = path.partition("?")[2]
+    try:
+        values = parse_qs(query, keep_blank_values=True, errors="strict", max_num_fields=MAX_PARAMETERS)
+    except UnicodeDecodeError as error:
+        raise RequestError("the parameters of the URL must be UTF-8") from error
+    except ValueError as error:
+        raise RequestError(f"the URL has more than {MAX_PARAMETERS} parameters") from error
+    return RouteRequest(values, header)
+
+
+def offered_subprotocols(lines: Iterable[str]) -> list[str]:
+    """Return the subprotocols that a client offers, in its order."""
+    return [one for line in lines for part in line.split(",") if (one := part.strip())]
+
+
+def chosen_subprotocol(known: Sequence[str], offered: Sequence[str]) -> str | None:
+    """Return the subprotocol to answer with: the client's first that the route knows, or that before a token.
+
+    A browser that has offered any gives up when none is chosen.
+    """
+    chosen = next((one for one in offered if one in known), None)
+    if chosen is None and TOKEN_SUBPROTOCOL in offered[:-1]:
+        return TOKEN_SUBPROTOCOL
+    return chosen
+
+
+def _cookie(lines: Iterable[str], name: str) -> str:
+    """Return the value of a cookie (RFC 6265, section 5.4), whatever the others look like."""
+    for line in lines:
+        for pair in line.split(";"):
+            its_name, equals, value = pair.strip().partition("=")
+            if equals and its_name == name:
+                return value.strip('"')
+    return ""

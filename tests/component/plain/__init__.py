@@ -1,0 +1,1 @@
+"""Routes for plain clients, on real server processes with clients that know nothing of them."""

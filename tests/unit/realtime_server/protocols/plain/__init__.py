@@ -1,0 +1,1 @@
+"""Tests of routes for clients without an SDK."""

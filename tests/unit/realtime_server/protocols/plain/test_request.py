@@ -1,0 +1,120 @@
+"""Tests of requests that open connections on routes."""
+
+from __future__ import annotations
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from realtime_server.core.model.values import StreamPosition
+from realtime_server.protocols.plain.request import (
+    RequestError,
+    RouteRequest,
+    chosen_subprotocol,
+    event_id,
+    read_request,
+)
+
+
+def request(path: str = "/ws/orders", **headers: str) -> RouteRequest:
+    """Return a request; names of headers have underscores."""
+    lines = {name.replace("_", "-"): [value] for name, value in headers.items()}
+    return read_request(path, lambda name: lines.get(name, []))
+
+
+@pytest.mark.parametrize(
+    ("path", "headers", "token"),
+    [
+        ("/ws/a", {}, ""),
+        ("/ws/a?access_token=q.t", {}, "q.t"),
+        ("/ws/a", {"authorization": "Bearer h.t"}, "h.t"),
+        ("/ws/a", {"authorization": "bearer  h.t "}, "h.t"),
+        ("/ws/a", {"authorization": "Basic aDp0"}, ""),
+        ("/ws/a", {"sec_websocket_protocol": "orders, access_token, s.t"}, "s.t"),
+        ("/ws/a", {"sec_websocket_protocol": "orders, access_token"}, ""),
+        ("/ws/a", {"cookie": "a=b; session=c.t; d"}, "c.t"),
+        ("/ws/a", {"cookie": 'broken[]=x; session="c.t"'}, "c.t"),
+        ("/ws/a", {"cookie": "other=c.t"}, ""),
+    ],
+)
+def test_a_token_is_found_wherever_a_client_can_put_it(path: str, headers: dict[str, str], token: str) -> None:
+    assert request(path, **headers).token("session") == token
+
+
+def test_a_token_that_is_set_by_hand_counts_more_than_a_cookie() -> None:
+    """The order is: header, subprotocol, URL, cookie."""
+    everything = {
+        "authorization": "Bearer h",
+        "sec_websocket_protocol": "access_token, s",
+        "cookie": "session=c",
+    }
+    found = []
+    path = "/ws/a?access_token=q"
+    for name in ("authorization", "sec_websocket_protocol", None, "cookie"):
+        found.append(request(path, **everything).token("session"))
+        if name is None:
+            path = "/ws/a"
+        else:
+            everything.pop(name)
+    assert found == ["h", "s", "q", "c"]
+    assert request(cookie="session=c").token() == "", "a cookie counts only where the route names it"
+
+
+def test_a_position_is_an_offset_and_an_epoch() -> None:
+    assert request().position() is None
+    assert request("/ws/a?since=5&epoch=xyz").position() == StreamPosition(5, "xyz")
+    assert request("/ws/a?since=0&epoch=a%2Bb").position() == StreamPosition(0, "a+b")
+
+
+@pytest.mark.parametrize(
+    ("path", "why"),
+    [
+        ("/ws/a?since=5", "needs epoch"),
+        ("/ws/a?since=&epoch=x", "must be an offset"),
+        ("/ws/a?since=-1&epoch=x", "must be an offset"),
+        ("/ws/a?since=99999999999999999&epoch=x", "must be an offset"),
+        ("/ws/a?since=1&since=2&epoch=x", "given once"),
+        ("/ws/a?since=1&epoch=%00", "that of a message"),
+    ],
+)
+def test_a_bad_position_is_refused(path: str, why: str) -> None:
+    with pytest.raises(RequestError, match=why):
+        request(path).position()
+
+
+def test_the_last_event_counts_more_than_the_url() -> None:
+    """An EventSource reconnects to the URL that it began with."""
+    assert request("/ws/a?since=5&epoch=x").last_event() == StreamPosition(5, "x")
+    assert request("/ws/a?since=5&epoch=x", last_event_id="9:y").last_event() == StreamPosition(9, "y")
+    for wrong in ("9", "9:", ":y", "nine:y", "9:\x7f"):
+        with pytest.raises(RequestError, match="Last-Event-ID"):
+            request(last_event_id=wrong).last_event()
+
+
+@given(st.integers(0, 2**53 - 1), st.from_regex(r"[!-~]{1,128}", fullmatch=True))
+def test_an_event_id_is_read_as_it_is_written(offset: int, epoch: str) -> None:
+    assert request(last_event_id=event_id(offset, epoch)).last_event() == StreamPosition(offset, epoch)
+
+
+def test_a_url_that_cannot_be_read_is_refused() -> None:
+    with pytest.raises(RequestError, match="UTF-8"):
+        request("/ws/a?id=%ff")
+    with pytest.raises(RequestError, match="more than"):
+        request("/ws/a?" + "&".join(f"a{number}=1" for number in range(65)))
+
+
+@pytest.mark.parametrize(
+    ("known", "offered", "chosen"),
+    [
+        ((), [], None),
+        (("a",), [], None),
+        (("a", "b"), ["b", "a"], "b"),
+        (("a",), ["x"], None),
+        ((), ["access_token", "t"], "access_token"),
+        (("a",), ["a", "access_token", "t"], "a"),
+        (("a",), ["x", "access_token", "t"], "access_token"),
+        ((), ["access_token"], None),
+    ],
+)
+def test_a_browser_gets_one_of_its_subprotocols(known: tuple[str, ...], offered: list[str], chosen: str | None) -> None:
+    assert chosen_subprotocol(known, offered) == chosen
