@@ -21,6 +21,8 @@ from tests.kit.running_cluster import every_server_is_reached, manifest, never_f
 from tests.kit.traffic import assert_nothing_lost, finish, traffic
 
 PAUSE_SECONDS = 14
+HELD_SECONDS = 40
+"""Upper bound until the operator has seen the pause; the kubelet restarts Redis after a minute."""
 WRONG_IMAGE = "localhost/there-is-no-such-redis:1"
 
 
@@ -126,7 +128,9 @@ async def _pause_in_a_rollout(scenario: Scenario, cluster: LiveCluster) -> None:
         await cluster.wait(lambda o: bool(dig(o, "status", "rollout", "drainingServers")), what="a drain has begun")
         async with paused_redis(scenario):
             held = await cluster.wait(
-                lambda o: condition(o, "Progressing").get("reason") == "MovesHeld", what="moves are held", within=10
+                lambda o: condition(o, "Progressing").get("reason") == "MovesHeld",
+                what="moves are held",
+                within=HELD_SECONDS,
             )
             assert text_at(held, "status", "hold", "reason") in {"BackplaneUnavailable", "FleetUnready"}
             await asyncio.sleep(PAUSE_SECONDS - 4)
