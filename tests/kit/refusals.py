@@ -92,7 +92,6 @@ PROTOCOL = "one protocol must be Enabled, or no client could connect: centrifuge
 SOCKET_IO: tuple[tuple[str, str, JsonObject], ...] = (
     ("path", "must be a path that begins and ends with /, like /socket.io/", {"path": "/socket.io"}),
     ("path", "must not begin with /connection/, /emulation/, /health/, /api/, /ws/", {"path": "/api/io/"}),
-    ("namespaces", "at least 1 item", {"namespaces": []}),
     ("namespaces", "Duplicate value", {"namespaces": [{"name": "/a"}, {"name": "/a"}]}),
     ("namespaces[0].name", "must be / or a name that begins with it, like /chat", {"namespaces": [{"name": "chat"}]}),
     (

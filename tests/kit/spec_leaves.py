@@ -19,16 +19,16 @@ Leaf = tuple[str | int, ...]
 """Path of a leaf: field names, and indexes of lists of objects."""
 EVERYTHING = Path(__file__).parents[1] / "golden" / "manifests" / "everything.yaml"
 OTHERS: tuple[JsonValue, ...] = (
-    True, False, 1, 2, 3, 7, 150, 1_000_000, "other", "7s", "2s", "40s", "3ms", "3Ki", "2Mi", "900m",
+    True, False, 1, 2, 3, 7, 150, 1_000_000, "other", "/other", "/other/", "default", ["Publish"],
+    "7s", "2s", "40s", "3ms", "3Ki", "2Mi", "900m",
     "http://other.example/a", "7%", "Auto", "ES256", "Always", "Never", "Anyone", "Nobody", "Authenticated", "Disabled",
     "Enabled", "Deny", "None", "NodePort", "Stream", "Conflate", "Exists", "NoExecute", [], ["Info"], ["Disconnects"],
     ["other"], ["https://other.example"], ["10.7.0.0/16"], ["IPv4"], ["/other"], "VersionTLS13", "XForwardedFor",
     "Traefik", "Cluster", "RequireDualStack", "Error", "Json", "AlwaysAllow", f"sha256:{'f' * 64}",
     {"cpu": "3m"}, {"cpu": "9", "memory": "9Gi"}, {"other": "value"},
     "NotIn", "UDP", 60_000, "10.9.0.0/16", ["10.9.9.0/24"],
-    "Binary", "Text", "/other",
+    "Binary", "Text",
     "other:1", ["other:1"], "9Gi", "Retain", "Standalone", "Follow", "0 3 * * *", "Rollback", "Service",
-    "/other", "/other/", "default", ["Publish"],
 )  # fmt: skip
 """Values to change leaves to."""
 HOOK: JsonObject = {"url": "http://backend/h", "timeout": "3s", "concurrency": 9}
@@ -42,7 +42,7 @@ NAMESPACE: JsonObject = {
 }  # fmt: skip
 """A namespace without slowConsumer, which these options exclude."""
 PROTOCOLS: JsonObject = {
-    "socketIO": {"mode": "Enabled", "path": "/live/", "namespaces": [{"name": "/used", "channelNamespace": "used"}]},
+    "socketIO": {"mode": "Enabled", "path": "/live/", "namespaces": [{"name": "/used", "channelNamespace": "slow"}]},
     "webSocket": {
         "routes": [
             {
@@ -197,7 +197,8 @@ def _model_in(annotation: object) -> type[Model] | None:
 
 def changed(spec: JsonObject, leaf: Leaf) -> JsonObject | None:
     """Return the spec with another valid value at a leaf; None when other fields exclude every value."""
-    for other in OTHERS:
+    field = tuple(part for part in leaf if isinstance(part, str))
+    for other in (*_ACCEPTED.get(field, ()), *OTHERS):
         candidate = copy.deepcopy(spec)
         parent: JsonValue = candidate
         for part in leaf[:-1]:
@@ -211,5 +212,10 @@ def changed(spec: JsonObject, leaf: Leaf) -> JsonObject | None:
             cluster_of(candidate)
         except InvalidCluster:
             continue
+        _ACCEPTED[field] = (other,)
         return candidate
     return None
+
+
+_ACCEPTED: dict[tuple[str, ...], tuple[JsonValue, ...]] = {}
+"""For each field the value that was accepted last, which is tried first: most of the time it fits again."""

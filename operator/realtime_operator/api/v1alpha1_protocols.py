@@ -76,10 +76,8 @@ class SocketIoProtocol(Model):
     """Availability of the protocol."""
     path: SocketIoPath = "/socket.io/"
     """Path of all transports. An Ingress with `paths` needs it, or /."""
-    namespaces: Annotated[tuple[SocketNamespace, ...], Field(min_length=1, max_length=16), MAP_BY_NAME] = (
-        SocketNamespace(name="/"),
-    )
-    """Namespaces that clients may connect to. Others are refused with `Invalid namespace`."""
+    namespaces: Annotated[tuple[SocketNamespace, ...], Field(max_length=16), MAP_BY_NAME] = ()
+    """Namespaces that clients may connect to. Others are refused with `Invalid namespace`. When empty there is `/`."""
 
 
 class Protocols(Model):
