@@ -397,7 +397,7 @@ class EngineConnection:
             return
         if self._probing is not None and now > self._deadline:
             self.abandon_upgrade(self._probing)
-        if self._open_sockets():
+        if not all(session.closed for session in self._sockets.values()):
             self._idle_since = now
         if now - self._idle_since > CONNECT_SECONDS:
             self.close(codes.STALE)
