@@ -109,12 +109,14 @@ SocketIoSdk: TypeAlias = Callable[[str, Sequence[str], Sequence[SocketOptions]],
 
 
 class JavaScriptSocketIo:
-    """npm's socket.io-client."""
+    """npm's socket.io-client; `options` are those of its sockets besides."""
 
-    def __init__(self, url: str, transports: Sequence[str], sockets: Sequence[SocketOptions]) -> None:
+    def __init__(
+        self, url: str, transports: Sequence[str], sockets: Sequence[SocketOptions], **options: JsonValue
+    ) -> None:
         self.records = [SocketRecord() for _ in sockets]
         described: list[JsonValue] = [{"namespace": each.namespace, "auth": dict(each.auth)} for each in sockets]
-        self._options: JsonObject = {"url": url, "transports": list(transports), "sockets": described}
+        self._options: JsonObject = {"url": url, "transports": list(transports), "sockets": described, "more": options}
         self._calls: dict[int, asyncio.Future[JsonObject]] = {}
         self._numbers = itertools.count(1)
         self._process: asyncio.subprocess.Process | None = None

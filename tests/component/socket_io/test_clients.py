@@ -6,12 +6,12 @@ import uuid
 
 import pytest
 
-from tests.component.socket_io.conftest import SDKS, Sdk
+from tests.component.socket_io.conftest import SDKS, Sdk, http_url
 from tests.kit.clients import Channel, ClientOptions, all_subscribed
 from tests.kit.document import object_at
 from tests.kit.python_sdk import PythonClients
 from tests.kit.server_process import TOKEN_SECRET, ServerProcess
-from tests.kit.socket_io import Refused, SocketOptions
+from tests.kit.socket_io import JavaScriptSocketIo, Refused, SocketOptions
 from tests.kit.tokens import connection_token
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
@@ -51,6 +51,20 @@ async def test_events_rooms_and_binary_data(server: ServerProcess, sdk: Sdk) -> 
         assert chat.ends[0] in {"io client disconnect", "client disconnect"}
     assert root.events == chat.events == []
     assert not chat.refused
+
+
+async def test_a_client_that_repeats_events_until_they_are_acknowledged(server: ServerProcess) -> None:
+    """`retries` of socket.io-client: one event at a time, each once, also those that are refused."""
+    room = uuid.uuid4().hex
+    token = connection_token(TOKEN_SECRET, "bob", channels=[f"chat:{room}"])
+    url = http_url(server)
+    async with JavaScriptSocketIo(url, ["websocket"], [socket("/chat", token)], retries=3, ackTimeout=5000) as client:
+        [record] = client.records
+        await client.send("nobody", 1)
+        for number in range(3):
+            await client.send("publish", room, "x", number)
+        expected: list[tuple[str, list[object]]] = [("x", [number]) for number in range(3)]
+        await record.got(*expected)
 
 
 REFUSALS = (

@@ -3,10 +3,10 @@
 //
 //   node socket_io.mjs '{"url": "http://127.0.0.1:8000", "transports": ["websocket"], "sockets": [{"namespace": "/chat"}]}'
 //
-// Options: url, transports, sockets (namespace, auth). A call has id and do: emit (socket, event, args; answered with the
-// arguments of the acknowledgement, or with an error if there is none in time), send (the same without an
-// acknowledgement), transport (answered with its name), disconnect and connect (socket). Binary data is
-// {"base64": "..."}. It ends when stdin ends.
+// Options: url, transports, sockets (namespace, auth), more (options of the sockets besides). A call has id and do: emit
+// (socket, event, args; answered with the arguments of the acknowledgement, or with an error if there is none in time),
+// send (the same without an acknowledgement), transport (answered with its name), disconnect and connect (socket). Binary
+// data is {"base64": "..."}. It ends when stdin ends.
 import { createInterface } from 'node:readline';
 import { io } from 'socket.io-client';
 
@@ -37,7 +37,7 @@ function mapped(object, map) {
 
 const sockets = options.sockets.map(({ namespace, auth }, socket) => {
   const made = io(options.url + namespace, {
-    transports: options.transports, reconnectionDelay: 50, reconnectionDelayMax: 200,
+    transports: options.transports, reconnectionDelay: 50, reconnectionDelayMax: 200, ...options.more,
     auth: (give) => give(auth ?? {}),
   });
   made.on('connect', () => write({ event: 'connect', socket, id: made.id }));
