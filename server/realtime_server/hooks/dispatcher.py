@@ -40,8 +40,8 @@ IDLE_TIMEOUTS = 4
 class QueuedDelivery:
     """Queue events and deliver them to the backend between `start` and `stop`.
 
-    `send` sends some of them and raises BackendError, after which all of them are sent again; `timeout` is that of one
-    call in seconds. `put` may be called at any time. `outcomes` counts events, `delivered` or `dropped`.
+    `send` sends at most `batch` of them and raises BackendError, after which all of them are sent again; `timeout` is
+    that of one call in seconds. `put` may be called at any time. `outcomes` counts events, `delivered` or `dropped`.
     """
 
     def __init__(
@@ -51,8 +51,10 @@ class QueuedDelivery:
         consumer: str,
         *,
         timeout: float,
+        batch: int = BATCH,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
+        self._batch = batch
         self.outcomes: Counter[str] = Counter()
         self._queue = queue
         self._send = send
@@ -124,10 +126,10 @@ class QueuedDelivery:
         now = self._clock()
         if now - self._reclaimed_at >= self._idle / 3:
             self._reclaimed_at = now
-            found = await self._queue.reclaim(self._consumer, self._idle, BATCH)
+            found = await self._queue.reclaim(self._consumer, self._idle, self._batch)
             if found:
                 return found
-        return await self._queue.take(self._consumer, BATCH, WAIT_SECONDS)
+        return await self._queue.take(self._consumer, self._batch, WAIT_SECONDS)
 
     async def _post(self, taken: Sequence[QueuedEvent]) -> None:
         """Deliver a batch, with retries until the backend accepts it or another worker may soon reclaim it."""

@@ -12,7 +12,7 @@ from realtime_server import settings
 from realtime_server.core.ports.backend import Hook
 from realtime_server.core.ports.backplane import EventQueue
 from realtime_server.core.ports.tracing import NO_TRACING, Tracing
-from realtime_server.hooks.dispatcher import EventDispatcher, QueuedDelivery
+from realtime_server.hooks.dispatcher import BATCH, EventDispatcher, QueuedDelivery
 from realtime_server.hooks.endpoint import Endpoint, Sign
 from realtime_server.hooks.http_backend import HttpBackend, HttpHook
 from realtime_server.protocols.plain.selection import DISCONNECT
@@ -84,7 +84,10 @@ class HookClient:
             if ended is not None:
                 endpoint = endpoints[DISCONNECT]
                 queue = open_queue(f"route-{route.name}", ended.queue_size)
-                delivery = QueuedDelivery(queue, sending_to(endpoint), consumer, timeout=endpoint.timeout)
+                # more at once than the endpoint takes would fail as a whole, again and again
+                batch = min(BATCH, ended.concurrency)
+                send = sending_to(endpoint)
+                delivery = QueuedDelivery(queue, send, consumer, timeout=endpoint.timeout, batch=batch)
             made[route.name] = RouteEndpoints(endpoints, delivery)
         return HttpRouteHooks(made)
 

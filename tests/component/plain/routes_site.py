@@ -57,7 +57,10 @@ def routes_of(backend: CloudEventsBackend) -> list[JsonValue]:
             "actions": [
                 {"key": "$connect", "hook": {"url": backend.url("connect"), "timeout_seconds": 5}},
                 {"key": "$default", "hook": {"url": backend.url("message"), "timeout_seconds": 5}},
-                {"key": "$disconnect", "hook": {"url": backend.url("disconnect"), "timeout_seconds": 5}},
+                {
+                    "key": "$disconnect",
+                    "hook": {"url": backend.url("disconnect"), "timeout_seconds": 5, "concurrency": 1},
+                },
             ],
         },
         {

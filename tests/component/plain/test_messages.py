@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import contextlib
+
 import pytest
 from aiohttp import web
 
 from realtime_operator.api.base import JsonObject, JsonValue
 from realtime_server.hooks.cloud_events import sign_event
-from tests.component.plain.routes_site import SIGNING_KEY, Site, opened
+from tests.component.plain.routes_site import SECONDS, SIGNING_KEY, Site, opened
 from tests.kit.cloud_events_backend import ReceivedEvent
+from tests.kit.deadline import eventually
 from tests.kit.raw_client import raw_client
 from tests.kit.server_process import TOKEN_SECRET
 from tests.kit.tokens import connection_token
@@ -176,3 +179,16 @@ async def test_the_backend_may_refuse_a_connection(site: Site) -> None:
         await site.backend.event("connect", lambda one: one.attribute("userid") == "admitted")
     await site.backend.event("disconnect", lambda one: one.attribute("userid") == "admitted")
     assert "refused" not in [one.attribute("userid") for one in site.backend.of("disconnect")]
+
+
+async def test_many_ends_at_once_reach_a_backend_that_takes_one_at_a_time(site: Site) -> None:
+    """More than its endpoint takes at once are sent one after the other, and none is lost."""
+    users = {f"leaver-{number}" for number in range(40)}
+    async with contextlib.AsyncExitStack() as stack:
+        for user in users:
+            await stack.enter_async_context(site.client("talk", user=user))
+
+    async def told() -> set[str]:
+        return users & {one.attribute("userid") for one in site.backend.of("disconnect")}
+
+    await eventually(told, lambda found: found == users, what="all ends", within=SECONDS, every=0.05)
