@@ -176,9 +176,11 @@ class PlainSession(Session):
             return b""
         try:
             return await hooks.connect(route.name, self.caller(), opened)
-        except CommandError:
+        except CommandError as refused:
             self._opened = False
-            raise
+            if refused.error.temporary or refused.error is codes.UNAUTHORIZED:
+                raise
+            raise CommandError(codes.PERMISSION_DENIED) from refused  # whatever the backend has against it
 
     async def _joined(self, channels: dict[str, ChannelTemplate]) -> list[Join]:
         subscriptions = self._service.operations.subscriptions

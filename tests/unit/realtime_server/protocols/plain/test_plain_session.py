@@ -261,6 +261,8 @@ async def test_the_backend_is_asked_before_the_subscription() -> None:
     [
         (codes.PERMISSION_DENIED, codes.PERMISSION_DENIED_DISCONNECT),
         (codes.UNAUTHORIZED, codes.INVALID_TOKEN),
+        (codes.METHOD_NOT_FOUND, codes.PERMISSION_DENIED_DISCONNECT),
+        (codes.LIMIT_EXCEEDED, codes.PERMISSION_DENIED_DISCONNECT),
         (codes.INTERNAL, codes.SERVER_ERROR),
         (codes.TOO_MANY_REQUESTS, codes.TOO_MANY_REQUESTS_DISCONNECT),
     ],
