@@ -74,6 +74,7 @@ def documented() -> list[str]:
     return re.findall(r"^\| `([\w.\[\]]+)` \|", table, flags=re.MULTILINE)
 
 
+@pytest.mark.timeout(300)  # it builds a configuration for each of 500 specs
 def test_a_setting_is_in_the_spec_or_documented_as_not(documented: list[str]) -> None:
     """A new setting of the server has to become a field of the spec, or a line of the reference, in the same change."""
     known, found = set(settings_of(Settings)), reached()
