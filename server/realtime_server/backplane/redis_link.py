@@ -77,6 +77,13 @@ class _Unawaited:
     name: bytes
 
 
+class _Earlier:
+    """Placeholder for a reply to a command that has further replies."""
+
+
+_EARLIER = _Earlier()
+
+
 class Target(Protocol):
     """Destination of a link."""
 
@@ -103,7 +110,7 @@ class Link:
         self._outgoing: list[bytes] = []
         self._outgoing_bytes = 0
         self._writable = asyncio.Event()
-        self._pending: deque[asyncio.Future[Reply] | _Unawaited | None] = deque()
+        self._pending: deque[asyncio.Future[Reply] | _Unawaited | _Earlier | None] = deque()
         self._broken = asyncio.Event()
         self._reason = ""
         self._received = 0
@@ -207,7 +214,7 @@ class Link:
         self._send(packed, replies, future)
 
     def _send(self, packed: bytes, replies: int, future: asyncio.Future[Reply] | _Unawaited | None) -> None:
-        self._pending.extend([None] * (replies - 1))
+        self._pending.extend([_EARLIER] * (replies - 1))
         self._pending.append(future)
         self._outgoing.append(packed)
         self._outgoing_bytes += len(packed)
@@ -256,6 +263,8 @@ class Link:
         if self._is_unrequested_unsubscribe(reply):
             raise BackplaneError("Redis ended a subscription: its slot has moved")
         future = self._pending.popleft()
+        while future is _EARLIER and isinstance(reply, ResponseError):
+            future = self._pending.popleft()  # an error is the only reply to its command
         if not isinstance(future, asyncio.Future) or future.done():
             return
         if isinstance(reply, ResponseError):

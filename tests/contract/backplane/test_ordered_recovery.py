@@ -6,13 +6,15 @@ import asyncio
 import contextlib
 import random
 import secrets
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Awaitable, Sequence
 from pathlib import Path
 
 import pytest
 
 from realtime_server import settings
 from realtime_server.backplane.redis import RedisBroker, open_router
+from realtime_server.backplane.redis_keys import Keys
+from realtime_server.backplane.redis_target import CLUSTER_PARTITIONS
 from realtime_server.codes import INSUFFICIENT_STATE
 from realtime_server.core.model.channel_options import ChannelOptions
 from realtime_server.core.model.namespaces import Namespaces
@@ -21,8 +23,17 @@ from realtime_server.core.model.values import HistoryOptions, HistoryQuery, Stre
 from realtime_server.core.node import Node
 from realtime_server.core.ports.api import Message
 from realtime_server.core.server_api import ServerApi
-from tests.contract.backplane.conftest import LINKED_DRIVERS, ORDERED, TIMING, redis_settings, settings_of
+from tests.contract.backplane.conftest import (
+    LINKED_DRIVERS,
+    ORDERED,
+    PASSWORD,
+    TIMING,
+    password_file,
+    redis_settings,
+    settings_of,
+)
 from tests.kit.deadline import eventually
+from tests.kit.redis_cluster import running_cluster
 from tests.kit.redis_process import RedisProcess
 from tests.kit.room_clients import Client, Published
 from tests.kit.server_doubles import make_node
@@ -34,9 +45,9 @@ PUBLISHERS, PUBLICATIONS = 4, 150
 
 
 @contextlib.asynccontextmanager
-async def running_nodes(place: settings.Redis, count: int) -> AsyncIterator[list[Node]]:
+async def running_nodes(place: settings.Redis, count: int, prefix: str = "") -> AsyncIterator[list[Node]]:
     """Run nodes that share an ordered namespace."""
-    prefix = secrets.token_hex(4)
+    prefix = prefix or secrets.token_hex(4)
     namespaces = Namespaces([(name, OPTIONS) for name in ORDERED])
     brokers = [RedisBroker(open_router(place, prefix, TIMING, ORDERED)) for _ in range(count)]
     nodes = [make_node(broker, namespaces=namespaces, channels=10) for broker in brokers]
@@ -94,22 +105,42 @@ async def test_a_client_may_go_to_any_server(driver: str, request: pytest.Fixtur
 
 async def test_links_that_are_lost_disorder_nothing(redis: RedisProcess, tmp_path: Path) -> None:
     """What a link has lost is delivered in the order of all rooms, on connections that stay."""
+
+    async def kill() -> None:
+        for _ in range(5):
+            await asyncio.sleep(0.05)
+            redis.ask("CLIENT", "KILL", "TYPE", "pubsub")
+
     async with running_nodes(redis_settings(redis, tmp_path), 2) as nodes:
-        steady = [Client(node, ROOMS, []) for node in nodes]
-        for client in steady:
-            client.connect()
-            assert client.task is not None
-            await client.task
+        await follow_while(nodes, kill())
 
-        async def kill() -> None:
-            for _ in range(5):
-                await asyncio.sleep(0.05)
-                redis.ask("CLIENT", "KILL", "TYPE", "pubsub")
 
-        await asyncio.gather(follow(nodes), kill())
-        log = await published(nodes[0])
-        for client in steady:
-            await verify(client, log)
+async def test_a_slot_that_moves_disorders_nothing(tmp_path: Path) -> None:
+    """In a cluster all rooms are in one slot, which moves to another primary while it is published to."""
+    with running_cluster(PASSWORD) as cluster:
+        prefix = secrets.token_hex(4)
+        keys = Keys(prefix, CLUSTER_PARTITIONS, ORDERED)
+        source = cluster.primary_of(keys.of(ROOMS[0], "stream"))
+        target = next(node for node in cluster.nodes if node is not source)
+        move = asyncio.to_thread(cluster.move_slot, keys.slot(keys.partition_of(ROOMS[0])), source, target)
+        found = settings.RedisCluster(addresses=cluster.addresses)
+        place = settings.Redis(cluster=found, password_file=password_file(PASSWORD, tmp_path))
+        async with running_nodes(place, 2, prefix) as nodes:
+            await follow_while(nodes, move)
+        assert cluster.primary_of(keys.of(ROOMS[0], "stream")) is target
+
+
+async def follow_while(nodes: Sequence[Node], disturbance: Awaitable[None]) -> None:
+    """Publish while something disturbs the servers, a client hops, and another stays connected to each of them."""
+    steady = [Client(node, ROOMS, []) for node in nodes]
+    for client in steady:
+        client.connect()
+        assert client.task is not None
+        await client.task
+    await asyncio.gather(follow(nodes), disturbance)
+    log = await published(nodes[0])
+    for client in steady:
+        await verify(client, log)
 
 
 async def test_redis_without_its_data_loses_nothing_silently(redis: RedisProcess, tmp_path: Path) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import re
 from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import replace
 from pathlib import Path
@@ -11,6 +12,7 @@ from pathlib import Path
 import pytest
 import uvloop
 from redis.asyncio.connection import Connection
+from redis.exceptions import MovedError
 
 from realtime_server import settings
 from realtime_server.backplane.redis_cluster import NodeTarget
@@ -98,6 +100,22 @@ async def test_a_reply_to_nothing_breaks_the_link() -> None:
     async with peer(chatter) as target:
         link = await Link.open(target, TIMING)
         assert "a reply to no command" in await link.wait_broken()
+        await link.close()
+
+
+async def test_an_error_is_the_only_reply_to_a_command() -> None:
+    """Also where there would be several: a cluster refuses to subscribe to the channels of a slot that has moved."""
+
+    async def refuse(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        answers = {b"SSUBSCRIBE": b"-MOVED 5 127.0.0.1:1\r\n", b"GET": b"+value\r\n", b"PING": b"+PONG\r\n"}
+        while data := await reader.read(1000):
+            writer.writelines(answers[word] for word in re.findall(rb"SSUBSCRIBE|GET|PING", data))
+
+    async with peer(refuse) as target:
+        link = await Link.open(target, replace(TIMING, call=10, probe=60))
+        with pytest.raises(MovedError):
+            await link.call(b"SSUBSCRIBE", b"a", b"b", b"c", replies=3)
+        assert await link.call(b"GET", b"x") == b"value"
         await link.close()
 
 
