@@ -17,6 +17,7 @@ from realtime_server import codes
 from realtime_server.codes import DisconnectCode, ErrorCode
 from realtime_server.core.auth.claims import Claims
 from realtime_server.core.limits.limit import Limit
+from realtime_server.core.model.subscription import Subscription
 from realtime_server.core.ports.backend import TransportInfo
 from realtime_server.core.ports.client import Connection
 from realtime_server.core.sessions.session import Session, SessionContext
@@ -184,6 +185,11 @@ class SocketSession(Session):
         for event in self._queue:
             event.revoked.add(channel)
         super().revoke(channel)
+
+    def _resubscribes(self, subscription: Subscription) -> bool:
+        """See Session: the protocol does not tell a client that it has left a room, only that it is disconnected."""
+        del subscription
+        return False
 
     # the end
 

@@ -327,19 +327,22 @@ class Session(ABC):
     def end_subscription(self, channel: str, code: UnsubscribeCode) -> None:
         """Unsubscribe the client and tell it. Idempotent.
 
-        A client with a server-side subscription cannot subscribe again: where the code asks for that, it is
-        disconnected.
+        Where the code asks a client to subscribe again that cannot, it is disconnected.
         """
         subscription = self.subscriptions.get(channel)
         if subscription is None:
             return
-        if subscription.server_side and code.resubscribe:
+        if code.resubscribe and not self._resubscribes(subscription):
             expired = code.code == codes.UNSUBSCRIBED_EXPIRED.code
             self.disconnect(codes.SUBSCRIPTION_EXPIRED if expired else codes.INSUFFICIENT_STATE)
             return
         self._context.channels.flush(channel)  # what was published before belongs to it still
         self.push(channel, UnsubscribePush(code.code, code.reason))
         self.drop_subscription(channel)
+
+    def _resubscribes(self, subscription: Subscription) -> bool:
+        """Return True when the client, told that this subscription has ended, can make it again."""
+        return not subscription.server_side
 
     def drop_subscription(self, channel: str) -> None:
         """End a subscription without telling the client. Idempotent."""

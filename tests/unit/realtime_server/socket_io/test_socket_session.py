@@ -7,6 +7,7 @@ import asyncio
 import pytest
 
 from realtime_server import codes
+from realtime_server.codes import DisconnectCode, UnsubscribeCode
 from realtime_server.core.auth.claims import Claims
 from realtime_server.core.limits.limit import Limit
 from realtime_server.core.model.errors import CommandError
@@ -116,6 +117,28 @@ async def test_the_backend_subscribes_a_socket_without_its_request() -> None:
     await settle()
     assert client.take() == ['42["x"]']
     await world.node.stop()
+
+
+@pytest.mark.parametrize(
+    ("code", "disconnect"),
+    [
+        (codes.UNSUBSCRIBED, None),
+        (codes.UNSUBSCRIBED_INSUFFICIENT_STATE, codes.INSUFFICIENT_STATE),
+        (codes.UNSUBSCRIBED_EXPIRED, codes.SUBSCRIPTION_EXPIRED),
+    ],
+)
+async def test_a_client_that_should_join_a_room_again_comes_back(
+    code: UnsubscribeCode, disconnect: DisconnectCode | None
+) -> None:
+    """It would wait in vain otherwise: the protocol does not tell it that it has left the room."""
+    world = World()
+    client = world.open()
+    await client.connect(auth={"token": TOKEN})
+    assert await client.ask('421["subscribe","open:a"]') == ["431[{}]"]
+    [session] = world.node.sessions
+    session.end_subscription("open:a", code)
+    assert client.closed_by == disconnect
+    assert session.subscriptions == {}
 
 
 async def test_a_client_that_goes_while_it_connects_leaves_nothing() -> None:
