@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 
 from realtime_operator.api.document import objects_at
+from realtime_operator.api.v1alpha1 import RealtimeCluster
 from realtime_operator.cli import views
 from realtime_operator.cli.document import text, whole
 from realtime_operator.cli.local_run import Listener, LocalOptions, LocalRun
@@ -38,10 +39,15 @@ async def _announce(run: LocalRun, screen: Screen) -> None:
         waiting.cancel()
     ports = run.options.ports
     channel = _channel(run)
+    protocols = RealtimeCluster.from_object(run.cluster).spec.protocols
+    first, *others = ports.client_urls(protocols)
     screen.say(f"{text(run.cluster, 'metadata', 'name')} is ready", "bold green")
-    screen.console.print(f"             clients  {ports.client_url}")
+    screen.console.print(f"             clients  {first}")
+    for url in others:
+        screen.console.print(f"                      {url}")
     screen.console.print(f"             API      {ports.api_url}")
-    screen.console.print(f"             page     {ports.page_url}?channel={channel}")
+    if protocols.centrifuge.mode == "Enabled":
+        screen.console.print(f"             page     {ports.page_url}?channel={channel}")
     screen.console.print(f"             try it   realtime publish {channel} '\"hello\"'")
     screen.console.print(f"                      realtime status --watch; edit {run.options.file} and save it")
 

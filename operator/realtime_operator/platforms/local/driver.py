@@ -90,11 +90,12 @@ class LocalPlatform:
         known |= read_secrets(cluster)
         hashes = {secret: self.store.secret_hashes(secret) for secret in known}
         ports = self.fleet.files.ports
+        by_sdk = cluster.spec.protocols.centrifuge.mode == "Enabled"
         return World(
             objects={key: copy.deepcopy(live) for key, live in self.store.objects.items()},
             servers=tuple(servers),
             secrets={secret: values for secret, values in hashes.items() if values},
-            endpoints=Endpoints(ports.client_url, ports.api_url),
+            endpoints=Endpoints(ports.client_url if by_sdk else ports.client_origin, ports.api_url),
         )
 
     async def apply(self, owner: JsonObject, actions: Sequence[Action]) -> tuple[Failure, ...]:

@@ -13,6 +13,7 @@ from pathlib import Path
 from realtime_operator import naming
 from realtime_operator.api.base import JsonObject, JsonValue
 from realtime_operator.api.document import object_at, objects_at
+from realtime_operator.api.v1alpha1_protocols import Protocols, SocketIoProtocol
 from realtime_operator.errors import PlatformError
 from realtime_operator.platforms.local.object_store import ObjectStore
 from realtime_operator.platforms.local.redis import LocalRedis
@@ -33,9 +34,25 @@ class Ports:
     api: int = naming.PORT_API
 
     @property
+    def client_origin(self) -> str:
+        """URL for clients, without a path."""
+        return f"ws://{_reachable(self.host)}:{self.client}"
+
+    @property
     def client_url(self) -> str:
-        """URL for clients."""
-        return f"ws://{_reachable(self.host)}:{self.client}{naming.CLIENT_PATH}"
+        """URL for clients of Centrifugo's protocol."""
+        return f"{self.client_origin}{naming.CLIENT_PATH}"
+
+    def client_urls(self, protocols: Protocols) -> tuple[str, ...]:
+        """Return what clients connect to, of all protocols; with the path of Socket.IO if it is not the usual one."""
+        page, socket_io = self.page_url.removesuffix("/"), protocols.socket_io
+        path = "" if socket_io.path == SocketIoProtocol().path else f", path {socket_io.path}"
+        names = [each.name for each in socket_io.namespaces] or ["/"]
+        return (
+            *([self.client_url] if protocols.centrifuge.mode == "Enabled" else []),
+            *(f"{page}{name} (Socket.IO{path})" for name in names if socket_io.mode == "Enabled"),
+            *(f"{self.client_origin}/ws/{route.name}" for route in protocols.web_socket.routes),
+        )
 
     @property
     def page_origins(self) -> tuple[str, ...]:

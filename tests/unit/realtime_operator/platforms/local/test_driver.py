@@ -42,6 +42,7 @@ from realtime_operator.platforms.local.server_files import Ports, ServerFiles
 from realtime_operator.platforms.local.state_folder import StateFolder
 from realtime_operator.pods.admin_client import AdminClient
 from tests.kit.deadline import eventually
+from tests.kit.manifests import without_centrifuge
 from tests.kit.raw_client import raw_client
 from tests.kit.running_cluster import QUICKSTART
 
@@ -186,6 +187,8 @@ async def test_a_settled_cluster_is_left_alone(machine: Machine) -> None:
     assert [server.ready for server in world.servers] == [True, True]
     ports = machine.platform.fleet.files.ports
     assert world.endpoints == Endpoints(ports.client_url, ports.api_url)
+    other = without_centrifuge(RealtimeCluster.from_object(await machine.stored()))
+    assert (await machine.platform.observe(other)).endpoints == Endpoints(ports.client_origin, ports.api_url)
 
 
 async def test_only_the_cluster_of_the_platform_is_read(machine: Machine) -> None:

@@ -5,6 +5,8 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
+import pytest
+
 from realtime_operator.api.base import JsonObject, JsonValue
 from realtime_operator.api.v1alpha1 import RealtimeCluster
 from realtime_operator.builders import build_revision, build_secrets
@@ -14,6 +16,7 @@ from realtime_operator.platforms.local.redis import LocalRedis
 from realtime_operator.platforms.local.server_files import Ports, ServerFiles
 from realtime_operator.platforms.local.state_folder import StateFolder
 from realtime_server.settings import Settings
+from tests.kit.manifests import cluster_of
 
 
 def write(folder: StateFolder, *, redis: bool = True, **spec: JsonValue) -> tuple[Settings, ObjectStore]:
@@ -54,6 +57,36 @@ def test_the_redis_of_the_machine_takes_the_place_of_the_managed_one(folder: Sta
     assert with_failover.backplane.redis == settings.backplane.redis
     alone, _ = write(folder, redis=False)
     assert alone.backplane.redis is None
+
+
+@pytest.mark.parametrize(
+    ("protocols", "urls"),
+    [
+        ({}, ["ws://127.0.0.1:8000/connection/websocket"]),
+        (
+            {"centrifuge": {"mode": "Disabled"}, "socketIO": {"mode": "Enabled", "path": "/io/"}},
+            ["http://127.0.0.1:8000/ (Socket.IO, path /io/)"],
+        ),
+        (
+            {
+                "socketIO": {"mode": "Enabled", "namespaces": [{"name": "/"}, {"name": "/chat"}]},
+                "webSocket": {"routes": [{"name": "orders", "subscribe": ["orders"]}]},
+            },
+            [
+                "ws://127.0.0.1:8000/connection/websocket",
+                "http://127.0.0.1:8000/ (Socket.IO)",
+                "http://127.0.0.1:8000/chat (Socket.IO)",
+                "ws://127.0.0.1:8000/ws/orders",
+            ],
+        ),
+        (
+            {"socketIO": {"mode": "Disabled", "namespaces": [{"name": "/chat"}]}},
+            ["ws://127.0.0.1:8000/connection/websocket"],
+        ),
+    ],
+)
+def test_clients_of_every_protocol_have_an_address(protocols: JsonObject, urls: list[str]) -> None:
+    assert list(Ports().client_urls(cluster_of({"protocols": protocols}).spec.protocols)) == urls
 
 
 def test_what_the_spec_brings_is_used(folder: StateFolder) -> None:
