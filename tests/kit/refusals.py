@@ -104,10 +104,12 @@ SOCKET_IO: tuple[tuple[str, str, JsonObject], ...] = (
 EVERYWHERE: JsonObject = {"namespaceSelector": {}}
 LOGIN = "username needs password: an ACL user logs in with both (any password does for a user with nopass)"
 PATHS = (
-    "paths must have /, /connection, /socket.io or /ws, where clients connect, unless an annotation makes the"
-    " controller rewrite another path"
+    "paths must have / or where clients of an enabled protocol connect: /connection, the path of socketIO, or /ws"
+    " with a route, unless an annotation makes the controller rewrite another path"
 )
-WRONG_PATHS: tuple[list[JsonValue], ...] = (["/foo"], ["/connections", "/foo/connection"])
+WRONG_PATHS: tuple[list[JsonValue], ...] = (
+    ["/foo"], ["/connections", "/foo/connection"], ["/socket.io", "/ws"],
+)  # fmt: skip
 
 
 def restricted(**fields: JsonValue) -> JsonObject:

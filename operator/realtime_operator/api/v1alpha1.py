@@ -28,7 +28,7 @@ from realtime_operator.api.v1alpha1_monitoring import Monitoring
 from realtime_operator.api.v1alpha1_namespace import Namespace
 from realtime_operator.api.v1alpha1_network_policy import NetworkPolicy
 from realtime_operator.api.v1alpha1_pod import Image, Pod
-from realtime_operator.api.v1alpha1_protocols import Protocols
+from realtime_operator.api.v1alpha1_protocols import CENTRIFUGE_PATH, ROUTES_PATH, Protocols
 from realtime_operator.api.v1alpha1_rollout import Autoscaling, Rollout
 from realtime_operator.api.v1alpha1_server import Authentication, Server, ServerApi
 from realtime_operator.api.v1alpha1_status import RealtimeClusterStatus
@@ -52,6 +52,22 @@ ROOMS_HAVE_CHANNELS = (
     " || self.spec.protocols.socketIO.namespaces.all(each, !has(each.channelNamespace)"
     " || each.channelNamespace == 'default'"
     " || (has(self.spec.namespaces) && self.spec.namespaces.exists(one, one.name == each.channelNamespace)))"
+)
+_BEGINS = "(path.endsWith('/') ? path : path + '/')"
+_SOCKET_IO_PATH = "(has(self.spec.protocols.socketIO.path) ? self.spec.protocols.socketIO.path : '/socket.io/')"
+CLIENTS_GET_THROUGH = (
+    "!has(self.spec) || !has(self.spec.endpoint) || !has(self.spec.endpoint.ingress)"
+    " || !has(self.spec.endpoint.ingress.paths) || (has(self.spec.endpoint.ingress.annotations)"
+    " && self.spec.endpoint.ingress.annotations.size() > 0)"
+    " || self.spec.endpoint.ingress.paths.exists(path, path == '/'"
+    f" || ({_BEGINS}.startsWith('{CENTRIFUGE_PATH}') && (!has(self.spec.protocols)"
+    " || !has(self.spec.protocols.centrifuge) || !has(self.spec.protocols.centrifuge.mode)"
+    " || self.spec.protocols.centrifuge.mode == 'Enabled'))"
+    f" || ({_BEGINS}.startsWith('{ROUTES_PATH}') && has(self.spec.protocols) && has(self.spec.protocols.webSocket)"
+    " && has(self.spec.protocols.webSocket.routes) && self.spec.protocols.webSocket.routes.size() > 0)"
+    " || (has(self.spec.protocols) && has(self.spec.protocols.socketIO) && has(self.spec.protocols.socketIO.mode)"
+    " && self.spec.protocols.socketIO.mode == 'Enabled'"
+    f" && ({_BEGINS}.startsWith({_SOCKET_IO_PATH}) || {_SOCKET_IO_PATH}.startsWith({_BEGINS}))))"
 )
 TOO_DEEP = Finding("spec", FindingReason.INVALID_FIELD, "is nested too deeply")
 CLUSTER_NAME = "^[a-z]([-a-z0-9]*[a-z0-9])?$"
@@ -187,6 +203,16 @@ class RealtimeCluster(Model):
     def _rooms_have_channels(self) -> bool:
         known = {None, "default", *(namespace.name for namespace in self.spec.namespaces)}
         return all(each.channel_namespace in known for each in self.spec.protocols.socket_io.namespaces)
+
+    @rule(
+        CLIENTS_GET_THROUGH,
+        "paths must have / or where clients of an enabled protocol connect: /connection, the path of socketIO, or /ws"
+        " with a route, unless an annotation makes the controller rewrite another path",
+        field="spec.endpoint.ingress.paths",
+    )
+    def _clients_get_through(self) -> bool:
+        ingress, protocols = self.spec.endpoint.ingress, self.spec.protocols
+        return ingress is None or bool(ingress.annotations) or any(map(protocols.is_reached_by, ingress.paths))
 
     @classmethod
     def from_object(cls, document: JsonObject) -> Self:

@@ -24,9 +24,6 @@ from realtime_operator.api.fields import (
 from realtime_operator.api.lists import ATOMIC, SET
 from realtime_operator.api.v1alpha1_certificate import IngressTls, ServerTls
 
-CLIENT_PATHS = ("/connection/", "/socket.io/", "/ws/")
-"""Beginnings of the paths of all transports for clients."""
-_IS_CLIENT_PATH = " || ".join(f"(path + '/').startsWith('{each}')" for each in CLIENT_PATHS)
 FREE_ANNOTATIONS_RULE = "!has(self.annotations) || self.annotations.all(key, !key.startsWith('realtime.dev/'))"
 FREE_ANNOTATIONS = "annotations that begin with realtime.dev/ are reserved for the operator"
 
@@ -110,7 +107,8 @@ class Ingress(Model):
     hosts: Annotated[tuple[Hostname, ...], Field(max_length=16), SET] = ()
     """Host names that the Ingress serves. Every host when empty."""
     paths: Annotated[tuple[UrlPath, ...], Field(min_length=1, max_length=16), SET] = ("/",)
-    """Beginnings of paths that are passed on to the servers, unchanged. `/connection` is enough for clients."""
+    """Beginnings of paths that are passed on to the servers, unchanged. Clients of Centrifugo's protocol need
+    `/connection`, and `/emulation` for SSE and HTTP streaming; those of Socket.IO its `path`; those of routes `/ws`."""
     tls: IngressTls | None = None
     """TLS between clients and the Ingress controller. None when absent. An empty object takes the controller's default
     certificate."""
@@ -128,17 +126,6 @@ class Ingress(Model):
     def _certificate_has_names(self) -> bool:
         certificate = None if self.tls is None else self.tls.certificate
         return certificate is None or bool(certificate.dns_names) or bool(self.hosts)
-
-    @rule(
-        "!has(self.paths) || (has(self.annotations) && self.annotations.size() > 0)"
-        " || self.paths.exists(path, path == '/'"
-        f" || {_IS_CLIENT_PATH})",
-        "paths must have /, /connection, /socket.io or /ws, where clients connect, unless an annotation makes the"
-        " controller rewrite another path",
-        field="paths",
-    )
-    def _clients_get_through(self) -> bool:
-        return bool(self.annotations) or any(path == "/" or f"{path}/".startswith(CLIENT_PATHS) for path in self.paths)
 
 
 class ParentReference(Model):

@@ -14,6 +14,8 @@ from realtime_operator.api.v1alpha1_routes import WebSocketProtocol
 
 OWN_PATHS = ("/connection/", "/emulation/", "/health/", "/api/", "/ws/")
 """Beginnings of paths on the servers' port for clients that are no client protocol's to choose."""
+CENTRIFUGE_PATH = "/connection/"
+ROUTES_PATH = "/ws/"
 _PATH = "^/([a-zA-Z0-9_.~-]+/)+$"
 _SOCKET_NAMESPACE = "^/[a-zA-Z0-9_./~-]*$"
 
@@ -99,3 +101,13 @@ class Protocols(Model):
     )
     def _one_is_enabled(self) -> bool:
         return "Enabled" in {self.centrifuge.mode, self.socket_io.mode} or bool(self.web_socket.routes)
+
+    def is_reached_by(self, path: str) -> bool:
+        """Return True if a client of an enabled protocol connects to a path that begins with `path`."""
+        bases = {
+            CENTRIFUGE_PATH: self.centrifuge.mode == "Enabled",
+            self.socket_io.path: self.socket_io.mode == "Enabled",
+            ROUTES_PATH: bool(self.web_socket.routes),
+        }
+        begins = path if path.endswith("/") else f"{path}/"
+        return any(is_on and (begins.startswith(base) or base.startswith(begins)) for base, is_on in bases.items())

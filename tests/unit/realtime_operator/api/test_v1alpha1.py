@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+
 import pytest
 
 from realtime_operator.api.base import JsonObject
@@ -9,6 +11,8 @@ from realtime_operator.api.errors import InvalidCluster
 from realtime_operator.api.v1alpha1 import RealtimeCluster
 from tests.kit.manifests import cluster_of
 from tests.kit.refusals import REFUSALS, Refusal
+
+ROUTE: JsonObject = {"name": "orders", "subscribe": ["orders"]}
 
 
 @pytest.mark.parametrize("spec", [{}, {"spec": {}}, {"spec": {"server": {}, "backplane": {"redis": {}}}}])
@@ -28,6 +32,32 @@ def test_what_the_api_server_refuses_is_refused(refusal: Refusal) -> None:
     findings = {finding.path: finding.message for finding in caught.value.findings}
     assert refusal.path in findings
     assert refusal.message in findings[refusal.path]
+
+
+@pytest.mark.parametrize(
+    ("path", "protocols", "is_reached"),
+    [
+        ("/", {}, True),
+        ("/connection", {}, True),
+        ("/connection/websocket", {}, True),
+        ("/connections", {}, False),
+        ("/socket.io", {}, False),
+        ("/socket.io", {"socketIO": {"mode": "Enabled"}}, True),
+        ("/chat", {"socketIO": {"mode": "Enabled", "path": "/chat/io/"}}, True),
+        ("/chat/io/", {"socketIO": {"mode": "Enabled", "path": "/chat/io/"}}, True),
+        ("/socket.io", {"socketIO": {"mode": "Enabled", "path": "/chat/io/"}}, False),
+        ("/ws", {}, False),
+        ("/ws/orders", {"webSocket": {"routes": [ROUTE]}}, True),
+        ("/connection", {"centrifuge": {"mode": "Disabled"}, "webSocket": {"routes": [ROUTE]}}, False),
+    ],
+)
+def test_a_path_of_the_ingress_has_to_reach_an_enabled_protocol(
+    path: str, protocols: JsonObject, is_reached: bool
+) -> None:
+    """Otherwise no client could connect through it."""
+    spec: JsonObject = {"endpoint": {"ingress": {"paths": [path]}}, "protocols": protocols}
+    with contextlib.nullcontext() if is_reached else pytest.raises(InvalidCluster, match="an enabled protocol connect"):
+        cluster_of(spec)
 
 
 def test_numbers_beside_texts() -> None:
